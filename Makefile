@@ -1,0 +1,40 @@
+# Everything runs in .venv, made by `make setup`. Override with `make VENV=/somewhere/else`.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST ?=
+
+# One exact release, installed first: left to itself, the requirement of the `train` extra may bring gigabytes of CUDA
+# packages on Linux. Where PyTorch's own index can be reached, it holds builds without them:
+#   make setup TORCH_OPTIONS='--index-url https://download.pytorch.org/whl/cpu'
+TORCH ?= torch==2.13.0
+TORCH_OPTIONS ?=
+
+.PHONY: setup test check format clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) '$(TORCH)'
+	$(BIN)/python -m pip install --quiet -e '.[train,tts,dev]'
+	touch $(STAMP)
+
+test: setup
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(PYTEST)
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,88 @@
+"""newscaster: a few minutes of somebody reading the news in, an anchor who reads anything else out.
+
+::
+
+    anchor = newscaster.open("ada.anchor")
+    anchor.speak("news.wav", "news.mp4")
+
+Everything is imported when it is first used: importing newscaster itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from newscaster.errors import (
+    AnchorError,
+    FootageError,
+    InputError,
+    MediaError,
+    MissingExtraError,
+    NewscasterError,
+    OutputError,
+    SpeechError,
+    TakeError,
+)
+from newscaster.version import VERSION
+
+__version__ = VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from newscaster.anchor_info import AnchorInfo
+    from newscaster.runtime.performance import Anchor, Performance
+    from newscaster.workflow import check, train
+
+__all__ = [
+    "Anchor",
+    "AnchorError",
+    "AnchorInfo",
+    "FootageError",
+    "InputError",
+    "MediaError",
+    "MissingExtraError",
+    "NewscasterError",
+    "OutputError",
+    "Performance",
+    "SpeechError",
+    "TakeError",
+    "__version__",
+    "check",
+    "open",
+    "train",
+]
+
+_LAZY = {
+    "Anchor": "newscaster.runtime.performance",
+    "AnchorInfo": "newscaster.anchor_info",
+    "Performance": "newscaster.runtime.performance",
+    "check": "newscaster.workflow",
+    "train": "newscaster.workflow",
+}
+
+
+def open(path: str | Path, *, workers: int | None = None) -> Anchor:
+    """Open an anchor and make it ready to speak.
+
+    Args:
+        path: NAME.anchor.
+        workers: threads that render; by default one per core, up to 8.
+
+    Raises:
+        AnchorError: the file is missing, not an anchor, damaged, or of another version.
+    """
+    from newscaster.runtime.performance import Anchor
+
+    return Anchor.open(path, workers=workers)
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'newscaster' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,359 @@
+"""The anchor format: one file that holds everything needed to make one person speak.
+
+A zip, stored and not compressed, whose members are data only: nothing in it is code or pickle. Knows what
+the members are and how to tell a sound file from a damaged one; what they do is for `runtime` to know.
+
+::
+
+    NAME.anchor
+    ├── anchor.json                    what it is, how it was made, sha256 of every other member
+    ├── networks/speech_encoder.onnx   only where the features need it
+    ├── networks/motion.onnx           features (B, T, D) float32 -> coefficients (B, T, K) float32
+    ├── networks/renderer.onnx         region (B, S, S, 3), face_map (B, C, M, M) -> rendered, all uint8
+    ├── face.safetensors               mouth basis, head, mask, the stage's face track
+    └── stage.mp4                      the footage that the mouth is rewritten on
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.anchor_info import FORMAT, AnchorInfo
+from newscaster.errors import AnchorError, InputError
+from newscaster.face.geometry import Similarity
+from newscaster.face.head import Head, Poses
+from newscaster.face.mouth import MouthBasis
+from newscaster.face.region import Mask
+from newscaster.face.topology import LANDMARKS, MOUTH_POINTS
+from newscaster.version import VERSION
+
+SUFFIX = ".anchor"
+HEADER = "anchor.json"
+SPEECH_ENCODER = "networks/speech_encoder.onnx"
+MOTION = "networks/motion.onnx"
+RENDERER = "networks/renderer.onnx"
+FACE = "face.safetensors"
+STAGE = "stage.mp4"
+_ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, STAGE)
+_ZIP_BEGIN = b"PK\x03\x04"
+_LARGEST_HEADER = 4 << 20
+_CHUNK = 1 << 20
+_AGAIN = "Copy the file again from where it came, or train the anchor again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorFace:
+    """What an anchor knows of its face: the person, and the head in each of the stage's F frames."""
+
+    basis: MouthBasis
+    head: Head
+    mask: Mask
+    poses: Poses
+    """Smoothed poses, F."""
+    transforms: Similarity
+    """Stage picture to region pixels, F."""
+    landmarks: npt.NDArray[np.float32]
+    """(F, 478, 3) px on the stage's pictures, as detected."""
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """For storing; the way back is :meth:`from_arrays`."""
+        return {
+            **self.basis.to_arrays(),
+            **self.head.to_arrays(),
+            "mask.hidden": self.mask.hidden.astype(np.uint8),
+            "mask.soft": self.mask.soft,
+            "stage.pose_matrix": self.poses.matrix,
+            "stage.pose_shift": self.poses.shift,
+            "stage.transforms": self.transforms.matrix,
+            "stage.landmarks": self.landmarks.astype(np.float32),
+        }
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, npt.NDArray[np.generic]], info: AnchorInfo) -> AnchorFace:
+        """The face stored by :meth:`to_arrays`.
+
+        Raises:
+            AnchorError: an array is missing, unknown, not finite, or not of the shape that `info` calls for.
+        """
+        wanted = _shapes(info)
+        if arrays.keys() != wanted.keys():
+            odd = ", ".join(sorted(arrays.keys() ^ wanted.keys()))
+            raise AnchorError(f"it holds the arrays {sorted(arrays)}; missing or unknown: {odd}")
+        for name, shape in wanted.items():
+            array = arrays[name]
+            kind = "u" if name.startswith("mask.") else "f"
+            if array.shape != shape or array.dtype.kind != kind:
+                raise AnchorError(
+                    f"its array {name} is {array.dtype} {array.shape}; "
+                    f"expected {'uint8' if kind == 'u' else 'float'} {shape}"
+                )
+            if not np.isfinite(array).all():
+                raise AnchorError(f"its array {name} holds values that are not finite")
+        floats = {name: array.astype(np.float64) for name, array in arrays.items() if array.dtype.kind == "f"}
+        return AnchorFace(
+            basis=MouthBasis.from_arrays(floats),
+            head=Head.from_arrays(floats),
+            mask=Mask(arrays["mask.hidden"] > np.uint8(0), arrays["mask.soft"].astype(np.uint8)),
+            poses=Poses(floats["stage.pose_matrix"], floats["stage.pose_shift"]),
+            transforms=Similarity(floats["stage.transforms"]),
+            landmarks=arrays["stage.landmarks"].astype(np.float32),
+        )
+
+
+def _shapes(info: AnchorInfo) -> dict[str, tuple[int, ...]]:
+    frames, side, size = info.stage_frames, info.region.side, info.coefficients
+    return {
+        "basis.mean": (MOUTH_POINTS, 2),
+        "basis.components": (size, MOUTH_POINTS, 2),
+        "basis.deviations": (size,),
+        "head.points": (LANDMARKS, 3),
+        "mask.hidden": (side, side),
+        "mask.soft": (side, side),
+        "stage.pose_matrix": (frames, 2, 3),
+        "stage.pose_shift": (frames, 2),
+        "stage.transforms": (frames, 2, 3),
+        "stage.landmarks": (frames, LANDMARKS, 3),
+    }
+
+
+def _members(info: AnchorInfo) -> list[str]:
+    """The members that an anchor has besides its header, in the order of the file."""
+    return [name for name in _ORDER[1:] if name != SPEECH_ENCODER or info.features.needs_encoder]
+
+
+class AnchorFile:
+    """An anchor on disk, every byte of it checked.
+
+    Args:
+        path: the file.
+
+    Raises:
+        AnchorError: it is missing, not an anchor, cut short, changed, or of a newer format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        with self._opened() as archive:
+            names = [entry.filename for entry in archive.infolist()]
+            if HEADER not in names:
+                raise self._not_an_anchor(f"it is a zip file without {HEADER}")
+            self.info, self.members = self._header(archive)
+            self._check_names(names)
+            for name in self.members:
+                self._read(archive, name, keep=False)
+
+    def __repr__(self) -> str:
+        return f"AnchorFile({str(self.path)!r}: {self.info.name!r}, {self.info.stage_frames} stage frames)"
+
+    def read(self, name: str) -> bytes:
+        """A member's content, checked again.
+
+        Raises:
+            AnchorError: the file has been changed since it was opened.
+        """
+        with self._opened() as archive:
+            return self._read(archive, name, keep=True)
+
+    def face(self) -> AnchorFace:
+        """The arrays of the face.
+
+        Raises:
+            AnchorError: they are not what the header calls for.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            return AnchorFace.from_arrays(load(self.read(FACE)), self.info)
+        except (AnchorError, SafetensorError, KeyError, ValueError) as error:
+            raise AnchorError(f"'{self.path}' cannot be used: {FACE}: {error}. {_AGAIN}") from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        path = self.path
+        if path.is_dir():
+            raise AnchorError(f"'{path}' is a folder, where an anchor is needed. Give a NAME{SUFFIX} file")
+        if not path.exists():
+            raise AnchorError(
+                f"no such file: '{path}'. Give an existing anchor, or make one: "
+                f"newscaster train FOOTAGE -o {path.name}"
+            )
+        try:
+            with path.open("rb") as file:
+                if file.read(len(_ZIP_BEGIN)) != _ZIP_BEGIN:
+                    raise self._not_an_anchor("it does not begin as one")
+                try:
+                    archive = zipfile.ZipFile(file)
+                except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+                    raise AnchorError(
+                        f"'{path}' is cut short or damaged: it has {path.stat().st_size} bytes and no intact "
+                        f"table of contents at its end ({error}). {_AGAIN}"
+                    ) from error
+                with archive:
+                    yield archive
+        except OSError as error:
+            raise AnchorError(
+                f"'{path}' cannot be read ({error.strerror or error}). Check that the file may be read"
+            ) from error
+
+    def _not_an_anchor(self, why: str) -> AnchorError:
+        return AnchorError(
+            f"'{self.path}' is not an anchor ({why}). "
+            f"Give a file made by: newscaster train FOOTAGE -o NAME{SUFFIX}"
+        )
+
+    def _header(self, archive: zipfile.ZipFile) -> tuple[AnchorInfo, dict[str, dict[str, object]]]:
+        data = self._content(archive, HEADER, limit=_LARGEST_HEADER)
+        try:
+            values = json.loads(data)
+        except ValueError as error:
+            raise AnchorError(
+                f"'{self.path}' is damaged: {HEADER} is not JSON ({error}). {_AGAIN}"
+            ) from error
+        if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+            raise self._not_an_anchor(f"{HEADER} names no format")
+        if values["format"] != FORMAT:
+            raise AnchorError(
+                f"'{self.path}' has anchor format {values['format']} (written by newscaster "
+                f"{values.get('newscaster', 'of an unknown version')}); newscaster {VERSION} "
+                f"reads format {FORMAT}. "
+                + (
+                    "Upgrade: pip install --upgrade newscaster"
+                    if values["format"] > FORMAT
+                    else "Train the anchor again"
+                )
+            )
+        try:
+            info = AnchorInfo.from_json(values)
+            return info, _records(values.get("members"), _members(info))
+        except InputError as error:
+            raise AnchorError(f"'{self.path}' cannot be used: {HEADER}: {error}. {_AGAIN}") from error
+
+    def _check_names(self, names: list[str]) -> None:
+        wanted = [HEADER, *self.members]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise AnchorError(f"'{self.path}' holds {', '.join(map(repr, twice))} more than once. {_AGAIN}")
+        if unknown := sorted(set(names) - set(wanted)):
+            raise AnchorError(
+                f"'{self.path}' holds {', '.join(map(repr, unknown))}, which no anchor has; its members are "
+                f"{', '.join(wanted)}. {_AGAIN}"
+            )
+        if missing := [name for name in wanted if name not in names]:
+            raise AnchorError(f"'{self.path}' lacks {', '.join(map(repr, missing))}. {_AGAIN}")
+
+    def _content(self, archive: zipfile.ZipFile, name: str, *, limit: int) -> bytes:
+        """Up to `limit` bytes of a member; AnchorError if it has more, or is not stored plainly."""
+        entry = archive.getinfo(name)
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.file_size > limit:
+            raise AnchorError(
+                f"'{self.path}': {name} has {entry.file_size} bytes or is compressed; expected at most "
+                f"{limit} bytes, stored. {_AGAIN}"
+            )
+        try:
+            return archive.read(entry)
+        # What a wrong byte in the zip's own tables makes zipfile raise has many names.
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+            raise AnchorError(f"'{self.path}' is damaged: {name}: {error}. {_AGAIN}") from error
+
+    def _read(self, archive: zipfile.ZipFile, name: str, *, keep: bool) -> bytes:
+        record = self.members[name]
+        size = record["bytes"]
+        assert isinstance(size, int)
+        if name not in archive.namelist():
+            raise AnchorError(f"'{self.path}' lacks '{name}'. {_AGAIN}")
+        data = self._content(archive, name, limit=size)
+        found = hashlib.sha256(data).hexdigest()
+        if found != record["sha256"]:
+            raise AnchorError(
+                f"'{self.path}' has been changed or damaged: {name} has sha256 {found[:16]}…, and {HEADER} "
+                f"says {str(record['sha256'])[:16]}…. {_AGAIN}"
+            )
+        return data if keep else b""
+
+
+def _records(values: object, wanted: list[str]) -> dict[str, dict[str, object]]:
+    """The header's list of members, checked: exactly those wanted, in their order."""
+    if not isinstance(values, dict) or values.keys() != set(wanted):
+        found = sorted(values) if isinstance(values, dict) else values
+        raise AnchorError(f"members lists {found}; expected {', '.join(wanted)}")
+    for name in wanted:
+        record = values[name]
+        if (
+            not isinstance(record, dict)
+            or record.keys() != {"sha256", "bytes"}
+            or not isinstance(record["sha256"], str)
+            or not isinstance(record["bytes"], int)
+        ):
+            raise AnchorError(f"members describes {name} as {record}; expected sha256 and bytes")
+    return {name: values[name] for name in wanted}
+
+
+def write_anchor(
+    path: Path,
+    info: AnchorInfo,
+    face: AnchorFace,
+    *,
+    motion: bytes,
+    renderer: bytes,
+    stage: bytes,
+    speech_encoder: bytes | None = None,
+) -> Path:
+    """Write an anchor, beside its place first and then renamed.
+
+    Args:
+        path: NAME.anchor.
+        info: what it is.
+        face: the arrays; they must fit `info`.
+        motion: the motion network, ONNX.
+        renderer: the rendering network, ONNX.
+        stage: the stage's video, made by `media.encode_stage`.
+        speech_encoder: the speech encoder, ONNX; given exactly where `info.features` needs it.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: `path` cannot be written.
+        AnchorError: the face does not fit `info`, or the speech encoder is missing or too much.
+    """
+    from safetensors.numpy import save
+
+    from newscaster.media.files import check_output, replacing
+
+    check_output(path, suffixes=(SUFFIX,))
+    if (speech_encoder is not None) != info.features.needs_encoder:
+        raise AnchorError(
+            f"features {info.features.kind!r} {'need' if speech_encoder is None else 'have no use for'} a "
+            f"speech encoder; {'pass' if speech_encoder is None else 'leave out'} speech_encoder"
+        )
+    arrays = {name: np.ascontiguousarray(array) for name, array in face.to_arrays().items()}
+    AnchorFace.from_arrays(arrays, info)
+    contents = {FACE: save(arrays), MOTION: motion, RENDERER: renderer, STAGE: stage}
+    if speech_encoder is not None:
+        contents[SPEECH_ENCODER] = speech_encoder
+    records = {
+        name: {"sha256": hashlib.sha256(contents[name]).hexdigest(), "bytes": len(contents[name])}
+        for name in _members(info)
+    }
+    header = json.dumps({**info.to_json(), "members": records}, indent=1, ensure_ascii=False)
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_entry(HEADER), header.encode())
+        for name in _members(info):
+            archive.writestr(_entry(name), contents[name])
+    return Path(path)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """A member with a fixed time, so that the same content makes the same file."""
+    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.external_attr = 0o644 << 16
+    return entry

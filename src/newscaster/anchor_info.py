@@ -1,0 +1,157 @@
+"""What an anchor says of itself: the header of the anchor format, and its JSON.
+
+Knows which values are possible. Leaves the file and its other members to `anchor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import TypeVar
+
+from newscaster.errors import AnchorError, InputError
+from newscaster.face.region import Region
+from newscaster.face.topology import MOUTH_POINTS
+from newscaster.speech.features import MOTION_HZ, FeatureSpec
+from newscaster.version import VERSION
+
+FORMAT = 1
+"""The version of the anchor format that is read and written."""
+
+Value = TypeVar("Value")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorInfo:
+    """The header of an anchor. Raises AnchorError for values that no anchor can have."""
+
+    name: str
+    """What the anchor is called."""
+    fps: Fraction
+    """Frames per second of the stage, and of every video made with the anchor."""
+    size: tuple[int, int]
+    """Width and height of the pictures in pixels."""
+    stage_frames: int
+    """Frames of the stage, F."""
+    region: Region
+    """The square that is rewritten."""
+    features: FeatureSpec
+    """What the motion network hears."""
+    coefficients: int
+    """Mouth coefficients, K."""
+    context_steps: int
+    """Motion steps on either side that a coefficient depends on."""
+    map_side: int
+    """Side of the face maps in pixels, M."""
+    training: Mapping[str, object] = field(default_factory=dict)
+    """How it was trained, and the figures reached."""
+    consent: Mapping[str, object] = field(default_factory=dict)
+    """Who agreed to what."""
+    attribution: tuple[str, ...] = ()
+    """Lines that name the footage's origin; copied into every video made."""
+    created: str = field(default_factory=_now)
+    """When, in ISO 8601."""
+    newscaster: str = VERSION
+    """Version that wrote it."""
+
+    def __post_init__(self) -> None:
+        _check(self.name.strip() != "", "name", self.name, "a text")
+        _check(Fraction(1) <= self.fps <= 240, "fps", self.fps, "1 to 240 frames per second")
+        _check(all(16 <= side <= 16384 for side in self.size), "size", self.size, "16 to 16384 pixels")
+        _check(self.stage_frames >= 1, "stage_frames", self.stage_frames, "1 or more")
+        _check(1 <= self.coefficients <= 2 * MOUTH_POINTS, "coefficients", self.coefficients, "1 to 114")
+        _check(0 <= self.context_steps <= 10_000, "context_steps", self.context_steps, "0 to 10000")
+        _check(8 <= self.map_side <= 1024, "map_side", self.map_side, "8 to 1024 pixels")
+
+    @property
+    def stage_seconds(self) -> float:
+        """Length of the stage."""
+        return float(self.stage_frames / self.fps)
+
+    def to_json(self) -> dict[str, object]:
+        """As plain values, for from_json."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "created": self.created,
+            "newscaster": self.newscaster,
+            "fps": f"{self.fps.numerator}/{self.fps.denominator}",
+            "size": list(self.size),
+            "stage_frames": self.stage_frames,
+            "region": {"side": self.region.side, "extent": self.region.extent},
+            "features": self.features.to_json(),
+            "motion": {
+                "rate_hz": MOTION_HZ,
+                "coefficients": self.coefficients,
+                "context_steps": self.context_steps,
+            },
+            "renderer": {"map_side": self.map_side},
+            "training": dict(self.training),
+            "consent": dict(self.consent),
+            "attribution": list(self.attribution),
+        }
+
+    @staticmethod
+    def from_json(values: Mapping[str, object]) -> AnchorInfo:
+        """What to_json wrote; fields that it does not know are left out.
+
+        Raises:
+            InputError: a field is missing, or of another type or range.
+        """
+        size = _field(values, "size", list)
+        attribution = _field(values, "attribution", list)
+        _check([type(side) for side in size] == [int, int], "size", size, "[width, height]")
+        _check(
+            all(isinstance(line, str) for line in attribution), "attribution", attribution, "lines of text"
+        )
+        motion = _field(values, "motion", dict)
+        rate = _field(motion, "rate_hz", int)
+        _check(rate == MOTION_HZ, "motion.rate_hz", rate, str(MOTION_HZ))
+        return AnchorInfo(
+            name=_field(values, "name", str),
+            created=_field(values, "created", str),
+            newscaster=_field(values, "newscaster", str),
+            fps=_fraction(_field(values, "fps", str)),
+            size=(size[0], size[1]),
+            stage_frames=_field(values, "stage_frames", int),
+            region=_region(_field(values, "region", dict)),
+            features=FeatureSpec.from_json(_field(values, "features", dict)),
+            coefficients=_field(motion, "coefficients", int),
+            context_steps=_field(motion, "context_steps", int),
+            map_side=_field(_field(values, "renderer", dict), "map_side", int),
+            training=_field(values, "training", dict),
+            consent=_field(values, "consent", dict),
+            attribution=tuple(attribution),
+        )
+
+
+def _check(good: bool, name: str, found: object, accepted: str) -> None:
+    if not good:
+        raise AnchorError(f"{name} is {found!r}; expected {accepted}")
+
+
+def _field(values: Mapping[str, object], name: str, kind: type[Value]) -> Value:
+    value = values.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise AnchorError(f"{name} is {value!r}; expected {kind.__name__}")
+    return value
+
+
+def _fraction(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise AnchorError(f"fps is {text!r}; expected a fraction such as '25/1'") from error
+
+
+def _region(values: Mapping[str, object]) -> Region:
+    try:
+        return Region(_field(values, "side", int), float(_field(values, "extent", float)))
+    except ValueError as error:
+        raise InputError(f"region: {error}") from error

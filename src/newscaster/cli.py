@@ -1,0 +1,294 @@
+"""The commands. The only module that prints, asks or exits.
+
+Imports what a command needs when it runs, so that `newscaster --help` and `newscaster info` answer at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from newscaster.errors import InputError, NewscasterError
+from newscaster.version import VERSION
+
+if TYPE_CHECKING:
+    from newscaster.anchor import AnchorFile
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+CONSENT_QUESTION = (
+    "Does the person in this footage agree to an anchor being made of them? Who agreed, and for what?"
+)
+_FILE = click.Path(path_type=Path)
+Report = Callable[[str, float, float], None]
+"""Progress: a phase's name, how much is done, and how much there is."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="newscaster")
+def cli() -> None:
+    """A few minutes of somebody reading the news in; an anchor who reads anything else out."""
+
+
+@cli.command()
+@click.argument("footage", nargs=-1, required=True, type=_FILE)
+@click.option(
+    "--face", type=click.IntRange(min=0), help="Which face, where there are several (from the left)."
+)
+@click.option("--report", type=_FILE, help="Also write the report as a web page.")
+def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> None:
+    """Say whether FOOTAGE (files or folders) is fit to make an anchor of."""
+    from newscaster import workflow
+
+    with _progress() as progress:
+        found = workflow.check(footage, face=face, report=report, progress=progress)
+    click.echo(str(found))
+    if report is not None:
+        click.echo(f"report: {report}")
+
+
+@cli.command()
+@click.argument("footage", nargs=-1, required=True, type=_FILE)
+@click.option("-o", "--output", "out", required=True, type=_FILE, help="NAME.anchor to write.")
+@click.option("--name", help="What the anchor is called; by default as its file.")
+@click.option(
+    "--minutes",
+    default=12.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long the rendering network is trained.",
+)
+@click.option(
+    "--motion-minutes",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long the motion network is trained at most.",
+)
+@click.option("--work", type=_FILE, help="Folder for prepared footage and training; kept, and resumed from.")
+@click.option("--fps", help="Frames per second, such as 25 or 30000/1001; by default the footage's own.")
+@click.option(
+    "--face", type=click.IntRange(min=0), help="Which face, where there are several (from the left)."
+)
+@click.option(
+    "--stage", type=_FILE, help="Clip that the mouth will be rewritten on; by default the calmest stretch."
+)
+@click.option("--consent", help="Who agreed to the anchor, and for what: the text, or a file that holds it.")
+@click.option(
+    "--attribution", multiple=True, help="A line for every video made, such as the footage's source."
+)
+def train(
+    footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | None, **options: object
+) -> None:
+    """Make an anchor of the person in FOOTAGE (files or folders)."""
+    statement = _consent(consent)
+    rate = None if fps is None else _frame_rate(fps)
+    from newscaster import workflow
+
+    with _progress() as progress:
+        path = workflow.train(footage, out, consent=statement, fps=rate, progress=progress, **options)
+    click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+
+
+@cli.command()
+@click.argument("speech", required=False)
+@click.option("-a", "--anchor", required=True, type=_FILE, help="NAME.anchor.")
+@click.option(
+    "-o", "--output", "out", required=True, type=_FILE, help="Video to write: .mp4, .m4v, .mov or .mkv."
+)
+@click.option("--text", help="What is to be said, in place of SPEECH; needs newscaster[tts].")
+@click.option("--motion", type=_FILE, help="Also write the mouth's motion: .npz.")
+@click.option(
+    "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
+)
+@click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that render; by default one per core.")
+def speak(
+    speech: str | None,
+    anchor: Path,
+    out: Path,
+    text: str | None,
+    motion: Path | None,
+    crf: int,
+    stage_start: int,
+    workers: int | None,
+) -> None:
+    """Make a video of an anchor saying SPEECH.
+
+    SPEECH is a sound or video file, a .txt file to be read aloud, or - for a sound file on standard input.
+    """
+    import newscaster
+
+    performer = newscaster.open(anchor, workers=workers)
+    source = sys.stdin.buffer if speech == "-" else speech
+    with _progress() as progress:
+        made = performer.speak(
+            source,
+            out,
+            text=text,
+            stage_start=stage_start,
+            motion_out=motion,
+            crf=crf,
+            progress=lambda done, total: progress("speaking", done, total),
+        )
+    click.echo(
+        f"{made.path}  {made.seconds:.1f} s in {made.wall_seconds:.1f} s: {made.speed:.2f} x real time, "
+        f"{made.frames_per_second:.1f} frames/s"
+    )
+    if made.motion is not None:
+        click.echo(str(made.motion))
+
+
+@cli.command()
+@click.argument("anchor", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def info(anchor: Path, as_json: bool) -> None:
+    """Say what an anchor is, and check that its file is sound."""
+    from newscaster.anchor import AnchorFile
+
+    file = AnchorFile(anchor)
+    if as_json:
+        import json
+
+        facts = {
+            **file.info.to_json(),
+            "members": file.members,
+            "path": str(anchor),
+            "bytes": anchor.stat().st_size,
+        }
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    for name, value in _facts(file):
+        click.echo(f"{name:<12} {value}")
+
+
+def _facts(file: AnchorFile) -> Iterator[tuple[str, str]]:
+    about = file.info
+    width, height = about.size
+    yield "name", about.name
+    yield "created", f"{about.created} by newscaster {about.newscaster}"
+    yield "pictures", f"{width}x{height} at {_shown(about.fps)} frames/s"
+    yield "stage", f"{about.stage_seconds:.1f} s, {about.stage_frames} frames"
+    yield (
+        "region",
+        f"{about.region.side}x{about.region.side} pixels, face maps {about.map_side}x{about.map_side}",
+    )
+    yield "motion", f"{about.features.kind} -> {about.coefficients} coefficients"
+    for section, values in (("training", about.training), ("consent", about.consent)):
+        for name, value in values.items():
+            yield section, f"{name}: {value}"
+    for line in about.attribution:
+        yield "attribution", line
+    size = file.path.stat().st_size
+    yield "file", f"{size / 1e6:.1f} MB, {len(file.members)} members, every sha256 as recorded"
+
+
+def _shown(fps: Fraction) -> str:
+    return str(fps) if fps.denominator == 1 else f"{float(fps):.3f} ({fps})"
+
+
+def _consent(given: str | None) -> str:
+    """The statement of consent: from the option, or asked for."""
+    if given is None:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise InputError(
+                "an anchor is made of a person, and no statement of their consent was given. Add who agreed, and to "
+                "what: --consent 'Ada Byron, 2026-11-02: news videos on our own channels' (or a file that says so)"
+            )
+        given = click.prompt(CONSENT_QUESTION, default="", show_default=False, err=True)
+    path = Path(given)
+    try:
+        statement = path.read_text(encoding="utf-8") if given and path.is_file() else given
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"--consent: '{given}' cannot be read as text ({error}). Give the text itself"
+        ) from error
+    if statement.strip().lower().rstrip(".!") in {"", "no", "n", "none", "nobody"}:
+        raise InputError(
+            f"--consent is {statement.strip()!r}: without the person's consent no anchor is made. Say who agreed, and "
+            "for what"
+        )
+    return statement.strip()
+
+
+def _frame_rate(text: str) -> Fraction:
+    """A frame rate; 29.97 and its like mean 30000/1001."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= 240:
+        raise InputError(
+            f"--fps is {text!r}; expected 1 to 240 as a number or a fraction, such as 25 or 30000/1001"
+        )
+    near = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
+    return near if rate.denominator > 1 and abs(rate - near) < Fraction(1, 200) else rate
+
+
+@contextmanager
+def _progress() -> Iterator[Report]:
+    """A function to report progress to: bars on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda phase, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(phase: str, done: float, total: float) -> None:
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(phase, total=total)
+            bars.update(tasks[phase], completed=done, total=total)
+
+        yield report
+
+
+class _Warnings(logging.Handler):
+    """Shows what the library has to warn of."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (by default the process's own) and return its exit code.
+
+    Errors that a user can cause become one line; any other keeps its traceback.
+    """
+    handler = _Warnings(logging.WARNING)
+    logger = logging.getLogger("newscaster")
+    logger.addHandler(handler)
+    try:
+        code = cli.main(args=arguments, prog_name="newscaster", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except NewscasterError as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        return EXIT_ERROR
+    except click.ClickException as error:
+        error.show()
+        return EXIT_ERROR
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    finally:
+        logger.removeHandler(handler)
+
+
+def main() -> None:
+    """The command `newscaster`."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

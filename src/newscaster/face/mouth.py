@@ -1,0 +1,104 @@
+"""Mouth shapes: what the motion network predicts.
+
+A mouth shape is the (57, 2) points of :data:`newscaster.face.topology.MOUTH` in the head's own frame, in
+units of the outer-eye distance. Knows the basis that a shape's ``K`` coefficients refer to, and measures
+taken on shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.face.head import Head, Poses
+from newscaster.face.topology import MOUTH, MOUTH_POINTS, OPENING_PAIRS
+
+Array = npt.NDArray[np.float64]
+
+
+def mouth_shapes(landmarks: npt.NDArray[np.floating], head: Head) -> Array:
+    """Mouth shapes (F, 57, 2) of landmarks (F, 478, >=2), frame by frame, not smoothed."""
+    points = landmarks[:, list(MOUTH), :2].astype(np.float64)
+    return head.poses(landmarks).unproject(points, head.points[list(MOUTH), 2])
+
+
+def place_mouth(shapes: npt.NDArray[np.floating], head: Head, poses: Poses) -> Array:
+    """Pixels (F, 57, 2) of mouth shapes (F, 57, 2) put on a head in these poses: undoes mouth_shapes."""
+    depths = np.broadcast_to(head.points[list(MOUTH), 2:], (*shapes.shape[:-1], 1))
+    return poses.project(np.concatenate([shapes, depths], axis=-1))
+
+
+def opening(shapes: npt.NDArray[np.floating]) -> Array:
+    """Distance between the inner lips, in outer-eye distances, for shapes (..., 57, 2): shape (...)."""
+    upper = shapes[..., [MOUTH.index(u) for u, _ in OPENING_PAIRS], :]
+    lower = shapes[..., [MOUTH.index(v) for _, v in OPENING_PAIRS], :]
+    return np.asarray(np.hypot(*np.moveaxis(upper - lower, -1, 0)).mean(axis=-1))
+
+
+@dataclass(frozen=True)
+class MouthBasis:
+    """A linear basis of mouth shapes: shape = mean + sum of coefficient * deviation * component."""
+
+    mean: Array
+    """The person's shape at rest in the middle of speech, (57, 2)."""
+    components: Array
+    """Orthonormal directions, (K, 57, 2)."""
+    deviations: Array
+    """Standard deviation along each direction, (K,): coefficients have unit variance."""
+
+    def __post_init__(self) -> None:
+        size = self.size
+        wanted = {
+            "mean": (MOUTH_POINTS, 2),
+            "components": (size, MOUTH_POINTS, 2),
+            "deviations": (size,),
+        }
+        for name, shape in wanted.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ValueError(f"the mouth basis's {name} has shape {found}, expected {shape}")
+
+    @property
+    def size(self) -> int:
+        """The number of coefficients, ``K``."""
+        return len(self.deviations)
+
+    @staticmethod
+    def fit(shapes: npt.NDArray[np.floating], *, size: int = 20) -> MouthBasis:
+        """Principal components of shapes (F, 57, 2)."""
+        flat = shapes.reshape(len(shapes), -1).astype(np.float64)
+        mean = flat.mean(axis=0)
+        free = flat - mean
+        values, vectors = np.linalg.eigh(free.T @ free / len(free))
+        top = np.argsort(values)[::-1][:size]
+        return MouthBasis(
+            mean.reshape(MOUTH_POINTS, 2),
+            vectors[:, top].T.reshape(size, MOUTH_POINTS, 2),
+            np.sqrt(np.maximum(values[top], 1e-12)),
+        )
+
+    def with_mean(self, mean: npt.NDArray[np.floating]) -> MouthBasis:
+        """The same directions around another person's mean shape (57, 2)."""
+        return MouthBasis(np.asarray(mean, np.float64), self.components, self.deviations)
+
+    def project(self, shapes: npt.NDArray[np.floating]) -> Array:
+        """Coefficients (..., K) of shapes (..., 57, 2)."""
+        return np.asarray(np.einsum("...pd,kpd->...k", shapes - self.mean, self.components) / self.deviations)
+
+    def reconstruct(self, coefficients: npt.NDArray[np.floating]) -> Array:
+        """Shapes (..., 57, 2) of coefficients (..., K)."""
+        return np.asarray(self.mean + np.einsum("...k,kpd->...pd", coefficients * self.deviations, self.components))
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """For storing; the way back is :meth:`from_arrays`."""
+        names = ("mean", "components", "deviations")
+        return {f"basis.{name}": getattr(self, name).astype(np.float32) for name in names}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, npt.NDArray[np.floating]]) -> MouthBasis:
+        """The basis stored by :meth:`to_arrays`; ``KeyError`` where an array is missing."""
+        names = ("mean", "components", "deviations")
+        return MouthBasis(*(np.asarray(arrays[f"basis.{name}"], np.float64) for name in names))

@@ -1,0 +1,148 @@
+"""The region: the square, stabilised crop that holds the lower face.
+
+Knows where the square lies on the head, how large it is in pixels, how to cut it out of a picture and how
+to put a new one in its place. Leaves what is drawn inside to the renderer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFilter
+
+from newscaster.face.geometry import Similarity
+from newscaster.face.head import Head, Poses
+from newscaster.face.topology import INNER_LIPS, JAW, MOUTH, OUTER_LIPS
+
+SIDES = (128, 256, 512)
+"""Sides that a region can have, in pixels."""
+CENTRE_Y = 0.9
+"""Height of the region's centre in the head's frame: between nose and chin."""
+EXTENT_RANGE = (1.7, 2.2)
+"""Least and greatest side of the region in outer-eye distances."""
+SHRINK_ALLOWED = 0.9
+"""A face may lose this much of its size before the next larger side is taken."""
+
+ImageArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Region:
+    """The square on the head: ``side`` pixels that show ``extent`` outer-eye distances."""
+
+    side: int
+    extent: float
+
+    def __post_init__(self) -> None:
+        if self.side not in SIDES:
+            raise ValueError(f"a region's side is one of {SIDES}, not {self.side}")
+        if not 0.5 < self.extent < 5:
+            raise ValueError(f"a region's extent is in outer-eye distances, 0.5 to 5, not {self.extent}")
+
+    @staticmethod
+    def for_face(eye_distance_px: float) -> Region:
+        """The region for a face of this size: the smallest side that does not shrink the face."""
+        least, greatest = EXTENT_RANGE
+        wanted = least * eye_distance_px * SHRINK_ALLOWED
+        side = next((s for s in SIDES if s >= wanted), SIDES[-1])
+        return Region(side, float(np.clip(side / eye_distance_px, least, greatest)))
+
+    @property
+    def pixels_per_unit(self) -> float:
+        """Region pixels per outer-eye distance."""
+        return self.side / self.extent
+
+    @property
+    def from_head(self) -> Similarity:
+        """Head units (x, y) to region pixels."""
+        scale = self.pixels_per_unit
+        return Similarity.of(scale=scale, shift=(self.side / 2, self.side / 2 - scale * CENTRE_Y))
+
+    def transforms(self, head: Head, poses: Poses) -> Similarity:
+        """Picture to region pixels for every pose: similarities (F,)."""
+        depth = float(head.points[list(OUTER_LIPS), 2].mean())
+        return poses.upright(np.array([0.0, CENTRE_Y, depth]), to=self.from_head)
+
+
+def crop(image: ImageArray, transform: Similarity, side: int) -> ImageArray:
+    """The region (side, side, 3) of a picture (H, W, 3); what lies outside the picture is black.
+
+    ``transform`` is one similarity from picture to region pixels.
+    """
+    back = transform.inverse().matrix
+    data = tuple(back.reshape(6).tolist())
+    cut = Image.fromarray(image).transform(
+        (side, side), Image.Transform.AFFINE, data, resample=Image.Resampling.BICUBIC
+    )
+    return np.asarray(cut)
+
+
+def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Similarity) -> None:
+    """Put a region (S, S, 3) back into a picture (H, W, 3), in place.
+
+    ``mask`` (S, S) says how much of each pixel is taken from ``patch``, 0 to 255. Pixels of the picture
+    for which that is 0 keep their value exactly.
+    """
+    side = patch.shape[0]
+    height, width = image.shape[:2]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return
+    box = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
+    corners = transform.inverse().apply(np.array([[x, y] for x in box[:, 0] for y in box[:, 1]]))
+    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 1, 0)
+    right, bottom = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, [width, height])
+    if left >= right or top >= bottom:
+        return
+    matrix = transform.matrix
+    shift = matrix[:, 2] + matrix[:, :2] @ np.array([left, top], np.float64)
+    data = (*matrix[0, :2].tolist(), float(shift[0]), *matrix[1, :2].tolist(), float(shift[1]))
+    size = (int(right - left), int(bottom - top))
+    affine = Image.Transform.AFFINE
+    warped = Image.fromarray(patch).transform(size, affine, data, resample=Image.Resampling.BICUBIC)
+    soft = Image.fromarray(mask).transform(size, affine, data, resample=Image.Resampling.BILINEAR)
+    below = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
+    below.paste(warped, (0, 0), soft)
+    image[top:bottom, left:right] = np.asarray(below)
+    assert side == patch.shape[1] == mask.shape[0]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What of the region is rewritten."""
+
+    hidden: npt.NDArray[np.bool_]
+    """(S, S): pixels that the renderer must not see, since they show what the old mouth said."""
+    soft: ImageArray
+    """(S, S): how much of the new region is taken, 0 to 255; 0 wherever ``hidden`` is false."""
+
+
+def lower_face_mask(points: npt.NDArray[np.floating], region: Region) -> Mask:
+    """One mask for every frame: it covers the lower face in each of the mouths (F, 57, 2) given.
+
+    ``points`` are in region pixels. Since the mask does not follow the frame's own jaw it cannot tell the
+    renderer how far that jaw was open. It reaches from the wings of the nose over the cheeks to below the
+    lowest chin, with a margin, and fades out inside that.
+    """
+    side, unit = region.side, region.pixels_per_unit
+    canvas = Image.new("L", (side, side), 0)
+    draw = ImageDraw.Draw(canvas)
+    jaw = slice(len(OUTER_LIPS) + len(INNER_LIPS), len(MOUTH))
+    for mouth in points:
+        line = mouth[jaw]
+        top = float(mouth[: len(OUTER_LIPS), 1].min()) - 0.16 * unit
+        ends = [(float(line[-1, 0]), float(line[-1, 1])), (float(line[0, 0]), float(line[0, 1]))]
+        brim = [(float(x), top) for x in (np.percentile(mouth[: len(OUTER_LIPS), 0], [0, 100]))]
+        draw.polygon([tuple(map(float, p)) for p in line] + [ends[0], *brim, ends[1]], fill=255)
+    margin = 2 * round(0.05 * unit) + 1
+    hidden_image = canvas.filter(ImageFilter.MaxFilter(margin))
+    hidden = np.asarray(hidden_image) > 0
+    fade = max(1.0, 0.025 * unit)
+    inner = hidden_image.filter(ImageFilter.MinFilter(2 * round(2 * fade) + 1))
+    soft = np.where(hidden, np.asarray(inner.filter(ImageFilter.GaussianBlur(fade))), 0).astype(np.uint8)
+    return Mask(hidden, soft)
+
+
+assert len(JAW) % 2 == 1, "the chin is the middle of the jaw line"

@@ -1,0 +1,299 @@
+"""Sound in: float32 samples of a file, at its own rate or another, on the video's clock where there is video.
+
+Knows sample formats, gaps in the time stamps, and resampling. What the sound means is left to `speech`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from newscaster.errors import MediaError
+from newscaster.media.container import decode_audio, find_video, need_audio, open_media
+from newscaster.media.video import first_frame_seconds
+
+Samples = npt.NDArray[np.float32]
+
+# Time stamps are rounded to a container's clock (1 ms in MKV) and jitter; only more than this is a gap.
+_GAP_SECONDS = 0.03
+_CLOCK_RESTART_SECONDS = 1.0
+_LONGEST_GAP_SECONDS = 3600.0
+# Codecs need a run-up after a seek (MP3's bit reservoir, AAC's overlap); below that reading on is as fast.
+_RUN_UP_SECONDS = 1.0
+_SEEK_FROM_SECONDS = 5.0
+_FULL_SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioMeasure:
+    """The sound of a file, measured over all of it. Levels are of the mono mix, 1.0 = full scale."""
+
+    rate: int
+    """Samples per second, as stored."""
+    channels: int
+    samples: int
+    """Exact number of samples per channel at `rate`, gaps in the time stamps filled."""
+    peak: float
+    """Largest magnitude of the finite samples."""
+    rms: float
+    """Root mean square of the finite samples."""
+    finite: bool
+    """Whether every sample is a number (float files can hold NaN and infinity)."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return self.samples / self.rate
+
+
+class SoundSource:
+    """An open file's sound, decoded block by block at its own rate: what every reader here starts from."""
+
+    def __init__(self, container: InputContainer, path: Path) -> None:
+        self._container = container
+        self._path = path
+        self._stream: AudioStream = need_audio(container, path)
+        self._frames = decode_audio(container, self._stream, path)
+        self._first = next(self._frames)
+        self.rate: int = self._first.sample_rate
+        self.channels: int = len(self._first.layout.channels)
+        self.first_seconds: float = self._first.time or 0.0
+        """Time stamp of the first sample of `blocks` on the container's clock."""
+
+    def seek(self, seconds: float) -> None:
+        """Start `blocks` a little before `seconds` on the container's clock; `first_seconds` says where."""
+        time_base = self._stream.time_base
+        if time_base is None or seconds - self.first_seconds < _SEEK_FROM_SECONDS:
+            return
+        self._container.seek(math.floor((seconds - _RUN_UP_SECONDS) / time_base), stream=self._stream)
+        frames = decode_audio(self._container, self._stream, self._path, sought=True)
+        # The first block after a seek lacks its predecessor's half of the overlap.
+        first = next(itertools.islice(frames, 1, None), None)
+        if first is None or first.time is None or first.time > seconds:
+            self._container.seek(self._stream.start_time or 0, stream=self._stream)
+            frames = decode_audio(self._container, self._stream, self._path, sought=True)
+            first = next(frames)
+        self._frames, self._first = frames, first
+        self.first_seconds = first.time or 0.0
+
+    def blocks(self) -> Iterator[Samples]:
+        """(C, n) float32 blocks, contiguous in time from `first_seconds`.
+
+        A gap in the time stamps becomes zeros; samples that overlap what came before are cut. A clock
+        that starts again goes on where it was::
+
+            stamps    |aaaa|bbbb|      |cccc|      |aaaa|bbbb|
+                                                      |cccc|
+            yielded   |aaaa|bbbb|000000|cccc|      |aaaa|bbbb|cc|
+        """
+        position = 0  # samples yielded
+        origin = self.first_seconds
+        for frame in itertools.chain([self._first], self._frames):
+            self._check_same(frame)
+            block = _to_float(frame, self.channels)
+            due = origin + position / self.rate
+            stamp = due if frame.time is None else frame.time
+            ahead = stamp - due
+            if ahead < -_CLOCK_RESTART_SECONDS or ahead > _LONGEST_GAP_SECONDS:
+                origin = stamp - position / self.rate
+            elif ahead > _GAP_SECONDS:
+                gap = round(ahead * self.rate)
+                for _ in range(gap // self.rate):
+                    yield np.zeros((self.channels, self.rate), np.float32)
+                yield np.zeros((self.channels, gap % self.rate), np.float32)
+                position += gap
+            elif ahead < -_GAP_SECONDS:
+                block = block[:, min(round(-ahead * self.rate), block.shape[1]) :]
+            position += block.shape[1]
+            if block.shape[1]:
+                yield block
+
+    def mono_blocks(self) -> Iterator[Samples]:
+        """(n,) float32: the mean of the channels, otherwise as `blocks`."""
+        for block in self.blocks():
+            yield block[0] if self.channels == 1 else block.mean(axis=0, dtype=np.float32)
+
+    def _check_same(self, frame: AudioFrame) -> None:
+        channels = len(frame.layout.channels)
+        if frame.sample_rate != self.rate or channels != self.channels:
+            raise MediaError(
+                f"the sound of '{self._path}' changes from {self.rate} Hz and {self.channels} channels to "
+                f"{frame.sample_rate} Hz and {channels} channels. One rate is needed: convert it, for "
+                f"example with: ffmpeg -i INPUT -ar {self.rate} -ac {self.channels} OUTPUT.wav"
+            )
+
+
+@contextmanager
+def open_sound(path: Path) -> Iterator[SoundSource]:
+    """Open the sound of `path`; closed when the block ends."""
+    with open_media(path) as container:
+        yield SoundSource(container, path)
+
+
+def read_audio(
+    path: Path, *, rate: int = 16_000, start_seconds: float = 0.0, stop_seconds: float | None = None
+) -> Samples:
+    """The sound of a file in memory, on the video's clock.
+
+    ::
+
+        video       t0|----frame 0----|----frame 1----| ...
+        sound            |--------------- ...              (late: zeros come first)
+        returned      |000--------------- ...              sample 0 is the sound at t0 + start_seconds
+
+    Args:
+        path: any file with sound. Where it has video too, sample 0 belongs to its first frame; where it
+            has none, sample 0 is the sound's first.
+        rate: samples per second to return.
+        start_seconds: where to begin, from 0.
+        stop_seconds: where to end; None is the sound's end. The sound may end sooner.
+
+    Returns:
+        (N,) float32 mono, 1.0 = full scale; not finite where the file is not.
+
+    Raises:
+        MediaError: the file is missing, has no sound, or breaks off.
+    """
+    path = Path(path)
+    if start_seconds < 0 or (stop_seconds is not None and stop_seconds < start_seconds):
+        raise ValueError(
+            f"{start_seconds} s to {stop_seconds} s: 0 <= start_seconds <= stop_seconds is needed"
+        )
+    with open_media(path) as container:
+        need_audio(container, path)
+        has_video = find_video(container) is not None
+    video_start = first_frame_seconds(path) if has_video else None
+    with open_sound(path) as source:
+        origin = source.first_seconds if video_start is None else video_start
+        start = round(start_seconds * rate)
+        stop = None if stop_seconds is None else round(stop_seconds * rate)
+        # Resampling starts on a multiple of `grid` samples, a whole number of source samples too, with room
+        # for the filter to settle: a part read alone equals that part of the whole.
+        grid = rate // math.gcd(rate, source.rate)
+        room = math.ceil(rate / 20 / grid) * grid
+        run_up = max(0, start // grid * grid - room)
+        begin = origin + run_up / rate
+        source.seek(begin)
+        skip = round((begin - source.first_seconds) * source.rate)
+        wanted = None if stop is None else math.ceil((stop - run_up + room) / rate * source.rate)
+        native = _window(source.mono_blocks(), skip, wanted)
+        blocks = list(_resample(native, source.rate, rate))
+    samples: Samples = np.concatenate([np.zeros(0, np.float32), *blocks])
+    return samples[start - run_up : None if stop is None else stop - run_up].copy()
+
+
+def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16_000) -> Iterator[Samples]:
+    """The sound alone, from its first sample, in constant memory.
+
+    Yields:
+        (block_samples,) float32 mono, 1.0 = full scale; the last may be shorter.
+
+    Raises:
+        MediaError: the file is missing, has no sound, or breaks off.
+    """
+    with open_sound(Path(path)) as source:
+        held: list[Samples] = []
+        count = 0
+        for block in _resample(source.mono_blocks(), source.rate, rate):
+            held.append(block)
+            count += len(block)
+            if count >= block_samples:
+                joined = np.concatenate(held)
+                whole = count // block_samples * block_samples
+                for begin in range(0, whole, block_samples):
+                    yield joined[begin : begin + block_samples]
+                held, count = [joined[whole:]], count - whole
+        if count:
+            yield np.concatenate(held)
+
+
+def measure_audio(path: Path) -> AudioMeasure:
+    """Decode the sound once and measure it.
+
+    Raises:
+        MediaError: the file is missing, has no sound, or breaks off.
+    """
+    with open_sound(Path(path)) as source:
+        samples = finite_samples = 0
+        peak = energy = 0.0
+        for block in source.mono_blocks():
+            samples += len(block)
+            total = float(np.dot(block, block))
+            if not math.isfinite(total):  # a sample that is no number, or one too large to square
+                block = block[np.isfinite(block)].astype(np.float64)
+                total = float(np.dot(block, block))
+            finite_samples += len(block)
+            energy += total
+            if len(block):
+                peak = max(peak, float(block.max()), -float(block.min()))
+        return AudioMeasure(
+            rate=source.rate,
+            channels=source.channels,
+            samples=samples,
+            peak=peak,
+            rms=math.sqrt(energy / finite_samples) if finite_samples else 0.0,
+            finite=finite_samples == samples,
+        )
+
+
+def _to_float(frame: AudioFrame, channels: int) -> Samples:
+    """(C, n) float32, full scale 1.0, of a frame in any sample format."""
+    data = frame.to_ndarray()
+    name = frame.format.name
+    if not frame.format.is_planar:
+        data = data.reshape(-1, channels).T
+    kind = name.removesuffix("p")
+    if kind in _FULL_SCALE:
+        scale = _FULL_SCALE[kind]
+        block: Samples = data.astype(np.float32) - (scale if kind == "u8" else 0.0)
+        return block / np.float32(scale)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(data, dtype=np.float32)
+
+
+def _window(blocks: Iterator[Samples], skip: int, wanted: int | None) -> Iterator[Samples]:
+    """Leave out the first `skip` samples (put -skip zeros first), and end after `wanted`."""
+    if skip < 0:
+        blocks = itertools.chain([np.zeros(-skip, np.float32)], blocks)
+        skip = 0
+    left = math.inf if wanted is None else wanted
+    for block in blocks:
+        cut = block[skip:]
+        skip -= len(block) - len(cut)
+        if len(cut) >= left:
+            yield cut[: int(left)]
+            return
+        left -= len(cut)
+        if len(cut):
+            yield cut
+
+
+def _resample(blocks: Iterator[Samples], source_rate: int, rate: int) -> Iterator[Samples]:
+    """(n,) float32 blocks at another rate; the first sample stays where it is in time."""
+    if source_rate == rate:
+        yield from blocks
+        return
+    resampler = AudioResampler(format="flt", layout="mono", rate=rate)
+    for block in blocks:
+        for frame in resampler.resample(mono_frame(block, source_rate)):
+            yield frame.to_ndarray()[0].astype(np.float32, copy=False)
+    for frame in resampler.resample(None):
+        yield frame.to_ndarray()[0].astype(np.float32, copy=False)
+
+
+def mono_frame(block: Samples, rate: int) -> AudioFrame:
+    """An FFmpeg frame of (n,) float32 samples."""
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(block[None]), format="flt", layout="mono")
+    frame.sample_rate = rate
+    return frame

@@ -1,0 +1,82 @@
+"""Work on a stream of items in a second thread, beside the generator that makes them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_POLL_SECONDS = 0.1
+
+
+class _AbandonedError(Exception):
+    """The generator failed: raised inside the worker, so that it lets go of what it holds."""
+
+
+class _End:
+    """Mark of the end of the items; `failed` where the generator raised."""
+
+    def __init__(self, *, failed: bool) -> None:
+        self.failed = failed
+
+
+class _Worker(Generic[Item, Result]):
+    def __init__(self, work: Callable[[Iterator[Item]], Result], depth: int) -> None:
+        self._work = work
+        self.queue: queue.Queue[Item | _End] = queue.Queue(depth)
+        self.result: Result | None = None
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, name="newscaster-writer", daemon=True)
+
+    def _items(self) -> Iterator[Item]:
+        while True:
+            item = self.queue.get()
+            if isinstance(item, _End):
+                if item.failed:
+                    raise _AbandonedError
+                return
+            yield item
+
+    def _run(self) -> None:
+        try:
+            self.result = self._work(self._items())
+        except BaseException as error:  # handed to the caller's thread
+            self.error = error
+
+    def put(self, item: Item | _End) -> bool:
+        """Hand an item over; False if the worker is no longer there to take it."""
+        while self.thread.is_alive():
+            try:
+                self.queue.put(item, timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+def in_background(
+    items: Iterable[Item], work: Callable[[Iterator[Item]], Result], *, depth: int = 4
+) -> Result:
+    """Run `work(iterator over items)` in a second thread; `items` are made in this one.
+
+    At most `depth` items wait between the two. An error of either side ends the other and is raised here.
+    """
+    worker = _Worker(work, depth)
+    worker.thread.start()
+    try:
+        for item in items:
+            if not worker.put(item):
+                break
+    except BaseException:
+        worker.put(_End(failed=True))
+        worker.thread.join()
+        raise
+    worker.put(_End(failed=False))
+    worker.thread.join()
+    if worker.error is not None:
+        raise worker.error
+    return worker.result  # type: ignore[return-value]  # set whenever there is no error

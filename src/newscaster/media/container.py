@@ -1,0 +1,161 @@
+"""Opening a media file and decoding one of its streams, with errors that a user can act on.
+
+Knows how FFmpeg reports what is wrong with a file. Leaves time stamps, pixels and samples to `video` and
+`audio`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from newscaster.errors import MediaError
+from newscaster.media.whole import missing_bytes
+
+_log = logging.getLogger("newscaster.media")
+
+# Demuxers that turn any text file into "video" or that hold neither pictures nor sound.
+_NOT_MEDIA = frozenset({"tty", "bin", "xbin", "adf", "idf", "srt", "webvtt", "ass", "data", "lrc"})
+_ACCEPTED = "Accepted are MP4, MOV, MKV, WebM, AVI, MPEG, WAV, FLAC, MP3 and M4A files"
+
+
+@contextmanager
+def open_media(path: Path) -> Iterator[InputContainer]:
+    """Open `path` for reading; it is closed when the block ends.
+
+    Raises:
+        MediaError: there is no such file, or it is not a media file.
+    """
+    _check_is_file(path)
+    try:
+        # "file:" keeps a colon in a file's name from being taken for a protocol.
+        container = av.open(f"file:{path}", mode="r", metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(
+            f"'{path}' cannot be read as video or sound ({reason(error)}): it is damaged, cut short, or not "
+            f"a media file. {_ACCEPTED}. Copy or record it again, or convert it, for example with: "
+            f"ffmpeg -i INPUT -c:v libx264 -c:a aac OUTPUT.mp4"
+        ) from error
+    try:
+        if container.format.name in _NOT_MEDIA or not (container.streams.video or container.streams.audio):
+            raise MediaError(f"'{path}' holds neither video nor sound. {_ACCEPTED}. Give another file")
+        yield container
+    finally:
+        container.close()
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise MediaError(f"'{path}' is a folder, where a media file is needed. Give one of the files in it")
+    if not path.exists():
+        raise MediaError(f"no such file: '{path}'. Give the path of an existing video or sound file")
+    if not path.is_file():
+        return
+    if path.stat().st_size == 0:
+        raise MediaError(f"'{path}' is empty (0 bytes). Copy or record it again")
+    try:
+        missing = missing_bytes(path)
+    except OSError as error:
+        raise MediaError(f"'{path}' cannot be read ({reason(error)}). Give a file that can be") from error
+    if missing:
+        raise MediaError(
+            f"'{path}' is cut short: it lacks {missing:,} bytes of what its header promises. "
+            f"Copy or record it again"
+        )
+
+
+def reason(error: BaseException) -> str:
+    """What the library said, in one line and without the file's name."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).strip().rstrip(".")
+
+
+def find_video(container: InputContainer) -> VideoStream | None:
+    """The video stream to show, or None. The cover picture of a sound file is not video."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
+
+
+def find_audio(container: InputContainer) -> AudioStream | None:
+    """The sound stream to play, or None."""
+    streams = list(container.streams.audio)
+    return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
+
+
+def need_video(container: InputContainer, path: Path) -> VideoStream:
+    stream = find_video(container)
+    if stream is None:
+        raise MediaError(f"'{path}' has no video in it, only sound. Give a video file")
+    return stream
+
+
+def need_audio(container: InputContainer, path: Path) -> AudioStream:
+    stream = find_audio(container)
+    if stream is None:
+        raise MediaError(f"'{path}' has no sound in it, only video. Give a file that has sound")
+    return stream
+
+
+def decode_video(
+    container: InputContainer, stream: VideoStream, path: Path, *, sought: bool = False
+) -> Iterator[VideoFrame]:
+    """The stream's frames in presentation order; after a seek (`sought`) there may be none."""
+    if not stream.codec_context.is_open:
+        stream.thread_type = "AUTO"
+    for frame in _decode(container, stream, path, sought=sought):
+        if isinstance(frame, VideoFrame):
+            yield frame
+
+
+def decode_audio(
+    container: InputContainer, stream: AudioStream, path: Path, *, sought: bool = False
+) -> Iterator[AudioFrame]:
+    """The stream's blocks of samples in order, encoder delay removed; after a seek there may be none."""
+    for frame in _decode(container, stream, path, sought=sought):
+        if isinstance(frame, AudioFrame):
+            yield frame
+
+
+def _decode(
+    container: InputContainer, stream: VideoStream | AudioStream, path: Path, *, sought: bool
+) -> Iterator[VideoFrame | AudioFrame]:
+    """Decode, stepping over damaged packets (broadcast recordings begin with some).
+
+    A container that breaks off, on the other hand, is an error: what is missing is unknown.
+    """
+    damaged = decoded = 0
+    at_seconds = 0.0
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                at_seconds = float(packet.pts * packet.time_base)
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                damaged += 1
+                continue
+            for frame in frames:
+                decoded += 1
+                yield frame  # type: ignore[misc]  # a video or audio stream decodes to nothing else
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(
+            f"'{path}' breaks off at {at_seconds:.2f} s ({reason(error)}): it is damaged or was not "
+            f"copied whole. Copy or record it again"
+        ) from error
+    if decoded == 0 and not sought:
+        raise MediaError(
+            f"none of the {stream.type} in '{path}' can be decoded: it is empty or damaged. Copy or record "
+            f"it again, or convert it to MP4 (H.264 and AAC)"
+        )
+    if damaged:
+        _log.warning("'%s': %d damaged %s packets were left out", path, damaged, stream.type)

@@ -1,0 +1,151 @@
+"""Pixels between FFmpeg's frames and NumPy: colour matrices, ranges, and the turning of rotated footage.
+
+Every RGB image here is (H, W, 3) uint8, full range. YUV is limited range: BT.709 from 720 lines upwards,
+BT.601 below, which is also what an untagged stream is taken for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+# Without these flags swscale rounds down: every conversion would darken the picture by 1 to 2 levels.
+_UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_HD_LINES = 720
+_UNSPECIFIED = 2
+# ITU-T H.273 codes (they are FFmpeg's too): matrix, primaries, transfer.
+_BT709 = (1, 1, 1)
+_BT601 = (6, 6, 6)
+# Matrix codes of H.273 to the coefficients that swscale knows.
+_COEFFICIENTS = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColourTags:
+    """How the YUV numbers of a stream are to be read (codes of ITU-T H.273)."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+
+    @staticmethod
+    def for_height(height: int) -> ColourTags:
+        """The tags that a picture of `height` lines is written with."""
+        return ColourTags(*(_BT709 if height >= _HD_LINES else _BT601))
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How the stored picture is to be turned: transposed first, then mirrored."""
+
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @staticmethod
+    def of(frame: VideoFrame) -> Orientation:
+        """Read the frame's display matrix.
+
+        A stored point (x, y), y down, is shown at (a x + c y, b x + d y), and the matrix lies in the file
+        as the rows (a b u) (c d v) (x y w) of 32-bit integers. Only quarter turns and mirror images count.
+        """
+        side_data: Any = frame.side_data  # its type stub is narrower than what it takes
+        data = side_data.get(SideDataType.DISPLAYMATRIX)
+        if data is None:
+            return Orientation()
+        a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+        if abs(b) > abs(a):
+            return Orientation(transpose=True, mirror_x=c < 0, mirror_y=b < 0)
+        return Orientation(mirror_x=a < 0, mirror_y=d < 0)
+
+    @property
+    def rotation(self) -> int:
+        """Clockwise degrees of the turn (of a mirror image: the turn of its x axis)."""
+        if self.transpose:
+            return 270 if self.mirror_y else 90
+        return 180 if self.mirror_x else 0
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height as shown, of a picture stored as `width` x `height`."""
+        return (height, width) if self.transpose else (width, height)
+
+    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Turn an (H, W, 3) image; contiguous."""
+        if self == Orientation():
+            return image
+        if self.transpose:
+            image = image.transpose(1, 0, 2)
+        if self.mirror_x:
+            image = image[:, ::-1]
+        if self.mirror_y:
+            image = image[::-1]
+        return np.ascontiguousarray(image)
+
+
+class ToRgb:
+    """Turns decoded frames into upright RGB images of one size: the first frame's."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._size: tuple[int, int] | None = None
+
+    def __call__(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) uint8, the caller's to write to."""
+        if self._size is None:
+            self._size = (frame.width, frame.height)
+        width, height = self._size
+        matrix = frame.colorspace
+        if matrix in (0, _UNSPECIFIED):
+            matrix = ColourTags.for_height(frame.height).matrix
+        rgb = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="rgb24",
+            src_colorspace=_COEFFICIENTS.get(matrix, Colorspace.ITU601),
+            dst_color_range=ColorRange.JPEG,
+            interpolation=_UNBIASED,
+            threads=1,
+        )
+        return Orientation.of(frame).apply(np.asarray(rgb.to_ndarray(), dtype=np.uint8))
+
+
+class FromRgb:
+    """Turns RGB images into YUV 4:2:0 frames for the encoder."""
+
+    def __init__(self, tags: ColourTags) -> None:
+        self._reformatter = VideoReformatter()
+        self._tags = tags
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> VideoFrame:
+        """`image`: (H, W, 3) uint8. Odd sides grow by one: 4:2:0 needs even ones; the edge is repeated."""
+        height, width = image.shape[:2]
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        frame = self._reformatter.reformat(
+            VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=_COEFFICIENTS[self._tags.matrix],
+            dst_color_range=ColorRange.MPEG,
+            interpolation=_UNBIASED,
+            threads=1,
+        )
+        frame.colorspace = self._tags.matrix
+        frame.color_primaries = self._tags.primaries
+        frame.color_trc = self._tags.transfer
+        frame.color_range = ColorRange.MPEG
+        return frame

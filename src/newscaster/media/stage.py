@@ -1,0 +1,193 @@
+"""The stage inside an anchor: a video whose frames can be had in any order.
+
+Written as H.264 in short closed groups without B-frames, so that a group can be decoded on its own; read
+group by group, with the groups last used kept. Forth and back over it decodes each frame once each way.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.codec.context import CodecContext
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+
+from newscaster.errors import MediaError
+from newscaster.media.background import in_background
+from newscaster.media.container import reason
+from newscaster.media.pixels import ToRgb
+from newscaster.media.probe import native_fps
+from newscaster.media.write import Image, VideoTrack
+
+_CACHE_BYTES = 96 << 20
+_FEWEST_GROUPS_CACHED = 2
+
+
+def encode_stage(
+    frames: Iterable[Image], fps: Fraction, *, crf: int = 12, group: int = 12, preset: str = "fast"
+) -> bytes:
+    """Encode (H, W, 3) uint8 RGB frames, all of one size, as a stage.
+
+    Args:
+        frames: the images; odd sides grow by one pixel, the edge repeated (see `StageVideo.size`).
+        fps: frames per second.
+        crf: x264's quality; 12 is finer than what is written at the end, since a stage is encoded twice.
+        group: frames in a group, which is what one seek costs at most.
+        preset: x264's trade of speed for size.
+
+    Returns:
+        An MP4 file.
+    """
+    options = {
+        "crf": str(crf),
+        "preset": preset,
+        "bf": "0",
+        "g": str(group),
+        "keyint_min": str(group),
+        "sc_threshold": "0",
+        "flags": "+cgop",
+    }
+
+    def encode(images: Iterator[Image]) -> bytes:
+        first = next(images, None)
+        if first is None:
+            raise MediaError("there are no frames to make a stage of. Give footage with at least one frame")
+        buffer = io.BytesIO()
+        with av.open(buffer, mode="w", format="mp4") as container:
+            size = (first.shape[1], first.shape[0])
+            track = VideoTrack(container, fps=Fraction(fps), size=size, options=options)
+            track.write(first)
+            for image in images:
+                track.write(image)
+            track.finish()
+        return buffer.getvalue()
+
+    return in_background(frames, encode)
+
+
+class StageVideo:
+    """Random access to the frames of a stage.
+
+    Args:
+        source: an MP4 made by `encode_stage`: its bytes, or the path of a file that holds nothing else.
+        name: what error messages call it.
+
+    Raises:
+        MediaError: it is damaged, or not such a video.
+    """
+
+    def __init__(
+        self, source: bytes | memoryview | io.BytesIO | Path, *, name: str = "the stage video"
+    ) -> None:
+        self._name = name
+        self._data = _view(source, name)
+        self._packets: list[tuple[int, int]] = []  # place and length in the data
+        self._groups: list[int] = []  # the first frame of each
+        self.fps, self.size, extradata = self._index()
+        self._decoder = _decoder(extradata)
+        self._to_rgb = ToRgb()
+        self._cache: OrderedDict[int, list[VideoFrame]] = OrderedDict()
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames."""
+        return len(self._packets)
+
+    def frames(self, indices: Iterable[int]) -> Iterator[npt.NDArray[np.uint8]]:
+        """The frames of these indices, in their order.
+
+        Yields:
+            (H, W, 3) uint8 RGB, each the caller's to write to.
+
+        Raises:
+            IndexError: an index is not in 0 ... frame_count - 1.
+            MediaError: the video is damaged.
+        """
+        for index in indices:
+            yield self.frame(index)
+
+    def frame(self, index: int) -> npt.NDArray[np.uint8]:
+        """One frame: (H, W, 3) uint8 RGB."""
+        if not 0 <= index < self.frame_count:
+            raise IndexError(f"frame {index} of {self._name}: it has frames 0 to {self.frame_count - 1}")
+        group = int(np.searchsorted(self._groups, index, side="right")) - 1
+        return self._to_rgb(self._group(group)[index - self._groups[group]])
+
+    def _index(self) -> tuple[Fraction, tuple[int, int], bytes | None]:
+        try:
+            with av.open(io.BytesIO(self._data), mode="r", format="mp4") as container:
+                stream = container.streams.video[0]
+                for packet in container.demux(stream):
+                    if packet.size and packet.pos is not None:
+                        if packet.is_keyframe:
+                            self._groups.append(len(self._packets))
+                        self._packets.append((packet.pos, packet.size))
+                facts = native_fps(stream), (stream.width, stream.height), stream.codec_context.extradata
+        except (av.FFmpegError, OSError, IndexError) as error:
+            raise self._damaged(reason(error)) from error
+        if not self._groups or self._groups[0] != 0:
+            raise self._damaged("it does not begin with a key frame")
+        return facts
+
+    def _group(self, group: int) -> list[VideoFrame]:
+        frames = self._cache.get(group)
+        if frames is not None:
+            self._cache.move_to_end(group)
+            return frames
+        frames = self._decode(group)
+        width, height = self.size
+        room = max(_FEWEST_GROUPS_CACHED, _CACHE_BYTES // (width * height * 3 // 2 * len(frames)))
+        while len(self._cache) >= room:
+            self._cache.popitem(last=False)
+        self._cache[group] = frames
+        return frames
+
+    def _decode(self, group: int) -> list[VideoFrame]:
+        first = self._groups[group]
+        last = self._groups[group + 1] if group + 1 < len(self._groups) else self.frame_count
+        frames: list[VideoFrame] = []
+        try:
+            for index in range(first, last):
+                place, length = self._packets[index]
+                packet = Packet(bytes(self._data[place : place + length]))
+                packet.pts = packet.dts = index
+                frames += self._decoder.decode(packet)
+            frames += self._decoder.decode(None)
+            self._decoder.flush_buffers()
+        except av.FFmpegError as error:
+            raise self._damaged(reason(error)) from error
+        if len(frames) != last - first:
+            raise self._damaged(f"{len(frames)} of the {last - first} frames from {first} on can be decoded")
+        return frames
+
+    def _damaged(self, why: str) -> MediaError:
+        return MediaError(f"{self._name} is damaged ({why}). Copy the file again, or make it anew")
+
+
+def _view(source: bytes | memoryview | io.BytesIO | Path, name: str) -> memoryview:
+    if isinstance(source, Path):
+        try:
+            with source.open("rb") as file:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:
+            raise MediaError(
+                f"{name}: '{source}' cannot be read ({reason(error)}). Give an existing file"
+            ) from error
+    return source.getbuffer() if isinstance(source, io.BytesIO) else memoryview(source)
+
+
+def _decoder(extradata: bytes | None) -> VideoCodecContext:
+    decoder = CodecContext.create("h264", "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.extradata = extradata
+    decoder.thread_type = "AUTO"
+    return decoder

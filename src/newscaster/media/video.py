@@ -1,0 +1,169 @@
+"""Video in: the frames of a file at a constant rate, upright, in RGB.
+
+Knows time stamps, seeking and resampling in time. The clock: t0 is the time of the file's first frame, and
+frame `i` is what is on the screen nearest to t0 + i/fps. `audio` uses the same t0, so the two stay together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from newscaster.media.container import decode_video, need_video, open_media
+from newscaster.media.pixels import ToRgb
+from newscaster.media.probe import native_fps
+
+_CLOCK_RESTART_SECONDS = 1.0
+_SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)
+_TIE_SECONDS = 1e-6
+# Formats whose time stamps belong to packets, not frames: after a seek they can be off by a frame.
+_NOT_SEEKABLE = frozenset({"mpeg", "mpegvideo", "m4v", "h264", "hevc"})
+
+
+def first_frame_seconds(path: Path) -> float:
+    """t0: the time stamp of the first frame on the container's clock."""
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        return next(_timed(decode_video(container, stream, path), stream))[0]
+
+
+def read_frames(
+    path: Path,
+    *,
+    fps: Fraction | None = None,
+    start_frame: int = 0,
+    stop_frame: int | None = None,
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The frames of a video at a constant rate.
+
+    Args:
+        path: any video file; variable frame rates and rotated footage included.
+        fps: frames per second to read at; None is the file's own rate (see `VideoInfo.fps`).
+        start_frame: the first frame wanted; the file is searched for it, not read up to it.
+        stop_frame: one past the last frame wanted; None reads to the end.
+
+    Yields:
+        (H, W, 3) uint8 RGB, each the caller's to write to. Ends with the file. The file is closed when the
+        generator ends or is dropped.
+
+    Raises:
+        MediaError: the file is missing, not a video, or breaks off.
+    """
+    path = Path(path)
+    if start_frame < 0 or (stop_frame is not None and stop_frame < start_frame):
+        raise ValueError(f"frames {start_frame} to {stop_frame}: 0 <= start_frame <= stop_frame is needed")
+    if stop_frame == start_frame:
+        return
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        rate = Fraction(fps) if fps is not None else native_fps(stream)
+        frames = _timed(decode_video(container, stream, path), stream)
+        first = next(frames)
+        to_rgb = ToRgb()
+        to_rgb(first[1])  # the first frame sets the size, wherever reading begins
+        if start_frame > 0 and container.format.name not in _NOT_SEEKABLE:
+            frames = _seek(container, stream, path, target=first[0] + start_frame / float(rate))
+        else:
+            frames = _prepend(first, frames)
+        for frame in _nearest(frames, first[0], rate, start_frame, stop_frame, 1 / float(native_fps(stream))):
+            yield to_rgb(frame)
+
+
+_TimedFrame = tuple[float, VideoFrame]
+
+
+def _prepend(first: _TimedFrame, rest: Iterator[_TimedFrame]) -> Iterator[_TimedFrame]:
+    yield first
+    yield from rest
+
+
+def _timed(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_TimedFrame]:
+    """Frames with strictly growing times in seconds on the container's clock.
+
+    Frames without a time stamp follow one frame duration after the last. A clock that starts again
+    (recordings put end to end) goes on where it was. Of frames with one and the same time the first is kept.
+    """
+    step = 1 / float(native_fps(stream))
+    last: float | None = None
+    shift = 0.0
+    for frame in frames:
+        after = 0.0 if last is None else last + step
+        time = after if frame.pts is None else frame.time + shift
+        if last is not None and time < last - _CLOCK_RESTART_SECONDS:
+            shift += after - time
+            time = after
+        if last is None or time > last:
+            last = time
+            yield time, frame
+
+
+def _seek(
+    container: InputContainer, stream: VideoStream, path: Path, *, target: float
+) -> Iterator[_TimedFrame]:
+    """Frames from a key frame at or before `target`; from the start of the file where none is found.
+
+    What is decoded before that key frame may refer to frames never read, and is thrown away.
+    """
+    for back in _SEEK_BACK_SECONDS:
+        time_base = stream.time_base or Fraction(1, 90_000)
+        container.seek(math.floor((target - back) / time_base), stream=stream, backward=True)
+        frames = _timed(decode_video(container, stream, path, sought=True), stream)
+        for time, frame in frames:
+            if time > target + _TIE_SECONDS:
+                break
+            if frame.key_frame:
+                return _prepend((time, frame), frames)
+    start = stream.start_time
+    container.seek(min(0, start) if start is not None else 0, stream=stream, backward=True)
+    return _timed(decode_video(container, stream, path, sought=True), stream)
+
+
+def _nearest(
+    frames: Iterator[_TimedFrame],
+    origin: float,
+    fps: Fraction,
+    start: int,
+    stop: int | None,
+    step: float,
+) -> Iterator[VideoFrame]:
+    """For each target origin + i/fps the frame nearest in time; of two equally near the earlier.
+
+    ::
+
+        decoded    |a      |b   |c         |d      (end of d)
+        targets    0     1     2     3     4
+        shown      a     b     c     c     d
+    """
+    index = start
+    last: _TimedFrame | None = None
+    for time, frame in frames:
+        while last is not None and (stop is None or index < stop):
+            target = origin + float(index / fps)
+            if target - last[0] > time - target + _TIE_SECONDS:
+                break
+            yield last[1]
+            index += 1
+        if stop is not None and index >= stop:
+            return
+        last = (time, frame)
+    if last is None:
+        return
+    end = last[0] + _shown_seconds(last[1], step)
+    count = math.floor((end - origin) * float(fps) + 0.5)
+    for _ in range(index, count if stop is None else min(count, stop)):
+        yield last[1]
+
+
+def _shown_seconds(frame: VideoFrame, step: float) -> float:
+    """How long the last frame stands: as the file says, unless that is absurd."""
+    if frame.duration and frame.time_base:
+        return min(float(frame.duration * frame.time_base), max(1.0, 2 * step))
+    return step

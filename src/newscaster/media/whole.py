@@ -1,0 +1,77 @@
+"""Whether a file is all there: what its header promises against what it has.
+
+FFmpeg reads what there is of a file that was cut short, and says nothing. Knows RIFF (WAV, AVI), ISO (MP4,
+MOV, M4A) and EBML (MKV, WebM); other formats promise nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+_ISO_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
+_EBML_HEADER = b"\x1a\x45\xdf\xa3"
+_EBML_SEGMENT = b"\x18\x53\x80\x67"
+_UNKNOWN_RIFF_LENGTH = 0x7FFF_F000  # what programs write that do not know the length yet
+_SLACK_BYTES = 64  # headers are often off by a few
+
+
+def missing_bytes(path: Path) -> int:
+    """How many bytes `path` lacks of what its header promises; 0 where it is whole or promises nothing."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] == b"RIFF":
+            promised = _riff_bytes(head)
+        elif head[4:8] in _ISO_BOXES:
+            promised = _iso_bytes(file, size)
+        elif head[:4] == _EBML_HEADER:
+            promised = _ebml_bytes(file)
+        else:
+            return 0
+    lacking = promised - size
+    return lacking if lacking > _SLACK_BYTES else 0
+
+
+def _riff_bytes(head: bytes) -> int:
+    length = int.from_bytes(head[4:8], "little")
+    return length + 8 if length < _UNKNOWN_RIFF_LENGTH else 0
+
+
+def _iso_bytes(file: BinaryIO, size: int) -> int:
+    """Go from box to box: length (4 bytes, or 8 after the kind where it is 1), kind (4), content."""
+    end = 0
+    while end + 8 <= size:
+        file.seek(end)
+        box = file.read(16)
+        length = int.from_bytes(box[:4], "big")
+        if length == 1:
+            length = int.from_bytes(box[8:16], "big")
+        if length < 8:  # 0: up to the end of the file; else not a box
+            return size
+        end += length
+    return end
+
+
+def _ebml_bytes(file: BinaryIO) -> int:
+    """Header element, then the segment with the rest: identifier (4 bytes), length (1 to 8), content."""
+    file.seek(4)
+    header = _ebml_length(file)
+    if header is None:
+        return 0
+    file.seek(header, 1)
+    if file.read(4) != _EBML_SEGMENT:
+        return 0
+    length = _ebml_length(file)
+    return 0 if length is None else file.tell() + length
+
+
+def _ebml_length(file: BinaryIO) -> int | None:
+    """A length: as many zero bits as further bytes, a one, then the value; all ones is unknown."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    further = 8 - first[0].bit_length()
+    bits = 7 * (further + 1)
+    value = int.from_bytes(first + file.read(further), "big") & ((1 << bits) - 1)
+    return None if value == (1 << bits) - 1 else value

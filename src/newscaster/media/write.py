@@ -1,0 +1,215 @@
+"""Video out: RGB frames and a sound file into one H.264 and AAC file, in constant memory.
+
+Frames decide the length of the picture, and the sound is kept in full. Encoding runs in a second thread,
+beside the generator that makes the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from newscaster.errors import MediaError, OutputError
+from newscaster.media.audio import Samples, SoundSource, open_sound
+from newscaster.media.background import in_background
+from newscaster.media.container import reason
+from newscaster.media.files import check_output, replacing
+from newscaster.media.pixels import ColourTags, FromRgb
+
+Image = npt.NDArray[np.uint8]
+
+_AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+_AAC_BITS_PER_CHANNEL = 96_000
+_AAC_BITS_PER_SAMPLE = 6  # what the format allows a channel, at low rates
+# Tags that every player looks for in an MP4; others need the QuickTime kind of tags.
+_MP4_TAGS = frozenset({"title", "artist", "album", "date", "comment", "genre", "copyright", "description"})
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+
+class VideoTrack:
+    """An H.264 stream of an open container, fed RGB images of one size."""
+
+    def __init__(
+        self, container: OutputContainer, *, fps: Fraction, size: tuple[int, int], options: Mapping[str, str]
+    ) -> None:
+        self._size = size
+        width, height = size
+        tags = ColourTags.for_height(height)
+        self._from_rgb = FromRgb(tags)
+        self._container = container
+        self._time_base = 1 / fps
+        self.count = 0
+        stream: VideoStream = container.add_stream("libx264", rate=fps, options=dict(options))
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        context: Any = stream.codec_context
+        context.time_base = self._time_base
+        context.colorspace, context.color_primaries, context.color_trc = (
+            tags.matrix,
+            tags.primaries,
+            tags.transfer,
+        )
+        context.color_range = 1
+        self._stream = stream
+
+    @property
+    def seconds(self) -> Fraction:
+        """How far the pictures written so far reach."""
+        return self.count * self._time_base
+
+    def write(self, image: Image) -> None:
+        """Encode one (H, W, 3) uint8 RGB image."""
+        if image.dtype != np.uint8 or image.shape != (self._size[1], self._size[0], 3):
+            raise ValueError(
+                f"frame {self.count} is {image.dtype} of shape {image.shape}; needed is uint8 of shape "
+                f"{(self._size[1], self._size[0], 3)}, as the first frame"
+            )
+        frame = self._from_rgb(image)
+        frame.pts, frame.time_base = self.count, self._time_base
+        self._container.mux(self._stream.encode(frame))
+        self.count += 1
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        self._container.mux(self._stream.encode(None))
+
+
+class _SoundTrack:
+    """An AAC stream of an open container, fed from a sound file as far as the pictures have come."""
+
+    def __init__(self, container: OutputContainer, source: SoundSource, path: Path) -> None:
+        self._container = container
+        self._path = path
+        self._blocks = source.blocks()
+        self._rate = source.rate
+        self._mix = source.channels not in _LAYOUTS
+        channels = 1 if self._mix else source.channels
+        self._layout = _LAYOUTS[channels]
+        self._written = 0
+        rate = next((r for r in _AAC_RATES if r >= source.rate), _AAC_RATES[-1])
+        self._stream: AudioStream = container.add_stream("aac", rate=rate, layout=self._layout)
+        self._stream.codec_context.bit_rate = channels * min(
+            _AAC_BITS_PER_CHANNEL, _AAC_BITS_PER_SAMPLE * rate
+        )
+
+    def write_until(self, seconds: Fraction | None) -> None:
+        """Encode sound up to `seconds`, or all that is left."""
+        while seconds is None or self._written < seconds * self._rate:
+            block = next(self._blocks, None)
+            if block is None:
+                return
+            self._write(block)
+
+    def _write(self, block: Samples) -> None:
+        if not np.isfinite(block).all():
+            raise MediaError(
+                f"the sound of '{self._path}' holds samples that are not numbers (NaN or infinite) at "
+                f"{self._written / self._rate:.2f} s. Export it again"
+            )
+        if self._mix:
+            block = block.mean(axis=0, keepdims=True, dtype=np.float32)
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=self._layout)
+        frame.sample_rate = self._rate
+        frame.pts, frame.time_base = self._written, Fraction(1, self._rate)
+        self._written += block.shape[1]
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        self._container.mux(self._stream.encode(None))
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[Image],
+    *,
+    fps: Fraction,
+    audio: Path | None,
+    metadata: Mapping[str, str] | None = None,
+    crf: int = 18,
+    preset: str = "veryfast",
+) -> int:
+    """Write a video file: H.264 (4:2:0, limited range, BT.709 from 720 lines, BT.601 below) and AAC.
+
+    Args:
+        path: MP4, MOV or MKV, by its ending. Written under another name beside it, then renamed.
+        frames: (H, W, 3) uint8 RGB images, all of one size; odd sides grow by one pixel. Taken one by one.
+        fps: frames per second; frame `i` is shown at i/fps.
+        audio: file whose sound is heard from time 0, from its first sample to its last, at its own rate and
+            channels where AAC knows them; None writes no sound.
+        metadata: tags of the container, such as title and comment.
+        crf: x264's quality: lower is better and larger; 18 looks the same as the original.
+        preset: x264's trade of speed for size.
+
+    Returns:
+        How many frames were written.
+
+    Raises:
+        OutputError: `path` cannot be written.
+        MediaError: the sound cannot be read, or there are no frames.
+        Exception: whatever `frames` raises; no half file is left then.
+    """
+    path = Path(path)
+    check_output(path)
+    fps = Fraction(fps)
+
+    def encode(images: Iterator[Image]) -> int:
+        return _encode(temporary, images, fps, audio, metadata or {}, {"crf": str(crf), "preset": preset})
+
+    with replacing(path) as temporary:
+        try:
+            return in_background(frames, encode)
+        except av.FFmpegError as error:
+            raise OutputError(
+                f"cannot write '{path}' ({reason(error)}). Write elsewhere, or free some space"
+            ) from error
+
+
+def _encode(
+    path: Path,
+    images: Iterator[Image],
+    fps: Fraction,
+    audio: Path | None,
+    metadata: Mapping[str, str],
+    options: Mapping[str, str],
+) -> int:
+    with ExitStack() as stack:
+        source = stack.enter_context(open_sound(Path(audio))) if audio is not None else None
+        first = next(images, None)
+        if first is None:
+            raise MediaError(
+                "there are no frames to write: the speech is shorter than half a frame. Give longer speech"
+            )
+        flags = "faststart" if _MP4_TAGS.issuperset(metadata) else "faststart+use_metadata_tags"
+        format_name = _FORMATS[path.suffix.lower()]
+        muxer_options = {} if format_name == "matroska" else {"movflags": flags}
+        container = stack.enter_context(
+            av.open(f"file:{path}", mode="w", format=format_name, options=muxer_options)
+        )
+        container.metadata.update(metadata)
+        video = VideoTrack(container, fps=fps, size=(first.shape[1], first.shape[0]), options=options)
+        sound = (
+            _SoundTrack(container, source, Path(audio)) if source is not None and audio is not None else None
+        )
+        video.write(first)
+        for image in images:
+            video.write(image)
+            if sound is not None:
+                sound.write_until(video.seconds)
+        video.finish()
+        if sound is not None:
+            sound.write_until(None)
+            sound.finish()
+        return video.count

@@ -1,0 +1,156 @@
+"""Footage: which files there are, at what rate they are read, and into which clips they are cut.
+
+Reads headers only. Leaves pictures and sound to ``tracking``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from statistics import median_low
+
+from newscaster.errors import FootageError, MediaError
+from newscaster.media import VideoInfo, probe
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+        *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
+    }
+)
+"""Endings of the files that are taken for footage when a folder is given; a file named itself may have
+any."""
+LONGEST_CLIP_SECONDS = 40.0
+SEGMENT_SECONDS = 20.0
+"""A file longer than the one is cut into clips of about the other: all cores work, and a kill loses
+little."""
+_NTSC = Fraction(30_000, 1001)
+_NTSC_TOLERANCE = 0.015
+"""Frames per second: closer to 29.97 than to 30."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """One file of footage."""
+
+    path: Path
+    video: VideoInfo
+    has_sound: bool
+    size_bytes: int
+    mtime_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """As the header says; 0 where it does not."""
+        return self.video.duration_seconds or 0.0
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of footage that becomes one clip."""
+
+    name: str
+    footage: Footage
+    start_frame: int
+    stop_frame: int | None
+    """One past the last frame; None reads to the end of the file."""
+    fps: Fraction
+
+    @property
+    def expected_frames(self) -> int:
+        """As the header says; for progress only."""
+        end = round(self.footage.seconds * self.fps) if self.stop_frame is None else self.stop_frame
+        return max(0, end - self.start_frame)
+
+
+def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Footage], list[str]]:
+    """The video files among files and folders (searched with what is below them), in order, each once.
+
+    What is named must be a video. In a folder, files that cannot be read are left out; the second value
+    returned says which and why.
+
+    Raises:
+        MediaError: a file that is named is missing or cannot be read.
+        FootageError: it has no video, or there is no video at all.
+    """
+    named = [footage] if isinstance(footage, str | Path) else list(footage)
+    found: dict[Path, Footage] = {}
+    left_out: list[str] = []
+    for path in map(Path, named):
+        if path.is_dir():
+            for file in _videos_below(path):
+                try:
+                    found.setdefault(file.resolve(), read_footage(file))
+                except (MediaError, FootageError) as error:
+                    left_out.append(f"left out: {error}")
+        else:
+            found.setdefault(path.resolve(), read_footage(path))
+    if not found:
+        places = ", ".join(f"'{p}'" for p in named) or "what was given (nothing)"
+        unread = f" ({len(left_out)} cannot be read)" if left_out else ""
+        raise FootageError(
+            f"there is no video in {places}{unread}. Give video files, or folders with files ending in "
+            f"{', '.join(sorted(VIDEO_SUFFIXES))}"
+        )
+    return list(found.values()), left_out
+
+
+def _videos_below(folder: Path) -> list[Path]:
+    files = (p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def read_footage(path: Path) -> Footage:
+    """What one file's header says.
+
+    Raises:
+        MediaError: it is missing or cannot be read.
+        FootageError: it holds no video.
+    """
+    info = probe(path)
+    if info.video is None:
+        raise FootageError(f"'{path}' holds sound but no video. Give a video file of one person talking")
+    stat = path.stat()
+    return Footage(path.resolve(), info.video, info.audio is not None, stat.st_size, stat.st_mtime_ns)
+
+
+def choose_fps(rates: Sequence[Fraction]) -> Fraction:
+    """The frame rate to prepare footage of these rates at: 25, 30000/1001 or 30, whichever their median is
+    kin to.
+
+    Half the rate of 50 and 60 (and 100, 120) is taken: mouths are seen well enough at 25 to 30.
+    """
+    rate = median_low(rates)
+    while rate > 35:
+        rate /= 2
+    if rate <= 26:
+        return Fraction(25)
+    return _NTSC if abs(float(rate - _NTSC)) < _NTSC_TOLERANCE else Fraction(30)
+
+
+def cut(footage: Sequence[Footage], fps: Fraction, *, taken: Iterable[str] = ()) -> list[Segment]:
+    """The clips of this footage, with names that are the same each time."""
+    names = {name.casefold() for name in taken}
+    segments = []
+    for file in footage:
+        name = _unique(re.sub(r"[^\w.-]+", "_", file.path.stem).strip("._") or "clip", names)
+        parts = 1
+        if file.seconds > LONGEST_CLIP_SECONDS:
+            parts = round(file.seconds / SEGMENT_SECONDS)
+        frames = round(file.seconds * fps)
+        bounds: list[int | None] = [round(i * frames / parts) for i in range(parts)]
+        for i, (start, stop) in enumerate(zip(bounds, [*bounds[1:], None], strict=True)):
+            assert start is not None
+            segments.append(Segment(name if parts == 1 else f"{name}-{i:04}", file, start, stop, fps))
+    return segments
+
+
+def _unique(name: str, names: set[str]) -> str:
+    candidate, number = name, 2
+    while candidate.casefold() in names:
+        candidate, number = f"{name}~{number}", number + 1
+    names.add(candidate.casefold())
+    return candidate

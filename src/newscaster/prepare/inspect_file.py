@@ -1,0 +1,168 @@
+"""What a worker process finds out about one file for the report: faces, sharpness, exposure, sound.
+
+Nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from newscaster.media import read_audio_blocks, read_frames
+from newscaster.prepare.clips import Footage, Segment
+from newscaster.prepare.people import People, box_of, choose_person
+from newscaster.prepare.tracking import FaceTracker
+from newscaster.prepare.work import look, read_speech
+from newscaster.speech.activity import speech_activity
+from newscaster.take import SPEECH_RATE
+
+_PICTURES_PER_STRETCH = 8
+_FACE_WIDTH_PX = 128
+"""Faces are brought to this width before their sharpness is measured: what is lost above it is not missed."""
+_CLIPPED_LEVEL = 0.985
+_BLOCK_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class InspectTask:
+    """A file to look at."""
+
+    footage: Footage
+    stretches: tuple[Segment, ...]
+    """What of it is tracked."""
+    face: int | None
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound of a file, measured over all of it."""
+
+    seconds: float
+    speech_seconds: float
+    speech_energy: float
+    """Sum of squares of the samples during speech; the like of pauses below."""
+    pause_energy: float
+    clipped_samples: int
+
+
+@dataclass(frozen=True)
+class TrackedStretch:
+    """A stretch of a file with the person's face followed through it."""
+
+    segment: Segment
+    landmarks: npt.NDArray[np.float32]
+    present: npt.NDArray[np.bool_]
+    speech: npt.NDArray[np.float32]
+    sharpness: tuple[float, ...]
+    """Of some pictures: see :func:`sharpness_of`."""
+    brightness: tuple[float, ...]
+    """Of the same: median luma of the face, 0 to 255."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in one file."""
+
+    footage: Footage
+    people: People | None
+    """None where there is no face."""
+    stretches: tuple[TrackedStretch, ...]
+    sound: Sound | None
+
+
+def inspect_file(task: InspectTask) -> Inspection:
+    """Look at one file.
+
+    Raises:
+        FootageError: a face was asked for that is not there.
+    """
+    footage = task.footage
+    persons = look(footage)
+    people = choose_person(persons, task.face, footage.path) if persons else None
+    stretches = [_track(segment, people) for segment in task.stretches] if people else []
+    sound = measure_sound(read_audio_blocks(footage.path, block_samples=_BLOCK_SECONDS * SPEECH_RATE)) if (
+        footage.has_sound
+    ) else None
+    return Inspection(footage, people, tuple(stretches), sound)
+
+
+def _track(segment: Segment, people: People) -> TrackedStretch:
+    every = max(1, segment.expected_frames // _PICTURES_PER_STRETCH)
+    kept: dict[int, npt.NDArray[np.uint8]] = {}
+
+    def frames() -> Iterator[npt.NDArray[np.uint8]]:
+        source = read_frames(
+            segment.footage.path, fps=segment.fps, start_frame=segment.start_frame, stop_frame=segment.stop_frame
+        )
+        for i, frame in enumerate(source):
+            if i % every == every // 2 and len(kept) < 2 * _PICTURES_PER_STRETCH:
+                kept[i] = frame
+            yield frame
+
+    landmarks, present = FaceTracker(people, fps=float(segment.fps)).follow(frames())
+    faces = [_grey_face(frame, landmarks[i]) for i, frame in kept.items() if present[i]]
+    return TrackedStretch(
+        segment,
+        landmarks,
+        present,
+        read_speech(segment, len(present)),
+        tuple(sharpness_of(face) for face in faces),
+        tuple(float(np.median(face)) for face in faces),
+    )
+
+
+def _grey_face(frame: npt.NDArray[np.uint8], landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The face (H, 128), upright as in the picture, in grey."""
+    left, top, right, bottom = (float(v) for v in box_of(landmarks))
+    height, width = frame.shape[:2]
+    box = max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
+    if box[2] - box[0] < 2 or box[3] - box[1] < 2:
+        return np.zeros((_FACE_WIDTH_PX, _FACE_WIDTH_PX), np.float32)
+    size = _FACE_WIDTH_PX, max(8, round(_FACE_WIDTH_PX * (box[3] - box[1]) / (box[2] - box[0])))
+    image = Image.fromarray(np.ascontiguousarray(frame)).resize(size, Image.Resampling.BICUBIC, box=box)
+    return np.asarray(image.convert("L"), np.float32)
+
+
+def sharpness_of(face: npt.NDArray[np.float32]) -> float:
+    """Standard deviation of the Laplacian of a grey face (H, 128) over that of the face: 0 is a flat blur.
+
+    The variance of the Laplacian is a common measure of focus (Pech-Pacheco et al. 2000). It grows with contrast
+    and depends on scale; both are taken out here.
+    """
+    inner = face[1:-1, 1:-1]
+    around = face[:-2, 1:-1] + face[2:, 1:-1] + face[1:-1, :-2] + face[1:-1, 2:]
+    return float((around - 4 * inner).std() / max(float(face.std()), 1.0))
+
+
+def measure_sound(blocks: Iterator[npt.NDArray[np.float32]]) -> Sound:
+    """Measure 16 kHz mono sound block by block."""
+    samples = clipped = 0
+    speech_samples, speech, pause = 0, 0.0, 0.0
+    for block in blocks:
+        finite = np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
+        step = SPEECH_RATE // 25
+        active = np.repeat(speech_activity(finite), step)[: len(finite)]
+        active = np.pad(active, (0, len(finite) - len(active)))
+        squares = finite.astype(np.float64) ** 2
+        samples += len(finite)
+        clipped += int((np.abs(finite) >= _CLIPPED_LEVEL).sum())
+        speech_samples += int(active.sum())
+        speech += float(squares[active].sum())
+        pause += float(squares[~active].sum())
+    return Sound(samples / SPEECH_RATE, speech_samples / SPEECH_RATE, speech, pause, clipped)
+
+
+def stretches_of(footage: Footage, fps: Fraction, *, seconds: float) -> tuple[Segment, ...]:
+    """What of a file to track: all of it, or three stretches that come to `seconds` together."""
+    total = footage.seconds
+    if total <= seconds:
+        return (Segment("whole", footage, 0, None, fps),)
+    length = max(1, round(seconds / 3 * fps))
+    frames = round(total * fps)
+    starts = [round(place * (frames - length)) for place in (0.05, 0.5, 0.95)]
+    return tuple(Segment(f"part {i}", footage, start, start + length, fps) for i, start in enumerate(starts))

@@ -1,0 +1,325 @@
+"""Footage to take: the whole preparation, clip by clip, so that it can be killed and resumed.
+
+::
+
+    footage ──► look ─────► track ──────────────► head, region ─► crops ──► mask, stage ──► take
+                who is there  landmarks and sound
+                (per file)    (per clip)          (once)          (per clip)  (once)
+
+Leaves what is done with one file or clip to ``work``, and the files on disk to ``newscaster.take``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import FootageError
+from newscaster.face.geometry import Similarity, eye_distance
+from newscaster.face.head import Head
+from newscaster.face.region import Mask, Region, lower_face_mask
+from newscaster.media import encode_stage, read_frames
+from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, read_footage
+from newscaster.prepare.detect import need_mediapipe
+from newscaster.prepare.people import People, choose_person, several_warning
+from newscaster.prepare.pool import Workers, worker_pool
+from newscaster.prepare.stage import Stretch, choose_stretch
+from newscaster.prepare.work import (
+    SIGMA_SECONDS,
+    CropTask,
+    TrackTask,
+    cut_regions,
+    look,
+    record_of,
+    track,
+)
+from newscaster.speech.activity import speech_activity
+from newscaster.take import Clip, Stage, Take, TakeWriter, read_record
+
+_log = logging.getLogger("newscaster.prepare")
+
+LEAST_SECONDS = 10.0
+"""With less there is no learning a mouth: a person says some 100 phonemes in it."""
+_LEAST_CLIP_SECONDS = 0.5
+_MOST_FIT_FRAMES = 4000
+_FAR_FROM_SHAPE = 0.35
+"""Region share: a mouth point that is further than this from where it usually is was not found rightly."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a preparation has come."""
+
+    phase: str
+    """"look", "track", "crop" or "stage", in this order."""
+    done: int
+    total: int
+    """Frames ("look": files; "stage": frames encoded); what the files' headers say, so only nearly exact."""
+
+
+@dataclass
+class _Job:
+    """What is to be done, and what was noticed on the way."""
+
+    fps: Fraction
+    face: int | None
+    training: list[Segment]
+    staging: list[Segment]
+    """Clips that the stage may be chosen from: of the training ones where no other file was named."""
+    report: Callable[[Progress], None]
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def segments(self) -> list[Segment]:
+        extra = [s for s in self.staging if s not in self.training]
+        return self.training + extra
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+        _log.warning("%s", text)
+
+
+def prepare(
+    footage: Path | str | Iterable[Path | str],
+    folder: Path | str,
+    *,
+    fps: Fraction | float | None = None,
+    face: int | None = None,
+    stage: Path | str | None = None,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Take:
+    """Prepare footage of one person talking.
+
+    Args:
+        footage: video files, and folders that are searched for them.
+        folder: where the take goes. One that a preparation was interrupted on, or that more footage has been
+            found for, is carried on with: clips that are finished and whose files have not changed are kept.
+        fps: frames per second of the take; None takes the footage's own, of 25, 29.97 and 30.
+        face: which person to follow where several are seen: 0 is the leftmost; None the largest.
+        stage: the file to take the stage from, which need not be among the footage; None chooses.
+        workers: how many processes work at once; None is one for each core.
+        progress: called as work gets done.
+
+    Raises:
+        MediaError: a file is missing, damaged or not a video.
+        FootageError: nobody can be learnt from it: no sound, no face, too short, ``face`` not there.
+        OutputError: the folder cannot be written, or another preparation is writing to it.
+        MissingExtraError: MediaPipe is not installed.
+    """
+    need_mediapipe()
+    files, left_out = find_footage(footage)
+    files, silent = _with_sound(files, named=isinstance(footage, str | Path) and not Path(footage).is_dir())
+    _check_length(sum(file.seconds for file in files), files)
+    rate = choose_fps([file.video.fps for file in files]) if fps is None else _as_rate(fps)
+    training = cut(files, rate)
+    staging = training if stage is None else _stage_segments(Path(stage), training, rate)
+    job = _Job(rate, face, training, staging, progress or (lambda _: None))
+    with TakeWriter(Path(folder)) as writer:
+        for text in left_out + silent:
+            job.warn(text)
+        with worker_pool(workers, tasks=len(job.segments)) as pool:
+            clips = _track(job, writer, pool)
+            used = _usable(job, clips)
+            writer.begin()
+            head, region = _fit(used)
+            mask = _crop(job, clips, head, region, pool)
+        writer.write_face(head, mask)
+        stretch = choose_stretch([clips[s.name] for s in job.staging if s.name in clips], head, mask)
+        made = _write_stage(job, writer, stretch, head, region)
+        names = [clip.name for clip in used]
+        return writer.finish(fps=rate, region=region, clips=names, stage=made, warnings=job.warnings)
+
+
+def _as_rate(fps: Fraction | float) -> Fraction:
+    rate = Fraction(fps).limit_denominator(1001)
+    if not 10 <= rate <= 120:
+        raise FootageError(f"fps is {fps}; accepted are 10 to 120 frames per second. 25 suits most footage")
+    return rate
+
+
+def _with_sound(files: list[Footage], *, named: bool) -> tuple[list[Footage], list[str]]:
+    """The files that have sound; the second value says which do not."""
+    without = [file for file in files if not file.has_sound]
+    if len(without) == len(files) or (named and without):
+        names = ", ".join(f"'{file.path}'" for file in without[:3])
+        raise FootageError(
+            f"there is no sound in {names}; an anchor is learnt from speech and picture together. Give "
+            f"footage with the sound that was recorded with it"
+        )
+    notes = [f"left out: '{file.path}' has no sound. Add its sound, or ignore this" for file in without]
+    return [file for file in files if file.has_sound], notes
+
+
+def _check_length(seconds: float, files: Sequence[Footage], *, what: str = "of video") -> None:
+    unknown = any(file.video.duration_seconds is None for file in files)
+    if seconds < LEAST_SECONDS and not unknown:
+        raise FootageError(
+            f"there are {seconds:.1f} s {what} in {len(files)} file{'s' if len(files) != 1 else ''} "
+            f"(the first: '{files[0].path}'); at least {LEAST_SECONDS:g} s are needed, and 3 to 10 minutes "
+            f"are good. Give more footage of the same person"
+        )
+
+
+def _stage_segments(path: Path, training: Sequence[Segment], fps: Fraction) -> list[Segment]:
+    file = read_footage(path)
+    same = [segment for segment in training if segment.footage.path == file.path]
+    return same or cut([file], fps, taken=(segment.name for segment in training))
+
+
+def _track(job: _Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
+    """Track every clip that is not yet; all that have frames, by name."""
+    todo = [s for s in job.segments if not _is_tracked(job, writer, s)]
+    files = list({segment.footage.path: segment.footage for segment in todo}.values())
+    meant: dict[Path, People] = {}
+    for count, (index, persons) in enumerate(pool.map(look, files), start=1):
+        path = files[index].path
+        job.report(Progress("look", count, len(files)))
+        try:
+            meant[path] = choose_person(persons, job.face, path)
+        except FootageError as error:
+            if persons or len({s.footage.path for s in job.segments}) == 1:
+                raise
+            job.warn(f"left out: {error}")
+            continue
+        if job.face is None and len(persons) > 1:
+            job.warn(several_warning(meant[path], path))
+    tasks = []
+    for segment in (s for s in todo if s.footage.path in meant):
+        people = meant[segment.footage.path]
+        record = record_of(segment, face_asked=job.face, people=people)
+        tasks.append(TrackTask(writer.clip_folder(segment.name), segment, people, record))
+    if tasks:
+        writer.begin()
+    total = sum(segment.expected_frames for segment in job.segments)
+    done = total - sum(task.segment.expected_frames for task in tasks)
+    for index, _ in pool.map(track, tasks):
+        done += tasks[index].segment.expected_frames
+        job.report(Progress("track", done, total))
+    clips = {}
+    for segment in job.segments:
+        stored = read_record(writer.clip_folder(segment.name))
+        if (
+            stored is not None
+            and stored.same_origin(record_of(segment, face_asked=job.face))
+            and stored.frames
+        ):
+            clips[segment.name] = Clip(writer.clip_folder(segment.name), stored)
+    return clips
+
+
+def _is_tracked(job: _Job, writer: TakeWriter, segment: Segment) -> bool:
+    record = read_record(writer.clip_folder(segment.name))
+    return record is not None and record.same_origin(record_of(segment, face_asked=job.face))
+
+
+def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
+    """The training clips that show the face; FootageError unless they amount to something."""
+    used, frames, speaking = [], 0, 0.0
+    files = list({s.footage.path: s.footage for s in job.training}.values())
+    for segment in job.training:
+        clip = clips.get(segment.name)
+        if clip is None:
+            continue
+        seen = int(clip.present.sum())
+        if seen < _LEAST_CLIP_SECONDS * job.fps:
+            job.warn(
+                f"left out: the face is seen for {float(seen / job.fps):.1f} s only in '{clip.record.source}'"
+            )
+            continue
+        used.append(clip)
+        frames += seen
+        speaking += float(speech_activity(clip.speech).sum()) / 25
+    if not used:
+        raise FootageError(
+            f"no face was found in any of {len(files)} files (the first: '{files[0].path}'). Give footage "
+            f"that shows one person's face from the front, at least a tenth of the picture high and well lit"
+        )
+    seconds = float(frames / job.fps)
+    if seconds < LEAST_SECONDS:
+        _check_length(seconds, [c for c in files if c.seconds] or files, what="with the person's face")
+    if speaking < LEAST_SECONDS / 5:
+        raise FootageError(
+            f"speech is heard for {speaking:.1f} s only in {seconds:.0f} s of footage (the first file: "
+            f"'{files[0].path}'). Give footage of somebody talking, with the sound that was recorded with it"
+        )
+    return used
+
+
+def _fit(clips: Sequence[Clip]) -> tuple[Head, Region]:
+    """The person's head, and the region for the size of the face."""
+    total = sum(int(clip.present.sum()) for clip in clips)
+    stride = -(-total // _MOST_FIT_FRAMES)
+    kept, offset = [], 0
+    for clip in clips:
+        frames = np.flatnonzero(clip.present)
+        kept.append(clip.landmarks[frames[(-offset) % stride :: stride]])
+        offset += len(frames)
+    landmarks = np.concatenate(kept)
+    return Head.fit(landmarks), Region.for_face(float(np.median(eye_distance(landmarks))))
+
+
+def _crop(job: _Job, clips: dict[str, Clip], head: Head, region: Region, pool: Workers) -> Mask:
+    """Cut every clip's regions. Returns the mask that covers the training clips' mouths."""
+    fingerprint = _fingerprint(head, region)
+    tasks = [CropTask(clip.folder, head, region, fingerprint) for clip in clips.values()]
+    names, done = list(clips), 0
+    total = sum(clip.frames for clip in clips.values())
+    mouths: dict[str, npt.NDArray[np.float32]] = {}
+    for index, (frames, points) in pool.map(cut_regions, tasks):
+        mouths[names[index]] = points
+        done += frames
+        job.report(Progress("crop", done, total))
+    points = np.concatenate([mouths[s.name] for s in job.training if s.name in mouths])
+    far = np.abs(points - np.median(points, axis=0)).max(axis=(1, 2)) > _FAR_FROM_SHAPE * region.side
+    points = points[~far][:: -(-len(points) // _MOST_FIT_FRAMES)]
+    for name in names:
+        stored = read_record(clips[name].folder)
+        assert stored is not None, name
+        assert stored.cropped_with == fingerprint, name
+        clips[name] = Clip(clips[name].folder, stored)
+    return lower_face_mask(points, region)
+
+
+def _fingerprint(head: Head, region: Region) -> str:
+    """Tells whether crops were made with this head and region: neither mask nor stage changes them."""
+    digest = hashlib.sha256(head.points.astype(np.float32).tobytes())
+    digest.update(repr((region.side, region.extent, SIGMA_SECONDS)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _write_stage(job: _Job, writer: TakeWriter, stretch: Stretch, head: Head, region: Region) -> Stage:
+    clip, part = stretch.clip, slice(stretch.start, stretch.stop)
+    record = clip.record
+    first = record.start_frame + stretch.start
+    width, height = (side - side % 2 for side in record.frame_size)  # H.264 wants even sides
+    frames = read_frames(
+        Path(record.source), fps=record.fps, start_frame=first, stop_frame=first + stretch.frames
+    )
+
+    def even_frames() -> Iterable[npt.NDArray[np.uint8]]:
+        for count, frame in enumerate(frames, start=1):
+            job.report(Progress("stage", count, stretch.frames))
+            yield np.ascontiguousarray(frame[:height, :width])
+
+    poses = head.poses(clip.landmarks, clip.present, sigma_frames=SIGMA_SECONDS * float(record.fps))[part]
+    transforms: Similarity = region.transforms(head, poses)
+    video = encode_stage(even_frames(), record.fps)
+    stage = Stage(
+        video=writer.folder / "stage.mp4",
+        source=record.source,
+        start_frame=first,
+        size=(width, height),
+        landmarks=clip.landmarks[part],
+        poses=poses,
+        transforms=transforms,
+    )
+    writer.write_stage(video, stage)
+    return stage

@@ -1,0 +1,182 @@
+"""The stage: the stretch of footage that mouths will be rewritten on.
+
+Knows what makes a stretch good: the face there all along, a steady head in its usual pose, nothing before the
+mouth, a sharp picture, and ends at which the video can turn round unseen: a stage is played forth and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from newscaster.errors import FootageError
+from newscaster.face.geometry import runs
+from newscaster.face.head import Head, Poses
+from newscaster.face.region import Mask
+from newscaster.face.topology import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
+from newscaster.prepare.work import SIGMA_SECONDS
+from newscaster.take import Clip
+
+Array = npt.NDArray[np.float64]
+
+LONGEST_SECONDS = 12.0
+_LENGTHS_SECONDS = (12.0, 9.0, 6.0, 4.0, 2.5, 1.2)
+_SHORTEST_SECONDS = 1.0
+_STEP_SECONDS = 0.4
+_FINALISTS = 12
+"""Stretches whose pictures are looked at, of the best by pose alone."""
+_TURN_SECONDS = 0.6
+"""How far a stretch is cut to end at a good moment."""
+_PICTURE_SIDE = 64
+_PICTURES = 40
+
+# What costs as much as what. A speed of one outer-eye distance a second is a nod; 10 degrees off the usual
+# pose is plainly somebody looking elsewhere; each counts as much as having 2 s instead of 12.
+_COST_PER_SPEED = 1.0
+_COST_PER_DEGREE = 0.1
+_COST_OF_SHORTNESS = 0.2
+_COST_PER_UNLIKENESS = 2.0
+_COST_PER_BLUR = 1.0
+_COST_OF_BLINK = 4.0
+
+_LIDS = ((159, 145), (386, 374))
+_EYES = ((LEFT_EYE_OUTER, 133), (362, RIGHT_EYE_OUTER))
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Frames ``start`` to ``stop`` of a clip; ``cost`` says how ill suited they are."""
+
+    clip: Clip
+    start: int
+    stop: int
+    cost: float
+
+    @property
+    def frames(self) -> int:
+        return self.stop - self.start
+
+
+def choose_stretch(clips: Sequence[Clip], head: Head, mask: Mask) -> Stretch:
+    """The best stretch of at most 12 s among these clips.
+
+    Raises:
+        FootageError: none of them shows the face for a second on end.
+    """
+    poses = [_smooth_poses(clip, head) for clip in clips]
+    angles = np.concatenate([p.angles[clip.present] for p, clip in zip(poses, clips, strict=True)])
+    usual = np.median(angles, axis=0) if len(angles) else np.zeros(3)
+    found: list[Stretch] = []
+    for clip, pose in zip(clips, poses, strict=True):
+        found += _candidates(clip, pose, usual)
+    if not found:
+        raise FootageError(
+            f"no clip shows the face for {_SHORTEST_SECONDS:g} s on end, so that there is nothing to put a "
+            f"mouth on. Give footage in which the face is seen all the time, or name such a file as the stage"
+        )
+    best = sorted(found, key=lambda s: s.cost)[:_FINALISTS]
+    judged = _judge_pictures(best, mask)
+    winner = min(judged, key=lambda s: s.cost)
+    return _trim(winner, poses[clips.index(winner.clip)])
+
+
+def _smooth_poses(clip: Clip, head: Head) -> Poses:
+    return head.poses(clip.landmarks, clip.present, sigma_frames=SIGMA_SECONDS * float(clip.record.fps))
+
+
+def speed_of(poses: Poses, fps: float) -> Array:
+    """How fast the head moves, (F,): outer-eye distances a second; a turn by 1 radian counts as 1 of them."""
+    if len(poses) < 2:
+        return np.zeros(len(poses))
+    scale = np.nanmedian(poses.scale)
+    moved = np.linalg.norm(np.diff(poses.shift, axis=0), axis=1) / scale
+    turned = np.radians(np.linalg.norm(np.diff(poses.angles, axis=0), axis=1))
+    speed = (moved + turned) * fps
+    return np.concatenate([speed[:1], speed])
+
+
+def _candidates(clip: Clip, poses: Poses, usual: Array) -> list[Stretch]:
+    fps = float(clip.record.fps)
+    speed = speed_of(poses, fps)
+    off = np.linalg.norm(poses.angles - usual, axis=1)
+    found = []
+    for start, stop in runs(clip.present):
+        lengths = {round(s * fps) for s in _LENGTHS_SECONDS} | {
+            min(stop - start, round(LONGEST_SECONDS * fps))
+        }
+        for length in (n for n in lengths if _SHORTEST_SECONDS * fps <= n <= stop - start):
+            short = LONGEST_SECONDS * fps / length - 1
+            for first in range(start, stop - length + 1, max(1, round(_STEP_SECONDS * fps))):
+                part = slice(first, first + length)
+                # The first frame's speed is that of the step before it.
+                pace = float(np.nanmean(speed[part][1:]))
+                cost = _COST_PER_SPEED * pace + _COST_PER_DEGREE * float(off[part].mean())
+                found.append(Stretch(clip, first, first + length, cost + _COST_OF_SHORTNESS * short))
+    return found
+
+
+def _judge_pictures(stretches: Sequence[Stretch], mask: Mask) -> list[Stretch]:
+    """The stretches with what their pictures show added to the cost: something before the mouth, and blur."""
+    hidden = np.asarray(Image.fromarray(mask.hidden).resize((_PICTURE_SIDE,) * 2)).astype(bool)
+    pictures = [_pictures(stretch) for stretch in stretches]
+    usual = np.median(np.concatenate(pictures), axis=0)
+    unlike = [np.abs(p - usual)[:, hidden].mean(axis=1) for p in pictures]
+    sharp = np.array([float(np.median([_laplacian_variance(q) for q in p])) for p in pictures])
+    typical = max(float(np.median(np.concatenate(unlike))), 1e-6)
+    judged = []
+    for stretch, far, detail in zip(stretches, unlike, sharp, strict=True):
+        # The mouth itself moves; only pictures that are far from it all count: a hand, a microphone, a
+        # profile.
+        strange = float(np.maximum(far / typical - 1.5, 0).mean())
+        blur = max(0.0, float(np.median(sharp)) / max(detail, 1e-6) - 1)
+        cost = stretch.cost + _COST_PER_UNLIKENESS * strange + _COST_PER_BLUR * blur
+        judged.append(Stretch(stretch.clip, stretch.start, stretch.stop, cost))
+    return judged
+
+
+def _pictures(stretch: Stretch) -> npt.NDArray[np.float32]:
+    """Small grey pictures (n, 64, 64) of the region, spread over the stretch."""
+    frames = np.linspace(stretch.start, stretch.stop - 1, min(_PICTURES, stretch.frames)).astype(int)
+    small = [
+        Image.fromarray(stretch.clip.regions[i]).convert("L").resize((_PICTURE_SIDE,) * 2) for i in frames
+    ]
+    return np.stack([np.asarray(image, np.float32) for image in small])
+
+
+def _laplacian_variance(grey: npt.NDArray[np.float32]) -> float:
+    inner = grey[1:-1, 1:-1]
+    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    return float((around - 4 * inner).var())
+
+
+def eyes_open(landmarks: npt.NDArray[np.floating[Any]]) -> Array:
+    """How far the eyes are open, (F,): height over width, the mean of both."""
+    points = landmarks[..., :2].astype(np.float64)
+
+    def gap(pairs: tuple[tuple[int, int], ...]) -> Array:
+        return np.stack([np.linalg.norm(points[:, a] - points[:, b], axis=-1) for a, b in pairs])
+
+    return np.asarray((gap(_LIDS) / np.maximum(gap(_EYES), 1e-6)).mean(axis=0))
+
+
+def _trim(stretch: Stretch, poses: Poses) -> Stretch:
+    """Cut both ends by up to 0.6 s, to moments when the eyes are open and the head is still.
+
+    The video turns round there: a head that stands still turns round unseen, a blink would run backwards.
+    """
+    fps = float(stretch.clip.record.fps)
+    room = min(round(_TURN_SECONDS * fps), stretch.frames // 4)
+    if room < 1:
+        return stretch
+    part = slice(stretch.start, stretch.stop)
+    opened = eyes_open(stretch.clip.landmarks[part])
+    closed = np.maximum(1 - opened / max(float(np.median(opened)), 1e-6), 0)
+    cost = speed_of(poses[part], fps) + _COST_OF_BLINK * closed
+    start = int(np.argmin(cost[: room + 1]))
+    stop = len(cost) - int(np.argmin(cost[::-1][: room + 1]))
+    return Stretch(stretch.clip, stretch.start + start, stretch.start + stop, stretch.cost)

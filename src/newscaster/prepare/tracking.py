@@ -1,0 +1,143 @@
+"""Following one person's face through a clip.
+
+Knows when two faces in neighbouring frames are the same, and what to do when the face is lost. A frame
+without the person's face, or on which the track jumps (a cut), is not ``present``: nothing is ever guessed
+there.
+
+The landmark model is given a window around the face rather than the whole picture, so that faces that are
+small in the picture are found as well; the window stands still until the face comes near its border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.face.topology import LANDMARKS
+from newscaster.prepare.detect import Boxes, ImageArray, Landmarks, Mesh, detect_faces
+from newscaster.prepare.people import People, box_of, overlap
+
+Box = npt.NDArray[np.float64]
+Window = tuple[int, int, int, int]
+
+_LEAST_OVERLAP = 0.5
+"""Of a face's boxes in neighbouring frames. A head that crosses its own width in a second moves by 4 % a
+frame (0.92); a cut to another shot of the same person rarely reaches 0.5."""
+_FORGET_SECONDS = 1.0
+"""A face that was lost for longer may come back anywhere."""
+_WINDOW_SIDES = 2.6
+"""Side of the window in sides of the face's box: the models want about this much around a face."""
+_WHOLE_SHARE = 0.55
+"""A window that would cover this much of the picture is the whole picture instead."""
+_NEAR_BORDER = 0.15
+"""The window is moved when the face is closer to its border than this many of its sides."""
+_SEARCH_EVERY = 5
+"""Frames between searches of the whole picture while the face is lost."""
+_MOST_FACES = 3
+
+
+class FaceTracker:
+    """Follows the person meant through the frames of one clip.
+
+    Args:
+        people: who is in the footage, and who is meant.
+        fps: of the frames.
+        detect, make_mesh: what finds faces in a picture, and landmarks of at most so many; tests put in their
+            own.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        *,
+        fps: float,
+        detect: Callable[[ImageArray], Boxes] = detect_faces,
+        make_mesh: Callable[[int], Mesh] = Mesh,
+    ) -> None:
+        self._people = people
+        self._detect = detect
+        self._mesh = make_mesh(1 if len(people.persons) == 1 else _MOST_FACES)
+        self._forget_frames = max(1, round(_FORGET_SECONDS * fps))
+        self._window: Window | None = None
+        self._last: Box | None = None
+        self._lost = 0
+
+    def follow(self, frames: Iterable[ImageArray]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Landmarks (F, 478, 3) in pixels, NaN where the face is not there, and where it is, (F,)."""
+        found = [self._step(frame) for frame in frames]
+        present = np.array([points is not None for points in found], np.bool_)
+        landmarks = np.full((len(found), LANDMARKS, 3), np.nan, np.float32)
+        for i, points in enumerate(found):
+            if points is not None:
+                landmarks[i] = points
+        return landmarks, present
+
+    def _step(self, frame: ImageArray) -> Landmarks | None:
+        astray = self._window is None or self._lost > 0
+        if astray and (self._lost <= 1 or self._lost % _SEARCH_EVERY == 0):
+            self._search(frame)
+        if self._window is None:
+            self._lost += 1
+            return None
+        points, jumped = self._pick(self._mesh.find(frame, self._window))
+        if points is None:
+            self._lost += 1
+            if self._lost == 1 and not _is_whole(self._window, frame):
+                self._window = None  # look everywhere at once
+            return None
+        self._lost = 0
+        self._last = box_of(points)
+        if _near_border(self._last, self._window, frame):
+            self._move(_window_around(self._last, frame))
+        return None if jumped else points
+
+    def _pick(self, faces: list[Landmarks]) -> tuple[Landmarks | None, bool]:
+        """The person's landmarks among those found, and whether the track jumped to get there."""
+        if self._last is not None and self._lost <= self._forget_frames:
+            shares = [overlap(self._last, box_of(points)) for points in faces]
+            if shares and max(shares) >= _LEAST_OVERLAP:
+                return faces[int(np.argmax(shares))], False
+        meant = [points for points in faces if self._people.is_meant(box_of(points))]
+        if not meant:
+            return None, False
+        largest = max(meant, key=lambda points: float(np.prod(np.ptp(points[:, :2], axis=0))))
+        return largest, self._last is not None and self._lost <= self._forget_frames
+
+    def _search(self, frame: ImageArray) -> None:
+        """Set the window around the person's face, wherever it is in the picture."""
+        boxes = [box for box in self._detect(frame) if self._people.is_meant(box)]
+        if boxes:
+            nearest = min(boxes, key=self._people.person.distance)
+            self._move(_window_around(nearest, frame))
+
+    def _move(self, window: Window) -> None:
+        if window != self._window:
+            self._window = window
+            self._mesh.reset()
+
+
+def _window_around(box: Box, frame: ImageArray) -> Window:
+    """A square around a face, cut at the picture's borders; the whole picture if the face is large in it."""
+    height, width = frame.shape[:2]
+    half = _WINDOW_SIDES * float((box[2:] - box[:2]).max()) / 2
+    x, y = (box[:2] + box[2:]) / 2
+    left, top = max(0, int(x - half)), max(0, int(y - half))
+    right, bottom = min(width, int(np.ceil(x + half))), min(height, int(np.ceil(y + half)))
+    if (right - left) * (bottom - top) >= _WHOLE_SHARE * width * height or right <= left or bottom <= top:
+        return 0, 0, width, height
+    return left, top, right, bottom
+
+
+def _near_border(box: Box, window: Window, frame: ImageArray) -> bool:
+    """Whether a face is close to a border of its window that is not the picture's, or has outgrown it."""
+    height, width = frame.shape[:2]
+    margin = _NEAR_BORDER * float((box[2:] - box[:2]).max())
+    room = np.array([box[0] - window[0], box[1] - window[1], window[2] - box[2], window[3] - box[3]])
+    inside = np.array([window[0] > 0, window[1] > 0, window[2] < width, window[3] < height])
+    return bool((inside & (room < margin)).any())
+
+
+def _is_whole(window: Window, frame: ImageArray) -> bool:
+    return window == (0, 0, frame.shape[1], frame.shape[0])

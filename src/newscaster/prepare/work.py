@@ -1,0 +1,163 @@
+"""What worker processes do with footage: look at it, track a clip, cut a clip's regions.
+
+Each function takes one task and leaves its result on disk, finished or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import MediaError
+from newscaster.face.geometry import Similarity
+from newscaster.face.head import Head
+from newscaster.face.region import Region, crop
+from newscaster.face.topology import MOUTH
+from newscaster.media import read_audio, read_frames
+from newscaster.prepare.clips import Footage, Segment
+from newscaster.prepare.detect import detect_faces
+from newscaster.prepare.people import People, Person, group_faces
+from newscaster.prepare.tracking import FaceTracker
+from newscaster.take import (
+    SPEECH_RATE,
+    Clip,
+    ClipRecord,
+    read_record,
+    write_track,
+    write_transforms,
+    writing_regions,
+)
+
+SIGMA_SECONDS = 0.06
+"""Smoothing of the poses that crops are stabilised with: 1.5 frames at 25 fps."""
+_LOOK_FPS = Fraction(3, 2)
+_LOOK_SECONDS = 20.0
+"""A file up to this long is read through at `_LOOK_FPS`; in a longer one, `_LOOK_FRAMES` places are looked
+up."""
+_LOOK_FRAMES = 30
+_POINTS_PER_CLIP = 64
+
+ImageArray = npt.NDArray[np.uint8]
+
+
+def sampled_frames(footage: Footage) -> Iterator[ImageArray]:
+    """Pictures spread over a file, to see who is in it."""
+    if footage.seconds <= _LOOK_SECONDS:
+        yield from read_frames(footage.path, fps=_LOOK_FPS)
+        return
+    rate = Fraction(1)
+    for second in np.linspace(0, footage.seconds - 1, _LOOK_FRAMES).astype(int).tolist():
+        yield from read_frames(footage.path, fps=rate, start_frame=second, stop_frame=second + 1)
+
+
+def look(footage: Footage) -> tuple[Person, ...]:
+    """The people in a file, from left to right."""
+    return group_faces(detect_faces(frame) for frame in sampled_frames(footage))
+
+
+@dataclass(frozen=True)
+class TrackTask:
+    """A clip to track."""
+
+    folder: Path
+    segment: Segment
+    people: People
+    record: ClipRecord
+    """As it will be, but for what only reading the footage can tell."""
+
+
+def record_of(segment: Segment, *, face_asked: int | None, people: People | None = None) -> ClipRecord:
+    """The record of a clip that is yet to be tracked."""
+    footage = segment.footage
+    return ClipRecord(
+        source=str(footage.path),
+        size_bytes=footage.size_bytes,
+        mtime_ns=footage.mtime_ns,
+        start_frame=segment.start_frame,
+        stop_frame=segment.stop_frame,
+        fps=segment.fps,
+        frame_size=(footage.video.width, footage.video.height),
+        face_asked=face_asked,
+        face=people.chosen if people else 0,
+        people=len(people.persons) if people else 0,
+    )
+
+
+def track(task: TrackTask) -> ClipRecord:
+    """Track the person's face through a clip, read the clip's sound, and store both."""
+    segment = task.segment
+    frames = read_frames(
+        segment.footage.path, fps=segment.fps, start_frame=segment.start_frame, stop_frame=segment.stop_frame
+    )
+    landmarks, present = FaceTracker(task.people, fps=float(segment.fps)).follow(frames)
+    speech = read_speech(segment, len(present))
+    return write_track(task.folder, task.record, landmarks=landmarks, present=present, speech=speech)
+
+
+def read_speech(segment: Segment, frames: int) -> npt.NDArray[np.float32]:
+    """The sound under a clip's frames, as a player would play it: 16 kHz mono, cut or padded to their length.
+
+    Raises:
+        MediaError: it holds samples that are not numbers.
+    """
+    samples = np.zeros(round(frames * SPEECH_RATE / segment.fps), np.float32)
+    if not segment.footage.has_sound or not frames:
+        return samples
+    start = segment.start_frame / segment.fps
+    stop = (segment.start_frame + frames) / segment.fps
+    found = read_audio(
+        segment.footage.path, rate=SPEECH_RATE, start_seconds=float(start), stop_seconds=float(stop)
+    )[: len(samples)]
+    if not np.isfinite(found).all():
+        raise MediaError(
+            f"the sound of '{segment.footage.path}' holds samples that are not numbers (NaN or infinite). "
+            f"Export it again, or leave this file out"
+        )
+    samples[: len(found)] = found
+    return samples
+
+
+@dataclass(frozen=True)
+class CropTask:
+    """A tracked clip whose regions are to be cut."""
+
+    folder: Path
+    head: Head
+    region: Region
+    fingerprint: str
+
+
+def cut_regions(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
+    """Cut a clip's regions unless that is done. Returns its frames, and some of its mouths."""
+    record = read_record(task.folder)
+    assert record is not None, f"'{task.folder}' is not tracked"
+    clip = Clip(task.folder, record)
+    if record.cropped_with != task.fingerprint:
+        poses = task.head.poses(clip.landmarks, clip.present, sigma_frames=SIGMA_SECONDS * float(record.fps))
+        transforms = task.region.transforms(task.head, poses)
+        frames = read_frames(
+            Path(record.source),
+            fps=record.fps,
+            start_frame=record.start_frame,
+            stop_frame=record.start_frame + record.frames,
+        )
+        with writing_regions(task.folder, frames=record.frames, side=task.region.side) as regions:
+            for i, frame in enumerate(frames):
+                if clip.present[i]:
+                    regions[i] = crop(np.ascontiguousarray(frame), transforms[i], task.region.side)
+        record = write_transforms(task.folder, record, transforms, task.fingerprint)
+        clip = Clip(task.folder, record)
+    return record.frames, some_mouths(clip)
+
+
+def some_mouths(clip: Clip) -> npt.NDArray[np.float32]:
+    """Up to 64 mouths (n, 57, 2) of a clip in region pixels, spread over it."""
+    frames = np.flatnonzero(clip.present)
+    frames = frames[:: -(-len(frames) // _POINTS_PER_CLIP) or 1]
+    points = clip.landmarks[frames][:, list(MOUTH), :2]
+    return Similarity(clip.transforms.matrix[frames]).apply(points).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Anchors at work: speech in, pictures out. Never sees a landmark detector or PyTorch."""

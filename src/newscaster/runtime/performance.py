@@ -1,0 +1,341 @@
+"""An anchor at work: speech in, pictures out, or a video file.
+
+One chain of generators from blocks of sound to the encoder, so that memory does not grow with the speech.
+Knows the order of the work; each step's own knowledge lies in the other modules of `runtime`.
+
+::
+
+    blocks of sound ─► MotionStream ─► shapes ─┐
+                          Stage.order ─► frames ┴─► Job ─► Renderer ─► pictures ─► media.write_video
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster import media
+from newscaster.anchor import MOTION, RENDERER, SPEECH_ENCODER, STAGE, AnchorFile
+from newscaster.anchor_info import AnchorInfo
+from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
+from newscaster.inference import Session
+from newscaster.runtime.motion import MotionStream, frame_count
+from newscaster.runtime.record import MotionRecord
+from newscaster.runtime.renderer import Job, Renderer
+from newscaster.runtime.source import Samples, Speech, SpeechInput, check_samples, open_speech
+from newscaster.runtime.stage import Stage
+from newscaster.speech.encoder import SpeechEncoder
+from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.version import VERSION
+
+Image = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float64]
+Progress = Callable[[int, int], None]
+"""Called with the frames done and the frames in all."""
+Item = TypeVar("Item")
+
+_FRAMES_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """A video that has been made."""
+
+    path: Path
+    frames: int
+    fps: Fraction
+    seconds: float
+    """Length of the speech."""
+    wall_seconds: float
+    """How long it took."""
+    motion: Path | None = None
+    """Where the mouth's motion was written."""
+
+    @property
+    def speed(self) -> float:
+        """Seconds of video made per second."""
+        return self.seconds / self.wall_seconds
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames made per second."""
+        return self.frames / self.wall_seconds
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Mouths on the stage: f frames of a performance."""
+
+    indices: npt.NDArray[np.int64]
+    """(f,) frames of the stage."""
+    shapes: Array
+    """(f, 57, 2) in head units."""
+    points: Array
+    """(f, 57, 2) in pixels on the picture."""
+
+
+class Anchor:
+    """Somebody who says what they are given. Made by :func:`newscaster.open`.
+
+    Rendering calls of one anchor take turns on its stage: run them one at a time.
+
+    Args:
+        file: the anchor's file.
+        workers: threads that render; by default one per core, up to 8.
+
+    Raises:
+        AnchorError: the parts of the anchor do not fit each other.
+    """
+
+    def __init__(self, file: AnchorFile, *, workers: int | None = None) -> None:
+        self.path = file.path
+        self.info: AnchorInfo = file.info
+        try:
+            self._face = file.face()
+            self._load(file, workers)
+        except AnchorError:
+            raise
+        except (InputError, ValueError) as error:
+            raise AnchorError(
+                f"'{file.path}' cannot be used: {error}. Copy the file again from where it came, "
+                "or train it again"
+            ) from error
+
+    def _load(self, file: AnchorFile, workers: int | None) -> None:
+        info = self.info
+        self._encoder: SpeechEncoder | None = None
+        if info.features.needs_encoder:
+            session = Session(file.read(SPEECH_ENCODER), name=SPEECH_ENCODER)
+            self._encoder = SpeechEncoder(session, info.features.windowing)
+        self._motion = Session(file.read(MOTION), name=MOTION)
+        video = media.StageVideo(file.read(STAGE), name=STAGE)
+        self._stage = Stage(video, self._face, region=info.region, size=info.size)
+        self._renderer = Renderer(
+            Session(file.read(RENDERER), threads=1, name=RENDERER),
+            soft=self._face.mask.soft,
+            map_side=info.map_side,
+            workers=workers,
+        )
+        self.motion_stream()  # the networks fit the features and the basis, or an error says so now
+
+    @staticmethod
+    def open(path: str | Path, *, workers: int | None = None) -> Anchor:
+        """Open an anchor and make it ready.
+
+        Raises:
+            AnchorError: the file is missing, not an anchor, damaged, or of another version.
+        """
+        return Anchor(AnchorFile(Path(path)), workers=workers)
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        seconds = self.info.stage_seconds
+        return f"Anchor({self.name!r}: {width}x{height} at {self.fps} fps, {seconds:.1f} s of stage)"
+
+    @property
+    def name(self) -> str:
+        """What the anchor is called."""
+        return self.info.name
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames per second of the pictures."""
+        return self.info.fps
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures in pixels."""
+        return self.info.size
+
+    @property
+    def stage(self) -> Stage:
+        """The footage that the mouth is rewritten on."""
+        return self._stage
+
+    def motion_stream(self) -> MotionStream:
+        """A fresh stream from sound to mouth shapes, for speech that comes in pieces."""
+        return MotionStream(
+            self._motion,
+            features=self.info.features,
+            encoder=self._encoder,
+            basis=self._face.basis,
+            fps=self.fps,
+            context_steps=self.info.context_steps,
+        )
+
+    def motion(self, samples: Samples, rate: int = SAMPLE_RATE, *, stage_start: int = 0) -> Array:
+        """The mouth of every frame: (F, 57, 2) pixels on the pictures that :meth:`render` gives.
+
+        Args:
+            samples: (N,) float mono in [-1, 1].
+            rate: in Hz.
+            stage_start: the stage's frame to begin with.
+
+        Raises:
+            SpeechError: the samples cannot drive an anchor.
+        """
+        with open_speech(samples, rate=rate, audible=False) as speech:
+            shown = list(self._perform(speech, stage_start))
+        return np.concatenate([part.points for part in shown])
+
+    def render(self, samples: Samples, rate: int = SAMPLE_RATE, *, stage_start: int = 0) -> Iterator[Image]:
+        """The pictures that go with speech: round(N * fps / rate) of (H, W, 3) uint8 RGB, one by one.
+
+        Args:
+            samples: (N,) float mono in [-1, 1].
+            rate: in Hz.
+            stage_start: the stage's frame to begin with.
+
+        Raises:
+            SpeechError: the samples cannot drive an anchor; raised at once.
+        """
+        checked = check_samples(samples, rate)
+        self._frames_of(len(checked), rate)
+        self._check_start(stage_start)
+        return self._rendered_samples(checked, rate, stage_start)
+
+    def speak(
+        self,
+        speech: SpeechInput | None,
+        out: str | Path,
+        *,
+        text: str | None = None,
+        rate: int = SAMPLE_RATE,
+        voice: str = "hibari",
+        stage_start: int = 0,
+        motion_out: str | Path | None = None,
+        crf: int = 18,
+        progress: Progress | None = None,
+    ) -> Performance:
+        """Make a video file of the anchor saying something.
+
+        Args:
+            speech: a sound or video file, a .txt file to be read aloud, a binary stream that holds a sound
+                file, or samples (N,) as an array. Its sound is heard in the video as it is.
+            out: .mp4, .m4v, .mov or .mkv to write.
+            text: what is to be said, in place of `speech`; needs the extra `tts`.
+            rate: of samples given as an array, in Hz.
+            voice: who reads a text aloud.
+            stage_start: the stage's frame to begin with.
+            motion_out: .npz to write the mouth's motion to: `landmarks` (F, 57, 2) pixels on the pictures,
+                `shapes` (F, 57, 2) head units, `stage_frames` (F,), `fps` (numerator, denominator), `frames`.
+            crf: x264's quality, 0 to 51; lower is better and larger.
+            progress: called after every frame.
+
+        Raises:
+            OutputError: `out` or `motion_out` cannot be written; raised before any work.
+            SpeechError: the speech is empty, silent or not finite.
+            MediaError: a file cannot be read.
+        """
+        began = time.perf_counter()
+        out, record_path = Path(out), None if motion_out is None else Path(motion_out)
+        media.check_output(out)
+        if record_path is not None:
+            media.check_output(record_path, suffixes=(".npz",))
+        if not 0 <= crf <= 51:
+            raise InputError(f"crf is {crf}; expected 0 (best) to 51 (smallest)")
+        self._check_start(stage_start)
+        with (
+            open_speech(speech, text=text, rate=rate, voice=voice) as heard,
+            MotionRecord(record_path) as record,
+        ):
+            if not heard.samples:
+                raise SpeechError("the speech is empty")
+            total = self._frames_of(heard.samples, heard.rate)
+            shown = _noted(self._perform(heard, stage_start), record)
+            pictures = self._pictures(shown)
+            frames = media.write_video(
+                out,
+                _counted(pictures, total, progress),
+                fps=self.fps,
+                audio=heard.sound_file,
+                metadata=self._metadata(heard),
+                crf=crf,
+            )
+            if frames != total:
+                raise MediaError(
+                    f"{frames} of {total} frames were written to '{out}'; the speech has changed meanwhile"
+                )
+            record.save(fps=self.fps)
+        return Performance(
+            path=out,
+            frames=frames,
+            fps=self.fps,
+            seconds=heard.seconds,
+            wall_seconds=time.perf_counter() - began,
+            motion=record_path,
+        )
+
+    def _rendered_samples(self, samples: Samples, rate: int, stage_start: int) -> Iterator[Image]:
+        with open_speech(samples, rate=rate, audible=False) as speech:
+            yield from self._pictures(self._perform(speech, stage_start))
+
+    def _check_start(self, stage_start: int) -> None:
+        if not 0 <= stage_start < len(self._stage):
+            raise InputError(f"stage_start is {stage_start}; expected 0 to {len(self._stage) - 1}")
+
+    def _frames_of(self, samples: int, rate: int) -> int:
+        total = frame_count(samples, rate, self.fps)
+        if total == 0:
+            raise SpeechError(
+                f"the speech is {samples / rate * 1000:.1f} ms long, and one frame takes "
+                f"{float(1000 / self.fps):.1f} ms. "
+                "Give a sentence at least"
+            )
+        return total
+
+    def _perform(self, speech: Speech, stage_start: int) -> Iterator[_Shown]:
+        """Mouths put on the stage, some frames at a time, as the speech is read."""
+        stream = self.motion_stream()
+        order = self._stage.order(start=stage_start)
+        shapes = (stream.push(block) for block in speech.blocks())
+        last = (stream.finish(total) for total in [self._frames_of(speech.samples, speech.rate)])
+        for some in itertools.chain(shapes, last):
+            for first in range(0, len(some), _FRAMES_AT_ONCE):
+                part = some[first : first + _FRAMES_AT_ONCE]
+                indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))
+                yield _Shown(indices, part, self._stage.place(part, indices))
+
+    def _pictures(self, shown: Iterable[_Shown]) -> Iterator[Image]:
+        return self._renderer.render(self._jobs(shown))
+
+    def _jobs(self, shown: Iterable[_Shown]) -> Iterator[Job]:
+        for part in shown:
+            in_region = self._stage.transforms(part.indices).apply(part.points)
+            frames = self._stage.frames(part.indices.tolist())
+            for frame, points in zip(frames, in_region, strict=True):
+                yield Job(frame, points)
+
+    def _metadata(self, speech: Speech) -> dict[str, str]:
+        """Tags that tell what this video is; every one of them is read by common players."""
+        voice = " The voice is synthetic too." if speech.synthetic else ""
+        tags = {
+            "title": self.name,
+            "artist": self.name,
+            "comment": f"Synthetic video: the mouth was generated by newscaster {VERSION} "
+            f"with the anchor '{self.name}'.{voice}",
+        }
+        if self.info.attribution:
+            tags["copyright"] = "; ".join(self.info.attribution)
+        return tags
+
+
+def _noted(shown: Iterable[_Shown], record: MotionRecord) -> Iterator[_Shown]:
+    for part in shown:
+        record.add(part.points, part.shapes, part.indices)
+        yield part
+
+
+def _counted(items: Iterable[Item], total: int, progress: Progress | None) -> Iterator[Item]:
+    for count, item in enumerate(items, 1):
+        yield item
+        if progress is not None:
+            progress(count, total)

@@ -1,0 +1,86 @@
+"""The motion of a performance, kept beside the video for measuring: landmarks and shapes of every frame.
+
+Spooled to disk while the video is made and written as .npz at the end, in constant memory.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster import media
+from newscaster.face.topology import MOUTH_POINTS
+
+_PARTS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
+    "landmarks": (np.float32, (MOUTH_POINTS, 2)),
+    "shapes": (np.float32, (MOUTH_POINTS, 2)),
+    "stage_frames": (np.int32, ()),
+}
+
+
+class MotionRecord:
+    """Collects frames; does nothing where `path` is None. A context manager: what is not saved is gone."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._stack = ExitStack()
+
+    def __enter__(self) -> MotionRecord:
+        if self._path is not None:
+            folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="newscaster-")))
+            self._places = {name: folder / name for name in _PARTS}
+            self._files = {
+                name: self._stack.enter_context(path.open("wb")) for name, path in self._places.items()
+            }
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def add(
+        self,
+        landmarks: npt.NDArray[np.floating[Any]],
+        shapes: npt.NDArray[np.floating[Any]],
+        stage_frames: npt.NDArray[np.integer[Any]],
+    ) -> None:
+        """Frames that follow those added before: (f, 57, 2), (f, 57, 2), (f,)."""
+        if self._path is None:
+            return
+        given = {"landmarks": landmarks, "shapes": shapes, "stage_frames": stage_frames}
+        for name, array in given.items():
+            array.astype(_PARTS[name][0]).tofile(self._files[name])
+
+    def save(self, *, fps: Fraction) -> None:
+        """Write the file.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._path is None:
+            return
+        for file in self._files.values():
+            file.flush()
+        arrays = {
+            name: np.memmap(self._places[name], dtype, "r").reshape(-1, *shape)
+            for name, (dtype, shape) in _PARTS.items()
+        }
+        frames = len(arrays["stage_frames"])
+        with media.replacing(self._path) as temporary:
+            np.savez(
+                temporary,
+                fps=np.array([fps.numerator, fps.denominator]),
+                frames=np.array(frames),
+                **arrays,
+            )

@@ -1,0 +1,216 @@
+"""Speech from wherever it comes: a file, samples, standard input, or a text to be read aloud.
+
+Knows how each becomes one thing: a sound file that can be heard, its exact length, and blocks of 16 kHz
+samples. Everything that cannot drive an anchor is refused here, before anything is rendered.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import wave
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster import media
+from newscaster.errors import InputError, SpeechError
+from newscaster.speech.spectral import SAMPLE_RATE
+
+_log = logging.getLogger("newscaster.runtime")
+
+Samples = npt.NDArray[np.floating[Any]]
+SpeechInput = str | Path | BinaryIO | Samples
+"""A sound or video file, a .txt file, a binary stream that holds a sound file, or samples (N,)."""
+
+SILENCE_DBFS = -60.0
+"""Speech whose loudest sample lies below this is taken for silence."""
+BLOCK_SAMPLES = SAMPLE_RATE
+_LARGEST_TEXT_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """Speech that has been checked."""
+
+    sound: Path | None
+    """A file with the sound as it will be heard; None for samples that nobody will hear."""
+    samples: int
+    """Its length, at its own rate."""
+    rate: int
+    """Its own rate in Hz."""
+    synthetic: bool = False
+    """Whether a text-to-speech voice spoke it."""
+    given: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    """The samples themselves, where they were given at 16 kHz."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.samples / self.rate
+
+    @property
+    def sound_file(self) -> Path:
+        """The file with the sound, where there is one."""
+        assert self.sound is not None
+        return self.sound
+
+    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
+        """(n,) float32 mono at 16 kHz, block by block."""
+        if self.given is not None:
+            return blocks_of(self.given)
+        return media.read_audio_blocks(self.sound_file, rate=SAMPLE_RATE, block_samples=BLOCK_SAMPLES)
+
+
+@contextmanager
+def open_speech(
+    speech: SpeechInput | None,
+    *,
+    text: str | None = None,
+    rate: int = SAMPLE_RATE,
+    voice: str = "hibari",
+    audible: bool = True,
+) -> Iterator[Speech]:
+    """Make one thing of what was given; temporary files are gone when the block ends.
+
+    Args:
+        speech: see SpeechInput; None where `text` is given.
+        text: what is to be said, in place of `speech`.
+        rate: of samples given as an array, in Hz.
+        voice: who reads a text aloud.
+        audible: whether the sound is needed as a file, too.
+
+    Raises:
+        InputError: neither or both of speech and text are given.
+        MediaError: a file is missing, unreadable, empty or without sound.
+        SpeechError: the speech is empty, silent or not finite.
+        MissingExtraError: there is a text, and no voice is installed.
+    """
+    if (speech is None) == (text is None):
+        raise InputError("give either speech (a sound file, for instance) or a text to be spoken; not both")
+    with ExitStack() as stack:
+        if isinstance(speech, str | Path) and Path(speech).suffix.lower() == ".txt":
+            text, speech = _read_text(Path(speech)), None
+        if text is not None:
+            sound = _temporary(stack)
+            _read_aloud(text, sound, voice=voice)
+        elif isinstance(speech, np.ndarray):
+            needs_file = audible or rate != SAMPLE_RATE
+            yield _from_samples(speech, rate, _temporary(stack) if needs_file else None)
+            return
+        elif isinstance(speech, str | Path):
+            sound = Path(speech)
+        elif speech is not None and hasattr(speech, "read"):
+            sound = stack.enter_context(media.spooled(speech))
+        else:
+            raise InputError(
+                f"speech is a {type(speech).__name__}; expected the path of a sound file, a binary stream, "
+                "or samples as a NumPy array"
+            )
+        yield _measured(sound, synthetic=text is not None)
+
+
+def blocks_of(samples: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
+    """Samples, block by block."""
+    for first in range(0, len(samples), BLOCK_SAMPLES):
+        yield samples[first : first + BLOCK_SAMPLES]
+
+
+def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
+    """Samples as float32, if they can drive an anchor.
+
+    Raises:
+        SpeechError: they are of another type or shape, empty, silent or not finite.
+        InputError: the rate is out of range.
+    """
+    if not 4000 <= rate <= 384_000:
+        raise InputError(f"rate is {rate} Hz; expected 4000 to 384000")
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise SpeechError(
+            f"the samples are {samples.dtype} {samples.shape}; expected float (N,): mono, in [-1, 1]. "
+            "Take the mean of the channels; divide 16-bit integers by 32768"
+        )
+    if not len(samples):
+        raise SpeechError("the speech is empty: 0 samples. Give a sentence at least")
+    finite = np.isfinite(samples)
+    if not finite.all():
+        where = int(np.flatnonzero(~finite)[0])
+        raise SpeechError(
+            f"the speech is not finite: sample {where} of {len(samples)} is {samples[where]}. "
+            "Repair it, or leave it out"
+        )
+    _check_level(float(np.abs(samples).max()), "the speech")
+    return np.ascontiguousarray(samples, np.float32)
+
+
+def _check_level(peak: float, name: str) -> None:
+    level = 20 * math.log10(peak) if peak > 0 else -math.inf
+    if level < SILENCE_DBFS:
+        raise SpeechError(
+            f"{name} is silent: its loudest sample is at {level:.1f} dBFS, and speech reaches at least "
+            f"{SILENCE_DBFS:.0f} dBFS. Check that the right microphone or track was recorded, or raise the level"
+        )
+    if peak > 1.05:
+        _log.warning(
+            "%s is louder than full scale (peak %.1f, expected 1.0 at most): it will be clipped", name, peak
+        )
+
+
+def _measured(sound: Path, *, synthetic: bool) -> Speech:
+    measure = media.measure_audio(sound)
+    name = "the speech" if synthetic else f"the sound of '{sound}'"
+    if measure.samples == 0:
+        raise SpeechError(f"{name} is empty: 0 samples. Give a sentence at least")
+    if not measure.finite:
+        raise SpeechError(
+            f"{name} holds samples that are not numbers (NaN or infinite). "
+            "Export it again, as 16-bit WAV for instance"
+        )
+    _check_level(measure.peak, name)
+    return Speech(sound=sound, samples=measure.samples, rate=measure.rate, synthetic=synthetic)
+
+
+def _from_samples(samples: Samples, rate: int, sound: Path | None) -> Speech:
+    checked = check_samples(samples, rate)
+    if sound is not None:
+        media.write_wav(sound, checked, rate)
+    given = checked if rate == SAMPLE_RATE else None
+    return Speech(sound=sound, samples=len(checked), rate=rate, given=given)
+
+
+def _temporary(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(TemporaryDirectory(prefix="newscaster-"))) / "speech.wav"
+
+
+def _read_text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST_TEXT_BYTES:
+            raise InputError(
+                f"the text '{path}' has {size} bytes; expected {_LARGEST_TEXT_BYTES} at most. Split it"
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"the text '{path}' cannot be read ({why}). Give an existing UTF-8 text file"
+        ) from error
+
+
+def _read_aloud(text: str, sound: Path, *, voice: str) -> None:
+    """Speak the text into a WAV file, sentence by sentence."""
+    from newscaster.speech.voices import speak_sentences
+
+    with wave.open(str(sound), "wb") as file:
+        for number, (samples, rate) in enumerate(speak_sentences(text, voice=voice)):
+            if number == 0:
+                file.setnchannels(1)
+                file.setsampwidth(2)
+                file.setframerate(rate)
+            file.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())

@@ -1,0 +1,5 @@
+"""Speech: waveform to the features that drive the mouth, voice activity, and text to waveform.
+
+16 kHz mono float32 everywhere. From below: spectral (spectra), windows (how a long sound is cut), encoder
+(the speech model), features (what the rest of newscaster asks for); beside them activity and voices.
+"""

@@ -1,0 +1,138 @@
+"""Waveform to spectra, in NumPy: Whisper's log-mel, and the log-mel and MFCC of the paper's baselines.
+
+Everything takes 16 kHz mono float32 in [-1, 1]. Frames are 25 ms long and 10 ms apart, and centred: frame t
+sees the samples [160 t - 200, 160 t + 200). How a sound is cut and streamed is for features.py to know.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SAMPLE_RATE = 16000
+FRAME_SAMPLES = 400
+HOP_SAMPLES = 160
+HALF_FRAME_SAMPLES = FRAME_SAMPLES // 2
+MEL_CHANNELS = 80
+MFCC_CHANNELS = 39
+
+_CEPSTRA = 13
+_DELTA_REACH = 2
+MFCC_REACH = 2 * _DELTA_REACH
+"""Frames on either side that one MFCC frame with its second differences depends on."""
+
+_SMALLEST_POWER = 1e-10
+_LOUDEST = 2.0
+"""log10 of the loudest mel power expected: the fixed reference that stands in for a window's own maximum."""
+_RANGE = 8.0
+"""Decades below the loudest that are kept."""
+
+
+@cache
+def mel_filters() -> Floats:
+    """Slaney's mel filter bank, (201, 80): triangles of equal area, linear under 1 kHz and logarithmic above.
+
+    M. Slaney, Auditory Toolbox, 1998; the one that Whisper was trained with.
+    """
+
+    def to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+        logarithmic = 15.0 + np.log(np.maximum(hz, 1000.0) / 1000.0) * 27.0 / np.log(6.4)
+        return np.where(hz < 1000.0, hz * 3.0 / 200.0, logarithmic)
+
+    def to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+        logarithmic = 1000.0 * np.exp((np.maximum(mel, 15.0) - 15.0) * np.log(6.4) / 27.0)
+        return np.where(mel < 15.0, mel * 200.0 / 3.0, logarithmic)
+
+    bins_hz = np.linspace(0.0, SAMPLE_RATE / 2, FRAME_SAMPLES // 2 + 1)
+    edges_hz = to_hz(np.linspace(0.0, to_mel(np.array([SAMPLE_RATE / 2]))[0], MEL_CHANNELS + 2))
+    lower, centre, upper = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
+    rising = (bins_hz[:, None] - lower) / (centre - lower)
+    falling = (upper - bins_hz[:, None]) / (upper - centre)
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    return (triangles * 2.0 / (upper - lower)).astype(np.float32)
+
+
+def _log_mel_power(samples: Floats) -> Floats:
+    """log10 of the mel power of every full frame: (..., n) to (..., 1 + (n - 400) // 160, 80)."""
+    window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)).astype(np.float32)
+    frames = sliding_window_view(samples, FRAME_SAMPLES, axis=-1)[..., ::HOP_SAMPLES, :]
+    spectrum = np.fft.rfft(frames * window)
+    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    log_power: Floats = np.log10(np.maximum(power @ mel_filters(), np.float32(_SMALLEST_POWER)))
+    return log_power
+
+
+def whisper_log_mel(windows: Floats) -> Floats:
+    """Whisper's input for windows that are heard on their own: (B, n) samples to (B, 80, n // 160).
+
+    As OpenAI computes it: edges reflected, powers more than eight decades under the window's loudest raised
+    to that, then scaled to about [-1, 1]. (https://github.com/openai/whisper, audio.py)
+
+    n is at least 201 samples.
+    """
+    padded = np.pad(windows, ((0, 0), (HALF_FRAME_SAMPLES, HALF_FRAME_SAMPLES)), mode="reflect")
+    frames = windows.shape[-1] // HOP_SAMPLES
+    log_power = _log_mel_power(padded)[:, :frames]
+    floor = log_power.max(axis=(1, 2), keepdims=True) - np.float32(_RANGE)
+    scaled = (np.maximum(log_power, floor) + np.float32(4.0)) / np.float32(4.0)
+    return np.ascontiguousarray(scaled.transpose(0, 2, 1))
+
+
+def local_log_mel(samples: Floats) -> Floats:
+    """Log-mel of the frames that fit into `samples`: (n,) to (1 + (n - 400) // 160, 80), about [-0.5, 1.5].
+
+    Whisper's scale with a fixed reference in place of the window's maximum, so that a frame does not depend
+    on what is said later.
+    """
+    log_power = _log_mel_power(samples)
+    return (np.maximum(log_power, np.float32(_LOUDEST - _RANGE)) + np.float32(4.0)) / np.float32(4.0)
+
+
+def local_mfcc(samples: Floats) -> Floats:
+    """MFCC of the frames that fit into `samples` but for four at either end: (n,) to (frames - 8, 39).
+
+    Thirteen cepstra of the 80 mel channels (orthonormal DCT-II), then their first and second differences,
+    each a regression over two frames on either side (S. Young et al., The HTK Book, eq. 5.16).
+    """
+    channel = np.arange(MEL_CHANNELS) + 0.5
+    basis = np.cos(np.pi / MEL_CHANNELS * channel[:, None] * np.arange(_CEPSTRA))
+    basis *= np.sqrt(2.0 / MEL_CHANNELS)
+    basis[:, 0] /= np.sqrt(2.0)
+    cepstra = local_log_mel(samples) @ basis.astype(np.float32)
+    first = _difference(cepstra)
+    second = _difference(first)
+    here = slice(MFCC_REACH, -MFCC_REACH)
+    return np.concatenate([cepstra[here], first[_DELTA_REACH:-_DELTA_REACH], second], axis=1)
+
+
+def _difference(frames: Floats) -> Floats:
+    """Slope over two frames on either side; four frames shorter than `frames`."""
+    one = frames[3:-1] - frames[1:-3]
+    two = frames[4:] - frames[:-4]
+    slope: Floats = (one + np.float32(2.0) * two) / np.float32(10.0)
+    return slope
+
+
+def log_mel(samples: Floats) -> Floats:
+    """Log-mel of a whole sound, silence around it: (N,) to (ceil(N / 160), 80) at 100 Hz."""
+    return local_log_mel(_around(samples, frames=0))[: -(-len(samples) // HOP_SAMPLES)]
+
+
+def mfcc(samples: Floats) -> Floats:
+    """MFCC with differences of a whole sound, silence around it: (N,) to (ceil(N / 160), 39) at 100 Hz."""
+    return local_mfcc(_around(samples, frames=MFCC_REACH))[: -(-len(samples) // HOP_SAMPLES)]
+
+
+def _around(samples: Floats, *, frames: int) -> Floats:
+    """`samples` in the silence that the first and last frame, and `frames` more on either side, look into."""
+    steps = max(1, -(-len(samples) // HOP_SAMPLES))
+    left = HALF_FRAME_SAMPLES + frames * HOP_SAMPLES
+    total = (steps - 1 + 2 * frames) * HOP_SAMPLES + FRAME_SAMPLES
+    padded = np.zeros(total, np.float32)
+    padded[left : left + len(samples)] = samples
+    return padded

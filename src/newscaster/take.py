@@ -1,0 +1,507 @@
+"""The take: prepared footage as a folder. Its reader and its writer, side by side.
+
+Knows the files and what must agree between them. Leaves where their content comes from to ``prepare`` and
+what becomes of it to ``training``::
+
+    TAKE/
+      take.json               format, fps, region, clips in order, stage, warnings; written last
+      face.safetensors        head.points, mask.hidden, mask.soft
+      stage.mp4               the footage that mouths are rewritten on (media.encode_stage)
+      stage.safetensors       landmarks, pose_matrix, pose_shift, transforms of the stage's frames
+      clips/NAME/
+        landmarks.npy         (F, 478, 3) float32 pixels of the source picture, raw; NaN where not present
+        present.npy           (F,) bool: the person's face was found and followed
+        speech.npy            (N,) float32, 16 kHz mono; sample 0 is the sound at frame 0
+        regions.npy           (F, S, S, 3) uint8 RGB; black where not present
+        transforms.npy        (F, 2, 3) float64, picture to region pixels; NaN where not present
+        clip.json             where it comes from and what is finished; written last
+
+Every file is written under another name and renamed, so that a writer that is killed leaves a take that can
+be resumed. Where ``take.json`` is missing, the take is unfinished.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from newscaster.errors import OutputError, TakeError
+from newscaster.face.geometry import Similarity
+from newscaster.face.head import Head, Poses
+from newscaster.face.mouth import mouth_shapes
+from newscaster.face.region import Mask, Region
+from newscaster.face.topology import LANDMARKS, MOUTH
+from newscaster.media.files import replacing
+
+FORMAT = 1
+SPEECH_RATE = 16_000
+"""Samples per second of a take's speech."""
+
+Array = npt.NDArray[np.float64]
+ImageArray = npt.NDArray[np.uint8]
+_NEXT = "Run the preparation again on this folder: finished clips are kept"
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """``clip.json``: where a clip comes from and how far it has come."""
+
+    source: str
+    """Absolute path of the footage."""
+    size_bytes: int
+    """Of the footage when it was read; with ``mtime_ns`` it tells whether the file has changed since."""
+    mtime_ns: int
+    start_frame: int
+    """First frame within the footage, at ``fps``."""
+    stop_frame: int | None
+    """One past the last frame that was asked for; None reads to the end."""
+    fps: Fraction
+    frame_size: tuple[int, int]
+    """Width and height of the picture in pixels."""
+    face_asked: int | None
+    """Which person was asked for; None: the largest."""
+    face: int
+    """Which person was tracked, counted from the left, 0 first."""
+    people: int
+    """How many were seen."""
+    frames: int = 0
+    """Frames in the clip."""
+    cropped_with: str | None = None
+    """Fingerprint of the head, region and mask that the crops were made with; None before that."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For storing; the way back is :meth:`from_json`."""
+        return {**self.__dict__, "fps": _fraction_text(self.fps), "frame_size": list(self.frame_size)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> ClipRecord:
+        """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a record's."""
+        width, height = data["frame_size"]
+        fields = {**data, "fps": Fraction(data["fps"]), "frame_size": (int(width), int(height))}
+        return ClipRecord(**fields)
+
+    def same_origin(self, other: ClipRecord) -> bool:
+        """Whether the other record describes the same stretch of the same, unchanged footage."""
+        return self._origin() == other._origin()
+
+    def _origin(self) -> tuple[object, ...]:
+        # The folder may have been moved: name, size and time tell a file well enough.
+        file = (Path(self.source).name, self.size_bytes, self.mtime_ns)
+        return (*file, self.start_frame, self.stop_frame, self.fps, self.face_asked)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a take, read on demand."""
+
+    folder: Path
+    record: ClipRecord
+
+    def __repr__(self) -> str:
+        return f"Clip({self.name!r}, {self.frames} frames)"
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def frames(self) -> int:
+        """Number of frames, ``F``."""
+        return self.record.frames
+
+    @cached_property
+    def landmarks(self) -> npt.NDArray[np.float32]:
+        """(F, 478, 3) pixels of the source picture, raw; NaN where not :attr:`present`."""
+        return np.asarray(self._load("landmarks", (self.frames, LANDMARKS, 3)), np.float32)
+
+    @cached_property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """(F,): the person's face was found and followed."""
+        return np.asarray(self._load("present", (self.frames,)), np.bool_)
+
+    @cached_property
+    def speech(self) -> npt.NDArray[np.float32]:
+        """(N,) 16 kHz mono; sample 0 is the sound at frame 0, and N spans the F frames."""
+        samples = round(self.frames * SPEECH_RATE / self.record.fps)
+        return np.asarray(self._load("speech", (samples,)), np.float32)
+
+    @cached_property
+    def regions(self) -> ImageArray:
+        """(F, S, S, 3) uint8 RGB crops, memory-mapped; black where not :attr:`present`."""
+        regions: ImageArray = self._load("regions", (self.frames, None, None, 3), memory_map=True)
+        return regions
+
+    @cached_property
+    def transforms(self) -> Similarity:
+        """Source picture to region pixels, (F,); NaN where not :attr:`present`."""
+        return Similarity(self._load("transforms", (self.frames, 2, 3)))
+
+    def mouth_points(self) -> Array:
+        """(F, 57, 2): the mouth in region pixels, raw; NaN where not :attr:`present`."""
+        return self.transforms.apply(self.landmarks[:, list(MOUTH), :2].astype(np.float64))
+
+    def mouth_shapes(self, head: Head) -> Array:
+        """(F, 57, 2): the mouth in the head's own frame; NaN where not :attr:`present`."""
+        return mouth_shapes(self.landmarks, head)
+
+    def _load(self, kind: str, shape: tuple[int | None, ...], *, memory_map: bool = False) -> Any:
+        path = self.folder / f"{kind}.npy"
+        try:
+            array = np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise TakeError(f"'{path}' is missing or damaged ({error}). {_NEXT}") from error
+        agrees = array.ndim == len(shape) and all(
+            wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=False)
+        )
+        if not agrees:
+            raise TakeError(f"'{path}' has shape {array.shape}, expected {shape}. {_NEXT}")
+        return array
+
+    def check(self, side: int) -> None:
+        """Raise TakeError unless every file is there and of the right shape; quick: headers are read."""
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "landmarks": (self.frames, LANDMARKS, 3),
+            "present": (self.frames,),
+            "speech": (None,),
+            "regions": (self.frames, side, side, 3),
+            "transforms": (self.frames, 2, 3),
+        }
+        for kind, shape in shapes.items():
+            self._load(kind, shape, memory_map=True)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The footage that mouths are rewritten on."""
+
+    video: Path
+    """H.264 in short closed groups: what ``media.StageVideo`` reads."""
+    source: str
+    """The footage it was taken from, and :attr:`start_frame` of it."""
+    start_frame: int
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    landmarks: npt.NDArray[np.float32]
+    """(F, 478, 3) pixels, raw."""
+    poses: Poses
+    """How the head stands, smoothed, (F,)."""
+    transforms: Similarity
+    """Picture to region pixels, smoothed, (F,)."""
+
+    def __repr__(self) -> str:
+        return f"Stage({self.size[0]}x{self.size[1]}, {self.frames} frames)"
+
+    @property
+    def frames(self) -> int:
+        return len(self.landmarks)
+
+
+@dataclass(frozen=True)
+class Take:
+    """Prepared footage, opened for reading."""
+
+    folder: Path
+    fps: Fraction
+    region: Region
+    head: Head
+    mask: Mask
+    clips: tuple[Clip, ...]
+    stage: Stage
+    warnings: tuple[str, ...]
+    """What was noticed while the footage was prepared."""
+
+    def __repr__(self) -> str:
+        length = f"{len(self.clips)} clips, {self.seconds:.0f} s at {float(self.fps):.5g} fps"
+        return f"Take('{self.folder}', {length})"
+
+    @property
+    def frames(self) -> int:
+        """Frames of all clips together."""
+        return sum(clip.frames for clip in self.clips)
+
+    @property
+    def seconds(self) -> float:
+        """Length of all clips together."""
+        return float(self.frames / self.fps)
+
+    @staticmethod
+    def open(path: Path | str) -> Take:
+        """Open a finished take and check that its parts are there and agree.
+
+        Raises:
+            TakeError: it is not a take, unfinished, damaged, or of another version.
+        """
+        folder = Path(path)
+        data = _read_take_json(folder)
+        try:
+            region = Region(int(data["region"]["side"]), float(data["region"]["extent"]))
+            fps = Fraction(data["fps"])
+            names, stage = list(data["clips"]), dict(data["stage"])
+            head, mask = _read_face(folder / "face.safetensors", region)
+            clips = tuple(_read_clip(folder / "clips" / name, region, fps) for name in names)
+            return Take(
+                folder, fps, region, head, mask, clips, _read_stage(folder, stage), tuple(data["warnings"])
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TakeError(f"'{folder / 'take.json'}' is damaged ({error!r}). {_NEXT}") from error
+
+
+def _read_take_json(folder: Path) -> dict[str, Any]:
+    path = folder / "take.json"
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise TakeError(
+            f"'{folder}' {what}; a take is a folder made by the preparation. Prepare footage first"
+        )
+    if not path.exists():
+        unfinished = (folder / "clips").is_dir()
+        what = "is an unfinished take" if unfinished else "is not a take"
+        next_step = _NEXT if unfinished else "Prepare footage first, into a folder of its own"
+        raise TakeError(f"'{folder}' {what}: there is no take.json in it. {next_step}")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TakeError(f"'{path}' is damaged ({error}). {_NEXT}") from error
+    found = data.get("format") if isinstance(data, dict) else None
+    if found != FORMAT:
+        raise TakeError(
+            f"'{path}' has format {found!r}; this version of newscaster reads format {FORMAT}. "
+            f"Prepare the footage again with this version, into a new folder"
+        )
+    return dict(data)
+
+
+def _read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise TakeError(f"'{path}' is missing or damaged ({error}). {_NEXT}") from error
+
+
+def _read_face(path: Path, region: Region) -> tuple[Head, Mask]:
+    arrays = _read_tensors(path)
+    mask = Mask(arrays["mask.hidden"].astype(bool), arrays["mask.soft"])
+    if mask.hidden.shape != (region.side,) * 2 or mask.soft.shape != mask.hidden.shape:
+        raise TakeError(
+            f"'{path}' holds a mask of shape {mask.hidden.shape}, the region's side is {region.side}. {_NEXT}"
+        )
+    return Head.from_arrays(arrays), mask
+
+
+def _read_clip(folder: Path, region: Region, fps: Fraction) -> Clip:
+    record = read_record(folder)
+    if record is None:
+        raise TakeError(f"'{folder / 'clip.json'}' is missing or damaged. {_NEXT}")
+    if record.cropped_with is None:
+        raise TakeError(f"the clip '{folder}' is unfinished: it has no crops yet. {_NEXT}")
+    if record.fps != fps:
+        raise TakeError(f"the clip '{folder}' is at {record.fps} fps, the take at {fps}. {_NEXT}")
+    clip = Clip(folder, record)
+    clip.check(region.side)
+    return clip
+
+
+def _read_stage(folder: Path, data: Mapping[str, Any]) -> Stage:
+    video, arrays = folder / "stage.mp4", _read_tensors(folder / "stage.safetensors")
+    if not video.is_file():
+        raise TakeError(f"'{video}' is missing. {_NEXT}")
+    width, height = data["size"]
+    stage = Stage(
+        video,
+        str(data["source"]),
+        int(data["start_frame"]),
+        (int(width), int(height)),
+        arrays["landmarks"],
+        Poses(arrays["pose_matrix"].astype(np.float64), arrays["pose_shift"].astype(np.float64)),
+        Similarity(arrays["transforms"].astype(np.float64)),
+    )
+    if not stage.frames == len(stage.poses) == len(stage.transforms) == data["frames"]:
+        raise TakeError(f"'{folder / 'stage.safetensors'}' does not have {data['frames']} frames. {_NEXT}")
+    return stage
+
+
+# --- Writing: what prepare uses, in worker processes too
+
+
+def read_record(folder: Path) -> ClipRecord | None:
+    """The record of a clip's folder; None where there is none that can be read."""
+    try:
+        return ClipRecord.from_json(json.loads((folder / "clip.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_track(
+    folder: Path,
+    record: ClipRecord,
+    *,
+    landmarks: npt.NDArray[np.float32],
+    present: npt.NDArray[np.bool_],
+    speech: npt.NDArray[np.float32],
+) -> ClipRecord:
+    """Store a clip's face track and speech; its crops, if any, are void. Returns the record as stored."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "clip.json").unlink(missing_ok=True)
+    for kind, array in (("landmarks", landmarks), ("present", present), ("speech", speech)):
+        with replacing(folder / f"{kind}.npy") as temporary:
+            np.save(temporary, array, allow_pickle=False)
+    return _write_record(folder, replace(record, frames=len(present), cropped_with=None))
+
+
+@contextmanager
+def writing_regions(folder: Path, *, frames: int, side: int) -> Iterator[ImageArray]:
+    """A black (F, S, S, 3) uint8 array on disk to write crops to; the clip's when the block ends well."""
+    with replacing(folder / "regions.npy") as temporary:
+        shape = (frames, side, side, 3)
+        array: Any = np.lib.format.open_memmap(temporary, "w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+        yield array
+        array.flush()
+
+
+def write_transforms(
+    folder: Path, record: ClipRecord, transforms: Similarity, cropped_with: str
+) -> ClipRecord:
+    """Store the transforms of finished crops, and that they are finished."""
+    with replacing(folder / "transforms.npy") as temporary:
+        np.save(temporary, transforms.matrix, allow_pickle=False)
+    return _write_record(folder, replace(record, cropped_with=cropped_with))
+
+
+def _write_record(folder: Path, record: ClipRecord) -> ClipRecord:
+    _write_json(folder / "clip.json", record.to_json())
+    return record
+
+
+class TakeWriter:
+    """Writes a take, as the only one to do so: use it in a ``with`` statement.
+
+    Raises:
+        OutputError: the folder cannot be made, or somebody else is writing to it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            (self.folder / "clips").mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to the folder '{self.folder}' ({error.strerror}). Give another folder for the "
+                f"take"
+            ) from error
+        if not _lock_file(self._lock):
+            os.close(self._lock)
+            raise OutputError(
+                f"another preparation is writing to '{self.folder}'. Wait until it has ended, or prepare "
+                f"into another folder"
+            )
+        for left_over in self.folder.rglob(".*.part*"):  # of a writer that was killed
+            left_over.unlink(missing_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            os.close(self._lock)  # lets go of the lock, as the end of the process would
+            self._lock = None
+
+    def clip_folder(self, name: str) -> Path:
+        return self.folder / "clips" / name
+
+    def begin(self) -> None:
+        """Mark the take as unfinished: what is written from here on may not fit together."""
+        (self.folder / "take.json").unlink(missing_ok=True)
+
+    def write_face(self, head: Head, mask: Mask) -> None:
+        arrays: dict[str, npt.NDArray[Any]] = {
+            **head.to_arrays(),
+            "mask.hidden": mask.hidden.astype(np.uint8),
+            "mask.soft": mask.soft,
+        }
+        self._write_tensors("face.safetensors", arrays)
+
+    def write_stage(self, video: bytes, stage: Stage) -> None:
+        """Store the stage; ``stage.video`` is not looked at."""
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "landmarks": stage.landmarks.astype(np.float32),
+            "pose_matrix": stage.poses.matrix,
+            "pose_shift": stage.poses.shift,
+            "transforms": stage.transforms.matrix,
+        }
+        self._write_tensors("stage.safetensors", arrays)
+        with replacing(self.folder / "stage.mp4") as temporary:
+            temporary.write_bytes(video)
+
+    def finish(
+        self,
+        *,
+        fps: Fraction,
+        region: Region,
+        clips: Sequence[str],
+        stage: Stage,
+        warnings: Sequence[str] = (),
+    ) -> Take:
+        """Write ``take.json`` and open the take."""
+        _write_json(
+            self.folder / "take.json",
+            {
+                "format": FORMAT,
+                "fps": _fraction_text(fps),
+                "region": {"side": region.side, "extent": region.extent},
+                "clips": list(clips),
+                "stage": {
+                    "source": stage.source,
+                    "start_frame": stage.start_frame,
+                    "frames": stage.frames,
+                    "size": list(stage.size),
+                },
+                "warnings": list(warnings),
+            },
+        )
+        return Take.open(self.folder)
+
+    def _write_tensors(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+        with replacing(self.folder / name) as temporary:
+            save_file(contiguous, temporary)
+
+
+def _fraction_text(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _lock_file(descriptor: int) -> bool:
+    """Take an exclusive lock that ends with the process, however it ends; False if another holds it."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,157 @@
+"""What a training run leaves on disk: weights, the state to resume from, a table of its progress.
+
+::
+
+    RUN/
+      weights.safetensors     what is exported; its metadata say how the network is built
+      state.safetensors       what training goes on from: tensors, and numbers as JSON in its metadata
+      progress.csv            one row per report
+
+Every file is written under another name and renamed; no pickle. Knows nothing of what is trained.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from newscaster.errors import InputError, OutputError
+from newscaster.media.files import replacing
+
+WEIGHTS = "weights.safetensors"
+STATE = "state.safetensors"
+PROGRESS = "progress.csv"
+_KEY = "newscaster"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and numbers and words that go with them."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+    """Anything that JSON holds."""
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """The tensors called ``name.…``, without that prefix."""
+        return {k.removeprefix(f"{name}."): v for k, v in self.tensors.items() if k.startswith(f"{name}.")}
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write tensors and facts as one safetensors file, which replaces an older one at once or not at all.
+
+    Raises:
+        OutputError: the disk is full or the folder cannot be written.
+    """
+    # Copies: safetensors refuses tensors that share memory or are not contiguous.
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in checkpoint.tensors.items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(dict(checkpoint.facts))}))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """What :func:`write_checkpoint` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or was written by something else.
+    """
+    if not path.is_file():
+        raise InputError(f"'{path}' does not exist; expected a file written by training. Train first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            facts = json.loads((file.metadata() or {})[_KEY])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(
+            f"'{path}' is damaged or was not written by training ({error!r}). Train again without resuming"
+        ) from error
+    return Checkpoint(tensors, facts)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The moments of an optimizer, named ``PARAMETER.KIND``; its settings are the configuration's business."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{kind}": torch.as_tensor(value)
+        for index, moments in state.items()
+        for kind, value in moments.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Undo :func:`optimizer_tensors` on an optimizer of the same parameters."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, kind = name.split(".", 1)
+        state.setdefault(int(index), {})[kind] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def make_run_folder(folder: Path) -> None:
+    """Make the folder of a run where there is none.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder '{folder}' ({error.strerror}). Name a folder that can be written"
+        ) from error
+
+
+class ProgressTable:
+    """``progress.csv``: the header, then one row per report, each on disk when :meth:`add` returns.
+
+    Args:
+        path: the file; rows of an earlier run are kept as far as they lie before ``resume_step``.
+        columns: names of the columns; the first one is the step.
+        resume_step: rows from this step on are dropped: they are about to be made again.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, resume_step: int = 0) -> None:
+        self._path, self._columns = path, tuple(columns)
+        kept = [row for row in _rows(path, self._columns) if int(row[0]) <= resume_step] if resume_step else []
+        with replacing(path) as temporary:
+            temporary.write_text(_csv([self._columns, *kept]), encoding="utf-8")
+
+    def add(self, **values: float | int | str | None) -> None:
+        """Append one row; columns that are not given stay empty."""
+        row = ["" if (value := values.get(column)) is None else _plain(value) for column in self._columns]
+        try:
+            with self._path.open("a", encoding="utf-8", newline="") as file:
+                file.write(_csv([row]))
+        except OSError as error:
+            raise OutputError(f"cannot write '{self._path}' ({error.strerror}). Free some space") from error
+
+
+def _plain(value: float | int | str) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
+    # A row that was cut short by a kill, or a table of other columns, is left out.
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    if not rows or tuple(rows[0]) != columns:
+        return []
+    return [row for row in rows[1:] if len(row) == len(columns) and row[0].isdigit()]

@@ -1,0 +1,1 @@
+"""The networks that are trained: PyTorch modules without loops or data."""

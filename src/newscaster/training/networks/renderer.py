@@ -1,0 +1,221 @@
+"""The renderer: a small U-Net that paints the lower face into a region.
+
+Knows the network alone; data, losses and loops are in ``training.rendering``. Image-to-image translation
+after Ronneberger et al., *U-Net* (arXiv 1505.04597) and Isola et al., *pix2pix* (arXiv 1611.07004), with three
+changes that make it quick on a CPU:
+
+* Only the mask's bounding box and a margin are computed, about half of the region.
+* Pixels are unshuffled into channels at the door and shuffled back at the end (Shi et al., arXiv 1609.05158), so
+  that the network's own grid is far coarser than the picture.
+* What is hidden is filled with the person's mean face before the first layer, the network adds what is missing
+  to that, and every cell of the grid has a learned bias: the crop is stabilised, and the person always the same.
+
+All layers are 3x3 or 1x1 convolutions with ReLU, skips are added rather than joined: what ONNX Runtime fuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from newscaster.face.facemap import CHANNELS
+
+_UNSHUFFLE = {128: 2, 256: 4, 512: 4}
+_LARGEST_MAP = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class RendererConfig:
+    """The shape of a renderer; the same numbers serve every side of region."""
+
+    channels: tuple[int, ...] = (32, 64, 128)
+    """Channels per level, the finest first; every level halves the grid."""
+    encoder_blocks: tuple[int, ...] = (1, 1, 2)
+    """Residual blocks per level on the way down."""
+    decoder_blocks: tuple[int, ...] = (1, 1)
+    """Residual blocks per level on the way up; the coarsest level has none."""
+    unshuffle: int | None = None
+    """Pixels to a side of one cell of the finest grid; None: by the region's side (2 at 128, 4 above)."""
+    map_side: int | None = None
+    """Side of the face map, ``M``; None: the region's side, 128 at most."""
+
+    def __post_init__(self) -> None:
+        levels = len(self.channels)
+        if levels < 1 or len(self.encoder_blocks) != levels or len(self.decoder_blocks) != levels - 1:
+            raise ValueError(
+                f"a renderer of {levels} levels takes {levels} encoder_blocks and {levels - 1} decoder_blocks, not "
+                f"{self.encoder_blocks} and {self.decoder_blocks}"
+            )
+
+    def unshuffle_for(self, side: int) -> int:
+        """Pixels to a side of one cell of the finest grid, for a region of ``side``."""
+        return self.unshuffle or _UNSHUFFLE.get(side, 1)
+
+    def map_side_for(self, side: int) -> int:
+        """Side of the face map for a region of ``side``."""
+        map_side = self.map_side or min(side, _LARGEST_MAP)
+        grid = side // self.unshuffle_for(side)
+        if side % map_side or map_side % grid:
+            raise ValueError(
+                f"a face map of side {map_side} fits neither into the region of {side} pixels nor on the grid of "
+                f"{grid} cells: both ratios must be whole numbers"
+            )
+        return map_side
+
+    def to_json(self) -> dict[str, Any]:
+        """For storing; the way back is :meth:`from_json`."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> RendererConfig:
+        """``TypeError`` or ``ValueError`` where the data are not a config's."""
+        return RendererConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+class Box(NamedTuple):
+    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right`` of a region, the last ones excluded."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def scaled(self, by: int) -> Box:
+        """The same box in pixels ``by`` times as large."""
+        return Box(*(edge // by for edge in self))
+
+
+def box_of(hidden: npt.NDArray[np.bool_], *, size_multiple: int, place_multiple: int) -> Box:
+    """The part of a region (S, S) that is computed: what is hidden, and a margin of S / 32 where there is room.
+
+    Its sides are multiples of ``size_multiple``, its corner lies on multiples of ``place_multiple``.
+    """
+    side = hidden.shape[0]
+    if not hidden.any():
+        raise ValueError("the mask hides no pixel: there is nothing to render")
+    edges: list[int] = []
+    for along in (1, 0):
+        where = np.flatnonzero(hidden.any(axis=along))
+        first, last = max(0, int(where[0]) - side // 32), min(side, int(where[-1]) + 1 + side // 32)
+        start = first - first % place_multiple
+        size = -(-(last - start) // size_multiple) * size_multiple
+        # What the rounding adds is shared by both ends.
+        start = max(0, start - (start + size - last) // 2)
+        start = min(start - start % place_multiple, side - size)
+        edges += [start, start + size]
+    return Box(*edges)
+
+
+class _Residual(nn.Module):
+    """Two convolutions with a way around them; at first it changes nothing."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(F.relu(self.first(x))))
+
+
+class Renderer(nn.Module):
+    """Region (B, S, S, 3) and face map (B, 4, M, M), both uint8, to the region with a new lower face.
+
+    ``hidden`` (S, S) says which pixels are replaced. They are taken out before anything is computed from the
+    region, so that nothing of the old mouth reaches the new one. All others come back as they were.
+    """
+
+    hidden: Tensor
+    covered: Tensor
+    fill: Tensor
+
+    def __init__(self, config: RendererConfig, hidden: npt.NDArray[np.bool_]) -> None:
+        super().__init__()
+        side = hidden.shape[0]
+        self.config, self.side = config, side
+        self.cell = config.unshuffle_for(side)
+        self.map_side = config.map_side_for(side)
+        self.map_cell = self.map_side * self.cell // side
+        self.map_ratio = side // self.map_side
+        deepest = self.cell << (len(config.channels) - 1)
+        if hidden.shape != (side, side) or side % deepest:
+            raise ValueError(f"the mask is square and its side a multiple of {deepest}, not {hidden.shape}")
+        self.box = box_of(hidden, size_multiple=deepest, place_multiple=self.cell)
+        t, b, l, r = self.box  # noqa: E741
+        self.register_buffer("hidden", torch.from_numpy(hidden.copy()))
+        self.register_buffer("covered", self.hidden[None, None, t:b, l:r].clone(), persistent=False)
+        self.register_buffer("fill", torch.full((1, 3, b - t, r - l), 0.5))
+        self._build((b - t) // self.cell, (r - l) // self.cell)
+
+    def _build(self, rows: int, columns: int) -> None:
+        channels, config = self.config.channels, self.config
+        entering = 3 * self.cell**2 + len(CHANNELS) * self.map_cell**2
+        pairs = list(zip(channels, channels[1:], strict=False))
+        self.enter = nn.Conv2d(entering, channels[0], 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(1, channels[0], rows, columns))
+        self.encoder = nn.ModuleList(map(_blocks, channels, config.encoder_blocks))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairs)
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
+        self.decoder = nn.ModuleList(map(_blocks, channels, config.decoder_blocks))
+        self.leave = nn.Conv2d(channels[0], 3 * self.cell**2, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def fill_with(self, mean: Tensor) -> None:
+        """Take the mean (S, S, 3) of the regions that training sees, 0 to 255, as what stands for hidden pixels."""
+        self.fill.copy_(self.cut(mean[None])[0])
+
+    def cut(self, regions: Tensor) -> Tensor:
+        """The box of regions (B, S, S, 3) of 0 to 255: (B, 3, h, w) of 0 to 1."""
+        t, b, l, r = self.box  # noqa: E741
+        return regions[:, t:b, l:r].float().permute(0, 3, 1, 2) * (1 / 255)
+
+    def cut_map(self, face_map: Tensor) -> Tensor:
+        """The box of face maps (B, 4, M, M) of 0 to 255: (B, 4, h', w') of 0 to 1."""
+        t, b, l, r = self.box.scaled(self.map_ratio)  # noqa: E741
+        return face_map[:, :, t:b, l:r].float() * (1 / 255)
+
+    def predict(self, context: Tensor, face_map: Tensor) -> Tensor:
+        """The box as the network paints it, float of about 0 to 1, from what ``cut`` and ``cut_map`` give."""
+        filled = torch.where(self.covered, self.fill, context)
+        x = torch.cat([_unshuffle(filled, self.cell), _unshuffle(face_map, self.map_cell)], dim=1)
+        x = F.relu(self._placed(self.enter(x)))
+        skips: list[Tensor] = []
+        for blocks, down in zip(self.encoder, [*self.down, None], strict=True):
+            x = blocks(x)
+            if down is not None:
+                skips.append(x)
+                x = F.relu(down(x))
+        for level in reversed(range(len(skips))):
+            x = F.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
+            x = self.decoder[level](F.relu(x + skips[level]))
+        x = self.leave(x)
+        return filled + (F.pixel_shuffle(x, self.cell) if self.cell > 1 else x)
+
+    def _placed(self, x: Tensor) -> Tensor:
+        return x + self.place.to(x.dtype)
+
+    def forward(self, region: Tensor, face_map: Tensor) -> Tensor:
+        t, b, l, r = self.box  # noqa: E741
+        context = self.cut(region)
+        painted = torch.where(self.covered, self.predict(context, self.cut_map(face_map)).float(), context)
+        levels = (painted.clamp(0, 1) * 255 + 0.5).permute(0, 2, 3, 1).to(torch.uint8)
+        middle = torch.cat([region[:, t:b, :l], levels, region[:, t:b, r:]], dim=2)
+        return torch.cat([region[:, :t], middle, region[:, b:]], dim=1)
+
+
+def _blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(_Residual(channels) for _ in range(count)))
+
+
+def _unshuffle(x: Tensor, cell: int) -> Tensor:
+    return F.pixel_unshuffle(x, cell) if cell > 1 else x

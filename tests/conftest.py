@@ -1,0 +1,77 @@
+"""What all tests share: small media made on the spot, the example footage, and the GPU mark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from making_media import SPEECH_RATE, moving_pattern, tone
+from newscaster.media import write_video, write_wav
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `data` and `cuda` where what they need is missing, with the reason."""
+    folder = _data_folder()
+    for item in items:
+        if item.get_closest_marker("data") and not folder.is_dir():
+            item.add_marker(pytest.mark.skip(reason=f"no example footage in '{folder}' (NEWSCASTER_DATA)"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda") is None:
+        return
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        if os.environ.get("NEWSCASTER_REQUIRE_CUDA"):
+            pytest.fail("NEWSCASTER_REQUIRE_CUDA is set, and there is no CUDA device")
+        pytest.skip("needs an NVIDIA GPU")
+
+
+def _data_folder() -> Path:
+    named = os.environ.get("NEWSCASTER_DATA")
+    return Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The example footage; a test that asks for it is skipped where it is absent."""
+    folder = _data_folder()
+    if not folder.is_dir():
+        pytest.skip(f"no example footage in '{folder}' (NEWSCASTER_DATA)")
+    return folder
+
+
+ClipMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> ClipMaker:
+    """A function that writes a small MP4 of a moving pattern and a tone, and returns its path.
+
+    make_clip(frames=25, fps=25, width=96, height=64, sound=True, name="clip.mp4")
+    """
+
+    def make(
+        *,
+        frames: int = 25,
+        fps: int | Fraction = 25,
+        width: int = 96,
+        height: int = 64,
+        sound: bool = True,
+        name: str = "clip.mp4",
+    ) -> Path:
+        path = tmp_path / name
+        audio = None
+        if sound:
+            audio = tmp_path / f"{path.stem}-sound.wav"
+            write_wav(audio, tone(frames / float(fps)), SPEECH_RATE)
+        write_video(
+            path, moving_pattern(frames, width=width, height=height), fps=Fraction(fps), audio=audio, crf=12
+        )
+        return path
+
+    return make

@@ -1,0 +1,142 @@
+"""An anchor that needs no training and no footage: tiny networks, a drawn stage, and the real feature code."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from onnx_networks import motion_network, renderer_network
+
+from newscaster import media
+from newscaster.anchor import AnchorFace, write_anchor
+from newscaster.anchor_info import AnchorInfo
+from newscaster.face.head import Head, Poses
+from newscaster.face.mouth import MouthBasis, place_mouth
+from newscaster.face.region import Region, lower_face_mask
+from newscaster.face.topology import (
+    INNER_LIPS,
+    JAW,
+    LANDMARKS,
+    LEFT_EYE_OUTER,
+    MOUTH,
+    OUTER_LIPS,
+    RIGHT_EYE_OUTER,
+)
+from newscaster.speech.encoder import packaged_encoder
+from newscaster.speech.features import FeatureSpec
+
+COEFFICIENTS = 4
+CONTEXT_STEPS = 3
+
+
+def speech_like(seconds: float, rate: int = 16_000, *, seed: int = 0) -> np.ndarray:
+    """Noise in syllables of changing loudness: (N,) float32."""
+    t = np.arange(round(seconds * rate)) / rate
+    noise = np.random.default_rng(seed).standard_normal(len(t))
+    loud = np.clip(np.sin(2 * np.pi * 3.1 * t) + np.sin(2 * np.pi * 0.7 * t), 0, None)
+    return (0.1 * noise * loud).astype(np.float32)
+
+
+def head() -> Head:
+    """A drawn face: eyes, lips as ellipses, the jaw as an arc."""
+    points = np.zeros((LANDMARKS, 3))
+    around = np.pi + np.arange(len(OUTER_LIPS)) / len(OUTER_LIPS) * 2 * np.pi
+    for ring, (rx, ry) in ((OUTER_LIPS, (0.28, 0.12)), (INNER_LIPS, (0.2, 0.05))):
+        points[list(ring), 0] = rx * np.cos(around)
+        points[list(ring), 1] = 0.85 + ry * np.sin(around)
+    along = np.linspace(0, np.pi, len(JAW))
+    points[list(JAW), 0] = 0.65 * np.cos(along)
+    points[list(JAW), 1] = 0.6 + 0.7 * np.sin(along)
+    points[list(MOUTH), 2] = -0.1
+    points[LEFT_EYE_OUTER, 0], points[RIGHT_EYE_OUTER, 0] = -0.5, 0.5
+    return Head(points)
+
+
+def poses(frames: int, size: tuple[int, int], scale: float) -> Poses:
+    """A head that nods a little, upright in the middle of the picture."""
+    t = np.arange(frames)
+    roll = 0.05 * np.sin(t)
+    rows = np.stack(
+        [
+            np.stack([np.cos(roll), -np.sin(roll), np.zeros(frames)], axis=1),
+            np.stack([np.sin(roll), np.cos(roll), np.zeros(frames)], axis=1),
+        ],
+        axis=1,
+    )
+    width, height = size
+    shift = np.stack([width / 2 + np.cos(t), height * 0.3 + np.sin(t)], axis=1)
+    return Poses(scale * rows, shift)
+
+
+def pictures(frames: int, size: tuple[int, int]) -> np.ndarray:
+    """(F, H, W, 3) uint8: slow colours that tell the frames apart."""
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    out = [
+        np.stack([x * 200 / width + 2 * i, y * 200 / height, np.full_like(x, 10 * (i % 20))], axis=-1)
+        for i in range(frames)
+    ]
+    return np.clip(out, 0, 255).astype(np.uint8)
+
+
+def tiny_face(*, frames: int, size: tuple[int, int], region: Region, scale: float) -> AnchorFace:
+    person, stands = head(), poses(frames, size, scale)
+    mean = person.points[list(MOUTH), :2]
+    flat = np.random.default_rng(1).standard_normal((2 * len(MOUTH), COEFFICIENTS))
+    basis = MouthBasis(
+        mean, np.linalg.qr(flat)[0].T.reshape(COEFFICIENTS, len(MOUTH), 2), np.full(COEFFICIENTS, 0.1)
+    )
+    transforms = region.transforms(person, stands)
+    placed = transforms.apply(place_mouth(np.broadcast_to(mean, (frames, *mean.shape)), person, stands))
+    landmarks = np.zeros((frames, LANDMARKS, 3), np.float32)
+    landmarks[:, :, :2] = stands.project(person.points)
+    return AnchorFace(
+        basis=basis,
+        head=person,
+        mask=lower_face_mask(placed, region),
+        poses=stands,
+        transforms=transforms,
+        landmarks=landmarks,
+    )
+
+
+def write_tiny_anchor(
+    path: Path,
+    *,
+    fps: Fraction = Fraction(25),
+    frames: int = 10,
+    size: tuple[int, int] = (96, 80),
+    features: str = "log-mel",
+    renderer: bytes | None = None,
+    side: int = 128,
+    map_side: int = 64,
+    scale: float = 24.0,
+    **changes: object,
+) -> Path:
+    """Write it; `changes` are fields of its AnchorInfo."""
+    region = Region(side, 1.8)
+    spec = FeatureSpec(kind=features)
+    face = tiny_face(frames=frames, size=size, region=region, scale=scale)
+    values: dict = {
+        "name": "Tiny",
+        "fps": fps,
+        "size": size,
+        "stage_frames": frames,
+        "region": region,
+        "features": spec,
+        "coefficients": COEFFICIENTS,
+        "context_steps": CONTEXT_STEPS,
+        "map_side": map_side,
+        "consent": {"statement": "drawn by a test"},
+        "attribution": ("Drawn by a test", "CC0"),
+    }
+    return write_anchor(
+        path,
+        AnchorInfo(**{**values, **changes}),
+        face,
+        motion=motion_network(width=spec.width, coefficients=COEFFICIENTS, context_steps=CONTEXT_STEPS),
+        renderer=renderer or renderer_network(side=side, map_side=map_side),
+        stage=media.encode_stage(iter(pictures(frames, size)), fps),
+        speech_encoder=packaged_encoder() if spec.needs_encoder else None,
+    )
