@@ -6,8 +6,7 @@ STAMP := $(VENV)/.installed
 PYTEST ?=
 
 # One exact release, installed first: left to itself, the requirement of the `train` extra may bring gigabytes of CUDA
-# packages on Linux. Where PyTorch's own index can be reached, it holds builds without them:
-#   make setup TORCH_OPTIONS='--index-url https://download.pytorch.org/whl/cpu'
+# packages on Linux. TORCH_OPTIONS takes further options for pip, such as an index that holds CPU builds.
 TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 

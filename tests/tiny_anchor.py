@@ -1,4 +1,4 @@
-"""An anchor that needs no training and no footage: tiny networks, a drawn stage, and the real feature code."""
+"""An anchor that needs no training and no footage: tiny networks, a drawn stage, the real feature code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from onnx_networks import motion_network, renderer_network
 
 from newscaster import media
 from newscaster.anchor import AnchorFace, write_anchor
@@ -25,6 +24,7 @@ from newscaster.face.topology import (
 )
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.speech.features import FeatureSpec
+from onnx_networks import motion_network, renderer_network
 
 COEFFICIENTS = 4
 CONTEXT_STEPS = 3
@@ -80,15 +80,20 @@ def pictures(frames: int, size: tuple[int, int]) -> np.ndarray:
     return np.clip(out, 0, 255).astype(np.uint8)
 
 
+def tiny_basis() -> MouthBasis:
+    """Four directions in which the drawn mouth moves, any which way."""
+    flat = np.random.default_rng(1).standard_normal((2 * len(MOUTH), COEFFICIENTS))
+    components = np.linalg.qr(flat)[0].T.reshape(COEFFICIENTS, len(MOUTH), 2)
+    return MouthBasis(head().points[list(MOUTH), :2], components, np.full(COEFFICIENTS, 0.1))
+
+
 def tiny_face(*, frames: int, size: tuple[int, int], region: Region, scale: float) -> AnchorFace:
     person, stands = head(), poses(frames, size, scale)
-    mean = person.points[list(MOUTH), :2]
-    flat = np.random.default_rng(1).standard_normal((2 * len(MOUTH), COEFFICIENTS))
-    basis = MouthBasis(
-        mean, np.linalg.qr(flat)[0].T.reshape(COEFFICIENTS, len(MOUTH), 2), np.full(COEFFICIENTS, 0.1)
-    )
+    basis = tiny_basis()
     transforms = region.transforms(person, stands)
-    placed = transforms.apply(place_mouth(np.broadcast_to(mean, (frames, *mean.shape)), person, stands))
+    placed = transforms.apply(
+        place_mouth(np.broadcast_to(basis.mean, (frames, *basis.mean.shape)), person, stands)
+    )
     landmarks = np.zeros((frames, LANDMARKS, 3), np.float32)
     landmarks[:, :, :2] = stands.project(person.points)
     return AnchorFace(
@@ -108,7 +113,10 @@ def write_tiny_anchor(
     frames: int = 10,
     size: tuple[int, int] = (96, 80),
     features: str = "log-mel",
+    motion: bytes | None = None,
     renderer: bytes | None = None,
+    stage: bytes | None = None,
+    stage_fps: Fraction | None = None,
     side: int = 128,
     map_side: int = 64,
     scale: float = 24.0,
@@ -135,8 +143,9 @@ def write_tiny_anchor(
         path,
         AnchorInfo(**{**values, **changes}),
         face,
-        motion=motion_network(width=spec.width, coefficients=COEFFICIENTS, context_steps=CONTEXT_STEPS),
+        motion=motion
+        or motion_network(width=spec.width, coefficients=COEFFICIENTS, context_steps=CONTEXT_STEPS),
         renderer=renderer or renderer_network(side=side, map_side=map_side),
-        stage=media.encode_stage(iter(pictures(frames, size)), fps),
+        stage=stage or media.encode_stage(iter(pictures(frames, size)), stage_fps or fps),
         speech_encoder=packaged_encoder() if spec.needs_encoder else None,
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,8 @@ from newscaster.version import VERSION
 if TYPE_CHECKING:
     from newscaster.anchor import AnchorFile
 
+EXIT_UNUSABLE = 1
+"""What `check` returns for footage that no anchor can be made of."""
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
@@ -28,7 +30,7 @@ CONSENT_QUESTION = (
     "Does the person in this footage agree to an anchor being made of them? Who agreed, and for what?"
 )
 _FILE = click.Path(path_type=Path)
-Report = Callable[[str, float, float], None]
+ProgressReport = Callable[[str, float, float], None]
 """Progress: a phase's name, how much is done, and how much there is."""
 
 
@@ -50,9 +52,17 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
 
     with _progress() as progress:
         found = workflow.check(footage, face=face, report=report, progress=progress)
-    click.echo(str(found))
+    click.echo(found.headline)
+    for measure in found.measures:
+        click.echo(f"  {measure.verdict:<9} {measure.title}: {measure.text}")
+        if measure.advice:
+            click.echo(f"            {measure.advice}")
+    for note in found.notes:
+        click.echo(f"  note      {note}")
     if report is not None:
         click.echo(f"report: {report}")
+    if found.verdict == "unusable":
+        click.get_current_context().exit(EXIT_UNUSABLE)
 
 
 @cli.command()
@@ -66,13 +76,6 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     type=click.FloatRange(min=0, min_open=True),
     help="How long the rendering network is trained.",
 )
-@click.option(
-    "--motion-minutes",
-    default=2.0,
-    show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    help="How long the motion network is trained at most.",
-)
 @click.option("--work", type=_FILE, help="Folder for prepared footage and training; kept, and resumed from.")
 @click.option("--fps", help="Frames per second, such as 25 or 30000/1001; by default the footage's own.")
 @click.option(
@@ -85,9 +88,7 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
 @click.option(
     "--attribution", multiple=True, help="A line for every video made, such as the footage's source."
 )
-def train(
-    footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | None, **options: object
-) -> None:
+def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | None, **options: Any) -> None:
     """Make an anchor of the person in FOOTAGE (files or folders)."""
     statement = _consent(consent)
     rate = None if fps is None else _frame_rate(fps)
@@ -198,10 +199,11 @@ def _shown(fps: Fraction) -> str:
 def _consent(given: str | None) -> str:
     """The statement of consent: from the option, or asked for."""
     if given is None:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not _interactive():
             raise InputError(
-                "an anchor is made of a person, and no statement of their consent was given. Add who agreed, and to "
-                "what: --consent 'Ada Byron, 2026-11-02: news videos on our own channels' (or a file that says so)"
+                "an anchor is made of a person, and no statement of their consent was given. Add who agreed, "
+                "and to what: --consent 'Ada Byron, 2026-11-02: news videos on our own channels' (or a file "
+                "that says so)"
             )
         given = click.prompt(CONSENT_QUESTION, default="", show_default=False, err=True)
     path = Path(given)
@@ -213,10 +215,14 @@ def _consent(given: str | None) -> str:
         ) from error
     if statement.strip().lower().rstrip(".!") in {"", "no", "n", "none", "nobody"}:
         raise InputError(
-            f"--consent is {statement.strip()!r}: without the person's consent no anchor is made. Say who agreed, and "
-            "for what"
+            f"--consent is {statement.strip()!r}: without the person's consent no anchor is made. Say who "
+            "agreed, and for what"
         )
     return statement.strip()
+
+
+def _interactive() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _frame_rate(text: str) -> Fraction:
@@ -234,7 +240,7 @@ def _frame_rate(text: str) -> Fraction:
 
 
 @contextmanager
-def _progress() -> Iterator[Report]:
+def _progress() -> Iterator[ProgressReport]:
     """A function to report progress to: bars on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda phase, done, total: None

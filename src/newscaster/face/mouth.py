@@ -17,6 +17,8 @@ from newscaster.face.head import Head, Poses
 from newscaster.face.topology import MOUTH, MOUTH_POINTS, OPENING_PAIRS
 
 Array = npt.NDArray[np.float64]
+_CLOSED_PERCENT = 15
+"""The share of frames that is taken for a closed mouth; running speech has more pauses and bilabials than that."""
 
 
 def mouth_shapes(landmarks: npt.NDArray[np.floating], head: Head) -> Array:
@@ -38,12 +40,23 @@ def opening(shapes: npt.NDArray[np.floating]) -> Array:
     return np.asarray(np.hypot(*np.moveaxis(upper - lower, -1, 0)).mean(axis=-1))
 
 
+def rest_shape(shapes: npt.NDArray[np.floating]) -> Array:
+    """A person's mouth at rest, (57, 2): the median of the most closed among shapes (F, 57, 2).
+
+    Closed lips mean the same in every mouth (silence; b, p, m), so motion measured from here carries from one
+    person to another; a mean or median shape depends on how much somebody talks. NaN frames are left out.
+    """
+    gap = opening(shapes)
+    closed = gap <= np.nanpercentile(gap, _CLOSED_PERCENT)
+    return np.asarray(np.median(shapes[closed], axis=0))
+
+
 @dataclass(frozen=True)
 class MouthBasis:
     """A linear basis of mouth shapes: shape = mean + sum of coefficient * deviation * component."""
 
     mean: Array
-    """The person's shape at rest in the middle of speech, (57, 2)."""
+    """What shapes are measured from, (57, 2): the person's mouth at rest (:func:`rest_shape`)."""
     components: Array
     """Orthonormal directions, (K, 57, 2)."""
     deviations: Array

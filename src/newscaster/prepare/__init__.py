@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from newscaster.prepare.pipeline import Progress, prepare
+from newscaster.prepare.check import check
+from newscaster.prepare.measures import Measure
+from newscaster.prepare.pipeline import prepare
+from newscaster.prepare.progress import Progress
+from newscaster.prepare.report import Report
 
-__all__ = ["Progress", "prepare"]
+__all__ = ["Measure", "Progress", "Report", "check", "prepare"]

@@ -6,14 +6,17 @@ Reads headers only. Leaves pictures and sound to ``tracking``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from statistics import median_low
 
+import numpy as np
+import numpy.typing as npt
+
 from newscaster.errors import FootageError, MediaError
-from newscaster.media import VideoInfo, probe
+from newscaster.media import VideoInfo, probe, read_frames
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -64,6 +67,12 @@ class Segment:
         """As the header says; for progress only."""
         end = round(self.footage.seconds * self.fps) if self.stop_frame is None else self.stop_frame
         return max(0, end - self.start_frame)
+
+    def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """The pictures (H, W, 3), uint8 RGB."""
+        return read_frames(
+            self.footage.path, fps=self.fps, start_frame=self.start_frame, stop_frame=self.stop_frame
+        )
 
 
 def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Footage], list[str]]:

@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from newscaster.media import read_audio_blocks, read_frames
+from newscaster.media import read_audio_blocks
 from newscaster.prepare.clips import Footage, Segment
+from newscaster.prepare.detect import Landmarks
 from newscaster.prepare.people import People, box_of, choose_person
-from newscaster.prepare.tracking import FaceTracker
+from newscaster.prepare.pictures import Mouth, Shown, mouth_of
+from newscaster.prepare.tracking import FaceTracker, joined
 from newscaster.prepare.work import look, read_speech
 from newscaster.speech.activity import speech_activity
 from newscaster.take import SPEECH_RATE
@@ -26,6 +28,9 @@ _FACE_WIDTH_PX = 128
 """Faces are brought to this width before their sharpness is measured: what is lost above it is not missed."""
 _CLIPPED_LEVEL = 0.985
 _BLOCK_SECONDS = 60
+_MOUTH_EVERY = 4
+_MOUTHS_PER_STRETCH = 24
+_SHOWN_PER_STRETCH = 6
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class InspectTask:
 
     footage: Footage
     stretches: tuple[Segment, ...]
-    """What of it is tracked."""
+    """What of it is tracked; empty: only its sound is measured."""
     face: int | None
 
 
@@ -62,6 +67,10 @@ class TrackedStretch:
     """Of some pictures: see :func:`sharpness_of`."""
     brightness: tuple[float, ...]
     """Of the same: median luma of the face, 0 to 255."""
+    mouths: tuple[Mouth, ...]
+    """Some, from closed to wide open."""
+    shown: tuple[Shown, ...]
+    """Frames to show in the report."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class Inspection:
     """What was found in one file."""
 
     footage: Footage
+    tracked: bool
+    """Whether faces were looked for at all."""
     people: People | None
     """None where there is no face."""
     stretches: tuple[TrackedStretch, ...]
@@ -82,30 +93,38 @@ def inspect_file(task: InspectTask) -> Inspection:
         FootageError: a face was asked for that is not there.
     """
     footage = task.footage
-    persons = look(footage)
+    tracked = len(task.stretches) > 0
+    persons = look(footage) if tracked else ()
     people = choose_person(persons, task.face, footage.path) if persons else None
     stretches = [_track(segment, people) for segment in task.stretches] if people else []
-    sound = measure_sound(read_audio_blocks(footage.path, block_samples=_BLOCK_SECONDS * SPEECH_RATE)) if (
-        footage.has_sound
-    ) else None
-    return Inspection(footage, people, tuple(stretches), sound)
+    sound = None
+    if footage.has_sound:
+        sound = measure_sound(read_audio_blocks(footage.path, block_samples=_BLOCK_SECONDS * SPEECH_RATE))
+    return Inspection(footage, tracked, people, tuple(stretches), sound)
 
 
 def _track(segment: Segment, people: People) -> TrackedStretch:
-    every = max(1, segment.expected_frames // _PICTURES_PER_STRETCH)
-    kept: dict[int, npt.NDArray[np.uint8]] = {}
-
-    def frames() -> Iterator[npt.NDArray[np.uint8]]:
-        source = read_frames(
-            segment.footage.path, fps=segment.fps, start_frame=segment.start_frame, stop_frame=segment.stop_frame
-        )
-        for i, frame in enumerate(source):
-            if i % every == every // 2 and len(kept) < 2 * _PICTURES_PER_STRETCH:
-                kept[i] = frame
-            yield frame
-
-    landmarks, present = FaceTracker(people, fps=float(segment.fps)).follow(frames())
-    faces = [_grey_face(frame, landmarks[i]) for i, frame in kept.items() if present[i]]
+    tracker = FaceTracker(people, fps=float(segment.fps))
+    length = segment.expected_frames
+    every = max(1, length // _PICTURES_PER_STRETCH)
+    found: list[Landmarks | None] = []
+    faces: list[npt.NDArray[np.float32]] = []
+    mouths: list[Mouth] = []
+    shown: list[Shown] = []
+    for i, frame in enumerate(segment.frames()):
+        points = tracker.step(frame)
+        found.append(points)
+        if points is None:
+            continue
+        if i % every == every // 2:
+            faces.append(_grey_face(frame, points))
+        if i % _MOUTH_EVERY == 0:
+            mouths.append(mouth_of(frame, points))
+        if len(shown) < _SHOWN_PER_STRETCH and i >= (len(shown) + 0.5) * length / _SHOWN_PER_STRETCH:
+            shown.append(Shown.of(frame, points, i))
+    landmarks, present = joined(found)
+    mouths.sort(key=lambda mouth: mouth.opening)
+    spread = np.linspace(0, len(mouths) - 1, min(_MOUTHS_PER_STRETCH, len(mouths))).astype(int)
     return TrackedStretch(
         segment,
         landmarks,
@@ -113,6 +132,8 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
         read_speech(segment, len(present)),
         tuple(sharpness_of(face) for face in faces),
         tuple(float(np.median(face)) for face in faces),
+        tuple(mouths[k] for k in spread),
+        tuple(shown),
     )
 
 
@@ -131,8 +152,8 @@ def _grey_face(frame: npt.NDArray[np.uint8], landmarks: npt.NDArray[np.float32])
 def sharpness_of(face: npt.NDArray[np.float32]) -> float:
     """Standard deviation of the Laplacian of a grey face (H, 128) over that of the face: 0 is a flat blur.
 
-    The variance of the Laplacian is a common measure of focus (Pech-Pacheco et al. 2000). It grows with contrast
-    and depends on scale; both are taken out here.
+    The variance of the Laplacian is a common measure of focus (Pech-Pacheco et al. 2000). It grows with
+    contrast and depends on scale; both are taken out here.
     """
     inner = face[1:-1, 1:-1]
     around = face[:-2, 1:-1] + face[2:, 1:-1] + face[1:-1, :-2] + face[1:-1, 2:]

@@ -1,7 +1,7 @@
 """How far the sound is from the picture, guessed from the mouth's opening and the sound's loudness.
 
-A hint, no more: a mouth also opens without a sound and sounds with hardly an opening. What a container's time stamps
-say has been honoured before; this is about what the time stamps do not say.
+A hint, no more: a mouth also opens without a sound and sounds with hardly an opening. What a container's time
+stamps say has been honoured before; this is about what the time stamps do not say.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _TREND_SECONDS = 0.8
 _PIECE_SECONDS = 5.0
 _LEAST_SECONDS = 10.0
 _NATURAL_SECONDS = 0.009
-"""What this measure finds on 200 sentences of the GRID corpus, taken for footage without a lag. Voices sound a
-moment after the lips part."""
+"""What this measure finds on 200 sentences of the GRID corpus, taken for footage without a lag. Voices sound
+a moment after the lips part."""
 _FLOOR_SECONDS = 0.02
 """Speakers differ by about this much; no amount of footage takes it away."""
 _LEAST_CORRELATION = 0.2
@@ -60,7 +60,8 @@ def estimate_lag(
     """The lag that all stretches have in common; None where there is too little to go by.
 
     Args:
-        openings: of each stretch, (F,), NaN where the face is not there. A frame is taken to be seen at i/fps.
+        openings: of each stretch, (F,), NaN where the face is not there. A frame is taken to be seen at
+            i/fps.
         speeches: of each stretch, (N,) at ``rate``.
     """
     pieces: list[Array] = []
@@ -96,7 +97,8 @@ def _correlations(opening: Array, speech: npt.NDArray[np.float32], *, fps: float
     for piece in np.array_split(np.arange(reach, steps - reach), count):
         if len(piece) < length / 3:
             continue
-        curves.append(sum(_slide(way(mouth), way(sound), piece, reach) for way in (_flat, _rate)) / 2)
+        both = [_slide(way(mouth), way(sound), piece, reach) for way in (_flat, _rate)]
+        curves.append((both[0] + both[1]) / 2)
     return curves
 
 

@@ -30,6 +30,7 @@ from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_foo
 from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, choose_person, several_warning
 from newscaster.prepare.pool import Workers, worker_pool
+from newscaster.prepare.progress import Progress
 from newscaster.prepare.stage import Stretch, choose_stretch
 from newscaster.prepare.work import (
     SIGMA_SECONDS,
@@ -51,17 +52,6 @@ _LEAST_CLIP_SECONDS = 0.5
 _MOST_FIT_FRAMES = 4000
 _FAR_FROM_SHAPE = 0.35
 """Region share: a mouth point that is further than this from where it usually is was not found rightly."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a preparation has come."""
-
-    phase: str
-    """"look", "track", "crop" or "stage", in this order."""
-    done: int
-    total: int
-    """Frames ("look": files; "stage": frames encoded); what the files' headers say, so only nearly exact."""
 
 
 @dataclass

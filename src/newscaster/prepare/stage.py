@@ -30,16 +30,16 @@ _SHORTEST_SECONDS = 1.0
 _STEP_SECONDS = 0.4
 _FINALISTS = 12
 """Stretches whose pictures are looked at, of the best by pose alone."""
-_TURN_SECONDS = 0.6
+_TURN_SECONDS = 0.5
 """How far a stretch is cut to end at a good moment."""
 _PICTURE_SIDE = 64
 _PICTURES = 40
 
-# What costs as much as what. A speed of one outer-eye distance a second is a nod; 10 degrees off the usual
-# pose is plainly somebody looking elsewhere; each counts as much as having 2 s instead of 12.
+# What costs as much as what. A speed of one outer-eye distance a second is a nod; 10 degrees off the usual pose is
+# plainly somebody looking elsewhere; each counts as much as having 3.4 s instead of 12.
 _COST_PER_SPEED = 1.0
 _COST_PER_DEGREE = 0.1
-_COST_OF_SHORTNESS = 0.2
+_COST_OF_SHORTNESS = 0.4
 _COST_PER_UNLIKENESS = 2.0
 _COST_PER_BLUR = 1.0
 _COST_OF_BLINK = 4.0
@@ -165,12 +165,12 @@ def eyes_open(landmarks: npt.NDArray[np.floating[Any]]) -> Array:
 
 
 def _trim(stretch: Stretch, poses: Poses) -> Stretch:
-    """Cut both ends by up to 0.6 s, to moments when the eyes are open and the head is still.
+    """Cut both ends by up to 0.5 s, to moments when the eyes are open and the head is still.
 
     The video turns round there: a head that stands still turns round unseen, a blink would run backwards.
     """
     fps = float(stretch.clip.record.fps)
-    room = min(round(_TURN_SECONDS * fps), stretch.frames // 4)
+    room = min(round(_TURN_SECONDS * fps), stretch.frames // 8)
     if room < 1:
         return stretch
     part = slice(stretch.start, stretch.stop)

@@ -10,7 +10,7 @@ small in the picture are found as well; the window stands still until the face c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ _WHOLE_SHARE = 0.55
 _NEAR_BORDER = 0.15
 """The window is moved when the face is closer to its border than this many of its sides."""
 _SEARCH_EVERY = 5
-"""Frames between searches of the whole picture while the face is lost."""
+"""Frames between searches of the whole picture while the face is lost; its last window is watched all along."""
 _MOST_FACES = 3
 
 
@@ -66,15 +66,10 @@ class FaceTracker:
 
     def follow(self, frames: Iterable[ImageArray]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Landmarks (F, 478, 3) in pixels, NaN where the face is not there, and where it is, (F,)."""
-        found = [self._step(frame) for frame in frames]
-        present = np.array([points is not None for points in found], np.bool_)
-        landmarks = np.full((len(found), LANDMARKS, 3), np.nan, np.float32)
-        for i, points in enumerate(found):
-            if points is not None:
-                landmarks[i] = points
-        return landmarks, present
+        return joined([self.step(frame) for frame in frames])
 
-    def _step(self, frame: ImageArray) -> Landmarks | None:
+    def step(self, frame: ImageArray) -> Landmarks | None:
+        """The person's landmarks (478, 3) in the next frame, in pixels; None where the face is not there."""
         astray = self._window is None or self._lost > 0
         if astray and (self._lost <= 1 or self._lost % _SEARCH_EVERY == 0):
             self._search(frame)
@@ -84,8 +79,6 @@ class FaceTracker:
         points, jumped = self._pick(self._mesh.find(frame, self._window))
         if points is None:
             self._lost += 1
-            if self._lost == 1 and not _is_whole(self._window, frame):
-                self._window = None  # look everywhere at once
             return None
         self._lost = 0
         self._last = box_of(points)
@@ -118,6 +111,16 @@ class FaceTracker:
             self._mesh.reset()
 
 
+def joined(found: Sequence[Landmarks | None]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Landmarks of F frames as (F, 478, 3), NaN where there are none, and where there are some, (F,)."""
+    present = np.array([points is not None for points in found], np.bool_)
+    landmarks = np.full((len(found), LANDMARKS, 3), np.nan, np.float32)
+    for i, points in enumerate(found):
+        if points is not None:
+            landmarks[i] = points
+    return landmarks, present
+
+
 def _window_around(box: Box, frame: ImageArray) -> Window:
     """A square around a face, cut at the picture's borders; the whole picture if the face is large in it."""
     height, width = frame.shape[:2]
@@ -137,7 +140,3 @@ def _near_border(box: Box, window: Window, frame: ImageArray) -> bool:
     room = np.array([box[0] - window[0], box[1] - window[1], window[2] - box[2], window[3] - box[3]])
     inside = np.array([window[0] > 0, window[1] > 0, window[2] < width, window[3] < height])
     return bool((inside & (room < margin)).any())
-
-
-def _is_whole(window: Window, frame: ImageArray) -> bool:
-    return window == (0, 0, frame.shape[1], frame.shape[0])

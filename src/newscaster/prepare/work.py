@@ -36,10 +36,12 @@ from newscaster.take import (
 SIGMA_SECONDS = 0.06
 """Smoothing of the poses that crops are stabilised with: 1.5 frames at 25 fps."""
 _LOOK_FPS = Fraction(3, 2)
-_LOOK_SECONDS = 20.0
-"""A file up to this long is read through at `_LOOK_FPS`; in a longer one, `_LOOK_FRAMES` places are looked
-up."""
-_LOOK_FRAMES = 30
+_LOOK_SECONDS = 12.0
+"""A file up to this long is read through at `_LOOK_FPS`. In a longer one places are looked up, six and one
+more for each two minutes: each costs as much as decoding from the key frame before it, which may be 10 s
+away."""
+_LOOK_PLACES = 6
+_LOOK_MORE_EVERY_SECONDS = 120.0
 _POINTS_PER_CLIP = 64
 
 ImageArray = npt.NDArray[np.uint8]
@@ -50,9 +52,9 @@ def sampled_frames(footage: Footage) -> Iterator[ImageArray]:
     if footage.seconds <= _LOOK_SECONDS:
         yield from read_frames(footage.path, fps=_LOOK_FPS)
         return
-    rate = Fraction(1)
-    for second in np.linspace(0, footage.seconds - 1, _LOOK_FRAMES).astype(int).tolist():
-        yield from read_frames(footage.path, fps=rate, start_frame=second, stop_frame=second + 1)
+    count = _LOOK_PLACES + int(footage.seconds / _LOOK_MORE_EVERY_SECONDS)
+    for second in np.linspace(0, footage.seconds - 1, count).astype(int).tolist():
+        yield from read_frames(footage.path, fps=Fraction(1), start_frame=second, stop_frame=second + 1)
 
 
 def look(footage: Footage) -> tuple[Person, ...]:
@@ -91,10 +93,7 @@ def record_of(segment: Segment, *, face_asked: int | None, people: People | None
 def track(task: TrackTask) -> ClipRecord:
     """Track the person's face through a clip, read the clip's sound, and store both."""
     segment = task.segment
-    frames = read_frames(
-        segment.footage.path, fps=segment.fps, start_frame=segment.start_frame, stop_frame=segment.stop_frame
-    )
-    landmarks, present = FaceTracker(task.people, fps=float(segment.fps)).follow(frames)
+    landmarks, present = FaceTracker(task.people, fps=float(segment.fps)).follow(segment.frames())
     speech = read_speech(segment, len(present))
     return write_track(task.folder, task.record, landmarks=landmarks, present=present, speech=speech)
 

@@ -177,8 +177,9 @@ class _Interpolator:
     def push(self, steps: npt.NDArray[np.floating[Any]]) -> Array:
         """Frames (f, K) whose steps are all there."""
         self._steps = np.concatenate([self._steps, steps])
-        # Step j + 2 must be there for a frame that lies between j and j + 1.
-        stop = math.ceil((self._first + len(self._steps) - 2) / self._steps_per_frame)
+        # Step j + 2 must be there for a frame that lies between j and j + 1; and half a frame more of sound,
+        # since there is no frame for less than half a frame of sound at the end.
+        stop = math.ceil((self._first + len(self._steps) - 2) / self._steps_per_frame - Fraction(1, 2))
         frames = self._between(max(stop, self._frame))
         unneeded = int(self._frame * self._steps_per_frame) - 1 - self._first
         drop = max(0, min(unneeded, len(self._steps) - 1))

@@ -98,11 +98,9 @@ class Anchor:
     def __init__(self, file: AnchorFile, *, workers: int | None = None) -> None:
         self.path = file.path
         self.info: AnchorInfo = file.info
+        self._face = file.face()
         try:
-            self._face = file.face()
             self._load(file, workers)
-        except AnchorError:
-            raise
         except (InputError, ValueError) as error:
             raise AnchorError(
                 f"'{file.path}' cannot be used: {error}. Copy the file again from where it came, "
@@ -117,6 +115,8 @@ class Anchor:
             self._encoder = SpeechEncoder(session, info.features.windowing)
         self._motion = Session(file.read(MOTION), name=MOTION)
         video = media.StageVideo(file.read(STAGE), name=STAGE)
+        if video.fps != info.fps:
+            raise AnchorError(f"{STAGE} has {video.fps} frames per second; expected {info.fps}")
         self._stage = Stage(video, self._face, region=info.region, size=info.size)
         self._renderer = Renderer(
             Session(file.read(RENDERER), threads=1, name=RENDERER),

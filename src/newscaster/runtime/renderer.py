@@ -74,7 +74,8 @@ class Renderer:
         if found != [image, face_map, image]:
             raise AnchorError(
                 f"{session!r} is not this anchor's rendering network; expected "
-                f"region (B, {side}, {side}, 3), face_map (B, {len(CHANNELS)}, {map_side}, {map_side}) -> rendered as the region"
+                f"region (B, {side}, {side}, 3) and face_map (B, {len(CHANNELS)}, {map_side}, {map_side}) -> "
+                "rendered, shaped as the region"
             )
         self._session = session
         self._soft = soft

@@ -154,7 +154,7 @@ def _check_level(peak: float, name: str) -> None:
     if level < SILENCE_DBFS:
         raise SpeechError(
             f"{name} is silent: its loudest sample is at {level:.1f} dBFS, and speech reaches at least "
-            f"{SILENCE_DBFS:.0f} dBFS. Check that the right microphone or track was recorded, or raise the level"
+            f"{SILENCE_DBFS:.0f} dBFS. Check that the right microphone or track was recorded, or raise it"
         )
     if peak > 1.05:
         _log.warning(

@@ -79,7 +79,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The moments of an optimizer, named ``PARAMETER.KIND``; its settings are the configuration's business."""
+    """The moments of an optimizer, named ``PARAMETER.KIND``; its settings come with the configuration."""
     state = optimizer.state_dict()["state"]
     return {
         f"{index}.{kind}": torch.as_tensor(value)
@@ -122,7 +122,9 @@ class ProgressTable:
 
     def __init__(self, path: Path, columns: Sequence[str], *, resume_step: int = 0) -> None:
         self._path, self._columns = path, tuple(columns)
-        kept = [row for row in _rows(path, self._columns) if int(row[0]) <= resume_step] if resume_step else []
+        kept = (
+            [row for row in _rows(path, self._columns) if int(row[0]) <= resume_step] if resume_step else []
+        )
         with replacing(path) as temporary:
             temporary.write_text(_csv([self._columns, *kept]), encoding="utf-8")
 

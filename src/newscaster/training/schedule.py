@@ -1,7 +1,7 @@
 """How long a training may take and what follows from that: the learning rate at every moment.
 
-Training is bounded by minutes, not by steps: the rate falls to nothing just when the time is up, however quick
-the machine. The time that was used is part of the state that a run resumes from.
+Training is bounded by minutes, not by steps: the rate falls to nothing just when the time is up, however
+quick the machine. The time that was used is part of the state that a run resumes from.
 """
 
 from __future__ import annotations
@@ -45,6 +45,6 @@ class TimeBudget:
 
 
 def learning_rate(peak: float, *, step: int, used: float, warmup_steps: int, floor: float = 0.01) -> float:
-    """Linear warm-up over ``warmup_steps``, then half a cosine over the budget down to ``floor`` of the peak."""
+    """Linear warm-up over ``warmup_steps``, and half a cosine over the budget to ``floor`` of the peak."""
     rise = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
     return peak * rise * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * used)))

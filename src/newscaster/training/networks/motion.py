@@ -22,14 +22,14 @@ class MotionConfig:
     """Features per step, ``D``."""
     coefficients: int = 20
     """Mouth coefficients per step, ``K``."""
-    channels: int = 128
+    channels: int = 192
     """Channels of the residual blocks."""
     dilations: tuple[int, ...] = (1, 2, 4, 8)
     """One residual block each."""
     kernel: int = 3
     """Taps of every dilated convolution; odd."""
-    dropout: float = 0.2
-    """Share of channels dropped in training after every convolution, and of features at the input."""
+    dropout: float = 0.4
+    """Share of channels dropped in training, of the features and after every convolution."""
 
     def __post_init__(self) -> None:
         if self.kernel % 2 == 0:
@@ -69,7 +69,7 @@ class MotionNetwork(nn.Module):
         self.config = config
         self.register_buffer("feature_mean", torch.zeros(config.inputs))
         self.register_buffer("feature_deviation", torch.ones(config.inputs))
-        self.input_dropout = nn.Dropout(config.dropout)
+        self.input_dropout = nn.Dropout1d(config.dropout)
         self.enter = nn.Conv1d(config.inputs, config.channels, 1)
         blocks = [_Block(config.channels, config.kernel, d, config.dropout) for d in config.dilations]
         self.blocks = nn.Sequential(*blocks)
@@ -81,7 +81,8 @@ class MotionNetwork(nn.Module):
         self.feature_deviation.copy_(features.std(dim=0).clamp_min(1e-4))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (B, T, D) to coefficients (B, T, K)."""
         x = (features - self.feature_mean) / self.feature_deviation
-        x = self.enter(self.input_dropout(x).transpose(1, 2))
+        x = self.enter(self.input_dropout(x.transpose(1, 2)))
         out: Tensor = self.leave(self.blocks(x))
         return out.transpose(1, 2)

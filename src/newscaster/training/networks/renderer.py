@@ -1,29 +1,32 @@
 """The renderer: a small U-Net that paints the lower face into a region.
 
 Knows the network alone; data, losses and loops are in ``training.rendering``. Image-to-image translation
-after Ronneberger et al., *U-Net* (arXiv 1505.04597) and Isola et al., *pix2pix* (arXiv 1611.07004), with three
-changes that make it quick on a CPU:
+after Ronneberger et al., *U-Net* (arXiv 1505.04597) and Isola et al., *pix2pix* (arXiv 1611.07004), with
+three changes that make it quick on a CPU:
 
 * Only the mask's bounding box and a margin are computed, about half of the region.
-* Pixels are unshuffled into channels at the door and shuffled back at the end (Shi et al., arXiv 1609.05158), so
-  that the network's own grid is far coarser than the picture.
-* What is hidden is filled with the person's mean face before the first layer, the network adds what is missing
-  to that, and every cell of the grid has a learned bias: the crop is stabilised, and the person always the same.
+* Pixels are unshuffled into channels at the door and shuffled back at the end (Shi et al., arXiv 1609.05158),
+  so that the network's own grid is far coarser than the picture.
+* What is hidden is filled with the person's mean face before the first layer, the network adds what is
+  missing to that, and every cell of the grid has a learned bias: the crop is stabilised, and the person
+  always the same.
 
-All layers are 3x3 or 1x1 convolutions with ReLU, skips are added rather than joined: what ONNX Runtime fuses.
+All layers are 3x3 or 1x1 convolutions with ReLU, and skips are added rather than joined, which ONNX Runtime
+fuses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from newscaster.face.facemap import CHANNELS
 
@@ -35,11 +38,11 @@ _LARGEST_MAP = 128
 class RendererConfig:
     """The shape of a renderer; the same numbers serve every side of region."""
 
-    channels: tuple[int, ...] = (32, 64, 128)
+    channels: tuple[int, ...] = (32, 64, 96, 128)
     """Channels per level, the finest first; every level halves the grid."""
-    encoder_blocks: tuple[int, ...] = (1, 1, 2)
+    encoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
     """Residual blocks per level on the way down."""
-    decoder_blocks: tuple[int, ...] = (1, 1)
+    decoder_blocks: tuple[int, ...] = (1, 1, 1)
     """Residual blocks per level on the way up; the coarsest level has none."""
     unshuffle: int | None = None
     """Pixels to a side of one cell of the finest grid; None: by the region's side (2 at 128, 4 above)."""
@@ -50,8 +53,8 @@ class RendererConfig:
         levels = len(self.channels)
         if levels < 1 or len(self.encoder_blocks) != levels or len(self.decoder_blocks) != levels - 1:
             raise ValueError(
-                f"a renderer of {levels} levels takes {levels} encoder_blocks and {levels - 1} decoder_blocks, not "
-                f"{self.encoder_blocks} and {self.decoder_blocks}"
+                f"a renderer of {levels} levels takes {levels} encoder_blocks and {levels - 1} "
+                f"decoder_blocks, not {self.encoder_blocks} and {self.decoder_blocks}"
             )
 
     def unshuffle_for(self, side: int) -> int:
@@ -64,8 +67,8 @@ class RendererConfig:
         grid = side // self.unshuffle_for(side)
         if side % map_side or map_side % grid:
             raise ValueError(
-                f"a face map of side {map_side} fits neither into the region of {side} pixels nor on the grid of "
-                f"{grid} cells: both ratios must be whole numbers"
+                f"a face map of side {map_side} must fit a whole number of times into the region of {side} "
+                f"pixels, and the grid of {grid} cells into the map"
             )
         return map_side
 
@@ -76,7 +79,8 @@ class RendererConfig:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> RendererConfig:
         """``TypeError`` or ``ValueError`` where the data are not a config's."""
-        return RendererConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return RendererConfig(**fields)
 
 
 class Box(NamedTuple):
@@ -93,7 +97,7 @@ class Box(NamedTuple):
 
 
 def box_of(hidden: npt.NDArray[np.bool_], *, size_multiple: int, place_multiple: int) -> Box:
-    """The part of a region (S, S) that is computed: what is hidden, and a margin of S / 32 where there is room.
+    """The part of a region (S, S) that is computed: what is hidden, and a margin of S / 32 if there is room.
 
     Its sides are multiples of ``size_multiple``, its corner lies on multiples of ``place_multiple``.
     """
@@ -118,13 +122,12 @@ class _Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+        self.first = _convolution(channels, channels, 3)
+        self.second = _convolution(channels, channels, 3)
+        nn.init.zeros_(self.second[1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(F.relu(self.first(x))))
+        return functional.relu(x + self.second(functional.relu(self.first(x))))
 
 
 class Renderer(nn.Module):
@@ -159,19 +162,19 @@ class Renderer(nn.Module):
     def _build(self, rows: int, columns: int) -> None:
         channels, config = self.config.channels, self.config
         entering = 3 * self.cell**2 + len(CHANNELS) * self.map_cell**2
-        pairs = list(zip(channels, channels[1:], strict=False))
-        self.enter = nn.Conv2d(entering, channels[0], 3, padding=1)
+        pairs = list(pairwise(channels))
+        self.enter = _convolution(entering, channels[0], 3)
         self.place = nn.Parameter(torch.zeros(1, channels[0], rows, columns))
         self.encoder = nn.ModuleList(map(_blocks, channels, config.encoder_blocks))
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairs)
-        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
+        self.down = nn.ModuleList(_convolution(a, b, 3, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(_convolution(b, a, 1) for a, b in pairs)
         self.decoder = nn.ModuleList(map(_blocks, channels, config.decoder_blocks))
         self.leave = nn.Conv2d(channels[0], 3 * self.cell**2, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def fill_with(self, mean: Tensor) -> None:
-        """Take the mean (S, S, 3) of the regions that training sees, 0 to 255, as what stands for hidden pixels."""
+        """Let the mean (S, S, 3) of the regions that training sees, 0 to 255, stand for hidden pixels."""
         self.fill.copy_(self.cut(mean[None])[0])
 
     def cut(self, regions: Tensor) -> Tensor:
@@ -188,18 +191,18 @@ class Renderer(nn.Module):
         """The box as the network paints it, float of about 0 to 1, from what ``cut`` and ``cut_map`` give."""
         filled = torch.where(self.covered, self.fill, context)
         x = torch.cat([_unshuffle(filled, self.cell), _unshuffle(face_map, self.map_cell)], dim=1)
-        x = F.relu(self._placed(self.enter(x)))
+        x = functional.relu(self._placed(self.enter(x)))
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, [*self.down, None], strict=True):
             x = blocks(x)
             if down is not None:
                 skips.append(x)
-                x = F.relu(down(x))
+                x = functional.relu(down(x))
         for level in reversed(range(len(skips))):
-            x = F.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
-            x = self.decoder[level](F.relu(x + skips[level]))
+            x = functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
+            x = self.decoder[level](functional.relu(x + skips[level]))
         x = self.leave(x)
-        return filled + (F.pixel_shuffle(x, self.cell) if self.cell > 1 else x)
+        return filled + (functional.pixel_shuffle(x, self.cell) if self.cell > 1 else x)
 
     def _placed(self, x: Tensor) -> Tensor:
         return x + self.place.to(x.dtype)
@@ -213,9 +216,15 @@ class Renderer(nn.Module):
         return torch.cat([region[:, :t], middle, region[:, b:]], dim=1)
 
 
+def _convolution(entering: int, leaving: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
+    # Batch normalisation is folded into the convolution when the network is exported: it costs nothing there.
+    convolution = nn.Conv2d(entering, leaving, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(leaving))
+
+
 def _blocks(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(_Residual(channels) for _ in range(count)))
 
 
 def _unshuffle(x: Tensor, cell: int) -> Tensor:
-    return F.pixel_unshuffle(x, cell) if cell > 1 else x
+    return functional.pixel_unshuffle(x, cell) if cell > 1 else x

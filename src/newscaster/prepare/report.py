@@ -1,0 +1,210 @@
+"""The report on footage before it is prepared: as data, and as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from newscaster.errors import MissingExtraError
+from newscaster.face.geometry import eye_distance
+from newscaster.media import check_output, replacing
+from newscaster.prepare.inspect_file import Inspection
+from newscaster.prepare.lag import loudness_db
+from newscaster.prepare.measures import Findings, Measure, Verdict, face_share, worst
+from newscaster.prepare.pictures import annotated, data_uri, mouth_sheet
+from newscaster.prepare.plots import Line, Plot, plot
+from newscaster.speech.activity import speech_activity
+from newscaster.take import SPEECH_RATE
+
+_FRAMES_SHOWN = 6
+_MOUTHS_SHOWN = 24
+_MOUTH_COLUMNS = 8
+_FILES_SHOWN = 12
+_HEADLINES: dict[Verdict, str] = {
+    "good": "Good footage: an anchor can be made from it as it is.",
+    "poor": "An anchor can be made from it, but it will be better if you change what is marked.",
+    "unusable": "No anchor can be made from it before what is marked is changed.",
+}
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """One file of footage."""
+
+    name: str
+    seconds: float
+    width: int
+    height: int
+    fps: float
+    has_sound: bool
+    people: int
+    face_share: float | None
+    """Of the frames looked at; None where none was."""
+    eyes_px: float | None
+    """Median distance of the outer eye corners; None where there is no face."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found in footage, and what to do about it."""
+
+    measures: tuple[Measure, ...]
+    files: tuple[FileSummary, ...]
+    notes: tuple[str, ...]
+    """What else there is to know: files that were left out, what was only sampled."""
+    looked_at_seconds: float
+    total_seconds: float
+    pictures: tuple[Image.Image, ...] = ()
+    """Frames with what is followed drawn in."""
+    mouths: Image.Image | None = None
+    """Mouths from closed to wide open."""
+    plots: tuple[Plot, ...] = ()
+    """One stretch over time."""
+
+    def __repr__(self) -> str:
+        return f"Report({self.verdict}, {len(self.files)} files, {self.total_seconds / 60:.1f} min)"
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the worst measure."""
+        return worst(self.measures)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a sentence."""
+        return _HEADLINES[self.verdict]
+
+    def measure(self, name: str) -> Measure:
+        """The measure of this name; ``KeyError`` where it was not taken."""
+        for measure in self.measures:
+            if measure.name == name:
+                return measure
+        raise KeyError(name)
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the pictures."""
+        return {
+            "verdict": self.verdict,
+            "measures": [asdict(measure) for measure in self.measures],
+            "files": [asdict(file) for file in self.files],
+            "notes": list(self.notes),
+            "looked_at_seconds": self.looked_at_seconds,
+            "total_seconds": self.total_seconds,
+        }
+
+    def html(self) -> str:
+        """One self-contained page.
+
+        Raises:
+            MissingExtraError: jinja2 is not installed.
+        """
+        try:
+            import jinja2
+        except ImportError as error:
+            raise MissingExtraError(purpose="the HTML report", extra="train", package="jinja2") from error
+        template = resources.files("newscaster.prepare").joinpath("report.html").read_text(encoding="utf-8")
+        environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        shown = sorted(self.files, key=lambda f: (f.has_sound, 1.0 if f.face_share is None else f.face_share))
+        return environment.from_string(template).render(
+            report=self,
+            pictures=[data_uri(picture) for picture in self.pictures],
+            mouths=data_uri(self.mouths) if self.mouths is not None else None,
+            plots=self.plots,
+            files=shown[:_FILES_SHOWN],
+            more_files=max(0, len(shown) - _FILES_SHOWN),
+        )
+
+    def write(self, path: Path | str) -> None:
+        """Write the page.
+
+        Raises:
+            OutputError: ``path`` cannot be written.
+            MissingExtraError: jinja2 is not installed.
+        """
+        path = Path(path)
+        check_output(path, suffixes=(".html", ".htm"))
+        page = self.html()
+        with replacing(path) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+
+
+def make_report(findings: Findings, measures: Sequence[Measure], notes: Sequence[str]) -> Report:
+    """Draw the pictures and plots, and put everything together."""
+    looked = sum(float(len(s.present) / s.segment.fps) for i in findings.inspections for s in i.stretches)
+    return Report(
+        tuple(measures),
+        tuple(_summary(inspection) for inspection in findings.inspections),
+        tuple(notes),
+        looked,
+        sum(inspection.footage.seconds for inspection in findings.inspections),
+        tuple(_frames(findings)),
+        _mouths(findings),
+        tuple(_plots(findings)),
+    )
+
+
+def _summary(inspection: Inspection) -> FileSummary:
+    seen = [s for s in inspection.stretches if s.present.any()]
+    eyes = [float(np.median(eye_distance(s.landmarks[s.present]))) for s in seen]
+    video = inspection.footage.video
+    return FileSummary(
+        inspection.footage.path.name,
+        inspection.footage.seconds,
+        video.width,
+        video.height,
+        float(video.fps),
+        inspection.footage.has_sound,
+        len(inspection.people.persons) if inspection.people else 0,
+        face_share(inspection),
+        float(np.median(eyes)) if eyes else None,
+    )
+
+
+def _frames(findings: Findings) -> list[Image.Image]:
+    """Frames of stretches spread over the footage, with region and landmarks drawn in."""
+    region, head = findings.region, findings.head
+    if region is None or head is None:
+        return []
+    kept = [(i, shown) for i, stretch in enumerate(findings.stretches) for shown in stretch.shown]
+    pictures = []
+    for k in np.linspace(0, len(kept) - 1, min(_FRAMES_SHOWN, len(kept))).astype(int):
+        i, shown = kept[k]
+        pose = findings.poses[i][shown.frame : shown.frame + 1]
+        landmarks = findings.stretches[i].landmarks[shown.frame]
+        pictures.append(annotated(shown, landmarks, region.transforms(head, pose)[0], region))
+    return pictures
+
+
+def _mouths(findings: Findings) -> Image.Image | None:
+    """Mouths from closed to wide open, at even steps through the ranks of their openings."""
+    mouths = sorted((m for s in findings.stretches for m in s.mouths), key=lambda m: m.opening)
+    chosen = np.linspace(0, len(mouths) - 1, min(_MOUTHS_SHOWN, len(mouths))).astype(int)
+    return mouth_sheet([mouths[i] for i in chosen], columns=_MOUTH_COLUMNS)
+
+
+def _plots(findings: Findings) -> list[Plot]:
+    """Pose, opening and loudness of the stretch that shows the face for longest."""
+    if not findings.stretches:
+        return []
+    i = max(range(len(findings.stretches)), key=lambda k: int(findings.stretches[k].present.sum()))
+    stretch, angles = findings.stretches[i], findings.poses[i].angles
+    seconds = float(len(stretch.present) / stretch.segment.fps)
+    pose = [Line(name, angles[:, k], f"c{k + 1}") for k, name in enumerate(("yaw", "pitch", "roll"))]
+    opened = Line("opening", 100 * findings.openings[i], "c1")
+    plots = [
+        plot("Pose of the head, degrees", pose, seconds=seconds),
+        plot("Opening of the mouth, % of the eye distance", [opened], seconds=seconds),
+    ]
+    if stretch.segment.footage.has_sound:
+        steps = max(2, round(seconds / 0.02))
+        level = loudness_db(stretch.speech, rate=SPEECH_RATE, step_seconds=0.02, steps=steps)
+        line, active = Line("loudness", level, "c2"), speech_activity(stretch.speech)
+        title = "Loudness, dBFS; shaded: speech"
+        plots.append(plot(title, [line], seconds=seconds, limits=(-70.0, 0.0), shade=active))
+    return plots

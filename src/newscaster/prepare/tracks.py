@@ -1,0 +1,66 @@
+"""Face tracks and sound alone, of footage that may show somebody else in every file.
+
+What networks for everyone are trained on; an anchor needs the whole of ``prepare.pipeline``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from newscaster.errors import FootageError
+from newscaster.prepare.clips import Segment, choose_fps, cut, find_footage
+from newscaster.prepare.detect import need_mediapipe
+from newscaster.prepare.people import choose_person
+from newscaster.prepare.pool import worker_pool
+from newscaster.prepare.work import TrackTask, look, record_of, track
+from newscaster.take import Clip, read_record
+
+_log = logging.getLogger(__name__)
+
+
+def track_footage(
+    footage: Iterable[Path | str], folder: Path | str, *, workers: int | None = None
+) -> list[Clip]:
+    """Track the largest face of every file at the file's own frame rate.
+
+    Args:
+        footage: video files with sound, and folders that are searched for them.
+        folder: where landmarks and sound go; clips that are there already are kept.
+        workers: how many processes work at once; None is one for each core.
+
+    Returns:
+        The clips in order, without files that show no face. They have landmarks and speech, but no regions.
+
+    Raises:
+        MediaError: a file is missing, damaged or not a video.
+        MissingExtraError: MediaPipe is not installed.
+    """
+    need_mediapipe()
+    files, _ = find_footage(footage)
+    segments: list[Segment] = []
+    for file in files:
+        segments += cut([file], choose_fps([file.video.fps]), taken=(s.name for s in segments))
+    places = {segment.name: Path(folder) / segment.name for segment in segments}
+    stored = {name: read_record(place) for name, place in places.items()}
+    todo = []
+    for segment in segments:
+        record = stored[segment.name]
+        if record is None or not record.same_origin(record_of(segment, face_asked=None)):
+            todo.append(segment)
+    with worker_pool(workers, tasks=len(todo)) as pool:
+        tasks = []
+        for index, persons in pool.map(look, [segment.footage for segment in todo]):
+            segment = todo[index]
+            try:
+                people = choose_person(persons, None, segment.footage.path)
+            except FootageError as error:
+                _log.warning("left out: %s", error)
+                continue
+            record = record_of(segment, face_asked=None, people=people)
+            tasks.append(TrackTask(places[segment.name], segment, people, record))
+        for _ in pool.map(track, tasks):
+            pass
+    found = ((name, read_record(place)) for name, place in places.items())
+    return [Clip(places[name], record) for name, record in found if record is not None and record.frames]

@@ -1,0 +1,48 @@
+"""Pictures of how far a renderer has come: for fixed frames what it sees, what it paints, what was real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from newscaster.media.files import replacing
+
+ImageArray = npt.NDArray[np.uint8]
+
+
+def write_preview(
+    path: Path,
+    *,
+    regions: ImageArray,
+    face_maps: ImageArray,
+    rendered: ImageArray,
+    hidden: npt.NDArray[np.bool_],
+) -> None:
+    """Write one column per frame: region without its hidden pixels, face map, rendered, real.
+
+    Args:
+        path: a PNG file; an older one is replaced at once or not at all.
+        regions: (B, S, S, 3), the real pictures.
+        face_maps: (B, 4, M, M).
+        rendered: (B, S, S, 3).
+        hidden: (S, S).
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
+    side = regions.shape[1]
+    masked = np.where(hidden[..., None], np.uint8(0), regions)
+    drawn = np.stack([_colours(face_map, side) for face_map in face_maps])
+    rows = [np.concatenate(list(row), axis=1) for row in (masked, drawn, rendered, regions)]
+    with replacing(path) as temporary:
+        Image.fromarray(np.concatenate(rows)).save(temporary, format="PNG")
+
+
+def _colours(face_map: ImageArray, side: int) -> ImageArray:
+    """Inner mouth red, upper lip green, lower lip blue, face grey."""
+    grey = face_map[3:].astype(np.uint16) // 3
+    colours = np.minimum(grey + face_map[:3], 255).astype(np.uint8).transpose(1, 2, 0)
+    return np.asarray(Image.fromarray(np.ascontiguousarray(colours)).resize((side, side)))

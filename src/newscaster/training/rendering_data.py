@@ -1,0 +1,277 @@
+"""What the renderer is trained on: regions, the mouths seen in them, and batches of both.
+
+Knows where frames come from, which are held out, and how a batch is varied. A batch is a function of the seed
+and the step alone, so that a resumed run sees what an uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import FootageError
+from newscaster.face.facemap import draw_face_map
+from newscaster.face.topology import MOUTH_POINTS
+
+if TYPE_CHECKING:
+    from newscaster.take import Take
+
+ImageArray = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
+
+HELD_OUT_EVERY = 20
+"""Of so many clips one is set aside for validation."""
+_TAIL = 10
+_QUEUE = 3
+
+
+@dataclass(frozen=True)
+class RenderingClip:
+    """Successive frames of one clip."""
+
+    regions: ImageArray
+    """(F, S, S, 3) RGB; may be memory-mapped."""
+    points: npt.NDArray[np.floating[Any]]
+    """(F, 57, 2): the mouth in region pixels; rows that are not finite are frames to leave out."""
+
+    def __post_init__(self) -> None:
+        frames, side = self.regions.shape[:2]
+        if self.regions.shape != (frames, side, side, 3) or self.regions.dtype != np.uint8:
+            raise ValueError(f"regions are (F, S, S, 3) uint8, not {self.regions.shape} {self.regions.dtype}")
+        if self.points.shape != (frames, MOUTH_POINTS, 2):
+            raise ValueError(
+                f"points are ({frames}, {MOUTH_POINTS}, 2) for these regions, not {self.points.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+
+@dataclass(frozen=True)
+class RenderingData:
+    """Clips to learn from, clips held out, and what of a region is hidden."""
+
+    clips: tuple[RenderingClip, ...]
+    held_out: tuple[RenderingClip, ...]
+    hidden: npt.NDArray[np.bool_]
+    """(S, S): the pixels that are rendered."""
+
+    def __post_init__(self) -> None:
+        sides = {clip.regions.shape[1] for clip in (*self.clips, *self.held_out)} | set(self.hidden.shape)
+        if len(sides) != 1:
+            raise ValueError(f"all regions and the mask have one side; found {sorted(sides)}")
+        for kind, clips in (("learn from", self.clips), ("check on", self.held_out)):
+            if not len(frame_table(clips)):
+                raise FootageError(
+                    f"the footage has no frame with a face to {kind}. Give footage of at least a few seconds "
+                    f"in which one face is seen"
+                )
+
+    def __repr__(self) -> str:
+        learn, check = (sum(map(len, clips)) for clips in (self.clips, self.held_out))
+        return f"RenderingData({learn} frames, {check} held out, side {self.side})"
+
+    @property
+    def side(self) -> int:
+        """Side of the regions, ``S``."""
+        return int(self.hidden.shape[0])
+
+    @staticmethod
+    def of(
+        clips: Sequence[RenderingClip],
+        hidden: npt.NDArray[np.bool_],
+        *,
+        held_out: Sequence[RenderingClip] | None = None,
+    ) -> RenderingData:
+        """Data of clips; without ``held_out`` some are set aside.
+
+        Set aside is every twentieth clip, at least one, or of a single clip its last tenth.
+
+        Raises:
+            FootageError: there is no frame to learn from or none to check on.
+        """
+        learn, check = list(clips), list(held_out or ())
+        if held_out is None and len(learn) > 1:
+            check = learn[::HELD_OUT_EVERY]
+            learn = [clip for i, clip in enumerate(learn) if i % HELD_OUT_EVERY]
+        elif held_out is None and learn:
+            (clip,) = learn
+            cut = len(clip) - max(1, len(clip) // _TAIL)
+            learn, check = [_part(clip, slice(cut))], [_part(clip, slice(cut, None))]
+        return RenderingData(tuple(learn), tuple(check), hidden)
+
+    @staticmethod
+    def from_take(take: Take, *, held_out: Collection[str] | None = None) -> RenderingData:
+        """The clips of a take; ``held_out`` names those to check on, by default some are set aside.
+
+        Raises:
+            FootageError: there is no frame to learn from or none to check on.
+            TakeError: a file of the take is damaged.
+        """
+        named = {clip.name: RenderingClip(clip.regions, clip.mouth_points()) for clip in take.clips}
+        if held_out is None:
+            return RenderingData.of(list(named.values()), take.mask.hidden)
+        learn = [clip for name, clip in named.items() if name not in held_out]
+        check = [clip for name, clip in named.items() if name in held_out]
+        return RenderingData.of(learn, take.mask.hidden, held_out=check)
+
+
+def _part(clip: RenderingClip, frames: slice) -> RenderingClip:
+    return RenderingClip(clip.regions[frames], clip.points[frames])
+
+
+def frame_table(clips: Sequence[RenderingClip]) -> npt.NDArray[np.int64]:
+    """(N, 2): clip and frame of every frame whose points are known."""
+    rows = []
+    for index, clip in enumerate(clips):
+        frames = np.flatnonzero(np.isfinite(clip.points).all(axis=(1, 2)))
+        rows.append(np.stack([np.full_like(frames, index), frames], axis=1))
+    return np.concatenate(rows) if rows else np.empty((0, 2), np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """How frames are varied in training; context and target alike, so that the two stay one picture."""
+
+    shift_px: int = 1
+    """Greatest shift of the region along each axis, in whole pixels: nothing is blurred by resampling."""
+    brightness: float = 0.02
+    """Greatest offset of a colour channel, 1.0 = full scale."""
+    contrast: float = 0.05
+    """Greatest change of the gain."""
+    smoothing: float = 1.0
+    """Greatest share by which a mouth is replaced by the mean over it (1/2) and its neighbours in time (1/4
+    each): predicted mouths are smoother than tracked ones."""
+
+
+STILL = Variation(shift_px=0, brightness=0.0, contrast=0.0, smoothing=0.0)
+"""Frames as they are, for checking."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B frames."""
+
+    regions: ImageArray
+    """(B, S, S, 3)"""
+    face_maps: ImageArray
+    """(B, 4, M, M)"""
+    gain: FloatArray
+    """(B, 1, 1, 1): what pixel values of 0 to 1 are to be multiplied by, and"""
+    offset: FloatArray
+    """(B, 3, 1, 1): what is to be added to them then."""
+
+
+class Frames:
+    """All frames of some clips with their face maps, by batches.
+
+    Args:
+        clips: where the frames are.
+        map_side: side of the face maps, ``M``.
+        variation: how frames are varied.
+    """
+
+    def __init__(
+        self, clips: Sequence[RenderingClip], *, map_side: int, variation: Variation = STILL
+    ) -> None:
+        self._clips, self._map_side, self._variation = clips, map_side, variation
+        self._points = [clip.points.astype(np.float32) for clip in clips]
+        self._smoothed = [_smoothed(points) for points in self._points]
+        self._table = frame_table(clips)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def spread(self, count: int) -> npt.NDArray[np.int64]:
+        """Numbers of at most ``count`` frames, evenly spread over all."""
+        return np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64))
+
+    def random(self, size: int, *, seed: int, step: int) -> Batch:
+        """The batch of ``size`` frames that belongs to a step."""
+        generator = np.random.default_rng((seed, step))
+        return self.batch(generator.integers(len(self), size=size), generator=generator)
+
+    def batch(self, numbers: npt.NDArray[np.int64], *, generator: np.random.Generator | None = None) -> Batch:
+        """Frames by their numbers, 0 to ``len(self) - 1``, varied when there is a ``generator``."""
+        rng, size = generator or np.random.default_rng(0), len(numbers)
+        how = self._variation if generator else STILL
+        shifts = rng.integers(-how.shift_px, how.shift_px + 1, size=(size, 2))
+        shares = rng.uniform(0, how.smoothing, size=size)
+        drawn = [
+            self._draw(number, shift, float(share))
+            for number, shift, share in zip(numbers, shifts, shares, strict=True)
+        ]
+        gain = 1 + rng.uniform(-how.contrast, how.contrast, size=(size, 1, 1, 1))
+        offset = rng.uniform(-how.brightness, how.brightness, size=(size, 3, 1, 1))
+        return Batch(
+            np.stack([region for region, _ in drawn]),
+            np.stack([face_map for _, face_map in drawn]),
+            gain.astype(np.float32),
+            offset.astype(np.float32),
+        )
+
+    def _draw(self, number: int, shift: npt.NDArray[np.int64], share: float) -> tuple[ImageArray, ImageArray]:
+        clip, frame = self._table[number]
+        region = self._clips[clip].regions[frame]
+        points = self._points[clip][frame]
+        if share:
+            points = points + share * (self._smoothed[clip][frame] - points)
+        if shift.any():
+            # Rows and columns that come in from outside repeat the edge.
+            take = [np.clip(np.arange(len(region)) - s, 0, len(region) - 1) for s in shift[::-1]]
+            region, points = region[take[0]][:, take[1]], points + shift
+        face_map = draw_face_map(points, side=len(region), map_side=self._map_side)
+        return region, face_map
+
+
+def _smoothed(points: FloatArray) -> FloatArray:
+    # NaN beside a frame without a face, and the clip's ends: the frame's own points.
+    out = points.copy()
+    if len(points) > 2:
+        out[1:-1] = 0.25 * points[:-2] + 0.5 * points[1:-1] + 0.25 * points[2:]
+    return np.where(np.isfinite(out), out, points)
+
+
+def ahead(make: Callable[[int], Batch], *, first_step: int) -> Iterator[Batch]:
+    """``make(first_step)``, ``make(first_step + 1)`` and so on without end, made in a thread ahead of use.
+
+    The thread ends when the generator is closed. What ``make`` raises is raised here.
+    """
+    ready: queue.Queue[Batch | BaseException] = queue.Queue(_QUEUE)
+    stop = threading.Event()
+
+    def put(item: Batch | BaseException) -> None:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        step = first_step
+        while not stop.is_set():
+            try:
+                put(make(step))
+            except BaseException as error:  # handed on to the thread that waits
+                put(error)
+                return
+            step += 1
+
+    thread = threading.Thread(target=work, name="newscaster-batches", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,162 @@
+"""One speaker's motion network: the base network, adapted to the footage of a take.
+
+Knows which clips are learnt from and which are set aside for the figures, and how far the network may move from
+what it has learnt of other people. Leaves the loop to ``training.motion``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from newscaster.errors import FootageError
+from newscaster.face.mouth import MouthBasis, rest_shape
+from newscaster.speech.encoder import SpeechEncoder
+from newscaster.speech.features import FeatureSpec, extract
+from newscaster.take import Take
+from newscaster.training.base_motion import BaseMotion
+from newscaster.training.export import export_network
+from newscaster.training.motion import MotionClip, MotionProgress, MotionTraining, motion_clip, train_motion
+from newscaster.training.networks.motion import MotionConfig, MotionNetwork
+from newscaster.training.rendering_data import HELD_OUT_EVERY
+
+_log = logging.getLogger(__name__)
+
+ADAPTING = MotionTraining(steps=250, learning_rate=5e-4, hold=1e-3)
+"""From the base network: short and held, so that other voices are not forgotten."""
+ADAPTING_DROPOUT = 0.3
+SCRATCH = MotionTraining(steps=1200)
+"""From nothing: for features that the base network does not hear."""
+_LEAST_STEPS = 75
+
+
+@dataclass(frozen=True)
+class SpeakerMotion:
+    """A speaker's motion network and what its coefficients mean."""
+
+    network: MotionNetwork
+    basis: MouthBasis
+    features: FeatureSpec
+    figures: dict[str, float]
+    """Errors on clips that were set aside, in outer-eye distances; empty where none could be."""
+
+
+def take_motion(
+    take: Take, features: FeatureSpec, encoder: SpeechEncoder | None
+) -> tuple[list[MotionClip], npt.NDArray[np.float64]]:
+    """The clips of a take as motion, relative to the speaker's rest shape (57, 2), which comes second.
+
+    Raises:
+        FootageError: no clip shows the mouth for long enough.
+    """
+    shapes = [clip.mouth_shapes(take.head) for clip in take.clips]
+    seen = [s[clip.present] for s, clip in zip(shapes, take.clips, strict=True) if clip.present.any()]
+    if not seen:
+        raise FootageError(f"no clip of '{take.folder}' shows a face. Prepare footage in which one is seen")
+    rest = rest_shape(np.concatenate(seen))
+    clips = [
+        motion_clip(extract(clip.speech, features, encoder), shape - rest, clip.present, fps=take.fps)
+        for clip, shape in zip(take.clips, shapes, strict=True)
+    ]
+    return [clip for clip in clips if clip.present.any()], rest
+
+
+def train_speaker(
+    take: Take,
+    folder: Path,
+    *,
+    base: BaseMotion | None,
+    features: FeatureSpec,
+    encoder: SpeechEncoder | None,
+    training: MotionTraining | None = None,
+    progress: Callable[[MotionProgress], None] | None = None,
+) -> SpeakerMotion:
+    """Train the motion network of a take's speaker.
+
+    Args:
+        take: prepared footage with sound.
+        folder: of the run, resumed from.
+        base: what is adapted; None trains from nothing, on ``features``.
+        features: what the network hears; the base network's own where there is one.
+        encoder: needed by features that ask for it.
+        training: how; by default :data:`ADAPTING` or :data:`SCRATCH`.
+        progress: called now and then.
+
+    Raises:
+        FootageError: the footage shows no mouth, or too little of it.
+    """
+    clips, rest = take_motion(take, features, encoder)
+    if sum(int(clip.present.sum()) for clip in clips) < _LEAST_STEPS:
+        raise FootageError(f"'{take.folder}' shows a mouth for under 3 s; 10 s and more can be learnt from")
+    learn, held_out = _set_aside(clips)
+    if base is not None:
+        network, basis = base.network, base.basis
+        for module in network.modules():
+            if isinstance(module, torch.nn.Dropout1d):
+                module.p = ADAPTING_DROPOUT
+    else:
+        basis = MouthBasis.fit(np.concatenate([clip.shapes[clip.present] for clip in learn]))
+        network = MotionNetwork(MotionConfig(inputs=features.width, coefficients=basis.size))
+        network.normalise_with(torch.from_numpy(np.concatenate([clip.features for clip in learn])))
+        basis = basis.with_mean(np.zeros_like(basis.mean))
+    how = training or (SCRATCH if base is None else ADAPTING)
+    train_motion(network, learn, basis, folder, config=how, progress=progress)
+    figures = motion_errors(network, held_out, basis) if held_out else {}
+    return SpeakerMotion(network, basis.with_mean(rest), features, figures)
+
+
+def _set_aside(clips: Sequence[MotionClip]) -> tuple[list[MotionClip], list[MotionClip]]:
+    # The same clips as the renderer's, so that the figures of an anchor are of one footage.
+    if len(clips) < HELD_OUT_EVERY:
+        return list(clips), []
+    return [c for i, c in enumerate(clips) if i % HELD_OUT_EVERY], list(clips[::HELD_OUT_EVERY])
+
+
+@torch.no_grad()
+def predict(network: MotionNetwork, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Coefficients (T, K) of one sound's features (T, D)."""
+    coefficients: npt.NDArray[np.float32] = network(torch.from_numpy(features)[None])[0].numpy()
+    return coefficients
+
+
+def motion_errors(network: MotionNetwork, clips: Sequence[MotionClip], basis: MouthBasis) -> dict[str, float]:
+    """MSE, MAE and Int-MSE over the steps whose mouth was seen, in outer-eye distances.
+
+    Int-MSE is the mean squared error of the differences from step to step; the definition is ours, since the
+    paper gives none. All are averaged over the 57 points and both axes. ``still MSE`` is that of a mouth that
+    keeps the mean shape.
+    """
+    error, steps, still = [], [], []
+    centred = basis.with_mean(np.zeros_like(basis.mean))
+    for clip in clips:
+        off = centred.reconstruct(predict(network, clip.features)) - clip.shapes
+        error.append(off[clip.present].ravel())
+        steps.append(np.diff(off, axis=0)[clip.present[1:] & clip.present[:-1]].ravel())
+        still.append(clip.shapes[clip.present].reshape(-1, clip.shapes[0].size))
+    errors, moved, shown = np.concatenate(error), np.concatenate(steps), np.concatenate(still)
+    return {
+        "MSE": float((errors**2).mean()),
+        "MAE": float(np.abs(errors).mean()),
+        "Int-MSE": float((moved**2).mean()),
+        "still MSE": float(shown.var(axis=0).mean()),
+    }
+
+
+def export_motion(network: MotionNetwork) -> bytes:
+    """The network as ONNX: ``features`` (B, T, D) to ``coefficients`` (B, T, K), checked against PyTorch."""
+    example = torch.randn(1, 2 * network.config.context_steps + 5, network.config.inputs)
+    example = example * network.feature_deviation + network.feature_mean
+    return export_network(
+        network, {"features": example}, names=["coefficients"], dynamic={"features": {0: "B", 1: "T"}}
+    )
+
+
+def with_steps(training: MotionTraining, share: float) -> MotionTraining:
+    """The same training with more or fewer updates."""
+    return replace(training, steps=max(1, round(training.steps * share)))

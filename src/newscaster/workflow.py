@@ -1,0 +1,242 @@
+"""From footage to an anchor: preparation and training, one after the other.
+
+The only module that knows both; each leaves its work on disk, so that a run that was stopped goes on where it
+was. Progress goes to a callback as phase, done and total.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from newscaster.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from newscaster.prepare import Report
+    from newscaster.take import Take
+    from newscaster.training.rendering import RenderingResult
+    from newscaster.training.speaker import SpeakerMotion
+
+_log = logging.getLogger(__name__)
+
+ReportProgress = Callable[[str, float, float], None]
+Footage = Path | str | Sequence[Path | str]
+DEFAULT_MINUTES = 12.0
+
+
+def _no_progress(phase: str, done: float, total: float) -> None:
+    pass
+
+
+def check(
+    footage: Footage,
+    *,
+    face: int | None = None,
+    report: Path | None = None,
+    progress: ReportProgress = _no_progress,
+) -> Report:
+    """Say what footage is good for, before anything is made of it.
+
+    Args:
+        footage: video files, and folders that are searched for them.
+        face: which person where several are seen, from the left; None is the largest.
+        report: where to write the report as a web page too.
+        progress: called with a phase, how much is done, and how much there is.
+
+    Raises:
+        MediaError, FootageError: the footage cannot be read, or shows nobody.
+        OutputError: ``report`` cannot be written.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    from newscaster import prepare
+    from newscaster.media import check_output
+
+    if report is not None:
+        check_output(report, suffixes=(".html", ".htm"))
+    found = prepare.check(footage, face=face, progress=lambda p: progress(p.phase, p.done, p.total))
+    if report is not None:
+        found.write(report)
+    return found
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What was asked for."""
+
+    out: Path
+    name: str
+    minutes: float
+    consent: str
+    attribution: tuple[str, ...]
+    progress: ReportProgress
+
+
+def train(
+    footage: Footage,
+    out: Path | str,
+    *,
+    consent: str,
+    name: str | None = None,
+    minutes: float = DEFAULT_MINUTES,
+    work: Path | str | None = None,
+    fps: Fraction | float | None = None,
+    face: int | None = None,
+    stage: Path | str | None = None,
+    attribution: Sequence[str] = (),
+    progress: ReportProgress = _no_progress,
+) -> Path:
+    """Make an anchor of the person in some footage.
+
+    Args:
+        footage: video files with sound, and folders that are searched for them.
+        out: NAME.anchor to write.
+        consent: who agreed to the anchor, and for what; stored in it.
+        name: what the anchor is called; by default as its file.
+        minutes: how long the rendering network is trained; preparation and motion come on top.
+        work: folder for prepared footage and training. It is kept, and a later call goes on from it. By default
+            ``OUT.work`` beside the anchor, removed when the anchor is written.
+        fps: frames per second of the anchor; by default the footage's own.
+        face: which person where several are seen, from the left; None is the largest.
+        stage: the clip that the mouth will be rewritten on; by default the calmest stretch.
+        attribution: lines for every video made, such as the footage's source.
+        progress: called with a phase, how much is done, and how much there is.
+
+    Returns:
+        The path of the anchor.
+
+    Raises:
+        InputError: the footage cannot be learnt from, or an argument is off.
+        OutputError: ``out`` or ``work`` cannot be written.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    from newscaster.media import check_output
+
+    out = Path(out)
+    if not consent.strip():
+        raise InputError("consent is empty; say who agreed to this anchor being made, and for what")
+    check_output(out, suffixes=(".anchor",))
+    _need_training()
+    from newscaster import prepare
+    from newscaster.take import Take
+
+    folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
+    order = _Order(out, name or out.stem, minutes, consent.strip(), tuple(attribution), progress)
+    take: Take = prepare.prepare(
+        footage,
+        folder / "take",
+        fps=fps,
+        face=face,
+        stage=stage,
+        progress=lambda p: progress(p.phase, p.done, p.total),
+    )
+    path = train_take(take, folder, order)
+    if work is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return path
+
+
+def train_take(take: Take, folder: Path, order: _Order) -> Path:
+    """Train on a prepared take, and write the anchor."""
+    from newscaster.training.rendering import train_renderer
+    from newscaster.training.rendering_data import RenderingData
+
+    motion = _motion(take, _run_folder(folder, "motion", take), order.progress)
+    data = RenderingData.from_take(take)
+    rendering = train_renderer(
+        data,
+        _run_folder(folder, "rendering", take),
+        minutes=order.minutes,
+        progress=lambda p: order.progress("rendering", order.minutes - p.minutes_left, order.minutes),
+    )
+    return _write(take, motion, rendering, order)
+
+
+def _motion(take: Take, folder: Path, progress: ReportProgress) -> SpeakerMotion:
+    from newscaster.speech.encoder import load_encoder
+    from newscaster.training.base_motion import load_base_motion
+    from newscaster.training.speaker import train_speaker
+
+    base = load_base_motion()
+    return train_speaker(
+        take,
+        folder,
+        base=base,
+        features=base.features,
+        encoder=load_encoder(windowing=base.features.windowing),
+        progress=lambda p: progress("motion", p.step, p.steps),
+    )
+
+
+def _write(take: Take, motion: SpeakerMotion, rendering: RenderingResult, order: _Order) -> Path:
+    from newscaster.anchor import AnchorFace, write_anchor
+    from newscaster.anchor_info import AnchorInfo
+    from newscaster.speech.encoder import packaged_encoder
+    from newscaster.training.rendering import export_renderer, load_renderer
+    from newscaster.training.speaker import export_motion
+
+    renderer = load_renderer(rendering.weights)
+    figures = {f"motion {name}": float(f"{value:.4g}") for name, value in motion.figures.items()}
+    info = AnchorInfo(
+        name=order.name,
+        fps=take.fps,
+        size=take.stage.size,
+        stage_frames=take.stage.frames,
+        region=take.region,
+        features=motion.features,
+        coefficients=motion.basis.size,
+        context_steps=motion.network.config.context_steps,
+        map_side=renderer.config.map_side,
+        training={
+            "clips": len(take.clips),
+            "footage seconds": round(take.seconds, 1),
+            "rendering minutes": round(rendering.minutes, 1),
+            "rendering steps": rendering.steps,
+            "rendering PSNR in the mask, dB": round(rendering.psnr, 2),
+            **figures,
+        },
+        consent={"statement": order.consent, "recorded": datetime.now(UTC).isoformat(timespec="seconds")},
+        attribution=order.attribution,
+    )
+    face = AnchorFace(
+        basis=motion.basis,
+        head=take.head,
+        mask=take.mask,
+        poses=take.stage.poses,
+        transforms=take.stage.transforms,
+        landmarks=take.stage.landmarks,
+    )
+    return write_anchor(
+        order.out,
+        info,
+        face,
+        motion=export_motion(motion.network),
+        renderer=export_renderer(renderer),
+        stage=take.stage.video.read_bytes(),
+        speech_encoder=packaged_encoder() if motion.features.needs_encoder else None,
+    )
+
+
+def _run_folder(folder: Path, kind: str, take: Take) -> Path:
+    """The folder of a training run, named after what it is trained on: other footage is another run."""
+    about = {
+        "clips": [(clip.name, clip.frames, clip.record.cropped_with) for clip in take.clips],
+        "fps": str(take.fps),
+    }
+    return folder / f"{kind}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]}"
+
+
+def _need_training() -> None:
+    # Not imported here: training imports it; but before an hour of preparation is the time to say so.
+    from importlib.util import find_spec
+
+    for package in ("mediapipe", "torch", "onnx"):
+        if find_spec(package) is None:
+            raise MissingExtraError(purpose="training an anchor", extra="train", package=package)

@@ -1,0 +1,65 @@
+"""Footage for tests of the preparation that need no landmark detector: the faces are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from faces import talking
+from making_media import SPEECH_RATE, moving_pattern
+from newscaster.media import write_video, write_wav
+from newscaster.prepare import pipeline, work
+from newscaster.prepare.clips import Footage
+from newscaster.prepare.people import People, Person
+
+WIDTH, HEIGHT = 320, 240
+
+
+def babble(seconds: float, *, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Noise in syllables: what the activity detector takes for speech. (N,) at 16 kHz."""
+    time = np.arange(round(seconds * SPEECH_RATE)) / SPEECH_RATE
+    noise = np.random.default_rng(seed).standard_normal(len(time))
+    loud = np.clip(np.sin(2 * np.pi * 2.3 * time), 0.001, None)
+    return (0.1 * loud * noise).astype(np.float32)
+
+
+def write_footage(
+    path: Path, *, seconds: float = 4.0, fps: Fraction | int = 25, sound: bool = True, silent: bool = False
+) -> Path:
+    """A clip with a moving pattern and babble."""
+    audio = None
+    if sound:
+        audio = path.with_suffix(".wav")
+        write_wav(audio, babble(seconds) * (0 if silent else 1), SPEECH_RATE)
+    frames = moving_pattern(round(seconds * fps), width=WIDTH, height=HEIGHT)
+    write_video(path, frames, fps=Fraction(fps), audio=audio, preset="ultrafast")
+    if audio is not None:
+        audio.unlink()
+    return path
+
+
+def one_person(_: Footage) -> tuple[Person, ...]:
+    """In place of `work.look`."""
+    return (Person(np.array([[110.0, 70.0, 210.0, 220.0]])),)
+
+
+class MadeUpTracker:
+    """In place of `FaceTracker`: every frame shows the talking face."""
+
+    def __init__(self, people: People, *, fps: float) -> None:
+        assert people.persons
+
+    def follow(self, frames: Iterable[object]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        count = sum(1 for _ in frames)
+        return talking(count), np.ones(count, np.bool_)
+
+
+def make_up_faces(patch: pytest.MonkeyPatch) -> None:
+    """Let preparations in this process (workers=0) see :func:`talking` instead of what is in the picture."""
+    patch.setattr(pipeline, "look", one_person)
+    patch.setattr(work, "FaceTracker", MadeUpTracker)

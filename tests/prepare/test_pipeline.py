@@ -1,0 +1,288 @@
+"""The whole preparation with made-up faces, in this process: what is kept, made again, and refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import footage as made
+from faces import talking
+from newscaster.errors import FootageError, MediaError, MissingExtraError, OutputError
+from newscaster.media import StageVideo, read_frames
+from newscaster.prepare import Progress, pipeline, prepare, work
+from newscaster.take import Take, TakeWriter
+
+SECONDS = 4.0
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three clips of 4 s."""
+    folder = tmp_path_factory.mktemp("footage")
+    for name in "abc":
+        made.write_footage(folder / f"{name}.mp4", seconds=SECONDS)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _made_up_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    made.make_up_faces(monkeypatch)
+
+
+def run(footage: object, folder: Path, **options: object) -> Take:
+    return prepare(footage, folder, workers=0, **options)  # type: ignore[arg-type]
+
+
+def written(folder: Path, kind: str) -> dict[str, int]:
+    return {p.parent.name: p.stat().st_mtime_ns for p in sorted(folder.glob(f"clips/*/{kind}.npy"))}
+
+
+def test_a_take_holds_what_was_in_the_footage(clips: Path, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    take = run(clips, tmp_path / "take", progress=told.append)
+    assert [clip.name for clip in take.clips] == ["a", "b", "c"]
+    assert take.fps == 25
+    assert take.seconds == pytest.approx(12)
+    assert take.region.side == 128
+    clip = take.clips[0]
+    assert clip.regions.shape == (100, 128, 128, 3)
+    np.testing.assert_array_equal(clip.landmarks, talking(100))
+    assert len(clip.speech) == 64_000
+    assert np.corrcoef(clip.speech, made.babble(SECONDS))[0, 1] > 0.9
+    assert list(dict.fromkeys(p.phase for p in told)) == ["look", "track", "crop", "stage"]
+    assert all(p.done <= p.total for p in told)
+    assert told[-1].done == told[-1].total == take.stage.frames
+
+
+def test_crops_show_the_pictures_they_were_cut_from(clips: Path, tmp_path: Path) -> None:
+    clip = run(clips, tmp_path / "take").clips[1]
+    frame = list(read_frames(clips / "b.mp4"))[40]
+    inside = clip.transforms[40].inverse().apply(np.array([[30.5, 40.5], [90.5, 100.5]]))
+    for (x, y), shown in zip(inside, clip.regions[40][[40, 100], [30, 90]], strict=True):
+        assert np.abs(frame[int(y), int(x)].astype(int) - shown).max() < 40
+
+
+def test_the_stage_is_a_stretch_of_the_footage(clips: Path, tmp_path: Path) -> None:
+    take = run(clips, tmp_path / "take")
+    video = StageVideo(take.stage.video)
+    assert video.frame_count == take.stage.frames == len(take.stage.poses) == len(take.stage.transforms)
+    assert take.stage.frames > 60
+    assert video.size == take.stage.size == (made.WIDTH, made.HEIGHT)
+    source = list(read_frames(Path(take.stage.source)))[take.stage.start_frame]
+    assert np.abs(next(video.frames([0])).astype(int) - source).mean() < 4
+    assert np.isfinite(take.stage.transforms.matrix).all()
+
+
+def test_the_stage_can_be_another_file(clips: Path, tmp_path: Path) -> None:
+    other = made.write_footage(tmp_path / "elsewhere.mp4", seconds=3, sound=False)
+    take = run(clips, tmp_path / "take", stage=other)
+    assert Path(take.stage.source) == other
+    assert "elsewhere" not in [clip.name for clip in take.clips]
+    again = run(clips, tmp_path / "take", stage=clips / "b.mp4")
+    assert Path(again.stage.source) == clips / "b.mp4"
+    assert len(again.clips) == 3
+
+
+def test_finished_clips_are_kept(clips: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "take"
+    run(clips, folder)
+    tracks, crops = written(folder, "landmarks"), written(folder, "regions")
+    run(clips, folder)
+    assert written(folder, "landmarks") == tracks
+    assert written(folder, "regions") == crops
+
+
+def test_footage_that_has_changed_is_tracked_again(tmp_path: Path) -> None:
+    source, folder = tmp_path / "footage", tmp_path / "take"
+    source.mkdir()
+    for name in "abc":
+        made.write_footage(source / f"{name}.mp4")
+    run(source, folder)
+    before = written(folder, "landmarks")
+    made.write_footage(source / "b.mp4", seconds=5)
+    made.write_footage(source / "d.mp4")
+    take = run(source, folder)
+    after = written(folder, "landmarks")
+    assert [name for name in before if before[name] != after[name]] == ["b"]
+    assert [clip.frames for clip in take.clips] == [100, 125, 100, 100]
+
+
+def test_another_rate_or_face_makes_everything_anew(clips: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "take"
+    run(clips, folder)
+    take = run(clips, folder, fps=30)
+    assert take.fps == 30
+    assert take.clips[0].frames == 120
+    assert len(take.clips[0].speech) == 64_000
+    before = written(folder, "landmarks")
+    run(clips, folder, fps=30, face=0)
+    assert written(folder, "landmarks") != before
+
+
+def test_mixed_rates_are_brought_to_one(tmp_path: Path) -> None:
+    files = [made.write_footage(tmp_path / f"{fps}.mp4", fps=fps, seconds=5) for fps in (25, 50, 30)]
+    take = run(files, tmp_path / "take")
+    assert take.fps == 30
+    assert [clip.frames for clip in take.clips] == [150, 150, 150]
+    assert run(files, tmp_path / "other", fps=Fraction(30_000, 1001)).fps == Fraction(30_000, 1001)
+
+
+@pytest.mark.parametrize("at", ["track", "cut_regions", "encode_stage"])
+def test_an_interrupted_preparation_goes_on(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    folder = tmp_path / "take"
+    whole = getattr(pipeline, at)
+    calls = 0
+
+    def killed(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == (1 if at == "encode_stage" else 2):
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, at, killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(clips, folder)
+    assert not (folder / "take.json").exists()
+    left = written(folder, "landmarks")
+    (folder / "clips" / "a" / ".landmarks.0123.part.npy").write_bytes(b"left over")
+    take = run(clips, folder)
+    assert len(take.clips) == 3
+    now = written(folder, "landmarks")
+    assert {name: now[name] for name in left} == left
+    assert not list(folder.rglob(".*.part*"))
+
+
+def test_two_preparations_on_one_folder(clips: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "take"
+    with TakeWriter(folder), pytest.raises(OutputError, match="another preparation"):
+        run(clips, folder)
+    assert len(run(clips, folder).clips) == 3
+
+
+def test_a_folder_that_cannot_be_written(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write to the folder"):
+        run(clips, tmp_path / "file")
+
+
+def test_too_short(tmp_path: Path) -> None:
+    path = made.write_footage(tmp_path / "short.mp4", seconds=3)
+    with pytest.raises(FootageError, match=r"3\.0 s of video .*short\.mp4.* at least 10 s"):
+        run(path, tmp_path / "take")
+    assert not (tmp_path / "take").exists()
+
+
+def test_too_short_where_the_face_is_seen(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(self: object, frames: object) -> object:
+        landmarks, present = made.MadeUpTracker.follow(self, frames)  # type: ignore[arg-type]
+        present[: len(present) // 2] = False
+        landmarks[~present] = np.nan
+        return landmarks, present
+
+    monkeypatch.setattr(work.FaceTracker, "follow", absent, raising=False)
+    monkeypatch.setattr(work, "FaceTracker", type("Half", (made.MadeUpTracker,), {"follow": absent}))
+    with pytest.raises(FootageError, match=r"6\.0 s with the person's face"):
+        run(clips, tmp_path / "take")
+
+
+def test_no_face_anywhere(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "look", lambda _: ())
+    with pytest.raises(FootageError, match="no face was found in any of 3 files"):
+        run(clips, tmp_path / "take")
+    one = made.write_footage(tmp_path / "one.mp4", seconds=11)
+    with pytest.raises(FootageError, match=r"no face was found in '.*one\.mp4'"):
+        run(one, tmp_path / "other")
+
+
+def test_a_file_without_a_face_is_left_out(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made.write_footage(tmp_path / "landscape.mp4")
+    monkeypatch.setattr(pipeline, "look", lambda f: () if "landscape" in f.path.name else made.one_person(f))
+    take = run([clips, tmp_path / "landscape.mp4"], tmp_path / "take")
+    assert len(take.clips) == 3
+    assert any("landscape.mp4" in text for text in take.warnings)
+    assert "landscape.mp4" in caplog.text
+
+
+def test_several_faces(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    two = (*made.one_person(None), *made.one_person(None))  # type: ignore[arg-type]
+    monkeypatch.setattr(pipeline, "look", lambda _: two)
+    with caplog.at_level(logging.WARNING):
+        take = run(clips, tmp_path / "take")
+    assert "shows 2 faces" in caplog.text
+    assert "a.mp4" in caplog.text
+    assert "face=0" in caplog.text
+    assert take.clips[0].record.people == 2
+    with pytest.raises(FootageError, match="face=5"):
+        run(clips, tmp_path / "take", face=5)
+    caplog.clear()
+    assert run(clips, tmp_path / "take", face=1).clips[0].record.face == 1
+    assert not caplog.text
+
+
+def test_no_sound(clips: Path, tmp_path: Path) -> None:
+    mute = made.write_footage(tmp_path / "mute.mp4", sound=False, seconds=12)
+    with pytest.raises(FootageError, match=r"no sound in '.*mute\.mp4'"):
+        run(mute, tmp_path / "take")
+    take = run([clips, mute], tmp_path / "take")
+    assert len(take.clips) == 3
+    assert any("mute.mp4" in text and "no sound" in text for text in take.warnings)
+
+
+def test_silence(tmp_path: Path) -> None:
+    path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
+    with pytest.raises(FootageError, match=r"speech is heard for 0\.0 s"):
+        run(path, tmp_path / "take")
+
+
+def test_long_footage_becomes_several_clips(tmp_path: Path) -> None:
+    path = made.write_footage(tmp_path / "long.mp4", seconds=41)
+    take = run(path, tmp_path / "take")
+    assert [clip.frames for clip in take.clips] == [512, 513]
+    joined = np.concatenate([clip.speech for clip in take.clips])
+    assert len(joined) == 41 * 16_000
+    assert np.corrcoef(joined, made.babble(41))[0, 1] > 0.9
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="no such file"):
+        run(tmp_path / "gone.mp4", tmp_path / "take")
+
+
+def test_an_absurd_rate(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(FootageError, match="fps is 1000"):
+        run(clips, tmp_path / "take", fps=1000)
+
+
+def test_without_mediapipe(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"newscaster\[train\]"):
+        run(clips, tmp_path / "take")
+
+
+def test_a_moved_footage_folder_is_recognised(clips: Path, tmp_path: Path) -> None:
+    folder, moved = tmp_path / "take", tmp_path / "moved"
+    run(clips, folder)
+    before = written(folder, "landmarks")
+    moved.mkdir()
+    for file in clips.glob("*.mp4"):
+        target = moved / file.name
+        target.write_bytes(file.read_bytes())
+        os.utime(target, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    run(moved, folder)
+    assert written(folder, "landmarks") == before

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import types
+from fractions import Fraction
+from pathlib import Path
+from subprocess import run as run_process
+
+import numpy as np
+import pytest
+
+from fresh_python import ENVIRONMENT
+from newscaster import cli, media
+from newscaster.errors import FootageError
+from tiny_anchor import speech_like, write_tiny_anchor
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    media.write_wav(tmp_path / "speech.wav", speech_like(1.3), 16_000)
+    return tmp_path / "speech.wav"
+
+
+@pytest.fixture
+def workflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A stand-in for newscaster.workflow, and what it was called with."""
+    called: dict[str, object] = {}
+
+    def train(footage: tuple[Path, ...], out: Path, **options: object) -> Path:
+        called.update(footage=footage, out=out, **options)
+        options["progress"]("rendering", 0.5, 12.0)  # type: ignore[operator]
+        out.write_bytes(bytes(2_500_000))
+        return out
+
+    def check(footage: tuple[Path, ...], **options: object) -> object:
+        called.update(footage=footage, **options)
+        logging.getLogger("newscaster.prepare").warning("two people are seen")
+        bad = footage == (Path("bad.mp4"),)
+        measure = types.SimpleNamespace(
+            verdict="unusable" if bad else "good",
+            title="Face",
+            text="seen in 3 %" if bad else "seen in 99 %",
+            advice="Turn on the light." if bad else "",
+        )
+        return types.SimpleNamespace(
+            headline="Good footage.", measures=(measure,), notes=("half looked at",), verdict=measure.verdict
+        )
+
+    module = types.ModuleType("newscaster.workflow")
+    module.train, module.check = train, check  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "newscaster.workflow", module)
+    monkeypatch.setattr("newscaster.workflow", module, raising=False)
+    return called
+
+
+def newscaster(*arguments: object, **options: object) -> tuple[int, str, str]:
+    """The command in a process of its own: exit code, stdout, stderr."""
+    done = run_process(
+        [sys.executable, "-m", "newscaster.cli", *map(str, arguments)],
+        capture_output=True,
+        env=ENVIRONMENT,
+        **options,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_speak(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "news.mp4"
+    code = cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(out), "--motion", str(tmp_path / "m.npz")])
+    shown = capsys.readouterr()
+    assert (code, shown.err) == (0, "")
+    first, second = shown.out.splitlines()
+    assert first.startswith(f"{out}  1.3 s in ")
+    assert "x real time" in first
+    assert "frames/s" in first
+    assert second == str(tmp_path / "m.npz")
+    with np.load(second) as motion:
+        assert int(motion["frames"]) == 32
+
+
+def test_speech_on_standard_input(tiny: Path, wav: Path, tmp_path: Path) -> None:
+    arguments = ["speak", "-", "--anchor", tiny, "-o", tmp_path / "news.mp4"]
+    with wav.open("rb") as stream:
+        code, out, err = newscaster(*arguments, stdin=stream)
+    assert (code, err) == (0, "")
+    assert "1.3 s" in out
+    code, _, err = newscaster(*arguments, input=b"")
+    assert code == 2
+    assert err.startswith("error: nothing came in on standard input")
+
+
+def test_errors_are_one_line_and_exit_code_2(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "x.mp4")
+    for arguments, message in (
+        (["info", "none.anchor"], "error: no such file: 'none.anchor'"),
+        (["speak", "none.wav", "-a", str(tiny), "-o", out], "error: no such file: 'none.wav'"),
+        (["speak", "-a", str(tiny), "-o", out], "error: give either speech"),
+        (["train", "x.mp4", "-o", "x.anchor"], "error: an anchor is made of a person"),
+        (["train", "x.mp4", "-o", "x.anchor", "--consent", "no"], "error: --consent is 'no'"),
+        (["train", "x.mp4", "-o", "x.anchor", "--consent", "A.", "--fps", "fast"], "error: --fps is 'fast'"),
+    ):
+        assert cli.run(arguments) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.startswith(message)
+        assert shown.err.count("\n") == 1
+
+
+def test_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["speak"], ["speak", "x.wav", "-a", "x", "-o", "y", "--crf", "90"], ["sing"]):
+        assert cli.run(arguments) == 2
+        assert "Usage:" in capsys.readouterr().err
+
+
+def test_an_interrupt(
+    tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("newscaster.media.write_video", interrupted)
+    assert cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(tmp_path / "x.mp4")]) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_broken_expectations_keep_their_traceback(
+    tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> int:
+        raise AssertionError("two and two are five")
+
+    monkeypatch.setattr("newscaster.media.write_video", broken)
+    with pytest.raises(AssertionError, match="two and two"):
+        cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(tmp_path / "x.mp4")])
+
+
+def test_info(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["info", str(tiny)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "name         Tiny" in lines
+    assert "pictures     96x80 at 25 frames/s" in lines
+    assert "consent      statement: drawn by a test" in lines
+    assert cli.run(["info", "--json", str(tiny)]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["region"] == {"side": 128, "extent": 1.8}
+    assert facts["bytes"] == tiny.stat().st_size
+
+
+def test_info_needs_neither_networks_nor_video(tiny: Path) -> None:
+    code = (
+        "import sys; from newscaster import cli; "
+        f"assert cli.run(['info', {str(tiny)!r}]) == 0; "
+        "print(sorted({'onnxruntime', 'av', 'rich', 'torch'} & set(sys.modules)))"
+    )
+    done = run_process(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=ENVIRONMENT
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_check(workflow: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = str(tmp_path / "report.html")
+    assert cli.run(["check", "a.mp4", "b", "--face", "1", "--report", report]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "warning: two people are seen\n"
+    assert shown.out.splitlines() == [
+        "Good footage.",
+        "  good      Face: seen in 99 %",
+        "  note      half looked at",
+        f"report: {report}",
+    ]
+    assert workflow["footage"] == (Path("a.mp4"), Path("b"))
+    assert (workflow["face"], workflow["report"]) == (1, Path(report))
+    assert cli.run(["check", "bad.mp4"]) == 1
+    assert "Turn on the light." in capsys.readouterr().out
+
+
+def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, consent = tmp_path / "ada.anchor", tmp_path / "consent.txt"
+    consent.write_text("Ada agreed to news videos.\n")
+    arguments = ["train", "a.mp4", "-o", str(out), "--consent", str(consent), "--fps", "29.97"]
+    more = ["--minutes", "5", "--attribution", "From a test", "--attribution", "CC0", "--name", "Ada"]
+    assert cli.run([*arguments, *more]) == 0
+    assert capsys.readouterr().out == f"{out}  2.5 MB\n"
+    del workflow["progress"]
+    assert workflow == {
+        "footage": (Path("a.mp4"),),
+        "out": out,
+        "consent": "Ada agreed to news videos.",
+        "fps": Fraction(30000, 1001),
+        "minutes": 5.0,
+        "work": None,
+        "face": None,
+        "stage": None,
+        "attribution": ("From a test", "CC0"),
+        "name": "Ada",
+    }
+
+
+def test_train_asks_for_consent(
+    workflow: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def prompt(text: str, **_: object) -> str:
+        asked.append(text)
+        return "Ada, for news"
+
+    monkeypatch.setattr(cli, "_interactive", lambda: True)
+    monkeypatch.setattr(cli.click, "prompt", prompt)
+    assert cli.run(["train", "a.mp4", "-o", str(tmp_path / "x.anchor")]) == 0
+    assert workflow["consent"] == "Ada, for news"
+    assert asked == [cli.CONSENT_QUESTION]
+
+
+def test_train_hands_on_what_the_workflow_refuses(
+    workflow: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> Path:
+        raise FootageError("nobody is in 'a.mp4'.\nFilm somebody")
+
+    monkeypatch.setattr("newscaster.workflow.train", refuse)
+    assert cli.run(["train", "a.mp4", "-o", "x.anchor", "--consent", "Ada"]) == 2
+    assert capsys.readouterr().err == "error: nobody is in 'a.mp4'. Film somebody\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("25", 25), ("29.97", Fraction(30000, 1001)), ("30000/1001", Fraction(30000, 1001)), ("12.5", 12.5)],
+)
+def test_frame_rates(text: str, rate: Fraction) -> None:
+    assert cli._frame_rate(text) == rate

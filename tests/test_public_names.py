@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import newscaster
+from fresh_python import ENVIRONMENT
+from newscaster import errors
+from tiny_anchor import write_tiny_anchor
+
+PUBLIC = [
+    "Anchor",
+    "AnchorError",
+    "AnchorInfo",
+    "FootageError",
+    "InputError",
+    "MediaError",
+    "MissingExtraError",
+    "NewscasterError",
+    "OutputError",
+    "Performance",
+    "SpeechError",
+    "TakeError",
+    "__version__",
+    "check",
+    "open",
+    "train",
+]
+
+
+def test_exported_names() -> None:
+    assert newscaster.__all__ == PUBLIC
+    assert sorted(dir(newscaster)) == sorted(PUBLIC)
+    for name in PUBLIC:
+        if name not in {"check", "train"}:  # these need the extra `train`
+            assert getattr(newscaster, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = newscaster.nonsense  # type: ignore[attr-defined]
+
+
+def test_every_error_is_exported() -> None:
+    found = {n for n, value in vars(errors).items() if isinstance(value, type)}
+    assert {n for n in found if issubclass(getattr(errors, n), errors.NewscasterError)} <= set(PUBLIC)
+
+
+def loaded_after(code: str) -> set[str]:
+    """The packages that a fresh Python has loaded after running `code`."""
+    program = f"import sys\n{code}\nprint(*sorted(n for n in sys.modules if '.' not in n))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=ENVIRONMENT
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_newscaster_costs_next_to_nothing() -> None:
+    assert not loaded_after("import newscaster") & {"numpy", "PIL", "av", "onnxruntime", "click", "rich"}
+
+
+def test_speaking_needs_nothing_of_training(tmp_path: Path) -> None:
+    path = write_tiny_anchor(tmp_path / "x.anchor", features="whisper")
+    code = (
+        "import newscaster, numpy as np\n"
+        f"anchor = newscaster.open({str(path)!r})\n"
+        "noise = np.random.default_rng(0).standard_normal(16000).astype('float32') * 0.1\n"
+        f"anchor.speak(noise, {str(tmp_path / 'x.mp4')!r})"
+    )
+    loaded = loaded_after(code)
+    assert {"av", "onnxruntime"} <= loaded
+    assert not loaded & {"torch", "mediapipe", "cv2", "onnx", "click", "rich", "hibari", "jinja2"}
+
+
+def test_the_version_is_the_package_s() -> None:
+    pyproject = Path(__file__).parents[1] / "pyproject.toml"
+    if not pyproject.is_file():
+        pytest.skip("not run from a checkout")
+    assert f'version = "{newscaster.__version__}"' in pyproject.read_text(encoding="utf-8")

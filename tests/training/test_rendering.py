@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from making_mouths import SIDE, TINY, hidden_mask, talking_clip
+
+from newscaster.errors import FootageError, InputError
+from newscaster.training.networks.renderer import RendererConfig
+from newscaster.training.rendering import (
+    RenderingProgress,
+    RenderingTraining,
+    load_renderer,
+    train_renderer,
+)
+from newscaster.training.rendering_data import (
+    Frames,
+    RenderingClip,
+    RenderingData,
+    Variation,
+    ahead,
+    frame_table,
+)
+from newscaster.training.rendering_loop import Trainer
+
+HOW = RenderingTraining(
+    batch=4, warmup_steps=5, average=0.9, report_seconds=2, save_seconds=4, preview_seconds=8
+)
+
+
+class Clock:
+    """Every look at it takes a tenth of a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.1
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def data() -> RenderingData:
+    return RenderingData.of([talking_clip(seed=seed) for seed in range(3)], hidden_mask())
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "progress.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_loss_falls_and_everything_is_left_behind(data: RenderingData, tmp_path: Path) -> None:
+    reports: list[RenderingProgress] = []
+    result = train_renderer(
+        data,
+        tmp_path,
+        minutes=1,
+        device="cpu",
+        config=TINY,
+        training=HOW,
+        progress=reports.append,
+        clock=Clock(),
+    )
+    assert reports[-1].loss < 0.5 * reports[0].loss
+    assert reports[-1].minutes_left < 0.05
+    assert result.psnr > 24
+    assert result.psnr == reports[-1].psnr
+    assert result.steps == reports[-1].step > 50
+    assert result.held_out_frames == 12
+    assert [int(row["step"]) for row in rows(tmp_path)] == [report.step for report in reports]
+    with Image.open(tmp_path / "preview.png") as picture:
+        assert picture.size == (6 * SIDE, 4 * SIDE)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "preview.png", "progress.csv", "state.safetensors", "weights.safetensors",
+    ]  # fmt: skip
+    network = load_renderer(tmp_path)
+    clip = data.held_out[0]
+    batch = Frames([clip], map_side=SIDE).batch(np.arange(len(clip)))
+    with torch.no_grad():
+        out = network(torch.from_numpy(batch.regions), torch.from_numpy(batch.face_maps)).numpy()
+    error = (out[:, data.hidden].astype(float) - clip.regions[:, data.hidden]) ** 2
+    assert 10 * np.log10(255**2 / error.mean()) == pytest.approx(result.psnr, abs=0.3)  # bfloat16 or not
+
+
+def test_a_killed_run_goes_on_where_its_state_was_written(data: RenderingData, tmp_path: Path) -> None:
+    class KilledError(Exception):
+        pass
+
+    def kill(report: RenderingProgress) -> None:
+        if report.minutes_left < 0.6:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train_renderer(data, tmp_path, minutes=1, config=TINY, training=HOW, progress=kill, clock=Clock())
+    reports: list[RenderingProgress] = []
+    result = train_renderer(
+        data, tmp_path, minutes=1, config=TINY, training=HOW, progress=reports.append, clock=Clock()
+    )
+    assert 0.55 < reports[0].minutes_left < 0.75
+    assert result.minutes == pytest.approx(1, abs=0.1)
+    steps = [int(row["step"]) for row in rows(tmp_path)]
+    assert steps == sorted(set(steps))
+    again = train_renderer(data, tmp_path, minutes=1, config=TINY, training=HOW, clock=Clock())
+    assert (again.steps, again.psnr) == (result.steps, result.psnr)
+
+
+def test_a_resumed_run_computes_what_an_uninterrupted_one_does(data: RenderingData, tmp_path: Path) -> None:
+    def trainer(folder: Path) -> Trainer:
+        folder.mkdir(exist_ok=True)
+        return Trainer(data, folder, config=TINY, how=HOW, device=torch.device("cpu"), seed=5)
+
+    def train(subject: Trainer, until: int) -> None:
+        while subject.step < until:
+            subject.update(subject.frames.random(4, seed=subject.seed, step=subject.step), subject.step / 20)
+            subject.step += 1
+
+    whole = trainer(tmp_path / "whole")
+    train(whole, 8)
+    stopped = trainer(tmp_path / "stopped")
+    train(stopped, 4)
+    stopped.save(123.5)
+    resumed = trainer(tmp_path / "stopped")
+    assert resumed.resume() == 123.5
+    assert resumed.step == 4
+    train(resumed, 8)
+    for kind in ("network", "average"):
+        wanted, found = getattr(whole, kind).state_dict(), getattr(resumed, kind).state_dict()
+        assert all(torch.equal(wanted[key], found[key]) for key in wanted)
+
+
+def test_the_state_of_another_network_or_mask_is_refused(data: RenderingData, tmp_path: Path) -> None:
+    train_renderer(data, tmp_path, minutes=0.05, config=TINY, training=HOW, clock=Clock())
+    other = RendererConfig(channels=(8,), encoder_blocks=(1,), decoder_blocks=(), unshuffle=2)
+    with pytest.raises(InputError, match="another shape"):
+        train_renderer(data, tmp_path, minutes=1, config=other, training=HOW)
+    moved = RenderingData(data.clips, data.held_out, np.roll(data.hidden, 1, axis=0))
+    with pytest.raises(InputError, match="another mask"):
+        train_renderer(moved, tmp_path, minutes=1, config=TINY, training=HOW)
+    result = train_renderer(
+        data, tmp_path, minutes=0.05, resume=False, config=other, training=HOW, clock=Clock()
+    )
+    assert load_renderer(result.weights).config == other
+
+
+def test_a_device_that_is_not_there_is_refused(data: RenderingData, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'auto', 'cpu' or 'cuda'"):
+        train_renderer(data, tmp_path, minutes=1, device="tpu")  # type: ignore[arg-type]
+
+
+@pytest.mark.cuda
+def test_training_on_a_gpu(data: RenderingData, tmp_path: Path) -> None:
+    result = train_renderer(
+        data, tmp_path, minutes=1, device="cuda", config=TINY, training=HOW, clock=Clock()
+    )
+    assert result.psnr > 24
+
+
+def test_clips_are_held_out_whole() -> None:
+    clips = [talking_clip(2, seed=seed) for seed in range(41)]
+    data = RenderingData.of(clips, hidden_mask())
+    assert data.held_out == (clips[0], clips[20], clips[40])
+    assert len(data.clips) == 38
+    named = RenderingData.of(clips[:2], hidden_mask(), held_out=clips[5:6])
+    assert named.held_out == (clips[5],)
+
+
+def test_the_tail_of_a_single_clip_is_held_out() -> None:
+    data = RenderingData.of([talking_clip(30)], hidden_mask())
+    assert (len(data.clips[0]), len(data.held_out[0])) == (27, 3)
+
+
+def test_frames_without_a_face_are_left_out() -> None:
+    clip = talking_clip(6)
+    points = clip.points.copy()
+    points[[0, 3]] = np.nan
+    gappy = RenderingClip(clip.regions, points)
+    assert frame_table([gappy])[:, 1].tolist() == [1, 2, 4, 5]
+    batch = Frames([gappy], map_side=SIDE, variation=Variation()).random(64, seed=0, step=0)
+    assert batch.face_maps.any(axis=(1, 2, 3)).all()
+    blind = RenderingClip(clip.regions, np.full_like(points, np.nan))
+    with pytest.raises(FootageError, match="no frame with a face"):
+        RenderingData.of([blind, clip], hidden_mask(), held_out=[clip, blind][:0] or [blind])
+
+
+def test_a_shifted_frame_and_its_map_stay_together() -> None:
+    clip = talking_clip(5)
+    frames = Frames([clip], map_side=SIDE, variation=Variation(shift_px=3, smoothing=0))
+    batch = frames.random(50, seed=1, step=2)
+    dark = batch.regions[..., 0] < 100
+    inside = batch.face_maps[:, 0] > 128
+    assert dark.any()
+    np.testing.assert_array_equal(dark, inside)
+
+
+def test_batches_depend_on_seed_and_step_alone() -> None:
+    frames = Frames([talking_clip(9)], map_side=SIDE, variation=Variation())
+    first, again = (frames.random(3, seed=1, step=7) for _ in range(2))
+    other = frames.random(3, seed=1, step=8)
+    np.testing.assert_array_equal(first.face_maps, again.face_maps)
+    np.testing.assert_array_equal(first.gain, again.gain)
+    assert not np.array_equal(first.gain, other.gain)
+
+
+def test_batches_come_in_order_and_errors_come_through() -> None:
+    frames = Frames([talking_clip(4)], map_side=SIDE)
+
+    def make(step: int):
+        if step == 5:
+            raise OSError("the disk is gone")
+        return frames.batch(np.array([step % 4]))
+
+    batches = ahead(make, first_step=2)
+    for step in (2, 3, 4):
+        np.testing.assert_array_equal(next(batches).regions[0], frames.batch(np.array([step % 4])).regions[0])
+    with pytest.raises(OSError, match="disk"):
+        next(batches)
