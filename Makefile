@@ -10,7 +10,7 @@ PYTEST ?=
 TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 
-.PHONY: setup test check format clean
+.PHONY: setup test check format clean base anchor
 
 setup: $(STAMP)
 
@@ -37,3 +37,20 @@ format: setup
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# The base motion network, from footage of one person and of many: see tools/train_base_motion.py.
+DATA ?= ../shared/data
+base: setup
+	$(BIN)/python tools/train_base_motion.py --work build/base --out src/newscaster/data/base_motion.safetensors \
+		--person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
+		--people $(DATA)/speakers/train --check-people $(DATA)/speakers/test
+
+# An anchor from footage, and its first video.
+FOOTAGE ?=
+CONSENT ?=
+NAME ?= my
+anchor: setup
+	@test -n "$(FOOTAGE)" || { echo 'name the footage: make anchor FOOTAGE=folder CONSENT="who agreed, to what"'; exit 2; }
+	$(BIN)/newscaster train $(FOOTAGE) -o $(NAME).anchor --consent "$(CONSENT)"
+	$(BIN)/newscaster speak --text "Good evening. This is the news, read by somebody who never read it." \
+		--anchor $(NAME).anchor -o $(NAME).mp4

@@ -3,11 +3,11 @@
     python tools/train_base_motion.py --person FOLDER[:NAMES.txt] --people FOLDER --check-people FOLDER \
         --work FOLDER --out src/newscaster/data/base_motion.safetensors
 
-``--person`` names footage of one person, as many clips as there are; ``--people`` a folder whose every file shows
-somebody else. Their mouths are brought to one basis: pose and size are taken out by the head's own frame, and
-motion is measured from each one's mouth at rest. Sound and picture of collected clips are often offset: a first
-network, trained on the one person, tells by how much, and which clips agree with no offset at all and are left
-out. With the network that the others then help to train, the offsets are estimated once more.
+``--person`` names footage of one person, as many clips as there are; ``--people`` a folder whose every file
+shows somebody else. Their mouths are brought to one basis: pose and size are taken out by the head's own
+frame, and motion is measured from each one's mouth at rest. Sound and picture of collected clips are often
+offset: a first network, trained on the one person, tells by how much, and which clips agree at no offset and
+are left out. With the network that the others then help to train, the offsets are estimated once more.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def read_person(clips: list[Clip], encoder) -> Person | None:
     return Person(motion, openings, rest)
 
 
-def agreement(network: MotionNetwork, basis: MouthBasis, rest: np.ndarray, clip: MotionClip, seen: np.ndarray):
+def agreement(
+    network: MotionNetwork, basis: MouthBasis, rest: np.ndarray, clip: MotionClip, seen: np.ndarray
+):
     """How a network's opening, on a mouth at ``rest``, agrees with the one that was seen."""
     predicted = opening(basis.with_mean(rest).reconstruct(predict(network, clip.features)))
     return opening_agreement(predicted, seen, clip.present)
@@ -95,7 +97,8 @@ def aligned(network, basis, rest, people: list[Person]) -> list[MotionClip]:
                     shifted(clip.present, -found.lag),
                 )
             )
-    print(f"  {len(kept)} of {sum(len(p.clips) for p in people)} clips agree; lags {np.bincount(np.array(lags) + 8)}")
+    total = sum(len(person.clips) for person in people)
+    print(f"  {len(kept)} of {total} clips agree; lags from -8: {np.bincount(np.array(lags) + 8)}")
     return kept
 
 
@@ -131,14 +134,16 @@ def footage(argument: str) -> list[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--person", required=True)
     parser.add_argument("--check-person")
     parser.add_argument("--people", required=True)
     parser.add_argument("--check-people")
     parser.add_argument("--work", type=Path, required=True, help="landmarks and trainings; resumed from")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--of-others", type=float, default=0.4, help="share of updates that see other people")
+    parser.add_argument("--of-others", type=float, default=0.55, help="share of updates that see other people")
     arguments = parser.parse_args()
     encoder = load_encoder(windowing=FEATURES.windowing)
 

@@ -11,7 +11,6 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 from newscaster.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from newscaster.anchor_info import AnchorInfo
     from newscaster.prepare import Report
     from newscaster.take import Take
     from newscaster.training.rendering import RenderingResult
@@ -67,18 +67,6 @@ def check(
     return found
 
 
-@dataclass(frozen=True)
-class _Order:
-    """What was asked for."""
-
-    out: Path
-    name: str
-    minutes: float
-    consent: str
-    attribution: tuple[str, ...]
-    progress: ReportProgress
-
-
 def train(
     footage: Footage,
     out: Path | str,
@@ -101,8 +89,8 @@ def train(
         consent: who agreed to the anchor, and for what; stored in it.
         name: what the anchor is called; by default as its file.
         minutes: how long the rendering network is trained; preparation and motion come on top.
-        work: folder for prepared footage and training. It is kept, and a later call goes on from it. By default
-            ``OUT.work`` beside the anchor, removed when the anchor is written.
+        work: folder for prepared footage and training. It is kept, and a later call goes on from it. By
+            default ``OUT.work`` beside the anchor, removed when the anchor is written.
         fps: frames per second of the anchor; by default the footage's own.
         face: which person where several are seen, from the left; None is the largest.
         stage: the clip that the mouth will be rewritten on; by default the calmest stretch.
@@ -125,10 +113,8 @@ def train(
     check_output(out, suffixes=(".anchor",))
     _need_training()
     from newscaster import prepare
-    from newscaster.take import Take
 
     folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
-    order = _Order(out, name or out.stem, minutes, consent.strip(), tuple(attribution), progress)
     take: Take = prepare.prepare(
         footage,
         folder / "take",
@@ -137,26 +123,47 @@ def train(
         stage=stage,
         progress=lambda p: progress(p.phase, p.done, p.total),
     )
-    path = train_take(take, folder, order)
+    path = train_take(
+        take,
+        out,
+        folder,
+        consent=consent,
+        name=name,
+        minutes=minutes,
+        attribution=attribution,
+        progress=progress,
+    )
     if work is None:
         shutil.rmtree(folder, ignore_errors=True)
     return path
 
 
-def train_take(take: Take, folder: Path, order: _Order) -> Path:
-    """Train on a prepared take, and write the anchor."""
+def train_take(
+    take: Take,
+    out: Path,
+    work: Path,
+    *,
+    consent: str,
+    name: str | None = None,
+    minutes: float = DEFAULT_MINUTES,
+    attribution: Sequence[str] = (),
+    progress: ReportProgress = _no_progress,
+) -> Path:
+    """Make an anchor of footage that is prepared already; arguments and errors as in :func:`train`."""
     from newscaster.training.rendering import train_renderer
     from newscaster.training.rendering_data import RenderingData
 
-    motion = _motion(take, _run_folder(folder, "motion", take), order.progress)
+    motion = _motion(take, _run_folder(work, "motion", take), progress)
     data = RenderingData.from_take(take)
     rendering = train_renderer(
         data,
-        _run_folder(folder, "rendering", take),
-        minutes=order.minutes,
-        progress=lambda p: order.progress("rendering", order.minutes - p.minutes_left, order.minutes),
+        _run_folder(work, "rendering", take),
+        minutes=minutes,
+        progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
     )
-    return _write(take, motion, rendering, order)
+    statement = {"statement": consent.strip(), "recorded": datetime.now(UTC).isoformat(timespec="seconds")}
+    info = _info(take, motion, rendering, name or out.stem, statement, tuple(attribution))
+    return _write(out, take, motion, rendering, info)
 
 
 def _motion(take: Take, folder: Path, progress: ReportProgress) -> SpeakerMotion:
@@ -175,17 +182,20 @@ def _motion(take: Take, folder: Path, progress: ReportProgress) -> SpeakerMotion
     )
 
 
-def _write(take: Take, motion: SpeakerMotion, rendering: RenderingResult, order: _Order) -> Path:
-    from newscaster.anchor import AnchorFace, write_anchor
+def _info(
+    take: Take,
+    motion: SpeakerMotion,
+    rendering: RenderingResult,
+    name: str,
+    consent: dict[str, str],
+    attribution: tuple[str, ...],
+) -> AnchorInfo:
     from newscaster.anchor_info import AnchorInfo
-    from newscaster.speech.encoder import packaged_encoder
-    from newscaster.training.rendering import export_renderer, load_renderer
-    from newscaster.training.speaker import export_motion
+    from newscaster.training.rendering import load_renderer
 
-    renderer = load_renderer(rendering.weights)
     figures = {f"motion {name}": float(f"{value:.4g}") for name, value in motion.figures.items()}
-    info = AnchorInfo(
-        name=order.name,
+    return AnchorInfo(
+        name=name,
         fps=take.fps,
         size=take.stage.size,
         stage_frames=take.stage.frames,
@@ -193,7 +203,7 @@ def _write(take: Take, motion: SpeakerMotion, rendering: RenderingResult, order:
         features=motion.features,
         coefficients=motion.basis.size,
         context_steps=motion.network.config.context_steps,
-        map_side=renderer.config.map_side,
+        map_side=load_renderer(rendering.weights).config.map_side_for(take.region.side),
         training={
             "clips": len(take.clips),
             "footage seconds": round(take.seconds, 1),
@@ -202,9 +212,19 @@ def _write(take: Take, motion: SpeakerMotion, rendering: RenderingResult, order:
             "rendering PSNR in the mask, dB": round(rendering.psnr, 2),
             **figures,
         },
-        consent={"statement": order.consent, "recorded": datetime.now(UTC).isoformat(timespec="seconds")},
-        attribution=order.attribution,
+        consent=consent,
+        attribution=attribution,
     )
+
+
+def _write(
+    out: Path, take: Take, motion: SpeakerMotion, rendering: RenderingResult, info: AnchorInfo
+) -> Path:
+    from newscaster.anchor import AnchorFace, write_anchor
+    from newscaster.speech.encoder import packaged_encoder
+    from newscaster.training.rendering import export_renderer
+    from newscaster.training.speaker import export_motion
+
     face = AnchorFace(
         basis=motion.basis,
         head=take.head,
@@ -214,11 +234,11 @@ def _write(take: Take, motion: SpeakerMotion, rendering: RenderingResult, order:
         landmarks=take.stage.landmarks,
     )
     return write_anchor(
-        order.out,
+        out,
         info,
         face,
         motion=export_motion(motion.network),
-        renderer=export_renderer(renderer),
+        renderer=export_renderer(rendering.weights),
         stage=take.stage.video.read_bytes(),
         speech_encoder=packaged_encoder() if motion.features.needs_encoder else None,
     )

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from making_mouths import SIDE, TINY, hidden_mask, talking_clip
 
+from making_mouths import SIDE, TINY, hidden_mask, talking_clip
 from newscaster.errors import FootageError, InputError
 from newscaster.training.networks.renderer import RendererConfig
 from newscaster.training.rendering import (
@@ -18,6 +18,7 @@ from newscaster.training.rendering import (
     train_renderer,
 )
 from newscaster.training.rendering_data import (
+    STILL,
     Frames,
     RenderingClip,
     RenderingData,
@@ -28,7 +29,13 @@ from newscaster.training.rendering_data import (
 from newscaster.training.rendering_loop import Trainer
 
 HOW = RenderingTraining(
-    batch=4, warmup_steps=5, average=0.9, report_seconds=2, save_seconds=4, preview_seconds=8
+    batch=4,
+    warmup_steps=5,
+    average=0.9,
+    variation=STILL,
+    report_seconds=2,
+    save_seconds=4,
+    preview_seconds=8,
 )
 
 
@@ -79,7 +86,7 @@ def test_the_loss_falls_and_everything_is_left_behind(data: RenderingData, tmp_p
     ]  # fmt: skip
     network = load_renderer(tmp_path)
     clip = data.held_out[0]
-    batch = Frames([clip], map_side=SIDE).batch(np.arange(len(clip)))
+    batch = Frames([clip], map_side=network.map_side).batch(np.arange(len(clip)))
     with torch.no_grad():
         out = network(torch.from_numpy(batch.regions), torch.from_numpy(batch.face_maps)).numpy()
     error = (out[:, data.hidden].astype(float) - clip.regions[:, data.hidden]) ** 2
@@ -192,8 +199,9 @@ def test_a_shifted_frame_and_its_map_stay_together() -> None:
     batch = frames.random(50, seed=1, step=2)
     dark = batch.regions[..., 0] < 100
     inside = batch.face_maps[:, 0] > 128
-    assert dark.any()
-    np.testing.assert_array_equal(dark, inside)
+    assert (dark != inside).mean() < 0.01 < (dark != np.roll(inside, 2, axis=1)).mean()
+    tops = {int(np.flatnonzero(mouth.any(axis=1))[0]) for mouth in inside if mouth.any()}
+    assert len(tops) > 3, "the frames are shifted"
 
 
 def test_batches_depend_on_seed_and_step_alone() -> None:

@@ -7,11 +7,12 @@ alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 _LEAST_STEPS = 20
 
@@ -29,8 +30,8 @@ class Agreement:
 def opening_agreement(predicted: Floats, seen: Floats, present: Mask, *, reach: int = 8) -> Agreement:
     """Correlate two openings (T,) at the best lag within ``reach`` steps, over steps that were seen.
 
-    Different people's mouths differ in size, and footage often has a constant offset between sound and picture:
-    both are left out of the measure.
+    Different people's mouths differ in size, and footage often has a constant offset between sound and
+    picture: both are left out of the measure.
     """
     best = Agreement(-1.0, 0)
     for lag in range(-reach, reach + 1):

@@ -6,6 +6,8 @@ moves by less than a pixel.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
@@ -17,7 +19,9 @@ CHANNELS = ("inner mouth", "upper lip", "lower lip", "face above the jaw line")
 _OVERSAMPLING = 4
 
 
-def draw_face_map(points: npt.NDArray[np.floating], *, side: int, map_side: int) -> npt.NDArray[np.uint8]:
+def draw_face_map(
+    points: npt.NDArray[np.floating[Any]], *, side: int, map_side: int
+) -> npt.NDArray[np.uint8]:
     """The face map (C, map_side, map_side) of one mouth (57, 2) given in pixels of a region of ``side``."""
     scaled = np.asarray(points, np.float64) * (map_side * _OVERSAMPLING / side)
     outer, inner, jaw = scaled[:RING], scaled[RING : 2 * RING], scaled[2 * RING :]

@@ -8,6 +8,7 @@ Pixel coordinates are edge based: pixel (0, 0) covers [0, 1) x [0, 1) and its ce
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ class Similarity:
         """The factor by which lengths grow, shape (...)."""
         return np.asarray(np.hypot(self.matrix[..., 0, 0], self.matrix[..., 1, 0]))
 
-    def apply(self, points: npt.NDArray[np.floating]) -> Array:
+    def apply(self, points: npt.NDArray[np.floating[Any]]) -> Array:
         """Map points of shape (..., P, 2); the leading axes broadcast against the similarity's."""
         turned = np.einsum("...ij,...pj->...pi", self.matrix[..., :2], points)
         return np.asarray(turned + self.matrix[..., None, :, 2])
@@ -65,7 +66,9 @@ class Similarity:
         return Similarity(np.concatenate([linear, (shift + after.matrix[..., 2])[..., None]], axis=-1))
 
 
-def smooth(values: npt.NDArray[np.floating], present: npt.NDArray[np.bool_], *, sigma_frames: float) -> Array:
+def smooth(
+    values: npt.NDArray[np.floating[Any]], present: npt.NDArray[np.bool_], *, sigma_frames: float
+) -> Array:
     """Smooth a series along its first axis without lag, never across frames that are not ``present``.
 
     A Gaussian of ``sigma_frames``, symmetric in time, renormalised at the ends of every run of present
@@ -91,7 +94,7 @@ def runs(present: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def eye_distance(landmarks: npt.NDArray[np.floating]) -> Array:
+def eye_distance(landmarks: npt.NDArray[np.floating[Any]]) -> Array:
     """Distance of the outer eye corners in pixels, for landmarks (..., L, >=2)."""
     between = landmarks[..., LEFT_EYE_OUTER, :2] - landmarks[..., RIGHT_EYE_OUTER, :2]
     return np.asarray(np.hypot(between[..., 0], between[..., 1]), np.float64)

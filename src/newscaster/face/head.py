@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,41 +38,46 @@ class Poses:
 
     def __post_init__(self) -> None:
         if self.matrix.shape[1:] != (2, 3) or self.shift.shape != (len(self.matrix), 2):
-            raise ValueError(f"poses need (F, 2, 3) and (F, 2), not {self.matrix.shape} and {self.shift.shape}")
+            raise ValueError(
+                f"poses need (F, 2, 3) and (F, 2), not {self.matrix.shape} and {self.shift.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.matrix)
 
-    def __getitem__(self, index: slice | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Poses:
+    def __getitem__(self, index: slice | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]) -> Poses:
         return Poses(self.matrix[index], self.shift[index])
 
     @property
     def scale(self) -> Array:
         """Pixels per outer-eye distance of a frontal face, (F,)."""
-        return np.asarray(np.linalg.norm(self.matrix, axis=2).mean(axis=1))
+        rows: Array = np.linalg.norm(self.matrix, axis=2)
+        return np.asarray(rows.mean(axis=1))
 
     @property
     def angles(self) -> Array:
         """Yaw, pitch and roll in degrees, (F, 3)."""
         r = self.matrix / np.linalg.norm(self.matrix, axis=2, keepdims=True)
         yaw, pitch = np.arcsin(np.clip(r[:, :, 2], -1, 1)).T
-        return np.degrees(np.stack([yaw, pitch, self._roll()], axis=1))
+        return np.asarray(np.degrees(np.stack([yaw, pitch, self._roll()], axis=1)))
 
     def _roll(self) -> Array:
         m = self.matrix
         return np.asarray(np.arctan2(m[:, 1, 0] - m[:, 0, 1], m[:, 0, 0] + m[:, 1, 1]))
 
-    def project(self, points: npt.NDArray[np.floating]) -> Array:
+    def project(self, points: npt.NDArray[np.floating[Any]]) -> Array:
         """Pixels (F, P, 2) of head-frame points (P, 3) or (F, P, 3)."""
         many = np.broadcast_to(points, (len(self), *points.shape[-2:]))
         return np.asarray(np.einsum("fij,fpj->fpi", self.matrix, many) + self.shift[:, None])
 
-    def unproject(self, pixels: npt.NDArray[np.floating], depths: npt.NDArray[np.floating]) -> Array:
+    def unproject(
+        self, pixels: npt.NDArray[np.floating[Any]], depths: npt.NDArray[np.floating[Any]]
+    ) -> Array:
         """Head-frame (x, y) of pixels (F, P, 2) whose depths (P,) are known: (F, P, 2)."""
         flat = pixels - self.shift[:, None] - np.einsum("fi,p->fpi", self.matrix[:, :, 2], depths)
         return np.asarray(np.einsum("fij,fpj->fpi", np.linalg.inv(self.matrix[:, :, :2]), flat))
 
-    def upright(self, centre: npt.NDArray[np.floating], *, to: Similarity) -> Similarity:
+    def upright(self, centre: npt.NDArray[np.floating[Any]], *, to: Similarity) -> Similarity:
         """Similarities of the picture that set the head upright: pixels -> ``to`` of flat head units.
 
         ``centre`` (3,) is the head-frame point about which yaw and pitch do the least harm: it lands on
@@ -96,7 +102,7 @@ class Head:
             raise ValueError(f"a head has points of shape ({LANDMARKS}, 3), not {self.points.shape}")
 
     @staticmethod
-    def fit(landmarks: npt.NDArray[np.floating]) -> Head:
+    def fit(landmarks: npt.NDArray[np.floating[Any]]) -> Head:
         """The mean face of landmarks (F, 478, 3), rigidly aligned on the points that speech does not move.
 
         Generalised Procrustes analysis (Gower 1975) with the depths that the landmark detector gives.
@@ -112,7 +118,7 @@ class Head:
 
     def poses(
         self,
-        landmarks: npt.NDArray[np.floating],
+        landmarks: npt.NDArray[np.floating[Any]],
         present: npt.NDArray[np.bool_] | None = None,
         *,
         sigma_frames: float = 0.0,
@@ -155,7 +161,7 @@ class Head:
         return {"head.points": self.points.astype(np.float32)}
 
     @staticmethod
-    def from_arrays(arrays: Mapping[str, npt.NDArray[np.floating]]) -> Head:
+    def from_arrays(arrays: Mapping[str, npt.NDArray[np.floating[Any]]]) -> Head:
         """The head stored by :meth:`to_arrays`; ``KeyError`` where it is missing."""
         return Head(np.asarray(arrays["head.points"], np.float64))
 

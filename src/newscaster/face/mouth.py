@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,29 +19,29 @@ from newscaster.face.topology import MOUTH, MOUTH_POINTS, OPENING_PAIRS
 
 Array = npt.NDArray[np.float64]
 _CLOSED_PERCENT = 15
-"""The share of frames that is taken for a closed mouth; running speech has more pauses and bilabials than that."""
+"""The share of frames that is taken for a closed mouth: running speech has more pauses and bilabials."""
 
 
-def mouth_shapes(landmarks: npt.NDArray[np.floating], head: Head) -> Array:
+def mouth_shapes(landmarks: npt.NDArray[np.floating[Any]], head: Head) -> Array:
     """Mouth shapes (F, 57, 2) of landmarks (F, 478, >=2), frame by frame, not smoothed."""
     points = landmarks[:, list(MOUTH), :2].astype(np.float64)
     return head.poses(landmarks).unproject(points, head.points[list(MOUTH), 2])
 
 
-def place_mouth(shapes: npt.NDArray[np.floating], head: Head, poses: Poses) -> Array:
+def place_mouth(shapes: npt.NDArray[np.floating[Any]], head: Head, poses: Poses) -> Array:
     """Pixels (F, 57, 2) of mouth shapes (F, 57, 2) put on a head in these poses: undoes mouth_shapes."""
     depths = np.broadcast_to(head.points[list(MOUTH), 2:], (*shapes.shape[:-1], 1))
     return poses.project(np.concatenate([shapes, depths], axis=-1))
 
 
-def opening(shapes: npt.NDArray[np.floating]) -> Array:
+def opening(shapes: npt.NDArray[np.floating[Any]]) -> Array:
     """Distance between the inner lips, in outer-eye distances, for shapes (..., 57, 2): shape (...)."""
     upper = shapes[..., [MOUTH.index(u) for u, _ in OPENING_PAIRS], :]
     lower = shapes[..., [MOUTH.index(v) for _, v in OPENING_PAIRS], :]
     return np.asarray(np.hypot(*np.moveaxis(upper - lower, -1, 0)).mean(axis=-1))
 
 
-def rest_shape(shapes: npt.NDArray[np.floating]) -> Array:
+def rest_shape(shapes: npt.NDArray[np.floating[Any]]) -> Array:
     """A person's mouth at rest, (57, 2): the median of the most closed among shapes (F, 57, 2).
 
     Closed lips mean the same in every mouth (silence; b, p, m), so motion measured from here carries from one
@@ -80,7 +81,7 @@ class MouthBasis:
         return len(self.deviations)
 
     @staticmethod
-    def fit(shapes: npt.NDArray[np.floating], *, size: int = 20) -> MouthBasis:
+    def fit(shapes: npt.NDArray[np.floating[Any]], *, size: int = 20) -> MouthBasis:
         """Principal components of shapes (F, 57, 2)."""
         flat = shapes.reshape(len(shapes), -1).astype(np.float64)
         mean = flat.mean(axis=0)
@@ -93,17 +94,19 @@ class MouthBasis:
             np.sqrt(np.maximum(values[top], 1e-12)),
         )
 
-    def with_mean(self, mean: npt.NDArray[np.floating]) -> MouthBasis:
+    def with_mean(self, mean: npt.NDArray[np.floating[Any]]) -> MouthBasis:
         """The same directions around another person's mean shape (57, 2)."""
         return MouthBasis(np.asarray(mean, np.float64), self.components, self.deviations)
 
-    def project(self, shapes: npt.NDArray[np.floating]) -> Array:
+    def project(self, shapes: npt.NDArray[np.floating[Any]]) -> Array:
         """Coefficients (..., K) of shapes (..., 57, 2)."""
         return np.asarray(np.einsum("...pd,kpd->...k", shapes - self.mean, self.components) / self.deviations)
 
-    def reconstruct(self, coefficients: npt.NDArray[np.floating]) -> Array:
+    def reconstruct(self, coefficients: npt.NDArray[np.floating[Any]]) -> Array:
         """Shapes (..., 57, 2) of coefficients (..., K)."""
-        return np.asarray(self.mean + np.einsum("...k,kpd->...pd", coefficients * self.deviations, self.components))
+        return np.asarray(
+            self.mean + np.einsum("...k,kpd->...pd", coefficients * self.deviations, self.components)
+        )
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """For storing; the way back is :meth:`from_arrays`."""
@@ -111,7 +114,7 @@ class MouthBasis:
         return {f"basis.{name}": getattr(self, name).astype(np.float32) for name in names}
 
     @staticmethod
-    def from_arrays(arrays: Mapping[str, npt.NDArray[np.floating]]) -> MouthBasis:
+    def from_arrays(arrays: Mapping[str, npt.NDArray[np.floating[Any]]]) -> MouthBasis:
         """The basis stored by :meth:`to_arrays`; ``KeyError`` where an array is missing."""
         names = ("mean", "components", "deviations")
         return MouthBasis(*(np.asarray(arrays[f"basis.{name}"], np.float64) for name in names))

@@ -7,6 +7,7 @@ to put a new one in its place. Leaves what is drawn inside to the renderer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head, Poses
-from newscaster.face.topology import INNER_LIPS, JAW, MOUTH, OUTER_LIPS
+from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
 
 SIDES = (128, 256, 512)
 """Sides that a region can have, in pixels."""
@@ -24,6 +25,11 @@ EXTENT_RANGE = (1.7, 2.2)
 """Least and greatest side of the region in outer-eye distances."""
 SHRINK_ALLOWED = 0.9
 """A face may lose this much of its size before the next larger side is taken."""
+
+_JAW_ENDS = 2
+"""Points at either end of the jaw line, above the height of the mouth, that the mask leaves out."""
+_ABOVE_LIPS = 0.1
+"""How far above the upper lip the mask begins, in outer-eye distances: below the nostrils."""
 
 ImageArray = npt.NDArray[np.uint8]
 
@@ -71,10 +77,21 @@ def crop(image: ImageArray, transform: Similarity, side: int) -> ImageArray:
 
     ``transform`` is one similarity from picture to region pixels.
     """
-    back = transform.inverse().matrix
-    data = tuple(back.reshape(6).tolist())
-    cut = Image.fromarray(image).transform(
-        (side, side), Image.Transform.AFFINE, data, resample=Image.Resampling.BICUBIC
+    back = transform.inverse()
+    corners = back.apply(np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float64))
+    height, width = image.shape[:2]
+    # Only what the square covers is copied, and two pixels more for the interpolation.
+    left, top = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1])
+    right, bottom = np.clip(
+        np.ceil(corners.max(axis=0)).astype(int) + 2, [left + 1, top + 1], [width, height]
+    )
+    part = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
+    matrix = back.matrix - np.array([[0, 0, left], [0, 0, top]])
+    cut = part.transform(
+        (side, side),
+        Image.Transform.AFFINE,
+        tuple(matrix.reshape(6).tolist()),
+        resample=Image.Resampling.BICUBIC,
     )
     return np.asarray(cut)
 
@@ -85,7 +102,6 @@ def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Sim
     ``mask`` (S, S) says how much of each pixel is taken from ``patch``, 0 to 255. Pixels of the picture
     for which that is 0 keep their value exactly.
     """
-    side = patch.shape[0]
     height, width = image.shape[:2]
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
@@ -106,7 +122,6 @@ def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Sim
     below = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
     below.paste(warped, (0, 0), soft)
     image[top:bottom, left:right] = np.asarray(below)
-    assert side == patch.shape[1] == mask.shape[0]
 
 
 @dataclass(frozen=True)
@@ -119,23 +134,22 @@ class Mask:
     """(S, S): how much of the new region is taken, 0 to 255; 0 wherever ``hidden`` is false."""
 
 
-def lower_face_mask(points: npt.NDArray[np.floating], region: Region) -> Mask:
+def lower_face_mask(points: npt.NDArray[np.floating[Any]], region: Region) -> Mask:
     """One mask for every frame: it covers the lower face in each of the mouths (F, 57, 2) given.
 
     ``points`` are in region pixels. Since the mask does not follow the frame's own jaw it cannot tell the
-    renderer how far that jaw was open. It reaches from the wings of the nose over the cheeks to below the
-    lowest chin, with a margin, and fades out inside that.
+    renderer how far that jaw was open. It reaches from below the nose and the corners of the jaw to under the
+    lowest chin, with a margin, and fades out inside that. Further up the outline of the face does not move.
     """
     side, unit = region.side, region.pixels_per_unit
     canvas = Image.new("L", (side, side), 0)
     draw = ImageDraw.Draw(canvas)
-    jaw = slice(len(OUTER_LIPS) + len(INNER_LIPS), len(MOUTH))
+    jaw = slice(len(OUTER_LIPS) + len(INNER_LIPS) + _JAW_ENDS, len(MOUTH) - _JAW_ENDS)
     for mouth in points:
-        line = mouth[jaw]
-        top = float(mouth[: len(OUTER_LIPS), 1].min()) - 0.16 * unit
-        ends = [(float(line[-1, 0]), float(line[-1, 1])), (float(line[0, 0]), float(line[0, 1]))]
-        brim = [(float(x), top) for x in (np.percentile(mouth[: len(OUTER_LIPS), 0], [0, 100]))]
-        draw.polygon([tuple(map(float, p)) for p in line] + [ends[0], *brim, ends[1]], fill=255)
+        line, lips = mouth[jaw], mouth[: len(OUTER_LIPS)]
+        top, left, right = lips[:, 1].min() - _ABOVE_LIPS * unit, lips[:, 0].min(), lips[:, 0].max()
+        outline = [*line, (left, top), (right, top)]
+        draw.polygon([(float(x), float(y)) for x, y in outline], fill=255)
     margin = 2 * round(0.05 * unit) + 1
     hidden_image = canvas.filter(ImageFilter.MaxFilter(margin))
     hidden = np.asarray(hidden_image) > 0
@@ -143,6 +157,3 @@ def lower_face_mask(points: npt.NDArray[np.floating], region: Region) -> Mask:
     inner = hidden_image.filter(ImageFilter.MinFilter(2 * round(2 * fade) + 1))
     soft = np.where(hidden, np.asarray(inner.filter(ImageFilter.GaussianBlur(fade))), 0).astype(np.uint8)
     return Mask(hidden, soft)
-
-
-assert len(JAW) % 2 == 1, "the chin is the middle of the jaw line"

@@ -122,6 +122,20 @@ def worst(measures: Sequence[Measure]) -> Verdict:
     return max((m.verdict for m in measures), key=_WORST_LAST.index, default="unusable")
 
 
+def _measure(
+    name: str,
+    title: str,
+    value: float | None,
+    unit: str,
+    text: str,
+    verdict: Verdict,
+    meaning: str,
+    advice: str,
+) -> Measure:
+    """A measure that gives its advice only where there is something to change."""
+    return Measure(name, title, value, unit, text, verdict, meaning, "" if verdict == "good" else advice)
+
+
 def _grade(value: float, good: float, poor: float) -> Verdict:
     """Which side of two thresholds; rising where ``good`` is the larger one."""
     sign = 1 if good >= poor else -1
@@ -153,10 +167,10 @@ def _minutes(findings: Findings) -> Measure:
         share = face_share(inspection)
         if inspection.footage.has_sound:
             minutes += inspection.footage.seconds * (mean if share is None else share) / 60
-    # 10 s hold some 100 phonemes, few of them twice. Motion predicted on GRID went on improving up to 14
-    # minutes; with 2 minutes all sounds of a language have been seen in their commonest neighbourhoods.
+    # 10 s hold some 100 speech sounds, of 40 or so kinds: each is seen two or three times; in 2 minutes each
+    # is 30 times. On GRID the error of the motion still fell by a sixth from 11 minutes to 44.
     verdict = _grade(minutes, 2.0, 1 / 6)
-    return Measure(
+    return _measure(
         "usable_minutes",
         "Usable footage",
         minutes,
@@ -164,9 +178,7 @@ def _minutes(findings: Findings) -> Measure:
         f"{minutes:.1f} min" if minutes >= 1 else f"{minutes * 60:.0f} s",
         verdict,
         "Picture with the person's face, and sound. The more there is, the better mouth and teeth become.",
-        ""
-        if verdict == "good"
-        else "Add footage of the same person, best recorded in the same place: 3 to 10 minutes are good.",
+        "Add footage of the same person, best recorded in the same place: 3 to 10 minutes are good.",
     )
 
 
@@ -175,7 +187,7 @@ def _people(findings: Findings) -> Measure:
     most = max(counts, default=0)
     several = sum(count > 1 for count in counts)
     verdict: Verdict = "unusable" if most == 0 else "good" if most == 1 else "poor"
-    return Measure(
+    return _measure(
         "people",
         "People in the picture",
         float(most),
@@ -197,7 +209,7 @@ def _face_share(findings: Findings) -> Measure:
     # What lacks a face is left out, so that this costs footage, not quality; half of it gone means that the
     # footage is of something else.
     verdict = _grade(share, 0.95, 0.5)
-    return Measure(
+    return _measure(
         "face_share",
         "Frames with the face",
         share,
@@ -205,9 +217,7 @@ def _face_share(findings: Findings) -> Measure:
         f"{100 * share:.1f} %",
         verdict,
         "Frames without it are left out.",
-        ""
-        if verdict == "good"
-        else "Cut away what does not show the person, such as title cards, other shots and "
+        "Cut away what does not show the person, such as title cards, other shots and "
         "the head turned away; avoid hands before the face.",
     )
 
@@ -215,10 +225,10 @@ def _face_share(findings: Findings) -> Measure:
 def _face_size(findings: Findings) -> Measure:
     eyes, region = findings.eyes_px or 0.0, findings.region
     assert region is not None
-    # Landmarks waver by half a pixel or so. At 60 px between the eyes a mouth opens by up to 15 px; at 40 px
-    # the teeth are 2 px high, and there is nothing to learn them from.
+    # A mouth opens by up to a quarter of this, and landmarks waver by half a pixel or so. At 60 px that is
+    # 15 px for teeth and tongue, at 40 px 10, which is too little to learn teeth from.
     verdict = _grade(eyes, 60, 40)
-    return Measure(
+    return _measure(
         "face_size",
         "Size of the face",
         eyes,
@@ -227,9 +237,7 @@ def _face_size(findings: Findings) -> Measure:
         verdict,
         f"Outer corners. The mouth will be drawn in a square of {region.side} x {region.side} pixels"
         f" that shows {region.extent:.2g} times the eye distance.",
-        ""
-        if verdict == "good"
-        else "Use footage in which the face is larger: move closer, or record at a higher "
+        "Use footage in which the face is larger: move closer, or record at a higher "
         "resolution. Enlarging the video does not help.",
     )
 
@@ -246,17 +254,15 @@ def _pose(findings: Findings) -> list[Measure]:
         extreme = float(np.percentile(np.abs(angles[:, column]), 95))
         verdict = _grade(extreme, good, poor)
         measures.append(
-            Measure(
+            _measure(
                 name,
                 what[name],
                 extreme,
                 "degrees",
                 f"{round(low):+d}° to {round(high):+d}°",
                 verdict,
-                f"{name.capitalize()} of 95 % of the frames, middle {round(middle):+d}°. Good to {good:.0f}°.",
-                ""
-                if verdict == "good"
-                else "Use footage in which the person looks into the camera, or put the "
+                f"{name.capitalize()} of 95 % of frames, median {round(middle):+d}°. Good to {good:.0f}°.",
+                "Use footage in which the person looks into the camera, or put the "
                 "camera at the height of the eyes.",
             )
         )
@@ -270,7 +276,7 @@ def _sharpness(findings: Findings) -> Measure:
     # Gaussian of 2 % of the eye distance, which closes the gaps between teeth: 0.05 to 0.12; by 4 %: below
     # 0.09.
     verdict = _grade(value, 0.14, 0.08)
-    return Measure(
+    return _measure(
         "sharpness",
         "Sharpness of the face",
         value,
@@ -279,9 +285,7 @@ def _sharpness(findings: Findings) -> Measure:
         verdict,
         "Fine detail over contrast, at the same size for every face; 0.16 to 0.5 is usual, below 0.1 teeth "
         "run together.",
-        ""
-        if verdict == "good"
-        else "Check the focus and the compression, clean the lens, add light so that the "
+        "Check the focus and the compression, clean the lens, add light so that the "
         "shutter is open for less time; do not use enlarged video.",
     )
 
@@ -291,7 +295,7 @@ def _brightness(findings: Findings) -> Measure:
     value = float(np.median(values)) if values else 0.0
     # Skin of any colour that is well exposed lies between; outside, shadows or highlights are cut off.
     verdict: Verdict = "good" if 45 <= value <= 205 else "poor" if 20 <= value <= 235 else "unusable"
-    return Measure(
+    return _measure(
         "brightness",
         "Brightness of the face",
         value,
@@ -299,7 +303,7 @@ def _brightness(findings: Findings) -> Measure:
         f"{value:.0f} of 255",
         verdict,
         "Median of the face; 45 to 205 is good.",
-        "" if verdict == "good" else "Light the face evenly from the front, or correct the exposure.",
+        "Light the face evenly from the front, or correct the exposure.",
     )
 
 
@@ -307,7 +311,7 @@ def _has_sound(findings: Findings) -> Measure:
     without = [i.footage.path.name for i in findings.inspections if not i.footage.has_sound]
     share = 1 - len(without) / max(1, len(findings.inspections))
     verdict: Verdict = "good" if not without else "poor" if share > 0 else "unusable"
-    return Measure(
+    return _measure(
         "files_with_sound",
         "Files with sound",
         share,
@@ -315,9 +319,7 @@ def _has_sound(findings: Findings) -> Measure:
         f"{len(findings.inspections) - len(without)} of {len(findings.inspections)}",
         verdict,
         "Speech and picture are learnt together; files without sound are left out.",
-        ""
-        if verdict == "good"
-        else f"Add the sound that was recorded with: {', '.join(without[:5])}"
+        f"Add the sound that was recorded with: {', '.join(without[:5])}"
         + (" and others." if len(without) > 5 else "."),
     )
 
@@ -332,7 +334,7 @@ def _loudness(sounds: Sequence[Sound]) -> Measure:
     # Broadcast speech lies at -27 to -20 dBFS. 16 bits leave 40 dB of noise-free room at -50 dBFS, but
     # microphones that record so softly do not.
     verdict = _grade(level, -38.0, -55.0) if speaking else "unusable"
-    return Measure(
+    return _measure(
         "loudness",
         "Loudness of the speech",
         level if speaking else None,
@@ -340,9 +342,7 @@ def _loudness(sounds: Sequence[Sound]) -> Measure:
         f"{level:.0f} dBFS" if speaking else "no speech heard",
         verdict,
         "Level while somebody speaks; -30 to -15 is usual.",
-        ""
-        if verdict == "good"
-        else "Turn up the microphone, or move it closer; check that this is the right sound track.",
+        "Turn up the microphone, or move it closer; check that this is the right sound track.",
     )
 
 
@@ -355,9 +355,9 @@ def _noise(sounds: Sequence[Sound]) -> Measure:
     above = _db(sum(s.speech_energy for s in sounds), speaking) - _db(
         sum(s.pause_energy for s in sounds), silent
     )
-    # Speech features lose consonants below 15 dB; the pauses measured here hold breaths, too.
+    # Soft consonants lie 20 dB under vowels, and drown first. What is measured as pauses holds breaths, too.
     verdict = _grade(above, 15.0, 6.0)
-    return Measure(
+    return _measure(
         "noise",
         "Background noise",
         above,
@@ -365,7 +365,7 @@ def _noise(sounds: Sequence[Sound]) -> Measure:
         f"speech is {above:.0f} dB above it",
         verdict,
         "Level of the speech over that of the pauses; 15 dB or more is good.",
-        "" if verdict == "good" else "Record in a quieter place, without music and without a second voice.",
+        "Record in a quieter place, without music and without a second voice.",
     )
 
 
@@ -373,7 +373,7 @@ def _clipping(sounds: Sequence[Sound]) -> Measure:
     share = sum(s.clipped_samples for s in sounds) / max(1.0, sum(s.seconds for s in sounds) * SPEECH_RATE)
     # One sample in a thousand is heard as an occasional crackle; one in twenty is distortion throughout.
     verdict = _grade(share, 0.001, 0.05)
-    return Measure(
+    return _measure(
         "clipping",
         "Clipped samples",
         share,
@@ -381,9 +381,7 @@ def _clipping(sounds: Sequence[Sound]) -> Measure:
         f"{100 * share:.2g} %",
         verdict,
         "Samples at full scale, where the wave's tops are cut off.",
-        ""
-        if verdict == "good"
-        else "Turn the microphone down, or use a copy of the sound from before it was made louder.",
+        "Turn the microphone down, or use a copy of the sound from before it was made louder.",
     )
 
 
@@ -392,7 +390,7 @@ def _silence(sounds: Sequence[Sound]) -> Measure:
     share = 1 - sum(s.speech_seconds for s in sounds) / seconds if seconds else 1.0
     # Pauses take 15 to 30 % of read news. They teach the closed mouth, so that some are wanted.
     verdict = _grade(share, 0.5, 0.85)
-    return Measure(
+    return _measure(
         "silence",
         "Silence",
         share,
@@ -400,9 +398,7 @@ def _silence(sounds: Sequence[Sound]) -> Measure:
         f"{100 * share:.0f} %",
         verdict,
         "Of the sound's length. Some silence is wanted: it teaches the mouth at rest.",
-        ""
-        if verdict == "good"
-        else "Cut long silence away, or give footage in which the person talks throughout.",
+        "Cut long silence away, or give footage in which the person talks throughout.",
     )
 
 
@@ -419,7 +415,7 @@ def _lag(lag: Lag | None) -> Measure:
     # lag, and the anchor then shows it.
     verdict: Verdict = "good" if abs(milliseconds) - around <= 45 else "poor"
     side = "late" if milliseconds > 0 else "early"
-    return Measure(
+    return _measure(
         "lag",
         "Sound against picture",
         milliseconds,
@@ -427,8 +423,6 @@ def _lag(lag: Lag | None) -> Measure:
         f"{abs(milliseconds):.0f} ms {side}, ± {around:.0f} ms",
         verdict,
         meaning,
-        ""
-        if verdict == "good"
-        else f"Watch it: if the sound is {side}, shift it by {-milliseconds:+.0f} ms, for "
+        f"Watch it: if the sound is {side}, shift it by {-milliseconds:+.0f} ms, for "
         f"example with: ffmpeg -i IN -itsoffset {-lag.seconds:+.3f} -i IN -map 0:v -map 1:a -c copy OUT",
     )

@@ -35,8 +35,8 @@ _TURN_SECONDS = 0.5
 _PICTURE_SIDE = 64
 _PICTURES = 40
 
-# What costs as much as what. A speed of one outer-eye distance a second is a nod; 10 degrees off the usual pose is
-# plainly somebody looking elsewhere; each counts as much as having 3.4 s instead of 12.
+# What costs as much as what. A speed of one outer-eye distance a second is a nod; 10 degrees off the usual
+# pose is plainly somebody looking elsewhere; each counts as much as having 3.4 s instead of 12.
 _COST_PER_SPEED = 1.0
 _COST_PER_DEGREE = 0.1
 _COST_OF_SHORTNESS = 0.4
@@ -79,8 +79,7 @@ def choose_stretch(clips: Sequence[Clip], head: Head, mask: Mask) -> Stretch:
             f"no clip shows the face for {_SHORTEST_SECONDS:g} s on end, so that there is nothing to put a "
             f"mouth on. Give footage in which the face is seen all the time, or name such a file as the stage"
         )
-    best = sorted(found, key=lambda s: s.cost)[:_FINALISTS]
-    judged = _judge_pictures(best, mask)
+    judged = _judge_pictures(_finalists(found), clips, mask)
     winner = min(judged, key=lambda s: s.cost)
     return _trim(winner, poses[clips.index(winner.clip)])
 
@@ -120,14 +119,33 @@ def _candidates(clip: Clip, poses: Poses, usual: Array) -> list[Stretch]:
     return found
 
 
-def _judge_pictures(stretches: Sequence[Stretch], mask: Mask) -> list[Stretch]:
+def _finalists(stretches: Sequence[Stretch]) -> list[Stretch]:
+    """The best, without those that share more than half with a better one."""
+    kept: list[Stretch] = []
+    for one in sorted(stretches, key=lambda s: s.cost):
+        shared = (
+            min(one.stop, other.stop) - max(one.start, other.start)
+            for other in kept
+            if other.clip is one.clip
+        )
+        if all(2 * frames <= one.frames for frames in shared):
+            kept.append(one)
+        if len(kept) == _FINALISTS:
+            break
+    return kept
+
+
+def _judge_pictures(stretches: Sequence[Stretch], clips: Sequence[Clip], mask: Mask) -> list[Stretch]:
     """The stretches with what their pictures show added to the cost: something before the mouth, and blur."""
     hidden = np.asarray(Image.fromarray(mask.hidden).resize((_PICTURE_SIDE,) * 2)).astype(bool)
-    pictures = [_pictures(stretch) for stretch in stretches]
-    usual = np.median(np.concatenate(pictures), axis=0)
+    reference = _reference_pictures(clips)
+    usual = np.median(reference, axis=0)
+    typical = max(float(np.median(np.abs(reference - usual)[:, hidden].mean(axis=1))), 1.0)
+    pictures = [
+        _pictures(s.clip, np.linspace(s.start, s.stop - 1, min(_PICTURES, s.frames))) for s in stretches
+    ]
     unlike = [np.abs(p - usual)[:, hidden].mean(axis=1) for p in pictures]
     sharp = np.array([float(np.median([_laplacian_variance(q) for q in p])) for p in pictures])
-    typical = max(float(np.median(np.concatenate(unlike))), 1e-6)
     judged = []
     for stretch, far, detail in zip(stretches, unlike, sharp, strict=True):
         # The mouth itself moves; only pictures that are far from it all count: a hand, a microphone, a
@@ -139,13 +157,25 @@ def _judge_pictures(stretches: Sequence[Stretch], mask: Mask) -> list[Stretch]:
     return judged
 
 
-def _pictures(stretch: Stretch) -> npt.NDArray[np.float32]:
-    """Small grey pictures (n, 64, 64) of the region, spread over the stretch."""
-    frames = np.linspace(stretch.start, stretch.stop - 1, min(_PICTURES, stretch.frames)).astype(int)
-    small = [
-        Image.fromarray(stretch.clip.regions[i]).convert("L").resize((_PICTURE_SIDE,) * 2) for i in frames
-    ]
-    return np.stack([np.asarray(image, np.float32) for image in small])
+def _reference_pictures(clips: Sequence[Clip]) -> npt.NDArray[np.float32]:
+    """Pictures spread over all clips: what the region usually looks like."""
+    shown = [clip for clip in clips if clip.present.any()]
+    chosen = [shown[i] for i in np.unique(np.linspace(0, len(shown) - 1, _PICTURES).astype(int))]
+    each = -(-_PICTURES // len(chosen))
+    found = []
+    for clip in chosen:
+        frames = np.flatnonzero(clip.present)
+        found.append(_pictures(clip, frames[np.linspace(0, len(frames) - 1, each).astype(int)]))
+    return np.concatenate(found)
+
+
+def _pictures(clip: Clip, frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Small grey pictures (n, 64, 64) of a clip's region."""
+    small = []
+    for frame in frames.astype(int):
+        image = Image.fromarray(clip.regions[frame]).convert("L").resize((_PICTURE_SIDE,) * 2)
+        small.append(np.asarray(image, np.float32))
+    return np.stack(small)
 
 
 def _laplacian_variance(grey: npt.NDArray[np.float32]) -> float:

@@ -34,7 +34,7 @@ _WHOLE_SHARE = 0.55
 _NEAR_BORDER = 0.15
 """The window is moved when the face is closer to its border than this many of its sides."""
 _SEARCH_EVERY = 5
-"""Frames between searches of the whole picture while the face is lost; its last window is watched all along."""
+"""Frames between searches of the whole picture while the face is lost; its last window is watched anyway."""
 _MOST_FACES = 3
 
 

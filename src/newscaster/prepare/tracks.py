@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
 from newscaster.errors import FootageError
@@ -21,13 +22,18 @@ _log = logging.getLogger(__name__)
 
 
 def track_footage(
-    footage: Iterable[Path | str], folder: Path | str, *, workers: int | None = None
+    footage: Iterable[Path | str],
+    folder: Path | str,
+    *,
+    fps: Fraction | None = None,
+    workers: int | None = None,
 ) -> list[Clip]:
-    """Track the largest face of every file at the file's own frame rate.
+    """Track the largest face of every file.
 
     Args:
         footage: video files with sound, and folders that are searched for them.
         folder: where landmarks and sound go; clips that are there already are kept.
+        fps: frames per second; None is each file's own, of 25, 29.97 and 30.
         workers: how many processes work at once; None is one for each core.
 
     Returns:
@@ -41,7 +47,7 @@ def track_footage(
     files, _ = find_footage(footage)
     segments: list[Segment] = []
     for file in files:
-        segments += cut([file], choose_fps([file.video.fps]), taken=(s.name for s in segments))
+        segments += cut([file], fps or choose_fps([file.video.fps]), taken=(s.name for s in segments))
     places = {segment.name: Path(folder) / segment.name for segment in segments}
     stored = {name: read_record(place) for name, place in places.items()}
     todo = []

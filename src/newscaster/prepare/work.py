@@ -35,7 +35,7 @@ from newscaster.take import (
 
 SIGMA_SECONDS = 0.06
 """Smoothing of the poses that crops are stabilised with: 1.5 frames at 25 fps."""
-_LOOK_FPS = Fraction(3, 2)
+_LOOK_FPS = Fraction(1)
 _LOOK_SECONDS = 12.0
 """A file up to this long is read through at `_LOOK_FPS`. In a longer one places are looked up, six and one
 more for each two minutes: each costs as much as decoding from the key frame before it, which may be 10 s
@@ -43,6 +43,7 @@ away."""
 _LOOK_PLACES = 6
 _LOOK_MORE_EVERY_SECONDS = 120.0
 _POINTS_PER_CLIP = 64
+_FILTER_REACH_PX = 2
 
 ImageArray = npt.NDArray[np.uint8]
 
@@ -148,10 +149,24 @@ def cut_regions(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
         with writing_regions(task.folder, frames=record.frames, side=task.region.side) as regions:
             for i, frame in enumerate(frames):
                 if clip.present[i]:
-                    regions[i] = crop(np.ascontiguousarray(frame), transforms[i], task.region.side)
+                    regions[i] = crop_near(frame, transforms[i], task.region.side)
         record = write_transforms(task.folder, record, transforms, task.fingerprint)
         clip = Clip(task.folder, record)
     return record.frames, some_mouths(clip)
+
+
+def crop_near(frame: ImageArray, transform: Similarity, side: int) -> ImageArray:
+    """What `crop` gives; but only the part of the picture that is needed is copied, since it may be large."""
+    corners = transform.inverse().apply(np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float64))
+    reach = _FILTER_REACH_PX + 1
+    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - reach, 0).tolist()
+    right, bottom = (np.ceil(corners.max(axis=0)).astype(int) + reach).tolist()
+    near = frame[top : max(bottom, top), left : max(right, left)]
+    if not near.size:
+        return np.zeros((side, side, 3), np.uint8)
+    shift = transform.matrix[:, :2] @ np.array([left, top], np.float64)
+    moved = Similarity(np.column_stack([transform.matrix[:, :2], transform.matrix[:, 2] + shift]))
+    return crop(np.ascontiguousarray(near), moved, side)
 
 
 def some_mouths(clip: Clip) -> npt.NDArray[np.float32]:

@@ -90,10 +90,14 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Undo :func:`optimizer_tensors` on an optimizer of the same parameters."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, kind = name.split(".", 1)
-        state.setdefault(int(index), {})[kind] = value
+        like = parameters[int(index)]
+        # In the parameter's own memory layout: else the update is rounded otherwise than without a stop.
+        moment = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+        state.setdefault(int(index), {})[kind] = moment.detach()
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -1,8 +1,8 @@
 """Training the motion network: what it learns from, its losses, its loop.
 
-Knows mouths and features, not where they come from: clips are handed in as arrays. Positions and velocities of
-the mouth's points are fitted, in outer-eye distances, so that a coefficient counts as much as the points that
-it moves.
+Knows mouths and features, not where they come from: clips are handed in as arrays. Positions and velocities
+of the mouth's points are fitted, in outer-eye distances, so that a coefficient counts as much as the points
+that it moves.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +53,13 @@ class MotionClip:
         steps = len(self.features)
         if len(self.shapes) != steps or len(self.present) != steps:
             raise ValueError(
-                f"features, shapes and present are of one length, not {steps}, {len(self.shapes)}, {len(self.present)}"
+                f"features, shapes and present are of one length, not {steps}, {len(self.shapes)} and "
+                f"{len(self.present)}"
             )
 
 
 def motion_clip(
-    features: Floats, shapes: npt.NDArray[np.floating], present: npt.NDArray[np.bool_], *, fps: Fraction
+    features: Floats, shapes: npt.NDArray[np.floating[Any]], present: npt.NDArray[np.bool_], *, fps: Fraction
 ) -> MotionClip:
     """Bring mouth shapes (F, 57, 2) at ``fps`` to the motion rate, beside features (T, D) already at it.
 
@@ -188,11 +190,11 @@ def train_motion(
         with torch.autocast("cpu", torch.bfloat16):
             coefficients = network(features)
         loss = motion_loss(coefficients.float() @ directions - targets, seen, config.velocity)
-        held = config.hold and sum(
-            ((p - q) ** 2).sum() for p, q in zip(network.parameters(), origin, strict=True)
-        )
+        if config.hold:
+            pairs = zip(network.parameters(), origin, strict=True)
+            loss = loss + config.hold * torch.stack([((p - q) ** 2).sum() for p, q in pairs]).sum()
         optimizer.zero_grad()
-        (loss + config.hold * held).backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         _average(average, network, min(config.averaging, (1 + step) / (10 + step)))

@@ -1,7 +1,7 @@
 """One speaker's motion network: the base network, adapted to the footage of a take.
 
-Knows which clips are learnt from and which are set aside for the figures, and how far the network may move from
-what it has learnt of other people. Leaves the loop to ``training.motion``.
+Knows which clips are learnt from and which are set aside for the figures, and how far the network may move
+from what it has learnt of other people. Leaves the loop to ``training.motion``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The generator of mouth motion: a non-causal temporal convolutional network.
 
-Features in, mouth coefficients out, one step each per 40 ms of sound. Knows the network alone; losses and loops
-are in ``training.motion``. Residual blocks of dilated convolutions after Bai, Kolter and Koltun, *An Empirical
-Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling* (arXiv 1803.01271), but
-centred in time: a mouth shape depends on the sounds before and after it.
+Features in, mouth coefficients out, one step each per 40 ms of sound. Knows the network alone; losses and
+loops are in ``training.motion``. Residual blocks of dilated convolutions after Bai, Kolter and Koltun, *An
+Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling* (arXiv
+1803.01271), but centred in time: a mouth shape depends on the sounds before and after it.
 """
 
 from __future__ import annotations

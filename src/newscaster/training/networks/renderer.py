@@ -47,7 +47,8 @@ class RendererConfig:
     unshuffle: int | None = None
     """Pixels to a side of one cell of the finest grid; None: by the region's side (2 at 128, 4 above)."""
     map_side: int | None = None
-    """Side of the face map, ``M``; None: the region's side, 128 at most."""
+    """Side of the face map, ``M``; None: half the region's side, 128 at most. Maps are anti-aliased, so that half
+    the resolution holds what the landmarks know."""
 
     def __post_init__(self) -> None:
         levels = len(self.channels)
@@ -63,7 +64,7 @@ class RendererConfig:
 
     def map_side_for(self, side: int) -> int:
         """Side of the face map for a region of ``side``."""
-        map_side = self.map_side or min(side, _LARGEST_MAP)
+        map_side = self.map_side or min(side // 2, _LARGEST_MAP)
         grid = side // self.unshuffle_for(side)
         if side % map_side or map_side % grid:
             raise ValueError(

@@ -1,0 +1,140 @@
+"""An anchor against real footage: what it makes of somebody's speech, beside what the video shows.
+
+Footage is tracked anew, with the anchor's own head and region where it shows the anchor's own person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.anchor import RENDERER, AnchorFace, AnchorFile
+from newscaster.evaluation.motion import Agreement, opening_agreement
+from newscaster.face.facemap import draw_face_map
+from newscaster.face.head import Head
+from newscaster.face.mouth import mouth_shapes, opening
+from newscaster.face.region import crop
+from newscaster.face.topology import MOUTH
+from newscaster.inference import Session
+from newscaster.media import read_frames
+from newscaster.prepare.work import SIGMA_SECONDS
+from newscaster.runtime.motion import frame_count
+from newscaster.runtime.performance import Anchor
+from newscaster.take import SPEECH_RATE, Clip
+
+Array = npt.NDArray[np.float64]
+_HEAD_FRAMES = 400
+
+
+@dataclass(frozen=True)
+class SpokenClip:
+    """What an anchor's mouth does under a clip's sound, and what the clip's own mouth did."""
+
+    predicted: Array
+    """(F, 57, 2) shapes of the anchor's mouth, at the anchor's frame rate."""
+    seen: Array
+    """(F, 57, 2) raw shapes of the clip's mouth, in its own head's frame; NaN where no face was found."""
+    present: npt.NDArray[np.bool_]
+
+    @property
+    def agreement(self) -> Agreement:
+        """How the two openings go together."""
+        return opening_agreement(opening(self.predicted), opening(self.seen), self.present)
+
+
+def spoken(anchor: Anchor, clip: Clip, head: Head | None = None) -> SpokenClip:
+    """Have an anchor say what is said in a clip.
+
+    Args:
+        anchor: who speaks.
+        clip: tracked at the anchor's frame rate.
+        head: of the person in the clip; fitted to the clip when not given.
+    """
+    stream = anchor.motion_stream()
+    frames = frame_count(len(clip.speech), SPEECH_RATE, anchor.fps)
+    predicted = np.concatenate([stream.push(clip.speech), stream.finish(frames)])
+    if head is None:
+        found = clip.landmarks[clip.present]
+        head = Head.fit(found[:: -(-len(found) // _HEAD_FRAMES)])
+    count = min(len(predicted), clip.frames)
+    seen = mouth_shapes(clip.landmarks[:count], head)
+    return SpokenClip(predicted[:count], seen, clip.present[:count])
+
+
+@dataclass(frozen=True)
+class MotionErrors:
+    """Errors of mouth shapes in outer-eye distances, over points, axes and frames."""
+
+    mse: float
+    mae: float
+    int_mse: float
+    """Mean squared error of the differences from frame to frame: our definition of the paper's Int-MSE."""
+    still_mse: float
+    """The MSE of a mouth that keeps its mean shape."""
+    correlation: float
+    """Pearson's r of the opening, at no lag."""
+
+
+def motion_errors(clips: Sequence[SpokenClip]) -> MotionErrors:
+    """Errors against raw landmarks, over all clips together."""
+    off = [clip.predicted - clip.seen for clip in clips]
+    errors = np.concatenate([o[c.present].ravel() for o, c in zip(off, clips, strict=True)])
+    steps = [
+        np.diff(o, axis=0)[c.present[1:] & c.present[:-1]].ravel() for o, c in zip(off, clips, strict=True)
+    ]
+    seen = np.concatenate([c.seen[c.present] for c in clips])
+    predicted = np.concatenate([c.predicted[c.present] for c in clips])
+    return MotionErrors(
+        mse=float((errors**2).mean()),
+        mae=float(np.abs(errors).mean()),
+        int_mse=float((np.concatenate(steps) ** 2).mean()),
+        still_mse=float(seen.var(axis=0).mean()),
+        correlation=float(np.corrcoef(opening(predicted), opening(seen))[0, 1]),
+    )
+
+
+def opening_deviation(clips: Iterable[SpokenClip]) -> float:
+    """Standard deviation of the opening that the anchor's mouth makes, over all clips together."""
+    return float(np.concatenate([opening(clip.predicted) for clip in clips]).std())
+
+
+@dataclass(frozen=True)
+class RenderedClip:
+    """A clip's regions, and what the anchor's renderer makes of their surroundings and true mouths."""
+
+    real: npt.NDArray[np.uint8]
+    """(F, S, S, 3)."""
+    rendered: npt.NDArray[np.uint8]
+    """(F, S, S, 3), before blending."""
+
+
+def rendered(file: AnchorFile, clip: Clip, *, session: Session | None = None) -> RenderedClip:
+    """Paint a clip of the anchor's own person anew, from its true mouth shapes."""
+    face: AnchorFace = file.face()
+    info = file.info
+    session = session or Session(file.read(RENDERER), name=RENDERER)
+    poses = face.head.poses(clip.landmarks, clip.present, sigma_frames=SIGMA_SECONDS * float(info.fps))
+    transforms = info.region.transforms(face.head, poses)
+    mouths = transforms.apply(clip.landmarks[:, list(MOUTH), :2])
+    real, made = [], []
+    frames = read_frames(Path(clip.record.source), fps=info.fps, stop_frame=clip.frames)
+    for i, frame in enumerate(frames):
+        if not clip.present[i]:
+            continue
+        region = crop(frame, transforms[i], info.region.side)
+        face_map = draw_face_map(mouths[i], side=info.region.side, map_side=info.map_side)
+        real.append(region)
+        made.append(session.run(region=region[None], face_map=face_map[None])["rendered"][0])
+    return RenderedClip(np.stack(real), np.stack(made))
+
+
+def psnr(clips: Sequence[RenderedClip], hidden: npt.NDArray[np.bool_]) -> float:
+    """Peak signal-to-noise ratio in dB over the hidden pixels of all frames together, of RGB 0 to 255."""
+    error = np.concatenate(
+        [(c.real[:, hidden].astype(np.float32) - c.rendered[:, hidden]).reshape(-1) ** 2 for c in clips]
+    )
+    return float(10 * np.log10(255.0**2 / error.mean(dtype=np.float64)))

@@ -1,0 +1,145 @@
+"""Preparation and report on real footage, with the landmark detector in worker processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from newscaster.errors import FootageError
+from newscaster.face.mouth import opening
+from newscaster.media import read_frames, write_video
+from newscaster.prepare import check, prepare
+from newscaster.prepare.clips import read_footage
+from newscaster.prepare.work import look
+from newscaster.take import Take
+
+pytest.importorskip("mediapipe")
+pytestmark = pytest.mark.data
+
+CLIPS = 5
+FRAMES = 75
+
+
+@pytest.fixture(scope="module")
+def clips(data_folder: Path) -> list[Path]:
+    return sorted((data_folder / "grid_s1" / "clips").glob("*.mpg"))[:CLIPS]
+
+
+@pytest.fixture(scope="module")
+def take(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Take:
+    return prepare(clips, tmp_path_factory.mktemp("take"))
+
+
+def test_a_sentence_corpus_becomes_a_take(take: Take, clips: list[Path]) -> None:
+    assert [clip.name for clip in take.clips] == [path.stem for path in clips]
+    assert take.fps == 25
+    assert take.region.side == 128
+    for clip in take.clips:
+        assert clip.frames == FRAMES
+        assert clip.present.mean() > 0.95
+        assert len(clip.speech) == 48_000
+        assert 0.001 < np.abs(clip.speech).mean() < 0.2
+    assert 50 <= take.stage.frames <= FRAMES
+
+
+def test_heads_are_nearly_frontal_and_mouths_move(take: Take) -> None:
+    clip = take.clips[0]
+    angles = take.head.poses(clip.landmarks[clip.present]).angles
+    assert np.abs(np.median(angles, axis=0)).max() < 12
+    gaps = opening(clip.mouth_shapes(take.head)[clip.present])
+    assert 0 <= gaps.min() < 0.03
+    assert 0.04 < gaps.max() < 0.4
+    lips = clip.mouth_points()[clip.present][:, :40].mean(axis=1)
+    assert np.abs(lips - lips.mean(axis=0)).max() < 8  # stabilised
+
+
+def test_the_same_footage_gives_the_same_take(take: Take, clips: list[Path], tmp_path: Path) -> None:
+    again = prepare(clips, tmp_path / "take", workers=1)
+    np.testing.assert_allclose(again.head.points, take.head.points, atol=1e-5)
+    for one, other in zip(take.clips, again.clips, strict=True):
+        np.testing.assert_array_equal(one.landmarks, other.landmarks)
+        np.testing.assert_array_equal(one.regions, other.regions)
+
+
+def test_killed_without_warning_and_resumed(take: Take, clips: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "take"
+    code = (
+        "import sys; from pathlib import Path; from newscaster.prepare import prepare\n"
+        "if __name__ == '__main__': prepare([Path(a) for a in sys.argv[2:]], sys.argv[1], workers=1)"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    child = subprocess.Popen([sys.executable, str(script), str(folder), *map(str, clips)])
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("clips/*/clip.json")) and time.monotonic() < deadline:
+        assert child.poll() is None
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    kept = {p: p.stat().st_mtime_ns for p in folder.glob("clips/*/landmarks.npy") if _tracked(p.parent)}
+    assert not (folder / "take.json").exists()
+    resumed = prepare(clips, folder)
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    np.testing.assert_allclose(resumed.head.points, take.head.points, atol=1e-5)
+
+
+def _tracked(folder: Path) -> bool:
+    return (folder / "clip.json").exists()
+
+
+@pytest.fixture(scope="module")
+def side_by_side(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two faces in one picture, the right one larger."""
+    path = tmp_path_factory.mktemp("two") / "interview.mp4"
+    left = list(read_frames(clips[0]))
+    right = list(read_frames(clips[1]))
+    frames = []
+    for small, large in zip(left, right, strict=True):
+        shrunk = np.pad(small[::2, ::2], ((72, 72), (90, 90), (0, 0)), mode="edge")
+        frames.append(np.ascontiguousarray(np.concatenate([shrunk, large], axis=1)))
+    write_video(path, frames, fps=read_footage(clips[0]).video.fps, audio=clips[0], preset="ultrafast")
+    return path
+
+
+def test_of_several_faces_the_largest_is_followed(
+    side_by_side: Path, clips: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    footage = [side_by_side, *clips[2:]]
+    with caplog.at_level(logging.WARNING):
+        taken = prepare(footage, tmp_path / "take")
+    assert "interview.mp4' shows 2 faces" in caplog.text
+    clip = taken.clips[0]
+    assert (clip.record.people, clip.record.face) == (2, 1)
+    assert np.nanmin(clip.landmarks[:, 33, 0]) > 360
+    with pytest.raises(FootageError, match=r"face=1 .*1 face was found"):
+        prepare(footage, tmp_path / "take", face=1)
+
+
+def test_a_picture_without_a_face(tmp_path: Path) -> None:
+    path = tmp_path / "wall.mp4"
+    write_video(path, [np.full((288, 360, 3), 90, np.uint8)] * 30, fps=Fraction(25), audio=None)
+    assert look(read_footage(path)) == ()
+
+
+def test_the_report_on_real_footage(
+    clips: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report = check(clips)
+    assert report.measure("face_share").verdict == "good"
+    assert report.measure("face_size").value == pytest.approx(65, abs=6)
+    assert report.measure("sharpness").verdict == "good"
+    assert report.measure("usable_minutes").verdict == "poor"
+    lag = report.measure("lag").value
+    assert lag is None or abs(lag) < 60
+    assert len(report.pictures) == 6
+    report.write(tmp_path / "report.html")
+    assert capfd.readouterr().err == ""  # MediaPipe is quiet

@@ -1,0 +1,256 @@
+"""Measures, plots and the page, on made-up findings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import footage as made
+from faces import talking
+from newscaster.errors import OutputError
+from newscaster.prepare import Report
+from newscaster.prepare.clips import Footage, Segment, read_footage
+from newscaster.prepare.inspect_file import (
+    Inspection,
+    Sound,
+    TrackedStretch,
+    measure_sound,
+    sharpness_of,
+    stretches_of,
+)
+from newscaster.prepare.measures import gather, measure, worst
+from newscaster.prepare.people import People
+from newscaster.prepare.pictures import Shown, mouth_of
+from newscaster.prepare.plots import Line, plot
+from newscaster.prepare.report import make_report
+
+RATE = 16_000
+CLEAR = Sound(300.0, 220.0, 220 * RATE * 0.01, 80 * RATE * 1e-6, 0)
+
+
+def picture(width: int = 320, height: int = 240) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.integers(80, 160, (height, width, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def file(make_clip: Callable[..., Path]) -> Footage:
+    found = read_footage(make_clip(width=320, height=240))
+    return replace(found, video=replace(found.video, duration_seconds=300.0))
+
+
+def inspection(
+    file: Footage,
+    *,
+    scale: float = 1.1,
+    absent: int = 0,
+    people: int = 1,
+    sharpness: float = 0.25,
+    brightness: float = 120.0,
+    sound: Sound | None = CLEAR,
+) -> Inspection:
+    landmarks = talking(300) * np.float32(scale)
+    present = np.arange(300) >= absent
+    landmarks[~present] = np.nan
+    persons = made.one_person(file) * people
+    segment = Segment("whole", file, 0, 300, Fraction(25))
+    shown = (Shown.of(picture(), talking(1)[0], 290),)
+    mouths = tuple(mouth_of(picture(), points) for points in talking(6))
+    stretch = TrackedStretch(
+        segment, landmarks, present, made.babble(12), (sharpness,), (brightness,), mouths, shown
+    )
+    return Inspection(file, True, People(persons, 0) if people else None, (stretch,) if people else (), sound)
+
+
+def verdicts(*inspections: Inspection) -> dict[str, str]:
+    return {m.name: m.verdict for m in measure(gather(inspections))}
+
+
+def test_good_footage_is_good_throughout(file: Footage) -> None:
+    measures = measure(gather([inspection(file)]))
+    assert {m.name: m.verdict for m in measures if m.verdict != "good"} == {}
+    assert not any(m.advice for m in measures)
+    assert worst(measures) == "good"
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "verdict"),
+    [
+        ({"scale": 0.8}, "face_size", "poor"),
+        ({"scale": 0.5}, "face_size", "unusable"),
+        ({"absent": 30}, "face_share", "poor"),
+        ({"absent": 200}, "face_share", "unusable"),
+        ({"people": 2}, "people", "poor"),
+        ({"people": 0}, "people", "unusable"),
+        ({"people": 0}, "usable_minutes", "unusable"),
+        ({"sharpness": 0.1}, "sharpness", "poor"),
+        ({"sharpness": 0.05}, "sharpness", "unusable"),
+        ({"brightness": 30.0}, "brightness", "poor"),
+        ({"brightness": 250.0}, "brightness", "unusable"),
+        ({"sound": replace(CLEAR, speech_energy=220 * RATE * 1e-5)}, "loudness", "poor"),
+        ({"sound": replace(CLEAR, speech_energy=220 * RATE * 1e-7)}, "loudness", "unusable"),
+        ({"sound": replace(CLEAR, speech_seconds=0.0, speech_energy=0.0)}, "loudness", "unusable"),
+        ({"sound": replace(CLEAR, pause_energy=80 * RATE * 1e-3)}, "noise", "poor"),
+        ({"sound": replace(CLEAR, clipped_samples=20_000)}, "clipping", "poor"),
+        ({"sound": replace(CLEAR, speech_seconds=100.0)}, "silence", "poor"),
+        ({"sound": replace(CLEAR, speech_seconds=10.0)}, "silence", "unusable"),
+    ],
+)
+def test_what_is_wrong_is_found_and_there_is_advice(
+    file: Footage, change: dict[str, object], name: str, verdict: str
+) -> None:
+    measures = measure(gather([inspection(file, **change)]))  # type: ignore[arg-type]
+    found = next(m for m in measures if m.name == name)
+    assert found.verdict == verdict
+    assert found.advice
+    assert worst(measures) in (verdict, "unusable")
+
+
+def test_no_sound_is_reported(file: Footage) -> None:
+    mute = replace(file, has_sound=False)
+    assert verdicts(inspection(mute, sound=None))["files_with_sound"] == "unusable"
+    both = measure(gather([inspection(file), inspection(mute, sound=None)]))
+    found = next(m for m in both if m.name == "files_with_sound")
+    assert (found.text, found.verdict) == ("1 of 2", "poor")
+    assert "clip.mp4" in found.advice
+
+
+def test_little_footage(file: Footage) -> None:
+    short = replace(file, video=replace(file.video, duration_seconds=8.0))
+    assert verdicts(inspection(short))["usable_minutes"] == "unusable"
+    short = replace(file, video=replace(file.video, duration_seconds=60.0))
+    assert verdicts(inspection(short))["usable_minutes"] == "poor"
+
+
+def test_files_that_were_only_listened_to_count_for_their_sound(file: Footage) -> None:
+    heard = Inspection(file, False, None, (), CLEAR)
+    measures = {m.name: m for m in measure(gather([inspection(file), heard]))}
+    assert measures["usable_minutes"].value == pytest.approx(10.0)
+    assert measures["face_share"].value == 1.0
+
+
+def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
+    sharp = picture()[..., 0].astype(np.float32)[:, :128]
+    blurred = np.asarray(Image.fromarray(sharp.astype(np.uint8)).reduce(4).resize((128, 240)), np.float32)
+    assert sharpness_of(blurred) < 0.3 * sharpness_of(sharp)
+    assert sharpness_of(0.5 * sharp) == pytest.approx(sharpness_of(sharp), rel=0.02)
+
+
+def test_sound_is_measured_block_by_block() -> None:
+    speech = np.concatenate([made.babble(6), np.zeros(4 * RATE, np.float32)])
+    speech[100:110] = 1.0
+    whole = measure_sound(iter([speech]))
+    assert whole.seconds == 10.0
+    assert 4 < whole.speech_seconds < 8
+    assert whole.clipped_samples == 10
+    assert whole.speech_energy + whole.pause_energy == pytest.approx(float((speech.astype(float) ** 2).sum()))
+    assert measure_sound(iter([np.full(777, np.nan, np.float32)])).seconds == pytest.approx(777 / RATE)
+    assert measure_sound(iter([])).seconds == 0
+
+
+def test_long_files_are_sampled_in_three_places(file: Footage) -> None:
+    parts = stretches_of(file, Fraction(25), seconds=45.0)
+    assert len(parts) == 3
+    assert sum(p.expected_frames for p in parts) == 45 * 25
+    bounds = [(p.start_frame, p.stop_frame or 0) for p in parts]
+    assert bounds == sorted(bounds)
+    assert bounds[-1][1] <= 300 * 25
+    assert len(stretches_of(file, Fraction(25), seconds=400.0)) == 1
+
+
+def test_plots_have_gaps_where_nothing_was_measured() -> None:
+    values = np.sin(np.arange(100) / 9)
+    values[40:50] = np.nan
+    drawn = plot("Waves & more", [Line("a", values, "c1")], seconds=4.0, shade=values > 0)
+    assert drawn.svg.count("<path") == 2
+    assert "nan" not in drawn.svg
+    assert "Waves &amp; more" in drawn.svg
+    assert 'class="shade"' in drawn.svg
+    flat = plot("Flat", [Line("a", np.zeros(10), "c1"), Line("b", np.full(10, np.nan), "c2")], seconds=1.0)
+    assert "inf" not in flat.svg
+
+
+class Outline(HTMLParser):
+    """Open elements, and everything that would be loaded from elsewhere."""
+
+    VOID = frozenset({"meta", "img", "br", "link", "input", "hr", "rect", "line"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.outside: list[str] = []
+        self.images = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.images += tag == "img"
+        for name, value in attrs:
+            if name in ("src", "href") and not (value or "").startswith("data:"):
+                self.outside.append(f"{tag} {name}={value}")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def report(file: Footage) -> Report:
+    odd = replace(file, path=file.path.with_name("<b>odd & long.mp4"), has_sound=False)
+    findings = gather([inspection(file), inspection(odd, sound=None, absent=20)])
+    return make_report(findings, measure(findings), ["left out: 'x.mp4'"])
+
+
+def test_the_page_stands_alone(report: Report, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    report.write(path)
+    page = path.read_text(encoding="utf-8")
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+    assert outline.outside == []
+    assert "http" not in re.sub(r"data:[^\"]*", "", page)
+    assert outline.images == 3
+    assert page.count("<svg") == 3
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    for m in report.measures:
+        assert m.title in page
+    assert "&lt;b&gt;odd &amp; long.mp4" in page
+    assert "Left out: &#39;x.mp4&#39;." in page
+    assert report.headline in page
+
+
+def test_the_report_is_data_as_well(report: Report) -> None:
+    data = json.loads(json.dumps(report.to_json()))
+    assert data["verdict"] == report.verdict == "poor"
+    assert len(data["files"]) == 2
+    assert report.measure("face_size").value == pytest.approx(66, rel=0.02)
+    assert "poor" in repr(report)
+    with pytest.raises(KeyError):
+        report.measure("nose")
+
+
+def test_a_report_on_footage_without_a_face(file: Footage) -> None:
+    findings = gather([inspection(file, people=0)])
+    report = make_report(findings, measure(findings), [])
+    assert report.verdict == "unusable"
+    assert "No anchor can be made" in report.html()
+
+
+def test_where_a_report_cannot_be_written(report: Report, tmp_path: Path) -> None:
+    with pytest.raises(OutputError):
+        report.write(tmp_path / "report.pdf")
+    with pytest.raises(OutputError):
+        report.write(tmp_path / "gone" / "report.html")

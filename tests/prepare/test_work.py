@@ -1,0 +1,147 @@
+"""Reading speech and cutting regions: the parts of a worker's job that need no face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from footage import babble, write_footage
+from making_media import KINDS, grey, write_media
+from newscaster.errors import MediaError
+from newscaster.face.geometry import Similarity
+from newscaster.face.region import crop
+from newscaster.prepare.clips import Segment, read_footage
+from newscaster.prepare.work import crop_near, read_speech, sampled_frames
+
+RATE = 16_000
+
+
+def speech_of(path: Path, *, start: int = 0, frames: int = 75) -> npt.NDArray[np.float32]:
+    return read_speech(Segment("clip", read_footage(path), start, None, Fraction(25)), frames)
+
+
+def delay_seconds(
+    of: npt.NDArray[np.float32], against: npt.NDArray[np.float32], *, most_seconds: float = 0.6
+) -> float:
+    """How much later the same sound is in one than in the other, by cross-correlation."""
+    size = 1 << (len(of) + len(against)).bit_length()
+    correlation = np.fft.irfft(np.fft.rfft(of, size) * np.conj(np.fft.rfft(against, size)))
+    reach = round(most_seconds * RATE)
+    around = np.concatenate([correlation[-reach:], correlation[: reach + 1]])
+    return float(np.argmax(around) - reach) / RATE
+
+
+def remux(source: Path, target: Path, *, audio_later: float = 0.0, both_later: float = 0.0) -> Path:
+    """The same packets with other time stamps."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as write:
+        streams = {
+            s: write.add_stream_from_template(s) for s in (read.streams.video[0], read.streams.audio[0])
+        }
+        for packet in read.demux(*streams):
+            if packet.dts is None:
+                continue
+            later = both_later + (audio_later if packet.stream.type == "audio" else 0.0)
+            ticks = round(later / packet.time_base)
+            packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+            packet.stream = streams[packet.stream]
+            write.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("kind", ["mp4-aac", "mkv-pcm"])
+def test_sound_lies_where_a_player_plays_it(tmp_path: Path, kind: str) -> None:
+    rate = KINDS[kind].rate
+    plain = np.interp(np.arange(round(3 * rate)) / rate, np.arange(3 * RATE) / RATE, babble(3)).astype(
+        np.float32
+    )
+    frames, times = grey(75), [Fraction(i, 25) for i in range(75)]
+
+    def written(name: str, sound: npt.NDArray[np.float32], start: Fraction) -> npt.NDArray[np.float32]:
+        path = tmp_path / f"{name}{KINDS[kind].suffix}"
+        return speech_of(write_media(path, KINDS[kind], frames, times, sound, sound_start=start))
+
+    wanted = written("plain", plain, Fraction(0))
+    # Time stamps 200 ms later: a real offset, that the take has as well.
+    assert delay_seconds(written("late", plain, Fraction(1, 5)), wanted) == pytest.approx(0.2, abs=0.02)
+    # The same with the sound's first 200 ms cut away is in sync again, and must come out in sync.
+    cut = written("cut", plain[rate // 5 :], Fraction(1, 5))
+    assert delay_seconds(cut, wanted) == pytest.approx(0.0, abs=0.02)
+    assert np.abs(cut[1600:]).max() > 0.05
+
+
+@pytest.mark.data
+def test_time_stamps_of_real_footage_are_honoured(data_folder: Path, tmp_path: Path) -> None:
+    source = next((data_folder / "grid_s1" / "clips").glob("*.mpg"))
+    wanted = speech_of(source)
+    both = remux(source, tmp_path / "both.mkv", both_later=0.2)
+    assert delay_seconds(speech_of(both), wanted) == pytest.approx(0.0, abs=0.02)
+    late = remux(source, tmp_path / "late.mkv", audio_later=0.2)
+    assert delay_seconds(speech_of(late), wanted) == pytest.approx(0.2, abs=0.02)
+    early = remux(source, tmp_path / "early.mkv", audio_later=-0.2, both_later=0.5)
+    assert delay_seconds(speech_of(early), wanted) == pytest.approx(-0.2, abs=0.02)
+
+
+def test_speech_has_the_length_of_its_frames(make_clip: Callable[..., Path]) -> None:
+    path = make_clip(frames=50)
+    assert len(speech_of(path, frames=50)) == 32_000
+    assert len(speech_of(path, start=10, frames=33)) == 33 * 640
+    beyond = speech_of(path, start=40, frames=30)
+    assert len(beyond) == 30 * 640
+    assert not beyond[9000:].any()
+    assert not speech_of(make_clip(sound=False, name="mute.mp4"), frames=20).any()
+
+
+def test_parts_join_to_the_whole(make_clip: Callable[..., Path]) -> None:
+    path = make_clip(frames=75)
+    joined = np.concatenate([speech_of(path, start=s, frames=25) for s in (0, 25, 50)])
+    np.testing.assert_allclose(joined, speech_of(path), atol=1e-3)
+
+
+def test_samples_that_are_not_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "nan.mkv"
+    frames, times = grey(25), [Fraction(i, 25) for i in range(25)]
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.height, video.width = frames[0].shape[:2]
+        video.pix_fmt = "yuv420p"
+        audio = container.add_stream("pcm_f32le", rate=RATE, layout="mono")
+        for i, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = i
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        block = av.AudioFrame.from_ndarray(
+            np.full((1, RATE), np.nan, np.float32), format="flt", layout="mono"
+        )
+        block.sample_rate, block.pts = RATE, 0
+        container.mux(audio.encode(block))
+        container.mux(audio.encode(None))
+    assert len(times) == 25
+    with pytest.raises(MediaError, match=r"nan\.mkv.*not numbers"):
+        speech_of(path, frames=25)
+
+
+@pytest.mark.parametrize("centre", [(60.3, 45.7), (3.0, 2.0), (119.0, 89.0), (-300.0, 40.0), (500.0, 500.0)])
+@pytest.mark.parametrize("degrees", [0.0, 17.0])
+def test_cropping_from_a_part_is_the_same(centre: tuple[float, float], degrees: float) -> None:
+    y, x = np.mgrid[:90, :120]
+    waves = [120 + 80 * np.sin(x / 5 + k) * np.cos(y / 7 - k) for k in range(3)]
+    image = np.stack(waves, axis=-1).astype(np.uint8)
+    c, s = 1.6 * np.cos(np.radians(degrees)), 1.6 * np.sin(np.radians(degrees))
+    linear = np.array([[c, -s], [s, c]])
+    transform = Similarity(np.column_stack([linear, 32 - linear @ np.array(centre)]))
+    difference = crop_near(image, transform, 64).astype(int) - crop(image, transform, 64)
+    assert np.abs(difference).max() <= 1
+
+
+def test_frames_are_sampled_through_the_file(tmp_path: Path) -> None:
+    short = read_footage(write_footage(tmp_path / "short.mp4", seconds=4, sound=False))
+    assert 3 <= sum(1 for _ in sampled_frames(short)) <= 8
+    long = read_footage(write_footage(tmp_path / "long.mp4", seconds=30, sound=False))
+    assert 5 <= sum(1 for _ in sampled_frames(long)) <= 8

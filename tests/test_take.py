@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faces import face_points, talking
+from making_media import moving_pattern
+from newscaster.errors import OutputError, TakeError
+from newscaster.face.head import Head
+from newscaster.face.mouth import mouth_shapes
+from newscaster.face.region import Region, lower_face_mask
+from newscaster.face.topology import MOUTH
+from newscaster.media import encode_stage
+from newscaster.take import (
+    ClipRecord,
+    Stage,
+    Take,
+    TakeWriter,
+    read_record,
+    write_track,
+    write_transforms,
+    writing_regions,
+)
+
+FPS, FRAMES = Fraction(30_000, 1001), 20
+HEAD, REGION = Head(face_points()), Region(128, 2.0)
+
+
+def record() -> ClipRecord:
+    return ClipRecord("/footage/a.mp4", 1234, 5678, 100, 120, FPS, (320, 240), None, 0, 1)
+
+
+def write_clip(folder: Path) -> None:
+    landmarks, present = talking(FRAMES), np.ones(FRAMES, bool)
+    present[4] = False
+    landmarks[4] = np.nan
+    speech = np.zeros(round(FRAMES * 16_000 / FPS), np.float32)
+    stored = write_track(folder, record(), landmarks=landmarks, present=present, speech=speech)
+    with writing_regions(folder, frames=FRAMES, side=128) as regions:
+        regions[:] = 7
+    transforms = REGION.transforms(HEAD, HEAD.poses(landmarks, present))
+    write_transforms(folder, stored, transforms, "fingerprint")
+
+
+def write_take(folder: Path) -> Take:
+    landmarks = talking(12)
+    poses = HEAD.poses(landmarks)
+    transforms = REGION.transforms(HEAD, poses)
+    mask = lower_face_mask(transforms.apply(landmarks[:, list(MOUTH), :2]), REGION)
+    stage = Stage(folder, "/footage/a.mp4", 103, (96, 64), landmarks, poses, transforms)
+    with TakeWriter(folder) as writer:
+        for name in ("one", "two"):
+            write_clip(writer.clip_folder(name))
+        writer.write_face(HEAD, mask)
+        writer.write_stage(encode_stage(moving_pattern(12), FPS), stage)
+        return writer.finish(fps=FPS, region=REGION, clips=["two", "one"], stage=stage, warnings=["note"])
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("take")
+    write_take(folder)
+    return folder
+
+
+@pytest.fixture
+def copied(written: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "copy"
+    shutil.copytree(written, folder)
+    return folder
+
+
+def test_what_is_written_is_read(written: Path) -> None:
+    take = Take.open(written)
+    assert take.fps == FPS
+    assert take.region == REGION
+    assert [clip.name for clip in take.clips] == ["two", "one"]
+    assert take.frames == 2 * FRAMES
+    assert take.seconds == pytest.approx(40 * 1001 / 30_000)
+    assert take.warnings == ("note",)
+    assert "2 clips" in repr(take)
+    np.testing.assert_allclose(take.head.points, HEAD.points, atol=1e-6)
+    assert take.mask.hidden.dtype == bool
+    assert take.mask.soft.shape == (128, 128)
+    assert take.stage.frames == 12
+    assert take.stage.size == (96, 64)
+    assert take.stage.start_frame == 103
+    np.testing.assert_array_equal(take.stage.landmarks, talking(12))
+    np.testing.assert_allclose(take.stage.poses.matrix, HEAD.poses(talking(12)).matrix)
+
+
+def test_a_clip_has_its_arrays_and_what_follows_from_them(written: Path) -> None:
+    clip = Take.open(written).clips[0]
+    assert clip.record == read_record(written / "clips" / "two")
+    assert clip.record.fps == FPS
+    assert isinstance(clip.regions, np.memmap)
+    assert (clip.regions == 7).all()
+    assert clip.present.sum() == FRAMES - 1
+    assert len(clip.speech) == round(FRAMES * 16_000 / FPS)
+    points = clip.mouth_points()
+    assert points.shape == (FRAMES, 57, 2)
+    assert np.isnan(points[4]).all()
+    assert np.abs(np.nanmean(points[:, :40], axis=(0, 1)) - [64, 70]).max() < 12
+    np.testing.assert_array_equal(clip.mouth_shapes(HEAD), mouth_shapes(clip.landmarks, HEAD))
+
+
+def test_records_know_their_footage() -> None:
+    one = record()
+    assert ClipRecord.from_json(json.loads(json.dumps(one.to_json()))) == one
+    data = one.to_json()
+    assert one.same_origin(ClipRecord.from_json({**data, "source": "/moved/a.mp4", "cropped_with": "x"}))
+    for change in (
+        {"mtime_ns": 1},
+        {"size_bytes": 1},
+        {"fps": "25/1"},
+        {"face_asked": 0},
+        {"stop_frame": None},
+    ):
+        assert not one.same_origin(ClipRecord.from_json({**data, **change}))
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(TakeError, match="does not exist"):
+        Take.open(tmp_path / "gone")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TakeError, match="is a file"):
+        Take.open(tmp_path / "file")
+
+
+def test_not_a_take_and_an_unfinished_one(tmp_path: Path, copied: Path) -> None:
+    with pytest.raises(TakeError, match="is not a take"):
+        Take.open(tmp_path)
+    (copied / "take.json").unlink()
+    with pytest.raises(TakeError, match=r"unfinished take.*finished clips are kept"):
+        Take.open(copied)
+
+
+def test_another_version(copied: Path) -> None:
+    data = json.loads((copied / "take.json").read_text())
+    (copied / "take.json").write_text(json.dumps({**data, "format": 9}))
+    with pytest.raises(TakeError, match=r"format 9; this version of newscaster reads format 1"):
+        Take.open(copied)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 1}', '{"format": 1, "region": 5}'])
+def test_a_damaged_description(copied: Path, text: str) -> None:
+    (copied / "take.json").write_text(text)
+    with pytest.raises(TakeError, match=r"take\.json"):
+        Take.open(copied)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "face.safetensors",
+        "stage.mp4",
+        "stage.safetensors",
+        "clips/one/clip.json",
+        "clips/one/landmarks.npy",
+        "clips/one/present.npy",
+        "clips/one/speech.npy",
+        "clips/two/regions.npy",
+        "clips/two/transforms.npy",
+    ],
+)
+def test_a_missing_file_is_named(copied: Path, file: str) -> None:
+    (copied / file).unlink()
+    with pytest.raises(TakeError, match=Path(file).name.replace(".", r"\.")):
+        Take.open(copied)
+
+
+@pytest.mark.parametrize(
+    "file", ["face.safetensors", "stage.safetensors", "clips/one/regions.npy", "clips/one/clip.json"]
+)
+def test_a_file_cut_short(copied: Path, file: str) -> None:
+    data = (copied / file).read_bytes()
+    (copied / file).write_bytes(data[: len(data) // 2])
+    with pytest.raises(TakeError, match=Path(file).name.replace(".", r"\.")):
+        Take.open(copied)
+
+
+def test_arrays_that_do_not_agree(copied: Path) -> None:
+    np.save(copied / "clips" / "one" / "present.npy", np.ones(5, bool))
+    with pytest.raises(TakeError, match=r"present\.npy' has shape \(5,\), expected \(20,\)"):
+        Take.open(copied)
+
+
+def test_a_clip_without_crops_is_unfinished(copied: Path) -> None:
+    path = copied / "clips" / "one" / "clip.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "cropped_with": None}))
+    with pytest.raises(TakeError, match="unfinished"):
+        Take.open(copied)
+
+
+def test_tracking_again_voids_the_crops(copied: Path) -> None:
+    folder = copied / "clips" / "one"
+    write_track(
+        folder,
+        record(),
+        landmarks=talking(FRAMES),
+        present=np.ones(FRAMES, bool),
+        speech=np.zeros(10_677, np.float32),
+    )
+    found = read_record(folder)
+    assert found is not None
+    assert found.cropped_with is None
+
+
+def test_regions_appear_when_they_are_finished(tmp_path: Path) -> None:
+    def fail() -> None:
+        with writing_regions(tmp_path, frames=3, side=128) as regions:
+            regions[0] = 1
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert not list(tmp_path.iterdir())
+
+
+def hold(folder: str, ready: object, done: object) -> None:
+    with TakeWriter(Path(folder)):
+        ready.set()  # type: ignore[attr-defined]
+        done.wait(20)  # type: ignore[attr-defined]
+
+
+def test_one_writer_at_a_time_even_among_processes(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(str(tmp_path), ready, done))
+    other.start()
+    assert ready.wait(20)
+    with pytest.raises(OutputError, match="another preparation is writing"), TakeWriter(tmp_path):
+        pass
+    other.kill()  # the lock ends with the process
+    other.join()
+    with TakeWriter(tmp_path):
+        pass
