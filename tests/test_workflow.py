@@ -21,6 +21,7 @@ from newscaster.training.motion import MotionTraining
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An anchor, and the phases that were reported while it was made."""
     folder = tmp_path_factory.mktemp("workflow")
+    (folder / "footage").mkdir()
     for i in range(4):
         write_footage(folder / "footage" / f"{i}.mp4", seconds=4.0)
     with pytest.MonkeyPatch.context() as patch:

@@ -204,6 +204,15 @@ def test_a_shifted_frame_and_its_map_stay_together() -> None:
     assert len(tops) > 3, "the frames are shifted"
 
 
+def test_previews_show_closed_and_open_mouths() -> None:
+    clip = talking_clip(40)
+    frames = Frames([clip], map_side=SIDE)
+    height = np.ptp(clip.points[:, 20:40, 1], axis=1)[frames.openings(4)]
+    assert height[0] == pytest.approx(np.ptp(clip.points[:, 20:40, 1], axis=1).min(), rel=1e-5)
+    assert height[-1] == pytest.approx(np.ptp(clip.points[:, 20:40, 1], axis=1).max(), rel=1e-5)
+    assert (np.diff(height) > 0).all()
+
+
 def test_batches_depend_on_seed_and_step_alone() -> None:
     frames = Frames([talking_clip(9)], map_side=SIDE, variation=Variation())
     first, again = (frames.random(3, seed=1, step=7) for _ in range(2))

@@ -23,6 +23,12 @@ Landmarks = npt.NDArray[np.float32]
 _FULL_RANGE, _SHORT_RANGE = 1, 0
 _MIN_CONFIDENCE = 0.5
 
+# NormalizedLandmarkList, encoded: field 1 of 15 bytes each, in it the fields 1, 2 and 3, fixed 32 bits.
+_LANDMARK_BYTES = 17
+_TAG_PLACES = (0, 1, 2, 7, 12)
+_TAGS = (0x0A, 15, 0x0D, 0x15, 0x1D)
+_FLOAT_PLACES = (*range(3, 7), *range(8, 12), *range(13, 17))
+
 
 def need_mediapipe() -> None:
     """Raise MissingExtraError unless MediaPipe is installed; it is not loaded."""
@@ -93,6 +99,13 @@ class Mesh:
 
 
 def _points(face: Any) -> Landmarks:
+    # Reading 1434 attributes one by one costs a tenth of what finding the face does. The encoding is
+    # plain: each landmark is 17 bytes, x, y and z little-endian floats after a tag each.
+    encoded = np.frombuffer(face.SerializeToString(), np.uint8)
+    if len(encoded) == LANDMARKS * _LANDMARK_BYTES:
+        rows = encoded.reshape(LANDMARKS, _LANDMARK_BYTES)
+        if (rows[:, _TAG_PLACES] == _TAGS).all():
+            return np.ascontiguousarray(rows[:, _FLOAT_PLACES]).view("<f4").astype(np.float32)
     points = np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32)
     assert points.shape == (LANDMARKS, 3), f"the face mesh has {len(points)} points"
     return points

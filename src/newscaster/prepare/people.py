@@ -130,8 +130,8 @@ def several_warning(people: People, path: Path) -> str:
 
 def box_of(landmarks: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     """The box (4,) around landmarks (L, >=2)."""
-    points = landmarks[:, :2]
-    return np.asarray(np.concatenate([points.min(axis=0), points.max(axis=0)]), np.float64)
+    points = np.ascontiguousarray(landmarks[:, :2].T)
+    return np.asarray(np.concatenate([points.min(axis=1), points.max(axis=1)]), np.float64)
 
 
 def overlap(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:

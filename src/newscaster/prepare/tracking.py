@@ -70,33 +70,36 @@ class FaceTracker:
 
     def step(self, frame: ImageArray) -> Landmarks | None:
         """The person's landmarks (478, 3) in the next frame, in pixels; None where the face is not there."""
-        astray = self._window is None or self._lost > 0
-        if astray and (self._lost <= 1 or self._lost % _SEARCH_EVERY == 0):
-            self._search(frame)
         if self._window is None:
+            self._move(_window_around(self._people.person.boxes[0], frame))
+        elif self._lost == 1 or (self._lost and self._lost % _SEARCH_EVERY == 0):
+            self._search(frame)
+        found = self._find(frame)
+        if found is None and self._last is None and self._lost == 0:
+            self._search(frame)  # the first frame: the face was elsewhere when it was looked for
+            found = self._find(frame)
+        if found is None:
             self._lost += 1
             return None
-        points, jumped = self._pick(self._mesh.find(frame, self._window))
-        if points is None:
-            self._lost += 1
-            return None
-        self._lost = 0
-        self._last = box_of(points)
-        if _near_border(self._last, self._window, frame):
-            self._move(_window_around(self._last, frame))
+        points, box, jumped = found
+        self._lost, self._last = 0, box
+        if self._window is not None and _near_border(box, self._window, frame):
+            self._move(_window_around(box, frame))
         return None if jumped else points
 
-    def _pick(self, faces: list[Landmarks]) -> tuple[Landmarks | None, bool]:
-        """The person's landmarks among those found, and whether the track jumped to get there."""
-        if self._last is not None and self._lost <= self._forget_frames:
-            shares = [overlap(self._last, box_of(points)) for points in faces]
+    def _find(self, frame: ImageArray) -> tuple[Landmarks, Box, bool] | None:
+        """The person's landmarks, their box, and whether the track jumped to get there."""
+        assert self._window is not None, "a window is set before anything is looked for in it"
+        faces = [(points, box_of(points)) for points in self._mesh.find(frame, self._window)]
+        recent = self._last is not None and self._lost <= self._forget_frames
+        if self._last is not None and recent:
+            shares = [overlap(self._last, box) for _, box in faces]
             if shares and max(shares) >= _LEAST_OVERLAP:
-                return faces[int(np.argmax(shares))], False
-        meant = [points for points in faces if self._people.is_meant(box_of(points))]
+                return *faces[int(np.argmax(shares))], False
+        meant = [(points, box) for points, box in faces if self._people.is_meant(box)]
         if not meant:
-            return None, False
-        largest = max(meant, key=lambda points: float(np.prod(np.ptp(points[:, :2], axis=0))))
-        return largest, self._last is not None and self._lost <= self._forget_frames
+            return None
+        return *max(meant, key=lambda face: float(np.prod(face[1][2:] - face[1][:2]))), recent
 
     def _search(self, frame: ImageArray) -> None:
         """Set the window around the person's face, wherever it is in the picture."""

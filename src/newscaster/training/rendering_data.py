@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.face.facemap import draw_face_map
-from newscaster.face.topology import MOUTH_POINTS
+from newscaster.face.topology import MOUTH_POINTS, RING
 
 if TYPE_CHECKING:
     from newscaster.take import Take
@@ -191,6 +191,12 @@ class Frames:
     def spread(self, count: int) -> npt.NDArray[np.int64]:
         """Numbers of at most ``count`` frames, evenly spread over all."""
         return np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64))
+
+    def openings(self, count: int) -> npt.NDArray[np.int64]:
+        """Numbers of at most ``count`` frames, from the most closed mouth to the widest open one."""
+        inner = np.stack([self._points[clip][frame][RING : 2 * RING, 1] for clip, frame in self._table])
+        order = np.argsort(inner.max(axis=1) - inner.min(axis=1), kind="stable")
+        return np.asarray(order[self.spread(count)], np.int64)
 
     def random(self, size: int, *, seed: int, step: int) -> Batch:
         """The batch of ``size`` frames that belongs to a step."""

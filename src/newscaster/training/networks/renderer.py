@@ -47,8 +47,8 @@ class RendererConfig:
     unshuffle: int | None = None
     """Pixels to a side of one cell of the finest grid; None: by the region's side (2 at 128, 4 above)."""
     map_side: int | None = None
-    """Side of the face map, ``M``; None: half the region's side, 128 at most. Maps are anti-aliased, so that half
-    the resolution holds what the landmarks know."""
+    """Side of the face map, ``M``; None: half the region's side, 128 at most. Maps are anti-aliased: half the
+    resolution holds what the landmarks know."""
 
     def __post_init__(self) -> None:
         levels = len(self.channels)
