@@ -49,8 +49,9 @@ base: setup
 FOOTAGE ?=
 CONSENT ?=
 NAME ?= my
+MINUTES ?= 12
 anchor: setup
 	@test -n "$(FOOTAGE)" || { echo 'name the footage: make anchor FOOTAGE=folder CONSENT="who agreed, to what"'; exit 2; }
-	$(BIN)/newscaster train $(FOOTAGE) -o $(NAME).anchor --consent "$(CONSENT)"
+	$(BIN)/newscaster train $(FOOTAGE) -o $(NAME).anchor --minutes $(MINUTES) --consent "$(CONSENT)"
 	$(BIN)/newscaster speak --text "Good evening. This is the news, read by somebody who never read it." \
 		--anchor $(NAME).anchor -o $(NAME).mp4

@@ -14,7 +14,6 @@ from faces import talking
 from making_media import SPEECH_RATE, moving_pattern
 from newscaster.media import write_video, write_wav
 from newscaster.prepare import pipeline, work
-from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
 
 WIDTH, HEIGHT = 320, 240
@@ -43,8 +42,8 @@ def write_footage(
     return path
 
 
-def one_person(_: Footage) -> tuple[Person, ...]:
-    """In place of `work.look`."""
+def one_person(_: object) -> tuple[Person, ...]:
+    """In place of `work.look` and of `work.group_faces`."""
     return (Person(np.array([[110.0, 70.0, 210.0, 220.0]])),)
 
 
@@ -62,4 +61,5 @@ class MadeUpTracker:
 def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     """Let preparations in this process (workers=0) see :func:`talking` instead of what is in the picture."""
     patch.setattr(pipeline, "look", one_person)
+    patch.setattr(work, "group_faces", one_person)
     patch.setattr(work, "FaceTracker", MadeUpTracker)

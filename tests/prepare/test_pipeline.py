@@ -133,7 +133,7 @@ def test_mixed_rates_are_brought_to_one(tmp_path: Path) -> None:
     assert run(files, tmp_path / "other", fps=Fraction(30_000, 1001)).fps == Fraction(30_000, 1001)
 
 
-@pytest.mark.parametrize("at", ["track", "cut_regions", "encode_stage"])
+@pytest.mark.parametrize("at", ["look_and_track", "cut_regions", "encode_stage"])
 def test_an_interrupted_preparation_goes_on(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:

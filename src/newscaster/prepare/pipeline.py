@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -28,16 +29,19 @@ from newscaster.face.region import Mask, Region, lower_face_mask
 from newscaster.media import encode_stage, read_frames
 from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, read_footage
 from newscaster.prepare.detect import need_mediapipe
-from newscaster.prepare.people import People, choose_person, several_warning
+from newscaster.prepare.people import People, Person, choose_person, several_warning
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.stage import Stretch, choose_stretch
 from newscaster.prepare.work import (
     SIGMA_SECONDS,
     CropTask,
+    ShortTask,
     TrackTask,
     cut_regions,
+    is_short,
     look,
+    look_and_track,
     record_of,
     track,
 )
@@ -167,29 +171,24 @@ def _stage_segments(path: Path, training: Sequence[Segment], fps: Fraction) -> l
 def _track(job: _Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
     """Track every clip that is not yet; all that have frames, by name."""
     todo = [s for s in job.segments if not _is_tracked(job, writer, s)]
-    files = list({segment.footage.path: segment.footage for segment in todo}.values())
-    meant: dict[Path, People] = {}
-    for count, (index, persons) in enumerate(pool.map(look, files), start=1):
-        path = files[index].path
-        job.report(Progress("look", count, len(files)))
-        try:
-            meant[path] = choose_person(persons, job.face, path)
-        except FootageError as error:
-            if persons or len({s.footage.path for s in job.segments}) == 1:
-                raise
-            job.warn(f"left out: {error}")
-            continue
-        if job.face is None and len(persons) > 1:
-            job.warn(several_warning(meant[path], path))
+    pieces = Counter(segment.footage.path for segment in job.segments)
+    short = [s for s in todo if is_short(s, pieces[s.footage.path])]
+    long = [s for s in todo if s not in short]
+    if todo:
+        writer.begin()
+    total = sum(segment.expected_frames for segment in job.segments)
+    done = total - sum(segment.expected_frames for segment in todo)
+    quick = [ShortTask(writer.clip_folder(s.name), s, job.face) for s in short]
+    for index, persons in pool.map(look_and_track, quick):
+        _who(job, short[index].footage, persons)
+        done += short[index].expected_frames
+        job.report(Progress("track", done, total))
+    meant = _look(job, [segment.footage for segment in long], pool)
     tasks = []
-    for segment in (s for s in todo if s.footage.path in meant):
+    for segment in (s for s in long if s.footage.path in meant):
         people = meant[segment.footage.path]
         record = record_of(segment, face_asked=job.face, people=people)
         tasks.append(TrackTask(writer.clip_folder(segment.name), segment, people, record))
-    if tasks:
-        writer.begin()
-    total = sum(segment.expected_frames for segment in job.segments)
-    done = total - sum(task.segment.expected_frames for task in tasks)
     for index, _ in pool.map(track, tasks):
         done += tasks[index].segment.expected_frames
         job.report(Progress("track", done, total))
@@ -203,6 +202,32 @@ def _track(job: _Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
         ):
             clips[segment.name] = Clip(writer.clip_folder(segment.name), stored)
     return clips
+
+
+def _look(job: _Job, footage: Sequence[Footage], pool: Workers) -> dict[Path, People]:
+    """Who is meant in each file, without those in which nobody is."""
+    files = list({file.path: file for file in footage}.values())
+    meant = {}
+    for count, (index, persons) in enumerate(pool.map(look, files), start=1):
+        job.report(Progress("look", count, len(files)))
+        people = _who(job, files[index], persons)
+        if people is not None:
+            meant[files[index].path] = people
+    return meant
+
+
+def _who(job: _Job, file: Footage, persons: Sequence[Person]) -> People | None:
+    """The person that is followed in a file; None, with a warning, in one file of many that shows nobody."""
+    try:
+        people = choose_person(persons, job.face, file.path)
+    except FootageError as error:
+        if persons or len({s.footage.path for s in job.segments}) == 1:
+            raise
+        job.warn(f"left out: {error}")
+        return None
+    if job.face is None and len(persons) > 1:
+        job.warn(several_warning(people, file.path))
+    return people
 
 
 def _is_tracked(job: _Job, writer: TakeWriter, segment: Segment) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.errors import MediaError
+from newscaster.errors import FootageError, MediaError
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head
 from newscaster.face.region import Region, crop
@@ -21,7 +21,7 @@ from newscaster.face.topology import MOUTH
 from newscaster.media import read_audio, read_frames
 from newscaster.prepare.clips import Footage, Segment
 from newscaster.prepare.detect import detect_faces
-from newscaster.prepare.people import People, Person, group_faces
+from newscaster.prepare.people import People, Person, choose_person, group_faces
 from newscaster.prepare.tracking import FaceTracker
 from newscaster.take import (
     SPEECH_RATE,
@@ -43,6 +43,8 @@ away."""
 _LOOK_PLACES = 6
 _LOOK_MORE_EVERY_SECONDS = 120.0
 _POINTS_PER_CLIP = 64
+_SHORT_BYTES = 2**28
+"""A short file whose pictures take more than this is decoded twice rather than kept in memory."""
 _FILTER_REACH_PX = 2
 
 ImageArray = npt.NDArray[np.uint8]
@@ -97,6 +99,41 @@ def track(task: TrackTask) -> ClipRecord:
     landmarks, present = FaceTracker(task.people, fps=float(segment.fps)).follow(segment.frames())
     speech = read_speech(segment, len(present))
     return write_track(task.folder, task.record, landmarks=landmarks, present=present, speech=speech)
+
+
+@dataclass(frozen=True)
+class ShortTask:
+    """A clip that is a whole short file: see :func:`is_short`."""
+
+    folder: Path
+    segment: Segment
+    face: int | None
+
+
+def is_short(segment: Segment, segments_of_file: int) -> bool:
+    """Whether a clip is all of its file, and its pictures fit in memory."""
+    video = segment.footage.video
+    size_bytes = 3 * video.width * video.height * segment.expected_frames
+    return segments_of_file == 1 and segment.footage.seconds <= _LOOK_SECONDS and size_bytes <= _SHORT_BYTES
+
+
+def look_and_track(task: ShortTask) -> tuple[Person, ...]:
+    """:func:`look` and :func:`track` in one, so that the pictures are decoded once.
+
+    Returns the people in the file; where the right one is not among them, nothing is stored.
+    """
+    segment = task.segment
+    frames = list(read_frames(segment.footage.path, fps=segment.fps))
+    persons = group_faces(detect_faces(frame) for frame in frames[:: round(segment.fps / _LOOK_FPS)])
+    try:
+        people = choose_person(persons, task.face, segment.footage.path)
+    except FootageError:
+        return persons
+    record = record_of(segment, face_asked=task.face, people=people)
+    landmarks, present = FaceTracker(people, fps=float(segment.fps)).follow(frames)
+    speech = read_speech(segment, len(present))
+    write_track(task.folder, record, landmarks=landmarks, present=present, speech=speech)
+    return persons
 
 
 def read_speech(segment: Segment, frames: int) -> npt.NDArray[np.float32]:
