@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +113,7 @@ def shares(own: list[MotionClip], others: list[MotionClip], of_others: float) ->
 
 def report(network, basis, rest, own: list[MotionClip], people: list[Person]) -> dict[str, float]:
     """Figures on clips that nothing was learnt from."""
-    figures = motion_errors(network, own, basis) if own else {}
+    figures = asdict(motion_errors(network, own, basis)) if own else {}
     if people:
         pairs = [(c, o) for person in people for c, o in zip(person.clips, person.openings, strict=True)]
         found = [agreement(network, basis, rest, clip, seen).correlation for clip, seen in pairs]
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--check-people")
     parser.add_argument("--work", type=Path, required=True, help="landmarks and trainings; resumed from")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--of-others", type=float, default=0.55, help="share of updates that see other people")
+    parser.add_argument("--of-others", type=float, default=0.55, help="share of updates on other people")
     arguments = parser.parse_args()
     encoder = load_encoder(windowing=FEATURES.windowing)
 

@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -193,7 +194,8 @@ def _info(
     from newscaster.anchor_info import AnchorInfo
     from newscaster.training.rendering import load_renderer
 
-    figures = {f"motion {name}": float(f"{value:.4g}") for name, value in motion.figures.items()}
+    errors = {} if motion.errors is None else asdict(motion.errors)
+    figures = {f"motion {name}": float(f"{value:.4g}") for name, value in errors.items()}
     return AnchorInfo(
         name=name,
         fps=take.fps,

@@ -16,6 +16,7 @@ from newscaster.anchor import RENDERER, AnchorFace, AnchorFile
 from newscaster.evaluation.motion import Agreement, opening_agreement
 from newscaster.face.facemap import draw_face_map
 from newscaster.face.head import Head
+from newscaster.face.measures import ShapeErrors, shape_errors
 from newscaster.face.mouth import mouth_shapes, opening
 from newscaster.face.region import crop
 from newscaster.face.topology import MOUTH
@@ -65,36 +66,16 @@ def spoken(anchor: Anchor, clip: Clip, head: Head | None = None) -> SpokenClip:
     return SpokenClip(predicted[:count], seen, clip.present[:count])
 
 
-@dataclass(frozen=True)
-class MotionErrors:
-    """Errors of mouth shapes in outer-eye distances, over points, axes and frames."""
-
-    mse: float
-    mae: float
-    int_mse: float
-    """Mean squared error of the differences from frame to frame: our definition of the paper's Int-MSE."""
-    still_mse: float
-    """The MSE of a mouth that keeps its mean shape."""
-    correlation: float
-    """Pearson's r of the opening, at no lag."""
-
-
-def motion_errors(clips: Sequence[SpokenClip]) -> MotionErrors:
+def motion_errors(clips: Sequence[SpokenClip]) -> ShapeErrors:
     """Errors against raw landmarks, over all clips together."""
-    off = [clip.predicted - clip.seen for clip in clips]
-    errors = np.concatenate([o[c.present].ravel() for o, c in zip(off, clips, strict=True)])
-    steps = [
-        np.diff(o, axis=0)[c.present[1:] & c.present[:-1]].ravel() for o, c in zip(off, clips, strict=True)
-    ]
-    seen = np.concatenate([c.seen[c.present] for c in clips])
-    predicted = np.concatenate([c.predicted[c.present] for c in clips])
-    return MotionErrors(
-        mse=float((errors**2).mean()),
-        mae=float(np.abs(errors).mean()),
-        int_mse=float((np.concatenate(steps) ** 2).mean()),
-        still_mse=float(seen.var(axis=0).mean()),
-        correlation=float(np.corrcoef(opening(predicted), opening(seen))[0, 1]),
-    )
+    return shape_errors([c.predicted for c in clips], [c.seen for c in clips], [c.present for c in clips])
+
+
+def opening_correlation(clips: Sequence[SpokenClip]) -> float:
+    """Pearson's r of the opening at no lag, over all clips together."""
+    seen = np.concatenate([opening(c.seen[c.present]) for c in clips])
+    predicted = np.concatenate([opening(c.predicted[c.present]) for c in clips])
+    return float(np.corrcoef(predicted, seen)[0, 1])
 
 
 def opening_deviation(clips: Iterable[SpokenClip]) -> float:

@@ -48,8 +48,9 @@ class Workers:
             yield from self._map(self._executor, work, tasks)
         except BrokenProcessPool as error:
             raise NewscasterError(
-                f"one of the {self.count} worker processes was ended from outside, most often for want of "
-                f"memory. Run again with fewer workers: finished clips are kept"
+                f"one of the {self.count} worker processes was ended from outside. Most often memory was "
+                f"short: run again with fewer workers, finished clips are kept. In a script of yours, call "
+                f"newscaster below `if __name__ == '__main__':`, since worker processes import the script"
             ) from error
 
     def _map(

@@ -7,6 +7,7 @@ that it moves.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -176,8 +177,8 @@ def train_motion(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    begin = _resume(folder, config, network, optimizer, average) if resume else 0
     segments = _Segments(clips, shares, config.segment)
+    begin = _resume(folder, config, network, segments, optimizer, average) if resume else 0
     table = ProgressTable(folder / PROGRESS, ("step", "loss", "learning_rate"), resume_step=begin)
     network.train()
     started, saved = time.monotonic(), time.monotonic()
@@ -205,11 +206,11 @@ def train_motion(
             if progress:
                 progress(MotionProgress(done, config.steps, loss.item(), left))
         if time.monotonic() - saved > 20 and done < config.steps:
-            _save_state(folder, config, done, network, optimizer, average)
+            _save_state(folder, config, done, network, segments, optimizer, average)
             saved = time.monotonic()
     network.load_state_dict(average)
     network.eval()
-    _save_state(folder, config, config.steps, network, optimizer, average)
+    _save_state(folder, config, config.steps, network, segments, optimizer, average)
     save_motion(folder / WEIGHTS, network)
     return network
 
@@ -250,10 +251,13 @@ def _average(average: dict[str, Tensor], network: MotionNetwork, decay: float) -
         average[name].lerp_(value, 1 - decay)
 
 
-def _facts(config: MotionTraining, step: int, network: MotionNetwork) -> dict[str, object]:
+def _facts(
+    config: MotionTraining, step: int, network: MotionNetwork, segments: _Segments
+) -> dict[str, object]:
     # Through lists and back: what JSON makes of a tuple must compare equal.
     network_config = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(network.config).items()}
-    return {"step": step, "training": asdict(config), "network": network_config}
+    drawn = hashlib.sha256(segments.lengths.tobytes() + segments.shares.tobytes()).hexdigest()
+    return {"step": step, "training": asdict(config), "network": network_config, "clips": drawn}
 
 
 def _save_state(
@@ -261,19 +265,21 @@ def _save_state(
     config: MotionTraining,
     step: int,
     network: MotionNetwork,
+    segments: _Segments,
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
 ) -> None:
     tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.items()}
     tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(optimizer).items()}
-    write_checkpoint(folder / STATE, Checkpoint(tensors, _facts(config, step, network)))
+    write_checkpoint(folder / STATE, Checkpoint(tensors, _facts(config, step, network, segments)))
 
 
 def _resume(
     folder: Path,
     config: MotionTraining,
     network: MotionNetwork,
+    segments: _Segments,
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
 ) -> int:
@@ -281,7 +287,7 @@ def _resume(
         return 0
     state = read_checkpoint(folder / STATE)
     step = int(state.facts["step"])
-    if dict(state.facts) != _facts(config, step, network):
+    if dict(state.facts) != _facts(config, step, network, segments):
         return 0
     network.load_state_dict(state.part("network"))
     restore_optimizer(optimizer, state.part("optimizer"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from newscaster.errors import FootageError
+from newscaster.face.measures import ShapeErrors, shape_errors
 from newscaster.face.mouth import MouthBasis, rest_shape
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import FeatureSpec, extract
@@ -43,8 +44,8 @@ class SpeakerMotion:
     network: MotionNetwork
     basis: MouthBasis
     features: FeatureSpec
-    figures: dict[str, float]
-    """Errors on clips that were set aside, in outer-eye distances; empty where none could be."""
+    errors: ShapeErrors | None
+    """On clips that were set aside; None where the footage has too few to set any aside."""
 
 
 def take_motion(
@@ -107,8 +108,8 @@ def train_speaker(
         basis = basis.with_mean(np.zeros_like(basis.mean))
     how = training or (SCRATCH if base is None else ADAPTING)
     train_motion(network, learn, basis, folder, config=how, progress=progress)
-    figures = motion_errors(network, held_out, basis) if held_out else {}
-    return SpeakerMotion(network, basis.with_mean(rest), features, figures)
+    errors = motion_errors(network, held_out, basis) if held_out else None
+    return SpeakerMotion(network, basis.with_mean(rest), features, errors)
 
 
 def _set_aside(clips: Sequence[MotionClip]) -> tuple[list[MotionClip], list[MotionClip]]:
@@ -125,27 +126,11 @@ def predict(network: MotionNetwork, features: npt.NDArray[np.float32]) -> npt.ND
     return coefficients
 
 
-def motion_errors(network: MotionNetwork, clips: Sequence[MotionClip], basis: MouthBasis) -> dict[str, float]:
-    """MSE, MAE and Int-MSE over the steps whose mouth was seen, in outer-eye distances.
-
-    Int-MSE is the mean squared error of the differences from step to step; the definition is ours, since the
-    paper gives none. All are averaged over the 57 points and both axes. ``still MSE`` is that of a mouth that
-    keeps the mean shape.
-    """
-    error, steps, still = [], [], []
+def motion_errors(network: MotionNetwork, clips: Sequence[MotionClip], basis: MouthBasis) -> ShapeErrors:
+    """Errors of a network's mouths; clips and ``basis`` are relative to a rest shape, whose place is 0."""
     centred = basis.with_mean(np.zeros_like(basis.mean))
-    for clip in clips:
-        off = centred.reconstruct(predict(network, clip.features)) - clip.shapes
-        error.append(off[clip.present].ravel())
-        steps.append(np.diff(off, axis=0)[clip.present[1:] & clip.present[:-1]].ravel())
-        still.append(clip.shapes[clip.present].reshape(-1, clip.shapes[0].size))
-    errors, moved, shown = np.concatenate(error), np.concatenate(steps), np.concatenate(still)
-    return {
-        "MSE": float((errors**2).mean()),
-        "MAE": float(np.abs(errors).mean()),
-        "Int-MSE": float((moved**2).mean()),
-        "still MSE": float(shown.var(axis=0).mean()),
-    }
+    predicted = [centred.reconstruct(predict(network, clip.features)) for clip in clips]
+    return shape_errors(predicted, [clip.shapes for clip in clips], [clip.present for clip in clips])
 
 
 def export_motion(network: MotionNetwork) -> bytes:
@@ -155,8 +140,3 @@ def export_motion(network: MotionNetwork) -> bytes:
     return export_network(
         network, {"features": example}, names=["coefficients"], dynamic={"features": {0: "B", 1: "T"}}
     )
-
-
-def with_steps(training: MotionTraining, share: float) -> MotionTraining:
-    """The same training with more or fewer updates."""
-    return replace(training, steps=max(1, round(training.steps * share)))
