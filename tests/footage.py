@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import pytest
 from faces import talking
 from making_media import SPEECH_RATE, moving_pattern
 from newscaster.media import write_video, write_wav
-from newscaster.prepare import pipeline, work
+from newscaster.prepare import pipeline, tracks, work
+from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
 
 WIDTH, HEIGHT = 320, 240
@@ -43,8 +44,14 @@ def write_footage(
 
 
 def one_person(_: object) -> tuple[Person, ...]:
-    """In place of `work.look` and of `work.group_faces`."""
+    """The people in a file of :func:`write_footage`."""
     return (Person(np.array([[110.0, 70.0, 210.0, 220.0]])),)
+
+
+def let_show(patch: pytest.MonkeyPatch, people: Callable[[Footage], tuple[Person, ...]]) -> None:
+    """Let preparations in this process see these people in files, whatever their pictures show."""
+    for module in (work, pipeline, tracks):
+        patch.setattr(module, "look", lambda footage, frames=None: people(footage))
 
 
 class MadeUpTracker:
@@ -60,6 +67,5 @@ class MadeUpTracker:
 
 def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     """Let preparations in this process (workers=0) see :func:`talking` instead of what is in the picture."""
-    patch.setattr(pipeline, "look", one_person)
-    patch.setattr(work, "group_faces", one_person)
+    let_show(patch, one_person)
     patch.setattr(work, "FaceTracker", MadeUpTracker)

@@ -55,7 +55,7 @@ def test_a_take_holds_what_was_in_the_footage(clips: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(clip.landmarks, talking(100))
     assert len(clip.speech) == 64_000
     assert np.corrcoef(clip.speech, made.babble(SECONDS))[0, 1] > 0.9
-    assert list(dict.fromkeys(p.phase for p in told)) == ["look", "track", "crop", "stage"]
+    assert list(dict.fromkeys(p.phase for p in told)) == ["track", "crop", "stage"]
     assert all(p.done <= p.total for p in told)
     assert told[-1].done == told[-1].total == take.stage.frames
 
@@ -199,7 +199,7 @@ def test_too_short_where_the_face_is_seen(
 
 
 def test_no_face_anywhere(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "look", lambda _: ())
+    made.let_show(monkeypatch, lambda _: ())
     with pytest.raises(FootageError, match="no face was found in any of 3 files"):
         run(clips, tmp_path / "take")
     one = made.write_footage(tmp_path / "one.mp4", seconds=11)
@@ -211,7 +211,7 @@ def test_a_file_without_a_face_is_left_out(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     made.write_footage(tmp_path / "landscape.mp4")
-    monkeypatch.setattr(pipeline, "look", lambda f: () if "landscape" in f.path.name else made.one_person(f))
+    made.let_show(monkeypatch, lambda f: () if "landscape" in f.path.name else made.one_person(f))
     take = run([clips, tmp_path / "landscape.mp4"], tmp_path / "take")
     assert len(take.clips) == 3
     assert any("landscape.mp4" in text for text in take.warnings)
@@ -222,7 +222,7 @@ def test_several_faces(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     two = (*made.one_person(None), *made.one_person(None))  # type: ignore[arg-type]
-    monkeypatch.setattr(pipeline, "look", lambda _: two)
+    made.let_show(monkeypatch, lambda _: two)
     with caplog.at_level(logging.WARNING):
         take = run(clips, tmp_path / "take")
     assert "shows 2 faces" in caplog.text

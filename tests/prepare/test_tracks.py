@@ -17,7 +17,6 @@ from newscaster.prepare.tracks import track_footage
 @pytest.fixture(autouse=True)
 def _made_up_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     made.make_up_faces(monkeypatch)
-    monkeypatch.setattr(tracks, "look", made.one_person)
 
 
 def test_every_file_keeps_its_own_rate(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ class Progress:
     """How far work on footage has come."""
 
     phase: str
-    """"look", "track", "crop" and "stage" in this order while footage is prepared; "check" for a report."""
+    """"look" (long files only), "track", "crop" and "stage" in this order while footage is prepared; "check"
+    for a report."""
     done: int
     total: int
     """Files while looking and checking, frames otherwise; what files' headers say, so only nearly exact."""

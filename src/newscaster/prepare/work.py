@@ -5,7 +5,7 @@ Each function takes one task and leaves its result on disk, finished or not at a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -60,9 +60,9 @@ def sampled_frames(footage: Footage) -> Iterator[ImageArray]:
         yield from read_frames(footage.path, fps=Fraction(1), start_frame=second, stop_frame=second + 1)
 
 
-def look(footage: Footage) -> tuple[Person, ...]:
-    """The people in a file, from left to right."""
-    return group_faces(detect_faces(frame) for frame in sampled_frames(footage))
+def look(footage: Footage, frames: Iterable[ImageArray] | None = None) -> tuple[Person, ...]:
+    """The people in a file, from left to right, as pictures of it show; sampled where not given."""
+    return group_faces(detect_faces(frame) for frame in frames or sampled_frames(footage))
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def look_and_track(task: ShortTask) -> tuple[Person, ...]:
     """
     segment = task.segment
     frames = list(read_frames(segment.footage.path, fps=segment.fps))
-    persons = group_faces(detect_faces(frame) for frame in frames[:: round(segment.fps / _LOOK_FPS)])
+    persons = look(segment.footage, frames[:: round(segment.fps / _LOOK_FPS)])
     try:
         people = choose_person(persons, task.face, segment.footage.path)
     except FootageError:
