@@ -29,7 +29,9 @@ class MotionConfig:
     kernel: int = 3
     """Taps of every dilated convolution; odd."""
     dropout: float = 0.4
-    """Share of channels dropped in training, of the features and after every convolution."""
+    """Share of channels dropped in training after every convolution."""
+    input_dropout: float | None = None
+    """Share of features dropped in training; None is ``dropout``. Few, and correlated, features want less."""
 
     def __post_init__(self) -> None:
         if self.kernel % 2 == 0:
@@ -69,7 +71,8 @@ class MotionNetwork(nn.Module):
         self.config = config
         self.register_buffer("feature_mean", torch.zeros(config.inputs))
         self.register_buffer("feature_deviation", torch.ones(config.inputs))
-        self.input_dropout = nn.Dropout1d(config.dropout)
+        dropped = config.dropout if config.input_dropout is None else config.input_dropout
+        self.input_dropout = nn.Dropout1d(dropped)
         self.enter = nn.Conv1d(config.inputs, config.channels, 1)
         blocks = [_Block(config.channels, config.kernel, d, config.dropout) for d in config.dilations]
         self.blocks = nn.Sequential(*blocks)
