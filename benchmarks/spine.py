@@ -98,7 +98,7 @@ def motion(a: argparse.Namespace) -> dict[str, float]:
     from newscaster.training.networks.motion import MotionConfig, MotionNetwork
 
     anchor = newscaster.open(a.anchor)
-    face = anchor._face
+    face = anchor.face
     figures: dict[str, float] = {}
     base = load_base_motion()
     learn, test = track_footage(files(a.footage), a.work / "learn"), test_clips(a)
@@ -149,7 +149,7 @@ def people(a: argparse.Namespace) -> dict[str, float]:
     from newscaster.prepare.tracks import track_footage
 
     anchor = newscaster.open(a.anchor)
-    own = [spoken(anchor, clip, anchor._face.head) for clip in test_clips(a)]
+    own = [spoken(anchor, clip, anchor.face.head) for clip in test_clips(a)]
     clips = track_footage(files(a.people), a.work / "people", fps=anchor.fps)
     others = [spoken(anchor, clip) for clip in clips]
     agreements = [clip.agreement for clip in others]

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster import media
-from newscaster.anchor import MOTION, RENDERER, SPEECH_ENCODER, STAGE, AnchorFile
+from newscaster.anchor import MOTION, RENDERER, SPEECH_ENCODER, STAGE, AnchorFace, AnchorFile
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
 from newscaster.inference import Session
@@ -154,6 +154,11 @@ class Anchor:
     def size(self) -> tuple[int, int]:
         """Width and height of the pictures in pixels."""
         return self.info.size
+
+    @property
+    def face(self) -> AnchorFace:
+        """The person's head, mouth basis and mask, and the head's poses on the stage."""
+        return self._face
 
     @property
     def stage(self) -> Stage:
