@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import sys
 import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
@@ -12,7 +13,14 @@ import pytest
 
 import newscaster
 from newscaster import media
-from newscaster.errors import AnchorError, InputError, MediaError, OutputError, SpeechError
+from newscaster.errors import (
+    AnchorError,
+    InputError,
+    MediaError,
+    MissingExtraError,
+    OutputError,
+    SpeechError,
+)
 from newscaster.runtime import performance, source
 from newscaster.runtime.motion import frame_count
 from newscaster.runtime.performance import Anchor
@@ -142,6 +150,17 @@ def test_a_voice_reads_a_text(anchor: Anchor, tmp_path: Path) -> None:
     pytest.importorskip("hibari")
     made = anchor.speak(None, tmp_path / "x.mp4", text="Good evening. This is the news.")
     assert 1.0 < made.seconds < 6.0
+
+
+def test_texts_that_cannot_be_read_aloud(
+    anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SpeechError, match="holds no word"):
+        anchor.speak(None, tmp_path / "x.mp4", text=" ... ")
+    monkeypatch.setitem(sys.modules, "hibari", None)
+    with pytest.raises(MissingExtraError, match=r"newscaster\[tts\]"):
+        anchor.speak(None, tmp_path / "x.mp4", text="Good evening.")
+    assert not (tmp_path / "x.mp4").exists()
 
 
 def test_progress(anchor: Anchor, tmp_path: Path) -> None:

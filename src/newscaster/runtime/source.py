@@ -6,6 +6,7 @@ samples. Everything that cannot drive an anchor is refused here, before anything
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import wave
@@ -207,10 +208,12 @@ def _read_aloud(text: str, sound: Path, *, voice: str) -> None:
     """Speak the text into a WAV file, sentence by sentence."""
     from newscaster.speech.voices import speak_sentences
 
+    sentences = speak_sentences(text, voice=voice)
+    # What is wrong with the voice or the text shows before there is a file to close.
+    first, rate = next(sentences)
     with wave.open(str(sound), "wb") as file:
-        for number, (samples, rate) in enumerate(speak_sentences(text, voice=voice)):
-            if number == 0:
-                file.setnchannels(1)
-                file.setsampwidth(2)
-                file.setframerate(rate)
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        for samples, _ in itertools.chain([(first, rate)], sentences):
             file.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
