@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST ?=
 
-# One exact release, installed first: left to itself, the requirement of the `train` extra may bring gigabytes of CUDA
-# packages on Linux. TORCH_OPTIONS takes further options for pip, such as an index that holds CPU builds.
+# PyTorch is installed first, in one exact release. On Linux, pip may take a build with gigabytes of CUDA packages. For a
+# CPU build, name the index that PyTorch's installation page gives: make setup TORCH_OPTIONS='--index-url ...'
 TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 
@@ -47,11 +47,12 @@ base: setup
 
 # An anchor from footage, and its first video.
 FOOTAGE ?=
-CONSENT ?=
+export CONSENT ?=
 NAME ?= my
 MINUTES ?= 12
-anchor: setup
-	@test -n "$(FOOTAGE)" || { echo 'name the footage: make anchor FOOTAGE=folder CONSENT="who agreed, to what"'; exit 2; }
-	$(BIN)/newscaster train $(FOOTAGE) -o $(NAME).anchor --minutes $(MINUTES) --consent "$(CONSENT)"
+anchor:
+	@test -n "$(FOOTAGE)" -a -n "$$CONSENT" || { echo 'name the footage: make anchor FOOTAGE=folder CONSENT="who agreed, to what"'; exit 2; }
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/newscaster train $(FOOTAGE) -o $(NAME).anchor --minutes $(MINUTES) --consent "$$CONSENT"
 	$(BIN)/newscaster speak --text "Good evening. This is the news, read by somebody who never read it." \
 		--anchor $(NAME).anchor -o $(NAME).mp4

@@ -81,8 +81,15 @@ def test_a_take_is_trained_on_once(made: Path, tmp_path: Path, monkeypatch) -> N
 
 
 def test_consent_must_be_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="consent is empty"):
+    with pytest.raises(InputError, match=r"without the person's consent"):
         newscaster.train([tmp_path], tmp_path / "a.anchor", consent="  ")
+    with pytest.raises(InputError, match="'No!'"):
+        newscaster.train([tmp_path], tmp_path / "a.anchor", consent="No!")
+
+
+def test_training_takes_time(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="minutes is 0"):
+        newscaster.train([tmp_path], tmp_path / "a.anchor", consent="Ada agreed.", minutes=0)
 
 
 def test_the_anchor_must_have_a_place(tmp_path: Path) -> None:

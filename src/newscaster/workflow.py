@@ -85,14 +85,14 @@ def train(
     """Make an anchor of the person in some footage.
 
     Args:
-        footage: video files with sound, and folders that are searched for them.
-        out: NAME.anchor to write.
+        footage: video files with sound, and folders that are searched for them; 10 s of the person at least.
+        out: NAME.anchor to write; one that is there is replaced when the new one is finished.
         consent: who agreed to the anchor, and for what; stored in it.
         name: what the anchor is called; by default as its file.
         minutes: how long the rendering network is trained; preparation and motion come on top.
         work: folder for prepared footage and training. It is kept, and a later call goes on from it. By
             default ``OUT.work`` beside the anchor, removed when the anchor is written.
-        fps: frames per second of the anchor; by default the footage's own.
+        fps: frames per second of the anchor, 10 to 120; by default the footage's own.
         face: which person where several are seen, from the left; None is the largest.
         stage: the clip that the mouth will be rewritten on; by default the calmest stretch.
         attribution: lines for every video made, such as the footage's source.
@@ -109,8 +109,13 @@ def train(
     from newscaster.media import check_output
 
     out = Path(out)
-    if not consent.strip():
-        raise InputError("consent is empty; say who agreed to this anchor being made, and for what")
+    if consent.strip().lower().rstrip(".!") in {"", "no", "n", "none", "nobody"}:
+        raise InputError(
+            f"consent is {consent.strip()!r}: without the person's consent no anchor is made. "
+            f"Say who agreed, and for what"
+        )
+    if not minutes > 0:
+        raise InputError(f"minutes is {minutes}; expected a number above 0, such as {DEFAULT_MINUTES:g}")
     check_output(out, suffixes=(".anchor",))
     _need_training()
     from newscaster import prepare

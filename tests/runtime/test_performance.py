@@ -163,6 +163,19 @@ def test_texts_that_cannot_be_read_aloud(
     assert not (tmp_path / "x.mp4").exists()
 
 
+def test_the_speech_is_not_replaced(anchor: Anchor, make_clip: Callable[..., Path]) -> None:
+    clip = make_clip()
+    before = clip.read_bytes()
+    with pytest.raises(OutputError, match="the speech itself"):
+        anchor.speak(clip, clip)
+    assert clip.read_bytes() == before
+
+
+def test_workers_are_counted(anchor: Anchor) -> None:
+    with pytest.raises(InputError, match="workers is 0"):
+        newscaster.open(anchor.path, workers=0)
+
+
 def test_progress(anchor: Anchor, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     anchor.speak(speech_like(1.0), tmp_path / "x.mp4", progress=lambda *at: told.append(at))
@@ -200,12 +213,12 @@ def test_files_that_cannot_drive_an_anchor(
         (make_clip(sound=False), MediaError, "no sound"),
         (tmp_path / "silent.wav", SpeechError, r"silent: its loudest sample is at -70\.\d dBFS"),
         (io.BytesIO(), MediaError, "nothing came in"),
-        (None, InputError, "give either speech"),
+        (None, InputError, "neither speech nor a text"),
         (42, InputError, "speech is a int"),
     ):
         with pytest.raises(error, match=message):
             anchor.speak(speech, out)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="not both"):
+    with pytest.raises(InputError, match="both speech and a text"):
         anchor.speak("x.wav", out, text="Hello")
     assert not out.exists()
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from newscaster import media
 from newscaster.anchor import MOTION, RENDERER, SPEECH_ENCODER, STAGE, AnchorFace, AnchorFile
 from newscaster.anchor_info import AnchorInfo
-from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
+from newscaster.errors import AnchorError, InputError, MediaError, OutputError, SpeechError
 from newscaster.inference import Session
 from newscaster.runtime.motion import MotionStream, frame_count
 from newscaster.runtime.record import MotionRecord
@@ -99,6 +99,8 @@ class Anchor:
         self.path = file.path
         self.info: AnchorInfo = file.info
         self._face = file.face()
+        if workers is not None and workers < 1:
+            raise InputError(f"workers is {workers}; expected 1 or more, or None for one per core")
         try:
             self._load(file, workers)
         except (InputError, ValueError) as error:
@@ -248,6 +250,8 @@ class Anchor:
         if not 0 <= crf <= 51:
             raise InputError(f"crf is {crf}; expected 0 (best) to 51 (smallest)")
         self._check_start(stage_start)
+        if isinstance(speech, str | Path) and out.exists() and Path(speech).resolve() == out.resolve():
+            raise OutputError(f"'{out}' is the speech itself, and would be replaced. Write to another file")
         with (
             open_speech(speech, text=text, rate=rate, voice=voice) as heard,
             MotionRecord(record_path) as record,

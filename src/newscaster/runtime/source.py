@@ -94,7 +94,8 @@ def open_speech(
         MissingExtraError: there is a text, and no voice is installed.
     """
     if (speech is None) == (text is None):
-        raise InputError("give either speech (a sound file, for instance) or a text to be spoken; not both")
+        given = "neither speech nor a text is given" if speech is None else "both speech and a text are given"
+        raise InputError(f"{given}; give either a sound file, for instance, or a text to be spoken")
     with ExitStack() as stack:
         if isinstance(speech, str | Path) and Path(speech).suffix.lower() == ".txt":
             text, speech = _read_text(Path(speech)), None
@@ -132,6 +133,7 @@ def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
     """
     if not 4000 <= rate <= 384_000:
         raise InputError(f"rate is {rate} Hz; expected 4000 to 384000")
+    samples = np.asarray(samples)
     if samples.ndim != 1 or samples.dtype.kind != "f":
         raise SpeechError(
             f"the samples are {samples.dtype} {samples.shape}; expected float (N,): mono, in [-1, 1]. "

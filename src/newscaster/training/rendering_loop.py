@@ -67,7 +67,7 @@ class RenderingTraining:
     """Held-out frames that figures are taken on, evenly spread."""
     report_seconds: float = 5.0
     """Time between two reports of progress."""
-    save_seconds: float = 60.0
+    save_seconds: float = 20.0
     """Time between two writings of the state."""
     preview_seconds: float = 120.0
     """Time between two preview pictures, each with its figures on held-out frames."""
