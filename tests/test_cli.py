@@ -105,7 +105,7 @@ def test_errors_are_one_line_and_exit_code_2(
         (["speak", "none.wav", "-a", str(tiny), "-o", out], "error: no such file: 'none.wav'"),
         (["speak", "-a", str(tiny), "-o", out], "error: neither speech nor a text"),
         (["train", "x.mp4", "-o", "x.anchor"], "error: an anchor is made of a person"),
-        (["train", "x.mp4", "-o", "x.anchor", "--consent", "no"], "error: --consent is 'no'"),
+        (["train", "x.mp4", "-o", "x.anchor", "--consent", "no"], "error: consent is 'no'"),
         (["train", "x.mp4", "-o", "x.anchor", "--consent", "A.", "--fps", "fast"], "error: --fps is 'fast'"),
     ):
         assert cli.run(arguments) == 2
