@@ -175,14 +175,13 @@ def train_take(
 def _motion(take: Take, folder: Path, progress: ReportProgress) -> SpeakerMotion:
     from newscaster.speech.encoder import load_encoder
     from newscaster.training.base_motion import load_base_motion
-    from newscaster.training.speaker import train_speaker
+    from newscaster.training.speaker import ADAPTING_DROPOUT, train_speaker
 
-    base = load_base_motion()
+    base = load_base_motion(dropout=ADAPTING_DROPOUT)
     return train_speaker(
         take,
         folder,
         base=base,
-        features=base.features,
         encoder=load_encoder(windowing=base.features.windowing),
         progress=lambda p: progress("motion", p.step, p.steps),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from newscaster.errors import FootageError
 from newscaster.prepare.clips import Segment, choose_fps, cut, find_footage
 from newscaster.prepare.detect import need_mediapipe
-from newscaster.prepare.people import choose_person
+from newscaster.prepare.people import People, choose_person
 from newscaster.prepare.pool import worker_pool
 from newscaster.prepare.work import TrackTask, look, record_of, track
 from newscaster.take import Clip, read_record
@@ -56,14 +56,17 @@ def track_footage(
         if record is None or not record.same_origin(record_of(segment, face_asked=None)):
             todo.append(segment)
     with worker_pool(workers, tasks=len(todo)) as pool:
-        tasks = []
-        for index, persons in pool.map(look, [segment.footage for segment in todo]):
-            segment = todo[index]
+        unseen = list({segment.footage.path: segment.footage for segment in todo}.values())
+        meant: dict[Path, People] = {}
+        for index, persons in pool.map(look, unseen):
+            path = unseen[index].path
             try:
-                people = choose_person(persons, None, segment.footage.path)
+                meant[path] = choose_person(persons, None, path)
             except FootageError as error:
                 _log.warning("left out: %s", error)
-                continue
+        tasks = []
+        for segment in (s for s in todo if s.footage.path in meant):
+            people = meant[segment.footage.path]
             record = record_of(segment, face_asked=None, people=people)
             tasks.append(TrackTask(places[segment.name], segment, people, record))
         for _ in pool.map(track, tasks):

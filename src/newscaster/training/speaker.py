@@ -24,7 +24,7 @@ from newscaster.take import Take
 from newscaster.training.base_motion import BaseMotion
 from newscaster.training.export import export_network
 from newscaster.training.motion import MotionClip, MotionProgress, MotionTraining, motion_clip, train_motion
-from newscaster.training.networks.motion import MotionConfig, MotionNetwork
+from newscaster.training.networks.motion import MotionNetwork
 from newscaster.training.rendering_data import HELD_OUT_EVERY
 
 _log = logging.getLogger(__name__)
@@ -32,8 +32,6 @@ _log = logging.getLogger(__name__)
 ADAPTING = MotionTraining(steps=250, learning_rate=5e-4, hold=1e-3)
 """From the base network: short and held, so that other voices are not forgotten."""
 ADAPTING_DROPOUT = 0.3
-SCRATCH = MotionTraining(steps=1200)
-"""From nothing: for features that the base network does not hear."""
 _LEAST_STEPS = 75
 
 
@@ -72,10 +70,8 @@ def train_speaker(
     take: Take,
     folder: Path,
     *,
-    base: BaseMotion | None,
-    features: FeatureSpec,
+    base: BaseMotion,
     encoder: SpeechEncoder | None,
-    training: MotionTraining | None = None,
     progress: Callable[[MotionProgress], None] | None = None,
 ) -> SpeakerMotion:
     """Train the motion network of a take's speaker.
@@ -83,33 +79,20 @@ def train_speaker(
     Args:
         take: prepared footage with sound.
         folder: of the run, resumed from.
-        base: what is adapted; None trains from nothing, on ``features``.
-        features: what the network hears; the base network's own where there is one.
-        encoder: needed by features that ask for it.
-        training: how; by default :data:`ADAPTING` or :data:`SCRATCH`.
+        base: what is adapted, with a dropout of :data:`ADAPTING_DROPOUT`; its network is changed.
+        encoder: for base networks that hear states of the speech model.
         progress: called now and then.
 
     Raises:
         FootageError: the footage shows no mouth, or too little of it.
     """
-    clips, rest = take_motion(take, features, encoder)
+    clips, rest = take_motion(take, base.features, encoder)
     if sum(int(clip.present.sum()) for clip in clips) < _LEAST_STEPS:
         raise FootageError(f"'{take.folder}' shows a mouth for under 3 s; 10 s and more can be learnt from")
     learn, held_out = _set_aside(clips)
-    if base is not None:
-        network, basis = base.network, base.basis
-        for module in network.modules():
-            if isinstance(module, torch.nn.Dropout1d):
-                module.p = ADAPTING_DROPOUT
-    else:
-        basis = MouthBasis.fit(np.concatenate([clip.shapes[clip.present] for clip in learn]))
-        network = MotionNetwork(MotionConfig(inputs=features.width, coefficients=basis.size))
-        network.normalise_with(torch.from_numpy(np.concatenate([clip.features for clip in learn])))
-        basis = basis.with_mean(np.zeros_like(basis.mean))
-    how = training or (SCRATCH if base is None else ADAPTING)
-    train_motion(network, learn, basis, folder, config=how, progress=progress)
-    errors = motion_errors(network, held_out, basis) if held_out else None
-    return SpeakerMotion(network, basis.with_mean(rest), features, errors)
+    network = train_motion(base.network, learn, base.basis, folder, config=ADAPTING, progress=progress)
+    errors = motion_errors(network, held_out, base.basis) if held_out else None
+    return SpeakerMotion(network, base.basis.with_mean(rest), base.features, errors)
 
 
 def _set_aside(clips: Sequence[MotionClip]) -> tuple[list[MotionClip], list[MotionClip]]:
