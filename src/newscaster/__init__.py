@@ -2,7 +2,7 @@
 
 ::
 
-    anchor = newscaster.open("ada.anchor")
+    anchor = newscaster.open("ada.anchor")  # or newscaster.open(): the one that comes with newscaster
     anchor.speak("news.wav", "news.mp4")
 
 Everything is imported when it is first used: importing newscaster itself costs next to nothing.
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from newscaster.anchor_info import AnchorInfo
     from newscaster.runtime.performance import Anchor, Performance
+    from newscaster.speech.voices import Reading
     from newscaster.workflow import check, train
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "NewscasterError",
     "OutputError",
     "Performance",
+    "Reading",
     "SpeechError",
     "TakeError",
     "__version__",
@@ -58,16 +60,17 @@ _LAZY = {
     "Anchor": "newscaster.runtime.performance",
     "AnchorInfo": "newscaster.anchor_info",
     "Performance": "newscaster.runtime.performance",
+    "Reading": "newscaster.speech.voices",
     "check": "newscaster.workflow",
     "train": "newscaster.workflow",
 }
 
 
-def open(path: str | Path, *, workers: int | None = None) -> Anchor:
+def open(path: str | Path = "builtin", *, workers: int | None = None) -> Anchor:
     """Open an anchor and make it ready to speak.
 
     Args:
-        path: NAME.anchor.
+        path: NAME.anchor; by default `builtin`, the anchor that comes with newscaster.
         workers: threads that render; by default one per core, up to 8.
 
     Raises:

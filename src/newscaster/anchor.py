@@ -37,6 +37,8 @@ from newscaster.face.topology import LANDMARKS, MOUTH_POINTS
 from newscaster.version import VERSION
 
 SUFFIX = ".anchor"
+BUILTIN = "builtin"
+"""What the anchor that comes with newscaster is called wherever an anchor's file can be named."""
 HEADER = "anchor.json"
 SPEECH_ENCODER = "networks/speech_encoder.onnx"
 MOTION = "networks/motion.onnx"
@@ -48,6 +50,26 @@ _ZIP_BEGIN = b"PK\x03\x04"
 _LARGEST_HEADER = 4 << 20
 _CHUNK = 1 << 20
 _AGAIN = "Copy the file again from where it came, or train the anchor again"
+
+
+def builtin_anchor() -> Path:
+    """The file of the anchor that comes with newscaster.
+
+    Raises:
+        AnchorError: this installation lacks it.
+    """
+    path = Path(__file__).parent / "data" / "builtin.anchor"
+    if not path.is_file():
+        raise AnchorError(
+            f"this installation of newscaster lacks the built-in anchor ('{path}'). Install newscaster "
+            "again, or name an anchor of your own, NAME.anchor"
+        )
+    return path
+
+
+def anchor_path(anchor: str | Path) -> Path:
+    """The file of an anchor, which BUILTIN (a string; ./builtin is a file) stands for, too."""
+    return builtin_anchor() if anchor == BUILTIN else Path(anchor)
 
 
 @dataclass(frozen=True, kw_only=True)

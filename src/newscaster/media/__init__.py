@@ -6,7 +6,15 @@ One clock for both streams of a file: t0 is its first frame, `read_frames` count
 
 from __future__ import annotations
 
-from newscaster.media.audio import AudioMeasure, measure_audio, read_audio, read_audio_blocks
+from newscaster.media.audio import (
+    AudioMeasure,
+    copy_as_wav,
+    decode_wav,
+    measure_audio,
+    read_audio,
+    read_audio_blocks,
+)
+from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spooled, write_wav
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.stage import StageVideo, encode_stage
@@ -14,13 +22,18 @@ from newscaster.media.video import read_frames
 from newscaster.media.write import write_video
 
 __all__ = [
+    "CAPTION_SUFFIXES",
     "VIDEO_SUFFIXES",
     "AudioInfo",
     "AudioMeasure",
+    "Cue",
     "MediaInfo",
     "StageVideo",
+    "Subtitles",
     "VideoInfo",
     "check_output",
+    "copy_as_wav",
+    "decode_wav",
     "encode_stage",
     "measure_audio",
     "probe",
@@ -29,6 +42,7 @@ __all__ = [
     "read_frames",
     "replacing",
     "spooled",
+    "write_captions",
     "write_video",
     "write_wav",
 ]

@@ -5,13 +5,16 @@ Knows sample formats, gaps in the time stamps, and resampling. What the sound me
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
@@ -20,7 +23,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from newscaster.errors import MediaError
-from newscaster.media.container import decode_audio, find_video, need_audio, open_media
+from newscaster.media.container import decode_audio, find_video, need_audio, open_media, reason
+from newscaster.media.files import check_output, replacing
 from newscaster.media.video import first_frame_seconds
 
 Samples = npt.NDArray[np.float32]
@@ -245,6 +249,46 @@ def measure_audio(path: Path) -> AudioMeasure:
             rms=math.sqrt(energy / finite_samples) if finite_samples else 0.0,
             finite=finite_samples == samples,
         )
+
+
+def decode_wav(data: bytes) -> tuple[Samples, int]:
+    """A WAV file in memory: (N,) float32 mono, 1.0 = full scale, and its rate in Hz.
+
+    Its header may promise more than there is: programs that write to a pipe cannot know.
+
+    Raises:
+        MediaError: it is no WAV file, or holds no sound.
+    """
+    name = Path("the WAV data")
+    try:
+        container = av.open(io.BytesIO(data), mode="r", format="wav")
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(f"{name} cannot be read ({reason(error)}). Give a WAV file") from error
+    with container:
+        source = SoundSource(container, name)
+        samples: Samples = np.concatenate([np.zeros(0, np.float32), *source.mono_blocks()])
+    return samples, source.rate
+
+
+def copy_as_wav(source: Path, path: Path) -> None:
+    """Write the sound of `source` as 16-bit WAV, at its own rate and with its own channels.
+
+    Raises:
+        MediaError: `source` is missing, has no sound, or breaks off.
+        OutputError: `path` cannot be written.
+    """
+    check_output(path, suffixes=(".wav",))
+    with (
+        open_sound(Path(source)) as sound,
+        replacing(path) as temporary,
+        wave.open(str(temporary), "wb") as file,
+    ):
+        file.setnchannels(sound.channels)
+        file.setsampwidth(2)
+        file.setframerate(sound.rate)
+        for block in sound.blocks():
+            pcm = np.clip(np.round(block.T * 32768.0), -32768, 32767)
+            file.writeframes(pcm.astype("<i2").tobytes())
 
 
 def _to_float(frame: AudioFrame, channels: int) -> Samples:

@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from newscaster.errors import MediaError, OutputError
 from newscaster.media.audio import Samples, SoundSource, open_sound
 from newscaster.media.background import in_background
+from newscaster.media.captions import Subtitles, SubtitleTrack
 from newscaster.media.container import reason
 from newscaster.media.files import check_output, replacing
 from newscaster.media.pixels import ColourTags, FromRgb
@@ -138,6 +139,7 @@ def write_video(
     fps: Fraction,
     audio: Path | None,
     metadata: Mapping[str, str] | None = None,
+    subtitles: Subtitles | None = None,
     crf: int = 18,
     preset: str = "veryfast",
 ) -> int:
@@ -150,6 +152,7 @@ def write_video(
         audio: file whose sound is heard from time 0, from its first sample to its last, at its own rate and
             channels where AAC knows them; None writes no sound.
         metadata: tags of the container, such as title and comment.
+        subtitles: captions to be switched on and off, as a track of their own.
         crf: x264's quality: lower is better and larger; 18 looks the same as the original.
         preset: x264's trade of speed for size.
 
@@ -166,7 +169,8 @@ def write_video(
     fps = Fraction(fps)
 
     def encode(images: Iterator[Image]) -> int:
-        return _encode(temporary, images, fps, audio, metadata or {}, {"crf": str(crf), "preset": preset})
+        options = {"crf": str(crf), "preset": preset}
+        return _encode(temporary, images, fps, audio, metadata or {}, subtitles, options)
 
     with replacing(path) as temporary:
         try:
@@ -183,6 +187,7 @@ def _encode(
     fps: Fraction,
     audio: Path | None,
     metadata: Mapping[str, str],
+    subtitles: Subtitles | None,
     options: Mapping[str, str],
 ) -> int:
     with ExitStack() as stack:
@@ -194,7 +199,8 @@ def _encode(
             )
         flags = "faststart" if _MP4_TAGS.issuperset(metadata) else "faststart+use_metadata_tags"
         format_name = _FORMATS[path.suffix.lower()]
-        muxer_options = {} if format_name == "matroska" else {"movflags": flags}
+        matroska = format_name == "matroska"
+        muxer_options = {} if matroska else {"movflags": flags}
         container = stack.enter_context(
             av.open(f"file:{path}", mode="w", format=format_name, options=muxer_options)
         )
@@ -203,12 +209,16 @@ def _encode(
         sound = (
             _SoundTrack(container, source, Path(audio)) if source is not None and audio is not None else None
         )
+        words = SubtitleTrack(container, subtitles, matroska=matroska) if subtitles is not None else None
         video.write(first)
         for image in images:
             video.write(image)
-            if sound is not None:
-                sound.write_until(video.seconds)
+            for track in (sound, words):
+                if track is not None:
+                    track.write_until(video.seconds)
         video.finish()
+        if words is not None:
+            words.write_until(None)
         if sound is not None:
             sound.write_until(None)
             sound.finish()

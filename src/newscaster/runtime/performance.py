@@ -13,28 +13,48 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from newscaster import media
-from newscaster.anchor import MOTION, RENDERER, SPEECH_ENCODER, STAGE, AnchorFace, AnchorFile
+from newscaster.anchor import (
+    MOTION,
+    RENDERER,
+    SPEECH_ENCODER,
+    STAGE,
+    AnchorFace,
+    AnchorFile,
+    anchor_path,
+)
 from newscaster.anchor_info import AnchorInfo
-from newscaster.errors import AnchorError, InputError, MediaError, OutputError, SpeechError
+from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
 from newscaster.inference import Session
 from newscaster.runtime.motion import MotionStream, frame_count
+from newscaster.runtime.places import Places
 from newscaster.runtime.record import MotionRecord
 from newscaster.runtime.renderer import Job, Renderer
-from newscaster.runtime.source import Samples, Speech, SpeechInput, check_samples, open_speech
+from newscaster.runtime.source import (
+    Samples,
+    Speech,
+    SpeechInput,
+    check_samples,
+    is_script,
+    open_speech,
+)
 from newscaster.runtime.stage import Stage
+from newscaster.speech.captions import caption_cues
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.version import VERSION
+
+if TYPE_CHECKING:
+    from newscaster.speech.voices import Reading
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
@@ -58,6 +78,10 @@ class Performance:
     """How long it took."""
     motion: Path | None = None
     """Where the mouth's motion was written."""
+    kept_speech: Path | None = None
+    """Where the sound was written."""
+    captions: tuple[Path, ...] = ()
+    """Where captions were written."""
 
     @property
     def speed(self) -> float:
@@ -130,12 +154,12 @@ class Anchor:
 
     @staticmethod
     def open(path: str | Path, *, workers: int | None = None) -> Anchor:
-        """Open an anchor and make it ready.
+        """Open an anchor and make it ready; `builtin` is the one that comes with newscaster.
 
         Raises:
             AnchorError: the file is missing, not an anchor, damaged, or of another version.
         """
-        return Anchor(AnchorFile(Path(path)), workers=workers)
+        return Anchor(AnchorFile(anchor_path(path)), workers=workers)
 
     def __repr__(self) -> str:
         width, height = self.size
@@ -216,9 +240,12 @@ class Anchor:
         *,
         text: str | None = None,
         rate: int = SAMPLE_RATE,
-        voice: str = "hibari",
+        reading: Reading | None = None,
         stage_start: int = 0,
         motion_out: str | Path | None = None,
+        keep_speech: str | Path | None = None,
+        captions: str | Path | Sequence[str | Path] = (),
+        subtitles: bool = False,
         crf: int = 18,
         progress: Progress | None = None,
     ) -> Performance:
@@ -228,59 +255,75 @@ class Anchor:
             speech: a sound or video file, a .txt file to be read aloud, a binary stream that holds a sound
                 file, or samples (N,) as an array. Its sound is heard in the video as it is.
             out: .mp4, .m4v, .mov or .mkv to write.
-            text: what is to be said, in place of `speech`; needs the extra `tts`.
+            text: what is to be said, in place of `speech`.
             rate: of samples given as an array, in Hz.
-            voice: who reads a text aloud.
+            reading: how a text is read aloud: the voice, its pace. The default voice needs the extra `tts`.
             stage_start: the stage's frame to begin with.
             motion_out: .npz to write the mouth's motion to: `landmarks` (F, 57, 2) pixels on the pictures,
                 `shapes` (F, 57, 2) head units, `stage_frames` (F,), `fps` (numerator, denominator), `frames`.
+            keep_speech: .wav to write the sound to, as it is heard, at its own rate.
+            captions: .srt and .vtt files to write what is said to, timed by sentence; needs a text.
+            subtitles: whether the video also holds captions that players can switch on; needs a text.
             crf: x264's quality, 0 to 51; lower is better and larger.
             progress: called after every frame.
 
         Raises:
-            OutputError: `out` or `motion_out` cannot be written; raised before any work.
+            OutputError: a file cannot be written, or would replace the speech; raised before any work.
+            InputError: captions are wanted of a sound; a value is out of range; a voice cannot be used.
             SpeechError: the speech is empty, silent or not finite.
             MediaError: a file cannot be read.
+            MissingExtraError: the voice is not installed.
         """
         began = time.perf_counter()
-        out, record_path = Path(out), None if motion_out is None else Path(motion_out)
-        media.check_output(out)
-        if record_path is not None:
-            media.check_output(record_path, suffixes=(".npz",))
+        places = Places.of(video=out, motion=motion_out, speech=keep_speech, captions=captions)
+        places.check(speech)
+        if (places.captions or subtitles) and speech is not None and not is_script(speech):
+            raise InputError(
+                "captions show the text that is read aloud, and the speech is a sound. "
+                "Give the text, or a .txt file, in place of the sound, or leave captions and subtitles out"
+            )
         if not 0 <= crf <= 51:
             raise InputError(f"crf is {crf}; expected 0 (best) to 51 (smallest)")
         self._check_start(stage_start)
-        if isinstance(speech, str | Path) and out.exists() and Path(speech).resolve() == out.resolve():
-            raise OutputError(f"'{out}' is the speech itself, and would be replaced. Write to another file")
         with (
-            open_speech(speech, text=text, rate=rate, voice=voice) as heard,
-            MotionRecord(record_path) as record,
+            open_speech(speech, text=text, rate=rate, reading=reading) as heard,
+            MotionRecord(places.motion) as record,
         ):
             if not heard.samples:
                 raise SpeechError("the speech is empty")
             total = self._frames_of(heard.samples, heard.rate)
             shown = _noted(self._perform(heard, stage_start), record)
             pictures = self._pictures(shown)
+            cues = caption_cues(heard.sentences)
+            language = reading.language if reading is not None else "eng"
             frames = media.write_video(
-                out,
+                places.video,
                 _counted(pictures, total, progress),
                 fps=self.fps,
                 audio=heard.sound_file,
                 metadata=self._metadata(heard),
+                subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
                 crf=crf,
             )
             if frames != total:
                 raise MediaError(
-                    f"{frames} of {total} frames were written to '{out}'; the speech has changed meanwhile"
+                    f"{frames} of {total} frames were written to '{places.video}'; the speech has changed "
+                    "meanwhile"
                 )
             record.save(fps=self.fps)
+            if places.speech is not None:
+                media.copy_as_wav(heard.sound_file, places.speech)
+            for path in places.captions:
+                media.write_captions(path, cues)
         return Performance(
-            path=out,
+            path=places.video,
             frames=frames,
             fps=self.fps,
             seconds=heard.seconds,
             wall_seconds=time.perf_counter() - began,
-            motion=record_path,
+            motion=places.motion,
+            kept_speech=places.speech,
+            captions=places.captions,
         )
 
     def _rendered_samples(self, samples: Samples, rate: int, stage_start: int) -> Iterator[Image]:

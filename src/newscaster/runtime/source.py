@@ -6,23 +6,27 @@ samples. Everything that cannot drive an anchor is refused here, before anything
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import wave
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from newscaster import media
 from newscaster.errors import InputError, SpeechError
+from newscaster.speech.captions import TimedSentence
 from newscaster.speech.spectral import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from newscaster.speech.voices import Reading
 
 _log = logging.getLogger("newscaster.runtime")
 
@@ -46,8 +50,8 @@ class Speech:
     """Its length, at its own rate."""
     rate: int
     """Its own rate in Hz."""
-    synthetic: bool = False
-    """Whether a text-to-speech voice spoke it."""
+    sentences: tuple[TimedSentence, ...] = field(default=(), repr=False)
+    """What is said and when, where a text-to-speech voice spoke it."""
     given: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     """The samples themselves, where they were given at 16 kHz."""
 
@@ -55,6 +59,11 @@ class Speech:
     def seconds(self) -> float:
         """Its length."""
         return self.samples / self.rate
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether a text-to-speech voice spoke it."""
+        return bool(self.sentences)
 
     @property
     def sound_file(self) -> Path:
@@ -75,7 +84,7 @@ def open_speech(
     *,
     text: str | None = None,
     rate: int = SAMPLE_RATE,
-    voice: str = "hibari",
+    reading: Reading | None = None,
     audible: bool = True,
 ) -> Iterator[Speech]:
     """Make one thing of what was given; temporary files are gone when the block ends.
@@ -84,25 +93,33 @@ def open_speech(
         speech: see SpeechInput; None where `text` is given.
         text: what is to be said, in place of `speech`.
         rate: of samples given as an array, in Hz.
-        voice: who reads a text aloud.
+        reading: how a text is read aloud.
         audible: whether the sound is needed as a file, too.
 
     Raises:
-        InputError: neither or both of speech and text are given.
+        InputError: neither or both of speech and text are given, or there is nothing to be read as `reading`
+            says; or the voice cannot be used.
         MediaError: a file is missing, unreadable, empty or without sound.
         SpeechError: the speech is empty, silent or not finite.
-        MissingExtraError: there is a text, and no voice is installed.
+        MissingExtraError: there is a text, and its voice is not installed.
     """
     if (speech is None) == (text is None):
         given = "neither speech nor a text is given" if speech is None else "both speech and a text are given"
         raise InputError(f"{given}; give either a sound file, for instance, or a text to be spoken")
     with ExitStack() as stack:
-        if isinstance(speech, str | Path) and Path(speech).suffix.lower() == ".txt":
+        if is_script(speech):
             text, speech = _read_text(Path(speech)), None
         if text is not None:
             sound = _temporary(stack)
-            _read_aloud(text, sound, voice=voice)
-        elif isinstance(speech, np.ndarray):
+            sentences = _read_aloud(text, sound, reading)
+            yield replace(_measured(sound, name="the speech"), sentences=sentences)
+            return
+        if reading is not None:
+            raise InputError(
+                "a voice or its pace is given, and the speech is a sound, which needs no voice. Give a text "
+                "or a .txt file to be read aloud, or leave them out"
+            )
+        if isinstance(speech, np.ndarray):
             needs_file = audible or rate != SAMPLE_RATE
             yield _from_samples(speech, rate, _temporary(stack) if needs_file else None)
             return
@@ -115,7 +132,12 @@ def open_speech(
                 f"speech is a {type(speech).__name__}; expected the path of a sound file, a binary stream, "
                 "or samples as a NumPy array"
             )
-        yield _measured(sound, synthetic=text is not None)
+        yield _measured(sound, name=f"the sound of '{sound}'")
+
+
+def is_script(speech: SpeechInput | None) -> TypeGuard[str | Path]:
+    """Whether it is the path of a text to be read aloud."""
+    return isinstance(speech, str | Path) and Path(speech).suffix.lower() == ".txt"
 
 
 def blocks_of(samples: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
@@ -165,9 +187,8 @@ def _check_level(peak: float, name: str) -> None:
         )
 
 
-def _measured(sound: Path, *, synthetic: bool) -> Speech:
+def _measured(sound: Path, *, name: str) -> Speech:
     measure = media.measure_audio(sound)
-    name = "the speech" if synthetic else f"the sound of '{sound}'"
     if measure.samples == 0:
         raise SpeechError(f"{name} is empty: 0 samples. Give a sentence at least")
     if not measure.finite:
@@ -176,7 +197,7 @@ def _measured(sound: Path, *, synthetic: bool) -> Speech:
             "Export it again, as 16-bit WAV for instance"
         )
     _check_level(measure.peak, name)
-    return Speech(sound=sound, samples=measure.samples, rate=measure.rate, synthetic=synthetic)
+    return Speech(sound=sound, samples=measure.samples, rate=measure.rate)
 
 
 def _from_samples(samples: Samples, rate: int, sound: Path | None) -> Speech:
@@ -206,16 +227,27 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-def _read_aloud(text: str, sound: Path, *, voice: str) -> None:
-    """Speak the text into a WAV file, sentence by sentence."""
+def _read_aloud(text: str, sound: Path, reading: Reading | None) -> tuple[TimedSentence, ...]:
+    """Speak the text into a WAV file, sentence by sentence, and say where each is."""
     from newscaster.speech.voices import speak_sentences
 
-    sentences = speak_sentences(text, voice=voice)
+    spoken = speak_sentences(text, reading=reading)
     # What is wrong with the voice or the text shows before there is a file to close.
-    first, rate = next(sentences)
+    first = next(spoken)
+    timed: list[TimedSentence] = []
+    begin = 0
     with wave.open(str(sound), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(rate)
-        for samples, _ in itertools.chain([(first, rate)], sentences):
-            file.writeframes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+        file.setframerate(first.rate)
+        for sentence in chain([first], spoken):
+            file.writeframes(np.round(sentence.samples * 32767).astype("<i2").tobytes())
+            timed.append(
+                TimedSentence(
+                    text=sentence.text,
+                    start_seconds=begin / first.rate,
+                    stop_seconds=(begin + sentence.spoken_samples) / first.rate,
+                )
+            )
+            begin += len(sentence.samples)
+    return tuple(timed)

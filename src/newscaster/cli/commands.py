@@ -1,20 +1,18 @@
-"""The commands. The only module that prints, asks or exits.
-
-Imports what a command needs when it runs, so that `newscaster --help` and `newscaster info` answer at once.
-"""
+"""The group of all commands, those that make an anchor or look at one, and how errors leave the program."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli.speaking import demo, speak
+from newscaster.cli.terminal import Warnings, progress_report
 from newscaster.errors import InputError, NewscasterError
 from newscaster.version import VERSION
 
@@ -30,8 +28,6 @@ CONSENT_QUESTION = (
     "Does the person in this footage agree to an anchor being made of them? Who agreed, and for what?"
 )
 _FILE = click.Path(path_type=Path)
-ProgressReport = Callable[[str, float, float], None]
-"""Progress: a phase's name, how much is done, and how much there is."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -50,7 +46,7 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     """Say whether FOOTAGE (files or folders) is fit to make an anchor of."""
     from newscaster import workflow
 
-    with _progress() as progress:
+    with progress_report() as progress:
         found = workflow.check(footage, face=face, report=report, progress=progress)
     click.echo(found.headline)
     for measure in found.measures:
@@ -94,76 +90,31 @@ def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | 
     rate = None if fps is None else _frame_rate(fps)
     from newscaster import workflow
 
-    with _progress() as progress:
+    with progress_report() as progress:
         path = workflow.train(footage, out, consent=statement, fps=rate, progress=progress, **options)
     click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 
-@cli.command()
-@click.argument("speech", required=False)
-@click.option("-a", "--anchor", required=True, type=_FILE, help="NAME.anchor.")
-@click.option(
-    "-o", "--output", "out", required=True, type=_FILE, help="Video to write: .mp4, .m4v, .mov or .mkv."
-)
-@click.option("--text", help="What is to be said, in place of SPEECH; needs newscaster[tts].")
-@click.option("--motion", type=_FILE, help="Also write the mouth's motion: .npz.")
-@click.option(
-    "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
-)
-@click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that render; by default one per core.")
-def speak(
-    speech: str | None,
-    anchor: Path,
-    out: Path,
-    text: str | None,
-    motion: Path | None,
-    crf: int,
-    stage_start: int,
-    workers: int | None,
-) -> None:
-    """Make a video of an anchor saying SPEECH.
-
-    SPEECH is a sound or video file, a .txt file to be read aloud, or - for a sound file on standard input.
-    """
-    import newscaster
-
-    performer = newscaster.open(anchor, workers=workers)
-    source = sys.stdin.buffer if speech == "-" else speech
-    with _progress(announced=False) as progress:
-        made = performer.speak(
-            source,
-            out,
-            text=text,
-            stage_start=stage_start,
-            motion_out=motion,
-            crf=crf,
-            progress=lambda done, total: progress("speaking", done, total),
-        )
-    click.echo(
-        f"{made.path}  {made.seconds:.1f} s in {made.wall_seconds:.1f} s: {made.speed:.2f} x real time, "
-        f"{made.frames_per_second:.1f} frames/s"
-    )
-    if made.motion is not None:
-        click.echo(str(made.motion))
+cli.add_command(speak)
+cli.add_command(demo)
 
 
 @cli.command()
-@click.argument("anchor", type=_FILE)
+@click.argument("anchor", default="builtin")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def info(anchor: Path, as_json: bool) -> None:
-    """Say what an anchor is, and check that its file is sound."""
-    from newscaster.anchor import AnchorFile
+def info(anchor: str, as_json: bool) -> None:
+    """Say what ANCHOR (a file, or by default the built-in one) is, and check that its file is sound."""
+    from newscaster.anchor import AnchorFile, anchor_path
 
-    file = AnchorFile(anchor)
+    file = AnchorFile(anchor_path(anchor))
     if as_json:
         import json
 
         facts = {
             **file.info.to_json(),
             "members": file.members,
-            "path": str(anchor),
-            "bytes": anchor.stat().st_size,
+            "path": str(file.path),
+            "bytes": file.path.stat().st_size,
         }
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
@@ -234,47 +185,12 @@ def _frame_rate(text: str) -> Fraction:
     return near if rate.denominator > 1 and abs(rate - near) < Fraction(1, 200) else rate
 
 
-@contextmanager
-def _progress(*, announced: bool = True) -> Iterator[ProgressReport]:
-    """A function to report progress to: bars on a terminal, a line per phase elsewhere."""
-    if not sys.stderr.isatty():
-        told: set[str] = set()
-
-        def announce(phase: str, done: float, total: float) -> None:
-            if announced and phase not in told:
-                told.add(phase)
-                click.echo(f"{phase} ...", err=True)
-
-        yield announce
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def report(phase: str, done: float, total: float) -> None:
-            if phase not in tasks:
-                tasks[phase] = bars.add_task(phase, total=total)
-            bars.update(tasks[phase], completed=done, total=total)
-
-        yield report
-
-
-class _Warnings(logging.Handler):
-    """Shows what the library has to warn of."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (by default the process's own) and return its exit code.
 
     Errors that a user can cause become one line; any other keeps its traceback.
     """
-    handler = _Warnings(logging.WARNING)
+    handler = Warnings(logging.WARNING)
     logger = logging.getLogger("newscaster")
     logger.addHandler(handler)
     try:
@@ -296,7 +212,3 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     """The command `newscaster`."""
     sys.exit(run())
-
-
-if __name__ == "__main__":
-    main()

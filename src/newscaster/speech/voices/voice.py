@@ -1,0 +1,26 @@
+"""What every voice can do."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from newscaster.speech.spectral import Floats
+
+
+class Voice(Protocol):
+    """Says one sentence after the other."""
+
+    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+        """Speak a sentence.
+
+        Args:
+            sentence: on one line, with its punctuation.
+            speed: pace; 1 is the voice's own.
+
+        Returns:
+            (N,) float32 mono, 1.0 = full scale, and its rate in Hz. N is 0 where there is nothing to say.
+
+        Raises:
+            SpeechError: the voice cannot say it.
+        """
+        ...
