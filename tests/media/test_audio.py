@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from making_media import tone
-from newscaster.media import measure_audio, probe, read_audio, read_audio_blocks, write_wav
+from newscaster.errors import MediaError
+from newscaster.media import (
+    copy_as_wav,
+    decode_wav,
+    measure_audio,
+    probe,
+    read_audio,
+    read_audio_blocks,
+    write_wav,
+)
 
 CODECS = {
     "pcm_u8": ".wav",
@@ -132,3 +141,42 @@ def test_write_wav_clips_and_rounds(tmp_path: Path) -> None:
     assert info.video is None
     assert info.audio is not None
     assert (info.audio.rate, info.audio.channels) == (16_000, 1)
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+def test_copy_as_wav_keeps_rate_channels_and_samples(tmp_path: Path, layout: str) -> None:
+    channels = 1 if layout == "mono" else 2
+    samples = np.stack([tone(0.5, rate=22_050, hz=220.0 + 110 * c) for c in range(channels)])
+    source = write_sound(tmp_path / "x.flac", samples, 22_050, codec="flac", layout=layout)
+    copy_as_wav(source, tmp_path / "copy.wav")
+    with wave.open(str(tmp_path / "copy.wav")) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22_050, channels, 2)
+        pcm = np.frombuffer(file.readframes(-1), "<i2").reshape(-1, channels).T
+    np.testing.assert_allclose(pcm / 32768, samples, atol=1e-4)
+    before = (tmp_path / "copy.wav").read_bytes()
+    copy_as_wav(tmp_path / "copy.wav", tmp_path / "again.wav")
+    assert (tmp_path / "again.wav").read_bytes() == before
+
+
+@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_f32le"])
+def test_decode_wav(tmp_path: Path, codec: str) -> None:
+    path = write_sound(tmp_path / "x.wav", tone(0.2), 16_000, codec=codec)
+    samples, rate = decode_wav(path.read_bytes())
+    assert rate == 16_000
+    np.testing.assert_allclose(samples, tone(0.2), atol=1e-2)
+
+
+def test_decode_wav_from_a_pipe(tmp_path: Path) -> None:
+    """A program that writes to a pipe cannot go back and say how long the sound became."""
+    write_wav(tmp_path / "x.wav", tone(0.2), 16_000)
+    data = bytearray((tmp_path / "x.wav").read_bytes())
+    for promised in (0x7FFFF000, 0xFFFFFFFF, 0):
+        data[4:8] = data[40:44] = promised.to_bytes(4, "little")
+        if promised:
+            assert len(decode_wav(bytes(data))[0]) == 3200
+
+
+@pytest.mark.parametrize("data", [b"", b"RIFF", b"good evening", bytes(1000)])
+def test_decode_wav_of_something_else(data: bytes) -> None:
+    with pytest.raises(MediaError, match="WAV data"):
+        decode_wav(data)

@@ -19,6 +19,17 @@ from newscaster.media.files import check_output, replacing
 CAPTION_SUFFIXES = (".srt", ".vtt")
 """Endings of the caption files that can be written."""
 
+# QuickTime's own list of languages, where FFmpeg spells it otherwise than ISO 639-2/T.
+_QUICKTIME_LANGUAGES = {
+    "deu": "ger",
+    "ell": "gre",
+    "gle": "iri",
+    "isl": "ice",
+    "nld": "dut",
+    "sqi": "alb",
+    "swe": "sve",
+    "zho": "chi",
+}
 # What the encoder of MP4's subtitles takes a track's font and place from: white, at the bottom.
 _STYLE = b"""[Script Info]
 ScriptType: v4.00+
@@ -54,13 +65,16 @@ class Subtitles:
 class SubtitleTrack:
     """A subtitle stream of an open container, fed as far as the pictures have come."""
 
-    def __init__(self, container: OutputContainer, subtitles: Subtitles, *, matroska: bool) -> None:
+    def __init__(self, container: OutputContainer, subtitles: Subtitles) -> None:
         self._container = container
         self._cues = iter(subtitles.cues)
         self._next = next(self._cues, None)
-        self._matroska = matroska
-        self._stream = container.add_stream("subrip" if matroska else "mov_text")
-        self._stream.metadata["language"] = subtitles.language
+        self._matroska = container.format.name == "matroska"
+        self._stream = container.add_stream("subrip" if self._matroska else "mov_text")
+        language = subtitles.language
+        if container.format.name == "mov":
+            language = _QUICKTIME_LANGUAGES.get(language, language)
+        self._stream.metadata["language"] = language
         context = self._stream.codec_context
         assert isinstance(context, SubtitleCodecContext)
         context.subtitle_header = _STYLE

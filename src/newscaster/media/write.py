@@ -199,8 +199,7 @@ def _encode(
             )
         flags = "faststart" if _MP4_TAGS.issuperset(metadata) else "faststart+use_metadata_tags"
         format_name = _FORMATS[path.suffix.lower()]
-        matroska = format_name == "matroska"
-        muxer_options = {} if matroska else {"movflags": flags}
+        muxer_options = {} if format_name == "matroska" else {"movflags": flags}
         container = stack.enter_context(
             av.open(f"file:{path}", mode="w", format=format_name, options=muxer_options)
         )
@@ -209,7 +208,7 @@ def _encode(
         sound = (
             _SoundTrack(container, source, Path(audio)) if source is not None and audio is not None else None
         )
-        words = SubtitleTrack(container, subtitles, matroska=matroska) if subtitles is not None else None
+        words = SubtitleTrack(container, subtitles) if subtitles is not None else None
         video.write(first)
         for image in images:
             video.write(image)

@@ -11,7 +11,6 @@ import tempfile
 import threading
 from typing import IO
 
-from newscaster import media
 from newscaster.errors import InputError, MediaError, SpeechError
 from newscaster.speech.spectral import Floats
 
@@ -57,6 +56,8 @@ class ProgramVoice:
         Raises:
             SpeechError: the program fails, takes too long, or writes something else than a WAV file.
         """
+        from newscaster import media  # FFmpeg is loaded by who needs it
+
         sound = self._run(sentence)
         try:
             return media.decode_wav(sound)
@@ -106,7 +107,7 @@ class ProgramVoice:
         because = f" ({said})" if said else ""
         return SpeechError(
             f"the voice command {self._command!r} {what} at the sentence {sentence!r}{because}. "
-            "It has to read a sentence on standard input and write a WAV file to standard output: try it"
+            "Try it by hand: it has to read a sentence on standard input and write a WAV file to standard output"
         )
 
 

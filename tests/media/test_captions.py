@@ -1,0 +1,91 @@
+"""Captions out: files as their formats want them, and tracks that read back the same."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from making_media import moving_pattern, tone
+from newscaster.errors import OutputError
+from newscaster.media import (
+    Cue,
+    Subtitles,
+    measure_audio,
+    read_frames,
+    write_captions,
+    write_video,
+    write_wav,
+)
+
+CUES = [
+    Cue(start_ms=0, stop_ms=400, lines=("Größe: 1 < 2 & 3 > 2",)),
+    Cue(start_ms=750, stop_ms=1200, lines=("{one} \\N", "two --> three")),
+    Cue(start_ms=1200, stop_ms=1980, lines=("done",)),
+]
+
+
+def test_sub_rip(tmp_path: Path) -> None:
+    write_captions(tmp_path / "x.srt", [*CUES, Cue(start_ms=3_725_004, stop_ms=3_725_999, lines=("late",))])
+    assert (tmp_path / "x.srt").read_bytes().decode() == (
+        "1\n00:00:00,000 --> 00:00:00,400\nGröße: 1 < 2 & 3 > 2\n\n"
+        "2\n00:00:00,750 --> 00:00:01,200\n{one} \\N\ntwo -> three\n\n"
+        "3\n00:00:01,200 --> 00:00:01,980\ndone\n\n"
+        "4\n01:02:05,004 --> 01:02:05,999\nlate\n\n"
+    )
+
+
+def test_web_vtt(tmp_path: Path) -> None:
+    write_captions(tmp_path / "x.VTT", CUES[:2])
+    assert (tmp_path / "x.VTT").read_bytes().decode() == (
+        "WEBVTT\n\n"
+        "00:00:00.000 --> 00:00:00.400\nGröße: 1 &lt; 2 &amp; 3 &gt; 2\n\n"
+        "00:00:00.750 --> 00:00:01.200\n{one} \\N\ntwo --&gt; three\n\n"
+    )
+
+
+def test_other_endings(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"\.ass'; accepted are \.srt, \.vtt"):
+        write_captions(tmp_path / "x.ass", CUES)
+
+
+def shown(path: Path) -> tuple[str, str | None, list[tuple[int, int, str]]]:
+    """The subtitle track's codec and language, and each cue: begin and length in ms, and text."""
+    with av.open(str(path)) as container:
+        (stream,) = container.streams.subtitles
+        cues = []
+        for packet in container.demux(stream):
+            data = bytes(packet)
+            text = data if path.suffix == ".mkv" else data[2:]
+            if text:
+                begin, length = (round(t * packet.time_base * 1000) for t in (packet.pts, packet.duration))
+                cues.append((begin, length, text.decode()))
+        return stream.codec_context.name, stream.metadata.get("language"), cues
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "mov_text"), (".m4v", "mov_text"), (".mov", "mov_text"), (".mkv", "srt")]
+)
+def test_a_track_reads_back(tmp_path: Path, suffix: str, codec: str) -> None:
+    path, sound = tmp_path / f"x{suffix}", tmp_path / "x.wav"
+    write_wav(sound, tone(2.0), 16_000)
+    subtitles = Subtitles(cues=CUES, language="deu")
+    frames = write_video(path, moving_pattern(50), fps=Fraction(25), audio=sound, subtitles=subtitles)
+    assert frames == 50
+    expected = [(cue.start_ms, cue.stop_ms - cue.start_ms, "\n".join(cue.lines)) for cue in CUES]
+    found_codec, found_language, cues = shown(path)
+    assert (found_codec, cues) == (codec, expected)
+    assert found_language in ("deu", "ger")  # ISO 639-2 has both
+    assert sum(1 for _ in read_frames(path)) == 50
+    assert measure_audio(path).seconds == pytest.approx(2.0, abs=0.07)
+
+
+def test_a_track_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    write_video(path, moving_pattern(5), fps=Fraction(25), audio=None, subtitles=Subtitles(cues=[]))
+    assert shown(path)[2] == []
+    write_video(path, moving_pattern(5), fps=Fraction(25), audio=None)
+    with av.open(str(path)) as container:
+        assert not container.streams.subtitles

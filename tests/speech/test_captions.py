@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from newscaster.media import Cue
+from newscaster.speech.captions import (
+    LINE_CHARACTERS,
+    LINES,
+    TimedSentence,
+    caption_cues,
+    caption_lines,
+)
+
+LONG = (
+    "The council met for the first time since the flood, heard eleven speakers, most of whom had lost their "
+    "homes, and put off until Thursday what it had been called together to decide on that very evening."
+)
+
+
+def timed(text: str, start: float, stop: float) -> TimedSentence:
+    return TimedSentence(text=text, start_seconds=start, stop_seconds=stop)
+
+
+def test_a_short_sentence_is_one_caption() -> None:
+    cues = caption_cues([timed("Good evening.", 0.0, 1.0004), timed("Here is the news.", 1.35, 2.5)])
+    assert cues == [
+        Cue(start_ms=0, stop_ms=1000, lines=("Good evening.",)),
+        Cue(start_ms=1350, stop_ms=2500, lines=("Here is the news.",)),
+    ]
+
+
+def test_a_long_sentence_becomes_several() -> None:
+    cues = caption_cues([timed(LONG, 2.0, 14.0)])
+    assert len(cues) == 3
+    assert (cues[0].start_ms, cues[-1].stop_ms) == (2000, 14_000)
+    assert all(a.stop_ms == b.start_ms for a, b in itertools.pairwise(cues))
+    assert all(len(cue.lines) <= LINES for cue in cues)
+    assert all(len(line) <= LINE_CHARACTERS for cue in cues for line in cue.lines)
+    assert " ".join(line for cue in cues for line in cue.lines) == LONG
+    letters = [sum(map(len, cue.lines)) for cue in cues]
+    for cue, count in zip(cues, letters, strict=True):
+        assert cue.stop_ms - cue.start_ms == pytest.approx(12_000 * count / sum(letters), abs=1)
+
+
+def test_lines_are_even() -> None:
+    assert caption_lines("The weather stays fine until Sunday or Monday.") == [
+        "The weather stays fine",
+        "until Sunday or Monday.",
+    ]
+    assert caption_lines("x" * 100) == ["x" * 42, "x" * 42, "x" * 16]
+
+
+def test_captions_that_would_take_no_time_are_left_out() -> None:
+    cues = caption_cues([timed(LONG, 1.0, 1.001)])
+    assert [cue.stop_ms - cue.start_ms for cue in cues] == [1]
+
+
+def test_sentences_follow_each_other() -> None:
+    with pytest.raises(ValueError, match="from 500 to 2000 ms"):
+        caption_cues([timed("One.", 0.0, 1.0), timed("Two.", 0.5, 2.0)])

