@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST ?=
+DEMO ?=
 
 # PyTorch is installed first, in one exact release. On Linux, pip may take a build with gigabytes of CUDA packages. For a
 # CPU build, name the index that PyTorch's installation page gives: make setup TORCH_OPTIONS='--index-url ...'
 TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 
-.PHONY: setup test check format clean base anchor
+.PHONY: setup test check format clean demo base anchor
 
 setup: $(STAMP)
 
@@ -20,6 +21,18 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) '$(TORCH)'
 	$(BIN)/python -m pip install --quiet -e '.[train,tts,dev]'
 	touch $(STAMP)
+
+# What speaking needs, without PyTorch and tools: done in the same environment, and done with all of it, too.
+SPEAKING := $(VENV)/.speaks
+
+$(SPEAKING): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -e $(STAMP) || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tts]'
+	touch $(SPEAKING)
+
+# A video of the built-in anchor, newscaster-demo.mp4.
+demo: $(SPEAKING)
+	$(BIN)/newscaster demo $(DEMO)
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)

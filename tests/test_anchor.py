@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from newscaster import anchor
 from newscaster.anchor import FACE, HEADER, MOTION, RENDERER, STAGE, AnchorFile, write_anchor
 from newscaster.anchor_info import FORMAT, AnchorInfo
 from newscaster.errors import AnchorError, OutputError
@@ -238,3 +239,15 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"\.anchor"):
         write_tiny_anchor(tmp_path / "x.zip")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_built_in_anchor_is_named_by_a_string(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anchor, "builtin_anchor", lambda: tmp_path / "there.anchor")
+    assert anchor.anchor_path("builtin") == tmp_path / "there.anchor"
+    assert anchor.anchor_path(Path("builtin")) == anchor.anchor_path("./builtin") == Path("builtin")
+
+
+def test_an_installation_without_the_built_in_anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anchor, "__file__", str(tmp_path / "anchor.py"))
+    with pytest.raises(AnchorError, match=r"lacks the built-in anchor \('.*builtin\.anchor'\)"):
+        anchor.builtin_anchor()

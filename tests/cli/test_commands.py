@@ -8,11 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 from subprocess import run as run_process
 
-import numpy as np
 import pytest
 
 from fresh_python import ENVIRONMENT
 from newscaster import cli, media
+from newscaster.cli import commands
 from newscaster.errors import FootageError
 from tiny_anchor import speech_like, write_tiny_anchor
 
@@ -58,42 +58,6 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     monkeypatch.setitem(sys.modules, "newscaster.workflow", module)
     monkeypatch.setattr("newscaster.workflow", module, raising=False)
     return called
-
-
-def newscaster(*arguments: object, **options: object) -> tuple[int, str, str]:
-    """The command in a process of its own: exit code, stdout, stderr."""
-    done = run_process(
-        [sys.executable, "-m", "newscaster.cli", *map(str, arguments)],
-        capture_output=True,
-        env=ENVIRONMENT,
-        **options,
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-def test_speak(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "news.mp4"
-    code = cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(out), "--motion", str(tmp_path / "m.npz")])
-    shown = capsys.readouterr()
-    assert (code, shown.err) == (0, "")
-    first, second = shown.out.splitlines()
-    assert first.startswith(f"{out}  1.3 s in ")
-    assert "x real time" in first
-    assert "frames/s" in first
-    assert second == str(tmp_path / "m.npz")
-    with np.load(second) as motion:
-        assert int(motion["frames"]) == 32
-
-
-def test_speech_on_standard_input(tiny: Path, wav: Path, tmp_path: Path) -> None:
-    arguments = ["speak", "-", "--anchor", tiny, "-o", tmp_path / "news.mp4"]
-    with wav.open("rb") as stream:
-        code, out, err = newscaster(*arguments, stdin=stream)
-    assert (code, err) == (0, "")
-    assert "1.3 s" in out
-    code, _, err = newscaster(*arguments, input=b"")
-    assert code == 2
-    assert err.startswith("error: nothing came in on standard input")
 
 
 def test_errors_are_one_line_and_exit_code_2(
@@ -153,6 +117,15 @@ def test_info(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(capsys.readouterr().out)
     assert facts["region"] == {"side": 128, "extent": 1.8}
     assert facts["bytes"] == tiny.stat().st_size
+
+
+def test_info_of_the_built_in_anchor(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("newscaster.anchor.builtin_anchor", lambda: tiny)
+    assert cli.run(["info", str(tiny)]) == cli.run(["info"]) == cli.run(["info", "builtin"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == lines[: len(lines) // 3] * 3
 
 
 def test_info_needs_neither_networks_nor_video(tiny: Path) -> None:
@@ -215,11 +188,11 @@ def test_train_asks_for_consent(
         asked.append(text)
         return "Ada, for news"
 
-    monkeypatch.setattr(cli, "_interactive", lambda: True)
-    monkeypatch.setattr(cli.click, "prompt", prompt)
+    monkeypatch.setattr(commands, "_interactive", lambda: True)
+    monkeypatch.setattr(commands.click, "prompt", prompt)
     assert cli.run(["train", "a.mp4", "-o", str(tmp_path / "x.anchor")]) == 0
     assert workflow["consent"] == "Ada, for news"
-    assert asked == [cli.CONSENT_QUESTION]
+    assert asked == [commands.CONSENT_QUESTION]
 
 
 def test_train_hands_on_what_the_workflow_refuses(
@@ -238,4 +211,4 @@ def test_train_hands_on_what_the_workflow_refuses(
     [("25", 25), ("29.97", Fraction(30000, 1001)), ("30000/1001", Fraction(30000, 1001)), ("12.5", 12.5)],
 )
 def test_frame_rates(text: str, rate: Fraction) -> None:
-    assert cli._frame_rate(text) == rate
+    assert commands._frame_rate(text) == rate

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -24,6 +25,7 @@ from newscaster.errors import (
 from newscaster.runtime import performance, source
 from newscaster.runtime.motion import frame_count
 from newscaster.runtime.performance import Anchor
+from newscaster.speech.voices import Reading
 from newscaster.version import VERSION
 from onnx_networks import motion_network, renderer_network
 from tiny_anchor import CONTEXT_STEPS, speech_like, write_tiny_anchor
@@ -40,6 +42,11 @@ def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
 def wav(tmp_path: Path) -> Path:
     media.write_wav(tmp_path / "speech.wav", speech_like(1.3, 44_100), 44_100)
     return tmp_path / "speech.wav"
+
+
+def test_the_built_in_anchor(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newscaster.anchor.builtin_anchor", lambda: anchor.path)
+    assert newscaster.open().path == newscaster.open("builtin").path == anchor.path
 
 
 def test_what_an_anchor_says_of_itself(anchor: Anchor) -> None:
@@ -130,20 +137,88 @@ def test_a_stream_as_speech(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
     assert made.frames == round(1.3 * 25)
 
 
-def test_text_and_text_files(anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spoken: list[str] = []
+@pytest.fixture
+def voice(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A voice that takes a second for every sentence; what it was given to say."""
+    said: list[str] = []
 
-    def speak_sentences(text: str, *, voice: str) -> object:
-        spoken.append(text)
-        return iter([(speech_like(0.5, 24_000), 24_000), (speech_like(0.7, 24_000), 24_000)])
+    class Voice:
+        def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
+            said.append(sentence)
+            return np.abs(speech_like(1.0 / speed, 24_000)) + np.float32(0.01), 24_000
 
-    monkeypatch.setattr("newscaster.speech.voices.speak_sentences", speak_sentences)
-    made = anchor.speak(None, tmp_path / "x.mp4", text="Good evening.")
-    assert made.frames == 30
+    monkeypatch.setattr(Reading, "load", lambda self: Voice())
+    return said
+
+
+def test_text_and_text_files(anchor: Anchor, voice: list[str], tmp_path: Path) -> None:
+    made = anchor.speak(None, tmp_path / "x.mp4", text="Good evening. Here is Dr. Lee.")
+    assert made.frames == round(2.7 * 25)
     assert "The voice is synthetic too." in media.probe(tmp_path / "x.mp4").metadata["comment"]
     (tmp_path / "news.txt").write_text("Guten Abend.", encoding="utf-8-sig")
-    assert anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4").frames == 30
-    assert spoken == ["Good evening.", "Guten Abend."]
+    made = anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4", reading=Reading(speed=2.0))
+    assert made.seconds == pytest.approx(0.5 + 0.175)
+    assert voice == ["Good evening.", "Here is Dr. Lee.", "Guten Abend."]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_captions(anchor: Anchor, voice: list[str], tmp_path: Path, suffix: str) -> None:
+    out, srt, vtt = tmp_path / f"x{suffix}", tmp_path / "x.srt", tmp_path / "x.vtt"
+    text = "Good evening. Here is the news.\n\nIt rains."
+    wav = tmp_path / "x.wav"
+    made = anchor.speak(None, out, text=text, captions=[srt, vtt], subtitles=True, keep_speech=wav)
+    assert (made.captions, made.kept_speech) == ((srt, vtt), wav)
+    samples = media.read_audio(wav, rate=24_000)
+    with av.open(str(out)) as container:
+        (stream,) = container.streams.subtitles
+        assert stream.metadata["language"] == "eng"
+        shown = [p for p in container.demux(stream) if p.pts is not None and len(bytes(p)) > 2]
+        begins = [float(p.pts * p.time_base) for p in shown]
+        ends = [float((p.pts + p.duration) * p.time_base) for p in shown]
+    assert begins == pytest.approx([0.0, 1.35, 3.15], abs=1e-3)
+    for begin, end in zip(begins, ends, strict=True):
+        # Shown while it is heard: from silence to sound, and from sound to silence.
+        first, last = round(begin * 24_000), round(end * 24_000)
+        assert not samples[max(0, first - 2400) : max(0, first - 24)].any()
+        assert np.abs(samples[first + 24 : last - 24]).min() > 0
+        assert not samples[last + 24 : last + 2400].any()
+    assert "00:00:03,150 --> 00:00:04,150\nIt rains.\n" in srt.read_text(encoding="utf-8")
+    assert "00:00:03.150 --> 00:00:04.150\nIt rains.\n" in vtt.read_text(encoding="utf-8")
+
+
+def test_captions_of_a_script_in_one_file(anchor: Anchor, voice: list[str], tmp_path: Path) -> None:
+    (tmp_path / "news.txt").write_text("Guten Abend.")
+    made = anchor.speak(
+        tmp_path / "news.txt",
+        tmp_path / "x.mp4",
+        captions=tmp_path / "x.srt",
+        subtitles=True,
+        reading=Reading(language="deu"),
+    )
+    assert made.captions == (tmp_path / "x.srt",)
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        assert container.streams.subtitles[0].metadata["language"] == "deu"
+
+
+def test_what_a_sound_has_no_use_for(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
+    for options, message in (
+        ({"captions": tmp_path / "x.srt"}, "captions show the text .* Give the text"),
+        ({"subtitles": True}, "captions show the text"),
+        ({"reading": Reading(speed=1.2)}, "a sound, which needs no voice"),
+    ):
+        for speech in (wav, speech_like(1.0)):
+            with pytest.raises(InputError, match=message):
+                anchor.speak(speech, tmp_path / "x.mp4", **options)  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == [wav.name]
+
+
+def test_the_sound_is_kept(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.wav"
+    for speech, rate in ((wav, 44_100), (io.BytesIO(wav.read_bytes()), 44_100), (speech_like(1.3), 16_000)):
+        made = anchor.speak(speech, tmp_path / "x.mp4", keep_speech=kept)
+        measure = media.measure_audio(kept)
+        assert (made.kept_speech, measure.rate, measure.samples) == (kept, rate, round(1.3 * rate))
+        kept.unlink()
 
 
 def test_a_voice_reads_a_text(anchor: Anchor, tmp_path: Path) -> None:
@@ -163,12 +238,13 @@ def test_texts_that_cannot_be_read_aloud(
     assert not (tmp_path / "x.mp4").exists()
 
 
-def test_the_speech_is_not_replaced(anchor: Anchor, make_clip: Callable[..., Path]) -> None:
+def test_the_speech_is_not_replaced(anchor: Anchor, make_clip: Callable[..., Path], wav: Path) -> None:
     clip = make_clip()
-    before = clip.read_bytes()
-    with pytest.raises(OutputError, match="the speech itself"):
-        anchor.speak(clip, clip)
-    assert clip.read_bytes() == before
+    for speech, places in ((clip, {"out": clip}), (wav, {"out": clip, "keep_speech": wav})):
+        before = speech.read_bytes()
+        with pytest.raises(OutputError, match="the speech itself"):
+            anchor.speak(speech, **places)  # type: ignore[arg-type]
+        assert speech.read_bytes() == before
 
 
 def test_workers_are_counted(anchor: Anchor) -> None:
@@ -227,14 +303,17 @@ def test_places_are_checked_before_any_work(
     anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source.media, "measure_audio", lambda path: pytest.fail("work was done"))
-    for out, motion, message in (
-        (tmp_path / "none" / "x.mp4", None, "no folder"),
-        (tmp_path / "x.gif", None, "gif"),
-        (tmp_path / "x.mp4", tmp_path / "none" / "x.npz", "no folder"),
-        (tmp_path / "x.mp4", tmp_path / "x.csv", "csv"),
+    for out, more, message in (
+        (tmp_path / "none" / "x.mp4", {}, "no folder"),
+        (tmp_path / "x.gif", {}, "gif"),
+        (tmp_path / "x.mp4", {"motion_out": tmp_path / "none" / "x.npz"}, "no folder"),
+        (tmp_path / "x.mp4", {"motion_out": tmp_path / "x.csv"}, "csv"),
+        (tmp_path / "x.mp4", {"keep_speech": tmp_path / "x.mp3"}, r"mp3'; accepted are \.wav"),
+        (tmp_path / "x.mp4", {"captions": [tmp_path / "x.ass"]}, r"ass'; accepted are \.srt, \.vtt"),
+        (tmp_path / "x.mp4", {"captions": [tmp_path / "x.srt", tmp_path / "x.srt"]}, "written twice"),
     ):
         with pytest.raises(OutputError, match=message):
-            anchor.speak("missing.wav", out, motion_out=motion)
+            anchor.speak("missing.wav", out, **more)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="crf is 99"):
         anchor.speak("missing.wav", tmp_path / "x.mp4", crf=99)
     with pytest.raises(InputError, match="stage_start is 10; expected 0 to 9"):

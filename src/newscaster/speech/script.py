@@ -32,8 +32,8 @@ def _words(words: str) -> frozenset[str]:
 
 # These are followed by a name.
 _BEFORE_NAMES = _words(
-    """Adm Brig Capt Cdr Cmdr Cmdt Col Cpl Dr Drs Fr Ft Gen Gov Hon Lt Maj Messrs Mlle Mme Mr Mrs Ms Msgr Mt Mx
-    Pfc Pres Prof Pvt Rep Reps Rev Sec Sen Sens Sgt Sra St Ste Supt"""
+    """Adm Brig Capt Cdr Cmdr Cmdt Col Cpl Dr Drs Fr Ft Gen Gov Hon Lt Maj Messrs Mlle Mme Mr Mrs Ms Msgr Mt
+    Mx Pfc Pres Prof Pvt Rep Reps Rev Sec Sen Sens Sgt Sra St Ste Supt"""
 )
 # These are followed by a number, and end a sentence otherwise.
 _BEFORE_NUMBERS = _words(

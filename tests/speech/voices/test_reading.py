@@ -13,7 +13,7 @@ from newscaster.speech.voices.program import ProgramVoice
 
 
 class Beeps:
-    """A voice that beeps a tenth of a second per word, with silence around; the rate is what was asked for."""
+    """A voice that beeps a tenth of a second per word, with silence around, at one rate after the other."""
 
     def __init__(self, *rates: int) -> None:
         self.rates = list(rates)

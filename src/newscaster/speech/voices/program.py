@@ -107,7 +107,8 @@ class ProgramVoice:
         because = f" ({said})" if said else ""
         return SpeechError(
             f"the voice command {self._command!r} {what} at the sentence {sentence!r}{because}. "
-            "Try it by hand: it has to read a sentence on standard input and write a WAV file to standard output"
+            "Try it by hand: it has to read a sentence on standard input, and write a WAV file to standard "
+            "output"
         )
 
 

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from subprocess import run as run_process
+
+import numpy as np
+import pytest
+
+from fresh_python import ENVIRONMENT
+from newscaster import cli, media
+from newscaster.errors import AnchorError
+from tiny_anchor import speech_like, write_tiny_anchor
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
+
+
+@pytest.fixture
+def builtin(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny anchor in place of the built-in one."""
+    monkeypatch.setattr("newscaster.anchor.builtin_anchor", lambda: tiny)
+    return tiny
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    media.write_wav(tmp_path / "speech.wav", speech_like(1.3), 16_000)
+    return tmp_path / "speech.wav"
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> str:
+    """A voice command that says 1.3 s of noise for each sentence."""
+    media.write_wav(tmp_path / "voice.wav", speech_like(1.3), 16_000)
+    code = f"import sys; sys.stdout.buffer.write(open({str(tmp_path / 'voice.wav')!r}, 'rb').read())"
+    return shlex.join([sys.executable, "-c", code])
+
+
+def newscaster(*arguments: object, **options: object) -> tuple[int, str, str]:
+    """The command in a process of its own: exit code, stdout, stderr."""
+    done = run_process(
+        [sys.executable, "-m", "newscaster.cli", *map(str, arguments)],
+        capture_output=True,
+        env=ENVIRONMENT,
+        **options,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_speak(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "news.mp4"
+    code = cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(out), "--motion", str(tmp_path / "m.npz")])
+    shown = capsys.readouterr()
+    assert (code, shown.err) == (0, "")
+    first, second = shown.out.splitlines()
+    assert first.startswith(f"{out}  1.3 s in ")
+    assert "x real time" in first
+    assert "frames/s" in first
+    assert second == str(tmp_path / "m.npz")
+    with np.load(second) as motion:
+        assert int(motion["frames"]) == 32
+
+
+def test_speech_on_standard_input(tiny: Path, wav: Path, tmp_path: Path) -> None:
+    arguments = ["speak", "-", "--anchor", tiny, "-o", tmp_path / "news.mp4"]
+    with wav.open("rb") as stream:
+        code, out, err = newscaster(*arguments, stdin=stream)
+    assert (code, err) == (0, "")
+    assert "1.3 s" in out
+    code, _, err = newscaster(*arguments, input=b"")
+    assert code == 2
+    assert err.startswith("error: nothing came in on standard input")
+
+
+def test_a_text_in_a_voice_with_captions(
+    builtin: Path, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, kept = tmp_path / "news.mp4", tmp_path / "news.wav"
+    arguments = ["speak", "--text", "One. Two.", "--voice-command", voice, "-o", str(out), "--subtitles"]
+    captions = [tmp_path / "news.srt", tmp_path / "news.vtt"]
+    more = [argument for path in captions for argument in ("--captions", str(path))]
+    assert cli.run([*arguments, *more, "--keep-speech", str(kept), "--language", "deu"]) == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{out}  2.")
+    assert others == [str(kept), *map(str, captions)]
+    assert all(path.is_file() for path in (kept, *captions))
+    assert media.measure_audio(kept).rate == 16_000
+
+
+def test_readings_that_cannot_be(
+    builtin: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "x.mp4")
+    for arguments, message in (
+        (["--text", "One.", "--voice", "nobody"], "the voice is 'nobody'; expected one of hibari"),
+        (["--text", "One.", "--voice-command", "no-such-program"], "there is no program 'no-such-program'"),
+        (["--text", "One.", "--speed", "3"], "speed is 3.0; expected 0.5 to 2"),
+        ([str(wav), "--voice", "hibari"], "a voice or its pace is given, and the speech is a sound"),
+        ([str(wav), "--captions", "x.srt"], "captions show the text that is read aloud"),
+        ([str(wav), "--keep-speech", str(wav)], f"'{wav}' is the speech itself"),
+    ):
+        assert cli.run(["speak", "-o", out, *arguments]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_demo(
+    builtin: Path,
+    voice: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["demo", "--voice-command", voice]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("newscaster-demo.mp4  ")
+    assert "s of video, made in " in shown.out
+    assert shown.out.endswith(" x real time\n")
+    bulletin = (Path(cli.__file__).parents[1] / "data" / "bulletin.txt").read_text(encoding="utf-8")
+    assert 40 < len(bulletin.split()) < 90
+    info = media.probe(tmp_path / "newscaster-demo.mp4")
+    assert info.video is not None
+    assert "The voice is synthetic too." in info.metadata["comment"]
+
+
+def test_a_demo_of_one_s_own(
+    builtin: Path, wav: Path, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "own.mkv"
+    assert cli.run(["demo", "--speech", str(wav), "-o", str(out)]) == 0
+    assert capsys.readouterr().out.startswith(f"{out}  1.3 s of video")
+    assert cli.run(["demo", "--text", "Hi.", "--voice-command", voice, "-o", str(out)]) == 0
+    assert capsys.readouterr().out.startswith(f"{out}  1.")
+    assert cli.run(["demo", "--text", "Hi.", "--speech", str(wav)]) == 2
+    assert "both speech and a text" in capsys.readouterr().err
+
+
+def test_a_demo_without_the_built_in_anchor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing() -> Path:
+        raise AnchorError("this installation lacks it")
+
+    monkeypatch.setattr("newscaster.anchor.builtin_anchor", missing)
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["demo"], ["info"], ["speak", "x.wav", "-o", "x.mp4"]):
+        assert cli.run(arguments) == 2
+        assert capsys.readouterr().err == "error: this installation lacks it\n"
+    assert not list(tmp_path.iterdir())
