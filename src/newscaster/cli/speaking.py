@@ -25,7 +25,11 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
             click.option("--text", help="What is to be said; by default the voice needs newscaster[tts]."),
-            click.option("--voice", help="Who reads a text: hibari, joe, ... or a Piper voice, NAME.onnx."),
+            click.option(
+                "--voice",
+                help="Who reads a text: hibari (the default), emma, fable, fenrir, kore, joe, or NAME.onnx, "
+                "a voice of Piper's.",
+            ),
             click.option(
                 "--voice-command",
                 metavar="COMMAND",

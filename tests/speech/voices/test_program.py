@@ -81,6 +81,7 @@ def test_programs_that_fail(tmp_path: Path, code: str, message: str) -> None:
         "import sys, time; sys.stdout.close(); time.sleep(60)",
         # What it started holds the pipe, too.
         "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])",
+        "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])",
     ],
 )
 def test_programs_that_hang(tmp_path: Path, code: str) -> None:

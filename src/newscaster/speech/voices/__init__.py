@@ -14,6 +14,7 @@ from newscaster.speech.voices.reading import (
     resample,
     speak_sentences,
     synthesize,
+    voice_names,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "resample",
     "speak_sentences",
     "synthesize",
+    "voice_names",
 ]

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from typing import IO
 
 from newscaster.errors import InputError, MediaError, SpeechError
@@ -86,13 +87,16 @@ class ProgramVoice:
 
             timer = threading.Timer(self._limit_seconds, stop)
             timer.start()
+            code: int | None = None
             try:
                 sound = _exchange(process, sentence)
-                code = process.wait() if len(sound) <= _LARGEST_WAV_BYTES else None
+                if len(sound) <= _LARGEST_WAV_BYTES:
+                    code = process.wait()
             finally:
                 timer.cancel()
-                _end(process)
-                process.wait()
+                if code is None:
+                    _end(process)
+                    process.wait()
             said = _last_line(complaints)
         if late.is_set():
             raise self._error(f"took longer than {self._limit_seconds:g} s", sentence, said)
@@ -117,25 +121,20 @@ def _exchange(process: subprocess.Popen[bytes], sentence: str) -> bytes:
     assert process.stdin is not None
     assert process.stdout is not None
     with process.stdout:
-        try:
-            with process.stdin:
-                process.stdin.write(sentence.encode() + b"\n")  # less than a pipe holds: nobody waits here
-        except BrokenPipeError:
-            pass  # a program that does not want to know; what it writes will tell
+        # A program need not read: what it writes will tell. A sentence is less than a pipe holds, so nobody
+        # waits here.
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(sentence.encode() + b"\n")
         return process.stdout.read(_LARGEST_WAV_BYTES + 1)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program, and what it has started, if it still runs."""
-    if process.poll() is not None:
-        return
-    try:
+    """End the program and what it has started, which may outlive it and hold its output open."""
+    with suppress(ProcessLookupError, PermissionError):  # what has ended already
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-    except ProcessLookupError:
-        pass
 
 
 def _last_line(complaints: IO[bytes]) -> str:
