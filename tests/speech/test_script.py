@@ -17,6 +17,7 @@ from newscaster.speech.script import LONGEST_SENTENCE_CHARACTERS, Sentence, sent
         "Prof. Dr. A. B. Smith, Ph.D., spoke in St. Louis.|He has a Ph.D.|His wife too.",
         "J. K. Rowling wrote it.|J.R.R. Tolkien did not.|George W. Bush read it.",
         "Lt. Gov. Ann Lee and Sen. Ford met Gen. Lee.|They agreed.",
+        "They live on Main St.|The police came to St. Louis and Ft. Worth.",
         "REP. SMITH SPOKE.|THE HOUSE LISTENED.",
         "Martin Luther King Jr. spoke.|He was Martin Luther King Jr.|He spoke.",
         # letters with full stops
@@ -37,6 +38,7 @@ from newscaster.speech.script import LONGEST_SENTENCE_CHARACTERS, Sentence, sent
         # quotes, brackets, ellipses
         '"It is over," he said.|"Really?" she asked.|"Yes."|He left.',
         "“Stop!” he cried.|“Why?” she asked.|(He was late.)|She was not.|‘No.’|Then they left.",
+        '"Why?" Ada Byron asked.|"Stop!"|The driver said nothing.|"Yes!"|Ada left.',
         "Wait ... there is more.|And then... nothing.|The end…|Of all.|Well... I do not know.",
         "He said . . . nothing.|She left.",
         # lists and addresses

@@ -20,7 +20,12 @@ LONGEST_SENTENCE_CHARACTERS = 600
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*")
 # An end mark, what closes with it, and the gap; Chinese and Japanese write no gap.
 _END = re.compile(
-    r"""(?P<mark> (?:\.[^\S\n]){2,}\. | [.!?…؟।]+ ) [\"'”’»)\]]* \s+ | [。！？]+ [」』”）]* \s*""", re.VERBOSE
+    r"""(?P<mark> (?:\.[^\S\n]){2,}\. | [.!?…؟।]+ ) (?P<close> [\"'”’»)\]]* ) \s+
+    | [。！？]+ [」』”）]* \s*""",
+    re.VERBOSE,
+)
+_SAYS = re.compile(
+    r"(\S+ ){1,3}(adds|added|asks|asked|cries|cried|replies|replied|says|said|shouts|shouted|tells|told)\b"
 )
 _OPENING = "\"'“‘«([{¿¡-–— "
 _CLAUSE_END = re.compile(r"[,;:—–]\s+")
@@ -32,8 +37,8 @@ def _words(words: str) -> frozenset[str]:
 
 # These are followed by a name.
 _BEFORE_NAMES = _words(
-    """Adm Brig Capt Cdr Cmdr Cmdt Col Cpl Dr Drs Fr Ft Gen Gov Hon Lt Maj Messrs Mlle Mme Mr Mrs Ms Msgr Mt
-    Mx Pfc Pres Prof Pvt Rep Reps Rev Sec Sen Sens Sgt Sra St Ste Supt"""
+    """Adm Brig Capt Cdr Cmdr Cmdt Col Cpl Dr Drs Fr Gen Gov Hon Lt Maj Messrs Mlle Mme Mr Mrs Ms Msgr Mt
+    Mx Pfc Pres Prof Pvt Rep Reps Rev Sec Sen Sens Sgt Sra Ste Supt"""
 )
 # These are followed by a number, and end a sentence otherwise.
 _BEFORE_NUMBERS = _words(
@@ -43,7 +48,7 @@ _BEFORE_NUMBERS = _words(
 _NEVER_LAST = _words("e.g i.e E.g I.e vs v cf Cf viz Viz approx Approx ca Ca resp")
 # These end a sentence only before a word that begins sentences, as do initials and letters with full stops.
 _SELDOM_LAST = _words(
-    """Assn Ave Blvd Bros Co Corp Dept Inc Jr Ltd Rd Sq Sr Univ
+    """Assn Ave Blvd Bros Co Corp Dept Ft Inc Jr Ltd Rd Sq Sr St Univ
     Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun"""
 )
 _BEGINS_SENTENCES = _words(
@@ -105,13 +110,14 @@ def _split(paragraph: str) -> Iterator[str]:
     for end in _END.finditer(paragraph):
         space = paragraph.rfind(" ", begin, end.start())
         last = paragraph[max(begin, space + 1) : end.start()].lstrip(_OPENING)
-        if _ends(last, end["mark"], paragraph[end.end() : end.end() + 40], alone=space < begin):
+        rest = paragraph[end.end() : end.end() + 60]
+        if _ends(last, end["mark"], rest, alone=space < begin, quoted=bool(end["close"])):
             yield from _parts(paragraph[begin : end.end()].strip())
             begin = end.end()
     yield from _parts(paragraph[begin:].strip())
 
 
-def _ends(last: str, mark: str | None, rest: str, *, alone: bool) -> bool:
+def _ends(last: str, mark: str | None, rest: str, *, alone: bool, quoted: bool) -> bool:
     """Whether a mark ends a sentence.
 
     Args:
@@ -119,6 +125,7 @@ def _ends(last: str, mark: str | None, rest: str, *, alone: bool) -> bool:
         mark: None for one that always does.
         rest: what follows.
         alone: whether the word is the sentence's first.
+        quoted: whether a quotation or bracket closes between them.
     """
     following = rest.lstrip(_OPENING)
     if mark is None:
@@ -127,6 +134,8 @@ def _ends(last: str, mark: str | None, rest: str, *, alone: bool) -> bool:
         return False
     word = re.match(r"[^\W_]*", following)
     following = word[0] if word else ""
+    if quoted and following.capitalize() not in _BEGINS_SENTENCES and _SAYS.match(rest):
+        return False  # '"Why?" Ada Byron asked.'
     if mark != ".":
         # "Well... I do not know": that I is capital does not tell.
         return not (mark[0] in ".…" and following == "I")

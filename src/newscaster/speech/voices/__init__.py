@@ -1,7 +1,7 @@
 """Text to speech: a text and a voice in, sound out, sentence by sentence.
 
 One module for each kind of voice (`hibari`, `piper`, `program`), and `reading`, which has any of them read a
-text. All speak offline. The speech is synthetic, and so labelled by whoever stores it.
+text. None is fetched from here. The speech is synthetic, and so labelled by whoever stores it.
 """
 
 from __future__ import annotations
