@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from newscaster.face.facemap import CHANNELS
+from newscaster.training.networks.blocks import convolution, residuals, unshuffle
 
 _UNSHUFFLE = {128: 2, 256: 4, 512: 4}
 _LARGEST_MAP = 128
@@ -118,19 +119,6 @@ def box_of(hidden: npt.NDArray[np.bool_], *, size_multiple: int, place_multiple:
     return Box(*edges)
 
 
-class _Residual(nn.Module):
-    """Two convolutions with a way around them; at first it changes nothing."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _convolution(channels, channels, 3)
-        self.second = _convolution(channels, channels, 3)
-        nn.init.zeros_(self.second[1].weight)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x + self.second(functional.relu(self.first(x))))
-
-
 class Renderer(nn.Module):
     """Region (B, S, S, 3) and face map (B, 4, M, M), both uint8, to the region with a new lower face.
 
@@ -164,12 +152,12 @@ class Renderer(nn.Module):
         channels, config = self.config.channels, self.config
         entering = 3 * self.cell**2 + len(CHANNELS) * self.map_cell**2
         pairs = list(pairwise(channels))
-        self.enter = _convolution(entering, channels[0], 3)
+        self.enter = convolution(entering, channels[0], 3)
         self.place = nn.Parameter(torch.zeros(1, channels[0], rows, columns))
-        self.encoder = nn.ModuleList(map(_blocks, channels, config.encoder_blocks))
-        self.down = nn.ModuleList(_convolution(a, b, 3, stride=2) for a, b in pairs)
-        self.up = nn.ModuleList(_convolution(b, a, 1) for a, b in pairs)
-        self.decoder = nn.ModuleList(map(_blocks, channels, config.decoder_blocks))
+        self.encoder = nn.ModuleList(map(residuals, channels, config.encoder_blocks))
+        self.down = nn.ModuleList(convolution(a, b, 3, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(convolution(b, a, 1) for a, b in pairs)
+        self.decoder = nn.ModuleList(map(residuals, channels, config.decoder_blocks))
         self.leave = nn.Conv2d(channels[0], 3 * self.cell**2, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
@@ -191,7 +179,7 @@ class Renderer(nn.Module):
     def predict(self, context: Tensor, face_map: Tensor) -> Tensor:
         """The box as the network paints it, float of about 0 to 1, from what ``cut`` and ``cut_map`` give."""
         filled = torch.where(self.covered, self.fill, context)
-        x = torch.cat([_unshuffle(filled, self.cell), _unshuffle(face_map, self.map_cell)], dim=1)
+        x = torch.cat([unshuffle(filled, self.cell), unshuffle(face_map, self.map_cell)], dim=1)
         x = functional.relu(self._placed(self.enter(x)))
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, [*self.down, None], strict=True):
@@ -215,17 +203,3 @@ class Renderer(nn.Module):
         levels = (painted.clamp(0, 1) * 255 + 0.5).permute(0, 2, 3, 1).to(torch.uint8)
         middle = torch.cat([region[:, t:b, :l], levels, region[:, t:b, r:]], dim=2)
         return torch.cat([region[:, :t], middle, region[:, b:]], dim=1)
-
-
-def _convolution(entering: int, leaving: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
-    # Batch normalisation is folded into the convolution when the network is exported: it costs nothing there.
-    convolution = nn.Conv2d(entering, leaving, kernel, stride=stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(leaving))
-
-
-def _blocks(channels: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(_Residual(channels) for _ in range(count)))
-
-
-def _unshuffle(x: Tensor, cell: int) -> Tensor:
-    return functional.pixel_unshuffle(x, cell) if cell > 1 else x
