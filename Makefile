@@ -6,6 +6,10 @@ STAMP := $(VENV)/.installed
 PYTEST ?=
 DEMO ?=
 
+# Extras with the voices that `make demo` installs. A man's voice fits the built-in anchor best; its engine, Piper, is under
+# the GPL, version 3 or later. VOICES=tts does without it.
+VOICES ?= tts,joe
+
 # PyTorch is installed first, in one exact release. On Linux, pip may take a build with gigabytes of CUDA packages. For a
 # CPU build, name the index that PyTorch's installation page gives: make setup TORCH_OPTIONS='--index-url ...'
 TORCH ?= torch==2.13.0
@@ -27,7 +31,7 @@ SPEAKING := $(VENV)/.speaks
 
 $(SPEAKING): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -e $(STAMP) || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tts]'
+	test -e $(STAMP) || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(VOICES)]'
 	touch $(SPEAKING)
 
 # A video of the built-in anchor, newscaster-demo.mp4.

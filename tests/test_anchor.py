@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -11,9 +12,10 @@ import pytest
 from safetensors.numpy import load, save
 
 from newscaster import anchor
-from newscaster.anchor import FACE, HEADER, MOTION, RENDERER, STAGE, AnchorFile, write_anchor
+from newscaster.anchor import FACE, HEADER, MOTION, RENDERER, SPEECH_ENCODER, STAGE, AnchorFile, write_anchor
 from newscaster.anchor_info import FORMAT, AnchorInfo
 from newscaster.errors import AnchorError, OutputError
+from newscaster.speech.encoder import packaged_encoder
 from newscaster.version import VERSION
 from tiny_anchor import write_tiny_anchor
 
@@ -71,6 +73,26 @@ def test_the_speech_encoder_is_there_exactly_where_it_is_needed(tmp_path: Path, 
             stage=b"",
             speech_encoder=b"x",
         )
+
+
+def test_a_shared_speech_encoder_is_not_stored_again(tmp_path: Path) -> None:
+    ours = hashlib.sha256(packaged_encoder()).hexdigest()
+    path = write_tiny_anchor(tmp_path / "a.anchor", features="whisper", shared_encoder=ours)
+    file = AnchorFile(path)
+    assert SPEECH_ENCODER not in file.members
+    assert file.speech_encoder() == packaged_encoder()
+    assert path.stat().st_size < 4e6
+    other = write_tiny_anchor(tmp_path / "b.anchor", features="whisper", shared_encoder="ab" * 32)
+    with pytest.raises(AnchorError, match=r"needs the speech encoder with sha256 abababab"):
+        AnchorFile(other).speech_encoder()
+
+
+def test_headers_from_before_a_field_are_read(tiny: Path) -> None:
+    old = AnchorFile(tiny).info.to_json()
+    del old["stage_loops"], old["shared_encoder"]
+    assert AnchorInfo.from_json(old) == AnchorFile(tiny).info
+    with pytest.raises(AnchorError, match="stage_loops is 'yes'; expected bool"):
+        AnchorInfo.from_json({**old, "stage_loops": "yes"})
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF....WAVE", b"PK\x05\x06" + bytes(18)])

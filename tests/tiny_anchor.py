@@ -147,5 +147,5 @@ def write_tiny_anchor(
         or motion_network(width=spec.width, coefficients=COEFFICIENTS, context_steps=CONTEXT_STEPS),
         renderer=renderer or renderer_network(side=side, map_side=map_side),
         stage=stage or media.encode_stage(iter(pictures(frames, size)), stage_fps or fps),
-        speech_encoder=packaged_encoder() if spec.needs_encoder else None,
+        speech_encoder=packaged_encoder() if spec.needs_encoder and "shared_encoder" not in changes else None,
     )

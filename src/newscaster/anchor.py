@@ -7,7 +7,8 @@ the members are and how to tell a sound file from a damaged one; what they do is
 
     NAME.anchor
     ├── anchor.json                    what it is, how it was made, sha256 of every other member
-    ├── networks/speech_encoder.onnx   only where the features need it
+    ├── networks/speech_encoder.onnx   only where the features need it, and not where the header names its
+    │                                  sha256 as that of the encoder that comes with newscaster
     ├── networks/motion.onnx           features (B, T, D) float32 -> coefficients (B, T, K) float32
     ├── networks/renderer.onnx         region (B, S, S, 3), face_map (B, C, M, M) -> rendered, all uint8
     ├── face.safetensors               mouth basis, head, mask, the stage's face track
@@ -149,7 +150,8 @@ def _shapes(info: AnchorInfo) -> dict[str, tuple[int, ...]]:
 
 def _members(info: AnchorInfo) -> list[str]:
     """The members that an anchor has besides its header, in the order of the file."""
-    return [name for name in _ORDER[1:] if name != SPEECH_ENCODER or info.features.needs_encoder]
+    own_encoder = info.features.needs_encoder and info.shared_encoder is None
+    return [name for name in _ORDER[1:] if name != SPEECH_ENCODER or own_encoder]
 
 
 class AnchorFile:
@@ -184,6 +186,25 @@ class AnchorFile:
         """
         with self._opened() as archive:
             return self._read(archive, name, keep=True)
+
+    def speech_encoder(self) -> bytes:
+        """The speech encoder, ONNX: the anchor's own, or the one that comes with newscaster.
+
+        Raises:
+            AnchorError: the file has been changed, or newscaster comes with another encoder.
+        """
+        from newscaster.speech.encoder import packaged_encoder
+
+        if self.info.shared_encoder is None:
+            return self.read(SPEECH_ENCODER)
+        packaged = packaged_encoder()
+        found = hashlib.sha256(packaged).hexdigest()
+        if found != self.info.shared_encoder:
+            raise AnchorError(
+                f"'{self.path}' needs the speech encoder with sha256 {self.info.shared_encoder[:16]}…, and "
+                f"newscaster {VERSION} comes with {found[:16]}…. Use the newscaster that the anchor came with"
+            )
+        return packaged
 
     def face(self) -> AnchorFace:
         """The arrays of the face.
@@ -338,7 +359,8 @@ def write_anchor(
         motion: the motion network, ONNX.
         renderer: the rendering network, ONNX.
         stage: the stage's video, made by `media.encode_stage`.
-        speech_encoder: the speech encoder, ONNX; given exactly where `info.features` needs it.
+        speech_encoder: the speech encoder, ONNX; given exactly where `info.features` needs it and
+            `info.shared_encoder` names no other.
 
     Returns:
         The path.
@@ -352,7 +374,7 @@ def write_anchor(
     from newscaster.media.files import check_output, replacing
 
     check_output(path, suffixes=(SUFFIX,))
-    if (speech_encoder is not None) != info.features.needs_encoder:
+    if (speech_encoder is not None) != (SPEECH_ENCODER in _members(info)):
         raise AnchorError(
             f"features {info.features.kind!r} {'need' if speech_encoder is None else 'have no use for'} a "
             f"speech encoder; {'pass' if speech_encoder is None else 'leave out'} speech_encoder"

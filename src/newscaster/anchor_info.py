@@ -21,6 +21,7 @@ FORMAT = 1
 """The version of the anchor format that is read and written."""
 
 Value = TypeVar("Value")
+Default = TypeVar("Default")
 
 
 def _now() -> str:
@@ -41,6 +42,10 @@ class AnchorInfo:
     """Frames of the stage, F."""
     region: Region
     """The square that is rewritten."""
+    stage_loops: bool = False
+    """Whether the stage's end meets its beginning: it is shown round and round, others forth and back."""
+    shared_encoder: str | None = None
+    """sha256 of the speech encoder where it is the one that comes with newscaster, and not stored again."""
     features: FeatureSpec
     """What the motion network hears."""
     coefficients: int
@@ -84,6 +89,8 @@ class AnchorInfo:
             "fps": f"{self.fps.numerator}/{self.fps.denominator}",
             "size": list(self.size),
             "stage_frames": self.stage_frames,
+            "stage_loops": self.stage_loops,
+            "shared_encoder": self.shared_encoder,
             "region": {"side": self.region.side, "extent": self.region.extent},
             "features": self.features.to_json(),
             "motion": {
@@ -121,6 +128,8 @@ class AnchorInfo:
             size=(size[0], size[1]),
             stage_frames=_field(values, "stage_frames", int),
             region=_region(_field(values, "region", dict)),
+            stage_loops=_optional(values, "stage_loops", bool, False),
+            shared_encoder=_optional(values, "shared_encoder", str, None),
             features=FeatureSpec.from_json(_field(values, "features", dict)),
             coefficients=_field(motion, "coefficients", int),
             context_steps=_field(motion, "context_steps", int),
@@ -139,6 +148,18 @@ def _check(good: bool, name: str, found: object, accepted: str) -> None:
 def _field(values: Mapping[str, object], name: str, kind: type[Value]) -> Value:
     value = values.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
+        raise AnchorError(f"{name} is {value!r}; expected {kind.__name__}")
+    return value
+
+
+def _optional(
+    values: Mapping[str, object], name: str, kind: type[Value], default: Default
+) -> Value | Default:
+    """A field that came later than the format: without it, what was true before."""
+    value = values.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
         raise AnchorError(f"{name} is {value!r}; expected {kind.__name__}")
     return value
 

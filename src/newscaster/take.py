@@ -199,6 +199,8 @@ class Stage:
     """How the head stands, smoothed, (F,)."""
     transforms: Similarity
     """Picture to region pixels, smoothed, (F,)."""
+    loops: bool = False
+    """Whether its end meets its beginning: it is shown round and round, others forth and back."""
 
     def __repr__(self) -> str:
         return f"Stage({self.size[0]}x{self.size[1]}, {self.frames} frames)"

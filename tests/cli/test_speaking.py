@@ -10,7 +10,10 @@ import pytest
 
 from fresh_python import ENVIRONMENT
 from newscaster import cli, media
-from newscaster.errors import AnchorError
+from newscaster.errors import AnchorError, SpeechError
+from newscaster.runtime.performance import Anchor
+from newscaster.speech import voices
+from newscaster.speech.voices import Reading
 from tiny_anchor import speech_like, write_tiny_anchor
 
 
@@ -125,6 +128,32 @@ def test_demo(
     info = media.probe(tmp_path / "newscaster-demo.mp4")
     assert info.video is not None
     assert "The voice is synthetic too." in info.metadata["comment"]
+
+
+def test_the_built_in_anchor_has_a_man_s_voice_where_one_is_installed(
+    builtin: Path, tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = str(tmp_path / "x.mp4")
+    asked: list[Reading | None] = []
+
+    def speak(self: Anchor, *_: object, reading: Reading | None, **__: object) -> None:
+        asked.append(reading)
+        raise SpeechError("that will do")
+
+    monkeypatch.setattr(Anchor, "speak", speak)
+    monkeypatch.setattr(voices, "voice_of_a_man", lambda: "joe")
+    said = ["--text", "One."]
+    for arguments, voice in (
+        (["demo"], "joe"),
+        (["speak", *said, "-o", out], "joe"),
+        (["demo", "--voice", "hibari"], "hibari"),
+        (["demo", "--speed", "1.2"], "joe"),
+        (["speak", *said, "--anchor", str(tiny), "-o", out], None),
+        (["demo", "--speech", str(wav)], None),
+    ):
+        assert cli.run(arguments) == 2
+        reading = asked.pop()
+        assert (reading and reading.voice) == voice
 
 
 def test_a_demo_of_one_s_own(

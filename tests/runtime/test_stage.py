@@ -16,10 +16,12 @@ from tiny_anchor import pictures, tiny_face
 REGION = Region(128, 1.8)
 
 
-def make(frames: int = 10, size: tuple[int, int] = (96, 80), cache_bytes: int = CACHE_BYTES) -> Stage:
+def make(
+    frames: int = 10, size: tuple[int, int] = (96, 80), cache_bytes: int = CACHE_BYTES, loops: bool = False
+) -> Stage:
     video = StageVideo(encode_stage(iter(pictures(frames, size)), Fraction(25)))
     face = tiny_face(frames=frames, size=size, region=REGION, scale=24.0)
-    return Stage(video, face, region=REGION, size=size, cache_bytes=cache_bytes)
+    return Stage(video, face, region=REGION, size=size, loops=loops, cache_bytes=cache_bytes)
 
 
 def test_order_goes_forth_and_back() -> None:
@@ -28,6 +30,11 @@ def test_order_goes_forth_and_back() -> None:
     assert list(itertools.islice(make(1).order(), 3)) == [0, 0, 0]
     with pytest.raises(ValueError, match="start=4"):
         make(4).order(start=4)
+
+
+def test_a_stage_that_loops_goes_round() -> None:
+    assert list(itertools.islice(make(3, loops=True).order(), 7)) == [0, 1, 2, 0, 1, 2, 0]
+    assert list(itertools.islice(make(3, loops=True).order(start=2), 3)) == [2, 0, 1]
 
 
 @pytest.mark.parametrize("size", [(96, 80), (95, 81)])

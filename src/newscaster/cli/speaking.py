@@ -27,8 +27,8 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--text", help="What is to be said; by default the voice needs newscaster[tts]."),
             click.option(
                 "--voice",
-                help="Who reads a text: hibari (the default), emma, fable, fenrir, kore, joe, or NAME.onnx, "
-                "a voice of Piper's.",
+                help="Who reads a text: hibari (the default, but joe for the built-in anchor, where installed), "
+                "emma, fable, fenrir, kore, joe, or NAME.onnx, a voice of Piper's.",
             ),
             click.option(
                 "--voice-command",
@@ -122,7 +122,12 @@ def _speak(
     **options: Any,
 ) -> Performance:
     import newscaster
+    from newscaster.anchor import BUILTIN
+    from newscaster.speech.voices import voice_of_a_man
 
+    is_read = options.get("text") is not None or Path(speech or "").suffix.lower() == ".txt"
+    if is_read and voice is None and voice_command is None and anchor == BUILTIN:
+        voice = voice_of_a_man()
     reading = _reading(voice=voice, command=voice_command, speed=speed, language=language)
     performer = newscaster.open(anchor, workers=workers)
     source = sys.stdin.buffer if speech == "-" else speech

