@@ -15,7 +15,7 @@ VOICES ?= tts,joe
 TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 
-.PHONY: setup test check format clean demo base anchor
+.PHONY: setup test check format clean demo base builtin anchor
 
 setup: $(STAMP)
 
@@ -61,6 +61,12 @@ base: setup
 	$(BIN)/python tools/train_base_motion.py --work build/base --out src/newscaster/data/base_motion.safetensors \
 		--person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
 		--people $(DATA)/speakers/train --check-people $(DATA)/speakers/test
+
+# The built-in anchor, from the footage of speaker 1 of the GRID corpus: about 75 minutes on two cores. What is done stays in
+# build/builtin, so that it can be stopped. benchmarks/stage.py measures the result.
+builtin: setup
+	$(BIN)/python tools/make_builtin_anchor.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
+		--work build/builtin --out src/newscaster/data/builtin.anchor
 
 # An anchor from footage, and its first video.
 FOOTAGE ?=

@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from newscaster.prepare import Report
     from newscaster.take import Take
     from newscaster.training.rendering import RenderingResult
+    from newscaster.training.rendering_data import RenderingData
     from newscaster.training.speaker import SpeakerMotion
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 ReportProgress = Callable[[str, float, float], None]
 Footage = Path | str | Sequence[Path | str]
 DEFAULT_MINUTES = 12.0
+DEFAULT_STAGE_MINUTES = 50.0
+SYNTHETIC = "synthetic"
+"""Named as the stage, it is painted from nothing but a face map: no frame of the footage is in the anchor."""
 
 
 def _no_progress(phase: str, done: float, total: float) -> None:
@@ -79,7 +83,9 @@ def train(
     fps: Fraction | float | None = None,
     face: int | None = None,
     stage: Path | str | None = None,
+    stage_minutes: float = DEFAULT_STAGE_MINUTES,
     attribution: Sequence[str] = (),
+    share_encoder: bool = False,
     progress: ReportProgress = _no_progress,
 ) -> Path:
     """Make an anchor of the person in some footage.
@@ -94,8 +100,12 @@ def train(
             default ``OUT.work`` beside the anchor, removed when the anchor is written.
         fps: frames per second of the anchor, 10 to 120; by default the footage's own.
         face: which person where several are seen, from the left; None is the largest.
-        stage: the clip that the mouth will be rewritten on; by default the calmest stretch.
+        stage: the clip that the mouth will be rewritten on; by default the calmest stretch. "synthetic" has
+            it painted: the whole picture is then made from a face map, and none of it is footage.
+        stage_minutes: how long the network that paints a synthetic stage is trained.
         attribution: lines for every video made, such as the footage's source.
+        share_encoder: leave the speech encoder out of the anchor, 12 MB: it then works only with a newscaster
+            that comes with the same one.
         progress: called with a phase, how much is done, and how much there is.
 
     Returns:
@@ -114,19 +124,24 @@ def train(
             f"consent is {consent.strip()!r}: without the person's consent no anchor is made. "
             f"Say who agreed, and for what"
         )
-    if not minutes > 0:
-        raise InputError(f"minutes is {minutes}; expected a number above 0, such as {DEFAULT_MINUTES:g}")
+    for argument, value, usual in (
+        ("minutes", minutes, DEFAULT_MINUTES),
+        ("stage_minutes", stage_minutes, DEFAULT_STAGE_MINUTES),
+    ):
+        if not value > 0:
+            raise InputError(f"{argument} is {value}; expected a number above 0, such as {usual:g}")
     check_output(out, suffixes=(".anchor",))
     _need_training()
     from newscaster import prepare
 
+    synthetic = stage == SYNTHETIC
     folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
     take: Take = prepare.prepare(
         footage,
         folder / "take",
         fps=fps,
         face=face,
-        stage=stage,
+        stage=None if synthetic else stage,
         progress=lambda p: progress(p.phase, p.done, p.total),
     )
     path = train_take(
@@ -136,7 +151,9 @@ def train(
         consent=consent,
         name=name,
         minutes=minutes,
+        stage_minutes=stage_minutes if synthetic else None,
         attribution=attribution,
+        share_encoder=share_encoder,
         progress=progress,
     )
     if work is None:
@@ -152,24 +169,64 @@ def train_take(
     consent: str,
     name: str | None = None,
     minutes: float = DEFAULT_MINUTES,
+    stage_minutes: float | None = None,
     attribution: Sequence[str] = (),
+    share_encoder: bool = False,
     progress: ReportProgress = _no_progress,
 ) -> Path:
-    """Make an anchor of footage that is prepared already; arguments and errors as in :func:`train`."""
+    """Make an anchor of footage that is prepared already; arguments and errors as in :func:`train`.
+
+    ``stage_minutes`` has the stage painted, by a network that is trained for so long; None takes the take's.
+    """
     from newscaster.training.rendering import train_renderer
     from newscaster.training.rendering_data import RenderingData
 
     motion = _motion(take, _run_folder(work, "motion", take), progress)
-    data = RenderingData.from_take(take)
+    painted = {}
+    if stage_minutes is None:
+        data, folder = RenderingData.from_take(take), _run_folder(work, "rendering", take)
+    else:
+        take, data, painted = _synthetic(take, work, stage_minutes, progress)
+        folder = _run_folder(work, "rendering-painted", take)
     rendering = train_renderer(
         data,
-        _run_folder(work, "rendering", take),
+        folder,
         minutes=minutes,
         progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
     )
     statement = {"statement": consent.strip(), "recorded": datetime.now(UTC).isoformat(timespec="seconds")}
     info = _info(take, motion, rendering, name or out.stem, statement, tuple(attribution))
-    return _write(out, take, motion, rendering, info)
+    info = replace(info, training={**info.training, **painted})
+    return _write(out, take, motion, rendering, info, share_encoder=share_encoder)
+
+
+def _synthetic(
+    take: Take, work: Path, minutes: float, progress: ReportProgress
+) -> tuple[Take, RenderingData, dict[str, float]]:
+    """The take with a painted stage, what its renderer learns from, and figures of the painting network."""
+    from newscaster.training.full_frame import FullFrameData, load_full_frame, train_full_frame
+    from newscaster.training.synthetic import paint_stage, painted_data
+
+    folder = _run_folder(work, "full-frame", take)
+    pictures = FullFrameData.from_take(take, folder)
+    trained = train_full_frame(
+        pictures,
+        folder,
+        minutes=minutes,
+        progress=lambda p: progress("full frame", minutes - p.minutes_left, minutes),
+    )
+    network, scale = load_full_frame(trained.weights), pictures.scale[0]
+    stage = paint_stage(network, take, folder, scale=scale)
+    data = painted_data(
+        network, take, folder, scale=scale, progress=lambda done, total: progress("faces", done, total)
+    )
+    figures = {
+        "stage minutes": round(trained.minutes, 1),
+        "stage steps": trained.steps,
+        "stage PSNR, dB": round(trained.psnr, 2),
+        "stage sharpness": round(trained.sharpness, 3),
+    }
+    return replace(take, stage=stage), data, figures
 
 
 def _motion(take: Take, folder: Path, progress: ReportProgress) -> SpeakerMotion:
@@ -206,6 +263,7 @@ def _info(
         size=take.stage.size,
         stage_frames=take.stage.frames,
         region=take.region,
+        stage_loops=take.stage.loops,
         features=motion.features,
         coefficients=motion.basis.size,
         context_steps=motion.network.config.context_steps,
@@ -224,7 +282,13 @@ def _info(
 
 
 def _write(
-    out: Path, take: Take, motion: SpeakerMotion, rendering: RenderingResult, info: AnchorInfo
+    out: Path,
+    take: Take,
+    motion: SpeakerMotion,
+    rendering: RenderingResult,
+    info: AnchorInfo,
+    *,
+    share_encoder: bool,
 ) -> Path:
     from newscaster.anchor import AnchorFace, write_anchor
     from newscaster.speech.encoder import packaged_encoder
@@ -239,6 +303,9 @@ def _write(
         transforms=take.stage.transforms,
         landmarks=take.stage.landmarks,
     )
+    encoder = packaged_encoder() if motion.features.needs_encoder else None
+    if encoder is not None and share_encoder:
+        info, encoder = replace(info, shared_encoder=hashlib.sha256(encoder).hexdigest()), None
     return write_anchor(
         out,
         info,
@@ -246,7 +313,7 @@ def _write(
         motion=export_motion(motion.network),
         renderer=export_renderer(rendering.weights),
         stage=take.stage.video.read_bytes(),
-        speech_encoder=packaged_encoder() if motion.features.needs_encoder else None,
+        speech_encoder=encoder,
     )
 
 

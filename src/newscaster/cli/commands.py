@@ -78,7 +78,17 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     "--face", type=click.IntRange(min=0), help="Which face, where there are several (from the left)."
 )
 @click.option(
-    "--stage", type=_FILE, help="Clip that the mouth will be rewritten on; by default the calmest stretch."
+    "--stage",
+    metavar="FILE",
+    help="Clip that the mouth will be rewritten on; by default the calmest stretch. 'synthetic' paints one: "
+    "no frame of the footage is then in the anchor.",
+)
+@click.option(
+    "--stage-minutes",
+    default=50.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long the network that paints a synthetic stage is trained.",
 )
 @click.option("--consent", help="Who agreed to the anchor, and for what: the text, or a file that holds it.")
 @click.option(

@@ -27,7 +27,7 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--text", help="What is to be said; by default the voice needs newscaster[tts]."),
             click.option(
                 "--voice",
-                help="Who reads a text: hibari (the default, but joe for the built-in anchor, where installed), "
+                help="Who reads a text: hibari (the default; for the built-in anchor joe where installed), "
                 "emma, fable, fenrir, kore, joe, or NAME.onnx, a voice of Piper's.",
             ),
             click.option(
