@@ -2,7 +2,7 @@
 
     python benchmarks/stage.py WEIGHTS TAKE --test FOLDER:NAMES.txt --anchor NAME.anchor --work FOLDER
 
-WEIGHTS and TAKE are in the work folder of a training with a synthetic stage (``full-frame-...`` and ``take``).
+WEIGHTS and TAKE are in the work folder of a training with a synthetic stage, ``full-frame-...`` and ``take``.
 Sheets of whole frames, of mouths, and of one pixel column over time are written to ``--work``; they show
 nothing but painted pixels. Ends with one line of JSON.
 """

@@ -4,7 +4,7 @@
         --out src/newscaster/data/builtin.anchor
 
 Its stage is painted, so that no frame of the footage is in it. ``--work`` keeps everything on the way:
-stopped or killed, the same command goes on from there. On a GPU the networks are trained there; give fewer minutes.
+stopped or killed, the same command goes on from there. Where PyTorch has a GPU, fewer minutes do.
 """
 
 from __future__ import annotations
