@@ -91,9 +91,7 @@ class _Canvas:
     def __init__(self, size: tuple[int, int], points: Floats) -> None:
         self._size, self._points = size, points
 
-    def polygons(
-        self, *rings: tuple[int, ...], line: tuple[int, ...] | None = None
-    ) -> npt.NDArray[np.uint8]:
+    def polygons(self, *rings: tuple[int, ...], line: tuple[int, ...] | None = None) -> npt.NDArray[np.uint8]:
         image = Image.new("L", self._size, 0)
         draw = ImageDraw.Draw(image)
         for ring in rings:

