@@ -65,7 +65,10 @@ class Trained(Protocol[BatchIn]):
 
     folder: Path
     step: int
-    psnr: float | None
+
+    @property
+    def psnr(self) -> float | None:
+        """On held-out frames, dB, when last measured."""
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
