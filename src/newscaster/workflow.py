@@ -182,7 +182,7 @@ def train_take(
     from newscaster.training.rendering_data import RenderingData
 
     motion = _motion(take, _run_folder(work, "motion", take), progress)
-    painted = {}
+    painted: dict[str, float] = {}
     if stage_minutes is None:
         data, folder = RenderingData.from_take(take), _run_folder(work, "rendering", take)
     else:

@@ -9,7 +9,7 @@ from newscaster.face.framemap import EYES
 from newscaster.face.head import Head
 from newscaster.face.measures import eyes_open
 from newscaster.face.mouth import mouth_shapes, opening
-from newscaster.training.track import planes_of, resting_track
+from newscaster.training.track import resting_track
 
 FPS = 25.0
 SCALE = 60.0
@@ -75,7 +75,7 @@ def test_the_head_moves_as_in_the_footage(head: Head) -> None:
     seen = np.mean([head.poses(clip).angles.std(axis=0) for clip in clips], axis=0)
     assert 0.4 * seen[0] < angles[0] < 1.8 * seen[0]
     assert angles[2] < 0.3  # nobody tilts the head in this footage
-    usual = np.mean([planes_of(head.poses(clip)).mean(axis=0) for clip in clips], axis=0)
+    usual = np.mean([head.poses(clip).planes.mean(axis=0) for clip in clips], axis=0)
     assert np.abs(track.home - usual).max() < 0.1 * SCALE
 
 

@@ -25,6 +25,8 @@ from newscaster.face.topology import LANDMARKS, LEFT_EYE_OUTER, RIGHT_EYE_OUTER,
 
 Array = npt.NDArray[np.float64]
 _POSE_STEPS = 8
+SMOOTHING_SECONDS = 0.06
+"""Standard deviation of the smoothing that takes the detector's jitter out of poses: 1.5 frames at 25 fps."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ class Poses:
         r = self.matrix / np.linalg.norm(self.matrix, axis=2, keepdims=True)
         yaw, pitch = np.arcsin(np.clip(r[:, :, 2], -1, 1)).T
         return np.asarray(np.degrees(np.stack([yaw, pitch, self._roll()], axis=1)))
+
+    @property
+    def planes(self) -> npt.NDArray[np.float32]:
+        """Head units (x, y) on the plane through the outer eye corners, z = 0, to pixels: (F, 2, 3)."""
+        planes = np.concatenate([self.matrix[:, :, :2], self.shift[..., None]], axis=-1)
+        return np.asarray(planes, np.float32)
 
     def _roll(self) -> Array:
         m = self.matrix

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
 from newscaster.face.geometry import Similarity
-from newscaster.face.head import Head
+from newscaster.face.head import SMOOTHING_SECONDS, Head
 from newscaster.face.region import Region, crop
 from newscaster.face.topology import MOUTH
 from newscaster.media import read_audio, read_frames
@@ -33,7 +33,7 @@ from newscaster.take import (
     writing_regions,
 )
 
-SIGMA_SECONDS = 0.06
+SIGMA_SECONDS = SMOOTHING_SECONDS
 """Smoothing of the poses that crops are stabilised with: 1.5 frames at 25 fps."""
 _LOOK_FPS = Fraction(1)
 _LOOK_SECONDS = 12.0

@@ -1,4 +1,4 @@
-"""Pictures of how far a renderer has come: for fixed frames what it sees, what it paints, what was real."""
+"""Pictures of how far a network has come: for fixed frames what it sees, what it paints, what was real."""
 
 from __future__ import annotations
 
@@ -37,6 +37,17 @@ def write_preview(
     masked = np.where(hidden[..., None], np.uint8(0), regions)
     drawn = np.stack([_colours(face_map, side) for face_map in face_maps])
     rows = [np.concatenate(list(row), axis=1) for row in (masked, drawn, rendered, regions)]
+    with replacing(path) as temporary:
+        Image.fromarray(np.concatenate(rows)).save(temporary, format="PNG")
+
+
+def write_comparison(path: Path, *, real: ImageArray, painted: ImageArray) -> None:
+    """Write one column per frame: real above painted, both (B, H, W, 3).
+
+    Raises:
+        OutputError: ``path`` cannot be written.
+    """
+    rows = [np.concatenate(list(row), axis=1) for row in (real, painted)]
     with replacing(path) as temporary:
         Image.fromarray(np.concatenate(rows)).save(temporary, format="PNG")
 

@@ -16,11 +16,11 @@ import torch
 
 from newscaster.errors import InputError
 from newscaster.training.checkpoints import STATE, WEIGHTS, make_run_folder, read_checkpoint
-from newscaster.training.devices import Device, device_of
 from newscaster.training.export import export_network
 from newscaster.training.networks.renderer import Renderer, RendererConfig
 from newscaster.training.rendering_data import RenderingData
-from newscaster.training.rendering_loop import Progress, RenderingProgress, RenderingTraining, Trainer
+from newscaster.training.rendering_loop import RenderingTraining, Trainer
+from newscaster.training.running import Device, Progress, RenderingProgress, compute_device
 from newscaster.training.schedule import TimeBudget
 
 __all__ = [
@@ -91,7 +91,7 @@ def train_renderer(
         folder,
         config=config or RendererConfig(),
         how=training or RenderingTraining(),
-        device=device_of(device),
+        device=compute_device(device),
         seed=seed,
     )
     used_seconds = trainer.resume() if resume and (folder / STATE).is_file() else 0.0

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
+Clip = TypeVar("Clip", bound=Sized)
+Made = TypeVar("Made")
 
 HELD_OUT_EVERY = 20
 """Of so many clips one is set aside for validation."""
@@ -96,14 +98,7 @@ class RenderingData:
         Raises:
             FootageError: there is no frame to learn from or none to check on.
         """
-        learn, check = list(clips), list(held_out or ())
-        if held_out is None and len(learn) > 1:
-            check = learn[::HELD_OUT_EVERY]
-            learn = [clip for i, clip in enumerate(learn) if i % HELD_OUT_EVERY]
-        elif held_out is None and learn:
-            (clip,) = learn
-            cut = len(clip) - max(1, len(clip) // _TAIL)
-            learn, check = [_part(clip, slice(cut))], [_part(clip, slice(cut, None))]
+        learn, check = set_aside(clips, _part) if held_out is None else (list(clips), list(held_out))
         return RenderingData(tuple(learn), tuple(check), hidden)
 
     @staticmethod
@@ -120,6 +115,14 @@ class RenderingData:
         learn = [clip for name, clip in named.items() if name not in held_out]
         check = [clip for name, clip in named.items() if name in held_out]
         return RenderingData.of(learn, take.mask.hidden, held_out=check)
+
+
+def set_aside(clips: Sequence[Clip], part: Callable[[Clip, slice], Clip]) -> tuple[list[Clip], list[Clip]]:
+    """Clips to learn from, and every twentieth to check on; of a single one ``part`` cuts off a tenth."""
+    if len(clips) != 1:
+        return [clip for i, clip in enumerate(clips) if i % HELD_OUT_EVERY], list(clips[::HELD_OUT_EVERY])
+    cut = len(clips[0]) - max(1, len(clips[0]) // _TAIL)
+    return [part(clips[0], slice(cut))], [part(clips[0], slice(cut, None))]
 
 
 def _part(clip: RenderingClip, frames: slice) -> RenderingClip:
@@ -244,15 +247,15 @@ def _smoothed(points: FloatArray) -> FloatArray:
     return np.where(np.isfinite(out), out, points)
 
 
-def ahead(make: Callable[[int], Batch], *, first_step: int) -> Iterator[Batch]:
+def ahead(make: Callable[[int], Made], *, first_step: int) -> Iterator[Made]:
     """``make(first_step)``, ``make(first_step + 1)`` and so on without end, made in a thread ahead of use.
 
     The thread ends when the generator is closed. What ``make`` raises is raised here.
     """
-    ready: queue.Queue[Batch | BaseException] = queue.Queue(_QUEUE)
+    ready: queue.Queue[Made | BaseException] = queue.Queue(_QUEUE)
     stop = threading.Event()
 
-    def put(item: Batch | BaseException) -> None:
+    def put(item: Made | BaseException) -> None:
         while not stop.is_set():
             try:
                 ready.put(item, timeout=0.1)

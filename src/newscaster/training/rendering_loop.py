@@ -7,9 +7,6 @@ average of the weights. Who calls it, and what becomes of the weights, is in ``t
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,30 +18,33 @@ from torch import Tensor, nn
 
 from newscaster.errors import InputError
 from newscaster.training.checkpoints import (
-    PROGRESS,
     STATE,
     WEIGHTS,
     Checkpoint,
-    ProgressTable,
     optimizer_tensors,
     read_checkpoint,
     restore_optimizer,
     write_checkpoint,
 )
-from newscaster.training.devices import precision_on
 from newscaster.training.networks.renderer import Renderer, RendererConfig
 from newscaster.training.previews import write_preview
 from newscaster.training.rendering_data import Batch, Frames, RenderingData, Variation, ahead
 from newscaster.training.rendering_losses import LossWeights, pixel_weights, psnr, reconstruction_loss
+from newscaster.training.running import (
+    PREVIEW,
+    LeftOutSteps,
+    Pace,
+    Progress,
+    autocast,
+    fast_precision,
+    follow,
+    run_sitting,
+)
 from newscaster.training.schedule import TimeBudget, learning_rate
 
-_LOG = logging.getLogger("newscaster.training")
-PREVIEW = "preview.png"
-_COLUMNS = ("step", "minutes", "loss", "images_per_second", "learning_rate", "psnr")
 _PREVIEW_FRAMES = 6
 _MEAN_FRAMES = 400
 _CHECKING_BATCH = 16
-_BAD_STEPS_ALLOWED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,22 +72,6 @@ class RenderingTraining:
     """Time between two writings of the state."""
     preview_seconds: float = 120.0
     """Time between two preview pictures, each with its figures on held-out frames."""
-
-
-@dataclass(frozen=True)
-class RenderingProgress:
-    """One report."""
-
-    step: int
-    loss: float
-    """Mean over the steps since the last report."""
-    images_per_second: float
-    minutes_left: float
-    psnr: float | None
-    """On held-out frames inside the mask, dB, when last measured."""
-
-
-Progress = Callable[[RenderingProgress], None]
 
 
 class Trainer:
@@ -121,9 +105,10 @@ class Trainer:
             weight_decay=how.weight_decay,
             fused=True,
         )
-        self.precision = precision_on(device)
+        self.precision = fast_precision(device)
         self.hidden: npt.NDArray[np.bool_] = data.hidden
-        self.step, self.bad_steps, self.psnr = 0, 0, None  # type: int, int, float | None
+        self.left_out = LeftOutSteps("the renderer")
+        self.step, self.psnr = 0, None  # type: int, float | None
 
     # -- state -----------------------------------------------------------------------------------------------
 
@@ -161,20 +146,31 @@ class Trainer:
 
     def run(self, budget: TimeBudget, progress: Progress) -> None:
         """Train until the budget is spent; the state is saved on the way and at the end."""
-        if budget.used >= 1:
-            return
-        table = ProgressTable(self.folder / PROGRESS, _COLUMNS, resume_step=self.step)
-        reporter = _Reporter(self, budget, table, progress)
         self.network.train()
-        batches = ahead(
-            lambda step: self.frames.random(self.how.batch, seed=self.seed, step=step), first_step=self.step
+        batch, frames = self.how.batch, self.frames
+        run_sitting(
+            self,
+            lambda first: ahead(
+                lambda step: frames.random(batch, seed=self.seed, step=step), first_step=first
+            ),
+            budget,
+            progress,
         )
-        with closing(batches):  # type: ignore[type-var]
-            while budget.used < 1:
-                loss = self.update(next(batches), budget.used)
-                self.step += 1
-                reporter.after_step(loss)
-        reporter.finish()
+
+    @property
+    def pace(self) -> Pace:
+        """When what is done beside training."""
+        how = self.how
+        return Pace(
+            images_per_step=how.batch,
+            report_seconds=how.report_seconds,
+            save_seconds=how.save_seconds,
+            preview_seconds=how.preview_seconds,
+        )
+
+    def figures(self) -> dict[str, float | None]:
+        """What the table of progress gets besides the columns that all have: nothing."""
+        return {}
 
     def update(self, batch: Batch, used: float) -> Tensor:
         """One step on a batch, when the share ``used`` of the budget is spent; gives its loss."""
@@ -187,32 +183,20 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), how.clip_norm)
         if not bool(torch.isfinite(norm)):
-            self._skip()
+            self.left_out.add(self.step)
             return loss.detach()
         self.optimizer.step()
-        share = 1 - min(how.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            pairs = zip(_floats(self.average), _floats(self.network), strict=True)
-            for average, value in pairs:
-                average.lerp_(value, share)
+        follow(self.average, self.network, decay=how.average, step=self.step)
         return loss.detach()
 
     def _loss(self, batch: Batch) -> Tensor:
         net, (regions, face_maps, gain, offset) = self.network, map(self._to_device, _arrays(batch))
         target = net.cut(regions) * gain + offset
         face_map = net.cut_map(face_maps)
-        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not None):
+        with autocast(self.device, self.precision):
             output = net.predict(target, face_map)
         pixels = pixel_weights(net.covered, face_map[:, :1], self.how.loss)
         return reconstruction_loss(output.float(), target, pixels, self.how.loss)
-
-    def _skip(self) -> None:
-        self.bad_steps += 1
-        if self.bad_steps > _BAD_STEPS_ALLOWED:
-            raise FloatingPointError(
-                f"the training of the renderer has come to values that are not finite {self.bad_steps} times"
-            )
-        _LOG.warning("step %d of the renderer is left out: its gradient is not finite", self.step)
 
     def _to_device(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -223,10 +207,7 @@ class Trainer:
         """Held-out frames and what the averaged network makes of them."""
         batch = self.held_out.batch(numbers)
         self.average.eval()
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not None),
-        ):
+        with torch.inference_mode(), autocast(self.device, self.precision):
             out = self.average(self._to_device(batch.regions), self._to_device(batch.face_maps))
         return batch, out.cpu().numpy()
 
@@ -250,64 +231,6 @@ class Trainer:
             rendered=rendered,
             hidden=self.hidden,
         )
-
-
-class _Reporter:
-    """Decides when to report, to save and to check, and does it."""
-
-    def __init__(
-        self, trainer: Trainer, budget: TimeBudget, table: ProgressTable, progress: Progress
-    ) -> None:
-        self._trainer, self._budget, self._table, self._progress = trainer, budget, table, progress
-        now = budget.used_seconds
-        self._reported = self._saved = self._checked = now
-        self._losses: list[Tensor] = []
-
-    def after_step(self, loss: Tensor) -> None:
-        """Called after every step, with its loss."""
-        self._losses.append(loss)
-        how, now = self._trainer.how, self._budget.used_seconds
-        if now - self._checked >= how.preview_seconds:
-            self._trainer.check()
-            self._trainer.preview()
-            self._report()
-            self._checked = self._reported = self._budget.used_seconds
-        elif now - self._reported >= how.report_seconds:
-            self._report()
-            self._reported = now
-        if now - self._saved >= how.save_seconds:
-            self._trainer.save(self._budget.used_seconds)
-            self._saved = self._budget.used_seconds
-
-    def finish(self) -> None:
-        """The last figures, the last picture, the last state."""
-        self._trainer.check()
-        self._trainer.preview()
-        self._report()
-        self._trainer.save(self._budget.used_seconds)
-
-    def _report(self) -> None:
-        trainer, used = self._trainer, self._budget.used_seconds
-        if not self._losses:
-            return
-        loss = float(torch.stack(self._losses).mean())
-        speed = len(self._losses) * trainer.how.batch / max(used - self._reported, 1e-6)
-        self._losses.clear()
-        self._table.add(
-            step=trainer.step,
-            minutes=used / 60,
-            loss=loss,
-            images_per_second=speed,
-            learning_rate=float(trainer.optimizer.param_groups[0]["lr"]),
-            psnr=trainer.psnr,
-        )
-        left = self._budget.minutes_left
-        self._progress(RenderingProgress(trainer.step, loss, speed, left, trainer.psnr))
-
-
-def _floats(network: Renderer) -> list[Tensor]:
-    """Everything that is averaged: parameters, and the statistics of batch normalisation."""
-    return [value for value in network.state_dict().values() if value.is_floating_point()]
 
 
 def _arrays(batch: Batch) -> tuple[npt.NDArray[Any], ...]:

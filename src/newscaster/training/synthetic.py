@@ -16,19 +16,19 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from newscaster.face.geometry import Similarity
+from newscaster.face.head import SMOOTHING_SECONDS
 from newscaster.face.region import Mask
 from newscaster.media import encode_stage, replacing
 from newscaster.take import Clip, Stage, Take, writing_regions
+from newscaster.training.full_frame_painting import paint, paint_regions
 from newscaster.training.networks.full_frame import FullFrame
-from newscaster.training.painting import paint, paint_regions
 from newscaster.training.rendering_data import RenderingClip, RenderingData
-from newscaster.training.track import FaceTrack, planes_of, resting_track
+from newscaster.training.track import FaceTrack, resting_track
 
 ImageArray = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
 STAGE_SECONDS = 10.0
-_SIGMA_SECONDS = 0.06
 _RING = 0.12
 """How far around the mask the colours of painted and real face are compared, in outer-eye distances."""
 
@@ -81,7 +81,7 @@ def paint_stage(
 
 
 def _painted(network: FullFrame, track: FaceTrack, scale: float) -> Iterator[ImageArray]:
-    planes = planes_of(track.poses) * scale
+    planes = track.poses.planes * scale
     looks = np.repeat(track.home[None] * scale, len(planes), axis=0)
     return paint(network, track.landmarks[..., :2] * scale, planes, looks)
 
@@ -114,8 +114,10 @@ def _painted_clip(network: FullFrame, take: Take, clip: Clip, folder: Path, scal
     path = folder / "regions.npy"
     if not path.is_file():
         shown = np.flatnonzero(clip.present)
-        poses = take.head.poses(clip.landmarks, clip.present, sigma_frames=_SIGMA_SECONDS * float(take.fps))
-        planes = planes_of(poses)[shown] * scale
+        poses = take.head.poses(
+            clip.landmarks, clip.present, sigma_frames=SMOOTHING_SECONDS * float(take.fps)
+        )
+        planes = poses.planes[shown] * scale
         looks = np.repeat(planes.mean(axis=0, keepdims=True), len(planes), axis=0)
         landmarks = clip.landmarks[shown, :, :2] * scale
         transforms = Similarity.of(scale=1 / scale, shift=(0.0, 0.0)).then(

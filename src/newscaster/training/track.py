@@ -17,7 +17,7 @@ import numpy.typing as npt
 from newscaster.errors import FootageError
 from newscaster.face.framemap import BROWS, EYES, IRISES
 from newscaster.face.geometry import runs
-from newscaster.face.head import Head, Poses
+from newscaster.face.head import SMOOTHING_SECONDS, Head, Poses
 from newscaster.face.measures import eyes_open
 from newscaster.face.mouth import opening
 from newscaster.face.topology import LANDMARKS, MOUTH
@@ -31,7 +31,6 @@ BLINKS_PER_MINUTE = 15.0
 _FASTEST_HZ = 0.6
 _SLOPE_HZ = 0.15
 """Below this the head moves as far at every frequency; above it, less and less."""
-_SIGMA_SECONDS = 0.06
 _CLOSED_PERCENT = 15
 _BLINK_SECONDS = 0.28
 """How long before and after its lowest point a blink is taken up."""
@@ -53,12 +52,6 @@ class FaceTrack:
     """(F,)"""
     home: npt.NDArray[np.float32]
     """(2, 3): the plane of the pose that the head keeps coming back to."""
-
-
-def planes_of(poses: Poses) -> npt.NDArray[np.float32]:
-    """(F, 2, 3): head units (x, y) on the plane through the outer eye corners to pixels."""
-    planes = np.concatenate([poses.matrix[:, :, :2], poses.shift[..., None]], axis=-1)
-    return np.asarray(planes, np.float32)
 
 
 def resting_track(
@@ -92,7 +85,7 @@ def resting_track(
     depths = np.broadcast_to(head.points[None, :, 2:], (frames, LANDMARKS, 1))
     landmarks[..., :2] = poses.project(np.concatenate([shapes, depths], axis=-1))
     landmarks[..., 2] = depths[..., 0] * poses.scale[:, None]
-    usual = np.concatenate([planes_of(face.poses) for face in home])
+    usual = np.concatenate([face.poses.planes for face in home])
     return FaceTrack(landmarks, poses, usual.mean(axis=0))
 
 
@@ -108,7 +101,7 @@ class _Face:
 
     @staticmethod
     def of(landmarks: Landmarks, head: Head, fps: float) -> _Face:
-        poses = head.poses(landmarks, sigma_frames=_SIGMA_SECONDS * fps)
+        poses = head.poses(landmarks, sigma_frames=SMOOTHING_SECONDS * fps)
         shapes = poses.unproject(landmarks[:, :, :2].astype(np.float64), head.points[:, 2])
         return _Face(poses, shapes, eyes_open(landmarks))
 

@@ -47,14 +47,14 @@ class FullFrameConfig:
     """Width and height of the picture in pixels."""
     eye_distance_px: float
     """Outer-eye distance in the picture: the texture's resolution follows from it."""
-    channels: tuple[int, ...] = (32, 64, 128, 192)
+    channels: tuple[int, ...] = (24, 48, 96, 160)
     """Channels per level, the finest first; every level halves the grid."""
-    encoder_blocks: tuple[int, ...] = (1, 1, 1, 2)
+    encoder_blocks: tuple[int, ...] = (1, 1, 2, 2)
     decoder_blocks: tuple[int, ...] = (1, 1, 1)
     cell: int = 2
     """Pixels to a side of one cell of the finest grid."""
     texture_channels: int = 8
-    looks: int = 8
+    looks: int = 24
     code: int = 64
     """Width of what the network is told of the pose besides."""
 
@@ -156,10 +156,10 @@ class FullFrame(nn.Module):
         Args:
             maps: (B, C, h, w), of the window.
             planes: (B, 2, 3)
-            look_at: (B, 2, 3), other planes to choose the look by: with a moving head it would change.
-            window: what of each picture is computed; by default all of it.
+            look_at: (B, 2, 3), other planes to choose the look by: it would change with a moving head.
+            window: what of each padded picture is computed; by default all of it, cut to the picture's size.
         """
-        width, height = self.config.size
+        whole = window is None
         if window is None:
             window = Window(((0, 0),) * len(maps), self.config.padded)
         with torch.autocast(maps.device.type, enabled=False):
@@ -182,7 +182,8 @@ class FullFrame(nn.Module):
         cover = laid[:, _COLOURS : _COLOURS + 1]
         painted = backdrop + cover * (laid[:, :_COLOURS] - backdrop)
         painted = painted + functional.pixel_shuffle(self.leave(x), self.config.cell)
-        return painted[:, :, :height, :width]
+        width, height = self.config.size
+        return painted[:, :, :height, :width] if whole else painted
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,5 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = functional.relu6(self.expand(x)) if self.expand is not None else x
         y = self.project(functional.relu6(self.depthwise(y)))
-        y = x + y if self.skips else y
-        assert isinstance(y, Tensor)
-        return y
+        out: Tensor = x + y if self.skips else y
+        return out

@@ -7,8 +7,8 @@ import torch
 from faces import face_points
 from newscaster.face.geometry import Similarity
 from newscaster.face.region import Mask, crop
+from newscaster.training.full_frame_painting import paint, paint_regions
 from newscaster.training.networks.full_frame import FullFrame, FullFrameConfig
-from newscaster.training.painting import paint, paint_regions
 from newscaster.training.synthetic import with_real_mouths
 
 SIZE = (150, 118)
