@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from making_mouths import SIDE, TINY, hidden_mask, talking_clip
 from newscaster.errors import FootageError, InputError
 from newscaster.training.networks.renderer import RendererConfig
+from newscaster.training.opponent import Sharpening
 from newscaster.training.rendering import (
     RenderingProgress,
     RenderingTraining,
@@ -115,10 +117,15 @@ def test_a_killed_run_goes_on_where_its_state_was_written(data: RenderingData, t
     assert (again.steps, again.psnr) == (result.steps, result.psnr)
 
 
-def test_a_resumed_run_computes_what_an_uninterrupted_one_does(data: RenderingData, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharpening", [None, Sharpening(start=0.1)])
+def test_a_resumed_run_computes_what_an_uninterrupted_one_does(
+    data: RenderingData, tmp_path: Path, sharpening: Sharpening | None
+) -> None:
+    how = replace(HOW, sharpening=sharpening)
+
     def trainer(folder: Path) -> Trainer:
         folder.mkdir(exist_ok=True)
-        return Trainer(data, folder, config=TINY, how=HOW, device=torch.device("cpu"), seed=5)
+        return Trainer(data, folder, config=TINY, how=how, device=torch.device("cpu"), seed=5)
 
     def train(subject: Trainer, until: int) -> None:
         while subject.step < until:
@@ -136,6 +143,11 @@ def test_a_resumed_run_computes_what_an_uninterrupted_one_does(data: RenderingDa
     train(resumed, 8)
     for kind in ("network", "average"):
         wanted, found = getattr(whole, kind).state_dict(), getattr(resumed, kind).state_dict()
+        assert all(torch.equal(wanted[key], found[key]) for key in wanted)
+    for one in (whole, resumed):
+        assert (one.opponent is None) == (sharpening is None)
+    if whole.opponent and resumed.opponent:
+        wanted, found = whole.opponent.tensors(), resumed.opponent.tensors()
         assert all(torch.equal(wanted[key], found[key]) for key in wanted)
 
 

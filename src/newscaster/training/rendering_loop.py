@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from newscaster.errors import InputError
+from newscaster.face.facemap import CHANNELS
 from newscaster.training.checkpoints import (
     STATE,
     WEIGHTS,
@@ -26,7 +28,9 @@ from newscaster.training.checkpoints import (
     restore_optimizer,
     write_checkpoint,
 )
+from newscaster.training.full_frame_losses import detail_loss
 from newscaster.training.networks.renderer import Renderer, RendererConfig
+from newscaster.training.opponent import Opponent, Sharpening
 from newscaster.training.previews import write_preview
 from newscaster.training.rendering_data import Batch, Frames, RenderingData, Variation, ahead
 from newscaster.training.rendering_losses import LossWeights, pixel_weights, psnr, reconstruction_loss
@@ -63,6 +67,8 @@ class RenderingTraining:
     clip_norm: float = 1.0
     """Greatest norm of the gradient."""
     loss: LossWeights = field(default_factory=LossWeights)
+    sharpening: Sharpening | None = None
+    """What makes a mouth as sharp as the face around it, and costs some PSNR; None: nothing."""
     variation: Variation = field(default_factory=Variation)
     check_frames: int = 400
     """Held-out frames that figures are taken on, evenly spread."""
@@ -105,6 +111,11 @@ class Trainer:
             weight_decay=how.weight_decay,
             fused=True,
         )
+        self.opponent = (
+            Opponent(len(CHANNELS), weights=how.sharpening.opponent, device=device, seed=seed)
+            if how.sharpening
+            else None
+        )
         self.precision = fast_precision(device)
         self.hidden: npt.NDArray[np.bool_] = data.hidden
         self.left_out = LeftOutSteps("the renderer")
@@ -118,6 +129,8 @@ class Trainer:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(self.optimizer).items()}
+        if self.opponent is not None:
+            tensors |= {f"opponent.{k}": v for k, v in self.opponent.tensors().items()}
         facts = {"step": self.step, "used_seconds": used_seconds, "seed": self.seed, "config": config}
         write_checkpoint(self.folder / STATE, Checkpoint(tensors, facts))
         facts = {"kind": "renderer", "config": config, "step": self.step, "psnr": self.psnr}
@@ -135,6 +148,8 @@ class Trainer:
             self.network.load_state_dict(state.part("network"))
             self.average.load_state_dict(state.part("average"))
             restore_optimizer(self.optimizer, state.part("optimizer"))
+            if self.opponent is not None:
+                self.opponent.restore(state.part("opponent"))
             self.step, self.seed = int(state.facts["step"]), int(state.facts["seed"])
             return float(state.facts["used_seconds"])
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -178,7 +193,7 @@ class Trainer:
         rate = learning_rate(how.learning_rate, step=self.step, used=used, warmup_steps=how.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._loss(batch)
+        loss = self._loss(batch, how.sharpening.share(used) if how.sharpening else 0.0)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), how.clip_norm)
@@ -189,14 +204,22 @@ class Trainer:
         follow(self.average, self.network, decay=how.average, step=self.step)
         return loss.detach()
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: Batch, sharpening: float) -> Tensor:
         net, (regions, face_maps, gain, offset) = self.network, map(self._to_device, _arrays(batch))
         target = net.cut(regions) * gain + offset
         face_map = net.cut_map(face_maps)
         with autocast(self.device, self.precision):
             output = net.predict(target, face_map)
         pixels = pixel_weights(net.covered, face_map[:, :1], self.how.loss)
-        return reconstruction_loss(output.float(), target, pixels, self.how.loss)
+        loss = reconstruction_loss(output.float(), target, pixels, self.how.loss)
+        if sharpening > 0 and self.how.sharpening and self.opponent:
+            # What is not hidden is given: only what replaces the rest is judged.
+            painted = torch.where(net.covered, output.float(), target)
+            maps = functional.interpolate(face_map, size=target.shape[-2:], mode="bilinear")
+            self.opponent.teach(painted, target, maps, step=self.step)
+            asked = self.how.sharpening.detail * detail_loss(painted, target)
+            loss = loss + sharpening * (asked + self.opponent.loss(painted, target, maps))
+        return loss
 
     def _to_device(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)

@@ -36,6 +36,8 @@ _COLOURS = 3
 _POSE = 6
 _FADE = 0.2
 _BLUR, _DETAIL_GAIN = 5, 12.0
+_LEAST_JUDGED = 16
+"""A coarser scale of a picture smaller than this is not judged: too little is left of it."""
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
@@ -243,6 +245,8 @@ class PatchDiscriminator(nn.Module):
         seen = []
         for index, layers in enumerate(self.scales):
             pictures = functional.avg_pool2d(pictures, 2) if index else pictures
+            if index and min(pictures.shape[-2:]) < _LEAST_JUDGED:
+                break
             activations = [pictures]
             for layer in layers:  # type: ignore[attr-defined]
                 activations.append(layer(activations[-1]))
