@@ -13,7 +13,8 @@ from newscaster import workflow
 from newscaster.errors import InputError, MissingExtraError, OutputError
 from newscaster.media import probe, read_frames
 from newscaster.prepare import prepare
-from newscaster.training import speaker
+from newscaster.take import Take
+from newscaster.training import speaker, synthetic
 from newscaster.training.motion import MotionTraining
 
 
@@ -73,10 +74,45 @@ def test_only_the_mask_is_rewritten(made: Path) -> None:
         assert columns.min() > 0
 
 
+@pytest.fixture(scope="module")
+def painted(made: Path) -> Path:
+    """An anchor of the same footage with a synthetic stage."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
+        patch.setattr(synthetic, "STAGE_SECONDS", 1.2)
+        return workflow.train_take(
+            Take.open(made.parent / "take"),
+            made.parent / "painted.anchor",
+            made.parent / "work",
+            consent="Ada agreed.",
+            minutes=0.05,
+            stage_minutes=0.05,
+            share_encoder=True,
+        )
+
+
+def test_a_synthetic_stage_holds_no_frame_of_the_footage(made: Path, painted: Path) -> None:
+    anchor = newscaster.open(painted)
+    assert anchor.info.stage_loops
+    assert len(anchor.stage) == 30
+    assert anchor.size == newscaster.open(made).size
+    footage = np.stack([frame for frame in read_frames(made.parent / "footage" / "0.mp4")][::10])
+    for frame in anchor.stage.frames(range(0, 30, 10)):
+        assert np.abs(footage.astype(int) - frame.image).mean(axis=(1, 2, 3)).min() > 2
+    assert anchor.info.training["stage PSNR, dB"] > 10
+    assert painted.stat().st_size < made.stat().st_size - 10e6  # without the speech encoder
+
+
+def test_a_painted_anchor_speaks(painted: Path) -> None:
+    frames = list(newscaster.open(painted).render(babble(2.0)))
+    assert len(frames) == 50
+    assert np.abs(frames[0].astype(int) - frames[12]).max() > 3
+
+
 def test_a_take_is_trained_on_once(made: Path, tmp_path: Path, monkeypatch) -> None:
     """What was trained is there to go on from: the same take in the same folder takes no more steps."""
-    runs = list((made.parent / "work").glob("*-*"))
-    assert sorted(run.name.split("-")[0] for run in runs) == ["motion", "rendering"]
+    runs = [*(made.parent / "work").glob("motion-*"), *(made.parent / "work").glob("rendering-?????*")]
+    assert {run.name.split("-")[0] for run in runs} == {"motion", "rendering"}
     assert all((run / "weights.safetensors").is_file() for run in runs)
 
 

@@ -107,6 +107,8 @@ def train_full_frame(
         trainer.start()
     trainer.run(budget, progress or (lambda report: None))
     used_seconds = budget.used_seconds
+    if not (folder / WEIGHTS).is_file():
+        trainer.save(used_seconds)  # the first looks took all the time there was
     quality = trainer.check(how.last_check_frames)
     return FullFrameResult(
         weights=folder / WEIGHTS,

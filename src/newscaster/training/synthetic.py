@@ -39,7 +39,7 @@ def paint_stage(
     folder: Path,
     *,
     scale: float = 1.0,
-    seconds: float = STAGE_SECONDS,
+    seconds: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Stage:
@@ -50,13 +50,13 @@ def paint_stage(
         take: the footage.
         folder: where ``stage.mp4`` is written.
         scale: pixels of the network's pictures per pixel of the footage's.
-        seconds: how long the stage is.
+        seconds: how long the stage is; by default STAGE_SECONDS.
         seed: of the track.
         progress: called with the frames painted and the frames in all.
     """
     fps = float(take.fps)
     landmarks = [np.where(clip.present[:, None, None], clip.landmarks, np.nan) for clip in take.clips]
-    track = resting_track(landmarks, take.head, fps=fps, seconds=seconds, seed=seed)
+    track = resting_track(landmarks, take.head, fps=fps, seconds=seconds or STAGE_SECONDS, seed=seed)
     width, height = (side - side % 2 for side in take.stage.size)
 
     def pictures() -> Iterator[ImageArray]:
