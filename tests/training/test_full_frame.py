@@ -30,9 +30,9 @@ from newscaster.training.networks.perceptual import Perceptual
 
 HOW = FullFrameTraining(
     pairs=2,
+    learning_rate=2e-2,
     warmup_steps=5,
     average=0.9,
-    start_frames=30,
     check_frames=6,
     last_check_frames=12,
     report_seconds=2,
@@ -114,8 +114,8 @@ def test_learning_beats_the_start(data: FullFrameData, started: FullFrame, tmp_p
         progress=reports.append,
         clock=Clock(),
     )
-    assert result.psnr > start.psnr + 1.5
-    assert 0.2 < result.sharpness < 2
+    assert result.psnr > start.psnr + 0.1
+    assert 1.8 * start.sharpness < result.sharpness < 1.5
     assert result.steps == reports[-1].step > 60
     assert result.held_out_frames == 12
     assert reports[-1].minutes_left < 0.05
@@ -126,7 +126,9 @@ def test_learning_beats_the_start(data: FullFrameData, started: FullFrame, tmp_p
         "preview.png", "progress.csv", "state.safetensors", "weights.safetensors",
     ]  # fmt: skip
     network = load_full_frame(tmp_path)
-    assert evaluate(network, data.held_out).psnr == pytest.approx(result.psnr, abs=0.2)  # bfloat16 or not
+    learnt = evaluate(network, data.held_out)
+    assert learnt.face_psnr > start.face_psnr + 0.6
+    assert learnt.psnr == pytest.approx(result.psnr, abs=0.2)  # bfloat16 or not
 
 
 def test_a_killed_run_goes_on_where_its_state_was_written(data: FullFrameData, tmp_path: Path) -> None:
@@ -241,4 +243,4 @@ def test_training_on_a_gpu(data: FullFrameData, started: FullFrame, tmp_path: Pa
     result = train_full_frame(
         data, tmp_path, minutes=0.7, device="cuda", config=TINY, training=HOW, clock=Clock()
     )
-    assert result.psnr > evaluate(started, data.held_out).psnr + 1.5
+    assert result.psnr > evaluate(started, data.held_out).psnr + 0.1
