@@ -22,11 +22,11 @@ from newscaster.training.full_frame import (
     train_full_frame,
 )
 from newscaster.training.full_frame_loop import Trainer
-from newscaster.training.full_frame_losses import FullFrameWeights
 from newscaster.training.full_frame_painting import to_pictures
 from newscaster.training.full_frame_start import group, start_from
 from newscaster.training.networks.full_frame import FullFrame, Window
 from newscaster.training.networks.perceptual import Perceptual
+from newscaster.training.opponent import Sharpening
 
 HOW = FullFrameTraining(
     pairs=2,
@@ -162,7 +162,7 @@ def test_a_killed_run_goes_on_where_its_state_was_written(data: FullFrameData, t
 
 
 def test_a_resumed_run_computes_what_an_uninterrupted_one_does(data: FullFrameData, tmp_path: Path) -> None:
-    how = replace(HOW, loss=FullFrameWeights(sharpen_from=0.1))
+    how = replace(HOW, sharpening=Sharpening(start=0.1))
     seeing = Perceptual.pretrained()
 
     def trainer(folder: Path) -> Trainer:
@@ -185,8 +185,9 @@ def test_a_resumed_run_computes_what_an_uninterrupted_one_does(data: FullFrameDa
     resumed = trainer(tmp_path / "stopped")
     assert resumed.resume() == 123.5
     train(resumed, 6)
-    for kind in ("network", "average", "discriminator"):
-        wanted, found = getattr(whole, kind).state_dict(), getattr(resumed, kind).state_dict()
+    for kind in ("network", "average", "opponent"):
+        one, other = getattr(whole, kind), getattr(resumed, kind)
+        wanted, found = (p.tensors() if kind == "opponent" else p.state_dict() for p in (one, other))
         assert all(torch.equal(wanted[key], found[key]) for key in wanted)
     first = read_checkpoint(tmp_path / "stopped" / STATE).part("network")
     assert not torch.equal(first["leave.weight"], resumed.network.leave.weight.cpu())

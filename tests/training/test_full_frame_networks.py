@@ -57,38 +57,14 @@ def test_the_perceptual_network_agrees_with_unfolded_layers() -> None:
     assert 0 < near < far
 
 
-def test_the_discriminator_judges_patches_and_learns_to_see_softness() -> None:
-    torch.manual_seed(0)
-    network = PatchDiscriminator(2)
-    maps = torch.rand(4, 2, 48, 48)
-    seen = network(stripes(4), maps)
+def test_the_discriminator_judges_patches_at_two_scales() -> None:
+    seen = PatchDiscriminator(2)(stripes(4), torch.rand(4, 2, 48, 48))
     assert [[tuple(a.shape[1:]) for a in scale] for scale in seen] == [
         [(32, 24, 24), (64, 12, 12), (128, 6, 6), (1, 6, 6)],
         [(32, 12, 12), (64, 6, 6), (128, 3, 3), (1, 3, 3)],
     ]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-4, betas=(0.5, 0.99))
-    for step in range(12):
-        real = stripes(4, seed=step)
-        loss = losses.discriminator_loss(network(torch.cat([real, softened(real)]), torch.cat([maps, maps])))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    with torch.no_grad():
-        unseen = stripes(4, seed=99)
-        verdicts = [network(p, maps)[0][-1].mean() for p in (unseen, softened(unseen))]
-    assert verdicts[0] > verdicts[1] + 0.5
-
-
-def test_adversarial_losses_teach_the_painter_alone() -> None:
-    network, weights = PatchDiscriminator(2), losses.FullFrameWeights()
-    real, maps = stripes(2), torch.rand(2, 2, 48, 48)
-    painted = softened(real).requires_grad_()
-    losses.adversarial_loss(network, painted, real, maps, weights).backward()
-    assert painted.grad is not None
-    assert painted.grad.abs().sum() > 0
-    assert all(p.grad is None and p.requires_grad for p in network.parameters())
-    same_again = losses.adversarial_loss(network, real, real, maps, losses.FullFrameWeights(adversarial=0))
-    assert float(same_again) == 0
+    small = PatchDiscriminator(2)(stripes(2)[..., :24, :24], torch.rand(2, 2, 24, 24))
+    assert len(small) == 1
 
 
 def test_errors_count_more_in_the_face_and_flicker_counts() -> None:
@@ -114,9 +90,3 @@ def test_detail_is_missed_in_soft_pictures_wherever_it_lies() -> None:
     real = stripes(2)
     soft, elsewhere = losses.detail_loss(softened(real), real), losses.detail_loss(real.roll(3, -1), real)
     assert soft > 3 * elsewhere
-
-
-def test_sharpening_comes_in_late_and_slowly() -> None:
-    weights = losses.FullFrameWeights(sharpen_from=0.35, sharpen_over=0.1)
-    assert [weights.sharpening(used) for used in (0, 0.35, 0.9)] == [0, 0, 1]
-    assert 0.4 < weights.sharpening(0.4) < 0.6

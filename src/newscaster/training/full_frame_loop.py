@@ -32,17 +32,16 @@ from newscaster.training.checkpoints import (
 from newscaster.training.full_frame_data import FullFrameData, PairBatch, Pairs, Sight
 from newscaster.training.full_frame_losses import (
     FullFrameWeights,
-    adversarial_loss,
     detail_loss,
-    discriminator_loss,
     error_loss,
     perceptual_loss,
     pixel_weights,
 )
 from newscaster.training.full_frame_painting import PictureQuality, evaluate, paint
 from newscaster.training.full_frame_start import start_from
-from newscaster.training.networks.full_frame import FullFrame, FullFrameConfig, PatchDiscriminator
+from newscaster.training.networks.full_frame import FullFrame, FullFrameConfig
 from newscaster.training.networks.perceptual import Perceptual
+from newscaster.training.opponent import Opponent, Sharpening
 from newscaster.training.previews import write_comparison
 from newscaster.training.rendering_data import ahead
 from newscaster.training.running import (
@@ -71,8 +70,6 @@ class FullFrameTraining:
     """Its peak; it follows the time budget."""
     look_rate: float = 0.15
     """The learning rate of backdrops and textures, as a share of the others': they start as good pictures."""
-    discriminator_rate: float = 5e-4
-    """Of the discriminator, all the time."""
     warmup_steps: int = 200
     """Steps over which the rate rises."""
     weight_decay: float = 1e-2
@@ -86,6 +83,7 @@ class FullFrameTraining:
     start_frames: int = 2000
     """Frames that the first looks are made of."""
     loss: FullFrameWeights = field(default_factory=FullFrameWeights)
+    sharpening: Sharpening = field(default_factory=Sharpening)
     sight: Sight = field(default_factory=Sight)
     check_frames: int = 60
     """Held-out frames that figures are taken on along the way, evenly spread."""
@@ -120,14 +118,11 @@ class Trainer:
         self.data, self.folder, self.how, self.device, self.seed = data, folder, how, device, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network, discriminator = FullFrame(config), PatchDiscriminator(len(CHANNELS))
-        self.network, self.discriminator = self._placed(network), self._placed(discriminator)
+            self.network = self._placed(FullFrame(config))
+        self.opponent = Opponent(len(CHANNELS), weights=how.sharpening.opponent, device=device, seed=seed)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.perceptual = self._placed(perceptual)
         self.optimizer = _optimizer(self.network, how)
-        self.discriminator_optimizer = torch.optim.AdamW(
-            self.discriminator.parameters(), lr=how.discriminator_rate, betas=(0.5, 0.99), fused=True
-        )
         self.pairs = Pairs(data.learn, config, how.sight)
         self.precision = fast_precision(device)
         self.left_out = LeftOutSteps("the full-frame network")
@@ -158,9 +153,8 @@ class Trainer:
         states: dict[str, dict[str, Tensor]] = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
             "optimizer": optimizer_tensors(self.optimizer),
-            "discriminator_optimizer": optimizer_tensors(self.discriminator_optimizer),
+            "opponent": self.opponent.tensors(),
         }
         tensors = {f"{part}.{name}": value for part, state in states.items() for name, value in state.items()}
         facts = {"kind": KIND, "step": self.step, "seed": self.seed, "config": config}
@@ -177,10 +171,10 @@ class Trainer:
                 raise ValueError(f"it is of a {state.facts.get('kind')!r}")
             if FullFrameConfig.from_json(state.facts["config"]) != self.network.config:
                 raise ValueError(f"it is of a network of another shape: {state.facts['config']}")
-            for part in ("network", "average", "discriminator"):
+            for part in ("network", "average"):
                 getattr(self, part).load_state_dict(state.part(part))
-            for part in ("optimizer", "discriminator_optimizer"):
-                restore_optimizer(getattr(self, part), state.part(part))
+            restore_optimizer(self.optimizer, state.part("optimizer"))
+            self.opponent.restore(state.part("opponent"))
             self.step, self.seed = int(state.facts["step"]), int(state.facts["seed"])
             return float(state.facts["used_seconds"])
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -225,7 +219,7 @@ class Trainer:
         real = real.permute(0, 3, 1, 2).float() / 255
         with autocast(self.device, self.precision):
             painted = self.network(maps, planes, looks, batch.window)
-        loss = self._loss(painted.float(), real, self._fine(maps, real), how.loss.sharpening(used))
+        loss = self._loss(painted.float(), real, self._fine(maps, real), how.sharpening.share(used))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), how.clip_norm)
@@ -242,24 +236,10 @@ class Trainer:
         with autocast(self.device, self.precision):
             loss = loss + weights.perceptual * perceptual_loss(self.perceptual, painted, real)
         if sharpening > 0:
-            loss = loss + sharpening * weights.detail * detail_loss(painted, real)
-            self._teach(painted.detach(), real, maps)
-            with autocast(self.device, self.precision):
-                fooled = adversarial_loss(self.discriminator, painted, real, maps, weights)
-            loss = loss + sharpening * fooled
+            self.opponent.teach(painted, real, maps, step=self.step)
+            asked = self.how.sharpening.detail * detail_loss(painted, real)
+            loss = loss + sharpening * (asked + self.opponent.loss(painted, real, maps))
         return loss
-
-    def _teach(self, painted: Tensor, real: Tensor, maps: Tensor) -> None:
-        """One step of the discriminator."""
-        with autocast(self.device, self.precision):
-            seen = self.discriminator(torch.cat([real, painted]), torch.cat([maps, maps]))
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        discriminator_loss(seen).backward()  # type: ignore[no-untyped-call]
-        gradients = [p.grad for p in self.discriminator.parameters() if p.grad is not None]
-        if all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
-            self.discriminator_optimizer.step()
-        else:
-            self.left_out.add(self.step)
 
     def _fine(self, maps: Tensor, real: Tensor) -> Tensor:
         """Maps as coverage of 0 to 1 on the grid of pixels."""

@@ -6,22 +6,17 @@ that has learnt to see ask for a sharp one, and come in when the picture is othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from newscaster.training.networks.full_frame import PatchDiscriminator
 from newscaster.training.networks.perceptual import Perceptual
 
 _LUMA = (0.299, 0.587, 0.114)
 _AROUND, _EVERY = 9, 4
 _LEAST = 1e-7
-Seen = list[list[Tensor]]
-"""Activations of a discriminator, per scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +31,6 @@ class FullFrameWeights:
     """Of the error of differences between successive frames: what flickers is seen, what is soft is not."""
     perceptual: float = 0.003
     """Of activations of a network that has learnt to see."""
-    detail: float = 0.15
-    """Of how much fine detail there is about every place, wherever exactly it is."""
-    adversarial: float = 0.02
-    """Of the discriminator's verdict."""
-    matching: float = 0.2
-    """Of its activations (Salimans et al., arXiv 1606.03498)."""
-    sharpen_from: float = 0.35
-    """The share of the budget from which on detail and the discriminator count,"""
-    sharpen_over: float = 0.1
-    """and over what share of it they come in."""
-
-    def sharpening(self, used: float) -> float:
-        """How much detail and the discriminator count, 0 to 1, when so much of the budget is spent."""
-        return min(1.0, max(0.0, (used - self.sharpen_from) / self.sharpen_over))
 
 
 def pixel_weights(oval: Tensor, weights: FullFrameWeights) -> Tensor:
@@ -98,42 +79,6 @@ def detail_loss(painted: Tensor, real: Tensor) -> Tensor:
 def _detail(pictures: Tensor) -> Tensor:
     squared = laplacian(luma(pictures)).pow(2)
     return functional.avg_pool2d(squared, _AROUND, stride=_EVERY).clamp_min(_LEAST).sqrt()
-
-
-def discriminator_loss(seen: Seen) -> Tensor:
-    """Hinge loss (arXiv 1705.02894) of a discriminator that saw real pictures, then as many painted ones."""
-    verdicts = [scale[-1].float() for scale in seen]
-    count = len(verdicts[0]) // 2
-    return _summed(
-        [functional.relu(1 - v[:count]).mean() + functional.relu(1 + v[count:]).mean() for v in verdicts]
-    )
-
-
-def adversarial_loss(
-    discriminator: PatchDiscriminator, painted: Tensor, real: Tensor, maps: Tensor, weights: FullFrameWeights
-) -> Tensor:
-    """How real painted pictures look to a discriminator, which stays as it is, and how alike to real ones."""
-    with torch.no_grad():
-        wanted = discriminator(real, maps)
-    with _frozen(discriminator):
-        seen = discriminator(painted, maps)
-    verdict = _summed([scale[-1].float().mean() for scale in seen])
-    apart = [
-        (a.float() - b.float()).abs().mean()
-        for one, other in zip(seen, wanted, strict=True)
-        for a, b in zip(one[:-1], other[:-1], strict=True)
-    ]
-    return weights.matching * _summed(apart) / len(apart) - weights.adversarial * verdict
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """A block in which a network's parameters get no gradient."""
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(True)
 
 
 def _summed(parts: list[Tensor]) -> Tensor:
