@@ -208,6 +208,7 @@ def _synthetic(
 ) -> tuple[Take, RenderingData, dict[str, float]]:
     """The take with a painted stage, what its renderer learns from, and figures of the painting network."""
     from newscaster.training.full_frame import FullFrameData, load_full_frame, train_full_frame
+    from newscaster.training.running import compute_device
     from newscaster.training.synthetic import paint_stage, painted_data
 
     folder = _run_folder(work, "full-frame", take)
@@ -218,7 +219,7 @@ def _synthetic(
         minutes=minutes,
         progress=lambda p: progress("full frame", minutes - p.minutes_left, minutes),
     )
-    network, scale = load_full_frame(trained.weights), pictures.scale[0]
+    network, scale = load_full_frame(trained.weights).to(compute_device("auto")), pictures.scale[0]
     stage = paint_stage(network, take, folder, scale=scale)
     data = painted_data(
         network, take, folder, scale=scale, progress=lambda done, total: progress("faces", done, total)

@@ -23,6 +23,7 @@ from newscaster.take import Clip, Stage, Take, writing_regions
 from newscaster.training.full_frame_painting import paint, paint_regions
 from newscaster.training.networks.full_frame import FullFrame
 from newscaster.training.rendering_data import RenderingClip, RenderingData
+from newscaster.training.running import fast_precision
 from newscaster.training.track import FaceTrack, resting_track
 
 ImageArray = npt.NDArray[np.uint8]
@@ -83,7 +84,8 @@ def paint_stage(
 def _painted(network: FullFrame, track: FaceTrack, scale: float) -> Iterator[ImageArray]:
     planes = track.poses.planes * scale
     looks = np.repeat(track.home[None] * scale, len(planes), axis=0)
-    return paint(network, track.landmarks[..., :2] * scale, planes, looks)
+    precision = fast_precision(network.backdrops.device)
+    return paint(network, track.landmarks[..., :2] * scale, planes, looks, precision=precision)
 
 
 def painted_data(
@@ -111,27 +113,36 @@ def painted_data(
 
 
 def _painted_clip(network: FullFrame, take: Take, clip: Clip, folder: Path, scale: float) -> RenderingClip:
-    path = folder / "regions.npy"
+    path, region = folder / "regions.npy", take.region
     if not path.is_file():
-        shown = np.flatnonzero(clip.present)
-        poses = take.head.poses(
-            clip.landmarks, clip.present, sigma_frames=SMOOTHING_SECONDS * float(take.fps)
-        )
-        planes = poses.planes[shown] * scale
-        looks = np.repeat(planes.mean(axis=0, keepdims=True), len(planes), axis=0)
-        landmarks = clip.landmarks[shown, :, :2] * scale
-        transforms = Similarity.of(scale=1 / scale, shift=(0.0, 0.0)).then(
-            Similarity(clip.transforms.matrix[shown])
-        )
-        side = take.region.side
-        painted = np.stack(list(paint_regions(network, landmarks, planes, looks, transforms, side=side)))
-        real = clip.regions[shown]
         folder.mkdir(parents=True, exist_ok=True)
-        with writing_regions(folder, frames=clip.frames, side=side) as regions:
-            regions[shown] = with_real_mouths(
-                painted, real, take.mask, ring_px=_RING * take.region.pixels_per_unit
-            )
+        shown = np.flatnonzero(clip.present)
+        with writing_regions(folder, frames=clip.frames, side=region.side) as regions:
+            if len(shown):
+                painted = _painted_regions(network, take, clip, shown, scale)
+                ring_px = _RING * region.pixels_per_unit
+                regions[shown] = with_real_mouths(painted, clip.regions[shown], take.mask, ring_px=ring_px)
     return RenderingClip(np.load(path, mmap_mode="r"), clip.mouth_points())
+
+
+def _painted_regions(
+    network: FullFrame, take: Take, clip: Clip, shown: npt.NDArray[np.int64], scale: float
+) -> ImageArray:
+    """The regions of the frames ``shown`` of a clip, all painted: (f, S, S, 3)."""
+    sigma_frames = SMOOTHING_SECONDS * float(take.fps)
+    poses = take.head.poses(clip.landmarks, clip.present, sigma_frames=sigma_frames)
+    planes = poses.planes[shown] * scale
+    to_footage = Similarity.of(scale=1 / scale, shift=(0.0, 0.0))
+    found = paint_regions(
+        network,
+        clip.landmarks[shown, :, :2] * scale,
+        planes,
+        np.repeat(planes.mean(axis=0, keepdims=True), len(planes), axis=0),
+        to_footage.then(Similarity(clip.transforms.matrix[shown])),
+        side=take.region.side,
+        precision=fast_precision(network.backdrops.device),
+    )
+    return np.stack(list(found))
 
 
 def with_real_mouths(painted: ImageArray, real: ImageArray, mask: Mask, *, ring_px: float) -> ImageArray:
