@@ -15,8 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from newscaster.training.full_frame import evaluate, load_full_frame, whole_frames
-from newscaster.training.running import fast_precision
 from PIL import Image
 from spine import files
 
@@ -24,6 +22,8 @@ import newscaster
 from newscaster.media import read_frames
 from newscaster.prepare import prepare
 from newscaster.take import Take
+from newscaster.training.full_frame import evaluate, load_full_frame, whole_frames
+from newscaster.training.running import fast_precision
 
 SHOWN = 8
 SHEET_COLUMNS = 4
