@@ -174,6 +174,7 @@ def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
         "work": None,
         "face": None,
         "stage": None,
+        "stage_minutes": 50.0,
         "attribution": ("From a test", "CC0"),
         "name": "Ada",
     }
