@@ -227,8 +227,8 @@ class AnchorFile:
             raise AnchorError(f"'{path}' is a folder, where an anchor is needed. Give a NAME{SUFFIX} file")
         if not path.exists():
             raise AnchorError(
-                f"no such file: '{path}'. Give an existing anchor, or make one: "
-                f"newscaster train FOOTAGE -o {path.name}"
+                f"no such file: '{path}'. Give an existing anchor, {BUILTIN!r} for the one that comes with "
+                f"newscaster, or make one: newscaster train FOOTAGE -o {path.stem}{SUFFIX}"
             )
         try:
             with path.open("rb") as file:

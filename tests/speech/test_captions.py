@@ -44,6 +44,17 @@ def test_a_long_sentence_becomes_several() -> None:
         assert cue.stop_ms - cue.start_ms == pytest.approx(12_000 * count / sum(letters), abs=1)
 
 
+def test_figures_take_longer_to_say_than_to_write() -> None:
+    text = (
+        "It rose to $1,250,399.75 and to 87,344,212 in all, as had been said, "
+        "and then it fell and fell and fell."
+    )
+    first, second = caption_cues([timed(text, 0.0, 10.0)])
+    assert any("$" in line for line in first.lines)
+    written, rest = (sum(map(len, cue.lines)) for cue in (first, second))
+    assert first.stop_ms > 10_000 * written / (written + rest) + 1000
+
+
 def test_lines_are_even() -> None:
     assert caption_lines("The weather stays fine until Sunday or Monday.") == [
         "The weather stays fine",

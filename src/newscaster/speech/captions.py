@@ -1,7 +1,7 @@
 """Captions of a text that is read aloud: which words stand on the screen when, and in which lines.
 
 A sentence is shown from its first sound to its last. One that is too long for two lines becomes several
-captions, which share its time by their lengths.
+captions, which share its time by how long they take to say, as far as letters and digits tell.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from newscaster.media import Cue
 LINE_CHARACTERS = 42
 """The most that a line holds: what broadcasters and streaming services allow."""
 LINES = 2
+_SAID = dict.fromkeys("0123456789", 5) | dict.fromkeys("$€£%&+=", 7)
+"""Letters of what a character is said as, where that is more than one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,10 +61,15 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
+def _letters_said(line: str) -> int:
+    """About how many letters a line would have if its figures and signs were written as they are said."""
+    return sum(_SAID.get(character, 1) for character in line)
+
+
 def _cues(text: str, start_ms: int, stop_ms: int) -> list[Cue]:
     lines = caption_lines(text)
     shown = [tuple(lines[first : first + LINES]) for first in range(0, len(lines), LINES)]
-    lengths = [sum(map(len, some)) for some in shown]
+    lengths = [sum(map(_letters_said, some)) for some in shown]
     cues, begin, read = [], start_ms, 0
     for some, length in zip(shown, lengths, strict=True):
         read += length
