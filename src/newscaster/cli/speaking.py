@@ -123,9 +123,10 @@ def _speak(
 ) -> Performance:
     import newscaster
     from newscaster.anchor import BUILTIN
+    from newscaster.runtime.source import is_script
     from newscaster.speech.voices import voice_of_a_man
 
-    is_read = options.get("text") is not None or Path(speech or "").suffix.lower() == ".txt"
+    is_read = options.get("text") is not None or is_script(speech)
     if is_read and voice is None and voice_command is None and anchor == BUILTIN:
         voice = voice_of_a_man()
     reading = _reading(voice=voice, command=voice_command, speed=speed, language=language)

@@ -22,7 +22,6 @@ from newscaster.face.region import crop
 from newscaster.face.topology import MOUTH
 from newscaster.inference import Session
 from newscaster.media import read_frames
-from newscaster.prepare.work import SIGMA_SECONDS
 from newscaster.runtime.motion import frame_count
 from newscaster.runtime.performance import Anchor
 from newscaster.take import SPEECH_RATE, Clip
@@ -98,7 +97,7 @@ def rendered(file: AnchorFile, clip: Clip, *, session: Session | None = None) ->
     face: AnchorFace = file.face()
     info = file.info
     session = session or Session(file.read(RENDERER), name=RENDERER)
-    poses = face.head.poses(clip.landmarks, clip.present, sigma_frames=SIGMA_SECONDS * float(info.fps))
+    poses = face.head.steady_poses(clip.landmarks, clip.present, fps=info.fps)
     transforms = info.region.transforms(face.head, poses)
     mouths = transforms.apply(clip.landmarks[:, list(MOUTH), :2])
     real, made = [], []

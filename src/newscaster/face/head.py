@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,16 @@ class Head:
         if valid.any():
             matrix[valid], shift[valid] = self._fit(pixels[valid])
         return Poses(matrix, shift)
+
+    def steady_poses(
+        self,
+        landmarks: npt.NDArray[np.floating[Any]],
+        present: npt.NDArray[np.bool_] | None = None,
+        *,
+        fps: Fraction | float,
+    ) -> Poses:
+        """As :meth:`poses`, smoothed by SMOOTHING_SECONDS: what crops, stages and frame maps stand on."""
+        return self.poses(landmarks, present, sigma_frames=SMOOTHING_SECONDS * float(fps))
 
     def _fit(self, pixels: Array) -> tuple[Array, Array]:
         # The unknown depths of the picture's points are those that the last pose gives them; with depths

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.face.geometry import Similarity, eye_distance
-from newscaster.face.head import Head
+from newscaster.face.head import SMOOTHING_SECONDS, Head
 from newscaster.face.region import Mask, Region, lower_face_mask
 from newscaster.media import encode_stage, read_frames
 from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, read_footage
@@ -34,7 +34,6 @@ from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.stage import Stretch, choose_stretch
 from newscaster.prepare.work import (
-    SIGMA_SECONDS,
     CropTask,
     ShortTask,
     TrackTask,
@@ -306,7 +305,7 @@ def _crop(job: _Job, clips: dict[str, Clip], head: Head, region: Region, pool: W
 def _fingerprint(head: Head, region: Region) -> str:
     """Tells whether crops were made with this head and region: neither mask nor stage changes them."""
     digest = hashlib.sha256(head.points.astype(np.float32).tobytes())
-    digest.update(repr((region.side, region.extent, SIGMA_SECONDS)).encode())
+    digest.update(repr((region.side, region.extent, SMOOTHING_SECONDS)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -324,7 +323,7 @@ def _write_stage(job: _Job, writer: TakeWriter, stretch: Stretch, head: Head, re
             job.report(Progress("stage", count, stretch.frames))
             yield np.ascontiguousarray(frame[:height, :width])
 
-    poses = head.poses(clip.landmarks, clip.present, sigma_frames=SIGMA_SECONDS * float(record.fps))[part]
+    poses = head.steady_poses(clip.landmarks, clip.present, fps=record.fps)[part]
     transforms: Similarity = region.transforms(head, poses)
     video = encode_stage(even_frames(), record.fps)
     stage = Stage(

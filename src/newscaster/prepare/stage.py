@@ -19,7 +19,6 @@ from newscaster.face.geometry import runs
 from newscaster.face.head import Head, Poses
 from newscaster.face.measures import eyes_open
 from newscaster.face.region import Mask
-from newscaster.prepare.work import SIGMA_SECONDS
 from newscaster.take import Clip
 
 Array = npt.NDArray[np.float64]
@@ -82,7 +81,7 @@ def choose_stretch(clips: Sequence[Clip], head: Head, mask: Mask) -> Stretch:
 
 
 def _smooth_poses(clip: Clip, head: Head) -> Poses:
-    return head.poses(clip.landmarks, clip.present, sigma_frames=SIGMA_SECONDS * float(clip.record.fps))
+    return head.steady_poses(clip.landmarks, clip.present, fps=clip.record.fps)
 
 
 def speed_of(poses: Poses, fps: float) -> Array:

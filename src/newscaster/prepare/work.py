@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
 from newscaster.face.geometry import Similarity
-from newscaster.face.head import SMOOTHING_SECONDS, Head
+from newscaster.face.head import Head
 from newscaster.face.region import Region, crop
 from newscaster.face.topology import MOUTH
 from newscaster.media import read_audio, read_frames
@@ -33,8 +33,6 @@ from newscaster.take import (
     writing_regions,
 )
 
-SIGMA_SECONDS = SMOOTHING_SECONDS
-"""Smoothing of the poses that crops are stabilised with: 1.5 frames at 25 fps."""
 _LOOK_FPS = Fraction(1)
 _LOOK_SECONDS = 12.0
 """A file up to this long is read through at `_LOOK_FPS`. In a longer one places are looked up, six and one
@@ -175,7 +173,7 @@ def cut_regions(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
     assert record is not None, f"'{task.folder}' is not tracked"
     clip = Clip(task.folder, record)
     if record.cropped_with != task.fingerprint:
-        poses = task.head.poses(clip.landmarks, clip.present, sigma_frames=SIGMA_SECONDS * float(record.fps))
+        poses = task.head.steady_poses(clip.landmarks, clip.present, fps=record.fps)
         transforms = task.region.transforms(task.head, poses)
         frames = read_frames(
             Path(record.source),

@@ -43,8 +43,18 @@ class Checkpoint:
     """Anything that JSON holds."""
 
     def part(self, name: str) -> dict[str, Tensor]:
-        """The tensors called ``name.…``, without that prefix."""
-        return {k.removeprefix(f"{name}."): v for k, v in self.tensors.items() if k.startswith(f"{name}.")}
+        """The tensors of one of the parts that :func:`in_parts` joined."""
+        return part_of(self.tensors, name)
+
+
+def in_parts(**parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Parts in one: each tensor is called ``PART.NAME``."""
+    return {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
+
+
+def part_of(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors called ``name.…``, without that prefix."""
+    return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.face.framemap import draw_frame_map
-from newscaster.face.head import SMOOTHING_SECONDS, Head
+from newscaster.face.head import Head
 from newscaster.face.topology import LANDMARKS
 from newscaster.training.full_frame_pictures import (
     MOST_BYTES,
@@ -165,9 +165,7 @@ def whole_frames(
 
 def _planes(clip: Clip, head: Head) -> Floats:
     """(F, 2, 3) in pixels of the source; NaN where the person is not present."""
-    sigma_frames = SMOOTHING_SECONDS * float(clip.record.fps)
-    poses = head.poses(clip.landmarks, clip.present, sigma_frames=sigma_frames)
-    return poses.planes
+    return head.steady_poses(clip.landmarks, clip.present, fps=clip.record.fps).planes
 
 
 @dataclass(frozen=True)
@@ -303,7 +301,7 @@ class Pairs:
             raise ValueError(f"the network paints {config.size}, the pictures are {frames.size}")
         self._frames, self._config, self._sight = frames, config, sight
         self._firsts, self._eye_distance_px = frames.firsts, frames.eye_distance_px
-        self._grid = config.cell << (len(config.channels) - 1)
+        self._grid = config.coarsest_cell
         side = round(sight.side * self._eye_distance_px / self._grid) * self._grid
         side = max(side, -(-_LEAST_CROP // self._grid) * self._grid)
         self.crop: Size = min(side, config.padded[0]), min(side, config.padded[1])

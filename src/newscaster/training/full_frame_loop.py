@@ -24,6 +24,7 @@ from newscaster.training.checkpoints import (
     STATE,
     WEIGHTS,
     Checkpoint,
+    in_parts,
     optimizer_tensors,
     read_checkpoint,
     restore_optimizer,
@@ -150,13 +151,12 @@ class Trainer:
     def save(self, used_seconds: float) -> None:
         """Write the state, then the weights that can be used."""
         config = self.network.config.to_json()
-        states: dict[str, dict[str, Tensor]] = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": optimizer_tensors(self.optimizer),
-            "opponent": self.opponent.tensors(),
-        }
-        tensors = {f"{part}.{name}": value for part, state in states.items() for name, value in state.items()}
+        tensors = in_parts(
+            network=self.network.state_dict(),
+            average=self.average.state_dict(),
+            optimizer=optimizer_tensors(self.optimizer),
+            opponent=self.opponent.tensors(),
+        )
         facts = {"kind": KIND, "step": self.step, "seed": self.seed, "config": config}
         write_checkpoint(self.folder / STATE, Checkpoint(tensors, {**facts, "used_seconds": used_seconds}))
         figures = {"psnr": self.psnr, **self.figures()}

@@ -90,7 +90,7 @@ def _windows_of(network: FullFrame, transforms: Similarity, side: int) -> Window
     """Windows of one size, on the coarsest grid, that hold what regions show."""
     config = network.config
     padded = np.array(config.padded)
-    coarsest = config.cell << (len(config.channels) - 1)
+    coarsest = config.coarsest_cell
     square = np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float64)
     seen = transforms.inverse().apply(square)
     # One coarsest cell more on every side: what lies outside a window, convolutions do not see.

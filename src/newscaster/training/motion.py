@@ -28,6 +28,7 @@ from newscaster.training.checkpoints import (
     WEIGHTS,
     Checkpoint,
     ProgressTable,
+    in_parts,
     make_run_folder,
     optimizer_tensors,
     read_checkpoint,
@@ -269,9 +270,7 @@ def _save_state(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
 ) -> None:
-    tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.items()}
-    tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(optimizer).items()}
+    tensors = in_parts(network=network.state_dict(), average=average, optimizer=optimizer_tensors(optimizer))
     write_checkpoint(folder / STATE, Checkpoint(tensors, _facts(config, step, network, segments)))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from newscaster.training.checkpoints import optimizer_tensors, restore_optimizer
+from newscaster.training.checkpoints import in_parts, optimizer_tensors, part_of, restore_optimizer
 from newscaster.training.networks.full_frame import PatchDiscriminator
 from newscaster.training.running import LeftOutSteps, autocast, fast_precision
 
@@ -100,18 +100,12 @@ class Opponent:
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint holds of it; the way back is :meth:`restore`."""
-        network = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        moments = optimizer_tensors(self._optimizer).items()
-        return network | {f"optimizer.{name}": value for name, value in moments}
+        return in_parts(network=self.network.state_dict(), optimizer=optimizer_tensors(self._optimizer))
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what :meth:`tensors` gave; KeyError or RuntimeError where that was of another network."""
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}}
-        for name, value in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = value
-        self.network.load_state_dict(parts["network"])
-        restore_optimizer(self._optimizer, parts["optimizer"])
+        self.network.load_state_dict(part_of(tensors, "network"))
+        restore_optimizer(self._optimizer, part_of(tensors, "optimizer"))
 
     @contextmanager
     def _frozen(self) -> Iterator[None]:

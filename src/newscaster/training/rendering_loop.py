@@ -23,6 +23,7 @@ from newscaster.training.checkpoints import (
     STATE,
     WEIGHTS,
     Checkpoint,
+    in_parts,
     optimizer_tensors,
     read_checkpoint,
     restore_optimizer,
@@ -126,11 +127,12 @@ class Trainer:
     def save(self, used_seconds: float) -> None:
         """Write the state, then the weights that can be exported."""
         config = self.network.config.to_json()
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
-        tensors |= {f"optimizer.{k}": v for k, v in optimizer_tensors(self.optimizer).items()}
-        if self.opponent is not None:
-            tensors |= {f"opponent.{k}": v for k, v in self.opponent.tensors().items()}
+        tensors = in_parts(
+            network=self.network.state_dict(),
+            average=self.average.state_dict(),
+            optimizer=optimizer_tensors(self.optimizer),
+            opponent={} if self.opponent is None else self.opponent.tensors(),
+        )
         facts = {"step": self.step, "used_seconds": used_seconds, "seed": self.seed, "config": config}
         write_checkpoint(self.folder / STATE, Checkpoint(tensors, facts))
         facts = {"kind": "renderer", "config": config, "step": self.step, "psnr": self.psnr}

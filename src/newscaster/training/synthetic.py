@@ -16,7 +16,6 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from newscaster.face.geometry import Similarity
-from newscaster.face.head import SMOOTHING_SECONDS
 from newscaster.face.region import Mask
 from newscaster.media import encode_stage, replacing
 from newscaster.take import Clip, Stage, Take, writing_regions
@@ -129,8 +128,7 @@ def _painted_regions(
     network: FullFrame, take: Take, clip: Clip, shown: npt.NDArray[np.int64], scale: float
 ) -> ImageArray:
     """The regions of the frames ``shown`` of a clip, all painted: (f, S, S, 3)."""
-    sigma_frames = SMOOTHING_SECONDS * float(take.fps)
-    poses = take.head.poses(clip.landmarks, clip.present, sigma_frames=sigma_frames)
+    poses = take.head.steady_poses(clip.landmarks, clip.present, fps=take.fps)
     planes = poses.planes[shown] * scale
     to_footage = Similarity.of(scale=1 / scale, shift=(0.0, 0.0))
     found = paint_regions(

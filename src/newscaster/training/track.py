@@ -17,7 +17,7 @@ import numpy.typing as npt
 from newscaster.errors import FootageError
 from newscaster.face.framemap import BROWS, EYES, IRISES
 from newscaster.face.geometry import runs
-from newscaster.face.head import SMOOTHING_SECONDS, Head, Poses
+from newscaster.face.head import Head, Poses
 from newscaster.face.measures import eyes_open
 from newscaster.face.mouth import opening
 from newscaster.face.topology import LANDMARKS, MOUTH
@@ -101,7 +101,7 @@ class _Face:
 
     @staticmethod
     def of(landmarks: Landmarks, head: Head, fps: float) -> _Face:
-        poses = head.poses(landmarks, sigma_frames=SMOOTHING_SECONDS * fps)
+        poses = head.steady_poses(landmarks, fps=fps)
         shapes = poses.unproject(landmarks[:, :, :2].astype(np.float64), head.points[:, 2])
         return _Face(poses, shapes, eyes_open(landmarks))
 

@@ -61,10 +61,14 @@ class FullFrameConfig:
     """Width of what the network is told of the pose besides."""
 
     @property
+    def coarsest_cell(self) -> int:
+        """Pixels to a side of one cell of the coarsest grid."""
+        return self.cell << (len(self.channels) - 1)
+
+    @property
     def padded(self) -> tuple[int, int]:
         """Width and height of what is computed: the least multiples of the coarsest cell."""
-        deepest = self.cell << (len(self.channels) - 1)
-        width, height = (-(-side // deepest) * deepest for side in self.size)
+        width, height = (-(-side // self.coarsest_cell) * self.coarsest_cell for side in self.size)
         return width, height
 
     @property
