@@ -94,7 +94,8 @@ def motion(a: argparse.Namespace) -> dict[str, float]:
     from newscaster.speech.features import FeatureSpec, extract
     from newscaster.training import speaker
     from newscaster.training.base_motion import load_base_motion
-    from newscaster.training.motion import MotionClip, MotionTraining, motion_clip, train_motion
+    from newscaster.training.motion import MotionClip, MotionTraining, motion_clip
+    from newscaster.training.motion_loop import train_motion
     from newscaster.training.networks.motion import MotionConfig, MotionNetwork
 
     anchor = newscaster.open(a.anchor)

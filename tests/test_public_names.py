@@ -16,6 +16,7 @@ PUBLIC = [
     "Anchor",
     "AnchorError",
     "AnchorInfo",
+    "Articulation",
     "FootageError",
     "InputError",
     "MediaError",

@@ -110,6 +110,21 @@ def test_a_clip_has_its_arrays_and_what_follows_from_them(written: Path) -> None
     np.testing.assert_array_equal(clip.mouth_shapes(HEAD), mouth_shapes(clip.landmarks, HEAD))
 
 
+def test_a_clip_without_sound(copied: Path) -> None:
+    np.save(copied / "clips" / "one" / "speech.npy", np.zeros(0, np.float32))
+    silent, mute = Take.open(copied).clips
+    assert (silent.has_sound, silent.speech_seconds) == (True, 0)
+    assert (mute.has_sound, mute.speech_seconds, mute.speech.shape) == (False, 0, (0,))
+    assert not mute.teaches_motion(HEAD)
+    assert not silent.teaches_motion(HEAD)  # its mouth moves
+
+
+def test_speech_of_another_length(copied: Path) -> None:
+    np.save(copied / "clips" / "one" / "speech.npy", np.zeros(500, np.float32))
+    with pytest.raises(TakeError, match=r"speech\.npy' has shape \(500,\), expected \(10677,\)"):
+        _ = Take.open(copied).clips[1].speech
+
+
 def test_records_know_their_footage() -> None:
     one = record()
     assert ClipRecord.from_json(json.loads(json.dumps(one.to_json()))) == one

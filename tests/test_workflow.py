@@ -10,12 +10,14 @@ import pytest
 import newscaster
 from footage import babble, make_up_faces, write_footage
 from newscaster import workflow
-from newscaster.errors import InputError, MissingExtraError, OutputError
+from newscaster.errors import InputError, MediaError, MissingExtraError, OutputError
 from newscaster.media import probe, read_frames
 from newscaster.prepare import prepare
+from newscaster.speech.encoder import load_encoder
 from newscaster.take import Take
 from newscaster.training import speaker, synthetic
-from newscaster.training.motion import MotionTraining
+from newscaster.training.base_motion import load_base_motion
+from newscaster.training.motion import MotionClip, MotionTraining
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def test_the_anchor_says_what_it_is(made: Path) -> None:
     info = newscaster.open(made).info
     assert info.name == "ada"
     assert info.consent["statement"] == "Ada agreed."
-    assert info.training["clips"] == 4
+    assert info.training["clips"] == info.training["motion clips"] == 4
     assert info.attribution == ("Made-up footage",)
 
 
@@ -116,6 +118,55 @@ def test_a_take_is_trained_on_once(made: Path, tmp_path: Path, monkeypatch) -> N
     assert all((run / "weights.safetensors").is_file() for run in runs)
 
 
+def test_footage_without_sound_takes_the_base_network_as_it_is(
+    made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_footage(tmp_path / "mute.mp4", seconds=10.0, sound=False)
+    with pytest.MonkeyPatch.context() as patch:
+        make_up_faces(patch)
+        take = prepare(tmp_path / "mute.mp4", tmp_path / "take", workers=0)
+    out, work = tmp_path / "mute.anchor", tmp_path / "work"
+    anchor = newscaster.open(workflow.train_take(take, out, work, consent="Ada agreed.", minutes=0.05))
+    assert anchor.info.training["motion clips"] == 0
+    assert {name for name in anchor.info.training if name.startswith("motion")} == {"motion clips"}
+    assert "0 of 1 clips have sound" in caplog.text
+    assert not list(work.glob("motion-*"))
+    # Its own mouth at rest, which is that of the same person's footage with sound.
+    np.testing.assert_allclose(anchor.face.basis.mean, newscaster.open(made).face.basis.mean, atol=5e-3)
+    assert len(list(anchor.render(babble(1.0)))) == 25
+
+
+def test_a_clip_without_sound_does_not_teach_motion(
+    made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_footage(tmp_path / "mute.mp4", seconds=4.0, sound=False)
+    write_footage(tmp_path / "silent.mp4", seconds=4.0, silent=True)
+    footage = [made.parent / "footage", tmp_path / "mute.mp4", tmp_path / "silent.mp4"]
+    with pytest.MonkeyPatch.context() as patch:
+        make_up_faces(patch)
+        take = prepare(footage, tmp_path / "take", workers=0)
+        patch.setattr(speaker, "ADAPTING", MotionTraining(steps=2))
+        base = load_base_motion()
+        found = speaker.train_speaker(
+            take, tmp_path / "run", base=base, encoder=load_encoder(windowing=base.features.windowing)
+        )
+    assert found.clips == 4
+    assert "4 of 6 clips have sound" in caplog.text
+
+
+def test_clips_set_aside_are_the_renderers() -> None:
+    def clip(value: int) -> MotionClip:
+        return MotionClip(
+            np.full((1, 1), value, np.float32), np.zeros((1, 57, 2), np.float32), np.ones(1, bool)
+        )
+
+    clips = [None if i % 3 == 1 else clip(i) for i in range(60)]
+    learn, held_out = speaker._set_aside(clips)
+    assert [c.features[0, 0] for c in held_out] == [0, 20]
+    assert len(learn) == 38
+    assert speaker._set_aside(clips[:20]) == ([c for c in clips[:20] if c], [])
+
+
 def test_consent_must_be_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"without the person's consent"):
         newscaster.train([tmp_path], tmp_path / "a.anchor", consent="  ")
@@ -131,6 +182,15 @@ def test_training_takes_time(tmp_path: Path) -> None:
 def test_the_anchor_must_have_a_place(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="missing"):
         newscaster.train([tmp_path], tmp_path / "missing" / "a.anchor", consent="Ada agreed.")
+
+
+def test_missing_footage_comes_before_a_missing_extra(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for footage in (tmp_path / "gone.mp4", [tmp_path, tmp_path / "gone.mp4"]):
+        with pytest.raises(MediaError, match=r"no such file or folder: '.*gone\.mp4'"):
+            newscaster.train(footage, tmp_path / "a.anchor", consent="Ada agreed.")
+        with pytest.raises(MediaError, match="no such file"):
+            newscaster.check(footage)
 
 
 def test_training_needs_its_extra(tmp_path: Path, monkeypatch) -> None:

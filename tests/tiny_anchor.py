@@ -31,11 +31,17 @@ CONTEXT_STEPS = 3
 
 
 def speech_like(seconds: float, rate: int = 16_000, *, seed: int = 0) -> np.ndarray:
-    """Noise in syllables of changing loudness: (N,) float32."""
+    """A buzz through moving formants, in syllables, taken for speech by newscaster: (N,) float32."""
     t = np.arange(round(seconds * rate)) / rate
-    noise = np.random.default_rng(seed).standard_normal(len(t))
-    loud = np.clip(np.sin(2 * np.pi * 3.1 * t) + np.sin(2 * np.pi * 0.7 * t), 0, None)
-    return (0.1 * noise * loud).astype(np.float32)
+    turns = 2 * np.pi * t + np.random.default_rng(seed).uniform(0, 6)
+    pitch = 115 + 12 * np.sin(0.6 * turns) + 6 * np.sin(2.3 * turns)
+    phase = 2 * np.pi * np.cumsum(pitch) / rate
+    formants = ((500 + 200 * np.sin(2.9 * turns), 80, 1.0), (1500 + 500 * np.sin(1.7 * turns), 110, 0.6))
+    buzz = np.zeros(len(t))
+    for k in range(1, 40):
+        buzz += np.sin(k * phase) * sum(g / (1 + ((k * pitch - f) / width) ** 2) for f, width, g in formants)
+    loud = np.clip(0.55 + 0.6 * np.sin(3.7 * turns), 0.02, 1)
+    return (0.12 * buzz * loud).astype(np.float32)
 
 
 def head() -> Head:

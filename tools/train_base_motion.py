@@ -4,10 +4,14 @@
         --work FOLDER --out src/newscaster/data/base_motion.safetensors
 
 ``--person`` names footage of one person, as many clips as there are; ``--people`` a folder whose every file
-shows somebody else. Their mouths are brought to one basis: pose and size are taken out by the head's own
-frame, and motion is measured from each one's mouth at rest. Sound and picture of collected clips are often
-offset: a first network, trained on the one person, tells by how much, and which clips agree at no offset and
-are left out. With the network that the others then help to train, the offsets are estimated once more.
+shows somebody else, or FOLDER:NAMES.txt. ``base_people.txt`` beside this file names the clips behind the
+packaged network: clips whose mouths older generators made turned out to teach real people's mouths worse.
+
+All mouths are brought to one basis: pose and size are taken out by the head's own frame, motion is measured
+from each one's mouth at rest, and everybody is made equally lively. Sound and picture of collected clips are
+often offset: a first network, trained on the one person, tells by how much, and which clips agree at no
+offset and are left out. With the network that the others then help to train, the offsets are estimated once
+more. The last network hears everybody's words in other rooms and at other paces, too.
 """
 
 from __future__ import annotations
@@ -25,23 +29,33 @@ from newscaster.face.head import Head
 from newscaster.face.mouth import MouthBasis, mouth_shapes, opening, rest_shape
 from newscaster.prepare.tracks import track_footage
 from newscaster.speech.encoder import load_encoder
-from newscaster.speech.features import FeatureSpec, extract
+from newscaster.speech.features import STEP_SAMPLES, FeatureSpec, extract
 from newscaster.speech.windows import Windowing
 from newscaster.take import Clip
+from newscaster.training.augment import heard_otherwise
 from newscaster.training.base_motion import BaseMotion, save_base_motion
-from newscaster.training.motion import MotionClip, MotionTraining, motion_clip, train_motion
+from newscaster.training.motion import MotionClip, MotionTraining, motion_clip
+from newscaster.training.motion_loop import train_motion
 from newscaster.training.networks.motion import MotionConfig, MotionNetwork
 from newscaster.training.speaker import motion_errors, predict
 
 LEAST_AGREEMENT = 0.4
 """Clips whose opening agrees less than this with the network's are not learnt from."""
 LEAST_SEEN = 0.5
+LIVELINESS = 1.2
+"""To how much of the one person's standard deviation other people's opening is scaled: who mumbles and who
+shouts teach the same. More than 1, for a network that is less sure of strange voices moves less."""
+LIVELINESS_RANGE = (0.4, 2.5)
 FEATURES = FeatureSpec(
     kind="whisper", windowing=Windowing(left_seconds=1.0, hop_seconds=1.0, right_seconds=0.4)
 )
 FIRST = MotionTraining(steps=500)
 SECOND = MotionTraining(steps=900)
-LAST = MotionTraining(steps=2400)
+LAST = MotionTraining(steps=1800, feature_noise=0.35)
+COPIES = 4
+"""How often every clip is heard otherwise in the last training,"""
+OF_COPIES = 0.6
+"""and the share of updates on those copies."""
 COEFFICIENTS = 24
 HEAD_FRAMES = 400
 
@@ -51,6 +65,7 @@ class Person:
     """One person's clips, and how far the mouth was really open in each, (T,)."""
 
     clips: list[MotionClip]
+    speech: list[np.ndarray]
     openings: list[np.ndarray]
     rest: np.ndarray
 
@@ -70,7 +85,7 @@ def read_person(clips: list[Clip], encoder) -> Person | None:
         )
         motion.append(made)
         openings.append(opening(made.shapes + rest))
-    return Person(motion, openings, rest)
+    return Person(motion, [np.asarray(clip.speech) for clip in clips], openings, rest)
 
 
 def agreement(
@@ -81,34 +96,33 @@ def agreement(
     return opening_agreement(predicted, seen, clip.present)
 
 
-def aligned(network, basis, rest, people: list[Person]) -> list[MotionClip]:
-    """Clips of other people with their offsets corrected, those that do not agree left out."""
+def aligned(network, basis, own: Person, people: list[Person]) -> list[tuple[MotionClip, np.ndarray]]:
+    """Clips of other people with their sound, offsets corrected, equally lively; not those that disagree."""
+    wanted = LIVELINESS * np.concatenate(own.openings).std()
     kept, lags = [], []
     for person in people:
-        for clip, seen in zip(person.clips, person.openings, strict=True):
-            found = agreement(network, basis, rest, clip, seen)
+        scale = np.clip(wanted / np.concatenate(person.openings).std(), *LIVELINESS_RANGE)
+        for clip, sound, seen in zip(person.clips, person.speech, person.openings, strict=True):
+            found = agreement(network, basis, own.rest, clip, seen)
             if found.correlation < LEAST_AGREEMENT:
                 continue
             lags.append(found.lag)
-            kept.append(
-                MotionClip(
-                    shifted(clip.features, found.lag),
-                    shifted(clip.shapes, -found.lag),
-                    shifted(clip.present, -found.lag),
-                )
-            )
+            features = shifted(clip.features, found.lag)
+            shapes = (scale * shifted(clip.shapes, -found.lag)).astype(np.float32)
+            moved = MotionClip(features, shapes, shifted(clip.present, -found.lag))
+            kept.append((moved, sound[max(0, found.lag) * STEP_SAMPLES :]))
     total = sum(len(person.clips) for person in people)
     print(f"  {len(kept)} of {total} clips agree; lags from -8: {np.bincount(np.array(lags) + 8)}")
     return kept
 
 
-def shares(own: list[MotionClip], others: list[MotionClip], of_others: float) -> list[float]:
-    """How often each clip is drawn: by length, others together ``of_others`` of the time."""
-    lengths = [np.array([len(c.features) for c in part], float) for part in (own, others)]
-    return [
-        *(lengths[0] / lengths[0].sum() * (1 - of_others)),
-        *(lengths[1] / lengths[1].sum() * of_others),
-    ]
+def shares(parts: list[tuple[list[MotionClip], float]]) -> list[float]:
+    """How often each clip of some parts is drawn: by length, and each part together so much of the time."""
+    drawn: list[float] = []
+    for clips, share in parts:
+        lengths = np.array([len(clip.features) for clip in clips], float)
+        drawn += list(lengths / lengths.sum() * share)
+    return drawn
 
 
 def report(network, basis, rest, own: list[MotionClip], people: list[Person]) -> dict[str, float]:
@@ -143,7 +157,7 @@ def main() -> None:
     parser.add_argument("--check-people")
     parser.add_argument("--work", type=Path, required=True, help="landmarks and trainings; resumed from")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--of-others", type=float, default=0.55, help="share of updates on other people")
+    parser.add_argument("--of-others", type=float, default=0.5, help="share of updates on other people")
     arguments = parser.parse_args()
     encoder = load_encoder(windowing=FEATURES.windowing)
 
@@ -163,21 +177,34 @@ def main() -> None:
     basis = basis.with_mean(np.zeros_like(basis.mean))
     features = torch.from_numpy(np.concatenate([c.features for p in (own, *people) for c in p.clips]))
 
-    def stage(name: str, others: list[MotionClip], training: MotionTraining) -> MotionNetwork:
-        print(f"{name}: {len(own.clips)} clips of one person, {len(others)} of others", flush=True)
+    def stage(
+        name: str, parts: list[tuple[list[MotionClip], float]], training: MotionTraining
+    ) -> MotionNetwork:
+        print(
+            f"{name}: {', '.join(f'{len(clips)} clips at {share:.2f}' for clips, share in parts)}", flush=True
+        )
         network = MotionNetwork(MotionConfig(inputs=FEATURES.width, coefficients=COEFFICIENTS))
         network.normalise_with(features)
-        drawn = shares(own.clips, others, arguments.of_others) if others else None
+        clips = [clip for part, _ in parts for clip in part]
         folder = arguments.work / name
-        return train_motion(network, [*own.clips, *others], basis, folder, config=training, shares=drawn)
+        return train_motion(network, clips, basis, folder, config=training, shares=shares(parts))
 
-    first = stage("first", [], FIRST)
+    def copies(clips: list[tuple[MotionClip, np.ndarray]], seed: int) -> list[MotionClip]:
+        rng = np.random.default_rng(seed)
+        return [heard_otherwise(*clip, FEATURES, encoder, rng) for _ in range(COPIES) for clip in clips]
+
+    of_others = arguments.of_others
+    first = stage("first", [(own.clips, 1.0)], FIRST)
     report(first, basis, own.rest, check_own, check_people)
-    others = aligned(first, basis, own.rest, people)
-    second = stage("second", others, SECOND)
+    others = [clip for clip, _ in aligned(first, basis, own, people)]
+    second = stage("second", [(own.clips, 1 - of_others), (others, of_others)], SECOND)
     report(second, basis, own.rest, check_own, check_people)
-    others = aligned(second, basis, own.rest, people)
-    last = stage("last", others, LAST)
+    heard = aligned(second, basis, own, people)
+    others = [clip for clip, _ in heard]
+    plain = [(own.clips, (1 - of_others) * (1 - OF_COPIES)), (others, of_others * (1 - OF_COPIES))]
+    own_copies = copies(list(zip(own.clips, own.speech, strict=True)), 1)
+    changed = [(own_copies, (1 - of_others) * OF_COPIES), (copies(heard, 2), of_others * OF_COPIES)]
+    last = stage("last", plain + changed, LAST)
     figures = report(last, basis, own.rest, check_own, check_people)
     facts = {"clips": len(own.clips) + len(others), "figures": figures}
     save_base_motion(arguments.out, BaseMotion(last, basis, FEATURES, facts))

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from newscaster.anchor_info import AnchorInfo
-    from newscaster.runtime.performance import Anchor, Performance
+    from newscaster.runtime.articulation import Articulation
+    from newscaster.runtime.made import Performance
+    from newscaster.runtime.performance import Anchor
     from newscaster.speech.voices import Reading
     from newscaster.workflow import check, train
 
@@ -40,6 +42,7 @@ __all__ = [
     "Anchor",
     "AnchorError",
     "AnchorInfo",
+    "Articulation",
     "FootageError",
     "InputError",
     "MediaError",
@@ -59,7 +62,8 @@ __all__ = [
 _LAZY = {
     "Anchor": "newscaster.runtime.performance",
     "AnchorInfo": "newscaster.anchor_info",
-    "Performance": "newscaster.runtime.performance",
+    "Articulation": "newscaster.runtime.articulation",
+    "Performance": "newscaster.runtime.made",
     "Reading": "newscaster.speech.voices",
     "check": "newscaster.workflow",
     "train": "newscaster.workflow",

@@ -11,7 +11,7 @@ what becomes of it to ``training``::
       clips/NAME/
         landmarks.npy         (F, 478, 3) float32 pixels of the source picture, raw; NaN where not present
         present.npy           (F,) bool: the person's face was found and followed
-        speech.npy            (N,) float32, 16 kHz mono; sample 0 is the sound at frame 0
+        speech.npy            (N,) float32, 16 kHz mono; sample 0 is the sound at frame 0. (0,): no sound
         regions.npy           (F, S, S, 3) uint8 RGB; black where not present
         transforms.npy        (F, 2, 3) float64, picture to region pixels; NaN where not present
         clip.json             where it comes from and what is finished; written last
@@ -40,10 +40,12 @@ from safetensors.numpy import load_file, save_file
 from newscaster.errors import OutputError, TakeError
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head, Poses
-from newscaster.face.mouth import mouth_shapes
+from newscaster.face.mouth import is_moving, mouth_shapes, opening
 from newscaster.face.region import Mask, Region
 from newscaster.face.topology import LANDMARKS, MOUTH
 from newscaster.media.files import replacing
+from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
+from newscaster.speech.features import MOTION_HZ
 
 FORMAT = 1
 SPEECH_RATE = 16_000
@@ -133,9 +135,34 @@ class Clip:
 
     @cached_property
     def speech(self) -> npt.NDArray[np.float32]:
-        """(N,) 16 kHz mono; sample 0 is the sound at frame 0, and N spans the F frames."""
-        samples = round(self.frames * SPEECH_RATE / self.record.fps)
+        """(N,) 16 kHz mono; sample 0 is the sound at frame 0, and N spans the F frames.
+
+        (0,) where the footage has no sound.
+        """
+        stored = self._load("speech", (None,), memory_map=True)
+        samples = round(self.frames * SPEECH_RATE / self.record.fps) if len(stored) else 0
         return np.asarray(self._load("speech", (samples,)), np.float32)
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether the footage has sound, be it silence."""
+        return len(self.speech) > 0
+
+    @cached_property
+    def speech_seconds(self) -> float:
+        """How long speech is heard."""
+        return float(speech_activity(self.speech).sum()) / MOTION_HZ
+
+    def teaches_motion(self, head: Head) -> bool:
+        """Whether a motion network can learn from the clip.
+
+        Not where there is no sound, nor where the mouth moves and no speech is heard, as under a muted
+        track: it would teach that talking makes no sound.
+        """
+        if not self.has_sound:
+            return False
+        speaks = self.speech_seconds >= LEAST_SPEECH_SECONDS
+        return speaks or not is_moving(opening(self.mouth_shapes(head)))
 
     @cached_property
     def regions(self) -> ImageArray:

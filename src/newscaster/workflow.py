@@ -91,7 +91,8 @@ def train(
     """Make an anchor of the person in some footage.
 
     Args:
-        footage: video files with sound, and folders that are searched for them; 10 s of the person at least.
+        footage: video files, and folders that are searched for them; 10 s of the person at least. The
+            mouth's motion is learnt from what has sound; without any, it is the package's base network's.
         out: NAME.anchor to write; one that is there is replaced when the new one is finished.
         consent: who agreed to the anchor, and for what; stored in it.
         name: what the anchor is called; by default as its file.
@@ -131,9 +132,10 @@ def train(
         if not value > 0:
             raise InputError(f"{argument} is {value}; expected a number above 0, such as {usual:g}")
     check_output(out, suffixes=(".anchor",))
-    _need_training()
     from newscaster import prepare
 
+    prepare.need_footage(footage)
+    _need_training()
     synthetic = stage == SYNTHETIC
     folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
     take: Take = prepare.prepare(
@@ -274,6 +276,7 @@ def _info(
         map_side=load_renderer(rendering.weights).config.map_side_for(take.region.side),
         training={
             "clips": len(take.clips),
+            "motion clips": motion.clips,
             "footage seconds": round(take.seconds, 1),
             "rendering minutes": round(rendering.minutes, 1),
             "rendering steps": rendering.steps,

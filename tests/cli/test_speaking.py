@@ -11,6 +11,8 @@ import pytest
 from fresh_python import ENVIRONMENT
 from newscaster import cli, media
 from newscaster.errors import AnchorError, SpeechError
+from newscaster.runtime.articulation import Articulation
+from newscaster.runtime.made import Performance
 from newscaster.runtime.performance import Anchor
 from newscaster.speech import voices
 from newscaster.speech.voices import Reading
@@ -68,6 +70,65 @@ def test_speak(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert int(motion["frames"]) == 32
 
 
+@pytest.mark.parametrize("command", ["speak", "demo"])
+def test_openness_and_smoothness(
+    builtin: Path, wav: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    make = Anchor.speak
+
+    def spy(self: Anchor, *arguments: object, **options: object) -> Performance:
+        asked.append(options["articulation"])
+        return make(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Anchor, "speak", spy)
+    said = [str(wav)] if command == "speak" else ["--speech", str(wav)]
+    arguments = [command, *said, "-o", str(tmp_path / "news.mp4")]
+    assert cli.run(arguments) == 0
+    assert cli.run([*arguments, "--openness", "1.4", "--smoothness", "0.5"]) == 0
+    assert asked == [Articulation(), Articulation(openness=1.4, smoothness=0.5)]
+
+
+@pytest.mark.parametrize(("option", "value", "most"), [("openness", "2.5", "2"), ("smoothness", "-1", "4")])
+def test_openness_and_smoothness_out_of_range(
+    builtin: Path,
+    wav: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    value: str,
+    most: str,
+) -> None:
+    assert cli.run(["speak", str(wav), "-o", str(tmp_path / "news.mp4"), f"--{option}", value]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {option} is {float(value)}; expected 0 to {most}")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "news.mp4").exists()
+
+
+def test_look_ahead(
+    tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+    make = Anchor.motion_stream
+
+    def spy(self: Anchor, **options: object) -> object:
+        asked.append(options.get("look_ahead_ms"))
+        return make(self, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Anchor, "motion_stream", spy)
+    arguments = ["speak", str(wav), "-a", str(tiny), "-o", str(tmp_path / "news.mp4")]
+    assert cli.run([*arguments, "--look-ahead", "120"]) == 0
+    assert asked[-1] == 120
+    assert capsys.readouterr().out.count("\n") == 1
+    (tmp_path / "news.mp4").unlink()
+    assert cli.run([*arguments, "--look-ahead", "130"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: look_ahead_ms is 130; expected a multiple of 40 from 80 to 1000")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "news.mp4").exists()
+
+
 def test_speech_on_standard_input(tiny: Path, wav: Path, tmp_path: Path) -> None:
     arguments = ["speak", "-", "--anchor", tiny, "-o", tmp_path / "news.mp4"]
     with wav.open("rb") as stream:
@@ -88,7 +149,7 @@ def test_a_text_in_a_voice_with_captions(
     more = [argument for path in captions for argument in ("--captions", str(path))]
     assert cli.run([*arguments, *more, "--keep-speech", str(kept), "--language", "deu"]) == 0
     first, *others = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"{out}  2.")
+    assert first.startswith(f"{out}  3.")
     assert others == [str(kept), *map(str, captions)]
     assert all(path.is_file() for path in (kept, *captions))
     assert media.measure_audio(kept).rate == 16_000

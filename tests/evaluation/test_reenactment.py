@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from faces import talking
+from newscaster.errors import FootageError
 from newscaster.evaluation.reenactment import (
     RenderedClip,
     SpokenClip,
@@ -14,8 +18,10 @@ from newscaster.evaluation.reenactment import (
     opening_deviation,
     psnr,
 )
+from newscaster.evaluation.reenactment import spoken as speak_clip
 from newscaster.face.head import Head
 from newscaster.face.mouth import mouth_shapes, opening
+from newscaster.take import Clip, ClipRecord
 
 
 def shapes(frames: int = 60) -> np.ndarray:
@@ -30,6 +36,14 @@ def spoken(offset: np.ndarray | float, missing: slice = slice(0)) -> SpokenClip:
     predicted = seen + offset
     seen[~present] = np.nan
     return SpokenClip(predicted, seen, present)
+
+
+def test_a_clip_without_sound_says_nothing() -> None:
+    record = ClipRecord("/footage/mute.mp4", 1, 2, 0, None, Fraction(25), (320, 240), None, 0, 1)
+    mute = Clip(Path("mute"), record)
+    mute.__dict__["speech"] = np.zeros(0, np.float32)
+    with pytest.raises(FootageError, match=r"mute\.mp4' has no sound"):
+        speak_clip(None, mute)  # type: ignore[arg-type]
 
 
 def test_a_constant_error_has_no_velocity() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from faces import face_points, rotation, seen, talking
 from newscaster.face.head import Head
-from newscaster.face.mouth import MouthBasis, mouth_shapes, opening, place_mouth
+from newscaster.face.mouth import MouthBasis, is_moving, mouth_shapes, opening, place_mouth
 from newscaster.face.topology import MOUTH
 
 
@@ -25,6 +25,16 @@ def test_shapes_are_free_of_the_pose() -> None:
     shapes = mouth_shapes(landmarks, Head(face_points()))
     # The opened jaw's depths are the closed one's: what is left of the pose is second order.
     assert np.abs(shapes - points[list(MOUTH), :2]).max() < 0.03
+
+
+def test_a_mouth_moves_that_talks() -> None:
+    talks = opening(mouth_shapes(talking(50), Head(face_points())))
+    talks[7] = np.nan
+    rests = np.random.default_rng(0).normal(0.02, 0.002, 50)
+    rests[20] = 0.3  # one frame that was not found rightly
+    assert is_moving(talks)
+    assert not is_moving(rests)
+    assert not is_moving(np.full(5, np.nan))
 
 
 def test_opening_is_the_gap_between_the_lips() -> None:

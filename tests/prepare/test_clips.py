@@ -59,9 +59,9 @@ def test_a_file_given_twice_is_taken_once(make_clip: Callable[..., Path]) -> Non
     assert found[0].has_sound
 
 
-def test_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="no such file"):
-        find_footage(tmp_path / "gone.mp4")
+def test_no_such_file(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    with pytest.raises(MediaError, match=r"no such file or folder: '.*gone\.mp4'"):
+        find_footage([make_clip(), tmp_path / "gone.mp4"])
 
 
 def test_not_a_video(tmp_path: Path) -> None:

@@ -46,6 +46,14 @@ def test_sound_of_somebody_else_has_no_clear_lag() -> None:
     assert found is None or not found.is_clear
 
 
+def test_stretches_without_sound_are_passed_over() -> None:
+    opening, speech = talk(30, 0.1)
+    alone = estimate_lag([opening], [speech], fps=FPS, rate=RATE)
+    silent = talk(30, 0.0, seed=3)[0]
+    assert estimate_lag([silent, opening], [speech[:0], speech], fps=FPS, rate=RATE) == alone
+    assert estimate_lag([silent], [speech[:0]], fps=FPS, rate=RATE) is None
+
+
 def test_too_little_footage() -> None:
     opening, speech = talk(4, 0.0)
     assert estimate_lag([opening], [speech], fps=FPS, rate=RATE) is None

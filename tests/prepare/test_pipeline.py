@@ -15,7 +15,7 @@ import footage as made
 from faces import talking
 from newscaster.errors import FootageError, MediaError, MissingExtraError, OutputError
 from newscaster.media import StageVideo, read_frames
-from newscaster.prepare import Progress, pipeline, prepare
+from newscaster.prepare import Progress, check, pipeline, prepare
 from newscaster.take import Take, TakeWriter
 
 SECONDS = 4.0
@@ -236,19 +236,37 @@ def test_several_faces(
     assert not caplog.text
 
 
-def test_no_sound(clips: Path, tmp_path: Path) -> None:
+def test_footage_without_sound_is_kept_for_its_pictures(clips: Path, tmp_path: Path) -> None:
     mute = made.write_footage(tmp_path / "mute.mp4", sound=False, seconds=12)
-    with pytest.raises(FootageError, match=r"no sound in '.*mute\.mp4'"):
-        run(mute, tmp_path / "take")
-    take = run([clips, mute], tmp_path / "take")
-    assert len(take.clips) == 3
-    assert any("mute.mp4" in text and "no sound" in text for text in take.warnings)
+    take = run(mute, tmp_path / "take")
+    assert take.warnings == ("no sound in 1 of 1 clips, used for the renderer only: 'mute'",)
+    (clip,) = take.clips
+    assert clip.regions.shape == (300, 128, 128, 3)
+    assert (clip.has_sound, len(clip.speech), clip.teaches_motion(take.head)) == (False, 0, False)
+    take = run([clips, mute], tmp_path / "other")
+    assert [clip.teaches_motion(take.head) for clip in take.clips] == [True, True, True, False]
+    assert take.warnings == ("no sound in 1 of 4 clips, used for the renderer only: 'mute'",)
 
 
-def test_silence(tmp_path: Path) -> None:
+def test_many_clips_without_sound_are_counted(tmp_path: Path) -> None:
+    files = [made.write_footage(tmp_path / f"{n}.mp4", sound=False, seconds=2.5) for n in "abcde"]
+    take = run(files, tmp_path / "take")
+    assert take.warnings[0].endswith("5 of 5 clips, used for the renderer only: 'a', 'b', 'c' and 2 more")
+
+
+def test_silence_under_a_moving_mouth_counts_as_no_sound(tmp_path: Path) -> None:
     path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
-    with pytest.raises(FootageError, match=r"speech is heard for 0\.0 s"):
-        run(path, tmp_path / "take")
+    take = run(path, tmp_path / "take")
+    (clip,) = take.clips
+    assert (clip.has_sound, clip.speech_seconds, clip.teaches_motion(take.head)) == (True, 0, False)
+    assert "no speech under a mouth that moves in 1 of 1 clips" in take.warnings[0]
+
+
+def test_footage_without_sound_must_show_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mute = made.write_footage(tmp_path / "mute.mp4", sound=False, seconds=11)
+    made.let_show(monkeypatch, lambda _: ())
+    with pytest.raises(FootageError, match=r"no face was found in '.*mute\.mp4'"):
+        run(mute, tmp_path / "take")
 
 
 def test_long_footage_becomes_several_clips(tmp_path: Path) -> None:
@@ -274,6 +292,10 @@ def test_without_mediapipe(clips: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"newscaster\[train\]"):
         run(clips, tmp_path / "take")
+    with pytest.raises(MediaError, match="no such file"):
+        run(tmp_path / "gone.mp4", tmp_path / "take")
+    with pytest.raises(MediaError, match="no such file"):
+        check(tmp_path / "gone.mp4")
 
 
 def test_a_moved_footage_folder_is_recognised(clips: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from newscaster.prepare.measures import gather, measure, worst
 from newscaster.prepare.people import People
 from newscaster.prepare.pictures import Shown, mouth_of
 from newscaster.prepare.plots import Line, plot
-from newscaster.prepare.report import make_report
+from newscaster.prepare.report import make_report, sound_notes
 
 RATE = 16_000
 CLEAR = Sound(300.0, 220.0, 220 * RATE * 0.01, 80 * RATE * 1e-6, 0)
@@ -98,11 +98,11 @@ def test_good_footage_is_good_throughout(file: Footage) -> None:
         ({"brightness": 250.0}, "brightness", "unusable"),
         ({"sound": replace(CLEAR, speech_energy=220 * RATE * 1e-5)}, "loudness", "poor"),
         ({"sound": replace(CLEAR, speech_energy=220 * RATE * 1e-7)}, "loudness", "unusable"),
-        ({"sound": replace(CLEAR, speech_seconds=0.0, speech_energy=0.0)}, "loudness", "unusable"),
+        ({"sound": replace(CLEAR, speech_seconds=0.0, speech_energy=0.0)}, "files_with_sound", "poor"),
         ({"sound": replace(CLEAR, pause_energy=80 * RATE * 1e-3)}, "noise", "poor"),
         ({"sound": replace(CLEAR, clipped_samples=20_000)}, "clipping", "poor"),
         ({"sound": replace(CLEAR, speech_seconds=100.0)}, "silence", "poor"),
-        ({"sound": replace(CLEAR, speech_seconds=10.0)}, "silence", "unusable"),
+        ({"sound": replace(CLEAR, speech_seconds=10.0)}, "silence", "poor"),
     ],
 )
 def test_what_is_wrong_is_found_and_there_is_advice(
@@ -117,11 +117,32 @@ def test_what_is_wrong_is_found_and_there_is_advice(
 
 def test_no_sound_is_reported(file: Footage) -> None:
     mute = replace(file, has_sound=False)
-    assert verdicts(inspection(mute, sound=None))["files_with_sound"] == "unusable"
-    both = measure(gather([inspection(file), inspection(mute, sound=None)]))
-    found = next(m for m in both if m.name == "files_with_sound")
+    alone = verdicts(inspection(mute, sound=None))
+    assert alone["files_with_sound"] == "poor"
+    assert alone["usable_minutes"] == "good"
+    assert not {"loudness", "noise", "clipping", "silence", "lag"} & set(alone)
+    findings = gather([inspection(file), inspection(mute, sound=None)])
+    both = {m.name: m for m in measure(findings)}
+    found = both["files_with_sound"]
     assert (found.text, found.verdict) == ("1 of 2", "poor")
     assert "clip.mp4" in found.advice
+    assert both["usable_minutes"].value == pytest.approx(10.0)
+    assert both["loudness"].verdict == "good"
+    assert sound_notes(findings) == ["'clip.mp4': no sound: used for the renderer only"]
+    many = gather([inspection(file), *[inspection(mute, sound=None)] * 30])
+    assert len(sound_notes(many)) == 12
+    assert sound_notes(many)[-1] == "19 other files: used for the renderer only"
+
+
+def test_silence_counts_as_no_sound_where_the_mouth_moves(file: Footage) -> None:
+    silent = replace(CLEAR, speech_seconds=0.0, speech_energy=0.0)
+    moving = inspection(file, sound=silent)
+    still = replace(moving.stretches[0], landmarks=np.repeat(talking(1), 300, axis=0))
+    findings = gather([inspection(file), moving, replace(moving, stretches=(still,))])
+    assert findings.sound_uses == ("speech", "no speech", "speech")
+    assert sound_notes(findings) == ["'clip.mp4': no speech: used for the renderer only"]
+    unseen = replace(moving, tracked=False, people=None, stretches=())
+    assert gather([inspection(file), unseen]).sound_uses == ("speech", "no speech")
 
 
 def test_little_footage(file: Footage) -> None:
@@ -228,6 +249,7 @@ def test_the_page_stands_alone(report: Report, tmp_path: Path) -> None:
     for m in report.measures:
         assert m.title in page
     assert "&lt;b&gt;odd &amp; long.mp4" in page
+    assert "no sound: used for the renderer only" in page
     assert "Left out: &#39;x.mp4&#39;." in page
     assert report.headline in page
 

@@ -40,6 +40,14 @@ def test_what_is_tracked_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(track_footage([file], tmp_path / "tracks", workers=0)) == 1
 
 
+def test_files_without_sound_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = [
+        made.write_footage(tmp_path / f"{s}.mp4", seconds=2, sound=s == "loud") for s in ("loud", "mute")
+    ]
+    assert [clip.name for clip in track_footage(files, tmp_path / "tracks", workers=0)] == ["loud"]
+    assert "mute.mp4' has no sound" in caplog.text
+
+
 def test_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:

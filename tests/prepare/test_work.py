@@ -94,7 +94,7 @@ def test_speech_has_the_length_of_its_frames(make_clip: Callable[..., Path]) -> 
     beyond = speech_of(path, start=40, frames=30)
     assert len(beyond) == 30 * 640
     assert not beyond[9000:].any()
-    assert not speech_of(make_clip(sound=False, name="mute.mp4"), frames=20).any()
+    assert len(speech_of(make_clip(sound=False, name="mute.mp4"), frames=20)) == 0
 
 
 def test_parts_join_to_the_whole(make_clip: Callable[..., Path]) -> None:

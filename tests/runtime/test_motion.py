@@ -7,16 +7,25 @@ import pytest
 
 from newscaster.errors import AnchorError, SpeechError
 from newscaster.inference import Session
+from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.motion import MotionStream, _Interpolator, frame_count
 from newscaster.speech.encoder import load_encoder
 from newscaster.speech.features import FeatureSpec, extract
+from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
 from onnx_networks import motion_network
 from tiny_anchor import COEFFICIENTS, CONTEXT_STEPS, speech_like, tiny_basis
 
 NTSC = Fraction(30000, 1001)
 
 
-def stream(kind: str = "log-mel", *, fps: Fraction = Fraction(25), chunk_steps: int = 50) -> MotionStream:
+@pytest.fixture(scope="module")
+def activity() -> VoiceActivity:
+    return load_voice_activity()
+
+
+def stream(
+    kind: str = "log-mel", *, fps: Fraction = Fraction(25), chunk_steps: int = 50, **more: object
+) -> MotionStream:
     spec = FeatureSpec(kind=kind)
     network = motion_network(width=spec.width, coefficients=COEFFICIENTS, context_steps=CONTEXT_STEPS)
     return MotionStream(
@@ -27,6 +36,7 @@ def stream(kind: str = "log-mel", *, fps: Fraction = Fraction(25), chunk_steps: 
         fps=fps,
         context_steps=CONTEXT_STEPS,
         chunk_steps=chunk_steps,
+        **more,  # type: ignore[arg-type]
     )
 
 
@@ -77,6 +87,69 @@ def test_frame_counts(samples: int, rate: int, fps: Fraction, frames: int) -> No
     assert frame_count(samples, rate, fps) == frames
 
 
+def pauses() -> np.ndarray:
+    """1.5 s of voice, 1.2 s of hiss, 1 s of voice, 0.9 s of hiss; not a whole number of steps."""
+    sound = np.random.default_rng(2).normal(0, 2e-3, 73_777).astype(np.float32)
+    sound[:24_000] += speech_like(1.5)
+    sound[43_200:59_200] += speech_like(1.0, seed=1)
+    return sound
+
+
+@pytest.mark.parametrize("fps", [Fraction(25), NTSC, Fraction(60)])
+@pytest.mark.parametrize("piece", [777, 40_000])
+@pytest.mark.parametrize(
+    "articulation", [Articulation(), Articulation(openness=1.7, smoothness=2.5), Articulation(smoothness=0)]
+)
+@pytest.mark.parametrize("kind", ["log-mel", "whisper"])
+def test_chunked_equals_whole_with_everything(
+    activity: VoiceActivity, fps: Fraction, piece: int, articulation: Articulation, kind: str
+) -> None:
+    samples = pauses()
+    more = {"activity": activity, "articulation": articulation}
+    at_once = stream(kind, fps=fps, chunk_steps=1000, **more)
+    expected = np.concatenate([at_once.push(samples), at_once.finish()])
+    cut = stream(kind, fps=fps, chunk_steps=7, **more)
+    parts = [cut.push(samples[i : i + piece]) for i in range(0, len(samples), piece)]
+    found = np.concatenate([*parts, cut.finish()])
+    assert found.shape == expected.shape == (frame_count(len(samples), 16_000, fps), 57, 2)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_mouth_rests_where_nobody_speaks(activity: VoiceActivity) -> None:
+    free, gated = stream(), stream(activity=activity)
+    moved = np.concatenate([free.push(pauses()), free.finish()])
+    shapes = np.concatenate([gated.push(pauses()), gated.finish()])
+    rest = tiny_basis().mean
+    assert (shapes[44:62] == rest).all()
+    assert (shapes[100:] == rest).all()
+    assert np.abs(moved[44:62] - rest).max() > 1e-3
+    np.testing.assert_array_equal(shapes[5:34], moved[5:34])
+    np.testing.assert_array_equal(shapes[70:88], moved[70:88])
+    alone = stream(activity=activity, articulation=Articulation(rests=False))
+    np.testing.assert_array_equal(np.concatenate([alone.push(pauses()), alone.finish()]), moved)
+
+
+def test_less_to_look_ahead_opens_later(activity: VoiceActivity) -> None:
+    opened = []
+    for ahead_steps in (2, 5):
+        motion = stream(activity=activity, ahead_steps=ahead_steps)
+        shapes = np.concatenate([motion.push(pauses()), motion.finish()])
+        opened.append(55 + np.flatnonzero((shapes[55:] != tiny_basis().mean).any(axis=(1, 2)))[0])
+    assert opened[0] - opened[1] == 3
+
+
+def test_articulation_of_the_motion() -> None:
+    def moved(**values: float) -> np.ndarray:
+        motion = stream(articulation=Articulation(**values))
+        return np.concatenate([motion.push(pauses()), motion.finish()]) - tiny_basis().mean
+
+    plain = moved()
+    np.testing.assert_allclose(moved(openness=0.5), 0.5 * plain, atol=1e-9)
+    assert not moved(openness=0).any()
+    assert np.diff(moved(smoothness=4), axis=0).std() < 0.7 * np.diff(plain, axis=0).std()
+    assert np.diff(moved(smoothness=0), axis=0).std() > np.diff(plain, axis=0).std()
+
+
 def test_the_last_motion_is_held() -> None:
     motion = stream()
     samples = speech_like(1.0)
@@ -107,11 +180,12 @@ def test_interpolation_is_the_identity_at_25_fps_and_smooth_elsewhere() -> None:
 
 
 def test_memory_does_not_grow_with_the_sound() -> None:
-    motion = stream()
+    motion = stream(activity=load_voice_activity(), articulation=Articulation(smoothness=3))
     block = speech_like(1.0)
     for _ in range(30):
         motion.push(block)
-    assert len(motion._network._held) < 100
+    assert len(motion._held._coefficients) + len(motion._held._gains) < 100
+    assert len(motion._source._held) < 100
     assert len(motion._interpolator._steps) < 100
 
 

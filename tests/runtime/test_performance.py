@@ -23,6 +23,7 @@ from newscaster.errors import (
     SpeechError,
 )
 from newscaster.runtime import performance, source
+from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.motion import frame_count
 from newscaster.runtime.performance import Anchor
 from newscaster.speech.voices import Reading
@@ -93,6 +94,27 @@ def test_speaking_writes_the_frames_that_rendering_gives(
 def test_the_mouth_moves_with_the_sound(anchor: Anchor) -> None:
     loud, quiet = speech_like(2.0), speech_like(2.0, seed=3) * np.float32(0.1)
     assert np.abs(anchor.motion(loud) - anchor.motion(quiet)).max() > 0.2
+
+
+def test_the_mouth_rests_in_noise(anchor: Anchor) -> None:
+    hiss = np.random.default_rng(0).normal(0, 0.01, 32_000).astype(np.float32)
+    stream = anchor.motion_stream()
+    shapes = np.concatenate([stream.push(hiss), stream.finish()])
+    assert (shapes == anchor.face.basis.mean).all()
+    free = anchor.motion_stream(articulation=Articulation(rests=False))
+    assert (np.concatenate([free.push(hiss), free.finish()]) != anchor.face.basis.mean).any()
+
+
+def test_articulation(anchor: Anchor, tmp_path: Path) -> None:
+    samples, wide = speech_like(2.0), Articulation(openness=1.6, smoothness=2)
+    assert np.abs(anchor.motion(samples) - anchor.motion(samples, articulation=wide)).max() > 0.2
+    plain = list(anchor.render(samples))
+    assert any((a != b).any() for a, b in zip(plain, anchor.render(samples, articulation=wide), strict=True))
+    anchor.speak(samples, tmp_path / "x.mp4", articulation=wide, motion_out=tmp_path / "x.npz")
+    stream = anchor.motion_stream(articulation=wide)
+    with np.load(tmp_path / "x.npz") as motion:
+        expected = np.concatenate([stream.push(samples), stream.finish()])
+        np.testing.assert_allclose(motion["shapes"], expected, atol=1e-4)
 
 
 def test_the_stage_goes_forth_and_back_under_the_mouth(anchor: Anchor, tmp_path: Path) -> None:
@@ -358,3 +380,22 @@ def test_parts_that_do_not_fit_each_other(tmp_path: Path) -> None:
     ):
         with pytest.raises(AnchorError, match=message):
             newscaster.open(write_tiny_anchor(path, **changes))  # type: ignore[arg-type]
+
+
+def test_look_ahead_everywhere(anchor: Anchor, tmp_path: Path) -> None:
+    samples = speech_like(1.3)
+    usual, live = anchor.motion(samples), anchor.motion(samples, look_ahead_ms=120)
+    assert usual.shape == live.shape
+    assert np.abs(live - usual).max() > 1e-3
+    assert len(list(anchor.render(samples, look_ahead_ms=120))) == len(usual)
+    made = anchor.speak(samples, tmp_path / "a.mp4", motion_out=tmp_path / "a.npz", look_ahead_ms=120)
+    with np.load(tmp_path / "a.npz") as motion:
+        np.testing.assert_allclose(motion["landmarks"], live, atol=1e-3)
+    assert made.frames == len(usual)
+    for refused in (
+        lambda: anchor.render(samples, look_ahead_ms=100),
+        lambda: anchor.speak(samples, tmp_path / "b.mp4", look_ahead_ms=100),
+    ):
+        with pytest.raises(InputError, match="look_ahead_ms is 100"):
+            refused()
+    assert not (tmp_path / "b.mp4").exists()

@@ -12,15 +12,16 @@ import torch
 from newscaster.face.mouth import MouthBasis
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.inference import Session
-from newscaster.training import motion as training
+from newscaster.training import motion_loop as training
 from newscaster.training.motion import (
     MotionClip,
+    MotionProgress,
     MotionTraining,
     load_motion,
     motion_clip,
     motion_loss,
-    train_motion,
 )
+from newscaster.training.motion_loop import train_motion
 from newscaster.training.networks.motion import MotionConfig, MotionNetwork
 from newscaster.training.speaker import export_motion, motion_errors
 
@@ -98,7 +99,7 @@ def test_goes_on_where_it_was_stopped(tmp_path, monkeypatch) -> None:
     clock = iter(range(0, 100_000, 15))
     monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
 
-    def stop(report: training.MotionProgress) -> None:
+    def stop(report: MotionProgress) -> None:
         if report.step == 50:
             raise StoppedError
 

@@ -13,7 +13,7 @@ import click
 from newscaster.cli.terminal import progress_report
 
 if TYPE_CHECKING:
-    from newscaster.runtime.performance import Performance
+    from newscaster.runtime.made import Performance
     from newscaster.speech.voices import Reading
 
 _FILE = click.Path(path_type=Path)
@@ -57,6 +57,23 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _articulation_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how the mouth moves."""
+    openness = click.option(
+        "--openness",
+        default=1.0,
+        show_default=True,
+        help="How far the mouth moves, 0 (not at all) to 2; 1 is as trained.",
+    )
+    smoothness = click.option(
+        "--smoothness",
+        default=1.0,
+        show_default=True,
+        help="How softly the mouth moves, 0 (crisp) to 4 (sluggish); 1 is as trained.",
+    )
+    return openness(smoothness(command))
+
+
 @click.command()
 @click.argument("speech", required=False)
 @click.option(
@@ -64,6 +81,15 @@ def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("-o", "--output", "out", required=True, type=_FILE, help=f"Video to write: {_VIDEO_ENDINGS}.")
 @_reading_options
+@_articulation_options
+@click.option(
+    "--look-ahead",
+    "look_ahead_ms",
+    type=int,
+    metavar="MS",
+    help="How many milliseconds of later sound the mouth may know of, as in live speech: a multiple of 40 "
+    "from 80 to 1000, such as 120, 200 or 320; by default all.",
+)
 @click.option("--motion", "motion_out", type=_FILE, help="Also write the mouth's motion: .npz.")
 @click.option(
     "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
@@ -95,6 +121,7 @@ def speak(speech: str | None, anchor: str, workers: int | None, **options: Any) 
 )
 @click.option("--speech", help="A sound or .txt file to be said in place of the bulletin.")
 @_reading_options
+@_articulation_options
 def demo(speech: str | None, text: str | None, **options: Any) -> None:
     """Have the built-in anchor read a short bulletin, or what you give it."""
     began = time.perf_counter()
@@ -119,16 +146,20 @@ def _speak(
     voice_command: str | None,
     speed: float | None,
     language: str | None,
+    openness: float,
+    smoothness: float,
     **options: Any,
 ) -> Performance:
     import newscaster
     from newscaster.anchor import BUILTIN
+    from newscaster.runtime.articulation import Articulation
     from newscaster.runtime.source import is_script
     from newscaster.speech.voices import voice_of_a_man
 
     is_read = options.get("text") is not None or is_script(speech)
     if is_read and voice is None and voice_command is None and anchor == BUILTIN:
         voice = voice_of_a_man()
+    articulation = Articulation(openness=openness, smoothness=smoothness)
     reading = _reading(voice=voice, command=voice_command, speed=speed, language=language)
     performer = newscaster.open(anchor, workers=workers)
     source = sys.stdin.buffer if speech == "-" else speech
@@ -137,6 +168,7 @@ def _speak(
             source,
             out,
             reading=reading,
+            articulation=articulation,
             progress=lambda done, total: progress("speaking", done, total),
             **options,
         )

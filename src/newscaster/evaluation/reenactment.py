@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.anchor import RENDERER, AnchorFace, AnchorFile
+from newscaster.errors import FootageError
 from newscaster.evaluation.motion import Agreement, opening_agreement
 from newscaster.face.facemap import draw_face_map
 from newscaster.face.head import Head
@@ -22,6 +23,7 @@ from newscaster.face.region import crop
 from newscaster.face.topology import MOUTH
 from newscaster.inference import Session
 from newscaster.media import read_frames
+from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.motion import frame_count
 from newscaster.runtime.performance import Anchor
 from newscaster.take import SPEECH_RATE, Clip
@@ -46,15 +48,35 @@ class SpokenClip:
         return opening_agreement(opening(self.predicted), opening(self.seen), self.present)
 
 
-def spoken(anchor: Anchor, clip: Clip, head: Head | None = None) -> SpokenClip:
+NETWORK_ALONE = Articulation(rests=False)
+
+
+def spoken(
+    anchor: Anchor,
+    clip: Clip,
+    head: Head | None = None,
+    *,
+    articulation: Articulation = NETWORK_ALONE,
+    look_ahead_ms: int | None = None,
+) -> SpokenClip:
     """Have an anchor say what is said in a clip.
 
     Args:
         anchor: who speaks.
         clip: tracked at the anchor's frame rate.
         head: of the person in the clip; fitted to the clip when not given.
+        articulation: how the mouth moves. By default the motion network alone decides, in silence too: people
+            open their mouths for breath before they speak, where an anchor's lips rest.
+        look_ahead_ms: how much sound the motion may wait for; by default all that it can use.
+
+    Raises:
+        FootageError: the clip has no sound.
     """
-    stream = anchor.motion_stream()
+    if not clip.has_sound:
+        raise FootageError(
+            f"'{clip.record.source}' has no sound, so that there is nothing to say. Give footage with sound"
+        )
+    stream = anchor.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
     frames = frame_count(len(clip.speech), SPEECH_RATE, anchor.fps)
     predicted = np.concatenate([stream.push(clip.speech), stream.finish(frames)])
     if head is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from newscaster.prepare.check import check
+from newscaster.prepare.clips import need_footage
 from newscaster.prepare.measures import Measure
 from newscaster.prepare.pipeline import prepare
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.report import Report
 
-__all__ = ["Measure", "Progress", "Report", "check", "prepare"]
+__all__ = ["Measure", "Progress", "Report", "check", "need_footage", "prepare"]

@@ -11,7 +11,7 @@ from newscaster.prepare.inspect_file import Inspection, InspectTask, inspect_fil
 from newscaster.prepare.measures import gather, measure
 from newscaster.prepare.pool import worker_pool
 from newscaster.prepare.progress import Progress
-from newscaster.prepare.report import Report, make_report
+from newscaster.prepare.report import Report, make_report, sound_notes
 
 _SAMPLED_SECONDS = 45.0
 """A longer file is tracked in three stretches that come to this."""
@@ -44,8 +44,8 @@ def check(
         FootageError: there is no video, or ``face`` is not there.
         MissingExtraError: MediaPipe is not installed.
     """
-    need_mediapipe()
     files, notes = find_footage(footage)
+    need_mediapipe()
     fps = choose_fps([file.video.fps for file in files])
     every = max(1.0, sum(min(f.seconds, _SAMPLED_SECONDS) for f in files) / _TRACKED_SECONDS)
     tracked = {k for k in (int(i * every) for i in range(len(files))) if k < len(files)}
@@ -63,4 +63,4 @@ def check(
     if len(tracked) < len(files):
         notes.append(f"faces were followed in {len(tracked)} of {len(files)} files, evenly spread")
     findings = gather(inspections)
-    return make_report(findings, measure(findings), notes)
+    return make_report(findings, measure(findings), notes + sound_notes(findings))

@@ -78,6 +78,8 @@ class Segment:
 def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Footage], list[str]]:
     """The video files among files and folders (searched with what is below them), in order, each once.
 
+    Sound is not required.
+
     What is named must be a video. In a folder, files that cannot be read are left out; the second value
     returned says which and why.
 
@@ -85,10 +87,10 @@ def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Foota
         MediaError: a file that is named is missing or cannot be read.
         FootageError: it has no video, or there is no video at all.
     """
-    named = [footage] if isinstance(footage, str | Path) else list(footage)
+    named = need_footage(footage)
     found: dict[Path, Footage] = {}
     left_out: list[str] = []
-    for path in map(Path, named):
+    for path in named:
         if path.is_dir():
             for file in _videos_below(path):
                 try:
@@ -105,6 +107,19 @@ def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Foota
             f"{', '.join(sorted(VIDEO_SUFFIXES))}"
         )
     return list(found.values()), left_out
+
+
+def need_footage(footage: Path | str | Iterable[Path | str]) -> list[Path]:
+    """The paths named; raises MediaError where one of them does not exist. Nothing is opened."""
+    named = [footage] if isinstance(footage, str | Path) else footage
+    paths = [Path(path) for path in named]
+    for path in paths:
+        if not path.exists():
+            raise MediaError(
+                f"no such file or folder: '{path}'. Give video files of one person talking, or folders with "
+                f"such files"
+            )
+    return paths
 
 
 def _videos_below(folder: Path) -> list[Path]:

@@ -62,11 +62,12 @@ def estimate_lag(
     Args:
         openings: of each stretch, (F,), NaN where the face is not there. A frame is taken to be seen at
             i/fps.
-        speeches: of each stretch, (N,) at ``rate``.
+        speeches: of each stretch, (N,) at ``rate``; one without sound, (0,), is passed over.
     """
     pieces: list[Array] = []
     for opening, speech in zip(openings, speeches, strict=True):
-        pieces += _correlations(opening, speech, fps=fps, rate=rate)
+        if len(speech):
+            pieces += _correlations(opening, speech, fps=fps, rate=rate)
     if len(pieces) * _PIECE_SECONDS < _LEAST_SECONDS:
         return None
     curves = np.stack(pieces)

@@ -44,7 +44,6 @@ from newscaster.prepare.work import (
     record_of,
     track,
 )
-from newscaster.speech.activity import speech_activity
 from newscaster.take import Clip, Stage, Take, TakeWriter, read_record
 
 _log = logging.getLogger("newscaster.prepare")
@@ -52,6 +51,7 @@ _log = logging.getLogger("newscaster.prepare")
 LEAST_SECONDS = 10.0
 """With less there is no learning a mouth: a person says some 100 phonemes in it."""
 _LEAST_CLIP_SECONDS = 0.5
+_CLIPS_NAMED = 3
 _MOST_FIT_FRAMES = 4000
 _FAR_FROM_SHAPE = 0.35
 """Region share: a mouth point that is further than this from where it usually is was not found rightly."""
@@ -91,6 +91,8 @@ def prepare(
 ) -> Take:
     """Prepare footage of one person talking.
 
+    Clips without sound are kept for their pictures; a warning of the take names them.
+
     Args:
         footage: video files, and folders that are searched for them.
         folder: where the take goes. One that a preparation was interrupted on, or that more footage has been
@@ -103,26 +105,26 @@ def prepare(
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
-        FootageError: nobody can be learnt from it: no sound, no face, too short, ``face`` not there.
+        FootageError: nobody can be learnt from it: no face, too short, ``face`` not there.
         OutputError: the folder cannot be written, or another preparation is writing to it.
         MissingExtraError: MediaPipe is not installed.
     """
-    need_mediapipe()
     files, left_out = find_footage(footage)
-    files, silent = _with_sound(files, named=isinstance(footage, str | Path) and not Path(footage).is_dir())
+    need_mediapipe()
     _check_length(sum(file.seconds for file in files), files)
     rate = choose_fps([file.video.fps for file in files]) if fps is None else _as_rate(fps)
     training = cut(files, rate)
     staging = training if stage is None else _stage_segments(Path(stage), training, rate)
     job = _Job(rate, face, training, staging, progress or (lambda _: None))
     with TakeWriter(Path(folder)) as writer:
-        for text in left_out + silent:
+        for text in left_out:
             job.warn(text)
         with worker_pool(workers, tasks=len(job.segments)) as pool:
             clips = _track(job, writer, pool)
             used = _usable(job, clips)
             writer.begin()
             head, region = _fit(used)
+            _tell_of_sound(job, used, head)
             mask = _crop(job, clips, head, region, pool)
         writer.write_face(head, mask)
         stretch = choose_stretch([clips[s.name] for s in job.staging if s.name in clips], head, mask)
@@ -136,19 +138,6 @@ def _as_rate(fps: Fraction | float) -> Fraction:
     if not 10 <= rate <= 120:
         raise FootageError(f"fps is {fps}; accepted are 10 to 120 frames per second. 25 suits most footage")
     return rate
-
-
-def _with_sound(files: list[Footage], *, named: bool) -> tuple[list[Footage], list[str]]:
-    """The files that have sound; the second value says which do not."""
-    without = [file for file in files if not file.has_sound]
-    if len(without) == len(files) or (named and without):
-        names = ", ".join(f"'{file.path}'" for file in without[:3])
-        raise FootageError(
-            f"there is no sound in {names}; an anchor is learnt from speech and picture together. Give "
-            f"footage with the sound that was recorded with it"
-        )
-    notes = [f"left out: '{file.path}' has no sound. Add its sound, or ignore this" for file in without]
-    return [file for file in files if file.has_sound], notes
 
 
 def _check_length(seconds: float, files: Sequence[Footage], *, what: str = "of video") -> None:
@@ -236,7 +225,7 @@ def _is_tracked(job: _Job, writer: TakeWriter, segment: Segment) -> bool:
 
 def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
     """The training clips that show the face; FootageError unless they amount to something."""
-    used, frames, speaking = [], 0, 0.0
+    used, frames = [], 0
     files = list({s.footage.path: s.footage for s in job.training}.values())
     for segment in job.training:
         clip = clips.get(segment.name)
@@ -250,7 +239,6 @@ def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
             continue
         used.append(clip)
         frames += seen
-        speaking += float(speech_activity(clip.speech).sum()) / 25
     if not used:
         raise FootageError(
             f"no face was found in any of {len(files)} files (the first: '{files[0].path}'). Give footage "
@@ -259,12 +247,22 @@ def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
     seconds = float(frames / job.fps)
     if seconds < LEAST_SECONDS:
         _check_length(seconds, [c for c in files if c.seconds] or files, what="with the person's face")
-    if speaking < LEAST_SECONDS / 5:
-        raise FootageError(
-            f"speech is heard for {speaking:.1f} s only in {seconds:.0f} s of footage (the first file: "
-            f"'{files[0].path}'). Give footage of somebody talking, with the sound that was recorded with it"
-        )
     return used
+
+
+def _tell_of_sound(job: _Job, clips: Sequence[Clip], head: Head) -> None:
+    """Warn of clips that have pictures only, or whose sound is not what the mouth says."""
+    unheard = [clip for clip in clips if not clip.teaches_motion(head)]
+    for what, some in (
+        ("no sound", [clip for clip in unheard if not clip.has_sound]),
+        ("no speech under a mouth that moves", [clip for clip in unheard if clip.has_sound]),
+    ):
+        if some:
+            names = ", ".join(f"'{clip.name}'" for clip in some[:_CLIPS_NAMED])
+            more = f" and {len(some) - _CLIPS_NAMED} more" if len(some) > _CLIPS_NAMED else ""
+            job.warn(
+                f"{what} in {len(some)} of {len(clips)} clips, used for the renderer only: {names}{more}"
+            )
 
 
 def _fit(clips: Sequence[Clip]) -> tuple[Head, Region]:

@@ -16,7 +16,7 @@ from newscaster.face.geometry import eye_distance
 from newscaster.media import check_output, replacing
 from newscaster.prepare.inspect_file import Inspection
 from newscaster.prepare.lag import loudness_db
-from newscaster.prepare.measures import Findings, Measure, Verdict, face_share, worst
+from newscaster.prepare.measures import Findings, Measure, SoundUse, Verdict, face_share, worst
 from newscaster.prepare.pictures import annotated, data_uri, mouth_sheet
 from newscaster.prepare.plots import Line, Plot, plot
 from newscaster.speech.activity import speech_activity
@@ -48,6 +48,12 @@ class FileSummary:
     """Of the frames looked at; None where none was."""
     eyes_px: float | None
     """Median distance of the outer eye corners; None where there is no face."""
+    sound_use: SoundUse = "speech"
+
+    @property
+    def sound(self) -> str:
+        """What its sound is good for, in words."""
+        return "yes" if self.sound_use == "speech" else f"{self.sound_use}: used for the renderer only"
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,9 @@ class Report:
             raise MissingExtraError(purpose="the HTML report", extra="train", package="jinja2") from error
         template = resources.files("newscaster.prepare").joinpath("report.html").read_text(encoding="utf-8")
         environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        shown = sorted(self.files, key=lambda f: (f.has_sound, 1.0 if f.face_share is None else f.face_share))
+        shown = sorted(
+            self.files, key=lambda f: (f.sound_use == "speech", 1.0 if f.face_share is None else f.face_share)
+        )
         return environment.from_string(template).render(
             report=self,
             pictures=[data_uri(picture) for picture in self.pictures],
@@ -139,7 +147,7 @@ def make_report(findings: Findings, measures: Sequence[Measure], notes: Sequence
     looked = sum(float(len(s.present) / s.segment.fps) for i in findings.inspections for s in i.stretches)
     return Report(
         tuple(measures),
-        tuple(_summary(inspection) for inspection in findings.inspections),
+        tuple(_summary(i, use) for i, use in zip(findings.inspections, findings.sound_uses, strict=True)),
         tuple(notes),
         looked,
         sum(inspection.footage.seconds for inspection in findings.inspections),
@@ -149,7 +157,19 @@ def make_report(findings: Findings, measures: Sequence[Measure], notes: Sequence
     )
 
 
-def _summary(inspection: Inspection) -> FileSummary:
+def sound_notes(findings: Findings) -> list[str]:
+    """A line for each file that the renderer alone is trained on; the last one stands for many."""
+    files = [_summary(i, use) for i, use in zip(findings.inspections, findings.sound_uses, strict=True)]
+    notes = [f"'{file.name}': {file.sound}" for file in files if file.sound_use != "speech"]
+    if len(notes) <= _FILES_SHOWN:
+        return notes
+    return [
+        *notes[: _FILES_SHOWN - 1],
+        f"{len(notes) - _FILES_SHOWN + 1} other files: used for the renderer only",
+    ]
+
+
+def _summary(inspection: Inspection, use: SoundUse) -> FileSummary:
     seen = [s for s in inspection.stretches if s.present.any()]
     eyes = [float(np.median(eye_distance(s.landmarks[s.present]))) for s in seen]
     video = inspection.footage.video
@@ -163,6 +183,7 @@ def _summary(inspection: Inspection) -> FileSummary:
         len(inspection.people.persons) if inspection.people else 0,
         face_share(inspection),
         float(np.median(eyes)) if eyes else None,
+        use,
     )
 
 

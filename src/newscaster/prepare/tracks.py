@@ -31,20 +31,25 @@ def track_footage(
     """Track the largest face of every file.
 
     Args:
-        footage: video files with sound, and folders that are searched for them.
+        footage: video files with sound (others are left out), and folders that are searched for them.
         folder: where landmarks and sound go; clips that are there already are kept.
         fps: frames per second; None is each file's own, of 25, 29.97 and 30.
         workers: how many processes work at once; None is one for each core.
 
     Returns:
-        The clips in order, without files that show no face. They have landmarks and speech, but no regions.
+        The clips in order, without files that show no face or have no sound. They have landmarks and speech,
+        but no regions.
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
         MissingExtraError: MediaPipe is not installed.
     """
-    need_mediapipe()
     files, _ = find_footage(footage)
+    need_mediapipe()
+    for file in files:
+        if not file.has_sound:
+            _log.warning("left out: '%s' has no sound", file.path)
+    files = [file for file in files if file.has_sound]
     segments: list[Segment] = []
     for file in files:
         segments += cut([file], fps or choose_fps([file.video.fps]), taken=(s.name for s in segments))

@@ -137,12 +137,14 @@ def look_and_track(task: ShortTask) -> tuple[Person, ...]:
 def read_speech(segment: Segment, frames: int) -> npt.NDArray[np.float32]:
     """The sound under a clip's frames, as a player would play it: 16 kHz mono, cut or padded to their length.
 
+    (0,) where the footage has no sound.
+
     Raises:
         MediaError: it holds samples that are not numbers.
     """
-    samples = np.zeros(round(frames * SPEECH_RATE / segment.fps), np.float32)
     if not segment.footage.has_sound or not frames:
-        return samples
+        return np.zeros(0, np.float32)
+    samples = np.zeros(round(frames * SPEECH_RATE / segment.fps), np.float32)
     start = segment.start_frame / segment.fps
     stop = (segment.start_frame + frames) / segment.fps
     found = read_audio(

@@ -5,8 +5,11 @@ are put to `stage`.
 
 ::
 
-    sound at 16 kHz ──► features at 25 Hz ──► coefficients at 25 Hz ──► at the anchor's fps ──► shapes
-                        FeatureStream         _Network                  _Interpolator           MouthBasis
+    sound at 16 kHz ─┬► coefficients at 25 Hz ─────────────┬► at the anchor's fps ──► shapes
+                     │  _WholeContext or LookAhead;        │  _Interpolator           Articulation
+                     │  Smoother                           │
+                     └► gains at 25 Hz ────────────────────┘
+                        Gate
 """
 
 from __future__ import annotations
@@ -21,13 +24,18 @@ import numpy.typing as npt
 from newscaster.errors import AnchorError
 from newscaster.face.mouth import MouthBasis
 from newscaster.inference import Session
+from newscaster.runtime.articulation import AS_TRAINED, Articulation, Smoother
+from newscaster.runtime.gate import AHEAD_STEPS, Gate, ahead_steps_within
+from newscaster.runtime.look_ahead import LookAhead
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, FeatureSpec, FeatureStream
 from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.speech.voice_activity import VoiceActivity
 
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
+_ONCE = np.ones(1)
 CHUNK_STEPS = 50
 """Motion steps computed at once in files; more wait longer, fewer compute the context more often."""
 _PUSH_SAMPLES = 2 * SAMPLE_RATE
@@ -49,9 +57,18 @@ class MotionStream:
         fps: frames per second wanted.
         context_steps: steps on either side that make a step of the network exact.
         chunk_steps: new steps to wait for before the network is run.
+        activity: tells speech from other sound, where the mouth stays at rest; without it the mouth is never
+            held.
+        ahead_steps: steps before speech in which the mouth may begin to open; the motion waits for them.
+        articulation: how far and how softly the mouth moves.
+        look_ahead_ms: how much sound a motion step may wait for, from its own begin: a multiple of 40 from
+            80 to 1000. None: all that the features and the network can use, seconds. The gate then looks no
+            further ahead than that allows; its least is 104 ms. Smoothness above 1 waits for up to three
+            steps (120 ms) more, a frame rate other than 25 for two.
 
     Raises:
         AnchorError: the network takes or gives something else.
+        InputError: `look_ahead_ms` is out of range.
     """
 
     def __init__(
@@ -64,19 +81,46 @@ class MotionStream:
         fps: Fraction,
         context_steps: int,
         chunk_steps: int = CHUNK_STEPS,
+        activity: VoiceActivity | None = None,
+        ahead_steps: int = AHEAD_STEPS,
+        articulation: Articulation = AS_TRAINED,
+        look_ahead_ms: int | None = None,
     ) -> None:
-        self._features = FeatureStream(features, encoder)
-        self._network = _Network(
-            session,
-            width=features.width,
-            size=basis.size,
-            context_steps=context_steps,
-            chunk_steps=chunk_steps,
-        )
+        _check_network(session, features.width, basis.size)
+        kernel = articulation.kernel
+        self._source: _WholeContext | LookAhead
+        if look_ahead_ms is None:
+            self._source = _WholeContext(
+                session,
+                features=features,
+                encoder=encoder,
+                size=basis.size,
+                context_steps=context_steps,
+                chunk_steps=chunk_steps,
+            )
+        else:
+            # What is crisper than trained need not wait: the next step is in the window.
+            within, kernel = (kernel, _ONCE) if articulation.smoothness < 1 else (_ONCE, kernel)
+            self._source = LookAhead(
+                session, features=features, encoder=encoder, look_ahead_ms=look_ahead_ms, kernel=within
+            )
+            ahead_steps = min(ahead_steps, ahead_steps_within(look_ahead_ms))
+        self._smoother = Smoother(kernel)
+        gated = activity is not None and articulation.rests
+        self._gate = Gate(activity, ahead_steps=ahead_steps) if activity is not None and gated else None
+        self._held = _Held(self._gate, basis.size)
         self._interpolator = _Interpolator(fps, basis.size)
         self._basis = basis
+        self._articulation = articulation
         self._fps = fps
         self._samples = 0
+
+    @property
+    def delay_seconds(self) -> float:
+        """The longest from a frame's own time to the moment its last needed sample is heard."""
+        moved = self._source.delay_seconds + float(self._smoother.wait_steps / MOTION_HZ)
+        held = self._gate.delay_seconds if self._gate is not None else 0.0
+        return max(moved, held) + float(self._interpolator.wait_steps / MOTION_HZ)
 
     def push(self, samples: Floats) -> Array:
         """The shapes that have become certain with these samples.
@@ -94,9 +138,9 @@ class MotionStream:
         for first in range(0, max(1, len(samples)), _PUSH_SAMPLES):
             piece = samples[first : first + _PUSH_SAMPLES]
             self._samples += len(piece)
-            coefficients = self._network.push(self._features.push(piece))
-            pieces.append(self._interpolator.push(coefficients))
-        return self._basis.reconstruct(np.concatenate(pieces))
+            coefficients = self._smoother.push(self._source.push(piece))
+            pieces.append(self._interpolator.push(self._held.push(coefficients, piece)))
+        return self._articulation.shapes(np.concatenate(pieces), self._basis)
 
     def finish(self, total_frames: int | None = None) -> Array:
         """The rest, up to `total_frames` in all; the last motion is held where the sound ends sooner.
@@ -110,12 +154,21 @@ class MotionStream:
         """
         if total_frames is None:
             total_frames = frame_count(self._samples, SAMPLE_RATE, self._fps)
-        coefficients = self._network.push(self._features.flush())
-        coefficients = np.concatenate([coefficients, self._network.flush()])
-        return self._basis.reconstruct(self._interpolator.finish(coefficients, total_frames))
+        smooth = [self._smoother.push(self._source.flush()), self._smoother.flush(self._basis.size)]
+        frames = self._interpolator.finish(self._held.flush(np.concatenate(smooth)), total_frames)
+        return self._articulation.shapes(frames, self._basis)
 
 
-class _Network:
+def _check_network(session: Session, width: int, size: int) -> None:
+    takes, gives = session.inputs.get("features", ()), session.outputs.get("coefficients", ())
+    if takes[2:] != (width,) or gives[2:] != (size,):
+        raise AnchorError(
+            f"{session!r} is not this anchor's motion network; expected features (B, T, {width}) -> "
+            f"coefficients (B, T, {size})"
+        )
+
+
+class _WholeContext:
     """The motion network over a stream of features, each step with its full context.
 
     ::
@@ -125,31 +178,40 @@ class _Network:
     """
 
     def __init__(
-        self, session: Session, *, width: int, size: int, context_steps: int, chunk_steps: int
+        self,
+        session: Session,
+        *,
+        features: FeatureSpec,
+        encoder: SpeechEncoder | None,
+        size: int,
+        context_steps: int,
+        chunk_steps: int,
     ) -> None:
-        takes, gives = session.inputs.get("features", ()), session.outputs.get("coefficients", ())
-        if takes[2:] != (width,) or gives[2:] != (size,):
-            raise AnchorError(
-                f"{session!r} is not this anchor's motion network; expected features (B, T, {width}) -> "
-                f"coefficients (B, T, {size})"
-            )
         assert chunk_steps > 0
+        self._features = FeatureStream(features, encoder)
         self._session = session
         self._context = context_steps
         self._chunk = chunk_steps
         self._size = size
-        self._held: Floats = np.zeros((0, width), np.float32)
+        self._held: Floats = np.zeros((0, features.width), np.float32)
         self._done = 0  # steps of `held` that have been given: context of those to come
 
-    def push(self, features: Floats) -> Floats:
-        """Coefficients (t, K) of the steps that have their context now."""
-        self._held = np.concatenate([self._held, features])
+    @property
+    def delay_seconds(self) -> float:
+        """The longest from a step's begin to the sample that makes it certain."""
+        waited = float((self._context + self._chunk - 1) / Fraction(MOTION_HZ))
+        return self._features.spec.delay_seconds + waited
+
+    def push(self, samples: Floats) -> Floats:
+        """Coefficients (t, K) of the steps that have their context with these samples (n,)."""
+        self._held = np.concatenate([self._held, self._features.push(samples)])
         if len(self._held) - self._context - self._done < self._chunk:
             return np.zeros((0, self._size), np.float32)
         return self._run(len(self._held) - self._context)
 
     def flush(self) -> Floats:
         """Coefficients of the steps that are left."""
+        self._held = np.concatenate([self._held, self._features.flush()])
         if len(self._held) == self._done:
             return np.zeros((0, self._size), np.float32)
         return self._run(len(self._held))
@@ -161,25 +223,59 @@ class _Network:
         return np.asarray(given, np.float32)
 
 
+class _Held:
+    """Coefficients times the gate's gains: whichever comes first waits for the other."""
+
+    def __init__(self, gate: Gate | None, size: int) -> None:
+        self._gate = gate
+        self._coefficients: Array = np.zeros((0, size))
+        self._gains: Array = np.zeros(0)
+
+    def push(self, coefficients: Array, samples: Floats) -> Array:
+        """Coefficients (t, K) that have both, with these coefficients and samples."""
+        return coefficients if self._gate is None else self._joined(coefficients, self._gate.push(samples))
+
+    def flush(self, coefficients: Array) -> Array:
+        """The rest, with the last coefficients."""
+        return coefficients if self._gate is None else self._joined(coefficients, self._gate.flush())
+
+    def _joined(self, coefficients: Array, gains: Array) -> Array:
+        self._coefficients = np.concatenate([self._coefficients, coefficients])
+        self._gains = np.concatenate([self._gains, gains])
+        count = min(len(self._coefficients), len(self._gains))
+        given = self._coefficients[:count] * self._gains[:count, None]
+        self._coefficients, self._gains = self._coefficients[count:].copy(), self._gains[count:].copy()
+        return given
+
+
 class _Interpolator:
     """Coefficients at 25 Hz to frames: Catmull-Rom splines (Catmull and Rom 1974), exact at 25 fps.
 
     Frame i lies at step 25 i / fps; between steps j and j + 1 the spline takes steps j - 1 to j + 2, and
-    beyond either end the end's step.
+    beyond either end the end's step. Where every frame lies on a step, it waits for no others.
     """
 
     def __init__(self, fps: Fraction, size: int) -> None:
         self._steps_per_frame = MOTION_HZ / fps
+        self._reach = 0 if self._steps_per_frame.denominator == 1 else 2
         self._steps: Array = np.zeros((0, size))
         self._first = 0  # number of the first step held
         self._frame = 0  # number of the next frame
 
+    @property
+    def wait_steps(self) -> Fraction:
+        """The most steps from a frame's own place to the begin of the last one that it waits for."""
+        half = self._steps_per_frame / 2
+        return Fraction(max(self._reach, math.floor(half) if self._reach == 0 else half))
+
     def push(self, steps: npt.NDArray[np.floating[Any]]) -> Array:
         """Frames (f, K) whose steps are all there."""
         self._steps = np.concatenate([self._steps, steps])
-        # Step j + 2 must be there for a frame that lies between j and j + 1; and half a frame more of sound,
-        # since there is no frame for less than half a frame of sound at the end.
-        stop = math.ceil((self._first + len(self._steps) - 2) / self._steps_per_frame - Fraction(1, 2))
+        # Step j + 2 must be there for a frame that lies between j and j + 1. And more than half a frame of
+        # sound, since the end has no frame for less; the sound reaches to the last step's end at least.
+        count = self._first + len(self._steps)
+        complete = math.ceil((count - self._reach) / self._steps_per_frame)
+        stop = min(complete, math.ceil(count / self._steps_per_frame - Fraction(1, 2)))
         frames = self._between(max(stop, self._frame))
         unneeded = int(self._frame * self._steps_per_frame) - 1 - self._first
         drop = max(0, min(unneeded, len(self._steps) - 1))

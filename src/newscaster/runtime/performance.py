@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,9 @@ from newscaster.anchor import (
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
 from newscaster.inference import Session
+from newscaster.runtime.articulation import AS_TRAINED, Articulation
+from newscaster.runtime.gate import AHEAD_STEPS
+from newscaster.runtime.made import Performance, tags
 from newscaster.runtime.motion import MotionStream, frame_count
 from newscaster.runtime.places import Places
 from newscaster.runtime.record import MotionRecord
@@ -51,7 +54,7 @@ from newscaster.runtime.stage import Stage
 from newscaster.speech.captions import caption_cues
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.spectral import SAMPLE_RATE
-from newscaster.version import VERSION
+from newscaster.speech.voice_activity import load_voice_activity
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
@@ -60,38 +63,8 @@ Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 """Called with the frames done and the frames in all."""
-Item = TypeVar("Item")
 
 _FRAMES_AT_ONCE = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Performance:
-    """A video that has been made."""
-
-    path: Path
-    frames: int
-    fps: Fraction
-    seconds: float
-    """Length of the speech."""
-    wall_seconds: float
-    """How long it took."""
-    motion: Path | None = None
-    """Where the mouth's motion was written."""
-    kept_speech: Path | None = None
-    """Where the sound was written."""
-    captions: tuple[Path, ...] = ()
-    """Where captions were written."""
-
-    @property
-    def speed(self) -> float:
-        """Seconds of video made per second."""
-        return self.seconds / self.wall_seconds
-
-    @property
-    def frames_per_second(self) -> float:
-        """Frames made per second."""
-        return self.frames / self.wall_seconds
 
 
 @dataclass(frozen=True)
@@ -140,6 +113,7 @@ class Anchor:
             session = Session(file.speech_encoder(), name=SPEECH_ENCODER)
             self._encoder = SpeechEncoder(session, info.features.windowing)
         self._motion = Session(file.read(MOTION), name=MOTION)
+        self._activity = load_voice_activity()
         video = media.StageVideo(file.read(STAGE), name=STAGE)
         if video.fps != info.fps:
             raise AnchorError(f"{STAGE} has {video.fps} frames per second; expected {info.fps}")
@@ -191,8 +165,24 @@ class Anchor:
         """The footage that the mouth is rewritten on."""
         return self._stage
 
-    def motion_stream(self) -> MotionStream:
-        """A fresh stream from sound to mouth shapes, for speech that comes in pieces."""
+    def motion_stream(
+        self,
+        *,
+        articulation: Articulation = AS_TRAINED,
+        ahead_steps: int = AHEAD_STEPS,
+        look_ahead_ms: int | None = None,
+    ) -> MotionStream:
+        """A fresh stream from sound to mouth shapes, for speech that comes in pieces.
+
+        Args:
+            articulation: how far and how softly the mouth moves.
+            ahead_steps: motion steps (40 ms) before speech in which the mouth may begin to open.
+            look_ahead_ms: how much sound the motion may wait for, a multiple of 40 from 80 to 1000; None: all
+                that it can use. `delay_seconds` of the stream says what that comes to.
+
+        Raises:
+            InputError: `look_ahead_ms` is out of range.
+        """
         return MotionStream(
             self._motion,
             features=self.info.features,
@@ -200,30 +190,55 @@ class Anchor:
             basis=self._face.basis,
             fps=self.fps,
             context_steps=self.info.context_steps,
+            activity=self._activity,
+            ahead_steps=ahead_steps,
+            articulation=articulation,
+            look_ahead_ms=look_ahead_ms,
         )
 
-    def motion(self, samples: Samples, rate: int = SAMPLE_RATE, *, stage_start: int = 0) -> Array:
+    def motion(
+        self,
+        samples: Samples,
+        rate: int = SAMPLE_RATE,
+        *,
+        stage_start: int = 0,
+        articulation: Articulation = AS_TRAINED,
+        look_ahead_ms: int | None = None,
+    ) -> Array:
         """The mouth of every frame: (F, 57, 2) pixels on the pictures that :meth:`render` gives.
 
         Args:
             samples: (N,) float mono in [-1, 1].
             rate: in Hz.
             stage_start: the stage's frame to begin with.
+            articulation: how far and how softly the mouth moves.
+            look_ahead_ms: as in :meth:`motion_stream`.
 
         Raises:
             SpeechError: the samples cannot drive an anchor.
         """
+        stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
         with open_speech(samples, rate=rate, audible=False) as speech:
-            shown = list(self._perform(speech, stage_start))
+            shown = list(self._perform(speech, stage_start, stream))
         return np.concatenate([part.points for part in shown])
 
-    def render(self, samples: Samples, rate: int = SAMPLE_RATE, *, stage_start: int = 0) -> Iterator[Image]:
+    def render(
+        self,
+        samples: Samples,
+        rate: int = SAMPLE_RATE,
+        *,
+        stage_start: int = 0,
+        articulation: Articulation = AS_TRAINED,
+        look_ahead_ms: int | None = None,
+    ) -> Iterator[Image]:
         """The pictures that go with speech: round(N * fps / rate) of (H, W, 3) uint8 RGB, one by one.
 
         Args:
             samples: (N,) float mono in [-1, 1].
             rate: in Hz.
             stage_start: the stage's frame to begin with.
+            articulation: how far and how softly the mouth moves.
+            look_ahead_ms: as in :meth:`motion_stream`.
 
         Raises:
             SpeechError: the samples cannot drive an anchor; raised at once.
@@ -231,7 +246,8 @@ class Anchor:
         checked = check_samples(samples, rate)
         self._frames_of(len(checked), rate)
         self._check_start(stage_start)
-        return self._rendered_samples(checked, rate, stage_start)
+        stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
+        return self._rendered(checked, rate, stage_start, stream)
 
     def speak(
         self,
@@ -242,6 +258,8 @@ class Anchor:
         rate: int = SAMPLE_RATE,
         reading: Reading | None = None,
         stage_start: int = 0,
+        articulation: Articulation = AS_TRAINED,
+        look_ahead_ms: int | None = None,
         motion_out: str | Path | None = None,
         keep_speech: str | Path | None = None,
         captions: str | Path | Sequence[str | Path] = (),
@@ -259,6 +277,8 @@ class Anchor:
             rate: of samples given as an array, in Hz.
             reading: how a text is read aloud: the voice, its pace. The default voice needs the extra `tts`.
             stage_start: the stage's frame to begin with.
+            articulation: how far and how softly the mouth moves.
+            look_ahead_ms: as in :meth:`motion_stream`.
             motion_out: .npz to write the mouth's motion to: `landmarks` (F, 57, 2) pixels on the pictures,
                 `shapes` (F, 57, 2) head units, `stage_frames` (F,), `fps` (numerator, denominator), `frames`.
             keep_speech: .wav to write the sound to, as it is heard, at its own rate.
@@ -285,6 +305,7 @@ class Anchor:
         if not 0 <= crf <= 51:
             raise InputError(f"crf is {crf}; expected 0 (best) to 51 (smallest)")
         self._check_start(stage_start)
+        stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
         with (
             open_speech(speech, text=text, rate=rate, reading=reading) as heard,
             MotionRecord(places.motion) as record,
@@ -292,7 +313,7 @@ class Anchor:
             if not heard.samples:
                 raise SpeechError("the speech is empty")
             total = self._frames_of(heard.samples, heard.rate)
-            shown = _noted(self._perform(heard, stage_start), record)
+            shown = _noted(self._perform(heard, stage_start, stream), record)
             pictures = self._pictures(shown)
             cues = caption_cues(heard.sentences)
             language = reading.language if reading is not None else "eng"
@@ -301,7 +322,7 @@ class Anchor:
                 _counted(pictures, total, progress),
                 fps=self.fps,
                 audio=heard.sound_file,
-                metadata=self._metadata(heard),
+                metadata=tags(self.info, synthetic_voice=heard.synthetic),
                 subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
                 crf=crf,
             )
@@ -326,9 +347,9 @@ class Anchor:
             captions=places.captions,
         )
 
-    def _rendered_samples(self, samples: Samples, rate: int, stage_start: int) -> Iterator[Image]:
+    def _rendered(self, samples: Samples, rate: int, start: int, stream: MotionStream) -> Iterator[Image]:
         with open_speech(samples, rate=rate, audible=False) as speech:
-            yield from self._pictures(self._perform(speech, stage_start))
+            yield from self._pictures(self._perform(speech, start, stream))
 
     def _check_start(self, stage_start: int) -> None:
         if not 0 <= stage_start < len(self._stage):
@@ -339,14 +360,12 @@ class Anchor:
         if total == 0:
             raise SpeechError(
                 f"the speech is {samples / rate * 1000:.1f} ms long, and one frame takes "
-                f"{float(1000 / self.fps):.1f} ms. "
-                "Give a sentence at least"
+                f"{float(1000 / self.fps):.1f} ms. Give a sentence at least"
             )
         return total
 
-    def _perform(self, speech: Speech, stage_start: int) -> Iterator[_Shown]:
+    def _perform(self, speech: Speech, stage_start: int, stream: MotionStream) -> Iterator[_Shown]:
         """Mouths put on the stage, some frames at a time, as the speech is read."""
-        stream = self.motion_stream()
         order = self._stage.order(start=stage_start)
         shapes = (stream.push(block) for block in speech.blocks())
         last = (stream.finish(total) for total in [self._frames_of(speech.samples, speech.rate)])
@@ -366,19 +385,6 @@ class Anchor:
             for frame, points in zip(frames, in_region, strict=True):
                 yield Job(frame, points)
 
-    def _metadata(self, speech: Speech) -> dict[str, str]:
-        """Tags that tell what this video is; every one of them is read by common players."""
-        voice = " The voice is synthetic too." if speech.synthetic else ""
-        tags = {
-            "title": self.name,
-            "artist": self.name,
-            "comment": f"Synthetic video: the mouth was generated by newscaster {VERSION} "
-            f"with the anchor '{self.name}'.{voice}",
-        }
-        if self.info.attribution:
-            tags["copyright"] = "; ".join(self.info.attribution)
-        return tags
-
 
 def _noted(shown: Iterable[_Shown], record: MotionRecord) -> Iterator[_Shown]:
     for part in shown:
@@ -386,7 +392,7 @@ def _noted(shown: Iterable[_Shown], record: MotionRecord) -> Iterator[_Shown]:
         yield part
 
 
-def _counted(items: Iterable[Item], total: int, progress: Progress | None) -> Iterator[Item]:
+def _counted(items: Iterable[Image], total: int, progress: Progress | None) -> Iterator[Image]:
     for count, item in enumerate(items, 1):
         yield item
         if progress is not None:

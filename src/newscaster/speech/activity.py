@@ -16,6 +16,8 @@ _SILENCE_DB = -65.0
 _STEADY_DB = 6.0
 _HANGOVER_STEPS = 3
 """Steps (120 ms) that speech reaches over at either end: closures and soft ends belong to it."""
+LEAST_SPEECH_SECONDS = 0.4
+"""With less, no speech is heard in a sound: a single click counts for 0.28 s."""
 
 
 def speech_activity(samples: Floats) -> NDArray[np.bool_]:

@@ -57,9 +57,13 @@ class SpeechEncoder:
         kept = np.empty((len(windows), cut.hop_states, STATE_CHANNELS), np.float32)
         for first in range(0, len(windows), WINDOWS_AT_ONCE):
             some = slice(first, first + WINDOWS_AT_ONCE)
-            states = self.session.run(mel=whisper_log_mel(windows[some]))["states"]
+            states = self.heard_alone(windows[some])
             kept[some] = states[:, cut.left_states : cut.left_states + cut.hop_states]
         return kept.reshape(-1, STATE_CHANNELS)
+
+    def heard_alone(self, windows: Floats) -> Floats:
+        """All states of windows that are each heard on their own, at once: (B, n) to (B, n / 320, 768)."""
+        return np.asarray(self.session.run(mel=whisper_log_mel(windows))["states"], np.float32)
 
     def states(self, samples: Floats) -> Floats:
         """States of a whole sound, silence around it: (N,) to (ceil(N / 320), 768) at 50 Hz.

@@ -24,6 +24,8 @@ from newscaster.speech.spectral import (
     Floats,
     local_log_mel,
     local_mfcc,
+    log_mel,
+    mfcc,
 )
 from newscaster.speech.windows import Windowing
 
@@ -189,14 +191,10 @@ class FeatureStream:
         self.spec = spec
         self._lanes: list[_Lane] = []
         if spec.needs_encoder:
-            if encoder is None:
-                raise InputError(
-                    f"features {spec.kind!r} need the speech encoder; pass encoder=load_encoder()"
-                )
             cut = spec.windowing
             self._lanes.append(
                 _Lane(
-                    encoder.with_windowing(cut).spans,
+                    _needed(encoder, spec).with_windowing(cut).spans,
                     left=cut.left_samples,
                     hop=cut.hop_samples,
                     right=cut.right_samples,
@@ -229,7 +227,7 @@ class FeatureStream:
         """
         if self._flushed:
             raise SpeechError("the stream of speech has been flushed; begin a new FeatureStream for more")
-        _check(samples)
+        check_speech(samples)
         self._samples += len(samples)
         return self._joined([lane.push(samples) for lane in self._lanes])
 
@@ -274,7 +272,7 @@ def extract(samples: Floats, spec: FeatureSpec, encoder: SpeechEncoder | None = 
         InputError: the spec needs an encoder, and none is given.
         SpeechError: the samples are of another type or shape, or not finite.
     """
-    _check(samples)
+    check_speech(samples)
     stream = FeatureStream(spec, encoder)
     features = np.empty((-(-len(samples) // STEP_SAMPLES), spec.width), np.float32)
     filled = 0
@@ -286,7 +284,41 @@ def extract(samples: Floats, spec: FeatureSpec, encoder: SpeechEncoder | None = 
     return features
 
 
-def _check(samples: Floats) -> None:
+def heard_alone(windows: Floats, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> Floats:
+    """Features of windows that are each heard on their own, silence around them: the spec's windowing plays
+    no part, and nothing but the window has a say.
+
+    Args:
+        windows: (B, n) float32 mono at 16 kHz, n a multiple of 640, not longer than the encoder takes.
+        spec: which features.
+        encoder: the speech encoder, where the spec needs one.
+
+    Returns:
+        (B, n / 640, spec.width) float32.
+
+    Raises:
+        InputError: the spec needs an encoder, and none is given.
+    """
+    lanes = []
+    if spec.needs_encoder:
+        lanes.append(_needed(encoder, spec).heard_alone(windows))
+    for kind, compute in (("log-mel", log_mel), ("mfcc", mfcc)):
+        if kind in spec.kind:
+            lanes.append(np.stack([compute(window) for window in windows]))
+    steps = windows.shape[1] // STEP_SAMPLES
+    rows = [lane.reshape(len(windows), steps * spec.steps_per_motion_step, -1) for lane in lanes]
+    joined: Floats = np.concatenate(rows, axis=2).reshape(len(windows), steps, spec.width)
+    return joined
+
+
+def _needed(encoder: SpeechEncoder | None, spec: FeatureSpec) -> SpeechEncoder:
+    if encoder is None:
+        raise InputError(f"features {spec.kind!r} need the speech encoder; pass encoder=load_encoder()")
+    return encoder
+
+
+def check_speech(samples: Floats) -> None:
+    """Raise SpeechError unless `samples` are (N,) float32 and finite."""
     if samples.ndim != 1 or samples.dtype != np.float32:
         raise SpeechError(
             f"speech is {samples.dtype} {samples.shape}; expected float32 (N,): mono, 16 kHz, in [-1, 1]"

@@ -59,6 +59,8 @@ def load_base_motion(path: Path | None = None, *, dropout: float | None = None) 
     stored = read_checkpoint(path)
     try:
         network = restore_motion(Checkpoint(stored.part("network"), stored.facts), dropout=dropout)
+        if not isinstance(network, MotionNetwork):
+            raise ValueError("it is recurrent")
         basis = MouthBasis.from_arrays(
             {k: v.numpy() for k, v in stored.tensors.items() if k.startswith("basis.")}
         )

@@ -1,22 +1,30 @@
-"""The generator of mouth motion: a non-causal temporal convolutional network.
+"""The generators of mouth motion: the temporal convolutional network, and its recurrent rivals.
 
-Features in, mouth coefficients out, one step each per 40 ms of sound. Knows the network alone; losses and
-loops are in ``training.motion``. Residual blocks of dilated convolutions after Bai, Kolter and Koltun, *An
-Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling* (arXiv
-1803.01271), but centred in time: a mouth shape depends on the sounds before and after it.
+Features in, mouth coefficients out, one step each per 40 ms of sound. Knows the networks alone; losses and
+loops are in ``training.motion``.
+
+- :class:`MotionNetwork`, a TCN: residual blocks of dilated convolutions after Bai, Kolter and Koltun, *An
+  Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling* (arXiv
+  1803.01271), but centred in time, for a mouth shape depends on the sounds before and after it. With
+  ``causal`` it is theirs.
+- :class:`RecurrentMotion`, an LSTM that answers some steps late, as in *Synthesizing Obama* (Suwajanakorn et
+  al. 2017) and *ObamaNet* (arXiv 1801.01442), or a bidirectional one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True, kw_only=True)
 class MotionConfig:
-    """The shape of a motion network."""
+    """The shape of a convolutional motion network."""
 
     inputs: int
     """Features per step, ``D``."""
@@ -32,6 +40,8 @@ class MotionConfig:
     """Share of channels dropped in training after every convolution."""
     input_dropout: float | None = None
     """Share of features dropped in training; None is ``dropout``. Few, and correlated, features want less."""
+    causal: bool = False
+    """Whether a step depends on what came before it alone."""
 
     def __post_init__(self) -> None:
         if self.kernel % 2 == 0:
@@ -39,53 +49,137 @@ class MotionConfig:
 
     @property
     def context_steps(self) -> int:
-        """Steps to either side that a step depends on."""
-        return 2 * (self.kernel // 2) * sum(self.dilations)
+        """Steps to the farther side that a step depends on: before it, and after it unless causal."""
+        return (2 if self.causal else 1) * 2 * (self.kernel // 2) * sum(self.dilations)
 
 
-class _Block(nn.Module):
-    """Two dilated convolutions with a way around them."""
+@dataclass(frozen=True, kw_only=True)
+class RecurrentConfig:
+    """The shape of a recurrent motion network."""
 
-    def __init__(self, channels: int, kernel: int, dilation: int, dropout: float) -> None:
-        super().__init__()
-        padding = dilation * (kernel // 2)
-        self.layers = nn.Sequential()
-        for _ in range(2):
-            self.layers.append(nn.Conv1d(channels, channels, kernel, padding=padding, dilation=dilation))
-            self.layers.append(nn.ReLU())
-            self.layers.append(nn.Dropout1d(dropout))
+    inputs: int
+    """Features per step, ``D``."""
+    coefficients: int = 20
+    """Mouth coefficients per step, ``K``."""
+    hidden: int = 160
+    """Units of the LSTM, in each direction."""
+    layers: int = 1
+    bidirectional: bool = False
+    """Whether a second LSTM reads the sound from its end."""
+    delay_steps: int = 0
+    """Steps of sound after its own that are heard before a step is answered."""
+    dropout: float = 0.3
+    """Share of what the LSTM gives that is dropped in training."""
+    input_dropout: float | None = None
+    """Share of features dropped in training; None is ``dropout``."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.layers(x)
-        return out
+    def __post_init__(self) -> None:
+        if self.delay_steps < 0:
+            raise ValueError(f"the delay is {self.delay_steps} steps; expected 0 or more")
 
 
-class MotionNetwork(nn.Module):
-    """Features (B, T, D) to mouth coefficients (B, T, K), both float32."""
+class MotionModel(nn.Module):
+    """What all of them share: features (B, T, D) to mouth coefficients (B, T, K), both float32."""
 
     feature_mean: Tensor
     feature_deviation: Tensor
 
-    def __init__(self, config: MotionConfig) -> None:
+    def __init__(self, config: MotionConfig | RecurrentConfig) -> None:
         super().__init__()
-        self.config = config
         self.register_buffer("feature_mean", torch.zeros(config.inputs))
         self.register_buffer("feature_deviation", torch.ones(config.inputs))
         dropped = config.dropout if config.input_dropout is None else config.input_dropout
         self.input_dropout = nn.Dropout1d(dropped)
-        self.enter = nn.Conv1d(config.inputs, config.channels, 1)
-        blocks = [_Block(config.channels, config.kernel, d, config.dropout) for d in config.dilations]
-        self.blocks = nn.Sequential(*blocks)
-        self.leave = nn.Conv1d(config.channels, config.coefficients, 1)
 
     def normalise_with(self, features: Tensor) -> None:
         """Take mean and deviation of the features (T, D) that training sees into the network."""
         self.feature_mean.copy_(features.mean(dim=0))
         self.feature_deviation.copy_(features.std(dim=0).clamp_min(1e-4))
 
+    def entering(self, features: Tensor) -> Tensor:
+        """Features (B, T, D) as the layers take them: normalised, in training some dropped, (B, D, T)."""
+        x = (features - self.feature_mean) / self.feature_deviation
+        dropped: Tensor = self.input_dropout(x.transpose(1, 2))
+        return dropped
+
+
+class _CausalConvolution(nn.Conv1d):
+    """A convolution whose last tap is the step itself."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        reach = self.dilation[0] * (self.kernel_size[0] - 1)
+        return super().forward(functional.pad(input, (reach, 0)))
+
+
+class _Block(nn.Module):
+    """Two dilated convolutions with a way around them."""
+
+    def __init__(self, config: MotionConfig, dilation: int) -> None:
+        super().__init__()
+        channels, kernel = config.channels, config.kernel
+        self.layers = nn.Sequential()
+        for _ in range(2):
+            self.layers.append(
+                _CausalConvolution(channels, channels, kernel, dilation=dilation)
+                if config.causal
+                else nn.Conv1d(
+                    channels, channels, kernel, dilation=dilation, padding=dilation * (kernel // 2)
+                )
+            )
+            self.layers.append(nn.ReLU())
+            self.layers.append(nn.Dropout1d(config.dropout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.layers(x)
+        return out
+
+
+class MotionNetwork(MotionModel):
+    """The temporal convolutional network."""
+
+    def __init__(self, config: MotionConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        self.enter = nn.Conv1d(config.inputs, config.channels, 1)
+        self.blocks = nn.Sequential(*(_Block(config, dilation) for dilation in config.dilations))
+        self.leave = nn.Conv1d(config.channels, config.coefficients, 1)
+
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, T, D) to coefficients (B, T, K)."""
-        x = (features - self.feature_mean) / self.feature_deviation
-        x = self.enter(self.input_dropout(x.transpose(1, 2)))
-        out: Tensor = self.leave(self.blocks(x))
+        out: Tensor = self.leave(self.blocks(self.enter(self.entering(features))))
         return out.transpose(1, 2)
+
+
+class RecurrentMotion(MotionModel):
+    """An LSTM that answers some steps late, or one in each direction."""
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        self.lstm = nn.LSTM(
+            config.inputs,
+            config.hidden,
+            config.layers,
+            batch_first=True,
+            bidirectional=config.bidirectional,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.leave = nn.Linear(config.hidden * (2 if config.bidirectional else 1), config.coefficients)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, T, D) to coefficients (B, T, K); silence is heard after the end."""
+        late = self.config.delay_steps
+        x = functional.pad(self.entering(features), (0, late)).transpose(1, 2)
+        out: Tensor = self.leave(self.dropout(self.lstm(x)[0]))
+        return out[:, late:]
+
+
+AnyMotion = MotionNetwork | RecurrentMotion
+
+
+def restored(values: Mapping[str, Any]) -> AnyMotion:
+    """A network of the stored configuration, with new weights."""
+    if "hidden" in values:
+        return RecurrentMotion(RecurrentConfig(**values))
+    return MotionNetwork(MotionConfig(**{**values, "dilations": tuple(values["dilations"])}))

@@ -1,0 +1,183 @@
+"""How an anchor's mouth moves under every voice: its own, other people's, synthetic ones; and live.
+
+    python benchmarks/voices.py --anchor NAME.anchor --test TEST... --align FOLDER --people FOLDER...
+        --work FOLDER [--sounds FOLDER] [--out FILE.md]
+
+``--test`` is footage of the anchor's own person, held out; ``--align`` holds its word times in GRID's format.
+Figures are of the motion network alone but where they say "as shown": there the lips rest in silence. Writes
+a table in Markdown; ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from spine import files
+
+import newscaster
+from newscaster.evaluation.reenactment import (
+    SpokenClip,
+    motion_errors,
+    opening_correlation,
+    spoken,
+)
+from newscaster.evaluation.voices import (
+    Word,
+    closed_below,
+    closure_share,
+    envelope_lag_ms,
+    read_alignment,
+    silence_ratio,
+    spoken_steps,
+)
+from newscaster.face.mouth import opening
+from newscaster.media import read_audio
+from newscaster.prepare.tracks import track_footage
+from newscaster.runtime.motion import frame_count
+from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.speech.voice_activity import load_voice_activity
+from newscaster.speech.voices import Reading, synthesize
+
+LookAheads = tuple[int | None, ...]
+VOICES = ("hibari", "joe")
+NETWORK_ALONE = newscaster.Articulation(rests=False)
+TEXT = """\
+Good evening. The government has published its plans for the coming year. Ministers want to spend more
+on schools, bridges and hospitals, and less on roads. The opposition called the budget a missed
+opportunity. In sport, the home team won by two goals to one after a remarkable second half. Both goals
+came from penalties. Police in the north are looking for the driver of a blue van that was seen near the
+bank this morning. And finally the weather: most of us will have a mild and cloudy night, with showers
+moving in from the west by morning. Temperatures will be between five and eleven degrees. On Monday,
+more sunshine, but a cold wind along the coast. That is all for now. My name is Emma, and we will be
+back at ten."""
+
+Figures = dict[str, float]
+
+
+def own_voice(anchor, clips, look_aheads: LookAheads) -> tuple[Figures, float]:
+    """Figures on the anchor's own person, and the deviation of the opening in speech, as predicted."""
+    figures: Figures = {}
+    for look_ahead in look_aheads:
+        said = [
+            spoken(anchor, c, anchor.face.head, articulation=NETWORK_ALONE, look_ahead_ms=look_ahead)
+            for c in clips
+        ]
+        errors, name = motion_errors(said), _name(look_ahead)
+        figures[f"own voice, {name}, MSE x 1e5"] = 1e5 * errors.mse
+        figures[f"own voice, {name}, Int-MSE x 1e5"] = 1e5 * errors.int_mse
+        figures[f"own voice, {name}, r of the opening"] = opening_correlation(said)
+    return figures, float(np.concatenate([opening(s.predicted) for s in whole(anchor, clips)]).std())
+
+
+def whole(anchor, clips, articulation=NETWORK_ALONE) -> list[SpokenClip]:
+    return [spoken(anchor, c, anchor.face.head, articulation=articulation) for c in clips]
+
+
+def rest_and_closure(anchor, clips, align: Path) -> Figures:
+    """Opening in silence, lips on b, p and m, and when the mouth opens, on sentences with word times."""
+    words: list[list[Word]] = [read_alignment(align / f"{clip.name}.align") for clip in clips]
+    figures: Figures = {}
+    alone, rested = whole(anchor, clips), whole(anchor, clips, newscaster.Articulation())
+    openings = {
+        "real": [opening(s.seen) for s in alone],
+        "network alone": [opening(s.predicted) for s in alone],
+        "as shown": [opening(s.predicted) for s in rested],
+    }
+    speaking = [spoken_steps(said, len(o)) for said, o in zip(words, openings["real"], strict=True)]
+    below = closed_below(openings["real"], speaking)
+    for name, found in openings.items():
+        figures[f"{name}: opening in silence over speech, 95th percentiles"] = silence_ratio(found, speaking)
+        figures[f"{name}: b, p, m on which the lips meet"] = closure_share(found, words, below)
+    for name in ("network alone", "as shown"):
+        figures[f"{name}: b, p, m over the real video's"] = (
+            figures[f"{name}: b, p, m on which the lips meet"]
+            / figures["real: b, p, m on which the lips meet"]
+        )
+    sounds = [clip.speech for clip in clips]
+    lags = {
+        name: np.mean([envelope_lag_ms(o, s) for o, s in zip(found, sounds, strict=True)])
+        for name, found in openings.items()
+    }
+    figures["lag behind the real mouth, own voice, ms"] = float(lags["network alone"] - lags["real"])
+    figures["real mouth behind the sound's level, ms"] = float(lags["real"])
+    return figures
+
+
+def other_people(anchor, clips, own_deviation: float, name: str, look_aheads: LookAheads) -> Figures:
+    figures: Figures = {}
+    for look_ahead in look_aheads:
+        said = [spoken(anchor, c, articulation=NETWORK_ALONE, look_ahead_ms=look_ahead) for c in clips]
+        found = [s.agreement.correlation for s in said]
+        figures[f"{name}, {_name(look_ahead)}, mean r"] = float(np.mean(found))
+        figures[f"{name}, {_name(look_ahead)}, median r"] = float(np.median(found))
+        if look_ahead is None:
+            deviation = np.concatenate([opening(s.predicted) for s in said]).std()
+            figures[f"{name}, opening over own voice's"] = float(deviation / own_deviation)
+            lags = [envelope_lag_ms(opening(s.predicted), c.speech) for s, c in zip(said, clips, strict=True)]
+            figures[f"{name}, mouth behind the sound's level, ms"] = float(np.mean(lags))
+    return figures
+
+
+def voices_without_video(anchor, sounds: dict[str, np.ndarray], own_deviation: float) -> Figures:
+    """Opening over the own voice's, where there is speech, and when the mouth opens."""
+    figures: Figures = {}
+    activity = load_voice_activity()
+    for name, sound in sounds.items():
+        stream = anchor.motion_stream(articulation=NETWORK_ALONE)
+        total = frame_count(len(sound), SAMPLE_RATE, anchor.fps)
+        found = opening(np.concatenate([stream.push(sound), stream.finish(total)]))
+        heard = activity.stream()
+        speaking = np.concatenate([heard.push(sound), heard.flush()])[: len(found)] > 0.5
+        figures[f"{name}: opening in speech over own voice's"] = float(found[speaking].std() / own_deviation)
+        figures[f"{name}: mouth behind the sound's level, ms"] = envelope_lag_ms(found, sound)
+    return figures
+
+
+def _name(look_ahead_ms: int | None) -> str:
+    return "all the sound" if look_ahead_ms is None else f"{look_ahead_ms} ms ahead"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--anchor", default="builtin")
+    parser.add_argument("--test", required=True, help="FOLDER or FOLDER:NAMES.txt of the anchor's own person")
+    parser.add_argument("--align", type=Path, required=True)
+    parser.add_argument("--people", nargs="*", default=[], help="folders of other people talking")
+    parser.add_argument("--sounds", type=Path, help="folder of speech without video")
+    parser.add_argument(
+        "--look-aheads", type=int, nargs="*", default=[320, 200, 120], help="in ms, besides all the sound"
+    )
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    a = parser.parse_args()
+    anchor, look_aheads = newscaster.open(a.anchor), (None, *a.look_aheads)
+    clips = track_footage(files(a.test), a.work / "test")
+    figures, deviation = own_voice(anchor, clips, look_aheads)
+    figures |= rest_and_closure(anchor, clips, a.align)
+    print(f"own voice: {len(clips)} clips", flush=True)
+    for folder in a.people:
+        others = track_footage(files(folder), a.work / "-".join(Path(folder).parts[-2:]), fps=anchor.fps)
+        figures |= other_people(anchor, others, deviation, "/".join(Path(folder).parts[-2:]), look_aheads)
+        print(f"{folder}: {len(others)} clips", flush=True)
+    sounds = {name: synthesize(TEXT, reading=Reading(voice=name), rate=SAMPLE_RATE)[0] for name in VOICES}
+    for file in sorted(a.sounds.iterdir()) if a.sounds else []:
+        sounds[file.stem] = read_audio(file)[: 60 * SAMPLE_RATE]
+    figures |= voices_without_video(anchor, sounds, deviation)
+    lines = [
+        "| figure | value |",
+        "|---|---|",
+        *(f"| {name} | {value:.3g} |" for name, value in figures.items()),
+    ]
+    print("\n".join(lines))
+    if a.out is not None:
+        a.out.write_text("\n".join(lines) + "\n")
+    print(json.dumps({name: float(f"{value:.5g}") for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Measures of a mouth under any voice, on openings whose figures are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from newscaster.evaluation.voices import (
+    Word,
+    closed_below,
+    closure_share,
+    envelope_lag_ms,
+    long_silences,
+    read_alignment,
+    silence_ratio,
+    spoken_steps,
+)
+
+
+def test_words_of_an_alignment(tmp_path) -> None:
+    (tmp_path / "a.align").write_text("0 16000 sil\n16000 21250 bin\n21250 22000 sp\n22000 30000 m\n")
+    words = read_alignment(tmp_path / "a.align")
+    assert words == [Word("bin", 0.64, 0.85), Word("m", 0.88, 1.2)]
+    assert words[0].closure_seconds == 0.64
+    assert words[1].closure_seconds == pytest.approx(1.14)
+    assert Word("now", 1.0, 2.0).closure_seconds is None
+    speaking = spoken_steps(words, 40)
+    assert np.flatnonzero(speaking).tolist() == [*range(16, 21), *range(22, 30)]
+
+
+def test_short_silences_do_not_count() -> None:
+    speaking = np.ones(40, bool)
+    speaking[5:12] = False
+    speaking[20:28] = False
+    assert np.flatnonzero(long_silences(speaking)).tolist() == list(range(20, 28))
+    assert long_silences(np.zeros(9, bool)).all()
+    assert not long_silences(np.ones(9, bool)).any()
+
+
+def test_opening_in_silence() -> None:
+    speaking = np.repeat([True, False], 20)
+    openings = np.where(speaking, 0.1, 0.02)
+    assert silence_ratio([openings], [speaking]) == pytest.approx(0.2)
+
+
+def test_lips_that_meet_near_the_sound() -> None:
+    opening = np.full(50, 0.1)
+    opening[[10, 33]] = 0.0
+    words = [[Word("bin", 0.48, 0.6), Word("place", 0.52, 0.7), Word("now", 1.0, 1.2), Word("by", 1.24, 1.5)]]
+    # Steps 12 and 31 lie two steps from a closed mouth, step 13 three.
+    assert closure_share([opening], words, below=0.05) == pytest.approx(2 / 3)
+    speaking = np.arange(202) % 2 == 0
+    assert closed_below([np.repeat(np.arange(101.0), 2)], [speaking]) == 20
+    assert closed_below([np.arange(202.0)], [np.arange(202) > 100]) == 121
+
+
+@pytest.mark.parametrize("lag", [-3, 0, 2])
+def test_lag_behind_the_sound(lag: int) -> None:
+    rng = np.random.default_rng(0)
+    level = np.convolve(rng.random(400), np.ones(5) / 5, "same")
+    samples = (rng.normal(size=(400, 640)) * 10 ** (level[:, None] * 2 - 2)).astype(np.float32).ravel()
+    opening = np.roll(level, lag)
+    assert envelope_lag_ms(opening, samples) == pytest.approx(40 * lag, abs=6)

@@ -1,0 +1,77 @@
+"""Give an anchor the motion of the package's present base network; its pictures stay as they are.
+
+    python tools/renew_motion.py NAME.anchor --footage TRAIN... --work FOLDER --out NEW.anchor
+
+For anchors that were made with an older base network: motion is adapted to the footage anew, around the
+anchor's own mouth at rest, in a minute; the renderer, which took much longer, is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from train_base_motion import footage
+
+from newscaster.anchor import RENDERER, STAGE, AnchorFile, write_anchor
+from newscaster.face.mouth import mouth_shapes
+from newscaster.prepare.tracks import track_footage
+from newscaster.speech.encoder import load_encoder, packaged_encoder
+from newscaster.speech.features import extract
+from newscaster.training.base_motion import load_base_motion
+from newscaster.training.motion import motion_clip
+from newscaster.training.speaker import ADAPTING_DROPOUT, adapt, export_motion
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("anchor", type=Path)
+    parser.add_argument("--footage", required=True, help="FOLDER or FOLDER:NAMES.txt of the anchor's person")
+    parser.add_argument("--work", type=Path, required=True, help="landmarks and training; resumed from")
+    parser.add_argument("--base", type=Path, help="a base motion network; by default the package's")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    anchor = AnchorFile(arguments.anchor)
+    face, info = anchor.face(), anchor.info
+    base = load_base_motion(arguments.base, dropout=ADAPTING_DROPOUT)
+    encoder = load_encoder(windowing=base.features.windowing)
+    clips = [
+        motion_clip(
+            extract(clip.speech, base.features, encoder),
+            mouth_shapes(clip.landmarks, face.head) - face.basis.mean,
+            clip.present,
+            fps=clip.record.fps,
+        )
+        for clip in track_footage(footage(arguments.footage), arguments.work / "tracks", fps=info.fps)
+    ]
+    motion = adapt(base, clips, face.basis.mean, arguments.work / "motion")
+    kept = {name: value for name, value in info.training.items() if not name.startswith("motion ")}
+    errors = {} if motion.errors is None else asdict(motion.errors)
+    figures = {f"motion {name}": float(f"{value:.4g}") for name, value in errors.items()}
+    shared = packaged_encoder() if info.shared_encoder else anchor.speech_encoder()
+    write_anchor(
+        arguments.out,
+        replace(
+            info,
+            features=base.features,
+            coefficients=motion.basis.size,
+            context_steps=motion.network.config.context_steps,
+            training={**kept, "motion clips": motion.clips, **figures},
+            shared_encoder=hashlib.sha256(shared).hexdigest() if info.shared_encoder else None,
+        ),
+        replace(face, basis=motion.basis),
+        motion=export_motion(motion.network),
+        renderer=anchor.read(RENDERER),
+        stage=anchor.read(STAGE),
+        speech_encoder=None if info.shared_encoder else shared,
+    )
+    print(f"{arguments.out}: {figures}")
+
+
+if __name__ == "__main__":
+    main()
