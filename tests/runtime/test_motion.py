@@ -7,7 +7,7 @@ import pytest
 
 from newscaster.errors import AnchorError, SpeechError
 from newscaster.inference import Session
-from newscaster.runtime.articulation import Articulation
+from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.motion import MotionStream, _Interpolator, frame_count
 from newscaster.speech.encoder import load_encoder
 from newscaster.speech.features import FeatureSpec, extract
@@ -50,7 +50,7 @@ def whole(samples: np.ndarray, kind: str, fps: Fraction) -> np.ndarray:
     coefficients = network.run(features=features[None])["coefficients"][0]
     steps = np.arange(frame_count(len(samples), 16_000, fps)) * float(25 / fps)
     lanes = [np.interp(steps, np.arange(len(coefficients)), lane) for lane in coefficients.T]
-    return tiny_basis().reconstruct(np.stack(lanes, axis=1))
+    return AS_TRAINED.shapes(np.stack(lanes, axis=1), tiny_basis())
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [("log-mel", 7.3), ("whisper", 5.1)])
@@ -125,8 +125,12 @@ def test_the_mouth_rests_where_nobody_speaks(activity: VoiceActivity) -> None:
     assert np.abs(moved[44:62] - rest).max() > 1e-3
     np.testing.assert_array_equal(shapes[5:34], moved[5:34])
     np.testing.assert_array_equal(shapes[70:88], moved[70:88])
-    alone = stream(activity=activity, articulation=Articulation(rests=False))
-    np.testing.assert_array_equal(np.concatenate([alone.push(pauses()), alone.finish()]), moved)
+    only = Articulation(rests=False)
+    alone, unaware = stream(activity=activity, articulation=only), stream(articulation=only)
+    np.testing.assert_array_equal(
+        np.concatenate([alone.push(pauses()), alone.finish()]),
+        np.concatenate([unaware.push(pauses()), unaware.finish()]),
+    )
 
 
 def test_less_to_look_ahead_opens_later(activity: VoiceActivity) -> None:
@@ -140,7 +144,7 @@ def test_less_to_look_ahead_opens_later(activity: VoiceActivity) -> None:
 
 def test_articulation_of_the_motion() -> None:
     def moved(**values: float) -> np.ndarray:
-        motion = stream(articulation=Articulation(**values))
+        motion = stream(articulation=Articulation(rests=False, **values))
         return np.concatenate([motion.push(pauses()), motion.finish()]) - tiny_basis().mean
 
     plain = moved()
