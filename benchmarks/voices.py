@@ -29,6 +29,7 @@ from newscaster.evaluation.voices import (
     closed_below,
     closure_share,
     envelope_lag_ms,
+    opening_lag_ms,
     read_alignment,
     silence_ratio,
     spoken_steps,
@@ -96,13 +97,11 @@ def rest_and_closure(anchor, clips, align: Path) -> Figures:
             figures[f"{name}: b, p, m on which the lips meet"]
             / figures["real: b, p, m on which the lips meet"]
         )
+    for name in ("network alone", "as shown"):
+        figures[f"{name}: behind the real mouth, ms"] = opening_lag_ms(openings[name], openings["real"])
     sounds = [clip.speech for clip in clips]
-    lags = {
-        name: np.mean([envelope_lag_ms(o, s) for o, s in zip(found, sounds, strict=True)])
-        for name, found in openings.items()
-    }
-    figures["lag behind the real mouth, own voice, ms"] = float(lags["network alone"] - lags["real"])
-    figures["real mouth behind the sound's level, ms"] = float(lags["real"])
+    for name in ("real", "network alone"):
+        figures[f"{name}: behind the sound's level, ms"] = envelope_lag_ms(openings[name], sounds)
     return figures
 
 
@@ -116,14 +115,16 @@ def other_people(anchor, clips, own_deviation: float, name: str, look_aheads: Lo
         if look_ahead is None:
             deviation = np.concatenate([opening(s.predicted) for s in said]).std()
             figures[f"{name}, opening over own voice's"] = float(deviation / own_deviation)
-            lags = [envelope_lag_ms(opening(s.predicted), c.speech) for s, c in zip(said, clips, strict=True)]
-            figures[f"{name}, mouth behind the sound's level, ms"] = float(np.mean(lags))
+            figures[f"{name}, behind the real mouth, ms"] = opening_lag_ms(
+                [opening(s.predicted) for s in said], [opening(s.seen) for s in said]
+            )
     return figures
 
 
 def voices_without_video(anchor, sounds: dict[str, np.ndarray], own_deviation: float) -> Figures:
     """Opening over the own voice's, where there is speech, and when the mouth opens."""
     figures: Figures = {}
+    openings = []
     activity = load_voice_activity()
     for name, sound in sounds.items():
         stream = anchor.motion_stream(articulation=NETWORK_ALONE)
@@ -132,7 +133,8 @@ def voices_without_video(anchor, sounds: dict[str, np.ndarray], own_deviation: f
         heard = activity.stream()
         speaking = np.concatenate([heard.push(sound), heard.flush()])[: len(found)] > 0.5
         figures[f"{name}: opening in speech over own voice's"] = float(found[speaking].std() / own_deviation)
-        figures[f"{name}: mouth behind the sound's level, ms"] = envelope_lag_ms(found, sound)
+        openings.append(found)
+    figures["these voices: behind the sound's level, ms"] = envelope_lag_ms(openings, list(sounds.values()))
     return figures
 
 

@@ -11,6 +11,7 @@ from newscaster.evaluation.voices import (
     closure_share,
     envelope_lag_ms,
     long_silences,
+    opening_lag_ms,
     read_alignment,
     silence_ratio,
     spoken_steps,
@@ -54,10 +55,23 @@ def test_lips_that_meet_near_the_sound() -> None:
     assert closed_below([np.arange(202.0)], [np.arange(202) > 100]) == 121
 
 
+def course(seed: int) -> np.ndarray:
+    return np.convolve(np.random.default_rng(seed).random(300), np.ones(5) / 5, "same")
+
+
 @pytest.mark.parametrize("lag", [-3, 0, 2])
 def test_lag_behind_the_sound(lag: int) -> None:
     rng = np.random.default_rng(0)
-    level = np.convolve(rng.random(400), np.ones(5) / 5, "same")
-    samples = (rng.normal(size=(400, 640)) * 10 ** (level[:, None] * 2 - 2)).astype(np.float32).ravel()
-    opening = np.roll(level, lag)
-    assert envelope_lag_ms(opening, samples) == pytest.approx(40 * lag, abs=6)
+    levels = [course(0), course(1)]
+    noise = rng.normal(size=(2, 300, 640))
+    sounds = [(n * 10 ** (x[:, None] * 2 - 2)).ravel() for n, x in zip(noise, levels, strict=True)]
+    late = [np.roll(level, lag) for level in levels]
+    assert envelope_lag_ms(late, sounds) == pytest.approx(40 * lag, abs=6)
+
+
+def test_lag_behind_the_real_mouth() -> None:
+    seen = [course(0), 3 + course(1)[:200]]
+    assert opening_lag_ms(seen, seen) == pytest.approx(0, abs=1e-6)
+    half = [0.05 * (np.roll(o, 1) + np.roll(o, 2)) for o in seen]
+    seen[0][40:60] = np.nan
+    assert opening_lag_ms(half, seen) == pytest.approx(60, abs=6)

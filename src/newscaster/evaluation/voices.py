@@ -23,7 +23,7 @@ LEAST_SILENCE_STEPS = 8
 """Shorter silences than 300 ms are not counted: they belong to the speech around them."""
 _CLOSED_PERCENT = 20
 _NEAR_STEPS = 2
-_ENVELOPE_REACH = 8
+_LAG_REACH = 8
 _GRID_UNITS_PER_SECOND = 25000
 
 
@@ -102,27 +102,50 @@ def closure_share(openings: Sequence[Opening], words: Sequence[Sequence[Word]], 
     return float(np.mean(met))
 
 
-def envelope_lag_ms(opening: Opening, samples: npt.NDArray[np.float32]) -> float:
-    """How much later than the sound's loudness the mouth opens, in ms, to a fraction of a step.
+def opening_lag_ms(made: Sequence[Opening], seen: Sequence[Opening]) -> float:
+    """How much later than the real mouth the made one opens, over all clips together, in ms.
 
-    The lag within 320 ms at which opening and level (dB, at least the loudest less 40) correlate best, by a
-    parabola through three lags. Compare it with that of real footage: mouths open before they are loud.
+    Args:
+        made: openings (T,) at the motion rate.
+        seen: the same of the real mouths; NaN where no face was found.
     """
-    steps = min(len(opening), len(samples) // STEP_SAMPLES)
+    return _lag_ms(made, seen)
+
+
+def envelope_lag_ms(openings: Sequence[Opening], sounds: Sequence[npt.NDArray[np.float32]]) -> float:
+    """How much later than the sound's level the mouth opens, over all clips together, in ms.
+
+    The level is in dB, at least the loudest less 40. Compare the figure with that of real footage: mouths
+    open before they are loud. It needs minutes of speech; a few seconds may be tenths of a second off.
+    """
+    return _lag_ms(openings, [_level(sound) for sound in sounds])
+
+
+def _level(samples: npt.NDArray[np.float32]) -> Opening:
+    steps = len(samples) // STEP_SAMPLES
     sound = samples[: steps * STEP_SAMPLES].reshape(steps, STEP_SAMPLES).astype(np.float64)
     level = 10 * np.log10((sound**2).mean(axis=1) + 1e-10)
-    level = np.maximum(level, level.max() - 40)
-    reach = range(-_ENVELOPE_REACH, _ENVELOPE_REACH + 1)
-    found = np.array([_correlation(opening[:steps], level, lag) for lag in reach])
+    return np.maximum(level, level.max() - 40)
+
+
+def _lag_ms(late: Sequence[Opening], early: Sequence[Opening]) -> float:
+    """The lag within 320 ms at which the two correlate best, by a parabola through three lags."""
+    found = np.array([_correlation(late, early, lag) for lag in range(-_LAG_REACH, _LAG_REACH + 1)])
     best = int(np.clip(found.argmax(), 1, len(found) - 2))
     before, here, after = found[best - 1 : best + 2]
     bend = before - 2 * here + after
     part = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return float((best - _ENVELOPE_REACH + part) * 1000 / MOTION_HZ)
+    return float((best - _LAG_REACH + part) * 1000 / MOTION_HZ)
 
 
-def _correlation(opening: Opening, level: npt.NDArray[np.float64], lag: int) -> float:
-    """Pearson's r of the opening with the level ``lag`` steps earlier."""
-    ours = opening[max(0, lag) : len(opening) + min(0, lag)]
-    theirs = level[max(0, -lag) : len(level) + min(0, -lag)]
-    return float(np.corrcoef(ours, theirs)[0, 1])
+def _correlation(late: Sequence[Opening], early: Sequence[Opening], lag: int) -> float:
+    """Pearson's r of each with the other ``lag`` steps earlier, each clip about its own mean."""
+    pairs = []
+    for ours, theirs in zip(late, early, strict=True):
+        steps = min(len(ours), len(theirs))
+        both = np.stack(
+            [ours[max(0, lag) : steps + min(0, lag)], theirs[max(0, -lag) : steps + min(0, -lag)]]
+        )
+        both = both[:, np.isfinite(both).all(axis=0)]
+        pairs.append(both - both.mean(axis=1, keepdims=True))
+    return float(np.corrcoef(np.concatenate(pairs, axis=1))[0, 1])
