@@ -125,7 +125,7 @@ def _level(samples: npt.NDArray[np.float32]) -> Opening:
     steps = len(samples) // STEP_SAMPLES
     sound = samples[: steps * STEP_SAMPLES].reshape(steps, STEP_SAMPLES).astype(np.float64)
     level = 10 * np.log10((sound**2).mean(axis=1) + 1e-10)
-    return np.maximum(level, level.max() - 40)
+    return np.asarray(np.maximum(level, level.max() - 40))
 
 
 def _lag_ms(late: Sequence[Opening], early: Sequence[Opening]) -> float:
