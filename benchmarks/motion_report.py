@@ -262,19 +262,25 @@ def _choices(found: Findings) -> str:
         ]
     rows = []
     for kind in found.inputs:
-        recipe = found.of(found.models[0], kind)[0]["recipe"]
-        network, how = recipe["network"], recipe["training"]
+        recipes = {model: found.of(model, kind)[0]["recipe"] for model in found.models}
+        network, how = (recipes[found.models[0]][part] for part in ("network", "training"))
+        dropouts = dict.fromkeys(f"{recipe['network']['dropout']:g}" for recipe in recipes.values())
         entering = network["dropout"] if network["input_dropout"] is None else network["input_dropout"]
         rows.append([
-            kind, str(network["inputs"]), str(how["steps"]), f"{network['dropout']:g}", f"{entering:g}",
+            kind, str(network["inputs"]), str(how["steps"]), " / ".join(dropouts), f"{entering:g}",
             f"{how['velocity']:g}", f"{how['learning_rate']:g}",
         ])  # fmt: skip
     columns = (
-        "input", "width", "updates", "dropout", "dropout of the input", "weight of velocities",
-        "learning rate",
+        "input", "width", "updates", "dropout: LSTMs / TCNs", "dropout of the input",
+        "weight of velocities", "learning rate",
     )  # fmt: skip
     pair = next((r["recipe"]["training"]["pair"] for t, r in found.results.items() if t.model == PAIR), None)
-    lines += ["", "The same for all models:", "", _table(columns, rows)]
+    lines += [
+        "",
+        "The same for all models, but for dropout: a TCN's follows every convolution, an LSTM's its outputs.",
+        "",
+        _table(columns, rows),
+    ]
     if pair:
         said = ", ".join(f"{key} {value:g}" for key, value in pair.items())
         lines += ["", f"The pair (`PairTraining`): {said}."]

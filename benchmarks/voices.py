@@ -68,6 +68,7 @@ def own_voice(anchor, clips, look_aheads: LookAheads) -> tuple[Figures, float]:
         ]
         errors, name = motion_errors(said), _name(look_ahead)
         figures[f"own voice, {name}, MSE x 1e5"] = 1e5 * errors.mse
+        figures[f"own voice, {name}, MAE x 1e3"] = 1e3 * errors.mae
         figures[f"own voice, {name}, Int-MSE x 1e5"] = 1e5 * errors.int_mse
         figures[f"own voice, {name}, r of the opening"] = opening_correlation(said)
     return figures, float(np.concatenate([opening(s.predicted) for s in whole(anchor, clips)]).std())
