@@ -1,6 +1,6 @@
 """How an anchor's mouth moves under every voice: its own, other people's, synthetic ones; and live.
 
-    python benchmarks/voices.py --anchor NAME.anchor --test TEST... --align FOLDER --people FOLDER...
+    python benchmarks/voices.py --anchor NAME.anchor --test TEST... --align FOLDER --people NAME=FOLDER...
         --work FOLDER [--sounds FOLDER] [--out FILE.md]
 
 ``--test`` is footage of the anchor's own person, held out; ``--align`` holds its word times in GRID's format.
@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from spine import files
+from spine import ATTRIBUTION, files
 
 import newscaster
 from newscaster.evaluation.reenactment import (
@@ -55,6 +55,28 @@ moving in from the west by morning. Temperatures will be between five and eleven
 more sunshine, but a cold wind along the coast. That is all for now. My name is Emma, and we will be
 back at ten."""
 
+HEAD = f"""\
+# One mouth, every voice
+
+Made by `benchmarks/voices.py`, of one anchor. *Own voice* is the anchor's own person, on clips that were
+set aside; the others are strangers on video, whose mouths are compared with the anchor's; the last ones are
+voices without video.
+
+- **MSE**, **MAE**, **Int-MSE**: errors of the mouth's shape and of its change from frame to frame, in
+  outer-eye distances, against raw landmarks.
+- **r**: correlation of the opening between the inner lips with the real one; of other people, at the best
+  lag within 8 frames.
+- **Opening over own voice's**: deviation of the opening over that for the own voice.
+- **b, p, m on which the lips meet**: opening under the real video's 20th percentile while words are heard,
+  within two frames of the sound.
+- **Behind the real mouth**: the lag at which both openings correlate best, over all clips together. Footage
+  whose sound and picture are apart shows that here, too. **Behind the sound's level**: the same with the
+  sound's loudness; to be compared with that of the real mouth.
+- **ms ahead**: motion that hears no more than so much of the sound to come; otherwise all of it.
+- **As shown**: with lips that rest in silence and meet where they nearly do; otherwise the motion network
+  alone.
+
+Footage of the own voice: {ATTRIBUTION}."""
 Figures = dict[str, float]
 
 
@@ -150,7 +172,12 @@ def main() -> None:
     parser.add_argument("--anchor", default="builtin")
     parser.add_argument("--test", required=True, help="FOLDER or FOLDER:NAMES.txt of the anchor's own person")
     parser.add_argument("--align", type=Path, required=True)
-    parser.add_argument("--people", nargs="*", default=[], help="folders of other people talking")
+    parser.add_argument(
+        "--people",
+        nargs="*",
+        default=[],
+        help="NAME=FOLDER of other people talking; NAME is what the table says",
+    )
     parser.add_argument("--sounds", type=Path, help="folder of speech without video")
     parser.add_argument(
         "--look-aheads", type=int, nargs="*", default=[320, 200, 120], help="in ms, besides all the sound"
@@ -163,22 +190,21 @@ def main() -> None:
     figures, deviation = own_voice(anchor, clips, look_aheads)
     figures |= rest_and_closure(anchor, clips, a.align)
     print(f"own voice: {len(clips)} clips", flush=True)
-    for folder in a.people:
-        others = track_footage(files(folder), a.work / "-".join(Path(folder).parts[-2:]), fps=anchor.fps)
-        figures |= other_people(anchor, others, deviation, "/".join(Path(folder).parts[-2:]), look_aheads)
-        print(f"{folder}: {len(others)} clips", flush=True)
+    for given in a.people:
+        name, folder = given.split("=", 1)
+        others = track_footage(files(folder), a.work / name, fps=anchor.fps)
+        figures |= other_people(anchor, others, deviation, name, look_aheads)
+        print(f"{name}: {len(others)} clips", flush=True)
     sounds = {name: synthesize(TEXT, reading=Reading(voice=name), rate=SAMPLE_RATE)[0] for name in VOICES}
     for file in sorted(a.sounds.iterdir()) if a.sounds else []:
         sounds[file.stem] = read_audio(file)[: 60 * SAMPLE_RATE]
     figures |= voices_without_video(anchor, sounds, deviation)
-    lines = [
-        "| figure | value |",
-        "|---|---|",
-        *(f"| {name} | {value:.3g} |" for name, value in figures.items()),
-    ]
-    print("\n".join(lines))
+    table = "\n".join(
+        ["| figure | value |", "|---|---|", *(f"| {name} | {value:.3g} |" for name, value in figures.items())]
+    )
+    print(table)
     if a.out is not None:
-        a.out.write_text("\n".join(lines) + "\n")
+        a.out.write_text(f"{HEAD}\n\n{table}\n")
     print(json.dumps({name: float(f"{value:.5g}") for name, value in figures.items()}))
 
 
