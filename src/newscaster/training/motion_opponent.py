@@ -1,7 +1,7 @@
 """The opponent of a motion network: the other half of the adversarial pair, and what it says of a motion.
 
 Knows adversarial training (Goodfellow et al., arXiv 1406.2661; hinge loss, arXiv 1705.02894) with feature
-matching (Salimans et al., arXiv 1606.03498); positions, velocities and the loop are in ``training.motion``.
+matching (Salimans et al., arXiv 1606.03498); positions, velocities and the loop are in ``training.motion_loop``.
 """
 
 from __future__ import annotations
