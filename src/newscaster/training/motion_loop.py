@@ -41,6 +41,7 @@ from newscaster.training.motion import (
 )
 from newscaster.training.motion_opponent import MotionOpponent
 from newscaster.training.networks.motion import AnyMotion, MotionNetwork, RecurrentMotion
+from newscaster.training.running import autocast, fast_precision
 
 _Network = TypeVar("_Network", MotionNetwork, RecurrentMotion)
 _SAVE_SECONDS = 20
@@ -111,6 +112,8 @@ class _Run:
             network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        self._device = torch.device("cpu")
+        self._precision = fast_precision(self._device)
         self._opponent = None
         if config.pair is not None:
             seen = segments.targets[segments.weights[:, 0] > 0] @ self._measure
@@ -129,7 +132,7 @@ class _Run:
         pace = config.pace(step)
         for group in self._optimizer.param_groups:
             group["lr"] = config.learning_rate * pace
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(self._device, self._precision):
             made = self.network(features)
         made = made.float()
         loss = motion_loss(made @ self._directions - targets, seen, config.velocity)

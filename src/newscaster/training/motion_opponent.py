@@ -1,7 +1,8 @@
 """The opponent of a motion network: the other half of the adversarial pair, and what it says of a motion.
 
 Knows adversarial training (Goodfellow et al., arXiv 1406.2661; hinge loss, arXiv 1705.02894) with feature
-matching (Salimans et al., arXiv 1606.03498); positions, velocities and the loop are in ``training.motion_loop``.
+matching (Salimans et al., arXiv 1606.03498); positions, velocities and the loop are in
+``training.motion_loop``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from newscaster.training.checkpoints import in_parts, optimizer_tensors, part_of, restore_optimizer
 from newscaster.training.networks.motion_discriminator import MotionDiscriminator
+from newscaster.training.running import autocast, fast_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,8 @@ class MotionOpponent:
             self.network = MotionDiscriminator(coefficients=motion[0].shape[1], inputs=inputs)
         self.network.normalise_with(motion)
         self.training = training
+        self._device = torch.device("cpu")
+        self._precision = fast_precision(self._device)
         self._optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=training.learning_rate, betas=(0.5, 0.99), fused=True
         )
@@ -60,7 +64,7 @@ class MotionOpponent:
         """One step on motions (B, T, K) with normalised features (B, T, D), at ``pace`` of the full rate."""
         for group in self._optimizer.param_groups:
             group["lr"] = self.training.learning_rate * pace
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(self._device, self._precision):
             found = self.network(torch.cat([seen, made.detach()]), torch.cat([features, features]))
         losses = []
         for scale in found:
@@ -73,7 +77,7 @@ class MotionOpponent:
     def loss(self, made: Tensor, seen: Tensor, features: Tensor) -> Tensor:
         """What the generator has to answer for; the opponent itself gets no gradient."""
         self.network.requires_grad_(False)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(self._device, self._precision):
             found = self.network(torch.cat([made, seen.detach()]), torch.cat([features, features]))
         self.network.requires_grad_(True)
         verdicts, apart = [], []
