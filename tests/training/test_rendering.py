@@ -27,6 +27,7 @@ from newscaster.training.rendering_data import (
     Variation,
     ahead,
     frame_table,
+    mouth_box,
 )
 from newscaster.training.rendering_loop import Trainer
 
@@ -35,6 +36,7 @@ HOW = RenderingTraining(
     warmup_steps=5,
     average=0.9,
     variation=STILL,
+    sharpening=None,
     report_seconds=2,
     save_seconds=4,
     preview_seconds=8,
@@ -129,7 +131,7 @@ def test_a_resumed_run_computes_what_an_uninterrupted_one_does(
 
     def train(subject: Trainer, until: int) -> None:
         while subject.step < until:
-            subject.update(subject.frames.random(4, seed=subject.seed, step=subject.step), subject.step / 20)
+            subject.update(subject.frames.pairs(2, seed=subject.seed, step=subject.step), subject.step / 20)
             subject.step += 1
 
     whole = trainer(tmp_path / "whole")
@@ -198,7 +200,7 @@ def test_frames_without_a_face_are_left_out() -> None:
     points[[0, 3]] = np.nan
     gappy = RenderingClip(clip.regions, points)
     assert frame_table([gappy])[:, 1].tolist() == [1, 2, 4, 5]
-    batch = Frames([gappy], map_side=SIDE, variation=Variation()).random(64, seed=0, step=0)
+    batch = Frames([gappy], map_side=SIDE, variation=Variation()).pairs(32, seed=0, step=0)
     assert batch.face_maps.any(axis=(1, 2, 3)).all()
     blind = RenderingClip(clip.regions, np.full_like(points, np.nan))
     with pytest.raises(FootageError, match="no frame with a face"):
@@ -208,7 +210,7 @@ def test_frames_without_a_face_are_left_out() -> None:
 def test_a_shifted_frame_and_its_map_stay_together() -> None:
     clip = talking_clip(5)
     frames = Frames([clip], map_side=SIDE, variation=Variation(shift_px=3, smoothing=0))
-    batch = frames.random(50, seed=1, step=2)
+    batch = frames.pairs(25, seed=1, step=2)
     dark = batch.regions[..., 0] < 100
     inside = batch.face_maps[:, 0] > 128
     assert (dark != inside).mean() < 0.01 < (dark != np.roll(inside, 2, axis=1)).mean()
@@ -227,11 +229,42 @@ def test_previews_show_closed_and_open_mouths() -> None:
 
 def test_batches_depend_on_seed_and_step_alone() -> None:
     frames = Frames([talking_clip(9)], map_side=SIDE, variation=Variation())
-    first, again = (frames.random(3, seed=1, step=7) for _ in range(2))
-    other = frames.random(3, seed=1, step=8)
+    first, again = (frames.pairs(2, seed=1, step=7) for _ in range(2))
+    other = frames.pairs(2, seed=1, step=8)
     np.testing.assert_array_equal(first.face_maps, again.face_maps)
     np.testing.assert_array_equal(first.gain, again.gain)
     assert not np.array_equal(first.gain, other.gain)
+
+
+def test_pairs_are_successive_frames_varied_as_one() -> None:
+    clips = [talking_clip(4, seed=seed) for seed in range(3)]
+    frames = Frames(clips, map_side=SIDE, variation=Variation(smoothing=0, shift_px=2))
+    batch = frames.pairs(40, seed=0, step=0)
+    plain = frames.batch(np.arange(len(frames)))
+    np.testing.assert_array_equal(batch.gain[::2], batch.gain[1::2])
+    np.testing.assert_array_equal(batch.offset[::2], batch.offset[1::2])
+    still = Frames(clips, map_side=SIDE, variation=STILL).pairs(40, seed=0, step=0)
+    numbers = [np.flatnonzero((plain.regions == one).all(axis=(1, 2, 3)))[0] for one in still.regions]
+    first = np.array(numbers[::2])
+    np.testing.assert_array_equal(still.regions[1::2], plain.regions[first + 1])
+    assert (first % 4 < 3).all(), "no pair spans two clips"
+
+
+def test_a_frame_that_none_follows_is_its_own_pair() -> None:
+    frames = Frames([talking_clip(1)], map_side=SIDE)
+    batch = frames.pairs(2, seed=0, step=0)
+    np.testing.assert_array_equal(batch.regions[::2], batch.regions[1::2])
+
+
+def test_the_mouth_box_holds_the_lips() -> None:
+    clip = talking_clip(40)
+    top, bottom, left, right = mouth_box([clip])
+    lips = clip.points[:, :40]
+    assert (top <= lips[..., 1]).all()
+    assert (lips[..., 1] <= bottom).all()
+    assert (left <= lips[..., 0]).all()
+    assert (lips[..., 0] <= right).all()
+    assert (bottom - top) * (right - left) < SIDE**2 / 2
 
 
 def test_batches_come_in_order_and_errors_come_through() -> None:

@@ -187,6 +187,8 @@ class Frames:
         self._points = [clip.points.astype(np.float32) for clip in clips]
         self._smoothed = [_smoothed(points) for points in self._points]
         self._table = frame_table(clips)
+        step = np.diff(self._table, axis=0)
+        self._followed = np.flatnonzero((step == [0, 1]).all(axis=1))
 
     def __len__(self) -> int:
         return len(self._table)
@@ -201,23 +203,40 @@ class Frames:
         order = np.argsort(inner.max(axis=1) - inner.min(axis=1), kind="stable")
         return np.asarray(order[self.spread(count)], np.int64)
 
-    def random(self, size: int, *, seed: int, step: int) -> Batch:
-        """The batch of ``size`` frames that belongs to a step."""
-        generator = np.random.default_rng((seed, step))
-        return self.batch(generator.integers(len(self), size=size), generator=generator)
+    def pairs(self, count: int, *, seed: int, step: int) -> Batch:
+        """The batch of ``count`` pairs of successive frames that belongs to a step, a pair varied as one.
 
-    def batch(self, numbers: npt.NDArray[np.int64], *, generator: np.random.Generator | None = None) -> Batch:
-        """Frames by their numbers, 0 to ``len(self) - 1``, varied when there is a ``generator``."""
-        rng, size = generator or np.random.default_rng(0), len(numbers)
+        A frame that none follows is its own successor.
+        """
+        generator = np.random.default_rng((seed, step))
+        if len(self._followed):
+            first = self._followed[generator.integers(len(self._followed), size=count)]
+            numbers = np.stack([first, first + 1], axis=1).reshape(-1)
+        else:
+            numbers = np.repeat(generator.integers(len(self), size=count), 2)
+        return self.batch(numbers, generator=generator, together=2)
+
+    def batch(
+        self,
+        numbers: npt.NDArray[np.int64],
+        *,
+        generator: np.random.Generator | None = None,
+        together: int = 1,
+    ) -> Batch:
+        """Frames by their numbers, 0 to ``len(self) - 1``, varied when there is a ``generator``.
+
+        So many next to each other are varied ``together``, in the same way.
+        """
+        rng, size = generator or np.random.default_rng(0), len(numbers) // together
         how = self._variation if generator else STILL
-        shifts = rng.integers(-how.shift_px, how.shift_px + 1, size=(size, 2))
-        shares = rng.uniform(0, how.smoothing, size=size)
+        shifts = rng.integers(-how.shift_px, how.shift_px + 1, size=(size, 2)).repeat(together, axis=0)
+        shares = rng.uniform(0, how.smoothing, size=size).repeat(together)
         drawn = [
             self._draw(number, shift, float(share))
             for number, shift, share in zip(numbers, shifts, shares, strict=True)
         ]
-        gain = 1 + rng.uniform(-how.contrast, how.contrast, size=(size, 1, 1, 1))
-        offset = rng.uniform(-how.brightness, how.brightness, size=(size, 3, 1, 1))
+        gain = 1 + rng.uniform(-how.contrast, how.contrast, size=(size, 1, 1, 1)).repeat(together, axis=0)
+        offset = rng.uniform(-how.brightness, how.brightness, size=(size, 3, 1, 1)).repeat(together, axis=0)
         return Batch(
             np.stack([region for region, _ in drawn]),
             np.stack([face_map for _, face_map in drawn]),
@@ -237,6 +256,18 @@ class Frames:
             region, points = region[take[0]][:, take[1]], points + shift
         face_map = draw_face_map(points, side=len(region), map_side=self._map_side)
         return region, face_map
+
+
+def mouth_box(clips: Sequence[RenderingClip], *, around: float = 0.35) -> tuple[int, int, int, int]:
+    """Where lips are in these clips: top, bottom, left and right in region pixels.
+
+    All but the outermost hundredth of their points, and ``around`` of the width of that more on every side.
+    """
+    lips = np.concatenate([clip.points[:, : 2 * RING].reshape(-1, 2)[::7] for clip in clips])
+    lips = lips[np.isfinite(lips).all(axis=1)]
+    (left, top), (right, bottom) = np.percentile(lips, 0.5, axis=0), np.percentile(lips, 99.5, axis=0)
+    more = around / 2 * (right - left)
+    return int(top - more), int(bottom + more), int(left - more), int(right + more)
 
 
 def _smoothed(points: FloatArray) -> FloatArray:

@@ -29,11 +29,13 @@ from newscaster.training.checkpoints import (
     restore_optimizer,
     write_checkpoint,
 )
-from newscaster.training.full_frame_losses import detail_loss
-from newscaster.training.networks.renderer import Renderer, RendererConfig
+from newscaster.training.full_frame_losses import detail_loss, perceptual_loss
+from newscaster.training.networks.linear_face import LinearFace
+from newscaster.training.networks.perceptual import Perceptual
+from newscaster.training.networks.renderer import Box, Renderer, RendererConfig
 from newscaster.training.opponent import Opponent, Sharpening
 from newscaster.training.previews import write_preview
-from newscaster.training.rendering_data import Batch, Frames, RenderingData, Variation, ahead
+from newscaster.training.rendering_data import Batch, Frames, RenderingData, Variation, ahead, mouth_box
 from newscaster.training.rendering_losses import LossWeights, pixel_weights, psnr, reconstruction_loss
 from newscaster.training.running import (
     PREVIEW,
@@ -49,6 +51,7 @@ from newscaster.training.schedule import TimeBudget, learning_rate
 
 _PREVIEW_FRAMES = 6
 _MEAN_FRAMES = 400
+_LINEAR_FRAMES = 3000
 _CHECKING_BATCH = 16
 
 
@@ -57,7 +60,8 @@ class RenderingTraining:
     """How a renderer is trained."""
 
     batch: int = 8
-    """Frames per step; within a few minutes, many small steps do more than few large ones."""
+    """Frames per step, half of them following the others; within a few minutes, many small steps do more than
+    few large ones."""
     learning_rate: float = 2e-3
     """Its peak; it follows the time budget."""
     warmup_steps: int = 100
@@ -68,7 +72,7 @@ class RenderingTraining:
     clip_norm: float = 1.0
     """Greatest norm of the gradient."""
     loss: LossWeights = field(default_factory=LossWeights)
-    sharpening: Sharpening | None = None
+    sharpening: Sharpening | None = field(default_factory=Sharpening)
     """What makes a mouth as sharp as the face around it, and costs some PSNR; None: nothing."""
     variation: Variation = field(default_factory=Variation)
     check_frames: int = 400
@@ -117,10 +121,16 @@ class Trainer:
             if how.sharpening
             else None
         )
+        self.perceptual = self._pretrained() if how.sharpening and how.loss.perceptual else None
+        self.mouth = _inside(network.box, mouth_box(data.clips))
         self.precision = fast_precision(device)
         self.hidden: npt.NDArray[np.bool_] = data.hidden
         self.left_out = LeftOutSteps("the renderer")
         self.step, self.psnr = 0, None  # type: int, float | None
+
+    def _pretrained(self) -> Perceptual:
+        placed: Perceptual = Perceptual.pretrained().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed
 
     # -- state -----------------------------------------------------------------------------------------------
 
@@ -165,14 +175,33 @@ class Trainer:
         """Train until the budget is spent; the state is saved on the way and at the end."""
         self.network.train()
         batch, frames = self.how.batch, self.frames
+        if self.step == 0 and self.network.linear is not None:
+            self._fit_linear_face(self.network.linear)
         run_sitting(
             self,
             lambda first: ahead(
-                lambda step: frames.random(batch, seed=self.seed, step=step), first_step=first
+                lambda step: frames.pairs(batch // 2, seed=self.seed, step=step), first_step=first
             ),
             budget,
             progress,
         )
+
+    @torch.no_grad()
+    def _fit_linear_face(self, linear: LinearFace) -> None:
+        """Give the network its start, from frames as training varies them."""
+        net, rng = self.network, np.random.default_rng(self.seed)
+        maps, contexts, wanted = [], [], []
+        numbers = self.frames.spread(_LINEAR_FRAMES)
+        for first in range(0, len(numbers), _CHECKING_BATCH):
+            batch = self.frames.batch(numbers[first : first + _CHECKING_BATCH], generator=rng)
+            target, face_map = self._seen(batch)
+            map_part, context = linear.pooled(face_map, net.surroundings(target))
+            maps.append(map_part)
+            contexts.append(context)
+            wanted.append(linear.coarse((target - net.fill) * net.covered))
+        linear.fit(torch.cat(maps), torch.cat(contexts), torch.cat(wanted))
+        assert self.average.linear is not None
+        self.average.linear.load_state_dict(linear.state_dict())
 
     @property
     def pace(self) -> Pace:
@@ -207,21 +236,38 @@ class Trainer:
         return loss.detach()
 
     def _loss(self, batch: Batch, sharpening: float) -> Tensor:
-        net, (regions, face_maps, gain, offset) = self.network, map(self._to_device, _arrays(batch))
-        target = net.cut(regions) * gain + offset
-        face_map = net.cut_map(face_maps)
+        net, (target, face_map) = self.network, self._seen(batch)
         with autocast(self.device, self.precision):
             output = net.predict(target, face_map)
         pixels = pixel_weights(net.covered, face_map[:, :1], self.how.loss)
         loss = reconstruction_loss(output.float(), target, pixels, self.how.loss)
-        if sharpening > 0 and self.how.sharpening and self.opponent:
-            # What is not hidden is given: only what replaces the rest is judged.
-            painted = torch.where(net.covered, output.float(), target)
-            maps = functional.interpolate(face_map, size=target.shape[-2:], mode="bilinear")
-            self.opponent.teach(painted, target, maps, step=self.step)
-            asked = self.how.sharpening.detail * detail_loss(painted, target)
-            loss = loss + sharpening * (asked + self.opponent.loss(painted, target, maps))
+        if sharpening > 0:
+            loss = loss + sharpening * self._sharp_loss(output.float(), target, face_map)
         return loss
+
+    def _sharp_loss(self, output: Tensor, target: Tensor, face_map: Tensor) -> Tensor:
+        """What asks for sharpness: detail everywhere; about the mouth, an opponent and a seeing network."""
+        how, net = self.how.sharpening, self.network
+        assert how is not None
+        assert self.opponent is not None
+        # What is not hidden is given: only what replaces the rest is judged.
+        painted = torch.where(net.covered, output, target)
+        maps = functional.interpolate(face_map, size=target.shape[-2:], mode="bilinear")
+        loss = how.detail * detail_loss(painted, target)
+        t, b, l, r = self.mouth  # noqa: E741
+        painted, target, maps = (x[..., t:b, l:r] for x in (painted, target, maps))
+        self.opponent.teach(painted, target, maps, step=self.step)
+        loss = loss + self.opponent.loss(painted, target, maps)
+        if self.perceptual is not None:
+            with autocast(self.device, self.precision):
+                seen = perceptual_loss(self.perceptual, painted, target)
+            loss = loss + self.how.loss.perceptual * seen
+        return loss
+
+    def _seen(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The box of a batch's regions, varied, and of its face maps."""
+        regions, face_maps, gain, offset = map(self._to_device, _arrays(batch))
+        return self.network.cut(regions) * gain + offset, self.network.cut_map(face_maps)
 
     def _to_device(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -260,6 +306,17 @@ class Trainer:
 
 def _arrays(batch: Batch) -> tuple[npt.NDArray[Any], ...]:
     return batch.regions, batch.face_maps, batch.gain, batch.offset
+
+
+def _inside(box: Box, mouth: tuple[int, int, int, int]) -> Box:
+    """The part of the box that shows the mouth, in pixels of the box, its sides multiples of 16."""
+    sides = []
+    for low, high, first, last in ((box.top, box.bottom, *mouth[:2]), (box.left, box.right, *mouth[2:])):
+        room = high - low
+        size = min(room, -(-(last - first) // 16) * 16)
+        start = min(max(0, (first + last - size) // 2 - low), room - size)
+        sides += [start, start + size]
+    return Box(*sides)
 
 
 def _mean_region(frames: Frames) -> Tensor:

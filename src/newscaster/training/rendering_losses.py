@@ -1,6 +1,6 @@
 """What a rendered region is measured by: the training loss and the peak signal-to-noise ratio.
 
-An adversarial or perceptual term would be added beside :func:`reconstruction_loss`.
+What asks for sharpness, an opponent and a network that has learnt to see, comes on top in ``rendering_loop``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ class LossWeights:
     """Added weight of the inner mouth: teeth and tongue are few pixels that everybody looks at."""
     gradient: float = 0.5
     """Weight of the error of differences between neighbours, beside that of the values: keeps edges sharp."""
+    temporal: float = 0.5
+    """Weight of the error of differences between successive frames: what flickers is seen."""
+    perceptual: float = 0.01
+    """Weight of activations of a network that has learnt to see, about the mouth; counts with sharpening."""
 
 
 def pixel_weights(covered: Tensor, inner_mouth: Tensor, weights: LossWeights) -> Tensor:
@@ -41,11 +45,15 @@ def pixel_weights(covered: Tensor, inner_mouth: Tensor, weights: LossWeights) ->
 
 
 def reconstruction_loss(output: Tensor, target: Tensor, pixels: Tensor, weights: LossWeights) -> Tensor:
-    """Weighted L1 of pixels (B, 3, h, w) and of their differences along both axes; a scalar."""
+    """Weighted L1 of pixels (B, 3, h, w) and of their differences in space and time; a scalar.
+
+    Pictures come in pairs of successive frames, the two of a pair next to each other.
+    """
     error = output - target
     across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
     edges = (across.abs() * pixels[..., 1:]).mean() + (down.abs() * pixels[..., 1:, :]).mean()
-    return (error.abs() * pixels).mean() + weights.gradient * edges
+    change = ((error[1::2] - error[::2]).abs() * pixels[::2]).mean() if weights.temporal else 0.0
+    return (error.abs() * pixels).mean() + weights.gradient * edges + weights.temporal * change
 
 
 def psnr(squared_error: float, count: int) -> float:

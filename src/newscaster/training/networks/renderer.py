@@ -7,9 +7,9 @@ three changes that make it quick on a CPU:
 * Only the mask's bounding box and a margin are computed, about half of the region.
 * Pixels are unshuffled into channels at the door and shuffled back at the end (Shi et al., arXiv 1609.05158),
   so that the network's own grid is far coarser than the picture.
-* What is hidden is filled with the person's mean face before the first layer, the network adds what is
-  missing to that, and every cell of the grid has a learned bias: the crop is stabilised, and the person
-  always the same.
+* What is hidden is filled with a linear guess of the person's face before the first layer
+  (``networks.linear_face``), the network adds what is missing to that, and every cell of the grid has a
+  learned bias: the crop is stabilised, and the person always the same.
 
 All layers are 3x3 or 1x1 convolutions with ReLU, and skips are added rather than joined, which ONNX Runtime
 fuses.
@@ -18,7 +18,7 @@ fuses.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from newscaster.face.facemap import CHANNELS
 from newscaster.training.networks.blocks import convolution, residuals, unshuffle
+from newscaster.training.networks.linear_face import LinearFace, LinearShape
 
 _UNSHUFFLE = {128: 2, 256: 4, 512: 4}
 _LARGEST_MAP = 128
@@ -50,6 +51,8 @@ class RendererConfig:
     map_side: int | None = None
     """Side of the face map, ``M``; None: half the region's side, 128 at most. Maps are anti-aliased: half the
     resolution holds what the landmarks know."""
+    linear: LinearShape | None = field(default_factory=LinearShape)
+    """The regression that the network starts from; None: the mean face."""
 
     def __post_init__(self) -> None:
         levels = len(self.channels)
@@ -82,7 +85,8 @@ class RendererConfig:
     def from_json(data: Mapping[str, Any]) -> RendererConfig:
         """``TypeError`` or ``ValueError`` where the data are not a config's."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return RendererConfig(**fields)
+        linear = fields.pop("linear", None)
+        return RendererConfig(**fields, linear=None if linear is None else LinearShape(**linear))
 
 
 class Box(NamedTuple):
@@ -147,6 +151,17 @@ class Renderer(nn.Module):
         self.register_buffer("covered", self.hidden[None, None, t:b, l:r].clone(), persistent=False)
         self.register_buffer("fill", torch.full((1, 3, b - t, r - l), 0.5))
         self._build((b - t) // self.cell, (r - l) // self.cell)
+        self.linear = (
+            LinearFace(
+                config.linear,
+                self.covered,
+                channels=len(CHANNELS),
+                map_size=((b - t) // self.map_ratio, (r - l) // self.map_ratio),
+                cell=self.cell,
+            )
+            if config.linear is not None
+            else None
+        )
 
     def _build(self, rows: int, columns: int) -> None:
         channels, config = self.config.channels, self.config
@@ -178,7 +193,7 @@ class Renderer(nn.Module):
 
     def predict(self, context: Tensor, face_map: Tensor) -> Tensor:
         """The box as the network paints it, float of about 0 to 1, from what ``cut`` and ``cut_map`` give."""
-        filled = torch.where(self.covered, self.fill, context)
+        filled = torch.where(self.covered, self.start(context, face_map), context)
         x = torch.cat([unshuffle(filled, self.cell), unshuffle(face_map, self.map_cell)], dim=1)
         x = functional.relu(self._placed(self.enter(x)))
         skips: list[Tensor] = []
@@ -192,6 +207,18 @@ class Renderer(nn.Module):
             x = self.decoder[level](functional.relu(x + skips[level]))
         x = self.leave(x)
         return filled + (functional.pixel_shuffle(x, self.cell) if self.cell > 1 else x)
+
+    def start(self, context: Tensor, face_map: Tensor) -> Tensor:
+        """What hidden pixels are filled with: the mean face, and how a linear face deviates from it."""
+        if self.linear is None:
+            return self.fill
+        with torch.autocast(context.device.type, enabled=False):
+            deviation: Tensor = self.linear(face_map.float(), self.surroundings(context))
+        return self.fill + deviation
+
+    def surroundings(self, context: Tensor) -> Tensor:
+        """The box (B, 3, h, w) without its hidden pixels, which are 0."""
+        return context.float() * ~self.covered
 
     def _placed(self, x: Tensor) -> Tensor:
         return x + self.place.to(x.dtype)
