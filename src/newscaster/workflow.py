@@ -180,8 +180,7 @@ def train_take(
 
     ``stage_minutes`` has the stage painted, by a network that is trained for so long; None takes the take's.
     """
-    from newscaster.training.opponent import Sharpening
-    from newscaster.training.rendering import RenderingTraining, train_renderer
+    from newscaster.training.rendering import train_renderer
     from newscaster.training.rendering_data import RenderingData
 
     motion = _motion(take, _run_folder(work, "motion", take), progress)
@@ -195,8 +194,6 @@ def train_take(
         data,
         folder,
         minutes=minutes,
-        # A painted face is as sharp as a real one: a soft mouth in it would be seen.
-        training=RenderingTraining(sharpening=None if stage_minutes is None else Sharpening()),
         progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
     )
     statement = {"statement": consent.strip(), "recorded": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -29,7 +29,7 @@ ImageArray = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
 STAGE_SECONDS = 10.0
-_RING = 0.12
+RING_UNITS = 0.12
 """How far around the mask the colours of painted and real face are compared, in outer-eye distances."""
 
 
@@ -119,7 +119,7 @@ def _painted_clip(network: FullFrame, take: Take, clip: Clip, folder: Path, scal
         with writing_regions(folder, frames=clip.frames, side=region.side) as regions:
             if len(shown):
                 painted = _painted_regions(network, take, clip, shown, scale)
-                ring_px = _RING * region.pixels_per_unit
+                ring_px = RING_UNITS * region.pixels_per_unit
                 regions[shown] = with_real_mouths(painted, clip.regions[shown], take.mask, ring_px=ring_px)
     return RenderingClip(np.load(path, mmap_mode="r"), clip.mouth_points())
 

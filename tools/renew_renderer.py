@@ -1,0 +1,96 @@
+"""Give an anchor with a painted stage a renderer of today; its stage and its motion stay as they are.
+
+    python tools/renew_renderer.py NAME.anchor --footage FOLDER[:NAMES.txt] --work FOLDER --out NEW.anchor
+
+The renderer learns from the real mouths of the footage, put into the very pictures that it will work on: each
+clip's mouth, its colours matched, is faded into a run of the stage's frames whose pose is like the clip's. The
+network that painted the stage is not needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from train_base_motion import footage
+
+from newscaster.anchor import MOTION, STAGE, AnchorFace, AnchorFile, write_anchor
+from newscaster.anchor_info import AnchorInfo
+from newscaster.face.region import crop
+from newscaster.face.topology import MOUTH
+from newscaster.media import StageVideo, read_frames
+from newscaster.prepare.tracks import track_footage
+from newscaster.take import Clip
+from newscaster.training.rendering import export_renderer, train_renderer
+from newscaster.training.rendering_data import RenderingClip, RenderingData
+from newscaster.training.synthetic import RING_UNITS, with_real_mouths
+
+
+def stage_regions(anchor: AnchorFile, face: AnchorFace) -> np.ndarray:
+    """The region in every frame of the stage, (F, S, S, 3)."""
+    video = StageVideo(anchor.read(STAGE), name=STAGE)
+    return np.stack(
+        [crop(video.frame(i), face.transforms[i], anchor.info.region.side) for i in range(video.frame_count)]
+    )
+
+
+def learnt_from(clip: Clip, info: AnchorInfo, face: AnchorFace, stage: np.ndarray) -> RenderingClip:
+    """A clip's mouths in a run of the stage's regions, of the pose that is nearest to the clip's."""
+    poses = face.head.steady_poses(clip.landmarks, clip.present, fps=info.fps)
+    transforms = info.region.transforms(face.head, poses)
+    points = transforms.apply(clip.landmarks[:, list(MOUTH), :2].astype(np.float64))
+    shown = np.flatnonzero(clip.present)
+    real = np.zeros((clip.frames, *stage.shape[1:]), np.uint8)
+    frames = read_frames(Path(clip.record.source), fps=info.fps, stop_frame=clip.frames)
+    for i, frame in enumerate(frames):
+        if clip.present[i]:
+            real[i] = crop(frame, transforms[i], info.region.side)
+    turned = np.abs(face.poses.angles[:, :2] - np.median(poses.angles[shown, :2], axis=0)).sum(axis=1)
+    below = stage[(int(turned.argmin()) + np.arange(clip.frames)) % len(stage)]
+    ring_px = RING_UNITS * info.region.pixels_per_unit
+    regions = np.zeros_like(real)
+    regions[shown] = with_real_mouths(below[shown], real[shown], face.mask, ring_px=ring_px)
+    return RenderingClip(regions, points)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("anchor", type=Path)
+    parser.add_argument("--footage", required=True, help="FOLDER or FOLDER:NAMES.txt of the anchor's person")
+    parser.add_argument("--work", type=Path, required=True, help="landmarks and training; resumed from")
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    anchor = AnchorFile(arguments.anchor)
+    face, info = anchor.face(), anchor.info
+    stage = stage_regions(anchor, face)
+    tracked = track_footage(footage(arguments.footage), arguments.work / "tracks", fps=info.fps)
+    clips = [learnt_from(clip, info, face, stage) for clip in tracked if clip.present.any()]
+    result = train_renderer(
+        RenderingData.of(clips, face.mask.hidden), arguments.work / "rendering", minutes=arguments.minutes
+    )
+    figures = {
+        "rendering minutes": round(result.minutes, 1),
+        "rendering steps": result.steps,
+        "rendering PSNR in the mask, dB": round(result.psnr, 2),
+    }
+    kept = {name: value for name, value in info.training.items() if not name.startswith("rendering ")}
+    write_anchor(
+        arguments.out,
+        replace(info, training={**kept, **figures}),
+        face,
+        motion=anchor.read(MOTION),
+        renderer=export_renderer(result.weights),
+        stage=anchor.read(STAGE),
+        speech_encoder=None if info.shared_encoder else anchor.speech_encoder(),
+    )
+    print(f"{arguments.out}: {figures}")
+
+
+if __name__ == "__main__":
+    main()
