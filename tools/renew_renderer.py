@@ -2,9 +2,9 @@
 
     python tools/renew_renderer.py NAME.anchor --footage FOLDER[:NAMES.txt] --work FOLDER --out NEW.anchor
 
-The renderer learns from the real mouths of the footage, put into the very pictures that it will work on: each
-clip's mouth, its colours matched, is faded into a run of the stage's frames whose pose is like the clip's. The
-network that painted the stage is not needed.
+The renderer learns from the real mouths of the footage, put into the very pictures that it will work on:
+each mouth of a clip, its colours matched, is faded into a run of the stage whose pose is like that clip.
+The network that painted the stage is not needed.
 """
 
 from __future__ import annotations
