@@ -60,7 +60,7 @@ def _unit(activations: Tensor) -> Tensor:
 
 
 def _tensor(pictures: npt.NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
 @cache
