@@ -156,7 +156,7 @@ def people(a: argparse.Namespace) -> dict[str, float]:
     others = [spoken(anchor, clip) for clip in clips]
     agreements = [clip.agreement for clip in others]
     for clip, found in zip(clips, agreements, strict=True):
-        print(f"  {clip.name}: r {found.correlation:.2f} at {found.lag:+d} frames")
+        print(f"  {clip.name}: r {found.correlation:.2f} at {found.lag:+.0f} frames")
     return {
         "other people, mean r": float(np.mean([f.correlation for f in agreements])),
         "other people, median r": float(np.median([f.correlation for f in agreements])),

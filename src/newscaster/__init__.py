@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from newscaster.runtime.made import Performance
     from newscaster.runtime.performance import Anchor
     from newscaster.speech.voices import Reading
-    from newscaster.workflow import check, train
+    from newscaster.workflow import check, evaluate, train
 
 __all__ = [
     "Anchor",
@@ -55,6 +55,7 @@ __all__ = [
     "TakeError",
     "__version__",
     "check",
+    "evaluate",
     "open",
     "train",
 ]
@@ -66,6 +67,7 @@ _LAZY = {
     "Performance": "newscaster.runtime.made",
     "Reading": "newscaster.speech.voices",
     "check": "newscaster.workflow",
+    "evaluate": "newscaster.workflow",
     "train": "newscaster.workflow",
 }
 

@@ -1,7 +1,7 @@
-"""From footage to an anchor: preparation and training, one after the other.
+"""From footage to an anchor, preparation and training one after the other; and the anchor measured.
 
-The only module that knows both; each leaves its work on disk, so that a run that was stopped goes on where it
-was. Progress goes to a callback as phase, done and total.
+The only module that knows all of them. Preparation and training leave their work on disk, so that a run that
+was stopped goes on where it was. Progress goes to a callback as phase, done and total.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from newscaster.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from newscaster.anchor_info import AnchorInfo
+    from newscaster.evaluation.result import Evaluation
     from newscaster.prepare import Report
+    from newscaster.runtime.articulation import Articulation
     from newscaster.take import Take
     from newscaster.training.rendering import RenderingResult
     from newscaster.training.rendering_data import RenderingData
@@ -69,6 +71,67 @@ def check(
     found = prepare.check(footage, face=face, progress=lambda p: progress(p.phase, p.done, p.total))
     if report is not None:
         found.write(report)
+    return found
+
+
+def evaluate(
+    anchor: Path | str,
+    footage: Footage,
+    *,
+    face: int | None = None,
+    articulation: Articulation | None = None,
+    report: Path | str | None = None,
+    json_file: Path | str | None = None,
+    keep: Path | str | None = None,
+    progress: ReportProgress = _no_progress,
+) -> Evaluation:
+    """Measure an anchor on footage of its person that it has not learnt from.
+
+    Args:
+        anchor: NAME.anchor, or "builtin".
+        footage: video files, and folders that are searched for them. Files without sound are made anew from
+            their true mouth shapes only.
+        face: which person where several are seen, from the left; None is the largest.
+        articulation: how the mouth moves to the footage's sound; None is as trained, the lips at rest where
+            nobody speaks, as `speak` has it.
+        report: .html to write a page with figures, pictures and plots to.
+        json_file: .json to write the figures to.
+        keep: a folder for the videos that are made; by default they are not kept.
+        progress: called with a phase, how much is done, and how much there is.
+
+    Raises:
+        AnchorError: the anchor is missing or damaged.
+        MediaError, FootageError: the footage cannot be read, or does not show the anchor's person.
+        OutputError: a file cannot be written; raised before any work.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    from newscaster.evaluation.evaluate import evaluate as measure
+    from newscaster.evaluation.evaluate import need_extra
+    from newscaster.evaluation.page import evaluation_page
+    from newscaster.media import check_output, replacing
+    from newscaster.prepare.page import PAGE_SUFFIXES, need_jinja, write_page
+    from newscaster.runtime.articulation import AS_TRAINED
+    from newscaster.runtime.performance import Anchor
+
+    need_extra()
+    if report is not None:
+        check_output(Path(report), suffixes=PAGE_SUFFIXES)
+        need_jinja()
+    if json_file is not None:
+        check_output(Path(json_file), suffixes=(".json",))
+    found = measure(
+        Anchor.open(anchor),
+        [footage] if isinstance(footage, str | Path) else footage,
+        face=face,
+        keep=keep,
+        articulation=AS_TRAINED if articulation is None else articulation,
+        progress=lambda p: progress(p.phase, p.done, p.total),
+    )
+    if report is not None:
+        write_page(report, lambda: evaluation_page(found))
+    if json_file is not None:
+        with replacing(Path(json_file)) as temporary:
+            temporary.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
     return found
 
 

@@ -14,6 +14,8 @@ from fresh_python import ENVIRONMENT
 from newscaster import cli, media
 from newscaster.cli import commands
 from newscaster.errors import FootageError
+from newscaster.evaluation.comparing import Figures
+from newscaster.runtime.articulation import Articulation
 from tiny_anchor import speech_like, write_tiny_anchor
 
 
@@ -53,11 +55,23 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
             headline="Good footage.", measures=(measure,), notes=("half looked at",), verdict=measure.verdict
         )
 
+    def evaluate(anchor: str, footage: tuple[Path, ...], **options: object) -> object:
+        called.update(anchor=anchor, footage=footage, **options)
+        options["progress"]("measure", 1, 2)  # type: ignore[operator]
+        return types.SimpleNamespace(figures=(figures_of("real"), figures_of("rendered")))
+
     module = types.ModuleType("newscaster.workflow")
-    module.train, module.check = train, check  # type: ignore[attr-defined]
+    module.train, module.check, module.evaluate = train, check, evaluate  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "newscaster.workflow", module)
     monkeypatch.setattr("newscaster.workflow", module, raising=False)
     return called
+
+
+def figures_of(way: str) -> Figures:
+    measured = 38.2, 0.975, 0.94, 1.02, 0.31, 0.0083, 0.91, -3.6
+    if way == "rendered":
+        measured = (*measured[:5], *[float("nan")] * 3)
+    return Figures(way, 2, 150, 7, 1 if way == "real" else None, *measured)  # type: ignore[arg-type]
 
 
 def test_errors_are_one_line_and_exit_code_2(
@@ -68,6 +82,9 @@ def test_errors_are_one_line_and_exit_code_2(
         (["info", "none.anchor"], "error: no such file: 'none.anchor'"),
         (["speak", "none.wav", "-a", str(tiny), "-o", out], "error: no such file: 'none.wav'"),
         (["speak", "-a", str(tiny), "-o", out], "error: neither speech nor a text"),
+        (["evaluate", "none.anchor", "x.mp4"], "error: no such file: 'none.anchor'"),
+        (["evaluate", str(tiny), "none.mp4"], "error: no such file or folder: 'none.mp4'"),
+        (["evaluate", str(tiny), "x.mp4", "--report", "x.pdf"], "error: 'x.pdf' ends in '.pdf'"),
         (["train", "x.mp4", "-o", "x.anchor"], "error: an anchor is made of a person"),
         (["train", "x.mp4", "-o", "x.anchor", "--consent", "no"], "error: consent is 'no'"),
         (["train", "x.mp4", "-o", "x.anchor", "--consent", "A.", "--fps", "fast"], "error: --fps is 'fast'"),
@@ -155,6 +172,44 @@ def test_check(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
     assert (workflow["face"], workflow["report"]) == (1, Path(report))
     assert cli.run(["check", "bad.mp4"]) == 1
     assert "Turn on the light." in capsys.readouterr().out
+
+
+def test_evaluate(workflow: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report, figures = tmp_path / "r.html", tmp_path / "f.json"
+    arguments = ["evaluate", "builtin", "a.mp4", "b", "--report", str(report), "--json", str(figures)]
+    assert cli.run([*arguments, "--face", "1", "--breath"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "measure ...\n"
+    head, real, rendered, *written = shown.out.splitlines()
+    titles = [
+        "PSNR,",
+        "dB",
+        "SSIM",
+        "sharpness",
+        "flicker",
+        "perceptual",
+        "landmarks",
+        "opening",
+        "r",
+        "lag,",
+    ]
+    assert head.split() == [*titles, "ms", "passed", "lost"]
+    pictures = ["38.20", "0.9750", "0.94", "1.02", "0.310"]
+    assert real.split() == ["the", "real", "video", *pictures, "0.0083", "0.910", "-4", "7", "1"]
+    assert rendered.split()[4:] == [*pictures, "–", "–", "–", "7", "–"]
+    assert written == [f"report: {report}", f"figures: {figures}"]
+    del workflow["progress"]
+    assert workflow == {
+        "anchor": "builtin",
+        "footage": (Path("a.mp4"), Path("b")),
+        "articulation": Articulation(rests=False),
+        "face": 1,
+        "report": report,
+        "json_file": figures,
+        "keep": None,
+    }
+    assert cli.run(["evaluate", "ada.anchor", "a.mp4"]) == 0
+    assert workflow["articulation"] == Articulation()
 
 
 def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

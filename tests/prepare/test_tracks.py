@@ -48,6 +48,23 @@ def test_files_without_sound_are_left_out(tmp_path: Path, caplog: pytest.LogCapt
     assert "mute.mp4' has no sound" in caplog.text
 
 
+def test_or_kept_where_that_is_wanted(tmp_path: Path) -> None:
+    file = made.write_footage(tmp_path / "mute.mp4", seconds=2, sound=False)
+    done = []
+    (clip,) = track_footage([file], tmp_path / "tracks", silent=True, workers=0, progress=done.append)
+    assert not clip.has_sound
+    assert clip.frames == 50
+    assert [(p.phase, p.done, p.total) for p in done] == [("track", 1, 1)]
+
+
+def test_the_face_that_is_meant(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = made.write_footage(tmp_path / "a.mp4", seconds=2)
+    (clip,) = track_footage([file], tmp_path / "tracks", face=0, workers=0)
+    assert clip.record.face_asked == 0
+    assert track_footage([file], tmp_path / "others", face=1, workers=0) == []
+    assert "face=1 was asked for" in caplog.text
+
+
 def test_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:

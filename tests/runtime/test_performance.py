@@ -55,6 +55,26 @@ def test_what_an_anchor_says_of_itself(anchor: Anchor) -> None:
     assert repr(anchor) == "Anchor('Tiny': 96x80 at 25 fps, 0.4 s of stage)"
 
 
+def test_mouths_that_are_given_are_shown_as_those_that_are_heard(anchor: Anchor) -> None:
+    speech = speech_like(1.0)
+    stream = anchor.motion_stream()
+    shapes = np.concatenate([stream.push(speech), stream.finish()])
+    shown = list(anchor.show(shapes, stage_start=3))
+    assert len(shown) == 25
+    np.testing.assert_array_equal(shown, list(anchor.render(speech, stage_start=3)))
+    with pytest.raises(InputError, match="stage_start is 10"):
+        anchor.show(shapes, stage_start=10)
+
+
+def test_the_same_person_on_another_stage(anchor: Anchor, tmp_path: Path) -> None:
+    other = newscaster.open(write_tiny_anchor(tmp_path / "other.anchor", frames=7, scale=20.0))
+    moved = anchor.on_stage(other.stage)
+    shapes = np.repeat(anchor.face.basis.mean[None], 4, axis=0)
+    np.testing.assert_array_equal(list(moved.show(shapes)), list(other.show(shapes)))
+    assert len(anchor.stage) == 10
+    assert (moved.name, moved.face) == (anchor.name, anchor.face)
+
+
 @pytest.mark.parametrize("fps", [Fraction(25), NTSC])
 @pytest.mark.parametrize(("samples", "rate"), [(16_000, 16_000), (30_011, 22_050), (44_100 * 2 + 7, 44_100)])
 def test_frame_counts(tmp_path: Path, fps: Fraction, samples: int, rate: int) -> None:

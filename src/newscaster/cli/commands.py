@@ -28,6 +28,7 @@ CONSENT_QUESTION = (
     "Does the person in this footage agree to an anchor being made of them? Who agreed, and for what?"
 )
 _FILE = click.Path(path_type=Path)
+_WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -103,6 +104,42 @@ def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | 
     with progress_report() as progress:
         path = workflow.train(footage, out, consent=statement, fps=rate, progress=progress, **options)
     click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+
+
+@cli.command()
+@click.argument("anchor")
+@click.argument("footage", nargs=-1, required=True, type=_FILE)
+@click.option(
+    "--face", type=click.IntRange(min=0), help="Which face, where there are several (from the left)."
+)
+@click.option(
+    "--breath",
+    is_flag=True,
+    help="Let the motion network move the mouth in silence, too, as people do who draw breath; otherwise the "
+    "lips rest there.",
+)
+@click.option("--json", "json_file", type=_FILE, help="Also write the figures to this file.")
+@click.option("--report", type=_FILE, help="Also write a web page, with pictures and plots.")
+@click.option("--keep", type=_FILE, metavar="FOLDER", help="Keep the videos that are made.")
+def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: Any) -> None:
+    """Measure ANCHOR (a file, or builtin) on FOOTAGE (files or folders) that it has not learnt from.
+
+    The footage of the anchor's person is made anew, from its true mouth shapes and from its own sound, and
+    compared with what it was. The real video, encoded alike, shows how near anything can come.
+    """
+    from newscaster import workflow
+    from newscaster.evaluation.page import table
+    from newscaster.runtime.articulation import Articulation
+
+    with progress_report() as progress:
+        found = workflow.evaluate(
+            anchor, footage, articulation=Articulation(rests=not breath), progress=progress, **options
+        )
+    for line in table(found.figures):
+        click.echo(line)
+    for kind in ("report", "json_file", "keep"):
+        if options[kind] is not None:
+            click.echo(f"{_WRITTEN[kind]}: {options[kind]}")
 
 
 cli.add_command(speak)

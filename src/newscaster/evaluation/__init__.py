@@ -1,1 +1,1 @@
-"""What a result is worth: measures of motion and of pictures against real footage."""
+"""What a result is worth: measures of motion and of pictures, and an anchor measured on real footage."""

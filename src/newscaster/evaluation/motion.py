@@ -6,6 +6,7 @@ alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ class Agreement:
 
     correlation: float
     """Pearson's r at the best lag."""
-    lag: int
+    lag: float
     """Steps by which the predicted course comes after the one that was seen."""
 
 
@@ -54,3 +55,41 @@ def shifted(values: npt.NDArray[np.generic], lag: int) -> npt.NDArray[np.generic
         lag -2         B B B B b b    … lies beside `b` then
     """
     return values[lag:] if lag >= 0 else values[:lag]
+
+
+def best_lag(late: Sequence[Floats], early: Sequence[Floats], *, reach: int = 8) -> Agreement:
+    """How courses (T,) of many clips go together, each clip about its own mean.
+
+    The lag within ``reach`` steps at which all clips together correlate best; parts of a step by a parabola
+    through three lags. Steps that are NaN in either course do not count. NaN where there are too few.
+
+    Args:
+        late: courses that are thought to come later, such as those of made mouths,
+        early: and those that they follow.
+        reach: the longest lag looked at, in steps.
+    """
+    found = np.array([correlation_at(late, early, lag) for lag in range(-reach, reach + 1)])
+    if not np.isfinite(found).all():
+        return Agreement(float("nan"), float("nan"))
+    best = int(np.clip(found.argmax(), 1, len(found) - 2))
+    before, here, after = found[best - 1 : best + 2]
+    bend = before - 2 * here + after
+    part = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return Agreement(float(found.max()), float(best - reach + part))
+
+
+def correlation_at(late: Sequence[Floats], early: Sequence[Floats], lag: int) -> float:
+    """Pearson's r of each course with the other ``lag`` steps earlier, each clip about its own mean."""
+    pairs = [np.zeros((2, 0))]
+    for ours, theirs in zip(late, early, strict=True):
+        steps = min(len(ours), len(theirs))
+        both = np.stack(
+            [ours[max(0, lag) : steps + min(0, lag)], theirs[max(0, -lag) : steps + min(0, -lag)]]
+        )
+        both = both[:, np.isfinite(both).all(axis=0)]
+        if both.shape[1]:
+            pairs.append(both - both.mean(axis=1, keepdims=True))
+    joined = np.concatenate(pairs, axis=1)
+    if joined.shape[1] < _LEAST_STEPS or (joined.std(axis=1) < 1e-9).any():
+        return float("nan")
+    return float(np.corrcoef(joined)[0, 1])

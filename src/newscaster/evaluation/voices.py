@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from newscaster.evaluation.motion import best_lag
 from newscaster.speech.features import MOTION_HZ, STEP_SAMPLES
 
 Opening = npt.NDArray[np.floating[Any]]
@@ -23,7 +24,6 @@ LEAST_SILENCE_STEPS = 8
 """Shorter silences than 300 ms are not counted: they belong to the speech around them."""
 _CLOSED_PERCENT = 20
 _NEAR_STEPS = 2
-_LAG_REACH = 8
 _GRID_UNITS_PER_SECOND = 25000
 
 
@@ -129,23 +129,4 @@ def _level(samples: npt.NDArray[np.float32]) -> Opening:
 
 
 def _lag_ms(late: Sequence[Opening], early: Sequence[Opening]) -> float:
-    """The lag within 320 ms at which the two correlate best, by a parabola through three lags."""
-    found = np.array([_correlation(late, early, lag) for lag in range(-_LAG_REACH, _LAG_REACH + 1)])
-    best = int(np.clip(found.argmax(), 1, len(found) - 2))
-    before, here, after = found[best - 1 : best + 2]
-    bend = before - 2 * here + after
-    part = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return float((best - _LAG_REACH + part) * 1000 / MOTION_HZ)
-
-
-def _correlation(late: Sequence[Opening], early: Sequence[Opening], lag: int) -> float:
-    """Pearson's r of each with the other ``lag`` steps earlier, each clip about its own mean."""
-    pairs = []
-    for ours, theirs in zip(late, early, strict=True):
-        steps = min(len(ours), len(theirs))
-        both = np.stack(
-            [ours[max(0, lag) : steps + min(0, lag)], theirs[max(0, -lag) : steps + min(0, -lag)]]
-        )
-        both = both[:, np.isfinite(both).all(axis=0)]
-        pairs.append(both - both.mean(axis=1, keepdims=True))
-    return float(np.corrcoef(np.concatenate(pairs, axis=1))[0, 1])
+    return best_lag(late, early).lag * 1000 / MOTION_HZ

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from newscaster.errors import MissingExtraError
 from newscaster.face.geometry import eye_distance
-from newscaster.media import check_output, replacing
 from newscaster.prepare.inspect_file import Inspection
 from newscaster.prepare.lag import loudness_db
 from newscaster.prepare.measures import Findings, Measure, SoundUse, Verdict, face_share, worst
+from newscaster.prepare.page import rendered_page, write_page
 from newscaster.prepare.pictures import annotated, data_uri, mouth_sheet
 from newscaster.prepare.plots import Line, Plot, plot
 from newscaster.speech.activity import speech_activity
@@ -110,16 +109,12 @@ class Report:
         Raises:
             MissingExtraError: jinja2 is not installed.
         """
-        try:
-            import jinja2
-        except ImportError as error:
-            raise MissingExtraError(purpose="the HTML report", extra="train", package="jinja2") from error
-        template = resources.files("newscaster.prepare").joinpath("report.html").read_text(encoding="utf-8")
-        environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         shown = sorted(
             self.files, key=lambda f: (f.sound_use == "speech", 1.0 if f.face_share is None else f.face_share)
         )
-        return environment.from_string(template).render(
+        template = resources.files("newscaster.prepare").joinpath("report.html").read_text(encoding="utf-8")
+        return rendered_page(
+            template,
             report=self,
             pictures=[data_uri(picture) for picture in self.pictures],
             mouths=data_uri(self.mouths) if self.mouths is not None else None,
@@ -135,11 +130,7 @@ class Report:
             OutputError: ``path`` cannot be written.
             MissingExtraError: jinja2 is not installed.
         """
-        path = Path(path)
-        check_output(path, suffixes=(".html", ".htm"))
-        page = self.html()
-        with replacing(path) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+        write_page(path, self.html)
 
 
 def make_report(findings: Findings, measures: Sequence[Measure], notes: Sequence[str]) -> Report:

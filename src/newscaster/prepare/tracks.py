@@ -1,12 +1,13 @@
 """Face tracks and sound alone, of footage that may show somebody else in every file.
 
-What networks for everyone are trained on; an anchor needs the whole of ``prepare.pipeline``.
+What networks for everyone are trained on, and what made videos are measured by; an anchor needs the whole of
+``prepare.pipeline``.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from newscaster.prepare.clips import Segment, choose_fps, cut, find_footage
 from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, choose_person
 from newscaster.prepare.pool import worker_pool
+from newscaster.prepare.progress import Progress
 from newscaster.prepare.work import TrackTask, look, record_of, track
 from newscaster.take import Clip, read_record
 
@@ -26,19 +28,25 @@ def track_footage(
     folder: Path | str,
     *,
     fps: Fraction | None = None,
+    face: int | None = None,
+    silent: bool = False,
     workers: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> list[Clip]:
-    """Track the largest face of every file.
+    """Track one face of every file.
 
     Args:
-        footage: video files with sound (others are left out), and folders that are searched for them.
+        footage: video files, and folders that are searched for them.
         folder: where landmarks and sound go; clips that are there already are kept.
         fps: frames per second; None is each file's own, of 25, 29.97 and 30.
+        face: which one where several are seen: 0 is the leftmost; None the largest.
+        silent: whether files without sound are tracked, too; otherwise they are left out.
         workers: how many processes work at once; None is one for each core.
+        progress: called with clips as they are done, phase "track".
 
     Returns:
-        The clips in order, without files that show no face or have no sound. They have landmarks and speech,
-        but no regions.
+        The clips in order, without files that show no such face. They have landmarks and speech, but no
+        regions.
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
@@ -47,9 +55,9 @@ def track_footage(
     files, _ = find_footage(footage)
     need_mediapipe()
     for file in files:
-        if not file.has_sound:
+        if not (silent or file.has_sound):
             _log.warning("left out: '%s' has no sound", file.path)
-    files = [file for file in files if file.has_sound]
+    files = [file for file in files if silent or file.has_sound]
     segments: list[Segment] = []
     for file in files:
         segments += cut([file], fps or choose_fps([file.video.fps]), taken=(s.name for s in segments))
@@ -58,7 +66,7 @@ def track_footage(
     todo = []
     for segment in segments:
         record = stored[segment.name]
-        if record is None or not record.same_origin(record_of(segment, face_asked=None)):
+        if record is None or not record.same_origin(record_of(segment, face_asked=face)):
             todo.append(segment)
     with worker_pool(workers, tasks=len(todo)) as pool:
         unseen = list({segment.footage.path: segment.footage for segment in todo}.values())
@@ -66,15 +74,16 @@ def track_footage(
         for index, persons in pool.map(look, unseen):
             path = unseen[index].path
             try:
-                meant[path] = choose_person(persons, None, path)
+                meant[path] = choose_person(persons, face, path)
             except FootageError as error:
                 _log.warning("left out: %s", error)
         tasks = []
         for segment in (s for s in todo if s.footage.path in meant):
             people = meant[segment.footage.path]
-            record = record_of(segment, face_asked=None, people=people)
+            record = record_of(segment, face_asked=face, people=people)
             tasks.append(TrackTask(places[segment.name], segment, people, record))
-        for _ in pool.map(track, tasks):
-            pass
+        for done, _ in enumerate(pool.map(track, tasks), 1):
+            if progress is not None:
+                progress(Progress("track", done, len(tasks)))
     found = ((name, read_record(place)) for name, place in places.items())
     return [Clip(places[name], record) for name, record in found if record is not None and record.frames]

@@ -11,13 +11,14 @@ Knows the order of the work; each step's own knowledge lies in the other modules
 
 from __future__ import annotations
 
+import copy
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -249,6 +250,22 @@ class Anchor:
         stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
         return self._rendered(checked, rate, stage_start, stream)
 
+    def on_stage(self, stage: Stage) -> Anchor:
+        """The same person on another stage, such as footage that the anchor has never seen."""
+        other = copy.copy(self)
+        other._stage = stage
+        return other
+
+    def show(self, shapes: npt.NDArray[np.floating[Any]], *, stage_start: int = 0) -> Iterator[Image]:
+        """The pictures of a mouth in these shapes, one by one, as :meth:`render` gives them.
+
+        Args:
+            shapes: (F, 57, 2) in head units, such as a :meth:`motion_stream` gives.
+            stage_start: the stage's frame to begin with.
+        """
+        self._check_start(stage_start)
+        return self._pictures(self._placed(shapes, self._stage.order(start=stage_start)))
+
     def speak(
         self,
         speech: SpeechInput | None,
@@ -370,10 +387,13 @@ class Anchor:
         shapes = (stream.push(block) for block in speech.blocks())
         last = (stream.finish(total) for total in [self._frames_of(speech.samples, speech.rate)])
         for some in itertools.chain(shapes, last):
-            for first in range(0, len(some), _FRAMES_AT_ONCE):
-                part = some[first : first + _FRAMES_AT_ONCE]
-                indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))
-                yield _Shown(indices, part, self._stage.place(part, indices))
+            yield from self._placed(some, order)
+
+    def _placed(self, shapes: npt.NDArray[np.floating[Any]], order: Iterator[int]) -> Iterator[_Shown]:
+        for first in range(0, len(shapes), _FRAMES_AT_ONCE):
+            part = shapes[first : first + _FRAMES_AT_ONCE]
+            indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))
+            yield _Shown(indices, part, self._stage.place(part, indices))
 
     def _pictures(self, shown: Iterable[_Shown]) -> Iterator[Image]:
         return self._renderer.render(self._jobs(shown))

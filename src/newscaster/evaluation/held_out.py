@@ -1,0 +1,195 @@
+"""Footage that an anchor has not learnt from, made ready to be the stage of what the anchor says.
+
+Knows how it is tracked, whether it shows the anchor's person, and where head and mouth are in it. What is
+made of it is left to `remaking`, what is measured to `comparing`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import FootageError
+from newscaster.face.geometry import Similarity
+from newscaster.face.head import Head, Poses
+from newscaster.face.topology import MOUTH
+from newscaster.media import StageVideo, encode_stage, read_frames
+from newscaster.prepare import Progress
+from newscaster.prepare.tracks import track_footage
+from newscaster.runtime.performance import Anchor
+from newscaster.runtime.stage import Stage
+from newscaster.take import Clip
+
+Array = npt.NDArray[np.float64]
+Image = npt.NDArray[np.uint8]
+
+LARGEST_MISFIT = 0.02
+"""A person's own head fits their face better than this. On GRID speaker 1 clips have 0.009 to 0.014, and
+those of other people 0.021 to 0.06."""
+LEAST_FRAMES = 25
+"""Clips that show the face in fewer frames are left out: nothing about motion can be said of them."""
+_LOOKED_AT = 200
+_STILL = [index for index in range(468) if index not in MOUTH]
+"""Neither lips nor jaw, nor the irises, which the last ten landmarks are."""
+
+_log = logging.getLogger("newscaster.evaluation")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A clip of F frames, and how the anchor's head stands in each."""
+
+    clip: Clip
+    """Tracked at the anchor's frame rate."""
+    poses: Poses
+    """As an anchor's stage has them, smoothed. Frames without a face have those of the nearest that has."""
+    transforms: Similarity
+    """Picture to region pixels, of the same poses."""
+    shapes: Array
+    """(F, 57, 2): the clip's own mouth on these poses, so that put back it lies where it was found; NaN where
+    there is no face."""
+
+    @staticmethod
+    def of(clip: Clip, anchor: Anchor) -> HeldOut:
+        """Where an anchor's head is in a clip that shows its person in at least one frame."""
+        head = anchor.face.head
+        poses = head.steady_poses(clip.landmarks, clip.present, fps=anchor.fps)
+        seen = np.flatnonzero(clip.present)
+        nearest = seen[np.abs(np.arange(clip.frames)[:, None] - seen).argmin(axis=1)]
+        mouths = clip.landmarks[:, list(MOUTH), :2].astype(np.float64)
+        shapes = poses.unproject(mouths, head.points[list(MOUTH), 2])
+        filled = poses[nearest]
+        return HeldOut(clip, filled, anchor.info.region.transforms(head, filled), shapes)
+
+    def __repr__(self) -> str:
+        return f"HeldOut({self.name!r}, {self.frames} frames)"
+
+    @property
+    def name(self) -> str:
+        return self.clip.name
+
+    @property
+    def frames(self) -> int:
+        """Number of frames, ``F``."""
+        return self.clip.frames
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """(F,): the face was found."""
+        return self.clip.present
+
+    def pictures(self, start: int = 0, stop: int | None = None) -> Iterator[Image]:
+        """The footage's own frames (H, W, 3), from ``start`` to before ``stop``."""
+        record = self.clip.record
+        last = self.frames if stop is None else stop
+        return read_frames(
+            Path(record.source),
+            fps=record.fps,
+            start_frame=record.start_frame + start,
+            stop_frame=record.start_frame + last,
+        )
+
+    def stage(self, anchor: Anchor) -> Stage:
+        """The clip as a stage for the anchor, encoded as the stages inside anchors are."""
+        seen = np.where(self.present[:, None, None], self.clip.landmarks, 0).astype(np.float32)
+        face = replace(anchor.face, poses=self.poses, transforms=self.transforms, landmarks=seen)
+        video = StageVideo(encode_stage(self.pictures(), anchor.fps), name=f"the stage of '{self.name}'")
+        return Stage(video, face, region=anchor.info.region, size=self.clip.record.frame_size)
+
+
+def find_held_out(
+    anchor: Anchor,
+    footage: Iterable[Path | str],
+    folder: Path,
+    *,
+    face: int | None = None,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[HeldOut]:
+    """Track footage of an anchor's person.
+
+    Args:
+        anchor: who is to be seen.
+        footage: video files, with sound or without, and folders that are searched for them.
+        folder: where the tracks go.
+        face: which face is followed where several are seen, from the left; None is the largest.
+        workers: how many processes track; None is one for each core, 0 none besides this one.
+        progress: called with clips as they are tracked.
+
+    Raises:
+        MediaError: a file is missing, damaged or not a video.
+        FootageError: no face is found, or somebody else's than the anchor's.
+        MissingExtraError: MediaPipe is not installed.
+    """
+    named = list(footage)
+    clips = track_footage(
+        named, folder, fps=anchor.fps, face=face, silent=True, workers=workers, progress=progress
+    )
+    found = []
+    for clip in clips:
+        seen = int(clip.present.sum())
+        if seen < LEAST_FRAMES:
+            _log.warning(
+                "left out: the face is seen in %d of %d frames of '%s', and %d are needed",
+                *(seen, clip.frames, clip.record.source, LEAST_FRAMES),
+            )
+            continue
+        check_person(clip, anchor)
+        found.append(HeldOut.of(clip, anchor))
+    if not found:
+        places = ", ".join(f"'{path}'" for path in named)
+        raise FootageError(
+            f"no face was found in {places} for {LEAST_FRAMES} frames or more. Give footage that shows the "
+            f"person of '{anchor.name}' talking, from the front"
+        )
+    return found
+
+
+def check_person(clip: Clip, anchor: Anchor) -> None:
+    """Raise FootageError where a clip shows another face than the anchor's."""
+    found = misfit(anchor.face.head, clip.landmarks[clip.present])
+    if found > LARGEST_MISFIT:
+        raise FootageError(
+            f"'{clip.record.source}' seems to show somebody else than the anchor '{anchor.name}': the face "
+            f"differs from the anchor's head by {found:.3f} outer-eye distances, and a person's own by "
+            f"{LARGEST_MISFIT} at most. Give footage of the anchor's person, filmed as what the anchor was "
+            "made from; where several people are seen, say which one is meant"
+        )
+
+
+def misfit(head: Head, landmarks: npt.NDArray[np.float32]) -> float:
+    """How badly a head fits landmarks (F, 478, 3), in outer-eye distances.
+
+    The root mean square over all points but lips, jaw and irises of their distance from the head's, put on
+    each frame as well as it can be; the median over frames.
+    """
+    some = landmarks[:: -(-len(landmarks) // _LOOKED_AT)]
+    poses = head.poses(some)
+    off = (poses.project(head.points[_STILL]) - some[:, _STILL, :2]) / poses.scale[:, None, None]
+    return float(np.median(np.sqrt((off**2).sum(axis=2).mean(axis=1))))
+
+
+def retracked(
+    videos: Iterable[Path],
+    folder: Path,
+    *,
+    fps: Fraction,
+    face: int | None = None,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> dict[Path, npt.NDArray[np.float32]]:
+    """Landmarks (F, 478, 3) found in videos that were made, in pixels; NaN where there is no face.
+
+    Videos in which nobody was found are missing.
+    """
+    by_video: dict[Path, list[npt.NDArray[np.float32]]] = {}
+    clips = track_footage(videos, folder, fps=fps, face=face, silent=True, workers=workers, progress=progress)
+    for clip in clips:
+        by_video.setdefault(Path(clip.record.source), []).append(clip.landmarks)
+    return {video: np.concatenate(parts) for video, parts in by_video.items()}

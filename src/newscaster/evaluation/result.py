@@ -1,0 +1,71 @@
+"""What an evaluation found: the figures of all clips together and of each, and frames to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from newscaster.evaluation.comparing import Compared, Figures, figures
+from newscaster.evaluation.remaking import Way
+from newscaster.evaluation.showing import Examples
+from newscaster.version import VERSION
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """One clip of the footage."""
+
+    name: str
+    source: str
+    frames: int
+    compared: tuple[Compared, ...] = field(repr=False)
+    """By way, in the order of WAYS."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An anchor measured on footage."""
+
+    anchor: str
+    """Its name."""
+    fps: Fraction
+    side: int
+    """Of its region, in pixels."""
+    figures: tuple[Figures, ...]
+    """By way, in the order of WAYS, over all clips; `sound` only where a clip has sound."""
+    clips: tuple[ClipResult, ...] = field(repr=False)
+    examples: Examples = field(repr=False)
+    """Pictures of single frames."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the footage."""
+        return float(sum(clip.frames for clip in self.clips) / self.fps)
+
+    def of(self, way: Way) -> Figures:
+        """The figures of one way; ``KeyError`` where no clip could be made so."""
+        for row in self.figures:
+            if row.way == way:
+                return row
+        raise KeyError(way)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the pictures: figures of all clips together and of each."""
+        return {
+            "anchor": self.anchor,
+            "newscaster": VERSION,
+            "fps": str(self.fps),
+            "region_side": self.side,
+            "footage_seconds": self.seconds,
+            "figures": [row.to_json() for row in self.figures],
+            "clips": [
+                {
+                    "name": clip.name,
+                    "source": clip.source,
+                    "frames": clip.frames,
+                    "figures": [figures([c], fps=self.fps).to_json() for c in clip.compared],
+                }
+                for clip in self.clips
+            ],
+        }

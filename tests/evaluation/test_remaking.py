@@ -1,0 +1,104 @@
+"""Footage made anew: what is painted, what is passed on, and what lies in the videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from newscaster.evaluation.held_out import HeldOut
+from newscaster.evaluation.remaking import Remade, Way, remake, spoken_shapes
+from newscaster.face.geometry import Similarity
+from newscaster.face.region import crop
+from newscaster.face.topology import MOUTH
+from newscaster.media import probe, read_frames
+from newscaster.runtime.articulation import Articulation
+from newscaster.runtime.performance import Anchor
+from talkers import clip_of, talker
+
+ABSENT = (0, 7, 8, 29)
+
+
+@pytest.fixture(scope="module")
+def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
+    return talker(tmp_path_factory.mktemp("anchor"))
+
+
+@pytest.fixture(scope="module")
+def held(anchor: Anchor, tmp_path_factory: pytest.TempPathFactory) -> HeldOut:
+    return HeldOut.of(clip_of(tmp_path_factory.mktemp("clip"), frames=30, absent=ABSENT), anchor)
+
+
+@pytest.fixture(scope="module")
+def made(held: HeldOut, anchor: Anchor, tmp_path_factory: pytest.TempPathFactory) -> dict[Way, Remade]:
+    folder = tmp_path_factory.mktemp("made")
+    return {remade.way: remade for remade in remake(held, anchor, folder, folder)}
+
+
+def regions(held: HeldOut, path: Path) -> np.ndarray:
+    frames = list(read_frames(path))
+    assert len(frames) == held.frames
+    return np.stack([crop(f, held.transforms[i], 128) for i, f in enumerate(frames)]).astype(int)
+
+
+def test_four_ways_of_three_videos(held: HeldOut, made: dict[Way, Remade]) -> None:
+    assert list(made) == ["real", "rendered", "mouth", "sound"]
+    for way in ("real", "mouth", "sound"):
+        assert made[way].path.name == f"clip.{way}.mp4"
+        found = probe(made[way].path)
+        assert found.audio is not None
+        assert ("Synthetic video" in found.metadata.get("comment", "")) == (way != "real")
+    assert not made["real"].painted.any()
+    for way in ("rendered", "mouth", "sound"):
+        np.testing.assert_array_equal(made[way].painted, held.present)
+
+
+def test_painted_is_the_mask_in_frames_that_show_a_face(
+    held: HeldOut, made: dict[Way, Remade], anchor: Anchor
+) -> None:
+    real, mouth = (regions(held, made[way].path) for way in ("real", "mouth"))
+    soft = anchor.face.mask.soft
+    changed = np.abs(real - mouth).mean(axis=-1)
+    for i in range(held.frames):
+        inside = changed[i][soft > 200].mean()
+        assert inside < 4 if i in ABSENT else inside > 20, i
+    inset = np.s_[:, 8:-8, 8:-8]
+    assert changed[inset][:, anchor.face.mask.soft[8:-8, 8:-8] == 0].mean() < 4
+
+
+def test_regions_are_kept_before_they_are_encoded(
+    held: HeldOut, made: dict[Way, Remade], anchor: Anchor
+) -> None:
+    kept = np.fromfile(made["rendered"].path, np.uint8).reshape(held.frames, 128, 128, 3)
+    start, stop = 9, 29
+    pictures = list(anchor.on_stage(held.stage(anchor)).show(held.shapes[start:stop], stage_start=start))
+    for i, picture in enumerate(pictures, start):
+        np.testing.assert_array_equal(kept[i], crop(picture, held.transforms[i], 128))
+    off = kept - regions(held, made["mouth"].path)
+    assert 0 < np.abs(off).mean() < 4
+
+
+def test_mouths_are_where_they_were_painted(held: HeldOut, made: dict[Way, Remade]) -> None:
+    seen = held.transforms.apply(held.clip.landmarks[:, list(MOUTH), :2].astype(np.float64))
+    np.testing.assert_allclose(made["mouth"].mouths, seen, atol=1e-3)
+    heard = made["sound"].mouths
+    assert np.isnan(heard[list(ABSENT)]).all()
+    assert np.abs(heard - seen)[held.present].mean() > 0.5
+    assert isinstance(held.transforms, Similarity)
+
+
+def test_the_sound_moves_the_mouth_as_told(held: HeldOut, anchor: Anchor) -> None:
+    resting, breathing = (spoken_shapes(held, anchor, Articulation(rests=rests)) for rests in (True, False))
+    assert resting.shape == breathing.shape == (30, 57, 2)
+    stream = anchor.motion_stream(articulation=Articulation(rests=False))
+    whole = np.concatenate([stream.push(held.clip.speech), stream.finish(30)])
+    np.testing.assert_array_equal(breathing, whole)
+    assert np.abs(resting - breathing).max() > 0
+
+
+def test_without_sound_there_is_no_such_way(anchor: Anchor, tmp_path: Path) -> None:
+    mute = HeldOut.of(clip_of(tmp_path, frames=26, sound=False), anchor)
+    made = remake(mute, anchor, tmp_path, tmp_path)
+    assert [remade.way for remade in made] == ["real", "rendered", "mouth"]
+    assert probe(made[0].path).audio is None
