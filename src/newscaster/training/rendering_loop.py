@@ -246,18 +246,18 @@ class Trainer:
         return loss
 
     def _sharp_loss(self, output: Tensor, target: Tensor, face_map: Tensor) -> Tensor:
-        """What asks for sharpness: detail everywhere; about the mouth, an opponent and a seeing network."""
+        """What asks for sharpness about the mouth: detail, an opponent, a network that has learnt to see."""
         how, net = self.how.sharpening, self.network
         assert how is not None
         assert self.opponent is not None
         # What is not hidden is given: only what replaces the rest is judged.
         painted = torch.where(net.covered, output, target)
         maps = functional.interpolate(face_map, size=target.shape[-2:], mode="bilinear")
-        loss = how.detail * detail_loss(painted, target)
         t, b, l, r = self.mouth  # noqa: E741
         painted, target, maps = (x[..., t:b, l:r] for x in (painted, target, maps))
         self.opponent.teach(painted, target, maps, step=self.step)
-        loss = loss + self.opponent.loss(painted, target, maps)
+        asked = how.detail * detail_loss(painted, target)
+        loss = asked + self.opponent.loss(painted, target, maps)
         if self.perceptual is not None:
             with autocast(self.device, self.precision):
                 seen = perceptual_loss(self.perceptual, painted, target)
