@@ -35,7 +35,7 @@ class InpainterConfig:
     """Of the finest level of either; they double from level to level, to eight times as many. 64 in
     pix2pix, whose pictures take sixteen times as long: a budget of minutes would show it a few hundred."""
     dropout: float = 0.5
-    """Of the decoder's three coarsest levels, in training. pix2pix keeps it on when it paints, which would flicker."""
+    """Of the decoder's three coarsest levels, in training. Painting, pix2pix keeps it on, and flickers."""
     judge_layers: int = 3
     """Of stride 2 in the discriminator: 3 judge patches of 70 pixels to a side."""
 
@@ -111,7 +111,7 @@ class Inpainter(nn.Module):
 
 
 class PatchJudge(nn.Module):
-    """How real each patch of a picture looks beside its condition: logits (B, 1, h, w), pix2pix's PatchGAN."""
+    """How real each patch of a picture is beside its condition: logits (B, 1, h, w), pix2pix's PatchGAN."""
 
     def __init__(self, config: InpainterConfig) -> None:
         super().__init__()

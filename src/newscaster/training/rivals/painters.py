@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +17,8 @@ import numpy.typing as npt
 from torch import nn
 
 from newscaster.inference import Session
-from newscaster.training.networks.renderer import Renderer
+from newscaster.training.networks.inpainter import InpainterConfig
+from newscaster.training.networks.renderer import Renderer, RendererConfig
 from newscaster.training.rendering import (
     RenderingTraining,
     export_renderer,
@@ -32,7 +33,7 @@ from newscaster.training.rivals.inpainting import (
     load_inpainter,
     train_inpainter,
 )
-from newscaster.training.rivals.retrieval import Retrieval, build_index
+from newscaster.training.rivals.retrieval import Retrieval, RetrievalConfig, build_index
 from newscaster.training.running import Progress
 
 ImageArray = npt.NDArray[np.uint8]
@@ -102,6 +103,8 @@ class Rival:
     train: Train
     open: Callable[[Path], Painter]
     """From the folder that it was trained into; networks run with one thread."""
+    recipe: Callable[[], dict[str, Any]]
+    """What shapes it and how it is trained, for storing beside a result."""
 
 
 def reconstruction_only() -> RenderingTraining:
@@ -178,11 +181,19 @@ def _outlines(regions: ImageArray, points: Floats) -> Inputs:
     return {"region": regions, "outline": np.stack([draw_outline(p, regions.shape[1]) for p in points])}
 
 
+def _renderer_recipe(how: Callable[[], RenderingTraining]) -> Callable[[], dict[str, Any]]:
+    return lambda: {"network": RendererConfig().to_json(), "training": asdict(how())}
+
+
+def _inpainter_recipe() -> dict[str, Any]:
+    return {"network": InpainterConfig().to_json(), "training": asdict(InpaintingTraining())}
+
+
 RIVALS: dict[str, Rival] = {
-    "ours": Rival(_train_renderer(RenderingTraining), _open_renderer),
-    "l1": Rival(_train_renderer(reconstruction_only), _open_renderer),
-    "obamanet": Rival(_train_inpainter, _open_inpainter),
-    "retrieval": Rival(_build_index, Retrieval),
+    "ours": Rival(_train_renderer(RenderingTraining), _open_renderer, _renderer_recipe(RenderingTraining)),
+    "l1": Rival(_train_renderer(reconstruction_only), _open_renderer, _renderer_recipe(reconstruction_only)),
+    "obamanet": Rival(_train_inpainter, _open_inpainter, _inpainter_recipe),
+    "retrieval": Rival(_build_index, Retrieval, lambda: asdict(RetrievalConfig())),
 }
 """``ours`` is the renderer as it is trained for an anchor, ``l1`` the same without what makes it sharp,
 ``obamanet`` the pix2pix in-painter, ``retrieval`` the weighted median of candidate frames."""
