@@ -49,7 +49,7 @@ from newscaster.training.running import RenderingProgress
 REAL = "real, pasted back"
 """The footage's own regions, as a renderer without fault would paint them: the floor of the distances."""
 LIPS = [*OUTER_LIPS, *INNER_LIPS]
-FIGURES_OVER_TIME = 16
+FIGURES_OVER_TIME, QUICK_FIGURES = 16, 3
 CHECK_FRAMES = 160
 QUICK_MINUTES, QUICK_CLIPS = 0.3, 4
 TIMED_FRAMES = 40
@@ -66,6 +66,8 @@ class Setup:
     shown: tuple[str, ...]
     """Those of them that are painted and measured."""
     minutes: float
+    figures: int
+    """How often PSNR is taken while training."""
     work: Path
 
     def folder(self, name: str) -> Path:
@@ -107,7 +109,7 @@ def train(name: str, setup: Setup) -> dict[str, object]:
             print(f"  {name}: {report.minutes_left:.1f} min left{psnr}", flush=True)
 
     started, worked = time.monotonic(), time.process_time()
-    monitoring = Monitoring(check_frames=CHECK_FRAMES, every_seconds=setup.minutes * 60 / FIGURES_OVER_TIME)
+    monitoring = Monitoring(check_frames=CHECK_FRAMES, every_seconds=setup.minutes * 60 / setup.figures)
     RIVALS[name].train(
         data_of(setup), folder, minutes=setup.minutes, monitoring=monitoring, progress=tell,
         clock=time.process_time,
@@ -270,6 +272,15 @@ def store(path: Path, values: object) -> None:
         temporary.write_text(json.dumps(values, indent=1))
 
 
+def workers(jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_hush)
+
+
+def _hush() -> None:
+    # MediaPipe tells standard error of itself; what goes wrong comes back as an exception.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def run_all(
     what: Callable[[str, Setup], dict[str, object]], names: Sequence[str], setup: Setup, jobs: int
 ) -> dict[str, dict]:
@@ -284,7 +295,7 @@ def run_all(
     todo = [name for name in names if name not in results]
     if todo:
         print(f"{stage}: {', '.join(todo)}; {jobs} at a time", flush=True)
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with workers(jobs) as pool:
         running = {pool.submit(what, name, setup): name for name in todo}
         for future in as_completed(running):
             name = running[future]
@@ -306,8 +317,9 @@ def prepared(a: argparse.Namespace) -> Setup:
     if not held_out or names - wanted:
         raise SystemExit(f"the take holds {len(names)} clips, and not just those of --footage and --test")
     shown = held_out[:QUICK_CLIPS] if a.quick else held_out
-    minutes = QUICK_MINUTES if a.quick else a.minutes
-    return Setup(a.take.resolve(), held_out, shown, minutes, (a.work / ("quick" if a.quick else "full")))
+    minutes, count = (QUICK_MINUTES, QUICK_FIGURES) if a.quick else (a.minutes, FIGURES_OVER_TIME)
+    work = a.work / ("quick" if a.quick else "full")
+    return Setup(a.take.resolve(), held_out, shown, minutes, count, work)
 
 
 def main() -> None:
@@ -333,7 +345,7 @@ def main() -> None:
     setup = prepared(a)
     trained = run_all(train, a.only, setup, a.jobs)
     measured = run_all(measure, [REAL, *a.only], setup, a.jobs)
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with workers(1) as pool:
         times = pool.submit(timing, a.only, setup, 15 if a.quick else 120).result()
     found = Findings(setup=setup, trained=trained, measured=measured, times=times, real=REAL, quick=a.quick)
     draw_pictures(setup, a.only, a.pictures)

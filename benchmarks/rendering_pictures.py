@@ -16,9 +16,9 @@ from newscaster.take import Take
 if TYPE_CHECKING:
     from rendering import Setup
 
-SHOWN = 10
-MOMENTS = 4
-ENLARGED = 2
+SHOWN = 8
+MOMENTS = 3
+ENLARGED = 3
 APART_FRAMES = 6
 MARGIN = 0.04
 LABEL_PX = 70
