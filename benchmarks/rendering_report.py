@@ -175,7 +175,7 @@ def _cost(found: Findings) -> str:
 Training is timed by the core's own clock, whatever else the machine does. The last three columns are of one
 frame at a time with one thread, all in turns in one process: medians and, in brackets, quartiles. *Whole* is
 from region and points to the painted region, drawing included; networks run in ONNX Runtime, retrieval in
-NumPy. GMAC are the billions of multiplications of convolutions, as PyTorch counts them.
+NumPy. GMAC are billions of multiplications, as PyTorch counts them.
 
 ![PSNR over minutes of training](rendering_training.png)
 

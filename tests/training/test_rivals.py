@@ -75,3 +75,4 @@ def test_the_two_of_ours_differ_in_what_makes_pictures_sharp(
         assert how.loss == default().loss
     else:
         assert how.sharpening is None
+        assert how.loss.temporal == 0 < how.loss.gradient

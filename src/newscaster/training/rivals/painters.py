@@ -108,8 +108,9 @@ class Rival:
 
 
 def reconstruction_only() -> RenderingTraining:
-    """The renderer's own training, with nothing but the errors of pixels and of their differences."""
-    return replace(RenderingTraining(), sharpening=None)
+    """The renderer's own training, with nothing but the errors of pixels and of those next to each other."""
+    plain = RenderingTraining()
+    return replace(plain, sharpening=None, loss=replace(plain.loss, temporal=0.0))
 
 
 def _train_renderer(how: Callable[[], RenderingTraining]) -> Train:
@@ -195,5 +196,5 @@ RIVALS: dict[str, Rival] = {
     "obamanet": Rival(_train_inpainter, _open_inpainter, _inpainter_recipe),
     "retrieval": Rival(_build_index, Retrieval, lambda: asdict(RetrievalConfig())),
 }
-"""``ours`` is the renderer as it is trained for an anchor, ``l1`` the same without what makes it sharp,
+"""``ours`` is the renderer as it is trained for an anchor, ``l1`` the same with reconstruction losses alone,
 ``obamanet`` the pix2pix in-painter, ``retrieval`` the weighted median of candidate frames."""
