@@ -213,9 +213,10 @@ def _rivals(found: Findings) -> str:
             "  drawn into the hole, and a U-Net fills it. Its losses are "
             f"{how['pixels']:g} L1 over the whole picture and a\n"
             f"  conditional PatchGAN; Adam at {how['learning_rate']:g}, batches of {how['batch']}. "
-            f"{network['channels']} channels in place of 64,\n"
-            "  whose pictures take so long that the budget would show it too few. No jitter, and no dropout\n"
-            "  when it paints."
+            "Otherwise than published, for the\n"
+            f"  sake of the budget: {network['channels']} channels in place of 64, and no jitter; and no "
+            "dropout when it\n"
+            "  paints, which would flicker."
         )
     if "retrieval" in recipes:
         how = recipes["retrieval"]

@@ -29,7 +29,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def data() -> RenderingData:
-    return RenderingData.of([talking_clip(5, side=SIDE, seed=s) for s in range(3)], hidden_mask(SIDE))
+    return RenderingData.of([talking_clip(4, side=SIDE, seed=s) for s in range(3)], hidden_mask(SIDE))
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -38,7 +38,7 @@ def test_every_rival_trains_by_name_and_paints_what_is_hidden(
 ) -> None:
     rival = RIVALS[name]
     rival.train(
-        data, tmp_path, minutes=0.1, monitoring=Monitoring(check_frames=4, every_seconds=2), clock=Clock()
+        data, tmp_path, minutes=0.04, monitoring=Monitoring(check_frames=2, every_seconds=9), clock=Clock()
     )
     painter = rival.open(tmp_path)
     clip = data.held_out[0]
