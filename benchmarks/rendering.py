@@ -219,7 +219,7 @@ def measure(name: str, setup: Setup) -> dict[str, object]:
 
 
 def size_of(painter: Painter | None, side: int) -> dict[str, float]:
-    """Parameters, and multiplications per frame as PyTorch counts them."""
+    """All numbers of its weights, and multiplications per frame as PyTorch counts them."""
     if not isinstance(painter, NetworkPainter):
         return {}
     given = painter.draw(np.zeros((1, side, side, 3), np.uint8), np.full((1, 57, 2), side / 2, np.float32))
@@ -227,7 +227,7 @@ def size_of(painter: Painter | None, side: int) -> dict[str, float]:
     with counter, torch.no_grad():
         painter.network(*(torch.from_numpy(given[key]) for key in painter.session.inputs))
     return {
-        "parameters": sum(p.numel() for p in painter.network.parameters()),
+        "numbers": sum(v.numel() for v in painter.network.state_dict().values() if v.is_floating_point()),
         "gmac": counter.get_total_flops() / 2 / 1e9,
     }
 

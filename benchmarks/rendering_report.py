@@ -155,7 +155,7 @@ def _cost(found: Findings) -> str:
         minutes = found.minutes_to_goal(name)
         rows.append([
             TITLES[name],
-            f"{size['parameters'] / 1e6:.2f} M" if size else "–",
+            f"{size['numbers'] / 1e6:.2f} M" if size else "–",
             f"{size['gmac']:.3f}" if size else "–",
             f"{steps[0]}" if steps else "–",
             f"{steps[1]:.0f}" if steps else "–",
@@ -165,7 +165,7 @@ def _cost(found: Findings) -> str:
             f"{1e3 / times['paint']:.0f}",
         ])  # fmt: skip
     columns = (
-        "", "parameters", "GMAC per frame", "updates", "frames/s in training",
+        "", "numbers in its weights", "GMAC per frame", "updates", "frames/s in training",
         f"minutes to {GOAL_DB:g} dB (asked: 8)", "network alone, ms", "whole, ms", "whole, frames/s",
     )  # fmt: skip
     return f"""## Cost
