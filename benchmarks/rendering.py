@@ -32,9 +32,8 @@ from spine import files
 from torch.utils.flop_counter import FlopCounterMode
 
 from newscaster.evaluation import pictures
-from newscaster.face.geometry import eye_distance
+from newscaster.evaluation.comparing import landmark_distances
 from newscaster.face.region import paste
-from newscaster.face.topology import INNER_LIPS, OUTER_LIPS
 from newscaster.media import read_frames
 from newscaster.media.files import replacing
 from newscaster.prepare import prepare
@@ -48,7 +47,6 @@ from newscaster.training.running import RenderingProgress
 
 REAL = "real, pasted back"
 """The footage's own regions, as a renderer without fault would paint them: the floor of the distances."""
-LIPS = [*OUTER_LIPS, *INNER_LIPS]
 FIGURES_OVER_TIME, QUICK_FIGURES = 16, 3
 CHECK_FRAMES = 160
 QUICK_MINUTES, QUICK_CLIPS = 0.3, 4
@@ -156,13 +154,12 @@ def composited(clip: Clip, regions: np.ndarray, soft: np.ndarray) -> Iterator[np
         yield image
 
 
-def landmark_distances(clip: Clip, frames: Sequence[np.ndarray]) -> np.ndarray:
+def lips_found(clip: Clip, frames: Sequence[np.ndarray]) -> np.ndarray:
     """From the lips found in frames to those found in the footage, (F,), in outer-eye distances."""
     persons = group_faces(detect_faces(frame) for frame in frames[:: round(clip.record.fps)])
     people = choose_person(persons, None, Path(clip.record.source))
     found, _ = FaceTracker(people, fps=float(clip.record.fps)).follow(frames)
-    off = (found[:, LIPS, :2] - clip.landmarks[:, LIPS, :2]).astype(np.float64)
-    return np.linalg.norm(off, axis=2).mean(axis=1) / eye_distance(clip.landmarks)
+    return landmark_distances(found, clip.landmarks)
 
 
 def measure_clip(clip: Clip, made: np.ndarray, take: Take) -> dict[str, np.ndarray]:
@@ -178,7 +175,7 @@ def measure_clip(clip: Clip, made: np.ndarray, take: Take) -> dict[str, np.ndarr
         "perceptual": pictures.perceptual_distances(made, real, hidden),
         "detail": pictures.detail(made, lips),
         "real detail": pictures.detail(real, lips),
-        "landmarks": landmark_distances(clip, list(composited(clip, made, take.mask.soft))),
+        "landmarks": lips_found(clip, list(composited(clip, made, take.mask.soft))),
     }
     in_time = {"flicker": pictures.flicker(made, hidden), "real flicker": pictures.flicker(real, hidden)}
     return {name: np.where(clip.present, values, np.nan) for name, values in seen.items()} | {
