@@ -69,6 +69,13 @@ tables: setup
 		--val $(DATA)/grid_s1/clips:$(DATA)/grid_s1/val.txt --test $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
 		--work build/tables --jobs 2
 
+# The renderer and its rivals, into docs/benchmarks; pictures that show the footage into pictures/, which git ignores. About
+# half an hour on two cores.
+.PHONY: rendering-tables
+rendering-tables: setup
+	$(BIN)/python benchmarks/rendering.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
+		--test $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt --work build/rendering --jobs 2
+
 # The built-in anchor, from the footage of speaker 1 of the GRID corpus: about 75 minutes on two cores. What is done stays in
 # build/builtin, so that it can be stopped. benchmarks/stage.py measures the result.
 builtin: setup

@@ -1,0 +1,1 @@
+"""Renderers to measure ours against: for benchmarks alone, no anchor holds one."""
