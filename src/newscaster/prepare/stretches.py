@@ -1,0 +1,217 @@
+"""Which stretches of footage make a stage: one that is long enough, or several that meet.
+
+Knows how to find stretches from which one can cut to others unseen, at moments when head, eyes and picture
+are the same in both. What makes a single stretch good is for ``stage``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.face.geometry import runs
+from newscaster.face.head import Head, Poses
+from newscaster.face.moments import UNSEEN, Moments, head_window, thumbnail
+from newscaster.face.region import Mask
+from newscaster.media import read_frames
+from newscaster.prepare.stage import (
+    Stretch,
+    choose_stretch,
+    judge_pictures,
+    longest_seconds,
+    smooth_poses,
+    speed_of,
+    trim,
+    unrest,
+    usual_angles,
+)
+from newscaster.take import Clip
+
+ImageArray = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.integer[Any]]
+
+_LONG_ENOUGH = 0.6
+"""Of the longest stage: one stretch of so much is better than many."""
+_WORTH_IT = 1.5
+"""Several stretches are taken where they come to so many times the best one's length."""
+_LEAST_SECONDS = 1.2
+_MOST_PIECES = 300
+_CALM_SHARE = 0.75
+_EDGE_FRAMES = 2
+_MEETINGS = 8
+"""Of two stretches, so many moments at which their faces meet are looked at."""
+_MOST_LOOKED_AT = 100
+"""Stretches whose pictures are decoded."""
+_SEEDS = 2
+
+
+def choose_stretches(clips: Sequence[Clip], head: Head, mask: Mask) -> list[Stretch]:
+    """The stretches of a stage of at most `longest_seconds`: the best one, or several that meet unseen.
+
+    Raises:
+        FootageError: no clip shows the face for a second on end.
+    """
+    best = choose_stretch(clips, head, mask)
+    wanted = round(longest_seconds(best.clip) * float(best.clip.record.fps))
+    if best.frames >= _LONG_ENOUGH * wanted:
+        return [best]
+    pieces = _pieces(clips, head, mask, like=best.clip)
+    if sum(piece.frames for piece in pieces) < _WORTH_IT * best.frames:
+        return [best]
+    group = _Graph.of(pieces, head, mask).group(wanted)
+    if sum(piece.frames for piece in group) < _WORTH_IT * best.frames:
+        return [best]
+    return [trim(piece, smooth_poses(piece.clip, head)) for piece in group]
+
+
+def _pieces(clips: Sequence[Clip], head: Head, mask: Mask, *, like: Clip) -> list[Stretch]:
+    """The longest run of every clip that shows the face and is calm, with nothing before the mouth."""
+    poses = [smooth_poses(clip, head) for clip in clips]
+    usual, found = usual_angles(clips, poses), []
+    for clip, pose in zip(clips, poses, strict=True):
+        fps = float(clip.record.fps)
+        if (clip.record.frame_size, clip.record.fps) != (like.record.frame_size, like.record.fps):
+            continue
+        start, stop = max(runs(clip.usable), key=lambda run: run[1] - run[0], default=(0, 0))
+        if stop - start < _LEAST_SECONDS * fps:
+            continue
+        part = slice(start, stop)
+        off = np.linalg.norm(pose.angles[part] - usual, axis=1)
+        found.append(Stretch(clip, start, stop, unrest(speed_of(pose, fps)[part], off)))
+    if not found:
+        return []
+    found.sort(key=lambda piece: piece.cost)
+    calm = found[: max(2, min(_MOST_PIECES, round(_CALM_SHARE * len(found))))]
+    judged = judge_pictures(calm, clips, mask)
+    judged.sort(key=lambda piece: piece.cost)
+    return judged[: max(2, round(_CALM_SHARE * len(judged)))]
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """Stretches, and where their faces meet."""
+
+    pieces: list[Stretch]
+    moments: Moments
+    """Of all pieces, one after another; without pictures."""
+    poses: list[Poses]
+    meetings: dict[tuple[int, int], tuple[Indices, Indices]]
+    """Of pieces a < b: frames of the one and of the other, in `moments`."""
+    head: Head
+    mask: Mask
+
+    @staticmethod
+    def of(pieces: list[Stretch], head: Head, mask: Mask) -> _Graph:
+        """The graph of pieces of footage of one size and rate."""
+        poses = [smooth_poses(piece.clip, head)[piece.start : piece.stop] for piece in pieces]
+        moments = Moments.of(
+            np.concatenate([piece.clip.landmarks[piece.start : piece.stop] for piece in pieces]),
+            Poses(np.concatenate([p.matrix for p in poses]), np.concatenate([p.shift for p in poses])),
+            head,
+            fps=float(pieces[0].clip.record.fps),
+            stretch=np.repeat(np.arange(len(pieces)), [piece.frames for piece in pieces]),
+        )
+        return _Graph(pieces, moments, poses, _meetings(moments), head, mask)
+
+    def group(self, wanted: int) -> list[Stretch]:
+        """Pieces of about `wanted` frames together, each of which meets another one of them unseen."""
+        neighbours: dict[int, set[int]] = {}
+        for a, b in self.meetings:
+            neighbours.setdefault(a, set()).add(b)
+            neighbours.setdefault(b, set()).add(a)
+        window = head_window(
+            [piece.clip.landmarks for piece in self.pieces], self.pieces[0].clip.record.frame_size
+        )
+        pictures: dict[int, ImageArray] = {}
+        found: list[int] = []
+        # Those with most neighbours first: what they lead to is the largest.
+        for seed in sorted(neighbours, key=lambda i: (-len(neighbours[i]), self.pieces[i].cost))[:_SEEDS]:
+            if seed in found:
+                continue
+            grown = self._grow(seed, neighbours, wanted, pictures, window)
+            if self._frames(grown) > self._frames(found):
+                found = grown
+        return [self.pieces[i] for i in found]
+
+    def _frames(self, chosen: Sequence[int]) -> int:
+        return sum(self.pieces[i].frames for i in chosen)
+
+    def _grow(
+        self,
+        seed: int,
+        neighbours: dict[int, set[int]],
+        wanted: int,
+        pictures: dict[int, ImageArray],
+        window: tuple[int, int, int, int],
+    ) -> list[int]:
+        chosen, tried = [seed], set[tuple[int, int]]()
+        while self._frames(chosen) < wanted:
+            pairs = [(a, b) for a in chosen for b in neighbours[a] if b not in chosen and (a, b) not in tried]
+            room = [p for p in pairs if self._frames(chosen) + self.pieces[p[1]].frames <= 1.1 * wanted]
+            if not room:
+                break
+            a, b = min(room, key=lambda pair: (self.pieces[pair[1]].cost, pair))
+            tried.add((a, b))
+            for i in (a, b):
+                if i not in pictures and len(pictures) < _MOST_LOOKED_AT:
+                    pictures[i] = self._look(i, window)
+            if a in pictures and b in pictures and self._meet(a, b, pictures):
+                chosen.append(b)
+        return chosen
+
+    def _look(self, index: int, window: tuple[int, int, int, int]) -> ImageArray:
+        """The thumbnails of a piece."""
+        piece = self.pieces[index]
+        record = piece.clip.record
+        first = record.start_frame + piece.start
+        frames = read_frames(
+            Path(record.source), fps=record.fps, start_frame=first, stop_frame=first + piece.frames
+        )
+        transforms = piece.clip.transforms[piece.start : piece.stop]
+        return np.stack([thumbnail(f, transforms[i], self.mask, window) for i, f in enumerate(frames)])
+
+    def _meet(self, a: int, b: int, pictures: dict[int, ImageArray]) -> bool:
+        """Whether the pictures of two pieces are alike at a moment at which their faces are."""
+        here, there = self.meetings[min(a, b), max(a, b)]
+        if a > b:
+            here, there = there, here
+        bounds = self.moments.bounds
+        part = [*range(*bounds[a]), *range(*bounds[b])]
+        both = Moments(
+            self.moments.head[part],
+            self.moments.eyes[part],
+            self.moments.blinks[part],
+            self.moments.stretch[part],
+            self.moments.fps,
+            np.concatenate([pictures[a], pictures[b]]),
+        )
+        change = both.picture_change(here - bounds[a][0], there - bounds[b][0] + self.pieces[a].frames)
+        return bool((change <= UNSEEN * both.usual[2]).any())
+
+
+def _meetings(moments: Moments) -> dict[tuple[int, int], tuple[Indices, Indices]]:
+    """Of every two stretches whose faces meet outside blinks, the frames at which they do best."""
+    middle = moments.head.mean(axis=1)
+    reach = UNSEEN * moments.usual[0]
+    low = np.array([middle[a:b].min(axis=0) for a, b in moments.bounds]) - reach
+    high = np.array([middle[a:b].max(axis=0) for a, b in moments.bounds])
+    near = ((low[:, None] <= high[None]) & (low[None] <= high[:, None])).all(axis=-1)
+    found = {}
+    for a, b in zip(*np.nonzero(np.triu(near, 1)), strict=True):
+        one, other = (slice(moments.bounds[i][0], moments.bounds[i][1]) for i in (a, b))
+        change = moments.changes_of_face(one, other)
+        change[moments.blinks[one]] = np.inf
+        change[:, moments.blinks[other]] = np.inf
+        for edge in (slice(_EDGE_FRAMES), slice(-_EDGE_FRAMES, None)):
+            change[edge] = change[:, edge] = np.inf
+        best = np.argsort(change, axis=None)[:_MEETINGS]
+        best = best[change.ravel()[best] <= UNSEEN]
+        if len(best):
+            rows, columns = np.unravel_index(best, change.shape)
+            found[int(a), int(b)] = (rows + one.start, columns + other.start)
+    return found
