@@ -33,11 +33,11 @@ _WINDOW_SHARE = 0.5
 """How far the head's window reaches beyond the face on every side, in sizes of the face."""
 
 _USUAL_PERCENT = 50
-# What nobody sees, however still the footage: a third of a per cent of a face, one grey level in 255.
-_LEAST_HEAD = 0.003
+# What nobody sees, however still the footage: what a head at rest does from frame to frame now and then.
+_LEAST_HEAD = 0.004
 """Outer-eye distances."""
-_LEAST_EYES = 0.006
-_LEAST_PICTURE = 1.0
+_LEAST_EYES = 0.008
+_LEAST_PICTURE = 1.25
 """Grey levels."""
 
 UNSEEN = 2.0

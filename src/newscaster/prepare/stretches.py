@@ -41,13 +41,13 @@ _WORTH_IT = 1.5
 """Several stretches are taken where they come to so many times the best one's length."""
 _LEAST_SECONDS = 1.2
 _MOST_PIECES = 300
-_CALM_SHARE = 0.75
+_CALM_SHARE = 0.85
 _EDGE_FRAMES = 2
-_MEETINGS = 8
+_MEETINGS = 48
 """Of two stretches, so many moments at which their faces meet are looked at."""
-_MOST_LOOKED_AT = 100
+_MOST_LOOKED_AT = 120
 """Stretches whose pictures are decoded."""
-_SEEDS = 2
+_SEEDS = 4
 
 
 def choose_stretches(clips: Sequence[Clip], head: Head, mask: Mask) -> list[Stretch]:
