@@ -1,4 +1,4 @@
-"""What a viewer sees of the order in which a stage is shown: joins, repetition, blinks; beside forth and back.
+"""What is seen of the order in which a stage is shown: joins, repetition, blinks; beside forth and back.
 
     python benchmarks/stage_order.py TAKE_OR_ANCHOR... [--minutes 10] [--sheets FOLDER]
 
@@ -83,7 +83,7 @@ def unexpected(moments: Moments, order: np.ndarray, joins: np.ndarray) -> tuple[
 
 
 def repetition(order: np.ndarray, fps: float) -> tuple[float, float]:
-    """Share of the time that shows what was shown, in the same order, in the last minute; seconds until it is again."""
+    """Share of the time that shows again what the last minute did, and seconds until it is shown again."""
     length = round(AGAIN_SECONDS * fps)
     last: dict[bytes, int] = {}
     gaps = np.full(len(order) - length, np.inf)
@@ -167,7 +167,8 @@ def main() -> None:
         seconds = len(moments) / moments.fps
         print(
             f"{path}: {seconds:.1f} s in {len(moments.bounds)} stretches{', goes round' if loops else ''}; "
-            f"{len(order.joins)} joins found in {found:.2f} s, {args.minutes:g} min planned in {planned:.1f} s"
+            f"{len(order.joins)} joins found in {found:.2f} s, {args.minutes:g} min planned "
+            f"in {planned:.1f} s"
         )
         both = {"forth and back": forth_and_back(moments, frames), "play order": shown}
         result[path.name] = {name: figures(moments, one) for name, one in both.items()}

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from newscaster.face.geometry import runs
 from newscaster.face.head import Head, Poses
+from newscaster.face.joins import find_joins
 from newscaster.face.moments import UNSEEN, Moments, head_window, thumbnail
 from newscaster.face.region import Mask
 from newscaster.media import read_frames
@@ -33,7 +33,6 @@ from newscaster.prepare.stage import (
 from newscaster.take import Clip
 
 ImageArray = npt.NDArray[np.uint8]
-Indices = npt.NDArray[np.integer[Any]]
 
 _LONG_ENOUGH = 0.6
 """Of the longest stage: one stretch of so much is better than many."""
@@ -42,9 +41,6 @@ _WORTH_IT = 1.5
 _LEAST_SECONDS = 1.2
 _MOST_PIECES = 300
 _CALM_SHARE = 0.85
-_EDGE_FRAMES = 2
-_MEETINGS = 48
-"""Of two stretches, so many moments at which their faces meet are looked at."""
 _MOST_LOOKED_AT = 120
 """Stretches whose pictures are decoded."""
 _SEEDS = 4
@@ -100,8 +96,8 @@ class _Graph:
     moments: Moments
     """Of all pieces, one after another; without pictures."""
     poses: list[Poses]
-    meetings: dict[tuple[int, int], tuple[Indices, Indices]]
-    """Of pieces a < b: frames of the one and of the other, in `moments`."""
+    meetings: list[tuple[int, int]]
+    """Pieces a < b whose faces are alike at some moment."""
     head: Head
     mask: Mask
 
@@ -176,42 +172,34 @@ class _Graph:
         return np.stack([thumbnail(f, transforms[i], self.mask, window) for i, f in enumerate(frames)])
 
     def _meet(self, a: int, b: int, pictures: dict[int, ImageArray]) -> bool:
-        """Whether the pictures of two pieces are alike at a moment at which their faces are."""
-        here, there = self.meetings[min(a, b), max(a, b)]
-        if a > b:
-            here, there = there, here
+        """Whether one can cut from one piece to the other, pictures and all."""
         bounds = self.moments.bounds
         part = [*range(*bounds[a]), *range(*bounds[b])]
         both = Moments(
             self.moments.head[part],
             self.moments.eyes[part],
             self.moments.blinks[part],
-            self.moments.stretch[part],
+            np.repeat([0, 1], [self.pieces[a].frames, self.pieces[b].frames]),
             self.moments.fps,
             np.concatenate([pictures[a], pictures[b]]),
         )
-        change = both.picture_change(here - bounds[a][0], there - bounds[b][0] + self.pieces[a].frames)
-        return bool((change <= UNSEEN * both.usual[2]).any())
+        joins = find_joins(both)
+        return bool((both.stretch[joins.source] != both.stretch[joins.target]).any())
 
 
-def _meetings(moments: Moments) -> dict[tuple[int, int], tuple[Indices, Indices]]:
-    """Of every two stretches whose faces meet outside blinks, the frames at which they do best."""
+def _meetings(moments: Moments) -> list[tuple[int, int]]:
+    """The stretches whose faces are alike at some moment outside blinks."""
     middle = moments.head.mean(axis=1)
     reach = UNSEEN * moments.usual[0]
     low = np.array([middle[a:b].min(axis=0) for a, b in moments.bounds]) - reach
     high = np.array([middle[a:b].max(axis=0) for a, b in moments.bounds])
     near = ((low[:, None] <= high[None]) & (low[None] <= high[:, None])).all(axis=-1)
-    found = {}
+    found = []
     for a, b in zip(*np.nonzero(np.triu(near, 1)), strict=True):
-        one, other = (slice(moments.bounds[i][0], moments.bounds[i][1]) for i in (a, b))
+        one, other = (slice(*moments.bounds[i]) for i in (a, b))
         change = moments.changes_of_face(one, other)
         change[moments.blinks[one]] = np.inf
         change[:, moments.blinks[other]] = np.inf
-        for edge in (slice(_EDGE_FRAMES), slice(-_EDGE_FRAMES, None)):
-            change[edge] = change[:, edge] = np.inf
-        best = np.argsort(change, axis=None)[:_MEETINGS]
-        best = best[change.ravel()[best] <= UNSEEN]
-        if len(best):
-            rows, columns = np.unravel_index(best, change.shape)
-            found[int(a), int(b)] = (rows + one.start, columns + other.start)
+        if (change[1:-1, 1:-1] <= UNSEEN).any():  # at the very ends nothing goes on
+            found.append((int(a), int(b)))
     return found
