@@ -140,7 +140,7 @@ def _of_stage(file: AnchorFile) -> str:
         said += f" in {stretches} stretches"
     kept = 0 if face.share is None else int((face.share < 1).sum())
     if kept:
-        said += f", {kept} of which keep the footage's own mouth"
+        said += f", {kept} of them with the footage's own mouth"
     return said
 
 

@@ -20,7 +20,9 @@ Indices = npt.NDArray[np.int64]
 _SIDES = ((+1, +1), (-1, -1), (+1, -1), (-1, +1))
 """Directions of play before and after a join."""
 _SHORTEST_SKIP_SECONDS = 0.8
-_MOST_JOINS = 3000
+_THIN_SECONDS = 0.4
+_THIN_KEPT = 2
+"""Of joins from one such piece of time to another, so many are looked at."""
 _TURN_SECONDS = 0.5
 """How far from a stretch's end it may turn round at the latest."""
 _CHANGE_OF_BLINK = 10.0
@@ -63,9 +65,7 @@ def find_joins(moments: Moments) -> Joins:
     face = moments.changes_of_face()
     for before, after in _SIDES:
         found = _by_face(moments, face, before, after)
-        if len(found) > _MOST_JOINS:
-            found = found[np.argsort(found.change, kind="stable")[:_MOST_JOINS]]
-        found = _with_picture(moments, found)
+        found = _with_picture(moments, _thinned(found, moments.fps))
         parts.append(found[found.change <= UNSEEN])
     return Joins.together(parts)
 
@@ -103,6 +103,16 @@ def _by_face(moments: Moments, face: npt.NDArray[np.float32], before: int, after
             best &= (cost < other) | ((cost == other) & (sign > 0))
     source, target = np.nonzero(best)
     return _joins(source, before, target, after, cost[best])
+
+
+def _thinned(joins: Joins, fps: float) -> Joins:
+    """The best of those that lead from about the same moment to about the same."""
+    piece = max(1, round(_THIN_SECONDS * fps))
+    key = joins.source // piece * (joins.target.max(initial=0) + 1) + joins.target // piece
+    order = np.lexsort((joins.change, key))
+    begins = np.flatnonzero(np.diff(key[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(begins, np.diff([*begins, len(order)]))
+    return joins[np.sort(order[place < _THIN_KEPT])]
 
 
 def _joins(source: Indices, before: int, target: Indices, after: int, change: npt.NDArray[Any]) -> Joins:
