@@ -106,7 +106,7 @@ def test_what_was_just_shown_is_avoided() -> None:
         key = order[i : i + seconds].tobytes()
         soon += i - last.get(key, -(10**6)) <= 2 * 600
         last[key] = i
-    assert soon < 0.6 * len(order)  # forth and back: all of it
+    assert soon < 0.75 * len(order)  # forth and back: all of it
 
 
 def test_stretches_are_left_through_joins_only() -> None:

@@ -21,8 +21,8 @@ _SIDES = ((+1, +1), (-1, -1), (+1, -1), (-1, +1))
 """Directions of play before and after a join."""
 _SHORTEST_SKIP_SECONDS = 0.8
 _THIN_SECONDS = 0.4
-_THIN_KEPT = 2
-"""Of joins from one such piece of time to another, so many are looked at."""
+_LOOKED_AT, _KEPT = 16, 4
+"""Of joins from one such piece of time to another, so many pictures are compared, and so many joins kept."""
 _TURN_SECONDS = 0.5
 """How far from a stretch's end it may turn round at the latest."""
 _CHANGE_OF_BLINK = 10.0
@@ -65,8 +65,8 @@ def find_joins(moments: Moments) -> Joins:
     face = moments.changes_of_face()
     for before, after in _SIDES:
         found = _by_face(moments, face, before, after)
-        found = _with_picture(moments, _thinned(found, moments.fps))
-        parts.append(found[found.change <= UNSEEN])
+        found = _with_picture(moments, _thinned(found, moments.fps, kept=_LOOKED_AT))
+        parts.append(_thinned(found[found.change <= UNSEEN], moments.fps, kept=_KEPT))
     return Joins.together(parts)
 
 
@@ -105,14 +105,14 @@ def _by_face(moments: Moments, face: npt.NDArray[np.float32], before: int, after
     return _joins(source, before, target, after, cost[best])
 
 
-def _thinned(joins: Joins, fps: float) -> Joins:
+def _thinned(joins: Joins, fps: float, *, kept: int) -> Joins:
     """The best of those that lead from about the same moment to about the same."""
     piece = max(1, round(_THIN_SECONDS * fps))
     key = joins.source // piece * (joins.target.max(initial=0) + 1) + joins.target // piece
     order = np.lexsort((joins.change, key))
     begins = np.flatnonzero(np.diff(key[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(begins, np.diff([*begins, len(order)]))
-    return joins[np.sort(order[place < _THIN_KEPT])]
+    return joins[np.sort(order[place < kept])]
 
 
 def _joins(source: Indices, before: int, target: Indices, after: int, change: npt.NDArray[Any]) -> Joins:

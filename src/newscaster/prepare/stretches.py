@@ -129,7 +129,7 @@ class _Graph:
         for seed in sorted(neighbours, key=lambda i: (-len(neighbours[i]), self.pieces[i].cost))[:_SEEDS]:
             if seed in found:
                 continue
-            grown = self._grow(seed, neighbours, wanted, pictures, window)
+            grown = self._connected(self._grow(seed, neighbours, wanted, pictures, window), pictures)
             if self._frames(grown) > self._frames(found):
                 found = grown
         return [self.pieces[i] for i in found]
@@ -173,18 +173,27 @@ class _Graph:
 
     def _meet(self, a: int, b: int, pictures: dict[int, ImageArray]) -> bool:
         """Whether one can cut from one piece to the other, pictures and all."""
-        bounds = self.moments.bounds
-        part = [*range(*bounds[a]), *range(*bounds[b])]
-        both = Moments(
+        return len(self._connected([a, b], pictures)) == 2
+
+    def _connected(self, chosen: list[int], pictures: dict[int, ImageArray]) -> list[int]:
+        """Those of some pieces that one comes to from the first, in what is usual for all of them together."""
+        if len(chosen) == 1:
+            return chosen
+        part = np.concatenate([np.arange(*self.moments.bounds[i]) for i in chosen])
+        together = Moments(
             self.moments.head[part],
             self.moments.eyes[part],
             self.moments.blinks[part],
-            np.repeat([0, 1], [self.pieces[a].frames, self.pieces[b].frames]),
+            np.repeat(np.arange(len(chosen)), [self.pieces[i].frames for i in chosen]),
             self.moments.fps,
-            np.concatenate([pictures[a], pictures[b]]),
+            np.concatenate([pictures[i] for i in chosen]),
         )
-        joins = find_joins(both)
-        return bool((both.stretch[joins.source] != both.stretch[joins.target]).any())
+        joins = find_joins(together)
+        source, target = together.stretch[joins.source], together.stretch[joins.target]
+        reached = np.arange(len(chosen)) == 0
+        for _ in chosen:
+            reached[target[reached[source]]] = True
+        return [i for i, found in zip(chosen, reached, strict=True) if found]
 
 
 def _meetings(moments: Moments) -> list[tuple[int, int]]:
