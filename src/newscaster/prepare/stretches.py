@@ -176,7 +176,7 @@ class _Graph:
         return len(self._connected([a, b], pictures)) == 2
 
     def _connected(self, chosen: list[int], pictures: dict[int, ImageArray]) -> list[int]:
-        """Those of some pieces that one comes to from the first, in what is usual for all of them together."""
+        """Those of some pieces that one comes to from the first, by what is usual for all of them."""
         if len(chosen) == 1:
             return chosen
         part = np.concatenate([np.arange(*self.moments.bounds[i]) for i in chosen])
