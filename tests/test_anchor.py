@@ -12,7 +12,17 @@ import pytest
 from safetensors.numpy import load, save
 
 from newscaster import anchor
-from newscaster.anchor import FACE, HEADER, MOTION, RENDERER, SPEECH_ENCODER, STAGE, AnchorFile, write_anchor
+from newscaster.anchor import (
+    FACE,
+    HEADER,
+    MOTION,
+    RENDERER,
+    SPEECH_ENCODER,
+    STAGE,
+    AnchorFace,
+    AnchorFile,
+    write_anchor,
+)
 from newscaster.anchor_info import FORMAT, AnchorInfo
 from newscaster.errors import AnchorError, OutputError
 from newscaster.speech.encoder import packaged_encoder
@@ -93,6 +103,23 @@ def test_headers_from_before_a_field_are_read(tiny: Path) -> None:
     assert AnchorInfo.from_json(old) == AnchorFile(tiny).info
     with pytest.raises(AnchorError, match="stage_loops is 'yes'; expected bool"):
         AnchorInfo.from_json({**old, "stage_loops": "yes"})
+
+
+def test_what_a_stage_need_not_have(tmp_path: Path, tiny: Path) -> None:
+    plain = AnchorFile(tiny).face()
+    assert plain.share is None
+    assert plain.stretch is None
+    assert plain.thumbnails is None
+    share, stretch = np.linspace(0, 1, 10, dtype=np.float32), np.repeat([0, 1], [4, 6])
+    path = write_tiny_anchor(tmp_path / "a.anchor", share=share, stretch=stretch)
+    face = AnchorFile(path).face()
+    np.testing.assert_array_equal(face.share, share)
+    np.testing.assert_array_equal(face.stretch, stretch)
+    with pytest.raises(AnchorError, match=r"stage.share is float32 \(9,\); expected float \(10,\)"):
+        write_tiny_anchor(tmp_path / "b.anchor", share=share[:9])
+    arrays = {**face.to_arrays(), "stage.other": share}
+    with pytest.raises(AnchorError, match=r"missing or unknown: stage\.other"):
+        AnchorFace.from_arrays(arrays, AnchorFile(path).info)
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF....WAVE", b"PK\x05\x06" + bytes(18)])

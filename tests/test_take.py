@@ -20,6 +20,7 @@ from newscaster.media import encode_stage
 from newscaster.take import (
     ClipRecord,
     Stage,
+    StagePart,
     Take,
     TakeWriter,
     read_record,
@@ -53,7 +54,18 @@ def write_take(folder: Path) -> Take:
     poses = HEAD.poses(landmarks)
     transforms = REGION.transforms(HEAD, poses)
     mask = lower_face_mask(transforms.apply(landmarks[:, list(MOUTH), :2]), REGION)
-    stage = Stage(folder, "/footage/a.mp4", 103, (96, 64), landmarks, poses, transforms)
+    stage = Stage(
+        folder,
+        "/footage/a.mp4",
+        103,
+        (96, 64),
+        landmarks,
+        poses,
+        transforms,
+        parts=(StagePart("/footage/a.mp4", 103, 5), StagePart("/footage/b.mp4", 0, 7)),
+        share=np.linspace(0, 1, 12, dtype=np.float32),
+        thumbnails=np.full((12, 2, 48, 48), 9, np.uint8),
+    )
     with TakeWriter(folder) as writer:
         for name in ("one", "two"):
             write_clip(writer.clip_folder(name))
@@ -92,6 +104,10 @@ def test_what_is_written_is_read(written: Path) -> None:
     assert take.stage.size == (96, 64)
     assert take.stage.start_frame == 103
     np.testing.assert_array_equal(take.stage.landmarks, talking(12))
+    assert take.stage.stretch.tolist() == [0] * 5 + [1] * 7
+    assert take.stage.parts[1] == StagePart("/footage/b.mp4", 0, 7)
+    np.testing.assert_array_equal(take.stage.share, np.linspace(0, 1, 12, dtype=np.float32))
+    assert (take.stage.thumbnails == 9).all()
     np.testing.assert_allclose(take.stage.poses.matrix, HEAD.poses(talking(12)).matrix)
 
 

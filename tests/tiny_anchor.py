@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -129,12 +130,15 @@ def write_tiny_anchor(
     map_side: int = 64,
     scale: float = 24.0,
     person: Head | None = None,
+    share: np.ndarray | None = None,
+    stretch: np.ndarray | None = None,
     **changes: object,
 ) -> Path:
     """Write it; `person` is whose head it has, and `changes` are fields of its AnchorInfo."""
     region = Region(side, 1.8)
     spec = FeatureSpec(kind=features)
     face = tiny_face(frames=frames, size=size, region=region, scale=scale, person=person)
+    face = replace(face, share=share, stretch=stretch)
     values: dict = {
         "name": "Tiny",
         "fps": fps,

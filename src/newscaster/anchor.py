@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from newscaster.anchor_info import FORMAT, AnchorInfo
 from newscaster.errors import AnchorError, InputError
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head, Poses
+from newscaster.face.moments import THUMBNAIL_SIDE
 from newscaster.face.mouth import MouthBasis
 from newscaster.face.region import Mask
 from newscaster.face.topology import LANDMARKS, MOUTH_POINTS
@@ -50,6 +52,7 @@ _ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, STAGE)
 _ZIP_BEGIN = b"PK\x03\x04"
 _LARGEST_HEADER = 4 << 20
 _CHUNK = 1 << 20
+Number = TypeVar("Number", bound=np.generic)
 _AGAIN = "Copy the file again from where it came, or train the anchor again"
 
 
@@ -86,10 +89,16 @@ class AnchorFace:
     """Stage picture to region pixels, F."""
     landmarks: npt.NDArray[np.float32]
     """(F, 478, 3) px on the stage's pictures, as detected."""
+    share: npt.NDArray[np.float32] | None = None
+    """(F,): how much of the new mouth each frame takes, 0 to 1; None: 1 everywhere."""
+    stretch: npt.NDArray[np.int64] | None = None
+    """(F,): which stretch of footage each frame belongs to, 0 first; None: there is one."""
+    thumbnails: npt.NDArray[np.uint8] | None = None
+    """(F, 2, 48, 48): what the frames look like beside the mouth (``face.moments``); None: not known."""
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """For storing; the way back is :meth:`from_arrays`."""
-        return {
+        arrays: dict[str, npt.NDArray[np.generic]] = {
             **self.basis.to_arrays(),
             **self.head.to_arrays(),
             "mask.hidden": self.mask.hidden.astype(np.uint8),
@@ -99,6 +108,13 @@ class AnchorFace:
             "stage.transforms": self.transforms.matrix,
             "stage.landmarks": self.landmarks.astype(np.float32),
         }
+        if self.share is not None:
+            arrays["stage.share"] = self.share.astype(np.float32)
+        if self.stretch is not None:
+            arrays["stage.stretch"] = self.stretch.astype(np.uint16)
+        if self.thumbnails is not None:
+            arrays["stage.thumbnails"] = self.thumbnails
+        return arrays
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, npt.NDArray[np.generic]], info: AnchorInfo) -> AnchorFace:
@@ -107,18 +123,13 @@ class AnchorFace:
         Raises:
             AnchorError: an array is missing, unknown, not finite, or not of the shape that `info` calls for.
         """
-        wanted = _shapes(info)
-        if arrays.keys() != wanted.keys():
-            odd = ", ".join(sorted(arrays.keys() ^ wanted.keys()))
-            raise AnchorError(f"it holds the arrays {sorted(arrays)}; missing or unknown: {odd}")
-        for name, shape in wanted.items():
-            array = arrays[name]
-            kind = "u" if name.startswith("mask.") else "f"
-            if array.shape != shape or array.dtype.kind != kind:
-                raise AnchorError(
-                    f"its array {name} is {array.dtype} {array.shape}; "
-                    f"expected {'uint8' if kind == 'u' else 'float'} {shape}"
-                )
+        wanted, optional = _shapes(info), _optional_shapes(info)
+        if odd := sorted((arrays.keys() - optional.keys()) ^ wanted.keys()):
+            raise AnchorError(f"it holds the arrays {sorted(arrays)}; missing or unknown: {', '.join(odd)}")
+        for name, array in arrays.items():
+            shape, kind = {**wanted, **optional}[name], _UNSIGNED.get(name, "float")
+            if array.shape != shape or not array.dtype.name.startswith(kind):
+                raise AnchorError(f"its array {name} is {array.dtype} {array.shape}; expected {kind} {shape}")
             if not np.isfinite(array).all():
                 raise AnchorError(f"its array {name} holds values that are not finite")
         floats = {name: array.astype(np.float64) for name, array in arrays.items() if array.dtype.kind == "f"}
@@ -129,7 +140,35 @@ class AnchorFace:
             poses=Poses(floats["stage.pose_matrix"], floats["stage.pose_shift"]),
             transforms=Similarity(floats["stage.transforms"]),
             landmarks=arrays["stage.landmarks"].astype(np.float32),
+            share=_optional_array(arrays, "stage.share", np.float32),
+            stretch=_optional_array(arrays, "stage.stretch", np.int64),
+            thumbnails=_optional_array(arrays, "stage.thumbnails", np.uint8),
         )
+
+
+_UNSIGNED = {
+    "mask.hidden": "uint8",
+    "mask.soft": "uint8",
+    "stage.stretch": "uint16",
+    "stage.thumbnails": "uint8",
+}
+"""Arrays that are not of floats."""
+
+
+def _optional_array(
+    arrays: Mapping[str, npt.NDArray[np.generic]], name: str, dtype: type[Number]
+) -> npt.NDArray[Number] | None:
+    """An array that anchors of old lack."""
+    return arrays[name].astype(dtype) if name in arrays else None
+
+
+def _optional_shapes(info: AnchorInfo) -> dict[str, tuple[int, ...]]:
+    frames = info.stage_frames
+    return {
+        "stage.share": (frames,),
+        "stage.stretch": (frames,),
+        "stage.thumbnails": (frames, 2, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+    }
 
 
 def _shapes(info: AnchorInfo) -> dict[str, tuple[int, ...]]:

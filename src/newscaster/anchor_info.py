@@ -43,7 +43,7 @@ class AnchorInfo:
     region: Region
     """The square that is rewritten."""
     stage_loops: bool = False
-    """Whether the stage's end meets its beginning: it is shown round and round, others forth and back."""
+    """Whether the stage's end meets its beginning: round and round; others, see `runtime.order`."""
     shared_encoder: str | None = None
     """sha256 of the speech encoder where it is the one that comes with newscaster, and not stored again."""
     features: FeatureSpec

@@ -7,13 +7,15 @@ what becomes of it to ``training``::
       take.json               format, fps, region, clips in order, stage, warnings; written last
       face.safetensors        head.points, mask.hidden, mask.soft
       stage.mp4               the footage that mouths are rewritten on (media.encode_stage)
-      stage.safetensors       landmarks, pose_matrix, pose_shift, transforms of the stage's frames
+      stage.safetensors       landmarks, pose_matrix, pose_shift, transforms of the stage's frames; share and
+                              thumbnails where known
       clips/NAME/
         landmarks.npy         (F, 478, 3) float32 pixels of the source picture, raw; NaN where not present
         present.npy           (F,) bool: the person's face was found and followed
         speech.npy            (N,) float32, 16 kHz mono; sample 0 is the sound at frame 0. (0,): no sound
         regions.npy           (F, S, S, 3) uint8 RGB; black where not present
         transforms.npy        (F, 2, 3) float64, picture to region pixels; NaN where not present
+        share.npy             (F,) float32: how much of a new mouth the frame may take; takes of old lack it
         clip.json             where it comes from and what is finished; written last
 
 Every file is written under another name and renamed, so that a writer that is killed leaves a take that can
@@ -134,6 +136,22 @@ class Clip:
         return np.asarray(self._load("present", (self.frames,)), np.bool_)
 
     @cached_property
+    def share(self) -> npt.NDArray[np.float32]:
+        """(F,): how much of a new mouth each frame may take, 0 to 1: 0 where none can be put on.
+
+        It falls to 0 where the head is turned away, cut off by the picture's edge or something is before the
+        mouth, and where the face is not :attr:`present`.
+        """
+        if not (self.folder / "share.npy").exists():
+            return self.present.astype(np.float32)
+        return np.asarray(self._load("share", (self.frames,)), np.float32)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """(F,): the frames whose mouth is free: those that a renderer may learn from."""
+        return np.asarray(self.share >= 1)
+
+    @cached_property
     def speech(self) -> npt.NDArray[np.float32]:
         """(N,) 16 kHz mono; sample 0 is the sound at frame 0, and N spans the F frames.
 
@@ -179,6 +197,10 @@ class Clip:
         """(F, 57, 2): the mouth in region pixels, raw; NaN where not :attr:`present`."""
         return self.transforms.apply(self.landmarks[:, list(MOUTH), :2].astype(np.float64))
 
+    def learnable_points(self) -> Array:
+        """:meth:`mouth_points`, NaN where not :attr:`usable` too: what a renderer must not learn from."""
+        return np.where(self.usable[:, None, None], self.mouth_points(), np.nan)
+
     def mouth_shapes(self, head: Head) -> Array:
         """(F, 57, 2): the mouth in the head's own frame; NaN where not :attr:`present`."""
         return mouth_shapes(self.landmarks, head)
@@ -210,6 +232,15 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class StagePart:
+    """A stretch of footage on the stage."""
+
+    source: str
+    start_frame: int
+    frames: int
+
+
+@dataclass(frozen=True)
 class Stage:
     """The footage that mouths are rewritten on."""
 
@@ -227,7 +258,13 @@ class Stage:
     transforms: Similarity
     """Picture to region pixels, smoothed, (F,)."""
     loops: bool = False
-    """Whether its end meets its beginning: it is shown round and round, others forth and back."""
+    """Whether its end meets its beginning: it is shown round and round, others in an order of their own."""
+    parts: tuple[StagePart, ...] = ()
+    """The stretches that it is made of, one after another; none: one, from :attr:`start_frame` on."""
+    share: npt.NDArray[np.float32] | None = None
+    """(F,): how much of the new mouth each frame takes, 0 to 1; None: 1 everywhere."""
+    thumbnails: ImageArray | None = None
+    """(F, 2, 48, 48): what the frames look like beside the mouth (``face.moments``); None: not known."""
 
     def __repr__(self) -> str:
         return f"Stage({self.size[0]}x{self.size[1]}, {self.frames} frames)"
@@ -235,6 +272,12 @@ class Stage:
     @property
     def frames(self) -> int:
         return len(self.landmarks)
+
+    @property
+    def stretch(self) -> npt.NDArray[np.int64]:
+        """(F,): which of its parts each frame belongs to."""
+        frames = [part.frames for part in self.parts] or [self.frames]
+        return np.repeat(np.arange(len(frames)), frames)
 
 
 @dataclass(frozen=True)
@@ -355,8 +398,16 @@ def _read_stage(folder: Path, data: Mapping[str, Any]) -> Stage:
         arrays["landmarks"],
         Poses(arrays["pose_matrix"].astype(np.float64), arrays["pose_shift"].astype(np.float64)),
         Similarity(arrays["transforms"].astype(np.float64)),
+        parts=tuple(
+            StagePart(str(part["source"]), int(part["start_frame"]), int(part["frames"]))
+            for part in data.get("parts", ())
+        ),
+        share=arrays.get("share"),
+        thumbnails=arrays.get("thumbnails"),
     )
-    if not stage.frames == len(stage.poses) == len(stage.transforms) == data["frames"]:
+    lengths = {stage.frames, len(stage.poses), len(stage.transforms), len(stage.stretch)}
+    lengths |= {len(given) for given in (stage.share, stage.thumbnails) if given is not None}
+    if lengths != {data["frames"]}:
         raise TakeError(f"'{folder / 'stage.safetensors'}' does not have {data['frames']} frames. {_NEXT}")
     return stage
 
@@ -382,7 +433,8 @@ def write_track(
 ) -> ClipRecord:
     """Store a clip's face track and speech; its crops, if any, are void. Returns the record as stored."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "clip.json").unlink(missing_ok=True)
+    for stale in ("clip.json", "share.npy"):
+        (folder / stale).unlink(missing_ok=True)
     for kind, array in (("landmarks", landmarks), ("present", present), ("speech", speech)):
         with replacing(folder / f"{kind}.npy") as temporary:
             np.save(temporary, array, allow_pickle=False)
@@ -406,6 +458,12 @@ def write_transforms(
     with replacing(folder / "transforms.npy") as temporary:
         np.save(temporary, transforms.matrix, allow_pickle=False)
     return _write_record(folder, replace(record, cropped_with=cropped_with))
+
+
+def write_share(folder: Path, share: npt.NDArray[np.float32]) -> None:
+    """Store how much of a new mouth each of a clip's frames may take, (F,)."""
+    with replacing(folder / "share.npy") as temporary:
+        np.save(temporary, share.astype(np.float32), allow_pickle=False)
 
 
 def _write_record(folder: Path, record: ClipRecord) -> ClipRecord:
@@ -471,6 +529,9 @@ class TakeWriter:
             "pose_shift": stage.poses.shift,
             "transforms": stage.transforms.matrix,
         }
+        for name, given in (("share", stage.share), ("thumbnails", stage.thumbnails)):
+            if given is not None:
+                arrays[name] = given
         self._write_tensors("stage.safetensors", arrays)
         with replacing(self.folder / "stage.mp4") as temporary:
             temporary.write_bytes(video)
@@ -497,6 +558,7 @@ class TakeWriter:
                     "start_frame": stage.start_frame,
                     "frames": stage.frames,
                     "size": list(stage.size),
+                    "parts": [dict(part.__dict__) for part in stage.parts],
                 },
                 "warnings": list(warnings),
             },

@@ -369,6 +369,9 @@ def _write(
         poses=take.stage.poses,
         transforms=take.stage.transforms,
         landmarks=take.stage.landmarks,
+        share=take.stage.share,
+        stretch=take.stage.stretch if take.stage.parts else None,
+        thumbnails=take.stage.thumbnails,
     )
     encoder = packaged_encoder() if motion.features.needs_encoder else None
     if encoder is not None and share_encoder:

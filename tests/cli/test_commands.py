@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from subprocess import run as run_process
 
+import numpy as np
 import pytest
 
 from fresh_python import ENVIRONMENT
@@ -72,6 +73,18 @@ def figures_of(way: str) -> Figures:
     if way == "rendered":
         measured = (*measured[:5], *[float("nan")] * 3)
     return Figures(way, 2, 150, 7, 1 if way == "real" else None, *measured)  # type: ignore[arg-type]
+
+
+def test_info_tells_of_stretches_and_of_mouths_that_are_not_free(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    share = np.ones(10, np.float32)
+    share[4] = 0
+    stretch = np.repeat([0, 1, 2], [2, 3, 5])
+    path = write_tiny_anchor(tmp_path / "a.anchor", share=share, stretch=stretch)
+    assert cli.run(["info", str(path)]) == 0
+    expected = "0.4 s, 10 frames in 3 stretches, 1 of them with the footage's own mouth"
+    assert expected in capsys.readouterr().out
 
 
 def test_errors_are_one_line_and_exit_code_2(

@@ -70,6 +70,15 @@ def test_speak(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert int(motion["frames"]) == 32
 
 
+def test_frames_that_are_passed_through_are_told(
+    wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hidden = write_tiny_anchor(tmp_path / "hidden.anchor", share=np.zeros(10, np.float32))
+    assert cli.run(["speak", str(wav), "-a", str(hidden), "-o", str(tmp_path / "x.mp4")]) == 0
+    second = capsys.readouterr().out.splitlines()[1]
+    assert second.startswith("32 of 32 frames keep the footage's own mouth")
+
+
 @pytest.mark.parametrize("command", ["speak", "demo"])
 def test_openness_and_smoothness(
     builtin: Path, wav: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch

@@ -53,6 +53,11 @@ def test_a_take_holds_what_was_in_the_footage(clips: Path, tmp_path: Path) -> No
     clip = take.clips[0]
     assert clip.regions.shape == (100, 128, 128, 3)
     np.testing.assert_array_equal(clip.landmarks, talking(100))
+    assert clip.share.shape == (100,)
+    assert take.stage.share is not None
+    assert len(take.stage.share) == take.stage.frames == sum(part.frames for part in take.stage.parts)
+    assert take.stage.thumbnails is not None
+    assert take.stage.thumbnails.shape == (take.stage.frames, 2, 48, 48)
     assert len(clip.speech) == 64_000
     assert np.corrcoef(clip.speech, made.babble(SECONDS))[0, 1] > 0.9
     assert list(dict.fromkeys(p.phase for p in told)) == ["track", "crop", "stage"]

@@ -89,6 +89,7 @@ def test_good_footage_is_good_throughout(file: Footage) -> None:
         ({"scale": 0.5}, "face_size", "unusable"),
         ({"absent": 30}, "face_share", "poor"),
         ({"absent": 200}, "face_share", "unusable"),
+        ({"scale": 1.4}, "mouth_free", "unusable"),
         ({"people": 2}, "people", "poor"),
         ({"people": 0}, "people", "unusable"),
         ({"people": 0}, "usable_minutes", "unusable"),

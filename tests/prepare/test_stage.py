@@ -11,7 +11,7 @@ from newscaster.errors import FootageError
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head
 from newscaster.face.region import Mask, Region
-from newscaster.prepare.stage import choose_stretch, eyes_open, speed_of
+from newscaster.prepare.stage import choose_stretch, eyes_open, longest_seconds, speed_of
 from newscaster.take import Clip, ClipRecord, write_track, write_transforms, writing_regions
 
 HEAD, REGION = Head(face_points()), Region(128, 2.0)
@@ -30,11 +30,12 @@ def make_clip(
     *,
     present: np.ndarray | None = None,
     bright: np.ndarray | None = None,
+    size: tuple[int, int] = (320, 240),
 ) -> Clip:
     """A clip on disk; `bright` (F,) lights the whole region."""
     frames = len(landmarks)
     present = np.ones(frames, bool) if present is None else present
-    record = ClipRecord("/f.mp4", 1, 1, 0, None, Fraction(FPS), (320, 240), None, 0, 1)
+    record = ClipRecord("/f.mp4", 1, 1, 0, None, Fraction(FPS), size, None, 0, 1)
     speech = np.zeros(frames * 640, np.float32)
     record = write_track(
         folder, record, landmarks=landmarks.astype(np.float32), present=present, speech=speech
@@ -54,9 +55,14 @@ def test_the_calm_clip_is_taken(tmp_path: Path) -> None:
     assert chosen.frames > 100
 
 
-def test_at_most_12_seconds(tmp_path: Path) -> None:
-    chosen = choose_stretch([make_clip(tmp_path / "a", talking(500, moving=0.2))], HEAD, mask())
-    assert 9 * FPS < chosen.frames <= 12 * FPS
+def test_at_most_40_seconds_and_less_for_large_pictures(tmp_path: Path) -> None:
+    small = make_clip(tmp_path / "a", talking(1200, moving=0.2))
+    assert 30 * FPS < choose_stretch([small], HEAD, mask()).frames <= 40 * FPS
+    large = make_clip(tmp_path / "b", talking(500, moving=0.2), size=(3840, 2160))
+    assert 9 * FPS < choose_stretch([large], HEAD, mask()).frames <= 12 * FPS
+    assert longest_seconds(make_clip(tmp_path / "c", talking(3), size=(1920, 1080))) == pytest.approx(
+        17.8, abs=0.1
+    )
 
 
 def test_the_face_is_there_all_along(tmp_path: Path) -> None:

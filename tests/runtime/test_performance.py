@@ -137,7 +137,30 @@ def test_articulation(anchor: Anchor, tmp_path: Path) -> None:
         np.testing.assert_allclose(motion["shapes"], expected, atol=1e-4)
 
 
-def test_the_stage_goes_forth_and_back_under_the_mouth(anchor: Anchor, tmp_path: Path) -> None:
+def test_frames_whose_mouth_is_not_free_are_passed_through(anchor: Anchor, tmp_path: Path) -> None:
+    share = np.ones(10, np.float32)
+    share[3:7] = [0.5, 0, 0, 0.5]
+    path = write_tiny_anchor(tmp_path / "hand.anchor", share=share)
+    hand = newscaster.open(path)
+    made = hand.speak(speech_like(1.0), tmp_path / "x.mp4", motion_out=tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as motion:
+        np.testing.assert_array_equal(motion["shares"], share[motion["stage_frames"]])
+        assert made.passed_through == (motion["shares"] < 1).sum() > 0
+        frames = motion["stage_frames"]
+    for index, image, plain in zip(
+        frames, hand.render(speech_like(1.0)), anchor.render(speech_like(1.0)), strict=True
+    ):
+        own = hand.stage.frame(int(index)).image
+        if share[index] == 0:
+            assert (image == own).all()
+        elif share[index] == 1:
+            assert (image == plain).all()
+        else:
+            assert 0 < np.abs(image.astype(int) - own).sum() < np.abs(plain.astype(int) - own).sum()
+    assert anchor.speak(speech_like(1.0), tmp_path / "y.mp4").passed_through == 0
+
+
+def test_the_stage_goes_on_under_the_mouth(anchor: Anchor, tmp_path: Path) -> None:
     made = anchor.speak(speech_like(1.0), tmp_path / "x.mp4", motion_out=tmp_path / "x.npz", stage_start=8)
     assert made.motion == tmp_path / "x.npz"
     with np.load(tmp_path / "x.npz") as motion:

@@ -174,7 +174,8 @@ def test_the_opponent_has_a_say(tmp_path: Path) -> None:
         return torch.cat([p.detach().flatten() for p in made.parameters()])
 
     alone = trained(None)
-    assert torch.equal(alone, trained(PairTraining(verdict=0.0, matching=0.0)))
+    # In float32, convolutions may round otherwise from one run to the next.
+    torch.testing.assert_close(alone, trained(PairTraining(verdict=0.0, matching=0.0)), rtol=0, atol=1e-5)
     assert not torch.allclose(alone, trained(PAIR), atol=1e-4)
 
 

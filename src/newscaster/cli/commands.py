@@ -169,13 +169,25 @@ def info(anchor: str, as_json: bool) -> None:
         click.echo(f"{name:<12} {value}")
 
 
+def _of_stage(file: AnchorFile) -> str:
+    """What else is to be said of a stage."""
+    face, said = file.face(), ""
+    stretches = 1 if face.stretch is None else int(face.stretch.max()) + 1
+    if stretches > 1:
+        said += f" in {stretches} stretches"
+    kept = 0 if face.share is None else int((face.share < 1).sum())
+    if kept:
+        said += f", {kept} of them with the footage's own mouth"
+    return said
+
+
 def _facts(file: AnchorFile) -> Iterator[tuple[str, str]]:
     about = file.info
     width, height = about.size
     yield "name", about.name
     yield "created", f"{about.created} by newscaster {about.newscaster}"
     yield "pictures", f"{width}x{height} at {_shown(about.fps)} frames/s"
-    yield "stage", f"{about.stage_seconds:.1f} s, {about.stage_frames} frames"
+    yield "stage", f"{about.stage_seconds:.1f} s, {about.stage_frames} frames{_of_stage(file)}"
     yield (
         "region",
         f"{about.region.side}x{about.region.side} pixels, face maps {about.map_side}x{about.map_side}",

@@ -185,6 +185,11 @@ def _reading(**given: Any) -> Reading | None:
 
 
 def _say_what_else(made: Performance) -> None:
+    if made.passed_through:
+        click.echo(
+            f"{made.passed_through} of {made.frames} frames keep the footage's own mouth, which is turned "
+            "away, cut off or hidden in them"
+        )
     for path in (made.motion, made.kept_speech, *made.captions):
         if path is not None:
             click.echo(str(path))

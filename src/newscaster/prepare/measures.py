@@ -17,8 +17,10 @@ from newscaster.face.geometry import eye_distance
 from newscaster.face.head import Head, Poses
 from newscaster.face.mouth import is_moving, mouth_shapes, opening
 from newscaster.face.region import Region
+from newscaster.face.topology import MOUTH
 from newscaster.prepare.inspect_file import Inspection, Sound, TrackedStretch
 from newscaster.prepare.lag import Lag, estimate_lag
+from newscaster.prepare.rewritable import turned_away
 from newscaster.speech.activity import LEAST_SPEECH_SECONDS
 from newscaster.take import SPEECH_RATE
 
@@ -131,7 +133,13 @@ def measure(findings: Findings) -> tuple[Measure, ...]:
     """All measures, those of the picture first."""
     measures = [_minutes(findings), _people(findings), _face_share(findings)]
     if findings.stretches:
-        measures += [_face_size(findings), *_pose(findings), _sharpness(findings), _brightness(findings)]
+        measures += [
+            _face_size(findings),
+            *_pose(findings),
+            _mouth_free(findings),
+            _sharpness(findings),
+            _brightness(findings),
+        ]
     sounds = findings.sounds
     measures.append(_has_sound(findings))
     if sounds:
@@ -294,6 +302,30 @@ def _pose(findings: Findings) -> list[Measure]:
             )
         )
     return measures
+
+
+def _mouth_free(findings: Findings) -> Measure:
+    free = frames = 0
+    for stretch, poses in zip(findings.stretches, findings.poses, strict=True):
+        seen = stretch.present
+        points = stretch.landmarks[seen][:, list(MOUTH), :2]
+        video = stretch.segment.footage.video
+        inside = ((points >= 0) & (points < (video.width, video.height))).all(axis=2).mean(axis=1)
+        free += int(((inside > 0.9) & ~turned_away(poses[seen], findings.angles())).sum())
+        frames += int(seen.sum())
+    share = free / max(frames, 1)
+    # Such frames are not learnt from, and keep the footage's own mouth where they are shown.
+    return _measure(
+        "mouth_free",
+        "Frames with a free mouth",
+        share,
+        "",
+        f"{100 * share:.1f} %",
+        _grade(share, 0.95, 0.5),
+        "Neither turned away nor cut off by the picture's edge. Hands and microphones before the mouth are "
+        "looked for when an anchor is made.",
+        "Cut away what shows the head turned to the side or partly outside the picture.",
+    )
 
 
 def _sharpness(findings: Findings) -> Measure:

@@ -12,9 +12,10 @@ Leaves what is done with one file or clip to ``work``, and the files on disk to 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -23,8 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError
-from newscaster.face.geometry import Similarity, eye_distance
-from newscaster.face.head import SMOOTHING_SECONDS, Head
+from newscaster.face.geometry import eye_distance
+from newscaster.face.head import SMOOTHING_SECONDS, Head, Poses
+from newscaster.face.moments import head_window, thumbnail
 from newscaster.face.region import Mask, Region, lower_face_mask
 from newscaster.media import encode_stage, read_frames
 from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, read_footage
@@ -32,7 +34,9 @@ from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, Person, choose_person, several_warning
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
-from newscaster.prepare.stage import Stretch, choose_stretch
+from newscaster.prepare.rewritable import shares, small_regions
+from newscaster.prepare.stage import Stretch
+from newscaster.prepare.stretches import choose_stretches
 from newscaster.prepare.work import (
     CropTask,
     ShortTask,
@@ -44,7 +48,7 @@ from newscaster.prepare.work import (
     record_of,
     track,
 )
-from newscaster.take import Clip, Stage, Take, TakeWriter, read_record
+from newscaster.take import Clip, Stage, StagePart, Take, TakeWriter, read_record, write_share
 
 _log = logging.getLogger("newscaster.prepare")
 
@@ -126,9 +130,10 @@ def prepare(
             head, region = _fit(used)
             _tell_of_sound(job, used, head)
             mask = _crop(job, clips, head, region, pool)
+            _tell_of_hidden(job, clips, head, mask, pool)
         writer.write_face(head, mask)
-        stretch = choose_stretch([clips[s.name] for s in job.staging if s.name in clips], head, mask)
-        made = _write_stage(job, writer, stretch, head, region)
+        stretches = choose_stretches([clips[s.name] for s in job.staging if s.name in clips], head, mask)
+        made = _write_stage(job, writer, stretches, head, region, mask)
         names = [clip.name for clip in used]
         return writer.finish(fps=rate, region=region, clips=names, stage=made, warnings=job.warnings)
 
@@ -307,31 +312,83 @@ def _fingerprint(head: Head, region: Region) -> str:
     return digest.hexdigest()[:16]
 
 
-def _write_stage(job: _Job, writer: TakeWriter, stretch: Stretch, head: Head, region: Region) -> Stage:
-    clip, part = stretch.clip, slice(stretch.start, stretch.stop)
-    record = clip.record
-    first = record.start_frame + stretch.start
+def _tell_of_hidden(job: _Job, clips: dict[str, Clip], head: Head, mask: Mask, pool: Workers) -> None:
+    """Store for every clip how much of a new mouth its frames may take, and warn where that is little."""
+    names, small = list(clips), dict[str, npt.NDArray[np.uint8]]()
+    for index, pictures in pool.map(small_regions, list(clips.values())):
+        small[names[index]] = pictures
+    found = shares([clips[n] for n in names], [small[n] for n in names], head, mask)
+    for name, share in zip(names, found, strict=True):
+        write_share(clips[name].folder, share)
+        clips[name] = Clip(clips[name].folder, clips[name].record)
+    hidden = {n: int((clips[n].present & ~clips[n].usable).sum()) for n in names}
+    frames = sum(int(clips[n].present.sum()) for n in names)
+    worst = sorted((n for n in names if hidden[n]), key=lambda n: -hidden[n])
+    if worst:
+        shown = ", ".join(f"'{name}'" for name in worst[:_CLIPS_NAMED])
+        more = f" and {len(worst) - _CLIPS_NAMED} more" if len(worst) > _CLIPS_NAMED else ""
+        job.warn(
+            f"the mouth is turned away, cut off or hidden in {sum(hidden.values())} of {frames} frames, "
+            f"which are left out of the renderer's training: {shown}{more}"
+        )
+
+
+def _write_stage(
+    job: _Job, writer: TakeWriter, stretches: Sequence[Stretch], head: Head, region: Region, mask: Mask
+) -> Stage:
+    poses = [
+        head.steady_poses(s.clip.landmarks, s.clip.present, fps=s.clip.record.fps)[s.start : s.stop]
+        for s in stretches
+    ]
+    together = Poses(np.concatenate([p.matrix for p in poses]), np.concatenate([p.shift for p in poses]))
+    landmarks = np.concatenate([s.clip.landmarks[s.start : s.stop] for s in stretches])
+    transforms = region.transforms(head, together)
+    record = stretches[0].clip.record
     width, height = (side - side % 2 for side in record.frame_size)  # H.264 wants even sides
-    frames = read_frames(
+    window = head_window([landmarks], (width, height))
+    thumbnails: list[npt.NDArray[np.uint8]] = []
+
+    def even_frames() -> Iterable[npt.NDArray[np.uint8]]:
+        for frame in itertools.chain.from_iterable(map(_frames_of, stretches)):
+            even = np.ascontiguousarray(frame[:height, :width])
+            thumbnails.append(thumbnail(even, transforms[len(thumbnails)], mask, window))
+            job.report(Progress("stage", len(thumbnails), len(landmarks)))
+            yield even
+
+    video = encode_stage(even_frames(), record.fps)
+    parts = tuple(
+        StagePart(s.clip.record.source, s.clip.record.start_frame + s.start, s.frames) for s in stretches
+    )
+    stage = Stage(
+        video=writer.folder / "stage.mp4",
+        source=parts[0].source,
+        start_frame=parts[0].start_frame,
+        size=(width, height),
+        landmarks=landmarks,
+        poses=together,
+        transforms=transforms,
+        parts=parts,
+        share=np.concatenate([s.clip.share[s.start : s.stop] for s in stretches]),
+        thumbnails=np.stack(thumbnails),
+    )
+    _tell_of_stage(job, stage)
+    writer.write_stage(video, stage)
+    return stage
+
+
+def _frames_of(stretch: Stretch) -> Iterator[npt.NDArray[np.uint8]]:
+    record = stretch.clip.record
+    first = record.start_frame + stretch.start
+    return read_frames(
         Path(record.source), fps=record.fps, start_frame=first, stop_frame=first + stretch.frames
     )
 
-    def even_frames() -> Iterable[npt.NDArray[np.uint8]]:
-        for count, frame in enumerate(frames, start=1):
-            job.report(Progress("stage", count, stretch.frames))
-            yield np.ascontiguousarray(frame[:height, :width])
 
-    poses = head.steady_poses(clip.landmarks, clip.present, fps=record.fps)[part]
-    transforms: Similarity = region.transforms(head, poses)
-    video = encode_stage(even_frames(), record.fps)
-    stage = Stage(
-        video=writer.folder / "stage.mp4",
-        source=record.source,
-        start_frame=first,
-        size=(width, height),
-        landmarks=clip.landmarks[part],
-        poses=poses,
-        transforms=transforms,
-    )
-    writer.write_stage(video, stage)
-    return stage
+def _tell_of_stage(job: _Job, stage: Stage) -> None:
+    assert stage.share is not None
+    kept = int((stage.share < 1).sum())
+    if kept:
+        job.warn(
+            f"{kept} of {stage.frames} frames of the stage keep the footage's own mouth, which is turned "
+            f"away, cut off or hidden in them; in silence it may be seen to talk there"
+        )

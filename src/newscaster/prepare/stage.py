@@ -1,7 +1,8 @@
 """The stage: the stretch of footage that mouths will be rewritten on.
 
 Knows what makes a stretch good: the face there all along, a steady head in its usual pose, nothing before the
-mouth, a sharp picture, and ends at which the video can turn round unseen: a stage is played forth and back.
+mouth, a sharp picture, and ends at which the video can turn round unseen. Which several stretches make one
+stage is for ``stretches``.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ from newscaster.take import Clip
 
 Array = npt.NDArray[np.float64]
 
-LONGEST_SECONDS = 12.0
-_LENGTHS_SECONDS = (12.0, 9.0, 6.0, 4.0, 2.5, 1.2)
+LONGEST_SECONDS = 40.0
+"""How long a stage is at most; less for large pictures, down to what is usual."""
+_USUAL_SECONDS = 12.0
+_LONGEST_PIXELS = 1280 * 720 * 25 * LONGEST_SECONDS
+"""Of all its frames together: at 0.5 to 1 bit each, some 70 MB."""
+_LENGTHS_SECONDS = (40.0, 30.0, 20.0, 12.0, 9.0, 6.0, 4.0, 2.5, 1.2)
 _SHORTEST_SECONDS = 1.0
 _STEP_SECONDS = 0.4
 _FINALISTS = 12
@@ -42,6 +47,8 @@ _COST_OF_SHORTNESS = 0.4
 _COST_PER_UNLIKENESS = 2.0
 _COST_PER_BLUR = 1.0
 _COST_OF_BLINK = 4.0
+_COST_OF_HIDDEN = 20.0
+"""Of a mouth that is not free all along: a tenth of the time is worse than all that movement costs."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +65,21 @@ class Stretch:
         return self.stop - self.start
 
 
+def longest_seconds(clip: Clip) -> float:
+    """How long a stage of this footage may be: its file is to be sent around."""
+    width, height = clip.record.frame_size
+    seconds = _LONGEST_PIXELS / (width * height * float(clip.record.fps))
+    return float(np.clip(seconds, _USUAL_SECONDS, LONGEST_SECONDS))
+
+
 def choose_stretch(clips: Sequence[Clip], head: Head, mask: Mask) -> Stretch:
-    """The best stretch of at most 12 s among these clips.
+    """The best stretch of at most `longest_seconds` among these clips.
 
     Raises:
         FootageError: none of them shows the face for a second on end.
     """
-    poses = [_smooth_poses(clip, head) for clip in clips]
-    angles = np.concatenate([p.angles[clip.present] for p, clip in zip(poses, clips, strict=True)])
-    usual = np.median(angles, axis=0) if len(angles) else np.zeros(3)
+    poses = [smooth_poses(clip, head) for clip in clips]
+    usual = usual_angles(clips, poses)
     found: list[Stretch] = []
     for clip, pose in zip(clips, poses, strict=True):
         found += _candidates(clip, pose, usual)
@@ -75,12 +88,18 @@ def choose_stretch(clips: Sequence[Clip], head: Head, mask: Mask) -> Stretch:
             f"no clip shows the face for {_SHORTEST_SECONDS:g} s on end, so that there is nothing to put a "
             f"mouth on. Give footage in which the face is seen all the time, or name such a file as the stage"
         )
-    judged = _judge_pictures(_finalists(found), clips, mask)
+    judged = judge_pictures(_finalists(found), clips, mask)
     winner = min(judged, key=lambda s: s.cost)
-    return _trim(winner, poses[clips.index(winner.clip)])
+    return trim(winner, poses[clips.index(winner.clip)])
 
 
-def _smooth_poses(clip: Clip, head: Head) -> Poses:
+def usual_angles(clips: Sequence[Clip], poses: Sequence[Poses]) -> Array:
+    """Yaw, pitch and roll that the head usually has, (3,)."""
+    angles = np.concatenate([p.angles[clip.present] for p, clip in zip(poses, clips, strict=True)])
+    return np.asarray(np.median(angles, axis=0) if len(angles) else np.zeros(3))
+
+
+def smooth_poses(clip: Clip, head: Head) -> Poses:
     return head.steady_poses(clip.landmarks, clip.present, fps=clip.record.fps)
 
 
@@ -95,22 +114,28 @@ def speed_of(poses: Poses, fps: float) -> Array:
     return np.concatenate([speed[:1], speed])
 
 
+def unrest(speed: Array, off: Array) -> float:
+    """What a stretch's movement costs, of its speeds (F,) and its poses' distances from the usual (F,)."""
+    # The first frame's speed is that of the step before it.
+    return float(_COST_PER_SPEED * np.nanmean(speed[1:]) + _COST_PER_DEGREE * off.mean())
+
+
 def _candidates(clip: Clip, poses: Poses, usual: Array) -> list[Stretch]:
     fps = float(clip.record.fps)
     speed = speed_of(poses, fps)
     off = np.linalg.norm(poses.angles - usual, axis=1)
     found = []
+    longest = longest_seconds(clip)
     for start, stop in runs(clip.present):
-        lengths = {round(s * fps) for s in _LENGTHS_SECONDS} | {
-            min(stop - start, round(LONGEST_SECONDS * fps))
+        lengths = {round(s * fps) for s in _LENGTHS_SECONDS if s <= longest} | {
+            min(stop - start, round(longest * fps))
         }
         for length in (n for n in lengths if _SHORTEST_SECONDS * fps <= n <= stop - start):
-            short = LONGEST_SECONDS * fps / length - 1
+            short = _USUAL_SECONDS * fps / length - 1
             for first in range(start, stop - length + 1, max(1, round(_STEP_SECONDS * fps))):
                 part = slice(first, first + length)
-                # The first frame's speed is that of the step before it.
-                pace = float(np.nanmean(speed[part][1:]))
-                cost = _COST_PER_SPEED * pace + _COST_PER_DEGREE * float(off[part].mean())
+                cost = unrest(speed[part], off[part])
+                cost += _COST_OF_HIDDEN * float(1 - clip.share[part].mean())
                 found.append(Stretch(clip, first, first + length, cost + _COST_OF_SHORTNESS * short))
     return found
 
@@ -131,7 +156,7 @@ def _finalists(stretches: Sequence[Stretch]) -> list[Stretch]:
     return kept
 
 
-def _judge_pictures(stretches: Sequence[Stretch], clips: Sequence[Clip], mask: Mask) -> list[Stretch]:
+def judge_pictures(stretches: Sequence[Stretch], clips: Sequence[Clip], mask: Mask) -> list[Stretch]:
     """The stretches with what their pictures show added to the cost: something before the mouth, and blur."""
     hidden = np.asarray(Image.fromarray(mask.hidden).resize((_PICTURE_SIDE,) * 2)).astype(bool)
     reference = _reference_pictures(clips)
@@ -180,7 +205,7 @@ def _laplacian_variance(grey: npt.NDArray[np.float32]) -> float:
     return float((around - 4 * inner).var())
 
 
-def _trim(stretch: Stretch, poses: Poses) -> Stretch:
+def trim(stretch: Stretch, poses: Poses) -> Stretch:
     """Cut both ends by up to 0.5 s, to moments when the eyes are open and the head is still.
 
     The video turns round there: a head that stands still turns round unseen, a blink would run backwards.

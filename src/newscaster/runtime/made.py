@@ -21,6 +21,8 @@ class Performance:
     """Length of the speech."""
     wall_seconds: float
     """How long it took."""
+    passed_through: int = 0
+    """Frames that show the footage's own mouth, in whole or faded, since it is not free in them."""
     motion: Path | None = None
     """Where the mouth's motion was written."""
     kept_speech: Path | None = None

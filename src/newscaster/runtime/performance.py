@@ -78,6 +78,8 @@ class _Shown:
     """(f, 57, 2) in head units."""
     points: Array
     """(f, 57, 2) in pixels on the picture."""
+    shares: npt.NDArray[np.float32]
+    """(f,): how much of the new mouth is taken."""
 
 
 class Anchor:
@@ -297,7 +299,8 @@ class Anchor:
             articulation: how far and how softly the mouth moves.
             look_ahead_ms: as in :meth:`motion_stream`.
             motion_out: .npz to write the mouth's motion to: `landmarks` (F, 57, 2) pixels on the pictures,
-                `shapes` (F, 57, 2) head units, `stage_frames` (F,), `fps` (numerator, denominator), `frames`.
+                `shapes` (F, 57, 2) head units, `stage_frames` (F,), `shares` (F,), how much of the new mouth
+                each frame shows, `fps` (numerator, denominator), `frames`.
             keep_speech: .wav to write the sound to, as it is heard, at its own rate.
             captions: .srt and .vtt files to write what is said to, timed by sentence; needs a text.
             subtitles: whether the video also holds captions that players can switch on; needs a text.
@@ -359,6 +362,7 @@ class Anchor:
             fps=self.fps,
             seconds=heard.seconds,
             wall_seconds=time.perf_counter() - began,
+            passed_through=record.passed_through,
             motion=places.motion,
             kept_speech=places.speech,
             captions=places.captions,
@@ -393,7 +397,7 @@ class Anchor:
         for first in range(0, len(shapes), _FRAMES_AT_ONCE):
             part = shapes[first : first + _FRAMES_AT_ONCE]
             indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))
-            yield _Shown(indices, part, self._stage.place(part, indices))
+            yield _Shown(indices, part, self._stage.place(part, indices), self._stage.shares(indices))
 
     def _pictures(self, shown: Iterable[_Shown]) -> Iterator[Image]:
         return self._renderer.render(self._jobs(shown))
@@ -402,13 +406,13 @@ class Anchor:
         for part in shown:
             in_region = self._stage.transforms(part.indices).apply(part.points)
             frames = self._stage.frames(part.indices.tolist())
-            for frame, points in zip(frames, in_region, strict=True):
-                yield Job(frame, points)
+            for frame, points, share in zip(frames, in_region, part.shares.tolist(), strict=True):
+                yield Job(frame, points, share)
 
 
 def _noted(shown: Iterable[_Shown], record: MotionRecord) -> Iterator[_Shown]:
     for part in shown:
-        record.add(part.points, part.shapes, part.indices)
+        record.add(part.points, part.shapes, part.indices, part.shares)
         yield part
 
 

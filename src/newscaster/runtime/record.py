@@ -22,14 +22,17 @@ _PARTS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "landmarks": (np.float32, (MOUTH_POINTS, 2)),
     "shapes": (np.float32, (MOUTH_POINTS, 2)),
     "stage_frames": (np.int32, ()),
+    "shares": (np.float32, ()),
 }
 
 
 class MotionRecord:
-    """Collects frames; does nothing where `path` is None. A context manager: what is not saved is gone."""
+    """Collects frames; only counts where `path` is None. A context manager: what is not saved is gone."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self.passed_through = 0
+        """Frames that keep the footage's own mouth, in whole or in part."""
         self._stack = ExitStack()
 
     def __enter__(self) -> MotionRecord:
@@ -54,11 +57,13 @@ class MotionRecord:
         landmarks: npt.NDArray[np.floating[Any]],
         shapes: npt.NDArray[np.floating[Any]],
         stage_frames: npt.NDArray[np.integer[Any]],
+        shares: npt.NDArray[np.floating[Any]],
     ) -> None:
-        """Frames that follow those added before: (f, 57, 2), (f, 57, 2), (f,)."""
+        """Frames that follow those added before: (f, 57, 2), (f, 57, 2), (f,), (f,)."""
+        self.passed_through += int((shares < 1).sum())
         if self._path is None:
             return
-        given = {"landmarks": landmarks, "shapes": shapes, "stage_frames": stage_frames}
+        given = {"landmarks": landmarks, "shapes": shapes, "stage_frames": stage_frames, "shares": shares}
         for name, array in given.items():
             array.astype(_PARTS[name][0]).tofile(self._files[name])
 

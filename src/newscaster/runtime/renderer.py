@@ -38,6 +38,8 @@ class Job:
     frame: StageFrame
     points: Array
     """(57, 2) in region pixels."""
+    share: float = 1.0
+    """How much of the new mouth is taken; at 0 the frame stays as it is."""
 
 
 class Renderer:
@@ -104,10 +106,17 @@ class Renderer:
                     future.cancel()
 
     def _paint(self, batch: list[Job]) -> list[Image]:
+        # Frames that keep their own mouth are left alone, and their part of the network's work is saved.
+        painted = [job for job in batch if job.share > 0]
+        if painted:
+            self._paint_mouths(painted)
+        return [job.frame.image for job in batch]
+
+    def _paint_mouths(self, batch: list[Job]) -> None:
         side = self._soft.shape[0]
         maps = np.stack([draw_face_map(job.points, side=side, map_side=self._map_side) for job in batch])
         regions = np.stack([job.frame.region for job in batch])
         rendered = self._session.run(region=regions, face_map=maps)["rendered"]
         for job, patch in zip(batch, rendered, strict=True):
-            paste(job.frame.image, patch, self._soft, job.frame.transform)
-        return [job.frame.image for job in batch]
+            soft = self._soft if job.share >= 1 else np.rint(job.share * self._soft).astype(np.uint8)
+            paste(job.frame.image, patch, soft, job.frame.transform)

@@ -1,13 +1,14 @@
 """The stage at work: the footage's frames in the order of showing, and the region cut out of each.
 
-Knows the order and what is worth keeping in memory. What is drawn into the region is left to `renderer`.
+Knows what is worth keeping in memory. The order is left to `order`, what is drawn into the region to
+`renderer`.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ import numpy.typing as npt
 from newscaster.anchor import AnchorFace
 from newscaster.errors import AnchorError
 from newscaster.face.geometry import Similarity
+from newscaster.face.moments import Moments
 from newscaster.face.mouth import place_mouth
 from newscaster.face.region import Region, crop
 from newscaster.media import StageVideo
+from newscaster.runtime.order import PlayOrder
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
@@ -48,7 +51,7 @@ class Stage:
         video: the pictures.
         face: the face track, of as many frames.
         region: the square that is cut out.
-        loops: whether the last frame is followed by the first; otherwise the stage is shown forth and back.
+        loops: whether the last frame is followed by the first; otherwise the order is `order.PlayOrder`'s.
         size: width and height of the pictures.
         cache_bytes: budget for what is kept decoded.
 
@@ -88,20 +91,40 @@ class Stage:
     def __len__(self) -> int:
         return len(self._face.poses)
 
-    def order(self, *, start: int = 0) -> Iterator[int]:
-        """Frame numbers without end, so that nothing ever jumps: round and round, or forth and back.
+    def order(self, *, start: int = 0, seed: int = 0) -> Iterator[int]:
+        """Frame numbers without end, so that nothing is seen to jump; the same for the same start and seed.
 
-        ::
-
-            0 1 2 ... F-2 F-1 0 1 2 ...            where the end meets the beginning
-            0 1 2 ... F-2 F-1 F-2 ... 2 1 0 1 2 ...
+        A stage whose end meets its beginning goes round and round. Others are played on, cut where two
+        moments meet unseen, and turned round where the head is calm: see `order`.
         """
         last = len(self) - 1
         if not 0 <= start <= last:
             raise ValueError(f"the stage has frames 0 to {last}; start={start}")
-        back = () if self._loops else range(last - 1, 0, -1)
-        round_trip = [*range(last + 1), *back]
-        return itertools.islice(itertools.cycle(round_trip), start, None)
+        return self._round(start) if self._loops else self._play_order.frames(start=start, seed=seed)
+
+    def _round(self, start: int) -> Iterator[int]:
+        while True:
+            yield from range(start, len(self))
+            start = 0
+
+    @cached_property
+    def _play_order(self) -> PlayOrder:
+        face = self._face
+        return PlayOrder.of(
+            Moments.of(
+                face.landmarks,
+                face.poses,
+                face.head,
+                fps=float(self._video.fps),
+                stretch=face.stretch,
+                pictures=face.thumbnails,
+            )
+        )
+
+    def shares(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+        """(f,): how much of the new mouth these frames take, 0 to 1."""
+        share = self._face.share
+        return np.ones(len(indices), np.float32) if share is None else share[indices]
 
     def place(self, shapes: npt.NDArray[np.floating[Any]], indices: npt.NDArray[np.integer[Any]]) -> Array:
         """Pixels on the picture (f, 57, 2) of mouth shapes (f, 57, 2) put on these frames of the stage."""

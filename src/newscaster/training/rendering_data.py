@@ -109,7 +109,7 @@ class RenderingData:
             FootageError: there is no frame to learn from or none to check on.
             TakeError: a file of the take is damaged.
         """
-        named = {clip.name: RenderingClip(clip.regions, clip.mouth_points()) for clip in take.clips}
+        named = {clip.name: RenderingClip(clip.regions, clip.learnable_points()) for clip in take.clips}
         if held_out is None:
             return RenderingData.of(list(named.values()), take.mask.hidden)
         learn = [clip for name, clip in named.items() if name not in held_out]

@@ -121,7 +121,7 @@ def _painted_clip(network: FullFrame, take: Take, clip: Clip, folder: Path, scal
                 painted = _painted_regions(network, take, clip, shown, scale)
                 ring_px = RING_UNITS * region.pixels_per_unit
                 regions[shown] = with_real_mouths(painted, clip.regions[shown], take.mask, ring_px=ring_px)
-    return RenderingClip(np.load(path, mmap_mode="r"), clip.mouth_points())
+    return RenderingClip(np.load(path, mmap_mode="r"), clip.learnable_points())
 
 
 def _painted_regions(

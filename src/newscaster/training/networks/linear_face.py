@@ -184,11 +184,13 @@ def _components(values: Tensor, count: int) -> Tensor:
     variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
     keep = min(count, int((variances > _EPS * variances.mean()).sum()))
     order = torch.arange(len(variances) - 1, len(variances) - 1 - keep, -1)
-    return directions[:, order] / variances[order].sqrt()
+    scaled: Tensor = directions[:, order] / variances[order].sqrt()
+    return scaled
 
 
 def _ridge(features: Tensor, wanted: Tensor, ridge: float) -> Tensor:
     """Regression weights, held back by ``ridge``; features are of unit variance."""
     gram = features.T @ features
     gram.diagonal().add_(ridge)
-    return torch.linalg.solve(gram, features.T @ wanted)
+    weights: Tensor = torch.linalg.solve(gram, features.T @ wanted)
+    return weights
