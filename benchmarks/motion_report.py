@@ -200,8 +200,9 @@ mean shape has an MSE of {still * 1e5:.1f}e-5.
 - **r of the opening**: Pearson's correlation of the distance between the inner lips with the real one,
   without any lag, over all clips together.
 
-The published figures are of private data and of another scale: only the order and the ratios compare. Trained
-and read [more steadily](motion_steady.md), the models on the best input make smaller errors.
+The published figures are of private data and of another scale: only the order and the ratios compare.
+
+The pair in [a second table](motion_steady.md) answers more steadily: noise on the features, a mean over steps.
 
 {_ratios(found)}
 
