@@ -202,7 +202,7 @@ mean shape has an MSE of {still * 1e5:.1f}e-5.
 
 The published figures are of private data and of another scale: only the order and the ratios compare.
 
-The pair in [a second table](motion_steady.md) answers more steadily: noise on the features, a mean over steps.
+In [a second table](motion_steady.md), the pair answers more steadily: noise on features, a mean over steps.
 
 {_ratios(found)}
 
