@@ -7,6 +7,9 @@ kind of features with every seed, on the same clips, with the same losses and as
 to choose is chosen on CHECK. Results are kept in the work folder one by one, and a run that was stopped goes
 on. Then the networks are timed in turns, in one process. ``motion_report.py`` writes ``motion.md`` and its
 pictures to ``--out``. Ends with one line of JSON.
+
+With ``--steady``, models are trained on the last of ``--inputs`` alone, in a way that makes them answer more
+steadily, and ``motion_steady.md`` is written.
 """
 
 from __future__ import annotations
@@ -78,6 +81,10 @@ CONVOLUTIONAL = {
     "whisper+log-mel": {"dropout": 0.2, "input_dropout": 0.4},
 }
 """… for the dropout of TCNs: theirs follows every convolution, an LSTM's only what it gives."""
+STEADY = ({"smoothing": 0.2}, {"steps": 1000, "feature_noise": 0.6})
+"""Network and training of ``--steady``, beside what they are otherwise."""
+STEADY_DELAY = 2
+"""The delay that was chosen without."""
 DELAYS = (2, 4, 6, 8)
 """Steps of 40 ms that the delayed LSTM may answer late; one of them is chosen for all inputs …"""
 TUNED_ON = ("mfcc", "log-mel")
@@ -113,15 +120,18 @@ class Task:
     seed: int
     delay: int = 0
     quick: bool = False
+    steady: bool = False
 
     @property
     def name(self) -> str:
         late = f" {self.delay}" if self.model == DELAYED else ""
-        return f"{self.model}{late}, {self.input}, {self.seed}" + (", quick" if self.quick else "")
+        kinds = (", steady" if self.steady else "") + (", quick" if self.quick else "")
+        return f"{self.model}{late}, {self.input}, {self.seed}{kinds}"
 
     @property
     def network(self) -> MotionConfig | RecurrentConfig:
         values = {"inputs": FeatureSpec(kind=self.input).width, **INPUTS[self.input][0], **MODELS[self.model]}
+        values |= STEADY[0] if self.steady else {}
         if "hidden" in values:
             return RecurrentConfig(**values, delay_steps=self.delay)
         return MotionConfig(**{**values, **CONVOLUTIONAL[self.input]})
@@ -129,7 +139,8 @@ class Task:
     @property
     def training(self) -> MotionTraining:
         pair = PairTraining() if self.model == ADVERSARIAL else None
-        how = MotionTraining(**INPUTS[self.input][1], seed=self.seed, pair=pair)
+        values = INPUTS[self.input][1] | (STEADY[1] if self.steady else {})
+        how = MotionTraining(**values, seed=self.seed, pair=pair)
         return replace(how, steps=how.steps // QUICK) if self.quick else how
 
     def recipe(self, data: Path) -> dict[str, object]:
@@ -359,7 +370,7 @@ def cores() -> int:
 
 
 def main() -> None:
-    from motion_report import Findings, report
+    from motion_report import Findings, report, report_steady
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -373,10 +384,23 @@ def main() -> None:
     parser.add_argument("--inputs", nargs="+", default=list(INPUTS), choices=INPUTS, metavar="INPUT")
     parser.add_argument("--seeds", type=int, default=3, help="how many times each is trained")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one core each")
+    parser.add_argument("--steady", action="store_true", help="the other training, on the last input alone")
     parser.add_argument("--quick", action="store_true", help="far too few updates, to see that all works")
     a = parser.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
+    if a.steady:
+        a.inputs = a.inputs[-1:]
     data = gather(a)
+    if a.steady:
+        tasks = [
+            Task(
+                model=model, input=a.inputs[0], seed=seed, delay=STEADY_DELAY if model == DELAYED else 0,
+                quick=a.quick, steady=True,
+            )
+            for seed in range(a.seeds) for model in a.models if not MODELS[model].get("causal")
+        ]  # fmt: skip
+        print(json.dumps(report_steady(run_all(tasks, data, a), a.out)))
+        return
     delay, tuned = tune(data, a) if DELAYED in a.models else (0, {})
     tasks = [
         Task(model=model, input=kind, seed=seed, delay=delay if model == DELAYED else 0, quick=a.quick)

@@ -105,6 +105,42 @@ def report(found: Findings, out: Path) -> dict[str, object]:
     return {key: float(f"{value:.4g}") for key, value in short.items()} | {"delay": found.delay}
 
 
+def report_steady(results: Mapping[Task, dict], out: Path) -> dict[str, float]:
+    """Write ``motion_steady.md`` into a folder; the figures in short."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows, short = [], {}
+    for model in dict.fromkeys(task.model for task in results):
+        of_model = [result for task, result in results.items() if task.model == model]
+        cells = [model, str(len(of_model))]
+        for split in ("val", "test"):
+            for figure in FIGURES:
+                values = [SCALES[figure] * result[split][figure] for result in of_model]
+                spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+                cells.append(f"{statistics.mean(values):.{3 if figure == 'r' else 2}f}{spread}")
+                short[f"{model}, {split}, {figure}"] = float(f"{statistics.mean(values):.4g}")
+        rows.append(cells)
+    columns = (
+        "model", "seeds", "to choose by: MSE, 1e-5", "MAE, 1e-3", "Int-MSE, 1e-5", "r",
+        "test: MSE, 1e-5", "MAE, 1e-3", "Int-MSE, 1e-5", "r",
+    )  # fmt: skip
+    task, result = next(iter(results.items()))
+    network, how = (result["recipe"][part] for part in ("network", "training"))
+    share = network["smoothing"]
+    quick = "\n\n**Far too few updates (`--quick`): these figures mean nothing.**" if task.quick else ""
+    text = f"""# The pair and its rivals, answering more steadily{quick}
+
+Made by `benchmarks/motion.py --steady`, on the clips of [the first tables](motion.md) and with their
+models and losses, on {task.input}. In training, every feature has noise of {how["feature_noise"]:g} of its
+deviations, and there are {how["steps"]} updates. What a trained network answers is a mean over three steps
+({share:g}, {1 - 2 * share:g}, {share:g}), which is its last layer: the delayed LSTM answers one step later
+still. Noise and mean were chosen with the non-causal TCN, on the clips to choose by.
+
+{_table(columns, rows)}"""
+    with replacing(out / "motion_steady.md") as temporary:
+        temporary.write_text(text + "\n")
+    return short
+
+
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(line)} |" for line in (columns, *rows)]
     return "\n".join([lines[0], f"|{'---|' * len(columns)}", *lines[1:]])
@@ -165,6 +201,8 @@ mean shape has an MSE of {still * 1e5:.1f}e-5.
   without any lag, over all clips together.
 
 The published figures are of private data and of another scale: only the order and the ratios compare.
+
+In [a second table](motion_steady.md), the pair answers more steadily: noise on features, a mean over steps.
 
 {_ratios(found)}
 

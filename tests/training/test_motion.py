@@ -148,8 +148,9 @@ def test_weights_read_back(tmp_path) -> None:
     assert torch.equal(net(features), again(features))
 
 
-def test_the_export_computes_the_same_at_any_length() -> None:
-    net = network().eval()
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_export_computes_the_same_at_any_length(smoothing: float) -> None:
+    net = MotionNetwork(replace(network().config, smoothing=smoothing)).eval()
     net.normalise_with(torch.randn(50, WIDTH) * 3 + 1)
     session = Session(export_motion(net))
     for steps in (1, 7, 200):

@@ -77,15 +77,42 @@ def test_a_negative_delay_is_refused() -> None:
         RecurrentConfig(inputs=WIDTH, delay_steps=-1)
 
 
+@pytest.mark.parametrize(("kind", "values"), [(tcn, {}), (lstm, {"delay_steps": 2})], ids=["tcn", "lstm"])
+def test_a_smoothed_network_answers_with_a_mean_over_three_steps_but_not_in_training(kind, values) -> None:
+    plain, smoothed = kind(**values), kind(**values, smoothing=0.2)
+    features = torch.randn(2, 9, WIDTH)
+    with torch.no_grad():
+        wanted, found = plain(features), smoothed(features)
+    for step in range(9):
+        before, after = max(0, step - 1), min(8, step + 1)
+        mean = 0.2 * wanted[:, before] + 0.6 * wanted[:, step] + 0.2 * wanted[:, after]
+        assert torch.allclose(found[:, step], mean, atol=1e-6)
+    values["dropout"] = 0.0
+    in_training = kind(**values, smoothing=0.2).train()(features)
+    assert torch.allclose(in_training, wanted, atol=1e-6)
+
+
+def test_smoothing_is_one_more_step_of_context_and_nothing_for_a_causal_network() -> None:
+    network = tcn(smoothing=0.25)
+    reach = network.config.context_steps
+    assert reach == tcn().config.context_steps + 1
+    assert changed_by(network, 20) == list(range(20 - reach, 20 + reach + 1))
+    with pytest.raises(ValueError, match="causal"):
+        MotionConfig(inputs=WIDTH, causal=True, smoothing=0.1)
+    with pytest.raises(ValueError, match=r"the smoothing is 0\.4"):
+        RecurrentConfig(inputs=WIDTH, smoothing=0.4)
+
+
 @pytest.mark.parametrize(
     "network",
     [
         tcn(),
         tcn(causal=True, input_dropout=0.1),
+        tcn(smoothing=0.2),
         lstm(delay_steps=3),
         lstm(bidirectional=True, layers=2, input_dropout=0.0),
     ],
-    ids=["centred", "causal", "delayed", "bidirectional"],
+    ids=["centred", "causal", "smoothed", "delayed", "bidirectional"],
 )
 def test_a_stored_configuration_gives_the_same_kind_of_network(network: AnyMotion) -> None:
     values = json.loads(json.dumps(asdict(network.config)))

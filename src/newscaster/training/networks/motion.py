@@ -42,15 +42,21 @@ class MotionConfig:
     """Share of features dropped in training; None is ``dropout``. Few, and correlated, features want less."""
     causal: bool = False
     """Whether a step depends on what came before it alone."""
+    smoothing: float = 0.0
+    """Once trained, the share of either neighbour in a mean over three steps of what the network answers."""
 
     def __post_init__(self) -> None:
         if self.kernel % 2 == 0:
             raise ValueError(f"the kernel is centred in time: its taps are odd in number, not {self.kernel}")
+        _check_smoothing(self.smoothing)
+        if self.causal and self.smoothing:
+            raise ValueError("a causal network is not smoothed: the next step is not known to it")
 
     @property
     def context_steps(self) -> int:
         """Steps to the farther side that a step depends on: before it, and after it unless causal."""
-        return (2 if self.causal else 1) * 2 * (self.kernel // 2) * sum(self.dilations)
+        reach = (2 if self.causal else 1) * 2 * (self.kernel // 2) * sum(self.dilations)
+        return reach + (1 if self.smoothing else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +78,18 @@ class RecurrentConfig:
     """Share of what the LSTM gives that is dropped in training."""
     input_dropout: float | None = None
     """Share of features dropped in training; None is ``dropout``."""
+    smoothing: float = 0.0
+    """As of a :class:`MotionConfig`; a delayed network then answers one step later still."""
 
     def __post_init__(self) -> None:
         if self.delay_steps < 0:
             raise ValueError(f"the delay is {self.delay_steps} steps; expected 0 or more")
+        _check_smoothing(self.smoothing)
+
+
+def _check_smoothing(share: float) -> None:
+    if not 0 <= share <= 1 / 3:
+        raise ValueError(f"the smoothing is {share}; expected 0 to 1/3, where three steps count alike")
 
 
 class MotionModel(nn.Module):
@@ -90,6 +104,7 @@ class MotionModel(nn.Module):
         self.register_buffer("feature_deviation", torch.ones(config.inputs))
         dropped = config.dropout if config.input_dropout is None else config.input_dropout
         self.input_dropout = nn.Dropout1d(dropped)
+        self._smoothing = config.smoothing
 
     def normalise_with(self, features: Tensor) -> None:
         """Take mean and deviation of the features (T, D) that training sees into the network."""
@@ -101,6 +116,18 @@ class MotionModel(nn.Module):
         x = (features - self.feature_mean) / self.feature_deviation
         dropped: Tensor = self.input_dropout(x.transpose(1, 2))
         return dropped
+
+    def leaving(self, motion: Tensor) -> Tensor:
+        """Coefficients (B, T, K) as the network gives them: smoothed, but not in training.
+
+        A network trained on few clips takes the landmarks' jitter for motion. Were it trained through the
+        mean, it would learn to answer more sharply and undo it.
+        """
+        share = self._smoothing
+        if self.training or not share:
+            return motion
+        around = torch.cat([motion[:, :1], motion, motion[:, -1:]], dim=1)
+        return share * (around[:, :-2] + around[:, 2:]) + (1 - 2 * share) * motion
 
 
 class _CausalConvolution(nn.Conv1d):
@@ -147,7 +174,7 @@ class MotionNetwork(MotionModel):
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, T, D) to coefficients (B, T, K)."""
         out: Tensor = self.leave(self.blocks(self.enter(self.entering(features))))
-        return out.transpose(1, 2)
+        return self.leaving(out.transpose(1, 2))
 
 
 class RecurrentMotion(MotionModel):
@@ -172,7 +199,7 @@ class RecurrentMotion(MotionModel):
         late = self.config.delay_steps
         x = functional.pad(self.entering(features), (0, late)).transpose(1, 2)
         out: Tensor = self.leave(self.dropout(self.lstm(x)[0]))
-        return out[:, late:]
+        return self.leaving(out[:, late:])
 
 
 AnyMotion = MotionNetwork | RecurrentMotion
