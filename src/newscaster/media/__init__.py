@@ -16,6 +16,7 @@ from newscaster.media.audio import (
 )
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spooled, write_wav
+from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.video import read_frames
@@ -23,11 +24,13 @@ from newscaster.media.write import write_video
 
 __all__ = [
     "CAPTION_SUFFIXES",
+    "CHROMA_SHIFT",
     "VIDEO_SUFFIXES",
     "AudioInfo",
     "AudioMeasure",
     "Cue",
     "MediaInfo",
+    "Picture",
     "StageVideo",
     "Subtitles",
     "VideoInfo",
@@ -42,6 +45,7 @@ __all__ = [
     "read_frames",
     "replacing",
     "spooled",
+    "to_planes",
     "write_captions",
     "write_video",
     "write_wav",

@@ -349,7 +349,8 @@ class Anchor:
 
     def _rendered(self, samples: Samples, rate: int, start: int, stream: MotionStream) -> Iterator[Image]:
         with open_speech(samples, rate=rate, audible=False) as speech:
-            yield from self._pictures(self._perform(speech, start, stream))
+            for picture in self._pictures(self._perform(speech, start, stream)):
+                yield picture.rgb()
 
     def _check_start(self, stage_start: int) -> None:
         if not 0 <= stage_start < len(self._stage):
@@ -375,7 +376,7 @@ class Anchor:
                 indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))
                 yield _Shown(indices, part, self._stage.place(part, indices))
 
-    def _pictures(self, shown: Iterable[_Shown]) -> Iterator[Image]:
+    def _pictures(self, shown: Iterable[_Shown]) -> Iterator[media.Picture]:
         return self._renderer.render(self._jobs(shown))
 
     def _jobs(self, shown: Iterable[_Shown]) -> Iterator[Job]:
@@ -392,7 +393,9 @@ def _noted(shown: Iterable[_Shown], record: MotionRecord) -> Iterator[_Shown]:
         yield part
 
 
-def _counted(items: Iterable[Image], total: int, progress: Progress | None) -> Iterator[Image]:
+def _counted(
+    items: Iterable[media.Picture], total: int, progress: Progress | None
+) -> Iterator[media.Picture]:
     for count, item in enumerate(items, 1):
         yield item
         if progress is not None:

@@ -1,4 +1,4 @@
-"""New mouths on stage frames: face map, rendering network, paste; several frames at a time, in order.
+"""New mouths on stage frames: face map, rendering network, compositing; several frames at a time, in order.
 
 The network spends its time outside Python's lock, so that worker threads share the cores. Which threads and
 batches are fastest was measured for a whole pipeline, decoding and encoding included: workers with one thread
@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from newscaster.errors import AnchorError
 from newscaster.face.facemap import CHANNELS, draw_face_map
-from newscaster.face.region import paste
 from newscaster.inference import Session
+from newscaster.media import Picture
+from newscaster.runtime.compositing import composite
 from newscaster.runtime.stage import StageFrame
 
 Image = npt.NDArray[np.uint8]
@@ -38,6 +39,8 @@ class Job:
     frame: StageFrame
     points: Array
     """(57, 2) in region pixels."""
+    share: float = 1.0
+    """How much of the new mouth is taken, 0 to 1; at 0 the frame passes through as it is."""
 
 
 class Renderer:
@@ -83,18 +86,18 @@ class Renderer:
         self._workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
         self._batch = batch
 
-    def render(self, jobs: Iterable[Job]) -> Iterator[Image]:
-        """The finished pictures (H, W, 3) RGB, in the order of the jobs.
+    def render(self, jobs: Iterable[Job]) -> Iterator[Picture]:
+        """The finished pictures, in the order of the jobs: their frames' own, written to.
 
         As many batches as there are workers, and one more, are in work at a time: the jobs are taken, and
         memory grows, no further than that.
         """
         source = iter(jobs)
-        pending: deque[Future[list[Image]]] = deque()
+        pending: deque[Future[list[Picture]]] = deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="newscaster-renderer") as pool:
             try:
                 while batch := list(itertools.islice(source, self._batch)):
-                    pending.append(pool.submit(self._paint, batch))
+                    pending.append(pool.submit(self._finish, batch))
                     if len(pending) > self._workers:
                         yield from pending.popleft().result()
                 while pending:
@@ -103,11 +106,16 @@ class Renderer:
                 for future in pending:
                     future.cancel()
 
-    def _paint(self, batch: list[Job]) -> list[Image]:
+    def _finish(self, batch: list[Job]) -> list[Picture]:
+        if seen := [job for job in batch if job.share > 0 and job.frame.placement is not None]:
+            self._paint(seen)
+        return [job.frame.picture for job in batch]
+
+    def _paint(self, batch: list[Job]) -> None:
         side = self._soft.shape[0]
         maps = np.stack([draw_face_map(job.points, side=side, map_side=self._map_side) for job in batch])
         regions = np.stack([job.frame.region for job in batch])
         rendered = self._session.run(region=regions, face_map=maps)["rendered"]
-        for job, patch in zip(batch, rendered, strict=True):
-            paste(job.frame.image, patch, self._soft, job.frame.transform)
-        return [job.frame.image for job in batch]
+        for job, region in zip(batch, rendered, strict=True):
+            assert job.frame.placement is not None
+            composite(job.frame.picture, region, job.frame.placement, share=job.share)
