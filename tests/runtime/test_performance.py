@@ -80,7 +80,7 @@ def test_speaking_writes_the_frames_that_rendering_gives(
     write_video = media.write_video
 
     def spy(path: Path, frames: itertools.chain, **options: object) -> int:
-        return write_video(path, (encoded.append(f.copy()) or f for f in frames), **options)
+        return write_video(path, (encoded.append(f.rgb()) or f for f in frames), **options)
 
     monkeypatch.setattr(performance.media, "write_video", spy)
     for samples, rate in ((speech_like(2.3), 16_000), (speech_like(1.1, 22_050), 22_050)):

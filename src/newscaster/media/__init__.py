@@ -14,6 +14,7 @@ from newscaster.media.audio import (
     read_audio,
     read_audio_blocks,
 )
+from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spooled, write_wav
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
@@ -38,6 +39,7 @@ __all__ = [
     "copy_as_wav",
     "decode_wav",
     "encode_stage",
+    "made_ahead",
     "measure_audio",
     "probe",
     "read_audio",

@@ -1,7 +1,8 @@
 """The stage inside an anchor: a video whose frames can be had in any order.
 
 Written as H.264 in short closed groups without B-frames, so that a group can be decoded on its own; read
-group by group, with the groups last used kept. Forth and back over it decodes each frame once each way.
+group by group, with the groups last used kept. Forth and back over it decodes each frame once each way. Its
+entropy code is the plainer of H.264's two: a seventh more bytes, decoded in two thirds of the time.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from newscaster.media.pixels import ToRgb
 from newscaster.media.probe import native_fps
 from newscaster.media.write import Image, VideoTrack
 
-_CACHE_BYTES = 96 << 20
+_CACHE_BYTES = 192 << 20
 _FEWEST_GROUPS_CACHED = 2
 
 
@@ -55,6 +56,7 @@ def encode_stage(
         "g": str(group),
         "keyint_min": str(group),
         "sc_threshold": "0",
+        "coder": "vlc",
         "flags": "+cgop",
     }
 

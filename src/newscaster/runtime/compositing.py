@@ -45,7 +45,7 @@ def composite(picture: Picture, region: ImageArray, placement: Placement, *, sha
     half, half_soft = (width // 2, height // 2), np.asarray(Image.fromarray(soft).reduce(2))
     rows, columns = slice(box.top // 2, box.bottom // 2), slice(box.left // 2, box.right // 2)
     for plane, new in zip(planes[1:], chroma, strict=True):
-        blend(plane[rows, columns], warp(new, _halved(onto), half), half_soft)
+        blend(plane[rows, columns], warp(new, _halved(onto), half, smooth=False), half_soft)
 
 
 def _halved(matrix: Array) -> Array:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -120,7 +121,7 @@ class Anchor:
         self._stage = Stage(video, self._face, region=info.region, size=info.size, loops=info.stage_loops)
         self._renderer = Renderer(
             Session(file.read(RENDERER), threads=1, name=RENDERER),
-            soft=self._face.mask.soft,
+            side=info.region.side,
             map_side=info.map_side,
             workers=workers,
         )
@@ -314,18 +315,18 @@ class Anchor:
                 raise SpeechError("the speech is empty")
             total = self._frames_of(heard.samples, heard.rate)
             shown = _noted(self._perform(heard, stage_start, stream), record)
-            pictures = self._pictures(shown)
             cues = caption_cues(heard.sentences)
             language = reading.language if reading is not None else "eng"
-            frames = media.write_video(
-                places.video,
-                _counted(pictures, total, progress),
-                fps=self.fps,
-                audio=heard.sound_file,
-                metadata=tags(self.info, synthetic_voice=heard.synthetic),
-                subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
-                crf=crf,
-            )
+            with closing(self._pictures(shown)) as pictures:
+                frames = media.write_video(
+                    places.video,
+                    _counted(pictures, total, progress),
+                    fps=self.fps,
+                    audio=heard.sound_file,
+                    metadata=tags(self.info, synthetic_voice=heard.synthetic),
+                    subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
+                    crf=crf,
+                )
             if frames != total:
                 raise MediaError(
                     f"{frames} of {total} frames were written to '{places.video}'; the speech has changed "
@@ -349,8 +350,9 @@ class Anchor:
 
     def _rendered(self, samples: Samples, rate: int, start: int, stream: MotionStream) -> Iterator[Image]:
         with open_speech(samples, rate=rate, audible=False) as speech:
-            for picture in self._pictures(self._perform(speech, start, stream)):
-                yield picture.rgb()
+            with closing(self._pictures(self._perform(speech, start, stream))) as pictures:
+                for picture in pictures:
+                    yield picture.rgb()
 
     def _check_start(self, stage_start: int) -> None:
         if not 0 <= stage_start < len(self._stage):
@@ -376,7 +378,7 @@ class Anchor:
                 indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))
                 yield _Shown(indices, part, self._stage.place(part, indices))
 
-    def _pictures(self, shown: Iterable[_Shown]) -> Iterator[media.Picture]:
+    def _pictures(self, shown: Iterable[_Shown]) -> Generator[media.Picture]:
         return self._renderer.render(self._jobs(shown))
 
     def _jobs(self, shown: Iterable[_Shown]) -> Iterator[Job]:

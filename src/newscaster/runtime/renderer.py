@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from newscaster.errors import AnchorError
 from newscaster.face.facemap import CHANNELS, draw_face_map
 from newscaster.inference import Session
-from newscaster.media import Picture
+from newscaster.media import Picture, made_ahead
 from newscaster.runtime.compositing import composite
 from newscaster.runtime.stage import StageFrame
 
@@ -29,6 +29,8 @@ Array = npt.NDArray[np.float64]
 
 BATCH = 2
 """Frames per call of the network."""
+JOBS_AHEAD = 8
+"""Frames that are decoded before a worker is free for them; a group of the stage takes a while."""
 _MOST_WORKERS = 8
 
 
@@ -49,7 +51,7 @@ class Renderer:
     Args:
         session: the rendering network, `region` (B, S, S, 3) and `face_map` (B, C, M, M), both uint8, to
             `rendered` (B, S, S, 3) uint8. Called from several threads at a time; best made with threads=1.
-        soft: (S, S) uint8, how much of the rendered region is taken.
+        side: side of the regions, S.
         map_side: side of the face maps, M.
         workers: threads that render at a time; by default one per core, up to 8.
         batch: frames per call of the network.
@@ -62,12 +64,11 @@ class Renderer:
         self,
         session: Session,
         *,
-        soft: Image,
+        side: int,
         map_side: int,
         workers: int | None = None,
         batch: int = BATCH,
     ) -> None:
-        side = soft.shape[0]
         image, face_map = (side, side, 3), (len(CHANNELS), map_side, map_side)
         found = [
             session.inputs.get("region", ())[1:],
@@ -81,20 +82,23 @@ class Renderer:
                 "rendered, shaped as the region"
             )
         self._session = session
-        self._soft = soft
+        self._side = side
         self._map_side = map_side
         self._workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
         self._batch = batch
 
-    def render(self, jobs: Iterable[Job]) -> Iterator[Picture]:
+    def render(self, jobs: Iterable[Job]) -> Generator[Picture]:
         """The finished pictures, in the order of the jobs: their frames' own, written to.
 
-        As many batches as there are workers, and one more, are in work at a time: the jobs are taken, and
-        memory grows, no further than that.
+        The jobs are made in a thread of their own, `JOBS_AHEAD` before they are taken; as many batches as there
+        are workers, and one more, are in work at a time. Memory grows no further than that. Where not all
+        pictures are wanted, close the generator: the threads end with it.
         """
-        source = iter(jobs)
         pending: deque[Future[list[Picture]]] = deque()
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="newscaster-renderer") as pool:
+        with (
+            made_ahead(jobs, depth=JOBS_AHEAD) as source,
+            ThreadPoolExecutor(self._workers, thread_name_prefix="newscaster-renderer") as pool,
+        ):
             try:
                 while batch := list(itertools.islice(source, self._batch)):
                     pending.append(pool.submit(self._finish, batch))
@@ -112,8 +116,9 @@ class Renderer:
         return [job.frame.picture for job in batch]
 
     def _paint(self, batch: list[Job]) -> None:
-        side = self._soft.shape[0]
-        maps = np.stack([draw_face_map(job.points, side=side, map_side=self._map_side) for job in batch])
+        maps = np.stack(
+            [draw_face_map(job.points, side=self._side, map_side=self._map_side) for job in batch]
+        )
         regions = np.stack([job.frame.region for job in batch])
         rendered = self._session.run(region=regions, face_map=maps)["rendered"]
         for job, region in zip(batch, rendered, strict=True):
