@@ -1,4 +1,4 @@
-"""New mouths in decoded pictures: nothing but the mask is touched, and colours are those of the whole way round."""
+"""New mouths in decoded pictures: nothing but the mask is touched, and colours are as if pasted in RGB."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_colours_are_those_of_pasting_in_rgb(
 def test_colours_lie_where_h264_has_them() -> None:
     """An edge of colour, of one lightness: composited, it stands where it stood in the picture's own chroma.
 
-    Half a pixel to the side, which is where chroma lies in JPEG, the error would be five times as large.
+    Half a pixel to the side, which is where chroma lies in JPEG, the error would be three times as large.
     """
     video = stage_of(waves(320, 240))
     picture = video.picture(0)

@@ -157,7 +157,7 @@ def place(mask: ImageArray, transform: Similarity, *, size: tuple[int, int]) -> 
     ends = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
     corners = transform.inverse().apply(np.array([[x, y] for x in ends[:, 0] for y in ends[:, 1]]))
     box = _even_box(corners, margin=1, size=size)
-    used = _even_box(ends, margin=_AROUND, size=mask.shape)
+    used = _even_box(ends, margin=_AROUND, size=(mask.shape[1], mask.shape[0]))
     matrix = transform.matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ np.array([box.left, box.top], np.float64) - [used.left, used.top]
     soft = warp(mask[used.rows, used.columns], matrix, box.size, smooth=False)
@@ -176,7 +176,7 @@ def warp(plane: ImageArray, matrix: Array, size: tuple[int, int], *, smooth: boo
 
 
 def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
-    """Mix ``new`` into ``target``, in place, as far as ``soft`` (h, w) says; exactly nothing where that is 0."""
+    """Mix ``new`` into ``target``, in place, as far as ``soft`` (h, w) says: where that is 0, not at all."""
     below = Image.fromarray(np.ascontiguousarray(target))
     below.paste(Image.fromarray(new), (0, 0), Image.fromarray(soft))
     target[:] = np.asarray(below)
@@ -196,7 +196,7 @@ def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Sim
 
 
 def _even_box(points: Array, *, margin: int, size: tuple[int, int]) -> Box:
-    """All points and a margin, outwards to even edges, inside ``size`` (width, height); two pixels at least."""
+    """All points and a margin, out to even edges, inside ``size`` (width, height); two pixels at least."""
     first = np.floor(points.min(axis=0)).astype(int) - margin
     last = np.ceil(points.max(axis=0)).astype(int) + margin
     limit = np.array(size)

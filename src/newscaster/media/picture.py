@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from av.filter import Graph
 from av.filter.context import FilterContext
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from PIL import Image
@@ -101,7 +102,8 @@ class FrameCopier:
 def _filter(width: int, height: int, name: str, arguments: str) -> tuple[Graph, FilterContext]:
     graph = Graph()
     graph.threads = 1
-    source = graph.add_buffer(width=width, height=height, format="yuv420p", time_base=Fraction(1, 1000))
+    layout = VideoFormat("yuv420p")
+    source = graph.add_buffer(width=width, height=height, format=layout, time_base=Fraction(1, 1000))
     middle, sink = graph.add(name, arguments), graph.add("buffersink")
     source.link_to(middle)
     middle.link_to(sink)

@@ -40,8 +40,8 @@ _AAC_BITS_PER_SAMPLE = 6  # what the format allows a channel, at low rates
 _MP4_TAGS = frozenset({"title", "artist", "album", "date", "comment", "genre", "copyright", "description"})
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
-# What "superfast" leaves out and "veryfast" has: blocks that later frames show again get more bits ("mbtree"). With
-# it, a file is 5 % larger than of "veryfast", in half the time; without, twice as large.
+# What "superfast" leaves out and "veryfast" has: blocks that later frames show again get more bits. With it
+# a file is 5 % larger than of "veryfast", made in half the time; without, twice as large.
 _LOOK_AHEAD = {"mbtree": "1", "rc-lookahead": "10"}
 
 
@@ -162,7 +162,7 @@ class _SoundTrack:
 
 def write_video(
     path: Path,
-    frames: Iterable[Image] | Iterable[Picture],
+    frames: Iterable[Image | Picture],
     *,
     fps: Fraction,
     audio: Path | None,
@@ -197,7 +197,7 @@ def write_video(
     check_output(path)
     fps = Fraction(fps)
 
-    def encode(images: Iterator[Image] | Iterator[Picture]) -> int:
+    def encode(images: Iterator[Image | Picture]) -> int:
         options = {"crf": str(crf), "preset": preset, **_LOOK_AHEAD}
         return _encode(temporary, images, fps, audio, metadata or {}, subtitles, options)
 
@@ -212,7 +212,7 @@ def write_video(
 
 def _encode(
     path: Path,
-    images: Iterator[Image] | Iterator[Picture],
+    images: Iterator[Image | Picture],
     fps: Fraction,
     audio: Path | None,
     metadata: Mapping[str, str],

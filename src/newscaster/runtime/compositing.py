@@ -2,7 +2,7 @@
 
 ::
 
-    region (S, S, 3) RGB ─► Y (S, S), U and V (S/2, S/2) ─► each turned onto the picture ─► mixed into its plane
+    region (S, S, 3) RGB ─► Y (S, S), U and V (S/2, S/2) ─► each turned onto the picture ─► into its plane
 
 Nothing of the picture is converted. What the soft mask leaves out reaches the encoder as it was decoded.
 """
@@ -52,7 +52,8 @@ def _halved(matrix: Array) -> Array:
     """The same map between planes of half the width and height.
 
     A chroma sample at c of the picture lies at 2 c + s of its luma, s being `CHROMA_SHIFT`; one at c of the
-    region, whose chroma lies in the middle of four pixels, at 2 c. So A (2 c + s) + b = 2 (A c + (A s + b) / 2).
+    region, whose chroma lies in the middle of four pixels, at 2 c. And A (2 c + s) + b is twice
+    A c + (A s + b) / 2.
     """
     shift = matrix[:, :2] @ np.array(CHROMA_SHIFT) + matrix[:, 2]
     return np.column_stack([matrix[:, :2], shift / 2])

@@ -35,14 +35,14 @@ from newscaster.anchor import (
 )
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
-from newscaster.inference import Session
+from newscaster.inference import Session, backend_named
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.gate import AHEAD_STEPS
 from newscaster.runtime.made import Performance, tags
 from newscaster.runtime.motion import MotionStream, frame_count
 from newscaster.runtime.places import Places
 from newscaster.runtime.record import MotionRecord
-from newscaster.runtime.renderer import Job, Renderer
+from newscaster.runtime.renderer import Job, Renderer, default_workers
 from newscaster.runtime.source import (
     Samples,
     Speech,
@@ -88,26 +88,29 @@ class Anchor:
     Args:
         file: the anchor's file.
         workers: threads that render; by default one per core, up to 8.
+        backend: what runs the rendering network, see :func:`newscaster.open`.
 
     Raises:
         AnchorError: the parts of the anchor do not fit each other.
+        InputError: there is no such backend, or there are no workers.
     """
 
-    def __init__(self, file: AnchorFile, *, workers: int | None = None) -> None:
+    def __init__(self, file: AnchorFile, *, workers: int | None = None, backend: str | None = None) -> None:
         self.path = file.path
         self.info: AnchorInfo = file.info
         self._face = file.face()
         if workers is not None and workers < 1:
             raise InputError(f"workers is {workers}; expected 1 or more, or None for one per core")
+        backend = backend_named(backend)
         try:
-            self._load(file, workers)
+            self._load(file, workers or default_workers(), backend)
         except (InputError, ValueError) as error:
             raise AnchorError(
                 f"'{file.path}' cannot be used: {error}. Copy the file again from where it came, "
                 "or train it again"
             ) from error
 
-    def _load(self, file: AnchorFile, workers: int | None) -> None:
+    def _load(self, file: AnchorFile, workers: int, backend: str) -> None:
         info = self.info
         self._encoder: SpeechEncoder | None = None
         if info.features.needs_encoder:
@@ -120,7 +123,7 @@ class Anchor:
             raise AnchorError(f"{STAGE} has {video.fps} frames per second; expected {info.fps}")
         self._stage = Stage(video, self._face, region=info.region, size=info.size, loops=info.stage_loops)
         self._renderer = Renderer(
-            Session(file.read(RENDERER), threads=1, name=RENDERER),
+            Session(file.read(RENDERER), threads=1, name=RENDERER, backend=backend, callers=workers),
             side=info.region.side,
             map_side=info.map_side,
             workers=workers,
@@ -128,13 +131,13 @@ class Anchor:
         self.motion_stream()  # the networks fit the features and the basis, or an error says so now
 
     @staticmethod
-    def open(path: str | Path, *, workers: int | None = None) -> Anchor:
+    def open(path: str | Path, *, workers: int | None = None, backend: str | None = None) -> Anchor:
         """Open an anchor and make it ready; `builtin` is the one that comes with newscaster.
 
         Raises:
             AnchorError: the file is missing, not an anchor, damaged, or of another version.
         """
-        return Anchor(AnchorFile(anchor_path(path)), workers=workers)
+        return Anchor(AnchorFile(anchor_path(path)), workers=workers, backend=backend)
 
     def __repr__(self) -> str:
         width, height = self.size
@@ -349,10 +352,12 @@ class Anchor:
         )
 
     def _rendered(self, samples: Samples, rate: int, start: int, stream: MotionStream) -> Iterator[Image]:
-        with open_speech(samples, rate=rate, audible=False) as speech:
-            with closing(self._pictures(self._perform(speech, start, stream))) as pictures:
-                for picture in pictures:
-                    yield picture.rgb()
+        with (
+            open_speech(samples, rate=rate, audible=False) as speech,
+            closing(self._pictures(self._perform(speech, start, stream))) as pictures,
+        ):
+            for picture in pictures:
+                yield picture.rgb()
 
     def _check_start(self, stage_start: int) -> None:
         if not 0 <= stage_start < len(self._stage):

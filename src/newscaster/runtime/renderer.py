@@ -34,6 +34,11 @@ JOBS_AHEAD = 8
 _MOST_WORKERS = 8
 
 
+def default_workers() -> int:
+    """One thread per core, up to 8."""
+    return min(_MOST_WORKERS, os.cpu_count() or 1)
+
+
 @dataclass(frozen=True)
 class Job:
     """A frame and the mouth that it is to get."""
@@ -84,15 +89,15 @@ class Renderer:
         self._session = session
         self._side = side
         self._map_side = map_side
-        self._workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
+        self._workers = workers or default_workers()
         self._batch = batch
 
     def render(self, jobs: Iterable[Job]) -> Generator[Picture]:
         """The finished pictures, in the order of the jobs: their frames' own, written to.
 
-        The jobs are made in a thread of their own, `JOBS_AHEAD` before they are taken; as many batches as there
-        are workers, and one more, are in work at a time. Memory grows no further than that. Where not all
-        pictures are wanted, close the generator: the threads end with it.
+        The jobs are made in a thread of their own, `JOBS_AHEAD` before they are taken; as many batches as
+        there are workers, and one more, are in work at a time. Memory grows no further than that. Where not
+        all pictures are wanted, close the generator: the threads end with it.
         """
         pending: deque[Future[list[Picture]]] = deque()
         with (

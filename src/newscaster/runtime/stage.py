@@ -1,7 +1,7 @@
 """The stage at work: the footage's frames in the order of showing, and the region cut out of each.
 
 Knows the order and what is worth keeping in memory: of every frame the region and where it goes back, which
-are the same whenever it is shown. Pictures stay as they were decoded, and are kept by `media.StageVideo`. What
+are the same whenever it is shown. Pictures stay as they were decoded, and `media.StageVideo` keeps them. What
 is drawn into the region is left to `renderer`.
 """
 
