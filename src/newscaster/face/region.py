@@ -36,6 +36,8 @@ _AROUND = 4
 
 ImageArray = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
+Affine = tuple[float, ...]
+"""Six numbers (a, b, c, d, e, f): (x, y) goes to (a x + b y + c, d x + e y + f)."""
 
 
 class Box(NamedTuple):
@@ -140,10 +142,12 @@ class Placement:
     """The part of the picture that changes; all edges are even."""
     soft: ImageArray
     """(h, w) of the box: how much of the new region is taken, 0 to 255."""
+    half_soft: ImageArray
+    """(h/2, w/2): the mean of each four pixels, for planes of half the size."""
     used: Box
     """The part of the region that is needed for it; all edges are even."""
-    onto_region: Array
-    """(2, 3): pixels of the box to pixels of the used part."""
+    onto_region: Affine
+    """Pixels of the box to pixels of the used part."""
 
 
 def place(mask: ImageArray, transform: Similarity, *, size: tuple[int, int]) -> Placement | None:
@@ -160,26 +164,40 @@ def place(mask: ImageArray, transform: Similarity, *, size: tuple[int, int]) -> 
     used = _even_box(ends, margin=_AROUND, size=(mask.shape[1], mask.shape[0]))
     matrix = transform.matrix.copy()
     matrix[:, 2] += matrix[:, :2] @ np.array([box.left, box.top], np.float64) - [used.left, used.top]
-    soft = warp(mask[used.rows, used.columns], matrix, box.size, smooth=False)
-    return Placement(box, soft, used, matrix) if soft.any() else None
+    onto: Affine = tuple(matrix.reshape(6).tolist())
+    soft = warp(as_image(mask[used.rows, used.columns]), onto, box.size, smooth=False)
+    if not soft.any():
+        return None
+    return Placement(box, soft, np.asarray(Image.fromarray(soft).reduce(2)), used, onto)
 
 
-def warp(plane: ImageArray, matrix: Array, size: tuple[int, int], *, smooth: bool = True) -> ImageArray:
-    """A picture (h, w) or (h, w, 3) of ``size`` (w, h), whose pixels ``matrix`` (2, 3) takes to the plane's.
+def as_image(array: ImageArray) -> Image.Image:
+    """Pillow's image of an array (h, w) or (h, w, 3), contiguous or not."""
+    return Image.fromarray(np.ascontiguousarray(array))
 
-    ``smooth`` interpolates with bicubic in place of linear weights. What lies outside the plane is 0.
+
+def warp(image: Image.Image, onto: Affine, size: tuple[int, int], *, smooth: bool = True) -> ImageArray:
+    """A picture (h, w) or (h, w, 3) of ``size`` (w, h), whose pixels ``onto`` takes to the image's.
+
+    ``smooth`` interpolates with bicubic in place of linear weights. What lies outside the image is 0.
     """
     resample = Image.Resampling.BICUBIC if smooth else Image.Resampling.BILINEAR
-    data = tuple(matrix.reshape(6).tolist())
-    below = Image.fromarray(np.ascontiguousarray(plane))
-    return np.asarray(below.transform(size, Image.Transform.AFFINE, data, resample=resample))
+    return np.asarray(image.transform(size, Image.Transform.AFFINE, onto, resample=resample))
 
 
 def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
-    """Mix ``new`` into ``target``, in place, as far as ``soft`` (h, w) says: where that is 0, not at all."""
-    below = Image.fromarray(np.ascontiguousarray(target))
-    below.paste(Image.fromarray(new), (0, 0), Image.fromarray(soft))
-    target[:] = np.asarray(below)
+    """Mix ``new`` into ``target``, in place, as far as ``soft``, 0 to 255, says: where that is 0, not at all.
+
+    All have one shape, or shapes that go together.
+    """
+    change = new.astype(np.int32)
+    change -= target
+    change *= soft
+    change *= 257  # rounded division by 255: (v * 257 + 2^15) / 2^16
+    change += 1 << 15
+    change >>= 16
+    change += target
+    target[:] = change
 
 
 def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Similarity) -> None:
@@ -191,8 +209,8 @@ def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Sim
     placement = place(mask, transform, size=(image.shape[1], image.shape[0]))
     if placement is not None:
         box, used = placement.box, placement.used
-        new = warp(patch[used.rows, used.columns], placement.onto_region, box.size)
-        blend(image[box.rows, box.columns], new, placement.soft)
+        new = warp(as_image(patch[used.rows, used.columns]), placement.onto_region, box.size)
+        blend(image[box.rows, box.columns], new, placement.soft[..., None])
 
 
 def _even_box(points: Array, *, margin: int, size: tuple[int, int]) -> Box:

@@ -71,10 +71,13 @@ def is_plain(frame: VideoFrame) -> bool:
     return frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG
 
 
-def to_planes(image: npt.NDArray[np.uint8], tags: ColourTags) -> Planes:
-    """RGB (H, W, 3) with even sides as Y (H, W), U and V (H/2, W/2), chroma in the middle of four pixels."""
-    y, u, v = Image.fromarray(image).convert("RGB", yuv_matrix(tags)).split()
-    return np.asarray(y), np.asarray(u.reduce(2)), np.asarray(v.reduce(2))
+def to_planes(image: npt.NDArray[np.uint8], tags: ColourTags) -> tuple[Image.Image, Image.Image, Image.Image]:
+    """RGB (H, W, 3) with even sides as Y of the size, U and V of half, chroma in the middle of four pixels.
+
+    As Pillow's images: what is done with planes that are not a frame's yet, Pillow does.
+    """
+    y, u, v = Image.fromarray(np.ascontiguousarray(image)).convert("RGB", yuv_matrix(tags)).split()
+    return y, u.reduce(2), v.reduce(2)
 
 
 class FrameCopier:

@@ -7,6 +7,7 @@ BT.601 below, which is also what an untagged stream is taken for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ class ColourTags:
         return ColourTags(*(u if f in _SAYS_NOTHING else int(f) for f, u in zip(found, given, strict=True)))
 
 
+@cache
 def yuv_matrix(tags: ColourTags) -> tuple[float, ...]:
     """R, G, B of 0 to 255 to Y, U, V in limited range: three rows of four, the last of each added.
 

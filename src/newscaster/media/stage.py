@@ -128,6 +128,10 @@ class StageVideo:
         """One frame as it was decoded, the caller's to write to."""
         return Picture(self._copier.copy(self._decoded(index)))
 
+    def pictures(self, indices: Iterable[int]) -> Iterator[Picture]:
+        """The frames of these indices as they were decoded, in their order."""
+        return map(self.picture, indices)
+
     def part(self, index: int, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
         """Part of a frame, RGB: columns left to right, rows top to bottom (left, top, right, bottom; even).
 

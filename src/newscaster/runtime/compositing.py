@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from newscaster.face.region import Placement, blend, warp
+from newscaster.face.region import Affine, Placement, blend, warp
 from newscaster.media import CHROMA_SHIFT, Picture, to_planes
 
 ImageArray = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.float64]
 
 _EDGE = 2
 """Pixels by which a region is continued, so that chroma has neighbours at its border."""
@@ -34,26 +32,34 @@ def composite(picture: Picture, region: ImageArray, placement: Placement, *, sha
     """
     if share <= 0:
         return
-    box, used = placement.box, placement.used
-    soft = placement.soft if share >= 1 else np.round(placement.soft * np.float32(share)).astype(np.uint8)
-    border = ((_EDGE, _EDGE), (_EDGE, _EDGE), (0, 0))
-    luma, *chroma = to_planes(np.pad(region[used.rows, used.columns], border, mode="edge"), picture.tags)
-    onto = placement.onto_region + np.array([[0, 0, _EDGE], [0, 0, _EDGE]])
+    box, used, onto = placement.box, placement.used, placement.onto_region
+    part = region[used.rows, used.columns]
+    if used.left == 0 or used.top == 0 or used.right == region.shape[1] or used.bottom == region.shape[0]:
+        part = np.pad(part, ((_EDGE, _EDGE), (_EDGE, _EDGE), (0, 0)), mode="edge")
+        a, b, c, d, e, f = onto
+        onto = (a, b, c + _EDGE, d, e, f + _EDGE)
+    luma, *chroma = to_planes(part, picture.tags)
     planes = picture.planes
-    blend(planes[0][box.rows, box.columns], warp(luma, onto, box.size), soft)
+    blend(planes[0][box.rows, box.columns], warp(luma, onto, box.size), _times(placement.soft, share))
     width, height = box.size
-    half, half_soft = (width // 2, height // 2), np.asarray(Image.fromarray(soft).reduce(2))
+    half_onto, half_soft = _halved(onto), _times(placement.half_soft, share)
     rows, columns = slice(box.top // 2, box.bottom // 2), slice(box.left // 2, box.right // 2)
     for plane, new in zip(planes[1:], chroma, strict=True):
-        blend(plane[rows, columns], warp(new, _halved(onto), half, smooth=False), half_soft)
+        turned = warp(new, half_onto, (width // 2, height // 2), smooth=False)
+        blend(plane[rows, columns], turned, half_soft)
 
 
-def _halved(matrix: Array) -> Array:
+def _times(soft: ImageArray, share: float) -> ImageArray:
+    return soft if share >= 1 else np.round(soft * np.float32(share)).astype(np.uint8)
+
+
+def _halved(onto: Affine) -> Affine:
     """The same map between planes of half the width and height.
 
     A chroma sample at c of the picture lies at 2 c + s of its luma, s being `CHROMA_SHIFT`; one at c of the
     region, whose chroma lies in the middle of four pixels, at 2 c. And A (2 c + s) + b is twice
     A c + (A s + b) / 2.
     """
-    shift = matrix[:, :2] @ np.array(CHROMA_SHIFT) + matrix[:, 2]
-    return np.column_stack([matrix[:, :2], shift / 2])
+    a, b, c, d, e, f = onto
+    right, down = CHROMA_SHIFT
+    return a, b, (a * right + b * down + c) / 2, d, e, (d * right + e * down + f) / 2

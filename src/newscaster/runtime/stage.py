@@ -137,7 +137,8 @@ class Stage:
         return _Kept(region, place(self._face.mask.soft, transform, size=self._video.size))
 
     def _keep(self, index: int, cut: _Kept) -> _Kept:
-        size = cut.region.nbytes + (cut.placement.soft.nbytes if cut.placement else 0)
+        masks = (cut.placement.soft.nbytes + cut.placement.half_soft.nbytes) if cut.placement else 0
+        size = cut.region.nbytes + masks
         if size <= self._bytes_left:
             self._kept[index] = cut
             self._bytes_left -= size
