@@ -134,9 +134,10 @@ def stages(a: argparse.Namespace, anchor: str, figures: Figures, name: str) -> N
         if session.backend == backend:
             alone(f"network ({backend})", lambda s=session: network(s, file, performer, list(first.values())))
 
+    decoded = [frame.picture for frame in first.values()]
+
     def encode() -> int:
-        frames = (stage.frame(index).picture for index in indices)
-        return write_video(a.work / "encoded.mp4", frames, fps=performer.fps, audio=None)
+        return write_video(a.work / "encoded.mp4", decoded, fps=performer.fps, audio=None)
 
     alone("encoder", encode)
 
