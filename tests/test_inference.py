@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from newscaster import inference
 from newscaster.errors import InputError
 from newscaster.inference import Session
 from newscaster.speech.encoder import packaged_encoder
+from onnx_networks import renderer_network
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,100 @@ def test_importing_loads_no_runtime() -> None:
     code = (
         f"import sys; sys.path[:] = {sys.path}\n"
         "import newscaster.inference, newscaster.speech.features, newscaster.speech.voices\n"
-        "assert not {'onnxruntime', 'torch', 'hibari', 'av'} & sys.modules.keys()"
+        "assert not {'onnxruntime', 'openvino', 'torch', 'hibari', 'av'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def renderer_inputs(
+    batch: int, *, side: int = 128, map_side: int = 64, seed: int = 0
+) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return {
+        "region": random.integers(0, 256, (batch, side, side, 3), dtype=np.uint8),
+        "face_map": random.integers(0, 256, (batch, 4, map_side, map_side), dtype=np.uint8),
+    }
+
+
+def agrees_with_onnx_runtime(backend: str, *, levels: int) -> None:
+    """From several threads, with batches of every size, and with results that are kept."""
+    network = renderer_network(side=128, map_side=64)
+    plain, other = Session(network, threads=1), Session(network, threads=1, backend=backend, callers=3)
+    assert (plain.backend, other.backend) == ("onnxruntime", backend)
+    feeds = [renderer_inputs(batch, seed=batch) for batch in (2, 1, 3, 2, 1, 4)] * 3
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda feed: other.run(**feed)["rendered"], feeds))
+    for feed, image in zip(feeds, found, strict=True):
+        wanted = plain.run(**feed)["rendered"]
+        assert image.dtype == wanted.dtype
+        assert np.abs(image.astype(int) - wanted).max() <= levels
+    with pytest.raises(InputError, match="expected uint8"):
+        other.run(**{name: array.astype(np.float32) for name, array in feeds[0].items()})
+
+
+def test_openvino_agrees() -> None:
+    openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    bfloat16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    agrees_with_onnx_runtime("openvino", levels=4 if bfloat16 else 1)
+
+
+@pytest.mark.cuda
+def test_cuda_agrees() -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("onnxruntime-gpu is not installed")
+    agrees_with_onnx_runtime("cuda", levels=2)
+
+
+def test_a_backend_that_is_missing_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(inference, "_installed", lambda backend: False)
+    network, feed = renderer_network(side=128, map_side=64), renderer_inputs(2)
+    for backend, package in (("openvino", "openvino"), ("cuda", "cuda")):
+        caplog.clear()
+        session = Session(network, threads=1, backend=backend, name="renderer.onnx")
+        assert session.backend == "onnxruntime"
+        assert "renderer.onnx cannot be run with" in caplog.text
+        assert f"newscaster[{package}]" in caplog.text
+        wanted = Session(network, threads=1).run(**feed)["rendered"]
+        np.testing.assert_array_equal(session.run(**feed)["rendered"], wanted)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [(0.5, "openvino"), (0.97, "onnxruntime"), (2.0, "onnxruntime"), (None, "onnxruntime")],
+)
+def test_auto_takes_what_is_faster_and_works(
+    monkeypatch: pytest.MonkeyPatch, seconds: float | None, chosen: str
+) -> None:
+    """An engine that gives its input back, by the time that a clock says it takes; one that fails."""
+
+    def echo(feed: inference.Feed) -> list[np.ndarray]:
+        if seconds is None:
+            raise OSError("no memory")
+        return [feed["region"]]
+
+    def clock(engine: inference.Engine, feed: inference.Feed) -> float:
+        engine(feed)
+        return 1.0 if engine is not echo or seconds is None else seconds
+
+    monkeypatch.setattr(inference, "_installed", lambda backend: backend == "openvino")
+    monkeypatch.setattr(inference, "_seconds", clock)
+    monkeypatch.setitem(inference._ENGINES, "openvino", lambda *_: echo)
+    session = Session(renderer_network(side=128, map_side=64), threads=1, backend="auto")
+    assert session.backend == chosen
+    feed = renderer_inputs(1)
+    assert (session.run(**feed)["rendered"] == feed["region"]).all() == (chosen == "openvino")
+
+
+def test_backends_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NEWSCASTER_BACKEND", raising=False)
+    assert inference.backend_named(None) == "auto"
+    monkeypatch.setenv("NEWSCASTER_BACKEND", "openvino")
+    assert inference.backend_named(None) == "openvino"
+    assert inference.backend_named("cuda") == "cuda"
+    monkeypatch.setenv("NEWSCASTER_BACKEND", "abacus")
+    with pytest.raises(InputError, match="'abacus'; expected one of auto, onnxruntime, openvino, cuda"):
+        inference.backend_named(None)

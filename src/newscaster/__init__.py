@@ -72,19 +72,23 @@ _LAZY = {
 }
 
 
-def open(path: str | Path = "builtin", *, workers: int | None = None) -> Anchor:
+def open(path: str | Path = "builtin", *, workers: int | None = None, backend: str | None = None) -> Anchor:
     """Open an anchor and make it ready to speak.
 
     Args:
         path: NAME.anchor; by default `builtin`, the anchor that comes with newscaster.
         workers: threads that render; by default one per core, up to 8.
+        backend: what runs the rendering network: `onnxruntime` (on the CPU), `openvino`, `cuda`, or `auto`,
+            which times what is installed and takes the fastest. By default what the environment variable
+            NEWSCASTER_BACKEND names, or `auto`. One that cannot be used is replaced, with a warning.
 
     Raises:
         AnchorError: the file is missing, not an anchor, damaged, or of another version.
+        InputError: there is no such backend.
     """
     from newscaster.runtime.performance import Anchor
 
-    return Anchor.open(path, workers=workers)
+    return Anchor.open(path, workers=workers, backend=backend)
 
 
 def __getattr__(name: str) -> object:

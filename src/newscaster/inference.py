@@ -1,18 +1,26 @@
-"""Runs ONNX networks on the CPU; the only module that imports ONNX Runtime.
+"""Runs ONNX networks; the only module that imports inference engines.
 
-A `Session` takes and gives NumPy arrays by name and says in plain words what does not fit. What the
-networks mean is for the callers to know.
+A `Session` takes and gives NumPy arrays by name and says in plain words what does not fit. ONNX Runtime on
+the CPU is always there; OpenVINO and NVIDIA GPUs are used where they are installed and asked for, or faster.
+What the networks mean is for the callers to know.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import queue
+import statistics
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from newscaster.errors import InputError
+from newscaster.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -32,6 +40,38 @@ _DTYPES: dict[str, type[np.generic]] = {
 }
 
 
+_log = logging.getLogger("newscaster.inference")
+
+Feed = dict[str, NDArray[Any]]
+Engine = Callable[[Feed], "list[NDArray[Any]]"]
+"""Runs the network: all outputs, in the network's order. Called from several threads at a time."""
+
+ONNX_RUNTIME, OPENVINO, CUDA, AUTO = "onnxruntime", "openvino", "cuda", "auto"
+BACKENDS = (AUTO, ONNX_RUNTIME, OPENVINO, CUDA)
+"""What a network can be run with; `auto` times what is installed, and takes the fastest."""
+BACKEND_VARIABLE = "NEWSCASTER_BACKEND"
+
+_TRIAL_BATCH = 2
+_TRIALS = 3
+_WORTH_IT = 0.95
+"""Another engine is taken for what it saves, from a twentieth on."""
+
+
+def backend_named(name: str | None) -> str:
+    """One of `BACKENDS`: this one, or what the environment names, or `auto`.
+
+    Raises:
+        InputError: there is no such backend.
+    """
+    found = name or os.environ.get(BACKEND_VARIABLE) or AUTO
+    if found not in BACKENDS:
+        raise InputError(
+            f"the backend is {found!r}; expected one of {', '.join(BACKENDS)}, as an argument or in the "
+            f"environment variable {BACKEND_VARIABLE}"
+        )
+    return found
+
+
 class Session:
     """One ONNX network, loaded and ready.
 
@@ -41,6 +81,8 @@ class Session:
         spinning: whether threads that wait keep a core busy. Off, a session leaves the cores to the stages
             that run beside it (two on two cores: a tenth faster); on, one that runs alone gains a fifth.
         name: how error messages call the network; by default its file's name.
+        backend: one of `BACKENDS`. One that cannot be used is replaced by ONNX Runtime, with a warning.
+        callers: threads that run it at a time.
 
     Raises:
         InputError: the file is missing, or what it holds is no network that can be run.
@@ -53,21 +95,45 @@ class Session:
         threads: int | None = None,
         spinning: bool = False,
         name: str | None = None,
+        backend: str = ONNX_RUNTIME,
+        callers: int = 1,
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads is {threads}; give 1 or more, or None for one per physical core")
         self.name = name or (model.name if isinstance(model, Path) else "the network")
-        self._session = _load(model, self.name, threads=threads, spinning=spinning)
-        self.inputs: dict[str, Shape] = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
-        self.outputs: dict[str, Shape] = {o.name: tuple(o.shape) for o in self._session.get_outputs()}
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        types = {i.name: i.type for i in self._session.get_inputs()}
+        session = _load(model, self.name, threads=threads, spinning=spinning)
+        self.inputs: dict[str, Shape] = {i.name: tuple(i.shape) for i in session.get_inputs()}
+        self.outputs: dict[str, Shape] = {o.name: tuple(o.shape) for o in session.get_outputs()}
+        self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+        types = {i.name: i.type for i in session.get_inputs()}
         if unknown := set(types.values()) - _DTYPES.keys():
             raise InputError(
                 f"{self.name} takes {', '.join(sorted(unknown))}; expected only {', '.join(_DTYPES)}"
             )
         self._dtypes = {key: np.dtype(_DTYPES[kind]) for key, kind in types.items()}
         self._output_names = list(self.outputs)
+        self.backend = ONNX_RUNTIME
+        self._engine: Engine = lambda feed: session.run(self._output_names, feed)
+        if (backend := backend_named(backend)) != ONNX_RUNTIME:
+            self._choose(backend, model, threads=threads, callers=callers)
+
+    def _choose(self, backend: str, model: bytes | Path, *, threads: int | None, callers: int) -> None:
+        """Take another engine where it was asked for, or is faster; each has run once before it is taken."""
+        wanted = [name for name in (CUDA, OPENVINO) if _installed(name)] if backend == AUTO else [backend]
+        shapes = {k: [n if isinstance(n, int) else _TRIAL_BATCH for n in s] for k, s in self.inputs.items()}
+        feed: Feed = {key: np.zeros(shape, self._dtypes[key]) for key, shape in shapes.items()}
+        fastest = _WORTH_IT * _seconds(self._engine, feed) if backend == AUTO and wanted else float("inf")
+        for name in wanted:
+            try:
+                engine = _ENGINES[name](model, self._output_names, threads, callers)
+                seconds = _seconds(engine, feed)
+            except Exception as error:  # engines raise whatever they like; ONNX Runtime is there all the same
+                _log.warning(
+                    "%s cannot be run with %s (%s); ONNX Runtime runs it on the CPU", self.name, name, error
+                )
+                continue
+            if seconds < fastest:
+                fastest, self.backend, self._engine = seconds, name, engine
 
     def __repr__(self) -> str:
         return f"Session({self.name}: {self.inputs} -> {self.outputs})"
@@ -85,8 +151,8 @@ class Session:
             raise InputError(f"{self.name} takes {sorted(self.inputs)}; it was given {sorted(inputs)}")
         feed = {key: self._checked(key, array) for key, array in inputs.items()}
         try:
-            results = self._session.run(self._output_names, feed)
-        except Exception as error:  # ONNX Runtime's classes share no base of their own
+            results = self._engine(feed)
+        except Exception as error:  # the engines' classes share no base of their own
             shapes = {key: array.shape for key, array in feed.items()}
             raise InputError(f"{self.name} cannot be run on inputs of shape {shapes}: {error}") from error
         return dict(zip(self._output_names, results, strict=True))
@@ -110,17 +176,100 @@ def _load(
 
     if isinstance(model, Path) and not model.is_file():
         raise InputError(f"{model} is not a file; expected an ONNX network there")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
+    options = _options(threads)
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-    source = str(model) if isinstance(model, Path) else model
-    # Other providers (CUDA, OpenVINO) go before the CPU's in this list.
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(_source(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's classes share no base of their own
         raise InputError(
             f"{name} cannot be loaded as an ONNX network: {str(error).strip()}. It is damaged or was written "
             "for another version; fetch or export it again"
         ) from error
+
+
+def _options(threads: int | None) -> onnxruntime.SessionOptions:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    return options
+
+
+def _source(model: bytes | Path) -> bytes | str:
+    return str(model) if isinstance(model, Path) else model
+
+
+def _installed(backend: str) -> bool:
+    if backend == OPENVINO:
+        return find_spec("openvino") is not None
+    import onnxruntime
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+def _seconds(engine: Engine, feed: Feed) -> float:
+    """How long one run takes, the first left out: memory is laid out in it."""
+    times = []
+    for _ in range(1 + _TRIALS):
+        began = time.perf_counter()
+        engine(feed)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+def _cuda(model: bytes | Path, outputs: list[str], threads: int | None, callers: int) -> Engine:
+    import onnxruntime
+
+    if not _installed(CUDA):
+        raise MissingExtraError(purpose="running networks on a GPU", extra="cuda", package="onnxruntime-gpu")
+    # The default search for the fastest algorithm starts anew for every size of batch.
+    provider = ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"})
+    session = onnxruntime.InferenceSession(
+        _source(model), _options(threads), providers=[provider, "CPUExecutionProvider"]
+    )
+    if "CUDAExecutionProvider" not in session.get_providers():
+        raise RuntimeError("CUDA, cuDNN or NVIDIA's driver is missing, or of another version")
+    return lambda feed: session.run(outputs, feed)
+
+
+def _openvino(model: bytes | Path, outputs: list[str], threads: int | None, callers: int) -> Engine:
+    if not _installed(OPENVINO):
+        raise MissingExtraError(
+            purpose="running networks with OpenVINO", extra="openvino", package="openvino"
+        )
+    import openvino
+
+    core = openvino.Core()
+    network = core.read_model(_source(model))
+    # One stream per caller: requests of one stream wait for each other. The precision is OpenVINO's choice,
+    # bfloat16 where the processor computes it. Threads pinned to cores would stand in the encoder's way.
+    hints: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": callers,
+        "ENABLE_CPU_PINNING": False,
+    }
+    if threads:
+        hints["INFERENCE_NUM_THREADS"] = threads * callers
+    compiled = core.compile_model(network, "CPU", hints)
+    idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for _ in range(callers):
+        idle.put(compiled.create_infer_request())
+
+    def run(feed: Feed) -> list[NDArray[Any]]:
+        request = idle.get()
+        try:
+            request.infer(feed, share_inputs=True)
+            # The request's own memory is written to by the next run.
+            return [np.array(request.get_tensor(name).data) for name in outputs]
+        finally:
+            idle.put(request)
+
+    return run
+
+
+_ENGINES: dict[str, Callable[[bytes | Path, list[str], int | None, int], Engine]] = {
+    CUDA: _cuda,
+    OPENVINO: _openvino,
+}

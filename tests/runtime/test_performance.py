@@ -59,7 +59,7 @@ def test_mouths_that_are_given_are_shown_as_those_that_are_heard(anchor: Anchor)
     speech = speech_like(1.0)
     stream = anchor.motion_stream()
     shapes = np.concatenate([stream.push(speech), stream.finish()])
-    shown = list(anchor.show(shapes, stage_start=3))
+    shown = [picture.rgb() for picture in anchor.show(shapes, stage_start=3)]
     assert len(shown) == 25
     np.testing.assert_array_equal(shown, list(anchor.render(speech, stage_start=3)))
     with pytest.raises(InputError, match="stage_start is 10"):
@@ -70,7 +70,8 @@ def test_the_same_person_on_another_stage(anchor: Anchor, tmp_path: Path) -> Non
     other = newscaster.open(write_tiny_anchor(tmp_path / "other.anchor", frames=7, scale=20.0))
     moved = anchor.on_stage(other.stage)
     shapes = np.repeat(anchor.face.basis.mean[None], 4, axis=0)
-    np.testing.assert_array_equal(list(moved.show(shapes)), list(other.show(shapes)))
+    for made, wanted in zip(moved.show(shapes), other.show(shapes), strict=True):
+        np.testing.assert_array_equal(made.rgb(), wanted.rgb())
     assert len(anchor.stage) == 10
     assert (moved.name, moved.face) == (anchor.name, anchor.face)
 
@@ -100,7 +101,7 @@ def test_speaking_writes_the_frames_that_rendering_gives(
     write_video = media.write_video
 
     def spy(path: Path, frames: itertools.chain, **options: object) -> int:
-        return write_video(path, (encoded.append(f.copy()) or f for f in frames), **options)
+        return write_video(path, (encoded.append(f.rgb()) or f for f in frames), **options)
 
     monkeypatch.setattr(performance.media, "write_video", spy)
     for samples, rate in ((speech_like(2.3), 16_000), (speech_like(1.1, 22_050), 22_050)):

@@ -10,10 +10,11 @@ import pytest
 
 from newscaster.errors import AnchorError
 from newscaster.face.facemap import draw_face_map
-from newscaster.face.region import Region, paste
+from newscaster.face.region import Region
 from newscaster.inference import Session
 from newscaster.media import StageVideo, encode_stage
-from newscaster.runtime.renderer import Job, Renderer
+from newscaster.runtime.compositing import composite
+from newscaster.runtime.renderer import JOBS_AHEAD, Job, Renderer
 from newscaster.runtime.stage import Stage
 from onnx_networks import renderer_network
 from tiny_anchor import pictures, tiny_face
@@ -28,16 +29,16 @@ def stage() -> Stage:
     return Stage(video, FACE, region=REGION, size=(96, 80))
 
 
-def jobs(stage: Stage, count: int) -> Iterator[Job]:
+def jobs(stage: Stage, count: int, *, share: float = 1.0) -> Iterator[Job]:
     for index in itertools.islice(stage.order(), count):
         here = np.array([index])
         points = stage.transforms(here).apply(stage.place(FACE.basis.mean[None], here))[0]
-        yield Job(stage.frame(index), points)
+        yield Job(stage.frame(index), points, share)
 
 
 def renderer(**options: int) -> Renderer:
     session = Session(renderer_network(side=128, map_side=64), threads=1)
-    return Renderer(session, soft=FACE.mask.soft, map_side=64, **options)
+    return Renderer(session, side=128, map_side=64, **options)
 
 
 def test_threads_and_batches_give_what_one_frame_at_a_time_gives(stage: Stage) -> None:
@@ -46,16 +47,18 @@ def test_threads_and_batches_give_what_one_frame_at_a_time_gives(stage: Stage) -
     for job in jobs(stage, 23):
         drawn = draw_face_map(job.points, side=128, map_side=64)
         patch = session.run(region=job.frame.region[None], face_map=drawn[None])["rendered"][0]
-        paste(job.frame.image, patch, FACE.mask.soft, job.frame.transform)
+        assert job.frame.placement is not None
+        composite(job.frame.picture, patch, job.frame.placement)
         expected.append(job.frame.image)
     for workers, batch in ((1, 1), (2, 1), (2, 3), (3, 8)):
-        found = list(renderer(workers=workers, batch=batch).render(jobs(stage, 23)))
+        found = [p.rgb() for p in renderer(workers=workers, batch=batch).render(jobs(stage, 23))]
         assert len(found) == 23
         assert all((a == b).all() for a, b in zip(found, expected, strict=True))
 
 
 def test_only_the_region_changes(stage: Stage) -> None:
-    (found,) = renderer().render(jobs(stage, 1))
+    (picture,) = renderer().render(jobs(stage, 1))
+    found = picture.rgb()
     before = stage.frame(0).image
     changed = (found != before).any(axis=2)
     assert changed.any()
@@ -77,9 +80,22 @@ def test_jobs_are_taken_no_faster_than_pictures(stage: Stage) -> None:
 
     pictures_out = renderer(workers=2, batch=2).render(counted())
     next(pictures_out)
-    assert taken <= 2 * (2 + 1) + 2
-    pictures_out.close()  # type: ignore[attr-defined]
-    assert not any(t.name.startswith("newscaster-renderer") for t in threading.enumerate())
+    assert taken <= 2 * (2 + 1) + 2 + JOBS_AHEAD + 1
+    pictures_out.close()
+    assert not any(t.name.startswith("newscaster-") for t in threading.enumerate())
+
+
+def test_frames_without_a_share_pass_through_as_they_are(stage: Stage) -> None:
+    half = list(renderer().render(jobs(stage, 6, share=0.5)))
+    full = list(renderer().render(jobs(stage, 6)))
+    none = renderer().render(jobs(stage, 6, share=0.0))
+    for index, (a, b, c) in enumerate(zip(none, half, full, strict=True)):
+        before = stage.frame(index).picture
+        assert all((x == y).all() for x, y in zip(a.planes, before.planes, strict=True))
+        changed = [
+            np.abs(after.planes[0].astype(int) - before.planes[0]).sum(dtype=float) for after in (b, c)
+        ]
+        assert changed[0] == pytest.approx(changed[1] / 2, rel=0.1)
 
 
 def test_an_error_in_the_jobs_comes_through(stage: Stage) -> None:
@@ -93,4 +109,4 @@ def test_an_error_in_the_jobs_comes_through(stage: Stage) -> None:
 
 def test_another_network_is_refused() -> None:
     with pytest.raises(AnchorError, match="not this anchor's rendering network"):
-        Renderer(Session(renderer_network(side=128, map_side=32)), soft=FACE.mask.soft, map_side=64)
+        Renderer(Session(renderer_network(side=128, map_side=32)), side=128, map_side=64)

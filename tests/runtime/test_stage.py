@@ -38,30 +38,40 @@ def test_a_stage_that_loops_goes_round() -> None:
 
 
 @pytest.mark.parametrize("size", [(96, 80), (95, 81)])
-def test_cached_and_uncached_agree(size: tuple[int, int]) -> None:
-    kept, crops_only, fresh = (
-        make(size=size),
-        make(size=size, cache_bytes=128 * 128 * 3 * 10),
-        make(size=size, cache_bytes=0),
-    )
+def test_kept_and_fresh_agree(size: tuple[int, int]) -> None:
+    kept, some, fresh = make(size=size), make(size=size, cache_bytes=200_000), make(size=size, cache_bytes=0)
     order = list(itertools.islice(kept.order(), 25))
-    for a, b, c in zip(kept.frames(order), crops_only.frames(order), fresh.frames(order), strict=True):
+    for a, b, c in zip(kept.frames(order), some.frames(order), fresh.frames(order), strict=True):
         assert a.image.shape == (size[1], size[0], 3)
-        assert (a.image == b.image).all()
-        assert (a.image == c.image).all()
-        assert (a.region == c.region).all()
-        assert (b.region == c.region).all()
-        a.image[:] = b.image[:] = c.image[:] = 0  # the caller's to write to
-    assert (len(kept._images), len(kept._crops)) == (10, 10)
-    assert (len(crops_only._images), len(crops_only._crops)) == (0, 10)
-    assert (len(fresh._images), len(fresh._crops)) == (0, 0)
+        assert a.placement is not None
+        for other in (b, c):
+            assert other.placement is not None
+            assert (a.image == other.image).all()
+            assert (a.region == other.region).all()
+            assert (a.placement.soft == other.placement.soft).all()
+            assert a.placement.box == other.placement.box
+        for frame in (a, b, c):  # the caller's to write to
+            for plane in frame.picture.planes:
+                plane[:] = 0
+    assert len(kept._kept) == 10
+    assert 0 < len(some._kept) < 10
+    assert not fresh._kept
 
 
 def test_frames_show_what_the_footage_did() -> None:
     stage = make()
     frame = stage.frame(7)
     assert np.abs(frame.image.astype(int) - pictures(10, (96, 80))[7]).mean() < 4
-    assert (frame.region == crop(frame.image, frame.transform, 128)).all()
+
+
+@pytest.mark.parametrize(("scale", "size"), [(24.0, (96, 80)), (40.0, (200, 161)), (60.0, (64, 120))])
+def test_regions_are_those_of_the_whole_picture(scale: float, size: tuple[int, int]) -> None:
+    """Inside the picture, and where the square hangs over its border."""
+    video = StageVideo(encode_stage(iter(pictures(4, size)), Fraction(25)))
+    face = tiny_face(frames=4, size=size, region=REGION, scale=scale)
+    stage = Stage(video, face, region=REGION, size=size)
+    for frame in stage.frames(range(4)):
+        assert (frame.region == crop(video.frame(frame.index), frame.transform, 128)).all()
 
 
 def test_mouths_are_put_on_the_frames_poses() -> None:

@@ -96,12 +96,18 @@ def _articulation_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that render; by default one per core.")
-def speak(speech: str | None, anchor: str, workers: int | None, **options: Any) -> None:
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "onnxruntime", "openvino", "cuda"]),
+    envvar="NEWSCASTER_BACKEND",
+    help="What runs the rendering network; by default what is installed and fastest.",
+)
+def speak(speech: str | None, anchor: str, workers: int | None, backend: str | None, **options: Any) -> None:
     """Make a video of an anchor saying SPEECH.
 
     SPEECH is a sound or video file, a .txt file to be read aloud, or - for a sound file on standard input.
     """
-    made = _speak(speech, anchor, workers, **options)
+    made = _speak(speech, anchor, workers, backend, **options)
     click.echo(
         f"{made.path}  {made.seconds:.1f} s in {made.wall_seconds:.1f} s: {made.speed:.2f} x real time, "
         f"{made.frames_per_second:.1f} frames/s"
@@ -127,7 +133,7 @@ def demo(speech: str | None, text: str | None, **options: Any) -> None:
     began = time.perf_counter()
     if speech is None and text is None:
         text = (Path(__file__).parents[1] / "data" / "bulletin.txt").read_text(encoding="utf-8")
-    made = _speak(speech, "builtin", None, text=text, **options)
+    made = _speak(speech, "builtin", None, None, text=text, **options)
     took = time.perf_counter() - began
     click.echo(
         f"{made.path}  {made.seconds:.1f} s of video, made in {took:.1f} s: "
@@ -140,6 +146,7 @@ def _speak(
     speech: str | None,
     anchor: str,
     workers: int | None,
+    backend: str | None,
     *,
     out: Path,
     voice: str | None,
@@ -161,7 +168,7 @@ def _speak(
         voice = voice_of_a_man()
     articulation = Articulation(openness=openness, smoothness=smoothness)
     reading = _reading(voice=voice, command=voice_command, speed=speed, language=language)
-    performer = newscaster.open(anchor, workers=workers)
+    performer = newscaster.open(anchor, workers=workers, backend=backend)
     source = sys.stdin.buffer if speech == "-" else speech
     with progress_report(announced=False) as progress:
         return performer.speak(

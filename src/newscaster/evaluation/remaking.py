@@ -18,7 +18,7 @@ from newscaster.evaluation.held_out import HeldOut
 from newscaster.face.geometry import runs
 from newscaster.face.mouth import place_mouth
 from newscaster.face.region import crop
-from newscaster.media import write_video, write_wav
+from newscaster.media import Picture, write_video, write_wav
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.made import tags
 from newscaster.runtime.performance import Anchor
@@ -26,7 +26,6 @@ from newscaster.runtime.stage import Stage
 from newscaster.take import SPEECH_RATE
 
 Array = npt.NDArray[np.float64]
-Image = npt.NDArray[np.uint8]
 
 Way = Literal["real", "rendered", "mouth", "sound"]
 """How a clip is made anew: not at all, from its true mouth shapes (looked at before the video is encoded, and
@@ -105,26 +104,28 @@ def spoken_shapes(held: HeldOut, anchor: Anchor, articulation: Articulation) -> 
     return np.concatenate([stream.push(held.clip.speech), stream.finish(held.frames)])
 
 
-def _pictures(anchor: Anchor, stage: Stage, shapes: Array, painted: npt.NDArray[np.bool_]) -> Iterator[Image]:
+def _pictures(
+    anchor: Anchor, stage: Stage, shapes: Array, painted: npt.NDArray[np.bool_]
+) -> Iterator[Picture]:
     on_footage = anchor.on_stage(stage)
     after = 0
     for start, stop in [*runs(painted), (len(painted), len(painted))]:
         for frame in stage.frames(range(after, start)):
-            yield frame.image
+            yield frame.picture
         if start < stop:
             yield from on_footage.show(shapes[start:stop], stage_start=start)
         after = stop
 
 
-def _keeping(pictures: Iterator[Image], held: HeldOut, path: Path, side: int) -> Iterator[Image]:
+def _keeping(pictures: Iterator[Picture], held: HeldOut, path: Path, side: int) -> Iterator[Picture]:
     """The pictures as they are; their regions go into a file."""
     with path.open("wb") as file:
         for i, picture in enumerate(pictures):
-            file.write(crop(picture, held.transforms[i], side).tobytes())
+            file.write(crop(picture.rgb(), held.transforms[i], side).tobytes())
             yield picture
 
 
-def _write(path: Path, held: HeldOut, anchor: Anchor, pictures: Iterator[Image], *, way: Way) -> None:
+def _write(path: Path, held: HeldOut, anchor: Anchor, pictures: Iterator[Picture], *, way: Way) -> None:
     metadata = tags(anchor.info, synthetic_voice=False) if way != "real" else None
     with TemporaryDirectory(prefix="newscaster-") as folder:
         sound = None

@@ -7,7 +7,7 @@ to put a new one in its place. Leaves what is drawn inside to the renderer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,35 @@ _JAW_ENDS = 2
 _ABOVE_LIPS = 0.1
 """How far above the upper lip the mask begins, in outer-eye distances: below the nostrils."""
 
+_AROUND = 4
+"""Pixels around what is looked at: two for the interpolation, and two for colours that come of neighbours."""
+
 ImageArray = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float64]
+Affine = tuple[float, ...]
+"""Six numbers (a, b, c, d, e, f): (x, y) goes to (a x + b y + c, d x + e y + f)."""
+
+
+class Box(NamedTuple):
+    """Columns ``left`` to ``right`` and rows ``top`` to ``bottom`` of a picture, the last ones excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.left, self.right)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
 
 
 @dataclass(frozen=True)
@@ -72,6 +100,16 @@ class Region:
         return poses.upright(np.array([0.0, CENTRE_Y, depth]), to=self.from_head)
 
 
+def covered(transform: Similarity, *, side: int, size: tuple[int, int]) -> Box:
+    """The part of a picture of ``size`` (width, height) that :func:`crop` looks at, and a margin.
+
+    Its edges are even, for pictures whose chroma is halved. Cut out of the part, moved to its corner, the
+    region is the same as cut out of the picture.
+    """
+    corners = transform.inverse().apply(np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float64))
+    return _even_box(corners, margin=_AROUND, size=size)
+
+
 def crop(image: ImageArray, transform: Similarity, side: int) -> ImageArray:
     """The region (side, side, 3) of a picture (H, W, 3); what lies outside the picture is black.
 
@@ -96,32 +134,93 @@ def crop(image: ImageArray, transform: Similarity, side: int) -> ImageArray:
     return np.asarray(cut)
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where a region goes on one picture, and how much of it is taken there."""
+
+    box: Box
+    """The part of the picture that changes; all edges are even."""
+    soft: ImageArray
+    """(h, w) of the box: how much of the new region is taken, 0 to 255."""
+    half_soft: ImageArray
+    """(h/2, w/2): the mean of each four pixels, for planes of half the size."""
+    used: Box
+    """The part of the region that is needed for it; all edges are even."""
+    onto_region: Affine
+    """Pixels of the box to pixels of the used part."""
+
+
+def place(mask: ImageArray, transform: Similarity, *, size: tuple[int, int]) -> Placement | None:
+    """Where a region whose ``mask`` (S, S) is taken goes on a picture of ``size`` (width, height).
+
+    None where nothing of it shows. ``mask`` says how much of each pixel is taken, 0 to 255.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    ends = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
+    corners = transform.inverse().apply(np.array([[x, y] for x in ends[:, 0] for y in ends[:, 1]]))
+    box = _even_box(corners, margin=1, size=size)
+    used = _even_box(ends, margin=_AROUND, size=(mask.shape[1], mask.shape[0]))
+    matrix = transform.matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ np.array([box.left, box.top], np.float64) - [used.left, used.top]
+    onto: Affine = tuple(matrix.reshape(6).tolist())
+    soft = warp(as_image(mask[used.rows, used.columns]), onto, box.size, smooth=False)
+    if not soft.any():
+        return None
+    return Placement(box, soft, np.asarray(Image.fromarray(soft).reduce(2)), used, onto)
+
+
+def as_image(array: ImageArray) -> Image.Image:
+    """Pillow's image of an array (h, w) or (h, w, 3), contiguous or not."""
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def warp(image: Image.Image, onto: Affine, size: tuple[int, int], *, smooth: bool = True) -> ImageArray:
+    """A picture (h, w) or (h, w, 3) of ``size`` (w, h), whose pixels ``onto`` takes to the image's.
+
+    ``smooth`` interpolates with bicubic in place of linear weights. What lies outside the image is 0.
+    """
+    resample = Image.Resampling.BICUBIC if smooth else Image.Resampling.BILINEAR
+    return np.asarray(image.transform(size, Image.Transform.AFFINE, onto, resample=resample))
+
+
+def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
+    """Mix ``new`` into ``target``, in place, as far as ``soft``, 0 to 255, says: where that is 0, not at all.
+
+    All have one shape, or shapes that go together.
+    """
+    change = new.astype(np.int32)
+    change -= target
+    change *= soft
+    change *= 257  # rounded division by 255: (v * 257 + 2^15) / 2^16
+    change += 1 << 15
+    change >>= 16
+    change += target
+    target[:] = change
+
+
 def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Similarity) -> None:
     """Put a region (S, S, 3) back into a picture (H, W, 3), in place.
 
     ``mask`` (S, S) says how much of each pixel is taken from ``patch``, 0 to 255. Pixels of the picture
     for which that is 0 keep their value exactly.
     """
-    height, width = image.shape[:2]
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return
-    box = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
-    corners = transform.inverse().apply(np.array([[x, y] for x in box[:, 0] for y in box[:, 1]]))
-    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 1, 0)
-    right, bottom = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, [width, height])
-    if left >= right or top >= bottom:
-        return
-    matrix = transform.matrix
-    shift = matrix[:, 2] + matrix[:, :2] @ np.array([left, top], np.float64)
-    data = (*matrix[0, :2].tolist(), float(shift[0]), *matrix[1, :2].tolist(), float(shift[1]))
-    size = (int(right - left), int(bottom - top))
-    affine = Image.Transform.AFFINE
-    warped = Image.fromarray(patch).transform(size, affine, data, resample=Image.Resampling.BICUBIC)
-    soft = Image.fromarray(mask).transform(size, affine, data, resample=Image.Resampling.BILINEAR)
-    below = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
-    below.paste(warped, (0, 0), soft)
-    image[top:bottom, left:right] = np.asarray(below)
+    placement = place(mask, transform, size=(image.shape[1], image.shape[0]))
+    if placement is not None:
+        box, used = placement.box, placement.used
+        new = warp(as_image(patch[used.rows, used.columns]), placement.onto_region, box.size)
+        blend(image[box.rows, box.columns], new, placement.soft[..., None])
+
+
+def _even_box(points: Array, *, margin: int, size: tuple[int, int]) -> Box:
+    """All points and a margin, out to even edges, inside ``size`` (width, height); two pixels at least."""
+    first = np.floor(points.min(axis=0)).astype(int) - margin
+    last = np.ceil(points.max(axis=0)).astype(int) + margin
+    limit = np.array(size)
+    first = np.clip(first - first % 2, 0, limit - 2 - limit % 2)
+    last = np.clip(last + last % 2, first + 2, limit)
+    return Box(*first.tolist(), *last.tolist())
 
 
 @dataclass(frozen=True)

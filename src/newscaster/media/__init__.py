@@ -14,8 +14,10 @@ from newscaster.media.audio import (
     read_audio,
     read_audio_blocks,
 )
+from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spooled, write_wav
+from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.video import read_frames
@@ -23,11 +25,13 @@ from newscaster.media.write import write_video
 
 __all__ = [
     "CAPTION_SUFFIXES",
+    "CHROMA_SHIFT",
     "VIDEO_SUFFIXES",
     "AudioInfo",
     "AudioMeasure",
     "Cue",
     "MediaInfo",
+    "Picture",
     "StageVideo",
     "Subtitles",
     "VideoInfo",
@@ -35,6 +39,7 @@ __all__ = [
     "copy_as_wav",
     "decode_wav",
     "encode_stage",
+    "made_ahead",
     "measure_audio",
     "probe",
     "read_audio",
@@ -42,6 +47,7 @@ __all__ = [
     "read_frames",
     "replacing",
     "spooled",
+    "to_planes",
     "write_captions",
     "write_video",
     "write_wav",

@@ -1,10 +1,11 @@
-"""Work on a stream of items in a second thread, beside the generator that makes them."""
+"""A stream of items in two threads: what is made of them beside them, or they beside what is made of them."""
 
 from __future__ import annotations
 
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -80,3 +81,42 @@ def in_background(
     if worker.error is not None:
         raise worker.error
     return worker.result  # type: ignore[return-value]  # set whenever there is no error
+
+
+@contextmanager
+def made_ahead(items: Iterable[Item], *, depth: int = 8) -> Iterator[Iterator[Item]]:
+    """The same items, made in a second thread: up to `depth` wait, and one more is made.
+
+    An error of theirs is raised where the next one is taken. When the block ends, so has the thread: what
+    they are made of can be closed then, also where not all were taken.
+    """
+    made: queue.Queue[Item | _End | BaseException] = queue.Queue()
+    room = threading.Semaphore(depth)
+    ended = threading.Event()
+
+    def make() -> None:
+        try:
+            for item in items:
+                room.acquire()
+                if ended.is_set():
+                    return
+                made.put(item)
+            made.put(_End(failed=False))
+        except BaseException as error:  # handed to the caller's thread
+            made.put(error)
+
+    def taken() -> Iterator[Item]:
+        while not isinstance(item := made.get(), _End):
+            if isinstance(item, BaseException):
+                raise item
+            room.release()
+            yield item
+
+    thread = threading.Thread(target=make, name="newscaster-maker", daemon=True)
+    thread.start()
+    try:
+        yield taken()
+    finally:
+        ended.set()
+        room.release()
+        thread.join()

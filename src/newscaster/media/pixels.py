@@ -7,6 +7,7 @@ BT.601 below, which is also what an untagged stream is taken for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 # Without these flags swscale rounds down: every conversion would darken the picture by 1 to 2 levels.
 _UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _HD_LINES = 720
-_UNSPECIFIED = 2
+_SAYS_NOTHING = (0, 2)  # reserved, or RGB where there is YUV; and unspecified
 # ITU-T H.273 codes (they are FFmpeg's too): matrix, primaries, transfer.
 _BT709 = (1, 1, 1)
 _BT601 = (6, 6, 6)
@@ -31,6 +32,16 @@ _COEFFICIENTS = {
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
+}
+# Shares of red and blue in luma.
+_LUMA = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
 }
 
 
@@ -46,6 +57,28 @@ class ColourTags:
     def for_height(height: int) -> ColourTags:
         """The tags that a picture of `height` lines is written with."""
         return ColourTags(*(_BT709 if height >= _HD_LINES else _BT601))
+
+    @staticmethod
+    def of(frame: VideoFrame) -> ColourTags:
+        """The tags of a decoded frame; what it leaves open is as for its height."""
+        usual = ColourTags.for_height(frame.height)
+        found = (frame.colorspace, frame.color_primaries, frame.color_trc)
+        given = (usual.matrix, usual.primaries, usual.transfer)
+        return ColourTags(*(u if f in _SAYS_NOTHING else int(f) for f, u in zip(found, given, strict=True)))
+
+
+@cache
+def yuv_matrix(tags: ColourTags) -> tuple[float, ...]:
+    """R, G, B of 0 to 255 to Y, U, V in limited range: three rows of four, the last of each added.
+
+    Y is the mix of the three that the matrix of ITU-R BT.601 or BT.709 names, U and V are what blue and red
+    are more than that; Y fills 16 to 235, U and V 16 to 240 around 128.
+    """
+    red, blue = _LUMA.get(tags.matrix, _LUMA[_BT601[0]])
+    luma = np.array([red, 1 - red - blue, blue])
+    u, v = ([0, 0, 1] - luma) / (1 - blue), ([1, 0, 0] - luma) / (1 - red)
+    rows = np.stack([219 * luma, 112 * u, 112 * v]) / 255
+    return tuple(np.column_stack([rows, [16, 128, 128]]).reshape(-1).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +141,7 @@ class ToRgb:
         if self._size is None:
             self._size = (frame.width, frame.height)
         width, height = self._size
-        matrix = frame.colorspace
-        if matrix in (0, _UNSPECIFIED):
-            matrix = ColourTags.for_height(frame.height).matrix
+        matrix = ColourTags.of(frame).matrix
         rgb = self._reformatter.reformat(
             frame,
             width=width,

@@ -1,7 +1,8 @@
 """The stage inside an anchor: a video whose frames can be had in any order.
 
 Written as H.264 in short closed groups without B-frames, so that a group can be decoded on its own; read
-group by group, with the groups last used kept. Forth and back over it decodes each frame once each way.
+group by group, with the groups last used kept. Forth and back over it decodes each frame once each way. Its
+entropy code is the plainer of H.264's two: a seventh more bytes, decoded in two thirds of the time.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from av.video.frame import VideoFrame
 from newscaster.errors import MediaError
 from newscaster.media.background import in_background
 from newscaster.media.container import reason
+from newscaster.media.picture import FrameCopier, Picture, is_plain
 from newscaster.media.pixels import ToRgb
 from newscaster.media.probe import native_fps
 from newscaster.media.write import Image, VideoTrack
 
-_CACHE_BYTES = 96 << 20
+_CACHE_BYTES = 192 << 20
 _FEWEST_GROUPS_CACHED = 2
 
 
@@ -54,6 +56,7 @@ def encode_stage(
         "g": str(group),
         "keyint_min": str(group),
         "sc_threshold": "0",
+        "coder": "vlc",
         "flags": "+cgop",
     }
 
@@ -63,8 +66,7 @@ def encode_stage(
             raise MediaError("there are no frames to make a stage of. Give footage with at least one frame")
         buffer = io.BytesIO()
         with av.open(buffer, mode="w", format="mp4") as container:
-            size = (first.shape[1], first.shape[0])
-            track = VideoTrack(container, fps=Fraction(fps), size=size, options=options)
+            track = VideoTrack(container, fps=Fraction(fps), like=first, options=options)
             track.write(first)
             for image in images:
                 track.write(image)
@@ -81,6 +83,8 @@ class StageVideo:
         source: an MP4 made by `encode_stage`: its bytes, or the path of a file that holds nothing else.
         name: what error messages call it.
 
+    For one thread at a time.
+
     Raises:
         MediaError: it is damaged, or not such a video.
     """
@@ -95,6 +99,7 @@ class StageVideo:
         self.fps, self.size, extradata = self._index()
         self._decoder = _decoder(extradata)
         self._to_rgb = ToRgb()
+        self._copier = FrameCopier(*self.size)
         self._cache: OrderedDict[int, list[VideoFrame]] = OrderedDict()
 
     @property
@@ -117,10 +122,28 @@ class StageVideo:
 
     def frame(self, index: int) -> npt.NDArray[np.uint8]:
         """One frame: (H, W, 3) uint8 RGB."""
+        return self._to_rgb(self._decoded(index))
+
+    def picture(self, index: int) -> Picture:
+        """One frame as it was decoded, the caller's to write to."""
+        return Picture(self._copier.copy(self._decoded(index)))
+
+    def pictures(self, indices: Iterable[int]) -> Iterator[Picture]:
+        """The frames of these indices as they were decoded, in their order."""
+        return map(self.picture, indices)
+
+    def part(self, index: int, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+        """Part of a frame, RGB: columns left to right, rows top to bottom (left, top, right, bottom; even).
+
+        The two outermost pixels lack neighbours to mix their chroma with; all others are as in `frame`.
+        """
+        return ToRgb()(self._copier.part(self._decoded(index), box))
+
+    def _decoded(self, index: int) -> VideoFrame:
         if not 0 <= index < self.frame_count:
             raise IndexError(f"frame {index} of {self._name}: it has frames 0 to {self.frame_count - 1}")
         group = int(np.searchsorted(self._groups, index, side="right")) - 1
-        return self._to_rgb(self._group(group)[index - self._groups[group]])
+        return self._group(group)[index - self._groups[group]]
 
     def _index(self) -> tuple[Fraction, tuple[int, int], bytes | None]:
         try:
@@ -167,6 +190,8 @@ class StageVideo:
             raise self._damaged(reason(error)) from error
         if len(frames) != last - first:
             raise self._damaged(f"{len(frames)} of the {last - first} frames from {first} on can be decoded")
+        if not all(map(is_plain, frames)):
+            raise self._damaged(f"it is {frames[0].format.name}, and not yuv420p in limited range")
         return frames
 
     def _damaged(self, why: str) -> MediaError:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -35,14 +36,14 @@ from newscaster.anchor import (
 )
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
-from newscaster.inference import Session
+from newscaster.inference import Session, backend_named
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.gate import AHEAD_STEPS
 from newscaster.runtime.made import Performance, tags
 from newscaster.runtime.motion import MotionStream, frame_count
 from newscaster.runtime.places import Places
 from newscaster.runtime.record import MotionRecord
-from newscaster.runtime.renderer import Job, Renderer
+from newscaster.runtime.renderer import Job, Renderer, default_workers
 from newscaster.runtime.source import (
     Samples,
     Speech,
@@ -90,26 +91,29 @@ class Anchor:
     Args:
         file: the anchor's file.
         workers: threads that render; by default one per core, up to 8.
+        backend: what runs the rendering network, see :func:`newscaster.open`.
 
     Raises:
         AnchorError: the parts of the anchor do not fit each other.
+        InputError: there is no such backend, or there are no workers.
     """
 
-    def __init__(self, file: AnchorFile, *, workers: int | None = None) -> None:
+    def __init__(self, file: AnchorFile, *, workers: int | None = None, backend: str | None = None) -> None:
         self.path = file.path
         self.info: AnchorInfo = file.info
         self._face = file.face()
         if workers is not None and workers < 1:
             raise InputError(f"workers is {workers}; expected 1 or more, or None for one per core")
+        backend = backend_named(backend)
         try:
-            self._load(file, workers)
+            self._load(file, workers or default_workers(), backend)
         except (InputError, ValueError) as error:
             raise AnchorError(
                 f"'{file.path}' cannot be used: {error}. Copy the file again from where it came, "
                 "or train it again"
             ) from error
 
-    def _load(self, file: AnchorFile, workers: int | None) -> None:
+    def _load(self, file: AnchorFile, workers: int, backend: str) -> None:
         info = self.info
         self._encoder: SpeechEncoder | None = None
         if info.features.needs_encoder:
@@ -122,21 +126,21 @@ class Anchor:
             raise AnchorError(f"{STAGE} has {video.fps} frames per second; expected {info.fps}")
         self._stage = Stage(video, self._face, region=info.region, size=info.size, loops=info.stage_loops)
         self._renderer = Renderer(
-            Session(file.read(RENDERER), threads=1, name=RENDERER),
-            soft=self._face.mask.soft,
+            Session(file.read(RENDERER), threads=1, name=RENDERER, backend=backend, callers=workers),
+            side=info.region.side,
             map_side=info.map_side,
             workers=workers,
         )
         self.motion_stream()  # the networks fit the features and the basis, or an error says so now
 
     @staticmethod
-    def open(path: str | Path, *, workers: int | None = None) -> Anchor:
+    def open(path: str | Path, *, workers: int | None = None, backend: str | None = None) -> Anchor:
         """Open an anchor and make it ready; `builtin` is the one that comes with newscaster.
 
         Raises:
             AnchorError: the file is missing, not an anchor, damaged, or of another version.
         """
-        return Anchor(AnchorFile(anchor_path(path)), workers=workers)
+        return Anchor(AnchorFile(anchor_path(path)), workers=workers, backend=backend)
 
     def __repr__(self) -> str:
         width, height = self.size
@@ -258,8 +262,8 @@ class Anchor:
         other._stage = stage
         return other
 
-    def show(self, shapes: npt.NDArray[np.floating[Any]], *, stage_start: int = 0) -> Iterator[Image]:
-        """The pictures of a mouth in these shapes, one by one, as :meth:`render` gives them.
+    def show(self, shapes: npt.NDArray[np.floating[Any]], *, stage_start: int = 0) -> Iterator[media.Picture]:
+        """The pictures of a mouth in these shapes, one by one, as :meth:`speak` encodes them.
 
         Args:
             shapes: (F, 57, 2) in head units, such as a :meth:`motion_stream` gives.
@@ -334,18 +338,18 @@ class Anchor:
                 raise SpeechError("the speech is empty")
             total = self._frames_of(heard.samples, heard.rate)
             shown = _noted(self._perform(heard, stage_start, stream), record)
-            pictures = self._pictures(shown)
             cues = caption_cues(heard.sentences)
             language = reading.language if reading is not None else "eng"
-            frames = media.write_video(
-                places.video,
-                _counted(pictures, total, progress),
-                fps=self.fps,
-                audio=heard.sound_file,
-                metadata=tags(self.info, synthetic_voice=heard.synthetic),
-                subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
-                crf=crf,
-            )
+            with closing(self._pictures(shown)) as pictures:
+                frames = media.write_video(
+                    places.video,
+                    _counted(pictures, total, progress),
+                    fps=self.fps,
+                    audio=heard.sound_file,
+                    metadata=tags(self.info, synthetic_voice=heard.synthetic),
+                    subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
+                    crf=crf,
+                )
             if frames != total:
                 raise MediaError(
                     f"{frames} of {total} frames were written to '{places.video}'; the speech has changed "
@@ -369,8 +373,12 @@ class Anchor:
         )
 
     def _rendered(self, samples: Samples, rate: int, start: int, stream: MotionStream) -> Iterator[Image]:
-        with open_speech(samples, rate=rate, audible=False) as speech:
-            yield from self._pictures(self._perform(speech, start, stream))
+        with (
+            open_speech(samples, rate=rate, audible=False) as speech,
+            closing(self._pictures(self._perform(speech, start, stream))) as pictures,
+        ):
+            for picture in pictures:
+                yield picture.rgb()
 
     def _check_start(self, stage_start: int) -> None:
         if not 0 <= stage_start < len(self._stage):
@@ -399,7 +407,7 @@ class Anchor:
             indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))
             yield _Shown(indices, part, self._stage.place(part, indices), self._stage.shares(indices))
 
-    def _pictures(self, shown: Iterable[_Shown]) -> Iterator[Image]:
+    def _pictures(self, shown: Iterable[_Shown]) -> Generator[media.Picture]:
         return self._renderer.render(self._jobs(shown))
 
     def _jobs(self, shown: Iterable[_Shown]) -> Iterator[Job]:
@@ -416,7 +424,9 @@ def _noted(shown: Iterable[_Shown], record: MotionRecord) -> Iterator[_Shown]:
         yield part
 
 
-def _counted(items: Iterable[Image], total: int, progress: Progress | None) -> Iterator[Image]:
+def _counted(
+    items: Iterable[media.Picture], total: int, progress: Progress | None
+) -> Iterator[media.Picture]:
     for count, item in enumerate(items, 1):
         yield item
         if progress is not None:

@@ -1,4 +1,4 @@
-"""New mouths on stage frames: face map, rendering network, paste; several frames at a time, in order.
+"""New mouths on stage frames: face map, rendering network, compositing; several frames at a time, in order.
 
 The network spends its time outside Python's lock, so that worker threads share the cores. Which threads and
 batches are fastest was measured for a whole pipeline, decoding and encoding included: workers with one thread
@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from newscaster.errors import AnchorError
 from newscaster.face.facemap import CHANNELS, draw_face_map
-from newscaster.face.region import paste
 from newscaster.inference import Session
+from newscaster.media import Picture, made_ahead
+from newscaster.runtime.compositing import composite
 from newscaster.runtime.stage import StageFrame
 
 Image = npt.NDArray[np.uint8]
@@ -28,7 +29,14 @@ Array = npt.NDArray[np.float64]
 
 BATCH = 2
 """Frames per call of the network."""
+JOBS_AHEAD = 8
+"""Frames that are decoded before a worker is free for them; a group of the stage takes a while."""
 _MOST_WORKERS = 8
+
+
+def default_workers() -> int:
+    """One thread per core, up to 8."""
+    return min(_MOST_WORKERS, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Job:
     points: Array
     """(57, 2) in region pixels."""
     share: float = 1.0
-    """How much of the new mouth is taken; at 0 the frame stays as it is."""
+    """How much of the new mouth is taken, 0 to 1; at 0 the frame passes through as it is."""
 
 
 class Renderer:
@@ -48,7 +56,7 @@ class Renderer:
     Args:
         session: the rendering network, `region` (B, S, S, 3) and `face_map` (B, C, M, M), both uint8, to
             `rendered` (B, S, S, 3) uint8. Called from several threads at a time; best made with threads=1.
-        soft: (S, S) uint8, how much of the rendered region is taken.
+        side: side of the regions, S.
         map_side: side of the face maps, M.
         workers: threads that render at a time; by default one per core, up to 8.
         batch: frames per call of the network.
@@ -61,12 +69,11 @@ class Renderer:
         self,
         session: Session,
         *,
-        soft: Image,
+        side: int,
         map_side: int,
         workers: int | None = None,
         batch: int = BATCH,
     ) -> None:
-        side = soft.shape[0]
         image, face_map = (side, side, 3), (len(CHANNELS), map_side, map_side)
         found = [
             session.inputs.get("region", ())[1:],
@@ -80,23 +87,26 @@ class Renderer:
                 "rendered, shaped as the region"
             )
         self._session = session
-        self._soft = soft
+        self._side = side
         self._map_side = map_side
-        self._workers = workers or min(_MOST_WORKERS, os.cpu_count() or 1)
+        self._workers = workers or default_workers()
         self._batch = batch
 
-    def render(self, jobs: Iterable[Job]) -> Iterator[Image]:
-        """The finished pictures (H, W, 3) RGB, in the order of the jobs.
+    def render(self, jobs: Iterable[Job]) -> Generator[Picture]:
+        """The finished pictures, in the order of the jobs: their frames' own, written to.
 
-        As many batches as there are workers, and one more, are in work at a time: the jobs are taken, and
-        memory grows, no further than that.
+        The jobs are made in a thread of their own, `JOBS_AHEAD` before they are taken; as many batches as
+        there are workers, and one more, are in work at a time. Memory grows no further than that. Where not
+        all pictures are wanted, close the generator: the threads end with it.
         """
-        source = iter(jobs)
-        pending: deque[Future[list[Image]]] = deque()
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="newscaster-renderer") as pool:
+        pending: deque[Future[list[Picture]]] = deque()
+        with (
+            made_ahead(jobs, depth=JOBS_AHEAD) as source,
+            ThreadPoolExecutor(self._workers, thread_name_prefix="newscaster-renderer") as pool,
+        ):
             try:
                 while batch := list(itertools.islice(source, self._batch)):
-                    pending.append(pool.submit(self._paint, batch))
+                    pending.append(pool.submit(self._finish, batch))
                     if len(pending) > self._workers:
                         yield from pending.popleft().result()
                 while pending:
@@ -105,18 +115,17 @@ class Renderer:
                 for future in pending:
                     future.cancel()
 
-    def _paint(self, batch: list[Job]) -> list[Image]:
-        # Frames that keep their own mouth are left alone, and their part of the network's work is saved.
-        painted = [job for job in batch if job.share > 0]
-        if painted:
-            self._paint_mouths(painted)
-        return [job.frame.image for job in batch]
+    def _finish(self, batch: list[Job]) -> list[Picture]:
+        if seen := [job for job in batch if job.share > 0 and job.frame.placement is not None]:
+            self._paint(seen)
+        return [job.frame.picture for job in batch]
 
-    def _paint_mouths(self, batch: list[Job]) -> None:
-        side = self._soft.shape[0]
-        maps = np.stack([draw_face_map(job.points, side=side, map_side=self._map_side) for job in batch])
+    def _paint(self, batch: list[Job]) -> None:
+        maps = np.stack(
+            [draw_face_map(job.points, side=self._side, map_side=self._map_side) for job in batch]
+        )
         regions = np.stack([job.frame.region for job in batch])
         rendered = self._session.run(region=regions, face_map=maps)["rendered"]
-        for job, patch in zip(batch, rendered, strict=True):
-            soft = self._soft if job.share >= 1 else np.rint(job.share * self._soft).astype(np.uint8)
-            paste(job.frame.image, patch, soft, job.frame.transform)
+        for job, region in zip(batch, rendered, strict=True):
+            assert job.frame.placement is not None
+            composite(job.frame.picture, region, job.frame.placement, share=job.share)

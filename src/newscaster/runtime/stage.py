@@ -1,7 +1,8 @@
 """The stage at work: the footage's frames in the order of showing, and the region cut out of each.
 
-Knows what is worth keeping in memory. The order is left to `order`, what is drawn into the region to
-`renderer`.
+Knows what is worth keeping in memory: of every frame the region and where it goes back, which are the same
+whenever it is shown. Pictures stay as they were decoded, and `media.StageVideo` keeps them. The order is left
+to `order`, what is drawn into the region to `renderer`.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from newscaster.errors import AnchorError
 from newscaster.face.geometry import Similarity
 from newscaster.face.moments import Moments
 from newscaster.face.mouth import place_mouth
-from newscaster.face.region import Region, crop
-from newscaster.media import StageVideo
+from newscaster.face.region import Placement, Region, covered, crop, place
+from newscaster.media import Picture, StageVideo
 from newscaster.runtime.order import PlayOrder
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
 
-CACHE_BYTES = 96 << 20
-"""What crops and pictures may take; a longer stage is decoded and cut again each time it is shown."""
+CACHE_BYTES = 128 << 20
+"""What regions and masks may take; frames beyond that are cut again each time they are shown."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,19 @@ class StageFrame:
 
     index: int
     """Its number on the stage."""
-    image: Image
-    """The picture (H, W, 3) RGB, free to be written to."""
+    picture: Picture
+    """As decoded, free to be written to."""
     region: Image
     """The region (S, S, 3) RGB cut out of it; not to be written to."""
     transform: Similarity
     """Picture to region pixels."""
+    placement: Placement | None
+    """Where a new region goes on the picture; None where nothing of it would show."""
+
+    @property
+    def image(self) -> Image:
+        """The picture (H, W, 3) RGB: converted anew, and apart from it."""
+        return self.picture.rgb()
 
 
 class Stage:
@@ -53,7 +61,7 @@ class Stage:
         region: the square that is cut out.
         loops: whether the last frame is followed by the first; otherwise the order is `order.PlayOrder`'s.
         size: width and height of the pictures.
-        cache_bytes: budget for what is kept decoded.
+        cache_bytes: budget for what is kept of the frames.
 
     Raises:
         AnchorError: video and face track do not fit each other.
@@ -81,12 +89,8 @@ class Stage:
         self._region = region
         self._size = size
         self._loops = loops
-        self._crops: dict[int, Image] = {}
-        self._images: dict[int, Image] = {}
-        crops_bytes = len(self) * region.side**2 * 3
-        images_bytes = len(self) * width * height * 3
-        self._keeps_crops = crops_bytes <= cache_bytes
-        self._keeps_images = crops_bytes + images_bytes <= cache_bytes
+        self._kept: dict[int, _Kept] = {}
+        self._bytes_left = cache_bytes
 
     def __len__(self) -> int:
         return len(self._face.poses)
@@ -141,21 +145,31 @@ class Stage:
 
     def frame(self, index: int) -> StageFrame:
         """One frame."""
-        kept = self._images.get(index)
-        transform = self._face.transforms[index]
-        region = self._crops.get(index)
-        image = self._decode(index) if kept is None else kept
-        if region is None:
-            region = crop(image, transform, self._region.side)
-            region.flags.writeable = False
-            if self._keeps_crops:
-                self._crops[index] = region
-        if self._keeps_images:
-            self._images[index] = image
-            image = image.copy()
-        return StageFrame(index, image, region, transform)
+        picture = self._video.picture(index)
+        picture.size = self._size
+        kept = self._kept.get(index) or self._keep(index, self._cut(index))
+        return StageFrame(index, picture, kept.region, self._face.transforms[index], kept.placement)
 
-    def _decode(self, index: int) -> Image:
-        width, height = self._size
-        image = self._video.frame(index)
-        return image if image.shape[:2] == (height, width) else np.ascontiguousarray(image[:height, :width])
+    def _cut(self, index: int) -> _Kept:
+        transform, side = self._face.transforms[index], self._region.side
+        box = covered(transform, side=side, size=self._video.size)
+        moved = Similarity.of(scale=1.0, shift=(box.left, box.top)).then(transform)
+        region = crop(self._video.part(index, box), moved, side)
+        region.flags.writeable = False
+        return _Kept(region, place(self._face.mask.soft, transform, size=self._video.size))
+
+    def _keep(self, index: int, cut: _Kept) -> _Kept:
+        masks = (cut.placement.soft.nbytes + cut.placement.half_soft.nbytes) if cut.placement else 0
+        size = cut.region.nbytes + masks
+        if size <= self._bytes_left:
+            self._kept[index] = cut
+            self._bytes_left -= size
+        return cut
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is the same whenever a frame is shown."""
+
+    region: Image
+    placement: Placement | None

@@ -1,0 +1,65 @@
+"""New mouths in decoded pictures: the one place where regions, which are RGB, and planes of YUV meet.
+
+::
+
+    region (S, S, 3) RGB ─► Y (S, S), U and V (S/2, S/2) ─► each turned onto the picture ─► into its plane
+
+Nothing of the picture is converted. What the soft mask leaves out reaches the encoder as it was decoded.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.face.region import Affine, Placement, blend, warp
+from newscaster.media import CHROMA_SHIFT, Picture, to_planes
+
+ImageArray = npt.NDArray[np.uint8]
+
+_EDGE = 2
+"""Pixels by which a region is continued, so that chroma has neighbours at its border."""
+
+
+def composite(picture: Picture, region: ImageArray, placement: Placement, *, share: float = 1.0) -> None:
+    """Put a region (S, S, 3) RGB into a picture, in place.
+
+    Args:
+        picture: written to where the mask is. A sample of chroma is where one of its four pixels is.
+        region: of the side that `placement` was made for.
+        placement: where, and how much of it.
+        share: how much of the new region is taken at most, 0 to 1.
+    """
+    if share <= 0:
+        return
+    box, used, onto = placement.box, placement.used, placement.onto_region
+    part = region[used.rows, used.columns]
+    if used.left == 0 or used.top == 0 or used.right == region.shape[1] or used.bottom == region.shape[0]:
+        part = np.pad(part, ((_EDGE, _EDGE), (_EDGE, _EDGE), (0, 0)), mode="edge")
+        a, b, c, d, e, f = onto
+        onto = (a, b, c + _EDGE, d, e, f + _EDGE)
+    luma, *chroma = to_planes(part, picture.tags)
+    planes = picture.planes
+    blend(planes[0][box.rows, box.columns], warp(luma, onto, box.size), _times(placement.soft, share))
+    width, height = box.size
+    half_onto, half_soft = _halved(onto), _times(placement.half_soft, share)
+    rows, columns = slice(box.top // 2, box.bottom // 2), slice(box.left // 2, box.right // 2)
+    for plane, new in zip(planes[1:], chroma, strict=True):
+        turned = warp(new, half_onto, (width // 2, height // 2), smooth=False)
+        blend(plane[rows, columns], turned, half_soft)
+
+
+def _times(soft: ImageArray, share: float) -> ImageArray:
+    return soft if share >= 1 else np.round(soft * np.float32(share)).astype(np.uint8)
+
+
+def _halved(onto: Affine) -> Affine:
+    """The same map between planes of half the width and height.
+
+    A chroma sample at c of the picture lies at 2 c + s of its luma, s being `CHROMA_SHIFT`; one at c of the
+    region, whose chroma lies in the middle of four pixels, at 2 c. And A (2 c + s) + b is twice
+    A c + (A s + b) / 2.
+    """
+    a, b, c, d, e, f = onto
+    right, down = CHROMA_SHIFT
+    return a, b, (a * right + b * down + c) / 2, d, e, (d * right + e * down + f) / 2
