@@ -74,7 +74,7 @@ def test_regions_are_kept_before_they_are_encoded(
     start, stop = 9, 29
     pictures = list(anchor.on_stage(held.stage(anchor)).show(held.shapes[start:stop], stage_start=start))
     for i, picture in enumerate(pictures, start):
-        np.testing.assert_array_equal(kept[i], crop(picture, held.transforms[i], 128))
+        np.testing.assert_array_equal(kept[i], crop(picture.rgb(), held.transforms[i], 128))
     off = kept - regions(held, made["mouth"].path)
     assert 0 < np.abs(off).mean() < 4
 

@@ -98,9 +98,18 @@ class HeldOut:
     def stage(self, anchor: Anchor) -> Stage:
         """The clip as a stage for the anchor, encoded as the stages inside anchors are."""
         seen = np.where(self.present[:, None, None], self.clip.landmarks, 0).astype(np.float32)
-        face = replace(anchor.face, poses=self.poses, transforms=self.transforms, landmarks=seen)
+        face = replace(
+            anchor.face,
+            poses=self.poses,
+            transforms=self.transforms,
+            landmarks=seen,
+            share=None,
+            stretch=None,
+            thumbnails=None,
+        )
         video = StageVideo(encode_stage(self.pictures(), anchor.fps), name=f"the stage of '{self.name}'")
-        return Stage(video, face, region=anchor.info.region, size=self.clip.record.frame_size)
+        # A stage that goes round is shown in the order of its frames.
+        return Stage(video, face, region=anchor.info.region, size=self.clip.record.frame_size, loops=True)
 
 
 def find_held_out(
