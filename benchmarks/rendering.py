@@ -313,7 +313,8 @@ def prepared(a: argparse.Namespace) -> Setup:
     wanted = {path.stem for path in (*learn, *test)}
     if not held_out or names - wanted:
         raise SystemExit(f"the take holds {len(names)} clips, and not just those of --footage and --test")
-    shown = held_out[:QUICK_CLIPS] if a.quick else held_out
+    count = QUICK_CLIPS if a.quick else min(a.clips or len(held_out), len(held_out))
+    shown = tuple(held_out[i] for i in np.linspace(0, len(held_out) - 1, count).round().astype(int))
     minutes, count = (QUICK_MINUTES, QUICK_FIGURES) if a.quick else (a.minutes, FIGURES_OVER_TIME)
     work = a.work / ("quick" if a.quick else "full")
     return Setup(a.take.resolve(), held_out, shown, minutes, count, work)
@@ -335,6 +336,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0, help="of training, of one core")
     parser.add_argument("--jobs", type=int, default=1, help="rivals at a time, one core each")
     parser.add_argument("--only", nargs="+", default=list(RIVALS), choices=RIVALS, metavar="NAME")
+    parser.add_argument("--clips", type=int, help="how many of TEST are measured; by default all")
     parser.add_argument("--quick", action="store_true", help="far too short, to see that all works")
     a = parser.parse_args()
     # Numbers are crunched in worker processes, which are to keep to one core each.

@@ -25,7 +25,7 @@ class LossWeights:
     """Weight of the error of differences between neighbours, beside that of the values: keeps edges sharp."""
     temporal: float = 0.5
     """Weight of the error of differences between successive frames: what flickers is seen."""
-    perceptual: float = 0.01
+    perceptual: float = 0.004
     """Weight of activations of a network that has learnt to see, about the mouth; counts with sharpening."""
 
 
