@@ -49,6 +49,9 @@ from newscaster.training.running import (
 )
 from newscaster.training.schedule import TimeBudget, learning_rate
 
+GENTLE = Sharpening(detail=0.06, opponent=OpponentWeights(verdict=0.008, matching=0.08))
+"""With all of it 2.5 times as strong, its gradients left the error of pixels little to say: edges of the face
+were torn."""
 _PREVIEW_FRAMES = 6
 _MEAN_FRAMES = 400
 _LINEAR_FRAMES = 3000
@@ -72,11 +75,8 @@ class RenderingTraining:
     clip_norm: float = 1.0
     """Greatest norm of the gradient."""
     loss: LossWeights = field(default_factory=LossWeights)
-    sharpening: Sharpening | None = Sharpening(
-        detail=0.06, opponent=OpponentWeights(verdict=0.008, matching=0.08)
-    )
-    """What makes a mouth as sharp as the face around it, and costs some PSNR; None: nothing. With all of it 2.5
-    times as strong, its gradients left the error of pixels little to say: edges of the face were torn."""
+    sharpening: Sharpening | None = GENTLE
+    """What makes a mouth as sharp as the face around it, and costs some PSNR; None: nothing."""
     variation: Variation = field(default_factory=Variation)
     check_frames: int = 400
     """Held-out frames that figures are taken on, evenly spread."""
