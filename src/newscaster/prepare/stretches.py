@@ -26,7 +26,6 @@ from newscaster.prepare.stage import (
     longest_seconds,
     smooth_poses,
     speed_of,
-    trim,
     unrest,
     usual_angles,
 )
@@ -62,7 +61,7 @@ def choose_stretches(clips: Sequence[Clip], head: Head, mask: Mask) -> list[Stre
     group = _Graph.of(pieces, head, mask).group(wanted)
     if sum(piece.frames for piece in group) < _WORTH_IT * best.frames:
         return [best]
-    return [trim(piece, smooth_poses(piece.clip, head)) for piece in group]
+    return group  # whole: what is cut off at an end may be where another stretch was to be joined
 
 
 def _pieces(clips: Sequence[Clip], head: Head, mask: Mask, *, like: Clip) -> list[Stretch]:

@@ -32,7 +32,7 @@ from newscaster.face.facemap import CHANNELS
 from newscaster.training.networks.blocks import convolution, residuals, unshuffle
 from newscaster.training.networks.linear_face import LinearFace, LinearShape
 
-_UNSHUFFLE = {128: 2, 256: 4, 512: 4}
+_UNSHUFFLE = {128: 2, 256: 4, 512: 8}
 _LARGEST_MAP = 128
 
 
@@ -47,7 +47,7 @@ class RendererConfig:
     decoder_blocks: tuple[int, ...] = (1, 1, 1)
     """Residual blocks per level on the way up; the coarsest level has none."""
     unshuffle: int | None = None
-    """Pixels to a side of one cell of the finest grid; None: by the region's side (2 at 128, 4 above)."""
+    """Pixels to a side of one cell of the finest grid; None: by the region's side, a 64th."""
     map_side: int | None = None
     """Side of the face map, ``M``; None: half the region's side, 128 at most. Maps are anti-aliased: half the
     resolution holds what the landmarks know."""
