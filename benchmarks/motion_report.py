@@ -135,13 +135,13 @@ deviations, and there are {how["steps"]} updates. What a trained network answers
 ({share:g}, {1 - 2 * share:g}, {share:g}), which is its last layer: the delayed LSTM answers one step later
 still. Noise and mean were chosen with the non-causal TCN, on the clips to choose by.
 
-{_table(columns, rows)}"""
+{table(columns, rows)}"""
     with replacing(out / "motion_steady.md") as temporary:
         temporary.write_text(text + "\n")
     return short
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(line)} |" for line in (columns, *rows)]
     return "\n".join([lines[0], f"|{'---|' * len(columns)}", *lines[1:]])
 
@@ -164,7 +164,7 @@ All models are trained on the same clips with the same losses (absolute errors o
 steps from frame to frame), optimiser, segments and number of updates. The adversarial TCN is the non-causal
 one of the same shape, with a discriminator of motion beside these losses.
 
-Machine: {_machine(found.cores)}."""
+Machine: {machine(found.cores)}."""
 
 
 def _accuracy(found: Findings) -> str:
@@ -189,7 +189,7 @@ def _accuracy(found: Findings) -> str:
 On the test clips, mean ± standard deviation over seeds, of which there are {seeds}. A mouth that keeps its
 mean shape has an MSE of {still * 1e5:.1f}e-5.
 
-{_table(columns, rows)}
+{table(columns, rows)}
 
 - **MSE**, **MAE**: mean squared and mean absolute error of mouth shapes, over 57 points of lips and jaw,
   both axes and all frames with a face, in outer-eye distances, in the head's own frame, against raw
@@ -226,7 +226,7 @@ def _ratios(found: Findings) -> str:
             cells.append(_slashed(ours / theirs for ours, theirs in pairs))
         rows.append([model, *cells])
     columns = ["over the delayed LSTM's: MSE / MAE / Int-MSE", "published", *found.inputs]
-    return _table(columns, rows)
+    return table(columns, rows)
 
 
 def _slashed(values: object) -> str:
@@ -259,7 +259,7 @@ medians and, in brackets, the least and the most. The load of the machine before
 Whole trainings are timed as they ran, with one thread each, {found.jobs} at a time, mean over the seeds. The
 published times are on a GPU; that of the TCN, whose kind they do not name, stands beside the non-causal one.
 
-{_table(columns, rows)}
+{table(columns, rows)}
 
 {_time_ratios(found)}
 
@@ -280,7 +280,7 @@ def _time_ratios(found: Findings) -> str:
             ours = found.times[engine]
             cells.append(f"{ours[model]['60']['median'] / ours[TCN]['60']['median']:.1f}")
         rows.append([f"{model} / non-causal TCN", *cells])
-    return _table(("time of 1 min of audio", "published", "PyTorch", "ONNX Runtime"), rows)
+    return table(("time of 1 min of audio", "published", "PyTorch", "ONNX Runtime"), rows)
 
 
 def _choices(found: Findings) -> str:
@@ -296,7 +296,7 @@ def _choices(found: Findings) -> str:
             f"The delayed LSTM answers **{found.delay} steps** ({found.delay * 1000 // MOTION_HZ} ms) late, "
             "of the least mean MSE over these inputs on the clips to choose by.",
             "",
-            _table(("input", "delay, steps", "MSE, 1e-5", "Int-MSE, 1e-5"), rows),
+            table(("input", "delay, steps", "MSE, 1e-5", "Int-MSE, 1e-5"), rows),
         ]
     rows = []
     for kind in found.inputs:
@@ -317,7 +317,7 @@ def _choices(found: Findings) -> str:
         "",
         "The same for all models, but for dropout: a TCN's follows every convolution, an LSTM's its outputs.",
         "",
-        _table(columns, rows),
+        table(columns, rows),
     ]
     if pair:
         said = ", ".join(f"{key} {value:g}" for key, value in pair.items())
@@ -332,7 +332,7 @@ def _sources() -> str:
 - Footage: {ATTRIBUTION}."""
 
 
-def _machine(cores: int) -> str:
+def machine(cores: int) -> str:
     model = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -356,7 +356,7 @@ def _draw_opening(found: Findings, path: Path) -> None:
         axes.set_ylabel("opening, outer-eye distances")
         axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     rows[-1, 0].set_xlabel("seconds")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_errors(found: Findings, path: Path) -> None:
@@ -378,7 +378,7 @@ def _draw_errors(found: Findings, path: Path) -> None:
         axes.grid(axis="y", alpha=0.3)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_times(found: Findings, path: Path) -> None:
@@ -395,10 +395,10 @@ def _draw_times(found: Findings, path: Path) -> None:
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("time from features to coefficients, ms")
     panels[0].legend(frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def save(figure: plt.Figure, path: Path) -> None:
     figure.tight_layout()
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png", bbox_inches="tight")

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from motion_report import _machine as machine
-from motion_report import _save as save
-from motion_report import _table as table
+from motion_report import machine, save, table
 from motion_report import plt
 from spine import ATTRIBUTION
 
