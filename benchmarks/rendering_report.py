@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from motion_report import machine, save, table
-from motion_report import plt
+from motion_report import machine, plt, save, table
 from spine import ATTRIBUTION
 
 from newscaster.media.files import replacing
