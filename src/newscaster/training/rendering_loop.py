@@ -180,6 +180,7 @@ class Trainer:
         batch, frames = self.how.batch, self.frames
         if self.step == 0 and self.network.linear is not None:
             self._fit_linear_face(self.network.linear)
+            self.save(budget.used_seconds)  # where that was all the time there is, it is what was learnt
         run_sitting(
             self,
             lambda first: ahead(
