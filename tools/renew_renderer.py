@@ -3,7 +3,8 @@
     python tools/renew_renderer.py NAME.anchor --footage FOLDER[:NAMES.txt] --work FOLDER --out NEW.anchor
 
 The renderer learns from the real mouths of the footage, put into the very pictures that it will work on:
-each mouth of a clip, its colours matched, is faded into a run of the stage whose pose is like that clip.
+each mouth of a clip, its colours matched, is faded into a run of the stage whose pose is like that clip;
+and from the footage as it is.
 The network that painted the stage is not needed.
 """
 
@@ -24,7 +25,7 @@ from newscaster.media import StageVideo, read_frames
 from newscaster.prepare.tracks import track_footage
 from newscaster.take import Clip
 from newscaster.training.rendering import export_renderer, train_renderer
-from newscaster.training.rendering_data import RenderingClip, RenderingData
+from newscaster.training.rendering_data import RenderingClip, RenderingData, set_aside
 from newscaster.training.synthetic import RING_UNITS, with_real_mouths
 
 
@@ -36,8 +37,12 @@ def stage_regions(anchor: AnchorFile, face: AnchorFace) -> np.ndarray:
     )
 
 
-def learnt_from(clip: Clip, info: AnchorInfo, face: AnchorFace, stage: np.ndarray) -> RenderingClip:
-    """A clip's mouths in a run of the stage's regions, of the pose that is nearest to the clip's."""
+def learnt_from(clip: Clip, info: AnchorInfo, face: AnchorFace, stage: np.ndarray) -> list[RenderingClip]:
+    """A clip's mouths in a run of the stage's regions, of the pose that is nearest to the clip's; and as it is.
+
+    The stage alone would teach what surrounds a mouth there and nothing else: other pictures of the person
+    would be torn.
+    """
     poses = face.head.steady_poses(clip.landmarks, clip.present, fps=info.fps)
     transforms = info.region.transforms(face.head, poses)
     points = transforms.apply(clip.landmarks[:, list(MOUTH), :2].astype(np.float64))
@@ -52,7 +57,7 @@ def learnt_from(clip: Clip, info: AnchorInfo, face: AnchorFace, stage: np.ndarra
     ring_px = RING_UNITS * info.region.pixels_per_unit
     regions = np.zeros_like(real)
     regions[shown] = with_real_mouths(below[shown], real[shown], face.mask, ring_px=ring_px)
-    return RenderingClip(regions, points)
+    return [RenderingClip(regions, points), RenderingClip(real, points)]
 
 
 def main() -> None:
@@ -71,9 +76,9 @@ def main() -> None:
     stage = stage_regions(anchor, face)
     tracked = track_footage(footage(arguments.footage), arguments.work / "tracks", fps=info.fps)
     clips = [learnt_from(clip, info, face, stage) for clip in tracked if clip.present.any()]
-    result = train_renderer(
-        RenderingData.of(clips, face.mask.hidden), arguments.work / "rendering", minutes=arguments.minutes
-    )
+    learn, check = set_aside(clips, lambda both, part: both)
+    data = RenderingData.of(sum(learn, []), face.mask.hidden, held_out=sum(check, []))
+    result = train_renderer(data, arguments.work / "rendering", minutes=arguments.minutes)
     figures = {
         "rendering minutes": round(result.minutes, 1),
         "rendering steps": result.steps,
