@@ -38,7 +38,7 @@ def stage_regions(anchor: AnchorFile, face: AnchorFace) -> np.ndarray:
 
 
 def learnt_from(clip: Clip, info: AnchorInfo, face: AnchorFace, stage: np.ndarray) -> list[RenderingClip]:
-    """A clip's mouths in a run of the stage's regions, of the pose that is nearest to the clip's; and as it is.
+    """A clip's mouths in a run of the stage's regions, of the pose nearest to the clip's; and the clip itself.
 
     The stage alone would teach what surrounds a mouth there and nothing else: other pictures of the person
     would be torn.
@@ -77,7 +77,8 @@ def main() -> None:
     tracked = track_footage(footage(arguments.footage), arguments.work / "tracks", fps=info.fps)
     clips = [learnt_from(clip, info, face, stage) for clip in tracked if clip.present.any()]
     learn, check = set_aside(clips, lambda both, part: both)
-    data = RenderingData.of(sum(learn, []), face.mask.hidden, held_out=sum(check, []))
+    parts = [[clip for both in some for clip in both] for some in (learn, check)]
+    data = RenderingData.of(parts[0], face.mask.hidden, held_out=parts[1])
     result = train_renderer(data, arguments.work / "rendering", minutes=arguments.minutes)
     figures = {
         "rendering minutes": round(result.minutes, 1),
