@@ -38,7 +38,7 @@ def stage_regions(anchor: AnchorFile, face: AnchorFace) -> np.ndarray:
 
 
 def learnt_from(clip: Clip, info: AnchorInfo, face: AnchorFace, stage: np.ndarray) -> list[RenderingClip]:
-    """A clip's mouths in a run of the stage's regions, of the pose nearest to the clip's; and the clip itself.
+    """A clip's mouths in a run of the stage's regions, of the nearest pose, and the clip itself.
 
     The stage alone would teach what surrounds a mouth there and nothing else: other pictures of the person
     would be torn.
