@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / "ada.anchor",
             folder / "work",
             consent=" Ada agreed. ",
-            minutes=0.05,
+            minutes=0.2,
             attribution=["Made-up footage"],
             progress=lambda phase, done, total: phases.append(phase),
         )

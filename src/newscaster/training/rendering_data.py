@@ -30,6 +30,7 @@ Made = TypeVar("Made")
 HELD_OUT_EVERY = 20
 """Of so many clips one is set aside for validation."""
 _TAIL = 10
+_FOLD_FRAMES = 75
 _QUEUE = 3
 
 
@@ -169,6 +170,8 @@ class Batch:
     """(B, 1, 1, 1): what pixel values of 0 to 1 are to be multiplied by, and"""
     offset: FloatArray
     """(B, 3, 1, 1): what is to be added to them then."""
+    folds: npt.NDArray[np.int64]
+    """(B,): the half of all frames that each belongs to, 0 or 1: about three seconds by turns."""
 
 
 class Frames:
@@ -189,6 +192,7 @@ class Frames:
         self._table = frame_table(clips)
         step = np.diff(self._table, axis=0)
         self._followed = np.flatnonzero((step == [0, 1]).all(axis=1))
+        self._fold_frames = min(_FOLD_FRAMES, max(1, len(self._table) // 4))
 
     def __len__(self) -> int:
         return len(self._table)
@@ -242,6 +246,7 @@ class Frames:
             np.stack([face_map for _, face_map in drawn]),
             gain.astype(np.float32),
             offset.astype(np.float32),
+            numbers // self._fold_frames % 2,
         )
 
     def _draw(self, number: int, shift: npt.NDArray[np.int64], share: float) -> tuple[ImageArray, ImageArray]:

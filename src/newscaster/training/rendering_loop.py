@@ -30,7 +30,7 @@ from newscaster.training.checkpoints import (
     write_checkpoint,
 )
 from newscaster.training.full_frame_losses import detail_loss, perceptual_loss
-from newscaster.training.networks.linear_face import LinearFace
+from newscaster.training.networks.kernel_face import KernelFace
 from newscaster.training.networks.perceptual import Perceptual
 from newscaster.training.networks.renderer import Box, Renderer, RendererConfig
 from newscaster.training.opponent import Opponent, OpponentWeights, Sharpening
@@ -54,7 +54,7 @@ GENTLE = Sharpening(detail=0.06, opponent=OpponentWeights(verdict=0.008, matchin
 were torn."""
 _PREVIEW_FRAMES = 6
 _MEAN_FRAMES = 400
-_LINEAR_FRAMES = 3000
+_START_FRAMES = 8000
 _CHECKING_BATCH = 16
 
 
@@ -178,8 +178,8 @@ class Trainer:
         """Train until the budget is spent; the state is saved on the way and at the end."""
         self.network.train()
         batch, frames = self.how.batch, self.frames
-        if self.step == 0 and self.network.linear is not None:
-            self._fit_linear_face(self.network.linear)
+        if self.step == 0 and self.network.kernel is not None:
+            self._fit_start(self.network.kernel)
             self.save(budget.used_seconds)  # where that was all the time there is, it is what was learnt
         run_sitting(
             self,
@@ -191,21 +191,23 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def _fit_linear_face(self, linear: LinearFace) -> None:
-        """Give the network its start, from frames as training varies them."""
-        net, rng = self.network, np.random.default_rng(self.seed)
-        maps, contexts, wanted = [], [], []
-        numbers = self.frames.spread(_LINEAR_FRAMES)
+    def _fit_start(self, kernel: KernelFace) -> None:
+        """Give the network its start, from frames as they are."""
+        net, numbers = self.network, self.frames.spread(_START_FRAMES)
+        maps, contexts, wanted, folds = [], [], [], []
         for first in range(0, len(numbers), _CHECKING_BATCH):
-            batch = self.frames.batch(numbers[first : first + _CHECKING_BATCH], generator=rng)
+            batch = self.frames.batch(numbers[first : first + _CHECKING_BATCH])
             target, face_map = self._seen(batch)
-            map_part, context = linear.pooled(face_map, net.surroundings(target))
-            maps.append(map_part)
-            contexts.append(context)
-            wanted.append(linear.coarse((target - net.fill) * net.covered))
-        linear.fit(torch.cat(maps), torch.cat(contexts), torch.cat(wanted))
-        assert self.average.linear is not None
-        self.average.linear.load_state_dict(linear.state_dict())
+            map_part, context = kernel.pooled(face_map, net.surroundings(target))
+            maps.append(map_part.cpu())
+            contexts.append(context.cpu())
+            wanted.append(kernel.elements((target - net.fill) * net.covered).half().cpu())
+            folds.append(torch.from_numpy(batch.folds))
+        fitted = copy.deepcopy(kernel).cpu()
+        fitted.fit(torch.cat(maps), torch.cat(contexts), torch.cat(wanted), torch.cat(folds))
+        for network in (self.network, self.average):
+            assert network.kernel is not None
+            network.kernel.load_state_dict(fitted.state_dict())
 
     @property
     def pace(self) -> Pace:
@@ -242,7 +244,7 @@ class Trainer:
     def _loss(self, batch: Batch, sharpening: float) -> Tensor:
         net, (target, face_map) = self.network, self._seen(batch)
         with autocast(self.device, self.precision):
-            output = net.predict(target, face_map)
+            output = net.predict(target, face_map, self._to_device(batch.folds))
         pixels = pixel_weights(net.covered, face_map[:, :1], self.how.loss)
         loss = reconstruction_loss(output.float(), target, pixels, self.how.loss)
         if sharpening > 0:

@@ -7,8 +7,8 @@ three changes that make it quick on a CPU:
 * Only the mask's bounding box and a margin are computed, about half of the region.
 * Pixels are unshuffled into channels at the door and shuffled back at the end (Shi et al., arXiv 1609.05158),
   so that the network's own grid is far coarser than the picture.
-* What is hidden is filled with a linear guess of the person's face before the first layer
-  (``networks.linear_face``), the network adds what is missing to that, and every cell of the grid has a
+* What is hidden is filled with what a regression makes of the person's face before the first layer
+  (``networks.kernel_face``), the network adds what is missing to that, and every cell of the grid has a
   learned bias: the crop is stabilised, and the person always the same.
 
 All layers are 3x3 or 1x1 convolutions with ReLU, and skips are added rather than joined, which ONNX Runtime
@@ -30,10 +30,14 @@ from torch.nn import functional
 
 from newscaster.face.facemap import CHANNELS
 from newscaster.training.networks.blocks import convolution, residuals, unshuffle
-from newscaster.training.networks.linear_face import LinearFace, LinearShape
+from newscaster.training.networks.kernel_face import KernelFace, KernelShape
 
 _UNSHUFFLE = {128: 2, 256: 4, 512: 8}
 _LARGEST_MAP = 128
+_PICTURE_SIDE = 128
+"""Elements to a side of a region in what the regression mixes."""
+_POOLED_CELLS = 4
+"""Cells of the grid to a side of what it looks at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ class RendererConfig:
     map_side: int | None = None
     """Side of the face map, ``M``; None: half the region's side, 128 at most. Maps are anti-aliased: half the
     resolution holds what the landmarks know."""
-    linear: LinearShape | None = field(default_factory=LinearShape)
+    start: KernelShape | None = field(default_factory=KernelShape)
     """The regression that the network starts from; None: the mean face."""
 
     def __post_init__(self) -> None:
@@ -85,8 +89,8 @@ class RendererConfig:
     def from_json(data: Mapping[str, Any]) -> RendererConfig:
         """``TypeError`` or ``ValueError`` where the data are not a config's."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        linear = fields.pop("linear", None)
-        return RendererConfig(**fields, linear=None if linear is None else LinearShape(**linear))
+        start = fields.pop("start", None)
+        return RendererConfig(**fields, start=None if start is None else KernelShape(**start))
 
 
 class Box(NamedTuple):
@@ -151,15 +155,16 @@ class Renderer(nn.Module):
         self.register_buffer("covered", self.hidden[None, None, t:b, l:r].clone(), persistent=False)
         self.register_buffer("fill", torch.full((1, 3, b - t, r - l), 0.5))
         self._build((b - t) // self.cell, (r - l) // self.cell)
-        self.linear = (
-            LinearFace(
-                config.linear,
+        self.kernel = (
+            KernelFace(
+                config.start,
                 self.covered,
                 channels=len(CHANNELS),
                 map_size=((b - t) // self.map_ratio, (r - l) // self.map_ratio),
-                cell=self.cell,
+                cell=max(1, side // _PICTURE_SIDE),
+                pool=_POOLED_CELLS * self.cell,
             )
-            if config.linear is not None
+            if config.start is not None
             else None
         )
 
@@ -191,9 +196,12 @@ class Renderer(nn.Module):
         t, b, l, r = self.box.scaled(self.map_ratio)  # noqa: E741
         return face_map[:, :, t:b, l:r].float() * (1 / 255)
 
-    def predict(self, context: Tensor, face_map: Tensor) -> Tensor:
-        """The box as the network paints it, float of about 0 to 1, from what ``cut`` and ``cut_map`` give."""
-        filled = torch.where(self.covered, self.start(context, face_map), context)
+    def predict(self, context: Tensor, face_map: Tensor, fold: Tensor | None = None) -> Tensor:
+        """The box as the network paints it, float of about 0 to 1, from what ``cut`` and ``cut_map`` give.
+
+        In training, ``fold`` (B,) says which part of the frames each one belongs to.
+        """
+        filled = torch.where(self.covered, self.start(context, face_map, fold), context)
         x = torch.cat([unshuffle(filled, self.cell), unshuffle(face_map, self.map_cell)], dim=1)
         x = functional.relu(self._placed(self.enter(x)))
         skips: list[Tensor] = []
@@ -208,12 +216,12 @@ class Renderer(nn.Module):
         x = self.leave(x)
         return filled + (functional.pixel_shuffle(x, self.cell) if self.cell > 1 else x)
 
-    def start(self, context: Tensor, face_map: Tensor) -> Tensor:
-        """What hidden pixels are filled with: the mean face, and how a linear face deviates from it."""
-        if self.linear is None:
+    def start(self, context: Tensor, face_map: Tensor, fold: Tensor | None = None) -> Tensor:
+        """What hidden pixels are filled with: the mean face, and how the regression deviates from it."""
+        if self.kernel is None:
             return self.fill
         with torch.autocast(context.device.type, enabled=False):
-            deviation: Tensor = self.linear(face_map.float(), self.surroundings(context))
+            deviation: Tensor = self.kernel(face_map.float(), self.surroundings(context), fold)
         return self.fill + deviation
 
     def surroundings(self, context: Tensor) -> Tensor:
