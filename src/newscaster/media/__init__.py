@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from newscaster.media.audio import (
     AudioMeasure,
+    Resampler,
     copy_as_wav,
     decode_wav,
     measure_audio,
@@ -32,6 +33,7 @@ __all__ = [
     "Cue",
     "MediaInfo",
     "Picture",
+    "Resampler",
     "StageVideo",
     "Subtitles",
     "VideoInfo",
