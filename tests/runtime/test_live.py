@@ -127,7 +127,6 @@ def test_the_sound_is_what_was_pushed(anchor: Anchor) -> None:
 def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     """Sound that comes in pieces of 20 ms begins a whole number of frames after it came, and goes on so."""
     clock, speech = VirtualClock(), speech_like(2.0)
-    rendered = list(anchor.render(speech, look_ahead_ms=200, stage_start=0))
     with anchor.live(clock=clock) as live:
         for k in range(100):
             clock.at(0.5 + 0.02 * k, lambda k=k: live.push(speech[320 * k : 320 * (k + 1)]))
@@ -138,9 +137,10 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     # The first piece comes at 0.5 s; 0.74 s is not a frame's begin, 0.76 s is.
     assert first == 19
     assert [frame.speaking for frame in frames] == [19 <= k < 69 for k in range(100)]
-    begun = list(anchor.render(speech, look_ahead_ms=200, stage_start=first % 10))
-    assert max(difference(f, image) for f, image in zip(frames[first:], begun, strict=False)) <= 1
-    assert len(rendered) == 50
+    stream = anchor.motion_stream(look_ahead_ms=200)
+    before = np.repeat(anchor._painter.rest[None], first, axis=0)
+    shown = anchor.show(np.concatenate([before, stream.push(speech), stream.finish()]))
+    assert max(difference(f, picture.rgb()) for f, picture in zip(frames, shown, strict=False)) <= 1
     assert (counts.shown, counts.dropped, counts.starved) == (100, 0, 0)
     assert counts.delay_seconds == pytest.approx(0.26)
     assert counts.late_seconds_p95 == pytest.approx(0, abs=1e-6)
@@ -309,9 +309,7 @@ def test_a_text_that_is_made_too_slowly_goes_on_in_its_place(anchor: Anchor) -> 
     assert all(spoken[resumed : resumed + 22])
 
 
-def test_a_voice_that_fails_does_not_end_the_stream(
-    anchor: Anchor, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_voice_that_fails_does_not_end_the_stream(anchor: Anchor, caplog: pytest.LogCaptureFixture) -> None:
     failing = Reading(command=shlex.join([sys.executable, "-c", "raise SystemExit(3)"]))
     with anchor.live(reading=failing) as live:
         with pytest.raises(SpeechError, match="exit code 3"):
