@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from newscaster.cli.speaking import demo, speak
+from newscaster.cli.streaming import live
 from newscaster.cli.terminal import Warnings, progress_report
 from newscaster.errors import InputError, NewscasterError
 from newscaster.version import VERSION
@@ -143,6 +144,7 @@ def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: An
 
 
 cli.add_command(speak)
+cli.add_command(live)
 cli.add_command(demo)
 
 

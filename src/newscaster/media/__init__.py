@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from newscaster.media.audio import (
     AudioMeasure,
+    Resampler,
     copy_as_wav,
     decode_wav,
     measure_audio,
@@ -19,6 +20,7 @@ from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_ca
 from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spooled, write_wav
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
+from newscaster.media.sink import LiveItem, live_format, without_key, write_live
 from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.video import read_frames
 from newscaster.media.write import write_video
@@ -30,8 +32,10 @@ __all__ = [
     "AudioInfo",
     "AudioMeasure",
     "Cue",
+    "LiveItem",
     "MediaInfo",
     "Picture",
+    "Resampler",
     "StageVideo",
     "Subtitles",
     "VideoInfo",
@@ -39,6 +43,7 @@ __all__ = [
     "copy_as_wav",
     "decode_wav",
     "encode_stage",
+    "live_format",
     "made_ahead",
     "measure_audio",
     "probe",
@@ -48,7 +53,9 @@ __all__ = [
     "replacing",
     "spooled",
     "to_planes",
+    "without_key",
     "write_captions",
+    "write_live",
     "write_video",
     "write_wav",
 ]
