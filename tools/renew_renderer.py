@@ -88,7 +88,8 @@ def main() -> None:
     kept = {name: value for name, value in info.training.items() if not name.startswith("rendering ")}
     write_anchor(
         arguments.out,
-        replace(info, training={**kept, **figures}),
+        # A stage that was painted has no grain, and its mouths are to have none.
+        replace(info, training={**kept, **figures}, grain=0.0),
         face,
         motion=anchor.read(MOTION),
         renderer=export_renderer(result.weights),

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from newscaster.errors import AnchorError, InputError
+from newscaster.face.grain import STRONGEST
 from newscaster.face.region import Region
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.speech.features import MOTION_HZ, FeatureSpec
@@ -54,6 +55,8 @@ class AnchorInfo:
     """Motion steps on either side that a coefficient depends on."""
     map_side: int
     """Side of the face maps in pixels, M."""
+    grain: float = 0.0
+    """Strength of the grain that painted mouths get, in levels (`face.grain`)."""
     training: Mapping[str, object] = field(default_factory=dict)
     """How it was trained, and the figures reached."""
     consent: Mapping[str, object] = field(default_factory=dict)
@@ -73,6 +76,7 @@ class AnchorInfo:
         _check(1 <= self.coefficients <= 2 * MOUTH_POINTS, "coefficients", self.coefficients, "1 to 114")
         _check(0 <= self.context_steps <= 10_000, "context_steps", self.context_steps, "0 to 10000")
         _check(8 <= self.map_side <= 1024, "map_side", self.map_side, "8 to 1024 pixels")
+        _check(0 <= self.grain <= STRONGEST, "grain", self.grain, f"0 to {STRONGEST:g} levels")
 
     @property
     def stage_seconds(self) -> float:
@@ -98,7 +102,7 @@ class AnchorInfo:
                 "coefficients": self.coefficients,
                 "context_steps": self.context_steps,
             },
-            "renderer": {"map_side": self.map_side},
+            "renderer": {"map_side": self.map_side, "grain": self.grain},
             "training": dict(self.training),
             "consent": dict(self.consent),
             "attribution": list(self.attribution),
@@ -117,7 +121,7 @@ class AnchorInfo:
         _check(
             all(isinstance(line, str) for line in attribution), "attribution", attribution, "lines of text"
         )
-        motion = _field(values, "motion", dict)
+        motion, renderer = _field(values, "motion", dict), _field(values, "renderer", dict)
         rate = _field(motion, "rate_hz", int)
         _check(rate == MOTION_HZ, "motion.rate_hz", rate, str(MOTION_HZ))
         return AnchorInfo(
@@ -133,7 +137,8 @@ class AnchorInfo:
             features=FeatureSpec.from_json(_field(values, "features", dict)),
             coefficients=_field(motion, "coefficients", int),
             context_steps=_field(motion, "context_steps", int),
-            map_side=_field(_field(values, "renderer", dict), "map_side", int),
+            map_side=_field(renderer, "map_side", int),
+            grain=float(_optional(renderer, "grain", float, 0.0)),
             training=_field(values, "training", dict),
             consent=_field(values, "consent", dict),
             attribution=tuple(attribution),

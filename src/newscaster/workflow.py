@@ -334,6 +334,7 @@ def _info(
         coefficients=motion.basis.size,
         context_steps=motion.network.config.context_steps,
         map_side=load_renderer(rendering.weights).config.map_side_for(take.region.side),
+        grain=rendering.grain,
         training={
             "clips": len(take.clips),
             "motion clips": motion.clips,

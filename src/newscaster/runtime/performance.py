@@ -133,6 +133,7 @@ class Anchor:
             Session(file.read(RENDERER), threads=1, name=RENDERER, backend=backend, callers=workers),
             side=info.region.side,
             map_side=info.map_side,
+            grain=info.grain,
             workers=workers,
         )
         self._voices = SharedVoices()

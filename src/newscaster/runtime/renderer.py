@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from newscaster.errors import AnchorError
 from newscaster.face.facemap import CHANNELS, draw_face_map
+from newscaster.face.grain import Grain
 from newscaster.inference import Session
 from newscaster.media import Picture, made_ahead
 from newscaster.runtime.compositing import composite
@@ -58,6 +59,7 @@ class Renderer:
             `rendered` (B, S, S, 3) uint8. Called from several threads at a time; best made with threads=1.
         side: side of the regions, S.
         map_side: side of the face maps, M.
+        grain: strength of the grain that painted regions get, in levels.
         workers: threads that render at a time; by default one per core, up to 8.
         batch: frames per call of the network.
 
@@ -71,6 +73,7 @@ class Renderer:
         *,
         side: int,
         map_side: int,
+        grain: float = 0.0,
         workers: int | None = None,
         batch: int = BATCH,
     ) -> None:
@@ -89,6 +92,7 @@ class Renderer:
         self._session = session
         self._side = side
         self._map_side = map_side
+        self._grain = Grain(grain, side=side)
         self._workers = workers or default_workers()
         self._batch = batch
 
@@ -119,7 +123,11 @@ class Renderer:
         """The new regions of these jobs, (B, S, S, 3) uint8 RGB, made at once in the caller's thread."""
         maps = np.stack([draw_face_map(job.points, side=self._side, map_side=self._map_side) for job in jobs])
         regions = np.stack([job.frame.region for job in jobs])
-        return self._session.run(region=regions, face_map=maps)["rendered"]
+        painted = self._session.run(region=regions, face_map=maps)["rendered"]
+        grained = [
+            self._grain.add(region, job.frame.index) for region, job in zip(painted, jobs, strict=True)
+        ]
+        return np.stack(grained)
 
     def _finish(self, batch: list[Job]) -> list[Picture]:
         if seen := [job for job in batch if job.share > 0 and job.frame.placement is not None]:

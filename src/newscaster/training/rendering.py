@@ -43,6 +43,8 @@ class RenderingResult:
     """What :func:`load_renderer` and :func:`export_renderer` read."""
     psnr: float
     """Inside the mask, over all held-out frames that were checked together, before blending, dB."""
+    grain: float
+    """Strength of the grain that painted regions lack, in levels (`face.grain`)."""
     images_per_second: float
     """Of training, over all sittings, everything included."""
     steps: int
@@ -101,6 +103,7 @@ def train_renderer(
     return RenderingResult(
         weights=folder / WEIGHTS,
         psnr=trainer.psnr if trainer.psnr is not None else trainer.check(),
+        grain=trainer.average.grain,
         images_per_second=trainer.step * trainer.how.batch / max(budget.used_seconds, 1e-6),
         steps=trainer.step,
         minutes=used_minutes,
@@ -122,6 +125,7 @@ def load_renderer(path: Path) -> Renderer:
         hidden = weights.tensors["hidden"].numpy()
         network = Renderer(RendererConfig.from_json(weights.facts["config"]), hidden)
         network.load_state_dict(dict(weights.tensors))
+        network.grain = float(weights.facts.get("grain") or 0.0)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(
             f"'{path}' does not hold a renderer's weights: {error}. Give the folder of a run, or train anew"

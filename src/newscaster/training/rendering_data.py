@@ -143,8 +143,9 @@ def frame_table(clips: Sequence[RenderingClip]) -> npt.NDArray[np.int64]:
 class Variation:
     """How frames are varied in training; context and target alike, so that the two stay one picture."""
 
-    shift_px: int = 1
-    """Greatest shift of the region along each axis, in whole pixels: nothing is blurred by resampling."""
+    shift_px: int = 0
+    """Greatest shift of the region along each axis, in whole pixels. Regions are stabilised, and those of a
+    stage no less: a pixel costs 0.15 dB in five minutes of one core."""
     brightness: float = 0.02
     """Greatest offset of a colour channel, 1.0 = full scale."""
     contrast: float = 0.05
@@ -200,6 +201,12 @@ class Frames:
     def spread(self, count: int) -> npt.NDArray[np.int64]:
         """Numbers of at most ``count`` frames, evenly spread over all."""
         return np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64))
+
+    def triples(self, count: int) -> npt.NDArray[np.int64]:
+        """Numbers (n, 3) of at most ``count`` times three successive frames, evenly spread."""
+        middle = np.intersect1d(self._followed, self._followed + 1)
+        chosen = np.unique(np.linspace(0, len(middle) - 1, min(count, len(middle))).round().astype(np.int64))
+        return np.asarray(middle[chosen][:, None] + np.array([-1, 0, 1]), np.int64)
 
     def openings(self, count: int) -> npt.NDArray[np.int64]:
         """Numbers of at most ``count`` frames, from the most closed mouth to the widest open one."""

@@ -7,6 +7,7 @@ average of the weights. Who calls it, and what becomes of the weights, is in ``t
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from newscaster.errors import InputError
 from newscaster.face.facemap import CHANNELS
+from newscaster.face.grain import grain_between
 from newscaster.training.checkpoints import (
     STATE,
     WEIGHTS,
@@ -56,6 +58,8 @@ _PREVIEW_FRAMES = 6
 _MEAN_FRAMES = 400
 _START_FRAMES = 8000
 _CHECKING_BATCH = 16
+_GRAIN_TRIPLES = 40
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +152,8 @@ class Trainer:
         )
         facts = {"step": self.step, "used_seconds": used_seconds, "seed": self.seed, "config": config}
         write_checkpoint(self.folder / STATE, Checkpoint(tensors, facts))
-        facts = {"kind": "renderer", "config": config, "step": self.step, "psnr": self.psnr}
+        facts = {"kind": "renderer", "config": config, "step": self.step}
+        facts |= {"psnr": self.psnr, "grain": self.average.grain}
         write_checkpoint(self.folder / WEIGHTS, Checkpoint(self.average.state_dict(), facts))
 
     def resume(self) -> float:
@@ -289,13 +294,14 @@ class Trainer:
         return batch, out.cpu().numpy()
 
     def check(self) -> float:
-        """PSNR inside the mask over all checked frames together, dB."""
+        """PSNR inside the mask over all checked frames together, dB; notes what grain is missing, too."""
         squared, count = 0.0, 0
         for start in range(0, len(self.checked), _CHECKING_BATCH):
             batch, rendered = self.render(self.checked[start : start + _CHECKING_BATCH])
             difference = rendered[:, self.hidden].astype(np.float64) - batch.regions[:, self.hidden]
             squared, count = squared + float((difference**2).sum()), count + difference.size
         self.psnr = psnr(squared, count)
+        self.average.grain = missing_grain(self.render, self.held_out, self.hidden)
         return self.psnr
 
     def preview(self) -> None:
@@ -308,6 +314,29 @@ class Trainer:
             rendered=rendered,
             hidden=self.hidden,
         )
+
+
+def missing_grain(
+    render: Callable[[npt.NDArray[np.int64]], tuple[Batch, npt.NDArray[np.uint8]]],
+    frames: Frames,
+    hidden: npt.NDArray[np.bool_],
+) -> float:
+    """Strength of the grain that frames have and painted ones lack, in levels.
+
+    Args:
+        render: what gives frames by their numbers, and what is painted in their place, (B, S, S, 3).
+        frames: that were not learnt from.
+        hidden: (S, S), the pixels that count.
+    """
+    triples = frames.triples(_GRAIN_TRIPLES)
+    if not len(triples):
+        return 0.0
+    pixels = [
+        [pictures[:, hidden].astype(np.float32) @ _LUMA for pictures in (batch.regions, rendered)]
+        for batch, rendered in map(render, triples)
+    ]
+    real, made = (np.stack(brightness) for brightness in zip(*pixels, strict=True))
+    return round(grain_between(made, real), 3)
 
 
 def _arrays(batch: Batch) -> tuple[npt.NDArray[Any], ...]:

@@ -161,7 +161,7 @@ class KernelFace(nn.Module):
             mixed = features @ self.mixing[0]
         else:
             mixed = torch.einsum("bf,kfr->kbr", features, self.mixing[1:])[fold, torch.arange(len(fold))]
-        painted = (mixed @ self.pictures.float()).unflatten(1, (3, -1))
+        painted = torch.unflatten(mixed @ self.pictures.float(), 1, (3, -1))
         coarse = functional.pad(painted, (0, 1))[:, :, self.place].view(-1, 3, *self._grid)
         if self.cell == 1:
             return coarse
@@ -220,7 +220,7 @@ class KernelFace(nn.Module):
             torch.manual_seed(0)
             *_, pictures = torch.svd_lowrank(sample, q=min(rank + 16, *sample.shape), niter=2)
         pictures = pictures[:, :rank]
-        mixed = torch.cat([part.float() @ pictures for part in wanted.split(_AT_ONCE)])
+        mixed = torch.cat([part.float() @ pictures for part in torch.split(wanted, _AT_ONCE)])
         choice = self._choose(maps, context, mixed)
         if choice is None:
             return
@@ -228,8 +228,8 @@ class KernelFace(nn.Module):
         features = self._used(maps, context, choice)
         sums = [_sums(features[folds == fold], mixed[folds == fold]) for fold in range(FOLDS)]
         for number in range(1 + FOLDS):
-            learnt = [part for fold, part in enumerate(sums) if fold != number - 1]
-            weights = _weights(*map(sum, zip(*learnt, strict=True)), choice.ridge)
+            grams, rights = zip(*(part for fold, part in enumerate(sums) if fold != number - 1), strict=True)
+            weights = _weights(torch.stack(grams).sum(0), torch.stack(rights).sum(0), choice.ridge)
             self.mixing[number, : len(weights), :rank] = weights
         self.pictures[:rank] = pictures.T.half()
 
@@ -284,7 +284,7 @@ class KernelFace(nn.Module):
     def _used(self, maps: Tensor, context: Tensor, choice: _Choice) -> Tensor:
         """Features (N, ·): the first ones, as many as the choice uses, or 0 where it leaves them out."""
         make = self._features if choice.kernel else self._plain
-        parts = zip(maps.float().split(_AT_ONCE), context.float().split(_AT_ONCE), strict=True)
+        parts = zip(torch.split(maps.float(), _AT_ONCE), torch.split(context.float(), _AT_ONCE), strict=True)
         features = torch.cat([make(m, c) for m, c in parts])
         if choice.parts > 1:
             features[:, self.shape.map_components + self.shape.context_components : -1] = 0.0
@@ -306,7 +306,7 @@ def _sums(features: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Of features (N, D) and what is wanted (N, R), all that a regression needs: (D, D) and (D, R)."""
     gram = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
     right = torch.zeros(features.shape[1], wanted.shape[1], dtype=torch.float64)
-    for some, some_wanted in zip(features.split(_AT_ONCE), wanted.split(_AT_ONCE), strict=True):
+    for some, some_wanted in zip(torch.split(features, _AT_ONCE), torch.split(wanted, _AT_ONCE), strict=True):
         gram += some.T @ some
         right += some.T @ some_wanted
     return gram, right
@@ -315,4 +315,5 @@ def _sums(features: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 def _weights(gram: Tensor, right: Tensor, ridge: float) -> Tensor:
     """Regression weights (D, R), held back by ``ridge``."""
     held = gram + ridge * torch.eye(len(gram), dtype=gram.dtype)
-    return torch.linalg.solve(held, right).float()
+    weights: Tensor = torch.linalg.solve(held, right).float()
+    return weights

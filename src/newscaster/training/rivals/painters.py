@@ -6,6 +6,7 @@ All have one shape. ``train`` takes the same data and minutes for each and leave
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from newscaster.face.grain import Grain
 from newscaster.inference import Session
 from newscaster.training.networks.inpainter import InpainterConfig
 from newscaster.training.networks.renderer import Renderer, RendererConfig
@@ -58,17 +60,26 @@ class NetworkPainter:
         network: the PyTorch module, for what is counted on it.
         session: the same as ONNX.
         draw: from regions and mouths to what the network takes.
+        grain: what is added to what it paints.
     """
 
     def __init__(
-        self, network: nn.Module, session: Session, draw: Callable[[ImageArray, Floats], Inputs]
+        self,
+        network: nn.Module,
+        session: Session,
+        draw: Callable[[ImageArray, Floats], Inputs],
+        *,
+        grain: Grain | None = None,
     ) -> None:
-        self.network, self.session, self.draw = network, session, draw
+        self.network, self.session, self.draw, self.grain = network, session, draw, grain
+        self._frames = itertools.count()
 
     def paint(self, regions: ImageArray, points: Floats) -> ImageArray:
         """See :class:`Painter`."""
         painted: ImageArray = self.session.run(**self.draw(regions, points))["rendered"]
-        return painted
+        if self.grain is None:
+            return painted
+        return np.stack([self.grain.add(region, next(self._frames)) for region in painted])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +174,8 @@ def _build_index(
 def _open_renderer(folder: Path) -> NetworkPainter:
     network = load_renderer(folder)
     session = Session(export_renderer(network), threads=1, name="the renderer")
-    return NetworkPainter(network, session, lambda *given: _face_maps(network, *given))
+    grain = Grain(network.grain, side=network.side)
+    return NetworkPainter(network, session, lambda *given: _face_maps(network, *given), grain=grain)
 
 
 def _open_inpainter(folder: Path) -> NetworkPainter:
