@@ -36,7 +36,7 @@ def jobs(stage: Stage, count: int, *, share: float = 1.0) -> Iterator[Job]:
         yield Job(stage.frame(index), points, share)
 
 
-def renderer(**options: int) -> Renderer:
+def renderer(**options: float) -> Renderer:
     session = Session(renderer_network(side=128, map_side=64), threads=1)
     return Renderer(session, side=128, map_side=64, **options)
 
@@ -110,3 +110,18 @@ def test_an_error_in_the_jobs_comes_through(stage: Stage) -> None:
 def test_another_network_is_refused() -> None:
     with pytest.raises(AnchorError, match="not this anchor's rendering network"):
         Renderer(Session(renderer_network(side=128, map_side=32)), side=128, map_side=64)
+
+
+def test_grain_goes_to_what_is_painted_and_belongs_to_the_frame(stage: Stage) -> None:
+    plain, grained, again = (
+        [picture.planes[0].astype(int) for picture in renderer(**options).render(jobs(stage, 3))]
+        for options in ({}, {"grain": 3.0}, {"grain": 3.0, "batch": 1})
+    )
+    for index, (one, other, same) in enumerate(zip(plain, grained, again, strict=True)):
+        placement = stage.frame(index).placement
+        assert placement is not None
+        inside = np.zeros(one.shape, bool)
+        inside[placement.box.rows, placement.box.columns] = placement.soft > 0
+        assert (one == other)[~inside].all()
+        assert 0.5 < (other - one)[inside].std() < 4
+        assert (other == same).all()

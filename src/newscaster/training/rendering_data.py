@@ -146,9 +146,9 @@ class Variation:
     shift_px: int = 0
     """Greatest shift of the region along each axis, in whole pixels. Regions are stabilised, and those of a
     stage no less: a pixel costs 0.15 dB in five minutes of one core."""
-    brightness: float = 0.02
+    brightness: float = 0.03
     """Greatest offset of a colour channel, 1.0 = full scale."""
-    contrast: float = 0.05
+    contrast: float = 0.08
     """Greatest change of the gain."""
     smoothing: float = 1.0
     """Greatest share by which a mouth is replaced by the mean over it (1/2) and its neighbours in time (1/4

@@ -56,7 +56,9 @@ GENTLE = Sharpening(detail=0.06, opponent=OpponentWeights(verdict=0.008, matchin
 were torn."""
 _PREVIEW_FRAMES = 6
 _MEAN_FRAMES = 400
-_START_FRAMES = 8000
+_START_FRAMES = 6000
+_LIGHT, _COLOUR, _LIFT = 0.08, 0.025, 0.03
+"""Standard deviations of gains, of colours' gains beside them, and of offsets, of other light."""
 _CHECKING_BATCH = 16
 _GRAIN_TRIPLES = 40
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -197,17 +199,19 @@ class Trainer:
 
     @torch.no_grad()
     def _fit_start(self, kernel: KernelFace) -> None:
-        """Give the network its start, from frames as they are."""
+        """Give the network its start, from frames as they are, and once more in other light."""
         net, numbers = self.network, self.frames.spread(_START_FRAMES)
+        generator = torch.Generator().manual_seed(self.seed)
         maps, contexts, wanted, folds = [], [], [], []
         for first in range(0, len(numbers), _CHECKING_BATCH):
             batch = self.frames.batch(numbers[first : first + _CHECKING_BATCH])
             target, face_map = self._seen(batch)
-            map_part, context = kernel.pooled(face_map, net.surroundings(target))
-            maps.append(map_part.cpu())
-            contexts.append(context.cpu())
-            wanted.append(kernel.elements((target - net.fill) * net.covered).half().cpu())
-            folds.append(torch.from_numpy(batch.folds))
+            for seen in (target, _in_other_light(target, generator)):
+                map_part, context = kernel.pooled(face_map, net.surroundings(seen))
+                maps.append(map_part.cpu())
+                contexts.append(context.cpu())
+                wanted.append(kernel.elements((seen - net.fill) * net.covered).half().cpu())
+                folds.append(torch.from_numpy(batch.folds))
         fitted = copy.deepcopy(kernel).cpu()
         fitted.fit(torch.cat(maps), torch.cat(contexts), torch.cat(wanted), torch.cat(folds))
         for network in (self.network, self.average):
@@ -314,6 +318,15 @@ class Trainer:
             rendered=rendered,
             hidden=self.hidden,
         )
+
+
+def _in_other_light(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures (B, 3, h, w), each with a gain and an offset of its own."""
+    light, colour, lift = (
+        torch.randn(len(pictures), channels, 1, 1, generator=generator).to(pictures.device)
+        for channels in (1, 3, 1)
+    )
+    return pictures * (1 + _LIGHT * light + _COLOUR * colour) + _LIFT * lift
 
 
 def missing_grain(

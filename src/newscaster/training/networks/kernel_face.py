@@ -207,6 +207,8 @@ class KernelFace(nn.Module):
         (all, with the products, or a half, a quarter or an eighth, without), is what does best on the last
         fifth of the frames when fitted on the others.
 
+        Frames may come several times, varied, next to each other or not.
+
         Args:
             maps: pooled face maps, (N, ·).
             context: pooled surroundings, (N, ·).
