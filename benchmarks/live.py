@@ -162,7 +162,7 @@ def steady(
     sent: bool = False,
     quiet: bool = False,
 ) -> tuple[float, float, float]:
-    """Frames/s with a picture per listener, the share left out in per cent, and cores, while all speak or none does."""
+    """Frames/s with a picture per listener, the share left out in per cent, and cores."""
     for _ in anchor.stage.frames(range(len(anchor.stage))):
         pass  # each frame is decoded and cut when it is first shown
     streams = [
