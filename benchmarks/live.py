@@ -154,9 +154,15 @@ def interrupted(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Ran
 
 
 def steady(
-    anchor: Anchor, sound: np.ndarray, *, listeners: int, seconds: float, sent: bool = False
-) -> tuple[float, float, float]:
-    """Frames/s with a picture per listener, the share left out in per cent, and cores, while all speak."""
+    anchor: Anchor,
+    sound: np.ndarray,
+    *,
+    listeners: int,
+    seconds: float,
+    sent: bool = False,
+    quiet: bool = False,
+) -> tuple[float, float, float, float]:
+    """Frames/s with a picture per listener, the share left out in per cent, cores, and others' cores."""
     for _ in anchor.stage.frames(range(len(anchor.stage))):
         pass  # each frame is decoded and cut when it is first shown
     streams = [
@@ -183,23 +189,48 @@ def steady(
         write_live(os.devnull, items, fps=live.fps, rate=live.rate, format_name="mpegts")
 
     threads = [threading.Thread(target=send if sent else listen, args=(live,)) for live in streams]
-    for thread in (*threads, *microphones):
+    for thread in (*threads, *(() if quiet else microphones)):
         thread.start()
     ready.wait()
     before = [live.counts for live in streams]
-    processor, wall = time.process_time(), time.monotonic()
+    processor, wall, machine = time.process_time(), time.monotonic(), machine_seconds()
     start.wait()
     for thread in threads:
         thread.join()
     processor, wall = time.process_time() - processor, time.monotonic() - wall
+    others = (machine_seconds() - machine - processor) / wall
     after = [live.counts for live in streams]
     for microphone, live in zip(microphones, streams, strict=True):
         microphone.stopped.set()
-        microphone.join()
+        if not quiet:
+            microphone.join()
         live.close()
     shown = sum(b.shown - a.shown for a, b in zip(before, after, strict=True))
     dropped = sum(b.dropped - a.dropped for a, b in zip(before, after, strict=True))
-    return shown / wall / listeners, 100 * dropped / (shown + dropped), processor / wall
+    return shown / wall / listeners, 100 * dropped / (shown + dropped), processor / wall, others
+
+
+def machine_seconds() -> float:
+    """Processor time of everything that runs on this machine."""
+    user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+def processor_ms(anchor: Anchor, sound: np.ndarray | None) -> float:
+    """Processor time per frame of speech, or of silence: what else the machine does hardly matters."""
+    for _ in anchor.stage.frames(range(len(anchor.stage))):
+        pass
+    with anchor.live(most_pushed_seconds=1e6) as live:
+        if sound is not None:
+            live.push(sound)
+        frames = live.frames(paced=False)
+        # Without speech the stage goes round once before: the mouth at rest is painted once per frame of it.
+        for _ in itertools.islice(frames, 25 if sound is not None else len(anchor.stage)):
+            pass
+        began = time.process_time()
+        for _ in itertools.islice(frames, 250):
+            pass
+        return 1e3 * (time.process_time() - began) / 250
 
 
 class FastClock:
@@ -297,16 +328,30 @@ def main() -> None:
         figures.add("interruption to the mouth at rest, ms", [closed for closed, _ in ends])
         figures.add("interruption to the end of the sound, ms", [silent for _, silent in ends])
     if a.only in (None, "steady"):
+        figures.add(
+            "processor time per frame of speech, ms",
+            [processor_ms(anchor, sound) for _ in range(3)],
+            digits=1,
+        )
+        figures.add(
+            "processor time per frame, nothing said, ms",
+            [processor_ms(anchor, None) for _ in range(3)],
+            digits=1,
+        )
         for listeners in range(1, MOST_LISTENERS + 1):
-            rate, dropped, cores = steady(anchor, sound, listeners=listeners, seconds=a.seconds)
+            rate, dropped, cores, others = steady(anchor, sound, listeners=listeners, seconds=a.seconds)
             name = f"{listeners} listener{'s'[: listeners > 1]}"
             figures.add(f"{name}, frames/s each", rate, digits=2)
             figures.add(f"{name}, left out, per cent", dropped, digits=2)
             figures.add(f"{name}, cores", cores, digits=2)
-        rate, dropped, cores = steady(anchor, sound, listeners=1, seconds=a.seconds, sent=True)
+            figures.add(f"{name}, cores that others used", others, digits=2)
+        _, _, cores, _ = steady(anchor, sound, listeners=1, seconds=a.seconds, quiet=True)
+        figures.add("1 listener, nothing said, cores", cores, digits=2)
+        rate, dropped, cores, others = steady(anchor, sound, listeners=1, seconds=a.seconds, sent=True)
         figures.add("1 listener, encoded and sent, frames/s", rate, digits=2)
         figures.add("1 listener, encoded and sent, left out, per cent", dropped, digits=2)
         figures.add("1 listener, encoded and sent, cores", cores, digits=2)
+        figures.add("1 listener, encoded and sent, cores that others used", others, digits=2)
     if a.only in (None, "long"):
         long_stream(anchor, sound, a.minutes, figures)
     print(f"load {os.getloadavg()[0]:.1f}")
