@@ -51,7 +51,7 @@ from newscaster.training.running import (
 )
 from newscaster.training.schedule import TimeBudget, learning_rate
 
-GENTLE = Sharpening(detail=0.08, opponent=OpponentWeights(verdict=0.01, matching=0.08))
+GENTLE = Sharpening(detail=0.06, opponent=OpponentWeights(verdict=0.008, matching=0.08))
 """With all of it 2.5 times as strong, its gradients left the error of pixels little to say: edges of the face
 were torn."""
 _PREVIEW_FRAMES = 6
