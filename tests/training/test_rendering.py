@@ -29,7 +29,7 @@ from newscaster.training.rendering_data import (
     frame_table,
     mouth_box,
 )
-from newscaster.training.rendering_loop import Trainer
+from newscaster.training.rendering_loop import Trainer, missing_grain
 
 HOW = RenderingTraining(
     batch=4,
@@ -248,6 +248,27 @@ def test_pairs_are_successive_frames_varied_as_one() -> None:
     first = np.array(numbers[::2])
     np.testing.assert_array_equal(still.regions[1::2], plain.regions[first + 1])
     assert (first % 4 < 3).all(), "no pair spans two clips"
+
+
+def test_triples_are_successive_frames_of_one_clip() -> None:
+    frames = Frames([talking_clip(5), talking_clip(2), talking_clip(4)], map_side=SIDE)
+    assert frames.triples(9).tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [7, 8, 9], [8, 9, 10]]
+    assert len(frames.triples(2)) == 2
+    assert frames.batch(np.arange(11)).folds.tolist() == [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1]
+
+
+def test_the_grain_that_painted_frames_lack_is_found() -> None:
+    still, rng = talking_clip(1), np.random.default_rng(0)
+    noise = rng.normal(0, 2, size=(30, SIDE, SIDE, 1))
+    noisy = (still.regions + noise).clip(0, 255).astype(np.uint8)
+    frames = Frames([RenderingClip(noisy, still.points.repeat(30, axis=0))], map_side=SIDE)
+    plain = still.regions.repeat(3, axis=0)
+    found = missing_grain(lambda numbers: (frames.batch(numbers), plain), frames, hidden_mask())
+    assert found == pytest.approx(2 * 0.9, rel=0.1)
+    same = missing_grain(lambda n: (frames.batch(n), frames.batch(n).regions), frames, hidden_mask())
+    assert same == 0
+    one = Frames([talking_clip(2)], map_side=SIDE)
+    assert missing_grain(lambda n: (one.batch(n), one.batch(n).regions), one, hidden_mask()) == 0
 
 
 def test_a_frame_that_none_follows_is_its_own_pair() -> None:
