@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from newscaster.media.audio import (
     AudioMeasure,
+    Samples,
     copy_as_wav,
     decode_wav,
     measure_audio,
@@ -20,6 +21,7 @@ from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spoo
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.stage import StageVideo, encode_stage
+from newscaster.media.stream import FragmentWriter, FrameMaker, record_video
 from newscaster.media.video import read_frames
 from newscaster.media.write import write_video
 
@@ -30,8 +32,11 @@ __all__ = [
     "AudioInfo",
     "AudioMeasure",
     "Cue",
+    "FragmentWriter",
+    "FrameMaker",
     "MediaInfo",
     "Picture",
+    "Samples",
     "StageVideo",
     "Subtitles",
     "VideoInfo",
@@ -45,6 +50,7 @@ __all__ = [
     "read_audio",
     "read_audio_blocks",
     "read_frames",
+    "record_video",
     "replacing",
     "spooled",
     "to_planes",

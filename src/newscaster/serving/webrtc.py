@@ -1,0 +1,228 @@
+"""WebRTC: a session's frames to a browser, as a VP8 and an Opus stream of one clock.
+
+aiortc encodes each stream in a thread, negotiates, encrypts and sends. Here is what it is fed, and when: every
+frame is offered at its time, and where an encoder or a network is slower than that, pictures are lost, never
+order, and sound only where half a second of it waits.
+
+VP8 comes first: at 360x288 it takes 1.4 ms per frame, where aiortc's H.264 takes 6.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import aioice.ice
+import numpy as np
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InvalidAccessError, InvalidStateError
+from aiortc.mediastreams import MediaStreamError
+
+from newscaster import media
+from newscaster.runtime.live import LiveFrame
+from newscaster.serving.refusals import TIMED_OUT, TOO_MANY, RefusedError
+from newscaster.serving.session import RATE, Session
+from newscaster.serving.settings import Limits
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.video.frame import VideoFrame
+
+_log = logging.getLogger("newscaster.serving")
+
+_PACKET_SAMPLES = RATE // 50
+"""What one Opus packet holds: 20 ms."""
+_MOST_PICTURES = 2
+_MOST_PACKETS = 25
+_LONGEST_OFFER = 64_000
+_CODECS = ("video/VP8", "video/H264", "video/rtx")
+
+
+class _Track(MediaStreamTrack):
+    """What both tracks have in common: a queue that `recv` takes from."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._waiting: deque[Callable[[], object]] = deque(maxlen=most)
+        self._news = asyncio.Event()
+        self.lost = 0
+
+    def put(self, make: Callable[[], object]) -> None:
+        """Add a frame, to be made when it is taken; the oldest is lost where too many wait."""
+        self.lost += len(self._waiting) == self._waiting.maxlen
+        self._waiting.append(make)
+        self._news.set()
+
+    async def _next(self) -> object:
+        while not self._waiting:
+            if self.readyState != "live":
+                raise MediaStreamError
+            self._news.clear()
+            await self._news.wait()
+        return self._waiting.popleft()()
+
+    def stop(self) -> None:
+        super().stop()
+        self._news.set()
+
+
+class PictureTrack(_Track):
+    """A session's pictures."""
+
+    kind = "video"
+
+    async def recv(self) -> VideoFrame:
+        return await self._next()  # type: ignore[return-value]  # what `Peer.offer` puts there
+
+
+class SoundTrack(_Track):
+    """A session's sound, in packets of 20 ms."""
+
+    kind = "audio"
+
+    async def recv(self) -> AudioFrame:
+        return await self._next()  # type: ignore[return-value]  # what `Peer.offer` puts there
+
+
+class Peer:
+    """One browser that listens to a session: a sink with two tracks."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._maker = media.FrameMaker(fps=session.info.fps, rate=RATE)
+        self.pictures, self.sound = PictureTrack(_MOST_PICTURES), SoundTrack(_MOST_PACKETS)
+        self._first: int | None = None
+        self._held = np.zeros(0, np.float32)
+        self._sent = 0
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # nobody outside is asked
+        self.connection.on("connectionstatechange", self._changed)
+        self._used = session.used()
+        self._used.__enter__()
+        self._closing: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    async def answer(self, sdp: str) -> str:
+        """The answer to a browser's offer; frames flow as soon as it is connected."""
+        connection = self.connection
+        await connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
+        kinds = {transceiver.kind for transceiver in connection.getTransceivers()}
+        if not {"audio", "video"} <= kinds:
+            raise ValueError("it does not ask to receive audio and video")
+        connection.addTrack(self.sound)
+        connection.addTrack(self.pictures)
+        await connection.setLocalDescription(await connection.createAnswer())
+        return str(connection.localDescription.sdp)
+
+    def offer(self, frame: LiveFrame) -> None:
+        """Send a frame. Time stamps are those of the session's clock, counted from the first frame here."""
+        if self._first is None:
+            self._first = frame.number
+        number = frame.number - self._first
+        picture = frame.picture
+        if picture is not None:
+            self.pictures.put(lambda: self._maker.picture(picture, number))
+        self._held = np.concatenate([self._held, frame.sound])
+        while len(self._held) >= _PACKET_SAMPLES:
+            part, self._held = self._held[:_PACKET_SAMPLES], self._held[_PACKET_SAMPLES:]
+            self._put_sound(part, self._sent)
+            self._sent += _PACKET_SAMPLES
+
+    def _put_sound(self, samples: media.Samples, first: int) -> None:
+        self.sound.put(lambda: self._maker.sound(samples, first))
+
+    def end(self) -> None:
+        """The session is over."""
+        self._begin_closing()
+
+    async def close(self) -> None:
+        """Hang up. More than once is harmless."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._session.remove(self)
+            self._used.__exit__(None, None, None)
+            self.pictures.stop()
+            self.sound.stop()
+            await self.connection.close()
+
+    def _begin_closing(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self.close())
+
+    def _changed(self) -> None:
+        state = self.connection.connectionState
+        if state == "connected":
+            self._session.add(self)
+        elif state in ("failed", "closed", "disconnected"):
+            self._begin_closing()
+
+
+class Peers:
+    """All WebRTC connections of a studio."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._peers: dict[str, list[Peer]] = {}
+
+    async def answer(self, session: Session, sdp: str) -> str:
+        """Let a browser listen to a session: its offer, as SDP, for our answer.
+
+        Raises:
+            RefusedError: the offer cannot be used, or too many listen to the session.
+        """
+        peers = self._peers.setdefault(session.id, [])
+        peers[:] = [peer for peer in peers if peer.connection.connectionState != "closed"]
+        if len(peers) >= self._limits.listeners:
+            raise RefusedError(
+                f"{len(peers)} listeners are connected to this session, the most there may be. Make another",
+                status=TOO_MANY,
+            )
+        if len(sdp) > _LONGEST_OFFER:
+            raise RefusedError(f"the offer has {len(sdp)} characters; expected {_LONGEST_OFFER} at most")
+        peer = Peer(session)
+        peers.append(peer)
+        try:
+            async with asyncio.timeout(self._limits.stall_seconds):
+                return await peer.answer(sdp)
+        except TimeoutError:
+            await self._drop(peer, peers)
+            raise RefusedError("the offer could not be answered in time", status=TIMED_OUT) from None
+        # Whatever a parser makes of nonsense: it has no error of its own.
+        except (ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError) as error:
+            await self._drop(peer, peers)
+            raise RefusedError(
+                f"the offer cannot be used ({error or type(error).__name__}). Send the SDP of an "
+                "RTCPeerConnection that receives audio and video"
+            ) from error
+        except (InvalidAccessError, InvalidStateError) as error:
+            await self._drop(peer, peers)
+            raise RefusedError(f"the offer cannot be used ({error})") from error
+        except BaseException:
+            await self._drop(peer, peers)
+            raise
+
+    async def hang_up(self, session: Session) -> None:
+        """End all connections of a session."""
+        for peer in self._peers.pop(session.id, []):
+            with suppress(Exception):
+                await peer.close()
+
+    @staticmethod
+    async def _drop(peer: Peer, peers: list[Peer]) -> None:
+        peers.remove(peer)
+        await peer.close()
+
+
+def listen_on(addresses: Iterable[str]) -> None:
+    """Have WebRTC use these addresses of this machine alone, loopback too.
+
+    aioice takes all addresses but loopback, and has no setting for it. A studio on loopback neither opens a port
+    to the network nor needs one.
+    """
+    chosen = list(addresses)
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [
+        address for address in chosen if (use_ipv6 if ":" in address else use_ipv4)
+    ]
