@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from newscaster.media.audio import (
     AudioMeasure,
+    Resampler,
     Samples,
     copy_as_wav,
     decode_wav,
@@ -36,6 +37,7 @@ __all__ = [
     "FrameMaker",
     "MediaInfo",
     "Picture",
+    "Resampler",
     "Samples",
     "StageVideo",
     "Subtitles",

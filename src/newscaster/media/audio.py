@@ -328,12 +328,45 @@ def _resample(blocks: Iterator[Samples], source_rate: int, rate: int) -> Iterato
     if source_rate == rate:
         yield from blocks
         return
-    resampler = AudioResampler(format="flt", layout="mono", rate=rate)
+    resampler = Resampler(source_rate, rate)
     for block in blocks:
-        for frame in resampler.resample(mono_frame(block, source_rate)):
+        yield from resampler.blocks(block)
+    yield from resampler.blocks(None)
+
+
+class Resampler:
+    """Sound at another rate as it comes in; the first sample stays where it is in time.
+
+    What is pushed comes out a few samples of filter later, the rest when it is flushed.
+
+    Args:
+        source_rate: in Hz.
+        rate: the one wanted.
+    """
+
+    def __init__(self, source_rate: int, rate: int) -> None:
+        self._source_rate = source_rate
+        same = source_rate == rate
+        self._resampler = None if same else AudioResampler(format="flt", layout="mono", rate=rate)
+
+    def blocks(self, samples: Samples | None) -> Iterator[Samples]:
+        """What comes out when (n,) samples go in, or with None at the end: blocks (n,) float32."""
+        if self._resampler is None:
+            if samples is not None:
+                yield samples
+            return
+        for frame in self._resampler.resample(
+            None if samples is None else mono_frame(samples, self._source_rate)
+        ):
             yield frame.to_ndarray()[0].astype(np.float32, copy=False)
-    for frame in resampler.resample(None):
-        yield frame.to_ndarray()[0].astype(np.float32, copy=False)
+
+    def push(self, samples: Samples) -> Samples:
+        """(n,) samples in, those that have come out: float32."""
+        return np.concatenate([np.zeros(0, np.float32), *self.blocks(samples)]) if len(samples) else samples
+
+    def flush(self) -> Samples:
+        """The rest; nothing can be pushed after it."""
+        return np.concatenate([np.zeros(0, np.float32), *self.blocks(None)])
 
 
 def mono_frame(block: Samples, rate: int) -> AudioFrame:

@@ -39,8 +39,12 @@ from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
 from newscaster.inference import Session, backend_named
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.gate import AHEAD_STEPS
+from newscaster.runtime.live import Live
+from newscaster.runtime.live_painting import LivePainter
+from newscaster.runtime.live_voice import SharedVoices
 from newscaster.runtime.made import Performance, tags
 from newscaster.runtime.motion import MotionStream, frame_count
+from newscaster.runtime.pacing import Clock
 from newscaster.runtime.places import Places
 from newscaster.runtime.record import MotionRecord
 from newscaster.runtime.renderer import Job, Renderer, default_workers
@@ -86,7 +90,7 @@ class _Shown:
 class Anchor:
     """Somebody who says what they are given. Made by :func:`newscaster.open`.
 
-    Rendering calls of one anchor take turns on its stage: run them one at a time.
+    Several threads may use it at a time: networks and stage are shared, and take turns where they must.
 
     Args:
         file: the anchor's file.
@@ -131,6 +135,8 @@ class Anchor:
             map_side=info.map_side,
             workers=workers,
         )
+        self._voices = SharedVoices()
+        self._painter = self._live_painter()
         self.motion_stream()  # the networks fit the features and the basis, or an error says so now
 
     @staticmethod
@@ -260,7 +266,13 @@ class Anchor:
         """The same person on another stage, such as footage that the anchor has never seen."""
         other = copy.copy(self)
         other._stage = stage
+        other._painter = other._live_painter()
         return other
+
+    def _live_painter(self) -> LivePainter:
+        basis = self._face.basis
+        rest = AS_TRAINED.shapes(np.zeros((1, basis.size)), basis)[0]
+        return LivePainter(self._stage, self._renderer, rest=rest)
 
     def show(self, shapes: npt.NDArray[np.floating[Any]], *, stage_start: int = 0) -> Iterator[media.Picture]:
         """The pictures of a mouth in these shapes, one by one, as :meth:`speak` encodes them.
@@ -370,6 +382,49 @@ class Anchor:
             motion=places.motion,
             kept_speech=places.speech,
             captions=places.captions,
+        )
+
+    def live(
+        self,
+        *,
+        look_ahead_ms: int = 200,
+        articulation: Articulation = AS_TRAINED,
+        stage_start: int = 0,
+        rate: int = 48_000,
+        reading: Reading | None = None,
+        most_pushed_seconds: float = 120.0,
+        most_text: int = 100_000,
+        clock: Clock | None = None,
+    ) -> Live:
+        """A stream for one listener: speech goes in as it comes, frames with their sound come out in time.
+
+        Any number of listeners share this anchor's networks, stage and voices; each has its own state.
+
+        Args:
+            look_ahead_ms: as in :meth:`motion_stream`: what live speech waits for.
+            articulation: how far and how softly the mouth moves.
+            stage_start: the stage's frame to begin with.
+            rate: of the sound that frames carry, in Hz.
+            reading: how texts are read aloud; its voice is loaded now, in the background.
+            most_pushed_seconds: pushed sound that may wait; more is refused.
+            most_text: characters of text that may wait to be read; more is refused.
+            clock: what the pace goes by; by default the machine's own.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        self._check_start(stage_start)
+        return Live(
+            self._painter,
+            self._stage.order(start=stage_start),
+            lambda: self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms),
+            fps=self.fps,
+            rate=rate,
+            voices=self._voices,
+            reading=reading,
+            most_pushed_seconds=most_pushed_seconds,
+            most_text=most_text,
+            clock=clock,
         )
 
     def _rendered(self, samples: Samples, rate: int, start: int, stream: MotionStream) -> Iterator[Image]:

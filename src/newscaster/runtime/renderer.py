@@ -115,17 +115,18 @@ class Renderer:
                 for future in pending:
                     future.cancel()
 
+    def regions(self, jobs: list[Job]) -> Image:
+        """The new regions of these jobs, (B, S, S, 3) uint8 RGB, made at once in the caller's thread."""
+        maps = np.stack([draw_face_map(job.points, side=self._side, map_side=self._map_side) for job in jobs])
+        regions = np.stack([job.frame.region for job in jobs])
+        return self._session.run(region=regions, face_map=maps)["rendered"]
+
     def _finish(self, batch: list[Job]) -> list[Picture]:
         if seen := [job for job in batch if job.share > 0 and job.frame.placement is not None]:
             self._paint(seen)
         return [job.frame.picture for job in batch]
 
     def _paint(self, batch: list[Job]) -> None:
-        maps = np.stack(
-            [draw_face_map(job.points, side=self._side, map_side=self._map_side) for job in batch]
-        )
-        regions = np.stack([job.frame.region for job in batch])
-        rendered = self._session.run(region=regions, face_map=maps)["rendered"]
-        for job, region in zip(batch, rendered, strict=True):
+        for job, region in zip(batch, self.regions(batch), strict=True):
             assert job.frame.placement is not None
             composite(job.frame.picture, region, job.frame.placement, share=job.share)

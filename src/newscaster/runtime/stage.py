@@ -7,6 +7,7 @@ to `order`, what is drawn into the region to `renderer`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,6 +92,7 @@ class Stage:
         self._loops = loops
         self._kept: dict[int, _Kept] = {}
         self._bytes_left = cache_bytes
+        self._turn = threading.Lock()  # decoder, cache and filters are for one thread at a time
 
     def __len__(self) -> int:
         return len(self._face.poses)
@@ -139,15 +141,16 @@ class Stage:
         return Similarity(self._face.transforms.matrix[indices])
 
     def frames(self, indices: Iterable[int]) -> Iterator[StageFrame]:
-        """These frames, in their order; for one thread at a time."""
+        """These frames, in their order."""
         for index in indices:
             yield self.frame(index)
 
     def frame(self, index: int) -> StageFrame:
-        """One frame."""
-        picture = self._video.picture(index)
+        """One frame. Threads that ask at once take turns; what they are given is theirs."""
+        with self._turn:
+            picture = self._video.picture(index)
+            kept = self._kept.get(index) or self._keep(index, self._cut(index))
         picture.size = self._size
-        kept = self._kept.get(index) or self._keep(index, self._cut(index))
         return StageFrame(index, picture, kept.region, self._face.transforms[index], kept.placement)
 
     def _cut(self, index: int) -> _Kept:

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from newscaster import media
 from newscaster.errors import NewscasterError
-from newscaster.runtime.live import LiveFrame
+from newscaster.runtime.live_frame import LiveFrame
 from newscaster.runtime.made import tags
 from newscaster.serving.library import jpeg
 from newscaster.serving.refusals import TOO_LARGE, RefusedError, sentence

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import NewscasterError
-from newscaster.runtime.live import LiveFrame
+from newscaster.runtime.live_frame import LiveFrame
 from newscaster.runtime.made import tags
 from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError
 from newscaster.serving.session import RATE, Session

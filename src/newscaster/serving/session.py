@@ -24,7 +24,8 @@ import numpy.typing as npt
 from newscaster import media
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import InputError, NewscasterError
-from newscaster.runtime.live import Live, LiveFrame
+from newscaster.runtime.live import Live
+from newscaster.runtime.live_frame import LiveFrame
 from newscaster.serving.refusals import CLOSING, sentence
 
 _log = logging.getLogger("newscaster.serving")

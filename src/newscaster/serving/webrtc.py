@@ -1,8 +1,8 @@
 """WebRTC: a session's frames to a browser, as a VP8 and an Opus stream of one clock.
 
-aiortc encodes each stream in a thread, negotiates, encrypts and sends. Here is what it is fed, and when: every
-frame is offered at its time, and where an encoder or a network is slower than that, pictures are lost, never
-order, and sound only where half a second of it waits.
+aiortc encodes each stream in a thread, negotiates, encrypts and sends. Here is what it is fed, and when:
+every frame is offered at its time, and where an encoder or a network is slower than that, pictures are lost,
+never order, and sound only where half a second of it waits.
 
 VP8 comes first: at 360x288 it takes 1.4 ms per frame, where aiortc's H.264 takes 6.5.
 """
@@ -23,7 +23,7 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError
 from aiortc.mediastreams import MediaStreamError
 
 from newscaster import media
-from newscaster.runtime.live import LiveFrame
+from newscaster.runtime.live_frame import LiveFrame
 from newscaster.serving.refusals import TIMED_OUT, TOO_MANY, RefusedError
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Limits
@@ -219,8 +219,8 @@ class Peers:
 def listen_on(addresses: Iterable[str]) -> None:
     """Have WebRTC use these addresses of this machine alone, loopback too.
 
-    aioice takes all addresses but loopback, and has no setting for it. A studio on loopback neither opens a port
-    to the network nor needs one.
+    aioice takes all addresses but loopback, and has no setting for it. A studio on loopback neither opens a
+    port to the network nor needs one.
     """
     chosen = list(addresses)
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [

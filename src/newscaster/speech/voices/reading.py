@@ -129,9 +129,9 @@ def synthesize(text: str, *, reading: Reading | None = None, rate: int | None = 
 
 
 def speak_sentences(
-    text: str, *, reading: Reading | None = None, rate: int | None = None
+    text: str, *, reading: Reading | None = None, rate: int | None = None, voice: Voice | None = None
 ) -> Iterator[SpokenSentence]:
-    """As synthesize, sentence by sentence.
+    """As synthesize, sentence by sentence; `voice` is the reading's, where that has been loaded before.
 
     Arguments are checked and the voice is loaded before the first sentence is asked for.
     """
@@ -140,7 +140,7 @@ def speak_sentences(
         raise InputError(f"rate is {rate} Hz; expected 8000 to 192000")
     if not any(character.isalnum() for character in text):
         raise SpeechError(f"the text {_shortened(text)!r} holds no word to speak; give a sentence or more")
-    return _spoken(reading.load(), text, reading, rate)
+    return _spoken(voice or reading.load(), text, reading, rate)
 
 
 def _spoken(voice: Voice, text: str, reading: Reading, rate: int | None) -> Iterator[SpokenSentence]:

@@ -1,0 +1,130 @@
+"""Texts read aloud for live streams, by voices that several listeners share.
+
+Each voice is loaded once, and says one sentence at a time. Where a text's sound goes is for `programme`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from newscaster.runtime.programme import Programme, ReadText
+from newscaster.speech.spectral import Floats
+
+if TYPE_CHECKING:
+    from newscaster.speech.voices import Reading
+    from newscaster.speech.voices.voice import Voice
+
+_log = logging.getLogger("newscaster.runtime")
+
+_LEAD_SECONDS = 0.16
+"""Silence before a text, in which the mouth opens as it does before any speech."""
+_MADE_AHEAD_SECONDS = 20.0
+"""Sound of texts that is made before it is heard."""
+_POLL_SECONDS = 1.0
+
+
+class SharedVoices:
+    """The voices that have been asked for so far."""
+
+    def __init__(self) -> None:
+        self._voices: dict[Reading, _Shared] = {}
+        self._turn = threading.Lock()
+
+    def voice(self, reading: Reading) -> Voice:
+        """The voice of a reading, loaded when it is first wanted.
+
+        Raises:
+            MissingExtraError: the voice's package is not installed.
+            InputError: the voice's file is missing or damaged, or there is no such program.
+        """
+        with self._turn:
+            if reading not in self._voices:
+                self._voices[reading] = _Shared(reading.load())
+            return self._voices[reading]
+
+
+class _Shared:
+    """A voice in whose turn one thread speaks: what engines keep between calls is not for two."""
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+        self._turn = threading.Lock()
+
+    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+        """As Voice.say."""
+        with self._turn:
+            return self._voice.say(sentence, speed=speed)
+
+
+class TextReader:
+    """Reads one listener's texts, one after the other, in a thread of its own.
+
+    Args:
+        programme: where their sound goes.
+        changed: its lock guards the programme; notified of every sentence.
+        voices: shared with other listeners.
+        reading: how texts are read; its voice is loaded at once, since it will be wanted at once.
+        rate: of the sound, in Hz.
+    """
+
+    def __init__(
+        self,
+        programme: Programme,
+        changed: threading.Condition,
+        *,
+        voices: SharedVoices,
+        reading: Reading | None,
+        rate: int,
+    ) -> None:
+        self._programme = programme
+        self._changed = changed
+        self._voices = voices
+        self._reading = reading
+        self._rate = rate
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="newscaster-reader")
+        if reading is not None:
+            self._thread.submit(voices.voice, reading)
+
+    def read(self, text: str, place: ReadText) -> Future[None]:
+        """Have a text read into its place. Done when all of it has become sound."""
+        return self._thread.submit(self._read, text, place)
+
+    def close(self) -> None:
+        """Read nothing more; what is being said now is not waited for."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, text: str, place: ReadText) -> None:
+        from newscaster.speech.voices import Reading, speak_sentences
+
+        reading = self._reading or Reading()
+        try:
+            if place.dropped:
+                return
+            voice = self._voices.voice(reading)
+            lead = np.zeros(round(_LEAD_SECONDS * self._rate), np.float32)
+            for sentence in speak_sentences(text, reading=reading, rate=self._rate, voice=voice):
+                if not self._deliver(place, np.concatenate([lead, sentence.samples])):
+                    return
+                lead = lead[:0]
+        except Exception as error:  # nobody may be waiting for the future
+            _log.warning("a text was not said: %s", error)
+            raise
+        finally:
+            with self._changed:
+                self._programme.made(place)
+                self._changed.notify_all()
+
+    def _deliver(self, place: ReadText, sound: Floats) -> bool:
+        """Add a sentence to a text, and wait while enough of it waits; False where the text is dropped."""
+        with self._changed:
+            if not place.dropped:
+                place.utterance.add(sound)
+                self._changed.notify_all()
+            while not place.dropped and self._programme.waiting_seconds(read=True) > _MADE_AHEAD_SECONDS:
+                self._changed.wait(_POLL_SECONDS)
+            return not place.dropped

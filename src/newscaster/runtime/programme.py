@@ -1,0 +1,144 @@
+"""What one listener is still to hear: sound that is pushed and texts that are read, in their order.
+
+Knows what may wait, for how long, and what follows what. When it is shown is for `live`; nothing here waits
+or locks, so that whoever holds the listener's lock may call it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from newscaster.errors import InputError
+from newscaster.runtime.utterance import Utterance
+from newscaster.speech.spectral import Floats
+
+NewUtterance = Callable[[int, float, bool], Utterance]
+"""Makes an utterance of a rate in Hz, begun at a moment, that is read or not."""
+
+
+@dataclass(kw_only=True)
+class ReadText:
+    """A text on its way to be heard."""
+
+    characters: int
+    begun_seconds: float
+    utterance: Utterance
+    """Where its next sentence goes: its place in the order."""
+    dropped: bool = False
+    made: bool = False
+    """Whether all of it has become sound."""
+
+
+class Programme:
+    """Utterances in the order in which they are heard.
+
+    Args:
+        new_utterance: makes one.
+        text_rate: of texts that are read, in Hz.
+        most_pushed_seconds: of pushed sound that may wait.
+        most_text: characters of text that may wait to become sound.
+    """
+
+    def __init__(
+        self, new_utterance: NewUtterance, *, text_rate: int, most_pushed_seconds: float, most_text: int
+    ) -> None:
+        self._new_utterance = new_utterance
+        self._text_rate = text_rate
+        self._most_pushed_seconds = most_pushed_seconds
+        self._most_text = most_text
+        self._coming: deque[Utterance] = deque()
+        self._open: Utterance | None = None  # the one that pushed sound goes to
+        self._texts: list[ReadText] = []
+        self.current: Utterance | None = None
+        """The one that is being heard."""
+
+    @property
+    def next(self) -> Utterance | None:
+        """The one that comes after the current one."""
+        return self._coming[0] if self._coming else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is heard, waits, or is being made."""
+        return bool(self._coming) or (self.current is not None and not self.current.over)
+
+    def waiting_seconds(self, *, read: bool) -> float:
+        """Sound that has come and not been heard: of texts, or of what was pushed."""
+        heard = [self.current, *self._coming]
+        return sum(u.waiting_seconds for u in heard if u is not None and u.read == read)
+
+    def push(self, samples: Floats, rate: int, now: float) -> None:
+        """Sound (n,) that follows what was pushed before, or begins anew after a flush.
+
+        Raises:
+            InputError: too much waits already; nothing of it is taken.
+        """
+        waiting = self.waiting_seconds(read=False)
+        if waiting + len(samples) / rate > self._most_pushed_seconds:
+            raise InputError(
+                f"{len(samples) / rate:.1f} s of sound are pushed, and {waiting:.1f} s wait to be heard; "
+                f"expected {self._most_pushed_seconds:g} s at most in all (most_pushed_seconds). Nothing of "
+                "it was taken: push it again when some of what waits has been heard"
+            )
+        if self._open is None or self._open.ended or self._open.rate != rate:
+            self.flush()
+            self._open = self._new_utterance(rate, now, False)
+            self._coming.append(self._open)
+        self._open.add(samples)
+
+    def flush(self) -> None:
+        """What was pushed is whole."""
+        if self._open is not None:
+            self._open.end()
+        self._open = None
+
+    def read(self, characters: int, now: float) -> ReadText:
+        """A place for a text of so many characters, behind everything that waits.
+
+        Raises:
+            InputError: too much text waits already.
+        """
+        waiting = sum(text.characters for text in self._texts)
+        if waiting + characters > self._most_text:
+            raise InputError(
+                f"the text has {characters} characters, and {waiting} wait to be read; expected "
+                f"{self._most_text} at most in all (most_text). Say it when some of them have been read, or "
+                "in parts"
+            )
+        self.flush()
+        utterance = self._new_utterance(self._text_rate, now, True)
+        text = ReadText(characters=characters, begun_seconds=now, utterance=utterance)
+        self._texts.append(text)
+        self._coming.append(utterance)
+        return text
+
+    def made(self, text: ReadText) -> None:
+        """All of a text has become sound, or nothing more of it will."""
+        text.utterance.end()
+        text.made = True
+        self._texts = [other for other in self._texts if other is not text]
+
+    def starved(self, utterance: Utterance) -> None:
+        """The current utterance's sound does not come in time: it ends here. What follows begins anew, a
+        text's next sentence in its place.
+        """
+        utterance.end()
+        for text in self._texts:
+            if text.utterance is utterance:
+                text.utterance = self._new_utterance(self._text_rate, text.begun_seconds, True)
+                self._coming.appendleft(text.utterance)
+
+    def begin(self) -> Utterance:
+        """Make the next one the current one."""
+        self.current = self._coming.popleft()
+        return self.current
+
+    def clear(self) -> None:
+        """Drop all that waits, texts that are being made included; the current one is left to the caller."""
+        for text in self._texts:
+            text.dropped = True
+        self._texts = []
+        self._coming.clear()
+        self._open = None
