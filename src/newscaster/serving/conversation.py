@@ -127,12 +127,12 @@ class Conversation:
     async def run(self) -> None:
         """Talk until the client leaves, what it asked to finish is finished, or the session ends."""
         session = self._session
-        parts: list[Callable[[], Awaitable[None]]] = [
+        parts: list[Callable[[], Awaitable[object]]] = [
             self._listen,
             self._tell,
             self._finish,
             session.over.wait,
-        ]  # type: ignore[list-item]
+        ]
         if self._sink is not None:
             session.add(self._sink)
             parts.append(self._show)
@@ -189,7 +189,8 @@ class Conversation:
             )
         if len(data) % 2:
             raise RefusedError(f"the sound has {len(data)} bytes; expected 16-bit samples, two bytes each")
-        self._session.push(np.frombuffer(data, "<i2").astype(np.float32) / 32768, self._rate)
+        samples = np.frombuffer(data, "<i2").astype(np.float32)
+        self._session.push(samples / np.float32(32768), self._rate)
 
     async def _told(self, text: str) -> None:
         message = parsed(text, self._limits)

@@ -14,7 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any
 
 import aioice.ice
 import numpy as np
@@ -28,10 +28,6 @@ from newscaster.serving.refusals import TIMED_OUT, TOO_MANY, RefusedError
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Limits
 
-if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
-    from av.video.frame import VideoFrame
-
 _log = logging.getLogger("newscaster.serving")
 
 _PACKET_SAMPLES = RATE // 50
@@ -39,7 +35,16 @@ _PACKET_SAMPLES = RATE // 50
 _MOST_PICTURES = 2
 _MOST_PACKETS = 25
 _LONGEST_OFFER = 64_000
-_CODECS = ("video/VP8", "video/H264", "video/rtx")
+# Whatever aiortc makes of an offer that is nonsense; it has no error of its own for that.
+_NONSENSE = (
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    InvalidAccessError,
+    InvalidStateError,
+)
 
 
 class _Track(MediaStreamTrack):
@@ -47,23 +52,23 @@ class _Track(MediaStreamTrack):
 
     def __init__(self, most: int) -> None:
         super().__init__()
-        self._waiting: deque[Callable[[], object]] = deque(maxlen=most)
+        self._queued: deque[Callable[[], object]] = deque(maxlen=most)
         self._news = asyncio.Event()
         self.lost = 0
 
     def put(self, make: Callable[[], object]) -> None:
         """Add a frame, to be made when it is taken; the oldest is lost where too many wait."""
-        self.lost += len(self._waiting) == self._waiting.maxlen
-        self._waiting.append(make)
+        self.lost += len(self._queued) == self._queued.maxlen
+        self._queued.append(make)
         self._news.set()
 
     async def _next(self) -> object:
-        while not self._waiting:
+        while not self._queued:
             if self.readyState != "live":
                 raise MediaStreamError
             self._news.clear()
             await self._news.wait()
-        return self._waiting.popleft()()
+        return self._queued.popleft()()
 
     def stop(self) -> None:
         super().stop()
@@ -71,12 +76,12 @@ class _Track(MediaStreamTrack):
 
 
 class PictureTrack(_Track):
-    """A session's pictures."""
+    """A session's pictures, as `media.FrameMaker` makes them."""
 
     kind = "video"
 
-    async def recv(self) -> VideoFrame:
-        return await self._next()  # type: ignore[return-value]  # what `Peer.offer` puts there
+    async def recv(self) -> Any:
+        return await self._next()
 
 
 class SoundTrack(_Track):
@@ -84,8 +89,8 @@ class SoundTrack(_Track):
 
     kind = "audio"
 
-    async def recv(self) -> AudioFrame:
-        return await self._next()  # type: ignore[return-value]  # what `Peer.offer` puts there
+    async def recv(self) -> Any:
+        return await self._next()
 
 
 class Peer:
@@ -190,16 +195,12 @@ class Peers:
         except TimeoutError:
             await self._drop(peer, peers)
             raise RefusedError("the offer could not be answered in time", status=TIMED_OUT) from None
-        # Whatever a parser makes of nonsense: it has no error of its own.
-        except (ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError) as error:
+        except _NONSENSE as error:
             await self._drop(peer, peers)
             raise RefusedError(
-                f"the offer cannot be used ({error or type(error).__name__}). Send the SDP of an "
-                "RTCPeerConnection that receives audio and video"
+                f"the offer cannot be used ({error!r}). Send the SDP of an RTCPeerConnection that receives "
+                "audio and video"
             ) from error
-        except (InvalidAccessError, InvalidStateError) as error:
-            await self._drop(peer, peers)
-            raise RefusedError(f"the offer cannot be used ({error})") from error
         except BaseException:
             await self._drop(peer, peers)
             raise
