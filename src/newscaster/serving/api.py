@@ -256,6 +256,8 @@ async def stream(socket: WebSocket) -> None:
     try:
         studio = await _greeted(socket)
         first = parsed(await _received(socket), studio.settings.limits)
+        if first.keys() == {"token"}:  # which nobody asked for
+            first = parsed(await _received(socket), studio.settings.limits)
         output = first.pop("output", "mp4")
         first.pop("type", None)
         _check_output(output)

@@ -113,7 +113,9 @@ class Peer:
     async def answer(self, sdp: str) -> str:
         """The answer to a browser's offer; frames flow as soon as it is connected."""
         connection = self.connection
-        await connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
+        await connection.setRemoteDescription(
+            RTCSessionDescription(sdp=_without_addresses(sdp), type="offer")
+        )
         kinds = {transceiver.kind for transceiver in connection.getTransceivers()}
         if not {"audio", "video"} <= kinds:
             raise ValueError("it does not ask to receive audio and video")
@@ -215,6 +217,28 @@ class Peers:
     async def _drop(peer: Peer, peers: list[Peer]) -> None:
         peers.remove(peer)
         await peer.close()
+
+
+def _without_addresses(sdp: str) -> str:
+    """An offer without the addresses that the browser thinks it has.
+
+    The browser finds us, not we it: packets go only to where its own came from, never to an address that a
+    client names, and no name of a local network has to be resolved. aioice wants an address all the same, and
+    gets one (port 9, "discard") where nobody is.
+    """
+    lines = [
+        line
+        for line in sdp.splitlines()
+        if not line.startswith(("a=candidate:", "a=end-of-candidates", "a=ice-options:trickle"))
+    ]
+    nobody = [
+        f"a=candidate:{number} 1 udp 1 {address} 9 typ host"
+        for number, address in enumerate(("127.0.0.1", "::1"), 1)
+    ]
+    nobody.append("a=end-of-candidates")
+    session, *sections = "\n".join(lines).split("\nm=")
+    whole = [session, *("\n".join([f"m={section}", *nobody]) for section in sections)]
+    return "\n".join(whole).replace("\n", "\r\n") + "\r\n"
 
 
 def listen_on(addresses: Iterable[str]) -> None:
