@@ -18,7 +18,6 @@ import logging
 import secrets
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,8 +109,7 @@ class JobQueue:
         """Stop working; the job that runs is begun anew at the next start."""
         if self._worker is not None:
             self._worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._worker
+            await asyncio.wait([self._worker])
 
     def list(self) -> list[Job]:
         """All jobs, the newest first."""

@@ -175,8 +175,7 @@ class Session:
         feeding, self._feeding = self._feeding, None
         if feeding is not None and not feeding.done():
             feeding.cancel()
-            with suppress(asyncio.CancelledError):
-                await feeding
+            await asyncio.wait([feeding])
 
     async def interrupt(self) -> None:
         """Stop talking now; what waits is dropped."""
@@ -226,8 +225,7 @@ class Session:
         self.live.close()
         await self.stop_playing()
         if self._pump is not None:
-            with suppress(asyncio.CancelledError):
-                await self._pump
+            await asyncio.wait([self._pump])
         self._end()
 
     def _end(self) -> None:

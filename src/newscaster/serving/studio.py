@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,7 @@ class Studio:
         self.library = Library(settings.anchors, backend=settings.backend)
         self.voices: tuple[str, ...] = ()
         self._sessions: dict[str, Session] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._coming = 0
         self._closing = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -92,9 +93,9 @@ class Studio:
         self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeper
+            await asyncio.wait([self._sweeper])
         await asyncio.gather(*(self.end(session) for session in tuple(self._sessions.values())))
+        await asyncio.gather(*self._ending)
         await self.jobs.stop()
 
     async def begin(self, wanted: Wanted) -> Session:
@@ -156,8 +157,15 @@ class Studio:
 
     async def end(self, session: Session) -> None:
         """End a session; its recording is kept. More than once is harmless."""
-        if self._sessions.pop(session.id, None) is None:
-            return
+        if self._sessions.pop(session.id, None) is not None:
+            # In a task of its own: where a client's is cancelled, the session must end all the same.
+            ending = asyncio.create_task(self._end(session))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)
+
+    async def _end(self, session: Session) -> None:
+        session.live.close()
         await self.recordings.finish(session)
         await session.close()
         await self.peers.hang_up(session)
