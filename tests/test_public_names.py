@@ -19,6 +19,8 @@ PUBLIC = [
     "Articulation",
     "FootageError",
     "InputError",
+    "Live",
+    "LiveFrame",
     "MediaError",
     "MissingExtraError",
     "NewscasterError",

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from newscaster.anchor_info import AnchorInfo
     from newscaster.runtime.articulation import Articulation
+    from newscaster.runtime.live import Live
+    from newscaster.runtime.live_frame import LiveFrame
     from newscaster.runtime.made import Performance
     from newscaster.runtime.performance import Anchor
     from newscaster.speech.voices import Reading
@@ -45,6 +47,8 @@ __all__ = [
     "Articulation",
     "FootageError",
     "InputError",
+    "Live",
+    "LiveFrame",
     "MediaError",
     "MissingExtraError",
     "NewscasterError",
@@ -64,6 +68,8 @@ _LAZY = {
     "Anchor": "newscaster.runtime.performance",
     "AnchorInfo": "newscaster.anchor_info",
     "Articulation": "newscaster.runtime.articulation",
+    "Live": "newscaster.runtime.live",
+    "LiveFrame": "newscaster.runtime.live_frame",
     "Performance": "newscaster.runtime.made",
     "Reading": "newscaster.speech.voices",
     "check": "newscaster.workflow",

@@ -13,6 +13,7 @@ import click
 
 from newscaster.cli.serving import serve
 from newscaster.cli.speaking import demo, speak
+from newscaster.cli.streaming import live
 from newscaster.cli.terminal import Warnings, progress_report
 from newscaster.errors import InputError, NewscasterError
 from newscaster.version import VERSION
@@ -144,6 +145,7 @@ def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: An
 
 
 cli.add_command(speak)
+cli.add_command(live)
 cli.add_command(demo)
 cli.add_command(serve)
 

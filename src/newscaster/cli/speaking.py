@@ -20,58 +20,88 @@ _FILE = click.Path(path_type=Path)
 _VIDEO_ENDINGS = ".mp4, .m4v, .mov or .mkv"
 
 
-def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say how a text is read aloud, and what else is kept of it."""
-    for option in reversed(
-        (
-            click.option("--text", help="What is to be said; by default the voice needs newscaster[tts]."),
-            click.option(
-                "--voice",
-                help="Who reads a text: hibari (the default; for the built-in anchor joe where installed), "
-                "emma, fable, fenrir, kore, joe, or NAME.onnx, a voice of Piper's.",
-            ),
-            click.option(
-                "--voice-command",
-                metavar="COMMAND",
-                help="A program that reads a text: a sentence on its standard input, WAV on its output.",
-            ),
-            click.option("--speed", type=float, help="Pace of a text, 0.5 to 2; 1 is the voice's own."),
-            click.option(
-                "--language",
-                metavar="CODE",
-                help="Language of a text, for --subtitles: three letters; by default eng.",
-            ),
-            click.option("--keep-speech", type=_FILE, help="Also write the sound: .wav."),
-            click.option(
-                "--captions",
-                multiple=True,
-                type=_FILE,
-                help="Also write the text, timed by sentence: .srt or .vtt. Can be given twice.",
-            ),
-            click.option(
-                "--subtitles", is_flag=True, help="Also put the captions into the video, as a track."
-            ),
-        )
-    ):
+Decorated = Callable[..., None]
+
+
+def with_options(command: Decorated, *options: Callable[[Decorated], Decorated]) -> Decorated:
+    """A command with these options, shown in this order."""
+    for option in reversed(options):
         command = option(command)
     return command
 
 
-def _articulation_options(command: Callable[..., None]) -> Callable[..., None]:
+def voice_options(command: Decorated) -> Decorated:
+    """The options that say how a text is read aloud."""
+    return with_options(
+        command,
+        click.option("--text", help="What is to be said; by default the voice needs newscaster[tts]."),
+        click.option(
+            "--voice",
+            help="Who reads a text: hibari (the default; for the built-in anchor joe where installed), "
+            "emma, fable, fenrir, kore, joe, or NAME.onnx, a voice of Piper's.",
+        ),
+        click.option(
+            "--voice-command",
+            metavar="COMMAND",
+            help="A program that reads a text: a sentence on its standard input, WAV on its output.",
+        ),
+        click.option("--speed", type=float, help="Pace of a text, 0.5 to 2; 1 is the voice's own."),
+    )
+
+
+def _kept_options(command: Decorated) -> Decorated:
+    """The options that say what else is kept of a text."""
+    return with_options(
+        command,
+        click.option(
+            "--language",
+            metavar="CODE",
+            help="Language of a text, for --subtitles: three letters; by default eng.",
+        ),
+        click.option("--keep-speech", type=_FILE, help="Also write the sound: .wav."),
+        click.option(
+            "--captions",
+            multiple=True,
+            type=_FILE,
+            help="Also write the text, timed by sentence: .srt or .vtt. Can be given twice.",
+        ),
+        click.option("--subtitles", is_flag=True, help="Also put the captions into the video, as a track."),
+    )
+
+
+def articulation_options(command: Decorated) -> Decorated:
     """The options that say how the mouth moves."""
-    openness = click.option(
-        "--openness",
-        default=1.0,
-        show_default=True,
-        help="How far the mouth moves, 0 (not at all) to 2; 1 is as trained.",
+    return with_options(
+        command,
+        click.option(
+            "--smoothness",
+            default=1.0,
+            show_default=True,
+            help="How softly the mouth moves, 0 (crisp) to 4 (sluggish); 1 is as trained.",
+        ),
+        click.option(
+            "--openness",
+            default=1.0,
+            show_default=True,
+            help="How far the mouth moves, 0 (not at all) to 2; 1 is as trained.",
+        ),
     )
-    smoothness = click.option(
-        "--smoothness",
-        default=1.0,
-        show_default=True,
-        help="How softly the mouth moves, 0 (crisp) to 4 (sluggish); 1 is as trained.",
+
+
+def engine_options(command: Decorated) -> Decorated:
+    """The options that say what renders."""
+    return with_options(
+        command,
+        click.option(
+            "--workers", type=click.IntRange(min=1), help="Threads that render; by default one per core."
+        ),
+        click.option(
+            "--backend",
+            type=click.Choice(["auto", "onnxruntime", "openvino", "cuda"]),
+            envvar="NEWSCASTER_BACKEND",
+            help="What runs the rendering network; by default what is installed and fastest.",
+        ),
     )
-    return openness(smoothness(command))
 
 
 @click.command()
@@ -80,8 +110,9 @@ def _articulation_options(command: Callable[..., None]) -> Callable[..., None]:
     "-a", "--anchor", default="builtin", show_default=True, metavar="ANCHOR", help="NAME.anchor, or builtin."
 )
 @click.option("-o", "--output", "out", required=True, type=_FILE, help=f"Video to write: {_VIDEO_ENDINGS}.")
-@_reading_options
-@_articulation_options
+@voice_options
+@_kept_options
+@articulation_options
 @click.option(
     "--look-ahead",
     "look_ahead_ms",
@@ -95,13 +126,7 @@ def _articulation_options(command: Callable[..., None]) -> Callable[..., None]:
     "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
 )
 @click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that render; by default one per core.")
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "onnxruntime", "openvino", "cuda"]),
-    envvar="NEWSCASTER_BACKEND",
-    help="What runs the rendering network; by default what is installed and fastest.",
-)
+@engine_options
 def speak(speech: str | None, anchor: str, workers: int | None, backend: str | None, **options: Any) -> None:
     """Make a video of an anchor saying SPEECH.
 
@@ -126,8 +151,9 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
     help=f"Video to write: {_VIDEO_ENDINGS}.",
 )
 @click.option("--speech", help="A sound or .txt file to be said in place of the bulletin.")
-@_reading_options
-@_articulation_options
+@voice_options
+@_kept_options
+@articulation_options
 def demo(speech: str | None, text: str | None, **options: Any) -> None:
     """Have the built-in anchor read a short bulletin, or what you give it."""
     began = time.perf_counter()
@@ -158,16 +184,14 @@ def _speak(
     **options: Any,
 ) -> Performance:
     import newscaster
-    from newscaster.anchor import BUILTIN
     from newscaster.runtime.articulation import Articulation
     from newscaster.runtime.source import is_script
-    from newscaster.speech.voices import voice_of_a_man
 
     is_read = options.get("text") is not None or is_script(speech)
-    if is_read and voice is None and voice_command is None and anchor == BUILTIN:
-        voice = voice_of_a_man()
     articulation = Articulation(openness=openness, smoothness=smoothness)
-    reading = _reading(voice=voice, command=voice_command, speed=speed, language=language)
+    reading = reading_of(
+        anchor if is_read else None, voice=voice, command=voice_command, speed=speed, language=language
+    )
     performer = newscaster.open(anchor, workers=workers, backend=backend)
     source = sys.stdin.buffer if speech == "-" else speech
     with progress_report(announced=False) as progress:
@@ -181,14 +205,15 @@ def _speak(
         )
 
 
-def _reading(**given: Any) -> Reading | None:
-    """How a text is to be read; None where nothing is said about it."""
-    values = {name: value for name, value in given.items() if value is not None}
-    if not values:
-        return None
-    from newscaster.speech.voices import Reading
+def reading_of(anchor: str | None, **given: Any) -> Reading | None:
+    """How a text is to be read by an anchor; None where nothing is said about it, or nothing is read."""
+    from newscaster.anchor import BUILTIN
+    from newscaster.speech.voices import Reading, voice_of_a_man
 
-    return Reading(**values)
+    if anchor == BUILTIN and given["voice"] is None and given["command"] is None:
+        given["voice"] = voice_of_a_man()
+    values = {name: value for name, value in given.items() if value is not None}
+    return Reading(**values) if values else None
 
 
 def _say_what_else(made: Performance) -> None:

@@ -21,6 +21,7 @@ from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_ca
 from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spooled, write_wav
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
+from newscaster.media.sink import LiveItem, live_format, without_key, write_live
 from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.stream import FragmentWriter, FrameMaker, record_video
 from newscaster.media.video import read_frames
@@ -35,6 +36,7 @@ __all__ = [
     "Cue",
     "FragmentWriter",
     "FrameMaker",
+    "LiveItem",
     "MediaInfo",
     "Picture",
     "Resampler",
@@ -46,6 +48,7 @@ __all__ = [
     "copy_as_wav",
     "decode_wav",
     "encode_stage",
+    "live_format",
     "made_ahead",
     "measure_audio",
     "probe",
@@ -56,7 +59,9 @@ __all__ = [
     "replacing",
     "spooled",
     "to_planes",
+    "without_key",
     "write_captions",
+    "write_live",
     "write_video",
     "write_wav",
 ]

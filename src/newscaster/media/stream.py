@@ -196,7 +196,7 @@ class FragmentWriter(StreamWriter):
         return av.open(self._bytes, mode="w", format="mp4", options=options)
 
     def _options(self) -> Mapping[str, str]:
-        return {"tune": "zerolatency", "g": str(round(self._fps * _KEY_FRAME_SECONDS))}
+        return {"tune": "zerolatency", "threads": "1", "g": str(round(self._fps * _KEY_FRAME_SECONDS))}
 
 
 class _Collected:

@@ -67,7 +67,7 @@ class VideoTrack:
         self._from_rgb = FromRgb(tags)
         self._container = container
         self._time_base = 1 / fps
-        self.count = 0
+        self.count = 0  # pictures and those left out
         stream: VideoStream = container.add_stream("libx264", rate=fps, options=dict(options))
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
@@ -91,6 +91,10 @@ class VideoTrack:
         frame = self._decoded(picture) if isinstance(picture, Picture) else self._converted(picture)
         frame.pts, frame.time_base = self.count, self._time_base
         self._container.mux(self._stream.encode(frame))
+        self.count += 1
+
+    def skip(self) -> None:
+        """Leave a picture out: the one before stays twice as long."""
         self.count += 1
 
     def _converted(self, image: Image) -> VideoFrame:

@@ -108,7 +108,7 @@ def open_speech(
         raise InputError(f"{given}; give either a sound file, for instance, or a text to be spoken")
     with ExitStack() as stack:
         if is_script(speech):
-            text, speech = _read_text(Path(speech)), None
+            text, speech = read_script(Path(speech)), None
         if text is not None:
             sound = _temporary(stack)
             sentences = _read_aloud(text, sound, reading)
@@ -212,7 +212,12 @@ def _temporary(stack: ExitStack) -> Path:
     return Path(stack.enter_context(TemporaryDirectory(prefix="newscaster-"))) / "speech.wav"
 
 
-def _read_text(path: Path) -> str:
+def read_script(path: Path) -> str:
+    """A text that is to be read aloud.
+
+    Raises:
+        InputError: it is missing, no UTF-8, or longer than 4 MiB.
+    """
     try:
         size = path.stat().st_size
         if size > _LARGEST_TEXT_BYTES:

@@ -1,0 +1,317 @@
+"""What a live stream costs, and how soon it answers: every figure that it is held to.
+
+    python benchmarks/live.py [ANCHOR] [--speech SOUND] [--minutes 30] [--seconds 20] [--repeats 9]
+
+Sound is pushed as a microphone gives it, 20 ms at a time. Delays go by the wall and are medians, with the
+least and the greatest; cores are processor time by the wall. The long stream runs on its own clock, as fast
+as it can: what it is to show is that sound and picture stay together and memory does not grow. A mouth counts
+as moving from the first frame that differs from the same frame of the stage with its mouth at rest. Ends with
+one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+import newscaster
+from newscaster.media import read_audio, write_live
+from newscaster.runtime.live import Live
+from newscaster.runtime.live_frame import LiveFrame
+from newscaster.runtime.performance import Anchor
+from newscaster.speech.voices import Reading, synthesize
+
+RATE = 16_000
+CHUNK = RATE // 50
+TEXT = "Good evening. This is the news, and here is what happened today."
+MOST_LISTENERS = 5
+
+
+class Figures:
+    """What was measured, printed as it comes."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def add(self, name: str, found: float | Iterable[float], *, digits: int = 0) -> None:
+        values = sorted([found] if isinstance(found, int | float) else found)
+        self.values[name] = round(statistics.median(values), digits)
+        spread = f"   ({values[0]:.{digits}f} to {values[-1]:.{digits}f})" if len(values) > 1 else ""
+        print(f"  {name:62s} {statistics.median(values):9.{digits}f}{spread}", flush=True)
+
+
+class Microphone(threading.Thread):
+    """Pushes sound as it would be spoken, until it is told to stop."""
+
+    def __init__(self, live: Live, sound: np.ndarray) -> None:
+        super().__init__(daemon=True)
+        self.live, self.sound = live, sound
+        self.began = 0.0
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        self.began = time.monotonic()
+        for k in itertools.count():
+            if self.stopped.wait(max(0.0, self.began + k * CHUNK / RATE - time.monotonic())):
+                return
+            first = k * CHUNK % (len(self.sound) - CHUNK)
+            self.live.push(self.sound[first : first + CHUNK])
+
+
+class Resting:
+    """Tells frames whose mouth moves from those where it rests."""
+
+    def __init__(self, anchor: Anchor) -> None:
+        # Of a stage that goes round; the order of others is as long as the longest stream here.
+        count = len(anchor.stage) if anchor.info.stage_loops else 1500
+        rest = np.repeat(anchor._painter.rest[None], count, axis=0)
+        self.luma = [picture.planes[0].copy() for picture in anchor.show(rest)]
+
+    def moves(self, frame: LiveFrame) -> bool:
+        if frame.picture is None:
+            return False
+        rest = self.luma[frame.number % len(self.luma)].astype(int)
+        return bool(np.abs(frame.picture.planes[0] - rest).max() > 1)  # what batches differ in
+
+
+def timed(live: Live) -> Iterator[tuple[float, LiveFrame]]:
+    for frame in live:
+        yield time.monotonic(), frame
+
+
+def first_sound(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Random) -> float:
+    """Milliseconds from the first sound pushed to the first frame with a moving mouth."""
+    with anchor.live() as live:
+        frames = timed(live)
+        for _ in range(10):
+            next(frames)
+        microphone = Microphone(live, sound)
+        threading.Timer(random.uniform(0, 0.04), microphone.start).start()
+        when = next(when for when, frame in frames if resting.moves(frame))
+        microphone.stopped.set()
+        microphone.join()
+        return 1e3 * (when - microphone.began)
+
+
+def first_word(anchor: Anchor, reading: Reading, resting: Resting, random: Random) -> tuple[float, float]:
+    """Milliseconds from a text to the first frame with a moving mouth, and to the first that is heard."""
+    with anchor.live(reading=reading) as live:
+        frames = timed(live)
+        for _ in range(10):
+            next(frames)
+        began = [0.0]
+
+        def say() -> None:
+            began[0] = time.monotonic()
+            live.say(TEXT)
+
+        threading.Timer(random.uniform(0, 0.04), say).start()
+        moved = heard = 0.0
+        for when, frame in frames:
+            moved = moved or (when if resting.moves(frame) else 0.0)
+            heard = heard or (when if np.abs(frame.sound).max() > 1e-3 else 0.0)
+            if moved and heard:
+                return 1e3 * (moved - began[0]), 1e3 * (heard - began[0])
+    raise AssertionError
+
+
+def interrupted(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Random) -> tuple[float, float]:
+    """Milliseconds from an interruption to the mouth at rest, and to the end of the sound."""
+    with anchor.live() as live:
+        live.push(sound[: 10 * RATE])
+        frames = timed(live)
+        moment = [0.0]
+
+        def interrupt() -> None:
+            moment[0] = time.monotonic()
+            live.interrupt()
+
+        for _, frame in frames:
+            if frame.number > 40 and resting.moves(frame):
+                break
+        threading.Timer(random.uniform(0, 0.2), interrupt).start()
+        shown: list[tuple[float, bool]] = []
+        silent = 0.0
+        for when, frame in frames:
+            shown.append((when, resting.moves(frame)))
+            if len(loud := np.flatnonzero(frame.sound)):
+                silent = when + (loud[-1] + 1) / live.rate
+            if moment[0] and when > moment[0] + 0.5:
+                break
+    moving = [k for k, (_, moves) in enumerate(shown) if moves]
+    closed = shown[moving[-1] + 1][0] if moving else moment[0]
+    return 1e3 * max(0.0, closed - moment[0]), 1e3 * max(0.0, silent - moment[0])
+
+
+def steady(
+    anchor: Anchor, sound: np.ndarray, *, listeners: int, seconds: float, sent: bool = False
+) -> tuple[float, float, float]:
+    """Frames/s with a picture per listener, the share left out in per cent, and cores, while all speak."""
+    for _ in anchor.stage.frames(range(len(anchor.stage))):
+        pass  # each frame is decoded and cut when it is first shown
+    streams = [
+        anchor.live(stage_start=37 * k % len(anchor.stage), most_pushed_seconds=1e6) for k in range(listeners)
+    ]
+    microphones = [Microphone(live, np.roll(sound, 3 * RATE * k)) for k, live in enumerate(streams)]
+    count = round(seconds * anchor.fps)
+    warm = round(2 * anchor.fps)
+    ready, start = threading.Barrier(listeners + 1), threading.Barrier(listeners + 1)
+
+    def listen(live: Live) -> None:
+        frames = iter(live)
+        for _ in range(warm):
+            next(frames)
+        ready.wait()
+        start.wait()
+        for _ in itertools.islice(frames, count):
+            pass
+
+    def send(live: Live) -> None:
+        ready.wait()
+        start.wait()
+        items = ((frame.picture, frame.sound) for frame in itertools.islice(live, count))
+        write_live(os.devnull, items, fps=live.fps, rate=live.rate, format_name="mpegts")
+
+    threads = [threading.Thread(target=send if sent else listen, args=(live,)) for live in streams]
+    for thread in (*threads, *microphones):
+        thread.start()
+    ready.wait()
+    before = [live.counts for live in streams]
+    processor, wall = time.process_time(), time.monotonic()
+    start.wait()
+    for thread in threads:
+        thread.join()
+    processor, wall = time.process_time() - processor, time.monotonic() - wall
+    after = [live.counts for live in streams]
+    for microphone, live in zip(microphones, streams, strict=True):
+        microphone.stopped.set()
+        microphone.join()
+        live.close()
+    shown = sum(b.shown - a.shown for a, b in zip(before, after, strict=True))
+    dropped = sum(b.dropped - a.dropped for a, b in zip(before, after, strict=True))
+    return shown / wall / listeners, 100 * dropped / (shown + dropped), processor / wall
+
+
+class FastClock:
+    """A clock that only waiting moves, and that pushes sound meanwhile, 20 ms at a time."""
+
+    def __init__(self, sound: np.ndarray) -> None:
+        self.now, self.pushed, self.sound = 0.0, 0, sound
+        self.live: Live | None = None
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, condition: threading.Condition, seconds: float) -> None:
+        until = self.now + seconds
+        due = self.pushed * CHUNK / RATE
+        if self.live is None or due > until:
+            self.now = until
+            return
+        self.now = max(self.now, due)
+        first = self.pushed * CHUNK % (len(self.sound) // CHUNK * CHUNK)
+        self.live.push(self.sound[first : first + CHUNK])
+        self.pushed += 1
+
+
+def long_stream(anchor: Anchor, sound: np.ndarray, minutes: float, figures: Figures) -> None:
+    """One utterance that goes on and on: how far the sound is from where the picture's count has it."""
+    clock = FastClock(sound)
+    whole = sound[: len(sound) // CHUNK * CHUNK]
+    with anchor.live(clock=clock, rate=RATE, stage_start=0) as live:
+        clock.live = live
+        began, lags, memory = time.monotonic(), [], [0.0]
+        first: int | None = None
+        window: list[np.ndarray] = []
+        total = round(60 * minutes * live.fps)
+        for frame in itertools.islice(live, total):
+            if first is None and frame.speaking:
+                first = frame.number
+            window = [*window[-24:], frame.sound]
+            if frame.number == round(60 * live.fps):
+                memory = [resident()]
+            if first is not None and frame.number % 1500 == 1499:
+                heard = np.concatenate(window)
+                begin = round((frame.number + 1 - first) * RATE / live.fps) - len(heard)
+                lags.append(lag_ms(heard, np.take(whole, np.arange(begin, begin + len(heard)), mode="wrap")))
+                memory.append(resident())
+        counts = live.counts
+    figures.add("long stream, minutes", minutes)
+    figures.add("long stream, times real time", minutes * 60 / (time.monotonic() - began), digits=1)
+    figures.add("long stream, most lag of sound against picture, ms", max(map(abs, lags)), digits=2)
+    figures.add("long stream, memory growth from minute 1 on, MB", max(memory) - memory[0], digits=1)
+    figures.add("long stream, left out or starved", counts.dropped + counts.starved)
+
+
+def lag_ms(heard: np.ndarray, wanted: np.ndarray) -> float:
+    """By how much what is heard is later than what is wanted, from their correlation within 0.25 s."""
+    size = 2 * len(heard)
+    spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(wanted, size))
+    together = np.fft.irfft(spectrum, size)
+    reach = RATE // 4
+    near = np.concatenate([together[-reach:], together[: reach + 1]])
+    return 1e3 * (int(np.argmax(near)) - reach) / RATE
+
+
+def resident() -> float:
+    """Memory of this process in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("anchor", nargs="?", default="builtin")
+    parser.add_argument("--speech", type=Path, help="by default a text read by --voice")
+    parser.add_argument("--voice", default="hibari")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of the long stream")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each steady stream")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--only", choices=["delays", "steady", "long"], help="a part of it")
+    a = parser.parse_args()
+    anchor, reading = newscaster.open(a.anchor), Reading(voice=a.voice)
+    bulletin = Path(newscaster.__file__).parent / "data" / "bulletin.txt"
+    sound = read_audio(a.speech) if a.speech else None
+    if sound is None:
+        sound, _ = synthesize(bulletin.read_text(encoding="utf-8"), reading=reading, rate=RATE)
+    figures, random, resting = Figures(), Random(0), Resting(anchor)
+    print(f"{anchor!r}, {len(sound) / RATE:.0f} s of speech")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    if a.only in (None, "delays"):
+        begun = [first_sound(anchor, sound, resting, random) for _ in range(a.repeats + 1)][1:]
+        figures.add("first sound pushed to a moving mouth, ms", begun)
+        words = [first_word(anchor, reading, resting, random) for _ in range(a.repeats + 1)][1:]
+        figures.add("text to a moving mouth, ms", [moved for moved, _ in words])
+        figures.add("text to the first frame heard, ms", [heard for _, heard in words])
+        ends = [interrupted(anchor, sound, resting, random) for _ in range(a.repeats)]
+        figures.add("interruption to the mouth at rest, ms", [closed for closed, _ in ends])
+        figures.add("interruption to the end of the sound, ms", [silent for _, silent in ends])
+    if a.only in (None, "steady"):
+        for listeners in range(1, MOST_LISTENERS + 1):
+            rate, dropped, cores = steady(anchor, sound, listeners=listeners, seconds=a.seconds)
+            name = f"{listeners} listener{'s'[: listeners > 1]}"
+            figures.add(f"{name}, frames/s each", rate, digits=2)
+            figures.add(f"{name}, left out, per cent", dropped, digits=2)
+            figures.add(f"{name}, cores", cores, digits=2)
+        rate, dropped, cores = steady(anchor, sound, listeners=1, seconds=a.seconds, sent=True)
+        figures.add("1 listener, encoded and sent, frames/s", rate, digits=2)
+        figures.add("1 listener, encoded and sent, left out, per cent", dropped, digits=2)
+        figures.add("1 listener, encoded and sent, cores", cores, digits=2)
+    if a.only in (None, "long"):
+        long_stream(anchor, sound, a.minutes, figures)
+    print(f"load {os.getloadavg()[0]:.1f}")
+    print(json.dumps(figures.values))
+
+
+if __name__ == "__main__":
+    main()

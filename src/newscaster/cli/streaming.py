@@ -1,0 +1,242 @@
+"""The command that has an anchor speak live, to an address: `live`."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.cli.speaking import articulation_options, engine_options, reading_of, voice_options
+from newscaster.errors import InputError, MediaError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from newscaster.media import LiveItem
+    from newscaster.runtime.live import Live
+
+Floats = npt.NDArray[np.float32]
+
+_WAITING_SECONDS = 2.0
+"""Sound that is read ahead of what is heard."""
+_POLL_SECONDS = 0.02
+_AFTER_SECONDS = 0.6
+"""How long the stage goes on after the last word."""
+_PCM_BYTES = 1920
+
+
+@click.command()
+@click.argument("anchor", default="builtin")
+@click.option(
+    "--to",
+    "address",
+    required=True,
+    metavar="ADDRESS",
+    help="Where to: rtmp://, srt://, udp://, tcp://, pipe:1, or a file: .m3u8 (HLS), .ts, .flv, .mkv, .mp4.",
+)
+@click.option(
+    "--format",
+    "format_name",
+    metavar="NAME",
+    help="FFmpeg's name of the container, such as mpegts; by default as the address says.",
+)
+@click.option(
+    "--speech",
+    metavar="FILE",
+    help="A sound or video file, a .txt file to be read aloud, or - for raw sound on standard input: signed "
+    "16 bits, little endian, mono, at --rate, as it comes.",
+)
+@voice_options
+@click.option("--rate", default=16_000, show_default=True, help="Of raw sound on standard input, in Hz.")
+@click.option(
+    "--stay", is_flag=True, help="Go on when all is said, with the mouth at rest, until interrupted."
+)
+@articulation_options
+@click.option(
+    "--look-ahead",
+    "look_ahead_ms",
+    default=200,
+    show_default=True,
+    metavar="MS",
+    help="How many milliseconds of later sound the mouth may know of: a multiple of 40 from 80 to 1000.",
+)
+@click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
+@click.option(
+    "--crf", default=21, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
+)
+@engine_options
+def live(
+    anchor: str,
+    address: str,
+    format_name: str | None,
+    speech: str | None,
+    text: str | None,
+    rate: int,
+    stay: bool,
+    crf: int,
+    **options: Any,
+) -> None:
+    """Have ANCHOR (a file, or by default the built-in one) speak live, to an address.
+
+    Picture and sound go out as they are made, 200 ms and a little after the speech comes in. Frames that come
+    too late are left out, sound never is. Ends when all is said, or when it is interrupted.
+    """
+    import newscaster
+    from newscaster import media
+    from newscaster.runtime.articulation import Articulation
+    from newscaster.runtime.made import tags
+    from newscaster.runtime.source import is_script, read_script
+
+    if (speech is None) == (text is None) and not (stay and text is None):
+        given = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
+        raise InputError(f"{given} given; give one of them, or --stay to show the stage alone")
+    media.live_format(address, format_name)
+    if is_script(speech):
+        text, speech = read_script(Path(speech)), None
+    reading = reading_of(
+        anchor if text is not None else None,
+        voice=options["voice"],
+        command=options["voice_command"],
+        speed=options["speed"],
+    )
+    if reading is not None and text is None:
+        raise InputError(
+            "a voice or its pace is given, and nothing is read aloud. Give --text or a .txt file, or leave "
+            "them out"
+        )
+    performer = newscaster.open(anchor, workers=options["workers"], backend=options["backend"])
+    stream = performer.live(
+        look_ahead_ms=options["look_ahead_ms"],
+        articulation=Articulation(openness=options["openness"], smoothness=options["smoothness"]),
+        stage_start=options["stage_start"],
+        reading=reading,
+        most_text=max(1, len(text or "")),
+    )
+    feed = _Feed(stream, _source(speech, text, rate))
+    with stream, _stopped_by_signals() as stopped:
+        media.write_live(
+            address,
+            _items(stream, feed, stopped, stay=stay),
+            fps=stream.fps,
+            rate=stream.rate,
+            format_name=format_name,
+            metadata=tags(performer.info, synthetic_voice=text is not None),
+            crf=crf,
+        )
+    counts = stream.counts
+    click.echo(
+        f"{media.without_key(address)}  {counts.sound_seconds:.1f} s, {counts.shown} frames, "
+        f"{counts.dropped} left out",
+        err=True,
+    )
+
+
+Feeding = Callable[["Live"], None]
+"""Gives a stream all that it is to say, and returns when all has been taken."""
+
+
+class _Feed(threading.Thread):
+    """Feeds a stream in a thread of its own; `error` is what ended it, if anything did."""
+
+    def __init__(self, stream: Live, feeding: Feeding) -> None:
+        super().__init__(name="newscaster-feed", daemon=True)  # may wait for standard input for ever
+        self.error: BaseException | None = None
+        self._stream = stream
+        self._feeding = feeding
+
+    def run(self) -> None:
+        try:
+            self._feeding(self._stream)
+        except BaseException as error:  # raised where frames are taken
+            self.error = error
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that is set when the process is asked to end, once; a second time ends it at once."""
+    stopped = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _items(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -> Iterator[LiveItem]:
+    """Frames to be sent, until all is said and a little longer, or until stopped.
+
+    The second is asked for when there is a connection: speech and pace begin then.
+    """
+    for frame in itertools.islice(stream.frames(paced=False), 1):
+        yield frame.picture, frame.sound
+    feed.start()
+    after = round(_AFTER_SECONDS * stream.fps)
+    for frame in stream:
+        yield frame.picture, frame.sound
+        if stopped.is_set():
+            return
+        if feed.error is not None:
+            raise feed.error
+        if feed.is_alive() or stream.busy:
+            after = round(_AFTER_SECONDS * stream.fps)
+        elif not stay:
+            after -= 1
+            if after <= 0:
+                return
+
+
+def _source(speech: str | None, text: str | None, rate: int) -> Feeding:
+    """What a stream is given to say."""
+    if text is not None:
+        words = text
+        return lambda stream: stream.say(words).result()
+    if speech == "-":
+        return lambda stream: _push_all(stream, _raw(sys.stdin.buffer), rate)
+    if speech is not None:
+        from newscaster import media
+
+        path = Path(speech)
+        sound = media.probe(path).audio
+        if sound is None:
+            raise MediaError(f"'{path}' has no sound in it, only video. Give a file that has sound")
+        blocks = media.read_audio_blocks(path, rate=sound.rate, block_samples=sound.rate // 5)
+        return lambda stream: _push_all(stream, blocks, sound.rate)
+    return lambda stream: None
+
+
+def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
+    for block in blocks:
+        stream.push(block, rate)
+        while stream.counts.waiting_seconds > _WAITING_SECONDS:
+            time.sleep(_POLL_SECONDS)
+    stream.flush()
+
+
+def _raw(source: BinaryIO) -> Iterator[Floats]:
+    """Blocks of raw sound as it comes: signed 16 bits, little endian, to (n,) float32 in [-1, 1]."""
+    held = b""
+    # As much as there is: a microphone's sound is not held back until a block is full.
+    read = getattr(source, "read1", source.read)
+    while data := read(_PCM_BYTES):
+        held += data
+        whole = len(held) // 2 * 2
+        yield np.frombuffer(held[:whole], "<i2").astype(np.float32) / 32768
+        held = held[whole:]

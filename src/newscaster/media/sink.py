@@ -1,0 +1,227 @@
+"""Live video out: pictures and sound, frame by frame, to any address that FFmpeg can write.
+
+Encoded for low delay, H.264 and AAC. What is sent has no second chance: unlike files, nothing is written
+beside its place and renamed. Encoding and sending run in a second thread.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+
+from newscaster.errors import MediaError, OutputError
+from newscaster.media.audio import Samples
+from newscaster.media.background import in_background
+from newscaster.media.container import reason
+from newscaster.media.files import check_output
+from newscaster.media.picture import Picture
+from newscaster.media.write import VideoTrack
+
+LiveItem = tuple[Picture | None, Samples]
+"""A frame's picture, or None where it was left out, and its sound (n,) float32 mono."""
+
+_BY_SCHEME = {
+    "rtmp": "flv",
+    "rtmps": "flv",
+    "rtsp": "rtsp",
+    "rtp": "rtp_mpegts",
+    "udp": "mpegts",
+    "tcp": "mpegts",
+    "srt": "mpegts",
+    "pipe": "mpegts",
+}
+_BY_ENDING = {
+    ".m3u8": "hls",
+    ".ts": "mpegts",
+    ".flv": "flv",
+    ".mkv": "matroska",
+    ".mp4": "mp4",
+    ".mov": "mov",
+}
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)  # two letters at least: C: is a drive
+_KEY_SECONDS = 2
+"""A receiver that comes later sees a picture within this time; also the length of HLS's pieces."""
+_AAC_BITS = 96_000
+_SERVICE_CHARACTERS = 200
+"""What a transport stream can say of itself in one line is 255 bytes long at most."""
+_MUXING: dict[str, dict[str, str]] = {
+    "hls": {
+        "hls_time": str(_KEY_SECONDS),
+        "hls_list_size": "6",
+        "hls_flags": "delete_segments+independent_segments",
+    },
+    # What has been written of these can be played at any time.
+    "mp4": {"movflags": "frag_keyframe+delay_moov+default_base_moof+use_metadata_tags"},
+    "mov": {"movflags": "frag_keyframe+delay_moov+default_base_moof+use_metadata_tags"},
+    "flv": {"flvflags": "no_duration_filesize"},
+}
+
+
+def live_format(address: str, given: str | None = None) -> str:
+    """FFmpeg's name of the container for an address: the one given, or what its scheme or ending means.
+
+    Raises:
+        OutputError: neither says it; or FFmpeg cannot write it.
+    """
+    scheme = _SCHEME.match(address)
+    if scheme and scheme[1].lower() not in ("file", "http", "https"):
+        guessed = _BY_SCHEME.get(scheme[1].lower())
+    else:
+        guessed = _BY_ENDING.get(Path(address.split("?")[0]).suffix.lower())
+    found = given or guessed
+    if found is None:
+        schemes, endings = ", ".join(f"{name}:" for name in _BY_SCHEME), ", ".join(_BY_ENDING)
+        raise OutputError(
+            f"how to write to '{without_key(address)}' is not clear; expected an address that begins with "
+            f"{schemes}, or a file that ends in {endings}. "
+            "Otherwise say it with --format, such as --format mpegts"
+        )
+    if found not in av.formats_available:
+        raise OutputError(
+            f"the format is {found!r}, which FFmpeg does not know; expected one such as mpegts, flv, hls or "
+            "matroska"
+        )
+    return found
+
+
+def without_key(address: str) -> str:
+    """An address as it can be shown: streaming servers take whoever knows its last part for its owner."""
+    scheme = _SCHEME.match(address)
+    if not scheme or scheme[1].lower() in ("file", "pipe"):
+        return address
+    server = re.match(r"[^:]+:/*(?:[^/@]*@)?([^/?]*)", address)
+    host = server[1] if server else ""
+    return f"{scheme[1]}://{host}" + ("/..." if len(address) > len(f"{scheme[1]}://{host}") else "")
+
+
+class _Sink:
+    """An open container with both of its streams."""
+
+    def __init__(
+        self, container: OutputContainer, first: Picture, *, fps: Fraction, rate: int, crf: int
+    ) -> None:
+        key = str(max(1, round(_KEY_SECONDS * fps)))
+        options = {"crf": str(crf), "preset": "superfast", "tune": "zerolatency", "threads": "1"}
+        options |= {"g": key, "keyint_min": key, "sc_threshold": "0"}
+        self._container = container
+        self._video = VideoTrack(container, fps=fps, like=first, options=options)
+        self._audio: AudioStream = container.add_stream("aac", rate=rate, layout="mono")
+        self._audio.codec_context.bit_rate = _AAC_BITS
+        self._rate = rate
+        self._samples = 0
+
+    def write(self, picture: Picture | None, sound: Samples) -> None:
+        """Send a frame."""
+        if picture is None:
+            self._video.skip()
+        else:
+            self._video.write(picture)
+        frame = AudioFrame.from_ndarray(
+            np.ascontiguousarray(sound[None], np.float32), format="fltp", layout="mono"
+        )
+        frame.sample_rate = self._rate
+        frame.pts, frame.time_base = self._samples, Fraction(1, self._rate)
+        self._samples += len(sound)
+        self._container.mux(self._audio.encode(frame))
+
+    def finish(self) -> None:
+        """Send what the encoders still hold."""
+        self._video.finish()
+        self._container.mux(self._audio.encode(None))
+
+
+def write_live(
+    address: str,
+    items: Iterable[LiveItem],
+    *,
+    fps: Fraction,
+    rate: int,
+    format_name: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    crf: int = 21,
+) -> int:
+    """Send frames to an address as they come, until there are no more.
+
+    Args:
+        address: an URL that FFmpeg can write (rtmp:, srt:, udp:, tcp:, pipe:, ...), or a file (.m3u8 for HLS,
+            whose pieces lie beside it; .ts, .flv, .mkv, .mp4, .mov). There is a key frame every 2 s.
+        items: pictures of one size, each with its sound. Where a picture is None the one before it stays;
+            those before the first picture are left out. The second is taken when the address has been opened:
+            servers take their time.
+        fps: frames per second.
+        rate: of the sound, in Hz: one that AAC knows, such as 48000.
+        format_name: FFmpeg's name of the container; by default as the address says.
+        metadata: tags, as far as the container takes any. A transport stream takes title and comment, as its
+            service and who provides it.
+        crf: x264's quality.
+
+    Returns:
+        How many pictures were sent.
+
+    Raises:
+        OutputError: the address cannot be written.
+        MediaError: there are no pictures.
+        Exception: whatever `items` raises.
+    """
+    found = live_format(address, format_name)
+    is_file = not _SCHEME.match(address)
+    if is_file:
+        check_output(Path(address), suffixes=None)
+
+    opened = threading.Event()
+
+    def send(coming: Iterator[LiveItem]) -> int:
+        first = next(((picture, sound) for picture, sound in coming if picture is not None), None)
+        if first is None:
+            raise MediaError("there are no frames to send. Give speech, or let the stage go on for a while")
+        sent = 1
+        with ExitStack() as stack:
+            stack.callback(opened.set)  # nobody waits for what has failed
+            url = f"file:{address}" if is_file else address
+            options = {"flush_packets": "1", **_MUXING.get(found, {})}
+            container = stack.enter_context(av.open(url, mode="w", format=found, options=options))
+            container.metadata.update(_tags(metadata or {}, found))
+            sink = _Sink(container, first[0], fps=fps, rate=rate, crf=crf)
+            container.start_encoding()
+            opened.set()
+            sink.write(*first)
+            for picture, sound in coming:
+                sink.write(picture, sound)
+                sent += picture is not None
+            sink.finish()
+        return sent
+
+    try:
+        return in_background(_once(opened, items), send)
+    except (av.FFmpegError, OSError) as error:
+        raise OutputError(
+            f"cannot write to '{without_key(address)}' as {found} ({reason(error)}). Is somebody listening "
+            "there, and may you write there? Otherwise give another address or --format"
+        ) from error
+
+
+def _once(opened: threading.Event, items: Iterable[LiveItem]) -> Iterator[LiveItem]:
+    """The items, all but the first of them once something has been opened."""
+    for item in items:
+        yield item
+        if item[0] is not None:
+            opened.wait()
+
+
+def _tags(metadata: Mapping[str, str], format_name: str) -> dict[str, str]:
+    tags = dict(metadata)
+    if format_name in ("mpegts", "hls", "rtp_mpegts"):
+        for name, tag in (("service_name", "title"), ("service_provider", "comment")):
+            if tag in tags:
+                tags[name] = tags[tag][:_SERVICE_CHARACTERS]
+    return tags

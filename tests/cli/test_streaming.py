@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from fresh_python import ENVIRONMENT
+from newscaster import cli, media
+from tiny_anchor import speech_like, write_tiny_anchor
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
+
+
+def lengths(path: Path) -> tuple[int, float]:
+    """Pictures, and seconds of sound."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(container.streams.video[0], container.streams.audio[0]))
+    pictures = sum(isinstance(frame, av.VideoFrame) for frame in frames)
+    return pictures, sum(f.samples for f in frames if isinstance(f, av.AudioFrame)) / 48_000
+
+
+@pytest.mark.parametrize("kind", ["sound", "text", "script"])
+def test_live(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    media.write_wav(tmp_path / "speech.wav", speech_like(0.6, 22_050), 22_050)
+    code = f"import sys; sys.stdout.buffer.write(open({str(tmp_path / 'speech.wav')!r}, 'rb').read())"
+    voice = ["--voice-command", shlex.join([sys.executable, "-c", code])]
+    (tmp_path / "x.txt").write_text("Good evening.")
+    given = {
+        "sound": ["--speech", tmp_path / "speech.wav"],
+        "text": ["--text", "Good evening.", *voice],
+        "script": ["--speech", tmp_path / "x.txt", *voice],
+    }
+    out = tmp_path / "x.ts"
+    assert cli.run(["live", str(tiny), "--to", str(out), *map(str, given[kind])]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"{out}  ")
+    assert shown.err.rstrip().endswith(" left out")
+    pictures, seconds = lengths(out)
+    assert seconds > 1.2
+    assert 1 <= pictures <= seconds * 25 + 1
+    said = b"The voice is synthetic too" in out.read_bytes()
+    assert said == (kind != "sound")
+
+
+def test_raw_sound_on_standard_input(tiny: Path, tmp_path: Path) -> None:
+    pcm = (speech_like(0.8, 24_000) * 32767).astype("<i2").tobytes()
+    out = tmp_path / "x.mkv"
+    command = [sys.executable, "-m", "newscaster.cli", "live", tiny, "--to", out, "--speech", "-"]
+    done = subprocess.run([*command, "--rate", "24000"], input=pcm, capture_output=True, env=ENVIRONMENT)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert lengths(out)[1] > 1.4
+
+
+def test_a_pipe_that_is_stopped(tiny: Path) -> None:
+    command = [sys.executable, "-m", "newscaster.cli", "live", tiny, "--to", "pipe:1", "--stay"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(188)[:1] == b"\x47"
+        os.kill(process.pid, signal.SIGTERM)
+        assert len(process.stdout.read()) > 0
+        assert process.wait() == 0
+        assert b"pipe:1  " in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--to", "x.ts"], "neither --speech nor --text is given"),
+        (["--to", "x.ts", "--speech", "a.wav", "--text", "A."], "both --speech and --text are given"),
+        (["--to", "x.ts", "--speech", "none.wav"], "none.wav"),
+        (["--to", "x.ts", "--speech", "-", "--voice", "emma"], "nothing is read aloud"),
+        (["--to", "x.avi", "--stay"], "is not clear"),
+        (["--to", "x.ts", "--stay", "--look-ahead", "50"], "look_ahead_ms is 50"),
+    ],
+)
+def test_errors(
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["live", str(tiny), *arguments]) == cli.EXIT_ERROR
+    assert said in capsys.readouterr().err
+
+
+def test_sound_that_cannot_be_read_ends_the_stream_with_an_error(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = speech_like(0.5)
+    broken[4000] = np.nan
+    with av.open(str(tmp_path / "x.wav"), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(broken[None], format="flt", layout="mono")
+        frame.sample_rate = 16_000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    code = cli.run(["live", str(tiny), "--to", str(tmp_path / "x.ts"), "--speech", str(tmp_path / "x.wav")])
+    assert code == cli.EXIT_ERROR
+    assert "is not finite" in capsys.readouterr().err
