@@ -173,6 +173,7 @@ async def _tell(
 
 
 def _listen(settings: Settings) -> socket.socket:
+    listening: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM
@@ -180,9 +181,11 @@ def _listen(settings: Settings) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        return listening
     except OSError as error:
+        if listening is not None:
+            listening.close()
         raise OutputError(
             f"cannot listen on {settings.host}, port {settings.port} ({error.strerror or error}). Choose "
             "another with --port, or 0 for one that is free"
         ) from error
-    return listening
