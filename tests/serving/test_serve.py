@@ -5,45 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fresh_python import ENVIRONMENT
 from newscaster import cli
-from studios import TOKEN, until
+from studios import TOKEN, ask, serving, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
-
-
-@contextmanager
-def serving(*options: object, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A studio in a process of its own, and its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "newscaster.cli", "serve", *map(str, options), "--port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**ENVIRONMENT, **environment},
-    )
-    try:
-        assert process.stdout is not None
-        yield process, process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def ask(address: str, path: str, content: bytes | None = None, **headers: str) -> Any:
-    request = urllib.request.Request(address + path, content, headers)
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        return json.loads(reply.read())
 
 
 def test_sigterm_ends_sessions_and_keeps_jobs(tiny: Path, wav: Path, tmp_path: Path) -> None:
@@ -107,7 +77,7 @@ def test_what_cannot_be_served(
             (["--token", "short"], "the token has 5 characters"),
             ([str(tmp_path / "x.anchor")], "no such file"),
             (
-                [str(tiny), "--keep", str(tmp_path), "--port", port],
+                [*here, "--port", port],
                 f"cannot listen on 127.0.0.1, port {port}",
             ),
             ([str(tiny), "--keep", str(tiny)], f"'{tiny}' cannot be written to"),
