@@ -154,9 +154,15 @@ def interrupted(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Ran
 
 
 def steady(
-    anchor: Anchor, sound: np.ndarray, *, listeners: int, seconds: float, sent: bool = False
+    anchor: Anchor,
+    sound: np.ndarray,
+    *,
+    listeners: int,
+    seconds: float,
+    sent: bool = False,
+    quiet: bool = False,
 ) -> tuple[float, float, float]:
-    """Frames/s with a picture per listener, the share left out in per cent, and cores, while all speak."""
+    """Frames/s with a picture per listener, the share left out in per cent, and cores."""
     for _ in anchor.stage.frames(range(len(anchor.stage))):
         pass  # each frame is decoded and cut when it is first shown
     streams = [
@@ -183,7 +189,7 @@ def steady(
         write_live(os.devnull, items, fps=live.fps, rate=live.rate, format_name="mpegts")
 
     threads = [threading.Thread(target=send if sent else listen, args=(live,)) for live in streams]
-    for thread in (*threads, *microphones):
+    for thread in (*threads, *(() if quiet else microphones)):
         thread.start()
     ready.wait()
     before = [live.counts for live in streams]
@@ -195,7 +201,8 @@ def steady(
     after = [live.counts for live in streams]
     for microphone, live in zip(microphones, streams, strict=True):
         microphone.stopped.set()
-        microphone.join()
+        if not quiet:
+            microphone.join()
         live.close()
     shown = sum(b.shown - a.shown for a, b in zip(before, after, strict=True))
     dropped = sum(b.dropped - a.dropped for a, b in zip(before, after, strict=True))
@@ -303,6 +310,8 @@ def main() -> None:
             figures.add(f"{name}, frames/s each", rate, digits=2)
             figures.add(f"{name}, left out, per cent", dropped, digits=2)
             figures.add(f"{name}, cores", cores, digits=2)
+        _, _, cores = steady(anchor, sound, listeners=1, seconds=a.seconds, quiet=True)
+        figures.add("1 listener, nothing said, cores", cores, digits=2)
         rate, dropped, cores = steady(anchor, sound, listeners=1, seconds=a.seconds, sent=True)
         figures.add("1 listener, encoded and sent, frames/s", rate, digits=2)
         figures.add("1 listener, encoded and sent, left out, per cent", dropped, digits=2)

@@ -42,7 +42,7 @@ _PCM_BYTES = 1920
     "address",
     required=True,
     metavar="ADDRESS",
-    help="Where to: rtmp://, srt://, udp://, tcp://, pipe:1, or a file: .m3u8 (HLS), .ts, .flv, .mkv, .mp4.",
+    help="Where to: rtmp://, udp://, tcp://, pipe:1, or a file: .m3u8 (HLS), .ts, .flv, .mkv, .mp4.",
 )
 @click.option(
     "--format",

@@ -153,8 +153,9 @@ def write_live(
     """Send frames to an address as they come, until there are no more.
 
     Args:
-        address: an URL that FFmpeg can write (rtmp:, srt:, udp:, tcp:, pipe:, ...), or a file (.m3u8 for HLS,
-            whose pieces lie beside it; .ts, .flv, .mkv, .mp4, .mov). There is a key frame every 2 s.
+        address: an URL that FFmpeg can write (rtmp:, udp:, tcp:, pipe:, ...; srt: where its build has it), or
+            a file (.m3u8 for HLS, whose pieces lie beside it; .ts, .flv, .mkv, .mp4, .mov). There is a key
+            frame every 2 s.
         items: pictures of one size, each with its sound. Where a picture is None the one before it stays;
             those before the first picture are left out. The second is taken when the address has been opened:
             servers take their time.
@@ -206,7 +207,8 @@ def write_live(
     except (av.FFmpegError, OSError) as error:
         raise OutputError(
             f"cannot write to '{without_key(address)}' as {found} ({reason(error)}). Is somebody listening "
-            "there, and may you write there? Otherwise give another address or --format"
+            "there, may you write there, and does this FFmpeg know such addresses? Otherwise give another "
+            "address or --format"
         ) from error
 
 

@@ -119,11 +119,12 @@ class Anchor:
 
     def _load(self, file: AnchorFile, workers: int, backend: str) -> None:
         info = self.info
+        # One thread each: several would cost a third more, and there is always something beside them to do.
         self._encoder: SpeechEncoder | None = None
         if info.features.needs_encoder:
-            session = Session(file.speech_encoder(), name=SPEECH_ENCODER)
+            session = Session(file.speech_encoder(), threads=1, name=SPEECH_ENCODER)
             self._encoder = SpeechEncoder(session, info.features.windowing)
-        self._motion = Session(file.read(MOTION), name=MOTION)
+        self._motion = Session(file.read(MOTION), threads=1, name=MOTION)
         self._activity = load_voice_activity()
         video = media.StageVideo(file.read(STAGE), name=STAGE)
         if video.fps != info.fps:

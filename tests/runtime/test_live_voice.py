@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from newscaster.runtime.live_voice import SharedVoices
+from newscaster.speech.voices import Reading
+
+
+class Slow:
+    """A voice that notices when two speak with it at once."""
+
+    def __init__(self) -> None:
+        self.speaking = threading.Lock()
+
+    def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
+        assert self.speaking.acquire(blocking=False)
+        threading.Event().wait(0.01)
+        self.speaking.release()
+        return np.zeros(len(sentence), np.float32), 16_000
+
+
+def test_a_voice_is_loaded_once_and_speaks_with_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Reading] = []
+
+    def load(reading: Reading) -> Slow:
+        loaded.append(reading)
+        return Slow()
+
+    monkeypatch.setattr(Reading, "load", load)
+    voices, found = SharedVoices(), []
+
+    def speak() -> None:
+        found.append(voices.voice(Reading(speed=1.1)).say("Good evening.", speed=1.0))
+
+    threads = [threading.Thread(target=speak) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(loaded) == 1
+    voices.voice(Reading())
+    assert len(loaded) == 2
