@@ -87,9 +87,7 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def browser_page(
-    chromium: str, *, width: int = 1280, height: int = 900, dark: bool = False
-) -> Iterator[Page]:
+def browser_page(chromium: str, *, width: int = 480, height: int = 800, dark: bool = False) -> Iterator[Page]:
     """A page of a fresh browser."""
     from playwright.sync_api import sync_playwright
 

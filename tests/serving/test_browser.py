@@ -89,12 +89,12 @@ def test_the_mouth_moves_with_the_sound_and_rests_in_silence(page: Page) -> None
     page.click("#go-live")
     page.wait_for_selector("#screen.is-live")
     watch(page, mouth_box(newscaster.open()))
-    time, bright, loud = say_until(page, calm=15, talking=30)
+    time, bright, loud = say_until(page, calm=20, talking=50)
     # Both on one clock, of a frame's length; a picture may come a little before or after its sound.
     clock = np.arange(time[0], time[-1], 40)
     opening, volume = smooth(np.interp(clock, time, -bright)), smooth(np.interp(clock, time, loud))
-    agreement = {lag: np.corrcoef(volume, np.roll(opening, -lag))[0, 1] for lag in range(-8, 9)}
-    assert max(agreement.values()) > 0.5, agreement
+    agreement = {lag: np.corrcoef(volume, np.roll(opening, -lag))[0, 1] for lag in range(-12, 13)}
+    assert max(agreement.values()) > 0.45, agreement
     calm, talking = is_calm(time, loud), loud > LOUD
     assert bright[calm].std() < 0.6 * bright[talking].std()
     assert np.median(bright[talking]) < np.median(bright[calm]) - 2  # lips part, and it is dark between them
@@ -243,6 +243,7 @@ def test_how_it_looks(
         assert page.evaluate(_CONTRAST) == []
         picture = folder / f"serve-{name}-{'dark' if dark else 'light'}.jpg"
         page.screenshot(path=picture, type="jpeg", quality=80, full_page=name == "narrow")
+        page.click("#manner summary")
         for width in (320, 768, 1000):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), width

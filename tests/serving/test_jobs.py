@@ -41,11 +41,13 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
 
 
 def test_a_job_from_a_sound_to_its_video(studio: TestClient, wav: Path, tmp_path: Path) -> None:
-    reply = studio.post("/v1/jobs/audio", params={"openness": 1.1}, content=wav.read_bytes())
+    reply = studio.post(
+        "/v1/jobs/audio", params={"openness": 1.1, "title": "../../x"}, content=wav.read_bytes()
+    )
     assert reply.status_code == 202
     job = reply.json()["id"]
     done = in_state(studio, job, "done", "failed")
-    assert done["error"] is None
+    assert (done["error"], done["title"]) == (None, "../../x")
     assert (done["progress"], done["frames"], done["seconds"]) == (1.0, 32, 1.3)
     path = tmp_path / "video.mp4"
     path.write_bytes(studio.get(done["video"]).content)

@@ -28,7 +28,7 @@ from newscaster.serving.refusals import (
     status_of,
 )
 from newscaster.serving.session import Session
-from newscaster.serving.shapes import Description, ErrorReply, Manner, NewJob, NewSession, Text
+from newscaster.serving.shapes import Description, ErrorReply, Manner, NewJob, NewSession, NewSoundJob, Text
 from newscaster.serving.sound import KINDS, receive_sound
 from newscaster.serving.studio import Studio
 from newscaster.version import VERSION
@@ -188,13 +188,13 @@ async def new_job(wanted: NewJob, studio: TheStudio) -> dict[str, Any]:
     "/jobs/audio", status_code=202, summary="Make a video of a sound file", openapi_extra=_SOUND_BODY
 )
 async def new_sound_job(
-    wanted: Annotated[Manner, Query()], request: Request, studio: TheStudio
+    wanted: Annotated[NewSoundJob, Query()], request: Request, studio: TheStudio
 ) -> dict[str, Any]:
     studio.jobs.check_room()
     options = _options(studio, wanted)
     sound = await receive_sound(request.stream(), studio.uploads, limits=studio.settings.limits)
     try:
-        return studio.jobs.add_sound(sound, **options).to_json()
+        return studio.jobs.add_sound(sound, title=wanted.title, **options).to_json()
     finally:
         sound.unlink(missing_ok=True)
 

@@ -45,7 +45,7 @@ class Job:
     anchor: str
     """The anchor's id."""
     title: str
-    """The first words of the script, or "sound"."""
+    """The first words of the script, or what the client calls the sound; shown, and nothing else."""
     source: str
     """The file in the job's folder that is to be said: script.txt, or a sound."""
     voice: str | None = None
@@ -150,9 +150,9 @@ class JobQueue:
         title = title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1] + "…"
         return self._add(title, "script.txt", text.encode(), **options)
 
-    def add_sound(self, sound: Path, **options: Any) -> Job:
+    def add_sound(self, sound: Path, *, title: str, **options: Any) -> Job:
         """A job that has a sound file spoken, which is moved into its folder."""
-        return self._add("Sound file", f"sound{sound.suffix}", sound, **options)
+        return self._add(title, f"sound{sound.suffix}", sound, **options)
 
     def _add(self, title: str, source: str, content: bytes | Path, **options: Any) -> Job:
         self.check_room()

@@ -54,6 +54,12 @@ class NewJob(Manner, Text):
     """A video of a script."""
 
 
+class NewSoundJob(Manner):
+    """A video of a sound file."""
+
+    title: str = Field("Sound file", min_length=1, max_length=80, description="What it is called in lists.")
+
+
 class Description(_Shape):
     """An RTCSessionDescription."""
 

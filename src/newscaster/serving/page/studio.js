@@ -235,7 +235,7 @@ on("play", async () => {
 });
 on("make-sound", async () => {
   const { anchor, openness, smoothness } = wanted();
-  const query = new URLSearchParams({ openness, smoothness, ...(anchor && { anchor }) });
+  const query = new URLSearchParams({ title: state.file.name.slice(0, 80), openness, smoothness, ...(anchor && { anchor }) });
   await api.upload(`/jobs/audio?${query}`, state.file);
   announce("The video is being made");
   await videos.refresh();
