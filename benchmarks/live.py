@@ -209,6 +209,23 @@ def steady(
     return shown / wall / listeners, 100 * dropped / (shown + dropped), processor / wall
 
 
+def processor_ms(anchor: Anchor, sound: np.ndarray | None) -> float:
+    """Processor time per frame, where somebody speaks and where nobody does: what else runs hardly matters."""
+    for _ in anchor.stage.frames(range(len(anchor.stage))):
+        pass
+    with anchor.live(most_pushed_seconds=1e6) as live:
+        if sound is not None:
+            live.push(sound)
+        frames = live.frames(paced=False)
+        # Without speech the stage goes round once before: the mouth at rest is painted once per frame of it.
+        for _ in itertools.islice(frames, 25 if sound is not None else len(anchor.stage)):
+            pass
+        began = time.process_time()
+        for _ in itertools.islice(frames, 250):
+            pass
+        return 1e3 * (time.process_time() - began) / 250
+
+
 class FastClock:
     """A clock that only waiting moves, and that pushes sound meanwhile, 20 ms at a time."""
 
@@ -304,6 +321,16 @@ def main() -> None:
         figures.add("interruption to the mouth at rest, ms", [closed for closed, _ in ends])
         figures.add("interruption to the end of the sound, ms", [silent for _, silent in ends])
     if a.only in (None, "steady"):
+        figures.add(
+            "processor time per frame of speech, ms",
+            [processor_ms(anchor, sound) for _ in range(3)],
+            digits=1,
+        )
+        figures.add(
+            "processor time per frame, nothing said, ms",
+            [processor_ms(anchor, None) for _ in range(3)],
+            digits=1,
+        )
         for listeners in range(1, MOST_LISTENERS + 1):
             rate, dropped, cores = steady(anchor, sound, listeners=listeners, seconds=a.seconds)
             name = f"{listeners} listener{'s'[: listeners > 1]}"

@@ -263,6 +263,15 @@ def test_a_slow_machine_leaves_frames_out_and_no_sound(
     np.testing.assert_array_equal(heard[first : first + len(speech)], speech)
 
 
+def test_a_machine_that_is_far_too_slow_still_shows_something(anchor: Anchor) -> None:
+    clock = VirtualClock()
+    with anchor.live(clock=clock) as live:
+        taken(live, 0.4)
+        clock.now += 10
+        frames = taken(live, 4.0)
+    assert [f.number for f in frames if f.picture is not None] == list(range(22, 110, 13))
+
+
 def test_texts_are_read_in_their_order(anchor: Anchor, voice: Reading) -> None:
     with anchor.live(reading=voice) as live:
         said = [live.say("Good evening. This is the news."), live.say("Good night.")]

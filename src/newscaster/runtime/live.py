@@ -50,6 +50,8 @@ GRACE_SECONDS = 0.04
 """How long a frame that is due waits for sound that has not come."""
 LATE_SECONDS = 0.08
 """A frame that is later than this before it is painted is left out."""
+MOST_LEFT_OUT = 12
+"""Frames in a row that are left out: a machine that is far too slow still shows that somebody is there."""
 CLOSING_SECONDS = 0.12
 """In which the mouth comes to rest where speech breaks off."""
 FADE_SECONDS = 0.02
@@ -79,7 +81,8 @@ class Live:
       is spoken to its end, as if :meth:`flush` had been called. The stage goes on; sound that comes later
       begins anew.
     - *A slow machine*: a frame that is more than 80 ms late before it is painted is left out (`picture` is
-      None) and counted. Its sound is given all the same, and motion goes on as if it had been shown.
+      None) and counted, but no more than 12 in a row. Its sound is given all the same, and motion goes on as
+      if it had been shown.
     - *Speech that breaks off* with an open mouth closes it within 120 ms.
 
     One thread, or one task, iterates; everything else may be called from any thread.
@@ -123,6 +126,7 @@ class Live:
         self._interrupted = False
         self._closed = False
         self._shown = self._dropped = self._starved = 0
+        self._left_out = 0  # in a row
         self._begun: Utterance | None = None  # whose first frame has been shown
         self._delays, self._late = Delays(), Delays()
         self._reader = TextReader(
@@ -272,6 +276,7 @@ class Live:
                 if made is None:
                     return None
                 late = paced and self._clock() > self._media.due(number) + LATE_SECONDS
+                late = late and self._left_out < MOST_LEFT_OUT
                 picture = None if late else self._painter.picture(index, made.shape)
                 if self._given(number, paced, made, late):
                     return LiveFrame(
@@ -294,6 +299,7 @@ class Live:
                 return False
             self._number = number + 1
             self._shape = made.shape
+            self._left_out = self._left_out + 1 if late else 0
             self._dropped, self._shown = self._dropped + late, self._shown + (not late)
             now = self._clock()
             if paced:
