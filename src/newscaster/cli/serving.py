@@ -51,8 +51,8 @@ def serve(anchors: tuple[str, ...], keep: Path | None, sessions: int, **options:
 
     The page and an API under /v1 are served to this machine alone, unless --host names another address.
     """
-    # Threads of NumPy's own would spin beside the many small products that a listener's motion is made of, and
-    # take the processor from other listeners. To be said before NumPy is imported.
+    # Threads of NumPy's own would spin beside the many small products that a listener's motion is made of,
+    # and take the processor from other listeners. To be said before NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", "1")
     from importlib.util import find_spec
