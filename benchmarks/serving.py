@@ -195,7 +195,7 @@ def browser(address: str, *, trials: int) -> dict[str, Any]:
         page.wait_for_selector("#status[data-state=talking]")
         page.wait_for_selector("#status[data-state=live]")
         page.wait_for_timeout(1000)
-        agreement = together(seen(page))
+        agreement = together(seen(page), heard(page))
         page.fill("#script", "Far away bars are all out now, and wide open, and on and on and on. " * 4)
         for trial in range(trials):
             page.press("#script", "Control+Enter")
@@ -234,14 +234,16 @@ def told(values: list[float]) -> dict[str, int]:
     return {"median": round(float(np.median(values))), "worst": round(max(values))}
 
 
-def together(frames: np.ndarray) -> dict[str, float]:
+def together(frames: np.ndarray, sounds: np.ndarray) -> dict[str, float]:
     """How opening and loudness go together: the best lag (picture after sound) and correlation there."""
-    moment, bright, loud = frames.T
-    clock = np.arange(moment[0], moment[-1], 20)
-    smooth = np.ones(10) / 10
-    opening = np.convolve(np.interp(clock, moment, -bright), smooth, "same")
-    volume = np.convolve(np.interp(clock, moment, loud), smooth, "same")
-    found = {20 * lag: float(np.corrcoef(volume, np.roll(opening, -lag))[0, 1]) for lag in range(-20, 21)}
+    clock = np.arange(frames[0, 0], frames[-1, 0], 20)
+    smooth, edge = np.ones(10) / 10, 25
+    opening = np.convolve(np.interp(clock, frames[:, 0], -frames[:, 1]), smooth, "valid")
+    volume = np.convolve(np.interp(clock, sounds[:, 0], sounds[:, 1]), smooth, "valid")[edge:-edge]
+    found = {
+        20 * lag: float(np.corrcoef(volume, np.roll(opening, -lag)[edge:-edge])[0, 1])
+        for lag in range(-edge, edge + 1)
+    }
     best = max(found, key=found.__getitem__)
     return {"lag_ms": best, "r": round(found[best], 2), "r_at_0": round(found[0], 2)}
 

@@ -36,25 +36,18 @@ _BEFORE = """
   };
 """
 
-# For every frame that is shown: when, how bright the box around the mouth is, how loud the last 43 ms were.
+# For every frame shown: when, how bright the box around the mouth is, how loud what is played then is.
+# Of the browser's own level meter: Web Audio has a buffer of its own, and would hear it later.
 _WATCH = """
   ([left, top, right, bottom]) => {
     const video = document.getElementById("video");
     const canvas = new OffscreenCanvas(right - left, bottom - top);
     const brush = canvas.getContext("2d", { willReadFrequently: true });
-    const context = new AudioContext();
-    context.resume();
-    const analyser = new AnalyserNode(context, { fftSize: 2048 });
-    const source = context.createMediaStreamSource(video.srcObject);
-    source.connect(analyser);
-    const samples = new Float32Array(2048);
-    const loudness = () => {
-      analyser.getFloatTimeDomainData(samples);
-      return Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);
-    };
+    const receivers = window.connections.at(-1).getReceivers();
+    const receiver = receivers.find(({ track }) => track.kind === "audio");
+    const loudness = () => receiver.getSynchronizationSources()[0]?.audioLevel ?? 0;
     window.seen = [];
     window.heard = [];
-    window.keep = source; // or it is collected
     const look = () => {
       brush.drawImage(video, left, top, right - left, bottom - top, 0, 0, right - left, bottom - top);
       const { data } = brush.getImageData(0, 0, right - left, bottom - top);

@@ -62,7 +62,7 @@ def at_home(url: str, address: str) -> bool:
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    return np.convolve(values, np.ones(5) / 5, "same")
+    return np.convolve(values, np.ones(5) / 5, "valid")
 
 
 def say_until(page: Page, *, calm: int, talking: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -90,11 +90,12 @@ def test_the_mouth_moves_with_the_sound_and_rests_in_silence(page: Page) -> None
     page.wait_for_selector("#screen.is-live")
     watch(page, mouth_box(newscaster.open()))
     time, bright, loud = say_until(page, calm=20, talking=50)
-    # Both on one clock, of a frame's length; a picture may come a little before or after its sound.
-    clock = np.arange(time[0], time[-1], 40)
-    opening, volume = smooth(np.interp(clock, time, -bright)), smooth(np.interp(clock, time, loud))
-    agreement = {lag: np.corrcoef(volume, np.roll(opening, -lag))[0, 1] for lag in range(-12, 13)}
-    assert max(agreement.values()) > 0.45, agreement
+    # Both on one clock, of a frame's length; how well a browser has them together depends on the machine.
+    clock, level = np.arange(time[0], time[-1], 40), heard(page)
+    opening, volume = smooth(np.interp(clock, time, -bright)), smooth(np.interp(clock, *level.T))
+    lags = range(-12, 13)
+    agreement = {lag: np.corrcoef(volume[15:-15], np.roll(opening, -lag)[15:-15])[0, 1] for lag in lags}
+    assert max(agreement.values()) > 0.5, agreement
     calm, talking = is_calm(time, loud), loud > LOUD
     assert bright[calm].std() < 0.6 * bright[talking].std()
     assert np.median(bright[talking]) < np.median(bright[calm]) - 2  # lips part, and it is dark between them

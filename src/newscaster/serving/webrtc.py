@@ -32,6 +32,7 @@ _log = logging.getLogger("newscaster.serving")
 
 _PACKET_SAMPLES = RATE // 50
 """What one Opus packet holds: 20 ms."""
+_QUIET_FRAMES = 15
 _MOST_PICTURES = 2
 _MOST_PACKETS = 25
 _LONGEST_OFFER = 64_000
@@ -85,12 +86,29 @@ class PictureTrack(_Track):
 
 
 class SoundTrack(_Track):
-    """A session's sound, in packets of 20 ms."""
+    """A session's sound, in packets of 20 ms, each sent when its time has come.
+
+    Two that are sent at once would make the browser hold back more, and shift sound against pictures: it
+    takes the time at which a packet is sent for the time that it belongs to.
+    """
 
     kind = "audio"
 
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self._due: deque[float] = deque(maxlen=most)
+
+    def put_at(self, make: Callable[[], object], due: float) -> None:
+        """Add a packet that is to be sent at this time of the event loop."""
+        self._due.append(due)
+        self.put(make)
+
     async def recv(self) -> Any:
-        return await self._next()
+        packet = await self._next()
+        wait = self._due.popleft() - asyncio.get_running_loop().time()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        return packet
 
 
 class Peer:
@@ -132,14 +150,20 @@ class Peer:
         picture = frame.picture
         if picture is not None:
             self.pictures.put(lambda: self._maker.picture(picture, number))
+        due = asyncio.get_running_loop().time() - len(self._held) / RATE
         self._held = np.concatenate([self._held, frame.sound])
+        # The first packets find encoders that have yet to be made, and a browser to which these come late holds
+        # back all sound for seconds. Silence is not missed.
+        is_early = number < _QUIET_FRAMES and not frame.speaking
         while len(self._held) >= _PACKET_SAMPLES:
             part, self._held = self._held[:_PACKET_SAMPLES], self._held[_PACKET_SAMPLES:]
-            self._put_sound(part, self._sent)
+            if not is_early:
+                self._put_sound(part, self._sent, due)
             self._sent += _PACKET_SAMPLES
+            due += _PACKET_SAMPLES / RATE
 
-    def _put_sound(self, samples: media.Samples, first: int) -> None:
-        self.sound.put(lambda: self._maker.sound(samples, first))
+    def _put_sound(self, samples: media.Samples, first: int, due: float) -> None:
+        self.sound.put_at(lambda: self._maker.sound(samples, first), due)
 
     def end(self) -> None:
         """The session is over."""
