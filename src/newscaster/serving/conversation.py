@@ -35,6 +35,8 @@ STATE_SECONDS = 0.25
 _MOST_WAITING_FRAMES = 50
 _MOST_WAITING_BYTES = 8 << 20
 _LOWEST_RATE, _HIGHEST_RATE = 8_000, 96_000
+_LEFT = (WebSocketDisconnect, RuntimeError, TimeoutError)
+"""What is raised where a client has gone, or takes nothing."""
 PICTURE, SOUND = 1, 2
 """First byte of binary messages with `output: frames`."""
 OUTPUTS = ("none", "mp4", "frames")
@@ -141,7 +143,7 @@ class Conversation:
             with session.used():
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                if (error := task.exception()) and not isinstance(error, WebSocketDisconnect | RuntimeError):
+                if (error := task.exception()) and not isinstance(error, _LEFT):
                     _log.error("a conversation with session %s broke off", session.id, exc_info=error)
         finally:
             if self._sink is not None:
