@@ -161,8 +161,8 @@ def steady(
     seconds: float,
     sent: bool = False,
     quiet: bool = False,
-) -> tuple[float, float, float]:
-    """Frames/s with a picture per listener, the share left out in per cent, and cores."""
+) -> tuple[float, float, float, float]:
+    """Frames/s with a picture per listener, the share left out in per cent, cores, and others' cores."""
     for _ in anchor.stage.frames(range(len(anchor.stage))):
         pass  # each frame is decoded and cut when it is first shown
     streams = [
@@ -193,11 +193,12 @@ def steady(
         thread.start()
     ready.wait()
     before = [live.counts for live in streams]
-    processor, wall = time.process_time(), time.monotonic()
+    processor, wall, machine = time.process_time(), time.monotonic(), machine_seconds()
     start.wait()
     for thread in threads:
         thread.join()
     processor, wall = time.process_time() - processor, time.monotonic() - wall
+    others = (machine_seconds() - machine - processor) / wall
     after = [live.counts for live in streams]
     for microphone, live in zip(microphones, streams, strict=True):
         microphone.stopped.set()
@@ -206,11 +207,17 @@ def steady(
         live.close()
     shown = sum(b.shown - a.shown for a, b in zip(before, after, strict=True))
     dropped = sum(b.dropped - a.dropped for a, b in zip(before, after, strict=True))
-    return shown / wall / listeners, 100 * dropped / (shown + dropped), processor / wall
+    return shown / wall / listeners, 100 * dropped / (shown + dropped), processor / wall, others
+
+
+def machine_seconds() -> float:
+    """Processor time of everything that runs on this machine."""
+    user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
 def processor_ms(anchor: Anchor, sound: np.ndarray | None) -> float:
-    """Processor time per frame, where somebody speaks and where nobody does: what else runs hardly matters."""
+    """Processor time per frame of speech, or of silence: what else the machine does hardly matters."""
     for _ in anchor.stage.frames(range(len(anchor.stage))):
         pass
     with anchor.live(most_pushed_seconds=1e6) as live:
@@ -332,17 +339,19 @@ def main() -> None:
             digits=1,
         )
         for listeners in range(1, MOST_LISTENERS + 1):
-            rate, dropped, cores = steady(anchor, sound, listeners=listeners, seconds=a.seconds)
+            rate, dropped, cores, others = steady(anchor, sound, listeners=listeners, seconds=a.seconds)
             name = f"{listeners} listener{'s'[: listeners > 1]}"
             figures.add(f"{name}, frames/s each", rate, digits=2)
             figures.add(f"{name}, left out, per cent", dropped, digits=2)
             figures.add(f"{name}, cores", cores, digits=2)
-        _, _, cores = steady(anchor, sound, listeners=1, seconds=a.seconds, quiet=True)
+            figures.add(f"{name}, cores that others used", others, digits=2)
+        _, _, cores, _ = steady(anchor, sound, listeners=1, seconds=a.seconds, quiet=True)
         figures.add("1 listener, nothing said, cores", cores, digits=2)
-        rate, dropped, cores = steady(anchor, sound, listeners=1, seconds=a.seconds, sent=True)
+        rate, dropped, cores, others = steady(anchor, sound, listeners=1, seconds=a.seconds, sent=True)
         figures.add("1 listener, encoded and sent, frames/s", rate, digits=2)
         figures.add("1 listener, encoded and sent, left out, per cent", dropped, digits=2)
         figures.add("1 listener, encoded and sent, cores", cores, digits=2)
+        figures.add("1 listener, encoded and sent, cores that others used", others, digits=2)
     if a.only in (None, "long"):
         long_stream(anchor, sound, a.minutes, figures)
     print(f"load {os.getloadavg()[0]:.1f}")
