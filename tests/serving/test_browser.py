@@ -193,6 +193,11 @@ def test_keyboard_and_names(page: Page) -> None:
     assert "GRID audiovisual sentence corpus" in page.inner_text(".credit")
 
 
+_STICKS_OUT = """
+  () => document.documentElement.scrollWidth <= innerWidth ? [] :
+    [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+      .map((e) => `${e.tagName}#${e.id} ${e.innerText}`)
+"""
 _CONTRAST = """
   () => {
     const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
@@ -240,13 +245,13 @@ def test_how_it_looks(
         page.wait_for_function("() => document.getElementById('delay').textContent !== '–'")
         page.wait_for_selector("#videos li")
         page.wait_for_timeout(1500)
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        assert not page.evaluate(_STICKS_OUT)
         assert page.evaluate(_CONTRAST) == []
         picture = folder / f"serve-{name}-{'dark' if dark else 'light'}.jpg"
         page.screenshot(path=picture, type="jpeg", quality=80, full_page=name == "narrow")
         page.click("#manner summary")
         for width in (320, 768, 1000):
             page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), width
+            assert not page.evaluate(_STICKS_OUT), width
     for job in ask(address, "/v1/jobs"):
         until(lambda job=job: ask(address, f"/v1/jobs/{job['id']}")["state"] == "done")  # type: ignore[misc]

@@ -152,8 +152,8 @@ class Peer:
             self.pictures.put(lambda: self._maker.picture(picture, number))
         due = asyncio.get_running_loop().time() - len(self._held) / RATE
         self._held = np.concatenate([self._held, frame.sound])
-        # The first packets find encoders that have yet to be made, come late, and a browser then holds back all
-        # sound for seconds. Silence is not missed.
+        # The first packets find encoders that have yet to be made, come late, and a browser then holds all
+        # sound back for seconds. Silence is not missed.
         is_early = number < _QUIET_FRAMES and not frame.speaking
         while len(self._held) >= _PACKET_SAMPLES:
             part, self._held = self._held[:_PACKET_SAMPLES], self._held[_PACKET_SAMPLES:]

@@ -123,7 +123,7 @@ live.addEventListener("lost", ({ detail }) => {
 function showFigures() {
   const { server, figures } = state;
   if (!live.on || !server) return;
-  status(server.busy ? "talking" : "live", server.busy ? "Talking" : "Live, silent");
+  status(server.busy ? "talking" : "live", server.busy ? "Talking" : "Live");
   const late = figures?.buffer_ms ?? 0;
   $("delay").textContent = server.delay_ms === null ? "–" : `${Math.round(server.delay_ms + late)} ms`;
   $("rate").textContent = `${(figures?.rate ?? server.frames_per_second).toFixed(0)} fps`;
