@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
@@ -114,8 +113,6 @@ def voices() -> tuple[str, ...]:
     """The voices that are installed and can speak; the default first."""
     usable = []
     for name in voice_names():
-        if name in {"joe"} and voice_of_a_man() != name:
-            continue
         try:
             Reading(voice=name).load()
         except NewscasterError:
@@ -139,8 +136,3 @@ def reading_for(anchor: str, *, voice: str | None, speed: float, known: Sequence
         here = ", ".join(known) or "none: install one with: pip install 'newscaster[tts]'"
         raise RefusedError(f"there is no voice {voice!r} here; installed are {here}", status=NOT_FOUND)
     return Reading(voice=voice, speed=speed)
-
-
-def can_read() -> bool:
-    """Whether any voice may be installed; nothing is imported to find out."""
-    return any(find_spec(name) is not None for name in ("hibari", "piper"))

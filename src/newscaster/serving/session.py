@@ -26,7 +26,7 @@ from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import InputError, NewscasterError
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_frame import LiveFrame
-from newscaster.serving.refusals import CLOSING, sentence
+from newscaster.serving.refusals import sentence
 
 _log = logging.getLogger("newscaster.serving")
 
@@ -79,7 +79,6 @@ class Session:
         anchor: its id.
         info: what it is.
         live: the stream; the session closes it.
-        synthetic_voice: whether texts are read with a voice that is synthetic, too: kept for tags.
     """
 
     def __init__(self, anchor: str, info: AnchorInfo, live: Live) -> None:
@@ -123,15 +122,6 @@ class Session:
     def idle_seconds(self) -> float:
         """How long nobody has used it."""
         return 0.0 if self._users else time.monotonic() - self.last_used
-
-    @contextmanager
-    def showing(self, sink: Sink) -> Iterator[None]:
-        """While frames also go to this sink."""
-        self.add(sink)
-        try:
-            yield
-        finally:
-            self.remove(sink)
 
     def add(self, sink: Sink) -> None:
         """Give this sink every frame from now on."""
@@ -281,8 +271,3 @@ class Session:
 def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[Future[None]], None], done: Future[None]) -> None:
     with suppress(RuntimeError):  # the loop has been closed meanwhile
         loop.call_soon_threadsafe(what, done)
-
-
-def closing_error() -> str:
-    """What a client is told whose session ends under it."""
-    return f"the session has ended ({CLOSING}); make a new one"

@@ -55,11 +55,9 @@ class _Track(MediaStreamTrack):
         super().__init__()
         self._queued: deque[Callable[[], object]] = deque(maxlen=most)
         self._news = asyncio.Event()
-        self.lost = 0
 
     def put(self, make: Callable[[], object]) -> None:
         """Add a frame, to be made when it is taken; the oldest is lost where too many wait."""
-        self.lost += len(self._queued) == self._queued.maxlen
         self._queued.append(make)
         self._news.set()
 
