@@ -48,6 +48,12 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest $(PYTEST)
 
+# The page of the live studio in a real browser; skipped without Chromium. SCREENSHOTS=docs writes pictures of it there.
+.PHONY: browser-tests
+SCREENSHOTS ?=
+browser-tests: setup
+	$(if $(SCREENSHOTS),NEWSCASTER_SCREENSHOTS=$(SCREENSHOTS)) $(BIN)/python -m pytest -m browser tests/serving $(PYTEST)
+
 format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format

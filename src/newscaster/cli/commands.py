@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli.serving import serve
 from newscaster.cli.speaking import demo, speak
 from newscaster.cli.streaming import live
 from newscaster.cli.terminal import Warnings, progress_report
@@ -146,6 +147,7 @@ def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: An
 cli.add_command(speak)
 cli.add_command(live)
 cli.add_command(demo)
+cli.add_command(serve)
 
 
 @cli.command()

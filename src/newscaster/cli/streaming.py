@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
-import numpy as np
-import numpy.typing as npt
 
 from newscaster.cli.speaking import articulation_options, engine_options, reading_of, voice_options
 from newscaster.errors import InputError, MediaError
@@ -22,10 +20,14 @@ from newscaster.errors import InputError, MediaError
 if TYPE_CHECKING:
     from types import FrameType
 
+    import numpy as np
+    import numpy.typing as npt
+
     from newscaster.media import LiveItem
     from newscaster.runtime.live import Live
 
-Floats = npt.NDArray[np.float32]
+    Floats = npt.NDArray[np.float32]
+
 
 _WAITING_SECONDS = 2.0
 """Sound that is read ahead of what is heard."""
@@ -232,11 +234,13 @@ def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
 
 def _raw(source: BinaryIO) -> Iterator[Floats]:
     """Blocks of raw sound as it comes: signed 16 bits, little endian, to (n,) float32 in [-1, 1]."""
+    import numpy as np
+
     held = b""
     # As much as there is: a microphone's sound is not held back until a block is full.
     read = getattr(source, "read1", source.read)
     while data := read(_PCM_BYTES):
         held += data
         whole = len(held) // 2 * 2
-        yield np.frombuffer(held[:whole], "<i2").astype(np.float32) / 32768
+        yield np.frombuffer(held[:whole], "<i2").astype(np.float32) / np.float32(32768)
         held = held[whole:]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from newscaster.media.audio import (
     AudioMeasure,
     Resampler,
+    Samples,
     copy_as_wav,
     decode_wav,
     measure_audio,
@@ -22,6 +23,7 @@ from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.sink import LiveItem, live_format, without_key, write_live
 from newscaster.media.stage import StageVideo, encode_stage
+from newscaster.media.stream import FragmentWriter, FrameMaker, record_video
 from newscaster.media.video import read_frames
 from newscaster.media.write import write_video
 
@@ -32,10 +34,13 @@ __all__ = [
     "AudioInfo",
     "AudioMeasure",
     "Cue",
+    "FragmentWriter",
+    "FrameMaker",
     "LiveItem",
     "MediaInfo",
     "Picture",
     "Resampler",
+    "Samples",
     "StageVideo",
     "Subtitles",
     "VideoInfo",
@@ -50,6 +55,7 @@ __all__ = [
     "read_audio",
     "read_audio_blocks",
     "read_frames",
+    "record_video",
     "replacing",
     "spooled",
     "to_planes",

@@ -37,12 +37,12 @@ _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 _AAC_BITS_PER_CHANNEL = 96_000
 _AAC_BITS_PER_SAMPLE = 6  # what the format allows a channel, at low rates
 # Tags that every player looks for in an MP4; others need the QuickTime kind of tags.
-_MP4_TAGS = frozenset({"title", "artist", "album", "date", "comment", "genre", "copyright", "description"})
+MP4_TAGS = frozenset({"title", "artist", "album", "date", "comment", "genre", "copyright", "description"})
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 # What "superfast" leaves out and "veryfast" has: blocks that later frames show again get more bits. With it
 # a file is 5 % larger than of "veryfast", made in half the time; without, twice as large.
-_LOOK_AHEAD = {"mbtree": "1", "rc-lookahead": "10"}
+LOOK_AHEAD = {"mbtree": "1", "rc-lookahead": "10"}
 
 
 class VideoTrack:
@@ -119,6 +119,14 @@ class VideoTrack:
         self._container.mux(self._stream.encode(None))
 
 
+def add_sound(container: OutputContainer, *, rate: int, channels: int) -> AudioStream:
+    """An AAC stream of 1, 2, 6 or 8 channels, at the nearest rate that AAC has."""
+    rate = next((r for r in _AAC_RATES if r >= rate), _AAC_RATES[-1])
+    stream: AudioStream = container.add_stream("aac", rate=rate, layout=_LAYOUTS[channels])
+    stream.codec_context.bit_rate = channels * min(_AAC_BITS_PER_CHANNEL, _AAC_BITS_PER_SAMPLE * rate)
+    return stream
+
+
 class _SoundTrack:
     """An AAC stream of an open container, fed from a sound file as far as the pictures have come."""
 
@@ -131,11 +139,7 @@ class _SoundTrack:
         channels = 1 if self._mix else source.channels
         self._layout = _LAYOUTS[channels]
         self._written = 0
-        rate = next((r for r in _AAC_RATES if r >= source.rate), _AAC_RATES[-1])
-        self._stream: AudioStream = container.add_stream("aac", rate=rate, layout=self._layout)
-        self._stream.codec_context.bit_rate = channels * min(
-            _AAC_BITS_PER_CHANNEL, _AAC_BITS_PER_SAMPLE * rate
-        )
+        self._stream = add_sound(container, rate=source.rate, channels=channels)
 
     def write_until(self, seconds: Fraction | None) -> None:
         """Encode sound up to `seconds`, or all that is left."""
@@ -202,7 +206,7 @@ def write_video(
     fps = Fraction(fps)
 
     def encode(images: Iterator[Image | Picture]) -> int:
-        options = {"crf": str(crf), "preset": preset, **_LOOK_AHEAD}
+        options = {"crf": str(crf), "preset": preset, **LOOK_AHEAD}
         return _encode(temporary, images, fps, audio, metadata or {}, subtitles, options)
 
     with replacing(path) as temporary:
@@ -230,7 +234,7 @@ def _encode(
             raise MediaError(
                 "there are no frames to write: the speech is shorter than half a frame. Give longer speech"
             )
-        flags = "faststart" if _MP4_TAGS.issuperset(metadata) else "faststart+use_metadata_tags"
+        flags = "faststart" if MP4_TAGS.issuperset(metadata) else "faststart+use_metadata_tags"
         format_name = _FORMATS[path.suffix.lower()]
         muxer_options = {} if format_name == "matroska" else {"movflags": flags}
         container = stack.enter_context(

@@ -1,0 +1,77 @@
+"""The command that serves anchors: `serve`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from newscaster.errors import MissingExtraError
+
+_EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets", "aiortc": "aiortc"}
+
+
+@click.command()
+@click.argument("anchors", nargs=-1, metavar="[ANCHOR]...")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8765, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--token",
+    envvar="NEWSCASTER_TOKEN",
+    help="What clients must know; needed where others can connect. Better set as NEWSCASTER_TOKEN: others on "
+    "this machine may see options.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder of jobs and recordings; by default in the user's cache.",
+)
+@click.option("--origin", "origins", multiple=True, help="A page elsewhere that may use the API: its origin.")
+@click.option("--allow-host", "hosts", multiple=True, help="Another name of the studio, as behind a proxy.")
+@click.option(
+    "--look-ahead",
+    "look_ahead_ms",
+    default=200,
+    show_default=True,
+    metavar="MS",
+    help="How much later sound live mouths may know of, where a client does not say.",
+)
+@click.option("--sessions", default=8, show_default=True, help="Live sessions at once.")
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "onnxruntime", "openvino", "cuda"]),
+    envvar="NEWSCASTER_BACKEND",
+    help="What runs the rendering network; by default what is installed and fastest.",
+)
+def serve(anchors: tuple[str, ...], keep: Path | None, sessions: int, **options: Any) -> None:
+    """Open a live studio in the browser for each ANCHOR (a file; by default the built-in one).
+
+    The page and an API under /v1 are served to this machine alone, unless --host names another address.
+    """
+    # Threads of NumPy's own would spin beside the many small products that a listener's motion is made of,
+    # and take the processor from other listeners. To be said before NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("MKL_NUM_THREADS", "1")
+    from importlib.util import find_spec
+
+    for module, package in _EXTRA.items():
+        if find_spec(module) is None:
+            raise MissingExtraError(purpose="The live studio", extra="serve", package=package)
+    from newscaster.anchor import BUILTIN
+    from newscaster.serving.app import serve as serve_until_stopped
+    from newscaster.serving.settings import Limits, Settings, default_folder
+
+    settings = Settings(
+        anchors=anchors or (BUILTIN,),
+        keep=keep or default_folder(),
+        limits=Limits(sessions=sessions),
+        **options,
+    )
+
+    def started(address: str) -> None:
+        click.echo(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
+
+    serve_until_stopped(settings, started=started)

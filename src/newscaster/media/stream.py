@@ -1,0 +1,245 @@
+"""Pictures and sound that come in together, as they are made: to a file, in fragments, to another encoder.
+
+Knows containers, time stamps and x264's options for both. Who is listening, and what happens where they are
+too slow, is left to `serving`.
+
+::
+
+    frame k        |  picture k   |  picture k+1 |  (dropped)   |      a dropped picture: the one before
+    sound          |  1/fps of it |  1/fps of it |  1/fps of it |      is shown again, its sound is heard
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.container import OutputContainer
+from av.video.frame import PictureType, VideoFrame
+
+from newscaster.errors import MediaError, OutputError
+from newscaster.media.audio import Samples
+from newscaster.media.container import reason
+from newscaster.media.files import check_output, replacing
+from newscaster.media.picture import FrameCopier, Picture
+from newscaster.media.write import LOOK_AHEAD, VideoTrack, add_sound
+
+_FRAGMENT_SECONDS = 0.2
+_KEY_FRAME_SECONDS = 2
+
+
+class StreamWriter:
+    """H.264 and AAC of pictures and mono sound that come in together; from one thread at a time.
+
+    Nothing is written before the first picture, whose sound is the first that is heard.
+
+    Args:
+        fps: pictures per second.
+        rate: of the sound, in Hz.
+        metadata: tags, such as title and comment.
+        crf: x264's quality; 18 is what `write_video` takes.
+    """
+
+    def __init__(self, *, fps: Fraction, rate: int, metadata: Mapping[str, str], crf: int = 18) -> None:
+        self._fps, self._rate = fps, rate
+        self._metadata, self._crf = metadata, crf
+        self._container: OutputContainer | None = None
+        self._video: VideoTrack | None = None
+        self._copier: FrameCopier | None = None
+        self._held: VideoFrame | None = None
+        self._sound: Any = None
+        self._samples = 0
+        self._size = (0, 0)
+
+    @property
+    def seconds(self) -> float:
+        """How much has been written."""
+        return 0.0 if self._video is None else float(self._video.seconds)
+
+    def write(self, picture: Picture | None, sound: Samples) -> None:
+        """Encode one frame.
+
+        Args:
+            picture: None where it was dropped. It is copied.
+            sound: (n,) float32 in [-1, 1] that is heard while it is shown.
+        """
+        if self._video is None:
+            if picture is None:
+                return
+            self._begin(picture)
+        assert self._video is not None
+        self._video.write(self._own(picture))
+        block = AudioFrame.from_ndarray(np.ascontiguousarray(sound[None]), format="fltp", layout="mono")
+        block.sample_rate = self._rate
+        block.pts, block.time_base = self._samples, Fraction(1, self._rate)
+        self._samples += len(sound)
+        self._mux(self._sound.encode(block))
+
+    def close(self) -> None:
+        """Write what the encoders still hold; harmless where nothing was written, or twice."""
+        if self._container is None:
+            return
+        if self._video is not None:
+            self._video.finish()
+            self._mux(self._sound.encode(None))
+            self._video = None
+        container, self._container = self._container, None
+        container.close()
+
+    def _open(self) -> OutputContainer:
+        raise NotImplementedError
+
+    def _options(self) -> Mapping[str, str]:
+        raise NotImplementedError
+
+    def _begin(self, picture: Picture) -> None:
+        self._container = container = self._open()
+        container.metadata.update(self._metadata)
+        options = {"crf": str(self._crf), "preset": "superfast", **self._options()}
+        self._video = VideoTrack(container, fps=self._fps, like=picture, options=options)
+        self._sound = add_sound(container, rate=self._rate, channels=1)
+        self._copier = FrameCopier(picture.frame.width, picture.frame.height)
+        self._size = picture.size
+
+    def _own(self, picture: Picture | None) -> Picture:
+        """A frame of our own: others may be encoding the same one, and set its time stamp too."""
+        assert self._copier is not None
+        if picture is not None:
+            self._held = self._copier.copy(picture.frame)
+        assert self._held is not None
+        return Picture(self._held if picture is not None else self._copier.copy(self._held), self._size)
+
+    def _mux(self, packets: Any) -> None:
+        assert self._container is not None
+        self._container.mux(packets)
+
+
+class _FileWriter(StreamWriter):
+    """As `write_video` has it."""
+
+    def __init__(self, path: Path, *, fps: Fraction, rate: int, metadata: Mapping[str, str]) -> None:
+        super().__init__(fps=fps, rate=rate, metadata=metadata)
+        self._path = path
+
+    def _open(self) -> OutputContainer:
+        return av.open(f"file:{self._path}", mode="w", format="mp4", options={"movflags": "faststart"})
+
+    def _options(self) -> Mapping[str, str]:
+        return LOOK_AHEAD
+
+
+def record_video(
+    path: Path,
+    frames: Iterable[tuple[Picture | None, Samples]],
+    *,
+    fps: Fraction,
+    rate: int,
+    metadata: Mapping[str, str],
+) -> float:
+    """Write what comes in to an MP4 file of the quality that `write_video` has.
+
+    Args:
+        path: .mp4 to write; under another name beside it until all has come in.
+        frames: as `StreamWriter.write` takes them.
+        fps: pictures per second.
+        rate: of the sound, in Hz.
+        metadata: tags, such as title and comment.
+
+    Returns:
+        Its length in seconds.
+
+    Raises:
+        OutputError: it cannot be written.
+        MediaError: no picture came in.
+        Exception: whatever `frames` raises; no half file is left then.
+    """
+    check_output(path, suffixes=(".mp4",))
+    with replacing(path) as temporary:
+        try:
+            with closing(_FileWriter(temporary, fps=fps, rate=rate, metadata=metadata)) as writer:
+                for picture, sound in frames:
+                    writer.write(picture, sound)
+                seconds = writer.seconds
+        except av.FFmpegError as error:
+            raise OutputError(
+                f"cannot write '{path}' ({reason(error)}). Write elsewhere, or free some space"
+            ) from error
+        if not seconds:
+            raise MediaError("nothing was recorded: no picture came in. Record for a second at least")
+        return seconds
+
+
+class FragmentWriter(StreamWriter):
+    """Fragmented MP4 that can be shown while it comes in: `take` gives the bytes so far.
+
+    The first bytes are the header (ftyp, moov), then fragments (moof, mdat) of 0.2 s, with a key frame every
+    two seconds. No picture waits for a later one.
+    """
+
+    def __init__(self, *, fps: Fraction, rate: int, metadata: Mapping[str, str], crf: int = 20) -> None:
+        super().__init__(fps=fps, rate=rate, metadata=metadata, crf=crf)
+        self._bytes = _Collected()
+
+    def take(self) -> bytes:
+        """What has been written since the last call."""
+        return self._bytes.take()
+
+    def _open(self) -> OutputContainer:
+        flags = "empty_moov+default_base_moof+frag_keyframe"
+        options = {"movflags": flags, "frag_duration": str(round(_FRAGMENT_SECONDS * 1e6))}
+        return av.open(self._bytes, mode="w", format="mp4", options=options)
+
+    def _options(self) -> Mapping[str, str]:
+        return {"tune": "zerolatency", "threads": "1", "g": str(round(self._fps * _KEY_FRAME_SECONDS))}
+
+
+class _Collected:
+    """A file that can only be written to."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
+
+
+class FrameMaker:
+    """Frames for an encoder outside, such as a WebRTC library's, each in memory of its own.
+
+    Args:
+        fps: pictures per second.
+        rate: of the sound, in Hz.
+    """
+
+    def __init__(self, *, fps: Fraction, rate: int) -> None:
+        self._time_base, self._rate = 1 / fps, rate
+        self._copier: FrameCopier | None = None
+
+    def picture(self, picture: Picture, number: int) -> VideoFrame:
+        """Picture `number` of the stream, at number / fps."""
+        if self._copier is None:
+            self._copier = FrameCopier(picture.frame.width, picture.frame.height)
+        frame = self._copier.copy(picture.frame)
+        frame.pict_type = PictureType.NONE
+        frame.pts, frame.time_base = number, self._time_base
+        return frame
+
+    def sound(self, samples: Samples, first: int) -> AudioFrame:
+        """(n,) float32 mono in [-1, 1] as 16-bit, the stream's samples from `first` on."""
+        pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)
+        frame = AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
+        frame.sample_rate = self._rate
+        frame.pts, frame.time_base = first, Fraction(1, self._rate)
+        return frame

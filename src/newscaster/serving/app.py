@@ -1,0 +1,191 @@
+"""The application: doors, API and page put together, and served until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
+
+from newscaster.errors import NewscasterError, OutputError
+from newscaster.serving.api import of_validation, router
+from newscaster.serving.doors import API, Doors
+from newscaster.serving.refusals import BROKEN, sentence, status_of
+from newscaster.serving.settings import Settings
+from newscaster.serving.studio import Studio
+from newscaster.version import VERSION
+
+_log = logging.getLogger("newscaster.serving")
+
+PAGE = Path(__file__).parent / "page"
+_PATIENCE_SECONDS = 5
+_ABOUT = (
+    "Anchors over HTTP, WebSocket and WebRTC. Everything they show is synthetic. WebSockets (/v1/stream and "
+    "/v1/sessions/{session}/socket) are described in docs/serve.md, since OpenAPI has no words for them."
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The ASGI application of a studio.
+
+    Raises:
+        AnchorError: an anchor is missing or damaged.
+        OutputError: its folder cannot be written to.
+    """
+    studio = Studio(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with studio.open():
+            yield
+
+    app = FastAPI(
+        title="newscaster studio",
+        version=VERSION,
+        description=_ABOUT,
+        lifespan=lifespan,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,  # these pages load scripts from other hosts
+        redoc_url=None,
+    )
+    app.state.studio = studio
+    app.include_router(router)
+    app.add_exception_handler(NewscasterError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _broken)
+    app.add_middleware(Doors, settings=settings)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type"],
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, NewscasterError)
+    return JSONResponse({"error": sentence(error)}, status_of(error))
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return JSONResponse({"error": of_validation(error.errors())}, 422)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    said = error.detail if error.status_code != 404 else f"there is nothing at {request.url.path!r}"
+    return JSONResponse({"error": said}, error.status_code, error.headers)
+
+
+async def _broken(request: Request, error: Exception) -> JSONResponse:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return JSONResponse({"error": "something broke in the studio; its log says what"}, BROKEN)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which ends well on a signal, in place of passing it on when all is done."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        known = (signal.SIGINT, signal.SIGTERM)
+        try:
+            for one in known:
+                loop.add_signal_handler(one, self.handle_exit, one, None)
+        except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            with super().capture_signals():
+                yield
+            return
+        try:
+            yield
+        finally:
+            for one in known:
+                loop.remove_signal_handler(one)
+
+
+def serve(settings: Settings, *, started: Callable[[str], None] = lambda address: None) -> None:
+    """Serve until SIGTERM or SIGINT. Live sessions end then; jobs are kept, and taken up at the next start.
+
+    Args:
+        settings: what is served, and to whom.
+        started: called with the address, such as http://127.0.0.1:8765, when it is served.
+
+    Raises:
+        AnchorError: an anchor is missing or damaged.
+        OutputError: the port is taken, or the folder cannot be written to.
+    """
+    app = create_app(settings)
+    listening = _listen(settings)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # addresses may hold a token
+        ws="websockets-sansio",
+        ws_max_size=settings.limits.message_bytes,
+        ws_ping_interval=20,
+        ws_ping_timeout=settings.limits.stall_seconds,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=_PATIENCE_SECONDS,
+        limit_concurrency=1000,
+        server_header=False,
+        lifespan="on",
+    )
+    server = _Server(config)
+
+    async def run() -> None:
+        telling = asyncio.create_task(_tell(server, settings, listening, started))
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            telling.cancel()
+
+    asyncio.run(run())
+
+
+async def _tell(
+    server: uvicorn.Server, settings: Settings, listening: socket.socket, started: Callable[[str], None]
+) -> None:
+    while not server.started:
+        await asyncio.sleep(0.05)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    started(f"http://{host}:{listening.getsockname()[1]}")
+
+
+def _listen(settings: Settings) -> socket.socket:
+    listening: socket.socket | None = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        return listening
+    except OSError as error:
+        if listening is not None:
+            listening.close()
+        raise OutputError(
+            f"cannot listen on {settings.host}, port {settings.port} ({error.strerror or error}). Choose "
+            "another with --port, or 0 for one that is free"
+        ) from error

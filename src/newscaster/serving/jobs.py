@@ -1,0 +1,279 @@
+"""Jobs: videos of long scripts and sound files, made one after the other, each in a process of its own.
+
+A job is a folder: what is to be said, the video when it is made, and `job.json`, which is replaced at every
+step. So a studio that is stopped, or killed, takes up its jobs again when it starts next.
+
+::
+
+    queued ─► running ─┬► done
+       │         │     ├► failed
+       └─────────┴─────┴► cancelled         stopped while running: queued
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from newscaster.media import replacing
+from newscaster.serving.library import Library
+from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError
+from newscaster.serving.settings import Limits
+from newscaster.serving.working import Work, run_work
+
+_log = logging.getLogger("newscaster.serving")
+
+QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+_RECORD = "job.json"
+VIDEO, CAPTIONS = "video.mp4", "captions.vtt"
+_LONGEST_TITLE = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A video that is to be made, is being made, or was."""
+
+    id: str
+    anchor: str
+    """The anchor's id."""
+    title: str
+    """The first words of the script, or what the client calls the sound; shown, and nothing else."""
+    source: str
+    """The file in the job's folder that is to be said: script.txt, or a sound."""
+    voice: str | None = None
+    speed: float = 1.0
+    openness: float = 1.0
+    smoothness: float = 1.0
+    created: str = ""
+    state: str = QUEUED
+    frames: int = 0
+    """Frames made."""
+    total: int = 0
+    """Frames in all; 0 while that is not known."""
+    seconds: float | None = None
+    """Length of the video, when it is made."""
+    error: str | None = None
+    """Why it failed."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in (QUEUED, RUNNING)
+
+    @property
+    def has_script(self) -> bool:
+        """Whether a text is read."""
+        return self.source.endswith(".txt")
+
+    def to_json(self) -> dict[str, object]:
+        """As the API shows it."""
+        shown: dict[str, object] = {name: value for name, value in asdict(self).items() if name != "source"}
+        shown["progress"] = 1.0 if self.state == DONE else self.frames / self.total if self.total else 0.0
+        shown["video"] = f"/v1/jobs/{self.id}/video" if self.state == DONE else None
+        shown["captions"] = f"/v1/jobs/{self.id}/captions" if self.state == DONE and self.has_script else None
+        return shown
+
+
+class JobQueue:
+    """The jobs of a studio, in the order in which they came.
+
+    Args:
+        folder: where they are kept; made where it is missing.
+        library: the anchors.
+        limits: how many.
+        backend: see `newscaster.open`.
+    """
+
+    def __init__(self, folder: Path, library: Library, limits: Limits, *, backend: str | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._library, self._limits, self._backend = folder, library, limits, backend
+        self._jobs: dict[str, Job] = {}
+        self._news = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._running: tuple[str, asyncio.Task[Mapping[str, Any]]] | None = None
+        self._take_up()
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._worker = asyncio.create_task(self._work(), name="jobs")
+
+    async def stop(self) -> None:
+        """Stop working; the job that runs is begun anew at the next start."""
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.wait([self._worker])
+
+    def list(self) -> list[Job]:
+        """All jobs, the newest first."""
+        return list(reversed(self._jobs.values()))
+
+    def get(self, known: str) -> Job:
+        """A job by its id.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        try:
+            return self._jobs[known]
+        except KeyError:
+            raise RefusedError(f"there is no job {known!r}", status=NOT_FOUND) from None
+
+    def check_room(self) -> None:
+        """Refuse a further job where there are too many.
+
+        Raises:
+            RefusedError: too many wait, or are kept.
+        """
+        waiting = sum(job.is_open for job in self._jobs.values())
+        if waiting >= self._limits.jobs:
+            raise RefusedError(
+                f"{waiting} jobs wait or run, the most there may be. Wait for one, or cancel one",
+                status=TOO_MANY,
+            )
+        if len(self._jobs) - waiting >= self._limits.kept_jobs:
+            raise RefusedError(
+                f"{self._limits.kept_jobs} finished jobs are kept, the most there may be. Remove some",
+                status=TOO_MANY,
+            )
+
+    def add_script(self, text: str, **options: Any) -> Job:
+        """A job that has a text read; `options` are fields of Job."""
+        title = " ".join(text.split())
+        title = title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1] + "…"
+        return self._add(title, "script.txt", text.encode(), **options)
+
+    def add_sound(self, sound: Path, *, title: str, **options: Any) -> Job:
+        """A job that has a sound file spoken, which is moved into its folder."""
+        return self._add(title, f"sound{sound.suffix}", sound, **options)
+
+    def _add(self, title: str, source: str, content: bytes | Path, **options: Any) -> Job:
+        self.check_room()
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        job = Job(id=secrets.token_hex(8), title=title, source=source, created=created, **options)
+        folder = self._folder / job.id
+        folder.mkdir()
+        if isinstance(content, bytes):
+            (folder / source).write_bytes(content)
+        else:
+            shutil.move(content, folder / source)
+        self._put(job)
+        self._news.set()
+        return job
+
+    async def remove(self, known: str) -> Job | None:
+        """Cancel a job that waits or runs, which is then kept as cancelled; delete one that is finished."""
+        job = self.get(known)
+        if not job.is_open:
+            del self._jobs[known]
+            await asyncio.to_thread(shutil.rmtree, self._folder / known, ignore_errors=True)
+            return None
+        self._put(replace(job, state=CANCELLED))
+        if self._running is not None and self._running[0] == known:
+            self._running[1].cancel()
+        return self._jobs[known]
+
+    def file(self, known: str, name: str) -> Path:
+        """A file that a job has made: VIDEO or CAPTIONS.
+
+        Raises:
+            RefusedError: the job is not done, or makes none.
+        """
+        job = self.get(known)
+        if job.state != DONE:
+            raise RefusedError(
+                f"the job is {job.state}; its files are there when it is done", status=CONFLICT
+            )
+        path = self._folder / job.id / name
+        if not path.is_file():
+            raise RefusedError(f"the job has no {name}", status=NOT_FOUND)
+        return path
+
+    def _put(self, job: Job) -> None:
+        """Remember a job, on disk first."""
+        with replacing(self._folder / job.id / _RECORD) as temporary:
+            temporary.write_text(json.dumps(asdict(job), indent=1), encoding="utf-8")
+        self._jobs[job.id] = job
+
+    def _take_up(self) -> None:
+        """Find the jobs of earlier; what was running waits again."""
+        found = []
+        for record in self._folder.glob(f"*/{_RECORD}"):
+            try:
+                job = Job(**json.loads(record.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError):
+                _log.warning("'%s' is no job of this version, and is left alone", record)
+                continue
+            if job.id == record.parent.name:
+                found.append(job)
+        for job in sorted(found, key=lambda job: job.created):
+            self._jobs[job.id] = job
+            if job.state == RUNNING:
+                self._put(replace(job, state=QUEUED, frames=0, total=0))
+
+    async def _work(self) -> None:
+        while True:
+            job = next((job for job in self._jobs.values() if job.state == QUEUED), None)
+            if job is None:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            try:
+                await self._do(job)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                _log.exception("job %s failed", job.id)
+                self._put(replace(self._jobs[job.id], state=FAILED, error=f"it broke off ({error!r})"))
+
+    async def _do(self, job: Job) -> None:
+        folder = self._folder / job.id
+        if job.anchor not in self._library.ids:
+            said = f"the anchor {job.anchor!r} is not served any more"
+            self._put(replace(job, state=FAILED, error=said))
+            return
+        _tidy(folder)
+        self._put(replace(job, state=RUNNING, frames=0, total=0))
+        work = Work(
+            anchor=self._library.path(job.anchor),
+            backend=self._backend,
+            source=folder / job.source,
+            video=folder / VIDEO,
+            captions=folder / CAPTIONS if job.has_script else None,
+            voice=job.voice,
+            speed=job.speed,
+            openness=job.openness,
+            smoothness=job.smoothness,
+        )
+        task = asyncio.create_task(run_work(work, progress=lambda *count: self._count(job.id, *count)))
+        self._running = (job.id, task)
+        try:
+            result = await task
+        except asyncio.CancelledError:
+            if self._jobs[job.id].state == CANCELLED:
+                return  # the job, not the queue
+            task.cancel()
+            self._put(replace(self._jobs[job.id], state=QUEUED, frames=0, total=0))
+            raise
+        finally:
+            self._running = None
+            _tidy(folder)
+        self._put(replace(self._jobs[job.id], **result))
+
+    def _count(self, known: str, frames: int, total: int) -> None:
+        """Progress; not worth a file."""
+        if known in self._jobs:
+            self._jobs[known] = replace(self._jobs[known], frames=frames, total=total)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a process that was stopped has left half written."""
+    for unfinished in folder.glob(".*.part.*"):
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,147 @@
+// A live session: pictures and sound over WebRTC, words and states over a WebSocket.
+
+import * as api from "/page/api.js";
+
+const CONNECT_MS = 15_000;
+const HUSH_MS = 350; // what may still be on its way when the studio has stopped
+
+export class Live extends EventTarget {
+  constructor(video) {
+    super();
+    this.video = video;
+    this.session = null;
+    this.muted = false;
+  }
+
+  get on() {
+    return this.session !== null;
+  }
+
+  async start(wanted) {
+    this.session = await api.post("/sessions", wanted);
+    try {
+      await Promise.all([this.#listen(), this.#talk()]);
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
+    this.watching = setInterval(() => this.#measure(), 500);
+  }
+
+  async #listen() {
+    const connection = (this.connection = new RTCPeerConnection());
+    const stream = new MediaStream();
+    for (const kind of ["audio", "video"]) {
+      const { receiver } = connection.addTransceiver(kind, { direction: "recvonly" });
+      if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+      stream.addTrack(receiver.track);
+    }
+    this.video.srcObject = stream;
+    await connection.setLocalDescription();
+    const { type, sdp } = connection.localDescription;
+    const answer = await api.post(`/sessions/${this.session.id}/webrtc`, { type, sdp });
+    await connection.setRemoteDescription(answer);
+    await this.#connected(connection);
+    connection.addEventListener("connectionstatechange", () => {
+      if (["failed", "closed"].includes(connection.connectionState)) this.#lost("The connection was lost.");
+    });
+    await this.video.play().catch(() => {});
+  }
+
+  #connected(connection) {
+    return new Promise((resolve, reject) => {
+      const check = () => {
+        if (connection.connectionState === "connected") resolve();
+        if (connection.connectionState === "failed") reject(new Error("No video connection (WebRTC) could be made."));
+      };
+      connection.addEventListener("connectionstatechange", check);
+      setTimeout(() => reject(new Error("The video connection (WebRTC) takes too long.")), CONNECT_MS);
+      check();
+    });
+  }
+
+  #talk() {
+    const socket = (this.socket = api.socket(`/sessions/${this.session.id}/socket`));
+    socket.addEventListener("message", ({ data }) => {
+      const told = JSON.parse(data);
+      if (told.type === "stopped") setTimeout(() => (this.video.muted = this.muted), HUSH_MS);
+      this.dispatchEvent(new CustomEvent(told.type, { detail: told }));
+      if (told.type === "state") for (const error of told.errors) this.#tell("refused", { error });
+    });
+    socket.addEventListener("close", ({ reason }) => {
+      if (this.on) this.#lost(reason || "The session has ended.");
+    });
+    return new Promise((resolve, reject) => {
+      socket.addEventListener("open", resolve);
+      socket.addEventListener("error", () => reject(new Error("The studio does not answer.")));
+    });
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  send(message) {
+    this.socket.send(message instanceof ArrayBuffer ? message : JSON.stringify(message));
+  }
+
+  say(text) {
+    this.send({ type: "say", text });
+  }
+
+  play(file) {
+    return api.upload(`/sessions/${this.session.id}/audio`, file);
+  }
+
+  // Heard no more from this moment; the mouth follows.
+  stop() {
+    this.video.muted = true;
+    this.send({ type: "stop" });
+  }
+
+  mute(on) {
+    this.muted = this.video.muted = on;
+  }
+
+  async record(on) {
+    const path = `/sessions/${this.session.id}/recording`;
+    return on ? api.post(path) : api.post(`${path}/stop`);
+  }
+
+  async end() {
+    const { session } = this;
+    this.session = null;
+    clearInterval(this.watching);
+    this.socket?.close();
+    this.connection?.close();
+    this.video.srcObject = null;
+    this.video.muted = this.muted;
+    if (session) await api.remove(`/sessions/${session.id}`, { keepalive: true }).catch(() => {});
+  }
+
+  async #lost(why) {
+    if (!this.on) return;
+    await this.end();
+    this.#tell("lost", { why });
+  }
+
+  // What the browser itself knows: how late it shows, how fast, and what it leaves out.
+  async #measure() {
+    if (this.connection?.connectionState !== "connected") return;
+    const figures = { rate: null, dropped: 0, received: 0, buffer_ms: 0 };
+    for (const entry of (await this.connection.getStats()).values()) {
+      if (entry.type === "inbound-rtp" && entry.kind === "video") {
+        figures.rate = entry.framesPerSecond ?? null;
+        figures.dropped = (entry.framesDropped ?? 0) + Math.max(0, (entry.framesReceived ?? 0) - (entry.framesDecoded ?? 0) - 3);
+        figures.received = entry.framesReceived ?? 0;
+      }
+      if (entry.type === "inbound-rtp" && entry.kind === "audio" && entry.jitterBufferEmittedCount) {
+        const { jitterBufferDelay: delay, jitterBufferEmittedCount: count } = entry;
+        const last = this.buffered ?? { delay: 0, count: 0 };
+        if (count > last.count) figures.buffer_ms = ((delay - last.delay) / (count - last.count)) * 1000;
+        this.buffered = { delay, count };
+      }
+    }
+    this.#tell("figures", figures);
+  }
+}

@@ -1,0 +1,273 @@
+"""A live session: one `Live`, and what its frames go to.
+
+A sink takes every frame at once or loses it: one that is slow, or fails, is of no concern to the session nor
+to any other sink.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster import media
+from newscaster.anchor_info import AnchorInfo
+from newscaster.errors import InputError, NewscasterError
+from newscaster.runtime.live import Live
+from newscaster.runtime.live_frame import LiveFrame
+from newscaster.serving.refusals import sentence
+
+_log = logging.getLogger("newscaster.serving")
+
+RATE = 48_000
+"""Of the sound that frames carry, in Hz: what Opus and AAC have."""
+_FEED_RATE = 16_000
+_FEED_AHEAD_SECONDS = 5.0
+_FEED_POLL_SECONDS = 0.2
+_RATE_WINDOW_SECONDS = 2.0
+
+
+class Sink(Protocol):
+    """Where frames go."""
+
+    def offer(self, frame: LiveFrame) -> None:
+        """Take a frame, or lose it; returns at once. What it raises ends this sink alone."""
+
+    def end(self) -> None:
+        """There are no more frames."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionState:
+    """What clients are told of a session, several times a second."""
+
+    speaking: bool
+    """Whether the frame just shown belongs to speech."""
+    busy: bool
+    """Whether something is being said or waits to be."""
+    frames_per_second: float
+    """Pictures made, over the last two seconds."""
+    shown: int
+    """Frames with a picture, since the begin."""
+    dropped: int
+    """Frames that were left out, since the begin."""
+    delay_ms: int | None
+    """From a sound, or a text, that came in to the first frame of its speech; the last one's."""
+    waiting_seconds: float
+    """Speech that has come in and not been shown."""
+    recording: str | None = None
+    """The recording that is being made."""
+    errors: tuple[str, ...] = ()
+    """What has gone wrong since it was last told."""
+
+
+class Session:
+    """One listener's anchor, live.
+
+    Args:
+        anchor: its id.
+        info: what it is.
+        live: the stream; the session closes it.
+    """
+
+    def __init__(self, anchor: str, info: AnchorInfo, live: Live) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.anchor, self.info, self.live = anchor, info, live
+        self.last_used = time.monotonic()
+        self.recording: str | None = None
+        self._users = 0
+        self._sinks: list[Sink] = []
+        self._errors: deque[str] = deque(maxlen=5)
+        self._times: deque[float] = deque()
+        self._speaking = False
+        self._feeding: asyncio.Task[None] | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to show frames."""
+        self._pump = asyncio.create_task(self._show(), name=f"session-{self.id}")
+
+    @property
+    def over(self) -> asyncio.Event:
+        """Set when the session has ended."""
+        return self._over
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return float(self.info.fps)
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """While somebody listens or talks; an unused session is closed after a while."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self.last_used = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """How long nobody has used it."""
+        return 0.0 if self._users else time.monotonic() - self.last_used
+
+    def add(self, sink: Sink) -> None:
+        """Give this sink every frame from now on."""
+        if self._over.is_set():
+            sink.end()
+        else:
+            self._sinks.append(sink)
+
+    def remove(self, sink: Sink) -> None:
+        """No more frames for this sink, if it still gets any."""
+        with suppress(ValueError):
+            self._sinks.remove(sink)
+
+    # What is said
+
+    def say(self, text: str) -> None:
+        """Have a text read, behind what waits.
+
+        Raises:
+            NewscasterError: there is no word in it, too much waits, or the session is closing.
+        """
+        made: Future[None] = self.live.say(text)
+        loop = asyncio.get_running_loop()
+        made.add_done_callback(lambda done: _tell(loop, self._failed, done))
+
+    def push(self, samples: npt.NDArray[np.float32], rate: int) -> None:
+        """Have sound (n,) spoken as it comes in.
+
+        Raises:
+            NewscasterError: it cannot be, or too much waits; nothing of it is taken then.
+        """
+        self.live.push(samples, rate)
+
+    async def play(self, sound: Path, *, done: Callable[[], None]) -> None:
+        """Have a sound file spoken from its begin to its end; returns when that has begun."""
+        await self.stop_playing()
+        self._feeding = asyncio.create_task(self._feed(sound, done), name=f"feed-{self.id}")
+
+    async def stop_playing(self) -> None:
+        """Feed no more of a sound file; what has been fed goes on."""
+        feeding, self._feeding = self._feeding, None
+        if feeding is not None and not feeding.done():
+            feeding.cancel()
+            await asyncio.wait([feeding])
+
+    async def interrupt(self) -> None:
+        """Stop talking now; what waits is dropped."""
+        self.live.interrupt()
+        await self.stop_playing()
+        self.live.interrupt()  # a block may have been on its way
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being said, or waits to be."""
+        return self.live.busy or (self._feeding is not None and not self._feeding.done())
+
+    def state(self) -> SessionState:
+        """What clients are told; errors are told once."""
+        counts, now = self.live.counts, time.monotonic()
+        while self._times and now - self._times[0] > _RATE_WINDOW_SECONDS:
+            self._times.popleft()
+        errors = tuple(self._errors)
+        self._errors.clear()
+        return SessionState(
+            speaking=self._speaking,
+            busy=self.busy,
+            frames_per_second=round(len(self._times) / _RATE_WINDOW_SECONDS, 1),
+            shown=counts.shown,
+            dropped=counts.dropped,
+            delay_ms=None if counts.delay_seconds is None else round(counts.delay_seconds * 1000),
+            waiting_seconds=round(counts.waiting_seconds, 2),
+            recording=self.recording,
+            errors=errors,
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The session as the API shows it."""
+        width, height = self.info.size
+        return {
+            "id": self.id,
+            "anchor": self.anchor,
+            "width": width,
+            "height": height,
+            "fps": self.fps,
+            "sound_rate": RATE,
+            "state": asdict(self.state()),
+        }
+
+    async def close(self) -> None:
+        """End it: frames stop, sinks are told. More than once is harmless."""
+        self.live.close()
+        await self.stop_playing()
+        if self._pump is not None:
+            await asyncio.wait([self._pump])
+        self._end()
+
+    def _end(self) -> None:
+        self._over.set()
+        sinks, self._sinks = self._sinks, []
+        for sink in sinks:
+            try:
+                sink.end()
+            except Exception:
+                _log.exception("a sink of session %s failed to end", self.id)
+
+    async def _show(self) -> None:
+        try:
+            async for frame in self.live:
+                self._speaking = frame.speaking
+                if frame.picture is not None:
+                    self._times.append(time.monotonic())
+                for sink in tuple(self._sinks):
+                    try:
+                        sink.offer(frame)
+                    except Exception as error:
+                        _log.warning("a sink of session %s was dropped: %s", self.id, sentence(error))
+                        self.remove(sink)
+        except Exception:
+            _log.exception("session %s broke off", self.id)
+        finally:
+            self.live.close()
+            self._end()
+
+    async def _feed(self, sound: Path, done: Callable[[], None]) -> None:
+        """Push a file's sound, a little ahead of what is shown."""
+        blocks = media.read_audio_blocks(sound, rate=_FEED_RATE, block_samples=_FEED_RATE // 2)
+        try:
+            while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+                while self.live.counts.waiting_seconds > _FEED_AHEAD_SECONDS:
+                    await asyncio.sleep(_FEED_POLL_SECONDS)
+                self.live.push(block, _FEED_RATE)
+            self.live.flush()
+        except InputError as error:
+            self._errors.append(sentence(error))
+        finally:
+            done()
+
+    def _failed(self, done: Future[None]) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is not None:
+            said = sentence(error) if isinstance(error, NewscasterError) else "the voice failed"
+            self._errors.append(said)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[Future[None]], None], done: Future[None]) -> None:
+    with suppress(RuntimeError):  # the loop has been closed meanwhile
+        loop.call_soon_threadsafe(what, done)

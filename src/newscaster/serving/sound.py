@@ -1,0 +1,108 @@
+"""Sound files from clients: limited in size, time and kind before anything decodes them.
+
+A kind is told by a file's first bytes, not by its name: playlists and the like, which make a decoder read
+other files, are none of those accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from newscaster import media
+from newscaster.errors import MediaError
+from newscaster.serving.refusals import TIMED_OUT, TOO_LARGE, WRONG_KIND, RefusedError
+from newscaster.serving.settings import Limits
+
+KINDS = "WAV, FLAC, MP3, Ogg, WebM, MP4/M4A or AIFF"
+_LONGEST_MARK = 12
+
+
+def sound_suffix(begin: bytes) -> str | None:
+    """The ending of a sound file that begins like this; None for a kind that is not accepted."""
+    if begin[:4] in (b"RIFF", b"RF64") and begin[8:12] == b"WAVE":
+        return ".wav"
+    if begin[:4] == b"FORM" and begin[8:12] in (b"AIFF", b"AIFC"):
+        return ".aiff"
+    if begin[4:8] == b"ftyp":
+        return ".mp4"
+    for mark, suffix in (
+        (b"fLaC", ".flac"),
+        (b"OggS", ".ogg"),
+        (b"\x1aE\xdf\xa3", ".webm"),
+        (b"ID3", ".mp3"),
+    ):
+        if begin.startswith(mark):
+            return suffix
+    is_mpeg = (
+        len(begin) > 1 and begin[0] == 0xFF and begin[1] & 0xE6 == 0xE2
+    )  # layer III, no reserved version
+    return ".mp3" if is_mpeg else None
+
+
+async def receive_sound(stream: AsyncIterator[bytes], folder: Path, *, limits: Limits) -> Path:
+    """Write a request's body to a new file in `folder`, if it is a sound file within limits.
+
+    The caller removes it.
+
+    Raises:
+        RefusedError: it is too large, too long, of another kind, damaged, or stops coming in.
+    """
+    temporary = folder / f"{secrets.token_hex(8)}.part"
+    try:
+        size, begin = await _write(stream, temporary, limits)
+        suffix = sound_suffix(begin)
+        if suffix is None:
+            what = "is empty" if not size else f"begins with {begin[:4]!r}, which is no sound file known here"
+            raise RefusedError(f"the upload {what}; accepted are {KINDS}", status=WRONG_KIND)
+        path = temporary.with_suffix(suffix)
+        temporary.rename(path)
+        try:
+            await asyncio.to_thread(_check, path, limits)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+async def _write(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> tuple[int, bytes]:
+    """Size and first bytes of what has been written."""
+    size, begin = 0, b""
+    with path.open("wb") as file:
+        while True:
+            try:
+                async with asyncio.timeout(limits.stall_seconds):
+                    part = await anext(stream, None)
+            except TimeoutError:
+                raise RefusedError(
+                    f"nothing of the upload came in for {limits.stall_seconds:g} s. Send it again",
+                    status=TIMED_OUT,
+                ) from None
+            if part is None:
+                return size, begin
+            size += len(part)
+            if size > limits.upload_bytes:
+                raise RefusedError(
+                    f"the upload is larger than {limits.upload_bytes:,} bytes. Cut it, or compress it",
+                    status=TOO_LARGE,
+                )
+            begin = (begin + part)[:_LONGEST_MARK] if len(begin) < _LONGEST_MARK else begin
+            file.write(part)
+
+
+def _check(path: Path, limits: Limits) -> None:
+    try:
+        measure = media.measure_audio(path)
+    except MediaError as error:
+        said = str(error).replace(f"'{path}'", "the upload")
+        raise RefusedError(said, status=WRONG_KIND) from error
+    if measure.seconds > limits.upload_seconds:
+        raise RefusedError(
+            f"the sound lasts {measure.seconds:.0f} s; accepted are {limits.upload_seconds:.0f} s at most. "
+            "Cut it",
+            status=TOO_LARGE,
+        )

@@ -1,0 +1,186 @@
+"""A studio: its anchors, sessions, recordings and jobs, from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from newscaster.errors import OutputError
+from newscaster.runtime.articulation import Articulation
+from newscaster.runtime.live import Live
+from newscaster.serving.jobs import JobQueue
+from newscaster.serving.library import Library, reading_for, voices
+from newscaster.serving.recording import Recordings
+from newscaster.serving.refusals import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
+from newscaster.serving.session import RATE, Session
+from newscaster.serving.settings import Settings
+from newscaster.serving.webrtc import Peers, listen_on
+
+_log = logging.getLogger("newscaster.serving")
+
+_SWEEP_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How a session's anchor is to look and sound."""
+
+    anchor: str | None = None
+    """Its id; None for the first."""
+    look_ahead_ms: int | None = None
+    voice: str | None = None
+    speed: float = 1.0
+    articulation: Articulation = field(default_factory=Articulation)
+
+
+class Studio:
+    """Everything behind the API. Made and used in one event loop.
+
+    Args:
+        settings: what it is told.
+
+    Raises:
+        AnchorError: an anchor is missing or damaged.
+        OutputError: its folder cannot be written to.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.library = Library(settings.anchors, backend=settings.backend)
+        self.voices: tuple[str, ...] = ()
+        self._sessions: dict[str, Session] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._coming = 0
+        self._closing = False
+        self._sweeper: asyncio.Task[None] | None = None
+        try:
+            self.uploads = settings.keep / "uploads"
+            self.uploads.mkdir(parents=True, exist_ok=True)
+            for left in self.uploads.iterdir():
+                left.unlink(missing_ok=True)
+            self.recordings = Recordings(settings.keep / "recordings", settings.limits)
+            self.jobs = JobQueue(
+                settings.keep / "jobs", self.library, settings.limits, backend=settings.backend
+            )
+        except OSError as error:
+            raise OutputError(
+                f"'{settings.keep}' cannot be written to ({error.strerror or error}). Name another folder "
+                "with --keep"
+            ) from error
+        self.peers = Peers(settings.limits)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Studio]:
+        """The studio at work."""
+        if self.settings.is_loopback:
+            listen_on(["::1"] if ":" in self.settings.host else ["127.0.0.1"])
+        self.voices = await asyncio.to_thread(voices)
+        await asyncio.to_thread(self.library.open, self.library.ids[0])
+        self.jobs.start()
+        self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
+        try:
+            yield self
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End all sessions, keep all jobs. More than once is harmless."""
+        self._closing = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+        await asyncio.gather(*(self.end(session) for session in tuple(self._sessions.values())))
+        await asyncio.gather(*self._ending)
+        await self.jobs.stop()
+
+    async def begin(self, wanted: Wanted) -> Session:
+        """A new session.
+
+        Raises:
+            NewscasterError: there are too many, no such anchor or voice, or a value is out of range.
+        """
+        limits = self.settings.limits
+        if self._closing:
+            raise RefusedError("the studio is closing", status=CLOSING)
+        if len(self._sessions) + self._coming >= limits.sessions:
+            raise RefusedError(
+                f"{limits.sessions} sessions are live, the most there may be. Wait until one ends",
+                status=TOO_MANY,
+            )
+        anchor = self.library.resolve(wanted.anchor)
+        reading = reading_for(anchor, voice=wanted.voice, speed=wanted.speed, known=self.voices)
+        ahead = self.settings.look_ahead_ms if wanted.look_ahead_ms is None else wanted.look_ahead_ms
+        self._coming += 1
+        try:
+            opened = await asyncio.to_thread(self.library.open, anchor)
+            make: Callable[[], Live] = partial(
+                opened.live,
+                look_ahead_ms=ahead,
+                articulation=wanted.articulation,
+                rate=RATE,
+                reading=reading if self.voices else None,
+                most_pushed_seconds=limits.waiting_seconds,
+                most_text=limits.script_characters,
+            )
+            session = Session(anchor, opened.info, await asyncio.to_thread(make))
+        finally:
+            self._coming -= 1
+        if self._closing:
+            session.live.close()
+            raise RefusedError("the studio is closing", status=CLOSING)
+        self._sessions[session.id] = session
+        session.start()
+        return session
+
+    def session(self, known: str) -> Session:
+        """A session by its id.
+
+        Raises:
+            RefusedError: there is none, or it has ended.
+        """
+        session = self._sessions.get(known)
+        if session is None or session.over.is_set():
+            raise RefusedError(
+                f"there is no session {known!r}: it has ended, or never was. Make one: POST /v1/sessions",
+                status=NOT_FOUND,
+            )
+        return session
+
+    def sessions(self) -> list[Session]:
+        """All that are live."""
+        return list(self._sessions.values())
+
+    async def end(self, session: Session) -> None:
+        """End a session; its recording is kept. More than once is harmless."""
+        if self._sessions.pop(session.id, None) is not None:
+            # In a task of its own: where a client's is cancelled, the session must end all the same.
+            ending = asyncio.create_task(self._end(session))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)
+
+    async def _end(self, session: Session) -> None:
+        session.live.close()
+        await self.recordings.finish(session)
+        await session.close()
+        await self.peers.hang_up(session)
+
+    async def play(self, session: Session, sound: Path) -> None:
+        """Have a session speak an uploaded file, which is removed then."""
+        await session.play(sound, done=lambda: sound.unlink(missing_ok=True))
+
+    async def _sweep(self) -> None:
+        """End sessions that nobody uses."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            for session in tuple(self._sessions.values()):
+                if session.over.is_set() or session.idle_seconds() > self.settings.limits.idle_seconds:
+                    try:
+                        await self.end(session)
+                    except Exception:
+                        _log.exception("session %s failed to end", session.id)

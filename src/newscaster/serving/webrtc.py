@@ -1,0 +1,275 @@
+"""WebRTC: a session's frames to a browser, as a VP8 and an Opus stream of one clock.
+
+aiortc encodes each stream in a thread, negotiates, encrypts and sends. Here is what it is fed, and when:
+every frame is offered at its time, and where an encoder or a network is slower than that, pictures are lost,
+never order, and sound only where half a second of it waits.
+
+VP8 comes first: at 360x288 it takes 1.4 ms per frame, where aiortc's H.264 takes 6.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import aioice.ice
+import numpy as np
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InvalidAccessError, InvalidStateError
+from aiortc.mediastreams import MediaStreamError
+
+from newscaster import media
+from newscaster.runtime.live_frame import LiveFrame
+from newscaster.serving.refusals import TIMED_OUT, TOO_MANY, RefusedError
+from newscaster.serving.session import RATE, Session
+from newscaster.serving.settings import Limits
+
+_log = logging.getLogger("newscaster.serving")
+
+_PACKET_SAMPLES = RATE // 50
+"""What one Opus packet holds: 20 ms."""
+_QUIET_FRAMES = 15
+_MOST_PICTURES = 2
+_MOST_PACKETS = 25
+_LONGEST_OFFER = 64_000
+# Whatever aiortc makes of an offer that is nonsense; it has no error of its own for that.
+_NONSENSE = (
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    InvalidAccessError,
+    InvalidStateError,
+)
+
+
+class _Track(MediaStreamTrack):
+    """What both tracks have in common: a queue that `recv` takes from."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._queued: deque[Callable[[], object]] = deque(maxlen=most)
+        self._news = asyncio.Event()
+
+    def put(self, make: Callable[[], object]) -> None:
+        """Add a frame, to be made when it is taken; the oldest is lost where too many wait."""
+        self._queued.append(make)
+        self._news.set()
+
+    async def _next(self) -> object:
+        while not self._queued:
+            if self.readyState != "live":
+                raise MediaStreamError
+            self._news.clear()
+            await self._news.wait()
+        return self._queued.popleft()()
+
+    def stop(self) -> None:
+        super().stop()
+        self._news.set()
+
+
+class PictureTrack(_Track):
+    """A session's pictures, as `media.FrameMaker` makes them."""
+
+    kind = "video"
+
+    async def recv(self) -> Any:
+        return await self._next()
+
+
+class SoundTrack(_Track):
+    """A session's sound, in packets of 20 ms, each sent when its time has come.
+
+    Two that are sent at once would make the browser hold back more, and shift sound against pictures: it
+    takes the time at which a packet is sent for the time that it belongs to.
+    """
+
+    kind = "audio"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self._due: deque[float] = deque(maxlen=most)
+
+    def put_at(self, make: Callable[[], object], due: float) -> None:
+        """Add a packet that is to be sent at this time of the event loop."""
+        self._due.append(due)
+        self.put(make)
+
+    async def recv(self) -> Any:
+        packet = await self._next()
+        wait = self._due.popleft() - asyncio.get_running_loop().time()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        return packet
+
+
+class Peer:
+    """One browser that listens to a session: a sink with two tracks."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._maker = media.FrameMaker(fps=session.info.fps, rate=RATE)
+        self.pictures, self.sound = PictureTrack(_MOST_PICTURES), SoundTrack(_MOST_PACKETS)
+        self._first: int | None = None
+        self._held = np.zeros(0, np.float32)
+        self._sent = 0
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # nobody outside is asked
+        self.connection.on("connectionstatechange", self._changed)
+        self._used = session.used()
+        self._used.__enter__()
+        self._closing: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    async def answer(self, sdp: str) -> str:
+        """The answer to a browser's offer; frames flow as soon as it is connected."""
+        connection = self.connection
+        await connection.setRemoteDescription(
+            RTCSessionDescription(sdp=_without_addresses(sdp), type="offer")
+        )
+        kinds = {transceiver.kind for transceiver in connection.getTransceivers()}
+        if not {"audio", "video"} <= kinds:
+            raise ValueError("it does not ask to receive audio and video")
+        connection.addTrack(self.sound)
+        connection.addTrack(self.pictures)
+        await connection.setLocalDescription(await connection.createAnswer())
+        return str(connection.localDescription.sdp)
+
+    def offer(self, frame: LiveFrame) -> None:
+        """Send a frame. Time stamps are those of the session's clock, counted from the first frame here."""
+        if self._first is None:
+            self._first = frame.number
+        number = frame.number - self._first
+        picture = frame.picture
+        if picture is not None:
+            self.pictures.put(lambda: self._maker.picture(picture, number))
+        due = asyncio.get_running_loop().time() - len(self._held) / RATE
+        self._held = np.concatenate([self._held, frame.sound])
+        # The first packets find encoders that have yet to be made, come late, and a browser then holds all
+        # sound back for seconds. Silence is not missed.
+        is_early = number < _QUIET_FRAMES and not frame.speaking
+        while len(self._held) >= _PACKET_SAMPLES:
+            part, self._held = self._held[:_PACKET_SAMPLES], self._held[_PACKET_SAMPLES:]
+            if not is_early:
+                self._put_sound(part, self._sent, due)
+            self._sent += _PACKET_SAMPLES
+            due += _PACKET_SAMPLES / RATE
+
+    def _put_sound(self, samples: media.Samples, first: int, due: float) -> None:
+        self.sound.put_at(lambda: self._maker.sound(samples, first), due)
+
+    def end(self) -> None:
+        """The session is over."""
+        self._begin_closing()
+
+    async def close(self) -> None:
+        """Hang up. More than once is harmless."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._session.remove(self)
+            self._used.__exit__(None, None, None)
+            self.pictures.stop()
+            self.sound.stop()
+            await self.connection.close()
+
+    def _begin_closing(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self.close())
+
+    def _changed(self) -> None:
+        state = self.connection.connectionState
+        if state == "connected":
+            self._session.add(self)
+        elif state in ("failed", "closed", "disconnected"):
+            self._begin_closing()
+
+
+class Peers:
+    """All WebRTC connections of a studio."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._peers: dict[str, list[Peer]] = {}
+
+    async def answer(self, session: Session, sdp: str) -> str:
+        """Let a browser listen to a session: its offer, as SDP, for our answer.
+
+        Raises:
+            RefusedError: the offer cannot be used, or too many listen to the session.
+        """
+        peers = self._peers.setdefault(session.id, [])
+        peers[:] = [peer for peer in peers if peer.connection.connectionState != "closed"]
+        if len(peers) >= self._limits.listeners:
+            raise RefusedError(
+                f"{len(peers)} listeners are connected to this session, the most there may be. Make another",
+                status=TOO_MANY,
+            )
+        if len(sdp) > _LONGEST_OFFER:
+            raise RefusedError(f"the offer has {len(sdp)} characters; expected {_LONGEST_OFFER} at most")
+        peer = Peer(session)
+        peers.append(peer)
+        try:
+            async with asyncio.timeout(self._limits.stall_seconds):
+                return await peer.answer(sdp)
+        except TimeoutError:
+            await self._drop(peer, peers)
+            raise RefusedError("the offer could not be answered in time", status=TIMED_OUT) from None
+        except _NONSENSE as error:
+            await self._drop(peer, peers)
+            raise RefusedError(
+                f"the offer cannot be used ({error!r}). Send the SDP of an RTCPeerConnection that receives "
+                "audio and video"
+            ) from error
+        except BaseException:
+            await self._drop(peer, peers)
+            raise
+
+    async def hang_up(self, session: Session) -> None:
+        """End all connections of a session."""
+        for peer in self._peers.pop(session.id, []):
+            with suppress(Exception):
+                await peer.close()
+
+    @staticmethod
+    async def _drop(peer: Peer, peers: list[Peer]) -> None:
+        peers.remove(peer)
+        await peer.close()
+
+
+def _without_addresses(sdp: str) -> str:
+    """An offer without the addresses that the browser thinks it has.
+
+    The browser finds us, not we it: packets go only to where its own came from, never to an address that a
+    client names, and no name of a local network has to be resolved. aioice wants an address all the same, and
+    gets one (port 9, "discard") where nobody is.
+    """
+    lines = [
+        line
+        for line in sdp.splitlines()
+        if not line.startswith(("a=candidate:", "a=end-of-candidates", "a=ice-options:trickle"))
+    ]
+    nobody = [
+        f"a=candidate:{number} 1 udp 1 {address} 9 typ host"
+        for number, address in enumerate(("127.0.0.1", "::1"), 1)
+    ]
+    nobody.append("a=end-of-candidates")
+    session, *sections = "\n".join(lines).split("\nm=")
+    whole = [session, *("\n".join([f"m={section}", *nobody]) for section in sections)]
+    return "\n".join(whole).replace("\n", "\r\n") + "\r\n"
+
+
+def listen_on(addresses: Iterable[str]) -> None:
+    """Have WebRTC use these addresses of this machine alone, loopback too.
+
+    aioice takes all addresses but loopback, and has no setting for it. A studio on loopback neither opens a
+    port to the network nor needs one.
+    """
+    chosen = list(addresses)
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [
+        address for address in chosen if (use_ipv6 if ":" in address else use_ipv4)
+    ]

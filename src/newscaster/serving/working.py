@@ -1,0 +1,133 @@
+"""A job at work: `Anchor.speak` in a process of its own, behind live listeners in the queue for processors.
+
+Its own process, so that it can be stopped at any time, and that nothing it does reaches a listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+_NICENESS = 10
+_TELL_SECONDS = 0.25
+_POLL_SECONDS = 0.2
+_END_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is to be made of what."""
+
+    anchor: Path
+    backend: str | None
+    source: Path
+    """A .txt script or a sound file."""
+    video: Path
+    captions: Path | None
+    """Where captions go; None for a sound."""
+    voice: str | None
+    speed: float
+    openness: float
+    smoothness: float
+
+
+async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+    """Do it; cancelling this ends the process.
+
+    Args:
+        work: what is to be done.
+        progress: called in the event loop with frames made and frames in all.
+
+    Returns:
+        Fields of a Job: `state` and `seconds`, or `state` and `error`.
+    """
+    loop = asyncio.get_running_loop()
+    ended = threading.Event()
+
+    def tell(frames: int, total: int) -> None:
+        with suppress(RuntimeError):  # the loop has been closed meanwhile
+            loop.call_soon_threadsafe(progress, frames, total)
+
+    result = loop.run_in_executor(None, _watch, work, ended, tell)
+    try:
+        return await asyncio.shield(result)
+    finally:
+        ended.set()
+        with suppress(Exception):
+            await asyncio.shield(result)
+
+
+def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+    """Start the process and hear what it says, in a thread."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_do, args=(work, theirs), daemon=True, name="newscaster-job")
+    process.start()
+    theirs.close()
+    result: Mapping[str, Any] = {"state": "failed", "error": "its process ended unexpectedly. Try it again"}
+    try:
+        while not ended.is_set():
+            if not ours.poll(_POLL_SECONDS):
+                continue
+            said = ours.recv()
+            if isinstance(said, dict):
+                result = said
+                break
+            progress(*said)
+    except (EOFError, OSError):
+        pass
+    finally:
+        ours.close()
+        if ended.is_set():
+            process.terminate()
+        process.join(_END_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+    return result
+
+
+def _do(work: Work, parent: Connection) -> None:
+    """In the process: make the video, and say how far it is."""
+    import signal
+
+    from newscaster.errors import NewscasterError
+    from newscaster.runtime.articulation import Articulation
+    from newscaster.runtime.performance import Anchor
+    from newscaster.speech.voices import Reading
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the studio is told, and tells
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    told = 0.0
+
+    def tell(frames: int, total: int) -> None:
+        nonlocal told
+        if frames == total or time.monotonic() - told > _TELL_SECONDS:
+            told = time.monotonic()
+            parent.send((frames, total))  # fails when the studio is gone, and so ends this
+
+    try:
+        is_text = work.source.suffix == ".txt"
+        made = Anchor.open(work.anchor, backend=work.backend).speak(
+            work.source,
+            work.video,
+            reading=Reading(voice=work.voice, speed=work.speed) if is_text else None,
+            articulation=Articulation(openness=work.openness, smoothness=work.smoothness),
+            captions=() if work.captions is None else work.captions,
+            subtitles=is_text,
+            progress=tell,
+        )
+        parent.send({"state": "done", "seconds": round(made.seconds, 2), "frames": made.frames})
+    except NewscasterError as error:
+        folder = f"{work.source.parent}{os.sep}"
+        parent.send({"state": "failed", "error": " ".join(str(error).replace(folder, "").split())})

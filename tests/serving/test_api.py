@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from newscaster import media
+from studios import OpenStudio, until
+
+
+def test_what_a_studio_says_of_itself(studio: TestClient) -> None:
+    assert studio.get("/v1/health").json()["status"] == "ok"
+    info = studio.get("/v1/info").json()
+    assert info["limits"]["sessions"] == 8
+    assert info["look_ahead_ms"] == 200
+    (anchor,) = studio.get("/v1/anchors").json()
+    assert (anchor["id"], anchor["name"], anchor["width"], anchor["fps"]) == ("tiny", "Tiny", 96, 25)
+    assert anchor["attribution"] == ["Drawn by a test", "CC0"]
+    poster = studio.get(anchor["poster"])
+    assert poster.content.startswith(b"\xff\xd8")
+    paths = studio.get("/v1/openapi.json").json()["paths"]
+    assert {"/v1/sessions", "/v1/jobs", "/v1/jobs/{job}/video", "/v1/sessions/{session}/webrtc"} <= set(paths)
+
+
+def test_what_is_not_there(studio: TestClient) -> None:
+    for path in ("/v1/sessions/x", "/v1/jobs/..", "/v1/jobs/x/video", "/v1/recordings/x", "/v1/x", "/x"):
+        reply = studio.get(path)
+        assert reply.status_code == 404, path
+        assert "error" in reply.json()
+    assert studio.get("/v1/anchors/nobody/poster.jpg").json()["error"].startswith("there is no anchor")
+    assert studio.get("/v1/recordings/..%2f..%2fetc%2fpasswd").status_code == 404
+
+
+def test_a_session(studio: TestClient) -> None:
+    reply = studio.post("/v1/sessions", json={"look_ahead_ms": 120, "openness": 1.2})
+    assert reply.status_code == 201
+    session = reply.json()
+    path = f"/v1/sessions/{session['id']}"
+    assert (session["width"], session["height"], session["fps"], session["sound_rate"]) == (96, 80, 25, 48000)
+    until(lambda: studio.get(path).json()["state"]["shown"] > 2)
+    assert studio.delete(path).status_code == 204
+    assert studio.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"anchor": "../../etc/passwd"}, "there is no anchor"),
+        ({"voice": "/tmp/voice.onnx"}, "there is no voice"),
+        ({"voice": "nobody"}, "there is no voice"),
+        ({"speed": 7}, "speed: "),
+        ({"look_ahead_ms": 130}, "look_ahead_ms: "),
+        ({"command": "rm"}, "command: "),
+        ([1], "the request: "),
+    ],
+)
+def test_sessions_that_cannot_be(studio: TestClient, wanted: Any, said: str) -> None:
+    reply = studio.post("/v1/sessions", json=wanted)
+    assert reply.status_code in (404, 422)
+    assert reply.json()["error"].startswith(said)
+
+
+def test_more_sessions_than_may_be(open_studio: OpenStudio) -> None:
+    studio = open_studio(limits={"sessions": 2})
+    first = studio.post("/v1/sessions", json={}).json()
+    assert studio.post("/v1/sessions", json={}).status_code == 201
+    reply = studio.post("/v1/sessions", json={})
+    assert reply.status_code == 429
+    assert reply.json()["error"].startswith("2 sessions are live, the most there may be")
+    studio.delete(f"/v1/sessions/{first['id']}")
+    assert studio.post("/v1/sessions", json={}).status_code == 201
+
+
+def test_a_session_that_nobody_uses_ends(open_studio: OpenStudio) -> None:
+    studio = open_studio(limits={"idle_seconds": 0.1})
+    session = studio.post("/v1/sessions", json={}).json()
+    until(lambda: studio.get(f"/v1/sessions/{session['id']}").status_code == 404)
+
+
+def test_a_sound_file_is_spoken_and_stopped(studio: TestClient, wav: Path, tmp_path: Path) -> None:
+    session = studio.post("/v1/sessions", json={}).json()
+    path = f"/v1/sessions/{session['id']}"
+    reply = studio.post(f"{path}/audio", content=wav.read_bytes())
+    assert reply.status_code == 202
+    until(lambda: studio.get(path).json()["state"]["speaking"])
+    until(lambda: not studio.get(path).json()["state"]["busy"])
+    assert not list((tmp_path / "kept" / "uploads").iterdir())
+    studio.post(f"{path}/audio", content=wav.read_bytes())
+    assert studio.post(f"{path}/stop").status_code == 200
+    until(lambda: not studio.get(path).json()["state"]["busy"])
+    assert not list((tmp_path / "kept" / "uploads").iterdir())
+
+
+def test_uploads_that_are_refused(open_studio: OpenStudio, wav: Path, tmp_path: Path) -> None:
+    studio = open_studio(limits={"upload_seconds": 1.0})
+    session = studio.post("/v1/sessions", json={}).json()
+    path = f"/v1/sessions/{session['id']}/audio"
+    playlist = b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"
+    for content, status, said in (
+        (b"", 415, "the upload is empty"),
+        (playlist, 415, "the upload begins with b'#EXT'"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", 415, "the upload begins with"),
+        (b"RIFF\x00\x00\x00\x00WAVEnonsense", 415, "the upload"),
+        (wav.read_bytes(), 413, "the sound lasts 1 s; accepted are 1 s at most"),
+    ):
+        reply = studio.post(path, content=content)
+        assert reply.status_code == status
+        assert reply.json()["error"].startswith(said)
+        assert str(tmp_path) not in reply.json()["error"]
+    assert not list((tmp_path / "kept" / "uploads").iterdir())
+
+
+def test_a_recording(studio: TestClient, wav: Path, tmp_path: Path) -> None:
+    session = studio.post("/v1/sessions", json={}).json()
+    path = f"/v1/sessions/{session['id']}"
+    assert studio.post(f"{path}/recording/stop").status_code == 409
+    begun = studio.post(f"{path}/recording")
+    assert begun.status_code == 201
+    assert studio.post(f"{path}/recording").status_code == 409
+    studio.post(f"{path}/audio", content=wav.read_bytes())
+    until(lambda: studio.get(path).json()["state"]["speaking"])
+    until(lambda: not studio.get(path).json()["state"]["busy"])
+    made = studio.post(f"{path}/recording/stop").json()
+    assert made["id"] == begun.json()["id"]
+    assert [one["id"] for one in studio.get("/v1/recordings").json()] == [made["id"]]
+    file = tmp_path / "recording.mp4"
+    file.write_bytes(studio.get(made["href"]).content)
+    info = media.probe(file)
+    assert info.video is not None
+    assert (info.video.width, info.video.fps) == (96, 25)
+    assert "Synthetic video" in info.metadata["comment"]
+    samples = media.read_audio(file, rate=16_000)
+    assert np.abs(samples).max() > 0.05
+    assert abs(len(samples) / 16_000 - info.video.duration_seconds) < 0.1
+    assert studio.delete(made["href"]).status_code == 204
+    assert studio.get(made["href"]).status_code == 404
+
+
+def test_a_recording_outlives_its_session(studio: TestClient) -> None:
+    session = studio.post("/v1/sessions", json={}).json()
+    path = f"/v1/sessions/{session['id']}"
+    begun = studio.post(f"{path}/recording").json()
+    shown = studio.get(path).json()["state"]["shown"]
+    until(lambda: studio.get(path).json()["state"]["shown"] > shown + 3)
+    studio.delete(path)
+    assert studio.get(f"/v1/recordings/{begun['id']}").status_code == 200
+
+
+def test_texts(studio: TestClient) -> None:
+    pytest.importorskip("hibari", reason="hibari-tts is not installed")
+    session = studio.post("/v1/sessions", json={}).json()
+    path = f"/v1/sessions/{session['id']}"
+    for text, said in (
+        ("", "text: "),
+        ("...", "the text '...' holds no word"),
+        ("a" * 20_001, "the text has 20,001"),
+    ):
+        reply = studio.post(f"{path}/say", json={"text": text})
+        assert 400 <= reply.status_code < 500
+        assert reply.json()["error"].startswith(said)
+    assert studio.post(f"{path}/say", json={"text": "Good evening."}).status_code == 202
+    until(lambda: studio.get(path).json()["state"]["speaking"])
+    until(lambda: not studio.get(path).json()["state"]["busy"])

@@ -1,0 +1,93 @@
+"""The command as a process: it listens, and ends well when it is told to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from newscaster import cli
+from studios import TOKEN, ask, serving, until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
+
+
+def test_sigterm_ends_sessions_and_keeps_jobs(tiny: Path, wav: Path, tmp_path: Path) -> None:
+    keep = tmp_path / "kept"
+    with serving(tiny, "--keep", keep) as (process, address):
+        assert address.startswith("http://127.0.0.1:")
+        session = ask(address, "/v1/sessions", b"{}", **{"Content-Type": "application/json"})
+        until(lambda: ask(address, f"/v1/sessions/{session['id']}")["state"]["shown"])
+        ask(address, f"/v1/sessions/{session['id']}/recording", b"")
+        shown = ask(address, f"/v1/sessions/{session['id']}")["state"]["shown"]
+        until(lambda: ask(address, f"/v1/sessions/{session['id']}")["state"]["shown"] > shown + 3)
+        jobs = [ask(address, "/v1/jobs/audio", wav.read_bytes())["id"] for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (0, "", "")
+    assert len(list((keep / "recordings").glob("*.mp4"))) == 1
+    states = {json.loads(path.read_text())["state"] for path in (keep / "jobs").glob("*/job.json")}
+    assert "running" not in states
+    assert states <= {"queued", "done"}
+    with serving(tiny, "--keep", keep) as (process, address):
+        for job in jobs:
+            until(lambda job=job: ask(address, f"/v1/jobs/{job}")["state"] == "done")  # type: ignore[misc]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+
+
+def test_a_killed_studio_leaves_no_process_behind(tiny: Path, wav: Path, tmp_path: Path) -> None:
+    with serving(tiny, "--keep", tmp_path, NEWSCASTER_TOKEN=TOKEN) as (process, address):
+        assert address.endswith("/#token=TOKEN, with your token")
+        assert TOKEN not in address
+        ask(address.split("/#")[0], "/v1/jobs/audio", wav.read_bytes(), Authorization=f"Bearer {TOKEN}")
+        process.kill()
+        process.wait(timeout=60)
+        if Path("/proc").is_dir():
+            until(lambda: str(tmp_path) not in _command_lines())
+
+
+def _command_lines() -> str:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return "\n".join(found)
+
+
+def test_what_cannot_be_served(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NEWSCASTER_TOKEN", raising=False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port, here = str(taken.getsockname()[1]), [str(tiny), "--keep", str(tmp_path)]
+        for arguments, said in (
+            (
+                ["--host", "0.0.0.0"],
+                "--host is '0.0.0.0', which other machines can reach, and there is no token",
+            ),
+            (["--token", "short"], "the token has 5 characters"),
+            ([str(tmp_path / "x.anchor")], "no such file"),
+            (
+                [*here, "--port", port],
+                f"cannot listen on 127.0.0.1, port {port}",
+            ),
+            ([str(tiny), "--keep", str(tiny)], f"'{tiny}' cannot be written to"),
+        ):
+            assert cli.run(["serve", *arguments]) == 2
+            assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    find = __import__("importlib.util").util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "aiortc" else find(name))
+    assert cli.run(["serve"]) == 2
+    assert "pip install 'newscaster[serve]'" in capsys.readouterr().err

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from newscaster.serving.refusals import RefusedError
+from newscaster.serving.session import Session
+from newscaster.serving.settings import Limits, Settings
+from newscaster.serving.studio import Studio, Wanted
+from tiny_anchor import speech_like
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:aiortc.*")
+PATIENCE_SECONDS = 60
+
+
+@asynccontextmanager
+async def a_session(tiny: Path, folder: Path, **limits: int) -> AsyncIterator[tuple[Studio, Session]]:
+    settings = Settings(anchors=(str(tiny),), keep=folder, limits=Limits(**limits))
+    async with Studio(settings).open() as studio:
+        yield studio, await studio.begin(Wanted())
+
+
+async def listener(studio: Studio, session: Session) -> RTCPeerConnection:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver("audio", direction="recvonly")
+    connection.addTransceiver("video", direction="recvonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    try:
+        answer = await studio.peers.answer(session, connection.localDescription.sdp)
+    except RefusedError:
+        await connection.close()
+        raise
+    await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+    return connection
+
+
+def test_pictures_and_sound_arrive(tiny: Path, tmp_path: Path) -> None:
+    async def run() -> tuple[set[tuple[int, int]], float, str]:
+        async with a_session(tiny, tmp_path) as (studio, session), asyncio.timeout(PATIENCE_SECONDS):
+            connection = await listener(studio, session)
+            tracks = {receiver.track.kind: receiver.track for receiver in connection.getReceivers()}
+            sizes, loudest = set(), 0.0
+            for _ in range(5):
+                picture = await tracks["video"].recv()
+                sizes.add((picture.width, picture.height))
+            session.push(speech_like(2.0), 16_000)
+            while loudest < 1000:
+                frame = await tracks["audio"].recv()
+                loudest = max(loudest, float(np.abs(frame.to_ndarray().astype(np.float32)).max()))
+            offered = connection.remoteDescription.sdp
+            await connection.close()
+            return sizes, loudest, offered
+
+    sizes, loudest, answer = asyncio.run(run())
+    assert sizes == {(96, 80)}
+    assert loudest >= 1000
+    hosts = {line.split()[4] for line in answer.splitlines() if line.startswith("a=candidate")}
+    assert hosts == {"127.0.0.1"}  # a studio on loopback opens no other port
+
+
+def test_a_listener_that_hangs_up_frees_its_place(tiny: Path, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with (
+            a_session(tiny, tmp_path, listeners=1) as (studio, session),
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
+            first = await listener(studio, session)
+            await first.getReceivers()[1].track.recv()
+            with pytest.raises(RefusedError, match="1 listeners are connected to this session"):
+                await listener(studio, session)
+            await first.close()
+            while True:
+                try:
+                    second = await listener(studio, session)
+                except RefusedError:
+                    await asyncio.sleep(0.1)
+                else:
+                    break
+            await second.getReceivers()[1].track.recv()
+            await second.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "offer", ["", "nonsense", "v=0\r\n", "v=0\r\nm=video 9 RTP/AVP\r\n", "v=0\n" * 20_000]
+)
+def test_offers_that_are_nonsense(tiny: Path, tmp_path: Path, offer: str) -> None:
+    async def run() -> None:
+        async with a_session(tiny, tmp_path) as (studio, session):
+            with pytest.raises(RefusedError, match="the offer"):
+                await studio.peers.answer(session, offer)
+
+    asyncio.run(run())
+
+
+def test_a_session_that_ends_hangs_up(tiny: Path, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with a_session(tiny, tmp_path) as (studio, session), asyncio.timeout(PATIENCE_SECONDS):
+            connection = await listener(studio, session)
+            await connection.getReceivers()[1].track.recv()
+            await studio.end(session)
+            assert not studio.sessions()
+            while connection.connectionState not in ("closed", "failed"):
+                await asyncio.sleep(0.1)
+            await connection.close()
+
+    asyncio.run(run())
