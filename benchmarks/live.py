@@ -11,10 +11,13 @@ one line of JSON.
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the commands do, before NumPy is imported
+
 import argparse
 import itertools
 import json
-import os
 import statistics
 import threading
 import time

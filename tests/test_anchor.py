@@ -102,7 +102,7 @@ def test_headers_from_before_a_field_are_read(tiny: Path) -> None:
     del old["stage_loops"], old["shared_encoder"]
     assert AnchorInfo.from_json(old) == AnchorFile(tiny).info
     assert AnchorInfo.from_json({**old, "renderer": {"map_side": 64}}).grain == 0
-    with pytest.raises(AnchorError, match="grain is 99.0; expected 0 to 4 levels"):
+    with pytest.raises(AnchorError, match=r"grain is 99\.0; expected 0 to 4 levels"):
         AnchorInfo.from_json({**old, "renderer": {"map_side": 64, "grain": 99.0}})
     with pytest.raises(AnchorError, match="stage_loops is 'yes'; expected bool"):
         AnchorInfo.from_json({**old, "stage_loops": "yes"})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from newscaster.cli.terminal import numpy_on_one_thread
 from newscaster.errors import MissingExtraError
 
 _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets", "aiortc": "aiortc"}
@@ -51,10 +51,7 @@ def serve(anchors: tuple[str, ...], keep: Path | None, sessions: int, **options:
 
     The page and an API under /v1 are served to this machine alone, unless --host names another address.
     """
-    # Threads of NumPy's own would spin beside the many small products that a listener's motion is made of,
-    # and take the processor from other listeners. To be said before NumPy is imported.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault("MKL_NUM_THREADS", "1")
+    numpy_on_one_thread()
     from importlib.util import find_spec
 
     for module, package in _EXTRA.items():

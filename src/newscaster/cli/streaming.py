@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from newscaster.cli.speaking import articulation_options, engine_options, reading_of, voice_options
+from newscaster.cli.terminal import numpy_on_one_thread
 from newscaster.errors import InputError, MediaError
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def live(
     Picture and sound go out as they are made, 200 ms and a little after the speech comes in. Frames that come
     too late are left out, sound never is. Ends when all is said, or when it is interrupted.
     """
+    numpy_on_one_thread()
     import newscaster
     from newscaster import media
     from newscaster.runtime.articulation import Articulation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,3 +47,13 @@ class Warnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
+
+
+def numpy_on_one_thread() -> None:
+    """For commands that stream live; to be called before NumPy is imported.
+
+    Threads of NumPy's own would spin beside the many small products that a listener's motion is made of, and
+    take the processor from other listeners: 0.42 s of it per second of speech, where one thread takes 0.25.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("MKL_NUM_THREADS", "1")
