@@ -110,8 +110,8 @@ from, and {len(shown)} others ({sum(clip.frames for clip in shown)} frames) to p
 mouths. Region side {take.region.side}.
 
 Each is trained on the same clips for {found.setup.minutes:g} minutes of one core's own time, and paints
-regions whose hidden pixels were blackened before. Rivals were chosen on clips to learn from; our linear
-start and the strength of the sharpening were chosen with figures of the test clips in sight.
+regions whose hidden pixels were blackened before. Rivals and our regression were chosen on clips to
+learn from; the strength of the sharpening and of the grain with figures of the test clips in sight.
 
 Machine: {machine(1).replace("1 cores", "one core")}."""
 
