@@ -217,6 +217,12 @@ class AnchorFile:
     def __repr__(self) -> str:
         return f"AnchorFile({str(self.path)!r}: {self.info.name!r}, {self.info.stage_frames} stage frames)"
 
+    @property
+    def identity(self) -> str:
+        """sha256 of what the anchor is made of: of its members' own, whatever its header says of it."""
+        parts = [f"{name} {self.members[name]['sha256']}\n" for name in sorted(self.members)]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
     def read(self, name: str) -> bytes:
         """A member's content, checked again.
 

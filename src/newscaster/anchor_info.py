@@ -83,6 +83,11 @@ class AnchorInfo:
         """Length of the stage."""
         return float(self.stage_frames / self.fps)
 
+    @property
+    def stage_painted(self) -> bool:
+        """Whether no frame of the stage is footage: the figures of the network that painted it tell."""
+        return "stage minutes" in self.training
+
     def to_json(self) -> dict[str, object]:
         """As plain values, for from_json."""
         return {

@@ -54,9 +54,10 @@ class OutputError(NewscasterError):
 class MissingExtraError(NewscasterError):
     """A part of newscaster that is not installed; the message says which command installs it."""
 
-    def __init__(self, *, purpose: str, extra: str, package: str) -> None:
+    def __init__(self, *, purpose: str, extra: str | None, package: str) -> None:
+        wanted = package if extra is None else f"newscaster[{extra}]"  # None: it comes with newscaster itself
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed. "
-            f"Install it with: pip install 'newscaster[{extra}]'"
+            f"Install it with: pip install '{wanted}'"
         )
         self.extra = extra

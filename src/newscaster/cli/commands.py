@@ -14,6 +14,7 @@ import click
 from newscaster.cli.speaking import demo, speak
 from newscaster.cli.streaming import live
 from newscaster.cli.terminal import Warnings, progress_report
+from newscaster.cli.verifying import verify
 from newscaster.errors import InputError, NewscasterError
 from newscaster.version import VERSION
 
@@ -146,6 +147,7 @@ def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: An
 cli.add_command(speak)
 cli.add_command(live)
 cli.add_command(demo)
+cli.add_command(verify)
 
 
 @cli.command()

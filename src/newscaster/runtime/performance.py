@@ -16,7 +16,7 @@ import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ from newscaster.runtime.pacing import Clock
 from newscaster.runtime.places import Places
 from newscaster.runtime.record import MotionRecord
 from newscaster.runtime.renderer import Job, Renderer, default_workers
+from newscaster.runtime.signing import Origin, Signing, SignWith, statement
 from newscaster.runtime.source import (
     Samples,
     Speech,
@@ -106,6 +107,7 @@ class Anchor:
         self.path = file.path
         self.info: AnchorInfo = file.info
         self._face = file.face()
+        self._origin = Origin.of(file)
         if workers is not None and workers < 1:
             raise InputError(f"workers is {workers}; expected 1 or more, or None for one per core")
         backend = backend_named(backend)
@@ -267,6 +269,7 @@ class Anchor:
         """The same person on another stage, such as footage that the anchor has never seen."""
         other = copy.copy(self)
         other._stage = stage
+        other._origin = replace(self._origin, stage_sha256=None)
         other._painter = other._live_painter()
         return other
 
@@ -301,6 +304,7 @@ class Anchor:
         captions: str | Path | Sequence[str | Path] = (),
         subtitles: bool = False,
         crf: int = 18,
+        sign: SignWith | None = None,
         progress: Progress | None = None,
     ) -> Performance:
         """Make a video file of the anchor saying something.
@@ -322,6 +326,9 @@ class Anchor:
             captions: .srt and .vtt files to write what is said to, timed by sentence; needs a text.
             subtitles: whether the video also holds captions that players can switch on; needs a text.
             crf: x264's quality, 0 to 51; lower is better and larger.
+            sign: PEM files of a certificate chain and of its key, to sign the video's C2PA manifest with.
+                None: those that NEWSCASTER_SIGN_CERT and NEWSCASTER_SIGN_KEY name, or a local certificate,
+                made at first use. A .mkv has its manifest beside it, as .c2pa.
             progress: called after every frame.
 
         Raises:
@@ -342,6 +349,7 @@ class Anchor:
         if not 0 <= crf <= 51:
             raise InputError(f"crf is {crf}; expected 0 (best) to 51 (smallest)")
         self._check_start(stage_start)
+        signing = Signing.begin(sign)
         stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
         with (
             open_speech(speech, text=text, rate=rate, reading=reading) as heard,
@@ -362,6 +370,17 @@ class Anchor:
                     metadata=tags(self.info, synthetic_voice=heard.synthetic),
                     subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
                     crf=crf,
+                    finish=signing.finishing(
+                        places.video,
+                        lambda: statement(
+                            places.video,
+                            anchor=self.info,
+                            origin=self._origin,
+                            record=record,
+                            speech=heard,
+                            label=None,
+                        ),
+                    ),
                 )
             if frames != total:
                 raise MediaError(
@@ -383,6 +402,7 @@ class Anchor:
             motion=places.motion,
             kept_speech=places.speech,
             captions=places.captions,
+            **signing.outcome(places.video),
         )
 
     def live(

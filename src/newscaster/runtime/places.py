@@ -8,6 +8,7 @@ from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import OutputError
+from newscaster.provenance import sidecar_of
 from newscaster.runtime.source import SpeechInput
 
 
@@ -65,6 +66,8 @@ class Places:
 
     def _all(self) -> Iterator[Path]:
         yield self.video
+        if (sidecar := sidecar_of(self.video)) is not None:
+            yield sidecar
         if self.motion is not None:
             yield self.motion
         if self.speech is not None:
