@@ -11,7 +11,8 @@ found, what would be accepted, and the next step. ``assert`` is kept for invaria
     │   ├── FootageError        footage that nobody can be learnt from (no face, too short, ...)
     │   ├── SpeechError         speech that says nothing (empty, silent, not finite)
     │   ├── TakeError           prepared footage that is damaged, unfinished or of another version
-    │   └── AnchorError         an anchor that is damaged, cut short or of another version
+    │   ├── AnchorError         an anchor that is damaged, cut short or of another version
+    │   └── ConsentError        an anchor of somebody whose consent has ended or was withdrawn
     ├── OutputError             a place that cannot be written
     └── MissingExtraError       a part of newscaster that is not installed
 """
@@ -45,6 +46,10 @@ class TakeError(InputError):
 
 class AnchorError(InputError):
     """An anchor file that is damaged, cut short, or written by another version."""
+
+
+class ConsentError(InputError):
+    """An anchor that nothing is made with: the person's consent has ended, or was withdrawn."""
 
 
 class OutputError(NewscasterError):

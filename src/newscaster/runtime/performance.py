@@ -257,8 +257,10 @@ class Anchor:
             look_ahead_ms: as in :meth:`motion_stream`.
 
         Raises:
+            ConsentError: the person's consent has ended, or was withdrawn; raised at once.
             SpeechError: the samples cannot drive an anchor; raised at once.
         """
+        self.info.check_consent()
         checked = check_samples(samples, rate)
         self._frames_of(len(checked), rate)
         self._check_start(stage_start)
@@ -332,6 +334,7 @@ class Anchor:
             progress: called after every frame.
 
         Raises:
+            ConsentError: the person's consent has ended, or was withdrawn; raised before any work.
             OutputError: a file cannot be written, or would replace the speech; raised before any work.
             InputError: captions are wanted of a sound; a value is out of range; a voice cannot be used.
             SpeechError: the speech is empty, silent or not finite.
@@ -339,6 +342,7 @@ class Anchor:
             MissingExtraError: the voice is not installed.
         """
         began = time.perf_counter()
+        self.info.check_consent()
         places = Places.of(video=out, motion=motion_out, speech=keep_speech, captions=captions)
         places.check(speech)
         if (places.captions or subtitles) and speech is not None and not is_script(speech):
@@ -432,8 +436,10 @@ class Anchor:
             clock: what the pace goes by; by default the machine's own.
 
         Raises:
+            ConsentError: the person's consent has ended, or was withdrawn.
             InputError: a value is out of range.
         """
+        self.info.check_consent()
         self._check_start(stage_start)
         return Live(
             self._painter,
