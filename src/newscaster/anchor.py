@@ -71,6 +71,14 @@ def builtin_anchor() -> Path:
     return path
 
 
+def is_builtin(path: Path) -> bool:
+    """Whether a file is the anchor that comes with newscaster."""
+    try:
+        return path.resolve() == builtin_anchor().resolve()
+    except AnchorError:
+        return False
+
+
 def anchor_path(anchor: str | Path) -> Path:
     """The file of an anchor, which BUILTIN (a string; ./builtin is a file) stands for, too."""
     return builtin_anchor() if anchor == BUILTIN else Path(anchor)

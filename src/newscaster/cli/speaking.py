@@ -84,6 +84,20 @@ def signing_options(command: Decorated) -> Decorated:
     )
 
 
+def label_options(command: Decorated) -> Decorated:
+    """The options that say what is written on the pictures."""
+    return with_options(
+        command,
+        click.option(
+            "--label",
+            metavar="TEXT",
+            help="What is written in a corner of the pictures, away from the face; by default 'AI-generated' "
+            "on the built-in anchor, and nothing on others.",
+        ),
+        click.option("--no-label", "label", flag_value="", help="Write nothing on the pictures."),
+    )
+
+
 def articulation_options(command: Decorated) -> Decorated:
     """The options that say how the mouth moves."""
     return with_options(
@@ -141,6 +155,7 @@ def engine_options(command: Decorated) -> Decorated:
     "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
 )
 @click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
+@label_options
 @signing_options
 @engine_options
 def speak(speech: str | None, anchor: str, workers: int | None, backend: str | None, **options: Any) -> None:
@@ -170,6 +185,7 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
 @voice_options
 @_kept_options
 @articulation_options
+@label_options
 @signing_options
 def demo(speech: str | None, text: str | None, **options: Any) -> None:
     """Have the built-in anchor read a short bulletin, or what you give it."""

@@ -16,7 +16,13 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.cli.speaking import articulation_options, engine_options, reading_of, voice_options
+from newscaster.cli.speaking import (
+    articulation_options,
+    engine_options,
+    label_options,
+    reading_of,
+    voice_options,
+)
 from newscaster.errors import InputError, MediaError
 
 if TYPE_CHECKING:
@@ -74,6 +80,7 @@ _PCM_BYTES = 1920
 @click.option(
     "--crf", default=21, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
 )
+@label_options
 @engine_options
 def live(
     anchor: str,
@@ -121,6 +128,7 @@ def live(
         stage_start=options["stage_start"],
         reading=reading,
         most_text=max(1, len(text or "")),
+        label=options["label"],
     )
     feed = _Feed(stream, _source(speech, text, rate))
     with stream, _stopped_by_signals() as stopped:

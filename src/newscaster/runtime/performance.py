@@ -33,12 +33,14 @@ from newscaster.anchor import (
     AnchorFace,
     AnchorFile,
     anchor_path,
+    is_builtin,
 )
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
 from newscaster.inference import Session, backend_named
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.gate import AHEAD_STEPS
+from newscaster.runtime.labelling import PlacedLabel, label_text, labelled, place_label
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_painting import LivePainter
 from newscaster.runtime.live_voice import SharedVoices
@@ -307,6 +309,7 @@ class Anchor:
         subtitles: bool = False,
         crf: int = 18,
         sign: SignWith | None = None,
+        label: str | None = None,
         progress: Progress | None = None,
     ) -> Performance:
         """Make a video file of the anchor saying something.
@@ -331,6 +334,8 @@ class Anchor:
             sign: PEM files of a certificate chain and of its key, to sign the video's C2PA manifest with.
                 None: those that NEWSCASTER_SIGN_CERT and NEWSCASTER_SIGN_KEY name, or a local certificate,
                 made at first use. A .mkv has its manifest beside it, as .c2pa.
+            label: what is written in a corner of the pictures, away from the face; empty: nothing. None:
+                "AI-generated" on the built-in anchor, nothing on others.
             progress: called after every frame.
 
         Raises:
@@ -353,6 +358,7 @@ class Anchor:
         if not 0 <= crf <= 51:
             raise InputError(f"crf is {crf}; expected 0 (best) to 51 (smallest)")
         self._check_start(stage_start)
+        written = self._label(label)
         signing = Signing.begin(sign)
         stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
         with (
@@ -368,7 +374,7 @@ class Anchor:
             with closing(self._pictures(shown)) as pictures:
                 frames = media.write_video(
                     places.video,
-                    _counted(pictures, total, progress),
+                    _counted(labelled(pictures, written), total, progress),
                     fps=self.fps,
                     audio=heard.sound_file,
                     metadata=tags(self.info, synthetic_voice=heard.synthetic),
@@ -382,7 +388,7 @@ class Anchor:
                             origin=self._origin,
                             record=record,
                             speech=heard,
-                            label=None,
+                            label=None if written is None else written.text,
                         ),
                     ),
                 )
@@ -419,6 +425,7 @@ class Anchor:
         reading: Reading | None = None,
         most_pushed_seconds: float = 120.0,
         most_text: int = 100_000,
+        label: str | None = None,
         clock: Clock | None = None,
     ) -> Live:
         """A stream for one listener: speech goes in as it comes, frames with their sound come out in time.
@@ -433,6 +440,7 @@ class Anchor:
             reading: how texts are read aloud; its voice is loaded now, in the background.
             most_pushed_seconds: pushed sound that may wait; more is refused.
             most_text: characters of text that may wait to be read; more is refused.
+            label: as in :meth:`speak`.
             clock: what the pace goes by; by default the machine's own.
 
         Raises:
@@ -442,7 +450,7 @@ class Anchor:
         self.info.check_consent()
         self._check_start(stage_start)
         return Live(
-            self._painter,
+            self._painter.labelled(self._label(label)),
             self._stage.order(start=stage_start),
             lambda: self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms),
             fps=self.fps,
@@ -465,6 +473,10 @@ class Anchor:
     def _check_start(self, stage_start: int) -> None:
         if not 0 <= stage_start < len(self._stage):
             raise InputError(f"stage_start is {stage_start}; expected 0 to {len(self._stage) - 1}")
+
+    def _label(self, given: str | None) -> PlacedLabel | None:
+        text = label_text(given, builtin=is_builtin(self.path))
+        return None if text is None else place_label(text, self._stage.landmarks, size=self.size)
 
     def _frames_of(self, samples: int, rate: int) -> int:
         total = frame_count(samples, rate, self.fps)
