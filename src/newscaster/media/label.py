@@ -45,7 +45,7 @@ class Label:
         self.margin = round(0.3 * self.letter_px) * 2
         """Distance from the picture's edges, in pixels."""
         left, top, right, bottom = font.getbbox(self.text)
-        aside, above = round(0.8 * self.letter_px), round(0.6 * self.letter_px)
+        aside, above = round(0.8 * self.letter_px), round(0.5 * self.letter_px)
         self.size = (_even(right - left + 2 * aside), _even(bottom - top + 2 * above))
         """Width and height of the backing in pixels, even."""
         room = (size[0] - 2 * self.margin, size[1] - 2 * self.margin)
