@@ -148,6 +148,9 @@ def test_other_files(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("news")
     with pytest.raises(InputError, match="of a format that holds no manifests"):
         verify(tmp_path / "text.txt")
+    (tmp_path / "news.c2pa").write_bytes(b"")
+    with pytest.raises(InputError, match="Give the video beside it"):
+        verify(tmp_path / "news.c2pa")
     with pytest.raises(InputError, match="no such file"):
         verify(tmp_path / "no.mp4")
     with pytest.raises(InputError, match=r"--trust: '.*text.txt' holds no PEM certificates"):

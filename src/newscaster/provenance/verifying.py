@@ -85,14 +85,16 @@ def verify(path: str | Path, *, trust: str | Path | None = None) -> Verified:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no such file: '{path}'. Give an existing video, picture or sound file")
+    sidecar = path.with_suffix(SIDECAR_SUFFIX)
+    if path == sidecar:
+        raise InputError(f"'{path}' is a manifest, and not what it speaks of. Give the video beside it")
     c2pa = toolkit.load()
     context = toolkit.context(c2pa, anchors=_anchors(trust))
-    sidecar = path.with_suffix(SIDECAR_SUFFIX)
     try:
         reader = _reader(c2pa, path, context, None)
         beside = None
     except _UnsignedError as error:
-        if path == sidecar or not sidecar.is_file():
+        if not sidecar.is_file():
             return Verified(path=path, verdict="unsigned", reasons=(str(error), *_of_tags(path)))
         beside = sidecar
         try:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from newscaster import media
+from newscaster import media, provenance
 from newscaster.anchor import (
     MOTION,
     RENDERER,
@@ -381,15 +381,7 @@ class Anchor:
                     subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
                     crf=crf,
                     finish=signing.finishing(
-                        places.video,
-                        lambda: statement(
-                            places.video,
-                            anchor=self.info,
-                            origin=self._origin,
-                            record=record,
-                            speech=heard,
-                            label=None if written is None else written.text,
-                        ),
+                        places.video, lambda: self._statement(places.video, record, heard, written)
                     ),
                 )
             if frames != total:
@@ -473,6 +465,18 @@ class Anchor:
     def _check_start(self, stage_start: int) -> None:
         if not 0 <= stage_start < len(self._stage):
             raise InputError(f"stage_start is {stage_start}; expected 0 to {len(self._stage) - 1}")
+
+    def _statement(
+        self, place: Path, record: MotionRecord, speech: Speech, label: PlacedLabel | None
+    ) -> provenance.Statement:
+        return statement(
+            place,
+            anchor=self.info,
+            origin=self._origin,
+            record=record,
+            speech=speech,
+            label=None if label is None else label.text,
+        )
 
     def _label(self, given: str | None) -> PlacedLabel | None:
         text = label_text(given, builtin=is_builtin(self.path))

@@ -53,6 +53,8 @@ class Places:
         ):
             if path is not None:
                 media.check_output(path, suffixes=suffixes)
+        if (sidecar := sidecar_of(self.video)) is not None:
+            media.check_output(sidecar, suffixes=None)
         seen: set[Path] = set()
         for path in self._all():
             whole = path.resolve()
