@@ -44,6 +44,18 @@ def test_a_withdrawn_consent_stops_all(tmp_path: Path) -> None:
         newscaster.withdraw(path)
 
 
+def test_an_anchor_that_is_open_notices(tmp_path: Path) -> None:
+    path = write_tiny_anchor(tmp_path / "ada.anchor", consent=AGREED.to_json())
+    anchor = newscaster.open(path)
+    next(anchor.render(speech_like(0.5)))
+    newscaster.withdraw(path)
+    with pytest.raises(ConsentError, match="was withdrawn on"):
+        anchor.render(speech_like(0.5))
+    other = newscaster.open(write_tiny_anchor(tmp_path / "other.anchor", consent=AGREED.to_json()))
+    (tmp_path / "other.anchor").unlink()
+    next(other.render(speech_like(0.5)))
+
+
 def test_a_consent_that_has_ended(tmp_path: Path) -> None:
     ended = Consent(statement="news", until=date.today() - timedelta(days=1)).to_json()
     anchor = newscaster.open(write_tiny_anchor(tmp_path / "ada.anchor", consent=ended))

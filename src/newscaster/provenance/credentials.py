@@ -72,15 +72,25 @@ def find_credentials(given: tuple[str | Path, str | Path] | None = None) -> Cred
 
 
 def user_data_folder() -> Path:
-    """Where newscaster keeps what is the user's own; NEWSCASTER_HOME names another."""
+    """Where newscaster keeps what is the user's own; NEWSCASTER_HOME names another.
+
+    Raises:
+        OutputError: the user has no home.
+    """
     if named := os.environ.get(HOME_VARIABLE):
         return Path(named)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    try:
+        if sys.platform == "win32":
+            base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = str(Path.home() / "Library" / "Application Support")
+        else:
+            base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    except RuntimeError as error:
+        raise OutputError(
+            f"this user has no home folder to keep a signing certificate in ({error}). Set {HOME_VARIABLE} "
+            "to a folder, or sign with your own: --sign CERT KEY"
+        ) from error
     return Path(base) / "newscaster"
 
 

@@ -47,6 +47,7 @@ from newscaster.runtime.live_voice import SharedVoices
 from newscaster.runtime.made import Performance, tags
 from newscaster.runtime.motion import MotionStream, frame_count
 from newscaster.runtime.pacing import Clock
+from newscaster.runtime.permission import Permission
 from newscaster.runtime.places import Places
 from newscaster.runtime.record import MotionRecord
 from newscaster.runtime.renderer import Job, Renderer, default_workers
@@ -110,6 +111,7 @@ class Anchor:
         self.info: AnchorInfo = file.info
         self._face = file.face()
         self._origin = Origin.of(file)
+        self._permission = Permission(file)
         if workers is not None and workers < 1:
             raise InputError(f"workers is {workers}; expected 1 or more, or None for one per core")
         backend = backend_named(backend)
@@ -262,7 +264,7 @@ class Anchor:
             ConsentError: the person's consent has ended, or was withdrawn; raised at once.
             SpeechError: the samples cannot drive an anchor; raised at once.
         """
-        self.info.check_consent()
+        self._permission.check()
         checked = check_samples(samples, rate)
         self._frames_of(len(checked), rate)
         self._check_start(stage_start)
@@ -347,7 +349,7 @@ class Anchor:
             MissingExtraError: the voice is not installed.
         """
         began = time.perf_counter()
-        self.info.check_consent()
+        self._permission.check()
         places = Places.of(video=out, motion=motion_out, speech=keep_speech, captions=captions)
         places.check(speech)
         if (places.captions or subtitles) and speech is not None and not is_script(speech):
@@ -439,7 +441,7 @@ class Anchor:
             ConsentError: the person's consent has ended, or was withdrawn.
             InputError: a value is out of range.
         """
-        self.info.check_consent()
+        self._permission.check()
         self._check_start(stage_start)
         return Live(
             self._painter.labelled(self._label(label)),
