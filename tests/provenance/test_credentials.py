@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import platform
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_the_local_certificate(tmp_path: Path) -> None:
         in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     )
     assert authority.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    assert os.uname().nodename not in leaf.subject.rfc4514_string()
+    assert platform.node() not in leaf.subject.rfc4514_string()
 
 
 def test_damaged_local_credentials_are_told_and_kept(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import c2pa
 import pytest
 from PIL import Image
 
@@ -15,6 +16,7 @@ from newscaster.provenance.store import NotAsWrittenError, check_store, embedded
 from signing import signed, statement, write_certificate
 
 ClipMaker = Callable[..., Path]
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 ENDINGS = ("mp4", "m4v", "mov", "mkv")
 
 
@@ -140,6 +142,29 @@ def test_without_a_manifest(make_clip: ClipMaker, tmp_path: Path, local: Credent
     assert verify(video).verdict == "broken"
     (tmp_path / "news.c2pa").write_bytes(b"no manifest")
     assert verify(video).verdict == "broken"
+
+
+def test_a_manifest_of_anothers(tmp_path: Path) -> None:
+    chain, key, authority = write_certificate(tmp_path / "camera", name="Camera Maker")
+    action = {"action": "c2pa.created", "digitalSourceType": f"{SOURCE_TYPES}digitalCapture"}
+    definition = {
+        "claim_generator_info": [{"name": "Camera", "version": "2"}],
+        "assertions": [{"label": "c2pa.actions", "data": {"actions": [action]}}],
+    }
+    who = user_credentials(chain, key)
+    signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(who.algorithm, who.chain, who.key, None))
+    plain, path = tmp_path / "plain.png", tmp_path / "picture.png"
+    Image.new("RGB", (16, 16)).save(plain)
+    with c2pa.Context.from_dict({}, signer=signer) as context:
+        c2pa.Builder(definition, context=context).sign_file(plain, path)
+    found = verify(path, trust=authority)
+    assert (found.verdict, found.statement, found.local) == ("trusted", None, False)
+    assert found.generator.startswith("Camera 2")
+    assert found.source_types == ("digitalCapture",)
+    data = path.read_bytes()
+    place = data.find(b"IDAT") + 8
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    assert verify(path).verdict == "broken"
 
 
 def test_other_files(tmp_path: Path) -> None:
