@@ -51,15 +51,21 @@ def test_the_local_certificate(tmp_path: Path) -> None:
     assert platform.node() not in leaf.subject.rfc4514_string()
 
 
-def test_damaged_local_credentials_are_told_and_kept(tmp_path: Path) -> None:
-    folder = tmp_path / "signing"
-    local_credentials(folder)
-    (folder / "key.pem").write_bytes(b"")
-    with pytest.raises(
-        InputError, match=r"the local signing certificate in '.*signing' cannot be used: .*key.pem"
-    ):
-        local_credentials(folder)
-    assert (folder / "key.pem").read_bytes() == b""
+def test_damaged_local_credentials_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSCASTER_HOME", str(tmp_path))
+    find_credentials()
+    key, chain = tmp_path / "signing" / "key.pem", tmp_path / "signing" / "certificate.pem"
+    other = local_credentials(tmp_path / "other")
+    for damaged, content in ((key, b""), (key, other.key), (chain, b"no certificate"), (chain, other.chain)):
+        whole = damaged.read_bytes()
+        damaged.write_bytes(content)
+        with pytest.raises(InputError, match=r"the local signing certificate in '.*signing' cannot be used"):
+            check_credentials(find_credentials())
+        assert damaged.read_bytes() == content
+        damaged.write_bytes(whole)
+    key.unlink()
+    with pytest.raises(InputError, match=r"key.pem' cannot be read"):
+        find_credentials()
 
 
 def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -68,7 +68,12 @@ def find_credentials(given: tuple[str | Path, str | Path] | None = None) -> Cred
     if certificate or key:
         there, missing = (CERTIFICATE_VARIABLE, KEY_VARIABLE)[:: 1 if certificate else -1]
         raise InputError(f"{there} is set and {missing} is not. Set both, or neither to sign locally")
-    return local_credentials(user_data_folder() / "signing")
+    return local_credentials(local_folder())
+
+
+def local_folder() -> Path:
+    """Where the local certificate and its key are."""
+    return user_data_folder() / "signing"
 
 
 def user_data_folder() -> Path:
@@ -94,7 +99,7 @@ def user_data_folder() -> Path:
     return Path(base) / "newscaster"
 
 
-def user_credentials(certificate: Path, key: Path, *, local: bool = False) -> Credentials:
+def user_credentials(certificate: Path, key: Path) -> Credentials:
     """Credentials from two PEM files.
 
     Raises:
@@ -130,7 +135,7 @@ def user_credentials(certificate: Path, key: Path, *, local: bool = False) -> Cr
         key=private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
-        local=local,
+        local=False,
     )
 
 
@@ -177,19 +182,16 @@ def _algorithm(key: PrivateKeyTypes, path: Path) -> str:
 def local_credentials(folder: Path) -> Credentials:
     """The credentials in a folder, made there if the folder does not exist.
 
+    They are read and not looked into, which would take six times as long as signing; see `check_credentials`.
+
     Raises:
-        InputError: they are there and cannot be used.
+        InputError: they are there and cannot be read.
         OutputError: they cannot be written.
     """
     if not folder.exists():
         _make(folder)
-    try:
-        return user_credentials(folder / _CHAIN, folder / _KEY, local=True)
-    except InputError as error:
-        raise InputError(
-            f"the local signing certificate in '{folder}' cannot be used: {error}; or move the folder away, "
-            "and a new one is made"
-        ) from error
+    chain, key = _read(folder / _CHAIN), _read(folder / _KEY)
+    return Credentials(name=LOCAL_ORGANISATION, algorithm="es256", chain=chain, key=key, local=True)
 
 
 def _make(folder: Path) -> None:

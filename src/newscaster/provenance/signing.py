@@ -11,7 +11,7 @@ from typing import Any
 from newscaster import media
 from newscaster.errors import InputError, OutputError
 from newscaster.provenance import toolkit
-from newscaster.provenance.credentials import Credentials
+from newscaster.provenance.credentials import Credentials, local_folder
 from newscaster.provenance.statement import Statement
 
 SIDECAR_SUFFIX = ".c2pa"
@@ -95,6 +95,11 @@ def check_credentials(credentials: Credentials) -> None:
         ]
     except c2pa.C2paError as error:
         why = [str(error)]
+    if why and credentials.local:
+        raise InputError(
+            f"the local signing certificate in '{local_folder()}' cannot be used ({'; '.join(why)}). Move "
+            "the folder away, and a new one is made; or sign with your own: --sign CERT KEY"
+        )
     if why:
         raise InputError(
             f"C2PA does not take the certificate '{credentials.name}' ({'; '.join(why)}). It asks for X.509 "

@@ -68,8 +68,7 @@ class Signing:
                 raise missing
             return Signing(credentials=None, unsigned_because=str(missing))
         credentials = provenance.find_credentials(given)
-        if not credentials.local:
-            provenance.check_credentials(credentials)
+        provenance.check_credentials(credentials)
         return Signing(credentials=credentials)
 
     def finishing(self, place: Path, told: Callable[[], Statement]) -> Callable[[Path], None] | None:
