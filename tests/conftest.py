@@ -6,11 +6,26 @@ import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from making_media import SPEECH_RATE, moving_pattern, tone
 from newscaster.media import write_video, write_wav
+
+_own_home = pytest.StashKey[TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests sign with a local certificate of their own, and not with the user's."""
+    config.stash[_own_home] = TemporaryDirectory(prefix="newscaster-home-")
+    os.environ["NEWSCASTER_HOME"] = config.stash[_own_home].name
+    for name in ("NEWSCASTER_SIGN_CERT", "NEWSCASTER_SIGN_KEY"):
+        os.environ.pop(name, None)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_own_home].cleanup()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,8 @@ PUBLIC = [
     "AnchorError",
     "AnchorInfo",
     "Articulation",
+    "Consent",
+    "ConsentError",
     "FootageError",
     "InputError",
     "Live",
@@ -29,11 +31,14 @@ PUBLIC = [
     "Reading",
     "SpeechError",
     "TakeError",
+    "Verified",
     "__version__",
     "check",
     "evaluate",
     "open",
     "train",
+    "verify",
+    "withdraw",
 ]
 
 

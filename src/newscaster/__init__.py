@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from newscaster.errors import (
     AnchorError,
+    ConsentError,
     FootageError,
     InputError,
     MediaError,
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from newscaster.anchor_info import AnchorInfo
+    from newscaster.consent import Consent
+    from newscaster.provenance import Verified, verify
     from newscaster.runtime.articulation import Articulation
     from newscaster.runtime.live import Live
     from newscaster.runtime.live_frame import LiveFrame
     from newscaster.runtime.made import Performance
     from newscaster.runtime.performance import Anchor
     from newscaster.speech.voices import Reading
+    from newscaster.withdrawal import withdraw
     from newscaster.workflow import check, evaluate, train
 
 __all__ = [
@@ -45,6 +49,8 @@ __all__ = [
     "AnchorError",
     "AnchorInfo",
     "Articulation",
+    "Consent",
+    "ConsentError",
     "FootageError",
     "InputError",
     "Live",
@@ -57,11 +63,14 @@ __all__ = [
     "Reading",
     "SpeechError",
     "TakeError",
+    "Verified",
     "__version__",
     "check",
     "evaluate",
     "open",
     "train",
+    "verify",
+    "withdraw",
 ]
 
 _LAZY = {
@@ -72,9 +81,13 @@ _LAZY = {
     "LiveFrame": "newscaster.runtime.live_frame",
     "Performance": "newscaster.runtime.made",
     "Reading": "newscaster.speech.voices",
+    "Consent": "newscaster.consent",
+    "Verified": "newscaster.provenance",
     "check": "newscaster.workflow",
     "evaluate": "newscaster.workflow",
     "train": "newscaster.workflow",
+    "verify": "newscaster.provenance",
+    "withdraw": "newscaster.withdrawal",
 }
 
 

@@ -71,6 +71,14 @@ def builtin_anchor() -> Path:
     return path
 
 
+def is_builtin(path: Path) -> bool:
+    """Whether a file is the anchor that comes with newscaster."""
+    try:
+        return path.resolve() == builtin_anchor().resolve()
+    except AnchorError:
+        return False
+
+
 def anchor_path(anchor: str | Path) -> Path:
     """The file of an anchor, which BUILTIN (a string; ./builtin is a file) stands for, too."""
     return builtin_anchor() if anchor == BUILTIN else Path(anchor)
@@ -216,6 +224,12 @@ class AnchorFile:
 
     def __repr__(self) -> str:
         return f"AnchorFile({str(self.path)!r}: {self.info.name!r}, {self.info.stage_frames} stage frames)"
+
+    @property
+    def identity(self) -> str:
+        """sha256 of what the anchor is made of: of its members' own, whatever its header says of it."""
+        parts = [f"{name} {self.members[name]['sha256']}\n" for name in sorted(self.members)]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     def read(self, name: str) -> bytes:
         """A member's content, checked again.

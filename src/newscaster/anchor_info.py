@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import TypeVar
 
+from newscaster.consent import Consent
 from newscaster.errors import AnchorError, InputError
 from newscaster.face.grain import STRONGEST
 from newscaster.face.region import Region
@@ -60,7 +61,7 @@ class AnchorInfo:
     training: Mapping[str, object] = field(default_factory=dict)
     """How it was trained, and the figures reached."""
     consent: Mapping[str, object] = field(default_factory=dict)
-    """Who agreed to what."""
+    """Who agreed to what, as `Consent.to_json` has it."""
     attribution: tuple[str, ...] = ()
     """Lines that name the footage's origin; copied into every video made."""
     created: str = field(default_factory=_now)
@@ -76,12 +77,35 @@ class AnchorInfo:
         _check(1 <= self.coefficients <= 2 * MOUTH_POINTS, "coefficients", self.coefficients, "1 to 114")
         _check(0 <= self.context_steps <= 10_000, "context_steps", self.context_steps, "0 to 10000")
         _check(8 <= self.map_side <= 1024, "map_side", self.map_side, "8 to 1024 pixels")
+        try:
+            _ = self.consent_record
+        except InputError as error:
+            raise AnchorError(str(error)) from error
         _check(0 <= self.grain <= STRONGEST, "grain", self.grain, f"0 to {STRONGEST:g} levels")
 
     @property
     def stage_seconds(self) -> float:
         """Length of the stage."""
         return float(self.stage_frames / self.fps)
+
+    @property
+    def consent_record(self) -> Consent | None:
+        """Who agreed to what; None where the anchor does not say."""
+        return Consent.from_json(self.consent)
+
+    def check_consent(self) -> None:
+        """Make sure that something may still be made with the anchor.
+
+        Raises:
+            ConsentError: the person's consent has ended, or was withdrawn.
+        """
+        if (consent := self.consent_record) is not None:
+            consent.check(self.name)
+
+    @property
+    def stage_painted(self) -> bool:
+        """Whether no frame of the stage is footage: the figures of the network that painted it tell."""
+        return "stage minutes" in self.training
 
     def to_json(self) -> dict[str, object]:
         """As plain values, for from_json."""

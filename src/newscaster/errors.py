@@ -11,7 +11,8 @@ found, what would be accepted, and the next step. ``assert`` is kept for invaria
     │   ├── FootageError        footage that nobody can be learnt from (no face, too short, ...)
     │   ├── SpeechError         speech that says nothing (empty, silent, not finite)
     │   ├── TakeError           prepared footage that is damaged, unfinished or of another version
-    │   └── AnchorError         an anchor that is damaged, cut short or of another version
+    │   ├── AnchorError         an anchor that is damaged, cut short or of another version
+    │   └── ConsentError        an anchor of somebody whose consent has ended or was withdrawn
     ├── OutputError             a place that cannot be written
     └── MissingExtraError       a part of newscaster that is not installed
 """
@@ -47,6 +48,10 @@ class AnchorError(InputError):
     """An anchor file that is damaged, cut short, or written by another version."""
 
 
+class ConsentError(InputError):
+    """An anchor that nothing is made with: the person's consent has ended, or was withdrawn."""
+
+
 class OutputError(NewscasterError):
     """A place that cannot be written."""
 
@@ -54,9 +59,10 @@ class OutputError(NewscasterError):
 class MissingExtraError(NewscasterError):
     """A part of newscaster that is not installed; the message says which command installs it."""
 
-    def __init__(self, *, purpose: str, extra: str, package: str) -> None:
+    def __init__(self, *, purpose: str, extra: str | None, package: str) -> None:
+        wanted = package if extra is None else f"newscaster[{extra}]"  # None: it comes with newscaster itself
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed. "
-            f"Install it with: pip install 'newscaster[{extra}]'"
+            f"Install it with: pip install '{wanted}'"
         )
         self.extra = extra

@@ -12,7 +12,6 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from newscaster.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from newscaster.anchor_info import AnchorInfo
+    from newscaster.consent import Consent
     from newscaster.evaluation.result import Evaluation
     from newscaster.prepare import Report
     from newscaster.runtime.articulation import Articulation
@@ -139,7 +139,7 @@ def train(
     footage: Footage,
     out: Path | str,
     *,
-    consent: str,
+    consent: str | Consent,
     name: str | None = None,
     minutes: float = DEFAULT_MINUTES,
     work: Path | str | None = None,
@@ -157,7 +157,8 @@ def train(
         footage: video files, and folders that are searched for them; 10 s of the person at least. The
             mouth's motion is learnt from what has sound; without any, it is the package's base network's.
         out: NAME.anchor to write; one that is there is replaced when the new one is finished.
-        consent: who agreed to the anchor, and for what; stored in it.
+        consent: who agreed to the anchor, when, for what and until when: a record, or words; stored in it.
+            Texts that are records are read as such, see :meth:`newscaster.Consent.of`.
         name: what the anchor is called; by default as its file.
         minutes: how long the rendering network is trained; preparation and motion come on top.
         work: folder for prepared footage and training. It is kept, and a later call goes on from it. By
@@ -183,11 +184,7 @@ def train(
     from newscaster.media import check_output
 
     out = Path(out)
-    if consent.strip().lower().rstrip(".!") in {"", "no", "n", "none", "nobody"}:
-        raise InputError(
-            f"consent is {consent.strip()!r}: without the person's consent no anchor is made. "
-            f"Say who agreed, and for what"
-        )
+    agreed = _agreed(consent)
     for argument, value, usual in (
         ("minutes", minutes, DEFAULT_MINUTES),
         ("stage_minutes", stage_minutes, DEFAULT_STAGE_MINUTES),
@@ -213,7 +210,7 @@ def train(
         take,
         out,
         folder,
-        consent=consent,
+        consent=agreed,
         name=name,
         minutes=minutes,
         stage_minutes=stage_minutes if synthetic else None,
@@ -231,7 +228,7 @@ def train_take(
     out: Path,
     work: Path,
     *,
-    consent: str,
+    consent: str | Consent,
     name: str | None = None,
     minutes: float = DEFAULT_MINUTES,
     stage_minutes: float | None = None,
@@ -246,6 +243,7 @@ def train_take(
     from newscaster.training.rendering import train_renderer
     from newscaster.training.rendering_data import RenderingData
 
+    agreed = _agreed(consent)
     motion = _motion(take, _run_folder(work, "motion", take), progress)
     painted: dict[str, float] = {}
     if stage_minutes is None:
@@ -259,8 +257,8 @@ def train_take(
         minutes=minutes,
         progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
     )
-    statement = {"statement": consent.strip(), "recorded": datetime.now(UTC).isoformat(timespec="seconds")}
-    info = _info(take, motion, rendering, name or out.stem, statement, tuple(attribution))
+    record = agreed.record().to_json()
+    info = _info(take, motion, rendering, name or out.stem, record, tuple(attribution))
     info = replace(info, training={**info.training, **painted})
     return _write(out, take, motion, rendering, info, share_encoder=share_encoder)
 
@@ -315,7 +313,7 @@ def _info(
     motion: SpeakerMotion,
     rendering: RenderingResult,
     name: str,
-    consent: dict[str, str],
+    consent: dict[str, object],
     attribution: tuple[str, ...],
 ) -> AnchorInfo:
     from newscaster.anchor_info import AnchorInfo
@@ -395,6 +393,15 @@ def _run_folder(folder: Path, kind: str, take: Take) -> Path:
         "fps": str(take.fps),
     }
     return folder / f"{kind}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]}"
+
+
+def _agreed(consent: str | Consent) -> Consent:
+    """Consent, however it was given, that holds today."""
+    from newscaster.consent import Consent
+
+    agreed = Consent.of(consent) if isinstance(consent, str) else consent
+    agreed.check_today()
+    return agreed
 
 
 def _need_training() -> None:

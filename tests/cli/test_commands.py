@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import types
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from subprocess import run as run_process
@@ -252,16 +253,21 @@ def test_train_asks_for_consent(
     workflow: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
+    agreed = True
 
     def prompt(text: str, **_: object) -> str:
         asked.append(text)
-        return "Ada, for news"
+        return {"When": "today", "Until": "2999-01-01"}.get(text.split()[0], "Ada") if agreed else "no"
 
     monkeypatch.setattr(commands, "_interactive", lambda: True)
     monkeypatch.setattr(commands.click, "prompt", prompt)
     assert cli.run(["train", "a.mp4", "-o", str(tmp_path / "x.anchor")]) == 0
-    assert workflow["consent"] == "Ada, for news"
-    assert asked == [commands.CONSENT_QUESTION]
+    assert workflow["consent"] == f"who: Ada\nfor: Ada\nwhen: {date.today()}\nuntil: 2999-01-01"
+    assert asked == [question for _, question, _ in commands.CONSENT_QUESTIONS]
+    asked.clear()
+    agreed = False
+    assert cli.run(["train", "a.mp4", "-o", str(tmp_path / "x.anchor")]) == 0
+    assert (workflow["consent"], len(asked)) == ("no", 1)
 
 
 def test_train_hands_on_what_the_workflow_refuses(

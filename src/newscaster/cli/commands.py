@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from newscaster.cli.serving import serve
 from newscaster.cli.speaking import demo, speak
 from newscaster.cli.streaming import live
 from newscaster.cli.terminal import Warnings, progress_report
+from newscaster.cli.verifying import verify
+from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
 from newscaster.version import VERSION
 
@@ -26,9 +29,13 @@ EXIT_UNUSABLE = 1
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-CONSENT_QUESTION = (
-    "Does the person in this footage agree to an anchor being made of them? Who agreed, and for what?"
+CONSENT_QUESTIONS = (
+    ("who", "Who in this footage agrees to an anchor being made of them?", ""),
+    ("for", "For what?", ""),
+    ("when", "When did they agree (YEAR-MONTH-DAY)?", "today"),
+    ("until", "Until when (YEAR-MONTH-DAY; nothing: until it is withdrawn)?", ""),
 )
+"""Lines of the record of consent, what is asked for each, and what is taken where nothing is said."""
 _FILE = click.Path(path_type=Path)
 _WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}
 
@@ -93,7 +100,11 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     type=click.FloatRange(min=0, min_open=True),
     help="How long the network that paints a synthetic stage is trained.",
 )
-@click.option("--consent", help="Who agreed to the anchor, and for what: the text, or a file that holds it.")
+@click.option(
+    "--consent",
+    help="Who agreed to the anchor, and for what: the text, or a file that holds it, or one with the lines "
+    "who, for, when and until (days, YEAR-MONTH-DAY). Asked for by default.",
+)
 @click.option(
     "--attribution", multiple=True, help="A line for every video made, such as the footage's source."
 )
@@ -148,6 +159,7 @@ cli.add_command(speak)
 cli.add_command(live)
 cli.add_command(demo)
 cli.add_command(serve)
+cli.add_command(verify)
 
 
 @cli.command()
@@ -171,6 +183,22 @@ def info(anchor: str, as_json: bool) -> None:
         return
     for name, value in _facts(file):
         click.echo(f"{name:<12} {value}")
+
+
+@cli.command()
+@click.argument("anchor", type=_FILE)
+@click.option("--reason", default="", metavar="TEXT", help="Why; shown wherever the anchor is refused.")
+def withdraw(anchor: Path, reason: str) -> None:
+    """Mark the consent to ANCHOR (a file) as withdrawn: nothing is made with it from then on.
+
+    It cannot be undone, and other copies of the file do not know of it.
+    """
+    from newscaster.withdrawal import withdraw as mark
+
+    consent = mark(anchor, reason=reason)
+    click.echo(
+        f"{anchor}: the consent {consent.ended}. Delete other copies of the file: they do not know of it"
+    )
 
 
 def _of_stage(file: AnchorFile) -> str:
@@ -200,6 +228,8 @@ def _facts(file: AnchorFile) -> Iterator[tuple[str, str]]:
     for section, values in (("training", about.training), ("consent", about.consent)):
         for name, value in values.items():
             yield section, f"{name}: {value}"
+    if about.consent_record is not None and about.consent_record.ended:
+        yield "consent", f"{about.consent_record.ended}: nothing is made with this anchor any more"
     for line in about.attribution:
         yield "attribution", line
     size = file.path.stat().st_size
@@ -210,16 +240,29 @@ def _shown(fps: Fraction) -> str:
     return str(fps) if fps.denominator == 1 else f"{float(fps):.3f} ({fps})"
 
 
+def _asked_consent() -> str:
+    """A record of consent, asked for line by line; somebody who does not agree is not asked further."""
+    lines = []
+    for name, question, default in CONSENT_QUESTIONS:
+        answer = click.prompt(question, default=default, show_default=bool(default), err=True).strip()
+        if name == "who" and is_refusal(answer):
+            return answer
+        if name == "when" and answer == default:
+            answer = date.today().isoformat()
+        lines.append(f"{name}: {answer}")
+    return "\n".join(lines)
+
+
 def _consent(given: str | None) -> str:
-    """The statement of consent: from the option, or asked for."""
+    """The statement or the record of consent: from the option, or asked for."""
     if given is None:
         if not _interactive():
             raise InputError(
                 "an anchor is made of a person, and no statement of their consent was given. Add who agreed, "
-                "and to what: --consent 'Ada Byron, 2026-11-02: news videos on our own channels' (or a file "
-                "that says so)"
+                "and to what: --consent 'Ada Byron, 2026-11-02: news videos on our own channels', or a file "
+                "with the lines who, for, when and until"
             )
-        given = click.prompt(CONSENT_QUESTION, default="", show_default=False, err=True)
+        return _asked_consent()
     path = Path(given)
     try:
         statement = path.read_text(encoding="utf-8") if given and path.is_file() else given

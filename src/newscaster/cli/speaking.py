@@ -69,6 +69,35 @@ def _kept_options(command: Decorated) -> Decorated:
     )
 
 
+def signing_options(command: Decorated) -> Decorated:
+    """The options that say how a video is marked."""
+    return with_options(
+        command,
+        click.option(
+            "--sign",
+            nargs=2,
+            type=_FILE,
+            metavar="CERT KEY",
+            help="Sign the video with this certificate chain and key (PEM); by default with those that "
+            "NEWSCASTER_SIGN_CERT and NEWSCASTER_SIGN_KEY name, or with a local certificate.",
+        ),
+    )
+
+
+def label_options(command: Decorated) -> Decorated:
+    """The options that say what is written on the pictures."""
+    return with_options(
+        command,
+        click.option(
+            "--label",
+            metavar="TEXT",
+            help="What is written in a corner of the pictures, away from the face; by default 'AI-generated' "
+            "on the built-in anchor, and nothing on others.",
+        ),
+        click.option("--no-label", "label", flag_value="", help="Write nothing on the pictures."),
+    )
+
+
 def articulation_options(command: Decorated) -> Decorated:
     """The options that say how the mouth moves."""
     return with_options(
@@ -126,6 +155,8 @@ def engine_options(command: Decorated) -> Decorated:
     "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
 )
 @click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
+@label_options
+@signing_options
 @engine_options
 def speak(speech: str | None, anchor: str, workers: int | None, backend: str | None, **options: Any) -> None:
     """Make a video of an anchor saying SPEECH.
@@ -154,6 +185,8 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
 @voice_options
 @_kept_options
 @articulation_options
+@label_options
+@signing_options
 def demo(speech: str | None, text: str | None, **options: Any) -> None:
     """Have the built-in anchor read a short bulletin, or what you give it."""
     began = time.perf_counter()
@@ -222,6 +255,12 @@ def _say_what_else(made: Performance) -> None:
             f"{made.passed_through} of {made.frames} frames keep the footage's own mouth, which is turned "
             "away, cut off or hidden in them"
         )
-    for path in (made.motion, made.kept_speech, *made.captions):
+    if made.unsigned_because is not None:
+        click.echo(f"not signed: {made.unsigned_because}")
+    elif made.signed_locally:
+        click.echo("signed with a local certificate, which shows changes and vouches for nobody (--sign)")
+    else:
+        click.echo(f"signed by {made.signed_by}")
+    for path in (made.sidecar, made.motion, made.kept_speech, *made.captions):
         if path is not None:
             click.echo(str(path))

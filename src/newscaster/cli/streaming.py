@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from newscaster.cli.speaking import articulation_options, engine_options, reading_of, voice_options
+from newscaster.cli.speaking import (
+    articulation_options,
+    engine_options,
+    label_options,
+    reading_of,
+    voice_options,
+)
 from newscaster.cli.terminal import numpy_on_one_thread
 from newscaster.errors import InputError, MediaError
 
@@ -77,6 +83,7 @@ _PCM_BYTES = 1920
 @click.option(
     "--crf", default=21, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
 )
+@label_options
 @engine_options
 def live(
     anchor: str,
@@ -125,6 +132,7 @@ def live(
         stage_start=options["stage_start"],
         reading=reading,
         most_text=max(1, len(text or "")),
+        label=options["label"],
     )
     feed = _Feed(stream, _source(speech, text, rate))
     with stream, _stopped_by_signals() as stopped:

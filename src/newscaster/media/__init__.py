@@ -19,6 +19,7 @@ from newscaster.media.audio import (
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spooled, write_wav
+from newscaster.media.label import Label
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.sink import LiveItem, live_format, without_key, write_live
@@ -36,6 +37,7 @@ __all__ = [
     "Cue",
     "FragmentWriter",
     "FrameMaker",
+    "Label",
     "LiveItem",
     "MediaInfo",
     "Picture",

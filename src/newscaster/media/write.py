@@ -6,7 +6,7 @@ beside the generator that makes the frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -178,6 +178,7 @@ def write_video(
     subtitles: Subtitles | None = None,
     crf: int = 18,
     preset: str = "superfast",
+    finish: Callable[[Path], None] | None = None,
 ) -> int:
     """Write a video file: H.264 (4:2:0, limited range, BT.709 from 720 lines, BT.601 below) and AAC.
 
@@ -192,6 +193,7 @@ def write_video(
         subtitles: captions to be switched on and off, as a track of their own.
         crf: x264's quality: lower is better and larger; 18 looks the same as the original.
         preset: x264's trade of speed for size.
+        finish: called with the finished file while it still has another name, such as to sign it.
 
     Returns:
         How many frames were written.
@@ -199,7 +201,7 @@ def write_video(
     Raises:
         OutputError: `path` cannot be written.
         MediaError: the sound cannot be read, or there are no frames.
-        Exception: whatever `frames` raises; no half file is left then.
+        Exception: whatever `frames` or `finish` raises; no half file is left then.
     """
     path = Path(path)
     check_output(path)
@@ -211,11 +213,14 @@ def write_video(
 
     with replacing(path) as temporary:
         try:
-            return in_background(frames, encode)
+            count = in_background(frames, encode)
         except av.FFmpegError as error:
             raise OutputError(
                 f"cannot write '{path}' ({reason(error)}). Write elsewhere, or free some space"
             ) from error
+        if finish is not None:
+            finish(temporary)
+    return count
 
 
 def _encode(

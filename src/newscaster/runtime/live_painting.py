@@ -6,6 +6,7 @@ nothing is rendered.
 
 from __future__ import annotations
 
+import copy
 import threading
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from newscaster.media import Picture
 from newscaster.runtime.compositing import composite
+from newscaster.runtime.labelling import PlacedLabel
 from newscaster.runtime.renderer import Image, Job, Renderer
 from newscaster.runtime.stage import Stage
 
@@ -38,12 +40,21 @@ class LivePainter:
         self.rest = rest
         self._stage = stage
         self._renderer = renderer
-        self._resting: dict[int, Image] = {}
-        self._bytes_left = kept_bytes
-        self._turn = threading.Lock()
+        self._resting = _Resting(kept_bytes)
+        self._label: PlacedLabel | None = None
+
+    def labelled(self, label: PlacedLabel | None) -> LivePainter:
+        """This painter, which writes on its pictures, too. What is kept is shared."""
+        other = copy.copy(self)
+        other._label = label
+        return other
 
     def picture(self, index: int, shape: Array) -> Picture:
         """Frame `index` of the stage with the mouth (57, 2) in head units: the caller's to keep."""
+        picture = self._painted(index, shape)
+        return picture if self._label is None else self._label.put_on(picture)
+
+    def _painted(self, index: int, shape: Array) -> Picture:
         one = np.array([index])
         share = float(self._stage.shares(one)[0])
         frame = self._stage.frame(index)
@@ -55,12 +66,24 @@ class LivePainter:
             points = self._stage.transforms(one).apply(self._stage.place(shape[None], one))[0]
             region = self._renderer.regions([Job(frame, points, share)])[0]
             if at_rest:
-                self._keep(index, region)
+                self._resting.keep(index, region)
         composite(frame.picture, region, frame.placement, share=share)
         return frame.picture
 
-    def _keep(self, index: int, region: Image) -> None:
+
+class _Resting:
+    """Regions with the mouth at rest, by frames of the stage; for several threads."""
+
+    def __init__(self, bytes_left: int) -> None:
+        self._regions: dict[int, Image] = {}
+        self._bytes_left = bytes_left
+        self._turn = threading.Lock()
+
+    def get(self, index: int) -> Image | None:
+        return self._regions.get(index)
+
+    def keep(self, index: int, region: Image) -> None:
         with self._turn:
-            if index not in self._resting and region.nbytes <= self._bytes_left:
-                self._resting[index] = region
+            if index not in self._regions and region.nbytes <= self._bytes_left:
+                self._regions[index] = region
                 self._bytes_left -= region.nbytes

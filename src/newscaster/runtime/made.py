@@ -29,6 +29,14 @@ class Performance:
     """Where the sound was written."""
     captions: tuple[Path, ...] = ()
     """Where captions were written."""
+    signed_by: str | None = None
+    """Whose certificate the file is signed with (C2PA); None: it is not signed."""
+    signed_locally: bool = False
+    """Whether that is the certificate that newscaster made itself, which vouches for nobody."""
+    sidecar: Path | None = None
+    """The file that holds the manifest, where the video's format has no place for it."""
+    unsigned_because: str | None = None
+    """Why the file is not signed."""
 
     @property
     def speed(self) -> float:

@@ -16,7 +16,7 @@ import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from newscaster import media
+from newscaster import media, provenance
 from newscaster.anchor import (
     MOTION,
     RENDERER,
@@ -33,21 +33,25 @@ from newscaster.anchor import (
     AnchorFace,
     AnchorFile,
     anchor_path,
+    is_builtin,
 )
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
 from newscaster.inference import Session, backend_named
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.gate import AHEAD_STEPS
+from newscaster.runtime.labelling import PlacedLabel, label_text, labelled, place_label
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_painting import LivePainter
 from newscaster.runtime.live_voice import SharedVoices
 from newscaster.runtime.made import Performance, tags
 from newscaster.runtime.motion import MotionStream, frame_count
 from newscaster.runtime.pacing import Clock
+from newscaster.runtime.permission import Permission
 from newscaster.runtime.places import Places
 from newscaster.runtime.record import MotionRecord
 from newscaster.runtime.renderer import Job, Renderer, default_workers
+from newscaster.runtime.signing import Origin, Signing, SignWith, statement
 from newscaster.runtime.source import (
     Samples,
     Speech,
@@ -106,6 +110,8 @@ class Anchor:
         self.path = file.path
         self.info: AnchorInfo = file.info
         self._face = file.face()
+        self._origin = Origin.of(file)
+        self._permission = Permission(file)
         if workers is not None and workers < 1:
             raise InputError(f"workers is {workers}; expected 1 or more, or None for one per core")
         backend = backend_named(backend)
@@ -256,8 +262,10 @@ class Anchor:
             look_ahead_ms: as in :meth:`motion_stream`.
 
         Raises:
+            ConsentError: the person's consent has ended, or was withdrawn; raised at once.
             SpeechError: the samples cannot drive an anchor; raised at once.
         """
+        self._permission.check()
         checked = check_samples(samples, rate)
         self._frames_of(len(checked), rate)
         self._check_start(stage_start)
@@ -268,6 +276,7 @@ class Anchor:
         """The same person on another stage, such as footage that the anchor has never seen."""
         other = copy.copy(self)
         other._stage = stage
+        other._origin = replace(self._origin, stage_sha256=None)
         other._painter = other._live_painter()
         return other
 
@@ -302,6 +311,8 @@ class Anchor:
         captions: str | Path | Sequence[str | Path] = (),
         subtitles: bool = False,
         crf: int = 18,
+        sign: SignWith | None = None,
+        label: str | None = None,
         progress: Progress | None = None,
     ) -> Performance:
         """Make a video file of the anchor saying something.
@@ -323,9 +334,15 @@ class Anchor:
             captions: .srt and .vtt files to write what is said to, timed by sentence; needs a text.
             subtitles: whether the video also holds captions that players can switch on; needs a text.
             crf: x264's quality, 0 to 51; lower is better and larger.
+            sign: PEM files of a certificate chain and of its key, to sign the video's C2PA manifest with.
+                None: those that NEWSCASTER_SIGN_CERT and NEWSCASTER_SIGN_KEY name, or a local certificate,
+                made at first use. A .mkv has its manifest beside it, as .c2pa.
+            label: what is written in a corner of the pictures, away from the face; empty: nothing. None:
+                "AI-generated" on the built-in anchor, nothing on others.
             progress: called after every frame.
 
         Raises:
+            ConsentError: the person's consent has ended, or was withdrawn; raised before any work.
             OutputError: a file cannot be written, or would replace the speech; raised before any work.
             InputError: captions are wanted of a sound; a value is out of range; a voice cannot be used.
             SpeechError: the speech is empty, silent or not finite.
@@ -333,6 +350,7 @@ class Anchor:
             MissingExtraError: the voice is not installed.
         """
         began = time.perf_counter()
+        self._permission.check()
         places = Places.of(video=out, motion=motion_out, speech=keep_speech, captions=captions)
         places.check(speech)
         if (places.captions or subtitles) and speech is not None and not is_script(speech):
@@ -343,6 +361,8 @@ class Anchor:
         if not 0 <= crf <= 51:
             raise InputError(f"crf is {crf}; expected 0 (best) to 51 (smallest)")
         self._check_start(stage_start)
+        written = self._label(label)
+        signing = Signing.begin(sign)
         stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
         with (
             open_speech(speech, text=text, rate=rate, reading=reading) as heard,
@@ -357,12 +377,15 @@ class Anchor:
             with closing(self._pictures(shown)) as pictures:
                 frames = media.write_video(
                     places.video,
-                    _counted(pictures, total, progress),
+                    _counted(labelled(pictures, written), total, progress),
                     fps=self.fps,
                     audio=heard.sound_file,
                     metadata=tags(self.info, synthetic_voice=heard.synthetic),
                     subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
                     crf=crf,
+                    finish=signing.finishing(
+                        places.video, lambda: self._statement(places.video, record, heard, written)
+                    ),
                 )
             if frames != total:
                 raise MediaError(
@@ -384,6 +407,7 @@ class Anchor:
             motion=places.motion,
             kept_speech=places.speech,
             captions=places.captions,
+            **signing.outcome(places.video),
         )
 
     def live(
@@ -396,6 +420,7 @@ class Anchor:
         reading: Reading | None = None,
         most_pushed_seconds: float = 120.0,
         most_text: int = 100_000,
+        label: str | None = None,
         clock: Clock | None = None,
     ) -> Live:
         """A stream for one listener: speech goes in as it comes, frames with their sound come out in time.
@@ -410,14 +435,17 @@ class Anchor:
             reading: how texts are read aloud; its voice is loaded now, in the background.
             most_pushed_seconds: pushed sound that may wait; more is refused.
             most_text: characters of text that may wait to be read; more is refused.
+            label: as in :meth:`speak`.
             clock: what the pace goes by; by default the machine's own.
 
         Raises:
+            ConsentError: the person's consent has ended, or was withdrawn.
             InputError: a value is out of range.
         """
+        self._permission.check()
         self._check_start(stage_start)
         return Live(
-            self._painter,
+            self._painter.labelled(self._label(label)),
             self._stage.order(start=stage_start),
             lambda: self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms),
             fps=self.fps,
@@ -440,6 +468,22 @@ class Anchor:
     def _check_start(self, stage_start: int) -> None:
         if not 0 <= stage_start < len(self._stage):
             raise InputError(f"stage_start is {stage_start}; expected 0 to {len(self._stage) - 1}")
+
+    def _statement(
+        self, place: Path, record: MotionRecord, speech: Speech, label: PlacedLabel | None
+    ) -> provenance.Statement:
+        return statement(
+            place,
+            anchor=self.info,
+            origin=self._origin,
+            record=record,
+            speech=speech,
+            label=None if label is None else label.text,
+        )
+
+    def _label(self, given: str | None) -> PlacedLabel | None:
+        text = label_text(given, builtin=is_builtin(self.path))
+        return None if text is None else place_label(text, self._stage.landmarks, size=self.size)
 
     def _frames_of(self, samples: int, rate: int) -> int:
         total = frame_count(samples, rate, self.fps)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import OutputError
+from newscaster.provenance import sidecar_of
 from newscaster.runtime.source import SpeechInput
 
 
@@ -52,6 +53,8 @@ class Places:
         ):
             if path is not None:
                 media.check_output(path, suffixes=suffixes)
+        if (sidecar := sidecar_of(self.video)) is not None:
+            media.check_output(sidecar, suffixes=None)
         seen: set[Path] = set()
         for path in self._all():
             whole = path.resolve()
@@ -65,6 +68,8 @@ class Places:
 
     def _all(self) -> Iterator[Path]:
         yield self.video
+        if (sidecar := sidecar_of(self.video)) is not None:
+            yield sidecar
         if self.motion is not None:
             yield self.motion
         if self.speech is not None:

@@ -97,6 +97,11 @@ class Stage:
     def __len__(self) -> int:
         return len(self._face.poses)
 
+    @property
+    def landmarks(self) -> npt.NDArray[np.float32]:
+        """(F, 478, 3) pixels on the pictures, as detected."""
+        return self._face.landmarks
+
     def order(self, *, start: int = 0, seed: int = 0) -> Iterator[int]:
         """Frame numbers without end, so that nothing is seen to jump; the same for the same start and seed.
 

@@ -1,0 +1,121 @@
+"""The command that reads what a file's manifest claims, and says whether it holds: `verify`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from newscaster.provenance import Statement, Verified
+
+EXIT_BROKEN = 1
+"""What `verify` returns for a manifest that does not hold."""
+EXIT_UNSIGNED = 3
+"""What `verify` returns for a file without a manifest."""
+_FILE = click.Path(path_type=Path)
+_MOST_RUNS = 6
+"""Runs of frames that are shown; --json gives all."""
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option(
+    "--trust",
+    type=_FILE,
+    metavar="FILE",
+    help="PEM certificates of the authorities that you trust; by default nobody is trusted.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def verify(file: Path, trust: Path | None, as_json: bool) -> None:
+    """Read the C2PA manifest of FILE: what it claims, whether it holds, and which frames were synthesised.
+
+    Returns 0 where it holds, whoever signed it, 1 where something was changed, and 3 where there is none.
+    Nothing is fetched from a network.
+    """
+    from newscaster import provenance
+
+    found = provenance.verify(file, trust=trust)
+    if as_json:
+        click.echo(json.dumps(_facts(found), indent=2, ensure_ascii=False))
+    else:
+        click.echo(f"{found.path}: {_headline(found)}")
+        for name, value in _lines(found):
+            click.echo(f"  {name:<12} {value}")
+    if not found.holds:
+        code = EXIT_UNSIGNED if found.verdict == "unsigned" else EXIT_BROKEN
+        click.get_current_context().exit(code)
+
+
+def _headline(found: Verified) -> str:
+    if found.verdict == "unsigned":
+        return "no manifest"
+    if found.verdict == "broken":
+        return "BROKEN: this is not what was signed"
+    if found.verdict == "trusted":
+        return "holds, and its signer is trusted"
+    if found.local:
+        return (
+            "holds, signed with a local certificate: nothing was changed since, and who signed is not known, "
+            "since anybody can make one"
+        )
+    return "holds, signed by somebody who is not on a list of yours (--trust FILE): nothing was changed since"
+
+
+def _lines(found: Verified) -> Iterator[tuple[str, str]]:
+    for reason in found.reasons:
+        yield ("why" if found.verdict == "unsigned" else "broken"), reason
+    if found.sidecar is not None:
+        yield "manifest", str(found.sidecar)
+    if found.generator:
+        yield "made by", found.generator
+    if found.signer:
+        yield "signed by", found.signer
+    for source_type in found.source_types:
+        yield "source type", source_type
+    if found.statement is not None:
+        yield from _of_statement(found.statement)
+    for ingredient in found.ingredients:
+        yield "ingredient", ingredient
+
+
+def _of_statement(said: Statement) -> Iterator[tuple[str, str]]:
+    yield "anchor", f"{said.anchor}, sha256 {said.anchor_id}, made {said.anchor_created}"
+    for name, value in said.consent.items():
+        yield "consent", f"{name}: {value}"
+    for line in said.attribution:
+        yield "attribution", line
+    voice = "a text-to-speech voice" if said.synthetic_voice else "as it was given"
+    yield "speech", f"{said.speech_seconds:.1f} s, {voice}, sha256 {said.speech_sha256}"
+    yield "label", said.label if said.label is not None else "none"
+    yield "synthesised", f"{said.synthesised_frames} of {said.frames} frames: {_runs(said)}"
+    if said.painted:
+        yield "", "and the rest of every picture: none of it is footage"
+
+
+def _runs(said: Statement) -> str:
+    """The runs of frames, first and last of each counted from 0."""
+    shown = [f"{first}-{end - 1}" for first, end in said.synthesised[:_MOST_RUNS]]
+    more = len(said.synthesised) - len(shown)
+    return (", ".join(shown) or "none") + (f" and {more} more runs (--json)" if more else "")
+
+
+def _facts(found: Verified) -> dict[str, object]:
+    said = found.statement
+    facts: dict[str, object] = {
+        "path": str(found.path),
+        "verdict": found.verdict,
+        "holds": found.holds,
+        "reasons": list(found.reasons),
+        "sidecar": None if found.sidecar is None else str(found.sidecar),
+        "generator": found.generator,
+        "signer": found.signer,
+        "local": found.local,
+        "source_types": list(found.source_types),
+        "ingredients": list(found.ingredients),
+    }
+    return {**facts, "statement": None if said is None else {**asdict(said), "fps": str(said.fps)}}

@@ -1,0 +1,175 @@
+"""The bytes of a manifest that its signature does not cover: whether they are as newscaster's are.
+
+The signature covers the claim, the claim the assertions by their hashes, and one of those the pictures and
+the sound. Boxes around them, and what the signature is padded with, C2PA leaves open, so that a reader finds
+nothing where they were changed. Nothing can be said there that would count; but a changed file is to be told
+from one that is not. Only for newscaster's own manifests, whose form is known::
+
+    jumb c2pa
+    └── jumb urn:c2pa:...                  the last of them: the manifest
+        ├── jumb c2pa.assertions
+        │   └── jumb NAME ─ jumd, c2sh (salt), cbor
+        ├── jumb c2pa.claim.v2 ─ cbor
+        └── jumb c2pa.signature ─ cbor: COSE_Sign1, padded
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+_BMFF_ID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+_BMFF_BEGIN = bytes(4) + b"manifest\0" + bytes(8)
+_UUID_END = bytes.fromhex("00110010800000aa00389b71")
+_KINDS = {"c2pa": b"c2pa", "c2pa.assertions": b"c2as", "c2pa.claim.v2": b"c2cl", "c2pa.signature": b"c2cs"}
+_PLAIN, _SALTED = 0x03, 0x13
+_SALT = re.compile(rb"\0\0\0\x18c2sh.{16}", re.DOTALL)
+_SIGNATURE = re.compile(
+    rb"\xd2\x84(?:\x58.|\x59..).+?"  # tag 18: four parts; the protected header
+    rb"\xa1\x63pad(?:[\x40-\x57]|\x58.|\x59..)\0*"  # {"pad": zeros}
+    rb"\xf6(?:\x58.|\x59..)(?P<signature>.+)",  # no payload; the signature
+    re.DOTALL,
+)
+
+
+class NotAsWrittenError(Exception):
+    """A part of a manifest's frame is not as newscaster writes it; the message says which."""
+
+
+@dataclass(frozen=True)
+class _Box:
+    label: str
+    kind: bytes
+    toggles: int
+    after_label: bytes
+    """What its description holds beyond the label."""
+    content: bytes
+    """The boxes within, after the description."""
+
+
+def embedded_store(path: Path) -> bytes:
+    """The manifest store of an MP4 or MOV file.
+
+    Raises:
+        NotAsWrittenError: there is none, or the box that holds it is not as it should be.
+    """
+    with path.open("rb") as file:
+        for kind, size in _top_boxes(file):
+            if kind != b"uuid":
+                continue
+            begin = file.read(len(_BMFF_ID) + len(_BMFF_BEGIN))
+            if begin[:16] != _BMFF_ID:
+                continue
+            if begin[16:] != _BMFF_BEGIN:
+                raise NotAsWrittenError("the box that holds the manifest was changed")
+            return file.read(size - 8 - len(begin))
+    raise NotAsWrittenError("the manifest is not in a box of its own")
+
+
+def _top_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Kind and size of each box of a file, read up to its content."""
+    at, end = 0, file.seek(0, 2)
+    while at + 8 <= end:
+        file.seek(at)
+        header = file.read(8)
+        size, begun = int.from_bytes(header[:4], "big"), 8
+        if size == 1:
+            size, begun = int.from_bytes(file.read(8), "big"), 16
+        elif size == 0:
+            size = end - at
+        if size < begun:
+            return
+        if begun == 8:
+            yield header[4:], size
+        at += size
+
+
+def check_store(store: bytes) -> None:
+    """Check all that a signature leaves open in a store of newscaster's.
+
+    Raises:
+        NotAsWrittenError: something was changed.
+    """
+    outer = _only(store, "c2pa")
+    manifests = list(_boxes(outer.content))
+    if not manifests or outer.after_label:
+        raise NotAsWrittenError("the manifest's boxes were changed")
+    for box in manifests:
+        if box.kind != b"c2ma" or box.toggles != _PLAIN or not box.label.startswith("urn:c2pa:"):
+            raise NotAsWrittenError(f"the box of the manifest {box.label!r} was changed")
+    last = manifests[-1]
+    if last.after_label:
+        raise NotAsWrittenError(f"the box of the manifest {last.label!r} was changed")
+    for part in _boxes(last.content):
+        if _KINDS.get(part.label) != part.kind or part.toggles != _PLAIN or part.after_label:
+            raise NotAsWrittenError(f"the box {part.label!r} was changed")
+        if part.label == "c2pa.assertions":
+            for assertion in _boxes(part.content):
+                _check_assertion(assertion)
+        elif part.label == "c2pa.signature":
+            _check_signature(_cbor(part))
+        else:
+            _cbor(part)
+
+
+def _check_assertion(box: _Box) -> None:
+    salted = _SALT.fullmatch(box.after_label) is not None
+    if (
+        box.kind != b"cbor"
+        or box.toggles != (_SALTED if salted else _PLAIN)
+        or (box.after_label and not salted)
+    ):
+        raise NotAsWrittenError(f"the box of the statement {box.label!r} was changed")
+    _cbor(box)
+
+
+def _check_signature(cose: bytes) -> None:
+    found = _SIGNATURE.fullmatch(cose)
+    if found is None or len(found["signature"]) < 32:
+        raise NotAsWrittenError("what fills the signature up was changed")
+
+
+def _only(data: bytes, label: str) -> _Box:
+    boxes = list(_boxes(data))
+    if len(boxes) != 1 or (boxes[0].label, boxes[0].kind, boxes[0].toggles) != (label, _KINDS[label], _PLAIN):
+        raise NotAsWrittenError(f"the box {label!r} was changed")
+    return boxes[0]
+
+
+def _cbor(box: _Box) -> bytes:
+    """The content of a box that holds nothing but CBOR."""
+    ((kind, content),) = list(_parts(box.content)) or [(b"", b"")]
+    if kind != b"cbor":
+        raise NotAsWrittenError(f"the content of {box.label!r} was changed")
+    return content
+
+
+def _boxes(data: bytes) -> Iterator[_Box]:
+    """Boxes of boxes, each with its description."""
+    for kind, content in _parts(data):
+        within = _parts(content)
+        name, description = next(within, (b"", b""))
+        label, end, rest = description[17:].partition(b"\0")
+        if kind != b"jumb" or name != b"jumd" or not end or description[4:16] != _UUID_END:
+            raise NotAsWrittenError("the manifest's boxes were changed")
+        yield _Box(
+            label.decode("utf-8", "replace"),
+            description[:4],
+            description[16],
+            rest,
+            content[8 + len(description) :],
+        )
+
+
+def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of boxes that follow each other, and fill the data."""
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size < 8 or at + size > len(data):
+            raise NotAsWrittenError("the manifest's boxes were changed")
+        yield data[at + 4 : at + 8], data[at + 8 : at + size]
+        at += size

@@ -1,0 +1,120 @@
+"""What is told of a performance when it is signed: gathered here, from all that took part in it.
+
+Knows when: who signs is settled before any work, and the file is signed before it gets its name. How, is left
+to `provenance`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from newscaster import provenance
+from newscaster.anchor import STAGE, AnchorFile
+from newscaster.anchor_info import AnchorInfo
+from newscaster.errors import MissingExtraError
+from newscaster.provenance import Credentials, Statement
+from newscaster.runtime.record import MotionRecord
+from newscaster.runtime.source import Speech
+
+SignWith = tuple[str | Path, str | Path]
+"""PEM files of a certificate chain and of its key."""
+
+
+class _Outcome(TypedDict):
+    signed_by: str | None
+    signed_locally: bool
+    sidecar: Path | None
+    unsigned_because: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Which anchor, by what it is made of."""
+
+    anchor_id: str
+    """As `AnchorFile.identity`."""
+    stage_sha256: str | None
+    """Of the stage's video; None where the stage is not the anchor's own."""
+
+    @staticmethod
+    def of(file: AnchorFile) -> Origin:
+        """The origin of what an anchor makes."""
+        return Origin(anchor_id=file.identity, stage_sha256=str(file.members[STAGE]["sha256"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """Who signs a performance, or why nobody does."""
+
+    credentials: Credentials | None
+    unsigned_because: str | None = None
+
+    @staticmethod
+    def begin(given: SignWith | None) -> Signing:
+        """Find who signs, and make sure that they can.
+
+        Raises:
+            InputError: the certificate or the key cannot be used.
+            OutputError: there is no local certificate yet, and none can be written.
+            MissingExtraError: a certificate is given, and what signs is not installed.
+        """
+        if not provenance.can_sign():
+            missing = MissingExtraError(purpose="signing", extra=None, package="c2pa-python")
+            if given is not None:
+                raise missing
+            return Signing(credentials=None, unsigned_because=str(missing))
+        credentials = provenance.find_credentials(given)
+        provenance.check_credentials(credentials)
+        return Signing(credentials=credentials)
+
+    def finishing(self, place: Path, told: Callable[[], Statement]) -> Callable[[Path], None] | None:
+        """What is done to the finished file before it is renamed to its place; None: nothing."""
+        credentials = self.credentials
+        if credentials is None:
+            return None
+        return lambda path: provenance.sign_video(path, told(), credentials, place=place)
+
+    def outcome(self, place: Path) -> _Outcome:
+        """What a `Performance` says of it."""
+        who = self.credentials
+        return {
+            "signed_by": None if who is None else who.name,
+            "signed_locally": who is not None and who.local,
+            "sidecar": None if who is None else provenance.sidecar_of(place),
+            "unsigned_because": self.unsigned_because,
+        }
+
+
+def statement(
+    place: Path,
+    *,
+    anchor: AnchorInfo,
+    origin: Origin,
+    record: MotionRecord,
+    speech: Speech,
+    label: str | None,
+) -> Statement:
+    """What is said of a video, when all of its frames are made."""
+    with speech.sound_file.open("rb") as file:
+        speech_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Statement(
+        title=place.name,
+        anchor=anchor.name,
+        anchor_id=origin.anchor_id,
+        anchor_created=anchor.created,
+        consent=anchor.consent,
+        attribution=anchor.attribution,
+        painted=anchor.stage_painted and origin.stage_sha256 is not None,
+        stage_sha256=origin.stage_sha256,
+        frames=record.frames,
+        fps=anchor.fps,
+        synthesised=record.synthesised,
+        speech_sha256=speech_sha256,
+        speech_seconds=speech.seconds,
+        synthetic_voice=speech.synthetic,
+        label=label,
+    )

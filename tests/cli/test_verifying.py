@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from newscaster import cli, media
+from signing import write_certificate
+from tiny_anchor import speech_like, write_tiny_anchor
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    share = np.array([1, 1, 0, 0, 0.5, 1, 1, 1, 1, 1], np.float32)
+    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor", share=share)
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    media.write_wav(tmp_path / "speech.wav", speech_like(0.6), 16_000)
+    return tmp_path / "speech.wav"
+
+
+def test_verify(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "news.mp4"
+    assert cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(out)]) == 0
+    capsys.readouterr()
+    assert cli.run(["verify", str(out)]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{out}: holds, signed with a local certificate: nothing was changed since")
+    said = {line[:14].strip(): line[15:] for line in lines}
+    assert said["made by"].startswith("newscaster ")
+    assert said["source type"] == "compositeWithTrainedAlgorithmicMedia"
+    assert said["anchor"].startswith("Tiny, sha256 ")
+    assert said["speech"].startswith("0.6 s, as it was given, sha256 ")
+    assert " of 15 frames: 0-1, " in said["synthesised"]
+
+    data = bytearray(out.read_bytes())
+    data[-100] ^= 1
+    out.write_bytes(data)
+    assert cli.run(["verify", str(out)]) == 1
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"{out}: BROKEN: this is not what was signed"
+    assert second.split(maxsplit=1) == ["broken", "picture, sound or tags are not those that were signed"]
+
+
+def test_verify_with_a_newsrooms_certificate(
+    tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain, key, authority = write_certificate(tmp_path / "newsroom")
+    out = tmp_path / "news.mkv"
+    assert cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(out), "--sign", str(chain), str(key)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "signed by Evening News, Evening News" in lines
+    assert str(tmp_path / "news.c2pa") in lines
+    assert cli.run(["verify", str(out)]) == 0
+    assert "signed by somebody who is not on a list of yours" in capsys.readouterr().out
+    assert cli.run(["verify", str(out), "--trust", str(authority), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["verdict"], facts["sidecar"]) == ("trusted", str(tmp_path / "news.c2pa"))
+    assert facts["statement"]["frames"] == 15
+    assert facts["statement"]["fps"] == "25"
+
+
+def test_verify_an_unsigned_file(wav: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["verify", str(wav)]) == 3
+    assert capsys.readouterr().out.splitlines()[0] == f"{wav}: no manifest"
+
+
+def test_speaking_without_what_signs(
+    tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("newscaster.provenance.toolkit.is_there", lambda: False)
+    out = tmp_path / "news.mp4"
+    speak = ["speak", str(wav), "-a", str(tiny), "-o", str(out)]
+    assert cli.run(speak) == 0
+    assert "not signed: signing needs the package 'c2pa-python'" in capsys.readouterr().out
+    assert cli.run([*speak, "--sign", "chain.pem", "key.pem"]) == 2
+    assert cli.run(["verify", str(out)]) == 2
+    monkeypatch.undo()
+    assert cli.run(["verify", str(out)]) == 3
+    assert "its tags say that newscaster made it" in capsys.readouterr().out

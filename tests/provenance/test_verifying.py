@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import c2pa
+import pytest
+from PIL import Image
+
+from newscaster.errors import InputError
+from newscaster.provenance import Credentials, find_credentials, verify
+from newscaster.provenance.credentials import user_credentials
+from newscaster.provenance.store import NotAsWrittenError, check_store, embedded_store
+from signing import signed, statement, write_certificate
+
+ClipMaker = Callable[..., Path]
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+ENDINGS = ("mp4", "m4v", "mov", "mkv")
+
+
+@pytest.fixture
+def local() -> Credentials:
+    return find_credentials()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_was_signed_is_read_again(
+    make_clip: ClipMaker, tmp_path: Path, local: Credentials, ending: str
+) -> None:
+    path = signed(make_clip(name=f"clip.{ending}"), tmp_path / f"news.{ending}", local)
+    found = verify(path)
+    assert (found.verdict, found.holds, found.local, found.reasons) == ("untrusted", True, True, ())
+    assert found.statement == statement()
+    assert found.generator.startswith("newscaster ")
+    assert found.source_types == ("compositeWithTrainedAlgorithmicMedia",)
+    assert found.ingredients == (
+        "stage of the anchor 'Ada'",
+        "the speech, text-to-speech",
+        "the anchor 'Ada'",
+    )
+    sidecar = tmp_path / "news.c2pa"
+    assert found.sidecar == (sidecar if ending == "mkv" else None)
+    assert sidecar.exists() == (ending == "mkv")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_painted_stage_and_another_one(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:
+    clip = make_clip()
+    painted = verify(signed(clip, tmp_path / "painted.mp4", local, painted=True))
+    assert painted.source_types == ("trainedAlgorithmicMedia",)
+    other = verify(signed(clip, tmp_path / "other.mp4", local, stage_sha256=None, label="AI-generated"))
+    assert other.holds
+    assert other.ingredients == ("the speech, text-to-speech", "the anchor 'Ada'")
+    assert other.statement == statement(stage_sha256=None, label="AI-generated")
+
+
+def test_signing_leaves_pictures_and_sound_as_they_are(
+    make_clip: ClipMaker, tmp_path: Path, local: Credentials
+) -> None:
+    clip = make_clip()
+    path = signed(clip, tmp_path / "news.mp4", local)
+    before, after = clip.read_bytes(), path.read_bytes()
+    assert before[before.find(b"mdat") :] == after[after.find(b"mdat") :]
+
+
+def test_who_is_trusted(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:
+    chain, key, authority = write_certificate(tmp_path / "newsroom")
+    path = signed(make_clip(), tmp_path / "news.mp4", user_credentials(chain, key))
+    found = verify(path)
+    assert (found.verdict, found.local, found.signer) == ("untrusted", False, "Evening News, Evening News")
+    assert verify(path, trust=authority).verdict == "trusted"
+    other = write_certificate(tmp_path / "other", name="Morning News")[2]
+    assert verify(path, trust=other).verdict == "untrusted"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_one_bit_of_picture_or_sound(
+    make_clip: ClipMaker, tmp_path: Path, local: Credentials, ending: str
+) -> None:
+    path = signed(make_clip(name=f"clip.{ending}"), tmp_path / f"news.{ending}", local)
+    data = path.read_bytes()
+    first = data.find(b"mdat") + 4 if ending != "mkv" else 0
+    chance = random.Random(1)
+    for place in sorted(chance.sample(range(first, len(data)), 25)):
+        path.write_bytes(_flipped(data, place, chance))
+        found = verify(path)
+        assert found.verdict == "broken", place
+        assert "signed" in found.reasons[0]
+    path.write_bytes(data[:-1])
+    assert not verify(path).holds
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_one_bit_of_the_manifest(
+    make_clip: ClipMaker, tmp_path: Path, local: Credentials, ending: str
+) -> None:
+    path = signed(make_clip(name=f"clip.{ending}"), tmp_path / f"news.{ending}", local)
+    held = path.with_suffix(".c2pa") if ending == "mkv" else path
+    data = held.read_bytes()
+    begin = 0 if ending == "mkv" else data.find(b"uuid") - 4
+    end = len(data) if ending == "mkv" else begin + int.from_bytes(data[begin : begin + 4], "big")
+    chance = random.Random(2)
+    for place in range(begin + chance.randrange(23), end, 23):
+        held.write_bytes(_flipped(data, place, chance))
+        assert not verify(path).holds, place - begin
+
+
+def test_bits_that_no_signature_covers(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:
+    """Each is found by newscaster's own check alone: boxes' kinds and toggles, and the padding."""
+    path = signed(make_clip(), tmp_path / "news.mp4", local)
+    store = embedded_store(path)
+    check_store(store)
+    padding = store.find(b"\xa1\x63pad") + 20
+    kinds = [place + 4 for place in range(len(store)) if store.startswith(b"jumd", place)]
+    assert len(kinds) == 12
+    for place in (
+        padding,
+        padding + 300,
+        *kinds,
+        *(kind + 9 for kind in kinds),
+        *(kind + 16 for kind in kinds),
+    ):
+        with pytest.raises(NotAsWrittenError):
+            check_store(_flipped(store, place, random.Random(place)))
+    with pytest.raises(NotAsWrittenError):
+        check_store(store + b"\0")
+    data = path.read_bytes()
+    begin = data.find(b"uuid") - 4
+    for place in range(begin + 24, begin + 45):  # version, purpose and offset of the box
+        path.write_bytes(_flipped(data, place, random.Random(place)))
+        assert not verify(path).holds, place
+
+
+def test_without_a_manifest(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:
+    found = verify(make_clip())
+    assert (found.verdict, found.holds, found.reasons) == ("unsigned", False, ("it holds no manifest",))
+    assert verify(make_clip(name="clip.mkv")).verdict == "unsigned"
+    video = signed(make_clip(name="clip.mkv"), tmp_path / "news.mkv", local)
+    shutil.copy(make_clip(name="other.mkv"), video)
+    assert verify(video).verdict == "broken"
+    (tmp_path / "news.c2pa").write_bytes(b"no manifest")
+    assert verify(video).verdict == "broken"
+
+
+def test_a_manifest_of_anothers(tmp_path: Path) -> None:
+    chain, key, authority = write_certificate(tmp_path / "camera", name="Camera Maker")
+    action = {"action": "c2pa.created", "digitalSourceType": f"{SOURCE_TYPES}digitalCapture"}
+    definition = {
+        "claim_generator_info": [{"name": "Camera", "version": "2"}],
+        "assertions": [{"label": "c2pa.actions", "data": {"actions": [action]}}],
+    }
+    who = user_credentials(chain, key)
+    signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(who.algorithm, who.chain, who.key, None))
+    plain, path = tmp_path / "plain.png", tmp_path / "picture.png"
+    Image.new("RGB", (16, 16)).save(plain)
+    with c2pa.Context.from_dict({}, signer=signer) as context:
+        c2pa.Builder(definition, context=context).sign_file(plain, path)
+    found = verify(path, trust=authority)
+    assert (found.verdict, found.statement, found.local) == ("trusted", None, False)
+    assert found.generator.startswith("Camera 2")
+    assert found.source_types == ("digitalCapture",)
+    data = path.read_bytes()
+    place = data.find(b"IDAT") + 8
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    assert verify(path).verdict == "broken"
+
+
+def test_other_files(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "picture.jpg")
+    assert verify(tmp_path / "picture.jpg").verdict == "unsigned"
+    (tmp_path / "text.txt").write_text("news")
+    with pytest.raises(InputError, match="of a format that holds no manifests"):
+        verify(tmp_path / "text.txt")
+    (tmp_path / "news.c2pa").write_bytes(b"")
+    with pytest.raises(InputError, match="Give the video beside it"):
+        verify(tmp_path / "news.c2pa")
+    with pytest.raises(InputError, match="no such file"):
+        verify(tmp_path / "no.mp4")
+    with pytest.raises(InputError, match=r"--trust: '.*text.txt' holds no PEM certificates"):
+        verify(tmp_path / "picture.jpg", trust=tmp_path / "text.txt")
+
+
+def _flipped(data: bytes, place: int, chance: random.Random) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :]

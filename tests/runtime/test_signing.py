@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import newscaster
+from newscaster import media, provenance
+from newscaster.anchor import AnchorFile
+from newscaster.errors import InputError, OutputError
+from newscaster.runtime.record import MotionRecord
+from tiny_anchor import speech_like, write_tiny_anchor
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    media.write_wav(tmp_path / "speech.wav", speech_like(0.6), 16_000)
+    return tmp_path / "speech.wav"
+
+
+def test_a_video_says_what_made_it(wav: Path, tmp_path: Path) -> None:
+    path = write_tiny_anchor(tmp_path / "tiny.anchor")
+    anchor = newscaster.open(path)
+    made = anchor.speak(wav, tmp_path / "news.mp4")
+    assert made.signed_locally
+    assert made.signed_by is not None
+    assert (made.sidecar, made.unsigned_because) == (None, None)
+    said = provenance.verify(made.path).statement
+    assert said is not None
+    file = AnchorFile(path)
+    assert (said.title, said.anchor, said.anchor_id) == ("news.mp4", "Tiny", file.identity)
+    assert said.stage_sha256 == file.members["stage.mp4"]["sha256"]
+    assert said.speech_sha256 == hashlib.sha256(wav.read_bytes()).hexdigest()
+    assert (said.consent, said.attribution) == (anchor.info.consent, anchor.info.attribution)
+    assert (said.frames, said.synthesised, said.fps) == (15, ((0, 15),), 25)
+    assert not said.painted
+    assert not said.synthetic_voice
+
+
+def test_which_frames_are_synthesised(wav: Path, tmp_path: Path) -> None:
+    """As the shares say that go to the motion file: any new mouth counts, however faded."""
+    share = np.array([1, 0, 0, 0.5, 1, 1, 0, 1, 1, 1], np.float32)
+    anchor = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor", share=share))
+    made = anchor.speak(wav, tmp_path / "news.mov", motion_out=tmp_path / "m.npz")
+    said = provenance.verify(made.path).statement
+    assert said is not None
+    new = np.zeros(said.frames, bool)
+    for first, end in said.synthesised:
+        new[first:end] = True
+    with np.load(tmp_path / "m.npz") as motion:
+        np.testing.assert_array_equal(new, motion["shares"] > 0)
+
+
+def test_runs_go_on_from_part_to_part() -> None:
+    record = MotionRecord(None)
+    shares = np.array([0, 1, 1, 0, 0.2, 1, 1, 0, 0, 1], np.float32)
+    nothing = np.zeros((10, 57, 2))
+    for first, end in ((0, 1), (1, 2), (2, 6), (6, 7), (7, 7), (7, 10)):
+        record.add(nothing[first:end], nothing[first:end], np.arange(first, end), shares[first:end])
+    assert record.synthesised == ((1, 3), (4, 7), (9, 10))
+    assert record.frames == 10
+
+
+def test_a_video_that_cannot_be_signed_is_not_left(
+    wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anchor = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor"))
+
+    def fails(*arguments: object, **options: object) -> None:
+        raise OutputError("cannot be signed")
+
+    monkeypatch.setattr(provenance, "sign_video", fails)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OutputError, match="cannot be signed"):
+        anchor.speak(wav, tmp_path / "news.mp4")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_wrong_certificate_is_told_before_any_work(wav: Path, tmp_path: Path) -> None:
+    anchor = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor"))
+    with pytest.raises(InputError, match=r"no.pem' cannot be read"):
+        anchor.speak(wav, tmp_path / "news.mp4", sign=(tmp_path / "no.pem", tmp_path / "no.pem"))
+    assert not (tmp_path / "news.mp4").exists()
+
+
+def test_a_sidecar_that_would_replace_something(wav: Path, tmp_path: Path) -> None:
+    anchor = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor"))
+    (tmp_path / "news.c2pa").write_bytes(wav.read_bytes())
+    with pytest.raises(OutputError, match="is the speech itself"):
+        anchor.speak(tmp_path / "news.c2pa", tmp_path / "news.mkv")
