@@ -103,7 +103,8 @@ def check_credentials(credentials: Credentials) -> None:
     if why:
         raise InputError(
             f"C2PA does not take the certificate '{credentials.name}' ({'; '.join(why)}). It asks for X.509 "
-            "version 3 with the key usage digitalSignature and an extended key usage such as emailProtection"
+            "version 3, issued by an authority and not by itself, with the key usage digitalSignature and an "
+            "extended key usage such as emailProtection"
         )
 
 
