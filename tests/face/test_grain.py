@@ -40,6 +40,7 @@ def test_what_is_missing_is_found() -> None:
     rng = np.random.default_rng(0)
     motion = rng.normal(0, 1.0, size=(40, 3, 500))
     real = motion + rng.normal(0, 1.2, size=motion.shape)
-    assert grain_between(motion, real) == pytest.approx(1.2, rel=0.1)
+    # Nine tenths of the flicker are aimed at: 0.81 (1 + 1.44) - 1 is what is left to add.
+    assert grain_between(motion, real) == pytest.approx(0.99, rel=0.1)
     assert grain_between(real, motion) == 0
     assert grain_between(motion, motion + rng.normal(0, 30, size=motion.shape)) == STRONGEST

@@ -6,8 +6,8 @@ All have one shape. ``train`` takes the same data and minutes for each and leave
 
 from __future__ import annotations
 
-import itertools
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -60,7 +60,8 @@ class NetworkPainter:
         network: the PyTorch module, for what is counted on it.
         session: the same as ONNX.
         draw: from regions and mouths to what the network takes.
-        grain: what is added to what it paints.
+        grain: what is added to what it paints, and
+        hidden: (S, S), where that is.
     """
 
     def __init__(
@@ -70,16 +71,20 @@ class NetworkPainter:
         draw: Callable[[ImageArray, Floats], Inputs],
         *,
         grain: Grain | None = None,
+        hidden: npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        self.network, self.session, self.draw, self.grain = network, session, draw, grain
-        self._frames = itertools.count()
+        self.network, self.session, self.draw = network, session, draw
+        self.grain, self.hidden = grain, hidden
 
     def paint(self, regions: ImageArray, points: Floats) -> ImageArray:
         """See :class:`Painter`."""
         painted: ImageArray = self.session.run(**self.draw(regions, points))["rendered"]
-        if self.grain is None:
+        if self.grain is None or self.hidden is None:
             return painted
-        return np.stack([self.grain.add(region, next(self._frames)) for region in painted])
+        # A stage's frames have numbers; here a mouth stands for its own.
+        numbers = [zlib.crc32(mouth.tobytes()) for mouth in points]
+        grained = [self.grain.add(region, number) for region, number in zip(painted, numbers, strict=True)]
+        return np.where(self.hidden[..., None], np.stack(grained), painted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +179,13 @@ def _build_index(
 def _open_renderer(folder: Path) -> NetworkPainter:
     network = load_renderer(folder)
     session = Session(export_renderer(network), threads=1, name="the renderer")
-    grain = Grain(network.grain, side=network.side)
-    return NetworkPainter(network, session, lambda *given: _face_maps(network, *given), grain=grain)
+    return NetworkPainter(
+        network,
+        session,
+        lambda *given: _face_maps(network, *given),
+        grain=Grain(network.grain, side=network.side),
+        hidden=network.hidden.numpy(),
+    )
 
 
 def _open_inpainter(folder: Path) -> NetworkPainter:
