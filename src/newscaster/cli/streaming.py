@@ -134,7 +134,7 @@ def live(
         most_text=max(1, len(text or "")),
         label=options["label"],
     )
-    feed = _Feed(stream, _source(speech, text, rate))
+    feed = _Feed(stream, _source(speech, text, rate), ahead=text is not None)
     with stream, _stopped_by_signals() as stopped:
         media.write_live(
             address,
@@ -158,11 +158,15 @@ Feeding = Callable[["Live"], None]
 
 
 class _Feed(threading.Thread):
-    """Feeds a stream in a thread of its own; `error` is what ended it, if anything did."""
+    """Feeds a stream in a thread of its own; `error` is what ended it, if anything did.
 
-    def __init__(self, stream: Live, feeding: Feeding) -> None:
+    `ahead` says that its speech may be made before anybody listens.
+    """
+
+    def __init__(self, stream: Live, feeding: Feeding, *, ahead: bool) -> None:
         super().__init__(name="newscaster-feed", daemon=True)  # may wait for standard input for ever
         self.error: BaseException | None = None
+        self.ahead = ahead
         self._stream = stream
         self._feeding = feeding
 
@@ -195,11 +199,17 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
 def _items(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -> Iterator[LiveItem]:
     """Frames to be sent, until all is said and a little longer, or until stopped.
 
-    The second is asked for when there is a connection: speech and pace begin then.
+    The second is asked for when there is a connection: speech and pace begin then. A text's first sentence is
+    made before, since loading a voice would make the first frames late.
     """
+    if feed.ahead:
+        feed.start()
+        while feed.is_alive() and not stream.counts.waiting_seconds and not stopped.is_set():
+            time.sleep(_POLL_SECONDS)
     for frame in itertools.islice(stream.frames(paced=False), 1):
         yield frame.picture, frame.sound
-    feed.start()
+    if not feed.ahead:
+        feed.start()
     after = round(_AFTER_SECONDS * stream.fps)
     for frame in stream:
         yield frame.picture, frame.sound

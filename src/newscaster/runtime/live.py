@@ -52,7 +52,7 @@ LATE_SECONDS = 0.08
 """A frame that is later than this before it is painted is left out."""
 MOST_LEFT_OUT = 12
 """Frames in a row that are left out: a machine that is far too slow still shows that somebody is there."""
-CLOSING_SECONDS = 0.12
+CLOSING_SECONDS = 0.08
 """In which the mouth comes to rest where speech breaks off."""
 FADE_SECONDS = 0.02
 """In which sound that is interrupted fades out."""
@@ -83,7 +83,7 @@ class Live:
     - *A slow machine*: a frame that is more than 80 ms late before it is painted is left out (`picture` is
       None) and counted, but no more than 12 in a row. Its sound is given all the same, and motion goes on as
       if it had been shown.
-    - *Speech that breaks off* with an open mouth closes it within 120 ms.
+    - *Speech that breaks off* with an open mouth closes it within 80 ms.
 
     One thread, or one task, iterates; everything else may be called from any thread.
     """
@@ -179,7 +179,7 @@ class Live:
 
     def interrupt(self) -> None:
         """Drop everything that has not been shown: the next frame's sound fades out within 20 ms, and the
-        mouth is at rest 120 ms from now.
+        mouth is at rest 80 ms from now.
         """
         with self._changed:
             self._programme.clear()

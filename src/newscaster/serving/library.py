@@ -16,6 +16,7 @@ from newscaster.anchor import BUILTIN, STAGE, AnchorFile, anchor_path
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import NewscasterError
 from newscaster.runtime.performance import Anchor
+from newscaster.runtime.permission import Permission
 from newscaster.serving.refusals import NOT_FOUND, RefusedError
 from newscaster.speech.voices import Reading, voice_names, voice_of_a_man
 
@@ -26,6 +27,7 @@ _POSTER_QUALITY = 88
 class _Entry:
     path: Path
     info: AnchorInfo
+    permission: Permission
     lock: threading.Lock = field(default_factory=threading.Lock)
     anchor: Anchor | None = None
     poster: bytes | None = None
@@ -40,6 +42,7 @@ class Library:
 
     Raises:
         AnchorError: one is missing or damaged.
+        ConsentError: the consent to one has ended, or was withdrawn.
     """
 
     def __init__(self, anchors: Sequence[str], *, backend: str | None = None) -> None:
@@ -48,7 +51,9 @@ class Library:
         for given in anchors:
             path = anchor_path(given)
             known = self._new_id(BUILTIN if given == BUILTIN else path.stem)
-            self._entries[known] = _Entry(path, AnchorFile(path).info)
+            file = AnchorFile(path)
+            file.info.check_consent()
+            self._entries[known] = _Entry(path, file.info, Permission(file))
 
     def _new_id(self, name: str) -> str:
         plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "anchor"
@@ -63,9 +68,14 @@ class Library:
         return tuple(self._entries)
 
     def resolve(self, anchor: str | None) -> str:
-        """An id that is known: the default's where none is given."""
+        """The id of an anchor that something may be made with: the default's where none is given.
+
+        Raises:
+            RefusedError: there is no such anchor.
+            ConsentError: its consent has ended, or was withdrawn since it was opened.
+        """
         known = self.ids[0] if anchor is None else anchor
-        self._entry(known)
+        self._entry(known).permission.check()
         return known
 
     def info(self, anchor: str) -> AnchorInfo:
