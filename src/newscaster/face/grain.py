@@ -38,6 +38,8 @@ class Grain:
 
     def __init__(self, strength: float, *, side: int) -> None:
         self.strength = strength
+        if strength == 0:
+            return
         noise = np.random.default_rng(0).normal(size=(side + _PLACES + 2,) * 2)
         for axis in (0, 1):
             noise = np.moveaxis(noise, axis, 0)

@@ -20,13 +20,14 @@ from newscaster.speech.spectral import SAMPLE_RATE, Floats
 STEP_MS = 1000 * STEP_SAMPLES // SAMPLE_RATE
 LEAST_MS, MOST_MS = 80, 1000
 """Below, there is next to nothing to go by; above, the window holds too little of what came before."""
+LOOK_AHEADS_MS = range(LEAST_MS, MOST_MS + 1, STEP_MS)
 _CUTS = ((320, 50, 3), (120, 30, 2), (80, 20, 1))
 """From so many ms on: the steps of a window, and how many of them are kept. All cost about the same."""
 _WINDOWS_AT_ONCE = 8
 
 
 def _check(look_ahead_ms: object) -> None:
-    if look_ahead_ms not in range(LEAST_MS, MOST_MS + 1, STEP_MS) or not isinstance(look_ahead_ms, int):
+    if look_ahead_ms not in LOOK_AHEADS_MS or not isinstance(look_ahead_ms, int):
         raise InputError(
             f"look_ahead_ms is {look_ahead_ms!r}; expected a multiple of {STEP_MS} from {LEAST_MS} to "
             f"{MOST_MS} milliseconds, or None (no --look-ahead) for all the sound that the motion can use"

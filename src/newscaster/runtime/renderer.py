@@ -124,6 +124,8 @@ class Renderer:
         maps = np.stack([draw_face_map(job.points, side=self._side, map_side=self._map_side) for job in jobs])
         regions = np.stack([job.frame.region for job in jobs])
         painted = self._session.run(region=regions, face_map=maps)["rendered"]
+        if self._grain.strength == 0:
+            return painted
         grained = [
             self._grain.add(region, job.frame.index) for region, job in zip(painted, jobs, strict=True)
         ]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from newscaster.anchor import BUILTIN
 from newscaster.errors import InputError
-from newscaster.runtime.look_ahead import LEAST_MS, MOST_MS, STEP_MS
+from newscaster.runtime.look_ahead import LEAST_MS, LOOK_AHEADS_MS, MOST_MS, STEP_MS
 
 DEFAULT_PORT = 8765
 DEFAULT_LOOK_AHEAD_MS = 200
@@ -100,7 +100,7 @@ class Settings:
                 f"--host is {self.host!r}, which other machines can reach, and there is no token. Set one in "
                 "NEWSCASTER_TOKEN or with --token (openssl rand -hex 16 makes one), or serve on 127.0.0.1"
             )
-        if self.look_ahead_ms not in range(LEAST_MS, MOST_MS + 1, STEP_MS):
+        if self.look_ahead_ms not in LOOK_AHEADS_MS:
             raise InputError(
                 f"--look-ahead is {self.look_ahead_ms}; expected a multiple of {STEP_MS} from {LEAST_MS} to "
                 f"{MOST_MS}"

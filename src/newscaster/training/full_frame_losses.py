@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from newscaster.training.networks.perceptual import Perceptual
 
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
 _AROUND, _EVERY = 9, 4
 _LEAST = 1e-7
 
@@ -68,7 +68,7 @@ def laplacian(luma: Tensor) -> Tensor:
 
 def luma(pictures: Tensor) -> Tensor:
     """Brightness (B, 1, h, w) of (B, 3, h, w), ITU-R BT.601."""
-    return functional.conv2d(pictures, pictures.new_tensor(_LUMA)[None, :, None, None])
+    return functional.conv2d(pictures, pictures.new_tensor(LUMA)[None, :, None, None])
 
 
 def detail_loss(painted: Tensor, real: Tensor) -> Tensor:

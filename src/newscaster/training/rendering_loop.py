@@ -31,7 +31,7 @@ from newscaster.training.checkpoints import (
     restore_optimizer,
     write_checkpoint,
 )
-from newscaster.training.full_frame_losses import detail_loss, perceptual_loss
+from newscaster.training.full_frame_losses import LUMA, detail_loss, perceptual_loss
 from newscaster.training.networks.kernel_face import KernelFace
 from newscaster.training.networks.perceptual import Perceptual
 from newscaster.training.networks.renderer import Box, Renderer, RendererConfig
@@ -61,7 +61,6 @@ _LIGHT, _COLOUR, _LIFT = 0.08, 0.025, 0.03
 """Standard deviations of gains, of colours' gains beside them, and of offsets, of other light."""
 _CHECKING_BATCH = 16
 _GRAIN_TRIPLES = 40
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,7 +344,10 @@ def missing_grain(
     if not len(triples):
         return 0.0
     pixels = [
-        [pictures[:, hidden].astype(np.float32) @ _LUMA for pictures in (batch.regions, rendered)]
+        [
+            pictures[:, hidden].astype(np.float32) @ np.array(LUMA, np.float32)
+            for pictures in (batch.regions, rendered)
+        ]
         for batch, rendered in map(render, triples)
     ]
     real, made = (np.stack(brightness) for brightness in zip(*pixels, strict=True))
