@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fresh_python import ENVIRONMENT
-from newscaster import cli, media
+from newscaster import cli, media, provenance
 from tiny_anchor import speech_like, write_tiny_anchor
 
 
@@ -53,6 +53,25 @@ def test_live(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ki
     assert said == (kind != "sound")
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_file_is_signed_when_it_is_finished(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    media.write_wav(tmp_path / "speech.wav", speech_like(0.6, 22_050), 22_050)
+    out = tmp_path / f"x{ending}"
+    given = ["live", str(tiny), "--to", str(out), "--speech", str(tmp_path / "speech.wav"), "--label", "made"]
+    assert cli.run(given) == 0
+    assert capsys.readouterr().err.splitlines()[1].startswith("signed with a local certificate")
+    found = provenance.verify(out)
+    assert (found.verdict, found.reasons) == ("untrusted", ())
+    assert found.statement is not None
+    pictures, seconds = lengths(out)
+    assert found.statement.frames == pictures
+    assert found.statement.synthesised == ((0, pictures),)
+    assert found.statement.speech_seconds == pytest.approx(seconds, abs=0.1)
+    assert (found.statement.synthetic_voice, found.statement.label) == (False, "made")
+
+
 def test_raw_sound_on_standard_input(tiny: Path, tmp_path: Path) -> None:
     pcm = (speech_like(0.8, 24_000) * 32767).astype("<i2").tobytes()
     out = tmp_path / "x.mkv"
@@ -84,6 +103,7 @@ def test_a_pipe_that_is_stopped(tiny: Path) -> None:
         (["--to", "x.ts", "--speech", "none.wav"], "none.wav"),
         (["--to", "x.ts", "--speech", "-", "--voice", "emma"], "nothing is read aloud"),
         (["--to", "x.avi", "--stay"], "is not clear"),
+        (["--to", "x.ts", "--stay", "--sign", "c.pem", "k.pem"], "'x.ts' cannot be signed as mpegts"),
         (["--to", "x.ts", "--stay", "--look-ahead", "50"], "look_ahead_ms is 50"),
     ],
 )

@@ -59,8 +59,8 @@ def test_runs_go_on_from_part_to_part() -> None:
     nothing = np.zeros((10, 57, 2))
     for first, end in ((0, 1), (1, 2), (2, 6), (6, 7), (7, 7), (7, 10)):
         record.add(nothing[first:end], nothing[first:end], np.arange(first, end), shares[first:end])
-    assert record.synthesised == ((1, 3), (4, 7), (9, 10))
-    assert record.frames == 10
+    assert record.synthesised.runs == ((1, 3), (4, 7), (9, 10))
+    assert record.synthesised.count == 10
 
 
 def test_a_video_that_cannot_be_signed_is_not_left(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from newscaster import media
+from newscaster import media, provenance
 from studios import OpenStudio, until
 
 
@@ -135,6 +135,12 @@ def test_a_recording(studio: TestClient, wav: Path, tmp_path: Path) -> None:
     samples = media.read_audio(file, rate=16_000)
     assert np.abs(samples).max() > 0.05
     assert abs(len(samples) / 16_000 - info.video.duration_seconds) < 0.1
+    found = provenance.verify(file)
+    assert found.verdict == "untrusted"
+    assert found.statement is not None
+    assert found.statement.frames == round(info.video.duration_seconds * 25)
+    assert found.statement.synthesised == ((0, found.statement.frames),)
+    assert not found.statement.synthetic_voice
     assert studio.delete(made["href"]).status_code == 204
     assert studio.get(made["href"]).status_code == 404
 

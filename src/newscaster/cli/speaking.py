@@ -249,18 +249,22 @@ def reading_of(anchor: str | None, **given: Any) -> Reading | None:
     return Reading(**values) if values else None
 
 
+def signature_line(*, by: str | None, locally: bool, why_not: str | None) -> str:
+    """Who signed a video, in a line."""
+    if why_not is not None:
+        return f"not signed: {why_not}"
+    if locally:
+        return "signed with a local certificate, which shows changes and vouches for nobody (--sign)"
+    return f"signed by {by}"
+
+
 def _say_what_else(made: Performance) -> None:
     if made.passed_through:
         click.echo(
             f"{made.passed_through} of {made.frames} frames keep the footage's own mouth, which is turned "
             "away, cut off or hidden in them"
         )
-    if made.unsigned_because is not None:
-        click.echo(f"not signed: {made.unsigned_because}")
-    elif made.signed_locally:
-        click.echo("signed with a local certificate, which shows changes and vouches for nobody (--sign)")
-    else:
-        click.echo(f"signed by {made.signed_by}")
+    click.echo(signature_line(by=made.signed_by, locally=made.signed_locally, why_not=made.unsigned_because))
     for path in (made.sidecar, made.motion, made.kept_speech, *made.captions):
         if path is not None:
             click.echo(str(path))

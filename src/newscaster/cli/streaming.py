@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -19,6 +19,8 @@ from newscaster.cli.speaking import (
     engine_options,
     label_options,
     reading_of,
+    signature_line,
+    signing_options,
     voice_options,
 )
 from newscaster.cli.terminal import numpy_on_one_thread
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
     from newscaster.media import LiveItem
     from newscaster.runtime.live import Live
+    from newscaster.runtime.live_account import LiveAccount
+    from newscaster.runtime.live_frame import LiveFrame
 
     Floats = npt.NDArray[np.float32]
 
@@ -42,6 +46,7 @@ _POLL_SECONDS = 0.02
 _AFTER_SECONDS = 0.6
 """How long the stage goes on after the last word."""
 _PCM_BYTES = 1920
+_SIGNED_FORMATS = ("mp4", "mov", "matroska")
 
 
 @click.command()
@@ -84,6 +89,7 @@ _PCM_BYTES = 1920
     "--crf", default=21, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
 )
 @label_options
+@signing_options
 @engine_options
 def live(
     anchor: str,
@@ -94,24 +100,28 @@ def live(
     rate: int,
     stay: bool,
     crf: int,
+    sign: tuple[str, str] | None,
     **options: Any,
 ) -> None:
     """Have ANCHOR (a file, or by default the built-in one) speak live, to an address.
 
     Picture and sound go out as they are made, 200 ms and a little after the speech comes in. Frames that come
-    too late are left out, sound never is. Ends when all is said, or when it is interrupted.
+    too late are left out, sound never is. Ends when all is said, or when it is interrupted. Files that end in
+    .mp4, .mov or .mkv are signed then.
     """
     numpy_on_one_thread()
     import newscaster
     from newscaster import media
     from newscaster.runtime.articulation import Articulation
+    from newscaster.runtime.live_account import LiveAccount
     from newscaster.runtime.made import tags
+    from newscaster.runtime.signing import Signing
     from newscaster.runtime.source import is_script, read_script
 
     if (speech is None) == (text is None) and not (stay and text is None):
         given = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
         raise InputError(f"{given} given; give one of them, or --stay to show the stage alone")
-    media.live_format(address, format_name)
+    signed = _signed_file(address, media.live_format(address, format_name), must=sign is not None)
     if is_script(speech):
         text, speech = read_script(Path(speech)), None
     reading = reading_of(
@@ -125,6 +135,7 @@ def live(
             "a voice or its pace is given, and nothing is read aloud. Give --text or a .txt file, or leave "
             "them out"
         )
+    ending = None if signed is None else (signed, Signing.begin(sign))
     performer = newscaster.open(anchor, workers=options["workers"], backend=options["backend"])
     stream = performer.live(
         look_ahead_ms=options["look_ahead_ms"],
@@ -134,11 +145,12 @@ def live(
         most_text=max(1, len(text or "")),
         label=options["label"],
     )
+    account = LiveAccount(rate=stream.rate, repeats=False)
     feed = _Feed(stream, _source(speech, text, rate), ahead=text is not None)
     with stream, _stopped_by_signals() as stopped:
         media.write_live(
             address,
-            _items(stream, feed, stopped, stay=stay),
+            _followed(_items(stream, feed, stopped, stay=stay), account),
             fps=stream.fps,
             rate=stream.rate,
             format_name=format_name,
@@ -151,6 +163,34 @@ def live(
         f"{counts.dropped} left out",
         err=True,
     )
+    if ending is not None:
+        file, signing = ending
+        told = account.statement(
+            performer, file.name, synthetic_voice=text is not None, label=options["label"]
+        )
+        signing.sign(file, told)
+        who = signing.outcome(file)
+        line = signature_line(
+            by=who["signed_by"], locally=who["signed_locally"], why_not=who["unsigned_because"]
+        )
+        click.echo(line, err=True)
+
+
+def _signed_file(address: str, format_name: str, *, must: bool) -> Path | None:
+    """The file that can be signed when it is finished; None where there is none, and none need be."""
+    from newscaster import media, provenance
+
+    file = media.live_file(address)
+    if file is not None and format_name in _SIGNED_FORMATS and provenance.takes_signature(file):
+        if (sidecar := provenance.sidecar_of(file)) is not None:
+            media.check_output(sidecar, suffixes=None)
+        return file
+    if must:
+        raise InputError(
+            f"--sign is given, and '{media.without_key(address)}' cannot be signed as {format_name}: C2PA "
+            "signs finished files. Write to a file that ends in .mp4, .mov or .mkv, or leave --sign out"
+        )
+    return None
 
 
 Feeding = Callable[["Live"], None]
@@ -196,7 +236,13 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _items(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -> Iterator[LiveItem]:
+def _followed(frames: Iterable[LiveFrame], account: LiveAccount) -> Iterator[LiveItem]:
+    for frame in frames:
+        account.add(frame)
+        yield frame.picture, frame.sound
+
+
+def _items(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -> Iterator[LiveFrame]:
     """Frames to be sent, until all is said and a little longer, or until stopped.
 
     The second is asked for when there is a connection: speech and pace begin then. A text's first sentence is
@@ -206,13 +252,12 @@ def _items(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -
         feed.start()
         while feed.is_alive() and not stream.counts.waiting_seconds and not stopped.is_set():
             time.sleep(_POLL_SECONDS)
-    for frame in itertools.islice(stream.frames(paced=False), 1):
-        yield frame.picture, frame.sound
+    yield from itertools.islice(stream.frames(paced=False), 1)
     if not feed.ahead:
         feed.start()
     after = round(_AFTER_SECONDS * stream.fps)
     for frame in stream:
-        yield frame.picture, frame.sound
+        yield frame
         if stopped.is_set():
             return
         if feed.error is not None:

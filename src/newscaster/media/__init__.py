@@ -22,7 +22,7 @@ from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spoo
 from newscaster.media.label import Label
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
-from newscaster.media.sink import LiveItem, live_format, without_key, write_live
+from newscaster.media.sink import LiveItem, live_file, live_format, without_key, write_live
 from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.stream import FragmentWriter, FrameMaker, record_video
 from newscaster.media.video import read_frames
@@ -50,6 +50,7 @@ __all__ = [
     "copy_as_wav",
     "decode_wav",
     "encode_stage",
+    "live_file",
     "live_format",
     "made_ahead",
     "measure_audio",

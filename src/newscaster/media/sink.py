@@ -94,6 +94,11 @@ def live_format(address: str, given: str | None = None) -> str:
     return found
 
 
+def live_file(address: str) -> Path | None:
+    """The file that an address names; None where it leads elsewhere."""
+    return None if _SCHEME.match(address) else Path(address)
+
+
 def without_key(address: str) -> str:
     """An address as it can be shown: streaming servers take whoever knows its last part for its owner."""
     scheme = _SCHEME.match(address)
@@ -175,9 +180,9 @@ def write_live(
         Exception: whatever `items` raises.
     """
     found = live_format(address, format_name)
-    is_file = not _SCHEME.match(address)
-    if is_file:
-        check_output(Path(address), suffixes=None)
+    file = live_file(address)
+    if file is not None:
+        check_output(file, suffixes=None)
 
     opened = threading.Event()
 
@@ -188,7 +193,7 @@ def write_live(
         sent = 1
         with ExitStack() as stack:
             stack.callback(opened.set)  # nobody waits for what has failed
-            url = f"file:{address}" if is_file else address
+            url = address if file is None else f"file:{address}"
             options = {"flush_packets": "1", **_MUXING.get(found, {})}
             container = stack.enter_context(av.open(url, mode="w", format=found, options=options))
             container.metadata.update(_tags(metadata or {}, found))

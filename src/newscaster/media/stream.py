@@ -11,7 +11,7 @@ too slow, is left to `serving`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -141,6 +141,7 @@ def record_video(
     fps: Fraction,
     rate: int,
     metadata: Mapping[str, str],
+    finish: Callable[[Path], None] | None = None,
 ) -> float:
     """Write what comes in to an MP4 file of the quality that `write_video` has.
 
@@ -150,6 +151,7 @@ def record_video(
         fps: pictures per second.
         rate: of the sound, in Hz.
         metadata: tags, such as title and comment.
+        finish: called with the finished file while it still has another name, such as to sign it.
 
     Returns:
         Its length in seconds.
@@ -157,7 +159,7 @@ def record_video(
     Raises:
         OutputError: it cannot be written.
         MediaError: no picture came in.
-        Exception: whatever `frames` raises; no half file is left then.
+        Exception: whatever `frames` or `finish` raises; no half file is left then.
     """
     check_output(path, suffixes=(".mp4",))
     with replacing(path) as temporary:
@@ -172,6 +174,8 @@ def record_video(
             ) from error
         if not seconds:
             raise MediaError("nothing was recorded: no picture came in. Record for a second at least")
+        if finish is not None:
+            finish(temporary)
         return seconds
 
 

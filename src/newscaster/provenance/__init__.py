@@ -8,7 +8,14 @@ network is ever used.
 from __future__ import annotations
 
 from newscaster.provenance.credentials import Credentials, find_credentials, user_data_folder
-from newscaster.provenance.signing import SIDECAR_SUFFIX, can_sign, check_credentials, sidecar_of, sign_video
+from newscaster.provenance.signing import (
+    SIDECAR_SUFFIX,
+    can_sign,
+    check_credentials,
+    sidecar_of,
+    sign_video,
+    takes_signature,
+)
 from newscaster.provenance.statement import Statement
 from newscaster.provenance.verifying import Verified, verify
 
@@ -22,6 +29,7 @@ __all__ = [
     "find_credentials",
     "sidecar_of",
     "sign_video",
+    "takes_signature",
     "user_data_folder",
     "verify",
 ]

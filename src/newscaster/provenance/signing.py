@@ -26,6 +26,11 @@ def can_sign() -> bool:
     return toolkit.is_there()
 
 
+def takes_signature(path: Path) -> bool:
+    """Whether C2PA knows this kind of video file, by its name."""
+    return path.suffix.lower() in {**_EMBEDDED, **_BESIDE}
+
+
 def sidecar_of(path: Path) -> Path | None:
     """The file that holds a video's manifest; None where the video itself does."""
     return path.with_suffix(SIDECAR_SUFFIX) if path.suffix.lower() in _BESIDE else None

@@ -284,6 +284,7 @@ class Live:
                         seconds=self._media.seconds(number),
                         picture=picture,
                         sound=made.sound,
+                        synthesised=picture is not None and self._painter.synthesises(index),
                         speaking=made.utterance is not None,
                     )
 

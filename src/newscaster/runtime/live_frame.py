@@ -20,6 +20,8 @@ class LiveFrame:
     """The caller's to keep; None where the frame was left out, whose sound is here all the same."""
     sound: Floats
     """(n,) float32 mono: samples round(number rate / fps) to round((number + 1) rate / fps)."""
+    synthesised: bool
+    """Whether the picture's mouth is a new one, and not the footage's own."""
     speaking: bool
     """Whether it belongs to speech, the pauses in it included."""
 

@@ -54,6 +54,10 @@ class LivePainter:
         picture = self._painted(index, shape)
         return picture if self._label is None else self._label.put_on(picture)
 
+    def synthesises(self, index: int) -> bool:
+        """Whether frame `index` of the stage gets a new mouth, in whole or in part."""
+        return bool(self._stage.shares(np.array([index]))[0] > 0)
+
     def _painted(self, index: int, shape: Array) -> Picture:
         one = np.array([index])
         share = float(self._stage.shares(one)[0])

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from newscaster import media, provenance
+from newscaster import media
 from newscaster.anchor import (
     MOTION,
     RENDERER,
@@ -38,6 +38,7 @@ from newscaster.anchor import (
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import AnchorError, InputError, MediaError, SpeechError
 from newscaster.inference import Session, backend_named
+from newscaster.provenance import Statement
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.gate import AHEAD_STEPS
 from newscaster.runtime.labelling import PlacedLabel, label_text, labelled, place_label
@@ -49,9 +50,9 @@ from newscaster.runtime.motion import MotionStream, frame_count
 from newscaster.runtime.pacing import Clock
 from newscaster.runtime.permission import Permission
 from newscaster.runtime.places import Places
-from newscaster.runtime.record import MotionRecord
+from newscaster.runtime.record import MotionRecord, SynthesisedFrames
 from newscaster.runtime.renderer import Job, Renderer, default_workers
-from newscaster.runtime.signing import Origin, Signing, SignWith, statement
+from newscaster.runtime.signing import Heard, Origin, Signing, SignWith, statement
 from newscaster.runtime.source import (
     Samples,
     Speech,
@@ -384,7 +385,10 @@ class Anchor:
                     subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
                     crf=crf,
                     finish=signing.finishing(
-                        places.video, lambda: self._statement(places.video, record, heard, written)
+                        places.video,
+                        lambda: self.statement(
+                            places.video.name, frames=record.synthesised, heard=Heard.of(heard), label=label
+                        ),
                     ),
                 )
             if frames != total:
@@ -457,6 +461,26 @@ class Anchor:
             clock=clock,
         )
 
+    def statement(
+        self, title: str, *, frames: SynthesisedFrames, heard: Heard, label: str | None = None
+    ) -> Statement:
+        """What is said of a video of this anchor where it is signed.
+
+        Args:
+            title: the file's name.
+            frames: of the video.
+            heard: what it says.
+            label: as in :meth:`speak`.
+        """
+        return statement(
+            title,
+            anchor=self.info,
+            origin=self._origin,
+            frames=frames,
+            heard=heard,
+            label=self._label_text(label),
+        )
+
     def _rendered(self, samples: Samples, rate: int, start: int, stream: MotionStream) -> Iterator[Image]:
         with (
             open_speech(samples, rate=rate, audible=False) as speech,
@@ -469,21 +493,12 @@ class Anchor:
         if not 0 <= stage_start < len(self._stage):
             raise InputError(f"stage_start is {stage_start}; expected 0 to {len(self._stage) - 1}")
 
-    def _statement(
-        self, place: Path, record: MotionRecord, speech: Speech, label: PlacedLabel | None
-    ) -> provenance.Statement:
-        return statement(
-            place,
-            anchor=self.info,
-            origin=self._origin,
-            record=record,
-            speech=speech,
-            label=None if label is None else label.text,
-        )
-
     def _label(self, given: str | None) -> PlacedLabel | None:
-        text = label_text(given, builtin=is_builtin(self.path))
+        text = self._label_text(given)
         return None if text is None else place_label(text, self._stage.landmarks, size=self.size)
+
+    def _label_text(self, given: str | None) -> str | None:
+        return label_text(given, builtin=is_builtin(self.path))
 
     def _frames_of(self, samples: int, rate: int) -> int:
         total = frame_count(samples, rate, self.fps)

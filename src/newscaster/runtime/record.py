@@ -26,6 +26,30 @@ _PARTS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
 }
 
 
+class SynthesisedFrames:
+    """Counts frames, and notes which have a new mouth."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Frames added so far."""
+        self._runs: list[list[int]] = []
+
+    @property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """Those with a new mouth, in whole or in part: the first, and the one after the last."""
+        return tuple((first, end) for first, end in self._runs)
+
+    def add(self, new: npt.NDArray[np.bool_]) -> None:
+        """Frames that follow those added before: whether each has a new mouth, (f,)."""
+        steps = np.flatnonzero(np.diff(new, prepend=False, append=False)) + self.count
+        for first, end in steps.reshape(-1, 2).tolist():
+            if self._runs and self._runs[-1][1] == first:
+                self._runs[-1][1] = end
+            else:
+                self._runs.append([first, end])
+        self.count += len(new)
+
+
 class MotionRecord:
     """Collects frames; only counts where `path` is None. A context manager: what is not saved is gone."""
 
@@ -33,9 +57,8 @@ class MotionRecord:
         self._path = path
         self.passed_through = 0
         """Frames that keep the footage's own mouth, in whole or in part."""
-        self.frames = 0
-        """Frames added so far."""
-        self._runs: list[list[int]] = []
+        self.synthesised = SynthesisedFrames()
+        """Of all frames added so far."""
         self._stack = ExitStack()
 
     def __enter__(self) -> MotionRecord:
@@ -64,26 +87,12 @@ class MotionRecord:
     ) -> None:
         """Frames that follow those added before: (f, 57, 2), (f, 57, 2), (f,), (f,)."""
         self.passed_through += int((shares < 1).sum())
-        self._note_synthesised(shares > 0)
+        self.synthesised.add(shares > 0)
         if self._path is None:
             return
         given = {"landmarks": landmarks, "shapes": shapes, "stage_frames": stage_frames, "shares": shares}
         for name, array in given.items():
             array.astype(_PARTS[name][0]).tofile(self._files[name])
-
-    @property
-    def synthesised(self) -> tuple[tuple[int, int], ...]:
-        """Runs of frames with a new mouth, in whole or in part: the first, and the one after the last."""
-        return tuple((first, end) for first, end in self._runs)
-
-    def _note_synthesised(self, new: npt.NDArray[np.bool_]) -> None:
-        steps = np.flatnonzero(np.diff(new, prepend=False, append=False)) + self.frames
-        for first, end in steps.reshape(-1, 2).tolist():
-            if self._runs and self._runs[-1][1] == first:
-                self._runs[-1][1] = end
-            else:
-                self._runs.append([first, end])
-        self.frames += len(new)
 
     def save(self, *, fps: Fraction) -> None:
         """Write the file.

@@ -17,7 +17,7 @@ from newscaster.anchor import STAGE, AnchorFile
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import MissingExtraError
 from newscaster.provenance import Credentials, Statement
-from newscaster.runtime.record import MotionRecord
+from newscaster.runtime.record import SynthesisedFrames
 from newscaster.runtime.source import Speech
 
 SignWith = tuple[str | Path, str | Path]
@@ -44,6 +44,22 @@ class Origin:
     def of(file: AnchorFile) -> Origin:
         """The origin of what an anchor makes."""
         return Origin(anchor_id=file.identity, stage_sha256=str(file.members[STAGE]["sha256"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """The speech that drove the mouth."""
+
+    sha256: str
+    seconds: float
+    synthetic_voice: bool
+
+    @staticmethod
+    def of(speech: Speech) -> Heard:
+        """A speech's, by its sound file."""
+        with speech.sound_file.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Heard(sha256=sha256, seconds=speech.seconds, synthetic_voice=speech.synthetic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +94,15 @@ class Signing:
             return None
         return lambda path: provenance.sign_video(path, told(), credentials, place=place)
 
+    def sign(self, path: Path, told: Statement) -> None:
+        """Sign a finished file where it is, if anybody signs.
+
+        Raises:
+            OutputError: there is no room for it. The file stays as it was.
+        """
+        if (sign := self.finishing(path, lambda: told)) is not None:
+            sign(path)
+
     def outcome(self, place: Path) -> _Outcome:
         """What a `Performance` says of it."""
         who = self.credentials
@@ -90,19 +115,17 @@ class Signing:
 
 
 def statement(
-    place: Path,
+    title: str,
     *,
     anchor: AnchorInfo,
     origin: Origin,
-    record: MotionRecord,
-    speech: Speech,
+    frames: SynthesisedFrames,
+    heard: Heard,
     label: str | None,
 ) -> Statement:
     """What is said of a video, when all of its frames are made."""
-    with speech.sound_file.open("rb") as file:
-        speech_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Statement(
-        title=place.name,
+        title=title,
         anchor=anchor.name,
         anchor_id=origin.anchor_id,
         anchor_created=anchor.created,
@@ -110,11 +133,11 @@ def statement(
         attribution=anchor.attribution,
         painted=anchor.stage_painted and origin.stage_sha256 is not None,
         stage_sha256=origin.stage_sha256,
-        frames=record.frames,
+        frames=frames.count,
         fps=anchor.fps,
-        synthesised=record.synthesised,
-        speech_sha256=speech_sha256,
-        speech_seconds=speech.seconds,
-        synthetic_voice=speech.synthetic,
+        synthesised=frames.runs,
+        speech_sha256=heard.sha256,
+        speech_seconds=heard.seconds,
+        synthetic_voice=heard.synthetic_voice,
         label=label,
     )

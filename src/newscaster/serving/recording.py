@@ -14,8 +14,11 @@ from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import NewscasterError
+from newscaster.provenance import Statement
+from newscaster.runtime.live_account import LiveAccount
 from newscaster.runtime.live_frame import LiveFrame
 from newscaster.runtime.made import tags
+from newscaster.runtime.signing import Signing
 from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Limits
@@ -44,11 +47,13 @@ class Recording:
 class _Recorder:
     """The sink of one recording. Too slow a disk costs it pictures, never sound."""
 
-    def __init__(self, session: Session, path: Path, *, most_seconds: float) -> None:
+    def __init__(self, session: Session, path: Path, signing: Signing, *, most_seconds: float) -> None:
         self._frames: queue.SimpleQueue[LiveFrame | None] = queue.SimpleQueue()
         self._most = most_seconds
         self._session = session
         self._path = path
+        self._signing = signing
+        self._account = LiveAccount(rate=RATE, repeats=True)
         self.error: NewscasterError | None = None
         self._thread = threading.Thread(target=self._run, name="newscaster-recorder", daemon=True)
         self._thread.start()
@@ -67,10 +72,13 @@ class _Recorder:
         self._thread.join()
 
     def _items(self) -> Iterator[tuple[media.Picture | None, media.Samples]]:
-        seconds = 0.0
-        while (frame := self._frames.get()) is not None and seconds < self._most:
+        while (frame := self._frames.get()) is not None and self._account.seconds < self._most:
+            self._account.add(frame)
             yield frame.picture, frame.sound
-            seconds += len(frame.sound) / RATE
+
+    def _told(self) -> Statement:
+        session = self._session
+        return self._account.statement(session.opened, self._path.name, synthetic_voice=session.read_aloud)
 
     def _run(self) -> None:
         said = tags(self._session.info, synthetic_voice=False)
@@ -82,6 +90,7 @@ class _Recorder:
                 fps=self._session.info.fps,
                 rate=RATE,
                 metadata=said,
+                finish=self._signing.finishing(self._path, self._told),
             )
         except NewscasterError as error:
             self.error = error
@@ -128,6 +137,8 @@ class Recordings:
 
         Raises:
             RefusedError: it is being recorded already, or too many are kept.
+            OutputError: there is no local certificate to sign with yet, and none can be written.
+            InputError: the certificate or the key of the environment cannot be used.
         """
         if session.recording is not None:
             raise RefusedError("this session is being recorded already; stop that first", status=CONFLICT)
@@ -138,7 +149,7 @@ class Recordings:
             )
         known = secrets.token_urlsafe(9)
         path = self._folder / f"{known}.mp4"
-        recorder = _Recorder(session, path, most_seconds=self._limits.recording_seconds)
+        recorder = _Recorder(session, path, Signing.begin(None), most_seconds=self._limits.recording_seconds)
         self._running[known] = (session, recorder)
         session.recording = known
         session.add(recorder)

@@ -26,6 +26,7 @@ from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import InputError, NewscasterError
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_frame import LiveFrame
+from newscaster.runtime.performance import Anchor
 from newscaster.serving.refusals import sentence
 
 _log = logging.getLogger("newscaster.serving")
@@ -77,13 +78,16 @@ class Session:
 
     Args:
         anchor: its id.
-        info: what it is.
+        opened: the anchor itself.
         live: the stream; the session closes it.
     """
 
-    def __init__(self, anchor: str, info: AnchorInfo, live: Live) -> None:
+    def __init__(self, anchor: str, opened: Anchor, live: Live) -> None:
         self.id = secrets.token_urlsafe(12)
-        self.anchor, self.info, self.live = anchor, info, live
+        self.anchor, self.opened, self.live = anchor, opened, live
+        self.info: AnchorInfo = opened.info
+        self.read_aloud = False
+        """Whether it has been given a text."""
         self.last_used = time.monotonic()
         self.recording: str | None = None
         self._users = 0
@@ -144,6 +148,7 @@ class Session:
             NewscasterError: there is no word in it, too much waits, or the session is closing.
         """
         made: Future[None] = self.live.say(text)
+        self.read_aloud = True
         loop = asyncio.get_running_loop()
         made.add_done_callback(lambda done: _tell(loop, self._failed, done))
 

@@ -127,7 +127,7 @@ class Studio:
                 most_pushed_seconds=limits.waiting_seconds,
                 most_text=limits.script_characters,
             )
-            session = Session(anchor, opened.info, await asyncio.to_thread(make))
+            session = Session(anchor, opened, await asyncio.to_thread(make))
         finally:
             self._coming -= 1
         if self._closing:
