@@ -68,7 +68,7 @@ base: setup
 		--person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
 		--people $(DATA)/speakers/train:tools/base_people.txt --check-people $(DATA)/speakers/test
 
-# The paper's tables: the adversarial pair and its rivals, into docs/benchmarks. About 40 minutes on two cores.
+# The paper's tables: the adversarial pair and its rivals, into docs/benchmarks. About 75 minutes on two cores.
 .PHONY: tables
 tables: setup
 	$(BIN)/python benchmarks/motion.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \

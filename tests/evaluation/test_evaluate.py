@@ -11,6 +11,7 @@ from PIL import Image
 
 import footage
 import newscaster
+from newscaster import provenance
 from newscaster.errors import FootageError, MissingExtraError, OutputError
 from newscaster.evaluation import evaluate as evaluating
 from newscaster.evaluation import pictures
@@ -68,6 +69,12 @@ def test_what_is_kept(evaluation: Evaluation, kept: Path) -> None:
     ways = {"loud": ("mouth", "real", "sound"), "mute": ("mouth", "real")}
     expected = [f"{clip}.{way}.mp4" for clip, some in ways.items() for way in some]
     assert sorted(path.name for path in kept.iterdir()) == expected
+    for path in kept.iterdir():
+        found = provenance.verify(path)
+        assert found.verdict == ("unsigned" if ".real." in path.name else "untrusted")
+        if found.statement is not None:
+            frames = 50 if "loud" in path.name else 30
+            assert (found.statement.frames, found.statement.synthesised) == (frames, ((0, frames),))
 
 
 def test_progress(evaluation: Evaluation) -> None:

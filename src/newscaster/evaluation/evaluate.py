@@ -24,6 +24,7 @@ from newscaster.evaluation.showing import choose_examples
 from newscaster.prepare import Progress
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.performance import Anchor
+from newscaster.runtime.signing import UNSIGNED, Signing
 
 _log = logging.getLogger("newscaster.evaluation")
 
@@ -51,7 +52,7 @@ def evaluate(
         anchor: to be measured.
         footage: video files of the anchor's person, and folders; best such that it has not learnt from.
         face: which face is meant where several are seen, from the left; None is the largest.
-        keep: a folder for the videos; it is made where it is missing. None keeps none.
+        keep: a folder for the videos, which are signed; it is made where it is missing. None keeps none.
         articulation: how the mouth moves to the footage's sound.
         workers: how many processes track faces; None is one for each core, 0 none besides this one.
         progress: called as work gets done: phases "track", "make", "track again" and "measure".
@@ -73,6 +74,7 @@ def evaluate(
 
     with ExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory(prefix="newscaster-")))
+        signing = UNSIGNED if keep is None else Signing.begin(None)
         folder = work / "videos" if keep is None else Path(keep)
         _make_folder(folder)
         clips = find_held_out(
@@ -81,7 +83,7 @@ def evaluate(
         _tell_of_silence(clips)
         made: list[list[Remade]] = []
         for done, held in enumerate(clips, 1):
-            made.append(remake(held, anchor, folder, work, articulation=articulation))
+            made.append(remake(held, anchor, folder, work, articulation=articulation, signing=signing))
             report("make", done, len(clips))
         found = retracked(
             [video.path for some in made for video in some if video.way != "rendered"],

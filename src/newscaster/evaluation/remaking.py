@@ -5,7 +5,8 @@ The anchor's own runtime does the work, up to the video file: what is measured i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +20,12 @@ from newscaster.face.geometry import runs
 from newscaster.face.mouth import place_mouth
 from newscaster.face.region import crop
 from newscaster.media import Picture, write_video, write_wav
+from newscaster.provenance import Statement
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.made import tags
 from newscaster.runtime.performance import Anchor
+from newscaster.runtime.record import SynthesisedFrames
+from newscaster.runtime.signing import UNSIGNED, Heard, Signing
 from newscaster.runtime.stage import Stage
 from newscaster.take import SPEECH_RATE
 
@@ -55,6 +59,7 @@ def remake(
     work: Path,
     *,
     articulation: Articulation = AS_TRAINED,
+    signing: Signing = UNSIGNED,
 ) -> list[Remade]:
     """Make a clip anew in every way it can be: `NAME.WAY.mp4` in a folder, with the clip's sound.
 
@@ -67,6 +72,7 @@ def remake(
         folder: where the videos go,
         work: and what is not a video.
         articulation: how the mouth moves to the clip's sound.
+        signing: who signs the videos in which something is painted.
 
     Raises:
         OutputError: a video cannot be written.
@@ -82,10 +88,17 @@ def remake(
         return folder / f"{held.name}.{way}.mp4"
 
     seen, nothing = held.present, np.zeros_like(held.present)
-    _write(video("real"), held, anchor, _pictures(anchor, stage, held.shapes, nothing), way="real")
+    painted = seen & (stage.shares(np.arange(held.frames)) > 0)
+
+    def told(path: Path, heard: Heard) -> Statement:
+        frames = SynthesisedFrames()
+        frames.add(painted)
+        return anchor.on_stage(stage).statement(path.name, frames=frames, heard=heard, label="")
+
+    _write(video("real"), held, anchor, _pictures(anchor, stage, held.shapes, nothing))
     regions = work / f"{held.name}.regions"
     pictures = _keeping(_pictures(anchor, stage, held.shapes, seen), held, regions, anchor.info.region.side)
-    _write(video("mouth"), held, anchor, pictures, way="mouth")
+    _write(video("mouth"), held, anchor, pictures, signing, told)
     found = [
         made("real", video("real"), held.shapes, nothing),
         made("rendered", regions, held.shapes, seen),
@@ -93,7 +106,7 @@ def remake(
     ]
     if held.clip.has_sound:
         shapes = spoken_shapes(held, anchor, articulation)
-        _write(video("sound"), held, anchor, _pictures(anchor, stage, shapes, seen), way="sound")
+        _write(video("sound"), held, anchor, _pictures(anchor, stage, shapes, seen), signing, told)
         found.append(made("sound", video("sound"), shapes, seen))
     return found
 
@@ -125,11 +138,25 @@ def _keeping(pictures: Iterator[Picture], held: HeldOut, path: Path, side: int) 
             yield picture
 
 
-def _write(path: Path, held: HeldOut, anchor: Anchor, pictures: Iterator[Picture], *, way: Way) -> None:
-    metadata = tags(anchor.info, synthetic_voice=False) if way != "real" else None
+def _write(
+    path: Path,
+    held: HeldOut,
+    anchor: Anchor,
+    pictures: Iterator[Picture],
+    signing: Signing = UNSIGNED,
+    told: Callable[[Path, Heard], Statement] | None = None,
+) -> None:
+    """A video; `told` says of one in which something is painted what it is."""
     with TemporaryDirectory(prefix="newscaster-") as folder:
-        sound = None
-        if held.clip.has_sound:
-            sound = Path(folder) / "sound.wav"
+        sound = Path(folder) / "sound.wav" if held.clip.has_sound else None
+        digest = hashlib.sha256()
+        if sound is not None:
             write_wav(sound, held.clip.speech, SPEECH_RATE)
-        write_video(path, pictures, fps=anchor.fps, audio=sound, metadata=metadata, crf=CRF)
+            digest.update(sound.read_bytes())
+        metadata, finish = None, None
+        if told is not None:
+            seconds = len(held.clip.speech) / SPEECH_RATE if sound is not None else 0.0
+            heard = Heard(sha256=digest.hexdigest(), seconds=seconds, synthetic_voice=False)
+            metadata = tags(anchor.info, synthetic_voice=False)
+            finish = signing.finishing(path, lambda: told(path, heard))
+        write_video(path, pictures, fps=anchor.fps, audio=sound, metadata=metadata, crf=CRF, finish=finish)

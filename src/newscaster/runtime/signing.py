@@ -114,6 +114,10 @@ class Signing:
         }
 
 
+UNSIGNED = Signing(credentials=None)
+"""Nobody signs."""
+
+
 def statement(
     title: str,
     *,
