@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from newscaster.anchor_info import FORMAT, AnchorInfo
 from newscaster.errors import AnchorError, InputError
-from newscaster.face.geometry import Similarity
+from newscaster.face.flattening import Flattening
 from newscaster.face.head import Head, Poses
 from newscaster.face.moments import THUMBNAIL_SIDE
 from newscaster.face.mouth import MouthBasis
@@ -93,7 +93,7 @@ class AnchorFace:
     mask: Mask
     poses: Poses
     """Smoothed poses, F."""
-    transforms: Similarity
+    transforms: Flattening
     """Stage picture to region pixels, F."""
     landmarks: npt.NDArray[np.float32]
     """(F, 478, 3) px on the stage's pictures, as detected."""
@@ -113,7 +113,7 @@ class AnchorFace:
             "mask.soft": self.mask.soft,
             "stage.pose_matrix": self.poses.matrix,
             "stage.pose_shift": self.poses.shift,
-            "stage.transforms": self.transforms.matrix,
+            "stage.transforms": self.transforms.to_array(),
             "stage.landmarks": self.landmarks.astype(np.float32),
         }
         if self.share is not None:
@@ -146,7 +146,7 @@ class AnchorFace:
             head=Head.from_arrays(floats),
             mask=Mask(arrays["mask.hidden"] > np.uint8(0), arrays["mask.soft"].astype(np.uint8)),
             poses=Poses(floats["stage.pose_matrix"], floats["stage.pose_shift"]),
-            transforms=Similarity(floats["stage.transforms"]),
+            transforms=Flattening.from_array(floats["stage.transforms"], info.region.side),
             landmarks=arrays["stage.landmarks"].astype(np.float32),
             share=_optional_array(arrays, "stage.share", np.float32),
             stretch=_optional_array(arrays, "stage.stretch", np.int64),
@@ -190,7 +190,7 @@ def _shapes(info: AnchorInfo) -> dict[str, tuple[int, ...]]:
         "mask.soft": (side, side),
         "stage.pose_matrix": (frames, 2, 3),
         "stage.pose_shift": (frames, 2),
-        "stage.transforms": (frames, 2, 3),
+        "stage.transforms": (frames, 2, 3 if info.region.surface is None else 4),
         "stage.landmarks": (frames, LANDMARKS, 3),
     }
 

@@ -119,7 +119,7 @@ class AnchorInfo:
             "stage_frames": self.stage_frames,
             "stage_loops": self.stage_loops,
             "shared_encoder": self.shared_encoder,
-            "region": {"side": self.region.side, "extent": self.region.extent},
+            "region": self.region.to_json(),
             "features": self.features.to_json(),
             "motion": {
                 "rate_hz": MOTION_HZ,
@@ -201,7 +201,8 @@ def _fraction(text: str) -> Fraction:
 
 
 def _region(values: Mapping[str, object]) -> Region:
+    _field(values, "side", int), _field(values, "extent", float)
     try:
-        return Region(_field(values, "side", int), float(_field(values, "extent", float)))
-    except ValueError as error:
+        return Region.from_json(values)
+    except (TypeError, ValueError) as error:
         raise InputError(f"region: {error}") from error

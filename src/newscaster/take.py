@@ -14,7 +14,7 @@ what becomes of it to ``training``::
         present.npy           (F,) bool: the person's face was found and followed
         speech.npy            (N,) float32, 16 kHz mono; sample 0 is the sound at frame 0. (0,): no sound
         regions.npy           (F, S, S, 3) uint8 RGB; black where not present
-        transforms.npy        (F, 2, 3) float64, picture to region pixels; NaN where not present
+        transforms.npy        (F, 2, 3 or 4) float64, picture to region pixels; NaN where not present
         share.npy             (F,) float32: how much of a new mouth the frame may take; takes of old lack it
         clip.json             where it comes from and what is finished; written last
 
@@ -40,7 +40,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from newscaster.errors import OutputError, TakeError
-from newscaster.face.geometry import Similarity
+from newscaster.face.flattening import Flattening
 from newscaster.face.head import Head, Poses
 from newscaster.face.mouth import is_moving, mouth_shapes, opening
 from newscaster.face.region import Mask, Region
@@ -189,9 +189,9 @@ class Clip:
         return regions
 
     @cached_property
-    def transforms(self) -> Similarity:
+    def transforms(self) -> Flattening:
         """Source picture to region pixels, (F,); NaN where not :attr:`present`."""
-        return Similarity(self._load("transforms", (self.frames, 2, 3)))
+        return Flattening.from_array(self._load("transforms", (self.frames, 2, None)), self.regions.shape[1])
 
     def mouth_points(self) -> Array:
         """(F, 57, 2): the mouth in region pixels, raw; NaN where not :attr:`present`."""
@@ -225,7 +225,7 @@ class Clip:
             "present": (self.frames,),
             "speech": (None,),
             "regions": (self.frames, side, side, 3),
-            "transforms": (self.frames, 2, 3),
+            "transforms": (self.frames, 2, None),
         }
         for kind, shape in shapes.items():
             self._load(kind, shape, memory_map=True)
@@ -255,7 +255,7 @@ class Stage:
     """(F, 478, 3) pixels, raw."""
     poses: Poses
     """How the head stands, smoothed, (F,)."""
-    transforms: Similarity
+    transforms: Flattening
     """Picture to region pixels, smoothed, (F,)."""
     loops: bool = False
     """Whether its end meets its beginning: it is shown round and round, others in an order of their own."""
@@ -318,13 +318,20 @@ class Take:
         folder = Path(path)
         data = _read_take_json(folder)
         try:
-            region = Region(int(data["region"]["side"]), float(data["region"]["extent"]))
+            region = Region.from_json(data["region"])
             fps = Fraction(data["fps"])
             names, stage = list(data["clips"]), dict(data["stage"])
             head, mask = _read_face(folder / "face.safetensors", region)
             clips = tuple(_read_clip(folder / "clips" / name, region, fps) for name in names)
             return Take(
-                folder, fps, region, head, mask, clips, _read_stage(folder, stage), tuple(data["warnings"])
+                folder,
+                fps,
+                region,
+                head,
+                mask,
+                clips,
+                _read_stage(folder, stage, region),
+                tuple(data["warnings"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TakeError(f"'{folder / 'take.json'}' is damaged ({error!r}). {_NEXT}") from error
@@ -385,7 +392,7 @@ def _read_clip(folder: Path, region: Region, fps: Fraction) -> Clip:
     return clip
 
 
-def _read_stage(folder: Path, data: Mapping[str, Any]) -> Stage:
+def _read_stage(folder: Path, data: Mapping[str, Any], region: Region) -> Stage:
     video, arrays = folder / "stage.mp4", _read_tensors(folder / "stage.safetensors")
     if not video.is_file():
         raise TakeError(f"'{video}' is missing. {_NEXT}")
@@ -397,7 +404,7 @@ def _read_stage(folder: Path, data: Mapping[str, Any]) -> Stage:
         (int(width), int(height)),
         arrays["landmarks"],
         Poses(arrays["pose_matrix"].astype(np.float64), arrays["pose_shift"].astype(np.float64)),
-        Similarity(arrays["transforms"].astype(np.float64)),
+        Flattening.from_array(arrays["transforms"], region.side),
         parts=tuple(
             StagePart(str(part["source"]), int(part["start_frame"]), int(part["frames"]))
             for part in data.get("parts", ())
@@ -452,11 +459,11 @@ def writing_regions(folder: Path, *, frames: int, side: int) -> Iterator[ImageAr
 
 
 def write_transforms(
-    folder: Path, record: ClipRecord, transforms: Similarity, cropped_with: str
+    folder: Path, record: ClipRecord, transforms: Flattening, cropped_with: str
 ) -> ClipRecord:
     """Store the transforms of finished crops, and that they are finished."""
     with replacing(folder / "transforms.npy") as temporary:
-        np.save(temporary, transforms.matrix, allow_pickle=False)
+        np.save(temporary, transforms.to_array(), allow_pickle=False)
     return _write_record(folder, replace(record, cropped_with=cropped_with))
 
 
@@ -527,7 +534,7 @@ class TakeWriter:
             "landmarks": stage.landmarks.astype(np.float32),
             "pose_matrix": stage.poses.matrix,
             "pose_shift": stage.poses.shift,
-            "transforms": stage.transforms.matrix,
+            "transforms": stage.transforms.to_array(),
         }
         for name, given in (("share", stage.share), ("thumbnails", stage.thumbnails)):
             if given is not None:
@@ -551,7 +558,7 @@ class TakeWriter:
             {
                 "format": FORMAT,
                 "fps": _fraction_text(fps),
-                "region": {"side": region.side, "extent": region.extent},
+                "region": region.to_json(),
                 "clips": list(clips),
                 "stage": {
                     "source": stage.source,

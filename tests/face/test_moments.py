@@ -5,6 +5,7 @@ import pytest
 
 from faces import face_points, talking
 from making_moments import moments, round_way
+from newscaster.face.flattening import Flattening
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head
 from newscaster.face.moments import THUMBNAIL_SIDE, Moments, head_window, thumbnail
@@ -50,7 +51,9 @@ def test_thumbnails_leave_the_mouth_out() -> None:
     mask = Mask(hidden, hidden.astype(np.uint8))
     image = np.full((240, 320, 3), 90, np.uint8)
     image[:, 160:] = 0
-    transform = Similarity.of(scale=1.0, shift=(-100.0, -60.0))  # the region begins at (100, 60)
+    transform = Flattening.of(
+        Similarity.of(scale=1.0, shift=(-100.0, -60.0))
+    )  # the region begins at (100, 60)
     small = thumbnail(image, transform, mask, (80, 40, 280, 240))
     assert small.shape == (2, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     assert (small[0, :15, :20] == 90).all()

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from faces import face_points, poses_of, rotation, talking
+from newscaster.face.flattening import Flattening
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head
 from newscaster.face.region import Mask, Region
@@ -76,7 +77,8 @@ def make_clip(
         for i in np.flatnonzero(present):
             regions[i] = region(first + int(i), obstacle if i in hidden else None)
     moved = np.array([[1.0, 0, -100], [0, 1.0, -60]]) if transform is None else transform
-    return Clip(folder, write_transforms(folder, record, Similarity(np.tile(moved, (frames, 1, 1))), "x"))
+    transforms = Flattening.of(Similarity(np.tile(moved, (frames, 1, 1))))
+    return Clip(folder, write_transforms(folder, record, transforms, "x"))
 
 
 @pytest.mark.parametrize("obstacle", ["microphone", "hand"])

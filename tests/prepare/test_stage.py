@@ -8,6 +8,7 @@ import pytest
 
 from faces import face_points, talking
 from newscaster.errors import FootageError
+from newscaster.face.flattening import Flattening
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head
 from newscaster.face.region import Mask, Region
@@ -44,7 +45,7 @@ def make_clip(
     with writing_regions(folder, frames=frames, side=128) as regions:
         for i in range(frames):
             regions[i] = texture if bright is None else np.clip(texture + bright[i], 0, 255)
-    transforms = Similarity(np.tile(np.eye(2, 3), (frames, 1, 1)))
+    transforms = Flattening.of(Similarity(np.tile(np.eye(2, 3), (frames, 1, 1))))
     return Clip(folder, write_transforms(folder, record, transforms, "x"))
 
 

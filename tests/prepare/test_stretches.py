@@ -8,6 +8,7 @@ import pytest
 
 from faces import face_points, rotation, seen, talking
 from footage import HEIGHT, WIDTH
+from newscaster.face.flattening import Flattening
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head
 from newscaster.face.region import Mask
@@ -55,7 +56,7 @@ def make_clip(folder: Path, landmarks: np.ndarray, *, light: int = 0) -> Clip:
     )
     with writing_regions(folder, frames=frames, side=128) as regions:
         regions[:] = picture[60:188, 100:228]
-    moved = Similarity(np.tile(np.array([[1.0, 0, -100], [0, 1.0, -60]]), (frames, 1, 1)))
+    moved = Flattening.of(Similarity(np.tile(np.array([[1.0, 0, -100], [0, 1.0, -60]]), (frames, 1, 1))))
     return Clip(folder, write_transforms(folder, record, moved, "x"))
 
 

@@ -14,10 +14,8 @@ import pytest
 from footage import babble, write_footage
 from making_media import KINDS, grey, write_media
 from newscaster.errors import MediaError
-from newscaster.face.geometry import Similarity
-from newscaster.face.region import crop
 from newscaster.prepare.clips import Segment, read_footage
-from newscaster.prepare.work import crop_near, read_speech, sampled_frames
+from newscaster.prepare.work import read_speech, sampled_frames
 
 RATE = 16_000
 
@@ -125,19 +123,6 @@ def test_samples_that_are_not_numbers(tmp_path: Path) -> None:
     assert len(times) == 25
     with pytest.raises(MediaError, match=r"nan\.mkv.*not numbers"):
         speech_of(path, frames=25)
-
-
-@pytest.mark.parametrize("centre", [(60.3, 45.7), (3.0, 2.0), (119.0, 89.0), (-300.0, 40.0), (500.0, 500.0)])
-@pytest.mark.parametrize("degrees", [0.0, 17.0])
-def test_cropping_from_a_part_is_the_same(centre: tuple[float, float], degrees: float) -> None:
-    y, x = np.mgrid[:90, :120]
-    waves = [120 + 80 * np.sin(x / 5 + k) * np.cos(y / 7 - k) for k in range(3)]
-    image = np.stack(waves, axis=-1).astype(np.uint8)
-    c, s = 1.6 * np.cos(np.radians(degrees)), 1.6 * np.sin(np.radians(degrees))
-    linear = np.array([[c, -s], [s, c]])
-    transform = Similarity(np.column_stack([linear, 32 - linear @ np.array(centre)]))
-    difference = crop_near(image, transform, 64).astype(int) - crop(image, transform, 64)
-    assert np.abs(difference).max() <= 1
 
 
 def test_frames_are_sampled_through_the_file(tmp_path: Path) -> None:

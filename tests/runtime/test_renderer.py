@@ -62,7 +62,7 @@ def test_only_the_region_changes(stage: Stage) -> None:
     before = stage.frame(0).image
     changed = (found != before).any(axis=2)
     assert changed.any()
-    corners = stage.transforms(np.array([0])).inverse().apply(np.array([[[0.0, 0], [128, 128]]]))[0]
+    corners = stage.transforms(np.array([0])).back(np.array([[[0.0, 0], [128, 128]]]))[0]
     y, x = np.nonzero(changed)
     assert x.min() >= corners[:, 0].min() - 2
     assert y.max() <= corners[:, 1].max() + 2

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from faces import face_points
+from newscaster.face.flattening import Flattening
 from newscaster.face.geometry import Similarity
 from newscaster.face.region import Mask, crop
 from newscaster.training.full_frame_painting import paint, paint_regions
@@ -55,9 +56,8 @@ def test_regions_are_cut_out_of_the_same_pictures(network: FullFrame, faces: tup
     landmarks, planes = faces
     side = 32
     # Upright squares about the mouth, larger in the region than in the picture.
-    transforms = Similarity(
-        np.stack([np.array([[0.8, 0.1, -40.0 - i], [-0.1, 0.8, -35.0]]) for i in range(11)])
-    )
+    matrix = np.stack([np.array([[0.8, 0.1, -40.0 - i], [-0.1, 0.8, -35.0]]) for i in range(11)])
+    transforms = Flattening.of(Similarity(matrix))
     regions = list(paint_regions(network, landmarks, planes, planes, transforms, side=side))
     for index, picture in enumerate(paint(network, landmarks, planes, planes)):
         whole = crop(picture, transforms[index], side).astype(int)

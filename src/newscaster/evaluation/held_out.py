@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError
-from newscaster.face.geometry import Similarity
+from newscaster.face.flattening import Flattening
 from newscaster.face.head import Head, Poses
 from newscaster.face.topology import MOUTH
 from newscaster.media import StageVideo, encode_stage, read_frames
@@ -49,7 +49,7 @@ class HeldOut:
     """Tracked at the anchor's frame rate."""
     poses: Poses
     """As an anchor's stage has them, smoothed. Frames without a face have those of the nearest that has."""
-    transforms: Similarity
+    transforms: Flattening
     """Picture to region pixels, of the same poses."""
     shapes: Array
     """(F, 57, 2): the clip's own mouth on these poses, so that put back it lies where it was found; NaN where

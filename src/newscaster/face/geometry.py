@@ -52,13 +52,6 @@ class Similarity:
         turned = np.einsum("...ij,...pj->...pi", self.matrix[..., :2], points)
         return np.asarray(turned + self.matrix[..., None, :, 2])
 
-    def inverse(self) -> Similarity:
-        """The way back."""
-        linear = self.matrix[..., :2]
-        back = np.swapaxes(linear, -1, -2) / self.scale[..., None, None] ** 2
-        shift = -np.einsum("...ij,...j->...i", back, self.matrix[..., 2])
-        return Similarity(np.concatenate([back, shift[..., None]], axis=-1))
-
     def then(self, after: Similarity) -> Similarity:
         """This similarity first, ``after`` second."""
         linear = after.matrix[..., :2] @ self.matrix[..., :2]

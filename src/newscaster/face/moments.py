@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from newscaster.face.flattening import Flattening
 from newscaster.face.framemap import BROWS, EYES, IRISES
-from newscaster.face.geometry import Similarity, runs
+from newscaster.face.geometry import runs
 from newscaster.face.head import Head, Poses
 from newscaster.face.measures import eyes_open
 from newscaster.face.region import Mask
@@ -190,7 +191,7 @@ def head_window(
 
 
 def thumbnail(
-    image: ImageArray, transform: Similarity, mask: Mask, window: tuple[int, int, int, int]
+    image: ImageArray, transform: Flattening, mask: Mask, window: tuple[int, int, int, int]
 ) -> ImageArray:
     """A picture (H, W, 3) as (2, 48, 48) in grey, 1 to 255, and 0 where the mouth is rewritten.
 
@@ -210,7 +211,7 @@ def thumbnail(
     return out
 
 
-def _hidden_cells(box: tuple[int, int, int, int], transform: Similarity, mask: Mask) -> npt.NDArray[np.bool_]:
+def _hidden_cells(box: tuple[int, int, int, int], transform: Flattening, mask: Mask) -> npt.NDArray[np.bool_]:
     """(48, 48): cells of which a corner or the middle lies where the mouth is rewritten."""
     left, top, right, bottom = box
     steps = np.linspace(0, 1, 2 * THUMBNAIL_SIDE + 1)

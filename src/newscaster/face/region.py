@@ -6,6 +6,7 @@ to put a new one in its place. Leaves what is drawn inside to the renderer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
+from newscaster.face.flattening import Flattening, Surface, flattened, laid
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head, Poses
 from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
@@ -26,6 +28,7 @@ EXTENT_RANGE = (1.7, 2.2)
 SHRINK_ALLOWED = 0.9
 """A face may lose this much of its size before the next larger side is taken."""
 
+_DEEPEST = 5.0
 _JAW_ENDS = 2
 """Points at either end of the jaw line, above the height of the mouth, that the mask leaves out."""
 _ABOVE_LIPS = 0.1
@@ -36,8 +39,6 @@ _AROUND = 4
 
 ImageArray = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
-Affine = tuple[float, ...]
-"""Six numbers (a, b, c, d, e, f): (x, y) goes to (a x + b y + c, d x + e y + f)."""
 
 
 class Box(NamedTuple):
@@ -68,12 +69,16 @@ class Region:
 
     side: int
     extent: float
+    surface: Surface | None = None
+    """What it lies on; None: a plane that always faces the camera."""
 
     def __post_init__(self) -> None:
         if self.side not in SIDES:
             raise ValueError(f"a region's side is one of {SIDES}, not {self.side}")
         if not 0.5 < self.extent < 5:
             raise ValueError(f"a region's extent is in outer-eye distances, 0.5 to 5, not {self.extent}")
+        if self.surface is not None and not all(abs(number) <= _DEEPEST for number in self.surface):
+            raise ValueError(f"a region's surface has three numbers up to {_DEEPEST:g}, not {self.surface}")
 
     @staticmethod
     def for_face(eye_distance_px: float) -> Region:
@@ -94,44 +99,49 @@ class Region:
         scale = self.pixels_per_unit
         return Similarity.of(scale=scale, shift=(self.side / 2, self.side / 2 - scale * CENTRE_Y))
 
-    def transforms(self, head: Head, poses: Poses) -> Similarity:
-        """Picture to region pixels for every pose: similarities (F,)."""
+    def transforms(self, head: Head, poses: Poses) -> Flattening:
+        """Picture to region pixels for every pose, (F,)."""
+        if self.surface is not None:
+            return Flattening.on_surface(self.surface, poses, to=self.from_head)
         depth = float(head.points[list(OUTER_LIPS), 2].mean())
-        return poses.upright(np.array([0.0, CENTRE_Y, depth]), to=self.from_head)
+        return Flattening.of(poses.upright(np.array([0.0, CENTRE_Y, depth]), to=self.from_head))
+
+    def to_json(self) -> dict[str, object]:
+        """For storing; the way back is :meth:`from_json`."""
+        surface = {} if self.surface is None else {"surface": list(self.surface)}
+        return {"side": self.side, "extent": self.extent, **surface}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Region:
+        """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a region's."""
+        surface = data.get("surface")
+        return Region(
+            int(data["side"]),
+            float(data["extent"]),
+            None if surface is None else Surface(*map(float, surface)),
+        )
 
 
-def covered(transform: Similarity, *, side: int, size: tuple[int, int]) -> Box:
+def covered(transform: Flattening, *, side: int, size: tuple[int, int]) -> Box:
     """The part of a picture of ``size`` (width, height) that :func:`crop` looks at, and a margin.
 
     Its edges are even, for pictures whose chroma is halved. Cut out of the part, moved to its corner, the
     region is the same as cut out of the picture.
     """
-    corners = transform.inverse().apply(np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float64))
-    return _even_box(corners, margin=_AROUND, size=size)
+    return _even_box(transform.outline(0, 0, side, side), margin=_AROUND, size=size)
 
 
-def crop(image: ImageArray, transform: Similarity, side: int) -> ImageArray:
+def crop(image: ImageArray, transform: Flattening, side: int) -> ImageArray:
     """The region (side, side, 3) of a picture (H, W, 3); what lies outside the picture is black.
 
-    ``transform`` is one similarity from picture to region pixels.
+    ``transform`` is one flattening from picture to region pixels.
     """
-    back = transform.inverse()
-    corners = back.apply(np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float64))
+    edge = transform.outline(0, 0, side, side)
     height, width = image.shape[:2]
     # Only what the square covers is copied, and two pixels more for the interpolation.
-    left, top = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1])
-    right, bottom = np.clip(
-        np.ceil(corners.max(axis=0)).astype(int) + 2, [left + 1, top + 1], [width, height]
-    )
-    part = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
-    matrix = back.matrix - np.array([[0, 0, left], [0, 0, top]])
-    cut = part.transform(
-        (side, side),
-        Image.Transform.AFFINE,
-        tuple(matrix.reshape(6).tolist()),
-        resample=Image.Resampling.BICUBIC,
-    )
-    return np.asarray(cut)
+    left, top = np.clip(np.floor(edge.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1]).tolist()
+    right, bottom = np.clip(np.ceil(edge.max(axis=0)).astype(int) + 2, [left + 1, top + 1], [width, height])
+    return flattened(as_image(image[top:bottom, left:right]), transform.from_corner(left, top), side)
 
 
 @dataclass(frozen=True)
@@ -146,11 +156,11 @@ class Placement:
     """(h/2, w/2): the mean of each four pixels, for planes of half the size."""
     used: Box
     """The part of the region that is needed for it; all edges are even."""
-    onto_region: Affine
+    onto_region: Flattening
     """Pixels of the box to pixels of the used part."""
 
 
-def place(mask: ImageArray, transform: Similarity, *, size: tuple[int, int]) -> Placement | None:
+def place(mask: ImageArray, transform: Flattening, *, size: tuple[int, int]) -> Placement | None:
     """Where a region whose ``mask`` (S, S) is taken goes on a picture of ``size`` (width, height).
 
     None where nothing of it shows. ``mask`` says how much of each pixel is taken, 0 to 255.
@@ -159,13 +169,10 @@ def place(mask: ImageArray, transform: Similarity, *, size: tuple[int, int]) -> 
     if not len(rows):
         return None
     ends = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
-    corners = transform.inverse().apply(np.array([[x, y] for x in ends[:, 0] for y in ends[:, 1]]))
-    box = _even_box(corners, margin=1, size=size)
+    box = _even_box(transform.outline(*ends.reshape(-1)), margin=1, size=size)
     used = _even_box(ends, margin=_AROUND, size=(mask.shape[1], mask.shape[0]))
-    matrix = transform.matrix.copy()
-    matrix[:, 2] += matrix[:, :2] @ np.array([box.left, box.top], np.float64) - [used.left, used.top]
-    onto: Affine = tuple(matrix.reshape(6).tolist())
-    soft = warp(as_image(mask[used.rows, used.columns]), onto, box.size, smooth=False)
+    onto = transform.from_corner(box.left, box.top).moved(-used.left, -used.top)
+    soft = laid(as_image(mask[used.rows, used.columns]), onto, box.size, smooth=False)
     if not soft.any():
         return None
     return Placement(box, soft, np.asarray(Image.fromarray(soft).reduce(2)), used, onto)
@@ -174,15 +181,6 @@ def place(mask: ImageArray, transform: Similarity, *, size: tuple[int, int]) -> 
 def as_image(array: ImageArray) -> Image.Image:
     """Pillow's image of an array (h, w) or (h, w, 3), contiguous or not."""
     return Image.fromarray(np.ascontiguousarray(array))
-
-
-def warp(image: Image.Image, onto: Affine, size: tuple[int, int], *, smooth: bool = True) -> ImageArray:
-    """A picture (h, w) or (h, w, 3) of ``size`` (w, h), whose pixels ``onto`` takes to the image's.
-
-    ``smooth`` interpolates with bicubic in place of linear weights. What lies outside the image is 0.
-    """
-    resample = Image.Resampling.BICUBIC if smooth else Image.Resampling.BILINEAR
-    return np.asarray(image.transform(size, Image.Transform.AFFINE, onto, resample=resample))
 
 
 def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
@@ -200,7 +198,7 @@ def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
     target[:] = change
 
 
-def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Similarity) -> None:
+def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Flattening) -> None:
     """Put a region (S, S, 3) back into a picture (H, W, 3), in place.
 
     ``mask`` (S, S) says how much of each pixel is taken from ``patch``, 0 to 255. Pixels of the picture
@@ -209,7 +207,7 @@ def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Sim
     placement = place(mask, transform, size=(image.shape[1], image.shape[0]))
     if placement is not None:
         box, used = placement.box, placement.used
-        new = warp(as_image(patch[used.rows, used.columns]), placement.onto_region, box.size)
+        new = laid(as_image(patch[used.rows, used.columns]), placement.onto_region, box.size)
         blend(image[box.rows, box.columns], new, placement.soft[..., None])
 
 

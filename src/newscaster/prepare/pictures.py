@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from newscaster.face.flattening import Flattening
 from newscaster.face.geometry import Similarity
 from newscaster.face.region import Region, crop
 from newscaster.face.topology import (
@@ -87,13 +88,13 @@ def mouth_of(image: ImageArray, landmarks: npt.NDArray[np.float32]) -> Mouth:
     if not near.size:
         return Mouth(float(gap), np.zeros((_MOUTH_SIZE[1], _MOUTH_SIZE[0], 3), np.uint8))
     shift += turn @ np.array([left, top], np.float64)
-    upright = Similarity(np.concatenate([turn, shift[:, None]], axis=1))
+    upright = Flattening.of(Similarity(np.concatenate([turn, shift[:, None]], axis=1)))
     rows = slice((_MOUTH_SIZE[0] - _MOUTH_SIZE[1]) // 2, (_MOUTH_SIZE[0] + _MOUTH_SIZE[1]) // 2)
     return Mouth(float(gap), crop(near, upright, _MOUTH_SIZE[0])[rows])
 
 
 def annotated(
-    shown: Shown, landmarks: npt.NDArray[np.float32], transform: Similarity, region: Region
+    shown: Shown, landmarks: npt.NDArray[np.float32], transform: Flattening, region: Region
 ) -> Image.Image:
     """A frame with the region's square and the landmarks (478, 3), in pixels of the footage, drawn in."""
     small = Image.open(io.BytesIO(shown.jpeg))
@@ -106,9 +107,7 @@ def annotated(
         draw.ellipse((x - 0.9, y - 0.9, x + 0.9, y + 0.9), fill=_POINTS)
     for chain in ((*OUTER_LIPS, OUTER_LIPS[0]), (*INNER_LIPS, INNER_LIPS[0]), JAW):
         draw.line([(float(x), float(y)) for x, y in points[list(chain)]], fill=_LIPS, width=2)
-    side = region.side
-    corners = np.array([[0, 0], [side, 0], [side, side], [0, side], [0, 0]], np.float64)
-    outline = (transform.inverse().apply(corners) - shown.corner) * scale
+    outline = (transform.outline(0, 0, region.side, region.side) - shown.corner) * scale
     draw.line([(float(x), float(y)) for x, y in outline], fill=_SQUARE, width=3, joint="curve")
     return canvas.resize(small.size, Image.Resampling.BOX)
 

@@ -16,7 +16,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError
+from newscaster.face.flattening import Surface
 from newscaster.face.geometry import eye_distance
 from newscaster.face.head import SMOOTHING_SECONDS, Head, Poses
 from newscaster.face.moments import head_window, thumbnail
@@ -280,7 +281,8 @@ def _fit(clips: Sequence[Clip]) -> tuple[Head, Region]:
         kept.append(clip.landmarks[frames[(-offset) % stride :: stride]])
         offset += len(frames)
     landmarks = np.concatenate(kept)
-    return Head.fit(landmarks), Region.for_face(float(np.median(eye_distance(landmarks))))
+    head, region = Head.fit(landmarks), Region.for_face(float(np.median(eye_distance(landmarks))))
+    return head, replace(region, surface=Surface.where_turned(head, head.poses(landmarks)))
 
 
 def _crop(job: _Job, clips: dict[str, Clip], head: Head, region: Region, pool: Workers) -> Mask:
@@ -308,7 +310,7 @@ def _crop(job: _Job, clips: dict[str, Clip], head: Head, region: Region, pool: W
 def _fingerprint(head: Head, region: Region) -> str:
     """Tells whether crops were made with this head and region: neither mask nor stage changes them."""
     digest = hashlib.sha256(head.points.astype(np.float32).tobytes())
-    digest.update(repr((region.side, region.extent, SMOOTHING_SECONDS)).encode())
+    digest.update(repr((*region.to_json().values(), SMOOTHING_SECONDS)).encode())
     return digest.hexdigest()[:16]
 
 

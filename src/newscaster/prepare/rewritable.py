@@ -196,7 +196,7 @@ def cut_off(clip: Clip, mask: Mask) -> Flags:
         return out
     points = np.stack([columns, rows], axis=1) * 4.0 + 2.0
     seen = np.flatnonzero(clip.present)
-    places = clip.transforms.inverse().apply(points[None])[seen]
+    places = clip.transforms.back(points[None])[seen]
     inside = ((places >= 0) & (places < np.array(clip.record.frame_size))).all(axis=-1)
     out[seen] = 1 - inside.mean(axis=1) > _MOST_OUTSIDE
     return out

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
-from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head
 from newscaster.face.region import Region, crop
 from newscaster.face.topology import MOUTH
@@ -43,7 +42,6 @@ _LOOK_MORE_EVERY_SECONDS = 120.0
 _POINTS_PER_CLIP = 64
 _SHORT_BYTES = 2**28
 """A short file whose pictures take more than this is decoded twice rather than kept in memory."""
-_FILTER_REACH_PX = 2
 
 ImageArray = npt.NDArray[np.uint8]
 
@@ -186,24 +184,10 @@ def cut_regions(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
         with writing_regions(task.folder, frames=record.frames, side=task.region.side) as regions:
             for i, frame in enumerate(frames):
                 if clip.present[i]:
-                    regions[i] = crop_near(frame, transforms[i], task.region.side)
+                    regions[i] = crop(frame, transforms[i], task.region.side)
         record = write_transforms(task.folder, record, transforms, task.fingerprint)
         clip = Clip(task.folder, record)
     return record.frames, some_mouths(clip)
-
-
-def crop_near(frame: ImageArray, transform: Similarity, side: int) -> ImageArray:
-    """What `crop` gives; but only the part of the picture that is needed is copied, since it may be large."""
-    corners = transform.inverse().apply(np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float64))
-    reach = _FILTER_REACH_PX + 1
-    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - reach, 0).tolist()
-    right, bottom = (np.ceil(corners.max(axis=0)).astype(int) + reach).tolist()
-    near = frame[top : max(bottom, top), left : max(right, left)]
-    if not near.size:
-        return np.zeros((side, side, 3), np.uint8)
-    shift = transform.matrix[:, :2] @ np.array([left, top], np.float64)
-    moved = Similarity(np.column_stack([transform.matrix[:, :2], transform.matrix[:, 2] + shift]))
-    return crop(np.ascontiguousarray(near), moved, side)
 
 
 def some_mouths(clip: Clip) -> npt.NDArray[np.float32]:
@@ -211,4 +195,4 @@ def some_mouths(clip: Clip) -> npt.NDArray[np.float32]:
     frames = np.flatnonzero(clip.present)
     frames = frames[:: -(-len(frames) // _POINTS_PER_CLIP) or 1]
     points = clip.landmarks[frames][:, list(MOUTH), :2]
-    return Similarity(clip.transforms.matrix[frames]).apply(points).astype(np.float32)
+    return clip.transforms[frames].apply(points).astype(np.float32)

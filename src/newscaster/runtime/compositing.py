@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.face.region import Affine, Placement, blend, warp
+from newscaster.face.flattening import Flattening, laid
+from newscaster.face.region import Placement, blend
 from newscaster.media import CHROMA_SHIFT, Picture, to_planes
 
 ImageArray = npt.NDArray[np.uint8]
@@ -36,16 +37,15 @@ def composite(picture: Picture, region: ImageArray, placement: Placement, *, sha
     part = region[used.rows, used.columns]
     if used.left == 0 or used.top == 0 or used.right == region.shape[1] or used.bottom == region.shape[0]:
         part = np.pad(part, ((_EDGE, _EDGE), (_EDGE, _EDGE), (0, 0)), mode="edge")
-        a, b, c, d, e, f = onto
-        onto = (a, b, c + _EDGE, d, e, f + _EDGE)
+        onto = onto.moved(_EDGE, _EDGE)
     luma, *chroma = to_planes(part, picture.tags)
     planes = picture.planes
-    blend(planes[0][box.rows, box.columns], warp(luma, onto, box.size), _times(placement.soft, share))
+    blend(planes[0][box.rows, box.columns], laid(luma, onto, box.size), _times(placement.soft, share))
     width, height = box.size
     half_onto, half_soft = _halved(onto), _times(placement.half_soft, share)
     rows, columns = slice(box.top // 2, box.bottom // 2), slice(box.left // 2, box.right // 2)
     for plane, new in zip(planes[1:], chroma, strict=True):
-        turned = warp(new, half_onto, (width // 2, height // 2), smooth=False)
+        turned = laid(new, half_onto, (width // 2, height // 2), smooth=False)
         blend(plane[rows, columns], turned, half_soft)
 
 
@@ -53,13 +53,13 @@ def _times(soft: ImageArray, share: float) -> ImageArray:
     return soft if share >= 1 else np.round(soft * np.float32(share)).astype(np.uint8)
 
 
-def _halved(onto: Affine) -> Affine:
+def _halved(onto: Flattening) -> Flattening:
     """The same map between planes of half the width and height.
 
     A chroma sample at c of the picture lies at 2 c + s of its luma, s being `CHROMA_SHIFT`; one at c of the
     region, whose chroma lies in the middle of four pixels, at 2 c. And A (2 c + s) + b is twice
-    A c + (A s + b) / 2.
+    A c + (A s + b) / 2; what is bent is bent twice as much by half as many pixels.
     """
-    a, b, c, d, e, f = onto
-    right, down = CHROMA_SHIFT
-    return a, b, (a * right + b * down + c) / 2, d, e, (d * right + e * down + f) / 2
+    matrix = onto.matrix.copy()
+    matrix[:, 2] = (matrix[:, :2] @ np.array(CHROMA_SHIFT) + matrix[:, 2]) / 2
+    return Flattening(matrix, 2 * onto.bend, onto.middle / 2)

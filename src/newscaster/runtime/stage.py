@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from newscaster.anchor import AnchorFace
 from newscaster.errors import AnchorError
-from newscaster.face.geometry import Similarity
+from newscaster.face.flattening import Flattening
 from newscaster.face.moments import Moments
 from newscaster.face.mouth import place_mouth
 from newscaster.face.region import Placement, Region, covered, crop, place
@@ -42,7 +42,7 @@ class StageFrame:
     """As decoded, free to be written to."""
     region: Image
     """The region (S, S, 3) RGB cut out of it; not to be written to."""
-    transform: Similarity
+    transform: Flattening
     """Picture to region pixels."""
     placement: Placement | None
     """Where a new region goes on the picture; None where nothing of it would show."""
@@ -141,9 +141,10 @@ class Stage:
         """Pixels on the picture (f, 57, 2) of mouth shapes (f, 57, 2) put on these frames of the stage."""
         return place_mouth(shapes, self._face.head, self._face.poses[indices])
 
-    def transforms(self, indices: npt.NDArray[np.integer[Any]]) -> Similarity:
+    def transforms(self, indices: npt.NDArray[np.integer[Any]]) -> Flattening:
         """Picture to region pixels of these frames."""
-        return Similarity(self._face.transforms.matrix[indices])
+        transforms: Flattening = self._face.transforms[indices]
+        return transforms
 
     def frames(self, indices: Iterable[int]) -> Iterator[StageFrame]:
         """These frames, in their order."""
@@ -161,8 +162,8 @@ class Stage:
     def _cut(self, index: int) -> _Kept:
         transform, side = self._face.transforms[index], self._region.side
         box = covered(transform, side=side, size=self._video.size)
-        moved = Similarity.of(scale=1.0, shift=(box.left, box.top)).then(transform)
-        region = crop(self._video.part(index, box), moved, side)
+        part = self._video.part(index, box)
+        region = crop(part, transform.from_corner(box.left, box.top), side)
         region.flags.writeable = False
         return _Kept(region, place(self._face.mask.soft, transform, size=self._video.size))
 

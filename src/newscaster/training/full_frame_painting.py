@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from newscaster.errors import InputError
+from newscaster.face.flattening import Flattening
 from newscaster.face.framemap import CHANNELS, draw_frame_map
-from newscaster.face.geometry import Similarity
 from newscaster.face.region import crop
 from newscaster.training.full_frame_data import WholeFrames
 from newscaster.training.full_frame_losses import laplacian, luma
@@ -61,7 +61,7 @@ def paint_regions(
     landmarks: Floats,
     planes: Floats,
     looks: Floats,
-    transforms: Similarity,
+    transforms: Flattening,
     *,
     side: int,
     batch: int = _BATCH,
@@ -83,16 +83,15 @@ def paint_regions(
     painted = _painted(network, landmarks, planes, looks, windows, batch=batch, precision=precision)
     for index, picture in enumerate(painted):
         x, y = windows.corners[index]
-        yield crop(picture, Similarity.of(scale=1.0, shift=(x, y)).then(transforms[index]), side)
+        yield crop(picture, transforms[index].from_corner(x, y), side)
 
 
-def _windows_of(network: FullFrame, transforms: Similarity, side: int) -> Window:
+def _windows_of(network: FullFrame, transforms: Flattening, side: int) -> Window:
     """Windows of one size, on the coarsest grid, that hold what regions show."""
     config = network.config
     padded = np.array(config.padded)
     coarsest = config.coarsest_cell
-    square = np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float64)
-    seen = transforms.inverse().apply(square)
+    seen = transforms.outline(0, 0, side, side)
     # One coarsest cell more on every side: what lies outside a window, convolutions do not see.
     first = np.floor(seen.min(axis=1) / coarsest).astype(int) - 1
     last = np.ceil(seen.max(axis=1) / coarsest).astype(int) + 1

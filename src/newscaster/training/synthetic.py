@@ -136,7 +136,7 @@ def _painted_regions(
         clip.landmarks[shown, :, :2] * scale,
         planes,
         np.repeat(planes.mean(axis=0, keepdims=True), len(planes), axis=0),
-        to_footage.then(Similarity(clip.transforms.matrix[shown])),
+        clip.transforms[shown].after(to_footage),
         side=take.region.side,
         precision=fast_precision(network.backdrops.device),
     )
