@@ -114,12 +114,8 @@ class Region:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Region:
         """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a region's."""
-        surface = data.get("surface")
-        return Region(
-            int(data["side"]),
-            float(data["extent"]),
-            None if surface is None else Surface(*map(float, surface)),
-        )
+        side, extent, surface = int(data["side"]), float(data["extent"]), data.get("surface")
+        return Region(side, extent, None if surface is None else Surface(*map(float, surface)))
 
 
 def covered(transform: Flattening, *, side: int, size: tuple[int, int]) -> Box:
