@@ -14,7 +14,8 @@ what becomes of it to ``training``::
         present.npy           (F,) bool: the person's face was found and followed
         speech.npy            (N,) float32, 16 kHz mono; sample 0 is the sound at frame 0. (0,): no sound
         regions.npy           (F, S, S, 3) uint8 RGB; black where not present
-        transforms.npy        (F, 2, 3 or 4) float64, picture to region pixels; NaN where not present
+        transforms.npy        (F, 2, 3) float64, picture to region pixels; NaN where not present;
+                              (F, 2, 4) where the region is bent (face.flattening)
         share.npy             (F,) float32: how much of a new mouth the frame may take; takes of old lack it
         clip.json             where it comes from and what is finished; written last
 
