@@ -34,6 +34,12 @@ def test_what_is_not_there(studio: TestClient) -> None:
     assert studio.get("/v1/recordings/..%2f..%2fetc%2fpasswd").status_code == 404
 
 
+def test_methods_that_are_not_taken(studio: TestClient) -> None:
+    reply = studio.delete("/v1/anchors")
+    assert reply.status_code == 405
+    assert reply.json() == {"error": "'/v1/anchors' does not take DELETE; it takes GET"}
+
+
 def test_a_session(studio: TestClient) -> None:
     reply = studio.post("/v1/sessions", json={"look_ahead_ms": 120, "openness": 1.2})
     assert reply.status_code == 201

@@ -94,8 +94,13 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    said = error.detail if error.status_code != 404 else f"there is nothing at {request.url.path!r}"
-    return JSONResponse({"error": said}, error.status_code, error.headers)
+    path, allowed = request.url.path, (error.headers or {}).get("Allow", "none")
+    said = {
+        404: f"there is nothing at {path!r}; {API}/openapi.json lists what there is",
+        405: f"{path!r} does not take {request.method}; it takes {allowed}",
+    }
+    status = error.status_code
+    return JSONResponse({"error": said.get(status, error.detail)}, status, error.headers)
 
 
 async def _broken(request: Request, error: Exception) -> JSONResponse:
