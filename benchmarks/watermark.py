@@ -250,19 +250,25 @@ def seen(lumas: Lumas) -> Lumas:
 
 def whole_pieces(path: Path) -> Iterator[Lumas]:
     """All pieces of 5 s of a file; the file itself where it has a little less."""
-    lumas, length = decoded(path), SECONDS * 25
-    if len(lumas) < length:
-        yield lumas
-    for first in range(0, len(lumas) - length + 1, length):
-        yield lumas[first : first + length]
+    with av.open(str(path)) as container:
+        frames = (luma_of(frame) for frame in container.decode(video=0))
+        for number in itertools.count():
+            piece = list(itertools.islice(frames, SECONDS * 25))
+            if len(piece) < SECONDS * 25 and number:
+                return
+            yield piece
 
 
 def decoded(source: Path | io.BytesIO, *, stop: int | None = None) -> Lumas:
     """The luma of frames."""
     with av.open(source if isinstance(source, io.BytesIO) else str(source)) as container:
-        container.streams.video[0].thread_type = "AUTO"
         frames = itertools.islice(container.decode(video=0), stop)
-        return [Picture(frame.reformat(format="yuv420p")).planes[0].copy() for frame in frames]
+        return [luma_of(frame) for frame in frames]
+
+
+def luma_of(frame: av.VideoFrame) -> np.ndarray:
+    """(H, W) uint8, in limited range."""
+    return Picture(frame.reformat(format="yuv420p")).planes[0].copy()
 
 
 def encoded(
