@@ -27,7 +27,7 @@ def picture_of(image: np.ndarray) -> Picture:
     return Picture(FromRgb(ColourTags.for_height(len(image)))(image), (image.shape[1], image.shape[0]))
 
 
-def pictures(count: int = 50, *, seed: int = 0, size: tuple[int, int] = SIZE) -> list[Picture]:
+def pictures(count: int = 25, *, seed: int = 0, size: tuple[int, int] = SIZE) -> list[Picture]:
     """A textured ground with a flat left edge, and a square that moves over it."""
     width, height = size
     noise = np.random.default_rng(seed).normal(0, 25, (height // 16, width // 16))
