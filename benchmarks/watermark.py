@@ -28,9 +28,9 @@ from PIL import Image
 import newscaster
 from newscaster.anchor import AnchorFile
 from newscaster.media import Picture
-from newscaster.watermark import Watermark, find_mark, id_of
+from newscaster.watermark import Watermark, id_of
 from newscaster.watermark.pattern import SMALLER_SIDE_PX
-from newscaster.watermark.reading import PLACES, aligned, averaged, searched, threshold
+from newscaster.watermark.reading import PLACES, aligned, averaged, mark_of, searched, seen_pieces, threshold
 
 IDENTITY = "5eed1e"
 SECONDS = 5
@@ -126,7 +126,7 @@ def footage_pieces(paths: Iterable[Path]) -> Iterator[tuple[Lumas, str]]:
     for path in paths:
         for piece in whole_pieces(path):
             pictures = [Picture(frame_of(luma)) for luma in piece]
-            mark = Watermark(IDENTITY, like=pictures[:: len(pictures) // 2])
+            mark = Watermark(IDENTITY, like=pictures[0])
             squares.append(float((mark.levels.astype(float) ** 2).mean()))
             for picture in pictures:
                 mark.put_on(picture)
@@ -145,19 +145,19 @@ def survived(name: str, pieces: Iterator[tuple[Lumas, str]], ways: Sequence[Way]
         for piece, carried in pieces:
             for way in ways:
                 path.write_bytes(done(piece, way))
-                mark = find_mark(path)
+                (average,) = seen_pieces(path)
+                mark = mark_of([average])
                 counts[way.name][0] += 1
                 counts[way.name][1] += mark is not None
                 counts[way.name][2] += mark is not None and mark.id == carried
                 wrong += mark is not None and mark.id not in (None, carried)
-                looking = searched if any(way.crop) else aligned
-                scores[way.name].append(score(looking, averaged(seen(decoded(path)[::5]))))
+                scores[way.name].append(score(searched if any(way.crop) else aligned, average))
     for way_name, (pieces_in_all, marked, read) in counts.items():
         print(
             f"{name}, {way_name}: mark in {marked} of {pieces_in_all}, id read in {read}; score "
             f"{statistics.median(scores[way_name]):.1f}, {min(scores[way_name]):.1f} at least"
         )
-    print(f"{name}, wrong ids: {wrong}")
+    print(f"{name}, wrong ids: {wrong}", flush=True)
     return {**counts, "wrong ids": wrong}
 
 

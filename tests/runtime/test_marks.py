@@ -84,7 +84,7 @@ def test_it_is_read_from_what_was_spoken(anchor: Anchor, tmp_path: Path) -> None
 def test_the_watermark_lies_over_the_label(anchor: Anchor) -> None:
     label = place_label("Test", anchor.stage.landmarks, size=anchor.size)
     plain, one, both = (anchor.stage.frame(0).picture for _ in range(3))
-    mark = Watermark("abcdef", like=[plain])
+    mark = Watermark("abcdef", like=plain)
     Marks(label=label).put_on(one)
     (shown,) = Marks(label=label, watermark=mark).on_all([both])
     assert shown is both

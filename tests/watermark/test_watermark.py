@@ -44,7 +44,7 @@ def pictures(count: int = 25, *, seed: int = 0, size: tuple[int, int] = SIZE) ->
 
 
 def marked(made: list[Picture], identity: str = IDENTITY) -> list[Picture]:
-    mark = Watermark(identity, like=made[:1])
+    mark = Watermark(identity, like=made[0])
     for picture in made:
         mark.put_on(picture)
     return made
@@ -79,7 +79,7 @@ def test_the_pattern_is_a_format() -> None:
 
 def test_what_is_added_is_faint_and_fainter_where_pictures_are_flat() -> None:
     made, plain = pictures(3), pictures(3)
-    mark = Watermark(IDENTITY, like=made)
+    mark = Watermark(IDENTITY, like=made[0])
     levels = mark.levels.astype(float)
     assert 10 * np.log10(255**2 / (levels**2).mean()) > 45
     assert np.sqrt((levels[:, :60] ** 2).mean()) < 0.75 * np.sqrt((levels[:, 100:] ** 2).mean())
@@ -95,7 +95,7 @@ def test_what_is_added_is_faint_and_fainter_where_pictures_are_flat() -> None:
 @pytest.mark.parametrize("level", [0, 1, 254, 255])
 def test_black_and_white_do_not_wrap(level: int) -> None:
     (picture,) = pictures(1)
-    mark = Watermark(IDENTITY, like=[picture])
+    mark = Watermark(IDENTITY, like=picture)
     picture.planes[0][:] = level
     mark.put_on(picture)
     assert np.abs(picture.planes[0].astype(int) - level).max() <= 6
@@ -103,7 +103,7 @@ def test_black_and_white_do_not_wrap(level: int) -> None:
 
 def test_odd_sizes(tmp_path: Path) -> None:
     frames = [picture_of(np.full((121, 161, 3), 90, np.uint8)) for _ in range(2)]
-    mark = Watermark(IDENTITY, like=frames[:1])
+    mark = Watermark(IDENTITY, like=frames[0])
     assert mark.levels.shape == (122, 162)
     mark.put_on(frames[1])
     assert (frames[1].planes[0] != frames[0].planes[0]).any()

@@ -78,8 +78,6 @@ Progress = Callable[[int, int], None]
 """Called with the frames done and the frames in all."""
 
 _FRAMES_AT_ONCE = 64
-_LOOKED_AT = 3
-"""Frames of the stage that say where the watermark is fainter."""
 
 
 @dataclass(frozen=True)
@@ -522,8 +520,7 @@ class Anchor:
         )
 
     def _watermark(self) -> Watermark:
-        at = np.linspace(0, len(self._stage) - 1, _LOOKED_AT).round().astype(int).tolist()
-        return Watermark(self._origin.anchor_id, like=[self._stage.frame(i).picture for i in at])
+        return Watermark(self._origin.anchor_id, like=self._stage.frame(0).picture)
 
     def _label_text(self, given: str | None) -> str | None:
         return label_text(given, builtin=is_builtin(self.path))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -32,20 +30,20 @@ class Watermark:
 
     Args:
         identity: of the anchor, as `AnchorFile.identity`; its first digits are carried.
-        like: some of the pictures, which say where there is texture.
+        like: one of the pictures, which says where there is texture.
 
     Raises:
         InputError: the identity is not one.
     """
 
-    def __init__(self, identity: str, *, like: Sequence[Picture]) -> None:
+    def __init__(self, identity: str, *, like: Picture) -> None:
         self.id = id_of(identity)
         """What it carries."""
-        planes = [picture.planes[0] for picture in like]
-        height, width = planes[0].shape
+        luma = like.planes[0]
+        height, width = luma.shape
         side_px = cell_px(width, height)
         drawn = weights(height, side_px, CELLS) @ field(self.id) @ weights(width, side_px, CELLS).T
-        drawn *= _strength(planes) / np.sqrt((drawn**2).mean())
+        drawn *= _strength(luma) / np.sqrt((drawn**2).mean())
         self.levels = np.clip(np.round(drawn), -_MOST_LEVELS, _MOST_LEVELS).astype(np.int8)
         """(H, W), -3 to 3: what is added to luma."""
         self._filled_up: dict[int, npt.NDArray[np.uint8]] = {}
@@ -69,13 +67,11 @@ class Watermark:
         return found
 
 
-def _strength(planes: list[npt.NDArray[np.uint8]]) -> Floats:
-    """(H, W): how much is added where, by the texture of pictures at the size of cells."""
-    height, width = planes[0].shape
-    times = max(1, round(min(height, width) / SMALLER_SIDE_PX))
-    texture = np.zeros((), np.float32)
-    for plane in planes:
-        luma = np.asarray(Image.fromarray(plane).reduce(times), np.float32)
-        texture = texture + blurred(np.abs(luma - blurred(luma))) / len(planes)
-    strength = np.clip(_FAINTEST + _OF_TEXTURE * texture, _FAINTEST, _STRONGEST)
-    return np.asarray(Image.fromarray(strength).resize((width, height), Image.Resampling.BILINEAR))
+def _strength(luma: npt.NDArray[np.uint8]) -> Floats:
+    """(H, W): how much is added where, by the texture of a picture at the size of cells."""
+    height, width = luma.shape
+    small = Image.fromarray(luma).reduce(max(1, round(min(height, width) / SMALLER_SIDE_PX)))
+    plane = np.asarray(small, np.float32)
+    texture = blurred(np.abs(plane - blurred(plane)))
+    strength = Image.fromarray(np.clip(_FAINTEST + _OF_TEXTURE * texture, _FAINTEST, _STRONGEST))
+    return np.asarray(strength.resize((width, height), Image.Resampling.BILINEAR))

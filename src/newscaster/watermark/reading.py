@@ -100,17 +100,23 @@ def find_mark(path: str | Path) -> FoundMark | None:
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
-    pieces = [
-        averaged(frames)
-        for frames in media.read_luma_pieces(
-            Path(path),
-            pieces=MOST_PIECES,
-            seconds=PIECE_SECONDS,
-            frames_per_second=_FRAMES_PER_SECOND,
-            smaller_side_px=SMALLER_SIDE_PX,
-        )
-    ]
-    return mark_of(pieces)
+    return mark_of(seen_pieces(path))
+
+
+def seen_pieces(path: str | Path) -> list[Floats]:
+    """The pieces of a video that are looked at, each averaged.
+
+    Raises:
+        MediaError: the file is missing, not a video, or breaks off.
+    """
+    pieces = media.read_luma_pieces(
+        Path(path),
+        pieces=MOST_PIECES,
+        seconds=PIECE_SECONDS,
+        frames_per_second=_FRAMES_PER_SECOND,
+        smaller_side_px=SMALLER_SIDE_PX,
+    )
+    return [averaged(frames) for frames in pieces]
 
 
 def mark_of(pieces: list[Floats]) -> FoundMark | None:
