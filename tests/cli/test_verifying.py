@@ -84,7 +84,7 @@ def test_speaking_without_what_signs(
     assert cli.run([*speak, "--sign", "chain.pem", "key.pem"]) == 2
     assert cli.run(["verify", str(out)]) == 2
     monkeypatch.undo()
-    assert cli.run(["verify", str(out)]) == 3
+    assert cli.run(["verify", str(out)]) == 4  # marked it is, all the same
     assert "its tags say that newscaster made it" in capsys.readouterr().out
 
 

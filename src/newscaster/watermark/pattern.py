@@ -89,12 +89,17 @@ def id_at(places: list[int]) -> str:
     return f"{value:0{ID_DIGITS}x}"
 
 
-def weights(length_px: int, cell_px: float, samples: int) -> Floats:
+def weights(length_px: int, side_px: float, samples: int) -> Floats:
     """(length, samples): where the pixels of one axis lie on the torus, for linear interpolation.
 
     Pixel i has its centre at i + 1/2; the middle of the axis is at 0 of the torus.
+
+    Args:
+        length_px: pixels of the axis.
+        side_px: of a cell.
+        samples: of the torus.
     """
-    at = (np.arange(length_px) + 0.5 - length_px / 2) / cell_px * samples / CELLS
+    at = (np.arange(length_px) + 0.5 - length_px / 2) / side_px * samples / CELLS
     before = np.floor(at).astype(int)
     after_share = at - before
     found = np.zeros((length_px, samples), np.float32)

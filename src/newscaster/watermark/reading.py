@@ -43,9 +43,9 @@ PIECE_SECONDS = 5.0
 MOST_PIECES = 6
 """Pieces looked at, spread over the file."""
 FALSE_ALARMS = 1e-6
-"""Pieces without the mark in which it is found, of one."""
+"""Share of pieces without the mark in which it is found."""
 _ID_ERRORS = 1e-3
-"""Parts of an id that are read where noise alone is, of one."""
+"""Share of the parts of ids that are read where there is only noise."""
 _FRAMES_PER_SECOND = 5
 _SAMPLES = 2 * CELLS
 """Of the torus along each side: two for a cell, or shifts by half a cell would be missed."""
