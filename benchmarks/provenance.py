@@ -1,12 +1,12 @@
-"""What signing and the label do, and what they cost.
+"""What signing, the label and the watermark do, and what they cost.
 
     python benchmarks/provenance.py --speech SOUND --work FOLDER [--anchor ANCHOR] [--outputs 100] [--times 9]
 
 First, outputs of all kinds (every container; sound files, samples and texts; subtitles or none; a label or
 none; the local certificate or one of a newsroom's) are verified as they were written, and again after one bit
 was changed: in a packet of the picture, in one of the sound, and in the manifest. Then, in turns and in one
-process, the same speech is spoken unsigned and unlabelled, signed, labelled, and both; medians of wall and
-processor time, with the least and the greatest, and of what is added in each turn. Ends with a line of JSON.
+process, the same speech is spoken with none of them, with each, and with all; medians of wall and processor
+time, with the least and the greatest, and of what is added in each turn. Ends with a line of JSON.
 """
 
 from __future__ import annotations
@@ -138,11 +138,11 @@ def timed(anchor: newscaster.Anchor, sound: np.ndarray, given: argparse.Namespac
         speech = np.resize(sound, round(length * 16_000))
         took: dict[str, list[tuple[float, float]]] = {}
         for turn in range(given.times + 1):  # the first warms up
-            for name, signs, label in _ways(turn):
-                spent = _spoken(anchor, speech, given.work / "timed.mp4", signs=signs, label=label)
+            for name, signs, marks in _ways(turn):
+                spent = _spoken(anchor, speech, given.work / "timed.mp4", signs=signs, **marks)
                 if turn:
                     took.setdefault(name, []).append(spent)
-        for name in ("plain", "signed", "labelled", "both"):
+        for name in ("plain", "signed", "labelled", "marked", "all"):
             for clock, which in (("wall", 0), ("processor", 1)):
                 values = [spent[which] for spent in took[name]]
                 pairs = zip(took[name], took["plain"], strict=True)
@@ -153,7 +153,7 @@ def timed(anchor: newscaster.Anchor, sound: np.ndarray, given: argparse.Namespac
                 )
                 found[f"{name} {length:g} s, {clock}, added %"] = round(statistics.median(added), 2)
         plain_ms = 1000 * statistics.median(spent[1] for spent in took["plain"])
-        for name, alone in (("signing", _signing_alone), ("label", _label_alone)):
+        for name, alone in (("signing", _signing_alone), ("label", _label_alone), ("mark", _mark_alone)):
             spent_ms = 1000 * alone(anchor, speech, given.work)
             share = 100 * spent_ms / plain_ms
             print(f"{length:g} s of speech, {name} alone: {spent_ms:.1f} ms, {share:.2f} % of processor time")
@@ -161,22 +161,28 @@ def timed(anchor: newscaster.Anchor, sound: np.ndarray, given: argparse.Namespac
     return found
 
 
-def _ways(turn: int) -> Iterator[tuple[str, bool, str]]:
-    """Four ways, each turn in another order."""
-    label = "AI-generated"
-    ways = [("plain", False, ""), ("signed", True, ""), ("labelled", False, label), ("both", True, label)]
-    return iter(ways[turn % 4 :] + ways[: turn % 4])
+def _ways(turn: int) -> Iterator[tuple[str, bool, dict[str, object]]]:
+    """Five ways, each turn in another order."""
+    plain, label = {"label": "", "watermark": False}, {"label": "AI-generated"}
+    ways = [
+        ("plain", False, plain),
+        ("signed", True, plain),
+        ("labelled", False, {**plain, **label}),
+        ("marked", False, {**plain, "watermark": True}),
+        ("all", True, {"watermark": True, **label}),
+    ]
+    return iter(ways[turn % 5 :] + ways[: turn % 5])
 
 
 def _spoken(
-    anchor: newscaster.Anchor, speech: np.ndarray, out: Path, *, signs: bool, label: str
+    anchor: newscaster.Anchor, speech: np.ndarray, out: Path, *, signs: bool, **marks: object
 ) -> tuple[float, float]:
     is_there = toolkit.is_there
     if not signs:
         toolkit.is_there = lambda: False
     try:
         wall, processor = time.perf_counter(), time.process_time()
-        anchor.speak(speech, out, label=label)
+        anchor.speak(speech, out, **marks)
         return time.perf_counter() - wall, time.process_time() - processor
     finally:
         toolkit.is_there = is_there
@@ -204,6 +210,19 @@ def _label_alone(anchor: newscaster.Anchor, speech: np.ndarray, work: Path) -> f
         label = place_label("AI-generated", anchor.stage.landmarks, size=anchor.size)
         for _ in range(round(len(speech) / 16_000 * anchor.fps)):
             label.put_on(picture)
+        seconds.append(time.process_time() - began)
+    return statistics.median(seconds)
+
+
+def _mark_alone(anchor: newscaster.Anchor, speech: np.ndarray, work: Path) -> float:
+    """Median seconds of the processor that it takes to make a watermark and put it on all frames."""
+    picture, seconds = anchor.stage.frame(0).picture, []
+    for _ in range(9):
+        began = time.process_time()
+        watermark = anchor._marks("", watermark=True).watermark
+        assert watermark is not None
+        for _ in range(round(len(speech) / 16_000 * anchor.fps)):
+            watermark.put_on(picture)
         seconds.append(time.process_time() - began)
     return statistics.median(seconds)
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from newscaster import cli, media
-from signing import write_certificate
+from newscaster.anchor import AnchorFile
+from newscaster.cli.verifying import _of_mark
+from newscaster.watermark import FoundMark
+from signing import statement, write_certificate
 from tiny_anchor import speech_like, write_tiny_anchor
 
 
@@ -80,5 +84,79 @@ def test_speaking_without_what_signs(
     assert cli.run([*speak, "--sign", "chain.pem", "key.pem"]) == 2
     assert cli.run(["verify", str(out)]) == 2
     monkeypatch.undo()
-    assert cli.run(["verify", str(out)]) == 3
+    assert cli.run(["verify", str(out)]) == 4  # marked it is, all the same
     assert "its tags say that newscaster made it" in capsys.readouterr().out
+
+
+def stripped(path: Path, **options: int) -> Path:
+    """The same pictures, encoded again, without a manifest."""
+    out = path.with_name("stripped.mp4")
+    media.write_video(out, media.read_frames(path), fps=Fraction(25), audio=None, **options)
+    return out
+
+
+def test_verify_reads_the_watermark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = write_tiny_anchor(tmp_path / "tiny.anchor", size=(320, 240))
+    carried = AnchorFile(tiny).identity[:6]
+    wav, out = tmp_path / "speech.wav", tmp_path / "news.mp4"
+    media.write_wav(wav, speech_like(1.5), 16_000)
+    speak = ["speak", str(wav), "-a", str(tiny), "-o", str(out)]
+    assert cli.run(speak) == 0
+    capsys.readouterr()
+    assert cli.run(["verify", str(out)]) == 0
+    pieces = "found in 1 of 1 pieces"
+    assert f"  watermark    newscaster's, {carried}, of the same anchor, {pieces}" in capsys.readouterr().out
+
+    without = stripped(out, crf=23)
+    assert cli.run(["verify", str(without)]) == 4
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{without}: no manifest, but the pixels carry newscaster's watermark"
+    assert said[-1] == (
+        f"  watermark    newscaster's, of the anchor whose sha256 begins with {carried}, {pieces}"
+    )
+    assert cli.run(["verify", str(without), "--json"]) == 4
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["watermark"] == {
+        "id": carried,
+        "pieces": 1,
+        "marked": 1,
+        "scale": 1.0,
+        "mirrored": False,
+    }
+
+    assert cli.run([*speak, "--no-watermark"]) == 0
+    capsys.readouterr()
+    assert cli.run(["verify", str(out)]) == 0
+    assert "watermark" not in capsys.readouterr().out
+    assert cli.run(["verify", str(stripped(out))]) == 3
+    assert capsys.readouterr().out.splitlines()[0].endswith(": no manifest")
+
+
+@pytest.mark.parametrize(
+    ("mark", "anchor_id", "said"),
+    [
+        (
+            FoundMark(id="123456", pieces=6, marked=5, scale=1.0, mirrored=False),
+            "1234567",
+            "of the same anchor",
+        ),
+        (
+            FoundMark(id="123456", pieces=6, marked=5, scale=1.0, mirrored=False),
+            "abcdef0",
+            "not the anchor that",
+        ),
+        (
+            FoundMark(id="123456", pieces=6, marked=5, scale=1.0, mirrored=False),
+            None,
+            "sha256 begins with 123456",
+        ),
+        (FoundMark(id=None, pieces=6, marked=5, scale=1.0, mirrored=False), "abcdef0", "too faint to tell"),
+        (FoundMark(id=None, pieces=6, marked=5, scale=0.8, mirrored=True), None, "cropped to about 80%"),
+        (FoundMark(id=None, pieces=6, marked=5, scale=0.8, mirrored=True), None, "was mirrored"),
+        (None, "abcdef0", "not found, though the manifest speaks of one"),
+    ],
+)
+def test_what_is_said_of_the_watermark(mark: FoundMark | None, anchor_id: str | None, said: str) -> None:
+    spoken_of = None if anchor_id is None else statement(anchor_id=anchor_id, watermark=anchor_id[:6])
+    lines = [f"{name} {value}" for name, value in _of_mark(mark, spoken_of)]
+    assert any(said in line for line in lines), lines

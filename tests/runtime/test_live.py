@@ -80,7 +80,7 @@ def difference(frame: LiveFrame, image: np.ndarray) -> int:
 def test_live_frames_are_those_that_rendering_gives(anchor: Anchor, look_ahead_ms: int) -> None:
     speech = speech_like(2.3)
     rendered = list(anchor.render(speech, look_ahead_ms=look_ahead_ms, stage_start=3))
-    with anchor.live(look_ahead_ms=look_ahead_ms, stage_start=3) as live:
+    with anchor.live(watermark=False, look_ahead_ms=look_ahead_ms, stage_start=3) as live:
         for piece in in_pieces(speech):
             live.push(piece)
         live.flush()
@@ -99,7 +99,7 @@ def test_other_rates_and_frame_rates(tmp_path: Path) -> None:
     speech = speech_like(1.7, 22_050)
     wide = Articulation(openness=1.4, smoothness=2)
     rendered = list(anchor.render(speech, 22_050, look_ahead_ms=200, articulation=wide))
-    with anchor.live(rate=44_100, articulation=wide) as live:
+    with anchor.live(watermark=False, rate=44_100, articulation=wide) as live:
         for piece in in_pieces(speech):
             live.push(piece, 22_050)
         live.flush()
@@ -127,7 +127,7 @@ def test_the_sound_is_what_was_pushed(anchor: Anchor) -> None:
 def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     """Sound that comes in pieces of 20 ms begins a whole number of frames after it came, and goes on so."""
     clock, speech = VirtualClock(), speech_like(2.0)
-    with anchor.live(clock=clock) as live:
+    with anchor.live(watermark=False, clock=clock) as live:
         for k in range(100):
             clock.at(0.5 + 0.02 * k, lambda k=k: live.push(speech[320 * k : 320 * (k + 1)]))
         clock.at(2.5, live.flush)
@@ -150,7 +150,7 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
 
 
 def test_silence_shows_the_stage_with_its_mouth_at_rest(anchor: Anchor) -> None:
-    with anchor.live(clock=VirtualClock()) as live:
+    with anchor.live(watermark=False, clock=VirtualClock()) as live:
         frames = taken(live, 1.0)
         assert [frame.number for frame in frames] == list(range(25))
         assert all(at_rest(anchor, frames))
@@ -159,7 +159,7 @@ def test_silence_shows_the_stage_with_its_mouth_at_rest(anchor: Anchor) -> None:
 
 
 def test_speech_that_breaks_off_closes_the_mouth(anchor: Anchor) -> None:
-    with anchor.live(clock=VirtualClock()) as live:
+    with anchor.live(watermark=False, clock=VirtualClock()) as live:
         live.push(speech_like(1.0))
         live.flush()
         frames = taken(live, 2.0)
@@ -171,7 +171,7 @@ def test_speech_that_breaks_off_closes_the_mouth(anchor: Anchor) -> None:
 
 def test_sound_that_does_not_come(anchor: Anchor) -> None:
     clock, speech = VirtualClock(), speech_like(3.0)
-    with anchor.live(clock=clock) as live:
+    with anchor.live(watermark=False, clock=clock) as live:
         for k in range(50):
             clock.at(0.02 * k, lambda k=k: live.push(speech[320 * k : 320 * (k + 1)]))
         for k in range(50):
@@ -197,7 +197,7 @@ def test_sound_that_does_not_come(anchor: Anchor) -> None:
 @pytest.mark.parametrize("speak", ["push", "say"])
 def test_interrupt(anchor: Anchor, voice: Reading, speak: str) -> None:
     clock = VirtualClock()
-    with anchor.live(clock=clock, reading=voice) as live:
+    with anchor.live(watermark=False, clock=clock, reading=voice) as live:
         if speak == "push":
             live.push(speech_like(5.0))
         else:
@@ -225,7 +225,7 @@ def test_interrupt(anchor: Anchor, voice: Reading, speak: str) -> None:
 
 
 def test_interrupt_before_the_next_frame_is_asked_for(anchor: Anchor) -> None:
-    with anchor.live() as live:
+    with anchor.live(watermark=False) as live:
         live.push(speech_like(2.0))
         frames = live.frames(paced=False)
         spoken = list(itertools.islice(frames, 20))
@@ -403,7 +403,7 @@ def test_listeners_do_not_disturb_each_other(anchor: Anchor) -> None:
     found: dict[int, list[LiveFrame]] = {}
 
     def listen(k: int) -> None:
-        with anchor.live(stage_start=k) as live:
+        with anchor.live(watermark=False, stage_start=k) as live:
             live.push(speeches[k])
             live.flush()
             found[k] = all_said(live)

@@ -85,7 +85,7 @@ def signing_options(command: Decorated) -> Decorated:
 
 
 def label_options(command: Decorated) -> Decorated:
-    """The options that say what is written on the pictures."""
+    """The options that say what pictures are marked with."""
     return with_options(
         command,
         click.option(
@@ -95,6 +95,13 @@ def label_options(command: Decorated) -> Decorated:
             "on the built-in anchor, and nothing on others.",
         ),
         click.option("--no-label", "label", flag_value="", help="Write nothing on the pictures."),
+        click.option(
+            "--no-watermark",
+            "watermark",
+            flag_value=False,
+            default=True,
+            help="Leave out the mark in the pixels, which is not seen, and which `newscaster verify` finds.",
+        ),
     )
 
 

@@ -144,6 +144,7 @@ def live(
         reading=reading,
         most_text=max(1, len(text or "")),
         label=options["label"],
+        watermark=options["watermark"],
     )
     account = LiveAccount(rate=stream.rate, repeats=False)
     feed = _Feed(stream, _source(speech, text, rate), ahead=text is not None)
@@ -166,7 +167,11 @@ def live(
     if ending is not None:
         file, signing = ending
         told = account.statement(
-            performer, file.name, synthetic_voice=text is not None, label=options["label"]
+            performer,
+            file.name,
+            synthetic_voice=text is not None,
+            label=options["label"],
+            watermark=options["watermark"],
         )
         signing.sign(file, told)
         who = signing.outcome(file)

@@ -1,4 +1,4 @@
-"""The command that reads what a file's manifest claims, and says whether it holds: `verify`."""
+"""The command that reads what a manifest claims, and looks for the watermark: `verify`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from newscaster.errors import MediaError
+
 if TYPE_CHECKING:
     from newscaster.provenance import Statement, Verified
+    from newscaster.watermark import FoundMark
 
 EXIT_BROKEN = 1
 """What `verify` returns for a manifest that does not hold."""
 EXIT_UNSIGNED = 3
 """What `verify` returns for a file without a manifest."""
+EXIT_MARKED = 4
+"""What `verify` returns for a file without a manifest whose pixels carry newscaster's mark."""
 _FILE = click.Path(path_type=Path)
 _MOST_RUNS = 6
 """Runs of frames that are shown; --json gives all."""
@@ -34,26 +39,38 @@ _MOST_RUNS = 6
 def verify(file: Path, trust: Path | None, as_json: bool) -> None:
     """Read the C2PA manifest of FILE: what it claims, whether it holds, and which frames were synthesised.
 
-    Returns 0 where it holds, whoever signed it, 1 where something was changed, and 3 where there is none.
-    Nothing is fetched from a network.
+    The pixels are looked at for newscaster's watermark, too, which is there when the manifest is lost.
+    Returns 0 where the manifest holds, whoever signed it, 1 where something was changed, 3 where there is
+    none, and 4 where there is none, but the watermark. Nothing is fetched from a network.
     """
     from newscaster import provenance
 
     found = provenance.verify(file, trust=trust)
+    mark = _mark(file)
     if as_json:
-        click.echo(json.dumps(_facts(found), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_facts(found, mark), indent=2, ensure_ascii=False))
     else:
-        click.echo(f"{found.path}: {_headline(found)}")
-        for name, value in _lines(found):
+        click.echo(f"{found.path}: {_headline(found, mark)}")
+        for name, value in (*_lines(found), *_of_mark(mark, found.statement)):
             click.echo(f"  {name:<12} {value}")
     if not found.holds:
-        code = EXIT_UNSIGNED if found.verdict == "unsigned" else EXIT_BROKEN
+        code = EXIT_BROKEN if found.verdict == "broken" else EXIT_UNSIGNED if mark is None else EXIT_MARKED
         click.get_current_context().exit(code)
 
 
-def _headline(found: Verified) -> str:
+def _mark(file: Path) -> FoundMark | None:
+    """The watermark; what is no video, or cannot be decoded, has none."""
+    from newscaster.watermark import find_mark
+
+    try:
+        return find_mark(file)
+    except MediaError:
+        return None
+
+
+def _headline(found: Verified, mark: FoundMark | None) -> str:
     if found.verdict == "unsigned":
-        return "no manifest"
+        return "no manifest" + ("" if mark is None else ", but the pixels carry newscaster's watermark")
     if found.verdict == "broken":
         return "BROKEN: this is not what was signed"
     if found.verdict == "trusted":
@@ -97,6 +114,26 @@ def _of_statement(said: Statement) -> Iterator[tuple[str, str]]:
         yield "", "and the rest of every picture: none of it is footage"
 
 
+def _of_mark(mark: FoundMark | None, said: Statement | None) -> Iterator[tuple[str, str]]:
+    if mark is None:
+        if said is not None and said.watermark is not None:
+            yield "watermark", "not found, though the manifest speaks of one"
+        return
+    if mark.id is None:
+        whose = "too faint to tell of which anchor"
+    elif said is None:
+        whose = f"of the anchor whose sha256 begins with {mark.id}"
+    elif said.anchor_id.startswith(mark.id):
+        whose = f"{mark.id}, of the same anchor"
+    else:
+        whose = f"{mark.id}: this is not the anchor that the manifest names"
+    yield "watermark", f"newscaster's, {whose}, found in {mark.marked} of {mark.pieces} pieces"
+    if mark.scale < 1:
+        yield "", f"the picture was cropped to about {mark.scale:.0%} of its smaller side"
+    if mark.mirrored:
+        yield "", "the picture was mirrored"
+
+
 def _runs(said: Statement) -> str:
     """The runs of frames, first and last of each counted from 0."""
     shown = [f"{first}-{end - 1}" for first, end in said.synthesised[:_MOST_RUNS]]
@@ -104,7 +141,7 @@ def _runs(said: Statement) -> str:
     return (", ".join(shown) or "none") + (f" and {more} more runs (--json)" if more else "")
 
 
-def _facts(found: Verified) -> dict[str, object]:
+def _facts(found: Verified, mark: FoundMark | None) -> dict[str, object]:
     said = found.statement
     facts: dict[str, object] = {
         "path": str(found.path),
@@ -117,5 +154,6 @@ def _facts(found: Verified) -> dict[str, object]:
         "local": found.local,
         "source_types": list(found.source_types),
         "ingredients": list(found.ingredients),
+        "watermark": None if mark is None else asdict(mark),
     }
     return {**facts, "statement": None if said is None else {**asdict(said), "fps": str(said.fps)}}

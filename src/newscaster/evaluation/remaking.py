@@ -93,7 +93,9 @@ def remake(
     def told(path: Path, heard: Heard) -> Statement:
         frames = SynthesisedFrames()
         frames.add(painted)
-        return anchor.on_stage(stage).statement(path.name, frames=frames, heard=heard, label="")
+        return anchor.on_stage(stage).statement(
+            path.name, frames=frames, heard=heard, label="", watermark=False
+        )
 
     _write(video("real"), held, anchor, _pictures(anchor, stage, held.shapes, nothing))
     regions = work / f"{held.name}.regions"

@@ -21,6 +21,7 @@ from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_ca
 from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spooled, write_wav
 from newscaster.media.label import Label
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
+from newscaster.media.pieces import read_luma_pieces
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.sink import LiveItem, live_file, live_format, without_key, write_live
 from newscaster.media.stage import StageVideo, encode_stage
@@ -58,6 +59,7 @@ __all__ = [
     "read_audio",
     "read_audio_blocks",
     "read_frames",
+    "read_luma_pieces",
     "record_video",
     "replacing",
     "spooled",

@@ -59,6 +59,14 @@ class Picture:
         )
         return y, u, v
 
+    @property
+    def luma_rows(self) -> Plane:
+        """Y as it lies in memory, in one piece: (H, W and what fills rows up). NumPy is fastest so."""
+        plane = self.frame.planes[0]
+        rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+        found: Plane = rows.reshape(plane.height, plane.line_size)
+        return found
+
     def rgb(self) -> npt.NDArray[np.uint8]:
         """(H, W, 3) uint8 of the size shown, the caller's to write to."""
         width, height = self.size

@@ -7,7 +7,7 @@ Plain values only; signing and checking are left to the modules beside it.
     claim_generator_info      newscaster, its version
     c2pa.actions              created, of which digital source type; the stage placed in it
     ingredients               the driving speech, the anchor, its stage: each by its sha256
-    org.newscaster.video      anchor, consent, attribution, speech, label
+    org.newscaster.video      anchor, consent, attribution, speech, label, watermark
     org.newscaster.frames     which frames are synthesised
 """
 
@@ -65,6 +65,8 @@ class Statement:
     """Whether a text-to-speech voice spoke it."""
     label: str | None = None
     """What is written on the pictures; None: nothing."""
+    watermark: str | None = None
+    """What the mark in the pixels carries, see `watermark`; None: there is none."""
     version: str = VERSION
     """Of the newscaster that made it."""
 
@@ -143,6 +145,7 @@ class Statement:
                 "synthetic": self.synthetic_voice,
             },
             "label": self.label,
+            "watermark": self.watermark,
         }
 
     def _frames(self) -> dict[str, Any]:
@@ -180,6 +183,7 @@ class Statement:
             speech_seconds=float(speech["seconds"]),
             synthetic_voice=speech["synthetic"],
             label=video["label"],
+            watermark=video.get("watermark"),
             version=manifest["claim_generator_info"][0]["version"],
         )
 

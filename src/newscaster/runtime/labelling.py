@@ -6,7 +6,7 @@ Knows when there is one, and where no face comes. How it is drawn is left to `me
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +42,9 @@ class PlacedLabel:
         (left, top), (width, height) = self.corner, self.label.size
         return left, top, left + width, top + height
 
-    def put_on(self, picture: Picture) -> Picture:
+    def put_on(self, picture: Picture) -> None:
         """Write it on a picture, in place."""
         self.label.put_on(picture, self.corner)
-        return picture
 
 
 def label_text(given: str | None, *, builtin: bool) -> str | None:
@@ -85,12 +84,6 @@ def place_label(text: str, landmarks: npt.NDArray[np.floating[Any]], *, size: tu
     if _apart(best[1].box, _heads(landmarks, beyond=False)) < 0:
         _log.warning("the face fills the picture: the label '%s' touches it", text)
     return best[1]
-
-
-def labelled(pictures: Iterable[Picture], label: PlacedLabel | None) -> Iterator[Picture]:
-    """The same pictures, with the label on them; None: as they are."""
-    for picture in pictures:
-        yield picture if label is None else label.put_on(picture)
 
 
 def _corners(label: Label, size: tuple[int, int]) -> Iterator[tuple[int, int]]:

@@ -45,8 +45,14 @@ class LiveAccount:
         self._samples += len(frame.sound)
 
     def statement(
-        self, anchor: Anchor, title: str, *, synthetic_voice: bool, label: str | None = None
+        self,
+        anchor: Anchor,
+        title: str,
+        *,
+        synthetic_voice: bool,
+        label: str | None = None,
+        watermark: bool = True,
     ) -> Statement:
         """What is said of the file; its speech is known by the sound that it holds, as 32-bit floats."""
         heard = Heard(sha256=self._sound.hexdigest(), seconds=self.seconds, synthetic_voice=synthetic_voice)
-        return anchor.statement(title, frames=self._frames, heard=heard, label=label)
+        return anchor.statement(title, frames=self._frames, heard=heard, label=label, watermark=watermark)

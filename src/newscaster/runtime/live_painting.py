@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from newscaster.media import Picture
 from newscaster.runtime.compositing import composite
-from newscaster.runtime.labelling import PlacedLabel
+from newscaster.runtime.marks import NO_MARKS, Marks
 from newscaster.runtime.renderer import Image, Job, Renderer
 from newscaster.runtime.stage import Stage
 
@@ -41,18 +41,17 @@ class LivePainter:
         self._stage = stage
         self._renderer = renderer
         self._resting = _Resting(kept_bytes)
-        self._label: PlacedLabel | None = None
+        self._marks = NO_MARKS
 
-    def labelled(self, label: PlacedLabel | None) -> LivePainter:
-        """This painter, which writes on its pictures, too. What is kept is shared."""
+    def marked(self, marks: Marks) -> LivePainter:
+        """This painter, which marks its pictures, too. What is kept is shared."""
         other = copy.copy(self)
-        other._label = label
+        other._marks = marks
         return other
 
     def picture(self, index: int, shape: Array) -> Picture:
         """Frame `index` of the stage with the mouth (57, 2) in head units: the caller's to keep."""
-        picture = self._painted(index, shape)
-        return picture if self._label is None else self._label.put_on(picture)
+        return self._marks.put_on(self._painted(index, shape))
 
     def synthesises(self, index: int) -> bool:
         """Whether frame `index` of the stage gets a new mouth, in whole or in part."""

@@ -41,11 +41,12 @@ from newscaster.inference import Session, backend_named
 from newscaster.provenance import Statement
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.gate import AHEAD_STEPS
-from newscaster.runtime.labelling import PlacedLabel, label_text, labelled, place_label
+from newscaster.runtime.labelling import label_text, place_label
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_painting import LivePainter
 from newscaster.runtime.live_voice import SharedVoices
 from newscaster.runtime.made import Performance, tags
+from newscaster.runtime.marks import Marks
 from newscaster.runtime.motion import MotionStream, frame_count
 from newscaster.runtime.pacing import Clock
 from newscaster.runtime.permission import Permission
@@ -66,6 +67,7 @@ from newscaster.speech.captions import caption_cues
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.speech.voice_activity import load_voice_activity
+from newscaster.watermark import Watermark, id_of
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
@@ -314,6 +316,7 @@ class Anchor:
         crf: int = 18,
         sign: SignWith | None = None,
         label: str | None = None,
+        watermark: bool = True,
         progress: Progress | None = None,
     ) -> Performance:
         """Make a video file of the anchor saying something.
@@ -340,6 +343,8 @@ class Anchor:
                 made at first use. A .mkv has its manifest beside it, as .c2pa.
             label: what is written in a corner of the pictures, away from the face; empty: nothing. None:
                 "AI-generated" on the built-in anchor, nothing on others.
+            watermark: whether pictures carry a mark that is not seen, which `newscaster verify` finds when
+                the manifest is gone.
             progress: called after every frame.
 
         Raises:
@@ -362,7 +367,7 @@ class Anchor:
         if not 0 <= crf <= 51:
             raise InputError(f"crf is {crf}; expected 0 (best) to 51 (smallest)")
         self._check_start(stage_start)
-        written = self._label(label)
+        marks = self._marks(label, watermark=watermark)
         signing = Signing.begin(sign)
         stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
         with (
@@ -378,7 +383,7 @@ class Anchor:
             with closing(self._pictures(shown)) as pictures:
                 frames = media.write_video(
                     places.video,
-                    _counted(labelled(pictures, written), total, progress),
+                    _counted(marks.on_all(pictures), total, progress),
                     fps=self.fps,
                     audio=heard.sound_file,
                     metadata=tags(self.info, synthetic_voice=heard.synthetic),
@@ -387,7 +392,11 @@ class Anchor:
                     finish=signing.finishing(
                         places.video,
                         lambda: self.statement(
-                            places.video.name, frames=record.synthesised, heard=Heard.of(heard), label=label
+                            places.video.name,
+                            frames=record.synthesised,
+                            heard=Heard.of(heard),
+                            label=label,
+                            watermark=watermark,
                         ),
                     ),
                 )
@@ -425,6 +434,7 @@ class Anchor:
         most_pushed_seconds: float = 120.0,
         most_text: int = 100_000,
         label: str | None = None,
+        watermark: bool = True,
         clock: Clock | None = None,
     ) -> Live:
         """A stream for one listener: speech goes in as it comes, frames with their sound come out in time.
@@ -440,6 +450,7 @@ class Anchor:
             most_pushed_seconds: pushed sound that may wait; more is refused.
             most_text: characters of text that may wait to be read; more is refused.
             label: as in :meth:`speak`.
+            watermark: as in :meth:`speak`.
             clock: what the pace goes by; by default the machine's own.
 
         Raises:
@@ -449,7 +460,7 @@ class Anchor:
         self._permission.check()
         self._check_start(stage_start)
         return Live(
-            self._painter.labelled(self._label(label)),
+            self._painter.marked(self._marks(label, watermark=watermark)),
             self._stage.order(start=stage_start),
             lambda: self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms),
             fps=self.fps,
@@ -462,7 +473,13 @@ class Anchor:
         )
 
     def statement(
-        self, title: str, *, frames: SynthesisedFrames, heard: Heard, label: str | None = None
+        self,
+        title: str,
+        *,
+        frames: SynthesisedFrames,
+        heard: Heard,
+        label: str | None = None,
+        watermark: bool = True,
     ) -> Statement:
         """What is said of a video of this anchor where it is signed.
 
@@ -471,6 +488,7 @@ class Anchor:
             frames: of the video.
             heard: what it says.
             label: as in :meth:`speak`.
+            watermark: whether the pictures carry it.
         """
         return statement(
             title,
@@ -479,6 +497,7 @@ class Anchor:
             frames=frames,
             heard=heard,
             label=self._label_text(label),
+            watermark=id_of(self._origin.anchor_id) if watermark else None,
         )
 
     def _rendered(self, samples: Samples, rate: int, start: int, stream: MotionStream) -> Iterator[Image]:
@@ -493,9 +512,15 @@ class Anchor:
         if not 0 <= stage_start < len(self._stage):
             raise InputError(f"stage_start is {stage_start}; expected 0 to {len(self._stage) - 1}")
 
-    def _label(self, given: str | None) -> PlacedLabel | None:
-        text = self._label_text(given)
-        return None if text is None else place_label(text, self._stage.landmarks, size=self.size)
+    def _marks(self, label: str | None, *, watermark: bool) -> Marks:
+        text = self._label_text(label)
+        return Marks(
+            label=None if text is None else place_label(text, self._stage.landmarks, size=self.size),
+            watermark=self._watermark() if watermark else None,
+        )
+
+    def _watermark(self) -> Watermark:
+        return Watermark(self._origin.anchor_id, like=self._stage.frame(0).picture)
 
     def _label_text(self, given: str | None) -> str | None:
         return label_text(given, builtin=is_builtin(self.path))

@@ -126,6 +126,7 @@ def statement(
     frames: SynthesisedFrames,
     heard: Heard,
     label: str | None,
+    watermark: str | None,
 ) -> Statement:
     """What is said of a video, when all of its frames are made."""
     return Statement(
@@ -144,4 +145,5 @@ def statement(
         speech_seconds=heard.seconds,
         synthetic_voice=heard.synthetic_voice,
         label=label,
+        watermark=watermark,
     )

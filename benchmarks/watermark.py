@@ -1,0 +1,300 @@
+"""What the watermark survives, and how often it is found where it is not.
+
+Pieces of 5 s, of the built-in anchor and of footage that is marked as if newscaster had made it, are encoded
+again in many ways and looked at. Pieces of footage as they are, cropped, mirrored, made smaller and encoded
+again are looked at for a mark that is not there. Luma alone is encoded, since the mark is nowhere else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import json
+import math
+import random
+import statistics
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+import numpy as np
+from PIL import Image
+
+import newscaster
+from newscaster.anchor import AnchorFile
+from newscaster.media import Picture
+from newscaster.watermark import Watermark, id_of
+from newscaster.watermark.pattern import SMALLER_SIDE_PX
+from newscaster.watermark.reading import PLACES, aligned, averaged, mark_of, searched, seen_pieces, threshold
+
+IDENTITY = "5eed1e"
+SECONDS = 5
+OF_SPEAK = {"crf": 18, "preset": "superfast", "rc-lookahead": 10}
+Lumas = list[np.ndarray]
+"""Frames, (H, W) uint8."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """What is done to a piece: one thing after the other, and at last it is encoded."""
+
+    name: str
+    crf: int = 23
+    size: float = 1.0
+    crop: tuple[float, float, float, float] = (0, 0, 0, 0)
+    """Shares that are cut off: left, top, right, bottom."""
+    pad: float = 0
+    """Share of black that is put at the left and the right."""
+    mirror: bool = False
+    every: int = 1
+    """Of so many frames one is left, so that speech is so much faster, or the rate lower: it is the same."""
+    gain: float = 1.0
+    codec: str = "libx264"
+    options: dict[str, object] = field(default_factory=dict)
+    still: bool = False
+    """One picture as JPEG, and nothing else."""
+
+
+WAYS = (
+    Way("as it is made, again at crf 18", crf=18),
+    Way("H.264, crf 23"),
+    Way("H.264, crf 28", crf=28),
+    Way("H.264, crf 33", crf=33),
+    Way("H.264, crf 38", crf=38),
+    Way("H.264, crf 28, veryfast", crf=28, options={"preset": "veryfast"}),
+    Way("VP8, 500 kbit/s", codec="libvpx", options={"b": "500k", "deadline": "realtime", "cpu-used": 8}),
+    Way("MPEG-4 (Xvid's), 800 kbit/s", codec="mpeg4", options={"b": "800k"}),
+    Way("scaled to 3/4, crf 23", size=0.75),
+    Way("scaled to half, crf 18", size=0.5, crf=18),
+    Way("scaled to half, crf 23", size=0.5),
+    Way("scaled to half, crf 28", size=0.5, crf=28),
+    Way("scaled to a third, crf 18", size=1 / 3, crf=18),
+    Way("scaled to twice, crf 23", size=2.0),
+    Way("cropped by 5 % at every side, crf 23", crop=(0.05, 0.05, 0.05, 0.05)),
+    Way("cropped by 10 % at every side, crf 23", crop=(0.1, 0.1, 0.1, 0.1)),
+    Way("cropped by 20 % at right and bottom, crf 23", crop=(0, 0, 0.2, 0.2)),
+    Way("cropped by 10 % at every side, crf 28", crf=28, crop=(0.1, 0.1, 0.1, 0.1)),
+    Way("cropped by 10 % and scaled to 3/4, crf 23", size=0.75, crop=(0.1, 0.1, 0.1, 0.1)),
+    Way("black at both sides, crf 23", pad=0.2),
+    Way("mirrored, crf 23", mirror=True),
+    Way("every second frame, crf 23", every=2),
+    Way("contrast 0.7, crf 23", gain=0.7),
+    Way("one still, JPEG of quality 85", still=True),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--speech", type=Path, nargs="*", default=[], help="what the built-in anchor says")
+    parser.add_argument("--marked", type=Path, nargs="*", default=[], help="footage that is marked")
+    parser.add_argument("--unmarked", type=Path, nargs="*", default=[], help="footage without a mark")
+    parser.add_argument("--pieces", type=int, default=1000, help="unmarked pieces")
+    parser.add_argument("--ways", nargs="*", help="parts of names of ways; by default all")
+    given = parser.parse_args()
+    ways = [way for way in WAYS if not given.ways or any(part in way.name for part in given.ways)]
+    found: dict[str, object] = {}
+    if given.speech:
+        found["built-in anchor"] = survived("the built-in anchor", builtin_pieces(given.speech), ways)
+    if given.marked:
+        found["footage"] = survived("footage", footage_pieces(given.marked), ways)
+    if given.unmarked:
+        found["unmarked"] = false_alarms(given.unmarked, given.pieces)
+    print(json.dumps(found))
+
+
+def builtin_pieces(speeches: Iterable[Path]) -> Iterator[tuple[Lumas, str]]:
+    """What `speak` writes, in pieces, and the id that they should carry."""
+    anchor = newscaster.open()
+    carried = id_of(AnchorFile(anchor.path).identity)
+    with TemporaryDirectory() as folder:
+        marked, plain = Path(folder) / "marked.mp4", Path(folder) / "plain.mp4"
+        for speech in speeches:
+            anchor.speak(speech, marked)
+            anchor.speak(speech, plain, watermark=False)
+            print(f"{speech.name}: {100 * (marked.stat().st_size / plain.stat().st_size - 1):+.1f} % of size")
+            yield from ((piece, carried) for piece in whole_pieces(marked))
+
+
+def footage_pieces(paths: Iterable[Path]) -> Iterator[tuple[Lumas, str]]:
+    """Pieces of footage, marked, and encoded as `speak` does."""
+    squares = []
+    for path in paths:
+        for piece in whole_pieces(path):
+            pictures = [Picture(frame_of(luma)) for luma in piece]
+            mark = Watermark(IDENTITY, like=pictures[0])
+            squares.append(float((mark.levels.astype(float) ** 2).mean()))
+            for picture in pictures:
+                mark.put_on(picture)
+            yield decoded(io.BytesIO(encoded([p.planes[0] for p in pictures], options=OF_SPEAK))), IDENTITY
+    psnr = [10 * math.log10(255**2 / square) for square in squares]
+    print(f"PSNR of the marking: {statistics.median(psnr):.1f} dB ({min(psnr):.1f} to {max(psnr):.1f})")
+
+
+def survived(name: str, pieces: Iterator[tuple[Lumas, str]], ways: Sequence[Way]) -> dict[str, object]:
+    """In how many pieces the mark and its id are read, by what was done to them."""
+    counts: dict[str, list[int]] = {way.name: [0, 0, 0] for way in ways}
+    scores: dict[str, list[float]] = {way.name: [] for way in ways}
+    wrong = 0
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "piece.mkv"
+        for piece, carried in pieces:
+            for way in ways:
+                path.write_bytes(done(piece, way))
+                (average,) = seen_pieces(path)
+                mark = mark_of([average])
+                counts[way.name][0] += 1
+                counts[way.name][1] += mark is not None
+                counts[way.name][2] += mark is not None and mark.id == carried
+                wrong += mark is not None and mark.id not in (None, carried)
+                scores[way.name].append(score(searched if any(way.crop) else aligned, average))
+    for way_name, (pieces_in_all, marked, read) in counts.items():
+        print(
+            f"{name}, {way_name}: mark in {marked} of {pieces_in_all}, id read in {read}; score "
+            f"{statistics.median(scores[way_name]):.1f}, {min(scores[way_name]):.1f} at least"
+        )
+    print(f"{name}, wrong ids: {wrong}", flush=True)
+    return {**counts, "wrong ids": wrong}
+
+
+def done(piece: Lumas, way: Way) -> bytes:
+    """A piece, changed and encoded."""
+    changed = [_changed(luma, way) for luma in piece[:: way.every]]
+    if way.still:
+        return encoded([_through_jpeg(changed[0])], options={"crf": 0})
+    options = way.options if way.codec != "libx264" else {"crf": way.crf, **way.options}
+    return encoded(changed, size=way.size, codec=way.codec, options=options)
+
+
+def _changed(luma: np.ndarray, way: Way) -> np.ndarray:
+    height, width = luma.shape
+    left, top, right, bottom = (round(s * n) for s, n in zip(way.crop, (width, height) * 2, strict=True))
+    luma = luma[top : height - bottom, left : width - right]
+    luma = luma[:, ::-1] if way.mirror else luma
+    if way.gain != 1:
+        luma = np.round(way.gain * (luma - 16.0) + 16 + 109 * (1 - way.gain)).astype(np.uint8)
+    more = round(way.pad * width)
+    return np.pad(luma, ((0, 0), (more, more)), constant_values=16)
+
+
+def _through_jpeg(luma: np.ndarray) -> np.ndarray:
+    data = io.BytesIO()
+    Image.fromarray(luma).save(data, "jpeg", quality=85)
+    return np.asarray(Image.open(data))
+
+
+def false_alarms(paths: list[Path], wanted: int) -> dict[str, object]:
+    """The best scores of pieces without a mark, and how many are beyond what counts as found."""
+    whole, cropped, alarms, seconds = [], [], 0, []
+    for piece in itertools.islice(unmarked_pieces(paths), wanted):
+        began = time.perf_counter()
+        average = averaged(seen(piece[::5]))
+        whole.append(score(aligned, average))
+        cropped.append(score(searched, average))
+        seconds.append(time.perf_counter() - began)
+        alarms += whole[-1] >= threshold(PLACES[0]) or cropped[-1] >= threshold(PLACES[1])
+        if len(whole) % 100 == 0:
+            print(f"  {len(whole)} pieces, {alarms} alarms", flush=True)
+    for name, scores, places in (("whole", whole, PLACES[0]), ("cropped", cropped, PLACES[1])):
+        print(
+            f"unmarked, as {name}: best scores {statistics.median(scores):.2f}, {max(scores):.2f} at most; "
+            f"found from {threshold(places):.2f} on"
+        )
+    print(f"false alarms: {alarms} of {len(whole)} pieces; {statistics.median(seconds):.2f} s for each")
+    return {"pieces": len(whole), "alarms": alarms, "whole": max(whole), "cropped": max(cropped)}
+
+
+def unmarked_pieces(paths: list[Path]) -> Iterator[Lumas]:
+    """Pieces of all files in turn, which overlap by half; each once as it is, and once changed."""
+    chance = random.Random(0)
+    for number in itertools.count():
+        some = False
+        for path in paths:
+            lumas = decoded(path, stop=(number // 2 + 2) * SECONDS * 13)
+            length = min(len(lumas), SECONDS * 25)
+            piece = lumas[number // 2 * length // 2 :][:length]
+            if len(piece) < length:
+                continue
+            some = True
+            yield decoded(io.BytesIO(done(piece, _any_way(chance)))) if number % 2 else piece
+        if not some:
+            return
+
+
+def _any_way(chance: random.Random) -> Way:
+    return Way(
+        "by chance",
+        crf=chance.choice([23, 28, 33]),
+        size=chance.choice([0.5, 0.75, 1.0]),
+        crop=tuple(chance.choice([0, chance.uniform(0, 0.2)]) for _ in range(4)),
+        mirror=chance.random() < 0.5,
+    )
+
+
+def score(looking: object, average: np.ndarray) -> float:
+    """Standard deviations of the best place."""
+    lock = looking(average, least=-99.0)
+    assert lock is not None
+    return lock.score
+
+
+def seen(lumas: Lumas) -> Lumas:
+    """As `find_mark` sees them: no larger than it needs."""
+    times = max(1, round(min(lumas[0].shape) / SMALLER_SIDE_PX))
+    return [np.asarray(Image.fromarray(luma).reduce(times)) for luma in lumas]
+
+
+def whole_pieces(path: Path) -> Iterator[Lumas]:
+    """All pieces of 5 s of a file; the file itself where it has a little less."""
+    with av.open(str(path)) as container:
+        frames = (luma_of(frame) for frame in container.decode(video=0))
+        for number in itertools.count():
+            piece = list(itertools.islice(frames, SECONDS * 25))
+            if len(piece) < SECONDS * 25 and number:
+                return
+            yield piece
+
+
+def decoded(source: Path | io.BytesIO, *, stop: int | None = None) -> Lumas:
+    """The luma of frames."""
+    with av.open(source if isinstance(source, io.BytesIO) else str(source)) as container:
+        frames = itertools.islice(container.decode(video=0), stop)
+        return [luma_of(frame) for frame in frames]
+
+
+def luma_of(frame: av.VideoFrame) -> np.ndarray:
+    """(H, W) uint8, in limited range."""
+    return Picture(frame.reformat(format="yuv420p")).planes[0].copy()
+
+
+def encoded(
+    lumas: Lumas, *, size: float = 1.0, codec: str = "libx264", options: Mapping[str, object]
+) -> bytes:
+    """A video in memory."""
+    data = io.BytesIO()
+    with av.open(data, "w", format="matroska") as container:
+        stream = container.add_stream(codec, rate=25, options={k: str(v) for k, v in options.items()})
+        height, width = (round(side * size / 2) * 2 for side in lumas[0].shape)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number, luma in enumerate(lumas):
+            frame = frame_of(luma).reformat(width=width, height=height, interpolation="BICUBIC")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return data.getvalue()
+
+
+def frame_of(luma: np.ndarray) -> av.VideoFrame:
+    """A frame without colour; odd sides lose a pixel."""
+    height, width = (side // 2 * 2 for side in luma.shape)
+    grey = np.full((height // 2, width), 128, np.uint8)
+    planes = np.concatenate([luma[:height, :width], grey])
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format="yuv420p")
+
+
+if __name__ == "__main__":
+    main()

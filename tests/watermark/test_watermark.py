@@ -1,0 +1,186 @@
+"""The mark on small moving pictures that the tests make: what is added, what is found, and what is not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from newscaster import media
+from newscaster.errors import InputError, MediaError
+from newscaster.media import Picture
+from newscaster.media.pixels import ColourTags, FromRgb
+from newscaster.watermark import FoundMark, Watermark, find_mark, id_of
+from newscaster.watermark.pattern import CELLS, field, id_at, sync_signs, weights
+from newscaster.watermark.reading import PLACES, _correlated, _phases, _sync, aligned, averaged, threshold
+
+IDENTITY = "5eed1e" + "0" * 58
+SIZE = (320, 240)
+
+
+def picture_of(image: np.ndarray) -> Picture:
+    return Picture(FromRgb(ColourTags.for_height(len(image)))(image), (image.shape[1], image.shape[0]))
+
+
+def pictures(count: int = 25, *, seed: int = 0, size: tuple[int, int] = SIZE) -> list[Picture]:
+    """A textured ground with a flat left edge, and a square that moves over it."""
+    width, height = size
+    noise = np.random.default_rng(seed).normal(0, 25, (height // 16, width // 16))
+    ground = np.asarray(Image.fromarray(noise.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
+    ground = np.clip(125 + ground, 30, 220)
+    ground[:, : width // 4] = 120
+    made = []
+    for index in range(count):
+        image = np.repeat(ground[:, :, None], 3, axis=2).astype(np.uint8)
+        left, top = 3 * index % (width - 60), 2 * index % (height - 60)
+        image[top : top + 60, left : left + 60] = (190, 170, 150)
+        made.append(picture_of(image))
+    return made
+
+
+def marked(made: list[Picture], identity: str = IDENTITY) -> list[Picture]:
+    mark = Watermark(identity, like=made[0])
+    for picture in made:
+        mark.put_on(picture)
+    return made
+
+
+def written(path: Path, made: list[Picture], **options: int) -> Path:
+    media.write_video(path, made, fps=Fraction(25), audio=None, **options)  # type: ignore[arg-type]
+    return path
+
+
+def again(path: Path, change: Callable[[np.ndarray], np.ndarray], *, crf: int) -> Path:
+    """The same video, changed and encoded anew."""
+    out = path.with_name(f"again-{path.name}")
+    frames = (np.ascontiguousarray(change(frame)) for frame in media.read_frames(path))
+    media.write_video(out, frames, fps=Fraction(25), audio=None, crf=crf)
+    return out
+
+
+@pytest.fixture(scope="module")
+def news(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("news") / "news.mp4", marked(pictures()))
+
+
+def test_the_pattern_is_a_format() -> None:
+    # Files that are made already are found by it: this must not change.
+    assert hashlib.sha256((sync_signs() > 0).tobytes()).hexdigest()[:16] == "432d79684c181f9d"
+    assert (
+        hashlib.sha256(np.sign(field("5eed1e")).astype(np.int8).tobytes()).hexdigest()[:16]
+        == "118b107110b89121"
+    )
+
+
+def test_what_is_added_is_faint_and_fainter_where_pictures_are_flat() -> None:
+    made, plain = pictures(3), pictures(3)
+    mark = Watermark(IDENTITY, like=made[0])
+    levels = mark.levels.astype(float)
+    assert 10 * np.log10(255**2 / (levels**2).mean()) > 45
+    assert np.sqrt((levels[:, :60] ** 2).mean()) < 0.75 * np.sqrt((levels[:, 100:] ** 2).mean())
+    assert abs(levels.mean()) < 0.05
+    for picture, before in zip(made, plain, strict=True):
+        mark.put_on(picture)
+        luma, *chroma = picture.planes
+        np.testing.assert_array_equal(luma, before.planes[0] + levels)
+        for plane, same in zip(chroma, before.planes[1:], strict=True):
+            np.testing.assert_array_equal(plane, same)
+
+
+@pytest.mark.parametrize("level", [0, 1, 254, 255])
+def test_black_and_white_do_not_wrap(level: int) -> None:
+    (picture,) = pictures(1)
+    mark = Watermark(IDENTITY, like=picture)
+    picture.planes[0][:] = level
+    mark.put_on(picture)
+    assert np.abs(picture.planes[0].astype(int) - level).max() <= 6
+
+
+def test_odd_sizes(tmp_path: Path) -> None:
+    frames = [picture_of(np.full((121, 161, 3), 90, np.uint8)) for _ in range(2)]
+    mark = Watermark(IDENTITY, like=frames[0])
+    assert mark.levels.shape == (122, 162)
+    mark.put_on(frames[1])
+    assert (frames[1].planes[0] != frames[0].planes[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "crf", "scale", "mirrored"),
+    [
+        (lambda image: image, 28, 1.0, False),
+        (lambda image: np.asarray(Image.fromarray(image).resize((160, 120))), 18, 1.0, False),
+        (lambda image: np.asarray(Image.fromarray(image).resize((500, 376))), 23, 1.0, False),
+        (lambda image: image[12:-12, 16:-16], 23, 0.9, False),
+        (lambda image: image[20:-4, 6:-34], 23, 0.9, False),
+        (lambda image: image[24:-24, 32:-32], 23, 0.8, False),
+        (lambda image: image[:, ::-1], 23, 1.0, True),
+        (lambda image: np.pad(image, ((0, 0), (40, 40), (0, 0))), 23, 1.0, False),
+    ],
+    ids=["crf 28", "half", "larger", "5 %", "off centre", "10 %", "mirrored", "padded"],
+)
+def test_it_is_found_again(
+    news: Path, change: Callable[[np.ndarray], np.ndarray], crf: int, scale: float, mirrored: bool
+) -> None:
+    found = find_mark(again(news, change, crf=crf))
+    assert found is not None
+    assert (found.id, found.mirrored, found.pieces, found.marked) == ("5eed1e", mirrored, 1, 1)
+    assert found.scale == pytest.approx(scale, abs=0.01)
+
+
+@pytest.mark.parametrize("identity", ["000000", "ffffff", "00000f", "abc000"])
+def test_ids(tmp_path: Path, identity: str) -> None:
+    found = find_mark(written(tmp_path / "x.mp4", marked(pictures(12), identity)))
+    assert found == FoundMark(id=identity, pieces=1, marked=1, scale=1.0, mirrored=False)
+    assert id_at([int(identity, 16) >> 12, int(identity, 16) & 4095]) == identity
+
+
+def test_pictures_without_it(tmp_path: Path, news: Path) -> None:
+    assert find_mark(written(tmp_path / "x.mp4", pictures())) is None
+    black = [picture_of(np.zeros((48, 64, 3), np.uint8)) for _ in range(3)]
+    assert find_mark(written(tmp_path / "black.mp4", black)) is None
+    with pytest.raises(MediaError, match="no such file"):
+        find_mark(tmp_path / "missing.mp4")
+
+
+def test_pieces_of_others_in_between(tmp_path: Path) -> None:
+    made = [*marked(pictures(125)), *pictures(125, seed=1), *marked(pictures(125))]
+    found = find_mark(written(tmp_path / "x.mp4", made, crf=23))
+    assert found is not None
+    assert (found.id, found.pieces, found.marked) == ("5eed1e", 3, 2)
+
+
+def test_without_a_mark_scores_are_normal() -> None:
+    scores = []
+    for seed in range(20):
+        piece = averaged([picture.planes[0] for picture in pictures(3, seed=seed)])
+        scores.append(_correlated(_phases(piece, 1.0), _sync(False), 2 * CELLS))
+        assert aligned(piece) is None
+    flat = np.concatenate(scores).ravel()
+    assert flat.std() == pytest.approx(1, abs=0.01)
+    for least, share in ((1.0, 0.1587), (2.0, 0.02275), (3.0, 0.00135)):
+        assert (flat > least).mean() == pytest.approx(share, rel=0.1)
+    assert threshold(PLACES[0]) == pytest.approx(5.43, abs=0.01)
+    assert threshold(PLACES[1]) == pytest.approx(7.24, abs=0.01)
+
+
+def test_weights_interpolate() -> None:
+    # A ramp on the torus, sampled: naive linear interpolation, one pixel after the other.
+    values = np.random.default_rng(0).normal(size=CELLS)
+    for length, cell in ((30, 2.5), (101, 0.7), (200, 7.0)):
+        drawn = weights(length, cell, CELLS) @ values
+        for pixel in range(length):
+            at = (pixel + 0.5 - length / 2) / cell
+            low = int(np.floor(at))
+            wanted = (low + 1 - at) * values[low % CELLS] + (at - low) * values[(low + 1) % CELLS]
+            assert drawn[pixel] == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("identity", ["", "12345", "not hex", "xyzxyz"])
+def test_identities_that_are_none(identity: str) -> None:
+    with pytest.raises(InputError, match="expected at least 6 hexadecimal digits"):
+        id_of(identity)
