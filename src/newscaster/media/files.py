@@ -23,6 +23,7 @@ from newscaster.media.locks import take_lock
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 """Endings of the video files that can be written: containers that take H.264 and AAC."""
 
+_LONGEST_STEM_BYTES = 200  # of 255 that file systems have for a name
 _SCRATCH = "newscaster-"
 _SCRATCH_LOCK = ".newscaster-scratch"
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
@@ -76,7 +77,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: the disk is full, or the file cannot be renamed.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    temporary = path.with_name(f".{_short(path.stem)}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     try:
         _remove_left_over(path)
         with _held(temporary):
@@ -88,6 +89,11 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _short(stem: str) -> str:
+    """A name's stem, so that there is room for more in a file's name."""
+    return stem.encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
 
 
 @contextmanager
@@ -120,7 +126,7 @@ def _left_behind(path: Path) -> Iterator[bool]:
 
 def _remove_left_over(path: Path) -> None:
     """Remove what killed processes have left of earlier attempts to write `path`."""
-    name = re.compile(rf"\.+{re.escape(path.stem)}(\.[0-9a-f]{{8}}\.part)+{re.escape(path.suffix)}")
+    name = re.compile(rf"\.+{re.escape(_short(path.stem))}(\.[0-9a-f]{{8}}\.part)+{re.escape(path.suffix)}")
     for found in path.absolute().parent.iterdir():
         if name.fullmatch(found.name):
             with _left_behind(found) as left:
