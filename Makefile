@@ -54,6 +54,12 @@ SCREENSHOTS ?=
 browser-tests: setup
 	$(if $(SCREENSHOTS),NEWSCASTER_SCREENSHOTS=$(SCREENSHOTS)) $(BIN)/python -m pytest -m browser tests/serving $(PYTEST)
 
+# Commands killed at random moments, again and again; about 40 minutes on two cores for 100 kills: see tools/kill_test.py.
+.PHONY: kills
+KILLS ?= 100
+kills: setup
+	$(BIN)/python tools/kill_test.py --work build/kills --kills $(KILLS)
+
 format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format

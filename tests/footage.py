@@ -13,7 +13,7 @@ import pytest
 from faces import talking
 from making_media import SPEECH_RATE, moving_pattern
 from newscaster.media import write_video, write_wav
-from newscaster.prepare import pipeline, tracks, work
+from newscaster.prepare import inspect_file, pipeline, tracks, work
 from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
 
@@ -50,7 +50,7 @@ def one_person(_: object) -> tuple[Person, ...]:
 
 def let_show(patch: pytest.MonkeyPatch, people: Callable[[Footage], tuple[Person, ...]]) -> None:
     """Let preparations in this process see these people in files, whatever their pictures show."""
-    for module in (work, pipeline, tracks):
+    for module in (work, pipeline, tracks, inspect_file):
         patch.setattr(module, "look", lambda footage, frames=None: people(footage))
 
 
@@ -59,6 +59,11 @@ class MadeUpTracker:
 
     def __init__(self, people: People, *, fps: float) -> None:
         assert people.persons
+        self._seen = 0
+
+    def step(self, frame: object) -> npt.NDArray[np.float32]:
+        self._seen += 1
+        return talking(self._seen)[-1]
 
     def follow(self, frames: Iterable[object]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         count = sum(1 for _ in frames)
@@ -68,4 +73,5 @@ class MadeUpTracker:
 def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     """Let preparations in this process (workers=0) see :func:`talking` instead of what is in the picture."""
     let_show(patch, one_person)
-    patch.setattr(work, "FaceTracker", MadeUpTracker)
+    for module in (work, inspect_file):
+        patch.setattr(module, "FaceTracker", MadeUpTracker)

@@ -26,9 +26,8 @@ be resumed. Where ``take.json`` is missing, the take is unfinished.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -40,13 +39,13 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from newscaster.errors import OutputError, TakeError
+from newscaster.errors import TakeError
 from newscaster.face.flattening import Flattening
 from newscaster.face.head import Head, Poses
 from newscaster.face.mouth import is_moving, mouth_shapes, opening
 from newscaster.face.region import Mask, Region
 from newscaster.face.topology import LANDMARKS, MOUTH
-from newscaster.media.files import replacing
+from newscaster.media.files import replacing, sole_user
 from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
 from newscaster.speech.features import MOTION_HZ
 
@@ -488,31 +487,17 @@ class TakeWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock: int | None = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        try:
-            (self.folder / "clips").mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write to the folder '{self.folder}' ({error.strerror}). Give another folder for the "
-                f"take"
-            ) from error
-        if not _lock_file(self._lock):
-            os.close(self._lock)
-            raise OutputError(
-                f"another preparation is writing to '{self.folder}'. Wait until it has ended, or prepare "
-                f"into another folder"
-            )
+        alone = sole_user(self.folder, what="preparation", otherwise="give another folder for the take")
+        self._stack.enter_context(alone)
         for left_over in self.folder.rglob(".*.part*"):  # of a writer that was killed
             left_over.unlink(missing_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            os.close(self._lock)  # lets go of the lock, as the end of the process would
-            self._lock = None
+        self._stack.close()
 
     def clip_folder(self, name: str) -> Path:
         return self.folder / "clips" / name
@@ -586,21 +571,3 @@ def _fraction_text(value: Fraction) -> str:
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
-def _lock_file(descriptor: int) -> bool:
-    """Take an exclusive lock that ends with the process, however it ends; False if another holds it."""
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
-            return False
-    except OSError:
-        return False
-    return True

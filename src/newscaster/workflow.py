@@ -178,10 +178,10 @@ def train(
 
     Raises:
         InputError: the footage cannot be learnt from, or an argument is off.
-        OutputError: ``out`` or ``work`` cannot be written.
+        OutputError: ``out`` or ``work`` cannot be written, or another training is at work in ``work``.
         MissingExtraError: the extra ``train`` is not installed.
     """
-    from newscaster.media import check_output
+    from newscaster.media import check_output, sole_user
 
     out = Path(out)
     agreed = _agreed(consent)
@@ -198,28 +198,32 @@ def train(
     _need_training()
     synthetic = stage == SYNTHETIC
     folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
-    take: Take = prepare.prepare(
-        footage,
-        folder / "take",
-        fps=fps,
-        face=face,
-        stage=None if synthetic else stage,
-        progress=lambda p: progress(p.phase, p.done, p.total),
-    )
-    path = train_take(
-        take,
-        out,
-        folder,
-        consent=agreed,
-        name=name,
-        minutes=minutes,
-        stage_minutes=stage_minutes if synthetic else None,
-        attribution=attribution,
-        share_encoder=share_encoder,
-        progress=progress,
-    )
-    if work is None:
-        shutil.rmtree(folder, ignore_errors=True)
+    removed = folder.with_name(f".{folder.name}.removed")
+    shutil.rmtree(removed, ignore_errors=True)  # of a training that was killed
+    with sole_user(folder, what="training", otherwise="name another folder with --work"):
+        take: Take = prepare.prepare(
+            footage,
+            folder / "take",
+            fps=fps,
+            face=face,
+            stage=None if synthetic else stage,
+            progress=lambda p: progress(p.phase, p.done, p.total),
+        )
+        path = train_take(
+            take,
+            out,
+            folder,
+            consent=agreed,
+            name=name,
+            minutes=minutes,
+            stage_minutes=stage_minutes if synthetic else None,
+            attribution=attribution,
+            share_encoder=share_encoder,
+            progress=progress,
+        )
+        if work is None:
+            folder.rename(removed)  # at once: nobody goes on from a folder that lacks some of its files
+            shutil.rmtree(removed, ignore_errors=True)
     return path
 
 

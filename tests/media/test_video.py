@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from making_media import KINDS, moving_pattern, number_of, numbered
+from making_odd_media import song_with_cover
 from newscaster.media import probe, read_frames
 
 FPS = 25
@@ -153,26 +154,7 @@ def _open_files(path: Path) -> int:
 
 def test_cover_art_is_not_video(tmp_path: Path) -> None:
     """An MP3 with a picture in its ID3 tag is sound."""
-    import io
-
-    from PIL import Image
-
-    from making_media import tone
-
-    path = tmp_path / "song.mp3"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libmp3lame", rate=16_000, layout="mono")
-        block = av.AudioFrame.from_ndarray(tone(1.0)[None], format="flt", layout="mono")
-        block.sample_rate, block.pts = 16_000, 0
-        container.mux(stream.encode(block))
-        container.mux(stream.encode(None))
-    picture = io.BytesIO()
-    Image.new("RGB", (16, 16), (200, 20, 20)).save(picture, "PNG")
-    body = b"\0image/png\0\x03\0" + picture.getvalue()
-    apic = b"APIC" + len(body).to_bytes(4, "big") + b"\0\0" + body
-    size = len(apic)
-    header = b"ID3\x03\0\0" + bytes([size >> 21 & 127, size >> 14 & 127, size >> 7 & 127, size & 127])
-    path.write_bytes(header + apic + path.read_bytes().split(b"TSSE")[-1])
+    path = song_with_cover(tmp_path / "song.mp3")
     with av.open(str(path)) as container:
         assert len(container.streams.video) == 1
     info = probe(path)

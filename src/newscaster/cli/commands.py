@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 EXIT_UNUSABLE = 1
 """What `check` returns for footage that no anchor can be made of."""
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130
+EXIT_BUG = 70
+"""An error that is newscaster's own, with a traceback: sysexits' EX_SOFTWARE, which no answer shares."""
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
 
 CONSENT_QUESTIONS = (
     ("who", "Who in this footage agrees to an anchor being made of them?", ""),
@@ -36,6 +42,10 @@ CONSENT_QUESTIONS = (
     ("until", "Until when (YEAR-MONTH-DAY; nothing: until it is withdrawn)?", ""),
 )
 """Lines of the record of consent, what is asked for each, and what is taken where nothing is said."""
+_NO_MEMORY = (
+    "memory ran out. Close other programs or raise the limit (ulimit -v), or ask for less at once: fewer "
+    "--workers, smaller pictures"
+)
 _FILE = click.Path(path_type=Path)
 _WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}
 
@@ -291,6 +301,23 @@ def _frame_rate(text: str) -> Fraction:
     return near if rate.denominator > 1 and abs(rate - near) < Fraction(1, 200) else rate
 
 
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM: ends the work as Ctrl-C does, so that whatever is half done is cleared away."""
+
+
+@contextmanager
+def _sigterm_is_heard() -> Iterator[None]:
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: it is clearing away
+        raise _TerminatedError
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (by default the process's own) and return its exit code.
 
@@ -308,6 +335,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return EXIT_ERROR
+    except MemoryError:
+        click.echo(f"error: {_NO_MEMORY}", err=True)
+        return EXIT_ERROR
+    except _TerminatedError:
+        click.echo("terminated", err=True)
+        return EXIT_TERMINATED
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
@@ -317,4 +350,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The command `newscaster`."""
-    sys.exit(run())
+    with _sigterm_is_heard():
+        try:
+            code = run()
+        except Exception:
+            traceback.print_exc()
+            code = EXIT_BUG
+    sys.exit(code)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from newscaster.errors import MissingExtraError, OutputError
 from newscaster.evaluation.comparing import Compared, compare, figures
@@ -21,6 +20,7 @@ from newscaster.evaluation.held_out import HeldOut, find_held_out, retracked
 from newscaster.evaluation.remaking import WAYS, Remade, remake
 from newscaster.evaluation.result import ClipResult, Evaluation
 from newscaster.evaluation.showing import choose_examples
+from newscaster.media import scratch_folder
 from newscaster.prepare import Progress
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.performance import Anchor
@@ -73,7 +73,7 @@ def evaluate(
         return lambda p: report(phase, p.done, p.total)
 
     with ExitStack() as stack:
-        work = Path(stack.enter_context(TemporaryDirectory(prefix="newscaster-")))
+        work = stack.enter_context(scratch_folder())
         signing = UNSIGNED if keep is None else Signing.begin(None)
         folder = work / "videos" if keep is None else Path(keep)
         _make_folder(folder)

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -19,7 +18,7 @@ from newscaster.evaluation.held_out import HeldOut
 from newscaster.face.geometry import runs
 from newscaster.face.mouth import place_mouth
 from newscaster.face.region import crop
-from newscaster.media import Picture, write_video, write_wav
+from newscaster.media import Picture, scratch_folder, write_video, write_wav
 from newscaster.provenance import Statement
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.made import tags
@@ -149,8 +148,8 @@ def _write(
     told: Callable[[Path, Heard], Statement] | None = None,
 ) -> None:
     """A video; `told` says of one in which something is painted what it is."""
-    with TemporaryDirectory(prefix="newscaster-") as folder:
-        sound = Path(folder) / "sound.wav" if held.clip.has_sound else None
+    with scratch_folder() as folder:
+        sound = folder / "sound.wav" if held.clip.has_sound else None
         digest = hashlib.sha256()
         if sound is not None:
             write_wav(sound, held.clip.speech, SPEECH_RATE)

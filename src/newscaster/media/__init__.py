@@ -18,7 +18,15 @@ from newscaster.media.audio import (
 )
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
-from newscaster.media.files import VIDEO_SUFFIXES, check_output, replacing, spooled, write_wav
+from newscaster.media.files import (
+    VIDEO_SUFFIXES,
+    check_output,
+    replacing,
+    scratch_folder,
+    sole_user,
+    spooled,
+    write_wav,
+)
 from newscaster.media.label import Label
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.pieces import read_luma_pieces
@@ -62,6 +70,8 @@ __all__ = [
     "read_luma_pieces",
     "record_video",
     "replacing",
+    "scratch_folder",
+    "sole_user",
     "spooled",
     "to_planes",
     "without_key",

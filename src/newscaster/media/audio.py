@@ -68,6 +68,7 @@ class SoundSource:
         self._container = container
         self._path = path
         self._stream: AudioStream = need_audio(container, path)
+        self._sought = False
         self._frames = decode_audio(container, self._stream, path)
         self._first = next(self._frames)
         self.rate: int = self._first.sample_rate
@@ -80,6 +81,7 @@ class SoundSource:
         time_base = self._stream.time_base
         if time_base is None or seconds - self.first_seconds < _SEEK_FROM_SECONDS:
             return
+        self._sought = True
         self._container.seek(math.floor((seconds - _RUN_UP_SECONDS) / time_base), stream=self._stream)
         frames = decode_audio(self._container, self._stream, self._path, sought=True)
         # The first block after a seek lacks its predecessor's half of the overlap.
@@ -122,11 +124,29 @@ class SoundSource:
             position += block.shape[1]
             if block.shape[1]:
                 yield block
+        self._check_all_there(position)
 
     def mono_blocks(self) -> Iterator[Samples]:
         """(n,) float32: the mean of the channels, otherwise as `blocks`."""
         for block in self.blocks():
             yield block[0] if self.channels == 1 else block.mean(axis=0, dtype=np.float32)
+
+    def _check_all_there(self, samples: int) -> None:
+        """FLAC says how many samples it has, and needs no index: of a file cut short, the rest is read."""
+        stream = self._stream
+        if (
+            self._container.format.name != "flac"
+            or self._sought
+            or not stream.duration
+            or not stream.time_base
+        ):
+            return
+        promised = round(stream.duration * stream.time_base * self.rate)
+        if samples < promised:
+            raise MediaError(
+                f"'{self._path}' is cut short or damaged: {samples:,} of the {promised:,} samples that its "
+                f"header promises can be decoded. Copy or record it again"
+            )
 
     def _check_same(self, frame: AudioFrame) -> None:
         channels = len(frame.layout.channels)

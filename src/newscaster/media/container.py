@@ -20,12 +20,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
+from newscaster.media.deinterlace import deinterlaced
 from newscaster.media.whole import missing_bytes
 
 _log = logging.getLogger("newscaster.media")
 
 # Demuxers that turn any text file into "video" or that hold neither pictures nor sound.
 _NOT_MEDIA = frozenset({"tty", "bin", "xbin", "adf", "idf", "srt", "webvtt", "ass", "data", "lrc"})
+_MOST_PIXELS = 2**26
 _ACCEPTED = "Accepted are MP4, MOV, MKV, WebM, AVI, MPEG, WAV, FLAC, MP3 and M4A files"
 
 
@@ -109,12 +111,17 @@ def need_audio(container: InputContainer, path: Path) -> AudioStream:
 def decode_video(
     container: InputContainer, stream: VideoStream, path: Path, *, sought: bool = False
 ) -> Iterator[VideoFrame]:
-    """The stream's frames in presentation order; after a seek (`sought`) there may be none."""
+    """The frames in presentation order, not interlaced; after a seek (`sought`) there may be none."""
+    if stream.width * stream.height > _MOST_PIXELS:
+        raise MediaError(
+            f"the pictures of '{path}' have {stream.width}x{stream.height} pixels; accepted are "
+            f"{_MOST_PIXELS // 1_000_000} million at most. Make them smaller, for example with: "
+            f"ffmpeg -i INPUT -vf scale=-2:2160 OUTPUT.mp4"
+        )
     if not stream.codec_context.is_open:
         stream.thread_type = "AUTO"
-    for frame in _decode(container, stream, path, sought=sought):
-        if isinstance(frame, VideoFrame):
-            yield frame
+    decoded = _decode(container, stream, path, sought=sought)
+    yield from deinterlaced(frame for frame in decoded if isinstance(frame, VideoFrame))
 
 
 def decode_audio(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -16,9 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import MediaError, OutputError
+from newscaster.media.locks import take_lock
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 """Endings of the video files that can be written: containers that take H.264 and AAC."""
+
+_LONGEST_STEM_BYTES = 200  # of 255 that file systems have for a name
+_SCRATCH = "newscaster-"
+_SCRATCH_LOCK = ".newscaster-scratch"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 
 def check_output(path: Path, *, suffixes: Collection[str] | None = VIDEO_SUFFIXES) -> None:
@@ -62,20 +70,129 @@ def check_output(path: Path, *, suffixes: Collection[str] | None = VIDEO_SUFFIXE
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it when the block ends well and removed when it does not.
 
+    The file is there, empty and locked, when the block begins. So what a process that was killed has left
+    half written is known from what another is still writing, and is removed first.
+
     Raises:
         OutputError: the disk is full, or the file cannot be renamed.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    temporary = path.with_name(f".{_short(path.stem)}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        _remove_left_over(path)
+        with _held(temporary):
+            yield temporary
+            os.replace(temporary, path)
     except OSError as error:
         raise OutputError(
             f"cannot write '{path}' ({error.strerror or error}). Free some space, or write elsewhere"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _short(stem: str) -> str:
+    """A name's stem, so that there is room for more in a file's name."""
+    return stem.encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Make an empty file, and hold its lock; not on Windows, where nobody could write to it then."""
+    if os.name == "nt":
+        yield
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        take_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _left_behind(path: Path) -> Iterator[bool]:
+    """Whether a file of :func:`_held` is there that nobody holds any more, nor can in the block."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        yield False
+        return
+    try:
+        yield os.name != "nt" and take_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove what killed processes have left of earlier attempts to write `path`."""
+    name = re.compile(rf"\.+{re.escape(_short(path.stem))}(\.[0-9a-f]{{8}}\.part)+{re.escape(path.suffix)}")
+    for found in path.absolute().parent.iterdir():
+        if name.fullmatch(found.name):
+            with _left_behind(found) as left:
+                if left:
+                    found.unlink(missing_ok=True)
+
+
+@contextmanager
+def sole_user(folder: Path, *, what: str, otherwise: str) -> Iterator[None]:
+    """Be the only one that works in `folder`, which is made where it is missing, while the block lasts.
+
+    Args:
+        folder: where.
+        what: who that is, for the message, such as "training".
+        otherwise: the next step, such as "name another folder".
+
+    Raises:
+        OutputError: the folder cannot be made, or another is at work in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to the folder '{folder}' ({error.strerror}). {otherwise.capitalize()}"
+        ) from error
+    try:
+        if not take_lock(descriptor):
+            raise OutputError(
+                f"another {what} is writing to '{folder}'. Wait until it has ended, or {otherwise}"
+            )
+        yield
+    finally:
+        os.close(descriptor)  # lets go of the lock, as the end of the process would
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for temporary files, gone when the block ends. Those that killed processes have left go, too.
+
+    Raises:
+        OutputError: there is no place for it, or no room in it.
+    """
+    try:
+        place = Path(tempfile.gettempdir())
+    except OSError as error:
+        raise OutputError(
+            f"there is no place for temporary files ({error.strerror}). Name a folder for them: TMPDIR"
+        ) from error
+    try:
+        for found in place.glob(f"{_SCRATCH}*/{_SCRATCH_LOCK}"):
+            with _left_behind(found) as left:
+                if left:
+                    shutil.rmtree(found.parent, ignore_errors=True)
+        with (
+            tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=place) as name,
+            _held(Path(name) / _SCRATCH_LOCK),
+        ):
+            yield Path(name)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise OutputError(
+            f"there is no room for temporary files ({error.strerror}). Free some space in '{place}', "
+            "or name another folder for them: TMPDIR"
+        ) from error
 
 
 def write_wav(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
@@ -99,9 +216,10 @@ def spooled(stream: BinaryIO, *, name: str = "standard input") -> Iterator[Path]
 
     Raises:
         MediaError: nothing came in.
+        OutputError: there is no room for it.
     """
-    with tempfile.TemporaryDirectory(prefix="newscaster-") as folder:
-        path = Path(folder) / "input"
+    with scratch_folder() as folder:
+        path = folder / "input"
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, length=1 << 20)
         if path.stat().st_size == 0:

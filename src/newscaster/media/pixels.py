@@ -1,4 +1,4 @@
-"""Pixels between FFmpeg's frames and NumPy: colour matrices, ranges, and the turning of rotated footage.
+"""Pixels between FFmpeg's frames and NumPy: colour matrices, ranges, shapes, turning rotated footage.
 
 Every RGB image here is (H, W, 3) uint8, full range. YUV is limited range: BT.709 from 720 lines upwards,
 BT.601 below, which is also what an untagged stream is taken for.
@@ -7,6 +7,7 @@ BT.601 below, which is also what an untagged stream is taken for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -15,10 +16,15 @@ import numpy.typing as npt
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from PIL import Image
+
+from newscaster.media.hdr import to_sdr
 
 # Without these flags swscale rounds down: every conversion would darken the picture by 1 to 2 levels.
 _UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _HD_LINES = 720
+_SEEN_ASPECT, _MOST_ASPECT = 0.01, 4
 _SAYS_NOTHING = (0, 2)  # reserved, or RGB where there is YUV; and unspecified
 # ITU-T H.273 codes (they are FFmpeg's too): matrix, primaries, transfer.
 _BT709 = (1, 1, 1)
@@ -129,30 +135,45 @@ class Orientation:
         return np.ascontiguousarray(image)
 
 
-class ToRgb:
-    """Turns decoded frames into upright RGB images of one size: the first frame's."""
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """How wide a stored pixel is shown, over how high; 1 where that is not seen, or absurd."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or abs(aspect - 1) < _SEEN_ASPECT or not 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT:
+        return Fraction(1)
+    return Fraction(aspect)
 
-    def __init__(self) -> None:
+
+class ToRgb:
+    """Turns decoded frames into upright RGB images of one size: the first frame's, its pixels made square.
+
+    HDR becomes what an ordinary screen shows of it.
+    """
+
+    def __init__(self, aspect: Fraction = Fraction(1)) -> None:
+        self._aspect = aspect
         self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
 
     def __call__(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
         """(H, W, 3) uint8, the caller's to write to."""
         if self._size is None:
-            self._size = (frame.width, frame.height)
+            self._size = (round(frame.width * self._aspect), frame.height)
         width, height = self._size
-        matrix = ColourTags.of(frame).matrix
+        tags = ColourTags.of(frame)
         rgb = self._reformatter.reformat(
             frame,
             width=width,
             height=height,
             format="rgb24",
-            src_colorspace=_COEFFICIENTS.get(matrix, Colorspace.ITU601),
+            src_colorspace=_COEFFICIENTS.get(tags.matrix, Colorspace.ITU601),
             dst_color_range=ColorRange.JPEG,
             interpolation=_UNBIASED,
             threads=1,
         )
-        return Orientation.of(frame).apply(np.asarray(rgb.to_ndarray(), dtype=np.uint8))
+        image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+        if (dimmed := to_sdr(tags.transfer)) is not None:
+            image = np.array(Image.fromarray(image).filter(dimmed))
+        return Orientation.of(frame).apply(image)
 
 
 class FromRgb:

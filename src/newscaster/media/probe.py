@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.media.container import decode_video, find_audio, find_video, open_media
-from newscaster.media.pixels import Orientation
+from newscaster.media.pixels import Orientation, pixel_aspect
 
 _MICROSECONDS = 1_000_000
 _FALLBACK_FPS = Fraction(25)
@@ -24,9 +24,9 @@ class VideoInfo:
     """The video stream of a file."""
 
     width: int
-    """Pixels, after rotation: as the picture is shown."""
+    """Pixels, after rotation and made square: as the picture is shown."""
     height: int
-    """Pixels, after rotation."""
+    """Pixels, likewise."""
     fps: Fraction
     """Frames per second; the average where the rate varies."""
     rotation: int
@@ -97,7 +97,7 @@ def native_fps(stream: VideoStream) -> Fraction:
 def _video_info(container: InputContainer, stream: VideoStream, path: Path) -> VideoInfo:
     first = next(decode_video(container, stream, path))
     orientation = Orientation.of(first)
-    width, height = orientation.size(first.width, first.height)
+    width, height = orientation.size(round(first.width * pixel_aspect(stream)), first.height)
     return VideoInfo(
         width=width,
         height=height,

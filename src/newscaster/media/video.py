@@ -18,10 +18,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.media.container import decode_video, need_video, open_media
-from newscaster.media.pixels import ToRgb
+from newscaster.media.deinterlace import RUN_UP_FRAMES
+from newscaster.media.pixels import ToRgb, pixel_aspect
 from newscaster.media.probe import native_fps
 
 _CLOCK_RESTART_SECONDS = 1.0
+_LONGEST_GAP_SECONDS = 3600.0
 _SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)
 _TIE_SECONDS = 1e-6
 # Formats whose time stamps belong to packets, not frames: after a seek they can be off by a frame.
@@ -67,10 +69,11 @@ def read_frames(
         rate = Fraction(fps) if fps is not None else native_fps(stream)
         frames = _timed(decode_video(container, stream, path), stream)
         first = next(frames)
-        to_rgb = ToRgb()
+        to_rgb = ToRgb(pixel_aspect(stream))
         to_rgb(first[1])  # the first frame sets the size, wherever reading begins
         if start_frame > 0 and container.format.name not in _NOT_SEEKABLE:
-            frames = _seek(container, stream, path, target=first[0] + start_frame / float(rate))
+            run_up = RUN_UP_FRAMES / float(native_fps(stream)) if first[1].interlaced_frame else 0.0
+            frames = _seek(container, stream, path, target=first[0] + start_frame / float(rate) - run_up)
         else:
             frames = _prepend(first, frames)
         for frame in _nearest(frames, first[0], rate, start_frame, stop_frame, 1 / float(native_fps(stream))):
@@ -88,8 +91,9 @@ def _prepend(first: _TimedFrame, rest: Iterator[_TimedFrame]) -> Iterator[_Timed
 def _timed(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_TimedFrame]:
     """Frames with strictly growing times in seconds on the container's clock.
 
-    Frames without a time stamp follow one frame duration after the last. A clock that starts again
-    (recordings put end to end) goes on where it was. Of frames with one and the same time the first is kept.
+    Frames without a time stamp follow one frame duration after the last. A clock that starts again, or jumps
+    by more than an hour (recordings put end to end), goes on where it was. Of frames with one and the same
+    time the first is kept.
     """
     step = 1 / float(native_fps(stream))
     last: float | None = None
@@ -97,7 +101,7 @@ def _timed(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_Timed
     for frame in frames:
         after = 0.0 if last is None else last + step
         time = after if frame.pts is None else frame.time + shift
-        if last is not None and time < last - _CLOCK_RESTART_SECONDS:
+        if last is not None and not -_CLOCK_RESTART_SECONDS <= time - last <= _LONGEST_GAP_SECONDS:
             shift += after - time
             time = after
         if last is None or time > last:

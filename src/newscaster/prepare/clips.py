@@ -30,6 +30,8 @@ LONGEST_CLIP_SECONDS = 40.0
 SEGMENT_SECONDS = 20.0
 """A file longer than the one is cut into clips of about the other: all cores work, and a kill loses
 little."""
+_LONGEST_NAME = 50
+"""Characters of a file's name that its clips are called by: a folder's name has 255 bytes."""
 _NTSC = Fraction(30_000, 1001)
 _NTSC_TOLERANCE = 0.015
 """Frames per second: closer to 29.97 than to 30."""
@@ -160,7 +162,8 @@ def cut(footage: Sequence[Footage], fps: Fraction, *, taken: Iterable[str] = ())
     names = {name.casefold() for name in taken}
     segments = []
     for file in footage:
-        name = _unique(re.sub(r"[^\w.-]+", "_", file.path.stem).strip("._") or "clip", names)
+        plain = re.sub(r"[^\w.-]+", "_", file.path.stem[:_LONGEST_NAME]).strip("._") or "clip"
+        name = _unique(plain, names)
         parts = 1
         if file.seconds > LONGEST_CLIP_SECONDS:
             parts = round(file.seconds / SEGMENT_SECONDS)

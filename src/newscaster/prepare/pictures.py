@@ -54,7 +54,7 @@ class Shown:
         points = landmarks[:, :2]
         middle = (points.min(axis=0) + points.max(axis=0)) / 2
         half = _SHOWN_FACES * float(np.ptp(points, axis=0).max()) / 2
-        left, top = np.maximum(middle - half, 0).astype(int).tolist()
+        left, top = np.clip(middle - half, 0, np.array(image.shape[1::-1]) - 1).astype(int).tolist()
         right, bottom = np.minimum(middle + half + 1, image.shape[1::-1]).astype(int).tolist()
         right, bottom = max(right, left + 1), max(bottom, top + 1)
         cut = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))

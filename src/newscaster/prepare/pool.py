@@ -128,12 +128,13 @@ def _logged(work: Callable[[Task], Result], task: Task) -> _Outcome[Result]:
 
 
 def _start_worker(lifeline: Connection) -> None:
-    """Ignore Ctrl-C (the parent decides), end with the parent, and silence native code on standard error.
+    """Ignore Ctrl-C and SIGTERM (the parent decides), end with it, and silence native code on standard error.
 
     MediaPipe's C++ libraries write dozens of lines there that no user can do anything about, and no setting
     keeps all of them back. Python's own ``sys.stderr`` goes on to where it went.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for one in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group
+        signal.signal(one, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     if sys.stderr is not None:
         sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
@@ -63,7 +62,7 @@ class MotionRecord:
 
     def __enter__(self) -> MotionRecord:
         if self._path is not None:
-            folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="newscaster-")))
+            folder = self._stack.enter_context(media.scratch_folder())
             self._places = {name: folder / name for name in _PARTS}
             self._files = {
                 name: self._stack.enter_context(path.open("wb")) for name, path in self._places.items()

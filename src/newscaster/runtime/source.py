@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
 
 import numpy as np
@@ -209,7 +208,7 @@ def _from_samples(samples: Samples, rate: int, sound: Path | None) -> Speech:
 
 
 def _temporary(stack: ExitStack) -> Path:
-    return Path(stack.enter_context(TemporaryDirectory(prefix="newscaster-"))) / "speech.wav"
+    return stack.enter_context(media.scratch_folder()) / "speech.wav"
 
 
 def read_script(path: Path) -> str:

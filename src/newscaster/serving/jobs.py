@@ -173,6 +173,9 @@ class JobQueue:
         job = self.get(known)
         if not job.is_open:
             del self._jobs[known]
+            (self._folder / known / _RECORD).unlink(
+                missing_ok=True
+            )  # first: killed here, it is removed later
             await asyncio.to_thread(shutil.rmtree, self._folder / known, ignore_errors=True)
             return None
         self._put(replace(job, state=CANCELLED))
@@ -203,7 +206,10 @@ class JobQueue:
         self._jobs[job.id] = job
 
     def _take_up(self) -> None:
-        """Find the jobs of earlier; what was running waits again."""
+        """Find the jobs of earlier; what was running waits again. Folders of no job are removed."""
+        for folder in self._folder.iterdir():
+            if folder.is_dir() and not (folder / _RECORD).exists():  # killed before the client was answered
+                shutil.rmtree(folder, ignore_errors=True)
         found = []
         for record in self._folder.glob(f"*/{_RECORD}"):
             try:

@@ -149,7 +149,10 @@ class Trainer:
             one.load_state_dict(network.state_dict())
 
     def save(self, used_seconds: float) -> None:
-        """Write the state, then the weights that can be used."""
+        """Write the weights that can be used, then the state.
+
+        In this order: killed between the two, training goes on from the older state and replaces the weights.
+        """
         config = self.network.config.to_json()
         tensors = in_parts(
             network=self.network.state_dict(),
@@ -158,9 +161,9 @@ class Trainer:
             opponent=self.opponent.tensors(),
         )
         facts = {"kind": KIND, "step": self.step, "seed": self.seed, "config": config}
-        write_checkpoint(self.folder / STATE, Checkpoint(tensors, {**facts, "used_seconds": used_seconds}))
         figures = {"psnr": self.psnr, **self.figures()}
         write_checkpoint(self.folder / WEIGHTS, Checkpoint(self.average.state_dict(), {**facts, **figures}))
+        write_checkpoint(self.folder / STATE, Checkpoint(tensors, {**facts, "used_seconds": used_seconds}))
 
     def resume(self) -> float:
         """Take up the state in the folder; gives the seconds that were used."""

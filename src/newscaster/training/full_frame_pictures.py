@@ -118,8 +118,6 @@ def whole_pictures(
     sources = [_unchanged(clip) for clip in clips]
     make_run_folder(folder)
     facts.unlink(missing_ok=True)
-    for left_over in folder.glob(f".{path.stem}.*.part{path.suffix}"):  # of a writer that was killed
-        left_over.unlink(missing_ok=True)
     # Written in order through a file: a full disk is an error then, and under a memory map a crash.
     with replacing(path) as temporary, temporary.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}

@@ -143,7 +143,10 @@ class Trainer:
     # -- state -----------------------------------------------------------------------------------------------
 
     def save(self, used_seconds: float) -> None:
-        """Write the state, then the weights that can be exported."""
+        """Write the weights that can be exported, then the state.
+
+        In this order: killed between the two, training goes on from the older state and replaces the weights.
+        """
         config = self.network.config.to_json()
         tensors = in_parts(
             network=self.network.state_dict(),
@@ -151,11 +154,11 @@ class Trainer:
             optimizer=optimizer_tensors(self.optimizer),
             opponent={} if self.opponent is None else self.opponent.tensors(),
         )
-        facts = {"step": self.step, "used_seconds": used_seconds, "seed": self.seed, "config": config}
-        write_checkpoint(self.folder / STATE, Checkpoint(tensors, facts))
         facts = {"kind": "renderer", "config": config, "step": self.step}
         facts |= {"psnr": self.psnr, "grain": self.average.grain}
         write_checkpoint(self.folder / WEIGHTS, Checkpoint(self.average.state_dict(), facts))
+        facts = {"step": self.step, "used_seconds": used_seconds, "seed": self.seed, "config": config}
+        write_checkpoint(self.folder / STATE, Checkpoint(tensors, facts))
 
     def resume(self) -> float:
         """Take up the state in the folder; gives the seconds that were used."""

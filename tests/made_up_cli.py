@@ -1,0 +1,34 @@
+"""The command `newscaster` on made-up faces: `python tests/made_up_cli.py check FOOTAGE`, for instance.
+
+Worker processes import this file anew, and so see the same faces.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from footage import make_up_faces
+
+PATCH = pytest.MonkeyPatch()
+make_up_faces(PATCH)
+
+MOTION_STEPS = 8
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["train"]:
+        from newscaster.training import speaker
+        from newscaster.training.motion import MotionTraining
+
+        PATCH.setattr(speaker, "ADAPTING", MotionTraining(steps=MOTION_STEPS))
+    from newscaster import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
