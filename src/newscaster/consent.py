@@ -108,6 +108,8 @@ class Consent:
         hashed = {
             name: value for name, value in values.items() if name not in ("sha256", "withdrawn", "reason")
         }
+        if values.keys() != texts.keys():
+            raise InputError(f"consent is {dict(values)!r:.200}; expected texts")
         if "sha256" in values and values["sha256"] != _hash(hashed):
             raise InputError("the record of consent was changed after it was made: its sha256 is another")
         return Consent(
