@@ -40,8 +40,8 @@ _OPERATORS = """
     Sigmoid Slice Softmax SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
-"""Of the domain ai.onnx: those that newscaster's exports use, and their closest relatives. None holds a graph,
-reads a file or draws at random."""
+"""Of the domain ai.onnx: those that newscaster's exports use, and their closest relatives. None holds a
+graph, reads a file or draws at random."""
 
 ITEM_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 """Bytes of an element, by the number of its type: float, uint8, int8, int32, int64, bool, half, double."""

@@ -163,17 +163,10 @@ def map_array(path: Path) -> npt.NDArray[Any]:
         size = os.fstat(file.fileno()).st_size
     try:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
-    # What its header, a Python literal, makes NumPy and Python raise has many names.
-    except (
-        RecursionError,
-        MemoryError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        SyntaxError,
-        EOFError,
-        OverflowError,
-    ) as error:
+    except (OSError, ValueError):
+        raise
+    # Its header is a Python literal, and what reading one raises has many names.
+    except Exception as error:
         raise ValueError(f"its header is damaged ({type(error).__name__})") from error
     if array.nbytes > size:
         raise ValueError(f"it has {size} bytes, and promises {array.nbytes}")

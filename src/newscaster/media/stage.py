@@ -201,13 +201,17 @@ class StageVideo:
         try:
             for index in range(first, last):
                 place, length = self._packets[index]
-                packet = Packet(bytes(self._data[place : place + length]))
+                # Not Packet(bytes): the decoder's threads would free those, and wait for Python's lock to do so
+                # while this thread holds it and waits for them.
+                packet = Packet(length)
+                packet.update(bytes(self._data[place : place + length]))
                 packet.pts = packet.dts = index
                 frames += self._decoder.decode(packet)
             frames += self._decoder.decode(None)
-            self._decoder.flush_buffers()
         except av.FFmpegError as error:
             raise self._damaged(reason(error)) from error
+        finally:
+            self._decoder.flush_buffers()
         if len(frames) != last - first:
             raise self._damaged(f"{len(frames)} of the {last - first} frames from {first} on can be decoded")
         if not all(is_plain(frame) and (frame.width, frame.height) == self.size for frame in frames):
