@@ -64,6 +64,8 @@ FORMAT = 1
 SPEECH_RATE = 16_000
 """Samples per second of a take's speech."""
 
+_APART = frozenset("/\\:\0")
+"""What no clip's name holds: it is that of a folder in `clips`."""
 MOST_CLIPS = 10_000
 MOST_CLIP_FRAMES = 10_000_000
 """Eleven hours at 240 frames per second."""
@@ -433,7 +435,7 @@ def _names(values: object) -> list[str]:
     if not isinstance(values, list) or len(values) > MOST_CLIPS:
         raise ValueError(f"its clips are no list of at most {MOST_CLIPS}")
     for name in values:
-        if not isinstance(name, str) or not name or name in (".", "..") or set(name) & set("/\\:\0"):
+        if not isinstance(name, str) or not 0 < len(name) <= 255 or name in (".", "..") or set(name) & _APART:
             raise ValueError(f"{name!r:.100} is no name of a clip")
     if len(set(values)) < len(values):
         raise ValueError("a clip is there twice")
@@ -459,14 +461,15 @@ def _read_tensors(path: Path, wanted: Mapping[str, str]) -> dict[str, npt.NDArra
 
 def _read_face(path: Path, region: Region) -> tuple[Head, Mask]:
     arrays = _read_tensors(path, {"head.points": "float", "mask.hidden": "uint8", "mask.soft": "uint8"})
-    if arrays["head.points"].shape != (LANDMARKS, 3):
-        raise TakeError(f"'{path}': head.points has shape {arrays['head.points'].shape}. {_NEXT}")
+    head = Head.from_arrays(arrays)
+    if head.points.shape != (LANDMARKS, 3) or not head.has_depth:
+        raise TakeError(f"'{path}': head.points, {head.points.shape}, are no head's. {_NEXT}")
     mask = Mask(arrays["mask.hidden"].astype(bool), arrays["mask.soft"])
     if mask.hidden.shape != (region.side,) * 2 or mask.soft.shape != mask.hidden.shape:
         raise TakeError(
             f"'{path}' holds a mask of shape {mask.hidden.shape}, the region's side is {region.side}. {_NEXT}"
         )
-    return Head.from_arrays(arrays), mask
+    return head, mask
 
 
 def _read_clip(folder: Path, region: Region, fps: Fraction) -> Clip:

@@ -7,13 +7,14 @@ and what to do, is for the callers to say. docs/files.md has the limits.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import stat
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -96,10 +97,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_json(value: object, depth: int) -> None:
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError("a text in it is not Unicode") from None
+        if not is_unicode(value):
+            raise ValueError("a text in it is not Unicode")
     elif isinstance(value, int) and abs(value) > GREATEST_INTEGER:
         raise ValueError(f"a number in it is beyond {GREATEST_INTEGER}")
     elif isinstance(value, dict | list):
@@ -121,6 +120,15 @@ def fraction(text: object) -> Fraction:
         return Fraction(text)
     except ZeroDivisionError:
         raise ValueError(f"{text!r} divides by zero") from None
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written to a file: JSON may hold halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_plain_text(text: str, *, most: int) -> bool:
@@ -158,19 +166,23 @@ def map_array(path: Path) -> npt.NDArray[Any]:
         ValueError: it is no array, or cut short, or of objects.
     """
     with open_plain(path, follow_links=False) as file:
-        if file.read(6) != b"\x93NUMPY":
-            raise ValueError("it does not begin as an array")
         size = os.fstat(file.fileno()).st_size
-    try:
-        array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
-    except (OSError, ValueError):
-        raise
-    # Its header is a Python literal, and what reading one raises has many names.
-    except Exception as error:
-        raise ValueError(f"its header is damaged ({type(error).__name__})") from error
-    if array.nbytes > size:
-        raise ValueError(f"it has {size} bytes, and promises {array.nbytes}")
-    return array
+        try:
+            read = _NPY_HEADERS[np.lib.format.read_magic(file)]  # type: ignore[no-untyped-call]
+            shape, fortran, dtype = read(file)  # type: ignore[no-untyped-call]
+        # A header is a Python literal, and what reading one raises has many names.
+        except Exception as error:
+            raise ValueError(f"its header is damaged: {error!s:.100}") from error
+        begin, promised = file.tell(), math.prod(shape) * dtype.itemsize
+    if dtype.hasobject or min(shape, default=0) < 0 or begin + promised > size:
+        raise ValueError(f"it has {size} bytes, and promises {dtype} of shape {shape!s:.100}")
+    order: Literal["F", "C"] = "F" if fortran else "C"
+    if promised == 0:  # which cannot be mapped
+        return np.empty(shape, dtype, order)
+    return np.memmap(path, dtype, "r", begin, shape, order)
+
+
+_NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def check_range(

@@ -1,7 +1,7 @@
 """Fuzzing for as long as one likes: `make fuzz`, or `python -m fuzz --minutes 60 --jobs 2`.
 
-Prints what was run, and ends with an error where anything was found. Findings go into the corpus, and so does a script
-for each new way to end, while there is room.
+Prints what was run, and ends with an error where anything was found. Findings go into the corpus, and so does
+a script for each new way to end, while there is room.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    parser.add_argument("--seed", type=int, default=1_000_000, help="the first; the default run of tests has those below")
+    parser.add_argument(
+        "--seed", type=int, default=1_000_000, help="the first; the default run of tests has those below"
+    )
     parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=TARGETS)
     given = parser.parse_args()
     tallies = {target: Tally() for target in given.targets}
@@ -80,8 +82,8 @@ def main() -> int:
     print("target      executions   refused   ways to end   slowest     peak   findings")
     for target, tally in tallies.items():
         print(
-            f"{target:10} {tally.executions:11,} {tally.refused:9,} {len(tally.known):13,} {tally.slowest_seconds:7.2f} s "
-            f"{tally.peak_bytes / 1e6:5.0f} MB {len(tally.findings):10,}"
+            f"{target:10} {tally.executions:11,} {tally.refused:9,} {len(tally.known):13,} "
+            f"{tally.slowest_seconds:7.2f} s {tally.peak_bytes / 1e6:5.0f} MB {len(tally.findings):10,}"
         )
         for way in tally.known.keys() - before[target]:
             _keep(target, tally.known[way], finding=False)

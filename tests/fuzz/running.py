@@ -59,7 +59,9 @@ class Child:
         if self._process is None or self._process.poll() is not None:
             self._start()
         process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.write(json.dumps(case).encode() + b"\n")
         process.stdin.flush()
         script: Script = json.loads(process.stdout.readline())

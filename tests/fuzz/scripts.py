@@ -1,7 +1,8 @@
 """Scripts of changes: what is done to a sound file to make a hostile one, as plain JSON.
 
-A case is such a script, a few hundred bytes long whatever the size of the file, and made anew from its seed. Some
-change bytes blindly; most know where they are: fields of protobuf, values of JSON, arrays, boxes, the zip's tables.
+A case is such a script, a few hundred bytes long whatever the size of the file, and made anew from its seed.
+Some steps change bytes blindly; most know where they are: fields of protobuf, values of JSON, arrays, boxes,
+the zip's tables.
 """
 
 from __future__ import annotations
@@ -18,10 +19,31 @@ from typing import Any
 Script = list[dict[str, Any]]
 Members = dict[str, bytes]
 
-NUMBERS = [0, 1, 2, 3, 7, 127, 128, 255, 256, 999, 3000, 3001, 65535, 2**20, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1]
+NUMBERS = [
+    0,
+    1,
+    2,
+    3,
+    7,
+    127,
+    128,
+    255,
+    256,
+    999,
+    3000,
+    3001,
+    65535,
+    2**20,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**40,
+    2**63 - 1,
+    2**64 - 1,
+]
 VALUES: list[Any] = [
     *NUMBERS[:-1], -1, -(2**31), 0.0, -0.5, 1e-300, 1e300, float("nan"), float("inf"), True, False, None,
-    "", "0", "x", "25/1", "1/0", "1e999999999", "0/1", "-25", "9" * 400, "\ud800", "\x1b[2J", "../../x", "/etc/passwd",
+    "", "0", "x", "25/1", "1/0", "1e999999999", "0/1", "-25", "9" * 400, "\ud800", "\x1b[2J", "../x", "/etc",
     "a" * 5000, [], {}, [[]], [1, 2], {"a": {}}, ["x", "x"],
 ]  # fmt: skip
 FLOATS = [0.0, 1.0, -1.0, 1e-30, 1e-3, 50.0, 1e4, 1e6, 1e30, -1e30, float("nan"), float("inf")]
@@ -45,7 +67,13 @@ def _step(rng: random.Random, members: list[str]) -> dict[str, Any]:
 
 def _bytes(rng: random.Random) -> dict[str, Any]:
     new = rng.choice(
-        [rng.randbytes(1), rng.randbytes(4), struct.pack(">I", rng.choice(NUMBERS) & 0xFFFFFFFF), b"\0" * 8, b"\xff" * 8]
+        [
+            rng.randbytes(1),
+            rng.randbytes(4),
+            struct.pack(">I", rng.choice(NUMBERS) & 0xFFFFFFFF),
+            b"\0" * 8,
+            b"\xff" * 8,
+        ]
     )
     return {"do": "bytes", "at": rng.random(), "new": new.hex()}
 
@@ -68,8 +96,28 @@ def _wire(rng: random.Random) -> dict[str, Any]:
     depth = rng.choice((1, 2, 2, 3, 3, 4, 5, 6))
     step = {"do": "wire", "place": [rng.random() for _ in range(depth)]}
     kind = rng.choice(["number", "number", "text", "drop", "twice", "field", "add"])
-    words = ["Loop", "If", "Scan", "Conv", "MatMul", "Expand", "ConstantOfShape", "Resize", "Tile", "com.microsoft", "", "ai.onnx.ml", "location", "features"]
-    return {**step, "kind": kind, "number": rng.choice([*NUMBERS, rng.randrange(32)]), "text": rng.choice(words)}
+    words = [
+        "Loop",
+        "If",
+        "Scan",
+        "Conv",
+        "MatMul",
+        "Expand",
+        "ConstantOfShape",
+        "Resize",
+        "Tile",
+        "com.microsoft",
+        "",
+        "ai.onnx.ml",
+        "location",
+        "features",
+    ]
+    return {
+        **step,
+        "kind": kind,
+        "number": rng.choice([*NUMBERS, rng.randrange(32)]),
+        "text": rng.choice(words),
+    }
 
 
 def _tensors(rng: random.Random) -> dict[str, Any]:
@@ -91,7 +139,9 @@ def _box(rng: random.Random) -> dict[str, Any]:
 
 def _npy(rng: random.Random) -> dict[str, Any]:
     shape = [rng.choice(NUMBERS) for _ in range(rng.choice((0, 1, 2, 3)))]
-    text, times = rng.choice([("", 1), ("(", 3000), ("{'a':", 60), ("{'descr': '<f4'}", 1), ("[1]", 1), ("-", 5000)])
+    text, times = rng.choice(
+        [("", 1), ("(", 3000), ("{'a':", 60), ("{'descr': '<f4'}", 1), ("[1]", 1), ("-", 5000)]
+    )
     return {
         "do": "npy", "kind": rng.choice(["shape", "dtype", "text", "fill", "version"]), "shape": shape,
         "dtype": rng.choice(NPY), "text": text, "times": times, "value": rng.choice(FLOATS),
@@ -123,11 +173,13 @@ def _do_text(data: bytes, step: dict[str, Any]) -> bytes:
 
 
 def _do_json(data: bytes, step: dict[str, Any]) -> bytes:
-    whole = json.loads(data)
-    part, key = {"": whole}, ""
+    top: dict[str, Any] = {"": json.loads(data)}
+    part, key = top, ""
     for place in step["place"]:
         inner = part[key]
-        keys = sorted(inner) if isinstance(inner, dict) else range(len(inner)) if isinstance(inner, list) else []
+        keys = (
+            sorted(inner) if isinstance(inner, dict) else range(len(inner)) if isinstance(inner, list) else []
+        )
         if not keys:
             break
         part, key = inner, keys[int(place * len(keys))]
@@ -139,7 +191,7 @@ def _do_json(data: bytes, step: dict[str, Any]) -> bytes:
         part[key].append(step["value"])
     else:
         part[key] = step["value"]
-    return json.dumps(part[""] if "" in part else whole).encode()
+    return json.dumps(top[""]).encode()
 
 
 def _do_wire(data: bytes, step: dict[str, Any]) -> bytes:
@@ -163,10 +215,10 @@ def _wired(data: bytes, place: list[float], step: dict[str, Any]) -> bytes:
     elif step["kind"] == "text":
         fields[index] = (number, 2, step["text"].encode())
     else:
-        fields[index] = (number, 0, _varint(step["number"])) if wire == 0 else (number, 2, _varint(step["number"]))
-    return b"".join(
-        _varint(n << 3 | w) + (_varint(len(c)) + c if w == 2 else c) for n, w, c in fields
-    )
+        fields[index] = (
+            (number, 0, _varint(step["number"])) if wire == 0 else (number, 2, _varint(step["number"]))
+        )
+    return b"".join(_varint(n << 3 | w) + (_varint(len(c)) + c if w == 2 else c) for n, w, c in fields)
 
 
 def _fields(data: bytes) -> Any:
@@ -263,7 +315,10 @@ def _boxed(data: bytes, place: list[float], step: dict[str, Any]) -> bytes:
         boxes.insert(index, (step["text"].encode(), bytes(64)))
     else:
         at = int(step["at"] * len(content)) // 4 * 4
-        boxes[index] = (kind, content[:at] + struct.pack(">I", step["number"] & 2**32 - 1) + content[at + 4 :])
+        boxes[index] = (
+            kind,
+            content[:at] + struct.pack(">I", step["number"] & 2**32 - 1) + content[at + 4 :],
+        )
     return b"".join(struct.pack(">I", 8 + len(c)) + k + c for k, c in boxes)
 
 
@@ -283,8 +338,8 @@ def _do_npy(data: bytes, step: dict[str, Any]) -> bytes:
 
 
 _DOING = {
-    "bytes": _do_bytes, "cut": _do_cut, "text": _do_text, "value": _do_json, "drop": _do_json, "add": _do_json,
-    "wire": _do_wire, "tensors": _do_tensors, "box": _do_box, "npy": _do_npy,
+    "bytes": _do_bytes, "cut": _do_cut, "text": _do_text, "value": _do_json, "drop": _do_json,
+    "add": _do_json, "wire": _do_wire, "tensors": _do_tensors, "box": _do_box, "npy": _do_npy,
 }  # fmt: skip
 
 
@@ -312,9 +367,11 @@ def zipped(members: Members, *, signed: bool) -> bytes:
     return buffer.getvalue()
 
 
-def zip_step(rng: random.Random, *, odd: bool = True) -> dict[str, Any]:
+def zip_step(rng: random.Random) -> dict[str, Any]:
     """A change of the zip's own tables: numbers of its directory, its end, or a member's local header."""
-    new = rng.choice([rng.randbytes(1), struct.pack("<I", rng.choice(NUMBERS) & 0xFFFFFFFF), b"\0\0", b"\xff\xff"])
+    new = rng.choice(
+        [rng.randbytes(1), struct.pack("<I", rng.choice(NUMBERS) & 0xFFFFFFFF), b"\0\0", b"\xff\xff"]
+    )
     return {"in": "zip", "at": rng.random(), "local": rng.random() < 0.3, "new": new.hex()}
 
 

@@ -19,17 +19,17 @@ from typing import Any
 import numpy as np
 
 from fuzz.scripts import Script, changed, drawn, rezipped, zip_step, zipped
+from making_media import moving_pattern
 from newscaster import media
 from newscaster.anchor import MOTION, STAGE, AnchorFile
 from newscaster.cli.commands import _facts
 from newscaster.consent import Consent
+from newscaster.errors import InputError
 from newscaster.inference import Session
 from newscaster.provenance import find_credentials, verify
 from newscaster.runtime.performance import Anchor
 from newscaster.take import Take
 from newscaster.untrusted import read_json
-from newscaster.errors import InputError
-from making_media import moving_pattern
 from signing import signed
 from test_take import write_take
 from tiny_anchor import CONTEXT_STEPS, speech_like, write_tiny_anchor

@@ -1,4 +1,4 @@
-"""Hostile files, for a bounded time: the kept ones, and new ones from fixed seeds. `make fuzz` goes on for longer."""
+"""Hostile files, for a short time: those kept, and new ones from fixed seeds. `make fuzz` goes on longer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 
 from fuzz.running import CORPUS, TARGETS, Child, Tally, corpus, fuzz, replay
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux has it")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="memory is limited and measured as Linux has it"
+)
 
 SECONDS = 3.0
 """Of new files, for each target; the corpus comes on top."""
@@ -45,7 +47,12 @@ def test_hostile_files_are_refused_in_a_sentence_or_work(child: Child) -> None:
 
 def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     """A target that hangs, dies, raises, or takes much: the runner itself is tested with one of each."""
-    for case, words in (("raise", "KeyError"), ("die", "died with exit code"), ("talk", "says too much"), ("eat", "takes 1")):
+    for case, words in (
+        ("raise", "KeyError"),
+        ("die", "died with exit code"),
+        ("talk", "says too much"),
+        ("eat", "takes 1"),
+    ):
         child, tally = Child("wrong"), Tally()
         replay(child, tally, [{"do": case}])
         child.close()

@@ -201,8 +201,8 @@ class StageVideo:
         try:
             for index in range(first, last):
                 place, length = self._packets[index]
-                # Not Packet(bytes): the decoder's threads would free those, and wait for Python's lock to do so
-                # while this thread holds it and waits for them.
+                # Not Packet(bytes): the decoder's threads would free those, and wait for Python's lock to do
+                # so, while this thread holds it and waits for them.
                 packet = Packet(length)
                 packet.update(bytes(self._data[place : place + length]))
                 packet.pts = packet.dts = index
