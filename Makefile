@@ -105,3 +105,11 @@ anchor:
 	$(BIN)/newscaster train $(FOOTAGE) -o $(NAME).anchor --minutes $(MINUTES) --consent "$$CONSENT"
 	$(BIN)/newscaster speak --text "Good evening. This is the news, read by somebody who never read it." \
 		--anchor $(NAME).anchor -o $(NAME).mp4
+
+# Hostile files, from seeds and from those that were kept: prints what was run, and keeps what was found in tests/fuzz/corpus.
+.PHONY: fuzz
+FUZZ_MINUTES ?= 60
+FUZZ_JOBS ?= 2
+FUZZ_SEED ?= 1000000
+fuzz: setup
+	PYTHONPATH=src:tests $(BIN)/python -m fuzz --minutes $(FUZZ_MINUTES) --jobs $(FUZZ_JOBS) --seed $(FUZZ_SEED)

@@ -19,24 +19,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from newscaster.anchor_face import AnchorFace as AnchorFace  # known by both names
 from newscaster.anchor_info import FORMAT, AnchorInfo
 from newscaster.errors import AnchorError, InputError
-from newscaster.face.flattening import Flattening
-from newscaster.face.head import Head, Poses
-from newscaster.face.moments import THUMBNAIL_SIDE
-from newscaster.face.mouth import MouthBasis
-from newscaster.face.region import Mask
-from newscaster.face.topology import LANDMARKS, MOUTH_POINTS
+from newscaster.untrusted import open_plain, read_json, read_tensors
 from newscaster.version import VERSION
 
 SUFFIX = ".anchor"
@@ -49,10 +45,14 @@ RENDERER = "networks/renderer.onnx"
 FACE = "face.safetensors"
 STAGE = "stage.mp4"
 _ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, STAGE)
+MOST_BYTES = 1 << 30
+"""Of an anchor's file. The built-in one has 18 MB."""
 _ZIP_BEGIN = b"PK\x03\x04"
-_LARGEST_HEADER = 4 << 20
+_ZIP_END = b"PK\x05\x06"
+_ZIP_END_BYTES = 22
+_MOST_DIRECTORY = 1 << 16
+_LARGEST_HEADER = 1 << 20
 _CHUNK = 1 << 20
-Number = TypeVar("Number", bound=np.generic)
 _AGAIN = "Copy the file again from where it came, or train the anchor again"
 
 
@@ -82,117 +82,6 @@ def is_builtin(path: Path) -> bool:
 def anchor_path(anchor: str | Path) -> Path:
     """The file of an anchor, which BUILTIN (a string; ./builtin is a file) stands for, too."""
     return builtin_anchor() if anchor == BUILTIN else Path(anchor)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnchorFace:
-    """What an anchor knows of its face: the person, and the head in each of the stage's F frames."""
-
-    basis: MouthBasis
-    head: Head
-    mask: Mask
-    poses: Poses
-    """Smoothed poses, F."""
-    transforms: Flattening
-    """Stage picture to region pixels, F."""
-    landmarks: npt.NDArray[np.float32]
-    """(F, 478, 3) px on the stage's pictures, as detected."""
-    share: npt.NDArray[np.float32] | None = None
-    """(F,): how much of the new mouth each frame takes, 0 to 1; None: 1 everywhere."""
-    stretch: npt.NDArray[np.int64] | None = None
-    """(F,): which stretch of footage each frame belongs to, 0 first; None: there is one."""
-    thumbnails: npt.NDArray[np.uint8] | None = None
-    """(F, 2, 48, 48): what the frames look like beside the mouth (``face.moments``); None: not known."""
-
-    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """For storing; the way back is :meth:`from_arrays`."""
-        arrays: dict[str, npt.NDArray[np.generic]] = {
-            **self.basis.to_arrays(),
-            **self.head.to_arrays(),
-            "mask.hidden": self.mask.hidden.astype(np.uint8),
-            "mask.soft": self.mask.soft,
-            "stage.pose_matrix": self.poses.matrix,
-            "stage.pose_shift": self.poses.shift,
-            "stage.transforms": self.transforms.to_array(),
-            "stage.landmarks": self.landmarks.astype(np.float32),
-        }
-        if self.share is not None:
-            arrays["stage.share"] = self.share.astype(np.float32)
-        if self.stretch is not None:
-            arrays["stage.stretch"] = self.stretch.astype(np.uint16)
-        if self.thumbnails is not None:
-            arrays["stage.thumbnails"] = self.thumbnails
-        return arrays
-
-    @staticmethod
-    def from_arrays(arrays: Mapping[str, npt.NDArray[np.generic]], info: AnchorInfo) -> AnchorFace:
-        """The face stored by :meth:`to_arrays`.
-
-        Raises:
-            AnchorError: an array is missing, unknown, not finite, or not of the shape that `info` calls for.
-        """
-        wanted, optional = _shapes(info), _optional_shapes(info)
-        if odd := sorted((arrays.keys() - optional.keys()) ^ wanted.keys()):
-            raise AnchorError(f"it holds the arrays {sorted(arrays)}; missing or unknown: {', '.join(odd)}")
-        for name, array in arrays.items():
-            shape, kind = {**wanted, **optional}[name], _UNSIGNED.get(name, "float")
-            if array.shape != shape or not array.dtype.name.startswith(kind):
-                raise AnchorError(f"its array {name} is {array.dtype} {array.shape}; expected {kind} {shape}")
-            if not np.isfinite(array).all():
-                raise AnchorError(f"its array {name} holds values that are not finite")
-        floats = {name: array.astype(np.float64) for name, array in arrays.items() if array.dtype.kind == "f"}
-        return AnchorFace(
-            basis=MouthBasis.from_arrays(floats),
-            head=Head.from_arrays(floats),
-            mask=Mask(arrays["mask.hidden"] > np.uint8(0), arrays["mask.soft"].astype(np.uint8)),
-            poses=Poses(floats["stage.pose_matrix"], floats["stage.pose_shift"]),
-            transforms=Flattening.from_array(floats["stage.transforms"], info.region.side),
-            landmarks=arrays["stage.landmarks"].astype(np.float32),
-            share=_optional_array(arrays, "stage.share", np.float32),
-            stretch=_optional_array(arrays, "stage.stretch", np.int64),
-            thumbnails=_optional_array(arrays, "stage.thumbnails", np.uint8),
-        )
-
-
-_UNSIGNED = {
-    "mask.hidden": "uint8",
-    "mask.soft": "uint8",
-    "stage.stretch": "uint16",
-    "stage.thumbnails": "uint8",
-}
-"""Arrays that are not of floats."""
-
-
-def _optional_array(
-    arrays: Mapping[str, npt.NDArray[np.generic]], name: str, dtype: type[Number]
-) -> npt.NDArray[Number] | None:
-    """An array that anchors of old lack."""
-    return arrays[name].astype(dtype) if name in arrays else None
-
-
-def _optional_shapes(info: AnchorInfo) -> dict[str, tuple[int, ...]]:
-    frames = info.stage_frames
-    return {
-        "stage.share": (frames,),
-        "stage.stretch": (frames,),
-        "stage.thumbnails": (frames, 2, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
-    }
-
-
-def _shapes(info: AnchorInfo) -> dict[str, tuple[int, ...]]:
-    frames, side, size = info.stage_frames, info.region.side, info.coefficients
-    return {
-        "basis.mean": (MOUTH_POINTS, 2),
-        "basis.components": (size, MOUTH_POINTS, 2),
-        "basis.deviations": (size,),
-        "head.points": (LANDMARKS, 3),
-        "mask.hidden": (side, side),
-        "mask.soft": (side, side),
-        "stage.pose_matrix": (frames, 2, 3),
-        "stage.pose_shift": (frames, 2),
-        "stage.transforms": (frames, 2, 3 if info.region.surface is None else 4),
-        "stage.landmarks": (frames, LANDMARKS, 3),
-    }
 
 
 def _members(info: AnchorInfo) -> list[str]:
@@ -265,12 +154,10 @@ class AnchorFile:
         Raises:
             AnchorError: they are not what the header calls for.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
+        data = self.read(FACE)
         try:
-            return AnchorFace.from_arrays(load(self.read(FACE)), self.info)
-        except (AnchorError, SafetensorError, KeyError, ValueError) as error:
+            return AnchorFace.from_arrays(read_tensors(data), self.info)
+        except (AnchorError, KeyError, ValueError) as error:
             raise AnchorError(f"'{self.path}' cannot be used: {FACE}: {error}. {_AGAIN}") from error
 
     @contextmanager
@@ -284,15 +171,19 @@ class AnchorFile:
                 f"newscaster, or make one: newscaster train FOOTAGE -o {path.stem}{SUFFIX}"
             )
         try:
-            with path.open("rb") as file:
+            with open_plain(path) as file:
                 if file.read(len(_ZIP_BEGIN)) != _ZIP_BEGIN:
                     raise self._not_an_anchor("it does not begin as one")
+                size = os.fstat(file.fileno()).st_size
                 try:
+                    _check_directory(file, size)
                     archive = zipfile.ZipFile(file)
-                except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+                    _check_sizes(archive, size)
+                # What a wrong byte in the zip's own tables makes zipfile raise has many names.
+                except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OSError) as error:
                     raise AnchorError(
-                        f"'{path}' is cut short or damaged: it has {path.stat().st_size} bytes and no intact "
-                        f"table of contents at its end ({error}). {_AGAIN}"
+                        f"'{path}' is cut short or damaged: it has {size} bytes and no intact table of "
+                        f"contents at its end ({error}). {_AGAIN}"
                     ) from error
                 with archive:
                     yield archive
@@ -310,17 +201,17 @@ class AnchorFile:
     def _header(self, archive: zipfile.ZipFile) -> tuple[AnchorInfo, dict[str, dict[str, object]]]:
         data = self._content(archive, HEADER, limit=_LARGEST_HEADER)
         try:
-            values = json.loads(data)
+            values = read_json(data)
         except ValueError as error:
             raise AnchorError(
                 f"'{self.path}' is damaged: {HEADER} is not JSON ({error}). {_AGAIN}"
             ) from error
-        if not isinstance(values, dict) or not isinstance(values.get("format"), int):
+        if type(values.get("format")) is not int:
             raise self._not_an_anchor(f"{HEADER} names no format")
         if values["format"] != FORMAT:
             raise AnchorError(
                 f"'{self.path}' has anchor format {values['format']} (written by newscaster "
-                f"{values.get('newscaster', 'of an unknown version')}); newscaster {VERSION} "
+                f"{str(values.get('newscaster', 'of an unknown version'))[:40]}); newscaster {VERSION} "
                 f"reads format {FORMAT}. "
                 + (
                     "Upgrade: pip install --upgrade newscaster"
@@ -331,16 +222,16 @@ class AnchorFile:
         try:
             info = AnchorInfo.from_json(values)
             return info, _records(values.get("members"), _members(info))
-        except InputError as error:
+        except (InputError, ValueError) as error:
             raise AnchorError(f"'{self.path}' cannot be used: {HEADER}: {error}. {_AGAIN}") from error
 
     def _check_names(self, names: list[str]) -> None:
         wanted = [HEADER, *self.members]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise AnchorError(f"'{self.path}' holds {', '.join(map(repr, twice))} more than once. {_AGAIN}")
+            raise AnchorError(f"'{self.path}' holds {_some(twice)} more than once. {_AGAIN}")
         if unknown := sorted(set(names) - set(wanted)):
             raise AnchorError(
-                f"'{self.path}' holds {', '.join(map(repr, unknown))}, which no anchor has; its members are "
+                f"'{self.path}' holds {_some(unknown)}, which no anchor has; its members are "
                 f"{', '.join(wanted)}. {_AGAIN}"
             )
         if missing := [name for name in wanted if name not in names]:
@@ -349,7 +240,8 @@ class AnchorFile:
     def _content(self, archive: zipfile.ZipFile, name: str, *, limit: int) -> bytes:
         """Up to `limit` bytes of a member; AnchorError if it has more, or is not stored plainly."""
         entry = archive.getinfo(name)
-        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.file_size > limit:
+        plain = entry.compress_type == zipfile.ZIP_STORED and entry.compress_size == entry.file_size
+        if not plain or entry.flag_bits & 1 or entry.file_size > limit:
             raise AnchorError(
                 f"'{self.path}': {name} has {entry.file_size} bytes or is compressed; expected at most "
                 f"{limit} bytes, stored. {_AGAIN}"
@@ -357,7 +249,14 @@ class AnchorFile:
         try:
             return archive.read(entry)
         # What a wrong byte in the zip's own tables makes zipfile raise has many names.
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+        except (
+            zipfile.BadZipFile,
+            ValueError,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+            struct.error,
+        ) as error:
             raise AnchorError(f"'{self.path}' is damaged: {name}: {error}. {_AGAIN}") from error
 
     def _read(self, archive: zipfile.ZipFile, name: str, *, keep: bool) -> bytes:
@@ -376,10 +275,40 @@ class AnchorFile:
         return data if keep else b""
 
 
+def _check_directory(file: BinaryIO, size: int) -> None:
+    """Look at the end of a zip: a table of contents that is small and ends the file, as anchors have it.
+
+    Python's reader takes a table of any length, wherever it finds it.
+    """
+    if size > MOST_BYTES:
+        raise ValueError(f"accepted are {MOST_BYTES} bytes")
+    file.seek(max(0, size - _ZIP_END_BYTES))
+    end = file.read(_ZIP_END_BYTES)
+    if len(end) < _ZIP_END_BYTES or end[:4] != _ZIP_END:
+        raise ValueError("it does not end as a zip file")
+    length = int.from_bytes(end[12:16], "little")
+    if length > _MOST_DIRECTORY:
+        raise ValueError(f"its table has {length} bytes; accepted are {_MOST_DIRECTORY}")
+    file.seek(0)
+
+
+def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
+    """Members that together are longer than the file lie over each other, or beyond its end."""
+    listed = sum(entry.compress_size for entry in archive.infolist())
+    if listed > size:
+        raise ValueError(f"its members are said to have {listed} bytes")
+
+
+def _some(names: Sequence[object]) -> str:
+    """The first few names, for a message."""
+    said = ", ".join(f"{name!r:.80}" for name in names[:8])
+    return f"{said} …" if len(names) > 8 else said
+
+
 def _records(values: object, wanted: list[str]) -> dict[str, dict[str, object]]:
     """The header's list of members, checked: exactly those wanted, in their order."""
     if not isinstance(values, dict) or values.keys() != set(wanted):
-        found = sorted(values) if isinstance(values, dict) else values
+        found = _some(sorted(values)) if isinstance(values, dict) else f"{values!r:.100}"
         raise AnchorError(f"members lists {found}; expected {', '.join(wanted)}")
     for name in wanted:
         record = values[name]
@@ -387,9 +316,10 @@ def _records(values: object, wanted: list[str]) -> dict[str, dict[str, object]]:
             not isinstance(record, dict)
             or record.keys() != {"sha256", "bytes"}
             or not isinstance(record["sha256"], str)
-            or not isinstance(record["bytes"], int)
+            or type(record["bytes"]) is not int
+            or not 0 <= record["bytes"] <= MOST_BYTES
         ):
-            raise AnchorError(f"members describes {name} as {record}; expected sha256 and bytes")
+            raise AnchorError(f"members describes {name} as {record!r:.200}; expected sha256 and bytes")
     return {name: values[name] for name in wanted}
 
 
@@ -441,6 +371,10 @@ def write_anchor(
         name: {"sha256": hashlib.sha256(contents[name]).hexdigest(), "bytes": len(contents[name])}
         for name in _members(info)
     }
+    if sum(map(len, contents.values())) > MOST_BYTES - (1 << 20):
+        raise AnchorError(
+            f"an anchor has {MOST_BYTES} bytes at most. Make its stage shorter, or its pictures smaller"
+        )
     header = json.dumps({**info.to_json(), "members": records}, indent=1, ensure_ascii=False)
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_entry(HEADER), header.encode())

@@ -17,10 +17,15 @@ from newscaster.face.grain import STRONGEST
 from newscaster.face.region import Region
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.speech.features import MOTION_HZ, FeatureSpec
+from newscaster.untrusted import MOST_PIXELS, MOST_STAGE_FRAMES, fraction, is_plain_text
 from newscaster.version import VERSION
 
 FORMAT = 1
 """The version of the anchor format that is read and written."""
+
+MOST_CONTEXT_STEPS = 250
+"""Ten seconds on either side."""
+_LONGEST_NAME, _LONGEST_TEXT, _MOST_LINES = 200, 10_000, 64
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")
@@ -71,17 +76,41 @@ class AnchorInfo:
 
     def __post_init__(self) -> None:
         _check(self.name.strip() != "", "name", self.name, "a text")
+        self._check_texts()
         _check(Fraction(1) <= self.fps <= 240, "fps", self.fps, "1 to 240 frames per second")
         _check(all(16 <= side <= 16384 for side in self.size), "size", self.size, "16 to 16384 pixels")
-        _check(self.stage_frames >= 1, "stage_frames", self.stage_frames, "1 or more")
+        pixels = self.size[0] * self.size[1]
+        _check(pixels <= MOST_PIXELS, "size", self.size, f"{MOST_PIXELS} pixels at most")
+        frames = self.stage_frames
+        _check(1 <= frames <= MOST_STAGE_FRAMES, "stage_frames", frames, f"1 to {MOST_STAGE_FRAMES}")
         _check(1 <= self.coefficients <= 2 * MOUTH_POINTS, "coefficients", self.coefficients, "1 to 114")
-        _check(0 <= self.context_steps <= 10_000, "context_steps", self.context_steps, "0 to 10000")
+        steps = self.context_steps
+        _check(0 <= steps <= MOST_CONTEXT_STEPS, "context_steps", steps, f"0 to {MOST_CONTEXT_STEPS}")
         _check(8 <= self.map_side <= 1024, "map_side", self.map_side, "8 to 1024 pixels")
         try:
             _ = self.consent_record
         except InputError as error:
             raise AnchorError(str(error)) from error
         _check(0 <= self.grain <= STRONGEST, "grain", self.grain, f"0 to {STRONGEST:g} levels")
+
+    def _check_texts(self) -> None:
+        _check(
+            is_plain_text(self.name, most=_LONGEST_NAME),
+            "name",
+            self.name,
+            f"up to {_LONGEST_NAME} characters",
+        )
+        _check(
+            len(self.attribution) <= _MOST_LINES, "attribution", len(self.attribution), f"{_MOST_LINES} lines"
+        )
+        texts = [("attribution", line) for line in self.attribution]
+        texts += [("created", self.created), ("newscaster", self.newscaster)]
+        for part in ("training", "consent"):
+            for key, value in getattr(self, part).items():
+                texts += [(part, key), (part, value if isinstance(value, str) else repr(value))]
+        for where, text in texts:
+            accepted = f"up to {_LONGEST_TEXT} characters, none of which steers a terminal"
+            _check(is_plain_text(text, most=_LONGEST_TEXT), where, text, accepted)
 
     @property
     def stage_seconds(self) -> float:
@@ -171,13 +200,18 @@ class AnchorInfo:
 
 def _check(good: bool, name: str, found: object, accepted: str) -> None:
     if not good:
-        raise AnchorError(f"{name} is {found!r}; expected {accepted}")
+        raise AnchorError(f"{name} is {_short(found)}; expected {accepted}")
+
+
+def _short(found: object) -> str:
+    text = repr(found)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _field(values: Mapping[str, object], name: str, kind: type[Value]) -> Value:
     value = values.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise AnchorError(f"{name} is {value!r}; expected {kind.__name__}")
+        raise AnchorError(f"{name} is {_short(value)}; expected {kind.__name__}")
     return value
 
 
@@ -189,15 +223,15 @@ def _optional(
     if value is None:
         return default
     if not isinstance(value, kind):
-        raise AnchorError(f"{name} is {value!r}; expected {kind.__name__}")
+        raise AnchorError(f"{name} is {_short(value)}; expected {kind.__name__}")
     return value
 
 
 def _fraction(text: str) -> Fraction:
     try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise AnchorError(f"fps is {text!r}; expected a fraction such as '25/1'") from error
+        return fraction(text)
+    except ValueError as error:
+        raise AnchorError(f"fps is {_short(text)}; expected a fraction such as '25/1'") from error
 
 
 def _region(values: Mapping[str, object]) -> Region:

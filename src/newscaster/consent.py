@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from newscaster.errors import ConsentError, InputError
+from newscaster.untrusted import is_unicode, read_json
 
 _REFUSALS = frozenset({"", "no", "n", "none", "nobody"})
 _KEYS = ("who", "for", "when", "until")
@@ -42,6 +43,9 @@ class Consent:
     """Why it was withdrawn."""
 
     def __post_init__(self) -> None:
+        for name in ("statement", "who", "recorded", "withdrawn", "reason"):
+            if not is_unicode(getattr(self, name)):
+                raise InputError(f"{name} of the consent is not Unicode. Write it anew")
         if is_refusal(self.statement):
             raise InputError(
                 f"consent is {self.statement.strip()!r}: without the person's consent no anchor is made. "
@@ -65,7 +69,7 @@ class Consent:
             return Consent(statement=text.strip())
         if odd := sorted(values.keys() - set(_KEYS)):
             raise InputError(
-                f"the consent record holds {', '.join(map(repr, odd))}; it has the lines {', '.join(_KEYS)}, "
+                f"the consent record holds {_some(odd)}; it has the lines {', '.join(_KEYS)}, "
                 f"such as {_EXAMPLE}"
             )
         if is_refusal(values["who"]):
@@ -104,12 +108,14 @@ class Consent:
             return None
         texts = {name: value for name, value in values.items() if isinstance(value, str)}
         if "statement" not in texts:
-            raise InputError(f"consent is {dict(values)!r}; expected a statement")
+            raise InputError(f"consent is {dict(values)!r:.200}; expected a statement")
         hashed = {
             name: value for name, value in values.items() if name not in ("sha256", "withdrawn", "reason")
         }
         if "sha256" in values and values["sha256"] != _hash(hashed):
             raise InputError("the record of consent was changed after it was made: its sha256 is another")
+        if values.keys() != texts.keys():
+            raise InputError(f"consent is {dict(values)!r:.200}; expected texts")
         return Consent(
             statement=texts["statement"],
             who=texts.get("who", ""),
@@ -174,12 +180,18 @@ def is_refusal(text: str) -> bool:
     return text.strip().lower().rstrip(".!") in _REFUSALS
 
 
+def _some(names: list[str]) -> str:
+    return f"{', '.join(map(repr, names))!s:.200}"
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _hash(record: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(record, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
+    ).hexdigest()
 
 
 def _date(name: str, text: str) -> date | None:
@@ -189,17 +201,18 @@ def _date(name: str, text: str) -> date | None:
         return date.fromisoformat(text.strip())
     except ValueError as error:
         raise InputError(
-            f"{name} of the consent is {text.strip()!r}; expected a day as YEAR-MONTH-DAY, such as 2027-11-02"
+            f"{name} of the consent is {text.strip()!r:.60}; expected a day as YEAR-MONTH-DAY, such as "
+            "2027-11-02"
         ) from error
 
 
 def _record(text: str) -> dict[str, str] | None:
     """The values of a record; None where the text is not one."""
     try:
-        found = json.loads(text)
+        found = read_json(text.encode())
     except ValueError:
         parts = [line.partition(":") for line in text.splitlines() if line.strip()]
         found = {name.strip().lower(): value.strip() for name, colon, value in parts if colon}
-    if not isinstance(found, dict) or not {"who", "for"} <= found.keys():
+    if not {"who", "for"} <= found.keys():
         return None
     return {str(name): "" if value is None else str(value) for name, value in found.items()}

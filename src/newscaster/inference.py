@@ -1,8 +1,8 @@
 """Runs ONNX networks; the only module that imports inference engines.
 
-A `Session` takes and gives NumPy arrays by name and says in plain words what does not fit. ONNX Runtime on
-the CPU is always there; OpenVINO and NVIDIA GPUs are used where they are installed and asked for, or faster.
-What the networks mean is for the callers to know.
+A `Session` takes and gives NumPy arrays by name and says in plain words what does not fit. No engine is given
+a file that `onnx_file` has not read before. ONNX Runtime on the CPU is always there; OpenVINO and NVIDIA GPUs
+are used where they are installed and asked for, or faster. What the networks mean is for the callers to know.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from newscaster.errors import InputError, MissingExtraError
+from newscaster.onnx_file import MOST_BYTES, TRIAL_STEPS, OnnxFile, RefusedError, check_cost, read_onnx
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -83,9 +84,12 @@ class Session:
         name: how error messages call the network; by default its file's name.
         backend: one of `BACKENDS`. One that cannot be used is replaced by ONNX Runtime, with a warning.
         callers: threads that run it at a time.
+        trusted: whether the network was made here or came with newscaster. Others are read first, and refused
+            where they hold what no anchor's network does, or cost too much: see `onnx_file`.
 
     Raises:
-        InputError: the file is missing, or what it holds is no network that can be run.
+        InputError: the file is missing, or what it holds is no network that can be run, or is
+            refused.
     """
 
     def __init__(
@@ -97,10 +101,15 @@ class Session:
         name: str | None = None,
         backend: str = ONNX_RUNTIME,
         callers: int = 1,
+        trusted: bool = False,
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads is {threads}; give 1 or more, or None for one per physical core")
         self.name = name or (model.name if isinstance(model, Path) else "the network")
+        model = _read(model) if isinstance(model, Path) else model
+        if not trusted:
+            _check(model, self.name)
+        self._longest: float = float("inf") if trusted else TRIAL_STEPS
         session = _load(model, self.name, threads=threads, spinning=spinning)
         self.inputs: dict[str, Shape] = {i.name: tuple(i.shape) for i in session.get_inputs()}
         self.outputs: dict[str, Shape] = {o.name: tuple(o.shape) for o in session.get_outputs()}
@@ -117,7 +126,7 @@ class Session:
         if (backend := backend_named(backend)) != ONNX_RUNTIME:
             self._choose(backend, model, threads=threads, callers=callers)
 
-    def _choose(self, backend: str, model: bytes | Path, *, threads: int | None, callers: int) -> None:
+    def _choose(self, backend: str, model: bytes, *, threads: int | None, callers: int) -> None:
         """Take another engine where it was asked for, or is faster; each has run once before it is taken."""
         wanted = [name for name in (CUDA, OPENVINO) if _installed(name)] if backend == AUTO else [backend]
         shapes = {k: [n if isinstance(n, int) else _TRIAL_BATCH for n in s] for k, s in self.inputs.items()}
@@ -142,7 +151,8 @@ class Session:
         """All outputs by name.
 
         Args:
-            inputs: one array per input of the network, of exactly its dtype; fixed axes must agree.
+            inputs: one array per input of the network, of exactly its dtype; fixed axes must agree. Free ones
+                are `onnx_file.TRIAL_STEPS` long at most, unless the network is trusted.
 
         Raises:
             InputError: a name, dtype or shape does not fit the network.
@@ -157,10 +167,28 @@ class Session:
             raise InputError(f"{self.name} cannot be run on inputs of shape {shapes}: {error}") from error
         return dict(zip(self._output_names, results, strict=True))
 
+    def give(self, output: str, shape: tuple[int, ...], **inputs: NDArray[Any]) -> NDArray[Any]:
+        """One output, which must be of this shape and finite: what a network claims of itself need not be so.
+
+        Raises:
+            InputError: it is not; or as of :meth:`run`.
+        """
+        outputs = self.run(**inputs)
+        if output not in outputs:
+            raise InputError(f"{self.name} gives {sorted(outputs)}; expected {output!r} among them")
+        found = outputs[output]
+        if found.shape != shape or not np.isfinite(found).all():
+            raise InputError(
+                f"{self.name}: output {output!r} is {found.dtype} {found.shape} or not finite; expected "
+                f"{shape}, all finite. Train the anchor again"
+            )
+        return found
+
     def _checked(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         shape, dtype = self.inputs[name], self._dtypes[name]
         fits = len(shape) == array.ndim and all(
-            not isinstance(want, int) or want == have for want, have in zip(shape, array.shape, strict=True)
+            want == have if isinstance(want, int) else have <= self._longest
+            for want, have in zip(shape, array.shape, strict=True)
         )
         if array.dtype != dtype or not fits:
             raise InputError(
@@ -169,17 +197,61 @@ class Session:
         return np.ascontiguousarray(array)
 
 
-def _load(
-    model: bytes | Path, name: str, *, threads: int | None, spinning: bool
-) -> onnxruntime.InferenceSession:
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise InputError(f"{path} is not a file; expected an ONNX network there")
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or error}). Give a file that can be"
+        ) from error
+
+
+def _check(model: bytes, name: str) -> None:
+    """Refuse a network that is not as newscaster's own are; what it costs is known from its shapes."""
+    try:
+        file = read_onnx(model)
+        check_cost(file, _values(file, name))
+    except RefusedError as error:
+        raise InputError(
+            f"{name} cannot be loaded as an ONNX network: {error}. It is damaged or was not made by "
+            "newscaster; fetch or export it again"
+        ) from error
+
+
+def _values(file: OnnxFile, name: str) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Shape and bytes per element of every value, as ONNX Runtime infers them; nothing is computed."""
     import onnxruntime
 
-    if isinstance(model, Path) and not model.is_file():
-        raise InputError(f"{model} is not a file; expected an ONNX network there")
+    options = _options(1)
+    options.graph_optimization_level = (
+        onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    )  # computes constants
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    for axis, length in file.free.items():
+        options.add_free_dimension_override_by_name(axis, length)
+    session = _made(file.outlined(), options, name)
+    values = {}
+    for value in session.get_outputs():
+        shape = tuple(n if isinstance(n, int) else -1 for n in value.shape)
+        itemsize = np.dtype(_DTYPES[value.type]).itemsize if value.type in _DTYPES else 8
+        values[value.name] = shape, itemsize
+    return values
+
+
+def _load(model: bytes, name: str, *, threads: int | None, spinning: bool) -> onnxruntime.InferenceSession:
     options = _options(threads)
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    return _made(model, options, name)
+
+
+def _made(model: bytes, options: onnxruntime.SessionOptions, name: str) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
     try:
-        return onnxruntime.InferenceSession(_source(model), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's classes share no base of their own
         raise InputError(
             f"{name} cannot be loaded as an ONNX network: {str(error).strip()}. It is damaged or was written "
@@ -195,10 +267,6 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     return options
-
-
-def _source(model: bytes | Path) -> bytes | str:
-    return str(model) if isinstance(model, Path) else model
 
 
 def _installed(backend: str) -> bool:
@@ -219,7 +287,7 @@ def _seconds(engine: Engine, feed: Feed) -> float:
     return statistics.median(times[1:])
 
 
-def _cuda(model: bytes | Path, outputs: list[str], threads: int | None, callers: int) -> Engine:
+def _cuda(model: bytes, outputs: list[str], threads: int | None, callers: int) -> Engine:
     import onnxruntime
 
     if not _installed(CUDA):
@@ -227,14 +295,14 @@ def _cuda(model: bytes | Path, outputs: list[str], threads: int | None, callers:
     # The default search for the fastest algorithm starts anew for every size of batch.
     provider = ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"})
     session = onnxruntime.InferenceSession(
-        _source(model), _options(threads), providers=[provider, "CPUExecutionProvider"]
+        model, _options(threads), providers=[provider, "CPUExecutionProvider"]
     )
     if "CUDAExecutionProvider" not in session.get_providers():
         raise RuntimeError("CUDA, cuDNN or NVIDIA's driver is missing, or of another version")
     return lambda feed: session.run(outputs, feed)
 
 
-def _openvino(model: bytes | Path, outputs: list[str], threads: int | None, callers: int) -> Engine:
+def _openvino(model: bytes, outputs: list[str], threads: int | None, callers: int) -> Engine:
     if not _installed(OPENVINO):
         raise MissingExtraError(
             purpose="running networks with OpenVINO", extra="openvino", package="openvino"
@@ -242,7 +310,7 @@ def _openvino(model: bytes | Path, outputs: list[str], threads: int | None, call
     import openvino
 
     core = openvino.Core()
-    network = core.read_model(_source(model))
+    network = core.read_model(model)
     # One stream per caller: requests of one stream wait for each other. The precision is OpenVINO's choice,
     # bfloat16 where the processor computes it. Threads pinned to cores would stand in the encoder's way.
     hints: dict[str, Any] = {
@@ -269,7 +337,7 @@ def _openvino(model: bytes | Path, outputs: list[str], threads: int | None, call
     return run
 
 
-_ENGINES: dict[str, Callable[[bytes | Path, list[str], int | None, int], Engine]] = {
+_ENGINES: dict[str, Callable[[bytes, list[str], int | None, int], Engine]] = {
     CUDA: _cuda,
     OPENVINO: _openvino,
 }

@@ -36,22 +36,57 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from newscaster.errors import TakeError
 from newscaster.face.flattening import Flattening
 from newscaster.face.head import Head, Poses
+from newscaster.face.moments import THUMBNAIL_SIDE
 from newscaster.face.mouth import is_moving, mouth_shapes, opening
 from newscaster.face.region import Mask, Region
 from newscaster.face.topology import LANDMARKS, MOUTH
 from newscaster.media.files import replacing, sole_user
 from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
 from newscaster.speech.features import MOTION_HZ
+from newscaster.untrusted import (
+    MOST_JSON_BYTES,
+    MOST_STAGE_FRAMES,
+    MOST_TENSOR_BYTES,
+    check_range,
+    fraction,
+    map_array,
+    read_json,
+    read_plain,
+    read_tensors,
+)
 
 FORMAT = 1
 SPEECH_RATE = 16_000
 """Samples per second of a take's speech."""
+
+_APART = frozenset("/\\:\0")
+"""What no clip's name holds: it is that of a folder in `clips`."""
+MOST_CLIPS = 10_000
+MOST_CLIP_FRAMES = 10_000_000
+"""Eleven hours at 240 frames per second."""
+_GREATEST = {
+    "head.points": 100.0,
+    "landmarks": 1e6,
+    "pose_matrix": 1e5,
+    "pose_shift": 1e6,
+    "transforms": 1e7,
+    "share": 1.0,
+}
+"""Values beyond which no face can be, in outer-eye distances and pixels."""
+_KINDS: dict[str, npt.DTypeLike] = {
+    "landmarks": np.float32,
+    "present": np.bool_,
+    "speech": np.float32,
+    "regions": np.uint8,
+    "transforms": np.float64,
+    "share": np.float32,
+}
+"""What a clip's arrays are of."""
 
 Array = npt.NDArray[np.float64]
 ImageArray = npt.NDArray[np.uint8]
@@ -93,8 +128,14 @@ class ClipRecord:
     def from_json(data: Mapping[str, Any]) -> ClipRecord:
         """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a record's."""
         width, height = data["frame_size"]
-        fields = {**data, "fps": Fraction(data["fps"]), "frame_size": (int(width), int(height))}
-        return ClipRecord(**fields)
+        fields = {**data, "fps": fraction(data["fps"]), "frame_size": (int(width), int(height))}
+        record = ClipRecord(**fields)
+        for name, kind in _RECORD.items():
+            if type(getattr(record, name)) not in kind:
+                raise TypeError(f"{name} is {getattr(record, name)!r:.100}")
+        if not 0 <= record.frames <= MOST_CLIP_FRAMES or not 1 <= record.fps <= 240:
+            raise ValueError(f"{record.frames} frames at {record.fps} fps")
+        return record
 
     def same_origin(self, other: ClipRecord) -> bool:
         """Whether the other record describes the same stretch of the same, unchanged footage."""
@@ -208,15 +249,21 @@ class Clip:
     def _load(self, kind: str, shape: tuple[int | None, ...], *, memory_map: bool = False) -> Any:
         path = self.folder / f"{kind}.npy"
         try:
-            array = np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            array = map_array(path)
+        except (OSError, ValueError) as error:
             raise TakeError(f"'{path}' is missing or damaged ({error}). {_NEXT}") from error
+        if array.dtype != _KINDS[kind]:
+            raise TakeError(f"'{path}' is of {array.dtype}, expected {np.dtype(_KINDS[kind])}. {_NEXT}")
         agrees = array.ndim == len(shape) and all(
             wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=False)
         )
         if not agrees:
             raise TakeError(f"'{path}' has shape {array.shape}, expected {shape}. {_NEXT}")
-        return array
+        if memory_map:
+            return array
+        whole = np.array(array)
+        check_range({kind: whole}, _GREATEST, lambda why: TakeError(f"'{path}': {why}. {_NEXT}"))
+        return whole
 
     def check(self, side: int) -> None:
         """Raise TakeError unless every file is there and of the right shape; quick: headers are read."""
@@ -227,8 +274,25 @@ class Clip:
             "regions": (self.frames, side, side, 3),
             "transforms": (self.frames, 2, None),
         }
+        if (self.folder / "share.npy").exists():
+            shapes["share"] = (self.frames,)
         for kind, shape in shapes.items():
             self._load(kind, shape, memory_map=True)
+
+
+_RECORD: dict[str, tuple[type, ...]] = {
+    "source": (str,),
+    "size_bytes": (int,),
+    "mtime_ns": (int,),
+    "start_frame": (int,),
+    "stop_frame": (int, type(None)),
+    "face_asked": (int, type(None)),
+    "face": (int,),
+    "people": (int,),
+    "frames": (int,),
+    "cropped_with": (str, type(None)),
+}
+"""What a record's fields are."""
 
 
 @dataclass(frozen=True)
@@ -319,8 +383,8 @@ class Take:
         data = _read_take_json(folder)
         try:
             region = Region.from_json(data["region"])
-            fps = Fraction(data["fps"])
-            names, stage = list(data["clips"]), dict(data["stage"])
+            fps = fraction(data["fps"])
+            names, stage = _names(data["clips"]), dict(data["stage"])
             head, mask = _read_face(folder / "face.safetensors", region)
             clips = tuple(_read_clip(folder / "clips" / name, region, fps) for name in names)
             return Take(
@@ -331,10 +395,10 @@ class Take:
                 mask,
                 clips,
                 _read_stage(folder, stage, region),
-                tuple(data["warnings"]),
+                tuple(map(str, data["warnings"])),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise TakeError(f"'{folder / 'take.json'}' is damaged ({error!r}). {_NEXT}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise TakeError(f"'{folder / 'take.json'}' is damaged ({error!r:.300}). {_NEXT}") from error
 
 
 def _read_take_json(folder: Path) -> dict[str, Any]:
@@ -350,36 +414,67 @@ def _read_take_json(folder: Path) -> dict[str, Any]:
         next_step = _NEXT if unfinished else "Prepare footage first, into a folder of its own"
         raise TakeError(f"'{folder}' {what}: there is no take.json in it. {next_step}")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = _read_json(path)
     except (OSError, ValueError) as error:
         raise TakeError(f"'{path}' is damaged ({error}). {_NEXT}") from error
-    found = data.get("format") if isinstance(data, dict) else None
+    found = data.get("format")
     if found != FORMAT:
         raise TakeError(
-            f"'{path}' has format {found!r}; this version of newscaster reads format {FORMAT}. "
+            f"'{path}' has format {found!r:.40}; this version of newscaster reads format {FORMAT}. "
             f"Prepare the footage again with this version, into a new folder"
         )
-    return dict(data)
+    return data
 
 
-def _read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _read_json(path: Path) -> dict[str, Any]:
+    return read_json(read_plain(path, most=MOST_JSON_BYTES, follow_links=False))
+
+
+def _names(values: object) -> list[str]:
+    """Names of clips' folders: of folders in `clips`, and nowhere else."""
+    if not isinstance(values, list) or len(values) > MOST_CLIPS:
+        raise ValueError(f"its clips are no list of at most {MOST_CLIPS}")
+    for name in values:
+        if not isinstance(name, str) or not 0 < len(name) <= 255 or name in (".", "..") or set(name) & _APART:
+            raise ValueError(f"{name!r:.100} is no name of a clip")
+    if len(set(values)) < len(values):
+        raise ValueError("a clip is there twice")
+    return values
+
+
+def _read_tensors(path: Path, wanted: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of a file, among them those wanted, which are finite, and not beyond their limits."""
     try:
-        return dict(load_file(path))
-    except (OSError, SafetensorError) as error:
+        arrays = read_tensors(read_plain(path, most=MOST_TENSOR_BYTES, follow_links=False))
+    except (OSError, ValueError) as error:
         raise TakeError(f"'{path}' is missing or damaged ({error}). {_NEXT}") from error
+    for name, kind in wanted.items():
+        array = arrays.get(name)
+        if array is None or not array.dtype.name.startswith(kind):
+            found = "not there" if array is None else array.dtype
+            raise TakeError(f"'{path}': {name} is {found}, expected {kind}. {_NEXT}")
+        if not np.isfinite(array).all():
+            raise TakeError(f"'{path}': {name} holds values that are not finite. {_NEXT}")
+    check_range(arrays, _GREATEST, lambda why: TakeError(f"'{path}': {why}. {_NEXT}"))
+    return arrays
 
 
 def _read_face(path: Path, region: Region) -> tuple[Head, Mask]:
-    arrays = _read_tensors(path)
+    arrays = _read_tensors(path, {"head.points": "float", "mask.hidden": "uint8", "mask.soft": "uint8"})
+    head = Head.from_arrays(arrays)
+    if head.points.shape != (LANDMARKS, 3) or not head.has_depth:
+        raise TakeError(f"'{path}': head.points, {head.points.shape}, are no head's. {_NEXT}")
     mask = Mask(arrays["mask.hidden"].astype(bool), arrays["mask.soft"])
     if mask.hidden.shape != (region.side,) * 2 or mask.soft.shape != mask.hidden.shape:
         raise TakeError(
             f"'{path}' holds a mask of shape {mask.hidden.shape}, the region's side is {region.side}. {_NEXT}"
         )
-    return Head.from_arrays(arrays), mask
+    return head, mask
 
 
 def _read_clip(folder: Path, region: Region, fps: Fraction) -> Clip:
+    if folder.is_symlink() or folder.parent.is_symlink():
+        raise TakeError(f"'{folder}' is reached by a link, which no take has. Put the folder itself there")
     record = read_record(folder)
     if record is None:
         raise TakeError(f"'{folder / 'clip.json'}' is missing or damaged. {_NEXT}")
@@ -393,10 +488,24 @@ def _read_clip(folder: Path, region: Region, fps: Fraction) -> Clip:
 
 
 def _read_stage(folder: Path, data: Mapping[str, Any], region: Region) -> Stage:
-    video, arrays = folder / "stage.mp4", _read_tensors(folder / "stage.safetensors")
-    if not video.is_file():
-        raise TakeError(f"'{video}' is missing. {_NEXT}")
+    video, tensors = folder / "stage.mp4", folder / "stage.safetensors"
+    arrays = _read_tensors(
+        tensors, dict.fromkeys(("landmarks", "pose_matrix", "pose_shift", "transforms"), "float")
+    )
+    if not video.is_file() or video.is_symlink():
+        raise TakeError(f"'{video}' is missing, or a link. {_NEXT}")
     width, height = data["size"]
+    frames = int(data["frames"])
+    shapes = {
+        "landmarks": (frames, LANDMARKS, 3),
+        "pose_matrix": (frames, 2, 3),
+        "pose_shift": (frames, 2),
+        "transforms": (frames, 2, 3 if region.surface is None else 4),
+        "share": (frames,),
+        "thumbnails": (frames, 2, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+    }
+    if odd := [name for name, array in arrays.items() if array.shape != shapes.get(name)]:
+        raise TakeError(f"'{tensors}' does not have {frames} frames of {', '.join(odd)}. {_NEXT}")
     stage = Stage(
         video,
         str(data["source"]),
@@ -405,18 +514,21 @@ def _read_stage(folder: Path, data: Mapping[str, Any], region: Region) -> Stage:
         arrays["landmarks"],
         Poses(arrays["pose_matrix"].astype(np.float64), arrays["pose_shift"].astype(np.float64)),
         Flattening.from_array(arrays["transforms"], region.side),
-        parts=tuple(
-            StagePart(str(part["source"]), int(part["start_frame"]), int(part["frames"]))
-            for part in data.get("parts", ())
-        ),
+        parts=_parts(data.get("parts", [])),
         share=arrays.get("share"),
         thumbnails=arrays.get("thumbnails"),
     )
-    lengths = {stage.frames, len(stage.poses), len(stage.transforms), len(stage.stretch)}
-    lengths |= {len(given) for given in (stage.share, stage.thumbnails) if given is not None}
-    if lengths != {data["frames"]}:
-        raise TakeError(f"'{folder / 'stage.safetensors'}' does not have {data['frames']} frames. {_NEXT}")
+    if len(stage.stretch) != frames:
+        raise TakeError(f"'{tensors}' does not have the {len(stage.stretch)} frames of its parts. {_NEXT}")
     return stage
+
+
+def _parts(values: Sequence[Mapping[str, Any]]) -> tuple[StagePart, ...]:
+    parts = tuple(StagePart(str(v["source"]), int(v["start_frame"]), int(v["frames"])) for v in values)
+    frames = [part.frames for part in parts]
+    if len(parts) > MOST_STAGE_FRAMES or min(frames, default=1) < 1 or sum(frames) > MOST_STAGE_FRAMES:
+        raise ValueError(f"its stage has {len(parts)} parts of {sum(frames)} frames")
+    return parts
 
 
 # --- Writing: what prepare uses, in worker processes too
@@ -425,8 +537,8 @@ def _read_stage(folder: Path, data: Mapping[str, Any], region: Region) -> Stage:
 def read_record(folder: Path) -> ClipRecord | None:
     """The record of a clip's folder; None where there is none that can be read."""
     try:
-        return ClipRecord.from_json(json.loads((folder / "clip.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
+        return ClipRecord.from_json(_read_json(folder / "clip.json"))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

@@ -556,7 +556,7 @@ row(
 
 
 def with_hole(path: Path) -> None:
-    """A recording whose middle was overwritten: what is broken is stepped over, and the rest keeps its time."""
+    """A recording whose middle was overwritten: what is broken is stepped over, the rest keeps its time."""
     write_pictures(path, levels(50), options={"g": "5", "bf": "0"})
     middle = path.stat().st_size // 2
     patched(path, middle - 400, bytes(800))

@@ -26,6 +26,9 @@ from newscaster.face.topology import LANDMARKS, LEFT_EYE_OUTER, RIGHT_EYE_OUTER,
 
 Array = npt.NDArray[np.float64]
 _POSE_STEPS = 8
+_LEAST_SPREAD_PX = 1e-3
+_LEAST_AREA = 1e-9
+"""Of the square on the eyes, in pixels, as it is seen."""
 SMOOTHING_SECONDS = 0.06
 """Standard deviation of the smoothing that takes the detector's jitter out of poses: 1.5 frames at 25 fps."""
 
@@ -135,16 +138,19 @@ class Head:
         """Least-squares poses of landmarks (F, 478, >=2), fitted on the points that speech does not move.
 
         With ``sigma_frames`` these points are smoothed over time first, without lag (:func:`smooth`), which
-        keeps the detector's jitter out of stabilised crops; frames that are not ``present`` give NaN.
+        keeps the detector's jitter out of stabilised crops; frames that are not ``present`` give NaN, and so
+        do those whose points lie in one spot or on one line.
         """
         pixels = landmarks[:, list(STABLE), :2].astype(np.float64)
         if sigma_frames > 0:
             mask = np.ones(len(pixels), bool) if present is None else present
             pixels = smooth(pixels, mask, sigma_frames=sigma_frames)
-        valid = np.isfinite(pixels).all(axis=(1, 2))
+        valid = np.isfinite(pixels).all(axis=(1, 2)) & (np.ptp(pixels, axis=1) > _LEAST_SPREAD_PX).all(axis=1)
         matrix, shift = np.full((len(pixels), 2, 3), np.nan), np.full((len(pixels), 2), np.nan)
         if valid.any():
             matrix[valid], shift[valid] = self._fit(pixels[valid])
+            area = np.abs(matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0])
+            matrix[area < _LEAST_AREA] = np.nan
         return Poses(matrix, shift)
 
     def steady_poses(
@@ -156,6 +162,12 @@ class Head:
     ) -> Poses:
         """As :meth:`poses`, smoothed by SMOOTHING_SECONDS: what crops, stages and frame maps stand on."""
         return self.poses(landmarks, present, sigma_frames=SMOOTHING_SECONDS * float(fps))
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether the points that poses are found by do not lie in one plane."""
+        points = self.points[list(STABLE)]
+        return int(np.linalg.matrix_rank(points - points.mean(axis=0))) == 3
 
     def _fit(self, pixels: Array) -> tuple[Array, Array]:
         # The unknown depths of the picture's points are those that the last pose gives them; with depths

@@ -28,8 +28,12 @@ from newscaster.media.container import reason
 from newscaster.media.picture import FrameCopier, Picture, is_plain
 from newscaster.media.pixels import ToRgb
 from newscaster.media.probe import native_fps
+from newscaster.media.stage_file import check_stage_file
 from newscaster.media.write import Image, VideoTrack
+from newscaster.untrusted import MOST_PIXELS, open_plain
 
+MOST_GROUP_BYTES = 384 << 20
+"""Of a group's frames when they are decoded: seven of 8K."""
 _CACHE_BYTES = 192 << 20
 _FEWEST_GROUPS_CACHED = 2
 
@@ -43,7 +47,7 @@ def encode_stage(
         frames: the images; odd sides grow by one pixel, the edge repeated (see `StageVideo.size`).
         fps: frames per second.
         crf: x264's quality; 12 is finer than what is written at the end, since a stage is encoded twice.
-        group: frames in a group, which is what one seek costs at most.
+        group: frames in a group, which is what one seek costs at most; of large pictures, fewer.
         preset: x264's trade of speed for size.
 
     Returns:
@@ -64,6 +68,9 @@ def encode_stage(
         first = next(images, None)
         if first is None:
             raise MediaError("there are no frames to make a stage of. Give footage with at least one frame")
+        fits = MOST_GROUP_BYTES // _decoded_bytes(first.shape[1] + 1, first.shape[0] + 1)
+        if fits < group:
+            options.update(g=str(fits), keyint_min=str(fits))
         buffer = io.BytesIO()
         with av.open(buffer, mode="w", format="mp4") as container:
             track = VideoTrack(container, fps=Fraction(fps), like=first, options=options)
@@ -94,6 +101,7 @@ class StageVideo:
     ) -> None:
         self._name = name
         self._data = _view(source, name)
+        check_stage_file(self._data, name)
         self._packets: list[tuple[int, int]] = []  # place and length in the data
         self._groups: list[int] = []  # the first frame of each
         self.fps, self.size, extradata = self._index()
@@ -147,7 +155,13 @@ class StageVideo:
 
     def _index(self) -> tuple[Fraction, tuple[int, int], bytes | None]:
         try:
-            with av.open(io.BytesIO(self._data), mode="r", format="mp4") as container:
+            with av.open(
+                io.BytesIO(self._data),
+                mode="r",
+                format="mp4",
+                metadata_errors="replace",
+                options=_LIMITS,
+            ) as container:
                 stream = container.streams.video[0]
                 for packet in container.demux(stream):
                     if packet.size and packet.pos is not None:
@@ -159,6 +173,12 @@ class StageVideo:
             raise self._damaged(reason(error)) from error
         if not self._groups or self._groups[0] != 0:
             raise self._damaged("it does not begin with a key frame")
+        longest = int(np.diff([*self._groups, len(self._packets)]).max())
+        if longest * _decoded_bytes(*facts[1]) > MOST_GROUP_BYTES:
+            raise self._damaged(
+                f"{longest} frames of {facts[1][0]}x{facts[1][1]} hang together; accepted are those "
+                f"of up to {MOST_GROUP_BYTES >> 20} MB"
+            )
         return facts
 
     def _group(self, group: int) -> list[VideoFrame]:
@@ -181,27 +201,42 @@ class StageVideo:
         try:
             for index in range(first, last):
                 place, length = self._packets[index]
-                packet = Packet(bytes(self._data[place : place + length]))
+                # Not Packet(bytes): the decoder's threads would free those, and wait for Python's lock to do
+                # so, while this thread holds it and waits for them.
+                packet = Packet(length)
+                packet.update(bytes(self._data[place : place + length]))
                 packet.pts = packet.dts = index
                 frames += self._decoder.decode(packet)
             frames += self._decoder.decode(None)
-            self._decoder.flush_buffers()
         except av.FFmpegError as error:
             raise self._damaged(reason(error)) from error
+        finally:
+            self._decoder.flush_buffers()
         if len(frames) != last - first:
             raise self._damaged(f"{len(frames)} of the {last - first} frames from {first} on can be decoded")
-        if not all(map(is_plain, frames)):
-            raise self._damaged(f"it is {frames[0].format.name}, and not yuv420p in limited range")
+        if not all(is_plain(frame) and (frame.width, frame.height) == self.size for frame in frames):
+            raise self._damaged(
+                f"it is {frames[0].format.name} of {frames[0].width}x{frames[0].height} in part, and not "
+                f"yuv420p in limited range of {self.size[0]}x{self.size[1]}"
+            )
         return frames
 
     def _damaged(self, why: str) -> MediaError:
         return MediaError(f"{self._name} is damaged ({why}). Copy the file again, or make it anew")
 
 
+_LIMITS = {"max_pixels": str(MOST_PIXELS)}
+"""For decoders: the size in a stream's own header is not that of its container."""
+
+
+def _decoded_bytes(width: int, height: int) -> int:
+    return width * height * 3 // 2
+
+
 def _view(source: bytes | memoryview | io.BytesIO | Path, name: str) -> memoryview:
     if isinstance(source, Path):
         try:
-            with source.open("rb") as file:
+            with open_plain(source, follow_links=False) as file:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except (OSError, ValueError) as error:
             raise MediaError(
@@ -213,6 +248,7 @@ def _view(source: bytes | memoryview | io.BytesIO | Path, name: str) -> memoryvi
 def _decoder(extradata: bytes | None) -> VideoCodecContext:
     decoder = CodecContext.create("h264", "r")
     assert isinstance(decoder, VideoCodecContext)
+    decoder.options = dict(_LIMITS)
     decoder.extradata = extradata
     decoder.thread_type = "AUTO"
     return decoder

@@ -21,6 +21,7 @@ from newscaster.face.head import Head, Poses
 from newscaster.face.measures import eyes_open
 from newscaster.face.region import Mask
 from newscaster.take import Clip
+from newscaster.untrusted import MOST_STAGE_FRAMES
 
 Array = npt.NDArray[np.float64]
 
@@ -66,10 +67,11 @@ class Stretch:
 
 
 def longest_seconds(clip: Clip) -> float:
-    """How long a stage of this footage may be: its file is to be sent around."""
+    """How long a stage of this footage may be: its file is to be sent around, and to be read again."""
     width, height = clip.record.frame_size
-    seconds = _LONGEST_PIXELS / (width * height * float(clip.record.fps))
-    return float(np.clip(seconds, _USUAL_SECONDS, LONGEST_SECONDS))
+    fps = float(clip.record.fps)
+    seconds = _LONGEST_PIXELS / (width * height * fps)
+    return float(np.clip(seconds, _USUAL_SECONDS, min(LONGEST_SECONDS, MOST_STAGE_FRAMES / fps)))
 
 
 def choose_stretch(clips: Sequence[Clip], head: Head, mask: Mask) -> Stretch:

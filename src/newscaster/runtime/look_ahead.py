@@ -124,7 +124,8 @@ class LookAhead:
     def _kept(self, windows: Floats) -> Floats:
         """Coefficients (B * steps, K) of windows (B, n)."""
         features = heard_alone(windows, self._features, self._encoder)
-        coefficients = self._session.run(features=features)["coefficients"]
+        shape = (*features.shape[:2], int(self._session.outputs["coefficients"][2]))
+        coefficients = self._session.give("coefficients", shape, features=features)
         first = self._keep - len(self._kernel) // 2
         near = coefficients[:, first : first + self._at_once + len(self._kernel) - 1]
         kept = sliding_window_view(near, len(self._kernel), axis=1) @ self._kernel

@@ -217,7 +217,8 @@ class _WholeContext:
         return self._run(len(self._held))
 
     def _run(self, until: int) -> Floats:
-        given = self._session.run(features=self._held[None])["coefficients"][0, self._done : until]
+        shape = (1, len(self._held), self._size)
+        given = self._session.give("coefficients", shape, features=self._held[None])[0, self._done : until]
         keep = max(0, until - self._context)
         self._held, self._done = self._held[keep:].copy(), until - keep
         return np.asarray(given, np.float32)

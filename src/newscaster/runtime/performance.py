@@ -131,7 +131,8 @@ class Anchor:
         # One thread each: several would cost a third more, and there is always something beside them to do.
         self._encoder: SpeechEncoder | None = None
         if info.features.needs_encoder:
-            session = Session(file.speech_encoder(), threads=1, name=SPEECH_ENCODER)
+            shared = info.shared_encoder is not None
+            session = Session(file.speech_encoder(), threads=1, name=SPEECH_ENCODER, trusted=shared)
             self._encoder = SpeechEncoder(session, info.features.windowing)
         self._motion = Session(file.read(MOTION), threads=1, name=MOTION)
         self._activity = load_voice_activity()

@@ -123,7 +123,9 @@ class Renderer:
         """The new regions of these jobs, (B, S, S, 3) uint8 RGB, made at once in the caller's thread."""
         maps = np.stack([draw_face_map(job.points, side=self._side, map_side=self._map_side) for job in jobs])
         regions = np.stack([job.frame.region for job in jobs])
-        painted = self._session.run(region=regions, face_map=maps)["rendered"]
+        painted = self._session.give("rendered", regions.shape, region=regions, face_map=maps)
+        if painted.dtype != np.uint8:
+            raise AnchorError(f"{self._session!r} gives {painted.dtype} pixels; expected uint8")
         if self._grain.strength == 0:
             return painted
         grained = [

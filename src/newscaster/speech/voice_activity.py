@@ -133,4 +133,5 @@ def load_voice_activity(model: bytes | Path | None = None) -> VoiceActivity:
     """
     if model is None:
         model = resources.files("newscaster").joinpath("data/voice_activity.onnx").read_bytes()
+        return VoiceActivity(Session(model, threads=1, name="the voice activity network", trusted=True))
     return VoiceActivity(Session(model, threads=1, name="the voice activity network"))

@@ -178,7 +178,7 @@ def _build_index(
 
 def _open_renderer(folder: Path) -> NetworkPainter:
     network = load_renderer(folder)
-    session = Session(export_renderer(network), threads=1, name="the renderer")
+    session = Session(export_renderer(network), threads=1, name="the renderer", trusted=True)
     return NetworkPainter(
         network,
         session,
@@ -190,7 +190,7 @@ def _open_renderer(folder: Path) -> NetworkPainter:
 
 def _open_inpainter(folder: Path) -> NetworkPainter:
     network = load_inpainter(folder)
-    session = Session(export_inpainter(network), threads=1, name="the in-painter")
+    session = Session(export_inpainter(network), threads=1, name="the in-painter", trusted=True)
     return NetworkPainter(network, session, _outlines)
 
 
