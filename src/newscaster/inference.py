@@ -251,7 +251,9 @@ def _made(model: bytes, options: onnxruntime.SessionOptions, name: str) -> onnxr
     import onnxruntime
 
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime's classes share no base of their own
         raise InputError(
             f"{name} cannot be loaded as an ONNX network: {str(error).strip()}. It is damaged or was written "
