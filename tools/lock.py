@@ -1,8 +1,8 @@
-"""Writes requirements/ci.txt: what `make setup` installs on CI's machines, in exact versions with their hashes.
+"""Writes requirements/ci.txt: what `make setup` installs for CI, in exact versions with their hashes.
 
 It locks what is installed here, after `make setup` and tests that passed, and asks pip which files those are.
-PyTorch is left out: which build of it is right depends on the machine, and the Makefile names its exact release.
-Run with --fits, it only says whether the lock is for this Python and machine.
+PyTorch is left out: which build of it is right depends on the machine, and the Makefile names its exact
+release. Run with --fits, it only says whether the lock is for this Python and machine.
 """
 
 from __future__ import annotations
