@@ -36,6 +36,11 @@ $(STAMP): pyproject.toml $(wildcard requirements/ci.txt)
 	fi
 	touch $(STAMP)
 
+# What every installation and every extra brings along, with its licence; fails where one is not accepted.
+.PHONY: licences
+licences: setup
+	$(BIN)/python tools/licences.py
+
 # The lock, from what is installed: after LOCKED= setup and a good check.
 .PHONY: lock
 lock:

@@ -31,30 +31,48 @@ def here() -> str:
 
 def needed() -> dict[str, str]:
     """Name and version of all that newscaster and these extras need, and what they need in turn."""
+    listed = [text for part in (None, *EXTRAS) for text in listed_for(part)]
+    found, missing = closure(listed)
+    if missing:
+        raise SystemExit(f"not installed here: {', '.join(missing)}. Run make setup first")
+    return {name: found[name] for name in sorted(found.keys() - LEFT_OUT)}
+
+
+def listed_for(extra: str | None) -> list[str]:
+    """What pyproject.toml lists for an extra; None: for every installation."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found: list[str] = project["dependencies"] if extra is None else project["optional-dependencies"][extra]
+    return found
+
+
+def closure(listed: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Name and version of what is listed and what that needs in turn; names that are not installed here."""
     from packaging.requirements import Requirement  # not there yet where --fits is asked
     from packaging.utils import canonicalize_name
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    listed = [*project["dependencies"], *(text for extra in EXTRAS for text in extras[extra])]
     todo = [(Requirement(text), "") for text in listed]
     found: dict[str, str] = {}
-    done = set()
+    missing, done = set(), set()
     while todo:
         requirement, extra = todo.pop()
         name = canonicalize_name(requirement.name)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
             continue
         if name == "newscaster":  # one extra takes another
-            todo += [(Requirement(text), "") for more in requirement.extras for text in extras[more]]
+            todo += [(Requirement(text), "") for more in requirement.extras for text in listed_for(more)]
             continue
         for more in ("", *sorted(requirement.extras)):
-            if (name, more) not in done:
-                done.add((name, more))
+            if (name, more) in done:
+                continue
+            done.add((name, more))
+            try:
                 distribution = metadata.distribution(name)
-                found[name] = distribution.version
-                todo += [(Requirement(text), more) for text in distribution.requires or []]
-    return {name: found[name] for name in sorted(found.keys() - LEFT_OUT)}
+            except metadata.PackageNotFoundError:
+                missing.add(name)
+                continue
+            found[name] = distribution.version
+            todo += [(Requirement(text), more) for text in distribution.requires or []]
+    return found, sorted(missing)
 
 
 def hashes(pins: dict[str, str]) -> dict[str, str]:
