@@ -7,7 +7,9 @@ in a file. What a library does without Python's sockets, an audit hook does not 
 from __future__ import annotations
 
 import ipaddress
+import socket
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,19 @@ def _is_here(host: str) -> bool:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
-    return address.is_loopback or address.is_unspecified
+    return address.is_loopback or address.is_unspecified or _is_own(address)
+
+
+@cache
+def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it is an address of this machine's: WebRTC within it goes by those."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True
 
 
 def write_sitecustomize(folder: Path, told: Path) -> Path:

@@ -177,7 +177,7 @@ class Session:
         if output not in outputs:
             raise InputError(f"{self.name} gives {sorted(outputs)}; expected {output!r} among them")
         found = outputs[output]
-        if found.shape != shape or not np.isfinite(found).all():
+        if found.shape != shape or (found.dtype.kind == "f" and not np.isfinite(found).all()):
             raise InputError(
                 f"{self.name}: output {output!r} is {found.dtype} {found.shape} or not finite; expected "
                 f"{shape}, all finite. Train the anchor again"
