@@ -164,7 +164,9 @@ class Session:
             results = self._engine(feed)
         except Exception as error:  # the engines' classes share no base of their own
             shapes = {key: array.shape for key, array in feed.items()}
-            raise InputError(f"{self.name} cannot be run on inputs of shape {shapes}: {error}") from error
+            raise InputError(
+                f"{self.name} cannot be run on inputs of shape {shapes}: {_said(error)}"
+            ) from error
         return dict(zip(self._output_names, results, strict=True))
 
     def give(self, output: str, shape: tuple[int, ...], **inputs: NDArray[Any]) -> NDArray[Any]:
@@ -256,9 +258,14 @@ def _made(model: bytes, options: onnxruntime.SessionOptions, name: str) -> onnxr
         )
     except Exception as error:  # ONNX Runtime's classes share no base of their own
         raise InputError(
-            f"{name} cannot be loaded as an ONNX network: {str(error).strip()}. It is damaged or was written "
+            f"{name} cannot be loaded as an ONNX network: {_said(error)}. It is damaged or was written "
             "for another version; fetch or export it again"
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """What an engine says, on one line of bounded length."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())[:400].rstrip(".")
 
 
 def _options(threads: int | None) -> onnxruntime.SessionOptions:
