@@ -15,16 +15,36 @@ VOICES ?= tts,joe
 TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 
+# On the Python and the kind of machine that it was made for, CI's, all else is installed in the exact versions of the
+# lock, by their hashes. Elsewhere, or with LOCKED=, the newest that fit.
+LOCKED ?= requirements/ci.txt
+
 .PHONY: setup test check format clean demo base builtin anchor
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(wildcard requirements/ci.txt)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) '$(TORCH)'
-	$(BIN)/python -m pip install --quiet -e '.[train,tts,dev]'
+	if test -n "$(LOCKED)" && $(BIN)/python tools/lock.py --fits; then \
+		$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(LOCKED) && \
+		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
+	else \
+		echo 'not locked: the newest versions that fit this Python and machine are installed'; \
+		$(BIN)/python -m pip install --quiet -e '.[train,tts,dev]'; \
+	fi
 	touch $(STAMP)
+
+# What every installation and every extra brings along, with its licence; fails where one is not accepted.
+.PHONY: licences
+licences: setup
+	$(BIN)/python tools/licences.py
+
+# The lock, from what is installed: after LOCKED= setup and a good check.
+.PHONY: lock
+lock:
+	$(BIN)/python tools/lock.py
 
 # What speaking needs, without PyTorch and tools: done in the same environment, and done with all of it, too.
 SPEAKING := $(VENV)/.speaks

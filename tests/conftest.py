@@ -12,12 +12,14 @@ import pytest
 
 from making_media import SPEECH_RATE, moving_pattern, tone
 from newscaster.media import write_video, write_wav
+from no_network import watch_beyond_this_machine
 
 _own_home = pytest.StashKey[TemporaryDirectory[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests sign with a local certificate of their own, and not with the user's."""
+    """No test leaves this machine; tests sign with a local certificate of their own, not with the user's."""
+    watch_beyond_this_machine()
     config.stash[_own_home] = TemporaryDirectory(prefix="newscaster-home-")
     os.environ["NEWSCASTER_HOME"] = config.stash[_own_home].name
     for name in ("NEWSCASTER_SIGN_CERT", "NEWSCASTER_SIGN_KEY"):

@@ -183,7 +183,7 @@ class AnchorFile:
                 except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OSError) as error:
                     raise AnchorError(
                         f"'{path}' is cut short or damaged: it has {size} bytes and no intact table of "
-                        f"contents at its end ({error}). {_AGAIN}"
+                        f"contents at its end ({error!s:.200}). {_AGAIN}"
                     ) from error
                 with archive:
                     yield archive
@@ -257,7 +257,7 @@ class AnchorFile:
             EOFError,
             struct.error,
         ) as error:
-            raise AnchorError(f"'{self.path}' is damaged: {name}: {error}. {_AGAIN}") from error
+            raise AnchorError(f"'{self.path}' is damaged: {name}: {error!s:.200}. {_AGAIN}") from error
 
     def _read(self, archive: zipfile.ZipFile, name: str, *, keep: bool) -> bytes:
         record = self.members[name]

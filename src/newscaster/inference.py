@@ -164,7 +164,9 @@ class Session:
             results = self._engine(feed)
         except Exception as error:  # the engines' classes share no base of their own
             shapes = {key: array.shape for key, array in feed.items()}
-            raise InputError(f"{self.name} cannot be run on inputs of shape {shapes}: {error}") from error
+            raise InputError(
+                f"{self.name} cannot be run on inputs of shape {shapes}: {_said(error)}"
+            ) from error
         return dict(zip(self._output_names, results, strict=True))
 
     def give(self, output: str, shape: tuple[int, ...], **inputs: NDArray[Any]) -> NDArray[Any]:
@@ -177,7 +179,7 @@ class Session:
         if output not in outputs:
             raise InputError(f"{self.name} gives {sorted(outputs)}; expected {output!r} among them")
         found = outputs[output]
-        if found.shape != shape or not np.isfinite(found).all():
+        if found.shape != shape or (found.dtype.kind == "f" and not np.isfinite(found).all()):
             raise InputError(
                 f"{self.name}: output {output!r} is {found.dtype} {found.shape} or not finite; expected "
                 f"{shape}, all finite. Train the anchor again"
@@ -251,12 +253,19 @@ def _made(model: bytes, options: onnxruntime.SessionOptions, name: str) -> onnxr
     import onnxruntime
 
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime's classes share no base of their own
         raise InputError(
-            f"{name} cannot be loaded as an ONNX network: {str(error).strip()}. It is damaged or was written "
+            f"{name} cannot be loaded as an ONNX network: {_said(error)}. It is damaged or was written "
             "for another version; fetch or export it again"
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """What an engine says, on one line of bounded length."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())[:400].rstrip(".")
 
 
 def _options(threads: int | None) -> onnxruntime.SessionOptions:

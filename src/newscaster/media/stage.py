@@ -163,6 +163,8 @@ class StageVideo:
                 options=_LIMITS,
             ) as container:
                 stream = container.streams.video[0]
+                if stream.codec_context is None:  # FFmpeg knows no decoder for what it finds
+                    raise self._damaged("its pictures are of no kind that can be decoded")
                 for packet in container.demux(stream):
                     if packet.size and packet.pos is not None:
                         if packet.is_keyframe:

@@ -39,6 +39,8 @@ _WORDS = {
     "claimSignature.outsideValidity": "the certificate was not valid when it was signed, or is no longer",
     "signingCredential.invalid": "the certificate is not one to sign with",
 }
+_ELSEWHERE = ("Remote:", "RemoteManifest:")
+"""How the toolkit's message begins where it would have to fetch a manifest; not all of these have a class."""
 _OF_TRUST = frozenset({"signingCredential.untrusted"})
 
 
@@ -121,8 +123,6 @@ def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) 
             return c2pa.Reader(mime_type, file, manifest, context=context)
     except c2pa.C2paError.ManifestNotFound as error:
         raise _UnsignedError("it holds no manifest") from error
-    except c2pa.C2paError.RemoteManifest as error:
-        raise _UnsignedError(f"its manifest lies elsewhere, and nothing is fetched ({error})") from error
     except c2pa.C2paError.NotSupported as error:
         if path.suffix.lower() in _TYPES and manifest is None:
             raise _UnsignedError(
@@ -133,6 +133,8 @@ def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) 
             "a sound"
         ) from error
     except c2pa.C2paError as error:
+        if str(error).startswith(_ELSEWHERE):
+            raise _UnsignedError(f"its manifest lies elsewhere, and nothing is fetched ({error})") from error
         raise _UnreadableError(f"the manifest cannot be read ({error})") from error
     except OSError as error:
         raise InputError(

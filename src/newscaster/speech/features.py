@@ -55,7 +55,7 @@ class FeatureSpec:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise InputError(f"the feature kind is {self.kind!r}; expected one of {', '.join(KINDS)}")
+            raise InputError(f"the feature kind is {self.kind!r:.60}; expected one of {', '.join(KINDS)}")
 
     @property
     def rate_hz(self) -> int:
@@ -108,7 +108,9 @@ class FeatureSpec:
             or not isinstance(kind, str)
             or not isinstance(windowing, Mapping)
         ):
-            raise InputError(f"the feature spec is {dict(values)}; expected the fields kind and windowing")
+            raise InputError(
+                f"the feature spec is {dict(values)!s:.200}; expected the fields kind and windowing"
+            )
         return cls(kind=kind, windowing=Windowing.from_json(windowing))
 
 

@@ -106,7 +106,7 @@ class Windowing:
         fields = cls.__dataclass_fields__
         numbers = {key: value for key, value in values.items() if isinstance(value, int | float)}
         if values.keys() != fields.keys() or len(numbers) != len(fields):
-            raise InputError(f"windowing is {dict(values)}; expected the numbers {', '.join(fields)}")
+            raise InputError(f"windowing is {dict(values)!s:.200}; expected the numbers {', '.join(fields)}")
         return cls(**{key: float(value) for key, value in numbers.items()})
 
 

@@ -1,0 +1,265 @@
+"""One clip of a take: its record and its arrays, read on demand and as if their maker meant harm.
+
+Leaves the take around it, and the writing of both, to `take`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import TakeError
+from newscaster.face.flattening import Flattening
+from newscaster.face.head import Head
+from newscaster.face.mouth import is_moving, mouth_shapes, opening
+from newscaster.face.topology import LANDMARKS, MOUTH
+from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
+from newscaster.speech.features import MOTION_HZ
+from newscaster.untrusted import MOST_JSON_BYTES, check_range, fraction, map_array, read_json, read_plain
+
+SPEECH_RATE = 16_000
+"""Samples per second of a take's speech."""
+MOST_CLIP_FRAMES = 10_000_000
+"""Eleven hours at 240 frames per second."""
+_GREATEST = {"landmarks": 1e6, "transforms": 1e7, "share": 1.0}
+"""Values beyond which no face can be, in pixels."""
+_KINDS: dict[str, npt.DTypeLike] = {
+    "landmarks": np.float32,
+    "present": np.bool_,
+    "speech": np.float32,
+    "regions": np.uint8,
+    "transforms": np.float64,
+    "share": np.float32,
+}
+"""What a clip's arrays are of."""
+
+Array = npt.NDArray[np.float64]
+ImageArray = npt.NDArray[np.uint8]
+NEXT = "Run the preparation again on this folder: finished clips are kept"
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """``clip.json``: where a clip comes from and how far it has come."""
+
+    source: str
+    """Absolute path of the footage."""
+    size_bytes: int
+    """Of the footage when it was read; with ``mtime_ns`` it tells whether the file has changed since."""
+    mtime_ns: int
+    start_frame: int
+    """First frame within the footage, at ``fps``."""
+    stop_frame: int | None
+    """One past the last frame that was asked for; None reads to the end."""
+    fps: Fraction
+    frame_size: tuple[int, int]
+    """Width and height of the picture in pixels."""
+    face_asked: int | None
+    """Which person was asked for; None: the largest."""
+    face: int
+    """Which person was tracked, counted from the left, 0 first."""
+    people: int
+    """How many were seen."""
+    frames: int = 0
+    """Frames in the clip."""
+    cropped_with: str | None = None
+    """Fingerprint of the head, region and mask that the crops were made with; None before that."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For storing; the way back is :meth:`from_json`."""
+        return {**self.__dict__, "fps": fraction_text(self.fps), "frame_size": list(self.frame_size)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> ClipRecord:
+        """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a record's."""
+        width, height = data["frame_size"]
+        fields = {**data, "fps": fraction(data["fps"]), "frame_size": (int(width), int(height))}
+        record = ClipRecord(**fields)
+        for name, kind in _RECORD.items():
+            if type(getattr(record, name)) not in kind:
+                raise TypeError(f"{name} is {getattr(record, name)!r:.100}")
+        if not 0 <= record.frames <= MOST_CLIP_FRAMES or not 1 <= record.fps <= 240:
+            raise ValueError(f"{record.frames} frames at {record.fps} fps")
+        return record
+
+    def same_origin(self, other: ClipRecord) -> bool:
+        """Whether the other record describes the same stretch of the same, unchanged footage."""
+        return self._origin() == other._origin()
+
+    def _origin(self) -> tuple[object, ...]:
+        # The folder may have been moved: name, size and time tell a file well enough.
+        file = (Path(self.source).name, self.size_bytes, self.mtime_ns)
+        return (*file, self.start_frame, self.stop_frame, self.fps, self.face_asked)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a take, read on demand."""
+
+    folder: Path
+    record: ClipRecord
+
+    def __repr__(self) -> str:
+        return f"Clip({self.name!r}, {self.frames} frames)"
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def frames(self) -> int:
+        """Number of frames, ``F``."""
+        return self.record.frames
+
+    @cached_property
+    def landmarks(self) -> npt.NDArray[np.float32]:
+        """(F, 478, 3) pixels of the source picture, raw; NaN where not :attr:`present`."""
+        return np.asarray(self._load("landmarks", (self.frames, LANDMARKS, 3)), np.float32)
+
+    @cached_property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """(F,): the person's face was found and followed."""
+        return np.asarray(self._load("present", (self.frames,)), np.bool_)
+
+    @cached_property
+    def share(self) -> npt.NDArray[np.float32]:
+        """(F,): how much of a new mouth each frame may take, 0 to 1: 0 where none can be put on.
+
+        It falls to 0 where the head is turned away, cut off by the picture's edge or something is before the
+        mouth, and where the face is not :attr:`present`.
+        """
+        if not (self.folder / "share.npy").exists():
+            return self.present.astype(np.float32)
+        return np.asarray(self._load("share", (self.frames,)), np.float32)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """(F,): the frames whose mouth is free: those that a renderer may learn from."""
+        return np.asarray(self.share >= 1)
+
+    @cached_property
+    def speech(self) -> npt.NDArray[np.float32]:
+        """(N,) 16 kHz mono; sample 0 is the sound at frame 0, and N spans the F frames.
+
+        (0,) where the footage has no sound.
+        """
+        stored = self._load("speech", (None,), memory_map=True)
+        samples = round(self.frames * SPEECH_RATE / self.record.fps) if len(stored) else 0
+        return np.asarray(self._load("speech", (samples,)), np.float32)
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether the footage has sound, be it silence."""
+        return len(self.speech) > 0
+
+    @cached_property
+    def speech_seconds(self) -> float:
+        """How long speech is heard."""
+        return float(speech_activity(self.speech).sum()) / MOTION_HZ
+
+    def teaches_motion(self, head: Head) -> bool:
+        """Whether a motion network can learn from the clip.
+
+        Not where there is no sound, nor where the mouth moves and no speech is heard, as under a muted
+        track: it would teach that talking makes no sound.
+        """
+        if not self.has_sound:
+            return False
+        speaks = self.speech_seconds >= LEAST_SPEECH_SECONDS
+        return speaks or not is_moving(opening(self.mouth_shapes(head)))
+
+    @cached_property
+    def regions(self) -> ImageArray:
+        """(F, S, S, 3) uint8 RGB crops, memory-mapped; black where not :attr:`present`."""
+        regions: ImageArray = self._load("regions", (self.frames, None, None, 3), memory_map=True)
+        return regions
+
+    @cached_property
+    def transforms(self) -> Flattening:
+        """Source picture to region pixels, (F,); NaN where not :attr:`present`."""
+        return Flattening.from_array(self._load("transforms", (self.frames, 2, None)), self.regions.shape[1])
+
+    def mouth_points(self) -> Array:
+        """(F, 57, 2): the mouth in region pixels, raw; NaN where not :attr:`present`."""
+        return self.transforms.apply(self.landmarks[:, list(MOUTH), :2].astype(np.float64))
+
+    def learnable_points(self) -> Array:
+        """:meth:`mouth_points`, NaN where not :attr:`usable` too: what a renderer must not learn from."""
+        return np.where(self.usable[:, None, None], self.mouth_points(), np.nan)
+
+    def mouth_shapes(self, head: Head) -> Array:
+        """(F, 57, 2): the mouth in the head's own frame; NaN where not :attr:`present`."""
+        return mouth_shapes(self.landmarks, head)
+
+    def _load(self, kind: str, shape: tuple[int | None, ...], *, memory_map: bool = False) -> Any:
+        path = self.folder / f"{kind}.npy"
+        try:
+            array = map_array(path)
+        except (OSError, ValueError) as error:
+            raise TakeError(f"'{path}' is missing or damaged ({error}). {NEXT}") from error
+        if array.dtype != _KINDS[kind]:
+            raise TakeError(f"'{path}' is of {array.dtype}, expected {np.dtype(_KINDS[kind])}. {NEXT}")
+        agrees = array.ndim == len(shape) and all(
+            wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=False)
+        )
+        if not agrees:
+            raise TakeError(f"'{path}' has shape {array.shape}, expected {shape}. {NEXT}")
+        if memory_map:
+            return array
+        whole = np.array(array)
+        check_range({kind: whole}, _GREATEST, lambda why: TakeError(f"'{path}': {why}. {NEXT}"))
+        return whole
+
+    def check(self, side: int) -> None:
+        """Raise TakeError unless every file is there and of the right shape; quick: headers are read."""
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "landmarks": (self.frames, LANDMARKS, 3),
+            "present": (self.frames,),
+            "speech": (None,),
+            "regions": (self.frames, side, side, 3),
+            "transforms": (self.frames, 2, None),
+        }
+        if (self.folder / "share.npy").exists():
+            shapes["share"] = (self.frames,)
+        for kind, shape in shapes.items():
+            self._load(kind, shape, memory_map=True)
+
+
+_RECORD: dict[str, tuple[type, ...]] = {
+    "source": (str,),
+    "size_bytes": (int,),
+    "mtime_ns": (int,),
+    "start_frame": (int,),
+    "stop_frame": (int, type(None)),
+    "face_asked": (int, type(None)),
+    "face": (int,),
+    "people": (int,),
+    "frames": (int,),
+    "cropped_with": (str, type(None)),
+}
+"""What a record's fields are."""
+
+
+def read_record(folder: Path) -> ClipRecord | None:
+    """The record of a clip's folder; None where there is none that can be read."""
+    try:
+        return ClipRecord.from_json(read_take_json(folder / "clip.json"))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def read_take_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a take's."""
+    return read_json(read_plain(path, most=MOST_JSON_BYTES, follow_links=False))
+
+
+def fraction_text(value: Fraction) -> str:
+    """For storing, as `untrusted.fraction` reads it."""
+    return f"{value.numerator}/{value.denominator}"
