@@ -84,7 +84,7 @@ def test_pictures_of_one_size(stage: StageVideo, tmp_path: Path) -> None:
 def test_a_stage_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
+        stream = container.add_stream("libx264", rate=25, options={"bf": "0"})
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv444p"
         for image in moving_pattern(3):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
