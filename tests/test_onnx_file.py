@@ -168,6 +168,11 @@ def test_sizes_that_depend_on_the_input_or_are_only_claimed() -> None:
     refused(made, "depends on what is put in")
 
 
+def test_inputs_that_no_memory_holds() -> None:
+    made = model([helper.make_node("Shape", ["x"], ["y"])], shape=(1 << 20, 1 << 20))
+    refused(made, r"values take [\d,]+ bytes")
+
+
 def test_free_axes_grow_to_a_limit() -> None:
     session = Session(model([helper.make_node("Relu", ["x"], ["y"])], shape=("B", "T")).SerializeToString())
     assert session.run(x=np.zeros((3, 1000), np.float32))["y"].shape == (3, 1000)

@@ -88,8 +88,7 @@ class Session:
             where they hold what no anchor's network does, or cost too much: see `onnx_file`.
 
     Raises:
-        InputError: the file is missing, or what it holds is no network that can be run, or is
-            refused.
+        InputError: the file is missing, or what it holds is no network that can be run, or is refused.
     """
 
     def __init__(
@@ -228,9 +227,8 @@ def _values(file: OnnxFile, name: str) -> dict[str, tuple[tuple[int, ...], int]]
     import onnxruntime
 
     options = _options(1)
-    options.graph_optimization_level = (
-        onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    )  # computes constants
+    none = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # others compute constants
+    options.graph_optimization_level = none
     options.add_session_config_entry("session.disable_prepacking", "1")
     for axis, length in file.free.items():
         options.add_free_dimension_override_by_name(axis, length)

@@ -145,7 +145,7 @@ def check_cost(file: OnnxFile, values: Mapping[str, tuple[Shape, int]]) -> None:
         RefusedError: a shape is not known, or the values or the steps are more than what is accepted.
     """
     shapes = {**file.weights, **file.inputs, **{name: shape for name, (shape, _) in values.items()}}
-    held = steps = 0
+    held, steps = sum(8 * math.prod(shape) for shape in file.inputs.values()), 0
     for node in file.nodes:
         for name in node.outputs:
             if name not in values or any(length < 0 for length in values[name][0]):

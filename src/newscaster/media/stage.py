@@ -52,6 +52,9 @@ def encode_stage(
 
     Returns:
         An MP4 file.
+
+    Raises:
+        MediaError: there are no frames, or they have more than `MOST_PIXELS`.
     """
     options = {
         "crf": str(crf),
@@ -68,7 +71,13 @@ def encode_stage(
         first = next(images, None)
         if first is None:
             raise MediaError("there are no frames to make a stage of. Give footage with at least one frame")
-        fits = MOST_GROUP_BYTES // _decoded_bytes(first.shape[1] + 1, first.shape[0] + 1)
+        height, width = first.shape[:2]
+        if width * height > MOST_PIXELS:
+            raise MediaError(
+                f"the pictures have {width}x{height} pixels, and a stage's {MOST_PIXELS} at most. Give smaller "
+                "footage"
+            )
+        fits = MOST_GROUP_BYTES // _decoded_bytes(width + 1, height + 1)
         if fits < group:
             options.update(g=str(fits), keyint_min=str(fits))
         buffer = io.BytesIO()
@@ -216,11 +225,10 @@ class StageVideo:
             self._decoder.flush_buffers()
         if len(frames) != last - first:
             raise self._damaged(f"{len(frames)} of the {last - first} frames from {first} on can be decoded")
-        if not all(is_plain(frame) and (frame.width, frame.height) == self.size for frame in frames):
-            raise self._damaged(
-                f"it is {frames[0].format.name} of {frames[0].width}x{frames[0].height} in part, and not "
-                f"yuv420p in limited range of {self.size[0]}x{self.size[1]}"
-            )
+        if not all(map(is_plain, frames)):
+            raise self._damaged(f"it is {frames[0].format.name}, and not yuv420p in limited range")
+        if sizes := {(frame.width, frame.height) for frame in frames} - {self.size}:
+            raise self._damaged(f"it has pictures of {sizes} pixels, and says that they are of {self.size}")
         return frames
 
     def _damaged(self, why: str) -> MediaError:
