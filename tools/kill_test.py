@@ -2,12 +2,12 @@
 
     python tools/kill_test.py --work FOLDER [--kills 100] [--seed 0] [--only COMMAND]
 
-`check`, `train`, `speak` and a job of `serve` work on small footage and speech made here, on the made-up faces
-of the tests. Each command runs undisturbed first: how long it takes, and what it makes. Then, again and again,
-it is killed with all of its processes (SIGKILL to the group) at a moment drawn evenly from that time. After each
-kill, every file under a final name must be whole. Then it runs once more, to its end: the result must be what
-the undisturbed run made, no unfinished file may be left, and no process either. Prints a table, and a line of
-JSON; returns 1 if anything failed.
+`check`, `train`, `speak` and a job of `serve` work on small footage and speech made here, on the made-up
+faces of the tests. Each command runs undisturbed first: how long it takes, and what it makes. Then, time and
+again, it is killed with all of its processes (SIGKILL to the group) at a moment drawn evenly from that time.
+After each kill, every file under a final name must be whole. Then it runs once more, to its end: the result
+must be what the undisturbed run made, and no unfinished file and no process may be left. Prints a table, and
+a line of JSON; returns 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Command:
     arguments: tuple[object, ...]
     made: Callable[[Place, str], object]
     """What the finished command has made, given where, and its standard output: compared for equality."""
-    went_on: Callable[[Place], bool] = lambda place: False
+    goes_on: Callable[[Place], bool] = lambda place: False
     """Whether there is something to go on from."""
 
     def run(self, place: Place) -> object:
@@ -109,9 +109,10 @@ class Command:
         return self.made(place, out)
 
     def disturbed(self, place: Place, delay: float) -> bool:
-        """Run it and kill it after so many seconds; whether it was still running."""
+        """Run it and kill it after so many seconds; False where it had ended by then."""
         process = place.start(*self.arguments)
-        time.sleep(delay)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(delay)
         running = process.poll() is None
         kill_group(process)
         return running
@@ -241,7 +242,7 @@ class Job(Command):
     """A video made by the studio: asked for, and waited for by whoever starts the studio next."""
 
     def __init__(self) -> None:
-        super().__init__("job", (), lambda place, out: None)
+        super().__init__("job", (), lambda place, out: None, lambda place: True)
         self.asked: str | None = None
 
     def run(self, place: Place) -> object:
@@ -300,6 +301,8 @@ class Row:
     """What became of one command's kills."""
 
     seconds: float
+    delay: float = 0.0
+    """Of the last kill."""
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
@@ -312,14 +315,17 @@ def prepare(inputs: Path) -> None:
     write_tiny_anchor(inputs / "tiny.anchor")
 
 
-def killed(command: Command, place: Place, wanted: object, row: Row, delay: float) -> None:
-    """One kill, and what comes after it."""
-    place.renew()
-    running = command.disturbed(place, delay)
+def killed(command: Command, place: Place, wanted: object, row: Row, rng: random.Random) -> None:
+    """One kill, and what comes after it; a moment that came too late is drawn again."""
+    row.delay = row.seconds
+    while True:
+        place.renew()
+        row.delay = rng.uniform(0, row.delay)
+        if command.disturbed(place, row.delay):
+            break
     check_no_process(place)
     check_whole(place.folder)
-    goes_on = command.went_on(place) or (isinstance(command, Job) and running)
-    row.counts["done before the kill" if not running else "resumed" if goes_on else "started over"] += 1
+    row.counts["resumed" if command.goes_on(place) else "started over"] += 1
     found = command.run(place)
     if found != wanted:
         raise WrongError(f"another result: {found} and not {wanted}")
@@ -337,11 +343,10 @@ def kills(command: Command, place: Place, count: int, rng: random.Random) -> Row
         place.renew()
         row.seconds = command.took(place)
     for number in range(count):
-        delay = rng.uniform(0, row.seconds)
         try:
-            killed(command, place, wanted, row, delay)
+            killed(command, place, wanted, row, rng)
         except (WrongError, subprocess.TimeoutExpired, OSError) as error:
-            row.failures.append(f"kill {number + 1}, after {delay:.2f} s: {error}")
+            row.failures.append(f"kill {number + 1}, after {row.delay:.2f} s: {error}")
             print(f"{command.name}: {row.failures[-1]}", flush=True)
         print(f"{command.name} {number + 1}/{count} {dict(row.counts)}", file=sys.stderr, flush=True)
     return row
@@ -363,9 +368,9 @@ def main() -> int:
         if given.only in (None, name):
             count = given.kills if given.only else round(SHARES[name] * given.kills)
             rows[name] = kills(command, place, count, random.Random(f"{given.seed} {name}"))
-    kinds = ("resumed", "started over", "done before the kill")
+    kinds = ("resumed", "started over")
     print(f"| command | usual time | kills | {' | '.join(kinds)} | failures |")
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|")
     for name, row in rows.items():
         counts = " | ".join(str(row.counts[kind]) for kind in kinds)
         print(f"| {name} | {row.seconds:.1f} s | {row.counts.total()} | {counts} | {len(row.failures)} |")

@@ -89,5 +89,5 @@ def test_a_stage_of_another_kind_is_refused(tmp_path: Path) -> None:
         for image in moving_pattern(3):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
-    with pytest.raises(MediaError, match="it is yuv444p .*and not yuv420p"):
+    with pytest.raises(MediaError, match=r"yuv444p.*yuv420p"):
         StageVideo(path).frame(0)
