@@ -105,7 +105,7 @@ def test_zips_that_lie(tmp_path: Path, members: dict[str, bytes]) -> None:
 def test_arrays_that_no_face_has(tmp_path: Path, members: dict[str, bytes]) -> None:
     arrays = load(members[FACE])
     for name, value, words in (
-        ("stage.transforms", 0.0, "does not turn, scale and shift"),
+        ("stage.transforms", 0.0, "holds what no face can be cut out by"),
         ("stage.transforms", 1e20, "beyond 1e\\+07"),
         ("stage.pose_matrix", 0.0, "poses that no head can have"),
         ("stage.landmarks", 1e30, "beyond 1e\\+06"),
