@@ -44,7 +44,8 @@ class Watermark:
         side_px = cell_px(width, height)
         drawn = weights(height, side_px, CELLS) @ field(self.id) @ weights(width, side_px, CELLS).T
         drawn *= _strength(luma) / np.sqrt((drawn**2).mean())
-        self.levels = np.clip(np.round(drawn), -_MOST_LEVELS, _MOST_LEVELS).astype(np.int8)
+        np.rint(drawn, out=drawn)
+        self.levels = np.clip(drawn, -_MOST_LEVELS, _MOST_LEVELS, out=drawn).astype(np.int8)
         """(H, W), -3 to 3: what is added to luma."""
         self._filled_up: dict[int, npt.NDArray[np.uint8]] = {}
 
@@ -70,8 +71,8 @@ class Watermark:
 def _strength(luma: npt.NDArray[np.uint8]) -> Floats:
     """(H, W): how much is added where, by the texture of a picture at the size of cells."""
     height, width = luma.shape
-    small = Image.fromarray(luma).reduce(max(1, round(min(height, width) / SMALLER_SIDE_PX)))
-    plane = np.asarray(small, np.float32)
+    times = max(1, round(min(height, width) / SMALLER_SIDE_PX))
+    plane = np.asarray(Image.fromarray(luma).reduce(times), np.float32)
     texture = blurred(np.abs(plane - blurred(plane)))
-    strength = Image.fromarray(np.clip(_FAINTEST + _OF_TEXTURE * texture, _FAINTEST, _STRONGEST))
-    return np.asarray(strength.resize((width, height), Image.Resampling.BILINEAR))
+    strength: Floats = np.clip(_FAINTEST + _OF_TEXTURE * texture, _FAINTEST, _STRONGEST)
+    return strength.repeat(times, axis=0).repeat(times, axis=1)[:height, :width]  # smooth enough as it is

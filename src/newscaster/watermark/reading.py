@@ -9,7 +9,7 @@ some thousand terms: normal, of variance 1 as it is scaled here, beyond `t` with
 asked for is the `t` that any of all places tried is beyond in one of a million pieces::
 
     as the picture was made: 9 places, and as many of its mirror image      Q(5.43) * 18      = 0.5e-6
-    cropped, shifted, padded: 128 x 128 places, 65 scales, mirrored, too    Q(7.24) * 2.1e6   = 0.5e-6
+    cropped, shifted, padded: 128 x 128 places, 65 scales, mirrored, too    Q(7.23) * 2.1e6   = 0.5e-6
 """
 
 from __future__ import annotations
