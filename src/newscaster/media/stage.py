@@ -74,8 +74,8 @@ def encode_stage(
         height, width = first.shape[:2]
         if width * height > MOST_PIXELS:
             raise MediaError(
-                f"the pictures have {width}x{height} pixels, and a stage's {MOST_PIXELS} at most. Give smaller "
-                "footage"
+                f"the pictures have {width}x{height} pixels, and those of a stage {MOST_PIXELS} in all at "
+                "most. Give smaller footage"
             )
         fits = MOST_GROUP_BYTES // _decoded_bytes(width + 1, height + 1)
         if fits < group:
