@@ -83,15 +83,26 @@ def reason(error: BaseException) -> str:
 
 
 def find_video(container: InputContainer) -> VideoStream | None:
-    """The video stream to show, or None. The cover picture of a sound file is not video."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    """The video stream to show, or None. The cover picture of a sound file is not video.
+
+    Nor is a stream that there is no decoder for.
+    """
+    streams = [
+        s for s in container.streams.video if not s.disposition & Disposition.attached_pic and has_decoder(s)
+    ]
     return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
 
 
 def find_audio(container: InputContainer) -> AudioStream | None:
-    """The sound stream to play, or None."""
-    streams = list(container.streams.audio)
+    """The sound stream to play, or None; none that there is no decoder for."""
+    streams = [s for s in container.streams.audio if has_decoder(s)]
     return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
+
+
+def has_decoder(stream: VideoStream | AudioStream) -> bool:
+    """Whether FFmpeg knows what to decode a stream with."""
+    context: object = stream.codec_context  # None where it does not, whatever PyAV's types say
+    return context is not None
 
 
 def need_video(container: InputContainer, path: Path) -> VideoStream:

@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 
 from newscaster.errors import MediaError
 from newscaster.media.background import in_background
-from newscaster.media.container import reason
+from newscaster.media.container import has_decoder, reason
 from newscaster.media.picture import FrameCopier, Picture, is_plain
 from newscaster.media.pixels import ToRgb
 from newscaster.media.probe import native_fps
@@ -172,7 +172,7 @@ class StageVideo:
                 options=_LIMITS,
             ) as container:
                 stream = container.streams.video[0]
-                if stream.codec_context is None:  # FFmpeg knows no decoder for what it finds
+                if not has_decoder(stream):
                     raise self._damaged("its pictures are of no kind that can be decoded")
                 for packet in container.demux(stream):
                     if packet.size and packet.pos is not None:
@@ -184,6 +184,8 @@ class StageVideo:
             raise self._damaged(reason(error)) from error
         if not self._groups or self._groups[0] != 0:
             raise self._damaged("it does not begin with a key frame")
+        if min(facts[1]) < 2 or facts[1][0] * facts[1][1] > MOST_PIXELS:
+            raise self._damaged(f"it says that its pictures have {facts[1][0]}x{facts[1][1]} pixels")
         longest = int(np.diff([*self._groups, len(self._packets)]).max())
         if longest * _decoded_bytes(*facts[1]) > MOST_GROUP_BYTES:
             raise self._damaged(
