@@ -348,7 +348,10 @@ def timing(tasks: Sequence[Task], data: dict[str, Path], a: argparse.Namespace) 
     }
     torch.set_num_threads(threads)
     networks = {task.model: load_motion(a.work / "runs" / task.name / WEIGHTS) for task in tasks}
-    sessions = {name: Session(onnx(net), threads=threads, spinning=True) for name, net in networks.items()}
+    sessions = {
+        name: Session(onnx(net), threads=threads, spinning=True, trusted=True)
+        for name, net in networks.items()
+    }
     sound = np.concatenate([clip.features for clip in learn.learn])
     found["torch"], found["onnx"] = {}, {}
     for seconds in SECONDS:
