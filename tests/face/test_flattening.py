@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from faces import face_points, poses_of, rotation
-from newscaster.face.flattening import Flattening, Surface, flattened, laid
+from newscaster.face.flattening import Flattening, Surface, flattened, laid, way_into
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head
 from newscaster.face.region import Region, crop
@@ -118,7 +118,7 @@ def test_both_ways_look_up_what_the_formula_says(number: int) -> None:
     y, x = np.mgrid[:240, :320] + 0.5
     places = transform.apply(np.stack([x.ravel(), y.ravel()], axis=1))
     inside = ((places > 20) & (places < 108)).all(axis=1)
-    put = laid(Image.fromarray(image), transform, (320, 240)).ravel()
+    put = laid(Image.fromarray(image), way_into(transform, (320, 240)), (320, 240)).ravel()
     assert np.abs(put[inside] - looked_up(image.astype(float), places[inside])).max() < 4
     outside = ((places < -3) | (places > 131)).any(axis=1)
     assert not put[outside].any()

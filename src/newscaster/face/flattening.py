@@ -15,7 +15,7 @@ which is solved by square roots alone, either way.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -30,6 +30,8 @@ from newscaster.face.head import Head, Poses
 Array = npt.NDArray[np.float64]
 ImageArray = npt.NDArray[np.uint8]
 Whole = npt.NDArray[np.int64]
+Way = tuple[Image.Transform, Sequence[Any]]
+"""A kind of Pillow's transforms, and its numbers."""
 
 LEAST_TURNING_DEGREES = 12.0
 """Heads whose yaw or pitch varies by less than this, a tenth of the time left out, get a flat sheet: it wants
@@ -169,34 +171,39 @@ class Flattening:
 def flattened(image: Image.Image, flattening: Flattening, side: int) -> ImageArray:
     """The region (side, side, ...) of a picture, by bicubic weights; what lies outside of it is 0."""
     linear = np.linalg.inv(flattening.matrix[:, :2])
-    pieces = _pieces(side, 2 * float(np.hypot(*(linear @ flattening.bend))))
-    size, resample = (side, side), Image.Resampling.BICUBIC
-    if pieces == 1:
-        shift = -linear @ flattening.matrix[:, 2]
-        data = tuple(np.column_stack([linear, shift]).reshape(6).tolist())
-        return np.asarray(image.transform(size, Image.Transform.AFFINE, data, resample=resample))
-    tiles = _tiles(_cut(side, pieces), _cut(side, 1), flattening.back)
-    return np.asarray(image.transform(size, Image.Transform.MESH, tiles, resample=resample))
+    way: Way
+    if flattening.bend.any():
+        pieces = _pieces(side, 2 * float(np.hypot(*(linear @ flattening.bend))))
+        way = Image.Transform.MESH, _tiles(_cut(side, pieces), _cut(side, 1), flattening.back)
+    else:
+        way = _straight(np.column_stack([linear, -linear @ flattening.matrix[:, 2]]))
+    kind, numbers = way
+    return np.asarray(image.transform((side, side), kind, numbers, resample=Image.Resampling.BICUBIC))
 
 
-def laid(
-    image: Image.Image, flattening: Flattening, size: tuple[int, int], *, smooth: bool = True
-) -> ImageArray:
-    """A region, or a part of one, put onto a picture of ``size`` (width, height): the way back.
+def way_into(flattening: Flattening, size: tuple[int, int]) -> Way:
+    """Where the pixels of a picture of ``size`` (width, height) lie in a region: for :func:`laid`."""
+    if flattening.bend.any():
+        return Image.Transform.MESH, _tiles(*_cuts(flattening, size), flattening.apply)
+    return _straight(flattening.matrix)
+
+
+def laid(image: Image.Image, way: Way, size: tuple[int, int], *, smooth: bool = True) -> ImageArray:
+    """A region, or a part of one, put onto a picture of ``size`` (width, height).
 
     Args:
         image: the region, any channels.
-        flattening: the picture's pixels to the image's.
+        way: from the picture into the image, of :func:`way_into` for this size.
         size: of the picture.
         smooth: bicubic in place of linear weights. What lies outside of the image is 0.
     """
     resample = Image.Resampling.BICUBIC if smooth else Image.Resampling.BILINEAR
-    columns, rows = _cuts(flattening, size)
-    if len(columns) == len(rows) == 2:  # one piece
-        data = tuple(flattening.matrix.reshape(6).tolist())
-        return np.asarray(image.transform(size, Image.Transform.AFFINE, data, resample=resample))
-    tiles = _tiles(columns, rows, flattening.apply)
-    return np.asarray(image.transform(size, Image.Transform.MESH, tiles, resample=resample))
+    kind, numbers = way
+    return np.asarray(image.transform(size, kind, numbers, resample=resample))
+
+
+def _straight(matrix: Array) -> Way:
+    return Image.Transform.AFFINE, tuple(matrix.reshape(6).tolist())
 
 
 def _cuts(flattening: Flattening, size: tuple[int, int]) -> tuple[Whole, Whole]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from newscaster.face.flattening import Flattening, Surface, flattened, laid
+from newscaster.face.flattening import Flattening, Surface, flattened, laid, way_into
 from newscaster.face.geometry import Similarity
 from newscaster.face.head import Head, Poses
 from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
@@ -168,7 +168,7 @@ def place(mask: ImageArray, transform: Flattening, *, size: tuple[int, int]) -> 
     box = _even_box(transform.outline(*ends.reshape(-1)), margin=1, size=size)
     used = _even_box(ends, margin=_AROUND, size=(mask.shape[1], mask.shape[0]))
     onto = transform.from_corner(box.left, box.top).moved(-used.left, -used.top)
-    soft = laid(as_image(mask[used.rows, used.columns]), onto, box.size, smooth=False)
+    soft = laid(as_image(mask[used.rows, used.columns]), way_into(onto, box.size), box.size, smooth=False)
     if not soft.any():
         return None
     return Placement(box, soft, np.asarray(Image.fromarray(soft).reduce(2)), used, onto)
@@ -203,7 +203,8 @@ def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Fla
     placement = place(mask, transform, size=(image.shape[1], image.shape[0]))
     if placement is not None:
         box, used = placement.box, placement.used
-        new = laid(as_image(patch[used.rows, used.columns]), placement.onto_region, box.size)
+        way = way_into(placement.onto_region, box.size)
+        new = laid(as_image(patch[used.rows, used.columns]), way, box.size)
         blend(image[box.rows, box.columns], new, placement.soft[..., None])
 
 

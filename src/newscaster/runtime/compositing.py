@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.face.flattening import Flattening, laid
+from newscaster.face.flattening import Flattening, laid, way_into
 from newscaster.face.region import Placement, blend
 from newscaster.media import CHROMA_SHIFT, Picture, to_planes
 
@@ -40,13 +40,13 @@ def composite(picture: Picture, region: ImageArray, placement: Placement, *, sha
         onto = onto.moved(_EDGE, _EDGE)
     luma, *chroma = to_planes(part, picture.tags)
     planes = picture.planes
-    blend(planes[0][box.rows, box.columns], laid(luma, onto, box.size), _times(placement.soft, share))
-    width, height = box.size
-    half_onto, half_soft = _halved(onto), _times(placement.half_soft, share)
+    whole = laid(luma, way_into(onto, box.size), box.size)
+    blend(planes[0][box.rows, box.columns], whole, _times(placement.soft, share))
+    half_size, half_soft = (box.size[0] // 2, box.size[1] // 2), _times(placement.half_soft, share)
+    half_way = way_into(_halved(onto), half_size)
     rows, columns = slice(box.top // 2, box.bottom // 2), slice(box.left // 2, box.right // 2)
     for plane, new in zip(planes[1:], chroma, strict=True):
-        turned = laid(new, half_onto, (width // 2, height // 2), smooth=False)
-        blend(plane[rows, columns], turned, half_soft)
+        blend(plane[rows, columns], laid(new, half_way, half_size, smooth=False), half_soft)
 
 
 def _times(soft: ImageArray, share: float) -> ImageArray:

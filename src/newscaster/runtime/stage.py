@@ -143,8 +143,7 @@ class Stage:
 
     def transforms(self, indices: npt.NDArray[np.integer[Any]]) -> Flattening:
         """Picture to region pixels of these frames."""
-        transforms: Flattening = self._face.transforms[indices]
-        return transforms
+        return self._face.transforms[indices]
 
     def frames(self, indices: Iterable[int]) -> Iterator[StageFrame]:
         """These frames, in their order."""
