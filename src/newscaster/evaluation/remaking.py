@@ -5,7 +5,6 @@ The anchor's own runtime does the work, up to the video file: what is measured i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,14 +149,12 @@ def _write(
     """A video; `told` says of one in which something is painted what it is."""
     with scratch_folder() as folder:
         sound = folder / "sound.wav" if held.clip.has_sound else None
-        digest = hashlib.sha256()
         if sound is not None:
             write_wav(sound, held.clip.speech, SPEECH_RATE)
-            digest.update(sound.read_bytes())
         metadata, finish = None, None
         if told is not None:
-            seconds = len(held.clip.speech) / SPEECH_RATE if sound is not None else 0.0
-            heard = Heard(sha256=digest.hexdigest(), seconds=seconds, synthetic_voice=False)
+            seconds = len(held.clip.speech) / SPEECH_RATE
+            heard = Heard.of_file(sound, seconds=seconds, synthetic_voice=False)
             metadata = tags(anchor.info, synthetic_voice=False)
             finish = signing.finishing(path, lambda: told(path, heard))
         write_video(path, pictures, fps=anchor.fps, audio=sound, metadata=metadata, crf=CRF, finish=finish)

@@ -149,6 +149,7 @@ class Anchor:
         )
         self._voices = SharedVoices()
         self._painter = self._live_painter()
+        self._mark: Watermark | None = None  # the same for all of a stage: made when first asked for
         self.motion_stream()  # the networks fit the features and the basis, or an error says so now
 
     @staticmethod
@@ -280,6 +281,7 @@ class Anchor:
         """The same person on another stage, such as footage that the anchor has never seen."""
         other = copy.copy(self)
         other._stage = stage
+        other._mark = None
         other._origin = replace(self._origin, stage_sha256=None)
         other._painter = other._live_painter()
         return other
@@ -521,7 +523,9 @@ class Anchor:
         )
 
     def _watermark(self) -> Watermark:
-        return Watermark(self._origin.anchor_id, like=self._stage.frame(0).picture)
+        if self._mark is None:
+            self._mark = Watermark(self._origin.anchor_id, like=self._stage.frame(0).picture)
+        return self._mark
 
     def _label_text(self, given: str | None) -> str | None:
         return label_text(given, builtin=is_builtin(self.path))

@@ -57,9 +57,16 @@ class Heard:
     @staticmethod
     def of(speech: Speech) -> Heard:
         """A speech's, by its sound file."""
-        with speech.sound_file.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Heard(sha256=sha256, seconds=speech.seconds, synthetic_voice=speech.synthetic)
+        return Heard.of_file(speech.sound_file, seconds=speech.seconds, synthetic_voice=speech.synthetic)
+
+    @staticmethod
+    def of_file(sound: Path | None, *, seconds: float, synthetic_voice: bool) -> Heard:
+        """What a sound file of so many seconds says; None: nothing is heard."""
+        digest = hashlib.sha256()
+        if sound is not None:
+            with sound.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256")
+        return Heard(sha256=digest.hexdigest(), seconds=seconds, synthetic_voice=synthetic_voice)
 
 
 @dataclass(frozen=True, kw_only=True)

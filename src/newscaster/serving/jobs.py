@@ -173,10 +173,9 @@ class JobQueue:
         job = self.get(known)
         if not job.is_open:
             del self._jobs[known]
-            (self._folder / known / _RECORD).unlink(
-                missing_ok=True
-            )  # first: killed here, it is removed later
-            await asyncio.to_thread(shutil.rmtree, self._folder / known, ignore_errors=True)
+            folder = self._folder / known
+            (folder / _RECORD).unlink(missing_ok=True)  # first: killed here, it is removed later
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             return None
         self._put(replace(job, state=CANCELLED))
         if self._running is not None and self._running[0] == known:
