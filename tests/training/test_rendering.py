@@ -25,7 +25,6 @@ from newscaster.training.rendering_data import (
     RenderingClip,
     RenderingData,
     Variation,
-    ahead,
     frame_table,
     mouth_box,
 )
@@ -286,18 +285,3 @@ def test_the_mouth_box_holds_the_lips() -> None:
     assert (left <= lips[..., 0]).all()
     assert (lips[..., 0] <= right).all()
     assert (bottom - top) * (right - left) < SIDE**2 / 2
-
-
-def test_batches_come_in_order_and_errors_come_through() -> None:
-    frames = Frames([talking_clip(4)], map_side=SIDE)
-
-    def make(step: int):
-        if step == 5:
-            raise OSError("the disk is gone")
-        return frames.batch(np.array([step % 4]))
-
-    batches = ahead(make, first_step=2)
-    for step in (2, 3, 4):
-        np.testing.assert_array_equal(next(batches).regions[0], frames.batch(np.array([step % 4])).regions[0])
-    with pytest.raises(OSError, match="disk"):
-        next(batches)

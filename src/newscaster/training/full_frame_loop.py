@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from newscaster.errors import InputError
 from newscaster.face.framemap import CHANNELS
+from newscaster.training.ahead import ahead, maker_processes
 from newscaster.training.checkpoints import (
     STATE,
     WEIGHTS,
@@ -44,7 +45,6 @@ from newscaster.training.networks.full_frame import FullFrame, FullFrameConfig
 from newscaster.training.networks.perceptual import Perceptual
 from newscaster.training.opponent import Opponent, Sharpening
 from newscaster.training.previews import write_comparison
-from newscaster.training.rendering_data import ahead
 from newscaster.training.running import (
     PREVIEW,
     LeftOutSteps,
@@ -67,6 +67,8 @@ class FullFrameTraining:
 
     pairs: int = 4
     """Pairs of successive frames per step."""
+    gpu_pairs: int = 16
+    """The same on a GPU, which takes as long for a small step as for a large one."""
     learning_rate: float = 1.5e-3
     """Its peak; it follows the time budget."""
     look_rate: float = 0.15
@@ -117,6 +119,7 @@ class Trainer:
         if config.size != data.learn.size:
             raise InputError(f"config.size is {config.size}; the pictures are {data.learn.size}. Give that")
         self.data, self.folder, self.how, self.device, self.seed = data, folder, how, device, seed
+        self.count = how.pairs if device.type == "cpu" else how.gpu_pairs
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = self._placed(FullFrame(config))
@@ -190,11 +193,13 @@ class Trainer:
     def run(self, budget: TimeBudget, progress: Progress) -> None:
         """Train until the budget is spent; the state is saved on the way and at the end."""
         self.network.train()
-        pairs, count = self.pairs, self.how.pairs
+        pairs, count = self.pairs, self.count
         run_sitting(
             self,
             lambda first: ahead(
-                lambda step: pairs.random(count, seed=self.seed, step=step), first_step=first
+                lambda step: pairs.random(count, seed=self.seed, step=step),
+                first_step=first,
+                processes=maker_processes(self.device),
             ),
             budget,
             progress,
@@ -205,7 +210,7 @@ class Trainer:
         """When what is done beside training."""
         how = self.how
         return Pace(
-            images_per_step=2 * how.pairs,
+            images_per_step=2 * self.count,
             report_seconds=how.report_seconds,
             save_seconds=how.save_seconds,
             preview_seconds=how.preview_seconds,

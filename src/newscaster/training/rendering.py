@@ -104,7 +104,7 @@ def train_renderer(
         weights=folder / WEIGHTS,
         psnr=trainer.psnr if trainer.psnr is not None else trainer.check(),
         grain=trainer.average.grain,
-        images_per_second=trainer.step * trainer.how.batch / max(budget.used_seconds, 1e-6),
+        images_per_second=trainer.step * trainer.batch / max(budget.used_seconds, 1e-6),
         steps=trainer.step,
         minutes=used_minutes,
         held_out_frames=len(trainer.checked),

@@ -6,9 +6,7 @@ and the step alone, so that a resumed run sees what an uninterrupted one would h
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence, Sized
+from collections.abc import Callable, Collection, Sequence, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,13 +23,11 @@ if TYPE_CHECKING:
 ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 Clip = TypeVar("Clip", bound=Sized)
-Made = TypeVar("Made")
 
 HELD_OUT_EVERY = 20
 """Of so many clips one is set aside for validation."""
 _TAIL = 10
 _FOLD_FRAMES = 75
-_QUEUE = 3
 
 
 @dataclass(frozen=True)
@@ -288,42 +284,3 @@ def _smoothed(points: FloatArray) -> FloatArray:
     if len(points) > 2:
         out[1:-1] = 0.25 * points[:-2] + 0.5 * points[1:-1] + 0.25 * points[2:]
     return np.where(np.isfinite(out), out, points)
-
-
-def ahead(make: Callable[[int], Made], *, first_step: int) -> Iterator[Made]:
-    """``make(first_step)``, ``make(first_step + 1)`` and so on without end, made in a thread ahead of use.
-
-    The thread ends when the generator is closed. What ``make`` raises is raised here.
-    """
-    ready: queue.Queue[Made | BaseException] = queue.Queue(_QUEUE)
-    stop = threading.Event()
-
-    def put(item: Made | BaseException) -> None:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        step = first_step
-        while not stop.is_set():
-            try:
-                put(make(step))
-            except BaseException as error:  # handed on to the thread that waits
-                put(error)
-                return
-            step += 1
-
-    thread = threading.Thread(target=work, name="newscaster-batches", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()

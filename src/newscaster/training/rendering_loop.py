@@ -21,6 +21,7 @@ from torch.nn import functional
 from newscaster.errors import InputError
 from newscaster.face.facemap import CHANNELS
 from newscaster.face.grain import grain_between
+from newscaster.training.ahead import ahead, maker_processes
 from newscaster.training.checkpoints import (
     STATE,
     WEIGHTS,
@@ -37,7 +38,7 @@ from newscaster.training.networks.perceptual import Perceptual
 from newscaster.training.networks.renderer import Box, Renderer, RendererConfig
 from newscaster.training.opponent import Opponent, OpponentWeights, Sharpening
 from newscaster.training.previews import write_preview
-from newscaster.training.rendering_data import Batch, Frames, RenderingData, Variation, ahead, mouth_box
+from newscaster.training.rendering_data import Batch, Frames, RenderingData, Variation, mouth_box
 from newscaster.training.rendering_losses import LossWeights, pixel_weights, psnr, reconstruction_loss
 from newscaster.training.running import (
     PREVIEW,
@@ -70,6 +71,8 @@ class RenderingTraining:
     batch: int = 8
     """Frames per step, half of them following the others; within a few minutes, many small steps do more than
     few large ones."""
+    gpu_batch: int = 32
+    """The same on a GPU, which takes as long for a small step as for a large one."""
     learning_rate: float = 2e-3
     """Its peak; it follows the time budget."""
     warmup_steps: int = 100
@@ -107,6 +110,7 @@ class Trainer:
         seed: int,
     ) -> None:
         self.folder, self.how, self.device, self.seed = folder, how, device, seed
+        self.batch = how.batch if device.type == "cpu" else how.gpu_batch
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = Renderer(config, data.hidden)
@@ -186,14 +190,16 @@ class Trainer:
     def run(self, budget: TimeBudget, progress: Progress) -> None:
         """Train until the budget is spent; the state is saved on the way and at the end."""
         self.network.train()
-        batch, frames = self.how.batch, self.frames
+        batch, frames = self.batch, self.frames
         if self.step == 0 and self.network.kernel is not None:
             self._fit_start(self.network.kernel)
             self.save(budget.used_seconds)  # where that was all the time there is, it is what was learnt
         run_sitting(
             self,
             lambda first: ahead(
-                lambda step: frames.pairs(batch // 2, seed=self.seed, step=step), first_step=first
+                lambda step: frames.pairs(batch // 2, seed=self.seed, step=step),
+                first_step=first,
+                processes=maker_processes(self.device),
             ),
             budget,
             progress,
@@ -225,7 +231,7 @@ class Trainer:
         """When what is done beside training."""
         how = self.how
         return Pace(
-            images_per_step=how.batch,
+            images_per_step=self.batch,
             report_seconds=how.report_seconds,
             save_seconds=how.save_seconds,
             preview_seconds=how.preview_seconds,

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from newscaster.errors import InputError
 from newscaster.face.topology import RING
+from newscaster.training.ahead import ahead
 from newscaster.training.checkpoints import (
     STATE,
     WEIGHTS,
@@ -37,7 +38,7 @@ from newscaster.training.checkpoints import (
 from newscaster.training.export import export_network
 from newscaster.training.networks.inpainter import Inpainter, InpainterConfig, PatchJudge
 from newscaster.training.previews import write_comparison
-from newscaster.training.rendering_data import RenderingClip, RenderingData, ahead, frame_table
+from newscaster.training.rendering_data import RenderingClip, RenderingData, frame_table
 from newscaster.training.rendering_losses import psnr
 from newscaster.training.running import PREVIEW, LeftOutSteps, Pace, Progress, run_sitting
 from newscaster.training.schedule import TimeBudget
