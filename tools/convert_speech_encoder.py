@@ -11,7 +11,10 @@ four blocks, whose second and third outputs drive the mouth best. The second for
 and the last normalisation, and compares them with what the package ``ctranslate2`` computes on real speech;
 then it compares the graph to ship, as it is stored, with the same in plain float32.
 
-What is stored in half precision is stored so in the source already: no rounding happens here.
+Matrices are stored in 7 bits, which every processor multiplies without overflow, and their inputs are rounded
+to 8 bits as they come: less than half the time, a third of the bytes. The states move by 8 % of their own
+deviation, the mouths that are made of them by 0.3 thousandths of the distance between the eyes. All else is
+stored in half precision, as in the source already.
 This module knows CTranslate2's binary layout and Whisper's graph; features are newscaster.speech's affair.
 """
 
@@ -39,6 +42,8 @@ DTYPES = (np.float32, np.int8, np.int16, np.int32, np.float16)
 OPSET = 20
 HEADS = 6
 WIDTH = 384
+GREATEST = 63
+"""Of a weight in 7 bits: 8 would overflow where a processor adds two products in 16 bits."""
 MELS = 80
 DESTINATION = Path(__file__).resolve().parent.parent / "src/newscaster/data/speech_encoder.onnx"
 
@@ -83,11 +88,12 @@ def read_weights(source: Path) -> Weights:
 class Graph:
     """Collects nodes and initializers; every method adds one step and returns the name of its output."""
 
-    def __init__(self, weights: Mapping[str, NDArray[np.generic]], *, half: bool) -> None:
+    def __init__(self, weights: Mapping[str, NDArray[np.generic]], *, small: bool) -> None:
         self.weights = weights
-        self.half = half
+        self.small = small
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
+        self._rounded: dict[str, list[str]] = {}
 
     def op(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         output = name or f"{kind.lower()}_{len(self.nodes)}"
@@ -101,7 +107,7 @@ class Graph:
 
     def tensor(self, name: str, array: NDArray[np.generic]) -> str:
         """A float initializer; in half precision it is cast when the session is created, not when it runs."""
-        if not self.half:
+        if not self.small:
             self.initializers.append(numpy_helper.from_array(array.astype(np.float32), name))
             return name
         self.initializers.append(numpy_helper.from_array(array.astype(np.float16), name))
@@ -115,8 +121,29 @@ class Graph:
     ) -> str:
         matrix = self.weights[f"{path}/weight"][rows].astype(np.float32).T * np.float32(scale)
         bias = self.weights[f"{path}/bias"][rows].astype(np.float32) * np.float32(scale)
-        product = self.op("MatMul", x, self.tensor(f"{path}{part}/weight", np.ascontiguousarray(matrix)))
-        return self.op("Add", product, self.tensor(f"{path}{part}/bias", bias))
+        name = f"{path}{part}"
+        return self.op("Add", self.product(x, matrix, f"{name}/weight"), self.tensor(f"{name}/bias", bias))
+
+    def product(self, x: str, matrix: NDArray[np.float32], name: str) -> str:
+        """`x` (..., n) times `matrix` (n, m); in whole numbers where the network is to be small."""
+        if not self.small:
+            return self.op("MatMul", x, self.tensor(name, np.ascontiguousarray(matrix)))
+        scale = np.abs(matrix).max(axis=0) / GREATEST
+        whole = np.rint(matrix / scale).astype(np.int8)
+        for part, array in (("", whole), ("/zero", np.zeros(len(scale), np.int8)), ("/scale", scale)):
+            self.initializers.append(numpy_helper.from_array(array, f"{name}{part}"))
+        values, step, zero = self.rounded(x)
+        product = self.op("MatMulInteger", values, name, zero, f"{name}/zero")
+        scales = self.op("Mul", step, f"{name}/scale")
+        return self.op("Mul", self.op("Cast", product, to=TensorProto.FLOAT), scales)
+
+    def rounded(self, x: str) -> list[str]:
+        """`x` in 8 bits, what one step of them is worth, and the zero; once for all that it is multiplied with."""
+        if x not in self._rounded:
+            outputs = [f"{x}/{part}" for part in ("rounded", "step", "zero")]
+            self.nodes.append(helper.make_node("DynamicQuantizeLinear", [x], outputs, name=outputs[0]))
+            self._rounded[x] = outputs
+        return self._rounded[x]
 
     def norm(self, x: str, path: str) -> str:
         gamma, beta = self.weight(f"{path}/gamma"), self.weight(f"{path}/beta")
@@ -152,13 +179,13 @@ class Graph:
         return self.op("Add", x, self.linear(self.op("Gelu", hidden), f"{path}/ffn/linear_1"))
 
 
-def build(weights: Weights, *, blocks: int, positions: int, half: bool) -> onnx.ModelProto:
+def build(weights: Weights, *, blocks: int, positions: int, small: bool) -> onnx.ModelProto:
     """The encoder as ONNX: `mel` (B, 80, T) float32, T even and at most 2 * positions.
 
     With three blocks the output `states` (B, T/2, 768) joins what blocks 2 and 3 put out; with four it is
     the whole encoder's (B, T/2, 384), normalised at the end.
     """
-    graph = Graph(weights, half=half)
+    graph = Graph(weights, small=small)
     x = "mel"
     for layer, stride in (("conv1", 1), ("conv2", 2)):
         path = f"encoder/{layer}"
@@ -241,18 +268,18 @@ def check(source: Path, weights: Weights, speech: Path, shipped: onnx.ModelProto
     samples = read_speech(speech, 30.0)
     samples = np.pad(samples, (0, 30 * 16000 - len(samples)))
     mel = whisper_log_mel(samples[None])
-    whole = Session(build(weights, blocks=4, positions=1500, half=False).SerializeToString(), trusted=True)
+    whole = Session(build(weights, blocks=4, positions=1500, small=False).SerializeToString(), trusted=True)
     against_reference = relative_error(whole.run(mel=mel)["states"], reference_states(source, mel))
 
     windows = whisper_log_mel(samples[: 28 * 16000].reshape(7, -1))
-    plain = Session(build(weights, blocks=3, positions=500, half=False).SerializeToString(), trusted=True)
+    plain = Session(build(weights, blocks=3, positions=500, small=False).SerializeToString(), trusted=True)
     stored = Session(shipped.SerializeToString(), trusted=True)
     against_plain = relative_error(stored.run(mel=windows)["states"], plain.run(mel=windows)["states"])
     print(
         f"four blocks, float32, against ctranslate2 on {speech.name}: relative error {against_reference:.2e}"
     )
     print(f"three blocks as stored against float32: relative error {against_plain:.2e}")
-    return against_reference < 1e-4 and against_plain < 1e-3
+    return against_reference < 1e-4 and against_plain < 0.1
 
 
 def main() -> int:
@@ -268,7 +295,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     weights = read_weights(arguments.source)
-    model = build(weights, blocks=3, positions=arguments.positions, half=True)
+    model = build(weights, blocks=3, positions=arguments.positions, small=True)
     if arguments.check:
         return 0 if check(arguments.source, weights, arguments.check, model) else 1
     data = model.SerializeToString()

@@ -34,10 +34,11 @@ TRIAL_STEPS = 1000
 40 s of motion."""
 
 _OPERATORS = """
-    Abs Add And AveragePool Cast Ceil Clip Concat Constant ConstantOfShape Conv DepthToSpace Div Equal Erf Exp
-    Expand Flatten Floor Gather GatherND Gelu Gemm Greater Identity LayerNormalization LeakyRelu Less Log
-    MatMul Max Min Mul Neg Not Or Pad Pow Reciprocal ReduceMean ReduceSum Relu Reshape Resize Round Shape
-    Sigmoid Slice Softmax SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
+    Abs Add And AveragePool Cast Ceil Clip Concat Constant ConstantOfShape Conv DepthToSpace Div
+    DynamicQuantizeLinear Equal Erf Exp Expand Flatten Floor Gather GatherND Gelu Gemm Greater Identity
+    LayerNormalization LeakyRelu Less Log MatMul MatMulInteger Max Min Mul Neg Not Or Pad Pow Reciprocal ReduceMean
+    ReduceSum Relu Reshape Resize Round Shape Sigmoid Slice Softmax SpaceToDepth Split
+    Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
 """Of the domain ai.onnx: those that newscaster's exports use, and their closest relatives. None holds a
@@ -166,7 +167,7 @@ def _steps(node: Node, shapes: Mapping[str, Shape]) -> int:
     each = _PER_ELEMENT.get(node.operator, node.window)
     if node.operator == "Conv" and len(taken) > 1:
         each = math.prod(taken[1][1:])
-    elif node.operator in ("MatMul", "Gemm") and taken:
+    elif node.operator in ("MatMul", "MatMulInteger", "Gemm") and taken:
         each = max(taken[0], default=1)
     return given * each + max((math.prod(shape) for shape in taken), default=0)
 

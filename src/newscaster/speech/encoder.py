@@ -62,9 +62,15 @@ class SpeechEncoder:
         return kept.reshape(-1, STATE_CHANNELS)
 
     def heard_alone(self, windows: Floats) -> Floats:
-        """All states of windows that are each heard on their own, at once: (B, n) to (B, n / 320, 768)."""
-        shape = (len(windows), windows.shape[1] // STATE_SAMPLES, STATE_CHANNELS)
-        return np.asarray(self.session.give("states", shape, mel=whisper_log_mel(windows)), np.float32)
+        """All states of windows that are each heard on their own: (B, n) to (B, n / 320, 768).
+
+        One after the other: the encoder rounds to steps that the loudest value of all that it is given sets.
+        """
+        shape = (1, windows.shape[1] // STATE_SAMPLES, STATE_CHANNELS)
+        states = np.empty((len(windows), *shape[1:]), np.float32)
+        for index, mel in enumerate(whisper_log_mel(windows)):
+            states[index] = self.session.give("states", shape, mel=mel[None])[0]
+        return states
 
     def states(self, samples: Floats) -> Floats:
         """States of a whole sound, silence around it: (N,) to (ceil(N / 320), 768) at 50 Hz.
@@ -82,7 +88,7 @@ class SpeechEncoder:
 
 
 def packaged_encoder() -> bytes:
-    """The encoder that comes with newscaster, as ONNX (12 MB); an anchor carries a copy."""
+    """The encoder that comes with newscaster, as ONNX (7 MB); an anchor carries a copy."""
     return resources.files("newscaster").joinpath("data/speech_encoder.onnx").read_bytes()
 
 
