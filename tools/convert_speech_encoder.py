@@ -138,7 +138,7 @@ class Graph:
         return self.op("Mul", self.op("Cast", product, to=TensorProto.FLOAT), scales)
 
     def rounded(self, x: str) -> list[str]:
-        """`x` in 8 bits, what one step of them is worth, and the zero; once for all that it is multiplied with."""
+        """`x` in 8 bits, what one step of them is worth, and the zero; once, however often it is used."""
         if x not in self._rounded:
             outputs = [f"{x}/{part}" for part in ("rounded", "step", "zero")]
             self.nodes.append(helper.make_node("DynamicQuantizeLinear", [x], outputs, name=outputs[0]))

@@ -36,9 +36,9 @@ TRIAL_STEPS = 1000
 _OPERATORS = """
     Abs Add And AveragePool Cast Ceil Clip Concat Constant ConstantOfShape Conv DepthToSpace Div
     DynamicQuantizeLinear Equal Erf Exp Expand Flatten Floor Gather GatherND Gelu Gemm Greater Identity
-    LayerNormalization LeakyRelu Less Log MatMul MatMulInteger Max Min Mul Neg Not Or Pad Pow Reciprocal ReduceMean
-    ReduceSum Relu Reshape Resize Round Shape Sigmoid Slice Softmax SpaceToDepth Split
-    Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
+    LayerNormalization LeakyRelu Less Log MatMul MatMulInteger Max Min Mul Neg Not Or Pad Pow Reciprocal
+    ReduceMean ReduceSum Relu Reshape Resize Round Shape Sigmoid Slice Softmax SpaceToDepth Split Sqrt Squeeze
+    Sub Tanh Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
 """Of the domain ai.onnx: those that newscaster's exports use, and their closest relatives. None holds a

@@ -169,7 +169,7 @@ def train(
             it painted: the whole picture is then made from a face map, and none of it is footage.
         stage_minutes: how long the network that paints a synthetic stage is trained.
         attribution: lines for every video made, such as the footage's source.
-        share_encoder: leave the speech encoder out of the anchor, 12 MB: it then works only with a newscaster
+        share_encoder: leave the speech encoder out of the anchor, 7 MB: it then works only with a newscaster
             that comes with the same one.
         progress: called with a phase, how much is done, and how much there is.
 
