@@ -94,7 +94,7 @@ def timed(live: Live) -> Iterator[tuple[float, LiveFrame]]:
 
 def first_sound(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Random) -> float:
     """Milliseconds from the first sound pushed to the first frame with a moving mouth."""
-    with anchor.live(label="") as live:
+    with anchor.live(label="", watermark=False) as live:
         frames = timed(live)
         for _ in range(10):
             next(frames)
@@ -108,7 +108,7 @@ def first_sound(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Ran
 
 def first_word(anchor: Anchor, reading: Reading, resting: Resting, random: Random) -> tuple[float, float]:
     """Milliseconds from a text to the first frame with a moving mouth, and to the first that is heard."""
-    with anchor.live(reading=reading, label="") as live:
+    with anchor.live(reading=reading, label="", watermark=False) as live:
         frames = timed(live)
         for _ in range(10):
             next(frames)
@@ -130,7 +130,7 @@ def first_word(anchor: Anchor, reading: Reading, resting: Resting, random: Rando
 
 def interrupted(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Random) -> tuple[float, float]:
     """Milliseconds from an interruption to the mouth at rest, and to the end of the sound."""
-    with anchor.live(label="") as live:
+    with anchor.live(label="", watermark=False) as live:
         live.push(sound[: 10 * RATE])
         frames = timed(live)
         moment = [0.0]
