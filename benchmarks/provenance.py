@@ -71,7 +71,7 @@ def verified(anchor: newscaster.Anchor, sound: np.ndarray, work: Path, outputs: 
     for number, (ending, speech, label, sign, subtitles) in zip(range(outputs), itertools.cycle(chosen)):
         out = work / f"output{ending}"
         speak(anchor, sound, out, speech, subtitles=subtitles, label=label or "", sign=sign)
-        found = provenance.verify(out, trust=authority)
+        found = provenance.verify(out, trust=authority, watermark=False)
         wanted = "trusted" if sign else "untrusted"
         counts["holds"] += found.verdict == wanted and found.statement is not None
         if found.verdict != wanted:
@@ -108,7 +108,7 @@ def tampering_is_found(path: Path, part: str, chance: random.Random) -> bool:
     before = data[place]
     data[place] ^= 1 << chance.randrange(8)
     held.write_bytes(data)
-    found = provenance.verify(path)
+    found = provenance.verify(path, watermark=False)
     data[place] = before
     held.write_bytes(data)
     if found.holds:
@@ -192,7 +192,7 @@ def _signing_alone(anchor: newscaster.Anchor, speech: np.ndarray, work: Path) ->
     """Median seconds of the processor that it takes to sign the finished file, certificate included."""
     out = work / "signed.mp4"
     anchor.speak(speech, out)
-    said = provenance.verify(out).statement
+    said = provenance.verify(out, watermark=False).statement
     assert said is not None
     seconds = []
     for _ in range(9):

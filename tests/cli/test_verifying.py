@@ -10,6 +10,7 @@ import pytest
 from newscaster import cli, media
 from newscaster.anchor import AnchorFile
 from newscaster.cli.verifying import _of_mark
+from newscaster.provenance import verify
 from newscaster.watermark import FoundMark
 from signing import statement, write_certificate
 from tiny_anchor import speech_like, write_tiny_anchor
@@ -123,6 +124,10 @@ def test_verify_reads_the_watermark(tmp_path: Path, capsys: pytest.CaptureFixtur
         "scale": 1.0,
         "mirrored": False,
     }
+    mark = verify(without).watermark
+    assert mark is not None
+    assert mark.id == carried
+    assert verify(without, watermark=False).watermark is None
 
     assert cli.run([*speak, "--no-watermark"]) == 0
     capsys.readouterr()

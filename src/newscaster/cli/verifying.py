@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newscaster.errors import MediaError
-
 if TYPE_CHECKING:
     from newscaster.provenance import Statement, Verified
     from newscaster.watermark import FoundMark
@@ -46,31 +44,28 @@ def verify(file: Path, trust: Path | None, as_json: bool) -> None:
     from newscaster import provenance
 
     found = provenance.verify(file, trust=trust)
-    mark = _mark(file)
     if as_json:
-        click.echo(json.dumps(_facts(found, mark), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_facts(found), indent=2, ensure_ascii=False))
     else:
-        click.echo(f"{found.path}: {_headline(found, mark)}")
-        for name, value in (*_lines(found), *_of_mark(mark, found.statement)):
+        click.echo(f"{found.path}: {_headline(found)}")
+        for name, value in (*_lines(found), *_of_mark(found.watermark, found.statement)):
             click.echo(f"  {name:<12} {value}")
     if not found.holds:
-        code = EXIT_BROKEN if found.verdict == "broken" else EXIT_UNSIGNED if mark is None else EXIT_MARKED
+        code = (
+            EXIT_BROKEN
+            if found.verdict == "broken"
+            else EXIT_UNSIGNED
+            if found.watermark is None
+            else EXIT_MARKED
+        )
         click.get_current_context().exit(code)
 
 
-def _mark(file: Path) -> FoundMark | None:
-    """The watermark; what is no video, or cannot be decoded, has none."""
-    from newscaster.watermark import find_mark
-
-    try:
-        return find_mark(file)
-    except MediaError:
-        return None
-
-
-def _headline(found: Verified, mark: FoundMark | None) -> str:
+def _headline(found: Verified) -> str:
     if found.verdict == "unsigned":
-        return "no manifest" + ("" if mark is None else ", but the pixels carry newscaster's watermark")
+        return "no manifest" + (
+            "" if found.watermark is None else ", but the pixels carry newscaster's watermark"
+        )
     if found.verdict == "broken":
         return "BROKEN: this is not what was signed"
     if found.verdict == "trusted":
@@ -141,7 +136,7 @@ def _runs(said: Statement) -> str:
     return (", ".join(shown) or "none") + (f" and {more} more runs (--json)" if more else "")
 
 
-def _facts(found: Verified, mark: FoundMark | None) -> dict[str, object]:
+def _facts(found: Verified) -> dict[str, object]:
     said = found.statement
     facts: dict[str, object] = {
         "path": str(found.path),
@@ -154,6 +149,6 @@ def _facts(found: Verified, mark: FoundMark | None) -> dict[str, object]:
         "local": found.local,
         "source_types": list(found.source_types),
         "ingredients": list(found.ingredients),
-        "watermark": None if mark is None else asdict(mark),
+        "watermark": None if found.watermark is None else asdict(found.watermark),
     }
     return {**facts, "statement": None if said is None else {**asdict(said), "fps": str(said.fps)}}

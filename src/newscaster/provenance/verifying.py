@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from newscaster.provenance.credentials import LOCAL_ORGANISATION
 from newscaster.provenance.signing import SIDECAR_SUFFIX
 from newscaster.provenance.statement import GENERATOR, Statement, is_newscasters
 from newscaster.provenance.store import NotAsWrittenError, check_store, embedded_store
+from newscaster.watermark import FoundMark, find_mark
 
 Verdict = Literal["unsigned", "trusted", "untrusted", "broken"]
 """No manifest; one that holds, and whose signer is trusted or not; one that does not hold."""
@@ -66,6 +67,8 @@ class Verified:
     """Titles of what it was made of."""
     statement: Statement | None = None
     """What newscaster says of it, where newscaster made it."""
+    watermark: FoundMark | None = None
+    """newscaster's mark in the pixels, which outlives the manifest; None: not found, or not looked for."""
 
     @property
     def holds(self) -> bool:
@@ -73,15 +76,17 @@ class Verified:
         return self.verdict in ("trusted", "untrusted")
 
 
-def verify(path: str | Path, *, trust: str | Path | None = None) -> Verified:
-    """Read the manifest of a file, and check it. Nothing is fetched from a network.
+def verify(path: str | Path, *, trust: str | Path | None = None, watermark: bool = True) -> Verified:
+    """Read the manifest of a file, check it, and look for the watermark. Nothing is fetched from a network.
 
     Args:
         path: a file of any format that can hold a manifest, or a video with a .c2pa file beside it.
         trust: PEM certificates of authorities whose signers are trusted; None: nobody is.
+        watermark: whether pixels are looked at for newscaster's mark: all pictures are decoded for that.
 
     Raises:
-        InputError: the file is missing or of a format without manifests; `trust` holds no certificates.
+        InputError: the file is missing, or neither a video nor of a format that can hold a manifest; `trust`
+            holds no certificates.
         MissingExtraError: what reads manifests is not installed.
     """
     path = Path(path)
@@ -90,6 +95,11 @@ def verify(path: str | Path, *, trust: str | Path | None = None) -> Verified:
     sidecar = path.with_suffix(SIDECAR_SUFFIX)
     if path == sidecar:
         raise InputError(f"'{path}' is a manifest, and not what it speaks of. Give the video beside it")
+    found = _read(path, sidecar, trust)
+    return replace(found, watermark=_mark(path)) if watermark else found
+
+
+def _read(path: Path, sidecar: Path, trust: str | Path | None) -> Verified:
     c2pa = toolkit.load()
     context = toolkit.context(c2pa, anchors=_anchors(trust))
     try:
@@ -108,6 +118,14 @@ def verify(path: str | Path, *, trust: str | Path | None = None) -> Verified:
     return _found(path, reader, beside)
 
 
+def _mark(path: Path) -> FoundMark | None:
+    """The watermark; what is no video, or cannot be decoded, has none."""
+    try:
+        return find_mark(path)
+    except MediaError:
+        return None
+
+
 class _UnsignedError(Exception):
     """There is no manifest."""
 
@@ -124,7 +142,7 @@ def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) 
     except c2pa.C2paError.ManifestNotFound as error:
         raise _UnsignedError("it holds no manifest") from error
     except c2pa.C2paError.NotSupported as error:
-        if path.suffix.lower() in _TYPES and manifest is None:
+        if manifest is None and (path.suffix.lower() in _TYPES or _is_media(path)):
             raise _UnsignedError(
                 "its format has no place for a manifest, and there is none beside it"
             ) from error
@@ -140,6 +158,14 @@ def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) 
         raise InputError(
             f"'{path}' cannot be read ({error.strerror or error}). Check that it may be"
         ) from error
+
+
+def _is_media(path: Path) -> bool:
+    try:
+        media.probe(path)
+    except MediaError:
+        return False
+    return True
 
 
 def _of_tags(path: Path) -> Iterator[str]:
