@@ -299,13 +299,16 @@ def _frame_rate(text: str) -> Fraction:
     return near if rate.denominator > 1 and abs(rate - near) < Fraction(1, 200) else rate
 
 
-class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM: ends the work as Ctrl-C does, so that whatever is half done is cleared away."""
+class _Terminated(BaseException):
+    """SIGTERM: ends the work as Ctrl-C does, so that whatever is half done is cleared away.
+
+    No KeyboardInterrupt: click makes one error of all of those.
+    """
 
 
 def _hear_signals() -> None:
     """Let SIGINT and SIGTERM end the work, once: from then on it clears away, and the process ends soon."""
-    meaning = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: _TerminatedError}
+    meaning = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: _Terminated}
     heard = [number for number in meaning if signal.getsignal(number) is not signal.SIG_IGN]  # as of nohup
 
     def end(number: int, _: object) -> None:
@@ -335,7 +338,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return EXIT_ERROR
     except SystemExit:  # all that click makes of a broken pipe, once it has silenced standard output
         return EXIT_NOT_READ
-    except _TerminatedError:
+    except _Terminated:
         click.echo("terminated", err=True)
         return EXIT_TERMINATED
     except (click.Abort, KeyboardInterrupt):

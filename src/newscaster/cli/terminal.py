@@ -16,7 +16,7 @@ ProgressReport = Callable[[str, float, float], None]
 """Progress: a phase's name, how much is done, and how much there is."""
 
 
-_LEAST_MEMORY_BYTES = 512 << 20
+_LEAST_MEMORY_BYTES = 640 << 20
 """What the libraries alone need. NumPy's linear algebra tries for ever where its workspace is refused."""
 
 
