@@ -335,7 +335,7 @@ def test_a_folder_below_a_file(tiny: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's")
 @pytest.mark.parametrize("most_mib", [300, 660])
 def test_too_little_memory(tmp_path: Path, most_mib: int) -> None:
-    """Native libraries may end the process where Python would raise an error: then nothing is cleared away."""
+    """Native libraries may end the process where Python would raise: then nothing is cleared away."""
     (tmp_path / "news.mp4").write_bytes(b"the old one")
     arguments = ["speak", speech(tmp_path), "-a", "builtin", "-o", "news.mp4"]
     code, err = run(*arguments, cwd=tmp_path, limits={resource.RLIMIT_AS: most_mib << 20})
