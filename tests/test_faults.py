@@ -177,6 +177,7 @@ def test_live_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
     code, err = run(*arguments, cwd=tmp_path, limits={resource.RLIMIT_FSIZE: 10_000})
     assert code == exits.EXIT_ERROR
     assert "cannot write to 'out.ts' as mpegts (File too large)" in one_error(err)
+    assert any(True for _ in media.read_frames(tmp_path / "out.ts"))  # what has been sent can be played
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +365,8 @@ def test_memory_runs_out_in_many_words(error: Exception) -> None:
 
 
 def test_bugs_are_not_the_machine_s() -> None:
-    for error in (ValueError("x"), OSError("x"), RuntimeError("x"), KeyError("memory")):
+    named = OSError(errno.EINVAL, "Invalid argument", "out of memory.wav")
+    for error in (ValueError("x"), OSError("x"), RuntimeError("x"), KeyError("memory"), named):
         assert faults.fault(error) is None
 
 

@@ -34,8 +34,10 @@ _CUT_SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy's, which does
 
 def is_no_memory(error: BaseException) -> bool:
     """Whether an error comes of too little memory, whoever raised it."""
-    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+    if isinstance(error, MemoryError):
         return True
+    if (number := getattr(error, "errno", None)) is not None:  # its words may name any file
+        return bool(number == errno.ENOMEM)
     return _MEMORY_WORDS.search(str(error)) is not None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -220,15 +221,23 @@ def new_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
         np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call]
             file, {"descr": "|u1", "fortran_order": False, "shape": shape}
         )
-        size = math.prod(shape)
-        if size and hasattr(os, "posix_fallocate"):
-            file.flush()
-            os.posix_fallocate(file.fileno(), file.tell(), size)
-        else:  # macOS, Windows
-            for first in range(0, size, _BLOCK_BYTES):
-                file.write(bytes(min(_BLOCK_BYTES, size - first)))
+        _take_room(file, math.prod(shape))
     array: npt.NDArray[np.uint8] = np.lib.format.open_memmap(path, "r+")  # type: ignore[no-untyped-call]
     return array
+
+
+def _take_room(file: BinaryIO, size: int) -> None:
+    """Lengthen a file by so many zeros, and have the disk keep room for them."""
+    if size and hasattr(os, "posix_fallocate"):
+        file.flush()
+        try:
+            os.posix_fallocate(file.fileno(), file.tell(), size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # those of file systems that cannot
+                raise
+    for first in range(0, size, _BLOCK_BYTES):
+        file.write(bytes(min(_BLOCK_BYTES, size - first)))
 
 
 def write_wav(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:

@@ -395,7 +395,10 @@ class Anchor:
             def finish(video: Path) -> None:
                 heard.check_unchanged()
                 if (made := record.synthesised.count) != total:
-                    raise MediaError(f"{made} frames were made, and the speech has {total}: it has changed")
+                    raise MediaError(
+                        f"the speech has changed while it was spoken: it had {total} frames, and {made} were "
+                        "made. Run this again when it is whole"
+                    )
                 if sign_file is not None:
                     sign_file(video)
 
