@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from newscaster.errors import InputError, MissingExtraError
+from newscaster.faults import is_no_memory
 from newscaster.onnx_file import MOST_BYTES, TRIAL_STEPS, OnnxFile, RefusedError, check_cost, read_onnx
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ class Session:
         try:
             results = self._engine(feed)
         except Exception as error:  # the engines' classes share no base of their own
+            if is_no_memory(error):
+                raise MemoryError from error
             shapes = {key: array.shape for key, array in feed.items()}
             raise InputError(
                 f"{self.name} cannot be run on inputs of shape {shapes}: {_said(error)}"
@@ -255,6 +258,8 @@ def _made(model: bytes, options: onnxruntime.SessionOptions, name: str) -> onnxr
             model, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # ONNX Runtime's classes share no base of their own
+        if is_no_memory(error):
+            raise MemoryError from error
         raise InputError(
             f"{name} cannot be loaded as an ONNX network: {_said(error)}. It is damaged or was written "
             "for another version; fetch or export it again"

@@ -35,7 +35,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from newscaster.errors import TakeError
 from newscaster.face.flattening import Flattening
@@ -43,7 +43,7 @@ from newscaster.face.head import Head, Poses
 from newscaster.face.moments import THUMBNAIL_SIDE
 from newscaster.face.region import Mask, Region
 from newscaster.face.topology import LANDMARKS
-from newscaster.media.files import replacing, sole_user
+from newscaster.media.files import new_array, replacing, sole_user
 from newscaster.take_clip import (
     NEXT,
     SPEECH_RATE,
@@ -353,8 +353,7 @@ def write_track(
 def writing_regions(folder: Path, *, frames: int, side: int) -> Iterator[ImageArray]:
     """A black (F, S, S, 3) uint8 array on disk to write crops to; the clip's when the block ends well."""
     with replacing(folder / "regions.npy") as temporary:
-        shape = (frames, side, side, 3)
-        array: Any = np.lib.format.open_memmap(temporary, "w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+        array: Any = new_array(temporary, (frames, side, side, 3))
         yield array
         array.flush()
 
@@ -462,7 +461,7 @@ class TakeWriter:
     def _write_tensors(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
         with replacing(self.folder / name) as temporary:
-            save_file(contiguous, temporary)
+            temporary.write_bytes(save(contiguous))  # its own writer hides why it fails
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -5,14 +5,7 @@ Imports what a command needs when it runs, so that `newscaster --help` and `news
 
 from __future__ import annotations
 
-from newscaster.cli.commands import (
-    EXIT_BUG,
-    EXIT_ERROR,
-    EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
-    EXIT_UNUSABLE,
-    main,
-    run,
-)
+from newscaster.cli.commands import main, run
+from newscaster.cli.exits import EXIT_BUG, EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_UNUSABLE
 
 __all__ = ["EXIT_BUG", "EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_TERMINATED", "EXIT_UNUSABLE", "main", "run"]

@@ -7,7 +7,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -15,25 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli.exits import (
+    EXIT_BUG,
+    EXIT_DONE,
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_NOT_READ,
+    EXIT_TERMINATED,
+    EXIT_UNUSABLE,
+)
 from newscaster.cli.serving import serve
 from newscaster.cli.speaking import demo, speak
 from newscaster.cli.streaming import live
-from newscaster.cli.terminal import Warnings, progress_report
+from newscaster.cli.terminal import Warnings, need_memory, progress_report
 from newscaster.cli.verifying import verify
 from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
+from newscaster.faults import fault
 from newscaster.version import VERSION
 
 if TYPE_CHECKING:
     from newscaster.anchor import AnchorFile
-
-EXIT_UNUSABLE = 1
-"""What `check` returns for footage that no anchor can be made of."""
-EXIT_ERROR = 2
-EXIT_BUG = 70
-"""An error that is newscaster's own, with a traceback: sysexits' EX_SOFTWARE, which no answer shares."""
-EXIT_INTERRUPTED = 128 + signal.SIGINT
-EXIT_TERMINATED = 128 + signal.SIGTERM
 
 CONSENT_QUESTIONS = (
     ("who", "Who in this footage agrees to an anchor being made of them?", ""),
@@ -42,10 +43,6 @@ CONSENT_QUESTIONS = (
     ("until", "Until when (YEAR-MONTH-DAY; nothing: until it is withdrawn)?", ""),
 )
 """Lines of the record of consent, what is asked for each, and what is taken where nothing is said."""
-_NO_MEMORY = (
-    "memory ran out. Close other programs or raise the limit (ulimit -v), or ask for less at once: fewer "
-    "--workers, smaller pictures"
-)
 _FILE = click.Path(path_type=Path)
 _WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}
 
@@ -54,6 +51,7 @@ _WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}
 @click.version_option(VERSION, prog_name="newscaster")
 def cli() -> None:
     """A few minutes of somebody reading the news in; an anchor who reads anything else out."""
+    need_memory()
 
 
 @cli.command()
@@ -301,59 +299,71 @@ def _frame_rate(text: str) -> Fraction:
     return near if rate.denominator > 1 and abs(rate - near) < Fraction(1, 200) else rate
 
 
-class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM: ends the work as Ctrl-C does, so that whatever is half done is cleared away."""
+class _Terminated(BaseException):
+    """SIGTERM: ends the work as Ctrl-C does, so that whatever is half done is cleared away.
+
+    No KeyboardInterrupt: click makes one error of all of those.
+    """
 
 
-@contextmanager
-def _sigterm_is_heard() -> Iterator[None]:
-    def end(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: it is clearing away
-        raise _TerminatedError
+def _hear_signals() -> None:
+    """Let SIGINT and SIGTERM end the work, once: from then on it clears away, and the process ends soon."""
+    meaning = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: _Terminated}
+    heard = [number for number in meaning if signal.getsignal(number) is not signal.SIG_IGN]  # as of nohup
 
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def end(number: int, _: object) -> None:
+        for one in heard:
+            signal.signal(one, signal.SIG_IGN)
+        raise meaning[signal.Signals(number)]
+
+    for one in heard:
+        signal.signal(one, end)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (by default the process's own) and return its exit code.
 
-    Errors that a user can cause become one line; any other keeps its traceback.
+    Errors that a user or the machine can cause become one line; any other keeps its traceback.
     """
     handler = Warnings(logging.WARNING)
     logger = logging.getLogger("newscaster")
     logger.addHandler(handler)
     try:
         code = cli.main(args=arguments, prog_name="newscaster", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        return code if isinstance(code, int) else EXIT_DONE
     except NewscasterError as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
-        return EXIT_ERROR
+        return _told(str(error))
     except click.ClickException as error:
         error.show()
         return EXIT_ERROR
-    except MemoryError:
-        click.echo(f"error: {_NO_MEMORY}", err=True)
-        return EXIT_ERROR
-    except _TerminatedError:
+    except SystemExit:  # all that click makes of a broken pipe, once it has silenced standard output
+        return EXIT_NOT_READ
+    except _Terminated:
         click.echo("terminated", err=True)
         return EXIT_TERMINATED
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
+    except Exception as error:
+        if (said := fault(error)) is None:
+            raise
+        return _told(said)
     finally:
         logger.removeHandler(handler)
 
 
+def _told(said: str) -> int:
+    """Say what is wrong, in one line."""
+    click.echo(f"error: {' '.join(said.split())}", err=True)
+    return EXIT_ERROR
+
+
 def main() -> None:
     """The command `newscaster`."""
-    with _sigterm_is_heard():
-        try:
-            code = run()
-        except Exception:
-            traceback.print_exc()
-            code = EXIT_BUG
+    _hear_signals()
+    try:
+        code = run()
+    except Exception:
+        traceback.print_exc()
+        code = EXIT_BUG
     sys.exit(code)

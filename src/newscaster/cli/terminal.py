@@ -10,8 +10,14 @@ from contextlib import contextmanager
 
 import click
 
+from newscaster.errors import NewscasterError
+
 ProgressReport = Callable[[str, float, float], None]
 """Progress: a phase's name, how much is done, and how much there is."""
+
+
+_LEAST_MEMORY_BYTES = 640 << 20
+"""What the libraries alone need. NumPy's linear algebra tries for ever where its workspace is refused."""
 
 
 @contextmanager
@@ -57,3 +63,22 @@ def numpy_on_one_thread() -> None:
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+
+def need_memory() -> None:
+    """Refuse to begin under a limit that nothing can be made under.
+
+    Raises:
+        NewscasterError: the limit is too low.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    least = min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=_LEAST_MEMORY_BYTES)
+    if least < _LEAST_MEMORY_BYTES:
+        raise NewscasterError(
+            f"there is not enough memory: the limit is {least >> 20} MiB (ulimit -v, ulimit -d), and "
+            f"{_LEAST_MEMORY_BYTES >> 20} MiB are needed at least. Raise the limit"
+        )

@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from newscaster.cli.exits import EXIT_BROKEN, EXIT_MARKED, EXIT_UNSIGNED
+
 if TYPE_CHECKING:
     from newscaster.provenance import Statement, Verified
     from newscaster.watermark import FoundMark
 
-EXIT_BROKEN = 1
-"""What `verify` returns for a manifest that does not hold."""
-EXIT_UNSIGNED = 3
-"""What `verify` returns for a file without a manifest."""
-EXIT_MARKED = 4
-"""What `verify` returns for a file without a manifest whose pixels carry newscaster's mark."""
 _FILE = click.Path(path_type=Path)
 _MOST_RUNS = 6
 """Runs of frames that are shown; --json gives all."""

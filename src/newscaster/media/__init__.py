@@ -21,6 +21,7 @@ from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_ca
 from newscaster.media.files import (
     VIDEO_SUFFIXES,
     check_output,
+    no_temporary_room,
     replacing,
     scratch_folder,
     sole_user,
@@ -63,6 +64,7 @@ __all__ = [
     "live_format",
     "made_ahead",
     "measure_audio",
+    "no_temporary_room",
     "probe",
     "read_audio",
     "read_audio_blocks",

@@ -20,6 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
+from newscaster.faults import is_no_memory
 from newscaster.media.deinterlace import deinterlaced
 from newscaster.media.whole import missing_bytes
 
@@ -77,7 +78,13 @@ def _check_is_file(path: Path) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """What the library said, in one line and without the file's name."""
+    """What the library said, in one line and without the file's name.
+
+    Raises:
+        MemoryError: that was it, and nothing is wrong with the file.
+    """
+    if is_no_memory(error):
+        raise MemoryError from error
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).strip().rstrip(".")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import shutil
@@ -18,15 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import MediaError, OutputError
+from newscaster.faults import NO_ROOM, why
 from newscaster.media.locks import take_lock
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 """Endings of the video files that can be written: containers that take H.264 and AAC."""
 
 _LONGEST_STEM_BYTES = 200  # of 255 that file systems have for a name
+_BLOCK_BYTES = 1 << 20
 _SCRATCH = "newscaster-"
 _SCRATCH_LOCK = ".newscaster-scratch"
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_TEMPORARY = re.compile(r"\.(?P<stem>.+?)(\.[0-9a-f]{8}\.part)+(?P<suffix>\.[^.]*|)")
 
 
 def check_output(path: Path, *, suffixes: Collection[str] | None = VIDEO_SUFFIXES) -> None:
@@ -85,10 +88,16 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
     except OSError as error:
         raise OutputError(
-            f"cannot write '{path}' ({error.strerror or error}). Free some space, or write elsewhere"
+            f"cannot write '{_final(path)}' ({why(error)}). Free some space, or write elsewhere"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _final(path: Path) -> Path:
+    """The name that a file is to have in the end: what is already under a temporary one may be replaced."""
+    found = _TEMPORARY.fullmatch(path.name)
+    return path if found is None else path.with_name(found["stem"].lstrip(".") + found["suffix"])
 
 
 def _short(stem: str) -> str:
@@ -187,12 +196,48 @@ def scratch_folder() -> Iterator[Path]:
         ):
             yield Path(name)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in NO_ROOM:
             raise
-        raise OutputError(
-            f"there is no room for temporary files ({error.strerror}). Free some space in '{place}', "
-            "or name another folder for them: TMPDIR"
-        ) from error
+        raise no_temporary_room(error) from error
+
+
+def no_temporary_room(error: OSError) -> OutputError:
+    """What is said where a temporary file cannot be written."""
+    return OutputError(
+        f"there is no room for temporary files ({why(error)}). Free some space in "
+        f"'{tempfile.gettempdir()}', or name another folder for them: TMPDIR"
+    )
+
+
+def new_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """A uint8 array of zeros on disk (.npy), mapped to memory, whose room is taken at once.
+
+    A full disk is an error here; where a mapped file had no room yet, it would end the process (SIGBUS).
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call]
+            file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
+        _take_room(file, math.prod(shape))
+    array: npt.NDArray[np.uint8] = np.lib.format.open_memmap(path, "r+")  # type: ignore[no-untyped-call]
+    return array
+
+
+def _take_room(file: BinaryIO, size: int) -> None:
+    """Lengthen a file by so many zeros, and have the disk keep room for them."""
+    if size and hasattr(os, "posix_fallocate"):
+        file.flush()
+        try:
+            os.posix_fallocate(file.fileno(), file.tell(), size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # those of file systems that cannot
+                raise
+    for first in range(0, size, _BLOCK_BYTES):
+        file.write(bytes(min(_BLOCK_BYTES, size - first)))
 
 
 def write_wav(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
@@ -221,7 +266,7 @@ def spooled(stream: BinaryIO, *, name: str = "standard input") -> Iterator[Path]
     with scratch_folder() as folder:
         path = folder / "input"
         with path.open("wb") as file:
-            shutil.copyfileobj(stream, file, length=1 << 20)
+            shutil.copyfileobj(stream, file, length=_BLOCK_BYTES)
         if path.stat().st_size == 0:
             raise MediaError(
                 f"nothing came in on {name}, where a sound file is needed. "

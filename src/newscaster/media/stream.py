@@ -170,7 +170,7 @@ def record_video(
                 seconds = writer.seconds
         except av.FFmpegError as error:
             raise OutputError(
-                f"cannot write '{path}' ({reason(error)}). Write elsewhere, or free some space"
+                f"cannot write '{path}' ({reason(error)}). Free some space or memory, or write elsewhere"
             ) from error
         if not seconds:
             raise MediaError("nothing was recorded: no picture came in. Record for a second at least")

@@ -216,7 +216,7 @@ def write_video(
             count = in_background(frames, encode)
         except av.FFmpegError as error:
             raise OutputError(
-                f"cannot write '{path}' ({reason(error)}). Write elsewhere, or free some space"
+                f"cannot write '{path}' ({reason(error)}). Free some space or memory, or write elsewhere"
             ) from error
         if finish is not None:
             finish(temporary)

@@ -381,6 +381,27 @@ class Anchor:
                 raise SpeechError("the speech is empty")
             total = self._frames_of(heard.samples, heard.rate)
             shown = _noted(self._perform(heard, stage_start, stream), record)
+            sign_file = signing.finishing(
+                places.video,
+                lambda: self.statement(
+                    places.video.name,
+                    frames=record.synthesised,
+                    heard=Heard.of(heard),
+                    label=label,
+                    watermark=watermark,
+                ),
+            )
+
+            def finish(video: Path) -> None:
+                heard.check_unchanged()
+                if (made := record.synthesised.count) != total:
+                    raise MediaError(
+                        f"the speech has changed while it was spoken: it had {total} frames, and {made} were "
+                        "made. Run this again when it is whole"
+                    )
+                if sign_file is not None:
+                    sign_file(video)
+
             cues = caption_cues(heard.sentences)
             language = reading.language if reading is not None else "eng"
             with closing(self._pictures(shown)) as pictures:
@@ -392,21 +413,7 @@ class Anchor:
                     metadata=tags(self.info, synthetic_voice=heard.synthetic),
                     subtitles=media.Subtitles(cues=cues, language=language) if subtitles else None,
                     crf=crf,
-                    finish=signing.finishing(
-                        places.video,
-                        lambda: self.statement(
-                            places.video.name,
-                            frames=record.synthesised,
-                            heard=Heard.of(heard),
-                            label=label,
-                            watermark=watermark,
-                        ),
-                    ),
-                )
-            if frames != total:
-                raise MediaError(
-                    f"{frames} of {total} frames were written to '{places.video}'; the speech has changed "
-                    "meanwhile"
+                    finish=finish,
                 )
             record.save(fps=self.fps)
             if places.speech is not None:

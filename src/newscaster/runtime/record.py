@@ -5,6 +5,7 @@ Spooled to disk while the video is made and written as .npz at the end, in const
 
 from __future__ import annotations
 
+import zipfile
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -90,8 +91,11 @@ class MotionRecord:
         if self._path is None:
             return
         given = {"landmarks": landmarks, "shapes": shapes, "stage_frames": stage_frames, "shares": shares}
-        for name, array in given.items():
-            array.astype(_PARTS[name][0]).tofile(self._files[name])
+        try:
+            for name, array in given.items():
+                self._files[name].write(array.astype(_PARTS[name][0]).tobytes())
+        except OSError as error:
+            raise media.no_temporary_room(error) from error
 
     def save(self, *, fps: Fraction) -> None:
         """Write the file.
@@ -101,17 +105,19 @@ class MotionRecord:
         """
         if self._path is None:
             return
-        for file in self._files.values():
-            file.flush()
-        arrays = {
+        try:
+            for file in self._files.values():
+                file.flush()
+        except OSError as error:
+            raise media.no_temporary_room(error) from error
+        arrays: dict[str, npt.NDArray[Any]] = {
             name: np.memmap(self._places[name], dtype, "r").reshape(-1, *shape)
             for name, (dtype, shape) in _PARTS.items()
         }
-        frames = len(arrays["stage_frames"])
-        with media.replacing(self._path) as temporary:
-            np.savez(
-                temporary,
-                fps=np.array([fps.numerator, fps.denominator]),
-                frames=np.array(frames),
-                **arrays,
-            )
+        arrays["fps"] = np.array([fps.numerator, fps.denominator])
+        arrays["frames"] = np.array(len(arrays["stage_frames"]))
+        # As np.savez, which complains a second time where the disk is full.
+        with media.replacing(self._path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array)  # type: ignore[no-untyped-call]

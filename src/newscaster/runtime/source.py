@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster import media
-from newscaster.errors import InputError, SpeechError
+from newscaster.errors import InputError, MediaError, SpeechError
 from newscaster.speech.captions import TimedSentence
 from newscaster.speech.spectral import SAMPLE_RATE
 
@@ -53,6 +53,8 @@ class Speech:
     """What is said and when, where a text-to-speech voice spoke it."""
     given: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     """The samples themselves, where they were given at 16 kHz."""
+    stamp: tuple[int, int] | None = field(default=None, repr=False)
+    """What was to be told of a user's own file when it was measured: see `check_unchanged`."""
 
     @property
     def seconds(self) -> float:
@@ -69,6 +71,17 @@ class Speech:
         """The file with the sound, where there is one."""
         assert self.sound is not None
         return self.sound
+
+    def check_unchanged(self) -> None:
+        """Make sure that what was read later is what was measured: a file is read several times.
+
+        Raises:
+            MediaError: the file has changed, or has gone.
+        """
+        if self.stamp is not None and _stamp(self.sound_file) != self.stamp:
+            raise MediaError(
+                f"'{self.sound}' has changed or gone while it was spoken. Run this again when it is whole"
+            )
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """(n,) float32 mono at 16 kHz, block by block."""
@@ -186,7 +199,17 @@ def _check_level(peak: float, name: str) -> None:
         )
 
 
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file, which change with it; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 def _measured(sound: Path, *, name: str) -> Speech:
+    stamp = _stamp(sound)
     measure = media.measure_audio(sound)
     if measure.samples == 0:
         raise SpeechError(f"{name} is empty: 0 samples. Give a sentence at least")
@@ -196,7 +219,7 @@ def _measured(sound: Path, *, name: str) -> Speech:
             "Export it again, as 16-bit WAV for instance"
         )
     _check_level(measure.peak, name)
-    return Speech(sound=sound, samples=measure.samples, rate=measure.rate)
+    return Speech(sound=sound, samples=measure.samples, rate=measure.rate, stamp=stamp)
 
 
 def _from_samples(samples: Samples, rate: int, sound: Path | None) -> Speech:

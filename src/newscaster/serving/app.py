@@ -19,6 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from newscaster.errors import NewscasterError, OutputError
+from newscaster.faults import fault
 from newscaster.serving.api import of_validation, router
 from newscaster.serving.doors import API, Doors
 from newscaster.serving.refusals import BROKEN, sentence, status_of
@@ -105,7 +106,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 async def _broken(request: Request, error: Exception) -> JSONResponse:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return JSONResponse({"error": "something broke in the studio; its log says what"}, BROKEN)
+    return JSONResponse({"error": fault(error) or "something broke in the studio; its log says what"}, BROKEN)
 
 
 class _Server(uvicorn.Server):

@@ -23,9 +23,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from newscaster.errors import NewscasterError, OutputError
+from newscaster.faults import fault
 from newscaster.media import replacing
 from newscaster.serving.library import Library
-from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError
+from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError, sentence
 from newscaster.serving.settings import Limits
 from newscaster.serving.working import Work, run_work
 
@@ -160,11 +162,15 @@ class JobQueue:
         job = Job(id=secrets.token_hex(8), title=title, source=source, created=created, **options)
         folder = self._folder / job.id
         folder.mkdir()
-        if isinstance(content, bytes):
-            (folder / source).write_bytes(content)
-        else:
-            shutil.move(content, folder / source)
-        self._put(job)
+        try:
+            if isinstance(content, bytes):
+                (folder / source).write_bytes(content)
+            else:
+                shutil.move(content, folder / source)
+            self._put(job)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         self._news.set()
         return job
 
@@ -235,17 +241,19 @@ class JobQueue:
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                _log.exception("job %s failed", job.id)
-                self._put(replace(self._jobs[job.id], state=FAILED, error=f"it broke off ({error!r})"))
+                said = sentence(error) if isinstance(error, NewscasterError) else fault(error)
+                if said is None:
+                    _log.exception("job %s failed", job.id)
+                self._remember(job.id, state=FAILED, error=said or f"it broke off ({error!r})")
 
     async def _do(self, job: Job) -> None:
         folder = self._folder / job.id
         if job.anchor not in self._library.ids:
             said = f"the anchor {job.anchor!r} is not served any more"
-            self._put(replace(job, state=FAILED, error=said))
+            self._remember(job.id, state=FAILED, error=said)
             return
         _tidy(folder)
-        self._put(replace(job, state=RUNNING, frames=0, total=0))
+        self._remember(job.id, state=RUNNING, frames=0, total=0)
         work = Work(
             anchor=self._library.path(job.anchor),
             backend=self._backend,
@@ -265,12 +273,21 @@ class JobQueue:
             if self._jobs[job.id].state == CANCELLED:
                 return  # the job, not the queue
             task.cancel()
-            self._put(replace(self._jobs[job.id], state=QUEUED, frames=0, total=0))
+            self._remember(job.id, state=QUEUED, frames=0, total=0)
             raise
         finally:
             self._running = None
             _tidy(folder)
-        self._put(replace(self._jobs[job.id], **result))
+        self._remember(job.id, **result)
+
+    def _remember(self, known: str, **changes: Any) -> None:
+        """How a job stands now, even where the disk takes no record: the next start begins it anew, then."""
+        job = replace(self._jobs[known], **changes)
+        try:
+            self._put(job)
+        except OutputError as error:
+            _log.warning("%s", error)
+            self._jobs[known] = job
 
     def _count(self, known: str, frames: int, total: int) -> None:
         """Progress; not worth a file."""

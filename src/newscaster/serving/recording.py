@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from newscaster import media
-from newscaster.errors import NewscasterError
+from newscaster.errors import NewscasterError, OutputError
+from newscaster.faults import fault
 from newscaster.provenance import Statement
 from newscaster.runtime.live_account import LiveAccount
 from newscaster.runtime.live_frame import LiveFrame
@@ -94,6 +95,10 @@ class _Recorder:
             )
         except NewscasterError as error:
             self.error = error
+        except Exception as error:
+            if (befallen := fault(error)) is None:
+                raise
+            self.error = OutputError(befallen)
 
 
 class Recordings:

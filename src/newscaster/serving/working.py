@@ -73,16 +73,17 @@ def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], No
     process = context.Process(target=_do, args=(work, theirs), daemon=True, name="newscaster-job")
     process.start()
     theirs.close()
-    result: Mapping[str, Any] = {"state": "failed", "error": "its process ended unexpectedly. Try it again"}
+    said = "its process was ended from outside, most often because memory was short. Try it again"
+    result: Mapping[str, Any] = {"state": "failed", "error": said}
     try:
         while not ended.is_set():
             if not ours.poll(_POLL_SECONDS):
                 continue
-            said = ours.recv()
-            if isinstance(said, dict):
-                result = said
+            news = ours.recv()
+            if isinstance(news, dict):
+                result = news
                 break
-            progress(*said)
+            progress(*news)
     except (EOFError, OSError):
         pass
     finally:
@@ -101,6 +102,7 @@ def _do(work: Work, parent: Connection) -> None:
     import signal
 
     from newscaster.errors import NewscasterError
+    from newscaster.faults import fault
     from newscaster.runtime.articulation import Articulation
     from newscaster.runtime.performance import Anchor
     from newscaster.speech.voices import Reading
@@ -128,6 +130,9 @@ def _do(work: Work, parent: Connection) -> None:
             progress=tell,
         )
         parent.send({"state": "done", "seconds": round(made.seconds, 2), "frames": made.frames})
-    except NewscasterError as error:
+    except Exception as error:
+        said = str(error) if isinstance(error, NewscasterError) else fault(error)
+        if said is None:
+            raise
         folder = f"{work.source.parent}{os.sep}"
-        parent.send({"state": "failed", "error": " ".join(str(error).replace(folder, "").split())})
+        parent.send({"state": "failed", "error": " ".join(said.replace(folder, "").split())})

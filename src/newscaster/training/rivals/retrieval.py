@@ -22,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from newscaster.errors import InputError
-from newscaster.media.files import replacing
+from newscaster.media.files import new_array, replacing
 from newscaster.training.rendering_data import RenderingData, frame_table
 
 ImageArray = npt.NDArray[np.uint8]
@@ -64,7 +64,7 @@ def build_index(data: RenderingData, folder: Path) -> int:
             np.save(file, array)
     with replacing(folder / _PIXELS) as temporary:
         shape = (len(table), int(kept.sum()), 3)
-        pixels: Any = np.lib.format.open_memmap(temporary, "w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+        pixels: Any = new_array(temporary, shape)
         for index, (clip, frame) in enumerate(table):
             pixels[index] = data.clips[clip].regions[frame][kept]
         pixels.flush()
