@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST ?=
+# Processes that test. Some tests look at how soon something happens: more than there are cores would slow them.
+JOBS ?= 2
 DEMO ?=
 
 # Extras with the voices that `make demo` installs. A man's voice fits the built-in anchor best; its engine, Piper, is under
@@ -66,7 +68,7 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 # The page of the live studio in a real browser; skipped without Chromium. SCREENSHOTS=docs writes pictures of it there.
 .PHONY: browser-tests
