@@ -47,21 +47,14 @@ def verify(file: Path, trust: Path | None, as_json: bool) -> None:
         for name, value in (*_lines(found), *_of_mark(found.watermark, found.statement)):
             click.echo(f"  {name:<12} {value}")
     if not found.holds:
-        code = (
-            EXIT_BROKEN
-            if found.verdict == "broken"
-            else EXIT_UNSIGNED
-            if found.watermark is None
-            else EXIT_MARKED
-        )
-        click.get_current_context().exit(code)
+        unsigned = EXIT_UNSIGNED if found.watermark is None else EXIT_MARKED
+        click.get_current_context().exit(EXIT_BROKEN if found.verdict == "broken" else unsigned)
 
 
 def _headline(found: Verified) -> str:
     if found.verdict == "unsigned":
-        return "no manifest" + (
-            "" if found.watermark is None else ", but the pixels carry newscaster's watermark"
-        )
+        marked = "" if found.watermark is None else ", but the pixels carry newscaster's watermark"
+        return "no manifest" + marked
     if found.verdict == "broken":
         return "BROKEN: this is not what was signed"
     if found.verdict == "trusted":

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
+from newscaster.cores import usable_cores
 from newscaster.errors import NewscasterError
 
 _log = logging.getLogger("newscaster.prepare")
@@ -84,7 +85,7 @@ def worker_pool(workers: int | None, *, tasks: int) -> Generator[Workers]:
     if workers == 0:
         yield Workers(None, 1)
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     count = max(1, min(workers or cores, tasks))
     context = multiprocessing.get_context("spawn")  # MediaPipe's threads do not survive a fork
     lifeline, our_end = context.Pipe(duplex=False)

@@ -6,7 +6,6 @@ A batch is a function of its step alone, so that it does not matter who makes it
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from newscaster.cores import usable_cores
 
 Made = TypeVar("Made")
 
@@ -30,7 +31,7 @@ def maker_processes(device: torch.device) -> int:
     """
     if device.type == "cpu" or "fork" not in multiprocessing.get_all_start_methods():
         return 0
-    return min(_MOST_PROCESSES, len(os.sched_getaffinity(0)) - 1)
+    return min(_MOST_PROCESSES, usable_cores() - 1)
 
 
 def ahead(make: Callable[[int], Made], *, first_step: int, processes: int = 0) -> Iterator[Made]:
