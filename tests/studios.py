@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -40,13 +42,23 @@ def serving(*options: object, **environment: str) -> Iterator[tuple[subprocess.P
         stderr=subprocess.PIPE,
         text=True,
         env={**ENVIRONMENT, **environment},
+        start_new_session=True,
     )
     try:
         assert process.stdout is not None
         yield process, process.stdout.readline().strip()
     finally:
+        end_group(process)
+
+
+def end_group(process: subprocess.Popen[str]) -> None:
+    """End a process that leads a group, and what it has started: any of them may hold its output open."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
         process.kill()
-        process.communicate()
+    process.communicate()
 
 
 def ask(address: str, path: str, content: bytes | None = None, **headers: str) -> Any:

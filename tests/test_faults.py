@@ -32,7 +32,7 @@ from newscaster.prepare import pipeline, prepare, work
 from newscaster.serving.jobs import JobQueue
 from newscaster.serving.library import Library
 from newscaster.serving.settings import Limits
-from studios import ask, serving, until
+from studios import ask, end_group, serving, until
 from tiny_anchor import speech_like, write_tiny_anchor
 
 resource = pytest.importorskip("resource", reason="limits and signals are those of Unix")
@@ -85,8 +85,7 @@ def started(
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        end_group(process)
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -1,9 +1,11 @@
+import itertools
 import multiprocessing
 import threading
 
 import pytest
 import torch
 
+from newscaster.errors import NewscasterError
 from newscaster.training.ahead import ahead, maker_processes
 
 FORKS = "fork" in multiprocessing.get_all_start_methods()
@@ -19,10 +21,13 @@ def make(step: int) -> tuple[int, str]:
     "processes", [0, pytest.param(2, marks=pytest.mark.skipif(not FORKS, reason="no fork"))]
 )
 def test_batches_come_in_order_and_errors_come_through(processes: int) -> None:
+    others = set(multiprocessing.active_children())
     batches = ahead(make, first_step=2, processes=processes)
     assert [next(batches) for _ in range(10)] == [(step, "a batch") for step in range(2, 12)]
-    with pytest.raises(OSError, match="disk"):
+    with pytest.raises(OSError, match="disk") as raised:
         next(batches)
+    assert ("in make" in "".join(getattr(raised.value, "__notes__", []))) == bool(processes)
+    assert not set(multiprocessing.active_children()) - others
 
 
 @pytest.mark.parametrize(
@@ -35,6 +40,18 @@ def test_who_makes_batches_ends_with_them(processes: int) -> None:
     batches.close()
     assert not set(multiprocessing.active_children()) - others
     assert not [thread for thread in threading.enumerate() if thread.name == "newscaster-batches"]
+
+
+@pytest.mark.skipif(not FORKS, reason="no fork")
+def test_a_process_that_is_killed() -> None:
+    others = set(multiprocessing.active_children())
+    batches = ahead(lambda step: step, first_step=0, processes=2)
+    assert next(batches) == 0
+    for process in set(multiprocessing.active_children()) - others:
+        process.kill()
+    with pytest.raises(NewscasterError, match="ended from outside"):
+        list(itertools.islice(batches, 1000))
+    assert not set(multiprocessing.active_children()) - others
 
 
 def test_a_cpu_has_no_core_to_spare() -> None:
