@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST ?=
-# Processes that test. Some tests look at how soon something happens: more than there are cores would slow them.
+# Processes that test, each with one thread for its networks: two threads each would wait for one another.
 JOBS ?= 2
 DEMO ?=
 
@@ -68,7 +68,8 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'not browser' $(PYTEST)
+	$(BIN)/python -m pytest -m browser tests/serving
 
 # The page of the live studio in a real browser; skipped without Chromium. SCREENSHOTS=docs writes pictures of it there.
 .PHONY: browser-tests

@@ -88,7 +88,9 @@ def browser_page(chromium: str, *, width: int = 480, height: int = 800, dark: bo
         browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=_OPTIONS)
         try:
             page = browser.new_page(
-                viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if dark else "light",
+                reduced_motion="reduce",  # a colour half way between two is none to measure
             )
             page.add_init_script(_BEFORE)
             page.set_default_timeout(60_000)
