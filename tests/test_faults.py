@@ -496,8 +496,7 @@ def test_two_trainings_in_one_folder_and_sigterm(footage: Path, tmp_path: Path) 
         until((tmp_path / "ada.work" / "take" / "take.json").exists)
         os.killpg(first.pid, signal.SIGTERM)  # as a service manager does
         code, err = ended(first)
-    assert code == exits.EXIT_TERMINATED
-    assert err.endswith("terminated\n")
+    assert (code, err.splitlines()[-1:]) == (exits.EXIT_TERMINATED, ["terminated"])
     assert not unfinished(tmp_path)
     assert not (tmp_path / "ada.anchor").exists()
     assert take.Take.open(tmp_path / "ada.work" / "take").frames == 300
@@ -538,19 +537,57 @@ def test_live_is_stopped(tiny: Path, tmp_path: Path, number: int) -> None:
     assert not unfinished(tmp_path)
 
 
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """What this process does at SIGINT and SIGTERM is put back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
 def test_sigint_that_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """As under nohup, and for jobs in the background of a script."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr("newscaster.cli.commands.run", lambda: exits.EXIT_DONE)
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with pytest.raises(SystemExit):
-            main()
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        assert callable(signal.getsignal(signal.SIGTERM))
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    heard: list[object] = []
+
+    def work() -> int:
+        heard.extend(map(signal.getsignal, (signal.SIGINT, signal.SIGTERM)))
+        return exits.EXIT_DONE
+
+    monkeypatch.setattr("newscaster.cli.commands.run", work)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with pytest.raises(SystemExit):
+        main()
+    assert heard[0] is signal.SIG_IGN
+    assert callable(heard[1])
+
+
+@pytest.mark.usefixtures("own_signals")
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGINT, exits.EXIT_INTERRUPTED, "interrupted\n"),
+        (signal.SIGTERM, exits.EXIT_TERMINATED, "terminated\n"),
+    ],
+)
+def test_what_a_library_makes_of_a_signal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, code: int, said: str
+) -> None:
+    """Extension modules that call Python may turn whatever that raises into an error of theirs."""
+
+    def library(**_: object) -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except BaseException as error:
+            os.kill(os.getpid(), number)  # heard no more: it clears away
+            raise InputError("the file is damaged") from error
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr("newscaster.cli.commands.cli.main", library)
+    with pytest.raises(SystemExit) as raised:
+        main()
+    assert (raised.value.code, capsys.readouterr().err) == (code, said)
 
 
 @pytest.mark.parametrize("arguments", [["info"], ["--help"]])

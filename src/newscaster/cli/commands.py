@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -44,6 +45,8 @@ CONSENT_QUESTIONS = (
 )
 """Lines of the record of consent, what is asked for each, and what is taken where nothing is said."""
 _FILE = click.Path(path_type=Path)
+_CLEARING_SECONDS = 5.0
+"""For so long after a signal, others are not heard."""
 _WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}
 
 
@@ -306,18 +309,37 @@ class _Terminated(BaseException):
     """
 
 
-def _hear_signals() -> None:
-    """Let SIGINT and SIGTERM end the work, once: from then on it clears away, and the process ends soon."""
-    meaning = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: _Terminated}
-    heard = [number for number in meaning if signal.getsignal(number) is not signal.SIG_IGN]  # as of nohup
+class _Signals:
+    """SIGINT and SIGTERM end the work: what they mean is raised wherever it is just then.
 
-    def end(number: int, _: object) -> None:
-        for one in heard:
-            signal.signal(one, signal.SIG_IGN)
-        raise meaning[signal.Signals(number)]
+    While it clears away, more of them are not heard; later ones are, should the first have gone unheeded.
+    """
 
-    for one in heard:
-        signal.signal(one, end)
+    def __init__(self) -> None:
+        self.heard: BaseException | None = None
+        self._heard_at = 0.0
+
+    def listen(self) -> None:
+        """Hear those that are not ignored, as under nohup."""
+        self.heard = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._end)
+
+    def stop_listening(self) -> None:
+        """What comes now comes too late: the exit code stands."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+    def _end(self, number: int, _: object) -> None:
+        now = time.monotonic()
+        if self.heard is None or now - self._heard_at > _CLEARING_SECONDS:
+            self.heard = KeyboardInterrupt() if number == signal.SIGINT else _Terminated()
+            self._heard_at = now
+            raise self.heard
+
+
+_SIGNALS = _Signals()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -331,25 +353,33 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = cli.main(args=arguments, prog_name="newscaster", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_DONE
-    except NewscasterError as error:
-        return _told(str(error))
-    except click.ClickException as error:
-        error.show()
-        return EXIT_ERROR
-    except SystemExit:  # all that click makes of a broken pipe, once it has silenced standard output
-        return EXIT_NOT_READ
-    except _Terminated:
-        click.echo("terminated", err=True)
-        return EXIT_TERMINATED
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return EXIT_INTERRUPTED
-    except Exception as error:
-        if (said := fault(error)) is None:
-            raise
-        return _told(said)
+    except BaseException as error:
+        # Libraries may make an error of their own of what a signal raises within them.
+        return _exit_code(_SIGNALS.heard or error)
     finally:
         logger.removeHandler(handler)
+
+
+def _exit_code(error: BaseException) -> int:
+    """Say in one line what has ended the work; raises the error again where that is a bug."""
+    if isinstance(error, NewscasterError):
+        return _told(str(error))
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    if isinstance(error, _Terminated):
+        click.echo("terminated", err=True)
+        return EXIT_TERMINATED
+    if isinstance(error, click.ClickException):
+        error.show()
+        return EXIT_ERROR
+    if isinstance(
+        error, SystemExit
+    ):  # all that click makes of a broken pipe; it has silenced standard output
+        return EXIT_NOT_READ
+    if isinstance(error, Exception) and (said := fault(error)) is not None:
+        return _told(said)
+    raise error
 
 
 def _told(said: str) -> int:
@@ -360,10 +390,11 @@ def _told(said: str) -> int:
 
 def main() -> None:
     """The command `newscaster`."""
-    _hear_signals()
+    _SIGNALS.listen()
     try:
         code = run()
     except Exception:
         traceback.print_exc()
         code = EXIT_BUG
+    _SIGNALS.stop_listening()
     sys.exit(code)
