@@ -321,7 +321,6 @@ class _Signals:
 
     def listen(self) -> None:
         """Hear those that are not ignored, as under nohup."""
-        self.heard = None
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._end)
@@ -350,6 +349,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     handler = Warnings(logging.WARNING)
     logger = logging.getLogger("newscaster")
     logger.addHandler(handler)
+    _SIGNALS.heard = None
     try:
         code = cli.main(args=arguments, prog_name="newscaster", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_DONE
