@@ -325,6 +325,10 @@ class _Signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._end)
 
+    def forget(self) -> None:
+        """Another command begins."""
+        self.heard = None
+
     def stop_listening(self) -> None:
         """What comes now comes too late: the exit code stands."""
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -349,7 +353,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     handler = Warnings(logging.WARNING)
     logger = logging.getLogger("newscaster")
     logger.addHandler(handler)
-    _SIGNALS.heard = None
+    _SIGNALS.forget()
     try:
         code = cli.main(args=arguments, prog_name="newscaster", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_DONE
