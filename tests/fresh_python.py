@@ -7,4 +7,7 @@ from pathlib import Path
 
 import newscaster
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(newscaster.__file__).parents[1])}
+
+def environment() -> dict[str, str]:
+    """The environment for it."""
+    return {**os.environ, "PYTHONPATH": str(Path(newscaster.__file__).parents[1])}

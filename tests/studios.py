@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from fresh_python import ENVIRONMENT
+from fresh_python import environment
 
 ADDRESS = "http://127.0.0.1:8765"
 SOCKETS = "ws://127.0.0.1:8765"
@@ -34,14 +34,14 @@ def until(what: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def serving(*options: object, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(*options: object, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A studio in a process of its own, and its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "newscaster.cli", "serve", *map(str, options), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**ENVIRONMENT, **environment},
+        env={**environment(), **variables},
         start_new_session=True,
     )
     try:

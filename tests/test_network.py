@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fresh_python import ENVIRONMENT
+from fresh_python import environment
 from newscaster.media import write_wav
 from no_network import NetworkUsedError, write_sitecustomize
 from tiny_anchor import speech_like, write_tiny_anchor
@@ -35,12 +35,12 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     place = folder / "site"
     place.mkdir(exist_ok=True)
     write_sitecustomize(place, told)
-    path = f"{place}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"
+    path = f"{place}{os.pathsep}{environment()['PYTHONPATH']}"
     done = subprocess.run(
         [sys.executable, "-m", "newscaster.cli", *arguments],
         capture_output=True,
         text=True,
-        env={**ENVIRONMENT, "PYTHONPATH": path},
+        env={**environment(), "PYTHONPATH": path},
     )
     assert not told.exists(), told.read_text()
     return done

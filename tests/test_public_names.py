@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import newscaster
-from fresh_python import ENVIRONMENT
+from fresh_python import environment
 from newscaster import errors
 from tiny_anchor import write_tiny_anchor
 
@@ -61,7 +61,7 @@ def loaded_after(code: str) -> set[str]:
     """The packages that a fresh Python has loaded after running `code`."""
     program = f"import sys\n{code}\nprint(*sorted(n for n in sys.modules if '.' not in n))"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=ENVIRONMENT
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment()
     )
     return set(done.stdout.split())
 

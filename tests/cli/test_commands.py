@@ -12,7 +12,7 @@ from subprocess import run as run_process
 import numpy as np
 import pytest
 
-from fresh_python import ENVIRONMENT
+from fresh_python import environment
 from newscaster import cli, media
 from newscaster.cli import commands
 from newscaster.errors import FootageError
@@ -166,7 +166,7 @@ def test_info_needs_neither_networks_nor_video(tiny: Path) -> None:
         "print(sorted({'onnxruntime', 'av', 'rich', 'torch'} & set(sys.modules)))"
     )
     done = run_process(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=ENVIRONMENT
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment()
     )
     assert done.stdout.splitlines()[-1] == "[]"
 

@@ -8,7 +8,7 @@ from subprocess import run as run_process
 import numpy as np
 import pytest
 
-from fresh_python import ENVIRONMENT
+from fresh_python import environment
 from newscaster import cli, media
 from newscaster.errors import AnchorError, SpeechError
 from newscaster.runtime.articulation import Articulation
@@ -50,7 +50,7 @@ def newscaster(*arguments: object, **options: object) -> tuple[int, str, str]:
     done = run_process(
         [sys.executable, "-m", "newscaster.cli", *map(str, arguments)],
         capture_output=True,
-        env=ENVIRONMENT,
+        env=environment(),
         **options,
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from fresh_python import ENVIRONMENT
+from fresh_python import environment
 from newscaster import cli, media, provenance
 from tiny_anchor import speech_like, write_tiny_anchor
 
@@ -76,7 +76,7 @@ def test_raw_sound_on_standard_input(tiny: Path, tmp_path: Path) -> None:
     pcm = (speech_like(0.8, 24_000) * 32767).astype("<i2").tobytes()
     out = tmp_path / "x.mkv"
     command = [sys.executable, "-m", "newscaster.cli", "live", tiny, "--to", out, "--speech", "-"]
-    done = subprocess.run([*command, "--rate", "24000"], input=pcm, capture_output=True, env=ENVIRONMENT)
+    done = subprocess.run([*command, "--rate", "24000"], input=pcm, capture_output=True, env=environment())
     assert (done.returncode, done.stdout) == (0, b"")
     assert lengths(out)[1] > 1.4
 
@@ -84,7 +84,7 @@ def test_raw_sound_on_standard_input(tiny: Path, tmp_path: Path) -> None:
 def test_a_pipe_that_is_stopped(tiny: Path) -> None:
     command = [sys.executable, "-m", "newscaster.cli", "live", tiny, "--to", "pipe:1", "--stay"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
