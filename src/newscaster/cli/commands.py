@@ -377,10 +377,8 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return EXIT_ERROR
-    if isinstance(
-        error, SystemExit
-    ):  # all that click makes of a broken pipe; it has silenced standard output
-        return EXIT_NOT_READ
+    if isinstance(error, SystemExit):
+        return EXIT_NOT_READ  # all that click makes of a broken pipe; it has silenced standard output
     if isinstance(error, Exception) and (said := fault(error)) is not None:
         return _told(said)
     raise error
