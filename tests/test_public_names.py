@@ -70,6 +70,11 @@ def test_importing_newscaster_costs_next_to_nothing() -> None:
     assert not loaded_after("import newscaster") & {"numpy", "PIL", "av", "onnxruntime", "click", "rich"}
 
 
+def test_the_command_is_there_before_numpy() -> None:
+    """`live` and `serve` tell NumPy to keep to one thread, which it hears of as it is loaded alone."""
+    assert not loaded_after("import newscaster.cli") & {"numpy", "PIL", "av", "onnxruntime", "fastapi"}
+
+
 def test_speaking_needs_nothing_of_training(tmp_path: Path) -> None:
     path = write_tiny_anchor(tmp_path / "x.anchor", features="whisper")
     code = (

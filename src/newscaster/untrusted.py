@@ -2,6 +2,8 @@
 
 Everything raises ValueError (OSError where a file cannot be read) and says what is wrong; which file it is,
 and what to do, is for the callers to say. docs/files.md has the limits.
+
+NumPy is loaded where arrays are read: commands that stream live have yet to tell it to keep to one thread.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ import stat
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 MOST_JSON_BYTES = 4 << 20
 DEEPEST_JSON = 32
@@ -165,10 +167,13 @@ def map_array(path: Path) -> npt.NDArray[Any]:
         OSError: it cannot be read, or is a link, or no regular file.
         ValueError: it is no array, or cut short, or of objects.
     """
+    import numpy as np
+
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     with open_plain(path, follow_links=False) as file:
         size = os.fstat(file.fileno()).st_size
         try:
-            read = _NPY_HEADERS[np.lib.format.read_magic(file)]  # type: ignore[no-untyped-call]
+            read = headers[np.lib.format.read_magic(file)]  # type: ignore[no-untyped-call]
             shape, fortran, dtype = read(file)  # type: ignore[no-untyped-call]
         # A header is a Python literal, and what reading one raises has many names.
         except Exception as error:
@@ -182,13 +187,10 @@ def map_array(path: Path) -> npt.NDArray[Any]:
     return np.memmap(path, dtype, "r", begin, shape, order)
 
 
-_NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-
-
 def check_range(
     arrays: Mapping[str, npt.NDArray[Any]], limits: Mapping[str, float], fail: Callable[[str], Exception]
 ) -> None:
     """Make sure that arrays hold nothing beyond plus or minus their limit; NaN is let through."""
     for name, limit in limits.items():
-        if name in arrays and (np.abs(arrays[name]) > limit).any():
+        if name in arrays and (abs(arrays[name]) > limit).any():
             raise fail(f"its array {name} holds values beyond {limit:g}")
