@@ -69,7 +69,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'not browser' $(PYTEST)
-	$(BIN)/python -m pytest -m browser tests/serving
+	$(MAKE) browser-tests PYTEST=
 
 # The page of the live studio in a real browser; skipped without Chromium. SCREENSHOTS=docs writes pictures of it there.
 .PHONY: browser-tests
