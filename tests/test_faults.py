@@ -496,7 +496,7 @@ def test_two_trainings_in_one_folder_and_sigterm(footage: Path, tmp_path: Path) 
     arguments = ["train", footage, "-o", "ada.anchor", "--minutes", "5", "--consent", "Ada agreed"]
     with started(*arguments, cwd=tmp_path, program=MADE_UP) as first:
         until((tmp_path / "ada.work" / ".lock").exists)
-        with pytest.raises(OutputError, match=r"another training is writing to '.*ada\.work'"):
+        with pytest.raises(OutputError, match=r"another training is at work in '.*ada\.work'"):
             workflow.train(footage, tmp_path / "ada.anchor", consent="Ada agreed")
         until((tmp_path / "ada.work" / "take" / "take.json").exists)
         os.killpg(first.pid, signal.SIGTERM)  # as a service manager does

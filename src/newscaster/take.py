@@ -43,7 +43,8 @@ from newscaster.face.head import Head, Poses
 from newscaster.face.moments import THUMBNAIL_SIDE
 from newscaster.face.region import Mask, Region
 from newscaster.face.topology import LANDMARKS
-from newscaster.media.files import new_array, replacing, sole_user
+from newscaster.media.files import new_array, replacing
+from newscaster.media.leases import sole_user
 from newscaster.take_clip import (
     NEXT,
     SPEECH_RATE,

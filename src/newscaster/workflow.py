@@ -200,14 +200,19 @@ def train(
     folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
     removed = folder.with_name(f".{folder.name}.removed")
     shutil.rmtree(removed, ignore_errors=True)  # of a training that was killed
-    with sole_user(folder, what="training", otherwise="name another folder with --work"):
+    with sole_user(folder, what="training", otherwise="name another folder with --work") as lease:
+
+        def report(phase: str, done: float, total: float) -> None:
+            lease.check()
+            progress(phase, done, total)
+
         take: Take = prepare.prepare(
             footage,
             folder / "take",
             fps=fps,
             face=face,
             stage=None if synthetic else stage,
-            progress=lambda p: progress(p.phase, p.done, p.total),
+            progress=lambda p: report(p.phase, p.done, p.total),
         )
         path = train_take(
             take,
@@ -219,7 +224,7 @@ def train(
             stage_minutes=stage_minutes if synthetic else None,
             attribution=attribution,
             share_encoder=share_encoder,
-            progress=progress,
+            progress=report,
         )
         if work is None:
             folder.rename(removed)  # at once: nobody goes on from a folder that lacks some of its files

@@ -22,13 +22,15 @@ from newscaster.media.files import (
     VIDEO_SUFFIXES,
     check_output,
     no_temporary_room,
+    remove_left_overs,
     replacing,
     scratch_folder,
-    sole_user,
     spooled,
     write_wav,
 )
 from newscaster.media.label import Label
+from newscaster.media.leases import FolderLease, sole_user
+from newscaster.media.output_locks import locked, sole_writer
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.pieces import read_luma_pieces
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
@@ -45,6 +47,7 @@ __all__ = [
     "AudioInfo",
     "AudioMeasure",
     "Cue",
+    "FolderLease",
     "FragmentWriter",
     "FrameMaker",
     "Label",
@@ -62,6 +65,7 @@ __all__ = [
     "encode_stage",
     "live_file",
     "live_format",
+    "locked",
     "made_ahead",
     "measure_audio",
     "no_temporary_room",
@@ -71,9 +75,11 @@ __all__ = [
     "read_frames",
     "read_luma_pieces",
     "record_video",
+    "remove_left_overs",
     "replacing",
     "scratch_folder",
     "sole_user",
+    "sole_writer",
     "spooled",
     "to_planes",
     "without_key",

@@ -352,7 +352,8 @@ class Anchor:
 
         Raises:
             ConsentError: the person's consent has ended, or was withdrawn; raised before any work.
-            OutputError: a file cannot be written, or would replace the speech; raised before any work.
+            OutputError: a file cannot be written, would replace the speech, or is being written by another
+                command; raised before any work.
             InputError: captions are wanted of a sound; a value is out of range; a voice cannot be used.
             SpeechError: the speech is empty, silent or not finite.
             MediaError: a file cannot be read.
@@ -374,6 +375,7 @@ class Anchor:
         signing = Signing.begin(sign)
         stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
         with (
+            media.sole_writer(places.video),
             open_speech(speech, text=text, rate=rate, reading=reading) as heard,
             MotionRecord(places.motion) as record,
         ):
