@@ -27,7 +27,12 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
     "--keep",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Folder of jobs and recordings; by default in the user's cache.",
+    help="Folder of jobs and recordings, for one studio at a time; by default in the user's cache.",
+)
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take the folder over from a studio on another machine that has ended, without waiting 30 s.",
 )
 @click.option("--origin", "origins", multiple=True, help="A page elsewhere that may use the API: its origin.")
 @click.option("--allow-host", "hosts", multiple=True, help="Another name of the studio, as behind a proxy.")

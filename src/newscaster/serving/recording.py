@@ -111,8 +111,7 @@ class Recordings:
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in folder.glob(".*.part.mp4"):
-            unfinished.unlink(missing_ok=True)
+        media.remove_left_overs(folder)
         self._folder, self._limits = folder, limits
         self._running: dict[str, tuple[Session, _Recorder]] = {}
 

@@ -78,7 +78,9 @@ class Settings:
     hosts: tuple[str, ...] = ()
     """Other names that the studio is reached by, such as studio.example behind a proxy."""
     keep: Path = field(default_factory=lambda: default_folder())
-    """Folder of jobs and recordings."""
+    """Folder of jobs and recordings, of one studio at a time."""
+    take_over: bool = False
+    """Whether to take the folder over from a studio on another machine without waiting for a sign of life."""
     look_ahead_ms: int = DEFAULT_LOOK_AHEAD_MS
     """How much later sound live mouths may know of, where a client does not say."""
     backend: str | None = None
