@@ -543,8 +543,9 @@ def test_live_is_stopped(tiny: Path, tmp_path: Path, number: int) -> None:
 
 
 @pytest.fixture
-def own_signals() -> Iterator[None]:
-    """What this process does at SIGINT and SIGTERM is put back."""
+def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What this process does at SIGINT and SIGTERM is put back; its standard error stays as it is."""
+    monkeypatch.setattr("newscaster.cli.commands.send_library_output_to_log", lambda: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():

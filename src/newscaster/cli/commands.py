@@ -27,7 +27,7 @@ from newscaster.cli.exits import (
 from newscaster.cli.serving import serve
 from newscaster.cli.speaking import demo, speak
 from newscaster.cli.streaming import live
-from newscaster.cli.terminal import Warnings, need_memory, progress_report
+from newscaster.cli.terminal import Warnings, need_memory, progress_report, send_library_output_to_log
 from newscaster.cli.verifying import verify
 from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
@@ -394,7 +394,10 @@ def main() -> None:
     """The command `newscaster`."""
     _SIGNALS.listen()
     try:
+        send_library_output_to_log()
         code = run()
+    except NewscasterError as error:
+        code = _told(str(error))
     except Exception:
         traceback.print_exc()
         code = EXIT_BUG
