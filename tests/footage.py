@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,13 @@ def one_person(_: object) -> tuple[Person, ...]:
 def let_show(patch: pytest.MonkeyPatch, people: Callable[[Footage], tuple[Person, ...]]) -> None:
     """Let preparations in this process see these people in files, whatever their pictures show."""
     for module in (work, pipeline, tracks, inspect_file):
-        patch.setattr(module, "look", lambda footage, frames=None: people(footage))
+        patch.setattr(module, "look", partial(_shown, people))  # worker processes can be sent it
+
+
+def _shown(
+    people: Callable[[Footage], tuple[Person, ...]], footage: Footage, frames: object = None
+) -> tuple[Person, ...]:
+    return people(footage)
 
 
 class MadeUpTracker:
