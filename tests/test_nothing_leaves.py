@@ -86,14 +86,14 @@ def elsewhere(traced: Traced, place: Place, outputs: tuple[str, ...]) -> set[Pat
 
 
 def _is_output(path: Path, place: Place, outputs: tuple[str, ...]) -> bool:
-    """An output, what is within it if it is a folder, or its name while it is half written."""
+    """An output, what is within it if it is a folder, its name while it is half written, or its lock."""
     if not path.is_relative_to(place.work) or path == place.work:
         return path == place.work  # where a nameless file was made
     first = path.relative_to(place.work).parts[0]
     stem, suffix = "|".join(re.escape(Path(one).stem) for one in outputs), re.escape(Path(first).suffix)
-    return (
-        first in outputs or re.fullmatch(rf"\.+({stem})(\.[0-9a-f]{{8}}\.part)+{suffix}", first) is not None
-    )
+    if first in outputs or first in {f".{one}.lock" for one in outputs}:
+        return True
+    return re.fullmatch(rf"\.+({stem})(\.[0-9a-f]{{8}}\.part)+{suffix}", first) is not None
 
 
 def check(traced: Traced, place: Place, *outputs: str, codes: tuple[int, ...] = (0,)) -> None:
