@@ -83,6 +83,7 @@ def evaluate(
     report: Path | str | None = None,
     json_file: Path | str | None = None,
     keep: Path | str | None = None,
+    timestamp: str | None = None,
     progress: ReportProgress = _no_progress,
 ) -> Evaluation:
     """Measure an anchor on footage of its person that it has not learnt from.
@@ -97,6 +98,8 @@ def evaluate(
         report: .html to write a page with figures, pictures and plots to.
         json_file: .json to write the figures to.
         keep: a folder for the videos that are made; by default they are not kept.
+        timestamp: address of a time-stamp authority (RFC 3161) for the signatures of those, which is sent a
+            hash of each; by default the network is not used.
         progress: called with a phase, how much is done, and how much there is.
 
     Raises:
@@ -113,6 +116,11 @@ def evaluate(
     from newscaster.runtime.articulation import AS_TRAINED
     from newscaster.runtime.performance import Anchor
 
+    if timestamp is not None and keep is None:
+        raise InputError(
+            f"--timestamp is {timestamp!r}, and no videos are kept that could be signed. Add --keep FOLDER, "
+            "or leave --timestamp out"
+        )
     need_extra()
     if report is not None:
         check_output(Path(report), suffixes=PAGE_SUFFIXES)
@@ -124,6 +132,7 @@ def evaluate(
         [footage] if isinstance(footage, str | Path) else footage,
         face=face,
         keep=keep,
+        timestamp=timestamp,
         articulation=AS_TRAINED if articulation is None else articulation,
         progress=lambda p: progress(p.phase, p.done, p.total),
     )

@@ -25,7 +25,7 @@ from newscaster.cli.exits import (
     EXIT_UNUSABLE,
 )
 from newscaster.cli.serving import serve
-from newscaster.cli.speaking import demo, speak
+from newscaster.cli.speaking import demo, speak, timestamp_option
 from newscaster.cli.streaming import live
 from newscaster.cli.terminal import Warnings, need_memory, progress_report
 from newscaster.cli.verifying import verify
@@ -145,6 +145,7 @@ def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | 
 @click.option("--json", "json_file", type=_FILE, help="Also write the figures to this file.")
 @click.option("--report", type=_FILE, help="Also write a web page, with pictures and plots.")
 @click.option("--keep", type=_FILE, metavar="FOLDER", help="Keep the videos that are made.")
+@timestamp_option
 def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: Any) -> None:
     """Measure ANCHOR (a file, or builtin) on FOOTAGE (files or folders) that it has not learnt from.
 

@@ -94,9 +94,18 @@ class JobQueue:
         backend: see `newscaster.open`.
     """
 
-    def __init__(self, folder: Path, library: Library, limits: Limits, *, backend: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        library: Library,
+        limits: Limits,
+        *,
+        backend: str | None = None,
+        timestamp: str | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._library, self._limits, self._backend = folder, library, limits, backend
+        self._timestamp = timestamp
         self._jobs: dict[str, Job] = {}
         self._news = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -264,6 +273,7 @@ class JobQueue:
             speed=job.speed,
             openness=job.openness,
             smoothness=job.smoothness,
+            timestamp=self._timestamp,
         )
         task = asyncio.create_task(run_work(work, progress=lambda *count: self._count(job.id, *count)))
         self._running = (job.id, task)

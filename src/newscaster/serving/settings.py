@@ -83,6 +83,8 @@ class Settings:
     """How much later sound live mouths may know of, where a client does not say."""
     backend: str | None = None
     """What runs the rendering network, see `newscaster.open`."""
+    timestamp: str | None = None
+    """Address of a time-stamp authority (RFC 3161) for signatures; None: none is asked."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -63,9 +63,15 @@ class Studio:
             self.uploads.mkdir(parents=True, exist_ok=True)
             for left in self.uploads.iterdir():
                 left.unlink(missing_ok=True)
-            self.recordings = Recordings(settings.keep / "recordings", settings.limits)
+            self.recordings = Recordings(
+                settings.keep / "recordings", settings.limits, timestamp=settings.timestamp
+            )
             self.jobs = JobQueue(
-                settings.keep / "jobs", self.library, settings.limits, backend=settings.backend
+                settings.keep / "jobs",
+                self.library,
+                settings.limits,
+                backend=settings.backend,
+                timestamp=settings.timestamp,
             )
         except OSError as error:
             raise OutputError(
