@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newscaster.errors import InputError, MissingExtraError
+from newscaster.texts import check_unicode, shown
 
 if TYPE_CHECKING:
     from newscaster.anchor_info import AnchorInfo
@@ -194,6 +195,8 @@ def train(
 
     out = Path(out)
     agreed = _agreed(consent)
+    for text in (name or "", *attribution):
+        check_unicode(text, "name or attribution")
     for argument, value, usual in (
         ("minutes", minutes, DEFAULT_MINUTES),
         ("stage_minutes", stage_minutes, DEFAULT_STAGE_MINUTES),
@@ -271,7 +274,7 @@ def train_take(
         progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
     )
     record = agreed.record().to_json()
-    info = _info(take, motion, rendering, name or out.stem, record, tuple(attribution))
+    info = _info(take, motion, rendering, name or shown(out.stem), record, tuple(attribution))
     info = replace(info, training={**info.training, **painted})
     return _write(out, take, motion, rendering, info, share_encoder=share_encoder)
 

@@ -32,6 +32,7 @@ from newscaster.cli.verifying import verify
 from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
 from newscaster.faults import fault
+from newscaster.texts import shown, write_raw_names
 from newscaster.version import VERSION
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def info(anchor: str, as_json: bool) -> None:
             "path": str(file.path),
             "bytes": file.path.stat().st_size,
         }
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        click.echo(shown(json.dumps(facts, indent=2, ensure_ascii=False)))
         return
     for name, value in _facts(file):
         click.echo(f"{name:<12} {value}")
@@ -393,6 +394,8 @@ def _told(said: str) -> int:
 
 def main() -> None:
     """The command `newscaster`."""
+    for stream in (sys.stdout, sys.stderr):
+        write_raw_names(stream)
     _SIGNALS.listen()
     try:
         code = run()

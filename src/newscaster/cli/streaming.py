@@ -26,6 +26,7 @@ from newscaster.cli.speaking import (
 )
 from newscaster.cli.terminal import numpy_on_one_thread
 from newscaster.errors import InputError, MediaError
+from newscaster.texts import check_unicode
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -123,6 +124,7 @@ def live(
     if (speech is None) == (text is None) and not (stay and text is None):
         given = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
         raise InputError(f"{given} given; give one of them, or --stay to show the stage alone")
+    check_unicode(text or "", "the text")  # before anything is opened
     signed = _signed_file(
         address, media.live_format(address, format_name), must=_first_given(sign=sign, timestamp=timestamp)
     )

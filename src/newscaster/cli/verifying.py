@@ -21,6 +21,7 @@ from newscaster.cli.exits import (
     EXIT_UNFIT,
     EXIT_UNSIGNED,
 )
+from newscaster.texts import shown
 
 if TYPE_CHECKING:
     from newscaster.provenance import Statement, Verified
@@ -81,7 +82,7 @@ def verify(file: Path, trust: Path | None, as_json: bool) -> None:
 
     found = provenance.verify(file, trust=trust)
     if as_json:
-        click.echo(json.dumps(_facts(found), indent=2, ensure_ascii=False))
+        click.echo(shown(json.dumps(_facts(found), indent=2, ensure_ascii=False)))
     else:
         click.echo(f"{found.path}: {_headline(found)}")
         for name, value in (*_lines(found), *_of_mark(found.watermark, found.statement)):

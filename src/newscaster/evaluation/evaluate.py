@@ -25,6 +25,7 @@ from newscaster.prepare import Progress
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.performance import Anchor
 from newscaster.runtime.signing import UNSIGNED, Signing
+from newscaster.texts import shown
 
 _log = logging.getLogger("newscaster.evaluation")
 
@@ -117,7 +118,7 @@ def _result(
         side=anchor.info.region.side,
         figures=tuple(figures(some, fps=anchor.fps) for some in by_way.values() if some),
         clips=tuple(
-            ClipResult(held.name, held.clip.record.source, held.frames, tuple(some))
+            ClipResult(held.name, shown(held.clip.record.source), held.frames, tuple(some))
             for held, some in zip(clips, compared, strict=True)
         ),
         examples=choose_examples(anchor, clips, made, compared),

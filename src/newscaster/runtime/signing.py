@@ -21,6 +21,7 @@ from newscaster.errors import MissingExtraError
 from newscaster.provenance import Credentials, Statement
 from newscaster.runtime.record import SynthesisedFrames
 from newscaster.runtime.source import Speech
+from newscaster.texts import shown
 
 _log = logging.getLogger("newscaster.runtime")
 
@@ -168,7 +169,7 @@ def statement(
 ) -> Statement:
     """What is said of a video, when all of its frames are made."""
     return Statement(
-        title=title,
+        title=shown(title),
         anchor=anchor.name,
         anchor_id=origin.anchor_id,
         anchor_created=anchor.created,
