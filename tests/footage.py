@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
@@ -19,6 +21,9 @@ from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
 
 WIDTH, HEIGHT = 320, 240
+
+RAW = os.fsdecode(b"caf\xe9") if sys.platform == "linux" else "caf\xe9"
+"""A name whose bytes are not UTF-8, on file systems that take such names."""
 
 
 def babble(seconds: float, *, seed: int = 0) -> npt.NDArray[np.float32]:

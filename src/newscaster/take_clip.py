@@ -22,6 +22,7 @@ from newscaster.face.mouth import is_moving, mouth_shapes, opening
 from newscaster.face.topology import LANDMARKS, MOUTH
 from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
 from newscaster.speech.features import MOTION_HZ
+from newscaster.texts import restored, stored
 from newscaster.untrusted import MOST_JSON_BYTES, check_range, fraction, map_array, read_json, read_plain
 
 SPEECH_RATE = 16_000
@@ -74,14 +75,15 @@ class ClipRecord:
 
     def to_json(self) -> dict[str, Any]:
         """For storing; the way back is :meth:`from_json`."""
-        return {**self.__dict__, "fps": fraction_text(self.fps), "frame_size": list(self.frame_size)}
+        fields = {**self.__dict__, "source": stored(self.source)}
+        return {**fields, "fps": fraction_text(self.fps), "frame_size": list(self.frame_size)}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ClipRecord:
         """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a record's."""
         width, height = data["frame_size"]
         fields = {**data, "fps": fraction(data["fps"]), "frame_size": (int(width), int(height))}
-        record = ClipRecord(**fields)
+        record = ClipRecord(**{**fields, "source": restored(str(fields["source"]))})
         for name, kind in _RECORD.items():
             if type(getattr(record, name)) not in kind:
                 raise TypeError(f"{name} is {getattr(record, name)!r:.100}")

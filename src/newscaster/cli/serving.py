@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from newscaster.cli.speaking import timestamp_option
 from newscaster.cli.terminal import numpy_on_one_thread
 from newscaster.errors import MissingExtraError
 
@@ -51,6 +52,7 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
     envvar="NEWSCASTER_BACKEND",
     help="What runs the rendering network; by default what is installed and fastest.",
 )
+@timestamp_option
 def serve(anchors: tuple[str, ...], keep: Path | None, sessions: int, **options: Any) -> None:
     """Open a live studio in the browser for each ANCHOR (a file; by default the built-in one).
 

@@ -38,6 +38,7 @@ from newscaster.media.sink import LiveItem, live_file, live_format, without_key,
 from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.stream import FragmentWriter, FrameMaker, record_video
 from newscaster.media.video import read_frames
+from newscaster.media.whole import missing_bytes
 from newscaster.media.write import write_video
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "locked",
     "made_ahead",
     "measure_audio",
+    "missing_bytes",
     "no_temporary_room",
     "probe",
     "read_audio",

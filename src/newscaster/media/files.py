@@ -21,6 +21,7 @@ import numpy.typing as npt
 from newscaster.errors import MediaError, OutputError
 from newscaster.faults import NO_ROOM, why
 from newscaster.media.locks import is_local, take_lock
+from newscaster.texts import shortened
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 """Endings of the video files that can be written: containers that take H.264 and AAC."""
@@ -104,7 +105,7 @@ def _final(path: Path) -> Path:
 
 def _short(stem: str) -> str:
     """A name's stem, so that there is room for more in a file's name."""
-    return stem.encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
+    return shortened(stem, max_bytes=_LONGEST_STEM_BYTES)
 
 
 @contextmanager

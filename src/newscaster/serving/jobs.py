@@ -104,10 +104,12 @@ class JobQueue:
         *,
         backend: str | None = None,
         lease: FolderLease | None = None,
+        timestamp: str | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lease = lease
         self._folder, self._library, self._limits, self._backend = folder, library, limits, backend
+        self._timestamp = timestamp
         self._jobs: dict[str, Job] = {}
         self._news = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -281,6 +283,7 @@ class JobQueue:
             speed=job.speed,
             openness=job.openness,
             smoothness=job.smoothness,
+            timestamp=self._timestamp,
         )
         task = asyncio.create_task(run_work(work, progress=lambda *count: self._count(job.id, *count)))
         self._running = (job.id, task)

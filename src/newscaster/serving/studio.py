@@ -71,13 +71,16 @@ class Studio:
             self.uploads.mkdir(parents=True, exist_ok=True)
             for left in self.uploads.iterdir():
                 left.unlink(missing_ok=True)
-            self.recordings = Recordings(settings.keep / "recordings", settings.limits)
+            self.recordings = Recordings(
+                settings.keep / "recordings", settings.limits, timestamp=settings.timestamp
+            )
             self.jobs = JobQueue(
                 settings.keep / "jobs",
                 self.library,
                 settings.limits,
                 backend=settings.backend,
                 lease=self.lease,
+                timestamp=settings.timestamp,
             )
         except BaseException as error:
             self.lease.release()

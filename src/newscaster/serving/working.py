@@ -38,6 +38,8 @@ class Work:
     speed: float
     openness: float
     smoothness: float
+    timestamp: str | None = None
+    """Address of a time-stamp authority for the video's signature."""
 
 
 async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
@@ -128,6 +130,7 @@ def _do(work: Work, parent: Connection) -> None:
             articulation=Articulation(openness=work.openness, smoothness=work.smoothness),
             captions=() if work.captions is None else work.captions,
             subtitles=is_text,
+            timestamp=work.timestamp,
             progress=tell,
         )
         parent.send({"state": "done", "seconds": round(made.seconds, 2), "frames": made.frames})
