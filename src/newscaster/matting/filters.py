@@ -30,7 +30,7 @@ def box_mean(values: Floats, radius: int) -> Floats:
     total: Floats = sums(sums(values, radius).swapaxes(-1, -2), radius).swapaxes(-1, -2)
     total *= (1 / _counts(height, radius))[:, None]
     total *= 1 / _counts(width, radius)
-    return np.asarray(total)
+    return total
 
 
 _FEW = 3
@@ -41,7 +41,7 @@ def _counts(length: int, radius: int) -> Floats:
     """How many pixels each window has."""
     position = np.arange(length)
     counts = np.minimum(position + radius, length - 1) - np.maximum(position - radius, 0) + 1
-    return counts.astype(np.float32)
+    return np.asarray(counts, np.float32)
 
 
 def _box_sum(values: Floats, radius: int) -> Floats:

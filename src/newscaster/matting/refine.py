@@ -25,7 +25,7 @@ _CONTRAST = 0.08
 """Alphas this near to 0 or 1 become 0 or 1."""
 _FLOOR = 0.02
 """The least probability that the network's clipped logits express, taken off."""
-_ACTIVE = 0.02
+_ACTIVE = 0.08
 _FUSION_PX = 2
 
 

@@ -24,6 +24,7 @@ _MIN_SHARE = 1e-3
 _MIN_OF_LARGEST = 0.03
 _NEAR_PX = 6
 """How far around a person the fine mask counts, in pixels of the coarse one: hair reaches out so far."""
+_ALL = 0.95
 _MAX_HEADS = 3
 _MAX_COMPONENTS = 64
 _HOLE = 0.004
@@ -172,7 +173,9 @@ def layout(box: Box, heads: list[Box], size: Size) -> list[Crop]:
     margin = 0.08 * max(right - left, bottom - top)
     left, top = max(left - margin, 0), max(top - margin, 0)
     right, bottom = min(right + margin, width), min(bottom + margin, height)
-    boxes = [(left, top, right, bottom, 1.0)]
+    boxes = []
+    if (right - left) * (bottom - top) < _ALL * width * height:  # else the whole frame's mask is as good
+        boxes.append((left, top, right, bottom, 1.0))
     short, long = sorted((right - left, bottom - top))
     if long > 1.25 * short:
         count = min(int(np.ceil((long / short - 1) / 0.6)) + 1, 5)

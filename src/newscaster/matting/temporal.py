@@ -14,7 +14,7 @@ from newscaster.matting.filters import Floats, box_max, box_mean
 _STILL = 7 / 255
 """Change of colour, averaged over 3 x 3 pixels of the small frame, that counts as noise at least."""
 _NOISE_FACTOR = 8.0
-_MAX_STILL = 10 / 255
+_MAX_STILL = 12 / 255
 _MATTERS = np.float32(0.25)
 _CERTAIN = np.float32(0.35)
 """Where alpha would change by less than 0.25, colours must change up to three times as much to count as
