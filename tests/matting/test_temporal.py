@@ -63,6 +63,18 @@ def test_unseen_motion_near_seen_motion_is_followed_after_some_frames() -> None:
     np.testing.assert_allclose(held, after, atol=0.02)
 
 
+def test_a_speck_that_motion_left_behind_fades_in_some_frames() -> None:
+    motion, held = MotionGain(), np.zeros((SIZE, SIZE), np.float32)
+    frame, alpha = scene(4)
+    specked = alpha.copy()
+    specked[20:22, 40:42] = 0.15
+    hold(held, specked, motion.push(frame, specked))
+    frame, alpha = scene(8)
+    for _ in range(15):
+        hold(held, alpha, motion.push(frame, alpha))
+    assert held[20:22, 40:42].max() < 2 / 255
+
+
 def test_disagreement_without_any_motion_drifts_by_less_than_a_level_per_frame() -> None:
     motion, held = MotionGain(), np.zeros((SIZE, SIZE), np.float32)
     frame, alpha = scene(16)

@@ -25,10 +25,12 @@ _PATIENCE = 4
 """Frames that must disagree with the held alpha alike before it is given up: dark clothes move unseen
 before dark.
 
-Only near to what moved not long ago; elsewhere the alpha drifts by less than a level per frame.
+Only near what moved not long ago; elsewhere the alpha drifts by less than a level per frame.
 """
 _NEAR_PX = 24
 _NEAR_SHARE = 1e-3
+_BESIDE = np.float32(0.2)
+"""Share of the new alpha taken near to recent motion: what a moving edge has left behind fades in some frames."""
 _MEMORY = 25
 """Frames."""
 _SLEW = np.float32(0.9 / 255)
@@ -67,6 +69,7 @@ class MotionGain:
         self._recent = np.where(near, _MEMORY, self._recent - 1)
         given_up = (np.abs(self._disagreed) >= _PATIENCE) & (self._recent > 0)
         gain = np.asarray(box_max(np.maximum(moving, given_up).astype(np.float32), 2), np.float32)
+        gain = np.where(self._recent > 0, np.maximum(gain, _BESIDE), gain)
         self._reference += gain * (small - self._reference)
         hold(self._alpha, alpha, gain)
         return gain
