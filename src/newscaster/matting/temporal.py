@@ -30,7 +30,7 @@ Only near what moved not long ago; elsewhere the alpha drifts by less than a lev
 _NEAR_PX = 24
 _NEAR_SHARE = 1e-3
 _BESIDE = np.float32(0.2)
-"""Share of the new alpha taken near to recent motion: what a moving edge has left behind fades in some frames."""
+"""Share of the new alpha taken near recent motion: what a moving edge has left behind fades soon."""
 _MEMORY = 25
 """Frames."""
 _SLEW = np.float32(0.9 / 255)
