@@ -12,7 +12,9 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -57,8 +59,10 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return new_place(tmp_path / "run")
+def place() -> Iterator[Place]:
+    # pytest's own folders are too deep: a fork server's socket lies in TMPDIR, and may have 107 bytes.
+    with TemporaryDirectory(prefix="traced-") as folder:
+        yield new_place(Path(folder))
 
 
 def documented(place: Place) -> list[Path]:
