@@ -468,7 +468,7 @@ row(
     "a rate of sound that changes",
     "a.aac",
     changing_rate,
-    Right(rate=48_000, samples=96_000, off_samples=6144),
+    Right(rate=48_000, samples=96_000, off_samples=6144, hz=220.0),
 )
 
 
