@@ -73,9 +73,9 @@ def spoken(
         FootageError: no speech is heard in the clip.
     """
     if not clip.has_speech:
-        what = "no speech is heard in it" if clip.has_sound else "it has no sound"
+        what = "speech" if clip.has_sound else "sound"
         raise FootageError(
-            f"there is nothing to say in '{clip.record.source}': {what}. Give footage with speech"
+            f"'{clip.record.source}' has no {what}, so that there is nothing to say. Give footage with speech"
         )
     stream = anchor.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
     frames = frame_count(len(clip.speech), SPEECH_RATE, anchor.fps)
