@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,24 @@ _KINDS: dict[str, npt.DTypeLike] = {
 
 Array = npt.NDArray[np.float64]
 ImageArray = npt.NDArray[np.uint8]
+AudioUse = Literal["speech", "silence", "no speech", "no sound"]
+"""What footage's audio is to the motion of the mouth: what it is learnt from; silence under a mouth that
+rests, which teaches how it rests and no more; silence under one that moves, as of a muted track; or no audio.
+With the latter two, the renderer alone is trained."""
 NEXT = "Run the preparation again on this folder: finished clips are kept"
+
+
+def audio_use(speech_seconds: float, *, moving: bool) -> AudioUse:
+    """What audio is good for: one rule for reports on footage, training and evaluation.
+
+    Args:
+        speech_seconds: how long speech is heard in it.
+        moving: whether the mouth above it moves as in talking. With no speech under it, it would teach that
+            talking makes no sound.
+    """
+    if speech_seconds >= LEAST_SPEECH_SECONDS:
+        return "speech"
+    return "no speech" if moving else "silence"
 
 
 @dataclass(frozen=True)
@@ -166,16 +183,22 @@ class Clip:
         """How long speech is heard."""
         return float(speech_activity(self.speech).sum()) / MOTION_HZ
 
-    def teaches_motion(self, head: Head) -> bool:
-        """Whether a motion network can learn from the clip.
+    @property
+    def has_speech(self) -> bool:
+        """Whether speech is heard; room noise is not enough."""
+        return self.has_sound and self.speech_seconds >= LEAST_SPEECH_SECONDS
 
-        Not where there is no sound, nor where the mouth moves and no speech is heard, as under a muted
-        track: it would teach that talking makes no sound.
-        """
+    def audio_use(self, head: Head) -> AudioUse:
+        """What the clip's audio teaches, see :func:`audio_use`."""
         if not self.has_sound:
-            return False
-        speaks = self.speech_seconds >= LEAST_SPEECH_SECONDS
-        return speaks or not is_moving(opening(self.mouth_shapes(head)))
+            return "no sound"
+        if self.has_speech:
+            return "speech"
+        return audio_use(self.speech_seconds, moving=is_moving(opening(self.mouth_shapes(head))))
+
+    def teaches_motion(self, head: Head) -> bool:
+        """Whether a motion network can learn from the clip, if only how the mouth rests."""
+        return self.audio_use(head) in ("speech", "silence")
 
     @cached_property
     def regions(self) -> ImageArray:

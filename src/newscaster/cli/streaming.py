@@ -301,7 +301,7 @@ def _source(speech: str | None, text: str | None, rate: int) -> Feeding:
         from newscaster import media
 
         path = Path(speech)
-        sound = media.probe(path).audio
+        sound = media.probe(path, header_only=True).audio
         if sound is None:
             raise MediaError(f"'{path}' has no sound in it, only video. Give a file that has sound")
         blocks = media.read_audio_blocks(path, rate=sound.rate, block_samples=sound.rate // 5)

@@ -144,7 +144,8 @@ def _make_folder(folder: Path) -> None:
 
 def _tell_of_silence(clips: Sequence[HeldOut]) -> None:
     for held in clips:
-        if not held.clip.has_sound:
+        if not held.clip.has_speech:
             _log.warning(
-                "'%s' has no sound: it is made from its true mouth shapes only", held.clip.record.source
+                "'%s' has no %s: it is made from its true mouth shapes only",
+                *(held.clip.record.source, "speech" if held.clip.has_sound else "sound"),
             )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from newscaster.media.audio import (
     AudioMeasure,
     Resampler,
-    Samples,
     copy_as_wav,
     decode_wav,
     measure_audio,
@@ -18,6 +17,7 @@ from newscaster.media.audio import (
 )
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
+from newscaster.media.conform import Samples
 from newscaster.media.files import (
     VIDEO_SUFFIXES,
     check_output,
@@ -34,6 +34,7 @@ from newscaster.media.output_locks import locked, sole_writer
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.pieces import read_luma_pieces
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
+from newscaster.media.scan import MeasuredScan, measured_scan
 from newscaster.media.sink import LiveItem, live_file, live_format, without_key, write_live
 from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.stream import FragmentWriter, FrameMaker, record_video
@@ -53,6 +54,7 @@ __all__ = [
     "FrameMaker",
     "Label",
     "LiveItem",
+    "MeasuredScan",
     "MediaInfo",
     "Picture",
     "Resampler",
@@ -69,6 +71,7 @@ __all__ = [
     "locked",
     "made_ahead",
     "measure_audio",
+    "measured_scan",
     "missing_bytes",
     "no_temporary_room",
     "probe",

@@ -21,8 +21,8 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.media.audio import Samples
 from newscaster.media.background import in_background
+from newscaster.media.conform import Samples
 from newscaster.media.container import reason
 from newscaster.media.files import check_output
 from newscaster.media.output_locks import sole_writer

@@ -23,9 +23,10 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.media.audio import Samples, SoundSource, open_sound
+from newscaster.media.audio import SoundSource, open_sound
 from newscaster.media.background import in_background
 from newscaster.media.captions import Subtitles, SubtitleTrack
+from newscaster.media.conform import Samples
 from newscaster.media.container import reason
 from newscaster.media.files import check_output, replacing
 from newscaster.media.picture import Picture

@@ -15,22 +15,31 @@ import hashlib
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.errors import FootageError
+from newscaster.errors import FootageError, MediaError
 from newscaster.face.flattening import Surface
 from newscaster.face.geometry import eye_distance
 from newscaster.face.head import SMOOTHING_SECONDS, Head, Poses
 from newscaster.face.moments import head_window, thumbnail
 from newscaster.face.region import Mask, Region, lower_face_mask
-from newscaster.media import encode_stage, read_frames
-from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, read_footage
+from newscaster.media import encode_stage, measured_scan, read_frames
+from newscaster.prepare.clips import (
+    Footage,
+    Segment,
+    choose_fps,
+    cut,
+    find_footage,
+    read_footage,
+    scan_notes,
+)
 from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, Person, choose_person, several_warning
 from newscaster.prepare.pool import Workers, worker_pool
@@ -42,6 +51,7 @@ from newscaster.prepare.work import (
     CropTask,
     ShortTask,
     TrackTask,
+    attempt,
     cut_regions,
     is_short,
     look,
@@ -73,6 +83,8 @@ class _Job:
     """Clips that the stage may be chosen from: of the training ones where no other file was named."""
     report: Callable[[Progress], None]
     warnings: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """Why files could not be read."""
 
     @property
     def segments(self) -> list[Segment]:
@@ -127,6 +139,7 @@ def prepare(
         with worker_pool(workers, tasks=len(job.segments)) as pool:
             clips = _track(job, writer, pool)
             used = _usable(job, clips)
+            _tell_of_scan(job, {clip.record.source for clip in used}, pool)
             writer.begin()
             head, region = _fit(used)
             _tell_of_sound(job, used, head)
@@ -173,8 +186,14 @@ def _track(job: _Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
     total = sum(segment.expected_frames for segment in job.segments)
     done = total - sum(segment.expected_frames for segment in todo)
     quick = [ShortTask(writer.clip_folder(s.name), s, job.face) for s in short]
-    for index, persons in pool.map(look_and_track, quick):
-        _who(job, short[index].footage, persons)
+    for index, found in pool.map(partial(attempt, look_and_track), quick):
+        if found.result is None:
+            _leave_out(job, found.fault)
+        else:
+            persons, fault = found.result
+            _who(job, short[index].footage, persons)
+            if fault is not None:
+                job.warn(fault)
         done += short[index].expected_frames
         job.report(Progress("track", done, total))
     meant = _look(job, [segment.footage for segment in long], pool)
@@ -183,7 +202,11 @@ def _track(job: _Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
         people = meant[segment.footage.path]
         record = record_of(segment, face_asked=job.face, people=people)
         tasks.append(TrackTask(writer.clip_folder(segment.name), segment, people, record))
-    for index, _ in pool.map(track, tasks):
+    for index, tracked in pool.map(partial(attempt, track), tasks):
+        if tracked.fault is not None:
+            _leave_out(job, tracked.fault)
+        elif tracked.result is not None:
+            job.warn(tracked.result)
         done += tasks[index].segment.expected_frames
         job.report(Progress("track", done, total))
     clips = {}
@@ -202,12 +225,24 @@ def _look(job: _Job, footage: Sequence[Footage], pool: Workers) -> dict[Path, Pe
     """Who is meant in each file, without those in which nobody is."""
     files = list({file.path: file for file in footage}.values())
     meant = {}
-    for count, (index, persons) in enumerate(pool.map(look, files), start=1):
+    for count, (index, found) in enumerate(pool.map(partial(attempt, look), files), start=1):
         job.report(Progress("look", count, len(files)))
-        people = _who(job, files[index], persons)
+        if found.result is None:
+            _leave_out(job, found.fault)
+            continue
+        people = _who(job, files[index], found.result)
         if people is not None:
             meant[files[index].path] = people
     return meant
+
+
+def _leave_out(job: _Job, fault: str | None) -> None:
+    """Go on without a damaged file, if there are others."""
+    assert fault is not None
+    job.faults.append(fault)
+    if len({s.footage.path for s in job.segments}) == 1:
+        raise MediaError(fault)
+    job.warn(f"left out: {fault}")
 
 
 def _who(job: _Job, file: Footage, persons: Sequence[Person]) -> People | None:
@@ -245,6 +280,8 @@ def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
             continue
         used.append(clip)
         frames += seen
+    if not used and len(job.faults) >= len(files):
+        raise MediaError(job.faults[0])
     if not used:
         raise FootageError(
             f"no face was found in any of {len(files)} files (the first: '{files[0].path}'). Give footage "
@@ -257,18 +294,26 @@ def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
 
 
 def _tell_of_sound(job: _Job, clips: Sequence[Clip], head: Head) -> None:
-    """Warn of clips that have pictures only, or whose sound is not what the mouth says."""
-    unheard = [clip for clip in clips if not clip.teaches_motion(head)]
-    for what, some in (
-        ("no sound", [clip for clip in unheard if not clip.has_sound]),
-        ("no speech under a mouth that moves", [clip for clip in unheard if clip.has_sound]),
+    """Warn of clips that have frames only, or whose audio is not what the mouth says."""
+    uses = [clip.audio_use(head) for clip in clips]
+    for use, what, purpose in (
+        ("no sound", "no sound", "used for the renderer only"),
+        ("no speech", "no speech under a mouth that moves", "used for the renderer only"),
+        ("silence", "no speech", "used for the renderer and the mouth at rest only"),
     ):
+        some = [clip for clip, of_clip in zip(clips, uses, strict=True) if of_clip == use]
         if some:
             names = ", ".join(f"'{clip.name}'" for clip in some[:_CLIPS_NAMED])
             more = f" and {len(some) - _CLIPS_NAMED} more" if len(some) > _CLIPS_NAMED else ""
-            job.warn(
-                f"{what} in {len(some)} of {len(clips)} clips, used for the renderer only: {names}{more}"
-            )
+            job.warn(f"{what} in {len(some)} of {len(clips)} clips, {purpose}: {names}{more}")
+
+
+def _tell_of_scan(job: _Job, sources: Collection[str], pool: Workers) -> None:
+    """Say which files were found to be interlaced, or not to be, against their marks."""
+    files = [Path(source) for source in sorted(sources)]
+    found = {files[index]: scan for index, scan in pool.map(measured_scan, files)}
+    for note in scan_notes(found):
+        job.warn(note)
 
 
 def _fit(clips: Sequence[Clip]) -> tuple[Head, Region]:

@@ -5,10 +5,11 @@ Each function takes one task and leaves its result on disk, finished or not at a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,25 @@ _POINTS_PER_CLIP = 64
 _SHORT_BYTES = 2**28
 """A short file whose pictures take more than this is decoded twice rather than kept in memory."""
 
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 ImageArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[Result]):
+    """What a worker made of a task, or why the media file could not be read."""
+
+    result: Result | None
+    fault: str | None
+
+
+def attempt(work: Callable[[Task], Result], task: Task) -> Attempt[Result]:
+    """Do a task; a damaged file is its fault alone, and must not end the work on other files."""
+    try:
+        return Attempt(work(task), None)
+    except MediaError as error:
+        return Attempt(None, str(error))
 
 
 def sampled_frames(footage: Footage) -> Iterator[ImageArray]:
@@ -89,12 +108,16 @@ def record_of(segment: Segment, *, face_asked: int | None, people: People | None
     )
 
 
-def track(task: TrackTask) -> ClipRecord:
-    """Track the person's face through a clip, read the clip's sound, and store both."""
+def track(task: TrackTask) -> str | None:
+    """Track the person's face through a clip, read the clip's audio, and store both.
+
+    Returns why the audio was left out, if it was.
+    """
     segment = task.segment
     landmarks, present = FaceTracker(task.people, fps=float(segment.fps)).follow(segment.frames())
-    speech = read_speech(segment, len(present))
-    return write_track(task.folder, task.record, landmarks=landmarks, present=present, speech=speech)
+    speech, fault = readable_speech(segment, len(present))
+    write_track(task.folder, task.record, landmarks=landmarks, present=present, speech=speech)
+    return fault
 
 
 @dataclass(frozen=True)
@@ -113,10 +136,11 @@ def is_short(segment: Segment, segments_of_file: int) -> bool:
     return segments_of_file == 1 and segment.footage.seconds <= _LOOK_SECONDS and size_bytes <= _SHORT_BYTES
 
 
-def look_and_track(task: ShortTask) -> tuple[Person, ...]:
+def look_and_track(task: ShortTask) -> tuple[tuple[Person, ...], str | None]:
     """:func:`look` and :func:`track` in one, so that the pictures are decoded once.
 
-    Returns the people in the file; where the right one is not among them, nothing is stored.
+    Returns the people in the file, and why its audio was left out, if it was. If the right person is not
+    among them, nothing is stored.
     """
     segment = task.segment
     frames = list(read_frames(segment.footage.path, fps=segment.fps))
@@ -124,12 +148,25 @@ def look_and_track(task: ShortTask) -> tuple[Person, ...]:
     try:
         people = choose_person(persons, task.face, segment.footage.path)
     except FootageError:
-        return persons
+        return persons, None
     record = record_of(segment, face_asked=task.face, people=people)
     landmarks, present = FaceTracker(people, fps=float(segment.fps)).follow(frames)
-    speech = read_speech(segment, len(present))
+    speech, fault = readable_speech(segment, len(present))
     write_track(task.folder, record, landmarks=landmarks, present=present, speech=speech)
-    return persons
+    return persons, fault
+
+
+def readable_speech(segment: Segment, frames: int) -> tuple[npt.NDArray[np.float32], str | None]:
+    """:func:`read_speech`; none, and the reason, if the audio is damaged: the frames are good without it."""
+    try:
+        return read_speech(segment, frames), None
+    except MediaError as error:
+        return np.zeros(0, np.float32), audio_left_out(error)
+
+
+def audio_left_out(error: MediaError) -> str:
+    """The line for a file whose frames alone are used."""
+    return f"audio left out, its frames are used: {error}"
 
 
 def read_speech(segment: Segment, frames: int) -> npt.NDArray[np.float32]:
@@ -148,13 +185,17 @@ def read_speech(segment: Segment, frames: int) -> npt.NDArray[np.float32]:
     found = read_audio(
         segment.footage.path, rate=SPEECH_RATE, start_seconds=float(start), stop_seconds=float(stop)
     )[: len(samples)]
-    if not np.isfinite(found).all():
-        raise MediaError(
-            f"the sound of '{segment.footage.path}' holds samples that are not numbers (NaN or infinite). "
-            f"Export it again, or leave this file out"
-        )
+    check_finite(found, segment.footage.path)
     samples[: len(found)] = found
     return samples
+
+
+def check_finite(samples: npt.NDArray[np.float32], path: Path) -> None:
+    """Raise MediaError if audio holds NaN or infinity."""
+    if not np.isfinite(samples).all():
+        raise MediaError(
+            f"the sound of '{path}' holds samples that are not numbers (NaN or infinite). Export it again"
+        )
 
 
 @dataclass(frozen=True)

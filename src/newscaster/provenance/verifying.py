@@ -213,7 +213,7 @@ def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) 
 
 def _is_media(path: Path) -> bool:
     try:
-        media.probe(path)
+        media.probe(path, header_only=True)
     except MediaError:
         return False
     return True
@@ -222,7 +222,7 @@ def _is_media(path: Path) -> bool:
 def _of_tags(path: Path) -> Iterator[str]:
     """What is odd of a file without a manifest."""
     try:
-        comment = media.probe(path).metadata.get("comment", "")
+        comment = media.probe(path, header_only=True).metadata.get("comment", "")
     except MediaError:  # a picture, say
         return
     if GENERATOR in comment:

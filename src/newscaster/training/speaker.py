@@ -20,7 +20,7 @@ import torch
 from newscaster.errors import FootageError
 from newscaster.face.measures import ShapeErrors, shape_errors
 from newscaster.face.mouth import MouthBasis, rest_shape
-from newscaster.speech.activity import speech_activity
+from newscaster.speech.activity import LEAST_SPEAKING_SECONDS, speech_activity
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
 from newscaster.take import Take
@@ -36,8 +36,6 @@ _log = logging.getLogger(__name__)
 ADAPTING = MotionTraining(steps=250, learning_rate=5e-4, hold=1e-3)
 """From the base network: short and held, so that other voices are not forgotten."""
 ADAPTING_DROPOUT = 0.3
-LEAST_SPEAKING_SECONDS = 3.0
-"""Of a mouth that is seen while speech is heard; with less, the base network is used as it is."""
 
 
 @dataclass(frozen=True)
