@@ -16,6 +16,7 @@ from PIL import Image
 from newscaster.media import read_audio_blocks
 from newscaster.prepare.clips import Footage, Segment
 from newscaster.prepare.detect import Landmarks
+from newscaster.prepare.mouth_occlusion import OcclusionMeter
 from newscaster.prepare.people import People, box_of, choose_person
 from newscaster.prepare.pictures import Mouth, Shown, mouth_of
 from newscaster.prepare.tracking import FaceTracker, joined
@@ -31,6 +32,8 @@ _BLOCK_SECONDS = 60
 _MOUTH_EVERY = 4
 _MOUTHS_PER_STRETCH = 24
 _SHOWN_PER_STRETCH = 6
+_OCCLUSION_EVERY = 2
+"""Frames between those in which occluders are looked for: none that matters stays for one frame only."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class TrackedStretch:
     """Some, from closed to wide open."""
     shown: tuple[Shown, ...]
     """Frames to show in the report."""
+    occlusion: npt.NDArray[np.float64]
+    """(F, 2): shares of lips and lower face that are covered; NaN in frames that were not measured."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +116,13 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
     faces: list[npt.NDArray[np.float32]] = []
     mouths: list[Mouth] = []
     shown: list[Shown] = []
+    meter = OcclusionMeter(every=_OCCLUSION_EVERY)
     for i, frame in enumerate(segment.frames()):
         points = tracker.step(frame)
         found.append(points)
         if points is None:
             continue
+        meter.add(i, frame, points)
         if i % every == every // 2:
             faces.append(_grey_face(frame, points))
         if i % _MOUTH_EVERY == 0:
@@ -134,6 +141,7 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
         tuple(float(np.median(face)) for face in faces),
         tuple(mouths[k] for k in spread),
         tuple(shown),
+        meter.shares(len(present)),
     )
 
 
