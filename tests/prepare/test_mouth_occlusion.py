@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from newscaster.errors import InputError
 from newscaster.face.geometry import Similarity
 from newscaster.face.topology import OUTER_LIPS
 from newscaster.inference import Session
-from newscaster.media import StageVideo
+from newscaster.media import StageVideo, read_frames
+from newscaster.prepare.clips import read_footage
 from newscaster.prepare.mouth_occlusion import (
     SIDE,
     OcclusionMeter,
@@ -26,6 +29,9 @@ from newscaster.prepare.mouth_occlusion import (
     describe_times,
     leaves_too_little,
 )
+from newscaster.prepare.people import choose_person
+from newscaster.prepare.tracking import FaceTracker
+from newscaster.prepare.work import look
 from onnx_networks import motion_network
 
 FPS = 25.0
@@ -227,3 +233,26 @@ def test_what_leaves_too_little() -> None:
 def test_another_network_is_refused() -> None:
     with pytest.raises(InputError, match="does not find covered mouths"):
         OcclusionNetwork(Session(motion_network(width=4, coefficients=2, context_steps=1), name="x"))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["portrait_512_25fps_15s", "talk_700_30fps_6s"])
+def test_real_mouths_are_free_until_something_comes(data_folder: Path, name: str) -> None:
+    pytest.importorskip("mediapipe")
+    file = read_footage(data_folder / "hd" / f"{name}.mp4")
+    frames = list(read_frames(file.path, fps=Fraction(25), stop_frame=50))
+    people = choose_person(look(file, frames[::25]), None, file.path)
+    landmarks, present = FaceTracker(people, fps=FPS).follow(frames)
+    for draw in (microphone, fingers):
+        film = [
+            over_mouth(image, points, draw) if i >= 30 else image
+            for i, (image, points) in enumerate(zip(frames, landmarks, strict=True))
+        ]
+        points, seen = FaceTracker(people, fps=FPS).follow(film)
+        meter = OcclusionMeter()
+        for i in np.flatnonzero(seen):
+            meter.add(int(i), film[i], points[i])
+        found = covered_frames(meter.shares(len(film)), seen, FPS)
+        assert not found[:29].any()
+        assert found[31:][seen[31:]].all()
+        assert present.all()
