@@ -248,6 +248,54 @@ def _draw_over(
     return images * (1 - cover) + colours.clamp(0, 255) * cover, cover
 
 
+def _cover_lips(
+    images: Tensor, skin: Tensor, lips: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Boxes just over the lips (n, 40, 2), or one half of them, whose colours are much like a mouth's."""
+    n = len(images)
+
+    def rand(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    low, high = lips.amin(1), lips.amax(1)
+    grow = (high - low) * (0.5 * rand(n, 2) - 0.05)
+    low, high, middle = low - grow, high + grow, (low + high) / 2
+    part = torch.randint(0, 6, (n,), generator=generator)  # 0 and 1 all; above, below, left, right
+    top = torch.where(part == 3, middle[:, 1], low[:, 1])
+    bottom = torch.where(part == 2, middle[:, 1], high[:, 1])
+    left = torch.where(part == 5, middle[:, 0], low[:, 0])
+    right = torch.where(part == 4, middle[:, 0], high[:, 0])
+    at = torch.arange(STORED) + 0.5
+
+    def inside(first: Tensor, last: Tensor) -> Tensor:
+        return ((at - first[:, None] + 0.5).clamp(0, 1) * (last[:, None] - at + 0.5).clamp(0, 1)).clamp(0, 1)
+
+    cover = inside(top, bottom)[:, None, :, None] * inside(left, right)[:, None, None, :]
+    round_ = (rand(n) < 0.3)[:, None, None, None]
+    ys = ((at - (top + bottom)[:, None] / 2) / ((bottom - top)[:, None] / 2 + 1e-3))[:, None, :, None]
+    xs = ((at - (left + right)[:, None] / 2) / ((right - left)[:, None] / 2 + 1e-3))[:, None, None, :]
+    cover = torch.where(round_, cover * (xs**2 + ys**2 < 1), cover)
+    kind = rand(n)[:, None]
+    mouth = _colour_at(images, lips.mean(1))
+    colour = torch.where(kind < 0.3, 40 * rand(n, 1) * rand(n, 3), 255 * rand(n, 3))
+    colour = torch.where((kind > 0.5) & (kind < 0.75), skin * (0.75 + 0.4 * rand(n, 1)), colour)
+    colour = torch.where(kind > 0.75, mouth * (0.6 + 0.8 * rand(n, 3)), colour)
+    drawn = colour.clamp(0, 255)[:, :, None, None].expand_as(images)
+    size = int(torch.randint(3, 8, (1,), generator=generator))
+    coarse = functional.interpolate(
+        functional.avg_pool2d(images, size, ceil_mode=True), scale_factor=float(size)
+    )[:, :, :STORED, :STORED]
+    drawn = torch.where((rand(n) < 0.15)[:, None, None, None], coarse, drawn)
+    cover = cover * torch.where(rand(n) < 0.75, torch.ones(n), 0.45 + 0.4 * rand(n))[:, None, None, None]
+    return images * (1 - cover) + drawn * cover, cover
+
+
+def _colour_at(images: Tensor, points: Tensor) -> Tensor:
+    """Colours (n, 3) of crops at points (n, 2)."""
+    x, y = points.round().long().clamp(0, STORED - 1).unbind(1)
+    return images[torch.arange(len(images)), :, y, x]
+
+
 def _degrade(x: Tensor, generator: torch.Generator) -> Tensor:
     """Light, colour, blur, coarse blocks and noise, as cameras and codecs make them."""
     n = len(x)
@@ -291,6 +339,12 @@ def batches(
         third = size // 3
         clean = data["image"][pick[: 2 * third]].permute(0, 3, 1, 2).float()
         drawn, cover = _draw_over(clean[third:], data["skin"][pick[third : 2 * third]], bank, generator)
+        half = third // 2
+        lips = data["lips"][pick[third : third + half]]
+        lip_boxes = _cover_lips(
+            clean[third : third + half], data["skin"][pick[third : third + half]], lips, generator
+        )
+        drawn[:half], cover[:half] = lip_boxes
         over = data["over"][pick[2 * third :]].permute(0, 3, 1, 2).float()
         over_cover = data["cover"][pick[2 * third :]][:, None].float() / 255
         images = torch.cat([clean[:third], drawn, over])
@@ -308,7 +362,7 @@ def train(
     who = np.concatenate([p["who"] for p in parts])
     data = {
         key: torch.from_numpy(np.concatenate([p[key] for p in parts]))
-        for key in ("image", "skin", "over", "cover")
+        for key in ("image", "lips", "skin", "over", "cover")
     }
     out = _held_out(who)
     print(f"{len(who)} crops of {len(set(who))} names, {int(out.sum())} held out", flush=True)

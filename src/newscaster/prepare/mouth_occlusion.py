@@ -263,7 +263,7 @@ def covered_frames(shares: Array, present: Flags, fps: float) -> Flags:
         beside[1:] |= core[:-1]
         beside[:-1] |= core[1:]
         core |= beside & near
-    return core & present
+    return np.asarray(core & present)
 
 
 def leaves_too_little(covered_share: float, free_seconds: float) -> bool:
