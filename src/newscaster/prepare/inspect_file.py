@@ -32,7 +32,7 @@ _BLOCK_SECONDS = 60
 _MOUTH_EVERY = 4
 _MOUTHS_PER_STRETCH = 24
 _SHOWN_PER_STRETCH = 6
-_OCCLUSION_EVERY = 2
+_OCCLUSION_EVERY = 3
 """Frames between those in which occluders are looked for: none that matters stays for one frame only."""
 
 
