@@ -408,3 +408,33 @@ def test_a_moved_footage_folder_is_recognised(clips: Path, tmp_path: Path) -> No
         os.utime(target, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
     run(moved, folder)
     assert written(folder, "landmarks") == before
+
+
+def test_covered_mouths_are_left_out_and_passed_through(tmp_path: Path) -> None:
+    covered = range(100, 200)
+    film = made.write_footage(tmp_path / "film.mp4", seconds=15, covered=covered)
+    take = run(film, tmp_path / "take")
+    (clip,) = take.clips
+    assert not clip.usable[100:200].any()
+    assert clip.usable[:90].all()
+    assert clip.usable[210:].all()
+    (warning,) = [text for text in take.warnings if "before the mouth" in text]
+    assert "100 frames" in warning
+    assert "'film.mp4' 4.0 to 8.0 s" in warning
+    assert take.stage.share is not None
+    (part,) = take.stage.parts
+    shown = np.arange(part.start_frame, part.start_frame + part.frames)
+    assert (take.stage.share[(shown >= 100) & (shown < 200)] == 0).all()
+
+
+def test_a_mouth_covered_in_all_frames_is_refused(tmp_path: Path) -> None:
+    film = made.write_footage(tmp_path / "film.mp4", seconds=12, covered=range(300))
+    with pytest.raises(
+        FootageError, match=r"before the mouth in 300 of 300 frames \('film.mp4' 0.0 to 12.0 s\)"
+    ):
+        run(film, tmp_path / "take")
+    report = check(film, workers=0)
+    assert report.verdict == "unusable"
+    (free,) = [m for m in report.measures if m.name == "mouth_free"]
+    assert free.verdict == "unusable"
+    assert free.text.startswith("0.0 %; something is before it in 300 of 300 frames")

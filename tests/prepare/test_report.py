@@ -58,6 +58,8 @@ def inspection(
     sharpness: float = 0.25,
     brightness: float = 120.0,
     sound: Sound | None = CLEAR,
+    covered: int = 0,
+    measured: bool = True,
 ) -> Inspection:
     landmarks = talking(FRAMES) * np.float32(scale)
     present = np.arange(FRAMES) >= absent
@@ -67,13 +69,41 @@ def inspection(
     shown = (Shown.of(picture(), talking(1)[0], 290),)
     mouths = tuple(mouth_of(picture(), points) for points in talking(6))
     stretch = TrackedStretch(
-        segment, landmarks, present, made.babble(FRAMES / 25), (sharpness,), (brightness,), mouths, shown
+        segment,
+        landmarks,
+        present,
+        made.babble(FRAMES / 25),
+        (sharpness,),
+        (brightness,),
+        mouths,
+        shown,
+        np.where((np.arange(FRAMES) < covered)[:, None], 0.9, np.zeros((FRAMES, 2)))
+        if measured
+        else np.full((FRAMES, 2), np.nan),
     )
     return Inspection(file, True, People(persons, 0) if people else None, (stretch,) if people else (), sound)
 
 
 def verdicts(*inspections: Inspection) -> dict[str, str]:
     return {m.name: m.verdict for m in measure(gather(inspections))}
+
+
+def test_covered_mouths_are_counted_with_their_times(file: Footage) -> None:
+    (found,) = [m for m in measure(gather([inspection(file, covered=100)])) if m.name == "mouth_free"]
+    times = f"'{file.path.name}' 0.0 to 4.0 s"
+    assert found.text == f"80.0 %; something is before it in 100 of {FRAMES} frames: {times}"
+    assert "hands" in found.advice
+
+
+def test_a_mouth_that_cannot_be_judged_is_not_called_free(file: Footage) -> None:
+    (found,) = [m for m in measure(gather([inspection(file, measured=False)])) if m.name == "mouth_free"]
+    assert (found.value, found.text, found.verdict) == (None, "could not be measured", "poor")
+
+
+def test_covers_that_leave_too_little_are_unusable(file: Footage) -> None:
+    short = replace(file, video=replace(file.video, duration_seconds=12.0))
+    assert verdicts(inspection(short, covered=100))["mouth_free"] == "unusable"  # 8 s are free
+    assert verdicts(inspection(short, covered=12))["mouth_free"] == "good"
 
 
 def test_good_footage_is_good_throughout(file: Footage) -> None:
@@ -91,6 +121,10 @@ def test_good_footage_is_good_throughout(file: Footage) -> None:
         ({"absent": 30}, "face_share", "poor"),
         ({"absent": 300}, "face_share", "unusable"),
         ({"scale": 1.4}, "mouth_free", "unusable"),
+        ({"covered": 100}, "mouth_free", "poor"),
+        ({"covered": 300}, "mouth_free", "unusable"),
+        ({"covered": FRAMES}, "mouth_free", "unusable"),
+        ({"measured": False}, "mouth_free", "poor"),
         ({"people": 2}, "people", "poor"),
         ({"people": 0}, "people", "unusable"),
         ({"people": 0}, "usable_minutes", "unusable"),

@@ -18,6 +18,7 @@ from newscaster.errors import MediaError
 from newscaster.media import MeasuredScan, measured_scan, read_audio_blocks
 from newscaster.prepare.clips import Footage, Segment
 from newscaster.prepare.detect import Landmarks
+from newscaster.prepare.mouth_occlusion import OcclusionMeter
 from newscaster.prepare.people import People, box_of, choose_person
 from newscaster.prepare.pictures import Mouth, Shown, mouth_of
 from newscaster.prepare.tracking import FaceTracker, joined
@@ -33,6 +34,8 @@ _BLOCK_SECONDS = 60
 _MOUTH_EVERY = 4
 _MOUTHS_PER_STRETCH = 24
 _SHOWN_PER_STRETCH = 6
+_OCCLUSION_EVERY = 3
+"""Frames between those in which occluders are looked for: none that matters stays for one frame only."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class TrackedStretch:
     """Some, from closed to wide open."""
     shown: tuple[Shown, ...]
     """Frames to show in the report."""
+    occlusion: npt.NDArray[np.float64]
+    """(F, 2): shares of lips and lower face that are covered; NaN in frames that were not measured."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +142,13 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
     faces: list[npt.NDArray[np.float32]] = []
     mouths: list[Mouth] = []
     shown: list[Shown] = []
+    meter = OcclusionMeter(every=_OCCLUSION_EVERY)
     for i, frame in enumerate(segment.frames()):
         points = tracker.step(frame)
         found.append(points)
         if points is None:
             continue
+        meter.add(i, frame, points)
         if i % every == every // 2:
             faces.append(_grey_face(frame, points))
         if i % _MOUTH_EVERY == 0:
@@ -160,6 +167,7 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
         tuple(float(np.median(face)) for face in faces),
         tuple(mouths[k] for k in spread),
         tuple(shown),
+        meter.shares(len(present)),
     )
 
 

@@ -20,6 +20,7 @@ from newscaster.face.region import Region
 from newscaster.face.topology import MOUTH
 from newscaster.prepare.inspect_file import Inspection, Sound, TrackedStretch
 from newscaster.prepare.lag import Lag, estimate_lag
+from newscaster.prepare.mouth_occlusion import covered_frames, describe_times, leaves_too_little
 from newscaster.prepare.rewritable import turned_away
 from newscaster.speech.activity import LEAST_SPEAKING_SECONDS
 from newscaster.take import SPEECH_RATE
@@ -30,6 +31,8 @@ Array = npt.NDArray[np.float64]
 _WORST_LAST: tuple[Verdict, ...] = ("good", "poor", "unusable")
 _FIT_FRAMES = 2000
 _FILES_NAMED = 5
+_MIN_MEASURED = 0.8
+"""Share of frames that must have been searched for occluders; with less, a mouth is not known to be free."""
 
 
 @dataclass(frozen=True)
@@ -307,26 +310,54 @@ def _pose(findings: Findings) -> list[Measure]:
 
 
 def _mouth_free(findings: Findings) -> Measure:
-    free = frames = 0
+    free = frames = measured = 0
+    hidden: list[tuple[str, npt.NDArray[np.bool_], int, float]] = []
     for stretch, poses in zip(findings.stretches, findings.poses, strict=True):
-        seen = stretch.present
+        seen, segment = stretch.present, stretch.segment
         points = stretch.landmarks[seen][:, list(MOUTH), :2]
-        video = stretch.segment.footage.video
+        video = segment.footage.video
         inside = ((points >= 0) & (points < (video.width, video.height))).all(axis=2).mean(axis=1)
-        free += int(((inside > 0.9) & ~turned_away(poses[seen], findings.angles())).sum())
+        covered = covered_frames(stretch.occlusion, seen, float(segment.fps))
+        hidden.append((segment.footage.path.name, covered, segment.start_frame, float(segment.fps)))
+        turned = turned_away(poses[seen], findings.angles())
+        free += int(((inside > 0.9) & ~turned & ~covered[seen]).sum())
         frames += int(seen.sum())
+        measured += int(np.isfinite(stretch.occlusion[seen, 0]).sum())
     share = free / max(frames, 1)
+    count = sum(int(flags.sum()) for _, flags, _, _ in hidden)
+    verdict = _grade(share, 0.95, 0.5)
+    face_seconds = _mean_share(findings) * sum(i.footage.seconds for i in findings.inspections)
+    if leaves_too_little(count / max(frames, 1), (1 - count / max(frames, 1)) * face_seconds):
+        verdict = "unusable"
+    text = f"{100 * share:.1f} %"
+    advice = "Cut away what shows the head turned to the side or partly outside the picture."
+    if count:
+        text += f"; something is before it in {count} of {frames} frames: {describe_times(hidden)}"
+        advice = (
+            "Cut that away, or use footage without hands, microphones, masks and captions over the mouth."
+        )
+    if measured < _MIN_MEASURED * frames and not count:
+        return _measure(
+            "mouth_free",
+            "Frames with a free mouth",
+            None,
+            "",
+            "could not be measured",
+            max("poor", verdict, key=_WORST_LAST.index),
+            "The mouth is too small, too dark or too bright to see whether something is before it.",
+            "Use footage in which the face is larger and well lit.",
+        )
     # Such frames are not learnt from, and keep the footage's own mouth where they are shown.
     return _measure(
         "mouth_free",
         "Frames with a free mouth",
         share,
         "",
-        f"{100 * share:.1f} %",
-        _grade(share, 0.95, 0.5),
-        "Neither turned away nor cut off by the picture's edge. Hands and microphones before the mouth are "
-        "looked for when an anchor is made.",
-        "Cut away what shows the head turned to the side or partly outside the picture.",
+        text,
+        verdict,
+        "Neither turned away, nor cut off by the picture's edge, nor covered by a hand, a microphone, a "
+        "caption or the like.",
+        advice,
     )
 
 

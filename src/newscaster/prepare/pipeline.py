@@ -41,6 +41,13 @@ from newscaster.prepare.clips import (
     scan_notes,
 )
 from newscaster.prepare.detect import need_mediapipe
+from newscaster.prepare.mouth_occlusion import (
+    MIN_FREE_SECONDS,
+    covered_frames,
+    describe_times,
+    leaves_too_little,
+    measure_face_crops,
+)
 from newscaster.prepare.people import People, Person, choose_person, several_warning
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
@@ -364,7 +371,9 @@ def _tell_of_hidden(job: _Job, clips: dict[str, Clip], head: Head, mask: Mask, p
     names, small = list(clips), dict[str, npt.NDArray[np.uint8]]()
     for index, pictures in pool.map(small_regions, list(clips.values())):
         small[names[index]] = pictures
-    found = shares([clips[n] for n in names], [small[n] for n in names], head, mask)
+    covered = _find_covered(job, clips, pool)
+    every = [clips[n] for n in names]
+    found = shares(every, [small[n] for n in names], head, mask, [covered[n] for n in names])
     for name, share in zip(names, found, strict=True):
         write_share(clips[name].folder, share)
         clips[name] = Clip(clips[name].folder, clips[name].record)
@@ -378,6 +387,39 @@ def _tell_of_hidden(job: _Job, clips: dict[str, Clip], head: Head, mask: Mask, p
             f"the mouth is turned away, cut off or hidden in {sum(hidden.values())} of {frames} frames, "
             f"which are left out of the renderer's training: {shown}{more}"
         )
+
+
+def _find_covered(job: _Job, clips: dict[str, Clip], pool: Workers) -> dict[str, npt.NDArray[np.bool_]]:
+    """Frames (F,) of every clip in which something is before the mouth; a warning if there are any.
+
+    Raises:
+        FootageError: the training clips show the mouth free for less than is needed.
+    """
+    names, covered = list(clips), dict[str, npt.NDArray[np.bool_]]()
+    for index, measured in pool.map(measure_face_crops, list(clips.values())):
+        clip = clips[names[index]]
+        covered[names[index]] = covered_frames(measured, clip.present, float(clip.record.fps))
+    training = [s.name for s in job.training if s.name in clips]
+    frames = sum(int(clips[n].present.sum()) for n in training)
+    count = sum(int(covered[n].sum()) for n in training)
+    if not any(flags.any() for flags in covered.values()):
+        return covered
+    times = describe_times(
+        [
+            (Path(c.record.source).name, covered[n], c.record.start_frame, float(c.record.fps))
+            for n, c in clips.items()
+        ]
+    )
+    free_seconds = float((frames - count) / job.fps)
+    if leaves_too_little(count / max(frames, 1), free_seconds):
+        raise FootageError(
+            f"something is before the mouth in {count} of {frames} frames ({times}), and {free_seconds:.1f} "
+            f"s show it free; at least {MIN_FREE_SECONDS:g} s are needed. Give footage without hands, "
+            f"microphones, masks and captions over the mouth"
+        )
+    total = sum(int(flags.sum()) for flags in covered.values())
+    job.warn(f"something is before the mouth in {total} frames, which nothing is learnt from: {times}")
+    return covered
 
 
 def _write_stage(

@@ -64,24 +64,26 @@ class TakeMotion:
 
 
 def take_motion(take: Take, features: FeatureSpec, encoder: SpeechEncoder | None) -> TakeMotion:
-    """What the clips of a take teach of motion.
+    """What the clips of a take teach of motion: under a hand or a microphone, landmarks are guesses.
 
     Raises:
-        FootageError: no clip shows a face.
+        FootageError: no clip shows a mouth that is free.
     """
     shapes = [clip.mouth_shapes(take.head) for clip in take.clips]
-    seen = [s[clip.present] for s, clip in zip(shapes, take.clips, strict=True) if clip.present.any()]
+    seen = [s[clip.usable] for s, clip in zip(shapes, take.clips, strict=True) if clip.usable.any()]
     if not seen:
-        raise FootageError(f"no clip of '{take.folder}' shows a face. Prepare footage in which one is seen")
+        raise FootageError(
+            f"no clip of '{take.folder}' shows a face whose mouth is free. Prepare footage that shows one"
+        )
     rest = rest_shape(np.concatenate(seen))
     clips: list[MotionClip | None] = []
     speaking_steps = 0
     for clip, shape in zip(take.clips, shapes, strict=True):
-        if not (clip.present.any() and clip.teaches_motion(take.head)):
+        if not (clip.usable.any() and clip.teaches_motion(take.head)):
             clips.append(None)
             continue
         heard = extract(clip.speech, features, encoder)
-        made = motion_clip(heard, shape - rest, clip.present, fps=take.fps)
+        made = motion_clip(heard, shape - rest, clip.usable, fps=take.fps)
         speaking_steps += int((made.present & speech_activity(clip.speech)[: len(made.present)]).sum())
         clips.append(made)
     return TakeMotion(tuple(clips), rest, speaking_steps / MOTION_HZ)
