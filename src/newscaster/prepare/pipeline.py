@@ -31,7 +31,6 @@ from newscaster.face.moments import head_window, thumbnail
 from newscaster.face.region import Mask, Region, lower_face_mask
 from newscaster.media import encode_stage, read_frames
 from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, read_footage
-from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, Person, choose_person, several_warning
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
@@ -112,10 +111,8 @@ def prepare(
         MediaError: a file is missing, damaged or not a video.
         FootageError: nobody can be learnt from it: no face, too short, ``face`` not there.
         OutputError: the folder cannot be written, or another preparation is writing to it.
-        MissingExtraError: MediaPipe is not installed.
     """
     files, left_out = find_footage(footage)
-    need_mediapipe()
     _check_length(sum(file.seconds for file in files), files)
     rate = choose_fps([file.video.fps for file in files]) if fps is None else _as_rate(fps)
     training = cut(files, rate)

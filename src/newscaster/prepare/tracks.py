@@ -13,7 +13,6 @@ from pathlib import Path
 
 from newscaster.errors import FootageError
 from newscaster.prepare.clips import Segment, choose_fps, cut, find_footage
-from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, choose_person
 from newscaster.prepare.pool import worker_pool
 from newscaster.prepare.progress import Progress
@@ -50,10 +49,8 @@ def track_footage(
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
-        MissingExtraError: MediaPipe is not installed.
     """
     files, _ = find_footage(footage)
-    need_mediapipe()
     for file in files:
         if not (silent or file.has_sound):
             _log.warning("left out: '%s' has no sound", file.path)
