@@ -43,9 +43,9 @@ class Region:
         scale = self.side / side
         cos, sin = math.cos(self.angle) * scale, math.sin(self.angle) * scale
         half = side / 2
-        turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, scale]])
-        start = np.array([self.x - half * (cos - sin), self.y - half * (sin + cos), 0])
-        return np.asarray(points @ turn + start, np.float32)
+        turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, scale]], np.float32)
+        start = np.array([self.x - half * (cos - sin), self.y - half * (sin + cos), 0], np.float32)
+        return np.asarray(points @ turn + start)
 
     @property
     def box(self) -> Box:

@@ -38,6 +38,7 @@ class SquareSampler:
         self.side, self._count = side, _STRIP * side
         self._numbers = np.arange(side, dtype=np.float64)
         self._position = np.empty((_STRIP, side), np.float64)
+        self._sums, self._addends = np.ones((_STRIP, 2)), np.ones((2, side))
         self._x, self._y, self._clipped_x, self._clipped_y = np.empty((4, self._count), np.int32)
         self._index = np.empty(self._count, np.intp)
         self._weights = np.empty((4, self._count), np.uint16)  # left, right; upper, lower
@@ -56,22 +57,26 @@ class SquareSampler:
             zeros_outside: what lies outside the frame is black; otherwise the border's pixels are repeated.
         """
         source = _Source(frame)
-        inside = source.contains(matrix, self.side)
         planes = out.reshape(3, -1)
         for first in range(0, self.side, _STRIP):
             self._place(matrix, first)
-            self._weigh()
-            if inside:
-                self._read_inside(source)
+            if zeros_outside:
+                self._weigh()
+                self._read_beyond(source)
             else:
-                self._read_beyond(source, zeros_outside=zeros_outside)
+                np.clip(self._x, 0, (source.width - 1) * _STEPS, out=self._x)
+                np.clip(self._y, 0, (source.height - 1) * _STEPS, out=self._y)
+                self._weigh()
+                self._read_inside(source)
             self._finish(planes[:, first * self.side : first * self.side + self._count])
 
     def _place(self, matrix: Matrix, first: int) -> None:
         """Source positions of the rows from `first`, in steps: `_x` and `_y`."""
         rows = self._numbers[first : first + _STRIP, None]
-        for (a, b, c), target in zip(matrix * _STEPS, (self._x, self._y), strict=True):
-            np.add(rows * b + c, self._numbers * a, out=self._position)
+        for (a, b, c), target in zip((matrix * _STEPS).tolist(), (self._x, self._y), strict=True):
+            self._sums[:, :1] = rows * b + c
+            self._addends[1] = self._numbers * a
+            np.matmul(self._sums, self._addends, out=self._position)  # a sum, faster than np.add of both
             np.rint(self._position, out=self._position)
             np.copyto(target, self._position.reshape(-1), casting="unsafe")
 
@@ -86,14 +91,15 @@ class SquareSampler:
         np.right_shift(self._y, _SHIFT, out=self._y)
 
     def _read_inside(self, source: _Source) -> None:
+        """Read positions that are in the frame. A neighbour that is not has no weight: any pixel will do."""
         self._point(self._x, self._y, source.stride)
         for tap, offset in enumerate((0, 3, source.stride, source.stride + 3)):
             self._accumulate(tap, source.data[offset:])
 
-    def _read_beyond(self, source: _Source, *, zeros_outside: bool) -> None:
-        """Read positions some of which are not in the frame."""
+    def _read_beyond(self, source: _Source) -> None:
+        """Read positions some of which are not in the frame: a neighbour that is not loses its weight."""
         for axis, (pixels, size) in enumerate(((self._x, source.width), (self._y, source.height))):
-            for late in (0, 1) if zeros_outside else ():
+            for late in (0, 1):
                 self._weights[2 * axis + late] *= (pixels >= -late) & (pixels < size - late)
         for tap in range(4):
             down, right = divmod(tap, 2)
@@ -115,7 +121,7 @@ class SquareSampler:
         """Add the pixels at `_index`, times their horizontal weight, to their row, the upper or the lower."""
         down, right = divmod(tap, 2)
         for channel in range(3):
-            # "wrap" spares a check: no index is outside.
+            # "wrap" spares a check. Only pixels without weight are ever wrapped.
             data[channel:].take(self._index, out=self._taps[channel], mode="wrap")
         target = self._product if right else self._rows[down]
         np.copyto(target, self._taps)
@@ -140,21 +146,13 @@ class _Source:
     def __init__(self, frame: ImageArray) -> None:
         if frame.strides[1:] != (3, 1) or frame.strides[0] < 0:
             frame = np.ascontiguousarray(frame)
+        if min(frame.shape[:2]) < 2:  # every pixel has a neighbour to its right and below
+            frame = np.pad(frame, ((0, 1), (0, 1), (0, 0)), mode="edge")
         self.height, self.width = frame.shape[:2]
         self.stride = frame.strides[0]
         """Bytes from one row to the next."""
         count = (self.height - 1) * self.stride + self.width * 3
         self.data = np.lib.stride_tricks.as_strided(frame, (count,), (1,))
-
-    def contains(self, matrix: Matrix, side: int) -> bool:
-        """Whether every position, and the pixel to its right and below, is in the frame: its corners tell."""
-        last = side - 1
-        for (a, b, c), size in zip(matrix.tolist(), (self.width, self.height), strict=True):
-            low = c + min(a * last, 0.0) + min(b * last, 0.0)
-            high = c + max(a * last, 0.0) + max(b * last, 0.0)
-            if low < 0 or high >= size - 1.5:  # rounding to a step may go up
-                return False
-        return True
 
 
 def square_matrix(center: tuple[float, float], side_px: float, angle: float, side: int) -> Matrix:
