@@ -1,6 +1,7 @@
 """Frames in which faces cross, leave and come back, made from clips of single faces; who is where is known.
 
-Each face is an oval cut out of its clip, with a soft edge, that moves over a background; nearer ones hide others.
+Each face is an oval cut out of its clip, with a soft edge, that moves over a background. Nearer ones hide
+others.
 """
 
 from __future__ import annotations
@@ -96,11 +97,13 @@ SCENES = (
         line((0, 0.2, 0.5), (1, 0.2, 0.5), (2, 0.6, 0.5), (4, 0.6, 0.5), (5, 0.85, 0.5)),
         line((0, 0.6, 0.5), (6, 0.6, 0.5))), 6),
     Scene("one leaves and comes back elsewhere", (
-        line((0, 0.25, 0.5), (1, 0.25, 0.5), (2, -0.3, 0.5), (4, -0.3, 0.5), (4.04, 1.3, 0.5), (5.5, 0.8, 0.5)),
+        line((0, 0.25, 0.5), (1, 0.25, 0.5), (2, -0.3, 0.5), (4, -0.3, 0.5),
+             (4.04, 1.3, 0.5), (5.5, 0.8, 0.5)),
         line((0, 0.55, 0.5), (7, 0.55, 0.5))), 7),
     Scene("both leave and come back on the other side", (
         line((0, 0.3, 0.5), (1, 0.3, 0.5), (2, -0.3, 0.5), (3, -0.3, 0.5), (3.04, 1.3, 0.5), (4.5, 0.7, 0.5)),
-        line((0, 0.7, 0.5), (1, 0.7, 0.5), (2, 1.3, 0.5), (3, 1.3, 0.5), (3.04, -0.3, 0.5), (4.5, 0.3, 0.5))), 6),
+        line((0, 0.7, 0.5), (1, 0.7, 0.5), (2, 1.3, 0.5), (3, 1.3, 0.5), (3.04, -0.3, 0.5),
+             (4.5, 0.3, 0.5))), 6),
     Scene("three cross", (line((0, 0.15, 0.5), (1, 0.15, 0.5), (4, 0.85, 0.5)),
                           line((0, 0.5, 0.5), (5, 0.5, 0.5)),
                           line((0, 0.85, 0.5), (1, 0.85, 0.5), (4, 0.15, 0.5))), 5),
@@ -111,7 +114,9 @@ SCENES = (
 )  # fmt: skip
 
 
-def render(scene: Scene, sprites: list[Sprite], *, seed: int) -> Iterator[tuple[Frame, list[tuple[float, ...]]]]:
+def render(
+    scene: Scene, sprites: list[Sprite], *, seed: int
+) -> Iterator[tuple[Frame, list[tuple[float, ...]]]]:
     """Frames, and for each sprite (x, y, share of it that can be seen)."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(60, 190, (6, 10, 3), dtype=np.uint8)

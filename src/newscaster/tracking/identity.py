@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from newscaster.face.geometry import eye_distance
 from newscaster.tracking.mesh import Landmarks
-from newscaster.tracking.regions import Box, box_of
+from newscaster.tracking.regions import Box, box_of, overlap
 from newscaster.tracking.sampling import ImageArray
 
 Floats = npt.NDArray[np.float32]
@@ -41,6 +41,12 @@ _OTHER_PERSON = 1.2
 """Cost, from which on a tracked face is somebody else's; see `Identities._cost`."""
 _OTHER_FRAMES = 3
 """A tracked face gets another identity only if that many frames in a row ask for it."""
+_MARGIN = 0.15
+"""How much less one lost identity must cost than the others for a new face to have it at once."""
+_STRANGER_FRAMES = 5
+"""A new face that is none of the lost for sure must be seen in that many frames to get an identity."""
+_SAME_STRANGER = 0.3
+"""Overlap of the boxes of such a face in two frames."""
 _CONTINUITY = 0.25
 """How much another identity must be better than that of the region, as a cost."""
 _DESCRIBE_SECONDS = 1.0
@@ -60,6 +66,8 @@ class Face:
     sources: list[int] = field(default_factory=list)
     """The identities in whose regions it was found; empty for a new one."""
     colors: Floats = field(init=False)
+    is_touching: bool = False
+    """Another face is so close that parts of one may hide the other."""
     descriptor: Floats | None = None
     """NaN if it cannot be measured; None if it was not needed yet."""
 
@@ -98,11 +106,15 @@ class Identities:
         self._doubt_frames = max(1, round(_DOUBT_SECONDS * fps))
         self._describe_frames = max(1, round(_DESCRIBE_SECONDS * fps))
         self._persons: dict[int, _Person] = {}
+        self._strangers: list[tuple[Box, int]] = []
+        """Where faces were left out in the last frame, and for how many frames: see `_has_waited`."""
+        self._new_strangers: list[tuple[Box, int]] = []
         self._now = -1
 
     def assign(self, frame: ImageArray, faces: Sequence[Face]) -> dict[int, Face]:
         """The faces of the next frame by identity; two that are one face are joined."""
         self._now += 1
+        self._strangers, self._new_strangers = self._new_strangers, []
         joined = _join(faces)
         for face in joined:
             face.colors = _colors(frame, face.landmarks)
@@ -123,17 +135,19 @@ class Identities:
         return self._persons[identity].doubt_until >= self._now
 
     def _notice_doubt(self, faces: Sequence[Face]) -> None:
-        until = self._now + self._doubt_frames
         for i, face in enumerate(faces):
-            near = [other for other in faces[:i] if _are_touching(face.box, other.box)]
-            involved = [s for one in ([face, *near] if near else []) for s in one.sources]
+            involved: list[int] = []
+            for other in faces[:i]:
+                if _are_touching(face.box, other.box):
+                    face.is_touching = other.is_touching = True
+                    involved += face.sources + other.sources
             if len(face.sources) > 1:
                 involved += face.sources
             for source in face.sources:
                 if _color_distance(face.colors, self._persons[source].colors) > _COLOR_JUMP:
                     involved.append(source)
             for source in involved:
-                self._persons[source].doubt_until = until
+                self._doubt(source)
 
     def _decide(self, frame: ImageArray, faces: list[Face], *, taken: set[int]) -> dict[int, Face]:
         """Identities of faces that are in doubt or new: those with the least cost in all."""
@@ -148,21 +162,54 @@ class Identities:
         settled: list[tuple[Face, int | None]] = []
         for face, choice in zip(faces, chosen, strict=True):
             settled.append((face, self._settled(face, None if choice is None else known[choice])))
-        claimed = {identity for _, identity in settled if identity is not None}
         for face, identity in settled:
-            if identity is None or identity in assigned:
-                identity = self._add(face, claimed)
-            assigned[identity] = face
+            if identity is not None and identity not in assigned:
+                if face.sources or self._is_sure(face, identity, lost) or self._has_waited(face):
+                    assigned[identity] = face
+                    if not face.sources:
+                        self._doubt(identity)
+            elif not lost or (self._has_waited(face) and not face.is_touching):
+                assigned[self._add(face)] = face
+        self._doubt_holders(faces, taken)
         return assigned
+
+    def _doubt(self, identity: int) -> None:
+        self._persons[identity].doubt_until = self._now + self._doubt_frames
+
+    def _doubt_holders(self, faces: Sequence[Face], taken: set[int]) -> None:
+        """Doubt those who have an identity that a face in doubt seems to have: the next frame decides."""
+        for face in faces:
+            for identity in taken:
+                distance = self._distance(face, self._persons[identity])
+                if distance is not None and distance <= self._max_distance:
+                    self._doubt(identity)
+
+    def _is_sure(self, face: Face, identity: int, lost: Sequence[int]) -> bool:
+        """Whether a new face can be told to be one of the lost, and not another of them."""
+        person = self._persons[identity]
+        if person.descriptors and self._distance(face, person) is None:
+            return False
+        cost = self._cost(face, identity)
+        return all(self._cost(face, other) - cost > _MARGIN for other in lost if other != identity)
+
+    def _has_waited(self, face: Face) -> bool:
+        """Whether a new face could not be told for so long that there is no more to wait for.
+
+        At first it may be one of the lost, half hidden or half outside: it is left out until it can be told.
+        """
+        before = [frames for box, frames in self._strangers if overlap(box, face.box) > _SAME_STRANGER]
+        frames = max(before, default=0) + 1
+        self._new_strangers.append((face.box, frames))
+        return frames > _STRANGER_FRAMES
 
     def _settled(self, face: Face, identity: int | None) -> int | None:
         """What is made of a choice: a face that has a region's identity keeps it until others insist."""
         if len(face.sources) != 1:
             return identity
         person = self._persons[face.sources[0]]
-        if identity == face.sources[0]:
+        if identity == face.sources[0] or (identity is None and face.is_touching):
             person.other = (None, 0)
-            return identity
+            return face.sources[0]
         wanted, frames = person.other
         frames = frames + 1 if wanted == identity else 1
         person.other = (identity, frames)
@@ -194,8 +241,8 @@ class Identities:
         for face, descriptor in zip(asked, found, strict=True):
             face.descriptor = descriptor
 
-    def _add(self, face: Face, claimed: set[int]) -> int:
-        identity = next(i for i in range(len(self._persons) + len(claimed) + 1) if i not in self._persons)
+    def _add(self, face: Face) -> int:
+        identity = len(self._persons)
         self._persons[identity] = _Person(face, self._now, np.zeros(2), face.colors.copy())
         return identity
 
