@@ -22,7 +22,6 @@ from newscaster.prepare.clips import read_footage
 from newscaster.prepare.work import look
 from newscaster.take import Take
 
-pytest.importorskip("mediapipe")
 pytestmark = pytest.mark.data
 
 CLIPS = 5
@@ -142,4 +141,4 @@ def test_the_report_on_real_footage(
     assert lag is None or abs(lag) < 60
     assert len(report.pictures) == 6
     report.write(tmp_path / "report.html")
-    assert capfd.readouterr().err == ""  # MediaPipe is quiet
+    assert capfd.readouterr().err == ""

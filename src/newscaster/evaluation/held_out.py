@@ -134,7 +134,6 @@ def find_held_out(
     Raises:
         MediaError: a file is missing, damaged or not a video.
         FootageError: no face is found, or somebody else's than the anchor's.
-        MissingExtraError: MediaPipe is not installed.
     """
     named = list(footage)
     clips = track_footage(

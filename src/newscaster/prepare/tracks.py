@@ -14,7 +14,6 @@ from pathlib import Path
 
 from newscaster.errors import FootageError, MediaError
 from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage
-from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, choose_person
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
@@ -51,12 +50,10 @@ def track_footage(
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
-        MissingExtraError: MediaPipe is not installed.
     """
     files, left_out = find_footage(footage)
     for text in left_out:
         _log.warning("%s", text)
-    need_mediapipe()
     for file in files:
         if not (silent or file.has_sound):
             _log.warning("left out: '%s' has no sound", file.path)
