@@ -68,8 +68,8 @@ class FaceTracker:
         search_every: frames between searches while fewer than `max_faces` are tracked. In the second after a
             face was lost, every frame is searched.
         detector, mesh: what finds faces, and their landmarks; by default new ones.
-        identify: whether identities hold when faces are lost or cross. Otherwise a face that is found again is
-            a new one, at once, as in MediaPipe.
+        identify: whether identities hold when faces are lost or cross. Otherwise a face that is found again
+            is a new one, at once, as in MediaPipe.
         describe: measures whose a face is, to hold identities by; by default the colours of faces do.
         max_distance: between descriptors of one person.
 
