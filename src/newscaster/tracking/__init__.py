@@ -1,0 +1,1 @@
+"""Faces in frames: where they are, and whose they are."""
