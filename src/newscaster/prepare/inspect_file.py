@@ -15,10 +15,9 @@ from PIL import Image
 
 from newscaster.media import read_audio_blocks
 from newscaster.prepare.clips import Footage, Segment
-from newscaster.prepare.detect import Landmarks
+from newscaster.prepare.following import PersonFollower
 from newscaster.prepare.people import People, box_of, choose_person
 from newscaster.prepare.pictures import Mouth, Shown, mouth_of
-from newscaster.prepare.tracking import FaceTracker, joined
 from newscaster.prepare.work import look, read_speech
 from newscaster.speech.activity import speech_activity
 from newscaster.take import SPEECH_RATE
@@ -71,6 +70,8 @@ class TrackedStretch:
     """Some, from closed to wide open."""
     shown: tuple[Shown, ...]
     """Frames to show in the report."""
+    others: tuple[float, ...] = ()
+    """Times in the file at which a face was followed that is somebody else's, or could not be measured."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +105,14 @@ def inspect_file(task: InspectTask) -> Inspection:
 
 
 def _track(segment: Segment, people: People) -> TrackedStretch:
-    tracker = FaceTracker(people, fps=float(segment.fps))
+    follower = PersonFollower(people, fps=float(segment.fps))
     length = segment.expected_frames
     every = max(1, length // _PICTURES_PER_STRETCH)
-    found: list[Landmarks | None] = []
     faces: list[npt.NDArray[np.float32]] = []
     mouths: list[Mouth] = []
     shown: list[Shown] = []
     for i, frame in enumerate(segment.frames()):
-        points = tracker.step(frame)
-        found.append(points)
+        points = follower.step(frame)
         if points is None:
             continue
         if i % every == every // 2:
@@ -122,7 +121,9 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
             mouths.append(mouth_of(frame, points))
         if len(shown) < _SHOWN_PER_STRETCH and i >= (len(shown) + 0.5) * length / _SHOWN_PER_STRETCH:
             shown.append(Shown.of(frame, points, i))
-    landmarks, present = joined(found)
+    followed = follower.finish()
+    landmarks, present = followed.landmarks, followed.present
+    shown = [picture for picture in shown if present[picture.frame]]
     mouths.sort(key=lambda mouth: mouth.opening)
     spread = np.linspace(0, len(mouths) - 1, min(_MOUTHS_PER_STRETCH, len(mouths))).astype(int)
     return TrackedStretch(
@@ -134,6 +135,7 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
         tuple(float(np.median(face)) for face in faces),
         tuple(mouths[k] for k in spread),
         tuple(shown),
+        tuple(((np.flatnonzero(followed.others) + segment.start_frame) / float(segment.fps)).tolist()),
     )
 
 

@@ -11,14 +11,20 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from newscaster.errors import FootageError
 from newscaster.prepare.clips import Segment, choose_fps, cut, find_footage
 from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, choose_person
+from newscaster.prepare.persons import choose_known
 from newscaster.prepare.pool import worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.work import TrackTask, look, record_of, track
 from newscaster.take import Clip, read_record
+
+Floats = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +36,7 @@ def track_footage(
     fps: Fraction | None = None,
     face: int | None = None,
     silent: bool = False,
+    person: Floats | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> list[Clip]:
@@ -39,8 +46,10 @@ def track_footage(
         footage: video files, and folders that are searched for them.
         folder: where landmarks and sound go; clips that are there already are kept.
         fps: frames per second; None is each file's own, of 25, 29.97 and 30.
-        face: which one where several are seen: 0 is the leftmost; None the largest.
+        face: which one if several are seen: 0 is the leftmost; None is ``person``, or else the one that is
+            seen and speaks most.
         silent: whether files without sound are tracked, too; otherwise they are left out.
+        person: a face descriptor (128,): whoever of a file agrees with it is tracked, if ``face`` is None.
         workers: how many processes work at once; None is one for each core.
         progress: called with clips as they are done, phase "track".
 
@@ -74,7 +83,8 @@ def track_footage(
         for index, persons in pool.map(look, unseen):
             path = unseen[index].path
             try:
-                meant[path] = choose_person(persons, face, path)
+                known = None if person is None or face is not None else choose_known(persons, person)
+                meant[path] = choose_person(persons, face if known is None else known, path)
             except FootageError as error:
                 _log.warning("left out: %s", error)
         tasks = []

@@ -5,7 +5,8 @@ Each function takes one task and leaves its result on disk, finished or not at a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,15 +14,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.errors import FootageError, MediaError
+from newscaster.errors import MediaError
 from newscaster.face.head import Head
 from newscaster.face.region import Region, crop
 from newscaster.face.topology import MOUTH
 from newscaster.media import read_audio, read_frames
 from newscaster.prepare.clips import Footage, Segment
-from newscaster.prepare.detect import detect_faces
-from newscaster.prepare.people import People, Person, choose_person, group_faces
-from newscaster.prepare.tracking import FaceTracker
+from newscaster.prepare.following import follow_person
+from newscaster.prepare.grouping import group_sightings
+from newscaster.prepare.people import People, Person
+from newscaster.prepare.persons import times_text
+from newscaster.prepare.sightings import sightings_in
+from newscaster.prepare.speaking import weigh_persons
 from newscaster.take import (
     SPEECH_RATE,
     Clip,
@@ -31,6 +35,8 @@ from newscaster.take import (
     write_transforms,
     writing_regions,
 )
+
+_log = logging.getLogger("newscaster.prepare")
 
 _LOOK_FPS = Fraction(1)
 _LOOK_SECONDS = 12.0
@@ -46,19 +52,27 @@ _SHORT_BYTES = 2**28
 ImageArray = npt.NDArray[np.uint8]
 
 
-def sampled_frames(footage: Footage) -> Iterator[ImageArray]:
-    """Pictures spread over a file, to see who is in it."""
+def sampled_frames(footage: Footage) -> Iterator[tuple[float, ImageArray]]:
+    """Frames spread over a file, and their times in seconds, to see who is in it."""
     if footage.seconds <= _LOOK_SECONDS:
-        yield from read_frames(footage.path, fps=_LOOK_FPS)
+        yield from enumerate(read_frames(footage.path, fps=_LOOK_FPS))
         return
     count = _LOOK_PLACES + int(footage.seconds / _LOOK_MORE_EVERY_SECONDS)
     for second in np.linspace(0, footage.seconds - 1, count).astype(int).tolist():
-        yield from read_frames(footage.path, fps=Fraction(1), start_frame=second, stop_frame=second + 1)
+        for frame in read_frames(footage.path, fps=Fraction(1), start_frame=second, stop_frame=second + 1):
+            yield second, frame
 
 
-def look(footage: Footage, frames: Iterable[ImageArray] | None = None) -> tuple[Person, ...]:
-    """The people in a file, from left to right, as pictures of it show; sampled where not given."""
-    return group_faces(detect_faces(frame) for frame in frames or sampled_frames(footage))
+def look(footage: Footage, frames: Sequence[ImageArray] | None = None) -> tuple[Person, ...]:
+    """The people in a file, from left to right, as sampled frames show them.
+
+    Args:
+        footage: the file.
+        frames: one frame per second of it; None reads some.
+    """
+    sampled = sampled_frames(footage) if frames is None else enumerate(frames)
+    persons = group_sightings(sightings_in(frame, float(second)) for second, frame in sampled)
+    return weigh_persons(footage, persons, read_speech=read_speech)
 
 
 @dataclass(frozen=True)
@@ -92,9 +106,21 @@ def record_of(segment: Segment, *, face_asked: int | None, people: People | None
 def track(task: TrackTask) -> ClipRecord:
     """Track the person's face through a clip, read the clip's sound, and store both."""
     segment = task.segment
-    landmarks, present = FaceTracker(task.people, fps=float(segment.fps)).follow(segment.frames())
-    speech = read_speech(segment, len(present))
-    return write_track(task.folder, task.record, landmarks=landmarks, present=present, speech=speech)
+    return _track(task.folder, task.record, segment, task.people, segment.frames())
+
+
+def _track(
+    folder: Path, record: ClipRecord, segment: Segment, people: People, frames: Iterable[ImageArray]
+) -> ClipRecord:
+    found = follow_person(frames, people, fps=float(segment.fps))
+    if found.others.any():
+        seconds = (np.flatnonzero(found.others) + segment.start_frame) / float(segment.fps)
+        _log.warning(
+            "left out: %.1f s of '%s' show somebody else, or could not be measured (%s)",
+            *(found.others.sum() / float(segment.fps), segment.footage.path, times_text(seconds.tolist())),
+        )
+    speech = read_speech(segment, len(found.present))
+    return write_track(folder, record, landmarks=found.landmarks, present=found.present, speech=speech)
 
 
 @dataclass(frozen=True)
@@ -114,21 +140,18 @@ def is_short(segment: Segment, segments_of_file: int) -> bool:
 
 
 def look_and_track(task: ShortTask) -> tuple[Person, ...]:
-    """:func:`look` and :func:`track` in one, so that the pictures are decoded once.
+    """:func:`look` and :func:`track` in one, so that the frames are decoded once.
 
-    Returns the people in the file; where the right one is not among them, nothing is stored.
+    Returns the people in the file. If there is not exactly one, nothing is stored: who is meant depends on
+    the other files.
     """
     segment = task.segment
     frames = list(read_frames(segment.footage.path, fps=segment.fps))
     persons = look(segment.footage, frames[:: round(segment.fps / _LOOK_FPS)])
-    try:
-        people = choose_person(persons, task.face, segment.footage.path)
-    except FootageError:
-        return persons
-    record = record_of(segment, face_asked=task.face, people=people)
-    landmarks, present = FaceTracker(people, fps=float(segment.fps)).follow(frames)
-    speech = read_speech(segment, len(present))
-    write_track(task.folder, record, landmarks=landmarks, present=present, speech=speech)
+    if len(persons) == 1 and task.face in (None, 0):
+        people = People(persons, 0)
+        record = record_of(segment, face_asked=task.face, people=people)
+        _track(task.folder, record, segment, people, frames)
     return persons
 
 
