@@ -63,7 +63,25 @@ demo: $(SPEAKING)
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)
 
-check: setup
+# Programs that tests need beside Python's packages, each in the Debian package of its name. Root installs those that are
+# missing, others do with sudo in CI, where a missing one is an error.
+.PHONY: system-packages
+SYSTEM_PACKAGES ?= strace chromium
+system-packages:
+	@missing=''; for name in $(SYSTEM_PACKAGES); do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	test -n "$$missing" || exit 0; \
+	if test "$$(id -u)" = 0; then as='env DEBIAN_FRONTEND=noninteractive'; \
+	elif test -n "$$CI"; then as='sudo -n env DEBIAN_FRONTEND=noninteractive'; fi; \
+	if test -n "$$as" && command -v apt-get >/dev/null; then \
+		$$as apt-get update --quiet=2 && $$as apt-get install --quiet=2 --yes --no-install-recommends $$missing; \
+	else \
+		echo "not installed:$$missing; tests that need them are skipped"; \
+	fi; \
+	for name in $$missing; do \
+		test -z "$$CI" || command -v $$name >/dev/null || { echo "$$name cannot be installed"; exit 1; }; \
+	done
+
+check: setup system-packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

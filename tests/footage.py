@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,14 @@ from faces import talking
 from making_media import SPEECH_RATE, moving_pattern
 from newscaster.evaluation import held_out
 from newscaster.media import write_video, write_wav
-from newscaster.prepare import following, inspect_file, pipeline, tracks, work
+from newscaster.prepare import following, inspect_file, mouth_occlusion, pipeline, tracks, work
 from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
 
 WIDTH, HEIGHT = 320, 240
+
+RAW = os.fsdecode(b"caf\xe9") if sys.platform == "linux" else "caf\xe9"
+"""A name whose bytes are not UTF-8, on file systems that take such names."""
 
 
 def babble(seconds: float, *, seed: int = 0) -> npt.NDArray[np.float32]:
@@ -30,18 +36,33 @@ def babble(seconds: float, *, seed: int = 0) -> npt.NDArray[np.float32]:
 
 
 def write_footage(
-    path: Path, *, seconds: float = 4.0, fps: Fraction | int = 25, sound: bool = True, silent: bool = False
+    path: Path,
+    *,
+    seconds: float = 4.0,
+    fps: Fraction | int = 25,
+    sound: bool = True,
+    silent: bool = False,
+    covered: range = range(0),
 ) -> Path:
-    """A clip with a moving pattern and babble."""
+    """A clip with a moving pattern and babble; in frames that are covered, a red box over the lower face."""
     audio = None
     if sound:
         audio = path.with_suffix(".wav")
         write_wav(audio, babble(seconds) * (0 if silent else 1), SPEECH_RATE)
-    frames = moving_pattern(round(seconds * fps), width=WIDTH, height=HEIGHT)
+    frames = (
+        _with_box(frame) if index in covered else frame
+        for index, frame in enumerate(moving_pattern(round(seconds * fps), width=WIDTH, height=HEIGHT))
+    )
     write_video(path, frames, fps=Fraction(fps), audio=audio, preset="ultrafast")
     if audio is not None:
         audio.unlink()
     return path
+
+
+def _with_box(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    out = frame.copy()
+    out[150:230, 110:210] = 255, 0, 0
+    return out
 
 
 def somebody(seed: int = 0) -> npt.NDArray[np.float32]:
@@ -58,7 +79,13 @@ def one_person(_: object, *, seed: int = 0) -> tuple[Person, ...]:
 def let_show(patch: pytest.MonkeyPatch, people: Callable[[Footage], tuple[Person, ...]]) -> None:
     """Let preparations in this process see these people in files, whatever their pictures show."""
     for module in (work, pipeline, tracks, inspect_file):
-        patch.setattr(module, "look", lambda footage, frames=None: people(footage))
+        patch.setattr(module, "look", partial(_shown, people))  # worker processes can be sent it
+
+
+def _shown(
+    people: Callable[[Footage], tuple[Person, ...]], footage: Footage, frames: object = None
+) -> tuple[Person, ...]:
+    return people(footage)
 
 
 class MadeUpTracker:
@@ -76,9 +103,18 @@ class MadeUpTracker:
         return self._landmarks[self.seen - 1]
 
 
+class RedCovers:
+    """In place of `OcclusionNetwork`: what is pure red lies before the face, and nothing else."""
+
+    def cells(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        small = crops[:, 2::4, 2::4].astype(int)
+        return ((small[..., 0] > 180) & (small[..., 1:].max(axis=-1) < 90)).astype(np.float32)
+
+
 def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     """Let preparations in this process (workers=0) see :func:`talking` instead of what is in the picture."""
     let_show(patch, one_person)
+    patch.setattr(mouth_occlusion, "load_occlusion_network", RedCovers)
     patch.setattr(following, "FaceTracker", MadeUpTracker)
     describe_as(patch, lambda frame: somebody())
 

@@ -76,10 +76,11 @@ def write_pictures(
     sound: Sound | None = None,
     sound_codec: str = "aac",
     sound_rate: int = 48_000,
+    sound_layout: str = "mono",
     sound_start: Fraction | int = 0,
     stamp: Callable[[av.VideoFrame, int], None] = lambda frame, index: None,
 ) -> Path:
-    """A video of (H, W, 3) uint8 or uint16 RGB images, and mono sound or none."""
+    """A video of (H, W, 3) uint8 or uint16 RGB images, and sound (N,), the same in all channels, or none."""
     fps = Fraction(fps)
     clock = 1 / fps if times is None else Fraction(1, 90_000)
     with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
@@ -99,7 +100,7 @@ def write_pictures(
             stream.set_display_rotation(rotation)
         heard = None
         if sound is not None:
-            heard = container.add_stream(sound_codec, rate=sound_rate, layout="mono")
+            heard = container.add_stream(sound_codec, rate=sound_rate, layout=sound_layout)
         for index, image in enumerate(images):
             frame = as_frame(image, layout, tags=tags, full=full)
             frame.pts = index if times is None else round(Fraction(times[index]) / clock)
@@ -108,7 +109,9 @@ def write_pictures(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if sound is not None and heard is not None:
-            for packet in _encoded(heard, sound[None], sound_rate, "mono", start=sound_start):
+            channels = {"mono": 1, "stereo": 2, "5.1": 6}[sound_layout]
+            planes = np.repeat(sound[None], channels, axis=0)
+            for packet in _encoded(heard, planes, sound_rate, sound_layout, start=sound_start):
                 container.mux(packet)
     return path
 

@@ -496,7 +496,7 @@ def test_two_trainings_in_one_folder_and_sigterm(footage: Path, tmp_path: Path) 
     arguments = ["train", footage, "-o", "ada.anchor", "--minutes", "5", "--consent", "Ada agreed"]
     with started(*arguments, cwd=tmp_path, program=MADE_UP) as first:
         until((tmp_path / "ada.work" / ".lock").exists)
-        with pytest.raises(OutputError, match=r"another training is writing to '.*ada\.work'"):
+        with pytest.raises(OutputError, match=r"another training is at work in '.*ada\.work'"):
             workflow.train(footage, tmp_path / "ada.anchor", consent="Ada agreed")
         until((tmp_path / "ada.work" / "take" / "take.json").exists)
         os.killpg(first.pid, signal.SIGTERM)  # as a service manager does
@@ -543,8 +543,9 @@ def test_live_is_stopped(tiny: Path, tmp_path: Path, number: int) -> None:
 
 
 @pytest.fixture
-def own_signals() -> Iterator[None]:
-    """What this process does at SIGINT and SIGTERM is put back."""
+def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What this process does at SIGINT and SIGTERM is put back; its standard error stays as it is."""
+    monkeypatch.setattr("newscaster.cli.commands.send_library_output_to_log", lambda: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():

@@ -266,7 +266,7 @@ def test_one_writer_at_a_time_even_among_processes(tmp_path: Path) -> None:
     other = context.Process(target=hold, args=(str(tmp_path), ready, done))
     other.start()
     assert ready.wait(20)
-    with pytest.raises(OutputError, match="another preparation is writing"), TakeWriter(tmp_path):
+    with pytest.raises(OutputError, match="another preparation is at work"), TakeWriter(tmp_path):
         pass
     other.kill()  # the lock ends with the process
     other.join()

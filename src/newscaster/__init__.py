@@ -25,9 +25,12 @@ from newscaster.errors import (
     SpeechError,
     TakeError,
 )
+from newscaster.telemetry import disable_telemetry
 from newscaster.version import VERSION
 
 __version__ = VERSION
+
+disable_telemetry()  # before any module of newscaster, or a voice, loads an inference engine
 
 if TYPE_CHECKING:
     from pathlib import Path

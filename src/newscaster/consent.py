@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from newscaster.errors import ConsentError, InputError
-from newscaster.untrusted import is_unicode, read_json
+from newscaster.texts import is_unicode
+from newscaster.untrusted import read_json
 
 _REFUSALS = frozenset({"", "no", "n", "none", "nobody"})
 _KEYS = ("who", "for", "when", "until")
@@ -45,7 +46,7 @@ class Consent:
     def __post_init__(self) -> None:
         for name in ("statement", "who", "recorded", "withdrawn", "reason"):
             if not is_unicode(getattr(self, name)):
-                raise InputError(f"{name} of the consent is not Unicode. Write it anew")
+                raise InputError(f"{name} of the consent is not valid UTF-8. Write it anew, in UTF-8")
         if is_refusal(self.statement):
             raise InputError(
                 f"consent is {self.statement.strip()!r}: without the person's consent no anchor is made. "

@@ -53,6 +53,8 @@ BACKENDS = (AUTO, ONNX_RUNTIME, OPENVINO, CUDA)
 """What a network can be run with; `auto` times what is installed, and takes the fastest."""
 BACKEND_VARIABLE = "NEWSCASTER_BACKEND"
 
+_FATAL = 4
+"""ONNX Runtime's highest severity of log messages."""
 _TRIAL_BATCH = 2
 _TRIALS = 3
 _WORTH_IT = 0.95
@@ -275,7 +277,7 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = _FATAL  # errors are raised as well, and standard error is the program's
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     return options

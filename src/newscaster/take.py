@@ -43,7 +43,8 @@ from newscaster.face.head import Head, Poses
 from newscaster.face.moments import THUMBNAIL_SIDE
 from newscaster.face.region import Mask, Region
 from newscaster.face.topology import LANDMARKS
-from newscaster.media.files import new_array, replacing, sole_user
+from newscaster.media.files import new_array, replacing
+from newscaster.media.leases import sole_user
 from newscaster.take_clip import (
     NEXT,
     SPEECH_RATE,
@@ -53,6 +54,7 @@ from newscaster.take_clip import (
     read_record,
     read_take_json,
 )
+from newscaster.texts import restored, shown, stored
 from newscaster.untrusted import (
     MOST_STAGE_FRAMES,
     MOST_TENSOR_BYTES,
@@ -305,7 +307,7 @@ def _read_stage(folder: Path, data: Mapping[str, Any], region: Region) -> Stage:
         raise TakeError(f"'{tensors}' does not have {frames} frames of {', '.join(odd)}. {NEXT}")
     stage = Stage(
         video,
-        str(data["source"]),
+        restored(str(data["source"])),
         int(data["start_frame"]),
         (int(width), int(height)),
         arrays["landmarks"],
@@ -321,7 +323,9 @@ def _read_stage(folder: Path, data: Mapping[str, Any], region: Region) -> Stage:
 
 
 def _parts(values: Sequence[Mapping[str, Any]]) -> tuple[StagePart, ...]:
-    parts = tuple(StagePart(str(v["source"]), int(v["start_frame"]), int(v["frames"])) for v in values)
+    parts = tuple(
+        StagePart(restored(str(v["source"])), int(v["start_frame"]), int(v["frames"])) for v in values
+    )
     frames = [part.frames for part in parts]
     if len(parts) > MOST_STAGE_FRAMES or min(frames, default=1) < 1 or sum(frames) > MOST_STAGE_FRAMES:
         raise ValueError(f"its stage has {len(parts)} parts of {sum(frames)} frames")
@@ -447,13 +451,13 @@ class TakeWriter:
                 "region": region.to_json(),
                 "clips": list(clips),
                 "stage": {
-                    "source": stage.source,
+                    "source": stored(stage.source),
                     "start_frame": stage.start_frame,
                     "frames": stage.frames,
                     "size": list(stage.size),
-                    "parts": [dict(part.__dict__) for part in stage.parts],
+                    "parts": [{**part.__dict__, "source": stored(part.source)} for part in stage.parts],
                 },
-                "warnings": list(warnings),
+                "warnings": [shown(warning) for warning in warnings],
             },
         )
         return Take.open(self.folder)

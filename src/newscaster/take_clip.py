@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from newscaster.face.mouth import is_moving, mouth_shapes, opening
 from newscaster.face.topology import LANDMARKS, MOUTH
 from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
 from newscaster.speech.features import MOTION_HZ
+from newscaster.texts import restored, stored
 from newscaster.untrusted import MOST_JSON_BYTES, check_range, fraction, map_array, read_json, read_plain
 
 SPEECH_RATE = 16_000
@@ -42,7 +43,24 @@ _KINDS: dict[str, npt.DTypeLike] = {
 
 Array = npt.NDArray[np.float64]
 ImageArray = npt.NDArray[np.uint8]
+AudioUse = Literal["speech", "silence", "no speech", "no sound"]
+"""What footage's audio is to the motion of the mouth: what it is learnt from; silence under a mouth that
+rests, which teaches how it rests and no more; silence under one that moves, as of a muted track; or no audio.
+With the latter two, the renderer alone is trained."""
 NEXT = "Run the preparation again on this folder: finished clips are kept"
+
+
+def audio_use(speech_seconds: float, *, moving: bool) -> AudioUse:
+    """What audio is good for: one rule for reports on footage, training and evaluation.
+
+    Args:
+        speech_seconds: how long speech is heard in it.
+        moving: whether the mouth above it moves as in talking. With no speech under it, it would teach that
+            talking makes no sound.
+    """
+    if speech_seconds >= LEAST_SPEECH_SECONDS:
+        return "speech"
+    return "no speech" if moving else "silence"
 
 
 @dataclass(frozen=True)
@@ -74,14 +92,15 @@ class ClipRecord:
 
     def to_json(self) -> dict[str, Any]:
         """For storing; the way back is :meth:`from_json`."""
-        return {**self.__dict__, "fps": fraction_text(self.fps), "frame_size": list(self.frame_size)}
+        fields = {**self.__dict__, "source": stored(self.source)}
+        return {**fields, "fps": fraction_text(self.fps), "frame_size": list(self.frame_size)}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ClipRecord:
         """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a record's."""
         width, height = data["frame_size"]
         fields = {**data, "fps": fraction(data["fps"]), "frame_size": (int(width), int(height))}
-        record = ClipRecord(**fields)
+        record = ClipRecord(**{**fields, "source": restored(str(fields["source"]))})
         for name, kind in _RECORD.items():
             if type(getattr(record, name)) not in kind:
                 raise TypeError(f"{name} is {getattr(record, name)!r:.100}")
@@ -164,16 +183,22 @@ class Clip:
         """How long speech is heard."""
         return float(speech_activity(self.speech).sum()) / MOTION_HZ
 
-    def teaches_motion(self, head: Head) -> bool:
-        """Whether a motion network can learn from the clip.
+    @property
+    def has_speech(self) -> bool:
+        """Whether speech is heard; room noise is not enough."""
+        return self.has_sound and self.speech_seconds >= LEAST_SPEECH_SECONDS
 
-        Not where there is no sound, nor where the mouth moves and no speech is heard, as under a muted
-        track: it would teach that talking makes no sound.
-        """
+    def audio_use(self, head: Head) -> AudioUse:
+        """What the clip's audio teaches, see :func:`audio_use`."""
         if not self.has_sound:
-            return False
-        speaks = self.speech_seconds >= LEAST_SPEECH_SECONDS
-        return speaks or not is_moving(opening(self.mouth_shapes(head)))
+            return "no sound"
+        if self.has_speech:
+            return "speech"
+        return audio_use(self.speech_seconds, moving=is_moving(opening(self.mouth_shapes(head))))
+
+    def teaches_motion(self, head: Head) -> bool:
+        """Whether a motion network can learn from the clip, if only how the mouth rests."""
+        return self.audio_use(head) in ("speech", "silence")
 
     @cached_property
     def regions(self) -> ImageArray:

@@ -18,6 +18,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from newscaster.texts import is_unicode
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -122,15 +124,6 @@ def fraction(text: object) -> Fraction:
         return Fraction(text)
     except ZeroDivisionError:
         raise ValueError(f"{text!r} divides by zero") from None
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a text can be written to a file: JSON may hold halves of characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def is_plain_text(text: str, *, most: int) -> bool:

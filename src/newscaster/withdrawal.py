@@ -9,7 +9,7 @@ from pathlib import Path
 
 from newscaster.anchor import HEADER, AnchorFile
 from newscaster.consent import Consent
-from newscaster.errors import ConsentError, InputError
+from newscaster.errors import ConsentError, InputError, OutputError
 
 
 def withdraw(path: str | Path, *, reason: str = "") -> Consent:
@@ -30,6 +30,19 @@ def withdraw(path: str | Path, *, reason: str = "") -> Consent:
         InputError: the anchor says nothing of consent.
         OutputError: the file cannot be written.
     """
+    from newscaster.media import locked
+
+    AnchorFile(Path(path))  # says what is wrong with a file that is no anchor, or is not there
+    try:
+        with locked(Path(path)):  # of two that withdraw at once, the second finds it withdrawn
+            return _withdraw(path, reason)
+    except OSError as error:
+        raise OutputError(
+            f"'{path}' cannot be opened ({error.strerror or error}). Give a file that can be"
+        ) from error
+
+
+def _withdraw(path: str | Path, reason: str) -> Consent:
     from newscaster.media import replacing
 
     file = AnchorFile(Path(path))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newscaster.errors import InputError, MissingExtraError
+from newscaster.texts import check_unicode, shown
 
 if TYPE_CHECKING:
     from newscaster.anchor_info import AnchorInfo
@@ -83,6 +84,7 @@ def evaluate(
     report: Path | str | None = None,
     json_file: Path | str | None = None,
     keep: Path | str | None = None,
+    timestamp: str | None = None,
     progress: ReportProgress = _no_progress,
 ) -> Evaluation:
     """Measure an anchor on footage of its person that it has not learnt from.
@@ -97,6 +99,8 @@ def evaluate(
         report: .html to write a page with figures, pictures and plots to.
         json_file: .json to write the figures to.
         keep: a folder for the videos that are made; by default they are not kept.
+        timestamp: address of a time-stamp authority (RFC 3161) for the signatures of those, which is sent a
+            hash of each; by default the network is not used.
         progress: called with a phase, how much is done, and how much there is.
 
     Raises:
@@ -113,6 +117,11 @@ def evaluate(
     from newscaster.runtime.articulation import AS_TRAINED
     from newscaster.runtime.performance import Anchor
 
+    if timestamp is not None and keep is None:
+        raise InputError(
+            f"--timestamp is {timestamp!r}, and no videos are kept that could be signed. Add --keep FOLDER, "
+            "or leave --timestamp out"
+        )
     need_extra()
     if report is not None:
         check_output(Path(report), suffixes=PAGE_SUFFIXES)
@@ -124,6 +133,7 @@ def evaluate(
         [footage] if isinstance(footage, str | Path) else footage,
         face=face,
         keep=keep,
+        timestamp=timestamp,
         articulation=AS_TRAINED if articulation is None else articulation,
         progress=lambda p: progress(p.phase, p.done, p.total),
     )
@@ -185,6 +195,8 @@ def train(
 
     out = Path(out)
     agreed = _agreed(consent)
+    for text in (name or "", *attribution):
+        check_unicode(text, "name or attribution")
     for argument, value, usual in (
         ("minutes", minutes, DEFAULT_MINUTES),
         ("stage_minutes", stage_minutes, DEFAULT_STAGE_MINUTES),
@@ -200,14 +212,19 @@ def train(
     folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
     removed = folder.with_name(f".{folder.name}.removed")
     shutil.rmtree(removed, ignore_errors=True)  # of a training that was killed
-    with sole_user(folder, what="training", otherwise="name another folder with --work"):
+    with sole_user(folder, what="training", otherwise="name another folder with --work") as lease:
+
+        def report(phase: str, done: float, total: float) -> None:
+            lease.check()
+            progress(phase, done, total)
+
         take: Take = prepare.prepare(
             footage,
             folder / "take",
             fps=fps,
             face=face,
             stage=None if synthetic else stage,
-            progress=lambda p: progress(p.phase, p.done, p.total),
+            progress=lambda p: report(p.phase, p.done, p.total),
         )
         path = train_take(
             take,
@@ -219,7 +236,7 @@ def train(
             stage_minutes=stage_minutes if synthetic else None,
             attribution=attribution,
             share_encoder=share_encoder,
-            progress=progress,
+            progress=report,
         )
         if work is None:
             folder.rename(removed)  # at once: nobody goes on from a folder that lacks some of its files
@@ -262,7 +279,7 @@ def train_take(
         progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
     )
     record = agreed.record().to_json()
-    info = _info(take, motion, rendering, name or out.stem, record, tuple(attribution))
+    info = _info(take, motion, rendering, name or shown(out.stem), record, tuple(attribution))
     info = replace(info, training={**info.training, **painted})
     return _write(out, take, motion, rendering, info, share_encoder=share_encoder)
 

@@ -221,6 +221,7 @@ def test_evaluate(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Ca
         "report": report,
         "json_file": figures,
         "keep": None,
+        "timestamp": None,
     }
     assert cli.run(["evaluate", "ada.anchor", "a.mp4"]) == 0
     assert workflow["articulation"] == Articulation()

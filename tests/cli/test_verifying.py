@@ -1,19 +1,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from newscaster import cli, media
 from newscaster.anchor import AnchorFile
-from newscaster.cli.verifying import _of_mark
+from newscaster.cli.verifying import _EXITS, _of_mark
+from newscaster.cli.verifying import verify as verify_command
 from newscaster.provenance import verify
+from newscaster.provenance.verifying import Verdict
 from newscaster.watermark import FoundMark
-from signing import statement, write_certificate
+from signing import redated, statement, write_certificate
+from timestamping import time_stamp_authority
 from tiny_anchor import speech_like, write_tiny_anchor
+
+ClipMaker = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +66,9 @@ def test_verify_with_a_newsrooms_certificate(
     out = tmp_path / "news.mkv"
     assert cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(out), "--sign", str(chain), str(key)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "signed by Evening News, Evening News" in lines
+    signed_by = next(line for line in lines if line.startswith("signed by Evening News, Evening News"))
+    end = datetime.now(UTC) + timedelta(days=30)
+    assert f", to be checked until {end:%Y-%m-%d} " in signed_by
     assert str(tmp_path / "news.c2pa") in lines
     assert cli.run(["verify", str(out)]) == 0
     assert "signed by somebody who is not on a list of yours" in capsys.readouterr().out
@@ -165,3 +175,107 @@ def test_what_is_said_of_the_watermark(mark: FoundMark | None, anchor_id: str | 
     spoken_of = None if anchor_id is None else statement(anchor_id=anchor_id, watermark=anchor_id[:6])
     lines = [f"{name} {value}" for name, value in _of_mark(mark, spoken_of)]
     assert any(said in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("days", "code", "verdict", "said"),
+    [
+        ((-400, -35), 5, "expired", "ended on "),
+        ((2, 367), 6, "not_yet_valid", "is not valid before "),
+    ],
+)
+def test_a_certificate_of_other_days(
+    make_clip: ClipMaker,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    days: tuple[int, int],
+    code: int,
+    verdict: str,
+    said: str,
+) -> None:
+    path, _ = redated(make_clip(), tmp_path / "news.mp4", days)
+    assert cli.run(["verify", str(path)]) == code
+    assert capsys.readouterr().out.startswith(f"{path}: nothing was changed; the signer's certificate {said}")
+    assert cli.run(["verify", str(path), "--json"]) == code
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["verdict"], facts["holds"], facts["unchanged"]) == (verdict, False, True)
+    assert facts["certificate_end"].startswith(f"{datetime.now(UTC) + timedelta(days=days[1]):%Y-%m-%d}")
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+    assert cli.run(["verify", str(path)]) == 1
+    first, _, third, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"{path}: BROKEN: this is not what was signed"
+    assert "the signer's certificate " in third
+
+
+def test_a_manifest_that_cannot_be_read(
+    make_clip: ClipMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(name="clip.mkv")
+    clip.with_suffix(".c2pa").write_bytes(b"no manifest")
+    assert cli.run(["verify", str(clip)]) == 8
+    assert capsys.readouterr().out.startswith(f"{clip}: NOT CHECKED: ")
+
+
+def test_every_verdict_has_an_exit_code_that_is_documented() -> None:
+    assert set(_EXITS) == set(get_args(Verdict))
+    faults = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    help_text = " ".join((verify_command.help or "").split())
+    for code in {*_EXITS.values(), 4}:
+        assert f"| {code} |" in faults
+        assert code == 0 or f" {code} " in help_text or f" {code}:" in help_text
+
+
+def test_time_stamps(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, live_out = tmp_path / "news.mp4", tmp_path / "live.mp4"
+    speak = ["speak", str(wav), "-a", str(tiny), "-o", str(out), "--timestamp"]
+    live = ["live", str(tiny), "--speech", str(wav), "--to", str(live_out), "--timestamp"]
+    with time_stamp_authority(tmp_path / "clock") as clock:
+        for command, place in ((speak, out), (live, live_out)):
+            assert cli.run([*command, clock.url]) == 0
+            output = capsys.readouterr()
+            assert "(--sign), with a time stamp" in output.out + output.err
+            assert cli.run(["verify", str(place), "--trust", str(clock.certificate)]) == 0
+            assert f"  time stamp   {clock.time:%Y-%m-%d %H:%M} UTC" in capsys.readouterr().out
+
+            # It answers when asked before the work, and no more when the video is there: nothing is lost.
+            place.unlink()
+            clock.limit = clock.requests + 1
+            assert cli.run([*command, clock.url]) == 2
+            errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+            clock.limit = None
+            assert len(errors) == 1
+            assert errors[0].startswith(f"error: '{place}' is signed without a time stamp: http://127.0.0.1:")
+            assert verify(place, watermark=False).holds
+            place.unlink()
+        url = clock.url
+    for command, place in ((speak, out), (live, live_out)):
+        assert cli.run([*command, url]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: --timestamp: http://127.0.0.1:")
+        assert not place.exists()
+    assert cli.run([*live[:-2], str(tmp_path / "live.ts"), "--timestamp", url]) == 2
+    assert "--timestamp is given, and" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["speak", "{wav}", "-a", "{tiny}", "-o", "{out}"],
+        ["demo", "--speech", "{wav}", "-o", "{out}"],
+        ["live", "{tiny}", "--speech", "{wav}", "--to", "{out}"],
+        ["evaluate", "{tiny}", "{wav}", "--keep", "{folder}"],
+        ["serve", "{tiny}", "--port", "0", "--keep", "{folder}"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_address_that_is_none(
+    tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    names = {"wav": wav, "tiny": tiny, "out": tmp_path / "news.mp4", "folder": tmp_path / "folder"}
+    arguments = [part.format(**names) for part in command]
+    assert cli.run([*arguments, "--timestamp", "nonsense"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --timestamp is 'nonsense'; expected the address of a time-stamp authority")
+    assert not (tmp_path / "news.mp4").exists()

@@ -74,7 +74,7 @@ def test_hls(stage: StageVideo, tmp_path: Path) -> None:
     send(tmp_path / "x.m3u8", items(stage))
     assert "#EXT-X-ENDLIST" in (tmp_path / "x.m3u8").read_text()
     pieces = sorted(tmp_path.glob("*.ts"))
-    assert len(pieces) == 2
+    assert len(pieces) == 3
     assert TAGS["comment"].encode() in pieces[0].read_bytes()
     check(str(tmp_path / "x.m3u8")).close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,9 +14,12 @@ import pytest
 
 import footage as made
 from faces import talking
+from making_media import moving_pattern
+from making_odd_media import write_pictures
 from newscaster.errors import FootageError, MediaError, MissingExtraError, OutputError
 from newscaster.media import StageVideo, read_frames
-from newscaster.prepare import Progress, check, pipeline, prepare
+from newscaster.prepare import Progress, check, inspect_file, pipeline, prepare, work
+from newscaster.prepare import clips as clips_of_footage
 from newscaster.take import Take, TakeWriter
 
 SECONDS = 4.0
@@ -248,7 +252,7 @@ def test_another_person_is_left_out_of_a_folder(
     assert [clip.name for clip in take.clips] == ["a", "b", "c"]
     assert any("other.mp4' shows somebody else (0:00 to 0:03)" in text for text in take.warnings)
     again = run([clips, other], tmp_path / "take")  # from what is on disk, where no descriptor is
-    assert again.warnings == take.warnings
+    assert again.warnings == take.warnings[-1:]
     with pytest.raises(FootageError, match=r"stage .*other\.mp4' does not show the person"):
         run(clips, tmp_path / "staged", stage=other)
 
@@ -298,6 +302,92 @@ def test_silence_under_a_moving_mouth_counts_as_no_sound(tmp_path: Path) -> None
     assert "no speech under a mouth that moves in 1 of 1 clips" in take.warnings[0]
 
 
+def test_damaged_frames_cost_one_file(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = work.read_frames
+
+    def broken(path: Path, **options: object) -> Iterator[np.ndarray]:
+        if path.stem == "b":
+            raise MediaError(f"'{path}' breaks off at 1.00 s")
+        return whole(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(work, "read_frames", broken)
+    monkeypatch.setattr(clips_of_footage, "read_frames", broken)
+    more = made.write_footage(tmp_path / "more.mp4", seconds=6)
+    take = run([clips, more], tmp_path / "take")
+    assert [clip.name for clip in take.clips] == ["a", "c", "more"]
+    assert any(text.startswith("left out: ") and "breaks off" in text for text in take.warnings)
+    report = check([clips / "a.mp4", clips / "b.mp4"], workers=0)
+    assert [file.name for file in report.files] == ["a.mp4"]
+    assert any("b.mp4' breaks off" in note for note in report.notes)
+    for alone in (lambda: run(clips / "b.mp4", tmp_path / "b"), lambda: check(clips / "b.mp4", workers=0)):
+        with pytest.raises((MediaError, FootageError)):
+            alone()
+
+
+def test_damaged_audio_costs_its_file_the_audio(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(reader: Callable[..., object]) -> Callable[..., object]:
+        def read(path: Path, **options: object) -> object:
+            if path.stem == "b":
+                raise MediaError(f"'{path}' breaks off at 1.00 s")
+            return reader(path, **options)
+
+        return read
+
+    monkeypatch.setattr(work, "read_audio", broken(work.read_audio))
+    monkeypatch.setattr(inspect_file, "read_audio_blocks", broken(inspect_file.read_audio_blocks))
+    take = run(clips, tmp_path / "take")
+    assert [clip.has_sound for clip in take.clips] == [True, False, True]
+    assert any(text.startswith("audio left out, its frames are used: ") for text in take.warnings)
+    report = check(clips, workers=0)
+    assert [file.has_sound for file in report.files] == [True, False, True]
+    assert report.measure("files_with_sound").text == "2 of 3"
+    assert any(note.startswith("audio left out") for note in report.notes)
+    assert not check(clips / "b.mp4", workers=0).files[0].has_sound
+
+
+def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
+    parts = [
+        write_pictures(
+            tmp_path / f"{layout}.ts",
+            list(moving_pattern(140, width=320, height=240)),
+            sound=made.babble(5.6),
+            sound_rate=16_000,
+            sound_layout=layout,
+        )
+        for layout in ("stereo", "5.1")
+    ]
+    (tmp_path / "footage").mkdir()
+    path = tmp_path / "footage" / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    take = run(tmp_path / "footage", tmp_path / "take")
+    (clip,) = take.clips
+    assert clip.has_sound
+    quarters = [float(np.std(part)) for part in np.array_split(clip.speech, 4)]
+    assert min(quarters) > 0.3 * max(quarters)
+
+
+def test_silence_under_a_mouth_at_rest_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
+    monkeypatch.setattr(made.MadeUpTracker, "step", lambda self, frame: talking(1)[0])
+    take = run(path, tmp_path / "take")
+    assert "no speech in 1 of 1 clips, used for the renderer and the mouth at rest only" in take.warnings[0]
+    report = check(path, workers=0)
+    assert (report.verdict != "unusable", report.measure("files_with_sound").text) == (True, "0 of 1")
+
+
+def test_unmarked_interlacing_is_said(tmp_path: Path) -> None:
+    frames = [f.copy() for f in moving_pattern(560, width=320, height=240)]
+    combed = frames[::2]
+    for frame, later in zip(combed, frames[1::2], strict=True):
+        frame[1::2] = later[1::2]
+    path = write_pictures(tmp_path / "a.mp4", combed)
+    line = "interlaced (top field first) without being marked so, deinterlaced: 'a.mp4'"
+    assert line in check(path, workers=0).notes
+    assert line in run(path, tmp_path / "take").warnings
+
+
 def test_footage_without_sound_must_show_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mute = made.write_footage(tmp_path / "mute.mp4", sound=False, seconds=11)
     made.let_show(monkeypatch, lambda _: ())
@@ -345,3 +435,33 @@ def test_a_moved_footage_folder_is_recognised(clips: Path, tmp_path: Path) -> No
         os.utime(target, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
     run(moved, folder)
     assert written(folder, "landmarks") == before
+
+
+def test_covered_mouths_are_left_out_and_passed_through(tmp_path: Path) -> None:
+    covered = range(100, 200)
+    film = made.write_footage(tmp_path / "film.mp4", seconds=15, covered=covered)
+    take = run(film, tmp_path / "take")
+    (clip,) = take.clips
+    assert not clip.usable[100:200].any()
+    assert clip.usable[:90].all()
+    assert clip.usable[210:].all()
+    (warning,) = [text for text in take.warnings if "before the mouth" in text]
+    assert "100 frames" in warning
+    assert "'film.mp4' 4.0 to 8.0 s" in warning
+    assert take.stage.share is not None
+    (part,) = take.stage.parts
+    shown = np.arange(part.start_frame, part.start_frame + part.frames)
+    assert (take.stage.share[(shown >= 100) & (shown < 200)] == 0).all()
+
+
+def test_a_mouth_covered_in_all_frames_is_refused(tmp_path: Path) -> None:
+    film = made.write_footage(tmp_path / "film.mp4", seconds=12, covered=range(300))
+    with pytest.raises(
+        FootageError, match=r"before the mouth in 300 of 300 frames \('film.mp4' 0.0 to 12.0 s\)"
+    ):
+        run(film, tmp_path / "take")
+    report = check(film, workers=0)
+    assert report.verdict == "unusable"
+    (free,) = [m for m in report.measures if m.name == "mouth_free"]
+    assert free.verdict == "unusable"
+    assert free.text.startswith("0.0 %; something is before it in 300 of 300 frames")

@@ -34,6 +34,7 @@ from newscaster.prepare.plots import Line, plot
 from newscaster.prepare.report import make_report, sound_notes
 
 RATE = 16_000
+FRAMES = 500
 CLEAR = Sound(300.0, 220.0, 220 * RATE * 0.01, 80 * RATE * 1e-6, 0)
 
 
@@ -57,22 +58,52 @@ def inspection(
     sharpness: float = 0.25,
     brightness: float = 120.0,
     sound: Sound | None = CLEAR,
+    covered: int = 0,
+    measured: bool = True,
 ) -> Inspection:
-    landmarks = talking(300) * np.float32(scale)
-    present = np.arange(300) >= absent
+    landmarks = talking(FRAMES) * np.float32(scale)
+    present = np.arange(FRAMES) >= absent
     landmarks[~present] = np.nan
     persons = made.one_person(file) * people
-    segment = Segment("whole", file, 0, 300, Fraction(25))
+    segment = Segment("whole", file, 0, FRAMES, Fraction(25))
     shown = (Shown.of(picture(), talking(1)[0], 290),)
     mouths = tuple(mouth_of(picture(), points) for points in talking(6))
     stretch = TrackedStretch(
-        segment, landmarks, present, made.babble(12), (sharpness,), (brightness,), mouths, shown
+        segment,
+        landmarks,
+        present,
+        made.babble(FRAMES / 25),
+        (sharpness,),
+        (brightness,),
+        mouths,
+        shown,
+        np.where((np.arange(FRAMES) < covered)[:, None], 0.9, np.zeros((FRAMES, 2)))
+        if measured
+        else np.full((FRAMES, 2), np.nan),
     )
     return Inspection(file, True, People(persons, 0) if people else None, (stretch,) if people else (), sound)
 
 
 def verdicts(*inspections: Inspection) -> dict[str, str]:
     return {m.name: m.verdict for m in measure(gather(inspections))}
+
+
+def test_covered_mouths_are_counted_with_their_times(file: Footage) -> None:
+    (found,) = [m for m in measure(gather([inspection(file, covered=100)])) if m.name == "mouth_free"]
+    times = f"'{file.path.name}' 0.0 to 4.0 s"
+    assert found.text == f"80.0 %; something is before it in 100 of {FRAMES} frames: {times}"
+    assert "hands" in found.advice
+
+
+def test_a_mouth_that_cannot_be_judged_is_not_called_free(file: Footage) -> None:
+    (found,) = [m for m in measure(gather([inspection(file, measured=False)])) if m.name == "mouth_free"]
+    assert (found.value, found.text, found.verdict) == (None, "could not be measured", "poor")
+
+
+def test_covers_that_leave_too_little_are_unusable(file: Footage) -> None:
+    short = replace(file, video=replace(file.video, duration_seconds=12.0))
+    assert verdicts(inspection(short, covered=100))["mouth_free"] == "unusable"  # 8 s are free
+    assert verdicts(inspection(short, covered=12))["mouth_free"] == "good"
 
 
 def test_good_footage_is_good_throughout(file: Footage) -> None:
@@ -88,8 +119,12 @@ def test_good_footage_is_good_throughout(file: Footage) -> None:
         ({"scale": 0.8}, "face_size", "poor"),
         ({"scale": 0.5}, "face_size", "unusable"),
         ({"absent": 30}, "face_share", "poor"),
-        ({"absent": 200}, "face_share", "unusable"),
+        ({"absent": 300}, "face_share", "unusable"),
         ({"scale": 1.4}, "mouth_free", "unusable"),
+        ({"covered": 100}, "mouth_free", "poor"),
+        ({"covered": 300}, "mouth_free", "unusable"),
+        ({"covered": FRAMES}, "mouth_free", "unusable"),
+        ({"measured": False}, "mouth_free", "poor"),
         ({"people": 2}, "people", "poor"),
         ({"people": 0}, "people", "unusable"),
         ({"people": 0}, "usable_minutes", "unusable"),
@@ -136,7 +171,7 @@ def test_people_are_compared_over_files(file: Footage) -> None:
     unknown = people(whose(0, "a.mp4"), whose(None, "b.mp4"))
     assert (unknown.verdict, unknown.text) == ("poor", "1; not measured in 1 of 2 files")
     nobody_known = people(whose(None, "a.mp4"))
-    assert (nobody_known.verdict, nobody_known.value) == ("poor", None)
+    assert (nobody_known.verdict, nobody_known.value) == ("unusable", None)
     assert nobody_known.text == "could not be measured"
 
 
@@ -170,12 +205,51 @@ def test_no_sound_is_reported(file: Footage) -> None:
 def test_silence_counts_as_no_sound_where_the_mouth_moves(file: Footage) -> None:
     silent = replace(CLEAR, speech_seconds=0.0, speech_energy=0.0)
     moving = inspection(file, sound=silent)
-    still = replace(moving.stretches[0], landmarks=np.repeat(talking(1), 300, axis=0))
+    still = replace(moving.stretches[0], landmarks=np.repeat(talking(1), FRAMES, axis=0))
     findings = gather([inspection(file), moving, replace(moving, stretches=(still,))])
-    assert findings.sound_uses == ("speech", "no speech", "speech")
-    assert sound_notes(findings) == ["'clip.mp4': no speech: used for the renderer only"]
+    assert findings.sound_uses == ("speech", "no speech", "silence")
+    assert sound_notes(findings) == [
+        "'clip.mp4': no speech: used for the renderer only",
+        "'clip.mp4': no speech: used for the renderer and the mouth at rest only",
+    ]
     unseen = replace(moving, tracked=False, people=None, stretches=())
     assert gather([inspection(file), unseen]).sound_uses == ("speech", "no speech")
+
+
+def test_a_silent_person_is_a_target_that_teaches_no_motion(file: Footage) -> None:
+    hiss = (0.0007 * np.random.default_rng(0).standard_normal(20 * RATE)).astype(np.float32)
+    quiet = measure_sound(iter([hiss]))
+    assert quiet.speech_seconds == 0
+    talker = inspection(file, sound=quiet)
+    still = replace(
+        talker.stretches[0], landmarks=np.repeat(talking(1), FRAMES, axis=0), speech=hiss[: FRAMES * 640]
+    )
+    measures = {m.name: m for m in measure(gather([replace(talker, stretches=(still,))]))}
+    assert worst(list(measures.values())) == "poor"
+    found = measures["files_with_sound"]
+    assert (found.text, found.verdict) == ("0 of 1", "poor")
+    assert "No speech is heard in: clip.mp4" in found.advice
+    for name in ("loudness", "noise", "lag"):
+        assert measures[name].value is None
+        assert measures[name].verdict == "poor"
+        assert measures[name].text.startswith("could not be measured: ")
+
+
+def test_a_word_is_too_little_to_learn_from(file: Footage) -> None:
+    word = replace(CLEAR, speech_seconds=1.0, speech_energy=RATE * 0.01)
+    found = {m.name: m for m in measure(gather([inspection(file, sound=word)]))}["files_with_sound"]
+    assert (found.text, found.verdict) == ("1 of 1, with 1.0 s of speech", "poor")
+    assert "3 s of speech" in found.advice
+
+
+def test_what_cannot_be_measured_is_not_good(file: Footage) -> None:
+    unclear = inspection(file)
+    unclear = replace(
+        unclear, stretches=(replace(unclear.stretches[0], speech=made.babble(20, seed=1)[::-1].copy()),)
+    )
+    for one in (unclear, inspection(file, sound=replace(CLEAR, seconds=220.0, pause_energy=0.0))):
+        for m in measure(gather([one])):
+            assert m.verdict != "good" or m.value is not None
 
 
 def test_little_footage(file: Footage) -> None:

@@ -121,7 +121,7 @@ def test_credentials_that_cannot_be_used(tmp_path: Path) -> None:
         ((chain, chain), "holds no PEM private key"),
         ((other, locked), "is encrypted with a password"),
         ((other, key), "is not the key of"),
-        ((old, old_key), "is valid from .* Renew it"),
+        ((old, old_key), "ended on .* Renew it"),
         (wrong[:2], "of a kind that C2PA does not take"),
     ):
         with pytest.raises(InputError, match=message):

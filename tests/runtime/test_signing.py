@@ -63,6 +63,45 @@ def test_runs_go_on_from_part_to_part() -> None:
     assert record.synthesised.count == 10
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".m4v", ".mov"])
+def test_a_signed_video_has_its_index_first(wav: Path, tmp_path: Path, suffix: str) -> None:
+    """The manifest moves what comes after it; players must still find the index before the frames."""
+    made = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor")).speak(wav, tmp_path / f"news{suffix}")
+    assert made.signed_locally
+    data = made.path.read_bytes()
+    kinds = []
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        kinds.append(data[at + 4 : at + 8])
+        at += size
+    assert kinds.index(b"uuid") < kinds.index(b"moov") < kinds.index(b"mdat")
+    assert len(list(media.read_frames(made.path))) == 15
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_two_that_speak_to_one_file(wav: Path, tmp_path: Path, suffix: str) -> None:
+    """A video with the manifest or the captions of another would be worse than none."""
+    anchor = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor"))
+    out = tmp_path / "out" / f"news{suffix}"
+    out.parent.mkdir()
+    refused: list[OutputError] = []
+
+    def second(done: int, total: int) -> None:
+        if done == 5:
+            with pytest.raises(
+                OutputError, match=r"another command is writing '.*news\.m.*give another"
+            ) as e:
+                anchor.speak(wav, out)
+            refused.append(e.value)
+
+    made = anchor.speak(wav, out, progress=second)
+    assert refused
+    assert provenance.verify(made.path).holds
+    assert {path.suffix for path in out.parent.iterdir()} <= {suffix, ".c2pa"}
+    anchor.speak(wav, out)
+
+
 def test_a_video_that_cannot_be_signed_is_not_left(
     wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,8 @@ QUIET, LOUD = 0.004, 0.02
 def chromium() -> str:
     found = find_chromium()
     if found is None:
-        pytest.skip("no Chromium on the path (NEWSCASTER_CHROMIUM names one)")
+        missing = "no Chromium on the path (NEWSCASTER_CHROMIUM names one)"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     return found
 
 

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from fresh_python import environment
 from newscaster import media
+from newscaster.errors import OutputError
 from newscaster.serving import jobs as jobs_module
 from newscaster.serving.working import Work
 from studios import OpenStudio, until
@@ -32,7 +37,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
     async def run(work: Work, *, progress: Any) -> dict[str, Any]:
         begun.append(work)
         progress(10, 40)
-        (work.video.parent / ".video.0.part.mp4").write_bytes(b"half")
+        (work.video.parent / ".video.0123abcd.part.mp4").write_bytes(b"half")
         await asyncio.sleep(3600)
         return {}
 
@@ -130,6 +135,104 @@ def test_what_was_not_finished_is_taken_up_again(
     (tmp_path / "kept" / "jobs" / "strange" / "job.json").write_text("{}")
     studio = open_studio()
     assert in_state(studio, job, "done", "failed")["state"] == "done"
+
+
+def test_one_studio_at_a_time_in_a_folder(
+    open_studio: OpenStudio, stuck: list[Work], wav: Path, tmp_path: Path
+) -> None:
+    """Jobs of a studio that is at work are not taken up, nor is anything of it cleared away."""
+    studio = open_studio()
+    jobs = [studio.post("/v1/jobs/audio", content=wav.read_bytes()).json()["id"] for _ in range(2)]
+    until(lambda: list((tmp_path / "kept" / "jobs" / jobs[0]).glob(".*.part.mp4")))
+    (tmp_path / "kept" / "uploads" / "coming.wav").write_bytes(b"half")
+    (tmp_path / "kept" / "recordings" / ".x.0123abcd.part.mp4").write_bytes(b"half")
+    before = contents(tmp_path / "kept")
+    with pytest.raises(OutputError, match=r"another studio is at work in '.*kept' \(.*--keep"):
+        open_studio()
+    assert contents(tmp_path / "kept") == before
+    assert len(stuck) == 1
+    studio.__exit__()
+    studio = open_studio()
+    in_state(studio, jobs[0], "running")
+    assert not list((tmp_path / "kept" / "recordings").iterdir())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files but the record that its owner renews."""
+    return {
+        str(path): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".owner.json"
+    }
+
+
+def test_a_studio_whose_folder_was_taken_over_writes_no_record(
+    open_studio: OpenStudio, stuck: list[Work], wav: Path, tmp_path: Path
+) -> None:
+    """One that was suspended, while another machine went on with its jobs."""
+    studio = open_studio()
+    job = studio.post("/v1/jobs/audio", content=wav.read_bytes()).json()["id"]
+    in_state(studio, job, "running")
+    owner = tmp_path / "kept" / ".owner.json"
+    other = {**json.loads(owner.read_text()), "token": "other", "host": "elsewhere", "pid": 7}
+    owner.write_bytes(json.dumps(other).encode().ljust(1023) + b"\n")
+    record = tmp_path / "kept" / "jobs" / job / "job.json"
+    record.write_text(record.read_text().replace("running", "done"))  # as the other has made it
+    studio.__exit__()
+    assert json.loads(record.read_text())["state"] == "done"
+    assert json.loads(owner.read_text())["token"] == "other"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
+def test_a_job_ends_with_its_studio_whatever_it_is_doing(tmp_path: Path) -> None:
+    """Also before its first frame: nobody is told of progress then."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True, env=environment()
+    )
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    until(lambda: not _runs(child))
+    process.stdout.close()
+
+
+_PARENT = """
+import multiprocessing, sys, time
+from newscaster.serving import working
+
+def work(lifeline):
+    import threading
+    threading.Thread(target=working._end_with_parent, daemon=True).start()
+    time.sleep(3600)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=work, args=(None,), daemon=True)
+    process.start()
+    print(process.pid, flush=True)
+    time.sleep(3600)
+"""
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended may still wait to be asked how."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, ValueError):
+        return False
+
+
+def test_jobs_are_taken_up_in_the_order_in_which_they_came(
+    open_studio: OpenStudio, stuck: list[Work], wav: Path
+) -> None:
+    """Also those of one second."""
+    studio = open_studio()
+    jobs = [studio.post("/v1/jobs/audio", content=wav.read_bytes()).json()["id"] for _ in range(8)]
+    studio.__exit__()
+    studio = open_studio()
+    assert [job["id"] for job in studio.get("/v1/jobs").json()] == jobs[::-1]
 
 
 async def _never(work: Work, *, progress: Any) -> dict[str, Any]:

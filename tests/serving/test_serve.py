@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import platform
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from fresh_python import environment
 from newscaster import cli
 from studios import TOKEN, ask, serving, until
 
@@ -51,6 +54,41 @@ def test_a_killed_studio_leaves_no_process_behind(tiny: Path, wav: Path, tmp_pat
             until(lambda: str(tmp_path) not in _command_lines())
 
 
+def test_a_second_studio_in_one_folder(tiny: Path, wav: Path, tmp_path: Path) -> None:
+    """Refused at once, with a line that says who is there; free at once when that one is killed."""
+    keep = tmp_path / "kept"
+    command = [sys.executable, "-m", "newscaster.cli", "serve", tiny, "--keep", keep, "--port", "0"]
+    with serving(tiny, "--keep", keep) as (process, address):
+        jobs = [ask(address, "/v1/jobs/audio", wav.read_bytes())["id"] for _ in range(2)]
+        for options in ([], ["--take-over"]):
+            second = subprocess.run(
+                [*map(str, command), *options], capture_output=True, text=True, env=environment(), timeout=100
+            )
+            assert (second.returncode, second.stdout) == (2, "")
+            assert second.stderr == (
+                f"error: another studio is at work in '{keep}' ({address}, process {process.pid} on "
+                f"{platform.node()!r}). Wait until it has ended, or give this one another folder with "
+                "--keep\n"
+            )
+        process.kill()
+        process.wait(timeout=60)
+    with serving(tiny, "--keep", keep) as (process, address):
+        for job in jobs:
+            until(lambda job=job: ask(address, f"/v1/jobs/{job}")["state"] == "done")  # type: ignore[misc]
+
+
+def test_a_studio_ends_if_another_machine_took_its_folder_over(tiny: Path, tmp_path: Path) -> None:
+    with serving(tiny, "--keep", tmp_path) as (process, _):
+        owner = tmp_path / ".owner.json"
+        other = {**json.loads(owner.read_text()), "token": "other", "host": "elsewhere", "pid": 7}
+        owner.write_bytes(json.dumps(other).encode().ljust(1023) + b"\n")
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (2, "")
+        assert err.startswith("error: another studio has taken")
+        assert "process 7 on 'elsewhere'), since this one gave no sign of life for 30 s" in err
+        assert err.count("\n") == 1
+
+
 def _command_lines() -> str:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -80,7 +118,7 @@ def test_what_cannot_be_served(
                 [*here, "--port", port],
                 f"cannot listen on 127.0.0.1, port {port}",
             ),
-            ([str(tiny), "--keep", str(tiny)], f"'{tiny}' cannot be written to"),
+            ([str(tiny), "--keep", str(tiny)], f"cannot write to the folder '{tiny}'"),
         ):
             assert cli.run(["serve", *arguments]) == 2
             assert capsys.readouterr().err.startswith(f"error: {said}")

@@ -25,13 +25,14 @@ from newscaster.cli.exits import (
     EXIT_UNUSABLE,
 )
 from newscaster.cli.serving import serve
-from newscaster.cli.speaking import demo, speak
+from newscaster.cli.speaking import demo, speak, timestamp_option
 from newscaster.cli.streaming import live
-from newscaster.cli.terminal import Warnings, need_memory, progress_report
+from newscaster.cli.terminal import Warnings, need_memory, progress_report, send_library_output_to_log
 from newscaster.cli.verifying import verify
 from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
 from newscaster.faults import fault
+from newscaster.texts import shown, write_raw_names
 from newscaster.version import VERSION
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | 
 @click.option("--json", "json_file", type=_FILE, help="Also write the figures to this file.")
 @click.option("--report", type=_FILE, help="Also write a web page, with pictures and plots.")
 @click.option("--keep", type=_FILE, metavar="FOLDER", help="Keep the videos that are made.")
+@timestamp_option
 def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: Any) -> None:
     """Measure ANCHOR (a file, or builtin) on FOOTAGE (files or folders) that it has not learnt from.
 
@@ -190,7 +192,7 @@ def info(anchor: str, as_json: bool) -> None:
             "path": str(file.path),
             "bytes": file.path.stat().st_size,
         }
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        click.echo(shown(json.dumps(facts, indent=2, ensure_ascii=False)))
         return
     for name, value in _facts(file):
         click.echo(f"{name:<12} {value}")
@@ -392,9 +394,14 @@ def _told(said: str) -> int:
 
 def main() -> None:
     """The command `newscaster`."""
+    for stream in (sys.stdout, sys.stderr):
+        write_raw_names(stream)
     _SIGNALS.listen()
     try:
+        send_library_output_to_log()
         code = run()
+    except NewscasterError as error:
+        code = _told(str(error))
     except Exception:
         traceback.print_exc()
         code = EXIT_BUG

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from newscaster.cli.speaking import timestamp_option
 from newscaster.cli.terminal import numpy_on_one_thread
 from newscaster.errors import MissingExtraError
 
@@ -27,7 +28,12 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
     "--keep",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Folder of jobs and recordings; by default in the user's cache.",
+    help="Folder of jobs and recordings, for one studio at a time; by default in the user's cache.",
+)
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take the folder over from a studio on another machine that has ended, without waiting 30 s.",
 )
 @click.option("--origin", "origins", multiple=True, help="A page elsewhere that may use the API: its origin.")
 @click.option("--allow-host", "hosts", multiple=True, help="Another name of the studio, as behind a proxy.")
@@ -46,6 +52,7 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
     envvar="NEWSCASTER_BACKEND",
     help="What runs the rendering network; by default what is installed and fastest.",
 )
+@timestamp_option
 def serve(anchors: tuple[str, ...], keep: Path | None, sessions: int, **options: Any) -> None:
     """Open a live studio in the browser for each ANCHOR (a file; by default the built-in one).
 

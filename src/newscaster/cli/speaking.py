@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli.exits import EXIT_ERROR
 from newscaster.cli.terminal import progress_report
 
 if TYPE_CHECKING:
@@ -69,6 +71,17 @@ def _kept_options(command: Decorated) -> Decorated:
     )
 
 
+def timestamp_option(command: Decorated) -> Decorated:
+    """The option that says who stamps a signature with its time."""
+    option = click.option(
+        "--timestamp",
+        metavar="URL",
+        help="Have this time-stamp authority (RFC 3161) stamp signatures, so that they can be checked when "
+        "the certificate has ended. It is sent a hash, over the network; by default the network is not used.",
+    )
+    return option(command)
+
+
 def signing_options(command: Decorated) -> Decorated:
     """The options that say how a video is marked."""
     return with_options(
@@ -81,6 +94,7 @@ def signing_options(command: Decorated) -> Decorated:
             help="Sign the video with this certificate chain and key (PEM); by default with those that "
             "NEWSCASTER_SIGN_CERT and NEWSCASTER_SIGN_KEY name, or with a local certificate.",
         ),
+        timestamp_option,
     )
 
 
@@ -256,13 +270,26 @@ def reading_of(anchor: str | None, **given: Any) -> Reading | None:
     return Reading(**values) if values else None
 
 
-def signature_line(*, by: str | None, locally: bool, why_not: str | None) -> str:
-    """Who signed a video, in a line."""
+def signature_line(
+    *, by: str | None, locally: bool, why_not: str | None, until: datetime | None, time_stamped: bool
+) -> str:
+    """Who signed a video and until when that can be checked, in a line."""
     if why_not is not None:
         return f"not signed: {why_not}"
+    line = f"signed by {by}"
     if locally:
-        return "signed with a local certificate, which shows changes and vouches for nobody (--sign)"
-    return f"signed by {by}"
+        line = "signed with a local certificate, which shows changes and vouches for nobody (--sign)"
+    if time_stamped:
+        return f"{line}, with a time stamp"
+    if until is not None:
+        line += f", to be checked until {until:%Y-%m-%d %H:%M} UTC, when the certificate ends (--timestamp)"
+    return line
+
+
+def end_if_unstamped(unstamped_because: str | None) -> None:
+    """End with an error's code if a time stamp was to be had and is missing; the log has said why."""
+    if unstamped_because is not None:
+        click.get_current_context().exit(EXIT_ERROR)
 
 
 def _say_what_else(made: Performance) -> None:
@@ -271,7 +298,16 @@ def _say_what_else(made: Performance) -> None:
             f"{made.passed_through} of {made.frames} frames keep the footage's own mouth, which is turned "
             "away, cut off or hidden in them"
         )
-    click.echo(signature_line(by=made.signed_by, locally=made.signed_locally, why_not=made.unsigned_because))
+    click.echo(
+        signature_line(
+            by=made.signed_by,
+            locally=made.signed_locally,
+            why_not=made.unsigned_because,
+            until=made.signed_until,
+            time_stamped=made.time_stamped,
+        )
+    )
     for path in (made.sidecar, made.motion, made.kept_speech, *made.captions):
         if path is not None:
             click.echo(str(path))
+    end_if_unstamped(made.unstamped_because)

@@ -16,6 +16,7 @@ import click
 
 from newscaster.cli.speaking import (
     articulation_options,
+    end_if_unstamped,
     engine_options,
     label_options,
     reading_of,
@@ -25,6 +26,7 @@ from newscaster.cli.speaking import (
 )
 from newscaster.cli.terminal import numpy_on_one_thread
 from newscaster.errors import InputError, MediaError
+from newscaster.texts import check_unicode
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -101,6 +103,7 @@ def live(
     stay: bool,
     crf: int,
     sign: tuple[str, str] | None,
+    timestamp: str | None,
     **options: Any,
 ) -> None:
     """Have ANCHOR (a file, or by default the built-in one) speak live, to an address.
@@ -121,7 +124,10 @@ def live(
     if (speech is None) == (text is None) and not (stay and text is None):
         given = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
         raise InputError(f"{given} given; give one of them, or --stay to show the stage alone")
-    signed = _signed_file(address, media.live_format(address, format_name), must=sign is not None)
+    check_unicode(text or "", "the text")  # before anything is opened
+    signed = _signed_file(
+        address, media.live_format(address, format_name), must=_first_given(sign=sign, timestamp=timestamp)
+    )
     if is_script(speech):
         text, speech = read_script(Path(speech)), None
     reading = reading_of(
@@ -135,7 +141,7 @@ def live(
             "a voice or its pace is given, and nothing is read aloud. Give --text or a .txt file, or leave "
             "them out"
         )
-    ending = None if signed is None else (signed, Signing.begin(sign))
+    ending = None if signed is None else (signed, Signing.begin(sign, timestamp=timestamp))
     performer = newscaster.open(anchor, workers=options["workers"], backend=options["backend"])
     stream = performer.live(
         look_ahead_ms=options["look_ahead_ms"],
@@ -176,13 +182,22 @@ def live(
         signing.sign(file, told)
         who = signing.outcome(file)
         line = signature_line(
-            by=who["signed_by"], locally=who["signed_locally"], why_not=who["unsigned_because"]
+            by=who["signed_by"],
+            locally=who["signed_locally"],
+            why_not=who["unsigned_because"],
+            until=who["signed_until"],
+            time_stamped=who["time_stamped"],
         )
         click.echo(line, err=True)
+        end_if_unstamped(who["unstamped_because"])
 
 
-def _signed_file(address: str, format_name: str, *, must: bool) -> Path | None:
-    """The file that can be signed when it is finished; None where there is none, and none need be."""
+def _first_given(**options: object) -> str | None:
+    return next((f"--{name}" for name, value in options.items() if value is not None), None)
+
+
+def _signed_file(address: str, format_name: str, *, must: str | None) -> Path | None:
+    """The file that can be signed when it is finished; None: there is none, and no option `must` have one."""
     from newscaster import media, provenance
 
     file = media.live_file(address)
@@ -190,10 +205,10 @@ def _signed_file(address: str, format_name: str, *, must: bool) -> Path | None:
         if (sidecar := provenance.sidecar_of(file)) is not None:
             media.check_output(sidecar, suffixes=None)
         return file
-    if must:
+    if must is not None:
         raise InputError(
-            f"--sign is given, and '{media.without_key(address)}' cannot be signed as {format_name}: C2PA "
-            "signs finished files. Write to a file that ends in .mp4, .mov or .mkv, or leave --sign out"
+            f"{must} is given, and '{media.without_key(address)}' cannot be signed as {format_name}: C2PA "
+            "signs finished files. Write to a file that ends in .mp4, .mov or .mkv, or leave it out"
         )
     return None
 
@@ -286,7 +301,7 @@ def _source(speech: str | None, text: str | None, rate: int) -> Feeding:
         from newscaster import media
 
         path = Path(speech)
-        sound = media.probe(path).audio
+        sound = media.probe(path, header_only=True).audio
         if sound is None:
             raise MediaError(f"'{path}' has no sound in it, only video. Give a file that has sound")
         blocks = media.read_audio_blocks(path, rate=sound.rate, block_samples=sound.rate // 5)

@@ -1,21 +1,25 @@
-"""What all commands show in the same way: progress, and what the library warns of."""
+"""What all commands show in the same way: progress, warnings, and nothing of what other libraries print."""
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
-from newscaster.errors import NewscasterError
+from newscaster.errors import NewscasterError, OutputError
+from newscaster.native_output import divert_native_errors
 
 ProgressReport = Callable[[str, float, float], None]
 """Progress: a phase's name, how much is done, and how much there is."""
 
-
+LOG_VARIABLE = "NEWSCASTER_LOG"
+"""Environment variable that names a file for what libraries write."""
 _LEAST_MEMORY_BYTES = 640 << 20
 """What the libraries alone need. NumPy's linear algebra tries for ever where its workspace is refused."""
 
@@ -53,6 +57,46 @@ class Warnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
+
+
+class _OthersErrors(logging.Handler):
+    """Shows errors that other libraries log, such as the traceback of a task that failed."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.partition(".")[0] != "newscaster":
+            click.echo(logging.Formatter().format(record), err=True)
+
+
+def send_library_output_to_log() -> None:
+    """Keep what libraries write to standard error apart from a command's own lines, until the process ends.
+
+    Messages of native code, Python's warnings and what other packages log go to the file that NEWSCASTER_LOG
+    names, and nowhere by default. If native code crashes, Python's stack is still written to standard error.
+
+    Raises:
+        OutputError: the log cannot be written to.
+    """
+    named = os.environ.get(LOG_VARIABLE)
+    try:
+        divert_native_errors(Path(named) if named else None)
+    except OSError as error:
+        raise OutputError(
+            f"the log '{named}' cannot be written to ({error.strerror}). Name another file in "
+            f"{LOG_VARIABLE}, or none"
+        ) from error
+    root = logging.getLogger()
+    root.addHandler(_OthersErrors())
+    if named:
+        root.addHandler(
+            logging.StreamHandler(os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace"))
+        )
+    logging.captureWarnings(True)
+    if sys.stderr is None:  # it was closed when the command started
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    faulthandler.enable(sys.stderr)
 
 
 def numpy_on_one_thread() -> None:

@@ -25,6 +25,7 @@ from newscaster.prepare import Progress
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.performance import Anchor
 from newscaster.runtime.signing import UNSIGNED, Signing
+from newscaster.texts import shown
 
 _log = logging.getLogger("newscaster.evaluation")
 
@@ -37,6 +38,7 @@ def evaluate(
     *,
     face: int | None = None,
     keep: Path | str | None = None,
+    timestamp: str | None = None,
     articulation: Articulation = AS_TRAINED,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -53,6 +55,7 @@ def evaluate(
         footage: video files of the anchor's person, and folders; best such that it has not learnt from.
         face: which face is meant if several are seen, from the left; None is the anchor's person.
         keep: a folder for the videos, which are signed; it is made where it is missing. None keeps none.
+        timestamp: address of a time-stamp authority (RFC 3161) for their signatures; None: none is asked.
         articulation: how the mouth moves to the footage's sound.
         workers: how many processes track faces; None is one for each core, 0 none besides this one.
         progress: called as work gets done: phases "track", "make", "track again" and "measure".
@@ -61,6 +64,8 @@ def evaluate(
         MediaError: a file is missing, damaged or not a video.
         FootageError: no face is found, or somebody else's than the anchor's.
         OutputError: `keep` cannot be written.
+        InputError: the certificate of the environment cannot be used; the time-stamp authority gives no time
+            stamp, or no videos are kept.
         MissingExtraError: the extra ``train`` is not installed.
     """
     need_extra()
@@ -74,7 +79,7 @@ def evaluate(
 
     with ExitStack() as stack:
         work = stack.enter_context(scratch_folder())
-        signing = UNSIGNED if keep is None else Signing.begin(None)
+        signing = UNSIGNED if keep is None else Signing.begin(None, timestamp=timestamp)
         folder = work / "videos" if keep is None else Path(keep)
         _make_folder(folder)
         person = anchor_descriptor(anchor)
@@ -119,7 +124,7 @@ def _result(
         side=anchor.info.region.side,
         figures=tuple(figures(some, fps=anchor.fps) for some in by_way.values() if some),
         clips=tuple(
-            ClipResult(held.name, held.clip.record.source, held.frames, tuple(some))
+            ClipResult(held.name, shown(held.clip.record.source), held.frames, tuple(some))
             for held, some in zip(clips, compared, strict=True)
         ),
         examples=choose_examples(anchor, clips, made, compared),
@@ -145,7 +150,8 @@ def _make_folder(folder: Path) -> None:
 
 def _tell_of_silence(clips: Sequence[HeldOut]) -> None:
     for held in clips:
-        if not held.clip.has_sound:
+        if not held.clip.has_speech:
             _log.warning(
-                "'%s' has no sound: it is made from its true mouth shapes only", held.clip.record.source
+                "'%s' has no %s: it is made from its true mouth shapes only",
+                *(held.clip.record.source, "speech" if held.clip.has_sound else "sound"),
             )

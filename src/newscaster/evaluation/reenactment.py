@@ -70,11 +70,12 @@ def spoken(
         look_ahead_ms: how much sound the motion may wait for; by default all that it can use.
 
     Raises:
-        FootageError: the clip has no sound.
+        FootageError: no speech is heard in the clip.
     """
-    if not clip.has_sound:
+    if not clip.has_speech:
+        what = "speech" if clip.has_sound else "sound"
         raise FootageError(
-            f"'{clip.record.source}' has no sound, so that there is nothing to say. Give footage with sound"
+            f"'{clip.record.source}' has no {what}, so that there is nothing to say. Give footage with speech"
         )
     stream = anchor.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
     frames = frame_count(len(clip.speech), SPEECH_RATE, anchor.fps)

@@ -104,7 +104,7 @@ def remake(
         made("rendered", regions, held.shapes, seen),
         made("mouth", video("mouth"), held.shapes, seen),
     ]
-    if held.clip.has_sound:
+    if held.clip.has_speech:
         shapes = spoken_shapes(held, anchor, articulation)
         _write(video("sound"), held, anchor, _pictures(anchor, stage, shapes, seen), signing, told)
         found.append(made("sound", video("sound"), shapes, seen))

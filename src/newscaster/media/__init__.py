@@ -9,7 +9,6 @@ from __future__ import annotations
 from newscaster.media.audio import (
     AudioMeasure,
     Resampler,
-    Samples,
     copy_as_wav,
     decode_wav,
     measure_audio,
@@ -18,24 +17,29 @@ from newscaster.media.audio import (
 )
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
+from newscaster.media.conform import Samples
 from newscaster.media.files import (
     VIDEO_SUFFIXES,
     check_output,
     no_temporary_room,
+    remove_left_overs,
     replacing,
     scratch_folder,
-    sole_user,
     spooled,
     write_wav,
 )
 from newscaster.media.label import Label
+from newscaster.media.leases import FolderLease, sole_user
+from newscaster.media.output_locks import locked, sole_writer
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.pieces import read_luma_pieces
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
+from newscaster.media.scan import MeasuredScan, measured_scan
 from newscaster.media.sink import LiveItem, live_file, live_format, without_key, write_live
 from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.stream import FragmentWriter, FrameMaker, record_video
 from newscaster.media.video import read_frames
+from newscaster.media.whole import missing_bytes
 from newscaster.media.write import write_video
 
 __all__ = [
@@ -45,10 +49,12 @@ __all__ = [
     "AudioInfo",
     "AudioMeasure",
     "Cue",
+    "FolderLease",
     "FragmentWriter",
     "FrameMaker",
     "Label",
     "LiveItem",
+    "MeasuredScan",
     "MediaInfo",
     "Picture",
     "Resampler",
@@ -62,8 +68,11 @@ __all__ = [
     "encode_stage",
     "live_file",
     "live_format",
+    "locked",
     "made_ahead",
     "measure_audio",
+    "measured_scan",
+    "missing_bytes",
     "no_temporary_room",
     "probe",
     "read_audio",
@@ -71,9 +80,11 @@ __all__ = [
     "read_frames",
     "read_luma_pieces",
     "record_video",
+    "remove_left_overs",
     "replacing",
     "scratch_folder",
     "sole_user",
+    "sole_writer",
     "spooled",
     "to_planes",
     "without_key",

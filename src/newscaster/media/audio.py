@@ -16,27 +16,27 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from newscaster.errors import MediaError
+from newscaster.media.conform import Conformer, Samples
 from newscaster.media.container import decode_audio, find_video, need_audio, open_media, reason
 from newscaster.media.files import check_output, replacing
+from newscaster.media.ogg_chain import FilePart, chain_links
 from newscaster.media.video import first_frame_seconds
-
-Samples = npt.NDArray[np.float32]
 
 # Time stamps are rounded to a container's clock (1 ms in MKV) and jitter; only more than this is a gap.
 _GAP_SECONDS = 0.03
 _CLOCK_RESTART_SECONDS = 1.0
 _LONGEST_GAP_SECONDS = 3600.0
+# Demuxers of streams without time stamps, which count samples at the first frame's rate.
+_SAMPLE_COUNTERS = frozenset({"aac", "ac3", "dts", "eac3", "flac", "loas", "mp3", "truehd"})
 # Codecs need a run-up after a seek (MP3's bit reservoir, AAC's overlap); below that reading on is as fast.
 _RUN_UP_SECONDS = 1.0
 _SEEK_FROM_SECONDS = 5.0
-_FULL_SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,39 @@ class SoundSource:
         self._path = path
         self._stream: AudioStream = need_audio(container, path)
         self._sought = False
-        self._frames = decode_audio(container, self._stream, path)
+        self._links = _links(container, path)
+        self._frames = self._decode(container)
         self._first = next(self._frames)
-        self.rate: int = self._first.sample_rate
-        self.channels: int = len(self._first.layout.channels)
+        self._conformer = Conformer(self._first)
+        self.rate: int = self._conformer.rate
+        self.channels: int = self._conformer.channels
         self.first_seconds: float = self._first.time or 0.0
         """Time stamp of the first sample of `blocks` on the container's clock."""
+
+    def _decode(self, container: InputContainer) -> Iterator[AudioFrame]:
+        """The frames of the file, or of all links of a chained one; those of later links have no time."""
+        if not self._links:
+            yield from decode_audio(container, self._stream, self._path)
+            return
+        for index, (start, stop) in enumerate(self._links):
+            with FilePart(self._path.open("rb"), start, stop) as part:
+                try:
+                    link = av.open(part, mode="r", format="ogg", metadata_errors="replace")
+                except (av.FFmpegError, OSError) as error:
+                    raise MediaError(
+                        f"'{self._path}' is damaged: recording {index + 1} of the {len(self._links)} in it "
+                        f"cannot be read ({reason(error)}). Copy or record it again"
+                    ) from error
+                with link:
+                    for frame in decode_audio(link, need_audio(link, self._path), self._path):
+                        if index:
+                            frame.pts = None
+                        yield frame
 
     def seek(self, seconds: float) -> None:
         """Start `blocks` a little before `seconds` on the container's clock; `first_seconds` says where."""
         time_base = self._stream.time_base
-        if time_base is None or seconds - self.first_seconds < _SEEK_FROM_SECONDS:
+        if self._links or time_base is None or seconds - self.first_seconds < _SEEK_FROM_SECONDS:
             return
         self._sought = True
         self._container.seek(math.floor((seconds - _RUN_UP_SECONDS) / time_base), stream=self._stream)
@@ -97,7 +119,8 @@ class SoundSource:
         """(C, n) float32 blocks, contiguous in time from `first_seconds`.
 
         A gap in the time stamps becomes zeros; samples that overlap what came before are cut. A clock
-        that starts again goes on where it was::
+        that starts again goes on where it was. What changes its rate or channels is converted to the first
+        frame's::
 
             stamps    |aaaa|bbbb|      |cccc|      |aaaa|bbbb|
                                                       |cccc|
@@ -106,10 +129,9 @@ class SoundSource:
         position = 0  # samples yielded
         origin = self.first_seconds
         for frame in itertools.chain([self._first], self._frames):
-            self._check_same(frame)
-            block = _to_float(frame, self.channels)
             due = origin + position / self.rate
-            stamp = due if frame.time is None else frame.time
+            self._conformer.watch(frame)
+            stamp = due if frame.time is None or self._is_out_of_step(frame.time < due) else frame.time
             ahead = stamp - due
             if ahead < -_CLOCK_RESTART_SECONDS or ahead > _LONGEST_GAP_SECONDS:
                 origin = stamp - position / self.rate
@@ -119,12 +141,22 @@ class SoundSource:
                     yield np.zeros((self.channels, self.rate), np.float32)
                 yield np.zeros((self.channels, gap % self.rate), np.float32)
                 position += gap
-            elif ahead < -_GAP_SECONDS:
-                block = block[:, min(round(-ahead * self.rate), block.shape[1]) :]
+            overlap = round(-ahead * self.rate) if -_CLOCK_RESTART_SECONDS <= ahead < -_GAP_SECONDS else 0
+            for block in self._conformer.convert(frame):
+                cut = min(overlap, block.shape[1])
+                overlap -= cut
+                position += block.shape[1] - cut
+                if block.shape[1] > cut:
+                    yield block[:, cut:]
+        for block in self._conformer.flush():
             position += block.shape[1]
-            if block.shape[1]:
-                yield block
+            yield block
         self._check_all_there(position)
+
+    def _is_out_of_step(self, is_behind: bool) -> bool:
+        """Whether time stamps are samples counted anew, or at a rate that has changed since."""
+        counted = self._container.format.name in _SAMPLE_COUNTERS
+        return counted and (is_behind or self._conformer.rate_changed)
 
     def mono_blocks(self) -> Iterator[Samples]:
         """(n,) float32: the mean of the channels, otherwise as `blocks`."""
@@ -148,14 +180,13 @@ class SoundSource:
                 f"header promises can be decoded. Copy or record it again"
             )
 
-    def _check_same(self, frame: AudioFrame) -> None:
-        channels = len(frame.layout.channels)
-        if frame.sample_rate != self.rate or channels != self.channels:
-            raise MediaError(
-                f"the sound of '{self._path}' changes from {self.rate} Hz and {self.channels} channels to "
-                f"{frame.sample_rate} Hz and {channels} channels. One rate is needed: convert it, for "
-                f"example with: ffmpeg -i INPUT -ar {self.rate} -ac {self.channels} OUTPUT.wav"
-            )
+
+def _links(container: InputContainer, path: Path) -> list[tuple[int, int]]:
+    """The links of chained Ogg audio; none if the file is anything else."""
+    if container.format.name != "ogg" or find_video(container) is not None:
+        return []
+    links = chain_links(path)
+    return links if len(links) > 1 else []
 
 
 @contextmanager
@@ -309,21 +340,6 @@ def copy_as_wav(source: Path, path: Path) -> None:
         for block in sound.blocks():
             pcm = np.clip(np.round(block.T * 32768.0), -32768, 32767)
             file.writeframes(pcm.astype("<i2").tobytes())
-
-
-def _to_float(frame: AudioFrame, channels: int) -> Samples:
-    """(C, n) float32, full scale 1.0, of a frame in any sample format."""
-    data = frame.to_ndarray()
-    name = frame.format.name
-    if not frame.format.is_planar:
-        data = data.reshape(-1, channels).T
-    kind = name.removesuffix("p")
-    if kind in _FULL_SCALE:
-        scale = _FULL_SCALE[kind]
-        block: Samples = data.astype(np.float32) - (scale if kind == "u8" else 0.0)
-        return block / np.float32(scale)
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(data, dtype=np.float32)
 
 
 def _window(blocks: Iterator[Samples], skip: int, wanted: int | None) -> Iterator[Samples]:

@@ -21,7 +21,6 @@ from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.faults import is_no_memory
-from newscaster.media.deinterlace import deinterlaced
 from newscaster.media.whole import missing_bytes
 
 _log = logging.getLogger("newscaster.media")
@@ -126,10 +125,10 @@ def need_audio(container: InputContainer, path: Path) -> AudioStream:
     return stream
 
 
-def decode_video(
+def decode_stored_video(
     container: InputContainer, stream: VideoStream, path: Path, *, sought: bool = False
 ) -> Iterator[VideoFrame]:
-    """The frames in presentation order, not interlaced; after a seek (`sought`) there may be none."""
+    """The frames in presentation order, as stored; after a seek (`sought`) there may be none."""
     if stream.width * stream.height > _MOST_PIXELS:
         raise MediaError(
             f"the pictures of '{path}' have {stream.width}x{stream.height} pixels; accepted are "
@@ -138,8 +137,9 @@ def decode_video(
         )
     if not stream.codec_context.is_open:
         stream.thread_type = "AUTO"
-    decoded = _decode(container, stream, path, sought=sought)
-    yield from deinterlaced(frame for frame in decoded if isinstance(frame, VideoFrame))
+    for frame in _decode(container, stream, path, sought=sought):
+        if isinstance(frame, VideoFrame):
+            yield frame
 
 
 def decode_audio(

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import uuid
 import wave
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from newscaster.errors import MediaError, OutputError
 from newscaster.faults import NO_ROOM, why
-from newscaster.media.locks import take_lock
+from newscaster.media.locks import is_local, take_lock
+from newscaster.texts import shortened
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 """Endings of the video files that can be written: containers that take H.264 and AAC."""
@@ -29,6 +30,8 @@ _LONGEST_STEM_BYTES = 200  # of 255 that file systems have for a name
 _BLOCK_BYTES = 1 << 20
 _SCRATCH = "newscaster-"
 _SCRATCH_LOCK = ".newscaster-scratch"
+_ABANDONED_SECONDS = 86_400
+_OUTPUT_LOCK = re.compile(r"\..+\.lock")  # see `output_locks`
 _TEMPORARY = re.compile(r"\.(?P<stem>.+?)(\.[0-9a-f]{8}\.part)+(?P<suffix>\.[^.]*|)")
 
 
@@ -102,7 +105,7 @@ def _final(path: Path) -> Path:
 
 def _short(stem: str) -> str:
     """A name's stem, so that there is room for more in a file's name."""
-    return stem.encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
+    return shortened(stem, max_bytes=_LONGEST_STEM_BYTES)
 
 
 @contextmanager
@@ -121,55 +124,54 @@ def _held(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _left_behind(path: Path) -> Iterator[bool]:
-    """Whether a file of :func:`_held` is there that nobody holds any more, nor can in the block."""
+    """Whether a file of :func:`_held` is there that nobody holds any more, nor can in the block.
+
+    In a folder that other machines share, their locks may not be visible from here: a file counts as left
+    behind only if it has not been written to for a day.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:
         yield False
         return
     try:
-        yield os.name != "nt" and take_lock(descriptor)
+        yield os.name != "nt" and take_lock(descriptor) and (is_local(path.parent) or _is_old(path))
     finally:
         os.close(descriptor)
+
+
+def _is_old(path: Path) -> bool:
+    """Whether a file is older than `_ABANDONED_SECONDS`, by the clock that dates the files of its folder."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            now = os.fstat(file.fileno()).st_mtime
+        return now - path.stat().st_mtime > _ABANDONED_SECONDS
+    except OSError:
+        return False
 
 
 def _remove_left_over(path: Path) -> None:
     """Remove what killed processes have left of earlier attempts to write `path`."""
     name = re.compile(rf"\.+{re.escape(_short(path.stem))}(\.[0-9a-f]{{8}}\.part)+{re.escape(path.suffix)}")
-    for found in path.absolute().parent.iterdir():
-        if name.fullmatch(found.name):
-            with _left_behind(found) as left:
-                if left:
-                    found.unlink(missing_ok=True)
+    _remove_left_behind(
+        found for found in path.absolute().parent.iterdir() if name.fullmatch(found.name) is not None
+    )
 
 
-@contextmanager
-def sole_user(folder: Path, *, what: str, otherwise: str) -> Iterator[None]:
-    """Be the only one that works in `folder`, which is made where it is missing, while the block lasts.
+def remove_left_overs(folder: Path) -> None:
+    """Remove all half-written files and output locks that killed processes have left, and none in use."""
+    _remove_left_behind(
+        found
+        for found in folder.iterdir()
+        if _TEMPORARY.fullmatch(found.name) is not None or _OUTPUT_LOCK.fullmatch(found.name) is not None
+    )
 
-    Args:
-        folder: where.
-        what: who that is, for the message, such as "training".
-        otherwise: the next step, such as "name another folder".
 
-    Raises:
-        OutputError: the folder cannot be made, or another is at work in it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write to the folder '{folder}' ({error.strerror}). {otherwise.capitalize()}"
-        ) from error
-    try:
-        if not take_lock(descriptor):
-            raise OutputError(
-                f"another {what} is writing to '{folder}'. Wait until it has ended, or {otherwise}"
-            )
-        yield
-    finally:
-        os.close(descriptor)  # lets go of the lock, as the end of the process would
+def _remove_left_behind(files: Iterable[Path]) -> None:
+    for found in files:
+        with _left_behind(found) as left:
+            if left:
+                found.unlink(missing_ok=True)
 
 
 @contextmanager

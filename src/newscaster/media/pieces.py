@@ -17,9 +17,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from newscaster.media.container import decode_video, need_video, open_media
+from newscaster.media.container import need_video, open_media
 from newscaster.media.pixels import Orientation
 from newscaster.media.probe import native_fps, probe
+from newscaster.media.scan import decode_video
 
 Plane = npt.NDArray[np.uint8]
 

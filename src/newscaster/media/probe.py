@@ -1,9 +1,12 @@
-"""What a media file holds, read from its header and its first frame. Fast: nothing else is decoded."""
+"""What a media file holds: from its header, its first frame and the time stamps of its packets.
+
+Nothing but the first frame is decoded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +15,10 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
-from newscaster.media.container import decode_video, find_audio, find_video, open_media
+from newscaster.media.container import decode_stored_video, find_audio, find_video, open_media
+from newscaster.media.extent import video_seconds
 from newscaster.media.pixels import Orientation, pixel_aspect
 
-_MICROSECONDS = 1_000_000
 _FALLBACK_FPS = Fraction(25)
 
 
@@ -34,7 +37,7 @@ class VideoInfo:
     start_seconds: float
     """Time stamp of the first frame on the container's clock."""
     duration_seconds: float | None
-    """As the header says; None where it does not."""
+    """The time in which there are frames, whatever the header says; None if it was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class AudioInfo:
     start_seconds: float
     """Time stamp of the first sample on the container's clock."""
     duration_seconds: float | None
-    """As the header says; None where it does not."""
+    """As the header states of this stream; None if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,12 @@ class MediaInfo:
     """The container's tags (title, comment, ...)."""
 
 
-def probe(path: Path) -> MediaInfo:
+def probe(path: Path, *, header_only: bool = False) -> MediaInfo:
     """Read what `path` holds.
+
+    Args:
+        path: any media file.
+        header_only: do not measure how long the video is, which reads through the file.
 
     Raises:
         MediaError: the file is missing, or not a media file, or its video cannot be decoded.
@@ -71,9 +78,12 @@ def probe(path: Path) -> MediaInfo:
     with open_media(path) as container:
         metadata = dict(container.metadata)
         audio_stream = find_audio(container)
-        audio = _audio_info(container, audio_stream) if audio_stream is not None else None
+        audio = _audio_info(audio_stream) if audio_stream is not None else None
         video_stream = find_video(container)
         video = _video_info(container, video_stream, path) if video_stream is not None else None
+    if video is not None and not header_only:
+        seconds = video_seconds(path, first_seconds=video.start_seconds, frame_seconds=float(1 / video.fps))
+        video = replace(video, duration_seconds=seconds)
     if video is None and audio is None:
         raise MediaError(f"'{path}' holds a picture but neither video nor sound. Give another file")
     return MediaInfo(path=path, video=video, audio=audio, metadata=metadata)
@@ -95,7 +105,7 @@ def native_fps(stream: VideoStream) -> Fraction:
 
 
 def _video_info(container: InputContainer, stream: VideoStream, path: Path) -> VideoInfo:
-    first = next(decode_video(container, stream, path))
+    first = next(decode_stored_video(container, stream, path))
     orientation = Orientation.of(first)
     width, height = orientation.size(round(first.width * pixel_aspect(stream)), first.height)
     return VideoInfo(
@@ -104,21 +114,17 @@ def _video_info(container: InputContainer, stream: VideoStream, path: Path) -> V
         fps=native_fps(stream),
         rotation=orientation.rotation,
         start_seconds=first.time if first.pts is not None else 0.0,
-        duration_seconds=_duration(container, stream),
+        duration_seconds=None,
     )
 
 
-def _audio_info(container: InputContainer, stream: AudioStream) -> AudioInfo:
+def _audio_info(stream: AudioStream) -> AudioInfo:
     start = stream.start_time
     return AudioInfo(
         rate=stream.rate,
         channels=stream.channels,
         start_seconds=float(start * stream.time_base) if start is not None and stream.time_base else 0.0,
-        duration_seconds=_duration(container, stream),
+        duration_seconds=float(stream.duration * stream.time_base)
+        if stream.duration and stream.time_base
+        else None,
     )
-
-
-def _duration(container: InputContainer, stream: VideoStream | AudioStream) -> float | None:
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / _MICROSECONDS if container.duration is not None else None

@@ -6,6 +6,7 @@ beside its place and renamed. Encoding and sending run in a second thread.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,12 +21,13 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.media.audio import Samples
 from newscaster.media.background import in_background
+from newscaster.media.conform import Samples
 from newscaster.media.container import reason
 from newscaster.media.files import check_output
+from newscaster.media.output_locks import sole_writer
 from newscaster.media.picture import Picture
-from newscaster.media.write import VideoTrack
+from newscaster.media.write import KEY_SECONDS, VideoTrack, key_frames
 
 LiveItem = tuple[Picture | None, Samples]
 """A frame's picture, or None where it was left out, and its sound (n,) float32 mono."""
@@ -49,15 +51,17 @@ _BY_ENDING = {
     ".mov": "mov",
 }
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)  # two letters at least: C: is a drive
-_KEY_SECONDS = 2
-"""A receiver that comes later sees a picture within this time; also the length of HLS's pieces."""
+_HLS_SECONDS = Fraction(1)
+"""Length of a segment of HLS, at most. Each starts with its only key frame."""
+_HLS_SEGMENTS = 12
+"""Segments in the playlist; as many older ones are kept, for players that have read an older playlist."""
 _AAC_BITS = 96_000
 _SERVICE_CHARACTERS = 200
 """What a transport stream can say of itself in one line is 255 bytes long at most."""
 _MUXING: dict[str, dict[str, str]] = {
     "hls": {
-        "hls_time": str(_KEY_SECONDS),
-        "hls_list_size": "6",
+        "hls_list_size": str(_HLS_SEGMENTS),
+        "hls_delete_threshold": str(_HLS_SEGMENTS + 1),
         "hls_flags": "delete_segments+independent_segments",
     },
     # What has been written of these can be played at any time.
@@ -95,8 +99,11 @@ def live_format(address: str, given: str | None = None) -> str:
 
 
 def live_file(address: str) -> Path | None:
-    """The file that an address names; None where it leads elsewhere."""
-    return None if _SCHEME.match(address) else Path(address)
+    """The file that an address names, with or without "file:"; None if it leads elsewhere."""
+    scheme = _SCHEME.match(address)
+    if scheme and scheme[1].lower() == "file":
+        return Path(address[scheme.end() :])
+    return None if scheme else Path(address)
 
 
 def without_key(address: str) -> str:
@@ -113,13 +120,19 @@ class _Sink:
     """An open container with both of its streams."""
 
     def __init__(
-        self, container: OutputContainer, first: Picture, *, fps: Fraction, rate: int, crf: int
+        self,
+        container: OutputContainer,
+        first: Picture,
+        *,
+        fps: Fraction,
+        rate: int,
+        crf: int,
+        key_seconds: Fraction,
     ) -> None:
-        key = str(max(1, round(_KEY_SECONDS * fps)))
         options = {"crf": str(crf), "preset": "superfast", "tune": "zerolatency", "threads": "1"}
-        options |= {"g": key, "keyint_min": key, "sc_threshold": "0"}
+        options |= {"keyint_min": str(key_frames(fps, key_seconds)), "sc_threshold": "0"}
         self._container = container
-        self._video = VideoTrack(container, fps=fps, like=first, options=options)
+        self._video = VideoTrack(container, fps=fps, like=first, options=options, key_seconds=key_seconds)
         self._audio: AudioStream = container.add_stream("aac", rate=rate, layout="mono")
         self._audio.codec_context.bit_rate = _AAC_BITS
         self._rate = rate
@@ -159,8 +172,8 @@ def write_live(
 
     Args:
         address: an URL that FFmpeg can write (rtmp:, udp:, tcp:, pipe:, ...; srt: where its build has it), or
-            a file (.m3u8 for HLS, whose pieces lie beside it; .ts, .flv, .mkv, .mp4, .mov). There is a key
-            frame every 2 s.
+            a file (.m3u8 for HLS, whose segments lie beside it; .ts, .flv, .mkv, .mp4, .mov). There is a key
+            frame every 2 s, and in HLS at the start of each segment, which is at most 1 s long.
         items: pictures of one size, each with its sound. Where a picture is None the one before it stays;
             those before the first picture are left out. The second is taken when the address has been opened:
             servers take their time.
@@ -175,7 +188,7 @@ def write_live(
         How many pictures were sent.
 
     Raises:
-        OutputError: the address cannot be written.
+        OutputError: the address cannot be written, or another command is writing the file.
         MediaError: there are no pictures.
         Exception: whatever `items` raises.
     """
@@ -193,11 +206,12 @@ def write_live(
         sent = 1
         with ExitStack() as stack:
             stack.callback(opened.set)  # nobody waits for what has failed
-            url = address if file is None else f"file:{address}"
-            options = {"flush_packets": "1", **_MUXING.get(found, {})}
+            url = address if file is None else _url(file, found)
+            options = {"flush_packets": "1", **_muxing(found, fps)}
             container = stack.enter_context(av.open(url, mode="w", format=found, options=options))
             container.metadata.update(_tags(metadata or {}, found))
-            sink = _Sink(container, first[0], fps=fps, rate=rate, crf=crf)
+            key_seconds = _HLS_SECONDS if found == "hls" else KEY_SECONDS
+            sink = _Sink(container, first[0], fps=fps, rate=rate, crf=crf, key_seconds=key_seconds)
             container.start_encoding()
             opened.set()
             sink.write(*first)
@@ -208,13 +222,32 @@ def write_live(
         return sent
 
     try:
-        return in_background(_once(opened, items), send)
+        with ExitStack() as stack:
+            if file is not None:
+                stack.enter_context(sole_writer(file))
+            return in_background(_once(opened, items), send)
     except (av.FFmpegError, OSError) as error:
         raise OutputError(
             f"cannot write to '{without_key(address)}' as {found} ({reason(error)}). Is somebody listening "
             "there, may you write there, and does this FFmpeg know such addresses? Otherwise give another "
             "address or --format"
         ) from error
+
+
+def _url(file: Path, format_name: str) -> str:
+    """A file's address, in which a colon is not taken for the end of a protocol's name.
+
+    HLS deletes its old segments by names made from it, and would not find them behind "file:".
+    """
+    return os.path.abspath(file) if format_name == "hls" else f"file:{file}"
+
+
+def _muxing(format_name: str, fps: Fraction) -> dict[str, str]:
+    """FFmpeg's options of a container."""
+    options = dict(_MUXING.get(format_name, {}))
+    if format_name == "hls":  # it cuts at the first key frame from this time on: half a frame before the next
+        options["hls_time"] = f"{float((key_frames(fps, _HLS_SECONDS) - Fraction(1, 2)) / fps):.6f}"
+    return options
 
 
 def _once(opened: threading.Event, items: Iterable[LiveItem]) -> Iterator[LiveItem]:

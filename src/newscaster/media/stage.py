@@ -64,7 +64,6 @@ def encode_stage(
         "keyint_min": str(group),
         "sc_threshold": "0",
         "coder": "vlc",
-        "flags": "+cgop",
     }
 
     def encode(images: Iterator[Image]) -> bytes:

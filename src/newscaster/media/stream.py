@@ -24,14 +24,13 @@ from av.container import OutputContainer
 from av.video.frame import PictureType, VideoFrame
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.media.audio import Samples
+from newscaster.media.conform import Samples
 from newscaster.media.container import reason
 from newscaster.media.files import check_output, replacing
 from newscaster.media.picture import FrameCopier, Picture
 from newscaster.media.write import LOOK_AHEAD, VideoTrack, add_sound
 
 _FRAGMENT_SECONDS = 0.2
-_KEY_FRAME_SECONDS = 2
 
 
 class StreamWriter:
@@ -200,7 +199,7 @@ class FragmentWriter(StreamWriter):
         return av.open(self._bytes, mode="w", format="mp4", options=options)
 
     def _options(self) -> Mapping[str, str]:
-        return {"tune": "zerolatency", "threads": "1", "g": str(round(self._fps * _KEY_FRAME_SECONDS))}
+        return {"tune": "zerolatency", "threads": "1"}
 
 
 class _Collected:

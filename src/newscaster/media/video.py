@@ -17,13 +17,13 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from newscaster.media.container import decode_video, need_video, open_media
+from newscaster.media.container import need_video, open_media
 from newscaster.media.deinterlace import RUN_UP_FRAMES
+from newscaster.media.extent import clock_restarts, has_restarted, shown_seconds
 from newscaster.media.pixels import ToRgb, pixel_aspect
 from newscaster.media.probe import native_fps
+from newscaster.media.scan import decode_video
 
-_CLOCK_RESTART_SECONDS = 1.0
-_LONGEST_GAP_SECONDS = 3600.0
 _SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)
 _TIE_SECONDS = 1e-6
 # Formats whose time stamps belong to packets, not frames: after a seek they can be off by a frame.
@@ -71,13 +71,19 @@ def read_frames(
         first = next(frames)
         to_rgb = ToRgb(pixel_aspect(stream))
         to_rgb(first[1])  # the first frame sets the size, wherever reading begins
-        if start_frame > 0 and container.format.name not in _NOT_SEEKABLE:
+        if start_frame > 0 and _is_seekable(container, path):
             run_up = RUN_UP_FRAMES / float(native_fps(stream)) if first[1].interlaced_frame else 0.0
             frames = _seek(container, stream, path, target=first[0] + start_frame / float(rate) - run_up)
         else:
             frames = _prepend(first, frames)
         for frame in _nearest(frames, first[0], rate, start_frame, stop_frame, 1 / float(native_fps(stream))):
             yield to_rgb(frame)
+
+
+def _is_seekable(container: InputContainer, path: Path) -> bool:
+    """Whether a frame can be found by its time."""
+    name = container.format.name
+    return name not in _NOT_SEEKABLE and not (name == "mpegts" and clock_restarts(path))
 
 
 _TimedFrame = tuple[float, VideoFrame]
@@ -101,7 +107,7 @@ def _timed(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_Timed
     for frame in frames:
         after = 0.0 if last is None else last + step
         time = after if frame.pts is None else frame.time + shift
-        if last is not None and not -_CLOCK_RESTART_SECONDS <= time - last <= _LONGEST_GAP_SECONDS:
+        if last is not None and has_restarted(last, time):
             shift += after - time
             time = after
         if last is None or time > last:
@@ -160,14 +166,7 @@ def _nearest(
         last = (time, frame)
     if last is None:
         return
-    end = last[0] + _shown_seconds(last[1], step)
+    end = last[0] + shown_seconds(last[1].duration, last[1].time_base, step)
     count = math.floor((end - origin) * float(fps) + 0.5)
     for _ in range(index, count if stop is None else min(count, stop)):
         yield last[1]
-
-
-def _shown_seconds(frame: VideoFrame, step: float) -> float:
-    """How long the last frame stands: as the file says, unless that is absurd."""
-    if frame.duration and frame.time_base:
-        return min(float(frame.duration * frame.time_base), max(1.0, 2 * step))
-    return step

@@ -6,6 +6,7 @@ beside the generator that makes the frames.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
@@ -22,9 +23,10 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.media.audio import Samples, SoundSource, open_sound
+from newscaster.media.audio import SoundSource, open_sound
 from newscaster.media.background import in_background
 from newscaster.media.captions import Subtitles, SubtitleTrack
+from newscaster.media.conform import Samples
 from newscaster.media.container import reason
 from newscaster.media.files import check_output, replacing
 from newscaster.media.picture import Picture
@@ -44,6 +46,14 @@ _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # a file is 5 % larger than of "veryfast", made in half the time; without, twice as large.
 LOOK_AHEAD = {"mbtree": "1", "rc-lookahead": "10"}
 
+KEY_SECONDS = Fraction(2)
+"""Longest time between two key frames of a video: players seek to a key frame, and decode from there."""
+
+
+def key_frames(fps: Fraction, seconds: Fraction) -> int:
+    """How many frames lie between two key frames that are at most so many seconds apart."""
+    return max(1, math.floor(fps * seconds))
+
 
 class VideoTrack:
     """An H.264 stream of an open container, fed pictures of one size: RGB images, or decoded ones.
@@ -53,10 +63,18 @@ class VideoTrack:
         fps: pictures per second.
         like: the first of them: it says the size, and a decoded one how its colours are to be read.
         options: of x264.
+        key_seconds: longest time from one key frame to the next. Each is an IDR frame: no frame after it
+            refers to one before it, so that decoding can start there.
     """
 
     def __init__(
-        self, container: OutputContainer, *, fps: Fraction, like: Image | Picture, options: Mapping[str, str]
+        self,
+        container: OutputContainer,
+        *,
+        fps: Fraction,
+        like: Image | Picture,
+        options: Mapping[str, str],
+        key_seconds: Fraction = KEY_SECONDS,
     ) -> None:
         if isinstance(like, Picture):
             self._size, tags = like.size, like.tags
@@ -68,7 +86,11 @@ class VideoTrack:
         self._container = container
         self._time_base = 1 / fps
         self.count = 0  # pictures and those left out
-        stream: VideoStream = container.add_stream("libx264", rate=fps, options=dict(options))
+        self._key_frames = key_frames(fps, key_seconds)
+        self._key = 0  # number of the last key frame that was due
+        self._skipped = False
+        options = {"g": str(self._key_frames), "flags": "+cgop", **options}
+        stream: VideoStream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         context: Any = stream.codec_context
@@ -90,12 +112,21 @@ class VideoTrack:
         """Encode an (H, W, 3) uint8 RGB image, or a decoded picture as it is."""
         frame = self._decoded(picture) if isinstance(picture, Picture) else self._converted(picture)
         frame.pts, frame.time_base = self.count, self._time_base
+        frame.pict_type = self._kind()
         self._container.mux(self._stream.encode(frame))
         self.count += 1
 
     def skip(self) -> None:
         """Leave a picture out: the one before stays twice as long."""
         self.count += 1
+        self._skipped = True
+
+    def _kind(self) -> PictureType:
+        """A key frame if one is due that x264 would make too late: it counts frames, not the skipped ones."""
+        due = self.count - self._key >= self._key_frames
+        if due:
+            self._key = self.count
+        return PictureType.I if due and self._skipped else PictureType.NONE
 
     def _converted(self, image: Image) -> VideoFrame:
         if image.dtype != np.uint8 or image.shape != (self._size[1], self._size[0], 3):
@@ -111,8 +142,7 @@ class VideoTrack:
                 f"frame {self.count} has {picture.size[0]}x{picture.size[1]} pixels; needed are "
                 f"{self._size[0]}x{self._size[1]}, as in the first frame"
             )
-        picture.frame.pict_type = PictureType.NONE  # where key frames were once, none need be
-        return picture.frame
+        return picture.frame  # its kind is set anew: a key frame of the stage need not be one here
 
     def finish(self) -> None:
         """Write what the encoder still holds."""
@@ -182,6 +212,8 @@ def write_video(
 ) -> int:
     """Write a video file: H.264 (4:2:0, limited range, BT.709 from 720 lines, BT.601 below) and AAC.
 
+    There is a key frame every 2 s or more often, and the index is at the file's start.
+
     Args:
         path: MP4, MOV or MKV, by its ending. Written under another name beside it, then renamed.
         frames: all of one size, taken one by one: (H, W, 3) uint8 RGB images, whose odd sides grow by one
@@ -241,7 +273,8 @@ def _encode(
             )
         flags = "faststart" if MP4_TAGS.issuperset(metadata) else "faststart+use_metadata_tags"
         format_name = _FORMATS[path.suffix.lower()]
-        muxer_options = {} if format_name == "matroska" else {"movflags": flags}
+        # The index before the pictures: players on the web seek without reading the file's end first.
+        muxer_options = {"cues_to_front": "1"} if format_name == "matroska" else {"movflags": flags}
         container = stack.enter_context(
             av.open(f"file:{path}", mode="w", format=format_name, options=muxer_options)
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
-from newscaster.prepare.clips import choose_fps, find_footage
+from newscaster.errors import MediaError
+from newscaster.prepare.clips import choose_fps, find_footage, scan_notes
 from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.inspect_file import Inspection, InspectTask, inspect_file, stretches_of
 from newscaster.prepare.measures import gather, measure
 from newscaster.prepare.pool import worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.report import Report, make_report, sound_notes
+from newscaster.prepare.work import attempt
 
 _SAMPLED_SECONDS = 45.0
 """A longer file is tracked in three stretches that come to this."""
@@ -40,7 +43,7 @@ def check(
         progress: called with files as they are done, phase "check".
 
     Raises:
-        MediaError: a file is missing, damaged or not a video.
+        MediaError: a file is missing or not a video, or all are damaged.
         FootageError: there is no video, or ``face`` is not there.
         MissingExtraError: MediaPipe is not installed.
     """
@@ -55,11 +58,20 @@ def check(
     ]
     found: dict[int, Inspection] = {}
     with worker_pool(workers, tasks=len(tasks)) as pool:
-        for index, inspection in pool.map(inspect_file, tasks):
-            found[index] = inspection
+        faults = []
+        for done, (index, made) in enumerate(pool.map(partial(attempt, inspect_file), tasks), 1):
+            if made.result is not None:
+                found[index] = made.result
+            else:
+                faults.append(made.fault)
             if progress is not None:
-                progress(Progress("check", len(found), len(tasks)))
-    inspections = [found[i] for i in range(len(tasks))]
+                progress(Progress("check", done, len(tasks)))
+    if not found:
+        raise MediaError(faults[0])
+    inspections = [found[i] for i in sorted(found)]
+    notes += [f"left out: {fault}" for fault in faults]
+    notes += [i.audio_fault for i in inspections if i.audio_fault is not None]
+    notes += scan_notes({i.footage.path: i.scan for i in inspections if i.scan is not None})
     if len(tracked) < len(files):
         notes.append(f"faces were followed in {len(tracked)} of {len(files)} files, evenly spread")
     findings = gather(inspections, face=face)

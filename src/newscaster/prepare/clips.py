@@ -1,12 +1,12 @@
 """Footage: which files there are, at what rate they are read, and into which clips they are cut.
 
-Reads headers only. Leaves pictures and sound to ``tracking``.
+Decodes no more than first frames. Leaves pictures and sound to ``tracking``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
-from newscaster.media import VideoInfo, probe, read_frames
+from newscaster.media import MeasuredScan, VideoInfo, probe, read_frames
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -32,6 +32,7 @@ SEGMENT_SECONDS = 20.0
 little."""
 _LONGEST_NAME = 50
 """Characters of a file's name that its clips are called by: a folder's name has 255 bytes."""
+_FILES_NAMED = 3
 _NTSC = Fraction(30_000, 1001)
 _NTSC_TOLERANCE = 0.015
 """Frames per second: closer to 29.97 than to 30."""
@@ -49,7 +50,7 @@ class Footage:
 
     @property
     def seconds(self) -> float:
-        """As the header says; 0 where it does not."""
+        """The time in which there are frames; 0 if it was not measured."""
         return self.video.duration_seconds or 0.0
 
 
@@ -66,7 +67,7 @@ class Segment:
 
     @property
     def expected_frames(self) -> int:
-        """As the header says; for progress only."""
+        """About so many; for progress only."""
         end = round(self.footage.seconds * self.fps) if self.stop_frame is None else self.stop_frame
         return max(0, end - self.start_frame)
 
@@ -130,7 +131,7 @@ def _videos_below(folder: Path) -> list[Path]:
 
 
 def read_footage(path: Path) -> Footage:
-    """What one file's header says.
+    """What one file holds.
 
     Raises:
         MediaError: it is missing or cannot be read.
@@ -141,6 +142,24 @@ def read_footage(path: Path) -> Footage:
         raise FootageError(f"'{path}' holds sound but no video. Give a video file of one person talking")
     stat = path.stat()
     return Footage(path.resolve(), info.video, info.audio is not None, stat.st_size, stat.st_mtime_ns)
+
+
+def scan_notes(scans: Mapping[Path, MeasuredScan]) -> list[str]:
+    """A line for each way in which files are scanned otherwise than they are marked."""
+    lines: dict[str, list[str]] = {}
+    for path, scan in scans.items():
+        if scan.unmarked in ("top first", "bottom first"):
+            line = f"interlaced ({scan.unmarked[:-6]} field first) without being marked so, deinterlaced"
+        elif scan.marked == "progressive":
+            line = "marked as interlaced, but not interlaced, used as it is"
+        else:
+            continue
+        lines.setdefault(line, []).append(f"'{path.name}'")
+    return [
+        f"{line}: {', '.join(names[:_FILES_NAMED])}"
+        + (f" and {len(names) - _FILES_NAMED} more" if len(names) > _FILES_NAMED else "")
+        for line, names in lines.items()
+    ]
 
 
 def choose_fps(rates: Sequence[Fraction]) -> Fraction:

@@ -6,7 +6,11 @@ Knows how it is called and what it returns. Who is who is left to ``people`` and
 from __future__ import annotations
 
 import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -38,9 +42,29 @@ def need_mediapipe() -> None:
 
 @cache
 def _solutions() -> Any:
-    import mediapipe
-
+    with _without_matplotlib():
+        import mediapipe
     return mediapipe.solutions
+
+
+@contextmanager
+def _without_matplotlib() -> Iterator[None]:
+    """Keep MediaPipe from loading Matplotlib, which nothing here draws with.
+
+    Matplotlib lists the machine's fonts when it is imported, and writes the list to the user's cache folder.
+    """
+    if "matplotlib" in sys.modules:
+        yield
+        return
+    package, pyplot = ModuleType("matplotlib"), ModuleType("matplotlib.pyplot")
+    package.pyplot = pyplot  # type: ignore[attr-defined]
+    stand_ins = {module.__name__: module for module in (package, pyplot)}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            sys.modules.pop(name, None)
 
 
 @cache

@@ -6,19 +6,22 @@ Nothing is written to disk.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from newscaster.media import read_audio_blocks
+from newscaster.errors import MediaError
+from newscaster.media import MeasuredScan, measured_scan, read_audio_blocks
 from newscaster.prepare.clips import Footage, Segment
 from newscaster.prepare.following import PersonFollower
+from newscaster.prepare.mouth_occlusion import OcclusionMeter
 from newscaster.prepare.people import People, box_of, choose_person
 from newscaster.prepare.pictures import Mouth, Shown, mouth_of
-from newscaster.prepare.work import look, read_speech
+from newscaster.prepare.work import audio_left_out, check_finite, look, read_speech
 from newscaster.speech.activity import speech_activity
 from newscaster.take import SPEECH_RATE
 
@@ -30,6 +33,8 @@ _BLOCK_SECONDS = 60
 _MOUTH_EVERY = 4
 _MOUTHS_PER_STRETCH = 24
 _SHOWN_PER_STRETCH = 6
+_OCCLUSION_EVERY = 3
+"""Frames between those in which occluders are looked for: none that matters stays for one frame only."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class TrackedStretch:
     """Some, from closed to wide open."""
     shown: tuple[Shown, ...]
     """Frames to show in the report."""
+    occlusion: npt.NDArray[np.float64]
+    """(F, 2): shares of lips and lower face that are covered; NaN in frames that were not measured."""
     others: tuple[float, ...] = ()
     """Times in the file at which a face was followed that is somebody else's, or could not be measured."""
 
@@ -85,23 +92,47 @@ class Inspection:
     """None where there is no face."""
     stretches: tuple[TrackedStretch, ...]
     sound: Sound | None
+    scan: MeasuredScan | None = None
+    """How its frames were exposed; None if they were not looked at."""
+    audio_fault: str | None = None
+    """Why its audio was left out, if it was."""
 
 
 def inspect_file(task: InspectTask) -> Inspection:
-    """Look at one file.
+    """Look at one file. Audio that is damaged is left out.
 
     Raises:
+        MediaError: its video is damaged.
         FootageError: a face was asked for that is not there.
     """
     footage = task.footage
     tracked = len(task.stretches) > 0
+    sound, fault = _sound_of(footage)
+    if fault is not None:
+        footage = replace(footage, has_sound=False)
     persons = look(footage) if tracked else ()
     people = choose_person(persons, task.face, footage.path) if persons else None
-    stretches = [_track(segment, people) for segment in task.stretches] if people else []
-    sound = None
-    if footage.has_sound:
-        sound = measure_sound(read_audio_blocks(footage.path, block_samples=_BLOCK_SECONDS * SPEECH_RATE))
-    return Inspection(footage, tracked, people, tuple(stretches), sound)
+    segments = [replace(segment, footage=footage) for segment in task.stretches] if people else []
+    stretches = [_track(segment, people) for segment in segments] if people else []
+    scan = measured_scan(footage.path) if tracked else None
+    return Inspection(footage, tracked, people, tuple(stretches), sound, scan, fault)
+
+
+def _sound_of(footage: Footage) -> tuple[Sound | None, str | None]:
+    """The audio of a file, measured; none, and the reason, if it cannot be read."""
+    if not footage.has_sound:
+        return None, None
+    try:
+        blocks = read_audio_blocks(footage.path, block_samples=_BLOCK_SECONDS * SPEECH_RATE)
+        return measure_sound(_finite(blocks, footage.path)), None
+    except MediaError as error:
+        return None, audio_left_out(error)
+
+
+def _finite(blocks: Iterator[npt.NDArray[np.float32]], path: Path) -> Iterator[npt.NDArray[np.float32]]:
+    for block in blocks:
+        check_finite(block, path)
+        yield block
 
 
 def _track(segment: Segment, people: People) -> TrackedStretch:
@@ -111,10 +142,12 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
     faces: list[npt.NDArray[np.float32]] = []
     mouths: list[Mouth] = []
     shown: list[Shown] = []
+    meter = OcclusionMeter(every=_OCCLUSION_EVERY)
     for i, frame in enumerate(segment.frames()):
         points = follower.step(frame)
         if points is None:
             continue
+        meter.add(i, frame, points)
         if i % every == every // 2:
             faces.append(_grey_face(frame, points))
         if i % _MOUTH_EVERY == 0:
@@ -135,6 +168,7 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
         tuple(float(np.median(face)) for face in faces),
         tuple(mouths[k] for k in spread),
         tuple(shown),
+        meter.shares(len(present)),
         tuple(((np.flatnonzero(followed.others) + segment.start_frame) / float(segment.fps)).tolist()),
     )
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from newscaster.speech.activity import speech_activity
+from newscaster.speech.features import MOTION_HZ
+
 Array = npt.NDArray[np.float64]
 
 _STEP_SECONDS = 0.01
@@ -19,6 +22,8 @@ _REACH_SECONDS = 0.5
 _TREND_SECONDS = 0.8
 _PIECE_SECONDS = 5.0
 _LEAST_SECONDS = 10.0
+_LEAST_SPEECH_SECONDS = 1.0
+"""Of a piece; others are no evidence."""
 _NATURAL_SECONDS = 0.009
 """What this measure finds on 200 sentences of the GRID corpus, taken for footage without a lag. Voices sound
 a moment after the lips part."""
@@ -62,7 +67,7 @@ def estimate_lag(
     Args:
         openings: of each stretch, (F,), NaN where the face is not there. A frame is taken to be seen at
             i/fps.
-        speeches: of each stretch, (N,) at ``rate``; one without sound, (0,), is passed over.
+        speeches: of each stretch, (N,) at ``rate``, 16 kHz; one without sound, (0,), is passed over.
     """
     pieces: list[Array] = []
     for opening, speech in zip(openings, speeches, strict=True):
@@ -95,8 +100,12 @@ def _correlations(opening: Array, speech: npt.NDArray[np.float32], *, fps: float
     reach, length = round(_REACH_SECONDS / _STEP_SECONDS), round(_PIECE_SECONDS / _STEP_SECONDS)
     count = max(1, round((steps - 2 * reach) / length))
     curves = []
+    speaking = np.repeat(speech_activity(speech), round(1 / MOTION_HZ / _STEP_SECONDS))
     for piece in np.array_split(np.arange(reach, steps - reach), count):
         if len(piece) < length / 3:
+            continue
+        # In silence loudness is noise, and any mouth goes with noise at some lag.
+        if speaking[piece[0] : piece[-1] + 1].sum() * _STEP_SECONDS < _LEAST_SPEECH_SECONDS:
             continue
         both = [_slide(way(mouth), way(sound), piece, reach) for way in (_flat, _rate)]
         curves.append((both[0] + both[1]) / 2)

@@ -20,6 +20,7 @@ from newscaster.face.region import Region
 from newscaster.face.topology import MOUTH
 from newscaster.prepare.inspect_file import Inspection, Sound, TrackedStretch
 from newscaster.prepare.lag import Lag, estimate_lag
+from newscaster.prepare.mouth_occlusion import covered_frames, describe_times, leaves_too_little
 from newscaster.prepare.persons import (
     UNMEASURED,
     Identity,
@@ -30,17 +31,17 @@ from newscaster.prepare.persons import (
     times_text,
 )
 from newscaster.prepare.rewritable import turned_away
-from newscaster.speech.activity import LEAST_SPEECH_SECONDS
+from newscaster.speech.activity import LEAST_SPEAKING_SECONDS
 from newscaster.take import SPEECH_RATE
+from newscaster.take_clip import AudioUse, audio_use
 
 Verdict = Literal["good", "poor", "unusable"]
 Array = npt.NDArray[np.float64]
 _WORST_LAST: tuple[Verdict, ...] = ("good", "poor", "unusable")
 _FIT_FRAMES = 2000
 _FILES_NAMED = 5
-SoundUse = Literal["speech", "no sound", "no speech"]
-"""What a file's sound is to the motion of the mouth: what it is learnt from; not there; or not that of the
-mouth, which moves while no speech is heard. Of the latter two, the renderer alone is trained."""
+_MIN_MEASURED = 0.8
+"""Share of frames that must have been searched for occluders; with less, a mouth is not known to be free."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Findings:
     """Of each stretch."""
     openings: tuple[Array, ...]
     """Of each stretch's mouth, (F,) in outer-eye distances; NaN where the face is not there."""
-    sound_uses: tuple[SoundUse, ...]
+    sound_uses: tuple[AudioUse, ...]
     """Of each inspection."""
     lag: Lag | None
     identities: tuple[Identity, ...] = ()
@@ -101,8 +102,13 @@ class Findings:
         return np.concatenate([of(stretch)[stretch.present] for stretch in self.stretches])
 
     @property
+    def all_sounds(self) -> list[Sound]:
+        """Of all files that have any."""
+        return [i.sound for i in self.inspections if i.sound is not None]
+
+    @property
     def sounds(self) -> list[Sound]:
-        """Of the files that motion is learnt from."""
+        """Of the files with speech."""
         uses = zip(self.inspections, self.sound_uses, strict=True)
         return [i.sound for i, use in uses if i.sound is not None and use == "speech"]
 
@@ -129,13 +135,12 @@ def _members(inspections: Sequence[Inspection], face: int | None) -> list[Member
 
 
 def _of_person(inspection: Inspection, identities: Sequence[Identity]) -> Inspection:
-    """A file without its stretches if who is followed there is somebody else than in most footage."""
+    """A file without its stretches unless who is followed there is the person, as training will have it."""
     if not identities or inspection.people is None:
         return inspection
     followed = inspection.people.person
-    others = [m for identity in identities[1:] for m in identity.members]
-    is_other = any(m.person is followed for m in others)
-    return replace(inspection, stretches=()) if is_other else inspection
+    is_person = any(member.person is followed for member in identities[0].members)
+    return inspection if is_person else replace(inspection, stretches=())
 
 
 def _gather(inspections: Sequence[Inspection]) -> Findings:
@@ -161,13 +166,12 @@ def _gather(inspections: Sequence[Inspection]) -> Findings:
     return Findings(tuple(inspections), stretches, head, poses, openings, uses, lag)
 
 
-def _use(inspection: Inspection, openings: Sequence[Array]) -> SoundUse:
-    """As ``Clip.teaches_motion`` will decide, clip by clip, of what is tracked; by its sound alone else."""
+def _use(inspection: Inspection, openings: Sequence[Array]) -> AudioUse:
+    """By the rule of ``Clip.audio_use``; if faces were not looked at, the mouth is taken to move."""
     if inspection.sound is None:
         return "no sound"
-    silent = inspection.sound.speech_seconds < LEAST_SPEECH_SECONDS
-    still = inspection.tracked and not any(is_moving(opening) for opening in openings)
-    return "no speech" if silent and not still else "speech"
+    moving = not inspection.tracked or any(is_moving(opening) for opening in openings)
+    return audio_use(inspection.sound.speech_seconds, moving=moving)
 
 
 def measure(findings: Findings) -> tuple[Measure, ...]:
@@ -183,12 +187,12 @@ def measure(findings: Findings) -> tuple[Measure, ...]:
         ]
     sounds = findings.sounds
     measures.append(_has_sound(findings))
-    if sounds:
+    if findings.all_sounds:
         measures += [
             _loudness(sounds),
             _noise(sounds),
-            _clipping(sounds),
-            _silence(sounds),
+            _clipping(sounds or findings.all_sounds),
+            _silence(sounds or findings.all_sounds),
             _lag(findings.lag),
         ]
     return tuple(measures)
@@ -286,7 +290,7 @@ def _who(identities: Sequence[Identity], several: int, files: int) -> tuple[Verd
     if not files:
         return "unusable", "0", "No face was found. Give footage that shows one person's face from the front."
     if not identities:
-        return "poor", "could not be measured", f"Whether the footage shows one person {UNMEASURED}."
+        return "unusable", "could not be measured", f"Whether the footage shows one person {UNMEASURED}."
     if not is_clear(identities):
         who = "; the other in ".join(map(str, identities[:2]))
         advice = (
@@ -377,26 +381,54 @@ def _pose(findings: Findings) -> list[Measure]:
 
 
 def _mouth_free(findings: Findings) -> Measure:
-    free = frames = 0
+    free = frames = measured = 0
+    hidden: list[tuple[str, npt.NDArray[np.bool_], int, float]] = []
     for stretch, poses in zip(findings.stretches, findings.poses, strict=True):
-        seen = stretch.present
+        seen, segment = stretch.present, stretch.segment
         points = stretch.landmarks[seen][:, list(MOUTH), :2]
-        video = stretch.segment.footage.video
+        video = segment.footage.video
         inside = ((points >= 0) & (points < (video.width, video.height))).all(axis=2).mean(axis=1)
-        free += int(((inside > 0.9) & ~turned_away(poses[seen], findings.angles())).sum())
+        covered = covered_frames(stretch.occlusion, seen, float(segment.fps))
+        hidden.append((segment.footage.path.name, covered, segment.start_frame, float(segment.fps)))
+        turned = turned_away(poses[seen], findings.angles())
+        free += int(((inside > 0.9) & ~turned & ~covered[seen]).sum())
         frames += int(seen.sum())
+        measured += int(np.isfinite(stretch.occlusion[seen, 0]).sum())
     share = free / max(frames, 1)
+    count = sum(int(flags.sum()) for _, flags, _, _ in hidden)
+    verdict = _grade(share, 0.95, 0.5)
+    face_seconds = _mean_share(findings) * sum(i.footage.seconds for i in findings.inspections)
+    if leaves_too_little(count / max(frames, 1), (1 - count / max(frames, 1)) * face_seconds):
+        verdict = "unusable"
+    text = f"{100 * share:.1f} %"
+    advice = "Cut away what shows the head turned to the side or partly outside the picture."
+    if count:
+        text += f"; something is before it in {count} of {frames} frames: {describe_times(hidden)}"
+        advice = (
+            "Cut that away, or use footage without hands, microphones, masks and captions over the mouth."
+        )
+    if measured < _MIN_MEASURED * frames and not count:
+        return _measure(
+            "mouth_free",
+            "Frames with a free mouth",
+            None,
+            "",
+            "could not be measured",
+            max("poor", verdict, key=_WORST_LAST.index),
+            "The mouth is too small, too dark or too bright to see whether something is before it.",
+            "Use footage in which the face is larger and well lit.",
+        )
     # Such frames are not learnt from, and keep the footage's own mouth where they are shown.
     return _measure(
         "mouth_free",
         "Frames with a free mouth",
         share,
         "",
-        f"{100 * share:.1f} %",
-        _grade(share, 0.95, 0.5),
-        "Neither turned away nor cut off by the picture's edge. Hands and microphones before the mouth are "
-        "looked for when an anchor is made.",
-        "Cut away what shows the head turned to the side or partly outside the picture.",
+        text,
+        verdict,
+        "Neither turned away, nor cut off by the picture's edge, nor covered by a hand, a microphone, a "
+        "caption or the like.",
+        advice,
     )
 
 
@@ -439,23 +471,43 @@ def _brightness(findings: Findings) -> Measure:
 
 
 def _has_sound(findings: Findings) -> Measure:
-    uses = zip(findings.inspections, findings.sound_uses, strict=True)
+    uses = list(zip(findings.inspections, findings.sound_uses, strict=True))
     without = [i.footage.path.name for i, use in uses if use != "speech"]
+    mute = [i.footage.path.name for i, use in uses if use == "no sound"]
+    silent = [name for name in without if name not in mute]
     share = 1 - len(without) / max(1, len(findings.inspections))
+    seconds = sum(sound.speech_seconds for sound in findings.sounds)
+    text = f"{len(findings.inspections) - len(without)} of {len(findings.inspections)}"
+    advice = []
+    if mute:
+        advice.append(f"Add the sound that was recorded with: {_named(mute)}.")
+    if silent:
+        advice.append(f"No speech is heard in: {_named(silent)}. Add what the person says, if anything.")
+    if not without and seconds < LEAST_SPEAKING_SECONDS:
+        text += f", with {seconds:.1f} s of speech"
+        advice.append(f"Give footage with {LEAST_SPEAKING_SECONDS:g} s of speech or more.")
     # The base network has heard many people; what it lacks is this person's own way of moving the mouth.
-    verdict: Verdict = "good" if not without else "poor"
     return _measure(
         "files_with_sound",
         "Files with speech",
         share,
         "",
-        f"{len(findings.inspections) - len(without)} of {len(findings.inspections)}",
-        verdict,
-        "How this person's mouth moves is learnt from files with speech, how it looks from all. Without any, "
-        "it moves as people's mouths usually do.",
-        f"Add the sound that was recorded with: {', '.join(without[:_FILES_NAMED])}"
-        + (" and others." if len(without) > _FILES_NAMED else "."),
+        text,
+        "poor" if advice else "good",
+        "How this person's mouth moves is learnt from files with speech, how it looks from all. With less "
+        f"than {LEAST_SPEAKING_SECONDS:g} s of speech, it moves as people's mouths usually do.",
+        " ".join(advice),
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:_FILES_NAMED]) + (" and others" if len(names) > _FILES_NAMED else "")
+
+
+def _not_measured(name: str, title: str, unit: str, reason: str, meaning: str, advice: str) -> Measure:
+    """A measure without evidence, which is never good."""
+    text = f"could not be measured: {reason}"
+    return Measure(name, title, None, unit, text, "poor", meaning, advice)
 
 
 def _db(energy: float, seconds: float) -> float:
@@ -464,28 +516,29 @@ def _db(energy: float, seconds: float) -> float:
 
 def _loudness(sounds: Sequence[Sound]) -> Measure:
     speaking = sum(s.speech_seconds for s in sounds)
+    title, meaning = "Loudness of the speech", "Level while somebody speaks; -30 to -15 is usual."
+    advice = "Turn up the microphone, or move it closer; check that this is the right sound track."
+    if not speaking:
+        return _not_measured("loudness", title, "dBFS", "no speech is heard", meaning, advice)
     level = _db(sum(s.speech_energy for s in sounds), speaking)
     # Broadcast speech lies at -27 to -20 dBFS. 16 bits leave 40 dB of noise-free room at -50 dBFS, but
     # microphones that record so softly do not.
-    verdict = _grade(level, -38.0, -55.0) if speaking else "unusable"
-    return _measure(
-        "loudness",
-        "Loudness of the speech",
-        level if speaking else None,
-        "dBFS",
-        f"{level:.0f} dBFS" if speaking else "no speech heard",
-        verdict,
-        "Level while somebody speaks; -30 to -15 is usual.",
-        "Turn up the microphone, or move it closer; check that this is the right sound track.",
-    )
+    verdict = _grade(level, -38.0, -55.0)
+    return _measure("loudness", title, level, "dBFS", f"{level:.0f} dBFS", verdict, meaning, advice)
 
 
 def _noise(sounds: Sequence[Sound]) -> Measure:
     speaking = sum(s.speech_seconds for s in sounds)
     silent = sum(s.seconds for s in sounds) - speaking
     if silent < 1 or not speaking:
-        text = "no pauses to measure it in"
-        return Measure("noise", "Background noise", None, "dB", text, "good", "Speech over pauses.", "")
+        return _not_measured(
+            "noise",
+            "Background noise",
+            "dB",
+            "there are no pauses to measure it in" if speaking else "no speech is heard",
+            "Speech over pauses.",
+            "Leave a second or two without speech in the footage, and no music under it." if speaking else "",
+        )
     above = _db(sum(s.speech_energy for s in sounds), speaking) - _db(
         sum(s.pause_energy for s in sounds), silent
     )
@@ -543,8 +596,13 @@ def _lag(lag: Lag | None) -> Measure:
         "itself states are taken out already; this is what is left."
     )
     if lag is None or not lag.is_clear:
-        what = "too little to guess it from" if lag is None else "cannot be told"
-        return Measure("lag", "Sound against picture", None, "ms", what, "good", meaning, "")
+        reason = (
+            "there is too little speech under a moving mouth"
+            if lag is None
+            else "loudness and mouth do not go together clearly"
+        )
+        advice = "Watch some of it: if lips and audio do not go together, use the audio recorded with it."
+        return _not_measured("lag", "Sound against picture", "ms", reason, meaning, advice)
     milliseconds, around = 1000 * lag.seconds, 1000 * lag.uncertainty_seconds
     # People notice 45 ms of early and 125 ms of late sound (ITU-R BT.1359); a network learns any constant
     # lag, and the anchor then shows it.

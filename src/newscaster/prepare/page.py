@@ -9,6 +9,7 @@ from pathlib import Path
 
 from newscaster.errors import MissingExtraError
 from newscaster.media import check_output, replacing
+from newscaster.texts import shown
 
 PAGE_SUFFIXES = (".html", ".htm")
 
@@ -43,4 +44,4 @@ def write_page(path: Path | str, page: Callable[[], str]) -> None:
     check_output(path, suffixes=PAGE_SUFFIXES)
     text = page()
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(shown(text), encoding="utf-8")

@@ -151,12 +151,13 @@ def _joined(identities: list[Identity]) -> list[Identity]:
     return identities
 
 
-def choose_people(files: Sequence[Seen], face: int | None) -> Choice:
+def choose_people(files: Sequence[Seen], face: int | None, *, others: bool = False) -> Choice:
     """The person whom footage is about, in every file that shows them.
 
     Args:
         files: who is in each.
         face: which face is meant in every file, from the left; None is whoever is seen and speaks most.
+        others: whether there were more files, which could not be read: one without a face is then left out.
 
     Raises:
         FootageError: nobody is seen; ``face`` is not there; it is not clear who is meant; or who it is could
@@ -168,7 +169,7 @@ def choose_people(files: Sequence[Seen], face: int | None) -> Choice:
             choose_person(file.persons, face, file.path)
             seen.append(file)
         except FootageError as error:
-            if file.persons or len(files) == 1:
+            if file.persons or (len(files) == 1 and not others):
                 raise
             warnings.append(f"left out: {error}")
     members = [

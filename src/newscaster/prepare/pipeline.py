@@ -15,23 +15,39 @@ import hashlib
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.errors import FootageError
+from newscaster.errors import FootageError, MediaError
 from newscaster.face.flattening import Surface
 from newscaster.face.geometry import eye_distance
 from newscaster.face.head import SMOOTHING_SECONDS, Head, Poses
 from newscaster.face.moments import head_window, thumbnail
 from newscaster.face.region import Mask, Region, lower_face_mask
-from newscaster.media import encode_stage, read_frames
-from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, read_footage
+from newscaster.media import encode_stage, measured_scan, read_frames
+from newscaster.prepare.clips import (
+    Footage,
+    Segment,
+    choose_fps,
+    cut,
+    find_footage,
+    read_footage,
+    scan_notes,
+)
 from newscaster.prepare.detect import need_mediapipe
+from newscaster.prepare.mouth_occlusion import (
+    MIN_FREE_SECONDS,
+    covered_frames,
+    describe_times,
+    leaves_too_little,
+    measure_face_crops,
+)
 from newscaster.prepare.people import People, Person
 from newscaster.prepare.persons import Seen, choose_people
 from newscaster.prepare.pool import Workers, worker_pool
@@ -43,6 +59,7 @@ from newscaster.prepare.work import (
     CropTask,
     ShortTask,
     TrackTask,
+    attempt,
     cut_regions,
     is_short,
     look,
@@ -74,6 +91,8 @@ class _Job:
     """Clips that the stage may be chosen from: of the training ones where no other file was named."""
     report: Callable[[Progress], None]
     warnings: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """Why files could not be read."""
 
     @property
     def segments(self) -> list[Segment]:
@@ -83,6 +102,10 @@ class _Job:
     def warn(self, text: str) -> None:
         self.warnings.append(text)
         _log.warning("%s", text)
+
+    def warn_all(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.warn(text)
 
 
 def prepare(
@@ -128,6 +151,7 @@ def prepare(
         with worker_pool(workers, tasks=len(job.segments)) as pool:
             clips = _track(job, writer, pool)
             used = _usable(job, clips)
+            _tell_of_scan(job, {clip.record.source for clip in used}, pool)
             writer.begin()
             head, region = _fit(used)
             _tell_of_sound(job, used, head)
@@ -173,12 +197,20 @@ def _track(job: _Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
     total = sum(segment.expected_frames for segment in job.segments)
     done = total - sum(segment.expected_frames for segment in todo)
     looked: dict[Path, tuple[Person, ...]] = {}
+    unread: set[Path] = set()
     quick = [ShortTask(writer.clip_folder(s.name), s, job.face) for s in short]
-    for index, persons in pool.map(look_and_track, quick):
-        looked[short[index].footage.path] = persons
+    for index, found in pool.map(partial(attempt, look_and_track), quick):
+        path = short[index].footage.path
+        if found.result is None:
+            _leave_out(job, found.fault)
+            unread.add(path)
+        else:
+            looked[path], notes = found.result
+            job.warn_all(notes)
         done += short[index].expected_frames
         job.report(Progress("track", done, total))
-    looked |= _look(job, [s.footage for s in job.segments if s.footage.path not in looked], pool)
+    unseen = [s.footage for s in job.segments if s.footage.path not in looked.keys() | unread]
+    looked |= _look(job, unseen, pool)
     meant = _choose(job, looked)
     tasks = []
     for segment in (s for s in job.segments if s.footage.path in meant):
@@ -186,14 +218,22 @@ def _track(job: _Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
         if not _is_tracked(job, writer, segment, people):
             record = record_of(segment, face_asked=job.face, people=people)
             tasks.append(TrackTask(writer.clip_folder(segment.name), segment, people, record))
-    for index, _ in pool.map(track, tasks):
+    for index, tracked in pool.map(partial(attempt, track), tasks):
+        if tracked.fault is not None:
+            _leave_out(job, tracked.fault)
+        job.warn_all(tracked.result or ())
         if tasks[index].segment not in short:
             done += tasks[index].segment.expected_frames
         job.report(Progress("track", min(done, total), total))
+    return _stored_clips(job, writer, meant)
+
+
+def _stored_clips(job: _Job, writer: TakeWriter, meant: dict[Path, People]) -> dict[str, Clip]:
+    """Tracked clips of the files in which somebody is followed, by name."""
     clips = {}
     for segment in (s for s in job.segments if s.footage.path in meant):
         stored = read_record(writer.clip_folder(segment.name))
-        if stored is not None and _is_tracked(job, writer, segment) and stored.frames:
+        if stored is not None and stored.frames and _is_tracked(job, writer, segment):
             clips[segment.name] = Clip(writer.clip_folder(segment.name), stored)
     return clips
 
@@ -202,19 +242,31 @@ def _look(job: _Job, footage: Sequence[Footage], pool: Workers) -> dict[Path, tu
     """Who is in each file. Descriptors are not stored, so that tracked files are looked at again."""
     files = list({file.path: file for file in footage}.values())
     looked = {}
-    for count, (index, persons) in enumerate(pool.map(look, files), start=1):
+    for count, (index, found) in enumerate(pool.map(partial(attempt, look), files), start=1):
         job.report(Progress("look", count, len(files)))
-        looked[files[index].path] = persons
+        if found.result is None:
+            _leave_out(job, found.fault)
+        else:
+            looked[files[index].path] = found.result
     return looked
+
+
+def _leave_out(job: _Job, fault: str | None) -> None:
+    """Go on without a damaged file, if there are others."""
+    assert fault is not None
+    job.faults.append(fault)
+    if len({s.footage.path for s in job.segments}) == 1:
+        raise MediaError(fault)
+    job.warn(f"left out: {fault}")
 
 
 def _choose(job: _Job, looked: dict[Path, tuple[Person, ...]]) -> dict[Path, People]:
     """Who is followed in each file, without those that do not show the person."""
     files = list({s.footage.path: s.footage for s in job.segments}.values())
-    choice = choose_people([Seen(f.path, f.seconds, looked[f.path]) for f in files], job.face)
-    for text in choice.warnings:
-        job.warn(text)
-    for path in {segment.footage.path for segment in job.staging} - choice.people.keys():
+    seen = [Seen(f.path, f.seconds, looked[f.path]) for f in files if f.path in looked]
+    choice = choose_people(seen, job.face, others=len(files) > 1)
+    job.warn_all(choice.warnings)
+    for path in {segment.footage.path for segment in job.staging} & looked.keys() - choice.people.keys():
         if all(segment.footage.path == path for segment in job.staging):
             raise FootageError(
                 f"the stage '{path}' does not show the person of the other footage. Name footage of the same "
@@ -247,6 +299,8 @@ def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
             continue
         used.append(clip)
         frames += seen
+    if not used and len(job.faults) >= len(files):
+        raise MediaError(job.faults[0])
     if not used:
         raise FootageError(
             f"no face was found in any of {len(files)} files (the first: '{files[0].path}'). Give footage "
@@ -259,18 +313,26 @@ def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
 
 
 def _tell_of_sound(job: _Job, clips: Sequence[Clip], head: Head) -> None:
-    """Warn of clips that have pictures only, or whose sound is not what the mouth says."""
-    unheard = [clip for clip in clips if not clip.teaches_motion(head)]
-    for what, some in (
-        ("no sound", [clip for clip in unheard if not clip.has_sound]),
-        ("no speech under a mouth that moves", [clip for clip in unheard if clip.has_sound]),
+    """Warn of clips that have frames only, or whose audio is not what the mouth says."""
+    uses = [clip.audio_use(head) for clip in clips]
+    for use, what, purpose in (
+        ("no sound", "no sound", "used for the renderer only"),
+        ("no speech", "no speech under a mouth that moves", "used for the renderer only"),
+        ("silence", "no speech", "used for the renderer and the mouth at rest only"),
     ):
+        some = [clip for clip, of_clip in zip(clips, uses, strict=True) if of_clip == use]
         if some:
             names = ", ".join(f"'{clip.name}'" for clip in some[:_CLIPS_NAMED])
             more = f" and {len(some) - _CLIPS_NAMED} more" if len(some) > _CLIPS_NAMED else ""
-            job.warn(
-                f"{what} in {len(some)} of {len(clips)} clips, used for the renderer only: {names}{more}"
-            )
+            job.warn(f"{what} in {len(some)} of {len(clips)} clips, {purpose}: {names}{more}")
+
+
+def _tell_of_scan(job: _Job, sources: Collection[str], pool: Workers) -> None:
+    """Say which files were found to be interlaced, or not to be, against their marks."""
+    files = [Path(source) for source in sorted(sources)]
+    found = {files[index]: scan for index, scan in pool.map(measured_scan, files)}
+    for note in scan_notes(found):
+        job.warn(note)
 
 
 def _fit(clips: Sequence[Clip]) -> tuple[Head, Region]:
@@ -321,7 +383,9 @@ def _tell_of_hidden(job: _Job, clips: dict[str, Clip], head: Head, mask: Mask, p
     names, small = list(clips), dict[str, npt.NDArray[np.uint8]]()
     for index, pictures in pool.map(small_regions, list(clips.values())):
         small[names[index]] = pictures
-    found = shares([clips[n] for n in names], [small[n] for n in names], head, mask)
+    covered = _find_covered(job, clips, pool)
+    every = [clips[n] for n in names]
+    found = shares(every, [small[n] for n in names], head, mask, [covered[n] for n in names])
     for name, share in zip(names, found, strict=True):
         write_share(clips[name].folder, share)
         clips[name] = Clip(clips[name].folder, clips[name].record)
@@ -335,6 +399,39 @@ def _tell_of_hidden(job: _Job, clips: dict[str, Clip], head: Head, mask: Mask, p
             f"the mouth is turned away, cut off or hidden in {sum(hidden.values())} of {frames} frames, "
             f"which are left out of the renderer's training: {shown}{more}"
         )
+
+
+def _find_covered(job: _Job, clips: dict[str, Clip], pool: Workers) -> dict[str, npt.NDArray[np.bool_]]:
+    """Frames (F,) of every clip in which something is before the mouth; a warning if there are any.
+
+    Raises:
+        FootageError: the training clips show the mouth free for less than is needed.
+    """
+    names, covered = list(clips), dict[str, npt.NDArray[np.bool_]]()
+    for index, measured in pool.map(measure_face_crops, list(clips.values())):
+        clip = clips[names[index]]
+        covered[names[index]] = covered_frames(measured, clip.present, float(clip.record.fps))
+    training = [s.name for s in job.training if s.name in clips]
+    frames = sum(int(clips[n].present.sum()) for n in training)
+    count = sum(int(covered[n].sum()) for n in training)
+    if not any(flags.any() for flags in covered.values()):
+        return covered
+    times = describe_times(
+        [
+            (Path(c.record.source).name, covered[n], c.record.start_frame, float(c.record.fps))
+            for n, c in clips.items()
+        ]
+    )
+    free_seconds = float((frames - count) / job.fps)
+    if leaves_too_little(count / max(frames, 1), free_seconds):
+        raise FootageError(
+            f"something is before the mouth in {count} of {frames} frames ({times}), and {free_seconds:.1f} "
+            f"s show it free; at least {MIN_FREE_SECONDS:g} s are needed. Give footage without hands, "
+            f"microphones, masks and captions over the mouth"
+        )
+    total = sum(int(flags.sum()) for flags in covered.values())
+    job.warn(f"something is before the mouth in {total} frames, which nothing is learnt from: {times}")
+    return covered
 
 
 def _write_stage(

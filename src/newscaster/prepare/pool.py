@@ -9,7 +9,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -20,6 +19,7 @@ from typing import Generic, TypeVar
 
 from newscaster.cores import usable_cores
 from newscaster.errors import NewscasterError
+from newscaster.native_output import divert_native_errors
 
 _log = logging.getLogger("newscaster.prepare")
 _QUEUED_PER_WORKER = 2
@@ -131,17 +131,12 @@ def _logged(work: Callable[[Task], Result], task: Task) -> _Outcome[Result]:
 def _start_worker(lifeline: Connection) -> None:
     """Ignore Ctrl-C and SIGTERM (the parent decides), end with it, and silence native code on standard error.
 
-    MediaPipe's C++ libraries write dozens of lines there that no user can do anything about, and no setting
-    keeps all of them back. Python's own ``sys.stderr`` goes on to where it went.
+    MediaPipe's C++ libraries write dozens of lines there that no user can do anything about.
     """
     for one in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group
         signal.signal(one, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
-    if sys.stderr is not None:
-        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    divert_native_errors()
 
 
 def _end_with_parent(lifeline: Connection) -> None:

@@ -14,17 +14,24 @@ from PIL import Image
 from newscaster.face.geometry import eye_distance
 from newscaster.prepare.inspect_file import Inspection
 from newscaster.prepare.lag import loudness_db
-from newscaster.prepare.measures import Findings, Measure, SoundUse, Verdict, face_share, worst
+from newscaster.prepare.measures import Findings, Measure, Verdict, face_share, worst
 from newscaster.prepare.page import rendered_page, write_page
 from newscaster.prepare.pictures import annotated, data_uri, mouth_sheet
 from newscaster.prepare.plots import Line, Plot, plot
 from newscaster.speech.activity import speech_activity
 from newscaster.take import SPEECH_RATE
+from newscaster.take_clip import AudioUse
 
 _FRAMES_SHOWN = 6
 _MOUTHS_SHOWN = 24
 _MOUTH_COLUMNS = 8
 _FILES_SHOWN = 12
+_AUDIO_USES: dict[AudioUse, str] = {
+    "speech": "yes",
+    "silence": "no speech: used for the renderer and the mouth at rest only",
+    "no speech": "no speech: used for the renderer only",
+    "no sound": "no sound: used for the renderer only",
+}
 _HEADLINES: dict[Verdict, str] = {
     "good": "Good footage: an anchor can be made from it as it is.",
     "poor": "An anchor can be made from it, but it will be better if you change what is marked.",
@@ -47,12 +54,12 @@ class FileSummary:
     """Of the frames looked at; None where none was."""
     eyes_px: float | None
     """Median distance of the outer eye corners; None where there is no face."""
-    sound_use: SoundUse = "speech"
+    sound_use: AudioUse = "speech"
 
     @property
     def sound(self) -> str:
         """What its sound is good for, in words."""
-        return "yes" if self.sound_use == "speech" else f"{self.sound_use}: used for the renderer only"
+        return _AUDIO_USES[self.sound_use]
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,7 @@ def sound_notes(findings: Findings) -> list[str]:
     ]
 
 
-def _summary(inspection: Inspection, use: SoundUse) -> FileSummary:
+def _summary(inspection: Inspection, use: AudioUse) -> FileSummary:
     seen = [s for s in inspection.stretches if s.present.any()]
     eyes = [float(np.median(eye_distance(s.landmarks[s.present]))) for s in seen]
     video = inspection.footage.video

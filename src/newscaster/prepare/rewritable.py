@@ -1,8 +1,9 @@
 """Frames whose mouth must not be rewritten: turned away, cut off, or with something before it.
 
 Knows how such frames are told, and how the new mouth is faded out before them and in after them. Something
-before the mouth is told by what the footage itself usually looks like there: small pictures of the region are
-explained by their principal components, and what these cannot explain, in one place, is no talking mouth.
+before the mouth is found twice: in single frames by ``mouth_occlusion``, and here by comparison with the
+rest of the footage: small pictures of the region are explained by their principal components, and what these
+cannot explain, in one place, is no talking mouth.
 """
 
 from __future__ import annotations
@@ -218,7 +219,11 @@ def faded(bad: Flags, fps: float) -> npt.NDArray[np.float32]:
 
 
 def shares(
-    clips: Sequence[Clip], pictures: Sequence[Small], head: Head, mask: Mask
+    clips: Sequence[Clip],
+    pictures: Sequence[Small],
+    head: Head,
+    mask: Mask,
+    covered: Sequence[Flags] | None = None,
 ) -> list[npt.NDArray[np.float32]]:
     """How much of a new mouth each frame of the clips may take: (F,) from 0 to 1 of each; 0 without a face.
 
@@ -227,16 +232,24 @@ def shares(
         pictures: their `small_regions`.
         head: the person's.
         mask: of the region.
+        covered: frames of each that `mouth_occlusion` found something in, (F,). They are not taken for usual.
     """
+    if covered is None:
+        covered = [np.zeros(clip.frames, np.bool_) for clip in clips]
     poses = [head.steady_poses(clip.landmarks, clip.present, fps=clip.record.fps) for clip in clips]
     angles = np.concatenate([p.angles[clip.present] for p, clip in zip(poses, clips, strict=True)])
-    usual = Usual.of([small[clip.present] for small, clip in zip(pictures, clips, strict=True)], mask)
+    free = [clip.present & ~flags for clip, flags in zip(clips, covered, strict=True)]
+    some = sum(int(flags.sum()) for flags in free) > 1
+    usual = (
+        Usual.of([small[flags] for small, flags in zip(pictures, free, strict=True)], mask) if some else None
+    )
     out = []
-    for clip, small, pose in zip(clips, pictures, poses, strict=True):
+    for clip, small, pose, flags in zip(clips, pictures, poses, covered, strict=True):
         fps, seen = float(clip.record.fps), clip.present
         oddness = np.zeros(clip.frames)
-        oddness[seen] = usual.oddness(small[seen])
-        bad = hidden_mouths(oddness, fps) | cut_off(clip, mask)
+        if usual is not None:
+            oddness[seen] = usual.oddness(small[seen])
+        bad = hidden_mouths(oddness, fps) | cut_off(clip, mask) | (flags & seen)
         bad[seen] |= turned_away(pose[seen], angles)
         out.append(np.where(seen, faded(bad, fps), 0).astype(np.float32))
     return out

@@ -7,21 +7,22 @@ What networks for everyone are trained on, and what made videos are measured by;
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.errors import FootageError
-from newscaster.prepare.clips import Segment, choose_fps, cut, find_footage
+from newscaster.errors import FootageError, MediaError
+from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage
 from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, choose_person
 from newscaster.prepare.persons import choose_known
-from newscaster.prepare.pool import worker_pool
+from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
-from newscaster.prepare.work import TrackTask, look, record_of, track
+from newscaster.prepare.work import TrackTask, attempt, look, record_of, track
 from newscaster.take import Clip, read_record
 
 Floats = npt.NDArray[np.float32]
@@ -61,7 +62,9 @@ def track_footage(
         MediaError: a file is missing, damaged or not a video.
         MissingExtraError: MediaPipe is not installed.
     """
-    files, _ = find_footage(footage)
+    files, left_out = find_footage(footage)
+    for text in left_out:
+        _log.warning("%s", text)
     need_mediapipe()
     for file in files:
         if not (silent or file.has_sound):
@@ -78,22 +81,48 @@ def track_footage(
         if record is None or not record.same_origin(record_of(segment, face_asked=face)):
             todo.append(segment)
     with worker_pool(workers, tasks=len(todo)) as pool:
-        unseen = list({segment.footage.path: segment.footage for segment in todo}.values())
-        meant: dict[Path, People] = {}
-        for index, persons in pool.map(look, unseen):
-            path = unseen[index].path
-            try:
-                known = None if person is None or face is not None else choose_known(persons, person)
-                meant[path] = choose_person(persons, face if known is None else known, path)
-            except FootageError as error:
-                _log.warning("left out: %s", error)
+        meant = _meant([segment.footage for segment in todo], face, person, files, pool)
         tasks = []
         for segment in (s for s in todo if s.footage.path in meant):
             people = meant[segment.footage.path]
             record = record_of(segment, face_asked=face, people=people)
             tasks.append(TrackTask(places[segment.name], segment, people, record))
-        for done, _ in enumerate(pool.map(track, tasks), 1):
+        for done, (_, tracked) in enumerate(pool.map(partial(attempt, track), tasks), 1):
+            if tracked.fault is not None:
+                _leave_out(tracked.fault, files)
+            for text in tracked.result or ():
+                _log.warning("%s", text)
             if progress is not None:
                 progress(Progress("track", done, len(tasks)))
-    found = ((name, read_record(place)) for name, place in places.items())
-    return [Clip(places[name], record) for name, record in found if record is not None and record.frames]
+    records = ((name, read_record(place)) for name, place in places.items())
+    return [Clip(places[name], record) for name, record in records if record is not None and record.frames]
+
+
+def _meant(
+    footage: Iterable[Footage],
+    face: int | None,
+    person: Floats | None,
+    files: Sequence[Footage],
+    pool: Workers,
+) -> dict[Path, People]:
+    """Who is followed in each file, without those that show nobody or cannot be read."""
+    unseen = list({file.path: file for file in footage}.values())
+    meant = {}
+    for index, found in pool.map(partial(attempt, look), unseen):
+        path = unseen[index].path
+        if found.result is None:
+            _leave_out(found.fault, files)
+            continue
+        try:
+            known = None if person is None or face is not None else choose_known(found.result, person)
+            meant[path] = choose_person(found.result, face if known is None else known, path)
+        except FootageError as error:
+            _log.warning("left out: %s", error)
+    return meant
+
+
+def _leave_out(fault: str | None, files: Sequence[Footage]) -> None:
+    """Go on without a damaged file, if there are others."""
+    if len(files) == 1:
+        raise MediaError(fault)
+    _log.warning("left out: %s", fault)

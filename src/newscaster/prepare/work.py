@@ -5,11 +5,11 @@ Each function takes one task and leaves its result on disk, finished or not at a
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,6 @@ from newscaster.take import (
     writing_regions,
 )
 
-_log = logging.getLogger("newscaster.prepare")
-
 _LOOK_FPS = Fraction(1)
 _LOOK_SECONDS = 12.0
 """A file up to this long is read through at `_LOOK_FPS`. In a longer one places are looked up, six and one
@@ -49,7 +47,25 @@ _POINTS_PER_CLIP = 64
 _SHORT_BYTES = 2**28
 """A short file whose pictures take more than this is decoded twice rather than kept in memory."""
 
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 ImageArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[Result]):
+    """What a worker made of a task, or why the media file could not be read."""
+
+    result: Result | None
+    fault: str | None
+
+
+def attempt(work: Callable[[Task], Result], task: Task) -> Attempt[Result]:
+    """Do a task; a damaged file is its fault alone, and must not end the work on other files."""
+    try:
+        return Attempt(work(task), None)
+    except MediaError as error:
+        return Attempt(None, str(error))
 
 
 def sampled_frames(footage: Footage) -> Iterator[tuple[float, ImageArray]]:
@@ -72,7 +88,7 @@ def look(footage: Footage, frames: Sequence[ImageArray] | None = None) -> tuple[
     """
     sampled = sampled_frames(footage) if frames is None else enumerate(frames)
     persons = group_sightings(sightings_in(frame, float(second)) for second, frame in sampled)
-    return weigh_persons(footage, persons, read_speech=read_speech)
+    return weigh_persons(footage, persons, read_speech=lambda s, frames: readable_speech(s, frames)[0])
 
 
 @dataclass(frozen=True)
@@ -103,24 +119,29 @@ def record_of(segment: Segment, *, face_asked: int | None, people: People | None
     )
 
 
-def track(task: TrackTask) -> ClipRecord:
-    """Track the person's face through a clip, read the clip's sound, and store both."""
+def track(task: TrackTask) -> tuple[str, ...]:
+    """Track the person's face through a clip, read the clip's audio, and store both.
+
+    Returns what the user should know: why the audio was left out, and when somebody else is seen.
+    """
     segment = task.segment
     return _track(task.folder, task.record, segment, task.people, segment.frames())
 
 
 def _track(
     folder: Path, record: ClipRecord, segment: Segment, people: People, frames: Iterable[ImageArray]
-) -> ClipRecord:
+) -> tuple[str, ...]:
     found = follow_person(frames, people, fps=float(segment.fps))
+    speech, fault = readable_speech(segment, len(found.present))
+    write_track(folder, record, landmarks=found.landmarks, present=found.present, speech=speech)
+    notes = [] if fault is None else [fault]
     if found.others.any():
         seconds = (np.flatnonzero(found.others) + segment.start_frame) / float(segment.fps)
-        _log.warning(
-            "left out: %.1f s of '%s' show somebody else, or could not be measured (%s)",
-            *(found.others.sum() / float(segment.fps), segment.footage.path, times_text(seconds.tolist())),
+        notes.append(
+            f"left out: {len(seconds) / float(segment.fps):.1f} s of '{segment.footage.path}' show somebody "
+            f"else, or could not be measured ({times_text(seconds.tolist())})"
         )
-    speech = read_speech(segment, len(found.present))
-    return write_track(folder, record, landmarks=found.landmarks, present=found.present, speech=speech)
+    return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -139,20 +160,33 @@ def is_short(segment: Segment, segments_of_file: int) -> bool:
     return segments_of_file == 1 and segment.footage.seconds <= _LOOK_SECONDS and size_bytes <= _SHORT_BYTES
 
 
-def look_and_track(task: ShortTask) -> tuple[Person, ...]:
+def look_and_track(task: ShortTask) -> tuple[tuple[Person, ...], tuple[str, ...]]:
     """:func:`look` and :func:`track` in one, so that the frames are decoded once.
 
-    Returns the people in the file. If there is not exactly one, nothing is stored: who is meant depends on
-    the other files.
+    Returns the people in the file, and what :func:`track` returns. If there is not exactly one person,
+    nothing is stored: who is meant depends on the other files.
     """
     segment = task.segment
     frames = list(read_frames(segment.footage.path, fps=segment.fps))
     persons = look(segment.footage, frames[:: round(segment.fps / _LOOK_FPS)])
-    if len(persons) == 1 and task.face in (None, 0):
-        people = People(persons, 0)
-        record = record_of(segment, face_asked=task.face, people=people)
-        _track(task.folder, record, segment, people, frames)
-    return persons
+    if len(persons) != 1 or task.face not in (None, 0):
+        return persons, ()
+    people = People(persons, 0)
+    record = record_of(segment, face_asked=task.face, people=people)
+    return persons, _track(task.folder, record, segment, people, frames)
+
+
+def readable_speech(segment: Segment, frames: int) -> tuple[npt.NDArray[np.float32], str | None]:
+    """:func:`read_speech`; none, and the reason, if the audio is damaged: the frames are good without it."""
+    try:
+        return read_speech(segment, frames), None
+    except MediaError as error:
+        return np.zeros(0, np.float32), audio_left_out(error)
+
+
+def audio_left_out(error: MediaError) -> str:
+    """The line for a file whose frames alone are used."""
+    return f"audio left out, its frames are used: {error}"
 
 
 def read_speech(segment: Segment, frames: int) -> npt.NDArray[np.float32]:
@@ -171,13 +205,17 @@ def read_speech(segment: Segment, frames: int) -> npt.NDArray[np.float32]:
     found = read_audio(
         segment.footage.path, rate=SPEECH_RATE, start_seconds=float(start), stop_seconds=float(stop)
     )[: len(samples)]
-    if not np.isfinite(found).all():
-        raise MediaError(
-            f"the sound of '{segment.footage.path}' holds samples that are not numbers (NaN or infinite). "
-            f"Export it again, or leave this file out"
-        )
+    check_finite(found, segment.footage.path)
     samples[: len(found)] = found
     return samples
+
+
+def check_finite(samples: npt.NDArray[np.float32], path: Path) -> None:
+    """Raise MediaError if audio holds NaN or infinity."""
+    if not np.isfinite(samples).all():
+        raise MediaError(
+            f"the sound of '{path}' holds samples that are not numbers (NaN or infinite). Export it again"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Where a video comes from: what is said of it, signed into the file as C2PA has it, and read from it again.
 
 Knows the statement, the certificates and how a signature is checked. What happened while a video was made is
-told by `runtime`. The only importer of c2pa and of cryptography, which are loaded when they are needed; no
-network is ever used.
+told by `runtime`. The only importer of c2pa and of cryptography, which are loaded when they are needed. The
+network is used only if a time-stamp authority is named.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newscaster.errors import InputError, OutputError
+from newscaster.provenance.findings import day
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -30,7 +31,7 @@ LOCAL_ORGANISATION = "newscaster local certificate"
 
 _CHAIN, _KEY, _AUTHORITY = "certificate.pem", "key.pem", "authority.pem"
 _YEARS = 30
-"""Without a time stamp from the network, a signature holds no longer than its certificate."""
+"""Without a time stamp, a signature can be checked no longer than its certificate is valid."""
 _GIVE_ANOTHER = "Give --sign CERT KEY: a certificate chain and its unencrypted private key, both as PEM"
 
 
@@ -48,6 +49,8 @@ class Credentials:
     """PEM, PKCS 8, unencrypted."""
     local: bool
     """Whether newscaster made it."""
+    until: datetime | None = None
+    """When the chain's first certificate ends; None: not read, as of local ones."""
 
 
 def find_credentials(given: tuple[str | Path, str | Path] | None = None) -> Credentials:
@@ -122,12 +125,9 @@ def user_credentials(certificate: Path, key: Path) -> Credentials:
     leaf = chain[0]
     if _public(private.public_key()) != _public(leaf.public_key()):
         raise InputError(f"'{key}' is not the key of '{certificate}'. {_GIVE_ANOTHER}")
-    now = datetime.now(UTC)
-    if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
-        raise InputError(
-            f"'{certificate}' is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to "
-            f"{leaf.not_valid_after_utc:%Y-%m-%d}, and today is {now:%Y-%m-%d}. Renew it, or give another"
-        )
+    dated = [one for one in chain if one is leaf or one.issuer != one.subject]  # a root's dates do not count
+    for one in dated:
+        check_dates(one, str(certificate))
     return Credentials(
         name=_name(leaf),
         algorithm=_algorithm(private, key),
@@ -136,7 +136,25 @@ def user_credentials(certificate: Path, key: Path) -> Credentials:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
         local=False,
+        until=min(one.not_valid_after_utc for one in dated),
     )
+
+
+def check_dates(certificate: x509.Certificate, path: str) -> None:
+    """Make sure that a certificate is valid today.
+
+    Raises:
+        InputError: it has ended, or is not valid yet.
+    """
+    start, end, now = certificate.not_valid_before_utc, certificate.not_valid_after_utc, datetime.now(UTC)
+    which = f"'{path}': the certificate '{_name(certificate)}'"
+    if now > end:
+        raise InputError(f"{which} ended on {day(end)}, and it is {day(now)} now. Renew it, or give another")
+    if now < start:
+        raise InputError(
+            f"{which} is not valid before {day(start)}, and this machine's clock reads {day(now)}. Is the "
+            "clock right? If so, give another certificate, or wait"
+        )
 
 
 def _read(path: Path) -> bytes:

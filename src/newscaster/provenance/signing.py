@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import wave
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from newscaster import media
 from newscaster.errors import InputError, OutputError
 from newscaster.provenance import toolkit
-from newscaster.provenance.credentials import Credentials, local_folder
+from newscaster.provenance.credentials import Credentials, check_dates, local_folder
+from newscaster.provenance.findings import day
 from newscaster.provenance.statement import Statement
 
 SIDECAR_SUFFIX = ".c2pa"
@@ -36,7 +41,9 @@ def sidecar_of(path: Path) -> Path | None:
     return path.with_suffix(SIDECAR_SUFFIX) if path.suffix.lower() in _BESIDE else None
 
 
-def sign_video(path: Path, statement: Statement, credentials: Credentials, *, place: Path) -> None:
+def sign_video(
+    path: Path, statement: Statement, credentials: Credentials, *, place: Path, timestamp: str | None = None
+) -> str | None:
     """Sign a finished video file that is still under another name.
 
     The signed file replaces `path`; a sidecar is written at once, under the name that goes with `place`.
@@ -46,61 +53,83 @@ def sign_video(path: Path, statement: Statement, credentials: Credentials, *, pl
         statement: what is said of it.
         credentials: who says so.
         place: where the file is going to be.
+        timestamp: address of a time-stamp authority (RFC 3161), which is sent a hash of the signature.
+
+    Returns:
+        Why the signature has no time stamp, if one was to be had: the file is signed without it then, since
+        the work would be lost otherwise.
 
     Raises:
         OutputError: there is no room for it.
         InputError: the certificate is not one that C2PA takes.
     """
     c2pa = toolkit.load()
-    mime_type = {**_EMBEDDED, **_BESIDE}[path.suffix.lower()]
-    builder = _builder(c2pa, statement, credentials, mime_type)
-    sidecar = sidecar_of(place)
+    unstamped = None
+    if timestamp is not None:
+        try:
+            _sign(c2pa, path, statement, credentials, place, timestamp)
+        except c2pa.C2paError as error:
+            unstamped = _refusal(timestamp, error)
+        else:
+            return None
     try:
-        with path.open("rb") as source:
-            if sidecar is None:
-                with media.replacing(path) as temporary, temporary.open("w+b") as signed:
-                    builder.sign(mime_type, source, signed)
-                return
-            builder.set_no_embed()
-            manifest = builder.sign(mime_type, source, _Nowhere())
-        with media.replacing(sidecar) as temporary:
-            temporary.write_bytes(manifest)
+        _sign(c2pa, path, statement, credentials, place, None)
     except c2pa.C2paError as error:
         raise OutputError(
             f"'{place}' cannot be signed as {credentials.name} ({error}). Free some space there and where "
             "temporary files go, or sign with another certificate: --sign CERT KEY"
         ) from error
+    return unstamped
 
 
-def check_credentials(credentials: Credentials) -> None:
+def _sign(
+    c2pa: ModuleType,
+    path: Path,
+    statement: Statement,
+    credentials: Credentials,
+    place: Path,
+    timestamp: str | None,
+) -> None:
+    mime_type = {**_EMBEDDED, **_BESIDE}[path.suffix.lower()]
+    context = toolkit.context(c2pa, signer=_signer(c2pa, credentials, timestamp))
+    builder = c2pa.Builder(statement.definition(mime_type=mime_type), context=context)
+    sidecar = sidecar_of(place)
+    with path.open("rb") as source:
+        if sidecar is None:
+            with media.replacing(path) as temporary, temporary.open("w+b") as signed:
+                builder.sign(mime_type, source, signed)
+            return
+        builder.set_no_embed()
+        manifest = builder.sign(mime_type, source, _Nowhere())
+    with media.replacing(sidecar) as temporary:
+        temporary.write_bytes(manifest)
+
+
+def check_credentials(credentials: Credentials, *, timestamp: str | None = None) -> None:
     """Sign a moment of silence and read it, so that a certificate that C2PA refuses is found before any work.
 
+    Args:
+        credentials: who signs.
+        timestamp: address of a time-stamp authority, which is asked for a stamp of that, too.
+
     Raises:
-        InputError: it is refused.
+        InputError: the certificate is refused; `timestamp` is no address, does not answer, or answers with
+            something else than a time stamp within the certificate's dates.
     """
+    if timestamp is not None:
+        check_timestamp_address(timestamp)
     c2pa = toolkit.load()
-    silence, signed = io.BytesIO(), io.BytesIO()
-    with wave.open(silence, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(bytes(16))
-    silence.seek(0)
-    definition = {"claim_generator_info": [{"name": "newscaster"}], "format": "audio/wav"}
     try:
-        builder = c2pa.Builder(definition, context=toolkit.context(c2pa, signer=_signer(c2pa, credentials)))
-        builder.set_intent(c2pa.C2paBuilderIntent.CREATE, c2pa.C2paDigitalSourceType.ALGORITHMIC_MEDIA)
-        builder.sign("audio/wav", silence, signed)
-        reader = c2pa.Reader("audio/wav", signed, context=toolkit.context(c2pa))
-        results = reader.get_validation_results() or {}
+        results, _ = _signed_silence(c2pa, credentials, None)
         why = [
             str(failure.get("explanation", failure["code"]))
-            for failure in results.get("activeManifest", {}).get("failure", [])
+            for failure in results.get("failure", [])
             if failure["code"] != "signingCredential.untrusted"
         ]
     except c2pa.C2paError as error:
         why = [str(error)]
     if why and credentials.local:
+        _check_local_dates(credentials)
         raise InputError(
             f"the local signing certificate in '{local_folder()}' cannot be used ({'; '.join(why)}). Move "
             "the folder away, and a new one is made; or sign with your own: --sign CERT KEY"
@@ -111,17 +140,91 @@ def check_credentials(credentials: Credentials) -> None:
             "version 3, issued by an authority and not by itself, with the key usage digitalSignature and an "
             "extended key usage such as emailProtection"
         )
+    if timestamp is not None:
+        _check_timestamp(c2pa, credentials, timestamp)
 
 
-def _builder(c2pa: ModuleType, statement: Statement, credentials: Credentials, mime_type: str) -> Any:
-    context = toolkit.context(c2pa, signer=_signer(c2pa, credentials))
-    return c2pa.Builder(statement.definition(mime_type=mime_type), context=context)
+def check_timestamp_address(timestamp: str) -> None:
+    """Make sure that a time-stamp authority's address is one, without asking it.
+
+    Raises:
+        InputError: it is not.
+    """
+    try:
+        parts = urlsplit(timestamp)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, brackets that do not close
+        usable = False
+    if not usable or not timestamp.isascii() or not timestamp.isprintable() or " " in timestamp:
+        raise InputError(
+            f"--timestamp is {timestamp!r:.200}; expected the address of a time-stamp authority (RFC 3161), "
+            "such as http://timestamp.example.com"
+        )
 
 
-def _signer(c2pa: ModuleType, credentials: Credentials) -> Any:
-    # None: no authority is asked for a time stamp, for that would need the network.
+def _check_timestamp(c2pa: ModuleType, credentials: Credentials, timestamp: str) -> None:
+    """Have one time stamp made and look at it."""
+    try:
+        results, signature = _signed_silence(c2pa, credentials, timestamp)
+    except c2pa.C2paError as error:
+        why = _refusal(timestamp, error)
+    else:
+        stamp = (signature.get("timeStampInfo") or {}).get("timestamp")
+        if stamp is not None and any(one["code"] == "timeStamp.validated" for one in results["success"]):
+            dates = signature["certificateInfo"]["validity"]
+            start, at, end = map(datetime.fromisoformat, (dates["notBefore"], stamp, dates["notAfter"]))
+            if start <= at <= end:
+                return
+            why = f"{media.without_key(timestamp)} stamped {day(at)}, and the certificate is valid from "
+            why += f"{day(start)} to {day(end)}"
+        else:
+            why = f"{media.without_key(timestamp)} did not answer with a time stamp of what it was sent"
+    raise InputError(
+        f"--timestamp: {why}. Nothing was made. Try again, give another address, or leave --timestamp out"
+    )
+
+
+def _refusal(timestamp: str, error: Exception) -> str:
+    """Why an authority gave no time stamp; its address may hold a key."""
+    said = str(error).replace(timestamp, media.without_key(timestamp))
+    return f"{media.without_key(timestamp)} gave no time stamp ({said})"
+
+
+def _signed_silence(
+    c2pa: ModuleType, credentials: Credentials, timestamp: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sign a moment of silence: the results of its validation, and its signature as crJSON has it."""
+    silence, signed = io.BytesIO(), io.BytesIO()
+    with wave.open(silence, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(16))
+    silence.seek(0)
+    definition = {"claim_generator_info": [{"name": "newscaster"}], "format": "audio/wav"}
+    context = toolkit.context(c2pa, signer=_signer(c2pa, credentials, timestamp))
+    builder = c2pa.Builder(definition, context=context)
+    builder.set_intent(c2pa.C2paBuilderIntent.CREATE, c2pa.C2paDigitalSourceType.ALGORITHMIC_MEDIA)
+    builder.sign("audio/wav", silence, signed)
+    reader = c2pa.Reader("audio/wav", signed, context=toolkit.context(c2pa))
+    results = reader.get_validation_results() or {}
+    signature = {} if timestamp is None else json.loads(reader.crjson())["manifests"][0]["signature"]
+    return results.get("activeManifest", {}), signature
+
+
+def _check_local_dates(credentials: Credentials) -> None:
+    """Raise InputError if the clock, and not the local certificate, is what keeps it from being used."""
+    from cryptography import x509
+
+    with suppress(ValueError):
+        check_dates(x509.load_pem_x509_certificates(credentials.chain)[0], str(local_folder()))
+
+
+def _signer(c2pa: ModuleType, credentials: Credentials, timestamp: str | None) -> Any:
+    # None: no authority is asked for a time stamp, for that needs the network.
+    address = None if timestamp is None else timestamp.encode("ascii")
     return c2pa.Signer.from_info(
-        c2pa.C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, None)
+        c2pa.C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, address)
     )
 
 

@@ -29,7 +29,8 @@ _PLAIN, _SALTED = 0x03, 0x13
 _SALT = re.compile(rb"\0\0\0\x18c2sh.{16}", re.DOTALL)
 _SIGNATURE = re.compile(
     rb"\xd2\x84(?:\x58.|\x59..).+?"  # tag 18: four parts; the protected header
-    rb"\xa1\x63pad(?:[\x40-\x57]|\x58.|\x59..)\0*"  # {"pad": zeros}
+    rb"(?:\xa1|\xa2\x67sigTst2\xa1\x69tstTokens\x81\xa1\x63val(?P<stamp>(?:\x58.|\x59..).+?))"  # a time stamp
+    rb"\x63pad(?:[\x40-\x57]|\x58.|\x59..)\0*"  # {"pad": zeros}
     rb"\xf6(?:\x58.|\x59..)(?P<signature>.+)",  # no payload; the signature
     re.DOTALL,
 )
@@ -130,6 +131,16 @@ def _check_signature(cose: bytes) -> None:
     found = _SIGNATURE.fullmatch(cose)
     if found is None or len(found["signature"]) < 32:
         raise NotAsWrittenError("what fills the signature up was changed")
+    if (stamp := found["stamp"]) is not None:
+        _check_stamp(stamp)
+
+
+def _check_stamp(data: bytes) -> None:
+    """Check that a time stamp (CBOR byte string) fills its place; what it holds, its own signature covers."""
+    start = 2 if data[0] == 0x58 else 3
+    token = data[start:]
+    if int.from_bytes(data[1:start], "big") != len(token):
+        raise NotAsWrittenError("the time stamp was changed")
 
 
 def _only(data: bytes, label: str) -> _Box:

@@ -1,4 +1,4 @@
-"""The C2PA toolkit, loaded when it is needed, and told to stay off the network."""
+"""The C2PA toolkit, loaded when it is needed, and told to fetch nothing."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.media import Label, Picture
+from newscaster.texts import check_unicode
 
 _log = logging.getLogger("newscaster.runtime")
 
@@ -53,7 +54,11 @@ def label_text(given: str | None, *, builtin: bool) -> str | None:
     Args:
         given: a text; empty for none; None for the default.
         builtin: whether the anchor is the one that comes with newscaster.
+
+    Raises:
+        InputError: the text is not valid UTF-8.
     """
+    check_unicode(given or "", "the label")
     if given is None:
         return DEFAULT_LABEL if builtin else None
     return given.strip() or None

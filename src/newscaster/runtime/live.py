@@ -37,6 +37,7 @@ from newscaster.runtime.programme import Programme
 from newscaster.runtime.source import Samples
 from newscaster.runtime.utterance import Utterance
 from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.texts import check_unicode
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
@@ -163,8 +164,9 @@ class Live:
 
         Raises:
             SpeechError: there is no word in it.
-            InputError: more text waits than may; the stream is closed.
+            InputError: more text waits than may; the stream is closed; the text is not valid UTF-8.
         """
+        check_unicode(text, "the text")
         if not any(character.isalnum() for character in text):
             raise SpeechError(f"the text {text[:60]!r} holds no word to speak; give a sentence or more")
         with self._changed:

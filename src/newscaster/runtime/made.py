@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,6 +38,12 @@ class Performance:
     """The file that holds the manifest, where the video's format has no place for it."""
     unsigned_because: str | None = None
     """Why the file is not signed."""
+    signed_until: datetime | None = None
+    """When the certificate ends: without a time stamp it cannot be checked later. None: a local one."""
+    time_stamped: bool = False
+    """Whether the signature has a time stamp."""
+    unstamped_because: str | None = None
+    """Why it has none, if one was to be had."""
 
     @property
     def speed(self) -> float:

@@ -318,6 +318,7 @@ class Anchor:
         subtitles: bool = False,
         crf: int = 18,
         sign: SignWith | None = None,
+        timestamp: str | None = None,
         label: str | None = None,
         watermark: bool = True,
         progress: Progress | None = None,
@@ -344,6 +345,9 @@ class Anchor:
             sign: PEM files of a certificate chain and of its key, to sign the video's C2PA manifest with.
                 None: those that NEWSCASTER_SIGN_CERT and NEWSCASTER_SIGN_KEY name, or a local certificate,
                 made at first use. A .mkv has its manifest beside it, as .c2pa.
+            timestamp: http:// or https:// address of a time-stamp authority (RFC 3161). It is sent a hash of
+                a signature before any work, and of the video's. If it fails then, the video is signed without
+                a time stamp, and `Performance.unstamped_because` says why. None: the network is not used.
             label: what is written in a corner of the pictures, away from the face; empty: nothing. None:
                 "AI-generated" on the built-in anchor, nothing on others.
             watermark: whether pictures carry a mark that is not seen, which `newscaster verify` finds when
@@ -352,8 +356,10 @@ class Anchor:
 
         Raises:
             ConsentError: the person's consent has ended, or was withdrawn; raised before any work.
-            OutputError: a file cannot be written, or would replace the speech; raised before any work.
-            InputError: captions are wanted of a sound; a value is out of range; a voice cannot be used.
+            OutputError: a file cannot be written, would replace the speech, or is being written by another
+                command; raised before any work.
+            InputError: captions are wanted of a sound; a value is out of range; a voice cannot be used; the
+                time-stamp authority gives no time stamp.
             SpeechError: the speech is empty, silent or not finite.
             MediaError: a file cannot be read.
             MissingExtraError: the voice is not installed.
@@ -371,9 +377,10 @@ class Anchor:
             raise InputError(f"crf is {crf}; expected 0 (best) to 51 (smallest)")
         self._check_start(stage_start)
         marks = self._marks(label, watermark=watermark)
-        signing = Signing.begin(sign)
+        signing = Signing.begin(sign, timestamp=timestamp)
         stream = self.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
         with (
+            media.sole_writer(places.video),
             open_speech(speech, text=text, rate=rate, reading=reading) as heard,
             MotionRecord(places.motion) as record,
         ):

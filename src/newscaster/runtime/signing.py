@@ -7,8 +7,10 @@ to `provenance`.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TypedDict
 
@@ -19,6 +21,9 @@ from newscaster.errors import MissingExtraError
 from newscaster.provenance import Credentials, Statement
 from newscaster.runtime.record import SynthesisedFrames
 from newscaster.runtime.source import Speech
+from newscaster.texts import shown
+
+_log = logging.getLogger("newscaster.runtime")
 
 SignWith = tuple[str | Path, str | Path]
 """PEM files of a certificate chain and of its key."""
@@ -29,6 +34,9 @@ class _Outcome(TypedDict):
     signed_locally: bool
     sidecar: Path | None
     unsigned_because: str | None
+    signed_until: datetime | None
+    time_stamped: bool
+    unstamped_because: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,31 +83,52 @@ class Signing:
 
     credentials: Credentials | None
     unsigned_because: str | None = None
+    timestamp: str | None = None
+    """Address of a time-stamp authority."""
+    _unstamped: dict[Path, str] = field(default_factory=dict)
+    """Files that have no time stamp though one was to be had, and why."""
 
     @staticmethod
-    def begin(given: SignWith | None) -> Signing:
+    def begin(given: SignWith | None, *, timestamp: str | None = None) -> Signing:
         """Find who signs, and make sure that they can.
 
+        Args:
+            given: certificate and key; None: as `provenance.find_credentials`.
+            timestamp: address of a time-stamp authority (RFC 3161); None: the network is not used.
+
         Raises:
-            InputError: the certificate or the key cannot be used.
+            InputError: the certificate or the key cannot be used; the authority gives no time stamp.
             OutputError: there is no local certificate yet, and none can be written.
             MissingExtraError: a certificate is given, and what signs is not installed.
         """
         if not provenance.can_sign():
             missing = MissingExtraError(purpose="signing", extra=None, package="c2pa-python")
-            if given is not None:
+            if given is not None or timestamp is not None:
                 raise missing
             return Signing(credentials=None, unsigned_because=str(missing))
         credentials = provenance.find_credentials(given)
-        provenance.check_credentials(credentials)
-        return Signing(credentials=credentials)
+        provenance.check_credentials(credentials, timestamp=timestamp)
+        return Signing(credentials=credentials, timestamp=timestamp)
+
+    def stamped_by(self, timestamp: str | None) -> Signing:
+        """The same, with a time-stamp authority that was checked before."""
+        return replace(self, timestamp=timestamp)
 
     def finishing(self, place: Path, told: Callable[[], Statement]) -> Callable[[Path], None] | None:
         """What is done to the finished file before it is renamed to its place; None: nothing."""
         credentials = self.credentials
         if credentials is None:
             return None
-        return lambda path: provenance.sign_video(path, told(), credentials, place=place)
+
+        def sign(path: Path) -> None:
+            unstamped = provenance.sign_video(
+                path, told(), credentials, place=place, timestamp=self.timestamp
+            )
+            if unstamped is not None:
+                self._unstamped[place] = unstamped
+                _log.error("'%s' is signed without a time stamp: %s", place, unstamped)
+
+        return sign
 
     def sign(self, path: Path, told: Statement) -> None:
         """Sign a finished file where it is, if anybody signs.
@@ -118,6 +147,9 @@ class Signing:
             "signed_locally": who is not None and who.local,
             "sidecar": None if who is None else provenance.sidecar_of(place),
             "unsigned_because": self.unsigned_because,
+            "signed_until": None if who is None else who.until,
+            "time_stamped": self.timestamp is not None and place not in self._unstamped,
+            "unstamped_because": self._unstamped.get(place),
         }
 
 
@@ -137,7 +169,7 @@ def statement(
 ) -> Statement:
     """What is said of a video, when all of its frames are made."""
     return Statement(
-        title=title,
+        title=shown(title),
         anchor=anchor.name,
         anchor_id=origin.anchor_id,
         anchor_created=anchor.created,

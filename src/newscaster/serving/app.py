@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.faults import fault
+from newscaster.media import FolderLease
 from newscaster.serving.api import of_validation, router
 from newscaster.serving.doors import API, Doors
 from newscaster.serving.refusals import BROKEN, sentence, status_of
@@ -32,6 +33,7 @@ _log = logging.getLogger("newscaster.serving")
 
 PAGE = Path(__file__).parent / "page"
 _PATIENCE_SECONDS = 5
+_LEASE_POLL_SECONDS = 1.0
 _ABOUT = (
     "Anchors over HTTP, WebSocket and WebRTC. Everything they show is synthetic. WebSockets (/v1/stream and "
     "/v1/sessions/{session}/socket) are described in docs/serve.md, since OpenAPI has no words for them."
@@ -43,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises:
         AnchorError: an anchor is missing or damaged.
-        OutputError: its folder cannot be written to.
+        OutputError: its folder cannot be written to, or another studio is at work in it.
     """
     studio = Studio(settings)
 
@@ -161,10 +163,24 @@ def serve(settings: Settings, *, started: Callable[[str], None] = lambda address
 
     Raises:
         AnchorError: an anchor is missing or damaged.
-        OutputError: the port is taken, or the folder cannot be written to.
+        OutputError: the port is taken; the folder cannot be written to, or another studio is at work in it,
+            or has taken it over meanwhile.
     """
     _leave_threads_running()
     app = create_app(settings)
+    lease: FolderLease = app.state.studio.lease
+    try:
+        _serve(app, settings, lease, started)
+    finally:
+        lease.release()
+
+
+def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callable[[str], None]) -> None:
+    """Serve until told to stop, or until the lease is lost.
+
+    Raises:
+        OutputError: the port is taken, or the lease is lost.
+    """
     listening = _listen(settings)
     config = uvicorn.Config(
         app,
@@ -184,23 +200,37 @@ def serve(settings: Settings, *, started: Callable[[str], None] = lambda address
     server = _Server(config)
 
     async def run() -> None:
-        telling = asyncio.create_task(_tell(server, settings, listening, started))
+        telling = asyncio.create_task(_tell(server, address, started))
+        watching = asyncio.create_task(_stop_without(lease, server))
         try:
             await server.serve(sockets=[listening])
         finally:
             telling.cancel()
+            watching.cancel()
 
+    address = _address(settings, listening)
+    lease.announce(address)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run())
+    lease.check()
 
 
-async def _tell(
-    server: uvicorn.Server, settings: Settings, listening: socket.socket, started: Callable[[str], None]
-) -> None:
+async def _stop_without(lease: FolderLease, server: uvicorn.Server) -> None:
+    """Stop a server whose folder another studio has taken over."""
+    while not lease.is_lost:
+        await asyncio.sleep(_LEASE_POLL_SECONDS)
+    server.should_exit = True
+
+
+def _address(settings: Settings, listening: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listening.getsockname()[1]}"
+
+
+async def _tell(server: uvicorn.Server, address: str, started: Callable[[str], None]) -> None:
     while not server.started:
         await asyncio.sleep(0.05)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    started(f"http://{host}:{listening.getsockname()[1]}")
+    started(address)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -1,7 +1,8 @@
 """Jobs: videos of long scripts and sound files, made one after the other, each in a process of its own.
 
 A job is a folder: what is to be said, the video when it is made, and `job.json`, which is replaced at every
-step. So a studio that is stopped, or killed, takes up its jobs again when it starts next.
+step. So a studio that is stopped, or killed, takes up its jobs again when it starts next. That takes for
+granted that no other studio works in the folder, which a lease of the studio's sees to.
 
 ::
 
@@ -25,7 +26,7 @@ from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.faults import fault
-from newscaster.media import replacing
+from newscaster.media import FolderLease, remove_left_overs, replacing
 from newscaster.serving.library import Library
 from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError, sentence
 from newscaster.serving.settings import Limits
@@ -92,11 +93,23 @@ class JobQueue:
         library: the anchors.
         limits: how many.
         backend: see `newscaster.open`.
+        lease: the right to write to the folder; no record is written after it is lost.
     """
 
-    def __init__(self, folder: Path, library: Library, limits: Limits, *, backend: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        library: Library,
+        limits: Limits,
+        *,
+        backend: str | None = None,
+        lease: FolderLease | None = None,
+        timestamp: str | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._lease = lease
         self._folder, self._library, self._limits, self._backend = folder, library, limits, backend
+        self._timestamp = timestamp
         self._jobs: dict[str, Job] = {}
         self._news = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -158,7 +171,7 @@ class JobQueue:
 
     def _add(self, title: str, source: str, content: bytes | Path, **options: Any) -> Job:
         self.check_room()
-        created = datetime.now(UTC).isoformat(timespec="seconds")
+        created = datetime.now(UTC).isoformat(timespec="microseconds")  # jobs are taken up in this order
         job = Job(id=secrets.token_hex(8), title=title, source=source, created=created, **options)
         folder = self._folder / job.id
         folder.mkdir()
@@ -205,7 +218,13 @@ class JobQueue:
         return path
 
     def _put(self, job: Job) -> None:
-        """Remember a job, on disk first."""
+        """Remember a job, on disk first.
+
+        Raises:
+            OutputError: the disk takes no record, or another studio has taken the folder over.
+        """
+        if self._lease is not None:
+            self._lease.confirm()
         with replacing(self._folder / job.id / _RECORD) as temporary:
             temporary.write_text(json.dumps(asdict(job), indent=1), encoding="utf-8")
         self._jobs[job.id] = job
@@ -252,7 +271,7 @@ class JobQueue:
             said = f"the anchor {job.anchor!r} is not served any more"
             self._remember(job.id, state=FAILED, error=said)
             return
-        _tidy(folder)
+        remove_left_overs(folder)
         self._remember(job.id, state=RUNNING, frames=0, total=0)
         work = Work(
             anchor=self._library.path(job.anchor),
@@ -264,6 +283,7 @@ class JobQueue:
             speed=job.speed,
             openness=job.openness,
             smoothness=job.smoothness,
+            timestamp=self._timestamp,
         )
         task = asyncio.create_task(run_work(work, progress=lambda *count: self._count(job.id, *count)))
         self._running = (job.id, task)
@@ -277,7 +297,7 @@ class JobQueue:
             raise
         finally:
             self._running = None
-            _tidy(folder)
+            remove_left_overs(folder)
         self._remember(job.id, **result)
 
     def _remember(self, known: str, **changes: Any) -> None:
@@ -293,9 +313,3 @@ class JobQueue:
         """Progress; not worth a file."""
         if known in self._jobs:
             self._jobs[known] = replace(self._jobs[known], frames=frames, total=total)
-
-
-def _tidy(folder: Path) -> None:
-    """Remove what a process that was stopped has left half written."""
-    for unfinished in folder.glob(".*.part.*"):
-        unfinished.unlink(missing_ok=True)

@@ -107,13 +107,18 @@ class Recordings:
     Args:
         folder: where they are kept; made where it is missing.
         limits: how many and how long.
+        timestamp: address of a time-stamp authority for their signatures; None: none is asked.
+
+    Raises:
+        InputError: the authority gives no time stamp.
     """
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: Limits, *, timestamp: str | None = None) -> None:
+        if timestamp is not None:
+            Signing.begin(None, timestamp=timestamp)  # now: a client must not wait for it
         folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in folder.glob(".*.part.mp4"):
-            unfinished.unlink(missing_ok=True)
-        self._folder, self._limits = folder, limits
+        media.remove_left_overs(folder)
+        self._folder, self._limits, self._timestamp = folder, limits, timestamp
         self._running: dict[str, tuple[Session, _Recorder]] = {}
 
     def list(self) -> list[Recording]:
@@ -154,7 +159,8 @@ class Recordings:
             )
         known = secrets.token_urlsafe(9)
         path = self._folder / f"{known}.mp4"
-        recorder = _Recorder(session, path, Signing.begin(None), most_seconds=self._limits.recording_seconds)
+        signing = Signing.begin(None).stamped_by(self._timestamp)
+        recorder = _Recorder(session, path, signing, most_seconds=self._limits.recording_seconds)
         self._running[known] = (session, recorder)
         session.recording = known
         session.add(recorder)

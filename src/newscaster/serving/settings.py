@@ -12,6 +12,7 @@ from pathlib import Path
 from newscaster.anchor import BUILTIN
 from newscaster.errors import InputError
 from newscaster.runtime.look_ahead import LEAST_MS, LOOK_AHEADS_MS, MOST_MS, STEP_MS
+from newscaster.texts import check_unicode, is_unicode
 
 DEFAULT_PORT = 8765
 DEFAULT_LOOK_AHEAD_MS = 200
@@ -78,16 +79,27 @@ class Settings:
     hosts: tuple[str, ...] = ()
     """Other names that the studio is reached by, such as studio.example behind a proxy."""
     keep: Path = field(default_factory=lambda: default_folder())
-    """Folder of jobs and recordings."""
+    """Folder of jobs and recordings, of one studio at a time."""
+    take_over: bool = False
+    """Whether to take the folder over from a studio on another machine without waiting for a sign of life."""
     look_ahead_ms: int = DEFAULT_LOOK_AHEAD_MS
     """How much later sound live mouths may know of, where a client does not say."""
     backend: str | None = None
     """What runs the rendering network, see `newscaster.open`."""
+    timestamp: str | None = None
+    """Address of a time-stamp authority (RFC 3161) for signatures; None: none is asked."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if not self.anchors:
             raise InputError("no anchor is given; name a NAME.anchor file, or builtin")
+        if not is_unicode(self.token or ""):  # which is not shown
+            raise InputError(
+                "the token is not valid UTF-8. Make one, for example, with: openssl rand -hex 16"
+            )
+        for name, values in (("host", (self.host,)), ("origin", self.origins), ("allow-host", self.hosts)):
+            for value in values:
+                check_unicode(value, f"--{name}")
         if not 0 <= self.port <= 65535:
             raise InputError(f"--port is {self.port}; expected 0 to 65535")
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:

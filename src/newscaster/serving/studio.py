@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from newscaster.errors import OutputError
+from newscaster.media import FolderLease
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.live import Live
 from newscaster.serving.jobs import JobQueue
@@ -46,7 +47,7 @@ class Studio:
 
     Raises:
         AnchorError: an anchor is missing or damaged.
-        OutputError: its folder cannot be written to.
+        OutputError: its folder cannot be written to, or another studio is at work in it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -58,20 +59,37 @@ class Studio:
         self._coming = 0
         self._closing = False
         self._sweeper: asyncio.Task[None] | None = None
+        self.lease = FolderLease(
+            settings.keep,
+            what="studio",
+            otherwise="give this one another folder with --keep",
+            take_over=settings.take_over,
+            hint="; --take-over does not wait",
+        )
         try:
             self.uploads = settings.keep / "uploads"
             self.uploads.mkdir(parents=True, exist_ok=True)
             for left in self.uploads.iterdir():
                 left.unlink(missing_ok=True)
-            self.recordings = Recordings(settings.keep / "recordings", settings.limits)
-            self.jobs = JobQueue(
-                settings.keep / "jobs", self.library, settings.limits, backend=settings.backend
+            self.recordings = Recordings(
+                settings.keep / "recordings", settings.limits, timestamp=settings.timestamp
             )
-        except OSError as error:
-            raise OutputError(
-                f"'{settings.keep}' cannot be written to ({error.strerror or error}). Name another folder "
-                "with --keep"
-            ) from error
+            self.jobs = JobQueue(
+                settings.keep / "jobs",
+                self.library,
+                settings.limits,
+                backend=settings.backend,
+                lease=self.lease,
+                timestamp=settings.timestamp,
+            )
+        except BaseException as error:
+            self.lease.release()
+            if isinstance(error, OSError):
+                raise OutputError(
+                    f"'{settings.keep}' cannot be written to ({error.strerror or error}). Name another "
+                    "folder with --keep"
+                ) from error
+            raise
         self.peers = Peers(settings.limits)
 
     @asynccontextmanager
@@ -97,6 +115,7 @@ class Studio:
         await asyncio.gather(*(self.end(session) for session in tuple(self._sessions.values())))
         await asyncio.gather(*self._ending)
         await self.jobs.stop()
+        self.lease.release()
 
     async def begin(self, wanted: Wanted) -> Session:
         """A new session.
@@ -105,7 +124,7 @@ class Studio:
             NewscasterError: there are too many, no such anchor or voice, or a value is out of range.
         """
         limits = self.settings.limits
-        if self._closing:
+        if self._closing or self.lease.is_lost:
             raise RefusedError("the studio is closing", status=CLOSING)
         if len(self._sessions) + self._coming >= limits.sessions:
             raise RefusedError(

@@ -38,6 +38,8 @@ class Work:
     speed: float
     openness: float
     smoothness: float
+    timestamp: str | None = None
+    """Address of a time-stamp authority for the video's signature."""
 
 
 async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
@@ -108,6 +110,7 @@ def _do(work: Work, parent: Connection) -> None:
     from newscaster.speech.voices import Reading
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the studio is told, and tells
+    threading.Thread(target=_end_with_parent, name="newscaster-parent", daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     told = 0.0
@@ -116,7 +119,7 @@ def _do(work: Work, parent: Connection) -> None:
         nonlocal told
         if frames == total or time.monotonic() - told > _TELL_SECONDS:
             told = time.monotonic()
-            parent.send((frames, total))  # fails when the studio is gone, and so ends this
+            parent.send((frames, total))
 
     try:
         is_text = work.source.suffix == ".txt"
@@ -127,6 +130,7 @@ def _do(work: Work, parent: Connection) -> None:
             articulation=Articulation(openness=work.openness, smoothness=work.smoothness),
             captions=() if work.captions is None else work.captions,
             subtitles=is_text,
+            timestamp=work.timestamp,
             progress=tell,
         )
         parent.send({"state": "done", "seconds": round(made.seconds, 2), "frames": made.frames})
@@ -136,3 +140,14 @@ def _do(work: Work, parent: Connection) -> None:
             raise
         folder = f"{work.source.parent}{os.sep}"
         parent.send({"state": "failed", "error": " ".join(said.replace(folder, "").split())})
+
+
+def _end_with_parent() -> None:
+    """In the process: end as soon as the studio is gone, however it ended: the next one makes the job again.
+
+    At once, and without clearing away: what is half written is removed by the next studio.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from newscaster.errors import InputError, OutputError
 from newscaster.media.files import replacing
 
+_LENGTH_BYTES = 8
+"""Of the length of the header, which a safetensors file begins with."""
 WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
 PROGRESS = "progress.csv"
@@ -78,10 +80,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise InputError(f"'{path}' does not exist; expected a file written by training. Train first")
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            facts = json.loads((file.metadata() or {})[_KEY])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        data = path.read_bytes()  # its own reader of files takes no name that is not UTF-8
+        tensors = load(data)
+        header = json.loads(
+            data[_LENGTH_BYTES : _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")]
+        )
+        facts = json.loads(header["__metadata__"][_KEY])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"'{path}' is damaged or was not written by training ({error!r}). Train again without resuming"
         ) from error

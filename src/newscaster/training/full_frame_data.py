@@ -142,7 +142,7 @@ def whole_frames(
     size = reduced_size(source_size, most_pixels=most_pixels)
     scale = np.array(size) / np.array(source_size)
     planes = [_planes(clip, head) * scale[:, None] for clip in clips]
-    seen = [np.isfinite(p).all(axis=(1, 2)) & c.present for p, c in zip(planes, clips, strict=True)]
+    seen = [np.isfinite(p).all(axis=(1, 2)) & c.usable for p, c in zip(planes, clips, strict=True)]
     chosen = chosen_frames(seen, most=max(1, most_bytes // (size[0] * size[1] * 3)))
     counts = [len(frames) for frames in chosen]
     if not sum(counts):

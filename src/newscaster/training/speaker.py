@@ -20,7 +20,7 @@ import torch
 from newscaster.errors import FootageError
 from newscaster.face.measures import ShapeErrors, shape_errors
 from newscaster.face.mouth import MouthBasis, rest_shape
-from newscaster.speech.activity import speech_activity
+from newscaster.speech.activity import LEAST_SPEAKING_SECONDS, speech_activity
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
 from newscaster.take import Take
@@ -36,8 +36,6 @@ _log = logging.getLogger(__name__)
 ADAPTING = MotionTraining(steps=250, learning_rate=5e-4, hold=1e-3)
 """From the base network: short and held, so that other voices are not forgotten."""
 ADAPTING_DROPOUT = 0.3
-LEAST_SPEAKING_SECONDS = 3.0
-"""Of a mouth that is seen while speech is heard; with less, the base network is used as it is."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +64,26 @@ class TakeMotion:
 
 
 def take_motion(take: Take, features: FeatureSpec, encoder: SpeechEncoder | None) -> TakeMotion:
-    """What the clips of a take teach of motion.
+    """What the clips of a take teach of motion: under a hand or a microphone, landmarks are guesses.
 
     Raises:
-        FootageError: no clip shows a face.
+        FootageError: no clip shows a mouth that is free.
     """
     shapes = [clip.mouth_shapes(take.head) for clip in take.clips]
-    seen = [s[clip.present] for s, clip in zip(shapes, take.clips, strict=True) if clip.present.any()]
+    seen = [s[clip.usable] for s, clip in zip(shapes, take.clips, strict=True) if clip.usable.any()]
     if not seen:
-        raise FootageError(f"no clip of '{take.folder}' shows a face. Prepare footage in which one is seen")
+        raise FootageError(
+            f"no clip of '{take.folder}' shows a face whose mouth is free. Prepare footage that shows one"
+        )
     rest = rest_shape(np.concatenate(seen))
     clips: list[MotionClip | None] = []
     speaking_steps = 0
     for clip, shape in zip(take.clips, shapes, strict=True):
-        if not (clip.present.any() and clip.teaches_motion(take.head)):
+        if not (clip.usable.any() and clip.teaches_motion(take.head)):
             clips.append(None)
             continue
         heard = extract(clip.speech, features, encoder)
-        made = motion_clip(heard, shape - rest, clip.present, fps=take.fps)
+        made = motion_clip(heard, shape - rest, clip.usable, fps=take.fps)
         speaking_steps += int((made.present & speech_activity(clip.speech)[: len(made.present)]).sum())
         clips.append(made)
     return TakeMotion(tuple(clips), rest, speaking_steps / MOTION_HZ)

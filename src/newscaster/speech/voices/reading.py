@@ -21,6 +21,7 @@ from newscaster.speech.voices.hibari import HIBARI_VOICES, HibariVoice
 from newscaster.speech.voices.piper import PIPER_VOICES, PiperVoice
 from newscaster.speech.voices.program import ProgramVoice
 from newscaster.speech.voices.voice import Voice
+from newscaster.texts import check_unicode
 
 DEFAULT_VOICE = "hibari"
 SLOWEST, FASTEST = 0.5, 2.0
@@ -138,6 +139,7 @@ def speak_sentences(
     reading = reading or Reading()
     if rate is not None and not 8000 <= rate <= 192000:
         raise InputError(f"rate is {rate} Hz; expected 8000 to 192000")
+    check_unicode(text, "the text")
     if not any(character.isalnum() for character in text):
         raise SpeechError(f"the text {_shortened(text)!r} holds no word to speak; give a sentence or more")
     return _spoken(voice or reading.load(), text, reading, rate)

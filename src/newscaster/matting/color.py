@@ -1,0 +1,143 @@
+"""How colour tells foreground from background, place by place: Fisher's linear discriminant per cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.matting.filters import Enlarger, Floats, box_mean, size_of
+
+CELL = 4
+"""Side of a cell in pixels."""
+_RADII = (2, 8)
+"""Half sides of the two windows in cells."""
+_WIDE_WEIGHT = 0.1
+"""Weight of the wider window: it matters only if the smaller one is nearly empty."""
+_NOISE = 3 / 255
+"""Standard deviation that every colour has at least."""
+_BETWEEN = 0.7
+"""How much of the variance between cells counts: part of it is a gradient that the local mean follows."""
+_MIN_SHARE = 1e-3
+"""Share of the wider window that must be known for a class to count as present."""
+NO_EVIDENCE = 1e4
+"""Variance in cells that lack foreground or background, or whose colours do not differ."""
+_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+
+
+@dataclass(frozen=True)
+class ColorModel:
+    """Per cell or per pixel: how a colour tells foreground from background there.
+
+    `weights` are S^-1 d / (d' S^-1 d) for the difference d of the mean colours and the covariance S within
+    the
+    classes: `score` is 0 at the background's mean and 1 at the foreground's.
+    """
+
+    weights: Floats
+    """(3, h, w)"""
+    offset: Floats
+    """(h, w)"""
+    variance: Floats
+    """(h, w): of the score within a class, 1 / (d' S^-1 d)"""
+    difference: Floats
+    """(3, h, w): mean foreground colour minus mean background colour"""
+
+    def score(self, pixels: Floats) -> Floats:
+        """Where colours (3, h, w) lie between background (0) and foreground (1): (h, w), not clipped."""
+        weights = self.weights
+        found: Floats = weights[0] * pixels[0]
+        found += weights[1] * pixels[1]
+        found += weights[2] * pixels[2]
+        found += self.offset
+        return found
+
+    def stacked(self) -> Floats:
+        """(8, h, w); `unstack` makes a model of it."""
+        return np.concatenate([self.weights, self.difference, self.offset[None], self.variance[None]])
+
+    @staticmethod
+    def unstack(values: Floats) -> ColorModel:
+        return ColorModel(weights=values[:3], difference=values[3:6], offset=values[6], variance=values[7])
+
+    def enlarged(self, shape: tuple[int, int]) -> ColorModel:
+        """The model of every pixel of an image of this shape, from that of its cells."""
+        whole = Enlarger(size_of(self.offset), shape, step=CELL, side=max(shape))
+        return ColorModel.unstack(whole.enlarge(self.stacked(), 0, 0))
+
+
+class ColorStatistics:
+    """Colours of one frame, ready for models with several sets of known pixels.
+
+    Args:
+        frame: (3, H, W) in 0..1.
+    """
+
+    def __init__(self, frame: Floats) -> None:
+        self._shape = frame.shape[1:]
+        products = [frame[i] * frame[j] for i, j in _PAIRS]
+        self._values = _cells(np.stack([np.ones_like(frame[0]), *frame, *products]))
+
+    def model(self, foreground: Floats, background: Floats) -> ColorModel:
+        """Fit the discriminant of every cell.
+
+        Args:
+            foreground: (H, W), weights in 0..1 of pixels that are known to be foreground.
+            background: (H, W), the same of the background.
+
+        Returns:
+            A model of ceil(H / 4) x ceil(W / 4) cells.
+        """
+        mean_f, cov_f, present_f = self._class(foreground)
+        mean_b, cov_b, present_b = self._class(background)
+        difference = mean_f - mean_b
+        cov = (cov_f + cov_b) / 2
+        cov[[0, 3, 5]] += _NOISE**2
+        solved = _solve_symmetric(cov, difference)
+        distance = (solved * difference).sum(axis=0)
+        known = present_f & present_b & (distance > 1 / NO_EVIDENCE)
+        variance = np.where(known, 1 / np.maximum(distance, 1e-9), NO_EVIDENCE)
+        weights = np.where(known, solved * variance, 0)
+        return ColorModel(
+            weights.astype(np.float32),
+            np.asarray(-(weights * mean_b).sum(axis=0), np.float32),
+            variance.astype(np.float32),
+            np.where(known, difference, 0).astype(np.float32),
+        )
+
+    def _class(self, weight: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+        """Mean (3, h, w), covariance (6, h, w) of one class, and if it is present: (h, w) bool."""
+        sums = np.einsum("nrica,rica->nrc", self._values, _cells(weight[None])[0])
+        mean_cell = sums[1:4] / np.maximum(sums[0], 1e-7)
+        within = np.stack([sums[4 + n] - sums[1 + i] * mean_cell[j] for n, (i, j) in enumerate(_PAIRS)])
+        sums = np.concatenate([sums, within]) / CELL**2
+        wide = box_mean(sums, _RADII[1])
+        total = box_mean(sums, _RADII[0]) + np.float32(_WIDE_WEIGHT) * wide
+        total[1:] /= np.maximum(total[0], 1e-7)
+        mean = total[1:4]
+        all_of_it = np.stack([total[4 + n] - mean[i] * mean[j] for n, (i, j) in enumerate(_PAIRS)])
+        cov = _BETWEEN * all_of_it + (1 - _BETWEEN) * total[10:]
+        cov[[0, 3, 5]] = np.maximum(cov[[0, 3, 5]], 0)
+        return mean, cov, wide[0] > _MIN_SHARE
+
+
+def _cells(values: Floats) -> Floats:
+    """(C, H, W) cut into cells: (C, h, 4, w, 4); the border is filled with zeros."""
+    height, width = values.shape[-2:]
+    if height % CELL or width % CELL:
+        values = np.pad(values, ((0, 0), (0, -height % CELL), (0, -width % CELL)))
+    return values.reshape(values.shape[0], values.shape[1] // CELL, CELL, values.shape[2] // CELL, CELL)
+
+
+def _solve_symmetric(cov: Floats, right: Floats) -> Floats:
+    """Solve 3 x 3 systems per cell: cov (6, h, w) as xx, xy, xz, yy, yz, zz; right (3, h, w)."""
+    xx, xy, xz, yy, yz, zz = cov.astype(np.float64)
+    c00, c01, c02 = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
+    c11, c12, c22 = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
+    determinant = np.maximum(xx * c00 + xy * c01 + xz * c02, 1e-18)
+    r0, r1, r2 = right
+    solved = np.stack(
+        [c00 * r0 + c01 * r1 + c02 * r2, c01 * r0 + c11 * r1 + c12 * r2, c02 * r0 + c12 * r1 + c22 * r2]
+    )
+    return np.asarray(solved / determinant, np.float32)

@@ -1,0 +1,154 @@
+"""Mattes of a clip, frame by frame: `PersonMatte` in, `Matte` out, `composite` with another background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import InputError
+from newscaster.matting.filters import Floats, Frame, planes, shrink, shrink_floats
+from newscaster.matting.network import PersonNetwork, load_person_network
+from newscaster.matting.refine import STEP, Evidence, Refiner
+from newscaster.matting.regions import People, find_people
+from newscaster.matting.temporal import MotionGain
+
+FaceBox = tuple[float, float, float, float]
+"""left, top, right, bottom of a face in pixels of the frame."""
+MIN_SIDE_PX = 32
+_MASK_SIDE_PX = 960
+_BAND = 0.09
+
+
+@dataclass(frozen=True)
+class Matte:
+    """The person of one frame, cut out.
+
+    Attributes:
+        alpha: (H, W) uint8, 255 where all is the person, 0 where nothing is.
+        foreground: (H, W, 3) uint8 RGB, not premultiplied: the person's own colour, without the old
+            background. Where alpha is 255 it is the frame's; where alpha is 0 it means nothing.
+        found: if there is a person at all; if not, alpha is 0 everywhere.
+    """
+
+    alpha: npt.NDArray[np.uint8]
+    foreground: Frame
+    found: bool
+
+
+class PersonMatte:
+    """Cuts people out of the frames of one clip; what does not move keeps its alpha.
+
+    Frames are pushed in order. Results do not depend on how many clips are matted at a time.
+
+    Args:
+        network: by default the packaged one; clips may share it.
+    """
+
+    def __init__(self, network: PersonNetwork | None = None) -> None:
+        self._network = network or load_person_network()
+        self._size: tuple[int, int] | None = None
+        self._people: People | None = None
+
+    def push(
+        self, frame: Frame, *, face: FaceBox | None = None, other_faces: Sequence[FaceBox] = ()
+    ) -> Matte:
+        """The matte of the clip's next frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB, at least 32 x 32, of one size throughout the clip.
+            face: the face of the one person who is kept; by default everybody is.
+            other_faces: faces of the others: where two people touch, each pixel is whose face is nearer.
+
+        Raises:
+            InputError: the frame is of another type or size, or a face lies outside of it. Nothing changes.
+        """
+        size = self._checked_size(frame)
+        if face is None and other_faces:
+            raise InputError("other_faces is given without face; give the face of the person to keep, too")
+        for box in [*([face] if face is not None else []), *other_faces]:
+            _check_face(box, size)
+        if self._size is None:
+            self._start(size)
+        small_frame = shrink(frame, self._factor)
+        whole = self._network.mask(small_frame)
+        self._people = find_people(whole, size, face=face, other_faces=other_faces, before=self._people)
+        if self._people is None:
+            return self._nobody(frame)
+        mask = self._people.clean(self._network.fused(small_frame, whole, self._people.crops))
+        left, top, right, bottom = self._people.box
+        extent = min((right - left) * mask.shape[1], (bottom - top) * mask.shape[0])
+        evidence = Evidence(
+            planes(shrink(small_frame, STEP)),
+            shrink_floats(mask, STEP),
+            band_px=max(3, round(_BAND * extent / STEP)),
+        )
+        gain = self._motion.push(evidence.small, evidence.alpha)
+        foreground = self._refiner.refine(frame, mask, evidence, gain, self._alpha)
+        alpha = (self._alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+        return Matte(alpha, foreground, bool(alpha.any()))
+
+    def _checked_size(self, frame: Frame) -> tuple[int, int]:
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise InputError(f"a frame is {frame.dtype} {frame.shape}; expected uint8 (H, W, 3), RGB")
+        height, width = frame.shape[:2]
+        if min(height, width) < MIN_SIDE_PX:
+            raise InputError(
+                f"a frame is {width}x{height} pixels; a person is cut out of frames of {MIN_SIDE_PX}x"
+                f"{MIN_SIDE_PX} or more. Give larger footage"
+            )
+        if self._size is not None and self._size != (height, width):
+            raise InputError(
+                f"a frame is {width}x{height} pixels, those before {self._size[1]}x{self._size[0]}; "
+                "give frames of one size, or begin a new matte for another clip"
+            )
+        return height, width
+
+    def _start(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._factor = -(-max(size) // _MASK_SIDE_PX)
+        self._refiner = Refiner(size, factor=self._factor)
+        self._motion = MotionGain()
+        self._alpha: Floats = np.zeros(size, np.float32)
+
+    def _nobody(self, frame: Frame) -> Matte:
+        self._motion = MotionGain()
+        self._alpha.fill(0)
+        return Matte(np.zeros(frame.shape[:2], np.uint8), frame.copy(), found=False)
+
+
+def _check_face(box: FaceBox, size: tuple[int, int]) -> None:
+    left, top, right, bottom = box
+    inside = left < right and top < bottom and right > 0 and bottom > 0 and left < size[1] and top < size[0]
+    if not inside or not np.isfinite(box).all():
+        raise InputError(
+            f"a face lies at left, top, right, bottom = {tuple(box)}; expected a box inside the frame of "
+            f"{size[1]}x{size[0]} pixels, left < right and top < bottom"
+        )
+
+
+def composite(matte: Matte, background: Frame) -> Frame:
+    """The person before another background.
+
+    Args:
+        matte: of one frame.
+        background: (H, W, 3) uint8 RGB of the frame's size, or one colour, (3,) uint8.
+
+    Returns:
+        (H, W, 3) uint8. Where alpha is 255 it is the frame's foreground, where it is 0 the background,
+        exactly.
+
+    Raises:
+        InputError: the background is of another type or size.
+    """
+    if background.dtype != np.uint8 or background.shape not in ((3,), matte.foreground.shape):
+        height, width = matte.alpha.shape
+        raise InputError(
+            f"the background is {background.dtype} {background.shape}; expected uint8 "
+            f"({height}, {width}, 3), or (3,) for one colour"
+        )
+    alpha = matte.alpha[..., None].astype(np.uint32)
+    mixed = alpha * matte.foreground + (255 - alpha) * background
+    return np.asarray((mixed + 127) // 255, np.uint8)

@@ -1,0 +1,167 @@
+"""From a soft mask to alpha and the foreground's colour at every pixel of the frame.
+
+Near the mask's edge the colour decides what the mask leaves open. The score of a local `ColorModel` is a
+second opinion on alpha with a known variance; the two are joined as two measurements are. Where the
+person's colours are the background's, too, the mask's opinion stays. The foreground's colour is estimated
+by blur fusion, and what is left in it of the background's is taken out along the model's direction.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from newscaster.matting.color import CELL, ColorModel, ColorStatistics
+from newscaster.matting.filters import Enlarger, Floats, Frame, box_mean, fuse, planes, size_of, smooth_colors
+from newscaster.matting.temporal import hold
+
+STEP = 2
+"""Pixels of the mask per pixel of the images that colours and motion are measured in."""
+_SIDE = 96
+_PRIOR_VARIANCE = 0.09
+"""Of the mask's opinion on alpha where it is open."""
+_CLEAR_VARIANCE = 0.006
+"""Of scores that may overrule a mask that is sure; about that of hair before a plain backdrop."""
+_CONTRAST = 0.08
+"""Alphas this near to 0 or 1 become 0 or 1."""
+_FLOOR = 0.02
+"""The least probability that the network's clipped logits express, taken off."""
+_ACTIVE = 0.08
+_FUSION_PX = 2
+
+
+class Evidence:
+    """What a frame says at the size of its small images.
+
+    Args:
+        small: (3, h, w) in 0..1, the frame made smaller.
+        mask: (h, w), probability of a person.
+        band_px: half the width of the band along the mask's edge in which colours count.
+    """
+
+    def __init__(self, small: Floats, mask: Floats, *, band_px: int) -> None:
+        self.small = small
+        near = box_mean(mask, band_px)
+        around = box_mean(mask, max(band_px // 3, 1))
+        inside = _ramp(around, 0.94, 1.0)
+        self.band = np.asarray(4 * near * (1 - near) * (1 - inside), np.float32)
+        """(h, w): 1 at the mask's edge, 0 where it is far; inwards it ends sooner."""
+        foreground, background = _ramp(around, 0.9, 0.98), _ramp(around, 0.1, 0.02)
+        statistics = ColorStatistics(small)
+        model = statistics.model(foreground, background)
+        # Once more without pixels that look like the other class: gaps in hair that the mask has closed.
+        pixels = model.enlarged(size_of(mask))
+        score = np.where(pixels.variance < 0.1, pixels.score(small), around)
+        self.model = statistics.model(
+            foreground * _ramp(score, 0.8, 0.95), background * _ramp(score, 0.2, 0.05)
+        )
+        """Of the cells."""
+        self.alpha = posterior(small, mask, self.band, self.model.enlarged(size_of(mask)))
+        """(h, w)"""
+        self._fusion_cells = max(band_px // CELL, 1)
+
+    def smooth_colors(self, alpha: Floats) -> tuple[Floats, Floats]:
+        """Smooth colours of foreground and background for this alpha (h, w); see `filters.smooth_colors`."""
+        return smooth_colors(self.small, alpha, cell=CELL, radii=(self._fusion_cells, _FUSION_PX))
+
+
+class Refiner:
+    """Makes alpha and foreground of frames of one size, block by block.
+
+    Args:
+        size: (height, width) of the frames.
+        factor: how many times smaller masks are; small images are `STEP` times smaller again.
+    """
+
+    def __init__(self, size: tuple[int, int], *, factor: int) -> None:
+        self._size = size
+        mask, small = shrunk(size, factor), shrunk(size, factor * STEP)
+        cells = shrunk(small, CELL)
+        self._mask = Enlarger(mask, size, step=factor, side=_SIDE)
+        self._small = Enlarger(small, size, step=factor * STEP, side=_SIDE)
+        self._cells = Enlarger(cells, size, step=factor * STEP * CELL, side=_SIDE)
+
+    def refine(self, frame: Frame, mask: Floats, evidence: Evidence, gain: Floats, alpha: Floats) -> Frame:
+        """Bring alpha up to date, and return the foreground.
+
+        Args:
+            frame: (H, W, 3).
+            mask: probability of a person, `factor` times smaller.
+            evidence: of the same frame.
+            gain: (h, w) of the small images: share of the new alpha; see `temporal.hold`.
+            alpha: (H, W) of the frame before, changed in place.
+        """
+        foreground = frame.copy()
+        colors = np.concatenate(evidence.smooth_colors(evidence.alpha))
+        small = np.concatenate([evidence.band[None], gain[None]])
+        cells = evidence.model.stacked()
+        for row, top in enumerate(range(0, self._size[0], _SIDE)):
+            for column, left in enumerate(range(0, self._size[1], _SIDE)):
+                place = slice(top, top + _SIDE), slice(left, left + _SIDE)
+                before = alpha[place]
+                closed = self._small.source(evidence.band, row, column).max() < _ACTIVE
+                known = _constant(self._mask.source(mask, row, column)) if closed else None
+                if known is not None and before.min() == known and before.max() == known:
+                    continue
+                band, share = self._small.enlarge(small, row, column)
+                new_mask = self._mask.enlarge(mask[None], row, column)[0]
+                pixels = planes(frame[place])
+                model = ColorModel.unstack(self._cells.enlarge(cells, row, column))
+                hold(before, posterior(pixels, new_mask, band, model), share)
+                if not _open(before):
+                    continue
+                smooth = self._small.enlarge(colors, row, column)
+                clean = np.clip(fuse(pixels, before, smooth[:3], smooth[3:]), 0, 1)
+                clean = despill(clean, np.minimum(4 * band, 1), model)
+                levels = np.clip(clean, 0, 1) * 255 + 0.5
+                foreground[place] = levels.astype(np.uint8).transpose(1, 2, 0)
+        return foreground
+
+
+def shrunk(size: tuple[int, int], factor: int) -> tuple[int, int]:
+    """Height and width after `filters.shrink`."""
+    return -(-size[0] // factor), -(-size[1] // factor)
+
+
+def _constant(mask: Floats) -> float | None:
+    """0 or 1 if a mask without open edges near is surely that."""
+    if mask.max() <= _FLOOR:
+        return 0.0
+    return 1.0 if mask.min() >= 1 - _FLOOR else None
+
+
+def _open(alpha: Floats) -> bool:
+    """If any pixel is neither all foreground nor all background."""
+    return bool(((alpha > 0) & (alpha < 1)).any())
+
+
+def _ramp(values: Floats, zero: float, one: float) -> Floats:
+    """Linear from 0 at `zero` to 1 at `one`, clipped."""
+    return np.clip((values - np.float32(zero)) * np.float32(1 / (one - zero)), 0, 1)
+
+
+def posterior(pixels: Floats, mask: Floats, band: Floats, model: ColorModel) -> Floats:
+    """Alpha (h, w) from the mask's opinion and the colours'.
+
+    The mask's opinion is trusted less the more open it is and, where colours are clear, near its edge.
+    Scores are stretched by their standard deviation, so that noise in either class becomes 0 or 1.
+
+    Args:
+        pixels: (3, h, w).
+        mask, band: (h, w).
+        model: of every pixel.
+    """
+    prior = _ramp(mask, _FLOOR, 1 - _FLOOR)
+    variance = model.variance
+    margin = np.minimum(np.float32(1.2) * np.sqrt(variance), np.float32(0.25))
+    score = np.clip((model.score(pixels) - margin) / (1 - 2 * margin), 0, 1)
+    clear = band * band / (1 + (variance * np.float32(1 / _CLEAR_VARIANCE)) ** 2)
+    trust = np.float32(_PRIOR_VARIANCE) * (clear + 4 * prior * (1 - prior))
+    share = trust / (trust + 4 * variance + np.float32(1e-6))
+    return _ramp(prior + share * (score - prior), _CONTRAST, 1 - _CONTRAST)
+
+
+def despill(colors: Floats, band: Floats, model: ColorModel) -> Floats:
+    """Move colours (3, h, w) off the background's towards the foreground's, if the two differ clearly."""
+    clear = band / (1 + (model.variance * np.float32(1 / 0.02)) ** 2)
+    lack = np.maximum(1 - np.sqrt(model.variance) - model.score(colors), 0) * clear
+    return colors + lack * model.difference

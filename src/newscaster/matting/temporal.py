@@ -1,0 +1,86 @@
+"""Steadiness of alpha over time: what does not move keeps its alpha, what moves takes the new one at once.
+
+Motion is measured against the frame that the held alpha was made from, not the frame before: a slow drift
+adds up until it counts, so that nothing lags behind by more than the threshold. No average runs over moving
+pixels, so that there are no ghosts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from newscaster.matting.filters import Floats, box_max, box_mean
+
+_STILL = 7 / 255
+"""Change of colour, averaged over 3 x 3 pixels of the small frame, that counts as noise at least."""
+_NOISE_FACTOR = 8.0
+_MAX_STILL = 12 / 255
+_MATTERS = np.float32(0.25)
+_CERTAIN = np.float32(0.35)
+"""Where alpha would change by less than 0.25, colours must change up to three times as much to count as
+motion: a key frame after frames that the encoder has refined changes colours a little, and alpha a
+little."""
+_DISAGREE = 0.25
+_PATIENCE = 4
+"""Frames that must disagree with the held alpha alike before it is given up: dark clothes move unseen
+before dark.
+
+Only near what moved not long ago; elsewhere the alpha drifts by less than a level per frame.
+"""
+_NEAR_PX = 24
+_NEAR_SHARE = 1e-3
+_BESIDE = np.float32(0.2)
+"""Share of the new alpha taken near recent motion: what a moving edge has left behind fades soon."""
+_MEMORY = 25
+"""Frames."""
+_SLEW = np.float32(0.9 / 255)
+_TOLERANCE = np.float32(0.06)
+
+
+class MotionGain:
+    """Decides for every pixel of the small frames which share of the new alpha it takes."""
+
+    def __init__(self) -> None:
+        self._reference: Floats | None = None
+        self._alpha: Floats | None = None
+        self._disagreed: Floats | None = None
+        self._recent: Floats | float = 0.0
+
+    def push(self, small: Floats, alpha: Floats) -> Floats:
+        """The gain (h, w) in 0..1 for one more frame.
+
+        Args:
+            small: (3, h, w) in 0..1.
+            alpha: (h, w), this frame's own.
+        """
+        if self._reference is None or self._alpha is None or self._disagreed is None:
+            self._reference, self._alpha = small.copy(), alpha.copy()
+            self._disagreed = np.zeros_like(alpha)
+            return np.ones_like(alpha)
+        change = np.abs(box_mean(small - self._reference, 1)).max(axis=0)
+        still = min(max(_STILL, _NOISE_FACTOR * float(np.median(change))), _MAX_STILL)
+        difference = alpha - self._alpha
+        matters = np.clip(box_max(np.abs(difference), 1) / _MATTERS, _CERTAIN, 1)
+        moving = np.clip(change * matters / np.float32(still) - 1, 0, 1)
+        error = box_mean(difference, 1)
+        side = np.where(np.abs(error) > _DISAGREE, np.sign(error), 0)
+        self._disagreed = np.where(side == np.sign(self._disagreed), self._disagreed + side, side)
+        near = box_mean(moving.astype(np.float32), _NEAR_PX) > _NEAR_SHARE
+        self._recent = np.where(near, _MEMORY, self._recent - 1)
+        given_up = (np.abs(self._disagreed) >= _PATIENCE) & (self._recent > 0)
+        gain = np.asarray(box_max(np.maximum(moving, given_up).astype(np.float32), 2), np.float32)
+        gain = np.where(self._recent > 0, np.maximum(gain, _BESIDE), gain)
+        self._reference += gain * (small - self._reference)
+        hold(self._alpha, alpha, gain)
+        return gain
+
+
+def hold(alpha: Floats, new: Floats, gain: Floats) -> None:
+    """Move `alpha` towards `new` in place: by the share `gain`, and by less than one level of 255 at least.
+
+    Without motion, differences of 0.06 at most are left alone: they are the estimate's own noise.
+    """
+    error = new - alpha
+    drift = np.clip(error, -_SLEW, _SLEW) * (np.abs(error) > _TOLERANCE)
+    step = gain * error
+    alpha += np.where(np.abs(step) > np.abs(drift), step, drift)

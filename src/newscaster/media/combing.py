@@ -1,0 +1,111 @@
+"""Whether frames are interlaced, measured on their pixels: marks in files are often lost or wrong.
+
+In an interlaced frame the even lines (the top field) and the odd ones show two moments. Of three frames in a
+row, each line is compared with the mean of the lines above and below it, taken from the same frame or from a
+neighbour. What fits best tells when the lines were exposed::
+
+    lines of      frame n-1        frame n          frame n+1
+    even          t-2 ........     t ..........     t+2           top field first (times in fields)
+    odd           t-1              t+1              t+3
+
+    within        even n with odd n                               1 apart      0 if progressive
+    top first     even n with odd n-1, odd n with even n+1        1 apart      2
+    bottom first  even n with odd n+1, odd n with even n-1        3 apart      2
+
+So interlaced frames fit one order better than the other; progressive frames fit both alike, and themselves
+better. Texture and noise weigh on all three alike and cancel out. The sums over
+lines are those of FFmpeg's `idet`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Luma = npt.NDArray[np.int16]
+Scan = Literal["top first", "bottom first", "progressive"]
+"""How a frame was exposed: two fields, the even lines or the odd ones first, or all lines at once."""
+
+_MOVING_LEVELS = 10
+_NOISE_REACH = 2.0
+"""A pixel is counted if it changes from frame to frame by more than so many levels, and more than noise: so
+many times the median change. What stands still tells nothing."""
+_MIN_MOVING_SHARE = 0.0005
+_MIN_MOVING_PIXELS = 60
+_MIN_UNEVEN = 0.05
+"""Difference of the two orders over their sum. Measured medians: 0.2 to 0.4 of interlaced frames, 0.07 where
+H.264 at crf 32 has blurred the teeth; nine in ten progressive frames lie within 0.013, noise or not."""
+_MAX_EVEN, _MIN_COMBED = 0.02, 0.1
+"""The same, and what a neighbour's lines comb a frame more than its own: of progressive frames."""
+_MAX_DOUBLED = 1.5
+"""Enlarged by repeating lines: neighbours of one parity differ far more than those of the other."""
+_MIN_VOTES = 6
+_MIN_INTERLACED_SHARE = 0.4
+"""3:2 pulldown combs two frames in five, and their neighbours are unequal, too."""
+_MIN_INTERLACED_VOTES = 10
+"""With 6, two of 626 progressive files were taken for interlaced: short, coarse MPEG-1."""
+_MIN_AGREEMENT = 0.9
+
+
+def scan_of(before: Luma, frame: Luma, after: Luma) -> Scan | None:
+    """How the middle one of three frames in a row (H, W) was exposed; None if it cannot be told."""
+    above, line, below = frame[:-2], frame[1:-1], frame[2:]
+    earlier, later = before[1:-1], after[1:-1]
+    change = np.maximum(np.abs(line - earlier), np.abs(line - later))
+    moving = change > _MOVING_LEVELS + _NOISE_REACH * float(np.median(change[::2, ::4]))
+    if moving.sum() < max(_MIN_MOVING_PIXELS, _MIN_MOVING_SHARE * moving.size) or _is_line_doubled(frame):
+        return None
+    around = above + below
+    within = int(np.abs(around - 2 * line)[moving].sum())
+    # Row 0 here is line 1, of the bottom field.
+    with_earlier, with_later = np.abs(around - 2 * earlier) * moving, np.abs(around - 2 * later) * moving
+    top_first = int(with_earlier[0::2].sum()) + int(with_later[1::2].sum())
+    bottom_first = int(with_later[0::2].sum()) + int(with_earlier[1::2].sum())
+    total = max(top_first + bottom_first, 1)
+    uneven = (bottom_first - top_first) / total
+    if abs(uneven) >= _MIN_UNEVEN:
+        return "top first" if uneven > 0 else "bottom first"
+    combed = (min(top_first, bottom_first) - within) / total  # by weaving in a neighbour
+    return "progressive" if abs(uneven) < _MAX_EVEN and combed >= _MIN_COMBED else None
+
+
+def _is_line_doubled(frame: Luma) -> bool:
+    """Whether lines go in pairs, as in video enlarged by repeating them: parity then says nothing of time."""
+    steps = np.abs(np.diff(frame, axis=0)).sum(axis=1, dtype=np.int64)
+    even, odd = float(steps[0::2].sum()), float(steps[1::2].sum())
+    return max(even, odd) > _MAX_DOUBLED * min(even, odd)
+
+
+@dataclass
+class ScanVotes:
+    """What the frames of a file that could be told were found to be."""
+
+    top_first: int = 0
+    bottom_first: int = 0
+    progressive: int = 0
+
+    def add(self, scan: Scan | None) -> None:
+        self.top_first += scan == "top first"
+        self.bottom_first += scan == "bottom first"
+        self.progressive += scan == "progressive"
+
+    @property
+    def count(self) -> int:
+        return self.top_first + self.bottom_first + self.progressive
+
+    def verdict(self) -> Scan | None:
+        """What the file is; None if too few frames can be told, or they disagree."""
+        most = max(self.top_first, self.bottom_first)
+        interlaced = self.top_first + self.bottom_first
+        if self.count < _MIN_VOTES:
+            return None
+        if (
+            most >= _MIN_INTERLACED_VOTES
+            and interlaced >= _MIN_INTERLACED_SHARE * self.count
+            and most >= _MIN_AGREEMENT * interlaced
+        ):
+            return "top first" if most == self.top_first else "bottom first"
+        return "progressive" if self.progressive >= _MIN_AGREEMENT * self.count else None

@@ -1,0 +1,52 @@
+"""Keeps what native libraries write to standard error apart from what newscaster writes there.
+
+C and C++ libraries (ONNX Runtime, MediaPipe, FFmpeg, OpenBLAS ...) write to file descriptor 2, each in its
+own form, and no setting silences all of them. A process that newscaster owns, a command or a worker, sends
+descriptor 2 elsewhere, while Python's `sys.stderr` keeps its destination. A program that imports newscaster
+owns its descriptors: they are left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+_STDERR = 2
+
+
+def divert_native_errors(log: Path | None = None) -> None:
+    """Send what native code writes to standard error to a log, until the process ends.
+
+    To be called before threads are started that write there.
+
+    Args:
+        log: the file to append to; by default the messages are dropped.
+
+    Raises:
+        OSError: the log cannot be opened.
+    """
+    is_open = _is_open(_STDERR)
+    if sys.stderr is None and is_open:  # it was closed when Python started, and is another file's now
+        return
+    target = os.open(os.devnull, os.O_WRONLY) if log is None else _open_log(log)
+    if target == _STDERR:  # it was closed, and the log has just taken its place
+        return
+    if sys.stderr is not None and is_open:
+        sys.stderr.flush()
+        encoding, errors = sys.stderr.encoding, sys.stderr.errors
+        sys.stderr = os.fdopen(os.dup(_STDERR), "w", buffering=1, encoding=encoding, errors=errors)
+    os.dup2(target, _STDERR)
+    os.close(target)
+
+
+def _open_log(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,290 @@
+"""Find what lies before a mouth in single frames: hands, microphones, boxes, captions, masks.
+
+A small network marks the cells of a face crop that show something other than the face. It was trained on
+footage of many people with drawn occluders (``tools/train_mouth_occlusion.py``). It looks at single frames:
+a mouth that is covered in all frames is found as well as one that is covered for a moment.
+
+::
+
+    frame, landmarks ─► crop 64 x 64, upright ─► network ─► cells 16 x 16 ─► shares of lips, of lower face
+
+Leaves what follows from it to ``measures`` (the report) and ``rewritable`` (the prepared dataset).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from newscaster.errors import InputError
+from newscaster.face.geometry import Similarity, runs
+from newscaster.face.topology import LEFT_EYE_OUTER, OUTER_LIPS, RIGHT_EYE_OUTER
+from newscaster.inference import Session
+from newscaster.take import Clip
+
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+ImageArray = npt.NDArray[np.uint8]
+
+SIDE = 64
+"""Side of the network's input, in pixels."""
+EXTENT = 1.7
+"""Side of the crop in inter-ocular distances (outer corners): the smallest face crop holds all of it."""
+CENTRE_Y = 0.9
+"""Height of the crop's centre below the eyes: between nose and chin."""
+CELLS = 16
+"""Side of the network's output."""
+
+MIN_EYES_PX = 24.0
+"""Inter-ocular distance under which a mouth is too small to judge: its lips are 3 pixels high."""
+_DARK, _BRIGHT = 24, 248
+"""8-bit pixel values below and above which nothing is seen."""
+_SEEN = 0.05
+"""Share of a crop's pixels that must lie on this side of each."""
+MIN_FREE_SECONDS = 10.0
+"""How long a mouth must be seen free in footage of which more than ``_MANY_COVERED`` is covered."""
+_MANY_COVERED = 0.05
+
+_BATCH = 32
+_DOUBT, _CLEAR = 0.4, 0.9
+"""What the network must find in a cell for it to count as covered: not at all, and in full. Blurred and
+turned faces leave many cells in doubt; what covers a mouth is clear in some."""
+_LIPS_COVERED = 0.29
+"""Share of the lips from which a mouth counts as covered. Of 118 people apart from training, 0.5 % of the
+clean frames have more of this or of the next."""
+_FACE_COVERED = 0.44
+"""Share of the lower face, lips included, likewise."""
+_NEAR = 0.6
+"""Of the shares above; beside a frame that is covered, this is enough: the edge of what comes and goes."""
+_EDGE_SECONDS = 0.12
+"""How far such an edge may reach."""
+_MEDIAN_SECONDS = 0.16
+"""Shares are smoothed by a running median: at 25 fps, one or two odd frames are a slip of the landmarks."""
+_CERTAIN = 3.0
+"""Times the shares above. Even a single frame is covered then."""
+_SEGMENTS_NAMED = 3
+
+_ABOVE_LIPS, _BESIDE_LIPS, _BELOW_LIPS = 0.1, 0.08, 0.3
+"""How far the lower face reaches beyond the lips, in inter-ocular distances: from the nose to the chin."""
+
+
+def crop_window(
+    landmarks: npt.NDArray[np.floating[Any]], *, extent: float = EXTENT, side: int = SIDE
+) -> Similarity:
+    """Image pixels to crop pixels, for landmarks (478, >=2): upright, from the eyes to below the chin."""
+    left, right = (landmarks[i, :2].astype(np.float64) for i in (LEFT_EYE_OUTER, RIGHT_EYE_OUTER))
+    distance = max(float(np.linalg.norm(right - left)), 1e-3)
+    x, y = (right - left) / distance
+    scale = side / (extent * distance)
+    linear = scale * np.array([[x, y], [-y, x]])
+    middle = np.array([side / 2, side / 2 - CENTRE_Y * side / extent])
+    shift = middle - linear @ (left + right) / 2
+    return Similarity(np.concatenate([linear, shift[:, None]], axis=1))
+
+
+def cut_crop(image: ImageArray, window: Similarity, *, side: int = SIDE) -> ImageArray:
+    """The crop (side, side, 3) of an image (H, W, 3); the image's border is continued beyond it."""
+    inverse = np.linalg.inv(np.vstack([window.matrix, [0, 0, 1]]))[:2]
+    corners = Similarity(inverse).apply(np.array([(0, 0), (side, 0), (0, side), (side, side)], np.float64))
+    height, width = image.shape[:2]
+    shrink = max(1, int(1 / float(window.scale)))
+    first = np.clip(np.floor(corners.min(axis=0)).astype(int) - shrink, 0, [width - 1, height - 1])
+    last = np.clip(np.ceil(corners.max(axis=0)).astype(int) + shrink, first + 1, [width, height])
+    part = Image.fromarray(np.ascontiguousarray(image[first[1] : last[1], first[0] : last[0]]))
+    if shrink > 1:
+        part = part.reduce(shrink)  # the samples below would alias
+    linear, shift = inverse[:, :2] / shrink, (inverse[:, 2] - first) / shrink
+    corners = (corners - first) / shrink
+    before = np.maximum(np.ceil(-corners.min(axis=0)), 0).astype(int) + 1
+    after = np.maximum(np.ceil(corners.max(axis=0)) - [part.width, part.height], 0).astype(int) + 1
+    if max(before.max(), after.max()) > 1:
+        border = [(before[1], after[1]), (before[0], after[0]), (0, 0)]
+        part, shift = Image.fromarray(np.pad(np.asarray(part), border, mode="edge")), shift + before
+    coefficients = np.concatenate([linear, shift[:, None]], axis=1).reshape(-1).tolist()
+    crop = part.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+    return np.asarray(crop)
+
+
+def can_measure(crop: ImageArray, eyes_px: float) -> bool:
+    """Whether a crop of a face of this inter-ocular distance shows enough to tell what is before its mouth.
+
+    A crop of one colour does: it shows a board, or a cloth.
+    """
+    if eyes_px < MIN_EYES_PX:
+        return False
+    some = crop[::2, ::2]
+    lit, unlit = (some.max(axis=2) > _DARK).mean(), (some.min(axis=2) < _BRIGHT).mean()
+    return bool(min(lit, unlit) > _SEEN)
+
+
+class OcclusionNetwork:
+    """The network, and what its cells mean for a mouth.
+
+    Args:
+        session: `crops` (N, 64, 64, 3) uint8 to `covered` (N, 16, 16), 0 to 1.
+
+    Raises:
+        InputError: the session is another network.
+    """
+
+    def __init__(self, session: Session) -> None:
+        wanted = ((SIDE, SIDE, 3), (CELLS, CELLS))
+        found = session.inputs.get("crops", ())[1:], session.outputs.get("covered", ())[1:]
+        if found != wanted:
+            raise InputError(
+                f"{session!r} does not find covered mouths; expected crops (N, {SIDE}, {SIDE}, 3) -> "
+                f"covered (N, {CELLS}, {CELLS})"
+            )
+        self._session = session
+
+    def cells(self, crops: ImageArray) -> npt.NDArray[np.float32]:
+        """How likely something is before the face in each cell, (n, 16, 16), of crops (n, 64, 64, 3)."""
+        parts = [crops[i : i + _BATCH] for i in range(0, len(crops), _BATCH)]
+        found = [self._session.run(crops=np.ascontiguousarray(part))["covered"] for part in parts]
+        return np.concatenate(found) if found else np.zeros((0, CELLS, CELLS), np.float32)
+
+
+@cache
+def load_occlusion_network() -> OcclusionNetwork:
+    """The packaged network, ready to run on one thread."""
+    model = resources.files("newscaster").joinpath("data/mouth_occlusion.onnx").read_bytes()
+    return OcclusionNetwork(Session(model, threads=1, name="the occlusion network", trusted=True))
+
+
+def covered_shares(cells: npt.NDArray[np.floating[Any]], lips: npt.NDArray[np.floating[Any]]) -> Array:
+    """How much of the lips and of the lower face around them is covered: (n, 2), 0 to 1.
+
+    Args:
+        cells: of the network, (n, 16, 16).
+        lips: the outer lips in crop pixels, (n, 20, 2). Under an occluder they are a guess, but not far off.
+    """
+    clear = np.clip((cells - _DOUBT) / (_CLEAR - _DOUBT), 0, 1)
+    out = np.zeros((len(cells), 2))
+    for i, (cover, outline) in enumerate(zip(clear, lips, strict=True)):
+        low, high = outline.min(axis=0), outline.max(axis=0)
+        left, top = low - np.array([_BESIDE_LIPS, _ABOVE_LIPS]) * SIDE / EXTENT
+        right, bottom = high + np.array([_BESIDE_LIPS, _BELOW_LIPS]) * SIDE / EXTENT
+        around = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+        for k, area in enumerate((outline, around)):
+            weight = _inside(area)
+            out[i, k] = float((cover * weight).sum() / weight.sum())
+    return out
+
+
+def _inside(outline: npt.NDArray[np.floating[Any]]) -> Array:
+    """How much of each cell lies inside an outline in crop pixels, (16, 16)."""
+    canvas = Image.new("L", (SIDE, SIDE), 0)
+    ImageDraw.Draw(canvas).polygon(
+        [(float(x) - 0.5, float(y) - 0.5) for x, y in outline], fill=255, outline=255
+    )
+    step = SIDE // CELLS
+    cells = np.asarray(canvas, np.float64).reshape(CELLS, step, CELLS, step).mean(axis=(1, 3))
+    return np.asarray(cells + 1e-9)
+
+
+class OcclusionMeter:
+    """Collects the crops of a clip's frames as they are decoded, and measures them together.
+
+    Args:
+        network: by default the packaged one.
+        every: of so many frames one is measured.
+    """
+
+    def __init__(self, network: OcclusionNetwork | None = None, *, every: int = 1) -> None:
+        self._network = network or load_occlusion_network()
+        self._every = every
+        self._frames: list[int] = []
+        self._skipped: list[int] = []
+        self._crops: list[ImageArray] = []
+        self._lips: list[Array] = []
+
+    def add(self, index: int, image: ImageArray, landmarks: npt.NDArray[np.floating[Any]]) -> None:
+        """A frame (H, W, 3) of the clip, and its landmarks (478, >=2) in the frame's pixels."""
+        if index % self._every:
+            self._skipped.append(index)
+            return
+        eyes_px = float(np.linalg.norm(landmarks[RIGHT_EYE_OUTER, :2] - landmarks[LEFT_EYE_OUTER, :2]))
+        window = crop_window(landmarks)
+        crop = cut_crop(image, window)
+        if can_measure(crop, eyes_px):
+            self._frames.append(index)
+            self._crops.append(crop)
+            self._lips.append(window.apply(landmarks[list(OUTER_LIPS), :2].astype(np.float64)))
+
+    def shares(self, frames: int) -> Array:
+        """How much of lips and lower face is covered, (F, 2), 0 to 1; NaN in frames without evidence.
+
+        Frames that were skipped take what lies between those before and after.
+        """
+        out = np.full((frames, 2), np.nan)
+        if not self._frames:
+            return out
+        cells = self._network.cells(np.stack(self._crops))
+        out[self._frames] = covered_shares(cells, np.stack(self._lips))
+        for k in self._skipped:
+            beside = [out[i] for i in (k - k % self._every, k - k % self._every + self._every) if i < frames]
+            known = [shares for shares in beside if np.isfinite(shares).all()]
+            if known:
+                out[k] = np.mean(known, axis=0)
+        return out
+
+
+def measure_face_crops(clip: Clip) -> Array:
+    """:meth:`OcclusionMeter.shares` of a clip of a prepared dataset, measured on its face crops."""
+    meter = OcclusionMeter()
+    for frame in np.flatnonzero(clip.present):
+        landmarks = clip.transforms[frame].apply(clip.landmarks[frame][:, :2].astype(np.float64))
+        meter.add(int(frame), clip.regions[frame], landmarks)
+    return meter.shares(clip.frames)
+
+
+def covered_frames(shares: Array, present: Flags, fps: float) -> Flags:
+    """(F,): the mouth is covered, of shares (F, 2) of which NaN are filled from their neighbours in time.
+
+    A single odd frame is a slip, unless it is certain; what comes slowly is covered from its edge on.
+    """
+    score = (shares / [_LIPS_COVERED, _FACE_COVERED]).max(axis=1)
+    measured = np.flatnonzero(np.isfinite(score))
+    if not len(measured):
+        return np.zeros(len(shares), np.bool_)
+    score = np.interp(np.arange(len(score)), measured, score[measured])
+    around = 2 * round(_MEDIAN_SECONDS * fps / 2) + 1
+    padded = np.pad(score, around // 2, mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, around), axis=1)
+    core = (usual >= 1) | (score >= _CERTAIN)
+    near = (usual >= _NEAR) | (score >= 1)
+    for _ in range(round(_EDGE_SECONDS * fps)):
+        beside = core.copy()
+        beside[1:] |= core[:-1]
+        beside[:-1] |= core[1:]
+        core |= beside & near
+    return np.asarray(core & present)
+
+
+def leaves_too_little(covered_share: float, free_seconds: float) -> bool:
+    """Whether covered mouths, this share of the frames with the face, leave too little to learn from."""
+    return covered_share > _MANY_COVERED and free_seconds < MIN_FREE_SECONDS
+
+
+def describe_times(covered: Sequence[tuple[str, Flags, int, float]]) -> str:
+    """The longest covered segments, as ``'NAME' 5.0 to 9.0 s``.
+
+    Args:
+        covered: for each clip the file's name, its flags (F,), the number of its first frame in the file, and
+            frames per second.
+    """
+    found = [
+        (stop - start, name, (first + start) / fps, (first + stop) / fps)
+        for name, flags, first, fps in covered
+        for start, stop in runs(flags)
+    ]
+    found.sort(key=lambda segment: -segment[0])
+    shown = sorted((name, start, stop) for _, name, start, stop in found[:_SEGMENTS_NAMED])
+    more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
+    return ", ".join(f"'{name}' {start:.1f} to {stop:.1f} s" for name, start, stop in shown) + more

@@ -1,0 +1,80 @@
+"""Names and texts with bytes that are not UTF-8, which Python holds as lone surrogates (PEP 383).
+
+In a file's name they are kept, and the file system gets the bytes back. Elsewhere they can be neither written
+nor shown: a text that has them is refused, and a name is shown with U+FFFD in their place.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from typing import TextIO
+
+from newscaster.errors import InputError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_RAW_BYTE = re.compile("[\udc80-\udcff]")
+_STORED_SHIFT = 0x10FE00 - 0xDC00
+_STORED_BYTE = re.compile("[\U0010fe80-\U0010feff]")
+_ERRORS = "newscaster"
+"""Name of the error handler for output."""
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8."""
+    return _SURROGATE.search(text) is None
+
+
+def check_unicode(text: str, name: str) -> None:
+    """Make sure that a text can be written as UTF-8.
+
+    Args:
+        text: as it was given.
+        name: the option or field that it was given for.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not is_unicode(text):
+        raise InputError(
+            f"{name} is '{shown(text)[:60]}', which is not valid UTF-8. Write it in UTF-8: a terminal "
+            "with another encoding, such as Latin-1, sends other bytes"
+        )
+
+
+def shown(name: str | os.PathLike[str]) -> str:
+    """A file's name as text that can be written anywhere: U+FFFD for bytes that are not UTF-8."""
+    return _SURROGATE.sub("\ufffd", os.fspath(name))
+
+
+def shortened(name: str, *, max_bytes: int) -> str:
+    """The beginning of a file's name: whole characters, and at most so many bytes in the file system."""
+    name = name[:max_bytes]
+    while len(os.fsencode(name)) > max_bytes:
+        name = name[:-1]
+    return name
+
+
+def stored(name: str) -> str:
+    """A file's name for JSON, which can be read back: a byte that is no UTF-8 becomes a private character."""
+    return _RAW_BYTE.sub(lambda byte: chr(ord(byte.group()) + _STORED_SHIFT), name)
+
+
+def restored(text: str) -> str:
+    """The name that `stored` was given."""
+    return _STORED_BYTE.sub(lambda byte: chr(ord(byte.group()) - _STORED_SHIFT), text)
+
+
+def write_raw_names(stream: TextIO) -> None:
+    """Have a stream write names with the bytes that they have on disk, and "?" if its encoding lacks one."""
+    codecs.register_error(_ERRORS, _encode_error)
+    if callable(reconfigure := getattr(stream, "reconfigure", None)):
+        reconfigure(errors=_ERRORS)
+
+
+def _encode_error(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    if (raw := _RAW_BYTE.match(error.object, error.start)) is not None:
+        return raw.group().encode("ascii", "surrogateescape"), raw.end()
+    return "?", error.start + 1

@@ -1,0 +1,144 @@
+"""Interlaced video is known by its pixels: marks may be lost, wrong or needless."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from making_odd_media import combing, write_pictures
+from newscaster.media import measured_scan, read_frames
+
+WIDTH, HEIGHT, COUNT = 96, 64, 24
+Moment = Callable[[float], np.ndarray]
+
+
+def bar(at: float) -> np.ndarray:
+    """A bright bar on its way, at a time in fields."""
+    image = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    left = round(3 * at) % (WIDTH - 20)
+    image[:, left : left + 12] = 200
+    return image
+
+
+def textured(at: float) -> np.ndarray:
+    """The same on fine horizontal lines, which look like comb teeth."""
+    image = bar(at)
+    image[::2] = np.clip(image[::2].astype(int) + 50, 0, 255)
+    return image
+
+
+def captioned(at: float) -> np.ndarray:
+    image = bar(at)
+    image[48:60, 8:88:3] = 255
+    return image
+
+
+def noisy(at: float) -> np.ndarray:
+    noise = np.random.default_rng(int(2 * at)).normal(0, 12, (HEIGHT, WIDTH, 1))
+    return np.clip(bar(at) + noise, 0, 255).astype(np.uint8)
+
+
+def rising(at: float) -> np.ndarray:
+    """Something coarse that moves up, as credits do."""
+    image = np.full((HEIGHT // 2, WIDTH, 3), 60, np.uint8)
+    image[np.arange(HEIGHT // 2) // 4 * 4 == (-round(at / 2)) % (HEIGHT // 2) // 4 * 4] = 200
+    return image
+
+
+def enlarged(at: float) -> np.ndarray:
+    return np.roll(rising(0), -round(at / 2), axis=0).repeat(2, axis=0)
+
+
+def still(at: float) -> np.ndarray:
+    return textured(0)
+
+
+def fields(moment: Moment, *, first: int = 0) -> list[np.ndarray]:
+    """Frames of two moments; rows of parity `first` are the earlier one."""
+    frames = []
+    for index in range(COUNT):
+        frame = moment(2 * index)
+        frame[1 - first :: 2] = moment(2 * index + 1)[1 - first :: 2]
+        frames.append(frame)
+    return frames
+
+
+def whole(moment: Moment) -> list[np.ndarray]:
+    return [moment(2 * index) for index in range(COUNT)]
+
+
+def pulled_down(moment: Moment) -> list[np.ndarray]:
+    """3:2 pulldown: of four film frames five, two of which are made of two film frames."""
+    frames = []
+    for group in range(0, COUNT, 4):
+        film = [moment(2 * (group + i)) for i in range(4)]
+        for top, bottom in ((0, 0), (1, 1), (1, 2), (2, 3), (3, 3)):
+            frame = film[top].copy()
+            frame[1::2] = film[bottom][1::2]
+            frames.append(frame)
+    return frames
+
+
+MARKED = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
+MARKED_BOTTOM = {"flags": "+ildct+ilme", "x264-params": "bff=1"}
+
+
+def write(path: Path, frames: list[np.ndarray], options: dict[str, str] | None = None) -> Path:
+    return write_pictures(path, frames, options={"crf": "8", **(options or {})})
+
+
+@pytest.mark.parametrize("moment", [bar, textured, captioned, noisy])
+@pytest.mark.parametrize(("first", "found"), [(0, "top first"), (1, "bottom first")])
+def test_a_lost_mark_is_found(tmp_path: Path, moment: Moment, first: int, found: str) -> None:
+    path = write(tmp_path / "a.mkv", fields(moment, first=first))
+    assert measured_scan(path).unmarked == found
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_unmarked_frames_are_deinterlaced(tmp_path: Path, suffix: str, first: int) -> None:
+    path = write(tmp_path / f"a{suffix}", fields(bar, first=first))
+    frames = list(read_frames(path))
+    assert len(frames) == COUNT
+    assert max(combing(frame) for frame in frames) < 25
+    np.testing.assert_array_equal(list(read_frames(path, start_frame=9, stop_frame=14)), frames[9:14])
+
+
+@pytest.mark.parametrize("moment", [bar, textured, captioned, noisy, enlarged, still])
+def test_progressive_frames_are_left_alone(tmp_path: Path, moment: Moment) -> None:
+    path = write(tmp_path / "a.mkv", whole(moment), {"crf": "0"})
+    assert measured_scan(path).unmarked in (None, "progressive")
+    shown = next(read_frames(path))
+    assert np.abs(shown.astype(int) - moment(0)).mean() < 3
+
+
+def test_a_wrong_order_is_put_right(tmp_path: Path) -> None:
+    wrong = write(tmp_path / "wrong.mkv", fields(bar), MARKED_BOTTOM)
+    right = write(tmp_path / "right.mkv", fields(bar), MARKED)
+    assert measured_scan(wrong).marked == measured_scan(right).marked == "top first"
+    for shown, expected in zip(read_frames(wrong), read_frames(right), strict=True):
+        assert np.abs(shown.astype(int) - expected).mean() < 3
+
+
+def test_whole_frames_that_are_marked_keep_their_lines(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", whole(textured), MARKED)
+    assert measured_scan(path).marked == "progressive"
+    for index, shown in enumerate(read_frames(path)):
+        assert np.abs(shown.astype(int) - textured(2 * index)).mean() < 4
+
+
+def test_pulldown_is_deinterlaced(tmp_path: Path) -> None:
+    path = write_pictures(
+        tmp_path / "a.mkv", pulled_down(bar), options={"crf": "8"}, fps=Fraction(30_000, 1001)
+    )
+    assert measured_scan(path).unmarked == "top first"
+    assert max(combing(frame) for frame in read_frames(path)) < 25
+
+
+def test_a_still_picture_follows_its_mark(tmp_path: Path) -> None:
+    scan = measured_scan(write(tmp_path / "a.mkv", whole(still), MARKED))
+    assert (scan.marked, scan.unmarked) == (None, None)
