@@ -37,8 +37,9 @@ from newscaster.face.region import paste
 from newscaster.media import read_frames
 from newscaster.media.files import replacing
 from newscaster.prepare import prepare
-from newscaster.prepare.detect import detect_faces
-from newscaster.prepare.people import choose_person, group_faces
+from newscaster.prepare.grouping import group_sightings
+from newscaster.prepare.people import choose_person
+from newscaster.prepare.sightings import sightings_in
 from newscaster.prepare.tracking import FaceTracker
 from newscaster.take import Clip, Take
 from newscaster.training.rendering_data import RenderingData
@@ -156,7 +157,8 @@ def composited(clip: Clip, regions: np.ndarray, soft: np.ndarray) -> Iterator[np
 
 def lips_found(clip: Clip, frames: Sequence[np.ndarray]) -> np.ndarray:
     """From the lips found in frames to those found in the footage, (F,), in outer-eye distances."""
-    persons = group_faces(detect_faces(frame) for frame in frames[:: round(clip.record.fps)])
+    seconds = enumerate(frames[:: round(clip.record.fps)])
+    persons = group_sightings(sightings_in(frame, second) for second, frame in seconds)
     people = choose_person(persons, None, Path(clip.record.source))
     found, _ = FaceTracker(people, fps=float(clip.record.fps)).follow(frames)
     return landmark_distances(found, clip.landmarks)

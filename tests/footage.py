@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,9 @@ import pytest
 
 from faces import talking
 from making_media import SPEECH_RATE, moving_pattern
+from newscaster.evaluation import held_out
 from newscaster.media import write_video, write_wav
-from newscaster.prepare import inspect_file, mouth_occlusion, pipeline, tracks, work
+from newscaster.prepare import following, inspect_file, mouth_occlusion, pipeline, tracks, work
 from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
 
@@ -64,9 +65,15 @@ def _with_box(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return out
 
 
-def one_person(_: object) -> tuple[Person, ...]:
+def somebody(seed: int = 0) -> npt.NDArray[np.float32]:
+    """A descriptor (128,): those of two seeds are further apart than two people's."""
+    return (0.1 * np.random.default_rng(seed).standard_normal(128)).astype(np.float32)
+
+
+def one_person(_: object, *, seed: int = 0) -> tuple[Person, ...]:
     """The people in a file of :func:`write_footage`."""
-    return (Person(np.array([[110.0, 70.0, 210.0, 220.0]])),)
+    box = np.array([[110.0, 70.0, 210.0, 220.0]])
+    return (Person(np.repeat(box, 4, axis=0), (0.0, 1.0, 2.0, 3.0), descriptor=somebody(seed), described=4),)
 
 
 def let_show(patch: pytest.MonkeyPatch, people: Callable[[Footage], tuple[Person, ...]]) -> None:
@@ -86,15 +93,14 @@ class MadeUpTracker:
 
     def __init__(self, people: People, *, fps: float) -> None:
         assert people.persons
-        self._seen = 0
+        self.seen = 0
+        self._landmarks = talking(128)
 
     def step(self, frame: object) -> npt.NDArray[np.float32]:
-        self._seen += 1
-        return talking(self._seen)[-1]
-
-    def follow(self, frames: Iterable[object]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        count = sum(1 for _ in frames)
-        return talking(count), np.ones(count, np.bool_)
+        if self.seen == len(self._landmarks):
+            self._landmarks = talking(2 * self.seen)
+        self.seen += 1
+        return self._landmarks[self.seen - 1]
 
 
 class RedCovers:
@@ -108,6 +114,18 @@ class RedCovers:
 def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     """Let preparations in this process (workers=0) see :func:`talking` instead of what is in the picture."""
     let_show(patch, one_person)
-    for module in (work, inspect_file):
-        patch.setattr(module, "FaceTracker", MadeUpTracker)
     patch.setattr(mouth_occlusion, "load_occlusion_network", RedCovers)
+    patch.setattr(following, "FaceTracker", MadeUpTracker)
+    describe_as(patch, lambda frame: somebody())
+
+
+def describe_as(
+    patch: pytest.MonkeyPatch, descriptor: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+) -> None:
+    """Let faces be described in this process by this function of the frame (H, W, 3)."""
+
+    def describe(frames: Sequence[npt.NDArray[np.uint8]], landmarks: object) -> npt.NDArray[np.float32]:
+        return np.array([descriptor(frame) for frame in frames], np.float32).reshape(-1, 128)
+
+    for module in (following, held_out):
+        patch.setattr(module, "describe_faces", describe)

@@ -55,7 +55,7 @@ def check(
 
     Args:
         footage: video files, and folders that are searched for them.
-        face: which person where several are seen, from the left; None is the largest.
+        face: which person if several are seen, from the left; None is who is seen and speaks most.
         report: where to write the report as a web page too.
         progress: called with a phase, how much is done, and how much there is.
 
@@ -93,7 +93,7 @@ def evaluate(
         anchor: NAME.anchor, or "builtin".
         footage: video files, and folders that are searched for them. Files without sound are made anew from
             their true mouth shapes only.
-        face: which person where several are seen, from the left; None is the largest.
+        face: which person if several are seen, from the left; None is who is seen and speaks most.
         articulation: how the mouth moves to the footage's sound; None is as trained, the lips at rest where
             nobody speaks, as `speak` has it.
         report: .html to write a page with figures, pictures and plots to.
@@ -174,7 +174,7 @@ def train(
         work: folder for prepared footage and training. It is kept, and a later call goes on from it. By
             default ``OUT.work`` beside the anchor, removed when the anchor is written.
         fps: frames per second of the anchor, 10 to 120; by default the footage's own.
-        face: which person where several are seen, from the left; None is the largest.
+        face: which person if several are seen, from the left; None is who is seen and speaks most.
         stage: the clip that the mouth will be rewritten on; by default the calmest stretch. "synthetic" has
             it painted: the whole picture is then made from a face map, and none of it is footage.
         stage_minutes: how long the network that paints a synthetic stage is trained.

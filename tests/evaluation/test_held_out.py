@@ -10,8 +10,7 @@ import pytest
 import footage as made
 from faces import talking
 from newscaster.errors import FootageError
-from newscaster.evaluation.held_out import HeldOut, check_person, find_held_out, misfit, retracked
-from newscaster.face.head import Head
+from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, check_person, find_held_out, retracked
 from newscaster.face.mouth import place_mouth
 from newscaster.face.topology import MOUTH
 from newscaster.runtime.performance import Anchor
@@ -21,13 +20,6 @@ from talkers import clip_of, talker
 @pytest.fixture(scope="module")
 def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
     return talker(tmp_path_factory.mktemp("anchor"))
-
-
-def stranger(frames: int) -> np.ndarray:
-    """Somebody with a longer face."""
-    landmarks = talking(frames)
-    landmarks[:, :, 1] = 120 + 1.15 * (landmarks[:, :, 1] - 120)
-    return landmarks
 
 
 def test_mouths_put_back_lie_where_they_were_found(anchor: Anchor, tmp_path: Path) -> None:
@@ -57,18 +49,36 @@ def test_the_stage_is_the_clip(anchor: Anchor, tmp_path: Path) -> None:
     np.testing.assert_array_equal(next(held.pictures(4, 5)), pictures[4])
 
 
-def test_a_head_fits_its_own_face_only() -> None:
-    head = Head.fit(talking(60))
-    assert misfit(head, talking(300)) < 0.01
-    assert misfit(head, stranger(60)) > 0.02
-
-
-def test_somebody_else_is_refused(anchor: Anchor, tmp_path: Path) -> None:
-    clip = clip_of(tmp_path)
-    check_person(clip, anchor)
-    clip.__dict__["landmarks"] = stranger(50)
+def test_the_same_person_is_accepted_and_somebody_else_refused(
+    anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = clip_of(tmp_path, absent=(0, 3))
+    made.describe_as(monkeypatch, lambda frame: made.somebody())
+    person = anchor_descriptor(anchor)
+    check_person(clip, anchor, person)
+    made.describe_as(monkeypatch, lambda frame: made.somebody(1))
     with pytest.raises(FootageError, match=r"clip\.mp4' seems to show somebody else than the anchor 'Tiny'"):
-        check_person(clip, anchor)
+        check_person(clip, anchor, person)
+
+
+def test_a_face_that_cannot_be_described_is_not_taken_for_the_anchors(
+    anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = clip_of(tmp_path)
+    made.describe_as(monkeypatch, lambda frame: np.full(128, np.nan, np.float32))
+    for person in (made.somebody(), anchor_descriptor(anchor)):
+        with pytest.raises(FootageError, match="could not be measured"):
+            check_person(clip, anchor, person)
+
+
+def test_of_several_faces_the_anchors_person_is_tracked(
+    anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.make_up_faces(monkeypatch)
+    made.let_show(monkeypatch, lambda f: (*made.one_person(f, seed=1), *made.one_person(f)))
+    video = made.write_footage(tmp_path / "two.mp4", seconds=2)
+    (held,) = find_held_out(anchor, [video], tmp_path / "tracks", workers=0)
+    assert (held.clip.record.face, held.clip.record.people) == (1, 2)
 
 
 def test_footage_is_found_with_sound_and_without(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -193,15 +193,13 @@ def test_too_short(tmp_path: Path) -> None:
 def test_too_short_where_the_face_is_seen(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = made.MadeUpTracker.follow
+    whole = made.MadeUpTracker.step
 
-    def absent(self: object, frames: object) -> object:
-        landmarks, present = whole(self, frames)  # type: ignore[arg-type]
-        present[: len(present) // 2] = False
-        landmarks[~present] = np.nan
-        return landmarks, present
+    def absent(self: made.MadeUpTracker, frame: object) -> object:
+        points = whole(self, frame)
+        return None if self.seen <= 50 else points
 
-    monkeypatch.setattr(made.MadeUpTracker, "follow", absent)
+    monkeypatch.setattr(made.MadeUpTracker, "step", absent)
     with pytest.raises(FootageError, match=r"6\.0 s with the person's face"):
         run(clips, tmp_path / "take")
 
@@ -242,6 +240,39 @@ def test_several_faces(
     caplog.clear()
     assert run(clips, tmp_path / "take", face=1).clips[0].record.face == 1
     assert not caplog.text
+
+
+def test_another_person_is_left_out_of_a_folder(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = made.write_footage(tmp_path / "other.mp4")
+    made.let_show(monkeypatch, lambda f: made.one_person(f, seed="other" in f.path.name))
+    take = run([clips, other], tmp_path / "take")
+    assert [clip.name for clip in take.clips] == ["a", "b", "c"]
+    assert any("other.mp4' shows somebody else (0:00 to 0:03)" in text for text in take.warnings)
+    again = run([clips, other], tmp_path / "take")  # from what is on disk, where no descriptor is
+    assert again.warnings == take.warnings[-1:]
+    with pytest.raises(FootageError, match=r"stage .*other\.mp4' does not show the person"):
+        run(clips, tmp_path / "staged", stage=other)
+
+
+def test_two_people_in_a_folder_are_refused(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = made.write_footage(tmp_path / "long.mp4", seconds=12)
+    made.let_show(monkeypatch, lambda f: made.one_person(f, seed="long" in f.path.name))
+    with pytest.raises(FootageError, match="two people about as much"):
+        run([clips, long], tmp_path / "take")
+
+
+def test_another_person_within_a_file_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = made.write_footage(tmp_path / "a.mp4", seconds=16)
+    seen = iter(range(10_000))
+    made.describe_as(monkeypatch, lambda frame: made.somebody(next(seen) >= 25))  # after about 12 s
+    (clip,) = run(file, tmp_path / "take").clips
+    assert clip.present[:280].all()
+    assert not clip.present[-75:].any()
+    assert not [path.name for path in (tmp_path / "take").rglob("*") if "descriptor" in path.name]
 
 
 def test_footage_without_sound_is_kept_for_its_pictures(clips: Path, tmp_path: Path) -> None:
@@ -337,12 +368,8 @@ def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
 
 
 def test_silence_under_a_mouth_at_rest_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def resting(self: object, frames: Iterable[object]) -> tuple[np.ndarray, np.ndarray]:
-        count = sum(1 for _ in frames)
-        return np.repeat(talking(1), count, axis=0), np.ones(count, np.bool_)
-
     path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
-    monkeypatch.setattr(made.MadeUpTracker, "follow", resting)
+    monkeypatch.setattr(made.MadeUpTracker, "step", lambda self, frame: talking(1)[0])
     take = run(path, tmp_path / "take")
     assert "no speech in 1 of 1 clips, used for the renderer and the mouth at rest only" in take.warnings[0]
     report = check(path, workers=0)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from newscaster.errors import FootageError
 from newscaster.face.mouth import opening
@@ -21,6 +22,7 @@ from newscaster.prepare import check, prepare
 from newscaster.prepare.clips import read_footage
 from newscaster.prepare.work import look
 from newscaster.take import Take
+from newscaster.tracking.descriptor import MAX_DISTANCE, is_same_person
 
 pytestmark = pytest.mark.data
 
@@ -109,7 +111,36 @@ def side_by_side(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
-def test_of_several_faces_the_largest_is_followed(
+def test_two_people_in_one_file_and_in_two(clips: list[Path], data_folder: Path, tmp_path: Path) -> None:
+    other = data_folder / "grid_others/lwbsza.mpg"
+    both = tmp_path / "both.mp4"
+    frames = [*read_frames(clips[0]), *read_frames(other)]
+    write_video(both, frames, fps=Fraction(25), audio=None, preset="ultrafast")
+    one, two = (look(read_footage(path)) for path in (clips[1], both))
+    assert [len(one), len(two)] == [1, 2]
+    one_person, other_person = (person.descriptor for person in two)
+    assert one_person is not None
+    assert other_person is not None
+    assert is_same_person(one[0].descriptor, one_person, max_distance=MAX_DISTANCE)
+    assert not is_same_person(one[0].descriptor, other_person, max_distance=MAX_DISTANCE)
+    people = check([clips[0], other]).measure("people")
+    assert people.verdict == "unusable"
+    assert "lwbsza.mpg" in people.advice
+
+
+def test_a_photo_is_not_followed(clips: list[Path], tmp_path: Path) -> None:
+    """A larger one, beside the speaker, for two sentences."""
+    speaker = [frame for clip in clips[:2] for frame in read_frames(clip)]
+    photo = np.asarray(Image.fromarray(next(read_frames(clips[2]))).resize((540, 432)))
+    small = [np.pad(frame, ((72, 72), (0, 0), (0, 0)), mode="edge") for frame in speaker]
+    frames = [np.ascontiguousarray(np.concatenate([photo, frame], axis=1)) for frame in small]
+    path = tmp_path / "photo.mp4"
+    write_video(path, frames, fps=Fraction(25), audio=None, preset="ultrafast")
+    (person,) = look(read_footage(path))
+    assert person.centre_x > 540
+
+
+def test_of_several_faces_the_larger_of_one_person_is_followed(
     side_by_side: Path, clips: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     footage = [side_by_side, *clips[2:]]

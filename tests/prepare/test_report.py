@@ -27,7 +27,7 @@ from newscaster.prepare.inspect_file import (
     sharpness_of,
     stretches_of,
 )
-from newscaster.prepare.measures import gather, measure, worst
+from newscaster.prepare.measures import Measure, gather, measure, worst
 from newscaster.prepare.people import People
 from newscaster.prepare.pictures import Shown, mouth_of
 from newscaster.prepare.plots import Line, plot
@@ -149,6 +149,38 @@ def test_what_is_wrong_is_found_and_there_is_advice(
     assert found.verdict == verdict
     assert found.advice
     assert worst(measures) in (verdict, "unusable")
+
+
+def test_people_are_compared_over_files(file: Footage) -> None:
+    def whose(seed: int | None, name: str) -> Inspection:
+        found = inspection(replace(file, path=file.path.with_name(name)))
+        person = made.one_person(file, seed=seed or 0)[0]
+        person = replace(person, descriptor=None, described=0) if seed is None else person
+        return replace(found, people=People((person,), 0))
+
+    def people(*inspections: Inspection) -> Measure:
+        return next(m for m in measure(gather(inspections)) if m.name == "people")
+
+    assert people(whose(0, "a.mp4"), whose(0, "b.mp4")).verdict == "good"
+    two = people(whose(0, "a.mp4"), whose(1, "b.mp4"))
+    assert two.verdict == "unusable"
+    assert "'a.mp4' face=0 (0:00 to 0:03); the other in 'b.mp4'" in two.advice
+    most = gather([whose(0, "a.mp4"), whose(0, "b.mp4"), whose(1, "c.mp4")])
+    assert len(most.stretches) == 2
+    assert [m.verdict for m in measure(most) if m.name == "people"] == ["poor"]
+    unknown = people(whose(0, "a.mp4"), whose(None, "b.mp4"))
+    assert (unknown.verdict, unknown.text) == ("poor", "1; not measured in 1 of 2 files")
+    nobody_known = people(whose(None, "a.mp4"))
+    assert (nobody_known.verdict, nobody_known.value) == ("unusable", None)
+    assert nobody_known.text == "could not be measured"
+
+
+def test_frames_of_others_are_reported(file: Footage) -> None:
+    found = inspection(file)
+    stretch = replace(found.stretches[0], others=tuple(i / 25 for i in range(250, 300)))
+    (who,) = (m for m in measure(gather([replace(found, stretches=(stretch,))])) if m.name == "people")
+    assert (who.verdict, who.text) == ("poor", "1; 2.0 s left out")
+    assert "0:10 to 0:11" in who.advice
 
 
 def test_no_sound_is_reported(file: Footage) -> None:

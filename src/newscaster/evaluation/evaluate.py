@@ -16,7 +16,7 @@ from pathlib import Path
 
 from newscaster.errors import MissingExtraError, OutputError
 from newscaster.evaluation.comparing import Compared, compare, figures
-from newscaster.evaluation.held_out import HeldOut, find_held_out, retracked
+from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, find_held_out, retracked
 from newscaster.evaluation.remaking import WAYS, Remade, remake
 from newscaster.evaluation.result import ClipResult, Evaluation
 from newscaster.evaluation.showing import choose_examples
@@ -53,7 +53,7 @@ def evaluate(
     Args:
         anchor: to be measured.
         footage: video files of the anchor's person, and folders; best such that it has not learnt from.
-        face: which face is meant where several are seen, from the left; None is the largest.
+        face: which face is meant if several are seen, from the left; None is the anchor's person.
         keep: a folder for the videos, which are signed; it is made where it is missing. None keeps none.
         timestamp: address of a time-stamp authority (RFC 3161) for their signatures; None: none is asked.
         articulation: how the mouth moves to the footage's sound.
@@ -82,8 +82,13 @@ def evaluate(
         signing = UNSIGNED if keep is None else Signing.begin(None, timestamp=timestamp)
         folder = work / "videos" if keep is None else Path(keep)
         _make_folder(folder)
+        person = anchor_descriptor(anchor)
         clips = find_held_out(
-            anchor, footage, work / "footage", face=face, workers=workers, progress=tracked("track")
+            *(anchor, footage, work / "footage"),
+            face=face,
+            person=person,
+            workers=workers,
+            progress=tracked("track"),
         )
         _tell_of_silence(clips)
         made: list[list[Remade]] = []
@@ -95,6 +100,7 @@ def evaluate(
             work / "made",
             fps=anchor.fps,
             face=face,
+            person=person,
             workers=workers,
             progress=tracked("track again"),
         )

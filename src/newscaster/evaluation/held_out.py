@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.face.flattening import Flattening
-from newscaster.face.head import Head, Poses
+from newscaster.face.head import Poses
 from newscaster.face.topology import MOUTH
 from newscaster.media import StageVideo, encode_stage, read_frames
 from newscaster.prepare import Progress
@@ -25,18 +25,23 @@ from newscaster.prepare.tracks import track_footage
 from newscaster.runtime.performance import Anchor
 from newscaster.runtime.stage import Stage
 from newscaster.take import Clip
+from newscaster.tracking.descriptor import (
+    MAX_DISTANCE,
+    MAX_MEAN_DISTANCE,
+    MEAN_FRAMES,
+    describe_faces,
+    descriptor_distance,
+    mean_descriptor,
+)
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 
-LARGEST_MISFIT = 0.02
-"""A person's own head fits their face better than this. On GRID speaker 1 clips have 0.009 to 0.014, and
-those of other people 0.021 to 0.06."""
 LEAST_FRAMES = 25
 """Clips that show the face in fewer frames are left out: nothing about motion can be said of them."""
-_LOOKED_AT = 200
-_STILL = [index for index in range(468) if index not in MOUTH]
-"""Neither lips nor jaw, nor the irises, which the last ten landmarks are."""
+_DESCRIBED_FRAMES = 8
+"""Of a clip or a target video, spread over it: a mean of so many is compared."""
 
 _log = logging.getLogger("newscaster.evaluation")
 
@@ -118,6 +123,7 @@ def find_held_out(
     folder: Path,
     *,
     face: int | None = None,
+    person: Floats | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> list[HeldOut]:
@@ -127,7 +133,8 @@ def find_held_out(
         anchor: who is to be seen.
         footage: video files, with sound or without, and folders that are searched for them.
         folder: where the tracks go.
-        face: which face is followed where several are seen, from the left; None is the largest.
+        face: which face is followed if several are seen, from the left; None is the anchor's person.
+        person: the anchor's :func:`anchor_descriptor`, if it is at hand.
         workers: how many processes track; None is one for each core, 0 none besides this one.
         progress: called with clips as they are tracked.
 
@@ -136,8 +143,15 @@ def find_held_out(
         FootageError: no face is found, or somebody else's than the anchor's.
     """
     named = list(footage)
+    person = anchor_descriptor(anchor) if person is None else person
     clips = track_footage(
-        named, folder, fps=anchor.fps, face=face, silent=True, workers=workers, progress=progress
+        *(named, folder),
+        fps=anchor.fps,
+        face=face,
+        silent=True,
+        person=person,
+        workers=workers,
+        progress=progress,
     )
     found = []
     for clip in clips:
@@ -148,7 +162,7 @@ def find_held_out(
                 *(seen, clip.frames, clip.record.source, LEAST_FRAMES),
             )
             continue
-        check_person(clip, anchor)
+        check_person(clip, anchor, person)
         found.append(HeldOut.of(clip, anchor))
     if not found:
         places = ", ".join(f"'{path}'" for path in named)
@@ -159,28 +173,51 @@ def find_held_out(
     return found
 
 
-def check_person(clip: Clip, anchor: Anchor) -> None:
-    """Raise FootageError where a clip shows another face than the anchor's."""
-    found = misfit(anchor.face.head, clip.landmarks[clip.present])
-    if found > LARGEST_MISFIT:
-        raise FootageError(
-            f"'{clip.record.source}' seems to show somebody else than the anchor '{anchor.name}': the face "
-            f"differs from the anchor's head by {found:.3f} outer-eye distances, and a person's own by "
-            f"{LARGEST_MISFIT} at most. Give footage of the anchor's person, filmed as what the anchor was "
-            "made from; where several people are seen, say which one is meant"
-        )
+def anchor_descriptor(anchor: Anchor) -> Floats:
+    """The descriptor (128,) of an anchor's person, from frames of its target video; NaN if not measurable.
 
-
-def misfit(head: Head, landmarks: npt.NDArray[np.float32]) -> float:
-    """How badly a head fits landmarks (F, 478, 3), in outer-eye distances.
-
-    The root mean square over all points but lips, jaw and irises of their distance from the head's, put on
-    each frame as well as it can be; the median over frames.
+    An anchor stores no descriptor: its target video shows the person, and that is what is compared.
     """
-    some = landmarks[:: -(-len(landmarks) // _LOOKED_AT)]
-    poses = head.poses(some)
-    off = (poses.project(head.points[_STILL]) - some[:, _STILL, :2]) / poses.scale[:, None, None]
-    return float(np.median(np.sqrt((off**2).sum(axis=2).mean(axis=1))))
+    chosen = _spread(np.arange(len(anchor.face.landmarks)))
+    frames = [anchor.stage.frame(int(index)).image for index in chosen]
+    return mean_descriptor(describe_faces(frames, anchor.face.landmarks[chosen]))
+
+
+def clip_descriptors(clip: Clip) -> Floats:
+    """Descriptors (n, 128) of frames spread over a clip; NaN rows if they could not be measured."""
+    chosen = _spread(np.flatnonzero(clip.present))
+    record = clip.record
+    frames: list[Image] = []
+    for index in chosen:
+        first = record.start_frame + int(index)
+        frames += read_frames(Path(record.source), fps=record.fps, start_frame=first, stop_frame=first + 1)
+    return describe_faces(frames, clip.landmarks[chosen][: len(frames)])
+
+
+def _spread(indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    places = np.linspace(0, len(indices) - 1, min(_DESCRIBED_FRAMES, len(indices))).round().astype(int)
+    return np.asarray(indices[places])
+
+
+def check_person(clip: Clip, anchor: Anchor, person: Floats) -> None:
+    """Raise FootageError unless a clip shows the anchor's person, whose descriptor (128,) is ``person``."""
+    descriptors = clip_descriptors(clip)
+    measured = int(np.isfinite(descriptors).all(axis=1).sum())
+    limit = MAX_MEAN_DISTANCE if measured >= MEAN_FRAMES else MAX_DISTANCE
+    distance = float(descriptor_distance(mean_descriptor(descriptors), person))
+    if np.isnan(distance):
+        what = f"'{clip.record.source}'" if np.isfinite(person).all() else "the anchor's own target video"
+        raise FootageError(
+            f"whether '{clip.record.source}' shows the person of the anchor '{anchor.name}' could not be "
+            f"measured: the face in {what} is too small, blurred or turned away. Give footage that shows the "
+            f"face from the front, at least 16 pixels between the outer eye corners"
+        )
+    if distance > limit:
+        raise FootageError(
+            f"'{clip.record.source}' seems to show somebody else than the anchor '{anchor.name}': the faces "
+            f"are {distance:.2f} apart, and {limit:.2f} is the most for one person. Give footage of the "
+            f"anchor's person; if several people are seen, name the right one: face=0 (leftmost), face=1 ..."
+        )
 
 
 def retracked(
@@ -189,6 +226,7 @@ def retracked(
     *,
     fps: Fraction,
     face: int | None = None,
+    person: Floats | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> dict[Path, npt.NDArray[np.float32]]:
@@ -197,7 +235,15 @@ def retracked(
     Videos in which nobody was found are missing.
     """
     by_video: dict[Path, list[npt.NDArray[np.float32]]] = {}
-    clips = track_footage(videos, folder, fps=fps, face=face, silent=True, workers=workers, progress=progress)
+    clips = track_footage(
+        *(videos, folder),
+        fps=fps,
+        face=face,
+        silent=True,
+        person=person,
+        workers=workers,
+        progress=progress,
+    )
     for clip in clips:
         by_video.setdefault(Path(clip.record.source), []).append(clip.landmarks)
     return {video: np.concatenate(parts) for video, parts in by_video.items()}

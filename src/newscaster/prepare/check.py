@@ -37,7 +37,7 @@ def check(
 
     Args:
         footage: video files, and folders that are searched for them; sound is not required here.
-        face: which person to follow where several are seen: 0 is the leftmost; None the largest.
+        face: which person to follow if several are seen: 0 is the leftmost; None is who speaks most.
         workers: how many processes work at once; None is one for each core.
         progress: called with files as they are done, phase "check".
 
@@ -71,5 +71,5 @@ def check(
     notes += scan_notes({i.footage.path: i.scan for i in inspections if i.scan is not None})
     if len(tracked) < len(files):
         notes.append(f"faces were followed in {len(tracked)} of {len(files)} files, evenly spread")
-    findings = gather(inspections)
+    findings = gather(inspections, face=face)
     return make_report(findings, measure(findings), notes + sound_notes(findings))

@@ -17,11 +17,10 @@ from PIL import Image
 from newscaster.errors import MediaError
 from newscaster.media import MeasuredScan, measured_scan, read_audio_blocks
 from newscaster.prepare.clips import Footage, Segment
-from newscaster.prepare.detect import Landmarks
+from newscaster.prepare.following import PersonFollower
 from newscaster.prepare.mouth_occlusion import OcclusionMeter
 from newscaster.prepare.people import People, box_of, choose_person
 from newscaster.prepare.pictures import Mouth, Shown, mouth_of
-from newscaster.prepare.tracking import FaceTracker, joined
 from newscaster.prepare.work import audio_left_out, check_finite, look, read_speech
 from newscaster.speech.activity import speech_activity
 from newscaster.take import SPEECH_RATE
@@ -78,6 +77,8 @@ class TrackedStretch:
     """Frames to show in the report."""
     occlusion: npt.NDArray[np.float64]
     """(F, 2): shares of lips and lower face that are covered; NaN in frames that were not measured."""
+    others: tuple[float, ...] = ()
+    """Times in the file at which a face was followed that is somebody else's, or could not be measured."""
 
 
 @dataclass(frozen=True)
@@ -135,17 +136,15 @@ def _finite(blocks: Iterator[npt.NDArray[np.float32]], path: Path) -> Iterator[n
 
 
 def _track(segment: Segment, people: People) -> TrackedStretch:
-    tracker = FaceTracker(people, fps=float(segment.fps))
+    follower = PersonFollower(people, fps=float(segment.fps))
     length = segment.expected_frames
     every = max(1, length // _PICTURES_PER_STRETCH)
-    found: list[Landmarks | None] = []
     faces: list[npt.NDArray[np.float32]] = []
     mouths: list[Mouth] = []
     shown: list[Shown] = []
     meter = OcclusionMeter(every=_OCCLUSION_EVERY)
     for i, frame in enumerate(segment.frames()):
-        points = tracker.step(frame)
-        found.append(points)
+        points = follower.step(frame)
         if points is None:
             continue
         meter.add(i, frame, points)
@@ -155,7 +154,9 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
             mouths.append(mouth_of(frame, points))
         if len(shown) < _SHOWN_PER_STRETCH and i >= (len(shown) + 0.5) * length / _SHOWN_PER_STRETCH:
             shown.append(Shown.of(frame, points, i))
-    landmarks, present = joined(found)
+    followed = follower.finish()
+    landmarks, present = followed.landmarks, followed.present
+    shown = [picture for picture in shown if present[picture.frame]]
     mouths.sort(key=lambda mouth: mouth.opening)
     spread = np.linspace(0, len(mouths) - 1, min(_MOUTHS_PER_STRETCH, len(mouths))).astype(int)
     return TrackedStretch(
@@ -168,6 +169,7 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
         tuple(mouths[k] for k in spread),
         tuple(shown),
         meter.shares(len(present)),
+        tuple(((np.flatnonzero(followed.others) + segment.start_frame) / float(segment.fps)).tolist()),
     )
 
 

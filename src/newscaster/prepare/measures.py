@@ -7,7 +7,7 @@ Pure arithmetic on what was found in the files. Leaves finding it to ``inspect_f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,15 @@ from newscaster.face.topology import MOUTH
 from newscaster.prepare.inspect_file import Inspection, Sound, TrackedStretch
 from newscaster.prepare.lag import Lag, estimate_lag
 from newscaster.prepare.mouth_occlusion import covered_frames, describe_times, leaves_too_little
+from newscaster.prepare.persons import (
+    UNMEASURED,
+    Identity,
+    Member,
+    Seen,
+    identities_of,
+    is_clear,
+    times_text,
+)
 from newscaster.prepare.rewritable import turned_away
 from newscaster.speech.activity import LEAST_SPEAKING_SECONDS
 from newscaster.take import SPEECH_RATE
@@ -70,6 +79,8 @@ class Findings:
     sound_uses: tuple[AudioUse, ...]
     """Of each inspection."""
     lag: Lag | None
+    identities: tuple[Identity, ...] = ()
+    """Everybody who is seen, over all files, whoever is seen for longest first."""
 
     @property
     def region(self) -> Region | None:
@@ -102,8 +113,37 @@ class Findings:
         return [i.sound for i, use in uses if i.sound is not None and use == "speech"]
 
 
-def gather(inspections: Sequence[Inspection]) -> Findings:
-    """Fit the person's head to all that was tracked, and measure poses, openings and the lag with it."""
+def gather(inspections: Sequence[Inspection], *, face: int | None = None) -> Findings:
+    """Fit the person's head to all that was tracked, and measure poses, openings and the lag with it.
+
+    Stretches of other people than the one whom the footage is about do not count. ``face`` is the face that
+    was asked for.
+    """
+    identities = identities_of(_members(inspections, face))
+    inspections = [_of_person(inspection, identities) for inspection in inspections]
+    return replace(_gather(inspections), identities=identities)
+
+
+def _members(inspections: Sequence[Inspection], face: int | None) -> list[Member]:
+    members = []
+    for inspection in inspections:
+        if inspection.people is not None:
+            file = Seen(inspection.footage.path, inspection.footage.seconds, inspection.people.persons)
+            numbers = range(len(file.persons)) if face is None else [inspection.people.chosen]
+            members += [Member(file, number) for number in numbers]
+    return members
+
+
+def _of_person(inspection: Inspection, identities: Sequence[Identity]) -> Inspection:
+    """A file without its stretches unless who is followed there is the person, as training will have it."""
+    if not identities or inspection.people is None:
+        return inspection
+    followed = inspection.people.person
+    is_person = any(member.person is followed for member in identities[0].members)
+    return inspection if is_person else replace(inspection, stretches=())
+
+
+def _gather(inspections: Sequence[Inspection]) -> Findings:
     stretches = tuple(s for i in inspections for s in i.stretches if s.present.any())
     if not stretches:
         return Findings(tuple(inspections), (), None, (), (), tuple(_use(i, []) for i in inspections), None)
@@ -223,25 +263,56 @@ def _minutes(findings: Findings) -> Measure:
 
 
 def _people(findings: Findings) -> Measure:
-    counts = [len(i.people.persons) if i.people else 0 for i in findings.inspections if i.tracked]
-    most = max(counts, default=0)
-    several = sum(count > 1 for count in counts)
-    verdict: Verdict = "unusable" if most == 0 else "good" if most == 1 else "poor"
+    files = [i for i in findings.inspections if i.tracked and i.people]
+    several = sum(len(i.people.persons) > 1 for i in files if i.people)
+    verdict, text, advice = _who(findings.identities, several, len(files))
+    left_out = [(i.footage.path.name, s) for i in files for s in i.stretches if s.others]
+    if verdict == "good" and left_out:
+        seconds = sum(len(s.others) / float(s.segment.fps) for _, s in left_out)
+        where = "; ".join(f"'{name}' {times_text(s.others)}" for name, s in left_out[:_FILES_NAMED])
+        verdict, text = "poor", f"1; {seconds:.1f} s left out"
+        advice = f"Somebody else is seen, or who it is could not be measured: {where}. Cut that away."
+    count = max(len(findings.identities), int(several > 0) + 1) if files else 0
     return _measure(
         "people",
-        "People in the picture",
-        float(most),
+        "People in the footage",
+        float(count) if findings.identities or not files else None,
         "",
-        str(most),
+        text,
         verdict,
-        "The largest face is followed, unless another is asked for." if several else "One person is wanted.",
-        {
-            "good": "",
-            "poor": f"{several} of {len(counts)} files show several faces. Check in the pictures below that "
-            f"the right one is followed, and name another with face=0 (leftmost), face=1 and so on.",
-            "unusable": "No face was found. Give footage that shows one person's face from the front.",
-        }[verdict],
+        "Faces are compared over time and over files. One person is wanted; others are left out.",
+        advice,
     )
+
+
+def _who(identities: Sequence[Identity], several: int, files: int) -> tuple[Verdict, str, str]:
+    """Verdict, text and advice on who is seen."""
+    if not files:
+        return "unusable", "0", "No face was found. Give footage that shows one person's face from the front."
+    if not identities:
+        return "unusable", "could not be measured", f"Whether the footage shows one person {UNMEASURED}."
+    if not is_clear(identities):
+        who = "; the other in ".join(map(str, identities[:2]))
+        advice = (
+            f"Two people are seen about as much: one in {who}. Give footage of the one who consented, or "
+            f"name them with face=0 (leftmost), face=1 and so on."
+        )
+        return "unusable", f"{len(identities)}, and it is not clear who is meant", advice
+    if len(identities) > 1:
+        others = "; ".join(map(str, identities[1:4]))
+        advice = f"Somebody else is left out: in {others}. Cut away what shows others."
+        return "poor", f"1, and {len(identities) - 1} more who are left out", advice
+    unmeasured = files - len({member.file.path for member in identities[0].members})
+    if unmeasured:
+        return "poor", f"1; not measured in {unmeasured} of {files} files", f"In those files it {UNMEASURED}."
+    if several:
+        return (
+            "poor",
+            "1, seen twice at a time",
+            f"{several} of {files} files show several faces. Check in the frames below that the right one is "
+            f"followed, and name another with face=0 (leftmost), face=1 and so on.",
+        )
+    return "good", "1", ""
 
 
 def _face_share(findings: Findings) -> Measure:

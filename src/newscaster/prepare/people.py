@@ -1,7 +1,7 @@
 """The people in footage: how many there are, where, and which one is meant.
 
-Works on the faces detected in pictures sampled from a file. It does not know people by their looks, only by
-where they are: boxes that lie near each other in different pictures are one person's.
+Works on the faces seen in frames sampled from a file. ``grouping`` makes people of them; the choice between
+people over several files is left to ``persons``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.prepare.detect import Boxes
+from newscaster.tracking.descriptor import MAX_DISTANCE, descriptor_distance
+
+Floats = npt.NDArray[np.float32]
 
 SAME_PLACE = 0.75
 """Two boxes may be one person's if their centres are less than this many box sides apart."""
-_SEEN_SHARE = 0.2
-"""Of the pictures with faces; who is seen in fewer passes by, or is no face."""
-_SIZE_SHARE = 0.3
-"""Of the largest face; smaller ones are pictures on the wall and people in the background."""
+_REFLECTION_SHARE = 0.7
+"""Of the weight of a face; the same face elsewhere with less is a photo, or seldom seen."""
+MIN_SPEAKING = 0.05
+"""Of :attr:`Person.speaking`, in weights: a face whose mouth does not move at all may still be meant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +34,29 @@ class Person:
 
     boxes: Boxes
     """Where the face was seen, (n, 4)."""
+    seconds: tuple[float, ...] = ()
+    """When: times of the sampled frames in the file."""
+    presence: float = 1.0
+    """Share of the sampled frames with faces that show this person."""
+    descriptor: Floats | None = None
+    """(128,) mean over the frames in which it could be measured, else None. Never written to disk."""
+    described: int = 0
+    """In how many frames it could be."""
+    speaking: float = 1.0
+    """How closely the mouth follows the audio, 0 to 1; measured only in files that show several people."""
 
     @property
     def size(self) -> float:
         """Median side of the face's box in pixels."""
         return float(np.median(_sizes(self.boxes)))
+
+    @property
+    def weight(self) -> float:
+        """How much suggests that the file is about this person.
+
+        Squared, so that somebody who is there throughout outweighs a guest who speaks a third of the time.
+        """
+        return self.presence**2 * max(self.speaking, MIN_SPEAKING)
 
     @property
     def centre_x(self) -> float:
@@ -65,43 +86,11 @@ class People:
         return gaps[self.chosen] <= min(gaps)
 
 
-def group_faces(pictures: Iterable[Boxes]) -> tuple[Person, ...]:
-    """The people whose faces were seen in these pictures, from left to right; each picture's are (n, 4)
-    boxes.
-
-    >>> [person.centre_x for person in group_faces([np.array([[60.0, 0, 80, 20], [0, 0, 20, 20]])])]
-    [10.0, 70.0]
-    """
-    groups: list[list[npt.NDArray[np.float64]]] = []
-    with_faces = 0
-    for boxes in pictures:
-        with_faces += len(boxes) > 0
-        free = list(range(len(groups)))
-        pairs = sorted(
-            (float(distances(np.array(groups[g]), box).min()), g, i)
-            for i, box in enumerate(boxes)
-            for g in free
-        )
-        placed: set[int] = set()
-        for gap, g, i in pairs:
-            if gap < SAME_PLACE and g in free and i not in placed:
-                groups[g].append(boxes[i])
-                free.remove(g)
-                placed.add(i)
-        groups += [[box] for i, box in enumerate(boxes) if i not in placed]
-    if not groups:
-        return ()
-    often = [group for group in groups if len(group) >= _SEEN_SHARE * with_faces]
-    persons = [Person(np.array(group)) for group in often or groups]
-    largest = max(person.size for person in persons)
-    return tuple(sorted((p for p in persons if p.size >= _SIZE_SHARE * largest), key=lambda p: p.centre_x))
-
-
 def choose_person(persons: Sequence[Person], face: int | None, path: Path) -> People:
-    """The person that ``face`` asks for (0 is the leftmost); the largest where it is None.
+    """The person that ``face`` asks for (0 is the leftmost); if it is None, whoever is seen and speaks most.
 
     Raises:
-        FootageError: there is nobody, or not so many.
+        FootageError: nobody is seen, or not so many people.
     """
     if not persons:
         raise FootageError(
@@ -109,22 +98,37 @@ def choose_person(persons: Sequence[Person], face: int | None, path: Path) -> Pe
             f"least a tenth of the picture high and well lit"
         )
     if face is None:
-        return People(tuple(persons), max(range(len(persons)), key=lambda i: persons[i].size))
+        return People(tuple(persons), heaviest(persons, range(len(persons))))
     if not 0 <= face < len(persons):
         count = "1 face was" if len(persons) == 1 else f"{len(persons)} faces were"
         accepted = "0" if len(persons) == 1 else f"0 (leftmost) to {len(persons) - 1}"
         raise FootageError(
             f"face={face} was asked for, but {count} found in '{path}'; accepted here: {accepted}. "
-            f"Leave it out to take the largest"
+            f"Leave it out to follow who is seen and speaks most"
         )
     return People(tuple(persons), face)
 
 
+def heaviest(persons: Sequence[Person], numbers: Iterable[int]) -> int:
+    """Of some persons, the one with the greatest weight; if it is one person twice (a mirror), the larger."""
+    best = max(numbers, key=lambda i: persons[i].weight)
+    reflections = [i for i in numbers if _is_reflection(persons[i], persons[best])]
+    return max([best, *reflections], key=lambda i: persons[i].size)
+
+
+def _is_reflection(person: Person, best: Person) -> bool:
+    if person.descriptor is None or best.descriptor is None:
+        return False
+    apart = float(descriptor_distance(person.descriptor, best.descriptor))
+    return apart <= MAX_DISTANCE and person.weight >= _REFLECTION_SHARE * best.weight
+
+
 def several_warning(people: People, path: Path) -> str:
-    """What to tell the user where a choice was made."""
+    """Text for the user if one of several people was chosen."""
     return (
-        f"'{path}' shows {len(people.persons)} faces; the largest is taken, number {people.chosen} from the "
-        f"left. To take another, prepare with face=0 (leftmost) to face={len(people.persons) - 1}"
+        f"'{path}' shows {len(people.persons)} faces; face={people.chosen} (0 is the leftmost) is followed, "
+        f"which is seen most and moves most with the audio. To follow another, name it with face=0 to "
+        f"face={len(people.persons) - 1}"
     )
 
 

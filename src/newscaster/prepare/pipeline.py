@@ -47,7 +47,8 @@ from newscaster.prepare.mouth_occlusion import (
     leaves_too_little,
     measure_face_crops,
 )
-from newscaster.prepare.people import People, Person, choose_person, several_warning
+from newscaster.prepare.people import People, Person
+from newscaster.prepare.persons import Seen, choose_people
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.rewritable import shares, small_regions
@@ -101,6 +102,10 @@ class _Job:
         self.warnings.append(text)
         _log.warning("%s", text)
 
+    def warn_all(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.warn(text)
+
 
 def prepare(
     footage: Path | str | Iterable[Path | str],
@@ -121,7 +126,7 @@ def prepare(
         folder: where the take goes. One that a preparation was interrupted on, or that more footage has been
             found for, is carried on with: clips that are finished and whose files have not changed are kept.
         fps: frames per second of the take; None takes the footage's own, of 25, 29.97 and 30.
-        face: which person to follow where several are seen: 0 is the leftmost; None the largest.
+        face: which person to follow if several are seen: 0 is the leftmost; None is who speaks most.
         stage: the file to take the stage from, which need not be among the footage; None chooses.
         workers: how many processes work at once; None is one for each core.
         progress: called as work gets done.
@@ -184,60 +189,63 @@ def _track(job: _Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
     todo = [s for s in job.segments if not _is_tracked(job, writer, s)]
     pieces = Counter(segment.footage.path for segment in job.segments)
     short = [s for s in todo if is_short(s, pieces[s.footage.path])]
-    long = [s for s in todo if s not in short]
     if todo:
         writer.begin()
     total = sum(segment.expected_frames for segment in job.segments)
     done = total - sum(segment.expected_frames for segment in todo)
+    looked: dict[Path, tuple[Person, ...]] = {}
+    unread: set[Path] = set()
     quick = [ShortTask(writer.clip_folder(s.name), s, job.face) for s in short]
     for index, found in pool.map(partial(attempt, look_and_track), quick):
+        path = short[index].footage.path
         if found.result is None:
             _leave_out(job, found.fault)
+            unread.add(path)
         else:
-            persons, fault = found.result
-            _who(job, short[index].footage, persons)
-            if fault is not None:
-                job.warn(fault)
+            looked[path], notes = found.result
+            job.warn_all(notes)
         done += short[index].expected_frames
         job.report(Progress("track", done, total))
-    meant = _look(job, [segment.footage for segment in long], pool)
+    unseen = [s.footage for s in job.segments if s.footage.path not in looked.keys() | unread]
+    looked |= _look(job, unseen, pool)
+    meant = _choose(job, looked)
     tasks = []
-    for segment in (s for s in long if s.footage.path in meant):
+    for segment in (s for s in job.segments if s.footage.path in meant):
         people = meant[segment.footage.path]
-        record = record_of(segment, face_asked=job.face, people=people)
-        tasks.append(TrackTask(writer.clip_folder(segment.name), segment, people, record))
+        if not _is_tracked(job, writer, segment, people):
+            record = record_of(segment, face_asked=job.face, people=people)
+            tasks.append(TrackTask(writer.clip_folder(segment.name), segment, people, record))
     for index, tracked in pool.map(partial(attempt, track), tasks):
         if tracked.fault is not None:
             _leave_out(job, tracked.fault)
-        elif tracked.result is not None:
-            job.warn(tracked.result)
-        done += tasks[index].segment.expected_frames
-        job.report(Progress("track", done, total))
+        job.warn_all(tracked.result or ())
+        if tasks[index].segment not in short:
+            done += tasks[index].segment.expected_frames
+        job.report(Progress("track", min(done, total), total))
+    return _stored_clips(job, writer, meant)
+
+
+def _stored_clips(job: _Job, writer: TakeWriter, meant: dict[Path, People]) -> dict[str, Clip]:
+    """Tracked clips of the files in which somebody is followed, by name."""
     clips = {}
-    for segment in job.segments:
+    for segment in (s for s in job.segments if s.footage.path in meant):
         stored = read_record(writer.clip_folder(segment.name))
-        if (
-            stored is not None
-            and stored.same_origin(record_of(segment, face_asked=job.face))
-            and stored.frames
-        ):
+        if stored is not None and stored.frames and _is_tracked(job, writer, segment):
             clips[segment.name] = Clip(writer.clip_folder(segment.name), stored)
     return clips
 
 
-def _look(job: _Job, footage: Sequence[Footage], pool: Workers) -> dict[Path, People]:
-    """Who is meant in each file, without those in which nobody is."""
+def _look(job: _Job, footage: Sequence[Footage], pool: Workers) -> dict[Path, tuple[Person, ...]]:
+    """Who is in each file. Descriptors are not stored, so that tracked files are looked at again."""
     files = list({file.path: file for file in footage}.values())
-    meant = {}
+    looked = {}
     for count, (index, found) in enumerate(pool.map(partial(attempt, look), files), start=1):
         job.report(Progress("look", count, len(files)))
         if found.result is None:
             _leave_out(job, found.fault)
-            continue
-        people = _who(job, files[index], found.result)
-        if people is not None:
-            meant[files[index].path] = people
-    return meant
+        else:
+            looked[files[index].path] = found.result
+    return looked
 
 
 def _leave_out(job: _Job, fault: str | None) -> None:
@@ -249,23 +257,27 @@ def _leave_out(job: _Job, fault: str | None) -> None:
     job.warn(f"left out: {fault}")
 
 
-def _who(job: _Job, file: Footage, persons: Sequence[Person]) -> People | None:
-    """The person that is followed in a file; None, with a warning, in one file of many that shows nobody."""
-    try:
-        people = choose_person(persons, job.face, file.path)
-    except FootageError as error:
-        if persons or len({s.footage.path for s in job.segments}) == 1:
-            raise
-        job.warn(f"left out: {error}")
-        return None
-    if job.face is None and len(persons) > 1:
-        job.warn(several_warning(people, file.path))
-    return people
+def _choose(job: _Job, looked: dict[Path, tuple[Person, ...]]) -> dict[Path, People]:
+    """Who is followed in each file, without those that do not show the person."""
+    files = list({s.footage.path: s.footage for s in job.segments}.values())
+    seen = [Seen(f.path, f.seconds, looked[f.path]) for f in files if f.path in looked]
+    choice = choose_people(seen, job.face, others=len(files) > 1)
+    job.warn_all(choice.warnings)
+    for path in {segment.footage.path for segment in job.staging} & looked.keys() - choice.people.keys():
+        if all(segment.footage.path == path for segment in job.staging):
+            raise FootageError(
+                f"the stage '{path}' does not show the person of the other footage. Name footage of the same "
+                f"person"
+            )
+    return choice.people
 
 
-def _is_tracked(job: _Job, writer: TakeWriter, segment: Segment) -> bool:
+def _is_tracked(job: _Job, writer: TakeWriter, segment: Segment, people: People | None = None) -> bool:
+    """Whether a clip is on disk already: tracked with this person, if ``people`` says who is meant."""
     record = read_record(writer.clip_folder(segment.name))
-    return record is not None and record.same_origin(record_of(segment, face_asked=job.face))
+    if record is None or not record.same_origin(record_of(segment, face_asked=job.face)):
+        return False
+    return people is None or (record.face, record.people) == (people.chosen, len(people.persons))
 
 
 def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:

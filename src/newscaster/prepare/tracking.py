@@ -71,7 +71,7 @@ class FaceTracker:
     def step(self, frame: ImageArray) -> Landmarks | None:
         """The person's landmarks (478, 3) in the next frame, in pixels; None where the face is not there."""
         if self._window is None:
-            self._move(_window_around(self._people.person.boxes[0], frame))
+            self._move(window_around(self._people.person.boxes[0], frame))
         elif self._lost == 1 or (self._lost and self._lost % _SEARCH_EVERY == 0):
             self._search(frame)
         found = self._find(frame)
@@ -84,7 +84,7 @@ class FaceTracker:
         points, box, jumped = found
         self._lost, self._last = 0, box
         if self._window is not None and _near_border(box, self._window, frame):
-            self._move(_window_around(box, frame))
+            self._move(window_around(box, frame))
         return None if jumped else points
 
     def _find(self, frame: ImageArray) -> tuple[Landmarks, Box, bool] | None:
@@ -106,7 +106,7 @@ class FaceTracker:
         boxes = [box for box in self._detect(frame) if self._people.is_meant(box)]
         if boxes:
             nearest = min(boxes, key=self._people.person.distance)
-            self._move(_window_around(nearest, frame))
+            self._move(window_around(nearest, frame))
 
     def _move(self, window: Window) -> None:
         if window != self._window:
@@ -124,7 +124,7 @@ def joined(found: Sequence[Landmarks | None]) -> tuple[npt.NDArray[np.float32], 
     return landmarks, present
 
 
-def _window_around(box: Box, frame: ImageArray) -> Window:
+def window_around(box: Box, frame: ImageArray) -> Window:
     """A square around a face, cut at the picture's borders; the whole picture if the face is large in it."""
     height, width = frame.shape[:2]
     half = _WINDOW_SIDES * float((box[2:] - box[:2]).max()) / 2

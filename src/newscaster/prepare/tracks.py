@@ -12,13 +12,19 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from newscaster.errors import FootageError, MediaError
 from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage
 from newscaster.prepare.people import People, choose_person
+from newscaster.prepare.persons import choose_known
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.work import TrackTask, attempt, look, record_of, track
 from newscaster.take import Clip, read_record
+
+Floats = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +36,7 @@ def track_footage(
     fps: Fraction | None = None,
     face: int | None = None,
     silent: bool = False,
+    person: Floats | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> list[Clip]:
@@ -39,8 +46,10 @@ def track_footage(
         footage: video files, and folders that are searched for them.
         folder: where landmarks and sound go; clips that are there already are kept.
         fps: frames per second; None is each file's own, of 25, 29.97 and 30.
-        face: which one where several are seen: 0 is the leftmost; None the largest.
+        face: which one if several are seen: 0 is the leftmost; None is ``person``, or else the one that is
+            seen and speaks most.
         silent: whether files without sound are tracked, too; otherwise they are left out.
+        person: a face descriptor (128,): whoever of a file agrees with it is tracked, if ``face`` is None.
         workers: how many processes work at once; None is one for each core.
         progress: called with clips as they are done, phase "track".
 
@@ -69,7 +78,7 @@ def track_footage(
         if record is None or not record.same_origin(record_of(segment, face_asked=face)):
             todo.append(segment)
     with worker_pool(workers, tasks=len(todo)) as pool:
-        meant = _meant([segment.footage for segment in todo], face, files, pool)
+        meant = _meant([segment.footage for segment in todo], face, person, files, pool)
         tasks = []
         for segment in (s for s in todo if s.footage.path in meant):
             people = meant[segment.footage.path]
@@ -78,8 +87,8 @@ def track_footage(
         for done, (_, tracked) in enumerate(pool.map(partial(attempt, track), tasks), 1):
             if tracked.fault is not None:
                 _leave_out(tracked.fault, files)
-            elif tracked.result is not None:
-                _log.warning("%s", tracked.result)
+            for text in tracked.result or ():
+                _log.warning("%s", text)
             if progress is not None:
                 progress(Progress("track", done, len(tasks)))
     records = ((name, read_record(place)) for name, place in places.items())
@@ -87,7 +96,11 @@ def track_footage(
 
 
 def _meant(
-    footage: Iterable[Footage], face: int | None, files: Sequence[Footage], pool: Workers
+    footage: Iterable[Footage],
+    face: int | None,
+    person: Floats | None,
+    files: Sequence[Footage],
+    pool: Workers,
 ) -> dict[Path, People]:
     """Who is followed in each file, without those that show nobody or cannot be read."""
     unseen = list({file.path: file for file in footage}.values())
@@ -98,7 +111,8 @@ def _meant(
             _leave_out(found.fault, files)
             continue
         try:
-            meant[path] = choose_person(found.result, face, path)
+            known = None if person is None or face is not None else choose_known(found.result, person)
+            meant[path] = choose_person(found.result, face if known is None else known, path)
         except FootageError as error:
             _log.warning("left out: %s", error)
     return meant

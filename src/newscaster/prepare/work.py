@@ -5,7 +5,7 @@ Each function takes one task and leaves its result on disk, finished or not at a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,15 +14,18 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.errors import FootageError, MediaError
+from newscaster.errors import MediaError
 from newscaster.face.head import Head
 from newscaster.face.region import Region, crop
 from newscaster.face.topology import MOUTH
 from newscaster.media import read_audio, read_frames
 from newscaster.prepare.clips import Footage, Segment
-from newscaster.prepare.detect import detect_faces
-from newscaster.prepare.people import People, Person, choose_person, group_faces
-from newscaster.prepare.tracking import FaceTracker
+from newscaster.prepare.following import follow_person
+from newscaster.prepare.grouping import group_sightings
+from newscaster.prepare.people import People, Person
+from newscaster.prepare.persons import times_text
+from newscaster.prepare.sightings import sightings_in
+from newscaster.prepare.speaking import weigh_persons
 from newscaster.take import (
     SPEECH_RATE,
     Clip,
@@ -65,19 +68,27 @@ def attempt(work: Callable[[Task], Result], task: Task) -> Attempt[Result]:
         return Attempt(None, str(error))
 
 
-def sampled_frames(footage: Footage) -> Iterator[ImageArray]:
-    """Pictures spread over a file, to see who is in it."""
+def sampled_frames(footage: Footage) -> Iterator[tuple[float, ImageArray]]:
+    """Frames spread over a file, and their times in seconds, to see who is in it."""
     if footage.seconds <= _LOOK_SECONDS:
-        yield from read_frames(footage.path, fps=_LOOK_FPS)
+        yield from enumerate(read_frames(footage.path, fps=_LOOK_FPS))
         return
     count = _LOOK_PLACES + int(footage.seconds / _LOOK_MORE_EVERY_SECONDS)
     for second in np.linspace(0, footage.seconds - 1, count).astype(int).tolist():
-        yield from read_frames(footage.path, fps=Fraction(1), start_frame=second, stop_frame=second + 1)
+        for frame in read_frames(footage.path, fps=Fraction(1), start_frame=second, stop_frame=second + 1):
+            yield second, frame
 
 
-def look(footage: Footage, frames: Iterable[ImageArray] | None = None) -> tuple[Person, ...]:
-    """The people in a file, from left to right, as pictures of it show; sampled where not given."""
-    return group_faces(detect_faces(frame) for frame in frames or sampled_frames(footage))
+def look(footage: Footage, frames: Sequence[ImageArray] | None = None) -> tuple[Person, ...]:
+    """The people in a file, from left to right, as sampled frames show them.
+
+    Args:
+        footage: the file.
+        frames: one frame per second of it; None reads some.
+    """
+    sampled = sampled_frames(footage) if frames is None else enumerate(frames)
+    persons = group_sightings(sightings_in(frame, float(second)) for second, frame in sampled)
+    return weigh_persons(footage, persons, read_speech=lambda s, frames: readable_speech(s, frames)[0])
 
 
 @dataclass(frozen=True)
@@ -108,16 +119,29 @@ def record_of(segment: Segment, *, face_asked: int | None, people: People | None
     )
 
 
-def track(task: TrackTask) -> str | None:
+def track(task: TrackTask) -> tuple[str, ...]:
     """Track the person's face through a clip, read the clip's audio, and store both.
 
-    Returns why the audio was left out, if it was.
+    Returns what the user should know: why the audio was left out, and when somebody else is seen.
     """
     segment = task.segment
-    landmarks, present = FaceTracker(task.people, fps=float(segment.fps)).follow(segment.frames())
-    speech, fault = readable_speech(segment, len(present))
-    write_track(task.folder, task.record, landmarks=landmarks, present=present, speech=speech)
-    return fault
+    return _track(task.folder, task.record, segment, task.people, segment.frames())
+
+
+def _track(
+    folder: Path, record: ClipRecord, segment: Segment, people: People, frames: Iterable[ImageArray]
+) -> tuple[str, ...]:
+    found = follow_person(frames, people, fps=float(segment.fps))
+    speech, fault = readable_speech(segment, len(found.present))
+    write_track(folder, record, landmarks=found.landmarks, present=found.present, speech=speech)
+    notes = [] if fault is None else [fault]
+    if found.others.any():
+        seconds = (np.flatnonzero(found.others) + segment.start_frame) / float(segment.fps)
+        notes.append(
+            f"left out: {len(seconds) / float(segment.fps):.1f} s of '{segment.footage.path}' show somebody "
+            f"else, or could not be measured ({times_text(seconds.tolist())})"
+        )
+    return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -136,24 +160,20 @@ def is_short(segment: Segment, segments_of_file: int) -> bool:
     return segments_of_file == 1 and segment.footage.seconds <= _LOOK_SECONDS and size_bytes <= _SHORT_BYTES
 
 
-def look_and_track(task: ShortTask) -> tuple[tuple[Person, ...], str | None]:
-    """:func:`look` and :func:`track` in one, so that the pictures are decoded once.
+def look_and_track(task: ShortTask) -> tuple[tuple[Person, ...], tuple[str, ...]]:
+    """:func:`look` and :func:`track` in one, so that the frames are decoded once.
 
-    Returns the people in the file, and why its audio was left out, if it was. If the right person is not
-    among them, nothing is stored.
+    Returns the people in the file, and what :func:`track` returns. If there is not exactly one person,
+    nothing is stored: who is meant depends on the other files.
     """
     segment = task.segment
     frames = list(read_frames(segment.footage.path, fps=segment.fps))
     persons = look(segment.footage, frames[:: round(segment.fps / _LOOK_FPS)])
-    try:
-        people = choose_person(persons, task.face, segment.footage.path)
-    except FootageError:
-        return persons, None
+    if len(persons) != 1 or task.face not in (None, 0):
+        return persons, ()
+    people = People(persons, 0)
     record = record_of(segment, face_asked=task.face, people=people)
-    landmarks, present = FaceTracker(people, fps=float(segment.fps)).follow(frames)
-    speech, fault = readable_speech(segment, len(present))
-    write_track(task.folder, record, landmarks=landmarks, present=present, speech=speech)
-    return persons, fault
+    return persons, _track(task.folder, record, segment, people, frames)
 
 
 def readable_speech(segment: Segment, frames: int) -> tuple[npt.NDArray[np.float32], str | None]:

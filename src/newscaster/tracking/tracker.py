@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from newscaster.errors import InputError
+from newscaster.tracking.descriptor import MAX_DISTANCE, Describe
 from newscaster.tracking.detector import Detections, FaceDetector
-from newscaster.tracking.identity import Describe, Face, Identities
+from newscaster.tracking.identity import Face, Identities
 from newscaster.tracking.mesh import FaceMesh, Landmarks
 from newscaster.tracking.regions import Region, overlap
 from newscaster.tracking.sampling import ImageArray
 
-MAX_DISTANCE = 0.55
-"""Between the descriptors of two frames of one person, for dlib's network."""
 _MIN_PRESENCE = 0.5
 _SAME_REGION = 0.5
 """A region that overlaps a tracked one by more is the same face's."""

@@ -1,0 +1,73 @@
+"""The faces in one frame: where each is, its landmarks, and whose it is.
+
+Descriptors stay in memory; nothing here is written to disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.prepare.detect import Boxes, ImageArray, Landmarks, Mesh, detect_faces
+from newscaster.prepare.people import box_of, overlap
+from newscaster.prepare.tracking import window_around
+from newscaster.tracking.descriptor import DESCRIPTOR_SIZE, Describe, describe_faces
+
+Floats = npt.NDArray[np.float32]
+Box = npt.NDArray[np.float64]
+
+_MIN_OVERLAP = 0.25
+"""Of a detected box and the landmarks found in the window around it; below, they are another face's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """One face in one frame."""
+
+    second: float
+    """Time of the frame in its file."""
+    box: Box
+    """(4,): left, top, right, bottom in pixels."""
+    landmarks: Landmarks | None
+    """(478, 3) pixels; None if the mesh found none."""
+    descriptor: Floats
+    """(128,); NaN if it could not be measured."""
+
+    @property
+    def side(self) -> float:
+        """Side of the box in pixels."""
+        return float(np.sqrt(np.prod(self.box[2:] - self.box[:2])))
+
+    @property
+    def is_described(self) -> bool:
+        return bool(np.isfinite(self.descriptor).all())
+
+
+def sightings_in(
+    frame: ImageArray,
+    second: float,
+    *,
+    detect: Callable[[ImageArray], Boxes] = detect_faces,
+    make_mesh: Callable[[int], Mesh] = Mesh,
+    describe: Describe = describe_faces,
+) -> list[Sighting]:
+    """All faces of a frame (H, W, 3), uint8 RGB.
+
+    ``detect``, ``make_mesh`` and ``describe`` are for tests.
+    """
+    found = []
+    for box in detect(frame):
+        mesh = make_mesh(1)
+        mesh.reset()
+        faces = mesh.find(frame, window_around(box, frame))
+        landmarks = max(faces, key=lambda points: overlap(box_of(points), box), default=None)
+        if landmarks is not None and overlap(box_of(landmarks), box) < _MIN_OVERLAP:
+            landmarks = None
+        descriptor = np.full(DESCRIPTOR_SIZE, np.nan, np.float32)
+        if landmarks is not None:
+            descriptor = describe([frame], landmarks[None])[0]
+        found.append(Sighting(second, np.asarray(box, np.float64), landmarks, descriptor))
+    return found

@@ -1,0 +1,87 @@
+"""Which frames of a track show the person, and whose mouth moves with the audio."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import footage as made
+from footage import babble, somebody
+from newscaster.prepare import following
+from newscaster.prepare.following import follow_person, frames_of_person
+from newscaster.prepare.people import People
+from newscaster.prepare.speaking import correlation
+
+FPS = 25.0
+MISSING = np.full(128, np.nan, np.float32)
+
+
+def kept(present: np.ndarray, samples: dict[int, int | None], *, known: bool = True) -> list[int]:
+    """Frames that are kept of a track whose samples show these people; person 0 is meant."""
+    descriptors = np.array(
+        [MISSING if who is None else somebody(who) for who in samples.values()], np.float32
+    )
+    mask = frames_of_person(
+        present, list(samples), descriptors.reshape(-1, 128), reference=somebody() if known else None, fps=FPS
+    )
+    return np.flatnonzero(mask).tolist()
+
+
+def test_somebody_else_is_left_out_from_the_last_sample_of_the_person() -> None:
+    samples = {0: 0, 12: 0, 24: 0, 36: 1, 48: 1, 60: 0, 72: 0}
+    assert kept(np.ones(80, bool), samples) == [*range(25), *range(60, 80)]
+
+
+def test_one_odd_sample_is_no_one_else() -> None:
+    assert kept(np.ones(50, bool), {0: 0, 12: 0, 24: 1, 36: 0, 48: 0}) == list(range(50))
+
+
+def test_a_run_that_could_not_be_measured_is_left_out() -> None:
+    present = np.ones(100, bool)
+    present[50] = False
+    assert kept(present, {0: 0, 12: 0, 24: 0, 36: 0, 48: 0, 51: None, 63: None}) == list(range(50))
+
+
+def test_unmeasured_frames_between_the_persons_own_are_kept_and_long_ends_are_not() -> None:
+    samples = {0: None, 12: None, 50: 0, 62: None, 74: None, 90: 0, 102: None}
+    assert kept(np.ones(200, bool), samples) == list(range(25, 116))
+
+
+def test_without_a_reference_whoever_is_followed_for_longest_is_meant() -> None:
+    samples = {0: 1, 12: 1, 24: 0, 36: 0, 48: 0, 60: 0}
+    assert kept(np.ones(70, bool), samples, known=False) == list(range(24, 70))
+    assert kept(np.ones(70, bool), {0: None}, known=False) == []
+
+
+def test_no_face_at_all() -> None:
+    assert kept(np.zeros(10, bool), {}) == []
+
+
+def test_frames_of_somebody_else_have_no_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "FaceTracker", made.MadeUpTracker)
+    frames = [np.full((20, 20, 3), 0 if i < 50 else 1, np.uint8) for i in range(100)]
+    found = follow_person(
+        iter(frames),
+        People(made.one_person(None), 0),
+        fps=FPS,
+        describe=lambda frames, points: np.stack([somebody(int(frames[0][0, 0, 0]))]),
+    )
+    assert found.present[:49].all()
+    assert not found.present[50:].any()
+    assert (found.others == ~found.present).all()
+    assert np.isnan(found.landmarks[~found.present]).all()
+    assert np.isfinite(found.landmarks[found.present]).all()
+
+
+def test_a_mouth_that_moves_with_the_audio_is_told_from_others() -> None:
+    speech = babble(12)
+    time = np.arange(300) / FPS
+    own = 0.1 + 0.1 * np.clip(np.sin(2 * np.pi * 2.3 * time), 0, None)
+    other = 0.1 + 0.1 * np.clip(np.sin(2 * np.pi * 1.37 * time + 1), 0, None)
+    still = np.full(300, 0.1) + 0.001 * np.random.default_rng(0).standard_normal(300)
+    gone = np.where(time < 6, np.nan, own)
+    scores = [correlation([mouth], [speech], fps=FPS) for mouth in (own, gone, other, still)]
+    assert min(scores[:2]) > 0.6
+    assert max(scores[2:]) < 0.3
+    assert correlation([np.full(300, np.nan)], [speech], fps=FPS) == 0.0
+    assert correlation([own], [np.zeros(0, np.float32)], fps=FPS) == 0.0
