@@ -118,6 +118,7 @@ base: setup
 # The paper's tables: the adversarial pair and its rivals, into docs/benchmarks. About 75 minutes on two cores.
 .PHONY: tables
 tables: setup
+	$(BIN)/python -m pip install --quiet -r requirements/plots.txt
 	$(BIN)/python benchmarks/motion.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
 		--val $(DATA)/grid_s1/clips:$(DATA)/grid_s1/val.txt --test $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
 		--work build/tables --jobs 2
@@ -126,6 +127,7 @@ tables: setup
 # half an hour on two cores.
 .PHONY: rendering-tables
 rendering-tables: setup
+	$(BIN)/python -m pip install --quiet -r requirements/plots.txt
 	$(BIN)/python benchmarks/rendering.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
 		--test $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt --work build/rendering --jobs 2
 

@@ -3,7 +3,7 @@
     python benchmarks/prepare.py FOOTAGE... [--clips 100] [--repeats 3] [--workers N]
 
 Prints the median and the spread over the repeats, and ends with one line of JSON. Starting the worker
-processes, which load MediaPipe, counts. Frames per second of processor time tell more than the clock where
+processes, which load the networks, counts. Frames per second of processor time tell more than the clock where
 the machine does other work meanwhile.
 """
 

@@ -276,7 +276,7 @@ def workers(jobs: int) -> ProcessPoolExecutor:
 
 
 def _hush() -> None:
-    # MediaPipe tells standard error of itself; what goes wrong comes back as an exception.
+    # Native libraries write to standard error; what goes wrong comes back as an exception.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 

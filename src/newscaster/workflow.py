@@ -429,6 +429,6 @@ def _need_training() -> None:
     # Not imported here: training imports it; but before an hour of preparation is the time to say so.
     from importlib.util import find_spec
 
-    for package in ("mediapipe", "torch", "onnx"):
+    for package in ("torch", "onnx"):
         if find_spec(package) is None:
             raise MissingExtraError(purpose="training an anchor", extra="train", package=package)

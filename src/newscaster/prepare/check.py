@@ -8,7 +8,6 @@ from pathlib import Path
 
 from newscaster.errors import MediaError
 from newscaster.prepare.clips import choose_fps, find_footage, scan_notes
-from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.inspect_file import Inspection, InspectTask, inspect_file, stretches_of
 from newscaster.prepare.measures import gather, measure
 from newscaster.prepare.pool import worker_pool
@@ -45,10 +44,8 @@ def check(
     Raises:
         MediaError: a file is missing or not a video, or all are damaged.
         FootageError: there is no video, or ``face`` is not there.
-        MissingExtraError: MediaPipe is not installed.
     """
     files, notes = find_footage(footage)
-    need_mediapipe()
     fps = choose_fps([file.video.fps for file in files])
     every = max(1.0, sum(min(f.seconds, _SAMPLED_SECONDS) for f in files) / _TRACKED_SECONDS)
     tracked = {k for k in (int(i * every) for i in range(len(files))) if k < len(files)}

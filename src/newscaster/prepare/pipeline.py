@@ -40,7 +40,6 @@ from newscaster.prepare.clips import (
     read_footage,
     scan_notes,
 )
-from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.mouth_occlusion import (
     MIN_FREE_SECONDS,
     covered_frames,
@@ -136,10 +135,8 @@ def prepare(
         MediaError: a file is missing, damaged or not a video.
         FootageError: nobody can be learnt from it: no face, too short, ``face`` not there.
         OutputError: the folder cannot be written, or another preparation is writing to it.
-        MissingExtraError: MediaPipe is not installed.
     """
     files, left_out = find_footage(footage)
-    need_mediapipe()
     _check_length(sum(file.seconds for file in files), files)
     rate = choose_fps([file.video.fps for file in files]) if fps is None else _as_rate(fps)
     training = cut(files, rate)

@@ -87,7 +87,7 @@ def worker_pool(workers: int | None, *, tasks: int) -> Generator[Workers]:
         return
     cores = usable_cores()
     count = max(1, min(workers or cores, tasks))
-    context = multiprocessing.get_context("spawn")  # MediaPipe's threads do not survive a fork
+    context = multiprocessing.get_context("spawn")  # threads of native libraries do not survive a fork
     lifeline, our_end = context.Pipe(duplex=False)
     executor = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(lifeline,))
     try:
@@ -131,7 +131,7 @@ def _logged(work: Callable[[Task], Result], task: Task) -> _Outcome[Result]:
 def _start_worker(lifeline: Connection) -> None:
     """Ignore Ctrl-C and SIGTERM (the parent decides), end with it, and silence native code on standard error.
 
-    MediaPipe's C++ libraries write dozens of lines there that no user can do anything about.
+    Native libraries may write lines there that no user can do anything about.
     """
     for one in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group
         signal.signal(one, signal.SIG_IGN)

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
 from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage
-from newscaster.prepare.detect import need_mediapipe
 from newscaster.prepare.people import People, choose_person
 from newscaster.prepare.persons import choose_known
 from newscaster.prepare.pool import Workers, worker_pool
@@ -60,12 +59,10 @@ def track_footage(
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
-        MissingExtraError: MediaPipe is not installed.
     """
     files, left_out = find_footage(footage)
     for text in left_out:
         _log.warning("%s", text)
-    need_mediapipe()
     for file in files:
         if not (silent or file.has_sound):
             _log.warning("left out: '%s' has no sound", file.path)

@@ -1,1 +1,34 @@
-"""Faces in frames: where they are, and whose they are."""
+"""Faces in frames: where they are, and whose they are.
+
+::
+
+    tracker = FaceTracker(max_faces=2, fps=25)
+    for frame in frames:                         # (H, W, 3) uint8 RGB
+        for face in tracker.step(frame):
+            face.identity, face.landmarks        # 0, (478, 3) in pixels
+
+A :class:`FaceTracker` follows the faces of one clip. A :class:`FaceDetector` finds faces in single frames,
+and a :class:`FaceMesh` the landmarks in given regions, of many faces or frames at once. They run on the CPU,
+on one thread unless asked for more, and share nothing but their networks.
+"""
+
+from newscaster.tracking.detector import FULL_RANGE, SHORT_RANGE, Detections, FaceDetector
+from newscaster.tracking.identity import Describe
+from newscaster.tracking.mesh import FaceMesh, Landmarks
+from newscaster.tracking.regions import Region
+from newscaster.tracking.sampling import ImageArray
+from newscaster.tracking.tracker import FaceTracker, TrackedFace
+
+__all__ = [
+    "FULL_RANGE",
+    "SHORT_RANGE",
+    "Describe",
+    "Detections",
+    "FaceDetector",
+    "FaceMesh",
+    "FaceTracker",
+    "ImageArray",
+    "Landmarks",
+    "Region",
+    "TrackedFace",
+]

@@ -1,0 +1,151 @@
+"""Face detection: boxes and keypoints of the faces in a frame.
+
+MediaPipe's two detectors (Google, Apache-2.0; Bazarevsky et al. 2019, BlazeFace): one for faces up to 5 m
+away, one for close ones. The packaged files are made by tools/convert_face_models.py. This module knows their
+anchors, and how boxes are decoded and merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.tracking.models import face_session
+from newscaster.tracking.regions import Region
+from newscaster.tracking.sampling import ImageArray, SquareSampler, square_matrix
+
+Floats = npt.NDArray[np.float64]
+
+KEYPOINTS = 6
+"""Eyes (the image's left, right), nose tip, mouth, and tragi (left, right)."""
+_MAX_LOGIT = 100.0
+_MAX_OVERLAP = 0.3
+"""Boxes that overlap more are one face's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The faces in a frame, the likeliest first, in pixels."""
+
+    boxes: Floats
+    """(n, 4): left, top, right, bottom."""
+    keypoints: Floats
+    """(n, 6, 2)"""
+    scores: Floats
+    """(n,): 0 to 1."""
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def regions(self) -> list[Region]:
+        """Where the mesh network is to look."""
+        return [
+            Region.around(box, eyes[0], eyes[1]) for box, eyes in zip(self.boxes, self.keypoints, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class _Network:
+    file: str
+    side: int
+    """Of its input, in pixels."""
+    grids: tuple[tuple[int, int], ...]
+    """Cells along a side, and anchors in each cell."""
+    min_score: float
+
+    def anchors(self) -> Floats:
+        """Centres (A, 2) of the anchors, 0 to 1, in the order of the network's rows."""
+        parts = []
+        for cells, per_cell in self.grids:
+            centers = (np.arange(cells) + 0.5) / cells
+            x, y = np.meshgrid(centers, centers)
+            parts.append(np.repeat(np.stack([x.ravel(), y.ravel()], axis=1), per_cell, axis=0))
+        return np.concatenate(parts)
+
+
+FULL_RANGE = _Network("face_detector_full.onnx", 192, ((48, 1),), 0.6)
+"""Faces up to 5 m away."""
+SHORT_RANGE = _Network("face_detector_short.onnx", 128, ((16, 2), (8, 6)), 0.5)
+"""Faces up to 2 m away: those that fill much of the frame."""
+
+
+class FaceDetector:
+    """Detects faces; for one thread at a time.
+
+    Args:
+        networks: asked one after another, until one finds a face.
+        threads: of one operator.
+    """
+
+    def __init__(self, networks: Sequence[_Network] = (FULL_RANGE, SHORT_RANGE), *, threads: int = 1) -> None:
+        self._stages = [_Stage(network, threads) for network in networks]
+
+    def detect(self, frame: ImageArray) -> Detections:
+        """The faces in a frame (H, W, 3) uint8 RGB."""
+        for stage in self._stages[:-1]:
+            if len(found := stage.detect(frame)):
+                return found
+        return self._stages[-1].detect(frame)
+
+
+class _Stage:
+    """One network with its working memory."""
+
+    def __init__(self, network: _Network, threads: int) -> None:
+        self._network = network
+        self._session = face_session(network.file, threads)
+        self._anchors = network.anchors()
+        self._sampler = SquareSampler(network.side)
+        self._input = np.empty((1, 3, network.side, network.side), np.float32)
+
+    def detect(self, frame: ImageArray) -> Detections:
+        height, width = frame.shape[:2]
+        square, side = max(height, width), self._network.side
+        matrix = square_matrix((width / 2, height / 2), square, 0.0, side)
+        self._sampler.cut(frame, matrix, self._input[0], zeros_outside=True)
+        outputs = self._session.run(frames=self._input)
+        logits = np.clip(outputs["scores"][0, :, 0].astype(np.float64), -_MAX_LOGIT, _MAX_LOGIT)
+        scores = 1 / (1 + np.exp(-logits))
+        rows = np.flatnonzero(scores >= self._network.min_score)
+        raw = outputs["boxes"][0, rows].astype(np.float64).reshape(len(rows), 2 + KEYPOINTS, 2) / side
+        raw[:, 0] += self._anchors[rows]
+        raw[:, 2:] += self._anchors[rows, None]
+        corners = np.stack([raw[:, 0] - raw[:, 1] / 2, raw[:, 0] + raw[:, 1] / 2], axis=1)
+        points = np.concatenate([corners, raw[:, 2:]], axis=1)
+        merged, best = _merge(points, scores[rows])
+        placed = (merged - 0.5) * square + np.array([width, height]) / 2
+        return Detections(placed[:, :2].reshape(-1, 4), placed[:, 2:], best)
+
+
+def _merge(points: Floats, scores: Floats) -> tuple[Floats, Floats]:
+    """Weighted non-maximum suppression: the mean, by score, of what overlaps the likeliest box.
+
+    Args:
+        points: (n, 2 + 6, 2): corners of the boxes, then keypoints.
+        scores: (n,)
+
+    Returns:
+        (m, 2 + 6, 2) and (m,), the likeliest first.
+    """
+    rest = np.argsort(-scores, kind="stable")
+    merged, best = [], []
+    while len(rest):
+        overlaps = _overlaps(points[rest[0], :2], points[rest, :2])
+        near = overlaps > _MAX_OVERLAP
+        near[0] = True
+        weights = scores[rest[near]]
+        merged.append(np.tensordot(weights, points[rest[near]], axes=1) / weights.sum())
+        best.append(scores[rest[0]])
+        rest = rest[~near]
+    return np.array(merged).reshape(-1, *points.shape[1:]), np.array(best)
+
+
+def _overlaps(box: Floats, boxes: Floats) -> Floats:
+    """Shared area over joint area of a box (2, 2), as corners, with each of (n, 2, 2)."""
+    sides = np.maximum(np.minimum(box[1], boxes[:, 1]) - np.maximum(box[0], boxes[:, 0]), 0)
+    shared = sides.prod(axis=1)
+    joint = np.prod(box[1] - box[0]) + np.prod(boxes[:, 1] - boxes[:, 0], axis=1) - shared
+    return np.asarray(shared / np.maximum(joint, 1e-12))

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from newscaster.tracking import FaceDetector, FaceMesh, Region
+from synthetic_faces import anchor_frames, person
+
+
+@pytest.fixture(scope="module")
+def region() -> Region:
+    return FaceDetector().detect(anchor_frames()[0]).regions()[0]
+
+
+def test_batches_and_threads_change_nothing(region: Region) -> None:
+    frames = anchor_frames()
+    faces = [(frame, Region(region.x + i, region.y, region.side, 0.01 * i)) for i, frame in enumerate(frames)]
+    faces += faces[:7]  # more than run at once
+    together, presence = FaceMesh().find(faces)
+    alone = FaceMesh(threads=2)
+    for row, face in enumerate(faces):
+        landmarks, present = alone.find([face])
+        np.testing.assert_array_equal(landmarks[0], together[row])
+        assert present[0] == presence[row]
+
+
+def test_landmarks_turn_and_grow_with_the_frame(region: Region) -> None:
+    frame = anchor_frames()[0]
+    landmarks, _ = FaceMesh().find([(frame, region)])
+    height = frame.shape[0]
+    turned = np.ascontiguousarray(np.rot90(frame, axes=(1, 0)).repeat(2, axis=0).repeat(2, axis=1))
+    x, y = 2 * (height - region.y), 2 * region.x
+    other, _ = FaceMesh().find([(turned, Region(x, y, 2 * region.side, region.angle + math.pi / 2))])
+    expected = np.stack(
+        [2 * (height - landmarks[0, :, 1]), 2 * landmarks[0, :, 0], 2 * landmarks[0, :, 2]], 1
+    )
+    eyes = np.linalg.norm(expected[33, :2] - expected[263, :2])
+    assert np.abs(other[0] - expected).max() < 0.03 * eyes
+
+
+def test_the_region_of_landmarks_surrounds_them(region: Region) -> None:
+    landmarks, _ = FaceMesh().find([(anchor_frames()[0], region)])
+    again = Region.of_landmarks(landmarks[0])
+    box = again.box
+    assert (landmarks[0, :, :2] > box[:2]).all()
+    assert (landmarks[0, :, :2] < box[2:]).all()
+    assert abs(again.side - region.side) < 0.2 * region.side
+
+
+def test_no_face_is_not_taken_for_one(region: Region) -> None:
+    grey = np.full_like(anchor_frames()[0], 90)
+    _, presence = FaceMesh().find([(grey, region), (person(anchor_frames()[0], mirrored=True), region)])
+    assert presence[0] < 0.5
+    landmarks, presence = FaceMesh().find([])
+    assert (landmarks.shape, presence.shape) == ((0, 478, 3), (0,))
