@@ -20,6 +20,7 @@ one a person. Name footage of different people, one file each. Ends with one lin
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -65,18 +66,18 @@ class Ours:
         return faces[0].landmarks[:, :2].astype(np.float64) if faces else None
 
 
-def clips(footage: Path, *, frames: int) -> Iterator[list[Frame]]:
-    """The first frames of a file, or of the files of a folder, spread over them, until there are so many."""
+def clips(footage: Path, *, frames: int) -> Iterator[Iterator[list[Frame]]]:
+    """Turns of frames of a file, or of files spread over a folder, until there are so many frames in all."""
     files, _ = find_footage([footage])
     each = max(25, -(-frames // len(files)))
     step = max(1, len(files) * each // frames)
-    left = frames
-    for file in files[::step]:
-        if left <= 0:
-            return
-        found = list(read_frames(file.path, stop_frame=min(each, left)))
-        left -= len(found)
-        yield found
+    for file in files[::step][: -(-frames // each)]:
+        yield turns(read_frames(file.path, stop_frame=each))
+
+
+def turns(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
+    while part := list(itertools.islice(frames, TURN)):
+        yield part
 
 
 def compare(footage: Path, *, frames: int) -> dict[str, float | str]:
@@ -84,25 +85,21 @@ def compare(footage: Path, *, frames: int) -> dict[str, float | str]:
     lonely = 0
     for clip in clips(footage, frames=frames):
         first, later, tracker = MediaPipe(), MediaPipe(), Ours()
-        reference, found = [], []
-        for start in range(0, len(clip), TURN):
-            part = clip[start : start + TURN]
-            times = []
-            for results, one in ((reference, first), (found, tracker)):
+        for number, part in enumerate(clip):
+            results, times = [], []
+            for one in (first, tracker):
                 began = time.process_time()
-                results += [one.step(frame) for frame in part]
-                times.append((time.process_time() - began) / len(part))
-            if start:
+                results.append([one.step(frame) for frame in part])
+                times.append(1e3 * (time.process_time() - began) / len(part))
+            if number:
                 theirs.append(times[0])
                 ours.append(times[1])
                 ratios.append(times[1] / times[0])
-        again = [None, *(later.step(frame) for frame in clip[1:])]
-        for a, b, c in zip(reference, found, again, strict=True):
-            lonely += (a is None) != (b is None)
-            if a is not None:
-                eyes = np.hypot(*(a[33] - a[263]))
-                errors += [] if b is None else [np.linalg.norm(a - b, axis=1).mean() / eyes]
-                own += [] if c is None else [np.linalg.norm(a - c, axis=1).mean() / eyes]
+            again = [later.step(frame) if number or index else None for index, frame in enumerate(part)]
+            for a, b, c in zip(*results, again, strict=True):
+                lonely += (a is None) != (b is None)
+                errors += [] if a is None or b is None else [distance(a, b)]
+                own += [] if a is None or c is None else [distance(a, c)]
     return {
         "footage": footage.name,
         "frames": len(errors),
@@ -111,10 +108,15 @@ def compare(footage: Path, *, frames: int) -> dict[str, float | str]:
         "worst frame": float(np.max(errors)),
         "itself mean": float(np.mean(own)),
         "itself worst": float(np.max(own)),
-        "MediaPipe ms": 1e3 * statistics.median(theirs),
-        "ours ms": 1e3 * statistics.median(ours),
+        "MediaPipe ms": statistics.median(theirs),
+        "ours ms": statistics.median(ours),
         "time ratio": statistics.median(ratios),
     }
+
+
+def distance(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """Mean of landmarks (478, 2), in distances of the outer eye corners."""
+    return float(np.linalg.norm(one - other, axis=1).mean() / np.linalg.norm(one[33] - one[263]))
 
 
 def follow(

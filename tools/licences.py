@@ -19,8 +19,8 @@ OURS = frozenset({"bulletin.txt"})
 """Files of data that are newscaster's own."""
 
 _ACCEPTED = """
-    0bsd apache-2.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc0-1.0 isc llvm-exception mit mit-0 mit-cmu
-    mpl-2.0 psf psf-2.0 zlib
+    0bsd apache-2.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc0-1.0 isc llvm-exception mit mit-0 mit-cmu mpl-2.0
+    psf psf-2.0 zlib
 """
 ACCEPTED = frozenset(_ACCEPTED.split())
 """Each lets what stands beside it have a licence of its own."""

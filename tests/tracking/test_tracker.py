@@ -113,6 +113,15 @@ def test_somebody_else_who_comes_later_is_new() -> None:
     assert third[-1].keys() == {0}
 
 
+def test_without_identities_who_comes_back_is_new_at_once() -> None:
+    def path(t: float) -> float | None:
+        return None if 0.4 < t < 0.6 else 240
+
+    tracker = FaceTracker(1, identify=False)
+    found = [columns(tracker.step(frame)) for frame in scene(11, path)]
+    assert [list(faces) for faces in found] == [[0]] * 5 + [[]] + [[1]] * 5
+
+
 def test_descriptors_decide_if_there_are_any() -> None:
     """Two with the same colours: only the descriptor tells them apart."""
     frame = np.zeros((10, 10, 3), np.uint8)

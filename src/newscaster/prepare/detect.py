@@ -29,7 +29,7 @@ class Mesh:
     """Landmarks of up to ``most_faces`` faces, followed from picture to picture."""
 
     def __init__(self, most_faces: int) -> None:
-        self._tracker = FaceTracker(most_faces, detector=FaceDetector((SHORT_RANGE,)))
+        self._tracker = FaceTracker(most_faces, detector=FaceDetector((SHORT_RANGE,)), identify=False)
 
     def reset(self) -> None:
         """Forget the faces of the last picture."""

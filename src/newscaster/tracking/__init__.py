@@ -9,11 +9,20 @@
 
 A :class:`FaceTracker` follows the faces of one clip. A :class:`FaceDetector` finds faces in single frames,
 and a :class:`FaceMesh` the landmarks in given regions, of many faces or frames at once. They run on the CPU,
-on one thread unless asked for more, and share nothing but their networks.
+on one thread unless asked for more, and share nothing but their networks. :func:`describe_faces` measures
+whose a face is: see ``descriptor``.
 """
 
+from newscaster.tracking.descriptor import (
+    MAX_DISTANCE,
+    MAX_MEAN_DISTANCE,
+    Describe,
+    describe_faces,
+    descriptor_distance,
+    is_same_person,
+    mean_descriptor,
+)
 from newscaster.tracking.detector import FULL_RANGE, SHORT_RANGE, Detections, FaceDetector
-from newscaster.tracking.identity import Describe
 from newscaster.tracking.mesh import FaceMesh, Landmarks
 from newscaster.tracking.regions import Region
 from newscaster.tracking.sampling import ImageArray
@@ -21,6 +30,8 @@ from newscaster.tracking.tracker import FaceTracker, TrackedFace
 
 __all__ = [
     "FULL_RANGE",
+    "MAX_DISTANCE",
+    "MAX_MEAN_DISTANCE",
     "SHORT_RANGE",
     "Describe",
     "Detections",
@@ -31,4 +42,8 @@ __all__ = [
     "Landmarks",
     "Region",
     "TrackedFace",
+    "describe_faces",
+    "descriptor_distance",
+    "is_same_person",
+    "mean_descriptor",
 ]

@@ -12,7 +12,7 @@ never count such a row as the same person.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -47,6 +47,10 @@ outer-eye distance) leaves 0.10 and moves one person's faces from 0.33 to 0.44 a
 move them to 0.55."""
 MIN_INSIDE = 0.8
 """Share of the chip that lies within the frame."""
+
+Describe = Callable[[Sequence[ImageArray], Floats], Floats]
+"""Measures whose faces these are: n frames and landmarks (n, 478, 3) to descriptors (n, D), NaN where a face
+cannot be described: :func:`describe_faces`, or what a test puts in its place."""
 
 _SIDE = 150
 _PADDING = 0.25

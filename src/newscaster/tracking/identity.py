@@ -10,7 +10,7 @@ Looks are learnt only from faces that are not in doubt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,15 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.face.geometry import eye_distance
+from newscaster.tracking.descriptor import Describe
 from newscaster.tracking.mesh import Landmarks
 from newscaster.tracking.regions import Box, box_of, overlap
 from newscaster.tracking.sampling import ImageArray
 
 Floats = npt.NDArray[np.float32]
-Describe = Callable[[Sequence[ImageArray], Floats], Floats]
-"""Measures whose faces these are: n frames and landmarks (n, 478, 3) to descriptors (n, D), NaN where a face
-cannot be described. Descriptors of one person are close to each other."""
-
 SAME_FACE = 0.4
 """Two sets of landmarks are one face's if they are closer than this on average, in distances of the eyes."""
 _TOUCHING = 0.75

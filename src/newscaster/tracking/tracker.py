@@ -7,18 +7,18 @@ looks for more. What is added are identities: see ``identity``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from newscaster.errors import InputError
+from newscaster.tracking.descriptor import MAX_DISTANCE, Describe
 from newscaster.tracking.detector import Detections, FaceDetector
-from newscaster.tracking.identity import Describe, Face, Identities
+from newscaster.tracking.identity import Face, Identities
 from newscaster.tracking.mesh import FaceMesh, Landmarks
 from newscaster.tracking.regions import Region, overlap
 from newscaster.tracking.sampling import ImageArray
 
-MAX_DISTANCE = 0.55
-"""Between the descriptors of two frames of one person, for dlib's network."""
 _MIN_PRESENCE = 0.5
 _SAME_REGION = 0.5
 """A region that overlaps a tracked one by more is the same face's."""
@@ -40,6 +40,22 @@ class TrackedFace:
     """How likely it is a face, 0.5 to 1."""
 
 
+class _Numbers:
+    """Identities that end with the region."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def assign(self, frame: ImageArray, faces: Sequence[Face]) -> dict[int, Face]:
+        assigned = {}
+        for face in faces:
+            if not face.sources:
+                face.sources.append(self._count)
+                self._count += 1
+            assigned[face.sources[0]] = face
+        return assigned
+
+
 class FaceTracker:
     """Follows faces through the frames of one clip; for one thread at a time.
 
@@ -51,6 +67,8 @@ class FaceTracker:
         search_every: frames between searches while fewer than `max_faces` are tracked. In the second after a
             face was lost, every frame is searched.
         detector, mesh: what finds faces, and their landmarks; by default new ones.
+        identify: whether identities hold when faces are lost or cross. Otherwise a face that is found again
+            is a new one, at once, as in MediaPipe.
         describe: measures whose a face is, to hold identities by; by default the colours of faces do.
         max_distance: between descriptors of one person.
 
@@ -66,6 +84,7 @@ class FaceTracker:
         search_every: int = 1,
         detector: Detector | None = None,
         mesh: FaceMesh | None = None,
+        identify: bool = True,
         describe: Describe | None = None,
         max_distance: float = MAX_DISTANCE,
     ) -> None:
@@ -77,12 +96,16 @@ class FaceTracker:
         self._max_faces, self._search_every, self._fps = max_faces, search_every, fps
         self._detector = FaceDetector() if detector is None else detector
         self._mesh = FaceMesh() if mesh is None else mesh
-        self._describe, self._max_distance = describe, max_distance
+        self._identify, self._describe, self._max_distance = identify, describe, max_distance
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another clip."""
-        self._identities = Identities(fps=self._fps, describe=self._describe, max_distance=self._max_distance)
+        self._identities: Identities | _Numbers = _Numbers()
+        if self._identify:
+            self._identities = Identities(
+                fps=self._fps, describe=self._describe, max_distance=self._max_distance
+            )
         self._regions: dict[int, Region] = {}
         self._since_search, self._since_loss = 0, 0
 
