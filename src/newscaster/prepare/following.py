@@ -23,7 +23,8 @@ from newscaster.face.geometry import runs
 from newscaster.prepare.detect import ImageArray, Landmarks
 from newscaster.prepare.people import People
 from newscaster.prepare.tracking import FaceTracker, joined
-from newscaster.tracking.descriptor import Describe, describe_faces, descriptor_distance, mean_descriptor
+from newscaster.tracking import Describe
+from newscaster.tracking.descriptor import describe_faces, descriptor_distance, mean_descriptor
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from newscaster.prepare.detect import Boxes, ImageArray, Landmarks, Mesh, detect_faces
 from newscaster.prepare.people import box_of, overlap
 from newscaster.prepare.tracking import window_around
-from newscaster.tracking.descriptor import DESCRIPTOR_SIZE, Describe, describe_faces
+from newscaster.tracking import Describe
+from newscaster.tracking.descriptor import DESCRIPTOR_SIZE, describe_faces
 
 Floats = npt.NDArray[np.float32]
 Box = npt.NDArray[np.float64]
