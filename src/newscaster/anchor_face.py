@@ -86,7 +86,7 @@ class AnchorFace:
         return AnchorFace(
             basis=MouthBasis.from_arrays(floats),
             head=Head.from_arrays(floats),
-            mask=Mask(arrays["mask.hidden"] > np.uint8(0), arrays["mask.soft"].astype(np.uint8)),
+            mask=Mask(arrays["mask.hidden"].astype(np.bool_), arrays["mask.soft"].astype(np.uint8)),
             poses=_standing(Poses(floats["stage.pose_matrix"], floats["stage.pose_shift"])),
             transforms=_usable(
                 Flattening.from_array(floats["stage.transforms"], info.region.side), info.region.side

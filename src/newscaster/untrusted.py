@@ -166,8 +166,8 @@ def map_array(path: Path) -> npt.NDArray[Any]:
     with open_plain(path, follow_links=False) as file:
         size = os.fstat(file.fileno()).st_size
         try:
-            read = headers[np.lib.format.read_magic(file)]  # type: ignore[no-untyped-call]
-            shape, fortran, dtype = read(file)  # type: ignore[no-untyped-call]
+            read = headers[np.lib.format.read_magic(file)]  # type: ignore[no-untyped-call,unused-ignore]
+            shape, fortran, dtype = read(file)  # type: ignore[no-untyped-call,unused-ignore]
         # A header is a Python literal, and what reading one raises has many names.
         except Exception as error:
             raise ValueError(f"its header is damaged: {error!s:.100}") from error

@@ -92,4 +92,4 @@ def correlation_at(late: Sequence[Floats], early: Sequence[Floats], lag: int) ->
     joined = np.concatenate(pairs, axis=1)
     if joined.shape[1] < _LEAST_STEPS or (joined.std(axis=1) < 1e-9).any():
         return float("nan")
-    return float(np.corrcoef(joined)[0, 1])
+    return float(np.corrcoef(joined[0], joined[1])[0, 1])

@@ -17,6 +17,7 @@ _WIDE_WEIGHT = 0.1
 """Weight of the wider window: it matters only if the smaller one is nearly empty."""
 _NOISE = 3 / 255
 """Standard deviation that every colour has at least."""
+_TINY = np.float32(1e-7)
 _BETWEEN = 0.7
 """How much of the variance between cells counts: part of it is a gradient that the local mean follows."""
 _MIN_SHARE = 1e-3
@@ -31,8 +32,7 @@ class ColorModel:
     """Per cell or per pixel: how a colour tells foreground from background there.
 
     `weights` are S^-1 d / (d' S^-1 d) for the difference d of the mean colours and the covariance S within
-    the
-    classes: `score` is 0 at the background's mean and 1 at the foreground's.
+    the classes: `score` is 0 at the background's mean and 1 at the foreground's.
     """
 
     weights: Floats
@@ -92,7 +92,7 @@ class ColorStatistics:
         mean_f, cov_f, present_f = self._class(foreground)
         mean_b, cov_b, present_b = self._class(background)
         difference = mean_f - mean_b
-        cov = (cov_f + cov_b) / 2
+        cov = (cov_f + cov_b) / np.float32(2)
         cov[[0, 3, 5]] += _NOISE**2
         solved = _solve_symmetric(cov, difference)
         distance = (solved * difference).sum(axis=0)
@@ -108,16 +108,16 @@ class ColorStatistics:
 
     def _class(self, weight: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
         """Mean (3, h, w), covariance (6, h, w) of one class, and if it is present: (h, w) bool."""
-        sums = np.einsum("nrica,rica->nrc", self._values, _cells(weight[None])[0])
-        mean_cell = sums[1:4] / np.maximum(sums[0], 1e-7)
+        sums: Floats = np.einsum("nrica,rica->nrc", self._values, _cells(weight[None])[0])
+        mean_cell = sums[1:4] / np.maximum(sums[0], _TINY)
         within = np.stack([sums[4 + n] - sums[1 + i] * mean_cell[j] for n, (i, j) in enumerate(_PAIRS)])
-        sums = np.concatenate([sums, within]) / CELL**2
+        sums = np.asarray(np.concatenate([sums, within]) / CELL**2, np.float32)
         wide = box_mean(sums, _RADII[1])
         total = box_mean(sums, _RADII[0]) + np.float32(_WIDE_WEIGHT) * wide
-        total[1:] /= np.maximum(total[0], 1e-7)
+        total[1:] /= np.maximum(total[0], _TINY)
         mean = total[1:4]
         all_of_it = np.stack([total[4 + n] - mean[i] * mean[j] for n, (i, j) in enumerate(_PAIRS)])
-        cov = _BETWEEN * all_of_it + (1 - _BETWEEN) * total[10:]
+        cov = np.asarray(_BETWEEN * all_of_it + (1 - _BETWEEN) * total[10:], np.float32)
         cov[[0, 3, 5]] = np.maximum(cov[[0, 3, 5]], 0)
         return mean, cov, wide[0] > _MIN_SHARE
 

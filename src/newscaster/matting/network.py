@@ -46,7 +46,7 @@ class PersonNetwork:
         pixels = np.asarray(image, np.float32)[None] / np.float32(255)
         shape = (1, SIDE, SIDE, 1)
         found = self._session.give(self._output, shape, **{self._input: pixels})
-        return np.clip(found[0, ..., 0], 0, 1).astype(np.float32)
+        return np.asarray(np.clip(found[0, ..., 0], 0, 1), np.float32)
 
     def fused(self, frame: Frame, whole: Floats, crops: list[Crop]) -> Floats:
         """(H, W) probabilities: the mean of the logits of the whole frame's mask and of every crop's.

@@ -136,7 +136,7 @@ def _open(alpha: Floats) -> bool:
 
 def _ramp(values: Floats, zero: float, one: float) -> Floats:
     """Linear from 0 at `zero` to 1 at `one`, clipped."""
-    return np.clip((values - np.float32(zero)) * np.float32(1 / (one - zero)), 0, 1)
+    return np.asarray(np.clip((values - np.float32(zero)) * np.float32(1 / (one - zero)), 0, 1), np.float32)
 
 
 def posterior(pixels: Floats, mask: Floats, band: Floats, model: ColorModel) -> Floats:
@@ -164,4 +164,4 @@ def despill(colors: Floats, band: Floats, model: ColorModel) -> Floats:
     """Move colours (3, h, w) off the background's towards the foreground's, if the two differ clearly."""
     clear = band / (1 + (model.variance * np.float32(1 / 0.02)) ** 2)
     lack = np.maximum(1 - np.sqrt(model.variance) - model.score(colors), 0) * clear
-    return colors + lack * model.difference
+    return np.asarray(colors + lack * model.difference, np.float32)

@@ -220,11 +220,11 @@ def new_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
         OSError: there is no room for it.
     """
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call]
+        np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call,unused-ignore]
             file, {"descr": "|u1", "fortran_order": False, "shape": shape}
         )
         _take_room(file, math.prod(shape))
-    array: npt.NDArray[np.uint8] = np.lib.format.open_memmap(path, "r+")  # type: ignore[no-untyped-call]
+    array: npt.NDArray[np.uint8] = np.lib.format.open_memmap(path, "r+")  # type: ignore[no-untyped-call,unused-ignore]
     return array
 
 

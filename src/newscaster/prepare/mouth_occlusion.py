@@ -238,9 +238,9 @@ class OcclusionMeter:
 def measure_face_crops(clip: Clip) -> Array:
     """:meth:`OcclusionMeter.shares` of a clip of a prepared dataset, measured on its face crops."""
     meter = OcclusionMeter()
-    for frame in np.flatnonzero(clip.present):
+    for frame in map(int, np.flatnonzero(clip.present)):
         landmarks = clip.transforms[frame].apply(clip.landmarks[frame][:, :2].astype(np.float64))
-        meter.add(int(frame), clip.regions[frame], landmarks)
+        meter.add(frame, clip.regions[frame], landmarks)
     return meter.shares(clip.frames)
 
 

@@ -299,7 +299,7 @@ class Anchor:
             stage_start: the stage's frame to begin with.
         """
         self._check_start(stage_start)
-        return self._pictures(self._placed(shapes, self._stage.order(start=stage_start)))
+        return self._pictures(self._placed(shapes.astype(np.float64), self._stage.order(start=stage_start)))
 
     def speak(
         self,
@@ -561,7 +561,7 @@ class Anchor:
         for some in itertools.chain(shapes, last):
             yield from self._placed(some, order)
 
-    def _placed(self, shapes: npt.NDArray[np.floating[Any]], order: Iterator[int]) -> Iterator[_Shown]:
+    def _placed(self, shapes: Array, order: Iterator[int]) -> Iterator[_Shown]:
         for first in range(0, len(shapes), _FRAMES_AT_ONCE):
             part = shapes[first : first + _FRAMES_AT_ONCE]
             indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))

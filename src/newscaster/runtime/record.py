@@ -120,4 +120,4 @@ class MotionRecord:
         with media.replacing(self._path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array)  # type: ignore[no-untyped-call]
+                    np.lib.format.write_array(member, array)  # type: ignore[no-untyped-call,unused-ignore]

@@ -114,8 +114,8 @@ def _difference(frames: Floats) -> Floats:
     """Slope over two frames on either side; four frames shorter than `frames`."""
     one = frames[3:-1] - frames[1:-3]
     two = frames[4:] - frames[:-4]
-    slope: Floats = (one + np.float32(2.0) * two) / np.float32(10.0)
-    return slope
+    slope = (one + np.float32(2.0) * two) / np.float32(10.0)
+    return np.asarray(slope, np.float32)
 
 
 def log_mel(samples: Floats) -> Floats:

@@ -81,7 +81,8 @@ def chosen_frames(seen: Sequence[npt.NDArray[np.bool_]], *, most: int) -> list[F
         for start in stretch[: len(stretch) - RUN + 1 : RUN]
     ]
     count = min(len(runs), max(1, most // RUN))
-    kept = np.unique(np.linspace(0, len(runs) - 1, count).round().astype(int)) if runs else []
+    spread = np.linspace(0, len(runs) - 1, count).round().astype(int)
+    kept = np.unique(spread).tolist() if runs else []
     chosen: list[list[Frames]] = [[] for _ in seen]
     for index, start in (runs[number] for number in kept):
         chosen[index].append(np.arange(start, start + RUN))
@@ -121,7 +122,7 @@ def whole_pictures(
     # Written in order through a file: a full disk is an error then, and under a memory map a crash.
     with replacing(path) as temporary, temporary.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
+        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call,unused-ignore]
         for clip, source, frames in zip(clips, sources, chosen, strict=True):
             for picture in _read(clip, source, frames, size):
                 file.write(picture.tobytes())

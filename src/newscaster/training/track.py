@@ -112,7 +112,7 @@ class _Face:
 
 
 def _longest_run(clip: Landmarks) -> slice:
-    found = runs(np.isfinite(clip).all(axis=(1, 2))) or [(0, 0)]
+    found = runs(np.asarray(np.isfinite(clip).all(axis=(1, 2)))) or [(0, 0)]
     return slice(*max(found, key=lambda run: run[1] - run[0]))
 
 

@@ -42,7 +42,8 @@ _ID_WEIGHT = 0.7
 def signs(name: str) -> Array:
     """(64, 64) of -1 and 1, which depend on the name alone (SHAKE-256: NumPy's generators may change)."""
     data = hashlib.shake_256(f"newscaster watermark 1, {name}".encode()).digest(CELLS * CELLS // 8)
-    found = np.unpackbits(np.frombuffer(data, np.uint8)).reshape(CELLS, CELLS) * 2.0 - 1
+    bits = np.unpackbits(np.frombuffer(data, np.uint8)).reshape(CELLS, CELLS)
+    found = bits.astype(np.float64) * 2 - 1
     found.flags.writeable = False
     return found
 

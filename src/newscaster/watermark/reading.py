@@ -154,11 +154,10 @@ def averaged(frames: Iterable[npt.NDArray[np.uint8]]) -> Floats:
     total, count = np.zeros((2, 2), np.float32), 0
     for count, luma in enumerate(frames, 1):
         plane = luma.astype(np.float32)
-        fine = np.clip(plane - blurred(plane), -_EDGE_LEVELS, _EDGE_LEVELS)
+        fine = np.clip(plane - blurred(plane), -_EDGE_LEVELS, _EDGE_LEVELS).astype(np.float32)
         total = fine if count == 1 else total + fine
-    mean = total / max(1, count)
-    evened: Floats = mean / np.sqrt(blurred(mean * mean) + _FAINT_SQUARE)
-    return evened
+    mean = total / np.float32(max(1, count))
+    return np.asarray(mean / np.sqrt(blurred(mean * mean) + _FAINT_SQUARE), np.float32)
 
 
 def aligned(piece: Floats, *, least: float | None = None) -> Lock | None:
