@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from newscaster.errors import InputError, MissingExtraError
 from newscaster.faults import is_no_memory
 from newscaster.onnx_file import MOST_BYTES, TRIAL_STEPS, OnnxFile, RefusedError, check_cost, read_onnx
+from newscaster.texts import quoted
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -70,8 +71,8 @@ def backend_named(name: str | None) -> str:
     found = name or os.environ.get(BACKEND_VARIABLE) or AUTO
     if found not in BACKENDS:
         raise InputError(
-            f"the backend is {found!r}; expected one of {', '.join(BACKENDS)}, as an argument or in the "
-            f"environment variable {BACKEND_VARIABLE}"
+            f"the backend is {quoted(found)}; expected one of {', '.join(BACKENDS)}, as an argument or "
+            f"in the environment variable {BACKEND_VARIABLE}"
         )
     return found
 

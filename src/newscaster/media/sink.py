@@ -28,6 +28,7 @@ from newscaster.media.files import check_output
 from newscaster.media.output_locks import sole_writer
 from newscaster.media.picture import Picture
 from newscaster.media.write import KEY_SECONDS, VideoTrack, key_frames
+from newscaster.texts import quoted
 
 LiveItem = tuple[Picture | None, Samples]
 """A frame's picture, or None where it was left out, and its sound (n,) float32 mono."""
@@ -92,8 +93,8 @@ def live_format(address: str, given: str | None = None) -> str:
         )
     if found not in av.formats_available:
         raise OutputError(
-            f"the format is {found!r}, which FFmpeg does not know; expected one such as mpegts, flv, hls or "
-            "matroska"
+            f"the format is {quoted(found)}, which FFmpeg does not know; expected one such as mpegts, "
+            "flv, hls or matroska"
         )
     return found
 

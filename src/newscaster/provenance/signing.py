@@ -19,6 +19,7 @@ from newscaster.provenance.credentials import Credentials, check_dates, local_fo
 from newscaster.provenance.findings import day
 from newscaster.provenance.statement import Statement
 from newscaster.provenance.timestamp_errors import refusal
+from newscaster.texts import quoted
 
 SIDECAR_SUFFIX = ".c2pa"
 """Of the manifest beside a file, where the file's format has no place for one."""
@@ -158,8 +159,8 @@ def check_timestamp_address(timestamp: str) -> None:
         usable = False
     if not usable or not timestamp.isascii() or not timestamp.isprintable() or " " in timestamp:
         raise InputError(
-            f"--timestamp is {timestamp!r:.200}; expected the address of a time-stamp authority (RFC 3161), "
-            "such as http://timestamp.example.com"
+            f"--timestamp is {quoted(timestamp):.200}; expected the address of a time-stamp authority "
+            "(RFC 3161), such as http://timestamp.example.com"
         )
 
 
