@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import sys
@@ -377,8 +378,9 @@ def _exit_code(error: BaseException) -> int:
         click.echo("terminated", err=True)
         return EXIT_TERMINATED
     if isinstance(error, click.ClickException):
-        error.message = without_escapes(error.message)
-        error.show()
+        message = io.StringIO()
+        error.show(message)
+        click.echo(without_escapes(message.getvalue()), err=True, nl=False)
         return EXIT_ERROR
     if isinstance(error, SystemExit):
         return EXIT_NOT_READ  # all that click makes of a broken pipe; it has silenced standard output
