@@ -4,6 +4,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,12 @@ import pytest
 from newscaster import inference
 from newscaster.errors import InputError
 from newscaster.inference import Session
-from newscaster.speech.encoder import packaged_encoder
+from newscaster.matting.network import load_person_network
+from newscaster.prepare.mouth_occlusion import load_occlusion_network
+from newscaster.speech.encoder import load_encoder, packaged_encoder
+from newscaster.speech.voice_activity import load_voice_activity
+from newscaster.tracking import descriptor
+from newscaster.tracking.models import face_session
 from onnx_networks import renderer_network
 
 
@@ -29,6 +35,60 @@ def test_says_what_it_takes_and_gives(session: Session) -> None:
     assert session.outputs == {"states": ("B", "S", 768)}
     assert session.metadata["license"] == "MIT"
     assert "mel" in repr(session)
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"trusted": True}, "Reinstall newscaster"),
+        ({}, "Train the anchor again"),
+        ({"trusted": True, "remedy": "Train it again"}, "Train it again"),
+        ({"remedy": "Export it again"}, "Export it again"),
+    ],
+)
+def test_advice_fits_where_a_network_is_from(options: dict[str, Any], remedy: str) -> None:
+    session = Session(packaged_encoder(), threads=1, name="encoder", **options)
+    good = session.give("states", (1, 20, 768), mel=mel())
+    assert good.shape == (1, 20, 768)
+    with pytest.raises(InputError, match=rf"expected \(1, 3, 768\), all finite\. {remedy}$"):
+        session.give("states", (1, 3, 768), mel=mel())
+    with pytest.raises(InputError, match=rf"not finite; .*\. {remedy}$"):
+        session.give("states", (1, 20, 768), mel=np.full_like(mel(), np.nan))
+    with pytest.raises(InputError, match=rf"expected 'nonsense' among them\. {remedy}$"):
+        session.give("nonsense", (1, 20, 768), mel=mel())
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"trusted": True}, "Reinstall newscaster"),
+        ({}, "Fetch or export it again"),
+        ({"remedy": "Export it again", "trusted": True}, "Export it again"),
+    ],
+)
+def test_advice_for_a_damaged_network(options: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(InputError, match=rf"cannot be loaded as an ONNX network: .*\. {remedy}$"):
+        Session(packaged_encoder()[:1000], threads=1, **options)
+
+
+def test_advice_for_a_speech_encoder_of_ones_own() -> None:
+    with pytest.raises(InputError, match=r"Export it again, or use the packaged encoder$"):
+        load_encoder(b"damaged")
+
+
+def test_every_packaged_network_gives_the_packages_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is opened as its module opens it, from bytes that are damaged."""
+    monkeypatch.setattr(Path, "read_bytes", lambda self: b"damaged")
+    for load in (
+        load_encoder,
+        load_voice_activity,
+        load_person_network,
+        load_occlusion_network.__wrapped__,  # without what earlier tests have loaded
+        descriptor._session.__wrapped__,
+        lambda: face_session.__wrapped__("face_mesh.onnx", 1),
+    ):
+        with pytest.raises(InputError, match=r"\. Reinstall newscaster$"):
+            load()
 
 
 def test_bytes_and_file_agree(session: Session, tmp_path: Path) -> None:

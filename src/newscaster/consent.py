@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from newscaster.errors import ConsentError, InputError
-from newscaster.texts import is_unicode
+from newscaster.texts import is_unicode, quoted
 from newscaster.untrusted import read_json
 
 _REFUSALS = frozenset({"", "no", "n", "none", "nobody"})
@@ -49,8 +49,8 @@ class Consent:
                 raise InputError(f"{name} of the consent is not valid UTF-8. Write it anew, in UTF-8")
         if is_refusal(self.statement):
             raise InputError(
-                f"consent is {self.statement.strip()!r}: without the person's consent no anchor is made. "
-                f"Say who agreed, and for what"
+                f"consent is {quoted(self.statement.strip())}: without the person's consent no anchor "
+                f"is made. Say who agreed, and for what"
             )
         if self.when is not None and self.until is not None and self.until < self.when:
             raise InputError(f"consent is given on {self.when} and ends on {self.until}, before that")
@@ -202,7 +202,7 @@ def _date(name: str, text: str) -> date | None:
         return date.fromisoformat(text.strip())
     except ValueError as error:
         raise InputError(
-            f"{name} of the consent is {text.strip()!r:.60}; expected a day as YEAR-MONTH-DAY, such as "
+            f"{name} of the consent is {quoted(text.strip()):.60}; expected a day as YEAR-MONTH-DAY, such as "
             "2027-11-02"
         ) from error
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from newscaster.errors import InputError, MissingExtraError
 from newscaster.faults import is_no_memory
 from newscaster.onnx_file import MOST_BYTES, TRIAL_STEPS, OnnxFile, RefusedError, check_cost, read_onnx
+from newscaster.texts import quoted
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -55,6 +56,7 @@ BACKEND_VARIABLE = "NEWSCASTER_BACKEND"
 
 _FATAL = 4
 """ONNX Runtime's highest severity of log messages."""
+_REINSTALL = "Reinstall newscaster"
 _TRIAL_BATCH = 2
 _TRIALS = 3
 _WORTH_IT = 0.95
@@ -70,8 +72,8 @@ def backend_named(name: str | None) -> str:
     found = name or os.environ.get(BACKEND_VARIABLE) or AUTO
     if found not in BACKENDS:
         raise InputError(
-            f"the backend is {found!r}; expected one of {', '.join(BACKENDS)}, as an argument or in the "
-            f"environment variable {BACKEND_VARIABLE}"
+            f"the backend is {quoted(found)}; expected one of {', '.join(BACKENDS)}, as an argument or "
+            f"in the environment variable {BACKEND_VARIABLE}"
         )
     return found
 
@@ -89,6 +91,8 @@ class Session:
         callers: threads that run it at a time.
         trusted: whether the network was made here or came with newscaster. Others are read first, and refused
             where they hold what no anchor's network does, or cost too much: see `onnx_file`.
+        remedy: the next step if the network is damaged, for error messages. By default: reinstall newscaster
+            if it is trusted, train the anchor again if it is not.
 
     Raises:
         InputError: the file is missing, or what it holds is no network that can be run, or is refused.
@@ -104,15 +108,18 @@ class Session:
         backend: str = ONNX_RUNTIME,
         callers: int = 1,
         trusted: bool = False,
+        remedy: str | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads is {threads}; give 1 or more, or None for one per physical core")
         self.name = name or (model.name if isinstance(model, Path) else "the network")
         model = _read(model) if isinstance(model, Path) else model
+        reload = remedy or (_REINSTALL if trusted else "Fetch or export it again")
         if not trusted:
-            _check(model, self.name)
+            _check(model, self.name, reload)
         self._longest: float = float("inf") if trusted else TRIAL_STEPS
-        session = _load(model, self.name, threads=threads, spinning=spinning)
+        self._remedy = remedy or (_REINSTALL if trusted else "Train the anchor again")
+        session = _load(model, self.name, threads=threads, spinning=spinning, remedy=reload)
         self.inputs: dict[str, Shape] = {i.name: tuple(i.shape) for i in session.get_inputs()}
         self.outputs: dict[str, Shape] = {o.name: tuple(o.shape) for o in session.get_outputs()}
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
@@ -181,12 +188,14 @@ class Session:
         """
         outputs = self.run(**inputs)
         if output not in outputs:
-            raise InputError(f"{self.name} gives {sorted(outputs)}; expected {output!r} among them")
+            raise InputError(
+                f"{self.name} gives {sorted(outputs)}; expected {output!r} among them. {self._remedy}"
+            )
         found = outputs[output]
         if found.shape != shape or (found.dtype.kind == "f" and not np.isfinite(found).all()):
             raise InputError(
                 f"{self.name}: output {output!r} is {found.dtype} {found.shape} or not finite; expected "
-                f"{shape}, all finite. Train the anchor again"
+                f"{shape}, all finite. {self._remedy}"
             )
         return found
 
@@ -215,19 +224,19 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _check(model: bytes, name: str) -> None:
+def _check(model: bytes, name: str, remedy: str) -> None:
     """Refuse a network that is not as newscaster's own are; what it costs is known from its shapes."""
     try:
         file = read_onnx(model)
-        check_cost(file, _values(file, name))
+        check_cost(file, _values(file, name, remedy))
     except RefusedError as error:
         raise InputError(
             f"{name} cannot be loaded as an ONNX network: {error}. It is damaged or was not made by "
-            "newscaster; fetch or export it again"
+            f"newscaster. {remedy}"
         ) from error
 
 
-def _values(file: OnnxFile, name: str) -> dict[str, tuple[tuple[int, ...], int]]:
+def _values(file: OnnxFile, name: str, remedy: str) -> dict[str, tuple[tuple[int, ...], int]]:
     """Shape and bytes per element of every value, as ONNX Runtime infers them; nothing is computed."""
     import onnxruntime
 
@@ -237,7 +246,7 @@ def _values(file: OnnxFile, name: str) -> dict[str, tuple[tuple[int, ...], int]]
     options.add_session_config_entry("session.disable_prepacking", "1")
     for axis, length in file.free.items():
         options.add_free_dimension_override_by_name(axis, length)
-    session = _made(file.outlined(), options, name)
+    session = _made(file.outlined(), options, name, remedy)
     values = {}
     for value in session.get_outputs():
         shape = tuple(n if isinstance(n, int) else -1 for n in value.shape)
@@ -246,13 +255,17 @@ def _values(file: OnnxFile, name: str) -> dict[str, tuple[tuple[int, ...], int]]
     return values
 
 
-def _load(model: bytes, name: str, *, threads: int | None, spinning: bool) -> onnxruntime.InferenceSession:
+def _load(
+    model: bytes, name: str, *, threads: int | None, spinning: bool, remedy: str
+) -> onnxruntime.InferenceSession:
     options = _options(threads)
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-    return _made(model, options, name)
+    return _made(model, options, name, remedy)
 
 
-def _made(model: bytes, options: onnxruntime.SessionOptions, name: str) -> onnxruntime.InferenceSession:
+def _made(
+    model: bytes, options: onnxruntime.SessionOptions, name: str, remedy: str
+) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     try:
@@ -264,7 +277,7 @@ def _made(model: bytes, options: onnxruntime.SessionOptions, name: str) -> onnxr
             raise MemoryError from error
         raise InputError(
             f"{name} cannot be loaded as an ONNX network: {_said(error)}. It is damaged or was written "
-            "for another version; fetch or export it again"
+            f"for another version. {remedy}"
         ) from error
 
 

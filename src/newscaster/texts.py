@@ -15,6 +15,8 @@ from newscaster.errors import InputError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
+_ESCAPED_BYTE = re.compile(r"(?<!\\)\\udc[89a-f][0-9a-f]")
+"""As `repr` writes it, such as in the text of an `OSError`. A backslash of the name's own is doubled."""
 _STORED_SHIFT = 0x10FE00 - 0xDC00
 _STORED_BYTE = re.compile("[\U0010fe80-\U0010feff]")
 _ERRORS = "newscaster"
@@ -46,6 +48,16 @@ def check_unicode(text: str, name: str) -> None:
 def shown(name: str | os.PathLike[str]) -> str:
     """A file's name as text that can be written anywhere: U+FFFD for bytes that are not UTF-8."""
     return _SURROGATE.sub("\ufffd", os.fspath(name))
+
+
+def quoted(value: object) -> str:
+    """A given value for a message: a text in quotation marks, with control characters escaped, as `shown`."""
+    return repr(shown(value) if isinstance(value, str) else value)
+
+
+def without_escapes(message: str) -> str:
+    """A library's message, in which Python's escape of a byte that is not UTF-8 becomes U+FFFD."""
+    return _ESCAPED_BYTE.sub("\ufffd", message)
 
 
 def shortened(name: str, *, max_bytes: int) -> str:

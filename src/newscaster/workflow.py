@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newscaster.errors import InputError, MissingExtraError
-from newscaster.texts import check_unicode, shown
+from newscaster.texts import check_unicode, quoted, shown
 
 if TYPE_CHECKING:
     from newscaster.anchor_info import AnchorInfo
@@ -119,8 +119,8 @@ def evaluate(
 
     if timestamp is not None and keep is None:
         raise InputError(
-            f"--timestamp is {timestamp!r}, and no videos are kept that could be signed. Add --keep FOLDER, "
-            "or leave --timestamp out"
+            f"--timestamp is {quoted(timestamp)}, and no videos are kept that could be signed. Add "
+            "--keep FOLDER, or leave --timestamp out"
         )
     need_extra()
     if report is not None:

@@ -19,7 +19,7 @@ from newscaster import cli, media
 from newscaster.anchor import AnchorFile
 from newscaster.cli.commands import cli as commands
 from newscaster.provenance import verify
-from newscaster.texts import write_raw_names
+from newscaster.texts import quoted, without_escapes, write_raw_names
 from signing import write_certificate
 from tiny_anchor import speech_like, write_tiny_anchor
 
@@ -145,6 +145,11 @@ def test_long_names(folder: Path, run: Run) -> None:
         [*LIVE, "FOLDER/out.mp4", "--label", "CAFE"],
         [*LIVE, "CAFE://out"],
         [*LIVE, "FOLDER/out.mp4", "--format", "CAFE"],
+        [*SAY, "Good evening.", "--voice-command", "'CAFE"],
+        [*SAY, "Good evening.", "--voice-command", "false CAFE"],
+        [*SAY, "Good evening.", "--voice", "CAFE", "--voice-command", "CAFE"],
+        ["speak", "FOLDER/CAFE.wav", "-a", "CAFE", "-o", "FOLDER/out.mp4"],
+        ["evaluate", "FOLDER/CAFE.anchor", "FOLDER/CAFE.wav", "--timestamp", "http://CAFE/"],
         ["check", "FOLDER/noCAFE.mp4"],
         ["train", "FOLDER/noCAFE.mp4", "-o", "FOLDER/out.anchor", "--consent", "Ada agreed"],
         [*TRAIN, "CAFE"],
@@ -171,7 +176,33 @@ def test_one_line_where_such_names_and_texts_cannot_be_used(
     assert code == 2
     (line,) = errors.splitlines()
     assert line.startswith(b"error: ")
+    assert b"\\udc" not in line  # Python's own name of a byte, of no use to anybody
     assert sorted(path for path in folder.iterdir() if path.name != CAFE) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*SAY, "Good evening.", "--speed", "CAFE"],
+        [*SAY, "Good evening.", "--backend", "CAFE"],
+        ["speak", "--CAFE"],
+        ["CAFE"],
+    ],
+    ids=lambda value: value[-2] if len(value) > 2 else value[-1].strip("-"),
+)
+def test_wrong_usage_shows_no_escapes(folder: Path, run: Run, arguments: list[str]) -> None:
+    code, _, errors = run(named(folder, arguments))
+    assert code == 2
+    assert b"\\udc" not in errors
+    assert "caf\ufffd".encode() in errors or b"caf\xe9" in errors
+
+
+def test_values_in_messages() -> None:
+    assert quoted(f"{CAFE}\n") == "'caf\ufffd\\n'"
+    assert quoted("\ud800") == "'\ufffd'"  # JSON can hold it
+    assert quoted(3) == "3"
+    assert without_escapes(f"[Errno 2] {CAFE!r}") == "[Errno 2] 'caf\ufffd'"
+    assert without_escapes(repr("a\\udce9")) == repr("a\\udce9")  # six characters of the name's own
 
 
 def _text_parameters(command: click.Command) -> set[str]:

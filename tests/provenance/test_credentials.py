@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
 import platform
+import shutil
+import signal
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from newscaster.errors import InputError, OutputError
+from newscaster.media.locks import take_lock
 from newscaster.provenance import check_credentials, find_credentials, user_data_folder
 from newscaster.provenance.credentials import LOCAL_ORGANISATION, local_credentials, user_credentials
 from signing import write_certificate
@@ -37,6 +43,56 @@ def test_many_at_first_use_get_one_certificate(tmp_path: Path) -> None:
         made = list(threads.map(lambda _: local_credentials(tmp_path / "signing"), range(8)))
     assert len({one.chain for one in made}) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["signing"]
+
+
+_KILLED = """
+import os, pathlib, sys
+from newscaster.provenance import credentials
+kill = lambda *_: os.kill(os.getpid(), 9)
+if sys.argv[2] == "rename":
+    pathlib.Path.rename = kill
+else:
+    write = credentials._write
+    credentials._write = lambda path, data: kill() if path.name == sys.argv[2] else write(path, data)
+credentials.local_credentials(pathlib.Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no process is killed there in this way")
+@pytest.mark.parametrize("at", ["certificate.pem", "authority.pem", "rename"])
+def test_what_a_killed_process_leaves_is_removed(tmp_path: Path, at: str) -> None:
+    folder = tmp_path / "signing"
+    ended = subprocess.run([sys.executable, "-c", _KILLED, str(folder), at], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert b"PRIVATE" in (left / "key.pem").read_bytes()
+    local_credentials(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["signing"]
+    # Also beside a certificate that is there.
+    shutil.copytree(folder, tmp_path / ".signing.0123abcd")
+    made = local_credentials(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["signing"]
+    assert local_credentials(folder) == made
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the key is not locked there")
+def test_what_another_process_is_making_stays(tmp_path: Path) -> None:
+    folder, other = tmp_path / "signing", tmp_path / ".signing.0123abcd"
+    other.mkdir()
+    local_credentials(folder)
+    (other / "key.pem").touch()  # about to be locked and written
+    local_credentials(folder)
+    with (other / "key.pem").open("wb") as key:
+        assert take_lock(key.fileno())
+        key.write(b"PRIVATE")
+        key.flush()
+        local_credentials(folder)
+        assert (other / "key.pem").read_bytes() == b"PRIVATE"
+    (tmp_path / ".signing.mine").mkdir()
+    (other / "key.pem").write_bytes(b"")
+    os.utime(other, (0, 0))
+    local_credentials(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".signing.mine", "signing"]
 
 
 def test_the_local_certificate(tmp_path: Path) -> None:

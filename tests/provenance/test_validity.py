@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import socket
@@ -12,8 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from newscaster.cli.speaking import signature_line
 from newscaster.errors import InputError
+from newscaster.media import without_key
 from newscaster.provenance import (
     Credentials,
     check_credentials,
@@ -24,7 +31,7 @@ from newscaster.provenance import (
 from newscaster.provenance.credentials import local_credentials, user_credentials
 from newscaster.provenance.findings import KINDS, Validity, findings_of
 from newscaster.provenance.signing import check_timestamp_address
-from signing import redated, signed, statement, write_certificate
+from signing import make_certificate, redated, signed, statement, write_certificate
 from timestamping import Authority, refusal, time_stamp_authority
 
 ClipMaker = Callable[..., Path]
@@ -199,7 +206,11 @@ def test_bits_of_a_time_stamp(
 
 
 def test_authorities_that_give_no_time_stamp(
-    make_clip: ClipMaker, tmp_path: Path, clock: Authority, newsroom: tuple[Credentials, Path]
+    make_clip: ClipMaker,
+    tmp_path: Path,
+    clock: Authority,
+    newsroom: tuple[Credentials, Path],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     who, _ = newsroom
     check_credentials(who, timestamp=clock.url)
@@ -207,23 +218,33 @@ def test_authorities_that_give_no_time_stamp(
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{unused.getsockname()[1]}/key"
-    for answer, status, url in (
-        (refusal(), 200, clock.url),
-        (b"no time stamp", 200, clock.url),
-        (b"", 200, clock.url),
-        (None, 500, clock.url),
-        (None, 200, closed),
+    secure = clock.url.replace("http:", "https:")
+    for answer, status, url, cause in (
+        (refusal(), 200, clock.url, "it refused, or its answer is not a time stamp"),
+        (b"no time stamp", 200, clock.url, "it refused, or its answer is not a time stamp"),
+        (b"", 200, clock.url, "it refused, or its answer is not a time stamp"),
+        (None, 500, clock.url, "it failed (HTTP status 500)"),
+        (None, 404, clock.url, "there is nothing at this address (HTTP status 404)"),
+        (None, 302, clock.url, "it redirects to another address (HTTP status 302)"),
+        (None, 200, closed, "the connection was refused"),
+        (None, 200, secure, "it does not answer to https"),
     ):
         clock.answer, clock.status = answer, status
-        with pytest.raises(
-            InputError, match=r"--timestamp: http://127\.0\.0\.1:.* gave no time stamp"
-        ) as error:
+        caplog.clear()
+        with pytest.raises(InputError) as error:
             check_credentials(who, timestamp=url)
-        assert "/key" not in str(error.value)
+        shown = without_key(url)
+        expected = f"{shown} gave no time stamp: {cause}"
+        assert str(error.value).startswith(f"--timestamp: {expected}")
+        assert ". Nothing was made. Try again, give another address, or leave" in str(error.value)
+        assert "internal error" not in str(error.value)
+        assert "internal error" in caplog.text  # the log has the toolkit's own words
+        assert "/key" not in str(error.value) + caplog.text
         place = tmp_path / "news.mp4"
         why = stamped(make_clip(), place, who, url)
         assert why is not None
-        assert "gave no time stamp" in why
+        assert why.startswith(expected)
+        assert "internal error" not in why
         assert verify(place, watermark=False).verdict == "untrusted"  # signed, and nothing lost
         assert not list(tmp_path.glob(".*"))
 
@@ -275,11 +296,50 @@ def test_certificates_that_cannot_be_used_today(tmp_path: Path, monkeypatch: pyt
     # The local certificate under a clock that is two days behind, and under one that is far ahead.
     monkeypatch.setenv("NEWSCASTER_HOME", str(tmp_path / "home"))
     find_credentials()
-    for days, said in (((2, 30), "is not valid before .* Is the clock right"), ((-30, -2), "ended on")):
-        chain, key, _ = write_certificate(tmp_path / "home" / "signing", days=days)
+    folder = tmp_path / "home" / "signing"
+    for days, said in (((2, 30), "is not valid before"), ((-30, -2), "ended on")):
+        chain, key, _ = write_certificate(folder, days=days)
         chain.replace(chain.with_name("certificate.pem"))
-        with pytest.raises(InputError, match=said):
-            check_credentials(local_credentials(tmp_path / "home" / "signing"))
+        with pytest.raises(
+            InputError, match=rf"{said} .* Is the clock right\? If so, move the folder '{folder}' away"
+        ):
+            check_credentials(local_credentials(folder))
+        before = (folder / "key.pem").read_bytes()
+        folder.rename(tmp_path / f"aside {said}")  # as the message has it
+        check_credentials(find_credentials())
+        assert (folder / "key.pem").read_bytes() != before
+
+
+def test_a_chain_ends_with_the_first_of_its_certificates(tmp_path: Path) -> None:
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
+    names = ("Root", "Intermediate", "Evening News")
+    purpose = ExtendedKeyUsageOID.EMAIL_PROTECTION
+    key_file, chain_file = tmp_path / "key.pem", tmp_path / "chain.pem"
+    pem = serialization.Encoding.PEM
+    key_file.write_bytes(
+        keys[2].private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    for ends in itertools.permutations((20, 40, 60)):
+        chain: list[x509.Certificate] = []
+        for level, (name, key, end) in enumerate(zip(names, keys, ends, strict=True)):
+            above = {"of": chain[0], "by": keys[level - 1]} if chain else {"of": None}
+            kind = purpose if level == 2 else None
+            chain.insert(0, make_certificate(name, key, purpose=kind, days=(-1, end), **above))  # type: ignore[arg-type]
+        for count in (1, 2, 3):  # some leave the root out
+            chain_file.write_bytes(b"".join(one.public_bytes(pem) for one in chain[:count]))
+            until = user_credentials(chain_file, key_file).until
+            assert until == chain[ends[::-1].index(min(ends[::-1][:count]))].not_valid_after_utc
+
+
+def test_when_a_signature_can_be_checked_is_said_of_the_chain(tmp_path: Path) -> None:
+    for authority_days, said in (
+        ((-300, 10), f", to be checked until {datetime.now(UTC) + 10 * DAY:%Y-%m-%d} "),
+        ((-300, -2), f": a certificate of the chain ended on {datetime.now(UTC) - 2 * DAY:%Y-%m-%d} "),
+    ):
+        chain, key, _ = write_certificate(tmp_path, authority_days=authority_days)
+        who = user_credentials(chain, key)
+        line = signature_line(by=who.name, locally=False, why_not=None, until=who.until, time_stamped=False)
+        assert said in line
 
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)

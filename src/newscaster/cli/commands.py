@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import sys
@@ -32,7 +33,7 @@ from newscaster.cli.verifying import verify
 from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
 from newscaster.faults import fault
-from newscaster.texts import shown, write_raw_names
+from newscaster.texts import quoted, shown, without_escapes, write_raw_names
 from newscaster.version import VERSION
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ def _frame_rate(text: str) -> Fraction:
         rate = Fraction(0)
     if not 1 <= rate <= 240:
         raise InputError(
-            f"--fps is {text!r}; expected 1 to 240 as a number or a fraction, such as 25 or 30000/1001"
+            f"--fps is {quoted(text)}; expected 1 to 240 as a number or a fraction, such as 25 or 30000/1001"
         )
     near = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
     return near if rate.denominator > 1 and abs(rate - near) < Fraction(1, 200) else rate
@@ -377,7 +378,9 @@ def _exit_code(error: BaseException) -> int:
         click.echo("terminated", err=True)
         return EXIT_TERMINATED
     if isinstance(error, click.ClickException):
-        error.show()
+        message = io.StringIO()
+        error.show(message)
+        click.echo(without_escapes(message.getvalue()), err=True, nl=False)
         return EXIT_ERROR
     if isinstance(error, SystemExit):
         return EXIT_NOT_READ  # all that click makes of a broken pipe; it has silenced standard output
@@ -388,7 +391,7 @@ def _exit_code(error: BaseException) -> int:
 
 def _told(said: str) -> int:
     """Say what is wrong, in one line."""
-    click.echo(f"error: {' '.join(said.split())}", err=True)
+    click.echo(f"error: {without_escapes(' '.join(said.split()))}", err=True)
     return EXIT_ERROR
 
 

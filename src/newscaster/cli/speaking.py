@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -281,9 +281,12 @@ def signature_line(
         line = "signed with a local certificate, which shows changes and vouches for nobody (--sign)"
     if time_stamped:
         return f"{line}, with a time stamp"
-    if until is not None:
-        line += f", to be checked until {until:%Y-%m-%d %H:%M} UTC, when the certificate ends (--timestamp)"
-    return line
+    if until is None:
+        return line
+    when = f"{until:%Y-%m-%d %H:%M} UTC"
+    if until < datetime.now(UTC):
+        return f"{line}, whom nobody can trust any more: a certificate of the chain ended on {when} (--sign)"
+    return f"{line}, to be checked until {when}, when the first certificate of the chain ends (--timestamp)"
 
 
 def end_if_unstamped(unstamped_because: str | None) -> None:

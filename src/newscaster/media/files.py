@@ -174,6 +174,33 @@ def _remove_left_behind(files: Iterable[Path]) -> None:
                 found.unlink(missing_ok=True)
 
 
+def remove_left_over_folders(folder: Path, *, locked: str) -> None:
+    """Remove the folders `.NAME.12345678` beside the folder NAME that killed processes have left half made.
+
+    Args:
+        folder: the folder NAME, which need not be there.
+        locked: a file in each of them that its maker locks before writing to it, and until the folder is
+            renamed. If it is missing or empty, the folder counts as left over only when it is a day old.
+    """
+    name = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{8}}")
+    try:
+        half_made = [found for found in folder.parent.iterdir() if name.fullmatch(found.name)]
+    except OSError:  # there is none yet, or it cannot be read
+        return
+    for found in half_made:
+        file = found / locked
+        try:
+            may_be_locked = file.stat().st_size > 0
+        except OSError:
+            may_be_locked = False
+        if may_be_locked:
+            with _left_behind(file) as left:
+                if left:
+                    shutil.rmtree(found, ignore_errors=True)
+        elif _is_old(found):
+            shutil.rmtree(found, ignore_errors=True)
+
+
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A folder for temporary files, gone when the block ends. Those that killed processes have left go, too.

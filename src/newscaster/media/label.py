@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from newscaster.errors import InputError
 from newscaster.media.picture import Picture
+from newscaster.texts import quoted
 
 _SHARE = 28
 """Capitals are at least so many times smaller than the picture's smaller side, and no smaller."""
@@ -51,7 +52,7 @@ class Label:
         room = (size[0] - 2 * self.margin, size[1] - 2 * self.margin)
         if self.size[0] > room[0] or self.size[1] > room[1]:
             raise InputError(
-                f"the label {self.text!r} takes {self.size[0]}x{self.size[1]} pixels, and pictures of "
+                f"the label {quoted(self.text)} takes {self.size[0]}x{self.size[1]} pixels, and pictures of "
                 f"{size[0]}x{size[1]} have room for {room[0]}x{room[1]}. Give a shorter one"
             )
         drawn = Image.new("L", self.size)
@@ -77,12 +78,14 @@ class Label:
 
     def _check(self, font: ImageFont.FreeTypeFont) -> None:
         if not self.text or len(self.text.splitlines()) > 1:
-            raise InputError(f"the label is {self.text!r}; expected one line of text, such as 'AI-generated'")
+            raise InputError(
+                f"the label is {quoted(self.text)}; expected one line of text, such as 'AI-generated'"
+            )
         nobodys = bytes(font.getmask(_NOBODYS))
         if odd := sorted({letter for letter in self.text if bytes(font.getmask(letter)) == nobodys} - {" "}):
             raise InputError(
-                f"the label {self.text!r} has characters that cannot be drawn: {' '.join(odd)}. Letters, "
-                "digits and signs of ASCII can"
+                f"the label {quoted(self.text)} has characters that cannot be drawn: {' '.join(odd)}. "
+                "Letters, digits and signs of ASCII can"
             )
 
 

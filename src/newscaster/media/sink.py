@@ -28,6 +28,7 @@ from newscaster.media.files import check_output
 from newscaster.media.output_locks import sole_writer
 from newscaster.media.picture import Picture
 from newscaster.media.write import KEY_SECONDS, VideoTrack, key_frames
+from newscaster.texts import quoted
 
 LiveItem = tuple[Picture | None, Samples]
 """A frame's picture, or None where it was left out, and its sound (n,) float32 mono."""
@@ -92,8 +93,8 @@ def live_format(address: str, given: str | None = None) -> str:
         )
     if found not in av.formats_available:
         raise OutputError(
-            f"the format is {found!r}, which FFmpeg does not know; expected one such as mpegts, flv, hls or "
-            "matroska"
+            f"the format is {quoted(found)}, which FFmpeg does not know; expected one such as mpegts, "
+            "flv, hls or matroska"
         )
     return found
 
@@ -173,10 +174,11 @@ def write_live(
     Args:
         address: an URL that FFmpeg can write (rtmp:, udp:, tcp:, pipe:, ...; srt: where its build has it), or
             a file (.m3u8 for HLS, whose segments lie beside it; .ts, .flv, .mkv, .mp4, .mov). There is a key
-            frame every 2 s, and in HLS at the start of each segment, which is at most 1 s long.
-        items: pictures of one size, each with its sound. Where a picture is None the one before it stays;
-            those before the first picture are left out. The second is taken when the address has been opened:
-            servers take their time.
+            frame at least every 2 s, and in HLS at the start of each segment, which is at most 1 s long.
+        items: pictures of one size, each with its sound. If a picture is None, the one before it stays, and
+            is encoded again if a key frame is due then: it must not change until the next one. Items before
+            the first picture are left out. The second is taken when the address has been opened: servers
+            take their time.
         fps: frames per second.
         rate: of the sound, in Hz: one that AAC knows, such as 48000.
         format_name: FFmpeg's name of the container; by default as the address says.
@@ -185,7 +187,7 @@ def write_live(
         crf: x264's quality.
 
     Returns:
-        How many pictures were sent.
+        How many pictures of `items` were sent.
 
     Raises:
         OutputError: the address cannot be written, or another command is writing the file.

@@ -85,10 +85,11 @@ class VideoTrack:
         self._from_rgb = FromRgb(tags)
         self._container = container
         self._time_base = 1 / fps
-        self.count = 0  # pictures and those left out
+        self.count = 0  # frames written and frames dropped
         self._key_frames = key_frames(fps, key_seconds)
         self._key = 0  # number of the last key frame that was due
         self._skipped = False
+        self._last: VideoFrame | None = None
         options = {"g": str(self._key_frames), "flags": "+cgop", **options}
         stream: VideoStream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
@@ -110,20 +111,33 @@ class VideoTrack:
 
     def write(self, picture: Image | Picture) -> None:
         """Encode an (H, W, 3) uint8 RGB image, or a decoded picture as it is."""
-        frame = self._decoded(picture) if isinstance(picture, Picture) else self._converted(picture)
+        self._last = self._decoded(picture) if isinstance(picture, Picture) else self._converted(picture)
+        self._encode(self._last)
+
+    def skip(self) -> None:
+        """Drop a frame: the one before stays on screen, encoded again only if a key frame is due.
+
+        The frame that was written last must not have been drawn into since.
+        """
+        self._skipped = True
+        if self._is_key_due and self._last is not None:
+            self._encode(self._last)
+        else:
+            self.count += 1
+
+    def _encode(self, frame: VideoFrame) -> None:
         frame.pts, frame.time_base = self.count, self._time_base
         frame.pict_type = self._kind()
         self._container.mux(self._stream.encode(frame))
         self.count += 1
 
-    def skip(self) -> None:
-        """Leave a picture out: the one before stays twice as long."""
-        self.count += 1
-        self._skipped = True
+    @property
+    def _is_key_due(self) -> bool:
+        return self.count - self._key >= self._key_frames
 
     def _kind(self) -> PictureType:
         """A key frame if one is due that x264 would make too late: it counts frames, not the skipped ones."""
-        due = self.count - self._key >= self._key_frames
+        due = self._is_key_due
         if due:
             self._key = self.count
         return PictureType.I if due and self._skipped else PictureType.NONE

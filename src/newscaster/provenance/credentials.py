@@ -10,12 +10,16 @@ import os
 import shutil
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from newscaster import media
 from newscaster.errors import InputError, OutputError
+from newscaster.media.locks import take_lock
 from newscaster.provenance.findings import day
 
 if TYPE_CHECKING:
@@ -50,7 +54,7 @@ class Credentials:
     local: bool
     """Whether newscaster made it."""
     until: datetime | None = None
-    """When the chain's first certificate ends; None: not read, as of local ones."""
+    """The earliest end of the chain's certificates, root included; None: not read, as of local ones."""
 
 
 def find_credentials(given: tuple[str | Path, str | Path] | None = None) -> Credentials:
@@ -125,9 +129,10 @@ def user_credentials(certificate: Path, key: Path) -> Credentials:
     leaf = chain[0]
     if _public(private.public_key()) != _public(leaf.public_key()):
         raise InputError(f"'{key}' is not the key of '{certificate}'. {_GIVE_ANOTHER}")
-    dated = [one for one in chain if one is leaf or one.issuer != one.subject]  # a root's dates do not count
-    for one in dated:
-        check_dates(one, str(certificate))
+    for one in chain:
+        # C2PA signs under a root that has ended, and those who trust it for the time then accept that.
+        if one is leaf or one.issuer != one.subject:
+            check_dates(one, str(certificate))
     return Credentials(
         name=_name(leaf),
         algorithm=_algorithm(private, key),
@@ -136,24 +141,31 @@ def user_credentials(certificate: Path, key: Path) -> Credentials:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
         local=False,
-        until=min(one.not_valid_after_utc for one in dated),
+        until=min(one.not_valid_after_utc for one in chain),
     )
 
 
-def check_dates(certificate: x509.Certificate, path: str) -> None:
+def check_dates(certificate: x509.Certificate, path: str, *, remedy: str | None = None) -> None:
     """Make sure that a certificate is valid today.
+
+    Args:
+        certificate: to check.
+        path: the file or folder that it is from.
+        remedy: the next step if the clock is right; by default another certificate.
 
     Raises:
         InputError: it has ended, or is not valid yet.
     """
     start, end, now = certificate.not_valid_before_utc, certificate.not_valid_after_utc, datetime.now(UTC)
     which = f"'{path}': the certificate '{_name(certificate)}'"
+    clock = f"this machine's clock reads {day(now)}"
     if now > end:
-        raise InputError(f"{which} ended on {day(end)}, and it is {day(now)} now. Renew it, or give another")
+        todo = f"Is the clock right? If so, {remedy}" if remedy else "Renew it, or give another"
+        raise InputError(f"{which} ended on {day(end)}, and {clock}. {todo}")
     if now < start:
+        remedy = remedy or "give another certificate, or wait"
         raise InputError(
-            f"{which} is not valid before {day(start)}, and this machine's clock reads {day(now)}. Is the "
-            "clock right? If so, give another certificate, or wait"
+            f"{which} is not valid before {day(start)}, and {clock}. Is the clock right? If so, {remedy}"
         )
 
 
@@ -206,6 +218,7 @@ def local_credentials(folder: Path) -> Credentials:
         InputError: they are there and cannot be read.
         OutputError: they cannot be written.
     """
+    media.remove_left_over_folders(folder, locked=_KEY)
     if not folder.exists():
         _make(folder)
     chain, key = _read(folder / _CHAIN), _read(folder / _KEY)
@@ -213,25 +226,26 @@ def local_credentials(folder: Path) -> Credentials:
 
 
 def _make(folder: Path) -> None:
-    """Write all three files into a folder beside it, and rename that: there is no half of it at any time."""
+    """Write all three files into a folder beside it, and rename that: there is no half of it at any time.
+
+    The key is locked until then, so that others can tell that the folder is not left over.
+    """
     from cryptography.hazmat.primitives import serialization
 
     chain, authority, key = _new_pair()
     pem = serialization.Encoding.PEM
     own = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
         own.mkdir(parents=True, mode=0o700)
-        _write(
-            own / _KEY,
-            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-        )
-        _write(own / _CHAIN, chain.public_bytes(pem) + authority.public_bytes(pem))
-        _write(own / _AUTHORITY, authority.public_bytes(pem))
-        try:
-            own.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster, and its pair is the one
-                raise
+        with _written_and_locked(own / _KEY, secret):
+            _write(own / _CHAIN, chain.public_bytes(pem) + authority.public_bytes(pem))
+            _write(own / _AUTHORITY, authority.public_bytes(pem))
+            try:
+                own.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was faster, and its pair is the one
+                    raise
     except OSError as error:
         raise OutputError(
             f"the local signing certificate cannot be written to '{folder}' ({error.strerror or error}). Set "
@@ -242,8 +256,29 @@ def _make(folder: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with _new_file(path) as file:
         file.write(data)
+
+
+@contextmanager
+def _written_and_locked(path: Path, data: bytes) -> Iterator[None]:
+    """Write a new file, and hold its lock in the block.
+
+    It is locked before it is written: an empty file without a lock may be about to be locked. Windows has no
+    lock here, since the folder of an open file cannot be renamed there.
+    """
+    with _new_file(path) as file:
+        if os.name != "nt":
+            take_lock(file.fileno())
+        file.write(data)
+        file.flush()
+        if os.name == "nt":
+            file.close()
+        yield
+
+
+def _new_file(path: Path) -> BinaryIO:
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def _new_pair() -> tuple[x509.Certificate, x509.Certificate, EllipticCurvePrivateKey]:

@@ -18,6 +18,8 @@ from newscaster.provenance import toolkit
 from newscaster.provenance.credentials import Credentials, check_dates, local_folder
 from newscaster.provenance.findings import day
 from newscaster.provenance.statement import Statement
+from newscaster.provenance.timestamp_errors import refusal
+from newscaster.texts import quoted
 
 SIDECAR_SUFFIX = ".c2pa"
 """Of the manifest beside a file, where the file's format has no place for one."""
@@ -69,7 +71,7 @@ def sign_video(
         try:
             _sign(c2pa, path, statement, credentials, place, timestamp)
         except c2pa.C2paError as error:
-            unstamped = _refusal(timestamp, error)
+            unstamped = refusal(timestamp, error)
         else:
             return None
     try:
@@ -157,8 +159,8 @@ def check_timestamp_address(timestamp: str) -> None:
         usable = False
     if not usable or not timestamp.isascii() or not timestamp.isprintable() or " " in timestamp:
         raise InputError(
-            f"--timestamp is {timestamp!r:.200}; expected the address of a time-stamp authority (RFC 3161), "
-            "such as http://timestamp.example.com"
+            f"--timestamp is {quoted(timestamp):.200}; expected the address of a time-stamp authority "
+            "(RFC 3161), such as http://timestamp.example.com"
         )
 
 
@@ -167,7 +169,7 @@ def _check_timestamp(c2pa: ModuleType, credentials: Credentials, timestamp: str)
     try:
         results, signature = _signed_silence(c2pa, credentials, timestamp)
     except c2pa.C2paError as error:
-        why = _refusal(timestamp, error)
+        why = refusal(timestamp, error)
     else:
         stamp = (signature.get("timeStampInfo") or {}).get("timestamp")
         if stamp is not None and any(one["code"] == "timeStamp.validated" for one in results["success"]):
@@ -182,12 +184,6 @@ def _check_timestamp(c2pa: ModuleType, credentials: Credentials, timestamp: str)
     raise InputError(
         f"--timestamp: {why}. Nothing was made. Try again, give another address, or leave --timestamp out"
     )
-
-
-def _refusal(timestamp: str, error: Exception) -> str:
-    """Why an authority gave no time stamp; its address may hold a key."""
-    said = str(error).replace(timestamp, media.without_key(timestamp))
-    return f"{media.without_key(timestamp)} gave no time stamp ({said})"
 
 
 def _signed_silence(
@@ -213,11 +209,20 @@ def _signed_silence(
 
 
 def _check_local_dates(credentials: Credentials) -> None:
-    """Raise InputError if the clock, and not the local certificate, is what keeps it from being used."""
+    """Raise InputError if today is outside the local certificate's dates.
+
+    No new one is made here: the clock may be what is wrong, and others may trust the certificate by now.
+    """
     from cryptography import x509
 
+    folder = local_folder()
     with suppress(ValueError):
-        check_dates(x509.load_pem_x509_certificates(credentials.chain)[0], str(local_folder()))
+        check_dates(
+            x509.load_pem_x509_certificates(credentials.chain)[0],
+            str(folder),
+            remedy=f"move the folder '{folder}' away, and a new certificate is made (keep its authority.pem "
+            "for videos that were signed with it); or sign with your own: --sign CERT KEY",
+        )
 
 
 def _signer(c2pa: ModuleType, credentials: Credentials, timestamp: str | None) -> Any:

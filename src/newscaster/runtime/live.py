@@ -37,7 +37,7 @@ from newscaster.runtime.programme import Programme
 from newscaster.runtime.source import Samples
 from newscaster.runtime.utterance import Utterance
 from newscaster.speech.spectral import SAMPLE_RATE, Floats
-from newscaster.texts import check_unicode
+from newscaster.texts import check_unicode, quoted
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
@@ -168,7 +168,7 @@ class Live:
         """
         check_unicode(text, "the text")
         if not any(character.isalnum() for character in text):
-            raise SpeechError(f"the text {text[:60]!r} holds no word to speak; give a sentence or more")
+            raise SpeechError(f"the text {quoted(text[:60])} holds no word to speak; give a sentence or more")
         with self._changed:
             self._check_open()
             return self._reader.read(text, self._programme.read(len(text), self._clock()))

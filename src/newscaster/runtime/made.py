@@ -39,7 +39,10 @@ class Performance:
     unsigned_because: str | None = None
     """Why the file is not signed."""
     signed_until: datetime | None = None
-    """When the certificate ends: without a time stamp it cannot be checked later. None: a local one."""
+    """When the first certificate of the chain ends, after which nothing can be checked without a time stamp.
+
+    None: a local one.
+    """
     time_stamped: bool = False
     """Whether the signature has a time stamp."""
     unstamped_because: str | None = None

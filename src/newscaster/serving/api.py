@@ -31,6 +31,7 @@ from newscaster.serving.session import Session
 from newscaster.serving.shapes import Description, ErrorReply, Manner, NewJob, NewSession, NewSoundJob, Text
 from newscaster.serving.sound import KINDS, receive_sound
 from newscaster.serving.studio import Studio
+from newscaster.texts import quoted
 from newscaster.version import VERSION
 
 _GREETING_SECONDS = 10.0
@@ -309,7 +310,7 @@ async def _turn_away(socket: WebSocket, error: NewscasterError) -> None:
 
 def _check_output(output: object) -> None:
     if output not in OUTPUTS:
-        raise RefusedError(f"output is {output!r}; expected one of {', '.join(OUTPUTS)}")
+        raise RefusedError(f"output is {quoted(output)}; expected one of {', '.join(OUTPUTS)}")
 
 
 def of_validation(errors: Any) -> str:

@@ -28,6 +28,7 @@ from newscaster.serving.library import jpeg
 from newscaster.serving.refusals import TOO_LARGE, RefusedError, sentence
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Limits
+from newscaster.texts import quoted
 
 _log = logging.getLogger("newscaster.serving")
 
@@ -210,7 +211,9 @@ class Conversation:
             self._session.live.flush()
             self._finishing.set()
         else:
-            raise RefusedError(f"the message's type is {kind!r}; expected say, sound, flush, stop or finish")
+            raise RefusedError(
+                f"the message's type is {quoted(kind)}; expected say, sound, flush, stop or finish"
+            )
 
     async def _tell(self) -> None:
         while True:
@@ -272,5 +275,7 @@ def text_of(given: object, *, most: int) -> str:
 
 def _rate_of(given: object) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or not _LOWEST_RATE <= given <= _HIGHEST_RATE:
-        raise RefusedError(f"rate is {given!r}; expected {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, as an integer")
+        raise RefusedError(
+            f"rate is {quoted(given)}; expected {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, as an integer"
+        )
     return given

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from newscaster.serving.refusals import FORBIDDEN, TOO_LARGE, UNAUTHORIZED, RefusedError, sentence
 from newscaster.serving.settings import Settings
+from newscaster.texts import quoted
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -94,8 +95,8 @@ class Doors:
             return  # the token guards these
         if name not in known and name not in _LOOPBACK_NAMES:
             raise RefusedError(
-                f"this studio is not called {name!r}. Use the address that it was started with, or start it "
-                "with --allow-host NAME",
+                f"this studio is not called {quoted(name)}. Use the address that it was started with, "
+                "or start it with --allow-host NAME",
                 status=FORBIDDEN,
             )
 
@@ -107,8 +108,8 @@ class Doors:
         if parts.scheme in ("http", "https") and parts.netloc == headers.get("host"):
             return
         raise RefusedError(
-            f"pages of {origin!r} may not use this studio. Open the studio's own page, or start it with "
-            "--origin",
+            f"pages of {quoted(origin)} may not use this studio. Open the studio's own page, or start "
+            "it with --origin",
             status=FORBIDDEN,
         )
 

@@ -31,6 +31,7 @@ from newscaster.serving.library import Library
 from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError, sentence
 from newscaster.serving.settings import Limits
 from newscaster.serving.working import Work, run_work
+from newscaster.texts import quoted
 
 _log = logging.getLogger("newscaster.serving")
 
@@ -139,7 +140,7 @@ class JobQueue:
         try:
             return self._jobs[known]
         except KeyError:
-            raise RefusedError(f"there is no job {known!r}", status=NOT_FOUND) from None
+            raise RefusedError(f"there is no job {quoted(known)}", status=NOT_FOUND) from None
 
     def check_room(self) -> None:
         """Refuse a further job where there are too many.
@@ -268,7 +269,7 @@ class JobQueue:
     async def _do(self, job: Job) -> None:
         folder = self._folder / job.id
         if job.anchor not in self._library.ids:
-            said = f"the anchor {job.anchor!r} is not served any more"
+            said = f"the anchor {quoted(job.anchor)} is not served any more"
             self._remember(job.id, state=FAILED, error=said)
             return
         remove_left_overs(folder)

@@ -19,6 +19,7 @@ from newscaster.runtime.performance import Anchor
 from newscaster.runtime.permission import Permission
 from newscaster.serving.refusals import NOT_FOUND, RefusedError
 from newscaster.speech.voices import Reading, voice_names, voice_of_a_man
+from newscaster.texts import quoted
 
 _POSTER_QUALITY = 88
 
@@ -108,7 +109,8 @@ class Library:
             return self._entries[anchor]
         except KeyError:
             raise RefusedError(
-                f"there is no anchor {anchor!r}; this studio has {', '.join(self.ids)}", status=NOT_FOUND
+                f"there is no anchor {quoted(anchor)}; this studio has {', '.join(self.ids)}",
+                status=NOT_FOUND,
             ) from None
 
 
@@ -144,5 +146,5 @@ def reading_for(anchor: str, *, voice: str | None, speed: float, known: Sequence
         voice = (voice_of_a_man() if anchor == BUILTIN else None) or (known[0] if known else None)
     elif voice not in known:
         here = ", ".join(known) or "none: install one with: pip install 'newscaster[tts]'"
-        raise RefusedError(f"there is no voice {voice!r} here; installed are {here}", status=NOT_FOUND)
+        raise RefusedError(f"there is no voice {quoted(voice)} here; installed are {here}", status=NOT_FOUND)
     return Reading(voice=voice, speed=speed)

@@ -23,6 +23,7 @@ from newscaster.runtime.signing import Signing
 from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Limits
+from newscaster.texts import quoted
 
 _MOST_WAITING_FRAMES = 500
 
@@ -136,7 +137,7 @@ class Recordings:
         for recording in self.list():  # a client's id is compared, never made part of a path
             if recording.id == known:
                 return recording
-        raise RefusedError(f"there is no recording {known!r}", status=NOT_FOUND)
+        raise RefusedError(f"there is no recording {quoted(known)}", status=NOT_FOUND)
 
     def remove(self, known: str) -> None:
         """Delete one."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from newscaster.anchor import BUILTIN
 from newscaster.errors import InputError
 from newscaster.runtime.look_ahead import LEAST_MS, LOOK_AHEADS_MS, MOST_MS, STEP_MS
-from newscaster.texts import check_unicode, is_unicode
+from newscaster.texts import check_unicode, is_unicode, quoted
 
 DEFAULT_PORT = 8765
 DEFAULT_LOOK_AHEAD_MS = 200
@@ -109,8 +109,9 @@ class Settings:
             )
         if self.token is None and not self.is_loopback:
             raise InputError(
-                f"--host is {self.host!r}, which other machines can reach, and there is no token. Set one in "
-                "NEWSCASTER_TOKEN or with --token (openssl rand -hex 16 makes one), or serve on 127.0.0.1"
+                f"--host is {quoted(self.host)}, which other machines can reach, and there is no token. "
+                "Set one in NEWSCASTER_TOKEN or with --token (openssl rand -hex 16 makes one), or serve on "
+                "127.0.0.1"
             )
         if self.look_ahead_ms not in LOOK_AHEADS_MS:
             raise InputError(
@@ -120,7 +121,7 @@ class Settings:
         for origin in self.origins:
             if not re.fullmatch(r"https?://[^/\s]+", origin):
                 raise InputError(
-                    f"--origin is {origin!r}; expected scheme and host, such as https://news.example"
+                    f"--origin is {quoted(origin)}; expected scheme and host, such as https://news.example"
                 )
 
     @property

@@ -21,6 +21,7 @@ from newscaster.serving.refusals import CLOSING, NOT_FOUND, TOO_MANY, RefusedErr
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Settings
 from newscaster.serving.webrtc import Peers, listen_on
+from newscaster.texts import quoted
 
 _log = logging.getLogger("newscaster.serving")
 
@@ -165,7 +166,8 @@ class Studio:
         session = self._sessions.get(known)
         if session is None or session.over.is_set():
             raise RefusedError(
-                f"there is no session {known!r}: it has ended, or never was. Make one: POST /v1/sessions",
+                f"there is no session {quoted(known)}: it has ended, or never was. Make one: POST "
+                "/v1/sessions",
                 status=NOT_FOUND,
             )
         return session

@@ -100,7 +100,12 @@ def load_encoder(
     Raises:
         InputError: `model` is damaged or is another network.
     """
-    source = packaged_encoder() if model is None else model
-    return SpeechEncoder(
-        Session(source, threads=threads, name="the speech encoder", trusted=model is None), windowing
+    packaged = model is None
+    session = Session(
+        packaged_encoder() if model is None else model,
+        threads=threads,
+        name="the speech encoder",
+        trusted=packaged,
+        remedy=None if packaged else "Export it again, or use the packaged encoder",
     )
+    return SpeechEncoder(session, windowing)

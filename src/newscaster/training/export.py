@@ -162,7 +162,7 @@ def _check(
 ) -> None:
     with torch.no_grad():
         wanted = module(*inputs.values())
-    found = Session(model, name="the exported network", trusted=True).run(
+    found = Session(model, name="the exported network", trusted=True, remedy="Export it again").run(
         **{k: v.numpy() for k, v in inputs.items()}
     )
     if isinstance(wanted, Tensor):

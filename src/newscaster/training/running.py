@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from newscaster.errors import InputError
+from newscaster.texts import quoted
 from newscaster.training.checkpoints import PROGRESS, ProgressTable
 from newscaster.training.schedule import TimeBudget
 
@@ -215,7 +216,7 @@ def compute_device(name: Device) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device is 'cuda', and PyTorch finds no GPU here; give 'cpu' or 'auto'")
     if name not in ("cpu", "cuda"):
-        raise InputError(f"device is {name!r}; expected 'auto', 'cpu' or 'cuda'")
+        raise InputError(f"device is {quoted(name)}; expected 'auto', 'cpu' or 'cuda'")
     return torch.device(name)
 
 

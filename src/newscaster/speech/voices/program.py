@@ -14,6 +14,7 @@ from typing import IO
 
 from newscaster.errors import InputError, MediaError, SpeechError
 from newscaster.speech.spectral import Floats
+from newscaster.texts import quoted
 
 SENTENCE_LIMIT_SECONDS = 60.0
 """How long a program may take for one sentence."""
@@ -36,7 +37,8 @@ class ProgramVoice:
             self._arguments = shlex.split(command)
         except ValueError as error:
             raise InputError(
-                f"the voice command {command!r} cannot be understood ({error}). Close every quotation mark"
+                f"the voice command {quoted(command)} cannot be understood ({error}). Close every "
+                "quotation mark"
             ) from error
         if not self._arguments:
             raise InputError(
@@ -46,7 +48,8 @@ class ProgramVoice:
         program = self._arguments[0]
         if shutil.which(program) is None:
             raise InputError(
-                f"there is no program {program!r} to be run as a voice. Install it, or give its whole path"
+                f"there is no program {quoted(program)} to be run as a voice. Install it, or give its "
+                "whole path"
             )
         self._command = command
         self._limit_seconds = limit_seconds
@@ -110,7 +113,7 @@ class ProgramVoice:
     def _error(self, what: str, sentence: str, said: str) -> SpeechError:
         because = f" ({said})" if said else ""
         return SpeechError(
-            f"the voice command {self._command!r} {what} at the sentence {sentence!r}{because}. "
+            f"the voice command {quoted(self._command)} {what} at the sentence {quoted(sentence)}{because}. "
             "Try it by hand: it has to read a sentence on standard input, and write a WAV file to standard "
             "output"
         )

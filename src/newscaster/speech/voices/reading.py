@@ -21,7 +21,7 @@ from newscaster.speech.voices.hibari import HIBARI_VOICES, HibariVoice
 from newscaster.speech.voices.piper import PIPER_VOICES, PiperVoice
 from newscaster.speech.voices.program import ProgramVoice
 from newscaster.speech.voices.voice import Voice
-from newscaster.texts import check_unicode
+from newscaster.texts import check_unicode, quoted
 
 DEFAULT_VOICE = "hibari"
 SLOWEST, FASTEST = 0.5, 2.0
@@ -52,12 +52,13 @@ class Reading:
             raise InputError(f"speed is {self.speed}; expected {SLOWEST} to {FASTEST}")
         if not re.fullmatch("[a-z]{3}", self.language):
             raise InputError(
-                f"language is {self.language!r}; expected three letters, as in ISO 639-2, such as 'eng'"
+                f"language is {quoted(self.language)}; expected three letters, as in ISO 639-2, such as 'eng'"
             )
         if self.command is not None:
             if self.voice is not None:
                 raise InputError(
-                    f"a voice ({self.voice!r}) and a voice command ({self.command!r}) are given; give one"
+                    f"a voice ({quoted(self.voice)}) and a voice command ({quoted(self.command)}) are "
+                    "given; give one"
                 )
             if self.speed != 1.0:
                 raise InputError(
@@ -66,8 +67,8 @@ class Reading:
                 )
         elif self.voice is not None and not _is_file(self.voice) and self.voice not in voice_names():
             raise InputError(
-                f"the voice is {self.voice!r}; expected one of {', '.join(voice_names())}, or the path of a "
-                "Piper voice, NAME.onnx"
+                f"the voice is {quoted(self.voice)}; expected one of {', '.join(voice_names())}, or the "
+                "path of a Piper voice, NAME.onnx"
             )
 
     def load(self) -> Voice:
@@ -141,7 +142,9 @@ def speak_sentences(
         raise InputError(f"rate is {rate} Hz; expected 8000 to 192000")
     check_unicode(text, "the text")
     if not any(character.isalnum() for character in text):
-        raise SpeechError(f"the text {_shortened(text)!r} holds no word to speak; give a sentence or more")
+        raise SpeechError(
+            f"the text {quoted(_shortened(text))} holds no word to speak; give a sentence or more"
+        )
     return _spoken(voice or reading.load(), text, reading, rate)
 
 
@@ -156,8 +159,8 @@ def _spoken(voice: Voice, text: str, reading: Reading, rate: int | None) -> Iter
             yield _finished(sentence, resample(samples, own_rate, rate), rate, reading.speed)
     if silent:
         raise SpeechError(
-            f"the voice {reading.command or reading.voice or DEFAULT_VOICE!r} finds nothing to speak in "
-            f"{_shortened(text)!r}. Is it a voice for another language?"
+            f"the voice {quoted(reading.command or reading.voice or DEFAULT_VOICE)} finds nothing to speak "
+            f"in {quoted(_shortened(text))}. Is it a voice for another language?"
         )
 
 

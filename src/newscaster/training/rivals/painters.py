@@ -42,6 +42,9 @@ ImageArray = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
 Inputs = dict[str, ImageArray]
 
+_REMEDY = "Train it again"
+"""Next step if a network of the benchmark is damaged."""
+
 
 class Painter(Protocol):
     """Makes mouths in regions."""
@@ -178,7 +181,7 @@ def _build_index(
 
 def _open_renderer(folder: Path) -> NetworkPainter:
     network = load_renderer(folder)
-    session = Session(export_renderer(network), threads=1, name="the renderer", trusted=True)
+    session = Session(export_renderer(network), threads=1, name="the renderer", trusted=True, remedy=_REMEDY)
     return NetworkPainter(
         network,
         session,
@@ -190,7 +193,9 @@ def _open_renderer(folder: Path) -> NetworkPainter:
 
 def _open_inpainter(folder: Path) -> NetworkPainter:
     network = load_inpainter(folder)
-    session = Session(export_inpainter(network), threads=1, name="the in-painter", trusted=True)
+    session = Session(
+        export_inpainter(network), threads=1, name="the in-painter", trusted=True, remedy=_REMEDY
+    )
     return NetworkPainter(network, session, _outlines)
 
 
