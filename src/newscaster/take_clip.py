@@ -6,7 +6,7 @@ Leaves the take around it, and the writing of both, to `take`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -100,13 +100,13 @@ class ClipRecord:
         """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a record's."""
         width, height = data["frame_size"]
         fields = {**data, "fps": fraction(data["fps"]), "frame_size": (int(width), int(height))}
-        record = ClipRecord(**{**fields, "source": restored(str(fields["source"]))})
+        record = ClipRecord(**fields)
         for name, kind in _RECORD.items():
             if type(getattr(record, name)) not in kind:
                 raise TypeError(f"{name} is {getattr(record, name)!r:.100}")
         if not 0 <= record.frames <= MOST_CLIP_FRAMES or not 1 <= record.fps <= 240:
             raise ValueError(f"{record.frames} frames at {record.fps} fps")
-        return record
+        return replace(record, source=restored(record.source))
 
     def same_origin(self, other: ClipRecord) -> bool:
         """Whether the other record describes the same stretch of the same, unchanged footage."""
