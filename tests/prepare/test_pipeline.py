@@ -387,6 +387,33 @@ def test_unmarked_interlacing_is_said(tmp_path: Path) -> None:
     assert line in run(path, tmp_path / "take").warnings
 
 
+def test_a_gap_is_left_out_and_said(tmp_path: Path) -> None:
+    times = [start + i / 25 for start in (0, 25) for i in range(130)]
+    frames = list(moving_pattern(260, width=320, height=240))
+    path = write_pictures(tmp_path / "a.mkv", frames, times=times, sound=made.babble(30.2), sound_rate=16_000)
+    line = "'a.mkv' has no frames for 19.8 s, left out: 5.2 to 25.0 s"
+    report = check(path, workers=0)
+    assert report.measure("usable_minutes").text == "10 s"
+    assert [note for note in report.notes if "frames" in note] == [line]
+    assert report.looked_at_seconds == report.total_seconds == pytest.approx(10.4)
+    take = run(path, tmp_path / "take")
+    assert take.warnings.count(line) == 1
+    assert [(clip.record.start_frame, clip.frames) for clip in take.clips] == [(0, 130), (625, 130)]
+    for clip in take.clips:
+        crops = np.asarray(clip.regions, int)
+        assert np.abs(np.diff(crops, axis=0)).mean(axis=(1, 2, 3)).min() > 0.5  # none repeats the one before
+        assert len(clip.speech) == 130 * 640
+
+
+def test_footage_is_too_short_without_its_gaps(tmp_path: Path) -> None:
+    times = [start + i / 25 for start in (0, 25) for i in range(100)]
+    frames = list(moving_pattern(200, width=320, height=240))
+    path = write_pictures(tmp_path / "a.mkv", frames, times=times)
+    with pytest.raises(FootageError, match=r"there are 8\.0 s of video"):
+        run(path, tmp_path / "take")
+    assert check(path, workers=0).measure("usable_minutes").verdict == "unusable"
+
+
 def test_footage_without_sound_must_show_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mute = made.write_footage(tmp_path / "mute.mp4", sound=False, seconds=11)
     made.let_show(monkeypatch, lambda _: ())

@@ -37,6 +37,7 @@ from newscaster.prepare.clips import (
     choose_fps,
     cut,
     find_footage,
+    gap_notes,
     read_footage,
     scan_notes,
 )
@@ -138,13 +139,14 @@ def prepare(
     """
     files, left_out = find_footage(footage)
     _check_length(sum(file.seconds for file in files), files)
-    rate = choose_fps([file.video.fps for file in files]) if fps is None else _as_rate(fps)
+    rate = choose_fps([file.fps for file in files]) if fps is None else _as_rate(fps)
     training = cut(files, rate)
     staging = training if stage is None else _stage_segments(Path(stage), training, rate)
     job = _Job(rate, face, training, staging, progress or (lambda _: None))
     with TakeWriter(Path(folder)) as writer:
         for text in left_out:
             job.warn(text)
+        job.warn_all(gap_notes({s.footage.path: s.footage for s in job.segments}.values()))
         with worker_pool(workers, tasks=len(job.segments)) as pool:
             clips = _track(job, writer, pool)
             used = _usable(job, clips)
