@@ -13,6 +13,10 @@ from typing import TextIO
 
 from newscaster.errors import InputError
 
+ONCE = "newscaster_once"
+"""Attribute of a log record that names its subject: a command shows one record of each. A file is often read
+several times, whole or in part."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
 _STORED_SHIFT = 0x10FE00 - 0xDC00
