@@ -111,7 +111,7 @@ def test_a_gap_is_no_footage(tmp_path: Path, suffix: str, rate: int) -> None:
         ("a rate of 1", runs_of(1, (0,), 8)),
         ("a rate that falls to 5", runs_of(25, (0,), 3) + runs_of(5, (3,), 3)),
         ("half a second that was dropped", runs_of(25, (0, 2.4), 2)),
-        ("five frames that were dropped", runs_of(8, (0, 2.6), 2)),
+        ("five frames that were dropped", runs_of(8, (0, 2.4), 2)),
         ("a single frame", [Fraction(0)]),
     ],
 )

@@ -25,8 +25,8 @@ MAX_GAP_SECONDS = 3600.0
 """A clock that jumps ahead by more has, too."""
 MIN_GAP_SECONDS = 0.5
 MIN_GAP_FRAMES = 5
-"""Frames that are further apart, in seconds and in usual frame durations, have a gap between them. A rate that
-varies down to 5 frames per second has none, nor a few frames that were dropped."""
+"""Frames that are further apart, in seconds and in usual frame durations, have a gap between them. A rate
+that varies down to 5 frames per second has none, nor has one with a few dropped frames."""
 
 Gaps = tuple[tuple[float, float], ...]
 """Start and end of the times without frames, in seconds after the first frame, in order."""
