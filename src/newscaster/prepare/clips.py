@@ -26,6 +26,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Endings of the files that are taken for footage when a folder is given; a file named itself may have
 any."""
+MIN_SECONDS = 10.0
+"""With less there is no learning a mouth: a person says some 100 phonemes in it."""
 LONGEST_CLIP_SECONDS = 40.0
 SEGMENT_SECONDS = 20.0
 """A file longer than the one is cut into clips of about the other: all cores work, and a kill loses
@@ -211,7 +213,9 @@ def scan_notes(scans: Mapping[Path, MeasuredScan]) -> list[str]:
     """A line for each way in which files are scanned otherwise than they are marked."""
     lines: dict[str, list[str]] = {}
     for path, scan in scans.items():
-        if scan.unmarked in ("top first", "bottom first"):
+        if scan.is_mixed:
+            line = "interlaced in part, deinterlaced there"
+        elif scan.unmarked in ("top first", "bottom first"):
             line = f"interlaced ({scan.unmarked[:-6]} field first) without being marked so, deinterlaced"
         elif scan.marked == "progressive":
             line = "marked as interlaced, but not interlaced, used as it is"
