@@ -130,7 +130,7 @@ def sampled_segments(
     ]
     length = max(1, round(seconds * fps))
     total = sum(stop - start for start, stop in runs)
-    segments = []
+    segments: list[Segment] = []
     for place in places:
         left = round(place * max(0, total - length))
         for start, stop in runs:
