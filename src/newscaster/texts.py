@@ -13,6 +13,10 @@ from typing import TextIO
 
 from newscaster.errors import InputError
 
+ONCE = "newscaster_once"
+"""Attribute of a log record that names its subject: a command shows one record of each. A file is often read
+several times, whole or in part."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
 _ESCAPED_BYTE = re.compile(r"(?<!\\)\\udc[89a-f][0-9a-f]")

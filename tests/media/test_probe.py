@@ -5,11 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from making_media import tone
 from making_odd_media import levels, write_pictures
 from newscaster.media import probe, read_frames
+from newscaster.prepare.clips import choose_fps, cut, gap_notes, read_footage
 
 CONTAINERS = {
     ".mkv": ("libx264", "aac"),
@@ -60,3 +62,75 @@ def test_header_only_measures_no_length(tmp_path: Path) -> None:
     info = probe(write_pictures(tmp_path / "a.mkv", levels(5)), header_only=True).video
     assert info is not None
     assert info.duration_seconds is None
+
+
+def runs_of(rate: Fraction | int, starts: tuple[float, ...], seconds: float) -> list[Fraction]:
+    """Times of frames at a rate, in runs of so many seconds from these starts."""
+    return [Fraction(start) + i / Fraction(rate) for start in starts for i in range(round(seconds * rate))]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4", ".mov", ".ts", ".flv"])
+@pytest.mark.parametrize("rate", [25, 30, 50])
+def test_a_gap_is_no_footage(tmp_path: Path, suffix: str, rate: int) -> None:
+    video, audio = CONTAINERS[suffix]
+    times = runs_of(rate, (0, 6, 20), 2)
+    path = write_pictures(
+        tmp_path / f"a{suffix}",
+        levels(len(times)),
+        codec=video,
+        fps=rate,
+        times=times,
+        sound=tone(22.0, rate=48_000),
+        sound_codec="pcm_s16le" if suffix == ".mov" else audio,
+    )
+    file = read_footage(path)
+    assert file.seconds == pytest.approx(6.0, abs=0.05)
+    assert file.end_seconds == pytest.approx(22.0, abs=0.05)
+    np.testing.assert_allclose(file.video.gaps, [(2.0, 6.0), (8.0, 20.0)], atol=0.05)
+    assert gap_notes([file]) == [
+        f"'a{suffix}' has no frames for 16.0 s, left out: 2.0 to 6.0 s, 8.0 to 20.0 s"
+    ]
+    fps = choose_fps([file.fps])
+    assert fps == (30 if rate == 30 else 25)
+    segments = cut([file], fps)
+    assert [(s.start_frame / fps, s.stop_frame and s.stop_frame / fps) for s in segments] == [
+        (0, 2),
+        (6, 8),
+        (20, None),
+    ]
+    for segment in segments:
+        frames = [float(frame.mean()) for frame in segment.frames()]
+        assert len(frames) == pytest.approx(2 * fps, abs=1)
+        assert np.abs(np.diff(frames)).min() > 1  # each frame differs from the one before it
+
+
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("a rate of 5", runs_of(5, (0,), 6)),
+        ("a rate of 1", runs_of(1, (0,), 8)),
+        ("a rate that falls to 5", runs_of(25, (0,), 3) + runs_of(5, (3,), 3)),
+        ("half a second that was dropped", runs_of(25, (0, 2.4), 2)),
+        ("five frames that were dropped", runs_of(8, (0, 2.4), 2)),
+        ("a single frame", [Fraction(0)]),
+    ],
+)
+def test_a_low_or_varying_rate_has_no_gaps(tmp_path: Path, name: str, times: list[Fraction]) -> None:
+    path = write_pictures(tmp_path / "a.mkv", levels(len(times)), times=times)
+    video = read_footage(path).video
+    assert video.gaps == ()
+    assert video.duration_seconds == video.end_seconds == pytest.approx(float(times[-1]), abs=2.1)
+
+
+def test_a_gap_after_a_clock_that_starts_again(tmp_path: Path) -> None:
+    parts = [
+        write_pictures(tmp_path / f"{i}.ts", levels(len(times)), times=times, sound=tone(8.0, rate=48_000))
+        for i, times in enumerate([runs_of(25, (0,), 2), runs_of(25, (0, 5), 2)])
+    ]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    file = read_footage(path)
+    assert file.seconds == pytest.approx(6.0, abs=0.1)
+    np.testing.assert_allclose(file.video.gaps, [(4.0, 7.0)], atol=0.1)
+    segments = cut([file], Fraction(25))
+    assert [len(list(segment.frames())) for segment in segments] == pytest.approx([100, 50], abs=2)

@@ -11,6 +11,7 @@ import pytest
 
 from making_odd_media import combing, write_pictures
 from newscaster.media import measured_scan, read_frames
+from newscaster.prepare.clips import scan_notes
 
 WIDTH, HEIGHT, COUNT = 96, 64, 24
 Moment = Callable[[float], np.ndarray]
@@ -57,10 +58,10 @@ def still(at: float) -> np.ndarray:
     return textured(0)
 
 
-def fields(moment: Moment, *, first: int = 0) -> list[np.ndarray]:
+def fields(moment: Moment, *, first: int = 0, count: int = COUNT) -> list[np.ndarray]:
     """Frames of two moments; rows of parity `first` are the earlier one."""
     frames = []
-    for index in range(COUNT):
+    for index in range(count):
         frame = moment(2 * index)
         frame[1 - first :: 2] = moment(2 * index + 1)[1 - first :: 2]
         frames.append(frame)
@@ -142,3 +143,29 @@ def test_pulldown_is_deinterlaced(tmp_path: Path) -> None:
 def test_a_still_picture_follows_its_mark(tmp_path: Path) -> None:
     scan = measured_scan(write(tmp_path / "a.mkv", whole(still), MARKED))
     assert (scan.marked, scan.unmarked) == (None, None)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov"])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("order", ["progressive first", "interlaced first", "in the middle", "marked"])
+def test_parts_are_judged_apart(tmp_path: Path, suffix: str, first: int, order: str) -> None:
+    sharp, combed = [textured(2 * i) for i in range(60)], fields(bar, first=first, count=60)
+    parts = [sharp, combed] if order in ("progressive first", "marked") else [combed, sharp]
+    if order == "in the middle":
+        parts = [sharp, combed, sharp]
+    options = MARKED if order == "marked" else {}
+    frames = [frame for part in parts for frame in part]
+    path = write(tmp_path / f"a{suffix}", frames, {"g": "25", **options})
+    assert scan_notes({path: measured_scan(path)}) == [f"interlaced in part, deinterlaced there: 'a{suffix}'"]
+    shown = list(read_frames(path))
+    assert len(shown) == len(frames)
+    for start, part in zip(range(0, len(frames), 60), parts, strict=True):
+        for index, source in enumerate(part):
+            if part is combed:
+                assert combing(shown[start + index]) < 25, index
+            elif 3 <= index < 57:  # where it changes, a frame may be deinterlaced in vain
+                assert np.abs(shown[start + index].astype(int) - source).mean() < 5, index
+    for start in (30, 55, 58, 60, 62, 90):
+        np.testing.assert_array_equal(
+            list(read_frames(path, start_frame=start, stop_frame=start + 4)), shown[start : start + 4]
+        )

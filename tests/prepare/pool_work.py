@@ -7,6 +7,7 @@ import os
 import sys
 
 from newscaster.errors import FootageError
+from newscaster.texts import ONCE
 
 
 def double(number: int) -> int:
@@ -15,6 +16,12 @@ def double(number: int) -> int:
 
 def warn(number: int) -> int:
     logging.getLogger("newscaster.prepare").warning("about %d", number)
+    return number
+
+
+def warn_once(number: int) -> int:
+    """As media does of a file that is read again."""
+    logging.getLogger("newscaster.media").warning("%d damaged", number, extra={ONCE: "a file"})
     return number
 
 

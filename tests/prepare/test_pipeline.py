@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import footage as made
 from faces import talking
@@ -17,8 +18,9 @@ from making_media import moving_pattern
 from making_odd_media import write_pictures
 from newscaster.errors import FootageError, MediaError, OutputError
 from newscaster.media import StageVideo, read_frames
-from newscaster.prepare import Progress, check, inspect_file, pipeline, prepare, work
+from newscaster.prepare import Progress, check, following, inspect_file, pipeline, prepare, work
 from newscaster.prepare import clips as clips_of_footage
+from newscaster.prepare.people import People
 from newscaster.take import Take, TakeWriter
 
 SECONDS = 4.0
@@ -385,6 +387,106 @@ def test_unmarked_interlacing_is_said(tmp_path: Path) -> None:
     line = "interlaced (top field first) without being marked so, deinterlaced: 'a.mp4'"
     assert line in check(path, workers=0).notes
     assert line in run(path, tmp_path / "take").warnings
+
+
+def test_a_gap_is_left_out_and_said(tmp_path: Path) -> None:
+    times = [start + i / 25 for start in (0, 25) for i in range(130)]
+    frames = list(moving_pattern(260, width=320, height=240))
+    path = write_pictures(tmp_path / "a.mkv", frames, times=times, sound=made.babble(30.2), sound_rate=16_000)
+    line = "'a.mkv' has no frames for 19.8 s, left out: 5.2 to 25.0 s"
+    report = check(path, workers=0)
+    assert report.measure("usable_minutes").text == "10 s"
+    assert [note for note in report.notes if "frames" in note] == [line]
+    assert report.looked_at_seconds == pytest.approx(report.total_seconds) == pytest.approx(10.4)
+    take = run(path, tmp_path / "take")
+    assert take.warnings.count(line) == 1
+    assert [(clip.record.start_frame, clip.frames) for clip in take.clips] == [(0, 130), (625, 130)]
+    for clip in take.clips:
+        assert len(clip.speech) == 130 * 640
+
+
+def test_footage_is_too_short_without_its_gaps(tmp_path: Path) -> None:
+    times = [start + i / 25 for start in (0, 25) for i in range(100)]
+    frames = list(moving_pattern(200, width=320, height=240))
+    path = write_pictures(tmp_path / "a.mkv", frames, times=times)
+    with pytest.raises(FootageError, match=r"there are 8\.0 s of video"):
+        run(path, tmp_path / "take")
+    assert check(path, workers=0).measure("usable_minutes").verdict == "unusable"
+
+
+class Found:
+    """In place of `FaceTracker`: the talking face, changed."""
+
+    def __init__(self, change: Callable[[np.ndarray], np.ndarray], stops: Collection[int] = ()) -> None:
+        self.change, self.stops = change, stops
+
+    def __call__(self, people: People, *, fps: float) -> Found:
+        self.faces = iter(talking(400))
+        self.index = -1
+        return self
+
+    def step(self, frame: object) -> np.ndarray | None:
+        self.index += 1
+        face = self.change(next(self.faces))
+        return None if self.index in self.stops else face
+
+
+def turned(face: np.ndarray) -> np.ndarray:
+    """A head turned by 70 degrees."""
+    centre, angle = face.mean(axis=0), np.radians(70)
+    x, y, z = (face - centre).T
+    return (
+        np.stack([np.cos(angle) * x + np.sin(angle) * z, y, np.cos(angle) * z - np.sin(angle) * x], 1)
+        + centre
+    ).astype(np.float32)
+
+
+def outside(face: np.ndarray) -> np.ndarray:
+    """A face whose mouth is below the frame."""
+    return face + np.float32([0, 80, 0])
+
+
+@pytest.mark.parametrize(
+    ("measure", "found", "gain", "unusable"),
+    [
+        ("usable_minutes", Found(lambda face: face, range(100, 275)), 1.0, True),
+        ("face_share", Found(lambda face: face, range(0, 400, 20)), 1.0, True),
+        ("mouth_free", Found(outside), 1.0, True),
+        ("yaw", Found(turned), 1.0, True),
+        ("face_size", Found(lambda face: face * np.float32(0.3)), 1.0, False),
+        ("sharpness", Found(lambda face: face), 1.0, False),
+        ("brightness", Found(lambda face: face), 1.0, False),
+        ("loudness", Found(lambda face: face), 10 ** (-45 / 20), False),
+        ("loudness", Found(lambda face: face), 10 ** (-60 / 20), False),
+        ("clipping", Found(lambda face: face), 200.0, False),
+    ],
+)
+def test_what_check_calls_unusable_is_what_training_refuses(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    measure: str,
+    found: Found,
+    gain: float,
+    unusable: bool,
+) -> None:
+    """Each measure that is bad: the one command must not take what the other refuses."""
+    audio = np.clip(gain * made.babble(11), -1, 1)
+    frames = list(moving_pattern(275, width=320, height=240))
+    if measure == "brightness":
+        frames = [frame // 8 for frame in frames]
+    if measure == "sharpness":
+        small = [Image.fromarray(frame).resize((10, 8), Image.Resampling.BOX) for frame in frames]
+        frames = [np.asarray(image.resize((320, 240), Image.Resampling.BICUBIC)) for image in small]
+    path = write_pictures(tmp_path / "a.mkv", frames, sound=audio, sound_rate=16_000, sound_codec="pcm_s16le")
+    monkeypatch.setattr(following, "FaceTracker", found)
+    report = check(path, workers=0)
+    assert report.measure(measure).verdict != "good"
+    assert (report.verdict == "unusable") == unusable
+    if unusable:
+        with pytest.raises(FootageError):
+            run(path, tmp_path / "take")
+    else:
+        run(path, tmp_path / "take")
 
 
 def test_footage_without_sound_must_show_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from newscaster.cli.terminal import Warnings
 from newscaster.errors import FootageError, NewscasterError
 from newscaster.prepare.pool import worker_pool
 
@@ -44,6 +45,24 @@ def test_warnings_are_logged_in_this_process(jobs: ModuleType, caplog: pytest.Lo
     with caplog.at_level(logging.WARNING), worker_pool(1, tasks=1) as pool:
         list(pool.map(jobs.warn, [7]))
     assert "about 7" in caplog.text
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_command_shows_one_warning_of_each_subject(
+    jobs: ModuleType, capsys: pytest.CaptureFixture[str], workers: int
+) -> None:
+    logger = logging.getLogger("newscaster")
+    for _ in range(2):  # two commands
+        handler = Warnings(logging.WARNING)
+        logger.addHandler(handler)
+        try:
+            with worker_pool(workers, tasks=3) as pool:
+                list(pool.map(jobs.warn_once, [213, 100]))
+                list(pool.map(jobs.warn, [7, 8]))
+        finally:
+            logger.removeHandler(handler)
+        shown = sorted(capsys.readouterr().err.splitlines())
+        assert shown == ["warning: 213 damaged", "warning: about 7", "warning: about 8"]
 
 
 def test_native_code_is_silent_and_python_is_not(jobs: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ import click
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.native_output import divert_native_errors
+from newscaster.texts import ONCE
 
 ProgressReport = Callable[[str, float, float], None]
 """Progress: a phase's name, how much is done, and how much there is."""
@@ -53,9 +54,18 @@ def progress_report(*, announced: bool = True) -> Iterator[ProgressReport]:
 
 
 class Warnings(logging.Handler):
-    """Shows what the library has to warn of."""
+    """Shows what the library has to warn of; of records on one subject (`ONCE`) the first."""
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._subjects: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        subject = getattr(record, ONCE, None)
+        if subject in self._subjects:
+            return
+        if subject is not None:
+            self._subjects.add(subject)
         click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
 
 

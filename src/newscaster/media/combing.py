@@ -19,6 +19,8 @@ lines are those of FFmpeg's `idet`.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +30,7 @@ import numpy.typing as npt
 Luma = npt.NDArray[np.int16]
 Scan = Literal["top first", "bottom first", "progressive"]
 """How a frame was exposed: two fields, the even lines or the odd ones first, or all lines at once."""
+_SCANS: tuple[Scan, ...] = ("top first", "bottom first", "progressive")
 
 _MOVING_LEVELS = 10
 _NOISE_REACH = 2.0
@@ -48,6 +51,7 @@ _MIN_INTERLACED_SHARE = 0.4
 _MIN_INTERLACED_VOTES = 10
 """With 6, two of 626 progressive files were taken for interlaced: short, coarse MPEG-1."""
 _MIN_AGREEMENT = 0.9
+_MIN_LEANING = 0.5
 
 
 def scan_of(before: Luma, frame: Luma, after: Luma) -> Scan | None:
@@ -79,6 +83,58 @@ def _is_line_doubled(frame: Luma) -> bool:
     return max(even, odd) > _MAX_DOUBLED * min(even, odd)
 
 
+_WINDOW_FRAMES = 12
+"""To either side of a frame, when the frames of a file are judged one by one."""
+
+
+def scan_runs(votes: Sequence[Scan | None]) -> list[tuple[int, int, Scan]]:
+    """Runs of frames that were exposed alike, of the votes of all F frames of a file: start, stop and scan.
+
+    Each frame is judged with those around it; then each change is put where most votes agree with it. Frames
+    that cannot be told go to the interlaced side: a blur is less bad than a comb. A run that is too short to
+    be judged alone is part of its neighbour.
+    """
+    codes = np.array([0 if vote is None else 1 + _SCANS.index(vote) for vote in votes])
+    is_vote = np.stack([codes == 1 + i for i in range(len(_SCANS))]).astype(np.int64)  # (3, F)
+    summed = np.concatenate([np.zeros((3, 1), np.int64), is_vote.cumsum(axis=1)], axis=1)
+    frames = np.arange(len(codes))
+    low = np.maximum(frames - _WINDOW_FRAMES, 0)
+    high = np.minimum(frames + _WINDOW_FRAMES + 1, len(codes))
+    around = summed[:, high] - summed[:, low]
+    interlaced = around[:2].sum(axis=0)
+    is_interlaced = (interlaced >= _MIN_VOTES) & (interlaced >= _MIN_INTERLACED_SHARE * around.sum(axis=0))
+    state = np.where(is_interlaced, around[:2].argmax(axis=0), 2)
+    changes = [0, *(np.flatnonzero(np.diff(state)) + 1).tolist(), len(codes)]
+    runs: list[tuple[int, int, int]] = []
+    for start, stop in itertools.pairwise(changes):
+        kind = int(state[start]) if stop > start else 2
+        own = ScanVotes(*(int(n) for n in summed[:, stop] - summed[:, start]))
+        if kind != 2 and own.verdict() != _SCANS[kind]:
+            kind = 2 if not runs else runs[-1][2]
+        if runs and runs[-1][2] == kind:
+            runs[-1] = (runs[-1][0], stop, kind)
+        else:
+            runs.append((start, stop, kind))
+    for i in range(1, len(runs)):
+        before, after = runs[i - 1], runs[i]
+        place = _change(is_vote, before, after)
+        runs[i - 1], runs[i] = (before[0], place, before[2]), (place, after[1], after[2])
+    return [(start, stop, _SCANS[kind]) for start, stop, kind in runs if stop > start]
+
+
+def _change(is_vote: npt.NDArray[np.int64], before: tuple[int, int, int], after: tuple[int, int, int]) -> int:
+    """The frame at which most votes agree with the run before it and with the one after it."""
+    low = max(before[0] + 1, before[1] - 2 * _WINDOW_FRAMES)
+    high = min(after[1] - 1, after[0] + 2 * _WINDOW_FRAMES)
+    if high <= low:
+        return after[0]
+    left = is_vote[before[2], low:high].cumsum()
+    right = is_vote[after[2], low:high][::-1].cumsum()[::-1]
+    agreeing = np.append(right, 0) + np.insert(left, 0, 0)
+    best = np.flatnonzero(agreeing == agreeing.max())
+    return low + int(best[0] if before[2] == 2 else best[-1])
+
+
 @dataclass
 class ScanVotes:
     """What the frames of a file that could be told were found to be."""
@@ -95,6 +151,22 @@ class ScanVotes:
     @property
     def count(self) -> int:
         return self.top_first + self.bottom_first + self.progressive
+
+    @property
+    def disagree(self) -> bool:
+        """Whether enough frames are interlaced, and enough are not, but the file as a whole is neither."""
+        interlaced = self.top_first + self.bottom_first
+        return min(interlaced, self.progressive) >= _MIN_VOTES and self.verdict() is None
+
+    def leaning(self) -> Scan | None:
+        """What the frames of one place seem to be: enough to look closer, not to act on."""
+        most = max(self.top_first, self.bottom_first)
+        interlaced = self.top_first + self.bottom_first
+        if self.count < _MIN_VOTES:
+            return None
+        if most >= _MIN_VOTES and most >= _MIN_AGREEMENT * interlaced >= _MIN_LEANING * self.count:
+            return "top first" if most == self.top_first else "bottom first"
+        return "progressive" if self.progressive >= _MIN_AGREEMENT * self.count else None
 
     def verdict(self) -> Scan | None:
         """What the file is; None if too few frames can be told, or they disagree."""

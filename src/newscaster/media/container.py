@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from newscaster.errors import MediaError
 from newscaster.faults import is_no_memory
 from newscaster.media.whole import missing_bytes
+from newscaster.texts import ONCE
 
 _log = logging.getLogger("newscaster.media")
 
@@ -183,4 +184,7 @@ def _decode(
             f"it again, or convert it to MP4 (H.264 and AAC)"
         )
     if damaged:
-        _log.warning("'%s': %d damaged %s packets were left out", path, damaged, stream.type)
+        text = "'%s': %d damaged %s packets were left out"
+        _log.warning(
+            text, path, damaged, stream.type, extra={ONCE: f"damaged {stream.type} {path.resolve()}"}
+        )

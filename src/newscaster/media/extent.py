@@ -1,4 +1,4 @@
-"""How long a video stream lasts, from the time stamps of its packets. Nothing is decoded.
+"""When a video stream has frames, from the time stamps of its packets. Nothing is decoded.
 
 Headers do not say: Matroska, FLV and MPEG files give the length of the longest stream, which is often the
 audio, and count from zero if the video starts late.
@@ -6,12 +6,16 @@ audio, and count from zero if the video starts late.
 
 from __future__ import annotations
 
+from array import array
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
 import av
+import numpy as np
+import numpy.typing as npt
 
 from newscaster.media.container import find_video, open_media
 
@@ -19,7 +23,13 @@ CLOCK_RESTART_SECONDS = 1.0
 """A clock that goes back by more has started again (recordings put end to end)."""
 MAX_GAP_SECONDS = 3600.0
 """A clock that jumps ahead by more has, too."""
+MIN_GAP_SECONDS = 0.5
+MIN_GAP_FRAMES = 5
+"""Frames that are further apart, in seconds and in usual frame durations, have a gap between them. A rate
+that varies down to 5 frames per second has none, nor has one with a few dropped frames."""
 
+Gaps = tuple[tuple[float, float], ...]
+"""Start and end of the times without frames, in seconds after the first frame, in order."""
 
 _FILES_REMEMBERED = 256
 
@@ -54,14 +64,25 @@ def has_restarted(before: float, after: float) -> bool:
     return not -CLOCK_RESTART_SECONDS <= after - before <= MAX_GAP_SECONDS
 
 
-def video_seconds(path: Path, *, first_seconds: float, frame_seconds: float) -> float:
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """When a video stream has frames."""
+
+    seconds: float
+    """Time with frames: from the first to the end of the last, less the gaps."""
+    gaps: Gaps = ()
+    fps: float | None = None
+    """Mean rate outside the gaps; None without gaps: the header's rate is right then."""
+
+
+def video_extent(path: Path, *, first_seconds: float, frame_seconds: float) -> Extent:
     """The time in which a file has frames, from the first one that can be decoded to the end of the last.
 
     ::
 
-        packets    |x|0|1|2|.|.|5|6|      x: before the first decodable frame
-        length       |-----------|        a gap is part of it
-        after a clock restart: the sum of the parts
+        packets    |x|0|1|2|.....|5|6|      x: before the first decodable frame
+        seconds      |-----|     |---|      a gap is no part of it
+        after a clock restart: the parts follow each other
 
     Args:
         path: a file with video.
@@ -71,9 +92,8 @@ def video_seconds(path: Path, *, first_seconds: float, frame_seconds: float) -> 
     Raises:
         MediaError: the file cannot be opened.
     """
-    total = 0.0  # of the parts before the last clock restart
     clock: float | None = None  # decoding time stamp of the last packet
-    start = end = last = first_seconds
+    parts = [_Part(array("d", [first_seconds]), first_seconds, first_seconds + frame_seconds)]
     unstamped = 0
     with open_media(path) as container:
         stream = find_video(container)
@@ -85,24 +105,66 @@ def video_seconds(path: Path, *, first_seconds: float, frame_seconds: float) -> 
                 stamp = packet.dts if packet.pts is None else packet.pts
                 if stamp is None or packet.time_base is None:
                     unstamped += 1
+                    parts[-1].times.append(parts[-1].times[-1] + frame_seconds)
                     continue
                 time = float(stamp * packet.time_base)
                 decoded = time if packet.dts is None else float(packet.dts * packet.time_base)
                 if time - decoded > MAX_GAP_SECONDS:  # reordered over the jump of a clock
                     decoded = time
                 if clock is not None and has_restarted(clock, decoded):
-                    total += last - start + frame_seconds
-                    start = end = last = time
+                    parts[-1].end = parts[-1].last + frame_seconds
+                    parts.append(_Part(array("d"), time, time))
                 clock = decoded
-                if total == 0.0 and time < first_seconds - frame_seconds / 2:
+                if len(parts) == 1 and time < first_seconds - frame_seconds / 2:
                     continue
-                start = min(start, time)
-                if time >= last:
-                    last = time
-                    end = time + shown_seconds(packet.duration, packet.time_base, frame_seconds)
+                shown = shown_seconds(packet.duration, packet.time_base, frame_seconds)
+                parts[-1].add(time, end=time + shown)
     if clock is None:
-        return unstamped * frame_seconds
-    return total + end - start
+        return Extent(unstamped * frame_seconds)
+    return _extent_of(parts)
+
+
+@dataclass
+class _Part:
+    """A run of packets on one clock, in seconds on it."""
+
+    times: array[float]
+    """When frames are shown, in the order of decoding."""
+    last: float
+    """The latest of them that is stamped."""
+    end: float
+    """Of that frame."""
+
+    def add(self, time: float, *, end: float) -> None:
+        self.times.append(time)
+        if time >= self.last:
+            self.last, self.end = time, end
+
+
+def _extent_of(parts: list[_Part]) -> Extent:
+    """The extent of parts that follow each other."""
+    total, times = 0.0, []
+    for part in parts:
+        of_part = np.array(part.times)
+        start = float(of_part.min())
+        times.append(of_part - start + total)
+        total += part.end - start
+    gaps, fps = _gaps_between(np.concatenate(times))
+    return Extent(total - sum(stop - start for start, stop in gaps), gaps, fps)
+
+
+def _gaps_between(times: npt.NDArray[np.float64]) -> tuple[Gaps, float | None]:
+    """The gaps between frames shown at these times; if there are any, the mean rate outside them, too."""
+    steps = np.diff(np.unique(times))
+    if not len(steps):
+        return (), None
+    is_gap = steps > max(MIN_GAP_SECONDS, MIN_GAP_FRAMES * float(np.median(steps)))
+    if not is_gap.any():
+        return (), None
+    step = float(steps[~is_gap].mean())
+    starts = np.unique(times)[:-1][is_gap]
+    gaps = zip(starts + step, starts + steps[is_gap], strict=True)
+    return tuple((float(start), float(stop)) for start, stop in gaps), 1 / step
 
 
 def shown_seconds(duration: int | None, time_base: Fraction | None, frame_seconds: float) -> float:

@@ -46,7 +46,7 @@ def read_luma_pieces(
         MediaError: the file is missing, not a video, or breaks off.
     """
     info = probe(path).video
-    length = info.duration_seconds if info is not None else None
+    length = info.end_seconds if info is not None else None
     count = pieces if length is None else max(1, min(pieces, int(length / seconds)))
     with open_media(path) as container:
         stream = need_video(container, path)

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.media.container import decode_stored_video, find_audio, find_video, open_media
-from newscaster.media.extent import video_seconds
+from newscaster.media.extent import Gaps, video_extent
 from newscaster.media.pixels import Orientation, pixel_aspect
 
 _FALLBACK_FPS = Fraction(25)
@@ -37,7 +37,18 @@ class VideoInfo:
     start_seconds: float
     """Time stamp of the first frame on the container's clock."""
     duration_seconds: float | None
-    """The time in which there are frames, whatever the header says; None if it was not measured."""
+    """The time in which there are frames, gaps left out, whatever the header says; None if not measured."""
+    gaps: Gaps = ()
+    """Times without frames between others, see `newscaster.media.extent`."""
+    fps_outside_gaps: Fraction | None = None
+    """Mean rate outside the gaps, which weigh on `fps` in some containers; None if there are none."""
+
+    @property
+    def end_seconds(self) -> float | None:
+        """End of the last frame, counted from the first frame; None if it was not measured."""
+        if self.duration_seconds is None:
+            return None
+        return self.duration_seconds + sum(stop - start for start, stop in self.gaps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +93,9 @@ def probe(path: Path, *, header_only: bool = False) -> MediaInfo:
         video_stream = find_video(container)
         video = _video_info(container, video_stream, path) if video_stream is not None else None
     if video is not None and not header_only:
-        seconds = video_seconds(path, first_seconds=video.start_seconds, frame_seconds=float(1 / video.fps))
-        video = replace(video, duration_seconds=seconds)
+        extent = video_extent(path, first_seconds=video.start_seconds, frame_seconds=float(1 / video.fps))
+        fps = None if extent.fps is None else Fraction(extent.fps).limit_denominator(1001)
+        video = replace(video, duration_seconds=extent.seconds, gaps=extent.gaps, fps_outside_gaps=fps)
     if video is None and audio is None:
         raise MediaError(f"'{path}' holds a picture but neither video nor sound. Give another file")
     return MediaInfo(path=path, video=video, audio=audio, metadata=metadata)

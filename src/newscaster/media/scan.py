@@ -5,11 +5,12 @@ A file is looked at once, in a few places, so that a frame comes out the same wh
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,16 +23,18 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
-from newscaster.media.combing import Luma, Scan, ScanVotes, scan_of
+from newscaster.media.combing import Luma, Scan, ScanVotes, scan_of, scan_runs
 from newscaster.media.container import decode_stored_video, find_video, open_media
 from newscaster.media.deinterlace import deinterlaced
 
 _PLACES = 6
 _FRAMES_PER_PLACE = 12
-_ENOUGH_VOTES = 20
-"""Votes that agree; no more places are looked at then."""
+_PLACE_EVERY_SECONDS = 60.0
+"""In a file that is longer than `_PLACES` of these, there is a place for each."""
+_MAX_PLACES = 30
 _MAX_COLUMNS = 480
 """Of wider frames so many columns are looked at; all lines are."""
+_SAME_SECONDS = 1e-4
 _FILES_REMEMBERED = 256
 _MODES = {"top first": "tff", "bottom first": "bff", "progressive": "prog"}
 
@@ -44,9 +47,19 @@ class MeasuredScan:
     """Of frames that are marked as interlaced; None: by the mark."""
     unmarked: Scan | None
     """Of those that are not; None: by the mark, that is, progressive."""
+    runs: tuple[tuple[float, Scan], ...] = ()
+    """If frames differ: when each run of them starts, in seconds on the container's clock, and what it is."""
+
+    @property
+    def is_mixed(self) -> bool:
+        return len(self.runs) > 0
 
     def of(self, frame: VideoFrame) -> Scan | None:
         """What a frame is to be marked as; None if its mark is right, or nothing better is known."""
+        if self.runs and frame.pts is not None:
+            place = bisect.bisect_right([start for start, _ in self.runs], frame.time + _SAME_SECONDS) - 1
+            scan = self.runs[max(place, 0)][1]
+            return None if scan == "progressive" and not frame.interlaced_frame else scan
         if frame.interlaced_frame:
             return self.marked
         return None if self.unmarked == "progressive" else self.unmarked
@@ -58,7 +71,7 @@ def decode_video(
     """The frames in presentation order, not interlaced; after a seek (`sought`) there may be none."""
     frames = decode_stored_video(container, stream, path, sought=sought)
     scan = measured_scan(path)
-    if scan.marked is not None or scan.unmarked not in (None, "progressive"):
+    if scan.is_mixed or scan.marked is not None or scan.unmarked not in (None, "progressive"):
         frames = _with_marks(frames, scan)
     yield from deinterlaced(frames)
 
@@ -83,33 +96,58 @@ def _remembered(path: Path, size_bytes: int, mtime_ns: int) -> MeasuredScan:
 
 def _measure(path: Path) -> MeasuredScan:
     votes = {True: ScanVotes(), False: ScanVotes()}
+    leanings: set[Scan] = set()
     with open_media(path) as container:
         stream = find_video(container)
         if stream is None:
             return MeasuredScan(None, None)
         try:
             for frames in _places(container, stream, path):
-                _vote(frames, votes)
-                if any(v.count >= _ENOUGH_VOTES and _is_unanimous(v) for v in votes.values()):
-                    break
+                place = ScanVotes()
+                for frame, scan in _judged(frames):
+                    votes[frame.interlaced_frame].add(scan)
+                    place.add(scan)
+                leaning = place.leaning()
+                leanings |= {leaning} if leaning is not None else set()
         except MediaError:
             pass  # an error of its own where the file is read
-    return MeasuredScan(votes[True].verdict(), votes[False].verdict())
+    measured = MeasuredScan(votes[True].verdict(), votes[False].verdict())
+    differ = len(leanings) > 1 or any(v.disagree for v in votes.values())
+    return _measure_all(path, measured) if differ else measured
 
 
-def _is_unanimous(votes: ScanVotes) -> bool:
-    return votes.count == max(votes.top_first, votes.bottom_first, votes.progressive)
+def _measure_all(path: Path, sampled: MeasuredScan) -> MeasuredScan:
+    """The same, of a file whose places differ: every frame is looked at."""
+    times: list[float] = []
+    votes: list[Scan | None] = []
+    with open_media(path) as container, suppress(MediaError):
+        stream = find_video(container)
+        assert stream is not None, path
+        for frame, scan in _judged(decode_stored_video(container, stream, path)):
+            times.append(math.nan if frame.pts is None else frame.time)
+            votes.append(scan)
+    runs = scan_runs(votes)
+    if len(runs) < 2:
+        return replace(sampled, unmarked=runs[0][2]) if runs else sampled
+    if not (np.diff(times) > 0).all():  # not to be found again by time: a blur is less bad than a comb
+        interlaced = next(scan for _, _, scan in runs if scan != "progressive")
+        return MeasuredScan(sampled.marked, interlaced)
+    return MeasuredScan(sampled.marked, None, tuple((times[start], scan) for start, _, scan in runs))
 
 
-def _vote(frames: Iterator[VideoFrame], votes: dict[bool, ScanVotes]) -> None:
-    """Let the frames of one place vote, each with its neighbours."""
+def _judged(frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, Scan | None]]:
+    """Each frame and what it is, told with its neighbours; None for the first and the last."""
     to_luma = _ToLuma()
-    kept: list[tuple[Luma, bool]] = []
+    kept: list[tuple[VideoFrame, Luma]] = []
     for frame in frames:
-        kept = [*kept[-2:], (to_luma(frame), frame.interlaced_frame)]
-        if len(kept) == 3 and len({luma.shape for luma, _ in kept}) == 1:
-            (before, _), (middle, marked), (after, _) = kept
-            votes[marked].add(scan_of(before, middle, after))
+        kept = [*kept[-2:], (frame, to_luma(frame))]
+        if len(kept) == 1:
+            yield frame, None
+        if len(kept) == 3:
+            alike = len({luma.shape for _, luma in kept}) == 1
+            yield kept[1][0], scan_of(kept[0][1], kept[1][1], kept[2][1]) if alike else None
+    if len(kept) > 1:
+        yield kept[-1][0], None
 
 
 def _places(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[Iterator[VideoFrame]]:
@@ -134,8 +172,9 @@ def _places(container: InputContainer, stream: VideoStream, path: Path) -> Itera
         yield run(frames)
         return
     start = float((stream.start_time or 0) * time_base)
-    for place in range(1, _PLACES):
-        at = start + place / _PLACES * length
+    places = min(max(_PLACES, math.ceil(length / _PLACE_EVERY_SECONDS)), _MAX_PLACES)
+    for place in range(1, places):
+        at = start + place / places * length
         if at <= end:
             continue
         with suppress(av.FFmpegError):

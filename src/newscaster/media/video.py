@@ -22,7 +22,7 @@ from newscaster.media.deinterlace import RUN_UP_FRAMES
 from newscaster.media.extent import clock_restarts, has_restarted, shown_seconds
 from newscaster.media.pixels import ToRgb, pixel_aspect
 from newscaster.media.probe import native_fps
-from newscaster.media.scan import decode_video
+from newscaster.media.scan import decode_video, measured_scan
 
 _SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)
 _TIE_SECONDS = 1e-6
@@ -72,7 +72,8 @@ def read_frames(
         to_rgb = ToRgb(pixel_aspect(stream))
         to_rgb(first[1])  # the first frame sets the size, wherever reading begins
         if start_frame > 0 and _is_seekable(container, path):
-            run_up = RUN_UP_FRAMES / float(native_fps(stream)) if first[1].interlaced_frame else 0.0
+            deinterlaces = first[1].interlaced_frame or measured_scan(path).is_mixed
+            run_up = RUN_UP_FRAMES / float(native_fps(stream)) if deinterlaces else 0.0
             frames = _seek(container, stream, path, target=first[0] + start_frame / float(rate) - run_up)
         else:
             frames = _prepend(first, frames)

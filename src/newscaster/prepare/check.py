@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from newscaster.errors import MediaError
-from newscaster.prepare.clips import choose_fps, find_footage, scan_notes
+from newscaster.prepare.clips import choose_fps, find_footage, gap_notes, scan_notes
 from newscaster.prepare.inspect_file import Inspection, InspectTask, inspect_file, stretches_of
 from newscaster.prepare.measures import gather, measure
 from newscaster.prepare.pool import worker_pool
@@ -46,7 +46,7 @@ def check(
         FootageError: there is no video, or ``face`` is not there.
     """
     files, notes = find_footage(footage)
-    fps = choose_fps([file.video.fps for file in files])
+    fps = choose_fps([file.fps for file in files])
     every = max(1.0, sum(min(f.seconds, _SAMPLED_SECONDS) for f in files) / _TRACKED_SECONDS)
     tracked = {k for k in (int(i * every) for i in range(len(files))) if k < len(files)}
     tasks = [
@@ -68,6 +68,7 @@ def check(
     inspections = [found[i] for i in sorted(found)]
     notes += [f"left out: {fault}" for fault in faults]
     notes += [i.audio_fault for i in inspections if i.audio_fault is not None]
+    notes += gap_notes(i.footage for i in inspections)
     notes += scan_notes({i.footage.path: i.scan for i in inspections if i.scan is not None})
     if len(tracked) < len(files):
         notes.append(f"faces were followed in {len(tracked)} of {len(files)} files, evenly spread")

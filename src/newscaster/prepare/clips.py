@@ -26,13 +26,19 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Endings of the files that are taken for footage when a folder is given; a file named itself may have
 any."""
+MIN_SECONDS = 10.0
+"""With less there is no learning a mouth: a person says some 100 phonemes in it."""
 LONGEST_CLIP_SECONDS = 40.0
 SEGMENT_SECONDS = 20.0
 """A file longer than the one is cut into clips of about the other: all cores work, and a kill loses
 little."""
+MIN_PART_SECONDS = 0.5
+"""Shorter runs of frames between gaps are left out: no motion is learnt from so few."""
 _LONGEST_NAME = 50
 """Characters of a file's name that its clips are called by: a folder's name has 255 bytes."""
 _FILES_NAMED = 3
+_GAPS_NAMED = 3
+_SAME_RATE = Fraction(1, 100)
 _NTSC = Fraction(30_000, 1001)
 _NTSC_TOLERANCE = 0.015
 """Frames per second: closer to 29.97 than to 30."""
@@ -53,6 +59,34 @@ class Footage:
         """The time in which there are frames; 0 if it was not measured."""
         return self.video.duration_seconds or 0.0
 
+    @property
+    def end_seconds(self) -> float:
+        """End of the last frame, counted from the first one, gaps included; 0 if it was not measured."""
+        return self.video.end_seconds or 0.0
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames per second where there are frames: in some containers, gaps lower the stated rate."""
+        stated, measured = self.video.fps, self.video.fps_outside_gaps
+        return stated if measured is None or abs(measured / stated - 1) < _SAME_RATE else measured
+
+    def parts(self, fps: Fraction) -> list[tuple[int, int | None]]:
+        """Runs of frames without a gap, at a rate: start and stop; a stop of None reads to the end.
+
+        In a gap a reader repeats the frames at its ends. They are not footage.
+        """
+        gaps = self.video.gaps
+        starts = [0.0, *(stop for _, stop in gaps)]
+        stops = [*(start for start, _ in gaps), self.end_seconds]
+        lengths = [stop - start for start, stop in zip(starts, stops, strict=True)]
+        least = min(MIN_PART_SECONDS, max(lengths))
+        last = len(lengths) - 1
+        return [
+            (round(starts[i] * fps), None if i == last else round(stops[i] * fps))
+            for i, length in enumerate(lengths)
+            if length >= least
+        ]
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -68,7 +102,7 @@ class Segment:
     @property
     def expected_frames(self) -> int:
         """About so many; for progress only."""
-        end = round(self.footage.seconds * self.fps) if self.stop_frame is None else self.stop_frame
+        end = round(self.footage.end_seconds * self.fps) if self.stop_frame is None else self.stop_frame
         return max(0, end - self.start_frame)
 
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
@@ -76,6 +110,37 @@ class Segment:
         return read_frames(
             self.footage.path, fps=self.fps, start_frame=self.start_frame, stop_frame=self.stop_frame
         )
+
+
+def segments_without_gaps(footage: Footage, fps: Fraction) -> list[Segment]:
+    """All of a file that has frames: one segment for each run of them."""
+    return [Segment(f"run {i}", footage, *part, fps) for i, part in enumerate(footage.parts(fps))]
+
+
+def sampled_segments(
+    footage: Footage, fps: Fraction, *, seconds: float, places: Sequence[float]
+) -> list[Segment]:
+    """Some of a file: `seconds` from each of these places, from 0 (its start) to 1 (its end).
+
+    Places are those of the time with frames. What reaches into a gap is cut there, so it may be shorter.
+    """
+    runs = [
+        (start, round(footage.end_seconds * fps) if stop is None else stop)
+        for start, stop in footage.parts(fps)
+    ]
+    length = max(1, round(seconds * fps))
+    total = sum(stop - start for start, stop in runs)
+    segments: list[Segment] = []
+    for place in places:
+        left = round(place * max(0, total - length))
+        for start, stop in runs:
+            if left < stop - start:
+                first = start + left
+                end = min(first + length, stop)
+                segments.append(Segment(f"part {len(segments)}", footage, first, end, fps))
+                break
+            left -= stop - start
+    return segments
 
 
 def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Footage], list[str]]:
@@ -148,7 +213,9 @@ def scan_notes(scans: Mapping[Path, MeasuredScan]) -> list[str]:
     """A line for each way in which files are scanned otherwise than they are marked."""
     lines: dict[str, list[str]] = {}
     for path, scan in scans.items():
-        if scan.unmarked in ("top first", "bottom first"):
+        if scan.is_mixed:
+            line = "interlaced in part, deinterlaced there"
+        elif scan.unmarked in ("top first", "bottom first"):
             line = f"interlaced ({scan.unmarked[:-6]} field first) without being marked so, deinterlaced"
         elif scan.marked == "progressive":
             line = "marked as interlaced, but not interlaced, used as it is"
@@ -160,6 +227,20 @@ def scan_notes(scans: Mapping[Path, MeasuredScan]) -> list[str]:
         + (f" and {len(names) - _FILES_NAMED} more" if len(names) > _FILES_NAMED else "")
         for line, names in lines.items()
     ]
+
+
+def gap_notes(footage: Iterable[Footage]) -> list[str]:
+    """A line for each file of which some time has no frames."""
+    notes = []
+    for file in footage:
+        gaps = file.video.gaps
+        if not gaps:
+            continue
+        shown = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in gaps[:_GAPS_NAMED])
+        more = f" and {len(gaps) - _GAPS_NAMED} more" if len(gaps) > _GAPS_NAMED else ""
+        seconds = sum(stop - start for start, stop in gaps)
+        notes.append(f"'{file.path.name}' has no frames for {seconds:.1f} s, left out: {shown}{more}")
+    return notes
 
 
 def choose_fps(rates: Sequence[Fraction]) -> Fraction:
@@ -183,15 +264,19 @@ def cut(footage: Sequence[Footage], fps: Fraction, *, taken: Iterable[str] = ())
     for file in footage:
         plain = re.sub(r"[^\w.-]+", "_", file.path.stem[:_LONGEST_NAME]).strip("._") or "clip"
         name = _unique(plain, names)
-        parts = 1
-        if file.seconds > LONGEST_CLIP_SECONDS:
-            parts = round(file.seconds / SEGMENT_SECONDS)
-        frames = round(file.seconds * fps)
-        bounds: list[int | None] = [round(i * frames / parts) for i in range(parts)]
-        for i, (start, stop) in enumerate(zip(bounds, [*bounds[1:], None], strict=True)):
-            assert start is not None
-            segments.append(Segment(name if parts == 1 else f"{name}-{i:04}", file, start, stop, fps))
+        bounds = [piece for part in file.parts(fps) for piece in _pieces(part, file, fps)]
+        for i, (start, stop) in enumerate(bounds):
+            segments.append(Segment(name if len(bounds) == 1 else f"{name}-{i:04}", file, start, stop, fps))
     return segments
+
+
+def _pieces(part: tuple[int, int | None], file: Footage, fps: Fraction) -> list[tuple[int, int | None]]:
+    """A run of frames cut into pieces of about `SEGMENT_SECONDS`, if it is long."""
+    start, stop = part
+    frames = (round(file.end_seconds * fps) if stop is None else stop) - start
+    count = round(frames / fps / SEGMENT_SECONDS) if frames > LONGEST_CLIP_SECONDS * fps else 1
+    starts = [start + round(i * frames / count) for i in range(count)]
+    return list(zip(starts, [*starts[1:], stop], strict=True))
 
 
 def _unique(name: str, names: set[str]) -> str:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from newscaster.errors import MediaError
 from newscaster.media import MeasuredScan, measured_scan, read_audio_blocks
-from newscaster.prepare.clips import Footage, Segment
+from newscaster.prepare.clips import Footage, Segment, sampled_segments, segments_without_gaps
 from newscaster.prepare.following import PersonFollower
 from newscaster.prepare.mouth_occlusion import OcclusionMeter
 from newscaster.prepare.people import People, box_of, choose_person
@@ -216,10 +216,6 @@ def measure_sound(blocks: Iterator[npt.NDArray[np.float32]]) -> Sound:
 
 def stretches_of(footage: Footage, fps: Fraction, *, seconds: float) -> tuple[Segment, ...]:
     """What of a file to track: all of it, or three stretches that come to `seconds` together."""
-    total = footage.seconds
-    if total <= seconds:
-        return (Segment("whole", footage, 0, None, fps),)
-    length = max(1, round(seconds / 3 * fps))
-    frames = round(total * fps)
-    starts = [round(place * (frames - length)) for place in (0.05, 0.5, 0.95)]
-    return tuple(Segment(f"part {i}", footage, start, start + length, fps) for i, start in enumerate(starts))
+    if footage.seconds <= seconds:
+        return tuple(segments_without_gaps(footage, fps))
+    return tuple(sampled_segments(footage, fps, seconds=seconds / 3, places=(0.05, 0.5, 0.95)))

@@ -32,11 +32,13 @@ from newscaster.face.moments import head_window, thumbnail
 from newscaster.face.region import Mask, Region, lower_face_mask
 from newscaster.media import encode_stage, measured_scan, read_frames
 from newscaster.prepare.clips import (
+    MIN_SECONDS,
     Footage,
     Segment,
     choose_fps,
     cut,
     find_footage,
+    gap_notes,
     read_footage,
     scan_notes,
 )
@@ -51,7 +53,7 @@ from newscaster.prepare.people import People, Person
 from newscaster.prepare.persons import Seen, choose_people
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
-from newscaster.prepare.rewritable import shares, small_regions
+from newscaster.prepare.rewritable import shares, shows_mouth, small_regions
 from newscaster.prepare.stage import Stretch
 from newscaster.prepare.stretches import choose_stretches
 from newscaster.prepare.work import (
@@ -70,8 +72,6 @@ from newscaster.take import Clip, Stage, StagePart, Take, TakeWriter, read_recor
 
 _log = logging.getLogger("newscaster.prepare")
 
-LEAST_SECONDS = 10.0
-"""With less there is no learning a mouth: a person says some 100 phonemes in it."""
 _LEAST_CLIP_SECONDS = 0.5
 _CLIPS_NAMED = 3
 _MOST_FIT_FRAMES = 4000
@@ -138,13 +138,14 @@ def prepare(
     """
     files, left_out = find_footage(footage)
     _check_length(sum(file.seconds for file in files), files)
-    rate = choose_fps([file.video.fps for file in files]) if fps is None else _as_rate(fps)
+    rate = choose_fps([file.fps for file in files]) if fps is None else _as_rate(fps)
     training = cut(files, rate)
     staging = training if stage is None else _stage_segments(Path(stage), training, rate)
     job = _Job(rate, face, training, staging, progress or (lambda _: None))
     with TakeWriter(Path(folder)) as writer:
         for text in left_out:
             job.warn(text)
+        job.warn_all(gap_notes({s.footage.path: s.footage for s in job.segments}.values()))
         with worker_pool(workers, tasks=len(job.segments)) as pool:
             clips = _track(job, writer, pool)
             used = _usable(job, clips)
@@ -170,10 +171,10 @@ def _as_rate(fps: Fraction | float) -> Fraction:
 
 def _check_length(seconds: float, files: Sequence[Footage], *, what: str = "of video") -> None:
     unknown = any(file.video.duration_seconds is None for file in files)
-    if seconds < LEAST_SECONDS and not unknown:
+    if seconds < MIN_SECONDS and not unknown:
         raise FootageError(
             f"there are {seconds:.1f} s {what} in {len(files)} file{'s' if len(files) != 1 else ''} "
-            f"(the first: '{files[0].path}'); at least {LEAST_SECONDS:g} s are needed, and 3 to 10 minutes "
+            f"(the first: '{files[0].path}'); at least {MIN_SECONDS:g} s are needed, and 3 to 10 minutes "
             f"are good. Give more footage of the same person"
         )
 
@@ -304,7 +305,7 @@ def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
             f"that shows one person's face from the front, at least a tenth of the picture high and well lit"
         )
     seconds = float(frames / job.fps)
-    if seconds < LEAST_SECONDS:
+    if seconds < MIN_SECONDS:
         _check_length(seconds, [c for c in files if c.seconds] or files, what="with the person's face")
     return used
 
@@ -376,11 +377,17 @@ def _fingerprint(head: Head, region: Region) -> str:
 
 
 def _tell_of_hidden(job: _Job, clips: dict[str, Clip], head: Head, mask: Mask, pool: Workers) -> None:
-    """Store for every clip how much of a new mouth its frames may take, and warn where that is little."""
+    """Store for every clip how much of a new mouth its frames may take, and warn if that is little.
+
+    Raises:
+        FootageError: the training clips show the mouth free for less than is needed.
+    """
     names, small = list(clips), dict[str, npt.NDArray[np.uint8]]()
     for index, pictures in pool.map(small_regions, list(clips.values())):
         small[names[index]] = pictures
     covered = _find_covered(job, clips, pool)
+    training = [s.name for s in job.training if s.name in clips]
+    _check_free([clips[n] for n in training], head, [covered[n] for n in training])
     every = [clips[n] for n in names]
     found = shares(every, [small[n] for n in names], head, mask, [covered[n] for n in names])
     for name, share in zip(names, found, strict=True):
@@ -395,6 +402,24 @@ def _tell_of_hidden(job: _Job, clips: dict[str, Clip], head: Head, mask: Mask, p
         job.warn(
             f"the mouth is turned away, cut off or hidden in {sum(hidden.values())} of {frames} frames, "
             f"which are left out of the renderer's training: {shown}{more}"
+        )
+
+
+def _check_free(clips: Sequence[Clip], head: Head, covered: Sequence[npt.NDArray[np.bool_]]) -> None:
+    """Raise FootageError if the mouth is seen too little, by the rule of the report on footage."""
+    poses = [head.poses(clip.landmarks, clip.present)[clip.present] for clip in clips]
+    angles = np.concatenate([pose.angles for pose in poses])
+    free_seconds, free, seen = 0.0, 0, len(angles)
+    for clip, pose, hidden in zip(clips, poses, covered, strict=True):
+        shown = shows_mouth(clip.landmarks[clip.present], pose, angles, clip.record.frame_size)
+        count = int((shown & ~hidden[clip.present]).sum())
+        free += count
+        free_seconds += float(count / clip.record.fps)
+    if leaves_too_little(1 - free / max(seen, 1), free_seconds):
+        raise FootageError(
+            f"the mouth is turned away, cut off or hidden in {seen - free} of {seen} frames, and "
+            f"{free_seconds:.1f} s show it free; at least {MIN_FREE_SECONDS:g} s are needed. Give footage "
+            f"that shows the face from the front and whole"
         )
 
 

@@ -20,12 +20,15 @@ from typing import Generic, TypeVar
 from newscaster.cores import usable_cores
 from newscaster.errors import NewscasterError
 from newscaster.native_output import divert_native_errors
+from newscaster.texts import ONCE
 
 _log = logging.getLogger("newscaster.prepare")
 _QUEUED_PER_WORKER = 2
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Message = tuple[int, str, str | None]
+"""What a worker logged: level, text and subject (`ONCE`)."""
 
 
 class Workers:
@@ -69,8 +72,8 @@ class Workers:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 outcome = future.result()
-                for level, text in outcome.messages:
-                    _log.log(level, "%s", text)
+                for level, text, subject in outcome.messages:
+                    _log.log(level, "%s", text, extra={ONCE: subject})
                 yield waiting.pop(future), outcome.result
 
 
@@ -103,7 +106,7 @@ def worker_pool(workers: int | None, *, tasks: int) -> Generator[Workers]:
 
 
 class _Outcome(Generic[Result]):
-    def __init__(self, result: Result, messages: list[tuple[int, str]]) -> None:
+    def __init__(self, result: Result, messages: list[Message]) -> None:
         self.result = result
         self.messages = messages
 
@@ -111,10 +114,10 @@ class _Outcome(Generic[Result]):
 class _Collector(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
-        self.messages: list[tuple[int, str]] = []
+        self.messages: list[Message] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append((record.levelno, record.getMessage()))
+        self.messages.append((record.levelno, record.getMessage(), getattr(record, ONCE, None)))
 
 
 def _logged(work: Callable[[Task], Result], task: Task) -> _Outcome[Result]:

@@ -18,6 +18,7 @@ from PIL import Image
 from newscaster.face.geometry import runs
 from newscaster.face.head import Head, Poses
 from newscaster.face.region import Mask
+from newscaster.face.topology import MOUTH
 from newscaster.take import Clip
 
 Array = npt.NDArray[np.float64]
@@ -106,7 +107,7 @@ class Usual:
     def oddness(self, pictures: Small) -> Array:
         """(n,): how odd pictures (n, 24, 24, 3) are at their oddest place: 99 in 100 are below 1."""
         flat = pictures[:, self.cells].reshape(len(pictures), -1).astype(np.float64)
-        return self._errors(flat) / self.error
+        return self._errors(flat) / max(self.error, 1e-9)  # 0 if all are alike, such as black
 
     def _errors(self, flat: Array) -> Array:
         """(n,): root mean square of what is not explained, over the noise, in the worst patch."""
@@ -179,6 +180,10 @@ def hidden_mouths(oddness: Array, fps: float) -> Flags:
     return out
 
 
+_MIN_INSIDE = 0.9
+"""Share of a mouth's points inside the frame."""
+
+
 def turned_away(poses: Poses, seen: Array) -> Flags:
     """(F,): poses that no mouth can be put on, of which `seen` (n, 3), the footage's angles, show nothing."""
     angles = poses.angles
@@ -187,6 +192,22 @@ def turned_away(poses: Poses, seen: Array) -> Flags:
     out = np.abs(angles) > most
     out |= (angles < low - _BEYOND_FOOTAGE) | (angles > high + _BEYOND_FOOTAGE)
     return np.asarray(out.any(axis=1))
+
+
+def shows_mouth(
+    landmarks: npt.NDArray[np.float32], poses: Poses, seen: Array, frame_size: tuple[int, int]
+) -> Flags:
+    """(n,): frames with a mouth that is neither turned away nor outside the frame.
+
+    Args:
+        landmarks: (n, 478, 3) in pixels.
+        poses: of the same frames.
+        seen: (m, 3), the footage's angles.
+        frame_size: width and height in pixels.
+    """
+    points = landmarks[:, list(MOUTH), :2]
+    inside = ((points >= 0) & (points < frame_size)).all(axis=2).mean(axis=1)
+    return np.asarray((inside > _MIN_INSIDE) & ~turned_away(poses, seen))
 
 
 def cut_off(clip: Clip, mask: Mask) -> Flags:

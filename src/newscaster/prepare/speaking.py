@@ -17,7 +17,7 @@ import numpy.typing as npt
 from newscaster.face.geometry import eye_distance
 from newscaster.face.mouth import is_moving
 from newscaster.face.topology import OPENING_PAIRS
-from newscaster.prepare.clips import Footage, Segment
+from newscaster.prepare.clips import Footage, Segment, sampled_segments, segments_without_gaps
 from newscaster.prepare.following import follow_person
 from newscaster.prepare.lag import loudness_db
 from newscaster.prepare.people import People, Person
@@ -67,11 +67,10 @@ def weigh_persons(
 
 def _windows(footage: Footage) -> list[Segment]:
     if footage.seconds <= _WHOLE_SECONDS:
-        return [Segment("whole", footage, 0, None, _FPS)]
-    length = round(_WINDOW_SECONDS * _FPS)
-    last = round(footage.seconds * _FPS) - length
-    starts = np.linspace(0.03 * last, 0.97 * last, _WINDOWS).astype(int).tolist()
-    return [Segment(f"window {i}", footage, start, start + length, _FPS) for i, start in enumerate(starts)]
+        return segments_without_gaps(footage, _FPS)
+    return sampled_segments(
+        footage, _FPS, seconds=_WINDOW_SECONDS, places=np.linspace(0.03, 0.97, _WINDOWS).tolist()
+    )
 
 
 def raw_openings(landmarks: Floats) -> Array:

@@ -31,7 +31,8 @@ _USUAL_SECONDS = 12.0
 _LONGEST_PIXELS = 1280 * 720 * 25 * LONGEST_SECONDS
 """Of all its frames together: at 0.5 to 1 bit each, some 70 MB."""
 _LENGTHS_SECONDS = (40.0, 30.0, 20.0, 12.0, 9.0, 6.0, 4.0, 2.5, 1.2)
-_SHORTEST_SECONDS = 1.0
+MIN_TARGET_SECONDS = 1.0
+"""The face must be seen for so long without a break."""
 _STEP_SECONDS = 0.4
 _FINALISTS = 12
 """Stretches whose pictures are looked at, of the best by pose alone."""
@@ -87,7 +88,7 @@ def choose_stretch(clips: Sequence[Clip], head: Head, mask: Mask) -> Stretch:
         found += _candidates(clip, pose, usual)
     if not found:
         raise FootageError(
-            f"no clip shows the face for {_SHORTEST_SECONDS:g} s on end, so that there is nothing to put a "
+            f"no clip shows the face for {MIN_TARGET_SECONDS:g} s on end, so that there is nothing to put a "
             f"mouth on. Give footage in which the face is seen all the time, or name such a file as the stage"
         )
     judged = judge_pictures(_finalists(found), clips, mask)
@@ -132,7 +133,7 @@ def _candidates(clip: Clip, poses: Poses, usual: Array) -> list[Stretch]:
         lengths = {round(s * fps) for s in _LENGTHS_SECONDS if s <= longest} | {
             min(stop - start, round(longest * fps))
         }
-        for length in (n for n in lengths if _SHORTEST_SECONDS * fps <= n <= stop - start):
+        for length in (n for n in lengths if MIN_TARGET_SECONDS * fps <= n <= stop - start):
             short = _USUAL_SECONDS * fps / length - 1
             for first in range(start, stop - length + 1, max(1, round(_STEP_SECONDS * fps))):
                 part = slice(first, first + length)

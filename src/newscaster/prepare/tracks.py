@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
-from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage
+from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, gap_notes
 from newscaster.prepare.people import People, choose_person
 from newscaster.prepare.persons import choose_known
 from newscaster.prepare.pool import Workers, worker_pool
@@ -61,7 +61,7 @@ def track_footage(
         MediaError: a file is missing, damaged or not a video.
     """
     files, left_out = find_footage(footage)
-    for text in left_out:
+    for text in [*left_out, *gap_notes(files)]:
         _log.warning("%s", text)
     for file in files:
         if not (silent or file.has_sound):
@@ -69,7 +69,7 @@ def track_footage(
     files = [file for file in files if silent or file.has_sound]
     segments: list[Segment] = []
     for file in files:
-        segments += cut([file], fps or choose_fps([file.video.fps]), taken=(s.name for s in segments))
+        segments += cut([file], fps or choose_fps([file.fps]), taken=(s.name for s in segments))
     places = {segment.name: Path(folder) / segment.name for segment in segments}
     stored = {name: read_record(place) for name, place in places.items()}
     todo = []

@@ -70,13 +70,24 @@ def attempt(work: Callable[[Task], Result], task: Task) -> Attempt[Result]:
 
 def sampled_frames(footage: Footage) -> Iterator[tuple[float, ImageArray]]:
     """Frames spread over a file, and their times in seconds, to see who is in it."""
-    if footage.seconds <= _LOOK_SECONDS:
+    if footage.seconds <= _LOOK_SECONDS and not footage.video.gaps:
         yield from enumerate(read_frames(footage.path, fps=_LOOK_FPS))
         return
     count = _LOOK_PLACES + int(footage.seconds / _LOOK_MORE_EVERY_SECONDS)
-    for second in np.linspace(0, footage.seconds - 1, count).astype(int).tolist():
+    for second in seconds_with_frames(footage, count):
         for frame in read_frames(footage.path, fps=Fraction(1), start_frame=second, stop_frame=second + 1):
             yield second, frame
+
+
+def seconds_with_frames(footage: Footage, count: int) -> list[int]:
+    """Up to `count` whole seconds of a file, spread evenly over the time in which it has frames."""
+    end = round(footage.end_seconds)
+    runs = [
+        range(start, max(end if stop is None else stop, start + 1))
+        for start, stop in footage.parts(_LOOK_FPS)
+    ]
+    seconds = sorted({second for run in runs for second in run})
+    return [seconds[i] for i in np.linspace(0, len(seconds) - 1, min(count, len(seconds))).astype(int)]
 
 
 def look(footage: Footage, frames: Sequence[ImageArray] | None = None) -> tuple[Person, ...]:
@@ -157,7 +168,9 @@ def is_short(segment: Segment, segments_of_file: int) -> bool:
     """Whether a clip is all of its file, and its pictures fit in memory."""
     video = segment.footage.video
     size_bytes = 3 * video.width * video.height * segment.expected_frames
-    return segments_of_file == 1 and segment.footage.seconds <= _LOOK_SECONDS and size_bytes <= _SHORT_BYTES
+    footage = segment.footage
+    is_whole = segments_of_file == 1 and not footage.video.gaps
+    return is_whole and footage.seconds <= _LOOK_SECONDS and size_bytes <= _SHORT_BYTES
 
 
 def look_and_track(task: ShortTask) -> tuple[tuple[Person, ...], tuple[str, ...]]:
