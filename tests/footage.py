@@ -17,7 +17,7 @@ from faces import talking
 from making_media import SPEECH_RATE, moving_pattern
 from newscaster.evaluation import held_out
 from newscaster.media import write_video, write_wav
-from newscaster.prepare import following, inspect_file, mouth_occlusion, pipeline, tracks, work
+from newscaster.prepare import following, inspect_file, mouth_occlusion, track_clips, tracks, work
 from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
 
@@ -78,7 +78,7 @@ def one_person(_: object, *, seed: int = 0) -> tuple[Person, ...]:
 
 def let_show(patch: pytest.MonkeyPatch, people: Callable[[Footage], tuple[Person, ...]]) -> None:
     """Let preparations in this process see these people in files, whatever their pictures show."""
-    for module in (work, pipeline, tracks, inspect_file):
+    for module in (work, track_clips, tracks, inspect_file):
         patch.setattr(module, "look", partial(_shown, people))  # worker processes can be sent it
 
 

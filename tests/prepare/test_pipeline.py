@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from making_media import moving_pattern
 from making_odd_media import write_pictures
 from newscaster.errors import FootageError, MediaError, OutputError
 from newscaster.media import StageVideo, read_frames
-from newscaster.prepare import Progress, check, following, inspect_file, pipeline, prepare, work
+from newscaster.prepare import Progress, check, following, inspect_file, pipeline, prepare, track_clips, work
 from newscaster.prepare import clips as clips_of_footage
 from newscaster.prepare.people import People
 from newscaster.take import Take, TakeWriter
@@ -143,12 +144,15 @@ def test_mixed_rates_are_brought_to_one(tmp_path: Path) -> None:
     assert run(files, tmp_path / "other", fps=Fraction(30_000, 1001)).fps == Fraction(30_000, 1001)
 
 
-@pytest.mark.parametrize("at", ["look_and_track", "cut_regions", "encode_stage"])
+@pytest.mark.parametrize(
+    ("module", "at"),
+    [(track_clips, "look_and_track"), (pipeline, "cut_regions"), (pipeline, "encode_stage")],
+)
 def test_an_interrupted_preparation_goes_on(
-    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, at: str
 ) -> None:
     folder = tmp_path / "take"
-    whole = getattr(pipeline, at)
+    whole = getattr(module, at)
     calls = 0
 
     def killed(*arguments: object) -> object:
@@ -159,7 +163,7 @@ def test_an_interrupted_preparation_goes_on(
         return whole(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, at, killed)
+        patch.setattr(module, at, killed)
         with pytest.raises(KeyboardInterrupt):
             run(clips, folder)
     assert not (folder / "take.json").exists()

@@ -19,6 +19,7 @@ from faces import talking
 from newscaster.errors import OutputError
 from newscaster.prepare import Report
 from newscaster.prepare.clips import Footage, Segment, read_footage
+from newscaster.prepare.findings import gather
 from newscaster.prepare.inspect_file import (
     Inspection,
     Sound,
@@ -27,7 +28,8 @@ from newscaster.prepare.inspect_file import (
     sharpness_of,
     stretches_of,
 )
-from newscaster.prepare.measures import Measure, gather, measure, worst
+from newscaster.prepare.measure import Measure, worst
+from newscaster.prepare.measures import measure
 from newscaster.prepare.people import People
 from newscaster.prepare.pictures import Shown, mouth_of
 from newscaster.prepare.plots import Line, plot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from newscaster.prepare.check import check
 from newscaster.prepare.clips import need_footage
-from newscaster.prepare.measures import Measure
+from newscaster.prepare.measure import Measure
 from newscaster.prepare.pipeline import prepare
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.report import Report

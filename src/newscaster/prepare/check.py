@@ -8,8 +8,9 @@ from pathlib import Path
 
 from newscaster.errors import MediaError
 from newscaster.prepare.clips import choose_fps, find_footage, gap_notes, scan_notes
+from newscaster.prepare.findings import gather
 from newscaster.prepare.inspect_file import Inspection, InspectTask, inspect_file, stretches_of
-from newscaster.prepare.measures import gather, measure
+from newscaster.prepare.measures import measure
 from newscaster.prepare.pool import worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.report import Report, make_report, sound_notes

@@ -14,11 +14,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +40,7 @@ from newscaster.prepare.clips import (
     read_footage,
     scan_notes,
 )
+from newscaster.prepare.job import Job
 from newscaster.prepare.mouth_occlusion import (
     MIN_FREE_SECONDS,
     covered_frames,
@@ -49,62 +48,25 @@ from newscaster.prepare.mouth_occlusion import (
     leaves_too_little,
     measure_face_crops,
 )
-from newscaster.prepare.people import People, Person
-from newscaster.prepare.persons import Seen, choose_people
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.rewritable import shares, shows_mouth, small_regions
 from newscaster.prepare.stage import Stretch
 from newscaster.prepare.stretches import choose_stretches
+from newscaster.prepare.track_clips import track_clips
 from newscaster.prepare.work import (
     CropTask,
-    ShortTask,
-    TrackTask,
-    attempt,
     cut_regions,
-    is_short,
-    look,
-    look_and_track,
-    record_of,
-    track,
 )
 from newscaster.take import Clip, Stage, StagePart, Take, TakeWriter, read_record, write_share
 
 _log = logging.getLogger("newscaster.prepare")
 
 _LEAST_CLIP_SECONDS = 0.5
-_CLIPS_NAMED = 3
+CLIPS_NAMED = 3
 _MOST_FIT_FRAMES = 4000
 _FAR_FROM_SHAPE = 0.35
 """Region share: a mouth point that is further than this from where it usually is was not found rightly."""
-
-
-@dataclass
-class _Job:
-    """What is to be done, and what was noticed on the way."""
-
-    fps: Fraction
-    face: int | None
-    training: list[Segment]
-    staging: list[Segment]
-    """Clips that the stage may be chosen from: of the training ones where no other file was named."""
-    report: Callable[[Progress], None]
-    warnings: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    """Why files could not be read."""
-
-    @property
-    def segments(self) -> list[Segment]:
-        extra = [s for s in self.staging if s not in self.training]
-        return self.training + extra
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-        _log.warning("%s", text)
-
-    def warn_all(self, texts: Iterable[str]) -> None:
-        for text in texts:
-            self.warn(text)
 
 
 def prepare(
@@ -141,13 +103,13 @@ def prepare(
     rate = choose_fps([file.fps for file in files]) if fps is None else _as_rate(fps)
     training = cut(files, rate)
     staging = training if stage is None else _stage_segments(Path(stage), training, rate)
-    job = _Job(rate, face, training, staging, progress or (lambda _: None))
+    job = Job(rate, face, training, staging, progress or (lambda _: None))
     with TakeWriter(Path(folder)) as writer:
         for text in left_out:
             job.warn(text)
         job.warn_all(gap_notes({s.footage.path: s.footage for s in job.segments}.values()))
         with worker_pool(workers, tasks=len(job.segments)) as pool:
-            clips = _track(job, writer, pool)
+            clips = track_clips(job, writer, pool)
             used = _usable(job, clips)
             _tell_of_scan(job, {clip.record.source for clip in used}, pool)
             writer.begin()
@@ -185,103 +147,7 @@ def _stage_segments(path: Path, training: Sequence[Segment], fps: Fraction) -> l
     return same or cut([file], fps, taken=(segment.name for segment in training))
 
 
-def _track(job: _Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
-    """Track every clip that is not yet; all that have frames, by name."""
-    todo = [s for s in job.segments if not _is_tracked(job, writer, s)]
-    pieces = Counter(segment.footage.path for segment in job.segments)
-    short = [s for s in todo if is_short(s, pieces[s.footage.path])]
-    if todo:
-        writer.begin()
-    total = sum(segment.expected_frames for segment in job.segments)
-    done = total - sum(segment.expected_frames for segment in todo)
-    looked: dict[Path, tuple[Person, ...]] = {}
-    unread: set[Path] = set()
-    quick = [ShortTask(writer.clip_folder(s.name), s, job.face) for s in short]
-    for index, found in pool.map(partial(attempt, look_and_track), quick):
-        path = short[index].footage.path
-        if found.result is None:
-            _leave_out(job, found.fault)
-            unread.add(path)
-        else:
-            looked[path], notes = found.result
-            job.warn_all(notes)
-        done += short[index].expected_frames
-        job.report(Progress("track", done, total))
-    unseen = [s.footage for s in job.segments if s.footage.path not in looked.keys() | unread]
-    looked |= _look(job, unseen, pool)
-    meant = _choose(job, looked)
-    tasks = []
-    for segment in (s for s in job.segments if s.footage.path in meant):
-        people = meant[segment.footage.path]
-        if not _is_tracked(job, writer, segment, people):
-            record = record_of(segment, face_asked=job.face, people=people)
-            tasks.append(TrackTask(writer.clip_folder(segment.name), segment, people, record))
-    for index, tracked in pool.map(partial(attempt, track), tasks):
-        if tracked.fault is not None:
-            _leave_out(job, tracked.fault)
-        job.warn_all(tracked.result or ())
-        if tasks[index].segment not in short:
-            done += tasks[index].segment.expected_frames
-        job.report(Progress("track", min(done, total), total))
-    return _stored_clips(job, writer, meant)
-
-
-def _stored_clips(job: _Job, writer: TakeWriter, meant: dict[Path, People]) -> dict[str, Clip]:
-    """Tracked clips of the files in which somebody is followed, by name."""
-    clips = {}
-    for segment in (s for s in job.segments if s.footage.path in meant):
-        stored = read_record(writer.clip_folder(segment.name))
-        if stored is not None and stored.frames and _is_tracked(job, writer, segment):
-            clips[segment.name] = Clip(writer.clip_folder(segment.name), stored)
-    return clips
-
-
-def _look(job: _Job, footage: Sequence[Footage], pool: Workers) -> dict[Path, tuple[Person, ...]]:
-    """Who is in each file. Descriptors are not stored, so that tracked files are looked at again."""
-    files = list({file.path: file for file in footage}.values())
-    looked = {}
-    for count, (index, found) in enumerate(pool.map(partial(attempt, look), files), start=1):
-        job.report(Progress("look", count, len(files)))
-        if found.result is None:
-            _leave_out(job, found.fault)
-        else:
-            looked[files[index].path] = found.result
-    return looked
-
-
-def _leave_out(job: _Job, fault: str | None) -> None:
-    """Go on without a damaged file, if there are others."""
-    assert fault is not None
-    job.faults.append(fault)
-    if len({s.footage.path for s in job.segments}) == 1:
-        raise MediaError(fault)
-    job.warn(f"left out: {fault}")
-
-
-def _choose(job: _Job, looked: dict[Path, tuple[Person, ...]]) -> dict[Path, People]:
-    """Who is followed in each file, without those that do not show the person."""
-    files = list({s.footage.path: s.footage for s in job.segments}.values())
-    seen = [Seen(f.path, f.seconds, looked[f.path]) for f in files if f.path in looked]
-    choice = choose_people(seen, job.face, others=len(files) > 1)
-    job.warn_all(choice.warnings)
-    for path in {segment.footage.path for segment in job.staging} & looked.keys() - choice.people.keys():
-        if all(segment.footage.path == path for segment in job.staging):
-            raise FootageError(
-                f"the stage '{path}' does not show the person of the other footage. Name footage of the same "
-                f"person"
-            )
-    return choice.people
-
-
-def _is_tracked(job: _Job, writer: TakeWriter, segment: Segment, people: People | None = None) -> bool:
-    """Whether a clip is on disk already: tracked with this person, if ``people`` says who is meant."""
-    record = read_record(writer.clip_folder(segment.name))
-    if record is None or not record.same_origin(record_of(segment, face_asked=job.face)):
-        return False
-    return people is None or (record.face, record.people) == (people.chosen, len(people.persons))
-
-
-def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
+def _usable(job: Job, clips: dict[str, Clip]) -> list[Clip]:
     """The training clips that show the face; FootageError unless they amount to something."""
     used, frames = [], 0
     files = list({s.footage.path: s.footage for s in job.training}.values())
@@ -310,7 +176,7 @@ def _usable(job: _Job, clips: dict[str, Clip]) -> list[Clip]:
     return used
 
 
-def _tell_of_sound(job: _Job, clips: Sequence[Clip], head: Head) -> None:
+def _tell_of_sound(job: Job, clips: Sequence[Clip], head: Head) -> None:
     """Warn of clips that have frames only, or whose audio is not what the mouth says."""
     uses = [clip.audio_use(head) for clip in clips]
     for use, what, purpose in (
@@ -320,12 +186,12 @@ def _tell_of_sound(job: _Job, clips: Sequence[Clip], head: Head) -> None:
     ):
         some = [clip for clip, of_clip in zip(clips, uses, strict=True) if of_clip == use]
         if some:
-            names = ", ".join(f"'{clip.name}'" for clip in some[:_CLIPS_NAMED])
-            more = f" and {len(some) - _CLIPS_NAMED} more" if len(some) > _CLIPS_NAMED else ""
+            names = ", ".join(f"'{clip.name}'" for clip in some[:CLIPS_NAMED])
+            more = f" and {len(some) - CLIPS_NAMED} more" if len(some) > CLIPS_NAMED else ""
             job.warn(f"{what} in {len(some)} of {len(clips)} clips, {purpose}: {names}{more}")
 
 
-def _tell_of_scan(job: _Job, sources: Collection[str], pool: Workers) -> None:
+def _tell_of_scan(job: Job, sources: Collection[str], pool: Workers) -> None:
     """Say which files were found to be interlaced, or not to be, against their marks."""
     files = [Path(source) for source in sorted(sources)]
     found = {files[index]: scan for index, scan in pool.map(measured_scan, files)}
@@ -347,7 +213,7 @@ def _fit(clips: Sequence[Clip]) -> tuple[Head, Region]:
     return head, replace(region, surface=Surface.where_turned(head, head.poses(landmarks)))
 
 
-def _crop(job: _Job, clips: dict[str, Clip], head: Head, region: Region, pool: Workers) -> Mask:
+def _crop(job: Job, clips: dict[str, Clip], head: Head, region: Region, pool: Workers) -> Mask:
     """Cut every clip's regions. Returns the mask that covers the training clips' mouths."""
     fingerprint = _fingerprint(head, region)
     tasks = [CropTask(clip.folder, head, region, fingerprint) for clip in clips.values()]
@@ -376,7 +242,7 @@ def _fingerprint(head: Head, region: Region) -> str:
     return digest.hexdigest()[:16]
 
 
-def _tell_of_hidden(job: _Job, clips: dict[str, Clip], head: Head, mask: Mask, pool: Workers) -> None:
+def _tell_of_hidden(job: Job, clips: dict[str, Clip], head: Head, mask: Mask, pool: Workers) -> None:
     """Store for every clip how much of a new mouth its frames may take, and warn if that is little.
 
     Raises:
@@ -397,8 +263,8 @@ def _tell_of_hidden(job: _Job, clips: dict[str, Clip], head: Head, mask: Mask, p
     frames = sum(int(clips[n].present.sum()) for n in names)
     worst = sorted((n for n in names if hidden[n]), key=lambda n: -hidden[n])
     if worst:
-        shown = ", ".join(f"'{name}'" for name in worst[:_CLIPS_NAMED])
-        more = f" and {len(worst) - _CLIPS_NAMED} more" if len(worst) > _CLIPS_NAMED else ""
+        shown = ", ".join(f"'{name}'" for name in worst[:CLIPS_NAMED])
+        more = f" and {len(worst) - CLIPS_NAMED} more" if len(worst) > CLIPS_NAMED else ""
         job.warn(
             f"the mouth is turned away, cut off or hidden in {sum(hidden.values())} of {frames} frames, "
             f"which are left out of the renderer's training: {shown}{more}"
@@ -423,7 +289,7 @@ def _check_free(clips: Sequence[Clip], head: Head, covered: Sequence[npt.NDArray
         )
 
 
-def _find_covered(job: _Job, clips: dict[str, Clip], pool: Workers) -> dict[str, npt.NDArray[np.bool_]]:
+def _find_covered(job: Job, clips: dict[str, Clip], pool: Workers) -> dict[str, npt.NDArray[np.bool_]]:
     """Frames (F,) of every clip in which something is before the mouth; a warning if there are any.
 
     Raises:
@@ -457,7 +323,7 @@ def _find_covered(job: _Job, clips: dict[str, Clip], pool: Workers) -> dict[str,
 
 
 def _write_stage(
-    job: _Job, writer: TakeWriter, stretches: Sequence[Stretch], head: Head, region: Region, mask: Mask
+    job: Job, writer: TakeWriter, stretches: Sequence[Stretch], head: Head, region: Region, mask: Mask
 ) -> Stage:
     poses = [
         head.steady_poses(s.clip.landmarks, s.clip.present, fps=s.clip.record.fps)[s.start : s.stop]
@@ -507,7 +373,7 @@ def _frames_of(stretch: Stretch) -> Iterator[npt.NDArray[np.uint8]]:
     )
 
 
-def _tell_of_stage(job: _Job, stage: Stage) -> None:
+def _tell_of_stage(job: Job, stage: Stage) -> None:
     assert stage.share is not None
     kept = int((stage.share < 1).sum())
     if kept:

@@ -1,0 +1,153 @@
+"""What was found in all files of footage together: the person, their head and mouth, the lag of the audio.
+
+Leaves finding it in each file to ``inspect_file``, and what it is good for to ``measures``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.face.geometry import eye_distance
+from newscaster.face.head import Head, Poses
+from newscaster.face.mouth import is_moving, mouth_shapes, opening
+from newscaster.face.region import Region
+from newscaster.prepare.inspect_file import Inspection, Sound, TrackedStretch
+from newscaster.prepare.lag import Lag, estimate_lag
+from newscaster.prepare.persons import Identity, Member, Seen, identities_of
+from newscaster.take import SPEECH_RATE
+from newscaster.take_clip import AudioUse, audio_use
+
+Array = npt.NDArray[np.float64]
+_FIT_FRAMES = 2000
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found in all files together."""
+
+    inspections: tuple[Inspection, ...]
+    stretches: tuple[TrackedStretch, ...]
+    """Those that show the face."""
+    head: Head | None
+    """None where there is no face at all."""
+    poses: tuple[Poses, ...]
+    """Of each stretch."""
+    openings: tuple[Array, ...]
+    """Of each stretch's mouth, (F,) in outer-eye distances; NaN where the face is not there."""
+    sound_uses: tuple[AudioUse, ...]
+    """Of each inspection."""
+    lag: Lag | None
+    identities: tuple[Identity, ...] = ()
+    """Everybody who is seen, over all files, whoever is seen for longest first."""
+
+    @property
+    def region(self) -> Region | None:
+        eyes = self.eyes_px
+        return Region.for_face(eyes) if eyes else None
+
+    @property
+    def eyes_px(self) -> float | None:
+        """Median distance of the outer eye corners."""
+        return (
+            float(np.median(self._present(lambda s: eye_distance(s.landmarks)))) if self.stretches else None
+        )
+
+    def angles(self) -> Array:
+        """Yaw, pitch and roll of every frame with a face, (n, 3)."""
+        return np.concatenate([p.angles[s.present] for p, s in zip(self.poses, self.stretches, strict=True)])
+
+    def _present(self, of: Callable[[TrackedStretch], Array]) -> Array:
+        return np.concatenate([of(stretch)[stretch.present] for stretch in self.stretches])
+
+    @property
+    def all_sounds(self) -> list[Sound]:
+        """Of all files that have any."""
+        return [i.sound for i in self.inspections if i.sound is not None]
+
+    @property
+    def sounds(self) -> list[Sound]:
+        """Of the files with speech."""
+        uses = zip(self.inspections, self.sound_uses, strict=True)
+        return [i.sound for i, use in uses if i.sound is not None and use == "speech"]
+
+
+def gather(inspections: Sequence[Inspection], *, face: int | None = None) -> Findings:
+    """Fit the person's head to all that was tracked, and measure poses, openings and the lag with it.
+
+    Stretches of other people than the one whom the footage is about do not count. ``face`` is the face that
+    was asked for.
+    """
+    identities = identities_of(_members(inspections, face))
+    inspections = [_of_person(inspection, identities) for inspection in inspections]
+    return replace(_gather(inspections), identities=identities)
+
+
+def _members(inspections: Sequence[Inspection], face: int | None) -> list[Member]:
+    members = []
+    for inspection in inspections:
+        if inspection.people is not None:
+            file = Seen(inspection.footage.path, inspection.footage.seconds, inspection.people.persons)
+            numbers = range(len(file.persons)) if face is None else [inspection.people.chosen]
+            members += [Member(file, number) for number in numbers]
+    return members
+
+
+def _of_person(inspection: Inspection, identities: Sequence[Identity]) -> Inspection:
+    """A file without its stretches unless who is followed there is the person, as training will have it."""
+    if not identities or inspection.people is None:
+        return inspection
+    followed = inspection.people.person
+    is_person = any(member.person is followed for member in identities[0].members)
+    return inspection if is_person else replace(inspection, stretches=())
+
+
+def _gather(inspections: Sequence[Inspection]) -> Findings:
+    stretches = tuple(s for i in inspections for s in i.stretches if s.present.any())
+    if not stretches:
+        return Findings(tuple(inspections), (), None, (), (), tuple(_use(i, []) for i in inspections), None)
+    landmarks = np.concatenate([s.landmarks[s.present] for s in stretches])
+    head = Head.fit(landmarks[:: -(-len(landmarks) // _FIT_FRAMES)])
+    poses = tuple(head.poses(s.landmarks, s.present) for s in stretches)
+    openings = tuple(opening(mouth_shapes(s.landmarks, head)) for s in stretches)
+    owners = [k for k, i in enumerate(inspections) for s in i.stretches if s.present.any()]
+    mouths: list[list[Array]] = [[] for _ in inspections]
+    for owner, mouth in zip(owners, openings, strict=True):
+        mouths[owner].append(mouth)
+    uses = tuple(_use(i, m) for i, m in zip(inspections, mouths, strict=True))
+    heard = [k for k, owner in enumerate(owners) if uses[owner] == "speech"]
+    lag = estimate_lag(
+        [openings[k] for k in heard],
+        [stretches[k].speech for k in heard],
+        fps=float(stretches[0].segment.fps),
+        rate=SPEECH_RATE,
+    )
+    return Findings(tuple(inspections), stretches, head, poses, openings, uses, lag)
+
+
+def _use(inspection: Inspection, openings: Sequence[Array]) -> AudioUse:
+    """By the rule of ``Clip.audio_use``; if faces were not looked at, the mouth is taken to move."""
+    if inspection.sound is None:
+        return "no sound"
+    moving = not inspection.tracked or any(is_moving(opening) for opening in openings)
+    return audio_use(inspection.sound.speech_seconds, moving=moving)
+
+
+def face_share(inspection: Inspection) -> float | None:
+    """Share of a file's frames looked at that show the face; None where none was looked at."""
+    if not inspection.tracked:
+        return None
+    frames = sum(len(s.present) for s in inspection.stretches)
+    return sum(int(s.present.sum()) for s in inspection.stretches) / frames if frames else 0.0
+
+
+def mean_share(findings: Findings) -> float:
+    """Of all files together, weighted by their lengths."""
+    pairs = [(i.footage.seconds or 1.0, face_share(i)) for i in findings.inspections]
+    looked = [(seconds, share) for seconds, share in pairs if share is not None]
+    return sum(seconds * share for seconds, share in looked) / max(
+        sum(seconds for seconds, _ in looked), 1e-6
+    )
