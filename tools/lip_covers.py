@@ -175,17 +175,27 @@ def _surface(
         "lip red": mouth * (0.6 + 0.8 * rand(n, 3)),
     }
     block = int(torch.randint(3, 9, (1,), generator=generator))
-    means = functional.avg_pool2d(images, block, ceil_mode=True)
-    wider = functional.avg_pool2d(images, block + 2, ceil_mode=True)
+
+    def pixels(name: str, rows: Tensor) -> Tensor:
+        if name in colours:
+            return colours[name][rows, :, None, None] * light[rows]
+        if name == "texture":
+            return textures[torch.randint(len(textures), (len(rows),), generator=generator)].float()
+        if name == "other face":
+            return images[(rows + 1) % n].roll(17, 2)
+        means = functional.avg_pool2d(images[rows], block, ceil_mode=True)
+        if name == "blur":
+            return functional.interpolate(means, size=size, mode="bilinear")
+        return functional.interpolate(means, scale_factor=float(block))[:, :, : size[0], : size[1]]
+
     light = _light(place, generator)
-    surfaces = {name: colour[:, :, None, None] * light for name, colour in colours.items()} | {
-        "texture": textures[torch.randint(len(textures), (n,), generator=generator)].float(),
-        "mosaic": functional.interpolate(means, scale_factor=float(block))[:, :, : size[0], : size[1]],
-        "blur": functional.interpolate(wider, size=size, mode="bilinear"),
-        "other face": images.roll(1, 0).roll(17, 2),
-    }
     chosen = torch.where(place.finger[:, 0, 0] & (rand(n) < 0.85), pick(_FINGER_FILLS), pick(_FILLS))
-    return torch.stack([surfaces[name] for name in _FILLS])[chosen, torch.arange(n)]
+    out = torch.empty_like(images)
+    for number, name in enumerate(_FILLS):
+        rows = torch.nonzero(chosen == number)[:, 0]
+        if len(rows):
+            out[rows] = pixels(name, rows)
+    return out
 
 
 def _light(place: _Place, generator: torch.Generator) -> Tensor:

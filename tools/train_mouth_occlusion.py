@@ -331,7 +331,14 @@ def _loss(network: OcclusionNetwork, crops: Tensor, cells: Tensor, weights: Tens
 
 
 def train(
-    sources: list[Path], destination: Path, *, minutes: float, threads: int, start: Path | None, seed: int
+    sources: list[Path],
+    destination: Path,
+    *,
+    minutes: float,
+    threads: int,
+    start: Path | None,
+    rate: float,
+    seed: int,
 ) -> None:
     """Train on crops, and write the network as ONNX, and as .pt so that training can be continued."""
     torch.set_num_threads(threads)
@@ -350,11 +357,11 @@ def train(
     network = OcclusionNetwork()
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
     stream, began, step, mean = batches(data, bank, indices, BATCH, generator), time.monotonic(), 0, 0.0
     while (done := (time.monotonic() - began) / (60 * minutes)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * done)))
+            group["lr"] = rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * done)))
         loss = _loss(network, *next(stream))
         optimiser.zero_grad()
         loss.backward()
@@ -413,6 +420,7 @@ def main() -> None:
     fit.add_argument("--minutes", type=float, default=20)
     fit.add_argument("--threads", type=int, default=1)
     fit.add_argument("--start", type=Path, help="a .pt file that training goes on from")
+    fit.add_argument("--rate", type=float, default=2e-3, help="learning rate after the first 100 steps")
     fit.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.command == "crops":
@@ -426,7 +434,7 @@ def main() -> None:
     else:
         train(
             arguments.crops, arguments.output, minutes=arguments.minutes, threads=arguments.threads,
-            start=arguments.start, seed=arguments.seed,
+            start=arguments.start, rate=arguments.rate, seed=arguments.seed,
         )  # fmt: skip
 
 
