@@ -53,8 +53,8 @@ _MANY_COVERED = 0.05
 
 _BATCH = 32
 _DOUBT, _CLEAR = 0.7, 0.95
-"""The network's output below which a cell counts as free, and from which it counts as covered in full. Blurred
-and turned faces and moustaches leave many cells in doubt; covers of half a mouth are clear in some."""
+"""The network's output up to which a cell counts as free, and from which it counts as covered in full.
+Blurred and turned faces and moustaches leave many cells in doubt; what covers a mouth is clear in some."""
 _LIPS_COVERED = 0.2
 """Share of the lips from which a mouth counts as covered. Of 196 people apart from training, 0.5 % of the
 clean frames have more of this or of the next."""
