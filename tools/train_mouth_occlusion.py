@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from drawn_occluders import STORED, occluder
+from lip_covers import cover_lips
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
@@ -41,6 +42,10 @@ STEP = 6
 LIPS = (*OUTER_LIPS, *INNER_LIPS)
 VARIANTS = 3000
 BATCH = 96
+LIP_WEIGHT = 3.0
+"""How much more a cell at the lips counts than one elsewhere."""
+LIP_BORDER = 3.0
+"""How far such cells reach beyond the lips, in pixels of stored crops."""
 EYES = (33, 263)
 
 
@@ -248,52 +253,12 @@ def _draw_over(
     return images * (1 - cover) + colours.clamp(0, 255) * cover, cover
 
 
-def _cover_lips(
-    images: Tensor, skin: Tensor, lips: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Boxes just over the lips (n, 40, 2), or one half of them, whose colours are much like a mouth's."""
-    n = len(images)
-
-    def rand(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator)
-
-    low, high = lips.amin(1), lips.amax(1)
-    grow = (high - low) * (0.5 * rand(n, 2) - 0.05)
-    low, high, middle = low - grow, high + grow, (low + high) / 2
-    part = torch.randint(0, 6, (n,), generator=generator)  # 0 and 1 all; above, below, left, right
-    top = torch.where(part == 3, middle[:, 1], low[:, 1])
-    bottom = torch.where(part == 2, middle[:, 1], high[:, 1])
-    left = torch.where(part == 5, middle[:, 0], low[:, 0])
-    right = torch.where(part == 4, middle[:, 0], high[:, 0])
+def _near_lips(lips: Tensor) -> Tensor:
+    """Where the lips are in stored crops, with a little around them, (n, 1, S, S)."""
     at = torch.arange(STORED) + 0.5
-
-    def inside(first: Tensor, last: Tensor) -> Tensor:
-        return ((at - first[:, None] + 0.5).clamp(0, 1) * (last[:, None] - at + 0.5).clamp(0, 1)).clamp(0, 1)
-
-    cover = inside(top, bottom)[:, None, :, None] * inside(left, right)[:, None, None, :]
-    round_ = (rand(n) < 0.3)[:, None, None, None]
-    ys = ((at - (top + bottom)[:, None] / 2) / ((bottom - top)[:, None] / 2 + 1e-3))[:, None, :, None]
-    xs = ((at - (left + right)[:, None] / 2) / ((right - left)[:, None] / 2 + 1e-3))[:, None, None, :]
-    cover = torch.where(round_, cover * (xs**2 + ys**2 < 1), cover)
-    kind = rand(n)[:, None]
-    mouth = _colour_at(images, lips.mean(1))
-    colour = torch.where(kind < 0.3, 40 * rand(n, 1) * rand(n, 3), 255 * rand(n, 3))
-    colour = torch.where((kind > 0.5) & (kind < 0.75), skin * (0.75 + 0.4 * rand(n, 1)), colour)
-    colour = torch.where(kind > 0.75, mouth * (0.6 + 0.8 * rand(n, 3)), colour)
-    drawn = colour.clamp(0, 255)[:, :, None, None].expand_as(images)
-    size = int(torch.randint(3, 8, (1,), generator=generator))
-    coarse = functional.interpolate(
-        functional.avg_pool2d(images, size, ceil_mode=True), scale_factor=float(size)
-    )[:, :, :STORED, :STORED]
-    drawn = torch.where((rand(n) < 0.15)[:, None, None, None], coarse, drawn)
-    cover = cover * torch.where(rand(n) < 0.75, torch.ones(n), 0.45 + 0.4 * rand(n))[:, None, None, None]
-    return images * (1 - cover) + drawn * cover, cover
-
-
-def _colour_at(images: Tensor, points: Tensor) -> Tensor:
-    """Colours (n, 3) of crops at points (n, 2)."""
-    x, y = points.round().long().clamp(0, STORED - 1).unbind(1)
-    return images[torch.arange(len(images)), :, y, x]
+    low, high = lips.amin(1) - LIP_BORDER, lips.amax(1) + LIP_BORDER
+    within = (at > low[..., None]) & (at < high[..., None])
+    return (within[:, 1, :, None] & within[:, 0, None, :])[:, None].float()
 
 
 def _degrade(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -309,10 +274,10 @@ def _degrade(x: Tensor, generator: torch.Generator) -> Tensor:
     grey = x.mean(1, keepdim=True)
     x = grey + (x - grey) * torch.where(rand(n, 1, 1, 1) < 0.08, 0.0, 0.5 + rand(n, 1, 1, 1))
     width = int(torch.randint(1, 3, (1,), generator=generator)) * 2 + 1
-    blurred = functional.avg_pool2d(x, width, stride=1, padding=width // 2, count_include_pad=False)
-    along = functional.avg_pool2d(x, (1, 7), stride=1, padding=(0, 3), count_include_pad=False)
-    kind = rand(n, 1, 1, 1)
-    x = torch.where(kind < 0.2, blurred, torch.where(kind < 0.27, along, x))
+    kind = rand(n)
+    for chosen, size in ((kind < 0.2, (width, width)), ((kind >= 0.2) & (kind < 0.27), (1, 7))):
+        border = (size[0] // 2, size[1] // 2)
+        x[chosen] = functional.avg_pool2d(x[chosen], size, 1, border, count_include_pad=False)
     coarse = functional.interpolate(
         functional.interpolate(x, scale_factor=0.5, mode="area"), size=x.shape[-2:], mode="bilinear"
     )
@@ -320,41 +285,60 @@ def _degrade(x: Tensor, generator: torch.Generator) -> Tensor:
     return x + torch.randn(x.shape, generator=generator) * 8 * rand(n, 1, 1, 1) ** 2
 
 
-def _to_input(images: Tensor, cover: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The network's crops (n, 3, 64, 64) and its cells' truth (n, 16, 16), turned and shifted."""
+def _to_input(
+    images: Tensor, cover: Tensor, near: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The network's crops (n, 3, 64, 64), its cells' truth (n, 16, 16) and weights, turned and shifted."""
     warps = _warps(len(images), generator, spread=0.035)
     warps[:, :, :2] /= MARGIN
-    grid = functional.affine_grid(warps, [len(images), 4, SIDE, SIDE], align_corners=False)
-    both = torch.cat([images, cover], 1)
-    small = functional.grid_sample(both, grid, padding_mode="border", align_corners=False)
-    return small[:, :3], functional.avg_pool2d((small[:, 3:] > 0.35).float(), SIDE // CELLS)[:, 0]
+    grid = functional.affine_grid(warps, [len(images), 5, SIDE, SIDE], align_corners=False)
+    stacked = torch.cat([images, cover, near], 1)
+    small = functional.grid_sample(stacked, grid, padding_mode="border", align_corners=False)
+    maps = torch.cat([(small[:, 3:4] > 0.35).float(), small[:, 4:]], 1)
+    truth, lips = functional.avg_pool2d(maps, SIDE // CELLS).unbind(1)
+    return small[:, :3], truth, 1 + LIP_WEIGHT * lips
 
 
 def batches(
     data: dict[str, Tensor], bank: tuple[Tensor, ...], indices: Tensor, size: int, generator: torch.Generator
 ):
-    """Endless batches of crops and truths: a third each clean, covered in footage, covered here."""
+    """Yield crops, truths and weights: clean, covered at the lips, covered anywhere, covered in footage."""
+    clean_count, lip_count, any_count = size // 3, size // 4, size // 6
+    lip_stop, any_stop = clean_count + lip_count, clean_count + lip_count + any_count
     while True:
         pick = indices[torch.randint(len(indices), (size,), generator=generator)]
-        third = size // 3
-        clean = data["image"][pick[: 2 * third]].permute(0, 3, 1, 2).float()
-        drawn, cover = _draw_over(clean[third:], data["skin"][pick[third : 2 * third]], bank, generator)
-        half = third // 2
-        lips = data["lips"][pick[third : third + half]]
-        lip_boxes = _cover_lips(
-            clean[third : third + half], data["skin"][pick[third : third + half]], lips, generator
+        drawn_on, footage = pick[:any_stop], pick[any_stop:]
+        images = data["image"][drawn_on].permute(0, 3, 1, 2).float()
+        skin, lips = data["skin"][drawn_on], data["lips"][drawn_on]
+        covers = torch.zeros(any_stop, 1, STORED, STORED)
+        at_lips, anywhere = slice(clean_count, lip_stop), slice(lip_stop, any_stop)
+        images[at_lips], covers[at_lips] = cover_lips(
+            images[at_lips], skin[at_lips], lips[at_lips], bank[0], generator
         )
-        drawn[:half], cover[:half] = lip_boxes
-        over = data["over"][pick[2 * third :]].permute(0, 3, 1, 2).float()
-        over_cover = data["cover"][pick[2 * third :]][:, None].float() / 255
-        images = torch.cat([clean[:third], drawn, over])
-        covers = torch.cat([torch.zeros_like(cover), cover, over_cover])
-        small, cells = _to_input(images, covers, generator)
-        yield _degrade(small, generator).clamp(0, 255).round().permute(0, 2, 3, 1), cells
+        images[anywhere], covers[anywhere] = _draw_over(images[anywhere], skin[anywhere], bank, generator)
+        images = torch.cat([images, data["over"][footage].permute(0, 3, 1, 2).float()])
+        covers = torch.cat([covers, data["cover"][footage][:, None].float() / 255])
+        near = _near_lips(torch.cat([lips, data["over_lips"][footage]]))
+        small, cells, weights = _to_input(images, covers, near, generator)
+        yield _degrade(small, generator).clamp(0, 255).round().permute(0, 2, 3, 1), cells, weights
+
+
+def _loss(network: OcclusionNetwork, crops: Tensor, cells: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of cells, of which those at the lips count more."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # half the time on processors that have it
+        logits = network(crops)
+    return functional.binary_cross_entropy_with_logits(logits.float(), cells, weights) / weights.mean()
 
 
 def train(
-    sources: list[Path], destination: Path, *, minutes: float, threads: int, start: Path | None, seed: int
+    sources: list[Path],
+    destination: Path,
+    *,
+    minutes: float,
+    threads: int,
+    start: Path | None,
+    rate: float,
+    seed: int,
 ) -> None:
     """Train on crops, and write the network as ONNX, and as .pt so that training can be continued."""
     torch.set_num_threads(threads)
@@ -362,7 +346,7 @@ def train(
     who = np.concatenate([p["who"] for p in parts])
     data = {
         key: torch.from_numpy(np.concatenate([p[key] for p in parts]))
-        for key in ("image", "lips", "skin", "over", "cover")
+        for key in ("image", "lips", "skin", "over", "over_lips", "cover")
     }
     out = _held_out(who)
     print(f"{len(who)} crops of {len(set(who))} names, {int(out.sum())} held out", flush=True)
@@ -373,13 +357,12 @@ def train(
     network = OcclusionNetwork()
     if start is not None:
         network.load_state_dict(torch.load(start, weights_only=True))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
     stream, began, step, mean = batches(data, bank, indices, BATCH, generator), time.monotonic(), 0, 0.0
     while (done := (time.monotonic() - began) / (60 * minutes)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * done)))
-        crops, cells = next(stream)
-        loss = functional.binary_cross_entropy_with_logits(network(crops), cells)
+            group["lr"] = rate * min(1, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * done)))
+        loss = _loss(network, *next(stream))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -393,8 +376,7 @@ def train(
         checks = batches(data, variants(300, seed=2), apart, 300, torch.Generator().manual_seed(2))
         losses = []
         for _ in range(10):
-            crops, cells = next(checks)
-            losses.append(float(functional.binary_cross_entropy_with_logits(network(crops), cells)))
+            losses.append(float(_loss(network, *next(checks))))
     print(f"held out: loss {np.mean(losses):.4f}, {step} steps")
     export(network, destination)
     torch.save(network.state_dict(), destination.with_suffix(".pt"))
@@ -438,6 +420,7 @@ def main() -> None:
     fit.add_argument("--minutes", type=float, default=20)
     fit.add_argument("--threads", type=int, default=1)
     fit.add_argument("--start", type=Path, help="a .pt file that training goes on from")
+    fit.add_argument("--rate", type=float, default=2e-3, help="learning rate after the first 100 steps")
     fit.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.command == "crops":
@@ -451,7 +434,7 @@ def main() -> None:
     else:
         train(
             arguments.crops, arguments.output, minutes=arguments.minutes, threads=arguments.threads,
-            start=arguments.start, seed=arguments.seed,
+            start=arguments.start, rate=arguments.rate, seed=arguments.seed,
         )  # fmt: skip
 
 

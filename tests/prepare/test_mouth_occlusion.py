@@ -56,6 +56,30 @@ def box(colour: tuple[int, int, int]) -> Drawing:
     return draw
 
 
+def half(colour: tuple[int, int, int], side: str) -> Drawing:
+    """A box over one half of the lips."""
+    reach = {"upper": (-1, -1, 1, 0), "lower": (-1, 0, 1, 1), "left": (-1, -1, 0, 1), "right": (0, -1, 1, 1)}
+    left, top, right, bottom = reach[side]
+
+    def draw(canvas: ImageDraw.ImageDraw, x: float, y: float, unit: float) -> None:
+        width, height = 0.38 * unit, 0.2 * unit
+        canvas.rectangle(
+            [x + left * width, y + top * height, x + right * width, y + bottom * height], fill=colour
+        )
+
+    return draw
+
+
+def upright_finger(canvas: ImageDraw.ImageDraw, x: float, y: float, unit: float) -> None:
+    for k, shade in enumerate((0.7, 0.85, 1.0)):
+        width = (0.1 - 0.02 * k) * unit
+        canvas.rounded_rectangle(
+            [x - width, y - 0.4 * unit - width, x + width, y + 2 * unit],
+            radius=width,
+            fill=tuple(int(v * shade) for v in (214, 172, 150)),
+        )
+
+
 def microphone(canvas: ImageDraw.ImageDraw, x: float, y: float, unit: float) -> None:
     radius = 0.35 * unit
     canvas.rectangle([x - 0.1 * unit, y, x + 0.1 * unit, y + 2 * unit], fill=(30, 30, 34))
@@ -122,6 +146,30 @@ def test_a_mouth_that_is_covered_in_all_frames_is_found(
     faces: list[tuple[np.ndarray, np.ndarray]], draw: Drawing
 ) -> None:
     assert all(flags(measured([(over_mouth(*face, draw), face[1]) for face in faces])))
+
+
+BLACK, BLUE, SKIN = (0, 0, 0), (40, 60, 200), (205, 165, 145)
+PLAIN_SKIN = pytest.mark.xfail(reason="plain skin over the lower lip is mostly missed")
+
+
+@pytest.mark.parametrize(
+    ("colour", "side"),
+    [
+        pytest.param(
+            colour, side, id=f"{name}-{side}", marks=PLAIN_SKIN if (name, side) == ("skin", "lower") else ()
+        )
+        for name, colour in (("black", BLACK), ("blue", BLUE), ("skin", SKIN))
+        for side in ("upper", "lower", "left", "right")
+    ],
+)
+def test_a_mouth_half_of_which_is_covered_is_found(
+    faces: list[tuple[np.ndarray, np.ndarray]], colour: tuple[int, int, int], side: str
+) -> None:
+    assert all(flags(measured([(over_mouth(*f, half(colour, side)), f[1]) for f in faces])))
+
+
+def test_an_upright_finger_is_found(faces: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    assert all(flags(measured([(over_mouth(*f, upright_finger), f[1]) for f in faces])))
 
 
 def test_what_comes_and_goes_is_found_while_it_is_there(faces: list[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -240,11 +288,7 @@ def test_another_network_is_refused() -> None:
     ("name", "draw"),
     [
         ("portrait_512_25fps_15s", microphone),
-        pytest.param(
-            "portrait_512_25fps_15s",
-            fingers,
-            marks=pytest.mark.xfail(reason="a fourth of these frames, whose fingers are pale, is missed"),
-        ),
+        ("portrait_512_25fps_15s", fingers),
         ("talk_700_30fps_6s", microphone),
         ("talk_700_30fps_6s", fingers),
     ],

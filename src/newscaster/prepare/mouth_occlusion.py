@@ -52,13 +52,13 @@ MIN_FREE_SECONDS = 10.0
 _MANY_COVERED = 0.05
 
 _BATCH = 32
-_DOUBT, _CLEAR = 0.4, 0.9
-"""What the network must find in a cell for it to count as covered: not at all, and in full. Blurred and
-turned faces leave many cells in doubt; what covers a mouth is clear in some."""
-_LIPS_COVERED = 0.29
-"""Share of the lips from which a mouth counts as covered. Of 118 people apart from training, 0.5 % of the
+_DOUBT, _CLEAR = 0.7, 0.95
+"""The network's output up to which a cell counts as free, and from which it counts as covered in full.
+Blurred and turned faces and moustaches leave many cells in doubt; what covers a mouth is clear in some."""
+_LIPS_COVERED = 0.2
+"""Share of the lips from which a mouth counts as covered. Of 196 people apart from training, 0.5 % of the
 clean frames have more of this or of the next."""
-_FACE_COVERED = 0.44
+_FACE_COVERED = 0.43
 """Share of the lower face, lips included, likewise."""
 _NEAR = 0.6
 """Of the shares above; beside a frame that is covered, this is enough: the edge of what comes and goes."""
@@ -66,7 +66,7 @@ _EDGE_SECONDS = 0.12
 """How far such an edge may reach."""
 _MEDIAN_SECONDS = 0.16
 """Shares are smoothed by a running median: at 25 fps, one or two odd frames are a slip of the landmarks."""
-_CERTAIN = 3.0
+_CERTAIN = 4.0
 """Times the shares above. Even a single frame is covered then."""
 _SEGMENTS_NAMED = 3
 
