@@ -209,7 +209,7 @@ def test_training_goes_on_when_a_full_disk_has_room_again(
     tracked = list((tmp_path / "ada.work").rglob("clip.json"))
     assert len(tracked) == 3
     make_up_faces(monkeypatch)
-    monkeypatch.setattr(work, "FaceTracker", None)  # nothing is tracked again
+    monkeypatch.setattr(work, "follow_person", None)  # nothing is tracked again
     assert prepare(footage, tmp_path / "ada.work" / "take", workers=0).frames == 300
 
 

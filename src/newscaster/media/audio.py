@@ -284,7 +284,8 @@ def measure_audio(path: Path) -> AudioMeasure:
         peak = energy = 0.0
         for block in source.mono_blocks():
             samples += len(block)
-            total = float(np.dot(block, block))
+            with np.errstate(over="ignore"):
+                total = float(np.dot(block, block))
             if not math.isfinite(total):  # a sample that is no number, or one too large to square
                 block = block[np.isfinite(block)].astype(np.float64)
                 total = float(np.dot(block, block))

@@ -79,7 +79,7 @@ class Footage:
         starts = [0.0, *(stop for _, stop in gaps)]
         stops = [*(start for start, _ in gaps), self.end_seconds]
         lengths = [stop - start for start, stop in zip(starts, stops, strict=True)]
-        least = min(MIN_PART_SECONDS, max(lengths))
+        least = min(MIN_PART_SECONDS, max(lengths)) - 0.5 / float(fps)  # time stamps are rounded
         last = len(lengths) - 1
         return [
             (round(starts[i] * fps), None if i == last else round(stops[i] * fps))
