@@ -62,7 +62,9 @@ def test_a_command_shows_one_warning_of_each_subject(
         finally:
             logger.removeHandler(handler)
         shown = sorted(capsys.readouterr().err.splitlines())
-        assert shown == ["warning: 213 damaged", "warning: about 7", "warning: about 8"]
+        assert len(shown) == 3  # whichever worker's was first
+        assert shown[0] in ("warning: 100 damaged", "warning: 213 damaged")
+        assert shown[1:] == ["warning: about 7", "warning: about 8"]
 
 
 def test_native_code_is_silent_and_python_is_not(jobs: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
