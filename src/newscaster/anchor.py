@@ -52,7 +52,6 @@ _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES = 22
 _MOST_DIRECTORY = 1 << 16
 _LARGEST_HEADER = 1 << 20
-_CHUNK = 1 << 20
 _AGAIN = "Copy the file again from where it came, or train the anchor again"
 
 

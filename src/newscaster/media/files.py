@@ -83,7 +83,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: the disk is full, or the file cannot be renamed.
     """
     path = Path(path)
-    temporary = path.with_name(f".{_short(path.stem)}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    temporary = path.with_name(f".{short_stem(path.stem)}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     try:
         _remove_left_over(path)
         with _held(temporary):
@@ -103,7 +103,7 @@ def _final(path: Path) -> Path:
     return path if found is None else path.with_name(found["stem"].lstrip(".") + found["suffix"])
 
 
-def _short(stem: str) -> str:
+def short_stem(stem: str) -> str:
     """A name's stem, so that there is room for more in a file's name."""
     return shortened(stem, max_bytes=_LONGEST_STEM_BYTES)
 
@@ -152,7 +152,9 @@ def _is_old(path: Path) -> bool:
 
 def _remove_left_over(path: Path) -> None:
     """Remove what killed processes have left of earlier attempts to write `path`."""
-    name = re.compile(rf"\.+{re.escape(_short(path.stem))}(\.[0-9a-f]{{8}}\.part)+{re.escape(path.suffix)}")
+    name = re.compile(
+        rf"\.+{re.escape(short_stem(path.stem))}(\.[0-9a-f]{{8}}\.part)+{re.escape(path.suffix)}"
+    )
     _remove_left_behind(
         found for found in path.absolute().parent.iterdir() if name.fullmatch(found.name) is not None
     )

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from newscaster.errors import OutputError
-from newscaster.media.files import _short
+from newscaster.media.files import short_stem
 from newscaster.media.locks import LockState, try_lock
 
 _PATIENCE_SECONDS = 30.0
@@ -33,7 +33,7 @@ def sole_writer(path: Path) -> Iterator[None]:
     if place.exists() and not place.is_file():  # a device or a pipe
         yield
         return
-    lock = place.with_name(f".{_short(place.stem)}{place.suffix}.lock")
+    lock = place.with_name(f".{short_stem(place.stem)}{place.suffix}.lock")
     descriptor = _open_locked(lock, path)
     if descriptor is None:
         yield
