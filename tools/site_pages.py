@@ -1,8 +1,8 @@
-"""MkDocs hook: pages of the documentation site that are made from the code, and a check of the finished site.
+"""MkDocs hook: pages of the documentation site made from the code, and a check of the finished site.
 
-Writes the reference of the HTTP API from the studio's OpenAPI description and the reference of the public Python
-names from `newscaster.__all__`. Takes the changelog and the guide for contributors from the repository's root.
-Links that leave docs/ become plain text: the site holds nothing they could lead to. No step uses the network.
+Writes the reference of the HTTP API from the studio's OpenAPI description, and the reference of the public
+Python names from `newscaster.__all__`. Takes the changelog and the contributing guide from the root of the
+repository. Links that leave docs/ become plain text. No step uses the network.
 
 Run as a program, it prints the page of the HTTP API.
 """

@@ -1,0 +1,306 @@
+"""docs/formats.md against written files: every field is documented, and every required field is written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+from newscaster.anchor import AnchorFile, builtin_anchor
+from newscaster.anchor_info import FORMAT as ANCHOR_FORMAT
+from newscaster.consent import Consent
+from newscaster.errors import TakeError
+from newscaster.face.flattening import Surface
+from newscaster.face.head import Poses
+from newscaster.face.region import Region
+from newscaster.inference import Session
+from newscaster.speech.encoder import packaged_encoder
+from newscaster.speech.features import KINDS, MOTION_HZ, FeatureSpec
+from newscaster.take import FORMAT as TAKE_FORMAT
+from newscaster.take import Take
+from test_take import write_take
+from tiny_anchor import COEFFICIENTS, tiny_basis, tiny_face, write_tiny_anchor
+
+PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
+Row = dict[str, str]
+
+
+def tables() -> dict[str, dict[str, Row]]:
+    """The tables of the page, by heading and first cell; several tables under one heading are joined."""
+    found: dict[str, dict[str, Row]] = {}
+    heading, columns = "", []
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        if not line.startswith("|"):
+            columns = []
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not columns:
+            columns = cells
+        elif not set(line) <= set("|-"):
+            for key in re.findall(r"`([^`]+)`", cells[0]):
+                row = dict(zip(columns, cells, strict=True))
+                assert key not in found.setdefault(heading, {}), f"{key} is documented twice"
+                found[heading][key] = row
+    return found
+
+
+TABLES = tables()
+
+
+def documented(heading: str) -> set[str]:
+    return set(TABLES[heading])
+
+
+def required(heading: str) -> set[str]:
+    return {key for key, row in TABLES[heading].items() if row["required"] == "yes"}
+
+
+def keys(values: Mapping[str, Any], free: tuple[str, ...] = ()) -> Iterator[str]:
+    """Dotted names of an object and all within it; what lies in `free` objects is left to other tables."""
+    for name, value in values.items():
+        yield name
+        if name in free:
+            continue
+        inner = value.values() if name == "members" else value
+        several = name == "members" or (isinstance(value, list) and value and isinstance(value[0], dict))
+        for part in inner if several else [value]:
+            if isinstance(part, dict):
+                yield from (f"{name}.{'*.' if several else ''}{key}" for key in keys(part))
+
+
+def check_keys(values: Mapping[str, Any], heading: str, free: tuple[str, ...] = ()) -> None:
+    found = set(keys(values, free))
+    assert found <= documented(heading)
+    assert required(heading) <= found
+
+
+def check_arrays(arrays: Mapping[str, np.ndarray], heading: str, sizes: Mapping[str, int]) -> None:
+    assert set(arrays) <= documented(heading)
+    assert required(heading) <= set(arrays)
+    for name, array in arrays.items():
+        row = TABLES[heading][name]
+        assert array.dtype.name.startswith(row["type"]), name
+        names = re.findall(r"\w+", row["shape"])
+        shape = tuple(sizes[axis] if axis in sizes else int(axis) for axis in names)
+        bent = name.endswith("transforms") and "bent" in sizes
+        assert array.shape == ((*shape[:-1], 4) if bent else shape), name
+
+
+def anchors(folder: Path) -> Iterator[Path]:
+    yield builtin_anchor()
+    yield write_tiny_anchor(folder / "small.anchor")
+    share, stretch = np.linspace(0, 1, 10).astype(np.float32), np.repeat([0, 1], 5)
+    yield write_tiny_anchor(folder / "large.anchor", features="whisper", share=share, stretch=stretch)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_anchors_hold_what_is_documented(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    for path in anchors(tmp_path):
+        members = contents(path)
+        assert set(members) <= documented("Members")
+        assert required("Members") <= set(members)
+        header = json.loads(members["anchor.json"])
+        assert header["format"] == ANCHOR_FORMAT
+        check_keys(header, "anchor.json", free=("training", "consent"))
+        assert set(header["training"]) <= documented("Training metrics")
+        check_keys(header["consent"], "Consent record")
+        info = AnchorFile(path).info
+        sizes = {"F": info.stage_frames, "S": info.region.side, "K": info.coefficients}
+        check_arrays(load(members["face.safetensors"]), "face.safetensors", sizes)
+        seen |= set(keys(header)) | set(members) | set(load(members["face.safetensors"]))
+    optional = documented("Members") | documented("anchor.json") | documented("face.safetensors")
+    assert optional - seen == {"region.surface", "stage.thumbnails"}  # see the next test
+
+
+def test_the_face_of_a_turning_head() -> None:
+    region = Region(128, 1.8, Surface(0.1, 0.2, 0.3))
+    assert {f"region.{key}" for key in region.to_json()} <= documented("anchor.json")
+    face = tiny_face(frames=3, size=(96, 80), region=region, scale=24.0)
+    turned = Poses(np.add(face.poses.matrix, (0, 0, 6.0)), face.poses.shift)  # by some degrees of yaw
+    transforms, thumbnails = region.transforms(face.head, turned), np.zeros((3, 2, 48, 48), np.uint8)
+    arrays = replace(face, poses=turned, transforms=transforms, thumbnails=thumbnails).to_arrays()
+    sizes = {"F": 3, "S": 128, "K": COEFFICIENTS, "bent": 1}
+    check_arrays(arrays, "face.safetensors", sizes)
+
+
+def test_the_networks_of_anchors_have_the_documented_ends(tmp_path: Path) -> None:
+    members = contents(builtin_anchor())
+    for name in ("networks/motion.onnx", "networks/renderer.onnx", "networks/speech_encoder.onnx"):
+        model = members.get(name) or packaged_encoder()
+        session, row = Session(model, threads=1, name=name), TABLES["Networks"][name]
+        for ends, column in ((session.inputs, "input"), (session.outputs, "output")):
+            shapes = dict(re.findall(r"`(\w+)` \(([^)]*)\)", row[column]))
+            assert set(shapes) == set(ends)
+            for end, shape in ends.items():
+                written = shapes[end].split(", ")
+                assert len(written) == len(shape)
+                assert all(
+                    int(a) == b
+                    for a, b in zip(written, shape, strict=True)
+                    if a.isdigit() and isinstance(b, int)
+                )
+
+
+def test_kinds_of_features() -> None:
+    rows = {name: row for name, row in TABLES["Networks"].items() if "D" in row}
+    assert set(rows) == set(KINDS)
+    for kind, row in rows.items():
+        rate, channels = KINDS[kind]
+        assert (row["rate"], row["channels"]) == (f"{rate} Hz", str(channels))
+        assert int(row["D"]) == FeatureSpec(kind=kind).width == channels * rate // MOTION_HZ
+
+
+def test_a_record_of_consent_that_says_everything() -> None:
+    consent = Consent(statement="news", who="Ada Byron", when=date(2026, 1, 2), until=date(2027, 1, 2))
+    check_keys(consent.record().withdraw("asked to").to_json(), "Consent record")
+    assert set(consent.record().withdraw("asked to").to_json()) == documented("Consent record")
+
+
+def test_prepared_datasets_hold_what_is_documented(tmp_path: Path) -> None:
+    folder = tmp_path / "take"
+    take = write_take(folder)
+    files = {
+        re.sub(r"^clips/[^/]+/", "clips/NAME/", path.relative_to(folder).as_posix())
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+    assert files <= documented("Files")
+    assert required("Files") <= files
+    description = json.loads((folder / "take.json").read_text(encoding="utf-8"))
+    assert description["format"] == TAKE_FORMAT
+    check_keys(description, "take.json")
+    assert documented("take.json") - set(keys(description)) == {"region.surface"}
+    side = take.region.side
+    face = load((folder / "face.safetensors").read_bytes())
+    check_arrays(face, "face.safetensors of a dataset", {"S": side})
+    target = load((folder / "stage.safetensors").read_bytes())
+    check_arrays(target, "stage.safetensors", {"F": take.stage.frames})
+    assert set(target) == documented("stage.safetensors")
+    for clip in take.clips:
+        record = json.loads((clip.folder / "clip.json").read_text(encoding="utf-8"))
+        check_keys(record, "clip.json")
+        arrays = {path.stem: np.load(path) for path in clip.folder.glob("*.npy")}
+        check_arrays(arrays, "Arrays of a clip", {"F": clip.frames, "S": side, "N": len(arrays["speech"])})
+
+
+@pytest.mark.parametrize("file", ["take.json", "clip.json"])
+def test_a_dataset_without_a_required_key_is_refused(tmp_path: Path, file: str) -> None:
+    folder = tmp_path / "take"
+    write_take(folder)
+    path = folder / file if file == "take.json" else folder / "clips" / "one" / file
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    for key in sorted(required(file)):
+        *outer, last = key.split(".")
+        if "*" in outer:
+            continue
+        changed = json.loads(json.dumps(whole))
+        place = changed
+        for name in outer:
+            place = place[name]
+        del place[last]
+        path.write_text(json.dumps(changed), encoding="utf-8")
+        with pytest.raises(TakeError):
+            Take.open(folder)
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    Take.open(folder)
+
+
+class Clock:
+    """Every look at it takes a tenth of a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.1
+        return self.now
+
+
+def motion_run(folder: Path) -> None:
+    from newscaster.training.motion import MotionClip, MotionTraining
+    from newscaster.training.motion_loop import train_motion
+    from newscaster.training.networks.motion import MotionConfig, MotionNetwork
+
+    rng, basis = np.random.default_rng(0), tiny_basis()
+    shapes = basis.reconstruct(rng.normal(size=(40, COEFFICIENTS))) - basis.mean
+    clip = MotionClip(
+        rng.normal(size=(40, 6)).astype(np.float32), shapes.astype(np.float32), np.ones(40, bool)
+    )
+    network = MotionNetwork(MotionConfig(inputs=6, coefficients=COEFFICIENTS, channels=16, dilations=(1,)))
+    config = MotionTraining(steps=3, batch=4, segment=20)
+    train_motion(network, [clip], basis, folder, config=config)
+
+
+def renderer_run(folder: Path) -> None:
+    from making_mouths import TINY, hidden_mask, talking_clip
+    from newscaster.training.opponent import Sharpening
+    from newscaster.training.rendering import RenderingTraining, train_renderer
+    from newscaster.training.rendering_data import STILL, RenderingData
+
+    data = RenderingData.of([talking_clip(seed=seed) for seed in range(3)], hidden_mask())
+    how = RenderingTraining(batch=4, variation=STILL, sharpening=Sharpening(start=0.1))
+    train_renderer(data, folder, minutes=0.02, device="cpu", config=TINY, training=how, clock=Clock())
+
+
+def full_frame_run(folder: Path) -> None:
+    from making_faces import TINY, two_sittings
+    from newscaster.training.full_frame import FullFrameTraining, train_full_frame
+
+    how = FullFrameTraining(pairs=2, check_frames=6, last_check_frames=6)
+    train_full_frame(
+        two_sittings(), folder, minutes=0.02, device="cpu", config=TINY, training=how, clock=Clock()
+    )
+
+
+RUNS: dict[str, Callable[[Path], None]] = {
+    "motion": motion_run,
+    "renderer": renderer_run,
+    "full frame": full_frame_run,
+}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_training_runs_hold_what_is_documented(tmp_path: Path, run: str) -> None:
+    RUNS[run](tmp_path / "run")
+    check_run(tmp_path / "run", run)
+
+
+def check_run(folder: Path, run: str) -> None:
+    """The files of a run, all of which are documented for runs of this kind."""
+    from newscaster.training.checkpoints import read_checkpoint
+
+    def rows(heading: str, column: str) -> set[str]:
+        return {
+            key
+            for key, row in TABLES[heading].items()
+            if column in row and ("run" not in row or row["run"] == "all" or run in row["run"].split(", "))
+        }
+
+    assert {path.name for path in folder.iterdir()} <= documented("Files of a run")
+    assert set(read_checkpoint(folder / "weights.safetensors").facts) == rows("weights.safetensors", "run")
+    state = read_checkpoint(folder / "state.safetensors")
+    assert set(state.facts) == rows("state.safetensors", "run")
+    patterns = [
+        re.escape(name).replace(r"\*", ".+").replace("INDEX", r"\d+").replace("KIND", r"\w+")
+        for name in rows("state.safetensors", "tensors")
+    ]
+    assert [name for name in state.tensors if not any(re.fullmatch(p, name) for p in patterns)] == []
+    with (folder / "progress.csv").open(encoding="utf-8") as file:
+        assert set(next(csv.reader(file))) == rows("progress.csv", "column")
