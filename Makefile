@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml $(wildcard requirements/ci.txt)
 		$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
 	else \
 		echo 'not locked: the newest versions that fit this Python and machine are installed'; \
-		$(BIN)/python -m pip install --quiet -e '.[train,tts,dev]'; \
+		$(BIN)/python -m pip install --quiet -e '.[train,tts,dev,docs]'; \
 	fi
 	touch $(STAMP)
 
@@ -86,8 +86,15 @@ check: setup system-packages
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'not browser' $(PYTEST)
 	$(MAKE) browser-tests PYTEST=
+
+# The documentation site, in build/site: about 5 s, without the network. Search in it needs a web server, such as
+# `python -m http.server -d build/site`.
+.PHONY: docs
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # The page of the live studio in a real browser; skipped without Chromium. SCREENSHOTS=docs writes pictures of it there.
 .PHONY: browser-tests

@@ -14,7 +14,7 @@ from lock import ROOT, closure, listed_for
 
 NOTICE = ROOT / "NOTICE"
 DATA = ROOT / "src" / "newscaster" / "data"
-EXTRAS = ("train", "openvino", "cuda", "tts", "piper", "joe", "serve", "dev")
+EXTRAS = ("train", "openvino", "cuda", "tts", "piper", "joe", "serve", "docs", "dev")
 OURS = frozenset({"bulletin.txt"})
 """Files of data that are newscaster's own."""
 
@@ -49,7 +49,7 @@ def licence(name: str) -> str:
         return str(expression).lower()
     if name in SAYS_NOTHING:
         return SAYS_NOTHING[name]
-    given = (about.get("License") or "").strip()
+    given = (about.get("License") or "").strip().removeprefix("UNKNOWN")  # as old build tools fill it in
     if given and len(given) < 40 and re.fullmatch(r"[A-Za-z0-9.+-]+( (OR|AND) [A-Za-z0-9.+-]+)*", given):
         return "bsd" if given == "BSD" else given.lower()
     classified = [c for c in about.get_all("Classifier") or [] if c.startswith("License ::")]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements" / "ci.txt"
-EXTRAS = ("train", "tts", "dev")
+EXTRAS = ("train", "tts", "dev", "docs")
 LEFT_OUT = frozenset({"torch"})
 
 

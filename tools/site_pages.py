@@ -28,9 +28,21 @@ ROOT_PAGES = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.m
 _METHODS = ("get", "post", "put", "patch", "delete")
 _LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 _FENCE = re.compile(r"^(```.*?^```)", re.MULTILINE | re.DOTALL)
+_ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):(?=<code)")
+_NO_DEFAULT = re.compile(r"<td>(?:<code>)?(?:None|Sentinel\.UNSET)(?:</code>)?</td>")
 _EXTERNAL = re.compile(
     r"""<(?:script|link|img|iframe|source)\b[^>]*?(?:src|href)\s*=\s*["']?(?:https?:)?//[^>]*>"""
 )
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Give options without a default the value that mkdocs-click expects: None, not click's own mark."""
+    from newscaster.cli.commands import cli
+
+    for command in cli.commands.values():
+        for parameter in command.params:
+            if repr(parameter.default).endswith("UNSET"):
+                parameter.default = None
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -48,6 +60,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Replace links that leave the site."""
     return in_site(markdown, page.file.src_uri) if page.file.src_uri not in ROOT_PAGES else markdown
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Tidy what plugins write: Sphinx roles such as `:func:`, and defaults that are none."""
+    if page.file.src_uri == "reference/cli.md":
+        html = _NO_DEFAULT.sub("<td></td>", html).replace("<td>_required</td>", "<td><em>required</em></td>")
+    return _ROLE.sub("", html)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
@@ -179,7 +198,7 @@ def _parameters(operation: Mapping[str, Any]) -> list[str]:
         schema = one.get("schema", {})
         text = one.get("description") or schema.get("description", "")
         needed = "yes" if one.get("required") else f"no{_default(schema)}"
-        rows.append(f"| `{one['name']}` | {one['in']} | {_type(schema)} | {needed} | {_cell(text)} |")
+        rows.append(f"| `{one['name']}` | {one['in']} | {_cell(_type(schema))} | {needed} | {_cell(text)} |")
     if not rows:
         return []
     return [
@@ -225,7 +244,9 @@ def _schema(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
     lines = ["| field | type | required | meaning |", "|---|---|---|---|"]
     for field, one in fields.items():
         required = "yes" if field in needed else f"no{_default(one)}"
-        lines.append(f"| `{field}` | {_type(one)} | {required} | {_cell(one.get('description', ''))} |")
+        lines.append(
+            f"| `{field}` | {_cell(_type(one))} | {required} | {_cell(one.get('description', ''))} |"
+        )
     return [*lines, ""]
 
 
@@ -234,12 +255,12 @@ def _default(schema: Mapping[str, Any]) -> str:
 
 
 _BOUNDS = {
-    "minimum": "at least",
-    "maximum": "at most",
-    "multipleOf": "a multiple of",
-    "minLength": "shortest",
-    "maxLength": "longest",
-    "pattern": "pattern",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "multipleOf": "a multiple of {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "pattern": "pattern `{}`",
 }
 
 
@@ -253,15 +274,16 @@ def _type(schema: Mapping[str, Any]) -> str:
         return f"list of {_type(schema.get('items', {}))}"
     if kind == "null":
         return "null"
-    bounds = [f"{word} {_code(schema[key])}" for key, word in _BOUNDS.items() if key in schema]
+    bounds = [text.format(_bound(schema[key])) for key, text in _BOUNDS.items() if key in schema]
     return f"{kind} ({', '.join(bounds)})" if bounds else kind
 
 
-def _code(value: object) -> str:
-    return f"`{value}`" if isinstance(value, str) else f"{value}"
+def _bound(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else f"{value}"
 
 
 def _cell(text: str) -> str:
+    """A text within a cell of a table."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 
