@@ -1,0 +1,193 @@
+"""Documents and project files: links resolve, commands and names exist, and metadata are well formed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import newscaster
+from newscaster.cli.commands import cli
+
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
+
+import site_pages
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+GUIDES = [path for path in PAGES if path.parent.name in ("tutorials", "how-to") or path.name == "index.md"]
+DECISIONS = sorted(DOCS.glob("decisions/[0-9]*.md"))
+
+
+def fences(path: Path, *kinds: str) -> list[str]:
+    """The fenced code of a page."""
+    text = path.read_text(encoding="utf-8")
+    return [code for kind, code in re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S) if kind in kinds]
+
+
+def prose(path: Path) -> str:
+    """A page without its fenced code."""
+    return re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def commands(code: str) -> list[list[str]]:
+    """The words of every command line that starts newscaster."""
+    found = []
+    for line in code.replace("\\\n", " ").splitlines():
+        for part in re.split(r"(?<!\|)\||&&|;", line.partition(" #")[0]):
+            if re.match(r"\s*(?:[A-Z_]+=\S+\s+)*newscaster\s", part):
+                words = shlex.split(part)
+                found.append(words[words.index("newscaster") + 1 :])
+    return found
+
+
+@pytest.mark.parametrize("page", [*GUIDES, ROOT / "README.md"], ids=lambda path: path.name)
+def test_commands_in_guides_exist(page: Path) -> None:
+    for words in [words for code in fences(page, "sh", "console") for words in commands(code)]:
+        command = cli.commands.get(words[0])
+        assert command is not None, f"newscaster {words[0]}"
+        options = {name for one in command.params if isinstance(one, click.Option) for name in one.opts}
+        used = {word.partition("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)}
+        assert used <= options | {"-h", "--help"}, f"newscaster {' '.join(words)}"
+
+
+def test_commands_are_found_in_shell_lines() -> None:
+    code = (
+        "cat a.wav | newscaster speak - -o b.mp4  # newscaster no\nA=1 newscaster info && echo newscaster x\n"
+    )
+    assert commands(code) == [["speak", "-", "-o", "b.mp4"], ["info"]]
+
+
+@pytest.mark.parametrize("page", [*GUIDES, ROOT / "README.md"], ids=lambda path: path.name)
+def test_python_in_guides_parses_and_uses_public_names(page: Path) -> None:
+    for code in fences(page, "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert node.value.id != "newscaster" or node.attr in newscaster.__all__
+            elif isinstance(node, ast.ImportFrom) and node.module == "newscaster":
+                assert {name.name for name in node.names} <= set(newscaster.__all__)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(DOCS).as_posix())
+def test_links_resolve(page: Path) -> None:
+    generated = {"changelog.md", "contributing.md", "reference/python.md", "reference/http-api.md"}
+    for target in re.findall(r"\]\(([^()\s]+)\)", prose(page)):
+        path = target.partition("#")[0]
+        if re.match(r"[a-z]+:", target) or not path:
+            continue
+        place = (page.parent / path).resolve()
+        assert place.exists() or place.relative_to(DOCS).as_posix() in generated, target
+
+
+def test_decisions_are_numbered_and_listed() -> None:
+    numbers = [int(path.name[:4]) for path in DECISIONS]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= 43
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    index = (DOCS / "decisions" / "index.md").read_text(encoding="utf-8")
+    overview = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    for number, path in zip(numbers, DECISIONS, strict=True):
+        heading, *sections = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.M)
+        assert heading.startswith(f"{number}. ")
+        assert [part for part in sections if part in ("Context", "Decision", "Consequences")] == [
+            "Context", "Decision", "Consequences",
+        ]  # fmt: skip
+        assert f"decisions/{path.name}" in nav
+        assert f"({path.name})" in index
+        assert re.search(rf"^{number}\. \[[^]]*\]\(decisions/{path.name}\)", overview, re.M)
+
+
+def test_references_to_decisions_resolve() -> None:
+    sources = [
+        path for place in ("src", "tests", "tools", "benchmarks") for path in (ROOT / place).rglob("*.py")
+    ]
+    for path in [*PAGES, *sources, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+        text = path.read_text(encoding="utf-8")
+        for number in re.findall(r"\bdecisions? (\d+)\b", text, re.I):
+            assert 1 <= int(number) <= len(DECISIONS), f"{path}: decision {number}"
+        for label, file in re.findall(r"\[(?:[Dd]ecision )?(\d+)\]\(\S*?(\d{4})-[\w-]+\.md\)", text):
+            assert int(label) == int(file), f"{path}: {label} leads to {file}"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    for path in PAGES:
+        assert re.search(rf"[ :]{re.escape(path.relative_to(DOCS).as_posix())}$", nav, re.M), path
+
+
+def test_links_that_leave_the_site_become_text() -> None:
+    page = "[client](../examples/a.py), [next](b.md#x), [log](../CHANGELOG.md), [out](https://a.example)"
+    assert site_pages.in_site(page, "a.md") == (
+        "client, [next](b.md#x), [log](changelog.md), [out](https://a.example)"
+    )
+    assert site_pages.in_site("[limits](docs/files.md)", "../CONTRIBUTING.md") == "[limits](files.md)"
+    assert site_pages.in_site("[up](../files.md)", "how-to/a.md") == "[up](../files.md)"
+    assert site_pages.in_site("```\n[a](../../b.py)\n```\n", "how-to/a.md") == "```\n[a](../../b.py)\n```\n"
+
+
+def test_the_page_of_the_http_api_has_every_operation() -> None:
+    description = site_pages.openapi()
+    page = site_pages.http_api_page(description)
+    paths = description["paths"]
+    assert "/v1/sessions" in paths
+    for path, methods in paths.items():
+        for method in methods:
+            assert f"## {method.upper()} {path} {{" in page
+    for name, schema in description["components"]["schemas"].items():
+        if name.startswith("New"):
+            assert all(f"| `{field}` |" in page for field in schema["properties"])
+    assert "integer (at least 80, at most 1000, a multiple of 40)" in page
+
+
+def test_the_page_of_python_has_every_public_name() -> None:
+    page = site_pages.python_page()
+    assert set(re.findall(r"^::: newscaster\.(\w+)$", page, re.M)) == set(newscaster.__all__) - {
+        "__version__"
+    }
+
+
+def test_the_site_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
+    errors = pytest.importorskip("mkdocs.exceptions", reason="the extra docs is not installed")
+    config = type("Config", (), {"site_dir": str(tmp_path)})()
+    page = tmp_path / "index.html"
+    page.write_text('<a href="https://a.example">a</a><script src="assets/a.js"></script>')
+    site_pages.on_post_build(config)
+    for tag in ('<script src="https://a.example/a.js">', "<link rel=stylesheet href=//a.example/a.css>"):
+        page.write_text(tag)
+        with pytest.raises(errors.PluginError, match="another host"):
+            site_pages.on_post_build(config)
+
+
+# --- Project files
+
+
+def test_the_citation_file() -> None:
+    yaml = pytest.importorskip("yaml", reason="the extra docs is not installed")
+    found = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= found.keys()  # all that version 1.2.0 requires
+    assert found["cff-version"] == "1.2.0"
+    assert found["type"] == "software"
+    assert found["license"] == "Apache-2.0"
+    (paper,) = found["references"]
+    assert {"type", "title", "authors"} <= paper.keys()
+    assert paper["identifiers"][0]["value"] == "arXiv:2002.08700"
+
+
+def test_the_workflow_runs_what_ci_runs() -> None:
+    yaml = pytest.importorskip("yaml", reason="the extra docs is not installed")
+    found = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8"))
+    (job,) = found["jobs"].values()
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
+    assert [step["run"] for step in job["steps"] if step.get("name") == "Check"] == [".ci/run"]
+    for path in sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")):
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.name != "config.yml":
+            assert {"name", "description", "body"} <= form.keys()
+            ids = [part["id"] for part in form["body"] if part["type"] != "markdown"]
+            assert len(ids) == len(set(ids)) > 0
