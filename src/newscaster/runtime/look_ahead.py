@@ -2,7 +2,7 @@
 
 The encoder's windows and the motion network look ahead by seconds where they can. Here the networks hear
 short windows on their own, each of which ends where the look-ahead of its steps does. How much is lost by
-that, and what it costs, is in docs/architecture.md.
+that, and what it costs, is in docs/decisions/0022-live-motion-on-short-windows.md.
 """
 
 from __future__ import annotations
