@@ -15,6 +15,9 @@ class Slow:
     def __init__(self) -> None:
         self.speaking = threading.Lock()
 
+    def unread(self, sentence: str) -> tuple[tuple[str, str], ...]:
+        return ()
+
     def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
         assert self.speaking.acquire(blocking=False)
         threading.Event().wait(0.01)

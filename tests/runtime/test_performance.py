@@ -209,6 +209,9 @@ def voice(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
 
     class Voice:
+        def unread(self, sentence: str) -> tuple[tuple[str, str], ...]:
+            return ()
+
         def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
             said.append(sentence)
             return np.abs(speech_like(1.0 / speed, 24_000)) + np.float32(0.01), 24_000

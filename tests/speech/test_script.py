@@ -66,8 +66,8 @@ def test_pauses() -> None:
     text = "\ufeffOne\r\ntwo. Three.\r\n \r\n\n*  *  *\n\nFour.\n\n---\n"
     assert list(sentences_of(text)) == [
         Sentence(text="\ufeffOne two.", pause_seconds=0.35),
-        Sentence(text="Three.", pause_seconds=0.8),
-        Sentence(text="Four.", pause_seconds=0.35),
+        Sentence(text="Three.", pause_seconds=0.8, line=2),
+        Sentence(text="Four.", pause_seconds=0.35, line=7),
     ]
     assert list(sentences_of(" \n\n... !? \n")) == []
 

@@ -36,6 +36,7 @@ from newscaster.runtime.pacing import Clock, Delays, MediaClock, WallClock
 from newscaster.runtime.programme import Programme
 from newscaster.runtime.source import Samples
 from newscaster.runtime.utterance import Utterance
+from newscaster.speech.plain_text import plain_text
 from newscaster.speech.spectral import SAMPLE_RATE, Floats
 from newscaster.texts import check_unicode, quoted
 
@@ -156,8 +157,13 @@ class Live:
                 self._programme.push(checked, rate, self._clock())
                 self._changed.notify_all()
 
-    def say(self, text: str) -> Future[None]:
+    def say(self, text: str, *, on_note: Callable[[str], None] | None = None) -> Future[None]:
         """Have a text read aloud, behind everything that waits, by sentence. Returns at once.
+
+        Args:
+            text: an empty line divides paragraphs; mark-up and control characters are removed.
+            on_note: called, in another thread, with a line for each sentence that is left out or lacks words,
+                and for what is removed; it is also logged.
 
         Returns:
             Done when all of it has become sound; it raises what the voice raises, which is also logged.
@@ -167,11 +173,12 @@ class Live:
             InputError: more text waits than may; the stream is closed; the text is not valid UTF-8.
         """
         check_unicode(text, "the text")
-        if not any(character.isalnum() for character in text):
+        if not any(character.isalnum() for character in plain_text(text).text):
             raise SpeechError(f"the text {quoted(text[:60])} holds no word to speak; give a sentence or more")
         with self._changed:
             self._check_open()
-            return self._reader.read(text, self._programme.read(len(text), self._clock()))
+            place = self._programme.read(len(text), self._clock())
+            return self._reader.read(text, place, on_note=on_note)
 
     def flush(self) -> None:
         """What was pushed is whole: it is spoken to its end without waiting for more."""

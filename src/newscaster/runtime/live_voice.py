@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,11 @@ class _Shared:
         self._voice = voice
         self._turn = threading.Lock()
 
+    def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
+        """As Voice.unread."""
+        with self._turn:
+            return self._voice.unread(sentence)
+
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
         """As Voice.say."""
         with self._turn:
@@ -90,16 +96,27 @@ class TextReader:
         if reading is not None:
             self._thread.submit(voices.voice, reading)
 
-    def read(self, text: str, place: ReadText) -> Future[None]:
-        """Have a text read into its place. Done when all of it has become sound."""
-        return self._thread.submit(self._read, text, place)
+    def read(
+        self, text: str, place: ReadText, *, on_note: Callable[[str], None] | None = None
+    ) -> Future[None]:
+        """Have a text read into its place. Done when all of it has become sound.
+
+        `on_note` is called, in the reader's thread, with each line on what is not read as it is written; that
+        is also logged.
+        """
+        return self._thread.submit(self._read, text, place, on_note)
 
     def close(self) -> None:
         """Read nothing more; what is being said now is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, text: str, place: ReadText) -> None:
+    def _read(self, text: str, place: ReadText, on_note: Callable[[str], None] | None) -> None:
         from newscaster.speech.voices import Reading, speak_sentences
+
+        def note(line: str) -> None:
+            _log.warning("%s", line)
+            if on_note is not None:
+                on_note(line)
 
         reading = self._reading or Reading()
         try:
@@ -107,7 +124,10 @@ class TextReader:
                 return
             voice = self._voices.voice(reading)
             lead = np.zeros(round(_LEAD_SECONDS * self._rate), np.float32)
-            for sentence in speak_sentences(text, reading=reading, rate=self._rate, voice=voice):
+            spoken = speak_sentences(
+                text, reading=reading, rate=self._rate, voice=voice, on_note=note
+            )
+            for sentence in spoken:
                 if not self._deliver(place, np.concatenate([lead, sentence.samples])):
                     return
                 lead = lead[:0]

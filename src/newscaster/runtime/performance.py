@@ -437,6 +437,7 @@ class Anchor:
             motion=places.motion,
             kept_speech=places.speech,
             captions=places.captions,
+            notes=heard.notes,
             **signing.outcome(places.video),
         )
 

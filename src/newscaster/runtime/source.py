@@ -51,6 +51,8 @@ class Speech:
     """Its own rate in Hz."""
     sentences: tuple[TimedSentence, ...] = field(default=(), repr=False)
     """What is said and when, where a text-to-speech voice spoke it."""
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    """What of a text is not read as it is written, a line each."""
     given: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     """The samples themselves, where they were given at 16 kHz."""
     stamp: tuple[int, int] | None = field(default=None, repr=False)
@@ -123,8 +125,8 @@ def open_speech(
             text, speech = read_script(Path(speech)), None
         if text is not None:
             sound = _temporary(stack)
-            sentences = _read_aloud(text, sound, reading)
-            yield replace(_measured(sound, name="the speech"), sentences=sentences)
+            sentences, notes = _read_aloud(text, sound, reading)
+            yield replace(_measured(sound, name="the speech"), sentences=sentences, notes=notes)
             return
         if reading is not None:
             raise InputError(
@@ -254,13 +256,25 @@ def read_script(path: Path) -> str:
         ) from error
 
 
-def _read_aloud(text: str, sound: Path, reading: Reading | None) -> tuple[TimedSentence, ...]:
-    """Speak the text into a WAV file, sentence by sentence, and say where each is."""
+def _read_aloud(
+    text: str, sound: Path, reading: Reading | None
+) -> tuple[tuple[TimedSentence, ...], tuple[str, ...]]:
+    """Speak the text into a WAV file, sentence by sentence.
+
+    Returns:
+        Where each sentence is, and what is not read as it is written, which is also logged.
+    """
     from newscaster.speech.voices import speak_sentences
 
-    spoken = speak_sentences(text, reading=reading)
+    notes: list[str] = []
+
+    def note(line: str) -> None:
+        _log.warning("%s", line)
+        notes.append(line)
+
+    spoken = speak_sentences(text, reading=reading, on_note=note)
     # What is wrong with the voice or the text shows before there is a file to close.
-    first = next(spoken)
+    first = next(spoken)  # finds one, or raises
     timed: list[TimedSentence] = []
     begin = 0
     with wave.open(str(sound), "wb") as file:
@@ -277,4 +291,4 @@ def _read_aloud(text: str, sound: Path, reading: Reading | None) -> tuple[TimedS
                 )
             )
             begin += len(sentence.samples)
-    return tuple(timed)
+    return tuple(timed), tuple(notes)

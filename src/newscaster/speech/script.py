@@ -9,15 +9,22 @@ no small letter after it.
 from __future__ import annotations
 
 import re
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+from newscaster.speech.plain_text import LINE, PARAGRAPH
 
 SENTENCE_PAUSE_SECONDS = 0.35
 PARAGRAPH_PAUSE_SECONDS = 0.8
 LONGEST_SENTENCE_CHARACTERS = 600
 """Longer ones are spoken in parts: voices take one at a time, and their memory grows with it."""
 
-_PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*")
+_PARAGRAPH_END = re.compile(rf"\n[^\S\n]*\n\s*|\s*{PARAGRAPH}\s*")
+_LINE_END = re.compile(f"[\n{LINE}]")
+_DRAWN = range(0x2500, 0x2600)
+"""Lines, blocks and bullets: they divide a text, and are not read."""
 # An end mark, what closes with it, and the gap; Chinese and Japanese write no gap.
 _END = re.compile(
     r"""(?P<mark> (?:\.[^\S\n]){2,}\. | [.!?…؟।]+ ) (?P<close> [\"'”’»)\]]* ) \s+
@@ -69,23 +76,25 @@ class Sentence:
     """On one line."""
     pause_seconds: float
     """How long to be quiet after it, at the voice's own pace."""
+    line: int = 1
+    """The line of the text on which it begins, from 1."""
 
 
 def sentences_of(text: str) -> Iterator[Sentence]:
     """A text, sentence by sentence, with nothing computed ahead.
 
     Args:
-        text: an empty line divides paragraphs; any other line break is as good as a space. What holds no
-            letter or digit is left out.
+        text: an empty line or PARAGRAPH divides paragraphs; any other line break is as good as a space. What
+            holds no letter, digit, emoji or mathematical sign is left out, such as a line of asterisks.
     """
     held: Sentence | None = None
     for paragraph in _paragraphs(text):
         if held is not None:
             held = replace(held, pause_seconds=PARAGRAPH_PAUSE_SECONDS)
-        for sentence in _split(paragraph):
+        for begin, sentence in _split(paragraph.text):
             if held is not None:
                 yield held
-            held = Sentence(text=sentence, pause_seconds=SENTENCE_PAUSE_SECONDS)
+            held = Sentence(text=sentence, pause_seconds=SENTENCE_PAUSE_SECONDS, line=paragraph.line(begin))
     if held is not None:
         yield replace(held, pause_seconds=SENTENCE_PAUSE_SECONDS)
 
@@ -95,26 +104,49 @@ def split_sentences(text: str) -> list[str]:
     return [sentence.text for sentence in sentences_of(text)]
 
 
-def _paragraphs(text: str) -> Iterator[str]:
-    """Paragraphs on one line each."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Paragraph:
+    text: str
+    """On one line."""
+    begins: tuple[int, ...]
+    """Where the words of each line of it begin in `text`."""
+    lines: tuple[int, ...]
+    """The numbers of those lines."""
+
+    def line(self, position: int) -> int:
+        """The number of the line that a character comes from."""
+        return self.lines[bisect_right(self.begins, position) - 1]
+
+
+def _paragraphs(text: str) -> Iterator[_Paragraph]:
+    """Paragraphs with words in them, on one line each."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    begin = 0
-    for gap in _PARAGRAPH_END.finditer(text):
-        yield " ".join(text[begin : gap.start()].split())
-        begin = gap.end()
-    yield " ".join(text[begin:].split())
+    begin, line = 0, 1
+    for end, following in [*((gap.start(), gap.end()) for gap in _PARAGRAPH_END.finditer(text)), (None, None)]:
+        begins, lines, words, length = [], [], [], 0
+        for number, row in enumerate(_LINE_END.split(text[begin:end]), line):
+            if joined := " ".join(row.split()):
+                begins.append(length)
+                lines.append(number)
+                words.append(joined)
+                length += len(joined) + 1
+        if words:
+            yield _Paragraph(text=" ".join(words), begins=tuple(begins), lines=tuple(lines))
+        line += len(_LINE_END.findall(text, begin, following if following is not None else len(text)))
+        begin = following or 0
 
 
-def _split(paragraph: str) -> Iterator[str]:
+def _split(paragraph: str) -> Iterator[tuple[int, str]]:
+    """Sentences, and where each begins."""
     begin = 0
     for end in _END.finditer(paragraph):
         space = paragraph.rfind(" ", begin, end.start())
         last = paragraph[max(begin, space + 1) : end.start()].lstrip(_OPENING)
         rest = paragraph[end.end() : end.end() + 60]
         if _ends(last, end["mark"], rest, alone=space < begin, quoted=bool(end["close"])):
-            yield from _parts(paragraph[begin : end.end()].strip())
+            yield from _parts(paragraph[begin : end.end()], begin)
             begin = end.end()
-    yield from _parts(paragraph[begin:].strip())
+    yield from _parts(paragraph[begin:], begin)
 
 
 def _ends(last: str, mark: str | None, rest: str, *, alone: bool, quoted: bool) -> bool:
@@ -159,15 +191,29 @@ def _full_stop_ends(last: str, following: str) -> bool:
     return True
 
 
-def _parts(sentence: str) -> Iterator[str]:
-    """Parts of at most LONGEST_SENTENCE_CHARACTERS, cut after clauses, or else between words."""
-    begin = 0
+def _parts(sentence: str, offset: int) -> Iterator[tuple[int, str]]:
+    """Parts of at most LONGEST_SENTENCE_CHARACTERS, cut after clauses, or else between words; and where each
+    begins, if the sentence begins at `offset`.
+    """
+    sentence = sentence.rstrip()
+    begin = len(sentence) - len(sentence.lstrip())
     while begin < len(sentence):
         stop = begin + LONGEST_SENTENCE_CHARACTERS
         if stop < len(sentence):
             clauses = [c.end() for c in _CLAUSE_END.finditer(sentence, (begin + stop) // 2, stop)]
             stop = clauses[-1] if clauses else sentence.rfind(" ", begin + 1, stop) + 1 or stop
         part = sentence[begin:stop].strip()
-        if any(character.isalnum() for character in part):
-            yield part
+        if any(map(_is_read, part)):
+            yield offset + begin, part
         begin = stop
+
+
+def _is_read(character: str) -> bool:
+    """Whether a character says something by itself: a letter, a digit, an emoji, a mathematical sign."""
+    if character.isalnum():
+        return True
+    return (
+        ord(character) > 0x7F
+        and ord(character) not in _DRAWN
+        and unicodedata.category(character) in ("So", "Sm", "Sc")
+    )

@@ -19,6 +19,9 @@ class Beeps:
         self.rates = list(rates)
         self.said: list[tuple[str, float]] = []
 
+    def unread(self, sentence: str) -> tuple[tuple[str, str], ...]:
+        return ()
+
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
         self.said.append((sentence, speed))
         rate = self.rates[min(len(self.said), len(self.rates)) - 1]

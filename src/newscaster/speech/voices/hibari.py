@@ -6,16 +6,24 @@ newscaster itself never goes online.
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Sequence
 from importlib import import_module
 
 import numpy as np
 
 from newscaster.errors import InputError, MissingExtraError
 from newscaster.speech.spectral import Floats
+from newscaster.speech.voices.scripts import LATIN, foreign_words
 
 HIBARI_VOICES = {"hibari": "heart", "emma": "emma", "fable": "fable", "fenrir": "fenrir", "kore": "kore"}
 """Voices by name, and what hibari calls them: American (hibari, kore: women; fenrir: a man) and British
 (emma: a woman; fable: a man)."""
+_MAX_NUMBER_DIGITS = 36
+"""The most digits that hibari has a name for; it fails on longer numbers."""
+_NUMBER = re.compile(r"\d(?:[\d,]*\d)?")
+_SIGN_CATEGORIES = ("Sm", "Sc")
 
 
 class HibariVoice:
@@ -52,7 +60,32 @@ class HibariVoice:
         # Its own splitter takes the full stops of "No. 5" and "6 a.m. Monday" for ends of sentences.
         self._speaker.split_sentences = lambda sentence: [sentence]
 
+        self._signs: dict[str, bool] = {}
+
+    def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
+        """As Voice.unread."""
+        signs = dict.fromkeys(character for character in sentence if self._skips(character))
+        return [*foreign_words(sentence, LATIN), *((sign, "a sign") for sign in signs)]
+
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
-        """As Voice.say; the same each time."""
+        """As Voice.say; the same each time. Numbers of more than 36 digits are read digit by digit."""
+        sentence = _NUMBER.sub(_digits, sentence)
         sounds = [np.asarray(s, np.float32) for s in self._speaker.stream(sentence, speed=speed, seed=0)]
         return np.concatenate([np.zeros(0, np.float32), *sounds]), int(self._speaker.sample_rate)
+
+    def _skips(self, character: str) -> bool:
+        """Whether a sign, such as of mathematics or a currency, makes no difference to what is said."""
+        if character < "\x80" or unicodedata.category(character) not in _SIGN_CATEGORIES:
+            return False
+        if character not in self._signs:
+            phonemes = [
+                "".join(self._speaker.phonemize(text)).replace(" ", "") for text in ("5 5", f"5 {character}5")
+            ]
+            self._signs[character] = phonemes[0] == phonemes[1]
+        return self._signs[character]
+
+
+def _digits(number: re.Match[str]) -> str:
+    """A number that hibari can say: one that is too long digit by digit."""
+    digits = number[0].replace(",", "")
+    return number[0] if len(digits) <= _MAX_NUMBER_DIGITS else " ".join(digits)

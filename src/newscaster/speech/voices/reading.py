@@ -1,12 +1,15 @@
 """A text read aloud by a voice: which voice, at what pace, and with which pauses.
 
-One sentence is spoken at a time: a long text starts at once and needs no more memory than a short one.
+One sentence is spoken at a time: a long text starts at once and needs no more memory than a short one. What a
+voice cannot read is left out and noted; if that is most of the text, the text is refused.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import gcd
@@ -14,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from newscaster.errors import InputError, SpeechError
+from newscaster.errors import InputError, NewscasterError, SpeechError
+from newscaster.faults import fault
+from newscaster.speech.plain_text import plain_text
 from newscaster.speech.script import Sentence, sentences_of
 from newscaster.speech.spectral import Floats
 from newscaster.speech.voices.hibari import HIBARI_VOICES, HibariVoice
@@ -23,10 +28,20 @@ from newscaster.speech.voices.program import ProgramVoice
 from newscaster.speech.voices.voice import Voice
 from newscaster.texts import check_unicode, quoted
 
+_log = logging.getLogger("newscaster.speech")
+
+OnNote = Callable[[str], None]
+"""Takes a line on what of a text is not read as it is written."""
 DEFAULT_VOICE = "hibari"
 SLOWEST, FASTEST = 0.5, 2.0
 _EDGE_SECONDS = 0.03
 """Quiet that is left around a sentence when the voice's own silence is cut off."""
+_MAX_LETTERS_PER_SECOND = 60.0
+"""Four times as many as people say. A voice that takes less time has skipped something."""
+_MAX_NOTES = 20
+"""Sentences that are noted one by one; of more, the count."""
+_FOLDED = re.compile("[\uff01-\uff5e\U0001d400-\U0001d7ff\ufb00-\ufb06]")
+"""Full-width and mathematical letters and ligatures, which few voices read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,37 +146,192 @@ def synthesize(text: str, *, reading: Reading | None = None, rate: int | None = 
 
 
 def speak_sentences(
-    text: str, *, reading: Reading | None = None, rate: int | None = None, voice: Voice | None = None
+    text: str,
+    *,
+    reading: Reading | None = None,
+    rate: int | None = None,
+    voice: Voice | None = None,
+    on_note: OnNote | None = None,
 ) -> Iterator[SpokenSentence]:
-    """As synthesize, sentence by sentence; `voice` is the reading's, where that has been loaded before.
+    """As synthesize, sentence by sentence.
 
-    Arguments are checked and the voice is loaded before the first sentence is asked for.
+    Arguments are checked and the voice is loaded before the first sentence is asked for; so is a text refused
+    that is mostly written in scripts that the voice does not read.
+
+    Args:
+        text: as in `synthesize`; mark-up, control characters and invisible characters are removed.
+        reading: as in `synthesize`.
+        rate: as in `synthesize`.
+        voice: the reading's, if it has been loaded before.
+        on_note: called with a line for each sentence that is left out or lacks words, and for what is removed
+            from the text; by default it is logged as a warning.
     """
     reading = reading or Reading()
     if rate is not None and not 8000 <= rate <= 192000:
         raise InputError(f"rate is {rate} Hz; expected 8000 to 192000")
     check_unicode(text, "the text")
-    if not any(character.isalnum() for character in text):
+    plain = plain_text(text)
+    if not any(character.isalnum() for character in plain.text):
         raise SpeechError(
             f"the text {quoted(_shortened(text))} holds no word to speak; give a sentence or more"
         )
-    return _spoken(voice or reading.load(), text, reading, rate)
+    note = on_note or (lambda line: _log.warning("%s", line))
+    told = _Told(reading.command or reading.voice or DEFAULT_VOICE, note)
+    voice = voice or reading.load()
+    told.check_readable([(s, list(voice.unread(s.text))) for s in sentences_of(plain.text)])
+    for line in plain.notes:
+        note(line)
+    return _spoken(voice, plain.text, reading, rate, told)
 
 
-def _spoken(voice: Voice, text: str, reading: Reading, rate: int | None) -> Iterator[SpokenSentence]:
-    silent = True
-    for sentence in sentences_of(text):
-        samples, own_rate = voice.say(sentence.text, speed=reading.speed)
+def _spoken(
+    voice: Voice, text: str, reading: Reading, rate: int | None, told: _Told
+) -> Iterator[SpokenSentence]:
+    for number, sentence in enumerate(sentences_of(text), 1):
+        at = f"sentence {number}, line {sentence.line},"
+        unread = list(voice.unread(sentence.text))
+        if _is_mostly(unread, sentence.text):
+            told.left_out(at, sentence, f"does not read {_kinds(unread)}")
+            continue
+        words = _spoken_form(sentence.text, unread)
+        samples, own_rate = told.say(voice, words, at=at, speed=reading.speed)
         samples = _trimmed(samples, own_rate)
         rate = rate or own_rate
-        if len(samples):
-            silent = False
-            yield _finished(sentence, resample(samples, own_rate, rate), rate, reading.speed)
-    if silent:
-        raise SpeechError(
-            f"the voice {quoted(reading.command or reading.voice or DEFAULT_VOICE)} finds nothing to speak "
-            f"in {quoted(_shortened(text))}. Is it a voice for another language?"
+        if not len(samples):
+            told.left_out(at, sentence, "finds nothing to speak in it")
+            continue
+        told.spoken(at, sentence, unread, seconds=len(samples) / own_rate * reading.speed)
+        yield _finished(sentence, resample(samples, own_rate, rate), rate, reading.speed)
+    told.finish(text)
+
+
+class _Told:
+    """What of a text is not read, and what is said of it.
+
+    Args:
+        voice: its name or command.
+        note: takes a line.
+    """
+
+    def __init__(self, voice: str, note: OnNote) -> None:
+        self._voice = quoted(voice)
+        self._note = note
+        self._notes = self._left_out = self._spoken = 0
+
+    def check_readable(self, sentences: Sequence[tuple[Sentence, list[tuple[str, str]]]]) -> None:
+        """Refuse a text most of whose sentences are in scripts that the voice does not read."""
+        foreign = [(s, unread) for s, unread in sentences if _is_mostly(unread, s.text)]
+        if 2 * len(foreign) > len(sentences):
+            kinds = _kinds([one for _, unread in foreign for one in unread])
+            raise SpeechError(
+                f"the voice {self._voice} does not read {kinds}, and {len(foreign)} of {len(sentences)} "
+                f"sentences are written so; the first is {quoted(_shortened(foreign[0][0].text))}. Is it a "
+                "voice for another language? Take one for the text's language (--voice, --voice-command)"
+            )
+
+    def say(self, voice: Voice, words: str, *, at: str, speed: float) -> tuple[Floats, int]:
+        """As Voice.say; whatever an engine raises becomes one error that names the sentence.
+
+        Raises:
+            SpeechError: the voice cannot say it, or gives samples that are not numbers.
+        """
+        try:
+            samples, rate = voice.say(words, speed=speed)
+        except NewscasterError:
+            raise
+        except Exception as error:
+            if fault(error) is not None:
+                raise
+            raise SpeechError(
+                f"the voice {self._voice} cannot say {at} {quoted(_shortened(words))} "
+                f"({type(error).__name__}: {error}). Write it differently, or take another voice"
+            ) from error
+        if not np.isfinite(samples).all():
+            raise SpeechError(
+                f"the voice {self._voice} gives samples that are not numbers for {at} "
+                f"{quoted(_shortened(words))}. Write it differently, or take another voice"
+            )
+        return samples, rate
+
+    def left_out(self, at: str, sentence: Sentence, why: str) -> None:
+        """A sentence is not spoken."""
+        self._left_out += 1
+        self._tell(
+            f"{at} is left out: the voice {self._voice} {why} ({quoted(_shortened(sentence.text))}). Take a "
+            "voice that can, or write it differently"
         )
+
+    def spoken(
+        self, at: str, sentence: Sentence, unread: Sequence[tuple[str, str]], *, seconds: float
+    ) -> None:
+        """A sentence is spoken, perhaps without some words, in so many seconds at the voice's own pace."""
+        self._spoken += 1
+        if unread:
+            words = ", ".join(quoted(_shortened(word)) for word, _ in unread[:5])
+            words += ", ..." if len(unread) > 5 else ""
+            self._tell(
+                f"{at} is spoken without {words}: the voice {self._voice} does not read {_kinds(unread)} "
+                f"({quoted(_shortened(sentence.text))})"
+            )
+        letters = sum(character.isalnum() for character in sentence.text)
+        letters -= sum(len(word) for word, _ in unread)
+        if letters > seconds * _MAX_LETTERS_PER_SECOND:
+            self._tell(
+                f"{at} may lack words: the voice {self._voice} takes {seconds:.1f} s for {letters} letters and "
+                f"digits ({quoted(_shortened(sentence.text))}). Listen to it"
+            )
+
+    def finish(self, text: str) -> None:
+        """All sentences have been read.
+
+        Raises:
+            SpeechError: none of them is heard, or most are left out.
+        """
+        if not self._spoken:
+            raise SpeechError(
+                f"the voice {self._voice} finds nothing to speak in {quoted(_shortened(text))}. Is it a voice "
+                "for another language?"
+            )
+        if self._left_out > self._spoken:
+            raise SpeechError(
+                f"the voice {self._voice} finds nothing to speak in {self._left_out} of "
+                f"{self._left_out + self._spoken} sentences. Is it a voice for another language?"
+            )
+        if self._notes > _MAX_NOTES:
+            self._note(
+                f"{self._notes - _MAX_NOTES} more sentences are left out or lack words; "
+                f"{self._left_out} of {self._left_out + self._spoken} are left out in all"
+            )
+
+    def _tell(self, line: str) -> None:
+        self._notes += 1
+        if self._notes <= _MAX_NOTES:
+            self._note(line)
+
+
+def _is_mostly(unread: Sequence[tuple[str, str]], sentence: str) -> bool:
+    """Whether at least half of a sentence's letters and digits are in words that are not read."""
+    lost = sum(character.isalnum() for word, _ in unread for character in word)
+    return lost > 0 and 2 * lost >= sum(character.isalnum() for character in sentence)
+
+
+def _kinds(unread: Sequence[tuple[str, str]]) -> str:
+    kinds = dict.fromkeys(kind for _, kind in unread)
+    return " and ".join(["such signs" if kind == "a sign" else kind for kind in kinds])
+
+
+def _spoken_form(sentence: str, unread: Sequence[tuple[str, str]]) -> str:
+    """What a voice is given: without words that it does not read, and with common letters and digits."""
+    for word, _ in unread:
+        sentence = sentence.replace(word, " ", 1)
+    sentence = _FOLDED.sub(lambda letter: unicodedata.normalize("NFKC", letter[0]), " ".join(sentence.split()))
+    return re.sub(r"[^\W0-9]", _as_digit, sentence)
+
+
+def _as_digit(character: re.Match[str]) -> str:
+    """The digit of another script as 0 to 9; any other character as it is."""
+    value = unicodedata.decimal(character[0], None)
+    return character[0] if value is None else str(value)
 
 
 def _finished(sentence: Sentence, samples: Floats, rate: int, speed: float) -> SpokenSentence:

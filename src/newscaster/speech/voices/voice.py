@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from newscaster.speech.spectral import Floats
@@ -9,6 +10,12 @@ from newscaster.speech.spectral import Floats
 
 class Voice(Protocol):
     """Says one sentence after the other."""
+
+    def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
+        """Words and signs of a sentence that the voice would skip or spell, as far as it can tell beforehand;
+        and what each is, such as "Cyrillic" or "a sign".
+        """
+        ...
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
         """Speak a sentence.
