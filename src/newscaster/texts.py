@@ -1,14 +1,18 @@
-"""Names and texts with bytes that are not UTF-8, which Python holds as lone surrogates (PEP 383).
+"""Names and texts from elsewhere: bytes that are not UTF-8, and characters that steer what shows them.
 
-In a file's name they are kept, and the file system gets the bytes back. Elsewhere they can be neither written
-nor shown: a text that has them is refused, and a name is shown with U+FFFD in their place.
+Python holds bytes that are not UTF-8 as lone surrogates (PEP 383). In a file's name they are kept, and the
+file system gets the bytes back. Elsewhere they can be neither written nor shown: a text that has them is
+refused, and a name is shown with U+FFFD in their place. Control characters and bidirectional controls are
+escaped wherever a line is shown, so that no name can forge a line or steer a terminal.
 """
 
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import re
+import unicodedata
 from typing import TextIO
 
 from newscaster.errors import InputError
@@ -23,6 +27,10 @@ _ESCAPED_BYTE = re.compile(r"(?<!\\)\\udc[89a-f][0-9a-f]")
 """As `repr` writes it, such as in the text of an `OSError`. A backslash of the name's own is doubled."""
 _STORED_SHIFT = 0x10FE00 - 0xDC00
 _STORED_BYTE = re.compile("[\U0010fe80-\U0010feff]")
+_STEERING = ("Cc", "Cf", "Zl", "Zp")
+"""Categories of Unicode: control, format, line and paragraph separators."""
+_JOINERS = "\u200c\u200d"
+"""Format characters that spell words and emoji."""
 _ERRORS = "newscaster"
 """Name of the error handler for output."""
 
@@ -57,6 +65,34 @@ def shown(name: str | os.PathLike[str]) -> str:
 def quoted(value: object) -> str:
     """A given value for a message: a text in quotation marks, with control characters escaped, as `shown`."""
     return repr(shown(value) if isinstance(value, str) else value)
+
+
+def escaped(text: str) -> str:
+    r"""A text for one line of output: control and format characters as Python writes them, such as `\x1b`.
+
+    Among them are line ends and bidirectional controls. Lone surrogates are left to the stream.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode("ascii") if _steers(character) else character
+        for character in text
+    )
+
+
+def json_text(value: object) -> str:
+    """Indented JSON of names and texts from elsewhere, as `shown`, that steers no terminal."""
+    text = shown(json.dumps(value, indent=2, ensure_ascii=False))
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        json.dumps(character)[1:-1] if character != "\n" and _steers(character) else character
+        for character in text
+    )
+
+
+def _steers(character: str) -> bool:
+    return character not in _JOINERS and unicodedata.category(character) in _STEERING
 
 
 def without_escapes(message: str) -> str:

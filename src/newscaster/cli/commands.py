@@ -28,12 +28,19 @@ from newscaster.cli.exits import (
 from newscaster.cli.serving import serve
 from newscaster.cli.speaking import demo, speak, timestamp_option
 from newscaster.cli.streaming import live
-from newscaster.cli.terminal import Warnings, need_memory, progress_report, send_library_output_to_log
+from newscaster.cli.terminal import (
+    Warnings,
+    need_memory,
+    progress_report,
+    say,
+    send_library_output_to_log,
+    value_text,
+)
 from newscaster.cli.verifying import verify
 from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
 from newscaster.faults import fault
-from newscaster.texts import quoted, shown, without_escapes, write_raw_names
+from newscaster.texts import json_text, quoted, without_escapes, write_raw_names
 from newscaster.version import VERSION
 
 if TYPE_CHECKING:
@@ -71,15 +78,15 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
 
     with progress_report() as progress:
         found = workflow.check(footage, face=face, report=report, progress=progress)
-    click.echo(found.headline)
+    say(found.headline)
     for measure in found.measures:
-        click.echo(f"  {measure.verdict:<9} {measure.title}: {measure.text}")
+        say(f"  {measure.verdict:<9} {measure.title}: {measure.text}")
         if measure.advice:
-            click.echo(f"            {measure.advice}")
+            say(f"            {measure.advice}")
     for note in found.notes:
-        click.echo(f"  note      {note}")
+        say(f"  note      {note}")
     if report is not None:
-        click.echo(f"report: {report}")
+        say(f"report: {report}")
     if found.verdict == "unusable":
         click.get_current_context().exit(EXIT_UNUSABLE)
 
@@ -129,7 +136,7 @@ def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | 
 
     with progress_report() as progress:
         path = workflow.train(footage, out, consent=statement, fps=rate, progress=progress, **options)
-    click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 
 @cli.command()
@@ -163,10 +170,10 @@ def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: An
             anchor, footage, articulation=Articulation(rests=not breath), progress=progress, **options
         )
     for line in table(found.figures):
-        click.echo(line)
+        say(line)
     for kind in ("report", "json_file", "keep"):
         if options[kind] is not None:
-            click.echo(f"{_WRITTEN[kind]}: {options[kind]}")
+            say(f"{_WRITTEN[kind]}: {options[kind]}")
 
 
 cli.add_command(speak)
@@ -185,18 +192,16 @@ def info(anchor: str, as_json: bool) -> None:
 
     file = AnchorFile(anchor_path(anchor))
     if as_json:
-        import json
-
         facts = {
             **file.info.to_json(),
             "members": file.members,
             "path": str(file.path),
             "bytes": file.path.stat().st_size,
         }
-        click.echo(shown(json.dumps(facts, indent=2, ensure_ascii=False)))
+        click.echo(json_text(facts))
         return
     for name, value in _facts(file):
-        click.echo(f"{name:<12} {value}")
+        say(f"{name:<12} {value_text(value)}")
 
 
 @cli.command()
@@ -210,9 +215,7 @@ def withdraw(anchor: Path, reason: str) -> None:
     from newscaster.withdrawal import withdraw as mark
 
     consent = mark(anchor, reason=reason)
-    click.echo(
-        f"{anchor}: the consent {consent.ended}. Delete other copies of the file: they do not know of it"
-    )
+    say(f"{anchor}: the consent {consent.ended}. Delete other copies of the file: they do not know of it")
 
 
 def _of_stage(file: AnchorFile) -> str:
@@ -372,15 +375,16 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, NewscasterError):
         return _told(str(error))
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         return EXIT_INTERRUPTED
     if isinstance(error, _Terminated):
-        click.echo("terminated", err=True)
+        say("terminated", err=True)
         return EXIT_TERMINATED
     if isinstance(error, click.ClickException):
         message = io.StringIO()
         error.show(message)
-        click.echo(without_escapes(message.getvalue()), err=True, nl=False)
+        for line in without_escapes(message.getvalue()).rstrip("\n").split("\n"):
+            say(line, err=True)
         return EXIT_ERROR
     if isinstance(error, SystemExit):
         return EXIT_NOT_READ  # all that click makes of a broken pipe; it has silenced standard output
@@ -391,7 +395,7 @@ def _exit_code(error: BaseException) -> int:
 
 def _told(said: str) -> int:
     """Say what is wrong, in one line."""
-    click.echo(f"error: {without_escapes(' '.join(said.split()))}", err=True)
+    say(f"error: {without_escapes(' '.join(said.split()))}", err=True)
     return EXIT_ERROR
 
 

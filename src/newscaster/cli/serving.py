@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from newscaster.cli.speaking import timestamp_option
-from newscaster.cli.terminal import numpy_on_one_thread
+from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import MissingExtraError
 
 _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets", "aiortc": "aiortc"}
@@ -76,6 +76,6 @@ def serve(anchors: tuple[str, ...], keep: Path | None, sessions: int, **options:
     )
 
     def started(address: str) -> None:
-        click.echo(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
+        say(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
 
     serve_until_stopped(settings, started=started)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from newscaster.cli.exits import EXIT_ERROR
-from newscaster.cli.terminal import progress_report
+from newscaster.cli.terminal import progress_report, say, value_text
 
 if TYPE_CHECKING:
     from newscaster.runtime.made import Performance
@@ -185,7 +185,7 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
     SPEECH is a sound or video file, a .txt file to be read aloud, or - for a sound file on standard input.
     """
     made = _speak(speech, anchor, workers, backend, **options)
-    click.echo(
+    say(
         f"{made.path}  {made.seconds:.1f} s in {made.wall_seconds:.1f} s: {made.speed:.2f} x real time, "
         f"{made.frames_per_second:.1f} frames/s"
     )
@@ -215,7 +215,7 @@ def demo(speech: str | None, text: str | None, **options: Any) -> None:
         text = (Path(__file__).parents[1] / "data" / "bulletin.txt").read_text(encoding="utf-8")
     made = _speak(speech, "builtin", None, None, text=text, **options)
     took = time.perf_counter() - began
-    click.echo(
+    say(
         f"{made.path}  {made.seconds:.1f} s of video, made in {took:.1f} s: "
         f"{made.seconds / took:.1f} x real time"
     )
@@ -276,7 +276,7 @@ def signature_line(
     """Who signed a video and until when that can be checked, in a line."""
     if why_not is not None:
         return f"not signed: {why_not}"
-    line = f"signed by {by}"
+    line = f"signed by {value_text(by or '')}"
     if locally:
         line = "signed with a local certificate, which shows changes and vouches for nobody (--sign)"
     if time_stamped:
@@ -297,11 +297,11 @@ def end_if_unstamped(unstamped_because: str | None) -> None:
 
 def _say_what_else(made: Performance) -> None:
     if made.passed_through:
-        click.echo(
+        say(
             f"{made.passed_through} of {made.frames} frames keep the footage's own mouth, which is turned "
             "away, cut off or hidden in them"
         )
-    click.echo(
+    say(
         signature_line(
             by=made.signed_by,
             locally=made.signed_locally,
@@ -312,5 +312,5 @@ def _say_what_else(made: Performance) -> None:
     )
     for path in (made.sidecar, made.motion, made.kept_speech, *made.captions):
         if path is not None:
-            click.echo(str(path))
+            say(str(path))
     end_if_unstamped(made.unstamped_because)

@@ -24,7 +24,7 @@ from newscaster.cli.speaking import (
     signing_options,
     voice_options,
 )
-from newscaster.cli.terminal import numpy_on_one_thread
+from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError, MediaError
 from newscaster.texts import check_unicode
 
@@ -165,7 +165,7 @@ def live(
             crf=crf,
         )
     counts = stream.counts
-    click.echo(
+    say(
         f"{media.without_key(address)}  {counts.sound_seconds:.1f} s, {counts.shown} frames, "
         f"{counts.dropped} left out",
         err=True,
@@ -188,7 +188,7 @@ def live(
             until=who["signed_until"],
             time_stamped=who["time_stamped"],
         )
-        click.echo(line, err=True)
+        say(line, err=True)
         end_if_unstamped(who["unstamped_because"])
 
 

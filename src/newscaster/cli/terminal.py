@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import click
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.native_output import divert_native_errors
-from newscaster.texts import ONCE
+from newscaster.texts import ONCE, escaped
 
 ProgressReport = Callable[[str, float, float], None]
 """Progress: a phase's name, how much is done, and how much there is."""
@@ -23,6 +24,19 @@ LOG_VARIABLE = "NEWSCASTER_LOG"
 """Environment variable that names a file for what libraries write."""
 _LEAST_MEMORY_BYTES = 640 << 20
 """What the libraries alone need. NumPy's linear algebra tries for ever where its workspace is refused."""
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line, in which control characters are escaped: names from files cannot forge another line."""
+    click.echo(escaped(line), err=err)
+
+
+def value_text(value: str) -> str:
+    """A value from a file for a line of its own: escaped, and without long runs of spaces.
+
+    Those could fill a terminal's line, so that what follows looks like another line.
+    """
+    return re.sub(r"\s{3,}", "  ", escaped(value))
 
 
 @contextmanager
@@ -66,7 +80,7 @@ class Warnings(logging.Handler):
             return
         if subject is not None:
             self._subjects.add(subject)
-        click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
+        say(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
 
 
 class _OthersErrors(logging.Handler):
@@ -77,7 +91,8 @@ class _OthersErrors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.partition(".")[0] != "newscaster":
-            click.echo(logging.Formatter().format(record), err=True)
+            for line in logging.Formatter().format(record).split("\n"):
+                say(line, err=True)
 
 
 def send_library_output_to_log() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -21,7 +20,8 @@ from newscaster.cli.exits import (
     EXIT_UNFIT,
     EXIT_UNSIGNED,
 )
-from newscaster.texts import shown
+from newscaster.cli.terminal import say, value_text
+from newscaster.texts import json_text
 
 if TYPE_CHECKING:
     from newscaster.provenance import Statement, Verified
@@ -82,11 +82,11 @@ def verify(file: Path, trust: Path | None, as_json: bool) -> None:
 
     found = provenance.verify(file, trust=trust)
     if as_json:
-        click.echo(shown(json.dumps(_facts(found), indent=2, ensure_ascii=False)))
+        click.echo(json_text(_facts(found)))
     else:
-        click.echo(f"{found.path}: {_headline(found)}")
+        say(f"{found.path}: {value_text(_headline(found))}")
         for name, value in (*_lines(found), *_of_mark(found.watermark, found.statement)):
-            click.echo(f"  {name:<12} {value}")
+            say(f"  {name:<12} {value_text(value)}")
     marked = found.verdict == "unsigned" and found.watermark is not None
     click.get_current_context().exit(EXIT_MARKED if marked else _EXITS[found.verdict])
 

