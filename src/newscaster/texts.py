@@ -29,6 +29,9 @@ _STORED_SHIFT = 0x10FE00 - 0xDC00
 _STORED_BYTE = re.compile("[\U0010fe80-\U0010feff]")
 _STEERING = ("Cc", "Cf", "Zl", "Zp")
 """Categories of Unicode: control, format, line and paragraph separators."""
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
 _JOINERS = "\u200c\u200d"
 """Format characters that spell words and emoji."""
 _ERRORS = "newscaster"
@@ -78,6 +81,11 @@ def escaped(text: str) -> str:
         character.encode("unicode_escape").decode("ascii") if _steers(character) else character
         for character in text
     )
+
+
+def without_controls(text: str) -> str:
+    """A text on one line, without control characters, bidirectional controls and other invisible ones."""
+    return _CONTROLS.sub("", " ".join(text.split())).strip()
 
 
 def json_text(value: object) -> str:

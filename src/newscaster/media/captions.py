@@ -5,7 +5,8 @@ Knows how they are written. Which words are shown when, and in which lines, is l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +16,14 @@ from av.packet import Packet
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from newscaster.media.files import check_output, replacing
+from newscaster.texts import without_controls
 
 CAPTION_SUFFIXES = (".srt", ".vtt")
 """Endings of the caption files that can be written."""
 
+# What players take for mark-up in SubRip, and in text tracks: tags, ASS override codes, MicroDVD's codes.
+_TAG = re.compile(r"<(\s*[A-Za-z/!?][^<>]*)>")
+_CODE = re.compile(r"\{((?:\\|[A-Za-z]:)[^}]*)\}")
 # QuickTime's own list of languages, where FFmpeg spells it otherwise than ISO 639-2/T.
 _QUICKTIME_LANGUAGES = {
     "deu": "ger",
@@ -50,6 +55,7 @@ class Cue:
     start_ms: int
     stop_ms: int
     lines: tuple[str, ...]
+    """Text without mark-up: what looks like it is shown as it stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +93,7 @@ class SubtitleTrack:
             self._next = next(self._cues, None)
 
     def _write(self, cue: Cue) -> None:
-        text = "\n".join(cue.lines).encode()
+        text = "\n".join(_unmarked_lines(cue)).encode()
         # A text sample of MP4 begins with its length (3GPP TS 26.245); the muxer fills the gaps between them.
         packet = Packet(text if self._matroska else len(text).to_bytes(2, "big") + text)
         packet.stream = self._stream
@@ -114,7 +120,7 @@ def _sub_rip(cues: Sequence[Cue]) -> str:
     for number, cue in enumerate(cues, 1):
         times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.stop_ms, ',')}"
         # Nothing can be escaped in this format; an arrow would be read as times.
-        lines = (line.replace("-->", "->") for line in cue.lines)
+        lines = (line.replace("-->", "->") for line in _unmarked_lines(cue))
         blocks.append("\n".join([str(number), times, *lines, "", ""]))
     return "".join(blocks)
 
@@ -123,9 +129,22 @@ def _web_vtt(cues: Sequence[Cue]) -> str:
     blocks = ["WEBVTT\n\n"]
     for cue in cues:
         times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.stop_ms, '.')}"
-        lines = (line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in cue.lines)
+        lines = (line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in _lines(cue))
         blocks.append("\n".join([times, *lines, "", ""]))
     return "".join(blocks)
+
+
+def _lines(cue: Cue) -> Iterator[str]:
+    """Lines without control characters, which steer players; none is empty, which would end the cue."""
+    return (line for text in cue.lines if (line := without_controls(text)))
+
+
+def _unmarked_lines(cue: Cue) -> list[str]:
+    """The same for formats in which nothing can be escaped: brackets of what players take for mark-up become
+    ones that look alike.
+    """
+    text = _TAG.sub("\u2039\\1\u203a", "\n".join(_lines(cue)))
+    return _CODE.sub(r"(\1)", text).split("\n")
 
 
 def _clock(ms: int, point: str) -> str:

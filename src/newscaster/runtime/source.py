@@ -6,8 +6,10 @@ samples. Everything that cannot drive an anchor is refused here, before anything
 
 from __future__ import annotations
 
+import codecs
 import logging
 import math
+import re
 import wave
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,6 +39,32 @@ SILENCE_DBFS = -60.0
 """Speech whose loudest sample lies below this is taken for silence."""
 BLOCK_SAMPLES = SAMPLE_RATE
 _LARGEST_TEXT_BYTES = 4 << 20
+_UTF_8 = "utf-8-sig"
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, with which it begins
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_DOCUMENTS = {
+    b"{\\rtf": "an RTF document",
+    b"%PDF-": "a PDF document",
+    b"%!PS-": "a PostScript document",
+    b"PK\x03\x04": "a ZIP archive or an office document",
+    b"\xd0\xcf\x11\xe0": "an office document",
+    b"\x7fELF": "a program",
+    b"\x89PNG": "a picture",
+    b"GIF87a": "a picture",
+    b"GIF89a": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"SQLite format 3": "a database",
+}
+"""How files begin that are no text."""
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\v\f\r")
+_TERMINAL_SEQUENCE = re.compile(rb"\x1b[\[\]()]")
+_MAX_STRAY_CONTROLS = 8
+_MAX_CONTROL_SHARE = 0.05
+"""Of a text's bytes: stray control characters are removed, more of them are a sign of another file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +268,8 @@ def read_script(path: Path) -> str:
     """A text that is to be read aloud.
 
     Raises:
-        InputError: it is missing, no UTF-8, or longer than 4 MiB.
+        InputError: it is missing, no UTF-8 (or UTF-16 with a byte-order mark), longer than 4 MiB, or no text:
+            a document, a picture or another binary file.
     """
     try:
         size = path.stat().st_size
@@ -248,12 +277,37 @@ def read_script(path: Path) -> str:
             raise InputError(
                 f"the text '{path}' has {size} bytes; expected {_LARGEST_TEXT_BYTES} at most. Split it"
             )
-        return path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        _check_is_text(content, path)
+        return content.decode(_encoding_of(content))
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise InputError(
             f"the text '{path}' cannot be read ({why}). Give an existing UTF-8 text file"
         ) from error
+
+
+def _encoding_of(content: bytes) -> str:
+    """UTF-8, or what a byte-order mark says."""
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), _UTF_8)
+
+
+def _check_is_text(content: bytes, path: Path) -> None:
+    """Refuse documents and binary files, some of which are valid UTF-8.
+
+    Raises:
+        InputError: it is one.
+    """
+    kind = next((kind for begin, kind in _DOCUMENTS.items() if content.startswith(begin)), None)
+    if kind is None and _encoding_of(content) == _UTF_8:
+        rest = _TERMINAL_SEQUENCE.sub(b"", content)
+        controls = len(rest) - len(rest.translate(None, _CONTROLS))
+        if controls > max(_MAX_STRAY_CONTROLS, _MAX_CONTROL_SHARE * len(rest)):
+            kind = f"a binary file: {controls} of its {len(content)} bytes are control characters"
+    if kind is not None:
+        raise InputError(
+            f"the text '{path}' is {kind}, and not plain text. Save or export it as plain text (.txt, UTF-8)"
+        )
 
 
 def _read_aloud(

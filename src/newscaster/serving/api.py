@@ -31,6 +31,7 @@ from newscaster.serving.session import Session
 from newscaster.serving.shapes import Description, ErrorReply, Manner, NewJob, NewSession, NewSoundJob, Text
 from newscaster.serving.sound import KINDS, receive_sound
 from newscaster.serving.studio import Studio
+from newscaster.speech.plain_text import plain_text
 from newscaster.texts import quoted
 from newscaster.version import VERSION
 
@@ -180,7 +181,7 @@ async def jobs(studio: TheStudio) -> list[dict[str, Any]]:
 @router.post("/jobs", status_code=202, summary="Make a video of a script")
 async def new_job(wanted: NewJob, studio: TheStudio) -> dict[str, Any]:
     text = text_of(wanted.text, most=studio.settings.limits.job_characters)
-    if not any(character.isalnum() for character in text):
+    if not any(character.isalnum() for character in plain_text(text).text):
         raise RefusedError("the text holds no word to speak; give a sentence or more")
     return studio.jobs.add_script(text, **_options(studio, wanted)).to_json()
 

@@ -18,7 +18,7 @@ import json
 import logging
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,8 @@ from newscaster.serving.library import Library
 from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError, sentence
 from newscaster.serving.settings import Limits
 from newscaster.serving.working import Work, run_work
-from newscaster.texts import quoted
+from newscaster.speech.plain_text import plain_text
+from newscaster.texts import quoted, without_controls
 
 _log = logging.getLogger("newscaster.serving")
 
@@ -66,6 +67,8 @@ class Job:
     """Length of the video, when it is made."""
     error: str | None = None
     """Why it failed."""
+    notes: Sequence[str] = ()
+    """What of the script is not read as it is written, a line each."""
 
     @property
     def is_open(self) -> bool:
@@ -162,13 +165,13 @@ class JobQueue:
 
     def add_script(self, text: str, **options: Any) -> Job:
         """A job that has a text read; `options` are fields of Job."""
-        title = " ".join(text.split())
+        title = without_controls(plain_text(text).text)
         title = title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1] + "…"
         return self._add(title, "script.txt", text.encode(), **options)
 
     def add_sound(self, sound: Path, *, title: str, **options: Any) -> Job:
         """A job that has a sound file spoken, which is moved into its folder."""
-        return self._add(title, f"sound{sound.suffix}", sound, **options)
+        return self._add(without_controls(title), f"sound{sound.suffix}", sound, **options)
 
     def _add(self, title: str, source: str, content: bytes | Path, **options: Any) -> Job:
         self.check_room()

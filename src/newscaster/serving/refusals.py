@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from newscaster.errors import InputError, MissingExtraError, NewscasterError, OutputError
+from newscaster.texts import escaped
 
 BAD_REQUEST = 400
 UNAUTHORIZED = 401
@@ -55,5 +56,5 @@ def close_code(status: int) -> int:
 
 
 def sentence(error: BaseException) -> str:
-    """An error's message on one line."""
-    return " ".join(str(error).split())
+    """An error's message on one line, with control characters escaped."""
+    return escaped(" ".join(str(error).split()))

@@ -24,15 +24,19 @@ import numpy.typing as npt
 from newscaster import media
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import InputError, NewscasterError
+from newscaster.faults import fault
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_frame import LiveFrame
 from newscaster.runtime.performance import Anchor
 from newscaster.serving.refusals import sentence
+from newscaster.texts import escaped
 
 _log = logging.getLogger("newscaster.serving")
 
 RATE = 48_000
 """Of the sound that frames carry, in Hz: what Opus and AAC have."""
+_MAX_ERRORS = 50
+"""Messages that are kept until a client asks: the latest."""
 _FEED_RATE = 16_000
 _FEED_AHEAD_SECONDS = 5.0
 _FEED_POLL_SECONDS = 0.2
@@ -70,7 +74,7 @@ class SessionState:
     recording: str | None = None
     """The recording that is being made."""
     errors: tuple[str, ...] = ()
-    """What has gone wrong since it was last told."""
+    """What has gone wrong, or was left out of a text, since it was last told."""
 
 
 class Session:
@@ -92,7 +96,7 @@ class Session:
         self.recording: str | None = None
         self._users = 0
         self._sinks: list[Sink] = []
-        self._errors: deque[str] = deque(maxlen=5)
+        self._errors: deque[str] = deque(maxlen=_MAX_ERRORS)
         self._times: deque[float] = deque()
         self._speaking = False
         self._feeding: asyncio.Task[None] | None = None
@@ -147,9 +151,14 @@ class Session:
         Raises:
             NewscasterError: there is no word in it, too much waits, or the session is closing.
         """
-        made: Future[None] = self.live.say(text)
-        self.read_aloud = True
         loop = asyncio.get_running_loop()
+
+        def note(line: str) -> None:
+            with suppress(RuntimeError):  # the loop has been closed meanwhile
+                loop.call_soon_threadsafe(self._errors.append, escaped(line))
+
+        made: Future[None] = self.live.say(text, on_note=note)
+        self.read_aloud = True
         made.add_done_callback(lambda done: _tell(loop, self._failed, done))
 
     def push(self, samples: npt.NDArray[np.float32], rate: int) -> None:
@@ -269,8 +278,8 @@ class Session:
             return
         error = done.exception()
         if error is not None:
-            said = sentence(error) if isinstance(error, NewscasterError) else "the voice failed"
-            self._errors.append(said)
+            known = sentence(error) if isinstance(error, NewscasterError) else fault(error)
+            self._errors.append(known or f"the voice failed ({type(error).__name__}: {sentence(error)})")
 
 
 def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[Future[None]], None], done: Future[None]) -> None:

@@ -6,8 +6,10 @@ Its own process, so that it can be stopped at any time, and that nothing it does
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +18,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from newscaster.errors import NewscasterError
+from newscaster.faults import fault
+from newscaster.serving.refusals import sentence
+
+_log = logging.getLogger("newscaster.serving")
 
 _NICENESS = 10
 _TELL_SECONDS = 0.25
@@ -50,7 +58,7 @@ async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mappi
         progress: called in the event loop with frames made and frames in all.
 
     Returns:
-        Fields of a Job: `state` and `seconds`, or `state` and `error`.
+        Fields of a Job: `state`, `seconds` and `notes`, or `state` and `error`.
     """
     loop = asyncio.get_running_loop()
     ended = threading.Event()
@@ -75,8 +83,7 @@ def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], No
     process = context.Process(target=_do, args=(work, theirs), daemon=True, name="newscaster-job")
     process.start()
     theirs.close()
-    said = "its process was ended from outside, most often because memory was short. Try it again"
-    result: Mapping[str, Any] = {"state": "failed", "error": said}
+    result: Mapping[str, Any] | None = None
     try:
         while not ended.is_set():
             if not ours.poll(_POLL_SECONDS):
@@ -96,19 +103,27 @@ def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], No
         if process.is_alive():
             process.kill()
             process.join()
-    return result
+    return result or {"state": "failed", "error": _end_of(process.exitcode)}
+
+
+def _end_of(code: int | None) -> str:
+    """Why a process ended without a word, by its exit code: less than 0 is a signal."""
+    if code == -getattr(signal, "SIGKILL", 9):
+        return "the worker process was killed (often out of memory). Try it again"
+    if code is not None and code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = str(-code)
+        return (
+            f"the worker process was ended by signal {name}: a crash in native code, such as a voice's, or it "
+            "was stopped. The studio's log may say more. Try it again, or another voice"
+        )
+    return f"the worker process ended early, with exit code {code}. The studio's log says why"
 
 
 def _do(work: Work, parent: Connection) -> None:
-    """In the process: make the video, and say how far it is."""
-    import signal
-
-    from newscaster.errors import NewscasterError
-    from newscaster.faults import fault
-    from newscaster.runtime.articulation import Articulation
-    from newscaster.runtime.performance import Anchor
-    from newscaster.speech.voices import Reading
-
+    """In the process: make the video, and say how far it is, or what has failed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the studio is told, and tells
     threading.Thread(target=_end_with_parent, name="newscaster-parent", daemon=True).start()
     if hasattr(os, "nice"):
@@ -122,6 +137,10 @@ def _do(work: Work, parent: Connection) -> None:
             parent.send((frames, total))
 
     try:
+        from newscaster.runtime.articulation import Articulation
+        from newscaster.runtime.performance import Anchor
+        from newscaster.speech.voices import Reading
+
         is_text = work.source.suffix == ".txt"
         made = Anchor.open(work.anchor, backend=work.backend).speak(
             work.source,
@@ -133,13 +152,27 @@ def _do(work: Work, parent: Connection) -> None:
             timestamp=work.timestamp,
             progress=tell,
         )
-        parent.send({"state": "done", "seconds": round(made.seconds, 2), "frames": made.frames})
+        parent.send(
+            {
+                "state": "done",
+                "seconds": round(made.seconds, 2),
+                "frames": made.frames,
+                "notes": list(made.notes),
+            }
+        )
     except Exception as error:
-        said = str(error) if isinstance(error, NewscasterError) else fault(error)
-        if said is None:
-            raise
-        folder = f"{work.source.parent}{os.sep}"
-        parent.send({"state": "failed", "error": " ".join(said.replace(folder, "").split())})
+        parent.send({"state": "failed", "error": _cause(error, work.source.parent)})
+
+
+def _cause(error: Exception, folder: Path) -> str:
+    """What has failed, in a sentence without the job's own folder; a bug's traceback goes to the log."""
+    said = sentence(error) if isinstance(error, NewscasterError) else fault(error)
+    if said is None:
+        _log.error("a job failed", exc_info=error)
+        said = (
+            f"newscaster failed ({type(error).__name__}: {sentence(error)}). The studio's log has the details"
+        )
+    return " ".join(said.replace(f"{folder}{os.sep}", "").split())
 
 
 def _end_with_parent() -> None:

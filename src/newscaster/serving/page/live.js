@@ -66,7 +66,7 @@ export class Live extends EventTarget {
       const told = JSON.parse(data);
       if (told.type === "stopped") setTimeout(() => (this.video.muted = this.muted), HUSH_MS);
       this.dispatchEvent(new CustomEvent(told.type, { detail: told }));
-      if (told.type === "state") for (const error of told.errors) this.#tell("refused", { error });
+      if (told.type === "state" && told.errors.length) this.#tell("refused", { error: told.errors.join("\n") });
     });
     socket.addEventListener("close", ({ reason }) => {
       if (this.on) this.#lost(reason || "The session has ended.");

@@ -55,6 +55,7 @@ export class Videos {
     const row = element("li");
     row.append(element("p", { className: "title", textContent: item.title, title: item.title }));
     if (item.open) row.append(element("progress", { max: 1, ariaLabel: `Progress of ${item.title}` }));
+    for (const note of item.notes ?? []) row.append(element("p", { className: "note", textContent: note }));
     if (item.error) row.append(element("p", { className: "error", textContent: item.error }));
     const line = element("div", { className: "line" });
     line.append(element("span"));
