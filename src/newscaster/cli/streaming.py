@@ -272,6 +272,8 @@ def _items(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -
         feed.start()
         while feed.is_alive() and not stream.counts.waiting_seconds and not stopped.is_set():
             time.sleep(_POLL_SECONDS)
+        if feed.error is not None:  # before anything is written
+            raise feed.error
     yield from itertools.islice(stream.frames(paced=False), 1)
     if not feed.ahead:
         feed.start()

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], No
     process = context.Process(target=_do, args=(work, theirs), daemon=True, name="newscaster-job")
     process.start()
     theirs.close()
-    result: Mapping[str, Any] | None = None
+    result: dict[str, Any] | None = None
     try:
         while not ended.is_set():
             if not ours.poll(_POLL_SECONDS):
@@ -103,7 +104,11 @@ def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], No
         if process.is_alive():
             process.kill()
             process.join()
-    return result or {"state": "failed", "error": _end_of(process.exitcode)}
+    if result is None:
+        return {"state": "failed", "error": _end_of(process.exitcode)}
+    if (details := result.pop("traceback", None)) is not None:
+        _log.error("a job failed: %s", result["error"], exc_info=RuntimeError(f"in its process\n{details}"))
+    return result
 
 
 def _end_of(code: int | None) -> str:
@@ -119,7 +124,7 @@ def _end_of(code: int | None) -> str:
             f"the worker process was ended by signal {name}: a crash in native code, such as a voice's, or it "
             "was stopped. The studio's log may say more. Try it again, or another voice"
         )
-    return f"the worker process ended early, with exit code {code}. The studio's log says why"
+    return f"the worker process ended early, with exit code {code}. The studio's log may say why"
 
 
 def _do(work: Work, parent: Connection) -> None:
@@ -161,18 +166,20 @@ def _do(work: Work, parent: Connection) -> None:
             }
         )
     except Exception as error:
-        parent.send({"state": "failed", "error": _cause(error, work.source.parent)})
+        parent.send(_failure(error, work.source.parent))
 
 
-def _cause(error: Exception, folder: Path) -> str:
-    """What has failed, in a sentence without the job's own folder; a bug's traceback goes to the log."""
+def _failure(error: Exception, folder: Path) -> dict[str, str]:
+    """What has failed, in a sentence without the job's own folder; with the traceback if it is a bug."""
+    result = {"state": "failed"}
     said = sentence(error) if isinstance(error, NewscasterError) else fault(error)
     if said is None:
-        _log.error("a job failed", exc_info=error)
+        result["traceback"] = "".join(traceback.format_exception(error))
         said = (
-            f"newscaster failed ({type(error).__name__}: {sentence(error)}). The studio's log has the details"
+            f"newscaster failed ({type(error).__name__}: {sentence(error)}). The studio's log, a file that "
+            "NEWSCASTER_LOG names, has the details"
         )
-    return " ".join(said.replace(f"{folder}{os.sep}", "").split())
+    return {**result, "error": " ".join(said.replace(f"{folder}{os.sep}", "").split())}
 
 
 def _end_with_parent() -> None:
