@@ -95,6 +95,18 @@ class _OthersErrors(logging.Handler):
                 say(line, err=True)
 
 
+class _LogFormatter(logging.Formatter):
+    """Writes records to the log so that no name in them can forge a line or steer a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        if record.name.partition(".")[0] == "newscaster":
+            record.message = escaped(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(escaped, super().format(record).split("\n")))
+
+
 def send_library_output_to_log() -> None:
     """Keep what libraries write to standard error apart from a command's own lines, until the process ends.
 
@@ -115,9 +127,9 @@ def send_library_output_to_log() -> None:
     root = logging.getLogger()
     root.addHandler(_OthersErrors())
     if named:
-        root.addHandler(
-            logging.StreamHandler(os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace"))
-        )
+        log = logging.StreamHandler(os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace"))
+        log.setFormatter(_LogFormatter())
+        root.addHandler(log)
     logging.captureWarnings(True)
     if sys.stderr is None:  # it was closed when the command started
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from newscaster.errors import MissingExtraError
 from newscaster.media import check_output, replacing
-from newscaster.texts import shown
+from newscaster.texts import escaped, shown
 
 PAGE_SUFFIXES = (".html", ".htm")
 
@@ -30,8 +30,15 @@ def rendered_page(template: str, **values: object) -> str:
     import jinja2
 
     style = resources.files("newscaster.prepare").joinpath("page.css").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_without_steering
+    )
     return environment.from_string(template).render(style=style, **values)
+
+
+def _without_steering(value: object) -> object:
+    """A value of a page: in plain texts, such as a file's name, control characters are escaped."""
+    return escaped(value) if type(value) is str else value  # what a template calls safe is a subclass
 
 
 def write_page(path: Path | str, page: Callable[[], str]) -> None:

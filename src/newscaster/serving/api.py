@@ -32,7 +32,7 @@ from newscaster.serving.shapes import Description, ErrorReply, Manner, NewJob, N
 from newscaster.serving.sound import KINDS, receive_sound
 from newscaster.serving.studio import Studio
 from newscaster.speech.plain_text import plain_text
-from newscaster.texts import quoted
+from newscaster.texts import escaped, quoted
 from newscaster.version import VERSION
 
 _GREETING_SECONDS = 10.0
@@ -86,13 +86,16 @@ def _anchor(studio: Studio, known: str) -> dict[str, Any]:
     width, height = about.size
     return {
         "id": known,
-        "name": about.name,
+        "name": escaped(about.name),
         "width": width,
         "height": height,
         "fps": float(about.fps),
         "poster": f"{API}/anchors/{known}/poster.jpg",
-        "attribution": about.attribution,
-        "consent": about.consent,
+        "attribution": [escaped(line) for line in about.attribution],
+        "consent": {
+            escaped(name): escaped(value) if isinstance(value, str) else value
+            for name, value in about.consent.items()
+        },
     }
 
 

@@ -107,7 +107,8 @@ def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], No
     if result is None:
         return {"state": "failed", "error": _end_of(process.exitcode)}
     if (details := result.pop("traceback", None)) is not None:
-        _log.error("a job failed: %s", result["error"], exc_info=RuntimeError(f"in its process\n{details}"))
+        in_process = RuntimeError(f"in its process\n{details}")
+        _log.error("a job failed: %s", result["error"], exc_info=in_process)
     return result
 
 
