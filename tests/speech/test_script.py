@@ -103,3 +103,24 @@ def test_time_grows_with_the_text(text: str) -> None:
     began = time.perf_counter()
     split_sentences(text)
     assert time.perf_counter() - began < 5.0
+
+
+def test_signs_and_emoji_by_themselves_are_sentences_and_ornaments_are_not() -> None:
+    ornaments = "* * *\n\n---\n\n\u25cf\n\n\u2500\u2500"
+    assert split_sentences(f"It rains. \U0001f600\U0001f600\n\n{ornaments}\n\n\u2211\u222b.") == [
+        "It rains.",
+        "\U0001f600\U0001f600",
+        "\u2211\u222b.",
+    ]
+
+
+def test_a_sentence_knows_its_line() -> None:
+    text = "\n\nOne. Two\ngoes on. Three.\r\n \r\n" + "word " * 200 + "\nend.\nLast."
+    assert [(s.line, s.text[:5]) for s in sentences_of(text)] == [
+        (3, "One."),
+        (3, "Two g"),
+        (4, "Three"),
+        (6, "word "),
+        (6, "word "),
+        (8, "Last."),
+    ]

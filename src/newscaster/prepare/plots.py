@@ -68,7 +68,8 @@ def plot(
     def y_of(value: float) -> float:
         return _TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(escaped(title))}, over time">']
+    label = escape(escaped(title))
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}, over time">']
     for start, stop in runs(shade) if shade is not None else []:
         assert shade is not None
         x, end = x_of(start / len(shade)), x_of(stop / len(shade))

@@ -122,8 +122,8 @@ def _end_of(code: int | None) -> str:
         except ValueError:
             name = str(-code)
         return (
-            f"the worker process was ended by signal {name}: a crash in native code, such as a voice's, or it "
-            "was stopped. The studio's log may say more. Try it again, or another voice"
+            f"the worker process was ended by signal {name}: it was stopped, or native code crashed, such as "
+            "a voice's. The studio's log may say more. Try it again, or another voice"
         )
     return f"the worker process ended early, with exit code {code}. The studio's log may say why"
 

@@ -65,3 +65,21 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hibari", None)
     with pytest.raises(MissingExtraError, match=r"newscaster\[tts\]"):
         HibariVoice("hibari")
+
+
+@pytest.mark.parametrize(
+    "number", ["1" * 37, "1" * 400, ",".join(["123"] * 30), "$" + "9" * 40, "1" * 40 + "%", "3." + "1" * 60]
+)
+def test_numbers_that_have_no_name_are_read_digit_by_digit(voice: HibariVoice, number: str) -> None:
+    samples, rate = voice.say(f"The number is {number}.", speed=1.0)
+    digits = sum(character.isdigit() for character in number)
+    assert len(samples) / rate > 0.1 * digits
+    assert voice.say("The number is 123,456.", speed=1.0)[0].size < rate * 6
+
+
+def test_what_is_not_read(voice: HibariVoice) -> None:
+    assert list(voice.unread("It costs €5, £6, ±7 or 8 µm × π.")) == []
+    assert list(voice.unread("He said 你好, and x ≤ 5.")) == [("你好", "Chinese"), ("≤", "a sign")]
+    with pytest.raises(SpeechError, match="does not read Cyrillic"):
+        synthesize("Добрый вечер.")
+    assert len(synthesize("Good evening. Добрый вечер.")[0]) > 0

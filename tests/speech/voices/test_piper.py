@@ -109,3 +109,21 @@ def test_the_package_itself() -> None:
     assert 0.5 < len(samples) / rate < 4.0
     assert 0.05 < np.abs(samples).max() <= 1.0
     assert len(voice.say("Dr. Lee is No. 5.", speed=2.0)[0]) < 0.8 * len(samples)
+
+
+def test_scripts_are_those_of_the_voices_language(piper: types.ModuleType, file: Path) -> None:
+    voice = PiperVoice(file)
+    assert voice.unread("Добрый 你好") == ()  # its language is not known
+    voice._speaker.config.espeak_voice = "en-gb"
+    assert voice.unread("Добрый 你好") == [("Добрый", "Cyrillic"), ("你好", "Chinese")]
+    voice._speaker.config.espeak_voice = "ru"
+    assert voice.unread("Добрый 你好") == [("你好", "Chinese")]
+
+
+def test_long_rows_of_initials_lose_their_full_stops(piper: types.ModuleType, file: Path) -> None:
+    """espeak-ng crashes on more than a hundred of them."""
+    voice = PiperVoice(file)
+    voice.say("The U.S. and J. R. R. Tolkien, " + "a.b. " * 100 + "end.", speed=1.0)
+    ((said, _),) = voice._speaker.asked
+    assert said.startswith("The U.S. and J. R. R. Tolkien, a b  a b ")
+    assert said.count(".") == 6

@@ -10,6 +10,7 @@ from newscaster.speech.spectral import Floats
 from newscaster.speech.voices import Reading, reading, resample, speak_sentences, synthesize
 from newscaster.speech.voices.hibari import HibariVoice
 from newscaster.speech.voices.program import ProgramVoice
+from newscaster.speech.voices.scripts import LATIN, foreign_words
 
 
 class Beeps:
@@ -19,13 +20,13 @@ class Beeps:
         self.rates = list(rates)
         self.said: list[tuple[str, float]] = []
 
-    def unread(self, sentence: str) -> tuple[tuple[str, str], ...]:
-        return ()
+    def unread(self, sentence: str) -> list[tuple[str, str]]:
+        return list(foreign_words(sentence, LATIN))
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
         self.said.append((sentence, speed))
         rate = self.rates[min(len(self.said), len(self.rates)) - 1]
-        words = 0 if "silence" in sentence else len(sentence.split())
+        words = 0 if "silence" in sentence.lower() else len(sentence.split())
         quiet = np.zeros(rate // 2, np.float32)
         beep = 1.5 * np.sin(2 * np.pi * 440 * np.arange(words * rate // 10) / rate)
         return np.concatenate([quiet, beep.astype(np.float32), quiet]), rate
@@ -142,3 +143,106 @@ def test_a_man_s_voice_is_found_where_all_it_needs_is_installed(monkeypatch: pyt
         there.remove(package)
         assert reading.voice_of_a_man() is None
         there.add(package)
+
+
+def notes_of(text: str) -> tuple[list[str], list[str]]:
+    """Sentences that are spoken, and what is noted."""
+    notes: list[str] = []
+    spoken = [sentence.text for sentence in speak_sentences(text, on_note=notes.append)]
+    return spoken, notes
+
+
+def test_each_sentence_that_is_left_out_is_noted(beeps: Beeps) -> None:
+    text = "Good evening.\nДобрый вечер.\n\nHe said 你好 to everyone. Now silence. Good night."
+    spoken, notes = notes_of(text)
+    assert spoken == ["Good evening.", "He said 你好 to everyone.", "Good night."]
+    assert [said for said, _ in beeps.said] == [
+        *("Good evening.", "He said to everyone.", "Now silence.", "Good night.")
+    ]
+    assert notes == [
+        "sentence 2, line 2, is left out: the voice 'hibari' does not read Cyrillic ('Добрый вечер.'). "
+        "Take a voice that can, or write it differently",
+        "sentence 3, line 4, is spoken without '你好': the voice 'hibari' does not read Chinese "
+        "('He said 你好 to everyone.')",
+        "sentence 4, line 4, is left out: the voice 'hibari' finds nothing to speak in it ('Now silence.'). "
+        "Take a voice that can, or write it differently",
+    ]
+
+
+def test_notes_are_logged_by_default(beeps: Beeps, caplog: pytest.LogCaptureFixture) -> None:
+    synthesize("One. Two. \U0001f600 silence. <b>Three</b>.")
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "the text has mark-up (<b>)" in caplog.text
+    assert "sentence 3, line 1, is left out" in caplog.text
+
+
+def test_a_text_that_is_mostly_in_other_scripts_is_refused_before_anything_is_spoken(beeps: Beeps) -> None:
+    with pytest.raises(SpeechError, match=r"does not read Cyrillic and Chinese, and 2 of 3 sentences are"):
+        speak_sentences("Good evening. Добрый вечер. 晚上好。")
+    assert beeps.said == []
+    spoken, notes = notes_of("Good evening. Добрый вечер.")  # half is left
+    assert (spoken, len(notes)) == (["Good evening."], 1)
+
+
+def test_a_text_of_which_most_is_not_heard_is_refused(beeps: Beeps) -> None:
+    spoken = speak_sentences("One. Now silence. More silence.")
+    assert next(spoken).text == "One."
+    with pytest.raises(
+        SpeechError, match=r"nothing to speak in 2 of 3 sentences\. Is it a voice for another"
+    ):
+        next(spoken)
+
+
+def test_many_notes_are_counted(beeps: Beeps) -> None:
+    _, notes = notes_of("One. Two. Silence! " * 30)
+    assert len(notes) == reading._MAX_NOTES + 1
+    assert notes[-1] == "10 more sentences are left out or lack words; 30 of 90 are left out in all"
+
+
+def test_speech_that_is_far_too_short_is_noted(beeps: Beeps) -> None:
+    _, notes = notes_of("Short. A" + "a" * 299 + ".")  # one beep of 0.1 s for 300 letters
+    (note,) = notes
+    assert note.startswith(
+        "sentence 2, line 1, may lack words: the voice 'hibari' takes 0.2 s for 300 letters"
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [IndexError("list index out of range"), UnicodeError("odd"), RuntimeError()]
+)
+def test_whatever_an_engine_raises_names_the_sentence(beeps: Beeps, error: Exception) -> None:
+    def say(sentence: str, *, speed: float) -> tuple[Floats, int]:
+        raise error
+
+    beeps.say = say  # type: ignore[method-assign]
+    message = r"the voice 'hibari' cannot say sentence 1, line 1, 'One\.' \(" + type(error).__name__
+    with pytest.raises(SpeechError, match=message):
+        synthesize("One. Two.")
+
+
+def test_a_lack_of_memory_is_not_blamed_on_the_sentence(beeps: Beeps) -> None:
+    def say(sentence: str, *, speed: float) -> tuple[Floats, int]:
+        raise MemoryError
+
+    beeps.say = say  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        synthesize("One.")
+
+
+def test_samples_that_are_not_numbers(beeps: Beeps) -> None:
+    def say(sentence: str, *, speed: float) -> tuple[Floats, int]:
+        return np.full(100, np.nan, np.float32), 16_000
+
+    beeps.say = say  # type: ignore[method-assign]
+    with pytest.raises(SpeechError, match=r"not numbers for sentence 1, line 1, 'One\.'"):
+        synthesize("One.")
+
+
+def test_a_voice_gets_common_letters_and_digits_and_captions_the_text(beeps: Beeps) -> None:
+    odd = "Ｈｅｌｌｏ \U0001d400\U0001d401 ﬁve ١٢ mc²."
+    spoken, notes = notes_of(f"{odd} \ufeffNews\u00adcaster \x1b[1mred\x1b[0m &amp; <i>x</i>.")
+    assert [said for said, _ in beeps.said] == ["Hello AB five 12 mc².", "Newscaster red & x."]
+    assert spoken == [odd, "Newscaster red & x."]
+    assert len(notes) == 2
+    with pytest.raises(SpeechError, match="holds no word to speak"):
+        speak_sentences("<break/> \u00ad ...")

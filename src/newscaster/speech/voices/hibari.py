@@ -60,11 +60,9 @@ class HibariVoice:
         # Its own splitter takes the full stops of "No. 5" and "6 a.m. Monday" for ends of sentences.
         self._speaker.split_sentences = lambda sentence: [sentence]
 
-        self._signs: dict[str, bool] = {}
-
     def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
         """As Voice.unread."""
-        signs = dict.fromkeys(character for character in sentence if self._skips(character))
+        signs = [sign for sign in dict.fromkeys(sentence) if self._skips(sign, sentence)]
         return [*foreign_words(sentence, LATIN), *((sign, "a sign") for sign in signs)]
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
@@ -73,16 +71,14 @@ class HibariVoice:
         sounds = [np.asarray(s, np.float32) for s in self._speaker.stream(sentence, speed=speed, seed=0)]
         return np.concatenate([np.zeros(0, np.float32), *sounds]), int(self._speaker.sample_rate)
 
-    def _skips(self, character: str) -> bool:
-        """Whether a sign, such as of mathematics or a currency, makes no difference to what is said."""
-        if character < "\x80" or unicodedata.category(character) not in _SIGN_CATEGORIES:
+    def _skips(self, sign: str, sentence: str) -> bool:
+        """Whether a sign of mathematics or a currency makes no difference to what is said."""
+        if sign < "\x80" or unicodedata.category(sign) not in _SIGN_CATEGORIES:
             return False
-        if character not in self._signs:
-            phonemes = [
-                "".join(self._speaker.phonemize(text)).replace(" ", "") for text in ("5 5", f"5 {character}5")
-            ]
-            self._signs[character] = phonemes[0] == phonemes[1]
-        return self._signs[character]
+        return self._phonemes(sentence) == self._phonemes(sentence.replace(sign, " "))
+
+    def _phonemes(self, sentence: str) -> str:
+        return "".join(self._speaker.phonemize(_NUMBER.sub(_digits, sentence))).replace(" ", "")
 
 
 def _digits(number: re.Match[str]) -> str:
