@@ -288,3 +288,40 @@ def test_train_hands_on_what_the_workflow_refuses(
 )
 def test_frame_rates(text: str, rate: Fraction) -> None:
     assert commands._frame_rate(text) == rate
+
+
+def test_facts_of_an_anchor_cannot_forge_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = "Ada\nfile  sound\x1b[2A\x9b1A\u202e"
+    anchor = write_tiny_anchor(
+        tmp_path / "odd.anchor", name=odd, consent={"statement": odd}, attribution=(odd,)
+    )
+    for arguments in (["info", str(anchor)], ["info", "--json", str(anchor)]):
+        assert cli.run(arguments) == 0
+        shown = capsys.readouterr().out
+        assert shown.replace("\n", "").isprintable()
+        assert not any(line.startswith("file  sound") for line in shown.splitlines())
+    assert cli.run(["info", "\x1b[31mnone\u202e.anchor"]) == cli.EXIT_ERROR
+    assert cli.run(["\x1b[31mnone"]) == cli.EXIT_ERROR
+    logging.getLogger("newscaster.test").warning("two\nlines \x1b[2A")  # nobody listens now
+    shown = capsys.readouterr().err
+    assert shown.replace("\n", "").isprintable()
+
+
+def test_warnings_and_the_log_keep_to_their_lines(
+    workflow: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from newscaster.cli.terminal import _LogFormatter
+
+    record = logging.makeLogRecord(
+        {"name": "newscaster.x", "levelname": "WARNING", "msg": "a %s", "args": ("b\nerror: c\x1b[2A\u202e",)}
+    )
+    assert _LogFormatter().format(record) == r"a b\nerror: c\x1b[2A\u202e"
+    commands.Warnings().emit(record)
+    assert capsys.readouterr().err == "warning: a b\\nerror: c\\x1b[2A\\u202e\n"
+    try:
+        raise ValueError("odd \x1b[2A")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    lines = _LogFormatter().format(record).split("\n")
+    assert lines[1] == "Traceback (most recent call last):"
+    assert lines[-1] == r"ValueError: odd \x1b[2A"

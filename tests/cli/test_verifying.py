@@ -279,3 +279,36 @@ def test_an_address_that_is_none(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: --timestamp is 'nonsense'; expected the address of a time-stamp authority")
     assert not (tmp_path / "news.mp4").exists()
+
+
+FORGED = "BBC\n  signed by    BBC News, trusted" + " " * 300 + "\x1b[2A\x1b]0;x\x07\x9b1A\u202e"
+
+
+def steers(text: str) -> set[str]:
+    """Characters other than line ends that are not printed, and lines that pretend to be verify's own."""
+    odd = {character for character in text.replace("\n", "") if not character.isprintable()}
+    return odd | {line for line in text.splitlines() if line.startswith("  signed by    BBC News")}
+
+
+def test_names_in_certificates_and_manifests_cannot_forge_lines(
+    tmp_path: Path, make_clip: ClipMaker, tiny: Path, wav: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = {"anchor": FORGED, "consent": {FORGED: FORGED}, "attribution": (FORGED,), "label": FORGED}
+    out, _ = redated(make_clip(), tmp_path / "news.mp4", (-1, 30), **odd)
+    code = cli.run(["verify", str(out)])
+    shown = capsys.readouterr().out
+    assert code == 0
+    assert steers(shown) == set()
+    assert r"BBC\n  signed by  BBC News, trusted  \x1b[2A\x1b]0;x\x07\x9b1A\u202e" in shown
+    assert cli.run(["verify", str(out), "--json"]) == 0
+    shown = capsys.readouterr().out
+    assert steers(shown) == set()
+    assert json.loads(shown)["statement"]["anchor"] == FORGED
+
+    chain, key, _ = write_certificate(tmp_path / "newsroom", name="BBC\n  signed by    BBC News\x1b[2A\u202e")
+    code = cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(out), "--sign", str(chain), str(key)])
+    assert code == 0
+    assert cli.run(["verify", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert steers(shown.out + shown.err) == set()
+    assert r"signed by BBC\n  signed by  BBC News\x1b[2A\u202e, BBC" in shown.out

@@ -89,3 +89,46 @@ def test_a_track_without_a_word(tmp_path: Path) -> None:
     write_video(path, moving_pattern(5), fps=Fraction(25), audio=None)
     with av.open(str(path)) as container:
         assert not container.streams.subtitles
+
+
+ODD = Cue(
+    start_ms=0,
+    stop_ms=400,
+    lines=(
+        "\x1b[31m\x07{\\an8}A\u202e<font color=red>b</font>\x00",
+        "\u200f\x0b",
+        "{y:i}c\n\nd <i>e",
+        "f</i> a<b",
+    ),
+)
+"""Control characters, bidirectional controls, an empty line, line ends, and mark-up across lines."""
+
+
+def test_control_characters_and_mark_up_are_neutralised(tmp_path: Path) -> None:
+    write_captions(tmp_path / "x.srt", [ODD])
+    assert (tmp_path / "x.srt").read_text(encoding="utf-8") == (
+        "1\n00:00:00,000 --> 00:00:00,400\n"
+        "[31m(\\an8)A\u2039font color=red\u203ab\u2039/font\u203a\n(y:i)c d "
+        "\u2039i\u203ae\nf\u2039/i\u203a a<b\n\n"
+    )
+    write_captions(tmp_path / "x.vtt", [ODD])
+    assert (tmp_path / "x.vtt").read_text(encoding="utf-8") == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:00.400\n"
+        "[31m{\\an8}A&lt;font color=red&gt;b&lt;/font&gt;\n{y:i}c d &lt;i&gt;e\nf&lt;/i&gt; a&lt;b\n\n"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_tracks_show_what_looks_like_mark_up(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    write_wav(tmp_path / "x.wav", tone(1.0), 16_000)
+    write_video(
+        path,
+        list(moving_pattern(25)),
+        fps=Fraction(25),
+        audio=tmp_path / "x.wav",
+        subtitles=Subtitles(cues=[ODD]),
+    )
+    ((_, _, text),) = shown(path)[2]
+    assert text.startswith("[31m(\\an8)A\u2039font color=red\u203ab")
+    assert not any(character in text for character in "\x1b\x07\x00\u202e\u200f")

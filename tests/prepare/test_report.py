@@ -392,3 +392,11 @@ def test_where_a_report_cannot_be_written(report: Report, tmp_path: Path) -> Non
         report.write(tmp_path / "report.pdf")
     with pytest.raises(OutputError):
         report.write(tmp_path / "gone" / "report.html")
+
+
+def test_names_on_a_page_cannot_steer_it() -> None:
+    from newscaster.prepare.page import rendered_page
+
+    pytest.importorskip("jinja2", reason="jinja2 is not installed")
+    page = rendered_page("{{ name }} {{ 5 }} {{ svg|safe }}", name="<b>\x1b[2A\u202e\nx", svg="<svg>\n</svg>")
+    assert page == "&lt;b&gt;\\x1b[2A\\u202e\\nx 5 <svg>\n</svg>"

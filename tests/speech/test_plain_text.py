@@ -54,7 +54,8 @@ def test_control_characters() -> None:
 def test_ssml() -> None:
     text = (
         '<?xml version="1.0"?>\n<speak xml:lang="en"><!-- no\nword --><s>Hello '
-        '<prosody rate="slow">slow</prosody> world.</s> <break time="900ms"/>The <sub alias="World Wide Web">WWW</sub> <break time="0.1s"/>'
+        '<prosody rate="slow">slow</prosody> world.</s> <break time="900ms"/>The '
+        '<sub alias="World Wide Web">WWW</sub> <break time="0.1s"/>'
         '<say-as interpret-as="cardinal">5</say-as> &lt; 6.<custom x="1"/><![CDATA[ a < b ]]></speak>'
     )
     assert split_sentences(plain_text(text).text) == [
@@ -68,7 +69,8 @@ def test_ssml() -> None:
 def test_html() -> None:
     text = (
         "<!DOCTYPE html><html><head><title>Title</title></head><style>p { x }</style><body class='x'>"
-        "<h1>News</h1><p>Un<b>believ</b>able<br>story.</p><script>if (a<b) { alert(1) }</script><p>End &amp; out"
+        "<h1>News</h1><p>Un<b>believ</b>able<br>story.</p><script>if (a<b) { alert(1) }</script>"
+        "<p>End &amp; out"
     )
     assert split_sentences(plain_text(text).text) == ["News", "Unbelievable story.", "End & out"]
 

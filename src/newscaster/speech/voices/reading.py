@@ -178,7 +178,7 @@ def speak_sentences(
     note = on_note or (lambda line: _log.warning("%s", line))
     told = _Told(reading.command or reading.voice or DEFAULT_VOICE, note)
     voice = voice or reading.load()
-    told.check_readable([(s, list(voice.unread(s.text))) for s in sentences_of(plain.text)])
+    told.check_readable([(s, told.unread(voice, s.text)) for s in sentences_of(plain.text)])
     for line in plain.notes:
         note(line)
     return _spoken(voice, plain.text, reading, rate, told)
@@ -189,7 +189,7 @@ def _spoken(
 ) -> Iterator[SpokenSentence]:
     for number, sentence in enumerate(sentences_of(text), 1):
         at = f"sentence {number}, line {sentence.line},"
-        unread = list(voice.unread(sentence.text))
+        unread = told.unread(voice, sentence.text)
         if _is_mostly(unread, sentence.text):
             told.left_out(at, sentence, f"does not read {_kinds(unread)}")
             continue
@@ -228,6 +228,15 @@ class _Told:
                 f"sentences are written so; the first is {quoted(_shortened(foreign[0][0].text))}. Is it a "
                 "voice for another language? Take one for the text's language (--voice, --voice-command)"
             )
+
+    def unread(self, voice: Voice, sentence: str) -> list[tuple[str, str]]:
+        """As Voice.unread; an engine that fails here is asked again when it speaks."""
+        try:
+            return list(voice.unread(sentence))
+        except Exception as error:
+            if isinstance(error, NewscasterError) or fault(error) is not None:
+                raise
+            return []
 
     def say(self, voice: Voice, words: str, *, at: str, speed: float) -> tuple[Floats, int]:
         """As Voice.say; whatever an engine raises becomes one error that names the sentence.
