@@ -292,9 +292,7 @@ def test_frame_rates(text: str, rate: Fraction) -> None:
 
 def test_facts_of_an_anchor_cannot_forge_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     odd = "Ada\nfile  sound\x1b[2A\x9b1A\u202e"
-    anchor = write_tiny_anchor(
-        tmp_path / "odd.anchor", name=odd, consent={"statement": odd}, attribution=(odd,)
-    )
+    anchor = write_tiny_anchor(tmp_path / "odd.anchor", consent={"statement": odd}, attribution=(odd,))
     for arguments in (["info", str(anchor)], ["info", "--json", str(anchor)]):
         assert cli.run(arguments) == 0
         shown = capsys.readouterr().out

@@ -251,3 +251,44 @@ def test_a_demo_without_the_built_in_anchor(
         assert cli.run(arguments) == 2
         assert capsys.readouterr().err == "error: this installation lacks it\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_left_out_of_a_text_is_told(
+    tiny: Path, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "news.txt").write_text("Good evening.\n\n<b>Good</b>\x00 night.", encoding="utf-8")
+    out = tmp_path / "x.mp4"
+    code = cli.run(
+        ["speak", str(tmp_path / "news.txt"), "-a", str(tiny), "-o", str(out), "--voice-command", voice]
+    )
+    shown = capsys.readouterr()
+    assert code == 0
+    assert shown.err.splitlines() == [
+        "warning: the text has mark-up (<b>): its words are read, and what the mark-up asks for is left out",
+        "warning: the text holds 1 control characters (U+0000), which are left out",
+    ]
+
+
+def test_a_script_in_several_languages(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("hibari", reason="hibari-tts is not installed")
+    out, srt = tmp_path / "x.mp4", tmp_path / "x.srt"
+    speak = ["speak", "-a", str(tiny), "-o", str(out), "--voice", "hibari", "--text"]
+    text = (
+        "Good evening.\n\nДобрый вечер. \U0001f600\U0001f600!\nThe number is "
+        + "1" * 37
+        + ". Good night. Bye."
+    )
+    assert cli.run([*speak, text, "--captions", str(srt)]) == 0
+    shown = capsys.readouterr()
+    assert [line[:44] for line in shown.err.splitlines()] == [
+        "warning: sentence 2, line 3, is left out: th",
+        "warning: sentence 3, line 3, is left out: th",
+    ]
+    assert "1" * 37 in srt.read_text(encoding="utf-8")
+    out.unlink()
+    assert cli.run([*speak, "Добрый вечер. 晚上好。"]) == cli.EXIT_ERROR
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: the voice 'hibari' does not read Cyrillic and Chinese, and 2 of 2 ")
+    assert not out.exists()

@@ -133,3 +133,17 @@ def test_sound_that_cannot_be_read_ends_the_stream_with_an_error(
     code = cli.run(["live", str(tiny), "--to", str(tmp_path / "x.ts"), "--speech", str(tmp_path / "x.wav")])
     assert code == cli.EXIT_ERROR
     assert "is not finite" in capsys.readouterr().err
+
+
+def test_a_text_that_cannot_be_read_is_refused_before_anything_is_written(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("hibari", reason="hibari-tts is not installed")
+    out = tmp_path / "x.mp4"
+    out.write_bytes(b"kept")
+    live = ["live", str(tiny), "--to", str(out), "--voice", "hibari", "--text"]
+    assert cli.run([*live, "Добрый вечер."]) == cli.EXIT_ERROR
+    assert "error: the voice 'hibari' does not read Cyrillic" in capsys.readouterr().err
+    assert out.read_bytes() == b"kept"
+    assert cli.run([*live, "Good evening. Добрый вечер."]) == 0
+    assert "warning: sentence 2, line 1, is left out: " in capsys.readouterr().err

@@ -428,3 +428,25 @@ def test_memory_does_not_grow(anchor: Anchor) -> None:
         assert len(utterance._pieces) <= 14
         assert len(utterance._shapes) <= 2
         assert len(utterance._sound) <= RATE // 2
+
+
+def test_what_is_left_out_of_a_text_is_noted(anchor: Anchor, caplog: pytest.LogCaptureFixture) -> None:
+    class Voice:
+        def unread(self, sentence: str) -> list[tuple[str, str]]:
+            return [(sentence, "Cyrillic")] if "Добрый" in sentence else []
+
+        def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
+            return speech_like(0.3, 24_000), 24_000
+
+    reading = Reading()
+    notes: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reading, "load", lambda self: Voice())
+        with anchor.live(reading=reading) as live:
+            live.say("Good evening. Добрый вечер.", on_note=notes.append).result()
+            assert notes == [record.getMessage() for record in caplog.records]
+            assert [note[:33] for note in notes] == ["sentence 2, line 1, is left out: t"[:33]]
+            with pytest.raises(SpeechError, match="does not read Cyrillic"):
+                live.say("Добрый вечер.").result()
+            with pytest.raises(SpeechError, match="holds no word"):
+                live.say("<break/>")

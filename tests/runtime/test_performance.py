@@ -446,3 +446,48 @@ def test_look_ahead_everywhere(anchor: Anchor, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="look_ahead_ms is 100"):
             refused()
     assert not (tmp_path / "b.mp4").exists()
+
+
+def test_scripts_that_are_no_text(anchor: Anchor, voice: list[str], tmp_path: Path) -> None:
+    out, script = tmp_path / "x.mp4", tmp_path / "news.txt"
+    for content, kind in (
+        (b"{\\rtf1\\ansi Hello.}", "an RTF document"),
+        (b"%PDF-1.7 Hello.", "a PDF document"),
+        (b"PK\x03\x04 Hello.", "a ZIP archive or an office document"),
+        (b"\xd0\xcf\x11\xe0 Hello.", "an office document"),
+        ("Hello there.".encode("utf-16-le"), "a binary file: 12 of its 24 bytes are control characters"),
+        (bytes(range(16)) * 100, "a binary file: 1"),
+        (b"caf\xe9", r"cannot be read .*Give an existing UTF-8 text file"),
+    ):
+        script.write_bytes(content)
+        with pytest.raises(InputError, match=kind):
+            anchor.speak(script, out)
+    assert voice == []
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_scripts_with_a_byte_order_mark(
+    anchor: Anchor, voice: list[str], tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "news.txt").write_bytes("Größe.".encode(encoding))
+    anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4")
+    assert voice == ["Größe."]
+
+
+def test_mark_up_and_control_characters_reach_neither_voice_nor_captions(
+    anchor: Anchor, voice: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "<speak>AT&amp;T: 5 &lt; 6, a&lt;b.</speak>\n\n"
+    text += "\x1b[31mNews\u00adcaster\x00\u202e red. Write &lt;i&gt;x&lt;/i&gt;."
+    srt = tmp_path / "x.srt"
+    made = anchor.speak(None, tmp_path / "x.mp4", text=text, captions=srt)
+    assert voice == ["AT&T: 5 < 6, a<b.", "Newscaster red.", "Write <i>x</i>."]
+    shown = srt.read_text(encoding="utf-8")
+    for line in ("AT&T: 5 < 6, a<b.", "Newscaster red.", "Write \u2039i\u203ax\u2039/i\u203a."):
+        assert f"\n{line}\n" in shown
+    assert [note.split(":")[0].split(" (")[0] for note in made.notes] == [
+        "the text has mark-up",
+        "the text holds 2 control characters",
+    ]
+    assert [record.getMessage() for record in caplog.records] == list(made.notes)

@@ -176,3 +176,18 @@ def test_texts(studio: TestClient) -> None:
     assert studio.post(f"{path}/say", json={"text": "Good evening."}).status_code == 202
     until(lambda: studio.get(path).json()["state"]["speaking"])
     until(lambda: not studio.get(path).json()["state"]["busy"])
+
+
+def test_what_is_left_out_of_a_text_is_told(studio: TestClient) -> None:
+    pytest.importorskip("hibari", reason="hibari-tts is not installed")
+    session = studio.post("/v1/sessions", json={"voice": "hibari"}).json()
+    path = f"/v1/sessions/{session['id']}"
+    for text, said in (
+        ("Good evening. Добрый вечер.", "sentence 2, line 1, is left out: the voice 'hibari' does not read"),
+        ("Добрый вечер.", "the voice 'hibari' does not read Cyrillic, and 1 of 1 sentences"),
+    ):
+        assert studio.post(f"{path}/say", json={"text": text}).status_code == 202
+        errors = until(lambda: studio.get(path).json()["state"]["errors"])
+        assert len(errors) == 1
+        assert errors[0].startswith(said)
+    assert studio.post(f"{path}/say", json={"text": "<break/>"}).status_code == 400

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import faulthandler
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from fresh_python import environment
 from newscaster import media
 from newscaster.errors import OutputError
 from newscaster.serving import jobs as jobs_module
+from newscaster.serving import working
 from newscaster.serving.working import Work
 from studios import OpenStudio, until
 
@@ -235,8 +240,105 @@ def test_jobs_are_taken_up_in_the_order_in_which_they_came(
     assert [job["id"] for job in studio.get("/v1/jobs").json()] == jobs[::-1]
 
 
+def a_work(folder: Path) -> Work:
+    return Work(
+        anchor=folder / "x.anchor",
+        backend=None,
+        source=folder / "script.txt",
+        video=folder / "video.mp4",
+        captions=None,
+        voice=None,
+        speed=1.0,
+        openness=1.0,
+        smoothness=1.0,
+    )
+
+
+_context = multiprocessing.get_context
+
+
+def _killed(work: Work, parent: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _crashed(work: Work, parent: Any) -> None:
+    faulthandler.disable()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _exited(work: Work, parent: Any) -> None:
+    os._exit(3)
+
+
+def _failed(work: Work, parent: Any) -> None:
+    parent.send({"state": "failed", "error": "it failed. The studio's log", "traceback": "Traceback: x"})
+
+
 async def _never(work: Work, *, progress: Any) -> dict[str, Any]:
     import asyncio
 
     await asyncio.sleep(3600)
     return {}
+
+
+def test_a_job_tells_what_is_left_out_and_its_real_cause(studio: TestClient, tmp_path: Path) -> None:
+    pytest.importorskip("hibari", reason="hibari-tts is not installed")
+    mixed = "\x1b[1m<b>Good</b>\u202e evening. Добрый вечер. The number is " + "1" * 37 + "."
+    for text, state in ((mixed, "done"), ("Добрый вечер.", "failed")):
+        job = studio.post("/v1/jobs", json={"text": text, "voice": "hibari"}).json()
+        done = in_state(studio, job["id"], "done", "failed")
+        assert done["state"] == state, done
+        if state == "done":
+            assert job["title"].startswith("Good evening. Добрый")
+            assert [note[:20] for note in done["notes"]] == [
+                "the text has mark-up",
+                "the text holds 1 con",
+                "sentence 2, line 1, ",
+            ]
+        else:
+            assert done["error"].startswith("the voice 'hibari' does not read Cyrillic, and 1 of 1 sentences")
+    assert studio.post("/v1/jobs", json={"text": "<break/>"}).status_code == 400
+    records = [json.loads(path.read_text()) for path in (tmp_path / "kept" / "jobs").glob("*/job.json")]
+    assert sorted(record["state"] for record in records) == ["done", "failed"]
+
+
+def test_a_bug_in_a_jobs_process_is_its_cause(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise IndexError("list index\n\x1b out of range")
+
+    sent: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("newscaster.runtime.performance.Anchor.open", fail)
+        patch.setattr(working.signal, "signal", lambda *_: None)
+        patch.setattr(working.os, "nice", lambda _: None, raising=False)
+        patch.setattr(working, "_end_with_parent", lambda: None)
+        working._do(a_work(tmp_path), types.SimpleNamespace(send=sent.append))  # type: ignore[arg-type]
+    (result,) = sent
+    assert result["state"] == "failed"
+    assert result["error"].startswith(
+        r"newscaster failed (IndexError: list index \x1b out of range). The studio's"
+    )
+    assert "Traceback (most recent call last)" in result["traceback"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (_killed, "the worker process was killed (often out of memory)"),
+        (_crashed, "the worker process was ended by signal SIGSEGV: it was stopped, or native code crashed"),
+        (_exited, "the worker process ended early, with exit code 3"),
+        (_failed, "it failed. The studio's log"),
+    ],
+)
+def test_how_a_jobs_process_ended_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, end: Any, said: str
+) -> None:
+    import threading
+
+    monkeypatch.setattr(working, "_do", end)
+    monkeypatch.setattr(working.multiprocessing, "get_context", lambda _: _context("fork"))
+    result = working._watch(a_work(tmp_path), threading.Event(), lambda *_: None)
+    assert result == {"state": "failed", "error": result["error"]}
+    assert result["error"].startswith(said)
+    assert ("in its process" in caplog.text) == (end is _failed)
