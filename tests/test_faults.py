@@ -274,7 +274,7 @@ def test_a_job_whose_process_is_killed(tiny: Path, tmp_path: Path) -> None:
         (working,) = (c for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes())
         os.kill(int(working), signal.SIGKILL)
         until(lambda: ask(address, f"/v1/jobs/{known}")["state"] == "failed")
-        assert "its process was ended from outside" in ask(address, f"/v1/jobs/{known}")["error"]
+        assert "the worker process was killed" in ask(address, f"/v1/jobs/{known}")["error"]
         assert {path.name for path in (keep / "jobs" / known).iterdir()} == {"job.json", "sound.wav"}
         with pytest.raises(urllib.error.HTTPError, match="409"):
             ask(address, f"/v1/jobs/{known}/video")

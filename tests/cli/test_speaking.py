@@ -265,7 +265,7 @@ def test_what_is_left_out_of_a_text_is_told(
     assert code == 0
     assert shown.err.splitlines() == [
         "warning: the text has mark-up (<b>): its words are read, and what the mark-up asks for is left out",
-        "warning: the text holds 1 control characters (U+0000), which are left out",
+        "warning: the text holds control characters (U+0000; 1 in all), which are left out",
     ]
 
 

@@ -121,7 +121,9 @@ def plain_text(text: str) -> PlainText:
         )
     if count or removed:
         names = "terminal sequences" if not count else ", ".join(f"U+{ord(c):04X}" for c in controls[:5])
-        notes.append(f"the text holds {count + removed} control characters ({names}), which are left out")
+        notes.append(
+            f"the text holds control characters ({names}; {count + removed} in all), which are left out"
+        )
     return PlainText(text=text, notes=tuple(notes))
 
 
