@@ -80,6 +80,7 @@ def test_numbers_that_have_no_name_are_read_digit_by_digit(voice: HibariVoice, n
 def test_what_is_not_read(voice: HibariVoice) -> None:
     assert list(voice.unread("It costs €5, £6, ±7 or 8 µm × π.")) == []
     assert list(voice.unread("He said 你好, and x ≤ 5.")) == [("你好", "Chinese"), ("≤", "a sign")]
+    assert list(voice.unread("Take ½ of it, not ⅔, at 5 ℃, I say.")) == [("⅔", "a sign"), ("℃", "a sign")]
     with pytest.raises(SpeechError, match="does not read Cyrillic"):
         synthesize("Добрый вечер.")
     assert len(synthesize("Good evening. Добрый вечер.")[0]) > 0

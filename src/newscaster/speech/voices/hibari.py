@@ -23,7 +23,9 @@ HIBARI_VOICES = {"hibari": "heart", "emma": "emma", "fable": "fable", "fenrir": 
 _MAX_NUMBER_DIGITS = 36
 """The most digits that hibari has a name for; it fails on longer numbers."""
 _NUMBER = re.compile(r"\d(?:[\d,]*\d)?")
-_SIGN_CATEGORIES = ("Sm", "Sc")
+_SIGN_CATEGORIES = ("Sm", "Sc", "No")
+"""Categories of Unicode: signs of mathematics, of currencies, and numbers such as fractions."""
+_OTHER_SIGNS = frozenset("‰‱℃℉℅№℠™")
 
 
 class HibariVoice:
@@ -72,8 +74,8 @@ class HibariVoice:
         return np.concatenate([np.zeros(0, np.float32), *sounds]), int(self._speaker.sample_rate)
 
     def _skips(self, sign: str, sentence: str) -> bool:
-        """Whether a sign of mathematics or a currency makes no difference to what is said."""
-        if sign < "\x80" or unicodedata.category(sign) not in _SIGN_CATEGORIES:
+        """Whether a sign, such as of mathematics or a currency, makes no difference to what is said."""
+        if sign < "\x80" or not (unicodedata.category(sign) in _SIGN_CATEGORIES or sign in _OTHER_SIGNS):
             return False
         return self._phonemes(sentence) == self._phonemes(sentence.replace(sign, " "))
 
