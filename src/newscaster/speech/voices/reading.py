@@ -191,7 +191,7 @@ def _spoken(
         at = f"sentence {number}, line {sentence.line},"
         unread = told.unread(voice, sentence.text)
         if _is_mostly(unread, sentence.text):
-            told.left_out(at, sentence, f"does not read {_kinds(unread)}")
+            told.left_out(at, sentence, f"does not read {_scripts(unread)}")
             continue
         words = _spoken_form(sentence.text, unread)
         samples, own_rate = told.say(voice, words, at=at, speed=reading.speed)
@@ -222,7 +222,7 @@ class _Told:
         """Refuse a text most of whose sentences are in scripts that the voice does not read."""
         foreign = [(s, unread) for s, unread in sentences if _is_mostly(unread, s.text)]
         if 2 * len(foreign) > len(sentences):
-            kinds = _kinds([one for _, unread in foreign for one in unread])
+            kinds = _scripts([one for _, unread in foreign for one in unread])
             raise SpeechError(
                 f"the voice {self._voice} does not read {kinds}, and {len(foreign)} of {len(sentences)} "
                 f"sentences are written so; the first is {quoted(_shortened(foreign[0][0].text))}. Is it a "
@@ -327,6 +327,11 @@ def _is_mostly(unread: Sequence[tuple[str, str]], sentence: str) -> bool:
 def _kinds(unread: Sequence[tuple[str, str]]) -> str:
     kinds = dict.fromkeys(kind for _, kind in unread)
     return " and ".join(["such signs" if kind == "a sign" else kind for kind in kinds])
+
+
+def _scripts(unread: Sequence[tuple[str, str]]) -> str:
+    """As _kinds, of words alone if there are some."""
+    return _kinds([one for one in unread if one[1] != "a sign"] or unread)
 
 
 def _spoken_form(sentence: str, unread: Sequence[tuple[str, str]]) -> str:
