@@ -84,6 +84,14 @@ def test_storing_keeps_all_of_it(region: Region) -> None:
     assert Region.from_json(region.to_json()) == region
 
 
+def test_a_surface_that_happens_to_be_flat_is_stored_as_a_surface() -> None:
+    region = Region(128, 2.0, Surface(0.1, 0.2, 0.0))
+    stored = region.transforms(Head(face_points()), poses()).to_array()
+    assert stored.shape == (len(TURNS), 2, 4)
+    assert not stored[..., 3].any()
+    assert np.array_equal(Flattening.from_array(stored, region.side).to_array(), stored)
+
+
 def test_odd_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"matrix .* and a bend"):
         Flattening(np.zeros((3, 2, 3)), np.zeros(2))

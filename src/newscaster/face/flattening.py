@@ -155,17 +155,18 @@ class Flattening:
         return self.back(np.concatenate([above, below[::-1], above[:1]]))
 
     def to_array(self) -> Array:
-        """For storing: (..., 2, 3), or (..., 2, 4) where something is bent."""
-        return (
-            np.concatenate([self.matrix, self.bend[..., None]], axis=-1) if self.bend.any() else self.matrix
-        )
+        """For storing: (..., 2, 3), or (..., 2, 4) if it lies on a surface, bent or not."""
+        if self.middle or self.bend.any():
+            return np.concatenate([self.matrix, self.bend[..., None]], axis=-1)
+        return self.matrix
 
     @staticmethod
     def from_array(array: npt.NDArray[np.floating[Any]], side: int) -> Flattening:
         """What :meth:`to_array` made, for regions of ``side``."""
         numbers = array.astype(np.float64)
-        bend = numbers[..., 3] if numbers.shape[-1] == 4 else np.zeros(numbers.shape[:-1])
-        return Flattening(numbers[..., :3], bend, side / 2)
+        if numbers.shape[-1] == 3:
+            return Flattening(numbers, np.zeros(numbers.shape[:-1]))
+        return Flattening(numbers[..., :3], numbers[..., 3], side / 2)
 
 
 def flattened(image: Image.Image, flattening: Flattening, side: int) -> ImageArray:
