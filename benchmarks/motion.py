@@ -29,6 +29,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,22 +40,21 @@ from newscaster.face.measures import shape_errors
 from newscaster.face.mouth import MouthBasis, mouth_shapes, opening, rest_shape
 from newscaster.inference import Session
 from newscaster.media.files import replacing
-from newscaster.prepare.tracks import track_footage
-from newscaster.speech.encoder import load_encoder
-from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
-from newscaster.training.base_motion import load_base_motion
-from newscaster.training.checkpoints import WEIGHTS
-from newscaster.training.motion import MotionClip, MotionTraining, load_motion, motion_clip
-from newscaster.training.motion_loop import train_motion
-from newscaster.training.motion_opponent import PairTraining
-from newscaster.training.networks.motion import (
+from newscaster.models.motion.base import load_base_motion
+from newscaster.models.motion.data import MotionClip, MotionTraining, PairTraining, load_motion, motion_clip
+from newscaster.models.motion.network import (
     AnyMotion,
     MotionConfig,
     MotionNetwork,
     RecurrentConfig,
     RecurrentMotion,
 )
-from newscaster.training.speaker import export_motion, predict
+from newscaster.models.motion.speaker import export_motion, predict
+from newscaster.models.motion.task import train_motion
+from newscaster.prepare.tracks import track_footage
+from newscaster.speech.encoder import load_encoder
+from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
+from newscaster.training.checkpoints import WEIGHTS
 
 DELAYED, ADVERSARIAL = "delayed LSTM", "adversarial TCN"
 MODELS: dict[str, dict[str, object]] = {
@@ -65,9 +65,12 @@ MODELS: dict[str, dict[str, object]] = {
     ADVERSARIAL: {"channels": 128},
 }
 """The shape of every network; the adversarial one is the non-causal one, trained against an opponent."""
-SPECTRAL = ({"dropout": 0.3, "input_dropout": 0.02}, {"steps": 1400, "velocity": 1.6, "averaging": 0.997})
+SPECTRAL = (
+    {"dropout": 0.3, "input_dropout": 0.02},
+    {"steps": 1400, "velocity": 1.6, "optimization": {"ema_decay": 0.997}},
+)
 STATES = ({"dropout": 0.4}, {"steps": 800})
-INPUTS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
+INPUTS: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
     "mfcc": SPECTRAL,
     "log-mel": SPECTRAL,
     "whisper": STATES,
@@ -140,7 +143,7 @@ class Task:
     def training(self) -> MotionTraining:
         pair = PairTraining() if self.model == ADVERSARIAL else None
         values = INPUTS[self.input][1] | (STEADY[1] if self.steady else {})
-        how = MotionTraining(**values, seed=self.seed, pair=pair)
+        how = replace(MotionTraining.from_values(values), seed=self.seed, pair=pair)
         return replace(how, steps=how.steps // QUICK) if self.quick else how
 
     def recipe(self, data: Path) -> dict[str, object]:

@@ -320,7 +320,8 @@ def _choices(found: Findings) -> str:
         table(columns, rows),
     ]
     if pair:
-        said = ", ".join(f"{key} {value:g}" for key, value in pair.items())
+        values = {**pair["loss"], **pair["ramp"]}
+        said = ", ".join(f"{key} {value:g}" for key, value in values.items())
         lines += ["", f"The pair (`PairTraining`): {said}."]
     return "\n".join(lines)
 

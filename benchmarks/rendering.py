@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from baselines.painters import RIVALS, Monitoring, NetworkPainter, Painter
 from spine import files
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,15 +37,14 @@ from newscaster.evaluation.comparing import landmark_distances
 from newscaster.face.region import paste
 from newscaster.media import read_frames
 from newscaster.media.files import replacing
+from newscaster.models.renderer.data import RenderingData
 from newscaster.prepare import prepare
 from newscaster.prepare.grouping import group_sightings
 from newscaster.prepare.people import choose_person
 from newscaster.prepare.sightings import sightings_in
 from newscaster.prepare.tracking import FaceTracker
 from newscaster.take import Clip, Take
-from newscaster.training.rendering_data import RenderingData
-from newscaster.training.rivals.painters import RIVALS, Monitoring, NetworkPainter, Painter
-from newscaster.training.running import RenderingProgress
+from newscaster.training.loop import TrainProgress
 
 REAL = "real, pasted back"
 """The footage's own regions, as a renderer without fault would paint them: the floor of the distances."""
@@ -100,11 +100,12 @@ def train(name: str, setup: Setup) -> dict[str, object]:
         store(noted, recipe)
     told = time.monotonic()
 
-    def tell(report: RenderingProgress) -> None:
+    def tell(report: TrainProgress) -> None:
         nonlocal told
         if time.monotonic() - told > 60:
             told = time.monotonic()
-            psnr = "" if report.psnr is None else f", {report.psnr:.2f} dB"
+            measured = report.metrics.get("psnr")
+            psnr = "" if measured is None else f", {measured:.2f} dB"
             print(f"  {name}: {report.minutes_left:.1f} min left{psnr}", flush=True)
 
     started, worked = time.monotonic(), time.process_time()

@@ -133,7 +133,7 @@ def _quality(found: Findings) -> str:
 - **flicker**: mean absolute second difference in time inside the mask, painted over real: 1 is as steady,
   more flickers, less is stiller than the footage with its noise.
 - **perceptual distance**: between activations of EfficientNet-Lite0 brought to one length, inside the mask
-  (`newscaster.training.picture_distance`).
+  (`newscaster.models.perceptual_distance`).
 - **landmark distance**: the regions are pasted into the footage's own frames, landmarks are detected anew,
   and the lips' 40 points compared with those found in the footage: mean distance over the distance of the
   outer eye corners. Frames in which no face was found, all rivals together: {lost}. What is asked for is
@@ -187,7 +187,7 @@ def _steps(found: Findings, name: str) -> tuple[int, float] | None:
         return None
     with file.open() as opened:
         rows = list(csv.DictReader(opened))
-    return int(rows[-1]["step"]), float(np.median([float(r["images_per_second"]) for r in rows]))
+    return int(rows[-1]["step"]), float(np.median([float(r["samples_per_second"]) for r in rows]))
 
 
 def _milliseconds(times: Mapping[str, float], part: str) -> str:

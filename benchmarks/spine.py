@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +32,10 @@ ATTRIBUTION = (
     "doi 10.5281/zenodo.3625687, CC BY 4.0"
 )
 STEPS = ("train", "motion", "people", "rendering", "speak", "start", "offset")
-RECIPES: dict[str, tuple[dict[str, float], dict[str, float]]] = {
+RECIPES: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
     "log-mel": (
         {"dropout": 0.3, "input_dropout": 0.02},
-        {"steps": 2200, "velocity": 1.6, "averaging": 0.998},
+        {"steps": 2200, "velocity": 1.6, "optimization": {"ema_decay": 0.998}},
     ),
     "whisper": ({"dropout": 0.4}, {"steps": 1200}),
 }
@@ -89,14 +90,14 @@ def motion(a: argparse.Namespace) -> dict[str, float]:
     import newscaster
     from newscaster.evaluation.reenactment import motion_errors, opening_correlation, spoken
     from newscaster.face.mouth import MouthBasis, mouth_shapes
+    from newscaster.models.motion import speaker
+    from newscaster.models.motion.base import load_base_motion
+    from newscaster.models.motion.data import MotionClip, MotionTraining, motion_clip
+    from newscaster.models.motion.network import MotionConfig, MotionNetwork
+    from newscaster.models.motion.task import train_motion
     from newscaster.prepare.tracks import track_footage
     from newscaster.speech.encoder import load_encoder
     from newscaster.speech.features import FeatureSpec, extract
-    from newscaster.training import speaker
-    from newscaster.training.base_motion import load_base_motion
-    from newscaster.training.motion import MotionClip, MotionTraining, motion_clip
-    from newscaster.training.motion_loop import train_motion
-    from newscaster.training.networks.motion import MotionConfig, MotionNetwork
 
     anchor = newscaster.open(a.anchor)
     face = anchor.face
@@ -126,7 +127,7 @@ def motion(a: argparse.Namespace) -> dict[str, float]:
         network = MotionNetwork(MotionConfig(inputs=spec.width, coefficients=basis.size, **shape))
         network.normalise_with(torch.from_numpy(np.concatenate([c.features for c in clips])))
         started = time.perf_counter()
-        train_motion(network, clips, basis, a.work / f"motion-{kind}", config=MotionTraining(**how))
+        train_motion(network, clips, basis, a.work / f"motion-{kind}", config=MotionTraining.from_values(how))
         figures[f"{kind} from nothing, training s"] = time.perf_counter() - started
         for name, value in asdict(speaker.motion_errors(network, tests, basis)).items():
             figures[f"{kind} from nothing, {name}"] = value

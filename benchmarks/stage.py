@@ -20,10 +20,10 @@ from spine import files
 
 import newscaster
 from newscaster.media import read_frames
+from newscaster.models.portrait.training import evaluate, load_full_frame, whole_frames
 from newscaster.prepare import prepare
 from newscaster.take import Take
-from newscaster.training.full_frame import evaluate, load_full_frame, whole_frames
-from newscaster.training.running import fast_precision
+from newscaster.training.precision import fast_precision
 
 SHOWN = 8
 SHEET_COLUMNS = 4

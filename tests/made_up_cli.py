@@ -21,8 +21,8 @@ MOTION_STEPS = 8
 
 def main() -> None:
     if sys.argv[1:2] == ["train"]:
-        from newscaster.training import speaker
-        from newscaster.training.motion import MotionTraining
+        from newscaster.models.motion import speaker
+        from newscaster.models.motion.data import MotionTraining
 
         PATCH.setattr(speaker, "ADAPTING", MotionTraining(steps=MOTION_STEPS))
     from newscaster import cli

@@ -13,9 +13,9 @@ from newscaster.face.framemap import BROWS, CHANNELS, EYES, FACE_OVAL, IRISES, d
 from newscaster.face.head import Head
 from newscaster.face.topology import JAW
 from newscaster.media import write_video
+from newscaster.models.portrait.data import FullFrameData, WholeFrames
+from newscaster.models.portrait.network import FullFrameConfig
 from newscaster.take import Clip, ClipRecord, write_track
-from newscaster.training.full_frame_data import FullFrameData, WholeFrames
-from newscaster.training.networks.full_frame import FullFrameConfig
 
 SIZE, EYES_PX = (96, 80), 14.0
 TINY = FullFrameConfig(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from newscaster.face.topology import MOUTH_POINTS, RING
-from newscaster.training.networks.renderer import RendererConfig
-from newscaster.training.rendering_data import RenderingClip
+from newscaster.models.renderer.data import RenderingClip
+from newscaster.models.renderer.network import RendererConfig
 
 SIDE = 32
 TINY = RendererConfig(channels=(8, 16), encoder_blocks=(1, 1), decoder_blocks=(1,), unshuffle=2)

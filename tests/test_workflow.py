@@ -13,13 +13,14 @@ from footage import RAW, babble, make_up_faces, write_footage
 from newscaster import workflow
 from newscaster.errors import InputError, MediaError, MissingExtraError, OutputError
 from newscaster.media import probe, read_frames
+from newscaster.models.motion import speaker
+from newscaster.models.motion.base import load_base_motion
+from newscaster.models.motion.data import MotionClip, MotionTraining
+from newscaster.models.portrait import target as synthetic
 from newscaster.prepare import prepare
 from newscaster.prepare.pool import worker_pool
 from newscaster.speech.encoder import load_encoder
 from newscaster.take import Take
-from newscaster.training import speaker, synthetic
-from newscaster.training.base_motion import load_base_motion
-from newscaster.training.motion import MotionClip, MotionTraining
 from talkers import talker
 
 

@@ -17,12 +17,12 @@ from train_base_motion import footage
 
 from newscaster.anchor import RENDERER, STAGE, AnchorFile, write_anchor
 from newscaster.face.mouth import mouth_shapes
+from newscaster.models.motion.base import load_base_motion
+from newscaster.models.motion.data import motion_clip
+from newscaster.models.motion.speaker import ADAPTING_DROPOUT, adapt, export_motion
 from newscaster.prepare.tracks import track_footage
 from newscaster.speech.encoder import load_encoder, packaged_encoder
 from newscaster.speech.features import extract
-from newscaster.training.base_motion import load_base_motion
-from newscaster.training.motion import motion_clip
-from newscaster.training.speaker import ADAPTING_DROPOUT, adapt, export_motion
 
 
 def main() -> None:

@@ -22,11 +22,11 @@ from newscaster.anchor_info import AnchorInfo
 from newscaster.face.region import crop
 from newscaster.face.topology import MOUTH
 from newscaster.media import StageVideo, read_frames
+from newscaster.models.portrait.target import RING_UNITS, with_real_mouths
+from newscaster.models.renderer.data import RenderingClip, RenderingData, set_aside
+from newscaster.models.renderer.training import export_renderer, train_renderer
 from newscaster.prepare.tracks import track_footage
 from newscaster.take import Clip
-from newscaster.training.rendering import export_renderer, train_renderer
-from newscaster.training.rendering_data import RenderingClip, RenderingData, set_aside
-from newscaster.training.synthetic import RING_UNITS, with_real_mouths
 
 
 def stage_regions(anchor: AnchorFile, face: AnchorFace) -> np.ndarray:

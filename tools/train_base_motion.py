@@ -27,17 +27,17 @@ import torch
 from newscaster.evaluation.motion import opening_agreement, shifted
 from newscaster.face.head import Head
 from newscaster.face.mouth import MouthBasis, mouth_shapes, opening, rest_shape
+from newscaster.models.motion.augment import heard_otherwise
+from newscaster.models.motion.base import BaseMotion, save_base_motion
+from newscaster.models.motion.data import MotionClip, MotionTraining, motion_clip
+from newscaster.models.motion.network import MotionConfig, MotionNetwork
+from newscaster.models.motion.speaker import motion_errors, predict
+from newscaster.models.motion.task import train_motion
 from newscaster.prepare.tracks import track_footage
 from newscaster.speech.encoder import load_encoder
 from newscaster.speech.features import STEP_SAMPLES, FeatureSpec, extract
 from newscaster.speech.windows import Windowing
 from newscaster.take import Clip
-from newscaster.training.augment import heard_otherwise
-from newscaster.training.base_motion import BaseMotion, save_base_motion
-from newscaster.training.motion import MotionClip, MotionTraining, motion_clip
-from newscaster.training.motion_loop import train_motion
-from newscaster.training.networks.motion import MotionConfig, MotionNetwork
-from newscaster.training.speaker import motion_errors, predict
 
 LEAST_AGREEMENT = 0.4
 """Clips whose opening agrees less than this with the network's are not learnt from."""

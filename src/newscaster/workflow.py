@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from newscaster.anchor_info import AnchorInfo
     from newscaster.consent import Consent
     from newscaster.evaluation.result import Evaluation
+    from newscaster.models.motion.speaker import SpeakerMotion
+    from newscaster.models.renderer.data import RenderingData
+    from newscaster.models.renderer.training import RenderingResult
     from newscaster.prepare import Report
     from newscaster.runtime.articulation import Articulation
     from newscaster.take import Take
-    from newscaster.training.rendering import RenderingResult
-    from newscaster.training.rendering_data import RenderingData
-    from newscaster.training.speaker import SpeakerMotion
 
 _log = logging.getLogger(__name__)
 
@@ -261,8 +261,8 @@ def train_take(
 
     ``stage_minutes`` has the stage painted, by a network that is trained for so long; None takes the take's.
     """
-    from newscaster.training.rendering import train_renderer
-    from newscaster.training.rendering_data import RenderingData
+    from newscaster.models.renderer.data import RenderingData
+    from newscaster.models.renderer.training import train_renderer
 
     agreed = _agreed(consent)
     motion = _motion(take, _run_folder(work, "motion", take), progress)
@@ -288,9 +288,9 @@ def _synthetic(
     take: Take, work: Path, minutes: float, progress: ReportProgress
 ) -> tuple[Take, RenderingData, dict[str, float]]:
     """The take with a painted stage, what its renderer learns from, and figures of the painting network."""
-    from newscaster.training.full_frame import FullFrameData, load_full_frame, train_full_frame
-    from newscaster.training.running import compute_device
-    from newscaster.training.synthetic import paint_stage, painted_data
+    from newscaster.models.portrait.target import paint_stage, painted_data
+    from newscaster.models.portrait.training import FullFrameData, load_full_frame, train_full_frame
+    from newscaster.training.precision import compute_device
 
     folder = _run_folder(work, "full-frame", take)
     pictures = FullFrameData.from_take(take, folder)
@@ -315,9 +315,9 @@ def _synthetic(
 
 
 def _motion(take: Take, folder: Path, progress: ReportProgress) -> SpeakerMotion:
+    from newscaster.models.motion.base import load_base_motion
+    from newscaster.models.motion.speaker import ADAPTING_DROPOUT, train_speaker
     from newscaster.speech.encoder import load_encoder
-    from newscaster.training.base_motion import load_base_motion
-    from newscaster.training.speaker import ADAPTING_DROPOUT, train_speaker
 
     base = load_base_motion(dropout=ADAPTING_DROPOUT)
     return train_speaker(
@@ -325,7 +325,7 @@ def _motion(take: Take, folder: Path, progress: ReportProgress) -> SpeakerMotion
         folder,
         base=base,
         encoder=load_encoder(windowing=base.features.windowing),
-        progress=lambda p: progress("motion", p.step, p.steps),
+        progress=lambda p: progress("motion", p.fraction, 1.0),
     )
 
 
@@ -338,7 +338,7 @@ def _info(
     attribution: tuple[str, ...],
 ) -> AnchorInfo:
     from newscaster.anchor_info import AnchorInfo
-    from newscaster.training.rendering import load_renderer
+    from newscaster.models.renderer.training import load_renderer
 
     errors = {} if motion.errors is None else asdict(motion.errors)
     figures = {f"motion {name}": float(f"{value:.4g}") for name, value in errors.items()}
@@ -378,9 +378,9 @@ def _write(
     share_encoder: bool,
 ) -> Path:
     from newscaster.anchor import AnchorFace, write_anchor
+    from newscaster.models.motion.speaker import export_motion
+    from newscaster.models.renderer.training import export_renderer
     from newscaster.speech.encoder import packaged_encoder
-    from newscaster.training.rendering import export_renderer
-    from newscaster.training.speaker import export_motion
 
     face = AnchorFace(
         basis=motion.basis,

@@ -14,7 +14,6 @@ from newscaster.training.checkpoints import (
     restore_optimizer,
     write_checkpoint,
 )
-from newscaster.training.schedule import TimeBudget, learning_rate
 
 
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
@@ -70,27 +69,3 @@ def test_the_table_keeps_rows_up_to_the_step_resumed_from(tmp_path: Path) -> Non
     assert path.read_text() == "step,loss,psnr\n10,0.5,\n20,0.25,30\n30,0.1,\n"
     ProgressTable(path, ("step", "loss"))
     assert path.read_text() == "step,loss\n"
-
-
-def test_a_budget_counts_earlier_sittings() -> None:
-    now = [100.0]
-    budget = TimeBudget(2, used_seconds=30, clock=lambda: now[0])
-    assert budget.used == 0.25
-    now[0] += 60
-    assert budget.used_seconds == 90
-    assert budget.minutes_left == 0.5
-    now[0] += 600
-    assert budget.used == 1
-    assert budget.minutes_left == 0
-    with pytest.raises(ValueError, match="minutes"):
-        TimeBudget(0)
-
-
-def test_the_learning_rate_rises_and_falls_with_the_budget() -> None:
-    def rate(step: int, used: float) -> float:
-        return learning_rate(1.0, step=step, used=used, warmup_steps=10)
-
-    assert rate(0, 0) == pytest.approx(0.1)
-    assert rate(10, 0) == pytest.approx(1)
-    assert rate(99, 0.5) == pytest.approx(0.505)
-    assert rate(99, 1) == pytest.approx(0.01)

@@ -219,13 +219,13 @@ def change_ratio(made: Pictures, real: Pictures, mask: Mask) -> float:
 def perceptual_distances(made: Pictures, real: Pictures, mask: Mask) -> Array:
     """How different the pictures look to a network that tells things apart, (F,): 0 is the same.
 
-    See :func:`newscaster.training.picture_distance.perceptual_distances`; it is loaded here, with PyTorch.
+    See :func:`newscaster.models.perceptual_distance.perceptual_distances`; it is loaded here, with PyTorch.
 
     Raises:
         MissingExtraError: the extra ``train`` is not installed.
     """
     try:
-        from newscaster.training.picture_distance import perceptual_distances as distances
+        from newscaster.models.perceptual_distance import perceptual_distances as distances
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

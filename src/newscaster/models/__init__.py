@@ -1,0 +1,1 @@
+"""Networks, each with its data, losses and training task."""

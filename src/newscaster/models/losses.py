@@ -1,0 +1,98 @@
+"""What a painted picture is trained by: what it should be, how it should change, and whether it looks real.
+
+Errors alone make a soft picture: the mean of all that might have been. Detail, a discriminator and a network
+that has learnt to see ask for a sharp one, and come in when the picture is otherwise right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from newscaster.models.perceptual import Perceptual
+from newscaster.training.adversarial import AdversarialLoss
+from newscaster.training.budget import Ramp
+
+LUMA = (0.299, 0.587, 0.114)
+_AROUND, _EVERY = 9, 4
+_LEAST = 1e-7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharpening:
+    """Losses that ask for sharp frames; they come in once a frame is otherwise right."""
+
+    detail: float = 0.15
+    """Weight of the amount of fine detail around each pixel (:func:`detail_loss`)."""
+    adversarial: AdversarialLoss = field(default_factory=AdversarialLoss)
+    ramp: Ramp = field(default_factory=lambda: Ramp(start=0.35, duration=0.1))
+    """When all of them come in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullFrameWeights:
+    """How much every part of the loss counts, beside the error of pixels, which counts 1."""
+
+    face: float = 2.0
+    """Added weight of pixels inside the face."""
+    gradient: float = 0.5
+    """Of the error of differences between neighbours."""
+    temporal: float = 0.5
+    """Of the error of differences between successive frames: what flickers is seen, what is soft is not."""
+    perceptual: float = 0.003
+    """Of activations of a network that has learnt to see."""
+
+
+def pixel_weights(oval: Tensor, weights: FullFrameWeights) -> Tensor:
+    """Weight of every pixel, (B, 1, h, w), of mean 1; ``oval`` is the coverage by the face, 0 to 1."""
+    pixels = 1 + weights.face * oval
+    return pixels / pixels.mean()
+
+
+def error_loss(painted: Tensor, real: Tensor, pixels: Tensor, weights: FullFrameWeights) -> Tensor:
+    """Weighted L1 of pixels (B, 3, h, w), of their differences in space, and in time; a scalar.
+
+    Pictures come in pairs of successive frames, the two of a pair next to each other.
+    """
+    error = painted - real
+    across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
+    edges = (across.abs() * pixels[..., 1:]).mean() + (down.abs() * pixels[..., 1:, :]).mean()
+    change = ((error[1::2] - error[::2]).abs() * pixels[::2]).mean()
+    return (error.abs() * pixels).mean() + weights.gradient * edges + weights.temporal * change
+
+
+def perceptual_loss(network: Perceptual, painted: Tensor, real: Tensor) -> Tensor:
+    """L1 between activations, summed over resolutions; a scalar."""
+    with torch.no_grad():
+        wanted = network(real)
+    return _summed(
+        [(a.float() - b.float()).abs().mean() for a, b in zip(network(painted), wanted, strict=True)]
+    )
+
+
+def laplacian(luma: Tensor) -> Tensor:
+    """Sum of the four neighbours less four times the middle, (B, 1, h - 2, w - 2) of (B, 1, h, w)."""
+    kernel = luma.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
+    return functional.conv2d(luma, kernel[None, None])
+
+
+def luma(pictures: Tensor) -> Tensor:
+    """Brightness (B, 1, h, w) of (B, 3, h, w), ITU-R BT.601."""
+    return functional.conv2d(pictures, pictures.new_tensor(LUMA)[None, :, None, None])
+
+
+def detail_loss(painted: Tensor, real: Tensor) -> Tensor:
+    """L1 between root mean squares of the Laplacian about each place: how much detail is there; a scalar."""
+    return (_detail(painted) - _detail(real)).abs().mean()
+
+
+def _detail(pictures: Tensor) -> Tensor:
+    squared = laplacian(luma(pictures)).pow(2)
+    return functional.avg_pool2d(squared, _AROUND, stride=_EVERY).clamp_min(_LEAST).sqrt()
+
+
+def _summed(parts: list[Tensor]) -> Tensor:
+    return torch.stack(parts).sum()

@@ -1,0 +1,175 @@
+"""How a motion network is trained, alone or against its adversary.
+
+The loop is :class:`newscaster.training.loop.Trainer`; :func:`train_motion` calls it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from newscaster.face.mouth import MouthBasis
+from newscaster.models.motion.data import MotionClip, MotionTraining, motion_loss, network_values
+from newscaster.models.motion.discriminator import MotionDiscriminator
+from newscaster.models.motion.network import MotionNetwork, RecurrentMotion
+from newscaster.training.adversarial import Adversary
+from newscaster.training.budget import Clock, StepBudget
+from newscaster.training.loop import Progress, Trainer, TrainTask
+from newscaster.training.precision import autocast, fast_precision
+
+Segments = tuple[Tensor, Tensor, Tensor]
+"""Features (B, T, D), target shapes (B, T, P), and whether the mouth was seen (B, T, 1)."""
+_Network = TypeVar("_Network", MotionNetwork, RecurrentMotion)
+
+
+def train_motion(
+    network: _Network,
+    clips: Sequence[MotionClip],
+    basis: MouthBasis,
+    folder: Path,
+    *,
+    config: MotionTraining,
+    shares: Sequence[float] | None = None,
+    resume: bool = True,
+    progress: Progress | None = None,
+    clock: Clock = time.monotonic,
+) -> _Network:
+    """Train ``network`` in place and return it with averaged weights, in evaluation mode.
+
+    Args:
+        network: starts from its present weights.
+        clips: training data; their shapes are relative to each person's rest shape.
+        basis: the directions that the network's coefficients refer to; its mean is not used.
+        folder: of the run; training resumes from its checkpoint when ``resume``.
+        config: how to train.
+        shares: how often each clip is drawn, (len(clips),); by length when not given.
+        resume: whether to resume from the checkpoint in ``folder``; otherwise it is replaced.
+        progress: called with each report.
+        clock: returns seconds from some point in time on; for tests.
+
+    Raises:
+        InputError: the checkpoint in ``folder`` is damaged or belongs to another training.
+        OutputError: ``folder`` cannot be written.
+    """
+    task = MotionTask(network, _Segments(clips, shares, config.segment), basis, config)
+    trainer = Trainer(task, folder, budget=StepBudget(config.steps, clock=clock), seed=config.seed)
+    trainer.run(resume=resume, progress=progress)
+    network.load_state_dict(trainer.average.state_dict())
+    return network.eval()
+
+
+class MotionTask(TrainTask[Segments]):
+    """A motion network in training.
+
+    Args:
+        network: starts from its present weights.
+        segments: of the clips that it is trained on.
+        basis: the directions that its coefficients refer to.
+        how: how it is trained.
+    """
+
+    kind = "motion"
+    network: MotionNetwork | RecurrentMotion
+
+    def __init__(
+        self,
+        network: MotionNetwork | RecurrentMotion,
+        segments: _Segments,
+        basis: MouthBasis,
+        how: MotionTraining,
+    ) -> None:
+        self.network, self.segments, self.how = network, segments, how
+        self.optimization, self.intervals = how.optimization, how.intervals
+        self.samples_per_step, self.device = how.batch, torch.device("cpu")
+        self._precision = fast_precision(self.device)
+        components = torch.from_numpy(basis.components.reshape(basis.size, -1)).float()
+        deviations = torch.from_numpy(basis.deviations).float()
+        self._directions = components * deviations[:, None]
+        self._measure = (components / deviations[:, None]).T
+        self._origin = [p.detach().clone() for p in network.parameters()] if how.hold else []
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay, fused=True
+        )
+        if how.pair is not None:
+            motion = segments.targets[segments.weights[:, 0] > 0] @ self._measure
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(how.seed)
+                discriminator = MotionDiscriminator(
+                    coefficients=motion.shape[1], inputs=network.config.inputs
+                )
+            discriminator.normalise_with([motion])
+            self.adversary = Adversary(discriminator, how.pair.loss, device=self.device)
+
+    def identity(self) -> dict[str, Any]:
+        """The network's shape, all settings, and the lengths and shares of the clips."""
+        segments = self.segments
+        clips = hashlib.sha256(segments.lengths.tobytes() + segments.shares.tobytes()).hexdigest()
+        return {"config": network_values(self.network), "training": asdict(self.how), "clips": clips}
+
+    def batch(self, *, seed: int, step: int) -> Segments:
+        """Random segments."""
+        return self.segments.draw(np.random.default_rng((seed, step)), self.how.batch)
+
+    def learning_rate(self, step: int, fraction: float) -> float:
+        """Warm-up, then cosine decay to 0."""
+        return self.how.learning_rate * self.how.rate_scale(step)
+
+    def loss(self, batch: Segments, *, step: int, fraction: float) -> Tensor:
+        """Positions and velocities, the adversary's loss, and the distance to the first weights."""
+        how, net, (features, targets, seen) = self.how, self.network, batch
+        if how.feature_noise:
+            features = features + how.feature_noise * torch.randn(features.shape) * net.feature_deviation
+        with autocast(self.device, self._precision):
+            predicted = net(features)
+        predicted = predicted.float()
+        loss = motion_loss(predicted @ self._directions - targets, seen, how.velocity)
+        if self.adversary is not None and how.pair is not None:
+            real, generated = targets @ self._measure * seen, predicted * seen
+            condition = (features - net.feature_mean) / net.feature_deviation
+            scale = how.rate_scale(step)
+            self.adversary.train_step(generated, real, condition, step=step, rate_scale=scale)
+            weight = how.pair.ramp.weight(fraction)
+            if weight > 0:
+                loss = loss + weight * self.adversary.loss(generated, real, condition)
+        if how.hold:
+            pairs = zip(net.parameters(), self._origin, strict=True)
+            loss = loss + how.hold * torch.stack([((p - q) ** 2).sum() for p, q in pairs]).sum()
+        return loss
+
+
+class _Segments:
+    """Clips joined into one long tensor each of features, targets and weights, cut into random segments."""
+
+    def __init__(self, clips: Sequence[MotionClip], shares: Sequence[float] | None, segment: int) -> None:
+        self.features = torch.from_numpy(np.concatenate([_at_least(c.features, segment) for c in clips]))
+        shapes = [_at_least(c.shapes.reshape(len(c.shapes), -1), segment) for c in clips]
+        self.targets = torch.from_numpy(np.concatenate(shapes))
+        seen = [_at_least(c.present.astype(np.float32), segment) for c in clips]
+        self.weights = torch.from_numpy(np.concatenate(seen))[:, None]
+        self.lengths = np.array([len(clip.features) for clip in clips])
+        self.starts = np.concatenate([[0], np.cumsum(np.maximum(self.lengths, segment))[:-1]])
+        shares_array = np.asarray(self.lengths if shares is None else shares, np.float64)
+        self.shares = shares_array / shares_array.sum()
+        self.segment = segment
+
+    def draw(self, rng: np.random.Generator, count: int) -> Segments:
+        clip = rng.choice(len(self.lengths), count, p=self.shares)
+        offset = rng.integers(0, np.maximum(1, self.lengths[clip] - self.segment + 1))
+        first = torch.from_numpy(self.starts[clip] + offset)
+        index = first[:, None] + torch.arange(self.segment)
+        return self.features[index].float(), self.targets[index], self.weights[index]
+
+
+def _at_least(steps: npt.NDArray[np.floating[Any]], count: int) -> npt.NDArray[np.floating[Any]]:
+    """Steps (T, ...), followed by zeros if they are fewer than ``count``."""
+    missing = np.zeros((max(0, count - len(steps)), *steps.shape[1:]), steps.dtype)
+    return np.concatenate([steps, missing])

@@ -1,0 +1,1 @@
+"""Full-face maps to whole frames, for synthetic targets."""

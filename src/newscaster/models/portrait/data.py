@@ -1,0 +1,347 @@
+"""What the full-frame network is trained on: whole pictures, the faces seen in them, and batches of both.
+
+Knows where frames come from, which are held out, and which part of a picture a step looks at. Pictures come
+in pairs of successive frames, so that what flickers can be told from what moves. A batch is a function of the
+seed and the step alone, so that a resumed run sees what an uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import FootageError
+from newscaster.face.framemap import draw_frame_map
+from newscaster.face.head import Head
+from newscaster.face.topology import LANDMARKS
+from newscaster.models.portrait.frames import (
+    MOST_BYTES,
+    MOST_PIXELS,
+    Size,
+    chosen_frames,
+    of_one_size,
+    reduced_size,
+    whole_pictures,
+)
+from newscaster.models.portrait.network import FullFrameConfig, Window
+from newscaster.models.renderer.data import set_aside
+
+if TYPE_CHECKING:
+    from newscaster.take import Clip, Take
+
+ImageArray = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+_LEAST_CROP = 32
+_MOST_LEARNED = 24_000_000
+
+
+@dataclass(frozen=True)
+class WholeFrames:
+    """F frames of one size: pictures, and what is known of the face in each."""
+
+    pictures: ImageArray
+    """(N, H, W, 3) RGB; memory-mapped."""
+    rows: Numbers
+    """(F,): which of the pictures are meant."""
+    landmarks: Floats
+    """(F, 478, 2) pixels of these pictures, raw."""
+    planes: Floats
+    """(F, 2, 3): how the head stands, smoothed; head units on the plane of the face, z = 0, to pixels."""
+    looks: Floats
+    """(F, 2, 3): the mean plane of the clip that the frame belongs to, which says what it looks like."""
+    clips: Numbers
+    """(F,): the clip that a frame belongs to."""
+    instants: Numbers
+    """(F,): the frame within its clip."""
+
+    def __post_init__(self) -> None:
+        frames = len(self.rows)
+        shapes = [self.landmarks.shape, self.planes.shape, self.looks.shape, self.clips.shape]
+        wanted = [(frames, LANDMARKS, 2), (frames, 2, 3), (frames, 2, 3), (frames,)]
+        if shapes != wanted or self.instants.shape != (frames,):
+            raise ValueError(f"{frames} frames need arrays of {wanted} and (F,), not {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"WholeFrames({self.size[0]}x{self.size[1]}, {len(self)} frames)"
+
+    @property
+    def size(self) -> Size:
+        """Width and height of the pictures."""
+        return self.pictures.shape[2], self.pictures.shape[1]
+
+    @property
+    def eye_distance_px(self) -> float:
+        """Median length of a head unit."""
+        return float(np.median(np.linalg.norm(self.planes[:, :, :2], axis=1)))
+
+    @property
+    def firsts(self) -> Numbers:
+        """Numbers of the frames that the next one in time follows."""
+        follows = (np.diff(self.clips) == 0) & (np.diff(self.instants) == 1)
+        return np.flatnonzero(follows)
+
+    def of_clips(self, clips: Collection[int]) -> WholeFrames:
+        """The frames of some clips."""
+        return self[np.flatnonzero(np.isin(self.clips, list(clips)))]
+
+    def __getitem__(self, numbers: slice | Numbers) -> WholeFrames:
+        return WholeFrames(
+            self.pictures,
+            *(self.rows[numbers], self.landmarks[numbers], self.planes[numbers], self.looks[numbers]),
+            *(self.clips[numbers], self.instants[numbers]),
+        )
+
+    def picture(self, number: int) -> ImageArray:
+        """(H, W, 3) of the frame with this number."""
+        return np.asarray(self.pictures[self.rows[number]])
+
+    def spread(self, count: int) -> Numbers:
+        """Numbers of at most ``count`` frames, evenly spread over all."""
+        return np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)
+
+    def maps(self, numbers: Numbers, config: FullFrameConfig) -> ImageArray:
+        """Frame maps (B, C, H' / cell, W' / cell) of frames, drawn on the padded picture."""
+        return np.stack(
+            [draw_frame_map(self.landmarks[i], size=config.padded, cell=config.cell) for i in numbers]
+        )
+
+
+def whole_frames(
+    clips: Sequence[Clip],
+    head: Head,
+    folder: Path,
+    *,
+    most_bytes: int = MOST_BYTES,
+    most_pixels: int = MOST_PIXELS,
+) -> WholeFrames:
+    """Read the whole pictures of clips anew from their sources, into a cache in ``folder``.
+
+    Args:
+        clips: of one size of picture, one at least.
+        head: whose poses are fitted.
+        folder: what belongs to these clips alone; a cache in it of other clips is replaced.
+        most_bytes: size of the cache at most; longer footage is thinned.
+        most_pixels: area of a picture at most; larger ones are reduced.
+
+    Raises:
+        FootageError: a source is missing, or was changed since it was prepared, or no frame shows the person.
+        MediaError: a source breaks off.
+        OutputError: the folder is full or cannot be written.
+    """
+    source_size = clips[0].record.frame_size
+    size = reduced_size(source_size, most_pixels=most_pixels)
+    scale = np.array(size) / np.array(source_size)
+    planes = [_planes(clip, head) * scale[:, None] for clip in clips]
+    seen = [np.isfinite(p).all(axis=(1, 2)) & c.usable for p, c in zip(planes, clips, strict=True)]
+    chosen = chosen_frames(seen, most=max(1, most_bytes // (size[0] * size[1] * 3)))
+    counts = [len(frames) for frames in chosen]
+    if not sum(counts):
+        raise FootageError("the footage has no frame that shows the person. Give other footage")
+    looks = [
+        p[s].mean(axis=0, keepdims=True) if s.any() else p[:1] for p, s in zip(planes, seen, strict=True)
+    ]
+    return WholeFrames(
+        whole_pictures(clips, chosen, folder, size=size),
+        np.arange(sum(counts)),
+        np.concatenate(
+            [clip.landmarks[f, :, :2] * scale for clip, f in zip(clips, chosen, strict=True)]
+        ).astype(np.float32),
+        np.concatenate([p[f] for p, f in zip(planes, chosen, strict=True)]).astype(np.float32),
+        np.repeat(np.concatenate(looks), counts, axis=0).astype(np.float32),
+        np.repeat(np.arange(len(clips)), counts),
+        np.concatenate(chosen),
+    )
+
+
+def _planes(clip: Clip, head: Head) -> Floats:
+    """(F, 2, 3) in pixels of the source; NaN where the person is not present."""
+    return head.steady_poses(clip.landmarks, clip.present, fps=clip.record.fps).planes
+
+
+@dataclass(frozen=True)
+class FullFrameData:
+    """Frames to learn from, and frames held out."""
+
+    learn: WholeFrames
+    held_out: WholeFrames
+    source_size: Size
+    """Width and height of the footage's own pictures; ours are reduced from it, or the same."""
+
+    def __post_init__(self) -> None:
+        for kind, frames in (("learn from", self.learn), ("check on", self.held_out)):
+            if not len(frames):
+                raise FootageError(
+                    f"the footage has no frame with a face to {kind}. Give footage of at least a few seconds "
+                    f"in which one face is seen"
+                )
+        if not len(self.learn.firsts):
+            raise FootageError(
+                "the footage has no two successive frames with a face. Give footage in which one face is "
+                "seen for at least a few seconds without a break"
+            )
+        if self.learn.size != self.held_out.size:
+            raise ValueError(f"pictures are of two sizes, {self.learn.size} and {self.held_out.size}")
+
+    def __repr__(self) -> str:
+        (width, height), held_out = self.learn.size, len(self.held_out)
+        return f"FullFrameData({len(self.learn)} frames, {held_out} held out, {width}x{height})"
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """What the footage's pixels were multiplied by along x and y; 1 where it was not reduced."""
+        (width, height), (full_width, full_height) = self.learn.size, self.source_size
+        return width / full_width, height / full_height
+
+    @property
+    def config(self) -> FullFrameConfig:
+        """The network that suits these frames: at most a look per clip, and as many as memory bears."""
+        eye_distance_px = round(self.learn.eye_distance_px, 1)
+        one = FullFrameConfig(size=self.learn.size, eye_distance_px=eye_distance_px, looks=1)
+        (width, height), (across, down) = one.padded, one.texture_size
+        most = _MOST_LEARNED // (3 * width * height + one.texture_channels * across * down)
+        looks = min(FullFrameConfig.looks, len(np.unique(self.learn.clips)), max(1, most))
+        return FullFrameConfig(size=one.size, eye_distance_px=eye_distance_px, looks=looks)
+
+    @staticmethod
+    def from_take(
+        take: Take,
+        folder: Path,
+        *,
+        held_out: Collection[str] | None = None,
+        most_bytes: int = MOST_BYTES,
+        most_pixels: int = MOST_PIXELS,
+    ) -> FullFrameData:
+        """Whole pictures of a take.
+
+        Args:
+            take: prepared footage; its sources are read again.
+            folder: where they are kept, reduced; a finished cache of the same footage is used again.
+            held_out: names of the clips to check on; by default every twentieth is set aside, or of a single
+                clip the last tenth.
+            most_bytes: size of the cache at most; longer footage is thinned.
+            most_pixels: area of a picture at most; larger ones are reduced.
+
+        Raises:
+            FootageError: a source is missing or was changed, or there is nothing to learn from or check on.
+            MediaError: a source breaks off.
+            OutputError: the folder is full or cannot be written.
+        """
+        clips = of_one_size(take.clips)
+        if not clips:
+            raise FootageError("the take has no clip. Prepare footage of one person talking")
+        frames = whole_frames(clips, take.head, folder, most_bytes=most_bytes, most_pixels=most_pixels)
+        size = clips[0].record.frame_size
+        if held_out is None:
+            return FullFrameData.of(frames, source_size=size)
+        check = {index for index, clip in enumerate(clips) if clip.name in held_out}
+        learn = set(range(len(clips))) - check
+        return FullFrameData(frames.of_clips(learn), frames.of_clips(check), size)
+
+    @staticmethod
+    def of(frames: WholeFrames, *, source_size: Size | None = None) -> FullFrameData:
+        """Data of frames, of which some are set aside, as :meth:`from_take` says."""
+        size = source_size or frames.size
+        clips = [np.flatnonzero(frames.clips == clip) for clip in np.unique(frames.clips)]
+        learn, check = set_aside(clips, lambda numbers, cut: numbers[cut])
+        return FullFrameData(frames[np.concatenate(learn)], frames[np.concatenate(check)], size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """Which part of a picture a step looks at: a square around the head, moved about at random.
+
+    In outer-eye distances, so that it sees as much of every person.
+    """
+
+    side: float = 160 / 65
+    """Of the square; brought to a multiple of the coarsest cell, and no larger than the picture."""
+    across: tuple[float, float] = (-80 / 65, 80 / 65)
+    """How far its centre may lie from the head's origin, to the left and to the right."""
+    down: tuple[float, float] = (-50 / 65, 110 / 65)
+    """And above and below."""
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """P pairs of successive frames, the two of a pair next to each other, B = 2 P."""
+
+    pictures: ImageArray
+    """(B, h, w, 3): what the windows show of the pictures, and so what the network paints there."""
+    maps: ImageArray
+    """(B, C, h' / cell, w' / cell) of the windows."""
+    planes: Floats
+    """(B, 2, 3)"""
+    looks: Floats
+    """(B, 2, 3)"""
+    window: Window
+    """Of the padded pictures, h' by w': larger than h by w where a window is as large as the picture."""
+
+
+class Pairs:
+    """Pairs of successive frames, by batches.
+
+    Args:
+        frames: where they come from.
+        config: of the network; its padded picture is what windows lie in.
+        sight: which part of a picture is looked at.
+    """
+
+    def __init__(self, frames: WholeFrames, config: FullFrameConfig, sight: Sight) -> None:
+        if frames.size != config.size:
+            raise ValueError(f"the network paints {config.size}, the pictures are {frames.size}")
+        self._frames, self._config, self._sight = frames, config, sight
+        self._firsts, self._eye_distance_px = frames.firsts, frames.eye_distance_px
+        self._grid = config.coarsest_cell
+        side = round(sight.side * self._eye_distance_px / self._grid) * self._grid
+        side = max(side, -(-_LEAST_CROP // self._grid) * self._grid)
+        self.crop: Size = min(side, config.padded[0]), min(side, config.padded[1])
+
+    def random(self, pairs: int, *, seed: int, step: int) -> PairBatch:
+        """The batch of so many pairs that belongs to a step."""
+        rng = np.random.default_rng((seed, step))
+        firsts = rng.choice(self._firsts, pairs)
+        away = np.stack(
+            [rng.uniform(*self._sight.across, pairs), rng.uniform(*self._sight.down, pairs)], axis=1
+        )
+        centres = self._frames.planes[firsts, :, 2] + away * self._eye_distance_px
+        return self.batch(firsts, centres)
+
+    def batch(self, firsts: Numbers, centres: npt.NDArray[np.floating[Any]]) -> PairBatch:
+        """Pairs by the numbers of their first frames, seen in windows about these centres (P, 2)."""
+        crop, grid = np.array(self.crop), self._grid
+        corners = np.round((centres - crop / 2) / grid) * grid
+        corners = np.clip(corners, 0, np.array(self._config.padded) - crop).astype(int).repeat(2, axis=0)
+        numbers = np.stack([firsts, firsts + 1], axis=1).ravel()
+        window = Window(tuple((int(x), int(y)) for x, y in corners), self.crop)
+        maps = self._frames.maps(numbers, self._config)
+        cell = self._config.cell
+        columns, rows = (side // cell for side in self.crop)
+        cut = [m[:, y : y + rows, x : x + columns] for m, (x, y) in zip(maps, corners // cell, strict=True)]
+        pictures = [self._cut(i, x, y) for i, (x, y) in zip(numbers, corners, strict=True)]
+        planes, looks = self._frames.planes[numbers], self._frames.looks[numbers]
+        return PairBatch(np.stack(pictures), np.stack(cut), planes, looks, window)
+
+    def _cut(self, number: int, x: int, y: int) -> ImageArray:
+        """What a window shows of a picture, whose edge is repeated beyond it.
+
+        ::
+
+            picture    |---------------------|
+            padded     |------------------------|
+            windows       |=======|     |=======|    edge repeated: the network paints there, too
+                       |========================|    as large as all: the network cuts off what is beyond
+        """
+        (width, height), crop = self._frames.size, self.crop
+        columns = np.minimum(np.arange(x, x + min(crop[0], width)), width - 1)
+        rows = np.minimum(np.arange(y, y + min(crop[1], height)), height - 1)
+        return np.asarray(self._frames.picture(number)[rows][:, columns])

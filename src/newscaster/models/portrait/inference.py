@@ -1,0 +1,196 @@
+"""What a full-frame network paints, and how good it is: for previews, figures and benchmarks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from newscaster.errors import InputError
+from newscaster.face.flattening import Flattening
+from newscaster.face.framemap import CHANNELS, draw_frame_map
+from newscaster.face.region import crop
+from newscaster.models.losses import laplacian, luma
+from newscaster.models.portrait.data import WholeFrames
+from newscaster.models.portrait.network import FullFrame, Window
+from newscaster.models.renderer.losses import psnr
+from newscaster.training.precision import autocast
+
+ImageArray = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.floating[Any]]
+_OVAL = CHANNELS.index("face oval")
+_BATCH = 5
+
+
+def paint(
+    network: FullFrame,
+    landmarks: Floats,
+    planes: Floats,
+    looks: Floats,
+    *,
+    batch: int = _BATCH,
+    precision: torch.dtype | None = None,
+) -> Iterator[ImageArray]:
+    """Pictures of faces.
+
+    Args:
+        network: in evaluation mode; it computes where its weights are.
+        landmarks: (F, 478, >=2) pixels of the network's picture.
+        planes: (F, 2, 3), how the head stands, smoothed.
+        looks: (F, 2, 3), the planes to choose the look by; see :class:`WholeFrames`.
+        batch: how many are painted at once.
+        precision: what the network computes in; None: float32.
+
+    Yields:
+        (H, W, 3) uint8 RGB, one per face.
+    """
+    width, height = network.config.size
+    windows = Window(((0, 0),) * len(landmarks), network.config.padded)
+    for picture in _painted(network, landmarks, planes, looks, windows, batch=batch, precision=precision):
+        yield np.ascontiguousarray(picture[:height, :width])
+
+
+def paint_regions(
+    network: FullFrame,
+    landmarks: Floats,
+    planes: Floats,
+    looks: Floats,
+    transforms: Flattening,
+    *,
+    side: int,
+    batch: int = _BATCH,
+    precision: torch.dtype | None = None,
+) -> Iterator[ImageArray]:
+    """Regions (side, side, 3) of pictures of faces, of which no more is painted than needed.
+
+    Args:
+        network: see :func:`paint`, also for what is not named here.
+        landmarks: likewise.
+        planes: likewise.
+        looks: likewise.
+        transforms: the network's pictures to region pixels, (F,).
+        side: of the regions, in pixels.
+        batch: likewise.
+        precision: likewise.
+    """
+    windows = _windows_of(network, transforms, side)
+    painted = _painted(network, landmarks, planes, looks, windows, batch=batch, precision=precision)
+    for index, picture in enumerate(painted):
+        x, y = windows.corners[index]
+        yield crop(picture, transforms[index].from_corner(x, y), side)
+
+
+def _windows_of(network: FullFrame, transforms: Flattening, side: int) -> Window:
+    """Windows of one size, on the coarsest grid, that hold what regions show."""
+    config = network.config
+    padded = np.array(config.padded)
+    coarsest = config.coarsest_cell
+    seen = transforms.outline(0, 0, side, side)
+    # One coarsest cell more on every side: what lies outside a window, convolutions do not see.
+    first = np.floor(seen.min(axis=1) / coarsest).astype(int) - 1
+    last = np.ceil(seen.max(axis=1) / coarsest).astype(int) + 1
+    size = np.minimum((last - first).max(axis=0) * coarsest, padded)
+    corners = np.clip(first * coarsest, 0, padded - size)
+    return Window(tuple((int(x), int(y)) for x, y in corners), (int(size[0]), int(size[1])))
+
+
+def _painted(
+    network: FullFrame,
+    landmarks: Floats,
+    planes: Floats,
+    looks: Floats,
+    windows: Window,
+    *,
+    batch: int,
+    precision: torch.dtype | None,
+) -> Iterator[ImageArray]:
+    """Windows of the pictures, of the padded ones where they reach beyond the others' edge."""
+    config, device = network.config, network.backdrops.device
+    for start in range(0, len(landmarks), batch):
+        some = slice(start, start + batch)
+        window = Window(windows.corners[some], windows.size)
+        cells = window.scaled(config.cell)
+        drawn = (draw_frame_map(face, size=config.padded, cell=config.cell) for face in landmarks[some])
+        maps = torch.stack([cells.part(torch.from_numpy(one), index) for index, one in enumerate(drawn)])
+        poses = (torch.from_numpy(np.ascontiguousarray(a[some], np.float32)) for a in (planes, looks))
+        with torch.inference_mode(), autocast(device, precision):
+            painted = network(maps.to(device), *(pose.to(device) for pose in poses), window)
+        yield from to_pictures(painted)
+
+
+def to_pictures(painted: Tensor) -> ImageArray:
+    """Pictures (B, 3, H, W) of about 0 to 1 as (B, H, W, 3) uint8."""
+    whole = (painted.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(whole.permute(0, 2, 3, 1).cpu().numpy())
+
+
+@dataclass(frozen=True)
+class PictureQuality:
+    """How good painted pictures are."""
+
+    psnr: float
+    """Over all pixels of all frames together, dB."""
+    face_psnr: float
+    """Inside the face oval alone."""
+    sharpness: float
+    """Variance of the Laplacian inside the face oval, painted over real, each summed over frames; 1: as
+    sharp. NaN where no oval lies in the picture."""
+    frames: int
+
+
+def evaluate(
+    network: FullFrame,
+    frames: WholeFrames,
+    numbers: npt.NDArray[np.int64] | None = None,
+    *,
+    precision: torch.dtype | None = None,
+) -> PictureQuality:
+    """Paint frames of any footage of the person, and compare them with the real ones.
+
+    Args:
+        network: in evaluation mode.
+        frames: of the size that the network paints.
+        numbers: which frames; by default all.
+        precision: what the network computes in; None: float32.
+
+    Raises:
+        InputError: the frames are of another size.
+    """
+    if frames.size != network.config.size:
+        raise InputError(
+            f"the network paints pictures of {network.config.size}, the footage was read at {frames.size}. "
+            f"Read it with the same limit of pixels, from footage of the same size"
+        )
+    numbers = np.arange(len(frames)) if numbers is None else numbers
+    some = (frames.landmarks[numbers], frames.planes[numbers], frames.looks[numbers])
+    squared, counts, sharp = np.zeros(2), np.zeros(2, np.int64), np.zeros(2)
+    for number, painted in zip(numbers, paint(network, *some, precision=precision), strict=True):
+        real, oval = frames.picture(number), face_oval(network, frames.landmarks[number])
+        error = (painted.astype(np.float64) - real) ** 2
+        squared += error.sum(), error[oval].sum()
+        counts += error.size, error[oval].size
+        sharp += [_sharpness(picture, oval) for picture in (painted, real)]
+    ratio = float(sharp[0] / sharp[1]) if sharp[1] else math.nan
+    whole, face = (psnr(float(s), max(1, int(c))) for s, c in zip(squared, counts, strict=True))
+    return PictureQuality(whole, face, ratio, len(numbers))
+
+
+def face_oval(network: FullFrame, landmarks: Floats) -> npt.NDArray[np.bool_]:
+    """(H, W): the pixels inside the face."""
+    config = network.config
+    drawn = draw_frame_map(landmarks, size=config.padded, cell=config.cell)[_OVAL] > 127
+    width, height = config.size
+    return np.asarray(drawn.repeat(config.cell, axis=0).repeat(config.cell, axis=1)[:height, :width])
+
+
+def _sharpness(picture: ImageArray, inside: npt.NDArray[np.bool_]) -> float:
+    """Variance of the Laplacian of the luma of (H, W, 3) inside."""
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].double()
+    values = laplacian(luma(pictures=pixels))[0, 0].numpy()[inside[1:-1, 1:-1]]
+    return float(values.var()) if values.size else 0.0

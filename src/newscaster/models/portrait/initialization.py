@@ -1,0 +1,145 @@
+"""Where the training of a full-frame network starts: with looks made of the footage itself.
+
+The frames are gathered into groups by where the head is in their clips; each group is a look. Its backdrop is
+the mean of its pictures, its texture the mean of the same pictures seen from the head. A texture covers the
+backdrop where pictures vary less when they are seen from the head.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from newscaster.models.portrait.data import WholeFrames
+from newscaster.models.portrait.network import TEXTURE_BOX, FullFrame, FullFrameConfig
+
+_COLOURS = 3
+_LEAST_SPREAD = 0.005
+"""Outer-eye distances: of clips in which the head is in one place."""
+_LEAST_VARIANCE, _STEEPNESS, _MOST_COVER = 1e-4, 2.0, 4.0
+_EVERY = 10
+_ROUNDS = 50
+Floats = npt.NDArray[np.floating[Any]]
+Numbers = npt.NDArray[np.int64]
+
+
+@torch.no_grad()
+def start_from(
+    network: FullFrame, frames: WholeFrames, *, sharpness: float = 6.0, most_frames: int = 2000, seed: int = 0
+) -> None:
+    """Set the looks of a network on the CPU from frames.
+
+    Args:
+        network: its backdrops, textures and centres, and the scale of poses are set.
+        frames: what it will learn from.
+        sharpness: how sharply looks give way to each other: the weight of squared distances in spreads.
+        most_frames: so many, evenly spread, are read.
+        seed: of the grouping.
+    """
+    config = network.config
+    poses = frames.looks.reshape(len(frames), -1)
+    usual = poses.mean(axis=0)
+    spread = np.maximum(poses.std(axis=0), _LEAST_SPREAD * config.eye_distance_px)
+    numbers = frames.spread(most_frames)
+    centres, groups = group((poses[numbers] - usual) / spread, config.looks, seed=seed)
+    looks = _Looks(frames, config, numbers, groups)
+    backdrops, textures = looks.means()
+    width, height = config.size
+    network.backdrops[:, :, :height, :width] = backdrops
+    network.backdrops[:, :, :, width:] = network.backdrops[:, :, :, width - 1 : width]
+    network.backdrops[:, :, height:] = network.backdrops[:, :, height - 1 : height]
+    network.textures[:, :_COLOURS] = textures
+    network.textures[:, _COLOURS] = looks.cover(backdrops, textures)
+    network.centres.copy_(torch.from_numpy(centres * sharpness**0.5))
+    network.usual.copy_(torch.from_numpy(usual))
+    network.spread.copy_(torch.from_numpy(spread / sharpness**0.5))
+
+
+class _Looks:
+    """Means and variances of groups of frames, in the picture and on the plane of the face."""
+
+    def __init__(
+        self, frames: WholeFrames, config: FullFrameConfig, numbers: Numbers, groups: Numbers
+    ) -> None:
+        self._frames, self._config = frames, config
+        self._pairs = list(zip(numbers.tolist(), groups.tolist(), strict=True))
+        self._counts = np.bincount(groups, minlength=config.looks)
+        left, top, right, bottom = TEXTURE_BOX
+        across, down = config.texture_size
+        xs = (torch.arange(across) + 0.5) / across * (right - left) + left
+        ys = (torch.arange(down) + 0.5) / down * (bottom - top) + top
+        self._places = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
+
+    def means(self) -> tuple[Tensor, Tensor]:
+        """Backdrops (looks, 3, H, W) and textures (looks, 3, h, w); a look without frames has all's mean."""
+        looks, (width, height), (across, down) = (
+            self._config.looks, self._config.size, self._config.texture_size
+        )  # fmt: skip
+        backdrops = torch.zeros(looks, _COLOURS, height, width)
+        textures = torch.zeros(looks, _COLOURS, down, across)
+        for number, look in self._pairs:
+            picture = self._picture(number)
+            backdrops[look] += picture / self._counts[look]
+            textures[look] += self._from_head(picture, number) / self._counts[look]
+        empty = torch.from_numpy(self._counts == 0)
+        for means in (backdrops, textures):
+            means[empty] = means[~empty].mean(dim=0)
+        return backdrops, textures
+
+    def cover(self, backdrops: Tensor, textures: Tensor) -> Tensor:
+        """How much textures cover, (h, w), before the sigmoid."""
+        still, moving = torch.zeros(backdrops.shape[2:]), torch.zeros(textures.shape[2:])
+        for number, look in self._pairs:
+            picture = self._picture(number)
+            still += ((picture - backdrops[look]) ** 2).mean(dim=0) / len(self._pairs)
+            seen = self._from_head(picture, number)
+            moving += ((seen - textures[look]) ** 2).mean(dim=0) / len(self._pairs)
+        some = self._pairs[::_EVERY]
+        behind = sum((self._from_head(still[None], number)[0] for number, _ in some), torch.zeros(()))
+        ratio = (behind / len(some) + _LEAST_VARIANCE) / (moving + _LEAST_VARIANCE)
+        return (torch.log(ratio) * _STEEPNESS).clamp(-_MOST_COVER, _MOST_COVER)
+
+    def _picture(self, number: int) -> Tensor:
+        picture = torch.from_numpy(np.array(self._frames.picture(number)))
+        return picture.permute(2, 0, 1).float() / 255
+
+    def _from_head(self, picture: Tensor, number: int) -> Tensor:
+        """A picture (C, H, W) on the plane of the face, (C, h, w); beyond its edge the edge."""
+        plane = torch.from_numpy(self._frames.planes[number])
+        places = self._places @ plane[:, :2].T + plane[:, 2]
+        grid = places / torch.tensor(self._config.size) * 2 - 1
+        return functional.grid_sample(picture[None], grid[None], align_corners=False, padding_mode="border")[
+            0
+        ]
+
+
+def group(points: Floats, count: int, *, seed: int) -> tuple[Floats, Numbers]:
+    """Centres (count, D) of points (N, D), and which one each belongs to, (N,).
+
+    k-means (Lloyd 1982) from the start of k-means++ (Arthur and Vassilvitskii 2007). Where there are fewer
+    different points than centres, some centres have no point.
+    """
+    rng = np.random.default_rng(seed)
+    centres = points[rng.choice(len(points), 1)]
+    while len(centres) < count:
+        far = _distances(points, centres).min(axis=1)
+        share = far / far.sum() if far.sum() > 0 else None
+        centres = np.concatenate([centres, points[rng.choice(len(points), 1, p=share)]])
+    nearest = _distances(points, centres).argmin(axis=1)
+    for _ in range(_ROUNDS):
+        means = [
+            points[nearest == k].mean(axis=0) if (nearest == k).any() else c for k, c in enumerate(centres)
+        ]
+        centres = np.stack(means)
+        nearest = _distances(points, centres).argmin(axis=1)
+    return centres, nearest
+
+
+def _distances(points: Floats, centres: Floats) -> Floats:
+    """Squared, (N, count)."""
+    return np.asarray(((points[:, None] - centres[None]) ** 2).sum(axis=-1))

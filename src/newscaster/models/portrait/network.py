@@ -1,0 +1,227 @@
+"""The full-frame network: a frame map and a head's pose to the whole picture.
+
+Knows the network alone. A U-Net (Ronneberger et al., arXiv 1505.04597) of the kind of ``models.renderer``,
+for one person before one fixed camera, with pictures that it learns beside its weights, so that fine detail
+need not be made anew by convolutions for every frame. There are a few *looks*, each of
+
+* a *backdrop*, which stays where it is in the picture, and
+* a *texture*, which moves with the head: a neural texture (Thies et al., *Deferred Neural Rendering*,
+  arXiv 1904.12356) on the plane of the face, laid into the picture by the head's pose. Its first three
+  channels are colours, the fourth says how much of them covers the backdrop, the rest is for the network to
+  use.
+
+Footage is taken in sittings: hair, collar, light and the place of the chair change between them, and
+averaging over sittings is what makes a picture soft. How far the head is from the usual place of each look
+mixes the looks (a mixture of experts, Jacobs et al. 1991). What the network paints is added to texture over
+backdrop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from newscaster.face.framemap import CHANNELS
+from newscaster.models.blocks import convolution, residuals, unshuffle
+
+TEXTURE_BOX = (-1.6, -1.9, 1.6, 2.1)
+"""What the texture shows: left, top, right and bottom in the head's frame, in outer-eye distances."""
+_COLOURS = 3
+_POSE = 6
+_FADE = 0.2
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullFrameConfig:
+    """The shape of a full-frame network."""
+
+    size: tuple[int, int]
+    """Width and height of the picture in pixels."""
+    eye_distance_px: float
+    """Outer-eye distance in the picture: the texture's resolution follows from it."""
+    channels: tuple[int, ...] = (24, 48, 96, 160)
+    """Channels per level, the finest first; every level halves the grid."""
+    encoder_blocks: tuple[int, ...] = (1, 1, 2, 2)
+    decoder_blocks: tuple[int, ...] = (1, 1, 1)
+    cell: int = 2
+    """Pixels to a side of one cell of the finest grid."""
+    texture_channels: int = 8
+    looks: int = 24
+    code: int = 64
+    """Width of what the network is told of the pose besides."""
+
+    @property
+    def coarsest_cell(self) -> int:
+        """Pixels to a side of one cell of the coarsest grid."""
+        return self.cell << (len(self.channels) - 1)
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Width and height of what is computed: the least multiples of the coarsest cell."""
+        width, height = (-(-side // self.coarsest_cell) * self.coarsest_cell for side in self.size)
+        return width, height
+
+    @property
+    def texture_size(self) -> tuple[int, int]:
+        """Width and height of the texture: one of its pixels is as large as one of the picture's."""
+        left, top, right, bottom = TEXTURE_BOX
+        return round((right - left) * self.eye_distance_px), round((bottom - top) * self.eye_distance_px)
+
+    def to_json(self) -> dict[str, Any]:
+        """For storing; the way back is :meth:`from_json`."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> FullFrameConfig:
+        """``TypeError`` or ``ValueError`` where the data are not a config's."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return FullFrameConfig(**fields)
+
+
+class FullFrame(nn.Module):
+    """Frame maps (B, C, h, w) uint8 and planes (B, 2, 3) to pictures (B, 3, H, W) of about 0 to 1.
+
+    Maps are drawn on the padded picture, ``h = H' / cell``. A plane takes head units (x, y) on the plane of
+    the face to pixels of the picture.
+    """
+
+    corners: Tensor
+    edge: Tensor
+    usual: Tensor
+    spread: Tensor
+
+    def __init__(self, config: FullFrameConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, height = config.padded
+        across, down = config.texture_size
+        looks = config.looks
+        self.backdrops = nn.Parameter(torch.full((looks, _COLOURS, height, width), 0.5))
+        self.textures = nn.Parameter(torch.zeros(looks, config.texture_channels, down, across))
+        ys, xs = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+        self.register_buffer("corners", torch.stack([xs, ys, torch.ones_like(xs)]), persistent=False)
+        self.register_buffer("edge", _faded(down, across), persistent=False)
+        self.register_buffer("usual", torch.zeros(_POSE))
+        self.register_buffer("spread", torch.ones(_POSE))
+        self.centres = nn.Parameter(torch.randn(looks, _POSE))
+        self.gate = nn.Sequential(
+            nn.Linear(_POSE, config.code), nn.SiLU(), nn.Linear(config.code, config.code), nn.SiLU()
+        )
+        self.to_looks = _zeroed(nn.Linear(config.code, looks))
+        self._build(height // config.cell, width // config.cell)
+
+    def _build(self, rows: int, columns: int) -> None:
+        channels, config = self.config.channels, self.config
+        entering = config.texture_channels * config.cell**2 + len(CHANNELS)
+        pairs = list(pairwise(channels))
+        self.enter = convolution(entering, channels[0], 3)
+        self.place = nn.Parameter(torch.zeros(1, channels[0], rows, columns))
+        self.encoder = nn.ModuleList(map(residuals, channels, config.encoder_blocks))
+        self.down = nn.ModuleList(convolution(a, b, 3, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(convolution(b, a, 1) for a, b in pairs)
+        self.decoder = nn.ModuleList(map(residuals, channels, config.decoder_blocks))
+        self.tints = nn.ModuleList(_zeroed(nn.Linear(config.code, c)) for c in channels)
+        self.leave = _zeroed(nn.Conv2d(channels[0], _COLOURS * config.cell**2, 3, padding=1))
+
+    def look(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """How much of each look poses call for, (B, looks), and a code (B, code) of the pose."""
+        pose = (planes.flatten(1) - self.usual) / self.spread
+        code = self.gate(pose)
+        distance = ((pose[:, None] - self.centres) ** 2).sum(-1)
+        return torch.softmax(self.to_looks(code) - distance, dim=1), code
+
+    def _laid(self, planes: Tensor, shares: Tensor, window: Window) -> Tensor:
+        """The texture laid into windows of the picture, (B, C, h, w); zero where it does not reach."""
+        left, top, right, bottom = TEXTURE_BOX
+        back = torch.linalg.inv(planes[:, :, :2])
+        back = torch.cat([back, -back @ planes[:, :, 2:]], dim=2)
+        scale = planes.new_tensor([[2 / (right - left)], [2 / (bottom - top)]])
+        shift = planes.new_tensor([(right + left) / (right - left), (bottom + top) / (bottom - top)])
+        where = torch.einsum("bkhw,bck->bhwc", window.cut(self.corners), back * scale) - shift
+        textures = torch.einsum("bn,nchw->bchw", shares, self.textures)
+        # How much it covers comes before the edge fades out, so that no border is ever seen.
+        cover = torch.sigmoid(textures[:, _COLOURS : _COLOURS + 1]) * self.edge
+        textures = torch.cat([textures[:, :_COLOURS], cover, textures[:, _COLOURS + 1 :] * self.edge], dim=1)
+        return functional.grid_sample(textures, where, align_corners=False)
+
+    def forward(
+        self, maps: Tensor, planes: Tensor, look_at: Tensor | None = None, window: Window | None = None
+    ) -> Tensor:
+        """See the class.
+
+        Args:
+            maps: (B, C, h, w), of the window.
+            planes: (B, 2, 3)
+            look_at: (B, 2, 3), other planes to choose the look by: it would change with a moving head.
+            window: what of each padded picture is computed; by default all of it, cut to the picture's size.
+        """
+        whole = window is None
+        if window is None:
+            window = Window(((0, 0),) * len(maps), self.config.padded)
+        with torch.autocast(maps.device.type, enabled=False):
+            shares, code = self.look(planes if look_at is None else look_at)
+            laid = self._laid(planes, shares, window)
+            backdrop = torch.einsum("bn,nchw->bchw", shares, self.backdrops)
+            backdrop = torch.stack([window.part(one, index) for index, one in enumerate(backdrop)])
+            place = window.scaled(self.config.cell).cut(self.place[0])
+        x = torch.cat([unshuffle(laid, self.config.cell), maps.float() * (1 / 255)], dim=1)
+        x = functional.relu(self.enter(x) + place)
+        skips: list[Tensor] = []
+        for blocks, tint, down in zip(self.encoder, self.tints, [*self.down, None], strict=True):
+            x = blocks(x + tint(code)[:, :, None, None])
+            if down is not None:
+                skips.append(x)
+                x = functional.relu(down(x))
+        for level in reversed(range(len(skips))):
+            x = functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
+            x = self.decoder[level](functional.relu(x + skips[level]))
+        cover = laid[:, _COLOURS : _COLOURS + 1]
+        painted = backdrop + cover * (laid[:, :_COLOURS] - backdrop)
+        painted = painted + functional.pixel_shuffle(self.leave(x), self.config.cell)
+        width, height = self.config.size
+        return painted[:, :, :height, :width] if whole else painted
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of each of B pictures: all of one size."""
+
+    corners: tuple[tuple[int, int], ...]
+    """Left and top of each."""
+    size: tuple[int, int]
+    """Width and height."""
+
+    def scaled(self, cell: int) -> Window:
+        """The same in cells of so many pixels."""
+        corners = tuple((x // cell, y // cell) for x, y in self.corners)
+        return Window(corners, (self.size[0] // cell, self.size[1] // cell))
+
+    def part(self, picture: Tensor, index: int) -> Tensor:
+        """The window of the picture with this index, of one (C, H, W): (C, h, w)."""
+        (x, y), (width, height) = self.corners[index], self.size
+        return picture[:, y : y + height, x : x + width]
+
+    def cut(self, picture: Tensor) -> Tensor:
+        """All windows of one picture (C, H, W): (B, C, h, w)."""
+        return torch.stack([self.part(picture, index) for index in range(len(self.corners))])
+
+
+def _zeroed(layer: Layer) -> Layer:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def _faded(rows: int, columns: int) -> Tensor:
+    """1 inside, falling to 0 over the last tenth at the left, the top and the right edge."""
+    across = (1 - (torch.arange(columns) + 0.5) / columns * 2).abs()
+    down = 1 - (torch.arange(rows) + 0.5) / rows * 2
+    ways = [((1 - way) / _FADE).clamp(0, 1) for way in (across, down)]
+    return ways[1][:, None] * ways[0][None, :]

@@ -1,0 +1,1 @@
+"""Landmark maps to face crops."""

@@ -1,0 +1,243 @@
+"""The renderer: a small U-Net that paints the lower face into a region.
+
+Knows the network alone; data, losses and loops are in ``models.renderer.data`` and
+``models.renderer.task``. Image-to-image translation
+after Ronneberger et al., *U-Net* (arXiv 1505.04597) and Isola et al., *pix2pix* (arXiv 1611.07004), with
+three changes that make it quick on a CPU:
+
+* Only the mask's bounding box and a margin are computed, about half of the region.
+* Pixels are unshuffled into channels at the door and shuffled back at the end (Shi et al., arXiv 1609.05158),
+  so that the network's own grid is far coarser than the picture.
+* What is hidden is filled with what a regression makes of the person's face before the first layer
+  (``ridge_init``), the network adds what is missing to that, and every cell of the grid has a
+  learned bias: the crop is stabilised, and the person always the same.
+
+All layers are 3x3 or 1x1 convolutions with ReLU, and skips are added rather than joined, which ONNX Runtime
+fuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from newscaster.face.facemap import CHANNELS
+from newscaster.models.blocks import convolution, residuals, unshuffle
+from newscaster.models.renderer.ridge_init import KernelFace, KernelShape
+
+_UNSHUFFLE = {128: 2, 256: 4, 512: 8}
+_LARGEST_MAP = 128
+_PICTURE_SIDE = 128
+"""Elements to a side of a region in what the regression mixes."""
+_POOLED_CELLS = 4
+"""Cells of the grid to a side of what it looks at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RendererConfig:
+    """The shape of a renderer; the same numbers serve every side of region."""
+
+    channels: tuple[int, ...] = (24, 48, 72, 96)
+    """Channels per level, the finest first; every level halves the grid."""
+    encoder_blocks: tuple[int, ...] = (1, 1, 1, 1)
+    """Residual blocks per level on the way down."""
+    decoder_blocks: tuple[int, ...] = (1, 1, 1)
+    """Residual blocks per level on the way up; the coarsest level has none."""
+    unshuffle: int | None = None
+    """Pixels to a side of one cell of the finest grid; None: by the region's side, a 64th."""
+    map_side: int | None = None
+    """Side of the face map, ``M``; None: half the region's side, 128 at most. Maps are anti-aliased: half the
+    resolution holds what the landmarks know."""
+    start: KernelShape | None = field(default_factory=KernelShape)
+    """The regression that the network starts from; None: the mean face."""
+
+    def __post_init__(self) -> None:
+        levels = len(self.channels)
+        if levels < 1 or len(self.encoder_blocks) != levels or len(self.decoder_blocks) != levels - 1:
+            raise ValueError(
+                f"a renderer of {levels} levels takes {levels} encoder_blocks and {levels - 1} "
+                f"decoder_blocks, not {self.encoder_blocks} and {self.decoder_blocks}"
+            )
+
+    def unshuffle_for(self, side: int) -> int:
+        """Pixels to a side of one cell of the finest grid, for a region of ``side``."""
+        return self.unshuffle or _UNSHUFFLE.get(side, 1)
+
+    def map_side_for(self, side: int) -> int:
+        """Side of the face map for a region of ``side``."""
+        map_side = self.map_side or min(side // 2, _LARGEST_MAP)
+        grid = side // self.unshuffle_for(side)
+        if side % map_side or map_side % grid:
+            raise ValueError(
+                f"a face map of side {map_side} must fit a whole number of times into the region of {side} "
+                f"pixels, and the grid of {grid} cells into the map"
+            )
+        return map_side
+
+    def to_json(self) -> dict[str, Any]:
+        """For storing; the way back is :meth:`from_json`."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> RendererConfig:
+        """``TypeError`` or ``ValueError`` where the data are not a config's."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        start = fields.pop("start", None)
+        return RendererConfig(**fields, start=None if start is None else KernelShape(**start))
+
+
+class Box(NamedTuple):
+    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right`` of a region, the last ones excluded."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def scaled(self, by: int) -> Box:
+        """The same box in pixels ``by`` times as large."""
+        return Box(*(edge // by for edge in self))
+
+
+def box_of(hidden: npt.NDArray[np.bool_], *, size_multiple: int, place_multiple: int) -> Box:
+    """The part of a region (S, S) that is computed: what is hidden, and a margin of S / 32 if there is room.
+
+    Its sides are multiples of ``size_multiple``, its corner lies on multiples of ``place_multiple``.
+    """
+    side = hidden.shape[0]
+    if not hidden.any():
+        raise ValueError("the mask hides no pixel: there is nothing to render")
+    edges: list[int] = []
+    for along in (1, 0):
+        where = np.flatnonzero(hidden.any(axis=along))
+        first, last = max(0, int(where[0]) - side // 32), min(side, int(where[-1]) + 1 + side // 32)
+        start = first - first % place_multiple
+        size = -(-(last - start) // size_multiple) * size_multiple
+        # What the rounding adds is shared by both ends.
+        start = max(0, start - (start + size - last) // 2)
+        start = min(start - start % place_multiple, side - size)
+        edges += [start, start + size]
+    return Box(*edges)
+
+
+class Renderer(nn.Module):
+    """Region (B, S, S, 3) and face map (B, 4, M, M), both uint8, to the region with a new lower face.
+
+    ``hidden`` (S, S) says which pixels are replaced. They are taken out before anything is computed from the
+    region, so that nothing of the old mouth reaches the new one. All others come back as they were.
+    """
+
+    hidden: Tensor
+    covered: Tensor
+    fill: Tensor
+    grain = 0.0
+    """Strength of the grain that what it paints lacks, in levels (`face.grain`); it does not paint it."""
+
+    def __init__(self, config: RendererConfig, hidden: npt.NDArray[np.bool_]) -> None:
+        super().__init__()
+        side = hidden.shape[0]
+        self.config, self.side = config, side
+        self.cell = config.unshuffle_for(side)
+        self.map_side = config.map_side_for(side)
+        self.map_cell = self.map_side * self.cell // side
+        self.map_ratio = side // self.map_side
+        deepest = self.cell << (len(config.channels) - 1)
+        if hidden.shape != (side, side) or side % deepest:
+            raise ValueError(f"the mask is square and its side a multiple of {deepest}, not {hidden.shape}")
+        self.box = box_of(hidden, size_multiple=deepest, place_multiple=self.cell)
+        t, b, l, r = self.box  # noqa: E741
+        self.register_buffer("hidden", torch.from_numpy(hidden.copy()))
+        self.register_buffer("covered", self.hidden[None, None, t:b, l:r].clone(), persistent=False)
+        self.register_buffer("fill", torch.full((1, 3, b - t, r - l), 0.5))
+        self._build((b - t) // self.cell, (r - l) // self.cell)
+        self.kernel = (
+            KernelFace(
+                config.start,
+                self.covered,
+                channels=len(CHANNELS),
+                map_size=((b - t) // self.map_ratio, (r - l) // self.map_ratio),
+                cell=max(1, side // _PICTURE_SIDE),
+                pool=_POOLED_CELLS * self.cell,
+            )
+            if config.start is not None
+            else None
+        )
+
+    def _build(self, rows: int, columns: int) -> None:
+        channels, config = self.config.channels, self.config
+        entering = 3 * self.cell**2 + len(CHANNELS) * self.map_cell**2
+        pairs = list(pairwise(channels))
+        self.enter = convolution(entering, channels[0], 3)
+        self.place = nn.Parameter(torch.zeros(1, channels[0], rows, columns))
+        self.encoder = nn.ModuleList(map(residuals, channels, config.encoder_blocks))
+        self.down = nn.ModuleList(convolution(a, b, 3, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(convolution(b, a, 1) for a, b in pairs)
+        self.decoder = nn.ModuleList(map(residuals, channels, config.decoder_blocks))
+        self.leave = nn.Conv2d(channels[0], 3 * self.cell**2, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def fill_with(self, mean: Tensor) -> None:
+        """Let the mean (S, S, 3) of the regions that training sees, 0 to 255, stand for hidden pixels."""
+        self.fill.copy_(self.cut(mean[None])[0])
+
+    def cut(self, regions: Tensor) -> Tensor:
+        """The box of regions (B, S, S, 3) of 0 to 255: (B, 3, h, w) of 0 to 1."""
+        t, b, l, r = self.box  # noqa: E741
+        return regions[:, t:b, l:r].float().permute(0, 3, 1, 2) * (1 / 255)
+
+    def cut_map(self, face_map: Tensor) -> Tensor:
+        """The box of face maps (B, 4, M, M) of 0 to 255: (B, 4, h', w') of 0 to 1."""
+        t, b, l, r = self.box.scaled(self.map_ratio)  # noqa: E741
+        return face_map[:, :, t:b, l:r].float() * (1 / 255)
+
+    def predict(self, context: Tensor, face_map: Tensor, fold: Tensor | None = None) -> Tensor:
+        """The box as the network paints it, float of about 0 to 1, from what ``cut`` and ``cut_map`` give.
+
+        In training, ``fold`` (B,) says which part of the frames each one belongs to.
+        """
+        filled = torch.where(self.covered, self.start(context, face_map, fold), context)
+        x = torch.cat([unshuffle(filled, self.cell), unshuffle(face_map, self.map_cell)], dim=1)
+        x = functional.relu(self._placed(self.enter(x)))
+        skips: list[Tensor] = []
+        for blocks, down in zip(self.encoder, [*self.down, None], strict=True):
+            x = blocks(x)
+            if down is not None:
+                skips.append(x)
+                x = functional.relu(down(x))
+        for level in reversed(range(len(skips))):
+            x = functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
+            x = self.decoder[level](functional.relu(x + skips[level]))
+        x = self.leave(x)
+        return filled + (functional.pixel_shuffle(x, self.cell) if self.cell > 1 else x)
+
+    def start(self, context: Tensor, face_map: Tensor, fold: Tensor | None = None) -> Tensor:
+        """What hidden pixels are filled with: the mean face, and how the regression deviates from it."""
+        if self.kernel is None:
+            return self.fill
+        with torch.autocast(context.device.type, enabled=False):
+            deviation: Tensor = self.kernel(face_map.float(), self.surroundings(context), fold)
+        return self.fill + deviation
+
+    def surroundings(self, context: Tensor) -> Tensor:
+        """The box (B, 3, h, w) without its hidden pixels, which are 0."""
+        return context.float() * ~self.covered
+
+    def _placed(self, x: Tensor) -> Tensor:
+        return x + self.place.to(x.dtype)
+
+    def forward(self, region: Tensor, face_map: Tensor) -> Tensor:
+        t, b, l, r = self.box  # noqa: E741
+        context = self.cut(region)
+        painted = torch.where(self.covered, self.predict(context, self.cut_map(face_map)).float(), context)
+        levels = (painted.clamp(0, 1) * 255 + 0.5).permute(0, 2, 3, 1).to(torch.uint8)
+        middle = torch.cat([region[:, t:b, :l], levels, region[:, t:b, r:]], dim=2)
+        return torch.cat([region[:, :t], middle, region[:, b:]], dim=1)

@@ -1,0 +1,359 @@
+"""The training loop: one :class:`Trainer` for every model.
+
+The trainer does what all trainings share: budget, learning rate, gradient clipping, steps that are not
+finite, the moving average of the weights, reports, metrics, previews, checkpoints, resuming, and seeds. A
+:class:`TrainTask` brings the network, its data, its losses and its metrics.
+
+Policies, the same for all models:
+
+- A batch and a step are functions of (seed, step) alone, so that a resumed run repeats an uninterrupted one.
+- Weights are written before the state. A process killed between the two resumes from the older state.
+- A run resumes only from its own kind of state; any other is refused with the reason.
+- A step whose gradient is not finite changes nothing; too many of them end the training.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from newscaster.errors import InputError
+from newscaster.training.adversarial import Adversary
+from newscaster.training.budget import Budget
+from newscaster.training.checkpoints import (
+    PROGRESS,
+    STATE,
+    WEIGHTS,
+    Checkpoint,
+    ProgressTable,
+    in_parts,
+    make_run_folder,
+    optimizer_tensors,
+    read_checkpoint,
+    restore_optimizer,
+    write_checkpoint,
+)
+from newscaster.training.prefetch import maker_processes, prefetch
+from newscaster.training.stability import SkippedSteps
+
+PREVIEW = "preview.png"
+_COLUMNS = ("step", "minutes", "loss", "samples_per_second", "learning_rate")
+Batch = TypeVar("Batch")
+Metrics = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class TrainProgress:
+    """One report of a training."""
+
+    step: int
+    fraction: float
+    """Part of the budget that is spent, 0 to 1."""
+    minutes_left: float
+    loss: float
+    """Mean over the steps since the last report."""
+    samples_per_second: float
+    """Samples that were trained on, per second since the last report."""
+    metrics: Metrics
+    """On held-out data, as last measured; empty before the first measurement."""
+
+
+Progress = Callable[[TrainProgress], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervals:
+    """How often a training reports, evaluates and saves."""
+
+    report_seconds: float = 5.0
+    """Between two reports of progress."""
+    save_seconds: float = 20.0
+    """Between two checkpoints."""
+    save_fraction: float = 1.0
+    """Upper bound on the part of the time that checkpoints take: large ones are written less often."""
+    evaluate_seconds: float = 120.0
+    """Between two evaluations on held-out data, each with a preview picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization:
+    """How gradients change the weights."""
+
+    ema_decay: float | None = 0.998
+    """Decay per step of the moving average of the weights, which is what is kept; None keeps the weights."""
+    clip_norm: float | None = 1.0
+    """Upper bound of the gradient's norm; None leaves gradients as they are."""
+
+
+class TrainTask(ABC, Generic[Batch]):
+    """A model in training. Subclasses set the attributes in ``__init__``."""
+
+    kind: ClassVar[str]
+    """Stored in checkpoints: a run resumes only from its own kind."""
+    metric_names: ClassVar[tuple[str, ...]] = ()
+    """Keys of what :meth:`evaluate` returns."""
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    """A parameter group may hold ``rate_scale``, a factor of its learning rate."""
+    adversary: Adversary | None = None
+    optimization: Optimization
+    intervals: Intervals
+    samples_per_step: int
+    device: torch.device
+
+    @abstractmethod
+    def identity(self) -> Mapping[str, Any]:
+        """Return what a state must agree with to be resumed, as JSON; ``config`` describes the network."""
+
+    def initialize(self, seed: int) -> None:
+        """Give the network a start that is computed from data; its time counts. By default none."""
+
+    @abstractmethod
+    def batch(self, *, seed: int, step: int) -> Batch:
+        """Return the batch of one step; called ahead of use, in another thread or process."""
+
+    @abstractmethod
+    def learning_rate(self, step: int, fraction: float) -> float:
+        """Return the learning rate of one step."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, *, step: int, fraction: float) -> Tensor:
+        """Return the loss of one step; trains the adversary on the way, if there is one."""
+
+    def evaluate(self, network: nn.Module) -> Metrics:
+        """Measure the (averaged) network on held-out data. By default nothing is measured."""
+        return {}
+
+    def preview(self, network: nn.Module, path: Path) -> None:
+        """Write a picture of what the (averaged) network makes. By default none."""
+
+
+class Trainer(Generic[Batch]):
+    """Trains a task within a budget.
+
+    Args:
+        task: what is trained; its network starts from its present weights.
+        folder: of the run; made if missing.
+        budget: its clock starts with :meth:`run`.
+        seed: of batches and dropout; a resumed run keeps its own.
+    """
+
+    def __init__(self, task: TrainTask[Batch], folder: Path, *, budget: Budget, seed: int) -> None:
+        self.task, self.folder, self.budget, self.seed = task, folder, budget, seed
+        self.step = 0
+        self.metrics: Metrics = {}
+        averages = task.optimization.ema_decay is not None
+        self.average = copy.deepcopy(task.network).requires_grad_(False) if averages else task.network
+        self._skipped = SkippedSteps(task.kind)
+
+    def run(self, *, resume: bool = True, progress: Progress | None = None) -> None:
+        """Train until the budget is spent, from the state in the folder if there is one.
+
+        Afterwards :attr:`average` holds the weights in evaluation mode, and :attr:`metrics` its figures.
+
+        Args:
+            resume: whether to go on from the state in the folder; otherwise it is replaced.
+            progress: called with each report; what it raises ends the training.
+
+        Raises:
+            InputError: the state in the folder is damaged or belongs to another training.
+            OutputError: the folder cannot be written.
+        """
+        make_run_folder(self.folder)
+        if resume and (self.folder / STATE).is_file():
+            self.budget.start(self.resume())
+        else:
+            self.budget.start(0.0)
+            self.initialize()
+            self.save()
+        if self.budget.fraction(self.step) < 1:
+            self._train(progress or (lambda report: None))
+        elif not self.metrics:
+            self.evaluate()
+        self.average.eval()
+
+    def _train(self, progress: Progress) -> None:
+        task, seed = self.task, self.seed
+        reporter = _Reporter(self, progress)
+        batches = prefetch(
+            lambda step: task.batch(seed=seed, step=step),
+            first_step=self.step,
+            processes=maker_processes(task.device),
+        )
+        with closing(batches) as ready:  # type: ignore[type-var]
+            while (fraction := self.budget.fraction(self.step)) < 1:
+                reporter.after_step(self.update(next(ready), fraction))
+        reporter.finish()
+
+    def initialize(self) -> None:
+        """Let the task compute its start, and start the average from it."""
+        with _seeded(self.seed, self.step):
+            self.task.initialize(self.seed)
+        if self.average is not self.task.network:
+            self.average.load_state_dict(self.task.network.state_dict())
+
+    def update(self, batch: Batch, fraction: float) -> Tensor:
+        """Take one step when ``fraction`` of the budget is spent; return its loss, detached."""
+        task = self.task
+        rate = task.learning_rate(self.step, fraction)
+        for group in task.optimizer.param_groups:
+            group["lr"] = rate * group.get("rate_scale", 1.0)
+        task.network.train()
+        with _seeded(self.seed, self.step):
+            loss = task.loss(batch, step=self.step, fraction=fraction)
+        task.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        how = task.optimization
+        norm = nn.utils.clip_grad_norm_(task.network.parameters(), how.clip_norm or float("inf"))
+        if bool(torch.isfinite(norm)):
+            task.optimizer.step()
+            if how.ema_decay is not None:
+                update_ema(self.average, task.network, decay=how.ema_decay, step=self.step)
+        else:
+            self._skipped.add(self.step)
+        self.step += 1
+        return loss.detach()
+
+    def evaluate(self) -> None:
+        """Measure the averaged network, and draw its preview."""
+        self.average.eval()
+        self.metrics = dict(self.task.evaluate(self.average))
+        self.task.preview(self.average, self.folder / PREVIEW)
+
+    def save(self) -> None:
+        """Write the weights that can be used, then the state to resume from."""
+        task, identity = self.task, dict(self.task.identity())
+        about = {"kind": task.kind, "config": identity["config"], "step": self.step, **self.metrics}
+        write_checkpoint(self.folder / WEIGHTS, Checkpoint(self.average.state_dict(), about))
+        tensors = in_parts(
+            network=task.network.state_dict(),
+            average=self.average.state_dict(),
+            optimizer=optimizer_tensors(task.optimizer),
+            adversary={} if task.adversary is None else task.adversary.tensors(),
+        )
+        state: dict[str, Any] = {"kind": task.kind, "identity": identity, "metrics": self.metrics}
+        state |= {"step": self.step, "seed": self.seed, "used_seconds": self.budget.used_seconds}
+        write_checkpoint(self.folder / STATE, Checkpoint(tensors, state))
+
+    def resume(self) -> float:
+        """Load the state in the folder; return the seconds that were used."""
+        path, task = self.folder / STATE, self.task
+        state = read_checkpoint(path)
+        try:
+            _check_identity(task, state.facts)
+            task.network.load_state_dict(state.part("network"))
+            self.average.load_state_dict(state.part("average"))
+            restore_optimizer(task.optimizer, state.part("optimizer"))
+            if task.adversary is not None:
+                task.adversary.restore(state.part("adversary"))
+            self.step, self.seed = int(state.facts["step"]), int(state.facts["seed"])
+            self.metrics = dict(state.facts["metrics"])
+            return float(state.facts["used_seconds"])
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise InputError(
+                f"'{path}' cannot be resumed: {error}. Train without resuming, or into another folder"
+            ) from error
+
+
+class _Reporter:
+    """Decides when a trainer reports, evaluates and saves."""
+
+    def __init__(self, trainer: Trainer[Batch], progress: Progress) -> None:
+        self._trainer, self._progress = trainer, progress
+        columns = (*_COLUMNS, *trainer.task.metric_names)
+        self._table = ProgressTable(trainer.folder / PROGRESS, columns, resume_step=trainer.step)
+        now = trainer.budget.used_seconds
+        self._reported = self._saved = self._evaluated = now
+        self._save_seconds = trainer.task.intervals.save_seconds
+        self._losses: list[Tensor] = []
+
+    def after_step(self, loss: Tensor) -> None:
+        """Call after every step, with its loss."""
+        self._losses.append(loss)
+        intervals, now = self._trainer.task.intervals, self._trainer.budget.used_seconds
+        if now - self._evaluated >= intervals.evaluate_seconds:
+            self._trainer.evaluate()
+            self._report()
+            self._evaluated = self._reported = self._trainer.budget.used_seconds
+        elif now - self._reported >= intervals.report_seconds:
+            self._report()
+            self._reported = now
+        if now - self._saved >= self._save_seconds:
+            self._save()
+
+    def finish(self) -> None:
+        """Evaluate, report and save for the last time."""
+        self._trainer.evaluate()
+        self._report()
+        self._trainer.save()
+
+    def _save(self) -> None:
+        intervals, before = self._trainer.task.intervals, self._trainer.budget.used_seconds
+        self._trainer.save()
+        self._saved = self._trainer.budget.used_seconds
+        self._save_seconds = max(intervals.save_seconds, (self._saved - before) / intervals.save_fraction)
+
+    def _report(self) -> None:
+        if not self._losses:
+            return
+        trainer, used = self._trainer, self._trainer.budget.used_seconds
+        samples = len(self._losses) * trainer.task.samples_per_step
+        report = TrainProgress(
+            step=trainer.step,
+            fraction=trainer.budget.fraction(trainer.step),
+            minutes_left=trainer.budget.minutes_left(trainer.step),
+            loss=float(torch.stack(self._losses).mean()),
+            samples_per_second=samples / max(used - self._reported, 1e-6),
+            metrics=trainer.metrics,
+        )
+        self._losses.clear()
+        self._table.add(
+            step=report.step,
+            minutes=used / 60,
+            loss=report.loss,
+            samples_per_second=report.samples_per_second,
+            learning_rate=float(trainer.task.optimizer.param_groups[0]["lr"]),
+            **report.metrics,
+        )
+        self._progress(report)
+
+
+def update_ema(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+    """Move the exponential moving average towards the network: parameters and floating-point buffers.
+
+    The average is shorter during the first steps, so that it forgets the first weights.
+    """
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for mean, value in zip(_floats(average), _floats(network), strict=True):
+            mean.lerp_(value, weight)
+
+
+def _floats(network: nn.Module) -> list[Tensor]:
+    return [value for value in network.state_dict().values() if value.is_floating_point()]
+
+
+def _check_identity(task: TrainTask[Any], stored: Mapping[str, Any]) -> None:
+    if stored.get("kind") != task.kind:
+        raise ValueError(f"it belongs to {stored.get('kind')!r}, not to {task.kind!r}")
+    expected = json.loads(json.dumps(dict(task.identity())))
+    for key, value in expected.items():
+        if stored["identity"].get(key) != value:
+            raise ValueError(f"it belongs to a training with another {key}")
+
+
+@contextmanager
+def _seeded(seed: int, step: int) -> Iterator[None]:
+    """Seed PyTorch by (seed, step), and restore its generator afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(hash((seed, step)))
+        yield

@@ -1,1 +1,0 @@
-"""The networks that are trained: PyTorch modules without loops or data."""

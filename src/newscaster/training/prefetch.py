@@ -1,0 +1,138 @@
+"""Batches made before they are needed: in a thread, or in processes if a GPU would wait for one thread.
+
+A batch is a function of its step alone, so that it does not matter who makes it, nor when.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import queue
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+import torch
+
+from newscaster.cores import usable_cores
+from newscaster.errors import NewscasterError
+
+Made = TypeVar("Made")
+
+_QUEUE = 3
+_MAX_PROCESSES = 8
+
+
+def maker_processes(device: torch.device) -> int:
+    """How many processes shall make batches for this device; 0: a thread does, as a CPU has no core to spare.
+
+    What they make batches from is mapped into memory and not copied: they are forked, or there are none.
+    """
+    if device.type == "cpu" or "fork" not in multiprocessing.get_all_start_methods():
+        return 0
+    return min(_MAX_PROCESSES, usable_cores() - 1)
+
+
+def prefetch(make: Callable[[int], Made], *, first_step: int, processes: int = 0) -> Iterator[Made]:
+    """``make(first_step)``, ``make(first_step + 1)`` and so on without end, made ahead of use.
+
+    Threads and processes end when the generator is closed. What ``make`` raises is raised here: as it is, or,
+    of a process, with that process's traceback as a note.
+
+    Raises:
+        NewscasterError: a process was ended from outside.
+    """
+    return _from_processes(make, first_step, processes) if processes else _from_thread(make, first_step)
+
+
+def _from_processes(make: Callable[[int], Made], first_step: int, processes: int) -> Iterator[Made]:
+    """The processes take turns; each makes its next batch while the one before waits to be fetched.
+
+    Neither threads nor locks are shared with them, so that nothing of theirs can keep this process waiting.
+    """
+    context = multiprocessing.get_context("fork")
+    ours: list[Connection] = []
+    makers = []
+    try:
+        for turn in range(processes):
+            receiving, sending = context.Pipe(duplex=False)
+            ours.append(receiving)
+            steps = itertools.count(first_step + turn, processes)
+            maker = context.Process(target=_make_all, args=(make, steps, sending, list(ours)), daemon=True)
+            maker.start()
+            makers.append(maker)
+            sending.close()
+        for receiving in itertools.cycle(ours):
+            try:
+                made, error = receiving.recv()
+            except (EOFError, OSError):  # in between two batches, or within one
+                raise NewscasterError(
+                    "one of the processes that make batches for training was ended from outside. Most often "
+                    "memory was short: free some and start again, training goes on where it was"
+                ) from None
+            if error is not None:
+                raise error
+            yield made
+    finally:
+        for maker in makers:
+            maker.kill()
+            maker.join()
+        for receiving in ours:
+            receiving.close()
+
+
+def _make_all(
+    make: Callable[[int], Made], steps: Iterator[int], sending: Connection, others: list[Connection]
+) -> None:
+    """What a process does, until it is killed or there is nobody to send to."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group, whose leader decides
+        signal.signal(number, signal.SIG_IGN)
+    for receiving in others:  # held open here, they would keep other processes from seeing that it ended
+        receiving.close()
+    torch.set_num_threads(1)
+    try:
+        for step in steps:
+            sending.send((make(step), None))
+    except BrokenPipeError:
+        return
+    except Exception as error:
+        error.add_note(f"In a process that makes batches:\n{traceback.format_exc()}")
+        sending.send((None, error))
+
+
+def _from_thread(make: Callable[[int], Made], first_step: int) -> Iterator[Made]:
+    ready: queue.Queue[Made | BaseException] = queue.Queue(_QUEUE)
+    stop = threading.Event()
+
+    def put(item: Made | BaseException) -> None:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        step = first_step
+        while not stop.is_set():
+            try:
+                put(make(step))
+            except BaseException as error:  # handed on to the thread that waits
+                put(error)
+                return
+            step += 1
+
+    thread = threading.Thread(target=work, name="newscaster-batches", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()

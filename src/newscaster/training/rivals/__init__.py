@@ -1,1 +1,0 @@
-"""Renderers to measure ours against: for benchmarks alone, no anchor holds one."""

@@ -1,0 +1,32 @@
+"""What a prepared dataset teaches of motion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import footage as made
+from newscaster.errors import FootageError
+from newscaster.models.motion.speaker import take_motion
+from newscaster.prepare import prepare
+from newscaster.speech.features import FeatureSpec
+from newscaster.take import Clip, write_share
+
+
+def test_covered_mouths_teach_no_motion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.make_up_faces(monkeypatch)
+    film = made.write_footage(tmp_path / "film.mp4", seconds=13, covered=range(100, 150))
+    take = prepare(film, tmp_path / "take", workers=0)
+    (clip,) = take_motion(take, FeatureSpec(kind="log-mel"), None).clips
+    assert clip is not None
+    assert not clip.present[100:150].any()
+    assert clip.present[:90].all()
+    assert clip.present[160:].all()
+    (stored,) = take.clips
+    write_share(stored.folder, np.zeros(stored.frames, np.float32))
+    hidden = replace(take, clips=(Clip(stored.folder, stored.record),))
+    with pytest.raises(FootageError, match="whose mouth is free"):
+        take_motion(hidden, FeatureSpec(kind="log-mel"), None)
