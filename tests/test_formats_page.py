@@ -234,9 +234,9 @@ class Clock:
 
 
 def motion_run(folder: Path) -> None:
-    from newscaster.training.motion import MotionClip, MotionTraining
-    from newscaster.training.motion_loop import train_motion
-    from newscaster.training.networks.motion import MotionConfig, MotionNetwork
+    from newscaster.models.motion.data import MotionClip, MotionTraining
+    from newscaster.models.motion.network import MotionConfig, MotionNetwork
+    from newscaster.models.motion.task import train_motion
 
     rng, basis = np.random.default_rng(0), tiny_basis()
     shapes = basis.reconstruct(rng.normal(size=(40, COEFFICIENTS))) - basis.mean
@@ -250,18 +250,21 @@ def motion_run(folder: Path) -> None:
 
 def renderer_run(folder: Path) -> None:
     from making_mouths import TINY, hidden_mask, talking_clip
-    from newscaster.training.opponent import Sharpening
-    from newscaster.training.rendering import RenderingTraining, train_renderer
-    from newscaster.training.rendering_data import STILL, RenderingData
+    from newscaster.models.losses import Sharpening
+    from newscaster.models.renderer.data import STILL, RenderingData
+    from newscaster.models.renderer.training import RenderingTraining, train_renderer
+    from newscaster.training.budget import Ramp
 
     data = RenderingData.of([talking_clip(seed=seed) for seed in range(3)], hidden_mask())
-    how = RenderingTraining(batch=4, variation=STILL, sharpening=Sharpening(start=0.1))
+    how = RenderingTraining(
+        batch=4, variation=STILL, sharpening=Sharpening(ramp=Ramp(start=0.1, duration=0.1))
+    )
     train_renderer(data, folder, minutes=0.02, device="cpu", config=TINY, training=how, clock=Clock())
 
 
 def full_frame_run(folder: Path) -> None:
     from making_faces import TINY, two_sittings
-    from newscaster.training.full_frame import FullFrameTraining, train_full_frame
+    from newscaster.models.portrait.training import FullFrameTraining, train_full_frame
 
     how = FullFrameTraining(pairs=2, check_frames=6, last_check_frames=6)
     train_full_frame(
@@ -296,7 +299,8 @@ def check_run(folder: Path, run: str) -> None:
     assert {path.name for path in folder.iterdir()} <= documented("Files of a run")
     assert set(read_checkpoint(folder / "weights.safetensors").facts) == rows("weights.safetensors", "run")
     state = read_checkpoint(folder / "state.safetensors")
-    assert set(state.facts) == rows("state.safetensors", "run")
+    identity = {f"identity.{key}" for key in state.facts["identity"]}
+    assert set(state.facts) | identity == rows("state.safetensors", "run")
     patterns = [
         re.escape(name).replace(r"\*", ".+").replace("INDEX", r"\d+").replace("KIND", r"\w+")
         for name in rows("state.safetensors", "tensors")
