@@ -1,0 +1,185 @@
+"""Count the project's private words in code, docs and help: each has a term of the field that says it better.
+
+    python tools/private_words.py             counts by word
+    python tools/private_words.py --list      every place
+    python tools/private_words.py --most N    fails if there are more than N
+
+Prose is what people read: comments, docstrings, messages, Markdown and the page's texts. Identifiers are
+counted by their parts (``stage_frames`` has ``stage``). Keys of file formats and names of FFmpeg keep
+their words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import sys
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ("src/newscaster",)
+PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
+_TEXTS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
+_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A private word and the term to use."""
+
+    name: str
+    use: str
+    prose: str | None = None
+    """Regular expression for prose, case ignored; None: fine in prose."""
+    parts: frozenset[str] = frozenset()
+    """Parts of identifiers."""
+
+
+def _word(name: str, use: str, prose: str | None = None, *parts: str) -> Word:
+    return Word(name, use, prose, frozenset(parts))
+
+
+WORDS = (
+    _word(
+        "take",
+        "dataset",
+        r"\b(?:a|the|this|that|its|each|every|of|from|whose|prepared|another) takes?\b",
+        "take",
+        "takes",
+    ),
+    _word("stage", "target", r"\bstages?\b", "stage", "stages", "staged"),
+    _word(
+        "painted",
+        "synthetic, rendered",
+        r"\b(?:re)?paint(?:s|ed|ing|er|ers)?\b",
+        "paint",
+        "paints",
+        "painted",
+        "painting",
+        "painter",
+        "painters",
+    ),
+    _word("joins", "transitions", r"\bjoins? of\b|\bthe joins?\b", "joins", "join_at"),
+    _word("moment", "frame similarity", None, "moment", "moments"),
+    _word("share", "blend weight, fraction", None, "share", "shares"),
+    _word("region", "crop", r"\b(?<!:)regions?\b(?!\")", "region", "regions"),
+    _word("face map", "landmark map", r"\bface maps?\b"),
+    _word("frame map", "full-face map", r"\bframe maps?\b", "framemap"),
+    _word("flattening", "surface warp", r"\bflatten(?:ing|ings)\b", "flattening", "flattenings", "laid"),
+    _word("looks", "appearance codes", r"\b(?:the|of|few|dozen|first|these) looks\b", "looks"),
+    _word("sitting", "session, training loop", r"\bsittings?\b", "sitting", "sittings"),
+    _word("outer-eye distance", "IOD", r"\bouter-eye distances?\b"),
+    _word("deviation", "standard deviation", r"(?<!standard )\bdeviations?\b", "deviation", "deviations"),
+    _word("stretch", "segment", r"\bstretch(?:es)?\b", "stretch", "stretches"),
+    _word("listener", "client, viewer", r"\blisteners?\b", "listener", "listeners"),
+    _word("starved", "underrun", r"\bstarved\b", "starved"),
+    _word("left out", "dropped, skipped", r"\bleft[- ]out\b"),
+    _word("passed through", "passthrough", r"\bpass(?:ed|es) through\b"),
+    _word("built-in anchor", "bundled anchor", r"\bbuilt-?in anchors?\b", "builtin"),
+    _word("rival", "baseline", r"\brivals?\b", "rival", "rivals"),
+    _word("opponent", "discriminator, adversary", r"\bopponents?\b", "opponent", "opponents"),
+    _word("anew", "again, reconstructed", r"\banew\b"),
+    _word("whole numbers", "int8, quantised", r"\bwhole numbers\b"),
+    _word("holds / is broken", "valid, invalid", r"\bmanifests? (?:holds|is broken)\b"),
+    _word("lively", "expressive", r"\blively\b", "lively"),
+    _word("set aside", "split", r"\bset aside\b"),
+    _word("heard otherwise", "augment_audio", r"\bheard otherwise\b", "otherwise"),
+    _word("picture", "frame", r"\bpictures?\b", "picture", "pictures"),
+    _word("sound", "audio", r"\bsounds?\b", "sound", "sounds"),
+    _word(
+        "said / told / heard",
+        "a verb for what code does",
+        r"\b(?:said|told|heard)\b",
+        "said",
+        "told",
+        "heard",
+    ),
+    _word("nobody / somebody", "no one, someone", r"\b(?:no|some)body\b"),
+    _word("where there is", "if", r"\bwhere (?:there|it|they|that) (?:is|are|was|were|has|have)\b"),
+    _word("MOST_ / LEAST_ / LONGEST_", "MAX_, MIN_", None),
+)
+_CONSTANT = re.compile(r"_?(?:MOST|LEAST|LONGEST|GREATEST|FEWEST)_[A-Z0-9_]+|_?[A-Z0-9_]+_(?:MOST|LEAST)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One private word somewhere."""
+
+    word: Word
+    path: Path
+    line: int
+    text: str
+
+
+def main() -> int:
+    """Print counts, or every place; 1 if there are too many."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--list", action="store_true", help="print every place")
+    parser.add_argument("--most", type=int, help="fail if there are more")
+    a = parser.parse_args()
+    found = list(places())
+    if a.list:
+        for place in found:
+            print(f"{place.path.relative_to(ROOT)}:{place.line}: {place.text} -> {place.word.use}")
+    counts = Counter(place.word.name for place in found)
+    for word in WORDS:
+        print(f"{counts[word.name]:6}  {word.name}  ->  {word.use}")
+    print(f"{len(found):6}  in all")
+    if a.most is not None and len(found) > a.most:
+        print(f"more than {a.most}: write the field's term instead; --list names every place")
+        return 1
+    return 0
+
+
+def places() -> Iterator[Place]:
+    """All private words of the project."""
+    for folder in SOURCES:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix == ".py":
+                yield from in_python(path)
+            elif path.suffix in (".html", ".js", ".css", ".jinja"):
+                yield from in_prose(path, path.read_text(encoding="utf-8"))
+    for name in PROSE:
+        path = ROOT / name
+        for file in sorted(path.rglob("*.md")) if path.is_dir() else [path]:
+            yield from in_prose(file, file.read_text(encoding="utf-8"))
+
+
+def in_python(path: Path) -> Iterator[Place]:
+    """Identifiers by their parts; comments and strings as prose."""
+    source = path.read_text(encoding="utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.NAME:
+            yield from in_identifier(path, token.start[0], token.string)
+        elif token.type in _TEXTS:
+            yield from in_prose(path, token.string, first_line=token.start[0])
+
+
+def in_identifier(path: Path, line: int, name: str) -> Iterator[Place]:
+    """Private words among the parts of a name."""
+    if _CONSTANT.fullmatch(name):
+        yield Place(WORDS[-1], path, line, name)
+    parts = {part.lower() for part in _PART.findall(name)}
+    for word in WORDS:
+        if word.parts & parts:
+            yield Place(word, path, line, name)
+
+
+def in_prose(path: Path, text: str, *, first_line: int = 1) -> Iterator[Place]:
+    """Private words in a text that people read."""
+    for number, row in enumerate(text.splitlines(), first_line):
+        for word in WORDS:
+            if word.prose is not None:
+                for match in re.finditer(word.prose, row, re.IGNORECASE):
+                    yield Place(word, path, number, match[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
