@@ -24,6 +24,7 @@ from av.container import InputContainer
 from newscaster.errors import MediaError
 from newscaster.media.conform import Conformer, Samples
 from newscaster.media.container import decode_audio, find_video, need_audio, open_media, reason
+from newscaster.media.downmix import Downmix
 from newscaster.media.files import check_output, replacing
 from newscaster.media.ogg_chain import FilePart, chain_links
 from newscaster.media.video import first_frame_seconds
@@ -159,9 +160,10 @@ class SoundSource:
         return counted and (is_behind or self._conformer.rate_changed)
 
     def mono_blocks(self) -> Iterator[Samples]:
-        """(n,) float32: the mean of the channels, otherwise as `blocks`."""
+        """(n,) float32: the channels as :class:`Downmix` joins them, otherwise as `blocks`."""
+        downmix = Downmix(self.channels, self.rate)
         for block in self.blocks():
-            yield block[0] if self.channels == 1 else block.mean(axis=0, dtype=np.float32)
+            yield block[0] if self.channels == 1 else downmix.mix(block)
 
     def _check_all_there(self, samples: int) -> None:
         """FLAC says how many samples it has, and needs no index: of a file cut short, the rest is read."""

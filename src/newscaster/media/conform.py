@@ -13,8 +13,10 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-Samples = npt.NDArray[np.float32]
+from newscaster.media.downmix import Downmix, Samples
 
+_MAX_PLANES = 8
+_READABLE = frozenset({"u8", "u8p", "s16", "s16p", "s32", "s32p", "flt", "fltp", "dbl", "dblp"})
 _FULL_SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0}
 
 
@@ -31,8 +33,9 @@ class Conformer:
         self.rate_changed = False
         """Whether a frame of another rate has come: demuxers that count samples are out of step from then."""
         self._layout = first.layout.name
-        self._resampler: AudioResampler | None = None
+        self._resampler = self._new_resampler(first)
         self._source = _format_of(first)
+        self._downmix: Downmix | None = None
 
     def watch(self, frame: AudioFrame) -> None:
         """Note the rate of a frame that is about to be converted."""
@@ -60,24 +63,34 @@ class Conformer:
             self._resampler = None
 
     def _new_resampler(self, frame: AudioFrame) -> AudioResampler | None:
-        """None if the frame has the rate, and channels that need no downmix."""
+        """None if the frame has the rate, channels that need no downmix, and samples that NumPy can read."""
         layout = frame.layout.name
         if len(frame.layout.channels) > 2 and layout != self._layout:
             # Speech is in the centre of 5.1: a mean of the six channels would make it fade at the change.
             layout = self._layout if self.channels > 2 else "stereo"
-        if (frame.sample_rate, frame.layout.name) == (self.rate, layout):
+        if (frame.sample_rate, frame.layout.name) == (self.rate, layout) and _is_readable(frame):
             return None
         return AudioResampler(format="flt", layout=layout, rate=self.rate)
 
     def _mapped(self, block: Samples) -> Samples:
-        """The block with the first frame's channels: the mean in all of them if the number differs."""
+        """The block with the first frame's channels: the downmix in all of them if the number differs."""
         if len(block) == self.channels:
             return block
-        return np.repeat(block.mean(axis=0, dtype=np.float32, keepdims=True), self.channels, axis=0)
+        if self._downmix is None or self._downmix.channels != len(block):
+            self._downmix = Downmix(len(block), self.rate)
+        return np.repeat(self._downmix.mix(block)[None], self.channels, axis=0)
 
 
 def _format_of(frame: AudioFrame) -> tuple[int, str, str]:
     return frame.sample_rate, frame.layout.name, frame.format.name
+
+
+def _is_readable(frame: AudioFrame) -> bool:
+    """Whether PyAV can make an array of a frame: it cannot of 64-bit integers, and it reads past the end of the
+    pointers to eight planes or more.
+    """
+    layout, kind = frame.layout, frame.format
+    return kind.name in _READABLE and not (kind.is_planar and len(layout.channels) >= _MAX_PLANES)
 
 
 def to_float(frame: AudioFrame) -> Samples:

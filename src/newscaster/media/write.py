@@ -28,6 +28,7 @@ from newscaster.media.background import in_background
 from newscaster.media.captions import Subtitles, SubtitleTrack
 from newscaster.media.conform import Samples
 from newscaster.media.container import reason
+from newscaster.media.downmix import Downmix
 from newscaster.media.files import check_output, replacing
 from newscaster.media.picture import Picture
 from newscaster.media.pixels import ColourTags, FromRgb
@@ -179,8 +180,8 @@ class _SoundTrack:
         self._path = path
         self._blocks = source.blocks()
         self._rate = source.rate
-        self._mix = source.channels not in _LAYOUTS
-        channels = 1 if self._mix else source.channels
+        self._downmix = None if source.channels in _LAYOUTS else Downmix(source.channels, source.rate)
+        channels = 1 if self._downmix is not None else source.channels
         self._layout = _LAYOUTS[channels]
         self._written = 0
         self._stream = add_sound(container, rate=source.rate, channels=channels)
@@ -199,9 +200,11 @@ class _SoundTrack:
                 f"the sound of '{self._path}' holds samples that are not numbers (NaN or infinite) at "
                 f"{self._written / self._rate:.2f} s. Export it again"
             )
-        if self._mix:
-            block = block.mean(axis=0, keepdims=True, dtype=np.float32)
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=self._layout)
+        if self._downmix is not None:
+            block = self._downmix.mix(block)[None]
+        # Packed: PyAV reads past the end of the pointers to eight planes.
+        packed = np.ascontiguousarray(block.T).reshape(1, -1)
+        frame = AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
         frame.sample_rate = self._rate
         frame.pts, frame.time_base = self._written, Fraction(1, self._rate)
         self._written += block.shape[1]
