@@ -14,6 +14,7 @@ from newscaster.face.topology import MOUTH
 from newscaster.media import probe, read_frames
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.performance import Anchor
+from newscaster.speech.level import loud_peak
 from talkers import clip_of, talker
 
 ABSENT = (0, 7, 8, 29)
@@ -90,6 +91,7 @@ def test_the_sound_moves_the_mouth_as_told(held: HeldOut, anchor: Anchor) -> Non
     resting, breathing = (spoken_shapes(held, anchor, Articulation(rests=rests)) for rests in (True, False))
     assert resting.shape == breathing.shape == (30, 57, 2)
     stream = anchor.motion_stream(articulation=Articulation(rests=False))
+    stream.expect_level(loud_peak(held.clip.speech))
     whole = np.concatenate([stream.push(held.clip.speech), stream.finish(30)])
     np.testing.assert_array_equal(breathing, whole)
     assert np.abs(resting - breathing).max() > 0

@@ -33,6 +33,19 @@ def test_the_lag_is_found(lag_seconds: float) -> None:
     assert found.seconds == pytest.approx(lag_seconds, abs=0.03)
 
 
+@pytest.mark.parametrize("gain_db", [-20, -45])
+def test_the_lag_of_quiet_speech_is_found(gain_db: int) -> None:
+    pairs = [talk(12, 0.12, seed=s) for s in range(3)]
+    loud = estimate_lag([o for o, _ in pairs], [s for _, s in pairs], fps=FPS, rate=RATE)
+    gain = np.float32(10 ** (gain_db / 20))
+    quiet = estimate_lag([o for o, _ in pairs], [s * gain for _, s in pairs], fps=FPS, rate=RATE)
+    assert loud is not None
+    assert quiet is not None
+    assert quiet.is_clear
+    assert quiet.seconds == pytest.approx(loud.seconds, abs=0.01)
+    assert quiet.correlation == pytest.approx(loud.correlation, abs=0.05)
+
+
 def test_frames_without_a_face_are_bridged() -> None:
     opening, speech = talk(30, 0.1)
     opening[100:110] = np.nan

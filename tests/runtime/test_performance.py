@@ -26,6 +26,7 @@ from newscaster.runtime import performance, source
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.motion import frame_count
 from newscaster.runtime.performance import Anchor
+from newscaster.speech.level import loud_peak
 from newscaster.speech.voices import Reading
 from newscaster.version import VERSION
 from onnx_networks import motion_network, renderer_network
@@ -58,6 +59,7 @@ def test_what_an_anchor_says_of_itself(anchor: Anchor) -> None:
 def test_mouths_that_are_given_are_shown_as_those_that_are_heard(anchor: Anchor) -> None:
     speech = speech_like(1.0)
     stream = anchor.motion_stream()
+    stream.expect_level(loud_peak(speech))
     shapes = np.concatenate([stream.push(speech), stream.finish()])
     shown = [picture.rgb() for picture in anchor.show(shapes, stage_start=3)]
     assert len(shown) == 25
@@ -133,6 +135,7 @@ def test_articulation(anchor: Anchor, tmp_path: Path) -> None:
     assert any((a != b).any() for a, b in zip(plain, anchor.render(samples, articulation=wide), strict=True))
     anchor.speak(samples, tmp_path / "x.mp4", articulation=wide, motion_out=tmp_path / "x.npz")
     stream = anchor.motion_stream(articulation=wide)
+    stream.expect_level(loud_peak(samples))
     with np.load(tmp_path / "x.npz") as motion:
         expected = np.concatenate([stream.push(samples), stream.finish()])
         np.testing.assert_allclose(motion["shapes"], expected, atol=1e-4)

@@ -26,6 +26,7 @@ from newscaster.media import read_frames
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.motion import frame_count
 from newscaster.runtime.performance import Anchor
+from newscaster.speech.level import loud_peak
 from newscaster.take import SPEECH_RATE, Clip
 
 Array = npt.NDArray[np.float64]
@@ -78,6 +79,7 @@ def spoken(
             f"'{clip.record.source}' has no {what}, so that there is nothing to say. Give footage with speech"
         )
     stream = anchor.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
+    stream.expect_level(loud_peak(clip.speech))
     frames = frame_count(len(clip.speech), SPEECH_RATE, anchor.fps)
     predicted = np.concatenate([stream.push(clip.speech), stream.finish(frames)])
     if head is None:

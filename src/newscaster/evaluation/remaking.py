@@ -25,6 +25,7 @@ from newscaster.runtime.performance import Anchor
 from newscaster.runtime.record import SynthesisedFrames
 from newscaster.runtime.signing import UNSIGNED, Heard, Signing
 from newscaster.runtime.stage import Stage
+from newscaster.speech.level import loud_peak
 from newscaster.take import SPEECH_RATE
 
 Array = npt.NDArray[np.float64]
@@ -114,6 +115,7 @@ def remake(
 def spoken_shapes(held: HeldOut, anchor: Anchor, articulation: Articulation) -> Array:
     """The mouth shapes (F, 57, 2) that an anchor hears in a clip's sound."""
     stream = anchor.motion_stream(articulation=articulation)
+    stream.expect_level(loud_peak(held.clip.speech))
     return np.concatenate([stream.push(held.clip.speech), stream.finish(held.frames)])
 
 

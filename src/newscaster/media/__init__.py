@@ -7,14 +7,13 @@ One clock for both streams of a file: t0 is its first frame, `read_frames` count
 from __future__ import annotations
 
 from newscaster.media.audio import (
-    AudioMeasure,
     Resampler,
     copy_as_wav,
     decode_wav,
-    measure_audio,
     read_audio,
     read_audio_blocks,
 )
+from newscaster.media.audio_measure import AudioMeasure, PeakMeter, measure_audio
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.conform import Samples
@@ -57,6 +56,7 @@ __all__ = [
     "LiveItem",
     "MeasuredScan",
     "MediaInfo",
+    "PeakMeter",
     "Picture",
     "Resampler",
     "Samples",

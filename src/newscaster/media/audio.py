@@ -11,7 +11,6 @@ import math
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -38,28 +37,6 @@ _SAMPLE_COUNTERS = frozenset({"aac", "ac3", "dts", "eac3", "flac", "loas", "mp3"
 # Codecs need a run-up after a seek (MP3's bit reservoir, AAC's overlap); below that reading on is as fast.
 _RUN_UP_SECONDS = 1.0
 _SEEK_FROM_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class AudioMeasure:
-    """The sound of a file, measured over all of it. Levels are of the mono mix, 1.0 = full scale."""
-
-    rate: int
-    """Samples per second, as stored."""
-    channels: int
-    samples: int
-    """Exact number of samples per channel at `rate`, gaps in the time stamps filled."""
-    peak: float
-    """Largest magnitude of the finite samples."""
-    rms: float
-    """Root mean square of the finite samples."""
-    finite: bool
-    """Whether every sample is a number (float files can hold NaN and infinity)."""
-
-    @property
-    def seconds(self) -> float:
-        """Length of the sound."""
-        return self.samples / self.rate
 
 
 class SoundSource:
@@ -273,36 +250,6 @@ def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16
                 held, count = [joined[whole:]], count - whole
         if count:
             yield np.concatenate(held)
-
-
-def measure_audio(path: Path) -> AudioMeasure:
-    """Decode the sound once and measure it.
-
-    Raises:
-        MediaError: the file is missing, has no sound, or breaks off.
-    """
-    with open_sound(Path(path)) as source:
-        samples = finite_samples = 0
-        peak = energy = 0.0
-        for block in source.mono_blocks():
-            samples += len(block)
-            with np.errstate(over="ignore"):
-                total = float(np.dot(block, block))
-            if not math.isfinite(total):  # a sample that is no number, or one too large to square
-                block = block[np.isfinite(block)].astype(np.float64)
-                total = float(np.dot(block, block))
-            finite_samples += len(block)
-            energy += total
-            if len(block):
-                peak = max(peak, float(block.max()), -float(block.min()))
-        return AudioMeasure(
-            rate=source.rate,
-            channels=source.channels,
-            samples=samples,
-            peak=peak,
-            rms=math.sqrt(energy / finite_samples) if finite_samples else 0.0,
-            finite=finite_samples == samples,
-        )
 
 
 def decode_wav(data: bytes) -> tuple[Samples, int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
@@ -86,8 +85,9 @@ def _format_of(frame: AudioFrame) -> tuple[int, str, str]:
 
 
 def _is_readable(frame: AudioFrame) -> bool:
-    """Whether PyAV can make an array of a frame: it cannot of 64-bit integers, and it reads past the end of the
-    pointers to eight planes or more.
+    """Whether PyAV can make an array of a frame.
+
+    It cannot of 64-bit integers, and it reads past the end of the pointers to eight planes or more.
     """
     layout, kind = frame.layout, frame.format
     return kind.name in _READABLE and not (kind.is_planar and len(layout.channels) >= _MAX_PLANES)

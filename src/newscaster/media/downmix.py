@@ -1,7 +1,7 @@
 """Many channels to one: their mean, in which channels of opposite polarity do not cancel.
 
-A cable or a plug-in that inverts one channel is common; a listener in stereo hardly notices, and the plain mean
-is silence. Channels are compared as the audio comes in, so that streams are mixed as files are.
+A cable or a plug-in that inverts one channel is common. The plain mean is silence
+then. Channels are compared as the audio comes in, so that streams are mixed as files are.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ Samples = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
 _LIMITS = ((0.1, -0.9), (0.5, -0.7))
-"""Time constants in seconds, and the correlation over each below which one of two channels is inverted. It is
-turned back when the two, as they are mixed then, correlate as badly; nothing changes in between. The shorter one
-is for what changes within a file.
+"""Time constants in seconds, and the correlation over each below which one of two channels is inverted.
+
+It is turned back when the two, as they are mixed then, correlate as badly; nothing changes in between. The
+shorter one is for what changes within a file.
 """
 _FADE_SECONDS = 0.005
 
@@ -68,7 +69,7 @@ class Downmix:
 
 
 def _aligned(signs: Array, products: Array, limit: float) -> Array:
-    """Signs (C,) of channels with these products (C, C), changed until no two are mixed against each other."""
+    """Signs (C,) of channels with these products (C, C), changed until no two cancel each other."""
     scale = np.sqrt(np.maximum(np.diag(products), 1e-12))
     correlation = products / np.outer(scale, scale)
     signs = signs.copy()

@@ -76,7 +76,7 @@ def _loudness(sounds: Sequence[Sound]) -> Measure:
     level = _db(sum(s.speech_energy for s in sounds), speaking)
     # Broadcast speech lies at -27 to -20 dBFS. Motion hardly depends on the level: of 20 s of 16-bit speech
     # at -63 dBFS, the packaged network's openings agree with those at -23 dBFS (r = 0.99); at -73 dBFS, too
-    # (0.97), but next to no speech is found there. So soft speech is learnt from, as long as it is found.
+    # (0.97). So soft speech is learnt from; what never reaches `level.QUIETEST_DBFS` is taken for silence.
     verdict = good_or_poor(level >= -38.0)
     return graded("loudness", title, level, "dBFS", f"{level:.0f} dBFS", verdict, meaning, advice)
 

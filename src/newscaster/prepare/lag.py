@@ -50,13 +50,17 @@ class Lag:
 
 
 def loudness_db(speech: npt.NDArray[np.float32], *, rate: int, step_seconds: float, steps: int) -> Array:
-    """Level in dBFS around the times k * step_seconds, (steps,), over 40 ms."""
+    """Level in dBFS around the times k * step_seconds, (steps,), over 40 ms.
+
+    Digital silence is -70 dBFS, in quiet audio 40 dB below its loudest.
+    """
     energy = np.concatenate([[0.0], np.cumsum(speech.astype(np.float64) ** 2)])
     middle = np.arange(steps) * step_seconds * rate
     first = np.clip(np.round(middle - 0.02 * rate).astype(int), 0, len(speech))
     last = np.clip(np.round(middle + 0.02 * rate).astype(int), 0, len(speech))
     mean = (energy[last] - energy[first]) / np.maximum(last - first, 1)
-    return np.asarray(10 * np.log10(mean + 1e-7))
+    floor = 1e-4 * np.clip(mean.max(initial=0.0), 1e-8, 1e-3)
+    return np.asarray(10 * np.log10(mean + floor))
 
 
 def estimate_lag(

@@ -5,7 +5,10 @@ are put to `stage`.
 
 ::
 
-    sound at 16 kHz ─┬► coefficients at 25 Hz ─────────────┬► at the anchor's fps ──► shapes
+    sound at 16 kHz ─► Leveller
+                         │
+                     ┌───┘
+                     ├► coefficients at 25 Hz ─────────────┬► at the anchor's fps ──► shapes
                      │  _WholeContext or LookAhead;        │  _Interpolator           Articulation
                      │  Smoother                           │
                      └► gains at 25 Hz ────────────────────┘
@@ -28,7 +31,8 @@ from newscaster.runtime.articulation import AS_TRAINED, Articulation, Smoother
 from newscaster.runtime.gate import AHEAD_STEPS, Gate, ahead_steps_within
 from newscaster.runtime.look_ahead import LookAhead
 from newscaster.speech.encoder import SpeechEncoder
-from newscaster.speech.features import MOTION_HZ, FeatureSpec, FeatureStream
+from newscaster.speech.features import MOTION_HZ, FeatureSpec, FeatureStream, check_speech
+from newscaster.speech.level import Leveller
 from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.speech.voice_activity import VoiceActivity
 
@@ -105,6 +109,7 @@ class MotionStream:
                 session, features=features, encoder=encoder, look_ahead_ms=look_ahead_ms, kernel=within
             )
             ahead_steps = min(ahead_steps, ahead_steps_within(look_ahead_ms))
+        self._leveller = Leveller()
         self._smoother = Smoother(kernel)
         gated = activity is not None and articulation.rests
         self._gate = Gate(activity, ahead_steps=ahead_steps) if activity is not None and gated else None
@@ -122,6 +127,15 @@ class MotionStream:
         held = self._gate.delay_seconds if self._gate is not None else 0.0
         return max(moved, held) + float(self._interpolator.wait_steps / MOTION_HZ)
 
+    def expect_level(self, loud: float) -> None:
+        """Set the level of the speech before any is pushed: see :class:`Leveller`.
+
+        Ignored with `look_ahead_ms`: such a stream goes by what live speech can know.
+        """
+        assert not self._samples
+        if isinstance(self._source, _WholeContext):
+            self._leveller = Leveller(loud)
+
     def push(self, samples: Floats) -> Array:
         """The shapes that have become certain with these samples.
 
@@ -138,6 +152,8 @@ class MotionStream:
         for first in range(0, max(1, len(samples)), _PUSH_SAMPLES):
             piece = samples[first : first + _PUSH_SAMPLES]
             self._samples += len(piece)
+            check_speech(piece)
+            piece = self._leveller.push(piece)
             coefficients = self._smoother.push(self._source.push(piece))
             pieces.append(self._interpolator.push(self._held.push(coefficients, piece)))
         return self._articulation.shapes(np.concatenate(pieces), self._basis)

@@ -557,6 +557,7 @@ class Anchor:
     def _perform(self, speech: Speech, stage_start: int, stream: MotionStream) -> Iterator[_Shown]:
         """Mouths put on the stage, some frames at a time, as the speech is read."""
         order = self._stage.order(start=stage_start)
+        stream.expect_level(speech.loud)
         shapes = (stream.push(block) for block in speech.blocks())
         last = (stream.finish(total) for total in [self._frames_of(speech.samples, speech.rate)])
         for some in itertools.chain(shapes, last):

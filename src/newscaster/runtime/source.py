@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import logging
-import math
 import re
 import wave
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from newscaster import media
 from newscaster.errors import InputError, MediaError, SpeechError
 from newscaster.speech.captions import TimedSentence
+from newscaster.speech.level import QUIETEST_DBFS, level_dbfs, loud_peak
 from newscaster.speech.spectral import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ Samples = npt.NDArray[np.floating[Any]]
 SpeechInput = str | Path | BinaryIO | Samples
 """A sound or video file, a .txt file, a binary stream that holds a sound file, or samples (N,)."""
 
-SILENCE_DBFS = -60.0
-"""Speech whose loudest sample lies below this is taken for silence."""
 BLOCK_SAMPLES = SAMPLE_RATE
 _LARGEST_TEXT_BYTES = 4 << 20
 _UTF_8 = "utf-8-sig"
@@ -77,6 +75,8 @@ class Speech:
     """Its length, at its own rate."""
     rate: int
     """Its own rate in Hz."""
+    loud: float
+    """Peak of its loud passages, 1.0 = full scale."""
     sentences: tuple[TimedSentence, ...] = field(default=(), repr=False)
     """What is said and when, where a text-to-speech voice spoke it."""
     notes: tuple[str, ...] = field(default=(), repr=False)
@@ -217,11 +217,11 @@ def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
 
 
 def _check_level(peak: float, name: str) -> None:
-    level = 20 * math.log10(peak) if peak > 0 else -math.inf
-    if level < SILENCE_DBFS:
+    level = level_dbfs(peak)
+    if level < QUIETEST_DBFS:
         raise SpeechError(
             f"{name} is silent: its loudest sample is at {level:.1f} dBFS, and speech reaches at least "
-            f"{SILENCE_DBFS:.0f} dBFS. Check that the right microphone or track was recorded, or raise it"
+            f"{QUIETEST_DBFS:.0f} dBFS. Check that the right microphone or track was recorded, or raise it"
         )
     if peak > 1.05:
         _log.warning(
@@ -249,7 +249,7 @@ def _measured(sound: Path, *, name: str) -> Speech:
             "Export it again, as 16-bit WAV for instance"
         )
     _check_level(measure.peak, name)
-    return Speech(sound=sound, samples=measure.samples, rate=measure.rate, stamp=stamp)
+    return Speech(sound=sound, samples=measure.samples, rate=measure.rate, loud=measure.loud, stamp=stamp)
 
 
 def _from_samples(samples: Samples, rate: int, sound: Path | None) -> Speech:
@@ -257,7 +257,7 @@ def _from_samples(samples: Samples, rate: int, sound: Path | None) -> Speech:
     if sound is not None:
         media.write_wav(sound, checked, rate)
     given = checked if rate == SAMPLE_RATE else None
-    return Speech(sound=sound, samples=len(checked), rate=rate, given=given)
+    return Speech(sound=sound, samples=len(checked), rate=rate, loud=loud_peak(checked, rate), given=given)
 
 
 def _temporary(stack: ExitStack) -> Path:
