@@ -11,6 +11,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
@@ -59,6 +60,7 @@ def test_a_job_from_a_sound_to_its_video(studio: TestClient, wav: Path, tmp_path
     done = in_state(studio, job, "done", "failed")
     assert (done["error"], done["title"]) == (None, "../../x")
     assert (done["progress"], done["frames"], done["seconds"]) == (1.0, 32, 1.3)
+    assert done["notes"] == []
     path = tmp_path / "video.mp4"
     path.write_bytes(studio.get(done["video"]).content)
     info = media.probe(path)
@@ -69,6 +71,16 @@ def test_a_job_from_a_sound_to_its_video(studio: TestClient, wav: Path, tmp_path
     assert studio.delete(f"/v1/jobs/{job}").json()["state"] == "removed"
     assert studio.get("/v1/jobs").json() == []
     assert not list((tmp_path / "kept" / "jobs").iterdir())
+
+
+def test_a_job_whose_sound_holds_no_speech_warns(studio: TestClient, tmp_path: Path) -> None:
+    hiss = np.random.default_rng(0).normal(0, 0.05, 24_000).astype(np.float32)
+    media.write_wav(tmp_path / "hiss.wav", hiss, 16_000)
+    job = studio.post("/v1/jobs/audio", content=(tmp_path / "hiss.wav").read_bytes()).json()["id"]
+    done = in_state(studio, job, "done", "failed")
+    assert done["state"] == "done"
+    (warning,) = done["notes"]
+    assert warning.startswith("no speech detected in the sound of 'sound.wav' (0.0 of 1.5 s)")
 
 
 def test_a_job_from_a_script_has_captions(studio: TestClient) -> None:
@@ -82,7 +94,6 @@ def test_a_job_from_a_script_has_captions(studio: TestClient) -> None:
 
 def test_a_job_that_fails_says_why(studio: TestClient, tmp_path: Path) -> None:
     quiet = tmp_path / "quiet.wav"
-    import numpy as np
 
     media.write_wav(quiet, np.zeros(16_000, np.float32), 16_000)
     job = studio.post("/v1/jobs/audio", content=quiet.read_bytes()).json()["id"]

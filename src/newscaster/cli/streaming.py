@@ -47,6 +47,8 @@ _WAITING_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 _AFTER_SECONDS = 0.6
 """How long the stage goes on after the last word."""
+_CHECKED_SECONDS = 10.0
+"""Of audio, after which there is a warning if no speech was found in it."""
 _PCM_BYTES = 1920
 _SIGNED_FORMATS = ("mp4", "mov", "matroska")
 
@@ -153,17 +155,19 @@ def live(
         watermark=options["watermark"],
     )
     account = LiveAccount(rate=stream.rate, repeats=False)
+    check = _SpeechCheck(stream, "the text" if speech is None else _speech_name(speech))
     feed = _Feed(stream, _source(speech, text, rate), ahead=text is not None)
     with stream, _stopped_by_signals() as stopped:
         media.write_live(
             address,
-            _followed(_items(stream, feed, stopped, stay=stay), account),
+            _followed(_items(stream, feed, stopped, stay=stay), account, check),
             fps=stream.fps,
             rate=stream.rate,
             format_name=format_name,
             metadata=tags(performer.info, synthetic_voice=text is not None),
             crf=crf,
         )
+    check.finish()
     counts = stream.counts
     say(
         f"{media.without_key(address)}  {counts.sound_seconds:.1f} s, {counts.shown} frames, "
@@ -256,9 +260,40 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _followed(frames: Iterable[LiveFrame], account: LiveAccount) -> Iterator[LiveItem]:
+class _SpeechCheck:
+    """Warns once of audio in which no speech is found: early in a long stream, else at its end."""
+
+    def __init__(self, stream: Live, name: str) -> None:
+        self._stream, self._name = stream, name
+        self._frames = 0
+        self._early_frames = round(_CHECKED_SECONDS * stream.fps)
+        self._warned = False
+
+    def add(self, frame: LiveFrame) -> None:
+        """The next frame."""
+        self._frames += frame.speaking
+        if self._frames == self._early_frames and frame.speaking:
+            self.finish()
+
+    def finish(self) -> None:
+        """All has been shown."""
+        from newscaster.runtime.speech_found import is_without_speech, without_speech
+
+        counts = self._stream.counts
+        found, seconds = counts.speech_seconds, counts.spoken_seconds
+        if not self._warned and self._frames and is_without_speech(found, seconds):
+            click.echo(f"warning: {without_speech(self._name, found, seconds, rests=True)}", err=True)
+            self._warned = True
+
+
+def _speech_name(speech: str) -> str:
+    return "standard input" if speech == "-" else f"'{speech}'"
+
+
+def _followed(frames: Iterable[LiveFrame], account: LiveAccount, check: _SpeechCheck) -> Iterator[LiveItem]:
     for frame in frames:
         account.add(frame)
+        check.add(frame)
         yield frame.picture, frame.sound
 
 

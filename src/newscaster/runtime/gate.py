@@ -58,12 +58,18 @@ class Gate:
         self._activity = activity.stream()
         self._windows = Windows(behind=_BEHIND_STEPS, ahead=ahead_steps, ends_last=False)
         self._speaking = False
+        self._speech_steps = 0
         self._ahead_steps = ahead_steps
 
     @property
     def delay_seconds(self) -> float:
         """The longest from a step's begin to the sample that makes its gain certain."""
         return ((self._ahead_steps + 1) * STEP_SAMPLES + LATE_SAMPLES) / SAMPLE_RATE
+
+    @property
+    def speech_seconds(self) -> float:
+        """Speech found so far."""
+        return self._speech_steps * STEP_SAMPLES / SAMPLE_RATE
 
     def push(self, samples: Floats) -> Array:
         """The gains (t,) in [0, 1] that have become certain with samples (n,), float32 mono at 16 kHz.
@@ -84,6 +90,7 @@ class Gate:
         for step, probability in enumerate(probabilities):
             self._speaking = bool(probability >= (_OFF if self._speaking else _ON))
             decided[step] = self._speaking
+        self._speech_steps += int(decided.sum())
         return decided
 
 

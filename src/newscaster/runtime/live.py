@@ -130,6 +130,8 @@ class Live:
         self._shown = self._dropped = self._starved = 0
         self._left_out = 0  # in a row
         self._begun: Utterance | None = None  # whose first frame has been shown
+        self._spoken = 0  # frames of utterances
+        self._speech_seconds = self._speech_before = 0.0  # found in all utterances, and in those before
         self._delays, self._late = Delays(), Delays()
         self._reader = TextReader(
             self._programme, self._changed, voices=voices, reading=reading, rate=_TEXT_RATE
@@ -220,6 +222,8 @@ class Live:
                 dropped=self._dropped,
                 starved=self._starved,
                 sound_seconds=self._media.seconds(self._number),
+                spoken_seconds=float(self._spoken / self.fps),
+                speech_seconds=self._speech_seconds,
                 waiting_seconds=waiting,
                 delay_seconds=self._delays.last,
                 delay_seconds_p95=self._delays.p95,
@@ -314,9 +318,14 @@ class Live:
             now = self._clock()
             if paced:
                 self._late.add(max(0.0, now - self._media.due(number)))
-            if made.utterance is not None and made.utterance is not self._begun:
+            if made.utterance is None:
+                return True
+            if made.utterance is not self._begun:
+                self._speech_before = self._speech_seconds
                 self._begun = made.utterance
                 self._delays.add(now - made.utterance.begun_seconds)
+            self._spoken += 1
+            self._speech_seconds = self._speech_before + made.utterance.speech_seconds
             return True
 
     def _make(self, number: int, paced: bool, unshown: _Made | None) -> _Made | None:

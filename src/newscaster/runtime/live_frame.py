@@ -38,6 +38,10 @@ class LiveCounts:
     """How often speech was ended because no more sound came."""
     sound_seconds: float
     """Sound given out, silence included."""
+    spoken_seconds: float
+    """Of it, what came as speech: pushed audio and texts, whatever they hold."""
+    speech_seconds: float
+    """Speech found in that by voice activity, pauses left out."""
     waiting_seconds: float
     """Speech that has come in, or been made, and not been heard."""
     delay_seconds: float | None

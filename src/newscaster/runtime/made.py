@@ -23,6 +23,8 @@ class Performance:
     """Length of the speech."""
     wall_seconds: float
     """How long it took."""
+    speech_seconds: float
+    """How much speech was found in it by voice activity, pauses left out."""
     passed_through: int = 0
     """Frames that show the footage's own mouth, in whole or faded, since it is not free in them."""
     motion: Path | None = None
@@ -32,7 +34,8 @@ class Performance:
     captions: tuple[Path, ...] = ()
     """Where captions were written."""
     notes: tuple[str, ...] = ()
-    """What of a text is not read as it is written, a line each: sentences that the voice lacks, mark-up."""
+    """What may not be as intended, a line each, also logged: sentences that the voice lacks, mark-up, audio
+    without speech."""
     signed_by: str | None = None
     """Whose certificate the file is signed with (C2PA); None: it is not signed."""
     signed_locally: bool = False

@@ -111,9 +111,8 @@ class MotionStream:
             ahead_steps = min(ahead_steps, ahead_steps_within(look_ahead_ms))
         self._leveller = Leveller()
         self._smoother = Smoother(kernel)
-        gated = activity is not None and articulation.rests
-        self._gate = Gate(activity, ahead_steps=ahead_steps) if activity is not None and gated else None
-        self._held = _Held(self._gate, basis.size)
+        self._gate = None if activity is None else Gate(activity, ahead_steps=ahead_steps)
+        self._held = _Held(self._gate, basis.size, rests=articulation.rests)
         self._interpolator = _Interpolator(fps, basis.size)
         self._basis = basis
         self._articulation = articulation
@@ -124,8 +123,14 @@ class MotionStream:
     def delay_seconds(self) -> float:
         """The longest from a frame's own time to the moment its last needed sample is heard."""
         moved = self._source.delay_seconds + float(self._smoother.wait_steps / MOTION_HZ)
-        held = self._gate.delay_seconds if self._gate is not None else 0.0
+        rests = self._articulation.rests
+        held = self._gate.delay_seconds if self._gate is not None and rests else 0.0
         return max(moved, held) + float(self._interpolator.wait_steps / MOTION_HZ)
+
+    @property
+    def speech_seconds(self) -> float:
+        """How much speech has been found in what was pushed; all of it without voice activity."""
+        return self._samples / SAMPLE_RATE if self._gate is None else self._gate.speech_seconds
 
     def expect_level(self, loud: float) -> None:
         """Set the level of the speech before any is pushed: see :class:`Leveller`.
@@ -241,10 +246,14 @@ class _WholeContext:
 
 
 class _Held:
-    """Coefficients times the gate's gains: whichever comes first waits for the other."""
+    """Coefficients times the gate's gains: whichever comes first waits for the other.
 
-    def __init__(self, gate: Gate | None, size: int) -> None:
+    Without `rests`, the gate hears the speech, and holds nothing.
+    """
+
+    def __init__(self, gate: Gate | None, size: int, *, rests: bool) -> None:
         self._gate = gate
+        self._rests = rests
         self._coefficients: Array = np.zeros((0, size))
         self._gains: Array = np.zeros(0)
 
@@ -257,6 +266,8 @@ class _Held:
         return coefficients if self._gate is None else self._joined(coefficients, self._gate.flush())
 
     def _joined(self, coefficients: Array, gains: Array) -> Array:
+        if not self._rests:
+            return coefficients
         self._coefficients = np.concatenate([self._coefficients, coefficients])
         self._gains = np.concatenate([self._gains, gains])
         count = min(len(self._coefficients), len(self._gains))

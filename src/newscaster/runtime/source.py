@@ -69,6 +69,8 @@ _MAX_CONTROL_SHARE = 0.05
 class Speech:
     """Speech that has been checked."""
 
+    name: str
+    """What it is called in messages."""
     sound: Path | None
     """A file with the sound as it will be heard; None for samples that nobody will hear."""
     samples: int
@@ -167,14 +169,16 @@ def open_speech(
             return
         elif isinstance(speech, str | Path):
             sound = Path(speech)
+            name = f"the sound of '{sound}'"
         elif speech is not None and hasattr(speech, "read"):
             sound = stack.enter_context(media.spooled(speech))
+            name = "the audio stream"
         else:
             raise InputError(
                 f"speech is a {type(speech).__name__}; expected the path of a sound file, a binary stream, "
                 "or samples as a NumPy array"
             )
-        yield _measured(sound, name=f"the sound of '{sound}'")
+        yield _measured(sound, name=name)
 
 
 def is_script(speech: SpeechInput | None) -> TypeGuard[str | Path]:
@@ -249,7 +253,14 @@ def _measured(sound: Path, *, name: str) -> Speech:
             "Export it again, as 16-bit WAV for instance"
         )
     _check_level(measure.peak, name)
-    return Speech(sound=sound, samples=measure.samples, rate=measure.rate, loud=measure.loud, stamp=stamp)
+    return Speech(
+        name=name,
+        sound=sound,
+        samples=measure.samples,
+        rate=measure.rate,
+        loud=measure.loud,
+        stamp=stamp,
+    )
 
 
 def _from_samples(samples: Samples, rate: int, sound: Path | None) -> Speech:
@@ -257,7 +268,14 @@ def _from_samples(samples: Samples, rate: int, sound: Path | None) -> Speech:
     if sound is not None:
         media.write_wav(sound, checked, rate)
     given = checked if rate == SAMPLE_RATE else None
-    return Speech(sound=sound, samples=len(checked), rate=rate, loud=loud_peak(checked, rate), given=given)
+    return Speech(
+        name="the samples",
+        sound=sound,
+        samples=len(checked),
+        rate=rate,
+        loud=loud_peak(checked, rate),
+        given=given,
+    )
 
 
 def _temporary(stack: ExitStack) -> Path:

@@ -91,6 +91,11 @@ class Utterance:
         return max(0.0, self._samples / self.rate - self._taken / self._heard_rate)
 
     @property
+    def speech_seconds(self) -> float:
+        """Speech found in what has been heard."""
+        return 0.0 if self._stream is None else self._stream.speech_seconds
+
+    @property
     def over(self) -> bool:
         """Whether all of it has been taken, sound and shapes."""
         return self._finished and not self._shapes and not len(self._sound)

@@ -68,7 +68,7 @@ class Job:
     error: str | None = None
     """Why it failed."""
     notes: Sequence[str] = ()
-    """What of the script is not read as it is written, a line each."""
+    """What may not be as intended, a line each: parts of the script, or audio without speech."""
 
     @property
     def is_open(self) -> bool:

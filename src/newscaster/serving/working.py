@@ -163,7 +163,7 @@ def _do(work: Work, parent: Connection) -> None:
                 "state": "done",
                 "seconds": round(made.seconds, 2),
                 "frames": made.frames,
-                "notes": list(made.notes),
+                "notes": [_without_folder(note, work.source.parent) for note in made.notes],
             }
         )
     except Exception as error:
@@ -180,7 +180,12 @@ def _failure(error: Exception, folder: Path) -> dict[str, str]:
             f"newscaster failed ({type(error).__name__}: {sentence(error)}). The studio's log, a file that "
             "NEWSCASTER_LOG names, has the details"
         )
-    return {**result, "error": " ".join(said.replace(f"{folder}{os.sep}", "").split())}
+    return {**result, "error": _without_folder(said, folder)}
+
+
+def _without_folder(text: str, folder: Path) -> str:
+    """A message in one line, in which the job's files have their names alone."""
+    return " ".join(text.replace(f"{folder}{os.sep}", "").split())
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,33 @@
+"""Whether what an anchor was given to say holds speech: noise and music leave the mouth at rest."""
+
+from __future__ import annotations
+
+_LEAST_SECONDS = 0.2
+_LEAST_SHARE = 0.01
+"""Voice activity takes a moment of noise or music for speech now and then."""
+
+
+def is_without_speech(speech_seconds: float, seconds: float) -> bool:
+    """Whether voice activity found no speech to speak of in so much audio.
+
+    Args:
+        speech_seconds: found by `MotionStream`.
+        seconds: of audio in all.
+    """
+    return speech_seconds < min(_LEAST_SECONDS, seconds / 4) + _LEAST_SHARE * seconds
+
+
+def without_speech(name: str, speech_seconds: float, seconds: float, *, rests: bool) -> str:
+    """The warning, in a line.
+
+    Args:
+        name: of the audio.
+        speech_seconds: found in it.
+        seconds: its length.
+        rests: whether the mouth is held at rest without speech.
+    """
+    what = "so the mouth stays at rest" if rests else "so the mouth moves with something else"
+    return (
+        f"no speech detected in {name} ({speech_seconds:.1f} of {seconds:.1f} s), {what}. Check that it is "
+        "the right file, track or microphone"
+    )
