@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import av
@@ -79,6 +80,61 @@ def test_raw_sound_on_standard_input(tiny: Path, tmp_path: Path) -> None:
     done = subprocess.run([*command, "--rate", "24000"], input=pcm, capture_output=True, env=environment())
     assert (done.returncode, done.stdout) == (0, b"")
     assert lengths(out)[1] > 1.4
+
+
+def heard(path: Path) -> np.ndarray:
+    """The mono sound of a file at 48 kHz."""
+    return media.read_audio(path, rate=48_000)
+
+
+def test_a_wav_file_on_standard_input_is_no_raw_sound(tiny: Path, tmp_path: Path) -> None:
+    """Stereo at 44.1 kHz, whose header is followed and not spoken; the rate for raw samples is not used."""
+    voice = speech_like(1.0, 44_100)
+    with wave.open(str(tmp_path / "x.wav"), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44_100)
+        file.writeframes(np.repeat((voice * 32767).astype("<i2"), 2).tobytes())
+    data = (tmp_path / "x.wav").read_bytes()
+    out = tmp_path / "x.mkv"
+    command = [sys.executable, "-m", "newscaster.cli", "live", tiny, "--to", out, "--speech", "-"]
+    done = subprocess.run(command, input=data, capture_output=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert 1.4 < lengths(out)[1] < 2.2
+    sound = heard(out)
+    loud = np.flatnonzero(np.abs(sound) > 0.02)
+    assert (loud[-1] - loud[0]) / 48_000 == pytest.approx(1.0, abs=0.1)
+    expected = speech_like(1.0, 48_000)[10_000:30_000]
+    likeness = [
+        np.corrcoef(sound[k : k + 20_000], expected)[0, 1]
+        for k in range(loud[0] + 6_000, min(loud[0] + 14_000, len(sound) - 20_000), 4)
+    ]
+    assert max(likeness) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "nothing came in on standard input"),
+        (b"Good evening. Here is the news.\n" * 20, "standard input is text"),
+        (b"\x00\x00\x00\x20ftypM4A " + bytes(400), "begins as an MP4 file and cannot be decoded"),
+    ],
+)
+def test_standard_input_that_cannot_be_spoken(tiny: Path, tmp_path: Path, data: bytes, said: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "newscaster.cli",
+        "live",
+        tiny,
+        "--to",
+        tmp_path / "x.ts",
+        "--speech",
+        "-",
+    ]
+    done = subprocess.run(command, input=data, capture_output=True, env=environment())
+    assert done.returncode == cli.EXIT_ERROR
+    assert said in done.stderr.decode()
 
 
 def test_a_pipe_that_is_stopped(tiny: Path) -> None:

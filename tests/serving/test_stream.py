@@ -112,6 +112,8 @@ def test_messages_that_are_refused_end_nothing(open_studio: OpenStudio) -> None:
             ('{"type": "say", "text": "..."}', "the text '...' holds no word"),
             ('{"type": "say", "text": "%s"}' % ("a" * 60), "the text has 60 characters; 50 are taken"),
             ('{"type": "sound", "rate": 3}', "rate is 3; expected 8000 to 96000 Hz"),
+            (b"RIFF\x24\x08\x00\x00WAVEfmt ", "the message begins as a WAV file"),
+            (b"fLaC" + PCM, "the message begins as a FLAC file"),
             (b"abc", "the sound has 3 bytes"),
             (PCM * 3, ""),  # too much waits
         ):

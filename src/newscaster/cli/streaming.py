@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from newscaster.media import LiveItem
+    from newscaster.media import LiveItem, PipedAudio
     from newscaster.runtime.live import Live
     from newscaster.runtime.live_account import LiveAccount
     from newscaster.runtime.live_frame import LiveFrame
@@ -71,11 +71,11 @@ _SIGNED_FORMATS = ("mp4", "mov", "matroska")
 @click.option(
     "--speech",
     metavar="FILE",
-    help="A sound or video file, a .txt file to be read aloud, or - for raw sound on standard input: signed "
-    "16 bits, little endian, mono, at --rate, as it comes.",
+    help="A sound or video file, a .txt file to be read aloud, or - for standard input as it comes: a sound "
+    "file, such as WAV, or raw samples, signed 16 bits, little endian, mono, at --rate.",
 )
 @voice_options
-@click.option("--rate", default=16_000, show_default=True, help="Of raw sound on standard input, in Hz.")
+@click.option("--rate", default=16_000, show_default=True, help="Of raw samples on standard input, in Hz.")
 @click.option(
     "--stay", is_flag=True, help="Go on when all is said, with the mouth at rest, until interrupted."
 )
@@ -333,7 +333,7 @@ def _source(speech: str | None, text: str | None, rate: int) -> Feeding:
         words = text
         return lambda stream: stream.say(words).result()
     if speech == "-":
-        return lambda stream: _push_all(stream, _raw(sys.stdin.buffer), rate)
+        return lambda stream: _push_piped(stream, sys.stdin.buffer, rate)
     if speech is not None:
         from newscaster import media
 
@@ -346,6 +346,28 @@ def _source(speech: str | None, text: str | None, rate: int) -> Feeding:
     return lambda stream: None
 
 
+def _push_piped(stream: Live, source: BinaryIO, rate: int) -> None:
+    """Push what comes in through a pipe: the audio of a file, or else raw samples at `rate`."""
+    from newscaster import media
+
+    piped = media.PipedAudio(source)
+    if piped.is_empty:
+        raise MediaError(
+            "nothing came in on standard input, where raw samples or a sound file are needed. Check the "
+            "command before the pipe"
+        )
+    if piped.is_text:
+        raise MediaError(
+            "standard input is text, where raw samples or a sound file are needed. Give --text, or a .txt "
+            "file as --speech"
+        )
+    if piped.container is None:
+        _push_all(stream, _raw(piped), rate)
+        return
+    with piped.opened("standard input") as sound:
+        _push_all(stream, sound.mono_blocks(), sound.rate)
+
+
 def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
     for block in blocks:
         stream.push(block, rate)
@@ -354,14 +376,13 @@ def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
     stream.flush()
 
 
-def _raw(source: BinaryIO) -> Iterator[Floats]:
+def _raw(source: PipedAudio) -> Iterator[Floats]:
     """Blocks of raw sound as it comes: signed 16 bits, little endian, to (n,) float32 in [-1, 1]."""
     import numpy as np
 
     held = b""
     # As much as there is: a microphone's sound is not held back until a block is full.
-    read = getattr(source, "read1", source.read)
-    while data := read(_PCM_BYTES):
+    while data := source.read(_PCM_BYTES):
         held += data
         whole = len(held) // 2 * 2
         yield np.frombuffer(held[:whole], "<i2").astype(np.float32) / np.float32(32768)

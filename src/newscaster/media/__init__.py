@@ -33,6 +33,7 @@ from newscaster.media.leases import FolderLease, sole_user
 from newscaster.media.output_locks import locked, sole_writer
 from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
 from newscaster.media.pieces import read_luma_pieces
+from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.scan import MeasuredScan, measured_scan
 from newscaster.media.sink import LiveItem, live_file, live_format, without_key, write_live
@@ -45,6 +46,7 @@ from newscaster.media.write import write_video
 __all__ = [
     "CAPTION_SUFFIXES",
     "CHROMA_SHIFT",
+    "MARK_BYTES",
     "VIDEO_SUFFIXES",
     "AudioInfo",
     "AudioMeasure",
@@ -58,12 +60,14 @@ __all__ = [
     "MediaInfo",
     "PeakMeter",
     "Picture",
+    "PipedAudio",
     "Resampler",
     "Samples",
     "StageVideo",
     "Subtitles",
     "VideoInfo",
     "check_output",
+    "container_named",
     "copy_as_wav",
     "decode_wav",
     "encode_stage",

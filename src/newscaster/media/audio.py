@@ -40,14 +40,20 @@ _SEEK_FROM_SECONDS = 5.0
 
 
 class SoundSource:
-    """An open file's sound, decoded block by block at its own rate: what every reader here starts from."""
+    """An open file's sound, decoded block by block at its own rate: what every reader here starts from.
 
-    def __init__(self, container: InputContainer, path: Path) -> None:
+    Args:
+        container: open.
+        path: of the file, or what it is called in messages.
+        piped: whether there is no such file that could be read again.
+    """
+
+    def __init__(self, container: InputContainer, path: Path, *, piped: bool = False) -> None:
         self._container = container
         self._path = path
         self._stream: AudioStream = need_audio(container, path)
         self._sought = False
-        self._links = _links(container, path)
+        self._links = [] if piped else _links(container, path)
         self._frames = self._decode(container)
         self._first = next(self._frames)
         self._conformer = Conformer(self._first)

@@ -13,7 +13,7 @@ import wave
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -286,8 +286,15 @@ def write_wav(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
         file.writeframes(pcm.tobytes())
 
 
+class Readable(Protocol):
+    """What bytes can be read from."""
+
+    def read(self, count: int = -1, /) -> bytes:
+        """Up to so many bytes; none at the end."""
+
+
 @contextmanager
-def spooled(stream: BinaryIO, *, name: str = "standard input") -> Iterator[Path]:
+def spooled(stream: Readable, *, name: str = "standard input") -> Iterator[Path]:
     """Copy a stream that cannot be read twice into a temporary file, gone when the block ends.
 
     Raises:

@@ -125,6 +125,7 @@ class Conversation:
         self._socket, self._session, self._limits = socket, session, limits
         self._sink = None if output == "none" else EncodedFrames(session, output)
         self._rate = 16_000
+        self._is_first = True  # no message with samples has come since the last flush
         self._finishing = asyncio.Event()
 
     async def run(self) -> None:
@@ -190,6 +191,13 @@ class Conversation:
                 f"the message has {len(data)} bytes; expected {self._limits.message_bytes} at most",
                 status=TOO_LARGE,
             )
+        kind = media.container_named(data[: media.MARK_BYTES]) if self._is_first else None
+        if kind is not None:
+            raise RefusedError(
+                f"the message begins as {kind}; expected raw 16-bit samples without a header. Send the "
+                "samples alone, or POST the file to the session's /audio"
+            )
+        self._is_first = False
         if len(data) % 2:
             raise RefusedError(f"the sound has {len(data)} bytes; expected 16-bit samples, two bytes each")
         samples = np.frombuffer(data, "<i2").astype(np.float32)
@@ -202,8 +210,10 @@ class Conversation:
             self._session.say(text_of(message.get("text"), most=self._limits.script_characters))
         elif kind == "sound":
             self._rate = _rate_of(message.get("rate"))
+            self._is_first = True
         elif kind == "flush":
             self._session.live.flush()
+            self._is_first = True
         elif kind == "stop":
             await self._session.interrupt()
             await self._socket.send_json({"type": "stopped"})

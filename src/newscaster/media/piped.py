@@ -1,0 +1,183 @@
+"""Audio that comes in through a pipe: told apart from raw samples, and decoded as it comes.
+
+Knows the first bytes of sound and video files. What is none of them is raw samples.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+
+from newscaster.errors import MediaError
+from newscaster.media.audio import SoundSource
+from newscaster.media.container import reason
+from newscaster.media.files import spooled
+
+_MP4 = "an MP4 file"
+_MARKS = {
+    0: {
+        b"RIFF": "a WAV file",
+        b"RIFX": "a WAV file",
+        b"RF64": "a WAV file",
+        b"BW64": "a WAV file",
+        b"riff": "a WAV file",
+        b"FORM": "an AIFF file",
+        b"fLaC": "a FLAC file",
+        b"OggS": "an Ogg file",
+        b"caff": "a CAF file",
+        b".snd": "an AU file",
+        b"wvpk": "a WavPack file",
+        b"MAC ": "a Monkey's Audio file",
+        b"#!AM": "an AMR file",
+        b"\x1a\x45\xdf\xa3": "a Matroska or WebM file",
+        b"\x30\x26\xb2\x75": "a Windows Media file",
+        b"ID3\x02": "an MP3 file",
+        b"ID3\x03": "an MP3 file",
+        b"ID3\x04": "an MP3 file",
+    },
+    4: {b"ftyp": _MP4, b"moov": _MP4, b"mdat": _MP4, b"wide": _MP4},
+}
+MARK_BYTES = 12
+_SYNC_BYTES = 6
+"""Of a frame of MP3 or AAC, which say how long it is."""
+_PACKET_BYTES = 188
+"""Of an MPEG transport stream; each begins with the same byte."""
+_TEXT_BYTES = 24
+_LONGEST_FRAME_BYTES = 8191
+_MPEG_RATES = (44_100, 48_000, 32_000)
+_KBITS = {
+    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""Bit rates of the codes 1 to 14, by whether it is MPEG-1 (ISO 11172-3) or MPEG-2 (13818-3), and by layer."""
+
+
+def container_named(begin: bytes) -> str | None:
+    """What kind of file begins like this, such as "a WAV file"; None for raw samples.
+
+    Args:
+        begin: the first MARK_BYTES of it or more.
+    """
+    for offset, marks in _MARKS.items():
+        for mark, name in marks.items():
+            if begin[offset : offset + len(mark)] == mark:
+                return name
+    return None
+
+
+class PipedAudio:
+    """A binary stream whose first bytes have been looked at.
+
+    Args:
+        source: such as standard input; read no further than is there.
+    """
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._read = getattr(source, "read1", source.read)
+        self._held = b""
+        self._ended = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came in."""
+        return not self._peek(1)
+
+    @property
+    def container(self) -> str | None:
+        """What kind of file it is, such as "a WAV file"; None for raw samples."""
+        named = container_named(self._peek(MARK_BYTES))
+        if named is not None:
+            return named
+        # Raw samples may look like the first header of MP3 or AAC; a second one in its place is no chance.
+        frame = mpeg_frame_bytes(self._peek(_SYNC_BYTES))
+        if frame is not None and mpeg_frame_bytes(self._peek(frame + _SYNC_BYTES)[frame:]) is not None:
+            return "an MP3 or AAC file"
+        if self._peek(1) == b"G" and self._peek(2 * _PACKET_BYTES + 1)[::_PACKET_BYTES] == b"GGG":
+            return "an MPEG transport stream"
+        return None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it begins as a text does: no sound has samples of printable characters alone."""
+        begin = self._peek(_TEXT_BYTES)
+        return len(begin) == _TEXT_BYTES and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in begin)
+
+    def read(self, count: int = -1) -> bytes:
+        """Up to so many bytes, as they come; none at the end."""
+        if self._held:
+            count = len(self._held) if count < 0 else count
+            given, self._held = self._held[:count], self._held[count:]
+            return given
+        data: bytes = self._read(count)
+        return data
+
+    def _peek(self, count: int) -> bytes:
+        while len(self._held) < count and not self._ended:
+            data = self._read(count - len(self._held))
+            self._held += data
+            self._ended = not data
+        return self._held[:count]
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[SoundSource]:
+        """The audio of a file that is not raw samples; closed when the block ends.
+
+        Args:
+            name: what it is called in messages.
+
+        Raises:
+            MediaError: it is damaged, or has no audio.
+            OutputError: there is no room for a copy of an MP4 file, which cannot be decoded as it comes.
+        """
+        kind = self.container
+        with ExitStack() as stack:
+            file: BinaryIO | PipedAudio | str = self
+            if _is_seekable(self._source):
+                self._source.seek(-len(self._held), io.SEEK_CUR)
+                self._held, file = b"", self._source
+            elif kind == _MP4:  # its index may be at its end
+                file = f"file:{stack.enter_context(spooled(self, name=name))}"
+            try:
+                container = stack.enter_context(av.open(file, mode="r", metadata_errors="replace"))
+            except (av.FFmpegError, OSError) as error:
+                raise MediaError(
+                    f"{name} begins as {kind} and cannot be decoded ({reason(error)}). Name the file itself, "
+                    "or convert it to WAV before the pipe"
+                ) from error
+            yield SoundSource(container, Path(name), piped=True)
+
+
+def _is_seekable(source: BinaryIO) -> bool:
+    try:
+        return source.seekable()
+    except (AttributeError, ValueError):
+        return False
+
+
+def mpeg_frame_bytes(begin: bytes) -> int | None:
+    """Length of the MPEG audio or ADTS frame with these first 6 bytes; None if it is not one."""
+    if len(begin) < _SYNC_BYTES or begin[0] != 0xFF:
+        return None
+    if begin[1] & 0xF6 == 0xF0:  # ADTS (ISO 13818-7)
+        length = (begin[3] & 3) << 11 | begin[4] << 3 | begin[5] >> 5
+        return length if 7 < length <= _LONGEST_FRAME_BYTES and begin[2] >> 2 & 15 < 13 else None
+    version, layer = begin[1] >> 3 & 3, 4 - (begin[1] >> 1 & 3)
+    code, rate = begin[2] >> 4, begin[2] >> 2 & 3
+    if begin[1] & 0xE0 != 0xE0 or version == 1 or layer == 4 or code in (0, 15) or rate == 3:
+        return None
+    hz = _MPEG_RATES[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    bits = 1000 * _KBITS[version == 3, layer][code - 1]
+    padding = begin[2] >> 1 & 1
+    if layer == 1:
+        return 4 * (12 * bits // hz + padding)
+    return (144 if layer == 2 or version == 3 else 72) * bits // hz + padding
