@@ -21,7 +21,8 @@ from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.faults import is_no_memory
-from newscaster.media.whole import missing_bytes
+from newscaster.media.lengths import PatchedFile
+from newscaster.media.whole import completeness
 from newscaster.texts import ONCE
 
 _log = logging.getLogger("newscaster.media")
@@ -29,6 +30,7 @@ _log = logging.getLogger("newscaster.media")
 # Demuxers that turn any text file into "video" or that hold neither pictures nor sound.
 _NOT_MEDIA = frozenset({"tty", "bin", "xbin", "adf", "idf", "srt", "webvtt", "ass", "data", "lrc"})
 _MOST_PIXELS = 2**26
+_CORRECT = "; if its end is there, correct the header: ffmpeg -i INPUT -c copy OUTPUT"
 _ACCEPTED = "Accepted are MP4, MOV, MKV, WebM, AVI, MPEG, WAV, FLAC, MP3 and M4A files"
 
 
@@ -39,10 +41,11 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     Raises:
         MediaError: there is no such file, or it is not a media file.
     """
-    _check_is_file(path)
+    patches = _check_is_file(path)
+    patched = PatchedFile(path, patches) if patches else None
     try:
         # "file:" keeps a colon in a file's name from being taken for a protocol.
-        container = av.open(f"file:{path}", mode="r", metadata_errors="replace")
+        container = av.open(patched or f"file:{path}", mode="r", metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise MediaError(
             f"'{path}' cannot be read as video or sound ({reason(error)}): it is damaged, cut short, or not "
@@ -55,26 +58,34 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         yield container
     finally:
         container.close()
+        if patched is not None:
+            patched.close()
 
 
-def _check_is_file(path: Path) -> None:
+def _check_is_file(path: Path) -> dict[int, bytes]:
+    """Refuse what is no file, or was cut short; returns bytes to read in place of others, see `lengths`."""
     if path.is_dir():
         raise MediaError(f"'{path}' is a folder, where a media file is needed. Give one of the files in it")
     if not path.exists():
         raise MediaError(f"no such file: '{path}'. Give the path of an existing video or sound file")
     if not path.is_file():
-        return
+        return {}
     if path.stat().st_size == 0:
         raise MediaError(f"'{path}' is empty (0 bytes). Copy or record it again")
     try:
-        missing = missing_bytes(path)
+        found = completeness(path)
     except OSError as error:
         raise MediaError(f"'{path}' cannot be read ({reason(error)}). Give a file that can be") from error
-    if missing:
+    if found.is_cut_short:
         raise MediaError(
-            f"'{path}' is cut short: it lacks {missing:,} bytes of what its header promises. "
-            f"Copy or record it again"
+            f"'{path}' is cut short: it lacks {found.missing_bytes:,} bytes of what its header promises. "
+            "Copy or record it again" + (_CORRECT if found.is_audio else "")
         )
+    if found.missing_bytes:
+        text = "'%s' holds %s bytes fewer than its header states, and is read to its end: its length was not "
+        text += "known when it was written, or it is cut short"
+        _log.warning(text, path, f"{found.missing_bytes:,}", extra={ONCE: f"length stated {path.resolve()}"})
+    return found.patches
 
 
 def reason(error: BaseException) -> str:

@@ -1,25 +1,49 @@
 """Whether a file is all there: what its header promises against what it has.
 
-FFmpeg reads what there is of a file that was cut short, and says nothing. Knows RIFF (WAV, AVI), ISO (MP4,
-MOV, M4A) and EBML (MKV, WebM); other formats promise nothing.
+FFmpeg reads what there is of a file that was cut short, and says nothing. Knows RIFF (AVI), ISO (MP4, MOV,
+M4A) and EBML (MKV, WebM), and by `lengths` uncompressed audio; other formats promise nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+
+from newscaster.media.lengths import is_believed, is_unknown, stated_length
 
 _ISO_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
 _EBML_HEADER = b"\x1a\x45\xdf\xa3"
 _EBML_SEGMENT = b"\x18\x53\x80\x67"
-_UNKNOWN_RIFF_LENGTH = 0x7FFF_F000  # what programs write that do not know the length yet
 _SLACK_BYTES = 64  # headers are often off by a few
 
 
-def missing_bytes(path: Path) -> int:
-    """How many bytes `path` lacks of what its header promises; 0 where it is whole or promises nothing."""
+@dataclass(frozen=True)
+class Completeness:
+    """How a file compares with the length that its header states."""
+
+    missing_bytes: int = 0
+    """What it lacks of it; 0 if it is whole, or states none."""
+    is_cut_short: bool = False
+    """Whether the length is to be believed. Otherwise it may have been unknown when it was written."""
+    patches: dict[int, bytes] = field(default_factory=dict)
+    """See `lengths.StatedLength`."""
+    is_audio: bool = False
+    """Whether it is uncompressed audio, which can be read without that length."""
+
+
+def completeness(path: Path) -> Completeness:
+    """Compare a file with its header."""
     size = path.stat().st_size
     with path.open("rb") as file:
+        stated = stated_length(file, size)
+        if stated is not None:
+            lacking = 0 if stated.file_bytes is None else stated.file_bytes - size
+            if lacking <= _SLACK_BYTES:
+                return Completeness(patches=stated.patches)
+            cut_short = is_believed(size + lacking, size)
+            return Completeness(lacking, cut_short, stated.patches, is_audio=True)
+        file.seek(0)
         head = file.read(12)
         if head[:4] == b"RIFF":
             promised = _riff_bytes(head)
@@ -28,14 +52,23 @@ def missing_bytes(path: Path) -> int:
         elif head[:4] == _EBML_HEADER:
             promised = _ebml_bytes(file)
         else:
-            return 0
+            return Completeness()
     lacking = promised - size
-    return lacking if lacking > _SLACK_BYTES else 0
+    return Completeness(lacking, is_cut_short=True) if lacking > _SLACK_BYTES else Completeness()
+
+
+def missing_bytes(path: Path) -> int:
+    """How many bytes `path` lacks of what its header promises; 0 if it is whole or promises nothing.
+
+    Uncompressed audio whose header states a length that may have been unknown promises nothing.
+    """
+    found = completeness(path)
+    return found.missing_bytes if found.is_cut_short else 0
 
 
 def _riff_bytes(head: bytes) -> int:
     length = int.from_bytes(head[4:8], "little")
-    return length + 8 if length < _UNKNOWN_RIFF_LENGTH else 0
+    return 0 if is_unknown(length, bits=32) else length + 8
 
 
 def _iso_bytes(file: BinaryIO, size: int) -> int:
