@@ -16,7 +16,7 @@ from newscaster.media.audio import (
 from newscaster.media.audio_measure import AudioMeasure, PeakMeter, measure_audio
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
-from newscaster.media.conform import Samples
+from newscaster.media.downmix import Samples
 from newscaster.media.files import (
     VIDEO_SUFFIXES,
     check_output,

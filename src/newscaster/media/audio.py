@@ -21,9 +21,9 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from newscaster.errors import MediaError
-from newscaster.media.conform import Conformer, Samples
+from newscaster.media.conform import Conformer
 from newscaster.media.container import decode_audio, find_video, need_audio, open_media, reason
-from newscaster.media.downmix import Downmix
+from newscaster.media.downmix import Downmix, Samples
 from newscaster.media.files import check_output, replacing
 from newscaster.media.ogg_chain import FilePart, chain_links
 from newscaster.media.video import first_frame_seconds

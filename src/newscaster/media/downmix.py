@@ -39,12 +39,13 @@ class Downmix:
 
     def mix(self, block: Samples) -> Samples:
         """(n,) float32 of (C, n) float32; not finite if a sample is not."""
+        mean: Samples = block.mean(axis=0, dtype=np.float32)
         if len(block) == 1 or not block.shape[1]:
-            return block.mean(axis=0, dtype=np.float32)
+            return mean
         before = self._signs
         self._compare(block)
         if (self._signs > 0).all() and (before > 0).all():
-            return block.mean(axis=0, dtype=np.float32)
+            return mean
         mixed: Samples = (self._signs.astype(np.float32) @ block) / np.float32(len(block))
         if (before != self._signs).any():
             fade = min(block.shape[1], max(1, round(_FADE_SECONDS * self._rate)))

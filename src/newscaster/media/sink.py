@@ -22,8 +22,8 @@ from av.container import OutputContainer
 
 from newscaster.errors import MediaError, OutputError
 from newscaster.media.background import in_background
-from newscaster.media.conform import Samples
 from newscaster.media.container import reason
+from newscaster.media.downmix import Samples
 from newscaster.media.files import check_output
 from newscaster.media.output_locks import sole_writer
 from newscaster.media.picture import Picture

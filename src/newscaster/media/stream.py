@@ -24,8 +24,8 @@ from av.container import OutputContainer
 from av.video.frame import PictureType, VideoFrame
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.media.conform import Samples
 from newscaster.media.container import reason
+from newscaster.media.downmix import Samples
 from newscaster.media.files import check_output, replacing
 from newscaster.media.picture import FrameCopier, Picture
 from newscaster.media.write import LOOK_AHEAD, VideoTrack, add_sound

@@ -26,9 +26,8 @@ from newscaster.errors import MediaError, OutputError
 from newscaster.media.audio import SoundSource, open_sound
 from newscaster.media.background import in_background
 from newscaster.media.captions import Subtitles, SubtitleTrack
-from newscaster.media.conform import Samples
 from newscaster.media.container import reason
-from newscaster.media.downmix import Downmix
+from newscaster.media.downmix import Downmix, Samples
 from newscaster.media.files import check_output, replacing
 from newscaster.media.picture import Picture
 from newscaster.media.pixels import ColourTags, FromRgb

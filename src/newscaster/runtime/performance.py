@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -63,7 +62,7 @@ from newscaster.runtime.source import (
     is_script,
     open_speech,
 )
-from newscaster.runtime.speech_found import is_without_speech, without_speech
+from newscaster.runtime.speech_found import warn_without_speech
 from newscaster.runtime.stage import Stage
 from newscaster.speech.captions import caption_cues
 from newscaster.speech.encoder import SpeechEncoder
@@ -73,8 +72,6 @@ from newscaster.watermark import Watermark, id_of
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
-
-_log = logging.getLogger("newscaster.runtime")
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
@@ -431,7 +428,7 @@ class Anchor:
                 media.copy_as_wav(heard.sound_file, places.speech)
             for path in places.captions:
                 media.write_captions(path, cues)
-        warnings = _warnings(heard, stream, rests=articulation.rests)
+        warnings = warn_without_speech(heard, stream, rests=articulation.rests)
         return Performance(
             path=places.video,
             frames=frames,
@@ -584,16 +581,6 @@ class Anchor:
             frames = self._stage.frames(part.indices.tolist())
             for frame, points, share in zip(frames, in_region, part.shares.tolist(), strict=True):
                 yield Job(frame, points, share)
-
-
-def _warnings(speech: Speech, stream: MotionStream, *, rests: bool) -> tuple[str, ...]:
-    """What to warn of when all has been heard; logged."""
-    found, seconds = stream.speech_seconds, speech.seconds
-    if not is_without_speech(found, seconds):
-        return ()
-    line = without_speech(speech.name, found, seconds, rests=rests)
-    _log.warning("%s", line)
-    return (line,)
 
 
 def _noted(shown: Iterable[_Shown], record: MotionRecord) -> Iterator[_Shown]:

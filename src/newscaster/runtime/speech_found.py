@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
+from newscaster.runtime.motion import MotionStream
+from newscaster.runtime.source import Speech
+
+_log = logging.getLogger("newscaster.runtime")
+
 _LEAST_SECONDS = 0.2
 _LEAST_SHARE = 0.01
 """Voice activity takes a moment of noise or music for speech now and then."""
@@ -31,3 +38,13 @@ def without_speech(name: str, speech_seconds: float, seconds: float, *, rests: b
         f"no speech detected in {name} ({speech_seconds:.1f} of {seconds:.1f} s), {what}. Check that it is "
         "the right file, track or microphone"
     )
+
+
+def warn_without_speech(speech: Speech, stream: MotionStream, *, rests: bool) -> tuple[str, ...]:
+    """The warning for speech that a stream has heard to its end, logged; none if there is speech in it."""
+    found, seconds = stream.speech_seconds, speech.seconds
+    if not is_without_speech(found, seconds):
+        return ()
+    line = without_speech(speech.name, found, seconds, rests=rests)
+    _log.warning("%s", line)
+    return (line,)
