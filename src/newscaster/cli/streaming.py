@@ -282,7 +282,7 @@ class _SpeechCheck:
         counts = self._stream.counts
         found, seconds = counts.speech_seconds, counts.spoken_seconds
         if not self._warned and self._frames and is_without_speech(found, seconds):
-            click.echo(f"warning: {without_speech(self._name, found, seconds, rests=True)}", err=True)
+            say(f"warning: {without_speech(self._name, found, seconds, rests=True)}", err=True)
             self._warned = True
 
 

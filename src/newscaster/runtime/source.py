@@ -156,7 +156,7 @@ def open_speech(
         if text is not None:
             sound = _temporary(stack)
             sentences, notes = _read_aloud(text, sound, reading)
-            yield replace(_measured(sound, name="the speech"), sentences=sentences, notes=notes)
+            yield replace(_measured(sound, name="the audio of the voice"), sentences=sentences, notes=notes)
             return
         if reading is not None:
             raise InputError(

@@ -18,6 +18,7 @@ class Beeps:
 
     def __init__(self, *rates: int) -> None:
         self.rates = list(rates)
+        self.peak = 1.5
         self.said: list[tuple[str, float]] = []
 
     def unread(self, sentence: str) -> list[tuple[str, str]]:
@@ -28,7 +29,7 @@ class Beeps:
         rate = self.rates[min(len(self.said), len(self.rates)) - 1]
         words = 0 if "silence" in sentence.lower() else len(sentence.split())
         quiet = np.zeros(rate // 2, np.float32)
-        beep = 1.5 * np.sin(2 * np.pi * 440 * np.arange(words * rate // 10) / rate)
+        beep = self.peak * np.sin(2 * np.pi * 440 * np.arange(words * rate // 10) / rate)
         return np.concatenate([quiet, beep.astype(np.float32), quiet]), rate
 
 
@@ -82,6 +83,18 @@ def test_what_is_not_heard_is_left_out(beeps: Beeps) -> None:
     assert [s.text for s in speak_sentences("One. Now silence. Two.")] == ["One.", "Two."]
     with pytest.raises(SpeechError, match=r"'hibari' finds nothing to speak in 'Only silence\.'"):
         synthesize("Only silence.")
+
+
+@pytest.mark.parametrize("dbfs", [-20, -48, -59])
+def test_a_quiet_voice_is_heard(beeps: Beeps, dbfs: float) -> None:
+    """As far as speech is accepted at all: what is cut off is quiet beside the voice."""
+    usual = [sentence.spoken_samples for sentence in speak_sentences("One two. Three.")]
+    beeps.peak = 10 ** (dbfs / 20)
+    quiet = [sentence.spoken_samples for sentence in speak_sentences("One two. Three.")]
+    assert quiet == pytest.approx(usual, abs=20)
+    beeps.peak = 10 ** (-61 / 20)
+    with pytest.raises(SpeechError, match="finds nothing to speak"):
+        synthesize("One two.")
 
 
 @pytest.mark.parametrize("text", ["", "  \n\n ", "... !?"])

@@ -19,6 +19,7 @@ import numpy as np
 
 from newscaster.errors import InputError, NewscasterError, SpeechError
 from newscaster.faults import fault
+from newscaster.speech.level import is_silence
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.script import Sentence, sentences_of
 from newscaster.speech.spectral import Floats
@@ -382,9 +383,10 @@ def resample(samples: Floats, rate: int, wanted: int) -> Floats:
 
 def _trimmed(samples: Floats, rate: int) -> Floats:
     """Without the silence that the voice puts before and after a sentence, so that pauses are ours."""
-    heard = np.flatnonzero(np.abs(samples) > 0.003)
-    if not len(heard):
+    if is_silence(samples):
         return samples[:0]
+    magnitudes = np.abs(samples)
+    heard = np.flatnonzero(magnitudes > min(0.003, 0.03 * float(magnitudes.max())))
     edge = round(_EDGE_SECONDS * rate)
     return samples[max(0, heard[0] - edge) : heard[-1] + 1 + edge]
 
