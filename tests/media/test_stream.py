@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import itertools
+import os
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,7 +13,9 @@ import pytest
 
 from making_media import moving_pattern
 from newscaster import media
-from newscaster.errors import MediaError
+from newscaster.errors import MediaError, OutputError
+from newscaster.media import stream as stream_module
+from newscaster.media.fragments import FragmentFile
 
 FPS = Fraction(25)
 RATE = 48_000
@@ -37,8 +42,8 @@ def test_a_recording_keeps_all_sound_and_the_frame_rate(
     pictures: list[media.Picture], tmp_path: Path
 ) -> None:
     path = tmp_path / "x.mp4"
-    seconds = media.record_video(path, stream(pictures), fps=FPS, rate=RATE, metadata={"title": "Ada"})
-    assert seconds == 13 / 25
+    recorded = media.record_video(path, stream(pictures), fps=FPS, rate=RATE, metadata={"title": "Ada"})
+    assert recorded == media.RecordedVideo(seconds=13 / 25)
     info = media.probe(path)
     assert info.video is not None
     assert (info.video.fps, info.metadata["title"]) == (25, "Ada")
@@ -53,6 +58,85 @@ def test_a_recording_of_nothing_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="nothing was recorded"):
         media.record_video(tmp_path / "x.mp4", iter(()), fps=FPS, rate=RATE, metadata={})
     assert not list(tmp_path.iterdir())
+
+
+def long_stream(
+    pictures: list[media.Picture], frames: int
+) -> Iterator[tuple[media.Picture | None, np.ndarray]]:
+    yield from zip(itertools.islice(itertools.cycle(pictures), frames), sounds(frames), strict=True)
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Have the disk take so many bytes of a recording."""
+    write = FragmentFile._write
+
+    def limited(self: FragmentFile, position: int, data: bytes) -> None:
+        write(self, position, data[: max(0, room - position)])
+        if position + len(data) > room:
+            self.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise self.error
+
+    monkeypatch.setattr(FragmentFile, "_write", limited)
+
+
+@pytest.mark.parametrize("room", [0, 100, 2000])
+def test_a_recording_that_the_disk_does_not_take(
+    pictures: list[media.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    fill_disk(monkeypatch, room)
+    with pytest.raises(OutputError, match="No space left on device"):
+        media.record_video(tmp_path / "x.mp4", long_stream(pictures, 100), fps=FPS, rate=RATE, metadata={})
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_full_disk_leaves_of_a_recording_can_be_played(
+    pictures: list[media.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "whole.mp4"
+    media.record_video(whole, long_stream(pictures, 150), fps=FPS, rate=RATE, metadata={})
+    size = whole.stat().st_size
+    for room in (size // 2, size * 3 // 4, size - 1):
+        path = tmp_path / f"{room}.mp4"
+        with monkeypatch.context() as patch:
+            fill_disk(patch, room)
+            made = media.record_video(path, long_stream(pictures, 150), fps=FPS, rate=RATE, metadata={})
+        assert made.is_broken
+        assert made.cut_because is not None
+        assert "No space left on device" in made.cut_because
+        frames = len(list(media.read_frames(path)))
+        assert 25 <= frames <= 150
+        assert abs(media.measure_audio(path).seconds - frames / 25) < 1.1
+        assert path.stat().st_size <= room
+
+
+def test_a_recording_ends_before_the_disk_is_full(
+    pictures: list[media.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "has_room", lambda folder, size=0: size < 10_000)
+    finished: list[int] = []
+    path = tmp_path / "x.mp4"
+    made = media.record_video(
+        path,
+        long_stream(pictures, 1000),
+        fps=FPS,
+        rate=RATE,
+        metadata={},
+        finish=lambda place: finished.append(place.stat().st_size),
+    )
+    assert made.cut_because == "the disk is nearly full"
+    assert not made.is_broken
+    assert finished == [path.stat().st_size]
+    assert 0 < len(list(media.read_frames(path))) == round(made.seconds * 25) < 1000
+
+
+def test_a_recording_that_cannot_be_signed_is_kept(pictures: list[media.Picture], tmp_path: Path) -> None:
+    def finish(place: Path) -> None:
+        raise OutputError("no room")
+
+    path = tmp_path / "x.mp4"
+    made = media.record_video(path, stream(pictures), fps=FPS, rate=RATE, metadata={}, finish=finish)
+    assert made == media.RecordedVideo(seconds=13 / 25, unfinished_because="no room")
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_fragments_come_as_they_are_made(pictures: list[media.Picture], tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from newscaster import media, provenance
-from studios import OpenStudio, until
+from studios import SOCKETS, OpenStudio, until
 
 
 def test_what_a_studio_says_of_itself(studio: TestClient) -> None:
@@ -159,6 +160,65 @@ def test_a_recording_outlives_its_session(studio: TestClient) -> None:
     until(lambda: studio.get(path).json()["state"]["shown"] > shown + 3)
     studio.delete(path)
     assert studio.get(f"/v1/recordings/{begun['id']}").status_code == 200
+
+
+@pytest.mark.parametrize("cause", ["disk", "length"])
+def test_a_recording_that_ends_by_itself(
+    open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    if cause == "disk":
+        monkeypatch.setattr("newscaster.media.stream.has_room", lambda folder, size=0: False)
+    said = {"disk": "the disk is nearly full", "length": "a recording lasts 0.5 s at most"}[cause]
+    studio = open_studio(limits={"recording_seconds": 0.5 if cause == "length" else 3600})
+    session = studio.post("/v1/sessions", json={}).json()
+    path = f"/v1/sessions/{session['id']}"
+    with studio.websocket_connect(f"{SOCKETS}{path}/socket") as socket:
+        begun = studio.post(f"{path}/recording").json()
+        until(lambda: studio.get(path).json()["state"]["recording"] is None)
+        told = until(lambda: socket.receive_json()["errors"])
+        assert told == [f"the recording has ended, and what was recorded is kept: {said}"]
+        assert studio.get(path).json()["state"]["recording_ended"] == told[0]
+        assert [one["id"] for one in studio.get("/v1/recordings").json()] == [begun["id"]]
+        stopped = studio.post(f"{path}/recording/stop").json()
+        assert (stopped["id"], stopped["remark"]) == (begun["id"], said)
+        assert studio.get(path).json()["state"]["recording_ended"] is None
+        assert studio.post(f"{path}/recording/stop").status_code == 409
+        studio.delete(path)
+        with pytest.raises(WebSocketDisconnect):
+            while True:
+                socket.receive_json()
+
+
+def test_a_recording_that_fails_leaves_its_session_alone(
+    studio: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, position: int, data: bytes) -> None:
+        self.error = OSError(28, "No space left on device")  # type: ignore[attr-defined]
+        raise self.error  # type: ignore[attr-defined]
+
+    monkeypatch.setattr("newscaster.media.fragments.FragmentFile._write", full)
+    session = studio.post("/v1/sessions", json={}).json()
+    path = f"/v1/sessions/{session['id']}"
+    assert studio.post(f"{path}/recording").status_code == 201
+    ended = until(lambda: studio.get(path).json()["state"]["recording_ended"])
+    assert ended.startswith("the recording has failed: cannot write the recording")
+    stopped = studio.post(f"{path}/recording/stop")
+    assert stopped.status_code == 507
+    assert "No space left on device" in stopped.json()["error"]
+    assert not studio.get("/v1/recordings").json()
+    shown = studio.get(path).json()["state"]["shown"]
+    until(lambda: studio.get(path).json()["state"]["shown"] > shown)
+    monkeypatch.undo()
+    assert studio.post(f"{path}/recording").status_code == 201
+    assert studio.post(f"{path}/recording").status_code == 409
+
+
+def test_no_recording_is_started_on_a_full_disk(studio: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newscaster.media.has_room", lambda folder: False)
+    session = studio.post("/v1/sessions", json={}).json()
+    reply = studio.post(f"/v1/sessions/{session['id']}/recording")
+    assert reply.status_code == 507
+    assert reply.json()["error"].startswith("the studio's disk is full")
 
 
 def test_texts(studio: TestClient) -> None:

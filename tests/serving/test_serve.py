@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,30 @@ def test_a_killed_studio_leaves_no_process_behind(tiny: Path, wav: Path, tmp_pat
         process.wait(timeout=60)
         if Path("/proc").is_dir():
             until(lambda: str(tmp_path) not in _command_lines())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another process's limits are set on Linux alone")
+def test_a_recording_on_a_full_disk_ends_nothing_else(tiny: Path, tmp_path: Path) -> None:
+    import resource
+
+    with serving(tiny, "--keep", tmp_path / "kept") as (process, address):
+        session = ask(address, "/v1/sessions", b"{}", **{"Content-Type": "application/json"})
+        path = f"/v1/sessions/{session['id']}"
+        until(lambda: ask(address, path)["state"]["shown"])
+        ask(address, f"{path}/recording", b"")  # which makes the certificate
+        shown = ask(address, path)["state"]["shown"]
+        until(lambda: ask(address, path)["state"]["shown"] > shown + 3)
+        ask(address, f"{path}/recording/stop", b"")
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+        ask(address, f"{path}/recording", b"")
+        until(lambda: ask(address, path)["state"]["recording_ended"])
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(address, f"{path}/recording/stop", b"")
+        refused.value.close()
+        assert refused.value.code == 507
+        shown = ask(address, path)["state"]["shown"]
+        until(lambda: ask(address, path)["state"]["shown"] > shown)
+        assert process.poll() is None
 
 
 def test_a_second_studio_in_one_folder(tiny: Path, wav: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.scan import MeasuredScan, measured_scan
 from newscaster.media.sink import LiveItem, live_file, live_format, without_key, write_live
 from newscaster.media.stage import StageVideo, encode_stage
-from newscaster.media.stream import FragmentWriter, FrameMaker, record_video
+from newscaster.media.stream import FragmentWriter, FrameMaker, RecordedVideo, has_room, record_video
 from newscaster.media.video import read_frames
 from newscaster.media.whole import missing_bytes
 from newscaster.media.write import write_video
@@ -61,6 +61,7 @@ __all__ = [
     "PeakMeter",
     "Picture",
     "PipedAudio",
+    "RecordedVideo",
     "Resampler",
     "Samples",
     "StageVideo",
@@ -71,6 +72,7 @@ __all__ = [
     "copy_as_wav",
     "decode_wav",
     "encode_stage",
+    "has_room",
     "live_file",
     "live_format",
     "locked",

@@ -11,8 +11,10 @@ too slow, is left to `serving`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,14 +25,21 @@ from av.audio.frame import AudioFrame
 from av.container import OutputContainer
 from av.video.frame import PictureType, VideoFrame
 
-from newscaster.errors import MediaError, OutputError
+from newscaster.errors import MediaError, NewscasterError, OutputError
+from newscaster.faults import why
 from newscaster.media.container import reason
 from newscaster.media.downmix import Samples
 from newscaster.media.files import check_output, replacing
+from newscaster.media.fragments import FragmentFile, cut_to_whole_fragments
 from newscaster.media.picture import FrameCopier, Picture
 from newscaster.media.write import LOOK_AHEAD, VideoTrack, add_sound
 
 _FRAGMENT_SECONDS = 0.2
+_KEPT_SECONDS = 1
+"""A recording that breaks off loses at most so much of its end, and what x264 holds."""
+MIN_FREE_BYTES = 64 << 20
+"""A recording ends while this, and its own size once more for the signed copy, is free on its disk."""
+_FRAMES_PER_CHECK = 25
 
 
 class StreamWriter:
@@ -55,6 +64,7 @@ class StreamWriter:
         self._sound: Any = None
         self._samples = 0
         self._size = (0, 0)
+        self._broken = False
 
     @property
     def seconds(self) -> float:
@@ -68,6 +78,10 @@ class StreamWriter:
             picture: None where it was dropped. It is copied.
             sound: (n,) float32 in [-1, 1] that is heard while it is shown.
         """
+        with self._breaking():
+            self._write(picture, sound)
+
+    def _write(self, picture: Picture | None, sound: Samples) -> None:
         if self._video is None:
             if picture is None:
                 return
@@ -81,15 +95,32 @@ class StreamWriter:
         self._mux(self._sound.encode(block))
 
     def close(self) -> None:
-        """Write what the encoders still hold; harmless where nothing was written, or twice."""
+        """Write what the encoders still hold; harmless if nothing was written, or twice.
+
+        After a failure nothing more is written: FFmpeg does not survive the end of a file without header.
+        """
         if self._container is None:
             return
+        if not self._broken:
+            with self._breaking():
+                self._finish()
+        container, self._container = self._container, None
+        with suppress(av.FFmpegError, OSError) if self._broken else nullcontext():
+            container.close()
+
+    def _finish(self) -> None:
         if self._video is not None:
             self._video.finish()
             self._mux(self._sound.encode(None))
-            self._video = None
-        container, self._container = self._container, None
-        container.close()
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """Whatever fails in the block makes the file one that nothing more is written to."""
+        try:
+            yield
+        except BaseException:
+            self._broken = True
+            raise
 
     def _open(self) -> OutputContainer:
         raise NotImplementedError
@@ -120,17 +151,43 @@ class StreamWriter:
 
 
 class _FileWriter(StreamWriter):
-    """As `write_video` has it."""
+    """As `write_video` has it, and playable at any time: in fragments, until it is finished."""
 
-    def __init__(self, path: Path, *, fps: Fraction, rate: int, metadata: Mapping[str, str]) -> None:
+    def __init__(self, file: FragmentFile, *, fps: Fraction, rate: int, metadata: Mapping[str, str]) -> None:
         super().__init__(fps=fps, rate=rate, metadata=metadata)
-        self._path = path
+        self._file = file
+
+    def close(self) -> None:
+        if self._broken:
+            self._file.close()  # first: what has been written stays as it is
+        self._file.hold_back()
+        super().close()
+        if not self._broken:
+            self._file.commit()
 
     def _open(self) -> OutputContainer:
-        return av.open(f"file:{self._path}", mode="w", format="mp4", options={"movflags": "faststart"})
+        options = {
+            "movflags": "hybrid_fragmented+delay_moov",
+            "frag_duration": str(_KEPT_SECONDS * 1_000_000),
+        }
+        return av.open(self._file, mode="w", format="mp4", options=options)
 
     def _options(self) -> Mapping[str, str]:
         return LOOK_AHEAD
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedVideo:
+    """What has become of a recording."""
+
+    seconds: float
+    """How far the frames reach that were encoded; a file that had to be cut is some 2 s shorter."""
+    cut_because: str | None = None
+    """Why it ended before its frames did."""
+    is_broken: bool = False
+    """Whether what was written last had to be cut off."""
+    unfinished_because: str | None = None
+    """Why `finish` failed: the file is kept without what that does, such as a signature."""
 
 
 def record_video(
@@ -141,8 +198,11 @@ def record_video(
     rate: int,
     metadata: Mapping[str, str],
     finish: Callable[[Path], None] | None = None,
-) -> float:
+) -> RecordedVideo:
     """Write what comes in to an MP4 file of the quality that `write_video` has.
+
+    The recording ends while there is room to sign it. If the disk takes no more all the same, the file is cut
+    behind its last whole fragment, and kept.
 
     Args:
         path: .mp4 to write; under another name beside it until all has come in.
@@ -150,32 +210,67 @@ def record_video(
         fps: pictures per second.
         rate: of the sound, in Hz.
         metadata: tags, such as title and comment.
-        finish: called with the finished file while it still has another name, such as to sign it.
-
-    Returns:
-        Its length in seconds.
+        finish: called with the finished file while it still has another name, such as to sign it. If it
+            raises a `NewscasterError`, the file is kept as it is.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, and nothing of it can be played.
         MediaError: no picture came in.
-        Exception: whatever `frames` or `finish` raises; no half file is left then.
+        Exception: whatever `frames` raises, and whatever else `finish` raises; no half file is left then.
     """
     check_output(path, suffixes=(".mp4",))
     with replacing(path) as temporary:
-        try:
-            with closing(_FileWriter(temporary, fps=fps, rate=rate, metadata=metadata)) as writer:
-                for picture, sound in frames:
-                    writer.write(picture, sound)
-                seconds = writer.seconds
-        except av.FFmpegError as error:
+        with closing(FragmentFile(temporary)) as file:
+            recorded = _record(path.parent, file, frames, fps=fps, rate=rate, metadata=metadata)
+        if recorded.is_broken and not cut_to_whole_fragments(temporary):
             raise OutputError(
-                f"cannot write '{path}' ({reason(error)}). Free some space or memory, or write elsewhere"
-            ) from error
-        if not seconds:
+                f"cannot write '{path}': {recorded.cut_because}. Free some space, or write elsewhere"
+            )
+        if not recorded.seconds:
             raise MediaError("nothing was recorded: no picture came in. Record for a second at least")
         if finish is not None:
-            finish(temporary)
-        return seconds
+            try:
+                finish(temporary)
+            except NewscasterError as error:
+                full = not has_room(path.parent, temporary.stat().st_size)
+                said = "the disk is full" if full else str(error)
+                return replace(recorded, unfinished_because=said)
+        return recorded
+
+
+def _record(
+    folder: Path,
+    file: FragmentFile,
+    frames: Iterable[tuple[Picture | None, Samples]],
+    *,
+    fps: Fraction,
+    rate: int,
+    metadata: Mapping[str, str],
+) -> RecordedVideo:
+    """Write frames until there are no more, or no room for more."""
+    writer = _FileWriter(file, fps=fps, rate=rate, metadata=metadata)
+    cut_because = None
+    is_broken = False
+    try:
+        with closing(writer):
+            for number, (picture, sound) in enumerate(frames, 1):
+                writer.write(picture, sound)
+                if number % _FRAMES_PER_CHECK == 0 and not has_room(folder, file.size):
+                    cut_because = "the disk is nearly full"
+                    break
+    except (av.FFmpegError, OSError) as error:
+        is_broken = True
+        said = reason(error) if file.error is None else why(file.error)
+        cut_because = f"its file cannot be written any further ({said})"
+    return RecordedVideo(seconds=writer.seconds, cut_because=cut_because, is_broken=is_broken)
+
+
+def has_room(folder: Path, written_bytes: int = 0) -> bool:
+    """Whether a recording of so many bytes may go on: whether it could still be copied for its signature."""
+    try:
+        return shutil.disk_usage(folder).free >= written_bytes + MIN_FREE_BYTES
+    except OSError:
+        return True  # then a write will say what is wrong
 
 
 class FragmentWriter(StreamWriter):

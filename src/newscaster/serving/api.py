@@ -157,7 +157,8 @@ async def record(session: TheSession, studio: TheStudio) -> dict[str, str]:
 
 @router.post("/sessions/{session}/recording/stop", summary="Finish the recording")
 async def finish_recording(session: TheSession, studio: TheStudio) -> dict[str, Any]:
-    return (await studio.recordings.stop(session)).to_json()
+    recording, remark = await studio.recordings.stop(session)
+    return {**recording.to_json(), "remark": remark}
 
 
 @router.get("/recordings", summary="Recordings that are kept, the newest first")

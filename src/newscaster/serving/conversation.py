@@ -226,8 +226,10 @@ class Conversation:
             )
 
     async def _tell(self) -> None:
+        seen = self._session.reported
         while True:
-            state = {"type": "state", **asdict(self._session.state())}
+            state = {"type": "state", **asdict(self._session.state(after=seen))}
+            seen = self._session.reported
             async with asyncio.timeout(self._limits.stall_seconds):
                 await self._socket.send_json(state)
             await asyncio.sleep(STATE_SECONDS)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,10 +21,19 @@ from newscaster.runtime.live_account import LiveAccount
 from newscaster.runtime.live_frame import LiveFrame
 from newscaster.runtime.made import tags
 from newscaster.runtime.signing import Signing
-from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError
+from newscaster.serving.refusals import (
+    CONFLICT,
+    NO_ROOM,
+    NOT_FOUND,
+    TOO_MANY,
+    RefusedError,
+    sentence,
+)
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Limits
 from newscaster.texts import quoted
+
+_log = logging.getLogger("newscaster.serving")
 
 _MOST_WAITING_FRAMES = 500
 
@@ -47,26 +57,49 @@ class Recording:
 
 
 class _Recorder:
-    """The sink of one recording. Too slow a disk costs it pictures, never sound."""
+    """The sink of one recording. Too slow a disk costs it pictures, never sound.
 
-    def __init__(self, session: Session, path: Path, signing: Signing, *, most_seconds: float) -> None:
+    Args:
+        session: whose frames.
+        path: the file.
+        signing: who signs it.
+        max_seconds: its greatest length.
+        turn: held while a file is signed: each needs its own size once more, for a while.
+        ended: called in the event loop when the recording ends before it was asked to.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        path: Path,
+        signing: Signing,
+        *,
+        max_seconds: float,
+        turn: threading.Lock,
+        ended: Callable[[], None],
+    ) -> None:
         self._frames: queue.SimpleQueue[LiveFrame | None] = queue.SimpleQueue()
-        self._most = most_seconds
+        self._max_seconds = max_seconds
         self._session = session
         self._path = path
         self._signing = signing
+        self._turn = turn
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._is_asked_to_end = False
         self._account = LiveAccount(rate=RATE, repeats=True)
         self.error: NewscasterError | None = None
+        self.remark: str | None = None
+        """What the client must know of a recording that is kept all the same."""
         self._thread = threading.Thread(target=self._run, name="newscaster-recorder", daemon=True)
         self._thread.start()
 
     def offer(self, frame: LiveFrame) -> None:
-        if not self._thread.is_alive():
-            raise RuntimeError("the recording has ended: its file is full or cannot be written")
         behind = self._frames.qsize() > _MOST_WAITING_FRAMES
         self._frames.put(replace(frame, picture=None) if behind else frame)
 
     def end(self) -> None:
+        self._is_asked_to_end = True
         self._frames.put(None)
 
     def wait(self) -> None:
@@ -74,32 +107,59 @@ class _Recorder:
         self._thread.join()
 
     def _items(self) -> Iterator[tuple[media.Picture | None, media.Samples]]:
-        while (frame := self._frames.get()) is not None and self._account.seconds < self._most:
+        while (frame := self._frames.get()) is not None:
+            if self._account.seconds >= self._max_seconds:
+                self._remarked(f"a recording lasts {self._max_seconds:g} s at most")
+                return
             self._account.add(frame)
             yield frame.picture, frame.sound
 
-    def _told(self) -> Statement:
+    def _statement(self) -> Statement:
         session = self._session
         return self._account.statement(session.opened, self._path.name, synthetic_voice=session.read_aloud)
 
+    def _finish(self, path: Path) -> None:
+        sign = self._signing.finishing(self._path, self._statement)
+        if sign is not None:
+            with self._turn:
+                sign(path)
+
+    def _remarked(self, text: str) -> None:
+        self.remark = text if self.remark is None else f"{self.remark}; {text}"
+
     def _run(self) -> None:
-        said = tags(self._session.info, synthetic_voice=False)
-        said["comment"] += " Its voice may be synthetic too."
         try:
-            media.record_video(
+            self._record()
+        finally:
+            if not self._is_asked_to_end:
+                with suppress(RuntimeError):  # the loop has been closed meanwhile
+                    self._loop.call_soon_threadsafe(self._ended)
+
+    def _record(self) -> None:
+        metadata = tags(self._session.info, synthetic_voice=False)
+        metadata["comment"] += " Its voice may be synthetic too."
+        try:
+            made = media.record_video(
                 self._path,
                 self._items(),
                 fps=self._session.info.fps,
                 rate=RATE,
-                metadata=said,
-                finish=self._signing.finishing(self._path, self._told),
+                metadata=metadata,
+                finish=self._finish,
             )
+        except OutputError as error:
+            self.error = RefusedError(str(error).replace(f"'{self._path}'", "the recording"), status=NO_ROOM)
         except NewscasterError as error:
             self.error = error
         except Exception as error:
-            if (befallen := fault(error)) is None:
-                raise
-            self.error = OutputError(befallen)
+            _log.exception("the recording of session %s failed", self._session.id)
+            self.error = OutputError(fault(error) or f"the recording broke off ({error!r})")
+        else:
+            if made.cut_because is not None:
+                self._remarked(made.cut_because)
+            if made.unfinished_because is not None:
+                because = made.unfinished_because.replace(f"'{self._path}'", "it")
+                self._remarked(f"it is kept without a signature: {because}")
 
 
 class Recordings:
@@ -120,7 +180,10 @@ class Recordings:
         folder.mkdir(parents=True, exist_ok=True)
         media.remove_left_overs(folder)
         self._folder, self._limits, self._timestamp = folder, limits, timestamp
+        self._signing_turn = threading.Lock()
         self._running: dict[str, tuple[Session, _Recorder]] = {}
+        self._ended: dict[str, tuple[str, _Recorder]] = {}
+        """By session: recordings that have ended by themselves, until the client stops them."""
 
     def list(self) -> list[Recording]:
         """Those that are finished, the newest first."""
@@ -147,7 +210,7 @@ class Recordings:
         """Begin to record a session; the recording's id.
 
         Raises:
-            RefusedError: it is being recorded already, or too many are kept.
+            RefusedError: it is being recorded already, too many are kept, or the disk is full.
             OutputError: there is no local certificate to sign with yet, and none can be written.
             InputError: the certificate or the key of the environment cannot be used.
         """
@@ -158,35 +221,74 @@ class Recordings:
                 f"{self._limits.recordings} recordings are kept, the most there may be. Remove some",
                 status=TOO_MANY,
             )
+        if not media.has_room(self._folder):
+            raise RefusedError(
+                "the studio's disk is full: there is no room for a recording. Free some space on it, such as "
+                "by removing recordings and videos",
+                status=NO_ROOM,
+            )
         known = secrets.token_urlsafe(9)
         path = self._folder / f"{known}.mp4"
         signing = Signing.begin(None).stamped_by(self._timestamp)
-        recorder = _Recorder(session, path, signing, most_seconds=self._limits.recording_seconds)
+        recorder = _Recorder(
+            session,
+            path,
+            signing,
+            max_seconds=self._limits.recording_seconds,
+            turn=self._signing_turn,
+            ended=lambda: self._ended_by_itself(known),
+        )
+        self._ended.pop(session.id, None)
         self._running[known] = (session, recorder)
-        session.recording = known
+        session.recording, session.recording_ended = known, None
         session.add(recorder)
         return known
 
-    async def stop(self, session: Session) -> Recording:
-        """Finish a session's recording.
+    async def stop(self, session: Session) -> tuple[Recording, str | None]:
+        """Finish a session's recording, or return the one that has ended by itself since it was started.
+
+        Returns:
+            The recording, and what the client must know of it: why it ended early, or is not signed.
 
         Raises:
             RefusedError: it is not being recorded.
             NewscasterError: the file could not be written.
         """
         known, session.recording = session.recording, None
-        if known is None:
+        if known is not None:
+            _, recorder = self._running[known]
+            session.remove(recorder)
+            recorder.end()
+            await asyncio.to_thread(recorder.wait)
+            del self._running[known]
+        elif session.id in self._ended:
+            known, recorder = self._ended.pop(session.id)
+        else:
             raise RefusedError("this session is not being recorded; start a recording first", status=CONFLICT)
-        _, recorder = self._running[known]
-        session.remove(recorder)
-        recorder.end()
-        await asyncio.to_thread(recorder.wait)
-        del self._running[known]
+        session.recording_ended = None
         if recorder.error is not None:
             raise recorder.error
-        return self.get(known)
+        return self.get(known), recorder.remark
 
     async def finish(self, session: Session) -> None:
         """The same where the session ends: what has been recorded is kept, errors are not told."""
         with suppress(NewscasterError):
             await self.stop(session)
+
+    def _ended_by_itself(self, known: str) -> None:
+        """Tell the session, and let go of the recorder: in the event loop."""
+        session, recorder = self._running[known]
+        if session.recording != known:
+            return  # it is being stopped
+        del self._running[known]
+        session.recording = None
+        session.remove(recorder)
+        if session.over.is_set():
+            return
+        self._ended[session.id] = (known, recorder)
+        if recorder.error is None:
+            what = f"the recording has ended, and what was recorded is kept: {recorder.remark}"
+        else:
+            what = f"the recording has failed: {sentence(recorder.error)}"
+        session.recording_ended = what
+        session.report(what)

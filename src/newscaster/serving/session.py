@@ -73,8 +73,10 @@ class SessionState:
     """Speech that has come in and not been shown."""
     recording: str | None = None
     """The recording that is being made."""
+    recording_ended: str | None = None
+    """Why the last recording ended by itself; until it is stopped, or another one is started."""
     errors: tuple[str, ...] = ()
-    """What has gone wrong, or was left out of a text, since it was last told."""
+    """What has gone wrong, or was left out of a text, since the client last asked."""
 
 
 class Session:
@@ -94,9 +96,14 @@ class Session:
         """Whether it has been given a text."""
         self.last_used = time.monotonic()
         self.recording: str | None = None
+        self.recording_ended: str | None = None
         self._users = 0
         self._sinks: list[Sink] = []
-        self._errors: deque[str] = deque(maxlen=_MAX_ERRORS)
+        self._problems: deque[tuple[int, str]] = deque(maxlen=_MAX_ERRORS)
+        self._problem_count = 0
+        self._polled = 0
+        self.reported = 0
+        """Number of the last error that any client has seen."""
         self._times: deque[float] = deque()
         self._speaking = False
         self._feeding: asyncio.Task[None] | None = None
@@ -143,6 +150,11 @@ class Session:
         with suppress(ValueError):
             self._sinks.remove(sink)
 
+    def report(self, problem: str) -> None:
+        """Have `state` say what has gone wrong."""
+        self._problem_count += 1
+        self._problems.append((self._problem_count, problem))
+
     # What is said
 
     def say(self, text: str) -> None:
@@ -155,7 +167,7 @@ class Session:
 
         def note(line: str) -> None:
             with suppress(RuntimeError):  # the loop has been closed meanwhile
-                loop.call_soon_threadsafe(self._errors.append, escaped(line))
+                loop.call_soon_threadsafe(self.report, escaped(line))
 
         made: Future[None] = self.live.say(text, on_note=note)
         self.read_aloud = True
@@ -192,13 +204,21 @@ class Session:
         """Whether something is being said, or waits to be."""
         return self.live.busy or (self._feeding is not None and not self._feeding.done())
 
-    def state(self) -> SessionState:
-        """What clients are told; errors are told once."""
+    def state(self, *, after: int | None = None) -> SessionState:
+        """The state as clients see it.
+
+        Args:
+            after: number of the last error that the client has seen, as in `reported` after the last call;
+                None: for clients that poll, which share one.
+        """
         counts, now = self.live.counts, time.monotonic()
         while self._times and now - self._times[0] > _RATE_WINDOW_SECONDS:
             self._times.popleft()
-        errors = tuple(self._errors)
-        self._errors.clear()
+        seen = self._polled if after is None else after
+        errors = tuple(problem for number, problem in self._problems if number > seen)
+        self.reported = self._problem_count
+        if after is None:
+            self._polled = self._problem_count
         return SessionState(
             speaking=self._speaking,
             busy=self.busy,
@@ -208,6 +228,7 @@ class Session:
             delay_ms=None if counts.delay_seconds is None else round(counts.delay_seconds * 1000),
             waiting_seconds=round(counts.waiting_seconds, 2),
             recording=self.recording,
+            recording_ended=self.recording_ended,
             errors=errors,
         )
 
@@ -269,7 +290,7 @@ class Session:
                 self.live.push(block, _FEED_RATE)
             self.live.flush()
         except InputError as error:
-            self._errors.append(sentence(error))
+            self.report(sentence(error))
         finally:
             done()
 
@@ -279,7 +300,7 @@ class Session:
         error = done.exception()
         if error is not None:
             known = sentence(error) if isinstance(error, NewscasterError) else fault(error)
-            self._errors.append(known or f"the voice failed ({type(error).__name__}: {sentence(error)})")
+            self.report(known or f"the voice failed ({type(error).__name__}: {sentence(error)})")
 
 
 def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[Future[None]], None], done: Future[None]) -> None:
