@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from newscaster.serving.refusals import RefusedError
 from newscaster.serving.session import Session
@@ -20,17 +22,23 @@ PATIENCE_SECONDS = 60
 
 
 @asynccontextmanager
-async def a_session(tiny: Path, folder: Path, **limits: int) -> AsyncIterator[tuple[Studio, Session]]:
+async def a_session(tiny: Path, folder: Path, **limits: Any) -> AsyncIterator[tuple[Studio, Session]]:
     settings = Settings(anchors=(str(tiny),), keep=folder, limits=Limits(**limits))
     async with Studio(settings).open() as studio:
         yield studio, await studio.begin(Wanted())
 
 
-async def listener(studio: Studio, session: Session) -> RTCPeerConnection:
+async def offering() -> RTCPeerConnection:
+    """A connection that offers to receive audio and video."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver("audio", direction="recvonly")
     connection.addTransceiver("video", direction="recvonly")
     await connection.setLocalDescription(await connection.createOffer())
+    return connection
+
+
+async def listener(studio: Studio, session: Session) -> RTCPeerConnection:
+    connection = await offering()
     try:
         answer = await studio.peers.answer(session, connection.localDescription.sdp)
     except RefusedError:
@@ -109,6 +117,86 @@ def test_a_session_that_ends_hangs_up(tiny: Path, tmp_path: Path) -> None:
             assert not studio.sessions()
             while connection.connectionState not in ("closed", "failed"):
                 await asyncio.sleep(0.1)
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def test_nothing_that_a_listener_sends_is_received(tiny: Path, tmp_path: Path) -> None:
+    async def run() -> tuple[str, set[str | None], list[object]]:
+        async with a_session(tiny, tmp_path) as (studio, session), asyncio.timeout(PATIENCE_SECONDS):
+            connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+            connection.addTrack(AudioStreamTrack())
+            connection.addTrack(VideoStreamTrack())
+            await connection.setLocalDescription(await connection.createOffer())
+            answer = await studio.peers.answer(session, connection.localDescription.sdp)
+            await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+            await connection.getReceivers()[1].track.recv()
+            (peer,) = studio.peers._peers[session.id]
+            transceivers = peer.connection.getTransceivers()
+            transport = transceivers[0].sender.transport
+            while transport._get_stats()[transport._stats_id].packetsReceived < 60:
+                await asyncio.sleep(0.05)
+            decoders = [
+                transceiver.receiver._RTCRtpReceiver__decoder_thread  # type: ignore[attr-defined]
+                for transceiver in transceivers
+            ]
+            directions = {transceiver.currentDirection for transceiver in transceivers}
+            await connection.close()
+            return answer, directions, decoders
+
+    answer, directions, decoders = asyncio.run(run())
+    assert answer.count("a=sendonly") == 2
+    assert directions == {"sendonly"}
+    assert decoders == [None, None]
+
+
+def test_a_listener_with_a_data_channel_is_refused(tiny: Path, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with a_session(tiny, tmp_path) as (studio, session):
+            connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+            connection.addTransceiver("audio", direction="recvonly")
+            connection.addTransceiver("video", direction="recvonly")
+            connection.createDataChannel("flood")
+            await connection.setLocalDescription(await connection.createOffer())
+            with pytest.raises(RefusedError, match="a section of the kind 'application'"):
+                await studio.peers.answer(session, connection.localDescription.sdp)
+            assert session.idle_seconds()
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def test_a_listener_that_never_connects_frees_its_place(tiny: Path, tmp_path: Path) -> None:
+    assert Limits().connect_seconds == 10
+
+    async def run() -> None:
+        async with (
+            a_session(tiny, tmp_path, listeners=1, connect_seconds=0.2) as (studio, session),
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
+            silent = await offering()
+            await studio.peers.answer(session, silent.localDescription.sdp)
+            with pytest.raises(RefusedError, match="1 listeners are connected to this session"):
+                await studio.peers.answer(session, silent.localDescription.sdp)
+            while not session.idle_seconds():
+                await asyncio.sleep(0.05)
+            await studio.peers.answer(session, silent.localDescription.sdp)
+            await silent.close()
+
+    asyncio.run(run())
+
+
+def test_a_listener_that_connects_stays_connected(tiny: Path, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with (
+            a_session(tiny, tmp_path, connect_seconds=2) as (studio, session),
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
+            connection = await listener(studio, session)
+            video = connection.getReceivers()[1].track
+            for _ in range(75):  # three seconds
+                await video.recv()
             await connection.close()
 
     asyncio.run(run())

@@ -27,6 +27,8 @@ class Limits:
     """Live sessions at once."""
     listeners: int = 4
     """WebRTC listeners of one session."""
+    connect_seconds: float = 10.0
+    """How long a WebRTC listener may take to connect."""
     jobs: int = 20
     """Jobs that wait or run."""
     kept_jobs: int = 200

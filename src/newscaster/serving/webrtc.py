@@ -19,11 +19,12 @@ from typing import Any
 import aioice.ice
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.exceptions import InvalidAccessError, InvalidStateError
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
 
 from newscaster import media
 from newscaster.runtime.live_frame import LiveFrame
+from newscaster.serving.offers import read_offer
 from newscaster.serving.refusals import TIMED_OUT, TOO_MANY, RefusedError
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Limits
@@ -35,17 +36,33 @@ _PACKET_SAMPLES = RATE // 50
 _QUIET_FRAMES = 15
 _MOST_PICTURES = 2
 _MOST_PACKETS = 25
-_LONGEST_OFFER = 64_000
-# Whatever aiortc makes of an offer that is nonsense; it has no error of its own for that.
-_NONSENSE = (
+_NOT_ANSWERABLE = (
     ValueError,
     LookupError,
     AttributeError,
     TypeError,
     AssertionError,
+    InternalError,
     InvalidAccessError,
     InvalidStateError,
+    OperationError,
 )
+"""What aiortc raises if it cannot answer an offer that is valid by itself."""
+
+
+class _Connection(RTCPeerConnection):
+    """A connection whose own task ends quietly.
+
+    aiortc connects in a task that no one waits for. If the connection is closed meanwhile, or the network
+    fails, that task raises; the state says so, too, and that is what is acted on.
+    """
+
+    async def _RTCPeerConnection__connect(self) -> None:  # noqa: N802  # the name that Python makes of it
+        try:
+            await super()._RTCPeerConnection__connect()  # type: ignore[misc]
+        except Exception as error:
+            _log.debug("a listener could not be connected: %r", error)
+            await self.close()
 
 
 class _Track(MediaStreamTrack):
@@ -110,33 +127,47 @@ class SoundTrack(_Track):
 
 
 class Peer:
-    """One browser that listens to a session: a sink with two tracks."""
+    """One browser that listens to a session: a sink with two tracks.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        session: whose frames are sent.
+        connect_seconds: how long the browser may take to connect.
+    """
+
+    def __init__(self, session: Session, *, connect_seconds: float) -> None:
         self._session = session
         self._maker = media.FrameMaker(fps=session.info.fps, rate=RATE)
         self.pictures, self.sound = PictureTrack(_MOST_PICTURES), SoundTrack(_MOST_PACKETS)
         self._first: int | None = None
         self._held = np.zeros(0, np.float32)
         self._sent = 0
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # nobody outside is asked
+        self.connection = _Connection(RTCConfiguration(iceServers=[]))  # nobody outside is asked
         self.connection.on("connectionstatechange", self._changed)
         self._used = session.used()
         self._used.__enter__()
         self._closing: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self.is_closed = False
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(connect_seconds, self._begin_closing)
 
     async def answer(self, sdp: str) -> str:
-        """The answer to a browser's offer; frames flow as soon as it is connected."""
+        """The answer to a browser's offer; frames flow as soon as it is connected.
+
+        Audio and video are sent on one section each. Nothing is received: what a browser sends is dropped
+        before it is decoded.
+
+        Raises:
+            RefusedError: the offer cannot be used.
+        """
+        offer = read_offer(sdp)
         connection = self.connection
-        await connection.setRemoteDescription(
-            RTCSessionDescription(sdp=_without_addresses(sdp), type="offer")
-        )
-        kinds = {transceiver.kind for transceiver in connection.getTransceivers()}
-        if not {"audio", "video"} <= kinds:
-            raise ValueError("it does not ask to receive audio and video")
-        connection.addTrack(self.sound)
-        connection.addTrack(self.pictures)
+        await connection.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+        tracks = {offer.mids[track.kind]: track for track in (self.sound, self.pictures)}
+        for transceiver in connection.getTransceivers():
+            track = tracks.get(transceiver.mid)
+            if track is not None:
+                transceiver.sender.replaceTrack(track)
+            transceiver.direction = "inactive" if track is None else "sendonly"
         await connection.setLocalDescription(await connection.createAnswer())
         return str(connection.localDescription.sdp)
 
@@ -169,8 +200,9 @@ class Peer:
 
     async def close(self) -> None:
         """Hang up. More than once is harmless."""
-        if not self._is_closed:
-            self._is_closed = True
+        if not self.is_closed:
+            self.is_closed = True
+            self._deadline.cancel()
             self._session.remove(self)
             self._used.__exit__(None, None, None)
             self.pictures.stop()
@@ -183,7 +215,11 @@ class Peer:
 
     def _changed(self) -> None:
         state = self.connection.connectionState
+        if self.is_closed:
+            return
         if state == "connected":
+            self._deadline.cancel()
+            self._session.remove(self)  # it may have been connected before
             self._session.add(self)
         elif state in ("failed", "closed", "disconnected"):
             self._begin_closing()
@@ -202,31 +238,28 @@ class Peers:
         Raises:
             RefusedError: the offer cannot be used, or too many listen to the session.
         """
-        peers = self._peers.setdefault(session.id, [])
-        peers[:] = [peer for peer in peers if peer.connection.connectionState != "closed"]
+        peers = [peer for peer in self._peers.get(session.id, ()) if not peer.is_closed]
         if len(peers) >= self._limits.listeners:
             raise RefusedError(
                 f"{len(peers)} listeners are connected to this session, the most there may be. Make another",
                 status=TOO_MANY,
             )
-        if len(sdp) > _LONGEST_OFFER:
-            raise RefusedError(f"the offer has {len(sdp)} characters; expected {_LONGEST_OFFER} at most")
-        peer = Peer(session)
-        peers.append(peer)
+        peer = Peer(session, connect_seconds=self._limits.connect_seconds)
+        self._peers[session.id] = [*peers, peer]
         try:
             async with asyncio.timeout(self._limits.stall_seconds):
                 return await peer.answer(sdp)
         except TimeoutError:
-            await self._drop(peer, peers)
+            await peer.close()
             raise RefusedError("the offer could not be answered in time", status=TIMED_OUT) from None
-        except _NONSENSE as error:
-            await self._drop(peer, peers)
+        except _NOT_ANSWERABLE as error:
+            await peer.close()
             raise RefusedError(
                 f"the offer cannot be used ({error!r}). Send the SDP of an RTCPeerConnection that receives "
                 "audio and video"
             ) from error
         except BaseException:
-            await self._drop(peer, peers)
+            await peer.close()
             raise
 
     async def hang_up(self, session: Session) -> None:
@@ -234,33 +267,6 @@ class Peers:
         for peer in self._peers.pop(session.id, []):
             with suppress(Exception):
                 await peer.close()
-
-    @staticmethod
-    async def _drop(peer: Peer, peers: list[Peer]) -> None:
-        peers.remove(peer)
-        await peer.close()
-
-
-def _without_addresses(sdp: str) -> str:
-    """An offer without the addresses that the browser thinks it has.
-
-    The browser finds us, not we it: packets go only to where its own came from, never to an address that a
-    client names, and no name of a local network has to be resolved. aioice wants an address all the same, and
-    gets one (port 9, "discard") where nobody is.
-    """
-    lines = [
-        line
-        for line in sdp.splitlines()
-        if not line.startswith(("a=candidate:", "a=end-of-candidates", "a=ice-options:trickle"))
-    ]
-    nobody = [
-        f"a=candidate:{number} 1 udp 1 {address} 9 typ host"
-        for number, address in enumerate(("127.0.0.1", "::1"), 1)
-    ]
-    nobody.append("a=end-of-candidates")
-    session, *sections = "\n".join(lines).split("\nm=")
-    whole = [session, *("\n".join([f"m={section}", *nobody]) for section in sections)]
-    return "\n".join(whole).replace("\n", "\r\n") + "\r\n"
 
 
 def listen_on(addresses: Iterable[str]) -> None:
