@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from making_media import KINDS, click, click_seconds, grey, write_media
+from newscaster.errors import MediaError
 from newscaster.media import measure_audio, probe, read_audio, read_audio_blocks, read_frames, write_wav
 
 FPS = 25
@@ -82,6 +84,63 @@ def test_a_gap_in_the_sound_is_filled(tmp_path: Path) -> None:
     assert sound[24_010:].min() > 0.2
     assert measure_audio(path).samples == 40_000
     assert sum(map(len, read_audio_blocks(path))) == 40_000
+
+
+def write_gaps(path: Path, *, packets: int, gap_seconds: int, rate: int = 48_000) -> None:
+    """Packets of 16 samples, so far from one another."""
+    import av
+
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+        for number in range(packets):
+            packet = av.Packet(bytes(32))
+            packet.stream, packet.time_base = stream, Fraction(1, 1000)
+            packet.pts = packet.dts = number * gap_seconds * 1000
+            container.mux(packet)
+
+
+def test_gaps_of_more_than_an_hour_in_all_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gaps.mkv"
+    write_gaps(path, packets=300, gap_seconds=3500)
+    for read in (measure_audio, read_audio, lambda path: sum(map(len, read_audio_blocks(path)))):
+        with pytest.raises(MediaError, match="its time stamps leave gaps of 7,000 s in all"):
+            read(path)
+    write_gaps(path, packets=30, gap_seconds=100)
+    assert measure_audio(path).seconds == pytest.approx(2900, abs=1)
+
+
+def test_audio_of_absurd_rates_and_channels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fast.wav"
+    for rate, channels in ((768_001, 1), (2**31 - 1, 1), (48_000, 65)):
+        with wave.open(str(path), "wb") as file:
+            file.setparams((channels, 2, 48_000, 0, "NONE", ""))
+            file.writeframes(bytes(2 * channels * 1000))
+        content = bytearray(path.read_bytes())
+        content[24:28] = rate.to_bytes(4, "little")
+        path.write_bytes(content)
+        for read in (measure_audio, read_audio, lambda path: sum(map(len, read_audio_blocks(path)))):
+            with pytest.raises(MediaError, match="accepted are 64 channels and 768,000 Hz at most"):
+                read(path)
+
+
+def test_a_measurement_can_be_ended(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    write_wav(path, np.zeros(480_000, np.float32), 48_000)
+
+    class EnoughError(Exception):
+        pass
+
+    seen: list[float] = []
+
+    def watch(seconds: float) -> None:
+        seen.append(seconds)
+        if seconds > 1:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        measure_audio(path, watch=watch)
+    assert seen == sorted(seen)
+    assert seen[-1] < 2
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".m4a"])

@@ -32,6 +32,11 @@ from newscaster.media.video import first_frame_seconds
 _GAP_SECONDS = 0.03
 _CLOCK_RESTART_SECONDS = 1.0
 _LONGEST_GAP_SECONDS = 3600.0
+# Gaps in all: an hour, and so many times the audio that is there. A file of a few kB can claim months.
+_MAX_GAPS_SECONDS = 3600.0
+_MAX_GAPS_RATIO = 9.0
+_MAX_RATE_HZ = 768_000
+_MAX_CHANNELS = 64
 # Demuxers of streams without time stamps, which count samples at the first frame's rate.
 _SAMPLE_COUNTERS = frozenset({"aac", "ac3", "dts", "eac3", "flac", "loas", "mp3", "truehd"})
 # Codecs need a run-up after a seek (MP3's bit reservoir, AAC's overlap); below that reading on is as fast.
@@ -59,6 +64,12 @@ class SoundSource:
         self._conformer = Conformer(self._first)
         self.rate: int = self._conformer.rate
         self.channels: int = self._conformer.channels
+        if self.rate > _MAX_RATE_HZ or self.channels > _MAX_CHANNELS:
+            raise MediaError(
+                f"the audio of '{path}' has {self.channels} channels at {self.rate:,} Hz; accepted are "
+                f"{_MAX_CHANNELS} channels and {_MAX_RATE_HZ:,} Hz at most. Convert it, for example with: "
+                "ffmpeg -i INPUT -ac 2 -ar 48000 OUTPUT.wav"
+            )
         self.first_seconds: float = self._first.time or 0.0
         """Time stamp of the first sample of `blocks` on the container's clock."""
 
@@ -111,6 +122,7 @@ class SoundSource:
             yielded   |aaaa|bbbb|000000|cccc|      |aaaa|bbbb|cc|
         """
         position = 0  # samples yielded
+        gaps = 0  # samples of it that fill gaps
         origin = self.first_seconds
         for frame in itertools.chain([self._first], self._frames):
             due = origin + position / self.rate
@@ -121,6 +133,8 @@ class SoundSource:
                 origin = stamp - position / self.rate
             elif ahead > _GAP_SECONDS:
                 gap = round(ahead * self.rate)
+                gaps += gap
+                self._check_gaps(gaps, position + gap)
                 for _ in range(gap // self.rate):
                     yield np.zeros((self.channels, self.rate), np.float32)
                 yield np.zeros((self.channels, gap % self.rate), np.float32)
@@ -136,6 +150,16 @@ class SoundSource:
             position += block.shape[1]
             yield block
         self._check_all_there(position)
+
+    def _check_gaps(self, gaps: int, position: int) -> None:
+        """Refuse a file of little else than gaps."""
+        audio_seconds = (position - gaps) / self.rate
+        if gaps / self.rate > _MAX_GAPS_SECONDS + _MAX_GAPS_RATIO * audio_seconds:
+            raise MediaError(
+                f"'{self._path}' is damaged: its time stamps leave gaps of {gaps / self.rate:,.0f} s in all, "
+                f"and there are {audio_seconds:.1f} s of audio so far. Copy or record it again, or make "
+                "new time stamps, for example with: ffmpeg -i INPUT -af asetpts=N/SR/TB OUTPUT.wav"
+            )
 
     def _is_out_of_step(self, is_behind: bool) -> bool:
         """Whether time stamps are samples counted anew, or at a rate that has changed since."""

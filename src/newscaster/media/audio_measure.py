@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +78,12 @@ class PeakMeter:
         return float(10 ** ((_LOWEST_DB + (index + 1) / _BINS_PER_DB) / 20))
 
 
-def measure_audio(path: Path) -> AudioMeasure:
+def measure_audio(path: Path, *, watch: Callable[[float], None] | None = None) -> AudioMeasure:
     """Decode the sound once and measure it.
+
+    Args:
+        path: any file with sound.
+        watch: called again and again with the seconds decoded so far; what it raises ends the measurement.
 
     Raises:
         MediaError: the file is missing, has no sound, or breaks off.
@@ -89,6 +94,8 @@ def measure_audio(path: Path) -> AudioMeasure:
         meter = PeakMeter(source.rate)
         for block in source.mono_blocks():
             samples += len(block)
+            if watch is not None:
+                watch(samples / source.rate)
             with np.errstate(over="ignore"):
                 total = float(np.dot(block, block))
             if not math.isfinite(total):  # a sample that is no number, or one too large to square

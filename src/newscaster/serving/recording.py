@@ -23,7 +23,7 @@ from newscaster.runtime.made import tags
 from newscaster.runtime.signing import Signing
 from newscaster.serving.refusals import (
     CONFLICT,
-    NO_ROOM,
+    DISK_FULL,
     NOT_FOUND,
     TOO_MANY,
     RefusedError,
@@ -148,7 +148,9 @@ class _Recorder:
                 finish=self._finish,
             )
         except OutputError as error:
-            self.error = RefusedError(str(error).replace(f"'{self._path}'", "the recording"), status=NO_ROOM)
+            self.error = RefusedError(
+                str(error).replace(f"'{self._path}'", "the recording"), status=DISK_FULL
+            )
         except NewscasterError as error:
             self.error = error
         except Exception as error:
@@ -225,7 +227,7 @@ class Recordings:
             raise RefusedError(
                 "the studio's disk is full: there is no room for a recording. Free some space on it, such as "
                 "by removing recordings and videos",
-                status=NO_ROOM,
+                status=DISK_FULL,
             )
         known = secrets.token_urlsafe(9)
         path = self._folder / f"{known}.mp4"

@@ -45,6 +45,8 @@ class Limits:
     """Size of a sound file."""
     upload_seconds: float = 3600.0
     """Length of a sound file."""
+    decode_seconds: float = 60.0
+    """How long a sound file may take to be decoded."""
     waiting_seconds: float = 60.0
     """Sound that a session may have waiting."""
     message_bytes: int = 1 << 20

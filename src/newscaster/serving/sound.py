@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
+import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from newscaster import media
@@ -18,6 +22,8 @@ from newscaster.serving.settings import Limits
 
 KINDS = "WAV, FLAC, MP3, Ogg, WebM, MP4/M4A or AIFF"
 _LONGEST_MARK = 12
+_DECODERS = 2
+"""Uploads that are decoded at once; others wait. They must not take the threads that sessions need."""
 
 
 def sound_suffix(begin: bytes) -> str | None:
@@ -60,7 +66,7 @@ async def receive_sound(stream: AsyncIterator[bytes], folder: Path, *, limits: L
         path = temporary.with_suffix(suffix)
         temporary.rename(path)
         try:
-            await asyncio.to_thread(_check, path, limits)
+            await _checked(path, limits)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -94,15 +100,51 @@ async def _write(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> tu
             file.write(part)
 
 
-def _check(path: Path, limits: Limits) -> None:
+async def _checked(path: Path, limits: Limits) -> None:
+    """Decode a file, in a thread kept for that. If the client leaves, decoding ends.
+
+    Raises:
+        RefusedError: it cannot be decoded, is too long, or takes too long to decode.
+    """
+    left = threading.Event()
+    checking = asyncio.get_running_loop().run_in_executor(_decoders(), _check, path, limits, left)
     try:
-        measure = media.measure_audio(path)
+        await asyncio.shield(checking)
+    except asyncio.CancelledError:
+        left.set()
+        await asyncio.wait([checking])  # it reads the file, which is removed next
+        raise
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_DECODERS, thread_name_prefix="newscaster-upload")
+
+
+class _LeftError(Exception):
+    """The client has left."""
+
+
+def _check(path: Path, limits: Limits, left: threading.Event) -> None:
+    start = time.monotonic()
+
+    def watch(seconds: float) -> None:
+        if left.is_set():
+            raise _LeftError
+        if seconds > limits.upload_seconds:
+            raise RefusedError(
+                f"the sound lasts more than {limits.upload_seconds:g} s, the most that is accepted. Cut it",
+                status=TOO_LARGE,
+            )
+        if time.monotonic() - start > limits.decode_seconds:
+            raise RefusedError(
+                f"the sound takes more than {limits.decode_seconds:g} s to decode. Convert it, for example "
+                "with: ffmpeg -i INPUT -ac 1 -ar 48000 OUTPUT.wav",
+                status=TOO_LARGE,
+            )
+
+    try:
+        media.measure_audio(path, watch=watch)
     except MediaError as error:
         said = str(error).replace(f"'{path}'", "the upload")
         raise RefusedError(said, status=WRONG_KIND) from error
-    if measure.seconds > limits.upload_seconds:
-        raise RefusedError(
-            f"the sound lasts {measure.seconds:.0f} s; accepted are {limits.upload_seconds:.0f} s at most. "
-            "Cut it",
-            status=TOO_LARGE,
-        )

@@ -1,0 +1,83 @@
+"""Uploads are decoded within limits, and in threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from newscaster import media
+from newscaster.serving.settings import Limits
+from newscaster.serving.sound import receive_sound
+from studios import OpenStudio, until
+
+Watch = Callable[[float], None]
+
+
+def test_uploads_that_are_being_decoded_hold_up_nothing_else(
+    studio: TestClient, wav: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    measure = media.measure_audio
+
+    def slow(path: Path, *, watch: Watch | None = None) -> media.AudioMeasure:
+        released.wait(120)
+        return measure(path, watch=watch)
+
+    monkeypatch.setattr(media, "measure_audio", slow)
+    content = wav.read_bytes()
+    with ThreadPoolExecutor(40) as clients:
+        uploads = [clients.submit(studio.post, "/v1/jobs/audio", content=content) for _ in range(40)]
+        anchor = studio.get("/v1/anchors").json()[0]
+        assert studio.get(anchor["poster"]).status_code == 200
+        session = studio.post("/v1/sessions", json={}).json()
+        until(lambda: studio.get(f"/v1/sessions/{session['id']}").json()["state"]["shown"] > 3)
+        assert not any(upload.done() for upload in uploads)
+        released.set()
+        statuses = {upload.result().status_code for upload in uploads}
+    assert 202 in statuses
+    assert statuses <= {202, 429}
+
+
+async def body(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def test_decoding_ends_if_the_client_leaves(
+    wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(path: Path, *, watch: Watch) -> media.AudioMeasure:
+        begun.set()
+        try:
+            while True:
+                watch(0.0)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(media, "measure_audio", endless)
+
+    async def run() -> None:
+        task = asyncio.create_task(receive_sound(body(wav.read_bytes()), tmp_path, limits=Limits()))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended.is_set()
+
+    asyncio.run(run())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sound_that_takes_too_long_to_decode(open_studio: OpenStudio, wav: Path) -> None:
+    studio = open_studio(limits={"decode_seconds": 1e-9})
+    reply = studio.post("/v1/jobs/audio", content=wav.read_bytes())
+    assert reply.status_code == 413
+    assert reply.json()["error"].startswith("the sound takes more than 1e-09 s to decode. Convert it")
