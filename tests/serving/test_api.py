@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from newscaster import media, provenance
+from newscaster.speech.voices import Reading
 from studios import SOCKETS, OpenStudio, until
 
 
@@ -25,6 +26,39 @@ def test_what_a_studio_says_of_itself(studio: TestClient) -> None:
     assert poster.content.startswith(b"\xff\xd8")
     paths = studio.get("/v1/openapi.json").json()["paths"]
     assert {"/v1/sessions", "/v1/jobs", "/v1/jobs/{job}/video", "/v1/sessions/{session}/webrtc"} <= set(paths)
+
+
+class Voice:
+    """A voice of silence."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
+        self.said.append(sentence)
+        return np.zeros(4000, np.float32), 16_000
+
+
+def test_the_voice_is_loaded_when_a_page_opens(
+    open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice, loaded = Voice(), []
+
+    def load(reading: Reading) -> Voice:
+        loaded.append(reading)
+        return voice
+
+    monkeypatch.setattr(Reading, "load", load)
+    studio = open_studio()
+    assert not voice.said
+    studio.get("/v1/info")
+    until(lambda: voice.said)
+    loads = len(loaded)
+    studio.get("/v1/info")
+    session = studio.post("/v1/sessions", json={"speed": 1.3}).json()
+    studio.post(f"/v1/sessions/{session['id']}/say", json={"text": "Good evening."})
+    until(lambda: "Good evening." in voice.said)
+    assert len(loaded) == loads
 
 
 def test_what_is_not_there(studio: TestClient) -> None:

@@ -9,10 +9,12 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from newscaster.errors import SpeechError
 from newscaster.runtime.programme import Programme, ReadText
 from newscaster.speech.spectral import Floats
 
@@ -27,26 +29,32 @@ _LEAD_SECONDS = 0.16
 _MADE_AHEAD_SECONDS = 20.0
 """Sound of texts that is made before it is heard."""
 _POLL_SECONDS = 1.0
+_FIRST_WORD = "One."
 
 
 class SharedVoices:
-    """The voices that have been asked for so far."""
+    """The voices that have been asked for so far, each loaded once: a pace is not a voice."""
 
     def __init__(self) -> None:
-        self._voices: dict[Reading, _Shared] = {}
+        self._voices: dict[tuple[str | None, str | None], _Shared] = {}
         self._turn = threading.Lock()
 
     def voice(self, reading: Reading) -> Voice:
-        """The voice of a reading, loaded when it is first wanted.
+        """The voice of a reading, loaded when it is first wanted, and ready to speak at once.
 
         Raises:
             MissingExtraError: the voice's package is not installed.
             InputError: the voice's file is missing or damaged, or there is no such program.
         """
+        key = (reading.voice, reading.command)
         with self._turn:
-            if reading not in self._voices:
-                self._voices[reading] = _Shared(reading.load())
-            return self._voices[reading]
+            if key not in self._voices:
+                voice = reading.load()
+                if reading.command is None:
+                    with suppress(SpeechError):  # networks are loaded when the first word is said
+                        voice.say(_FIRST_WORD, speed=reading.speed)
+                self._voices[key] = _Shared(voice)
+            return self._voices[key]
 
 
 class _Shared:

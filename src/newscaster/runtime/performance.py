@@ -287,6 +287,10 @@ class Anchor:
         other._painter = other._live_painter()
         return other
 
+    def share_voices(self, voices: SharedVoices) -> None:
+        """Read texts to later listeners with voices that other anchors use, too: each is loaded once."""
+        self._voices = voices
+
     def _live_painter(self) -> LivePainter:
         basis = self._face.basis
         rest = AS_TRAINED.shapes(np.zeros((1, basis.size)), basis)[0]

@@ -67,6 +67,7 @@ async def health() -> dict[str, str]:
 
 @router.get("/info", summary="Voices, limits and defaults")
 async def info(studio: TheStudio) -> dict[str, Any]:
+    studio.warm_up()  # it is what a page asks first
     return {
         "version": VERSION,
         "voices": studio.voices,

@@ -15,6 +15,7 @@ from newscaster import media
 from newscaster.anchor import BUILTIN, STAGE, AnchorFile, anchor_path
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import NewscasterError
+from newscaster.runtime.live_voice import SharedVoices
 from newscaster.runtime.performance import Anchor
 from newscaster.runtime.permission import Permission
 from newscaster.serving.refusals import NOT_FOUND, RefusedError
@@ -48,6 +49,8 @@ class Library:
 
     def __init__(self, anchors: Sequence[str], *, backend: str | None = None) -> None:
         self._backend = backend
+        self.voices = SharedVoices()
+        """Those of all anchors."""
         self._entries: dict[str, _Entry] = {}
         for given in anchors:
             path = anchor_path(given)
@@ -93,6 +96,7 @@ class Library:
         with entry.lock:
             if entry.anchor is None:
                 entry.anchor = Anchor.open(entry.path, backend=self._backend)
+                entry.anchor.share_voices(self.voices)
             return entry.anchor
 
     def poster(self, anchor: str) -> bytes:

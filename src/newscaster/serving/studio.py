@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from newscaster.errors import OutputError
+from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.live import Live
@@ -60,6 +60,7 @@ class Studio:
         self._coming = 0
         self._closing = False
         self._sweeper: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self.lease = FolderLease(
             settings.keep,
             what="studio",
@@ -107,9 +108,26 @@ class Studio:
         finally:
             await self.close()
 
+    def warm_up(self) -> None:
+        """Load the voice that sessions read with unless they ask for another, in the background, once.
+
+        Called when a page opens: the first text is then spoken as soon as any other.
+        """
+        if self._warming is None and self.voices and not self._closing:
+            self._warming = asyncio.create_task(self._warm_up(), name="warming")
+
+    async def _warm_up(self) -> None:
+        reading = reading_for(self.library.ids[0], voice=None, speed=1.0, known=self.voices)
+        try:
+            await asyncio.to_thread(self.library.voices.voice, reading)
+        except NewscasterError as error:  # whoever wants it to speak is told
+            _log.warning("the voice cannot be loaded: %s", error)
+
     async def close(self) -> None:
         """End all sessions, keep all jobs. More than once is harmless."""
         self._closing = True
+        if self._warming is not None:
+            await asyncio.wait([self._warming])
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
