@@ -97,9 +97,9 @@ def others_busy(seconds: float = 2.0) -> float:
 class Listener:
     """A WebRTC listener that counts what arrives."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, **wanted: float) -> None:
         self.address = address
-        self.session = ask(address, "/v1/sessions", "POST", {})
+        self.session = ask(address, "/v1/sessions", "POST", wanted)
         self.path = f"/v1/sessions/{self.session['id']}"
         self.arrived: list[float] = []
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
