@@ -95,7 +95,7 @@ def test_what_a_full_disk_leaves_of_a_recording_can_be_played(
     whole = tmp_path / "whole.mp4"
     media.record_video(whole, long_stream(pictures, 150), fps=FPS, rate=RATE, metadata={})
     size = whole.stat().st_size
-    for room in (size // 2, size * 3 // 4, size - 1):
+    for room in (size // 2, size * 3 // 4, size - 1000):
         path = tmp_path / f"{room}.mp4"
         with monkeypatch.context() as patch:
             fill_disk(patch, room)
@@ -107,6 +107,17 @@ def test_what_a_full_disk_leaves_of_a_recording_can_be_played(
         assert 25 <= frames <= 150
         assert abs(media.measure_audio(path).seconds - frames / 25) < 1.1
         assert path.stat().st_size <= room
+
+
+def test_a_finished_recording_is_not_cut(pictures: list[media.Picture], tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    media.record_video(path, long_stream(pictures, 60), fps=FPS, rate=RATE, metadata={})
+    content = path.read_bytes()
+    assert media.cut_to_whole_fragments(path)
+    assert path.read_bytes() == content
+    for part in (b"", content[:100], b"\x00" * 100, b"\xff" * 100):
+        path.write_bytes(part)
+        assert not media.cut_to_whole_fragments(path)
 
 
 def test_a_recording_ends_before_the_disk_is_full(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fresh_python import environment
-from newscaster import cli
+from newscaster import cli, media
 from studios import TOKEN, ask, serving, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
@@ -77,6 +77,22 @@ def test_a_recording_on_a_full_disk_ends_nothing_else(tiny: Path, tmp_path: Path
         shown = ask(address, path)["state"]["shown"]
         until(lambda: ask(address, path)["state"]["shown"] > shown)
         assert process.poll() is None
+
+
+def test_a_recording_of_a_killed_studio_is_kept(tiny: Path, tmp_path: Path) -> None:
+    keep = tmp_path / "kept"
+    with serving(tiny, "--keep", keep) as (process, address):
+        session = ask(address, "/v1/sessions", b"{}", **{"Content-Type": "application/json"})
+        path = f"/v1/sessions/{session['id']}"
+        recording = ask(address, f"{path}/recording", b"")["id"]
+        until(lambda: [file for file in (keep / "recordings").iterdir() if file.stat().st_size > 10_000])
+        process.kill()
+        process.wait()
+    with serving(tiny, "--keep", keep, "--take-over") as (process, address):
+        assert [one["id"] for one in ask(address, "/v1/recordings")] == [recording]
+    file = keep / "recordings" / f"{recording}.mp4"
+    assert len(list(media.read_frames(file))) >= 20
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_second_studio_in_one_folder(tiny: Path, wav: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from newscaster.media.files import (
     spooled,
     write_wav,
 )
+from newscaster.media.fragments import cut_to_whole_fragments
 from newscaster.media.label import Label
 from newscaster.media.leases import FolderLease, sole_user
 from newscaster.media.output_locks import locked, sole_writer
@@ -70,6 +71,7 @@ __all__ = [
     "check_output",
     "container_named",
     "copy_as_wav",
+    "cut_to_whole_fragments",
     "decode_wav",
     "encode_stage",
     "has_room",

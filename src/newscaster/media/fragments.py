@@ -100,7 +100,7 @@ class FragmentFile:
 
 
 def cut_to_whole_fragments(path: Path) -> bool:
-    """Cut an MP4 file of fragments behind its last whole one.
+    """Cut an MP4 file of fragments behind its last whole one; a finished file stays as it is.
 
     Returns:
         Whether there is one: otherwise the file is left alone, and cannot be played.
@@ -120,9 +120,9 @@ def cut_to_whole_fragments(path: Path) -> bool:
                 break
             position += length
             kinds.append(kind)
-            if kind == b"mdat":
+            if kind in (b"mdat", b"moov"):  # of a finished file, the index is the last box
                 end = position
-        is_playable = end > 0 and b"moov" in kinds
+        is_playable = {b"mdat", b"moov"} <= set(kinds)
         if is_playable:
             file.truncate(end)
     return is_playable

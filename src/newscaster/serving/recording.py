@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ from newscaster.texts import quoted
 _log = logging.getLogger("newscaster.serving")
 
 _MOST_WAITING_FRAMES = 500
+_UNFINISHED = re.compile(r"\.(?P<id>[\w-]+)\.[0-9a-f]{8}\.part\.mp4")
+"""Name of a recording while it is written, see `media.replacing`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +167,22 @@ class _Recorder:
                 self._remarked(f"it is kept without a signature: {because}")
 
 
+def _rescue(folder: Path) -> None:
+    """Keep what a studio that was killed had recorded so far. Nothing else writes to the folder."""
+    for path in folder.iterdir():
+        found = _UNFINISHED.fullmatch(path.name)
+        if found is None:
+            continue
+        try:
+            if path.stat().st_size and media.cut_to_whole_fragments(path):
+                path.replace(folder / f"{found['id']}.mp4")
+                _log.warning(
+                    "the recording %s was broken off; what was recorded is kept, unsigned", found["id"]
+                )
+        except OSError as error:
+            _log.warning("'%s' cannot be kept: %s", path, error)
+
+
 class Recordings:
     """All recordings of a studio.
 
@@ -180,6 +199,7 @@ class Recordings:
         if timestamp is not None:
             Signing.begin(None, timestamp=timestamp)  # now: a client must not wait for it
         folder.mkdir(parents=True, exist_ok=True)
+        _rescue(folder)
         media.remove_left_overs(folder)
         self._folder, self._limits, self._timestamp = folder, limits, timestamp
         self._signing_turn = threading.Lock()
