@@ -133,8 +133,10 @@ def _section(offered: MediaDescription) -> MediaDescription:
 def _copy_transport(offered: MediaDescription, section: MediaDescription) -> None:
     """How a section is connected and encrypted."""
     kind, ice, dtls = offered.kind, offered.ice, offered.dtls
-    if not _ICE_USERNAME.fullmatch(ice.usernameFragment or "") or not _ICE_PASSWORD.fullmatch(
-        ice.password or ""
+    if (
+        ice is None
+        or not _ICE_USERNAME.fullmatch(ice.usernameFragment or "")
+        or not _ICE_PASSWORD.fullmatch(ice.password or "")
     ):
         raise _refused(f"its {kind} section has no valid a=ice-ufrag and a=ice-pwd")
     if dtls is None:

@@ -164,7 +164,7 @@ class Peer:
         await connection.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
         tracks = {offer.mids[track.kind]: track for track in (self.sound, self.pictures)}
         for transceiver in connection.getTransceivers():
-            track = tracks.get(transceiver.mid)
+            track = tracks.get(str(transceiver.mid))
             if track is not None:
                 transceiver.sender.replaceTrack(track)
             transceiver.direction = "inactive" if track is None else "sendonly"
