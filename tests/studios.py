@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -34,10 +36,15 @@ def until(what: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def serving(*options: object, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A studio in a process of its own, and its address."""
+def serving(
+    *options: object, token: bool = False, **variables: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A studio in a process of its own, and the link that it prints; with `token`, one with a new token."""
+    words = [*map(str, options), "--port", "0"]
+    if not token and "NEWSCASTER_TOKEN" not in variables:
+        words.append("--no-token")
     process = subprocess.Popen(
-        [sys.executable, "-m", "newscaster.cli", "serve", *map(str, options), "--port", "0"],
+        [sys.executable, "-m", "newscaster.cli", "serve", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -49,6 +56,58 @@ def serving(*options: object, **variables: str) -> Iterator[tuple[subprocess.Pop
         yield process, process.stdout.readline().strip()
     finally:
         end_group(process)
+
+
+_SERVE = """
+import json, sys
+from pathlib import Path
+from newscaster.serving.app import serve
+from newscaster.serving.settings import Limits, Settings
+given = json.loads(sys.argv[1])
+limits = Limits(**given["limits"])
+settings = Settings(anchors=(given["anchor"],), keep=Path(given["keep"]), port=0, limits=limits)
+serve(settings, started=lambda address: print(address, flush=True))
+"""
+
+
+@contextmanager
+def limited(anchor: Path, keep: Path, **limits: float) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A studio with other limits and no token in a process of its own, and its port on 127.0.0.1."""
+    given = json.dumps({"anchor": str(anchor), "keep": str(keep), "limits": limits})
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVE, given],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, process.communicate()[1]
+        yield process, int(address.rpartition(":")[2])
+    finally:
+        end_group(process)
+
+
+def dial(port: int) -> socket.socket:
+    """A connection to a studio; what it waits for must come within the patience of tests."""
+    return socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_SECONDS)
+
+
+def head(start: str, port: int, *headers: str) -> bytes:
+    """A request's head: its first line without the version, and headers."""
+    return "\r\n".join([f"{start} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]).encode()
+
+
+def until_closed(connection: socket.socket) -> bytes:
+    """All that comes until the studio closes a connection, in whatever way."""
+    parts = []
+    with suppress(ConnectionError):
+        while part := connection.recv(1 << 16):
+            parts.append(part)
+    return b"".join(parts)
 
 
 def end_group(process: subprocess.Popen[str]) -> None:

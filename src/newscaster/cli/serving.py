@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from newscaster.cli.speaking import timestamp_option
 from newscaster.cli.terminal import numpy_on_one_thread, say
-from newscaster.errors import MissingExtraError
+from newscaster.errors import InputError, MissingExtraError
 
 _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets", "aiortc": "aiortc"}
 
@@ -21,8 +23,14 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
 @click.option(
     "--token",
     envvar="NEWSCASTER_TOKEN",
-    help="What clients must know; needed where others can connect. Better set as NEWSCASTER_TOKEN: others on "
-    "this machine may see options.",
+    help="API token of 12 characters or more (default: a new one at each start, in the printed link). "
+    "Required if other machines can connect. Better set as NEWSCASTER_TOKEN: others on this machine may see "
+    "options.",
+)
+@click.option(
+    "--no-token",
+    is_flag=True,
+    help="Ask for no token: every user and program of this machine can use the studio, and sign as you.",
 )
 @click.option(
     "--keep",
@@ -53,10 +61,20 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
     help="What runs the rendering network; by default what is installed and fastest.",
 )
 @timestamp_option
-def serve(anchors: tuple[str, ...], keep: Path | None, sessions: int, **options: Any) -> None:
+@click.pass_context
+def serve(
+    context: click.Context,
+    anchors: tuple[str, ...],
+    keep: Path | None,
+    sessions: int,
+    token: str | None,
+    no_token: bool,
+    **options: Any,
+) -> None:
     """Open a live studio in the browser for each ANCHOR (a file; by default the built-in one).
 
-    The page and an API under /v1 are served to this machine alone, unless --host names another address.
+    The page and an API under /v1 are served to this machine alone, unless --host names another address. Open
+    the printed link: it holds the token that the API asks for.
     """
     numpy_on_one_thread()
     from importlib.util import find_spec
@@ -66,16 +84,25 @@ def serve(anchors: tuple[str, ...], keep: Path | None, sessions: int, **options:
             raise MissingExtraError(purpose="The live studio", extra="serve", package=package)
     from newscaster.anchor import BUILTIN
     from newscaster.serving.app import serve as serve_until_stopped
-    from newscaster.serving.settings import Limits, Settings, default_folder
+    from newscaster.serving.settings import Limits, Settings, default_folder, new_token
 
+    if no_token and context.get_parameter_source("token") is ParameterSource.COMMANDLINE:
+        raise InputError("--token and --no-token exclude each other. Leave one of them out")
     settings = Settings(
         anchors=anchors or (BUILTIN,),
         keep=keep or default_folder(),
         limits=Limits(sessions=sessions),
+        token=None if no_token else token,
         **options,
     )
+    made = token is None and not no_token
+    if made and settings.is_loopback:
+        settings = replace(settings, token=new_token())
 
     def started(address: str) -> None:
-        say(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
+        if made:
+            say(f"{address}/#token={settings.token}")
+        else:
+            say(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
 
     serve_until_stopped(settings, started=started)

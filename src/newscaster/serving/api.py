@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
@@ -24,12 +25,13 @@ from newscaster.serving.refusals import (
     UNAUTHORIZED,
     RefusedError,
     close_code,
+    close_reason,
     sentence,
     status_of,
 )
 from newscaster.serving.session import Session
 from newscaster.serving.shapes import Description, ErrorReply, Manner, NewJob, NewSession, NewSoundJob, Text
-from newscaster.serving.sound import KINDS, receive_sound
+from newscaster.serving.sound import KINDS
 from newscaster.serving.studio import Studio
 from newscaster.speech.plain_text import plain_text
 from newscaster.texts import escaped, quoted
@@ -140,7 +142,7 @@ async def say(text: Text, session: TheSession, studio: TheStudio) -> dict[str, A
     openapi_extra=_SOUND_BODY,
 )
 async def audio(session: TheSession, request: Request, studio: TheStudio) -> dict[str, Any]:
-    sound = await receive_sound(request.stream(), studio.uploads, limits=studio.settings.limits)
+    sound = await _upload(request, studio)
     await studio.play(session, sound)
     return session.to_json()
 
@@ -199,11 +201,15 @@ async def new_sound_job(
 ) -> dict[str, Any]:
     studio.jobs.check_room()
     options = _options(studio, wanted)
-    sound = await receive_sound(request.stream(), studio.uploads, limits=studio.settings.limits)
+    sound = await _upload(request, studio)
     try:
         return studio.jobs.add_sound(sound, title=wanted.title, **options).to_json()
     finally:
         sound.unlink(missing_ok=True)
+
+
+async def _upload(request: Request, studio: Studio) -> Path:
+    return await studio.uploads.receive(request.stream(), announced=request.headers.get("content-length"))
 
 
 def _options(studio: Studio, wanted: Manner) -> dict[str, Any]:
@@ -263,13 +269,17 @@ async def stream(socket: WebSocket) -> None:
     try:
         studio = await _greeted(socket)
         first = parsed(await _received(socket), studio.settings.limits)
-        if first.keys() == {"token"}:  # which nobody asked for
+        if first.keys() == {"token"}:  # which was not needed
             first = parsed(await _received(socket), studio.settings.limits)
         output = first.pop("output", "mp4")
-        first.pop("type", None)
         _check_output(output)
+        if first.pop("type", "session") != "session":
+            raise RefusedError(
+                "the first message asks for a session: it has no type, or the type session. Send "
+                '{"output": "mp4"}, then say, sound and the like'
+            )
         try:
-            wanted = NewSession(**first).wanted()
+            wanted = NewSession.model_validate(first).wanted()
         except ValidationError as error:
             raise RefusedError(of_validation(error.errors())) from error
         session = await studio.begin(wanted)
@@ -293,6 +303,7 @@ async def _greeted(socket: WebSocket) -> Studio:
                 'the token is missing or wrong. Send {"token": "..."} as the first message',
                 status=UNAUTHORIZED,
             )
+        socket.scope["state"]["trusted"] = True
     return studio
 
 
@@ -311,7 +322,7 @@ async def _received(socket: WebSocket) -> str:
 async def _turn_away(socket: WebSocket, error: NewscasterError) -> None:
     with suppress(Exception):  # it may have left
         await socket.send_json({"type": "refused", "error": sentence(error)})
-        await socket.close(close_code(status_of(error)), sentence(error)[:120])
+        await socket.close(close_code(status_of(error)), close_reason(error))
 
 
 def _check_output(output: object) -> None:

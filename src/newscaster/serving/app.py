@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -17,23 +18,33 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocketDisconnect
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.faults import fault
 from newscaster.media import FolderLease
 from newscaster.serving.api import of_validation, router
-from newscaster.serving.doors import API, Doors
-from newscaster.serving.refusals import BROKEN, sentence, status_of
+from newscaster.serving.connections import Connections
+from newscaster.serving.doors import API, App, Doors, Message, Receive, Scope, Send
+from newscaster.serving.refusals import BAD_REQUEST, BROKEN, CLOSING, sentence, status_of
 from newscaster.serving.settings import Settings
 from newscaster.serving.studio import Studio
+from newscaster.texts import quoted
 from newscaster.version import VERSION
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _log = logging.getLogger("newscaster.serving")
 
 PAGE = Path(__file__).parent / "page"
 _PATIENCE_SECONDS = 5
 _LEASE_POLL_SECONDS = 1.0
+_OPEN_FILES = 4096
 _ABOUT = (
     "Anchors over HTTP, WebSocket and WebRTC. Everything they show is synthetic. WebSockets (/v1/stream and "
     "/v1/sessions/{session}/socket) are described in docs/serve.md, since OpenAPI has no words for them."
@@ -68,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(NewscasterError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _broken)
     app.add_middleware(Doors, settings=settings)
     if settings.origins:
@@ -107,9 +119,50 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": said.get(status, error.detail)}, status, error.headers)
 
 
+def _path(scope: Scope) -> str:
+    """The path of a request for the log, in which it cannot make a line of its own."""
+    return quoted(str(scope["path"])[:200])
+
+
+async def _left(request: Request, error: Exception) -> JSONResponse:
+    _log.warning("%s %s: the client left before its upload had arrived", request.method, _path(request.scope))
+    return JSONResponse({"error": "the upload did not arrive as a whole. Send it again"}, BAD_REQUEST)
+
+
 async def _broken(request: Request, error: Exception) -> JSONResponse:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return JSONResponse({"error": fault(error) or "something broke in the studio; its log says what"}, BROKEN)
+    befallen = fault(error)
+    said = befallen or repr(error)
+    _log.error("%s %s failed: %s", request.method, _path(request.scope), said, exc_info=error)
+    return JSONResponse({"error": befallen or "something broke in the studio; its log says what"}, BROKEN)
+
+
+def without_tracebacks(app: App) -> App:
+    """An application whose clients may leave, and which may be ended, at any moment: one line is logged then.
+
+    uvicorn logs a traceback for whatever an application raises. Errors of the studio's own keep theirs.
+    """
+
+    async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await app(scope, receive, noting)
+        except (ClientDisconnect, WebSocketDisconnect):
+            _log.warning("%s: the client left while it was answered", _path(scope))
+        except asyncio.CancelledError:
+            _log.warning("%s: the studio ended before the request was answered", _path(scope))
+            if scope["type"] == "http" and not started:
+                await JSONResponse({"error": "the studio is closing"}, CLOSING)(scope, receive, send)
+        except Exception as error:
+            if fault(error) is None:
+                raise
+
+    return outermost
 
 
 class _Server(uvicorn.Server):
@@ -143,6 +196,16 @@ def _leave_threads_running() -> None:
     if hasattr(os, "SCHED_BATCH"):
         with suppress(OSError):  # not allowed here
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _allow_open_files() -> None:
+    """Raise this process's limit of open files, which each connection takes one of, as far as it may."""
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -182,18 +245,20 @@ def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callab
         OutputError: the port is taken, or the lease is lost.
     """
     listening = _listen(settings)
+    _allow_open_files()
+    connections = Connections(settings.limits)
     config = uvicorn.Config(
-        app,
+        without_tracebacks(app),
         log_level="warning",
         access_log=False,  # addresses may hold a token
+        http=cast(Any, connections.protocol),  # over h11, also if httptools is installed
         ws="websockets-sansio",
         ws_max_size=settings.limits.message_bytes,
         ws_per_message_deflate=False,  # sound does not get smaller by it
         ws_ping_interval=20,
         ws_ping_timeout=settings.limits.stall_seconds,
-        timeout_keep_alive=15,
+        timeout_keep_alive=max(1, round(settings.limits.stall_seconds)),
         timeout_graceful_shutdown=_PATIENCE_SECONDS,
-        limit_concurrency=1000,
         server_header=False,
         lifespan="on",
     )
@@ -202,11 +267,12 @@ def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callab
     async def run() -> None:
         telling = asyncio.create_task(_tell(server, address, started))
         watching = asyncio.create_task(_stop_without(lease, server))
+        sweeping = asyncio.create_task(connections.watch())
         try:
             await server.serve(sockets=[listening])
         finally:
-            telling.cancel()
-            watching.cancel()
+            for task in (telling, watching, sweeping):
+                task.cancel()
 
     address = _address(settings, listening)
     lease.announce(address)

@@ -1,7 +1,8 @@
 """WebSocket conversations: JSON and PCM in; states, and what a sink makes of frames, out.
 
 Messages that cannot be used are answered with `{"type": "refused", "error": ...}`, and the conversation goes
-on. The protocol is written down in docs/serve.md.
+on as it was before them; only audio is refused from a refused rate to the next one that is accepted, since it
+would be taken at another rate than the client's. The protocol is written down in docs/serve.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from newscaster.serving.library import jpeg
 from newscaster.serving.refusals import TOO_LARGE, RefusedError, sentence
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Limits
-from newscaster.texts import quoted
+from newscaster.texts import is_unicode, quoted
 
 _log = logging.getLogger("newscaster.serving")
 
@@ -41,6 +42,14 @@ _LEFT = (WebSocketDisconnect, RuntimeError, TimeoutError)
 PICTURE, SOUND = 1, 2
 """First byte of binary messages with `output: frames`."""
 OUTPUTS = ("none", "mp4", "frames")
+_FIELDS = {
+    "say": {"type", "text"},
+    "sound": {"type", "rate"},
+    "flush": {"type"},
+    "stop": {"type"},
+    "finish": {"type"},
+}
+"""What each message may hold. Others are refused: a client that names them counts on what is not done."""
 
 
 class EncodedFrames:
@@ -92,7 +101,8 @@ class EncodedFrames:
     def _send(self, data: bytes) -> None:
         if data:
             self._waiting_bytes += len(data)
-            self._loop.call_soon_threadsafe(self._ready.put_nowait, data)
+            with suppress(RuntimeError):  # the loop has been closed meanwhile
+                self._loop.call_soon_threadsafe(self._ready.put_nowait, data)
 
     def _fragments(self) -> None:
         info = self._session.info
@@ -124,7 +134,8 @@ class Conversation:
     def __init__(self, socket: WebSocket, session: Session, *, output: str, limits: Limits) -> None:
         self._socket, self._session, self._limits = socket, session, limits
         self._sink = None if output == "none" else EncodedFrames(session, output)
-        self._rate = 16_000
+        self._rate: int | None = 16_000
+        """Of the audio that comes in, in Hz; None after a refused one, until one is accepted."""
         self._is_first = True  # no message with samples has come since the last flush
         self._finishing = asyncio.Event()
 
@@ -191,21 +202,35 @@ class Conversation:
                 f"the message has {len(data)} bytes; expected {self._limits.message_bytes} at most",
                 status=TOO_LARGE,
             )
+        if self._rate is None:
+            raise RefusedError(
+                "the audio is not taken, since its rate was refused. First send "
+                f'{{"type": "sound", "rate": ...}} with {_LOWEST_RATE} to {_HIGHEST_RATE} Hz'
+            )
         kind = media.container_named(data[: media.MARK_BYTES]) if self._is_first else None
         if kind is not None:
             raise RefusedError(
                 f"the message begins as {kind}; expected raw 16-bit samples without a header. Send the "
                 "samples alone, or POST the file to the session's /audio"
             )
-        self._is_first = False
         if len(data) % 2:
             raise RefusedError(f"the sound has {len(data)} bytes; expected 16-bit samples, two bytes each")
         samples = np.frombuffer(data, "<i2").astype(np.float32)
         self._session.push(samples / np.float32(32768), self._rate)
+        self._is_first = False  # a refused message leaves it as it was
 
     async def _told(self, text: str) -> None:
         message = parsed(text, self._limits)
         kind = message.get("type")
+        if kind == "sound":
+            self._rate = None
+        fields = _FIELDS.get(kind) if isinstance(kind, str) else None
+        if fields is None:
+            raise RefusedError(f"the message's type is {quoted(kind)}; expected {', '.join(_FIELDS)}")
+        if unknown := message.keys() - fields:
+            raise RefusedError(
+                f"the message {kind} has a field {quoted(min(unknown))}; expected {', '.join(sorted(fields))}"
+            )
         if kind == "say":
             self._session.say(text_of(message.get("text"), most=self._limits.script_characters))
         elif kind == "sound":
@@ -217,13 +242,9 @@ class Conversation:
         elif kind == "stop":
             await self._session.interrupt()
             await self._socket.send_json({"type": "stopped"})
-        elif kind == "finish":
+        else:  # finish
             self._session.live.flush()
             self._finishing.set()
-        else:
-            raise RefusedError(
-                f"the message's type is {quoted(kind)}; expected say, sound, flush, stop or finish"
-            )
 
     async def _tell(self) -> None:
         seen = self._session.reported
@@ -249,7 +270,7 @@ class Conversation:
 
 
 def parsed(text: str, limits: Limits) -> dict[str, Any]:
-    """A message as JSON.
+    """A message as JSON (RFC 8259: without NaN and infinities), each of whose keys is there once.
 
     Raises:
         RefusedError: it is not an object, or too long.
@@ -260,12 +281,23 @@ def parsed(text: str, limits: Limits) -> dict[str, Any]:
             status=TOO_LARGE,
         )
     try:
-        message = json.loads(text)
+        message = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"the message is not JSON ({error}); expected an object with a type") from error
     if not isinstance(message, dict):
         raise RefusedError("the message is not a JSON object; expected one with a type")
     return message
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a key is there twice")
+    return fields
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def text_of(given: object, *, most: int) -> str:
@@ -276,6 +308,8 @@ def text_of(given: object, *, most: int) -> str:
     """
     if not isinstance(given, str):
         raise RefusedError(f"text is {type(given).__name__}; expected a string")
+    if not is_unicode(given):
+        raise RefusedError("the text holds half of a surrogate pair, which is no character. Leave it out")
     if len(given) > most:
         raise RefusedError(
             f"the text has {len(given):,} characters; {most:,} are taken at most. Make a video of it as a "

@@ -1,21 +1,33 @@
-"""The doors: who may come in, from which page, with how much. In front of every request.
+"""The doors: who may come in, from which page, with how much, how fast. In front of every request.
 
 Checked are the host that the client believes to speak to (a strange name that resolves to loopback is how a
-page elsewhere would reach a studio), the origin of the page that asks, the token, and the size of the body.
+page elsewhere would reach a studio), the origin of the page that asks, the token, and the size and the pace
+of the body.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.exceptions import HTTPException
 
-from newscaster.serving.refusals import FORBIDDEN, TOO_LARGE, UNAUTHORIZED, RefusedError, sentence
-from newscaster.serving.settings import Settings
+from newscaster.serving.refusals import (
+    FORBIDDEN,
+    TIMED_OUT,
+    TOO_LARGE,
+    UNAUTHORIZED,
+    RefusedError,
+    close_code,
+    close_reason,
+    sentence,
+)
+from newscaster.serving.settings import Limits, Settings
 from newscaster.texts import quoted
 
 Scope = MutableMapping[str, Any]
@@ -29,6 +41,10 @@ OPEN = frozenset({f"{API}/health"})
 UPLOADS = ("/audio", f"{API}/jobs/audio")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY = frozenset({"0.0.0.0", "::", ""})  # listening on all addresses says nothing about their names
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?", re.ASCII)
+"""A Host header: a name or an address, and perhaps a port (RFC 9110, 7.2)."""
+MIN_BODY_RATE = 1000
+"""How fast a body must come in, in bytes per second, on average."""
 
 # Nothing of the page comes from another host, and no other page may frame it.
 _POLICY = (
@@ -45,11 +61,13 @@ _HEADERS = (
 )
 
 
-def is_token(given: str | None, settings: Settings) -> bool:
-    """Whether a client knows the token, compared in constant time; True where none is asked for."""
+def is_token(given: str | bytes | None, settings: Settings) -> bool:
+    """Whether a client knows the token, compared in constant time; True if none is asked for."""
     if settings.token is None:
         return True
-    return given is not None and hmac.compare_digest(given.encode(), settings.token.encode())
+    if isinstance(given, str):
+        given = given.encode("utf-8", "surrogatepass")  # JSON can hold lone surrogates
+    return given is not None and hmac.compare_digest(given, settings.token.encode())
 
 
 class Doors:
@@ -85,12 +103,17 @@ class Doors:
         except RefusedError as refusal:
             await _refuse(scope, send, refusal)
             return
-        await self._app(scope, _counted(receive, limit), _dressed(send, scope["path"]))
+        await self._app(scope, _limited(receive, limit, self._settings.limits), _dressed(send, scope["path"]))
 
     def _check_host(self, host: str) -> None:
-        name = urlsplit(f"//{host}").hostname or ""
+        if _HOST.fullmatch(host) is None:
+            raise RefusedError(
+                f"the Host header is {quoted(host[:60])}; expected the studio's name or address, and its port"
+            )
+        name = (urlsplit(f"//{host}").hostname or "").lower()
         settings = self._settings
-        known = {*settings.hosts, settings.host, *(_LOOPBACK_NAMES if settings.is_loopback else ())}
+        named = {known.lower() for known in (*settings.hosts, settings.host)}
+        known = named | (_LOOPBACK_NAMES if settings.is_loopback else frozenset())
         if settings.host in _ANY and not settings.hosts:
             return  # the token guards these
         if name not in known and name not in _LOOPBACK_NAMES:
@@ -104,11 +127,11 @@ class Doors:
         """Programs send none; browsers always do where a page of another origin asks."""
         if origin is None or origin in self._settings.origins:
             return
-        parts = urlsplit(origin)
-        if parts.scheme in ("http", "https") and parts.netloc == headers.get("host"):
+        scheme, _, rest = origin.partition("://")
+        if scheme in ("http", "https") and rest.lower() == headers.get("host", "").lower():
             return
         raise RefusedError(
-            f"pages of {quoted(origin)} may not use this studio. Open the studio's own page, or start "
+            f"pages of {quoted(origin[:100])} may not use this studio. Open the studio's own page, or start "
             "it with --origin",
             status=FORBIDDEN,
         )
@@ -117,7 +140,7 @@ class Doors:
         if scope["type"] == "http" and (not scope["path"].startswith(API) or scope["path"] in OPEN):
             return True
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        token: str | None = given.strip() if scheme.lower() == "bearer" else None
+        token: str | bytes | None = given.strip().encode("latin-1") if scheme.lower() == "bearer" else None
         if token is None:
             token = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [None])[0]
         return is_token(token, self._settings)
@@ -125,7 +148,7 @@ class Doors:
     def _check_length(self, path: str, announced: str | None) -> int:
         limits = self._settings.limits
         limit = limits.upload_bytes if path.endswith(UPLOADS) else limits.message_bytes
-        if announced is not None and announced.isdigit() and int(announced) > limit:
+        if announced is not None and announced.isascii() and announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
         return limit
 
@@ -136,20 +159,37 @@ def _too_large(limit: int) -> RefusedError:
     )
 
 
-def _counted(receive: Receive, limit: int) -> Receive:
-    """What comes in, as long as it is not more than announced sizes may be."""
-    left = limit
+def _limited(receive: Receive, limit: int, limits: Limits) -> Receive:
+    """What comes in, as long as it is not more and not slower than bodies may be.
 
-    async def counted() -> Message:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            # Of FastAPI's own kind: while it reads a body, it takes any other for nonsense in it.
-            raise HTTPException(TOO_LARGE, str(_too_large(limit)))
+    What it raises is FastAPI's own: while FastAPI reads a body, it takes any other error for nonsense in it.
+    """
+    received, ended = 0, False
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+
+    async def limited() -> Message:
+        nonlocal received, ended
+        if ended:  # what follows is that the client leaves, at any time
+            return await receive()
+        latest = started + limits.stall_seconds + received / MIN_BODY_RATE
+        try:
+            async with asyncio.timeout_at(min(latest, loop.time() + limits.stall_seconds)):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(
+                TIMED_OUT,
+                f"the body of the request stopped coming in, or came in at less than {MIN_BODY_RATE} bytes "
+                f"per second; {limits.stall_seconds:g} s are waited for it. Send it again",
+                {"connection": "close"},
+            ) from None
+        received += len(message.get("body", b""))
+        ended = not message.get("more_body", False)
+        if received > limit:
+            raise HTTPException(TOO_LARGE, str(_too_large(limit)), {"connection": "close"})
         return message
 
-    return counted
+    return limited
 
 
 def _dressed(send: Send, path: str) -> Send:
@@ -164,7 +204,9 @@ def _dressed(send: Send, path: str) -> Send:
 
 async def _refuse(scope: Scope, send: Send, refusal: RefusedError) -> None:
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 4403, "reason": sentence(refusal)[:120]})
+        await send(
+            {"type": "websocket.close", "code": close_code(refusal.status), "reason": close_reason(refusal)}
+        )
         return
     body = json.dumps({"error": sentence(refusal)}).encode()
     headers = [

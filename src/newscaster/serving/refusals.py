@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from newscaster.errors import InputError, MissingExtraError, NewscasterError, OutputError
-from newscaster.texts import escaped
+from newscaster.texts import escaped, shown
 
 BAD_REQUEST = 400
 UNAUTHORIZED = 401
@@ -17,6 +17,8 @@ TOO_MANY = 429
 BROKEN = 500
 CLOSING = 503
 DISK_FULL = 507
+MAX_SENTENCE = 600
+"""Characters of a refusal: it may hold what a client sent."""
 
 _CLOSE_CODES = {
     UNAUTHORIZED: 4401,
@@ -57,5 +59,11 @@ def close_code(status: int) -> int:
 
 
 def sentence(error: BaseException) -> str:
-    """An error's message on one line, with control characters escaped."""
-    return escaped(" ".join(str(error).split()))
+    """An error's message on one line, shortened, without lone surrogates and with control characters escaped."""
+    said = escaped(" ".join(shown(str(error)).split()))
+    return said if len(said) <= MAX_SENTENCE else f"{said[: MAX_SENTENCE - 1]}…"
+
+
+def close_reason(error: BaseException) -> str:
+    """The reason of a WebSocket close: at most 123 bytes of UTF-8 (RFC 6455, 5.5)."""
+    return sentence(error).encode()[:123].decode(errors="ignore")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import secrets
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,14 +48,25 @@ class Limits:
     """Length of a sound file."""
     decode_seconds: float = 60.0
     """How long a sound file may take to be decoded."""
+    uploads: int = 8
+    """Sound files that come in at once."""
+    stored_upload_bytes: int = 4 << 30
+    """Size of all sound files on the disk: those that come in, wait to be spoken, or belong to a job."""
+    spare_disk_bytes: int = 256 << 20
+    """Free disk space that uploads leave."""
     waiting_seconds: float = 60.0
     """Sound that a session may have waiting."""
     message_bytes: int = 1 << 20
     """Size of a WebSocket message, and of a request that is not an upload."""
+    connections: int = 512
+    """Connections at once."""
+    address_connections: int = 128
+    """Connections at once from one address (of IPv6: from one /64 network)."""
     idle_seconds: float = 20.0
     """How long a session that nobody listens to is kept."""
     stall_seconds: float = 10.0
-    """How long a client may neither send what it announced nor take what it asked for."""
+    """How long a client may send no request, nothing of what it announced, or take nothing of what it asked
+    for."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -77,7 +89,7 @@ class Settings:
     port: int = DEFAULT_PORT
     """Port to listen on; 0 takes one that is free."""
     token: str | None = field(default=None, repr=False)
-    """What every client must know; needed off loopback."""
+    """What every client must know; needed off loopback. None: none is asked for."""
     origins: tuple[str, ...] = ()
     """Pages of other origins that may use the API, such as https://news.example."""
     hosts: tuple[str, ...] = ()
@@ -137,6 +149,11 @@ class Settings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def new_token() -> str:
+    """A token that nobody can guess, of 128 random bits, which needs no escape in an address."""
+    return secrets.token_urlsafe(16)
 
 
 def default_folder() -> Path:

@@ -21,6 +21,8 @@ from newscaster.serving.refusals import TIMED_OUT, TOO_LARGE, WRONG_KIND, Refuse
 from newscaster.serving.settings import Limits
 
 KINDS = "WAV, FLAC, MP3, Ogg, WebM, MP4/M4A or AIFF"
+PARTIAL = ".part"
+"""Suffix of a file that is coming in."""
 _LONGEST_MARK = 12
 _DECODERS = 2
 """Uploads that are decoded at once; others wait. They must not take the threads that sessions need."""
@@ -56,7 +58,7 @@ async def receive_sound(stream: AsyncIterator[bytes], folder: Path, *, limits: L
     Raises:
         RefusedError: it is too large, too long, of another kind, damaged, or stops coming in.
     """
-    temporary = folder / f"{secrets.token_hex(8)}.part"
+    temporary = folder / f"{secrets.token_hex(8)}{PARTIAL}"
     try:
         size, begin = await _write(stream, temporary, limits)
         suffix = sound_suffix(begin)

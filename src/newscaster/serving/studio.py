@@ -20,6 +20,7 @@ from newscaster.serving.recording import Recordings
 from newscaster.serving.refusals import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
 from newscaster.serving.session import RATE, Session
 from newscaster.serving.settings import Settings
+from newscaster.serving.uploads import Uploads
 from newscaster.serving.webrtc import Peers, listen_on
 from newscaster.texts import quoted
 
@@ -69,10 +70,7 @@ class Studio:
             hint="; --take-over does not wait",
         )
         try:
-            self.uploads = settings.keep / "uploads"
-            self.uploads.mkdir(parents=True, exist_ok=True)
-            for left in self.uploads.iterdir():
-                left.unlink(missing_ok=True)
+            self.uploads = Uploads(settings.keep, settings.limits)
             self.recordings = Recordings(
                 settings.keep / "recordings", settings.limits, timestamp=settings.timestamp
             )

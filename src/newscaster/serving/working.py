@@ -140,7 +140,7 @@ def _do(work: Work, parent: Connection) -> None:
         nonlocal told
         if frames == total or time.monotonic() - told > _TELL_SECONDS:
             told = time.monotonic()
-            parent.send((frames, total))
+            _send(parent, (frames, total))
 
     try:
         from newscaster.runtime.articulation import Articulation
@@ -158,16 +158,15 @@ def _do(work: Work, parent: Connection) -> None:
             timestamp=work.timestamp,
             progress=tell,
         )
-        parent.send(
-            {
-                "state": "done",
-                "seconds": round(made.seconds, 2),
-                "frames": made.frames,
-                "notes": [_without_folder(note, work.source.parent) for note in made.notes],
-            }
-        )
+        result: dict[str, object] = {
+            "state": "done",
+            "seconds": round(made.seconds, 2),
+            "frames": made.frames,
+            "notes": [_without_folder(note, work.source.parent) for note in made.notes],
+        }
     except Exception as error:
-        parent.send(_failure(error, work.source.parent))
+        result = dict(_failure(error, work.source.parent))
+    _send(parent, result)
 
 
 def _failure(error: Exception, folder: Path) -> dict[str, str]:
@@ -188,12 +187,24 @@ def _without_folder(text: str, folder: Path) -> str:
     return " ".join(text.replace(f"{folder}{os.sep}", "").split())
 
 
-def _end_with_parent() -> None:
-    """In the process: end as soon as the studio is gone, however it ended: the next one makes the job again.
+def _send(parent: Connection, news: object) -> None:
+    """In the process: tell the studio, or end if it has gone."""
+    try:
+        parent.send(news)
+    except OSError:
+        _end()
 
-    At once, and without clearing away: what is half written is removed by the next studio.
-    """
+
+def _end_with_parent() -> None:
+    """In the process: end as soon as the studio is gone, however it ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)
+        _end()
+
+
+def _end() -> None:
+    """In the process: end at once, with one line, and leave what is half written to the next studio."""
+    with suppress(OSError):  # standard error may have gone, too
+        os.write(2, b"warning: the studio has gone, and its job ends; the next studio makes it again\n")
+    os._exit(1)
