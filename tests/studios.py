@@ -48,7 +48,7 @@ def serving(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**environment(), **variables},
+        env={**{k: v for k, v in environment().items() if k != "NEWSCASTER_TOKEN"}, **variables},
         start_new_session=True,
     )
     try:

@@ -224,7 +224,8 @@ def _points_into(link: Path, folder: Path) -> bool:
 
 @contextmanager
 def studio(place: Place) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = place.start("serve", place.inputs / "tiny.anchor", "--keep", place.folder / "kept", "--port", 0)
+    anchor, keep = place.inputs / "tiny.anchor", place.folder / "kept"
+    process = place.start("serve", anchor, "--keep", keep, "--port", 0, "--no-token")
     try:
         assert process.stdout is not None
         yield process, process.stdout.readline().strip()

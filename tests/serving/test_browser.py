@@ -36,13 +36,19 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving("--keep", tmp_path_factory.mktemp("kept")) as (_, address):
-        yield address
+def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """What the command prints: the studio's address, with its token."""
+    with serving("--keep", tmp_path_factory.mktemp("kept"), token=True) as (_, link):
+        yield link
+
+
+@pytest.fixture(scope="module")
+def address(link: str) -> str:
+    return link.split("/#")[0]
 
 
 @pytest.fixture
-def page(chromium: str, address: str) -> Iterator[Page]:
+def page(chromium: str, link: str, address: str) -> Iterator[Page]:
     with browser_page(chromium) as page:
         broken: list[str] = []
         asked: list[str] = []
@@ -51,7 +57,7 @@ def page(chromium: str, address: str) -> Iterator[Page]:
             "request",
             lambda request: broken.append(request.url) if not at_home(request.url, address) else None,
         )
-        page.goto(address)
+        page.goto(link)
         page.wait_for_selector("#anchors input", state="attached")
         yield page
         assert not broken
@@ -60,6 +66,16 @@ def page(chromium: str, address: str) -> Iterator[Page]:
 
 def at_home(url: str, address: str) -> bool:
     return url.startswith((address, address.replace("http", "ws"), "blob:", "data:"))
+
+
+def test_the_printed_link(page: Page, address: str) -> None:
+    """Its token leaves the address bar, outlives a reload, and is asked for where it is missing or wrong."""
+    assert page.url == f"{address}/"
+    page.reload()
+    page.wait_for_selector("#anchors input", state="attached")
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    page.wait_for_selector("#token", state="visible")
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
@@ -234,18 +250,19 @@ _CONTRAST = """
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize(("name", "width", "height"), [("wide", 1280, 860), ("narrow", 390, 844)])
 def test_how_it_looks(
-    chromium: str, address: str, tmp_path: Path, name: str, width: int, height: int, dark: bool
+    chromium: str, link: str, address: str, tmp_path: Path, name: str, width: int, height: int, dark: bool
 ) -> None:
     """Nothing sticks out, every text can be read. NEWSCASTER_SCREENSHOTS names a folder for pictures."""
     folder = Path(os.environ.get("NEWSCASTER_SCREENSHOTS", tmp_path))
     with browser_page(chromium, width=width, height=height, dark=dark) as page:
-        page.goto(address)
+        page.goto(link)
         page.fill("#script", "Good evening. Here is the news, read by somebody who never read it.")
         page.wait_for_function("() => document.querySelector('#poster').naturalWidth > 0")
         sound = tmp_path / "speech.wav"
         media.write_wav(sound, speech_like(2.0), 16_000)
-        job = ask(address, "/v1/jobs/audio?title=bulletin.wav", sound.read_bytes())["id"]
-        until(lambda: ask(address, f"/v1/jobs/{job}")["state"] == "done")
+        token = {"Authorization": f"Bearer {link.split('token=')[1]}"}
+        job = ask(address, "/v1/jobs/audio?title=bulletin.wav", sound.read_bytes(), **token)["id"]
+        until(lambda: ask(address, f"/v1/jobs/{job}", **token)["state"] == "done")
         page.reload()
         page.fill("#script", "Good evening. Here is the news, read by somebody who never read it.")
         for _ in range(2):  # what a voice needs to be loaded is no delay worth showing

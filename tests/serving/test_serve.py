@@ -95,6 +95,45 @@ def test_a_recording_of_a_killed_studio_is_kept(tiny: Path, tmp_path: Path) -> N
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_a_studio_makes_a_token_of_its_own(tiny: Path, wav: Path, tmp_path: Path) -> None:
+    """It is in the link, and nowhere else: not in what is logged, in a file, or in a process's arguments."""
+    with serving(tiny, "--keep", tmp_path, token=True) as (process, link):
+        address, token = link.split("/#token=")
+        assert len(token) >= 20
+        assert ask(address, "/v1/health")["status"] == "ok"
+        for headers in ({}, {"Authorization": f"Bearer {token[:-1]}"}):
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                ask(address, "/v1/jobs", **headers)
+        known = {"Authorization": f"Bearer {token}"}
+        job = ask(address, "/v1/jobs/audio", wav.read_bytes(), **known)["id"]
+        until(lambda: ask(address, f"/v1/jobs/{job}", **known)["state"] != "queued")
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            ask(address, f"/v1/jobs/none?token={token}")
+        if Path("/proc").is_dir():
+            assert token not in _command_lines()
+        until(lambda: ask(address, f"/v1/jobs/{job}", **known)["state"] == "done")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (0, "", "")
+    texts = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert texts
+    assert not [text for text in texts if token.encode() in text]
+    with serving(tiny, "--keep", tmp_path, token=True) as (_, link):
+        assert link.split("/#token=")[1] != token
+
+
+def test_no_token_wins_over_the_environment_alone(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tiny, "--keep", tmp_path, "--no-token", NEWSCASTER_TOKEN=TOKEN) as (_, address):
+        assert "#" not in address
+        assert ask(address, "/v1/jobs") == []
+    assert cli.run(["serve", str(tiny), "--no-token", "--token", TOKEN]) == 2
+    assert capsys.readouterr().err.startswith("error: --token and --no-token exclude each other")
+    assert cli.run(["serve", str(tiny), "--no-token", "--host", "0.0.0.0"]) == 2
+    assert "which other machines can reach, and there is no token" in capsys.readouterr().err
+
+
 def test_a_second_studio_in_one_folder(tiny: Path, wav: Path, tmp_path: Path) -> None:
     """Refused at once, with a line that says who is there; free at once when that one is killed."""
     keep = tmp_path / "kept"
