@@ -64,6 +64,7 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
 @click.pass_context
 def serve(
     context: click.Context,
+    /,
     anchors: tuple[str, ...],
     keep: Path | None,
     sessions: int,

@@ -110,17 +110,17 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    path, allowed = request.url.path, (error.headers or {}).get("Allow", "none")
+    path, allowed = _path(request.scope), (error.headers or {}).get("Allow", "none")
     said = {
-        404: f"there is nothing at {path!r}; {API}/openapi.json lists what there is",
-        405: f"{path!r} does not take {request.method}; it takes {allowed}",
+        404: f"there is nothing at {path}; {API}/openapi.json lists what there is",
+        405: f"{path} does not take {request.method}; it takes {allowed}",
     }
     status = error.status_code
     return JSONResponse({"error": said.get(status, error.detail)}, status, error.headers)
 
 
 def _path(scope: Scope) -> str:
-    """The path of a request for the log, in which it cannot make a line of its own."""
+    """The path of a request, in quotation marks, for a line of the log or a reply."""
     return quoted(str(scope["path"])[:200])
 
 

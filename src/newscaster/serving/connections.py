@@ -13,11 +13,11 @@ import logging
 import re
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -247,7 +247,8 @@ class HttpProtocol(H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
-        if self._watched is not None and self.cycle is not None and not self.cycle.response_complete:
+        cycle = cast(RequestResponseCycle | None, self.cycle)
+        if self._watched is not None and cycle is not None and not cycle.response_complete:
             self._watched.waiting_since = None
 
     def on_response_complete(self) -> None:

@@ -43,6 +43,7 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY = frozenset({"0.0.0.0", "::", ""})  # listening on all addresses says nothing about their names
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?", re.ASCII)
 """A Host header: a name or an address, and perhaps a port (RFC 9110, 7.2)."""
+_MAX_LENGTH_DIGITS = 20
 MIN_BODY_RATE = 1000
 """How fast a body must come in, in bytes per second, on average."""
 
@@ -148,7 +149,11 @@ class Doors:
     def _check_length(self, path: str, announced: str | None) -> int:
         limits = self._settings.limits
         limit = limits.upload_bytes if path.endswith(UPLOADS) else limits.message_bytes
-        if announced is not None and announced.isascii() and announced.isdigit() and int(announced) > limit:
+        if announced is not None and not (announced.isascii() and announced.isdigit()):
+            raise RefusedError(
+                f"Content-Length is {quoted(announced[:60])}; expected the body's number of bytes"
+            )
+        if announced is not None and int(announced[:_MAX_LENGTH_DIGITS]) > limit:
             raise _too_large(limit)
         return limit
 
