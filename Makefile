@@ -43,6 +43,14 @@ $(STAMP): pyproject.toml $(wildcard requirements/ci.txt)
 licences: setup
 	$(BIN)/python tools/licences.py
 
+# Known vulnerabilities of what newscaster uses: from a checked-in table in `make check`, which needs no network. `make audit`
+# asks the database of advisories instead, of the locked versions and PyTorch; it fails where that cannot be reached.
+.PHONY: audit
+audit: setup
+	test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet pip-audit; } \
+		|| { echo 'pip-audit cannot be installed: this needs a network. make check compares with requirements/advisories.toml'; exit 2; }
+	$(BIN)/python tools/audit.py --online build/audit/bin/pip-audit
+
 # The lock, from what is installed: after LOCKED= setup and a good check.
 .PHONY: lock
 lock:
@@ -86,6 +94,7 @@ check: setup system-packages
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/audit.py
 	$(MAKE) docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'not browser' $(PYTEST)
 	$(MAKE) browser-tests PYTEST=

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
 
+import audit
 import licences
 import lock
 
@@ -65,3 +68,46 @@ def test_the_lock_holds_what_is_listed_in_a_version_that_fits() -> None:
             name = canonicalize_name(requirement.name)
             if name not in {"newscaster", *lock.LEFT_OUT}:
                 assert requirement.specifier.contains(pins[name]), f"{text} and {pins[name]}: run make lock"
+
+
+def test_no_dependency_is_known_to_be_vulnerable(capsys: pytest.CaptureFixture[str]) -> None:
+    assert audit.offline() == 0, capsys.readouterr().out
+
+
+def test_what_is_older_than_its_floor_is_found() -> None:
+    found = audit.below({"h11": Version("0.14.0"), "pillow": Version("99")}, where="here")
+    assert found == ["here: h11 0.14.0 is older than 0.16.0: CVE-2025-43859"]
+    permits = audit.permitted()
+    for specifier in ("", ">=0.15", "<1", "!=0.14.0"):
+        (line,) = audit.permits_below(permits | {"h11": SpecifierSet(specifier)})
+        assert line.startswith("pyproject.toml: h11 may be older than 0.16.0")
+    assert audit.permits_below(permits | {"h11": SpecifierSet(">=0.16.0,<1")}) == []
+    del permits["h11"]
+    assert audit.permits_below(permits) == ["pyproject.toml: h11 is not named; expected h11>=0.16.0"]
+
+
+def test_every_floor_names_its_advisories() -> None:
+    table = audit._table()
+    for name, entry in table["floors"].items():
+        assert canonicalize_name(name) == name
+        assert entry["advisories"], name
+        for advisory in entry["advisories"]:
+            assert re.fullmatch(r"CVE-\d{4}-\d{4,}|GHSA(-[a-z0-9]{4}){3}|PYSEC-\d{4}-\d+", advisory), advisory
+    for entry in table["open"]:
+        assert entry["reason"], entry
+    assert {name for name, entry in table["floors"].items() if not entry.get("indirect")} >= {
+        *("starlette", "h11", "cryptography", "pillow"),
+    }
+
+
+def test_an_audit_without_a_network_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr("audit.socket.create_connection", unreachable)
+    assert audit.online("pip-audit") == 2
+    said = capsys.readouterr().out
+    assert said.startswith("pypi.org cannot be reached (Network is unreachable)")
+    assert "make check compares with requirements/advisories.toml" in said
