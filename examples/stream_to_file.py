@@ -1,6 +1,7 @@
 """Have a live studio (`newscaster serve`) say something, and keep the video as it comes in.
 
     pip install websockets
+    export NEWSCASTER_TOKEN=...    # what follows #token= in the link that newscaster serve prints
     python stream_to_file.py "Good evening. Here is the news." news.mp4
 
 The studio sends fragments of one MP4, which a player could show while they come.
