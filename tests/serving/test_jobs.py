@@ -353,3 +353,24 @@ def test_how_a_jobs_process_ended_is_told(
     assert result == {"state": "failed", "error": result["error"]}
     assert result["error"].startswith(said)
     assert ("in its process" in caplog.text) == (end is _failed)
+
+
+def test_a_job_that_outlives_its_studio_says_so_in_one_line(tiny: Path, wav: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from multiprocessing import Pipe\n"
+        "from pathlib import Path\n"
+        "from newscaster.serving.working import Work, _do\n"
+        "anchor, source, video = map(Path, sys.argv[1:])\n"
+        "ours, theirs = Pipe(duplex=False)\n"
+        "ours.close()\n"
+        "common = dict(backend=None, captions=None, voice=None, speed=1.0, openness=1.0, smoothness=1.0)\n"
+        "_do(Work(anchor=anchor, source=source, video=video, **common), theirs)\n"
+    )
+    command = [sys.executable, "-c", code, tiny, wav, tmp_path / "video.mp4"]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, env=environment(), timeout=100, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "warning: the studio has gone, and its job ends; the next studio makes it again\n"
+    assert not (tmp_path / "video.mp4").exists()
