@@ -59,7 +59,7 @@ def close_code(status: int) -> int:
 
 
 def sentence(error: BaseException) -> str:
-    """An error's message on one line, shortened, without lone surrogates and with control characters escaped."""
+    """An error's message on one line, shortened, without lone surrogates, control characters escaped."""
     said = escaped(" ".join(shown(str(error)).split()))
     return said if len(said) <= MAX_SENTENCE else f"{said[: MAX_SENTENCE - 1]}…"
 
