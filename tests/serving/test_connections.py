@@ -128,6 +128,15 @@ def test_too_many_connections_in_all() -> None:
     assert (first.ended, second.ended) == ("aborted", None)
 
 
+def test_one_connection_makes_room_in_both_ways() -> None:
+    connections = Connections(Limits(connections=2, address_connections=2))
+    first, second = Transport(), Transport()
+    for transport in (first, second):
+        add(connections, transport, now=0)
+    assert add(connections, Transport(), now=0) is not None
+    assert (first.ended, second.ended, len(connections)) == ("aborted", None, 2)
+
+
 def test_a_websocket_keeps_its_place_once_the_token_has_come() -> None:
     connections = Connections(Limits(connections=1))
     opened = add(connections, Transport(), now=0)

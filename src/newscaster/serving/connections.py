@@ -97,7 +97,7 @@ class Connections:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, None] = {}  # in the order in which they came
 
     def __len__(self) -> int:
         return len(self._open)
@@ -106,27 +106,25 @@ class Connections:
         """Admit a connection, if need be in place of one whose client sends no request; None: too many."""
         network = network_of(transport.get_extra_info("peername"))
         same = [one for one in self._open if one.network == network]
-        for among, limit in (
-            (same, self._limits.address_connections),
-            (self._open, self._limits.connections),
-        ):
-            if len(among) >= limit and not self._close_one(list(among)):
-                return None
+        if len(same) >= self._limits.address_connections and not self._close_one(same):
+            return None
+        if len(self._open) >= self._limits.connections and not self._close_one(list(self._open)):
+            return None
         connection = Connection(transport, network, now)
-        self._open.add(connection)
+        self._open[connection] = None
         return connection
 
     def remove(self, connection: Connection | None) -> None:
         """Forget one that was lost."""
         if connection is not None:
-            self._open.discard(connection)
+            self._open.pop(connection, None)
 
     def _close_one(self, among: list[Connection]) -> bool:
         idle = [(since, one) for one in among if (since := one.idle_since) is not None]
         if not idle:
             return False
         _, longest = min(idle, key=lambda pair: pair[0])
-        self._open.discard(longest)
+        del self._open[longest]
         longest.transport.abort()
         return True
 
