@@ -217,7 +217,7 @@ class Conversation:
             raise RefusedError(f"the sound has {len(data)} bytes; expected 16-bit samples, two bytes each")
         samples = np.frombuffer(data, "<i2").astype(np.float32)
         self._session.push(samples / np.float32(32768), self._rate)
-        self._is_first = False  # a refused message leaves it as it was
+        self._is_first = self._is_first and not data  # a refused message leaves it as it was
 
     async def _told(self, text: str) -> None:
         message = parsed(text, self._limits)
