@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from newscaster import media
 from newscaster.serving.settings import Limits
@@ -20,8 +19,9 @@ Watch = Callable[[float], None]
 
 
 def test_uploads_that_are_being_decoded_hold_up_nothing_else(
-    studio: TestClient, wav: Path, monkeypatch: pytest.MonkeyPatch
+    open_studio: OpenStudio, wav: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    studio = open_studio(limits={"uploads": 40})
     released = threading.Event()
     measure = media.measure_audio
 
