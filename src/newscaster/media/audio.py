@@ -22,7 +22,14 @@ from av.container import InputContainer
 
 from newscaster.errors import MediaError
 from newscaster.media.conform import Conformer
-from newscaster.media.container import decode_audio, find_video, need_audio, open_media, reason
+from newscaster.media.container import (
+    SELF_CONTAINED,
+    decode_audio,
+    find_video,
+    need_audio,
+    open_media,
+    reason,
+)
 from newscaster.media.downmix import Downmix, Samples
 from newscaster.media.files import check_output, replacing
 from newscaster.media.ogg_chain import FilePart, chain_links
@@ -81,7 +88,9 @@ class SoundSource:
         for index, (start, stop) in enumerate(self._links):
             with FilePart(self._path.open("rb"), start, stop) as part:
                 try:
-                    link = av.open(part, mode="r", format="ogg", metadata_errors="replace")
+                    link = av.open(
+                        part, mode="r", format="ogg", metadata_errors="replace", options=SELF_CONTAINED
+                    )
                 except (av.FFmpegError, OSError) as error:
                     raise MediaError(
                         f"'{self._path}' is damaged: recording {index + 1} of the {len(self._links)} in it "
@@ -292,7 +301,7 @@ def decode_wav(data: bytes) -> tuple[Samples, int]:
     """
     name = Path("the WAV data")
     try:
-        container = av.open(io.BytesIO(data), mode="r", format="wav")
+        container = av.open(io.BytesIO(data), mode="r", format="wav", options=SELF_CONTAINED)
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{name} cannot be read ({reason(error)}). Give a WAV file") from error
     with container:

@@ -27,9 +27,16 @@ from newscaster.texts import ONCE
 
 _log = logging.getLogger("newscaster.media")
 
-# Demuxers that turn any text file into "video" or that hold neither pictures nor sound.
-_NOT_MEDIA = frozenset({"tty", "bin", "xbin", "adf", "idf", "srt", "webvtt", "ass", "data", "lrc"})
-_MOST_PIXELS = 2**26
+_FORMATS = """
+    mov matroska webm avi mpeg mpegts mpegvideo m4v h264 hevc av1 obu ivf flv asf mxf gxf ogg dv nut rm wtv mjpeg
+    yuv4mpegpipe gif apng png_pipe jpeg_pipe bmp_pipe webp_pipe
+    wav w64 aiff au caf flac mp3 aac loas ac3 eac3 dts truehd amr amrnb amrwb ape tta tak wv mpc mpc8 dsf iff voc
+"""
+SELF_CONTAINED = {"format_whitelist": ",".join(_FORMATS.split()), "protocol_whitelist": "file"}
+"""Options of FFmpeg for every file that is read. Accepted are formats that hold their media themselves. Others
+name further files or addresses, which FFmpeg would open (HLS, DASH, concat, SDP, numbered pictures, ...), or take
+any text for video."""
+_MAX_PIXELS = 2**26
 _CORRECT = "; if its end is there, correct the header: ffmpeg -i INPUT -c copy OUTPUT"
 _ACCEPTED = "Accepted are MP4, MOV, MKV, WebM, AVI, MPEG, WAV, FLAC, MP3 and M4A files"
 
@@ -45,15 +52,17 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     patched = PatchedFile(path, patches) if patches else None
     try:
         # "file:" keeps a colon in a file's name from being taken for a protocol.
-        container = av.open(patched or f"file:{path}", mode="r", metadata_errors="replace")
+        container = av.open(
+            patched or f"file:{path}", mode="r", metadata_errors="replace", options=SELF_CONTAINED
+        )
     except (av.FFmpegError, OSError) as error:
         raise MediaError(
             f"'{path}' cannot be read as video or sound ({reason(error)}): it is damaged, cut short, or not "
-            f"a media file. {_ACCEPTED}. Copy or record it again, or convert it, for example with: "
+            f"a media file; playlists and other files that only name files are not followed. {_ACCEPTED}. Copy or record it again, or convert it, for example with: "
             f"ffmpeg -i INPUT -c:v libx264 -c:a aac OUTPUT.mp4"
         ) from error
     try:
-        if container.format.name in _NOT_MEDIA or not (container.streams.video or container.streams.audio):
+        if not (container.streams.video or container.streams.audio):
             raise MediaError(f"'{path}' holds neither video nor sound. {_ACCEPTED}. Give another file")
         yield container
     finally:
@@ -141,10 +150,10 @@ def decode_stored_video(
     container: InputContainer, stream: VideoStream, path: Path, *, sought: bool = False
 ) -> Iterator[VideoFrame]:
     """The frames in presentation order, as stored; after a seek (`sought`) there may be none."""
-    if stream.width * stream.height > _MOST_PIXELS:
+    if stream.width * stream.height > _MAX_PIXELS:
         raise MediaError(
             f"the pictures of '{path}' have {stream.width}x{stream.height} pixels; accepted are "
-            f"{_MOST_PIXELS // 1_000_000} million at most. Make them smaller, for example with: "
+            f"{_MAX_PIXELS // 1_000_000} million at most. Make them smaller, for example with: "
             f"ffmpeg -i INPUT -vf scale=-2:2160 OUTPUT.mp4"
         )
     if not stream.codec_context.is_open:

@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 
 from newscaster.errors import MediaError
 from newscaster.media.background import in_background
-from newscaster.media.container import has_decoder, reason
+from newscaster.media.container import SELF_CONTAINED, has_decoder, reason
 from newscaster.media.picture import FrameCopier, Picture, is_plain
 from newscaster.media.pixels import ToRgb
 from newscaster.media.probe import native_fps
@@ -168,7 +168,7 @@ class StageVideo:
                 mode="r",
                 format="mp4",
                 metadata_errors="replace",
-                options=_LIMITS,
+                options={**SELF_CONTAINED, **_LIMITS},
             ) as container:
                 stream = container.streams.video[0]
                 if not has_decoder(stream):
