@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import types
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -60,7 +61,11 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     def evaluate(anchor: str, footage: tuple[Path, ...], **options: object) -> object:
         called.update(anchor=anchor, footage=footage, **options)
         options["progress"]("measure", 1, 2)  # type: ignore[operator]
-        return types.SimpleNamespace(figures=(figures_of("real"), figures_of("rendered")))
+        rows = [figures_of("real"), figures_of("rendered")]
+        if footage == (Path("lost.mp4"),):
+            rows.append(replace(figures_of("rendered"), way="sound", lost=9))
+        unmeasured = {row.way: row.unmeasured for row in rows if row.unmeasured}
+        return types.SimpleNamespace(figures=tuple(rows), unmeasured=unmeasured)
 
     module = types.ModuleType("newscaster.workflow")
     module.train, module.check, module.evaluate = train, check, evaluate  # type: ignore[attr-defined]
@@ -225,6 +230,19 @@ def test_evaluate(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Ca
     }
     assert cli.run(["evaluate", "ada.anchor", "a.mp4"]) == 0
     assert workflow["articulation"] == Articulation()
+
+
+def test_evaluate_says_what_could_not_be_measured(
+    workflow: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["evaluate", "ada.anchor", "lost.mp4"]) == 1
+    assert workflow["footage"] == (Path("lost.mp4"),)
+    *_, row, last = capsys.readouterr().out.splitlines()
+    assert row.startswith("its own sound")
+    assert last == (
+        "its own sound: landmarks, opening r and lag could not be measured: no face was found in its video, "
+        "in any of 9 frames that show one in the footage"
+    )
 
 
 def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

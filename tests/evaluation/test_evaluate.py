@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +155,44 @@ def test_a_strip_shows_the_largest_of_a_column() -> None:
     assert line[360].sum() > 500 > line[359].sum()
     assert (line[5] == 128).all()
     assert isinstance(strip(np.ones(3), top=1.0), Image.Image)
+
+
+@pytest.mark.parametrize("lost", ["real", "mouth"])
+def test_a_video_without_any_face_is_no_figure(
+    lost: str, anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    footage.make_up_faces(monkeypatch)
+    footage.write_footage(tmp_path / "mute.mp4", seconds=1.2, sound=False)
+    again = evaluating.retracked
+
+    def without(videos: Iterable[Path], *arguments: Any, **options: Any) -> dict[Path, Any]:
+        kept = [video for video in videos if f".{lost}." not in video.name]
+        return again(kept, *arguments, **options)
+
+    monkeypatch.setattr(evaluating, "retracked", without)
+    if lost == "real":
+        with pytest.raises(FootageError, match="nothing could be measured: no face was found again"):
+            evaluate(anchor, ["mute.mp4"], keep="videos", workers=0)
+        return
+    found = evaluate(anchor, ["mute.mp4"], keep="videos", workers=0)
+    reason = "no face was found in its video, in any of 30 frames that show one in the footage"
+    assert found.unmeasured == found.to_json()["could_not_be_measured"] == {"mouth": reason}
+    assert found.of("real").lost == 0
+    assert f"true mouth: landmarks, opening r and lag could not be measured: {reason}" in evaluation_page(
+        found
+    )
+
+
+def test_a_relative_folder_for_the_videos_changes_no_figure(
+    anchor: Anchor, evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    footage.make_up_faces(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    footage.write_footage(tmp_path / "mute.mp4", seconds=1.2, sound=False)
+    found = evaluate(anchor, ["mute.mp4"], keep="videos", workers=0)
+    (mute,) = [clip for clip in evaluation.to_json()["clips"] if clip["name"] == "mute"]
+    assert found.to_json()["clips"][0]["figures"] == mute["figures"]
 
 
 def test_a_folder_that_cannot_be_made(anchor: Anchor, tmp_path: Path) -> None:

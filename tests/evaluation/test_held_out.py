@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ import pytest
 import footage as made
 from faces import talking
 from newscaster.errors import FootageError
+from newscaster.evaluation import held_out
 from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, check_person, find_held_out, retracked
 from newscaster.face.mouth import place_mouth
 from newscaster.face.topology import MOUTH
+from newscaster.prepare import tracks
 from newscaster.runtime.performance import Anchor
+from newscaster.take import Clip
 from talkers import clip_of, talker
 
 
@@ -103,3 +107,36 @@ def test_faces_are_found_again_in_videos(tmp_path: Path, monkeypatch: pytest.Mon
     found = retracked([video, long], tmp_path / "tracks", fps=talker(tmp_path).fps, workers=0)
     assert {path: len(landmarks) for path, landmarks in found.items()} == {video: 50, long: 1025}
     np.testing.assert_array_equal(found[video], talking(50))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "./a.mp4", "other/../a.mp4", "link/a.mp4", "alias.mp4"])
+def test_videos_are_found_again_under_the_path_that_was_given(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.make_up_faces(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    Path("other").mkdir()
+    Path("link").symlink_to(tmp_path, target_is_directory=True)
+    Path("alias.mp4").symlink_to("a.mp4")
+    made.write_footage(tmp_path / "a.mp4", seconds=2, sound=False)
+    found = retracked([Path(name)], Path("tracks"), fps=talker(tmp_path).fps, workers=0)
+    assert list(found) == [Path(name)]
+    np.testing.assert_array_equal(found[Path(name)], talking(50))
+
+
+def test_a_part_of_a_video_without_a_face_keeps_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.make_up_faces(monkeypatch)
+    long = made.write_footage(tmp_path / "long.mp4", seconds=41, sound=False)
+    tracking = tracks.track_footage
+
+    def second_part_only(*arguments: Any, **options: Any) -> list[Clip]:
+        return tracking(*arguments, **options)[1:]
+
+    monkeypatch.setattr(held_out, "track_footage", second_part_only)
+    found = retracked([long], tmp_path / "tracks", fps=talker(tmp_path).fps, workers=0)[long]
+    assert len(found) == 1025
+    first = int(np.isfinite(found[:, 0, 0]).argmax())
+    assert first == 512
+    assert np.isnan(found[:first]).all()

@@ -61,7 +61,7 @@ def test_a_file_that_names_others_is_refused(
     for name in ("x.m3u8", "x.ffconcat", "x.sdp", "x.mpd", "x.idx", "x.mp4", "x.wav", "x.mkv", "x"):
         path = trap.parent / name
         path.write_text(PLAYLISTS[kind].format("trap"))
-        with pytest.raises(MediaError, match="cannot be read as video or sound .*are not followed"):
+        with pytest.raises(MediaError, match=r"cannot be read as video or sound .*are not followed"):
             READERS[reader](path)
 
 

@@ -23,6 +23,7 @@ from newscaster.cli.exits import (
     EXIT_INTERRUPTED,
     EXIT_NOT_READ,
     EXIT_TERMINATED,
+    EXIT_UNMEASURED,
     EXIT_UNUSABLE,
 )
 from newscaster.cli.serving import serve
@@ -162,18 +163,20 @@ def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: An
     compared with what it was. The real video, encoded alike, shows how near anything can come.
     """
     from newscaster import workflow
-    from newscaster.evaluation.page import table
+    from newscaster.evaluation.page import table, unmeasured
     from newscaster.runtime.articulation import Articulation
 
     with progress_report() as progress:
         found = workflow.evaluate(
             anchor, footage, articulation=Articulation(rests=not breath), progress=progress, **options
         )
-    for line in table(found.figures):
+    for line in [*table(found.figures), *unmeasured(found.figures)]:
         say(line)
     for kind in ("report", "json_file", "keep"):
         if options[kind] is not None:
             say(f"{_WRITTEN[kind]}: {options[kind]}")
+    if found.unmeasured:
+        click.get_current_context().exit(EXIT_UNMEASURED)
 
 
 cli.add_command(speak)

@@ -7,6 +7,8 @@ import signal
 EXIT_DONE = 0
 EXIT_UNUSABLE = 1
 """What `check` returns for footage that no anchor can be made of."""
+EXIT_UNMEASURED = 1
+"""What `evaluate` returns if no face is found in one kind of its videos."""
 EXIT_BROKEN = 1
 """What `verify` returns for a file that was changed since it was signed."""
 EXIT_ERROR = 2

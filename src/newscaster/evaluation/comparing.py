@@ -93,6 +93,17 @@ class Figures:
     lag_ms: float
     """By which the made mouth comes later."""
 
+    @property
+    def unmeasured(self) -> str:
+        """Why landmarks, opening and lag could not be measured in the video; empty if they were."""
+        if self.lost is None or np.isfinite([self.landmarks, self.correlation, self.lag_ms]).all():
+            return ""
+        if not np.isfinite(self.landmarks):
+            return (
+                f"no face was found in its video, in any of {self.lost} frames that show one in the footage"
+            )
+        return "the mouth does not move, or is seen for too short a time"
+
     def to_json(self) -> dict[str, object]:
         """For JSON, which has neither NaN nor infinity: None stands for them."""
         return {

@@ -14,7 +14,9 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
-from newscaster.errors import MissingExtraError, OutputError
+import numpy as np
+
+from newscaster.errors import FootageError, MissingExtraError, OutputError
 from newscaster.evaluation.comparing import Compared, compare, figures
 from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, find_held_out, retracked
 from newscaster.evaluation.remaking import WAYS, Remade, remake
@@ -62,7 +64,8 @@ def evaluate(
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
-        FootageError: no face is found, or somebody else's than the anchor's.
+        FootageError: no face is found, or somebody else's than the anchor's; or none is found again in the
+            real video, encoded as the others are.
         OutputError: `keep` cannot be written.
         InputError: the certificate of the environment cannot be used; the time-stamp authority gives no time
             stamp, or no videos are kept.
@@ -108,7 +111,9 @@ def evaluate(
         for done, (held, some) in enumerate(zip(clips, made, strict=True), 1):
             compared.append(compare(held, some, found, anchor))
             report("measure", done, len(clips))
-        return _result(anchor, clips, made, compared)
+        evaluation = _result(anchor, clips, made, compared)
+        _check_control(evaluation)
+        return evaluation
 
 
 def _result(
@@ -129,6 +134,17 @@ def _result(
         ),
         examples=choose_examples(anchor, clips, made, compared),
     )
+
+
+def _check_control(evaluation: Evaluation) -> None:
+    """Raise FootageError if no face is found in the real video: nothing can be said of the others then."""
+    real = evaluation.of("real")
+    if real.lost is not None and real.lost and not np.isfinite(real.landmarks):
+        raise FootageError(
+            f"nothing could be measured: no face was found again in any of the {real.lost} frames of "
+            f"'{evaluation.clips[0].source}', encoded with nothing painted. Give footage in which the face "
+            "is larger and better lit"
+        )
 
 
 def need_extra() -> None:

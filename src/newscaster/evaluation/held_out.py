@@ -7,7 +7,7 @@ made of it is left to `remaking`, what is measured to `comparing`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -232,11 +232,12 @@ def retracked(
 ) -> dict[Path, npt.NDArray[np.float32]]:
     """Landmarks (F, 478, 3) found in videos that were made, in pixels; NaN where there is no face.
 
-    Videos in which nobody was found are missing.
+    Paths are those that were given, relative or not. Videos in which nobody was found are missing.
     """
-    by_video: dict[Path, list[npt.NDArray[np.float32]]] = {}
+    named = list(videos)
+    by_source: dict[Path, list[Clip]] = {}
     clips = track_footage(
-        *(videos, folder),
+        *(named, folder),
         fps=fps,
         face=face,
         silent=True,
@@ -245,5 +246,16 @@ def retracked(
         progress=progress,
     )
     for clip in clips:
-        by_video.setdefault(Path(clip.record.source), []).append(clip.landmarks)
-    return {video: np.concatenate(parts) for video, parts in by_video.items()}
+        by_source.setdefault(Path(clip.record.source), []).append(clip)
+    tracked = {video: by_source.get(video.resolve(), []) for video in named}
+    return {video: _joined(parts) for video, parts in tracked.items() if parts}
+
+
+def _joined(parts: Sequence[Clip]) -> npt.NDArray[np.float32]:
+    """Landmarks of the clips of one file, each at its place; NaN between them."""
+    starts = [clip.record.start_frame for clip in parts]
+    frames = max(start + clip.frames for start, clip in zip(starts, parts, strict=True))
+    landmarks = np.full((frames, *parts[0].landmarks.shape[1:]), np.nan, np.float32)
+    for start, clip in zip(starts, parts, strict=True):
+        landmarks[start : start + clip.frames] = clip.landmarks
+    return landmarks

@@ -129,6 +129,15 @@ def worded(row: Figures) -> list[str]:
     ]
 
 
+def unmeasured(rows: Sequence[Figures]) -> list[str]:
+    """A line for every row whose video could not be measured, with the reason."""
+    return [
+        f"{WAY_NAMES[row.way]}: landmarks, opening r and lag could not be measured: {row.unmeasured}"
+        for row in rows
+        if row.unmeasured
+    ]
+
+
 def table(rows: Sequence[Figures]) -> list[str]:
     """Lines of plain text: a head and a line for every row."""
     cells = [["", *(m.title for m in MEASURES)], *([WAY_NAMES[row.way], *worded(row)] for row in rows)]
@@ -162,6 +171,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
         template,
         evaluation=evaluation,
         measures=MEASURES,
+        unmeasured=unmeasured(evaluation.figures),
         rows=[(WAY_NAMES[r.way], _WAY_MEANINGS[r.way], worded(r)) for r in evaluation.figures],
         sheets=[
             (title, text, _sheet(some))

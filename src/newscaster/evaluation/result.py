@@ -50,6 +50,11 @@ class Evaluation:
                 return row
         raise KeyError(way)
 
+    @property
+    def unmeasured(self) -> dict[Way, str]:
+        """Why landmarks, opening and lag could not be measured, by way; empty if all were."""
+        return {row.way: row.unmeasured for row in self.figures if row.unmeasured}
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the pictures: figures of all clips together and of each."""
         return {
@@ -59,6 +64,7 @@ class Evaluation:
             "region_side": self.side,
             "footage_seconds": self.seconds,
             "figures": [row.to_json() for row in self.figures],
+            "could_not_be_measured": self.unmeasured,
             "clips": [
                 {
                     "name": clip.name,

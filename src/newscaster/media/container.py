@@ -28,14 +28,16 @@ from newscaster.texts import ONCE
 _log = logging.getLogger("newscaster.media")
 
 _FORMATS = """
-    mov matroska webm avi mpeg mpegts mpegvideo m4v h264 hevc av1 obu ivf flv asf mxf gxf ogg dv nut rm wtv mjpeg
-    yuv4mpegpipe gif apng png_pipe jpeg_pipe bmp_pipe webp_pipe
-    wav w64 aiff au caf flac mp3 aac loas ac3 eac3 dts truehd amr amrnb amrwb ape tta tak wv mpc mpc8 dsf iff voc
+    mov matroska webm avi mpeg mpegts mpegvideo m4v h264 hevc av1 obu ivf flv asf mxf gxf ogg dv nut rm wtv
+    mjpeg yuv4mpegpipe gif apng png_pipe jpeg_pipe bmp_pipe webp_pipe
+    wav w64 aiff au caf flac mp3 aac loas ac3 eac3 dts truehd amr amrnb amrwb ape tta tak wv mpc mpc8 dsf
+    iff voc
 """
 SELF_CONTAINED = {"format_whitelist": ",".join(_FORMATS.split()), "protocol_whitelist": "file"}
-"""Options of FFmpeg for every file that is read. Accepted are formats that hold their media themselves. Others
-name further files or addresses, which FFmpeg would open (HLS, DASH, concat, SDP, numbered pictures, ...), or take
-any text for video."""
+"""Options of FFmpeg for every file that is read. Accepted are formats that hold their media themselves.
+
+Others name further files or addresses, which FFmpeg would open (HLS, DASH, concat, SDP, numbered pictures
+and more), or take any text for video."""
 _MAX_PIXELS = 2**26
 _CORRECT = "; if its end is there, correct the header: ffmpeg -i INPUT -c copy OUTPUT"
 _ACCEPTED = "Accepted are MP4, MOV, MKV, WebM, AVI, MPEG, WAV, FLAC, MP3 and M4A files"
@@ -58,7 +60,8 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     except (av.FFmpegError, OSError) as error:
         raise MediaError(
             f"'{path}' cannot be read as video or sound ({reason(error)}): it is damaged, cut short, or not "
-            f"a media file; playlists and other files that only name files are not followed. {_ACCEPTED}. Copy or record it again, or convert it, for example with: "
+            f"a media file; playlists and other files that only name files are not followed. {_ACCEPTED}. "
+            f"Copy or record it again, or convert it, for example with: "
             f"ffmpeg -i INPUT -c:v libx264 -c:a aac OUTPUT.mp4"
         ) from error
     try:
