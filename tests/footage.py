@@ -17,7 +17,15 @@ from faces import talking
 from making_media import SPEECH_RATE, moving_pattern
 from newscaster.evaluation import held_out
 from newscaster.media import write_video, write_wav
-from newscaster.prepare import following, inspect_file, mouth_occlusion, track_clips, tracks, work
+from newscaster.prepare import (
+    following,
+    inspect_file,
+    mouth_occlusion,
+    synchronise,
+    track_clips,
+    tracks,
+    work,
+)
 from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
 
@@ -115,6 +123,9 @@ def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     """Let preparations in this process (workers=0) see :func:`talking` instead of what is in the picture."""
     let_show(patch, one_person)
     patch.setattr(mouth_occlusion, "load_occlusion_network", RedCovers)
+    for module in (inspect_file, synchronise):  # the babble is not what the face says
+        patch.setattr(module, "predicted_openings", lambda speech: np.zeros(0))
+    patch.setattr(synchronise, "audio_syncs", lambda stretches: [])
     patch.setattr(following, "FaceTracker", MadeUpTracker)
     describe_as(patch, lambda frame: somebody())
 

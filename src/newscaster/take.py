@@ -353,6 +353,19 @@ def write_track(
     return _write_record(folder, replace(record, frames=len(present), cropped_with=None))
 
 
+def write_audio(
+    folder: Path, record: ClipRecord, speech: npt.NDArray[np.float32], *, shift_ms: int, dropped: bool
+) -> ClipRecord:
+    """Replace a clip's audio, and record how it lies in the footage. Returns the record as stored.
+
+    If that is interrupted, the clip counts as not tracked.
+    """
+    (folder / "clip.json").unlink(missing_ok=True)
+    with replacing(folder / "speech.npy") as temporary:
+        np.save(temporary, speech, allow_pickle=False)
+    return _write_record(folder, replace(record, audio_shift_ms=shift_ms, audio_dropped=dropped))
+
+
 @contextmanager
 def writing_regions(folder: Path, *, frames: int, side: int) -> Iterator[ImageArray]:
     """A black (F, S, S, 3) uint8 array on disk to write crops to; the clip's when the block ends well."""

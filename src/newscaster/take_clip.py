@@ -90,6 +90,11 @@ class ClipRecord:
     cropped_with: str | None = None
     """Fingerprint of the head, region and mask that the crops were made with; None before that."""
 
+    audio_shift_ms: int = 0
+    """How much later in the footage the audio lies than the frames it goes with."""
+    audio_dropped: bool = False
+    """Whether the footage's audio was left out, since it does not go with the mouth."""
+
     def to_json(self) -> dict[str, Any]:
         """For storing; the way back is :meth:`from_json`."""
         fields = {**self.__dict__, "source": stored(self.source)}
@@ -268,6 +273,8 @@ _RECORD: dict[str, tuple[type, ...]] = {
     "people": (int,),
     "frames": (int,),
     "cropped_with": (str, type(None)),
+    "audio_shift_ms": (int,),
+    "audio_dropped": (bool,),
 }
 """What a record's fields are."""
 

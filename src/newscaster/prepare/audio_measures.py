@@ -8,8 +8,8 @@ import numpy as np
 
 from newscaster.prepare.findings import Findings
 from newscaster.prepare.inspect_file import Sound
-from newscaster.prepare.lag import Lag
-from newscaster.prepare.measure import FILES_NAMED, Measure, Verdict, good_or_poor, graded, not_measured
+from newscaster.prepare.measure import FILES_NAMED, Measure, good_or_poor, graded, not_measured
+from newscaster.prepare.sync import sync_measure
 from newscaster.speech.activity import LEAST_SPEAKING_SECONDS
 from newscaster.take import SPEECH_RATE
 
@@ -24,7 +24,7 @@ def audio_measures(findings: Findings) -> list[Measure]:
             _noise(sounds),
             _clipping(sounds or findings.all_sounds),
             _silence(sounds),
-            _lag(findings.lag, has_speech=bool(sounds)),
+            sync_measure(findings.syncs, has_speech=bool(sounds)),
         ]
     return measures
 
@@ -144,37 +144,4 @@ def _silence(sounds: Sequence[Sound]) -> Measure:
         verdict,
         meaning,
         "Cut long silence away, or give footage in which the person talks throughout.",
-    )
-
-
-def _lag(lag: Lag | None, *, has_speech: bool) -> Measure:
-    meaning = (
-        "A guess from the mouth's opening and the sound's loudness, and a hint only. Offsets that the file "
-        "itself states are taken out already; this is what is left."
-    )
-    if not has_speech:
-        return not_measured("lag", "Sound against picture", "ms", "no speech is heard", meaning, "")
-    if lag is None or not lag.is_clear:
-        reason = (
-            "there is too little speech under a moving mouth"
-            if lag is None
-            else "loudness and mouth do not go together clearly"
-        )
-        advice = "Watch some of it: if lips and audio do not go together, use the audio recorded with it."
-        return not_measured("lag", "Sound against picture", "ms", reason, meaning, advice)
-    milliseconds, around = 1000 * lag.seconds, 1000 * lag.uncertainty_seconds
-    # People notice 45 ms of early and 125 ms of late sound (ITU-R BT.1359); a network learns any constant
-    # lag, and the anchor then shows it.
-    verdict: Verdict = "good" if abs(milliseconds) - around <= 45 else "poor"
-    side = "late" if milliseconds > 0 else "early"
-    return graded(
-        "lag",
-        "Sound against picture",
-        milliseconds,
-        "ms",
-        f"{abs(milliseconds):.0f} ms {side}, ± {around:.0f} ms",
-        verdict,
-        meaning,
-        f"Watch it: if the sound is {side}, shift it by {-milliseconds:+.0f} ms, for "
-        f"example with: ffmpeg -i IN -itsoffset {-lag.seconds:+.3f} -i IN -map 0:v -map 1:a -c copy OUT",
     )

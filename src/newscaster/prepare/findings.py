@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ from newscaster.face.head import Head, Poses
 from newscaster.face.mouth import is_moving, mouth_shapes, opening
 from newscaster.face.region import Region
 from newscaster.prepare.inspect_file import Inspection, Sound, TrackedStretch
-from newscaster.prepare.lag import Lag, estimate_lag
+from newscaster.prepare.lag import HeardStretch
 from newscaster.prepare.persons import Identity, Member, Seen, identities_of
-from newscaster.take import SPEECH_RATE
+from newscaster.prepare.sync import AudioSync, audio_syncs
+from newscaster.speech.activity import speech_activity
 from newscaster.take_clip import AudioUse, audio_use
 
 Array = npt.NDArray[np.float64]
@@ -40,7 +42,8 @@ class Findings:
     """Of each stretch's mouth, (F,) in outer-eye distances; NaN where the face is not there."""
     sound_uses: tuple[AudioUse, ...]
     """Of each inspection."""
-    lag: Lag | None
+    syncs: tuple[AudioSync, ...]
+    """How the audio of files with speech goes with the mouth."""
     identities: tuple[Identity, ...] = ()
     """Everybody who is seen, over all files, whoever is seen for longest first."""
 
@@ -108,7 +111,7 @@ def _of_person(inspection: Inspection, identities: Sequence[Identity]) -> Inspec
 def _gather(inspections: Sequence[Inspection]) -> Findings:
     stretches = tuple(s for i in inspections for s in i.stretches if s.present.any())
     if not stretches:
-        return Findings(tuple(inspections), (), None, (), (), tuple(_use(i, []) for i in inspections), None)
+        return Findings(tuple(inspections), (), None, (), (), tuple(_use(i, []) for i in inspections), ())
     landmarks = np.concatenate([s.landmarks[s.present] for s in stretches])
     head = Head.fit(landmarks[:: -(-len(landmarks) // _FIT_FRAMES)])
     poses = tuple(head.poses(s.landmarks, s.present) for s in stretches)
@@ -118,14 +121,23 @@ def _gather(inspections: Sequence[Inspection]) -> Findings:
     for owner, mouth in zip(owners, openings, strict=True):
         mouths[owner].append(mouth)
     uses = tuple(_use(i, m) for i, m in zip(inspections, mouths, strict=True))
-    heard = [k for k, owner in enumerate(owners) if uses[owner] == "speech"]
-    lag = estimate_lag(
-        [openings[k] for k in heard],
-        [stretches[k].speech for k in heard],
-        fps=float(stretches[0].segment.fps),
-        rate=SPEECH_RATE,
+    heard: dict[Path, list[HeardStretch]] = {}
+    for k, owner in enumerate(owners):
+        if uses[owner] == "speech":
+            heard.setdefault(inspections[owner].footage.path, []).append(_heard(stretches[k], openings[k]))
+    syncs = tuple(audio_syncs(heard))
+    return Findings(tuple(inspections), stretches, head, poses, openings, uses, syncs)
+
+
+def _heard(stretch: TrackedStretch, mouth: Array) -> HeardStretch:
+    segment = stretch.segment
+    return HeardStretch(
+        mouth,
+        float(segment.fps),
+        stretch.predicted,
+        speech_activity(stretch.speech),
+        segment.start_frame / float(segment.fps),
     )
-    return Findings(tuple(inspections), stretches, head, poses, openings, uses, lag)
 
 
 def _use(inspection: Inspection, openings: Sequence[Array]) -> AudioUse:

@@ -18,6 +18,7 @@ from newscaster.errors import MediaError
 from newscaster.media import MeasuredScan, measured_scan, read_audio_blocks
 from newscaster.prepare.clips import Footage, Segment, sampled_segments, segments_without_gaps
 from newscaster.prepare.following import PersonFollower
+from newscaster.prepare.heard_mouth import predicted_openings
 from newscaster.prepare.mouth_occlusion import OcclusionMeter
 from newscaster.prepare.people import People, box_of, choose_person
 from newscaster.prepare.pictures import Mouth, Shown, mouth_of
@@ -77,6 +78,8 @@ class TrackedStretch:
     """Frames to show in the report."""
     occlusion: npt.NDArray[np.float64]
     """(F, 2): shares of lips and lower face that are covered; NaN in frames that were not measured."""
+    predicted: npt.NDArray[np.float64]
+    """(T,) at 25 Hz: how far the audio has the mouth open, see `heard_mouth`; (0,) without audio."""
     others: tuple[float, ...] = ()
     """Times in the file at which a face was followed that is somebody else's, or could not be measured."""
 
@@ -159,16 +162,18 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
     shown = [picture for picture in shown if present[picture.frame]]
     mouths.sort(key=lambda mouth: mouth.opening)
     spread = np.linspace(0, len(mouths) - 1, min(_MOUTHS_PER_STRETCH, len(mouths))).astype(int)
+    speech = read_speech(segment, len(present))
     return TrackedStretch(
         segment,
         landmarks,
         present,
-        read_speech(segment, len(present)),
+        speech,
         tuple(sharpness_of(face) for face in faces),
         tuple(float(np.median(face)) for face in faces),
         tuple(mouths[k] for k in spread),
         tuple(shown),
         meter.shares(len(present)),
+        predicted_openings(speech),
         tuple(((np.flatnonzero(followed.others) + segment.start_frame) / float(segment.fps)).tolist()),
     )
 

@@ -53,6 +53,7 @@ from newscaster.prepare.progress import Progress
 from newscaster.prepare.rewritable import shares, shows_mouth, small_regions
 from newscaster.prepare.stage import Stretch
 from newscaster.prepare.stretches import choose_stretches
+from newscaster.prepare.synchronise import synchronise
 from newscaster.prepare.track_clips import track_clips
 from newscaster.prepare.work import (
     CropTask,
@@ -114,6 +115,8 @@ def prepare(
             _tell_of_scan(job, {clip.record.source for clip in used}, pool)
             writer.begin()
             head, region = _fit(used)
+            clips |= synchronise(job, {clip.name: clip for clip in used}, head, pool)
+            used = [clips[clip.name] for clip in used]
             _tell_of_sound(job, used, head)
             mask = _crop(job, clips, head, region, pool)
             _tell_of_hidden(job, clips, head, mask, pool)

@@ -14,11 +14,11 @@ from PIL import Image
 from newscaster.face.geometry import eye_distance
 from newscaster.prepare.findings import Findings, face_share
 from newscaster.prepare.inspect_file import Inspection
-from newscaster.prepare.lag import loudness_db
 from newscaster.prepare.measure import Measure, Verdict, worst
 from newscaster.prepare.page import rendered_page, write_page
 from newscaster.prepare.pictures import annotated, data_uri, mouth_sheet
 from newscaster.prepare.plots import Line, Plot, plot
+from newscaster.prepare.speaking import loudness_db
 from newscaster.speech.activity import speech_activity
 from newscaster.take import SPEECH_RATE
 from newscaster.take_clip import AudioUse

@@ -19,7 +19,6 @@ from newscaster.face.mouth import is_moving
 from newscaster.face.topology import OPENING_PAIRS
 from newscaster.prepare.clips import Footage, Segment, sampled_segments, segments_without_gaps
 from newscaster.prepare.following import follow_person
-from newscaster.prepare.lag import loudness_db
 from newscaster.prepare.people import People, Person
 from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
 from newscaster.take import SPEECH_RATE
@@ -79,6 +78,20 @@ def raw_openings(landmarks: Floats) -> Array:
         np.hypot(*(landmarks[:, upper, :2] - landmarks[:, lower, :2]).T) for upper, lower in OPENING_PAIRS
     ]
     return np.asarray(np.mean(gaps, axis=0) / np.maximum(eye_distance(landmarks), 1e-6), np.float64)
+
+
+def loudness_db(speech: Floats, *, rate: int, step_seconds: float, steps: int) -> Array:
+    """Level in dBFS around the times k * step_seconds, (steps,), over 40 ms.
+
+    Digital silence is -70 dBFS, in quiet audio 40 dB below its loudest.
+    """
+    energy = np.concatenate([[0.0], np.cumsum(speech.astype(np.float64) ** 2)])
+    middle = np.arange(steps) * step_seconds * rate
+    first = np.clip(np.round(middle - 0.02 * rate).astype(int), 0, len(speech))
+    last = np.clip(np.round(middle + 0.02 * rate).astype(int), 0, len(speech))
+    mean = (energy[last] - energy[first]) / np.maximum(last - first, 1)
+    floor = 1e-4 * np.clip(mean.max(initial=0.0), 1e-8, 1e-3)
+    return np.asarray(10 * np.log10(mean + floor))
 
 
 def correlation(openings: Sequence[Array], speeches: Sequence[Floats], *, fps: float) -> float:

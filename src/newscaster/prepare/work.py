@@ -189,10 +189,12 @@ def look_and_track(task: ShortTask) -> tuple[tuple[Person, ...], tuple[str, ...]
     return persons, _track(task.folder, record, segment, people, frames)
 
 
-def readable_speech(segment: Segment, frames: int) -> tuple[npt.NDArray[np.float32], str | None]:
+def readable_speech(
+    segment: Segment, frames: int, *, lag_seconds: float = 0.0
+) -> tuple[npt.NDArray[np.float32], str | None]:
     """:func:`read_speech`; none, and the reason, if the audio is damaged: the frames are good without it."""
     try:
-        return read_speech(segment, frames), None
+        return read_speech(segment, frames, lag_seconds=lag_seconds), None
     except MediaError as error:
         return np.zeros(0, np.float32), audio_left_out(error)
 
@@ -202,10 +204,10 @@ def audio_left_out(error: MediaError) -> str:
     return f"audio left out, its frames are used: {error}"
 
 
-def read_speech(segment: Segment, frames: int) -> npt.NDArray[np.float32]:
+def read_speech(segment: Segment, frames: int, *, lag_seconds: float = 0.0) -> npt.NDArray[np.float32]:
     """The sound under a clip's frames, as a player would play it: 16 kHz mono, cut or padded to their length.
 
-    (0,) where the footage has no sound.
+    ``lag_seconds`` is by how much the file has it late; it is taken out. (0,) where the footage has no sound.
 
     Raises:
         MediaError: it holds samples that are not numbers.
@@ -213,13 +215,18 @@ def read_speech(segment: Segment, frames: int) -> npt.NDArray[np.float32]:
     if not segment.footage.has_sound or not frames:
         return np.zeros(0, np.float32)
     samples = np.zeros(round(frames * SPEECH_RATE / segment.fps), np.float32)
-    start = segment.start_frame / segment.fps
-    stop = (segment.start_frame + frames) / segment.fps
+    start = float(segment.start_frame / segment.fps) + lag_seconds
+    stop = float((segment.start_frame + frames) / segment.fps) + lag_seconds
+    first = min(
+        len(samples), round(max(0.0, -start) * SPEECH_RATE)
+    )  # nothing is heard before the file begins
+    if stop <= 0:
+        return samples
     found = read_audio(
-        segment.footage.path, rate=SPEECH_RATE, start_seconds=float(start), stop_seconds=float(stop)
-    )[: len(samples)]
+        segment.footage.path, rate=SPEECH_RATE, start_seconds=max(0.0, start), stop_seconds=stop
+    )[: len(samples) - first]
     check_finite(found, segment.footage.path)
-    samples[: len(found)] = found
+    samples[first : first + len(found)] = found
     return samples
 
 

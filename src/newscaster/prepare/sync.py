@@ -1,0 +1,140 @@
+"""Whether the audio of footage belongs to its frames, and how far it is off, file by file.
+
+Knows which files are looked at together, and what follows from a lag. `check` reports it; the preparation
+takes a constant lag out, and learns no motion from audio that does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from newscaster.prepare.lag import MIN_SPEECH_SECONDS, REACH_SECONDS, HeardStretch, Lag, estimate_lag
+from newscaster.prepare.measure import FILES_NAMED, Measure, Verdict, graded, not_measured
+
+State = Literal["fits", "unmeasured", "off", "drifts", "unrelated"]
+_WORST_LAST: tuple[State, ...] = ("fits", "unmeasured", "off", "drifts", "unrelated")
+MAX_LAG_SECONDS = 0.045
+"""People notice 45 ms of early and 125 ms of late audio (ITU-R BT.1359); a network learns any constant lag,
+and the anchor then shows it."""
+_MAX_UNMEASURED = 0.2
+"""Share of the speech that may be unmeasured where the rest fits."""
+_TITLE = "Sound against picture"
+_MEANING = (
+    "The mouth that is seen is compared with the one that is heard. Offsets that the file itself states are "
+    "taken out already; this is what is left. Training takes a constant lag out, and learns no motion from "
+    "audio that does not fit the mouth."
+)
+
+
+@dataclass(frozen=True)
+class AudioSync:
+    """The audio of one file, or of short ones together."""
+
+    files: tuple[Path, ...]
+    lag: Lag | None
+    """None if there is nothing to compare."""
+
+    @property
+    def state(self) -> State:
+        """``off``: by a constant lag; ``drifts``: clocks run apart; ``unrelated``: not this mouth's audio."""
+        lag = self.lag
+        if lag is None or not (lag.is_clear or lag.is_known):
+            return "unmeasured"
+        if not lag.is_clear:
+            return "unrelated"
+        if lag.drift:
+            return "drifts"
+        return "off" if abs(lag.seconds) - lag.uncertainty_seconds > MAX_LAG_SECONDS else "fits"
+
+    @property
+    def speech_seconds(self) -> float:
+        return self.lag.speech_seconds if self.lag is not None else 0.0
+
+    @property
+    def named(self) -> str:
+        """Its files, for messages."""
+        names = ", ".join(f"'{path.name}'" for path in self.files[:FILES_NAMED])
+        return names + (" and others" if len(self.files) > FILES_NAMED else "")
+
+    @property
+    def described(self) -> str:
+        """What is wrong, for messages."""
+        lag = self.lag
+        if lag is None or self.state == "unmeasured":
+            return "there is too little speech under a moving mouth"
+        if self.state == "unrelated":
+            return (
+                f"the audio does not go with the mouth (r {max(0.0, lag.correlation):.2f} at the best lag "
+                f"within {REACH_SECONDS:g} s): it is another person's, or far off"
+            )
+        if self.state == "drifts":
+            return f"the audio runs {abs(100 * lag.drift):.1f} % {'slow' if lag.drift > 0 else 'fast'}"
+        return f"the audio is {abs(1000 * lag.seconds):.0f} ms {'late' if lag.seconds > 0 else 'early'}"
+
+
+def audio_syncs(stretches: Mapping[Path, Sequence[HeardStretch]]) -> list[AudioSync]:
+    """How audio and frames of these files go together.
+
+    A file with :data:`MIN_SPEECH_SECONDS` of speech is looked at by itself, all shorter ones together.
+    """
+    speech = {path: sum(s.speech_seconds for s in some) for path, some in stretches.items()}
+    long = [path for path, seconds in speech.items() if seconds >= MIN_SPEECH_SECONDS]
+    short = tuple(path for path in stretches if path not in long)
+    groups = [(path,) for path in long] + ([short] if short else [])
+    return [
+        AudioSync(files, estimate_lag([s for path in files for s in stretches[path]])) for files in groups
+    ]
+
+
+def worst_sync(syncs: Iterable[AudioSync]) -> AudioSync | None:
+    """The one whose audio fits least; of several off by a lag, the furthest off."""
+
+    def badness(sync: AudioSync) -> tuple[int, float]:
+        return _WORST_LAST.index(sync.state), abs(sync.lag.seconds) if sync.lag is not None else 0.0
+
+    return max(syncs, key=badness, default=None)
+
+
+def sync_measure(syncs: Sequence[AudioSync], *, has_speech: bool) -> Measure:
+    """How the audio fits the frames, as a measure of footage."""
+    if not has_speech:
+        return not_measured("lag", _TITLE, "ms", "no speech is heard", _MEANING, "")
+    worst = worst_sync(_without_crumbs(syncs))
+    if worst is None or worst.lag is None or worst.state in ("unmeasured", "unrelated"):
+        reason = "there is too little speech under a moving mouth" if worst is None else worst.described
+        advice = "Watch some of it: if lips and audio do not go together, use the audio recorded with it."
+        if worst is not None and worst.state == "unrelated":
+            text = "the audio is not this mouth's"
+            return Measure("lag", _TITLE, None, "ms", text, "poor", _MEANING, _advice(syncs, advice))
+        return not_measured("lag", _TITLE, "ms", reason, _MEANING, advice)
+    lag = worst.lag
+    milliseconds, around = 1000 * lag.seconds, 1000 * lag.uncertainty_seconds
+    text = f"{abs(milliseconds):.0f} ms {'late' if milliseconds > 0 else 'early'}, ± {around:.0f} ms"
+    if lag.drift:
+        text = f"{abs(100 * lag.drift):.1f} % {'slow' if lag.drift > 0 else 'fast'}"
+    verdict: Verdict = "good" if worst.state == "fits" else "poor"
+    advice = (
+        "Watch it, and shift the audio, for example with: "
+        f"ffmpeg -i IN -itsoffset {-lag.seconds:+.3f} -i IN -map 0:v -map 1:a -c copy OUT"
+        if not lag.drift
+        else "Watch it, and give it the audio in its own speed, for example with: "
+        f"ffmpeg -i IN -af atempo={1 + lag.drift:.4f} -c:v copy OUT"
+    )
+    return graded("lag", _TITLE, milliseconds, "ms", text, verdict, _MEANING, _advice(syncs, advice))
+
+
+def _without_crumbs(syncs: Sequence[AudioSync]) -> list[AudioSync]:
+    """All but what is unmeasured, if that is little."""
+    total = sum(sync.speech_seconds for sync in syncs)
+    crumbs = sum(sync.speech_seconds for sync in syncs if sync.state == "unmeasured")
+    few = crumbs <= _MAX_UNMEASURED * total
+    return [sync for sync in syncs if not (few and sync.state == "unmeasured")]
+
+
+def _advice(syncs: Sequence[AudioSync], advice: str) -> str:
+    bad = [sync for sync in syncs if sync.state not in ("fits", "unmeasured")]
+    found = "; ".join(f"{sync.named}: {sync.described}" for sync in bad[:FILES_NAMED])
+    return f"{found}. {advice}" if found else advice

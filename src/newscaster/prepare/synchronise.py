@@ -1,0 +1,101 @@
+"""Audio of tracked clips put in time with their frames, before anything is learnt from it.
+
+By the same rules as the report on footage (`sync`): a constant lag is taken out. Audio that does not belong
+to the mouth, or whose clock runs apart, is left out: of such clips the frames alone are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.face.head import Head
+from newscaster.face.mouth import opening
+from newscaster.prepare.clips import Segment
+from newscaster.prepare.heard_mouth import predicted_openings
+from newscaster.prepare.job import Job
+from newscaster.prepare.lag import HeardStretch
+from newscaster.prepare.pool import Workers
+from newscaster.prepare.sync import AudioSync, audio_syncs
+from newscaster.prepare.work import readable_speech
+from newscaster.speech.activity import speech_activity
+from newscaster.take import Clip, read_record, write_audio
+
+
+@dataclass(frozen=True)
+class AudioTask:
+    """A tracked clip, and what its audio is to be."""
+
+    folder: Path
+    segment: Segment
+    shift_ms: int = 0
+    drop: bool = False
+
+
+def hear(task: AudioTask) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """What a clip's audio predicts, (T,), and when there is speech in it, (T,).
+
+    Audio that was left out before is read anew: with more footage it may be judged otherwise.
+    """
+    record = read_record(task.folder)
+    assert record is not None, task.folder
+    speech = Clip(task.folder, record).speech
+    if record.audio_dropped:
+        speech, _ = readable_speech(task.segment, record.frames)
+    return predicted_openings(speech), speech_activity(speech)
+
+
+def apply(task: AudioTask) -> None:
+    """Store a clip's audio as it is to be, read anew from the footage."""
+    record = read_record(task.folder)
+    assert record is not None, task.folder
+    speech = np.zeros(0, np.float32)
+    if not task.drop:
+        speech, _ = readable_speech(task.segment, record.frames, lag_seconds=task.shift_ms / 1000)
+    write_audio(task.folder, record, speech, shift_ms=task.shift_ms, dropped=task.drop)
+
+
+def synchronise(job: Job, clips: Mapping[str, Clip], head: Head, pool: Workers) -> dict[str, Clip]:
+    """These clips with audio that goes with their frames, or none. The job warns of what was changed."""
+    segments = {s.name: s for s in job.segments if s.name in clips}
+    with_audio = [n for n, c in clips.items() if c.record.audio_dropped or c.has_speech]
+    tasks = [AudioTask(clips[name].folder, segments[name]) for name in with_audio]
+    stretches: dict[Path, list[HeardStretch]] = {}
+    for index, (predicted, speaking) in pool.map(hear, tasks):
+        clip, segment = clips[with_audio[index]], segments[with_audio[index]]
+        mouth = opening(clip.mouth_shapes(head))
+        fps = float(segment.fps)
+        stretch = HeardStretch(mouth, fps, predicted, speaking, segment.start_frame / fps)
+        stretches.setdefault(segment.footage.path, []).append(stretch)
+    changes = []
+    for sync in audio_syncs(stretches):
+        some = [name for name in with_audio if segments[name].footage.path in sync.files]
+        changes += _changes(job, sync, {name: clips[name] for name in some}, segments)
+    for _ in pool.map(apply, changes):
+        pass
+    stored = {name: read_record(clip.folder) for name, clip in clips.items()}
+    return {name: Clip(clips[name].folder, record) for name, record in stored.items() if record is not None}
+
+
+def _changes(
+    job: Job, sync: AudioSync, clips: Mapping[str, Clip], segments: Mapping[str, Segment]
+) -> list[AudioTask]:
+    """What is to be done to the clips of some files, which is said."""
+    drop = sync.state in ("unrelated", "drifts")
+    lag_ms = round(1000 * sync.lag.seconds) if sync.lag is not None and sync.state == "off" else 0
+    if drop:
+        job.warn(f"{sync.described}; no motion is learnt from it, frames alone are used: {sync.named}")
+    elif lag_ms:
+        job.warn(f"{sync.described}, moved by {-lag_ms:+d} ms: {sync.named}")
+    elif sync.state == "unmeasured":
+        job.warn(f"how audio and mouth go together could not be measured ({sync.described}): {sync.named}")
+    tasks = []
+    for name, clip in clips.items():
+        wanted = 0 if drop else clip.record.audio_shift_ms + lag_ms
+        if (wanted, drop) != (clip.record.audio_shift_ms, clip.record.audio_dropped):
+            tasks.append(AudioTask(clip.folder, segments[name], wanted, drop))
+    return tasks

@@ -1,0 +1,32 @@
+"""A mouth and what its audio predicts, made up, with a lag and clocks that run apart."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from newscaster.prepare.lag import HeardStretch
+
+FPS = 30.0
+
+
+def talk(
+    seconds: float, lag_seconds: float = 0.0, *, drift: float = 0.0, seed: int = 0, heard: int | None = None
+) -> HeardStretch:
+    """A mouth that opens at random, and what its audio predicts, so much later; or that of another seed."""
+    times = np.arange(round(seconds * 25)) / 25
+    mouth = _wave(np.arange(round(seconds * FPS)) / FPS, seed)
+    audio = _wave((times - lag_seconds) / (1 + drift), seed if heard is None else heard)
+    noise = np.random.default_rng(seed)
+    return HeardStretch(
+        mouth + noise.normal(0, 0.01, len(mouth)),
+        FPS,
+        audio + noise.normal(0, 0.01, len(times)),
+        np.ones(len(times), np.bool_),
+    )
+
+
+def _wave(times: np.ndarray, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(100 + seed)
+    syllables = np.cumsum(rng.uniform(0.16, 0.45, 600)) - 20
+    strength = rng.uniform(0.4, 1.0, len(syllables))
+    return 0.1 * (strength * np.exp(-0.5 * ((times[:, None] - syllables) / 0.05) ** 2)).sum(axis=1)
