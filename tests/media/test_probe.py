@@ -122,6 +122,60 @@ def test_a_low_or_varying_rate_has_no_gaps(tmp_path: Path, name: str, times: lis
     assert video.duration_seconds == video.end_seconds == pytest.approx(float(times[-1]), abs=2.1)
 
 
+RATES = [Fraction(24), Fraction(25), Fraction(30_000, 1001), Fraction(30), Fraction(50), Fraction(60)]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+@pytest.mark.parametrize("rate", RATES)
+def test_dropped_frames_do_not_lower_the_rate(tmp_path: Path, suffix: str, rate: Fraction) -> None:
+    count = round(12 * rate)
+    rng = np.random.default_rng(3)
+    kept = {
+        "every fifth": np.arange(count) % 5 != 3,
+        "every third": np.arange(count) % 3 != 1,
+        "a twentieth": rng.random(count) > 0.05,
+        "a fifth": rng.random(count) > 0.2,
+        "half": rng.random(count) > 0.5,
+        "some at once": np.arange(count) % 60 < 52,
+    }
+    for name, some in kept.items():
+        times = [i / rate for i in np.flatnonzero(some).tolist()]
+        path = write_pictures(tmp_path / f"a{suffix}", levels(len(times)), fps=25, times=times)
+        file = read_footage(path)
+        assert float(file.fps) == pytest.approx(float(rate), abs=0.012), name
+        assert file.video.gaps == ()
+        half = rate / 2 if rate > 35 else rate
+        assert choose_fps([file.fps]) == (25 if half <= 26 else half)
+        assert sum(1 for _ in read_frames(path, fps=file.fps)) == pytest.approx(12 * rate, abs=14)
+
+
+@pytest.mark.parametrize("jitter_ms", [0, 2, 5])
+def test_time_stamps_that_jitter_have_their_mean_rate(tmp_path: Path, jitter_ms: int) -> None:
+    rng = np.random.default_rng(4)
+    times = [Fraction(i, 30) + Fraction(rng.uniform(-1, 1) * jitter_ms / 1000) for i in range(1, 361)]
+    file = read_footage(write_pictures(tmp_path / "a.mp4", levels(360), fps=30, times=times))
+    assert float(file.fps) == pytest.approx(30, abs=0.02)
+    dropped = [time for time in times if rng.random() > 0.2]
+    file = read_footage(write_pictures(tmp_path / "b.mp4", levels(len(dropped)), fps=30, times=dropped))
+    assert float(file.fps) == pytest.approx(30, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "rate"),
+    [
+        ("repeated fields", [Fraction(2, 60), Fraction(3, 60)] * 100, 24),
+        ("a rate that varies freely", [Fraction(20 + 17 * i % 61, 1000) for i in range(240)], None),
+    ],
+)
+def test_steps_that_are_no_multiples_have_their_mean_rate(
+    tmp_path: Path, name: str, steps: list[Fraction], rate: float | None
+) -> None:
+    times = [sum(steps[:i], Fraction(0)) for i in range(len(steps))]
+    video = read_footage(write_pictures(tmp_path / "a.mp4", levels(len(times)), times=times)).video
+    assert video.nominal_fps is None
+    assert float(video.fps) == pytest.approx(rate or 1 / float(np.mean(steps)), rel=0.02)
+
+
 def test_a_gap_after_a_clock_that_starts_again(tmp_path: Path) -> None:
     parts = [
         write_pictures(tmp_path / f"{i}.ts", levels(len(times)), times=times, sound=tone(8.0, rate=48_000))

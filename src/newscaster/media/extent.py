@@ -32,6 +32,10 @@ Gaps = tuple[tuple[float, float], ...]
 """Start and end of the times without frames, in seconds after the first frame, in order."""
 
 _FILES_REMEMBERED = 256
+_SHORT_PERCENT = 20
+"""Of the steps between frames: so many are between neighbours at least."""
+_OFF_GRID = 0.25
+_MIN_ON_GRID = 0.9
 
 
 def clock_restarts(path: Path) -> bool:
@@ -72,7 +76,8 @@ class Extent:
     """Time with frames: from the first to the end of the last, less the gaps."""
     gaps: Gaps = ()
     fps: float | None = None
-    """Mean rate outside the gaps; None without gaps: the header's rate is right then."""
+    """Rate at which frames follow each other, gaps and dropped frames apart; None if there are none: the mean
+    rate of the header is right then."""
 
 
 def video_extent(path: Path, *, first_seconds: float, frame_seconds: float) -> Extent:
@@ -154,17 +159,39 @@ def _extent_of(parts: list[_Part]) -> Extent:
 
 
 def _gaps_between(times: npt.NDArray[np.float64]) -> tuple[Gaps, float | None]:
-    """The gaps between frames shown at these times; if there are any, the mean rate outside them, too."""
+    """The gaps between frames shown at these times, and the rate outside them if it is not the mean rate."""
     steps = np.diff(np.unique(times))
     if not len(steps):
         return (), None
     is_gap = steps > max(MIN_GAP_SECONDS, MIN_GAP_FRAMES * float(np.median(steps)))
+    fps = nominal_rate(steps[~is_gap])
     if not is_gap.any():
-        return (), None
-    step = float(steps[~is_gap].mean())
+        return (), fps
+    step = float(steps[~is_gap].mean()) if fps is None else 1 / fps
     starts = np.unique(times)[:-1][is_gap]
     gaps = zip(starts + step, starts + steps[is_gap], strict=True)
     return tuple((float(start), float(stop)) for start, stop in gaps), 1 / step
+
+
+def nominal_rate(steps: npt.NDArray[np.float64]) -> float | None:
+    """The rate of footage some of whose frames were dropped, of the steps between the others, in seconds.
+
+    Steps are whole multiples of the shortest usual one then. None if no frame is missing, or if the steps are
+    no such multiples: rates that vary freely, and films with repeated fields.
+    """
+    shortest = float(np.percentile(steps, _SHORT_PERCENT))
+    base = float(np.median(steps[steps < 1.4 * shortest]))
+    multiples = _multiples(steps, base)
+    # Time stamps are rounded, to milliseconds in some containers, and jitter.
+    on_grid = np.abs(steps - multiples * base) <= np.maximum(_OFF_GRID * base, 0.0011)
+    if not (multiples > 1).any() or on_grid.mean() < _MIN_ON_GRID:
+        return None
+    base = float(steps.sum() / multiples.sum())
+    return float(_multiples(steps, base).sum() / steps.sum())
+
+
+def _multiples(steps: npt.NDArray[np.float64], base: float) -> npt.NDArray[np.float64]:
+    return np.asarray(np.maximum(1, np.round(steps / base)))
 
 
 def shown_seconds(duration: int | None, time_base: Fraction | None, frame_seconds: float) -> float:

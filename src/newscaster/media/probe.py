@@ -40,8 +40,8 @@ class VideoInfo:
     """The time in which there are frames, gaps left out, whatever the header says; None if not measured."""
     gaps: Gaps = ()
     """Times without frames between others, see `newscaster.media.extent`."""
-    fps_outside_gaps: Fraction | None = None
-    """Mean rate outside the gaps, which weigh on `fps` in some containers; None if there are none."""
+    nominal_fps: Fraction | None = None
+    """Rate apart from gaps and dropped frames, which weigh on `fps`; None if there are none."""
 
     @property
     def end_seconds(self) -> float | None:
@@ -95,7 +95,7 @@ def probe(path: Path, *, header_only: bool = False) -> MediaInfo:
     if video is not None and not header_only:
         extent = video_extent(path, first_seconds=video.start_seconds, frame_seconds=float(1 / video.fps))
         fps = None if extent.fps is None else Fraction(extent.fps).limit_denominator(1001)
-        video = replace(video, duration_seconds=extent.seconds, gaps=extent.gaps, fps_outside_gaps=fps)
+        video = replace(video, duration_seconds=extent.seconds, gaps=extent.gaps, nominal_fps=fps)
     if video is None and audio is None:
         raise MediaError(f"'{path}' holds a picture but neither video nor sound. Give another file")
     return MediaInfo(path=path, video=video, audio=audio, metadata=metadata)

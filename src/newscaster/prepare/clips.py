@@ -66,8 +66,8 @@ class Footage:
 
     @property
     def fps(self) -> Fraction:
-        """Frames per second where there are frames: in some containers, gaps lower the stated rate."""
-        stated, measured = self.video.fps, self.video.fps_outside_gaps
+        """Frames per second as recorded: gaps and dropped frames lower the stated rate, which is a mean."""
+        stated, measured = self.video.fps, self.video.nominal_fps
         return stated if measured is None or abs(measured / stated - 1) < _SAME_RATE else measured
 
     def parts(self, fps: Fraction) -> list[tuple[int, int | None]]:
