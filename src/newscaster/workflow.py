@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newscaster.errors import InputError, MissingExtraError
+from newscaster.errors import AnchorError, InputError, MissingExtraError
 from newscaster.texts import check_unicode, quoted, shown
 
 if TYPE_CHECKING:
@@ -378,6 +378,8 @@ def _write(
     share_encoder: bool,
 ) -> Path:
     from newscaster.anchor import AnchorFace, write_anchor
+    from newscaster.media.files import replacing
+    from newscaster.runtime.performance import Anchor
     from newscaster.models.motion.speaker import export_motion
     from newscaster.models.renderer.training import export_renderer
     from newscaster.speech.encoder import packaged_encoder
@@ -396,15 +398,24 @@ def _write(
     encoder = packaged_encoder() if motion.features.needs_encoder else None
     if encoder is not None and share_encoder:
         info, encoder = replace(info, shared_encoder=hashlib.sha256(encoder).hexdigest()), None
-    return write_anchor(
-        out,
-        info,
-        face,
-        motion=export_motion(motion.network),
-        renderer=export_renderer(rendering.weights),
-        stage=take.stage.video.read_bytes(),
-        speech_encoder=encoder,
-    )
+    with replacing(out) as temporary:
+        write_anchor(
+            temporary,
+            info,
+            face,
+            motion=export_motion(motion.network),
+            renderer=export_renderer(rendering.weights),
+            stage=take.stage.video.read_bytes(),
+            speech_encoder=encoder,
+        )
+        try:
+            Anchor.open(temporary, workers=1)
+        except AnchorError as error:
+            raise AnchorError(
+                f"the anchor that was trained does not work, and is not written: {error}. Train it anew, in "
+                f"another --work folder; if it happens again, report it"
+            ) from error
+    return out
 
 
 def _run_folder(folder: Path, kind: str, take: Take) -> Path:

@@ -64,6 +64,7 @@ from newscaster.runtime.source import (
 )
 from newscaster.runtime.speech_found import warn_without_speech
 from newscaster.runtime.stage import Stage
+from newscaster.runtime.trial import try_encoder, try_motion, try_renderer
 from newscaster.speech.captions import caption_cues
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.spectral import SAMPLE_RATE
@@ -152,6 +153,10 @@ class Anchor:
         self._painter = self._live_painter()
         self._mark: Watermark | None = None  # the same for all of a stage: made when first asked for
         self.motion_stream()  # the networks fit the features and the basis, or an error says so now
+        if self._encoder is not None and info.shared_encoder is None:
+            try_encoder(self._encoder, info.features)
+        try_motion(self._motion, width=info.features.width, basis=self._face.basis)
+        try_renderer(self._renderer, self._stage, self._face, pixels_per_unit=info.region.pixels_per_unit)
 
     @staticmethod
     def open(path: str | Path, *, workers: int | None = None, backend: str | None = None) -> Anchor:

@@ -1,0 +1,88 @@
+"""Anchors whose files are whole and whose networks are broken are refused as they are opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import newscaster
+import tiny_anchor
+from newscaster.anchor import MOTION, RENDERER, AnchorFile, builtin_anchor, write_anchor
+from newscaster.errors import AnchorError
+from newscaster.runtime import trial
+from newscaster.runtime.renderer import Job
+from tiny_anchor import write_tiny_anchor
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+WEIGHTS: dict[str, Change] = {
+    "not numbers": lambda w: np.full_like(w, np.nan),
+    "zero": np.zeros_like,
+    "infinite": lambda w: np.full_like(w, np.inf),
+    "huge": lambda w: np.clip(w.astype(np.float64) * 1e6, -3e38, 3e38),
+}
+
+
+def broken(model: bytes, change: Change) -> bytes:
+    """A network whose weights, of more than a few elements, are changed."""
+    proto: Any = onnx.load_from_string(model)
+    for tensor in proto.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype in (np.float32, np.float16) and array.size > 4:
+            tensor.CopyFrom(numpy_helper.from_array(change(array).astype(array.dtype), tensor.name))
+    return bytes(proto.SerializeToString())
+
+
+def rewritten(path: Path, **members: bytes) -> Path:
+    """The built-in anchor with other networks, and hashes that fit."""
+    file = AnchorFile(builtin_anchor())
+    content = {"motion": file.read(MOTION), "renderer": file.read(RENDERER), **members}
+    return write_anchor(path, file.info, file.face(), stage=file.read("stage.mp4"), **content)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("member", ["motion", "renderer"])
+def test_broken_weights_are_refused(member: str, weights: str, tmp_path: Path) -> None:
+    name = {"motion": MOTION, "renderer": RENDERER}[member]
+    model = broken(AnchorFile(builtin_anchor()).read(name), WEIGHTS[weights])
+    path = rewritten(tmp_path / "x.anchor", **{member: model})
+    with pytest.raises(AnchorError, match=rf"x\.anchor' cannot be used: .*{member}\.onnx"):
+        newscaster.open(path, workers=1)
+
+
+@pytest.mark.parametrize(("scale", "opens"), [(1.0, True), (0.0, False), (1e4, False)])
+def test_a_basis_that_makes_no_mouth_is_refused(scale: float, opens: bool, tmp_path: Path) -> None:
+    path = write_tiny_anchor(tmp_path / "x.anchor")
+    anchor = newscaster.open(path, workers=1)
+    basis = anchor.face.basis
+    changed = type(basis)(basis.mean, basis.components, basis.deviations * scale)
+    if opens:
+        trial.try_motion(anchor._motion, width=anchor.info.features.width, basis=changed)
+        return
+    with pytest.raises(AnchorError, match="its mouth basis opens the mouth by"):
+        trial.try_motion(anchor._motion, width=anchor.info.features.width, basis=changed)
+
+
+def test_working_networks_are_far_from_the_limits() -> None:
+    anchor = newscaster.open(workers=1)
+    hidden, frame = anchor.face.mask.hidden, anchor.stage.frame(0)
+    lips = anchor.face.landmarks[:1][:, list(tiny_anchor.MOUTH), :2].astype(np.float64)
+    own = anchor.stage.transforms(np.array([0])).apply(lips)[0]
+    opened = trial._opened(own, by_px=trial._OPENED * anchor.info.region.pixels_per_unit)
+    first, second = anchor._renderer.regions([Job(frame, own), Job(frame, opened)]).astype(float)
+    assert np.abs(first - frame.region)[hidden].mean() < 0.2 * trial._MAX_OFF
+    assert np.abs(second - first)[hidden].mean(axis=0).min() > 4 * trial._MIN_RESPONSE
+
+
+def test_an_anchor_without_a_mask_is_refused(tmp_path: Path) -> None:
+    anchor = newscaster.open(write_tiny_anchor(tmp_path / "x.anchor"), workers=1)
+    face = replace(anchor.face, mask=replace(anchor.face.mask, soft=np.zeros_like(anchor.face.mask.soft)))
+    with pytest.raises(AnchorError, match="its mask is empty"):
+        trial.try_renderer(anchor._renderer, anchor.stage, face, pixels_per_unit=40.0)
