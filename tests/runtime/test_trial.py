@@ -26,7 +26,7 @@ WEIGHTS: dict[str, Change] = {
     "not numbers": lambda w: np.full_like(w, np.nan),
     "zero": np.zeros_like,
     "infinite": lambda w: np.full_like(w, np.inf),
-    "huge": lambda w: np.clip(w.astype(np.float64) * 1e6, -3e38, 3e38),
+    "huge": lambda w: np.clip(w.astype(np.float64) * 1e6, -6e4, 6e4),
 }
 
 
