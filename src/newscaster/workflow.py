@@ -379,9 +379,9 @@ def _write(
 ) -> Path:
     from newscaster.anchor import AnchorFace, write_anchor
     from newscaster.media.files import replacing
-    from newscaster.runtime.performance import Anchor
     from newscaster.models.motion.speaker import export_motion
     from newscaster.models.renderer.training import export_renderer
+    from newscaster.runtime.performance import Anchor
     from newscaster.speech.encoder import packaged_encoder
 
     face = AnchorFace(
