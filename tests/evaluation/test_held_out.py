@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from newscaster.evaluation import held_out
 from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, check_person, find_held_out, retracked
 from newscaster.face.mouth import place_mouth
 from newscaster.face.topology import MOUTH
+from newscaster.media import read_frames, write_video
 from newscaster.prepare import tracks
 from newscaster.runtime.performance import Anchor
 from newscaster.take import Clip
+from newscaster.tracking.descriptor import mean_descriptor
 from talkers import clip_of, talker
 
 
@@ -140,3 +143,24 @@ def test_a_part_of_a_video_without_a_face_keeps_its_place(
     first = int(np.isfinite(found[:, 0, 0]).argmax())
     assert first == 512
     assert np.isnan(found[:first]).all()
+
+
+@pytest.mark.data
+def test_the_end_of_a_clip_shows_the_person_of_its_beginning(
+    anchor: Anchor, data_folder: Path, tmp_path: Path
+) -> None:
+    """Of a portrait, the last 3 of 15 s; and another portrait does not."""
+    portrait, other = (
+        data_folder / "hd" / f"{n}.mp4" for n in ("portrait_512_25fps_15s", "interview_512_25fps_8s")
+    )
+    parts = {"first": (portrait, 0, 300), "last": (portrait, 300, 375), "other": (other, 0, 75)}
+    clips = {}
+    for name, (source, start, stop) in parts.items():
+        path = tmp_path / f"{name}.mp4"
+        frames = read_frames(source, start_frame=start, stop_frame=stop)
+        write_video(path, frames, fps=Fraction(25), audio=None, preset="ultrafast")
+        (clips[name],) = tracks.track_footage([path], tmp_path / "tracks", silent=True, workers=0)
+    person = mean_descriptor(held_out.clip_descriptors(clips["first"]))
+    check_person(clips["last"], anchor, person)
+    with pytest.raises(FootageError, match="seems to show somebody else"):
+        check_person(clips["other"], anchor, person)

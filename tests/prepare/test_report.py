@@ -119,6 +119,12 @@ def test_covers_that_leave_too_little_are_unusable(file: Footage) -> None:
     assert verdicts(inspection(short, covered=12))["mouth_free"] == "good"
 
 
+def test_a_length_is_not_rounded_up_to_what_is_needed(file: Footage) -> None:
+    short = replace(file, video=replace(file.video, duration_seconds=9.97))
+    (found,) = [m for m in measure(gather([inspection(short)])) if m.name == "usable_minutes"]
+    assert (found.text, found.verdict) == ("9.9 s", "unusable")
+
+
 def test_good_footage_is_good_throughout(file: Footage) -> None:
     measures = measure(gather([inspection(file)]))
     assert {m.name: m.verdict for m in measures if m.verdict != "good"} == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,7 +50,8 @@ def _minutes(findings: Findings) -> Measure:
         "Usable footage",
         minutes,
         "min",
-        f"{minutes:.1f} min" if minutes >= 1 else f"{minutes * 60:.0f} s",
+        # Not rounded up: 9.96 s are too little where 10 s are needed.
+        f"{minutes:.1f} min" if minutes >= 1 else f"{math.floor(600 * minutes + 1e-6) / 10:g} s",
         verdict,
         "Picture with the person's face. The more there is, the better mouth and teeth become.",
         "Add footage of the same person, best recorded in the same place: 3 to 10 minutes are good.",
