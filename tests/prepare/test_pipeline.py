@@ -399,7 +399,7 @@ def test_a_gap_is_left_out_and_said(tmp_path: Path) -> None:
     path = write_pictures(tmp_path / "a.mkv", frames, times=times, sound=made.babble(30.2), sound_rate=16_000)
     line = "'a.mkv' has no frames for 19.8 s, left out: 5.2 to 25.0 s"
     report = check(path, workers=0)
-    assert report.measure("usable_minutes").text == "10 s"
+    assert report.measure("usable_minutes").text == "10.4 s"
     assert [note for note in report.notes if "frames" in note] == [line]
     assert report.looked_at_seconds == pytest.approx(report.total_seconds) == pytest.approx(10.4)
     take = run(path, tmp_path / "take")
