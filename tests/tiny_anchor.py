@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,12 @@ def poses(frames: int, size: tuple[int, int], scale: float) -> Poses:
     width, height = size
     shift = np.stack([width / 2 + np.cos(t), height * 0.3 + np.sin(t)], axis=1)
     return Poses(scale * rows, shift)
+
+
+@cache
+def _encoded(frames: int, size: tuple[int, int], fps: Fraction) -> bytes:
+    """The stage's video. Once for all: under load, x264 now and then encodes some pixels otherwise."""
+    return media.encode_stage(iter(pictures(frames, size)), fps)
 
 
 def pictures(frames: int, size: tuple[int, int]) -> np.ndarray:
@@ -159,6 +166,6 @@ def write_tiny_anchor(
         motion=motion
         or motion_network(width=spec.width, coefficients=COEFFICIENTS, context_steps=CONTEXT_STEPS),
         renderer=renderer or renderer_network(side=side, map_side=map_side),
-        stage=stage or media.encode_stage(iter(pictures(frames, size)), stage_fps or fps),
+        stage=stage or _encoded(frames, size, Fraction(stage_fps or fps)),
         speech_encoder=packaged_encoder() if spec.needs_encoder and "shared_encoder" not in changes else None,
     )
