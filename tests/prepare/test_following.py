@@ -10,7 +10,7 @@ from footage import babble, somebody
 from newscaster.prepare import following
 from newscaster.prepare.following import follow_person, frames_of_person
 from newscaster.prepare.people import People
-from newscaster.prepare.speaking import correlation
+from newscaster.prepare.speaking import correlation, loudness_db
 
 FPS = 25.0
 MISSING = np.full(128, np.nan, np.float32)
@@ -85,3 +85,17 @@ def test_a_mouth_that_moves_with_the_audio_is_told_from_others() -> None:
     assert max(scores[2:]) < 0.3
     assert correlation([np.full(300, np.nan)], [speech], fps=FPS) == 0.0
     assert correlation([own], [np.zeros(0, np.float32)], fps=FPS) == 0.0
+
+
+def test_loudness_of_a_full_scale_square_wave_is_0_db() -> None:
+    level = loudness_db(np.ones(16_000, np.float32), rate=16_000, step_seconds=0.02, steps=50)
+    assert level.shape == (50,)
+    np.testing.assert_allclose(level[2:-2], 0.0, atol=0.01)
+
+
+def test_quiet_audio_has_the_loudness_of_loud_audio_less_the_gain() -> None:
+    audio = np.random.default_rng(0).normal(0, 0.2, 16_000).astype(np.float32)
+    loud, quiet = (
+        loudness_db(audio * np.float32(gain), rate=16_000, step_seconds=0.02, steps=50) for gain in (1, 0.01)
+    )
+    np.testing.assert_allclose(quiet, loud - 40, atol=0.1)

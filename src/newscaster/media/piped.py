@@ -15,7 +15,7 @@ import av
 
 from newscaster.errors import MediaError
 from newscaster.media.audio import SoundSource
-from newscaster.media.container import reason
+from newscaster.media.container import SELF_CONTAINED, reason
 from newscaster.media.files import spooled
 
 _MP4 = "an MP4 file"
@@ -148,7 +148,9 @@ class PipedAudio:
             elif kind == _MP4:  # its index may be at its end
                 file = f"file:{stack.enter_context(spooled(self, name=name))}"
             try:
-                container = stack.enter_context(av.open(file, mode="r", metadata_errors="replace"))
+                container = stack.enter_context(
+                    av.open(file, mode="r", metadata_errors="replace", options=SELF_CONTAINED)
+                )
             except (av.FFmpegError, OSError) as error:
                 raise MediaError(
                     f"{name} begins as {kind} and cannot be decoded ({reason(error)}). Name the file itself, "
