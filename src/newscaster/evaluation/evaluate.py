@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, find_held
 from newscaster.evaluation.remaking import WAYS, Remade, remake
 from newscaster.evaluation.result import ClipResult, Evaluation
 from newscaster.evaluation.showing import choose_examples
-from newscaster.media import scratch_folder
+from newscaster.media import check_inputs_kept, scratch_folder
 from newscaster.prepare import Progress
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.performance import Anchor
@@ -85,6 +86,9 @@ def evaluate(
         signing = UNSIGNED if keep is None else Signing.begin(None, timestamp=timestamp)
         folder = work / "videos" if keep is None else Path(keep)
         _make_folder(folder)
+        footage = list(footage)
+        if keep is not None:
+            _check_kept(folder, [Path(one) for one in footage])
         person = anchor_descriptor(anchor)
         clips = find_held_out(
             *(anchor, footage, work / "footage"),
@@ -162,6 +166,19 @@ def _make_folder(folder: Path) -> None:
         raise OutputError(
             f"cannot write to the folder '{folder}' ({error.strerror}). Name another, or make it first"
         ) from error
+
+
+def _check_kept(folder: Path, footage: Sequence[Path]) -> None:
+    """Make sure that no video that is to be kept replaces the footage.
+
+    Raises:
+        OutputError: a file of the footage may be replaced.
+    """
+    written = re.compile(rf".+\.({'|'.join(WAYS)})\.mp4", re.IGNORECASE)
+    outputs = [one for one in folder.iterdir() if written.fullmatch(one.name)]
+    for named in footage:
+        below = named.rglob("*") if named.is_dir() else [named]
+        check_inputs_kept(outputs, [(one, "the footage") for one in below if one.is_file()])
 
 
 def _tell_of_silence(clips: Sequence[HeldOut]) -> None:

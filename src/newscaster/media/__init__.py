@@ -17,6 +17,7 @@ from newscaster.media.audio_measure import AudioMeasure, PeakMeter, measure_audi
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.downmix import Samples
+from newscaster.media.durable import check_inputs_kept, is_same_file, sync_file
 from newscaster.media.files import (
     VIDEO_SUFFIXES,
     check_output,
@@ -37,7 +38,15 @@ from newscaster.media.pieces import read_luma_pieces
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.scan import MeasuredScan, measured_scan
-from newscaster.media.sink import LiveItem, live_file, live_format, without_key, write_live
+from newscaster.media.sink import (
+    LiveItem,
+    check_live_inputs,
+    live_file,
+    live_format,
+    live_pipe,
+    without_key,
+    write_live,
+)
 from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.stream import FragmentWriter, FrameMaker, RecordedVideo, has_room, record_video
 from newscaster.media.video import read_frames
@@ -68,6 +77,8 @@ __all__ = [
     "StageVideo",
     "Subtitles",
     "VideoInfo",
+    "check_inputs_kept",
+    "check_live_inputs",
     "check_output",
     "container_named",
     "copy_as_wav",
@@ -75,8 +86,10 @@ __all__ = [
     "decode_wav",
     "encode_stage",
     "has_room",
+    "is_same_file",
     "live_file",
     "live_format",
+    "live_pipe",
     "locked",
     "made_ahead",
     "measure_audio",
@@ -96,6 +109,7 @@ __all__ = [
     "sole_user",
     "sole_writer",
     "spooled",
+    "sync_file",
     "to_planes",
     "without_key",
     "write_captions",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -12,6 +14,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 2.0
+"""How long an interrupted command waits for its other thread to let go."""
 
 
 class _AbandonedError(Exception):
@@ -48,9 +52,10 @@ class _Worker(Generic[Item, Result]):
         except BaseException as error:  # handed to the caller's thread
             self.error = error
 
-    def put(self, item: Item | _End) -> bool:
-        """Hand an item over; False if the worker is no longer there to take it."""
-        while self.thread.is_alive():
+    def put(self, item: Item | _End, *, patience_seconds: float = math.inf) -> bool:
+        """Hand an item over; False if the worker is no longer there to take it, or does not in time."""
+        end = time.monotonic() + patience_seconds
+        while self.thread.is_alive() and time.monotonic() < end:
             try:
                 self.queue.put(item, timeout=_POLL_SECONDS)
             except queue.Full:
@@ -64,7 +69,8 @@ def in_background(
 ) -> Result:
     """Run `work(iterator over items)` in a second thread; `items` are made in this one.
 
-    At most `depth` items wait between the two. An error of either side ends the other and is raised here.
+    At most `depth` items wait between the two. An error of either side ends the other and is raised here. An
+    interrupt is raised after 2 s at most, even if the other thread goes on.
     """
     worker = _Worker(work, depth)
     worker.thread.start()
@@ -72,9 +78,13 @@ def in_background(
         for item in items:
             if not worker.put(item):
                 break
-    except BaseException:
+    except Exception:
         worker.put(_End(failed=True))
         worker.thread.join()
+        raise
+    except BaseException:  # the command is to end, even if the other thread waits for what never comes
+        worker.put(_End(failed=True), patience_seconds=_PATIENCE_SECONDS)
+        worker.thread.join(_PATIENCE_SECONDS)
         raise
     worker.put(_End(failed=False))
     worker.thread.join()

@@ -81,7 +81,9 @@ def _check_is_file(path: Path) -> dict[int, bytes]:
     if not path.exists():
         raise MediaError(f"no such file: '{path}'. Give the path of an existing video or sound file")
     if not path.is_file():
-        return {}
+        raise MediaError(
+            f"'{path}' is a pipe or a device, and media files are read more than once. Save it to a file"
+        )
     if path.stat().st_size == 0:
         raise MediaError(f"'{path}' is empty (0 bytes). Copy or record it again")
     try:

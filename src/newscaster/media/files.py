@@ -11,7 +11,7 @@ import tempfile
 import uuid
 import wave
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from newscaster.errors import MediaError, OutputError
 from newscaster.faults import NO_ROOM, why
+from newscaster.media.durable import PRIVATE_FILE, keep_access, replace_durably, target_of
 from newscaster.media.locks import is_local, take_lock
 from newscaster.texts import shortened
 
@@ -33,17 +34,23 @@ _SCRATCH_LOCK = ".newscaster-scratch"
 _ABANDONED_SECONDS = 86_400
 _OUTPUT_LOCK = re.compile(r"\..+\.lock")  # see `output_locks`
 _TEMPORARY = re.compile(r"\.(?P<stem>.+?)(\.[0-9a-f]{8}\.part)+(?P<suffix>\.[^.]*|)")
+_in_use: set[Path] = set()
+"""Temporary files and folders of this process: what `remove_temporaries` removes."""
 
 
-def check_output(path: Path, *, suffixes: Collection[str] | None = VIDEO_SUFFIXES) -> None:
+def check_output(
+    path: Path, *, suffixes: Collection[str] | None = VIDEO_SUFFIXES, in_place: bool = False
+) -> None:
     """Make sure, before any work is done, that `path` can be written.
 
     Args:
-        path: the file to come.
+        path: the file to come. The target of a link is written, and the link stays.
         suffixes: the endings that are accepted, with the dot; None accepts any.
+        in_place: whether it is written as it is, and not replaced: then it may be a pipe or a device, too.
 
     Raises:
-        OutputError: its folder is missing or cannot be written to, it is a folder, or it ends wrongly.
+        OutputError: its folder is missing or cannot be written to, it is a folder, a pipe or a device, or it
+            ends wrongly.
     """
     path = Path(path)
     if path.is_dir():
@@ -57,7 +64,11 @@ def check_output(path: Path, *, suffixes: Collection[str] | None = VIDEO_SUFFIXE
             f"'{path}' {found}; accepted are {accepted}. "
             f"Name the file '{path.with_suffix(next(iter(suffixes)))}'"
         )
-    folder = path.absolute().parent
+    if in_place and path.exists():
+        if not os.access(path, os.W_OK):
+            raise OutputError(f"cannot write '{path}' (Permission denied). Write elsewhere")
+        return
+    folder = target_of(path).absolute().parent
     if not folder.is_dir():
         raise OutputError(
             f"cannot write '{path}': there is no folder '{folder}'. Make it first, or write elsewhere"
@@ -77,24 +88,51 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it when the block ends well and removed when it does not.
 
     The file is there, empty and locked, when the block begins. So what a process that was killed has left
-    half written is known from what another is still writing, and is removed first.
+    half written is known from what another is still writing, and is removed first. It is on the disk before
+    it is renamed, and has the mode, owner and group of the file that it replaces. If `path` is a link, its
+    target is replaced.
 
     Raises:
-        OutputError: the disk is full, or the file cannot be renamed.
+        OutputError: the disk is full, the file cannot be renamed, or `path` is a pipe or a device.
     """
     path = Path(path)
-    temporary = path.with_name(f".{short_stem(path.stem)}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    final = target_of(path)
+    name = f".{short_stem(final.stem)}.{uuid.uuid4().hex[:8]}.part{path.suffix}"
+    temporary = final.with_name(name)
     try:
-        _remove_left_over(path)
-        with _held(temporary):
+        _remove_left_over(final, suffix=path.suffix)
+        replaces = final.exists()
+        with listed_temporary(temporary), _held(temporary, mode=PRIVATE_FILE if replaces else 0o666):
             yield temporary
-            os.replace(temporary, path)
+            if replaces and final.exists():
+                keep_access(final, temporary)
+            replace_durably(temporary, final)
     except OSError as error:
         raise OutputError(
             f"cannot write '{_final(path)}' ({why(error)}). Free some space, or write elsewhere"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def listed_temporary(path: Path) -> Iterator[None]:
+    """List a temporary file or folder while the block lasts: see `remove_temporaries`."""
+    _in_use.add(path)
+    try:
+        yield
+    finally:
+        _in_use.discard(path)
+
+
+def remove_temporaries() -> None:
+    """Remove all temporary files and folders of this process, for one that ends without clearing away."""
+    for path in list(_in_use):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
 
 
 def _final(path: Path) -> Path:
@@ -109,12 +147,12 @@ def short_stem(stem: str) -> str:
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[None]:
+def _held(path: Path, *, mode: int = 0o666) -> Iterator[None]:
     """Make an empty file, and hold its lock; not on Windows, where nobody could write to it then."""
     if os.name == "nt":
         yield
         return
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, mode)
     try:
         take_lock(descriptor)
         yield
@@ -150,11 +188,9 @@ def _is_old(path: Path) -> bool:
         return False
 
 
-def _remove_left_over(path: Path) -> None:
+def _remove_left_over(path: Path, *, suffix: str) -> None:
     """Remove what killed processes have left of earlier attempts to write `path`."""
-    name = re.compile(
-        rf"\.+{re.escape(short_stem(path.stem))}(\.[0-9a-f]{{8}}\.part)+{re.escape(path.suffix)}"
-    )
+    name = re.compile(rf"\.+{re.escape(short_stem(path.stem))}(\.[0-9a-f]{{8}}\.part)+{re.escape(suffix)}")
     _remove_left_behind(
         found for found in path.absolute().parent.iterdir() if name.fullmatch(found.name) is not None
     )
@@ -223,6 +259,7 @@ def scratch_folder() -> Iterator[Path]:
                     shutil.rmtree(found.parent, ignore_errors=True)
         with (
             tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=place) as name,
+            listed_temporary(Path(name)),
             _held(Path(name) / _SCRATCH_LOCK),
         ):
             yield Path(name)
@@ -298,16 +335,25 @@ def spooled(stream: Readable, *, name: str = "standard input") -> Iterator[Path]
     """Copy a stream that cannot be read twice into a temporary file, gone when the block ends.
 
     Raises:
-        MediaError: nothing came in.
+        MediaError: nothing came in, or it cannot be read.
         OutputError: there is no room for it.
     """
     with scratch_folder() as folder:
         path = folder / "input"
         with path.open("wb") as file:
-            shutil.copyfileobj(stream, file, length=_BLOCK_BYTES)
+            for block in _blocks(stream, name):
+                file.write(block)
         if path.stat().st_size == 0:
             raise MediaError(
                 f"nothing came in on {name}, where a sound file is needed. "
                 f"Pipe one in, for example: cat news.wav | ..."
             )
         yield path
+
+
+def _blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
+    try:
+        while block := stream.read(_BLOCK_BYTES):
+            yield block
+    except OSError as error:
+        raise MediaError(f"{name} cannot be read ({why(error)}). Pipe a sound file in") from error

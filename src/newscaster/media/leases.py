@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Self
 
 from newscaster.errors import OutputError
+from newscaster.media.durable import PRIVATE_FOLDER, make_folder
 from newscaster.media.locks import LockState, is_local, try_lock
 
 _log = logging.getLogger("newscaster.media")
@@ -117,6 +118,8 @@ class Owner:
 class FolderLease:
     """The right to be the only process that works in a folder, which is made if it is missing.
 
+    One that is made is the user's alone (mode 0700): it will hold faces and voices.
+
     Args:
         folder: the folder.
         what: the kind of work, for messages, such as "training".
@@ -139,7 +142,7 @@ class FolderLease:
         self._lost_to: Owner | None = None
         self._released = threading.Event()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder, mode=PRIVATE_FOLDER)
             self._descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise self._unwritable(error) from error

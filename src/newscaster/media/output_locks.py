@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from newscaster.errors import OutputError
-from newscaster.media.files import short_stem
+from newscaster.media.files import listed_temporary, short_stem
 from newscaster.media.locks import LockState, try_lock
 
 _PATIENCE_SECONDS = 30.0
@@ -39,7 +39,8 @@ def sole_writer(path: Path) -> Iterator[None]:
         yield
         return
     try:
-        yield
+        with listed_temporary(lock):
+            yield
     finally:
         if os.name == "nt":  # a file that is open cannot be removed there
             os.close(descriptor)

@@ -6,6 +6,7 @@ beside its place and renamed. Encoding and sending run in a second thread.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -21,14 +22,17 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from newscaster.errors import MediaError, OutputError
+from newscaster.faults import NO_ROOM
 from newscaster.media.background import in_background
 from newscaster.media.container import reason
 from newscaster.media.downmix import Samples
+from newscaster.media.durable import check_inputs_kept, is_same_file
 from newscaster.media.files import check_output
+from newscaster.media.output_file import OutputFiles
 from newscaster.media.output_locks import sole_writer
 from newscaster.media.picture import Picture
 from newscaster.media.write import KEY_SECONDS, VideoTrack, key_frames
-from newscaster.texts import quoted
+from newscaster.texts import is_unicode, quoted
 
 LiveItem = tuple[Picture | None, Samples]
 """A frame's picture, or None where it was left out, and its sound (n,) float32 mono."""
@@ -49,14 +53,19 @@ _BY_ENDING = {
     ".flv": "flv",
     ".mkv": "matroska",
     ".mp4": "mp4",
+    ".m4v": "mp4",
     ".mov": "mov",
 }
+_NESTED = frozenset({"async", "cache", "concat", "concatf", "crypto", "ffrtmpcrypt", "subfile", "tee"})
+"""Protocols that write to other addresses, which they name: files could be replaced unseen."""
+_PIPE = re.compile(r"pipe:(?://)?(\d{0,4})", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)  # two letters at least: C: is a drive
 _HLS_SECONDS = Fraction(1)
 """Length of a segment of HLS, at most. Each starts with its only key frame."""
 _HLS_SEGMENTS = 12
 """Segments in the playlist; as many older ones are kept, for players that have read an older playlist."""
 _AAC_BITS = 96_000
+_TS_PACKET_BYTES = 188
 _SERVICE_CHARACTERS = 200
 """What a transport stream can say of itself in one line is 255 bytes long at most."""
 _MUXING: dict[str, dict[str, str]] = {
@@ -79,6 +88,10 @@ def live_format(address: str, given: str | None = None) -> str:
         OutputError: neither says it; or FFmpeg cannot write it.
     """
     scheme = _SCHEME.match(address)
+    if scheme and scheme[1].lower() in _NESTED:
+        raise OutputError(
+            f"'{scheme[1]}:' leads to other addresses, which cannot be checked. Give the address itself"
+        )
     if scheme and scheme[1].lower() not in ("file", "http", "https"):
         guessed = _BY_SCHEME.get(scheme[1].lower())
     else:
@@ -105,6 +118,43 @@ def live_file(address: str) -> Path | None:
     if scheme and scheme[1].lower() == "file":
         return Path(address[scheme.end() :])
     return None if scheme else Path(address)
+
+
+def live_pipe(address: str) -> int | None:
+    """The open file that "pipe:" and "pipe:N" name, by default standard output; None for other addresses."""
+    found = _PIPE.fullmatch(address)
+    return None if found is None else int(found[1] or 1)
+
+
+def check_live_inputs(address: str, format_name: str, inputs: Iterable[tuple[object, str]]) -> None:
+    """Make sure that live video to a file does not replace what is read meanwhile.
+
+    Args:
+        address: as `write_live` takes it.
+        format_name: see `live_format`.
+        inputs: what is read, and its name in a message.
+
+    Raises:
+        OutputError: it would.
+    """
+    if (file := live_file(address)) is None:
+        return
+    inputs = tuple(inputs)
+    check_inputs_kept([file], inputs)
+    if format_name != "hls":
+        return
+    playlist = Path(_url(file, format_name))
+    segment = re.compile(rf"{re.escape(playlist.stem)}\d+\.ts|{re.escape(playlist.name)}\.tmp", re.IGNORECASE)
+    for path, name in inputs:
+        if not isinstance(path, str | os.PathLike):
+            continue
+        for place in {os.path.realpath(path), os.path.abspath(path)}:
+            folder, base = os.path.split(place)
+            if is_same_file(Path(folder), playlist.parent) and segment.fullmatch(base):
+                raise OutputError(
+                    f"{name} '{path}' has the name of a segment of '{file}', and would be replaced. Write to "
+                    "another folder, or under another name"
+                )
 
 
 def without_key(address: str) -> str:
@@ -168,12 +218,14 @@ def write_live(
     format_name: str | None = None,
     metadata: Mapping[str, str] | None = None,
     crf: int = 21,
+    inputs: Iterable[tuple[object, str]] = (),
 ) -> int:
     """Send frames to an address as they come, until there are no more.
 
     Args:
         address: an URL that FFmpeg can write (rtmp:, udp:, tcp:, pipe:, ...; srt: where its build has it), or
-            a file (.m3u8 for HLS, whose segments lie beside it; .ts, .flv, .mkv, .mp4, .mov). There is a key
+            a file (.m3u8 for HLS, whose segments lie beside it; .ts, .flv, .mkv, .mp4, .mov), which is left
+            as it is until there is something to write. There is a key
             frame at least every 2 s, and in HLS at the start of each segment, which is at most 1 s long.
         items: pictures of one size, each with its sound. If a picture is None, the one before it stays, and
             is encoded again if a key frame is due then: it must not change until the next one. Items before
@@ -185,21 +237,27 @@ def write_live(
         metadata: tags, as far as the container takes any. A transport stream takes title and comment, as its
             service and who provides it.
         crf: x264's quality.
+        inputs: files that `items` are made of, and their names in messages: none of them is written to.
 
     Returns:
         How many pictures of `items` were sent.
 
     Raises:
-        OutputError: the address cannot be written, or another command is writing the file.
+        OutputError: the address cannot be written, the disk is full, another command is writing the file, or
+            an input would be replaced.
+        BrokenPipeError: whoever read the pipe has gone.
         MediaError: there are no pictures.
         Exception: whatever `items` raises.
     """
     found = live_format(address, format_name)
     file = live_file(address)
+    inputs = tuple(inputs)
     if file is not None:
-        check_output(file, suffixes=None)
+        check_output(file, suffixes=None, in_place=True)
+        check_live_inputs(address, found, inputs)
 
     opened = threading.Event()
+    files = OutputFiles(like=file, inputs=inputs)
 
     def send(coming: Iterator[LiveItem]) -> int:
         first = next(((picture, sound) for picture, sound in coming if picture is not None), None)
@@ -208,19 +266,34 @@ def write_live(
         sent = 1
         with ExitStack() as stack:
             stack.callback(opened.set)  # nobody waits for what has failed
-            url = address if file is None else _url(file, found)
             options = {"flush_packets": "1", **_muxing(found, fps)}
-            container = stack.enter_context(av.open(url, mode="w", format=found, options=options))
+            container = stack.enter_context(_opened(address, found, options, files, stack))
             container.metadata.update(_tags(metadata or {}, found))
             key_seconds = _HLS_SECONDS if found == "hls" else KEY_SECONDS
-            sink = _Sink(container, first[0], fps=fps, rate=rate, crf=crf, key_seconds=key_seconds)
+            try:
+                sink = _Sink(container, first[0], fps=fps, rate=rate, crf=crf, key_seconds=key_seconds)
+            except ValueError as error:  # PyAV's, of a container that takes other codecs only
+                raise OutputError(
+                    f"the format {found} does not hold H.264 and AAC ({error}). Give another --format, such "
+                    "as mpegts"
+                ) from error
             container.start_encoding()
+            files.check()
             opened.set()
-            sink.write(*first)
-            for picture, sound in coming:
+            waiting: LiveItem | None = first  # until the second is there: its maker has seen by then that
+            for picture, sound in coming:  # the address is open
+                if waiting is not None:
+                    sink.write(*waiting)
+                    waiting = None
                 sink.write(picture, sound)
+                files.check()
                 sent += picture is not None
+            if waiting is not None:
+                sink.write(*waiting)
             sink.finish()
+        files.check()
+        if file is not None and found == "hls":
+            _check_hls(file)
         return sent
 
     try:
@@ -229,11 +302,63 @@ def write_live(
                 stack.enter_context(sole_writer(file))
             return in_background(_once(opened, items), send)
     except (av.FFmpegError, OSError) as error:
+        if error.errno == errno.EPIPE and live_pipe(address) is not None:
+            raise BrokenPipeError(*error.args) from error
+        raise _unwritable(address, found, error) from error
+
+
+def _opened(
+    address: str, format_name: str, options: dict[str, str], files: OutputFiles, stack: ExitStack
+) -> OutputContainer:
+    """An open container. FFmpeg itself opens network addresses only: see `output_file`."""
+    file, pipe = live_file(address), live_pipe(address)
+    has_own_files = av.ContainerFormat(format_name, "w").no_file
+    if has_own_files and file is not None:
+        url = _url(file, format_name)
+        # PyAV hands on no other names; what FFmpeg then writes by itself, `_check_hls` looks at.
+        io_open = files.io_open if is_unicode(url) else None
+        return av.open(url, mode="w", format=format_name, options=options, io_open=io_open)
+    if has_own_files or (file is None and pipe is None):
+        return av.open(address, mode="w", format=format_name, options=options)
+    target = files.open(file) if file is not None else files.open_descriptor(1 if pipe is None else pipe)
+    stack.callback(target.close)
+    return av.open(target, mode="w", format=format_name, options=options)
+
+
+def _unwritable(address: str, format_name: str, error: OSError | av.FFmpegError) -> OutputError:
+    """What a user can do where an address cannot be written to."""
+    shown = without_key(address)
+    if error.errno in NO_ROOM and (live_file(address) is not None or live_pipe(address) is not None):
+        return OutputError(
+            f"cannot write '{error.filename or shown}' ({reason(error)}). Free some space, or write "
+            "elsewhere. What was written so far stays, and is not finished"
+        )
+    return OutputError(
+        f"cannot write to '{shown}' as {format_name} ({reason(error)}). Is somebody listening "
+        "there, may you write there, and does this FFmpeg know such addresses? Otherwise give another "
+        "address or --format"
+    )
+
+
+def _check_hls(file: Path) -> None:
+    """Make sure that playlist and segments are whole: FFmpeg only logs when one cannot be written or renamed.
+
+    Raises:
+        OutputError: one is not.
+    """
+    playlist = Path(_url(file, "hls"))
+    lines = playlist.read_bytes().splitlines() if playlist.is_file() else []
+    if Path(f"{playlist}.tmp").exists() or not lines or lines[-1] != b"#EXT-X-ENDLIST":
         raise OutputError(
-            f"cannot write to '{without_key(address)}' as {found} ({reason(error)}). Is somebody listening "
-            "there, may you write there, and does this FFmpeg know such addresses? Otherwise give another "
-            "address or --format"
-        ) from error
+            f"the playlist '{file}' could not be written whole. Free some space, or write elsewhere"
+        )
+    for name in (os.fsdecode(line) for line in lines if not line.startswith(b"#")):
+        segment = playlist.parent / name
+        size = segment.stat().st_size if segment.is_file() else 0
+        if not size or size % _TS_PACKET_BYTES:
+            raise OutputError(
+                f"the segment '{segment}' could not be written whole. Free some space, or write elsewhere"
+            )
 
 
 def _url(file: Path, format_name: str) -> str:
@@ -241,7 +366,7 @@ def _url(file: Path, format_name: str) -> str:
 
     HLS deletes its old segments by names made from it, and would not find them behind "file:".
     """
-    return os.path.abspath(file) if format_name == "hls" else f"file:{file}"
+    return os.path.realpath(file) if format_name == "hls" else f"file:{file}"
 
 
 def _muxing(format_name: str, fps: Fraction) -> dict[str, str]:

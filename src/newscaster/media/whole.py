@@ -15,6 +15,7 @@ from newscaster.media.lengths import is_believed, is_unknown, stated_length
 _ISO_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
 _EBML_HEADER = b"\x1a\x45\xdf\xa3"
 _EBML_SEGMENT = b"\x18\x53\x80\x67"
+_MAX_BOXES = 1_000_000  # of an ISO file: a day of fragments
 _SLACK_BYTES = 64  # headers are often off by a few
 
 
@@ -74,7 +75,9 @@ def _riff_bytes(head: bytes) -> int:
 def _iso_bytes(file: BinaryIO, size: int) -> int:
     """Go from box to box: length (4 bytes, or 8 after the kind where it is 1), kind (4), content."""
     end = 0
-    while end + 8 <= size:
+    for _ in range(_MAX_BOXES):
+        if end + 8 > size:
+            break
         file.seek(end)
         box = file.read(16)
         length = int.from_bytes(box[:4], "big")
@@ -83,7 +86,7 @@ def _iso_bytes(file: BinaryIO, size: int) -> int:
         if length < 8:  # 0: up to the end of the file; else not a box
             return size
         end += length
-    return end
+    return end  # that of a file with more boxes promises less than there is, which is nothing missing
 
 
 def _ebml_bytes(file: BinaryIO) -> int:

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 from newscaster.cores import usable_cores
 from newscaster.errors import NewscasterError
+from newscaster.media.files import remove_temporaries
 from newscaster.native_output import divert_native_errors
 from newscaster.texts import ONCE
 
@@ -132,12 +133,13 @@ def _logged(work: Callable[[Task], Result], task: Task) -> _Outcome[Result]:
 
 
 def _start_worker(lifeline: Connection) -> None:
-    """Ignore Ctrl-C and SIGTERM (the parent decides), end with it, and silence native code on standard error.
+    """Ignore signals (the parent decides), end with the parent, and silence native code on standard error.
 
     Native libraries may write lines there that no user can do anything about.
     """
-    for one in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group
-        signal.signal(one, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # often sent to the whole group; Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     divert_native_errors()
 
@@ -147,4 +149,5 @@ def _end_with_parent(lifeline: Connection) -> None:
     try:
         lifeline.recv()
     except (EOFError, OSError):
+        remove_temporaries()
         os._exit(1)

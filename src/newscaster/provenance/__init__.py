@@ -7,7 +7,12 @@ network is used only if a time-stamp authority is named.
 
 from __future__ import annotations
 
-from newscaster.provenance.credentials import Credentials, find_credentials, user_data_folder
+from newscaster.provenance.credentials import (
+    Credentials,
+    credential_files,
+    find_credentials,
+    user_data_folder,
+)
 from newscaster.provenance.signing import (
     SIDECAR_SUFFIX,
     can_sign,
@@ -26,6 +31,7 @@ __all__ = [
     "Verified",
     "can_sign",
     "check_credentials",
+    "credential_files",
     "find_credentials",
     "sidecar_of",
     "sign_video",

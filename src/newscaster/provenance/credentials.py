@@ -19,6 +19,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from newscaster import media
 from newscaster.errors import InputError, OutputError
+from newscaster.media.durable import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    make_folder,
+    rename_folder_durably,
+)
 from newscaster.media.locks import take_lock
 from newscaster.provenance.findings import day
 
@@ -76,6 +82,20 @@ def find_credentials(given: tuple[str | Path, str | Path] | None = None) -> Cred
         there, missing = (CERTIFICATE_VARIABLE, KEY_VARIABLE)[:: 1 if certificate else -1]
         raise InputError(f"{there} is set and {missing} is not. Set both, or neither to sign locally")
     return local_credentials(local_folder())
+
+
+def credential_files(given: tuple[str | Path, str | Path] | None = None) -> tuple[Path | None, Path | None]:
+    """The files of certificate and key that :func:`find_credentials` reads, if they are known."""
+    if given is not None:
+        return Path(given[0]), Path(given[1])
+    certificate, key = os.environ.get(CERTIFICATE_VARIABLE), os.environ.get(KEY_VARIABLE)
+    if certificate and key:
+        return Path(certificate), Path(key)
+    try:
+        folder = local_folder()
+    except OutputError:  # no home: an error where they are needed
+        return None, None
+    return folder / _CHAIN, folder / _KEY
 
 
 def local_folder() -> Path:
@@ -237,12 +257,12 @@ def _make(folder: Path) -> None:
     own = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
-        own.mkdir(parents=True, mode=0o700)
+        make_folder(own, mode=PRIVATE_FOLDER)
         with _written_and_locked(own / _KEY, secret):
             _write(own / _CHAIN, chain.public_bytes(pem) + authority.public_bytes(pem))
             _write(own / _AUTHORITY, authority.public_bytes(pem))
             try:
-                own.rename(folder)
+                rename_folder_durably(own, folder)
             except OSError:
                 if not folder.is_dir():  # else another process was faster, and its pair is the one
                     raise
@@ -278,7 +298,7 @@ def _written_and_locked(path: Path, data: bytes) -> Iterator[None]:
 
 
 def _new_file(path: Path) -> BinaryIO:
-    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb")
 
 
 def _new_pair() -> tuple[x509.Certificate, x509.Certificate, EllipticCurvePrivateKey]:

@@ -34,7 +34,7 @@ from newscaster.runtime.live_voice import SharedVoices, TextReader
 from newscaster.runtime.motion import MotionStream
 from newscaster.runtime.pacing import Clock, Delays, MediaClock, WallClock
 from newscaster.runtime.programme import Programme
-from newscaster.runtime.source import Samples
+from newscaster.runtime.source import Samples, check_rate
 from newscaster.runtime.utterance import Utterance
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.spectral import SAMPLE_RATE, Floats
@@ -452,8 +452,7 @@ def _check(rate: int, most_pushed_seconds: float, most_text: int) -> None:
 
 def _checked(samples: Samples, rate: int) -> Floats:
     """A copy of pushed samples, if they can be spoken."""
-    if not 4000 <= rate <= 384_000:
-        raise InputError(f"rate is {rate} Hz; expected 4000 to 384000")
+    check_rate(rate)
     samples = np.asarray(samples)
     if samples.ndim != 1 or samples.dtype.kind != "f":
         raise SpeechError(

@@ -50,7 +50,7 @@ from newscaster.runtime.marks import Marks
 from newscaster.runtime.motion import MotionStream, frame_count
 from newscaster.runtime.pacing import Clock
 from newscaster.runtime.permission import Permission
-from newscaster.runtime.places import Places
+from newscaster.runtime.places import Places, inputs_of
 from newscaster.runtime.record import MotionRecord, SynthesisedFrames
 from newscaster.runtime.renderer import Job, Renderer, default_workers
 from newscaster.runtime.signing import Heard, Origin, Signing, SignWith, statement
@@ -366,7 +366,7 @@ class Anchor:
 
         Raises:
             ConsentError: the person's consent has ended, or was withdrawn; raised before any work.
-            OutputError: a file cannot be written, would replace the speech, or is being written by another
+            OutputError: a file cannot be written, would replace an input, or is being written by another
                 command; raised before any work.
             InputError: captions are wanted of a sound; a value is out of range; a voice cannot be used; the
                 time-stamp authority gives no time stamp.
@@ -377,7 +377,8 @@ class Anchor:
         began = time.perf_counter()
         self._permission.check()
         places = Places.of(video=out, motion=motion_out, speech=keep_speech, captions=captions)
-        places.check(speech)
+        voice = None if reading is None else reading.voice
+        places.check(inputs_of(speech=speech, anchor=self.path, sign=sign, voice=voice))
         if (places.captions or subtitles) and speech is not None and not is_script(speech):
             raise InputError(
                 "captions show the text that is read aloud, and the speech is a sound. "

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import OutputError
-from newscaster.provenance import sidecar_of
+from newscaster.provenance import credential_files, sidecar_of
 from newscaster.runtime.source import SpeechInput
+
+
+def inputs_of(
+    *,
+    speech: SpeechInput | None,
+    anchor: Path | None,
+    sign: tuple[str | Path, str | Path] | None,
+    voice: str | None = None,
+) -> list[tuple[object, str]]:
+    """The files that a performance reads, and their names in a message.
+
+    Args:
+        speech: as it was given.
+        anchor: its file; None: it has none.
+        sign: certificate and key, if they are given; otherwise those of the environment, or the local ones.
+        voice: who reads a text, which may be a file.
+    """
+    return [
+        (speech, "the speech"),
+        (anchor, "the anchor"),
+        *zip(credential_files(sign), ("the certificate", "the key"), strict=True),
+        (voice, "the voice"),
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +62,14 @@ class Places:
             captions=tuple(Path(path) for path in some),
         )
 
-    def check(self, speech: SpeechInput | None) -> None:
-        """Make sure that all can be written, and that none replaces the speech or another.
+    def check(self, inputs: Iterable[tuple[object, str]]) -> None:
+        """Make sure that all can be written, and that none replaces an input or another.
+
+        Args:
+            inputs: what is read, and its name in a message: see :func:`inputs_of`.
 
         Raises:
-            OutputError: one cannot be written, is the speech itself, or is named twice.
+            OutputError: one cannot be written, is an input itself, or is named twice.
         """
         media.check_output(self.video)
         for path, suffixes in (
@@ -55,16 +81,13 @@ class Places:
                 media.check_output(path, suffixes=suffixes)
         if (sidecar := sidecar_of(self.video)) is not None:
             media.check_output(sidecar, suffixes=None)
-        seen: set[Path] = set()
+        media.check_inputs_kept(self._all(), inputs)
+        seen: list[Path] = []
         for path in self._all():
             whole = path.resolve()
-            if isinstance(speech, str | Path) and path.exists() and whole == Path(speech).resolve():
-                raise OutputError(
-                    f"'{path}' is the speech itself, and would be replaced. Write to another file"
-                )
-            if whole in seen:
+            if any(whole == other or media.is_same_file(whole, other) for other in seen):
                 raise OutputError(f"'{path}' is to be written twice. Give each output a name of its own")
-            seen.add(whole)
+            seen.append(whole)
 
     def _all(self) -> Iterator[Path]:
         yield self.video

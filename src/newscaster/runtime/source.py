@@ -170,6 +170,9 @@ def open_speech(
         elif isinstance(speech, str | Path):
             sound = Path(speech)
             name = f"the sound of '{sound}'"
+            if sound.exists() and not (sound.is_file() or sound.is_dir()):  # a pipe, which is read once
+                pipe = stack.enter_context(sound.open("rb"))
+                sound = stack.enter_context(media.spooled(pipe, name=f"'{sound}'"))
         elif speech is not None and hasattr(speech, "read"):
             sound = stack.enter_context(media.spooled(speech))
             name = "the audio stream"
@@ -192,6 +195,12 @@ def blocks_of(samples: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float
         yield samples[first : first + BLOCK_SAMPLES]
 
 
+def check_rate(rate: int) -> None:
+    """Raise InputError unless a sound may have this rate, in Hz."""
+    if not 4000 <= rate <= 384_000:
+        raise InputError(f"rate is {rate} Hz; expected 4000 to 384000")
+
+
 def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
     """Samples as float32, if they can drive an anchor.
 
@@ -199,8 +208,7 @@ def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
         SpeechError: they are of another type or shape, empty, silent or not finite.
         InputError: the rate is out of range.
     """
-    if not 4000 <= rate <= 384_000:
-        raise InputError(f"rate is {rate} Hz; expected 4000 to 384000")
+    check_rate(rate)
     samples = np.asarray(samples)
     if samples.ndim != 1 or samples.dtype.kind != "f":
         raise SpeechError(
