@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-_BMFF_ID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+BMFF_ID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+"""The UUID of the box that holds manifests."""
 _BMFF_BEGIN = bytes(4) + b"manifest\0" + bytes(8)
 _UUID_END = bytes.fromhex("00110010800000aa00389b71")
 _KINDS = {"c2pa": b"c2pa", "c2pa.assertions": b"c2as", "c2pa.claim.v2": b"c2cl", "c2pa.signature": b"c2cs"}
@@ -61,8 +62,8 @@ def embedded_store(path: Path) -> bytes:
         for kind, size in _top_boxes(file):
             if kind != b"uuid":
                 continue
-            begin = file.read(len(_BMFF_ID) + len(_BMFF_BEGIN))
-            if begin[:16] != _BMFF_ID:
+            begin = file.read(len(BMFF_ID) + len(_BMFF_BEGIN))
+            if begin[:16] != BMFF_ID:
                 continue
             if begin[16:] != _BMFF_BEGIN:
                 raise NotAsWrittenError("the box that holds the manifest was changed")

@@ -19,6 +19,7 @@ from newscaster.errors import InputError, MediaError
 from newscaster.provenance import toolkit
 from newscaster.provenance.credentials import LOCAL_ORGANISATION
 from newscaster.provenance.findings import KINDS, Finding, Validity, day, findings_of
+from newscaster.provenance.limits import TooLargeError, check_limits, is_too_large, read_sidecar
 from newscaster.provenance.signing import SIDECAR_SUFFIX
 from newscaster.provenance.statement import GENERATOR, Statement, is_newscasters
 from newscaster.provenance.store import NotAsWrittenError, check_store, embedded_store
@@ -102,10 +103,13 @@ class Verified:
 def verify(path: str | Path, *, trust: str | Path | None = None, watermark: bool = True) -> Verified:
     """Read the manifest of a file, check it, and look for the watermark. Nothing is fetched from a network.
 
+    A manifest of more than 64 MB, or a file that C2PA's toolkit could not read in little memory, counts as
+    malformed: see `limits`.
+
     Args:
         path: a file of any format that can hold a manifest, or a video with a .c2pa file beside it.
         trust: PEM certificates of authorities whose signers and time stamps are trusted; None: nobody is.
-        watermark: whether pixels are looked at for newscaster's mark: all pictures are decoded for that.
+        watermark: whether pixels are looked at for newscaster's mark: up to six pieces of 5 s are decoded.
 
     Raises:
         InputError: the file is missing, or neither a video nor of a format that can hold a manifest; `trust`
@@ -113,6 +117,8 @@ def verify(path: str | Path, *, trust: str | Path | None = None, watermark: bool
         MissingExtraError: what reads manifests is not installed.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise InputError(f"'{path}' is a folder, a pipe or a device. Give a video, picture or sound file")
     if not path.is_file():
         raise InputError(f"no such file: '{path}'. Give an existing video, picture or sound file")
     sidecar = path.with_suffix(SIDECAR_SUFFIX)
@@ -142,6 +148,7 @@ def _check(path: Path, sidecar: Path, anchors: Sequence[TrustAnchor]) -> Verifie
     c2pa = toolkit.load()
     context = toolkit.context(c2pa, anchors="".join(one.pem for one in anchors) or None)
     try:
+        _check_limits(path)
         reader = _reader(c2pa, path, context, None)
         beside = None
     except _UnsignedError as error:
@@ -150,7 +157,7 @@ def _check(path: Path, sidecar: Path, anchors: Sequence[TrustAnchor]) -> Verifie
             return Verified(path=path, verdict="unsigned", reasons=reasons)
         beside = sidecar
         try:
-            reader = _reader(c2pa, path, context, sidecar.read_bytes())
+            reader = _reader(c2pa, path, context, _sidecar(sidecar))
         except (_UnsignedError, _UnreadableError) as failure:
             return _unreadable(path, str(failure), sidecar)
     except _UnreadableError as error:
@@ -170,7 +177,9 @@ def _cut_short(path: Path) -> Iterator[str]:
 
 
 def _mark(path: Path) -> FoundMark | None:
-    """The watermark; what is no video, or cannot be decoded, has none."""
+    """The watermark; what is no video, or cannot be decoded, has none. Nor is a huge picture looked at."""
+    if is_too_large(path):
+        return None
     try:
         return find_mark(path)
     except MediaError:
@@ -183,6 +192,28 @@ class _UnsignedError(Exception):
 
 class _UnreadableError(Exception):
     """There is one, and it cannot be read."""
+
+
+def _check_limits(path: Path) -> None:
+    try:
+        check_limits(path)
+    except TooLargeError as error:
+        raise _UnreadableError(str(error)) from error
+    except OSError as error:
+        raise _unreadable_file(path, error) from error
+
+
+def _sidecar(path: Path) -> bytes:
+    try:
+        return read_sidecar(path)
+    except TooLargeError as error:
+        raise _UnreadableError(str(error)) from error
+    except OSError as error:
+        raise _unreadable_file(path, error) from error
+
+
+def _unreadable_file(path: Path, error: OSError) -> InputError:
+    return InputError(f"'{path}' cannot be read ({error.strerror or error}). Check that it may be")
 
 
 def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) -> Any:
@@ -206,9 +237,7 @@ def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) 
             raise _UnsignedError(f"its manifest lies elsewhere, and nothing is fetched ({error})") from error
         raise _UnreadableError(f"the manifest cannot be read ({error})") from error
     except OSError as error:
-        raise InputError(
-            f"'{path}' cannot be read ({error.strerror or error}). Check that it may be"
-        ) from error
+        raise _unreadable_file(path, error) from error
 
 
 def _is_media(path: Path) -> bool:
@@ -238,7 +267,7 @@ def _found(path: Path, reader: Any, sidecar: Path | None) -> Verified:
     statement = None
     if is_newscasters(manifest):
         try:
-            check_store(embedded_store(path) if sidecar is None else sidecar.read_bytes())
+            check_store(embedded_store(path) if sidecar is None else _sidecar(sidecar))
             if _has_changed_stamp(results):
                 raise NotAsWrittenError("the time stamp was changed")
             statement = Statement.of_manifest(manifest)
