@@ -27,6 +27,7 @@ from fresh_python import environment
 from newscaster import consent, faults, media, provenance, take, workflow
 from newscaster.cli import exits
 from newscaster.cli.commands import main
+from newscaster.cli.signals import NUMBERS
 from newscaster.errors import InputError, MediaError, OutputError
 from newscaster.prepare import pipeline, prepare, work
 from newscaster.serving.jobs import JobQueue
@@ -182,7 +183,7 @@ def test_live_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
     arguments = ["live", tiny, "--to", "out.ts", "--speech", speech(tmp_path, 3.0)]
     code, err = run(*arguments, cwd=tmp_path, limits={resource.RLIMIT_FSIZE: 10_000})
     assert code == exits.EXIT_ERROR
-    assert "cannot write to 'out.ts' as mpegts (File too large)" in one_error(err)
+    assert "cannot write 'out.ts' (File too large). Free some space" in one_error(err)
     assert any(True for _ in media.read_frames(tmp_path / "out.ts"))  # what has been sent can be played
 
 
@@ -512,6 +513,7 @@ def test_two_trainings_in_one_folder_and_sigterm(footage: Path, tmp_path: Path) 
     [
         (signal.SIGINT, exits.EXIT_INTERRUPTED, "interrupted"),
         (signal.SIGTERM, exits.EXIT_TERMINATED, "terminated"),
+        (signal.SIGHUP, exits.EXIT_HUNG_UP, "hung up"),
     ],
 )
 def test_speak_is_stopped(tiny: Path, tmp_path: Path, number: int, code: int, said: str) -> None:
@@ -530,7 +532,7 @@ def test_speak_is_stopped(tiny: Path, tmp_path: Path, number: int, code: int, sa
     assert not unfinished(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_live_is_stopped(tiny: Path, tmp_path: Path, number: int) -> None:
     """To be stopped is how a stream ends: the file is finished, and signed."""
     with started("live", tiny, "--to", "out.mp4", "--stay", cwd=tmp_path) as process:
@@ -544,10 +546,16 @@ def test_live_is_stopped(tiny: Path, tmp_path: Path, number: int) -> None:
 
 @pytest.fixture
 def own_signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What this process does at SIGINT and SIGTERM is put back; its standard error stays as it is."""
+    """What this process does at signals is put back, and it is not ended; its streams stay as they are."""
     monkeypatch.setattr("newscaster.cli.commands.send_library_output_to_log", lambda: None)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr("newscaster.cli.commands.watch_standard_streams", lambda: None)
+    monkeypatch.setattr("newscaster.cli.signals.Signals._watch", lambda *_: None)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    wakeup = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(wakeup)
     yield
+    signal.set_wakeup_fd(wakeup)
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -575,6 +583,7 @@ def test_sigint_that_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -
     [
         (signal.SIGINT, exits.EXIT_INTERRUPTED, "interrupted\n"),
         (signal.SIGTERM, exits.EXIT_TERMINATED, "terminated\n"),
+        (signal.SIGHUP, exits.EXIT_HUNG_UP, "hung up\n"),
     ],
 )
 def test_what_a_library_makes_of_a_signal(

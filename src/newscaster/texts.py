@@ -127,14 +127,16 @@ def restored(text: str) -> str:
 
 
 def write_raw_names(stream: TextIO) -> None:
-    """Have a stream write names with the bytes that they have on disk, and "?" if its encoding lacks one."""
+    """Have a stream write names with their bytes on disk, and escape what its encoding lacks."""
     codecs.register_error(_ERRORS, _encode_error)
     if callable(reconfigure := getattr(stream, "reconfigure", None)):
-        reconfigure(errors=_ERRORS)
+        # Click writes UTF-8 where Python takes a stream for ASCII, but with "?" for bytes of names.
+        is_ascii = codecs.lookup(stream.encoding).name == "ascii"
+        reconfigure(encoding="utf-8" if is_ascii else None, errors=_ERRORS)
 
 
 def _encode_error(error: UnicodeError) -> tuple[str | bytes, int]:
     assert isinstance(error, UnicodeEncodeError)
     if (raw := _RAW_BYTE.match(error.object, error.start)) is not None:
         return raw.group().encode("ascii", "surrogateescape"), raw.end()
-    return "?", error.start + 1
+    return error.object[error.start].encode("ascii", "backslashreplace").decode(), error.start + 1

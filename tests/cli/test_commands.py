@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import threading
 import types
 from dataclasses import replace
 from datetime import date
@@ -341,3 +343,18 @@ def test_warnings_and_the_log_keep_to_their_lines(
     lines = _LogFormatter().format(record).split("\n")
     assert lines[1] == "Traceback (most recent call last):"
     assert lines[-1] == r"ValueError: odd \x1b[2A"
+
+
+def test_consent_may_be_a_long_text_or_a_pipe(workflow: dict[str, object], tmp_path: Path) -> None:
+    text = "Ada Byron agrees to news videos on our own channels. " * 10  # longer than a file's name may be
+    assert cli.run(["train", "a.mp4", "-o", str(tmp_path / "a.anchor"), "--consent", text]) == 0
+    assert workflow["consent"] == text.strip()
+    if not hasattr(os, "mkfifo"):
+        return
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=["Ada agreed"])
+    writer.start()
+    given = ["train", "a.mp4", "-o", str(tmp_path / "a.anchor"), "--consent", str(tmp_path / "pipe")]
+    assert cli.run(given) == 0
+    writer.join()
+    assert workflow["consent"] == "Ada agreed"

@@ -235,7 +235,7 @@ def test_every_stream_takes_such_names(folder: Path) -> None:
         missing = subprocess.run([*info[:-1], f"{folder}/é no.anchor"], capture_output=True, env=environment)
         assert missing.returncode == 2
         assert missing.stderr.count(b"\n") == 1
-        assert (b"caf?s" if encoding.startswith("ascii") else b"caf\xe9s") in missing.stderr
+        assert b"caf\xe9s" in missing.stderr
         found = subprocess.run([*info, "--json"], capture_output=True, env=environment)
         assert (found.returncode, found.stderr) == (0, b"")
         if encoding.startswith("utf-8"):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 from fresh_python import environment
+from making_media import moving_pattern
 from newscaster import cli, media, provenance
+from signing import write_certificate
 from tiny_anchor import speech_like, write_tiny_anchor
 
 
@@ -45,8 +48,10 @@ def test_live(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ki
     assert cli.run(["live", str(tiny), "--to", str(out), *map(str, given[kind])]) == 0
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.startswith(f"{out}  ")
-    assert shown.err.rstrip().endswith(" left out")
+    counts, signature = shown.err.splitlines()
+    assert counts.startswith(f"{out}  ")
+    assert counts.endswith(" left out")
+    assert signature.startswith("not signed: C2PA signs finished files")
     pictures, seconds = lengths(out)
     assert seconds > 1.2
     assert 1 <= pictures <= seconds * 25 + 1
@@ -176,7 +181,7 @@ def test_errors(
     assert said in capsys.readouterr().err
 
 
-def test_sound_that_cannot_be_read_ends_the_stream_with_an_error(
+def test_sound_that_cannot_be_read_is_found_before_anything_is_written(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = speech_like(0.5)
@@ -188,7 +193,8 @@ def test_sound_that_cannot_be_read_ends_the_stream_with_an_error(
         container.mux([*stream.encode(frame), *stream.encode(None)])
     code = cli.run(["live", str(tiny), "--to", str(tmp_path / "x.ts"), "--speech", str(tmp_path / "x.wav")])
     assert code == cli.EXIT_ERROR
-    assert "is not finite" in capsys.readouterr().err
+    assert "samples that are not numbers" in capsys.readouterr().err
+    assert not (tmp_path / "x.ts").exists()
 
 
 def test_a_text_that_cannot_be_read_is_refused_before_anything_is_written(
@@ -203,3 +209,126 @@ def test_a_text_that_cannot_be_read_is_refused_before_anything_is_written(
     assert out.read_bytes() == b"kept"
     assert cli.run([*live, "Good evening. Добрый вечер."]) == 0
     assert "warning: sentence 2, line 1, is left out: " in capsys.readouterr().err
+
+
+NAMED = ["plain.mp4", "file:url.mp4", "FILE:upper.mov", "file://{folder}/slashes.mkv", "{folder}/whole.m4v"]
+
+
+@pytest.mark.parametrize("address", NAMED)
+def test_files_are_signed_however_they_are_named(
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+) -> None:
+    media.write_wav(tmp_path / "speech.wav", speech_like(0.3), 16_000)
+    monkeypatch.chdir(tmp_path)
+    given = ["live", str(tiny), "--to", address.format(folder=tmp_path), "--speech", "speech.wav"]
+    assert cli.run(given) == 0
+    assert capsys.readouterr().err.splitlines()[1].startswith("signed with a local certificate")
+    (out,) = (one for one in tmp_path.iterdir() if one.suffix in (".mp4", ".mov", ".mkv", ".m4v"))
+    assert provenance.verify(out, watermark=False).verdict == "untrusted"
+
+
+@pytest.mark.parametrize(
+    ("address", "more"),
+    [
+        ("x.ts", []),
+        ("x.m3u8", []),
+        ("file:x.flv", []),
+        ("x.bin", ["--format", "mp4"]),
+        ("x.mp4", ["--format", "mpegts"]),
+        ("/dev/null", ["--format", "mp4"]),
+        ("udp://127.0.0.1:9", []),
+        ("udp://127.0.0.1:9/x.mp4", []),
+    ],
+)
+def test_what_is_not_signed_is_named(
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    more: list[str],
+) -> None:
+    media.write_wav(tmp_path / "speech.wav", speech_like(0.3), 16_000)
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["live", str(tiny), "--to", address, "--speech", "speech.wav", *more]) == 0
+    assert capsys.readouterr().err.splitlines()[1].startswith("not signed: ")
+
+
+@pytest.mark.parametrize("address", ["pipe:1", "pipe:", "/dev/stdout", "/dev/fd/1"])
+def test_pipes_are_not_signed(tiny: Path, tmp_path: Path, address: str) -> None:
+    media.write_wav(tmp_path / "speech.wav", speech_like(0.3), 16_000)
+    command = [sys.executable, "-m", "newscaster.cli", "live", tiny, "--speech", tmp_path / "speech.wav"]
+    command += ["--to", address, "--format", "mp4"]
+    done = subprocess.run(command, capture_output=True, env=environment())
+    assert done.returncode == 0
+    assert done.stdout[4:8] == b"ftyp"
+    assert done.stderr.splitlines()[1].startswith(b"not signed: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--to", "keep.mp4", "--speech", "-", "--rate", "5"], "rate is 5"),
+        (["--to", "keep.mp4", "--text", "..."], "holds no word"),
+        (["--to", "keep.mp4", "--text", "A.", "--voice-command", "false"], "voice"),
+        (["--to", "keep.mp4", "--speech", "broken.wav"], "broken.wav"),
+        (["--to", "keep.mp4", "--speech", "silence.mp4"], "no sound"),
+        (["--to", "keep.mp4", "--speech", "speech.wav", "--format", "wav"], "wav does not hold"),
+        (["--to", "keep.mp4", "--speech", "speech.wav", "--stage-start", "-1"], "stage_start"),
+        (["--to", "keep.mp4", "--speech", "speech.wav", "--openness", "9"], "openness"),
+        (["--to", "keep.mp4", "--speech", "speech.wav", "--sign", "none.pem", "none.pem"], "none.pem"),
+        (["--to", "keep.mp4", "--speech", "keep.mp4"], "is the speech itself"),
+        (["--to", "file:./keep.mp4", "--speech", "keep.mp4"], "is the speech itself"),
+        (["--to", "link.mp4", "--speech", "keep.mp4"], "is the speech itself"),
+        (["--to", "keep.mp4", "--speech", "link.mp4"], "is the speech itself"),
+        (["--to", "hard.mp4", "--speech", "keep.mp4"], "is the speech itself"),
+        (["--to", "keep.mkv", "--speech", "keep.c2pa"], "is the speech itself"),
+        (["--to", "words.txt", "--speech", "words.txt", "--format", "mpegts"], "is the speech itself"),
+        (["--to", "x.m3u8", "--speech", "x12.ts"], "name of a segment"),
+        (["--to", "tiny.anchor", "--stay", "--format", "mpegts"], "is the anchor itself"),
+        (
+            ["--to", "c/chain.pem", "--speech", "speech.wav", "--format", "mpegts"],
+            "is the certificate itself",
+        ),
+        (["--to", "c/key.pem", "--speech", "speech.wav", "--format", "mpegts"], "is the key itself"),
+        (["--to", "tee:keep.mp4|other.mp4", "--stay", "--format", "mpegts"], "leads to other addresses"),
+    ],
+)
+def test_what_is_refused_leaves_all_files_as_they_were(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_tiny_anchor(Path("tiny.anchor"))
+    media.write_wav(Path("speech.wav"), speech_like(0.3), 16_000)
+    for name in ("keep.mp4", "x12.ts"):
+        media.write_video(
+            Path("made.mp4"),
+            moving_pattern(25, width=32, height=32),
+            fps=Fraction(25),
+            audio=Path("speech.wav"),
+        )
+        Path("made.mp4").rename(name)
+    media.write_video(
+        Path("silence.mp4"), moving_pattern(25, width=32, height=32), fps=Fraction(25), audio=None
+    )
+    Path("keep.c2pa").write_bytes(Path("keep.mp4").read_bytes())
+    Path("keep.mkv").write_bytes(b"the old one")
+    Path("broken.wav").write_bytes(Path("speech.wav").read_bytes()[:30])
+    Path("words.txt").write_text("Good evening.")
+    Path("link.mp4").symlink_to("keep.mp4")
+    os.link("keep.mp4", "hard.mp4")
+    chain, key, _ = write_certificate(tmp_path / "c")
+    monkeypatch.setenv("NEWSCASTER_SIGN_CERT", str(chain.rename(tmp_path / "c" / "chain.pem")))
+    monkeypatch.setenv("NEWSCASTER_SIGN_KEY", str(key.rename(tmp_path / "c" / "key.pem")))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert cli.run(["live", "tiny.anchor", *arguments]) == cli.EXIT_ERROR
+    assert said in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -6,7 +6,6 @@ import io
 import logging
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -20,6 +19,7 @@ from newscaster.cli.exits import (
     EXIT_BUG,
     EXIT_DONE,
     EXIT_ERROR,
+    EXIT_HUNG_UP,
     EXIT_INTERRUPTED,
     EXIT_NOT_READ,
     EXIT_TERMINATED,
@@ -27,21 +27,26 @@ from newscaster.cli.exits import (
     EXIT_UNUSABLE,
 )
 from newscaster.cli.serving import serve
+from newscaster.cli.signals import SIGNALS, Terminated, end_programs, word
 from newscaster.cli.speaking import demo, speak, timestamp_option
 from newscaster.cli.streaming import live
 from newscaster.cli.terminal import (
     Warnings,
+    has_written_all,
+    json_output,
     need_memory,
+    open_standard_streams,
     progress_report,
     say,
     send_library_output_to_log,
     value_text,
+    watch_standard_streams,
 )
 from newscaster.cli.verifying import verify
 from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
 from newscaster.faults import fault
-from newscaster.texts import json_text, quoted, without_escapes, write_raw_names
+from newscaster.texts import quoted, without_escapes, write_raw_names
 from newscaster.version import VERSION
 
 if TYPE_CHECKING:
@@ -55,8 +60,6 @@ CONSENT_QUESTIONS = (
 )
 """Lines of the record of consent, what is asked for each, and what is taken where nothing is said."""
 _FILE = click.Path(path_type=Path)
-_CLEARING_SECONDS = 5.0
-"""For so long after a signal, others are not heard."""
 _WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}
 
 
@@ -201,7 +204,7 @@ def info(anchor: str, as_json: bool) -> None:
             "path": str(file.path),
             "bytes": file.path.stat().st_size,
         }
-        click.echo(json_text(facts))
+        click.echo(json_output(facts))
         return
     for name, value in _facts(file):
         say(f"{name:<12} {value_text(value)}")
@@ -285,7 +288,11 @@ def _consent(given: str | None) -> str:
         return _asked_consent()
     path = Path(given)
     try:
-        statement = path.read_text(encoding="utf-8") if given and path.is_file() else given
+        is_file = bool(given) and path.exists() and not path.is_dir()
+    except (OSError, ValueError):  # a text that is too long for a name, or has a null character in it
+        is_file = False
+    try:
+        statement = path.read_text(encoding="utf-8") if is_file else given  # a pipe, too: <(...)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"--consent: '{given}' cannot be read as text ({error}). Give the text itself"
@@ -311,49 +318,6 @@ def _frame_rate(text: str) -> Fraction:
     return near if rate.denominator > 1 and abs(rate - near) < Fraction(1, 200) else rate
 
 
-class _Terminated(BaseException):
-    """SIGTERM: ends the work as Ctrl-C does, so that whatever is half done is cleared away.
-
-    No KeyboardInterrupt: click makes one error of all of those.
-    """
-
-
-class _Signals:
-    """SIGINT and SIGTERM end the work: what they mean is raised wherever it is just then.
-
-    While it clears away, more of them are not heard; later ones are, should the first have gone unheeded.
-    """
-
-    def __init__(self) -> None:
-        self.heard: BaseException | None = None
-        self._heard_at = 0.0
-
-    def listen(self) -> None:
-        """Hear those that are not ignored, as under nohup."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._end)
-
-    def forget(self) -> None:
-        """Another command begins."""
-        self.heard = None
-
-    def stop_listening(self) -> None:
-        """What comes now comes too late: the exit code stands."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-
-    def _end(self, number: int, _: object) -> None:
-        now = time.monotonic()
-        if self.heard is None or now - self._heard_at > _CLEARING_SECONDS:
-            self.heard = KeyboardInterrupt() if number == signal.SIGINT else _Terminated()
-            self._heard_at = now
-            raise self.heard
-
-
-_SIGNALS = _Signals()
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (by default the process's own) and return its exit code.
 
@@ -362,13 +326,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     handler = Warnings(logging.WARNING)
     logger = logging.getLogger("newscaster")
     logger.addHandler(handler)
-    _SIGNALS.forget()
+    SIGNALS.forget()
     try:
         code = cli.main(args=arguments, prog_name="newscaster", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_DONE
     except BaseException as error:
+        if SIGNALS.received is not None:
+            end_programs()
         # Libraries may make an error of their own of what a signal raises within them.
-        return _exit_code(_SIGNALS.heard or error)
+        return _exit_code(SIGNALS.received or error)
     finally:
         logger.removeHandler(handler)
 
@@ -380,9 +346,9 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, click.Abort | KeyboardInterrupt):
         say("interrupted", err=True)
         return EXIT_INTERRUPTED
-    if isinstance(error, _Terminated):
-        say("terminated", err=True)
-        return EXIT_TERMINATED
+    if isinstance(error, Terminated):
+        say(word(error.number), err=True)
+        return EXIT_TERMINATED if error.number == signal.SIGTERM else EXIT_HUNG_UP
     if isinstance(error, click.ClickException):
         message = io.StringIO()
         error.show(message)
@@ -404,16 +370,20 @@ def _told(said: str) -> int:
 
 def main() -> None:
     """The command `newscaster`."""
+    open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         write_raw_names(stream)
-    _SIGNALS.listen()
+    SIGNALS.listen()
     try:
         send_library_output_to_log()
+        watch_standard_streams()
         code = run()
     except NewscasterError as error:
         code = _told(str(error))
     except Exception:
         traceback.print_exc()
         code = EXIT_BUG
-    _SIGNALS.stop_listening()
+    if not has_written_all() and code == EXIT_DONE:
+        code = EXIT_ERROR
+    SIGNALS.stop_listening(code)
     sys.exit(code)

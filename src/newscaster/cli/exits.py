@@ -27,6 +27,8 @@ EXIT_UNCHECKED = 8
 """What `verify` returns for a manifest that cannot be checked, such as a malformed one."""
 EXIT_BUG = 70
 """An error that is newscaster's own, with a traceback: sysexits' EX_SOFTWARE, which no answer shares."""
+EXIT_HUNG_UP = 128 + 1
+"""SIGHUP (1, which Windows lacks): the terminal was closed."""
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_NOT_READ = 128 + 13
 """Whoever read standard output has gone: as SIGPIPE (13) ends other programs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def serve(
         raise InputError("--token and --no-token exclude each other. Leave one of them out")
     settings = Settings(
         anchors=anchors or (BUILTIN,),
-        keep=keep or default_folder(),
+        keep=keep or _private(default_folder()),
         limits=Limits(sessions=sessions),
         token=None if no_token else token,
         **options,
@@ -107,3 +108,13 @@ def serve(
             say(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
 
     serve_until_stopped(settings, started=started)
+
+
+def _private(folder: Path) -> Path:
+    """The default folder, closed to other users; earlier versions left it open. It may be missing yet."""
+    from newscaster.media.durable import PRIVATE_FOLDER
+
+    if folder.is_dir():
+        with suppress(OSError):  # another user's
+            folder.chmod(PRIVATE_FOLDER)
+    return folder

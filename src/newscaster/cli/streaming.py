@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from newscaster.cli.signals import StopInOrder
 from newscaster.cli.speaking import (
     articulation_options,
     end_if_unstamped,
@@ -25,12 +24,11 @@ from newscaster.cli.speaking import (
     voice_options,
 )
 from newscaster.cli.terminal import numpy_on_one_thread, say
-from newscaster.errors import InputError, MediaError
+from newscaster.errors import InputError, MediaError, SpeechError
+from newscaster.faults import why
 from newscaster.texts import check_unicode
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     import numpy as np
     import numpy.typing as npt
 
@@ -51,6 +49,7 @@ _CHECKED_SECONDS = 10.0
 """Of audio, after which there is a warning if no speech was found in it."""
 _PCM_BYTES = 1920
 _SIGNED_FORMATS = ("mp4", "mov", "matroska")
+_UNSIGNED = "C2PA signs finished files, and of live video those that end in .mp4, .m4v, .mov or .mkv"
 
 
 @click.command()
@@ -112,24 +111,27 @@ def live(
 
     Picture and sound go out as they are made, 200 ms and a little after the speech comes in. Frames that come
     too late are left out, sound never is. Ends when all is said, or when it is interrupted. Files that end in
-    .mp4, .mov or .mkv are signed then.
+    .mp4, .m4v, .mov or .mkv are signed then; nothing else is.
     """
     numpy_on_one_thread()
     import newscaster
-    from newscaster import media
+    from newscaster import media, provenance
     from newscaster.runtime.articulation import Articulation
     from newscaster.runtime.live_account import LiveAccount
     from newscaster.runtime.made import tags
+    from newscaster.runtime.places import inputs_of
     from newscaster.runtime.signing import Signing
-    from newscaster.runtime.source import is_script, read_script
+    from newscaster.runtime.source import check_rate, is_script, read_script
 
     if (speech is None) == (text is None) and not (stay and text is None):
         given = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
         raise InputError(f"{given} given; give one of them, or --stay to show the stage alone")
     check_unicode(text or "", "the text")  # before anything is opened
-    signed = _signed_file(
-        address, media.live_format(address, format_name), must=_first_given(sign=sign, timestamp=timestamp)
-    )
+    container = media.live_format(address, format_name)
+    signed = _signed_file(address, container, must=_first_given(sign=sign, timestamp=timestamp))
+    if speech == "-":
+        check_rate(rate)
+    given_speech = None if speech == "-" else speech
     if is_script(speech):
         text, speech = read_script(Path(speech)), None
     reading = reading_of(
@@ -145,6 +147,15 @@ def live(
         )
     ending = None if signed is None else (signed, Signing.begin(sign, timestamp=timestamp))
     performer = newscaster.open(anchor, workers=options["workers"], backend=options["backend"])
+    inputs = inputs_of(
+        speech=given_speech,
+        anchor=performer.path,
+        sign=sign,
+        voice=None if reading is None else reading.voice,
+    )
+    media.check_live_inputs(address, container, inputs)
+    if signed is not None and (sidecar := provenance.sidecar_of(signed)) is not None:
+        media.check_inputs_kept([sidecar], inputs)
     stream = performer.live(
         look_ahead_ms=options["look_ahead_ms"],
         articulation=Articulation(openness=options["openness"], smoothness=options["smoothness"]),
@@ -155,17 +166,19 @@ def live(
         watermark=options["watermark"],
     )
     account = LiveAccount(rate=stream.rate, repeats=False)
+    is_local = media.live_file(address) is not None or media.live_pipe(address) is not None
     check = _SpeechCheck(stream, "the text" if speech is None else _speech_name(speech))
-    feed = _Feed(stream, _source(speech, text, rate), ahead=text is not None)
-    with stream, _stopped_by_signals() as stopped:
+    with stream, StopInOrder(native=not is_local) as stop:
+        feed = _Feed(stream, _source(speech, text, rate, whole=is_local), ahead=text is not None)
         media.write_live(
             address,
-            _followed(_items(stream, feed, stopped, stay=stay), account, check),
+            _followed(_items(stream, feed, stop, stay=stay), account, check),
             fps=stream.fps,
             rate=stream.rate,
             format_name=format_name,
             metadata=tags(performer.info, synthetic_voice=text is not None),
             crf=crf,
+            inputs=inputs,
         )
     check.finish()
     counts = stream.counts
@@ -174,7 +187,9 @@ def live(
         f"{counts.dropped} left out",
         err=True,
     )
-    if ending is not None:
+    if ending is None:
+        say(f"not signed: {_UNSIGNED}", err=True)
+    else:
         file, signing = ending
         told = account.statement(
             performer,
@@ -211,8 +226,8 @@ def _signed_file(address: str, format_name: str, *, must: str | None) -> Path | 
         return file
     if must is not None:
         raise InputError(
-            f"{must} is given, and '{media.without_key(address)}' cannot be signed as {format_name}: C2PA "
-            "signs finished files. Write to a file that ends in .mp4, .mov or .mkv, or leave it out"
+            f"{must} is given, and '{media.without_key(address)}' cannot be signed as {format_name}: "
+            f"{_UNSIGNED}. Write to such a file, or leave it out"
         )
     return None
 
@@ -239,25 +254,6 @@ class _Feed(threading.Thread):
             self._feeding(self._stream)
         except BaseException as error:  # raised where frames are taken
             self.error = error
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that is set when the process is asked to end, once; a second time ends it at once."""
-    stopped = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _SpeechCheck:
@@ -297,21 +293,29 @@ def _followed(frames: Iterable[LiveFrame], account: LiveAccount, check: _SpeechC
         yield frame.picture, frame.sound
 
 
-def _items(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -> Iterator[LiveFrame]:
+def _items(stream: Live, feed: _Feed, stop: StopInOrder, *, stay: bool) -> Iterator[LiveFrame]:
     """Frames to be sent, until all is said and a little longer, or until stopped.
 
     The second is asked for when there is a connection: speech and pace begin then. A text's first sentence is
-    made before, since loading a voice would make the first frames late.
+    made before, since loading a voice would make the first frames late; if it cannot be, nothing is opened.
     """
     if feed.ahead:
         feed.start()
-        while feed.is_alive() and not stream.counts.waiting_seconds and not stopped.is_set():
+        while feed.is_alive() and not stream.counts.waiting_seconds:
             time.sleep(_POLL_SECONDS)
         if feed.error is not None:  # before anything is written
             raise feed.error
+    stop.waiting()
     yield from itertools.islice(stream.frames(paced=False), 1)
+    stop.flowing()
     if not feed.ahead:
         feed.start()
+    yield from _flowing(stream, feed, stop.stopped, stay=stay)
+    stop.waiting()
+
+
+def _flowing(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -> Iterator[LiveFrame]:
+    """All frames but the first."""
     after = round(_AFTER_SECONDS * stream.fps)
     for frame in stream:
         yield frame
@@ -327,8 +331,19 @@ def _items(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -
                 return
 
 
-def _source(speech: str | None, text: str | None, rate: int) -> Feeding:
-    """What a stream is given to say."""
+def _source(speech: str | None, text: str | None, rate: int, *, whole: bool) -> Feeding:
+    """What a stream is given to say.
+
+    Args:
+        speech: a sound file, or - for standard input.
+        text: in place of it.
+        rate: of standard input, in Hz.
+        whole: whether all of a sound file is checked now: an older output may be replaced.
+
+    Raises:
+        MediaError: the sound file is missing, damaged or empty.
+        SpeechError: it holds samples that are not numbers.
+    """
     if text is not None:
         words = text
         return lambda stream: stream.say(words).result()
@@ -341,8 +356,13 @@ def _source(speech: str | None, text: str | None, rate: int) -> Feeding:
         sound = media.probe(path, header_only=True).audio
         if sound is None:
             raise MediaError(f"'{path}' has no sound in it, only video. Give a file that has sound")
+        if whole:
+            _check_sound(path)
         blocks = media.read_audio_blocks(path, rate=sound.rate, block_samples=sound.rate // 5)
-        return lambda stream: _push_all(stream, blocks, sound.rate)
+        first = next(blocks, None)  # what cannot be decoded shows before anything is written
+        if first is None:
+            raise SpeechError(f"'{path}' is empty: 0 samples. Give a sentence at least")
+        return lambda stream: _push_all(stream, itertools.chain([first], blocks), sound.rate)
     return lambda stream: None
 
 
@@ -368,6 +388,18 @@ def _push_piped(stream: Live, source: BinaryIO, rate: int) -> None:
         _push_all(stream, sound.mono_blocks(), sound.rate)
 
 
+def _check_sound(path: Path) -> None:
+    """Decode all of a sound file."""
+    from newscaster import media
+
+    measure = media.measure_audio(path)
+    if not measure.finite:
+        raise SpeechError(
+            f"the sound of '{path}' holds samples that are not numbers (NaN or infinite). "
+            "Export it again, as 16-bit WAV for instance"
+        )
+
+
 def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
     for block in blocks:
         stream.push(block, rate)
@@ -382,8 +414,15 @@ def _raw(source: PipedAudio) -> Iterator[Floats]:
 
     held = b""
     # As much as there is: a microphone's sound is not held back until a block is full.
-    while data := source.read(_PCM_BYTES):
+    while data := _read(source.read):
         held += data
         whole = len(held) // 2 * 2
         yield np.frombuffer(held[:whole], "<i2").astype(np.float32) / np.float32(32768)
         held = held[whole:]
+
+
+def _read(read: Callable[[int], bytes]) -> bytes:
+    try:
+        return read(_PCM_BYTES)
+    except OSError as error:
+        raise MediaError(f"standard input cannot be read ({why(error)}). Pipe raw sound in") from error

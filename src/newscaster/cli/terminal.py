@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import faulthandler
+import json
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any, TextIO, cast
 
 import click
 
 from newscaster.errors import NewscasterError, OutputError
+from newscaster.faults import why
 from newscaster.native_output import divert_native_errors
-from newscaster.texts import ONCE, escaped
+from newscaster.texts import ONCE, escaped, json_text
 
 ProgressReport = Callable[[str, float, float], None]
 """Progress: a phase's name, how much is done, and how much there is."""
@@ -107,6 +111,102 @@ class _LogFormatter(logging.Formatter):
         return "\n".join(map(escaped, super().format(record).split("\n")))
 
 
+class _Stream:
+    """A text stream of which only the errors are other ones."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._errors():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._errors():
+            self._stream.flush()
+
+    def _errors(self) -> AbstractContextManager[None]:
+        raise NotImplementedError
+
+
+class _Messages(_Stream):
+    """Standard error: messages that cannot be written must not end the work."""
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return suppress(OSError)
+
+
+class _Results(_Stream):
+    """Standard output: a result that cannot be written is an error, and not a file's."""
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return _result_errors()
+
+
+@contextmanager
+def _result_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # whoever read it has gone
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"standard output cannot be written to ({why(error)}). Files that were written are whole"
+        ) from error
+
+
+def open_standard_streams() -> None:
+    """Open those of standard input, output and error that were closed when the command started: `<&-`, `>&-`.
+
+    A file that is opened later would take their place otherwise, and native code would write to it. What is
+    written there is dropped, and nothing comes in.
+    """
+    closed = [
+        number for number, name in enumerate(("stdin", "stdout", "stderr")) if getattr(sys, name) is None
+    ]
+    for number in closed:
+        try:
+            os.fstat(number)
+        except OSError:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+    for number in closed:
+        stream = open(os.devnull, "w" if number else "r", encoding="utf-8")  # noqa: SIM115
+        setattr(sys, ("stdin", "stdout", "stderr")[number], stream)
+
+
+def watch_standard_streams() -> None:
+    """Have a standard output that fails be an error of its own, and a standard error that fails be none."""
+    sys.stdout = cast("TextIO", _Results(sys.stdout))
+    sys.stderr = cast("TextIO", _Messages(sys.stderr))
+
+
+def has_written_all() -> bool:
+    """Whether standard output takes the rest; otherwise that is dropped, or Python would try again."""
+    try:
+        sys.stdout.flush()
+    except (OSError, OutputError):
+        with suppress(OSError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.close(null)
+        return False
+    return True
+
+
+def json_output(facts: Mapping[str, object]) -> str:
+    """Facts as JSON for standard output: what its encoding lacks is escaped as JSON has it."""
+    encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
+    text = json_text(facts)
+    return text if encoding.startswith("utf") else json.dumps(json.loads(text), indent=2)
+
+
 def send_library_output_to_log() -> None:
     """Keep what libraries write to standard error apart from a command's own lines, until the process ends.
 
@@ -131,8 +231,6 @@ def send_library_output_to_log() -> None:
         log.setFormatter(_LogFormatter())
         root.addHandler(log)
     logging.captureWarnings(True)
-    if sys.stderr is None:  # it was closed when the command started
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     faulthandler.enable(sys.stderr)
 
 

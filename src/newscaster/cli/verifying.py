@@ -20,8 +20,7 @@ from newscaster.cli.exits import (
     EXIT_UNFIT,
     EXIT_UNSIGNED,
 )
-from newscaster.cli.terminal import say, value_text
-from newscaster.texts import json_text
+from newscaster.cli.terminal import json_output, say, value_text
 
 if TYPE_CHECKING:
     from newscaster.provenance import Statement, Verified
@@ -82,7 +81,7 @@ def verify(file: Path, trust: Path | None, as_json: bool) -> None:
 
     found = provenance.verify(file, trust=trust)
     if as_json:
-        click.echo(json_text(_facts(found)))
+        click.echo(json_output(_facts(found)))
     else:
         say(f"{found.path}: {value_text(_headline(found))}")
         for name, value in (*_lines(found), *_of_mark(found.watermark, found.statement)):

@@ -20,6 +20,8 @@ from newscaster.texts import quoted
 SENTENCE_LIMIT_SECONDS = 60.0
 """How long a program may take for one sentence."""
 _LARGEST_WAV_BYTES = 256 << 20
+_running: set[subprocess.Popen[bytes]] = set()
+"""Programs that run now, in any thread: see `end_programs`."""
 
 
 class ProgramVoice:
@@ -87,6 +89,7 @@ class ProgramVoice:
                 )
             except OSError as error:
                 raise self._error("cannot be started", sentence, error.strerror or str(error)) from error
+            _running.add(process)
             late = threading.Event()
 
             def stop() -> None:
@@ -105,6 +108,7 @@ class ProgramVoice:
                 if code is None:
                     _end(process)
                     process.wait()
+                _running.discard(process)
             said = _last_line(complaints)
         if late.is_set():
             raise self._error(f"took longer than {self._limit_seconds:g} s", sentence, said)
@@ -134,6 +138,12 @@ def _exchange(process: subprocess.Popen[bytes], sentence: str) -> bytes:
         with suppress(BrokenPipeError), process.stdin:
             process.stdin.write(sentence.encode() + b"\n")
         return process.stdout.read(_LARGEST_WAV_BYTES + 1)
+
+
+def end_programs() -> None:
+    """End all programs that run: for a command that ends, and does not wait for their sentences."""
+    for process in list(_running):
+        _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
