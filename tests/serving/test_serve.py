@@ -6,6 +6,7 @@ import json
 import platform
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import urllib.error
@@ -42,6 +43,18 @@ def test_sigterm_ends_sessions_and_keeps_jobs(tiny: Path, wav: Path, tmp_path: P
             until(lambda job=job: ask(address, f"/v1/jobs/{job}")["state"] == "done")  # type: ignore[misc]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
+
+
+def test_the_folder_is_the_users_own_and_sighup_ends(tiny: Path, tmp_path: Path) -> None:
+    """Also one that an earlier version has made."""
+    folder = tmp_path / "newscaster" / "studio"
+    for _ in range(2):
+        with serving(tiny, XDG_CACHE_HOME=str(tmp_path)) as (process, address):
+            assert ask(address, "/v1/jobs") is not None
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(timeout=60) == 0
+        folder.chmod(0o755)
 
 
 def test_a_killed_studio_leaves_no_process_behind(tiny: Path, wav: Path, tmp_path: Path) -> None:

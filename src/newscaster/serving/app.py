@@ -171,7 +171,9 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        known = (signal.SIGINT, signal.SIGTERM)
+        known = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+            known.append(signal.SIGHUP)
         try:
             for one in known:
                 loop.add_signal_handler(one, self.handle_exit, one, None)

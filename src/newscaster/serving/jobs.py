@@ -26,7 +26,7 @@ from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.faults import fault
-from newscaster.media import FolderLease, remove_left_overs, replacing
+from newscaster.media import FolderLease, remove_left_overs, replacing, sync_file
 from newscaster.serving.library import Library
 from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError, sentence
 from newscaster.serving.settings import Limits
@@ -184,6 +184,7 @@ class JobQueue:
                 (folder / source).write_bytes(content)
             else:
                 shutil.move(content, folder / source)
+            sync_file(folder / source)
             self._put(job)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)

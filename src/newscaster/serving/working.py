@@ -130,7 +130,9 @@ def _end_of(code: int | None) -> str:
 
 def _do(work: Work, parent: Connection) -> None:
     """In the process: make the video, and say how far it is, or what has failed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the studio is told, and tells
+    for name in ("SIGINT", "SIGHUP"):  # the studio is told, and tells; Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="newscaster-parent", daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
