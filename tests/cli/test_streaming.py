@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import signal
@@ -332,3 +333,22 @@ def test_what_is_refused_leaves_all_files_as_they_were(
     assert cli.run(["live", "tiny.anchor", *arguments]) == cli.EXIT_ERROR
     assert said in capsys.readouterr().err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("piped", "said"),
+    [(b"", "nothing came in"), (b"Good evening. Here is the news.", "standard input is text")],
+)
+def test_standard_input_is_looked_at_before_an_older_file_is_replaced(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    piped: bytes,
+    said: str,
+) -> None:
+    anchor, kept = write_tiny_anchor(tmp_path / "tiny.anchor"), tmp_path / "keep.mp4"
+    kept.write_bytes(b"the old one")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(piped)))
+    assert cli.run(["live", str(anchor), "--speech", "-", "--to", str(kept)]) == cli.EXIT_ERROR
+    assert said in capsys.readouterr().err
+    assert kept.read_bytes() == b"the old one"

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from newscaster.media import LiveItem, PipedAudio
+    from newscaster.provenance import Statement
     from newscaster.runtime.live import Live
     from newscaster.runtime.live_account import LiveAccount
     from newscaster.runtime.live_frame import LiveFrame
+    from newscaster.runtime.signing import Signing
 
     Floats = npt.NDArray[np.float32]
 
@@ -166,10 +168,13 @@ def live(
         watermark=options["watermark"],
     )
     account = LiveAccount(rate=stream.rate, repeats=False)
-    is_local = media.live_file(address) is not None or media.live_pipe(address) is not None
+    file = media.live_file(address)
+    is_local = file is not None or media.live_pipe(address) is not None
+    # Outside of what stops in order: it may wait for standard input.
+    feeding = _source(speech, text, rate, whole=is_local, replaces=file is not None and file.exists())
     check = _SpeechCheck(stream, "the text" if speech is None else _speech_name(speech))
     with stream, StopInOrder(native=not is_local) as stop:
-        feed = _Feed(stream, _source(speech, text, rate, whole=is_local), ahead=text is not None)
+        feed = _Feed(stream, feeding, ahead=text is not None)
         media.write_live(
             address,
             _followed(_items(stream, feed, stop, stay=stay), account, check),
@@ -190,25 +195,15 @@ def live(
     if ending is None:
         say(f"not signed: {_UNSIGNED}", err=True)
     else:
-        file, signing = ending
-        told = account.statement(
+        signed_file, signing = ending
+        statement = account.statement(
             performer,
-            file.name,
+            signed_file.name,
             synthetic_voice=text is not None,
             label=options["label"],
             watermark=options["watermark"],
         )
-        signing.sign(file, told)
-        who = signing.outcome(file)
-        line = signature_line(
-            by=who["signed_by"],
-            locally=who["signed_locally"],
-            why_not=who["unsigned_because"],
-            until=who["signed_until"],
-            time_stamped=who["time_stamped"],
-        )
-        say(line, err=True)
-        end_if_unstamped(who["unstamped_because"])
+        _sign(signed_file, signing, statement)
 
 
 def _first_given(**options: object) -> str | None:
@@ -282,6 +277,21 @@ class _SpeechCheck:
             self._warned = True
 
 
+def _sign(file: Path, signing: Signing, statement: Statement) -> None:
+    """Sign a finished file, and print who signed it."""
+    signing.sign(file, statement)
+    who = signing.outcome(file)
+    line = signature_line(
+        by=who["signed_by"],
+        locally=who["signed_locally"],
+        why_not=who["unsigned_because"],
+        until=who["signed_until"],
+        time_stamped=who["time_stamped"],
+    )
+    say(line, err=True)
+    end_if_unstamped(who["unstamped_because"])
+
+
 def _speech_name(speech: str) -> str:
     return "standard input" if speech == "-" else f"'{speech}'"
 
@@ -331,7 +341,7 @@ def _flowing(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool)
                 return
 
 
-def _source(speech: str | None, text: str | None, rate: int, *, whole: bool) -> Feeding:
+def _source(speech: str | None, text: str | None, rate: int, *, whole: bool, replaces: bool) -> Feeding:
     """What a stream is given to say.
 
     Args:
@@ -339,16 +349,22 @@ def _source(speech: str | None, text: str | None, rate: int, *, whole: bool) -> 
         text: in place of it.
         rate: of standard input, in Hz.
         whole: whether all of a sound file is checked now: an older output may be replaced.
+        replaces: whether an older output is replaced: then the first bytes of standard input are waited for.
 
     Raises:
-        MediaError: the sound file is missing, damaged or empty.
+        MediaError: the sound file, or the beginning of standard input, is missing, damaged, empty or a text.
         SpeechError: it holds samples that are not numbers.
     """
     if text is not None:
         words = text
         return lambda stream: stream.say(words).result()
     if speech == "-":
-        return lambda stream: _push_piped(stream, sys.stdin.buffer, rate)
+        from newscaster import media
+
+        piped = media.PipedAudio(sys.stdin.buffer)
+        if replaces:
+            _check_piped(piped)
+        return lambda stream: _push_piped(stream, piped, rate)
     if speech is not None:
         from newscaster import media
 
@@ -366,11 +382,18 @@ def _source(speech: str | None, text: str | None, rate: int, *, whole: bool) -> 
     return lambda stream: None
 
 
-def _push_piped(stream: Live, source: BinaryIO, rate: int) -> None:
+def _push_piped(stream: Live, piped: PipedAudio, rate: int) -> None:
     """Push what comes in through a pipe: the audio of a file, or else raw samples at `rate`."""
-    from newscaster import media
+    _check_piped(piped)
+    if piped.container is None:
+        _push_all(stream, _raw(piped), rate)
+        return
+    with piped.opened("standard input") as sound:
+        _push_all(stream, sound.mono_blocks(), sound.rate)
 
-    piped = media.PipedAudio(source)
+
+def _check_piped(piped: PipedAudio) -> None:
+    """Wait for the first bytes; MediaError if there are none, or a text."""
     if piped.is_empty:
         raise MediaError(
             "nothing came in on standard input, where raw samples or a sound file are needed. Check the "
@@ -381,11 +404,6 @@ def _push_piped(stream: Live, source: BinaryIO, rate: int) -> None:
             "standard input is text, where raw samples or a sound file are needed. Give --text, or a .txt "
             "file as --speech"
         )
-    if piped.container is None:
-        _push_all(stream, _raw(piped), rate)
-        return
-    with piped.opened("standard input") as sound:
-        _push_all(stream, sound.mono_blocks(), sound.rate)
 
 
 def _check_sound(path: Path) -> None:

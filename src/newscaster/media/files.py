@@ -351,7 +351,7 @@ def spooled(stream: Readable, *, name: str = "standard input") -> Iterator[Path]
         yield path
 
 
-def _blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
+def _blocks(stream: Readable, name: str) -> Iterator[bytes]:
     try:
         while block := stream.read(_BLOCK_BYTES):
             yield block

@@ -46,7 +46,7 @@ def try_renderer(renderer: Renderer, stage: Stage, face: AnchorFace, *, pixels_p
         raise AnchorError("its mask is empty: no mouth would be painted")
     numbers = np.flatnonzero(stage.shares(np.arange(len(stage))) > 0)
     if not len(numbers):
-        raise AnchorError("no frame of its stage takes a new mouth")
+        return  # every frame keeps its own mouth, and `speak` says so
     frame = stage.frame(int(numbers[0]))
     lips = face.landmarks[numbers[:1]][:, list(MOUTH), :2].astype(np.float64)
     own = stage.transforms(numbers[:1]).apply(lips)[0]
