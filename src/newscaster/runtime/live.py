@@ -30,7 +30,7 @@ import numpy.typing as npt
 from newscaster.errors import InputError, SpeechError
 from newscaster.runtime.live_frame import LiveCounts, LiveFrame
 from newscaster.runtime.live_painting import LivePainter
-from newscaster.runtime.live_voice import SharedVoices, TextReader
+from newscaster.runtime.live_voice import MADE_AHEAD_SECONDS, SharedVoices, TextReader
 from newscaster.runtime.motion import MotionStream
 from newscaster.runtime.pacing import Clock, Delays, MediaClock, WallClock
 from newscaster.runtime.programme import Programme
@@ -102,6 +102,7 @@ class Live:
         reading: Reading | None,
         most_pushed_seconds: float,
         most_text: int,
+        made_ahead_seconds: float = MADE_AHEAD_SECONDS,
         clock: Clock | None = None,
     ) -> None:
         _check(rate, most_pushed_seconds, most_text)
@@ -134,7 +135,12 @@ class Live:
         self._speech_seconds = self._speech_before = 0.0  # found in all utterances, and in those before
         self._delays, self._late = Delays(), Delays()
         self._reader = TextReader(
-            self._programme, self._changed, voices=voices, reading=reading, rate=_TEXT_RATE
+            self._programme,
+            self._changed,
+            voices=voices,
+            reading=reading,
+            rate=_TEXT_RATE,
+            made_ahead_seconds=made_ahead_seconds,
         )
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="newscaster-live")
 
@@ -181,6 +187,26 @@ class Live:
             self._check_open()
             place = self._programme.read(len(text), self._clock())
             return self._reader.read(text, place, on_note=on_note)
+
+    def change(
+        self, *, new_stream: Callable[[], MotionStream] | None = None, reading: Reading | None = None
+    ) -> None:
+        """Speak otherwise from the next sentence on that has not been made, and from the next pushed sound
+        that begins anew. Nothing that is being said ends. From any thread.
+
+        Args:
+            new_stream: makes the streams of utterances from now on; None keeps them as they are.
+            reading: how texts are read; None keeps it.
+
+        Raises:
+            InputError: the stream is closed.
+        """
+        delay = None if new_stream is None else new_stream().delay_seconds
+        with self._changed:
+            self._check_open()
+            if new_stream is not None and delay is not None:
+                self._new_stream, self.delay_seconds = new_stream, delay
+            self._reader.change(reading)
 
     def flush(self) -> None:
         """What was pushed is whole: it is spoken to its end without waiting for more."""
@@ -323,7 +349,8 @@ class Live:
             if made.utterance is not self._begun:
                 self._speech_before = self._speech_seconds
                 self._begun = made.utterance
-                self._delays.add(now - made.utterance.begun_seconds)
+                if not made.utterance.continues:
+                    self._delays.add(now - made.utterance.begun_seconds)
             self._spoken += 1
             self._speech_seconds = self._speech_before + made.utterance.speech_seconds
             return True
@@ -368,7 +395,7 @@ class Live:
         if coming is None or (coming.is_empty and not coming.ended):
             return None
         if paced and not coming.ended and not coming.read:
-            begin = coming.begun_seconds + self.delay_seconds + RESERVE_SECONDS
+            begin = coming.begun_seconds + coming.delay_seconds + RESERVE_SECONDS
             if self._media.due(number) < begin:
                 return None
         return programme.begin()
@@ -429,12 +456,14 @@ class Live:
 
     def _new_utterance(self, rate: int, begun_seconds: float, read: bool) -> Utterance:
         return Utterance(
-            self._new_stream,
+            # A text takes what is set when its mouth first moves, pushed sound what it has been waiting for.
+            (lambda: self._new_stream()) if read else self._new_stream,
             rate=rate,
             heard_rate=self.rate,
             fps=self.fps,
             begun_seconds=begun_seconds,
             read=read,
+            delay_seconds=self.delay_seconds,
         )
 
     def _check_open(self) -> None:

@@ -26,7 +26,7 @@ _log = logging.getLogger("newscaster.runtime")
 
 _LEAD_SECONDS = 0.16
 """Silence before a text, in which the mouth opens as it does before any speech."""
-_MADE_AHEAD_SECONDS = 20.0
+MADE_AHEAD_SECONDS = 20.0
 """Sound of texts that is made before it is heard."""
 _POLL_SECONDS = 1.0
 _FIRST_WORD = "One."
@@ -84,6 +84,8 @@ class TextReader:
         voices: shared with other listeners.
         reading: how texts are read; its voice is loaded at once, since it will be wanted at once.
         rate: of the sound, in Hz.
+        made_ahead_seconds: sound that is made before it is heard. A change of the reading applies to what is
+            made after it.
     """
 
     def __init__(
@@ -94,12 +96,15 @@ class TextReader:
         voices: SharedVoices,
         reading: Reading | None,
         rate: int,
+        made_ahead_seconds: float = MADE_AHEAD_SECONDS,
     ) -> None:
         self._programme = programme
         self._changed = changed
         self._voices = voices
         self._reading = reading
         self._rate = rate
+        self._made_ahead_seconds = made_ahead_seconds
+        self._changes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="newscaster-reader")
         if reading is not None:
             self._thread.submit(voices.voice, reading)
@@ -114,29 +119,35 @@ class TextReader:
         """
         return self._thread.submit(self._read, text, place, on_note)
 
+    def change(self, reading: Reading | None) -> None:
+        """Read the sentences that have not been made yet like this. The caller holds the lock.
+
+        Args:
+            reading: None keeps the reading; the next sentence begins a new utterance all the same.
+        """
+        self._changes += 1
+        if reading is not None and reading != self._reading:
+            self._reading = reading
+            with suppress(RuntimeError):  # closed just now
+                self._thread.submit(self._voices.voice, reading)
+
     def close(self) -> None:
         """Read nothing more; what is being said now is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, text: str, place: ReadText, on_note: Callable[[str], None] | None) -> None:
-        from newscaster.speech.voices import Reading, speak_sentences
-
         def note(line: str) -> None:
             _log.warning("%s", line)
             if on_note is not None:
                 on_note(line)
 
-        reading = self._reading or Reading()
+        changes, first = self._changes, 0
         try:
-            if place.dropped:
-                return
-            voice = self._voices.voice(reading)
-            lead = np.zeros(round(_LEAD_SECONDS * self._rate), np.float32)
-            spoken = speak_sentences(text, reading=reading, rate=self._rate, voice=voice, on_note=note)
-            for sentence in spoken:
-                if not self._deliver(place, np.concatenate([lead, sentence.samples])):
-                    return
-                lead = lead[:0]
+            while not place.dropped and first is not None:
+                if changes != self._changes:
+                    changes = self._changes
+                    self._split(place)
+                first = self._read_from(text, first, place, changes, note)
         except Exception as error:  # nobody may be waiting for the future
             _log.warning("a text was not said: %s", error)
             raise
@@ -145,12 +156,39 @@ class TextReader:
                 self._programme.made(place)
                 self._changed.notify_all()
 
+    def _read_from(
+        self, text: str, first: int, place: ReadText, changes: int, note: Callable[[str], None]
+    ) -> int | None:
+        """Read on from sentence `first`; the number of the next one after a change, None at the end."""
+        from newscaster.speech.voices import Reading, speak_sentences
+
+        reading = self._reading or Reading()
+        voice = self._voices.voice(reading)
+        lead = np.zeros(round(_LEAD_SECONDS * self._rate), np.float32)
+        spoken = speak_sentences(
+            text, reading=reading, rate=self._rate, voice=voice, on_note=note, first=first
+        )
+        for sentence in spoken:
+            if changes != self._changes:
+                return sentence.number
+            if not self._deliver(place, np.concatenate([lead, sentence.samples])):
+                return None
+            if changes != self._changes:
+                return sentence.number + 1
+            lead = lead[:0]
+        return None
+
+    def _split(self, place: ReadText) -> None:
+        with self._changed:
+            if not place.dropped and not place.utterance.is_empty:
+                self._programme.split(place)
+
     def _deliver(self, place: ReadText, sound: Floats) -> bool:
         """Add a sentence to a text, and wait while enough of it waits; False where the text is dropped."""
         with self._changed:
             if not place.dropped:
                 place.utterance.add(sound)
                 self._changed.notify_all()
-            while not place.dropped and self._programme.waiting_seconds(read=True) > _MADE_AHEAD_SECONDS:
+            while not place.dropped and self._programme.waiting_seconds(read=True) > self._made_ahead_seconds:
                 self._changed.wait(_POLL_SECONDS)
             return not place.dropped

@@ -44,7 +44,7 @@ from newscaster.runtime.gate import AHEAD_STEPS
 from newscaster.runtime.labelling import label_text, place_label
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_painting import LivePainter
-from newscaster.runtime.live_voice import SharedVoices
+from newscaster.runtime.live_voice import MADE_AHEAD_SECONDS, SharedVoices
 from newscaster.runtime.made import Performance, tags
 from newscaster.runtime.marks import Marks
 from newscaster.runtime.motion import MotionStream, frame_count
@@ -464,6 +464,7 @@ class Anchor:
         reading: Reading | None = None,
         most_pushed_seconds: float = 120.0,
         most_text: int = 100_000,
+        made_ahead_seconds: float = MADE_AHEAD_SECONDS,
         label: str | None = None,
         watermark: bool = True,
         clock: Clock | None = None,
@@ -480,6 +481,8 @@ class Anchor:
             reading: how texts are read aloud; its voice is loaded now, in the background.
             most_pushed_seconds: pushed sound that may wait; more is refused.
             most_text: characters of text that may wait to be read; more is refused.
+            made_ahead_seconds: sound of texts that is made before it is heard: less of it lets
+                :meth:`Live.change` apply sooner, more of it outlasts a slow machine.
             label: as in :meth:`speak`.
             watermark: as in :meth:`speak`.
             clock: what the pace goes by; by default the machine's own.
@@ -500,6 +503,7 @@ class Anchor:
             reading=reading,
             most_pushed_seconds=most_pushed_seconds,
             most_text=most_text,
+            made_ahead_seconds=made_ahead_seconds,
             clock=clock,
         )
 

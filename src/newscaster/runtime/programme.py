@@ -128,7 +128,17 @@ class Programme:
         for text in self._texts:
             if text.utterance is utterance:
                 text.utterance = self._new_utterance(self._text_rate, text.begun_seconds, True)
+                text.utterance.continues = not utterance.is_empty
                 self._coming.appendleft(text.utterance)
+
+    def split(self, text: ReadText) -> None:
+        """End a text's utterance here. Its next sentence begins a new one, at the same place in the order."""
+        ended = text.utterance
+        ended.end()
+        text.utterance = self._new_utterance(self._text_rate, text.begun_seconds, True)
+        text.utterance.continues = True
+        after = self._coming.index(ended) + 1 if ended in self._coming else 0
+        self._coming.insert(after, text.utterance)
 
     def begin(self) -> Utterance:
         """Make the next one the current one."""

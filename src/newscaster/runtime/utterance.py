@@ -34,6 +34,7 @@ class Utterance:
         fps: frames per second.
         begun_seconds: when it was first heard of, on the stream's clock.
         read: whether it is a text that is read aloud.
+        delay_seconds: what the motion of its stream waits for.
     """
 
     def __init__(
@@ -45,10 +46,14 @@ class Utterance:
         fps: Fraction,
         begun_seconds: float,
         read: bool = False,
+        delay_seconds: float = 0.0,
     ) -> None:
         self.rate = rate
         self.begun_seconds = begun_seconds
         self.read = read
+        self.delay_seconds = delay_seconds
+        self.continues = False
+        """Whether it goes on with a text that has begun before."""
         self.ended = False
         self._new_stream = new_stream
         self._heard_rate = heard_rate

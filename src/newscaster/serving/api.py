@@ -30,7 +30,16 @@ from newscaster.serving.refusals import (
     status_of,
 )
 from newscaster.serving.session import Session
-from newscaster.serving.shapes import Description, ErrorReply, Manner, NewJob, NewSession, NewSoundJob, Text
+from newscaster.serving.shapes import (
+    Description,
+    ErrorReply,
+    Manner,
+    NewJob,
+    NewSession,
+    NewSoundJob,
+    SessionChange,
+    Text,
+)
 from newscaster.serving.sound import KINDS
 from newscaster.serving.studio import Studio
 from newscaster.speech.plain_text import plain_text
@@ -117,6 +126,12 @@ async def session_state(session: TheSession) -> dict[str, Any]:
     return session.to_json()
 
 
+@router.patch("/sessions/{session}", summary="Change voice, pace or expression from the next sentence on")
+async def change(changes: SessionChange, session: TheSession, studio: TheStudio) -> dict[str, Any]:
+    await studio.change(session, changes.model_dump(exclude_unset=True))
+    return session.to_json()
+
+
 @router.delete("/sessions/{session}", status_code=204, summary="End a session")
 async def end(session: TheSession, studio: TheStudio) -> None:
     await studio.end(session)
@@ -164,6 +179,16 @@ async def finish_recording(session: TheSession, studio: TheStudio) -> dict[str, 
     return {**recording.to_json(), "remark": remark}
 
 
+@router.post(
+    "/check/audio", summary="Check that a sound file can be spoken; keeps nothing", openapi_extra=_SOUND_BODY
+)
+async def check_audio(request: Request, studio: TheStudio) -> dict[str, float]:
+    limits = studio.settings.limits
+    sound, seconds = await receive_measured(request.stream(), studio.uploads, limits=limits)
+    sound.unlink(missing_ok=True)
+    return {"seconds": round(seconds, 2)}
+
+
 @router.get("/recordings", summary="Recordings that are kept, the newest first")
 async def recordings(studio: TheStudio) -> list[dict[str, Any]]:
     return [recording.to_json() for recording in studio.recordings.list()]
@@ -172,7 +197,7 @@ async def recordings(studio: TheStudio) -> list[dict[str, Any]]:
 @router.get("/recordings/{recording}", summary="A recording: MP4", response_class=FileResponse)
 async def recording_file(recording: str, studio: TheStudio) -> FileResponse:
     found = studio.recordings.get(recording)
-    return FileResponse(found.path, media_type="video/mp4", filename="newscaster-recording.mp4")
+    return FileResponse(found.path, media_type="video/mp4", filename=found.file_name)
 
 
 @router.delete("/recordings/{recording}", status_code=204, summary="Remove a recording")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from newscaster import media
@@ -55,8 +56,32 @@ class Recording:
             "id": self.id,
             "bytes": status.st_size,
             "created": datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds"),
+            "seconds": self.seconds,
+            "file_name": self.file_name,
             "href": f"/v1/recordings/{self.id}",
         }
+
+    @property
+    def seconds(self) -> float | None:
+        """Its length; None if the file cannot be read."""
+        return _length_seconds(self.path, self.path.stat().st_mtime_ns)
+
+    @property
+    def file_name(self) -> str:
+        """What it is called when it is downloaded: date and time of its end, local, and its length."""
+        end = datetime.fromtimestamp(self.path.stat().st_mtime).strftime("%Y-%m-%d-%H%M%S")
+        minutes, seconds = divmod(int(self.seconds or 0), 60)
+        return f"newscaster-recording-{end}-{minutes}m{seconds:02}s.mp4"
+
+
+@lru_cache(maxsize=256)
+def _length_seconds(path: Path, changed_ns: int) -> float | None:
+    """Length of a video as it was when it was last changed."""
+    try:
+        video = media.probe(path).video
+    except NewscasterError:
+        return None
+    return None if video is None else round(video.duration_seconds, 1)
 
 
 class _Recorder:

@@ -11,12 +11,12 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from newscaster import media
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import InputError, NewscasterError
 from newscaster.faults import fault
+from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_frame import LiveFrame
 from newscaster.runtime.performance import Anchor
@@ -79,6 +80,24 @@ class SessionState:
     """What has gone wrong, or was left out of a text, since the client last asked."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How a session's anchor is to look and sound."""
+
+    anchor: str | None = None
+    """Its id; None for the first."""
+    look_ahead_ms: int | None = None
+    voice: str | None = None
+    speed: float = 1.0
+    articulation: Articulation = field(default_factory=Articulation)
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Wanted:
+        """The same with other values: of fields of this class, or of `openness` and `smoothness`."""
+        mouth = {name: changes[name] for name in ("openness", "smoothness") if name in changes}
+        others = {name: value for name, value in changes.items() if name not in mouth}
+        return replace(self, **others, articulation=replace(self.articulation, **mouth))
+
+
 class Session:
     """One listener's anchor, live.
 
@@ -86,12 +105,14 @@ class Session:
         anchor: its id.
         opened: the anchor itself.
         live: the stream; the session closes it.
+        wanted: how the anchor is to look and sound.
     """
 
-    def __init__(self, anchor: str, opened: Anchor, live: Live) -> None:
+    def __init__(self, anchor: str, opened: Anchor, live: Live, wanted: Wanted) -> None:
         self.id = secrets.token_urlsafe(12)
         self.anchor, self.opened, self.live = anchor, opened, live
         self.info: AnchorInfo = opened.info
+        self.wanted = wanted
         self.read_aloud = False
         """Whether it has been given a text."""
         self.last_used = time.monotonic()

@@ -5,25 +5,30 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from newscaster.runtime.articulation import Articulation
-from newscaster.serving.studio import Wanted
+from newscaster.serving.session import Wanted
 
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Manner(_Shape):
-    """Who speaks, and how."""
+class _Delivery(_Shape):
+    """How an anchor speaks."""
 
-    anchor: str | None = Field(None, max_length=200, description="Id of an anchor; by default the first.")
     voice: str | None = Field(None, max_length=200, description="Name of an installed voice, for texts.")
     speed: float = Field(1.0, ge=0.5, le=2, description="Pace of texts; 1 is the voice's own.")
     openness: float = Field(1.0, ge=0, le=2, description="How far the mouth moves; 1 is as trained.")
     smoothness: float = Field(1.0, ge=0, le=4, description="How softly the mouth moves; 1 is as trained.")
 
 
-class NewSession(Manner):
-    """A live session."""
+class Manner(_Delivery):
+    """Who speaks, and how."""
+
+    anchor: str | None = Field(None, max_length=200, description="Id of an anchor; by default the first.")
+
+
+class _LiveDelivery(_Delivery):
+    """How an anchor speaks live."""
 
     look_ahead_ms: int | None = Field(
         None,
@@ -32,6 +37,14 @@ class NewSession(Manner):
         multiple_of=40,
         description="How much later sound the mouth may know of: more is nearer to life and later.",
     )
+
+
+class SessionChange(_LiveDelivery):
+    """What changes in a session; fields that are not given stay as they are."""
+
+
+class NewSession(Manner, _LiveDelivery):
+    """A live session."""
 
     def wanted(self) -> Wanted:
         """As the studio takes it."""

@@ -26,6 +26,13 @@ PARTIAL = ".part"
 _LONGEST_MARK = 12
 _DECODERS = 2
 """Uploads that are decoded at once; others wait. They must not take the threads that sessions need."""
+_OTHER_KINDS = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive or an office document"),
+)
 
 
 def sound_suffix(begin: bytes) -> str | None:
@@ -50,10 +57,27 @@ def sound_suffix(begin: bytes) -> str | None:
     return ".mp3" if is_mpeg else None
 
 
+def _kind_of(begin: bytes) -> str:
+    """What a file is that begins like this, as far as that can be told."""
+    for mark, kind in _OTHER_KINDS:
+        if begin.startswith(mark):
+            return kind
+    is_text = all(byte >= 32 or byte in b"\t\n\r" for byte in begin)
+    return "a text" if is_text and begin.isascii() else "of an unknown kind"
+
+
 async def receive_sound(stream: AsyncIterator[bytes], folder: Path, *, limits: Limits) -> Path:
+    """As receive_measured, without its length."""
+    path, _ = await receive_measured(stream, folder, limits=limits)
+    return path
+
+
+async def receive_measured(
+    stream: AsyncIterator[bytes], folder: Path, *, limits: Limits
+) -> tuple[Path, float]:
     """Write a request's body to a new file in `folder`, if it is a sound file within limits.
 
-    The caller removes it.
+    The caller removes it. Its length, in seconds, is what could be decoded.
 
     Raises:
         RefusedError: it is too large, too long, of another kind, damaged, or stops coming in.
@@ -63,16 +87,16 @@ async def receive_sound(stream: AsyncIterator[bytes], folder: Path, *, limits: L
         size, begin = await _write(stream, temporary, limits)
         suffix = sound_suffix(begin)
         if suffix is None:
-            what = "is empty" if not size else f"begins with {begin[:4]!r}, which is no sound file known here"
-            raise RefusedError(f"the upload {what}; accepted are {KINDS}", status=WRONG_KIND)
+            what = "is empty" if not size else f"is {_kind_of(begin)}, not a sound file"
+            raise RefusedError(f"the file {what}. Choose another: {KINDS}", status=WRONG_KIND)
         path = temporary.with_suffix(suffix)
         temporary.rename(path)
         try:
-            await _checked(path, limits)
+            seconds = await _checked(path, limits)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return path
+        return path, seconds
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -102,8 +126,8 @@ async def _write(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> tu
             file.write(part)
 
 
-async def _checked(path: Path, limits: Limits) -> None:
-    """Decode a file, in a thread kept for that. If the client leaves, decoding ends.
+async def _checked(path: Path, limits: Limits) -> float:
+    """Decode a file, in a thread kept for that; its length in seconds. If the client leaves, decoding ends.
 
     Raises:
         RefusedError: it cannot be decoded, is too long, or takes too long to decode.
@@ -111,7 +135,7 @@ async def _checked(path: Path, limits: Limits) -> None:
     left = threading.Event()
     checking = asyncio.get_running_loop().run_in_executor(_decoders(), _check, path, limits, left)
     try:
-        await asyncio.shield(checking)
+        return await asyncio.shield(checking)
     except asyncio.CancelledError:
         left.set()
         await asyncio.wait([checking])  # it reads the file, which is removed next
@@ -127,7 +151,7 @@ class _LeftError(Exception):
     """The client has left."""
 
 
-def _check(path: Path, limits: Limits, left: threading.Event) -> None:
+def _check(path: Path, limits: Limits, left: threading.Event) -> float:
     start = time.monotonic()
 
     def watch(seconds: float) -> None:
@@ -146,7 +170,7 @@ def _check(path: Path, limits: Limits, left: threading.Event) -> None:
             )
 
     try:
-        media.measure_audio(path, watch=watch)
+        return media.measure_audio(path, watch=watch).seconds
     except MediaError as error:
-        said = str(error).replace(f"'{path}'", "the upload")
+        said = str(error).replace(f"'{path}'", "the file")
         raise RefusedError(said, status=WRONG_KIND) from error

@@ -4,41 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
-from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.live import Live
 from newscaster.serving.jobs import JobQueue
 from newscaster.serving.library import Library, reading_for, voices
 from newscaster.serving.recording import Recordings
 from newscaster.serving.refusals import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
-from newscaster.serving.session import RATE, Session
+from newscaster.serving.session import RATE, Session, Wanted
 from newscaster.serving.settings import Settings
 from newscaster.serving.uploads import Uploads
 from newscaster.serving.webrtc import Peers, listen_on
+from newscaster.speech.voices import Reading
 from newscaster.texts import quoted
 
 _log = logging.getLogger("newscaster.serving")
 
 _SWEEP_SECONDS = 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """How a session's anchor is to look and sound."""
-
-    anchor: str | None = None
-    """Its id; None for the first."""
-    look_ahead_ms: int | None = None
-    voice: str | None = None
-    speed: float = 1.0
-    articulation: Articulation = field(default_factory=Articulation)
+_MADE_AHEAD_SECONDS = 3.0
+"""Speech of texts that is made before it is heard: what a change of voice or pace comes after."""
 
 
 class Studio:
@@ -149,8 +139,8 @@ class Studio:
                 status=TOO_MANY,
             )
         anchor = self.library.resolve(wanted.anchor)
-        reading = reading_for(anchor, voice=wanted.voice, speed=wanted.speed, known=self.voices)
-        ahead = self.settings.look_ahead_ms if wanted.look_ahead_ms is None else wanted.look_ahead_ms
+        reading = self._reading(anchor, wanted)
+        ahead = self._look_ahead_ms(wanted)
         self._coming += 1
         try:
             opened = await asyncio.to_thread(self.library.open, anchor)
@@ -159,11 +149,12 @@ class Studio:
                 look_ahead_ms=ahead,
                 articulation=wanted.articulation,
                 rate=RATE,
-                reading=reading if self.voices else None,
+                reading=reading,
                 most_pushed_seconds=limits.waiting_seconds,
                 most_text=limits.script_characters,
+                made_ahead_seconds=_MADE_AHEAD_SECONDS,
             )
-            session = Session(anchor, opened, await asyncio.to_thread(make))
+            session = Session(anchor, opened, await asyncio.to_thread(make), wanted)
         finally:
             self._coming -= 1
         if self._closing:
@@ -172,6 +163,34 @@ class Studio:
         self._sessions[session.id] = session
         session.start()
         return session
+
+    async def change(self, session: Session, changes: Mapping[str, Any]) -> None:
+        """Change how a session's anchor speaks, from the next sentence on. Nothing ends.
+
+        Args:
+            session: that is live.
+            changes: values of `voice`, `speed`, `openness`, `smoothness` and `look_ahead_ms`.
+
+        Raises:
+            NewscasterError: there is no such voice, or a value is out of range; nothing changes then.
+        """
+        wanted = session.wanted.with_changes(changes)
+        reading = self._reading(session.anchor, wanted)
+        new_stream = partial(
+            session.opened.motion_stream,
+            articulation=wanted.articulation,
+            look_ahead_ms=self._look_ahead_ms(wanted),
+        )
+        session.wanted = wanted
+        await asyncio.to_thread(session.live.change, new_stream=new_stream, reading=reading)
+
+    def _reading(self, anchor: str, wanted: Wanted) -> Reading | None:
+        """How texts are read; None if there is no voice."""
+        reading = reading_for(anchor, voice=wanted.voice, speed=wanted.speed, known=self.voices)
+        return reading if self.voices else None
+
+    def _look_ahead_ms(self, wanted: Wanted) -> int:
+        return self.settings.look_ahead_ms if wanted.look_ahead_ms is None else wanted.look_ahead_ms
 
     def session(self, known: str) -> Session:
         """A session by its id.

@@ -11,6 +11,8 @@ if (fromAddress) {
 export const token = () => sessionStorage.getItem(KEPT);
 export const setToken = (given) => sessionStorage.setItem(KEPT, given);
 
+export const SILENT = "The studio does not answer. Is it still running?";
+
 // What the studio refuses, in its own words.
 export class Refused extends Error {
   constructor(message, status) {
@@ -32,7 +34,7 @@ export async function request(method, path, body, { kind, keepalive = false } = 
       body: body === undefined ? undefined : kind ? body : JSON.stringify(body),
     });
   } catch {
-    throw new Refused("The studio cannot be reached. Is it still running?", 0);
+    throw new Refused(SILENT, 0);
   }
   if (!reply.ok) {
     const told = await reply.json().catch(() => ({}));
@@ -43,7 +45,8 @@ export async function request(method, path, body, { kind, keepalive = false } = 
 
 export const get = async (path) => (await request("GET", path)).json();
 export const post = async (path, body) => (await request("POST", path, body)).json();
-export const upload = async (path, file) => (await request("POST", path, file, { kind: file.type || "audio/wav" })).json();
+export const patch = async (path, body) => (await request("PATCH", path, body)).json();
+export const upload = async (path, file) => (await request("POST", path, file, { kind: file.type || "application/octet-stream" })).json();
 export const remove = (path, options) => request("DELETE", path, undefined, options);
 export const blobUrl = async (path) => URL.createObjectURL(await (await request("GET", path.replace(/^\/v1/, ""))).blob());
 

@@ -17,10 +17,17 @@ export class Live extends EventTarget {
     return this.session !== null;
   }
 
+  // Whether it can be talked to.
+  get ready() {
+    return this.on && this.socket?.readyState === WebSocket.OPEN;
+  }
+
   async start(wanted) {
     this.session = await api.post("/sessions", wanted);
+    const { id } = this.session;
     try {
       await Promise.all([this.#listen(), this.#talk()]);
+      if (this.session?.id !== id) throw new Error("The session was ended while it connected.");
     } catch (error) {
       await this.end();
       throw error;
@@ -28,7 +35,24 @@ export class Live extends EventTarget {
     this.watching = setInterval(() => this.#measure(), 500);
   }
 
+  // Whether the studio still has it.
+  async exists() {
+    try {
+      await api.get(`/sessions/${this.session.id}`);
+      return true;
+    } catch (error) {
+      if (error.status === 404) return false;
+      throw error;
+    }
+  }
+
+  // How the anchor speaks from the next sentence on.
+  change(values) {
+    return api.patch(`/sessions/${this.session.id}`, values);
+  }
+
   async #listen() {
+    const session = this.session;
     const connection = (this.connection = new RTCPeerConnection());
     const stream = new MediaStream();
     for (const kind of ["audio", "video"]) {
@@ -43,7 +67,7 @@ export class Live extends EventTarget {
     await connection.setRemoteDescription(answer);
     await this.#connected(connection);
     connection.addEventListener("connectionstatechange", () => {
-      if (["failed", "closed"].includes(connection.connectionState)) this.#lost("The connection was lost.");
+      if (["failed", "closed"].includes(connection.connectionState)) this.#lost(session, "The video connection was lost.");
     });
     await this.video.play().catch(() => {});
   }
@@ -61,6 +85,7 @@ export class Live extends EventTarget {
   }
 
   #talk() {
+    const session = this.session;
     const socket = (this.socket = api.socket(`/sessions/${this.session.id}/socket`));
     socket.addEventListener("message", ({ data }) => {
       const told = JSON.parse(data);
@@ -69,11 +94,11 @@ export class Live extends EventTarget {
       if (told.type === "state" && told.errors.length) this.#tell("refused", { error: told.errors.join("\n") });
     });
     socket.addEventListener("close", ({ reason }) => {
-      if (this.on) this.#lost(reason || "The session has ended.");
+      this.#lost(session, reason);
     });
     return new Promise((resolve, reject) => {
       socket.addEventListener("open", resolve);
-      socket.addEventListener("error", () => reject(new Error("The studio does not answer.")));
+      socket.addEventListener("error", () => reject(new Error(api.SILENT)));
     });
   }
 
@@ -82,6 +107,7 @@ export class Live extends EventTarget {
   }
 
   send(message) {
+    if (!this.ready) throw new Error("The studio is not connected. Nothing was sent; try again.");
     this.socket.send(message instanceof ArrayBuffer ? message : JSON.stringify(message));
   }
 
@@ -95,6 +121,7 @@ export class Live extends EventTarget {
 
   // Heard no more from this moment; the mouth follows.
   stop() {
+    if (!this.ready) return;
     this.video.muted = true;
     this.send({ type: "stop" });
   }
@@ -119,8 +146,8 @@ export class Live extends EventTarget {
     if (session) await api.remove(`/sessions/${session.id}`, { keepalive: true }).catch(() => {});
   }
 
-  async #lost(why) {
-    if (!this.on) return;
+  async #lost(session, why) {
+    if (this.session !== session) return; // it was ended here
     await this.end();
     this.#tell("lost", { why });
   }

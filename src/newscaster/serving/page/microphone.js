@@ -1,42 +1,69 @@
-// The microphone: 16-bit PCM in pieces of 20 ms, and how loud it is.
+// The microphone: 16-bit PCM in pieces of 20 ms, and how loud it is. One stream at a time, and always closed.
+
+const REASONS = {
+  NotFoundError: "No microphone was found. Connect one, and try again.",
+  NotAllowedError: "The microphone was not allowed. Allow it for this page in the browser's settings, and try again.",
+  NotReadableError: "The microphone cannot be used. Does another program use it?",
+};
 
 export class Microphone {
-  constructor(onSound, onLevel) {
-    this.onSound = onSound;
-    this.onLevel = onLevel;
+  constructor({ onSound, onLevel, onGone }) {
+    Object.assign(this, { onSound, onLevel, onGone });
+    this.turn = 0; // each start and each stop begins another: whoever finds it changed has been stopped
   }
 
   get on() {
     return this.context !== undefined;
   }
 
-  // The rate of what will come, in Hz.
+  // The rate of what will come, in Hz; null if it was stopped while the browser asked for permission.
   async start() {
-    if (!navigator.mediaDevices) throw new Error("Browsers give the microphone to https and localhost pages alone.");
-    let stream;
+    this.stop();
+    const turn = this.turn;
+    const stream = await open();
+    let context;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({
-        audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-      });
-    } catch (error) {
-      throw new Error(error.name === "NotFoundError" ? "There is no microphone." : "The microphone was not allowed.");
+      if (turn !== this.turn) return close(stream);
+      context = new AudioContext();
+      await context.audioWorklet.addModule("/page/microphone-worklet.js");
+      if (turn !== this.turn) return close(stream, context);
+      const node = new AudioWorkletNode(context, "pieces", { numberOfOutputs: 0 });
+      node.port.onmessage = ({ data }) => {
+        if (turn !== this.turn) return;
+        this.onSound(data.pcm);
+        this.onLevel(data.level);
+      };
+      context.createMediaStreamSource(stream).connect(node);
+    } catch {
+      close(stream, context);
+      throw new Error("This browser cannot use the microphone here. Reload the page, and try again.");
     }
-    this.stream = stream;
-    this.context = new AudioContext();
-    await this.context.audioWorklet.addModule("/page/microphone-worklet.js");
-    const node = new AudioWorkletNode(this.context, "pieces", { numberOfOutputs: 0 });
-    node.port.onmessage = ({ data }) => {
-      this.onSound(data.pcm);
-      this.onLevel(data.level);
-    };
-    this.context.createMediaStreamSource(stream).connect(node);
-    return this.context.sampleRate;
+    for (const track of stream.getTracks()) track.addEventListener("ended", () => turn === this.turn && this.onGone());
+    Object.assign(this, { stream, context });
+    return context.sampleRate;
   }
 
   stop() {
-    this.stream?.getTracks().forEach((track) => track.stop());
-    this.context?.close();
+    this.turn += 1;
+    if (this.stream) close(this.stream, this.context);
     this.context = this.stream = undefined;
     this.onLevel(0);
   }
+}
+
+async function open() {
+  if (!navigator.mediaDevices) throw new Error("Browsers give the microphone to https and localhost pages alone.");
+  try {
+    return await navigator.mediaDevices.getUserMedia({
+      audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+    });
+  } catch (error) {
+    throw new Error(REASONS[error.name] ?? `The microphone cannot be used (${error.name}).`);
+  }
+}
+
+function close(stream, context) {
+  stream.getTracks().forEach((track) => track.stop());
+  context?.close();
+  return null;
 }

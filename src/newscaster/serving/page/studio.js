@@ -1,39 +1,57 @@
-// The studio's page: what the buttons do, and what the page says.
+// The studio's page: what its buttons do, and what it shows of the session that is live.
 
+import { $, announce, handFocus, message, once, quiet } from "/page/actions.js";
 import * as api from "/page/api.js";
+import { keep, kept } from "/page/keep.js";
 import { Live } from "/page/live.js";
+import { Manner } from "/page/manner.js";
 import { Microphone } from "/page/microphone.js";
+import { Script } from "/page/script.js";
+import { readable, SoundFile } from "/page/sound-file.js";
+import { selectTab, startTabs } from "/page/tabs.js";
 import { clock, Videos } from "/page/videos.js";
+import { Watch } from "/page/watch.js";
 
-const $ = (id) => document.getElementById(id);
 const THEME = "newscaster-theme";
+const ENDING_MS = 6_000;
+const LIVE_BUTTONS = ["stop", "record", "end"];
 
 const live = new Live($("video"));
-const microphone = new Microphone(
-  (pcm) => live.on && live.send(pcm),
-  (level) => {
+const watch = new Watch();
+const script = new Script();
+const manner = new Manner(live, { failed });
+const videos = new Videos($("videos"), $("no-videos"), { failed });
+const soundFile = new SoundFile({ failed, onDropped: () => selectTab($("tab-sound")) });
+const microphone = new Microphone({
+  onSound: (pcm) => state.microphoneSends && live.ready && live.send(pcm),
+  onLevel: (level) => {
     const percent = Math.round(Math.min(1, level * 4) * 100);
     $("meter").firstElementChild.style.width = `${percent}%`;
     $("meter").setAttribute("aria-valuenow", percent);
   },
-);
-const videos = new Videos($("videos"), $("no-videos"), { onError: (error) => complain(error), announce });
-const state = { anchors: [], file: null, recordingSince: null, server: null, figures: null };
+  onGone: () => {
+    stopMicrophone();
+    message("The microphone was disconnected.", $("mic"));
+  },
+});
+const state = {
+  anchors: [],
+  recordingSince: null,
+  server: null, // as the studio last described the session
+  figures: null, // as the browser measures it
+  hasSpoken: false, // since something began to be said
+  microphoneSends: false,
+  isAnchorNext: false, // another anchor is chosen, and comes when nothing is being said or recorded
+  resumes: false, // goes live again when the studio is back
+  lostAt: -Infinity, // when a session ended that nobody had ended here
+};
 
 // Telling
 
-function announce(text) {
-  $("announce").textContent = text;
-}
-
-function complain(error) {
-  $("message").textContent = error.message ?? String(error);
-  $("message").hidden = false;
+function failed(error, control) {
+  if (error.status === 0) watch.check();
   if (error.status === 401) askForToken("The token is missing or wrong.");
-}
-
-function quiet() {
-  $("message").hidden = true;
+  message(error.message ?? String(error), control);
 }
 
 function status(kind, text) {
@@ -42,27 +60,11 @@ function status(kind, text) {
   $("status-text").textContent = text;
 }
 
-// Does a thing once at a time, and says what went wrong.
-function on(id, action, type = "click") {
-  $(id).addEventListener(type, async (event) => {
-    quiet();
-    try {
-      await action(event);
-    } catch (error) {
-      complain(error);
-    }
-  });
-}
+const on = (id, action) => once($(id), action, failed);
 
 // On air
 
-const wanted = () => ({
-  anchor: document.querySelector("#anchors input:checked")?.value ?? null,
-  voice: $("voice").value || null,
-  speed: Number($("speed").value),
-  openness: Number($("openness").value),
-  smoothness: Number($("smoothness").value),
-});
+const chosenAnchor = () => document.querySelector("#anchors input:checked")?.value ?? null;
 
 let starting = null;
 
@@ -70,18 +72,22 @@ async function goLive() {
   if (live.on && !starting) return;
   starting ??= (async () => {
     status("coming", "Connecting");
-    $("go-live").disabled = true;
+    $("go-live").setAttribute("aria-busy", "true");
     try {
-      await live.start({ ...wanted(), look_ahead_ms: Number($("ahead").value) });
+      const values = manner.liveValues;
+      await live.start({ anchor: chosenAnchor(), ...values });
+      const hadFocus = document.activeElement === $("go-live");
       $("screen").classList.add("is-live");
       $("on-air").hidden = false;
-      for (const id of ["stop", "record", "end"]) $(id).disabled = false;
+      for (const id of LIVE_BUTTONS) $(id).disabled = false;
+      if (hadFocus) $("stop").focus({ preventScroll: true });
       announce("Live");
+      manner.began(values);
     } catch (error) {
       offAir();
       throw error;
     } finally {
-      $("go-live").disabled = false;
+      $("go-live").removeAttribute("aria-busy");
       starting = null;
     }
   })();
@@ -89,43 +95,58 @@ async function goLive() {
 }
 
 function offAir() {
-  microphone.stop();
-  showMicrophone();
+  stopMicrophone();
   showRecording(null);
+  const hadFocus = LIVE_BUTTONS.some((id) => document.activeElement === $(id));
   $("screen").classList.remove("is-live");
   $("on-air").hidden = true;
-  for (const id of ["stop", "record", "end"]) $(id).disabled = true;
+  for (const id of LIVE_BUTTONS) $(id).disabled = true;
+  if (hadFocus) $("go-live").focus({ preventScroll: true });
   for (const id of ["delay", "rate", "dropped", "waiting"]) $(id).textContent = "–";
   state.server = state.figures = null;
-  status("off", "Off air");
+  state.hasSpoken = state.isAnchorNext = false;
+  if (watch.up) status("off", "Off air");
 }
 
 async function endLive() {
-  if (state.recordingSince) await toggleRecording().catch(() => {});
-  await live.end();
-  offAir();
+  try {
+    if (state.recordingSince) await toggleRecording();
+  } finally {
+    await live.end();
+    offAir();
+  }
 }
 
 live.addEventListener("state", ({ detail }) => {
   state.server = detail;
   showFigures();
+  if (state.isAnchorNext && !isOccupied()) changeAnchor().catch((error) => failed(error, $("anchors")));
 });
 live.addEventListener("figures", ({ detail }) => {
   state.figures = detail;
   showFigures();
 });
-live.addEventListener("refused", ({ detail }) => complain(new Error(detail.error)));
-live.addEventListener("lost", ({ detail }) => {
+live.addEventListener("refused", ({ detail }) => failed(new Error(detail.error), openPanel().querySelector("button")));
+live.addEventListener("lost", async ({ detail }) => {
+  const wasRecording = state.recordingSince !== null;
   offAir();
-  complain(new Error(detail.why));
+  state.resumes = true;
+  state.lostAt = performance.now();
+  if (!(await watch.check())) return;
+  state.resumes = false;
+  const recorded = wasRecording ? " What was recorded is kept, below." : "";
+  message(`The live session was ended: ${detail.why || "the studio closed it"}.${recorded} Press Go live to begin another.`, $("go-live"));
+  await videos.refresh();
 });
 
 function showFigures() {
   const { server, figures } = state;
   if (!live.on || !server) return;
-  status(server.busy ? "talking" : "live", server.busy ? "Talking" : "Live");
+  if (watch.up) status(server.busy ? "talking" : "live", server.busy ? "Talking" : "Live");
+  state.hasSpoken = server.busy && (state.hasSpoken || server.speaking);
   const late = figures?.buffer_ms ?? 0;
-  $("delay").textContent = server.delay_ms === null ? "–" : `${Math.round(server.delay_ms + late)} ms`;
+  const isMeasured = state.hasSpoken && server.delay_ms !== null;
+  $("delay").textContent = isMeasured ? `${Math.round(server.delay_ms + late)} ms` : "–";
   $("rate").textContent = `${(figures?.rate ?? server.frames_per_second).toFixed(0)} fps`;
   const dropped = server.dropped + (figures?.dropped ?? 0);
   const all = server.shown + server.dropped;
@@ -149,13 +170,43 @@ on("mute", () => {
 });
 
 function stopTalking() {
-  if (!live.on) return;
-  if (microphone.on) toggleMicrophone();
-  live.stop();
+  stopMicrophone();
+  if (live.on) live.stop();
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !$("door").open) stopTalking();
+});
+
+// The studio's silence
+
+watch.addEventListener("down", () => {
+  if (performance.now() - state.lostAt < ENDING_MS) {
+    state.resumes = true; // a studio that ends still answers for a moment after its sessions
+    quiet();
+  }
+  status("down", "No answer");
+  $("silence").textContent = `${api.SILENT} This page connects again when it is back.`;
+  $("silence").hidden = false;
+});
+watch.addEventListener("up", async () => {
+  $("silence").hidden = true;
+  if (!live.on) status("off", "Off air");
+  announce("The studio is back");
+  await open();
+  try {
+    if (live.on && !(await live.exists())) {
+      await live.end();
+      offAir();
+      state.resumes = true;
+    }
+    if (!state.resumes) return;
+    state.resumes = false;
+    await goLive();
+    message("The studio was away, and is back. What was left to say was dropped: say it again.", $("go-live"), { role: "status", kind: "note" });
+  } catch (error) {
+    failed(error, $("go-live"));
+  }
 });
 
 // Recording
@@ -184,73 +235,71 @@ on("record", toggleRecording);
 
 // Script
 
-function scriptText() {
-  const text = $("script").value.trim();
-  if (!text) {
-    $("script").focus();
-    throw new Error("The script is empty. Write a sentence.");
-  }
-  return text;
-}
-
-async function sayScript() {
-  const text = scriptText();
+on("say", async () => {
+  const text = script.liveText;
   await goLive();
   live.say(text);
-}
-
-on("say", sayScript);
+});
 on("make-script", async () => {
-  await api.post("/jobs", { ...wanted(), text: scriptText() });
+  await api.post("/jobs", { anchor: chosenAnchor(), ...manner.values, text: script.videoText });
   announce("The video is being made");
   await videos.refresh();
 });
 $("script").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("say").click();
-});
-$("script").addEventListener("input", () => {
-  const count = $("script").value.length;
-  $("script-count").textContent = `${count.toLocaleString()} character${count === 1 ? "" : "s"}`;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) $("say").click();
 });
 
 // Sound file
 
-function chooseFile(file) {
-  state.file = file ?? null;
-  $("file-name").textContent = file ? file.name : "Drop a sound file here, or choose one";
-  $("play").disabled = $("make-sound").disabled = !file;
-}
-
-$("file").addEventListener("change", () => chooseFile($("file").files[0]));
-for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
-  $("drop").addEventListener(type, (event) => {
-    event.preventDefault();
-    $("drop").classList.toggle("is-over", type === "dragenter" || type === "dragover");
-    if (type === "drop") chooseFile(event.dataTransfer.files[0]);
-  });
-}
 on("play", async () => {
+  const { file } = soundFile;
+  await readable(file);
+  const wasLive = live.on;
   await goLive();
-  await live.play(state.file);
+  try {
+    await live.play(file);
+  } catch (error) {
+    if (!wasLive) await endLive();
+    throw error;
+  }
 });
 on("make-sound", async () => {
-  const { anchor, openness, smoothness } = wanted();
-  const query = new URLSearchParams({ title: state.file.name.slice(0, 80), openness, smoothness, ...(anchor && { anchor }) });
-  await api.upload(`/jobs/audio?${query}`, state.file);
+  const { file } = soundFile;
+  await readable(file);
+  const { openness, smoothness } = manner.values;
+  const anchor = chosenAnchor();
+  const query = new URLSearchParams({ title: [...file.name].slice(0, 80).join(""), openness, smoothness, ...(anchor && { anchor }) });
+  await api.upload(`/jobs/audio?${query}`, file);
   announce("The video is being made");
   await videos.refresh();
 });
 
-// Microphone
+// Microphone: asked for first, so that no session begins if it is not allowed
 
-async function toggleMicrophone() {
+on("mic", async () => {
   if (microphone.on) {
-    microphone.stop();
-    if (live.on) live.send({ type: "flush" });
-  } else {
-    await goLive();
-    live.send({ type: "sound", rate: await microphone.start() });
+    stopMicrophone();
+    if (live.ready) live.send({ type: "flush" });
+    return;
   }
+  const wasLive = live.on;
+  const rate = await microphone.start();
+  if (rate === null) return;
+  showMicrophone();
+  try {
+    await goLive();
+    if (microphone.on) live.send({ type: "sound", rate });
+    state.microphoneSends = microphone.on;
+  } catch (error) {
+    stopMicrophone();
+    if (live.on && !wasLive) await endLive();
+    throw error;
+  }
+});
+
+function stopMicrophone() {
+  state.microphoneSends = false;
+  microphone.stop();
   showMicrophone();
 }
 
@@ -259,92 +308,73 @@ function showMicrophone() {
   $("mic").textContent = microphone.on ? "Stop microphone" : "Start microphone";
 }
 
-on("mic", toggleMicrophone);
+// Anchors
 
-// Tabs: arrow keys move between them, as everywhere
-
-const tabs = [...document.querySelectorAll("[role=tab]")];
-
-function selectTab(tab) {
-  for (const one of tabs) {
-    const chosen = one === tab;
-    one.setAttribute("aria-selected", chosen);
-    one.tabIndex = chosen ? 0 : -1;
-    $(one.getAttribute("aria-controls")).hidden = !chosen;
-  }
-}
-
-tabs.forEach((tab, index) => {
-  tab.addEventListener("click", () => selectTab(tab));
-  tab.addEventListener("keydown", ({ key }) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
-    if (!step) return;
-    const next = tabs[(index + step + tabs.length) % tabs.length];
-    selectTab(next);
-    next.focus();
-  });
-});
-
-// Anchors and manner
+const isOccupied = () => state.server?.busy || state.recordingSince !== null || microphone.on;
 
 async function showAnchors() {
   state.anchors = await api.get("/anchors");
-  const choices = state.anchors.map((anchor, index) => {
+  const before = chosenAnchor() ?? kept("anchor");
+  const chosen = state.anchors.find(({ id }) => id === before) ?? state.anchors[0];
+  const choices = state.anchors.map((anchor) => {
     const label = document.createElement("label");
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "anchor", value: anchor.id, checked: index === 0 });
+    const input = Object.assign(document.createElement("input"), { type: "radio", name: "anchor", value: anchor.id, checked: anchor === chosen });
     const picture = Object.assign(document.createElement("img"), { alt: "" });
     const name = document.createElement("span");
     name.append(anchor.name, small(`${anchor.width} × ${anchor.height}, ${Math.round(anchor.fps * 100) / 100} fps`));
     label.append(input, picture, name);
-    input.addEventListener("change", () => showAnchor(anchor).then(restart).catch(complain));
-    api.blobUrl(anchor.poster).then((url) => (picture.src = anchor.picture = url)).then(() => index === 0 && showAnchor(anchor)).catch(complain);
+    input.addEventListener("change", () => {
+      quiet();
+      keep("anchor", anchor.id);
+      changeAnchor().catch((error) => failed(error, label));
+    });
+    const loaded = api.blobUrl(anchor.poster).then((url) => (picture.src = anchor.picture = url));
+    loaded.then(() => anchor.id === chosenAnchor() && !live.on && showAnchor(anchor)).catch((error) => failed(error, label));
     return label;
   });
   $("anchors").replaceChildren(...choices);
 }
 
-async function showAnchor(anchor) {
+function showAnchor(anchor) {
   $("screen").style.aspectRatio = `${anchor.width} / ${anchor.height}`;
-  $("poster").src = anchor.picture;
+  if (anchor.picture) $("poster").src = anchor.picture;
   $("credit").textContent = anchor.attribution.join(" ");
 }
 
-async function restart() {
-  if (!live.on) return;
-  await endLive();
-  await goLive();
-}
+// Shows the chosen anchor. One that is live hands over when nothing is being said or recorded: their pictures may differ in
+// size, so that it takes a session of its own.
+let changing = null;
 
-for (const id of ["voice", "ahead", "speed", "openness", "smoothness"]) on(id, restart, "change");
-for (const range of document.querySelectorAll(".range input")) {
-  range.addEventListener("input", () => {
-    range.nextElementSibling.textContent = Number(range.value).toFixed(range.step === "0.1" ? 1 : 2);
-  });
-}
-
-async function showVoices() {
-  const info = await api.get("/info");
-  $("voice").replaceChildren(...info.voices.map((name) => new Option(name, name)));
-  if (info.voices.length) $("voice").prepend(new Option("The anchor's usual one", "", true, true));
-  else {
-    $("voice").append(new Option("None installed", ""));
-    $("say").disabled = $("make-script").disabled = true;
-    complain(new Error("No voice is installed, so scripts cannot be read. Install one with: pip install 'newscaster[tts]'"));
-  }
-  $("script").maxLength = info.limits.job_characters;
-  const ahead = String(info.look_ahead_ms);
-  if (![...$("ahead").options].some(({ value }) => value === ahead)) $("ahead").append(new Option(`${ahead} ms`, ahead));
-  $("ahead").value = ahead;
+function changeAnchor() {
+  changing ??= (async () => {
+    const chosen = () => state.anchors.find(({ id }) => id === chosenAnchor());
+    while (live.on && live.session.anchor !== chosenAnchor()) {
+      state.isAnchorNext = isOccupied();
+      if (state.isAnchorNext) {
+        message(`${chosen().name} comes on when what is being said or recorded has ended.`, $("anchors"), { role: "status", kind: "note" });
+        return;
+      }
+      await starting;
+      await live.end();
+      offAir();
+      showAnchor(chosen());
+      await goLive();
+      quiet();
+    }
+    state.isAnchorNext = false;
+    if (chosen()) showAnchor(chosen());
+  })().finally(() => (changing = null));
+  return changing;
 }
 
 // Theme
 
 function theme() {
-  const kept = localStorage.getItem(THEME);
-  if (kept) document.documentElement.dataset.theme = kept;
+  const dark = localStorage.getItem(THEME);
+  if (dark) document.documentElement.dataset.theme = dark;
 }
 
-$("theme").addEventListener("click", () => {
+on("theme", () => {
   const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
   localStorage.setItem(THEME, dark ? "light" : "dark");
   theme();
@@ -365,16 +395,27 @@ $("door-form").addEventListener("submit", () => {
 
 async function open() {
   try {
-    await showVoices();
+    const info = await api.get("/info");
+    script.limits = soundFile.limits = info.limits;
+    script.show();
+    manner.show(info);
+    $("say").disabled = $("make-script").disabled = !info.voices.length;
     await showAnchors();
     await videos.refresh();
+    if (!info.voices.length) {
+      throw new Error("No voice is installed, so scripts cannot be read. Install one with: pip install 'newscaster[tts]'");
+    }
   } catch (error) {
-    complain(error);
+    failed(error, $("say"));
   }
 }
+
+const openPanel = () => document.querySelector("[role=tabpanel]:not([hidden])");
 
 // The studio ends what nobody uses; this only spares it the wait.
 addEventListener("pagehide", () => live.end());
 
 theme();
+startTabs();
 open();
+watch.start();

@@ -1,31 +1,71 @@
-// The list of videos: jobs with their progress, and recordings.
+// The list of videos: jobs with their progress, and recordings. What is removed can be had back for a while.
 
 import * as api from "/page/api.js";
+import { $, announce, handFocus, once } from "/page/actions.js";
 
 const SOON_MS = 700;
 const LATER_MS = 8_000;
+const UNDO_MS = 10_000;
 
 export class Videos {
-  constructor(list, empty, { onError, announce }) {
-    Object.assign(this, { list, empty, onError, announce });
+  constructor(list, empty, { failed }) {
+    Object.assign(this, { list, empty, failed });
+    this.items = [];
     this.states = new Map();
     this.rows = new Map();
+    this.leaving = new Map(); // by key: what is removed soon, and the timer
+    addEventListener("pagehide", () => {
+      for (const { item, timer } of this.leaving.values()) {
+        clearTimeout(timer);
+        api.remove(item.path, { keepalive: true }).catch(() => {});
+      }
+      this.leaving.clear();
+    });
   }
 
   async refresh() {
     clearTimeout(this.timer);
-    let busy = false;
     try {
       const [jobs, recordings] = await Promise.all([api.get("/jobs"), api.get("/recordings")]);
-      busy = jobs.some(isOpen);
-      this.#show([...jobs.map(jobRow), ...recordings.map(recordingRow)].sort((a, b) => b.created.localeCompare(a.created)));
+      this.items = [...jobs.map(jobRow), ...recordings.map(recordingRow)].sort((a, b) => b.created.localeCompare(a.created));
+      this.#show();
     } catch (error) {
-      if (error.status) this.onError(error);
+      if (error.status) this.failed(error, $("videos-title"));
     }
-    this.timer = setTimeout(() => this.refresh(), busy ? SOON_MS : LATER_MS);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.refresh(), this.items.some((item) => item.open) ? SOON_MS : LATER_MS);
   }
 
-  #show(items) {
+  #remove(item) {
+    const timer = setTimeout(() => this.#removeNow(item), UNDO_MS);
+    this.leaving.set(item.key, { item, timer });
+    this.#show();
+    this.rows.get(item.key).querySelector("button").focus();
+  }
+
+  #keep(item) {
+    clearTimeout(this.leaving.get(item.key)?.timer);
+    this.leaving.delete(item.key);
+    this.#show();
+    this.rows.get(item.key)?.querySelector("button")?.focus();
+  }
+
+  async #removeNow(item) {
+    const now = this.items.find(({ key }) => key === item.key);
+    try {
+      // A job that was to be cancelled, and was finished meanwhile, is not thrown away.
+      if (now && now.open === item.open) await api.remove(item.path);
+    } catch (error) {
+      if (error.status !== 404) this.failed(error, $("videos-title"));
+    }
+    this.leaving.delete(item.key);
+    const row = this.rows.get(item.key);
+    if (row) handFocus([...row.querySelectorAll("button")], $("videos-title"));
+    await this.refresh();
+  }
+
+  #show() {
+    const items = this.items.map((item) => (this.leaving.has(item.key) ? leavingRow(item) : item));
     this.empty.hidden = items.length > 0;
     const known = new Set(items.map((item) => item.key));
     for (const [key, row] of this.rows) {
@@ -36,7 +76,7 @@ export class Videos {
     }
     items.forEach((item, index) => {
       const before = this.states.get(item.key);
-      if (before && before !== item.state) this.announce(`${item.title}: ${item.told}`);
+      if (before && before !== item.state) announce(`${item.title}: ${item.told}`);
       this.states.set(item.key, item.state);
       let row = this.rows.get(item.key);
       if (!row || before !== item.state) {
@@ -63,23 +103,15 @@ export class Videos {
       line.append(this.#button(label, `${label} ${item.title}`, () => api.download(path, name)));
     }
     const verb = item.open ? "Cancel" : "Remove";
-    line.append(this.#button(verb, `${verb} ${item.title}`, () => api.remove(item.path).then(() => this.refresh()), "quiet"));
+    if (item.state === "leaving") line.append(this.#button("Undo", `Undo: ${item.told} ${item.title}`, () => this.#keep(item), { isNew: true }));
+    else line.append(this.#button(verb, `${verb} ${item.title}`, () => this.#remove(item), { kind: "quiet" }));
     row.append(line);
     return row;
   }
 
-  #button(label, described, action, kind = "") {
+  #button(label, described, action, { kind = "", isNew = false } = {}) {
     const button = element("button", { type: "button", className: `button ${kind}`, textContent: label, ariaLabel: described });
-    button.addEventListener("click", async () => {
-      button.disabled = true;
-      try {
-        await action();
-      } catch (error) {
-        this.onError(error);
-      } finally {
-        button.disabled = false;
-      }
-    });
+    once(button, action, this.failed, { isNew });
     return button;
   }
 }
@@ -98,20 +130,36 @@ function jobRow(job) {
     cancelled: "Cancelled",
   }[job.state];
   const files = [];
-  if (job.video) files.push(["Download", job.video, `newscaster-${job.id}.mp4`]);
-  if (job.captions) files.push(["Captions", job.captions, `newscaster-${job.id}.vtt`]);
+  const name = `newscaster-${plain(job.title)}-${stamp(job.created)}`;
+  if (job.video) files.push(["Download", job.video, `${name}.mp4`]);
+  if (job.captions) files.push(["Captions", job.captions, `${name}.vtt`]);
   return { ...job, key: `job-${job.id}`, told, files, open: isOpen(job), path: `/jobs/${job.id}` };
 }
 
 function recordingRow(recording) {
+  const day = new Date(recording.created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const length = recording.seconds === null ? "" : ` (${clock(recording.seconds)})`;
   return {
     key: `recording-${recording.id}`,
-    title: "Recording",
+    title: `Recording, ${day}${length}`,
     state: "done",
-    told: `${new Date(recording.created).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}, ${(recording.bytes / 1e6).toFixed(1)} MB`,
+    told: `${(recording.bytes / 1e6).toFixed(1)} MB`,
     created: recording.created,
-    files: [["Download", recording.href, "newscaster-recording.mp4"]],
+    files: [["Download", recording.href, recording.file_name]],
     open: false,
     path: `/recordings/${recording.id}`,
   };
+}
+
+function leavingRow(item) {
+  return { ...item, state: "leaving", told: item.open ? "Cancelled." : "Removed.", files: [], error: null, open: false };
+}
+
+// A title as a part of a file's name.
+const plain = (title) => title.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").slice(0, 40).replace(/^-+|-+$/g, "") || "video";
+
+// A moment as a part of a file's name, in local time: 2026-01-31-205959.
+function stamp(iso) {
+  const local = new Date(new Date(iso).getTime() - new Date(iso).getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 19).replace("T", "-").replaceAll(":", "");
 }

@@ -109,6 +109,8 @@ class SpokenSentence:
     """A sentence as it is heard."""
 
     text: str
+    number: int
+    """Its place in the text, from 0; sentences without sound are counted."""
     samples: Floats
     """(N,) float32 mono in [-1, 1], with the pause after it."""
     rate: int
@@ -155,6 +157,7 @@ def speak_sentences(
     rate: int | None = None,
     voice: Voice | None = None,
     on_note: OnNote | None = None,
+    first: int = 0,
 ) -> Iterator[SpokenSentence]:
     """As synthesize, sentence by sentence.
 
@@ -168,6 +171,7 @@ def speak_sentences(
         voice: the reading's, if it has been loaded before.
         on_note: called with a line for each sentence that is left out or lacks words, and for what is removed
             from the text; by default it is logged as a warning.
+        first: number of the sentence to begin with, from 0, if a text is read on after a change.
     """
     reading = reading or Reading()
     if rate is not None and not 8000 <= rate <= 192000:
@@ -182,16 +186,18 @@ def speak_sentences(
     told = _Told(reading.command or reading.voice or DEFAULT_VOICE, note)
     voice = voice or reading.load()
     told.check_readable([(s, told.unread(voice, s.text)) for s in sentences_of(plain.text)])
-    for line in plain.notes:
+    for line in plain.notes if first == 0 else ():
         note(line)
-    return _spoken(voice, plain.text, reading, rate, told)
+    return _spoken(voice, plain.text, reading, rate, told, first)
 
 
 def _spoken(
-    voice: Voice, text: str, reading: Reading, rate: int | None, told: _Told
+    voice: Voice, text: str, reading: Reading, rate: int | None, told: _Told, first: int
 ) -> Iterator[SpokenSentence]:
-    for number, sentence in enumerate(sentences_of(text), 1):
-        at = f"sentence {number}, line {sentence.line},"
+    for number, sentence in enumerate(sentences_of(text)):
+        if number < first:
+            continue
+        at = f"sentence {number + 1}, line {sentence.line},"
         unread = told.unread(voice, sentence.text)
         if _is_mostly(unread, sentence.text):
             told.left_out(at, sentence, f"does not read {_scripts(unread)}")
@@ -204,8 +210,9 @@ def _spoken(
             told.left_out(at, sentence, "finds nothing to speak in it")
             continue
         told.spoken(at, sentence, unread, seconds=len(samples) / own_rate * reading.speed)
-        yield _finished(sentence, resample(samples, own_rate, rate), rate, reading.speed)
-    told.finish(text)
+        yield _finished(number, sentence, resample(samples, own_rate, rate), rate, reading.speed)
+    if first == 0:  # of a part alone, nothing follows for the text
+        told.finish(text)
 
 
 class _Told:
@@ -353,10 +360,11 @@ def _as_digit(character: re.Match[str]) -> str:
     return character[0] if value is None else str(value)
 
 
-def _finished(sentence: Sentence, samples: Floats, rate: int, speed: float) -> SpokenSentence:
+def _finished(number: int, sentence: Sentence, samples: Floats, rate: int, speed: float) -> SpokenSentence:
     """The sentence with its pause."""
     pause = np.zeros(round(sentence.pause_seconds / speed * rate), np.float32)
     return SpokenSentence(
+        number=number,
         text=sentence.text,
         samples=np.concatenate([np.clip(samples, -1.0, 1.0), pause]),
         rate=rate,

@@ -1,0 +1,81 @@
+// A sound file: chosen, or dropped anywhere on the page, and checked before anything is done with it.
+
+import { $, quiet } from "/page/actions.js";
+import * as api from "/page/api.js";
+import { clock } from "/page/videos.js";
+
+const NONE = "Drop a sound file here, or choose one";
+
+export class SoundFile {
+  constructor({ failed, onDropped }) {
+    Object.assign(this, { failed, onDropped, limits: null });
+    this.file = null;
+    this.turn = 0;
+    $("file").addEventListener("change", () => {
+      if ($("file").files.length) this.choose([...$("file").files]);
+      $("file").value = ""; // so that the same file can be chosen again when it has changed
+    });
+    for (const type of ["dragenter", "dragover", "dragleave", "drop"]) addEventListener(type, (event) => this.#drag(event));
+  }
+
+  // A browser leaves the page for a file that is dropped where nothing takes it.
+  #drag(event) {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    const isOver = event.type === "dragover" || event.type === "dragenter";
+    $("drop").classList.toggle("is-over", isOver);
+    if (event.type !== "drop" || document.querySelector("dialog[open]")) return;
+    this.onDropped();
+    this.choose([...event.dataTransfer.files]);
+  }
+
+  async choose(files) {
+    const turn = ++this.turn;
+    quiet();
+    this.#show(null, NONE);
+    try {
+      if (files.length !== 1) throw new Error(`${files.length} files were dropped. Drop one.`);
+      const [file] = files;
+      this.#show(null, `${file.name}: being checked …`);
+      const seconds = await this.#check(file);
+      if (turn === this.turn) this.#show(file, `${file.name}, ${clock(seconds)}`);
+    } catch (error) {
+      if (turn !== this.turn) return;
+      this.#show(null, NONE);
+      this.failed(error, $("drop"));
+    }
+  }
+
+  // Its length in seconds.
+  async #check(file) {
+    const name = `“${file.name}”`;
+    const most = this.limits?.upload_bytes ?? Infinity;
+    if (file.size > most) {
+      throw new Error(`${name} has ${megabytes(file.size)}; this studio takes ${megabytes(most)} at most. Cut it, or compress it.`);
+    }
+    await readable(file);
+    try {
+      return (await api.upload("/check/audio", file)).seconds;
+    } catch (error) {
+      error.message = error.message.replace(/^the file\b/, name).replace(/[^.?!]$/, "$&.");
+      throw error;
+    }
+  }
+
+  #show(file, text) {
+    this.file = file;
+    $("file-name").textContent = text;
+    $("play").disabled = $("make-sound").disabled = !file;
+  }
+}
+
+// Throws if a file cannot be read: it was moved meanwhile, or is a folder.
+export async function readable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new Error(`“${file.name}” cannot be read. Is it a folder, or was it moved? Choose it again.`);
+  }
+}
+
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
