@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -142,17 +143,56 @@ def test_uploads_that_are_refused(open_studio: OpenStudio, wav: Path, tmp_path: 
     path = f"/v1/sessions/{session['id']}/audio"
     playlist = b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"
     for content, status, said in (
-        (b"", 415, "the upload is empty"),
-        (playlist, 415, "the upload begins with b'#EXT'"),
-        (b"ffconcat version 1.0\nfile /etc/passwd\n", 415, "the upload begins with"),
-        (b"RIFF\x00\x00\x00\x00WAVEnonsense", 415, "the upload"),
+        (b"", 415, "the file is empty. Choose another: WAV, FLAC"),
+        (playlist, 415, "the file is a text, not a sound file. Choose another: WAV"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", 415, "the file is a text"),
+        (b"\x89PNG\r\n\x1a\n", 415, "the file is a PNG picture, not a sound file"),
+        (bytes(range(128, 160)), 415, "the file is of an unknown kind"),
+        (b"RIFF\x00\x00\x00\x00WAVEnonsense", 415, "the file"),
         (wav.read_bytes(), 413, "the sound lasts more than 1 s, the most that is accepted"),
     ):
         reply = studio.post(path, content=content)
         assert reply.status_code == status
         assert reply.json()["error"].startswith(said)
         assert str(tmp_path) not in reply.json()["error"]
+        checked = studio.post("/v1/check/audio", content=content)
+        assert (checked.status_code, checked.json()) == (status, reply.json())
     assert not list((tmp_path / "kept" / "uploads").iterdir())
+
+
+def test_a_sound_file_is_checked_and_not_kept(studio: TestClient, wav: Path, tmp_path: Path) -> None:
+    reply = studio.post("/v1/check/audio", content=wav.read_bytes())
+    assert (reply.status_code, reply.json()) == (200, {"seconds": 1.3})
+    assert not list((tmp_path / "kept" / "uploads").iterdir())
+
+
+def test_a_session_is_changed_and_goes_on(studio: TestClient) -> None:
+    session = studio.post("/v1/sessions", json={"openness": 0.5, "look_ahead_ms": 320}).json()
+    path = f"/v1/sessions/{session['id']}"
+    live = session_of(studio, session["id"]).live
+    before = live.delay_seconds
+    shown = studio.get(path).json()["state"]["shown"]
+    reply = studio.patch(path, json={"speed": 1.25, "look_ahead_ms": 120})
+    assert (reply.status_code, reply.json()["id"]) == (200, session["id"])
+    wanted = session_of(studio, session["id"]).wanted
+    assert (wanted.speed, wanted.look_ahead_ms, wanted.articulation.openness) == (1.25, 120, 0.5)
+    assert live.delay_seconds < before
+    for changes, error in (
+        ({"speed": 7}, "speed: "),
+        ({"voice": "nobody"}, "there is no voice 'nobody' here"),
+        ({"anchor": "tiny"}, "anchor: "),
+    ):
+        reply = studio.patch(path, json=changes)
+        assert 400 <= reply.status_code < 500
+        assert reply.json()["error"].startswith(error)
+    assert session_of(studio, session["id"]).wanted == wanted
+    assert session_of(studio, session["id"]).live is live
+    until(lambda: studio.get(path).json()["state"]["shown"] > shown + 3)
+    assert studio.patch("/v1/sessions/none", json={}).status_code == 404
+
+
+def session_of(studio: TestClient, session: str) -> Any:
+    return studio.app.state.studio.session(session)  # type: ignore[attr-defined]
 
 
 def test_a_recording(studio: TestClient, wav: Path, tmp_path: Path) -> None:
@@ -167,7 +207,12 @@ def test_a_recording(studio: TestClient, wav: Path, tmp_path: Path) -> None:
     until(lambda: not studio.get(path).json()["state"]["busy"])
     made = studio.post(f"{path}/recording/stop").json()
     assert made["id"] == begun.json()["id"]
-    assert [one["id"] for one in studio.get("/v1/recordings").json()] == [made["id"]]
+    (listed,) = studio.get("/v1/recordings").json()
+    assert listed["id"] == made["id"]
+    assert 1.3 < listed["seconds"] < 60
+    name = f"-{int(listed['seconds'] // 60)}m{int(listed['seconds'] % 60):02}s.mp4"
+    assert re.fullmatch(r"newscaster-recording-\d{4}-\d\d-\d\d-\d{6}" + name, listed["file_name"])
+    assert listed["file_name"] in studio.get(made["href"]).headers["content-disposition"]
     file = tmp_path / "recording.mp4"
     file.write_bytes(studio.get(made["href"]).content)
     info = media.probe(file)

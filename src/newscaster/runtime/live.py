@@ -30,7 +30,7 @@ import numpy.typing as npt
 from newscaster.errors import InputError, SpeechError
 from newscaster.runtime.live_frame import LiveCounts, LiveFrame
 from newscaster.runtime.live_painting import LivePainter
-from newscaster.runtime.live_voice import MADE_AHEAD_SECONDS, SharedVoices, TextReader
+from newscaster.runtime.live_voice import MADE_AHEAD_SECONDS, MIN_MADE_AHEAD_SECONDS, SharedVoices, TextReader
 from newscaster.runtime.motion import MotionStream
 from newscaster.runtime.pacing import Clock, Delays, MediaClock, WallClock
 from newscaster.runtime.programme import Programme
@@ -105,7 +105,7 @@ class Live:
         made_ahead_seconds: float = MADE_AHEAD_SECONDS,
         clock: Clock | None = None,
     ) -> None:
-        _check(rate, most_pushed_seconds, most_text)
+        _check(rate, most_pushed_seconds, most_text, made_ahead_seconds)
         self.fps = fps
         self.rate = rate
         self.delay_seconds = new_stream().delay_seconds
@@ -417,6 +417,7 @@ class Live:
                 if paced:
                     left = self._media.due(number) + GRACE_SECONDS - self._clock()
                 if left > 0:
+                    self._changed.notify_all()  # whoever makes sound ahead may wait for this
                     self._clock.wait(self._changed, left)
                 else:
                     self._starved += 1
@@ -471,12 +472,16 @@ class Live:
             raise InputError("the stream is closed, and says nothing more; begin a new one: anchor.live()")
 
 
-def _check(rate: int, most_pushed_seconds: float, most_text: int) -> None:
+def _check(rate: int, most_pushed_seconds: float, most_text: int, made_ahead_seconds: float) -> None:
     if not 8000 <= rate <= 192_000:
         raise InputError(f"rate is {rate} Hz; expected 8000 to 192000")
     for name, value in (("most_pushed_seconds", most_pushed_seconds), ("most_text", most_text)):
         if not value > 0:
             raise InputError(f"{name} is {value}; expected more than 0")
+    if not made_ahead_seconds >= MIN_MADE_AHEAD_SECONDS:
+        raise InputError(
+            f"made_ahead_seconds is {made_ahead_seconds:g}; expected {MIN_MADE_AHEAD_SECONDS:g} or more"
+        )
 
 
 def _checked(samples: Samples, rate: int) -> Floats:

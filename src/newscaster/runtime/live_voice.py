@@ -28,7 +28,9 @@ _LEAD_SECONDS = 0.16
 """Silence before a text, in which the mouth opens as it does before any speech."""
 MADE_AHEAD_SECONDS = 20.0
 """Sound of texts that is made before it is heard."""
-_POLL_SECONDS = 1.0
+MIN_MADE_AHEAD_SECONDS = 2.0
+"""The least of it: more than any look-ahead, which a mouth waits for in the middle of a text."""
+_POLL_SECONDS = 0.25
 _FIRST_WORD = "One."
 
 

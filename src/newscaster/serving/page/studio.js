@@ -37,6 +37,7 @@ const microphone = new Microphone({
 const state = {
   anchors: [],
   recordingSince: null,
+  isRecordingConfirmed: false, // by the studio
   server: null, // as the studio last described the session
   figures: null, // as the browser measures it
   hasSpoken: false, // since something began to be said
@@ -120,6 +121,7 @@ async function endLive() {
 live.addEventListener("state", ({ detail }) => {
   state.server = detail;
   showFigures();
+  followRecording(detail);
   if (state.isAnchorNext && !isOccupied()) changeAnchor().catch((error) => failed(error, $("anchors")));
 });
 live.addEventListener("figures", ({ detail }) => {
@@ -214,8 +216,9 @@ watch.addEventListener("up", async () => {
 async function toggleRecording() {
   if (state.recordingSince) {
     showRecording(null);
-    await live.record(false);
+    const { remark } = await live.record(false);
     announce("Recording finished");
+    if (remark) message(`The recording is kept: ${remark}.`, $("record"));
     await videos.refresh();
   } else {
     await live.record(true);
@@ -223,8 +226,19 @@ async function toggleRecording() {
   }
 }
 
+// A recording that the studio ends by itself: at its greatest length, or on a full disk.
+function followRecording({ recording }) {
+  if (recording) state.isRecordingConfirmed = true;
+  else if (state.isRecordingConfirmed && state.recordingSince) {
+    showRecording(null);
+    message("The studio ended the recording. What was recorded is kept, below.", $("record"));
+    videos.refresh();
+  }
+}
+
 function showRecording(since) {
   state.recordingSince = since;
+  state.isRecordingConfirmed = false;
   $("record").setAttribute("aria-pressed", since !== null);
   $("record-label").textContent = since ? "Stop recording" : "Record";
   $("recording-badge").hidden = since === null;
