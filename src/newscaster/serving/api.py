@@ -157,7 +157,7 @@ async def say(text: Text, session: TheSession, studio: TheStudio) -> dict[str, A
     openapi_extra=_SOUND_BODY,
 )
 async def audio(session: TheSession, request: Request, studio: TheStudio) -> dict[str, Any]:
-    sound = await _upload(request, studio)
+    sound, _ = await _upload(request, studio)
     await studio.play(session, sound)
     return session.to_json()
 
@@ -183,8 +183,7 @@ async def finish_recording(session: TheSession, studio: TheStudio) -> dict[str, 
     "/check/audio", summary="Check that a sound file can be spoken; keeps nothing", openapi_extra=_SOUND_BODY
 )
 async def check_audio(request: Request, studio: TheStudio) -> dict[str, float]:
-    limits = studio.settings.limits
-    sound, seconds = await receive_measured(request.stream(), studio.uploads, limits=limits)
+    sound, seconds = await _upload(request, studio)
     sound.unlink(missing_ok=True)
     return {"seconds": round(seconds, 2)}
 
@@ -226,14 +225,14 @@ async def new_sound_job(
 ) -> dict[str, Any]:
     studio.jobs.check_room()
     options = _options(studio, wanted)
-    sound = await _upload(request, studio)
+    sound, _ = await _upload(request, studio)
     try:
         return studio.jobs.add_sound(sound, title=wanted.title, **options).to_json()
     finally:
         sound.unlink(missing_ok=True)
 
 
-async def _upload(request: Request, studio: Studio) -> Path:
+async def _upload(request: Request, studio: Studio) -> tuple[Path, float]:
     return await studio.uploads.receive(request.stream(), announced=request.headers.get("content-length"))
 
 

@@ -66,15 +66,7 @@ def _kind_of(begin: bytes) -> str:
     return "a text" if is_text and begin.isascii() else "of an unknown kind"
 
 
-async def receive_sound(stream: AsyncIterator[bytes], folder: Path, *, limits: Limits) -> Path:
-    """As receive_measured, without its length."""
-    path, _ = await receive_measured(stream, folder, limits=limits)
-    return path
-
-
-async def receive_measured(
-    stream: AsyncIterator[bytes], folder: Path, *, limits: Limits
-) -> tuple[Path, float]:
+async def receive_sound(stream: AsyncIterator[bytes], folder: Path, *, limits: Limits) -> tuple[Path, float]:
     """Write a request's body to a new file in `folder`, if it is a sound file within limits.
 
     The caller removes it. Its length, in seconds, is what could be decoded.
@@ -173,4 +165,6 @@ def _check(path: Path, limits: Limits, left: threading.Event) -> float:
         return media.measure_audio(path, watch=watch).seconds
     except MediaError as error:
         said = str(error).replace(f"'{path}'", "the file")
+        if "cannot be read" in said:  # what its containers might be is of no use to whoever chose it as sound
+            said = f"the file cannot be read as sound: it is damaged, cut short, or holds none. Choose another: {KINDS}"
         raise RefusedError(said, status=WRONG_KIND) from error

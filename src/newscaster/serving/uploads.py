@@ -38,8 +38,8 @@ class Uploads:
         for left in self.folder.iterdir():
             left.unlink(missing_ok=True)
 
-    async def receive(self, stream: AsyncIterator[bytes], *, announced: str | None) -> Path:
-        """Write a request's body to a new file, which the caller removes.
+    async def receive(self, stream: AsyncIterator[bytes], *, announced: str | None) -> tuple[Path, float]:
+        """Write a request's body to a new file, which the caller removes; its length is in seconds.
 
         Args:
             stream: the body, which is not read before there is room for it.
