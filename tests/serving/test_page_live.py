@@ -1,4 +1,4 @@
-"""The page while the anchor is live, in a real browser: nothing that is pressed or changed ends it unasked."""
+"""The page while the anchor is live, in a real browser: nothing ends that was not asked to."""
 
 from __future__ import annotations
 

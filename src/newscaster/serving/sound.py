@@ -166,5 +166,8 @@ def _check(path: Path, limits: Limits, left: threading.Event) -> float:
     except MediaError as error:
         said = str(error).replace(f"'{path}'", "the file")
         if "cannot be read" in said:  # what its containers might be is of no use to whoever chose it as sound
-            said = f"the file cannot be read as sound: it is damaged, cut short, or holds none. Choose another: {KINDS}"
+            said = (
+                "the file cannot be read as sound: it is damaged, cut short, or holds none. Choose another: "
+            )
+            said += KINDS
         raise RefusedError(said, status=WRONG_KIND) from error
