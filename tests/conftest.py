@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,6 +46,32 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("NEWSCASTER_REQUIRE_CUDA"):
             pytest.fail("NEWSCASTER_REQUIRE_CUDA is set, and there is no CUDA device")
         pytest.skip("needs an NVIDIA GPU")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Below all else, what became of the browser tests: those that are skipped are easily overlooked."""
+    yield
+    _report_browser_tests(terminalreporter)
+
+
+def _report_browser_tests(terminalreporter: pytest.TerminalReporter) -> None:
+    counts: dict[str, int] = {}
+    reasons: set[str] = set()
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if "browser" in report.keywords:
+                counts[outcome] = counts.get(outcome, 0) + 1
+                if outcome == "skipped":
+                    reasons.add(str(report.longrepr[2]).removeprefix("Skipped: "))
+    if not counts:
+        return
+    why = f": {'; '.join(sorted(reasons))}" if reasons else ""
+    if counts.keys() == {"skipped"}:
+        terminalreporter.write_line(f"browser tests: SKIPPED{why}", yellow=True, bold=True)
+    else:
+        numbers = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        terminalreporter.write_line(f"browser tests: {numbers}{why}", bold=True)
 
 
 def _data_folder() -> Path:

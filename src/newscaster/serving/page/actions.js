@@ -50,7 +50,6 @@ export function once(button, action, failed, { isNew = false } = {}) {
       failed(error, button);
     } finally {
       busy = false;
-      again = Math.max(again, performance.now() + AGAIN_MS);
       button.removeAttribute("aria-busy");
     }
   });
