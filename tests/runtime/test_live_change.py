@@ -116,7 +116,7 @@ def test_what_was_being_made_is_made_again_and_heard_once(anchor: Anchor, voice:
         live.say(TEXT)
         heard = pitches(rest_of(live, live.frames(paced=False)))
     assert heard == [400, 400, 500, 500, 500, 500]
-    assert voice.said == ["One.", "Two.", "Three.", "Three.", "Four.", "Five.", "Six."]
+    assert voice.said[-7:] == ["One.", "Two.", "Three.", "Three.", "Four.", "Five.", "Six."]
 
 
 def test_texts_that_wait_are_read_as_changed(anchor: Anchor, voice: Pitched) -> None:

@@ -52,7 +52,7 @@ const state = {
 function failed(error, control) {
   if (error.status === 0) watch.check();
   if (error.status === 401) askForToken("The token is missing or wrong.");
-  message(error.message ?? String(error), control);
+  else message(error.message ?? String(error), control);
 }
 
 function status(kind, text) {
