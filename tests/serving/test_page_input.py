@@ -77,13 +77,16 @@ def test_a_message_is_beside_its_button(page: Page) -> None:
 def test_a_file_that_is_no_sound_is_refused_before_a_session_begins(page: Page, tmp_path: Path) -> None:
     picture, damaged, sound = tmp_path / "photo.png", tmp_path / "damaged.wav", tmp_path / "speech.wav"
     picture.write_bytes(PNG)
+    short = tmp_path / "short.wav"
     media.write_wav(sound, speech_like(2.0), 16_000)
-    damaged.write_bytes(sound.read_bytes()[:12] + b"nonsense" * 10)
+    short.write_bytes(sound.read_bytes()[:10_000])
+    damaged.write_bytes(b"RIFF\0\0\0\0WAVE" + b"nonsense" * 10)
     asked = requests_of(page)
     page.click("#tab-sound")
     for path, expected in (
         (picture, "“photo.png” is a PNG picture, not a sound file. Choose another: WAV"),
-        (damaged, "“damaged.wav” cannot be read as sound: it is damaged, cut short, or holds none."),
+        (short, "“short.wav” is cut short: it lacks 5"),
+        (damaged, "“damaged.wav” cannot be read as sound: it is damaged"),
     ):
         page.set_input_files("#file", path)
         page.wait_for_selector(f"#panel-sound #message:has-text('{expected}')")

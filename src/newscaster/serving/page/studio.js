@@ -1,8 +1,8 @@
 // The studio's page: what its buttons do, and what it shows of the session that is live.
 
-import { $, announce, handFocus, message, once, quiet } from "/page/actions.js";
+import { $, announce, message, once, quiet } from "/page/actions.js";
+import { Anchors } from "/page/anchors.js";
 import * as api from "/page/api.js";
-import { keep, kept } from "/page/keep.js";
 import { Live } from "/page/live.js";
 import { Manner } from "/page/manner.js";
 import { Microphone } from "/page/microphone.js";
@@ -22,6 +22,8 @@ const script = new Script();
 const manner = new Manner(live, { failed });
 const videos = new Videos($("videos"), $("no-videos"), { failed });
 const soundFile = new SoundFile({ failed, onDropped: () => selectTab($("tab-sound")) });
+const isOccupied = () => state.server?.busy || state.recordingSince !== null || microphone.on;
+const anchors = new Anchors(live, { isOccupied, handOver, failed });
 const microphone = new Microphone({
   onSound: (pcm) => state.microphoneSends && live.ready && live.send(pcm),
   onLevel: (level) => {
@@ -35,14 +37,12 @@ const microphone = new Microphone({
   },
 });
 const state = {
-  anchors: [],
   recordingSince: null,
   isRecordingConfirmed: false, // by the studio
   server: null, // as the studio last described the session
   figures: null, // as the browser measures it
   hasSpoken: false, // since something began to be said
   microphoneSends: false,
-  isAnchorNext: false, // another anchor is chosen, and comes when nothing is being said or recorded
   resumes: false, // goes live again when the studio is back
   lostAt: -Infinity, // when a session ended that nobody had ended here
 };
@@ -65,8 +65,6 @@ const on = (id, action) => once($(id), action, failed);
 
 // On air
 
-const chosenAnchor = () => document.querySelector("#anchors input:checked")?.value ?? null;
-
 let starting = null;
 
 async function goLive() {
@@ -76,7 +74,7 @@ async function goLive() {
     $("go-live").setAttribute("aria-busy", "true");
     try {
       const values = manner.liveValues;
-      await live.start({ anchor: chosenAnchor(), ...values });
+      await live.start({ anchor: anchors.chosen, ...values });
       const hadFocus = document.activeElement === $("go-live");
       $("screen").classList.add("is-live");
       $("on-air").hidden = false;
@@ -105,8 +103,16 @@ function offAir() {
   if (hadFocus) $("go-live").focus({ preventScroll: true });
   for (const id of ["delay", "rate", "dropped", "waiting"]) $(id).textContent = "–";
   state.server = state.figures = null;
-  state.hasSpoken = state.isAnchorNext = false;
+  state.hasSpoken = anchors.isNext = false;
   if (watch.up) status("off", "Off air");
+}
+
+async function handOver(between) {
+  await starting;
+  await live.end();
+  offAir();
+  between();
+  await goLive();
 }
 
 async function endLive() {
@@ -122,7 +128,7 @@ live.addEventListener("state", ({ detail }) => {
   state.server = detail;
   showFigures();
   followRecording(detail);
-  if (state.isAnchorNext && !isOccupied()) changeAnchor().catch((error) => failed(error, $("anchors")));
+  if (anchors.isNext && !isOccupied()) anchors.change();
 });
 live.addEventListener("figures", ({ detail }) => {
   state.figures = detail;
@@ -255,7 +261,7 @@ on("say", async () => {
   live.say(text);
 });
 on("make-script", async () => {
-  await api.post("/jobs", { anchor: chosenAnchor(), ...manner.values, text: script.videoText });
+  await api.post("/jobs", { anchor: anchors.chosen, ...manner.values, text: script.videoText });
   announce("The video is being made");
   await videos.refresh();
 });
@@ -281,7 +287,7 @@ on("make-sound", async () => {
   const { file } = soundFile;
   await readable(file);
   const { openness, smoothness } = manner.values;
-  const anchor = chosenAnchor();
+  const anchor = anchors.chosen;
   const query = new URLSearchParams({ title: [...file.name].slice(0, 80).join(""), openness, smoothness, ...(anchor && { anchor }) });
   await api.upload(`/jobs/audio?${query}`, file);
   announce("The video is being made");
@@ -322,65 +328,6 @@ function showMicrophone() {
   $("mic").textContent = microphone.on ? "Stop microphone" : "Start microphone";
 }
 
-// Anchors
-
-const isOccupied = () => state.server?.busy || state.recordingSince !== null || microphone.on;
-
-async function showAnchors() {
-  state.anchors = await api.get("/anchors");
-  const before = chosenAnchor() ?? kept("anchor");
-  const chosen = state.anchors.find(({ id }) => id === before) ?? state.anchors[0];
-  const choices = state.anchors.map((anchor) => {
-    const label = document.createElement("label");
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "anchor", value: anchor.id, checked: anchor === chosen });
-    const picture = Object.assign(document.createElement("img"), { alt: "" });
-    const name = document.createElement("span");
-    name.append(anchor.name, small(`${anchor.width} × ${anchor.height}, ${Math.round(anchor.fps * 100) / 100} fps`));
-    label.append(input, picture, name);
-    input.addEventListener("change", () => {
-      quiet();
-      keep("anchor", anchor.id);
-      changeAnchor().catch((error) => failed(error, label));
-    });
-    const loaded = api.blobUrl(anchor.poster).then((url) => (picture.src = anchor.picture = url));
-    loaded.then(() => anchor.id === chosenAnchor() && !live.on && showAnchor(anchor)).catch((error) => failed(error, label));
-    return label;
-  });
-  $("anchors").replaceChildren(...choices);
-}
-
-function showAnchor(anchor) {
-  $("screen").style.aspectRatio = `${anchor.width} / ${anchor.height}`;
-  if (anchor.picture) $("poster").src = anchor.picture;
-  $("credit").textContent = anchor.attribution.join(" ");
-}
-
-// Shows the chosen anchor. One that is live hands over when nothing is being said or recorded: their pictures may differ in
-// size, so that it takes a session of its own.
-let changing = null;
-
-function changeAnchor() {
-  changing ??= (async () => {
-    const chosen = () => state.anchors.find(({ id }) => id === chosenAnchor());
-    while (live.on && live.session.anchor !== chosenAnchor()) {
-      state.isAnchorNext = isOccupied();
-      if (state.isAnchorNext) {
-        message(`${chosen().name} comes on when what is being said or recorded has ended.`, $("anchors"), { role: "status", kind: "note" });
-        return;
-      }
-      await starting;
-      await live.end();
-      offAir();
-      showAnchor(chosen());
-      await goLive();
-      quiet();
-    }
-    state.isAnchorNext = false;
-    if (chosen()) showAnchor(chosen());
-  })().finally(() => (changing = null));
-  return changing;
-}
-
 // Theme
 
 function theme() {
@@ -414,7 +361,7 @@ async function open() {
     script.show();
     manner.show(info);
     $("say").disabled = $("make-script").disabled = !info.voices.length;
-    await showAnchors();
+    await anchors.show();
     await videos.refresh();
     if (!info.voices.length) {
       throw new Error("No voice is installed, so scripts cannot be read. Install one with: pip install 'newscaster[tts]'");

@@ -143,7 +143,7 @@ function recordingRow(recording) {
     key: `recording-${recording.id}`,
     title: `Recording, ${day}${length}`,
     state: "done",
-    told: `${(recording.bytes / 1e6).toFixed(1)} MB`,
+    told: recording.bytes < 1e6 ? `${Math.ceil(recording.bytes / 1e3)} kB` : `${(recording.bytes / 1e6).toFixed(1)} MB`,
     created: recording.created,
     files: [["Download", recording.href, recording.file_name]],
     open: false,
