@@ -134,7 +134,9 @@ def test_how_it_looks(
             page.click(tab)
             assert_fit(page, tab)
         page.fill("#script", SCRIPT)
-        if "NEWSCASTER_SCREENSHOTS" in os.environ:  # what a voice needs to be loaded is no delay worth showing
+        if (
+            "NEWSCASTER_SCREENSHOTS" in os.environ
+        ):  # what a voice needs to be loaded is no delay worth showing
             page.click("#say")
             page.wait_for_selector("#status[data-state=talking]")
             page.wait_for_selector("#status[data-state=live]")

@@ -143,7 +143,8 @@ class TextReader:
             if on_note is not None:
                 on_note(line)
 
-        changes, first = self._changes, 0
+        changes = self._changes
+        first: int | None = 0
         try:
             while not place.dropped and first is not None:
                 if changes != self._changes:

@@ -20,6 +20,7 @@ from newscaster.serving.conversation import OUTPUTS, Conversation, parsed, text_
 from newscaster.serving.doors import API, is_token
 from newscaster.serving.jobs import CAPTIONS, VIDEO
 from newscaster.serving.library import reading_for
+from newscaster.serving.recording import described
 from newscaster.serving.refusals import (
     TIMED_OUT,
     UNAUTHORIZED,
@@ -189,8 +190,8 @@ async def check_audio(request: Request, studio: TheStudio) -> dict[str, float]:
 
 
 @router.get("/recordings", summary="Recordings that are kept, the newest first")
-async def recordings(studio: TheStudio) -> list[dict[str, Any]]:
-    return [recording.to_json() for recording in studio.recordings.list()]
+async def recordings(studio: TheStudio) -> list[dict[str, object]]:
+    return await asyncio.to_thread(described, studio.recordings.list())
 
 
 @router.get("/recordings/{recording}", summary="A recording: MP4", response_class=FileResponse)

@@ -8,7 +8,7 @@ import queue
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -74,6 +74,15 @@ class Recording:
         return f"newscaster-recording-{end}-{minutes}m{seconds:02}s.mp4"
 
 
+def described(recordings: Iterable[Recording]) -> list[dict[str, object]]:
+    """Recordings as the API shows them. Reads their files, once each: not for an event loop."""
+    found = []
+    for recording in recordings:
+        with suppress(FileNotFoundError):  # removed meanwhile
+            found.append(recording.to_json())
+    return found
+
+
 @lru_cache(maxsize=256)
 def _length_seconds(path: Path, changed_ns: int) -> float | None:
     """Length of a video as it was when it was last changed."""
@@ -81,7 +90,8 @@ def _length_seconds(path: Path, changed_ns: int) -> float | None:
         video = media.probe(path).video
     except NewscasterError:
         return None
-    return None if video is None else round(video.duration_seconds, 1)
+    seconds = None if video is None else video.duration_seconds
+    return None if seconds is None else round(seconds, 1)
 
 
 class _Recorder:
