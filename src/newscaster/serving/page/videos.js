@@ -59,8 +59,6 @@ export class Videos {
       if (error.status !== 404) this.failed(error, $("videos-title"));
     }
     this.leaving.delete(item.key);
-    const row = this.rows.get(item.key);
-    if (row) handFocus([...row.querySelectorAll("button")], $("videos-title"));
     await this.refresh();
   }
 
@@ -70,6 +68,7 @@ export class Videos {
     const known = new Set(items.map((item) => item.key));
     for (const [key, row] of this.rows) {
       if (!known.has(key)) {
+        handFocus([...row.querySelectorAll("button")], $("videos-title"));
         row.remove();
         this.rows.delete(key);
       }
@@ -81,7 +80,9 @@ export class Videos {
       let row = this.rows.get(item.key);
       if (!row || before !== item.state) {
         const fresh = this.#row(item);
+        const hadFocus = row?.contains(document.activeElement);
         row?.replaceWith(fresh);
+        if (hadFocus) fresh.querySelector("button").focus({ preventScroll: true });
         this.rows.set(item.key, (row = fresh));
       }
       row.querySelector(".line > span").textContent = item.told;
