@@ -61,6 +61,8 @@ function status(kind, text) {
   $("status-text").textContent = text;
 }
 
+const sentence = (text) => text[0].toUpperCase() + text.slice(1);
+
 const on = (id, action) => once($(id), action, failed);
 
 // On air
@@ -134,7 +136,10 @@ live.addEventListener("figures", ({ detail }) => {
   state.figures = detail;
   showFigures();
 });
-live.addEventListener("refused", ({ detail }) => failed(new Error(detail.error), openPanel().querySelector("button")));
+live.addEventListener("refused", ({ detail }) => {
+  const lines = detail.error.split("\n").filter((line) => line !== state.server?.recording_ended); // said beside Record
+  if (lines.length) failed(new Error(lines.join("\n")), openPanel().querySelector("button"));
+});
 live.addEventListener("lost", async ({ detail }) => {
   const wasRecording = state.recordingSince !== null;
   offAir();
@@ -233,11 +238,11 @@ async function toggleRecording() {
 }
 
 // A recording that the studio ends by itself: at its greatest length, or on a full disk.
-function followRecording({ recording }) {
+function followRecording({ recording, recording_ended: why }) {
   if (recording) state.isRecordingConfirmed = true;
   else if (state.isRecordingConfirmed && state.recordingSince) {
     showRecording(null);
-    message("The studio ended the recording. What was recorded is kept, below.", $("record"));
+    message(`${sentence(why ?? "the studio ended the recording")}.`, $("record"));
     videos.refresh();
   }
 }
