@@ -6,13 +6,14 @@ import * as api from "/page/api.js";
 import { Live } from "/page/live.js";
 import { Manner } from "/page/manner.js";
 import { Microphone } from "/page/microphone.js";
+import { clearReadouts, showReadouts } from "/page/readouts.js";
 import { Script } from "/page/script.js";
 import { readable, SoundFile } from "/page/sound-file.js";
 import { selectTab, startTabs } from "/page/tabs.js";
+import { startTheme } from "/page/theme.js";
 import { clock, Videos } from "/page/videos.js";
 import { Watch } from "/page/watch.js";
 
-const THEME = "newscaster-theme";
 const ENDING_MS = 6_000;
 const LIVE_BUTTONS = ["stop", "record", "end"];
 
@@ -103,7 +104,7 @@ function offAir() {
   $("on-air").hidden = true;
   for (const id of LIVE_BUTTONS) $(id).disabled = true;
   if (hadFocus) $("go-live").focus({ preventScroll: true });
-  for (const id of ["delay", "rate", "dropped", "waiting"]) $(id).textContent = "–";
+  clearReadouts();
   state.server = state.figures = null;
   state.hasSpoken = anchors.isNext = false;
   if (watch.up) status("off", "Off air");
@@ -157,19 +158,8 @@ function showFigures() {
   if (!live.on || !server) return;
   if (watch.up) status(server.busy ? "talking" : "live", server.busy ? "Talking" : "Live");
   state.hasSpoken = server.busy && (state.hasSpoken || server.speaking);
-  const late = figures?.buffer_ms ?? 0;
-  const isMeasured = state.hasSpoken && server.delay_ms !== null;
-  $("delay").textContent = isMeasured ? `${Math.round(server.delay_ms + late)} ms` : "–";
-  $("rate").textContent = `${(figures?.rate ?? server.frames_per_second).toFixed(0)} fps`;
-  const dropped = server.dropped + (figures?.dropped ?? 0);
-  const all = server.shown + server.dropped;
-  $("dropped").replaceChildren(`${dropped} `, small(`${all ? ((100 * dropped) / all).toFixed(1) : "0.0"} %`));
-  $("waiting").textContent = `${server.waiting_seconds.toFixed(1)} s`;
+  showReadouts(server, figures, state.hasSpoken);
   if (state.recordingSince) $("recording-time").textContent = clock((Date.now() - state.recordingSince) / 1000);
-}
-
-function small(text) {
-  return Object.assign(document.createElement("small"), { textContent: text });
 }
 
 on("go-live", goLive);
@@ -333,19 +323,6 @@ function showMicrophone() {
   $("mic").textContent = microphone.on ? "Stop microphone" : "Start microphone";
 }
 
-// Theme
-
-function theme() {
-  const dark = localStorage.getItem(THEME);
-  if (dark) document.documentElement.dataset.theme = dark;
-}
-
-on("theme", () => {
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
-  localStorage.setItem(THEME, dark ? "light" : "dark");
-  theme();
-});
-
 // Coming in
 
 function askForToken(why) {
@@ -381,7 +358,7 @@ const openPanel = () => document.querySelector("[role=tabpanel]:not([hidden])");
 // The studio ends what nobody uses; this only spares it the wait.
 addEventListener("pagehide", () => live.end());
 
-theme();
+startTheme();
 startTabs();
 open();
 watch.start();
