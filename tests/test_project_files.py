@@ -115,6 +115,14 @@ def test_references_to_decisions_resolve() -> None:
             assert int(label) == int(file), f"{path}: {label} leads to {file}"
 
 
+def test_field_cases_name_tests_that_exist() -> None:
+    rows = re.findall(r"^\|.*\| `([^`]+)` \|$", (DOCS / "field-cases.md").read_text(encoding="utf-8"), re.M)
+    assert len(rows) > 50
+    for row in rows:
+        path, name = row.split("::")
+        assert re.search(rf"^(?:async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.M), row
+
+
 def test_every_page_is_in_the_navigation() -> None:
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
     for path in PAGES:
