@@ -99,8 +99,10 @@ def test_a_shared_speech_encoder_is_not_stored_again(tmp_path: Path) -> None:
 
 def test_headers_from_before_a_field_are_read(tiny: Path) -> None:
     old = AnchorFile(tiny).info.to_json()
-    del old["stage_loops"], old["shared_encoder"]
+    del old["stage_loops"], old["shared_encoder"], old["synthetic_target"]
     assert AnchorInfo.from_json(old) == AnchorFile(tiny).info
+    assert AnchorInfo.from_json({**old, "training": {"stage minutes": 48.0}}).synthetic_target
+    assert not AnchorInfo.from_json({**old, "synthetic_target": False}).synthetic_target
     assert AnchorInfo.from_json({**old, "renderer": {"map_side": 64}}).grain == 0
     with pytest.raises(AnchorError, match=r"grain is 99\.0; expected 0 to 4 levels"):
         AnchorInfo.from_json({**old, "renderer": {"map_side": 64, "grain": 99.0}})

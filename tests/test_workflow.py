@@ -102,6 +102,7 @@ def painted(made: Path) -> Path:
 def test_a_synthetic_stage_holds_no_frame_of_the_footage(made: Path, painted: Path) -> None:
     anchor = newscaster.open(painted)
     assert anchor.info.stage_loops
+    assert anchor.info.synthetic_target
     assert len(anchor.stage) == 30
     assert anchor.size == newscaster.open(made).size
     footage = np.stack([frame for frame in read_frames(made.parent / "footage" / f"{RAW}0.mp4")][::10])

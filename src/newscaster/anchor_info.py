@@ -51,6 +51,8 @@ class AnchorInfo:
     """The square that is rewritten."""
     stage_loops: bool = False
     """Whether the stage's end meets its beginning: round and round; others, see `runtime.order`."""
+    synthetic_target: bool = False
+    """Whether no frame of the target video is footage: a network painted all of it."""
     shared_encoder: str | None = None
     """sha256 of the speech encoder where it is the one that comes with newscaster, and not stored again."""
     features: FeatureSpec
@@ -131,11 +133,6 @@ class AnchorInfo:
         if (consent := self.consent_record) is not None:
             consent.check(self.name)
 
-    @property
-    def stage_painted(self) -> bool:
-        """Whether no frame of the stage is footage: the figures of the network that painted it tell."""
-        return "stage minutes" in self.training
-
     def to_json(self) -> dict[str, object]:
         """As plain values, for from_json."""
         return {
@@ -147,6 +144,7 @@ class AnchorInfo:
             "size": list(self.size),
             "stage_frames": self.stage_frames,
             "stage_loops": self.stage_loops,
+            "synthetic_target": self.synthetic_target,
             "shared_encoder": self.shared_encoder,
             "region": self.region.to_json(),
             "features": self.features.to_json(),
@@ -177,6 +175,7 @@ class AnchorInfo:
         motion, renderer = _field(values, "motion", dict), _field(values, "renderer", dict)
         rate = _field(motion, "rate_hz", int)
         _check(rate == MOTION_HZ, "motion.rate_hz", rate, str(MOTION_HZ))
+        training = _field(values, "training", dict)
         return AnchorInfo(
             name=_field(values, "name", str),
             created=_field(values, "created", str),
@@ -186,13 +185,15 @@ class AnchorInfo:
             stage_frames=_field(values, "stage_frames", int),
             region=_region(_field(values, "region", dict)),
             stage_loops=_optional(values, "stage_loops", bool, False),
+            # Before the field existed, the metrics of the network that paints targets were the only sign.
+            synthetic_target=_optional(values, "synthetic_target", bool, "stage minutes" in training),
             shared_encoder=_optional(values, "shared_encoder", str, None),
             features=FeatureSpec.from_json(_field(values, "features", dict)),
             coefficients=_field(motion, "coefficients", int),
             context_steps=_field(motion, "context_steps", int),
             map_side=_field(renderer, "map_side", int),
             grain=float(_optional(renderer, "grain", float, 0.0)),
-            training=_field(values, "training", dict),
+            training=training,
             consent=_field(values, "consent", dict),
             attribution=tuple(attribution),
         )

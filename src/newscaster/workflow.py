@@ -328,7 +328,7 @@ def train_take(
     )
     record = agreed.record().to_json()
     info = _info(take, motion, rendering, name or shown(out.stem), record, tuple(attribution))
-    info = replace(info, training={**info.training, **painted})
+    info = replace(info, training={**info.training, **painted}, synthetic_target=stage_minutes is not None)
     return _write(out, take, motion, rendering, info, share_encoder=share_encoder)
 
 

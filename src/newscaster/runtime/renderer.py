@@ -8,7 +8,6 @@ each beat one network call that all cores share.
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from newscaster.cores import usable_cores
 from newscaster.errors import AnchorError
 from newscaster.face.facemap import CHANNELS, draw_face_map
 from newscaster.face.grain import Grain
@@ -36,8 +36,8 @@ _MOST_WORKERS = 8
 
 
 def default_workers() -> int:
-    """One thread per core, up to 8."""
-    return min(_MOST_WORKERS, os.cpu_count() or 1)
+    """One thread per core that this process may use, up to 8."""
+    return min(_MOST_WORKERS, usable_cores())
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ def statement(
         anchor_created=anchor.created,
         consent=anchor.consent,
         attribution=anchor.attribution,
-        painted=anchor.stage_painted and origin.stage_sha256 is not None,
+        painted=anchor.synthetic_target and origin.stage_sha256 is not None,
         stage_sha256=origin.stage_sha256,
         frames=frames.count,
         fps=anchor.fps,
