@@ -152,7 +152,7 @@ def voices_without_video(anchor, sounds: dict[str, np.ndarray], own_deviation: f
     for name, sound in sounds.items():
         stream = anchor.motion_stream(articulation=NETWORK_ALONE)
         total = frame_count(len(sound), SAMPLE_RATE, anchor.fps)
-        found = opening(np.concatenate([stream.push(sound), stream.finish(total)]))
+        found = opening(np.concatenate([stream.push(sound), stream.flush(total_frames=total)]))
         heard = activity.stream()
         speaking = np.concatenate([heard.push(sound), heard.flush()])[: len(found)] > 0.5
         figures[f"{name}: opening in speech over own voice's"] = float(found[speaking].std() / own_deviation)

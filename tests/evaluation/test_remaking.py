@@ -92,7 +92,7 @@ def test_the_sound_moves_the_mouth_as_told(held: HeldOut, anchor: Anchor) -> Non
     assert resting.shape == breathing.shape == (30, 57, 2)
     stream = anchor.motion_stream(articulation=Articulation(rests=False))
     stream.expect_level(loud_peak(held.clip.speech))
-    whole = np.concatenate([stream.push(held.clip.speech), stream.finish(30)])
+    whole = np.concatenate([stream.push(held.clip.speech), stream.flush(total_frames=30)])
     np.testing.assert_array_equal(breathing, whole)
     assert np.abs(resting - breathing).max() > 0
 

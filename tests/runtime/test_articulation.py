@@ -12,9 +12,9 @@ from tiny_anchor import COEFFICIENTS, tiny_basis
 
 
 def smoothed(steps: np.ndarray, smoothness: float, piece: int = 1000) -> np.ndarray:
-    smoother = Smoother(Articulation(smoothness=smoothness).kernel)
+    smoother = Smoother(Articulation(smoothness=smoothness).kernel, steps.shape[1])
     parts = [smoother.push(steps[i : i + piece]) for i in range(0, len(steps), piece)]
-    return np.concatenate([*parts, smoother.flush(steps.shape[1])])
+    return np.concatenate([*parts, smoother.flush()])
 
 
 def wave(hz: float, steps: int = 400) -> np.ndarray:

@@ -35,7 +35,7 @@ def live_motion(anchor: Anchor, samples: np.ndarray) -> np.ndarray:
     """As live speech is heard: in small pieces, its level unknown."""
     stream = anchor.motion_stream(look_ahead_ms=200)
     pieces = [stream.push(samples[i : i + 320]) for i in range(0, len(samples), 320)]
-    return np.concatenate([*pieces, stream.finish()])
+    return np.concatenate([*pieces, stream.flush()])
 
 
 def file_motion(anchor: Anchor, samples: np.ndarray, folder: Path) -> np.ndarray:

@@ -141,7 +141,7 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     assert [frame.speaking for frame in frames] == [19 <= k < 69 for k in range(100)]
     stream = anchor.motion_stream(look_ahead_ms=200)
     before = np.repeat(anchor._painter.rest[None], first, axis=0)
-    shown = anchor.show(np.concatenate([before, stream.push(speech), stream.finish()]))
+    shown = anchor.show(np.concatenate([before, stream.push(speech), stream.flush()]))
     assert max(difference(f, picture.rgb()) for f, picture in zip(frames, shown, strict=False)) <= 1
     assert (counts.shown, counts.dropped, counts.starved) == (100, 0, 0)
     assert counts.delay_seconds == pytest.approx(0.26)

@@ -119,10 +119,10 @@ def test_chunked_equals_whole(
         "articulation": Articulation(smoothness=smoothness),
     }
     at_once = stream(kind, fps=fps, **more)
-    expected = np.concatenate([at_once.push(samples), at_once.finish()])
+    expected = np.concatenate([at_once.push(samples), at_once.flush()])
     cut = stream(kind, fps=fps, **more)
     parts = [cut.push(samples[i : i + piece]) for i in range(0, len(samples), piece)]
-    found = np.concatenate([*parts, cut.finish()])
+    found = np.concatenate([*parts, cut.flush()])
     assert found.shape == expected.shape == (frame_count(len(samples), 16_000, fps), 57, 2)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert expected.std(axis=0).max() > 1e-3
@@ -194,7 +194,7 @@ def test_frames_come_when_they_are_said_to(
         assert latest <= motion.delay_seconds
         if look_ahead_ms:
             assert latest > motion.delay_seconds - 0.04 - 0.04 * (fps != 25)
-        assert frame + len(motion.finish()) == frame_count(len(samples), 16_000, fps)
+        assert frame + len(motion.flush()) == frame_count(len(samples), 16_000, fps)
 
 
 @pytest.mark.parametrize("smoothness", [0.0, 0.5, 1.0])

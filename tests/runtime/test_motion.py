@@ -61,11 +61,11 @@ def test_chunked_equals_whole(kind: str, seconds: float, fps: Fraction, piece: i
     samples /= np.abs(samples).max()  # loud enough to be heard as it is
     at_once = stream(kind, fps=fps, chunk_steps=1000)
     at_once.expect_level(1.0)
-    expected = np.concatenate([at_once.push(samples), at_once.finish()])
+    expected = np.concatenate([at_once.push(samples), at_once.flush()])
     cut = stream(kind, fps=fps, chunk_steps=7)
     cut.expect_level(1.0)
     parts = [cut.push(samples[i : i + piece]) for i in range(0, len(samples), piece)]
-    found = np.concatenate([*parts, cut.finish()])
+    found = np.concatenate([*parts, cut.flush()])
     assert found.shape == expected.shape == (frame_count(len(samples), 16_000, fps), 57, 2)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert expected.std(axis=0).max() > 1e-3
@@ -110,18 +110,18 @@ def test_chunked_equals_whole_with_everything(
     samples = pauses()
     more = {"activity": activity, "articulation": articulation}
     at_once = stream(kind, fps=fps, chunk_steps=1000, **more)
-    expected = np.concatenate([at_once.push(samples), at_once.finish()])
+    expected = np.concatenate([at_once.push(samples), at_once.flush()])
     cut = stream(kind, fps=fps, chunk_steps=7, **more)
     parts = [cut.push(samples[i : i + piece]) for i in range(0, len(samples), piece)]
-    found = np.concatenate([*parts, cut.finish()])
+    found = np.concatenate([*parts, cut.flush()])
     assert found.shape == expected.shape == (frame_count(len(samples), 16_000, fps), 57, 2)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_the_mouth_rests_where_nobody_speaks(activity: VoiceActivity) -> None:
     free, gated = stream(), stream(activity=activity)
-    moved = np.concatenate([free.push(pauses()), free.finish()])
-    shapes = np.concatenate([gated.push(pauses()), gated.finish()])
+    moved = np.concatenate([free.push(pauses()), free.flush()])
+    shapes = np.concatenate([gated.push(pauses()), gated.flush()])
     rest = tiny_basis().mean
     assert (shapes[44:62] == rest).all()
     assert (shapes[100:] == rest).all()
@@ -131,8 +131,8 @@ def test_the_mouth_rests_where_nobody_speaks(activity: VoiceActivity) -> None:
     only = Articulation(rests=False)
     alone, unaware = stream(activity=activity, articulation=only), stream(articulation=only)
     np.testing.assert_array_equal(
-        np.concatenate([alone.push(pauses()), alone.finish()]),
-        np.concatenate([unaware.push(pauses()), unaware.finish()]),
+        np.concatenate([alone.push(pauses()), alone.flush()]),
+        np.concatenate([unaware.push(pauses()), unaware.flush()]),
     )
 
 
@@ -140,7 +140,7 @@ def test_less_to_look_ahead_opens_later(activity: VoiceActivity) -> None:
     opened = []
     for ahead_steps in (2, 5):
         motion = stream(activity=activity, ahead_steps=ahead_steps)
-        shapes = np.concatenate([motion.push(pauses()), motion.finish()])
+        shapes = np.concatenate([motion.push(pauses()), motion.flush()])
         opened.append(55 + np.flatnonzero((shapes[55:] != tiny_basis().mean).any(axis=(1, 2)))[0])
     assert opened[0] - opened[1] == 3
 
@@ -148,7 +148,7 @@ def test_less_to_look_ahead_opens_later(activity: VoiceActivity) -> None:
 def test_articulation_of_the_motion() -> None:
     def moved(**values: float) -> np.ndarray:
         motion = stream(articulation=Articulation(rests=False, **values))
-        return np.concatenate([motion.push(pauses()), motion.finish()]) - tiny_basis().mean
+        return np.concatenate([motion.push(pauses()), motion.flush()]) - tiny_basis().mean
 
     plain = moved()
     np.testing.assert_allclose(moved(openness=0.5), 0.5 * plain, atol=1e-9)
@@ -160,7 +160,7 @@ def test_articulation_of_the_motion() -> None:
 def test_the_last_motion_is_held() -> None:
     motion = stream()
     samples = speech_like(1.0)
-    shapes = np.concatenate([motion.push(samples), motion.finish(40)])
+    shapes = np.concatenate([motion.push(samples), motion.flush(total_frames=40)])
     assert len(shapes) == 40
     assert (shapes[25:] == shapes[24]).all()
 
@@ -168,18 +168,20 @@ def test_the_last_motion_is_held() -> None:
 def test_a_tiny_piece_of_sound() -> None:
     motion = stream()
     assert len(motion.push(speech_like(0.01))) == 0
-    assert len(motion.finish(1)) == 1
+    assert len(motion.flush(total_frames=1)) == 1
 
 
 def test_interpolation_is_the_identity_at_25_fps_and_smooth_elsewhere() -> None:
     steps = np.sin(np.arange(60)[:, None] / 6.0)
     same = _Interpolator(Fraction(25), 1)
-    assert (np.concatenate([same.push(steps), same.finish(steps[:0], 60)]) == steps).all()
+    same.total_frames = 60
+    assert (np.concatenate([same.push(steps), same.flush()]) == steps).all()
     for fps in (NTSC, Fraction(50), Fraction(24), Fraction(1)):
         count = round(60 / 25 * fps)
         finer = _Interpolator(fps, 1)
         parts = [finer.push(steps[i : i + 3]) for i in range(0, 60, 3)]
-        found = np.concatenate([*parts, finer.finish(steps[:0], count)])[:, 0]
+        finer.total_frames = count
+        found = np.concatenate([*parts, finer.flush()])[:, 0]
         at = np.arange(count) * float(25 / fps)
         inside = (at > 1) & (at < 58)
         assert len(found) == count

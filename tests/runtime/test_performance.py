@@ -62,7 +62,7 @@ def test_mouths_that_are_given_are_shown_as_those_that_are_heard(anchor: Anchor)
     speech = speech_like(1.0)
     stream = anchor.motion_stream()
     stream.expect_level(loud_peak(speech))
-    shapes = np.concatenate([stream.push(speech), stream.finish()])
+    shapes = np.concatenate([stream.push(speech), stream.flush()])
     shown = [picture.rgb() for picture in anchor.show(shapes, stage_start=3)]
     assert len(shown) == 25
     np.testing.assert_array_equal(shown, list(anchor.render(speech, stage_start=3)))
@@ -124,10 +124,10 @@ def test_the_mouth_moves_with_the_sound(anchor: Anchor) -> None:
 def test_the_mouth_rests_in_noise(anchor: Anchor) -> None:
     hiss = np.random.default_rng(0).normal(0, 0.01, 32_000).astype(np.float32)
     stream = anchor.motion_stream()
-    shapes = np.concatenate([stream.push(hiss), stream.finish()])
+    shapes = np.concatenate([stream.push(hiss), stream.flush()])
     assert (shapes == anchor.face.basis.mean).all()
     free = anchor.motion_stream(articulation=Articulation(rests=False))
-    assert (np.concatenate([free.push(hiss), free.finish()]) != anchor.face.basis.mean).any()
+    assert (np.concatenate([free.push(hiss), free.flush()]) != anchor.face.basis.mean).any()
 
 
 def test_articulation(anchor: Anchor, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_articulation(anchor: Anchor, tmp_path: Path) -> None:
     stream = anchor.motion_stream(articulation=wide)
     stream.expect_level(loud_peak(samples))
     with np.load(tmp_path / "x.npz") as motion:
-        expected = np.concatenate([stream.push(samples), stream.finish()])
+        expected = np.concatenate([stream.push(samples), stream.flush()])
         np.testing.assert_allclose(motion["shapes"], expected, atol=1e-4)
 
 

@@ -38,7 +38,7 @@ def shapes(said: Utterance) -> list[np.ndarray]:
 def test_shapes_do_not_depend_on_how_the_sound_was_cut(anchor: Anchor, piece: int) -> None:
     speech = speech_like(0.3 if piece == 1 else 1.7)
     stream = anchor.motion_stream(look_ahead_ms=200)
-    expected = np.concatenate([stream.push(speech), stream.finish()])
+    expected = np.concatenate([stream.push(speech), stream.flush()])
     said, found = utterance(anchor), []
     for first in range(0, len(speech), piece):
         said.add(speech[first : first + piece])

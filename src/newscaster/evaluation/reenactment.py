@@ -81,7 +81,7 @@ def spoken(
     stream = anchor.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
     stream.expect_level(loud_peak(clip.speech))
     frames = frame_count(len(clip.speech), SPEECH_RATE, anchor.fps)
-    predicted = np.concatenate([stream.push(clip.speech), stream.finish(frames)])
+    predicted = np.concatenate([stream.push(clip.speech), stream.flush(total_frames=frames)])
     if head is None:
         found = clip.landmarks[clip.present]
         head = Head.fit(found[:: -(-len(found) // _HEAD_FRAMES)])

@@ -116,7 +116,7 @@ def spoken_shapes(held: HeldOut, anchor: Anchor, articulation: Articulation) -> 
     """The mouth shapes (F, 57, 2) that an anchor hears in a clip's sound."""
     stream = anchor.motion_stream(articulation=articulation)
     stream.expect_level(loud_peak(held.clip.speech))
-    return np.concatenate([stream.push(held.clip.speech), stream.finish(held.frames)])
+    return np.concatenate([stream.push(held.clip.speech), stream.flush(total_frames=held.frames)])
 
 
 def _pictures(

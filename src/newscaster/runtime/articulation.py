@@ -17,6 +17,7 @@ from newscaster.errors import InputError
 from newscaster.face.mouth import MouthBasis
 from newscaster.face.topology import INNER_LIPS, MOUTH, RING
 from newscaster.runtime.sliding import Array, Windows
+from newscaster.speech.features import MOTION_HZ
 
 Coefficients = npt.NDArray[np.floating[Any]]
 
@@ -80,25 +81,29 @@ class Smoother:
     """Smoothness over a stream of coefficients, without delay of the motion; it waits for 3 steps at most.
 
     Beyond either end of the sound, the end's step goes on.
+
+    Args:
+        kernel: (2 r + 1,), centred.
+        channels: coefficients per step, K.
     """
 
-    def __init__(self, kernel: Array) -> None:
+    def __init__(self, kernel: Array, channels: int) -> None:
         self._kernel = kernel
         reach = len(self._kernel) // 2
-        self._windows = Windows(behind=reach, ahead=reach, ends_last=True)
+        self._windows = Windows(behind=reach, ahead=reach, channels=channels, ends_last=True)
 
     @property
-    def wait_steps(self) -> int:
-        """Later steps that each step waits for."""
-        return len(self._kernel) // 2
+    def delay_seconds(self) -> float:
+        """How long each step waits for later ones."""
+        return len(self._kernel) // 2 / MOTION_HZ
 
     def push(self, coefficients: Coefficients) -> Array:
         """Coefficients (t, K) that have become certain with these (n, K)."""
         return np.asarray(self._windows.push(coefficients) @ self._kernel)
 
-    def flush(self, channels: int) -> Array:
+    def flush(self) -> Array:
         """The rest: as many have then been given as were pushed."""
-        return np.asarray(self._windows.flush(channels) @ self._kernel)
+        return np.asarray(self._windows.flush() @ self._kernel)
 
 
 def _raised_cosine(width: float) -> Array:

@@ -56,7 +56,7 @@ class Gate:
     def __init__(self, activity: VoiceActivity, *, ahead_steps: int = AHEAD_STEPS) -> None:
         assert ahead_steps >= 1
         self._activity = activity.stream()
-        self._windows = Windows(behind=_BEHIND_STEPS, ahead=ahead_steps, ends_last=False)
+        self._windows = Windows(behind=_BEHIND_STEPS, ahead=ahead_steps, channels=1, ends_last=False)
         self._speaking = False
         self._speech_steps = 0
         self._ahead_steps = ahead_steps
@@ -82,7 +82,7 @@ class Gate:
     def flush(self) -> Array:
         """The rest: in all ceil(N / 640) gains have then been given."""
         gains = _gains(self._windows.push(self._decided(self._activity.flush())))
-        return np.concatenate([gains, _gains(self._windows.flush(1))])
+        return np.concatenate([gains, _gains(self._windows.flush())])
 
     def _decided(self, probabilities: Floats) -> Array:
         """Whether there is speech, (t, 1), with hysteresis."""

@@ -18,6 +18,7 @@ are put to `stage`.
 from __future__ import annotations
 
 import math
+import warnings
 from fractions import Fraction
 from typing import Any
 
@@ -110,7 +111,7 @@ class MotionStream:
             )
             ahead_steps = min(ahead_steps, ahead_steps_within(look_ahead_ms))
         self._leveller = Leveller()
-        self._smoother = Smoother(kernel)
+        self._smoother = Smoother(kernel, basis.size)
         self._gate = None if activity is None else Gate(activity, ahead_steps=ahead_steps)
         self._held = _Held(self._gate, basis.size, rests=articulation.rests)
         self._interpolator = _Interpolator(fps, basis.size)
@@ -122,10 +123,10 @@ class MotionStream:
     @property
     def delay_seconds(self) -> float:
         """The longest from a frame's own time to the moment its last needed sample is heard."""
-        moved = self._source.delay_seconds + float(self._smoother.wait_steps / MOTION_HZ)
+        moved = self._source.delay_seconds + self._smoother.delay_seconds
         rests = self._articulation.rests
         held = self._gate.delay_seconds if self._gate is not None and rests else 0.0
-        return max(moved, held) + float(self._interpolator.wait_steps / MOTION_HZ)
+        return max(moved, held) + self._interpolator.delay_seconds
 
     @property
     def speech_seconds(self) -> float:
@@ -160,24 +161,35 @@ class MotionStream:
             check_speech(piece)
             piece = self._leveller.push(piece)
             coefficients = self._smoother.push(self._source.push(piece))
-            pieces.append(self._interpolator.push(self._held.push(coefficients, piece)))
+            pieces.append(self._interpolator.push(self._held.push((coefficients, piece))))
         return self._articulation.shapes(np.concatenate(pieces), self._basis)
 
-    def finish(self, total_frames: int | None = None) -> Array:
-        """The rest, up to `total_frames` in all; the last motion is held where the sound ends sooner.
+    def flush(self, *, total_frames: int | None = None) -> Array:
+        """Return the rest; the last motion is held if the audio ends before the last frame.
 
         Args:
-            total_frames: frames of the whole sound, pushed ones included; by default `frame_count` of the
-                samples pushed. Sound that had another rate has its own count, which may differ by one.
+            total_frames: frames of the whole audio, pushed ones included; by default `frame_count` of the
+                samples pushed. Audio that had another rate has its own count, which may differ by one.
 
         Returns:
             (f, 57, 2) in head units.
         """
         if total_frames is None:
             total_frames = frame_count(self._samples, SAMPLE_RATE, self._fps)
-        smooth = [self._smoother.push(self._source.flush()), self._smoother.flush(self._basis.size)]
-        frames = self._interpolator.finish(self._held.flush(np.concatenate(smooth)), total_frames)
+        last = np.concatenate([self._smoother.push(self._source.flush()), self._smoother.flush()])
+        none: Floats = np.zeros(0, np.float32)
+        gated = np.concatenate([self._held.push((last, none)), self._held.flush()])
+        before = self._interpolator.push(gated)
+        self._interpolator.total_frames = total_frames
+        frames = np.concatenate([before, self._interpolator.flush()])
+        # The last push may already have reached beyond the end by a frame.
+        frames = frames[: max(0, len(frames) - (self._interpolator.given - total_frames))]
         return self._articulation.shapes(frames, self._basis)
+
+    def finish(self, total_frames: int | None = None) -> Array:
+        """Use :meth:`flush`; this name is deprecated."""
+        warnings.warn("MotionStream.finish is now flush", DeprecationWarning, stacklevel=2)
+        return self.flush(total_frames=total_frames)
 
 
 def _check_network(session: Session, width: int, size: int) -> None:
@@ -257,13 +269,15 @@ class _Held:
         self._coefficients: Array = np.zeros((0, size))
         self._gains: Array = np.zeros(0)
 
-    def push(self, coefficients: Array, samples: Floats) -> Array:
+    def push(self, piece: tuple[Array, Floats]) -> Array:
         """Coefficients (t, K) that have both, with these coefficients and samples."""
+        coefficients, samples = piece
         return coefficients if self._gate is None else self._joined(coefficients, self._gate.push(samples))
 
-    def flush(self, coefficients: Array) -> Array:
-        """The rest, with the last coefficients."""
-        return coefficients if self._gate is None else self._joined(coefficients, self._gate.flush())
+    def flush(self) -> Array:
+        """The rest."""
+        none = self._coefficients[:0]
+        return none if self._gate is None else self._joined(none, self._gate.flush())
 
     def _joined(self, coefficients: Array, gains: Array) -> Array:
         if not self._rests:
@@ -289,12 +303,19 @@ class _Interpolator:
         self._steps: Array = np.zeros((0, size))
         self._first = 0  # number of the first step held
         self._frame = 0  # number of the next frame
+        self.total_frames: int | None = None
+        """Frames in all, for `flush`; None: those whose steps are all there."""
 
     @property
-    def wait_steps(self) -> Fraction:
-        """The most steps from a frame's own place to the begin of the last one that it waits for."""
+    def given(self) -> int:
+        """Frames that have been given."""
+        return self._frame
+
+    @property
+    def delay_seconds(self) -> float:
+        """The longest from a frame's own time to the start of the last step that it waits for."""
         half = self._steps_per_frame / 2
-        return Fraction(max(self._reach, math.floor(half) if self._reach == 0 else half))
+        return float(max(self._reach, math.floor(half) if self._reach == 0 else half) / MOTION_HZ)
 
     def push(self, steps: npt.NDArray[np.floating[Any]]) -> Array:
         """Frames (f, K) whose steps are all there."""
@@ -310,10 +331,9 @@ class _Interpolator:
         self._steps, self._first = self._steps[drop:].copy(), self._first + drop
         return frames
 
-    def finish(self, steps: npt.NDArray[np.floating[Any]], total_frames: int) -> Array:
-        """The frames that are left of `total_frames`."""
-        frames = np.concatenate([self.push(steps), self._between(max(total_frames, self._frame))])
-        return frames[: max(0, len(frames) - (self._frame - total_frames))]
+    def flush(self) -> Array:
+        """The frames that are left of `total_frames`; the last step goes on."""
+        return self._between(max(self.total_frames or 0, self._frame))
 
     def _between(self, stop: int) -> Array:
         numbers = range(self._frame, stop)

@@ -576,7 +576,7 @@ class Anchor:
         order = self._stage.order(start=stage_start)
         stream.expect_level(speech.loud)
         shapes = (stream.push(block) for block in speech.blocks())
-        last = (stream.finish(total) for total in [self._frames_of(speech.samples, speech.rate)])
+        last = (stream.flush(total_frames=total) for total in [self._frames_of(speech.samples, speech.rate)])
         for some in itertools.chain(shapes, last):
             yield from self._placed(some, order)
 

@@ -25,14 +25,16 @@ class Windows:
     Args:
         behind: steps before each one that its window holds.
         ahead: steps after it.
+        channels: of each step, K.
         ends_last: whether the first and the last step go on beyond the ends; otherwise there are zeros.
     """
 
-    def __init__(self, *, behind: int, ahead: int, ends_last: bool) -> None:
+    def __init__(self, *, behind: int, ahead: int, channels: int, ends_last: bool) -> None:
         assert behind >= 0
         assert ahead >= 0
         self._behind = behind
         self._ahead = ahead
+        self._channels = channels
         self._ends_last = ends_last
         self._held: Array | None = None
 
@@ -49,10 +51,10 @@ class Windows:
             return np.zeros((0, steps.shape[1], width))
         return np.lib.stride_tricks.sliding_window_view(joined, width, axis=0)
 
-    def flush(self, channels: int) -> Array:
-        """Windows of the steps that are left: (t, K, behind + 1 + ahead), K the number of `channels`."""
+    def flush(self) -> Array:
+        """Windows of the steps that are left: (t, K, behind + 1 + ahead)."""
         if self._held is None:
-            return np.zeros((0, channels, self._behind + 1 + self._ahead))
+            return np.zeros((0, self._channels, self._behind + 1 + self._ahead))
         return self.push(self._beyond(self._held[-1:], self._ahead))
 
     def _beyond(self, end: npt.NDArray[np.floating[Any]], count: int) -> Array:

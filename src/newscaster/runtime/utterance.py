@@ -128,7 +128,7 @@ class Utterance:
         else:
             rest = stream.push(self._to_motion.flush())
             total = frame_count(self._samples, self.rate, self._fps)
-            shapes = np.concatenate([rest, stream.finish(total)])
+            shapes = np.concatenate([rest, stream.flush(total_frames=total)])
             sound = np.clip(self._to_ear.flush(), -1.0, 1.0)
             self._finished = True
         self._shapes.extend(shapes)

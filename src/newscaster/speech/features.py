@@ -149,13 +149,14 @@ class _Lane:
         self._shape = (steps, channels)
         self._held = [np.zeros(left, np.float32)]
         self._held_samples = left
-        self._done_samples = 0
+        self._done_samples = self._pushed_samples = 0
         self._rest = np.zeros((0, channels), np.float32)
 
     def push(self, samples: Floats) -> Floats:
         """The motion steps that have become complete: (f, width)."""
         self._held.append(samples)
         self._held_samples += len(samples)
+        self._pushed_samples += len(samples)
         hops = (self._held_samples - self._context) // self._hop
         if hops <= 0:
             return np.zeros((0, self._width), np.float32)
@@ -169,8 +170,9 @@ class _Lane:
         self._rest = features[steps * self._shape[0] :].copy()
         return features[: steps * self._shape[0]].reshape(steps, self._width)
 
-    def flush(self, wanted_samples: int) -> Floats:
-        """As push, with so much silence after the sound that features reach to `wanted_samples`."""
+    def flush(self) -> Floats:
+        """As push, with silence after the audio, so that its last motion step is complete."""
+        wanted_samples = -(-self._pushed_samples // STEP_SAMPLES) * STEP_SAMPLES
         hops = -(-(wanted_samples - self._done_samples) // self._hop)
         missing = self._context + hops * self._hop - self._held_samples
         return self.push(np.zeros(max(0, missing), np.float32))
@@ -237,7 +239,7 @@ class FeatureStream:
         """The rest, with silence after the sound: in all ceil(N / 640) motion steps have then been given."""
         self._flushed = True
         wanted = -(-self._samples // STEP_SAMPLES)
-        rest = self._joined([lane.flush(wanted * STEP_SAMPLES) for lane in self._lanes], wanted=wanted)
+        rest = self._joined([lane.flush() for lane in self._lanes], wanted=wanted)
         self._ready = [[] for _ in self._lanes]
         return rest
 

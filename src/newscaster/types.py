@@ -1,0 +1,22 @@
+"""Types that several packages share."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+class StreamOperator(Protocol[In, Out]):
+    """Turns a stream into another, piece by piece.
+
+    The output does not depend on how the input was cut into pieces. Memory is that of a window and of the
+    piece pushed. Operators whose output waits for later input have ``delay_seconds``, too.
+    """
+
+    def push(self, piece: In, /) -> Out:
+        """Return the output that has become certain with this piece, of any size."""
+
+    def flush(self) -> Out:
+        """End the stream; return the rest of the output."""

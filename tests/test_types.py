@@ -1,0 +1,60 @@
+"""Stream operators: however a stream is cut, the output is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from newscaster.media import Resampler
+from newscaster.runtime.articulation import Articulation, Smoother
+from newscaster.runtime.gate import Gate
+from newscaster.runtime.motion import _Interpolator
+from newscaster.runtime.sliding import Windows
+from newscaster.speech.features import FeatureSpec, FeatureStream
+from newscaster.speech.voice_activity import load_voice_activity
+from newscaster.types import StreamOperator
+from tiny_anchor import speech_like
+
+STEPS = np.random.default_rng(0).standard_normal((40, 2))
+AUDIO = speech_like(1.7)
+
+
+def _interpolator() -> _Interpolator:
+    operator = _Interpolator(Fraction(30), 2)
+    operator.total_frames = 48
+    return operator
+
+
+OPERATORS: dict[str, tuple[Callable[[], StreamOperator[Any, Any]], np.ndarray]] = {
+    "windows": (lambda: Windows(behind=2, ahead=3, channels=2, ends_last=True), STEPS),
+    "smoother": (lambda: Smoother(Articulation(smoothness=3).kernel, 2), STEPS),
+    "interpolator": (_interpolator, STEPS),
+    "features": (lambda: FeatureStream(FeatureSpec(kind="log-mel")), AUDIO),
+    "voice activity": (lambda: load_voice_activity().stream(), AUDIO),
+    "gate": (lambda: Gate(load_voice_activity()), AUDIO),
+    "resampler": (lambda: Resampler(16_000, 48_000), AUDIO),
+}
+
+
+def streamed(operator: StreamOperator[Any, Any], values: np.ndarray, cuts: list[int]) -> np.ndarray:
+    pieces = np.split(values, cuts)
+    return np.concatenate([*(operator.push(piece) for piece in pieces), operator.flush()])
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_chunked_equals_whole(name: str) -> None:
+    make, values = OPERATORS[name]
+    expected = streamed(make(), values, [])
+    assert len(expected)
+    rng = np.random.default_rng(1)
+    for size in (1, 7, 333):
+        if len(values) // size > 3000:
+            continue
+        found = streamed(make(), values, list(range(size, len(values), size)))
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    cuts = sorted(int(cut) for cut in rng.integers(0, len(values), 9))
+    np.testing.assert_allclose(streamed(make(), values, [0, *cuts, len(values)]), expected, atol=1e-4)
