@@ -29,6 +29,7 @@ from newscaster.speech.features import KINDS, MOTION_HZ, FeatureSpec
 from newscaster.take import FORMAT as TAKE_FORMAT
 from newscaster.take import Take
 from test_take import write_take
+from ticking import TickingClock
 from tiny_anchor import COEFFICIENTS, tiny_basis, tiny_face, write_tiny_anchor
 
 PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
@@ -222,17 +223,6 @@ def test_a_dataset_without_a_required_key_is_refused(tmp_path: Path, file: str) 
     Take.open(folder)
 
 
-class Clock:
-    """Every look at it takes a tenth of a second."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.1
-        return self.now
-
-
 def motion_run(folder: Path) -> None:
     from newscaster.models.motion.data import MotionClip, MotionTraining
     from newscaster.models.motion.network import MotionConfig, MotionNetwork
@@ -259,7 +249,7 @@ def renderer_run(folder: Path) -> None:
     how = RenderingTraining(
         batch=4, variation=STILL, sharpening=Sharpening(ramp=Ramp(start=0.1, duration=0.1))
     )
-    train_renderer(data, folder, minutes=0.02, device="cpu", config=TINY, training=how, clock=Clock())
+    train_renderer(data, folder, minutes=0.02, device="cpu", config=TINY, training=how, clock=TickingClock())
 
 
 def full_frame_run(folder: Path) -> None:
@@ -268,7 +258,7 @@ def full_frame_run(folder: Path) -> None:
 
     how = FullFrameTraining(pairs=2, check_frames=6, last_check_frames=6)
     train_full_frame(
-        two_sittings(), folder, minutes=0.02, device="cpu", config=TINY, training=how, clock=Clock()
+        two_sittings(), folder, minutes=0.02, device="cpu", config=TINY, training=how, clock=TickingClock()
     )
 
 

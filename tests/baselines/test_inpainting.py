@@ -26,22 +26,12 @@ from newscaster.models.renderer.data import RenderingData
 from newscaster.training.budget import TimeBudget
 from newscaster.training.loop import Intervals, Trainer, TrainProgress
 from resuming import resumed_equals_uninterrupted, take_steps
+from ticking import TickingClock
 
 TINY = InpainterConfig(channels=8, judge_layers=2)
 HOW = InpaintingTraining(
     batch=2, learning_rate=2e-3, intervals=Intervals(report_seconds=2, save_seconds=4, evaluate_seconds=8)
 )
-
-
-class Clock:
-    """Every look at it takes a tenth of a second."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.1
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +110,7 @@ def test_the_networks_are_those_of_pix2pix(side: int) -> None:
 def test_the_loss_falls_and_the_mouth_is_filled_in(data: RenderingData, tmp_path: Path) -> None:
     reports: list[TrainProgress] = []
     train_inpainter(
-        data, tmp_path, minutes=1, config=TINY, training=HOW, progress=reports.append, clock=Clock()
+        data, tmp_path, minutes=1, config=TINY, training=HOW, progress=reports.append, clock=TickingClock()
     )
     assert reports[-1].loss < 0.4 * reports[0].loss
     psnr = reports[-1].metrics["psnr"]
@@ -169,10 +159,10 @@ def test_the_judge_learns_to_tell_real_from_painted(data: RenderingData, tmp_pat
 
 
 def test_other_weights_are_refused(data: RenderingData, tmp_path: Path) -> None:
-    train_inpainter(data, tmp_path, minutes=0.02, config=TINY, training=HOW, clock=Clock())
+    train_inpainter(data, tmp_path, minutes=0.02, config=TINY, training=HOW, clock=TickingClock())
     other = replace(TINY, channels=4)
     with pytest.raises(InputError, match="another config"):
-        train_inpainter(data, tmp_path, minutes=1, config=other, training=HOW, clock=Clock())
+        train_inpainter(data, tmp_path, minutes=1, config=other, training=HOW, clock=TickingClock())
     (tmp_path / "weights.safetensors").unlink()
     with pytest.raises(InputError, match="Train first"):
         load_inpainter(tmp_path)

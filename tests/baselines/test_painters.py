@@ -12,19 +12,9 @@ from baselines import painters
 from making_mouths import hidden_mask, talking_clip
 from newscaster.models.renderer import training as rendering
 from newscaster.models.renderer.data import RenderingData
+from ticking import TickingClock
 
 SIDE = 128
-
-
-class Clock:
-    """Every look at it takes some of the budget."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.5
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +28,11 @@ def test_every_rival_trains_by_name_and_paints_what_is_hidden(
 ) -> None:
     rival = RIVALS[name]
     rival.train(
-        data, tmp_path, minutes=0.04, monitoring=Monitoring(check_frames=2, every_seconds=9), clock=Clock()
+        data,
+        tmp_path,
+        minutes=0.04,
+        monitoring=Monitoring(check_frames=2, every_seconds=9),
+        clock=TickingClock(0.5),
     )
     painter = rival.open(tmp_path)
     clip = data.held_out[0]

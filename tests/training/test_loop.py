@@ -18,17 +18,7 @@ from newscaster.training.budget import StepBudget
 from newscaster.training.checkpoints import PROGRESS, STATE, WEIGHTS, read_checkpoint
 from newscaster.training.loop import Intervals, Metrics, Optimization, Trainer, TrainProgress, TrainTask
 from resuming import resumed_equals_uninterrupted, take_steps
-
-
-class Clock:
-    """Each call takes a tenth of a second."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.1
-        return self.now
+from ticking import TickingClock
 
 
 class LineTask(TrainTask[Tensor]):
@@ -71,7 +61,7 @@ class LineTask(TrainTask[Tensor]):
 
 
 def trainer(task: LineTask, folder: Path, steps: int = 60, seed: int = 1) -> Trainer[Tensor]:
-    return Trainer(task, folder, budget=StepBudget(steps, clock=Clock()), seed=seed)
+    return Trainer(task, folder, budget=StepBudget(steps, clock=TickingClock()), seed=seed)
 
 
 def test_a_network_learns_and_leaves_its_files(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from newscaster.models.motion.task import train_motion
 from newscaster.training.adversarial import AdversarialLoss, Adversary
 from newscaster.training.checkpoints import STATE, read_checkpoint
 from newscaster.training.loop import Intervals, TrainProgress
+from ticking import TickingClock
 
 WIDTH, SIZE = 4, 2
 PAIR = PairTraining(loss=AdversarialLoss(realism=0.01 / 3, matching=0.01, learning_rate=4e-4))
@@ -37,17 +38,6 @@ TRAINING = MotionTraining(
     pair=PAIR,
     intervals=Intervals(report_seconds=1, save_seconds=0.5),
 )
-
-
-class Clock:
-    """Each call takes a tenth of a second."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.1
-        return self.now
 
 
 def motions(count: int, *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -147,7 +137,9 @@ def test_a_pair_is_resumed(tmp_path: Path, kind: str) -> None:
 
     parts = tmp_path / "parts"
     with pytest.raises(StoppedError):
-        train_motion(network(kind), clips(), basis(), parts, config=TRAINING, progress=stop, clock=Clock())
+        train_motion(
+            network(kind), clips(), basis(), parts, config=TRAINING, progress=stop, clock=TickingClock()
+        )
     kept = read_checkpoint(parts / STATE)
     assert 0 < kept.facts["step"] < 25
     resumed = train_motion(network(kind, seed=5), clips(), basis(), parts, config=TRAINING)

@@ -24,6 +24,7 @@ from newscaster.models.motion.network import MotionConfig, MotionNetwork
 from newscaster.models.motion.speaker import export_motion, motion_errors
 from newscaster.models.motion.task import train_motion
 from newscaster.training.loop import Intervals, TrainProgress
+from ticking import TickingClock
 
 WIDTH, SIZE = 6, 3
 SHORT = MotionTraining(
@@ -33,17 +34,6 @@ SHORT = MotionTraining(
     learning_rate=5e-3,
     intervals=Intervals(report_seconds=1, save_seconds=1),
 )
-
-
-class Clock:
-    """Each call takes a tenth of a second."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.1
-        return self.now
 
 
 def basis() -> MouthBasis:
@@ -119,7 +109,7 @@ def test_a_stopped_training_is_resumed(tmp_path) -> None:
 
     with pytest.raises(StoppedError):
         train_motion(
-            network(), clips(), basis(), tmp_path / "parts", config=SHORT, progress=stop, clock=Clock()
+            network(), clips(), basis(), tmp_path / "parts", config=SHORT, progress=stop, clock=TickingClock()
         )
     steps: list[int] = []
     resumed = train_motion(
@@ -129,7 +119,7 @@ def test_a_stopped_training_is_resumed(tmp_path) -> None:
         tmp_path / "parts",
         config=SHORT,
         progress=lambda r: steps.append(r.step),
-        clock=Clock(),
+        clock=TickingClock(),
     )
     assert steps[0] > 20
     assert steps[-1] == 60
@@ -147,7 +137,7 @@ def test_another_training_is_not_resumed(tmp_path) -> None:
     steps: list[int] = []
     train_motion(
         network(), clips(), basis(), tmp_path, config=other, resume=False,
-        progress=lambda r: steps.append(r.step), clock=Clock(),
+        progress=lambda r: steps.append(r.step), clock=TickingClock(),
     )  # fmt: skip
     assert steps[0] < 20
 

@@ -30,6 +30,7 @@ from newscaster.training.budget import Ramp, TimeBudget
 from newscaster.training.checkpoints import STATE
 from newscaster.training.loop import Intervals, Optimization, Trainer, TrainProgress
 from resuming import resumed_equals_uninterrupted
+from ticking import TickingClock
 
 HOW = FullFrameTraining(
     pairs=2,
@@ -40,17 +41,6 @@ HOW = FullFrameTraining(
     last_check_frames=12,
     intervals=Intervals(report_seconds=2, save_seconds=4, evaluate_seconds=8),
 )
-
-
-class Clock:
-    """Every look at it takes a tenth of a second."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.1
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +102,7 @@ def test_learning_beats_the_start(data: FullFrameData, started: FullFrame, tmp_p
         config=TINY,
         training=HOW,
         progress=reports.append,
-        clock=Clock(),
+        clock=TickingClock(),
     )
     assert result.psnr > start.psnr + 0.1
     assert 1.8 * start.sharpness < result.sharpness < 1.5
@@ -141,7 +131,7 @@ def test_a_killed_run_goes_on_where_its_state_was_written(data: FullFrameData, t
 
     def train(**more: object):
         return train_full_frame(
-            data, tmp_path, minutes=0.25, config=TINY, training=HOW, clock=Clock(), **more
+            data, tmp_path, minutes=0.25, config=TINY, training=HOW, clock=TickingClock(), **more
         )  # type: ignore[arg-type]
 
     with pytest.raises(KilledError):
@@ -223,6 +213,6 @@ def test_a_window_is_a_part_of_the_whole(data: FullFrameData, started: FullFrame
 @pytest.mark.cuda
 def test_training_on_a_gpu(data: FullFrameData, started: FullFrame, tmp_path: Path) -> None:
     result = train_full_frame(
-        data, tmp_path, minutes=0.7, device="cuda", config=TINY, training=HOW, clock=Clock()
+        data, tmp_path, minutes=0.7, device="cuda", config=TINY, training=HOW, clock=TickingClock()
     )
     assert result.psnr > evaluate(started, data.held_out).psnr + 0.1

@@ -32,6 +32,7 @@ from newscaster.models.renderer.training import (
 from newscaster.training.budget import Ramp, TimeBudget
 from newscaster.training.loop import Intervals, Optimization, Trainer, TrainProgress
 from resuming import resumed_equals_uninterrupted
+from ticking import TickingClock
 
 HOW = RenderingTraining(
     batch=4,
@@ -41,17 +42,6 @@ HOW = RenderingTraining(
     sharpening=None,
     intervals=Intervals(report_seconds=2, save_seconds=4, evaluate_seconds=8),
 )
-
-
-class Clock:
-    """Every look at it takes a tenth of a second."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.1
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +64,7 @@ def test_the_loss_falls_and_everything_is_left_behind(data: RenderingData, tmp_p
         config=TINY,
         training=HOW,
         progress=reports.append,
-        clock=Clock(),
+        clock=TickingClock(),
     )
     assert reports[-1].loss < 0.5 * reports[0].loss
     assert reports[-1].minutes_left < 0.05
@@ -106,16 +96,18 @@ def test_a_killed_run_goes_on_where_its_state_was_written(data: RenderingData, t
             raise KilledError
 
     with pytest.raises(KilledError):
-        train_renderer(data, tmp_path, minutes=1, config=TINY, training=HOW, progress=kill, clock=Clock())
+        train_renderer(
+            data, tmp_path, minutes=1, config=TINY, training=HOW, progress=kill, clock=TickingClock()
+        )
     reports: list[TrainProgress] = []
     result = train_renderer(
-        data, tmp_path, minutes=1, config=TINY, training=HOW, progress=reports.append, clock=Clock()
+        data, tmp_path, minutes=1, config=TINY, training=HOW, progress=reports.append, clock=TickingClock()
     )
     assert 0.55 < reports[0].minutes_left < 0.75
     assert result.minutes == pytest.approx(1, abs=0.1)
     steps = [int(row["step"]) for row in rows(tmp_path)]
     assert steps == sorted(set(steps))
-    again = train_renderer(data, tmp_path, minutes=1, config=TINY, training=HOW, clock=Clock())
+    again = train_renderer(data, tmp_path, minutes=1, config=TINY, training=HOW, clock=TickingClock())
     assert (again.steps, again.psnr) == (result.steps, result.psnr)
 
 
@@ -133,7 +125,7 @@ def test_a_resumed_run_computes_what_an_uninterrupted_one_does(
 
 
 def test_the_state_of_another_network_or_mask_is_refused(data: RenderingData, tmp_path: Path) -> None:
-    train_renderer(data, tmp_path, minutes=0.05, config=TINY, training=HOW, clock=Clock())
+    train_renderer(data, tmp_path, minutes=0.05, config=TINY, training=HOW, clock=TickingClock())
     other = RendererConfig(channels=(8,), encoder_blocks=(1,), decoder_blocks=(), unshuffle=2)
     with pytest.raises(InputError, match="another config"):
         train_renderer(data, tmp_path, minutes=1, config=other, training=HOW)
@@ -141,7 +133,7 @@ def test_the_state_of_another_network_or_mask_is_refused(data: RenderingData, tm
     with pytest.raises(InputError, match="another mask"):
         train_renderer(moved, tmp_path, minutes=1, config=TINY, training=HOW)
     result = train_renderer(
-        data, tmp_path, minutes=0.05, resume=False, config=other, training=HOW, clock=Clock()
+        data, tmp_path, minutes=0.05, resume=False, config=other, training=HOW, clock=TickingClock()
     )
     assert load_renderer(result.weights).config == other
 
@@ -154,7 +146,7 @@ def test_a_device_that_is_not_there_is_refused(data: RenderingData, tmp_path: Pa
 @pytest.mark.cuda
 def test_training_on_a_gpu(data: RenderingData, tmp_path: Path) -> None:
     result = train_renderer(
-        data, tmp_path, minutes=1, device="cuda", config=TINY, training=HOW, clock=Clock()
+        data, tmp_path, minutes=1, device="cuda", config=TINY, training=HOW, clock=TickingClock()
     )
     assert result.psnr > 24
 
