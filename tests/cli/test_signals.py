@@ -170,9 +170,10 @@ def test_a_connection_that_is_not_answered(folder: Path, number: signal.Signals)
             until(lambda: is_waiting(process, seen=seen))
             process.send_signal(number)
             process.communicate(timeout=PATIENCE_SECONDS)
-        assert process.returncode == -number
         for one in waiting:
             one.close()
+        # Before and after FFmpeg has the lock, Python ends it.
+        assert process.returncode in (-number, 128 + number)
     assert left_over(folder) == []
 
 

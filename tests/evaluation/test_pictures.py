@@ -218,7 +218,7 @@ def test_without_pytorch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     from newscaster.errors import MissingExtraError
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in [n for n in sys.modules if n.startswith("newscaster.training")]:
+    for name in [n for n in sys.modules if n.startswith(("newscaster.training", "newscaster.models"))]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtraError, match="'torch'"):
         pictures.perceptual_distances(noise(1), noise(1), middle())

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from newscaster.media import PeakMeter
 from newscaster.speech.spectral import SAMPLE_RATE, Floats
 
 QUIETEST_DBFS = -60.0
@@ -42,6 +41,8 @@ def level_dbfs(peak: float) -> float:
 
 def loud_peak(samples: Floats, rate: int = SAMPLE_RATE) -> float:
     """The usual peak of the loud passages of (N,) float32 samples, 1.0 = full scale; 0 in silence."""
+    from newscaster.media import PeakMeter  # with PyAV, which speech is imported without
+
     meter = PeakMeter(rate)
     meter.push(samples)
     return meter.loud
