@@ -6,6 +6,7 @@ Every refusal is JSON, `{"error": "one sentence"}`. Ids from clients are looked 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -69,7 +70,17 @@ def _session(session: str, request: Request) -> Session:
 
 
 TheStudio = Annotated[Studio, Depends(_studio)]
+
+
+async def _used_session(session: str, request: Request) -> AsyncIterator[Session]:
+    found = _session(session, request)
+    with found.used():
+        yield found
+
+
 TheSession = Annotated[Session, Depends(_session)]
+UsedSession = Annotated[Session, Depends(_used_session)]
+"""Of a request that talks to the session, which is not idle then."""
 
 
 @router.get("/health", summary="Whether the studio answers; needs no token")
@@ -128,7 +139,7 @@ async def session_state(session: TheSession) -> dict[str, Any]:
 
 
 @router.patch("/sessions/{session}", summary="Change voice, pace or expression from the next sentence on")
-async def change(changes: SessionChange, session: TheSession, studio: TheStudio) -> dict[str, Any]:
+async def change(changes: SessionChange, session: UsedSession, studio: TheStudio) -> dict[str, Any]:
     await studio.change(session, changes.model_dump(exclude_unset=True))
     return session.to_json()
 
@@ -139,14 +150,14 @@ async def end(session: TheSession, studio: TheStudio) -> None:
 
 
 @router.post("/sessions/{session}/webrtc", summary="Listen over WebRTC: an offer in, the answer out")
-async def webrtc(offer: Description, session: TheSession, studio: TheStudio) -> Description:
+async def webrtc(offer: Description, session: UsedSession, studio: TheStudio) -> Description:
     if offer.type != "offer":
         raise RefusedError(f"the description is an {offer.type}; expected an offer")
     return Description(type="answer", sdp=await studio.peers.answer(session, offer.sdp))
 
 
 @router.post("/sessions/{session}/say", status_code=202, summary="Have a text read, behind what waits")
-async def say(text: Text, session: TheSession, studio: TheStudio) -> dict[str, Any]:
+async def say(text: Text, session: UsedSession, studio: TheStudio) -> dict[str, Any]:
     session.say(text_of(text.text, most=studio.settings.limits.script_characters))
     return session.to_json()
 
@@ -157,25 +168,25 @@ async def say(text: Text, session: TheSession, studio: TheStudio) -> dict[str, A
     summary="Have a sound file spoken, in place of one that plays",
     openapi_extra=_SOUND_BODY,
 )
-async def audio(session: TheSession, request: Request, studio: TheStudio) -> dict[str, Any]:
+async def audio(session: UsedSession, request: Request, studio: TheStudio) -> dict[str, Any]:
     sound, _ = await _upload(request, studio)
     await studio.play(session, sound)
     return session.to_json()
 
 
 @router.post("/sessions/{session}/stop", summary="Stop talking now; what waits is dropped")
-async def stop(session: TheSession) -> dict[str, Any]:
+async def stop(session: UsedSession) -> dict[str, Any]:
     await session.interrupt()
     return session.to_json()
 
 
 @router.post("/sessions/{session}/recording", status_code=201, summary="Begin to record a session")
-async def record(session: TheSession, studio: TheStudio) -> dict[str, str]:
+async def record(session: UsedSession, studio: TheStudio) -> dict[str, str]:
     return {"id": studio.recordings.start(session)}
 
 
 @router.post("/sessions/{session}/recording/stop", summary="Finish the recording")
-async def finish_recording(session: TheSession, studio: TheStudio) -> dict[str, Any]:
+async def finish_recording(session: UsedSession, studio: TheStudio) -> dict[str, Any]:
     recording, remark = await studio.recordings.stop(session)
     return {**recording.to_json(), "remark": remark}
 
@@ -213,9 +224,10 @@ async def jobs(studio: TheStudio) -> list[dict[str, Any]]:
 @router.post("/jobs", status_code=202, summary="Make a video of a script")
 async def new_job(wanted: NewJob, studio: TheStudio) -> dict[str, Any]:
     text = text_of(wanted.text, most=studio.settings.limits.job_characters)
-    if not any(character.isalnum() for character in plain_text(text).text):
+    words = (await asyncio.to_thread(plain_text, text)).text  # of long texts it takes a while
+    if not any(character.isalnum() for character in words):
         raise RefusedError("the text holds no word to speak; give a sentence or more")
-    return studio.jobs.add_script(text, **_options(studio, wanted)).to_json()
+    return studio.jobs.add_script(text, words=words, **_options(studio, wanted)).to_json()
 
 
 @router.post(

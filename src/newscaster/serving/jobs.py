@@ -19,16 +19,26 @@ import logging
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.faults import fault
 from newscaster.media import FolderLease, remove_left_overs, replacing, sync_file
 from newscaster.serving.library import Library
-from newscaster.serving.refusals import CONFLICT, NOT_FOUND, TOO_MANY, RefusedError, sentence
+from newscaster.serving.refusals import (
+    CONFLICT,
+    NOT_FOUND,
+    TOO_MANY,
+    RefusedError,
+    refusing_full_disk,
+    sentence,
+)
 from newscaster.serving.settings import Limits
 from newscaster.serving.working import Work, run_work
 from newscaster.speech.plain_text import plain_text
@@ -37,6 +47,7 @@ from newscaster.texts import quoted, without_controls
 _log = logging.getLogger("newscaster.serving")
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+_STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
 _RECORD = "job.json"
 VIDEO, CAPTIONS = "video.mp4", "captions.vtt"
 _LONGEST_TITLE = 80
@@ -87,6 +98,21 @@ class Job:
         shown["video"] = f"/v1/jobs/{self.id}/video" if self.state == DONE else None
         shown["captions"] = f"/v1/jobs/{self.id}/captions" if self.state == DONE and self.has_script else None
         return shown
+
+
+def _read_record(path: Path) -> Job:
+    """A job as it was remembered.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError, TypeError, RecursionError: it is no record of this version.
+    """
+    text = path.read_text(encoding="utf-8")
+    Job(**json.loads(text))  # fields of a later version are refused
+    job = TypeAdapter(Job).validate_json(text, strict=True)
+    if job.state not in _STATES or Path(job.source).name != job.source:
+        raise ValueError(job.state)
+    return job
 
 
 class JobQueue:
@@ -163,9 +189,9 @@ class JobQueue:
                 status=TOO_MANY,
             )
 
-    def add_script(self, text: str, **options: Any) -> Job:
-        """A job that has a text read; `options` are fields of Job."""
-        title = without_controls(plain_text(text).text)
+    def add_script(self, text: str, *, words: str | None = None, **options: Any) -> Job:
+        """A job that has a text read; `words` is its plain text if known, `options` are fields of Job."""
+        title = without_controls(plain_text(text).text if words is None else words)
         title = title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1] + "…"
         return self._add(title, "script.txt", text.encode(), **options)
 
@@ -178,7 +204,21 @@ class JobQueue:
         created = datetime.now(UTC).isoformat(timespec="microseconds")  # jobs are taken up in this order
         job = Job(id=secrets.token_hex(8), title=title, source=source, created=created, **options)
         folder = self._folder / job.id
+        with refusing_full_disk("a job"):
+            self._write(job, folder, content)
+        self._news.set()
+        return job
+
+    def _write(self, job: Job, folder: Path, content: bytes | Path) -> None:
+        """Write a new job's folder, or nothing.
+
+        Raises:
+            OSError: it cannot be written.
+            OutputError: the disk takes no record, or another studio has taken the folder over.
+        """
+        self._folder.mkdir(exist_ok=True)  # it may have been tidied away
         folder.mkdir()
+        source = job.source
         try:
             if isinstance(content, bytes):
                 (folder / source).write_bytes(content)
@@ -189,19 +229,20 @@ class JobQueue:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._news.set()
-        return job
 
     async def remove(self, known: str) -> Job | None:
         """Cancel a job that waits or runs, which is then kept as cancelled; delete one that is finished."""
         job = self.get(known)
         if not job.is_open:
+            if self._running is not None and self._running[0] == known:  # its process still ends
+                await asyncio.wait([self._running[1]])
+                self.get(known)  # another request may have removed it meanwhile
             del self._jobs[known]
             folder = self._folder / known
             (folder / _RECORD).unlink(missing_ok=True)  # first: killed here, it is removed later
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             return None
-        self._put(replace(job, state=CANCELLED))
+        self._remember(known, state=CANCELLED)
         if self._running is not None and self._running[0] == known:
             self._running[1].cancel()
         return self._jobs[known]
@@ -242,8 +283,8 @@ class JobQueue:
         found = []
         for record in self._folder.glob(f"*/{_RECORD}"):
             try:
-                job = Job(**json.loads(record.read_text(encoding="utf-8")))
-            except (OSError, ValueError, TypeError):
+                job = _read_record(record)
+            except (OSError, ValueError, TypeError, RecursionError):
                 _log.warning("'%s' is no job of this version, and is left alone", record)
                 continue
             if job.id == record.parent.name:
@@ -290,23 +331,36 @@ class JobQueue:
             smoothness=job.smoothness,
             timestamp=self._timestamp,
         )
-        task = asyncio.create_task(run_work(work, progress=lambda *count: self._count(job.id, *count)))
+        task = asyncio.create_task(self._make(work, job.id))
         self._running = (job.id, task)
         try:
             result = await task
         except asyncio.CancelledError:
-            if self._jobs[job.id].state == CANCELLED:
+            if job.id not in self._jobs or self._jobs[job.id].state == CANCELLED:
+                self._remember(job.id)  # again: there may be room for it now
                 return  # the job, not the queue
             task.cancel()
             self._remember(job.id, state=QUEUED, frames=0, total=0)
             raise
         finally:
             self._running = None
-            remove_left_overs(folder)
         self._remember(job.id, **result)
 
+    async def _make(self, work: Work, known: str) -> Mapping[str, Any]:
+        """Do the work, and remove what it leaves half made."""
+        try:
+            return await run_work(work, progress=lambda *count: self._count(known, *count))
+        finally:
+            with suppress(OSError):  # the next start removes it; here it would hide why the work ended
+                remove_left_overs(work.video.parent)
+
     def _remember(self, known: str, **changes: Any) -> None:
-        """How a job stands now, even where the disk takes no record: the next start begins it anew, then."""
+        """How a job stands now, if it was not removed meanwhile.
+
+        Even if the disk takes no record: the next start begins the job anew, then.
+        """
+        if known not in self._jobs:
+            return
         job = replace(self._jobs[known], **changes)
         try:
             self._put(job)

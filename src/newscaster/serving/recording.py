@@ -273,6 +273,7 @@ class Recordings:
         """
         if session.recording is not None:
             raise RefusedError("this session is being recorded already; stop that first", status=CONFLICT)
+        self._folder.mkdir(exist_ok=True)  # it may have been tidied away
         if len(self.list()) + len(self._running) >= self._limits.recordings:
             raise RefusedError(
                 f"{self._limits.recordings} recordings are kept, the most there may be. Remove some",

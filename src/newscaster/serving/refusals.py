@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from newscaster.errors import InputError, MissingExtraError, NewscasterError, OutputError
+from newscaster.faults import NO_ROOM
 from newscaster.texts import escaped, shown
 
 BAD_REQUEST = 400
@@ -42,6 +46,29 @@ class RefusedError(NewscasterError):
     def __init__(self, message: str, *, status: int = BAD_REQUEST) -> None:
         super().__init__(message)
         self.status = status
+
+
+@contextmanager
+def refusing_full_disk(what: str) -> Iterator[None]:
+    """Refuse a request that the block finds no room on the disk for.
+
+    Args:
+        what: there is no room for.
+
+    Raises:
+        RefusedError: the disk takes no more.
+    """
+    try:
+        yield
+    except (OSError, OutputError) as error:
+        cause = error.__cause__ if isinstance(error, OutputError) else error
+        if isinstance(cause, OSError) and cause.errno in NO_ROOM:
+            raise RefusedError(
+                f"the studio's disk is full: there is no room for {what}. Free some space on it, such as by "
+                "removing recordings and videos",
+                status=DISK_FULL,
+            ) from error
+        raise
 
 
 def status_of(error: NewscasterError) -> int:

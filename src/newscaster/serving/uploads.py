@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
-from newscaster.serving.refusals import DISK_FULL, TOO_MANY, RefusedError
+from newscaster.serving.refusals import DISK_FULL, TOO_MANY, RefusedError, refusing_full_disk
 from newscaster.serving.settings import Limits
 from newscaster.serving.sound import PARTIAL, receive_sound
 
@@ -59,12 +59,14 @@ class Uploads:
         self._reserved[ticket] = size
         try:
             await asyncio.to_thread(self._check_room, sum(self._reserved.values()))
-            return await receive_sound(stream, self.folder, limits=self._limits)
+            with refusing_full_disk("the sound file"):
+                return await receive_sound(stream, self.folder, limits=self._limits)
         finally:
             del self._reserved[ticket]
 
     def _check_room(self, reserved: int) -> None:
         """Make sure that all that was announced, `reserved` bytes, has room."""
+        self.folder.mkdir(exist_ok=True)  # it may have been tidied away
         arrived = stored = 0
         for path in (*self.folder.iterdir(), *self._keep.glob("jobs/*/sound.*")):
             with suppress(FileNotFoundError):  # removed meanwhile
