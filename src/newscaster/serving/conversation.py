@@ -100,9 +100,13 @@ class EncodedFrames:
 
     def _send(self, data: bytes) -> None:
         if data:
-            self._waiting_bytes += len(data)
             with suppress(RuntimeError):  # the loop has been closed meanwhile
-                self._loop.call_soon_threadsafe(self._ready.put_nowait, data)
+                self._loop.call_soon_threadsafe(self._queue, data)
+
+    def _queue(self, data: bytes) -> None:
+        """In the event loop, which alone counts: two threads would lose some of it."""
+        self._waiting_bytes += len(data)
+        self._ready.put_nowait(data)
 
     def _fragments(self) -> None:
         info = self._session.info

@@ -118,6 +118,8 @@ class Session:
         self.last_used = time.monotonic()
         self.recording: str | None = None
         self.recording_ended: str | None = None
+        self.change_turn = asyncio.Lock()
+        """Held while it is changed: the last change applies."""
         self._users = 0
         self._sinks: list[Sink] = []
         self._problems: deque[tuple[int, str]] = deque(maxlen=_MAX_ERRORS)
@@ -156,8 +158,11 @@ class Session:
             self.last_used = time.monotonic()
 
     def idle_seconds(self) -> float:
-        """How long nobody has used it."""
-        return 0.0 if self._users else time.monotonic() - self.last_used
+        """How long it has had neither a client nor speech that is recorded."""
+        if self._users or (self.recording is not None and self.busy):
+            self.last_used = time.monotonic()
+            return 0.0
+        return time.monotonic() - self.last_used
 
     def add(self, sink: Sink) -> None:
         """Give this sink every frame from now on."""
@@ -205,7 +210,8 @@ class Session:
     async def play(self, sound: Path, *, done: Callable[[], None]) -> None:
         """Have a sound file spoken from its begin to its end; returns when that has begun."""
         await self.stop_playing()
-        self._feeding = asyncio.create_task(self._feed(sound, done), name=f"feed-{self.id}")
+        self._feeding = asyncio.create_task(self._feed(sound), name=f"feed-{self.id}")
+        self._feeding.add_done_callback(lambda feeding: done())  # also if it is cancelled before it starts
 
     async def stop_playing(self) -> None:
         """Feed no more of a sound file; what has been fed goes on."""
@@ -301,7 +307,7 @@ class Session:
             self.live.close()
             self._end()
 
-    async def _feed(self, sound: Path, done: Callable[[], None]) -> None:
+    async def _feed(self, sound: Path) -> None:
         """Push a file's sound, a little ahead of what is shown."""
         blocks = media.read_audio_blocks(sound, rate=_FEED_RATE, block_samples=_FEED_RATE // 2)
         try:
@@ -312,8 +318,6 @@ class Session:
             self.live.flush()
         except InputError as error:
             self.report(sentence(error))
-        finally:
-            done()
 
     def _failed(self, done: Future[None]) -> None:
         if done.cancelled():

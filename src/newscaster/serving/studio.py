@@ -174,15 +174,16 @@ class Studio:
         Raises:
             NewscasterError: there is no such voice, or a value is out of range; nothing changes then.
         """
-        wanted = session.wanted.with_changes(changes)
-        reading = self._reading(session.anchor, wanted)
-        new_stream = partial(
-            session.opened.motion_stream,
-            articulation=wanted.articulation,
-            look_ahead_ms=self._look_ahead_ms(wanted),
-        )
-        session.wanted = wanted
-        await asyncio.to_thread(session.live.change, new_stream=new_stream, reading=reading)
+        async with session.change_turn:
+            wanted = session.wanted.with_changes(changes)
+            reading = self._reading(session.anchor, wanted)
+            new_stream = partial(
+                session.opened.motion_stream,
+                articulation=wanted.articulation,
+                look_ahead_ms=self._look_ahead_ms(wanted),
+            )
+            await asyncio.to_thread(session.live.change, new_stream=new_stream, reading=reading)
+            session.wanted = wanted
 
     def _reading(self, anchor: str, wanted: Wanted) -> Reading | None:
         """How texts are read; None if there is no voice."""
