@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from browsing import faults_of, new_page
-from studios import end_group, serving
+from studios import end_group, limited, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -299,3 +299,27 @@ def test_a_studio_that_dies_is_noticed_and_connected_to_again(browser: Browser, 
             talking.wait_for_selector("text=The studio was away, and is back.")
             idle.wait_for_selector(OFF)
             say(idle, "Here is the news.")
+
+
+def test_a_recording_that_ends_by_itself_is_said_beside_record(
+    browser: Browser, tiny: Path, tmp_path: Path
+) -> None:
+    with limited(tiny, tmp_path / "kept", recording_seconds=1.0) as (_, port), new_page(browser) as page:
+        page.goto(f"http://127.0.0.1:{port}")
+        page.wait_for_selector("#anchors input", state="attached")
+        page.click("#go-live")
+        page.wait_for_selector(ON_AIR)
+        page.click("#record")
+        page.wait_for_selector("#message")
+        assert page.inner_text("#message") == (
+            "The recording has ended, and what was recorded is kept: a recording lasts 1 s at most."
+        )
+        assert page.evaluate(
+            "() => document.querySelector('#message').previousElementSibling.contains(document.querySelector('#record'))"
+        )
+        page.wait_for_selector("#videos li:has-text('Recording')")
+        assert page.get_attribute("#record", "aria-pressed") == "false"
+        assert not page.is_visible("#recording-badge")
+        assert page.is_visible(ON_AIR)
+        page.click("#record")  # another one can be made
+        page.wait_for_function("() => document.querySelectorAll('#videos li').length === 2")

@@ -103,6 +103,10 @@ def assert_fit(page: Page, state: str) -> None:
     assert not broken, state
 
 
+_LOW = ((576, 320), (640, 360), (740, 360), (926, 428))
+"""Phones on their side, and 1280x720 at a zoom of 200 %."""
+
+
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
     """A studio that may be suspended: its process and its address."""
@@ -156,9 +160,9 @@ def test_how_it_looks(
         page.wait_for_selector("#videos >> text=Undo")
         page.click("#manner summary")
         assert_fit(page, "removed")
-        for width in (320, 768, 1000):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert not page.evaluate(_STICKS_OUT), width
+        for size in ((320, 800), (768, 800), (1000, 800), *_LOW):
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            assert not page.evaluate(_STICKS_OUT), size
         page.evaluate("() => document.querySelector('#door').showModal()")
         assert_fit(page, "locked")
 
