@@ -3,7 +3,7 @@
     python benchmarks/memory.py --sessions 50
 
 Each session is listened to over WebRTC, reads a text at a pace of its own, pushes sound, is recorded, and
-ends. Linux. Ends with a line of JSON.
+ends. Linux. Ends with the table of docs/benchmarks/serving.md and a line of JSON.
 """
 
 from __future__ import annotations
@@ -61,6 +61,18 @@ async def measure(address: str, pid: int, *, sessions: int) -> dict[str, Any]:
     return found
 
 
+def table(found: dict[str, dict[str, int]]) -> str:
+    """The figures as a table in Markdown, a column for each count of sessions."""
+    rows = [
+        ["sessions", *found],
+        ["---"] * (len(found) + 1),
+        ["resident memory, MB", *(str(one["rss"]) for one in found.values())],
+        ["of this process alone, MB", *(str(one["private"]) for one in found.values())],
+        ["threads", *(str(one["threads"]) for one in found.values())],
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sessions", type=int, default=50)
@@ -69,6 +81,7 @@ def main() -> None:
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
     with studio() as (address, pid):
         found = asyncio.run(measure(address, pid, sessions=given.sessions))
+    print(table(found))
     print(json.dumps({"memory": found}))
 
 

@@ -314,9 +314,7 @@ def test_a_recording_that_ends_by_itself_is_said_beside_record(
         assert page.inner_text("#message") == (
             "The recording has ended, and what was recorded is kept: a recording lasts 1 s at most."
         )
-        assert page.evaluate(
-            "() => document.querySelector('#message').previousElementSibling.contains(document.querySelector('#record'))"
-        )
+        assert page.locator(":has(> #record) + #message").count() == 1  # it follows the row of the button
         page.wait_for_selector("#videos li:has-text('Recording')")
         assert page.get_attribute("#record", "aria-pressed") == "false"
         assert not page.is_visible("#recording-badge")
