@@ -8,12 +8,16 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from newscaster import media
 from newscaster.serving.settings import Limits
 from newscaster.serving.sound import receive_sound
 from studios import OpenStudio, until
+from tiny_anchor import speech_like
 
 Watch = Callable[[float], None]
 
@@ -81,3 +85,22 @@ def test_a_sound_that_takes_too_long_to_decode(open_studio: OpenStudio, wav: Pat
     reply = studio.post("/v1/jobs/audio", content=wav.read_bytes())
     assert reply.status_code == 413
     assert reply.json()["error"].startswith("the sound takes more than 1e-09 s to decode. Convert it")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_samples_that_are_no_audio_are_refused_before_they_are_spoken(
+    studio: TestClient, tmp_path: Path, value: float
+) -> None:
+    samples = speech_like(1.0)
+    samples[8000] = value
+    path = tmp_path / "speech.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+        frame.sample_rate = 16_000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    session = studio.post("/v1/sessions", json={}).json()["id"]
+    for address in ("check/audio", "jobs/audio", f"sessions/{session}/audio"):
+        reply = studio.post(f"/v1/{address}", content=path.read_bytes())
+        assert reply.status_code == 415
+        assert "samples that are not numbers (NaN or infinite), or far beyond" in reply.json()["error"]

@@ -411,10 +411,10 @@ def _check_sound(path: Path) -> None:
     from newscaster import media
 
     measure = media.measure_audio(path)
-    if not measure.finite:
+    if not measure.is_audio:
         raise SpeechError(
-            f"the sound of '{path}' holds samples that are not numbers (NaN or infinite). "
-            "Export it again, as 16-bit WAV for instance"
+            f"the sound of '{path}' holds samples that are not numbers (NaN or infinite), or far beyond full "
+            "scale. Export it again, as 16-bit WAV for instance"
         )
 
 

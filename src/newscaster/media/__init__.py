@@ -13,7 +13,7 @@ from newscaster.media.audio import (
     read_audio,
     read_audio_blocks,
 )
-from newscaster.media.audio_measure import AudioMeasure, PeakMeter, measure_audio
+from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMeter, measure_audio
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.downmix import Samples
@@ -57,6 +57,7 @@ __all__ = [
     "CAPTION_SUFFIXES",
     "CHROMA_SHIFT",
     "MARK_BYTES",
+    "MAX_MAGNITUDE",
     "VIDEO_SUFFIXES",
     "AudioInfo",
     "AudioMeasure",

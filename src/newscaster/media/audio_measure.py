@@ -12,6 +12,8 @@ import numpy as np
 from newscaster.media.audio import open_sound
 from newscaster.media.downmix import Samples
 
+MAX_MAGNITUDE = float(2**32)
+"""Greatest magnitude of audio, 1.0 = full scale. Integers of 32 bits that were not scaled are within it."""
 _LOUD_SHARE = 0.05
 _LOWEST_DB, _HIGHEST_DB, _BINS_PER_DB = -120, 60, 2
 
@@ -33,6 +35,11 @@ class AudioMeasure:
     """Root mean square of the finite samples."""
     finite: bool
     """Whether every sample is a number (float files can hold NaN and infinity)."""
+
+    @property
+    def is_audio(self) -> bool:
+        """Whether every sample is a number of at most MAX_MAGNITUDE."""
+        return self.finite and self.peak <= MAX_MAGNITUDE
 
     @property
     def seconds(self) -> float:

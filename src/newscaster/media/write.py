@@ -201,6 +201,7 @@ class _SoundTrack:
             )
         if self._downmix is not None:
             block = self._downmix.mix(block)[None]
+        block = np.clip(block, -1.0, 1.0)  # FFmpeg's AAC encoder never returns from samples of 1e10
         # Packed: PyAV reads past the end of the pointers to eight planes.
         packed = np.ascontiguousarray(block.T).reshape(1, -1)
         frame = AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)

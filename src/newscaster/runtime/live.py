@@ -34,7 +34,7 @@ from newscaster.runtime.live_voice import MADE_AHEAD_SECONDS, MIN_MADE_AHEAD_SEC
 from newscaster.runtime.motion import MotionStream
 from newscaster.runtime.pacing import Clock, Delays, MediaClock, WallClock
 from newscaster.runtime.programme import Programme
-from newscaster.runtime.source import Samples, check_rate
+from newscaster.runtime.source import Samples, check_magnitudes, check_rate
 from newscaster.runtime.utterance import Utterance
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.spectral import SAMPLE_RATE, Floats
@@ -493,10 +493,5 @@ def _checked(samples: Samples, rate: int) -> Floats:
             f"the samples are {samples.dtype} {samples.shape}; expected float (n,): mono, in [-1, 1]. "
             "Take the mean of the channels; divide 16-bit integers by 32768"
         )
-    if not np.isfinite(samples).all():
-        where = int(np.flatnonzero(~np.isfinite(samples))[0])
-        raise SpeechError(
-            f"the speech is not finite: sample {where} of {len(samples)} is {samples[where]}. "
-            "Repair it, or leave it out"
-        )
+    check_magnitudes(samples)
     return np.array(samples, np.float32)

@@ -201,6 +201,22 @@ def check_rate(rate: int) -> None:
         raise InputError(f"rate is {rate} Hz; expected 4000 to 384000")
 
 
+def check_magnitudes(samples: npt.NDArray[np.floating]) -> None:
+    """Check that samples (n,) can be audio.
+
+    Raises:
+        SpeechError: one is not finite, or far beyond full scale.
+    """
+    is_audio = np.abs(samples) <= media.MAX_MAGNITUDE  # false for NaN
+    if not is_audio.all():
+        where = int(np.flatnonzero(~is_audio)[0])
+        what = "far beyond full scale" if np.isfinite(samples[where]) else "not finite"
+        raise SpeechError(
+            f"the speech is {what}: sample {where} of {len(samples)} is {samples[where]}. "
+            "Repair it, or leave it out"
+        )
+
+
 def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
     """Samples as float32, if they can drive an anchor.
 
@@ -217,13 +233,7 @@ def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
         )
     if not len(samples):
         raise SpeechError("the speech is empty: 0 samples. Give a sentence at least")
-    finite = np.isfinite(samples)
-    if not finite.all():
-        where = int(np.flatnonzero(~finite)[0])
-        raise SpeechError(
-            f"the speech is not finite: sample {where} of {len(samples)} is {samples[where]}. "
-            "Repair it, or leave it out"
-        )
+    check_magnitudes(samples)
     _check_level(float(np.abs(samples).max()), "the speech")
     return np.ascontiguousarray(samples, np.float32)
 
@@ -255,9 +265,9 @@ def _measured(sound: Path, *, name: str) -> Speech:
     measure = media.measure_audio(sound)
     if measure.samples == 0:
         raise SpeechError(f"{name} is empty: 0 samples. Give a sentence at least")
-    if not measure.finite:
+    if not measure.is_audio:
         raise SpeechError(
-            f"{name} holds samples that are not numbers (NaN or infinite). "
+            f"{name} holds samples that are not numbers (NaN or infinite), or far beyond full scale. "
             "Export it again, as 16-bit WAV for instance"
         )
     _check_level(measure.peak, name)

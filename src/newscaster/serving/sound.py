@@ -162,7 +162,7 @@ def _check(path: Path, limits: Limits, left: threading.Event) -> float:
             )
 
     try:
-        return media.measure_audio(path, watch=watch).seconds
+        measure = media.measure_audio(path, watch=watch)
     except MediaError as error:
         said = str(error).replace(f"'{path}'", "the file")
         if "cannot be read" in said:  # what its containers might be is of no use to whoever chose it as sound
@@ -171,3 +171,10 @@ def _check(path: Path, limits: Limits, left: threading.Event) -> float:
             )
             said += KINDS
         raise RefusedError(said, status=WRONG_KIND) from error
+    if not measure.is_audio:
+        raise RefusedError(
+            "the file holds samples that are not numbers (NaN or infinite), or far beyond full scale. "
+            "Export it again, as 16-bit WAV for instance",
+            status=WRONG_KIND,
+        )
+    return measure.seconds
