@@ -15,6 +15,7 @@ import pytest
 from fresh_python import environment
 from making_media import moving_pattern
 from newscaster.media import copy_as_wav, measure_audio, read_audio, write_video
+from newscaster.media.audio import open_sound
 from newscaster.media.downmix import Downmix
 from tiny_anchor import speech_like
 
@@ -185,3 +186,52 @@ def test_video_with_the_sound_of_many_channels(tmp_path: Path, count: int) -> No
     measure = measure_audio(tmp_path / "x.mp4")
     assert measure.channels == (count if count in (2, 6, 8) else 1)
     assert likeness(read_audio(tmp_path / "x.mp4"), VOICE) > 0.95
+
+
+@pytest.mark.parametrize("dbfs", [-59, -40, -6])
+@pytest.mark.parametrize("count", [2, 3, 16])
+def test_silent_channels_do_not_count(tmp_path: Path, count: int, dbfs: float) -> None:
+    """One of many tracks has audio, however quiet; the others hold the noise of converters at most."""
+    peak = 10 ** (dbfs / 20)
+    channels = 1e-5 * np.stack([noise(k) for k in range(count)])
+    channels[count - 1] = VOICE * peak / np.abs(VOICE).max()
+    channels[0] *= 0
+    downmix = Downmix(count, RATE)
+    blocks = np.array_split(channels.astype(np.float32), 40, axis=1)
+    mixed = np.concatenate([downmix.mix(block) for block in blocks])
+    loud = int(np.flatnonzero(np.abs(channels[count - 1]) >= 1e-3)[0]) + RATE // 10
+    np.testing.assert_allclose(mixed[loud:], channels[count - 1, loud:], atol=1e-7)
+    measure = measure_audio(write_channels(tmp_path / "x.wav", channels))
+    assert measure.peak == pytest.approx(peak, abs=1e-4)
+
+
+def test_a_channel_that_is_heard_later_counts_from_then() -> None:
+    second = np.concatenate([SILENT[:RATE], noise(3)[RATE:]])
+    channels = np.stack([VOICE, second]).astype(np.float32)
+    downmix = Downmix(2, RATE)
+    mixed = np.concatenate([downmix.mix(block) for block in np.array_split(channels, 50, axis=1)])
+    np.testing.assert_allclose(mixed[:RATE], VOICE[:RATE], atol=1e-6)
+    after = RATE + RATE // 20
+    np.testing.assert_allclose(mixed[after:], channels.mean(axis=0)[after:], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["right inverted", "right inverted and louder", "left silent"])
+def test_players_that_mix_the_channels_hear_the_speech(tmp_path: Path, kind: str) -> None:
+    """In the video and in the copy that is kept, no channel is inverted against another."""
+    sound = write_channels(tmp_path / "x.wav", np.stack(CHANNELS[kind]))
+    write_video(tmp_path / "x.mp4", moving_pattern(50), fps=Fraction(25), audio=sound)
+    copy_as_wav(sound, tmp_path / "y.wav")
+    for name in ("x.mp4", "y.wav"):
+        with open_sound(tmp_path / name) as source:
+            channels = np.concatenate(list(source.blocks()), axis=1)
+        assert len(channels) == 2
+        mean = channels.mean(axis=0)
+        assert likeness(mean, VOICE) > 0.95
+        assert np.abs(mean).max() > 0.3 * np.abs(channels).max()
+
+
+def test_channels_that_agree_are_kept_as_they_are() -> None:
+    channels = np.stack([VOICE, 0.5 * VOICE + ROOM]).astype(np.float32)
+    downmix = Downmix(2, RATE)
+    for block in np.array_split(channels, 40, axis=1):
+        assert downmix.align(block) is block

@@ -313,6 +313,8 @@ def decode_wav(data: bytes) -> tuple[Samples, int]:
 def copy_as_wav(source: Path, path: Path) -> None:
     """Write the sound of `source` as 16-bit WAV, at its own rate and with its own channels.
 
+    A channel of inverted polarity is inverted back.
+
     Raises:
         MediaError: `source` is missing, has no sound, or breaks off.
         OutputError: `path` cannot be written.
@@ -326,7 +328,8 @@ def copy_as_wav(source: Path, path: Path) -> None:
         file.setnchannels(sound.channels)
         file.setsampwidth(2)
         file.setframerate(sound.rate)
-        for block in sound.blocks():
+        downmix = Downmix(sound.channels, sound.rate)
+        for block in map(downmix.align, sound.blocks()):
             pcm = np.clip(np.round(block.T * 32768.0), -32768, 32767)
             file.writeframes(pcm.astype("<i2").tobytes())
 

@@ -1,7 +1,7 @@
-"""Many channels to one: their mean, in which channels of opposite polarity do not cancel.
+"""Many channels to one: the mean of those with audio, in which channels of opposite polarity do not cancel.
 
-A cable or a plug-in that inverts one channel is common. The plain mean is silence
-then. Channels are compared as the audio comes in, so that streams are mixed as files are.
+A cable or a plug-in that inverts one channel is common. The plain mean is silence then. So is it if one of
+many tracks has audio. Channels are compared as the audio comes in, so that streams are mixed as files are.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ It is turned back when the two, as they are mixed then, correlate as badly; noth
 shorter one is for what changes within a file.
 """
 _FADE_SECONDS = 0.005
+SILENT_DBFS = -60.0
+"""A channel counts from the first sample that reaches this. Speech has the same limit, see `speech.level`."""
+_SILENT = 10 ** (SILENT_DBFS / 20)
 
 
 class Downmix:
-    """The mean of the channels, each with a sign, block by block.
+    """The mean of the channels, each with a sign, block by block. Silent channels do not count.
 
     The first channel keeps its polarity. Of two channels of opposite polarity, the later one is inverted.
 
@@ -35,27 +38,55 @@ class Downmix:
         self.channels = channels
         self._rate = rate
         self._signs = np.ones(channels)
+        self._heard = np.zeros(channels, np.bool_)
         self._products = [np.zeros((channels, channels)) for _ in _LIMITS]
+
+    @property
+    def _shares(self) -> Array:
+        """Weights (C,) of the channels in the mean."""
+        counted = self._heard if self._heard.any() else np.ones(self.channels)
+        return np.asarray(self._signs * counted / counted.sum())
 
     def mix(self, block: Samples) -> Samples:
         """(n,) float32 of (C, n) float32; not finite if a sample is not."""
         mean: Samples = block.mean(axis=0, dtype=np.float32)
         if len(block) == 1 or not block.shape[1]:
             return mean
+        before, is_first = self._shares, not self._heard.any()
+        self._compare(block)
+        shares = self._shares
+        if (shares == before).all() and (shares == 1 / len(block)).all():
+            return mean
+        with np.errstate(invalid="ignore", over="ignore"):
+            mixed: Samples = shares.astype(np.float32) @ block
+            if (before != shares).any() and not is_first:
+                fade = self._fade(block)
+                old = before.astype(np.float32) @ block[:, : len(fade)]
+                mixed[: len(fade)] = old + fade * (mixed[: len(fade)] - old)
+        return mixed
+
+    def align(self, block: Samples) -> Samples:
+        """(C, n) float32: the channels themselves, each with its sign, so that any mean of them has audio."""
+        if len(block) == 1 or not block.shape[1]:
+            return block
         before = self._signs
         self._compare(block)
         if (self._signs > 0).all() and (before > 0).all():
-            return mean
-        mixed: Samples = (self._signs.astype(np.float32) @ block) / np.float32(len(block))
-        if (before != self._signs).any():
-            fade = min(block.shape[1], max(1, round(_FADE_SECONDS * self._rate)))
-            share = (np.arange(fade, dtype=np.float32) + 1) / np.float32(fade + 1)
-            old = (before.astype(np.float32) @ block[:, :fade]) / np.float32(len(block))
-            mixed[:fade] = old + share * (mixed[:fade] - old)
-        return mixed
+            return block
+        gains = np.repeat(self._signs.astype(np.float32)[:, None], block.shape[1], axis=1)
+        fade = self._fade(block)
+        old = before.astype(np.float32)[:, None]
+        gains[:, : len(fade)] = old + fade * (gains[:, : len(fade)] - old)
+        return block * gains
+
+    def _fade(self, block: Samples) -> Samples:
+        """Shares (m,) of the new mean at the start of a block, from 0 to 1."""
+        count = min(block.shape[1], max(1, round(_FADE_SECONDS * self._rate)))
+        return (np.arange(count, dtype=np.float32) + 1) / np.float32(count + 1)
 
     def _compare(self, block: Samples) -> None:
-        """Update the signs with a block."""
+        """Update the signs and the channels that count with a block."""
+        self._heard = self._heard | (np.abs(block).max(axis=1) >= _SILENT)
         samples = block.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             products = samples @ samples.T

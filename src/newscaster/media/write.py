@@ -179,8 +179,9 @@ class _SoundTrack:
         self._path = path
         self._blocks = source.blocks()
         self._rate = source.rate
-        self._downmix = None if source.channels in _LAYOUTS else Downmix(source.channels, source.rate)
-        channels = 1 if self._downmix is not None else source.channels
+        self._downmix = Downmix(source.channels, source.rate)
+        self._is_mixed = source.channels not in _LAYOUTS
+        channels = 1 if self._is_mixed else source.channels
         self._layout = _LAYOUTS[channels]
         self._written = 0
         self._stream = add_sound(container, rate=source.rate, channels=channels)
@@ -199,8 +200,8 @@ class _SoundTrack:
                 f"the sound of '{self._path}' holds samples that are not numbers (NaN or infinite) at "
                 f"{self._written / self._rate:.2f} s. Export it again"
             )
-        if self._downmix is not None:
-            block = self._downmix.mix(block)[None]
+        # Players that mix the channels themselves hear nothing of those that are out of phase.
+        block = self._downmix.mix(block)[None] if self._is_mixed else self._downmix.align(block)
         block = np.clip(block, -1.0, 1.0)  # FFmpeg's AAC encoder never returns from samples of 1e10
         # Packed: PyAV reads past the end of the pointers to eight planes.
         packed = np.ascontiguousarray(block.T).reshape(1, -1)
@@ -237,7 +238,8 @@ def write_video(
             pixel, or decoded pictures, which reach the encoder unchanged.
         fps: frames per second; frame `i` is shown at i/fps.
         audio: file whose sound is heard from time 0, from its first sample to its last, at its own rate and
-            channels where AAC knows them; None writes no sound.
+            channels where AAC knows them; a channel of inverted polarity is inverted back; None writes no
+            sound.
         metadata: tags of the container, such as title and comment.
         subtitles: captions to be switched on and off, as a track of their own.
         crf: x264's quality: lower is better and larger; 18 looks the same as the original.
