@@ -14,7 +14,7 @@ import pytest
 
 from making_media import tone
 from newscaster.errors import MediaError
-from newscaster.media import measure_audio, missing_bytes, read_audio, read_audio_blocks
+from newscaster.media import length_notes, measure_audio, missing_bytes, read_audio, read_audio_blocks
 from newscaster.media.lengths import stated_length
 
 SAMPLES = np.round(tone(3.0) * 30_000).astype("<i2")
@@ -180,3 +180,83 @@ def test_headers_of_nonsense(seed: int) -> None:
         data[at : at + 8] = rng.choice([0, 255, 127, 128, 1], 8).astype(np.uint8).tobytes()
     stated = stated_length(io.BytesIO(data[: int(rng.integers(12, 400))]), int(rng.integers(400)))
     assert stated is None or all(len(patch) <= 8 for patch in stated.patches.values())
+
+
+def bytes_of(codec: str, path: Path) -> bytes:
+    """SAMPLES as a file of another format."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(SAMPLES[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 16_000, 0
+        resampler = av.AudioResampler(stream.format, "mono", 16_000, frame_size=stream.frame_size)
+        for part in [*resampler.resample(frame), *resampler.resample(None), None]:
+            container.mux(stream.encode(part))
+    return path.read_bytes()
+
+
+HALF = len(LITTLE) // 2
+WHOLE = len(LITTLE)
+UNREAD = {
+    "WAV, samples of half": (wav(HALF), HALF),
+    "WAV, the file's length is right": (wav(HALF)[:4] + wav(WHOLE)[4:8] + wav(HALF)[8:], HALF),
+    "WAV, two files": (wav(WHOLE) * 2, WHOLE + 44),
+    "WAV, a text behind it": (wav(WHOLE) + b"Some notes about this. " * 100, 2300),
+    "AIFF, two files": (aiff(WHOLE) * 2, WHOLE + 54),
+    "AU, half": (au(HALF), HALF),
+}
+READ = {
+    "WAV": wav(WHOLE),
+    "WAV, length unknown": wav(0),
+    "WAV, chunks behind it": wav(WHOLE) + b"LIST" + struct.pack("<I", 2000) + b"INFO" + bytes(1996),
+    "WAV, padding": wav(WHOLE) + bytes(4096),
+    "WAV, a tag": wav(WHOLE) + b"TAG" + b"x" * 125,
+    "AIFF": aiff(WHOLE),
+    "AU": au(WHOLE),
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_what_follows_the_audio_is_not_read_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    data, unread = UNREAD[kind]
+    path = tmp_path / "x.wav"
+    path.write_bytes(data)
+    caplog.set_level(logging.WARNING)
+    measure_audio(path)
+    (message,) = {record.getMessage() for record in caplog.records}
+    assert message.startswith(f"'{path}' holds {unread:,} bytes after the audio that its header states")
+    assert "not read" in message
+    assert length_notes(path) == (message,)
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_a_file_that_is_read_whole_is_not_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(READ[kind])
+    caplog.set_level(logging.WARNING)
+    assert measure_audio(path).samples == len(SAMPLES)
+    assert not caplog.records
+    assert length_notes(path) == ()
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\0\0\0\x07\x68" + bytes(1000)])
+def test_an_mp3_file_that_is_cut_short_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, tag: bytes
+) -> None:
+    data = bytes_of("libmp3lame", tmp_path / "whole.mp3")
+    plain = data[10 + int.from_bytes(data[8:10], "big") :] if data[:3] == b"ID3" else data
+    assert b"Info" in plain[:64] or b"Xing" in plain[:64]
+    path = tmp_path / "x.mp3"
+    caplog.set_level(logging.WARNING)
+    path.write_bytes(tag + plain)
+    assert measure_audio(path).seconds == pytest.approx(3.0, abs=0.1)
+    assert not caplog.records
+    path.write_bytes(tag + plain[: len(plain) // 2])
+    measure_audio(path)
+    (message,) = {record.getMessage() for record in caplog.records}
+    assert "is read to its end" in message
+    missing = int(message.split(" holds ")[1].split()[0].replace(",", ""))
+    assert missing == pytest.approx(len(plain) - len(plain) // 2, abs=200)

@@ -13,7 +13,7 @@ import newscaster
 from newscaster import cli, media
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.performance import Anchor
-from newscaster.runtime.speech_found import is_without_speech
+from newscaster.runtime.speech_found import is_without_speech, without_speech
 from tiny_anchor import speech_like, write_tiny_anchor
 
 
@@ -119,3 +119,35 @@ def test_a_long_stream_is_warned_of_once_and_early(
     assert cli.run(command) == 0
     (warning,) = [line for line in capsys.readouterr().err.splitlines() if "no speech" in line]
     assert "(0.0 of 0.8 s)" in warning
+
+
+def test_a_little_speech_in_long_silence_is_not_called_none() -> None:
+    line = without_speech("'x.wav'", 0.8, 64.0, rests=True)
+    assert line.startswith("hardly any speech detected in 'x.wav' (0.8 of 64.0 s)")
+    assert "at rest most of the time" in line
+    assert "stays at rest" in without_speech("'x.wav'", 0.1, 64.0, rests=True)
+
+
+def test_audio_that_is_not_read_to_its_end_is_noted(anchor: Anchor, tmp_path: Path) -> None:
+    """In the result too, and under the name that the user knows."""
+    media.write_wav(tmp_path / "x.wav", speech_like(2.0), 16_000)
+    data = (tmp_path / "x.wav").read_bytes()
+    (tmp_path / "x.wav").write_bytes(data + data)
+    made = anchor.speak(tmp_path / "x.wav", tmp_path / "x.mp4")
+    assert made.notes[0].startswith(f"'{tmp_path / 'x.wav'}' holds {len(data):,} bytes after the audio")
+    piped = anchor.speak(io.BytesIO(data + data), tmp_path / "x.mp4")
+    assert piped.notes[0].startswith(f"the audio stream holds {len(data):,} bytes after the audio")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"Good evening.\n" * 9, r"cannot be .* \(it is a text"),
+        (bytes(9999), "cannot be read"),
+    ],
+)
+def test_errors_about_a_stream_do_not_name_a_temporary_file(
+    anchor: Anchor, tmp_path: Path, data: bytes, said: str
+) -> None:
+    with pytest.raises(newscaster.MediaError, match=f"^the audio stream {said}"):
+        anchor.speak(io.BytesIO(data), tmp_path / "x.mp4")

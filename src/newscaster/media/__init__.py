@@ -16,6 +16,7 @@ from newscaster.media.audio import (
 from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMeter, measure_audio
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
+from newscaster.media.container import length_notes
 from newscaster.media.downmix import SILENT_DBFS, Samples
 from newscaster.media.durable import check_inputs_kept, is_same_file, sync_file
 from newscaster.media.files import (
@@ -89,6 +90,7 @@ __all__ = [
     "encode_stage",
     "has_room",
     "is_same_file",
+    "length_notes",
     "live_file",
     "live_format",
     "live_pipe",

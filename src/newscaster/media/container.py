@@ -7,6 +7,7 @@ Knows how FFmpeg reports what is wrong with a file. Leaves time stamps, pixels a
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from av.video.stream import VideoStream
 from newscaster.errors import MediaError
 from newscaster.faults import is_no_memory
 from newscaster.media.lengths import PatchedFile
-from newscaster.media.whole import completeness
+from newscaster.media.whole import Completeness, completeness
 from newscaster.texts import ONCE
 
 _log = logging.getLogger("newscaster.media")
@@ -39,6 +40,7 @@ SELF_CONTAINED = {"format_whitelist": ",".join(_FORMATS.split()), "protocol_whit
 Others name further files or addresses, which FFmpeg would open (HLS, DASH, concat, SDP, numbered pictures
 and more), or take any text for video."""
 _MAX_PIXELS = 2**26
+_TEXT_BYTES = 4096
 _CORRECT = "; if its end is there, correct the header: ffmpeg -i INPUT -c copy OUTPUT"
 _ACCEPTED = "Accepted are MP4, MOV, MKV, WebM, AVI, MPEG, WAV, FLAC, MP3 and M4A files"
 
@@ -58,6 +60,12 @@ def open_media(path: Path) -> Iterator[InputContainer]:
             patched or f"file:{path}", mode="r", metadata_errors="replace", options=SELF_CONTAINED
         )
     except (av.FFmpegError, OSError) as error:
+        if _is_text(path):
+            raise MediaError(
+                f"'{path}' cannot be read as video or sound (it is a text); playlists and other "
+                f"files that only name files are not followed. {_ACCEPTED}. Give another file, or, to "
+                "have a text read aloud, save it in one that ends in .txt"
+            ) from error
         raise MediaError(
             f"'{path}' cannot be read as video or sound ({reason(error)}): it is damaged, cut short, or not "
             f"a media file; playlists and other files that only name files are not followed. {_ACCEPTED}. "
@@ -95,11 +103,44 @@ def _check_is_file(path: Path) -> dict[int, bytes]:
             f"'{path}' is cut short: it lacks {found.missing_bytes:,} bytes of what its header promises. "
             "Copy or record it again" + (_CORRECT if found.is_audio else "")
         )
-    if found.missing_bytes:
-        text = "'%s' holds %s bytes fewer than its header states, and is read to its end: its length was not "
-        text += "known when it was written, or it is cut short"
-        _log.warning(text, path, f"{found.missing_bytes:,}", extra={ONCE: f"length stated {path.resolve()}"})
+    for kind, line in _notes_of(found, path).items():
+        _log.warning("%s", line, extra={ONCE: f"{kind} {path.resolve()}"})
     return found.patches
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file that is no media holds text alone."""
+    with path.open("rb") as file:
+        begin = file.read(_TEXT_BYTES)
+    try:
+        text = begin.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(begin) < _TEXT_BYTES or error.start < len(begin) - 3:
+            return False
+        text = begin[: error.start].decode("utf-8-sig")
+    return bool(text) and not any(unicodedata.category(c) == "Cc" and c not in "\t\n\r\f" for c in text)
+
+
+def _notes_of(found: Completeness, path: Path) -> dict[str, str]:
+    """What may be wrong with a file that is read all the same: a line by the kind of it."""
+    notes = {}
+    if found.missing_bytes:
+        notes["length stated"] = (
+            f"'{path}' holds {found.missing_bytes:,} bytes fewer than its header states, and is read to its "
+            "end: its length was not known when it was written, or it is cut short"
+        )
+    if found.unread_bytes:
+        notes["unread"] = (
+            f"'{path}' holds {found.unread_bytes:,} bytes after the audio that its header states, which are "
+            "not read: the header is wrong, or another file was appended. Of a WAV file, this reads all: "
+            "ffmpeg -ignore_length 1 -i INPUT OUTPUT.wav"
+        )
+    return notes
+
+
+def length_notes(path: Path) -> tuple[str, ...]:
+    """The warnings that are logged when a file is opened whose header states another length, a line each."""
+    return tuple(_notes_of(completeness(path), path).values())
 
 
 def reason(error: BaseException) -> str:

@@ -1,14 +1,15 @@
 """The lengths that headers of uncompressed audio state: WAV, RF64, W64, AIFF, AU, CAF.
 
 Such a header is written before the samples. A program that writes to a pipe, or that is killed, cannot
-correct it: the length is then 0, the greatest number, or any other that is larger than the file.
+correct it: the length is then 0, the greatest number, or any other that is larger than the file. It is too
+small if the program was killed after it had corrected it once, or if another file was appended.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -18,6 +19,9 @@ _MOST_BYTES = 1 << 44
 _NEARLY_ALL_ONES = 1 << 16
 """Lengths are taken off the greatest number, and rounded down."""
 _MAX_CHUNKS = 100
+_MIN_UNREAD_BYTES = 1000
+_LOOKED_AT_BYTES = 1 << 16
+_FILES = (b"RIFF", b"RIFX", b"RF64", b"FORM")
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 _W64_DATA = b"data" + _W64_TAIL
@@ -46,6 +50,8 @@ class StatedLength:
     """Length of the file; None if it is not known."""
     patches: dict[int, bytes] = field(default_factory=dict)
     """Bytes, by their offset, in place of lengths that FFmpeg cannot read a file without."""
+    unread_bytes: int = 0
+    """Bytes after the audio that belong to nothing: a length that is too small, or another file."""
 
 
 def stated_length(file: BinaryIO, size: int) -> StatedLength | None:
@@ -60,7 +66,8 @@ def stated_length(file: BinaryIO, size: int) -> StatedLength | None:
     kind = head[:4]
     if kind == b"RIFF" and head[8:12] == b"WAVE":
         length = int.from_bytes(head[4:8], "little")
-        return StatedLength(None if is_unknown(length, bits=32) else length + 8)
+        unread = _unread(file, size, b"data", "little")
+        return StatedLength(None if is_unknown(length, bits=32) else length + 8, unread_bytes=unread)
     if kind in (b"RF64", b"BW64") and head[8:16] == b"WAVEds64":
         return _rf64(file, head, size)
     if head.startswith(_W64_RIFF):
@@ -68,7 +75,7 @@ def stated_length(file: BinaryIO, size: int) -> StatedLength | None:
     if kind == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return _aiff(file, head, size)
     if kind == b".snd":
-        return _au(head)
+        return _au(file, head, size)
     if kind == b"caff":
         return _caf(file, size)
     return None
@@ -98,6 +105,25 @@ def _riff_chunks(
         length = int.from_bytes(head[4:], order)
         yield at, head[:4], length
         at += 8 + length + length % 2
+
+
+def _unread(file: BinaryIO, size: int, audio: bytes, order: Literal["little", "big"]) -> int:
+    """Bytes after the audio's chunk that are not chunks: no names, or longer than the rest; or a new file.
+
+    Zeros are padding, and a little is a tag.
+    """
+    is_after = False
+    for at, name, length in _riff_chunks(file, size, order):
+        is_chunk = all(32 <= byte < 127 for byte in name) and at + length <= size and name not in _FILES
+        if is_after and not is_chunk:
+            file.seek(at)
+            rest = size - at
+            return rest if rest >= _MIN_UNREAD_BYTES and file.read(_LOOKED_AT_BYTES).strip(b"\0") else 0
+        if name == audio:
+            if is_unknown(length, bits=32):
+                return 0
+            is_after = True
+    return 0
 
 
 def _w64(file: BinaryIO, head: bytes, size: int) -> StatedLength:
@@ -132,9 +158,9 @@ def _aiff(file: BinaryIO, head: bytes, size: int) -> StatedLength:
             common = at
         if name == b"SSND":
             if common is None or not (chunk_bytes <= 8 or is_unknown(chunk_bytes, bits=32)):
-                return stated
+                break
             return StatedLength(stated.file_bytes, _aiff_patches(file, common, at, size))
-    return stated
+    return replace(stated, unread_bytes=_unread(file, size, b"SSND", "big"))
 
 
 def _aiff_patches(file: BinaryIO, common: int, sound: int, size: int) -> dict[int, bytes]:
@@ -151,12 +177,14 @@ def _aiff_patches(file: BinaryIO, common: int, sound: int, size: int) -> dict[in
     }
 
 
-def _au(head: bytes) -> StatedLength:
+def _au(file: BinaryIO, head: bytes, size: int) -> StatedLength:
     """Offset of the samples (4 bytes), their length (4); all ones is unknown, 0 is not foreseen."""
     start, length = (int.from_bytes(head[k : k + 4], "big") for k in (4, 8))
     if is_unknown(length, bits=32):
         return StatedLength(None, {8: b"\xff\xff\xff\xff"})
-    return StatedLength(start + length)
+    file.seek(start + length)
+    has_more = size - start - length >= _MIN_UNREAD_BYTES and file.read(_LOOKED_AT_BYTES).strip(b"\0")
+    return StatedLength(start + length, unread_bytes=size - start - length if has_more else 0)
 
 
 def _caf(file: BinaryIO, size: int) -> StatedLength:

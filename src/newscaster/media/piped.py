@@ -17,6 +17,7 @@ from newscaster.errors import MediaError
 from newscaster.media.audio import SoundSource
 from newscaster.media.container import SELF_CONTAINED, reason
 from newscaster.media.files import spooled
+from newscaster.media.mpeg_audio import SYNC_BYTES, mpeg_frame_bytes
 
 _MP4 = "an MP4 file"
 _MARKS = {
@@ -43,22 +44,9 @@ _MARKS = {
     4: {b"ftyp": _MP4, b"moov": _MP4, b"mdat": _MP4, b"wide": _MP4},
 }
 MARK_BYTES = 12
-_SYNC_BYTES = 6
-"""Of a frame of MP3 or AAC, which say how long it is."""
 _PACKET_BYTES = 188
 """Of an MPEG transport stream; each begins with the same byte."""
 _TEXT_BYTES = 24
-_LONGEST_FRAME_BYTES = 8191
-_MPEG_RATES = (44_100, 48_000, 32_000)
-_KBITS = {
-    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-"""Bit rates of the codes 1 to 14, by whether it is MPEG-1 (ISO 11172-3) or MPEG-2 (13818-3), and by layer."""
 
 
 def container_named(begin: bytes) -> str | None:
@@ -99,8 +87,8 @@ class PipedAudio:
         if named is not None:
             return named
         # Raw samples may look like the first header of MP3 or AAC; a second one in its place is no chance.
-        frame = mpeg_frame_bytes(self._peek(_SYNC_BYTES))
-        if frame is not None and mpeg_frame_bytes(self._peek(frame + _SYNC_BYTES)[frame:]) is not None:
+        frame = mpeg_frame_bytes(self._peek(SYNC_BYTES))
+        if frame is not None and mpeg_frame_bytes(self._peek(frame + SYNC_BYTES)[frame:]) is not None:
             return "an MP3 or AAC file"
         if self._peek(1) == b"G" and self._peek(2 * _PACKET_BYTES + 1)[::_PACKET_BYTES] == b"GGG":
             return "an MPEG transport stream"
@@ -164,22 +152,3 @@ def _is_seekable(source: BinaryIO) -> bool:
         return source.seekable()
     except (AttributeError, ValueError):
         return False
-
-
-def mpeg_frame_bytes(begin: bytes) -> int | None:
-    """Length of the MPEG audio or ADTS frame with these first 6 bytes; None if it is not one."""
-    if len(begin) < _SYNC_BYTES or begin[0] != 0xFF:
-        return None
-    if begin[1] & 0xF6 == 0xF0:  # ADTS (ISO 13818-7)
-        length = (begin[3] & 3) << 11 | begin[4] << 3 | begin[5] >> 5
-        return length if 7 < length <= _LONGEST_FRAME_BYTES and begin[2] >> 2 & 15 < 13 else None
-    version, layer = begin[1] >> 3 & 3, 4 - (begin[1] >> 1 & 3)
-    code, rate = begin[2] >> 4, begin[2] >> 2 & 3
-    if begin[1] & 0xE0 != 0xE0 or version == 1 or layer == 4 or code in (0, 15) or rate == 3:
-        return None
-    hz = _MPEG_RATES[rate] >> {3: 0, 2: 1, 0: 2}[version]
-    bits = 1000 * _KBITS[version == 3, layer][code - 1]
-    padding = begin[2] >> 1 & 1
-    if layer == 1:
-        return 4 * (12 * bits // hz + padding)
-    return (144 if layer == 2 or version == 3 else 72) * bits // hz + padding

@@ -1,7 +1,8 @@
 """Whether a file is all there: what its header promises against what it has.
 
 FFmpeg reads what there is of a file that was cut short, and says nothing. Knows RIFF (AVI), ISO (MP4, MOV,
-M4A) and EBML (MKV, WebM), and by `lengths` uncompressed audio; other formats promise nothing.
+M4A) and EBML (MKV, WebM), by `lengths` uncompressed audio, and by `mpeg_audio` MP3; other formats promise
+nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from newscaster.media.lengths import is_believed, is_unknown, stated_length
+from newscaster.media.mpeg_audio import mp3_bytes
 
 _ISO_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
 _EBML_HEADER = b"\x1a\x45\xdf\xa3"
@@ -31,6 +33,8 @@ class Completeness:
     """See `lengths.StatedLength`."""
     is_audio: bool = False
     """Whether it is uncompressed audio, which can be read without that length."""
+    unread_bytes: int = 0
+    """See `lengths.StatedLength`."""
 
 
 def completeness(path: Path) -> Completeness:
@@ -41,7 +45,7 @@ def completeness(path: Path) -> Completeness:
         if stated is not None:
             lacking = 0 if stated.file_bytes is None else stated.file_bytes - size
             if lacking <= _SLACK_BYTES:
-                return Completeness(patches=stated.patches)
+                return Completeness(patches=stated.patches, unread_bytes=stated.unread_bytes)
             cut_short = is_believed(size + lacking, size)
             return Completeness(lacking, cut_short, stated.patches, is_audio=True)
         file.seek(0)
@@ -53,7 +57,9 @@ def completeness(path: Path) -> Completeness:
         elif head[:4] == _EBML_HEADER:
             promised = _ebml_bytes(file)
         else:
-            return Completeness()
+            # Programs that cut MP3 files leave the count as it was: the file may be whole all the same.
+            lacking = mp3_bytes(file) - size
+            return Completeness(lacking) if lacking > _SLACK_BYTES else Completeness()
     lacking = promised - size
     return Completeness(lacking, is_cut_short=True) if lacking > _SLACK_BYTES else Completeness()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import logging
 import re
+import sys
 import wave
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -172,10 +173,13 @@ def open_speech(
             name = f"the sound of '{sound}'"
             if sound.exists() and not (sound.is_file() or sound.is_dir()):  # a pipe, which is read once
                 pipe = stack.enter_context(sound.open("rb"))
-                sound = stack.enter_context(media.spooled(pipe, name=f"'{sound}'"))
+                name = f"'{sound}'"
+                yield _measured_copy(stack.enter_context(media.spooled(pipe, name=name)), name)
+                return
         elif speech is not None and hasattr(speech, "read"):
-            sound = stack.enter_context(media.spooled(speech))
-            name = "the audio stream"
+            name = "standard input" if speech is getattr(sys.stdin, "buffer", None) else "the audio stream"
+            yield _measured_copy(stack.enter_context(media.spooled(speech, name=name)), name)
+            return
         else:
             raise InputError(
                 f"speech is a {type(speech).__name__}; expected the path of a sound file, a binary stream, "
@@ -278,7 +282,17 @@ def _measured(sound: Path, *, name: str) -> Speech:
         rate=measure.rate,
         loud=measure.loud,
         stamp=stamp,
+        notes=media.length_notes(sound),
     )
+
+
+def _measured_copy(sound: Path, name: str) -> Speech:
+    """As _measured, of a temporary copy, which messages do not name."""
+    try:
+        found = _measured(sound, name=name)
+    except MediaError as error:
+        raise MediaError(str(error).replace(f"'{sound}'", name)) from error
+    return replace(found, notes=tuple(note.replace(f"'{sound}'", name) for note in found.notes))
 
 
 def _from_samples(samples: Samples, rate: int, sound: Path | None) -> Speech:

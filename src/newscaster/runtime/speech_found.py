@@ -33,10 +33,13 @@ def without_speech(name: str, speech_seconds: float, seconds: float, *, rests: b
         seconds: its length.
         rests: whether the mouth is held at rest without speech.
     """
-    what = "so the mouth stays at rest" if rests else "so the mouth moves with something else"
+    found = "no" if speech_seconds < _LEAST_SECONDS else "hardly any"
+    what = "so the mouth moves with something else"
+    if rests:
+        what = "so the mouth stays at rest" if found == "no" else "so the mouth is at rest most of the time"
     return (
-        f"no speech detected in {name} ({speech_seconds:.1f} of {seconds:.1f} s), {what}. Check that it is "
-        "the right file, track or microphone"
+        f"{found} speech detected in {name} ({speech_seconds:.1f} of {seconds:.1f} s), {what}. Check that it "
+        "is the right file, track or microphone"
     )
 
 
