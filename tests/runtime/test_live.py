@@ -434,6 +434,8 @@ def test_memory_does_not_grow(anchor: Anchor) -> None:
 
 def test_what_is_left_out_of_a_text_is_noted(anchor: Anchor, caplog: pytest.LogCaptureFixture) -> None:
     class Voice:
+        language = ""
+
         def unread(self, sentence: str) -> list[tuple[str, str]]:
             return [(sentence, "Cyrillic")] if "Добрый" in sentence else []
 

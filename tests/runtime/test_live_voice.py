@@ -16,6 +16,8 @@ class Slow:
         self.speaking = threading.Lock()
         self.said: list[str] = []
 
+    language = ""
+
     def unread(self, sentence: str) -> tuple[tuple[str, str], ...]:
         return ()
 

@@ -214,6 +214,8 @@ def voice(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
 
     class Voice:
+        language = ""
+
         def unread(self, sentence: str) -> tuple[tuple[str, str], ...]:
             return ()
 

@@ -106,3 +106,148 @@ def test_unfinished_mark_up_is_read_in_steps_that_grow_with_its_length(
     monkeypatch.setattr(module._Markup, "_find", counted)
     plain_text(unit * 2000)
     assert len(looked) <= 3
+
+
+MARKDOWN = """---
+title: Evening news
+---
+
+# Good evening #
+
+This is **very important**, *this* _subtle_ and ***both***; `code` and ~~struck~~ too.
+
+The weather
+===========
+- Rain in the north
+* [x] Sun in the [south](https://example.org/a_(b)?x=1 "South")
+1. First
+2. Second
+
+> A quote
+> from the mayor.
+
+![a picture](pic.png)
+
+| city | degrees |
+|------|--------:|
+| Rome | 25 |
+
+***
+
+See <https://example.org>[^1], [the site][x] and **bold with *more* in it**.
+
+```python
+Good night.
+```
+
+[^1]: A footnote.
+[x]: https://example.org
+"""
+
+
+def test_markdown() -> None:
+    plain = plain_text(MARKDOWN)
+    assert [(s.line, s.text) for s in sentences_of(plain.text)] == [
+        (5, "Good evening"),
+        (7, "This is very important, this subtle and both; code and struck too."),
+        (9, "The weather"),
+        (11, "Rain in the north"),
+        (12, "Sun in the south"),
+        (13, "1. First"),
+        (14, "2. Second"),
+        (16, "A quote from the mayor."),
+        (21, "city, degrees"),
+        (23, "Rome, 25"),
+        (27, "See https://example.org, the site and bold with more in it."),
+        (30, "Good night."),
+        (33, "A footnote."),
+    ]
+    (note,) = plain.notes
+    assert note.startswith("the text has Markdown (front matter, code, lists, quotes, tables, headings,")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5 * 3 * 2 is 30, 5*3*2 too, and 2 ** 3.",
+        "a_b_c and snake_case stay. #1 is first, # 1 is not.",
+        "f**k and s*** happen. Prices* rise. *Terms apply.",
+        "> 5 percent of them agreed.",
+        "- 5 degrees in Oslo.",
+        "The mayor\n- who is fifty - said no.",
+        "[sic] [applause](laughter) [1] a[0](x)",
+        "It was 'tis `twas. C:\\_x",
+        "Rome | Paris | London",
+        "-- He said -- and left.",
+        "* ",
+        "In\n1984. Later.",
+    ],
+)
+def test_what_only_looks_like_markdown_is_kept(text: str) -> None:
+    plain = plain_text(text)
+    assert [s.text for s in sentences_of(plain.text)] == [s.text for s in sentences_of(text)]
+    assert plain.notes == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["### END ###", "*** END ***", "==== END ====", "END\n###\n", "---\nEND\n***"]
+)
+def test_signs_that_stand_alone_are_not_read(text: str) -> None:
+    assert split_sentences(plain_text(text).text) == ["END"]
+
+
+SRT = "1\n00:00:01,000 --> 00:00:03,000\nGood\n\n2\n00:00:03,500 --> 00:00:05,000\nevening. It is 8.\n"
+VTT = """WEBVTT - News
+
+STYLE
+::cue { color: red }
+
+NOTE a remark
+
+first
+00:01.000 --> 00:03.000 align:start
+<v Ada Byron>Good
+
+01:00:03.500 --> 01:00:05.000
+<c.loud>evening.</c> It is 8.
+"""
+
+
+@pytest.mark.parametrize(("text", "line"), [(SRT, 3), ("\n" + SRT, 4), (VTT, 10)])
+def test_captions_given_as_a_text(text: str, line: int) -> None:
+    plain = plain_text(text.replace("\n", "\r\n"))
+    sentences = list(sentences_of(plain.text))
+    assert [s.text for s in sentences] == ["Good evening.", "It is 8."]
+    assert sentences[0].line == line
+    assert plain.notes[0].startswith("the text is captions")
+
+
+@pytest.mark.parametrize(
+    ("part", "times"),
+    [
+        ("*", 50_000),
+        ("**a ", 20_000),
+        ("[", 50_000),
+        ("_a ", 20_000),
+        ("# ", 20_000),
+        ("`", 50_000),
+        ("- \n", 20_000),
+        ("> ", 20_000),
+        ("|-", 20_000),
+        ("![](", 10_000),
+        ("[a](", 10_000),
+        ("---\na:\n", 9_000),
+        ("* \n ", 9_000),
+        ("\n", 50_000),
+        ("1\n", 20_000),
+        ("WEBVTT\n", 9_000),
+        ("~~a ", 20_000),
+        (" ", 50_000),
+    ],
+)
+def test_time_grows_with_the_length_alone(part: str, times: int) -> None:
+    """One that grew with the square would take minutes."""
+    hostile = part * times
+    plain_text(hostile)
+    plain_text("00:00:01,000 --> 00:00:02,000\n" + hostile)
+    plain_text(hostile + "\n00:00:01,000 --> 00:00:02,000\n")

@@ -66,6 +66,11 @@ class _Shared:
         self._voice = voice
         self._turn = threading.Lock()
 
+    @property
+    def language(self) -> str:
+        """As Voice.language."""
+        return self._voice.language
+
     def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
         """As Voice.unread."""
         with self._turn:

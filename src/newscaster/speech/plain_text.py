@@ -2,7 +2,8 @@ r"""The words of a text as it comes: without mark-up, control characters and cha
 
 Knows tags of HTML and SSML, character references (`&amp;`), ASS override codes (`{\an8}`), terminal
 sequences, and which invisible characters mean something in which script. Text that merely looks like mark-up
-is kept: "5 < 6", "a<b", "AT&T". Where sentences end is left to `script`.
+is kept: "5 < 6", "a<b", "AT&T". Markdown is left to `markdown`, what times captions to `cue_text`, and where
+sentences end to `script`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from html.entities import html5
+
+from newscaster.speech.cue_text import without_cues
+from newscaster.speech.markdown import without_markdown
 
 PARAGRAPH = "\u2029"
 """Ends a paragraph in a plain text, as an empty line does."""
@@ -108,12 +112,21 @@ def plain_text(text: str) -> PlainText:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_SPACES)
     text, removed = _TERMINAL.subn("", text)
+    text, has_cues = without_cues(text)
+    text, kinds = without_markdown(text)
     text, tags = _Markup(text).removed()
     text = _REFERENCE.sub(_character, _OVERRIDE.sub("", text))
     controls = sorted(set(_CONTROL.findall(text)))
     text, count = _CONTROL.subn("", text)
     text = _INVISIBLE.sub(_kept, text)
     notes = []
+    if has_cues:
+        notes.append("the text is captions: their words are read, and their numbers and times are left out")
+    if kinds:
+        notes.append(
+            f"the text has Markdown ({', '.join(kinds)}): its words are read, its signs and addresses are "
+            "left out"
+        )
     if tags:
         some = ", ".join(list(tags)[:5]) + (", ..." if len(tags) > 5 else "")
         notes.append(

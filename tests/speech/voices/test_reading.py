@@ -21,6 +21,8 @@ class Beeps:
         self.peak = 1.5
         self.said: list[tuple[str, float]] = []
 
+    language = ""
+
     def unread(self, sentence: str) -> list[tuple[str, str]]:
         return list(foreign_words(sentence, LATIN))
 

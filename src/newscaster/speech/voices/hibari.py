@@ -39,6 +39,8 @@ class HibariVoice:
         InputError: this voice has not been fetched.
     """
 
+    language = "en"
+
     def __init__(self, name: str) -> None:
         try:
             hibari = import_module("hibari")

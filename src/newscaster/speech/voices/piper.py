@@ -75,10 +75,14 @@ class PiperVoice:
             raise MissingExtraError(purpose=f"The voice {name!r}", extra=name, package=package) from error
         return cls(path)
 
+    @property
+    def language(self) -> str:
+        """As Voice.language, by what the voice's file says."""
+        return getattr(self._speaker.config, "espeak_voice", None) or ""
+
     def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
         """As Voice.unread, by the language that the voice's file names."""
-        language = getattr(self._speaker.config, "espeak_voice", None) or ""
-        scripts = scripts_of_language(language)
+        scripts = scripts_of_language(self.language)
         return () if scripts is None else list(foreign_words(sentence, scripts))
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:

@@ -35,6 +35,8 @@ class ProgramVoice:
         InputError: the command cannot be understood, or there is no such program.
     """
 
+    language = ""
+
     def __init__(self, command: str, *, limit_seconds: float = SENTENCE_LIMIT_SECONDS) -> None:
         try:
             self._arguments = shlex.split(command)

@@ -19,6 +19,7 @@ import numpy as np
 
 from newscaster.errors import InputError, NewscasterError, SpeechError
 from newscaster.faults import fault
+from newscaster.speech.language import another_language
 from newscaster.speech.level import is_silence
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.script import Sentence, sentences_of
@@ -186,8 +187,10 @@ def speak_sentences(
     told = _Told(reading.command or reading.voice or DEFAULT_VOICE, note)
     voice = voice or reading.load()
     told.check_readable([(s, told.unread(voice, s.text)) for s in sentences_of(plain.text)])
-    for line in plain.notes if first == 0 else ():
-        note(line)
+    if first == 0:
+        for line in plain.notes:
+            note(line)
+        told.check_language(plain.text, voice.language)
     return _spoken(voice, plain.text, reading, rate, told, first)
 
 
@@ -237,6 +240,14 @@ class _Told:
                 f"the voice {self._voice} does not read {kinds}, and {len(foreign)} of {len(sentences)} "
                 f"sentences are written so; the first is {quoted(_shortened(foreign[0][0].text))}. Is it a "
                 "voice for another language? Take one for the text's language (--voice, --voice-command)"
+            )
+
+    def check_language(self, text: str, language: str) -> None:
+        """Note a text in another language than the voice's, which is read by the wrong rules."""
+        if (names := another_language(text, language)) is not None:
+            self._note(
+                f"the text seems to be {names[0]}, and the voice {self._voice} reads it as {names[1]}, which "
+                "is hard to understand. Take a voice for the text's language (--voice, --voice-command)"
             )
 
     def unread(self, voice: Voice, sentence: str) -> list[tuple[str, str]]:

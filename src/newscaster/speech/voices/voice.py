@@ -11,6 +11,11 @@ from newscaster.speech.spectral import Floats
 class Voice(Protocol):
     """Says one sentence after the other."""
 
+    @property
+    def language(self) -> str:
+        """Code of the language that it reads, such as "en" or "de-AT"; "" if it is not known."""
+        ...
+
     def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
         """Words and signs of a sentence that the voice would skip or spell, as far as it can tell beforehand;
         and what each is, such as "Cyrillic" or "a sign".
