@@ -28,6 +28,7 @@ from newscaster.prepare import (
 )
 from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
+from tiny_anchor import speech_like
 
 WIDTH, HEIGHT = 320, 240
 
@@ -36,11 +37,11 @@ RAW = os.fsdecode(b"caf\xe9") if sys.platform == "linux" else "caf\xe9"
 
 
 def babble(seconds: float, *, seed: int = 0) -> npt.NDArray[np.float32]:
-    """Noise in syllables: what the activity detector takes for speech. (N,) at 16 kHz."""
+    """A buzz in syllables, with a little noise: what is taken for speech. (N,) at 16 kHz."""
     time = np.arange(round(seconds * SPEECH_RATE)) / SPEECH_RATE
     noise = np.random.default_rng(seed).standard_normal(len(time))
     loud = np.clip(np.sin(2 * np.pi * 2.3 * time), 0.001, None)
-    return (0.1 * loud * noise).astype(np.float32)
+    return (loud * (0.8 * speech_like(seconds, seed=seed) + 0.01 * noise)).astype(np.float32)
 
 
 def write_footage(

@@ -17,6 +17,7 @@ from newscaster.face.mouth import mouth_shapes
 from newscaster.face.region import Region, lower_face_mask
 from newscaster.face.topology import MOUTH
 from newscaster.media import encode_stage
+from newscaster.speech.activity import speech_activity
 from newscaster.take import (
     ClipRecord,
     Stage,
@@ -28,6 +29,7 @@ from newscaster.take import (
     write_transforms,
     writing_regions,
 )
+from tiny_anchor import speech_like
 
 FPS, FRAMES = Fraction(30_000, 1001), 20
 HEAD, REGION = Head(face_points()), Region(128, 2.0)
@@ -133,6 +135,19 @@ def test_a_clip_without_sound(copied: Path) -> None:
     assert (mute.has_sound, mute.speech_seconds, mute.speech.shape) == (False, 0, (0,))
     assert not mute.teaches_motion(HEAD)
     assert not silent.teaches_motion(HEAD)  # its mouth moves
+
+
+def test_noise_in_syllables_is_not_speech(copied: Path) -> None:
+    """Nothing is learnt from it under a mouth that moves. A clip with a voice has speech."""
+    count = round(FRAMES * 16_000 / FPS)
+    loud = np.clip(np.sin(np.linspace(0, 20, count)), 0.001, None)
+    noise = (0.1 * loud * np.random.default_rng(0).normal(size=count)).astype(np.float32)
+    for name, speech in (("two", speech_like(count / 16_000)[:count]), ("one", noise)):
+        assert speech_activity(speech).sum() >= 10
+        np.save(copied / "clips" / name / "speech.npy", np.asarray(speech, np.float32))
+    voice, bursts = Take.open(copied).clips
+    assert (voice.has_speech, voice.audio_use(HEAD)) == (True, "speech")
+    assert (bursts.has_speech, bursts.speech_seconds, bursts.audio_use(HEAD)) == (False, 0, "no speech")
 
 
 def test_speech_of_another_length(copied: Path) -> None:

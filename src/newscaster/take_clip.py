@@ -22,6 +22,7 @@ from newscaster.face.mouth import is_moving, mouth_shapes, opening
 from newscaster.face.topology import LANDMARKS, MOUTH
 from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
 from newscaster.speech.features import MOTION_HZ
+from newscaster.speech.voice_activity import holds_speech
 from newscaster.texts import restored, stored
 from newscaster.untrusted import MOST_JSON_BYTES, check_range, fraction, map_array, read_json, read_plain
 
@@ -185,8 +186,9 @@ class Clip:
 
     @cached_property
     def speech_seconds(self) -> float:
-        """How long speech is heard."""
-        return float(speech_activity(self.speech).sum()) / MOTION_HZ
+        """How long speech is heard; 0 in noise and music."""
+        seconds = float(speech_activity(self.speech).sum()) / MOTION_HZ
+        return seconds if seconds and holds_speech(self.speech) else 0.0
 
     @property
     def has_speech(self) -> bool:

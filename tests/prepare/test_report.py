@@ -36,6 +36,7 @@ from newscaster.prepare.people import People
 from newscaster.prepare.pictures import Shown, mouth_of
 from newscaster.prepare.plots import Line, plot
 from newscaster.prepare.report import make_report, sound_notes
+from newscaster.speech.activity import speech_activity
 
 RATE = 16_000
 AUDIO = ("files_with_sound", "loudness", "noise", "clipping", "silence", "lag")
@@ -296,6 +297,22 @@ def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
     blurred = np.asarray(Image.fromarray(sharp.astype(np.uint8)).reduce(4).resize((128, 240)), np.float32)
     assert sharpness_of(blurred) < 0.3 * sharpness_of(sharp)
     assert sharpness_of(0.5 * sharp) == pytest.approx(sharpness_of(sharp), rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["noise in syllables", "music"])
+def test_noise_and_music_are_not_called_speech(kind: str) -> None:
+    """Their levels rise and fall as those of speech do."""
+    t = np.arange(20 * RATE) / RATE
+    loud = np.clip(np.sin(2 * np.pi * 2.3 * t), 0.001, None)
+    noise = np.random.default_rng(0).normal(0, 0.1, len(t))
+    roots = np.array([220.0, 174.6, 261.6, 196.0])[(t * 2).astype(int) % 4]
+    tones = sum(np.sin(2 * np.pi * roots * ratio * t) for ratio in (1, 1.25, 1.5, 2))
+    samples = {"noise in syllables": noise * loud, "music": 0.1 * tones * np.exp(-2 * ((2 * t) % 1))}[kind]
+    samples = samples.astype(np.float32)
+    assert float(speech_activity(samples).sum()) / 25 > 5
+    sound = measure_sound(iter(np.array_split(samples, 3)))
+    assert (sound.speech_seconds, sound.speech_energy) == (0.0, 0.0)
+    assert sound.pause_energy == pytest.approx(float((samples.astype(np.float64) ** 2).sum()), rel=1e-6)
 
 
 def test_sound_is_measured_block_by_block() -> None:

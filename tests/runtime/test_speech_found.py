@@ -13,7 +13,8 @@ import newscaster
 from newscaster import cli, media
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.performance import Anchor
-from newscaster.runtime.speech_found import is_without_speech, without_speech
+from newscaster.runtime.speech_found import without_speech
+from newscaster.speech.voice_activity import is_without_speech
 from tiny_anchor import speech_like, write_tiny_anchor
 
 

@@ -268,7 +268,8 @@ class _SpeechCheck:
 
     def finish(self) -> None:
         """All has been shown."""
-        from newscaster.runtime.speech_found import is_without_speech, without_speech
+        from newscaster.runtime.speech_found import without_speech
+        from newscaster.speech.voice_activity import is_without_speech
 
         counts = self._stream.counts
         found, seconds = counts.speech_seconds, counts.spoken_seconds

@@ -24,6 +24,7 @@ from newscaster.prepare.people import People, box_of, choose_person
 from newscaster.prepare.pictures import Mouth, Shown, mouth_of
 from newscaster.prepare.work import audio_left_out, check_finite, look, read_speech
 from newscaster.speech.activity import speech_activity
+from newscaster.speech.voice_activity import SpeechMeter
 from newscaster.take import SPEECH_RATE
 
 _PICTURES_PER_STRETCH = 8
@@ -202,11 +203,13 @@ def sharpness_of(face: npt.NDArray[np.float32]) -> float:
 
 
 def measure_sound(blocks: Iterator[npt.NDArray[np.float32]]) -> Sound:
-    """Measure 16 kHz mono sound block by block."""
+    """Measure 16 kHz mono sound block by block. Noise and music are not speech, however they swell."""
+    meter = SpeechMeter()
     samples = clipped = 0
     speech_samples, speech, pause = 0, 0.0, 0.0
     for block in blocks:
         finite = np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
+        meter.push(finite)
         step = SPEECH_RATE // 25
         active = np.repeat(speech_activity(finite), step)[: len(finite)]
         active = np.pad(active, (0, len(finite) - len(active)))
@@ -216,6 +219,8 @@ def measure_sound(blocks: Iterator[npt.NDArray[np.float32]]) -> Sound:
         speech_samples += int(active.sum())
         speech += float(squares[active].sum())
         pause += float(squares[~active].sum())
+    if not meter.finish():
+        speech_samples, speech, pause = 0, 0.0, pause + speech
     return Sound(samples / SPEECH_RATE, speech_samples / SPEECH_RATE, speech, pause, clipped)
 
 

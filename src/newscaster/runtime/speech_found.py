@@ -6,22 +6,9 @@ import logging
 
 from newscaster.runtime.motion import MotionStream
 from newscaster.runtime.source import Speech
+from newscaster.speech.voice_activity import LEAST_VOICED_SECONDS, is_without_speech
 
 _log = logging.getLogger("newscaster.runtime")
-
-_LEAST_SECONDS = 0.2
-_LEAST_SHARE = 0.01
-"""Voice activity takes a moment of noise or music for speech now and then."""
-
-
-def is_without_speech(speech_seconds: float, seconds: float) -> bool:
-    """Whether voice activity found no speech to speak of in so much audio.
-
-    Args:
-        speech_seconds: found by `MotionStream`.
-        seconds: of audio in all.
-    """
-    return speech_seconds < min(_LEAST_SECONDS, seconds / 4) + _LEAST_SHARE * seconds
 
 
 def without_speech(name: str, speech_seconds: float, seconds: float, *, rests: bool) -> str:
@@ -33,7 +20,7 @@ def without_speech(name: str, speech_seconds: float, seconds: float, *, rests: b
         seconds: its length.
         rests: whether the mouth is held at rest without speech.
     """
-    found = "no" if speech_seconds < _LEAST_SECONDS else "hardly any"
+    found = "no" if speech_seconds < LEAST_VOICED_SECONDS else "hardly any"
     what = "so the mouth moves with something else"
     if rests:
         what = "so the mouth stays at rest" if found == "no" else "so the mouth is at rest most of the time"

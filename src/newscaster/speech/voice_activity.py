@@ -14,6 +14,7 @@ tools/take_voice_activity.py. It costs 2 ms per second of sound on one thread, i
 from __future__ import annotations
 
 import math
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -22,7 +23,8 @@ import numpy as np
 from newscaster.errors import InputError, SpeechError
 from newscaster.inference import Session
 from newscaster.speech.features import STEP_SAMPLES, check_speech
-from newscaster.speech.spectral import Floats
+from newscaster.speech.level import Leveller
+from newscaster.speech.spectral import SAMPLE_RATE, Floats
 
 FRAME_SAMPLES = 512
 CONTEXT_SAMPLES = 64
@@ -31,6 +33,20 @@ LATE_SAMPLES = FRAME_SAMPLES - math.gcd(FRAME_SAMPLES, STEP_SAMPLES)
 samples, steps at multiples of 640."""
 _SEEN = CONTEXT_SAMPLES + FRAME_SAMPLES
 _STATE = 128
+LEAST_VOICED_SECONDS = 0.2
+_LEAST_SHARE = 0.01
+"""Voice activity takes a moment of noise or music for speech now and then."""
+_SPEECH_PROBABILITY = 0.5
+
+
+def is_without_speech(speech_seconds: float, seconds: float) -> bool:
+    """Whether voice activity found no speech to speak of in so much audio.
+
+    Args:
+        speech_seconds: found by it.
+        seconds: of audio in all.
+    """
+    return speech_seconds < min(LEAST_VOICED_SECONDS, seconds / 4) + _LEAST_SHARE * seconds
 
 
 class VoiceActivity:
@@ -123,6 +139,45 @@ class VoiceActivityStream:
         drop = self._steps * STEP_SAMPLES // FRAME_SAMPLES - self._first
         self._frames, self._first = self._frames[drop:].copy(), self._first + drop
         return np.asarray(most, np.float32)
+
+
+class SpeechMeter:
+    """Whether there is speech in audio that comes in pieces, and not only noise or music.
+
+    Quiet speech counts as loud speech does.
+    """
+
+    def __init__(self) -> None:
+        self._leveller = Leveller()
+        self._stream = _packaged().stream()
+        self._voiced_steps = self._samples = 0
+
+    def push(self, samples: Floats) -> None:
+        """Samples that follow: (n,) float32 mono at 16 kHz, finite."""
+        self._samples += len(samples)
+        self._count(self._stream.push(self._leveller.push(samples)))
+
+    def finish(self) -> bool:
+        """Whether there was speech in all that was pushed; nothing can be pushed after it."""
+        self._count(self._stream.flush())
+        voiced_seconds = self._voiced_steps * STEP_SAMPLES / SAMPLE_RATE
+        return not is_without_speech(voiced_seconds, self._samples / SAMPLE_RATE)
+
+    def _count(self, probabilities: Floats) -> None:
+        self._voiced_steps += int((probabilities > _SPEECH_PROBABILITY).sum())
+
+
+def holds_speech(samples: Floats) -> bool:
+    """Whether there is speech in (N,) float32 mono samples at 16 kHz, see `SpeechMeter`."""
+    meter = SpeechMeter()
+    meter.push(np.ascontiguousarray(samples, np.float32))
+    return meter.finish()
+
+
+@cache
+def _packaged() -> VoiceActivity:
+    """The packaged network, loaded once in each process."""
+    return load_voice_activity()
 
 
 def load_voice_activity(model: bytes | Path | None = None) -> VoiceActivity:
