@@ -82,7 +82,7 @@ class Downmix:
     def _fade(self, block: Samples) -> Samples:
         """Shares (m,) of the new mean at the start of a block, from 0 to 1."""
         count = min(block.shape[1], max(1, round(_FADE_SECONDS * self._rate)))
-        return (np.arange(count, dtype=np.float32) + 1) / np.float32(count + 1)
+        return np.asarray((np.arange(count) + 1) / (count + 1), np.float32)
 
     def _compare(self, block: Samples) -> None:
         """Update the signs and the channels that count with a block."""
