@@ -16,7 +16,8 @@ from fresh_python import environment
 from making_media import moving_pattern
 from newscaster.media import copy_as_wav, measure_audio, read_audio, write_video
 from newscaster.media.audio import open_sound
-from newscaster.media.downmix import Downmix
+from newscaster.media.downmix import SILENT_DBFS, Downmix
+from newscaster.speech.level import QUIETEST_DBFS
 from tiny_anchor import speech_like
 
 RATE = 16_000
@@ -203,6 +204,10 @@ def test_silent_channels_do_not_count(tmp_path: Path, count: int, dbfs: float) -
     np.testing.assert_allclose(mixed[loud:], channels[count - 1, loud:], atol=1e-7)
     measure = measure_audio(write_channels(tmp_path / "x.wav", channels))
     assert measure.peak == pytest.approx(peak, abs=1e-4)
+
+
+def test_a_channel_counts_from_the_level_of_speech() -> None:
+    assert SILENT_DBFS == QUIETEST_DBFS
 
 
 def test_a_channel_that_is_heard_later_counts_from_then() -> None:

@@ -17,7 +17,7 @@ from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMete
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.container import length_notes
-from newscaster.media.downmix import SILENT_DBFS, Samples
+from newscaster.media.downmix import Samples
 from newscaster.media.durable import check_inputs_kept, is_same_file, sync_file
 from newscaster.media.files import (
     VIDEO_SUFFIXES,
@@ -59,7 +59,6 @@ __all__ = [
     "CHROMA_SHIFT",
     "MARK_BYTES",
     "MAX_MAGNITUDE",
-    "SILENT_DBFS",
     "VIDEO_SUFFIXES",
     "AudioInfo",
     "AudioMeasure",

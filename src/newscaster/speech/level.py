@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from newscaster.media import SILENT_DBFS
 from newscaster.speech.spectral import SAMPLE_RATE, Floats
 
-QUIETEST_DBFS = SILENT_DBFS
+QUIETEST_DBFS = -60.0
 """Speech whose loudest sample lies below this is taken for silence."""
 TARGET_DBFS = -6.0
 """Peak that quieter speech is brought to. Voice activity misses some voices whose peaks lie below -12 dBFS,
