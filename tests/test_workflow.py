@@ -22,7 +22,7 @@ from newscaster.models.portrait import target as synthetic
 from newscaster.prepare import prepare
 from newscaster.prepare.pool import worker_pool
 from newscaster.speech.encoder import load_encoder
-from newscaster.take import Take
+from newscaster.take import Take, write_audio_fits
 from talkers import talker
 
 
@@ -162,6 +162,21 @@ def test_a_clip_without_sound_does_not_teach_motion(
         )
     assert found.clips == 4
     assert "4 of 6 clips have sound" in caplog.text
+
+
+def test_frames_whose_audio_does_not_fit_do_not_teach_motion(tmp_path: Path) -> None:
+    write_footage(tmp_path / "a.mp4", seconds=12.0)
+    with pytest.MonkeyPatch.context() as patch:
+        make_up_faces(patch)
+        take = prepare(tmp_path / "a.mp4", tmp_path / "take", workers=0)
+    base = load_base_motion()
+    encoder = load_encoder(windowing=base.features.windowing)
+    (clip,) = take.clips
+    fits = np.arange(clip.frames) < 100
+    for stored, frames in ((fits, 100), (np.zeros_like(fits), None)):
+        write_audio_fits(clip.folder, stored)
+        (made,) = speaker.take_motion(Take.open(take.folder), base.features, encoder).clips
+        assert (None if made is None else np.flatnonzero(made.present).max() + 1) == frames
 
 
 def test_clips_set_aside_are_the_renderers() -> None:

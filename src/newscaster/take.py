@@ -17,6 +17,7 @@ what becomes of it to ``training``::
         transforms.npy        (F, 2, 3) float64, picture to region pixels; NaN where not present;
                               (F, 2, 4) where the region is bent (face.flattening)
         share.npy             (F,) float32: how much of a new mouth the frame may take; takes of old lack it
+        fits.npy              (F,) bool: the frame's audio goes with its mouth, as far as measured; optional
         clip.json             where it comes from and what is finished; written last
 
 Every file is written under another name and renamed, so that a writer that is killed leaves a take that can
@@ -74,6 +75,8 @@ __all__ = [
     "Take",
     "TakeWriter",
     "read_record",
+    "write_audio",
+    "write_audio_fits",
     "write_share",
     "write_track",
     "write_transforms",
@@ -345,7 +348,7 @@ def write_track(
 ) -> ClipRecord:
     """Store a clip's face track and speech; its crops, if any, are void. Returns the record as stored."""
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in ("clip.json", "share.npy"):
+    for stale in ("clip.json", "share.npy", "fits.npy"):
         (folder / stale).unlink(missing_ok=True)
     for kind, array in (("landmarks", landmarks), ("present", present), ("speech", speech)):
         with replacing(folder / f"{kind}.npy") as temporary:
@@ -388,6 +391,12 @@ def write_share(folder: Path, share: npt.NDArray[np.float32]) -> None:
     """Store how much of a new mouth each of a clip's frames may take, (F,)."""
     with replacing(folder / "share.npy") as temporary:
         np.save(temporary, share.astype(np.float32), allow_pickle=False)
+
+
+def write_audio_fits(folder: Path, fits: npt.NDArray[np.bool_]) -> None:
+    """Store which of a clip's frames have audio that goes with the mouth, (F,)."""
+    with replacing(folder / "fits.npy") as temporary:
+        np.save(temporary, fits, allow_pickle=False)
 
 
 def _write_record(folder: Path, record: ClipRecord) -> ClipRecord:

@@ -39,6 +39,7 @@ _KINDS: dict[str, npt.DTypeLike] = {
     "regions": np.uint8,
     "transforms": np.float64,
     "share": np.float32,
+    "fits": np.bool_,
 }
 """What a clip's arrays are of."""
 
@@ -164,6 +165,16 @@ class Clip:
             return self.present.astype(np.float32)
         return np.asarray(self._load("share", (self.frames,)), np.float32)
 
+    @cached_property
+    def audio_fits(self) -> npt.NDArray[np.bool_]:
+        """(F,): frames whose audio goes with the mouth, as far as measured: motion is learnt from them.
+
+        False where another voice is heard, and where a mouth moves without a sound.
+        """
+        if not (self.folder / "fits.npy").exists():
+            return np.ones(self.frames, np.bool_)
+        return np.asarray(self._load("fits", (self.frames,)), np.bool_)
+
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
         """(F,): the frames whose mouth is free: those that a renderer may learn from."""
@@ -260,6 +271,8 @@ class Clip:
         }
         if (self.folder / "share.npy").exists():
             shapes["share"] = (self.frames,)
+        if (self.folder / "fits.npy").exists():
+            shapes["fits"] = (self.frames,)
         for kind, shape in shapes.items():
             self._load(kind, shape, memory_map=True)
 

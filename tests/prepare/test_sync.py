@@ -161,3 +161,30 @@ def test_no_motion_is_learnt_from_somebody_elses_audio(
     assert clip.record.audio_dropped
     assert not clip.teaches_motion(take.head)
     assert any("no motion is learnt from it" in warning for warning in take.warnings)
+
+
+@pytest.mark.data
+def test_motion_is_learnt_from_the_part_whose_audio_fits(
+    portrait: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    own = read_audio(portrait, rate=16_000)
+    other = read_audio(data_folder / "hd" / "anchor_512_25fps_71s.mp4", rate=16_000)
+    cut = 10 * 16_000
+    path = with_audio(portrait, np.concatenate([own[:cut], other[cut : len(own)]]), tmp_path / "x.mp4")
+    found = check(path, workers=1).measure("lag")
+    assert (found.verdict, found.unit) == ("poor", "ms")
+    assert "s do not go with the mouth" in found.text
+    take = prepare(path, tmp_path / "take", workers=1)
+    (clip,) = take.clips
+    assert clip.audio_fits[: 6 * 25].all()
+    assert not clip.audio_fits[11 * 25 : 15 * 25].any()
+    assert any("no motion is learnt from these parts" in w for w in take.warnings)
+
+
+@pytest.mark.data
+def test_frames_after_the_end_of_the_audio_teach_no_motion(portrait: Path, tmp_path: Path) -> None:
+    own = read_audio(portrait, rate=16_000)[: 9 * 16_000]
+    path = with_audio(portrait, own, tmp_path / "x.mp4")
+    assert check(path, workers=1).measure("lag").verdict == "poor"
+    (clip,) = prepare(path, tmp_path / "take", workers=1).clips
+    assert not clip.audio_fits[11 * 25 : 15 * 25].any()

@@ -29,8 +29,8 @@ MAX_DRIFT = 0.05
 """Of the audio's clock against the frames'. Films at 25 in place of 24 frames per second run 4 % fast."""
 MIN_SPEECH_SECONDS = 10.0
 """Speech under a mouth that is seen; with less, nothing is said of audio that does not fit."""
-_STEP_SECONDS = 0.02
-_REACH = round(REACH_SECONDS / _STEP_SECONDS)
+STEP_SECONDS = 0.02
+_REACH = round(REACH_SECONDS / STEP_SECONDS)
 _PIECE_SECONDS = 2.5
 """At 5 % clocks run apart by 125 ms in it: less than a syllable."""
 _TREND_SECONDS = 0.8
@@ -118,7 +118,7 @@ def estimate_lag(stretches: Sequence[HeardStretch]) -> Lag | None:
     groups = np.array_split(np.random.default_rng(0).permutation(len(pieces)), min(10, len(pieces)))
     without = [_peak(_curve(np.delete(moved, group, axis=0).sum(axis=0)))[0] for group in groups]
     error = float(np.sqrt((len(groups) - 1) * np.var(without))) if len(groups) > 1 else REACH_SECONDS
-    far = curve[np.abs(np.arange(len(curve)) - peak) > _PEAK_SECONDS / _STEP_SECONDS]
+    far = curve[np.abs(np.arange(len(curve)) - peak) > _PEAK_SECONDS / STEP_SECONDS]
     height = correlation / max(float(np.sqrt(np.mean(far**2))), 1e-6)
     speech_seconds = sum(stretch.speech_seconds for stretch in stretches)
     uncertainty = max(2 * error, _FLOOR_SECONDS)
@@ -127,23 +127,32 @@ def estimate_lag(stretches: Sequence[HeardStretch]) -> Lag | None:
 
 def _pieces(stretch: HeardStretch) -> list[tuple[float, Array]]:
     """Time in the file of every piece of a stretch, and its sums, see :func:`_sums`."""
-    known = np.isfinite(stretch.opening)
-    steps = int(len(stretch.opening) / stretch.fps / _STEP_SECONDS)
-    if known.sum() < 2 or not len(stretch.predicted) or steps < 2:
+    if np.isfinite(stretch.opening).sum() < 2 or not len(stretch.predicted):
         return []
-    times = np.arange(steps) * _STEP_SECONDS
-    frames = np.arange(len(stretch.opening)) / stretch.fps
-    mouth = np.interp(times, frames[known], stretch.opening[known])
-    seen = np.interp(times, frames, known.astype(np.float64)) > 0.99
+    times, mouth, seen = mouth_course(stretch)
+    steps = len(times)
+    if steps < 2:
+        return []
     heard = np.interp(times, np.arange(len(stretch.predicted)) / PREDICTED_HZ, stretch.predicted)
     # Openings and their speed both tell: slow and fast motion count alike.
-    pairs = [(way(mouth) * seen, way(heard)) for way in (_without_trend, _speed)]
-    count = max(1, round(steps * _STEP_SECONDS / _PIECE_SECONDS))
+    pairs = [(way(mouth) * seen, way(heard)) for way in (without_trend, speed)]
+    count = max(1, round(steps * STEP_SECONDS / _PIECE_SECONDS))
     found = []
     for piece in np.array_split(np.arange(steps), count):
         sums = np.stack([_sums(mouth_part, heard_part, piece) for mouth_part, heard_part in pairs])
-        found.append((stretch.start_seconds + float(piece.mean()) * _STEP_SECONDS, sums))
+        found.append((stretch.start_seconds + float(piece.mean()) * STEP_SECONDS, sums))
     return found
+
+
+def mouth_course(stretch: HeardStretch) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """Times, openings and whether the mouth is seen, (T,) each, every 20 ms of a stretch."""
+    known = np.isfinite(stretch.opening)
+    times = np.arange(int(len(stretch.opening) / stretch.fps / STEP_SECONDS)) * STEP_SECONDS
+    if not known.any():
+        return times, np.zeros(len(times)), np.zeros(len(times), np.bool_)
+    frames = np.arange(len(stretch.opening)) / stretch.fps
+    mouth = np.interp(times, frames[known], stretch.opening[known])
+    return times, mouth, np.interp(times, frames, known.astype(np.float64)) > 0.99
 
 
 def _sums(mouth: Array, heard: Array, piece: npt.NDArray[np.int64]) -> Array:
@@ -175,7 +184,7 @@ def _curve(sums: Array) -> Array:
 
 def _moved(sums: Array, seconds: Array) -> Array:
     """The sums (P, 2, 3, L) of pieces, each with its lags counted from so many seconds (P,)."""
-    lags = np.arange(sums.shape[-1]) + np.round(seconds / _STEP_SECONDS).astype(int)[:, None]
+    lags = np.arange(sums.shape[-1]) + np.round(seconds / STEP_SECONDS).astype(int)[:, None]
     inside = (lags >= 0) & (lags < sums.shape[-1])
     taken = np.take_along_axis(sums, np.clip(lags, 0, sums.shape[-1] - 1)[:, None, None], axis=-1)
     return np.asarray(taken * inside[:, None, None])
@@ -187,24 +196,24 @@ def _drift_of(times: Array, sums: Array) -> float:
     if span == 0:
         return 0.0
     most = min(MAX_DRIFT, 2 * REACH_SECONDS / span)
-    count = int(most * span / (2 * _STEP_SECONDS))
-    drifts = 2 * _STEP_SECONDS / span * np.arange(-count, count + 1)
+    count = int(most * span / (2 * STEP_SECONDS))
+    drifts = 2 * STEP_SECONDS / span * np.arange(-count, count + 1)
     heights = np.array([_curve(_moved(sums, drift * times).sum(axis=0)).max() for drift in drifts])
     best = float(drifts[np.argmax(heights)])
     gain = float(heights.max() - heights[count])
     return best if gain > _DRIFT_GAIN and abs(best) * span >= _MIN_DRIFT_SECONDS else 0.0
 
 
-def _without_trend(values: Array) -> Array:
+def without_trend(values: Array) -> Array:
     """Without what changes more slowly than syllables."""
-    width = round(_TREND_SECONDS / _STEP_SECONDS) | 1
+    width = round(_TREND_SECONDS / STEP_SECONDS) | 1
     padded = np.pad(values, width // 2, mode="edge")
     return np.asarray(values - np.convolve(padded, np.ones(width) / width, mode="valid"))
 
 
-def _speed(values: Array) -> Array:
+def speed(values: Array) -> Array:
     """Change over 80 ms, centred."""
-    half = round(0.04 / _STEP_SECONDS)
+    half = round(0.04 / STEP_SECONDS)
     padded = np.pad(values, half, mode="edge")
     return np.asarray(padded[2 * half :] - padded[: -2 * half])
 
@@ -217,4 +226,4 @@ def _peak(curve: Array) -> tuple[float, float]:
         before, at, after = curve[top - 1 : top + 2]
         bend = before - 2 * at + after
         exact += 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return exact * _STEP_SECONDS - REACH_SECONDS, float(curve[top])
+    return exact * STEP_SECONDS - REACH_SECONDS, float(curve[top])

@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from newscaster.face.geometry import runs
+from newscaster.prepare.audio_fit import unfit_frames
 from newscaster.prepare.lag import MIN_SPEECH_SECONDS, REACH_SECONDS, HeardStretch, Lag, estimate_lag
 from newscaster.prepare.measure import FILES_NAMED, Measure, Verdict, graded, not_measured
 
-State = Literal["fits", "unmeasured", "off", "drifts", "unrelated"]
-_WORST_LAST: tuple[State, ...] = ("fits", "unmeasured", "off", "drifts", "unrelated")
+State = Literal["fits", "unmeasured", "off", "partly", "drifts", "unrelated"]
+_WORST_LAST: tuple[State, ...] = ("fits", "unmeasured", "off", "partly", "drifts", "unrelated")
 MAX_LAG_SECONDS = 0.045
 """People notice 45 ms of early and 125 ms of late audio (ITU-R BT.1359); a network learns any constant lag,
 and the anchor then shows it."""
 _MAX_UNMEASURED = 0.2
 """Share of the speech that may be unmeasured where the rest fits."""
+_MAX_UNFIT = 0.1
+"""Share of the footage under audio that may not fit where the rest does: a laugh, a head that turns."""
+_PARTS_NAMED = 3
 _TITLE = "Sound against picture"
 _MEANING = (
     "The mouth that is seen is compared with the one that is heard. Offsets that the file itself states are "
@@ -30,16 +35,44 @@ _MEANING = (
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of a file."""
+
+    path: Path
+    start_seconds: float
+    stop_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        return self.stop_seconds - self.start_seconds
+
+    def __str__(self) -> str:
+        return f"'{self.path.name}' {self.start_seconds:.1f} to {self.stop_seconds:.1f} s"
+
+
+@dataclass(frozen=True)
 class AudioSync:
     """The audio of one file, or of short ones together."""
 
     files: tuple[Path, ...]
     lag: Lag | None
     """None if there is nothing to compare."""
+    unfit: tuple[Part, ...] = ()
+    """Parts whose audio does not go with the mouth, if that of the rest does."""
+    seconds: float = 0.0
+    """Of all footage that was compared."""
+
+    @property
+    def unfit_seconds(self) -> float:
+        return sum(part.seconds for part in self.unfit)
 
     @property
     def state(self) -> State:
-        """``off``: by a constant lag; ``drifts``: clocks run apart; ``unrelated``: not this mouth's audio."""
+        """What is wrong.
+
+        ``off``: a constant lag; ``partly``: parts have other audio, or none; ``drifts``: clocks run apart;
+        ``unrelated``: not this mouth's audio.
+        """
         lag = self.lag
         if lag is None or not (lag.is_clear or lag.is_known):
             return "unmeasured"
@@ -47,7 +80,15 @@ class AudioSync:
             return "unrelated"
         if lag.drift:
             return "drifts"
-        return "off" if abs(lag.seconds) - lag.uncertainty_seconds > MAX_LAG_SECONDS else "fits"
+        if self.unfit_seconds > _MAX_UNFIT * self.seconds:
+            return "partly"
+        return "off" if self.is_off else "fits"
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the lag is longer than people accept."""
+        lag = self.lag
+        return lag is not None and abs(lag.seconds) - lag.uncertainty_seconds > MAX_LAG_SECONDS
 
     @property
     def speech_seconds(self) -> float:
@@ -68,11 +109,24 @@ class AudioSync:
         if self.state == "unrelated":
             return (
                 f"the audio does not go with the mouth (r {max(0.0, lag.correlation):.2f} at the best lag "
-                f"within {REACH_SECONDS:g} s): it is another person's, or far off"
+                f"within {REACH_SECONDS:g} s): it is another person's, far off, or off by a lag that changes"
             )
         if self.state == "drifts":
             return f"the audio runs {abs(100 * lag.drift):.1f} % {'slow' if lag.drift > 0 else 'fast'}"
+        if self.state == "partly":
+            return (
+                f"{self.unfit_seconds:.1f} of {self.seconds:.1f} s have audio that does not go with the "
+                f"mouth, or none: {self.named_parts}"
+            )
         return f"the audio is {abs(1000 * lag.seconds):.0f} ms {'late' if lag.seconds > 0 else 'early'}"
+
+    @property
+    def named_parts(self) -> str:
+        """The longest parts that do not fit, for messages."""
+        longest = sorted(self.unfit, key=lambda part: -part.seconds)[:_PARTS_NAMED]
+        shown = sorted(longest, key=lambda part: (part.path.name, part.start_seconds))
+        more = f" and {len(self.unfit) - len(shown)} more" if len(self.unfit) > len(shown) else ""
+        return ", ".join(map(str, shown)) + more
 
 
 def audio_syncs(stretches: Mapping[Path, Sequence[HeardStretch]]) -> list[AudioSync]:
@@ -84,9 +138,23 @@ def audio_syncs(stretches: Mapping[Path, Sequence[HeardStretch]]) -> list[AudioS
     long = [path for path, seconds in speech.items() if seconds >= MIN_SPEECH_SECONDS]
     short = tuple(path for path in stretches if path not in long)
     groups = [(path,) for path in long] + ([short] if short else [])
-    return [
-        AudioSync(files, estimate_lag([s for path in files for s in stretches[path]])) for files in groups
+    return [_audio_sync(files, stretches) for files in groups]
+
+
+def _audio_sync(files: tuple[Path, ...], stretches: Mapping[Path, Sequence[HeardStretch]]) -> AudioSync:
+    """How audio and frames of these files go together, as one."""
+    owned = [(path, stretch) for path in files for stretch in stretches[path]]
+    every = [stretch for _, stretch in owned]
+    lag = estimate_lag(every)
+    seconds = sum(len(stretch.opening) / stretch.fps for stretch in every)
+    if lag is None or not lag.is_clear or lag.drift:
+        return AudioSync(files, lag, (), seconds)
+    parts = [
+        Part(path, stretch.start_seconds + start / stretch.fps, stretch.start_seconds + stop / stretch.fps)
+        for (path, stretch), flags in zip(owned, unfit_frames(every, lag), strict=True)
+        for start, stop in runs(flags)
     ]
+    return AudioSync(files, lag, tuple(parts), seconds)
 
 
 def worst_sync(syncs: Iterable[AudioSync]) -> AudioSync | None:
@@ -115,6 +183,10 @@ def sync_measure(syncs: Sequence[AudioSync], *, has_speech: bool) -> Measure:
     text = f"{abs(milliseconds):.0f} ms {'late' if milliseconds > 0 else 'early'}, ± {around:.0f} ms"
     if lag.drift:
         text = f"{abs(100 * lag.drift):.1f} % {'slow' if lag.drift > 0 else 'fast'}"
+    if worst.state == "partly":
+        text = f"{worst.unfit_seconds:.1f} of {worst.seconds:.1f} s do not go with the mouth"
+        advice = "Watch these parts: give them the audio that was recorded with them, or cut them away."
+        return graded("lag", _TITLE, milliseconds, "ms", text, "poor", _MEANING, _advice(syncs, advice))
     verdict: Verdict = "good" if worst.state == "fits" else "poor"
     advice = (
         "Watch it, and shift the audio, for example with: "

@@ -6,7 +6,7 @@ to the mouth, or whose clock runs apart, is left out: of such clips the frames a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,10 @@ from newscaster.prepare.heard_mouth import predicted_openings
 from newscaster.prepare.job import Job
 from newscaster.prepare.lag import HeardStretch
 from newscaster.prepare.pool import Workers
-from newscaster.prepare.sync import AudioSync, audio_syncs
+from newscaster.prepare.sync import AudioSync, Part, audio_syncs
 from newscaster.prepare.work import readable_speech
 from newscaster.speech.activity import speech_activity
-from newscaster.take import Clip, read_record, write_audio
+from newscaster.take import Clip, read_record, write_audio, write_audio_fits
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,32 @@ def _changes(
 ) -> list[AudioTask]:
     """What is to be done to the clips of some files, which is said."""
     drop = sync.state in ("unrelated", "drifts")
-    lag_ms = round(1000 * sync.lag.seconds) if sync.lag is not None and sync.state == "off" else 0
+    lag_ms = round(1000 * sync.lag.seconds) if sync.lag is not None and sync.is_off and not drop else 0
     if drop:
         job.warn(f"{sync.described}; no motion is learnt from it, frames alone are used: {sync.named}")
+    elif sync.state == "partly":
+        moved = f"; the rest is moved by {-lag_ms:+d} ms" if lag_ms else ""
+        job.warn(f"{sync.described}; no motion is learnt from these parts{moved}")
     elif lag_ms:
         job.warn(f"{sync.described}, moved by {-lag_ms:+d} ms: {sync.named}")
     elif sync.state == "unmeasured":
         job.warn(f"how audio and mouth go together could not be measured ({sync.described}): {sync.named}")
     tasks = []
     for name, clip in clips.items():
+        write_audio_fits(
+            clip.folder,
+            _fits(clip, [part for part in sync.unfit if part.path == segments[name].footage.path]),
+        )
         wanted = 0 if drop else clip.record.audio_shift_ms + lag_ms
         if (wanted, drop) != (clip.record.audio_shift_ms, clip.record.audio_dropped):
             tasks.append(AudioTask(clip.folder, segments[name], wanted, drop))
     return tasks
+
+
+def _fits(clip: Clip, unfit: Sequence[Part]) -> npt.NDArray[np.bool_]:
+    """(F,): frames of a clip that lie in none of these parts of its file."""
+    seconds = (clip.record.start_frame + np.arange(clip.frames) + 0.5) / float(clip.record.fps)
+    fits = np.ones(clip.frames, np.bool_)
+    for part in unfit:
+        fits &= (seconds < part.start_seconds) | (seconds >= part.stop_seconds)
+    return fits

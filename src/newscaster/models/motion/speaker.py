@@ -80,11 +80,12 @@ def take_motion(take: Take, features: FeatureSpec, encoder: SpeechEncoder | None
     clips: list[MotionClip | None] = []
     speaking_steps = 0
     for clip, shape in zip(take.clips, shapes, strict=True):
-        if not (clip.usable.any() and clip.teaches_motion(take.head)):
+        learnt = clip.usable & clip.audio_fits
+        if not (learnt.any() and clip.teaches_motion(take.head)):
             clips.append(None)
             continue
         heard = extract(clip.speech, features, encoder)
-        made = motion_clip(heard, shape - rest, clip.usable, fps=take.fps)
+        made = motion_clip(heard, shape - rest, learnt, fps=take.fps)
         speaking_steps += int((made.present & speech_activity(clip.speech)[: len(made.present)]).sum())
         clips.append(made)
     return TakeMotion(tuple(clips), rest, speaking_steps / MOTION_HZ)
