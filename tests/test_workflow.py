@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 import newscaster
+from broken_networks import broken
 from footage import RAW, babble, make_up_faces, write_footage
 from newscaster import workflow
-from newscaster.errors import InputError, MediaError, MissingExtraError, OutputError
+from newscaster.errors import AnchorError, InputError, MediaError, MissingExtraError, OutputError
 from newscaster.media import probe, read_frames
 from newscaster.models.motion import speaker
 from newscaster.models.motion.base import load_base_motion
 from newscaster.models.motion.data import MotionClip, MotionTraining
 from newscaster.models.portrait import target as synthetic
+from newscaster.models.portrait.data import FullFrameData
+from newscaster.models.renderer import training
 from newscaster.prepare import prepare
 from newscaster.prepare.pool import worker_pool
 from newscaster.speech.encoder import load_encoder
@@ -110,6 +113,37 @@ def test_a_synthetic_stage_holds_no_frame_of_the_footage(made: Path, painted: Pa
         assert np.abs(footage.astype(int) - frame.image).mean(axis=(1, 2, 3)).min() > 2
     assert anchor.info.training["stage PSNR, dB"] > 10
     assert painted.stat().st_size < made.stat().st_size - 10e6  # without the speech encoder
+
+
+def test_a_painter_that_does_not_work_is_refused(made: Path, tmp_path: Path) -> None:
+    pictures = FullFrameData.from_take(Take.open(made.parent / f"{RAW}.take"), tmp_path)
+    real = np.stack([pictures.held_out.picture(i) for i in pictures.held_out.spread(4)]).astype(float)
+    grey = 10 * np.log10(255**2 / np.mean((real - real.mean()) ** 2))
+    for psnr in (float("nan"), float("-inf"), grey):
+        with pytest.raises(AnchorError, match="paints the synthetic target does not work"):
+            workflow._check_painter(psnr, pictures, tmp_path)
+    workflow._check_painter(30.0, pictures, tmp_path)
+
+
+def test_a_trained_anchor_that_does_not_work_is_not_written(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What training that diverged leaves: the anchor that was there before stays."""
+    export = training.export_renderer
+    monkeypatch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
+    monkeypatch.setattr(training, "export_renderer", lambda path: broken(export(path), np.zeros_like))
+    out = tmp_path / "ada.anchor"
+    out.write_bytes(b"older")
+    with pytest.raises(AnchorError, match=r"does not work, and is not written.*renderer\.onnx"):
+        workflow.train_take(
+            Take.open(made.parent / f"{RAW}.take"),
+            out,
+            made.parent / f"{RAW}.work",
+            consent="Ada agreed.",
+            minutes=0.2,
+        )
+    assert out.read_bytes() == b"older"
+    assert [one.name for one in tmp_path.iterdir()] == ["ada.anchor"]
 
 
 def test_a_painted_anchor_speaks(painted: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from newscaster.errors import AnchorError, InputError, MissingExtraError, OutputError
 from newscaster.texts import check_unicode, quoted, shown
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from newscaster.consent import Consent
     from newscaster.evaluation.result import Evaluation
     from newscaster.models.motion.speaker import SpeakerMotion
+    from newscaster.models.portrait.data import FullFrameData
     from newscaster.models.renderer.data import RenderingData
     from newscaster.models.renderer.training import RenderingResult
     from newscaster.prepare import Report
@@ -41,6 +45,7 @@ _OWN_WORK = re.compile(
     r"take|\.lock|\.owner\.json|(motion|rendering|rendering-painted|full-frame)-[0-9a-f]{12}"
 )
 """What training puts into its folder."""
+_FRAMES_CHECKED = 8
 SYNTHETIC = "synthetic"
 """Named as the stage, it is painted from nothing but a face map: no frame of the footage is in the anchor."""
 
@@ -348,6 +353,7 @@ def _synthetic(
         minutes=minutes,
         progress=lambda p: progress("full frame", minutes - p.minutes_left, minutes),
     )
+    _check_painter(trained.psnr, pictures, folder)
     network, scale = load_full_frame(trained.weights).to(compute_device("auto")), pictures.scale[0]
     stage = paint_stage(network, take, folder, scale=scale)
     data = painted_data(
@@ -360,6 +366,20 @@ def _synthetic(
         "stage sharpness": round(trained.sharpness, 3),
     }
     return replace(take, stage=stage), data, figures
+
+
+def _check_painter(psnr: float, pictures: FullFrameData, folder: Path) -> None:
+    """Raise AnchorError if a full-frame network paints no better than one colour: training may diverge."""
+    held_out = pictures.held_out
+    frames = np.stack([held_out.picture(number) for number in held_out.spread(_FRAMES_CHECKED)])
+    spread = float(frames.std(axis=(0, 1, 2), dtype=np.float64).max())
+    flat = 20 * math.log10(255 / max(spread, 1.0))
+    if not psnr > flat:
+        raise AnchorError(
+            f"the network that paints the synthetic target does not work: its frames are at {psnr:.1f} dB "
+            f"(PSNR) from held-out ones, and one colour for all pixels is at {flat:.1f} dB. Remove "
+            f"'{folder}', and train it anew; if it happens again, report it"
+        )
 
 
 def _motion(take: Take, folder: Path, progress: ReportProgress) -> SpeakerMotion:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import footage as made
-from footage import babble, somebody
+from footage import somebody
 from newscaster.prepare import following
 from newscaster.prepare.following import follow_person, frames_of_person
 from newscaster.prepare.people import People
-from newscaster.prepare.speaking import correlation, loudness_db
+from newscaster.prepare.speaking import loudness_db
 
 FPS = 25.0
 MISSING = np.full(128, np.nan, np.float32)
@@ -71,20 +71,6 @@ def test_frames_of_somebody_else_have_no_landmarks(monkeypatch: pytest.MonkeyPat
     assert (found.others == ~found.present).all()
     assert np.isnan(found.landmarks[~found.present]).all()
     assert np.isfinite(found.landmarks[found.present]).all()
-
-
-def test_a_mouth_that_moves_with_the_audio_is_told_from_others() -> None:
-    speech = babble(12)
-    time = np.arange(300) / FPS
-    own = 0.1 + 0.1 * np.clip(np.sin(2 * np.pi * 2.3 * time), 0, None)
-    other = 0.1 + 0.1 * np.clip(np.sin(2 * np.pi * 1.37 * time + 1), 0, None)
-    still = np.full(300, 0.1) + 0.001 * np.random.default_rng(0).standard_normal(300)
-    gone = np.where(time < 6, np.nan, own)
-    scores = [correlation([mouth], [speech], fps=FPS) for mouth in (own, gone, other, still)]
-    assert min(scores[:2]) > 0.6
-    assert max(scores[2:]) < 0.3
-    assert correlation([np.full(300, np.nan)], [speech], fps=FPS) == 0.0
-    assert correlation([own], [np.zeros(0, np.float32)], fps=FPS) == 0.0
 
 
 def test_loudness_of_a_full_scale_square_wave_is_0_db() -> None:

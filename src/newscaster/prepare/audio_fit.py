@@ -1,8 +1,8 @@
 """Which parts of footage have audio that goes with the mouth, at a lag that is known.
 
-A lag is found from all of a file (see `lag`). If half of the audio supports it, it is clear; the other half may
-still be another voice's, late after a cut, or missing. So the mouth that is seen is compared with the one that
-is heard once more, in a window around each frame::
+A lag is found from all of a file (see `lag`). If half of the audio supports it, it is clear; the other half
+may still be another voice's, late after a cut, or missing. So the mouth that is seen is compared with the one
+that is heard once more, in a window around each frame::
 
     mouth   audio   window
     moves   moves   fits if they correlate
@@ -31,7 +31,7 @@ _MIN_WINDOW_SECONDS = 2.5
 """Of a stretch that is shorter than a window; in a shorter one nothing is told."""
 _MIN_AGREEMENT = 0.3
 """Correlation, less if one of both moves less than usual. On ten files of other people with their own audio,
-it is 0.42 and more; with other people's audio, 99 % of the windows have less than 0.22, and none above 0.35."""
+it is 0.42 and more; with other people's, less than 0.22 in 99 % of the windows, and 0.35 at most."""
 _EDGE_SECONDS = 2.0
 """Beside what does not fit: a window across its edge still correlates."""
 _RESTS, _MOVES = 0.1, 0.3

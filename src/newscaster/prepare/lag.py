@@ -125,6 +125,15 @@ def estimate_lag(stretches: Sequence[HeardStretch]) -> Lag | None:
     return Lag(seconds, uncertainty, correlation, height, speech_seconds, drift)
 
 
+def correlations(stretches: Sequence[HeardStretch], *, reach_seconds: float) -> Array:
+    """Correlation of mouth and audio at lags from -reach to reach, every 20 ms; 0 without either."""
+    reach = round(reach_seconds / STEP_SECONDS)
+    sums = [found for stretch in stretches for _, found in _pieces(stretch)]
+    if not sums:
+        return np.zeros(2 * reach + 1)
+    return _curve(np.sum(sums, axis=0))[_REACH - reach : _REACH + reach + 1]
+
+
 def _pieces(stretch: HeardStretch) -> list[tuple[float, Array]]:
     """Time in the file of every piece of a stretch, and its sums, see :func:`_sums`."""
     if np.isfinite(stretch.opening).sum() < 2 or not len(stretch.predicted):

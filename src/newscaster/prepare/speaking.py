@@ -1,8 +1,8 @@
 """Who of several people in a file speaks: whose mouth moves with the audio.
 
-The opening of each person's mouth is compared with the loudness of the audio, both without what changes more
-slowly than syllables. A photo's mouth does not move, a listener's little, that of a face on a screen not with
-this audio.
+The opening of each person's mouth is compared with the opening that the audio predicts (see `heard_mouth`),
+at the lag that fits one of them best. A photo's mouth does not move, a listener's little, that of a face on a
+screen not with this audio.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from newscaster.face.mouth import is_moving
 from newscaster.face.topology import OPENING_PAIRS
 from newscaster.prepare.clips import Footage, Segment, sampled_segments, segments_without_gaps
 from newscaster.prepare.following import follow_person
+from newscaster.prepare.heard_mouth import predicted_openings
+from newscaster.prepare.lag import HeardStretch, correlations
 from newscaster.prepare.people import People, Person
 from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
-from newscaster.take import SPEECH_RATE
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -31,9 +32,9 @@ _WHOLE_SECONDS = 15.0
 _WINDOWS = 5
 _WINDOW_SECONDS = 3.0
 _FPS = Fraction(25)
-_TREND_SECONDS = 0.8
-_MAX_LAG_FRAMES = 8
-_LOUD_RANGE_DB = 35.0
+_REACH_SECONDS = 1.0
+_NEAR_STEPS = 5
+"""Of 20 ms: mouths differ by so much in when they open."""
 _MIN_FRAMES = 25
 
 
@@ -49,19 +50,48 @@ def weigh_persons(
     windows = _windows(footage)
     speeches = [read_speech(segment, segment.expected_frames) for segment in windows]
     has_speech = sum(float(speech_activity(s).sum()) / 25 for s in speeches) >= LEAST_SPEECH_SECONDS
-    weighed = []
-    for index, person in enumerate(persons):
-        people = People(tuple(persons), index)
-        openings = [
-            raw_openings(follow_person(segment.frames(), people, fps=float(_FPS)).landmarks)
+    openings = [
+        [
+            raw_openings(
+                follow_person(segment.frames(), People(tuple(persons), number), fps=float(_FPS)).landmarks
+            )
             for segment in windows
         ]
-        if has_speech:
-            speaking = max(0.0, correlation(openings, speeches, fps=float(_FPS)))
-        else:
-            speaking = 1.0 if any(is_moving(opening) for opening in openings) else 0.0
-        weighed.append(replace(person, speaking=speaking))
-    return tuple(weighed)
+        for number in range(len(persons))
+    ]
+    if has_speech:
+        scores = follow_audio(openings, [predicted_openings(speech) for speech in speeches], fps=float(_FPS))
+    else:
+        scores = [1.0 if any(is_moving(one) for one in own) else 0.0 for own in openings]
+    return tuple(replace(person, speaking=score) for person, score in zip(persons, scores, strict=True))
+
+
+def follow_audio(
+    openings: Sequence[Sequence[Array]], predicted: Sequence[Array], *, fps: float
+) -> list[float]:
+    """How closely each person's mouth follows the audio, 0 to 1: their correlation.
+
+    All are compared at one lag, within a second: that of the audio, whoever speaks.
+
+    Args:
+        openings: of each person and window, (F,); NaN in frames without the face, which do not count.
+        predicted: of each window, (T,) at 25 Hz: how far the audio has a mouth open.
+        fps: frames per second.
+    """
+    curves = np.stack([_curve(own, predicted, fps=fps) for own in openings])
+    lag = int(curves.max(axis=0).argmax())
+    near = curves[:, max(0, lag - _NEAR_STEPS) : lag + _NEAR_STEPS + 1]
+    return [float(np.clip(value, 0.0, 1.0)) for value in near.max(axis=1)]
+
+
+def _curve(openings: Sequence[Array], predicted: Sequence[Array], *, fps: float) -> Array:
+    """Correlation at every lag; 0 if the face is seen for less than a second."""
+    seen = sum(int(np.isfinite(opening).sum()) for opening in openings)
+    stretches = [
+        HeardStretch(opening, fps, audio, np.zeros(len(audio), np.bool_))
+        for opening, audio in zip(openings, predicted, strict=True)
+    ]
+    return correlations(stretches if seen >= _MIN_FRAMES else [], reach_seconds=_REACH_SECONDS)
 
 
 def _windows(footage: Footage) -> list[Segment]:
@@ -92,41 +122,3 @@ def loudness_db(speech: Floats, *, rate: int, step_seconds: float, steps: int) -
     mean = (energy[last] - energy[first]) / np.maximum(last - first, 1)
     floor = 1e-4 * np.clip(mean.max(initial=0.0), 1e-8, 1e-3)
     return np.asarray(10 * np.log10(mean + floor))
-
-
-def correlation(openings: Sequence[Array], speeches: Sequence[Floats], *, fps: float) -> float:
-    """The greatest correlation of opening and loudness over lags of up to 0.3 s, all windows together.
-
-    Args:
-        openings: of each window, (F,); NaN in frames without the face, which do not count.
-        speeches: of each window, (N,) at 16 kHz.
-        fps: frames per second.
-
-    Returns:
-        -1 to 1; 0 if a face is seen for less than a second.
-    """
-    products = np.zeros((2 * _MAX_LAG_FRAMES + 1, 3))
-    frames = 0
-    for opening, speech in zip(openings, speeches, strict=True):
-        seen = np.isfinite(opening)
-        frames += int(seen.sum())
-        if not len(speech) or seen.sum() < 2:
-            continue
-        filled = np.interp(np.arange(len(opening)), np.flatnonzero(seen), opening[seen])
-        level = loudness_db(speech, rate=SPEECH_RATE, step_seconds=1 / fps, steps=len(opening))
-        level = np.maximum(level, level.max() - _LOUD_RANGE_DB)
-        a, b = _without_trend(filled, fps), _without_trend(level, fps)
-        for i, lag in enumerate(range(-_MAX_LAG_FRAMES, _MAX_LAG_FRAMES + 1)):
-            later = np.roll(b, -lag)
-            valid = seen & (np.arange(len(b)) + lag >= 0) & (np.arange(len(b)) + lag < len(b))
-            x, y = a[valid], later[valid]
-            products[i] += (x @ y, x @ x, y @ y)
-    if frames < _MIN_FRAMES:
-        return 0.0
-    return float((products[:, 0] / np.sqrt(np.maximum(products[:, 1] * products[:, 2], 1e-12))).max())
-
-
-def _without_trend(values: Array, fps: float) -> Array:
-    width = round(_TREND_SECONDS * fps) | 1
-    padded = np.pad(values, width // 2, mode="edge")
-    return np.asarray(values - np.convolve(padded, np.ones(width) / width, mode="valid"))

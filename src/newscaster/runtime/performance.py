@@ -153,6 +153,8 @@ class Anchor:
         self._painter = self._live_painter()
         self._mark: Watermark | None = None  # the same for all of a stage: made when first asked for
         self.motion_stream()  # the networks fit the features and the basis, or an error says so now
+        if is_builtin(file.path):
+            return  # see `trial`
         if self._encoder is not None and info.shared_encoder is None:
             try_encoder(self._encoder, info.features)
         try_motion(self._motion, width=info.features.width, basis=self._face.basis)
