@@ -372,8 +372,8 @@ def _check_painter(psnr: float, pictures: FullFrameData, folder: Path) -> None:
     """Raise AnchorError if a full-frame network paints no better than one colour: training may diverge."""
     held_out = pictures.held_out
     frames = np.stack([held_out.picture(number) for number in held_out.spread(_FRAMES_CHECKED)])
-    spread = float(frames.std(axis=(0, 1, 2), dtype=np.float64).max())
-    flat = 20 * math.log10(255 / max(spread, 1.0))
+    variance = float(frames.var(axis=(0, 1, 2), dtype=np.float64).mean())
+    flat = 10 * math.log10(255**2 / max(variance, 1.0))
     if not psnr > flat:
         raise AnchorError(
             f"the network that paints the synthetic target does not work: its frames are at {psnr:.1f} dB "

@@ -87,7 +87,7 @@ def _unfit_steps(courses: Array, power: Array) -> Flags:
 
 
 def _window_steps(values: Array) -> int:
-    return max(1, min(round(WINDOW_SECONDS / STEP_SECONDS), values.shape[-1]))
+    return max(1, min(round(WINDOW_SECONDS / STEP_SECONDS), int(values.shape[-1])))
 
 
 def _window_sums(values: Array) -> Array:

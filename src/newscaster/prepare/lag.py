@@ -156,7 +156,8 @@ def _pieces(stretch: HeardStretch) -> list[tuple[float, Array]]:
 def mouth_course(stretch: HeardStretch) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
     """Times, openings and whether the mouth is seen, (T,) each, every 20 ms of a stretch."""
     known = np.isfinite(stretch.opening)
-    times = np.arange(int(len(stretch.opening) / stretch.fps / STEP_SECONDS)) * STEP_SECONDS
+    steps = int(len(stretch.opening) / stretch.fps / STEP_SECONDS)
+    times: Array = np.arange(steps, dtype=np.float64) * STEP_SECONDS
     if not known.any():
         return times, np.zeros(len(times)), np.zeros(len(times), np.bool_)
     frames = np.arange(len(stretch.opening)) / stretch.fps
