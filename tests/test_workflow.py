@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,6 +161,24 @@ def test_a_take_is_trained_on_once(made: Path, tmp_path: Path, monkeypatch) -> N
     ]
     assert {run.name.split("-")[0] for run in runs} == {"motion", "rendering"}
     assert all((run / "weights.safetensors").is_file() for run in runs)
+
+
+def test_other_audio_under_the_same_frames_is_another_run_of_motion_alone(tmp_path: Path) -> None:
+    def run(kind: str, speech: np.ndarray, fits: np.ndarray, **more: bool) -> Path:
+        clip = SimpleNamespace(
+            name="a", frames=25, record=SimpleNamespace(cropped_with="x"), speech=speech, audio_fits=fits
+        )
+        return workflow._run_folder(tmp_path, kind, SimpleNamespace(clips=[clip], fps=25), **more)
+
+    speech, fits = np.ones(16_000, np.float32), np.ones(25, np.bool_)
+    other, part = speech * 0.5, fits & (np.arange(25) < 9)
+    same = run("motion", speech, fits, with_audio=True)
+    assert run("motion", speech.copy(), fits, with_audio=True) == same
+    assert (
+        len({same, run("motion", other, fits, with_audio=True), run("motion", speech, part, with_audio=True)})
+        == 3
+    )
+    assert run("rendering", speech, fits) == run("rendering", other, part)
 
 
 def test_footage_without_sound_takes_the_base_network_as_it_is(

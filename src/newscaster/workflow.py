@@ -318,7 +318,7 @@ def train_take(
     from newscaster.models.renderer.training import train_renderer
 
     agreed = _agreed(consent)
-    motion = _motion(take, _run_folder(work, "motion", take), progress)
+    motion = _motion(take, _run_folder(work, "motion", take, with_audio=True), progress)
     painted: dict[str, float] = {}
     if stage_minutes is None:
         data, folder = RenderingData.from_take(take), _run_folder(work, "rendering", take)
@@ -486,12 +486,25 @@ def _write(
     return out
 
 
-def _run_folder(folder: Path, kind: str, take: Take) -> Path:
-    """The folder of a training run, named after what it is trained on: other footage is another run."""
-    about = {
+def _run_folder(folder: Path, kind: str, take: Take, *, with_audio: bool = False) -> Path:
+    """The folder of a training run, named after what it is trained on: other footage is another run.
+
+    Args:
+        folder: the working folder.
+        kind: of the run.
+        take: the prepared footage.
+        with_audio: whether other audio under the same frames is another run, too.
+    """
+    about: dict[str, object] = {
         "clips": [(clip.name, clip.frames, clip.record.cropped_with) for clip in take.clips],
         "fps": str(take.fps),
     }
+    if with_audio:
+        audio = hashlib.sha256()
+        for clip in take.clips:
+            audio.update(clip.speech.tobytes())
+            audio.update(clip.audio_fits.tobytes())
+        about["audio"] = audio.hexdigest()
     return folder / f"{kind}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]}"
 
 
