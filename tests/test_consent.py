@@ -70,3 +70,45 @@ def test_when_consent_holds() -> None:
         Consent(who="Ada", statement="news", until=yesterday).check("A")
     with pytest.raises(ConsentError, match=r"to the anchor 'A' was withdrawn on \d+-\d+-\d+ \(asked to\)"):
         Consent(statement="news").withdraw(" asked to ").check("A")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"\ufeff{RECORD}",
+        RECORD.replace("\n", "\r\n"),
+        RECORD.replace(": ", "\uff1a"),
+        '\ufeff{"who": "Ada Byron", "for": "news videos", "when": "2026-01-02", "until": "2027-11-02"}',
+    ],
+    ids=["byte order mark", "line ends of Windows", "full-width colons", "JSON with a byte order mark"],
+)
+def test_records_of_other_editors(text: str) -> None:
+    assert Consent.of(text) == Consent.of(RECORD)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("who: Ada\nfor: news\n  but no advertising\n", "line 'but no advertising', which has no name"),
+        ("who: Ada\nfor: news\nuntil: 2020-01-01\nuntil: 2999-01-01", "the line 'until' twice"),
+        ("who: Ada\nuntil: 2020-01-01", "lacks the line 'for'"),
+        ("for: news\nuntil: 2020-01-01", "lacks the line 'who'"),
+        ("who: Ada; for: news; until: 2020-01-01", "lacks the line 'for'"),
+        ('{"who": "Ada", "for": "news", "until": "2020-01-01",}', "is not valid JSON"),
+        ('{"who": "Ada", "for": "news", "until": "2020-01-01", "until": "2999-01-01"}', "twice"),
+        ('{"for": "news", "until": "2020-01-01"}', "lacks 'who'"),
+        ('{"who": "Ada", "for": ["news"]}', "'for' of the consent record is not text"),
+    ],
+)
+def test_no_part_of_a_record_is_lost(text: str, message: str) -> None:
+    """Taken as words, or in part, it would be a consent without an end or a condition."""
+    with pytest.raises(InputError, match=message):
+        Consent.of(text)
+
+
+@pytest.mark.parametrize("text", ["Ada\x1b[31m agreed", "Ada " + "agreed " * 2000, "Ada\u202e agreed"])
+def test_texts_that_no_anchor_can_hold(text: str) -> None:
+    with pytest.raises(InputError, match=r"statement of the consent .*(Shorten it|Remove them)"):
+        Consent.of(text)
+    with pytest.raises(InputError, match="reason of the consent"):
+        Consent(statement="news").withdraw(text)

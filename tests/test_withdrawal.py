@@ -116,3 +116,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         )
         assert cli.run([*command, *out]) == 2
         assert "was withdrawn on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reason", ["\x1b[31masked to", "asked to " * 2000], ids=["escape", "long"])
+def test_a_reason_that_no_anchor_can_hold_changes_nothing(tmp_path: Path, reason: str) -> None:
+    path = write_tiny_anchor(tmp_path / "ada.anchor", consent=AGREED.to_json())
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="reason of the consent"):
+        newscaster.withdraw(path, reason=reason)
+    assert path.read_bytes() == before
+    newscaster.withdraw(path, reason="asked to\nby Ada")
+    assert AnchorFile(path).info.consent["reason"] == "asked to\nby Ada"

@@ -257,6 +257,31 @@ def test_training_takes_time(tmp_path: Path) -> None:
         newscaster.train([tmp_path], tmp_path / "a.anchor", consent="Ada agreed.", minutes=0)
 
 
+@pytest.mark.parametrize("minutes", [float("inf"), float("nan")])
+def test_training_ends(tmp_path: Path, minutes: float) -> None:
+    with pytest.raises(InputError, match=f"minutes is {minutes}"):
+        newscaster.train([tmp_path], tmp_path / "a.anchor", consent="Ada agreed.", minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("out", "labels", "message"),
+    [
+        ("a.anchor", {"name": "Ada\x1b[31m"}, "name is .*Remove them"),
+        ("a.anchor", {"name": "A" * 201}, "name has 201 characters; accepted are 200"),
+        (f"{'a' * 220}.anchor", {}, "name has 220 characters"),
+        ("a.anchor", {"attribution": ["x"] * 65}, "attribution has 65 lines; accepted are 64"),
+        ("a.anchor", {"attribution": ["x" * 10_001]}, "attribution has 10001 characters"),
+    ],
+)
+def test_labels_that_no_anchor_can_hold(
+    tmp_path: Path, out: str, labels: dict[str, object], message: str
+) -> None:
+    """They are refused before an hour of training, not after it."""
+    with pytest.raises(InputError, match=message):
+        newscaster.train([tmp_path], tmp_path / out, consent="Ada agreed.", **labels)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_anchor_must_have_a_place(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="missing"):
         newscaster.train([tmp_path], tmp_path / "missing" / "a.anchor", consent="Ada agreed.")

@@ -5,13 +5,13 @@ Knows which values are possible. Leaves the file and its other members to `ancho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import TypeVar
 
-from newscaster.consent import Consent
+from newscaster.consent import MAX_TEXT, Consent, check_text
 from newscaster.errors import AnchorError, InputError
 from newscaster.face.grain import STRONGEST
 from newscaster.face.region import Region
@@ -25,10 +25,25 @@ FORMAT = 1
 
 MOST_CONTEXT_STEPS = 250
 """Ten seconds on either side."""
-_LONGEST_NAME, _LONGEST_TEXT, _MOST_LINES = 200, 10_000, 64
+_LONGEST_NAME, _LONGEST_TEXT, _MOST_LINES = 200, MAX_TEXT, 64
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")
+
+
+def check_labels(name: str, attribution: Sequence[str]) -> None:
+    """Make sure that an anchor can have a name and lines of attribution, before it is trained.
+
+    Raises:
+        InputError: one of them is empty, too long, or has control characters; or there are too many lines.
+    """
+    if not name.strip():
+        raise InputError("name is empty; expected a text. Give one with --name")
+    check_text(name, "name", most=_LONGEST_NAME)
+    if len(attribution) > _MOST_LINES:
+        raise InputError(f"attribution has {len(attribution)} lines; accepted are {_MOST_LINES}. Join some")
+    for line in attribution:
+        check_text(line, "attribution")
 
 
 def _now() -> str:

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from newscaster.errors import ConsentError, InputError
 from newscaster.texts import is_unicode, quoted
-from newscaster.untrusted import read_json
+from newscaster.untrusted import is_plain_text, read_json
 
 _REFUSALS = frozenset({"", "no", "n", "none", "nobody"})
 _KEYS = ("who", "for", "when", "until")
+_SURE_KEYS = frozenset({"who", "when", "until"})
+"""Names of lines that no statement in words begins with."""
+_NAMED = re.compile(r"([^:\uff1a]*)[:\uff1a](.*)")
+"""A line with a name: colons of Chinese and Japanese keyboards, too."""
+_BYTE_ORDER_MARK = "\ufeff"
+MAX_TEXT = 10_000
+"""Characters of a text in an anchor."""
 _EXAMPLE = "'who: Ada Byron', 'for: news videos on our own channels', 'when: 2026-11-02', 'until: 2027-11-02'"
 
 
@@ -47,6 +55,7 @@ class Consent:
         for name in ("statement", "who", "recorded", "withdrawn", "reason"):
             if not is_unicode(getattr(self, name)):
                 raise InputError(f"{name} of the consent is not valid UTF-8. Write it anew, in UTF-8")
+            check_text(getattr(self, name), f"{name} of the consent")
         if is_refusal(self.statement):
             raise InputError(
                 f"consent is {quoted(self.statement.strip())}: without the person's consent no anchor "
@@ -59,15 +68,16 @@ class Consent:
     def of(text: str) -> Consent:
         """What somebody has written: lines such as `who: Ada Byron`, the same as JSON, or words.
 
-        A text is taken for a record where it says who and for what: `who`, `for`, and optionally `when` and
-        `until` as dates.
+        A text is a record if it is JSON, or has a line `who`, `when` or `until`. A record has `who` and `for`,
+        and optionally the dates `when` and `until`.
 
         Raises:
-            InputError: it says that nobody agreed, or the record is not one.
+            InputError: it says that nobody agreed, or the record is incomplete or ambiguous.
         """
+        text = "\n".join(text.removeprefix(_BYTE_ORDER_MARK).strip().splitlines())
         values = _record(text)
         if values is None:
-            return Consent(statement=text.strip())
+            return Consent(statement=text)
         if odd := sorted(values.keys() - set(_KEYS)):
             raise InputError(
                 f"the consent record holds {_some(odd)}; it has the lines {', '.join(_KEYS)}, "
@@ -176,6 +186,25 @@ class Consent:
             )
 
 
+def check_text(text: str, name: str, *, most: int = MAX_TEXT) -> None:
+    """Make sure that an anchor can hold a text, before any work.
+
+    Args:
+        text: as it was given.
+        name: the option or field that it was given for.
+        most: how many characters are accepted.
+
+    Raises:
+        InputError: it is too long, or has characters that steer a terminal.
+    """
+    if len(text) > most:
+        raise InputError(f"{name} has {len(text)} characters; accepted are {most}. Shorten it")
+    if not is_plain_text(text, most=most):
+        raise InputError(
+            f"{name} is {quoted(text):.200}; control characters are not accepted. Remove them"
+        )
+
+
 def is_refusal(text: str) -> bool:
     """Whether somebody says no, or nothing."""
     return text.strip().lower().rstrip(".!") in _REFUSALS
@@ -208,12 +237,39 @@ def _date(name: str, text: str) -> date | None:
 
 
 def _record(text: str) -> dict[str, str] | None:
-    """The values of a record; None where the text is not one."""
-    try:
-        found = read_json(text.encode())
-    except ValueError:
-        parts = [line.partition(":") for line in text.splitlines() if line.strip()]
-        found = {name.strip().lower(): value.strip() for name, colon, value in parts if colon}
-    if not {"who", "for"} <= found.keys():
+    """The values of a record; None if the text is a statement in words.
+
+    Raises:
+        InputError: it is a record in part, and some of it would be lost as words.
+    """
+    if text.startswith("{"):
+        return _json_record(text)
+    lines = [_NAMED.fullmatch(line) for line in text.splitlines() if line.strip()]
+    names = [line[1].strip().lower() for line in lines if line]
+    if not (_SURE_KEYS.intersection(names) or {"who", "for"} <= set(names)):
         return None
-    return {str(name): "" if value is None else str(value) for name, value in found.items()}
+    if missing := {"who", "for"} - set(names):
+        raise InputError(f"the consent record lacks the line {_some(sorted(missing))}. Write it as {_EXAMPLE}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"the consent record has the line {_some(twice)} twice. Keep one of them")
+    for line, match in zip((one for one in text.splitlines() if one.strip()), lines, strict=True):
+        if match is None:
+            raise InputError(
+                f"the consent record has the line {quoted(line.strip()):.80}, which has no name. Write each of "
+                f"{', '.join(_KEYS)} on one line, such as {_EXAMPLE}"
+            )
+    return {name: line[2].strip() for name, line in zip(names, filter(None, lines), strict=True)}
+
+
+def _json_record(text: str) -> dict[str, str]:
+    try:
+        found = read_json(text.encode("utf-8", "surrogatepass"))
+    except ValueError as error:
+        raise InputError(
+            f"the consent record is not valid JSON ({error}). Mend it, or write it as {_EXAMPLE}"
+        ) from error
+    if missing := {"who", "for"} - found.keys():
+        raise InputError(f"the consent record lacks {_some(sorted(missing))}. Write it as {_EXAMPLE}")
+    if odd := sorted(name for name, value in found.items() if not isinstance(value, str | None)):
+        raise InputError(f"{_some(odd)} of the consent record is not text. Write it as {_EXAMPLE}")
+    return {name: value or "" for name, value in found.items()}

@@ -74,6 +74,20 @@ def read_plain(path: Path, *, most: int, follow_links: bool = True) -> bytes:
     return data
 
 
+def read_option(path: Path, *, most: int) -> bytes:
+    """All of a file that an option names; pipes such as `<(...)` are read, too.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is longer than so many bytes.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it is longer than {most:,} bytes")
+    return data
+
+
 def read_json(data: bytes) -> dict[str, Any]:
     """A JSON object whose names are there once, of bounded depth, in characters that can be written again.
 

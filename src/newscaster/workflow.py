@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import logging
 import math
 import re
@@ -215,10 +216,13 @@ def train(
         ("minutes", minutes, DEFAULT_MINUTES),
         ("stage_minutes", stage_minutes, DEFAULT_STAGE_MINUTES),
     ):
-        if not value > 0:
+        if not (value > 0 and math.isfinite(value)):
             raise InputError(f"{argument} is {value}; expected a number above 0, such as {usual:g}")
     check_output(out, suffixes=(".anchor",))
     from newscaster import prepare
+    from newscaster.anchor_info import check_labels
+
+    check_labels(name or shown(out.stem), attribution)
 
     prepare.need_footage(footage)
     _need_training()

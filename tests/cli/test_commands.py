@@ -270,6 +270,47 @@ def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
     }
 
 
+@pytest.mark.parametrize("name", ["consent.txt", "my consent.TXT", "people/ada", "ada.json"])
+def test_a_file_of_consent_that_is_missing(
+    workflow: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Its name is not what somebody agreed to."""
+    assert cli.run(["train", "a.mp4", "-o", str(tmp_path / "x.anchor"), "--consent", name]) == 2
+    assert f"error: --consent: no such file: '{name}'" in capsys.readouterr().err
+    assert not workflow
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ("who: Ada".encode("utf-16"), "cannot be read as text in UTF-8"),
+        (b"\xff" * 9, "cannot be read as text in UTF-8"),
+        (b"x" * (1 << 20) + b"x", "longer than 1,048,576 bytes"),
+    ],
+)
+def test_a_file_of_consent_that_is_no_text(
+    workflow: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes, why: str
+) -> None:
+    consent = tmp_path / "consent.txt"
+    consent.write_bytes(data)
+    for given in (consent, tmp_path):
+        arguments = ["train", "a.mp4", "-o", str(tmp_path / "x.anchor"), "--consent", str(given)]
+        assert cli.run(arguments) == 2
+        assert (why if given == consent else "Is a directory") in capsys.readouterr().err
+    assert not workflow
+
+
+def test_options_that_name_endless_files(wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    endless, out = "/dev/zero", str(tmp_path / "x.mp4")
+    for arguments in (
+        ["verify", str(wav), "--trust", endless],
+        ["speak", str(wav), "-o", out, "--sign", endless, endless],
+        ["train", str(wav), "-o", str(tmp_path / "x.anchor"), "--consent", endless],
+    ):
+        assert cli.run(arguments) == 2
+        assert "longer than" in capsys.readouterr().err
+
+
 def test_train_asks_for_consent(
     workflow: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import signal
 import sys
 import traceback
@@ -47,6 +48,7 @@ from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
 from newscaster.faults import fault
 from newscaster.texts import quoted, without_escapes, write_raw_names
+from newscaster.untrusted import read_option
 from newscaster.version import VERSION
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ CONSENT_QUESTIONS = (
     ("until", "Until when (YEAR-MONTH-DAY; nothing: until it is withdrawn)?", ""),
 )
 """Lines of the record of consent, what is asked for each, and what is taken where nothing is said."""
+_MAX_CONSENT_BYTES = 1 << 20
+_NAMES_FILE = re.compile(r"\S*[/\\]\S*|.*\.(txt|text|md|json|ya?ml|toml|csv|rtf|odt|docx?|pdf)", re.IGNORECASE)
+"""A consent that is no words but the name of a file."""
 _FILE = click.Path(path_type=Path)
 _WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}
 
@@ -288,14 +293,21 @@ def _consent(given: str | None) -> str:
         return _asked_consent()
     path = Path(given)
     try:
-        is_file = bool(given) and path.exists() and not path.is_dir()
+        exists = bool(given) and path.exists()
     except (OSError, ValueError):  # a text that is too long for a name, or has a null character in it
-        is_file = False
-    try:
-        statement = path.read_text(encoding="utf-8") if is_file else given  # a pipe, too: <(...)
-    except (OSError, UnicodeDecodeError) as error:
+        exists = False
+    if not exists and _NAMES_FILE.fullmatch(given):
         raise InputError(
-            f"--consent: '{given}' cannot be read as text ({error}). Give the text itself"
+            f"--consent: no such file: '{given}'. Give the file, or who agreed, and to what, in words"
+        )
+    try:
+        # A pipe, too: <(...).
+        statement = read_option(path, most=_MAX_CONSENT_BYTES).decode("utf-8") if exists else given
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"--consent: '{given}' cannot be read as text in UTF-8 ({why}). Give another file, or the text "
+            "itself"
         ) from error
     return statement.strip()
 

@@ -27,6 +27,7 @@ from newscaster.media.durable import (
 )
 from newscaster.media.locks import take_lock
 from newscaster.provenance.findings import day
+from newscaster.untrusted import read_option
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -40,6 +41,8 @@ LOCAL_ORGANISATION = "newscaster local certificate"
 """The organisation that local certificates name."""
 
 _CHAIN, _KEY, _AUTHORITY = "certificate.pem", "key.pem", "authority.pem"
+_MAX_PEM_BYTES = 1 << 20
+"""Of a certificate chain or a key."""
 _YEARS = 30
 """Without a time stamp, a signature can be checked no longer than its certificate is valid."""
 _GIVE_ANOTHER = "Give --sign CERT KEY: a certificate chain and its unencrypted private key, both as PEM"
@@ -191,9 +194,11 @@ def check_dates(certificate: x509.Certificate, path: str, *, remedy: str | None 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_option(path, most=_MAX_PEM_BYTES)
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error.strerror or error}). {_GIVE_ANOTHER}") from error
+    except ValueError as error:
+        raise InputError(f"'{path}' is no certificate and no key: {error}. {_GIVE_ANOTHER}") from error
 
 
 def _public(key: PublicKeyTypes) -> bytes:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from newscaster.errors import InputError
 from newscaster.provenance.findings import day
+from newscaster.untrusted import read_option
+
+MAX_TRUST_BYTES = 16 << 20
+"""Of a trust list; those of browsers have a quarter of a megabyte."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,7 @@ def read_anchors(trust: str | Path | None) -> list[TrustAnchor]:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     try:
-        certificates = x509.load_pem_x509_certificates(Path(trust).read_bytes())
+        certificates = x509.load_pem_x509_certificates(read_option(Path(trust), most=MAX_TRUST_BYTES))
     except (OSError, ValueError) as error:
         raise InputError(
             f"--trust: '{trust}' holds no PEM certificates ({error}). Give a file with those of the "
