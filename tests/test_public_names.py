@@ -31,6 +31,7 @@ PUBLIC = [
     "Reading",
     "SpeechError",
     "TakeError",
+    "TrainingError",
     "Verified",
     "__version__",
     "check",

@@ -24,6 +24,7 @@ from newscaster.errors import (
     OutputError,
     SpeechError,
     TakeError,
+    TrainingError,
 )
 from newscaster.telemetry import disable_telemetry
 from newscaster.version import VERSION
@@ -66,6 +67,7 @@ __all__ = [
     "Reading",
     "SpeechError",
     "TakeError",
+    "TrainingError",
     "Verified",
     "__version__",
     "check",

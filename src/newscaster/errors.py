@@ -13,6 +13,7 @@ found, what would be accepted, and the next step. ``assert`` is kept for invaria
     │   ├── TakeError           prepared footage that is damaged, unfinished or of another version
     │   ├── AnchorError         an anchor that is damaged, cut short or of another version
     │   └── ConsentError        an anchor of somebody whose consent has ended or was withdrawn
+    ├── TrainingError           a training that diverged
     ├── OutputError             a place that cannot be written
     └── MissingExtraError       a part of newscaster that is not installed
 """
@@ -50,6 +51,10 @@ class AnchorError(InputError):
 
 class ConsentError(InputError):
     """An anchor that nothing is made with: the person's consent has ended, or was withdrawn."""
+
+
+class TrainingError(NewscasterError, FloatingPointError):
+    """A training whose numbers are not finite any more. Nothing was made of it."""
 
 
 class OutputError(NewscasterError):

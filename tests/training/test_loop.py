@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from newscaster.errors import InputError
+from newscaster.errors import InputError, TrainingError
 from newscaster.training import loop
 from newscaster.training.budget import StepBudget
-from newscaster.training.checkpoints import PROGRESS, STATE, WEIGHTS, read_checkpoint
+from newscaster.training.checkpoints import PROGRESS, STATE, WEIGHTS, Checkpoint, read_checkpoint, write_checkpoint
 from newscaster.training.loop import Intervals, Metrics, Optimization, Trainer, TrainProgress, TrainTask
 from resuming import resumed_equals_uninterrupted, take_steps
 from ticking import TickingClock
@@ -123,9 +124,54 @@ def test_steps_that_are_not_finite_change_nothing(tmp_path: Path) -> None:
 
 def test_too_many_of_them_end_the_training(tmp_path: Path) -> None:
     subject = trainer(LineTask(spoilt=frozenset(range(5, 60))), tmp_path)
-    with pytest.raises(FloatingPointError, match="line: the gradient was not finite 21 times"):
+    with pytest.raises(TrainingError, match="line diverged: the gradient was not finite 21 times"):
         subject.run()
     assert all(bool(torch.isfinite(v).all()) for v in read_checkpoint(tmp_path / WEIGHTS).tensors.values())
+
+
+def test_a_run_without_any_finite_step_is_no_training(tmp_path: Path) -> None:
+    """However short: else the weights that it began with would count as trained."""
+    with pytest.raises(TrainingError, match="the gradient of none of 5 steps was finite"):
+        trainer(LineTask(spoilt=frozenset(range(5))), tmp_path, steps=5).run()
+
+
+@pytest.mark.parametrize("what", ["network", "average", "metric"])
+def test_what_is_not_finite_is_never_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Weights, their average and figures: the last good files stay, and the next run goes on from them."""
+    trainer(LineTask(), tmp_path, steps=3).run()
+    subject = trainer(LineTask(), tmp_path, steps=30)
+    update = subject.update
+
+    def diverging(batch: Tensor, fraction: float) -> Tensor:
+        loss = update(batch, fraction)
+        if what == "metric":
+            monkeypatch.setattr(subject.task, "evaluate", lambda _: {"error": math.nan})
+        else:
+            network = subject.average if what == "average" else subject.task.network
+            with torch.no_grad():
+                network[0].bias.fill_(torch.inf)
+        return loss
+
+    monkeypatch.setattr(subject, "update", diverging)
+    with pytest.raises(TrainingError, match=r"line diverged: its .* at step .*Run the same command again"):
+        subject.run()
+    for name in (WEIGHTS, STATE):
+        kept = read_checkpoint(tmp_path / name)
+        assert all(bool(torch.isfinite(value).all()) for value in kept.tensors.values())
+        assert "NaN" not in json.dumps(kept.facts)
+    trainer(LineTask(), tmp_path, steps=60).run()
+    assert read_checkpoint(tmp_path / STATE).facts["step"] == 60
+
+
+@pytest.mark.parametrize("facts", [{"identity": []}, {"identity": None}, {"metrics": 3}, {"step": "x"}])
+def test_a_state_of_other_facts_is_refused(tmp_path: Path, facts: dict[str, object]) -> None:
+    trainer(LineTask(), tmp_path, steps=3).run()
+    state = read_checkpoint(tmp_path / STATE)
+    write_checkpoint(tmp_path / STATE, Checkpoint(state.tensors, {**state.facts, **facts}))
+    with pytest.raises(InputError, match=r"cannot be resumed: .*Remove its folder"):
+        trainer(LineTask(), tmp_path, steps=6).run()
 
 
 def test_weights_are_written_before_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -43,7 +44,7 @@ from newscaster.training.checkpoints import (
     write_checkpoint,
 )
 from newscaster.training.prefetch import maker_processes, prefetch
-from newscaster.training.stability import SkippedSteps
+from newscaster.training.stability import SkippedSteps, diverged
 
 PREVIEW = "preview.png"
 _COLUMNS = ("step", "minutes", "loss", "samples_per_second", "learning_rate")
@@ -166,6 +167,7 @@ class Trainer(Generic[Batch]):
 
         Raises:
             InputError: the state in the folder is damaged or belongs to another training.
+            TrainingError: the training diverged; the last good state is kept.
             OutputError: the folder cannot be written.
         """
         make_run_folder(self.folder)
@@ -179,10 +181,11 @@ class Trainer(Generic[Batch]):
             self._train(progress or (lambda report: None))
         elif not self.metrics:
             self.evaluate()
+        self._check_finite()
         self.average.eval()
 
     def _train(self, progress: Progress) -> None:
-        task, seed = self.task, self.seed
+        task, seed, first = self.task, self.seed, self.step
         reporter = _Reporter(self, progress)
         batches = prefetch(
             lambda step: task.batch(seed=seed, step=step),
@@ -192,6 +195,8 @@ class Trainer(Generic[Batch]):
         with closing(batches) as ready:  # type: ignore[type-var]
             while (fraction := self.budget.fraction(self.step)) < 1:
                 reporter.after_step(self.update(next(ready), fraction))
+        if 0 < self.step - first == self._skipped.count:
+            raise diverged(task.kind, f"the gradient of none of {self.step - first} steps was finite")
         reporter.finish()
 
     def initialize(self) -> None:
@@ -230,7 +235,12 @@ class Trainer(Generic[Batch]):
         self.task.preview(self.average, self.folder / PREVIEW)
 
     def save(self) -> None:
-        """Write the weights that can be used, then the state to resume from."""
+        """Write the weights that can be used, then the state to resume from.
+
+        Raises:
+            TrainingError: they are not finite; the older files stay.
+        """
+        self._check_finite()
         task, identity = self.task, dict(self.task.identity())
         about = {"kind": task.kind, "config": identity["config"], "step": self.step, **self.metrics}
         write_checkpoint(self.folder / WEIGHTS, Checkpoint(self.average.state_dict(), about))
@@ -243,6 +253,15 @@ class Trainer(Generic[Batch]):
         state: dict[str, Any] = {"kind": task.kind, "identity": identity, "metrics": self.metrics}
         state |= {"step": self.step, "seed": self.seed, "used_seconds": self.budget.used_seconds}
         write_checkpoint(self.folder / STATE, Checkpoint(tensors, state))
+
+    def _check_finite(self) -> None:
+        for network in (self.task.network, self.average):
+            for name, value in network.state_dict().items():
+                if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                    raise diverged(self.task.kind, f"its weights '{name}' are not finite at step {self.step}")
+        for name, metric in self.metrics.items():
+            if metric is not None and not math.isfinite(metric):
+                raise diverged(self.task.kind, f"its {name} is {metric} at step {self.step}")
 
     def resume(self) -> float:
         """Load the state in the folder; return the seconds that were used."""
@@ -258,9 +277,10 @@ class Trainer(Generic[Batch]):
             self.step, self.seed = int(state.facts["step"]), int(state.facts["seed"])
             self.metrics = dict(state.facts["metrics"])
             return float(state.facts["used_seconds"])
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        except (AttributeError, IndexError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise InputError(
-                f"'{path}' cannot be resumed: {error}. Train without resuming, or into another folder"
+                f"'{path}' cannot be resumed: {error}. Remove its folder to train anew, or name another one "
+                "with --work"
             ) from error
 
 
