@@ -91,6 +91,34 @@ def test_a_log_that_cannot_be_written(place: Place) -> None:
     )
 
 
+@pytest.mark.parametrize("named", ["input", "link", "option", "output", "other"])
+def test_no_file_of_the_command_is_a_log(place: Place, named: str) -> None:
+    """Nothing is appended to it, and it is left as it is."""
+    script, media = place.work / "script.txt", place.work / "media.mp4"
+    script.write_text("Good evening.")
+    media.write_bytes(b"\0\0\0\x20ftypisom")
+    (place.work / "link").symlink_to(script)
+    log = {"input": script, "link": place.work / "link", "option": script, "other": media}.get(named)
+    log = place.work / "out.mp4" if log is None else log
+    speech = [f"--consent={script}"] if named == "option" else [] if named == "other" else [str(script)]
+    arguments = [*speech, "-o", str(place.work / "out.mp4")]
+    before = {path: path.read_bytes() for path in place.work.iterdir() if path.is_file()}
+    command = [sys.executable, "-m", "newscaster", "speak", *arguments]
+    done = run(*command, place=place, NEWSCASTER_LOG=str(log))
+    assert done.returncode == 2
+    why = "holds something else than text" if named == "other" else "is a file of this command"
+    assert done.stderr.startswith(f"error: the log '{log}' {why}")
+    assert {path: path.read_bytes() for path in place.work.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="named pipes are those of Unix")
+def test_a_log_that_is_a_pipe_without_a_reader(place: Place) -> None:
+    os.mkfifo(place.work / "pipe")
+    done = run(*noisy(), place=place, NEWSCASTER_LOG=str(place.work / "pipe"))
+    assert done.returncode == 2
+    assert "cannot be written to" in done.stderr
+
+
 def test_a_crash_of_native_code_leaves_a_trace(place: Place) -> None:
     done = run(*noisy("os.abort()"), place=place)
     assert done.returncode < 0

@@ -68,8 +68,8 @@ class Consent:
     def of(text: str) -> Consent:
         """What somebody has written: lines such as `who: Ada Byron`, the same as JSON, or words.
 
-        A text is a record if it is JSON, or has a line `who`, `when` or `until`. A record has `who` and `for`,
-        and optionally the dates `when` and `until`.
+        A text is a record if it is JSON, or has a line `who`, `when` or `until`. A record has `who` and
+        `for`, and optionally the dates `when` and `until`.
 
         Raises:
             InputError: it says that nobody agreed, or the record is incomplete or ambiguous.
@@ -200,9 +200,7 @@ def check_text(text: str, name: str, *, most: int = MAX_TEXT) -> None:
     if len(text) > most:
         raise InputError(f"{name} has {len(text)} characters; accepted are {most}. Shorten it")
     if not is_plain_text(text, most=most):
-        raise InputError(
-            f"{name} is {quoted(text):.200}; control characters are not accepted. Remove them"
-        )
+        raise InputError(f"{name} is {quoted(text):.200}; control characters are not accepted. Remove them")
 
 
 def is_refusal(text: str) -> bool:
@@ -249,14 +247,16 @@ def _record(text: str) -> dict[str, str] | None:
     if not (_SURE_KEYS.intersection(names) or {"who", "for"} <= set(names)):
         return None
     if missing := {"who", "for"} - set(names):
-        raise InputError(f"the consent record lacks the line {_some(sorted(missing))}. Write it as {_EXAMPLE}")
+        raise InputError(
+            f"the consent record lacks the line {_some(sorted(missing))}. Write it as {_EXAMPLE}"
+        )
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"the consent record has the line {_some(twice)} twice. Keep one of them")
     for line, match in zip((one for one in text.splitlines() if one.strip()), lines, strict=True):
         if match is None:
             raise InputError(
-                f"the consent record has the line {quoted(line.strip()):.80}, which has no name. Write each of "
-                f"{', '.join(_KEYS)} on one line, such as {_EXAMPLE}"
+                f"the consent record has the line {quoted(line.strip()):.80}, which has no name. Write "
+                f"each of {', '.join(_KEYS)} on one line, such as {_EXAMPLE}"
             )
     return {name: line[2].strip() for name, line in zip(names, filter(None, lines), strict=True)}
 

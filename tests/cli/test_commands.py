@@ -300,7 +300,9 @@ def test_a_file_of_consent_that_is_no_text(
     assert not workflow
 
 
-def test_options_that_name_endless_files(wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_that_name_endless_files(
+    wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     endless, out = "/dev/zero", str(tmp_path / "x.mp4")
     for arguments in (
         ["verify", str(wav), "--trust", endless],

@@ -5,14 +5,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import c2pa
 import pytest
 from PIL import Image
 
 from newscaster.errors import InputError
+from newscaster.media import sink
 from newscaster.provenance import Credentials, find_credentials, verify
 from newscaster.provenance.credentials import user_credentials
-from newscaster.provenance.store import NotAsWrittenError, check_store, embedded_store
+from newscaster.provenance.store import NotAsWrittenError, check_store, check_uncovered_boxes, embedded_store
 from signing import signed, statement, write_certificate
 
 ClipMaker = Callable[..., Path]
@@ -131,6 +133,86 @@ def test_bits_that_no_signature_covers(make_clip: ClipMaker, tmp_path: Path, loc
     for place in range(begin + 24, begin + 45):  # version, purpose and offset of the box
         path.write_bytes(_flipped(data, place, random.Random(place)))
         assert not verify(path, watermark=False).holds, place
+
+
+@pytest.fixture(params=["faststart", "fragmented", "fragmented mov", "recording"])
+def container(
+    request: pytest.FixtureRequest, make_clip: ClipMaker, tmp_path: Path, local: Credentials
+) -> Path:
+    """A signed file of each form that newscaster writes."""
+    clip, ending = make_clip(), "mov" if request.param.endswith("mov") else "mp4"
+    if request.param != "faststart":
+        fragmented = sink._MUXING[ending]["movflags"]
+        flags = fragmented if request.param != "recording" else "hybrid_fragmented+delay_moov"
+        clip = _remuxed(clip, tmp_path / f"other.{ending}", flags)
+    return signed(clip, tmp_path / f"news.{ending}", local)
+
+
+def _remuxed(clip: Path, path: Path, flags: str) -> Path:
+    with av.open(str(clip)) as source, av.open(str(path), "w", options={"movflags": flags}) as target:
+        tracks = {stream: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = tracks[packet.stream]
+                target.mux(packet)
+    return path
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        _box(b"free", b"anything"),
+        _box(b"free", bytes(1000)),
+        _box(b"skip", b"anything"),
+        _box(b"skip", b""),
+        b"\0\0\0\0free" + b"a file of another kind",
+        b"\0\0\0\1free" + (24).to_bytes(8, "big") + b"anything",
+        _box(b"ftyp", b"isom\0\0\2\0isom"),
+        _box(b"free", b"") * 2,
+    ],
+    ids=["free", "zeros", "skip", "empty", "to the end", "64 bits", "ftyp", "twice"],
+)
+def test_boxes_that_c2pa_leaves_out_of_its_hash(container: Path, added: bytes) -> None:
+    assert verify(container, watermark=False).holds
+    data = container.read_bytes()
+    container.write_bytes(data + added)
+    found = verify(container, watermark=False)
+    assert (found.verdict, found.unchanged) == ("broken", False)
+    begin = int.from_bytes(data[:4], "big")
+    container.write_bytes(data[:begin] + added + data[begin:])
+    assert not verify(container, watermark=False).unchanged
+
+
+def test_every_bit_of_the_boxes_that_c2pa_leaves_out(container: Path) -> None:
+    """Brands, and the index of fragments, but for the times in it, which stay in order."""
+    data = container.read_bytes()
+    places = list(range(int.from_bytes(data[:4], "big")))
+    index = data.rfind(b"mfra") - 4
+    if index > 0:
+        check_uncovered_boxes(container)
+        places += range(index, len(data))
+        places = [place for place in places if not _is_low_part_of_a_time(data, index, place)]
+    for place in places:
+        container.write_bytes(_flipped(data, place, random.Random(place)))
+        if index <= place < index + 8:  # a box of another kind or size, which is in the hash
+            assert not verify(container, watermark=False).unchanged, place
+        else:
+            with pytest.raises(NotAsWrittenError):
+                check_uncovered_boxes(container)
+
+
+def _is_low_part_of_a_time(data: bytes, index: int, place: int) -> bool:
+    at = index + 8
+    while data[at + 4 : at + 8] == b"tfra":
+        size = int.from_bytes(data[at : at + 4], "big")
+        if at + 24 <= place < at + size and (place - at - 24) % 19 < 8:
+            return True
+        at += size
+    return False
 
 
 def test_without_a_manifest(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:

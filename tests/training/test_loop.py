@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from newscaster.errors import InputError, TrainingError
 from newscaster.training import loop
 from newscaster.training.budget import StepBudget
-from newscaster.training.checkpoints import PROGRESS, STATE, WEIGHTS, Checkpoint, read_checkpoint, write_checkpoint
+from newscaster.training.checkpoints import (
+    PROGRESS,
+    STATE,
+    WEIGHTS,
+    Checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from newscaster.training.loop import Intervals, Metrics, Optimization, Trainer, TrainProgress, TrainTask
 from resuming import resumed_equals_uninterrupted, take_steps
 from ticking import TickingClock

@@ -62,7 +62,9 @@ CONSENT_QUESTIONS = (
 )
 """Lines of the record of consent, what is asked for each, and what is taken where nothing is said."""
 _MAX_CONSENT_BYTES = 1 << 20
-_NAMES_FILE = re.compile(r"\S*[/\\]\S*|.*\.(txt|text|md|json|ya?ml|toml|csv|rtf|odt|docx?|pdf)", re.IGNORECASE)
+_NAMES_FILE = re.compile(
+    r"\S*[/\\]\S*|.*\.(txt|text|md|json|ya?ml|toml|csv|rtf|odt|docx?|pdf)", re.IGNORECASE
+)
 """A consent that is no words but the name of a file."""
 _FILE = click.Path(path_type=Path)
 _WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}

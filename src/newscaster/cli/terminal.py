@@ -16,6 +16,7 @@ from typing import Any, TextIO, cast
 
 import click
 
+from newscaster.cli.log_file import check_log
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.faults import why
 from newscaster.native_output import divert_native_errors
@@ -217,6 +218,8 @@ def send_library_output_to_log() -> None:
         OutputError: the log cannot be written to.
     """
     named = os.environ.get(LOG_VARIABLE)
+    if named:
+        check_log(Path(named))
     try:
         divert_native_errors(Path(named) if named else None)
     except OSError as error:

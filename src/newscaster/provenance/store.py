@@ -16,7 +16,8 @@ from one that is not. Only for newscaster's own manifests, whose form is known::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import struct
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +25,18 @@ from typing import BinaryIO
 BMFF_ID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 """The UUID of the box that holds manifests."""
 _BMFF_BEGIN = bytes(4) + b"manifest\0" + bytes(8)
+_FTYPS = frozenset(
+    {
+        b"isom\0\0\2\0isomiso2avc1mp41",  # index first
+        b"isom\0\0\2\0isomiso6iso2avc1mp41",  # recordings
+        b"iso5\0\0\2\0iso5iso6mp41",  # fragments
+        b"qt  \0\0\2\0qt  ",
+    }
+)
+"""What FFmpeg writes into the `ftyp` box of each form: brands and its version, 512."""
+_ENTRY = struct.Struct(">QQBBB")
+"""Of a `tfra` box of version 1: time, place of the fragment; its track run and sample, all 1."""
+_MAX_UNCOVERED_BYTES = 16 << 20
 _UUID_END = bytes.fromhex("00110010800000aa00389b71")
 _KINDS = {"c2pa": b"c2pa", "c2pa.assertions": b"c2as", "c2pa.claim.v2": b"c2cl", "c2pa.signature": b"c2cs"}
 _PLAIN, _SALTED = 0x03, 0x13
@@ -69,6 +82,84 @@ def embedded_store(path: Path) -> bytes:
                 raise NotAsWrittenError("the box that holds the manifest was changed")
             return file.read(size - 8 - len(begin))
     raise NotAsWrittenError("the manifest is not in a box of its own")
+
+
+def check_uncovered_boxes(path: Path) -> None:
+    """Check the boxes of an MP4 or MOV file that C2PA leaves out of its hash: `ftyp`, `free`, `skip`, `mfra`.
+
+    As newscaster writes them, they hold nothing of their own: brands that are known, no content, and where
+    the fragments are.
+
+    Raises:
+        NotAsWrittenError: one of them was changed or added.
+    """
+    with path.open("rb") as file:
+        boxes = list(_all_top_boxes(file))
+        kinds = [box.kind for box in boxes]
+        fragments = {box.start for box in boxes if box.kind == b"moof"}
+        if kinds.count(b"ftyp") != 1 or kinds.count(b"mfra") > 1 or kinds.count(b"free") > 1:
+            raise NotAsWrittenError("a box that holds no picture and no sound was added")
+        for box in boxes:
+            if box.kind not in (b"ftyp", b"free", b"skip", b"mfra"):
+                continue
+            file.seek(box.start)
+            data = file.read(min(box.size, _MAX_UNCOVERED_BYTES + 1))
+            if not _is_as_written(box, data, fragments, last=box is boxes[-1]):
+                name = box.kind.decode("ascii")
+                raise NotAsWrittenError(f"the box '{name}', which no signature covers, was changed or added")
+
+
+@dataclass(frozen=True)
+class _TopBox:
+    kind: bytes
+    start: int
+    size: int
+
+
+def _all_top_boxes(file: BinaryIO) -> Iterator[_TopBox]:
+    """The boxes of a file, those of 64-bit sizes too."""
+    at, end = 0, file.seek(0, 2)
+    while at + 8 <= end:
+        file.seek(at)
+        header = file.read(16)
+        size, begun = int.from_bytes(header[:4], "big"), 8
+        if size == 1:
+            size, begun = int.from_bytes(header[8:], "big"), 16
+        elif size == 0:
+            size = end - at
+        if size < begun:
+            return
+        yield _TopBox(header[4:8], at, size)
+        at += size
+
+
+def _is_as_written(box: _TopBox, data: bytes, fragments: Collection[int], *, last: bool) -> bool:
+    if box.kind == b"ftyp":
+        return len(data) == box.size and data[8:] in _FTYPS
+    if box.kind == b"mfra":
+        return last and len(data) == box.size and _is_index(data, fragments)
+    return data == b"\0\0\0\x08free"
+
+
+def _is_index(data: bytes, fragments: Collection[int]) -> bool:
+    """Whether an `mfra` box holds tables of fragments that are there (`tfra`), its size, and nothing else."""
+    at, end, track = 8, len(data) - 16, 0
+    if data[end:] != b"\0\0\0\x10mfro\0\0\0\0" + len(data).to_bytes(4, "big"):
+        return False
+    while at < end:
+        size, count = int.from_bytes(data[at : at + 4], "big"), int.from_bytes(data[at + 20 : at + 24], "big")
+        track += 1
+        head = b"tfra\1\0\0\0" + track.to_bytes(4, "big") + bytes(4)  # version 1; lengths of one byte each
+        if data[at + 4 : at + 20] != head or size != 24 + count * _ENTRY.size:
+            return False
+        entries = list(_ENTRY.iter_unpack(data[at + 24 : at + size])) if at + size <= end else []
+        times = [entry[0] for entry in entries]
+        if len(entries) != count or times != sorted(times):
+            return False
+        if any(entry[1] not in fragments or entry[2:] != (1, 1, 1) for entry in entries):
+            return False
+        at += size
+    return at == end
 
 
 def _top_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:

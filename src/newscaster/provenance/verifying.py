@@ -22,7 +22,12 @@ from newscaster.provenance.findings import KINDS, Finding, Validity, day, findin
 from newscaster.provenance.limits import TooLargeError, check_limits, is_too_large, read_sidecar
 from newscaster.provenance.signing import SIDECAR_SUFFIX
 from newscaster.provenance.statement import GENERATOR, Statement, is_newscasters
-from newscaster.provenance.store import NotAsWrittenError, check_store, embedded_store
+from newscaster.provenance.store import (
+    NotAsWrittenError,
+    check_store,
+    check_uncovered_boxes,
+    embedded_store,
+)
 from newscaster.provenance.trust import TrustAnchor, read_anchors
 from newscaster.watermark import FoundMark, find_mark
 
@@ -268,6 +273,8 @@ def _found(path: Path, reader: Any, sidecar: Path | None) -> Verified:
     if is_newscasters(manifest):
         try:
             check_store(embedded_store(path) if sidecar is None else _sidecar(sidecar))
+            if sidecar is None:
+                check_uncovered_boxes(path)
             if _has_changed_stamp(results):
                 raise NotAsWrittenError("the time stamp was changed")
             statement = Statement.of_manifest(manifest)

@@ -88,8 +88,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         facts = json.loads(header["__metadata__"][_KEY])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"'{path}' is damaged or was not written by training ({error!r}). Remove its folder to train anew, or "
-            "name another one with --work"
+            f"'{path}' is damaged or was not written by training ({error!r}). Remove its folder to train "
+            "anew, or name another one with --work"
         ) from error
     return Checkpoint(tensors, facts)
 
