@@ -114,6 +114,22 @@ def test_many_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) 
         check_limits(tmp_path / "x")
 
 
+@pytest.mark.parametrize("kind", ["boxes", "boxes within", "fragments"])
+def test_many_boxes_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """The toolkit's time grows with the square of their number: 4 MB of them took more than ten minutes."""
+    assert limits.MAX_FRAGMENT_BOXES >= 24 * 3600  # a day in fragments of 2 s, of two boxes each
+    monkeypatch.setattr(limits, "MAX_FRAGMENT_BOXES", 3000)
+    fragment = struct.pack(">I4sI4s", 8, b"moof", 8, b"mdat")
+    for count, good in ((limits.MAX_SIBLINGS - 1, True), (limits.MAX_SIBLINGS + 1, False)):
+        data = FTYP + fragment * (1499 if good else 1501) if kind == "fragments" else many(count, kind)
+        (tmp_path / "x.mp4").write_bytes(data)
+        if good:
+            check_limits(tmp_path / "x.mp4")
+        else:
+            with pytest.raises(TooLargeError, match="boxes side by side"):
+                check_limits(tmp_path / "x.mp4")
+
+
 def test_deep_boxes(tmp_path: Path) -> None:
     deep = 100_000
     boxes = b"".join(struct.pack(">I4s", 8 * (deep - k), b"moov") for k in range(deep))

@@ -18,6 +18,10 @@ MAX_WHOLE_BYTES = 256 << 20
 """Size of a picture, a PDF or an MP3, which the toolkit reads whole."""
 MAX_BOXES = 500_000
 """Boxes of an MP4, chunks of a RIFF file or of a PNG: the toolkit takes some 20 microseconds for each."""
+MAX_FRAGMENT_BOXES = 100_000
+"""Boxes `moof` and `mdat` side by side, a day of a live stream: the toolkit's time grows with the square."""
+MAX_SIBLINGS = 2_000
+"""Other boxes side by side."""
 MAX_DEPTH = 32
 """Boxes within each other."""
 
@@ -102,10 +106,15 @@ def _check(sizes: Iterator[int]) -> None:
 
 
 def _bmff_manifests(file: BinaryIO, end: int) -> Iterator[int]:
-    """For every box of a file, within others too: how many bytes of manifest it states to have."""
-    open_boxes = [(0, end)]  # from where to where boxes are still to be read, the innermost last
+    """For every box of a file, within others too: how many bytes of manifest it states to have.
+
+    Raises:
+        TooLargeError: more boxes are side by side than the limits allow.
+    """
+    # From where to where boxes are still to be read, the innermost last; fragments and others before them.
+    open_boxes = [(0, end, 0, 0)]
     while open_boxes:
-        at, end = open_boxes.pop()
+        at, end, fragments, others = open_boxes.pop()
         if at + 8 > end:
             continue
         file.seek(at)
@@ -119,10 +128,17 @@ def _bmff_manifests(file: BinaryIO, end: int) -> Iterator[int]:
         yield size - begun if is_manifest and size > begun else 0
         if size < begun:  # not a box; the toolkit stops here, too
             continue
-        open_boxes.append((at + size, end))
+        if kind in (b"moof", b"mdat"):
+            fragments += 1
+        else:
+            others += 1
+        if fragments > MAX_FRAGMENT_BOXES or others > MAX_SIBLINGS:
+            limit = MAX_SIBLINGS if others > MAX_SIBLINGS else MAX_FRAGMENT_BOXES
+            raise TooLargeError(f"the file has more than {limit:,} boxes side by side, which is the limit")
+        open_boxes.append((at + size, end, fragments, others))
         if kind in _CONTAINERS and len(open_boxes) <= MAX_DEPTH:
             begun += 4 if kind == b"meta" else 0  # version and flags
-            open_boxes.append((at + begun, min(at + size, end)))
+            open_boxes.append((at + begun, min(at + size, end), 0, 0))
 
 
 def _chunks(
