@@ -26,8 +26,13 @@ SENTENCE_SECONDS = 1.5
 class Pitched:
     """A voice that says a tone for each sentence, of 400 Hz times its speed."""
 
+    language = ""
+
     def __init__(self) -> None:
         self.said: list[str] = []
+
+    def unread(self, sentence: str) -> tuple[()]:
+        return ()
 
     def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
         self.said.append(sentence)
@@ -53,6 +58,7 @@ def until_said(live: Live, frames: Iterator[LiveFrame], seconds: float) -> list[
     given = []
     while sum(frame.speaking for frame in given) < seconds * 25:
         given.append(next(frames))
+        assert len(given) < 60 * 25, "nothing is said"
     return given
 
 

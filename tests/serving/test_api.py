@@ -32,8 +32,13 @@ def test_what_a_studio_says_of_itself(studio: TestClient) -> None:
 class Voice:
     """A voice of silence."""
 
+    language = ""
+
     def __init__(self) -> None:
         self.said: list[str] = []
+
+    def unread(self, sentence: str) -> tuple[()]:
+        return ()
 
     def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
         self.said.append(sentence)
