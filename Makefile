@@ -4,8 +4,9 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST ?=
-# Processes that test, each with one thread for its networks: two threads each would wait for one another.
-JOBS ?= 2
+# Processes that test, each with one thread for its networks: two threads each would wait for one another. Some tests wait
+# for servers and clocks, so that three processes keep two cores busy.
+JOBS ?= 3
 DEMO ?=
 
 # Extras with the voices that `make demo` installs. A man's voice fits the built-in anchor best; its engine, Piper, is under

@@ -250,7 +250,8 @@ def test_a_job_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
         limit(len(sound) - 1000)
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(address, "/v1/jobs/audio", sound)
-        assert b"File too large" in refused.value.read()
+        assert refused.value.code == 507
+        assert b"disk is full" in refused.value.read()
         assert not list((keep / "jobs").iterdir())
         assert not list((keep / "uploads").iterdir())
         limit(len(sound) + 100)

@@ -99,7 +99,7 @@ def _tracked(folder: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def side_by_side(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two faces in one picture, the right one larger."""
+    """Two faces in one frame; the right one is larger, and speaks."""
     path = tmp_path_factory.mktemp("two") / "interview.mp4"
     left = list(read_frames(clips[0]))
     right = list(read_frames(clips[1]))
@@ -107,7 +107,7 @@ def side_by_side(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
     for small, large in zip(left, right, strict=True):
         shrunk = np.pad(small[::2, ::2], ((72, 72), (90, 90), (0, 0)), mode="edge")
         frames.append(np.ascontiguousarray(np.concatenate([shrunk, large], axis=1)))
-    write_video(path, frames, fps=read_footage(clips[0]).video.fps, audio=clips[0], preset="ultrafast")
+    write_video(path, frames, fps=read_footage(clips[0]).video.fps, audio=clips[1], preset="ultrafast")
     return path
 
 
@@ -140,7 +140,7 @@ def test_a_photo_is_not_followed(clips: list[Path], tmp_path: Path) -> None:
     assert person.centre_x > 540
 
 
-def test_of_several_faces_the_larger_of_one_person_is_followed(
+def test_of_several_faces_the_one_that_speaks_is_followed(
     side_by_side: Path, clips: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     footage = [side_by_side, *clips[2:]]
