@@ -103,7 +103,7 @@ check: setup system-packages
 	$(BIN)/lint-imports
 	$(BIN)/python tools/audit.py
 	$(MAKE) docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'not browser' $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not browser' $(PYTEST)
 	$(MAKE) browser-tests PYTEST=
 
 # The documentation site, in build/site: about 5 s, without the network. Search in it needs a web server, such as
