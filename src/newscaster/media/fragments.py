@@ -13,8 +13,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-_HEADER_BYTES = 8
-_LARGE_HEADER_BYTES = 16
+from newscaster.bmff import boxes
 
 
 class FragmentFile:
@@ -109,19 +108,12 @@ def cut_to_whole_fragments(path: Path) -> bool:
     kinds: list[bytes] = []
     with path.open("r+b") as file:
         size = file.seek(0, io.SEEK_END)
-        position = 0
-        while position + _HEADER_BYTES <= size:
-            file.seek(position)
-            header = file.read(_LARGE_HEADER_BYTES)
-            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-            if length == 1:
-                length = int.from_bytes(header[8:16], "big")
-            if length < _HEADER_BYTES or position + length > size:
+        for box in boxes(file):
+            if box.is_open or box.end > size:
                 break
-            position += length
-            kinds.append(kind)
-            if kind in (b"mdat", b"moov"):  # of a finished file, the index is the last box
-                end = position
+            kinds.append(box.kind)
+            if box.kind in (b"mdat", b"moov"):  # of a finished file, the index is the last box
+                end = box.end
         is_playable = {b"mdat", b"moov"} <= set(kinds)
         if is_playable:
             file.truncate(end)

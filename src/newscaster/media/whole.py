@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from newscaster.bmff import read_box
 from newscaster.media.lengths import is_believed, is_unknown, stated_length
 from newscaster.media.mpeg_audio import mp3_bytes
 
@@ -79,19 +80,15 @@ def _riff_bytes(head: bytes) -> int:
 
 
 def _iso_bytes(file: BinaryIO, size: int) -> int:
-    """Go from box to box: length (4 bytes, or 8 after the kind where it is 1), kind (4), content."""
+    """Where the last box ends."""
     end = 0
     for _ in range(_MAX_BOXES):
-        if end + 8 > size:
+        box = read_box(file, end, size)
+        if box is None:
             break
-        file.seek(end)
-        box = file.read(16)
-        length = int.from_bytes(box[:4], "big")
-        if length == 1:
-            length = int.from_bytes(box[8:16], "big")
-        if length < 8:  # 0: up to the end of the file; else not a box
+        if box.is_open or not box.holds_its_header:
             return size
-        end += length
+        end = box.end
     return end  # that of a file with more boxes promises less than there is, which is nothing missing
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from newscaster.bmff import Box, read_box
 from newscaster.provenance.store import BMFF_ID
 
 MAX_MANIFEST_BYTES = 64 << 20
@@ -115,30 +116,30 @@ def _bmff_manifests(file: BinaryIO, end: int) -> Iterator[int]:
     open_boxes = [(0, end, 0, 0)]
     while open_boxes:
         at, end, fragments, others = open_boxes.pop()
-        if at + 8 > end:
+        box = read_box(file, at, end)
+        if box is None:
             continue
-        file.seek(at)
-        header = file.read(32)
-        size, kind, begun = int.from_bytes(header[:4], "big"), header[4:8], 8
-        if size == 1:
-            size, begun = int.from_bytes(header[8:16], "big"), 16
-        elif size == 0:
-            size = end - at
-        is_manifest = kind == b"uuid" and header[begun : begun + 16] == BMFF_ID
-        yield size - begun if is_manifest and size > begun else 0
-        if size < begun:  # not a box; the toolkit stops here, too
+        yield box.size - box.header_bytes if box.holds_its_header and _is_manifest(file, box) else 0
+        if not box.holds_its_header:  # the toolkit stops here, too
             continue
-        if kind in (b"moof", b"mdat"):
+        if box.kind in (b"moof", b"mdat"):
             fragments += 1
         else:
             others += 1
         if fragments > MAX_FRAGMENT_BOXES or others > MAX_SIBLINGS:
             limit = MAX_SIBLINGS if others > MAX_SIBLINGS else MAX_FRAGMENT_BOXES
             raise TooLargeError(f"the file has more than {limit:,} boxes side by side, which is the limit")
-        open_boxes.append((at + size, end, fragments, others))
-        if kind in _CONTAINERS and len(open_boxes) <= MAX_DEPTH:
-            begun += 4 if kind == b"meta" else 0  # version and flags
-            open_boxes.append((at + begun, min(at + size, end), 0, 0))
+        open_boxes.append((box.end, end, fragments, others))
+        if box.kind in _CONTAINERS and len(open_boxes) <= MAX_DEPTH:
+            flags = 4 if box.kind == b"meta" else 0  # version and flags
+            open_boxes.append((box.content_start + flags, min(box.end, end), 0, 0))
+
+
+def _is_manifest(file: BinaryIO, box: Box) -> bool:
+    if box.kind != b"uuid":
+        return False
+    file.seek(box.content_start)
+    return file.read(len(BMFF_ID)) == BMFF_ID
 
 
 def _chunks(

@@ -20,7 +20,8 @@ import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+
+from newscaster.bmff import Box, boxes
 
 BMFF_ID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 """The UUID of the box that holds manifests."""
@@ -72,15 +73,16 @@ def embedded_store(path: Path) -> bytes:
         NotAsWrittenError: there is none, or the box that holds it is not as it should be.
     """
     with path.open("rb") as file:
-        for kind, size in _top_boxes(file):
-            if kind != b"uuid":
+        for box in boxes(file):
+            if box.kind != b"uuid" or box.header_bytes != 8:
                 continue
+            file.seek(box.content_start)
             begin = file.read(len(BMFF_ID) + len(_BMFF_BEGIN))
             if begin[:16] != BMFF_ID:
                 continue
             if begin[16:] != _BMFF_BEGIN:
                 raise NotAsWrittenError("the box that holds the manifest was changed")
-            return file.read(size - 8 - len(begin))
+            return file.read(box.size - 8 - len(begin))
     raise NotAsWrittenError("the manifest is not in a box of its own")
 
 
@@ -94,46 +96,22 @@ def check_uncovered_boxes(path: Path) -> None:
         NotAsWrittenError: one of them was changed or added.
     """
     with path.open("rb") as file:
-        boxes = list(_all_top_boxes(file))
-        kinds = [box.kind for box in boxes]
-        fragments = {box.start for box in boxes if box.kind == b"moof"}
+        found = list(boxes(file))
+        kinds = [box.kind for box in found]
+        fragments = {box.start for box in found if box.kind == b"moof"}
         if kinds.count(b"ftyp") != 1 or kinds.count(b"mfra") > 1 or kinds.count(b"free") > 1:
             raise NotAsWrittenError("a box that holds no picture and no sound was added")
-        for box in boxes:
+        for box in found:
             if box.kind not in (b"ftyp", b"free", b"skip", b"mfra"):
                 continue
             file.seek(box.start)
             data = file.read(min(box.size, _MAX_UNCOVERED_BYTES + 1))
-            if not _is_as_written(box, data, fragments, last=box is boxes[-1]):
+            if not _is_as_written(box, data, fragments, last=box is found[-1]):
                 name = box.kind.decode("ascii")
                 raise NotAsWrittenError(f"the box '{name}', which no signature covers, was changed or added")
 
 
-@dataclass(frozen=True)
-class _TopBox:
-    kind: bytes
-    start: int
-    size: int
-
-
-def _all_top_boxes(file: BinaryIO) -> Iterator[_TopBox]:
-    """The boxes of a file, those of 64-bit sizes too."""
-    at, end = 0, file.seek(0, 2)
-    while at + 8 <= end:
-        file.seek(at)
-        header = file.read(16)
-        size, begun = int.from_bytes(header[:4], "big"), 8
-        if size == 1:
-            size, begun = int.from_bytes(header[8:], "big"), 16
-        elif size == 0:
-            size = end - at
-        if size < begun:
-            return
-        yield _TopBox(header[4:8], at, size)
-        at += size
-
-
-def _is_as_written(box: _TopBox, data: bytes, fragments: Collection[int], *, last: bool) -> bool:
+def _is_as_written(box: Box, data: bytes, fragments: Collection[int], *, last: bool) -> bool:
     if box.kind == b"ftyp":
         return len(data) == box.size and data[8:] in _FTYPS
     if box.kind == b"mfra":
@@ -160,24 +138,6 @@ def _is_index(data: bytes, fragments: Collection[int]) -> bool:
             return False
         at += size
     return at == end
-
-
-def _top_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Kind and size of each box of a file, read up to its content."""
-    at, end = 0, file.seek(0, 2)
-    while at + 8 <= end:
-        file.seek(at)
-        header = file.read(8)
-        size, begun = int.from_bytes(header[:4], "big"), 8
-        if size == 1:
-            size, begun = int.from_bytes(file.read(8), "big"), 16
-        elif size == 0:
-            size = end - at
-        if size < begun:
-            return
-        if begun == 8:
-            yield header[4:], size
-        at += size
 
 
 def check_store(store: bytes) -> None:
