@@ -68,7 +68,7 @@ def on_stage(anchor: newscaster.Anchor, take: Take) -> dict[str, float]:
     """Flicker of the stage over that of the footage, outside the region."""
     stage, side = anchor.stage, anchor.info.region.side
     numbers = np.arange(len(stage))
-    painted = [frame.image for frame in stage.frames(numbers.tolist())]
+    painted = [frame.rgb for frame in stage.frames(numbers.tolist())]
     ours = flicker(painted, outside_of(anchor.size, stage.transforms(numbers), side))
     theirs = []
     for clip in take.clips[::20]:

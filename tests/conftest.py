@@ -108,12 +108,12 @@ def make_clip(tmp_path: Path) -> ClipMaker:
         name: str = "clip.mp4",
     ) -> Path:
         path = tmp_path / name
-        audio = None
+        wav = None
         if sound:
-            audio = tmp_path / f"{path.stem}-sound.wav"
-            write_wav(audio, tone(frames / float(fps)), SPEECH_RATE)
+            wav = tmp_path / f"{path.stem}-sound.wav"
+            write_wav(wav, tone(frames / float(fps)), SPEECH_RATE)
         write_video(
-            path, moving_pattern(frames, width=width, height=height), fps=Fraction(fps), audio=audio, crf=12
+            path, moving_pattern(frames, width=width, height=height), fps=Fraction(fps), audio=wav, crf=12
         )
         return path
 

@@ -54,17 +54,17 @@ def write_footage(
     covered: range = range(0),
 ) -> Path:
     """A clip with a moving pattern and babble; in frames that are covered, a red box over the lower face."""
-    audio = None
+    wav = None
     if sound:
-        audio = path.with_suffix(".wav")
-        write_wav(audio, babble(seconds) * (0 if silent else 1), SPEECH_RATE)
+        wav = path.with_suffix(".wav")
+        write_wav(wav, babble(seconds) * (0 if silent else 1), SPEECH_RATE)
     frames = (
         _with_box(frame) if index in covered else frame
         for index, frame in enumerate(moving_pattern(round(seconds * fps), width=WIDTH, height=HEIGHT))
     )
-    write_video(path, frames, fps=Fraction(fps), audio=audio, preset="ultrafast")
-    if audio is not None:
-        audio.unlink()
+    write_video(path, frames, fps=Fraction(fps), audio=wav, preset="ultrafast")
+    if wav is not None:
+        wav.unlink()
     return path
 
 

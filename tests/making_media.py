@@ -112,21 +112,21 @@ def write_media(
         video.codec_context.time_base = clock
         if rotation:
             video.set_display_rotation(rotation)
-        audio = None
+        track = None
         if sound is not None:
-            audio = container.add_stream(kind.audio, rate=kind.rate, layout="mono")
+            track = container.add_stream(kind.audio, rate=kind.rate, layout="mono")
         for image, time in zip(frames, frame_times, strict=True):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = round(time / clock), clock
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        if audio is not None and sound is not None:
+        if track is not None and sound is not None:
             for begin in range(0, len(sound), 1024):
                 block = av.AudioFrame.from_ndarray(
                     sound[None, begin : begin + 1024], format="flt", layout="mono"
                 )
                 block.sample_rate = kind.rate
                 block.pts, block.time_base = begin + round(sound_start * kind.rate), Fraction(1, kind.rate)
-                container.mux(audio.encode(block))
-            container.mux(audio.encode(None))
+                container.mux(track.encode(block))
+            container.mux(track.encode(None))
     return path

@@ -78,7 +78,7 @@ def test_only_the_mask_is_rewritten(made: Path) -> None:
     frames = list(anchor.render(babble(1.0)))
     stage = list(anchor.stage.frames(range(len(frames))))
     for shown, staged in zip(frames, stage, strict=True):
-        picture = staged.image
+        picture = staged.rgb
         changed = np.abs(shown.astype(int) - picture).max(axis=2) > 0
         rows, columns = np.nonzero(changed)
         assert changed.mean() < 0.5
@@ -111,7 +111,7 @@ def test_a_synthetic_stage_holds_no_frame_of_the_footage(made: Path, painted: Pa
     assert anchor.size == newscaster.open(made).size
     footage = np.stack([frame for frame in read_frames(made.parent / "footage" / f"{RAW}0.mp4")][::10])
     for frame in anchor.stage.frames(range(0, 30, 10)):
-        assert np.abs(footage.astype(int) - frame.image).mean(axis=(1, 2, 3)).min() > 2
+        assert np.abs(footage.astype(int) - frame.rgb).mean(axis=(1, 2, 3)).min() > 2
     assert anchor.info.training["stage PSNR, dB"] > 10
     assert painted.stat().st_size < made.stat().st_size - 10e6  # without the speech encoder
 

@@ -50,8 +50,8 @@ def test_the_stage_is_the_clip(anchor: Anchor, tmp_path: Path) -> None:
     stage, pictures = held.stage(anchor), list(held.pictures())
     assert len(stage) == len(pictures) == 30
     for index in (0, 17, 29):
-        off = stage.frame(index).image.astype(float) - pictures[index]
-        others = stage.frame(index).image.astype(float) - pictures[index - 3]
+        off = stage.frame(index).rgb.astype(float) - pictures[index]
+        others = stage.frame(index).rgb.astype(float) - pictures[index - 3]
         assert np.sqrt((off**2).mean()) < 0.3 * np.sqrt((others**2).mean())
     np.testing.assert_array_equal(next(held.pictures(4, 5)), pictures[4])
 

@@ -122,12 +122,12 @@ def test_both_ways_look_up_what_the_formula_says(number: int) -> None:
     region = flattened(Image.fromarray(picture), transform, 128)
     assert np.abs(region.ravel() - wanted).max() < 4
 
-    image = soft_picture(128, 128)
+    face = soft_picture(128, 128)
     y, x = np.mgrid[:240, :320] + 0.5
     places = transform.apply(np.stack([x.ravel(), y.ravel()], axis=1))
     inside = ((places > 20) & (places < 108)).all(axis=1)
-    put = laid(Image.fromarray(image), way_into(transform, (320, 240)), (320, 240)).ravel()
-    assert np.abs(put[inside] - looked_up(image.astype(float), places[inside])).max() < 4
+    put = laid(Image.fromarray(face), way_into(transform, (320, 240)), (320, 240)).ravel()
+    assert np.abs(put[inside] - looked_up(face.astype(float), places[inside])).max() < 4
     outside = ((places < -3) | (places > 131)).any(axis=1)
     assert not put[outside].any()
 
@@ -145,12 +145,12 @@ def painted(yaw: float) -> np.ndarray:
 
 def test_a_turned_face_looks_the_same_in_a_bent_region_and_not_in_a_flat_one() -> None:
     head, differences = Head(face_points()), {}
-    for region in (REGION, Region(128, 2.0)):
+    for geometry in (REGION, Region(128, 2.0)):
         seen = []
         for yaw in (0.0, 18.0):
-            transform = region.transforms(head, poses([(yaw, 0.0, 0.0)]))[0]
+            transform = geometry.transforms(head, poses([(yaw, 0.0, 0.0)]))[0]
             seen.append(crop(painted(yaw), transform, 128).astype(float))
-        differences[region.surface is None] = np.abs(seen[0] - seen[1]).mean()
+        differences[geometry.surface is None] = np.abs(seen[0] - seen[1]).mean()
     assert differences[False] < 0.4 * differences[True]
 
 

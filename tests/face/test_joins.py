@@ -26,9 +26,9 @@ def test_joins_are_those_of_a_search_through_all_pairs() -> None:
                 each = [w * stage.change(np.array([a]), np.array([b]))[0] for a, b, w in pairs]
                 costs[i, j] = sum(each) / sum(w for *_, w in pairs)
     assert forward
-    for source, target, change in forward:
-        assert change == pytest.approx(costs[source, target], rel=1e-3)
-        near = [costs.get((source + k, target + k), np.inf) for k in range(-3, 4) if k]
+    for source, place, change in forward:
+        assert change == pytest.approx(costs[source, place], rel=1e-3)
+        near = [costs.get((source + k, place + k), np.inf) for k in range(-3, 4) if k]
         assert change <= min(near) * 1.001
     least = min(cost for (i, j), cost in costs.items() if abs(i - j) >= 20)
     assert min(change for *_, change in forward) == pytest.approx(least, rel=1e-3)

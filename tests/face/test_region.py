@@ -11,7 +11,7 @@ from newscaster.face.region import SIDES, Region, crop, lower_face_mask, paste
 from newscaster.face.topology import MOUTH
 
 
-def picture(height: int = 90, width: int = 120) -> np.ndarray:
+def made_up(height: int = 90, width: int = 120) -> np.ndarray:
     y, x = np.mgrid[:height, :width]
     waves = [120 + 80 * np.sin(x / 9 + k) * np.cos(y / 11 - k) for k in range(3)]
     return np.stack(waves, axis=-1).astype(np.uint8)
@@ -62,18 +62,18 @@ def test_transforms_put_the_same_part_of_the_head_into_the_square() -> None:
 
 
 def test_crop_by_whole_pixels_is_exact() -> None:
-    image = picture()
+    image = made_up()
     cut = crop(image, moved(-20.0, -10.0), 64)
     np.testing.assert_array_equal(cut, image[10:74, 20:84])
 
 
 def test_crop_outside_the_picture_is_black() -> None:
-    cut = crop(picture(), moved(200.0, 0.0), 64)
+    cut = crop(made_up(), moved(200.0, 0.0), 64)
     assert not cut.any()
 
 
 def test_crop_takes_pictures_that_are_not_contiguous() -> None:
-    image, transform = picture(), rotated(10, 0.9, (60, 45), 64)
+    image, transform = made_up(), rotated(10, 0.9, (60, 45), 64)
     wide = np.zeros((90, 140, 3), np.uint8)
     wide[:, :120] = image
     np.testing.assert_array_equal(crop(wide[:, :120], transform, 64), crop(image, transform, 64))
@@ -82,7 +82,7 @@ def test_crop_takes_pictures_that_are_not_contiguous() -> None:
 @pytest.mark.parametrize("bent", [False, True])
 @pytest.mark.parametrize(("degrees", "scale"), [(0, 1.0), (7, 1.1), (-20, 0.9)])
 def test_pasting_a_crop_back_changes_nothing_to_speak_of(degrees: float, scale: float, bent: bool) -> None:
-    image, transform = picture(), rotated(degrees, scale, (60.3, 45.7), 64, bent=bent)
+    image, transform = made_up(), rotated(degrees, scale, (60.3, 45.7), 64, bent=bent)
     mask = np.zeros((64, 64), np.uint8)
     mask[16:48, 16:48] = 255
     out = image.copy()
@@ -94,7 +94,7 @@ def test_pasting_a_crop_back_changes_nothing_to_speak_of(degrees: float, scale: 
 @pytest.mark.parametrize("bent", [False, True])
 @pytest.mark.parametrize("degrees", [0.0, 13.0, -28.0])
 def test_nothing_outside_the_mask_changes(degrees: float, bent: bool) -> None:
-    image, transform = picture(), rotated(degrees, 0.8, (60.3, 45.7), 64, bent=bent)
+    image, transform = made_up(), rotated(degrees, 0.8, (60.3, 45.7), 64, bent=bent)
     mask = np.zeros((64, 64), np.uint8)
     mask[20:40, 24:44] = 255
     out = image.copy()
@@ -110,14 +110,14 @@ def test_nothing_outside_the_mask_changes(degrees: float, bent: bool) -> None:
 
 @pytest.mark.parametrize("centre", [(2.0, 3.0), (118.0, 88.0), (-500.0, 0.0)])
 def test_pasting_at_and_beyond_the_border(centre: tuple[float, float]) -> None:
-    image, transform = picture(), rotated(5, 1.0, centre, 64, bent=True)
+    image, transform = made_up(), rotated(5, 1.0, centre, 64, bent=True)
     out = image.copy()
     paste(out, np.zeros((64, 64, 3), np.uint8), np.full((64, 64), 255, np.uint8), transform)
     assert out.shape == image.shape
 
 
 def test_an_empty_mask_pastes_nothing() -> None:
-    image = picture()
+    image = made_up()
     out = image.copy()
     paste(out, np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8), rotated(0, 1, (50, 40), 64))
     np.testing.assert_array_equal(out, image)

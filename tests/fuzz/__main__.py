@@ -18,7 +18,7 @@ from fuzz.scripts import Script
 
 _MOST_KEPT = 16
 """Scripts of one target in the corpus, besides findings."""
-_LONGEST_KEPT = 600
+_MAX_KEPT_BYTES = 600
 """Bytes of one of them."""
 _TURN_SECONDS = 20.0
 
@@ -49,7 +49,7 @@ def _job(targets: list[str], tallies: dict[str, Tally], *, first: int, end: floa
 def _keep(target: str, script: Script, *, finding: bool) -> None:
     text = json.dumps(script, indent=None)
     kept = sorted(CORPUS.glob(f"{target}-*.json"))
-    if not finding and (len(text) > _LONGEST_KEPT or len(kept) >= _MOST_KEPT):
+    if not finding and (len(text) > _MAX_KEPT_BYTES or len(kept) >= _MOST_KEPT):
         return
     mark = hashlib.sha256(text.encode()).hexdigest()[:10]
     (CORPUS / f"{target}-{'found-' if finding else ''}{mark}.json").write_text(text + "\n", encoding="utf-8")

@@ -32,9 +32,9 @@ CONTAINERS = {
 def test_length_is_that_of_the_frames(tmp_path: Path, suffix: str, audio_seconds: float) -> None:
     if suffix == ".mxf" and audio_seconds < 2:
         pytest.skip("FFmpeg ends MXF files with the shorter stream")
-    video, audio = CONTAINERS[suffix]
+    video, codec = CONTAINERS[suffix]
     sound = tone(audio_seconds, rate=48_000)
-    path = write_pictures(tmp_path / f"a{suffix}", levels(50), codec=video, sound=sound, sound_codec=audio)
+    path = write_pictures(tmp_path / f"a{suffix}", levels(50), codec=video, sound=sound, sound_codec=codec)
     info = probe(path).video
     assert info is not None
     assert info.duration_seconds == pytest.approx(2.0, abs=0.05)

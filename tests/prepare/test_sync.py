@@ -90,14 +90,14 @@ def with_audio(video: Path, audio: npt.NDArray[np.float32], path: Path) -> Path:
     """The frames of a video as they are, with other audio (N,) at 16 kHz."""
     wav = path.with_suffix(".wav")
     write_wav(wav, audio, 16_000)
-    with av.open(str(video)) as frames, av.open(str(wav)) as sound, av.open(str(path), "w") as out:
+    with av.open(str(video)) as frames, av.open(str(wav)) as source, av.open(str(path), "w") as out:
         stream: Any = out.add_stream_from_template(frames.streams.video[0])
         track: Any = out.add_stream("aac", rate=16_000, layout="mono")
         for packet in frames.demux(frames.streams.video[0]):
             if packet.dts is not None:
                 packet.stream = stream
                 out.mux(packet)
-        for frame in sound.decode(audio=0):
+        for frame in source.decode(audio=0):
             out.mux(track.encode(frame))
         out.mux(track.encode(None))
     return path

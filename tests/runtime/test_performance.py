@@ -156,7 +156,7 @@ def test_frames_whose_mouth_is_not_free_are_passed_through(anchor: Anchor, tmp_p
     for index, image, plain in zip(
         frames, hand.render(speech_like(1.0)), anchor.render(speech_like(1.0)), strict=True
     ):
-        own = hand.stage.frame(int(index)).image
+        own = hand.stage.frame(int(index)).rgb
         if share[index] == 0:
             assert (image == own).all()
         elif share[index] == 1:

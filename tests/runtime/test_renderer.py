@@ -49,7 +49,7 @@ def test_threads_and_batches_give_what_one_frame_at_a_time_gives(stage: Stage) -
         patch = session.run(region=job.frame.region[None], face_map=drawn[None])["rendered"][0]
         assert job.frame.placement is not None
         composite(job.frame.picture, patch, job.frame.placement)
-        expected.append(job.frame.image)
+        expected.append(job.frame.rgb)
     for workers, batch in ((1, 1), (2, 1), (2, 3), (3, 8)):
         found = [p.rgb() for p in renderer(workers=workers, batch=batch).render(jobs(stage, 23))]
         assert len(found) == 23
@@ -59,7 +59,7 @@ def test_threads_and_batches_give_what_one_frame_at_a_time_gives(stage: Stage) -
 def test_only_the_region_changes(stage: Stage) -> None:
     (picture,) = renderer().render(jobs(stage, 1))
     found = picture.rgb()
-    before = stage.frame(0).image
+    before = stage.frame(0).rgb
     changed = (found != before).any(axis=2)
     assert changed.any()
     corners = stage.transforms(np.array([0])).back(np.array([[[0.0, 0], [128, 128]]]))[0]

@@ -42,11 +42,11 @@ def test_kept_and_fresh_agree(size: tuple[int, int]) -> None:
     kept, some, fresh = make(size=size), make(size=size, cache_bytes=200_000), make(size=size, cache_bytes=0)
     order = list(itertools.islice(kept.order(), 25))
     for a, b, c in zip(kept.frames(order), some.frames(order), fresh.frames(order), strict=True):
-        assert a.image.shape == (size[1], size[0], 3)
+        assert a.rgb.shape == (size[1], size[0], 3)
         assert a.placement is not None
         for other in (b, c):
             assert other.placement is not None
-            assert (a.image == other.image).all()
+            assert (a.rgb == other.rgb).all()
             assert (a.region == other.region).all()
             assert (a.placement.soft == other.placement.soft).all()
             assert a.placement.box == other.placement.box
@@ -61,7 +61,7 @@ def test_kept_and_fresh_agree(size: tuple[int, int]) -> None:
 def test_frames_show_what_the_footage_did() -> None:
     stage = make()
     frame = stage.frame(7)
-    assert np.abs(frame.image.astype(int) - pictures(10, (96, 80))[7]).mean() < 4
+    assert np.abs(frame.rgb.astype(int) - pictures(10, (96, 80))[7]).mean() < 4
 
 
 @pytest.mark.parametrize(("scale", "size"), [(24.0, (96, 80)), (40.0, (200, 161)), (60.0, (64, 120))])

@@ -179,7 +179,7 @@ def anchor_descriptor(anchor: Anchor) -> Floats:
     An anchor stores no descriptor: its target video shows the person, and that is what is compared.
     """
     chosen = _spread(np.arange(len(anchor.face.landmarks)))
-    frames = [anchor.stage.frame(int(index)).image for index in chosen]
+    frames = [anchor.stage.frame(int(index)).rgb for index in chosen]
     return mean_descriptor(describe_faces(frames, anchor.face.landmarks[chosen]))
 
 

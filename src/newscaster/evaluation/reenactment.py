@@ -130,10 +130,10 @@ def rendered(file: AnchorFile, clip: Clip, *, session: Session | None = None) ->
     for i, frame in enumerate(frames):
         if not clip.present[i]:
             continue
-        region = crop(frame, transforms[i], info.region.side)
+        shown = crop(frame, transforms[i], info.region.side)
         face_map = draw_face_map(mouths[i], side=info.region.side, map_side=info.map_side)
-        real.append(region)
-        made.append(session.run(region=region[None], face_map=face_map[None])["rendered"][0])
+        real.append(shown)
+        made.append(session.run(region=shown[None], face_map=face_map[None])["rendered"][0])
     return RenderedClip(np.stack(real), np.stack(made))
 
 

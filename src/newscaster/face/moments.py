@@ -202,10 +202,10 @@ def thumbnail(
         window: see `head_window`.
     """
     height, width = image.shape[:2]
-    picture = Image.fromarray(image)
+    source = Image.fromarray(image)
     out = np.empty((2, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
     for small, box in zip(out, ((0, 0, width, height), window), strict=True):
-        part = picture.resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.BOX, box=box).convert("L")
+        part = source.resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.BOX, box=box).convert("L")
         small[:] = np.maximum(np.asarray(part), 1)
         small[_hidden_cells(box, transform, mask)] = 0
     return out

@@ -299,20 +299,20 @@ def _encode(
         )
         container.metadata.update(metadata)
         video = VideoTrack(container, fps=fps, like=first, options=options)
-        sound = (
+        speech = (
             _SoundTrack(container, source, Path(audio)) if source is not None and audio is not None else None
         )
         words = SubtitleTrack(container, subtitles) if subtitles is not None else None
         video.write(first)
         for image in images:
             video.write(image)
-            for track in (sound, words):
+            for track in (speech, words):
                 if track is not None:
                     track.write_until(video.seconds)
         video.finish()
         if words is not None:
             words.write_until(None)
-        if sound is not None:
-            sound.write_until(None)
-            sound.finish()
+        if speech is not None:
+            speech.write_until(None)
+            speech.finish()
         return video.count

@@ -48,7 +48,7 @@ class StageFrame:
     """Where a new region goes on the picture; None where nothing of it would show."""
 
     @property
-    def image(self) -> Image:
+    def rgb(self) -> Image:
         """The picture (H, W, 3) RGB: converted anew, and apart from it."""
         return self.picture.rgb()
 
