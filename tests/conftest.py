@@ -60,7 +60,7 @@ def _report_browser_tests(terminalreporter: pytest.TerminalReporter) -> None:
     reasons: set[str] = set()
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):
-            if "browser" in report.keywords:
+            if "browser" in getattr(report, "keywords", ()):  # reports of collection have none
                 counts[outcome] = counts.get(outcome, 0) + 1
                 if outcome == "skipped":
                     reasons.add(str(report.longrepr[2]).removeprefix("Skipped: "))
