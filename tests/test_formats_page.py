@@ -28,7 +28,7 @@ from newscaster.speech.encoder import packaged_encoder
 from newscaster.speech.features import KINDS, MOTION_HZ, FeatureSpec
 from newscaster.take import FORMAT as TAKE_FORMAT
 from newscaster.take import Take
-from test_take import write_take
+from small_take import write_take
 from ticking import TickingClock
 from tiny_anchor import COEFFICIENTS, tiny_basis, tiny_face, write_tiny_anchor
 

@@ -22,7 +22,7 @@ from newscaster.media import stage as stage_module
 from newscaster.take import Take
 from newscaster.untrusted import MOST_STAGE_FRAMES
 from onnx_networks import Builder
-from test_take import write_take
+from small_take import write_take
 from tiny_anchor import pictures, speech_like, write_tiny_anchor
 
 

@@ -3,77 +3,26 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from faces import face_points, talking
-from making_media import moving_pattern
+from faces import talking
 from newscaster.errors import OutputError, TakeError
-from newscaster.face.head import Head
 from newscaster.face.mouth import mouth_shapes
-from newscaster.face.region import Region, lower_face_mask
-from newscaster.face.topology import MOUTH
-from newscaster.media import encode_stage
 from newscaster.speech.activity import speech_activity
 from newscaster.take import (
     ClipRecord,
-    Stage,
     StagePart,
     Take,
     TakeWriter,
     read_record,
     write_track,
-    write_transforms,
     writing_regions,
 )
+from small_take import FPS, FRAMES, HEAD, REGION, record, write_take
 from tiny_anchor import speech_like
-
-FPS, FRAMES = Fraction(30_000, 1001), 20
-HEAD, REGION = Head(face_points()), Region(128, 2.0)
-
-
-def record() -> ClipRecord:
-    return ClipRecord("/footage/a.mp4", 1234, 5678, 100, 120, FPS, (320, 240), None, 0, 1)
-
-
-def write_clip(folder: Path) -> None:
-    landmarks, present = talking(FRAMES), np.ones(FRAMES, bool)
-    present[4] = False
-    landmarks[4] = np.nan
-    speech = np.zeros(round(FRAMES * 16_000 / FPS), np.float32)
-    stored = write_track(folder, record(), landmarks=landmarks, present=present, speech=speech)
-    with writing_regions(folder, frames=FRAMES, side=128) as regions:
-        regions[:] = 7
-    transforms = REGION.transforms(HEAD, HEAD.poses(landmarks, present))
-    write_transforms(folder, stored, transforms, "fingerprint")
-
-
-def write_take(folder: Path) -> Take:
-    landmarks = talking(12)
-    poses = HEAD.poses(landmarks)
-    transforms = REGION.transforms(HEAD, poses)
-    mask = lower_face_mask(transforms.apply(landmarks[:, list(MOUTH), :2]), REGION)
-    stage = Stage(
-        folder,
-        "/footage/a.mp4",
-        103,
-        (96, 64),
-        landmarks,
-        poses,
-        transforms,
-        parts=(StagePart("/footage/a.mp4", 103, 5), StagePart("/footage/b.mp4", 0, 7)),
-        share=np.linspace(0, 1, 12, dtype=np.float32),
-        thumbnails=np.full((12, 2, 48, 48), 9, np.uint8),
-    )
-    with TakeWriter(folder) as writer:
-        for name in ("one", "two"):
-            write_clip(writer.clip_folder(name))
-        writer.write_face(HEAD, mask)
-        writer.write_stage(encode_stage(moving_pattern(12), FPS), stage)
-        return writer.finish(fps=FPS, region=REGION, clips=["two", "one"], stage=stage, warnings=["note"])
 
 
 @pytest.fixture(scope="module")

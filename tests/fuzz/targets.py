@@ -31,7 +31,7 @@ from newscaster.runtime.performance import Anchor
 from newscaster.take import Take
 from newscaster.untrusted import read_json
 from signing import signed
-from test_take import write_take
+from small_take import write_take
 from tiny_anchor import CONTEXT_STEPS, speech_like, write_tiny_anchor
 
 _CREATED = "2026-01-01T00:00:00+00:00"

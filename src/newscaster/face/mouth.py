@@ -61,6 +61,10 @@ def rest_shape(shapes: npt.NDArray[np.floating[Any]]) -> Array:
     return np.asarray(np.median(shapes[closed], axis=0))
 
 
+_KEYS = ("mean", "components", "deviations")
+"""Of the arrays in files."""
+
+
 @dataclass(frozen=True)
 class MouthBasis:
     """A linear basis of mouth shapes: shape = mean + sum of coefficient * deviation * component."""
@@ -74,15 +78,13 @@ class MouthBasis:
 
     def __post_init__(self) -> None:
         size = self.size
-        wanted = {
-            "mean": (MOUTH_POINTS, 2),
-            "components": (size, MOUTH_POINTS, 2),
-            "deviations": (size,),
-        }
-        for name, shape in wanted.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise ValueError(f"the mouth basis's {name} has shape {found}, expected {shape}")
+        wanted = ((MOUTH_POINTS, 2), (size, MOUTH_POINTS, 2), (size,))
+        for name, array, shape in zip(_KEYS, self._arrays(), wanted, strict=True):
+            if array.shape != shape:
+                raise ValueError(f"the mouth basis's {name} has shape {array.shape}, expected {shape}")
+
+    def _arrays(self) -> tuple[Array, Array, Array]:
+        return self.mean, self.components, self.deviations
 
     @property
     def size(self) -> int:
@@ -119,11 +121,10 @@ class MouthBasis:
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """For storing; the way back is :meth:`from_arrays`."""
-        names = ("mean", "components", "deviations")
-        return {f"basis.{name}": getattr(self, name).astype(np.float32) for name in names}
+        stored = zip(_KEYS, self._arrays(), strict=True)
+        return {f"basis.{key}": array.astype(np.float32) for key, array in stored}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, npt.NDArray[np.floating[Any]]]) -> MouthBasis:
         """The basis stored by :meth:`to_arrays`; ``KeyError`` where an array is missing."""
-        names = ("mean", "components", "deviations")
-        return MouthBasis(*(np.asarray(arrays[f"basis.{name}"], np.float64) for name in names))
+        return MouthBasis(*(np.asarray(arrays[f"basis.{key}"], np.float64) for key in _KEYS))
