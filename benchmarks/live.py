@@ -29,9 +29,10 @@ import numpy as np
 
 import newscaster
 from newscaster.media import read_audio, write_live
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_frame import LiveFrame
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.options import LiveLimits, Style
 from newscaster.speech.voices import Reading, synthesize
 
 RATE = 16_000
@@ -77,7 +78,7 @@ class Resting:
     def __init__(self, anchor: Anchor) -> None:
         # Of a stage that goes round; the order of others is as long as the longest stream here.
         count = len(anchor.stage) if anchor.info.stage_loops else 1500
-        rest = np.repeat(anchor._painter.rest[None], count, axis=0)
+        rest = np.repeat(anchor._loaded.live_painter.rest[None], count, axis=0)
         self.luma = [picture.planes[0].copy() for picture in anchor.show(rest)]
 
     def moves(self, frame: LiveFrame) -> bool:
@@ -94,7 +95,7 @@ def timed(live: Live) -> Iterator[tuple[float, LiveFrame]]:
 
 def first_sound(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Random) -> float:
     """Milliseconds from the first sound pushed to the first frame with a moving mouth."""
-    with anchor.live(label="", watermark=False) as live:
+    with anchor.live(style=Style(label="", watermark=False)) as live:
         frames = timed(live)
         for _ in range(10):
             next(frames)
@@ -108,7 +109,7 @@ def first_sound(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Ran
 
 def first_word(anchor: Anchor, reading: Reading, resting: Resting, random: Random) -> tuple[float, float]:
     """Milliseconds from a text to the first frame with a moving mouth, and to the first that is heard."""
-    with anchor.live(reading=reading, label="", watermark=False) as live:
+    with anchor.live(style=Style(reading=reading, label="", watermark=False)) as live:
         frames = timed(live)
         for _ in range(10):
             next(frames)
@@ -130,7 +131,7 @@ def first_word(anchor: Anchor, reading: Reading, resting: Resting, random: Rando
 
 def interrupted(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Random) -> tuple[float, float]:
     """Milliseconds from an interruption to the mouth at rest, and to the end of the sound."""
-    with anchor.live(label="", watermark=False) as live:
+    with anchor.live(style=Style(label="", watermark=False)) as live:
         live.push(sound[: 10 * RATE])
         frames = timed(live)
         moment = [0.0]
@@ -169,7 +170,11 @@ def steady(
     for _ in anchor.stage.frames(range(len(anchor.stage))):
         pass  # each frame is decoded and cut when it is first shown
     streams = [
-        anchor.live(stage_start=37 * k % len(anchor.stage), most_pushed_seconds=1e6) for k in range(listeners)
+        anchor.live(
+            style=Style(target_start=37 * k % len(anchor.stage)),
+            limits=LiveLimits(max_pending_audio_seconds=1e6),
+        )
+        for k in range(listeners)
     ]
     microphones = [Microphone(live, np.roll(sound, 3 * RATE * k)) for k, live in enumerate(streams)]
     count = round(seconds * anchor.fps)
@@ -223,7 +228,7 @@ def processor_ms(anchor: Anchor, sound: np.ndarray | None) -> float:
     """Processor time per frame of speech, or of silence: what else the machine does hardly matters."""
     for _ in anchor.stage.frames(range(len(anchor.stage))):
         pass
-    with anchor.live(most_pushed_seconds=1e6) as live:
+    with anchor.live(limits=LiveLimits(max_pending_audio_seconds=1e6)) as live:
         if sound is not None:
             live.push(sound)
         frames = live.frames(paced=False)
@@ -262,7 +267,7 @@ def long_stream(anchor: Anchor, sound: np.ndarray, minutes: float, figures: Figu
     """One utterance that goes on and on: how far the sound is from where the picture's count has it."""
     clock = FastClock(sound)
     whole = sound[: len(sound) // CHUNK * CHUNK]
-    with anchor.live(clock=clock, rate=RATE, stage_start=0) as live:
+    with anchor.live(clock=clock, rate=RATE) as live:
         clock.live = live
         began, lags, memory = time.monotonic(), [], [0.0]
         first: int | None = None

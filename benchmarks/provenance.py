@@ -27,10 +27,11 @@ import av
 import numpy as np
 
 import newscaster
-from newscaster import media, provenance
+from newscaster import Outputs, Reading, SigningOptions, Style, media, provenance
+from newscaster.anchor import AnchorFile
 from newscaster.provenance import toolkit
 from newscaster.runtime.labelling import place_label
-from newscaster.speech.voices import Reading
+from newscaster.watermark import Watermark
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from signing import write_certificate
@@ -70,7 +71,8 @@ def verified(anchor: newscaster.Anchor, sound: np.ndarray, work: Path, outputs: 
     counts = dict.fromkeys(("holds", "picture", "sound", "manifest"), 0)
     for number, (ending, speech, label, sign, subtitles) in zip(range(outputs), itertools.cycle(chosen)):
         out = work / f"output{ending}"
-        speak(anchor, sound, out, speech, subtitles=subtitles, label=label or "", sign=sign)
+        signing = SigningOptions() if sign is None else SigningOptions(certificate=chain, key=key)
+        speak(anchor, sound, out, speech, subtitles=subtitles, label=label or "", signing=signing)
         found = provenance.verify(out, trust=authority, watermark=False)
         wanted = "trusted" if sign else "untrusted"
         counts["holds"] += found.verdict == wanted and found.statement is not None
@@ -85,7 +87,14 @@ def verified(anchor: newscaster.Anchor, sound: np.ndarray, work: Path, outputs: 
 
 
 def speak(
-    anchor: newscaster.Anchor, sound: np.ndarray, out: Path, kind: str, *, subtitles: bool, **options: object
+    anchor: newscaster.Anchor,
+    sound: np.ndarray,
+    out: Path,
+    kind: str,
+    *,
+    subtitles: bool,
+    label: str,
+    signing: SigningOptions,
 ) -> None:
     """One output, driven by one kind of speech."""
     part = sound[: round(SECONDS * 16_000)]
@@ -94,9 +103,10 @@ def speak(
     if kind == "text":
         code = f"import sys; sys.stdout.buffer.write(open({str(wav)!r}, 'rb').read())"
         reading = Reading(command=shlex.join([sys.executable, "-c", code]))
-        anchor.speak(None, out, text="The news.", reading=reading, subtitles=subtitles, **options)
+        outputs, style = Outputs(subtitles=subtitles), Style(reading=reading, label=label)
+        anchor.speak(None, out, text="The news.", outputs=outputs, signing=signing, style=style)
     else:
-        anchor.speak(wav if kind == "file" else part, out, **options)
+        anchor.speak(wav if kind == "file" else part, out, signing=signing, style=Style(label=label))
 
 
 def tampering_is_found(path: Path, part: str, chance: random.Random) -> bool:
@@ -138,8 +148,8 @@ def timed(anchor: newscaster.Anchor, sound: np.ndarray, given: argparse.Namespac
         speech = np.resize(sound, round(length * 16_000))
         took: dict[str, list[tuple[float, float]]] = {}
         for turn in range(given.times + 1):  # the first warms up
-            for name, signs, marks in _ways(turn):
-                spent = _spoken(anchor, speech, given.work / "timed.mp4", signs=signs, **marks)
+            for name, signs, style in _ways(turn):
+                spent = _spoken(anchor, speech, given.work / "timed.mp4", signs=signs, style=style)
                 if turn:
                     took.setdefault(name, []).append(spent)
         for name in ("plain", "signed", "labelled", "marked", "all"):
@@ -161,28 +171,28 @@ def timed(anchor: newscaster.Anchor, sound: np.ndarray, given: argparse.Namespac
     return found
 
 
-def _ways(turn: int) -> Iterator[tuple[str, bool, dict[str, object]]]:
+def _ways(turn: int) -> Iterator[tuple[str, bool, Style]]:
     """Five ways, each turn in another order."""
-    plain, label = {"label": "", "watermark": False}, {"label": "AI-generated"}
+    plain, label = Style(label="", watermark=False), "AI-generated"
     ways = [
         ("plain", False, plain),
         ("signed", True, plain),
-        ("labelled", False, {**plain, **label}),
-        ("marked", False, {**plain, "watermark": True}),
-        ("all", True, {"watermark": True, **label}),
+        ("labelled", False, Style(label=label, watermark=False)),
+        ("marked", False, Style(label="", watermark=True)),
+        ("all", True, Style(label=label, watermark=True)),
     ]
     return iter(ways[turn % 5 :] + ways[: turn % 5])
 
 
 def _spoken(
-    anchor: newscaster.Anchor, speech: np.ndarray, out: Path, *, signs: bool, **marks: object
+    anchor: newscaster.Anchor, speech: np.ndarray, out: Path, *, signs: bool, style: Style
 ) -> tuple[float, float]:
     is_there = toolkit.is_there
     if not signs:
         toolkit.is_there = lambda: False
     try:
         wall, processor = time.perf_counter(), time.process_time()
-        anchor.speak(speech, out, **marks)
+        anchor.speak(speech, out, style=style)
         return time.perf_counter() - wall, time.process_time() - processor
     finally:
         toolkit.is_there = is_there
@@ -217,10 +227,10 @@ def _label_alone(anchor: newscaster.Anchor, speech: np.ndarray, work: Path) -> f
 def _mark_alone(anchor: newscaster.Anchor, speech: np.ndarray, work: Path) -> float:
     """Median seconds of the processor that it takes to make a watermark and put it on all frames."""
     picture, seconds = anchor.stage.frame(0).picture, []
+    identity = AnchorFile(anchor.path).identity
     for _ in range(9):
         began = time.process_time()
-        watermark = anchor._marks("", watermark=True).watermark
-        assert watermark is not None
+        watermark = Watermark(identity, like=picture)
         for _ in range(round(len(speech) / 16_000 * anchor.fps)):
             watermark.put_on(picture)
         seconds.append(time.process_time() - began)

@@ -28,6 +28,7 @@ from PIL import Image
 import newscaster
 from newscaster.anchor import AnchorFile
 from newscaster.media import Picture
+from newscaster.runtime.options import Style
 from newscaster.watermark import Watermark, id_of
 from newscaster.watermark.pattern import SMALLER_SIDE_PX
 from newscaster.watermark.reading import PLACES, aligned, averaged, mark_of, searched, seen_pieces, threshold
@@ -115,7 +116,7 @@ def builtin_pieces(speeches: Iterable[Path]) -> Iterator[tuple[Lumas, str]]:
         marked, plain = Path(folder) / "marked.mp4", Path(folder) / "plain.mp4"
         for speech in speeches:
             anchor.speak(speech, marked)
-            anchor.speak(speech, plain, watermark=False)
+            anchor.speak(speech, plain, style=Style(watermark=False))
             print(f"{speech.name}: {100 * (marked.stat().st_size / plain.stat().st_size - 1):+.1f} % of size")
             yield from ((piece, carried) for piece in whole_pieces(marked))
 

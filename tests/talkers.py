@@ -10,7 +10,7 @@ import numpy as np
 from faces import talking
 from footage import HEIGHT, WIDTH, babble, write_footage
 from newscaster.face.head import Head
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 from newscaster.take import Clip, ClipRecord, write_track
 from tiny_anchor import write_tiny_anchor
 

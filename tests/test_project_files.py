@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shlex
 import sys
@@ -72,6 +73,16 @@ def test_python_in_guides_parses_and_uses_public_names(page: Path) -> None:
                 assert node.value.id != "newscaster" or node.attr in newscaster.__all__
             elif isinstance(node, ast.ImportFrom) and node.module == "newscaster":
                 assert {name.name for name in node.names} <= set(newscaster.__all__)
+
+
+@pytest.mark.parametrize("page", [*GUIDES, ROOT / "README.md"], ids=lambda path: path.name)
+def test_python_in_guides_uses_the_keywords_of_today(page: Path) -> None:
+    for code in fences(page, "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                method = getattr(newscaster.Anchor, node.func.attr, None)
+                if method is not None and ast.unparse(node.func.value) == "anchor":
+                    assert {one.arg for one in node.keywords} <= {*inspect.signature(method).parameters}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(DOCS).as_posix())

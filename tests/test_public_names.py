@@ -23,13 +23,17 @@ PUBLIC = [
     "InputError",
     "Live",
     "LiveFrame",
+    "LiveLimits",
     "MediaError",
     "MissingExtraError",
     "NewscasterError",
     "OutputError",
-    "Performance",
+    "Outputs",
     "Reading",
+    "SigningOptions",
+    "SpeakResult",
     "SpeechError",
+    "Style",
     "TakeError",
     "TrainingError",
     "Verified",
@@ -51,6 +55,18 @@ def test_exported_names() -> None:
             assert getattr(newscaster, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = newscaster.nonsense  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("old", "new"), [("Performance", "SpeakResult")])
+def test_old_names_are_those_of_today(old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"newscaster.{old} is now newscaster.{new}") as caught:
+        assert getattr(newscaster, old) is getattr(newscaster, new)
+    assert [one.filename for one in caught] == [__file__]
+    with pytest.warns(DeprecationWarning, match=old) as caught:
+        exec(f"from newscaster import {old}", {})
+    assert {one.filename for one in caught} == {"<string>"}
+    assert old not in [*newscaster.__all__, *dir(newscaster)]
+    assert new in newscaster.__all__
 
 
 def test_every_error_is_exported() -> None:

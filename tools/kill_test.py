@@ -37,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from footage import babble, write_footage
 from newscaster import media
 from newscaster.anchor import AnchorFile
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 from tiny_anchor import speech_like, write_tiny_anchor
 
 ROOT = Path(__file__).parents[1]

@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from newscaster.anchor_info import AnchorInfo
     from newscaster.consent import Consent
     from newscaster.provenance import Verified, verify
+    from newscaster.runtime.anchor import Anchor
     from newscaster.runtime.articulation import Articulation
     from newscaster.runtime.live import Live
     from newscaster.runtime.live_frame import LiveFrame
-    from newscaster.runtime.made import Performance
-    from newscaster.runtime.performance import Anchor
+    from newscaster.runtime.made import SpeakResult
+    from newscaster.runtime.options import LiveLimits, Outputs, SigningOptions, Style
     from newscaster.speech.voices import Reading
     from newscaster.withdrawal import withdraw
     from newscaster.workflow import check, evaluate, train
@@ -59,13 +60,17 @@ __all__ = [
     "InputError",
     "Live",
     "LiveFrame",
+    "LiveLimits",
     "MediaError",
     "MissingExtraError",
     "NewscasterError",
     "OutputError",
-    "Performance",
+    "Outputs",
     "Reading",
+    "SigningOptions",
+    "SpeakResult",
     "SpeechError",
+    "Style",
     "TakeError",
     "TrainingError",
     "Verified",
@@ -79,13 +84,17 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Anchor": "newscaster.runtime.performance",
+    "Anchor": "newscaster.runtime.anchor",
     "AnchorInfo": "newscaster.anchor_info",
     "Articulation": "newscaster.runtime.articulation",
     "Live": "newscaster.runtime.live",
     "LiveFrame": "newscaster.runtime.live_frame",
-    "Performance": "newscaster.runtime.made",
+    "LiveLimits": "newscaster.runtime.options",
+    "Outputs": "newscaster.runtime.options",
     "Reading": "newscaster.speech.voices",
+    "SigningOptions": "newscaster.runtime.options",
+    "SpeakResult": "newscaster.runtime.made",
+    "Style": "newscaster.runtime.options",
     "Consent": "newscaster.consent",
     "Verified": "newscaster.provenance",
     "check": "newscaster.workflow",
@@ -94,6 +103,8 @@ _LAZY = {
     "verify": "newscaster.provenance",
     "withdraw": "newscaster.withdrawal",
 }
+_RENAMED = {"Performance": "SpeakResult"}
+"""Old public name to new one. The old one works for one release, with a DeprecationWarning."""
 
 
 def open(path: str | Path = "builtin", *, workers: int | None = None, backend: str | None = None) -> Anchor:
@@ -110,7 +121,7 @@ def open(path: str | Path = "builtin", *, workers: int | None = None, backend: s
         AnchorError: the file is missing, not an anchor, damaged, or of another version.
         InputError: there is no such backend.
     """
-    from newscaster.runtime.performance import Anchor
+    from newscaster.runtime.anchor import Anchor
 
     return Anchor.open(path, workers=workers, backend=backend)
 
@@ -118,6 +129,12 @@ def open(path: str | Path = "builtin", *, workers: int | None = None, backend: s
 def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in _RENAMED:
+        import warnings
+
+        new = _RENAMED[name]
+        warnings.warn(f"newscaster.{name} is now newscaster.{new}", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(__name__), new)
     raise AttributeError(f"module 'newscaster' has no attribute {name!r}")
 
 

@@ -125,8 +125,8 @@ def evaluate(
     from newscaster.evaluation.page import evaluation_page
     from newscaster.media import check_inputs_kept, check_output, replacing
     from newscaster.prepare.page import PAGE_SUFFIXES, need_jinja, write_page
+    from newscaster.runtime.anchor import Anchor
     from newscaster.runtime.articulation import AS_TRAINED
-    from newscaster.runtime.performance import Anchor
 
     if timestamp is not None and keep is None:
         raise InputError(
@@ -452,7 +452,7 @@ def _write(
     from newscaster.media.files import replacing
     from newscaster.models.motion.speaker import export_motion
     from newscaster.models.renderer.training import export_renderer
-    from newscaster.runtime.performance import Anchor
+    from newscaster.runtime.anchor import Anchor
     from newscaster.speech.encoder import packaged_encoder
 
     face = AnchorFace(

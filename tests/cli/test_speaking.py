@@ -11,9 +11,11 @@ import pytest
 from fresh_python import environment
 from newscaster import cli, media
 from newscaster.errors import AnchorError, SpeechError
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import Articulation
-from newscaster.runtime.made import Performance
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.loading import LoadedAnchor
+from newscaster.runtime.made import SpeakResult
+from newscaster.runtime.options import Style
 from newscaster.speech import voices
 from newscaster.speech.voices import Reading
 from tiny_anchor import speech_like, write_tiny_anchor
@@ -87,8 +89,8 @@ def test_openness_and_smoothness(
     asked: list[object] = []
     make = Anchor.speak
 
-    def spy(self: Anchor, *arguments: object, **options: object) -> Performance:
-        asked.append(options["articulation"])
+    def spy(self: Anchor, *arguments: object, **options: object) -> SpeakResult:
+        asked.append(options["style"].articulation)  # type: ignore[attr-defined]
         return make(self, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Anchor, "speak", spy)
@@ -120,13 +122,13 @@ def test_look_ahead(
     tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[object] = []
-    make = Anchor.motion_stream
+    make = LoadedAnchor.motion_stream
 
-    def spy(self: Anchor, **options: object) -> object:
+    def spy(self: LoadedAnchor, **options: object) -> object:
         asked.append(options.get("look_ahead_ms"))
         return make(self, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Anchor, "motion_stream", spy)
+    monkeypatch.setattr(LoadedAnchor, "motion_stream", spy)
     arguments = ["speak", str(wav), "-a", str(tiny), "-o", str(tmp_path / "news.mp4")]
     assert cli.run([*arguments, "--look-ahead", "120"]) == 0
     assert asked[-1] == 120
@@ -207,8 +209,8 @@ def test_the_built_in_anchor_has_a_man_s_voice_where_one_is_installed(
     out = str(tmp_path / "x.mp4")
     asked: list[Reading | None] = []
 
-    def speak(self: Anchor, *_: object, reading: Reading | None, **__: object) -> None:
-        asked.append(reading)
+    def speak(self: Anchor, *_: object, style: Style, **__: object) -> None:
+        asked.append(style.reading)
         raise SpeechError("that will do")
 
     monkeypatch.setattr(Anchor, "speak", speak)

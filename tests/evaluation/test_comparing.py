@@ -18,7 +18,7 @@ from newscaster.evaluation.remaking import Remade, remake
 from newscaster.face.geometry import eye_distance
 from newscaster.face.region import crop
 from newscaster.media import read_frames
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 from talkers import clip_of, talker
 
 ABSENT = (0, 20, 39)

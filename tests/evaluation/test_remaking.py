@@ -12,8 +12,8 @@ from newscaster.evaluation.remaking import Remade, Way, remake, spoken_shapes
 from newscaster.face.region import crop
 from newscaster.face.topology import MOUTH
 from newscaster.media import probe, read_frames
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import Articulation
-from newscaster.runtime.performance import Anchor
 from newscaster.speech.level import loud_peak
 from talkers import clip_of, talker
 
@@ -72,7 +72,7 @@ def test_regions_are_kept_before_they_are_encoded(
 ) -> None:
     kept = np.fromfile(made["rendered"].path, np.uint8).reshape(held.frames, 128, 128, 3)
     start, stop = 9, 29
-    pictures = list(anchor.on_stage(held.stage(anchor)).show(held.shapes[start:stop], stage_start=start))
+    pictures = list(anchor.on_stage(held.stage(anchor)).show(held.shapes[start:stop], target_start=start))
     for i, picture in enumerate(pictures, start):
         np.testing.assert_array_equal(kept[i], crop(picture.rgb(), held.transforms[i], 128))
     off = kept - regions(held, made["mouth"].path)

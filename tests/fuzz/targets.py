@@ -27,7 +27,7 @@ from newscaster.consent import Consent
 from newscaster.errors import InputError
 from newscaster.inference import Session
 from newscaster.provenance import find_credentials, verify
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 from newscaster.take import Take
 from newscaster.untrusted import read_json
 from signing import signed

@@ -10,7 +10,7 @@ import pytest
 
 from newscaster import media
 from newscaster.errors import SpeechError
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 from tiny_anchor import speech_like, write_tiny_anchor
 
 

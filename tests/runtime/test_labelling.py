@@ -8,8 +8,9 @@ import pytest
 
 import newscaster
 from newscaster import cli, media, provenance
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.labelling import label_text, place_label
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.options import Outputs, Style
 from tiny_anchor import speech_like, write_tiny_anchor
 from virtual_clock import VirtualClock
 
@@ -63,7 +64,9 @@ def test_speak_writes_it_and_says_so(anchor: Anchor, tmp_path: Path, monkeypatch
     speech = speech_like(0.4)
     shown = {}
     for name, label in (("default", None), ("none", ""), ("other", "Test")):
-        made = anchor.speak(speech, tmp_path / f"{name}.mp4", label=label, crf=0)
+        made = anchor.speak(
+            speech, tmp_path / f"{name}.mp4", outputs=Outputs(crf=0), style=Style(label=label)
+        )
         shown[name] = np.stack(list(media.read_frames(made.path)))
         said = provenance.verify(made.path).statement
         assert said is not None
@@ -79,7 +82,7 @@ def test_speak_writes_it_and_says_so(anchor: Anchor, tmp_path: Path, monkeypatch
 
 def test_live_frames_have_it_and_nothing_else_is_touched(anchor: Anchor) -> None:
     def planes(label: str | None) -> list[tuple[np.ndarray, ...]]:
-        with anchor.live(label=label, clock=VirtualClock()) as stream:
+        with anchor.live(clock=VirtualClock(), style=Style(label=label)) as stream:
             stream.push(speech_like(0.5), 16_000)
             stream.flush()
             pictures = [frame.picture for frame in itertools.islice(stream, 20)]

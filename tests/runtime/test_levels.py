@@ -10,7 +10,8 @@ import pytest
 import newscaster
 from newscaster import media
 from newscaster.errors import SpeechError
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
+from newscaster.runtime.options import Outputs
 from newscaster.speech.level import QUIETEST_DBFS
 from tiny_anchor import speech_like, write_tiny_anchor
 
@@ -41,7 +42,7 @@ def live_motion(anchor: Anchor, samples: np.ndarray) -> np.ndarray:
 def file_motion(anchor: Anchor, samples: np.ndarray, folder: Path) -> np.ndarray:
     """The motion that `speak` writes for a file."""
     media.write_wav(folder / "x.wav", samples, 16_000)
-    anchor.speak(folder / "x.wav", folder / "x.mp4", motion_out=folder / "x.npz")
+    anchor.speak(folder / "x.wav", folder / "x.mp4", outputs=Outputs(motion=folder / "x.npz"))
     with np.load(folder / "x.npz") as motion:
         return np.asarray(motion["shapes"])
 

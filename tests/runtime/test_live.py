@@ -15,10 +15,11 @@ import pytest
 import newscaster
 from newscaster import media
 from newscaster.errors import InputError, SpeechError
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_frame import LiveFrame
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.options import LiveLimits, Style
 from newscaster.speech.voices import Reading
 from tiny_anchor import speech_like, write_tiny_anchor
 from virtual_clock import VirtualClock
@@ -66,7 +67,7 @@ def taken(live: Live, seconds: float) -> list[LiveFrame]:
 
 def at_rest(anchor: Anchor, frames: list[LiveFrame]) -> list[bool]:
     """Which frames show the mouth at rest."""
-    pictures = anchor.show(np.repeat(anchor._painter.rest[None], frames[-1].number + 1, axis=0))
+    pictures = anchor.show(np.repeat(anchor._loaded.live_painter.rest[None], frames[-1].number + 1, axis=0))
     resting = [picture.rgb() for picture in pictures]
     return [f.picture is not None and bool((f.picture.rgb() == resting[f.number]).all()) for f in frames]
 
@@ -79,8 +80,8 @@ def difference(frame: LiveFrame, image: np.ndarray) -> int:
 @pytest.mark.parametrize("look_ahead_ms", [80, 200, 320])
 def test_live_frames_are_those_that_rendering_gives(anchor: Anchor, look_ahead_ms: int) -> None:
     speech = speech_like(2.3)
-    rendered = list(anchor.render(speech, look_ahead_ms=look_ahead_ms, stage_start=3))
-    with anchor.live(watermark=False, look_ahead_ms=look_ahead_ms, stage_start=3) as live:
+    rendered = list(anchor.render(speech, look_ahead_ms=look_ahead_ms, target_start=3))
+    with anchor.live(style=Style(watermark=False, look_ahead_ms=look_ahead_ms, target_start=3)) as live:
         for piece in in_pieces(speech):
             live.push(piece)
         live.flush()
@@ -99,7 +100,7 @@ def test_other_rates_and_frame_rates(tmp_path: Path) -> None:
     speech = speech_like(1.7, 22_050)
     wide = Articulation(openness=1.4, smoothness=2)
     rendered = list(anchor.render(speech, 22_050, look_ahead_ms=200, articulation=wide))
-    with anchor.live(watermark=False, rate=44_100, articulation=wide) as live:
+    with anchor.live(rate=44_100, style=Style(watermark=False, articulation=wide)) as live:
         for piece in in_pieces(speech):
             live.push(piece, 22_050)
         live.flush()
@@ -129,7 +130,7 @@ def test_the_sound_is_what_was_pushed(anchor: Anchor) -> None:
 def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     """Sound that comes in pieces of 20 ms begins a whole number of frames after it came, and goes on so."""
     clock, speech = VirtualClock(), speech_like(2.0)
-    with anchor.live(watermark=False, clock=clock) as live:
+    with anchor.live(clock=clock, style=Style(watermark=False)) as live:
         for k in range(100):
             clock.at(0.5 + 0.02 * k, lambda k=k: live.push(speech[320 * k : 320 * (k + 1)]))
         clock.at(2.5, live.flush)
@@ -140,7 +141,7 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     assert first == 19
     assert [frame.speaking for frame in frames] == [19 <= k < 69 for k in range(100)]
     stream = anchor.motion_stream(look_ahead_ms=200)
-    before = np.repeat(anchor._painter.rest[None], first, axis=0)
+    before = np.repeat(anchor._loaded.live_painter.rest[None], first, axis=0)
     shown = anchor.show(np.concatenate([before, stream.push(speech), stream.flush()]))
     assert max(difference(f, picture.rgb()) for f, picture in zip(frames, shown, strict=False)) <= 1
     assert (counts.shown, counts.dropped, counts.starved) == (100, 0, 0)
@@ -152,7 +153,7 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
 
 
 def test_silence_shows_the_stage_with_its_mouth_at_rest(anchor: Anchor) -> None:
-    with anchor.live(watermark=False, clock=VirtualClock()) as live:
+    with anchor.live(clock=VirtualClock(), style=Style(watermark=False)) as live:
         frames = taken(live, 1.0)
         assert [frame.number for frame in frames] == list(range(25))
         assert all(at_rest(anchor, frames))
@@ -161,7 +162,7 @@ def test_silence_shows_the_stage_with_its_mouth_at_rest(anchor: Anchor) -> None:
 
 
 def test_speech_that_breaks_off_closes_the_mouth(anchor: Anchor) -> None:
-    with anchor.live(watermark=False, clock=VirtualClock()) as live:
+    with anchor.live(clock=VirtualClock(), style=Style(watermark=False)) as live:
         live.push(speech_like(1.0))
         live.flush()
         frames = taken(live, 2.0)
@@ -173,7 +174,7 @@ def test_speech_that_breaks_off_closes_the_mouth(anchor: Anchor) -> None:
 
 def test_sound_that_does_not_come(anchor: Anchor) -> None:
     clock, speech = VirtualClock(), speech_like(3.0)
-    with anchor.live(watermark=False, clock=clock) as live:
+    with anchor.live(clock=clock, style=Style(watermark=False)) as live:
         for k in range(50):
             clock.at(0.02 * k, lambda k=k: live.push(speech[320 * k : 320 * (k + 1)]))
         for k in range(50):
@@ -199,7 +200,7 @@ def test_sound_that_does_not_come(anchor: Anchor) -> None:
 @pytest.mark.parametrize("speak", ["push", "say"])
 def test_interrupt(anchor: Anchor, voice: Reading, speak: str) -> None:
     clock = VirtualClock()
-    with anchor.live(watermark=False, clock=clock, reading=voice) as live:
+    with anchor.live(clock=clock, style=Style(watermark=False, reading=voice)) as live:
         if speak == "push":
             live.push(speech_like(5.0))
         else:
@@ -227,7 +228,7 @@ def test_interrupt(anchor: Anchor, voice: Reading, speak: str) -> None:
 
 
 def test_interrupt_before_the_next_frame_is_asked_for(anchor: Anchor) -> None:
-    with anchor.live(watermark=False) as live:
+    with anchor.live(style=Style(watermark=False)) as live:
         live.push(speech_like(2.0))
         frames = live.frames(paced=False)
         spoken = list(itertools.islice(frames, 20))
@@ -243,13 +244,13 @@ def test_a_slow_machine_leaves_frames_out_and_no_sound(
     anchor: Anchor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, speech = VirtualClock(), speech_like(3.0, 48_000)
-    paint = type(anchor._painter).picture
+    paint = type(anchor._loaded.live_painter).picture
 
     def slowly(self: object, index: int, shape: np.ndarray) -> media.Picture:
         clock.now += 0.06
-        return paint(anchor._painter, index, shape)
+        return paint(anchor._loaded.live_painter, index, shape)
 
-    monkeypatch.setattr(type(anchor._painter), "picture", slowly)
+    monkeypatch.setattr(type(anchor._loaded.live_painter), "picture", slowly)
     with anchor.live(clock=clock) as live:
         live.push(speech, 48_000)
         live.flush()
@@ -275,7 +276,7 @@ def test_a_machine_that_is_far_too_slow_still_shows_something(anchor: Anchor) ->
 
 
 def test_texts_are_read_in_their_order(anchor: Anchor, voice: Reading) -> None:
-    with anchor.live(reading=voice) as live:
+    with anchor.live(style=Style(reading=voice)) as live:
         said = [live.say("Good evening. This is the news."), live.say("Good night.")]
         live.push(speech_like(0.5))
         live.flush()
@@ -288,7 +289,7 @@ def test_texts_are_read_in_their_order(anchor: Anchor, voice: Reading) -> None:
 
 
 def test_the_mouth_opens_before_a_text_is_heard(anchor: Anchor, voice: Reading) -> None:
-    with anchor.live(reading=voice) as live:
+    with anchor.live(style=Style(reading=voice)) as live:
         live.say("Good evening.").result()
         frames = all_said(live)
     heard = next(frame.number for frame in frames if np.abs(frame.sound).max() > 1e-3)
@@ -322,7 +323,7 @@ def test_a_text_that_is_made_too_slowly_goes_on_in_its_place(anchor: Anchor) -> 
 
 def test_a_voice_that_fails_does_not_end_the_stream(anchor: Anchor, caplog: pytest.LogCaptureFixture) -> None:
     failing = Reading(command=shlex.join([sys.executable, "-c", "raise SystemExit(3)"]))
-    with anchor.live(reading=failing) as live:
+    with anchor.live(style=Style(reading=failing)) as live:
         with pytest.raises(SpeechError, match="exit code 3"):
             live.say("Good evening.").result()
         assert "a text was not said" in caplog.text
@@ -332,7 +333,7 @@ def test_a_voice_that_fails_does_not_end_the_stream(anchor: Anchor, caplog: pyte
 
 
 def test_what_cannot_be_said(anchor: Anchor) -> None:
-    with anchor.live(most_pushed_seconds=2.0, most_text=20) as live:
+    with anchor.live(limits=LiveLimits(max_pending_audio_seconds=2.0, max_pending_chars=20)) as live:
         with pytest.raises(SpeechError, match="int16"):
             live.push(np.zeros(10, np.int16))
         with pytest.raises(SpeechError, match="sample 1 of 2 is nan"):
@@ -341,10 +342,10 @@ def test_what_cannot_be_said(anchor: Anchor) -> None:
             live.push(np.zeros(10, np.float32), 100)
         with pytest.raises(SpeechError, match="holds no word"):
             live.say("...")
-        with pytest.raises(InputError, match="most_text"):
+        with pytest.raises(InputError, match="max_pending_chars"):
             live.say("Good evening. This is the news.")
         live.push(speech_like(1.5))
-        with pytest.raises(InputError, match="most_pushed_seconds"):
+        with pytest.raises(InputError, match="max_pending_audio_seconds"):
             live.push(speech_like(0.6))
         live.push(speech_like(0.5))
         live.flush()
@@ -352,9 +353,11 @@ def test_what_cannot_be_said(anchor: Anchor) -> None:
         live.push(speech_like(1.9))
     with pytest.raises(InputError, match="the stream is closed"):
         live.push(speech_like(0.5))
-    for bad in ({"rate": 100}, {"most_text": 0}, {"look_ahead_ms": 50}, {"stage_start": 10}):
-        with pytest.raises(InputError, match=next(iter(bad))):
-            anchor.live(**bad)
+    with pytest.raises(InputError, match="rate"):
+        anchor.live(rate=100)
+    for field, bad in (("look_ahead_ms", Style(look_ahead_ms=50)), ("target_start", Style(target_start=10))):
+        with pytest.raises(InputError, match=field):
+            anchor.live(style=bad)
 
 
 def test_pushed_samples_are_copied(anchor: Anchor) -> None:
@@ -405,7 +408,7 @@ def test_listeners_do_not_disturb_each_other(anchor: Anchor) -> None:
     found: dict[int, list[LiveFrame]] = {}
 
     def listen(k: int) -> None:
-        with anchor.live(watermark=False, stage_start=k) as live:
+        with anchor.live(style=Style(watermark=False, target_start=k)) as live:
             live.push(speeches[k])
             live.flush()
             found[k] = all_said(live)
@@ -416,7 +419,7 @@ def test_listeners_do_not_disturb_each_other(anchor: Anchor) -> None:
     for thread in threads:
         thread.join()
     for k, speech in enumerate(speeches):
-        rendered = anchor.render(speech, look_ahead_ms=200, stage_start=k)
+        rendered = anchor.render(speech, look_ahead_ms=200, target_start=k)
         assert max(difference(f, image) for f, image in zip(found[k], rendered, strict=False)) <= 1
 
 
@@ -446,7 +449,7 @@ def test_what_is_left_out_of_a_text_is_noted(anchor: Anchor, caplog: pytest.LogC
     notes: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Reading, "load", lambda self: Voice())
-        with anchor.live(reading=reading) as live:
+        with anchor.live(style=Style(reading=reading)) as live:
             live.say("Good evening. Добрый вечер.", on_note=notes.append).result()
             assert notes == [record.getMessage() for record in caplog.records]
             assert [note[:33] for note in notes] == ["sentence 2, line 1, is left out: t"[:33]]

@@ -9,12 +9,13 @@ import pytest
 
 import newscaster
 from newscaster.errors import InputError
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_frame import LiveFrame
 from newscaster.runtime.live_voice import SharedVoices
 from newscaster.runtime.motion import MotionStream
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.options import LiveLimits, Style
 from newscaster.speech.voices import Reading
 from tiny_anchor import write_tiny_anchor
 
@@ -92,7 +93,9 @@ def pitches(frames: list[LiveFrame]) -> list[int]:
 def test_a_change_of_pace_applies_to_what_is_not_made_yet(
     anchor: Anchor, voice: Pitched, ahead_seconds: float
 ) -> None:
-    with anchor.live(reading=Reading(), made_ahead_seconds=ahead_seconds) as live:
+    with anchor.live(
+        style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=ahead_seconds)
+    ) as live:
         said = live.say(TEXT)
         frames = live.frames(paced=False)
         before = until_said(live, frames, 0.5)
@@ -110,7 +113,7 @@ def test_a_change_of_pace_applies_to_what_is_not_made_yet(
 
 
 def test_what_was_being_made_is_made_again_and_heard_once(anchor: Anchor, voice: Pitched) -> None:
-    with anchor.live(reading=Reading(), made_ahead_seconds=2.0) as live:
+    with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
         slowly = voice.say
 
         def changed(sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
@@ -126,7 +129,7 @@ def test_what_was_being_made_is_made_again_and_heard_once(anchor: Anchor, voice:
 
 
 def test_texts_that_wait_are_read_as_changed(anchor: Anchor, voice: Pitched) -> None:
-    with anchor.live(reading=Reading(), made_ahead_seconds=2.0) as live:
+    with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
         frames = live.frames(paced=False)
         live.say("One. Two.")
         live.say("Three. Four.")
@@ -144,7 +147,7 @@ def test_a_change_of_the_mouth_applies_within_a_text(anchor: Anchor, voice: Pitc
         stream.push = lambda samples: heard_samples.append(len(samples)) or push(samples)  # type: ignore
         return stream
 
-    with anchor.live(reading=Reading(), made_ahead_seconds=2.0) as live:
+    with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
         live.say(TEXT)
         frames = live.frames(paced=False)
         before = until_said(live, frames, 0.5)
@@ -157,8 +160,8 @@ def test_a_change_of_the_mouth_applies_within_a_text(anchor: Anchor, voice: Pitc
 
 
 def test_less_sound_ahead_than_the_mouth_waits_for(anchor: Anchor) -> None:
-    with pytest.raises(InputError, match=r"made_ahead_seconds is 0\.5; expected 2 or more"):
-        anchor.live(made_ahead_seconds=0.5)
+    with pytest.raises(InputError, match=r"prefetch_seconds is 0\.5; expected 2 or more"):
+        anchor.live(limits=LiveLimits(prefetch_seconds=0.5))
 
 
 def test_a_stream_that_is_closed_is_not_changed(anchor: Anchor) -> None:

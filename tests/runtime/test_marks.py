@@ -9,10 +9,11 @@ import pytest
 import newscaster
 from newscaster import media, provenance
 from newscaster.anchor import AnchorFile
-from newscaster.runtime import performance
+from newscaster.runtime import speak
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.labelling import place_label
 from newscaster.runtime.marks import NO_MARKS, Marks
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.options import Style
 from newscaster.watermark import Watermark, find_mark, id_of
 from tiny_anchor import speech_like, write_tiny_anchor
 from virtual_clock import VirtualClock
@@ -49,11 +50,11 @@ def test_what_reaches_the_encoder(anchor: Anchor, tmp_path: Path, monkeypatch: p
     def spy(path: Path, frames: itertools.chain, **options: object) -> int:
         return write_video(path, (encoded.extend(planes_of([f])) or f for f in frames), **options)
 
-    monkeypatch.setattr(performance.media, "write_video", spy)
+    monkeypatch.setattr(speak.media, "write_video", spy)
     found = {}
     for watermark in (True, False):
         encoded.clear()
-        anchor.speak(speech_like(1.0), tmp_path / "x.mp4", label="Test", watermark=watermark)
+        anchor.speak(speech_like(1.0), tmp_path / "x.mp4", style=Style(label="Test", watermark=watermark))
         found[watermark] = list(encoded)
         said = provenance.verify(tmp_path / "x.mp4").statement
         assert said is not None
@@ -62,14 +63,14 @@ def test_what_reaches_the_encoder(anchor: Anchor, tmp_path: Path, monkeypatch: p
 
 
 def test_live_frames(anchor: Anchor) -> None:
-    def shown(**options: bool) -> Planes:
-        with anchor.live(label="Test", clock=VirtualClock(), **options) as live:
+    def shown(*, watermark: bool) -> Planes:
+        with anchor.live(clock=VirtualClock(), style=Style(label="Test", watermark=watermark)) as live:
             live.push(speech_like(0.5), 16_000)
             live.flush()
             pictures = [frame.picture for frame in itertools.islice(live, 20)]
         return planes_of([picture for picture in pictures if picture is not None])
 
-    check_marked(shown(watermark=False), shown())
+    check_marked(shown(watermark=False), shown(watermark=True))
 
 
 def test_it_is_read_from_what_was_spoken(anchor: Anchor, tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_it_is_read_from_what_was_spoken(anchor: Anchor, tmp_path: Path) -> None
     found = find_mark(made.path)
     assert found is not None
     assert found.id == id_of(AnchorFile(anchor.path).identity)
-    anchor.speak(speech_like(1.5), tmp_path / "x.mp4", watermark=False)
+    anchor.speak(speech_like(1.5), tmp_path / "x.mp4", style=Style(watermark=False))
     assert find_mark(made.path) is None
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from newscaster.errors import InputError
 from newscaster.runtime.motion import MotionStream
+from newscaster.runtime.options import LiveLimits
 from newscaster.runtime.programme import Programme
 from newscaster.runtime.utterance import Utterance
 
@@ -23,7 +24,8 @@ def programme() -> Programme:
             never, rate=rate, heard_rate=48_000, fps=Fraction(25), begun_seconds=begun, read=read
         )
 
-    return Programme(new, text_rate=24_000, most_pushed_seconds=5, most_text=10)
+    limits = LiveLimits(max_pending_audio_seconds=5, max_pending_chars=10)
+    return Programme(new, text_rate=24_000, limits=limits)
 
 
 def test_what_is_pushed_goes_on_until_it_is_flushed() -> None:

@@ -10,6 +10,7 @@ import newscaster
 from newscaster import media, provenance
 from newscaster.anchor import AnchorFile
 from newscaster.errors import InputError, OutputError
+from newscaster.runtime.options import Outputs, SigningOptions
 from newscaster.runtime.record import MotionRecord
 from tiny_anchor import speech_like, write_tiny_anchor
 
@@ -43,7 +44,7 @@ def test_which_frames_are_synthesised(wav: Path, tmp_path: Path) -> None:
     """As the shares say that go to the motion file: any new mouth counts, however faded."""
     share = np.array([1, 0, 0, 0.5, 1, 1, 0, 1, 1, 1], np.float32)
     anchor = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor", share=share))
-    made = anchor.speak(wav, tmp_path / "news.mov", motion_out=tmp_path / "m.npz")
+    made = anchor.speak(wav, tmp_path / "news.mov", outputs=Outputs(motion=tmp_path / "m.npz"))
     said = provenance.verify(made.path).statement
     assert said is not None
     new = np.zeros(said.frames, bool)
@@ -120,7 +121,11 @@ def test_a_video_that_cannot_be_signed_is_not_left(
 def test_a_wrong_certificate_is_told_before_any_work(wav: Path, tmp_path: Path) -> None:
     anchor = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor"))
     with pytest.raises(InputError, match=r"no.pem' cannot be read"):
-        anchor.speak(wav, tmp_path / "news.mp4", sign=(tmp_path / "no.pem", tmp_path / "no.pem"))
+        anchor.speak(
+            wav,
+            tmp_path / "news.mp4",
+            signing=SigningOptions(certificate=tmp_path / "no.pem", key=tmp_path / "no.pem"),
+        )
     assert not (tmp_path / "news.mp4").exists()
 
 

@@ -11,8 +11,9 @@ import pytest
 
 import newscaster
 from newscaster import cli, media
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import Articulation
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.options import Style
 from newscaster.runtime.speech_found import without_speech
 from newscaster.speech.voice_activity import is_without_speech
 from tiny_anchor import speech_like, write_tiny_anchor
@@ -72,11 +73,13 @@ def test_without_rest_the_mouth_may_move(anchor: Anchor, tmp_path: Path) -> None
     media.write_wav(tmp_path / "x.wav", noise(2.0), 16_000)
     data.write((tmp_path / "x.wav").read_bytes())
     data.seek(0)
-    made = anchor.speak(data, tmp_path / "x.mp4", articulation=Articulation(rests=False))
+    made = anchor.speak(data, tmp_path / "x.mp4", style=Style(articulation=Articulation(rests=False)))
     (warning,) = made.notes
     assert "in the audio stream" in warning
     assert "moves with something else" in warning
-    spoken = anchor.speak(speech_like(2.0), tmp_path / "x.mp4", articulation=Articulation(rests=False))
+    spoken = anchor.speak(
+        speech_like(2.0), tmp_path / "x.mp4", style=Style(articulation=Articulation(rests=False))
+    )
     assert spoken.notes == ()
 
 

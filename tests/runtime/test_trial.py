@@ -14,7 +14,7 @@ import tiny_anchor
 from broken_networks import Change, broken
 from newscaster.anchor import MOTION, RENDERER, AnchorFile, builtin_anchor, write_anchor
 from newscaster.errors import AnchorError
-from newscaster.runtime import performance, trial
+from newscaster.runtime import loading, trial
 from newscaster.runtime.renderer import Job
 from tiny_anchor import write_tiny_anchor
 
@@ -50,10 +50,10 @@ def test_a_basis_that_makes_no_mouth_is_refused(scale: float, opens: bool, tmp_p
     basis = anchor.face.basis
     changed = type(basis)(basis.mean, basis.components, basis.deviations * scale)
     if opens:
-        trial.try_motion(anchor._motion, width=anchor.info.features.width, basis=changed)
+        trial.try_motion(anchor._loaded.motion, width=anchor.info.features.width, basis=changed)
         return
     with pytest.raises(AnchorError, match="its mouth basis opens the mouth by"):
-        trial.try_motion(anchor._motion, width=anchor.info.features.width, basis=changed)
+        trial.try_motion(anchor._loaded.motion, width=anchor.info.features.width, basis=changed)
 
 
 def test_the_bundled_anchor_passes_and_is_not_tried_each_time(
@@ -61,13 +61,13 @@ def test_the_bundled_anchor_passes_and_is_not_tried_each_time(
 ) -> None:
     tried: list[str] = []
     for name in ("try_motion", "try_renderer"):
-        real = getattr(performance, name)
+        real = getattr(loading, name)
 
         def spy(*arguments: Any, name: str = name, real: Any = real, **options: Any) -> None:
             tried.append(name)
             real(*arguments, **options)
 
-        monkeypatch.setattr(performance, name, spy)
+        monkeypatch.setattr(loading, name, spy)
     newscaster.open(rewritten(tmp_path / "same.anchor"), workers=1)
     assert tried == ["try_motion", "try_renderer"]
     newscaster.open(workers=1)
@@ -80,7 +80,7 @@ def test_working_networks_are_far_from_the_limits() -> None:
     lips = anchor.face.landmarks[:1][:, list(tiny_anchor.MOUTH), :2].astype(np.float64)
     own = anchor.stage.transforms(np.array([0])).apply(lips)[0]
     opened = trial._opened(own, by_px=trial._OPENED * anchor.info.region.pixels_per_unit)
-    first, second = anchor._renderer.regions([Job(frame, own), Job(frame, opened)]).astype(float)
+    first, second = anchor._loaded.renderer.regions([Job(frame, own), Job(frame, opened)]).astype(float)
     off = np.abs(first - frame.region)[hidden].mean(axis=0)
     response = np.abs(second - first)[hidden].mean(axis=0)
     assert off.max() == pytest.approx(3.0, abs=0.1)
@@ -93,4 +93,4 @@ def test_an_anchor_without_a_mask_is_refused(tmp_path: Path) -> None:
     anchor = newscaster.open(write_tiny_anchor(tmp_path / "x.anchor"), workers=1)
     face = replace(anchor.face, mask=replace(anchor.face.mask, soft=np.zeros_like(anchor.face.mask.soft)))
     with pytest.raises(AnchorError, match="its mask is empty"):
-        trial.try_renderer(anchor._renderer, anchor.stage, face, pixels_per_unit=40.0)
+        trial.try_renderer(anchor._loaded.renderer, anchor.stage, face, pixels_per_unit=40.0)

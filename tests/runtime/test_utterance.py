@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import newscaster
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.utterance import Utterance
 from tiny_anchor import speech_like, write_tiny_anchor
 

@@ -319,7 +319,7 @@ def test_a_bug_in_a_jobs_process_is_its_cause(tmp_path: Path, caplog: pytest.Log
 
     sent: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("newscaster.runtime.performance.Anchor.open", fail)
+        patch.setattr("newscaster.runtime.anchor.Anchor.open", fail)
         patch.setattr(working.signal, "signal", lambda *_: None)
         patch.setattr(working.os, "nice", lambda _: None, raising=False)
         patch.setattr(working, "_end_with_parent", lambda: None)

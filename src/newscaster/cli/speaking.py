@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from newscaster.cli.exits import EXIT_ERROR
 from newscaster.cli.terminal import progress_report, say, value_text
 
 if TYPE_CHECKING:
-    from newscaster.runtime.made import Performance
+    from newscaster.runtime.made import SpeakResult
+    from newscaster.runtime.options import Style
     from newscaster.speech.voices import Reading
 
 _FILE = click.Path(path_type=Path)
@@ -233,30 +234,51 @@ def _speak(
     voice_command: str | None,
     speed: float | None,
     language: str | None,
-    openness: float,
-    smoothness: float,
+    text: str | None,
     **options: Any,
-) -> Performance:
+) -> SpeakResult:
     import newscaster
-    from newscaster.runtime.articulation import Articulation
+    from newscaster.runtime.options import Outputs, SigningOptions
     from newscaster.runtime.source import is_script
 
-    is_read = options.get("text") is not None or is_script(speech)
-    articulation = Articulation(openness=openness, smoothness=smoothness)
+    is_read = text is not None or is_script(speech)
     reading = reading_of(
         anchor if is_read else None, voice=voice, command=voice_command, speed=speed, language=language
     )
+    style = style_of(reading, options)
     performer = newscaster.open(anchor, workers=workers, backend=backend)
-    source = sys.stdin.buffer if speech == "-" else speech
+    certificate, key = options["sign"] or (None, None)
     with progress_report(announced=False) as progress:
         return performer.speak(
-            source,
+            sys.stdin.buffer if speech == "-" else speech,
             out,
-            reading=reading,
-            articulation=articulation,
+            text=text,
+            outputs=Outputs(
+                captions=options["captions"],
+                subtitles=options["subtitles"],
+                motion=options.get("motion_out"),
+                speech=options["keep_speech"],
+                crf=options.get("crf", Outputs.crf),
+            ),
+            signing=SigningOptions(certificate=certificate, key=key, timestamp=options["timestamp"]),
+            style=style,
             progress=lambda done, total: progress("speaking", done, total),
-            **options,
         )
+
+
+def style_of(reading: Reading | None, options: Mapping[str, Any]) -> Style:
+    """Return the style that options ask for; `demo` has fewer of them."""
+    from newscaster.runtime.articulation import Articulation
+    from newscaster.runtime.options import Style
+
+    return Style(
+        reading=reading,
+        articulation=Articulation(openness=options["openness"], smoothness=options["smoothness"]),
+        look_ahead_ms=options.get("look_ahead_ms"),
+        target_start=options.get("stage_start", 0),
+        label=options["label"],
+        watermark=options["watermark"],
+    )
 
 
 def reading_of(anchor: str | None, **given: Any) -> Reading | None:
@@ -295,7 +317,7 @@ def end_if_unstamped(unstamped_because: str | None) -> None:
         click.get_current_context().exit(EXIT_ERROR)
 
 
-def _say_what_else(made: Performance) -> None:
+def _say_what_else(made: SpeakResult) -> None:
     if made.passed_through:
         say(
             f"{made.passed_through} of {made.frames} frames keep the footage's own mouth, which is turned "

@@ -21,6 +21,7 @@ from newscaster.cli.speaking import (
     reading_of,
     signature_line,
     signing_options,
+    style_of,
     voice_options,
 )
 from newscaster.cli.terminal import numpy_on_one_thread, say
@@ -118,9 +119,9 @@ def live(
     numpy_on_one_thread()
     import newscaster
     from newscaster import media, provenance
-    from newscaster.runtime.articulation import Articulation
     from newscaster.runtime.live_account import LiveAccount
     from newscaster.runtime.made import tags
+    from newscaster.runtime.options import LiveLimits
     from newscaster.runtime.places import inputs_of
     from newscaster.runtime.signing import Signing
     from newscaster.runtime.source import check_rate, is_script, read_script
@@ -158,15 +159,8 @@ def live(
     media.check_live_inputs(address, container, inputs)
     if signed is not None and (sidecar := provenance.sidecar_of(signed)) is not None:
         media.check_inputs_kept([sidecar], inputs)
-    stream = performer.live(
-        look_ahead_ms=options["look_ahead_ms"],
-        articulation=Articulation(openness=options["openness"], smoothness=options["smoothness"]),
-        stage_start=options["stage_start"],
-        reading=reading,
-        most_text=max(1, len(text or "")),
-        label=options["label"],
-        watermark=options["watermark"],
-    )
+    style = style_of(reading, options)
+    stream = performer.live(style=style, limits=LiveLimits(max_pending_chars=max(1, len(text or ""))))
     account = LiveAccount(rate=stream.rate, repeats=False)
     file = media.live_file(address)
     is_local = file is not None or media.live_pipe(address) is not None
@@ -197,11 +191,7 @@ def live(
     else:
         signed_file, signing = ending
         statement = account.statement(
-            performer,
-            signed_file.name,
-            synthetic_voice=text is not None,
-            label=options["label"],
-            watermark=options["watermark"],
+            performer, signed_file.name, synthetic_voice=text is not None, style=style
         )
         _sign(signed_file, signing, statement)
 

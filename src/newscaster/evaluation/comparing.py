@@ -25,7 +25,7 @@ from newscaster.face.mouth import mouth_shapes, opening
 from newscaster.face.region import crop
 from newscaster.face.topology import INNER_LIPS, OUTER_LIPS
 from newscaster.media import read_frames
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]

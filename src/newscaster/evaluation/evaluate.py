@@ -25,8 +25,8 @@ from newscaster.evaluation.result import ClipResult, Evaluation
 from newscaster.evaluation.showing import choose_examples
 from newscaster.media import check_inputs_kept, scratch_folder
 from newscaster.prepare import Progress
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
-from newscaster.runtime.performance import Anchor
 from newscaster.runtime.signing import UNSIGNED, Signing
 from newscaster.texts import shown
 

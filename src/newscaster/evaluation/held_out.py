@@ -22,7 +22,7 @@ from newscaster.face.topology import MOUTH
 from newscaster.media import StageVideo, encode_stage, read_frames
 from newscaster.prepare import Progress
 from newscaster.prepare.tracks import track_footage
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.stage import Stage
 from newscaster.take import Clip
 from newscaster.tracking.descriptor import (

@@ -23,9 +23,9 @@ from newscaster.face.region import crop
 from newscaster.face.topology import MOUTH
 from newscaster.inference import Session
 from newscaster.media import read_frames
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.motion import frame_count
-from newscaster.runtime.performance import Anchor
 from newscaster.speech.level import loud_peak
 from newscaster.take import SPEECH_RATE, Clip
 

@@ -19,9 +19,10 @@ from newscaster.face.mouth import place_mouth
 from newscaster.face.region import crop
 from newscaster.media import Picture, scratch_folder, write_video, write_wav
 from newscaster.provenance import Statement
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import AS_TRAINED, Articulation
 from newscaster.runtime.made import tags
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.options import Style
 from newscaster.runtime.record import SynthesisedFrames
 from newscaster.runtime.signing import UNSIGNED, Heard, Signing
 from newscaster.runtime.stage import Stage
@@ -92,9 +93,8 @@ def remake(
     def told(path: Path, heard: Heard) -> Statement:
         frames = SynthesisedFrames()
         frames.add(painted)
-        return anchor.on_stage(stage).statement(
-            path.name, frames=frames, heard=heard, label="", watermark=False
-        )
+        style = Style(label="", watermark=False)
+        return anchor.on_stage(stage).statement(path.name, frames=frames, heard=heard, style=style)
 
     _write(video("real"), held, anchor, _pictures(anchor, stage, held.shapes, nothing))
     regions = work / f"{held.name}.regions"
@@ -128,7 +128,7 @@ def _pictures(
         for frame in stage.frames(range(after, start)):
             yield frame.picture
         if start < stop:
-            yield from on_footage.show(shapes[start:stop], stage_start=start)
+            yield from on_footage.show(shapes[start:stop], target_start=start)
         after = stop
 
 

@@ -18,7 +18,7 @@ from newscaster.evaluation.held_out import HeldOut
 from newscaster.evaluation.remaking import Remade, Way
 from newscaster.face.region import crop
 from newscaster.media import read_frames
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.anchor import Anchor
 
 Array = npt.NDArray[np.float64]
 

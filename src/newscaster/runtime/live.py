@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -30,8 +31,10 @@ import numpy.typing as npt
 from newscaster.errors import InputError, SpeechError
 from newscaster.runtime.live_frame import LiveCounts, LiveFrame
 from newscaster.runtime.live_painting import LivePainter
-from newscaster.runtime.live_voice import MADE_AHEAD_SECONDS, MIN_MADE_AHEAD_SECONDS, SharedVoices, TextReader
+from newscaster.runtime.live_voice import SharedVoices, TextReader
+from newscaster.runtime.loading import LoadedAnchor
 from newscaster.runtime.motion import MotionStream
+from newscaster.runtime.options import LIVE_LOOK_AHEAD_MS, LiveLimits, Style
 from newscaster.runtime.pacing import Clock, Delays, MediaClock, WallClock
 from newscaster.runtime.programme import Programme
 from newscaster.runtime.source import Samples, check_magnitudes, check_rate
@@ -100,12 +103,11 @@ class Live:
         rate: int,
         voices: SharedVoices,
         reading: Reading | None,
-        most_pushed_seconds: float,
-        most_text: int,
-        made_ahead_seconds: float = MADE_AHEAD_SECONDS,
+        limits: LiveLimits,
         clock: Clock | None = None,
     ) -> None:
-        _check(rate, most_pushed_seconds, most_text, made_ahead_seconds)
+        if not 8000 <= rate <= 192_000:
+            raise InputError(f"rate is {rate} Hz; expected 8000 to 192000")
         self.fps = fps
         self.rate = rate
         self.delay_seconds = new_stream().delay_seconds
@@ -115,12 +117,7 @@ class Live:
         self._new_stream = new_stream
         self._clock: Clock = clock or WallClock()
         self._media = MediaClock(fps, rate)
-        self._programme = Programme(
-            self._new_utterance,
-            text_rate=_TEXT_RATE,
-            most_pushed_seconds=most_pushed_seconds,
-            most_text=most_text,
-        )
+        self._programme = Programme(self._new_utterance, text_rate=_TEXT_RATE, limits=limits)
         self._changed = threading.Condition()  # its lock guards the programme and all flags
         self._turn = threading.Lock()
         self._number = 0
@@ -140,7 +137,7 @@ class Live:
             voices=voices,
             reading=reading,
             rate=_TEXT_RATE,
-            made_ahead_seconds=made_ahead_seconds,
+            prefetch_seconds=limits.prefetch_seconds,
         )
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="newscaster-live")
 
@@ -472,16 +469,29 @@ class Live:
             raise InputError("the stream is closed, and says nothing more; begin a new one: anchor.live()")
 
 
-def _check(rate: int, most_pushed_seconds: float, most_text: int, made_ahead_seconds: float) -> None:
-    if not 8000 <= rate <= 192_000:
-        raise InputError(f"rate is {rate} Hz; expected 8000 to 192000")
-    for name, value in (("most_pushed_seconds", most_pushed_seconds), ("most_text", most_text)):
-        if not value > 0:
-            raise InputError(f"{name} is {value}; expected more than 0")
-    if not made_ahead_seconds >= MIN_MADE_AHEAD_SECONDS:
-        raise InputError(
-            f"made_ahead_seconds is {made_ahead_seconds:g}; expected {MIN_MADE_AHEAD_SECONDS:g} or more"
-        )
+def open_live(
+    anchor: LoadedAnchor,
+    voices: SharedVoices,
+    *,
+    rate: int,
+    style: Style | None = None,
+    limits: LiveLimits | None = None,
+    clock: Clock | None = None,
+) -> Live:
+    """Start a stream. See :meth:`newscaster.Anchor.live`."""
+    style = style or Style()
+    look_ahead_ms = LIVE_LOOK_AHEAD_MS if style.look_ahead_ms is None else style.look_ahead_ms
+    return Live(
+        anchor.live_painter.marked(anchor.marks(style)),
+        anchor.order(style.target_start),
+        partial(anchor.motion_stream, articulation=style.articulation, look_ahead_ms=look_ahead_ms),
+        fps=anchor.info.fps,
+        rate=rate,
+        voices=voices,
+        reading=style.reading,
+        limits=limits or LiveLimits(),
+        clock=clock,
+    )
 
 
 def _checked(samples: Samples, rate: int) -> Floats:

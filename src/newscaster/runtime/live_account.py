@@ -7,8 +7,9 @@ import hashlib
 import numpy as np
 
 from newscaster.provenance import Statement
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.live_frame import LiveFrame
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.options import Style
 from newscaster.runtime.record import SynthesisedFrames
 from newscaster.runtime.signing import Heard
 
@@ -44,15 +45,7 @@ class LiveAccount:
         self._sound.update(np.ascontiguousarray(frame.sound, "<f4").tobytes())
         self._samples += len(frame.sound)
 
-    def statement(
-        self,
-        anchor: Anchor,
-        title: str,
-        *,
-        synthetic_voice: bool,
-        label: str | None = None,
-        watermark: bool = True,
-    ) -> Statement:
+    def statement(self, anchor: Anchor, title: str, *, synthetic_voice: bool, style: Style) -> Statement:
         """What is said of the file; its speech is known by the sound that it holds, as 32-bit floats."""
         heard = Heard(sha256=self._sound.hexdigest(), seconds=self.seconds, synthetic_voice=synthetic_voice)
-        return anchor.statement(title, frames=self._frames, heard=heard, label=label, watermark=watermark)
+        return anchor.statement(title, frames=self._frames, heard=heard, style=style)

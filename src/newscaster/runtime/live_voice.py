@@ -26,10 +26,6 @@ _log = logging.getLogger("newscaster.runtime")
 
 _LEAD_SECONDS = 0.16
 """Silence before a text, in which the mouth opens as it does before any speech."""
-MADE_AHEAD_SECONDS = 20.0
-"""Sound of texts that is made before it is heard."""
-MIN_MADE_AHEAD_SECONDS = 2.0
-"""The least of it: more than any look-ahead, which a mouth waits for in the middle of a text."""
 _POLL_SECONDS = 0.25
 _FIRST_WORD = "One."
 
@@ -91,7 +87,7 @@ class TextReader:
         voices: shared with other listeners.
         reading: how texts are read; its voice is loaded at once, since it will be wanted at once.
         rate: of the sound, in Hz.
-        made_ahead_seconds: sound that is made before it is heard. A change of the reading applies to what is
+        prefetch_seconds: sound that is made before it is heard. A change of the reading applies to what is
             made after it.
     """
 
@@ -103,14 +99,14 @@ class TextReader:
         voices: SharedVoices,
         reading: Reading | None,
         rate: int,
-        made_ahead_seconds: float = MADE_AHEAD_SECONDS,
+        prefetch_seconds: float,
     ) -> None:
         self._programme = programme
         self._changed = changed
         self._voices = voices
         self._reading = reading
         self._rate = rate
-        self._made_ahead_seconds = made_ahead_seconds
+        self._prefetch_seconds = prefetch_seconds
         self._changes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="newscaster-reader")
         if reading is not None:
@@ -197,6 +193,6 @@ class TextReader:
             if not place.dropped:
                 place.utterance.add(sound)
                 self._changed.notify_all()
-            while not place.dropped and self._programme.waiting_seconds(read=True) > self._made_ahead_seconds:
+            while not place.dropped and self._programme.waiting_seconds(read=True) > self._prefetch_seconds:
                 self._changed.wait(_POLL_SECONDS)
             return not place.dropped

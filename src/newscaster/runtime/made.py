@@ -13,8 +13,8 @@ from newscaster.version import VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
-class Performance:
-    """A video that has been made."""
+class SpeakResult:
+    """A video that has been made, as :meth:`newscaster.Anchor.speak` returns it."""
 
     path: Path
     frames: int

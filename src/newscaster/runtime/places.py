@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import OutputError
 from newscaster.provenance import credential_files, sidecar_of
+from newscaster.runtime.options import Outputs, SignWith
 from newscaster.runtime.source import SpeechInput
 
 
@@ -16,7 +17,7 @@ def inputs_of(
     *,
     speech: SpeechInput | None,
     anchor: Path | None,
-    sign: tuple[str | Path, str | Path] | None,
+    sign: SignWith | None,
     voice: str | None = None,
 ) -> list[tuple[object, str]]:
     """The files that a performance reads, and their names in a message.
@@ -45,20 +46,14 @@ class Places:
     captions: tuple[Path, ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        *,
-        video: str | Path,
-        motion: str | Path | None,
-        speech: str | Path | None,
-        captions: str | Path | Sequence[str | Path],
-    ) -> Places:
-        """Places, however they were written; one caption file need not be in a list."""
+    def of(cls, video: str | Path, outputs: Outputs) -> Places:
+        """Return the places of a video and what is written beside it."""
+        captions = outputs.captions
         some = [captions] if isinstance(captions, str | Path) else captions
         return cls(
             video=Path(video),
-            motion=None if motion is None else Path(motion),
-            speech=None if speech is None else Path(speech),
+            motion=None if outputs.motion is None else Path(outputs.motion),
+            speech=None if outputs.speech is None else Path(outputs.speech),
             captions=tuple(Path(path) for path in some),
         )
 

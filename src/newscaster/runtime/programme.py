@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from newscaster.errors import InputError
+from newscaster.runtime.options import LiveLimits
 from newscaster.runtime.utterance import Utterance
 from newscaster.speech.spectral import Floats
 
@@ -37,17 +38,13 @@ class Programme:
     Args:
         new_utterance: makes one.
         text_rate: of texts that are read, in Hz.
-        most_pushed_seconds: of pushed sound that may wait.
-        most_text: characters of text that may wait to become sound.
+        limits: what may wait.
     """
 
-    def __init__(
-        self, new_utterance: NewUtterance, *, text_rate: int, most_pushed_seconds: float, most_text: int
-    ) -> None:
+    def __init__(self, new_utterance: NewUtterance, *, text_rate: int, limits: LiveLimits) -> None:
         self._new_utterance = new_utterance
         self._text_rate = text_rate
-        self._most_pushed_seconds = most_pushed_seconds
-        self._most_text = most_text
+        self._limits = limits
         self._coming: deque[Utterance] = deque()
         self._open: Utterance | None = None  # the one that pushed sound goes to
         self._texts: list[ReadText] = []
@@ -75,12 +72,12 @@ class Programme:
         Raises:
             InputError: too much waits already; nothing of it is taken.
         """
-        waiting = self.waiting_seconds(read=False)
-        if waiting + len(samples) / rate > self._most_pushed_seconds:
+        waiting, limit = self.waiting_seconds(read=False), self._limits.max_pending_audio_seconds
+        if waiting + len(samples) / rate > limit:
             raise InputError(
                 f"{len(samples) / rate:.1f} s of sound are pushed, and {waiting:.1f} s wait to be heard; "
-                f"expected {self._most_pushed_seconds:g} s at most in all (most_pushed_seconds). Nothing of "
-                "it was taken: push it again when some of what waits has been heard"
+                f"expected {limit:g} s at most in all (max_pending_audio_seconds). Nothing of it was taken: "
+                "push it again when some of what waits has been heard"
             )
         if self._open is None or self._open.ended or self._open.rate != rate:
             self.flush()
@@ -100,12 +97,11 @@ class Programme:
         Raises:
             InputError: too much text waits already.
         """
-        waiting = sum(text.characters for text in self._texts)
-        if waiting + characters > self._most_text:
+        waiting, limit = sum(text.characters for text in self._texts), self._limits.max_pending_chars
+        if waiting + characters > limit:
             raise InputError(
-                f"the text has {characters} characters, and {waiting} wait to be read; expected "
-                f"{self._most_text} at most in all (most_text). Say it when some of them have been read, or "
-                "in parts"
+                f"the text has {characters} characters, and {waiting} wait to be read; expected {limit} at "
+                "most in all (max_pending_chars). Say it when some of them have been read, or in parts"
             )
         self.flush()
         utterance = self._new_utterance(self._text_rate, now, True)

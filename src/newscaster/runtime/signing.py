@@ -19,14 +19,12 @@ from newscaster.anchor import STAGE, AnchorFile
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import MissingExtraError
 from newscaster.provenance import Credentials, Statement
+from newscaster.runtime.options import SignWith
 from newscaster.runtime.record import SynthesisedFrames
 from newscaster.runtime.source import Speech
 from newscaster.texts import shown
 
 _log = logging.getLogger("newscaster.runtime")
-
-SignWith = tuple[str | Path, str | Path]
-"""PEM files of a certificate chain and of its key."""
 
 
 class _Outcome(TypedDict):
@@ -140,7 +138,7 @@ class Signing:
             sign(path)
 
     def outcome(self, place: Path) -> _Outcome:
-        """What a `Performance` says of it."""
+        """What a `SpeakResult` says of it."""
         who = self.credentials
         return {
             "signed_by": None if who is None else who.name,

@@ -155,9 +155,7 @@ def open_speech(
         if is_script(speech):
             text, speech = read_script(Path(speech)), None
         if text is not None:
-            sound = _temporary(stack)
-            sentences, notes = _read_aloud(text, sound, reading)
-            yield replace(_measured(sound, name="the audio of the voice"), sentences=sentences, notes=notes)
+            yield _from_text(text, reading, _temporary(stack))
             return
         if reading is not None:
             raise InputError(
@@ -167,25 +165,16 @@ def open_speech(
         if isinstance(speech, np.ndarray):
             needs_file = audible or rate != SAMPLE_RATE
             yield _from_samples(speech, rate, _temporary(stack) if needs_file else None)
-            return
         elif isinstance(speech, str | Path):
-            sound = Path(speech)
-            name = f"the sound of '{sound}'"
-            if sound.exists() and not (sound.is_file() or sound.is_dir()):  # a pipe, which is read once
-                pipe = stack.enter_context(sound.open("rb"))
-                name = f"'{sound}'"
-                yield _measured_copy(stack.enter_context(media.spooled(pipe, name=name)), name)
-                return
+            yield _from_path(Path(speech), stack)
         elif speech is not None and hasattr(speech, "read"):
             name = "standard input" if speech is getattr(sys.stdin, "buffer", None) else "the audio stream"
-            yield _measured_copy(stack.enter_context(media.spooled(speech, name=name)), name)
-            return
+            yield _from_stream(speech, name, stack)
         else:
             raise InputError(
                 f"speech is a {type(speech).__name__}; expected the path of a sound file, a binary stream, "
                 "or samples as a NumPy array"
             )
-        yield _measured(sound, name=name)
 
 
 def is_script(speech: SpeechInput | None) -> TypeGuard[str | Path]:
@@ -286,8 +275,20 @@ def _measured(sound: Path, *, name: str) -> Speech:
     )
 
 
-def _measured_copy(sound: Path, name: str) -> Speech:
+def _from_text(text: str, reading: Reading | None, sound: Path) -> Speech:
+    sentences, notes = _read_aloud(text, sound, reading)
+    return replace(_measured(sound, name="the audio of the voice"), sentences=sentences, notes=notes)
+
+
+def _from_path(path: Path, stack: ExitStack) -> Speech:
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe, which is read once
+        return _from_stream(stack.enter_context(path.open("rb")), f"'{path}'", stack)
+    return _measured(path, name=f"the sound of '{path}'")
+
+
+def _from_stream(stream: BinaryIO, name: str, stack: ExitStack) -> Speech:
     """As _measured, of a temporary copy, which messages do not name."""
+    sound = stack.enter_context(media.spooled(stream, name=name))
     try:
         found = _measured(sound, name=name)
     except MediaError as error:

@@ -15,8 +15,8 @@ from newscaster import media
 from newscaster.anchor import BUILTIN, STAGE, AnchorFile, anchor_path
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import NewscasterError
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.live_voice import SharedVoices
-from newscaster.runtime.performance import Anchor
 from newscaster.runtime.permission import Permission
 from newscaster.serving.refusals import NOT_FOUND, RefusedError
 from newscaster.speech.voices import Reading, voice_names, voice_of_a_man

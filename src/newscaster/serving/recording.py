@@ -22,6 +22,7 @@ from newscaster.provenance import Statement
 from newscaster.runtime.live_account import LiveAccount
 from newscaster.runtime.live_frame import LiveFrame
 from newscaster.runtime.made import tags
+from newscaster.runtime.options import Style
 from newscaster.runtime.signing import Signing
 from newscaster.serving.refusals import (
     CONFLICT,
@@ -154,7 +155,9 @@ class _Recorder:
 
     def _statement(self) -> Statement:
         session = self._session
-        return self._account.statement(session.opened, self._path.name, synthetic_voice=session.read_aloud)
+        return self._account.statement(
+            session.opened, self._path.name, synthetic_voice=session.read_aloud, style=Style()
+        )
 
     def _finish(self, path: Path) -> None:
         sign = self._signing.finishing(self._path, self._statement)

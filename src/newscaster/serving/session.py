@@ -25,10 +25,10 @@ from newscaster import media
 from newscaster.anchor_info import AnchorInfo
 from newscaster.errors import InputError, NewscasterError
 from newscaster.faults import fault
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.live import Live
 from newscaster.runtime.live_frame import LiveFrame
-from newscaster.runtime.performance import Anchor
 from newscaster.serving.refusals import sentence
 from newscaster.texts import escaped
 

@@ -13,6 +13,7 @@ from typing import Any
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
 from newscaster.runtime.live import Live
+from newscaster.runtime.options import LiveLimits, Style
 from newscaster.serving.jobs import JobQueue
 from newscaster.serving.library import Library, reading_for, voices
 from newscaster.serving.recording import Recordings
@@ -146,13 +147,13 @@ class Studio:
             opened = await asyncio.to_thread(self.library.open, anchor)
             make: Callable[[], Live] = partial(
                 opened.live,
-                look_ahead_ms=ahead,
-                articulation=wanted.articulation,
                 rate=RATE,
-                reading=reading,
-                most_pushed_seconds=limits.waiting_seconds,
-                most_text=limits.script_characters,
-                made_ahead_seconds=_MADE_AHEAD_SECONDS,
+                style=Style(reading=reading, articulation=wanted.articulation, look_ahead_ms=ahead),
+                limits=LiveLimits(
+                    max_pending_audio_seconds=limits.waiting_seconds,
+                    max_pending_chars=limits.script_characters,
+                    prefetch_seconds=_MADE_AHEAD_SECONDS,
+                ),
             )
             session = Session(anchor, opened, await asyncio.to_thread(make), wanted)
         finally:

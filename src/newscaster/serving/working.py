@@ -145,19 +145,21 @@ def _do(work: Work, parent: Connection) -> None:
             _send(parent, (frames, total))
 
     try:
+        from newscaster.runtime.anchor import Anchor
         from newscaster.runtime.articulation import Articulation
-        from newscaster.runtime.performance import Anchor
+        from newscaster.runtime.options import Outputs, SigningOptions, Style
         from newscaster.speech.voices import Reading
 
         is_text = work.source.suffix == ".txt"
         made = Anchor.open(work.anchor, backend=work.backend).speak(
             work.source,
             work.video,
-            reading=Reading(voice=work.voice, speed=work.speed) if is_text else None,
-            articulation=Articulation(openness=work.openness, smoothness=work.smoothness),
-            captions=() if work.captions is None else work.captions,
-            subtitles=is_text,
-            timestamp=work.timestamp,
+            outputs=Outputs(captions=() if work.captions is None else work.captions, subtitles=is_text),
+            signing=SigningOptions(timestamp=work.timestamp),
+            style=Style(
+                reading=Reading(voice=work.voice, speed=work.speed) if is_text else None,
+                articulation=Articulation(openness=work.openness, smoothness=work.smoothness),
+            ),
             progress=tell,
         )
         result: dict[str, object] = {

@@ -16,23 +16,22 @@ import pytest
 import newscaster
 from newscaster import media
 from newscaster.errors import (
-    AnchorError,
     InputError,
     MediaError,
     MissingExtraError,
     OutputError,
     SpeechError,
 )
-from newscaster.runtime import performance, source
+from newscaster.runtime import source, speak
+from newscaster.runtime.anchor import Anchor
 from newscaster.runtime.articulation import Articulation
 from newscaster.runtime.motion import frame_count
-from newscaster.runtime.performance import Anchor
+from newscaster.runtime.options import Outputs, SigningOptions, Style
 from newscaster.speech.level import loud_peak
 from newscaster.speech.voices import Reading
 from newscaster.version import VERSION
-from onnx_networks import motion_network, renderer_network
 from signing import write_certificate
-from tiny_anchor import CONTEXT_STEPS, speech_like, write_tiny_anchor
+from tiny_anchor import speech_like, write_tiny_anchor
 
 NTSC = Fraction(30000, 1001)
 
@@ -46,38 +45,6 @@ def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
 def wav(tmp_path: Path) -> Path:
     media.write_wav(tmp_path / "speech.wav", speech_like(1.3, 44_100), 44_100)
     return tmp_path / "speech.wav"
-
-
-def test_the_built_in_anchor(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newscaster.anchor.builtin_anchor", lambda: anchor.path)
-    assert newscaster.open().path == newscaster.open("builtin").path == anchor.path
-
-
-def test_what_an_anchor_says_of_itself(anchor: Anchor) -> None:
-    assert (anchor.name, anchor.fps, anchor.size) == ("Tiny", 25, (96, 80))
-    assert repr(anchor) == "Anchor('Tiny': 96x80 at 25 fps, 0.4 s of stage)"
-
-
-def test_mouths_that_are_given_are_shown_as_those_that_are_heard(anchor: Anchor) -> None:
-    speech = speech_like(1.0)
-    stream = anchor.motion_stream()
-    stream.expect_level(loud_peak(speech))
-    shapes = np.concatenate([stream.push(speech), stream.flush()])
-    shown = [picture.rgb() for picture in anchor.show(shapes, stage_start=3)]
-    assert len(shown) == 25
-    np.testing.assert_array_equal(shown, list(anchor.render(speech, stage_start=3)))
-    with pytest.raises(InputError, match="stage_start is 10"):
-        anchor.show(shapes, stage_start=10)
-
-
-def test_the_same_person_on_another_stage(anchor: Anchor, tmp_path: Path) -> None:
-    other = newscaster.open(write_tiny_anchor(tmp_path / "other.anchor", frames=7, scale=20.0))
-    moved = anchor.on_stage(other.stage)
-    shapes = np.repeat(anchor.face.basis.mean[None], 4, axis=0)
-    for made, wanted in zip(moved.show(shapes), other.show(shapes), strict=True):
-        np.testing.assert_array_equal(made.rgb(), wanted.rgb())
-    assert len(anchor.stage) == 10
-    assert (moved.name, moved.face) == (anchor.name, anchor.face)
 
 
 @pytest.mark.parametrize("fps", [Fraction(25), NTSC])
@@ -107,27 +74,13 @@ def test_speaking_writes_the_frames_that_rendering_gives(
     def spy(path: Path, frames: itertools.chain, **options: object) -> int:
         return write_video(path, (encoded.append(f.rgb()) or f for f in frames), **options)
 
-    monkeypatch.setattr(performance.media, "write_video", spy)
+    monkeypatch.setattr(speak.media, "write_video", spy)
     for samples, rate in ((speech_like(2.3), 16_000), (speech_like(1.1, 22_050), 22_050)):
         encoded.clear()
-        anchor.speak(samples, tmp_path / "x.mp4", rate=rate, stage_start=4, watermark=False)
-        rendered = list(anchor.render(samples, rate, stage_start=4))
+        anchor.speak(samples, tmp_path / "x.mp4", rate=rate, style=Style(target_start=4, watermark=False))
+        rendered = list(anchor.render(samples, rate, target_start=4))
         assert len(rendered) == len(encoded)
         assert all((a == b).all() for a, b in zip(rendered, encoded, strict=True))
-
-
-def test_the_mouth_moves_with_the_sound(anchor: Anchor) -> None:
-    loud, quiet = speech_like(2.0), speech_like(2.0, seed=3) * np.float32(0.1)
-    assert np.abs(anchor.motion(loud) - anchor.motion(quiet)).max() > 0.2
-
-
-def test_the_mouth_rests_in_noise(anchor: Anchor) -> None:
-    hiss = np.random.default_rng(0).normal(0, 0.01, 32_000).astype(np.float32)
-    stream = anchor.motion_stream()
-    shapes = np.concatenate([stream.push(hiss), stream.flush()])
-    assert (shapes == anchor.face.basis.mean).all()
-    free = anchor.motion_stream(articulation=Articulation(rests=False))
-    assert (np.concatenate([free.push(hiss), free.flush()]) != anchor.face.basis.mean).any()
 
 
 def test_articulation(anchor: Anchor, tmp_path: Path) -> None:
@@ -135,7 +88,12 @@ def test_articulation(anchor: Anchor, tmp_path: Path) -> None:
     assert np.abs(anchor.motion(samples) - anchor.motion(samples, articulation=wide)).max() > 0.2
     plain = list(anchor.render(samples))
     assert any((a != b).any() for a, b in zip(plain, anchor.render(samples, articulation=wide), strict=True))
-    anchor.speak(samples, tmp_path / "x.mp4", articulation=wide, motion_out=tmp_path / "x.npz")
+    anchor.speak(
+        samples,
+        tmp_path / "x.mp4",
+        outputs=Outputs(motion=tmp_path / "x.npz"),
+        style=Style(articulation=wide),
+    )
     stream = anchor.motion_stream(articulation=wide)
     stream.expect_level(loud_peak(samples))
     with np.load(tmp_path / "x.npz") as motion:
@@ -148,7 +106,7 @@ def test_frames_whose_mouth_is_not_free_are_passed_through(anchor: Anchor, tmp_p
     share[3:7] = [0.5, 0, 0, 0.5]
     path = write_tiny_anchor(tmp_path / "hand.anchor", share=share)
     hand = newscaster.open(path)
-    made = hand.speak(speech_like(1.0), tmp_path / "x.mp4", motion_out=tmp_path / "x.npz")
+    made = hand.speak(speech_like(1.0), tmp_path / "x.mp4", outputs=Outputs(motion=tmp_path / "x.npz"))
     with np.load(tmp_path / "x.npz") as motion:
         np.testing.assert_array_equal(motion["shares"], share[motion["stage_frames"]])
         assert made.passed_through == (motion["shares"] < 1).sum() > 0
@@ -167,13 +125,18 @@ def test_frames_whose_mouth_is_not_free_are_passed_through(anchor: Anchor, tmp_p
 
 
 def test_the_stage_goes_on_under_the_mouth(anchor: Anchor, tmp_path: Path) -> None:
-    made = anchor.speak(speech_like(1.0), tmp_path / "x.mp4", motion_out=tmp_path / "x.npz", stage_start=8)
+    made = anchor.speak(
+        speech_like(1.0),
+        tmp_path / "x.mp4",
+        outputs=Outputs(motion=tmp_path / "x.npz"),
+        style=Style(target_start=8),
+    )
     assert made.motion == tmp_path / "x.npz"
     with np.load(tmp_path / "x.npz") as motion:
         assert motion["stage_frames"].tolist() == list(itertools.islice(anchor.stage.order(start=8), 25))
         assert motion["landmarks"].shape == motion["shapes"].shape == (25, 57, 2)
         assert (motion["fps"].tolist(), int(motion["frames"])) == ([25, 1], 25)
-        expected = anchor.motion(speech_like(1.0), stage_start=8)
+        expected = anchor.motion(speech_like(1.0), target_start=8)
         np.testing.assert_allclose(motion["landmarks"], expected, atol=1e-4)
         np.testing.assert_allclose(
             anchor.stage.place(motion["shapes"], motion["stage_frames"]), expected, atol=1e-3
@@ -232,7 +195,7 @@ def test_text_and_text_files(anchor: Anchor, voice: list[str], tmp_path: Path) -
     assert made.frames == round(2.7 * 25)
     assert "The voice is synthetic too." in media.probe(tmp_path / "x.mp4").metadata["comment"]
     (tmp_path / "news.txt").write_text("Guten Abend.", encoding="utf-8-sig")
-    made = anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4", reading=Reading(speed=2.0))
+    made = anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4", style=Style(reading=Reading(speed=2.0)))
     assert made.seconds == pytest.approx(0.5 + 0.175)
     assert voice == ["Good evening.", "Here is Dr. Lee.", "Guten Abend."]
 
@@ -242,7 +205,9 @@ def test_captions(anchor: Anchor, voice: list[str], tmp_path: Path, suffix: str)
     out, srt, vtt = tmp_path / f"x{suffix}", tmp_path / "x.srt", tmp_path / "x.vtt"
     text = "Good evening. Here is the news.\n\nIt rains."
     wav = tmp_path / "x.wav"
-    made = anchor.speak(None, out, text=text, captions=[srt, vtt], subtitles=True, keep_speech=wav)
+    made = anchor.speak(
+        None, out, text=text, outputs=Outputs(captions=[srt, vtt], subtitles=True, speech=wav)
+    )
     assert (made.captions, made.kept_speech) == ((srt, vtt), wav)
     samples = media.read_audio(wav, rate=24_000)
     with av.open(str(out)) as container:
@@ -267,9 +232,8 @@ def test_captions_of_a_script_in_one_file(anchor: Anchor, voice: list[str], tmp_
     made = anchor.speak(
         tmp_path / "news.txt",
         tmp_path / "x.mp4",
-        captions=tmp_path / "x.srt",
-        subtitles=True,
-        reading=Reading(language="deu"),
+        outputs=Outputs(captions=tmp_path / "x.srt", subtitles=True),
+        style=Style(reading=Reading(language="deu")),
     )
     assert made.captions == (tmp_path / "x.srt",)
     with av.open(str(tmp_path / "x.mp4")) as container:
@@ -278,9 +242,9 @@ def test_captions_of_a_script_in_one_file(anchor: Anchor, voice: list[str], tmp_
 
 def test_what_a_sound_has_no_use_for(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
     for options, message in (
-        ({"captions": tmp_path / "x.srt"}, "captions show the text .* Give the text"),
-        ({"subtitles": True}, "captions show the text"),
-        ({"reading": Reading(speed=1.2)}, "a sound, which needs no voice"),
+        ({"outputs": Outputs(captions=tmp_path / "x.srt")}, "captions show the text .* Give the text"),
+        ({"outputs": Outputs(subtitles=True)}, "captions show the text"),
+        ({"style": Style(reading=Reading(speed=1.2))}, "a sound, which needs no voice"),
     ):
         for speech in (wav, speech_like(1.0)):
             with pytest.raises(InputError, match=message):
@@ -291,7 +255,7 @@ def test_what_a_sound_has_no_use_for(anchor: Anchor, wav: Path, tmp_path: Path) 
 def test_the_sound_is_kept(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.wav"
     for speech, rate in ((wav, 44_100), (io.BytesIO(wav.read_bytes()), 44_100), (speech_like(1.3), 16_000)):
-        made = anchor.speak(speech, tmp_path / "x.mp4", keep_speech=kept)
+        made = anchor.speak(speech, tmp_path / "x.mp4", outputs=Outputs(speech=kept))
         measure = media.measure_audio(kept)
         assert (made.kept_speech, measure.rate, measure.samples) == (kept, rate, round(1.3 * rate))
         kept.unlink()
@@ -316,10 +280,10 @@ def test_texts_that_cannot_be_read_aloud(
 
 def test_the_speech_is_not_replaced(anchor: Anchor, make_clip: Callable[..., Path], wav: Path) -> None:
     clip = make_clip()
-    for speech, places in ((clip, {"out": clip}), (wav, {"out": clip, "keep_speech": wav})):
+    for speech, outputs in ((clip, Outputs()), (wav, Outputs(speech=wav))):
         before = speech.read_bytes()
         with pytest.raises(OutputError, match="the speech itself"):
-            anchor.speak(speech, **places)  # type: ignore[arg-type]
+            anchor.speak(speech, clip, outputs=outputs)
         assert speech.read_bytes() == before
 
 
@@ -345,24 +309,20 @@ def test_no_output_replaces_an_input_under_another_name(
 
     speech, script = inputs / "speech.wav", inputs / "script.txt"
     outputs = (
-        ("the speech", speech, {"out": named(speech, "speech.mp4")}),
-        ("the speech", speech, {"out": "x.mp4", "keep_speech": named(speech, "kept.wav")}),
-        ("the speech", speech, {"out": "x.mp4", "motion_out": named(speech, "x.npz")}),
-        ("the speech", script, {"out": "x.mp4", "captions": [named(script, "x.srt")]}),
-        ("the speech", speech, {"out": named(speech, "x.c2pa").with_suffix(".mkv")}),
-        ("the anchor", speech, {"out": named(anchor.path, "anchor.mp4")}),
-        ("the certificate", speech, {"out": named(chain, "chain.mp4")}),
-        ("the key", speech, {"out": named(key, "key.mp4")}),
+        ("the speech", speech, named(speech, "speech.mp4"), Outputs()),
+        ("the speech", speech, "x.mp4", Outputs(speech=named(speech, "kept.wav"))),
+        ("the speech", speech, "x.mp4", Outputs(motion=named(speech, "x.npz"))),
+        ("the speech", script, "x.mp4", Outputs(captions=[named(script, "x.srt")])),
+        ("the speech", speech, named(speech, "x.c2pa").with_suffix(".mkv"), Outputs()),
+        ("the anchor", speech, named(anchor.path, "anchor.mp4"), Outputs()),
+        ("the certificate", speech, named(chain, "chain.mp4"), Outputs()),
+        ("the key", speech, named(key, "key.mp4"), Outputs()),
     )
-    for name, given, places in outputs:
+    signing = SigningOptions(certificate=chain, key=key)
+    for name, given, out, more in outputs:
         with pytest.raises(OutputError, match=f"is {name} itself"):
-            anchor.speak(given, sign=(chain, key), **places)  # type: ignore[arg-type]
+            anchor.speak(given, out, outputs=more, signing=signing)
     assert {path: path.read_bytes() for path in before} == before
-
-
-def test_workers_are_counted(anchor: Anchor) -> None:
-    with pytest.raises(InputError, match="workers is 0"):
-        newscaster.open(anchor.path, workers=0)
 
 
 def test_progress(anchor: Anchor, tmp_path: Path) -> None:
@@ -417,20 +377,18 @@ def test_places_are_checked_before_any_work(
 ) -> None:
     monkeypatch.setattr(source.media, "measure_audio", lambda path: pytest.fail("work was done"))
     for out, more, message in (
-        (tmp_path / "none" / "x.mp4", {}, "no folder"),
-        (tmp_path / "x.gif", {}, "gif"),
-        (tmp_path / "x.mp4", {"motion_out": tmp_path / "none" / "x.npz"}, "no folder"),
-        (tmp_path / "x.mp4", {"motion_out": tmp_path / "x.csv"}, "csv"),
-        (tmp_path / "x.mp4", {"keep_speech": tmp_path / "x.mp3"}, r"mp3'; accepted are \.wav"),
-        (tmp_path / "x.mp4", {"captions": [tmp_path / "x.ass"]}, r"ass'; accepted are \.srt, \.vtt"),
-        (tmp_path / "x.mp4", {"captions": [tmp_path / "x.srt", tmp_path / "x.srt"]}, "written twice"),
+        ("none/x.mp4", Outputs(), "no folder"),
+        ("x.gif", Outputs(), "gif"),
+        ("x.mp4", Outputs(motion=tmp_path / "none" / "x.npz"), "no folder"),
+        ("x.mp4", Outputs(motion=tmp_path / "x.csv"), "csv"),
+        ("x.mp4", Outputs(speech=tmp_path / "x.mp3"), r"mp3'; accepted are \.wav"),
+        ("x.mp4", Outputs(captions=[tmp_path / "x.ass"]), r"ass'; accepted are \.srt, \.vtt"),
+        ("x.mp4", Outputs(captions=[tmp_path / "x.srt", tmp_path / "x.srt"]), "written twice"),
     ):
         with pytest.raises(OutputError, match=message):
-            anchor.speak("missing.wav", out, **more)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="crf is 99"):
-        anchor.speak("missing.wav", tmp_path / "x.mp4", crf=99)
-    with pytest.raises(InputError, match="stage_start is 10; expected 0 to 9"):
-        anchor.speak("missing.wav", tmp_path / "x.mp4", stage_start=10)
+            anchor.speak("missing.wav", tmp_path / out, outputs=more)
+    with pytest.raises(InputError, match="target_start is 10; expected 0 to 9"):
+        anchor.speak("missing.wav", tmp_path / "x.mp4", style=Style(target_start=10))
 
 
 def test_no_half_video_is_left(anchor: Anchor, tmp_path: Path) -> None:
@@ -439,7 +397,9 @@ def test_no_half_video_is_left(anchor: Anchor, tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        anchor.speak(speech_like(2.0), tmp_path / "x.mp4", progress=stop, motion_out=tmp_path / "x.npz")
+        anchor.speak(
+            speech_like(2.0), tmp_path / "x.mp4", progress=stop, outputs=Outputs(motion=tmp_path / "x.npz")
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -457,35 +417,24 @@ def test_memory_does_not_grow_with_the_speech(anchor: Anchor, tmp_path: Path) ->
     assert peaks[1] < peaks[0] + 1_000_000
 
 
-def test_parts_that_do_not_fit_each_other(tmp_path: Path) -> None:
-    path = tmp_path / "x.anchor"
-    for changes, message in (
-        ({"renderer": renderer_network(side=128, map_side=32)}, "rendering network"),
-        ({"renderer": b"nonsense"}, r"networks/renderer\.onnx cannot be loaded"),
-        (
-            {"motion": motion_network(width=320, coefficients=9, context_steps=CONTEXT_STEPS)},
-            "motion network",
-        ),
-        ({"stage": b"nonsense"}, r"stage\.mp4 is damaged"),
-        ({"stage_fps": Fraction(30)}, "30 frames"),
-    ):
-        with pytest.raises(AnchorError, match=message):
-            newscaster.open(write_tiny_anchor(path, **changes))  # type: ignore[arg-type]
-
-
 def test_look_ahead_everywhere(anchor: Anchor, tmp_path: Path) -> None:
     samples = speech_like(1.3)
     usual, live = anchor.motion(samples), anchor.motion(samples, look_ahead_ms=120)
     assert usual.shape == live.shape
     assert np.abs(live - usual).max() > 1e-3
     assert len(list(anchor.render(samples, look_ahead_ms=120))) == len(usual)
-    made = anchor.speak(samples, tmp_path / "a.mp4", motion_out=tmp_path / "a.npz", look_ahead_ms=120)
+    made = anchor.speak(
+        samples,
+        tmp_path / "a.mp4",
+        outputs=Outputs(motion=tmp_path / "a.npz"),
+        style=Style(look_ahead_ms=120),
+    )
     with np.load(tmp_path / "a.npz") as motion:
         np.testing.assert_allclose(motion["landmarks"], live, atol=1e-3)
     assert made.frames == len(usual)
     for refused in (
         lambda: anchor.render(samples, look_ahead_ms=100),
-        lambda: anchor.speak(samples, tmp_path / "b.mp4", look_ahead_ms=100),
+        lambda: anchor.speak(samples, tmp_path / "b.mp4", style=Style(look_ahead_ms=100)),
     ):
         with pytest.raises(InputError, match="look_ahead_ms is 100"):
             refused()
@@ -525,7 +474,7 @@ def test_mark_up_and_control_characters_reach_neither_voice_nor_captions(
     text = "<speak>AT&amp;T: 5 &lt; 6, a&lt;b.</speak>\n\n"
     text += "\x1b[31mNews\u00adcaster\x00\u202e red. Write &lt;i&gt;x&lt;/i&gt;."
     srt = tmp_path / "x.srt"
-    made = anchor.speak(None, tmp_path / "x.mp4", text=text, captions=srt)
+    made = anchor.speak(None, tmp_path / "x.mp4", text=text, outputs=Outputs(captions=srt))
     assert voice == ["AT&T: 5 < 6, a<b.", "Newscaster red.", "Write <i>x</i>."]
     shown = srt.read_text(encoding="utf-8")
     for line in ("AT&T: 5 < 6, a<b.", "Newscaster red.", "Write \u2039i\u203ax\u2039/i\u203a."):
