@@ -117,7 +117,7 @@ docs: setup
 .PHONY: browser-tests
 SCREENSHOTS ?=
 browser-tests: setup
-	$(if $(SCREENSHOTS),NEWSCASTER_SCREENSHOTS=$(SCREENSHOTS)) $(BIN)/python -m pytest -m browser tests/serving $(PYTEST)
+	$(if $(SCREENSHOTS),NEWSCASTER_SCREENSHOTS=$(SCREENSHOTS)) $(BIN)/python -m pytest -m browser tests/server $(PYTEST)
 
 # Commands killed at random moments, again and again; about 40 minutes on two cores for 100 kills: see tools/kill_test.py.
 .PHONY: kills

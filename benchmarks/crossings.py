@@ -133,7 +133,7 @@ def render(
         seen = [float((owner == i).sum()) / float((s.mask > 0.5).sum()) for i, s in enumerate(sprites)]
         noise = rng.normal(0, 1.5, canvas.shape)
         frame = np.clip(canvas + noise, 0, 255).astype(np.uint8)
-        yield frame, [(*place, share) for place, share in zip(places, seen, strict=True)]
+        yield frame, [(*place, fraction) for place, fraction in zip(places, seen, strict=True)]
 
 
 def _paste(

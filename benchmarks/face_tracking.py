@@ -132,8 +132,8 @@ def follow(
             ((f.landmarks[:, :2].min(0) + f.landmarks[:, :2].max(0)) / 2, f.identity)
             for f in tracker.step(frame)
         ]
-        for number, (x, y, share) in enumerate(places):
-            if share < MIN_SEEN:
+        for number, (x, y, fraction) in enumerate(places):
+            if fraction < MIN_SEEN:
                 continue
             total += 1
             near = [(float(np.hypot(*(center - (x, y)))), identity) for center, identity in faces]

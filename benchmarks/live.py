@@ -29,16 +29,16 @@ import numpy as np
 
 import newscaster
 from newscaster.media import read_audio, write_live
-from newscaster.runtime.anchor import Anchor
-from newscaster.runtime.live import Live
-from newscaster.runtime.live_frame import LiveFrame
-from newscaster.runtime.options import LiveLimits, Style
 from newscaster.speech.voices import Reading, synthesize
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.live import Live
+from newscaster.synthesis.live_frame import LiveFrame
+from newscaster.synthesis.options import LiveLimits, Style
 
 RATE = 16_000
 CHUNK = RATE // 50
 TEXT = "Good evening. This is the news, and here is what happened today."
-MOST_LISTENERS = 5
+MAX_CLIENTS = 5
 
 
 class Figures:
@@ -57,9 +57,9 @@ class Figures:
 class Microphone(threading.Thread):
     """Pushes sound as it would be spoken, until it is told to stop."""
 
-    def __init__(self, live: Live, sound: np.ndarray) -> None:
+    def __init__(self, live: Live, audio: np.ndarray) -> None:
         super().__init__(daemon=True)
-        self.live, self.sound = live, sound
+        self.live, self.audio = live, audio
         self.began = 0.0
         self.stopped = threading.Event()
 
@@ -68,8 +68,8 @@ class Microphone(threading.Thread):
         for k in itertools.count():
             if self.stopped.wait(max(0.0, self.began + k * CHUNK / RATE - time.monotonic())):
                 return
-            first = k * CHUNK % (len(self.sound) - CHUNK)
-            self.live.push(self.sound[first : first + CHUNK])
+            first = k * CHUNK % (len(self.audio) - CHUNK)
+            self.live.push(self.audio[first : first + CHUNK])
 
 
 class Resting:
@@ -77,15 +77,15 @@ class Resting:
 
     def __init__(self, anchor: Anchor) -> None:
         # Of a stage that goes round; the order of others is as long as the longest stream here.
-        count = len(anchor.stage) if anchor.info.stage_loops else 1500
+        count = len(anchor.target) if anchor.info.target_loops else 1500
         rest = np.repeat(anchor._loaded.live_painter.rest[None], count, axis=0)
-        self.luma = [picture.planes[0].copy() for picture in anchor.show(rest)]
+        self.luma = [image.planes[0].copy() for image in anchor.show(rest)]
 
     def moves(self, frame: LiveFrame) -> bool:
-        if frame.picture is None:
+        if frame.image is None:
             return False
         rest = self.luma[frame.number % len(self.luma)].astype(int)
-        return bool(np.abs(frame.picture.planes[0] - rest).max() > 1)  # what batches differ in
+        return bool(np.abs(frame.image.planes[0] - rest).max() > 1)  # what batches differ in
 
 
 def timed(live: Live) -> Iterator[tuple[float, LiveFrame]]:
@@ -93,13 +93,13 @@ def timed(live: Live) -> Iterator[tuple[float, LiveFrame]]:
         yield time.monotonic(), frame
 
 
-def first_sound(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Random) -> float:
+def first_sound(anchor: Anchor, audio: np.ndarray, resting: Resting, random: Random) -> float:
     """Milliseconds from the first sound pushed to the first frame with a moving mouth."""
     with anchor.live(style=Style(label="", watermark=False)) as live:
         frames = timed(live)
         for _ in range(10):
             next(frames)
-        microphone = Microphone(live, sound)
+        microphone = Microphone(live, audio)
         threading.Timer(random.uniform(0, 0.04), microphone.start).start()
         when = next(when for when, frame in frames if resting.moves(frame))
         microphone.stopped.set()
@@ -123,16 +123,16 @@ def first_word(anchor: Anchor, reading: Reading, resting: Resting, random: Rando
         moved = heard = 0.0
         for when, frame in frames:
             moved = moved or (when if resting.moves(frame) else 0.0)
-            heard = heard or (when if np.abs(frame.sound).max() > 1e-3 else 0.0)
+            heard = heard or (when if np.abs(frame.audio).max() > 1e-3 else 0.0)
             if moved and heard:
                 return 1e3 * (moved - began[0]), 1e3 * (heard - began[0])
     raise AssertionError
 
 
-def interrupted(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Random) -> tuple[float, float]:
+def interrupted(anchor: Anchor, audio: np.ndarray, resting: Resting, random: Random) -> tuple[float, float]:
     """Milliseconds from an interruption to the mouth at rest, and to the end of the sound."""
     with anchor.live(style=Style(label="", watermark=False)) as live:
-        live.push(sound[: 10 * RATE])
+        live.push(audio[: 10 * RATE])
         frames = timed(live)
         moment = [0.0]
 
@@ -148,7 +148,7 @@ def interrupted(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Ran
         silent = 0.0
         for when, frame in frames:
             shown.append((when, resting.moves(frame)))
-            if len(loud := np.flatnonzero(frame.sound)):
+            if len(loud := np.flatnonzero(frame.audio)):
                 silent = when + (loud[-1] + 1) / live.rate
             if moment[0] and when > moment[0] + 0.5:
                 break
@@ -159,27 +159,27 @@ def interrupted(anchor: Anchor, sound: np.ndarray, resting: Resting, random: Ran
 
 def steady(
     anchor: Anchor,
-    sound: np.ndarray,
+    audio: np.ndarray,
     *,
-    listeners: int,
+    clients: int,
     seconds: float,
     sent: bool = False,
     quiet: bool = False,
 ) -> tuple[float, float, float, float]:
     """Frames/s with a picture per listener, the share left out in per cent, cores, and others' cores."""
-    for _ in anchor.stage.frames(range(len(anchor.stage))):
+    for _ in anchor.target.frames(range(len(anchor.target))):
         pass  # each frame is decoded and cut when it is first shown
     streams = [
         anchor.live(
-            style=Style(target_start=37 * k % len(anchor.stage)),
+            style=Style(target_start=37 * k % len(anchor.target)),
             limits=LiveLimits(max_pending_audio_seconds=1e6),
         )
-        for k in range(listeners)
+        for k in range(clients)
     ]
-    microphones = [Microphone(live, np.roll(sound, 3 * RATE * k)) for k, live in enumerate(streams)]
+    microphones = [Microphone(live, np.roll(audio, 3 * RATE * k)) for k, live in enumerate(streams)]
     count = round(seconds * anchor.fps)
     warm = round(2 * anchor.fps)
-    ready, start = threading.Barrier(listeners + 1), threading.Barrier(listeners + 1)
+    ready, start = threading.Barrier(clients + 1), threading.Barrier(clients + 1)
 
     def listen(live: Live) -> None:
         frames = iter(live)
@@ -193,7 +193,7 @@ def steady(
     def send(live: Live) -> None:
         ready.wait()
         start.wait()
-        items = ((frame.picture, frame.sound) for frame in itertools.islice(live, count))
+        items = ((frame.image, frame.audio) for frame in itertools.islice(live, count))
         write_live(os.devnull, items, fps=live.fps, rate=live.rate, format_name="mpegts")
 
     threads = [threading.Thread(target=send if sent else listen, args=(live,)) for live in streams]
@@ -215,7 +215,7 @@ def steady(
         live.close()
     shown = sum(b.shown - a.shown for a, b in zip(before, after, strict=True))
     dropped = sum(b.dropped - a.dropped for a, b in zip(before, after, strict=True))
-    return shown / wall / listeners, 100 * dropped / (shown + dropped), processor / wall, others
+    return shown / wall / clients, 100 * dropped / (shown + dropped), processor / wall, others
 
 
 def machine_seconds() -> float:
@@ -224,16 +224,16 @@ def machine_seconds() -> float:
     return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
-def processor_ms(anchor: Anchor, sound: np.ndarray | None) -> float:
+def processor_ms(anchor: Anchor, audio: np.ndarray | None) -> float:
     """Processor time per frame of speech, or of silence: what else the machine does hardly matters."""
-    for _ in anchor.stage.frames(range(len(anchor.stage))):
+    for _ in anchor.target.frames(range(len(anchor.target))):
         pass
     with anchor.live(limits=LiveLimits(max_pending_audio_seconds=1e6)) as live:
-        if sound is not None:
-            live.push(sound)
+        if audio is not None:
+            live.push(audio)
         frames = live.frames(paced=False)
         # Without speech the stage goes round once before: the mouth at rest is painted once per frame of it.
-        for _ in itertools.islice(frames, 25 if sound is not None else len(anchor.stage)):
+        for _ in itertools.islice(frames, 25 if audio is not None else len(anchor.target)):
             pass
         began = time.process_time()
         for _ in itertools.islice(frames, 250):
@@ -244,8 +244,8 @@ def processor_ms(anchor: Anchor, sound: np.ndarray | None) -> float:
 class FastClock:
     """A clock that only waiting moves, and that pushes sound meanwhile, 20 ms at a time."""
 
-    def __init__(self, sound: np.ndarray) -> None:
-        self.now, self.pushed, self.sound = 0.0, 0, sound
+    def __init__(self, audio: np.ndarray) -> None:
+        self.now, self.pushed, self.audio = 0.0, 0, audio
         self.live: Live | None = None
 
     def __call__(self) -> float:
@@ -258,15 +258,15 @@ class FastClock:
             self.now = until
             return
         self.now = max(self.now, due)
-        first = self.pushed * CHUNK % (len(self.sound) // CHUNK * CHUNK)
-        self.live.push(self.sound[first : first + CHUNK])
+        first = self.pushed * CHUNK % (len(self.audio) // CHUNK * CHUNK)
+        self.live.push(self.audio[first : first + CHUNK])
         self.pushed += 1
 
 
-def long_stream(anchor: Anchor, sound: np.ndarray, minutes: float, figures: Figures) -> None:
+def long_stream(anchor: Anchor, audio: np.ndarray, minutes: float, figures: Figures) -> None:
     """One utterance that goes on and on: how far the sound is from where the picture's count has it."""
-    clock = FastClock(sound)
-    whole = sound[: len(sound) // CHUNK * CHUNK]
+    clock = FastClock(audio)
+    whole = audio[: len(audio) // CHUNK * CHUNK]
     with anchor.live(clock=clock, rate=RATE) as live:
         clock.live = live
         began, lags, memory = time.monotonic(), [], [0.0]
@@ -276,7 +276,7 @@ def long_stream(anchor: Anchor, sound: np.ndarray, minutes: float, figures: Figu
         for frame in itertools.islice(live, total):
             if first is None and frame.speaking:
                 first = frame.number
-            window = [*window[-24:], frame.sound]
+            window = [*window[-24:], frame.audio]
             if frame.number == round(60 * live.fps):
                 memory = [resident()]
             if first is not None and frame.number % 1500 == 1499:
@@ -289,7 +289,7 @@ def long_stream(anchor: Anchor, sound: np.ndarray, minutes: float, figures: Figu
     figures.add("long stream, times real time", minutes * 60 / (time.monotonic() - began), digits=1)
     figures.add("long stream, most lag of sound against picture, ms", max(map(abs, lags)), digits=2)
     figures.add("long stream, memory growth from minute 1 on, MB", max(memory) - memory[0], digits=1)
-    figures.add("long stream, left out or starved", counts.dropped + counts.starved)
+    figures.add("long stream, left out or starved", counts.dropped + counts.underrun)
 
 
 def lag_ms(heard: np.ndarray, wanted: np.ndarray) -> float:
@@ -320,25 +320,25 @@ def main() -> None:
     a = parser.parse_args()
     anchor, reading = newscaster.open(a.anchor), Reading(voice=a.voice)
     bulletin = Path(newscaster.__file__).parent / "data" / "bulletin.txt"
-    sound = read_audio(a.speech) if a.speech else None
-    if sound is None:
-        sound, _ = synthesize(bulletin.read_text(encoding="utf-8"), reading=reading, rate=RATE)
+    audio = read_audio(a.speech) if a.speech else None
+    if audio is None:
+        audio, _ = synthesize(bulletin.read_text(encoding="utf-8"), reading=reading, rate=RATE)
     figures, random, resting = Figures(), Random(0), Resting(anchor)
-    print(f"{anchor!r}, {len(sound) / RATE:.0f} s of speech")
+    print(f"{anchor!r}, {len(audio) / RATE:.0f} s of speech")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     if a.only in (None, "delays"):
-        begun = [first_sound(anchor, sound, resting, random) for _ in range(a.repeats + 1)][1:]
+        begun = [first_sound(anchor, audio, resting, random) for _ in range(a.repeats + 1)][1:]
         figures.add("first sound pushed to a moving mouth, ms", begun)
         words = [first_word(anchor, reading, resting, random) for _ in range(a.repeats + 1)][1:]
         figures.add("text to a moving mouth, ms", [moved for moved, _ in words])
         figures.add("text to the first frame heard, ms", [heard for _, heard in words])
-        ends = [interrupted(anchor, sound, resting, random) for _ in range(a.repeats)]
+        ends = [interrupted(anchor, audio, resting, random) for _ in range(a.repeats)]
         figures.add("interruption to the mouth at rest, ms", [closed for closed, _ in ends])
         figures.add("interruption to the end of the sound, ms", [silent for _, silent in ends])
     if a.only in (None, "steady"):
         figures.add(
             "processor time per frame of speech, ms",
-            [processor_ms(anchor, sound) for _ in range(3)],
+            [processor_ms(anchor, audio) for _ in range(3)],
             digits=1,
         )
         figures.add(
@@ -346,22 +346,22 @@ def main() -> None:
             [processor_ms(anchor, None) for _ in range(3)],
             digits=1,
         )
-        for listeners in range(1, MOST_LISTENERS + 1):
-            rate, dropped, cores, others = steady(anchor, sound, listeners=listeners, seconds=a.seconds)
-            name = f"{listeners} listener{'s'[: listeners > 1]}"
+        for clients in range(1, MAX_CLIENTS + 1):
+            rate, dropped, cores, others = steady(anchor, audio, clients=clients, seconds=a.seconds)
+            name = f"{clients} listener{'s'[: clients > 1]}"
             figures.add(f"{name}, frames/s each", rate, digits=2)
             figures.add(f"{name}, left out, per cent", dropped, digits=2)
             figures.add(f"{name}, cores", cores, digits=2)
             figures.add(f"{name}, cores that others used", others, digits=2)
-        _, _, cores, _ = steady(anchor, sound, listeners=1, seconds=a.seconds, quiet=True)
+        _, _, cores, _ = steady(anchor, audio, clients=1, seconds=a.seconds, quiet=True)
         figures.add("1 listener, nothing said, cores", cores, digits=2)
-        rate, dropped, cores, others = steady(anchor, sound, listeners=1, seconds=a.seconds, sent=True)
+        rate, dropped, cores, others = steady(anchor, audio, clients=1, seconds=a.seconds, sent=True)
         figures.add("1 listener, encoded and sent, frames/s", rate, digits=2)
         figures.add("1 listener, encoded and sent, left out, per cent", dropped, digits=2)
         figures.add("1 listener, encoded and sent, cores", cores, digits=2)
         figures.add("1 listener, encoded and sent, cores that others used", others, digits=2)
     if a.only in (None, "long"):
-        long_stream(anchor, sound, a.minutes, figures)
+        long_stream(anchor, audio, a.minutes, figures)
     print(f"load {os.getloadavg()[0]:.1f}")
     print(json.dumps(figures.values))
 

@@ -67,8 +67,8 @@ def fringe(frame: np.ndarray, matte: Matte, sure: np.ndarray) -> float:
     if not edge.any():
         return 0.0
     shown = np.moveaxis(matte.foreground.astype(np.float32), 2, 0) - front
-    share = np.clip((shown * line).sum(axis=0) / np.maximum(length, 1), 0, 1)
-    return float((alpha * share)[edge].sum() / alpha[edge].sum())
+    fraction = np.clip((shown * line).sum(axis=0) / np.maximum(length, 1), 0, 1)
+    return float((alpha * fraction)[edge].sum() / alpha[edge].sum())
 
 
 def photograph(height: int, width: int) -> np.ndarray:

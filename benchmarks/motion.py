@@ -35,11 +35,10 @@ import numpy as np
 import torch
 from spine import files
 
-from newscaster.face.head import Head
+from newscaster.face.head_pose import Head
 from newscaster.face.measures import shape_errors
-from newscaster.face.mouth import MouthBasis, mouth_shapes, opening, rest_shape
+from newscaster.face.mouth_basis import MouthBasis, mouth_shapes, opening, rest_shape
 from newscaster.inference import Session
-from newscaster.media.files import replacing
 from newscaster.models.motion.base import load_base_motion
 from newscaster.models.motion.data import MotionClip, MotionTraining, PairTraining, load_motion, motion_clip
 from newscaster.models.motion.network import (
@@ -54,6 +53,7 @@ from newscaster.models.motion.task import train_motion
 from newscaster.prepare.tracks import track_footage
 from newscaster.speech.encoder import load_encoder
 from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
+from newscaster.system.files import atomic_write
 from newscaster.training.checkpoints import WEIGHTS
 
 DELAYED, ADVERSARIAL = "delayed LSTM", "adversarial TCN"
@@ -181,7 +181,7 @@ def gather(a: argparse.Namespace) -> dict[str, Path]:
             arrays[f"{split}.ends"] = np.cumsum([len(clip.features) for clip in made])
             for part in ("features", "shapes", "present"):
                 arrays[f"{split}.{part}"] = np.concatenate([getattr(clip, part) for clip in made])
-        with replacing(path) as temporary, temporary.open("wb") as out:
+        with atomic_write(path) as temporary, temporary.open("wb") as out:
             np.savez(out, **arrays)
     return found
 
@@ -244,7 +244,7 @@ def run(task: Task, path: Path, work: Path) -> dict[str, object]:
 
 def store(path: Path, values: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1))
 
 
@@ -355,11 +355,11 @@ def timing(tasks: Sequence[Task], data: dict[str, Path], a: argparse.Namespace) 
         name: Session(onnx(net), threads=threads, spinning=True, trusted=True)
         for name, net in networks.items()
     }
-    sound = np.concatenate([clip.features for clip in learn.learn])
+    audio = np.concatenate([clip.features for clip in learn.learn])
     found["torch"], found["onnx"] = {}, {}
     for seconds in SECONDS:
         print(f"timing: {seconds} s of sound", flush=True)
-        features = np.resize(sound, (seconds * MOTION_HZ, sound.shape[1]))
+        features = np.resize(audio, (seconds * MOTION_HZ, audio.shape[1]))
         calls = {("torch", n): functools.partial(predict, net, features) for n, net in networks.items()}
         calls |= {
             ("onnx", n): functools.partial(session.run, features=features[None])

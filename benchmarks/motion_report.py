@@ -14,8 +14,8 @@ import matplotlib
 import numpy as np
 from spine import ATTRIBUTION
 
-from newscaster.media.files import replacing
 from newscaster.speech.features import MOTION_HZ
+from newscaster.system.files import atomic_write
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -88,7 +88,7 @@ def report(found: Findings, out: Path) -> dict[str, object]:
     """Write ``motion.md`` and its pictures into a folder; the figures in short."""
     out.mkdir(parents=True, exist_ok=True)
     parts = [_head(found), _accuracy(found), _times(found), _choices(found), _sources()]
-    with replacing(out / "motion.md") as temporary:
+    with atomic_write(out / "motion.md") as temporary:
         temporary.write_text("\n\n".join(parts) + "\n")
     with plt.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
         _draw_opening(found, out / "motion_opening.png")
@@ -125,18 +125,18 @@ def report_steady(results: Mapping[Task, dict], out: Path) -> dict[str, float]:
     )  # fmt: skip
     task, result = next(iter(results.items()))
     network, how = (result["recipe"][part] for part in ("network", "training"))
-    share = network["smoothing"]
+    fraction = network["smoothing"]
     quick = "\n\n**Far too few updates (`--quick`): these figures mean nothing.**" if task.quick else ""
     text = f"""# The pair and its rivals, answering more steadily{quick}
 
 Made by `benchmarks/motion.py --steady`, on the clips of [the first tables](motion.md) and with their
 models and losses, on {task.input}. In training, every feature has noise of {how["feature_noise"]:g} of its
 deviations, and there are {how["steps"]} updates. What a trained network answers is a mean over three steps
-({share:g}, {1 - 2 * share:g}, {share:g}), which is its last layer: the delayed LSTM answers one step later
-still. Noise and mean were chosen with the non-causal TCN, on the clips to choose by.
+({fraction:g}, {1 - 2 * fraction:g}, {fraction:g}), which is its last layer: the delayed LSTM answers one step
+later still. Noise and mean were chosen with the non-causal TCN, on the clips to choose by.
 
 {table(columns, rows)}"""
-    with replacing(out / "motion_steady.md") as temporary:
+    with atomic_write(out / "motion_steady.md") as temporary:
         temporary.write_text(text + "\n")
     return short
 
@@ -173,9 +173,9 @@ def _accuracy(found: Findings) -> str:
         for kind in found.inputs:
             ours = []
             for figure in FIGURES:
-                mean, deviation = (SCALES[figure] * value for value in found.spread(model, kind, figure))
+                mean, std = (SCALES[figure] * value for value in found.spread(model, kind, figure))
                 digits = 3 if figure == "r" else 2
-                ours.append(f"{mean:.{digits}f} ± {deviation:.{digits}f}")
+                ours.append(f"{mean:.{digits}f} ± {std:.{digits}f}")
             theirs = [f"{value:.3g}" for value in PUBLISHED[model]] if model in PUBLISHED else ["–"] * 3
             rows.append([model, kind, *ours, *theirs])
     columns = (
@@ -368,11 +368,9 @@ def _draw_errors(found: Findings, path: Path) -> None:
     for axes, measure, name in zip(panels, ("mse", "int_mse"), ("MSE", "Int-MSE"), strict=True):
         for i, kind in enumerate(found.inputs):
             spreads = [found.spread(model, kind, measure) for model in found.models]
-            means, deviations = (1e5 * np.array(values) for values in zip(*spreads, strict=True))
+            means, stds = (1e5 * np.array(values) for values in zip(*spreads, strict=True))
             shift = 0.16 * (i - (len(found.inputs) - 1) / 2)
-            axes.errorbar(
-                places + shift, means, deviations, fmt=marks[i], color=shades[i], capsize=3, label=kind
-            )
+            axes.errorbar(places + shift, means, stds, fmt=marks[i], color=shades[i], capsize=3, label=kind)
         axes.set_xticks(places, [model.replace(" ", "\n") for model in found.models])
         axes.set_ylabel(f"{name}, 1e-5 squared outer-eye distances")
         axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
@@ -401,6 +399,6 @@ def _draw_times(found: Findings, path: Path) -> None:
 
 def save(figure: plt.Figure, path: Path) -> None:
     figure.tight_layout()
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png", bbox_inches="tight")
     plt.close(figure)

@@ -32,8 +32,8 @@ def once(footage: list[Path], workers: int | None) -> dict[str, float]:
         ends[progress.phase] = time.perf_counter()
 
     with tempfile.TemporaryDirectory() as folder:
-        take = prepare(footage, Path(folder) / "take", workers=workers, progress=note)
-        frames = take.frames
+        dataset = prepare(footage, Path(folder) / "take", workers=workers, progress=note)
+        frames = dataset.frames
     return {
         "frames": frames,
         "track_fps": frames / (ends["track"] - began),

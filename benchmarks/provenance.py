@@ -28,9 +28,9 @@ import numpy as np
 
 import newscaster
 from newscaster import Outputs, Reading, SigningOptions, Style, media, provenance
-from newscaster.anchor import AnchorFile
+from newscaster.formats.anchor import AnchorFile
 from newscaster.provenance import toolkit
-from newscaster.runtime.labelling import place_label
+from newscaster.synthesis.labelling import place_label
 from newscaster.watermark import Watermark
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -54,12 +54,12 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault(provenance.credentials.HOME_VARIABLE, str(given.work / "home"))
     anchor = newscaster.open(given.anchor)
-    sound = np.concatenate(list(media.read_audio_blocks(given.speech, rate=16_000, block_samples=16_000)))
-    found = {**verified(anchor, sound, given.work, given.outputs), **timed(anchor, sound, given)}
+    audio = np.concatenate(list(media.read_audio_blocks(given.speech, rate=16_000, block_samples=16_000)))
+    found = {**verified(anchor, audio, given.work, given.outputs), **timed(anchor, audio, given)}
     print(json.dumps(found))
 
 
-def verified(anchor: newscaster.Anchor, sound: np.ndarray, work: Path, outputs: int) -> dict[str, object]:
+def verified(anchor: newscaster.Anchor, audio: np.ndarray, work: Path, outputs: int) -> dict[str, object]:
     """How many outputs hold as they were written, and in how many a changed bit is found."""
     chance = random.Random(0)
     chain, key, authority = write_certificate(work / "newsroom")
@@ -72,7 +72,7 @@ def verified(anchor: newscaster.Anchor, sound: np.ndarray, work: Path, outputs: 
     for number, (ending, speech, label, sign, subtitles) in zip(range(outputs), itertools.cycle(chosen)):
         out = work / f"output{ending}"
         signing = SigningOptions() if sign is None else SigningOptions(certificate=chain, key=key)
-        speak(anchor, sound, out, speech, subtitles=subtitles, label=label or "", signing=signing)
+        speak(anchor, audio, out, speech, subtitles=subtitles, label=label or "", signing=signing)
         found = provenance.verify(out, trust=authority, watermark=False)
         wanted = "trusted" if sign else "untrusted"
         counts["holds"] += found.verdict == wanted and found.statement is not None
@@ -88,7 +88,7 @@ def verified(anchor: newscaster.Anchor, sound: np.ndarray, work: Path, outputs: 
 
 def speak(
     anchor: newscaster.Anchor,
-    sound: np.ndarray,
+    audio: np.ndarray,
     out: Path,
     kind: str,
     *,
@@ -97,7 +97,7 @@ def speak(
     signing: SigningOptions,
 ) -> None:
     """One output, driven by one kind of speech."""
-    part = sound[: round(SECONDS * 16_000)]
+    part = audio[: round(SECONDS * 16_000)]
     wav = out.parent / "speech.wav"
     media.write_wav(wav, part, 16_000)
     if kind == "text":
@@ -141,11 +141,11 @@ def _places(path: Path, part: str, data: bytes, chance: random.Random) -> range:
     return range(place, place + size)
 
 
-def timed(anchor: newscaster.Anchor, sound: np.ndarray, given: argparse.Namespace) -> dict[str, object]:
+def timed(anchor: newscaster.Anchor, audio: np.ndarray, given: argparse.Namespace) -> dict[str, object]:
     """Seconds with and without, taken in turns."""
     found: dict[str, object] = {}
     for length in given.lengths:
-        speech = np.resize(sound, round(length * 16_000))
+        speech = np.resize(audio, round(length * 16_000))
         took: dict[str, list[tuple[float, float]]] = {}
         for turn in range(given.times + 1):  # the first warms up
             for name, signs, style in _ways(turn):
@@ -165,9 +165,11 @@ def timed(anchor: newscaster.Anchor, sound: np.ndarray, given: argparse.Namespac
         plain_ms = 1000 * statistics.median(spent[1] for spent in took["plain"])
         for name, alone in (("signing", _signing_alone), ("label", _label_alone), ("mark", _mark_alone)):
             spent_ms = 1000 * alone(anchor, speech, given.work)
-            share = 100 * spent_ms / plain_ms
-            print(f"{length:g} s of speech, {name} alone: {spent_ms:.1f} ms, {share:.2f} % of processor time")
-            found[f"{name} alone {length:g} s, %"] = round(share, 2)
+            fraction = 100 * spent_ms / plain_ms
+            print(
+                f"{length:g} s of speech, {name} alone: {spent_ms:.1f} ms, {fraction:.2f} % of processor time"
+            )
+            found[f"{name} alone {length:g} s, %"] = round(fraction, 2)
     return found
 
 
@@ -214,25 +216,25 @@ def _signing_alone(anchor: newscaster.Anchor, speech: np.ndarray, work: Path) ->
 
 def _label_alone(anchor: newscaster.Anchor, speech: np.ndarray, work: Path) -> float:
     """Median seconds of the processor that it takes to place a label and write it on all frames."""
-    picture, seconds = anchor.stage.frame(0).picture, []
+    image, seconds = anchor.target.frame(0).image, []
     for _ in range(9):
         began = time.process_time()
-        label = place_label("AI-generated", anchor.stage.landmarks, size=anchor.size)
+        label = place_label("AI-generated", anchor.target.landmarks, size=anchor.size)
         for _ in range(round(len(speech) / 16_000 * anchor.fps)):
-            label.put_on(picture)
+            label.put_on(image)
         seconds.append(time.process_time() - began)
     return statistics.median(seconds)
 
 
 def _mark_alone(anchor: newscaster.Anchor, speech: np.ndarray, work: Path) -> float:
     """Median seconds of the processor that it takes to make a watermark and put it on all frames."""
-    picture, seconds = anchor.stage.frame(0).picture, []
+    image, seconds = anchor.target.frame(0).image, []
     identity = AnchorFile(anchor.path).identity
     for _ in range(9):
         began = time.process_time()
-        watermark = Watermark(identity, like=picture)
+        watermark = Watermark(identity, like=image)
         for _ in range(round(len(speech) / 16_000 * anchor.fps)):
-            watermark.put_on(picture)
+            watermark.put_on(image)
         seconds.append(time.process_time() - began)
     return statistics.median(seconds)
 

@@ -32,18 +32,18 @@ from baselines.painters import RIVALS, Monitoring, NetworkPainter, Painter
 from spine import files
 from torch.utils.flop_counter import FlopCounterMode
 
-from newscaster.evaluation import pictures
-from newscaster.evaluation.comparing import landmark_distances
-from newscaster.face.region import paste
+from newscaster.evaluation import image_metrics
+from newscaster.evaluation.metrics import landmark_distances
+from newscaster.face.crop import paste
+from newscaster.formats.dataset import Clip, Dataset
 from newscaster.media import read_frames
-from newscaster.media.files import replacing
 from newscaster.models.renderer.data import RenderingData
 from newscaster.prepare import prepare
 from newscaster.prepare.grouping import group_sightings
 from newscaster.prepare.people import choose_person
 from newscaster.prepare.sightings import sightings_in
 from newscaster.prepare.tracking import FaceTracker
-from newscaster.take import Clip, Take
+from newscaster.system.files import atomic_write
 from newscaster.training.loop import TrainProgress
 
 REAL = "real, pasted back"
@@ -59,7 +59,7 @@ _BATCH = 8
 class Setup:
     """What all rivals have in common; it travels to worker processes."""
 
-    take: Path
+    dataset: Path
     test: tuple[str, ...]
     """Names of the clips that nobody learns from."""
     shown: tuple[str, ...]
@@ -74,17 +74,17 @@ class Setup:
 
     def recipe(self, name: str) -> dict[str, object]:
         """What a result depends on, as JSON gives it back."""
-        take = (self.take / "take.json").read_bytes()
+        dataset = (self.dataset / "take.json").read_bytes()
         facts = {
             "minutes": self.minutes,
-            "data": hashlib.sha256(take + json.dumps(self.test).encode()).hexdigest()[:12],
+            "data": hashlib.sha256(dataset + json.dumps(self.test).encode()).hexdigest()[:12],
             "rival": RIVALS[name].recipe() if name in RIVALS else {},
         }
         return json.loads(json.dumps(facts))
 
 
 def data_of(setup: Setup) -> RenderingData:
-    return RenderingData.from_take(Take.open(setup.take), held_out=setup.test)
+    return RenderingData.from_dataset(Dataset.open(setup.dataset), held_out=setup.test)
 
 
 # -- training ------------------------------------------------------------------------------------------------
@@ -124,25 +124,27 @@ def train(name: str, setup: Setup) -> dict[str, object]:
 # -- measuring -----------------------------------------------------------------------------------------------
 
 
-def painted(name: str, painter: Painter | None, clip: Clip, setup: Setup, hidden: np.ndarray) -> np.ndarray:
+def rendered(
+    name: str, live_renderer: Painter | None, clip: Clip, setup: Setup, hidden: np.ndarray
+) -> np.ndarray:
     """Regions (F, S, S, 3) of a clip as the rival paints them, kept on disk; black where there is no face."""
     file = setup.folder(name) / "painted" / f"{clip.name}.npy"
-    if painter is None:
-        return np.array(clip.regions)
-    made = np.array(clip.regions)
+    if live_renderer is None:
+        return np.array(clip.crops)
+    made = np.array(clip.crops)
     seen, points = np.flatnonzero(clip.present), clip.mouth_points()
     for start in range(0, len(seen), _BATCH):
         some = seen[start : start + _BATCH]
-        given = np.array(clip.regions[some])
+        given = np.array(clip.crops[some])
         given[:, hidden] = 0
-        made[some] = painter.paint(given, points[some])
+        made[some] = live_renderer.render_frames(given, points[some])
     file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as temporary, temporary.open("wb") as out:
+    with atomic_write(file) as temporary, temporary.open("wb") as out:
         np.save(out, made)
     return made
 
 
-def composited(clip: Clip, regions: np.ndarray, soft: np.ndarray) -> Iterator[np.ndarray]:
+def composited(clip: Clip, crops: np.ndarray, soft: np.ndarray) -> Iterator[np.ndarray]:
     """The clip's own frames (H, W, 3) with other regions pasted in."""
     record = clip.record
     frames = read_frames(
@@ -152,7 +154,7 @@ def composited(clip: Clip, regions: np.ndarray, soft: np.ndarray) -> Iterator[np
     for index, frame in enumerate(frames):
         image = np.array(frame)
         if clip.present[index]:
-            paste(image, regions[index], soft, clip.transforms[index])
+            paste(image, crops[index], soft, clip.transforms[index])
         yield image
 
 
@@ -165,22 +167,25 @@ def lips_found(clip: Clip, frames: Sequence[np.ndarray]) -> np.ndarray:
     return landmark_distances(found, clip.landmarks)
 
 
-def measure_clip(clip: Clip, made: np.ndarray, take: Take) -> dict[str, np.ndarray]:
+def measure_clip(clip: Clip, made: np.ndarray, dataset: Dataset) -> dict[str, np.ndarray]:
     """Every measure of every frame, (F,); NaN where there is nothing to measure."""
-    hidden, real = take.mask.hidden, np.array(clip.regions)
-    lips = pictures.lip_masks(
-        clip.mouth_points(), side=take.region.side, pixels_per_unit=take.region.pixels_per_unit
+    hidden, real = dataset.mask.hidden, np.array(clip.crops)
+    lips = image_metrics.lip_masks(
+        clip.mouth_points(), side=dataset.crop.side, pixels_per_unit=dataset.crop.pixels_per_unit
     )
     steady = clip.present & np.roll(clip.present, 1) & np.roll(clip.present, -1)
     seen = {
-        "error": pictures.squared_errors(made, real, hidden),
-        "ssim": pictures.structural_similarities(made, real, hidden),
-        "perceptual": pictures.perceptual_distances(made, real, hidden),
-        "detail": pictures.detail(made, lips),
-        "real detail": pictures.detail(real, lips),
-        "landmarks": lips_found(clip, list(composited(clip, made, take.mask.soft))),
+        "error": image_metrics.squared_errors(made, real, hidden),
+        "ssim": image_metrics.structural_similarities(made, real, hidden),
+        "perceptual": image_metrics.perceptual_distances(made, real, hidden),
+        "detail": image_metrics.detail(made, lips),
+        "real detail": image_metrics.detail(real, lips),
+        "landmarks": lips_found(clip, list(composited(clip, made, dataset.mask.soft))),
     }
-    in_time = {"flicker": pictures.flicker(made, hidden), "real flicker": pictures.flicker(real, hidden)}
+    in_time = {
+        "flicker": image_metrics.flicker(made, hidden),
+        "real flicker": image_metrics.flicker(real, hidden),
+    }
     return {name: np.where(clip.present, values, np.nan) for name, values in seen.items()} | {
         name: np.where(steady, values, np.nan) for name, values in in_time.items()
     }
@@ -189,10 +194,10 @@ def measure_clip(clip: Clip, made: np.ndarray, take: Take) -> dict[str, np.ndarr
 def summary(frames: dict[str, np.ndarray]) -> dict[str, float]:
     """What the frames come to, all clips together."""
     return {
-        "psnr": pictures.psnr(frames["error"][np.isfinite(frames["error"])]),
+        "psnr": image_metrics.psnr(frames["error"][np.isfinite(frames["error"])]),
         "ssim": float(np.nanmean(frames["ssim"])),
-        "sharpness": pictures.ratio(frames["detail"], frames["real detail"]),
-        "flicker": pictures.ratio(frames["flicker"], frames["real flicker"]),
+        "sharpness": image_metrics.ratio(frames["detail"], frames["real detail"]),
+        "flicker": image_metrics.ratio(frames["flicker"], frames["real flicker"]),
         "perceptual": float(np.nanmean(frames["perceptual"])),
         "landmarks": float(np.nanmean(frames["landmarks"])),
         "frames": int(np.isfinite(frames["error"]).sum()),
@@ -203,31 +208,35 @@ def summary(frames: dict[str, np.ndarray]) -> dict[str, float]:
 def measure(name: str, setup: Setup) -> dict[str, object]:
     """Paint all test clips and measure them; frames are kept in ``frames.npz`` of the rival's folder."""
     torch.set_num_threads(1)
-    take = Take.open(setup.take)
-    painter = None if name == REAL else RIVALS[name].open(setup.folder(name))
+    dataset = Dataset.open(setup.dataset)
+    live_renderer = None if name == REAL else RIVALS[name].open(setup.folder(name))
     measured = []
-    for clip in (c for c in take.clips if c.name in setup.shown):
-        made = painted(name, painter, clip, setup, take.mask.hidden)
-        measured.append(measure_clip(clip, made, take))
+    for clip in (c for c in dataset.clips if c.name in setup.shown):
+        made = rendered(name, live_renderer, clip, setup, dataset.mask.hidden)
+        measured.append(measure_clip(clip, made, dataset))
         lengths = np.full(clip.frames, len(measured) - 1)
         measured[-1] |= {"clip": lengths, "frame": np.arange(clip.frames)}
     frames = {key: np.concatenate([m[key] for m in measured]) for key in measured[0]}
     setup.folder(name).mkdir(parents=True, exist_ok=True)
-    with replacing(setup.folder(name) / "frames.npz") as temporary, temporary.open("wb") as out:
+    with atomic_write(setup.folder(name) / "frames.npz") as temporary, temporary.open("wb") as out:
         np.savez(out, **frames)
-    return {"figures": summary(frames), "size": size_of(painter, take.region.side)}
+    return {"figures": summary(frames), "size": size_of(live_renderer, dataset.crop.side)}
 
 
-def size_of(painter: Painter | None, side: int) -> dict[str, float]:
+def size_of(live_renderer: Painter | None, side: int) -> dict[str, float]:
     """All numbers of its weights, and multiplications per frame as PyTorch counts them."""
-    if not isinstance(painter, NetworkPainter):
+    if not isinstance(live_renderer, NetworkPainter):
         return {}
-    given = painter.draw(np.zeros((1, side, side, 3), np.uint8), np.full((1, 57, 2), side / 2, np.float32))
+    given = live_renderer.draw(
+        np.zeros((1, side, side, 3), np.uint8), np.full((1, 57, 2), side / 2, np.float32)
+    )
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        painter.network(*(torch.from_numpy(given[key]) for key in painter.session.inputs))
+        live_renderer.network(*(torch.from_numpy(given[key]) for key in live_renderer.session.inputs))
     return {
-        "numbers": sum(v.numel() for v in painter.network.state_dict().values() if v.is_floating_point()),
+        "numbers": sum(
+            v.numel() for v in live_renderer.network.state_dict().values() if v.is_floating_point()
+        ),
         "gmac": counter.get_total_flops() / 2 / 1e9,
     }
 
@@ -238,22 +247,22 @@ def size_of(painter: Painter | None, side: int) -> dict[str, float]:
 def timing(names: Sequence[str], setup: Setup, repeats: int) -> dict[str, dict[str, float]]:
     """Milliseconds of one frame at a time with one thread, in turns: whole, and the network alone."""
     torch.set_num_threads(1)
-    take = Take.open(setup.take)
-    clip = next(c for c in take.clips if c.name in setup.shown)
+    dataset = Dataset.open(setup.dataset)
+    clip = next(c for c in dataset.clips if c.name in setup.shown)
     seen = np.flatnonzero(clip.present)[:TIMED_FRAMES]
-    regions, points = np.array(clip.regions[seen]), clip.mouth_points()[seen]
+    crops, points = np.array(clip.crops[seen]), clip.mouth_points()[seen]
     calls: dict[tuple[str, str], Callable[[int], object]] = {}
     for name in names:
-        painter = RIVALS[name].open(setup.folder(name))
-        calls[name, "paint"] = lambda i, p=painter: p.paint(regions[i : i + 1], points[i : i + 1])
-        if isinstance(painter, NetworkPainter):
-            given = painter.draw(regions[:1], points[:1])
-            calls[name, "network"] = lambda i, p=painter, g=given: p.session.run(**g)
+        live_renderer = RIVALS[name].open(setup.folder(name))
+        calls[name, "paint"] = lambda i, p=live_renderer: p.render_frames(crops[i : i + 1], points[i : i + 1])
+        if isinstance(live_renderer, NetworkPainter):
+            given = live_renderer.draw(crops[:1], points[:1])
+            calls[name, "network"] = lambda i, p=live_renderer, g=given: p.session.run(**g)
     times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
     for round_ in range(repeats + 1):
         for key, call in calls.items():
             started = time.perf_counter()
-            call(round_ % len(regions))
+            call(round_ % len(crops))
             if round_:  # the first warms up
                 times[key].append(1e3 * (time.perf_counter() - started))
     found: dict[str, dict[str, float]] = {name: {} for name in names}
@@ -268,7 +277,7 @@ def timing(names: Sequence[str], setup: Setup, repeats: int) -> dict[str, dict[s
 
 def store(path: Path, values: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1))
 
 
@@ -286,32 +295,32 @@ def run_all(
 ) -> dict[str, dict]:
     """Results of one stage for all; those that are there, and of the same recipe, are taken as they are."""
     results: dict[str, dict] = {}
-    stage = what.__name__
+    target = what.__name__
     for name in names:
-        file = setup.work / "results" / f"{name}, {stage}.json"
+        file = setup.work / "results" / f"{name}, {target}.json"
         stored = json.loads(file.read_text()) if file.is_file() else None
-        if stored and stored["of"] == [setup.recipe(name), list(setup.shown) if stage == "measure" else []]:
+        if stored and stored["of"] == [setup.recipe(name), list(setup.shown) if target == "measure" else []]:
             results[name] = stored
     todo = [name for name in names if name not in results]
     if todo:
-        print(f"{stage}: {', '.join(todo)}; {jobs} at a time", flush=True)
+        print(f"{target}: {', '.join(todo)}; {jobs} at a time", flush=True)
     with workers(jobs) as pool:
         running = {pool.submit(what, name, setup): name for name in todo}
         for future in as_completed(running):
             name = running[future]
-            of = [setup.recipe(name), list(setup.shown) if stage == "measure" else []]
+            of = [setup.recipe(name), list(setup.shown) if target == "measure" else []]
             results[name] = {**future.result(), "of": of}
-            store(setup.work / "results" / f"{name}, {stage}.json", results[name])
+            store(setup.work / "results" / f"{name}, {target}.json", results[name])
             print(f"  {name}: done", flush=True)
     return {name: results[name] for name in names}
 
 
 def prepared(a: argparse.Namespace) -> Setup:
     learn, test = files(a.footage), files(a.test)
-    if a.take is None:
+    if a.dataset is None:
         print("preparing", flush=True)
-        a.take = prepare([*learn, *test], a.work / "footage.take").folder
-    names = {clip.name for clip in Take.open(a.take).clips}
+        a.dataset = prepare([*learn, *test], a.work / "footage.take").folder
+    names = {clip.name for clip in Dataset.open(a.dataset).clips}
     held_out = tuple(sorted(path.stem for path in test if path.stem in names))
     wanted = {path.stem for path in (*learn, *test)}
     if not held_out or names - wanted:
@@ -320,7 +329,7 @@ def prepared(a: argparse.Namespace) -> Setup:
     shown = tuple(held_out[i] for i in np.linspace(0, len(held_out) - 1, count).round().astype(int))
     minutes, count = (QUICK_MINUTES, QUICK_FIGURES) if a.quick else (a.minutes, FIGURES_OVER_TIME)
     work = a.work / ("quick" if a.quick else "full")
-    return Setup(a.take.resolve(), held_out, shown, minutes, count, work)
+    return Setup(a.dataset.resolve(), held_out, shown, minutes, count, work)
 
 
 def main() -> None:
@@ -350,7 +359,7 @@ def main() -> None:
     with workers(1) as pool:
         times = pool.submit(timing, a.only, setup, 15 if a.quick else 120).result()
     found = Findings(setup=setup, trained=trained, measured=measured, times=times, real=REAL, quick=a.quick)
-    draw_pictures(setup, a.only, a.pictures)
+    draw_pictures(setup, a.only, a.images)
     print(json.dumps(report(found, a.out)))
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from newscaster.face.mouth import opening
-from newscaster.media.files import replacing
-from newscaster.take import Take
+from newscaster.face.mouth_basis import opening
+from newscaster.formats.dataset import Dataset
+from newscaster.system.files import atomic_write
 
 if TYPE_CHECKING:
     from rendering import Setup
@@ -30,26 +30,26 @@ class Sheet:
     """Regions of the footage and of every rival, cut to the mask."""
 
     def __init__(self, setup: Setup, names: Sequence[str]) -> None:
-        self.take, self.setup, self.names = Take.open(setup.take), setup, names
-        self.clips = {clip.name: clip for clip in self.take.clips if clip.name in setup.shown}
+        self.dataset, self.setup, self.names = Dataset.open(setup.dataset), setup, names
+        self.clips = {clip.name: clip for clip in self.dataset.clips if clip.name in setup.shown}
         self.order = list(self.clips)
         self.frames = {name: dict(np.load(setup.folder(name) / "frames.npz")) for name in names}
-        hidden = self.take.mask.hidden
+        hidden = self.dataset.mask.hidden
         margin = round(MARGIN * len(hidden))
         rows, columns = np.flatnonzero(hidden.any(axis=1)), np.flatnonzero(hidden.any(axis=0))
         self.box = tuple(
             slice(max(0, int(where[0]) - margin), int(where[-1]) + 1 + margin) for where in (rows, columns)
         )
 
-    def regions(self, name: str, clip: str) -> np.ndarray:
+    def crops(self, name: str, clip: str) -> np.ndarray:
         """(F, h, w, 3) of a rival; None of the footage."""
         rows, columns = self.box
         if name == "real":
-            return self.clips[clip].regions[:, rows, columns]
+            return self.clips[clip].crops[:, rows, columns]
         made = np.load(self.setup.folder(name) / "painted" / f"{clip}.npy", mmap_mode="r")
         # Pasted in with the soft edge, as a video shows it.
-        soft = (self.take.mask.soft[rows, columns] / 255.0)[..., None]
-        real = self.clips[clip].regions[:, rows, columns]
+        soft = (self.dataset.mask.soft[rows, columns] / 255.0)[..., None]
+        real = self.clips[clip].crops[:, rows, columns]
         return np.rint(real + soft * (made[:, rows, columns].astype(np.float32) - real)).astype(np.uint8)
 
     def worst(self, name: str, values: np.ndarray, count: int) -> list[Place]:
@@ -71,7 +71,7 @@ class Sheet:
         found = [
             (float(o), name, i)
             for name, clip in self.clips.items()
-            for i, o in enumerate(opening(clip.mouth_shapes(self.take.head)))
+            for i, o in enumerate(opening(clip.mouth_shapes(self.dataset.head)))
             if np.isfinite(o)
         ]
         found.sort()
@@ -86,7 +86,7 @@ class Sheet:
             cells = []
             for clip, frame in places:
                 if (name, clip) not in cache:
-                    cache[name, clip] = self.regions(name, clip)
+                    cache[name, clip] = self.crops(name, clip)
                 cells.append(cache[name, clip][frame])
             rows.append((name, np.concatenate(cells, axis=1)))
         write_rows(path, rows)
@@ -95,8 +95,8 @@ class Sheet:
         """The column of pixels through the middle of the mouth, over the time of a clip."""
         rows = []
         for name in ("real", *self.names):
-            regions = self.regions(name, clip)
-            rows.append((name, regions[:, :, regions.shape[2] // 2].transpose(1, 0, 2)))
+            crops = self.crops(name, clip)
+            rows.append((name, crops[:, :, crops.shape[2] // 2].transpose(1, 0, 2)))
         write_rows(path, [(name, np.repeat(row, 6, axis=1)) for name, row in rows])
 
 
@@ -112,7 +112,7 @@ def write_rows(path: Path, rows: Sequence[tuple[str, np.ndarray]]) -> None:
         )
         sheet.paste(large, (LABEL_PX, top))
         draw.text((4, top + 4), name, fill="black", font=font)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         sheet.save(temporary, format="PNG")
 
 
@@ -128,8 +128,8 @@ def draw_pictures(setup: Setup, names: Sequence[str], out: Path) -> None:
         frames = sheet.frames[name]
         sheet.write(out / f"worst_error_{name}.png", sheet.worst(name, frames["error"], SHOWN))
         excess = frames["flicker"] - frames["real flicker"]
-        moments = sheet.worst(name, excess, MOMENTS)
-        around = [(clip, frame + step) for clip, frame in moments for step in (-1, 0, 1)]
+        similarity = sheet.worst(name, excess, MOMENTS)
+        around = [(clip, frame + step) for clip, frame in similarity for step in (-1, 0, 1)]
         sheet.write(out / f"worst_flicker_{name}.png", around)
     for clip in sheet.order[:2]:
         sheet.write_course(out / f"course_{clip}.png", clip)

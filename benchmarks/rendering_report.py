@@ -12,8 +12,8 @@ import numpy as np
 from motion_report import machine, plt, save, table
 from spine import ATTRIBUTION
 
-from newscaster.media.files import replacing
-from newscaster.take import Take
+from newscaster.formats.dataset import Dataset
+from newscaster.system.files import atomic_write
 
 if TYPE_CHECKING:
     from rendering import Setup
@@ -79,7 +79,7 @@ def report(found: Findings, out: Path) -> dict[str, object]:
     """Write ``rendering.md`` and its plots into a folder; the figures in short."""
     out.mkdir(parents=True, exist_ok=True)
     parts = [_head(found), _quality(found), _cost(found), _rivals(found), _sources()]
-    with replacing(out / "rendering.md") as temporary:
+    with atomic_write(out / "rendering.md") as temporary:
         temporary.write_text("\n\n".join(parts) + "\n")
     with plt.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
         _draw_training(found, out / "rendering_training.png")
@@ -97,17 +97,17 @@ def report(found: Findings, out: Path) -> dict[str, object]:
 
 
 def _head(found: Findings) -> str:
-    take = Take.open(found.setup.take)
-    test = [clip for clip in take.clips if clip.name in found.setup.test]
+    dataset = Dataset.open(found.setup.dataset)
+    test = [clip for clip in dataset.clips if clip.name in found.setup.test]
     shown = [clip for clip in test if clip.name in found.setup.shown]
-    learnt = len(take.clips) - len(test)
-    seconds = take.seconds - sum(clip.frames for clip in test) / float(take.fps)
+    learnt = len(dataset.clips) - len(test)
+    seconds = dataset.seconds - sum(clip.frames for clip in test) / float(dataset.fps)
     quick = "\n\n**Far too short a training (`--quick`): these figures mean nothing.**" if found.quick else ""
     return f"""# From mouth to pixels: the renderer and its rivals{quick}
 
 Made by `benchmarks/rendering.py`, on one person's clips: {learnt} clips ({seconds / 60:.1f} minutes) to learn
 from, and {len(shown)} others ({sum(clip.frames for clip in shown)} frames) to paint anew from their true
-mouths. Region side {take.region.side}.
+mouths. Region side {dataset.crop.side}.
 
 Each is trained on the same clips for {found.setup.minutes:g} minutes of one core's own time, and paints
 regions whose hidden pixels were blackened before. Rivals and our regression were chosen on clips to

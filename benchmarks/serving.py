@@ -43,7 +43,7 @@ from tiny_anchor import speech_like  # noqa: E402
 
 RATE = 16_000
 QUIET = 0.004
-STAGE_MS = 10_500
+TARGET_MS = 10_500
 """A little more than the built-in anchor's stage lasts."""
 SCRIPT = "Wow, far away!\n\nFive bars.\n\nOh, how wide.\n\nAll are out now."
 
@@ -144,9 +144,9 @@ async def _drain(socket: Any) -> None:
             pass
 
 
-async def load(address: str, pid: int, *, listeners: int, seconds: float) -> dict[str, Any]:
+async def load(address: str, pid: int, *, clients: int, seconds: float) -> dict[str, Any]:
     """Frames that arrive at listeners which talk all the time."""
-    everybody = [Listener(address) for _ in range(listeners)]
+    everybody = [Listener(address) for _ in range(clients)]
     await asyncio.gather(*(one.listen() for one in everybody))
     talking = [asyncio.ensure_future(one.talk(seconds + 4)) for one in everybody]
     await asyncio.sleep(3)
@@ -164,7 +164,7 @@ async def load(address: str, pid: int, *, listeners: int, seconds: float) -> dic
     made = [b["shown"] - a["shown"] for a, b in zip(before, after, strict=True)]
     dropped = [b["dropped"] - a["dropped"] for a, b in zip(before, after, strict=True)]
     result = {
-        "listeners": listeners,
+        "listeners": clients,
         "seconds": round(took, 1),
         "frames_per_second": [round(n / took, 2) for n in arrived],
         "dropped_percent": [round(100 * d / max(1, d + m), 2) for d, m in zip(dropped, made, strict=True)],
@@ -193,7 +193,7 @@ def browser(address: str, *, trials: int) -> dict[str, Any]:
         page.click("#go-live")
         page.wait_for_selector("#screen.is-live")
         watch(page, box)
-        page.wait_for_timeout(STAGE_MS)  # the head moves about; a mouth at rest is darkest once in a round
+        page.wait_for_timeout(TARGET_MS)  # the head moves about; a mouth at rest is darkest once in a round
         rest = seen(page)[:, 1]
         least = rest.min() - 0.5 * np.ptp(rest)
         page.fill("#script", SCRIPT)
@@ -215,8 +215,8 @@ def browser(address: str, *, trials: int) -> dict[str, Any]:
             page.wait_for_timeout(2000)
             began, muted = stopped
             page_silent.append(bool(muted))
-            sounds, frames = heard(page), seen(page)
-            loud = sounds[(sounds[:, 0] > began) & (sounds[:, 1] > QUIET), 0]
+            audios, frames = heard(page), seen(page)
+            loud = audios[(audios[:, 0] > began) & (audios[:, 1] > QUIET), 0]
             silent.append(float(loud.max() - began) if len(loud) else 0.0)
             later = frames[frames[:, 0] > began]
             opened = later[later[:, 1] < least, 0]
@@ -240,12 +240,12 @@ def told(values: list[float]) -> dict[str, int]:
     return {"median": round(float(np.median(values))), "worst": round(max(values))}
 
 
-def together(frames: np.ndarray, sounds: np.ndarray) -> dict[str, float]:
+def together(frames: np.ndarray, audios: np.ndarray) -> dict[str, float]:
     """How opening and loudness go together: the best lag (picture after sound) and correlation there."""
     clock = np.arange(frames[0, 0], frames[-1, 0], 20)
     smooth, edge = np.ones(10) / 10, 25
     opening = np.convolve(np.interp(clock, frames[:, 0], -frames[:, 1]), smooth, "valid")
-    volume = np.convolve(np.interp(clock, sounds[:, 0], sounds[:, 1]), smooth, "valid")[edge:-edge]
+    volume = np.convolve(np.interp(clock, audios[:, 0], audios[:, 1]), smooth, "valid")[edge:-edge]
     found = {
         20 * lag: float(np.corrcoef(volume, np.roll(opening, -lag)[edge:-edge])[0, 1])
         for lag in range(-edge, edge + 1)
@@ -361,7 +361,7 @@ def main() -> None:
     busy = others_busy()
     with studio() as (address, pid):
         if given.part == "load":
-            found = asyncio.run(load(address, pid, listeners=given.listeners, seconds=given.seconds))
+            found = asyncio.run(load(address, pid, clients=given.clients, seconds=given.seconds))
         elif given.part == "browser":
             found = browser(address, trials=given.trials)
         else:

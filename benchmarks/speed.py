@@ -27,12 +27,12 @@ import numpy as np
 
 import newscaster
 from newscaster import inference
-from newscaster.anchor import RENDERER, STAGE, AnchorFile, anchor_path
-from newscaster.face.facemap import draw_face_map
-from newscaster.media import Picture, StageVideo, read_audio, read_frames, write_video, write_wav
-from newscaster.runtime.compositing import composite
-from newscaster.runtime.renderer import BATCH, default_workers
-from newscaster.runtime.stage import StageFrame
+from newscaster.face.landmark_map import draw_landmark_map
+from newscaster.formats.anchor import RENDERER, TARGET, AnchorFile, anchor_path
+from newscaster.media import TargetVideo, YuvFrame, read_audio, read_frames, write_video, write_wav
+from newscaster.synthesis.compositing import composite
+from newscaster.synthesis.renderer import BATCH, default_workers
+from newscaster.synthesis.target import TargetFrame
 
 FRAMES = 96
 """Frames that a stage alone is measured on."""
@@ -92,8 +92,8 @@ def spoken(source: Path, anchor: str, wav: Path, out: Path) -> tuple[float, floa
 
 def whole(a: argparse.Namespace, anchor: str, figures: Figures, name: str) -> None:
     wav, out = a.work / "speech.wav", a.work / "speech.mp4"
-    sound = read_audio(a.speech)
-    write_wav(wav, np.resize(sound, round(a.seconds * 16_000)), 16_000)
+    audio = read_audio(a.speech)
+    write_wav(wav, np.resize(audio, round(a.seconds * 16_000)), 16_000)
     sources = {"": Path(newscaster.__file__).parents[1]}
     if a.before:
         sources = {" before": a.before / "src", **sources}
@@ -108,11 +108,11 @@ def whole(a: argparse.Namespace, anchor: str, figures: Figures, name: str) -> No
             figures.add(f"{name}speak{label}, {what}", values)
 
 
-def stages(a: argparse.Namespace, anchor: str, figures: Figures, name: str) -> None:
+def targets(a: argparse.Namespace, anchor: str, figures: Figures, name: str) -> None:
     file = AnchorFile(anchor_path(anchor))
     performer = newscaster.open(anchor)
-    stage = performer.stage
-    indices = list(itertools.islice(stage.order(), FRAMES))
+    target = performer.target
+    indices = list(itertools.islice(target.order(), FRAMES))
 
     def alone(what: str, run: Callable[[], int]) -> None:
         by_wall, by_processor = rates(run, a.repeats)
@@ -120,12 +120,12 @@ def stages(a: argparse.Namespace, anchor: str, figures: Figures, name: str) -> N
         figures.add(f"{name}{what} alone, processor ms per frame", by_processor, digits=2)
 
     def decode() -> int:
-        video = StageVideo(file.read(STAGE))  # nothing is kept of the last run
-        return sum(1 for index in indices if video.picture(index))
+        video = TargetVideo(file.read(TARGET))  # nothing is kept of the last run
+        return sum(1 for index in indices if video.image(index))
 
     alone("decoder", decode)
-    first = {index: stage.frame(index) for index in indices}
-    alone("cutting, on first sight,", lambda: sum(1 for i in indices[:12] if stage._cut(i)))
+    first = {index: target.frame(index) for index in indices}
+    alone("cutting, on first sight,", lambda: sum(1 for i in indices[:12] if target._cut(i)))
     alone("compositing", lambda: _threads(lambda frame: composited(frame), first.values()))
     for backend in (inference.ONNX_RUNTIME, inference.OPENVINO, inference.CUDA):
         session = inference.Session(
@@ -134,7 +134,7 @@ def stages(a: argparse.Namespace, anchor: str, figures: Figures, name: str) -> N
         if session.backend == backend:
             alone(f"network ({backend})", lambda s=session: network(s, file, performer, list(first.values())))
 
-    decoded = [frame.picture for frame in first.values()]
+    decoded = [frame.image for frame in first.values()]
 
     def encode() -> int:
         return write_video(a.work / "encoded.mp4", decoded, fps=performer.fps, audio=None)
@@ -142,30 +142,30 @@ def stages(a: argparse.Namespace, anchor: str, figures: Figures, name: str) -> N
     alone("encoder", encode)
 
 
-def _threads(run: Callable[[StageFrame], object], frames: Iterable[StageFrame]) -> int:
+def _threads(run: Callable[[TargetFrame], object], frames: Iterable[TargetFrame]) -> int:
     with ThreadPoolExecutor(default_workers()) as pool:
         return sum(1 for _ in pool.map(run, frames))
 
 
-def composited(frame: StageFrame) -> Picture:
+def composited(frame: TargetFrame) -> YuvFrame:
     assert frame.placement is not None
-    composite(frame.picture, frame.region, frame.placement)
-    return frame.picture
+    composite(frame.image, frame.crop, frame.placement)
+    return frame.image
 
 
 def network(
-    session: inference.Session, file: AnchorFile, performer: newscaster.Anchor, frames: list[StageFrame]
+    session: inference.Session, file: AnchorFile, performer: newscaster.Anchor, frames: list[TargetFrame]
 ) -> int:
-    side, map_side = file.info.region.side, file.info.map_side
+    side, map_side = file.info.crop.side, file.info.map_side
     rest = performer.face.basis.mean[None]
 
     def batches() -> Iterator[dict[str, np.ndarray]]:
         here = np.array([frames[0].index])
-        points = performer.stage.transforms(here).apply(performer.stage.place(rest, here))[0]
-        face_map = draw_face_map(points, side=side, map_side=map_side)
+        points = performer.target.transforms(here).apply(performer.target.place(rest, here))[0]
+        landmark_map = draw_landmark_map(points, side=side, map_side=map_side)
         for start in range(0, len(frames), BATCH):
-            regions = np.stack([frame.region for frame in frames[start : start + BATCH]])
-            yield {"region": regions, "face_map": np.stack([face_map] * len(regions))}
+            crops = np.stack([frame.crop for frame in frames[start : start + BATCH]])
+            yield {"region": crops, "face_map": np.stack([landmark_map] * len(crops))}
 
     with ThreadPoolExecutor(default_workers()) as pool:
         return sum(len(made["rendered"]) for made in pool.map(lambda feed: session.run(**feed), batches()))
@@ -187,9 +187,9 @@ def main() -> None:
     figures = Figures()
     for anchor in arguments.anchors:
         info = AnchorFile(anchor_path(anchor)).info
-        size = f"{info.size[0]}x{info.size[1]}, side {info.region.side}"
+        size = f"{info.size[0]}x{info.size[1]}, side {info.crop.side}"
         print(f"{anchor}: {size} ({os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})", flush=True)
-        for step, measure in (("whole", whole), ("stages", stages)):
+        for step, measure in (("whole", whole), ("stages", targets)):
             if step not in arguments.skip:
                 measure(arguments, anchor, figures, f"{size}: ")
     print(json.dumps(figures.values))

@@ -89,7 +89,7 @@ def motion(a: argparse.Namespace) -> dict[str, float]:
 
     import newscaster
     from newscaster.evaluation.reenactment import motion_errors, opening_correlation, spoken
-    from newscaster.face.mouth import MouthBasis, mouth_shapes
+    from newscaster.face.mouth_basis import MouthBasis, mouth_shapes
     from newscaster.models.motion import speaker
     from newscaster.models.motion.base import load_base_motion
     from newscaster.models.motion.data import MotionClip, MotionTraining, motion_clip
@@ -131,9 +131,9 @@ def motion(a: argparse.Namespace) -> dict[str, float]:
         figures[f"{kind} from nothing, training s"] = time.perf_counter() - started
         for name, value in asdict(speaker.motion_errors(network, tests, basis)).items():
             figures[f"{kind} from nothing, {name}"] = value
-        sound = torch.from_numpy(np.concatenate([c.features for c in clips])[None, :1500])
+        audio = torch.from_numpy(np.concatenate([c.features for c in clips])[None, :1500])
         figures[f"{kind} network, 1 min of audio, ms (PyTorch)"] = 1e3 * _median(
-            lambda network=network, sound=sound: network(sound)
+            lambda network=network, audio=audio: network(audio)
         )
     own = [spoken(anchor, clip, face.head) for clip in test]
     found = motion_errors(own)
@@ -148,7 +148,7 @@ def motion(a: argparse.Namespace) -> dict[str, float]:
 
 def people(a: argparse.Namespace) -> dict[str, float]:
     import newscaster
-    from newscaster.evaluation.reenactment import opening_deviation, spoken
+    from newscaster.evaluation.reenactment import opening_std, spoken
     from newscaster.prepare.tracks import track_footage
 
     anchor = newscaster.open(a.anchor)
@@ -161,26 +161,26 @@ def people(a: argparse.Namespace) -> dict[str, float]:
     return {
         "other people, mean r": float(np.mean([f.correlation for f in agreements])),
         "other people, median r": float(np.median([f.correlation for f in agreements])),
-        "other people, opening over own voice's": opening_deviation(others) / opening_deviation(own),
+        "other people, opening over own voice's": opening_std(others) / opening_std(own),
         "other people, clips": len(others),
     }
 
 
 def rendering(a: argparse.Namespace) -> dict[str, float]:
-    from newscaster.anchor import RENDERER, AnchorFile
     from newscaster.evaluation.reenactment import psnr, rendered
+    from newscaster.formats.anchor import RENDERER, AnchorFile
     from newscaster.inference import Session
 
     file = AnchorFile(a.anchor)
     session = Session(file.read(RENDERER), threads=2)
     clips = [rendered(file, clip, session=session) for clip in test_clips(a)]
-    region = np.zeros((1, file.info.region.side, file.info.region.side, 3), np.uint8)
-    face_map = np.zeros((1, 4, file.info.map_side, file.info.map_side), np.uint8)
+    crop = np.zeros((1, file.info.crop.side, file.info.crop.side, 3), np.uint8)
+    landmark_map = np.zeros((1, 4, file.info.map_side, file.info.map_side), np.uint8)
     figures = {"rendering, PSNR inside the mask, dB": psnr(clips, file.face().mask.hidden)}
     for threads in (1, 2):
         timed = Session(file.read(RENDERER), threads=threads)
         figures[f"renderer, ms per frame, {threads} thread(s)"] = 1e3 * _median(
-            lambda timed=timed: timed.run(region=region, face_map=face_map)
+            lambda timed=timed: timed.run(region=crop, face_map=landmark_map)
         )
     return figures
 
@@ -188,11 +188,11 @@ def rendering(a: argparse.Namespace) -> dict[str, float]:
 def speak(a: argparse.Namespace) -> dict[str, float]:
     from newscaster.media import probe, read_audio, write_wav
 
-    sound = read_audio(a.speech)
+    audio = read_audio(a.speech)
     figures: dict[str, float] = {}
     for seconds in (60, 600):
         wav = a.work / f"speech-{seconds}.wav"
-        write_wav(wav, np.resize(sound, seconds * 16000), 16000)
+        write_wav(wav, np.resize(audio, seconds * 16000), 16000)
         video = a.work / f"speech-{seconds}.mp4"
         runs = [
             command("speak", wav, "--anchor", a.anchor, "-o", video) for _ in range(3 if seconds == 60 else 1)
@@ -227,7 +227,7 @@ def offset(a: argparse.Namespace) -> dict[str, float]:
         video = out.add_stream("libx264", rate=25, options={"crf": "12"})
         video.width, video.height = container.streams.video[0].width, container.streams.video[0].height
         video.pix_fmt = "yuv420p"
-        sound = out.add_stream("pcm_s16le", rate=rate, layout="mono")
+        audio = out.add_stream("pcm_s16le", rate=rate, layout="mono")
         for i, frame in enumerate(container.decode(video=0)):
             frame.pts, frame.time_base = i, Fraction(1, 25)
             out.mux(video.encode(frame))
@@ -235,11 +235,11 @@ def offset(a: argparse.Namespace) -> dict[str, float]:
         samples = (plain[delay:] * 32767).astype(np.int16)[None]
         block = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="s16", layout="mono")
         block.sample_rate, block.pts, block.time_base = rate, delay, Fraction(1, rate)
-        out.mux(sound.encode(block))
-        out.mux(sound.encode())
+        out.mux(audio.encode(block))
+        out.mux(audio.encode())
     found = track_footage([late], a.work / "late")[0].speech
     length = min(len(plain), len(found))
-    before, after = (np.fft.rfft(sound[delay:length], 2 * length) for sound in (plain, found))
+    before, after = (np.fft.rfft(audio[delay:length], 2 * length) for audio in (plain, found))
     lag = int(np.argmax(np.fft.irfft(before.conj() * after)))
     lag = lag - 2 * length if lag > length else lag
     return {"offset of 200 ms in the container, ms left": 1e3 * abs(lag) / rate}

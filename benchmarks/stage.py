@@ -19,21 +19,21 @@ from PIL import Image
 from spine import files
 
 import newscaster
+from newscaster.formats.dataset import Dataset
 from newscaster.media import read_frames
 from newscaster.models.portrait.training import evaluate, load_full_frame, whole_frames
 from newscaster.prepare import prepare
-from newscaster.take import Take
 from newscaster.training.precision import fast_precision
 
 SHOWN = 8
 SHEET_COLUMNS = 4
 
 
-def on_test(weights: Path, take: Take, test: str, work: Path) -> dict[str, float]:
+def on_test(weights: Path, dataset: Dataset, test: str, work: Path) -> dict[str, float]:
     """Figures of the network on footage that it never saw."""
     network = load_full_frame(weights)
     seen = prepare(files(test), work / "test-take")
-    frames = whole_frames(seen.clips, take.head, work / "test-frames")
+    frames = whole_frames(seen.clips, dataset.head, work / "test-frames")
     found = evaluate(network, frames, frames.spread(600), precision=fast_precision(network.backdrops.device))
     each = [
         evaluate(network, frames, np.array([n]), precision=fast_precision(network.backdrops.device)).psnr
@@ -47,9 +47,9 @@ def on_test(weights: Path, take: Take, test: str, work: Path) -> dict[str, float
     }
 
 
-def flicker(pictures: list[np.ndarray], outside: list[np.ndarray]) -> float:
+def flicker(images: list[np.ndarray], outside: list[np.ndarray]) -> float:
     """Mean absolute difference between successive frames where both lie outside the region."""
-    differences, pairs = [], zip(pairwise(pictures), pairwise(outside), strict=True)
+    differences, pairs = [], zip(pairwise(images), pairwise(outside), strict=True)
     for (a, b), (c, d) in pairs:
         differences.append(np.abs(a.astype(np.float32) - b)[c & d].mean())
     return float(np.mean(differences))
@@ -64,14 +64,14 @@ def outside_of(size: tuple[int, int], transforms, side: int) -> list[np.ndarray]
     return [~((p >= 0) & (p < side)).all(axis=1).reshape(height, width) for p in found]
 
 
-def on_stage(anchor: newscaster.Anchor, take: Take) -> dict[str, float]:
+def on_target(anchor: newscaster.Anchor, dataset: Dataset) -> dict[str, float]:
     """Flicker of the stage over that of the footage, outside the region."""
-    stage, side = anchor.stage, anchor.info.region.side
-    numbers = np.arange(len(stage))
-    painted = [frame.rgb for frame in stage.frames(numbers.tolist())]
-    ours = flicker(painted, outside_of(anchor.size, stage.transforms(numbers), side))
+    target, side = anchor.target, anchor.info.crop.side
+    numbers = np.arange(len(target))
+    rendered = [frame.rgb for frame in target.frames(numbers.tolist())]
+    ours = flicker(rendered, outside_of(anchor.size, target.transforms(numbers), side))
     theirs = []
-    for clip in take.clips[::20]:
+    for clip in dataset.clips[::20]:
         record = clip.record
         real = list(
             read_frames(
@@ -82,8 +82,8 @@ def on_stage(anchor: newscaster.Anchor, take: Take) -> dict[str, float]:
             )
         )
         theirs.append(flicker(real, outside_of(record.frame_size, clip.transforms, side)))
-    end = np.abs(painted[-1].astype(np.float32) - painted[0]).mean()
-    steps = [np.abs(a.astype(np.float32) - b).mean() for a, b in pairwise(painted)]
+    end = np.abs(rendered[-1].astype(np.float32) - rendered[0]).mean()
+    steps = [np.abs(a.astype(np.float32) - b).mean() for a, b in pairwise(rendered)]
     return {
         "flicker outside the region, stage over footage": ours / float(np.mean(theirs)),
         "last to first frame over the greatest step within": float(end / np.max(steps)),
@@ -125,10 +125,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    take, anchor = Take.open(given.take), newscaster.open(given.anchor)
-    figures = on_stage(anchor, take)
+    dataset, anchor = Dataset.open(given.dataset), newscaster.open(given.anchor)
+    figures = on_target(anchor, dataset)
     if given.test:
-        figures |= on_test(given.weights, take, given.test, given.work)
+        figures |= on_test(given.weights, dataset, given.test, given.work)
     sheets(anchor, given.work)
     for name, value in figures.items():
         print(f"{value:9.3f}  {name}")

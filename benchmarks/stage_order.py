@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from newscaster.anchor import STAGE, AnchorFile
+from newscaster.face.frame_similarity import FrameSimilarity
 from newscaster.face.geometry import runs
-from newscaster.face.moments import Moments
-from newscaster.media import StageVideo
-from newscaster.runtime.order import PlayOrder
-from newscaster.take import Take
+from newscaster.formats.anchor import TARGET, AnchorFile
+from newscaster.formats.dataset import Dataset
+from newscaster.media import TargetVideo
+from newscaster.synthesis.playback_order import PlaybackOrder
 
 AGAIN_SECONDS = 2.0
 WITHIN_SECONDS = 60.0
@@ -30,29 +30,29 @@ SHEET_FRAMES = 4
 SHEET_WIDTH = 200
 
 
-def opened(path: Path) -> tuple[Moments, StageVideo, bool]:
+def opened(path: Path) -> tuple[FrameSimilarity, TargetVideo, bool]:
     """The moments and the pictures of a take's or an anchor's stage, and whether it goes round."""
     if path.is_dir():
-        take = Take.open(path)
-        stage = take.stage
-        video = StageVideo(stage.video)
-        found = (stage.landmarks, stage.poses, take.head)
-        about = {"stretch": stage.stretch, "pictures": stage.thumbnails}
-        loops = stage.loops
+        dataset = Dataset.open(path)
+        target = dataset.target
+        video = TargetVideo(target.video)
+        found = (target.landmarks, target.poses, dataset.head)
+        about = {"stretch": target.segment, "pictures": target.thumbnails}
+        loops = target.loops
     else:
         file = AnchorFile(path)
         face = file.face()
-        video = StageVideo(file.read(STAGE))
+        video = TargetVideo(file.read(TARGET))
         found = (face.landmarks, face.poses, face.head)
-        about = {"stretch": face.stretch, "pictures": face.thumbnails}
-        loops = file.info.stage_loops
-    return Moments.of(*found, fps=float(video.fps), **about), video, loops
+        about = {"stretch": face.segment, "pictures": face.thumbnails}
+        loops = file.info.target_loops
+    return FrameSimilarity.of(*found, fps=float(video.fps), **about), video, loops
 
 
-def forth_and_back(moments: Moments, frames: int) -> np.ndarray:
+def forth_and_back(similarity: FrameSimilarity, frames: int) -> np.ndarray:
     """What was shown before: the longest stretch, at most 12 s, forth and back."""
-    start, stop = max(moments.bounds, key=lambda bound: bound[1] - bound[0])
-    stop = min(stop, start + round(12 * moments.fps))
+    start, stop = max(similarity.bounds, key=lambda bound: bound[1] - bound[0])
+    stop = min(stop, start + round(12 * similarity.fps))
     trip = [*range(start, stop), *range(stop - 2, start, -1)]
     return np.fromiter(itertools.islice(itertools.cycle(trip), frames), np.int64, frames)
 
@@ -67,19 +67,21 @@ def joins_of(order: np.ndarray) -> np.ndarray:
     return np.flatnonzero(steps != direction)
 
 
-def unexpected(moments: Moments, order: np.ndarray, joins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unexpected(
+    similarity: FrameSimilarity, order: np.ndarray, transitions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """How far head and picture are from where they would have been, in usual steps, at each join."""
-    here, there = order[joins], order[joins + 1]
-    before = order[np.maximum(joins - 1, 0)]
+    here, there = order[transitions], order[transitions + 1]
+    before = order[np.maximum(transitions - 1, 0)]
     follows = here + np.sign(here - before)
-    known = (follows >= 0) & (follows < len(moments))
-    follows = np.clip(follows, 0, len(moments) - 1)
-    known &= moments.stretch[follows] == moments.stretch[here]
+    known = (follows >= 0) & (follows < len(similarity))
+    follows = np.clip(follows, 0, len(similarity) - 1)
+    known &= similarity.segment[follows] == similarity.segment[here]
     # At the very end nothing follows: the step that is undone counts twice.
     a, b = np.where(known, follows, here), there
     twice = np.where(known, 1.0, 2.0)
-    head = np.sqrt(((moments.head[a] - moments.head[b]) ** 2).sum(axis=-1).mean(axis=-1))
-    return twice * head / moments.usual[0], twice * moments.picture_change(a, b) / moments.usual[2]
+    head = np.sqrt(((similarity.head[a] - similarity.head[b]) ** 2).sum(axis=-1).mean(axis=-1))
+    return twice * head / similarity.usual[0], twice * similarity.image_change(a, b) / similarity.usual[2]
 
 
 def repetition(order: np.ndarray, fps: float) -> tuple[float, float]:
@@ -99,34 +101,36 @@ def repetition(order: np.ndarray, fps: float) -> tuple[float, float]:
     ) else np.inf
 
 
-def blinks(moments: Moments, order: np.ndarray, joins: np.ndarray) -> tuple[int, int, int]:
+def blinks(similarity: FrameSimilarity, order: np.ndarray, transitions: np.ndarray) -> tuple[int, int, int]:
     """Blinks shown, those shown backward, and those that follow another too soon across a join."""
-    shown = runs(moments.blinks[order])
+    shown = runs(similarity.blinks[order])
     steps = np.concatenate([np.diff(order), [1]])
     reversed_ = sum(int((steps[a:b] == -1).sum() > (b - a) / 2) for a, b in shown)
     doubled = 0
     for (_, end), (begin, _) in itertools.pairwise(shown):
-        joined = bool(((joins >= end - 1) & (joins < begin)).any())
-        doubled += joined and begin - end < DOUBLED_SECONDS * moments.fps
+        joined = bool(((transitions >= end - 1) & (transitions < begin)).any())
+        doubled += joined and begin - end < DOUBLED_SECONDS * similarity.fps
     return len(shown), reversed_, doubled
 
 
-def figures(moments: Moments, order: np.ndarray) -> dict[str, float]:
+def figures(similarity: FrameSimilarity, order: np.ndarray) -> dict[str, float]:
     """All measures of one order."""
-    joins = joins_of(order)
-    minutes = len(order) / moments.fps / 60
-    head, picture = unexpected(moments, order, joins) if len(joins) else (np.zeros(1), np.zeros(1))
-    share, again = repetition(order, moments.fps)
-    count, backward, doubled = blinks(moments, order, joins)
+    transitions = joins_of(order)
+    minutes = len(order) / similarity.fps / 60
+    head, image = (
+        unexpected(similarity, order, transitions) if len(transitions) else (np.zeros(1), np.zeros(1))
+    )
+    fraction, again = repetition(order, similarity.fps)
+    count, backward, doubled = blinks(similarity, order, transitions)
     return {
-        "seconds of footage shown": len(np.unique(order)) / moments.fps,
-        "cuts per minute": float((np.abs(np.diff(order))[joins] > 1).sum()) / minutes,
-        "turns per minute": float((np.abs(np.diff(order))[joins] == 1).sum()) / minutes,
+        "seconds of footage shown": len(np.unique(order)) / similarity.fps,
+        "cuts per minute": float((np.abs(np.diff(order))[transitions] > 1).sum()) / minutes,
+        "turns per minute": float((np.abs(np.diff(order))[transitions] == 1).sum()) / minutes,
         "head at joins, usual steps, median": float(np.median(head)),
         "head at joins, usual steps, worst": float(head.max()),
-        "picture at joins, usual steps, median": float(np.median(picture)),
-        "picture at joins, usual steps, worst": float(picture.max()),
-        "share of time that repeats the last minute": share,
+        "picture at joins, usual steps, median": float(np.median(image)),
+        "picture at joins, usual steps, worst": float(image.max()),
+        "share of time that repeats the last minute": fraction,
         "seconds until 2 s come again, median": again,
         "share of time backward": float((np.diff(order) == -1).mean()),
         "blinks per minute": count / minutes,
@@ -135,14 +139,14 @@ def figures(moments: Moments, order: np.ndarray) -> dict[str, float]:
     }
 
 
-def sheet(video: StageVideo, order: np.ndarray, joins: np.ndarray, path: Path) -> None:
+def sheet(video: TargetVideo, order: np.ndarray, transitions: np.ndarray, path: Path) -> None:
     """The frames before and after some joins, one join to a row."""
     rows = []
-    for join in joins:
+    for join in transitions:
         around = order[max(0, join - SHEET_FRAMES + 1) : join + SHEET_FRAMES + 1]
-        pictures = [Image.fromarray(video.frame(int(i))) for i in around]
-        height = round(SHEET_WIDTH * pictures[0].height / pictures[0].width)
-        rows.append(np.concatenate([np.asarray(p.resize((SHEET_WIDTH, height))) for p in pictures], axis=1))
+        images = [Image.fromarray(video.frame(int(i))) for i in around]
+        height = round(SHEET_WIDTH * images[0].height / images[0].width)
+        rows.append(np.concatenate([np.asarray(p.resize((SHEET_WIDTH, height))) for p in images], axis=1))
     width = max(row.shape[1] for row in rows)
     Image.fromarray(
         np.concatenate([np.pad(row, ((0, 2), (0, width - row.shape[1]), (0, 0))) for row in rows])
@@ -156,30 +160,31 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path)
     args = parser.parse_args()
     result: dict[str, dict[str, dict[str, float]]] = {}
-    for path in args.stages:
-        moments, video, loops = opened(path)
-        frames = round(args.minutes * 60 * moments.fps)
+    for path in args.targets:
+        similarity, video, loops = opened(path)
+        frames = round(args.minutes * 60 * similarity.fps)
         began = time.perf_counter()
-        order = PlayOrder.of(moments)
+        order = PlaybackOrder.of(similarity)
         found = time.perf_counter() - began
         shown = np.fromiter(itertools.islice(order.frames(), frames), np.int64, frames)
         planned = time.perf_counter() - began - found
-        seconds = len(moments) / moments.fps
+        seconds = len(similarity) / similarity.fps
         print(
-            f"{path}: {seconds:.1f} s in {len(moments.bounds)} stretches{', goes round' if loops else ''}; "
-            f"{len(order.joins)} joins found in {found:.2f} s, {args.minutes:g} min planned "
+            f"{path}: {seconds:.1f} s in {len(similarity.bounds)} segments"
+            f"{', goes round' if loops else ''}; "
+            f"{len(order.transitions)} joins found in {found:.2f} s, {args.minutes:g} min planned "
             f"in {planned:.1f} s"
         )
-        both = {"forth and back": forth_and_back(moments, frames), "play order": shown}
-        result[path.name] = {name: figures(moments, one) for name, one in both.items()}
+        both = {"forth and back": forth_and_back(similarity, frames), "play order": shown}
+        result[path.name] = {name: figures(similarity, one) for name, one in both.items()}
         for name in result[path.name]["play order"]:
             values = "".join(f"{result[path.name][which][name]:16.2f}" for which in both)
             print(f"  {name:<45}{values}")
         if args.sheets:
             args.sheets.mkdir(parents=True, exist_ok=True)
-            joins = joins_of(shown)
-            cuts = joins[np.abs(np.diff(shown))[joins] > 1][:8]
-            sheet(video, shown, np.concatenate([cuts, joins[:4]]), args.sheets / f"{path.stem}.png")
+            transitions = joins_of(shown)
+            cuts = transitions[np.abs(np.diff(shown))[transitions] > 1][:8]
+            sheet(video, shown, np.concatenate([cuts, transitions[:4]]), args.sheets / f"{path.stem}.png")
     print(json.dumps(result))
 
 

@@ -27,20 +27,20 @@ from newscaster.evaluation.reenactment import (
 from newscaster.evaluation.voices import (
     Word,
     closed_below,
-    closure_share,
+    closure_fraction,
     envelope_lag_ms,
     opening_lag_ms,
     read_alignment,
     silence_ratio,
     spoken_steps,
 )
-from newscaster.face.mouth import opening
+from newscaster.face.mouth_basis import opening
 from newscaster.media import read_audio
 from newscaster.prepare.tracks import track_footage
-from newscaster.runtime.motion import frame_count
 from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.speech.voice_activity import load_voice_activity
 from newscaster.speech.voices import Reading, synthesize
+from newscaster.synthesis.motion import frame_count
 
 LookAheads = tuple[int | None, ...]
 VOICES = ("hibari", "joe")
@@ -114,7 +114,7 @@ def rest_and_closure(anchor, clips, align: Path) -> Figures:
     below = closed_below(openings["real"], speaking)
     for name, found in openings.items():
         figures[f"{name}: opening in silence over speech, 95th percentiles"] = silence_ratio(found, speaking)
-        figures[f"{name}: b, p, m on which the lips meet"] = closure_share(found, words, below)
+        figures[f"{name}: b, p, m on which the lips meet"] = closure_fraction(found, words, below)
     for name in ("network alone", "as shown"):
         figures[f"{name}: b, p, m over the real video's"] = (
             figures[f"{name}: b, p, m on which the lips meet"]
@@ -122,9 +122,9 @@ def rest_and_closure(anchor, clips, align: Path) -> Figures:
         )
     for name in ("network alone", "as shown"):
         figures[f"{name}: behind the real mouth, ms"] = opening_lag_ms(openings[name], openings["real"])
-    sounds = [clip.speech for clip in clips]
+    audios = [clip.speech for clip in clips]
     for name in ("real", "network alone"):
-        figures[f"{name}: behind the sound's level, ms"] = envelope_lag_ms(openings[name], sounds)
+        figures[f"{name}: behind the sound's level, ms"] = envelope_lag_ms(openings[name], audios)
     return figures
 
 
@@ -136,28 +136,28 @@ def other_people(anchor, clips, own_deviation: float, name: str, look_aheads: Lo
         figures[f"{name}, {_name(look_ahead)}, mean r"] = float(np.mean(found))
         figures[f"{name}, {_name(look_ahead)}, median r"] = float(np.median(found))
         if look_ahead is None:
-            deviation = np.concatenate([opening(s.predicted) for s in said]).std()
-            figures[f"{name}, opening over own voice's"] = float(deviation / own_deviation)
+            std = np.concatenate([opening(s.predicted) for s in said]).std()
+            figures[f"{name}, opening over own voice's"] = float(std / own_deviation)
             figures[f"{name}, behind the real mouth, ms"] = opening_lag_ms(
                 [opening(s.predicted) for s in said], [opening(s.seen) for s in said]
             )
     return figures
 
 
-def voices_without_video(anchor, sounds: dict[str, np.ndarray], own_deviation: float) -> Figures:
+def voices_without_video(anchor, audios: dict[str, np.ndarray], own_deviation: float) -> Figures:
     """Opening over the own voice's, where there is speech, and when the mouth opens."""
     figures: Figures = {}
     openings = []
     activity = load_voice_activity()
-    for name, sound in sounds.items():
+    for name, audio in audios.items():
         stream = anchor.motion_stream(articulation=NETWORK_ALONE)
-        total = frame_count(len(sound), SAMPLE_RATE, anchor.fps)
-        found = opening(np.concatenate([stream.push(sound), stream.flush(total_frames=total)]))
+        total = frame_count(len(audio), SAMPLE_RATE, anchor.fps)
+        found = opening(np.concatenate([stream.push(audio), stream.flush(total_frames=total)]))
         heard = activity.stream()
-        speaking = np.concatenate([heard.push(sound), heard.flush()])[: len(found)] > 0.5
+        speaking = np.concatenate([heard.push(audio), heard.flush()])[: len(found)] > 0.5
         figures[f"{name}: opening in speech over own voice's"] = float(found[speaking].std() / own_deviation)
         openings.append(found)
-    figures["these voices: behind the sound's level, ms"] = envelope_lag_ms(openings, list(sounds.values()))
+    figures["these voices: behind the sound's level, ms"] = envelope_lag_ms(openings, list(audios.values()))
     return figures
 
 
@@ -187,18 +187,18 @@ def main() -> None:
     a = parser.parse_args()
     anchor, look_aheads = newscaster.open(a.anchor), (None, *a.look_aheads)
     clips = track_footage(files(a.test), a.work / "test")
-    figures, deviation = own_voice(anchor, clips, look_aheads)
+    figures, std = own_voice(anchor, clips, look_aheads)
     figures |= rest_and_closure(anchor, clips, a.align)
     print(f"own voice: {len(clips)} clips", flush=True)
     for given in a.people:
         name, folder = given.split("=", 1)
         others = track_footage(files(folder), a.work / name, fps=anchor.fps)
-        figures |= other_people(anchor, others, deviation, name, look_aheads)
+        figures |= other_people(anchor, others, std, name, look_aheads)
         print(f"{name}: {len(others)} clips", flush=True)
-    sounds = {name: synthesize(TEXT, reading=Reading(voice=name), rate=SAMPLE_RATE)[0] for name in VOICES}
-    for file in sorted(a.sounds.iterdir()) if a.sounds else []:
-        sounds[file.stem] = read_audio(file)[: 60 * SAMPLE_RATE]
-    figures |= voices_without_video(anchor, sounds, deviation)
+    audios = {name: synthesize(TEXT, reading=Reading(voice=name), rate=SAMPLE_RATE)[0] for name in VOICES}
+    for file in sorted(a.audios.iterdir()) if a.audios else []:
+        audios[file.stem] = read_audio(file)[: 60 * SAMPLE_RATE]
+    figures |= voices_without_video(anchor, audios, std)
     table = "\n".join(
         ["| figure | value |", "|---|---|", *(f"| {name} | {value:.3g} |" for name, value in figures.items())]
     )

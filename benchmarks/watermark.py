@@ -26,9 +26,9 @@ import numpy as np
 from PIL import Image
 
 import newscaster
-from newscaster.anchor import AnchorFile
-from newscaster.media import Picture
-from newscaster.runtime.options import Style
+from newscaster.formats.anchor import AnchorFile
+from newscaster.media import YuvFrame
+from newscaster.synthesis.options import Style
 from newscaster.watermark import Watermark, id_of
 from newscaster.watermark.pattern import SMALLER_SIDE_PX
 from newscaster.watermark.reading import PLACES, aligned, averaged, mark_of, searched, seen_pieces, threshold
@@ -41,7 +41,7 @@ Lumas = list[np.ndarray]
 
 
 @dataclass(frozen=True)
-class Way:
+class Condition:
     """What is done to a piece: one thing after the other, and at last it is encoded."""
 
     name: str
@@ -61,31 +61,33 @@ class Way:
     """One picture as JPEG, and nothing else."""
 
 
-WAYS = (
-    Way("as it is made, again at crf 18", crf=18),
-    Way("H.264, crf 23"),
-    Way("H.264, crf 28", crf=28),
-    Way("H.264, crf 33", crf=33),
-    Way("H.264, crf 38", crf=38),
-    Way("H.264, crf 28, veryfast", crf=28, options={"preset": "veryfast"}),
-    Way("VP8, 500 kbit/s", codec="libvpx", options={"b": "500k", "deadline": "realtime", "cpu-used": 8}),
-    Way("MPEG-4 (Xvid's), 800 kbit/s", codec="mpeg4", options={"b": "800k"}),
-    Way("scaled to 3/4, crf 23", size=0.75),
-    Way("scaled to half, crf 18", size=0.5, crf=18),
-    Way("scaled to half, crf 23", size=0.5),
-    Way("scaled to half, crf 28", size=0.5, crf=28),
-    Way("scaled to a third, crf 18", size=1 / 3, crf=18),
-    Way("scaled to twice, crf 23", size=2.0),
-    Way("cropped by 5 % at every side, crf 23", crop=(0.05, 0.05, 0.05, 0.05)),
-    Way("cropped by 10 % at every side, crf 23", crop=(0.1, 0.1, 0.1, 0.1)),
-    Way("cropped by 20 % at right and bottom, crf 23", crop=(0, 0, 0.2, 0.2)),
-    Way("cropped by 10 % at every side, crf 28", crf=28, crop=(0.1, 0.1, 0.1, 0.1)),
-    Way("cropped by 10 % and scaled to 3/4, crf 23", size=0.75, crop=(0.1, 0.1, 0.1, 0.1)),
-    Way("black at both sides, crf 23", pad=0.2),
-    Way("mirrored, crf 23", mirror=True),
-    Way("every second frame, crf 23", every=2),
-    Way("contrast 0.7, crf 23", gain=0.7),
-    Way("one still, JPEG of quality 85", still=True),
+CONDITIONS = (
+    Condition("as it is made, again at crf 18", crf=18),
+    Condition("H.264, crf 23"),
+    Condition("H.264, crf 28", crf=28),
+    Condition("H.264, crf 33", crf=33),
+    Condition("H.264, crf 38", crf=38),
+    Condition("H.264, crf 28, veryfast", crf=28, options={"preset": "veryfast"}),
+    Condition(
+        "VP8, 500 kbit/s", codec="libvpx", options={"b": "500k", "deadline": "realtime", "cpu-used": 8}
+    ),
+    Condition("MPEG-4 (Xvid's), 800 kbit/s", codec="mpeg4", options={"b": "800k"}),
+    Condition("scaled to 3/4, crf 23", size=0.75),
+    Condition("scaled to half, crf 18", size=0.5, crf=18),
+    Condition("scaled to half, crf 23", size=0.5),
+    Condition("scaled to half, crf 28", size=0.5, crf=28),
+    Condition("scaled to a third, crf 18", size=1 / 3, crf=18),
+    Condition("scaled to twice, crf 23", size=2.0),
+    Condition("cropped by 5 % at every side, crf 23", crop=(0.05, 0.05, 0.05, 0.05)),
+    Condition("cropped by 10 % at every side, crf 23", crop=(0.1, 0.1, 0.1, 0.1)),
+    Condition("cropped by 20 % at right and bottom, crf 23", crop=(0, 0, 0.2, 0.2)),
+    Condition("cropped by 10 % at every side, crf 28", crf=28, crop=(0.1, 0.1, 0.1, 0.1)),
+    Condition("cropped by 10 % and scaled to 3/4, crf 23", size=0.75, crop=(0.1, 0.1, 0.1, 0.1)),
+    Condition("black at both sides, crf 23", pad=0.2),
+    Condition("mirrored, crf 23", mirror=True),
+    Condition("every second frame, crf 23", every=2),
+    Condition("contrast 0.7, crf 23", gain=0.7),
+    Condition("one still, JPEG of quality 85", still=True),
 )
 
 
@@ -97,7 +99,7 @@ def main() -> None:
     parser.add_argument("--pieces", type=int, default=1000, help="unmarked pieces")
     parser.add_argument("--ways", nargs="*", help="parts of names of ways; by default all")
     given = parser.parse_args()
-    ways = [way for way in WAYS if not given.ways or any(part in way.name for part in given.ways)]
+    ways = [way for way in CONDITIONS if not given.ways or any(part in way.name for part in given.ways)]
     found: dict[str, object] = {}
     if given.speech:
         found["built-in anchor"] = survived("the built-in anchor", builtin_pieces(given.speech), ways)
@@ -126,17 +128,17 @@ def footage_pieces(paths: Iterable[Path]) -> Iterator[tuple[Lumas, str]]:
     squares = []
     for path in paths:
         for piece in whole_pieces(path):
-            pictures = [Picture(frame_of(luma)) for luma in piece]
-            mark = Watermark(IDENTITY, like=pictures[0])
+            images = [YuvFrame(frame_of(luma)) for luma in piece]
+            mark = Watermark(IDENTITY, like=images[0])
             squares.append(float((mark.levels.astype(float) ** 2).mean()))
-            for picture in pictures:
-                mark.put_on(picture)
-            yield decoded(io.BytesIO(encoded([p.planes[0] for p in pictures], options=OF_SPEAK))), IDENTITY
+            for image in images:
+                mark.put_on(image)
+            yield decoded(io.BytesIO(encoded([p.planes[0] for p in images], options=OF_SPEAK))), IDENTITY
     psnr = [10 * math.log10(255**2 / square) for square in squares]
     print(f"PSNR of the marking: {statistics.median(psnr):.1f} dB ({min(psnr):.1f} to {max(psnr):.1f})")
 
 
-def survived(name: str, pieces: Iterator[tuple[Lumas, str]], ways: Sequence[Way]) -> dict[str, object]:
+def survived(name: str, pieces: Iterator[tuple[Lumas, str]], ways: Sequence[Condition]) -> dict[str, object]:
     """In how many pieces the mark and its id are read, by what was done to them."""
     counts: dict[str, list[int]] = {way.name: [0, 0, 0] for way in ways}
     scores: dict[str, list[float]] = {way.name: [] for way in ways}
@@ -162,7 +164,7 @@ def survived(name: str, pieces: Iterator[tuple[Lumas, str]], ways: Sequence[Way]
     return {**counts, "wrong ids": wrong}
 
 
-def done(piece: Lumas, way: Way) -> bytes:
+def done(piece: Lumas, way: Condition) -> bytes:
     """A piece, changed and encoded."""
     changed = [_changed(luma, way) for luma in piece[:: way.every]]
     if way.still:
@@ -171,7 +173,7 @@ def done(piece: Lumas, way: Way) -> bytes:
     return encoded(changed, size=way.size, codec=way.codec, options=options)
 
 
-def _changed(luma: np.ndarray, way: Way) -> np.ndarray:
+def _changed(luma: np.ndarray, way: Condition) -> np.ndarray:
     height, width = luma.shape
     left, top, right, bottom = (round(s * n) for s, n in zip(way.crop, (width, height) * 2, strict=True))
     luma = luma[top : height - bottom, left : width - right]
@@ -226,8 +228,8 @@ def unmarked_pieces(paths: list[Path]) -> Iterator[Lumas]:
             return
 
 
-def _any_way(chance: random.Random) -> Way:
-    return Way(
+def _any_way(chance: random.Random) -> Condition:
+    return Condition(
         "by chance",
         crf=chance.choice([23, 28, 33]),
         size=chance.choice([0.5, 0.75, 1.0]),
@@ -269,7 +271,7 @@ def decoded(source: Path | io.BytesIO, *, stop: int | None = None) -> Lumas:
 
 def luma_of(frame: av.VideoFrame) -> np.ndarray:
     """(H, W) uint8, in limited range."""
-    return Picture(frame.reformat(format="yuv420p")).planes[0].copy()
+    return YuvFrame(frame.reformat(format="yuv420p")).planes[0].copy()
 
 
 def encoded(

@@ -104,12 +104,12 @@ def make_clip(tmp_path: Path) -> ClipMaker:
         fps: int | Fraction = 25,
         width: int = 96,
         height: int = 64,
-        sound: bool = True,
+        audio: bool = True,
         name: str = "clip.mp4",
     ) -> Path:
         path = tmp_path / name
         wav = None
-        if sound:
+        if audio:
             wav = tmp_path / f"{path.stem}-sound.wav"
             write_wav(wav, tone(frames / float(fps)), SPEECH_RATE)
         write_video(

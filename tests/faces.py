@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.face.head import Poses
+from newscaster.face.head_pose import Poses
 from newscaster.face.topology import INNER_LIPS, JAW, LANDMARKS, OUTER_LIPS
 
 Array = npt.NDArray[np.float64]

@@ -49,13 +49,13 @@ def write_footage(
     *,
     seconds: float = 4.0,
     fps: Fraction | int = 25,
-    sound: bool = True,
+    audio: bool = True,
     silent: bool = False,
     covered: range = range(0),
 ) -> Path:
     """A clip with a moving pattern and babble; in frames that are covered, a red box over the lower face."""
     wav = None
-    if sound:
+    if audio:
         wav = path.with_suffix(".wav")
         write_wav(wav, babble(seconds) * (0 if silent else 1), SPEECH_RATE)
     frames = (
@@ -126,7 +126,7 @@ def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(mouth_occlusion, "load_occlusion_network", RedCovers)
     for module in (inspect_file, synchronise):  # the babble is not what the face says
         patch.setattr(module, "predicted_openings", lambda speech: np.zeros(0))
-    patch.setattr(synchronise, "audio_syncs", lambda stretches: [])
+    patch.setattr(synchronise, "audio_syncs", lambda segments: [])
     patch.setattr(following, "FaceTracker", MadeUpTracker)
     describe_as(patch, lambda frame: somebody())
 

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from faces import face_points, rotation
-from newscaster.face.framemap import BROWS, CHANNELS, EYES, FACE_OVAL, IRISES, draw_frame_map
-from newscaster.face.head import Head
+from newscaster.face.full_face_map import BROWS, CHANNELS, EYES, FACE_OVAL, IRISES, draw_full_face_map
+from newscaster.face.head_pose import Head
 from newscaster.face.topology import JAW
+from newscaster.formats.dataset import Clip, ClipRecord, write_track
 from newscaster.media import write_video
 from newscaster.models.portrait.data import FullFrameData, WholeFrames
 from newscaster.models.portrait.network import FullFrameConfig
-from newscaster.take import Clip, ClipRecord, write_track
 
 SIZE, EYES_PX = (96, 80), 14.0
 TINY = FullFrameConfig(
@@ -25,7 +25,7 @@ TINY = FullFrameConfig(
     encoder_blocks=(1, 1),
     decoder_blocks=(1,),
     texture_channels=4,
-    looks=2,
+    appearances=2,
     code=8,
 )
 _PAINTS = {
@@ -87,15 +87,15 @@ def draw(
         [60 + 30 * ((xs + 4 * sitting) // 6 % 2), 70 + ys * 60 // size[1], 110 + 20 * ((ys // 5) % 2)],
         axis=-1,
     )
-    pictures = []
+    images = []
     for face in landmarks:
-        drawn = draw_frame_map(face, size=size, cell=1)[..., None] / 255
-        picture = wall.astype(np.float64)
+        drawn = draw_full_face_map(face, size=size, cell=1)[..., None] / 255
+        image = wall.astype(np.float64)
         for name, part in zip(CHANNELS, drawn, strict=True):
             if name in _PAINTS:
-                picture = picture * (1 - part) + part * np.array(_PAINTS[name])
-        pictures.append(picture.round().astype(np.uint8))
-    return np.stack(pictures)
+                image = image * (1 - part) + part * np.array(_PAINTS[name])
+        images.append(image.round().astype(np.uint8))
+    return np.stack(images)
 
 
 def frames_of(clips: list[npt.NDArray[np.float32]], *, sittings: list[int] | None = None) -> WholeFrames:

@@ -94,7 +94,7 @@ def write_media(
     kind: Kind,
     frames: Sequence[npt.NDArray[np.uint8]],
     frame_times: Sequence[Fraction],
-    sound: npt.NDArray[np.float32] | None,
+    audio: npt.NDArray[np.float32] | None,
     *,
     sound_start: Fraction = Fraction(0),
     fps: int = 25,
@@ -113,17 +113,17 @@ def write_media(
         if rotation:
             video.set_display_rotation(rotation)
         track = None
-        if sound is not None:
+        if audio is not None:
             track = container.add_stream(kind.audio, rate=kind.rate, layout="mono")
         for image, time in zip(frames, frame_times, strict=True):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = round(time / clock), clock
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        if track is not None and sound is not None:
-            for begin in range(0, len(sound), 1024):
+        if track is not None and audio is not None:
+            for begin in range(0, len(audio), 1024):
                 block = av.AudioFrame.from_ndarray(
-                    sound[None, begin : begin + 1024], format="flt", layout="mono"
+                    audio[None, begin : begin + 1024], format="flt", layout="mono"
                 )
                 block.sample_rate = kind.rate
                 block.pts, block.time_base = begin + round(sound_start * kind.rate), Fraction(1, kind.rate)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from newscaster.face.moments import Moments
+from newscaster.face.frame_similarity import FrameSimilarity
 
 FPS = 25.0
 
 
-def moments(
-    way: np.ndarray, *, blinks: np.ndarray | None = None, stretch: np.ndarray | None = None
-) -> Moments:
+def similarity(
+    way: np.ndarray, *, blinks: np.ndarray | None = None, segment: np.ndarray | None = None
+) -> FrameSimilarity:
     """A head that goes this way, (F, 2) in outer-eye distances, and lids that blink."""
     frames = len(way)
     shut = np.zeros(frames, bool) if blinks is None else blinks
     eyes = np.zeros((frames, 4, 2))
     eyes[:, :2, 1] = 0.05 * ~shut[:, None]
-    return Moments(
+    return FrameSimilarity(
         head=way[:, None] + np.zeros((1, 5, 1)),
         eyes=eyes,
         blinks=shut,
-        stretch=np.zeros(frames, np.int64) if stretch is None else stretch,
+        segment=np.zeros(frames, np.int64) if segment is None else segment,
         fps=FPS,
     )
 

@@ -33,16 +33,16 @@ def mouth(opening: float, *, side: int = SIDE) -> np.ndarray:
 
 def talking_clip(frames: int = 12, *, side: int = SIDE, seed: int = 0) -> RenderingClip:
     """A skin-coloured picture with red lips and a dark opening, on a shaded ground."""
-    from newscaster.face.facemap import draw_face_map
+    from newscaster.face.landmark_map import draw_landmark_map
 
     openings = np.random.default_rng(seed).uniform(0, 1, frames)
     points = np.stack([mouth(opening, side=side) for opening in openings])
     shade = np.linspace(0, 40, side)[None, :, None]
-    regions = []
+    crops = []
     for mouth_points in points:
-        face_map = draw_face_map(mouth_points, side=side, map_side=side)[..., None] / 255.0
-        picture = np.array([190.0, 150.0, 130.0]) - shade + np.zeros((side, side, 3))
-        for part, colour in zip(face_map[:3], ((40, 10, 10), (170, 70, 80), (180, 80, 90)), strict=True):
-            picture = picture * (1 - part) + part * np.array(colour)
-        regions.append(picture.round().astype(np.uint8))
-    return RenderingClip(np.stack(regions), points)
+        landmark_map = draw_landmark_map(mouth_points, side=side, map_side=side)[..., None] / 255.0
+        image = np.array([190.0, 150.0, 130.0]) - shade + np.zeros((side, side, 3))
+        for part, colour in zip(landmark_map[:3], ((40, 10, 10), (170, 70, 80), (180, 80, 90)), strict=True):
+            image = image * (1 - part) + part * np.array(colour)
+        crops.append(image.round().astype(np.uint8))
+    return RenderingClip(np.stack(crops), points)

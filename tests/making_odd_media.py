@@ -21,8 +21,8 @@ from PIL import Image
 
 from making_media import tone
 
-Picture = npt.NDArray[np.uint8]
-Sound = npt.NDArray[np.float32]
+YuvFrame = npt.NDArray[np.uint8]
+AudioLevels = npt.NDArray[np.float32]
 
 WIDTH, HEIGHT = 64, 48
 FIELDS = {
@@ -38,7 +38,7 @@ _MATRICES = {6: Colorspace.ITU601, 1: Colorspace.ITU709, 9: Colorspace.BT2020}
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
-def fields(*, width: int = WIDTH, height: int = HEIGHT) -> Picture:
+def fields(*, width: int = WIDTH, height: int = HEIGHT) -> YuvFrame:
     """Four fields of known colours, (H, W, 3)."""
     image = np.zeros((height, width, 3), np.uint8)
     for name, colour in FIELDS.items():
@@ -48,19 +48,19 @@ def fields(*, width: int = WIDTH, height: int = HEIGHT) -> Picture:
     return image
 
 
-def levels(count: int, *, width: int = WIDTH, height: int = HEIGHT) -> list[Picture]:
+def levels(count: int, *, width: int = WIDTH, height: int = HEIGHT) -> list[YuvFrame]:
     """Frames whose grey level tells their number, modulo 50."""
     return [np.full((height, width, 3), 30 + 4 * (i % 50), np.uint8) for i in range(count)]
 
 
-def level_of(image: Picture) -> int:
+def level_of(image: YuvFrame) -> int:
     """The number, modulo 50, of a frame of :func:`levels`."""
     return round((float(image.mean()) - 30) / 4)
 
 
 def write_pictures(
     path: Path,
-    images: Sequence[Picture],
+    images: Sequence[YuvFrame],
     *,
     codec: str = "libx264",
     layout: str = "yuv420p",
@@ -73,7 +73,7 @@ def write_pictures(
     container_options: dict[str, str] | None = None,
     rotation: int = 0,
     aspect: Fraction | None = None,
-    sound: Sound | None = None,
+    audio: AudioLevels | None = None,
     sound_codec: str = "aac",
     sound_rate: int = 48_000,
     sound_layout: str = "mono",
@@ -99,7 +99,7 @@ def write_pictures(
         if rotation:
             stream.set_display_rotation(rotation)
         heard = None
-        if sound is not None:
+        if audio is not None:
             heard = container.add_stream(sound_codec, rate=sound_rate, layout=sound_layout)
         for index, image in enumerate(images):
             frame = as_frame(image, layout, tags=tags, full=full)
@@ -108,9 +108,9 @@ def write_pictures(
             stamp(frame, index)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if sound is not None and heard is not None:
+        if audio is not None and heard is not None:
             channels = {"mono": 1, "stereo": 2, "5.1": 6}[sound_layout]
-            planes = np.repeat(sound[None], channels, axis=0)
+            planes = np.repeat(audio[None], channels, axis=0)
             for packet in _encoded(heard, planes, sound_rate, sound_layout, start=sound_start):
                 container.mux(packet)
     return path
@@ -134,14 +134,14 @@ def as_frame(
     return frame
 
 
-def in_pq(image: Picture, *, white_nits: float = 203.0) -> npt.NDArray[np.uint16]:
+def in_pq(image: YuvFrame, *, white_nits: float = 203.0) -> npt.NDArray[np.uint16]:
     """An SDR picture (BT.709, gamma 2.4) as BT.2020 in PQ (SMPTE ST 2084), its white at so many cd/m²."""
     light = _wide(image) * white_nits / 10_000
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     return _coded(((c1 + c2 * light**m1) / (1 + c3 * light**m1)) ** m2)
 
 
-def in_hlg(image: Picture) -> npt.NDArray[np.uint16]:
+def in_hlg(image: YuvFrame) -> npt.NDArray[np.uint16]:
     """The same in HLG (ITU-R BT.2100), for a display of 1000 cd/m², its white at 203 of them."""
     display = _wide(image) * 203 / 1000
     luma = display @ np.array([0.2627, 0.6780, 0.0593])
@@ -151,7 +151,7 @@ def in_hlg(image: Picture) -> npt.NDArray[np.uint16]:
     return _coded(np.where(scene <= 1 / 12, np.sqrt(3 * scene), high))
 
 
-def _wide(image: Picture) -> npt.NDArray[np.float64]:
+def _wide(image: YuvFrame) -> npt.NDArray[np.float64]:
     """Linear light in BT.2020's primaries, 1 = white (ITU-R BT.2087)."""
     to_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
     linear: npt.NDArray[np.float64] = (image / 255.0) ** 2.4 @ to_2020.T
@@ -162,10 +162,10 @@ def _coded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
     return np.round(np.clip(values, 0, 1) * 65535).astype(np.uint16)
 
 
-def interlaced(count: int) -> list[Picture]:
+def interlaced(count: int) -> list[YuvFrame]:
     """Frames of two fields each, the upper one earlier, of a bright bar that moves 3 pixels per field."""
 
-    def moment(at: int) -> Picture:
+    def moment(at: int) -> YuvFrame:
         image = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
         image[:, 4 + 3 * at % 40 :][:, :12] = 200
         return image
@@ -178,7 +178,7 @@ def interlaced(count: int) -> list[Picture]:
     return frames
 
 
-def combing(image: Picture) -> float:
+def combing(image: YuvFrame) -> float:
     """How much neighbouring rows differ where each is unlike both of its neighbours: 0 without comb teeth."""
     grey = image.astype(np.float64).mean(axis=2)
     above, row, below = grey[:-2], grey[1:-1], grey[2:]
@@ -191,7 +191,7 @@ def combing(image: Picture) -> float:
 
 def write_sound(
     path: Path,
-    samples: Sound,
+    samples: AudioLevels,
     rate: int,
     *,
     codec: str = "pcm_s16le",
@@ -212,7 +212,7 @@ def write_sound(
 
 
 def _encoded(
-    stream: Any, planes: Sound, rate: int, layout: str, *, start: Fraction | int = 0, last: bool = True
+    stream: Any, planes: AudioLevels, rate: int, layout: str, *, start: Fraction | int = 0, last: bool = True
 ) -> Iterable[av.Packet]:
     for begin in range(0, planes.shape[1], 1024):
         block = np.ascontiguousarray(planes[:, begin : begin + 1024].T, np.float32).reshape(1, -1)
@@ -227,7 +227,7 @@ def _encoded(
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
-def chord(channels: int, *, seconds: float = 1.0, rate: int = 48_000) -> Sound:
+def chord(channels: int, *, seconds: float = 1.0, rate: int = 48_000) -> AudioLevels:
     """(C, N): one tone in all channels, louder from one to the next; their mean has an amplitude of 0.3."""
     amplitudes = np.arange(1, channels + 1) / (channels + 1) * 2 * 0.3
     return (amplitudes[:, None] * 2 * tone(seconds, rate=rate, hz=440.0)[None]).astype(np.float32)
@@ -273,9 +273,9 @@ def with_edit(path: Path, *, first: Fraction | float, seconds: Fraction | float)
 def song_with_cover(path: Path) -> Path:
     """An MP3 with a picture in its ID3 tag, which is a stream of video as FFmpeg sees it."""
     write_sound(path, tone(1.0), 16_000, codec="libmp3lame")
-    picture = io.BytesIO()
-    Image.new("RGB", (16, 16), (200, 20, 20)).save(picture, "PNG")
-    body = b"\0image/png\0\x03\0" + picture.getvalue()
+    image = io.BytesIO()
+    Image.new("RGB", (16, 16), (200, 20, 20)).save(image, "PNG")
+    body = b"\0image/png\0\x03\0" + image.getvalue()
     apic = b"APIC" + len(body).to_bytes(4, "big") + b"\0\0" + body
     size = len(apic)
     header = b"ID3\x03\0\0" + bytes([size >> 21 & 127, size >> 14 & 127, size >> 7 & 127, size & 127])

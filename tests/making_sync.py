@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from newscaster.prepare.lag import HeardStretch
+from newscaster.prepare.lag import SpokenSegment
 
 FPS = 30.0
 
 
 def talk(
     seconds: float, lag_seconds: float = 0.0, *, drift: float = 0.0, seed: int = 0, heard: int | None = None
-) -> HeardStretch:
+) -> SpokenSegment:
     """A mouth that opens at random, and what its audio predicts, so much later; or that of another seed."""
     times = np.arange(round(seconds * 25)) / 25
     mouth = _wave(np.arange(round(seconds * FPS)) / FPS, seed)
     audio = _wave((times - lag_seconds) / (1 + drift), seed if heard is None else heard)
     noise = np.random.default_rng(seed)
-    return HeardStretch(
+    return SpokenSegment(
         mouth + noise.normal(0, 0.01, len(mouth)),
         FPS,
         audio + noise.normal(0, 0.01, len(times)),

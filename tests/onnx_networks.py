@@ -71,7 +71,7 @@ def motion_network(*, width: int, coefficients: int, context_steps: int, seed: i
 def renderer_network(*, side: int, map_side: int) -> bytes:
     """The region, with the face map's first channel laid over it."""
     b = Builder()
-    region = b.node("Cast", "region", to=FLOAT)
+    crop = b.node("Cast", "region", to=FLOAT)
     inner = b.node(
         "Slice",
         b.node("Cast", "face_map", to=FLOAT),
@@ -82,7 +82,7 @@ def renderer_network(*, side: int, map_side: int) -> bytes:
     scales = b.weight(np.array([1, 1, side / map_side, side / map_side], np.float32))
     inner = b.node("Resize", inner, "", scales, mode="nearest")
     inner = b.node("Transpose", inner, perm=[0, 2, 3, 1])
-    both = b.node("Add", region, inner)
+    both = b.node("Add", crop, inner)
     half = b.node("Mul", both, b.weight(np.array(0.5, np.float32)))
     b.node("Cast", half, to=UINT8, out="rendered")
     return _as_renderer(b, side, map_side)

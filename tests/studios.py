@@ -68,8 +68,8 @@ def serving(
 _SERVE = """
 import json, sys
 from pathlib import Path
-from newscaster.serving.app import serve
-from newscaster.serving.settings import Limits, Settings
+from newscaster.server.app import serve
+from newscaster.server.settings import Limits, Settings
 given = json.loads(sys.argv[1])
 limits = Limits(**given["limits"])
 settings = Settings(anchors=(given["anchor"],), keep=Path(given["keep"]), port=0, limits=limits)

@@ -9,9 +9,9 @@ import numpy as np
 
 from faces import talking
 from footage import HEIGHT, WIDTH, babble, write_footage
-from newscaster.face.head import Head
-from newscaster.runtime.anchor import Anchor
-from newscaster.take import Clip, ClipRecord, write_track
+from newscaster.face.head_pose import Head
+from newscaster.formats.dataset import Clip, ClipRecord, write_track
+from newscaster.synthesis.anchor import Anchor
 from tiny_anchor import write_tiny_anchor
 
 
@@ -26,11 +26,11 @@ def clip_of(
     name: str = "clip",
     frames: int = 50,
     absent: tuple[int, ...] = (),
-    sound: bool = True,
+    audio: bool = True,
     first: int = 0,
 ) -> Clip:
     """A tracked clip of footage that shows a moving pattern where the face is said to be."""
-    source = write_footage(folder / f"{name}.mp4", seconds=(frames + first) / 25, sound=sound)
+    source = write_footage(folder / f"{name}.mp4", seconds=(frames + first) / 25, audio=audio)
     found = source.stat()
     record = ClipRecord(
         *(str(source), found.st_size, found.st_mtime_ns, first, None, Fraction(25)),
@@ -38,7 +38,7 @@ def clip_of(
     )
     landmarks, present = talking(frames), np.ones(frames, bool)
     landmarks[list(absent)], present[list(absent)] = np.nan, False
-    speech = babble(frames / 25) if sound else np.zeros(0, np.float32)
+    speech = babble(frames / 25) if audio else np.zeros(0, np.float32)
     place = folder / "tracks" / name
     place.mkdir(parents=True)
     return Clip(place, write_track(place, record, landmarks=landmarks, present=present, speech=speech))

@@ -26,7 +26,7 @@ def run(**variables: str) -> subprocess.CompletedProcess[str]:
             "no:cacheprovider",
             "-m",
             "browser",
-            "tests/serving/test_page_input.py",
+            "tests/server/test_page_input.py",
         ],
         cwd=ROOT,
         env={**inherited, "PATH": "", **variables},

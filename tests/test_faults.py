@@ -24,15 +24,17 @@ import pytest
 import newscaster
 from footage import make_up_faces, write_footage
 from fresh_python import environment
-from newscaster import consent, faults, media, provenance, take, workflow
+from newscaster import consent, media, pipelines, provenance
 from newscaster.cli import exits
 from newscaster.cli.commands import main
 from newscaster.cli.signals import NUMBERS
 from newscaster.errors import InputError, MediaError, OutputError
+from newscaster.formats import dataset
 from newscaster.prepare import pipeline, prepare, work
-from newscaster.serving.jobs import JobQueue
-from newscaster.serving.library import Library
-from newscaster.serving.settings import Limits
+from newscaster.server.anchor_registry import Library
+from newscaster.server.jobs import JobQueue
+from newscaster.server.settings import Limits
+from newscaster.system import os_errors
 from studios import ask, end_group, serving, until
 from tiny_anchor import speech_like, write_tiny_anchor
 
@@ -135,16 +137,16 @@ def test_every_exit_code_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most_bytes", "said"),
+    ("max_bytes", "said"),
     [(0, "no place for temporary files"), (2000, "no room for temporary files"), (15_000, "'news.mp4'")],
 )
-def test_speak_on_a_full_disk(tiny: Path, tmp_path: Path, most_bytes: int, said: str) -> None:
-    sound = speech(tmp_path)
+def test_speak_on_a_full_disk(tiny: Path, tmp_path: Path, max_bytes: int, said: str) -> None:
+    audio = speech(tmp_path)
     (tmp_path / "news.mp4").write_bytes(b"the old one")
-    arguments = ["speak", sound, "-a", tiny, "-o", "news.mp4"]
-    if most_bytes < 15_000:
+    arguments = ["speak", audio, "-a", tiny, "-o", "news.mp4"]
+    if max_bytes < 15_000:
         arguments += ["--motion", "motion.npz"]
-    code, err = run(*arguments, cwd=tmp_path, limits={resource.RLIMIT_FSIZE: most_bytes})
+    code, err = run(*arguments, cwd=tmp_path, limits={resource.RLIMIT_FSIZE: max_bytes})
     assert code == exits.EXIT_ERROR
     assert said in one_error(err)
     assert (tmp_path / "news.mp4").read_bytes() == b"the old one"
@@ -215,11 +217,11 @@ def test_training_goes_on_when_a_full_disk_has_room_again(
 
 
 def test_regions_take_their_room_before_they_are_written(tmp_path: Path) -> None:
-    with take.writing_regions(tmp_path, frames=40, side=128) as regions:
+    with dataset.writing_crops(tmp_path, frames=40, side=128) as crops:
         (part,) = tmp_path.glob(".regions.*.part.npy")
-        assert part.stat().st_blocks * 512 >= regions.nbytes
-        assert not regions.any()
-        regions[3] = 7
+        assert part.stat().st_blocks * 512 >= crops.nbytes
+        assert not crops.any()
+        crops[3] = 7
     written = np.load(tmp_path / "regions.npy")
     assert written.shape == (40, 128, 128, 3)
     assert [int(frame.max()) for frame in written[2:5]] == [0, 7, 0]
@@ -227,13 +229,15 @@ def test_regions_take_their_room_before_they_are_written(tmp_path: Path) -> None
 
 def test_arrays_cut_short_by_a_full_disk_say_so() -> None:
     """NumPy tells how much was written, and not why."""
-    assert faults.why(OSError("143400 requested and 1218 written")) == "there is no space left for all of it"
+    assert (
+        os_errors.why(OSError("143400 requested and 1218 written")) == "there is no space left for all of it"
+    )
 
 
 def test_a_job_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
     if not hasattr(resource, "prlimit"):
         pytest.skip("limits of another process are Linux's")
-    sound = speech(tmp_path, 0.4).read_bytes()
+    audio = speech(tmp_path, 0.4).read_bytes()
     keep = tmp_path / "kept"
     with serving(tiny, "--keep", keep) as (process, address):
 
@@ -241,20 +245,20 @@ def test_a_job_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
 
         def job() -> dict[str, Any]:
-            known = ask(address, "/v1/jobs/audio", sound)["id"]
+            known = ask(address, "/v1/jobs/audio", audio)["id"]
             found: dict[str, Any] = until(
                 lambda: (job := ask(address, f"/v1/jobs/{known}"))["state"] in ("done", "failed") and job
             )
             return found
 
-        limit(len(sound) - 1000)
+        limit(len(audio) - 1000)
         with pytest.raises(urllib.error.HTTPError) as refused:
-            ask(address, "/v1/jobs/audio", sound)
+            ask(address, "/v1/jobs/audio", audio)
         assert refused.value.code == 507
         assert b"disk is full" in refused.value.read()
         assert not list((keep / "jobs").iterdir())
         assert not list((keep / "uploads").iterdir())
-        limit(len(sound) + 100)
+        limit(len(audio) + 100)
         failed = job()
         assert failed["state"] == "failed"
         assert "File too large" in failed["error"]
@@ -319,25 +323,25 @@ def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
             media.check_output(place / "news.mp4")
         with (
             pytest.raises(OutputError, match=r"cannot write to the folder '.*closed/work'"),
-            media.sole_user(place / "work", what="training", otherwise="name another folder"),
+            media.exclusive_lock(place / "work", what="training", next_step="name another folder"),
         ):
             pass
         with (
             pytest.raises(OutputError, match=r"cannot write '.*closed/motion.npz' \(Permission denied\)"),
-            media.replacing(place / "motion.npz"),
+            media.atomic_write(place / "motion.npz"),
         ):
             pass
     assert not list(place.iterdir())
 
 
 def test_a_folder_below_a_file(tiny: Path, tmp_path: Path) -> None:
-    sound = speech(tmp_path)
-    code, err = run("speak", sound, "-a", tiny, "-o", sound / "news.mp4", cwd=tmp_path)
+    audio = speech(tmp_path)
+    code, err = run("speak", audio, "-a", tiny, "-o", audio / "news.mp4", cwd=tmp_path)
     assert code == exits.EXIT_ERROR
     assert "there is no folder" in one_error(err)
-    code, err = run("train", sound, "-o", "a.anchor", "--work", sound / "w", "--consent", "A", cwd=tmp_path)
+    code, err = run("train", audio, "-o", "a.anchor", "--work", audio / "w", "--consent", "A", cwd=tmp_path)
     assert code == exits.EXIT_ERROR
-    assert f"cannot write to the folder '{sound / 'w'}'" in one_error(err)
+    assert f"cannot write to the folder '{audio / 'w'}'" in one_error(err)
 
 
 # --- Memory
@@ -371,13 +375,13 @@ def test_too_little_memory(tmp_path: Path, most_mib: int) -> None:
     ],
 )
 def test_memory_runs_out_in_many_words(error: Exception) -> None:
-    assert faults.fault(error) == faults.NO_MEMORY
+    assert os_errors.fault(error) == os_errors.NO_MEMORY
 
 
 def test_bugs_are_not_the_machine_s() -> None:
     named = OSError(errno.EINVAL, "Invalid argument", "out of memory.wav")
     for error in (ValueError("x"), OSError("x"), RuntimeError("x"), KeyError("memory"), named):
-        assert faults.fault(error) is None
+        assert os_errors.fault(error) is None
 
 
 # --- Inputs that go away
@@ -397,18 +401,18 @@ def test_footage_that_goes_away_while_it_is_prepared(
     def losing(damage: Callable[[Path], object]) -> Callable[..., Any]:
         def cut(*given: Any, **options: Any) -> Any:
             damage(own / "1.mp4")
-            return cut_regions(*given, **options)
+            return cut_crops(*given, **options)
 
         return cut
 
-    cut_regions = pipeline.cut_regions
+    cut_crops = pipeline.cut_crops
     for damage, said in (
         (lambda path: path.unlink(missing_ok=True), r"no such file: '.*1\.mp4'"),
         (lambda path: path.write_bytes(whole[: len(whole) // 2]), r"1\.mp4' is cut short"),
     ):
         (own / "1.mp4").write_bytes(whole)
         with monkeypatch.context() as patch:
-            patch.setattr(pipeline, "cut_regions", losing(damage))
+            patch.setattr(pipeline, "cut_crops", losing(damage))
             with pytest.raises(MediaError, match=said):
                 prepare(own, tmp_path / "take", workers=0)
         assert not (tmp_path / "take" / "take.json").exists()
@@ -416,15 +420,15 @@ def test_footage_that_goes_away_while_it_is_prepared(
 
 
 def test_speech_that_is_cut_short_while_it_is_spoken(tiny: Path, tmp_path: Path) -> None:
-    sound = speech(tmp_path, 30.0)
+    audio = speech(tmp_path, 30.0)
     (tmp_path / "news.mp4").write_bytes(b"the old one")
 
     def cut(done: int, total: int) -> None:
         if done == 5:
-            os.truncate(sound, 100_000)
+            os.truncate(audio, 100_000)
 
     with pytest.raises(MediaError, match=r"speech\.wav' has changed or gone while it was spoken"):
-        newscaster.open(tiny).speak(sound, tmp_path / "news.mp4", progress=cut)
+        newscaster.open(tiny).speak(audio, tmp_path / "news.mp4", progress=cut)
     assert (tmp_path / "news.mp4").read_bytes() == b"the old one"
     assert not unfinished(tmp_path)
 
@@ -450,7 +454,7 @@ def test_a_clock_that_is_set_back(tiny: Path, tmp_path: Path, monkeypatch: pytes
     leftover = tmp_path / ".news.0123abcd.part.mp4"
     leftover.write_bytes(b"half")
     os.utime(leftover, (4e9, 4e9))  # written in the year 2096, by the clock of then
-    with media.replacing(tmp_path / "news.mp4") as temporary:
+    with media.atomic_write(tmp_path / "news.mp4") as temporary:
         temporary.write_bytes(b"whole")
         assert not leftover.exists()
 
@@ -499,14 +503,14 @@ def test_two_trainings_in_one_folder_and_sigterm(footage: Path, tmp_path: Path) 
     with started(*arguments, cwd=tmp_path, program=MADE_UP) as first:
         until((tmp_path / "ada.work" / ".lock").exists)
         with pytest.raises(OutputError, match=r"another training is at work in '.*ada\.work'"):
-            workflow.train(footage, tmp_path / "ada.anchor", consent="Ada agreed")
+            pipelines.train(footage, tmp_path / "ada.anchor", consent="Ada agreed")
         until((tmp_path / "ada.work" / "take" / "take.json").exists)
         os.killpg(first.pid, signal.SIGTERM)  # as a service manager does
         code, err = ended(first)
     assert (code, err.splitlines()[-1:]) == (exits.EXIT_TERMINATED, ["terminated"])
     assert not unfinished(tmp_path)
     assert not (tmp_path / "ada.anchor").exists()
-    assert take.Take.open(tmp_path / "ada.work" / "take").frames == 300
+    assert dataset.Dataset.open(tmp_path / "ada.work" / "take").frames == 300
 
 
 @pytest.mark.parametrize(

@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from newscaster.anchor import AnchorFile, builtin_anchor
-from newscaster.anchor_info import FORMAT as ANCHOR_FORMAT
 from newscaster.consent import Consent
-from newscaster.errors import TakeError
-from newscaster.face.flattening import Surface
-from newscaster.face.head import Poses
-from newscaster.face.region import Region
+from newscaster.errors import DatasetError
+from newscaster.face.crop import FaceCrop
+from newscaster.face.head_pose import Poses
+from newscaster.face.surface_warp import Surface
+from newscaster.formats.anchor import AnchorFile, bundled_anchor
+from newscaster.formats.anchor_info import FORMAT as ANCHOR_FORMAT
+from newscaster.formats.dataset import FORMAT as TAKE_FORMAT
+from newscaster.formats.dataset import Dataset
 from newscaster.inference import Session
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.speech.features import KINDS, MOTION_HZ, FeatureSpec
-from newscaster.take import FORMAT as TAKE_FORMAT
-from newscaster.take import Take
-from small_take import write_take
+from small_dataset import write_take
 from ticking import TickingClock
 from tiny_anchor import COEFFICIENTS, tiny_basis, tiny_face, write_tiny_anchor
 
@@ -100,10 +100,12 @@ def check_arrays(arrays: Mapping[str, np.ndarray], heading: str, sizes: Mapping[
 
 
 def anchors(folder: Path) -> Iterator[Path]:
-    yield builtin_anchor()
+    yield bundled_anchor()
     yield write_tiny_anchor(folder / "small.anchor")
-    share, stretch = np.linspace(0, 1, 10).astype(np.float32), np.repeat([0, 1], 5)
-    yield write_tiny_anchor(folder / "large.anchor", features="whisper", share=share, stretch=stretch)
+    blend_weight, segment = np.linspace(0, 1, 10).astype(np.float32), np.repeat([0, 1], 5)
+    yield write_tiny_anchor(
+        folder / "large.anchor", features="whisper", blend_weight=blend_weight, segment=segment
+    )
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -123,7 +125,7 @@ def test_anchors_hold_what_is_documented(tmp_path: Path) -> None:
         assert set(header["training"]) <= documented("Training metrics")
         check_keys(header["consent"], "Consent record")
         info = AnchorFile(path).info
-        sizes = {"F": info.stage_frames, "S": info.region.side, "K": info.coefficients}
+        sizes = {"F": info.target_frames, "S": info.crop.side, "K": info.coefficients}
         check_arrays(load(members["face.safetensors"]), "face.safetensors", sizes)
         seen |= set(keys(header)) | set(members) | set(load(members["face.safetensors"]))
     optional = documented("Members") | documented("anchor.json") | documented("face.safetensors")
@@ -131,18 +133,18 @@ def test_anchors_hold_what_is_documented(tmp_path: Path) -> None:
 
 
 def test_the_face_of_a_turning_head() -> None:
-    region = Region(128, 1.8, Surface(0.1, 0.2, 0.3))
-    assert {f"region.{key}" for key in region.to_json()} <= documented("anchor.json")
-    face = tiny_face(frames=3, size=(96, 80), region=region, scale=24.0)
+    crop = FaceCrop(128, 1.8, Surface(0.1, 0.2, 0.3))
+    assert {f"region.{key}" for key in crop.to_json()} <= documented("anchor.json")
+    face = tiny_face(frames=3, size=(96, 80), crop=crop, scale=24.0)
     turned = Poses(np.add(face.poses.matrix, (0, 0, 6.0)), face.poses.shift)  # by some degrees of yaw
-    transforms, thumbnails = region.transforms(face.head, turned), np.zeros((3, 2, 48, 48), np.uint8)
+    transforms, thumbnails = crop.transforms(face.head, turned), np.zeros((3, 2, 48, 48), np.uint8)
     arrays = replace(face, poses=turned, transforms=transforms, thumbnails=thumbnails).to_arrays()
     sizes = {"F": 3, "S": 128, "K": COEFFICIENTS, "bent": 1}
     check_arrays(arrays, "face.safetensors", sizes)
 
 
 def test_the_networks_of_anchors_have_the_documented_ends(tmp_path: Path) -> None:
-    members = contents(builtin_anchor())
+    members = contents(bundled_anchor())
     for name in ("networks/motion.onnx", "networks/renderer.onnx", "networks/speech_encoder.onnx"):
         model = members.get(name) or packaged_encoder()
         session, row = Session(model, threads=1, name=name), TABLES["Networks"][name]
@@ -176,7 +178,7 @@ def test_a_record_of_consent_that_says_everything() -> None:
 
 def test_prepared_datasets_hold_what_is_documented(tmp_path: Path) -> None:
     folder = tmp_path / "take"
-    take = write_take(folder)
+    dataset = write_take(folder)
     files = {
         re.sub(r"^clips/[^/]+/", "clips/NAME/", path.relative_to(folder).as_posix())
         for path in folder.rglob("*")
@@ -188,13 +190,13 @@ def test_prepared_datasets_hold_what_is_documented(tmp_path: Path) -> None:
     assert description["format"] == TAKE_FORMAT
     check_keys(description, "take.json")
     assert documented("take.json") - set(keys(description)) == {"region.surface"}
-    side = take.region.side
+    side = dataset.crop.side
     face = load((folder / "face.safetensors").read_bytes())
     check_arrays(face, "face.safetensors of a dataset", {"S": side})
     target = load((folder / "stage.safetensors").read_bytes())
-    check_arrays(target, "stage.safetensors", {"F": take.stage.frames})
+    check_arrays(target, "stage.safetensors", {"F": dataset.target.frames})
     assert set(target) == documented("stage.safetensors")
-    for clip in take.clips:
+    for clip in dataset.clips:
         record = json.loads((clip.folder / "clip.json").read_text(encoding="utf-8"))
         check_keys(record, "clip.json")
         arrays = {path.stem: np.load(path) for path in clip.folder.glob("*.npy")}
@@ -217,10 +219,10 @@ def test_a_dataset_without_a_required_key_is_refused(tmp_path: Path, file: str) 
             place = place[name]
         del place[last]
         path.write_text(json.dumps(changed), encoding="utf-8")
-        with pytest.raises(TakeError):
-            Take.open(folder)
+        with pytest.raises(DatasetError):
+            Dataset.open(folder)
     path.write_text(json.dumps(whole), encoding="utf-8")
-    Take.open(folder)
+    Dataset.open(folder)
 
 
 def motion_run(folder: Path) -> None:

@@ -15,15 +15,15 @@ from safetensors.numpy import load, save
 
 import newscaster
 from fuzz.scripts import zipped
-from newscaster.anchor import FACE, HEADER, MOTION, RENDERER, STAGE, AnchorFile
-from newscaster.errors import AnchorError, MediaError, TakeError
-from newscaster.media import StageVideo, encode_stage
-from newscaster.media import stage as stage_module
-from newscaster.take import Take
-from newscaster.untrusted import MOST_STAGE_FRAMES
+from newscaster.errors import AnchorError, DatasetError, MediaError
+from newscaster.formats.anchor import FACE, HEADER, MOTION, RENDERER, TARGET, AnchorFile
+from newscaster.formats.dataset import Dataset
+from newscaster.media import TargetVideo, encode_target
+from newscaster.media import target_video as stage_module
+from newscaster.safety.readers import MAX_TARGET_FRAMES
 from onnx_networks import Builder
-from small_take import write_take
-from tiny_anchor import pictures, speech_like, write_tiny_anchor
+from small_dataset import write_take
+from tiny_anchor import images, speech_like, write_tiny_anchor
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_sound_one_works(tmp_path: Path, members: dict[str, bytes]) -> None:
     [
         ("fps", "1e999999999", "expected a fraction"),
         ("size", [16384, 16384], "33554432 pixels at most"),
-        ("stage_frames", MOST_STAGE_FRAMES + 1, "1 to 3000"),
+        ("stage_frames", MAX_TARGET_FRAMES + 1, "1 to 3000"),
         ("stage_frames", 10**18, "1 to 3000"),
         ("motion", {"rate_hz": 25, "coefficients": 4, "context_steps": 10_000}, "0 to 250"),
         ("name", "a" * 201, "up to 200 characters"),
@@ -157,46 +157,46 @@ def box(kind: bytes, content: bytes) -> bytes:
 
 
 def test_stages_that_promise_the_world(members: dict[str, bytes]) -> None:
-    stage = members[STAGE]
+    target = members[TARGET]
 
     def refused(data: bytes, words: str) -> None:
         with pytest.raises(MediaError, match=words):
-            StageVideo(data)
+            TargetVideo(data)
 
-    at = stage.index(b"stsz") + 4
-    billions = stage[: at + 4] + struct.pack(">II", 1, 0xFFFFFFFF) + stage[at + 12 :]
+    at = target.index(b"stsz") + 4
+    billions = target[: at + 4] + struct.pack(">II", 1, 0xFFFFFFFF) + target[at + 12 :]
     refused(billions, "promises 4294967295 frames; accepted are 3000")
-    at = stage.index(b"stts") + 4
-    refused(stage[: at + 8] + b"\xff\xff\xff\xff" + stage[at + 12 :], "times 4294967295 frames")
-    refused(stage + box(b"moof", box(b"mfhd", bytes(8))), "holds a box 'moof'")
-    refused(stage.replace(b"mvhd", b"cmov"), "holds a box 'cmov'")
-    refused(stage.replace(b"avc1", b"hvc1"), "something else than H.264")
-    refused(stage + box(b"udta", box(b"covr", bytes(100))), "a picture among them")
-    refused(stage[:-20], "says that it has")
+    at = target.index(b"stts") + 4
+    refused(target[: at + 8] + b"\xff\xff\xff\xff" + target[at + 12 :], "times 4294967295 frames")
+    refused(target + box(b"moof", box(b"mfhd", bytes(8))), "holds a box 'moof'")
+    refused(target.replace(b"mvhd", b"cmov"), "holds a box 'cmov'")
+    refused(target.replace(b"avc1", b"hvc1"), "something else than H.264")
+    refused(target + box(b"udta", box(b"covr", bytes(100))), "a picture among them")
+    refused(target[:-20], "says that it has")
 
 
 def test_groups_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 64 * 48 * 3 // 2
-    stage = encode_stage(pictures(20, (64, 48)), 25, group=10)
-    StageVideo(stage).picture(0)
-    monkeypatch.setattr(stage_module, "MOST_GROUP_BYTES", 9 * size)
+    target = encode_target(images(20, (64, 48)), 25, group=10)
+    TargetVideo(target).image(0)
+    monkeypatch.setattr(stage_module, "MAX_GROUP_BYTES", 9 * size)
     with pytest.raises(MediaError, match="10 frames of 64x48 hang together"):
-        StageVideo(stage)
-    smaller = StageVideo(encode_stage(pictures(20, (64, 48)), 25, group=10))
+        TargetVideo(target)
+    smaller = TargetVideo(encode_target(images(20, (64, 48)), 25, group=10))
     assert smaller.frame_count == 20
 
 
 def test_a_picture_larger_than_its_file_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """The decoder is told the limit, and lets go of what it has begun."""
     monkeypatch.setattr(stage_module, "_LIMITS", {"max_pixels": "1000"})
-    video = StageVideo(encode_stage(pictures(20, (64, 48)), 25))
+    video = TargetVideo(encode_target(images(20, (64, 48)), 25))
     for _ in range(3):
         with pytest.raises(MediaError, match="damaged"):
-            video.picture(0)
+            video.image(0)
 
 
 @pytest.fixture
-def take(tmp_path: Path) -> Path:
+def dataset(tmp_path: Path) -> Path:
     write_take(tmp_path / "take")
     return tmp_path / "take"
 
@@ -204,33 +204,33 @@ def take(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "name", ["../../x", "..", ".", "", "a/b", "/etc", "a\\b", "C:x", "a\0b", "x" * 300, 5]
 )
-def test_clips_elsewhere(take: Path, name: object) -> None:
-    path = take / "take.json"
+def test_clips_elsewhere(dataset: Path, name: object) -> None:
+    path = dataset / "take.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "clips": [name]}))
-    with pytest.raises(TakeError, match="is no name of a clip"):
-        Take.open(take)
+    with pytest.raises(DatasetError, match="is no name of a clip"):
+        Dataset.open(dataset)
 
 
 @pytest.mark.parametrize(
     "name", ["take.json", "stage.mp4", "face.safetensors", "clips/one/landmarks.npy", "clips/one", "clips"]
 )
-def test_links_in_a_take(take: Path, name: str) -> None:
-    path, away = take / name, take.parent / "away"
+def test_links_in_a_take(dataset: Path, name: str) -> None:
+    path, away = dataset / name, dataset.parent / "away"
     shutil.move(path, away)
     path.symlink_to(away)
-    with pytest.raises(TakeError, match="link"):
-        Take.open(take)
+    with pytest.raises(DatasetError, match="link"):
+        Dataset.open(dataset)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
 @pytest.mark.parametrize(
     "name", ["take.json", "stage.mp4", "stage.safetensors", "clips/one/speech.npy", "clips/one/clip.json"]
 )
-def test_pipes_in_a_take(take: Path, name: str) -> None:
-    (take / name).unlink()
-    os.mkfifo(take / name)
-    with pytest.raises(TakeError, match=Path(name).name.replace(".", r"\.")):
-        Take.open(take)
+def test_pipes_in_a_take(dataset: Path, name: str) -> None:
+    (dataset / name).unlink()
+    os.mkfifo(dataset / name)
+    with pytest.raises(DatasetError, match=Path(name).name.replace(".", r"\.")):
+        Dataset.open(dataset)
 
 
 @pytest.mark.parametrize(
@@ -247,30 +247,32 @@ def test_pipes_in_a_take(take: Path, name: str) -> None:
         ("more", 1),
     ],
 )
-def test_records_of_clips(take: Path, field: str, value: object) -> None:
-    path = take / "clips" / "one" / "clip.json"
+def test_records_of_clips(dataset: Path, field: str, value: object) -> None:
+    path = dataset / "clips" / "one" / "clip.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
-    with pytest.raises(TakeError, match=r"clip\.json"):
-        Take.open(take)
+    with pytest.raises(DatasetError, match=r"clip\.json"):
+        Dataset.open(dataset)
 
 
-def test_arrays_of_a_take(take: Path) -> None:
-    folder = take / "clips" / "one"
+def test_arrays_of_a_take(dataset: Path) -> None:
+    folder = dataset / "clips" / "one"
     good = np.load(folder / "landmarks.npy")
     np.save(folder / "landmarks.npy", good.astype(np.float64))
-    with pytest.raises(TakeError, match="is of float64, expected float32"):
-        Take.open(take)
+    with pytest.raises(DatasetError, match="is of float64, expected float32"):
+        Dataset.open(dataset)
     np.save(folder / "landmarks.npy", np.full_like(good, 1e30))
-    with pytest.raises(TakeError, match="beyond 1e\\+06"):
-        _ = Take.open(take).clips[1].landmarks
+    with pytest.raises(DatasetError, match="beyond 1e\\+06"):
+        _ = Dataset.open(dataset).clips[1].landmarks
     np.save(folder / "landmarks.npy", np.full_like(good, 7))
-    spot = Take.open(take)
+    spot = Dataset.open(dataset)
     assert np.isnan(spot.clips[1].mouth_shapes(spot.head)).all()
     np.save(folder / "landmarks.npy", np.array([{}] * 20, object), allow_pickle=True)
-    with pytest.raises(TakeError, match="promises object"):
-        Take.open(take)
+    with pytest.raises(DatasetError, match="promises object"):
+        Dataset.open(dataset)
     np.save(folder / "landmarks.npy", good)
-    face = load((take / "face.safetensors").read_bytes())
-    (take / "face.safetensors").write_bytes(save({**face, "head.points": np.ones_like(face["head.points"])}))
-    with pytest.raises(TakeError, match="are no head's"):
-        Take.open(take)
+    face = load((dataset / "face.safetensors").read_bytes())
+    (dataset / "face.safetensors").write_bytes(
+        save({**face, "head.points": np.ones_like(face["head.points"])})
+    )
+    with pytest.raises(DatasetError, match="are no head's"):
+        Dataset.open(dataset)

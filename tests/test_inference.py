@@ -48,14 +48,14 @@ def test_says_what_it_takes_and_gives(session: Session) -> None:
 )
 def test_advice_fits_where_a_network_is_from(options: dict[str, Any], remedy: str) -> None:
     session = Session(packaged_encoder(), threads=1, name="encoder", **options)
-    good = session.give("states", (1, 20, 768), mel=mel())
+    good = session.run_one("states", (1, 20, 768), mel=mel())
     assert good.shape == (1, 20, 768)
     with pytest.raises(InputError, match=rf"expected \(1, 3, 768\), all finite\. {remedy}$"):
-        session.give("states", (1, 3, 768), mel=mel())
+        session.run_one("states", (1, 3, 768), mel=mel())
     with pytest.raises(InputError, match=rf"not finite; .*\. {remedy}$"):
-        session.give("states", (1, 20, 768), mel=np.full_like(mel(), np.nan))
+        session.run_one("states", (1, 20, 768), mel=np.full_like(mel(), np.nan))
     with pytest.raises(InputError, match=rf"expected 'nonsense' among them\. {remedy}$"):
-        session.give("nonsense", (1, 20, 768), mel=mel())
+        session.run_one("nonsense", (1, 20, 768), mel=mel())
 
 
 @pytest.mark.parametrize(

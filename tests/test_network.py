@@ -81,10 +81,10 @@ def test_a_manifest_that_lies_elsewhere_is_not_fetched(tmp_path: Path) -> None:
     """A file that only names the address of its manifest: neither Python nor the toolkit asks for it."""
     server = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{server.getsockname()[1]}/manifest.c2pa"
-    picture = tmp_path / "x.png"
-    _picture_with_remote_manifest(picture, address)
-    assert address.encode() in picture.read_bytes()
-    done = run(tmp_path, "verify", str(picture))
+    image = tmp_path / "x.png"
+    _picture_with_remote_manifest(image, address)
+    assert address.encode() in image.read_bytes()
+    done = run(tmp_path, "verify", str(image))
     assert done.returncode == 3, done.stdout + done.stderr
     assert "nothing is fetched" in done.stdout + done.stderr
     server.settimeout(0.2)

@@ -19,6 +19,7 @@ PUBLIC = [
     "Articulation",
     "Consent",
     "ConsentError",
+    "DatasetError",
     "FootageError",
     "InputError",
     "Live",
@@ -34,7 +35,6 @@ PUBLIC = [
     "SpeakResult",
     "SpeechError",
     "Style",
-    "TakeError",
     "TrainingError",
     "Verified",
     "__version__",
@@ -57,7 +57,7 @@ def test_exported_names() -> None:
         _ = newscaster.nonsense  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("old", "new"), [("Performance", "SpeakResult")])
+@pytest.mark.parametrize(("old", "new"), [("Performance", "SpeakResult"), ("TakeError", "DatasetError")])
 def test_old_names_are_those_of_today(old: str, new: str) -> None:
     with pytest.warns(DeprecationWarning, match=f"newscaster.{old} is now newscaster.{new}") as caught:
         assert getattr(newscaster, old) is getattr(newscaster, new)

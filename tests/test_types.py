@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from newscaster.media import Resampler
-from newscaster.runtime.articulation import Articulation, Smoother
-from newscaster.runtime.gate import Gate
-from newscaster.runtime.motion import _Interpolator
-from newscaster.runtime.sliding import Windows
 from newscaster.speech.features import FeatureSpec, FeatureStream
 from newscaster.speech.voice_activity import load_voice_activity
+from newscaster.synthesis.articulation import Articulation, Smoother
+from newscaster.synthesis.gate import Gate
+from newscaster.synthesis.motion import _Interpolator
+from newscaster.synthesis.sliding_window import SlidingWindow
 from newscaster.types import StreamOperator
 from tiny_anchor import speech_like
 
@@ -30,7 +30,7 @@ def _interpolator() -> _Interpolator:
 
 
 OPERATORS: dict[str, tuple[Callable[[], StreamOperator[Any, Any]], np.ndarray]] = {
-    "windows": (lambda: Windows(behind=2, ahead=3, channels=2, ends_last=True), STEPS),
+    "windows": (lambda: SlidingWindow(behind=2, ahead=3, channels=2, ends_last=True), STEPS),
     "smoother": (lambda: Smoother(Articulation(smoothness=3).kernel, 2), STEPS),
     "interpolator": (_interpolator, STEPS),
     "features": (lambda: FeatureStream(FeatureSpec(kind="log-mel")), AUDIO),

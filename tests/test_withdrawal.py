@@ -9,9 +9,9 @@ import pytest
 
 import newscaster
 from newscaster import cli
-from newscaster.anchor import AnchorFile
 from newscaster.consent import Consent
 from newscaster.errors import AnchorError, ConsentError, InputError
+from newscaster.formats.anchor import AnchorFile
 from tiny_anchor import speech_like, write_tiny_anchor
 
 AGREED = Consent.of("who: Ada Byron\nfor: news videos").record()

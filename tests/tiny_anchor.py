@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from newscaster import media
-from newscaster.anchor import AnchorFace, write_anchor
-from newscaster.anchor_info import AnchorInfo
-from newscaster.face.head import Head, Poses
-from newscaster.face.mouth import MouthBasis, place_mouth
-from newscaster.face.region import Region, lower_face_mask
+from newscaster.face.crop import FaceCrop, lower_face_mask
+from newscaster.face.head_pose import Head, Poses
+from newscaster.face.mouth_basis import MouthBasis, place_mouth
 from newscaster.face.topology import (
     INNER_LIPS,
     JAW,
@@ -24,6 +22,8 @@ from newscaster.face.topology import (
     OUTER_LIPS,
     RIGHT_EYE_OUTER,
 )
+from newscaster.formats.anchor import AnchorFace, write_anchor
+from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.speech.features import FeatureSpec
 from onnx_networks import motion_network, renderer_network
@@ -80,10 +80,10 @@ def poses(frames: int, size: tuple[int, int], scale: float) -> Poses:
 @cache
 def _encoded(frames: int, size: tuple[int, int], fps: Fraction) -> bytes:
     """The stage's video. Once for all: under load, x264 now and then encodes some pixels otherwise."""
-    return media.encode_stage(iter(pictures(frames, size)), fps)
+    return media.encode_target(iter(images(frames, size)), fps)
 
 
-def pictures(frames: int, size: tuple[int, int]) -> np.ndarray:
+def images(frames: int, size: tuple[int, int]) -> np.ndarray:
     """(F, H, W, 3) uint8: slow colours that tell the frames apart."""
     width, height = size
     y, x = np.mgrid[:height, :width]
@@ -102,11 +102,11 @@ def tiny_basis() -> MouthBasis:
 
 
 def tiny_face(
-    *, frames: int, size: tuple[int, int], region: Region, scale: float, person: Head | None = None
+    *, frames: int, size: tuple[int, int], crop: FaceCrop, scale: float, person: Head | None = None
 ) -> AnchorFace:
     person, stands = person or head(), poses(frames, size, scale)
     basis = tiny_basis()
-    transforms = region.transforms(person, stands)
+    transforms = crop.transforms(person, stands)
     placed = transforms.apply(
         place_mouth(np.broadcast_to(basis.mean, (frames, *basis.mean.shape)), person, stands)
     )
@@ -115,7 +115,7 @@ def tiny_face(
     return AnchorFace(
         basis=basis,
         head=person,
-        mask=lower_face_mask(placed, region),
+        mask=lower_face_mask(placed, crop),
         poses=stands,
         transforms=transforms,
         landmarks=landmarks,
@@ -131,27 +131,27 @@ def write_tiny_anchor(
     features: str = "log-mel",
     motion: bytes | None = None,
     renderer: bytes | None = None,
-    stage: bytes | None = None,
+    target: bytes | None = None,
     stage_fps: Fraction | None = None,
     side: int = 128,
     map_side: int = 64,
     scale: float = 24.0,
     person: Head | None = None,
-    share: np.ndarray | None = None,
-    stretch: np.ndarray | None = None,
+    blend_weight: np.ndarray | None = None,
+    segment: np.ndarray | None = None,
     **changes: object,
 ) -> Path:
     """Write it; `person` is whose head it has, and `changes` are fields of its AnchorInfo."""
-    region = Region(side, 1.8)
+    crop = FaceCrop(side, 1.8)
     spec = FeatureSpec(kind=features)
-    face = tiny_face(frames=frames, size=size, region=region, scale=scale, person=person)
-    face = replace(face, share=share, stretch=stretch)
+    face = tiny_face(frames=frames, size=size, crop=crop, scale=scale, person=person)
+    face = replace(face, blend_weight=blend_weight, segment=segment)
     values: dict = {
         "name": "Tiny",
         "fps": fps,
         "size": size,
-        "stage_frames": frames,
-        "region": region,
+        "target_frames": frames,
+        "crop": crop,
         "features": spec,
         "coefficients": COEFFICIENTS,
         "context_steps": CONTEXT_STEPS,
@@ -166,6 +166,6 @@ def write_tiny_anchor(
         motion=motion
         or motion_network(width=spec.width, coefficients=COEFFICIENTS, context_steps=CONTEXT_STEPS),
         renderer=renderer or renderer_network(side=side, map_side=map_side),
-        stage=stage or _encoded(frames, size, Fraction(stage_fps or fps)),
+        target=target or _encoded(frames, size, Fraction(stage_fps or fps)),
         speech_encoder=packaged_encoder() if spec.needs_encoder and "shared_encoder" not in changes else None,
     )

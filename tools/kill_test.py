@@ -36,13 +36,13 @@ from safetensors.numpy import load_file
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from footage import babble, write_footage
 from newscaster import media
-from newscaster.anchor import AnchorFile
-from newscaster.runtime.anchor import Anchor
+from newscaster.formats.anchor import AnchorFile
+from newscaster.synthesis.anchor import Anchor
 from tiny_anchor import speech_like, write_tiny_anchor
 
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "tests" / "made_up_cli.py"
-SHARES = {"speak": 0.35, "check": 0.25, "job": 0.25, "train": 0.15}
+FRACTIONS = {"speak": 0.35, "check": 0.25, "job": 0.25, "train": 0.15}
 """Of the kills: a training takes the longest."""
 SPEECH_SECONDS = 20.0
 PATIENCE_SECONDS = 600.0
@@ -132,12 +132,12 @@ def of_check(place: Place, out: str) -> object:
 
 def of_video(path: Path) -> tuple[int, str, str]:
     """Frames, and digests of picture and sound."""
-    pictures, count = hashlib.sha256(), 0
+    images, count = hashlib.sha256(), 0
     for frame in media.read_frames(path):
-        pictures.update(frame.tobytes())
+        images.update(frame.tobytes())
         count += 1
-    sound = media.read_audio(path) if media.probe(path).audio is not None else np.zeros(0)
-    return count, pictures.hexdigest(), hashlib.sha256(sound.tobytes()).hexdigest()
+    audio = media.read_audio(path) if media.probe(path).audio is not None else np.zeros(0)
+    return count, images.hexdigest(), hashlib.sha256(audio.tobytes()).hexdigest()
 
 
 def of_speak(place: Place, out: str) -> object:
@@ -157,7 +157,7 @@ def of_train(place: Place, out: str) -> object:
     frames = sum(1 for _ in Anchor.open(path).render(babble(1.0)))
     if (place.folder / "ada.work").exists():
         raise WrongError("the folder of work is still there")
-    return face, same, file.members["stage.mp4"]["sha256"], file.info.stage_frames, frames
+    return face, same, file.members["stage.mp4"]["sha256"], file.info.target_frames, frames
 
 
 # -- what lies about after a kill --
@@ -358,7 +358,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=list(SHARES))
+    parser.add_argument("--only", choices=list(FRACTIONS))
     given = parser.parse_args()
     inputs, place = (given.work / "inputs").absolute(), Place((given.work / "place").absolute(), Path())
     place.inputs = inputs
@@ -367,7 +367,7 @@ def main() -> int:
     rows: dict[str, Row] = {}
     for name, command in commands(inputs).items():
         if given.only in (None, name):
-            count = given.kills if given.only else round(SHARES[name] * given.kills)
+            count = given.kills if given.only else round(FRACTIONS[name] * given.kills)
             rows[name] = kills(command, place, count, random.Random(f"{given.seed} {name}"))
     kinds = ("resumed", "started over")
     print(f"| command | usual time | kills | {' | '.join(kinds)} | failures |")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from train_base_motion import footage
 
-from newscaster import workflow
+from newscaster import pipelines
 
 NAME = "GRID speaker 1"
 CONSENT = (
@@ -44,17 +44,17 @@ def main() -> None:
             told.add(phase)
             print(phase, "...", flush=True)
 
-    workflow.train(
+    pipelines.train(
         footage(given.footage),
         given.out,
         consent=CONSENT,
         name=NAME,
         minutes=given.minutes,
-        stage=workflow.SYNTHETIC,
-        stage_minutes=given.stage_minutes,
+        target=pipelines.SYNTHETIC,
+        target_minutes=given.target_minutes,
         work=given.work,
         attribution=(ATTRIBUTION,),
-        share_encoder=True,
+        reuse_encoder=True,
         progress=tell,
     )
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.1f} MB")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from train_base_motion import footage
 
-from newscaster.anchor import RENDERER, STAGE, AnchorFile, write_anchor
-from newscaster.face.mouth import mouth_shapes
+from newscaster.face.mouth_basis import mouth_shapes
+from newscaster.formats.anchor import RENDERER, TARGET, AnchorFile, write_anchor
 from newscaster.models.motion.base import load_base_motion
 from newscaster.models.motion.data import motion_clip
 from newscaster.models.motion.speaker import ADAPTING_DROPOUT, adapt, export_motion
@@ -67,7 +67,7 @@ def main() -> None:
         replace(face, basis=motion.basis),
         motion=export_motion(motion.network),
         renderer=anchor.read(RENDERER),
-        stage=anchor.read(STAGE),
+        target=anchor.read(TARGET),
         speech_encoder=None if info.shared_encoder else shared,
     )
     print(f"{arguments.out}: {figures}")

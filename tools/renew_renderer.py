@@ -17,47 +17,50 @@ from pathlib import Path
 import numpy as np
 from train_base_motion import footage
 
-from newscaster.anchor import MOTION, STAGE, AnchorFace, AnchorFile, write_anchor
-from newscaster.anchor_info import AnchorInfo
-from newscaster.face.region import crop
+from newscaster.face.crop import cut_crop
 from newscaster.face.topology import MOUTH
-from newscaster.media import StageVideo, read_frames
+from newscaster.formats.anchor import MOTION, TARGET, AnchorFace, AnchorFile, write_anchor
+from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.formats.dataset import Clip
+from newscaster.media import TargetVideo, read_frames
 from newscaster.models.portrait.target import RING_UNITS, with_real_mouths
 from newscaster.models.renderer.data import RenderingClip, RenderingData, set_aside
 from newscaster.models.renderer.training import export_renderer, train_renderer
 from newscaster.prepare.tracks import track_footage
-from newscaster.take import Clip
 
 
 def stage_regions(anchor: AnchorFile, face: AnchorFace) -> np.ndarray:
     """The region in every frame of the stage, (F, S, S, 3)."""
-    video = StageVideo(anchor.read(STAGE), name=STAGE)
+    video = TargetVideo(anchor.read(TARGET), name=TARGET)
     return np.stack(
-        [crop(video.frame(i), face.transforms[i], anchor.info.region.side) for i in range(video.frame_count)]
+        [
+            cut_crop(video.frame(i), face.transforms[i], anchor.info.crop.side)
+            for i in range(video.frame_count)
+        ]
     )
 
 
-def learnt_from(clip: Clip, info: AnchorInfo, face: AnchorFace, stage: np.ndarray) -> list[RenderingClip]:
+def learnt_from(clip: Clip, info: AnchorInfo, face: AnchorFace, target: np.ndarray) -> list[RenderingClip]:
     """A clip's mouths in a run of the stage's regions, of the nearest pose, and the clip itself.
 
     The stage alone would teach what surrounds a mouth there and nothing else: other pictures of the person
     would be torn.
     """
     poses = face.head.steady_poses(clip.landmarks, clip.present, fps=info.fps)
-    transforms = info.region.transforms(face.head, poses)
+    transforms = info.crop.transforms(face.head, poses)
     points = transforms.apply(clip.landmarks[:, list(MOUTH), :2].astype(np.float64))
     shown = np.flatnonzero(clip.present)
-    real = np.zeros((clip.frames, *stage.shape[1:]), np.uint8)
+    real = np.zeros((clip.frames, *target.shape[1:]), np.uint8)
     frames = read_frames(Path(clip.record.source), fps=info.fps, stop_frame=clip.frames)
     for i, frame in enumerate(frames):
         if clip.present[i]:
-            real[i] = crop(frame, transforms[i], info.region.side)
+            real[i] = cut_crop(frame, transforms[i], info.crop.side)
     turned = np.abs(face.poses.angles[:, :2] - np.median(poses.angles[shown, :2], axis=0)).sum(axis=1)
-    below = stage[(int(turned.argmin()) + np.arange(clip.frames)) % len(stage)]
-    ring_px = RING_UNITS * info.region.pixels_per_unit
-    regions = np.zeros_like(real)
-    regions[shown] = with_real_mouths(below[shown], real[shown], face.mask, ring_px=ring_px)
-    return [RenderingClip(regions, points), RenderingClip(real, points)]
+    below = target[(int(turned.argmin()) + np.arange(clip.frames)) % len(target)]
+    ring_px = RING_UNITS * info.crop.pixels_per_unit
+    crops = np.zeros_like(real)
+    crops[shown] = with_real_mouths(below[shown], real[shown], face.mask, ring_px=ring_px)
+    return [RenderingClip(crops, points), RenderingClip(real, points)]
 
 
 def main() -> None:
@@ -73,9 +76,9 @@ def main() -> None:
 
     anchor = AnchorFile(arguments.anchor)
     face, info = anchor.face(), anchor.info
-    stage = stage_regions(anchor, face)
+    target = stage_regions(anchor, face)
     tracked = track_footage(footage(arguments.footage), arguments.work / "tracks", fps=info.fps)
-    clips = [learnt_from(clip, info, face, stage) for clip in tracked if clip.present.any()]
+    clips = [learnt_from(clip, info, face, target) for clip in tracked if clip.present.any()]
     learn, check = set_aside(clips, lambda both, part: both)
     parts = [[clip for both in some for clip in both] for some in (learn, check)]
     data = RenderingData.of(parts[0], face.mask.hidden, held_out=parts[1])
@@ -93,7 +96,7 @@ def main() -> None:
         face,
         motion=anchor.read(MOTION),
         renderer=export_renderer(result.weights),
-        stage=anchor.read(STAGE),
+        target=anchor.read(TARGET),
         speech_encoder=None if info.shared_encoder else anchor.speech_encoder(),
     )
     print(f"{arguments.out}: {figures}")

@@ -145,7 +145,7 @@ def openapi() -> dict[str, Any]:
     """The OpenAPI description of the studio's API; no studio is opened for it."""
     from fastapi import FastAPI
 
-    from newscaster.serving.api import router
+    from newscaster.server.api import router
     from newscaster.version import VERSION
 
     app = FastAPI(title="newscaster studio", version=VERSION)

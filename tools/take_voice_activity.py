@@ -39,10 +39,10 @@ def largest_difference(many: bytes, one: bytes, *, frames: int = 600) -> float:
     time = np.arange(64 + 512 * frames) / 16_000
     tones = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20))
     noise = np.random.default_rng(0).standard_normal(len(time))
-    sound = (0.1 * (tones + 0.1 * noise) * np.clip(np.sin(2 * np.pi * 1.3 * time), 0, None)).astype(
+    audio = (0.1 * (tones + 0.1 * noise) * np.clip(np.sin(2 * np.pi * 1.3 * time), 0, None)).astype(
         np.float32
     )
-    windows = np.lib.stride_tricks.sliding_window_view(sound, 576)[::512]
+    windows = np.lib.stride_tricks.sliding_window_view(audio, 576)[::512]
     nothing = np.zeros((1, 1, 128), np.float32)
     together = Session(many, trusted=True).run(input=windows, h=nothing, c=nothing)["speech_probs"]
     session, state, apart = Session(one, trusted=True), np.zeros((2, 1, 128), np.float32), []

@@ -25,9 +25,10 @@ import numpy as np
 import torch
 
 from newscaster.evaluation.motion import opening_agreement, shifted
-from newscaster.face.head import Head
-from newscaster.face.mouth import MouthBasis, mouth_shapes, opening, rest_shape
-from newscaster.models.motion.augment import heard_otherwise
+from newscaster.face.head_pose import Head
+from newscaster.face.mouth_basis import MouthBasis, mouth_shapes, opening, rest_shape
+from newscaster.formats.dataset import Clip
+from newscaster.models.motion.augment import augment_audio
 from newscaster.models.motion.base import BaseMotion, save_base_motion
 from newscaster.models.motion.data import MotionClip, MotionTraining, motion_clip
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
@@ -37,11 +38,10 @@ from newscaster.prepare.tracks import track_footage
 from newscaster.speech.encoder import load_encoder
 from newscaster.speech.features import STEP_SAMPLES, FeatureSpec, extract
 from newscaster.speech.windows import Windowing
-from newscaster.take import Clip
 
-LEAST_AGREEMENT = 0.4
+MIN_AGREEMENT = 0.4
 """Clips whose opening agrees less than this with the network's are not learnt from."""
-LEAST_SEEN = 0.5
+MIN_SEEN = 0.5
 LIVELINESS = 1.2
 """To how much of the one person's standard deviation other people's opening is scaled: who mumbles and who
 shouts teach the same. More than 1, for a network that is less sure of strange voices moves less."""
@@ -73,7 +73,7 @@ class Person:
 def read_person(clips: list[Clip], encoder) -> Person | None:
     """Motion of clips that show one person; None where too little of a face is seen."""
     seen = np.concatenate([clip.landmarks[clip.present] for clip in clips])
-    if len(seen) < LEAST_SEEN * sum(clip.frames for clip in clips) or len(seen) < 25:
+    if len(seen) < MIN_SEEN * sum(clip.frames for clip in clips) or len(seen) < 25:
         return None
     head = Head.fit(seen[:: -(-len(seen) // HEAD_FRAMES)])
     shapes = [mouth_shapes(clip.landmarks, head) for clip in clips]
@@ -102,26 +102,26 @@ def aligned(network, basis, own: Person, people: list[Person]) -> list[tuple[Mot
     kept, lags = [], []
     for person in people:
         scale = np.clip(wanted / np.concatenate(person.openings).std(), *LIVELINESS_RANGE)
-        for clip, sound, seen in zip(person.clips, person.speech, person.openings, strict=True):
+        for clip, audio, seen in zip(person.clips, person.speech, person.openings, strict=True):
             found = agreement(network, basis, own.rest, clip, seen)
-            if found.correlation < LEAST_AGREEMENT:
+            if found.correlation < MIN_AGREEMENT:
                 continue
             lags.append(found.lag)
             features = shifted(clip.features, found.lag)
             shapes = (scale * shifted(clip.shapes, -found.lag)).astype(np.float32)
             moved = MotionClip(features, shapes, shifted(clip.present, -found.lag))
-            kept.append((moved, sound[max(0, found.lag) * STEP_SAMPLES :]))
+            kept.append((moved, audio[max(0, found.lag) * STEP_SAMPLES :]))
     total = sum(len(person.clips) for person in people)
     print(f"  {len(kept)} of {total} clips agree; lags from -8: {np.bincount(np.array(lags) + 8)}")
     return kept
 
 
-def shares(parts: list[tuple[list[MotionClip], float]]) -> list[float]:
+def fractions(parts: list[tuple[list[MotionClip], float]]) -> list[float]:
     """How often each clip of some parts is drawn: by length, and each part together so much of the time."""
     drawn: list[float] = []
-    for clips, share in parts:
+    for clips, fraction in parts:
         lengths = np.array([len(clip.features) for clip in clips], float)
-        drawn += list(lengths / lengths.sum() * share)
+        drawn += list(lengths / lengths.sum() * fraction)
     return drawn
 
 
@@ -177,34 +177,35 @@ def main() -> None:
     basis = basis.with_mean(np.zeros_like(basis.mean))
     features = torch.from_numpy(np.concatenate([c.features for p in (own, *people) for c in p.clips]))
 
-    def stage(
+    def target(
         name: str, parts: list[tuple[list[MotionClip], float]], training: MotionTraining
     ) -> MotionNetwork:
         print(
-            f"{name}: {', '.join(f'{len(clips)} clips at {share:.2f}' for clips, share in parts)}", flush=True
+            f"{name}: {', '.join(f'{len(clips)} clips at {fraction:.2f}' for clips, fraction in parts)}",
+            flush=True,
         )
         network = MotionNetwork(MotionConfig(inputs=FEATURES.width, coefficients=COEFFICIENTS))
         network.normalise_with(features)
         clips = [clip for part, _ in parts for clip in part]
         folder = arguments.work / name
-        return train_motion(network, clips, basis, folder, config=training, shares=shares(parts))
+        return train_motion(network, clips, basis, folder, config=training, fractions=fractions(parts))
 
     def copies(clips: list[tuple[MotionClip, np.ndarray]], seed: int) -> list[MotionClip]:
         rng = np.random.default_rng(seed)
-        return [heard_otherwise(*clip, FEATURES, encoder, rng) for _ in range(COPIES) for clip in clips]
+        return [augment_audio(*clip, FEATURES, encoder, rng) for _ in range(COPIES) for clip in clips]
 
     of_others = arguments.of_others
-    first = stage("first", [(own.clips, 1.0)], FIRST)
+    first = target("first", [(own.clips, 1.0)], FIRST)
     report(first, basis, own.rest, check_own, check_people)
     others = [clip for clip, _ in aligned(first, basis, own, people)]
-    second = stage("second", [(own.clips, 1 - of_others), (others, of_others)], SECOND)
+    second = target("second", [(own.clips, 1 - of_others), (others, of_others)], SECOND)
     report(second, basis, own.rest, check_own, check_people)
     heard = aligned(second, basis, own, people)
     others = [clip for clip, _ in heard]
     plain = [(own.clips, (1 - of_others) * (1 - OF_COPIES)), (others, of_others * (1 - OF_COPIES))]
     own_copies = copies(list(zip(own.clips, own.speech, strict=True)), 1)
     changed = [(own_copies, (1 - of_others) * OF_COPIES), (copies(heard, 2), of_others * OF_COPIES)]
-    last = stage("last", plain + changed, LAST)
+    last = target("last", plain + changed, LAST)
     figures = report(last, basis, own.rest, check_own, check_people)
     facts = {"clips": len(own.clips) + len(others), "figures": figures}
     save_base_motion(arguments.out, BaseMotion(last, basis, FEATURES, facts))

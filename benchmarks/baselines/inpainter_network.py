@@ -85,9 +85,9 @@ class Inpainter(nn.Module):
         )
         self.apply(_start)
 
-    def condition(self, region: Tensor, outline: Tensor) -> Tensor:
+    def condition(self, crop: Tensor, outline: Tensor) -> Tensor:
         """What the network sees, (B, 3, S, S) of -1 to 1: the region with its hole, the outline in white."""
-        given = region.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        given = crop.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
         given = torch.where(self.hidden, -1.0, given)
         drawn = outline[:, None].float() * (1 / 255)
         return given + drawn * (1 - given)
@@ -104,13 +104,13 @@ class Inpainter(nn.Module):
             x = layer(functional.relu(torch.cat([x, skip], dim=1) if index else skip))
         return torch.tanh(x)
 
-    def forward(self, region: Tensor, outline: Tensor) -> Tensor:
-        painted = self.predict(self.condition(region, outline))
-        levels = ((painted + 1) * 127.5 + 0.5).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
-        return torch.where(self.hidden[None, :, :, None], levels, region)
+    def forward(self, crop: Tensor, outline: Tensor) -> Tensor:
+        rendered = self.predict(self.condition(crop, outline))
+        levels = ((rendered + 1) * 127.5 + 0.5).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
+        return torch.where(self.hidden[None, :, :, None], levels, crop)
 
 
-class PatchJudge(nn.Module):
+class PatchDiscriminator(nn.Module):
     """How real each patch of a picture is beside its condition: pix2pix's PatchGAN.
 
     One scale with nothing but logits, (B, 1, h, w).
@@ -128,8 +128,8 @@ class PatchJudge(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, _KERNEL, padding=1))
         self.apply(_start)
 
-    def forward(self, picture: Tensor, condition: Tensor) -> list[list[Tensor]]:
-        return [[self.layers(torch.cat([condition, picture], dim=1))]]
+    def forward(self, image: Tensor, condition: Tensor) -> list[list[Tensor]]:
+        return [[self.layers(torch.cat([condition, image], dim=1))]]
 
 
 def _down(before: int, after: int, *, normed: bool) -> nn.Sequential:

@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.inpainter_network import Inpainter, InpainterConfig, PatchJudge
+from baselines.inpainter_network import Inpainter, InpainterConfig, PatchDiscriminator
 from newscaster.errors import InputError
 from newscaster.face.topology import RING
 from newscaster.models.renderer.data import RenderingClip, RenderingData, frame_table
@@ -88,9 +88,9 @@ class Outlined:
     def batch(self, numbers: npt.NDArray[np.int64]) -> Batch:
         """Frames by their numbers, 0 to ``len(self) - 1``."""
         rows = self._table[numbers]
-        regions = np.stack([self._clips[clip].regions[frame] for clip, frame in rows])
+        crops = np.stack([self._clips[clip].crops[frame] for clip, frame in rows])
         mouths = (self._clips[clip].points[frame] for clip, frame in rows)
-        return regions, np.stack([draw_outline(mouth, regions.shape[1]) for mouth in mouths])
+        return crops, np.stack([draw_outline(mouth, crops.shape[1]) for mouth in mouths])
 
     def spread(self, count: int) -> npt.NDArray[np.int64]:
         """Numbers of at most ``count`` frames, evenly spread over all."""
@@ -112,7 +112,7 @@ class InpainterTask(TrainTask[Batch]):
         self.frames, self.held_out = Outlined(data.clips), Outlined(data.held_out)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network, judge = Inpainter(config, data.hidden), PatchJudge(config)
+            self.network, judge = Inpainter(config, data.hidden), PatchDiscriminator(config)
         self.optimizer = _adam(self.network.parameters(), how.learning_rate)
         if how.realism:
             self.adversary = Adversary(
@@ -138,38 +138,38 @@ class InpainterTask(TrainTask[Batch]):
 
     def loss(self, batch: Batch, *, step: int, fraction: float) -> Tensor:
         """L1 of colours, and the discriminator's cross entropy."""
-        regions, outlines = (torch.from_numpy(array) for array in batch)
-        condition = self.network.condition(regions, outlines)
-        painted = self.network.predict(condition)
-        real = regions.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
-        loss = self.how.pixels * functional.l1_loss(painted, real)
+        crops, outlines = (torch.from_numpy(array) for array in batch)
+        condition = self.network.condition(crops, outlines)
+        rendered = self.network.predict(condition)
+        real = crops.permute(0, 3, 1, 2).float() * (1 / 127.5) - 1
+        loss = self.how.pixels * functional.l1_loss(rendered, real)
         if self.adversary is not None:
             scale = _rate_scale(fraction)
-            self.adversary.train_step(painted, real, condition, step=step, rate_scale=scale)
-            loss = loss + self.adversary.loss(painted, real, condition)
+            self.adversary.train_step(rendered, real, condition, step=step, rate_scale=scale)
+            loss = loss + self.adversary.loss(rendered, real, condition)
         return loss
 
     def render(self, network: nn.Module, numbers: npt.NDArray[np.int64]) -> tuple[ImageArray, ImageArray]:
         """Return held-out crops, and what a network makes of them."""
-        regions, outlines = self.held_out.batch(numbers)
+        crops, outlines = self.held_out.batch(numbers)
         with torch.inference_mode():
-            painted = network(torch.from_numpy(regions), torch.from_numpy(outlines))
-        return regions, painted.numpy()
+            rendered = network(torch.from_numpy(crops), torch.from_numpy(outlines))
+        return crops, rendered.numpy()
 
     def evaluate(self, network: nn.Module) -> Metrics:
         """PSNR inside the mask over all checked frames together, dB."""
         squared, count, hidden = 0.0, 0, self.network.hidden.numpy()
         checked = self.held_out.spread(self.how.check_frames)
         for start in range(0, len(checked), _CHECKING_BATCH):
-            regions, painted = self.render(network, checked[start : start + _CHECKING_BATCH])
-            difference = painted[:, hidden].astype(np.float64) - regions[:, hidden]
+            crops, rendered = self.render(network, checked[start : start + _CHECKING_BATCH])
+            difference = rendered[:, hidden].astype(np.float64) - crops[:, hidden]
             squared, count = squared + float((difference**2).sum()), count + difference.size
         return {"psnr": psnr(squared, count)}
 
     def preview(self, network: nn.Module, path: Path) -> None:
         """Fixed held-out frames, real above painted."""
-        regions, painted = self.render(network, self.held_out.spread(_PREVIEW_FRAMES))
-        write_comparison(path, real=regions, painted=painted)
+        crops, rendered = self.render(network, self.held_out.spread(_PREVIEW_FRAMES))
+        write_comparison(path, real=crops, rendered=rendered)
 
 
 def _adam(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:
@@ -231,12 +231,12 @@ def export_inpainter(network: Inpainter) -> bytes:
     """The in-painter as an ONNX network, checked: ``region`` and ``outline`` to ``rendered``, uint8."""
     side = network.side
     slope = np.linspace(40, 210, side)
-    region = np.broadcast_to(slope[:, None, None] * 0.5 + slope[None, :, None] * 0.5, (1, side, side, 3))
+    crop = np.broadcast_to(slope[:, None, None] * 0.5 + slope[None, :, None] * 0.5, (1, side, side, 3))
     outline = np.zeros((1, side, side), np.uint8)
     outline[:, side // 2, side // 4 : -side // 4] = 255
     return export_network(
         network,
-        {"region": torch.from_numpy(region.astype(np.uint8)), "outline": torch.from_numpy(outline)},
+        {"region": torch.from_numpy(crop.astype(np.uint8)), "outline": torch.from_numpy(outline)},
         names=["rendered"],
         dynamic={"region": {0: "B"}, "outline": {0: "B"}},
     )

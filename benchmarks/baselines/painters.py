@@ -49,7 +49,7 @@ _REMEDY = "Train it again"
 class Painter(Protocol):
     """Makes mouths in regions."""
 
-    def paint(self, regions: ImageArray, points: Floats) -> ImageArray:
+    def render_frames(self, crops: ImageArray, points: Floats) -> ImageArray:
         """Regions (B, S, S, 3) with hidden pixels made anew, for the mouths (B, 57, 2) in region pixels.
 
         The frames are successive ones of a clip. Pixels that are not hidden come back as they were.
@@ -79,15 +79,15 @@ class NetworkPainter:
         self.network, self.session, self.draw = network, session, draw
         self.grain, self.hidden = grain, hidden
 
-    def paint(self, regions: ImageArray, points: Floats) -> ImageArray:
+    def render_frames(self, crops: ImageArray, points: Floats) -> ImageArray:
         """See :class:`Painter`."""
-        painted: ImageArray = self.session.run(**self.draw(regions, points))["rendered"]
+        rendered: ImageArray = self.session.run(**self.draw(crops, points))["rendered"]
         if self.grain is None or self.hidden is None:
-            return painted
+            return rendered
         # A stage's frames have numbers; here a mouth stands for its own.
         numbers = [zlib.crc32(mouth.tobytes()) for mouth in points]
-        grained = [self.grain.add(region, number) for region, number in zip(painted, numbers, strict=True)]
-        return np.where(self.hidden[..., None], np.stack(grained), painted)
+        grained = [self.grain.add(crop, number) for crop, number in zip(rendered, numbers, strict=True)]
+        return np.where(self.hidden[..., None], np.stack(grained), rendered)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,14 +201,14 @@ def _open_inpainter(folder: Path) -> NetworkPainter:
     return NetworkPainter(network, session, _outlines)
 
 
-def _face_maps(network: Renderer, regions: ImageArray, points: Floats) -> Inputs:
-    frames = Frames([RenderingClip(regions, points)], map_side=network.map_side)
-    batch = frames.batch(np.arange(len(regions)))
-    return {"region": batch.regions, "face_map": batch.face_maps}
+def _face_maps(network: Renderer, crops: ImageArray, points: Floats) -> Inputs:
+    frames = Frames([RenderingClip(crops, points)], map_side=network.map_side)
+    batch = frames.batch(np.arange(len(crops)))
+    return {"region": batch.crops, "face_map": batch.landmark_maps}
 
 
-def _outlines(regions: ImageArray, points: Floats) -> Inputs:
-    return {"region": regions, "outline": np.stack([draw_outline(p, regions.shape[1]) for p in points])}
+def _outlines(crops: ImageArray, points: Floats) -> Inputs:
+    return {"region": crops, "outline": np.stack([draw_outline(p, crops.shape[1]) for p in points])}
 
 
 def _renderer_recipe(how: Callable[[], RenderingTraining]) -> Callable[[], dict[str, Any]]:

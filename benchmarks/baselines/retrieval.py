@@ -22,14 +22,14 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from newscaster.errors import InputError
-from newscaster.media.files import new_array, replacing
 from newscaster.models.renderer.data import RenderingData, frame_table
+from newscaster.system.files import atomic_write, new_array
 
 ImageArray = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
 _SHAPES, _PIXELS, _PLACES = "shapes.npy", "pixels.npy", "places.npy"
 _AROUND, _INSIDE = 1, 2
-_RING_SHARE = 16
+_RING_FRACTION = 16
 _SEEN_EVERY = 16
 _HALVINGS = 40
 
@@ -42,7 +42,7 @@ class RetrievalConfig:
     """``n``: the frames of the sitting whose mouth shapes are nearest. Fewer are sharper and flicker more."""
     sitting: int = 1000
     """Frames whose surroundings of the mask are nearest, among which candidates are looked for."""
-    share: float = 0.9
+    fraction: float = 0.9
     """``alpha``: of the sitting's weight, what the candidates hold. It sets the width of the weights anew for
     every mouth, so that rare mouths are made of distant frames too, and nothing flickers."""
 
@@ -60,13 +60,13 @@ def build_index(data: RenderingData, folder: Path) -> int:
     table, kept = frame_table(data.clips), places > 0
     shapes = np.stack([data.clips[clip].points[frame] for clip, frame in table]).astype(np.float32)
     for name, array in ((_SHAPES, shapes), (_PLACES, places)):
-        with replacing(folder / name) as temporary, temporary.open("wb") as file:
+        with atomic_write(folder / name) as temporary, temporary.open("wb") as file:
             np.save(file, array)
-    with replacing(folder / _PIXELS) as temporary:
+    with atomic_write(folder / _PIXELS) as temporary:
         shape = (len(table), int(kept.sum()), 3)
         pixels: Any = new_array(temporary, shape)
         for index, (clip, frame) in enumerate(table):
-            pixels[index] = data.clips[clip].regions[frame][kept]
+            pixels[index] = data.clips[clip].crops[frame][kept]
         pixels.flush()
     return len(table)
 
@@ -101,30 +101,30 @@ class Retrieval:
     def __len__(self) -> int:
         return len(self._shapes)
 
-    def paint(self, regions: ImageArray, points: Floats) -> ImageArray:
+    def render_frames(self, crops: ImageArray, points: Floats) -> ImageArray:
         """Regions (B, S, S, 3) whose hidden pixels are made for the mouths (B, 57, 2) in region pixels."""
-        painted = [self._one(region, mouth) for region, mouth in zip(regions, points, strict=True)]
-        return np.stack(painted)
+        rendered = [self._one(crop, mouth) for crop, mouth in zip(crops, points, strict=True)]
+        return np.stack(rendered)
 
     def candidates(
-        self, region: ImageArray, mouth: Floats
+        self, crop: ImageArray, mouth: Floats
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Numbers of the frames that a mouth (57, 2) of a region (S, S, 3) is made of, and their weights."""
-        sitting = self._sitting(region[self._kept])
+        sitting = self._sitting(crop[self._kept])
         squared = ((self._shapes[sitting] - mouth.reshape(-1).astype(np.float32)) ** 2).sum(axis=1)
         nearest = _least(squared, self.config.candidates)
-        return sitting[nearest], shape_weights(squared, squared[nearest], share=self.config.share)
+        return sitting[nearest], shape_weights(squared, squared[nearest], fraction=self.config.fraction)
 
     def _sitting(self, given: ImageArray) -> npt.NDArray[np.int64]:
         wanted = given[self._seen].reshape(-1).astype(np.float32)
         return _least(self._around_squared - 2 * (self._around @ wanted), self.config.sitting)
 
-    def _one(self, region: ImageArray, mouth: Floats) -> ImageArray:
-        numbers, weights = self.candidates(region, mouth)
+    def _one(self, crop: ImageArray, mouth: Floats) -> ImageArray:
+        numbers, weights = self.candidates(crop, mouth)
         median = weighted_median(self._pixels[numbers], weights)
-        painted = region.copy()
-        painted[self.hidden] = self._matched(median, region[self._kept])
-        return painted
+        rendered = crop.copy()
+        rendered[self.hidden] = self._matched(median, crop[self._kept])
+        return rendered
 
     def _matched(self, median: ImageArray, given: ImageArray) -> ImageArray:
         """The inside of the median, moved by the plane that is nearest to the differences in the ring."""
@@ -134,7 +134,7 @@ class Retrieval:
 
 
 def shape_weights(
-    squared: npt.NDArray[np.float32], nearest: npt.NDArray[np.float32], *, share: float
+    squared: npt.NDArray[np.float32], nearest: npt.NDArray[np.float32], *, fraction: float
 ) -> npt.NDArray[np.float32]:
     """Weights exp(-d^2 / 2 sigma^2) of candidates, of sum 1.
 
@@ -144,7 +144,7 @@ def shape_weights(
     Args:
         squared: squared distances of all frames of the sitting.
         nearest: those of the candidates.
-        share: 0 to 1.
+        fraction: 0 to 1.
     """
     least = float(squared.min())
     every, some = squared.astype(np.float64) - least, nearest.astype(np.float64) - least
@@ -153,7 +153,7 @@ def shape_weights(
     for _ in range(_HALVINGS):
         middle = float(np.sqrt(low * high))
         held = np.exp(-some / middle).sum() / np.exp(-every / middle).sum()
-        low, high = (middle, high) if held > share else (low, middle)
+        low, high = (middle, high) if held > fraction else (low, middle)
     weights = np.exp(-some / low)
     return np.asarray(weights / weights.sum(), np.float32)
 
@@ -181,7 +181,7 @@ def _least(values: Floats, count: int) -> npt.NDArray[np.int64]:
 
 def _places(hidden: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     """(S, S): 2 where pixels are hidden, 1 in a ring around them, 0 elsewhere."""
-    reach = max(1, len(hidden) // _RING_SHARE)
+    reach = max(1, len(hidden) // _RING_FRACTION)
     mask = Image.fromarray(hidden.astype(np.uint8) * 255)
     grown = np.asarray(mask.filter(ImageFilter.MaxFilter(2 * reach + 1))) > 0
     return np.where(hidden, np.uint8(_INSIDE), np.where(grown, np.uint8(_AROUND), np.uint8(0)))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from newscaster.errors import (
     AnchorError,
     ConsentError,
+    DatasetError,
     FootageError,
     InputError,
     MediaError,
@@ -23,7 +24,6 @@ from newscaster.errors import (
     NewscasterError,
     OutputError,
     SpeechError,
-    TakeError,
     TrainingError,
 )
 from newscaster.telemetry import disable_telemetry
@@ -36,18 +36,18 @@ disable_telemetry()  # before any module of newscaster, or a voice, loads an inf
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from newscaster.anchor_info import AnchorInfo
     from newscaster.consent import Consent
+    from newscaster.formats.anchor_info import AnchorInfo
+    from newscaster.pipelines import check, evaluate, train
     from newscaster.provenance import Verified, verify
-    from newscaster.runtime.anchor import Anchor
-    from newscaster.runtime.articulation import Articulation
-    from newscaster.runtime.live import Live
-    from newscaster.runtime.live_frame import LiveFrame
-    from newscaster.runtime.made import SpeakResult
-    from newscaster.runtime.options import LiveLimits, Outputs, SigningOptions, Style
     from newscaster.speech.voices import Reading
+    from newscaster.synthesis.anchor import Anchor
+    from newscaster.synthesis.articulation import Articulation
+    from newscaster.synthesis.live import Live
+    from newscaster.synthesis.live_frame import LiveFrame
+    from newscaster.synthesis.options import LiveLimits, Outputs, SigningOptions, Style
+    from newscaster.synthesis.result import SpeakResult
     from newscaster.withdrawal import withdraw
-    from newscaster.workflow import check, evaluate, train
 
 __all__ = [
     "Anchor",
@@ -56,6 +56,7 @@ __all__ = [
     "Articulation",
     "Consent",
     "ConsentError",
+    "DatasetError",
     "FootageError",
     "InputError",
     "Live",
@@ -71,7 +72,6 @@ __all__ = [
     "SpeakResult",
     "SpeechError",
     "Style",
-    "TakeError",
     "TrainingError",
     "Verified",
     "__version__",
@@ -84,26 +84,26 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Anchor": "newscaster.runtime.anchor",
-    "AnchorInfo": "newscaster.anchor_info",
-    "Articulation": "newscaster.runtime.articulation",
-    "Live": "newscaster.runtime.live",
-    "LiveFrame": "newscaster.runtime.live_frame",
-    "LiveLimits": "newscaster.runtime.options",
-    "Outputs": "newscaster.runtime.options",
+    "Anchor": "newscaster.synthesis.anchor",
+    "AnchorInfo": "newscaster.formats.anchor_info",
+    "Articulation": "newscaster.synthesis.articulation",
+    "Live": "newscaster.synthesis.live",
+    "LiveFrame": "newscaster.synthesis.live_frame",
+    "LiveLimits": "newscaster.synthesis.options",
+    "Outputs": "newscaster.synthesis.options",
     "Reading": "newscaster.speech.voices",
-    "SigningOptions": "newscaster.runtime.options",
-    "SpeakResult": "newscaster.runtime.made",
-    "Style": "newscaster.runtime.options",
+    "SigningOptions": "newscaster.synthesis.options",
+    "SpeakResult": "newscaster.synthesis.result",
+    "Style": "newscaster.synthesis.options",
     "Consent": "newscaster.consent",
     "Verified": "newscaster.provenance",
-    "check": "newscaster.workflow",
-    "evaluate": "newscaster.workflow",
-    "train": "newscaster.workflow",
+    "check": "newscaster.pipelines",
+    "evaluate": "newscaster.pipelines",
+    "train": "newscaster.pipelines",
     "verify": "newscaster.provenance",
     "withdraw": "newscaster.withdrawal",
 }
-_RENAMED = {"Performance": "SpeakResult"}
+_RENAMED = {"Performance": "SpeakResult", "TakeError": "DatasetError"}
 """Old public name to new one. The old one works for one release, with a DeprecationWarning."""
 
 
@@ -121,7 +121,7 @@ def open(path: str | Path = "builtin", *, workers: int | None = None, backend: s
         AnchorError: the file is missing, not an anchor, damaged, or of another version.
         InputError: there is no such backend.
     """
-    from newscaster.runtime.anchor import Anchor
+    from newscaster.synthesis.anchor import Anchor
 
     return Anchor.open(path, workers=workers, backend=backend)
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from newscaster.errors import ConsentError, InputError
+from newscaster.safety.readers import is_plain_text, read_json
 from newscaster.texts import is_unicode, quoted
-from newscaster.untrusted import is_plain_text, read_json
 
 _REFUSALS = frozenset({"", "no", "n", "none", "nobody"})
 _KEYS = ("who", "for", "when", "until")

@@ -41,7 +41,7 @@ class SpeechError(InputError):
     """Speech that cannot drive an anchor: empty, silent, or not finite."""
 
 
-class TakeError(InputError):
+class DatasetError(InputError):
     """Prepared footage that is damaged, unfinished, or written by another version."""
 
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from newscaster.errors import InputError, MissingExtraError
-from newscaster.faults import is_no_memory
-from newscaster.onnx_file import MOST_BYTES, TRIAL_STEPS, OnnxFile, RefusedError, check_cost, read_onnx
+from newscaster.safety.onnx_guard import MAX_BYTES, TRIAL_STEPS, OnnxFile, RefusedError, check_cost, read_onnx
+from newscaster.system.os_errors import is_no_memory
 from newscaster.texts import quoted
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class Session:
             ) from error
         return dict(zip(self._output_names, results, strict=True))
 
-    def give(self, output: str, shape: tuple[int, ...], **inputs: NDArray[Any]) -> NDArray[Any]:
+    def run_one(self, output: str, shape: tuple[int, ...], **inputs: NDArray[Any]) -> NDArray[Any]:
         """One output, which must be of this shape and finite: what a network claims of itself need not be so.
 
         Raises:
@@ -217,7 +217,7 @@ def _read(path: Path) -> bytes:
         raise InputError(f"{path} is not a file; expected an ONNX network there")
     try:
         with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror or error}). Give a file that can be"
@@ -355,7 +355,7 @@ def _openvino(model: bytes, outputs: list[str], threads: int | None, callers: in
     def run(feed: Feed) -> list[NDArray[Any]]:
         request = idle.get()
         try:
-            request.infer(feed, share_inputs=True)
+            request.infer(feed, require_same_inputs=True)
             # The request's own memory is written to by the next run.
             return [np.array(request.get_tensor(name).data) for name in outputs]
         finally:

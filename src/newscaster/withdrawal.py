@@ -7,9 +7,9 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from newscaster.anchor import HEADER, AnchorFile
 from newscaster.consent import Consent
 from newscaster.errors import ConsentError, InputError, OutputError
+from newscaster.formats.anchor import HEADER, AnchorFile
 
 
 def withdraw(path: str | Path, *, reason: str = "") -> Consent:
@@ -43,7 +43,7 @@ def withdraw(path: str | Path, *, reason: str = "") -> Consent:
 
 
 def _withdraw(path: str | Path, reason: str) -> Consent:
-    from newscaster.media import replacing
+    from newscaster.media import atomic_write
 
     file = AnchorFile(Path(path))
     consent = file.info.consent_record
@@ -53,7 +53,7 @@ def _withdraw(path: str | Path, reason: str) -> Consent:
         raise ConsentError(f"the consent to '{path}' {consent.ended}. There is nothing left to do")
     consent = consent.withdraw(reason)
     with (
-        replacing(file.path) as temporary,
+        atomic_write(file.path) as temporary,
         zipfile.ZipFile(file.path) as old,
         zipfile.ZipFile(temporary, "w") as new,
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from baselines.inpainter_network import Inpainter, InpainterConfig, PatchJudge
+from baselines.inpainter_network import Inpainter, InpainterConfig, PatchDiscriminator
 from baselines.inpainting import (
     Batch,
     InpainterTask,
@@ -46,36 +46,40 @@ def network(side: int = SIDE) -> Inpainter:
 
 def inputs(side: int = SIDE) -> tuple[torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(3)
-    region = rng.integers(0, 256, (2, side, side, 3), np.uint8)
+    crop = rng.integers(0, 256, (2, side, side, 3), np.uint8)
     outlines = np.stack([draw_outline(mouth(opening, side=side), side) for opening in (0.2, 0.9)])
-    return torch.from_numpy(region), torch.from_numpy(outlines)
+    return torch.from_numpy(crop), torch.from_numpy(outlines)
 
 
 def test_hidden_pixels_are_not_seen() -> None:
-    painter, (region, outline) = network(), inputs()
-    other = region.clone()
-    other[:, painter.hidden] = 255 - other[:, painter.hidden]
+    live_renderer, (crop, outline) = network(), inputs()
+    other = crop.clone()
+    other[:, live_renderer.hidden] = 255 - other[:, live_renderer.hidden]
     with torch.no_grad():
-        painted = painter(region, outline)
-        assert torch.equal(painter(other, outline), torch.where(painter.hidden[..., None], painted, other))
-        assert not torch.equal(painter(region, outline.flip(0)), painted)
-        assert not torch.equal(painter(region // 2, outline)[:, painter.hidden], painted[:, painter.hidden])
+        rendered = live_renderer(crop, outline)
+        assert torch.equal(
+            live_renderer(other, outline), torch.where(live_renderer.hidden[..., None], rendered, other)
+        )
+        assert not torch.equal(live_renderer(crop, outline.flip(0)), rendered)
+        assert not torch.equal(
+            live_renderer(crop // 2, outline)[:, live_renderer.hidden], rendered[:, live_renderer.hidden]
+        )
 
 
 def test_visible_pixels_come_back_as_they_were() -> None:
-    painter, (region, outline) = network(), inputs()
+    live_renderer, (crop, outline) = network(), inputs()
     with torch.no_grad():
-        painted = painter(region, outline)
-    assert painted.dtype == torch.uint8
-    assert torch.equal(painted[:, ~painter.hidden], region[:, ~painter.hidden])
+        rendered = live_renderer(crop, outline)
+    assert rendered.dtype == torch.uint8
+    assert torch.equal(rendered[:, ~live_renderer.hidden], crop[:, ~live_renderer.hidden])
 
 
 def test_what_the_network_sees_is_a_hole_with_an_outline() -> None:
-    painter, (region, outline) = network(), inputs()
-    seen = painter.condition(region, outline)
+    live_renderer, (crop, outline) = network(), inputs()
+    seen = live_renderer.condition(crop, outline)
     drawn = outline[:, None].expand_as(seen)
     assert float(seen[drawn == 255].min()) == pytest.approx(1, abs=1e-6)
-    hole = painter.hidden.expand_as(seen) & (drawn == 0)
+    hole = live_renderer.hidden.expand_as(seen) & (drawn == 0)
     assert bool((seen[hole] == -1).all())
 
 
@@ -90,20 +94,22 @@ def test_the_outline_is_two_thin_rings_and_moves_by_less_than_a_pixel() -> None:
 
 @pytest.mark.parametrize("side", [32, 128])
 def test_the_networks_are_those_of_pix2pix(side: int) -> None:
-    painter = network(side)
+    live_renderer = network(side)
     levels = side.bit_length() - 1
-    assert len(painter.down) == len(painter.up) == levels
-    widths = [layer[-2 if 0 < i < levels - 1 else -1].out_channels for i, layer in enumerate(painter.down)]
+    assert len(live_renderer.down) == len(live_renderer.up) == levels
+    widths = [
+        layer[-2 if 0 < i < levels - 1 else -1].out_channels for i, layer in enumerate(live_renderer.down)
+    ]
     assert widths == [8 * min(2**level, 8) for level in range(levels)]
-    judge = PatchJudge(InpainterConfig(channels=8))
+    judge = PatchDiscriminator(InpainterConfig(channels=8))
     # 70 pixels to a side are judged: what lies further away makes no difference.
-    picture = torch.zeros(1, 3, 128, 128, requires_grad=True)
+    image = torch.zeros(1, 3, 128, 128, requires_grad=True)
     judge.eval()
     for norm in (layer for layer in judge.modules() if isinstance(layer, torch.nn.InstanceNorm2d)):
         norm.forward = lambda x: x  # type: ignore[method-assign]
-    judge(picture, torch.zeros(1, 3, 128, 128))[0][-1][0, 0, 7, 7].backward()
-    assert picture.grad is not None
-    rows = np.flatnonzero(picture.grad.abs().sum(dim=(0, 1, 3)).numpy())
+    judge(image, torch.zeros(1, 3, 128, 128))[0][-1][0, 0, 7, 7].backward()
+    assert image.grad is not None
+    rows = np.flatnonzero(image.grad.abs().sum(dim=(0, 1, 3)).numpy())
     assert rows[-1] - rows[0] + 1 == 70
 
 
@@ -119,12 +125,12 @@ def test_the_loss_falls_and_the_mouth_is_filled_in(data: RenderingData, tmp_path
     with (tmp_path / "progress.csv").open() as file:
         assert int(list(csv.DictReader(file))[-1]["step"]) == reports[-1].step
     clip = data.held_out[0]
-    regions, outlines = Outlined([clip]).batch(np.arange(len(clip)))
-    given = regions.copy()
+    crops, outlines = Outlined([clip]).batch(np.arange(len(clip)))
+    given = crops.copy()
     given[:, data.hidden] = 0
     session = Session(export_inpainter(load_inpainter(tmp_path)), trusted=True)
-    painted = session.run(region=given, outline=outlines)["rendered"]
-    error = (painted[:, data.hidden].astype(float) - clip.regions[:, data.hidden]) ** 2
+    rendered = session.run(crop=given, outline=outlines)["rendered"]
+    error = (rendered[:, data.hidden].astype(float) - clip.crops[:, data.hidden]) ** 2
     assert 10 * np.log10(255**2 / error.mean()) == pytest.approx(psnr, abs=0.1)
 
 
@@ -150,8 +156,8 @@ def test_the_judge_learns_to_tell_real_from_painted(data: RenderingData, tmp_pat
 
     def preference() -> float:
         with torch.no_grad():
-            painted = task.network.predict(condition)
-            return float((judge(real, condition)[0][-1] - judge(painted, condition)[0][-1]).mean())
+            rendered = task.network.predict(condition)
+            return float((judge(real, condition)[0][-1] - judge(rendered, condition)[0][-1]).mean())
 
     before = preference()
     take_steps(Trainer(task, tmp_path, budget=TimeBudget(1), seed=0), 10, of=100)

@@ -34,19 +34,19 @@ def test_every_rival_trains_by_name_and_paints_what_is_hidden(
         monitoring=Monitoring(check_frames=2, every_seconds=9),
         clock=TickingClock(0.5),
     )
-    painter = rival.open(tmp_path)
+    live_renderer = rival.open(tmp_path)
     clip = data.held_out[0]
-    given = clip.regions.copy()
+    given = clip.crops.copy()
     given[:, data.hidden] = 0
-    painted = painter.paint(given, clip.points)
-    assert painted.shape == clip.regions.shape
-    assert painted.dtype == np.uint8
-    assert np.array_equal(painted[:, ~data.hidden], clip.regions[:, ~data.hidden])
-    assert painted[:, data.hidden].any(axis=(1, 2)).all()
+    rendered = live_renderer.render_frames(given, clip.points)
+    assert rendered.shape == clip.crops.shape
+    assert rendered.dtype == np.uint8
+    assert np.array_equal(rendered[:, ~data.hidden], clip.crops[:, ~data.hidden])
+    assert rendered[:, data.hidden].any(axis=(1, 2)).all()
     # What was hidden makes no difference, and one frame alone is painted as in a row.
-    assert np.array_equal(painter.paint(clip.regions, clip.points), painted)
-    alone = painter.paint(given[3:4], clip.points[3:4])[0]
-    assert np.abs(alone.astype(int) - painted[3]).max() <= 1
+    assert np.array_equal(live_renderer.render_frames(clip.crops, clip.points), rendered)
+    alone = live_renderer.render_frames(given[3:4], clip.points[3:4])[0]
+    assert np.abs(alone.astype(int) - rendered[3]).max() <= 1
     assert json.loads(json.dumps(rival.recipe()))
 
 

@@ -29,59 +29,59 @@ def index(data: RenderingData, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def blackened(regions: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    given = regions.copy()
+def blackened(crops: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    given = crops.copy()
     given[:, hidden] = 0
     return given
 
 
 def test_a_mouth_that_was_seen_gives_the_very_frame(data: RenderingData, index: Path) -> None:
-    painter = Retrieval(index, RetrievalConfig(candidates=1))
+    live_renderer = Retrieval(index, RetrievalConfig(candidates=1))
     clip = data.clips[2]
-    given = blackened(clip.regions, data.hidden)
-    assert np.array_equal(painter.paint(given, clip.points), clip.regions)
+    given = blackened(clip.crops, data.hidden)
+    assert np.array_equal(live_renderer.render_frames(given, clip.points), clip.crops)
 
 
 def test_mouths_of_clips_that_were_not_seen_are_near(data: RenderingData, index: Path) -> None:
     clip = data.held_out[0]
-    painted = Retrieval(index, RetrievalConfig(candidates=5)).paint(
-        blackened(clip.regions, data.hidden), clip.points
+    rendered = Retrieval(index, RetrievalConfig(candidates=5)).render_frames(
+        blackened(clip.crops, data.hidden), clip.points
     )
-    off = painted[:, data.hidden].astype(float) - clip.regions[:, data.hidden]
+    off = rendered[:, data.hidden].astype(float) - clip.crops[:, data.hidden]
     assert 10 * np.log10(255**2 / (off**2).mean()) > 28
-    assert np.array_equal(painted[:, ~data.hidden], clip.regions[:, ~data.hidden])
+    assert np.array_equal(rendered[:, ~data.hidden], clip.crops[:, ~data.hidden])
     closed = np.stack([mouth(0.0)] * len(clip))
-    others = Retrieval(index).paint(blackened(clip.regions, data.hidden), closed)
-    assert not np.array_equal(others, painted)
+    others = Retrieval(index).render_frames(blackened(clip.crops, data.hidden), closed)
+    assert not np.array_equal(others, rendered)
 
 
 def test_colours_are_matched_around_the_mask(data: RenderingData, index: Path) -> None:
-    painter = Retrieval(index, RetrievalConfig(candidates=1))
+    live_renderer = Retrieval(index, RetrievalConfig(candidates=1))
     clip = data.clips[0]
     light = np.linspace(-20, 20, SIDE)[None, None, :, None] + 10
-    lit = np.clip(clip.regions + light, 0, 255).round().astype(np.uint8)
-    painted = painter.paint(blackened(lit, data.hidden), clip.points)
-    plain = np.abs(clip.regions[:, data.hidden].astype(float) - lit[:, data.hidden]).mean()
-    assert np.abs(painted[:, data.hidden].astype(float) - lit[:, data.hidden]).mean() < 0.1 * plain
+    lit = np.clip(clip.crops + light, 0, 255).round().astype(np.uint8)
+    rendered = live_renderer.render_frames(blackened(lit, data.hidden), clip.points)
+    plain = np.abs(clip.crops[:, data.hidden].astype(float) - lit[:, data.hidden]).mean()
+    assert np.abs(rendered[:, data.hidden].astype(float) - lit[:, data.hidden]).mean() < 0.1 * plain
 
 
 def test_candidates_come_from_frames_that_look_alike_around_the_mask(tmp_path: Path) -> None:
     clip = talking_clip(20, seed=1)
-    dark = RenderingClip(clip.regions // 2, clip.points)
+    dark = RenderingClip(clip.crops // 2, clip.points)
     data = RenderingData.of([clip, dark], hidden_mask(), held_out=[talking_clip(2, seed=9)])
     build_index(data, tmp_path)
-    painter = Retrieval(tmp_path, RetrievalConfig(candidates=4, sitting=20))
-    for region, numbers in ((clip.regions[5], range(20)), (dark.regions[5], range(20, 40))):
-        found, weights = painter.candidates(region, clip.points[5])
+    live_renderer = Retrieval(tmp_path, RetrievalConfig(candidates=4, sitting=20))
+    for crop, numbers in ((clip.crops[5], range(20)), (dark.crops[5], range(20, 40))):
+        found, weights = live_renderer.candidates(crop, clip.points[5])
         assert len(found) == 4
         assert set(found) <= set(numbers)
         assert found[weights.argmax()] % 20 == 5
 
 
 def test_hidden_pixels_are_not_looked_at(data: RenderingData, index: Path) -> None:
-    clip, painter = data.held_out[0], Retrieval(index)
-    painted = painter.paint(blackened(clip.regions, data.hidden), clip.points)
-    assert np.array_equal(painter.paint(clip.regions, clip.points), painted)
+    clip, live_renderer = data.held_out[0], Retrieval(index)
+    rendered = live_renderer.render_frames(blackened(clip.crops, data.hidden), clip.points)
+    assert np.array_equal(live_renderer.render_frames(clip.crops, clip.points), rendered)
 
 
 def test_the_weighted_median_is_that_of_sorting() -> None:
@@ -100,7 +100,7 @@ def test_candidates_hold_the_share_of_all_weight() -> None:
     rng = np.random.default_rng(1)
     squared = np.sort(rng.uniform(2, 50, 400).astype(np.float32))
     for count in (3, 20, 100):
-        weights = shape_weights(squared, squared[:count], share=0.9).astype(float)
+        weights = shape_weights(squared, squared[:count], blend_weight=0.9).astype(float)
         assert weights.sum() == pytest.approx(1, abs=1e-5)
         assert (np.diff(weights) <= 0).all()
         # The width that the weights were made with, from the first and the last of them.

@@ -19,8 +19,8 @@ from fresh_python import environment
 from newscaster import cli, media
 from newscaster.cli import commands
 from newscaster.errors import FootageError
-from newscaster.evaluation.comparing import Figures
-from newscaster.runtime.articulation import Articulation
+from newscaster.evaluation.metrics import Figures
+from newscaster.synthesis.articulation import Articulation
 from tiny_anchor import speech_like, write_tiny_anchor
 
 
@@ -37,7 +37,7 @@ def wav(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def workflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """A stand-in for newscaster.workflow, and what it was called with."""
+    """A stand-in for newscaster.pipelines, and what it was called with."""
     called: dict[str, object] = {}
 
     def train(footage: tuple[Path, ...], out: Path, **options: object) -> Path:
@@ -65,31 +65,31 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         options["progress"]("measure", 1, 2)  # type: ignore[operator]
         rows = [figures_of("real"), figures_of("rendered")]
         if footage == (Path("lost.mp4"),):
-            rows.append(replace(figures_of("rendered"), way="sound", lost=9))
-        unmeasured = {row.way: row.unmeasured for row in rows if row.unmeasured}
+            rows.append(replace(figures_of("rendered"), condition="sound", lost=9))
+        unmeasured = {row.condition: row.unmeasured for row in rows if row.unmeasured}
         return types.SimpleNamespace(figures=tuple(rows), unmeasured=unmeasured)
 
-    module = types.ModuleType("newscaster.workflow")
+    module = types.ModuleType("newscaster.pipelines")
     module.train, module.check, module.evaluate = train, check, evaluate  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "newscaster.workflow", module)
-    monkeypatch.setattr("newscaster.workflow", module, raising=False)
+    monkeypatch.setitem(sys.modules, "newscaster.pipelines", module)
+    monkeypatch.setattr("newscaster.pipelines", module, raising=False)
     return called
 
 
-def figures_of(way: str) -> Figures:
+def figures_of(condition: str) -> Figures:
     measured = 38.2, 0.975, 0.94, 1.02, 0.31, 0.0083, 0.91, -3.6
-    if way == "rendered":
+    if condition == "rendered":
         measured = (*measured[:5], *[float("nan")] * 3)
-    return Figures(way, 2, 150, 7, 1 if way == "real" else None, *measured)  # type: ignore[arg-type]
+    return Figures(condition, 2, 150, 7, 1 if condition == "real" else None, *measured)  # type: ignore[arg-type]
 
 
 def test_info_tells_of_stretches_and_of_mouths_that_are_not_free(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    share = np.ones(10, np.float32)
-    share[4] = 0
-    stretch = np.repeat([0, 1, 2], [2, 3, 5])
-    path = write_tiny_anchor(tmp_path / "a.anchor", share=share, stretch=stretch)
+    blend_weight = np.ones(10, np.float32)
+    blend_weight[4] = 0
+    segment = np.repeat([0, 1, 2], [2, 3, 5])
+    path = write_tiny_anchor(tmp_path / "a.anchor", blend_weight=blend_weight, segment=segment)
     assert cli.run(["info", str(path)]) == 0
     expected = "0.4 s, 10 frames in 3 stretches, 1 of them with the footage's own mouth"
     assert expected in capsys.readouterr().out
@@ -160,7 +160,7 @@ def test_info(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_info_of_the_built_in_anchor(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("newscaster.anchor.builtin_anchor", lambda: tiny)
+    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: tiny)
     assert cli.run(["info", str(tiny)]) == cli.run(["info"]) == cli.run(["info", "builtin"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == lines[: len(lines) // 3] * 3
@@ -215,9 +215,9 @@ def test_evaluate(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Ca
         "lag,",
     ]
     assert head.split() == [*titles, "ms", "passed", "lost"]
-    pictures = ["38.20", "0.9750", "0.94", "1.02", "0.310"]
-    assert real.split() == ["the", "real", "video", *pictures, "0.0083", "0.910", "-4", "7", "1"]
-    assert rendered.split()[4:] == [*pictures, "–", "–", "–", "7", "–"]
+    images = ["38.20", "0.9750", "0.94", "1.02", "0.310"]
+    assert real.split() == ["the", "real", "video", *images, "0.0083", "0.910", "-4", "7", "1"]
+    assert rendered.split()[4:] == [*images, "–", "–", "–", "7", "–"]
     assert written == [f"report: {report}", f"figures: {figures}"]
     del workflow["progress"]
     assert workflow == {
@@ -263,8 +263,8 @@ def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
         "minutes": 5.0,
         "work": None,
         "face": None,
-        "stage": None,
-        "stage_minutes": 50.0,
+        "target": None,
+        "target_minutes": 50.0,
         "attribution": ("From a test", "CC0"),
         "name": "Ada",
     }
@@ -340,7 +340,7 @@ def test_train_hands_on_what_the_workflow_refuses(
     def refuse(*_: object, **__: object) -> Path:
         raise FootageError("nobody is in 'a.mp4'.\nFilm somebody")
 
-    monkeypatch.setattr("newscaster.workflow.train", refuse)
+    monkeypatch.setattr("newscaster.pipelines.train", refuse)
     assert cli.run(["train", "a.mp4", "-o", "x.anchor", "--consent", "Ada"]) == 2
     assert capsys.readouterr().err == "error: nobody is in 'a.mp4'. Film somebody\n"
 

@@ -16,8 +16,8 @@ import click
 import pytest
 
 from newscaster import cli, media
-from newscaster.anchor import AnchorFile
 from newscaster.cli.commands import cli as commands
+from newscaster.formats.anchor import AnchorFile
 from newscaster.provenance import verify
 from newscaster.texts import quoted, without_escapes, write_raw_names
 from signing import write_certificate

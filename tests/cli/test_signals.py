@@ -72,9 +72,9 @@ def is_waiting(process: subprocess.Popen[bytes], *, seen: dict[int, list[int]]) 
     if "libavformat" not in Path(f"/proc/{process.pid}/maps").read_text():
         return False
     ticks = sum(map(int, Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
-    looks = seen.setdefault(process.pid, [])
-    looks.append(ticks)
-    return len(looks) > 5 and len(set(looks[-5:])) == 1
+    appearances = seen.setdefault(process.pid, [])
+    appearances.append(ticks)
+    return len(appearances) > 5 and len(set(appearances[-5:])) == 1
 
 
 def left_over(folder: Path) -> list[str]:
@@ -205,7 +205,7 @@ def test_native_code_that_drops_what_a_handler_raises(folder: Path, grace: str) 
         "from newscaster.cli import commands, main, signals\n"
         f"signals.GRACE_SECONDS = {grace}\n"
         "def work(**_):\n"
-        "    with media.scratch_folder(), media.replacing('out.mp4'):\n"
+        "    with media.scratch_folder(), media.atomic_write('out.mp4'):\n"
         "        ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))()\n"
         "        time.sleep(600)\n"
         "commands.cli.main = work\n"

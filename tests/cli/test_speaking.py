@@ -11,13 +11,13 @@ import pytest
 from fresh_python import environment
 from newscaster import cli, media
 from newscaster.errors import AnchorError, SpeechError
-from newscaster.runtime.anchor import Anchor
-from newscaster.runtime.articulation import Articulation
-from newscaster.runtime.loading import LoadedAnchor
-from newscaster.runtime.made import SpeakResult
-from newscaster.runtime.options import Style
 from newscaster.speech import voices
 from newscaster.speech.voices import Reading
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.articulation import Articulation
+from newscaster.synthesis.loading import LoadedAnchor
+from newscaster.synthesis.options import Style
+from newscaster.synthesis.result import SpeakResult
 from tiny_anchor import speech_like, write_tiny_anchor
 
 
@@ -27,9 +27,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def builtin(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def bundled(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny anchor in place of the built-in one."""
-    monkeypatch.setattr("newscaster.anchor.builtin_anchor", lambda: tiny)
+    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: tiny)
     return tiny
 
 
@@ -76,7 +76,7 @@ def test_speak(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 def test_frames_that_are_passed_through_are_told(
     wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hidden = write_tiny_anchor(tmp_path / "hidden.anchor", share=np.zeros(10, np.float32))
+    hidden = write_tiny_anchor(tmp_path / "hidden.anchor", blend_weight=np.zeros(10, np.float32))
     assert cli.run(["speak", str(wav), "-a", str(hidden), "-o", str(tmp_path / "x.mp4")]) == 0
     second = capsys.readouterr().out.splitlines()[1]
     assert second.startswith("32 of 32 frames keep the footage's own mouth")
@@ -84,7 +84,7 @@ def test_frames_that_are_passed_through_are_told(
 
 @pytest.mark.parametrize("command", ["speak", "demo"])
 def test_openness_and_smoothness(
-    builtin: Path, wav: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+    bundled: Path, wav: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
     make = Anchor.speak
@@ -103,7 +103,7 @@ def test_openness_and_smoothness(
 
 @pytest.mark.parametrize(("option", "value", "most"), [("openness", "2.5", "2"), ("smoothness", "-1", "4")])
 def test_openness_and_smoothness_out_of_range(
-    builtin: Path,
+    bundled: Path,
     wav: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -153,7 +153,7 @@ def test_speech_on_standard_input(tiny: Path, wav: Path, tmp_path: Path) -> None
 
 
 def test_a_text_in_a_voice_with_captions(
-    builtin: Path, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundled: Path, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, kept = tmp_path / "news.mp4", tmp_path / "news.wav"
     arguments = ["speak", "--text", "One. Two.", "--voice-command", voice, "-o", str(out), "--subtitles"]
@@ -168,7 +168,7 @@ def test_a_text_in_a_voice_with_captions(
 
 
 def test_readings_that_cannot_be(
-    builtin: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundled: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "x.mp4")
     for arguments, message in (
@@ -184,7 +184,7 @@ def test_readings_that_cannot_be(
 
 
 def test_demo(
-    builtin: Path,
+    bundled: Path,
     voice: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -204,7 +204,7 @@ def test_demo(
 
 
 def test_the_built_in_anchor_has_a_man_s_voice_where_one_is_installed(
-    builtin: Path, tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundled: Path, tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = str(tmp_path / "x.mp4")
     asked: list[Reading | None] = []
@@ -230,7 +230,7 @@ def test_the_built_in_anchor_has_a_man_s_voice_where_one_is_installed(
 
 
 def test_a_demo_of_one_s_own(
-    builtin: Path, wav: Path, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundled: Path, wav: Path, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "own.mkv"
     assert cli.run(["demo", "--speech", str(wav), "-o", str(out)]) == 0
@@ -247,7 +247,7 @@ def test_a_demo_without_the_built_in_anchor(
     def missing() -> Path:
         raise AnchorError("this installation lacks it")
 
-    monkeypatch.setattr("newscaster.anchor.builtin_anchor", missing)
+    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", missing)
     monkeypatch.chdir(tmp_path)
     for arguments in (["demo"], ["info"], ["speak", "x.wav", "-o", "x.mp4"]):
         assert cli.run(arguments) == 2

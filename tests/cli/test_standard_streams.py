@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def made(folder: Path, make_clip: object) -> None:
-    clip = make_clip(frames=10, sound=False)  # type: ignore[operator]
+    clip = make_clip(frames=10, audio=False)  # type: ignore[operator]
     (folder / "made.mp4").write_bytes(Path(clip).read_bytes())
     (folder / "out.mp4").unlink(missing_ok=True)
 

@@ -30,8 +30,8 @@ def lengths(path: Path) -> tuple[int, float]:
     """Pictures, and seconds of sound."""
     with av.open(str(path)) as container:
         frames = list(container.decode(container.streams.video[0], container.streams.audio[0]))
-    pictures = sum(isinstance(frame, av.VideoFrame) for frame in frames)
-    return pictures, sum(f.samples for f in frames if isinstance(f, av.AudioFrame)) / 48_000
+    images = sum(isinstance(frame, av.VideoFrame) for frame in frames)
+    return images, sum(f.samples for f in frames if isinstance(f, av.AudioFrame)) / 48_000
 
 
 @pytest.mark.parametrize("kind", ["sound", "text", "script"])
@@ -53,9 +53,9 @@ def test_live(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ki
     assert counts.startswith(f"{out}  ")
     assert counts.endswith(" left out")
     assert signature.startswith("not signed: C2PA signs finished files")
-    pictures, seconds = lengths(out)
+    images, seconds = lengths(out)
     assert seconds > 1.2
-    assert 1 <= pictures <= seconds * 25 + 1
+    assert 1 <= images <= seconds * 25 + 1
     said = b"The voice is synthetic too" in out.read_bytes()
     assert said == (kind != "sound")
 
@@ -72,9 +72,9 @@ def test_a_file_is_signed_when_it_is_finished(
     found = provenance.verify(out)
     assert (found.verdict, found.reasons) == ("untrusted", ())
     assert found.statement is not None
-    pictures, seconds = lengths(out)
-    assert found.statement.frames == pictures
-    assert found.statement.synthesised == ((0, pictures),)
+    images, seconds = lengths(out)
+    assert found.statement.frames == images
+    assert found.statement.synthesised == ((0, images),)
     assert found.statement.speech_seconds == pytest.approx(seconds, abs=0.1)
     assert (found.statement.synthetic_voice, found.statement.label) == (False, "made")
 
@@ -107,13 +107,13 @@ def test_a_wav_file_on_standard_input_is_no_raw_sound(tiny: Path, tmp_path: Path
     done = subprocess.run(command, input=data, capture_output=True, env=environment())
     assert done.returncode == 0, done.stderr
     assert 1.4 < lengths(out)[1] < 2.2
-    sound = heard(out)
-    loud = np.flatnonzero(np.abs(sound) > 0.02)
+    audio = heard(out)
+    loud = np.flatnonzero(np.abs(audio) > 0.02)
     assert (loud[-1] - loud[0]) / 48_000 == pytest.approx(1.0, abs=0.1)
     expected = speech_like(1.0, 48_000)[10_000:30_000]
     likeness = [
-        np.corrcoef(sound[k : k + 20_000], expected)[0, 1]
-        for k in range(loud[0] + 6_000, min(loud[0] + 14_000, len(sound) - 20_000), 4)
+        np.corrcoef(audio[k : k + 20_000], expected)[0, 1]
+        for k in range(loud[0] + 6_000, min(loud[0] + 14_000, len(audio) - 20_000), 4)
     ]
     assert max(likeness) > 0.9
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from newscaster import cli, media
-from newscaster.anchor import AnchorFile
 from newscaster.cli.verifying import _EXITS, _of_mark
 from newscaster.cli.verifying import verify as verify_command
+from newscaster.formats.anchor import AnchorFile
 from newscaster.provenance import verify
 from newscaster.provenance.verifying import Verdict
 from newscaster.watermark import FoundMark
@@ -26,8 +26,8 @@ ClipMaker = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    share = np.array([1, 1, 0, 0, 0.5, 1, 1, 1, 1, 1], np.float32)
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor", share=share)
+    blend_weight = np.array([1, 1, 0, 0, 0.5, 1, 1, 1, 1, 1], np.float32)
+    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor", blend_weight=blend_weight)
 
 
 @pytest.fixture

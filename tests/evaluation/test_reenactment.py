@@ -15,13 +15,13 @@ from newscaster.evaluation.reenactment import (
     SpokenClip,
     motion_errors,
     opening_correlation,
-    opening_deviation,
+    opening_std,
     psnr,
 )
 from newscaster.evaluation.reenactment import spoken as speak_clip
-from newscaster.face.head import Head
-from newscaster.face.mouth import mouth_shapes, opening
-from newscaster.take import Clip, ClipRecord
+from newscaster.face.head_pose import Head
+from newscaster.face.mouth_basis import mouth_shapes, opening
+from newscaster.formats.dataset import Clip, ClipRecord
 
 
 def shapes(frames: int = 60) -> np.ndarray:
@@ -74,7 +74,7 @@ def test_frames_without_a_face_do_not_count() -> None:
 
 def test_deviation_of_the_opening() -> None:
     clip = spoken(0.0)
-    assert opening_deviation([clip]) == pytest.approx(opening(clip.predicted).std())
+    assert opening_std([clip]) == pytest.approx(opening(clip.predicted).std())
 
 
 def test_psnr_counts_hidden_pixels_only() -> None:

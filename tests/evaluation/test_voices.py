@@ -8,7 +8,7 @@ import pytest
 from newscaster.evaluation.voices import (
     Word,
     closed_below,
-    closure_share,
+    closure_fraction,
     envelope_lag_ms,
     long_silences,
     opening_lag_ms,
@@ -49,7 +49,7 @@ def test_lips_that_meet_near_the_sound() -> None:
     opening[[10, 33]] = 0.0
     words = [[Word("bin", 0.48, 0.6), Word("place", 0.52, 0.7), Word("now", 1.0, 1.2), Word("by", 1.24, 1.5)]]
     # Steps 12 and 31 lie two steps from a closed mouth, step 13 three.
-    assert closure_share([opening], words, below=0.05) == pytest.approx(2 / 3)
+    assert closure_fraction([opening], words, below=0.05) == pytest.approx(2 / 3)
     speaking = np.arange(202) % 2 == 0
     assert closed_below([np.repeat(np.arange(101.0), 2)], [speaking]) == 20
     assert closed_below([np.arange(202.0)], [np.arange(202) > 100]) == 121
@@ -64,9 +64,9 @@ def test_lag_behind_the_sound(lag: int) -> None:
     rng = np.random.default_rng(0)
     levels = [course(0), course(1)]
     noise = rng.normal(size=(2, 300, 640))
-    sounds = [(n * 10 ** (x[:, None] * 2 - 2)).ravel() for n, x in zip(noise, levels, strict=True)]
+    audios = [(n * 10 ** (x[:, None] * 2 - 2)).ravel() for n, x in zip(noise, levels, strict=True)]
     late = [np.roll(level, lag) for level in levels]
-    assert envelope_lag_ms(late, sounds) == pytest.approx(40 * lag, abs=6)
+    assert envelope_lag_ms(late, audios) == pytest.approx(40 * lag, abs=6)
 
 
 def test_lag_behind_the_real_mouth() -> None:

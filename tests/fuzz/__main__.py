@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fuzz.running import CORPUS, TARGETS, Child, Tally, corpus, fuzz, replay
 from fuzz.scripts import Script
 
-_MOST_KEPT = 16
+_MAX_KEPT = 16
 """Scripts of one target in the corpus, besides findings."""
 _MAX_KEPT_BYTES = 600
 """Bytes of one of them."""
@@ -49,7 +49,7 @@ def _job(targets: list[str], tallies: dict[str, Tally], *, first: int, end: floa
 def _keep(target: str, script: Script, *, finding: bool) -> None:
     text = json.dumps(script, indent=None)
     kept = sorted(CORPUS.glob(f"{target}-*.json"))
-    if not finding and (len(text) > _MAX_KEPT_BYTES or len(kept) >= _MOST_KEPT):
+    if not finding and (len(text) > _MAX_KEPT_BYTES or len(kept) >= _MAX_KEPT):
         return
     mark = hashlib.sha256(text.encode()).hexdigest()[:10]
     (CORPUS / f"{target}-{'found-' if finding else ''}{mark}.json").write_text(text + "\n", encoding="utf-8")

@@ -22,10 +22,10 @@ from fuzz.scripts import Script
 
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS = ("anchor", "take", "network", "stage", "manifest", "consent")
-MOST_SECONDS = 5.0
+MAX_SECONDS = 5.0
 """Of processor time."""
-MOST_BYTES = 1 << 30
-_LONGEST_MESSAGE = 1500
+MAX_BYTES = 1 << 30
+_MAX_MESSAGE = 1500
 _HANGS_AFTER_SECONDS = 60.0
 """Of the clock, on a machine that does other things, too."""
 
@@ -132,7 +132,7 @@ def _serve(target: str) -> None:
         os.environ["NEWSCASTER_HOME"] = f"{folder}/home"
         found = MAKING[target](Path(folder))
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + 3 * MOST_BYTES
+        limit = pages * resource.getpagesize() + 3 * MAX_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         out.write(b"ready\n")
         for line in sys.stdin.buffer:
@@ -155,16 +155,16 @@ def _one(use: Any, script: Script) -> dict[str, Any]:
         end = "works"
     except NewscasterError as error:
         end = re.sub(r"[0-9a-f]{6,}|\d+|'[^']*'", "#", str(error))[:120]
-        if len(str(error)) > _LONGEST_MESSAGE or "\n" in str(error):
+        if len(str(error)) > _MAX_MESSAGE or "\n" in str(error):
             wrong = f"says too much: {str(error)[:300]!r} ({len(str(error))} characters)"
     except BaseException as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         end = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
         wrong = "".join(traceback.format_exception(error))[-3000:]
     seconds, peak = time.process_time() - began, max(0, _resident("VmHWM") - before)
-    if seconds > MOST_SECONDS:
+    if seconds > MAX_SECONDS:
         wrong = f"takes {seconds:.1f} s"
-    if peak > MOST_BYTES:
+    if peak > MAX_BYTES:
         wrong = f"takes {peak >> 20} MB"
     return {"end": end, "seconds": seconds, "peak": peak, **({"wrong": wrong} if wrong else {})}
 

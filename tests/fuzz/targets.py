@@ -21,17 +21,17 @@ import numpy as np
 from fuzz.scripts import Script, changed, drawn, rezipped, zip_step, zipped
 from making_media import moving_pattern
 from newscaster import media
-from newscaster.anchor import MOTION, STAGE, AnchorFile
 from newscaster.cli.commands import _facts
 from newscaster.consent import Consent
 from newscaster.errors import InputError
+from newscaster.formats.anchor import MOTION, TARGET, AnchorFile
+from newscaster.formats.dataset import Dataset
 from newscaster.inference import Session
 from newscaster.provenance import find_credentials, verify
-from newscaster.runtime.anchor import Anchor
-from newscaster.take import Take
-from newscaster.untrusted import read_json
+from newscaster.safety.readers import read_json
+from newscaster.synthesis.anchor import Anchor
 from signing import signed
-from small_take import write_take
+from small_dataset import write_take
 from tiny_anchor import CONTEXT_STEPS, speech_like, write_tiny_anchor
 
 _CREATED = "2026-01-01T00:00:00+00:00"
@@ -52,7 +52,7 @@ def _members(folder: Path) -> dict[str, bytes]:
         write_tiny_anchor(
             folder / "sound.anchor",
             created=_CREATED,
-            share=np.linspace(0, 1, 10, dtype=np.float32),
+            blend_weight=np.linspace(0, 1, 10, dtype=np.float32),
             consent=Consent.of("who: Ada\nfor: tests\nwhen: 2026-01-01").to_json(),
         )
     )
@@ -82,18 +82,18 @@ def _anchor(folder: Path) -> Target:
         file = AnchorFile(path)
         list(_facts(file))
         anchor = Anchor(file, workers=1, backend="onnxruntime")
-        for picture in itertools.islice(anchor.render(speech), 6):
-            assert picture.shape == (*anchor.size[::-1], 3)
-        list(itertools.islice(anchor.stage.order(), 50))
+        for image in itertools.islice(anchor.render(speech), 6):
+            assert image.shape == (*anchor.size[::-1], 3)
+        list(itertools.islice(anchor.target.order(), 50))
 
     return Target(draw, use)
 
 
 def _take(folder: Path) -> Target:
-    sound, place = folder / "sound", folder / "take"
-    write_take(sound)
+    audio, place = folder / "sound", folder / "take"
+    write_take(audio)
     files = ["take.json", "face.safetensors", "stage.safetensors", "stage.mp4"]
-    files += [f"clips/one/{path.name}" for path in sorted((sound / "clips" / "one").iterdir())]
+    files += [f"clips/one/{path.name}" for path in sorted((audio / "clips" / "one").iterdir())]
 
     def draw(rng: random.Random, known: list[Script]) -> Script:
         script = drawn(rng, files, known)
@@ -104,19 +104,19 @@ def _take(folder: Path) -> Target:
 
     def use(script: Script) -> None:
         shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(sound, place)
+        shutil.copytree(audio, place)
         for step in script:
             path = place / step["in"]
             if step["do"] in ("link", "pipe", "folder"):
                 _odd(path, step)
             elif path.is_file() and not path.is_symlink():
                 path.write_bytes(changed(path.read_bytes(), step))
-        take = Take.open(place)
-        for clip in take.clips:
-            clip.mouth_points(), clip.learnable_points(), clip.mouth_shapes(take.head)
-            clip.teaches_motion(take.head), clip.regions[:1].sum()
-        _ = take.stage.stretch, repr(take), take.seconds
-        media.StageVideo(take.stage.video).frame(0)
+        dataset = Dataset.open(place)
+        for clip in dataset.clips:
+            clip.mouth_points(), clip.learnable_points(), clip.mouth_shapes(dataset.head)
+            clip.teaches_motion(dataset.head), clip.crops[:1].sum()
+        _ = dataset.target.segment, repr(dataset), dataset.seconds
+        media.TargetVideo(dataset.target.video).frame(0)
 
     return Target(draw, use)
 
@@ -135,29 +135,29 @@ def _odd(path: Path, step: dict[str, Any]) -> None:
 
 
 def _network(folder: Path) -> Target:
-    sound = _members(folder)[MOTION]
+    audio = _members(folder)[MOTION]
     features = np.zeros((1, 2 * CONTEXT_STEPS + 20, 320), np.float32)
 
     def use(script: Script) -> None:
-        data = sound
+        data = audio
         for step in script:
             data = changed(data, step)
         session = Session(data, threads=1, name="motion.onnx")
-        session.give("coefficients", (1, features.shape[1], 4), features=features)
+        session.run_one("coefficients", (1, features.shape[1], 4), features=features)
 
     return Target(lambda rng, known: drawn(rng, ["motion.onnx"], known), use)
 
 
-def _stage(folder: Path) -> Target:
-    sound = _members(folder)[STAGE]
+def _target(folder: Path) -> Target:
+    audio = _members(folder)[TARGET]
 
     def use(script: Script) -> None:
-        data = sound
+        data = audio
         for step in script:
             data = changed(data, step)
-        video = media.StageVideo(data)
+        video = media.TargetVideo(data)
         for index in (0, video.frame_count - 1, 0):
-            video.picture(index).rgb()
+            video.image(index).rgb()
 
     return Target(lambda rng, known: drawn(rng, ["stage.mp4"], known), use)
 
@@ -165,14 +165,14 @@ def _stage(folder: Path) -> Target:
 def _manifest(folder: Path) -> Target:
     plain = folder / "plain.mp4"
     media.write_video(plain, moving_pattern(5, width=64, height=48), fps=Fraction(25), audio=None)
-    sound = signed(plain, folder / "signed.mp4", find_credentials()).read_bytes()
+    audio = signed(plain, folder / "signed.mp4", find_credentials()).read_bytes()
     path = folder / "x.mp4"
 
     def draw(rng: random.Random, known: list[Script]) -> Script:
         return drawn(rng, ["x.mp4"], known)
 
     def use(script: Script) -> None:
-        data = sound
+        data = audio
         for step in script:
             data = changed(data, step)
         path.write_bytes(data)
@@ -222,7 +222,7 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "anchor": _anchor,
     "take": _take,
     "network": _network,
-    "stage": _stage,
+    "stage": _target,
     "manifest": _manifest,
     "consent": _consent,
     "wrong": _wrong,

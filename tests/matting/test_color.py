@@ -25,11 +25,11 @@ def halves(std_front: float, std_back: float, *, size: int = SIZE) -> tuple[np.n
 def test_score_is_the_mixture_of_the_two_mean_colors() -> None:
     frame, left = halves(0.02, 0.02)
     model = ColorStatistics(frame).model(left, 1 - left).enlarged((SIZE, SIZE))
-    for share in (0.0, 0.25, 0.7, 1.0):
-        mixed = share * FRONT + (1 - share) * BACK
+    for fraction in (0.0, 0.25, 0.7, 1.0):
+        mixed = fraction * FRONT + (1 - fraction) * BACK
         pixels = np.broadcast_to(mixed[:, None, None], frame.shape).astype(np.float32)
         middle = model.score(pixels)[:, SIZE // 2 - 4 : SIZE // 2 + 4]
-        np.testing.assert_allclose(middle, share, atol=0.05)
+        np.testing.assert_allclose(middle, fraction, atol=0.05)
 
 
 def test_cells_agree_with_discriminant_analysis_of_all_their_pixels() -> None:

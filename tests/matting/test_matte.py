@@ -216,8 +216,8 @@ def test_composite_is_exact_at_both_ends_and_rounds_between() -> None:
     alpha = np.arange(256, dtype=np.uint8).reshape(16, 16)
     foreground, background = rng.integers(0, 256, (2, 16, 16, 3), np.uint8)
     shown = composite(Matte(alpha, foreground, found=True), background)
-    share = alpha[..., None] / 255
-    np.testing.assert_allclose(shown, share * foreground + (1 - share) * background, atol=0.5)
+    fraction = alpha[..., None] / 255
+    np.testing.assert_allclose(shown, fraction * foreground + (1 - fraction) * background, atol=0.5)
     np.testing.assert_array_equal(shown[-1, -1], foreground[-1, -1])
     np.testing.assert_array_equal(shown[0, 0], background[0, 0])
 

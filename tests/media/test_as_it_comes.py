@@ -27,7 +27,7 @@ from making_odd_media import (
     LAYOUTS,
     PQ,
     WIDTH,
-    Picture,
+    YuvFrame,
     chord,
     combing,
     fields,
@@ -47,10 +47,10 @@ from newscaster import cli
 from newscaster.errors import MediaError, NewscasterError
 from newscaster.media import measure_audio, probe, read_audio, read_frames
 from newscaster.prepare.clips import choose_fps, read_footage
-from newscaster.prepare.inspect_file import InspectTask, inspect_file, stretches_of
+from newscaster.prepare.inspect_file import InspectTask, inspect_file, segments_of
 from tiny_anchor import write_tiny_anchor
 
-MOST_SECONDS = 10
+MAX_SECONDS = 10
 LOSSY, CLOSE = 9.0, 2.5
 
 
@@ -65,7 +65,7 @@ class Right:
     """The levels of the frames, one by one."""
     colours: float | None = None
     """How far the four fields may be from their colours, in levels."""
-    turned: Callable[[Picture], Picture] = lambda image: image
+    turned: Callable[[YuvFrame], YuvFrame] = lambda image: image
     """How the fields are turned."""
     combed: bool = True
     """Whether lines of two moments may be seen in one frame."""
@@ -88,7 +88,7 @@ class Refused:
 
     error: str
     frames: bool = True
-    sound: bool = True
+    audio: bool = True
 
 
 Row = tuple[str, str, Callable[[Path], object], Right | Refused]
@@ -103,7 +103,7 @@ def row(name: str, file: str, make: Callable[[Path], object], expected: Right | 
 # -- colours --
 
 
-def picture(**options: object) -> Callable[[Path], object]:
+def image(**options: object) -> Callable[[Path], object]:
     """Four fields, five times."""
     return lambda path: write_pictures(path, [fields()] * 5, **options)  # type: ignore[arg-type]
 
@@ -170,10 +170,10 @@ for name, file, tolerance, options in (
     ("GIF", "a.gif", LOSSY, {"codec": "gif", "layout": "rgb8"}),
 ):
     loose = 36.0 if name == "GIF" else tolerance  # its 256 colours are coarse
-    row(name, file, picture(**options), Right(frames=5, colours=loose, fps=Fraction(25)))
+    row(name, file, image(**options), Right(frames=5, colours=loose, fps=Fraction(25)))
 
 
-def hdr(path: Path, code: Callable[[Picture], object], tags: tuple[int, int, int]) -> None:
+def hdr(path: Path, code: Callable[[YuvFrame], object], tags: tuple[int, int, int]) -> None:
     write_pictures(path, [code(fields())] * 5, codec="ffv1", layout="yuv444p10le", tags=tags)  # type: ignore[list-item]
 
 
@@ -219,7 +219,7 @@ row(
     "sides of 9000, says the header",
     "a.gif",
     declared_huge,
-    Refused(error="have 9000x9000 pixels; accepted are 67 million", sound=False),
+    Refused(error="have 9000x9000 pixels; accepted are 67 million", audio=False),
 )
 row(
     "pixels that are not square",
@@ -231,7 +231,7 @@ for turn, times in ((90, 3), (180, 2), (270, 1)):
     row(
         f"turned by {turn}°",
         "a.mp4",
-        picture(rotation=-turn if turn < 180 else 360 - turn),
+        image(rotation=-turn if turn < 180 else 360 - turn),
         Right(
             frames=5,
             size=(WIDTH, HEIGHT) if turn == 180 else (HEIGHT, WIDTH),
@@ -401,7 +401,7 @@ for codec, file, off in (
 
 def spoken(path: Path, **options: object) -> Path:
     """25 frames with a second of sound."""
-    return write_pictures(path, levels(25), sound=tone(1.0, rate=48_000, hz=440.0), **options)  # type: ignore[arg-type]
+    return write_pictures(path, levels(25), audio=tone(1.0, rate=48_000, hz=440.0), **options)  # type: ignore[arg-type]
 
 
 def jumping_back(path: Path) -> None:
@@ -443,14 +443,14 @@ row(
     "sound alone",
     "a.wav",
     lambda p: write_sound(p, tone(1.0, rate=48_000), 48_000),
-    Refused(error="has no video in it, only sound", sound=False),
+    Refused(error="has no video in it, only sound", audio=False),
 )
-row("video alone", "a.mp4", picture(), Refused(error="has no sound in it, only video", frames=False))
+row("video alone", "a.mp4", image(), Refused(error="has no sound in it, only video", frames=False))
 row(
     "a song with a cover",
     "a.mp3",
     song_with_cover,
-    Refused(error="has no video in it, only sound", sound=False),
+    Refused(error="has no video in it, only sound", audio=False),
 )
 
 
@@ -545,8 +545,8 @@ row(
 # -- damage --
 
 
-def cut(path: Path, share: float) -> None:
-    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * share)])
+def cut(path: Path, blend_weight: float) -> None:
+    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * blend_weight)])
 
 
 for name, file, make in (
@@ -625,10 +625,10 @@ def watch() -> Iterator[None]:
         return
 
     def too_long(*_: object) -> None:
-        raise AssertionError(f"it takes longer than {MOST_SECONDS} s")
+        raise AssertionError(f"it takes longer than {MAX_SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
     try:
         yield
     finally:
@@ -671,7 +671,7 @@ def refused(path: Path, expected: Refused, anchor: Path, capsys: pytest.CaptureF
     if expected.frames:
         with pytest.raises(MediaError, match=expected.error):
             list(read_frames(path))
-    if expected.sound:
+    if expected.audio:
         with pytest.raises(NewscasterError, match=expected.error):
             read_audio(path)
         assert cli.run(["speak", "-a", str(anchor), "-o", "out.mp4", "--", path.name]) == cli.EXIT_ERROR
@@ -710,7 +710,7 @@ def shown(path: Path, expected: Right) -> None:
             assert np.abs(found - around(whole, *place)).max() <= expected.colours, (place, found)
 
 
-def around(image: Picture, down: float, along: float) -> np.ndarray:
+def around(image: YuvFrame, down: float, along: float) -> np.ndarray:
     """The mean colour about a place, given as shares of height and width."""
     height, width = image.shape[:2]
     y, x = int(down * height), int(along * width)
@@ -723,10 +723,10 @@ def inspected(path: Path, patch: pytest.MonkeyPatch) -> None:
     make_up_faces(patch)
     footage = read_footage(path)
     fps = choose_fps([footage.fps])
-    found = inspect_file(InspectTask(footage, stretches_of(footage, fps, seconds=45.0), None))
+    found = inspect_file(InspectTask(footage, segments_of(footage, fps, seconds=45.0), None))
     count = sum(1 for _ in read_frames(path, fps=fps))
     count -= sum(round((stop - start) * fps) for start, stop in footage.video.gaps)
-    assert sum(len(stretch.present) for stretch in found.stretches) == count
+    assert sum(len(tracked.present) for tracked in found.tracked_segments) == count
     assert footage.seconds * fps == pytest.approx(count, abs=1)
 
 

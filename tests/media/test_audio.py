@@ -50,15 +50,15 @@ def write_sound(path: Path, samples: np.ndarray, rate: int, *, codec: str, layou
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_sample_format(tmp_path: Path, codec: str) -> None:
     rate = 48_000
-    sound = tone(1.0, rate=rate)
-    path = write_sound(tmp_path / f"tone{CODECS[codec]}", sound, rate, codec=codec)
+    audio = tone(1.0, rate=rate)
+    path = write_sound(tmp_path / f"tone{CODECS[codec]}", audio, rate, codec=codec)
     heard = read_audio(path, rate=rate)
     assert len(heard) == pytest.approx(rate, abs=2500)  # codecs pad to whole blocks
     middle = slice(10_000, 40_000)
     lags = range(-1200, 1201)  # MP2 and MP3 delay the sound by a part of a block
     # LAME turns it down by 5 %, and AAC overshoots where it sets in.
-    best = max(np.dot(np.roll(heard[: len(sound)], lag)[middle], sound[: len(heard)][middle]) for lag in lags)
-    assert best / np.dot(sound[middle], sound[middle]) == pytest.approx(1.0, abs=0.06)
+    best = max(np.dot(np.roll(heard[: len(audio)], lag)[middle], audio[: len(heard)][middle]) for lag in lags)
+    assert best / np.dot(audio[middle], audio[middle]) == pytest.approx(1.0, abs=0.06)
     measure = measure_audio(path)
     assert measure.rate == rate
     assert measure.channels == 1
@@ -103,9 +103,9 @@ def test_exact_count_at_the_source_rate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_no_numbers_are_reported(tmp_path: Path, bad: float) -> None:
-    sound = tone(1.0)
-    sound[9_000] = bad
-    path = write_sound(tmp_path / "bad.wav", sound, 16_000, codec="pcm_f32le")
+    audio = tone(1.0)
+    audio[9_000] = bad
+    path = write_sound(tmp_path / "bad.wav", audio, 16_000, codec="pcm_f32le")
     measure = measure_audio(path)
     assert not measure.finite
     assert measure.samples == 16_000

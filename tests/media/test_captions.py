@@ -69,10 +69,10 @@ def shown(path: Path) -> tuple[str, str | None, list[tuple[int, int, str]]]:
     ("suffix", "codec"), [(".mp4", "mov_text"), (".m4v", "mov_text"), (".mov", "mov_text"), (".mkv", "srt")]
 )
 def test_a_track_reads_back(tmp_path: Path, suffix: str, codec: str) -> None:
-    path, sound = tmp_path / f"x{suffix}", tmp_path / "x.wav"
-    write_wav(sound, tone(2.0), 16_000)
+    path, audio = tmp_path / f"x{suffix}", tmp_path / "x.wav"
+    write_wav(audio, tone(2.0), 16_000)
     subtitles = Subtitles(cues=CUES, language="deu")
-    frames = write_video(path, moving_pattern(50), fps=Fraction(25), audio=sound, subtitles=subtitles)
+    frames = write_video(path, moving_pattern(50), fps=Fraction(25), audio=audio, subtitles=subtitles)
     assert frames == 50
     expected = [(cue.start_ms, cue.stop_ms - cue.start_ms, "\n".join(cue.lines)) for cue in CUES]
     found_codec, found_language, cues = shown(path)

@@ -29,8 +29,8 @@ def test_click_and_flash_stay_together(
     media_file: Callable[..., Path], kind_name: str, sound_start: Fraction, video_start: Fraction
 ) -> None:
     times = [video_start + Fraction(i, FPS) for i in range(50)]
-    sound = click(2.5, 1.0, KINDS[kind_name].rate)
-    path = media_file(kind_name, grey(50, flash_at=25), times, sound, sound_start=sound_start)
+    audio = click(2.5, 1.0, KINDS[kind_name].rate)
+    path = media_file(kind_name, grey(50, flash_at=25), times, audio, sound_start=sound_start)
 
     brightness = [float(frame.mean()) for frame in read_frames(path)]
     heard = click_seconds(read_audio(path), 16_000)
@@ -54,9 +54,9 @@ def test_late_sound_begins_with_zeros_and_early_sound_is_cut(media_file: Callabl
 def test_sound_alone_begins_with_its_first_sample(media_file: Callable[..., Path]) -> None:
     times = [Fraction(i, FPS) for i in range(25)]
     path = media_file("mkv-pcm", grey(25), times, click(1.0, 0.5, 48_000), sound_start=FIFTH)
-    sound = np.concatenate(list(read_audio_blocks(path)))
-    assert len(sound) == pytest.approx(16_000, abs=2)
-    assert abs(click_seconds(sound, 16_000) - 0.5) < 0.002
+    audio = np.concatenate(list(read_audio_blocks(path)))
+    assert len(audio) == pytest.approx(16_000, abs=2)
+    assert abs(click_seconds(audio, 16_000) - 0.5) < 0.002
 
 
 @pytest.mark.parametrize("kind_name", ["mp4-aac", "mkv-pcm", "webm-opus"])
@@ -78,10 +78,10 @@ def test_a_gap_in_the_sound_is_filled(tmp_path: Path) -> None:
             block.sample_rate, block.pts, block.time_base = 16_000, start, Fraction(1, 16_000)
             container.mux(stream.encode(block))
         container.mux(stream.encode(None))
-    sound = read_audio(path)
-    assert len(sound) == 40_000
-    assert not sound[16_010:23_990].any()
-    assert sound[24_010:].min() > 0.2
+    audio = read_audio(path)
+    assert len(audio) == 40_000
+    assert not audio[16_010:23_990].any()
+    assert audio[24_010:].min() > 0.2
     assert measure_audio(path).samples == 40_000
     assert sum(map(len, read_audio_blocks(path))) == 40_000
 

@@ -15,7 +15,7 @@ import pytest
 from fresh_python import environment
 from making_media import moving_pattern
 from newscaster.media import copy_as_wav, measure_audio, read_audio, write_video
-from newscaster.media.audio import open_sound
+from newscaster.media.audio import open_audio
 from newscaster.media.downmix import SILENT_DBFS, Downmix
 from newscaster.speech.level import QUIETEST_DBFS
 from tiny_anchor import speech_like
@@ -182,8 +182,8 @@ def test_planar_channels(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("count", [2, 6, 7, 8, 9, 16])
 def test_video_with_the_sound_of_many_channels(tmp_path: Path, count: int) -> None:
-    sound = write_channels(tmp_path / "x.wav", np.stack([VOICE, -VOICE] * count)[:count])
-    write_video(tmp_path / "x.mp4", moving_pattern(50), fps=Fraction(25), audio=sound)
+    audio = write_channels(tmp_path / "x.wav", np.stack([VOICE, -VOICE] * count)[:count])
+    write_video(tmp_path / "x.mp4", moving_pattern(50), fps=Fraction(25), audio=audio)
     measure = measure_audio(tmp_path / "x.mp4")
     assert measure.channels == (count if count in (2, 6, 8) else 1)
     assert likeness(read_audio(tmp_path / "x.mp4"), VOICE) > 0.95
@@ -223,11 +223,11 @@ def test_a_channel_that_is_heard_later_counts_from_then() -> None:
 @pytest.mark.parametrize("kind", ["right inverted", "right inverted and louder", "left silent"])
 def test_players_that_mix_the_channels_hear_the_speech(tmp_path: Path, kind: str) -> None:
     """In the video and in the copy that is kept, no channel is inverted against another."""
-    sound = write_channels(tmp_path / "x.wav", np.stack(CHANNELS[kind]))
-    write_video(tmp_path / "x.mp4", moving_pattern(50), fps=Fraction(25), audio=sound)
-    copy_as_wav(sound, tmp_path / "y.wav")
+    audio = write_channels(tmp_path / "x.wav", np.stack(CHANNELS[kind]))
+    write_video(tmp_path / "x.mp4", moving_pattern(50), fps=Fraction(25), audio=audio)
+    copy_as_wav(audio, tmp_path / "y.wav")
     for name in ("x.mp4", "y.wav"):
-        with open_sound(tmp_path / name) as source:
+        with open_audio(tmp_path / name) as source:
             channels = np.concatenate(list(source.blocks()), axis=1)
         assert len(channels) == 2
         mean = channels.mean(axis=0)

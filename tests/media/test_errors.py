@@ -73,7 +73,7 @@ def test_subtitles(reader: Callable[[Path], object], tmp_path: Path) -> None:
 
 
 def test_no_sound(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
-    path = make_clip(sound=False)
+    path = make_clip(audio=False)
     assert probe(path).audio is None
     for name in ("read_audio", "read_audio_blocks", "measure_audio"):
         refused(READERS[name], path, "has no sound in it, only video")

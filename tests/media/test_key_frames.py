@@ -16,7 +16,7 @@ import pytest
 
 from making_media import moving_pattern, tone
 from newscaster import media
-from newscaster.media import LiveItem, StageVideo, encode_stage, write_live, write_video
+from newscaster.media import LiveItem, TargetVideo, encode_target, write_live, write_video
 
 RATE = 48_000
 SECONDS = 5
@@ -85,36 +85,38 @@ def decoded(path: Path, group: int) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def stage() -> StageVideo:
-    return StageVideo(encode_stage(moving_pattern(2, width=64, height=48), Fraction(25)))
+def target() -> TargetVideo:
+    return TargetVideo(encode_target(moving_pattern(2, width=64, height=48), Fraction(25)))
 
 
 def items(
-    stage: StageVideo, fps: Fraction, *, without: frozenset[int] = frozenset(), seconds: int = SECONDS
+    target: TargetVideo, fps: Fraction, *, without: frozenset[int] = frozenset(), seconds: int = SECONDS
 ) -> Iterator[LiveItem]:
     for number in range(round(seconds * fps)):
         first, last = (round(n * RATE / fps) for n in (number, number + 1))
-        picture = None if number in without else stage.picture(number % 2)
-        yield picture, np.zeros(last - first, np.float32)
+        image = None if number in without else target.image(number % 2)
+        yield image, np.zeros(last - first, np.float32)
 
 
-def test_recordings_and_fragments_do_too(stage: StageVideo, tmp_path: Path) -> None:
+def test_recordings_and_fragments_do_too(target: TargetVideo, tmp_path: Path) -> None:
     fps = Fraction(25)
-    media.record_video(tmp_path / "x.mp4", items(stage, fps), fps=fps, rate=RATE, metadata={})
+    media.record_video(tmp_path / "x.mp4", items(target, fps), fps=fps, rate=RATE, metadata={})
     assert longest_gap(str(tmp_path / "x.mp4"), fps) <= 2
     writer = media.FragmentWriter(fps=fps, rate=RATE, metadata={})
-    for picture, sound in items(stage, fps):
-        writer.write(picture, sound)
+    for image, audio in items(target, fps):
+        writer.write(image, audio)
     writer.close()
     # The AAC encoder's 1024 samples of delay lengthen the first frame's time: the file cannot begin before 0.
-    assert longest_gap(io.BytesIO(writer.take()), fps) <= 2 + Fraction(1024, RATE) + Fraction(1, 1000)
+    assert longest_gap(io.BytesIO(writer.drain()), fps) <= 2 + Fraction(1024, RATE) + Fraction(1, 1000)
 
 
 @pytest.mark.parametrize("name", ["x.ts", "x.flv", "x.mkv", "x.mp4", "x.mov"])
-def test_live_files_have_them_by_time_and_not_by_frames(stage: StageVideo, tmp_path: Path, name: str) -> None:
+def test_live_files_have_them_by_time_and_not_by_frames(
+    target: TargetVideo, tmp_path: Path, name: str
+) -> None:
     fps = Fraction(30000, 1001)
     half = frozenset(range(1, 200, 2))  # a machine that is too slow for every other frame
-    write_live(str(tmp_path / name), items(stage, fps, without=half), fps=fps, rate=RATE)
+    write_live(str(tmp_path / name), items(target, fps, without=half), fps=fps, rate=RATE)
     assert longest_gap(str(tmp_path / name), fps) <= 2 + Fraction(1, 1000)
 
 
@@ -127,12 +129,12 @@ def runs(fps: Fraction, *, first: int, every: int, length: int = 12) -> frozense
 @pytest.mark.parametrize("name", ["x.ts", "x.flv", "x.mkv", "x.mp4"])
 @pytest.mark.parametrize("fps", RATES, ids=lambda fps: f"{float(fps):.5g}")
 def test_key_frames_come_in_time_while_frames_are_dropped(
-    stage: StageVideo, tmp_path: Path, fps: Fraction, name: str
+    target: TargetVideo, tmp_path: Path, fps: Fraction, name: str
 ) -> None:
     due = math.floor(2 * fps)
     for first, every in ((due - 11, due), (due - 5, due), (due, due), (7, 24)):
         dropped = runs(fps, first=first, every=every)
-        sent = write_live(str(tmp_path / name), items(stage, fps, without=dropped), fps=fps, rate=RATE)
+        sent = write_live(str(tmp_path / name), items(target, fps, without=dropped), fps=fps, rate=RATE)
         assert longest_gap(str(tmp_path / name), fps) <= 2 + Fraction(1, 1000)
         count = round(SECONDS * fps)
         assert sent == count - len([n for n in dropped if n < count])  # what is repeated does not count
@@ -140,12 +142,12 @@ def test_key_frames_come_in_time_while_frames_are_dropped(
 
 @pytest.mark.parametrize("fps", RATES, ids=lambda fps: f"{float(fps):.5g}")
 def test_segments_last_a_second_while_frames_are_dropped(
-    stage: StageVideo, tmp_path: Path, fps: Fraction
+    target: TargetVideo, tmp_path: Path, fps: Fraction
 ) -> None:
     due = math.floor(fps)
     for first, every in ((due - 11, due), (due - 3, 2 * due), (7, 24)):
         dropped = runs(fps, first=first, every=every)
-        write_live(str(tmp_path / "x.m3u8"), items(stage, fps, without=dropped), fps=fps, rate=RATE)
+        write_live(str(tmp_path / "x.m3u8"), items(target, fps, without=dropped), fps=fps, rate=RATE)
         playlist = (tmp_path / "x.m3u8").read_text()
         assert max(map(float, re.findall(r"#EXTINF:([\d.]+)", playlist))) <= 1.0 + 1e-6
         for name in re.findall(r"^[^#].*$", playlist, re.MULTILINE):
@@ -153,10 +155,10 @@ def test_segments_last_a_second_while_frames_are_dropped(
             assert keys == [True] + [False] * (len(keys) - 1)
 
 
-def test_a_dropped_key_frame_shows_the_frame_before(stage: StageVideo, tmp_path: Path) -> None:
+def test_a_dropped_key_frame_shows_the_frame_before(target: TargetVideo, tmp_path: Path) -> None:
     fps = Fraction(25)
     dropped = frozenset(range(45, 57))
-    write_live(str(tmp_path / "x.mkv"), items(stage, fps, without=dropped), fps=fps, rate=RATE, crf=1)
+    write_live(str(tmp_path / "x.mkv"), items(target, fps, without=dropped), fps=fps, rate=RATE, crf=1)
     with av.open(str(tmp_path / "x.mkv")) as container:
         frames = {round(f.time * fps): f.to_ndarray(format="gray") for f in container.decode(video=0)}
     assert sorted(set(range(SECONDS * 25)) - set(frames)) == sorted(dropped - {50})
@@ -166,9 +168,9 @@ def test_a_dropped_key_frame_shows_the_frame_before(stage: StageVideo, tmp_path:
 
 @pytest.mark.parametrize("fps", RATES, ids=lambda fps: f"{float(fps):.5g}")
 def test_segments_last_a_second_and_start_with_their_only_key_frame(
-    stage: StageVideo, tmp_path: Path, fps: Fraction
+    target: TargetVideo, tmp_path: Path, fps: Fraction
 ) -> None:
-    write_live(str(tmp_path / "x.m3u8"), items(stage, fps), fps=fps, rate=RATE)
+    write_live(str(tmp_path / "x.m3u8"), items(target, fps), fps=fps, rate=RATE)
     playlist = (tmp_path / "x.m3u8").read_text()
     lasting = [float(seconds) for seconds in re.findall(r"#EXTINF:([\d.]+)", playlist)]
     assert "#EXT-X-TARGETDURATION:1\n" in playlist
@@ -180,10 +182,10 @@ def test_segments_last_a_second_and_start_with_their_only_key_frame(
         assert keys == [True] + [False] * (len(keys) - 1)
 
 
-def test_segments_of_a_stream_that_drops_frames(stage: StageVideo, tmp_path: Path) -> None:
+def test_segments_of_a_stream_that_drops_frames(target: TargetVideo, tmp_path: Path) -> None:
     fps = Fraction(25)
     half = frozenset(range(1, 200, 2))
-    write_live(str(tmp_path / "x.m3u8"), items(stage, fps, without=half), fps=fps, rate=RATE)
+    write_live(str(tmp_path / "x.m3u8"), items(target, fps, without=half), fps=fps, rate=RATE)
     lasting = re.findall(r"#EXTINF:([\d.]+)", (tmp_path / "x.m3u8").read_text())
     assert len(lasting) == 5
     assert max(map(float, lasting)) <= 1.0 + 1e-6
@@ -191,12 +193,12 @@ def test_segments_of_a_stream_that_drops_frames(stage: StageVideo, tmp_path: Pat
 
 @pytest.mark.parametrize("scheme", ["", "file:"])
 def test_the_playlist_of_a_long_stream_keeps_twelve_seconds(
-    stage: StageVideo, tmp_path: Path, scheme: str
+    target: TargetVideo, tmp_path: Path, scheme: str
 ) -> None:
     fps = Fraction(10)
     folder = tmp_path / "a:b"
     folder.mkdir()
-    write_live(f"{scheme}{folder / 'c:d.m3u8'}", items(stage, fps, seconds=30), fps=fps, rate=RATE)
+    write_live(f"{scheme}{folder / 'c:d.m3u8'}", items(target, fps, seconds=30), fps=fps, rate=RATE)
     playlist = (folder / "c:d.m3u8").read_text()
     assert playlist.count("#EXTINF") == 12
     assert 24 <= len(list(folder.glob("*.ts"))) < 30  # older ones go

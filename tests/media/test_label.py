@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 
 from newscaster.errors import InputError
-from newscaster.media import Label, Picture, encode_stage, read_frames, write_video
-from newscaster.media.stage import StageVideo
+from newscaster.media import Label, YuvFrame, encode_target, read_frames, write_video
+from newscaster.media.target_video import TargetVideo
 
 SIZES = [(96, 80), (360, 288), (640, 360), (720, 1280), (1920, 1080), (333, 251)]
 
 
-def picture(size: tuple[int, int], colour: object, tmp_path: Path) -> Picture:
+def image(size: tuple[int, int], colour: object, tmp_path: Path) -> YuvFrame:
     image = np.empty((size[1], size[0], 3), np.uint8)
     image[:] = colour
-    video = StageVideo(encode_stage(iter([image]), Fraction(25), preset="ultrafast"))
-    return video.picture(0)
+    video = TargetVideo(encode_target(iter([image]), Fraction(25), preset="ultrafast"))
+    return video.image(0)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_nothing_outside_the_box_is_touched(size: tuple[int, int], tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3))
-    made, label = picture(size, noise, tmp_path), Label("AI-generated", size=size)
+    made, label = image(size, noise, tmp_path), Label("AI-generated", size=size)
     before = [plane.copy() for plane in made.planes]
     left, top = 4, 6
     label.put_on(made, (left, top))
@@ -48,7 +48,7 @@ def test_letters_are_large_enough(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", [(96, 80), (360, 288), (1280, 720)])
 def test_contrast_on_any_picture(size: tuple[int, int], colour: tuple[int, int, int], tmp_path: Path) -> None:
     """After encoding, too: WCAG's ratio of the brightest letters and the backing around them."""
-    made, label = picture(size, colour, tmp_path), Label("AI-generated", size=size)
+    made, label = image(size, colour, tmp_path), Label("AI-generated", size=size)
     label.put_on(made, (10, 10))
     shown = tmp_path / "label.mp4"
     write_video(shown, [made] * 3, fps=Fraction(25), audio=None, crf=23)

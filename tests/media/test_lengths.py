@@ -53,8 +53,8 @@ def w64(length: int) -> bytes:
 
 def aiff(length: int) -> bytes:
     common = b"COMM" + struct.pack(">IHIH", 18, 1, limited(length // 2, 32), 16) + RATE_80_BITS
-    sound = b"SSND" + struct.pack(">III", limited(length + 8, 32) if length else 0, 0, 0) + BIG
-    return b"FORM" + struct.pack(">I", limited(length + 46, 32) if length else 0) + b"AIFF" + common + sound
+    audio = b"SSND" + struct.pack(">III", limited(length + 8, 32) if length else 0, 0, 0) + BIG
+    return b"FORM" + struct.pack(">I", limited(length + 46, 32) if length else 0) + b"AIFF" + common + audio
 
 
 def au(length: int) -> bytes:

@@ -17,7 +17,7 @@ import pytest
 from making_media import SPEECH_RATE, moving_pattern, tone
 from newscaster import media
 from newscaster.errors import OutputError
-from newscaster.media import LiveItem, StageVideo, encode_stage
+from newscaster.media import LiveItem, TargetVideo, encode_target
 
 resource = pytest.importorskip("resource", reason="limits of file sizes are Unix's")
 SECONDS = 3
@@ -30,9 +30,9 @@ def items() -> list[LiveItem]:
 
 
 def made(count: int) -> list[LiveItem]:
-    stage = StageVideo(encode_stage(moving_pattern(count, width=64, height=64), Fraction(25)))
-    sound = tone(count / 25, rate=48_000)
-    return [(stage.picture(k), sound[1920 * k : 1920 * (k + 1)]) for k in range(count)]
+    target = TargetVideo(encode_target(moving_pattern(count, width=64, height=64), Fraction(25)))
+    audio = tone(count / 25, rate=48_000)
+    return [(target.image(k), audio[1920 * k : 1920 * (k + 1)]) for k in range(count)]
 
 
 def live(address: str | Path, items: list[LiveItem], **options: Any) -> int:

@@ -72,9 +72,9 @@ def test_a_file_is_decoded(kind: str, seekable: bool) -> None:
     assert not piped.is_empty
     assert not piped.is_text
     assert piped.container is not None
-    with piped.opened("standard input") as sound:
-        assert (sound.rate, sound.channels) == (RATE, 2)
-        heard = np.concatenate(list(sound.mono_blocks()))
+    with piped.opened("standard input") as audio:
+        assert (audio.rate, audio.channels) == (RATE, 2)
+        heard = np.concatenate(list(audio.mono_blocks()))
     assert len(heard) == pytest.approx(2 * RATE, abs=3500)
     assert likeness(heard) > 0.95
 
@@ -89,8 +89,8 @@ def test_a_file_comes_in_while_it_is_decoded() -> None:
     """The first samples are there before the last bytes are."""
     data = encoded("wav", seconds=20.0)
     pipe = Pipe(data)
-    with PipedAudio(pipe).opened("standard input") as sound:  # type: ignore[arg-type]
-        next(sound.mono_blocks())
+    with PipedAudio(pipe).opened("standard input") as audio:  # type: ignore[arg-type]
+        next(audio.mono_blocks())
         assert len(pipe._data.read()) > len(data) // 2
 
 
@@ -124,9 +124,9 @@ def test_a_file_that_breaks_off(kept: int) -> None:
     piped = PipedAudio(Pipe(encoded("mp4")[:kept]))  # type: ignore[arg-type]
     with (
         pytest.raises(MediaError, match=r"standard input|/input"),
-        piped.opened("standard input") as sound,
+        piped.opened("standard input") as audio,
     ):
-        list(sound.blocks())
+        list(audio.blocks())
 
 
 def test_marks(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ def test_length_is_that_of_the_frames(tmp_path: Path, suffix: str, audio_seconds
     if suffix == ".mxf" and audio_seconds < 2:
         pytest.skip("FFmpeg ends MXF files with the shorter stream")
     video, codec = CONTAINERS[suffix]
-    sound = tone(audio_seconds, rate=48_000)
-    path = write_pictures(tmp_path / f"a{suffix}", levels(50), codec=video, sound=sound, sound_codec=codec)
+    audio = tone(audio_seconds, rate=48_000)
+    path = write_pictures(tmp_path / f"a{suffix}", levels(50), codec=video, audio=audio, sound_codec=codec)
     info = probe(path).video
     assert info is not None
     assert info.duration_seconds == pytest.approx(2.0, abs=0.05)
@@ -50,7 +50,7 @@ def test_length_counts_from_the_first_frame(tmp_path: Path, suffix: str) -> None
         levels(50),
         codec=video,
         times=times,
-        sound=tone(4.0, rate=48_000),
+        audio=tone(4.0, rate=48_000),
         sound_codec=audio,
     )
     info = probe(path).video
@@ -80,7 +80,7 @@ def test_a_gap_is_no_footage(tmp_path: Path, suffix: str, rate: int) -> None:
         codec=video,
         fps=rate,
         times=times,
-        sound=tone(22.0, rate=48_000),
+        audio=tone(22.0, rate=48_000),
         sound_codec="pcm_s16le" if suffix == ".mov" else audio,
     )
     file = read_footage(path)
@@ -178,7 +178,7 @@ def test_steps_that_are_no_multiples_have_their_mean_rate(
 
 def test_a_gap_after_a_clock_that_starts_again(tmp_path: Path) -> None:
     parts = [
-        write_pictures(tmp_path / f"{i}.ts", levels(len(times)), times=times, sound=tone(8.0, rate=48_000))
+        write_pictures(tmp_path / f"{i}.ts", levels(len(times)), times=times, audio=tone(8.0, rate=48_000))
         for i, times in enumerate([runs_of(25, (0,), 2), runs_of(25, (0, 5), 2)])
     ]
     path = tmp_path / "both.ts"

@@ -14,29 +14,29 @@ import pytest
 
 from making_media import moving_pattern, tone
 from newscaster.errors import MediaError, OutputError
-from newscaster.media import LiveItem, StageVideo, encode_stage, live_format, without_key, write_live
+from newscaster.media import LiveItem, TargetVideo, encode_target, live_format, redact_url, write_live
 
 RATE, FRAMES = 48_000, 60
 TAGS = {"title": "Ada", "comment": "Synthetic video: the mouth was generated."}
 
 
 @pytest.fixture(scope="module")
-def stage() -> StageVideo:
-    return StageVideo(encode_stage(iter(moving_pattern(FRAMES, width=96, height=64)), Fraction(25)))
+def target() -> TargetVideo:
+    return TargetVideo(encode_target(iter(moving_pattern(FRAMES, width=96, height=64)), Fraction(25)))
 
 
-def items(stage: StageVideo, *, without: tuple[int, ...] = ()) -> Iterator[LiveItem]:
-    sound = tone(FRAMES / 25, rate=RATE)
+def items(target: TargetVideo, *, without: tuple[int, ...] = ()) -> Iterator[LiveItem]:
+    audio = tone(FRAMES / 25, rate=RATE)
     for k in range(FRAMES):
-        picture = None if k in without else stage.picture(k)
-        yield picture, sound[1920 * k : 1920 * (k + 1)]
+        image = None if k in without else target.image(k)
+        yield image, audio[1920 * k : 1920 * (k + 1)]
 
 
 def send(address: object, coming: Iterator[LiveItem], **options: object) -> int:
     return write_live(str(address), coming, fps=Fraction(25), rate=RATE, metadata=TAGS, **options)
 
 
-def check(source: object, *, pictures: int = FRAMES) -> av.container.InputContainer:
+def check(source: object, *, images: int = FRAMES) -> av.container.InputContainer:
     """All pictures and all of the sound are there, each at its time."""
     container = av.open(source)
     video, audio = container.streams.video[0], container.streams.audio[0]
@@ -44,7 +44,7 @@ def check(source: object, *, pictures: int = FRAMES) -> av.container.InputContai
     shown, heard = [], []
     for frame in container.decode(video, audio):
         (shown if isinstance(frame, av.VideoFrame) else heard).append(frame)
-    assert len(shown) == pictures
+    assert len(shown) == images
     seconds = sum(frame.samples for frame in heard) / RATE
     assert seconds == pytest.approx(FRAMES / 25, abs=0.07)  # the codec works in blocks of 21 ms
     assert shown[-1].time - shown[0].time == pytest.approx((FRAMES - 1) / 25, abs=0.002)
@@ -53,8 +53,8 @@ def check(source: object, *, pictures: int = FRAMES) -> av.container.InputContai
 
 
 @pytest.mark.parametrize("name", ["x.ts", "x.flv", "x.mkv", "x.mp4"])
-def test_files(stage: StageVideo, tmp_path: Path, name: str) -> None:
-    assert send(tmp_path / name, items(stage)) == FRAMES
+def test_files(target: TargetVideo, tmp_path: Path, name: str) -> None:
+    assert send(tmp_path / name, items(target)) == FRAMES
     with check(str(tmp_path / name)) as container:
         tags = {key.lower(): value for key, value in container.metadata.items()}
     if name == "x.ts":
@@ -63,15 +63,15 @@ def test_files(stage: StageVideo, tmp_path: Path, name: str) -> None:
         assert tags["comment"] == TAGS["comment"]
 
 
-def test_key_frames_come_every_two_seconds(stage: StageVideo, tmp_path: Path) -> None:
-    send(tmp_path / "x.ts", items(stage))
+def test_key_frames_come_every_two_seconds(target: TargetVideo, tmp_path: Path) -> None:
+    send(tmp_path / "x.ts", items(target))
     with av.open(str(tmp_path / "x.ts")) as container:
         keys = [p.is_keyframe for p in container.demux(container.streams.video[0]) if p.size]
     assert [k for k, key in enumerate(keys) if key] == [0, 50]
 
 
-def test_hls(stage: StageVideo, tmp_path: Path) -> None:
-    send(tmp_path / "x.m3u8", items(stage))
+def test_hls(target: TargetVideo, tmp_path: Path) -> None:
+    send(tmp_path / "x.m3u8", items(target))
     assert "#EXT-X-ENDLIST" in (tmp_path / "x.m3u8").read_text()
     pieces = sorted(tmp_path.glob("*.ts"))
     assert len(pieces) == 3
@@ -79,7 +79,7 @@ def test_hls(stage: StageVideo, tmp_path: Path) -> None:
     check(str(tmp_path / "x.m3u8")).close()
 
 
-def test_a_pipe(stage: StageVideo) -> None:
+def test_a_pipe(target: TargetVideo) -> None:
     reading, writing = os.pipe()
     found: list[bytes] = []
 
@@ -89,13 +89,13 @@ def test_a_pipe(stage: StageVideo) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    send(f"pipe:{writing}", items(stage))
+    send(f"pipe:{writing}", items(target))
     os.close(writing)
     reader.join()
     check(io.BytesIO(found[0])).close()
 
 
-def test_udp(stage: StageVideo) -> None:
+def test_udp(target: TargetVideo) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         receiver.bind(("127.0.0.1", 0))
@@ -111,7 +111,7 @@ def test_udp(stage: StageVideo) -> None:
         thread = threading.Thread(target=receive)
         thread.start()
         port = receiver.getsockname()[1]
-        send(f"udp://127.0.0.1:{port}?pkt_size=1316", items(stage))
+        send(f"udp://127.0.0.1:{port}?pkt_size=1316", items(target))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"end", ("127.0.0.1", port))
         thread.join()
@@ -120,16 +120,16 @@ def test_udp(stage: StageVideo) -> None:
     check(io.BytesIO(bytes(found))).close()
 
 
-def test_pictures_that_are_left_out_leave_the_sound_where_it_is(stage: StageVideo, tmp_path: Path) -> None:
-    assert send(tmp_path / "x.mkv", items(stage, without=(7, 8, 30))) == FRAMES - 3
-    check(str(tmp_path / "x.mkv"), pictures=FRAMES - 3).close()
+def test_pictures_that_are_left_out_leave_the_sound_where_it_is(target: TargetVideo, tmp_path: Path) -> None:
+    assert send(tmp_path / "x.mkv", items(target, without=(7, 8, 30))) == FRAMES - 3
+    check(str(tmp_path / "x.mkv"), images=FRAMES - 3).close()
 
 
-def test_the_second_item_is_taken_when_the_address_is_open(stage: StageVideo, tmp_path: Path) -> None:
+def test_the_second_item_is_taken_when_the_address_is_open(target: TargetVideo, tmp_path: Path) -> None:
     there: list[bool] = []
 
     def watched() -> Iterator[LiveItem]:
-        for item in items(stage):
+        for item in items(target):
             there.append((tmp_path / "x.ts").exists())
             yield item
 
@@ -137,9 +137,9 @@ def test_the_second_item_is_taken_when_the_address_is_open(stage: StageVideo, tm
     assert there == [False] + [True] * (FRAMES - 1)
 
 
-def test_errors_of_the_frames_are_raised(stage: StageVideo, tmp_path: Path) -> None:
+def test_errors_of_the_frames_are_raised(target: TargetVideo, tmp_path: Path) -> None:
     def failing() -> Iterator[LiveItem]:
-        yield stage.picture(0), np.zeros(1920, np.float32)
+        yield target.image(0), np.zeros(1920, np.float32)
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
@@ -148,11 +148,11 @@ def test_errors_of_the_frames_are_raised(stage: StageVideo, tmp_path: Path) -> N
         send(tmp_path / "x.ts", iter([(None, np.zeros(1920, np.float32))]))
 
 
-def test_addresses_that_cannot_be_written(stage: StageVideo, tmp_path: Path) -> None:
+def test_addresses_that_cannot_be_written(target: TargetVideo, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write to 'rtmp://127.0.0.1:1/...' as flv \(.*refused"):
-        send("rtmp://127.0.0.1:1/live/secret", items(stage))
+        send("rtmp://127.0.0.1:1/live/secret", items(target))
     with pytest.raises(OutputError, match="there is no folder"):
-        send(tmp_path / "none" / "x.ts", items(stage))
+        send(tmp_path / "none" / "x.ts", items(target))
     with pytest.raises(OutputError, match=r"how to write to 'x\.avi' is not clear"):
         live_format("x.avi")
     with pytest.raises(OutputError, match="which FFmpeg does not know"):
@@ -175,4 +175,4 @@ def test_addresses_that_cannot_be_written(stage: StageVideo, tmp_path: Path) -> 
 def test_what_addresses_mean(address: str, name: str, shown: str) -> None:
     assert live_format(address) == name
     assert live_format(address, "matroska") == "matroska"
-    assert without_key(address) == shown
+    assert redact_url(address) == shown

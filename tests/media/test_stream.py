@@ -22,27 +22,27 @@ RATE = 48_000
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[media.Picture]:
-    stage = media.StageVideo(media.encode_stage(moving_pattern(12, width=96, height=64), FPS), name="stage")
-    return [stage.picture(index) for index in range(12)]
+def images() -> list[media.YuvFrame]:
+    target = media.TargetVideo(
+        media.encode_target(moving_pattern(12, width=96, height=64), FPS), name="stage"
+    )
+    return [target.image(index) for index in range(12)]
 
 
-def sounds(frames: int) -> list[np.ndarray]:
+def audios(frames: int) -> list[np.ndarray]:
     t = np.arange(frames * RATE // 25) / RATE
     return np.split((0.3 * np.sin(2 * np.pi * 440 * t)).astype(np.float32), frames)
 
 
-def stream(pictures: list[media.Picture]) -> Iterator[tuple[media.Picture | None, np.ndarray]]:
+def stream(images: list[media.YuvFrame]) -> Iterator[tuple[media.YuvFrame | None, np.ndarray]]:
     """Two frames before the first picture, one dropped later on."""
-    shown = [None, None, *pictures[:5], None, *pictures[5:]]
-    yield from zip(shown, sounds(len(shown)), strict=True)
+    shown = [None, None, *images[:5], None, *images[5:]]
+    yield from zip(shown, audios(len(shown)), strict=True)
 
 
-def test_a_recording_keeps_all_sound_and_the_frame_rate(
-    pictures: list[media.Picture], tmp_path: Path
-) -> None:
+def test_a_recording_keeps_all_sound_and_the_frame_rate(images: list[media.YuvFrame], tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
-    recorded = media.record_video(path, stream(pictures), fps=FPS, rate=RATE, metadata={"title": "Ada"})
+    recorded = media.record_video(path, stream(images), fps=FPS, rate=RATE, metadata={"title": "Ada"})
     assert recorded == media.RecordedVideo(seconds=13 / 25)
     info = media.probe(path)
     assert info.video is not None
@@ -61,9 +61,9 @@ def test_a_recording_of_nothing_leaves_nothing(tmp_path: Path) -> None:
 
 
 def long_stream(
-    pictures: list[media.Picture], frames: int
-) -> Iterator[tuple[media.Picture | None, np.ndarray]]:
-    yield from zip(itertools.islice(itertools.cycle(pictures), frames), sounds(frames), strict=True)
+    images: list[media.YuvFrame], frames: int
+) -> Iterator[tuple[media.YuvFrame | None, np.ndarray]]:
+    yield from zip(itertools.islice(itertools.cycle(images), frames), audios(frames), strict=True)
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
@@ -81,25 +81,25 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
 
 @pytest.mark.parametrize("room", [0, 100, 2000])
 def test_a_recording_that_the_disk_does_not_take(
-    pictures: list[media.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+    images: list[media.YuvFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     fill_disk(monkeypatch, room)
     with pytest.raises(OutputError, match="No space left on device"):
-        media.record_video(tmp_path / "x.mp4", long_stream(pictures, 100), fps=FPS, rate=RATE, metadata={})
+        media.record_video(tmp_path / "x.mp4", long_stream(images, 100), fps=FPS, rate=RATE, metadata={})
     assert not list(tmp_path.iterdir())
 
 
 def test_what_a_full_disk_leaves_of_a_recording_can_be_played(
-    pictures: list[media.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: list[media.YuvFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tmp_path / "whole.mp4"
-    media.record_video(whole, long_stream(pictures, 150), fps=FPS, rate=RATE, metadata={})
+    media.record_video(whole, long_stream(images, 150), fps=FPS, rate=RATE, metadata={})
     size = whole.stat().st_size
     for room in (size // 2, size * 3 // 4, size - 1000):
         path = tmp_path / f"{room}.mp4"
         with monkeypatch.context() as patch:
             fill_disk(patch, room)
-            made = media.record_video(path, long_stream(pictures, 150), fps=FPS, rate=RATE, metadata={})
+            made = media.record_video(path, long_stream(images, 150), fps=FPS, rate=RATE, metadata={})
         assert made.is_broken
         assert made.cut_because is not None
         assert "No space left on device" in made.cut_because
@@ -109,9 +109,9 @@ def test_what_a_full_disk_leaves_of_a_recording_can_be_played(
         assert path.stat().st_size <= room
 
 
-def test_a_finished_recording_is_not_cut(pictures: list[media.Picture], tmp_path: Path) -> None:
+def test_a_finished_recording_is_not_cut(images: list[media.YuvFrame], tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
-    media.record_video(path, long_stream(pictures, 60), fps=FPS, rate=RATE, metadata={})
+    media.record_video(path, long_stream(images, 60), fps=FPS, rate=RATE, metadata={})
     content = path.read_bytes()
     assert media.cut_to_whole_fragments(path)
     assert path.read_bytes() == content
@@ -121,14 +121,14 @@ def test_a_finished_recording_is_not_cut(pictures: list[media.Picture], tmp_path
 
 
 def test_a_recording_ends_before_the_disk_is_full(
-    pictures: list[media.Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: list[media.YuvFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_module, "has_room", lambda folder, size=0: size < 10_000)
     finished: list[int] = []
     path = tmp_path / "x.mp4"
     made = media.record_video(
         path,
-        long_stream(pictures, 1000),
+        long_stream(images, 1000),
         fps=FPS,
         rate=RATE,
         metadata={},
@@ -140,25 +140,25 @@ def test_a_recording_ends_before_the_disk_is_full(
     assert 0 < len(list(media.read_frames(path))) == round(made.seconds * 25) < 1000
 
 
-def test_a_recording_that_cannot_be_signed_is_kept(pictures: list[media.Picture], tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_signed_is_kept(images: list[media.YuvFrame], tmp_path: Path) -> None:
     def finish(place: Path) -> None:
         raise OutputError("no room")
 
     path = tmp_path / "x.mp4"
-    made = media.record_video(path, stream(pictures), fps=FPS, rate=RATE, metadata={}, finish=finish)
+    made = media.record_video(path, stream(images), fps=FPS, rate=RATE, metadata={}, finish=finish)
     assert made == media.RecordedVideo(seconds=13 / 25, unfinished_because="no room")
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_fragments_come_as_they_are_made(pictures: list[media.Picture], tmp_path: Path) -> None:
+def test_fragments_come_as_they_are_made(images: list[media.YuvFrame], tmp_path: Path) -> None:
     writer = media.FragmentWriter(fps=FPS, rate=RATE, metadata={})
     parts = []
-    for picture, sound in stream(pictures):
-        writer.write(picture, sound)
-        parts.append(writer.take())
+    for image, audio in stream(images):
+        writer.write(image, audio)
+        parts.append(writer.drain())
     assert any(parts[4:-1])  # not all at the end
     writer.close()
-    parts.append(writer.take())
+    parts.append(writer.drain())
     writer.close()
     data = b"".join(parts)
     assert data[4:8] == b"ftyp"
@@ -169,13 +169,13 @@ def test_fragments_come_as_they_are_made(pictures: list[media.Picture], tmp_path
     assert media.measure_audio(path).seconds > 0.45
 
 
-def test_one_picture_in_several_encoders_at_once(pictures: list[media.Picture]) -> None:
+def test_one_picture_in_several_encoders_at_once(images: list[media.YuvFrame]) -> None:
     made: list[int] = []
 
     def encode(first: int) -> None:
         maker = media.FrameMaker(fps=FPS, rate=RATE)
-        for number, picture in enumerate(pictures, first):
-            frame = maker.picture(picture, number)
+        for number, image in enumerate(images, first):
+            frame = maker.image(image, number)
             made.append(int(frame.pts == number and frame.time_base == 1 / FPS))
 
     threads = [threading.Thread(target=encode, args=(first,)) for first in (0, 100, 1000)]
@@ -183,10 +183,10 @@ def test_one_picture_in_several_encoders_at_once(pictures: list[media.Picture]) 
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(made) == sum(made) == 3 * len(pictures)
+    assert len(made) == sum(made) == 3 * len(images)
 
 
 def test_sound_for_an_encoder_outside() -> None:
-    frame = media.FrameMaker(fps=FPS, rate=RATE).sound(np.array([0.0, 0.5, 2.0], np.float32), 960)
+    frame = media.FrameMaker(fps=FPS, rate=RATE).audio(np.array([0.0, 0.5, 2.0], np.float32), 960)
     assert frame.pts == 960
     assert frame.to_ndarray().tolist() == [[0, 16384, 32767]]

@@ -28,7 +28,7 @@ AAC_BLOCK = 1024
 
 
 @pytest.fixture
-def sound(tmp_path: Path) -> Path:
+def audio(tmp_path: Path) -> Path:
     path = tmp_path / "sound.wav"
     write_wav(path, tone(2.0, rate=22_050), 22_050)
     return path
@@ -36,7 +36,7 @@ def sound(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(30_000, 1_001)], ids=["25", "29.97"])
-def test_round_trip(tmp_path: Path, sound: Path, suffix: str, fps: Fraction) -> None:
+def test_round_trip(tmp_path: Path, audio: Path, suffix: str, fps: Fraction) -> None:
     path = tmp_path / f"out{suffix}"
     frames = list(moving_pattern(50))
     tags = {
@@ -45,7 +45,7 @@ def test_round_trip(tmp_path: Path, sound: Path, suffix: str, fps: Fraction) -> 
         "newscaster_anchor": "0123abc",
         "artist": "Å",
     }
-    assert write_video(path, frames, fps=fps, audio=sound, metadata=tags) == 50
+    assert write_video(path, frames, fps=fps, audio=audio, metadata=tags) == 50
 
     info = probe(path)
     assert info.video is not None
@@ -73,9 +73,9 @@ def test_standard_tags_lie_where_players_look(tmp_path: Path) -> None:
     assert probe(path).metadata["title"] == "The news"
 
 
-def test_the_index_comes_first(tmp_path: Path, sound: Path) -> None:
+def test_the_index_comes_first(tmp_path: Path, audio: Path) -> None:
     path = tmp_path / "out.mp4"
-    write_video(path, moving_pattern(10), fps=Fraction(25), audio=sound)
+    write_video(path, moving_pattern(10), fps=Fraction(25), audio=audio)
     data = path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 
@@ -131,15 +131,15 @@ def test_rates_and_channels(tmp_path: Path, rate: int, written: int, channels: i
 
 @pytest.mark.parametrize("count", [1, 200])
 def test_sound_longer_or_shorter_than_the_pictures_is_kept_in_full(
-    tmp_path: Path, sound: Path, count: int
+    tmp_path: Path, audio: Path, count: int
 ) -> None:
     path = tmp_path / "out.mp4"
-    assert write_video(path, moving_pattern(count), fps=Fraction(25), audio=sound) == count
+    assert write_video(path, moving_pattern(count), fps=Fraction(25), audio=audio) == count
     assert sum(1 for _ in read_frames(path)) == count
     assert 44_100 <= measure_audio(path).samples <= 44_100 + AAC_BLOCK
 
 
-def test_a_generator_that_fails_leaves_nothing(tmp_path: Path, sound: Path) -> None:
+def test_a_generator_that_fails_leaves_nothing(tmp_path: Path, audio: Path) -> None:
     def failing() -> Iterator[np.ndarray]:
         yield from moving_pattern(20)
         raise KeyError("the renderer")
@@ -148,7 +148,7 @@ def test_a_generator_that_fails_leaves_nothing(tmp_path: Path, sound: Path) -> N
     path.write_bytes(b"what was there before")
     threads = threading.active_count()
     with pytest.raises(KeyError, match="the renderer"):
-        write_video(path, failing(), fps=Fraction(25), audio=sound)
+        write_video(path, failing(), fps=Fraction(25), audio=audio)
     assert path.read_bytes() == b"what was there before"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "sound.wav"]
     assert threading.active_count() == threads
@@ -195,14 +195,14 @@ def test_the_generator_is_read_as_needed(tmp_path: Path) -> None:
     assert ahead <= 5
 
 
-def test_no_frames(tmp_path: Path, sound: Path) -> None:
+def test_no_frames(tmp_path: Path, audio: Path) -> None:
     with pytest.raises(MediaError, match="no frames to write"):
-        write_video(tmp_path / "out.mp4", [], fps=Fraction(25), audio=sound)
+        write_video(tmp_path / "out.mp4", [], fps=Fraction(25), audio=audio)
     assert not (tmp_path / "out.mp4").exists()
 
 
 def test_sound_that_cannot_be_read(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
-    silent = make_clip(sound=False)
+    silent = make_clip(audio=False)
     with pytest.raises(MediaError, match="has no sound"):
         write_video(tmp_path / "out.mp4", moving_pattern(2), fps=Fraction(25), audio=silent)
     with pytest.raises(MediaError, match="no such file"):
@@ -240,10 +240,10 @@ def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyP
         check_output(tmp_path / "out.mp4")
 
 
-def test_spooled(tmp_path: Path, sound: Path) -> None:
+def test_spooled(tmp_path: Path, audio: Path) -> None:
     import io
 
-    with spooled(io.BytesIO(sound.read_bytes())) as path:
+    with spooled(io.BytesIO(audio.read_bytes())) as path:
         assert measure_audio(path).samples == 44_100
     assert not path.exists()
     with pytest.raises(MediaError, match="nothing came in on standard input"), spooled(io.BytesIO()):

@@ -10,32 +10,32 @@ import pytest
 
 from making_sync import FPS, talk
 from newscaster.prepare.audio_fit import unfit_frames
-from newscaster.prepare.lag import HeardStretch, Lag, estimate_lag
+from newscaster.prepare.lag import Lag, SpokenSegment, estimate_lag
 from newscaster.prepare.sync import Part, audio_syncs, sync_measure
 
 
-def lag_of(*stretches: HeardStretch) -> Lag:
-    lag = estimate_lag(stretches)
+def lag_of(*segments: SpokenSegment) -> Lag:
+    lag = estimate_lag(segments)
     assert lag is not None
     return lag
 
 
-def joined(*stretches: HeardStretch) -> HeardStretch:
-    return HeardStretch(
-        np.concatenate([s.opening for s in stretches]),
+def joined(*segments: SpokenSegment) -> SpokenSegment:
+    return SpokenSegment(
+        np.concatenate([s.opening for s in segments]),
         FPS,
-        np.concatenate([s.predicted for s in stretches]),
-        np.concatenate([s.speaking for s in stretches]),
+        np.concatenate([s.predicted for s in segments]),
+        np.concatenate([s.speaking for s in segments]),
     )
 
 
-def muted(stretch: HeardStretch) -> HeardStretch:
-    return replace(stretch, predicted=np.full_like(stretch.predicted, 0.02))
+def muted(segment: SpokenSegment) -> SpokenSegment:
+    return replace(segment, predicted=np.full_like(segment.predicted, 0.02))
 
 
-def resting(stretch: HeardStretch) -> HeardStretch:
-    noise = np.random.default_rng(1).normal(0.01, 0.001, len(stretch.opening))
-    return replace(stretch, opening=noise)
+def resting(segment: SpokenSegment) -> SpokenSegment:
+    noise = np.random.default_rng(1).normal(0.01, 0.001, len(segment.opening))
+    return replace(segment, opening=noise)
 
 
 OWN, LATER = talk(30), talk(12, seed=1)
@@ -50,8 +50,8 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("first", [False, True])
 def test_a_part_with_other_audio_is_found(wrong: str, first: bool) -> None:
-    stretch = joined(WRONG[wrong], OWN) if first else joined(OWN, WRONG[wrong])
-    (flags,) = unfit_frames([stretch], lag_of(stretch))
+    segment = joined(WRONG[wrong], OWN) if first else joined(OWN, WRONG[wrong])
+    (flags,) = unfit_frames([segment], lag_of(segment))
     seconds = np.flatnonzero(flags) / FPS
     start, stop = (0, 12) if first else (30, 42)
     inside = (seconds > start - 3.5) & (seconds < stop + 3.5)
@@ -68,8 +68,8 @@ def test_audio_that_goes_with_the_mouth_fits_throughout(lag_seconds: float) -> N
 
 
 def test_a_rest_without_audio_fits() -> None:
-    stretch = joined(OWN, muted(resting(LATER)))
-    (flags,) = unfit_frames([stretch], lag_of(stretch))
+    segment = joined(OWN, muted(resting(LATER)))
+    (flags,) = unfit_frames([segment], lag_of(segment))
     assert not flags.any()
 
 

@@ -56,7 +56,7 @@ def test_a_file_given_twice_is_taken_once(make_clip: Callable[..., Path]) -> Non
     path = make_clip()
     found, _ = find_footage([path, path.parent])
     assert len(found) == 1
-    assert found[0].has_sound
+    assert found[0].has_audio
 
 
 def test_no_such_file(tmp_path: Path, make_clip: Callable[..., Path]) -> None:

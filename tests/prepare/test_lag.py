@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from making_sync import talk
-from newscaster.prepare.lag import HeardStretch, Lag, estimate_lag
+from newscaster.prepare.lag import Lag, SpokenSegment, estimate_lag
 
 
-def found(*stretches: HeardStretch) -> Lag:
-    lag = estimate_lag(stretches)
+def found(*segments: SpokenSegment) -> Lag:
+    lag = estimate_lag(segments)
     assert lag is not None
     return lag
 
@@ -69,18 +69,18 @@ def test_a_mouth_that_rests_under_speech_is_not_clear() -> None:
 
 
 def test_frames_without_a_face_do_not_count() -> None:
-    stretch = talk(30, 0.1)
-    stretch.opening[100:400] = np.nan
-    lag = found(stretch)
+    segment = talk(30, 0.1)
+    segment.opening[100:400] = np.nan
+    lag = found(segment)
     assert lag.is_clear
     assert lag.seconds == pytest.approx(0.1, abs=0.02)
     assert lag.speech_seconds == pytest.approx(20, abs=0.2)
 
 
 def test_stretches_without_audio_are_passed_over() -> None:
-    stretch = talk(30, 0.1)
+    segment = talk(30, 0.1)
     mute = replace(talk(30, seed=3), predicted=np.zeros(0), speaking=np.zeros(0, np.bool_))
-    assert estimate_lag([mute, stretch]) == estimate_lag([stretch])
+    assert estimate_lag([mute, segment]) == estimate_lag([segment])
     assert estimate_lag([mute]) is None
 
 

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from newscaster.anchor import STAGE, AnchorFile, builtin_anchor
 from newscaster.errors import InputError
 from newscaster.face.geometry import Similarity
 from newscaster.face.topology import OUTER_LIPS
+from newscaster.formats.anchor import TARGET, AnchorFile, bundled_anchor
 from newscaster.inference import Session
-from newscaster.media import StageVideo, read_frames
+from newscaster.media import TargetVideo, read_frames
 from newscaster.prepare.clips import read_footage
 from newscaster.prepare.mouth_occlusion import (
     SIDE,
     OcclusionMeter,
     OcclusionNetwork,
     can_measure,
+    covered_fractions,
     covered_frames,
-    covered_shares,
     crop_window,
     cut_crop,
     describe_times,
@@ -41,12 +41,12 @@ Drawing = Callable[[ImageDraw.ImageDraw, float, float, float], None]
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[np.ndarray, np.ndarray]]:
     """Frames of the bundled anchor, and their landmarks."""
-    anchor = AnchorFile(builtin_anchor())
+    anchor = AnchorFile(bundled_anchor())
     path = tmp_path_factory.mktemp("target") / "target.mp4"
-    path.write_bytes(anchor.read(STAGE))
+    path.write_bytes(anchor.read(TARGET))
     landmarks = anchor.face().landmarks
     chosen = list(range(0, len(landmarks), len(landmarks) // 20))
-    return list(zip(StageVideo(path).frames(chosen), landmarks[chosen], strict=True))
+    return list(zip(TargetVideo(path).frames(chosen), landmarks[chosen], strict=True))
 
 
 def box(colour: tuple[int, int, int]) -> Drawing:
@@ -118,11 +118,11 @@ def measured(faces: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     meter = OcclusionMeter()
     for index, (image, landmarks) in enumerate(faces):
         meter.add(index, image, landmarks)
-    return meter.shares(len(faces))
+    return meter.blend_weights(len(faces))
 
 
-def flags(shares: np.ndarray) -> list[bool]:
-    return covered_frames(shares, np.ones(len(shares), bool), FPS).tolist()
+def flags(blend_weights: np.ndarray) -> list[bool]:
+    return covered_frames(blend_weights, np.ones(len(blend_weights), bool), FPS).tolist()
 
 
 def test_a_free_mouth_is_free(faces: list[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -231,25 +231,25 @@ def test_skipped_frames_take_what_lies_around_them(faces: list[tuple[np.ndarray,
     for index, (image, landmarks) in enumerate(film):
         if index != 4:  # no face
             every.add(index, image, landmarks)
-    shares = every.shares(15)
-    assert np.isnan(shares[4]).all()
+    blend_weights = every.blend_weights(15)
+    assert np.isnan(blend_weights[4]).all()
     full = measured(film)
-    np.testing.assert_allclose(shares[2], full[2], atol=1e-6)
-    np.testing.assert_allclose(shares[9], (full[8] + full[10]) / 2, atol=1e-6)
-    np.testing.assert_allclose(shares[3], full[2], atol=1e-6)
+    np.testing.assert_allclose(blend_weights[2], full[2], atol=1e-6)
+    np.testing.assert_allclose(blend_weights[9], (full[8] + full[10]) / 2, atol=1e-6)
+    np.testing.assert_allclose(blend_weights[3], full[2], atol=1e-6)
 
 
 def test_shares_are_those_of_lips_and_lower_face() -> None:
     turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     lips = np.stack([32 + 10 * np.cos(turn), 32 + 4 * np.sin(turn)], axis=1)[None]
     cells = np.zeros((1, 16, 16))
-    assert covered_shares(cells, lips).tolist() == [[0, 0]]
+    assert covered_fractions(cells, lips).tolist() == [[0, 0]]
     cells[0, 9:] = 1  # from 4 pixels below the middle of the lips on
-    lip, lower = covered_shares(cells, lips)[0]
+    lip, lower = covered_fractions(cells, lips)[0]
     assert lip < 0.15
     assert 0.4 < lower < 0.8
     cells[0, 8:] = 1
-    assert covered_shares(cells, lips)[0, 0] == pytest.approx(0.5, abs=0.1)
+    assert covered_fractions(cells, lips)[0, 0] == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_slip_of_one_frame_is_no_cover_and_edges_belong_to_one() -> None:
@@ -257,11 +257,11 @@ def test_a_slip_of_one_frame_is_no_cover_and_edges_belong_to_one() -> None:
     lips[5] = 0.4
     lips[10:16] = [0.3, 0.9, 1, 1, 0.9, 0.3]
     lips[30] = 0.9
-    shares = np.stack([lips, 0 * lips], axis=1)
-    assert np.flatnonzero(flags(shares)).tolist() == [*range(10, 16), 30]
+    blend_weights = np.stack([lips, 0 * lips], axis=1)
+    assert np.flatnonzero(flags(blend_weights)).tolist() == [*range(10, 16), 30]
     present = np.ones(40, bool)
     present[12] = False
-    assert not covered_frames(shares, present, FPS)[12]
+    assert not covered_frames(blend_weights, present, FPS)[12]
 
 
 def test_times_are_those_of_the_file() -> None:
@@ -307,6 +307,6 @@ def test_real_mouths_are_free_until_something_comes(data_folder: Path, name: str
     meter = OcclusionMeter()
     for i in np.flatnonzero(seen):
         meter.add(int(i), film[i], points[i])
-    found = covered_frames(meter.shares(len(film)), seen, FPS)
+    found = covered_frames(meter.blend_weights(len(film)), seen, FPS)
     assert not found[:29].any()
     assert found[31:][seen[31:]].all()

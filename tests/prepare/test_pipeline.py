@@ -18,11 +18,11 @@ from faces import talking
 from making_media import moving_pattern
 from making_odd_media import write_pictures
 from newscaster.errors import FootageError, MediaError, OutputError
-from newscaster.media import StageVideo, read_frames
+from newscaster.formats.dataset import Dataset, DatasetWriter
+from newscaster.media import TargetVideo, read_frames
 from newscaster.prepare import Progress, check, following, inspect_file, pipeline, prepare, track_clips, work
 from newscaster.prepare import clips as clips_of_footage
 from newscaster.prepare.people import People
-from newscaster.take import Take, TakeWriter
 
 SECONDS = 4.0
 
@@ -41,7 +41,7 @@ def _made_up_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     made.make_up_faces(monkeypatch)
 
 
-def run(footage: object, folder: Path, **options: object) -> Take:
+def run(footage: object, folder: Path, **options: object) -> Dataset:
     return prepare(footage, folder, workers=0, **options)  # type: ignore[arg-type]
 
 
@@ -51,52 +51,61 @@ def written(folder: Path, kind: str) -> dict[str, int]:
 
 def test_a_take_holds_what_was_in_the_footage(clips: Path, tmp_path: Path) -> None:
     told: list[Progress] = []
-    take = run(clips, tmp_path / "take", progress=told.append)
-    assert [clip.name for clip in take.clips] == ["a", "b", "c"]
-    assert take.fps == 25
-    assert take.seconds == pytest.approx(12)
-    assert take.region.side == 128
-    clip = take.clips[0]
-    assert clip.regions.shape == (100, 128, 128, 3)
+    dataset = run(clips, tmp_path / "take", progress=told.append)
+    assert [clip.name for clip in dataset.clips] == ["a", "b", "c"]
+    assert dataset.fps == 25
+    assert dataset.seconds == pytest.approx(12)
+    assert dataset.crop.side == 128
+    clip = dataset.clips[0]
+    assert clip.crops.shape == (100, 128, 128, 3)
     np.testing.assert_array_equal(clip.landmarks, talking(100))
-    assert clip.share.shape == (100,)
-    assert take.stage.share is not None
-    assert len(take.stage.share) == take.stage.frames == sum(part.frames for part in take.stage.parts)
-    assert take.stage.thumbnails is not None
-    assert take.stage.thumbnails.shape == (take.stage.frames, 2, 48, 48)
+    assert clip.blend_weight.shape == (100,)
+    assert dataset.target.blend_weight is not None
+    assert (
+        len(dataset.target.blend_weight)
+        == dataset.target.frames
+        == sum(part.frames for part in dataset.target.parts)
+    )
+    assert dataset.target.thumbnails is not None
+    assert dataset.target.thumbnails.shape == (dataset.target.frames, 2, 48, 48)
     assert len(clip.speech) == 64_000
     assert np.corrcoef(clip.speech, made.babble(SECONDS))[0, 1] > 0.9
     assert list(dict.fromkeys(p.phase for p in told)) == ["track", "crop", "stage"]
     assert all(p.done <= p.total for p in told)
-    assert told[-1].done == told[-1].total == take.stage.frames
+    assert told[-1].done == told[-1].total == dataset.target.frames
 
 
 def test_crops_show_the_pictures_they_were_cut_from(clips: Path, tmp_path: Path) -> None:
     clip = run(clips, tmp_path / "take").clips[1]
     frame = list(read_frames(clips / "b.mp4"))[40]
     inside = clip.transforms[40].back(np.array([[30.5, 40.5], [90.5, 100.5]]))
-    for (x, y), shown in zip(inside, clip.regions[40][[40, 100], [30, 90]], strict=True):
+    for (x, y), shown in zip(inside, clip.crops[40][[40, 100], [30, 90]], strict=True):
         assert np.abs(frame[int(y), int(x)].astype(int) - shown).max() < 40
 
 
 def test_the_stage_is_a_stretch_of_the_footage(clips: Path, tmp_path: Path) -> None:
-    take = run(clips, tmp_path / "take")
-    video = StageVideo(take.stage.video)
-    assert video.frame_count == take.stage.frames == len(take.stage.poses) == len(take.stage.transforms)
-    assert take.stage.frames > 50
-    assert video.size == take.stage.size == (made.WIDTH, made.HEIGHT)
-    source = list(read_frames(Path(take.stage.source)))[take.stage.start_frame]
+    dataset = run(clips, tmp_path / "take")
+    video = TargetVideo(dataset.target.video)
+    assert (
+        video.frame_count
+        == dataset.target.frames
+        == len(dataset.target.poses)
+        == len(dataset.target.transforms)
+    )
+    assert dataset.target.frames > 50
+    assert video.size == dataset.target.size == (made.WIDTH, made.HEIGHT)
+    source = list(read_frames(Path(dataset.target.source)))[dataset.target.start_frame]
     assert np.abs(next(video.frames([0])).astype(int) - source).mean() < 4
-    assert np.isfinite(take.stage.transforms.matrix).all()
+    assert np.isfinite(dataset.target.transforms.matrix).all()
 
 
 def test_the_stage_can_be_another_file(clips: Path, tmp_path: Path) -> None:
-    other = made.write_footage(tmp_path / "elsewhere.mp4", seconds=3, sound=False)
-    take = run(clips, tmp_path / "take", stage=other)
-    assert Path(take.stage.source) == other
-    assert "elsewhere" not in [clip.name for clip in take.clips]
-    again = run(clips, tmp_path / "take", stage=clips / "b.mp4")
-    assert Path(again.stage.source) == clips / "b.mp4"
+    other = made.write_footage(tmp_path / "elsewhere.mp4", seconds=3, audio=False)
+    dataset = run(clips, tmp_path / "take", target=other)
+    assert Path(dataset.target.source) == other
+    assert "elsewhere" not in [clip.name for clip in dataset.clips]
+    again = run(clips, tmp_path / "take", target=clips / "b.mp4")
+    assert Path(again.target.source) == clips / "b.mp4"
     assert len(again.clips) == 3
 
 
@@ -118,19 +127,19 @@ def test_footage_that_has_changed_is_tracked_again(tmp_path: Path) -> None:
     before = written(folder, "landmarks")
     made.write_footage(source / "b.mp4", seconds=5)
     made.write_footage(source / "d.mp4")
-    take = run(source, folder)
+    dataset = run(source, folder)
     after = written(folder, "landmarks")
     assert [name for name in before if before[name] != after[name]] == ["b"]
-    assert [clip.frames for clip in take.clips] == [100, 125, 100, 100]
+    assert [clip.frames for clip in dataset.clips] == [100, 125, 100, 100]
 
 
 def test_another_rate_or_face_makes_everything_anew(clips: Path, tmp_path: Path) -> None:
     folder = tmp_path / "take"
     run(clips, folder)
-    take = run(clips, folder, fps=30)
-    assert take.fps == 30
-    assert take.clips[0].frames == 120
-    assert len(take.clips[0].speech) == 64_000
+    dataset = run(clips, folder, fps=30)
+    assert dataset.fps == 30
+    assert dataset.clips[0].frames == 120
+    assert len(dataset.clips[0].speech) == 64_000
     before = written(folder, "landmarks")
     run(clips, folder, fps=30, face=0)
     assert written(folder, "landmarks") != before
@@ -138,9 +147,9 @@ def test_another_rate_or_face_makes_everything_anew(clips: Path, tmp_path: Path)
 
 def test_mixed_rates_are_brought_to_one(tmp_path: Path) -> None:
     files = [made.write_footage(tmp_path / f"{fps}.mp4", fps=fps, seconds=5) for fps in (25, 50, 30)]
-    take = run(files, tmp_path / "take")
-    assert take.fps == 30
-    assert [clip.frames for clip in take.clips] == [150, 150, 150]
+    dataset = run(files, tmp_path / "take")
+    assert dataset.fps == 30
+    assert [clip.frames for clip in dataset.clips] == [150, 150, 150]
     assert run(files, tmp_path / "other", fps=Fraction(30_000, 1001)).fps == Fraction(30_000, 1001)
 
 
@@ -169,8 +178,8 @@ def test_an_interrupted_preparation_goes_on(
     assert not (folder / "take.json").exists()
     left = written(folder, "landmarks")
     (folder / "clips" / "a" / ".landmarks.0123.part.npy").write_bytes(b"left over")
-    take = run(clips, folder)
-    assert len(take.clips) == 3
+    dataset = run(clips, folder)
+    assert len(dataset.clips) == 3
     now = written(folder, "landmarks")
     assert {name: now[name] for name in left} == left
     assert not list(folder.rglob(".*.part*"))
@@ -178,7 +187,7 @@ def test_an_interrupted_preparation_goes_on(
 
 def test_two_preparations_on_one_folder(clips: Path, tmp_path: Path) -> None:
     folder = tmp_path / "take"
-    with TakeWriter(folder), pytest.raises(OutputError, match="another preparation"):
+    with DatasetWriter(folder), pytest.raises(OutputError, match="another preparation"):
         run(clips, folder)
     assert len(run(clips, folder).clips) == 3
 
@@ -224,9 +233,9 @@ def test_a_file_without_a_face_is_left_out(
 ) -> None:
     made.write_footage(tmp_path / "landscape.mp4")
     made.let_show(monkeypatch, lambda f: () if "landscape" in f.path.name else made.one_person(f))
-    take = run([clips, tmp_path / "landscape.mp4"], tmp_path / "take")
-    assert len(take.clips) == 3
-    assert any("landscape.mp4" in text for text in take.warnings)
+    dataset = run([clips, tmp_path / "landscape.mp4"], tmp_path / "take")
+    assert len(dataset.clips) == 3
+    assert any("landscape.mp4" in text for text in dataset.warnings)
     assert "landscape.mp4" in caplog.text
 
 
@@ -236,11 +245,11 @@ def test_several_faces(
     two = (*made.one_person(None), *made.one_person(None))  # type: ignore[arg-type]
     made.let_show(monkeypatch, lambda _: two)
     with caplog.at_level(logging.WARNING):
-        take = run(clips, tmp_path / "take")
+        dataset = run(clips, tmp_path / "take")
     assert "shows 2 faces" in caplog.text
     assert "a.mp4" in caplog.text
     assert "face=0" in caplog.text
-    assert take.clips[0].record.people == 2
+    assert dataset.clips[0].record.people == 2
     with pytest.raises(FootageError, match="face=5"):
         run(clips, tmp_path / "take", face=5)
     caplog.clear()
@@ -253,13 +262,13 @@ def test_another_person_is_left_out_of_a_folder(
 ) -> None:
     other = made.write_footage(tmp_path / "other.mp4")
     made.let_show(monkeypatch, lambda f: made.one_person(f, seed="other" in f.path.name))
-    take = run([clips, other], tmp_path / "take")
-    assert [clip.name for clip in take.clips] == ["a", "b", "c"]
-    assert any("other.mp4' shows somebody else (0:00 to 0:03)" in text for text in take.warnings)
+    dataset = run([clips, other], tmp_path / "take")
+    assert [clip.name for clip in dataset.clips] == ["a", "b", "c"]
+    assert any("other.mp4' shows somebody else (0:00 to 0:03)" in text for text in dataset.warnings)
     again = run([clips, other], tmp_path / "take")  # from what is on disk, where no descriptor is
-    assert again.warnings == take.warnings[-1:]
+    assert again.warnings == dataset.warnings[-1:]
     with pytest.raises(FootageError, match=r"stage .*other\.mp4' does not show the person"):
-        run(clips, tmp_path / "staged", stage=other)
+        run(clips, tmp_path / "staged", target=other)
 
 
 def test_two_people_in_a_folder_are_refused(
@@ -282,29 +291,29 @@ def test_another_person_within_a_file_is_left_out(tmp_path: Path, monkeypatch: p
 
 
 def test_footage_without_sound_is_kept_for_its_pictures(clips: Path, tmp_path: Path) -> None:
-    mute = made.write_footage(tmp_path / "mute.mp4", sound=False, seconds=12)
-    take = run(mute, tmp_path / "take")
-    assert take.warnings == ("no sound in 1 of 1 clips, used for the renderer only: 'mute'",)
-    (clip,) = take.clips
-    assert clip.regions.shape == (300, 128, 128, 3)
-    assert (clip.has_sound, len(clip.speech), clip.teaches_motion(take.head)) == (False, 0, False)
-    take = run([clips, mute], tmp_path / "other")
-    assert [clip.teaches_motion(take.head) for clip in take.clips] == [True, True, True, False]
-    assert take.warnings == ("no sound in 1 of 4 clips, used for the renderer only: 'mute'",)
+    mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=12)
+    dataset = run(mute, tmp_path / "take")
+    assert dataset.warnings == ("no sound in 1 of 1 clips, used for the renderer only: 'mute'",)
+    (clip,) = dataset.clips
+    assert clip.crops.shape == (300, 128, 128, 3)
+    assert (clip.has_audio, len(clip.speech), clip.teaches_motion(dataset.head)) == (False, 0, False)
+    dataset = run([clips, mute], tmp_path / "other")
+    assert [clip.teaches_motion(dataset.head) for clip in dataset.clips] == [True, True, True, False]
+    assert dataset.warnings == ("no sound in 1 of 4 clips, used for the renderer only: 'mute'",)
 
 
 def test_many_clips_without_sound_are_counted(tmp_path: Path) -> None:
-    files = [made.write_footage(tmp_path / f"{n}.mp4", sound=False, seconds=2.5) for n in "abcde"]
-    take = run(files, tmp_path / "take")
-    assert take.warnings[0].endswith("5 of 5 clips, used for the renderer only: 'a', 'b', 'c' and 2 more")
+    files = [made.write_footage(tmp_path / f"{n}.mp4", audio=False, seconds=2.5) for n in "abcde"]
+    dataset = run(files, tmp_path / "take")
+    assert dataset.warnings[0].endswith("5 of 5 clips, used for the renderer only: 'a', 'b', 'c' and 2 more")
 
 
 def test_silence_under_a_moving_mouth_counts_as_no_sound(tmp_path: Path) -> None:
     path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
-    take = run(path, tmp_path / "take")
-    (clip,) = take.clips
-    assert (clip.has_sound, clip.speech_seconds, clip.teaches_motion(take.head)) == (True, 0, False)
-    assert "no speech under a mouth that moves in 1 of 1 clips" in take.warnings[0]
+    dataset = run(path, tmp_path / "take")
+    (clip,) = dataset.clips
+    assert (clip.has_audio, clip.speech_seconds, clip.teaches_motion(dataset.head)) == (True, 0, False)
+    assert "no speech under a mouth that moves in 1 of 1 clips" in dataset.warnings[0]
 
 
 def test_damaged_frames_cost_one_file(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,9 +327,9 @@ def test_damaged_frames_cost_one_file(clips: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(work, "read_frames", broken)
     monkeypatch.setattr(clips_of_footage, "read_frames", broken)
     more = made.write_footage(tmp_path / "more.mp4", seconds=6)
-    take = run([clips, more], tmp_path / "take")
-    assert [clip.name for clip in take.clips] == ["a", "c", "more"]
-    assert any(text.startswith("left out: ") and "breaks off" in text for text in take.warnings)
+    dataset = run([clips, more], tmp_path / "take")
+    assert [clip.name for clip in dataset.clips] == ["a", "c", "more"]
+    assert any(text.startswith("left out: ") and "breaks off" in text for text in dataset.warnings)
     report = check([clips / "a.mp4", clips / "b.mp4"], workers=0)
     assert [file.name for file in report.files] == ["a.mp4"]
     assert any("b.mp4' breaks off" in note for note in report.notes)
@@ -342,14 +351,14 @@ def test_damaged_audio_costs_its_file_the_audio(
 
     monkeypatch.setattr(work, "read_audio", broken(work.read_audio))
     monkeypatch.setattr(inspect_file, "read_audio_blocks", broken(inspect_file.read_audio_blocks))
-    take = run(clips, tmp_path / "take")
-    assert [clip.has_sound for clip in take.clips] == [True, False, True]
-    assert any(text.startswith("audio left out, its frames are used: ") for text in take.warnings)
+    dataset = run(clips, tmp_path / "take")
+    assert [clip.has_audio for clip in dataset.clips] == [True, False, True]
+    assert any(text.startswith("audio left out, its frames are used: ") for text in dataset.warnings)
     report = check(clips, workers=0)
-    assert [file.has_sound for file in report.files] == [True, False, True]
+    assert [file.has_audio for file in report.files] == [True, False, True]
     assert report.measure("files_with_sound").text == "2 of 3"
     assert any(note.startswith("audio left out") for note in report.notes)
-    assert not check(clips / "b.mp4", workers=0).files[0].has_sound
+    assert not check(clips / "b.mp4", workers=0).files[0].has_audio
 
 
 def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
@@ -357,7 +366,7 @@ def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
         write_pictures(
             tmp_path / f"{layout}.ts",
             list(moving_pattern(140, width=320, height=240)),
-            sound=made.babble(5.6),
+            audio=made.babble(5.6),
             sound_rate=16_000,
             sound_layout=layout,
         )
@@ -366,9 +375,9 @@ def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
     (tmp_path / "footage").mkdir()
     path = tmp_path / "footage" / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    take = run(tmp_path / "footage", tmp_path / "take")
-    (clip,) = take.clips
-    assert clip.has_sound
+    dataset = run(tmp_path / "footage", tmp_path / "take")
+    (clip,) = dataset.clips
+    assert clip.has_audio
     quarters = [float(np.std(part)) for part in np.array_split(clip.speech, 4)]
     assert min(quarters) > 0.3 * max(quarters)
 
@@ -376,8 +385,10 @@ def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
 def test_silence_under_a_mouth_at_rest_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
     monkeypatch.setattr(made.MadeUpTracker, "step", lambda self, frame: talking(1)[0])
-    take = run(path, tmp_path / "take")
-    assert "no speech in 1 of 1 clips, used for the renderer and the mouth at rest only" in take.warnings[0]
+    dataset = run(path, tmp_path / "take")
+    assert (
+        "no speech in 1 of 1 clips, used for the renderer and the mouth at rest only" in dataset.warnings[0]
+    )
     report = check(path, workers=0)
     assert (report.verdict != "unusable", report.measure("files_with_sound").text) == (True, "0 of 1")
 
@@ -396,16 +407,16 @@ def test_unmarked_interlacing_is_said(tmp_path: Path) -> None:
 def test_a_gap_is_left_out_and_said(tmp_path: Path) -> None:
     times = [start + i / 25 for start in (0, 25) for i in range(130)]
     frames = list(moving_pattern(260, width=320, height=240))
-    path = write_pictures(tmp_path / "a.mkv", frames, times=times, sound=made.babble(30.2), sound_rate=16_000)
+    path = write_pictures(tmp_path / "a.mkv", frames, times=times, audio=made.babble(30.2), sound_rate=16_000)
     line = "'a.mkv' has no frames for 19.8 s, left out: 5.2 to 25.0 s"
     report = check(path, workers=0)
     assert report.measure("usable_minutes").text == "10.4 s"
     assert [note for note in report.notes if "frames" in note] == [line]
     assert report.looked_at_seconds == pytest.approx(report.total_seconds) == pytest.approx(10.4)
-    take = run(path, tmp_path / "take")
-    assert take.warnings.count(line) == 1
-    assert [(clip.record.start_frame, clip.frames) for clip in take.clips] == [(0, 130), (625, 130)]
-    for clip in take.clips:
+    dataset = run(path, tmp_path / "take")
+    assert dataset.warnings.count(line) == 1
+    assert [(clip.record.start_frame, clip.frames) for clip in dataset.clips] == [(0, 130), (625, 130)]
+    for clip in dataset.clips:
         assert len(clip.speech) == 130 * 640
 
 
@@ -481,7 +492,7 @@ def test_what_check_calls_unusable_is_what_training_refuses(
     if measure == "sharpness":
         small = [Image.fromarray(frame).resize((10, 8), Image.Resampling.BOX) for frame in frames]
         frames = [np.asarray(image.resize((320, 240), Image.Resampling.BICUBIC)) for image in small]
-    path = write_pictures(tmp_path / "a.mkv", frames, sound=audio, sound_rate=16_000, sound_codec="pcm_s16le")
+    path = write_pictures(tmp_path / "a.mkv", frames, audio=audio, sound_rate=16_000, sound_codec="pcm_s16le")
     monkeypatch.setattr(following, "FaceTracker", found)
     report = check(path, workers=0)
     assert report.measure(measure).verdict != "good"
@@ -494,7 +505,7 @@ def test_what_check_calls_unusable_is_what_training_refuses(
 
 
 def test_footage_without_sound_must_show_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mute = made.write_footage(tmp_path / "mute.mp4", sound=False, seconds=11)
+    mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=11)
     made.let_show(monkeypatch, lambda _: ())
     with pytest.raises(FootageError, match=r"no face was found in '.*mute\.mp4'"):
         run(mute, tmp_path / "take")
@@ -502,9 +513,9 @@ def test_footage_without_sound_must_show_a_face(tmp_path: Path, monkeypatch: pyt
 
 def test_long_footage_becomes_several_clips(tmp_path: Path) -> None:
     path = made.write_footage(tmp_path / "long.mp4", seconds=41)
-    take = run(path, tmp_path / "take")
-    assert [clip.frames for clip in take.clips] == [512, 513]
-    joined = np.concatenate([clip.speech for clip in take.clips])
+    dataset = run(path, tmp_path / "take")
+    assert [clip.frames for clip in dataset.clips] == [512, 513]
+    joined = np.concatenate([clip.speech for clip in dataset.clips])
     assert len(joined) == 41 * 16_000
     assert np.corrcoef(joined, made.babble(41))[0, 1] > 0.9
 
@@ -540,18 +551,18 @@ def test_a_moved_footage_folder_is_recognised(clips: Path, tmp_path: Path) -> No
 def test_covered_mouths_are_left_out_and_passed_through(tmp_path: Path) -> None:
     covered = range(100, 200)
     film = made.write_footage(tmp_path / "film.mp4", seconds=15, covered=covered)
-    take = run(film, tmp_path / "take")
-    (clip,) = take.clips
+    dataset = run(film, tmp_path / "take")
+    (clip,) = dataset.clips
     assert not clip.usable[100:200].any()
     assert clip.usable[:90].all()
     assert clip.usable[210:].all()
-    (warning,) = [text for text in take.warnings if "before the mouth" in text]
+    (warning,) = [text for text in dataset.warnings if "before the mouth" in text]
     assert "100 frames" in warning
     assert "'film.mp4' 4.0 to 8.0 s" in warning
-    assert take.stage.share is not None
-    (part,) = take.stage.parts
+    assert dataset.target.blend_weight is not None
+    (part,) = dataset.target.parts
     shown = np.arange(part.start_frame, part.start_frame + part.frames)
-    assert (take.stage.share[(shown >= 100) & (shown < 200)] == 0).all()
+    assert (dataset.target.blend_weight[(shown >= 100) & (shown < 200)] == 0).all()
 
 
 def test_a_mouth_covered_in_all_frames_is_refused(tmp_path: Path) -> None:

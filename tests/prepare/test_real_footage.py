@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 from newscaster.errors import FootageError
-from newscaster.face.mouth import opening
+from newscaster.face.mouth_basis import opening
+from newscaster.formats.dataset import Dataset
 from newscaster.media import read_frames, write_video
 from newscaster.prepare import check, prepare
 from newscaster.prepare.clips import read_footage
 from newscaster.prepare.work import look
-from newscaster.take import Take
 from newscaster.tracking.descriptor import MAX_DISTANCE, is_same_person
 
 pytestmark = pytest.mark.data
@@ -36,42 +36,42 @@ def clips(data_folder: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def take(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Take:
+def dataset(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return prepare(clips, tmp_path_factory.mktemp("take"))
 
 
-def test_a_sentence_corpus_becomes_a_take(take: Take, clips: list[Path]) -> None:
-    assert [clip.name for clip in take.clips] == [path.stem for path in clips]
-    assert take.fps == 25
-    assert take.region.side == 128
-    for clip in take.clips:
+def test_a_sentence_corpus_becomes_a_take(dataset: Dataset, clips: list[Path]) -> None:
+    assert [clip.name for clip in dataset.clips] == [path.stem for path in clips]
+    assert dataset.fps == 25
+    assert dataset.crop.side == 128
+    for clip in dataset.clips:
         assert clip.frames == FRAMES
         assert clip.present.mean() > 0.95
         assert len(clip.speech) == 48_000
         assert 0.001 < np.abs(clip.speech).mean() < 0.2
-    assert 50 <= take.stage.frames <= FRAMES
+    assert 50 <= dataset.target.frames <= FRAMES
 
 
-def test_heads_are_nearly_frontal_and_mouths_move(take: Take) -> None:
-    clip = take.clips[0]
-    angles = take.head.poses(clip.landmarks[clip.present]).angles
+def test_heads_are_nearly_frontal_and_mouths_move(dataset: Dataset) -> None:
+    clip = dataset.clips[0]
+    angles = dataset.head.poses(clip.landmarks[clip.present]).angles
     assert np.abs(np.median(angles, axis=0)).max() < 12
-    gaps = opening(clip.mouth_shapes(take.head)[clip.present])
+    gaps = opening(clip.mouth_shapes(dataset.head)[clip.present])
     assert 0 <= gaps.min() < 0.03
     assert 0.04 < gaps.max() < 0.4
     lips = clip.mouth_points()[clip.present][:, :40].mean(axis=1)
     assert np.abs(lips - lips.mean(axis=0)).max() < 8  # stabilised
 
 
-def test_the_same_footage_gives_the_same_take(take: Take, clips: list[Path], tmp_path: Path) -> None:
+def test_the_same_footage_gives_the_same_take(dataset: Dataset, clips: list[Path], tmp_path: Path) -> None:
     again = prepare(clips, tmp_path / "take", workers=1)
-    np.testing.assert_allclose(again.head.points, take.head.points, atol=1e-5)
-    for one, other in zip(take.clips, again.clips, strict=True):
+    np.testing.assert_allclose(again.head.points, dataset.head.points, atol=1e-5)
+    for one, other in zip(dataset.clips, again.clips, strict=True):
         np.testing.assert_array_equal(one.landmarks, other.landmarks)
-        np.testing.assert_array_equal(one.regions, other.regions)
+        np.testing.assert_array_equal(one.crops, other.crops)
 
 
-def test_killed_without_warning_and_resumed(take: Take, clips: list[Path], tmp_path: Path) -> None:
+def test_killed_without_warning_and_resumed(dataset: Dataset, clips: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "take"
     code = (
         "import sys; from pathlib import Path; from newscaster.prepare import prepare\n"
@@ -90,7 +90,7 @@ def test_killed_without_warning_and_resumed(take: Take, clips: list[Path], tmp_p
     assert not (folder / "take.json").exists()
     resumed = prepare(clips, folder)
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
-    np.testing.assert_allclose(resumed.head.points, take.head.points, atol=1e-5)
+    np.testing.assert_allclose(resumed.head.points, dataset.head.points, atol=1e-5)
 
 
 def _tracked(folder: Path) -> bool:
@@ -170,6 +170,6 @@ def test_the_report_on_real_footage(
     assert report.measure("usable_minutes").verdict == "poor"
     lag = report.measure("lag").value
     assert lag is None or abs(lag) < 60
-    assert len(report.pictures) == 6
+    assert len(report.images) == 6
     report.write(tmp_path / "report.html")
     assert capfd.readouterr().err == ""

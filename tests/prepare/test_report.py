@@ -17,34 +17,34 @@ from PIL import Image
 import footage as made
 from faces import talking
 from newscaster.errors import OutputError
-from newscaster.face.head import Head
-from newscaster.face.mouth import mouth_shapes, opening
+from newscaster.face.head_pose import Head
+from newscaster.face.mouth_basis import mouth_shapes, opening
 from newscaster.prepare import Report
 from newscaster.prepare.clips import Footage, Segment, read_footage
 from newscaster.prepare.findings import gather
 from newscaster.prepare.inspect_file import (
+    AudioLevels,
     Inspection,
-    Sound,
-    TrackedStretch,
-    measure_sound,
+    TrackedSegment,
+    measure_audio,
+    segments_of,
     sharpness_of,
-    stretches_of,
 )
 from newscaster.prepare.measure import Measure, worst
 from newscaster.prepare.measures import measure
 from newscaster.prepare.people import People
-from newscaster.prepare.pictures import Shown, mouth_of
 from newscaster.prepare.plots import Line, plot
-from newscaster.prepare.report import make_report, sound_notes
+from newscaster.prepare.report import audio_notes, make_report
+from newscaster.prepare.thumbnails import Shown, mouth_of
 from newscaster.speech.activity import speech_activity
 
 RATE = 16_000
 AUDIO = ("files_with_sound", "loudness", "noise", "clipping", "silence", "lag")
 FRAMES = 500
-CLEAR = Sound(300.0, 220.0, 220 * RATE * 0.01, 80 * RATE * 1e-6, 0)
+CLEAR = AudioLevels(300.0, 220.0, 220 * RATE * 0.01, 80 * RATE * 1e-6, 0)
 
 
-def picture(width: int = 320, height: int = 240) -> np.ndarray:
+def image(width: int = 320, height: int = 240) -> np.ndarray:
     rng = np.random.default_rng(0)
     return rng.integers(80, 160, (height, width, 3)).astype(np.uint8)
 
@@ -63,7 +63,7 @@ def inspection(
     people: int = 1,
     sharpness: float = 0.25,
     brightness: float = 120.0,
-    sound: Sound | None = CLEAR,
+    audio: AudioLevels | None = CLEAR,
     covered: int = 0,
     measured: bool = True,
     predicted: np.ndarray | None = None,
@@ -73,9 +73,9 @@ def inspection(
     landmarks[~present] = np.nan
     persons = made.one_person(file) * people
     segment = Segment("whole", file, 0, FRAMES, Fraction(25))
-    shown = (Shown.of(picture(), talking(1)[0], 290),)
-    mouths = tuple(mouth_of(picture(), points) for points in talking(6))
-    stretch = TrackedStretch(
+    shown = (Shown.of(image(), talking(1)[0], 290),)
+    mouths = tuple(mouth_of(image(), points) for points in talking(6))
+    tracked = TrackedSegment(
         segment,
         landmarks,
         present,
@@ -89,7 +89,7 @@ def inspection(
         else np.full((FRAMES, 2), np.nan),
         _opening() if predicted is None else predicted,
     )
-    return Inspection(file, True, People(persons, 0) if people else None, (stretch,) if people else (), sound)
+    return Inspection(file, True, People(persons, 0) if people else None, (tracked,) if people else (), audio)
 
 
 def _opening() -> np.ndarray:
@@ -153,15 +153,15 @@ def test_good_footage_is_good_throughout(file: Footage) -> None:
         ({"sharpness": 0.05}, "sharpness", "poor"),
         ({"brightness": 30.0}, "brightness", "poor"),
         ({"brightness": 250.0}, "brightness", "poor"),
-        ({"sound": replace(CLEAR, speech_energy=220 * RATE * 1e-5)}, "loudness", "poor"),
-        ({"sound": replace(CLEAR, speech_energy=220 * RATE * 1e-7)}, "loudness", "poor"),
-        ({"sound": replace(CLEAR, speech_seconds=0.0, speech_energy=0.0)}, "files_with_sound", "poor"),
-        ({"sound": replace(CLEAR, pause_energy=80 * RATE * 1e-3)}, "noise", "poor"),
-        ({"sound": replace(CLEAR, clipped_samples=20_000)}, "clipping", "poor"),
-        ({"sound": replace(CLEAR, pause_energy=220 * RATE)}, "noise", "poor"),
-        ({"sound": replace(CLEAR, clipped_samples=2_000_000)}, "clipping", "poor"),
-        ({"sound": replace(CLEAR, speech_seconds=100.0)}, "silence", "poor"),
-        ({"sound": replace(CLEAR, speech_seconds=10.0)}, "silence", "poor"),
+        ({"audio": replace(CLEAR, speech_energy=220 * RATE * 1e-5)}, "loudness", "poor"),
+        ({"audio": replace(CLEAR, speech_energy=220 * RATE * 1e-7)}, "loudness", "poor"),
+        ({"audio": replace(CLEAR, speech_seconds=0.0, speech_energy=0.0)}, "files_with_sound", "poor"),
+        ({"audio": replace(CLEAR, pause_energy=80 * RATE * 1e-3)}, "noise", "poor"),
+        ({"audio": replace(CLEAR, clipped_samples=20_000)}, "clipping", "poor"),
+        ({"audio": replace(CLEAR, pause_energy=220 * RATE)}, "noise", "poor"),
+        ({"audio": replace(CLEAR, clipped_samples=2_000_000)}, "clipping", "poor"),
+        ({"audio": replace(CLEAR, speech_seconds=100.0)}, "silence", "poor"),
+        ({"audio": replace(CLEAR, speech_seconds=10.0)}, "silence", "poor"),
     ],
 )
 def test_what_is_wrong_is_found_and_there_is_advice(
@@ -189,7 +189,7 @@ def test_people_are_compared_over_files(file: Footage) -> None:
     assert two.verdict == "unusable"
     assert "'a.mp4' face=0 (0:00 to 0:03); the other in 'b.mp4'" in two.advice
     most = gather([whose(0, "a.mp4"), whose(0, "b.mp4"), whose(1, "c.mp4")])
-    assert len(most.stretches) == 2
+    assert len(most.tracked_segments) == 2
     assert [m.verdict for m in measure(most) if m.name == "people"] == ["poor"]
     unknown = people(whose(0, "a.mp4"), whose(None, "b.mp4"))
     assert (unknown.verdict, unknown.text) == ("poor", "1; not measured in 1 of 2 files")
@@ -200,54 +200,56 @@ def test_people_are_compared_over_files(file: Footage) -> None:
 
 def test_frames_of_others_are_reported(file: Footage) -> None:
     found = inspection(file)
-    stretch = replace(found.stretches[0], others=tuple(i / 25 for i in range(250, 300)))
-    (who,) = (m for m in measure(gather([replace(found, stretches=(stretch,))])) if m.name == "people")
+    tracked = replace(found.tracked_segments[0], others=tuple(i / 25 for i in range(250, 300)))
+    (who,) = (m for m in measure(gather([replace(found, tracked_segments=(tracked,))])) if m.name == "people")
     assert (who.verdict, who.text) == ("poor", "1; 2.0 s left out")
     assert "0:10 to 0:11" in who.advice
 
 
 def test_no_sound_is_reported(file: Footage) -> None:
-    mute = replace(file, has_sound=False)
-    alone = verdicts(inspection(mute, sound=None))
+    mute = replace(file, has_audio=False)
+    alone = verdicts(inspection(mute, audio=None))
     assert alone["files_with_sound"] == "poor"
     assert alone["usable_minutes"] == "good"
     assert not {"loudness", "noise", "clipping", "silence", "lag"} & set(alone)
-    findings = gather([inspection(file), inspection(mute, sound=None)])
+    findings = gather([inspection(file), inspection(mute, audio=None)])
     both = {m.name: m for m in measure(findings)}
     found = both["files_with_sound"]
     assert (found.text, found.verdict) == ("1 of 2", "poor")
     assert "clip.mp4" in found.advice
     assert both["usable_minutes"].value == pytest.approx(10.0)
     assert both["loudness"].verdict == "good"
-    assert sound_notes(findings) == ["'clip.mp4': no sound: used for the renderer only"]
-    many = gather([inspection(file), *[inspection(mute, sound=None)] * 30])
-    assert len(sound_notes(many)) == 12
-    assert sound_notes(many)[-1] == "19 other files: used for the renderer only"
+    assert audio_notes(findings) == ["'clip.mp4': no sound: used for the renderer only"]
+    many = gather([inspection(file), *[inspection(mute, audio=None)] * 30])
+    assert len(audio_notes(many)) == 12
+    assert audio_notes(many)[-1] == "19 other files: used for the renderer only"
 
 
 def test_silence_counts_as_no_sound_where_the_mouth_moves(file: Footage) -> None:
     silent = replace(CLEAR, speech_seconds=0.0, speech_energy=0.0)
-    moving = inspection(file, sound=silent)
-    still = replace(moving.stretches[0], landmarks=np.repeat(talking(1), FRAMES, axis=0))
-    findings = gather([inspection(file), moving, replace(moving, stretches=(still,))])
-    assert findings.sound_uses == ("speech", "no speech", "silence")
-    assert sound_notes(findings) == [
+    moving = inspection(file, audio=silent)
+    still = replace(moving.tracked_segments[0], landmarks=np.repeat(talking(1), FRAMES, axis=0))
+    findings = gather([inspection(file), moving, replace(moving, tracked_segments=(still,))])
+    assert findings.audio_uses == ("speech", "no speech", "silence")
+    assert audio_notes(findings) == [
         "'clip.mp4': no speech: used for the renderer only",
         "'clip.mp4': no speech: used for the renderer and the mouth at rest only",
     ]
-    unseen = replace(moving, tracked=False, people=None, stretches=())
-    assert gather([inspection(file), unseen]).sound_uses == ("speech", "no speech")
+    unseen = replace(moving, tracked=False, people=None, tracked_segments=())
+    assert gather([inspection(file), unseen]).audio_uses == ("speech", "no speech")
 
 
 def test_a_silent_person_is_a_target_that_teaches_no_motion(file: Footage) -> None:
     hiss = (0.0007 * np.random.default_rng(0).standard_normal(20 * RATE)).astype(np.float32)
-    quiet = measure_sound(iter([hiss]))
+    quiet = measure_audio(iter([hiss]))
     assert quiet.speech_seconds == 0
-    talker = inspection(file, sound=quiet)
+    talker = inspection(file, audio=quiet)
     still = replace(
-        talker.stretches[0], landmarks=np.repeat(talking(1), FRAMES, axis=0), speech=hiss[: FRAMES * 640]
+        talker.tracked_segments[0],
+        landmarks=np.repeat(talking(1), FRAMES, axis=0),
+        speech=hiss[: FRAMES * 640],
     )
-    measures = {m.name: m for m in measure(gather([replace(talker, stretches=(still,))]))}
+    measures = {m.name: m for m in measure(gather([replace(talker, tracked_segments=(still,))]))}
     assert worst(list(measures.values())) == "poor"
     found = measures["files_with_sound"]
     assert (found.text, found.verdict) == ("0 of 1", "poor")
@@ -263,7 +265,7 @@ def test_a_silent_person_is_a_target_that_teaches_no_motion(file: Footage) -> No
 
 def test_a_word_is_too_little_to_learn_from(file: Footage) -> None:
     word = replace(CLEAR, speech_seconds=1.0, speech_energy=RATE * 0.01)
-    found = {m.name: m for m in measure(gather([inspection(file, sound=word)]))}["files_with_sound"]
+    found = {m.name: m for m in measure(gather([inspection(file, audio=word)]))}["files_with_sound"]
     assert (found.text, found.verdict) == ("1 of 1, with 1.0 s of speech", "poor")
     assert "3 s of speech" in found.advice
 
@@ -271,9 +273,10 @@ def test_a_word_is_too_little_to_learn_from(file: Footage) -> None:
 def test_what_cannot_be_measured_is_not_good(file: Footage) -> None:
     unclear = inspection(file)
     unclear = replace(
-        unclear, stretches=(replace(unclear.stretches[0], speech=made.babble(20, seed=1)[::-1].copy()),)
+        unclear,
+        tracked_segments=(replace(unclear.tracked_segments[0], speech=made.babble(20, seed=1)[::-1].copy()),),
     )
-    for one in (unclear, inspection(file, sound=replace(CLEAR, seconds=220.0, pause_energy=0.0))):
+    for one in (unclear, inspection(file, audio=replace(CLEAR, seconds=220.0, pause_energy=0.0))):
         for m in measure(gather([one])):
             assert m.verdict != "good" or m.value is not None
 
@@ -293,7 +296,7 @@ def test_files_that_were_only_listened_to_count_for_their_sound(file: Footage) -
 
 
 def test_sharpness_falls_with_blur_and_not_with_contrast() -> None:
-    sharp = picture()[..., 0].astype(np.float32)[:, :128]
+    sharp = image()[..., 0].astype(np.float32)[:, :128]
     blurred = np.asarray(Image.fromarray(sharp.astype(np.uint8)).reduce(4).resize((128, 240)), np.float32)
     assert sharpness_of(blurred) < 0.3 * sharpness_of(sharp)
     assert sharpness_of(0.5 * sharp) == pytest.approx(sharpness_of(sharp), rel=0.02)
@@ -310,31 +313,31 @@ def test_noise_and_music_are_not_called_speech(kind: str) -> None:
     samples = {"noise in syllables": noise * loud, "music": 0.1 * tones * np.exp(-2 * ((2 * t) % 1))}[kind]
     samples = samples.astype(np.float32)
     assert float(speech_activity(samples).sum()) / 25 > 5
-    sound = measure_sound(iter(np.array_split(samples, 3)))
-    assert (sound.speech_seconds, sound.speech_energy) == (0.0, 0.0)
-    assert sound.pause_energy == pytest.approx(float((samples.astype(np.float64) ** 2).sum()), rel=1e-6)
+    audio = measure_audio(iter(np.array_split(samples, 3)))
+    assert (audio.speech_seconds, audio.speech_energy) == (0.0, 0.0)
+    assert audio.pause_energy == pytest.approx(float((samples.astype(np.float64) ** 2).sum()), rel=1e-6)
 
 
 def test_sound_is_measured_block_by_block() -> None:
     speech = np.concatenate([made.babble(6), np.zeros(4 * RATE, np.float32)])
     speech[100:110] = 1.0
-    whole = measure_sound(iter([speech]))
+    whole = measure_audio(iter([speech]))
     assert whole.seconds == 10.0
     assert 4 < whole.speech_seconds < 8
     assert whole.clipped_samples == 10
     assert whole.speech_energy + whole.pause_energy == pytest.approx(float((speech.astype(float) ** 2).sum()))
-    assert measure_sound(iter([np.full(777, np.nan, np.float32)])).seconds == pytest.approx(777 / RATE)
-    assert measure_sound(iter([])).seconds == 0
+    assert measure_audio(iter([np.full(777, np.nan, np.float32)])).seconds == pytest.approx(777 / RATE)
+    assert measure_audio(iter([])).seconds == 0
 
 
 def test_long_files_are_sampled_in_three_places(file: Footage) -> None:
-    parts = stretches_of(file, Fraction(25), seconds=45.0)
+    parts = segments_of(file, Fraction(25), seconds=45.0)
     assert len(parts) == 3
     assert sum(p.expected_frames for p in parts) == 45 * 25
     bounds = [(p.start_frame, p.stop_frame or 0) for p in parts]
     assert bounds == sorted(bounds)
     assert bounds[-1][1] <= 300 * 25
-    assert len(stretches_of(file, Fraction(25), seconds=400.0)) == 1
+    assert len(segments_of(file, Fraction(25), seconds=400.0)) == 1
 
 
 def test_plots_have_gaps_where_nothing_was_measured() -> None:
@@ -377,8 +380,8 @@ class Outline(HTMLParser):
 
 @pytest.fixture
 def report(file: Footage) -> Report:
-    odd = replace(file, path=file.path.with_name("<b>odd & long.mp4"), has_sound=False)
-    findings = gather([inspection(file), inspection(odd, sound=None, absent=20)])
+    odd = replace(file, path=file.path.with_name("<b>odd & long.mp4"), has_audio=False)
+    findings = gather([inspection(file), inspection(odd, audio=None, absent=20)])
     return make_report(findings, measure(findings), ["left out: 'x.mp4'"])
 
 

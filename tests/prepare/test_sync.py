@@ -67,13 +67,13 @@ def test_the_worst_file_counts_and_is_named() -> None:
 
 def test_a_file_with_speech_enough_is_looked_at_alone() -> None:
     paths = [Path(name) for name in ("long.mp4", "a.mp4", "b.mp4", "other.mp4")]
-    stretches = {
+    segments = {
         paths[0]: [talk(20, 0.0)],
         paths[1]: [talk(6, 1.0, seed=1)],
         paths[2]: [talk(6, 1.0, seed=2)],
         paths[3]: [talk(20, seed=3, heard=60)],
     }
-    found = audio_syncs(stretches)
+    found = audio_syncs(segments)
     states = {one.files: one.state for one in found}
     assert states == {(paths[0],): "fits", (paths[3],): "unrelated", (paths[1], paths[2]): "off"}
 
@@ -137,10 +137,10 @@ def test_the_report_on_footage_whose_audio_is_wrong(
 def test_audio_that_is_late_is_put_in_time_before_training(portrait: Path, tmp_path: Path) -> None:
     audio = read_audio(portrait, rate=16_000)
     path = with_audio(portrait, late(audio, 1.0), tmp_path / "x.mp4")
-    take = prepare(path, tmp_path / "take", workers=1)
-    (clip,) = take.clips
+    dataset = prepare(path, tmp_path / "take", workers=1)
+    (clip,) = dataset.clips
     assert clip.record.audio_shift_ms == pytest.approx(1000, abs=40)
-    assert any("1000 ms late" in w or "ms late, moved by" in w for w in take.warnings)
+    assert any("1000 ms late" in w or "ms late, moved by" in w for w in dataset.warnings)
     rate, size = 16_000, 10 * 16_000
     heard, meant = clip.speech[rate : rate + size], audio[rate : rate + size]
     best = max(range(-800, 801, 16), key=lambda k: float(heard @ np.roll(meant, k)))
@@ -156,11 +156,11 @@ def test_no_motion_is_learnt_from_somebody_elses_audio(
 ) -> None:
     other = read_audio(data_folder / "hd" / "anchor_512_25fps_71s.mp4", rate=16_000)
     path = with_audio(portrait, other[: 15 * 16_000], tmp_path / "x.mp4")
-    take = prepare(path, tmp_path / "take", workers=1, fps=Fraction(25))
-    (clip,) = take.clips
+    dataset = prepare(path, tmp_path / "take", workers=1, fps=Fraction(25))
+    (clip,) = dataset.clips
     assert clip.record.audio_dropped
-    assert not clip.teaches_motion(take.head)
-    assert any("no motion is learnt from it" in warning for warning in take.warnings)
+    assert not clip.teaches_motion(dataset.head)
+    assert any("no motion is learnt from it" in warning for warning in dataset.warnings)
 
 
 @pytest.mark.data
@@ -174,11 +174,11 @@ def test_motion_is_learnt_from_the_part_whose_audio_fits(
     found = check(path, workers=1).measure("lag")
     assert (found.verdict, found.unit) == ("poor", "ms")
     assert "s do not go with the mouth" in found.text
-    take = prepare(path, tmp_path / "take", workers=1)
-    (clip,) = take.clips
+    dataset = prepare(path, tmp_path / "take", workers=1)
+    (clip,) = dataset.clips
     assert clip.audio_fits[: 6 * 25].all()
     assert not clip.audio_fits[11 * 25 : 15 * 25].any()
-    assert any("no motion is learnt from these parts" in w for w in take.warnings)
+    assert any("no motion is learnt from these parts" in w for w in dataset.warnings)
 
 
 @pytest.mark.data

@@ -42,17 +42,17 @@ def test_what_is_tracked_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_files_without_sound_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = [
-        made.write_footage(tmp_path / f"{s}.mp4", seconds=2, sound=s == "loud") for s in ("loud", "mute")
+        made.write_footage(tmp_path / f"{s}.mp4", seconds=2, audio=s == "loud") for s in ("loud", "mute")
     ]
     assert [clip.name for clip in track_footage(files, tmp_path / "tracks", workers=0)] == ["loud"]
     assert "mute.mp4' has no sound" in caplog.text
 
 
 def test_or_kept_where_that_is_wanted(tmp_path: Path) -> None:
-    file = made.write_footage(tmp_path / "mute.mp4", seconds=2, sound=False)
+    file = made.write_footage(tmp_path / "mute.mp4", seconds=2, audio=False)
     done = []
     (clip,) = track_footage([file], tmp_path / "tracks", silent=True, workers=0, progress=done.append)
-    assert not clip.has_sound
+    assert not clip.has_audio
     assert clip.frames == 50
     assert [(p.phase, p.done, p.total) for p in done] == [("track", 1, 1)]
 

@@ -60,9 +60,9 @@ def test_sound_lies_where_a_player_plays_it(tmp_path: Path, kind: str) -> None:
     )
     frames, times = grey(75), [Fraction(i, 25) for i in range(75)]
 
-    def written(name: str, sound: npt.NDArray[np.float32], start: Fraction) -> npt.NDArray[np.float32]:
+    def written(name: str, audio: npt.NDArray[np.float32], start: Fraction) -> npt.NDArray[np.float32]:
         path = tmp_path / f"{name}{KINDS[kind].suffix}"
-        return speech_of(write_media(path, KINDS[kind], frames, times, sound, sound_start=start))
+        return speech_of(write_media(path, KINDS[kind], frames, times, audio, sound_start=start))
 
     wanted = written("plain", plain, Fraction(0))
     # Time stamps 200 ms later: a real offset, that the take has as well.
@@ -92,7 +92,7 @@ def test_speech_has_the_length_of_its_frames(make_clip: Callable[..., Path]) -> 
     beyond = speech_of(path, start=40, frames=30)
     assert len(beyond) == 30 * 640
     assert not beyond[9000:].any()
-    assert len(speech_of(make_clip(sound=False, name="mute.mp4"), frames=20)) == 0
+    assert len(speech_of(make_clip(audio=False, name="mute.mp4"), frames=20)) == 0
 
 
 def test_parts_join_to_the_whole(make_clip: Callable[..., Path]) -> None:
@@ -126,7 +126,7 @@ def test_samples_that_are_not_numbers(tmp_path: Path) -> None:
 
 
 def test_frames_are_sampled_through_the_file(tmp_path: Path) -> None:
-    short = read_footage(write_footage(tmp_path / "short.mp4", seconds=4, sound=False))
+    short = read_footage(write_footage(tmp_path / "short.mp4", seconds=4, audio=False))
     assert 3 <= sum(1 for _ in sampled_frames(short)) <= 8
-    long = read_footage(write_footage(tmp_path / "long.mp4", seconds=30, sound=False))
+    long = read_footage(write_footage(tmp_path / "long.mp4", seconds=30, audio=False))
     assert 5 <= sum(1 for _ in sampled_frames(long)) <= 8

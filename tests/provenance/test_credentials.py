@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from newscaster.errors import InputError, OutputError
-from newscaster.media.locks import take_lock
 from newscaster.provenance import check_credentials, find_credentials, user_data_folder
 from newscaster.provenance.credentials import LOCAL_ORGANISATION, local_credentials, user_credentials
+from newscaster.system.locks import acquire_lock
 from signing import write_certificate
 
 
@@ -83,7 +83,7 @@ def test_what_another_process_is_making_stays(tmp_path: Path) -> None:
     (other / "key.pem").touch()  # about to be locked and written
     local_credentials(folder)
     with (other / "key.pem").open("wb") as key:
-        assert take_lock(key.fileno())
+        assert acquire_lock(key.fileno())
         key.write(b"PRIVATE")
         key.flush()
         local_credentials(folder)

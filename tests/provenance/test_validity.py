@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from newscaster.cli.speaking import signature_line
 from newscaster.errors import InputError
-from newscaster.media import without_key
+from newscaster.media import redact_url
 from newscaster.provenance import (
     Credentials,
     check_credentials,
@@ -233,7 +233,7 @@ def test_authorities_that_give_no_time_stamp(
         caplog.clear()
         with pytest.raises(InputError) as error:
             check_credentials(who, timestamp=url)
-        shown = without_key(url)
+        shown = redact_url(url)
         expected = f"{shown} gave no time stamp: {cause}"
         assert str(error.value).startswith(f"--timestamp: {expected}")
         assert ". Nothing was made. Try again, give another address, or leave" in str(error.value)

@@ -14,7 +14,12 @@ from newscaster.errors import InputError
 from newscaster.media import sink
 from newscaster.provenance import Credentials, find_credentials, verify
 from newscaster.provenance.credentials import user_credentials
-from newscaster.provenance.store import NotAsWrittenError, check_store, check_uncovered_boxes, embedded_store
+from newscaster.provenance.store import (
+    MalformedManifestError,
+    check_store,
+    check_uncovered_boxes,
+    embedded_store,
+)
 from signing import signed, statement, write_certificate
 
 ClipMaker = Callable[..., Path]
@@ -50,12 +55,12 @@ def test_what_was_signed_is_read_again(
 
 def test_a_painted_stage_and_another_one(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:
     clip = make_clip()
-    painted = verify(signed(clip, tmp_path / "painted.mp4", local, painted=True))
-    assert painted.source_types == ("trainedAlgorithmicMedia",)
-    other = verify(signed(clip, tmp_path / "other.mp4", local, stage_sha256=None, label="AI-generated"))
+    synthetic_target = verify(signed(clip, tmp_path / "painted.mp4", local, synthetic_target=True))
+    assert synthetic_target.source_types == ("trainedAlgorithmicMedia",)
+    other = verify(signed(clip, tmp_path / "other.mp4", local, target_sha256=None, label="AI-generated"))
     assert other.holds
     assert other.ingredients == ("the speech, text-to-speech", "the anchor 'Ada'")
-    assert other.statement == statement(stage_sha256=None, label="AI-generated")
+    assert other.statement == statement(target_sha256=None, label="AI-generated")
 
 
 def test_signing_leaves_pictures_and_sound_as_they_are(
@@ -124,9 +129,9 @@ def test_bits_that_no_signature_covers(make_clip: ClipMaker, tmp_path: Path, loc
         *(kind + 9 for kind in kinds),
         *(kind + 16 for kind in kinds),
     ):
-        with pytest.raises(NotAsWrittenError):
+        with pytest.raises(MalformedManifestError):
             check_store(_flipped(store, place, random.Random(place)))
-    with pytest.raises(NotAsWrittenError):
+    with pytest.raises(MalformedManifestError):
         check_store(store + b"\0")
     data = path.read_bytes()
     begin = data.find(b"uuid") - 4
@@ -202,7 +207,7 @@ def test_every_bit_of_the_boxes_that_c2pa_leaves_out(container: Path) -> None:
         if index <= place < index + 8:  # a box of another kind or size, which is in the hash
             assert not verify(container, watermark=False).unchanged, place
         else:
-            with pytest.raises(NotAsWrittenError):
+            with pytest.raises(MalformedManifestError):
                 check_uncovered_boxes(container)
 
 

@@ -12,7 +12,7 @@ def encoder() -> SpeechEncoder:
 
 
 @pytest.fixture(scope="session")
-def sound() -> np.ndarray:
+def audio() -> np.ndarray:
     """2.7 s of something like speech: a buzz whose formants and loudness move, and pauses."""
     time = np.arange(43210) / 16000
     rng = np.random.default_rng(7)

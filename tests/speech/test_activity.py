@@ -11,14 +11,14 @@ def bursts(noise: float = 0.0, gain: float = 1.0) -> tuple[np.ndarray, np.ndarra
     time = np.arange(192000) / 16000
     speaking = time % 2.0 < 1.2
     voice = 0.3 * np.sin(2 * np.pi * 150 * time) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * time)) * speaking
-    sound = gain * (voice + np.random.default_rng(0).normal(0, 1, len(time)) * noise)
-    return sound.astype(np.float32), speaking[::640]
+    audio = gain * (voice + np.random.default_rng(0).normal(0, 1, len(time)) * noise)
+    return audio.astype(np.float32), speaking[::640]
 
 
 @pytest.mark.parametrize(("noise", "gain"), [(0.0, 1.0), (0.003, 1.0), (0.02, 1.0), (0.003, 0.05)])
 def test_finds_syllables_whatever_the_noise_and_gain(noise: float, gain: float) -> None:
-    sound, speaking = bursts(noise, gain)
-    active = speech_activity(sound)
+    audio, speaking = bursts(noise, gain)
+    active = speech_activity(audio)
     assert active.dtype == np.bool_
     assert active.shape == speaking.shape
     assert active[speaking].mean() > 0.97

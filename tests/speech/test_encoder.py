@@ -153,7 +153,7 @@ def test_reads_ctranslate2(tool: ModuleType, tmp_path: Path) -> None:
         tool.read_weights(path)
 
 
-def test_packaged_encoder(encoder: SpeechEncoder, sound: np.ndarray) -> None:
+def test_packaged_encoder(encoder: SpeechEncoder, audio: np.ndarray) -> None:
     assert len(packaged_encoder()) < 7e6
     assert encoder.session.metadata == {
         "source": "openai/whisper tiny.en",
@@ -161,15 +161,15 @@ def test_packaged_encoder(encoder: SpeechEncoder, sound: np.ndarray) -> None:
         "blocks": "3",
         "positions": "500",
     }
-    states = encoder.states(sound)
+    states = encoder.states(audio)
     assert np.isfinite(states).all()
     assert 0.2 < states.std() < 2.0
-    same = np.corrcoef(states[20], encoder.states(sound * np.float32(0.5))[20])[0, 1]
+    same = np.corrcoef(states[20], encoder.states(audio * np.float32(0.5))[20])[0, 1]
     assert same > 0.95  # loudness matters little to it
 
 
-def test_windows_do_not_know_each_other(encoder: SpeechEncoder, sound: np.ndarray) -> None:
-    windows = np.stack([sound[:6400], 30 * sound[6400:12800], 0 * sound[:6400]])
+def test_windows_do_not_know_each_other(encoder: SpeechEncoder, audio: np.ndarray) -> None:
+    windows = np.stack([audio[:6400], 30 * audio[6400:12800], 0 * audio[:6400]])
     together = encoder.heard_alone(windows)
     for window, states in zip(windows, together, strict=True):
         np.testing.assert_array_equal(encoder.heard_alone(window[None])[0], states)

@@ -16,14 +16,14 @@ ODD = Windowing(left_seconds=0.3, hop_seconds=0.14, right_seconds=0.0)
 """A hop of seven states: no whole number of motion steps."""
 
 
-def naive_states(sound: np.ndarray, encoder: SpeechEncoder, cut: Windowing) -> np.ndarray:
+def naive_states(audio: np.ndarray, encoder: SpeechEncoder, cut: Windowing) -> np.ndarray:
     """One window after another, straight from the definition of a windowing."""
-    steps = -(-len(sound) // 320)
+    steps = -(-len(audio) // 320)
     kept = []
-    for begin in range(0, len(sound), cut.hop_samples):
+    for begin in range(0, len(audio), cut.hop_samples):
         place = np.arange(begin - cut.left_samples, begin + cut.hop_samples + cut.right_samples)
-        inside = (place >= 0) & (place < len(sound))
-        window = np.where(inside, sound[np.clip(place, 0, len(sound) - 1)], np.float32(0.0))
+        inside = (place >= 0) & (place < len(audio))
+        window = np.where(inside, audio[np.clip(place, 0, len(audio) - 1)], np.float32(0.0))
         states = encoder.session.run(mel=whisper_log_mel(window[None]))["states"][0]
         kept.append(states[cut.left_states : cut.left_states + cut.hop_states])
     return np.concatenate(kept)[:steps]
@@ -31,76 +31,76 @@ def naive_states(sound: np.ndarray, encoder: SpeechEncoder, cut: Windowing) -> n
 
 @pytest.mark.parametrize("cut", [SHORT, ODD, Windowing()])
 def test_states_are_those_of_separate_windows(
-    sound: np.ndarray, encoder: SpeechEncoder, cut: Windowing
+    audio: np.ndarray, encoder: SpeechEncoder, cut: Windowing
 ) -> None:
-    wanted = naive_states(sound, encoder, cut)
-    found = encoder.with_windowing(cut).states(sound)
+    wanted = naive_states(audio, encoder, cut)
+    found = encoder.with_windowing(cut).states(audio)
     assert found.shape == (136, STATE_CHANNELS)
     np.testing.assert_allclose(found, wanted, atol=1e-4)
-    stacked = extract(sound, FeatureSpec(kind="whisper", windowing=cut), encoder)
+    stacked = extract(audio, FeatureSpec(kind="whisper", windowing=cut), encoder)
     assert stacked.shape == (68, 2 * STATE_CHANNELS)
     np.testing.assert_allclose(stacked.reshape(136, -1), found, atol=1e-4)
 
 
-def test_spectral_kinds_are_the_whole_sounds(sound: np.ndarray) -> None:
-    for kind, whole in (("log-mel", log_mel(sound)), ("mfcc", mfcc(sound))):
-        found = extract(sound, FeatureSpec(kind=kind)).reshape(-1, KINDS[kind][1])
+def test_spectral_kinds_are_the_whole_sounds(audio: np.ndarray) -> None:
+    for kind, whole in (("log-mel", log_mel(audio)), ("mfcc", mfcc(audio))):
+        found = extract(audio, FeatureSpec(kind=kind)).reshape(-1, KINDS[kind][1])
         np.testing.assert_allclose(found[: len(whole)], whole, atol=1e-4)
 
 
-def test_joined_kind_holds_both(sound: np.ndarray, encoder: SpeechEncoder) -> None:
+def test_joined_kind_holds_both(audio: np.ndarray, encoder: SpeechEncoder) -> None:
     spec = FeatureSpec(kind="whisper+log-mel", windowing=SHORT)
-    steps = extract(sound, spec, encoder).reshape(-1, spec.channels)
-    states = extract(sound, FeatureSpec(kind="whisper", windowing=SHORT), encoder).reshape(len(steps), -1)
-    mels = extract(sound, FeatureSpec(kind="log-mel")).reshape(len(steps), -1)
+    steps = extract(audio, spec, encoder).reshape(-1, spec.channels)
+    states = extract(audio, FeatureSpec(kind="whisper", windowing=SHORT), encoder).reshape(len(steps), -1)
+    mels = extract(audio, FeatureSpec(kind="log-mel")).reshape(len(steps), -1)
     np.testing.assert_array_equal(steps, np.concatenate([states, mels], axis=1))
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("chunk", [37, 160, 641, 5000, 43209])
-def test_chunked_is_whole(sound: np.ndarray, encoder: SpeechEncoder, kind: str, chunk: int) -> None:
-    check_chunked(sound, encoder, FeatureSpec(kind=kind, windowing=SHORT), chunk)
+def test_chunked_is_whole(audio: np.ndarray, encoder: SpeechEncoder, kind: str, chunk: int) -> None:
+    check_chunked(audio, encoder, FeatureSpec(kind=kind, windowing=SHORT), chunk)
 
 
 @pytest.mark.parametrize(
     "cut", [ODD, Windowing(), Windowing(left_seconds=0.0, hop_seconds=0.02, right_seconds=0.2)]
 )
 def test_chunked_is_whole_for_any_windowing(
-    sound: np.ndarray, encoder: SpeechEncoder, cut: Windowing
+    audio: np.ndarray, encoder: SpeechEncoder, cut: Windowing
 ) -> None:
-    check_chunked(sound[:20001], encoder, FeatureSpec(kind="whisper+log-mel", windowing=cut), 999)
+    check_chunked(audio[:20001], encoder, FeatureSpec(kind="whisper+log-mel", windowing=cut), 999)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("samples", [1, 639, 640, 641, 1920])
 def test_single_samples_and_short_sounds(
-    sound: np.ndarray, encoder: SpeechEncoder, kind: str, samples: int
+    audio: np.ndarray, encoder: SpeechEncoder, kind: str, samples: int
 ) -> None:
-    check_chunked(sound[:samples], encoder, FeatureSpec(kind=kind, windowing=SHORT), 1)
+    check_chunked(audio[:samples], encoder, FeatureSpec(kind=kind, windowing=SHORT), 1)
 
 
-def check_chunked(sound: np.ndarray, encoder: SpeechEncoder, spec: FeatureSpec, chunk: int) -> None:
-    whole = extract(sound, spec, encoder)
-    assert whole.shape == (-(-len(sound) // 640), spec.width)
+def check_chunked(audio: np.ndarray, encoder: SpeechEncoder, spec: FeatureSpec, chunk: int) -> None:
+    whole = extract(audio, spec, encoder)
+    assert whole.shape == (-(-len(audio) // 640), spec.width)
     assert whole.dtype == np.float32
     stream = FeatureStream(spec, encoder)
-    parts = [stream.push(sound[i : i + chunk]) for i in range(0, len(sound), chunk)]
+    parts = [stream.push(audio[i : i + chunk]) for i in range(0, len(audio), chunk)]
     np.testing.assert_allclose(np.concatenate([*parts, stream.flush()]), whole, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_stream_waits_no_longer_than_promised(sound: np.ndarray, encoder: SpeechEncoder, kind: str) -> None:
+def test_stream_waits_no_longer_than_promised(audio: np.ndarray, encoder: SpeechEncoder, kind: str) -> None:
     spec = FeatureSpec(kind=kind, windowing=SHORT)
     stream = FeatureStream(spec, encoder)
     given, worst = 0, 0
     for end in range(80, 32000, 80):
         worst = max(worst, end - 80 - given * 640)
-        given += len(stream.push(sound[end - 80 : end]))
+        given += len(stream.push(audio[end - 80 : end]))
     assert spec.delay_seconds - 160 / 16000 <= worst / 16000 <= spec.delay_seconds
 
 
-def test_long_sound_in_bounded_pieces(sound: np.ndarray) -> None:
-    long = np.tile(sound, 8)  # longer than what is taken at once
+def test_long_sound_in_bounded_pieces(audio: np.ndarray) -> None:
+    long = np.tile(audio, 8)  # longer than what is taken at once
     found = extract(long, FeatureSpec(kind="log-mel")).reshape(-1, 80)
     whole = log_mel(long)
     np.testing.assert_allclose(found[: len(whole)], whole, atol=1e-4)
@@ -140,12 +140,12 @@ def test_speech_that_cannot_be_used(samples: np.ndarray, words: str) -> None:
         extract(samples, FeatureSpec(kind="log-mel"))
 
 
-def test_encoder_is_needed_and_streams_end(sound: np.ndarray) -> None:
+def test_encoder_is_needed_and_streams_end(audio: np.ndarray) -> None:
     with pytest.raises(InputError, match="load_encoder"):
-        extract(sound, FeatureSpec(kind="whisper"))
+        extract(audio, FeatureSpec(kind="whisper"))
     stream = FeatureStream(FeatureSpec(kind="log-mel"))
-    stream.push(sound)
+    stream.push(audio)
     stream.flush()
     assert stream.flush().shape == (0, 320)
     with pytest.raises(SpeechError, match="flushed"):
-        stream.push(sound)
+        stream.push(audio)

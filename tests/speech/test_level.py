@@ -44,22 +44,22 @@ def test_loud_speech_stays_as_it_is() -> None:
 @pytest.mark.parametrize("piece", [1, 77, 640, 5000])
 def test_levelling_does_not_depend_on_the_cut(piece: int) -> None:
     count = 640 * 8 if piece == 1 else 16_000 * 8
-    sound = np.concatenate([at_level(speech_like(1.0), -20), at_level(speech_like(10.0), -50)])[:count]
+    audio = np.concatenate([at_level(speech_like(1.0), -20), at_level(speech_like(10.0), -50)])[:count]
     whole, cut = Leveller(), Leveller()
-    parts = [cut.push(sound[i : i + piece]) for i in range(0, len(sound), piece)]
-    np.testing.assert_array_equal(np.concatenate(parts), whole.push(sound))
+    parts = [cut.push(audio[i : i + piece]) for i in range(0, len(audio), piece)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole.push(audio))
 
 
 def test_no_peak_is_raised_above_the_usual_level() -> None:
     rng = np.random.default_rng(0)
-    sound = (rng.normal(size=64_000) * 10 ** rng.uniform(-3, 0, 64_000)).astype(np.float32) * 0.2
-    raised = np.abs(Leveller().push(sound))
-    assert (raised <= np.maximum(TARGET * 1.0001, np.abs(sound))).all()
+    audio = (rng.normal(size=64_000) * 10 ** rng.uniform(-3, 0, 64_000)).astype(np.float32) * 0.2
+    raised = np.abs(Leveller().push(audio))
+    assert (raised <= np.maximum(TARGET * 1.0001, np.abs(audio))).all()
 
 
 def test_quiet_speech_after_loud_speech() -> None:
-    sound = np.concatenate([at_level(speech_like(2.0), -3), at_level(speech_like(14.0, seed=2), -45)])
-    levelled = Leveller().push(sound)
+    audio = np.concatenate([at_level(speech_like(2.0), -3), at_level(speech_like(14.0, seed=2), -45)])
+    levelled = Leveller().push(audio)
     after = np.abs(levelled[len(levelled) - 5 * 16_000 :])
     assert TARGET_DBFS - 6.1 < level_dbfs(float(after.max())) <= TARGET_DBFS + 0.01
 
@@ -94,8 +94,8 @@ def test_the_meter_in_silence() -> None:
 
 @pytest.mark.parametrize("dbfs", [-6, -30, -48, QUIETEST_DBFS + 0.5])
 def test_activity_in_footage_follows_the_same_level(dbfs: float) -> None:
-    sound = np.concatenate([speech_like(3.0), np.zeros(32_000, np.float32), speech_like(3.0, seed=1)])
-    usual = speech_activity(at_level(sound, -6))
+    audio = np.concatenate([speech_like(3.0), np.zeros(32_000, np.float32), speech_like(3.0, seed=1)])
+    usual = speech_activity(at_level(audio, -6))
     assert 0.5 < usual.mean() < 0.9
-    np.testing.assert_array_equal(speech_activity(at_level(sound, dbfs)), usual)
-    assert not speech_activity(at_level(sound, QUIETEST_DBFS - 1)).any()
+    np.testing.assert_array_equal(speech_activity(at_level(audio, dbfs)), usual)
+    assert not speech_activity(at_level(audio, QUIETEST_DBFS - 1)).any()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from newscaster.speech.script import LONGEST_SENTENCE_CHARACTERS, Sentence, sentences_of, split_sentences
+from newscaster.speech.script import MAX_SENTENCE_CHARACTERS, Sentence, sentences_of, split_sentences
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_pauses() -> None:
 def test_long_sentences_come_in_parts(word: str) -> None:
     text = " ".join([word] * (5000 // len(word))) + "."
     parts = split_sentences(text)
-    assert max(map(len, parts)) <= LONGEST_SENTENCE_CHARACTERS
+    assert max(map(len, parts)) <= MAX_SENTENCE_CHARACTERS
     assert "".join(parts).replace(" ", "") == text.replace(" ", "")
     if word == "word":
         assert set(" ".join(parts).split()) == {"word", "word."}

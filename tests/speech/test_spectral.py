@@ -54,10 +54,10 @@ def test_lengths(samples: int) -> None:
 
 
 def test_log_mel_is_local_and_has_a_floor() -> None:
-    sound = noise(16000)
-    louder_later = sound.copy()
+    audio = noise(16000)
+    louder_later = audio.copy()
     louder_later[8000:] *= 8.0
-    np.testing.assert_array_equal(log_mel(sound)[:48], log_mel(louder_later)[:48])
+    np.testing.assert_array_equal(log_mel(audio)[:48], log_mel(louder_later)[:48])
     np.testing.assert_allclose(log_mel(np.zeros(800, np.float32)), -0.5)
 
 

@@ -17,14 +17,14 @@ def activity() -> VoiceActivity:
 
 def sentence() -> np.ndarray:
     """A second of room noise, two of voice, 1.5 of noise; not a whole number of steps or frames."""
-    sound = np.random.default_rng(0).normal(0, 1e-3, 72_123).astype(np.float32)
-    sound[16_000:48_000] += speech_like(2.0)
-    return sound
+    audio = np.random.default_rng(0).normal(0, 1e-3, 72_123).astype(np.float32)
+    audio[16_000:48_000] += speech_like(2.0)
+    return audio
 
 
-def probabilities(activity: VoiceActivity, sound: np.ndarray, piece: int) -> np.ndarray:
+def probabilities(activity: VoiceActivity, audio: np.ndarray, piece: int) -> np.ndarray:
     stream = activity.stream()
-    parts = [stream.push(sound[i : i + piece]) for i in range(0, len(sound), piece)]
+    parts = [stream.push(audio[i : i + piece]) for i in range(0, len(audio), piece)]
     return np.concatenate([*parts, stream.flush()])
 
 
@@ -53,17 +53,17 @@ def test_chunked_equals_whole(activity: VoiceActivity, piece: int) -> None:
 
 
 def test_a_step_is_the_most_of_the_frames_that_overlap_it(activity: VoiceActivity) -> None:
-    sound = sentence()[: 640 * 100]
-    padded = np.concatenate([np.zeros(64, np.float32), sound])
+    audio = sentence()[: 640 * 100]
+    padded = np.concatenate([np.zeros(64, np.float32), audio])
     h = c = np.zeros((1, 1, 128), np.float32)
     frames = []
-    for first in range(0, len(sound), 512):  # one frame a call
+    for first in range(0, len(audio), 512):  # one frame a call
         given = activity._session.run(input=padded[first : first + 576][None], h=h, c=c)
         h, c = given["hn"], given["cn"]
         frames.append(given["speech_probs"][0])
     assert len(frames) == 125
     expected = [max(frames[640 * j // 512 : (640 * j + 639) // 512 + 1]) for j in range(100)]
-    np.testing.assert_allclose(probabilities(activity, sound, 5000), expected, atol=1e-4)
+    np.testing.assert_allclose(probabilities(activity, audio, 5000), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 511, 640, 641, 1280])

@@ -66,7 +66,7 @@ def test_landmarks_of_single_frames(solutions: Any) -> None:
     distances = []
     for frame in frames():
         theirs = reference.process(frame).multi_face_landmarks or []
-        ours, _ = mesh.find([(frame, region) for region in detector.detect(frame).regions()[:1]])
+        ours, _ = mesh.find([(frame, roi) for roi in detector.detect(frame).rois()[:1]])
         assert len(theirs) == len(ours)
         distances += [distance(points(a, frame), b) for a, b in zip(theirs, ours, strict=True)]
     assert len(distances) >= 12

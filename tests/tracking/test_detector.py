@@ -5,7 +5,7 @@ import pytest
 
 from newscaster.tracking import FULL_RANGE, SHORT_RANGE, FaceDetector, FaceMesh
 from newscaster.tracking.detector import _merge
-from newscaster.tracking.regions import box_of
+from newscaster.tracking.roi import box_of
 from synthetic_faces import anchor_frames, paste
 
 
@@ -15,7 +15,7 @@ def test_a_face_is_where_its_landmarks_are(network) -> None:  # type: ignore[no-
     found = FaceDetector((network,)).detect(frame)
     assert len(found) == 1
     assert 0.6 < found.scores[0] <= 1
-    landmarks, presence = FaceMesh().find([(frame, found.regions()[0])])
+    landmarks, presence = FaceMesh().find([(frame, found.rois()[0])])
     assert presence[0] > 0.9
     box = box_of(landmarks[0])
     side = (box[2:] - box[:2]).max()
@@ -35,7 +35,7 @@ def test_the_second_detector_is_asked_if_the_first_finds_nothing() -> None:
 def test_no_face() -> None:
     found = FaceDetector().detect(np.full((288, 360, 3), 90, np.uint8))
     assert (found.boxes.shape, found.keypoints.shape, found.scores.shape) == ((0, 4), (0, 6, 2), (0,))
-    assert found.regions() == []
+    assert found.rois() == []
 
 
 def test_boxes_of_one_face_are_averaged_by_score_and_others_stay() -> None:

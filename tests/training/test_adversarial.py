@@ -11,7 +11,7 @@ from newscaster.training.budget import Ramp
 CPU = torch.device("cpu")
 
 
-def pictures(count: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def images(count: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Speckled pictures, and the same without their speckles."""
     generator = torch.Generator().manual_seed(seed)
     smooth = functional.interpolate(torch.rand(count, 3, 4, 4, generator=generator), size=32, mode="bilinear")
@@ -27,21 +27,21 @@ def test_it_learns_to_prefer_sharp_pictures_and_pulls_soft_ones_towards_them() -
     judge = adversary(realism=1.0, matching=0.0)
     maps = torch.zeros(4, 1, 32, 32)
     for step in range(40):
-        sharp, soft = pictures(4, seed=step)
+        sharp, soft = images(4, seed=step)
         judge.train_step(soft, sharp, maps, step=step)
-    sharp, soft = pictures(4, seed=99)
+    sharp, soft = images(4, seed=99)
     assert float(judge.loss(soft, sharp, maps)) > float(judge.loss(sharp, sharp, maps)) + 1
-    painted = soft.clone().requires_grad_()
-    judge.loss(painted, sharp, maps).backward()
-    assert painted.grad is not None
-    better = soft - 0.05 * painted.grad / painted.grad.abs().max()
+    rendered = soft.clone().requires_grad_()
+    judge.loss(rendered, sharp, maps).backward()
+    assert rendered.grad is not None
+    better = soft - 0.05 * rendered.grad / rendered.grad.abs().max()
     assert float(judge.loss(better, sharp, maps)) < float(judge.loss(soft, sharp, maps))
     assert all(p.grad is None or p.requires_grad for p in judge.discriminator.parameters())
 
 
 def test_matching_is_nothing_for_the_real_picture() -> None:
     judge = adversary(realism=0.0, matching=1.0)
-    sharp, soft = pictures(2, seed=0)
+    sharp, soft = images(2, seed=0)
     maps = torch.zeros(2, 1, 32, 32)
     assert float(judge.loss(sharp, sharp, maps)) == 0
     assert float(judge.loss(soft, sharp, maps)) > 0.001
@@ -49,7 +49,7 @@ def test_matching_is_nothing_for_the_real_picture() -> None:
 
 def test_what_was_stored_is_taken_up() -> None:
     one, other = adversary(), adversary(seed=7)
-    sharp, soft = pictures(2, seed=0)
+    sharp, soft = images(2, seed=0)
     maps = torch.zeros(2, 1, 32, 32)
     one.train_step(soft, sharp, maps, step=0)
     other.restore({name: value.clone() for name, value in one.tensors().items()})
@@ -68,7 +68,7 @@ def test_a_ramp_rises_from_0_to_1() -> None:
 def test_a_step_that_is_not_finite_is_skipped() -> None:
     judge = adversary()
     before = {name: value.clone() for name, value in judge.tensors().items()}
-    sharp, soft = pictures(2, seed=0)
+    sharp, soft = images(2, seed=0)
     judge.train_step(soft * torch.nan, sharp, torch.zeros(2, 1, 32, 32), step=0)
     after = judge.tensors()
     assert all(torch.equal(value, after[name]) for name, value in before.items())

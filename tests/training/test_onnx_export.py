@@ -80,11 +80,11 @@ def test_the_exported_renderer_renders_the_same() -> None:
     assert session.inputs == {"region": ("B", SIDE, SIDE, 3), "face_map": ("B", 4, SIDE // 2, SIDE // 2)}
     assert session.outputs == {"rendered": ("B", SIDE, SIDE, 3)}
     rng = np.random.default_rng(0)
-    region = rng.integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
-    face_map = rng.integers(0, 256, (3, 4, SIDE // 2, SIDE // 2), np.uint8)
-    found = session.run(region=region, face_map=face_map)["rendered"]
+    crop = rng.integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
+    landmark_map = rng.integers(0, 256, (3, 4, SIDE // 2, SIDE // 2), np.uint8)
+    found = session.run(region=crop, face_map=landmark_map)["rendered"]
     with torch.no_grad():
-        wanted = network(torch.from_numpy(region), torch.from_numpy(face_map)).numpy()
+        wanted = network(torch.from_numpy(crop), torch.from_numpy(landmark_map)).numpy()
     assert np.abs(found.astype(int) - wanted).max() <= 1
-    other = np.where(hidden[..., None], 255 - region, region)
-    np.testing.assert_array_equal(session.run(region=other, face_map=face_map)["rendered"], found)
+    other = np.where(hidden[..., None], 255 - crop, crop)
+    np.testing.assert_array_equal(session.run(region=other, face_map=landmark_map)["rendered"], found)

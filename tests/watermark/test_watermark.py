@@ -13,8 +13,8 @@ from PIL import Image
 
 from newscaster import media
 from newscaster.errors import InputError, MediaError
-from newscaster.media import Picture
-from newscaster.media.pixels import ColourTags, FromRgb
+from newscaster.media import YuvFrame
+from newscaster.media.color import ColourTags, FromRgb
 from newscaster.watermark import FoundMark, Watermark, find_mark, id_of
 from newscaster.watermark.pattern import CELLS, field, id_at, sync_signs, weights
 from newscaster.watermark.reading import PLACES, _correlated, _phases, _sync, aligned, averaged, threshold
@@ -23,11 +23,11 @@ IDENTITY = "5eed1e" + "0" * 58
 SIZE = (320, 240)
 
 
-def picture_of(image: np.ndarray) -> Picture:
-    return Picture(FromRgb(ColourTags.for_height(len(image)))(image), (image.shape[1], image.shape[0]))
+def picture_of(image: np.ndarray) -> YuvFrame:
+    return YuvFrame(FromRgb(ColourTags.for_height(len(image)))(image), (image.shape[1], image.shape[0]))
 
 
-def pictures(count: int = 25, *, seed: int = 0, size: tuple[int, int] = SIZE) -> list[Picture]:
+def images(count: int = 25, *, seed: int = 0, size: tuple[int, int] = SIZE) -> list[YuvFrame]:
     """A textured ground with a flat left edge, and a square that moves over it."""
     width, height = size
     noise = np.random.default_rng(seed).normal(0, 25, (height // 16, width // 16))
@@ -43,14 +43,14 @@ def pictures(count: int = 25, *, seed: int = 0, size: tuple[int, int] = SIZE) ->
     return made
 
 
-def marked(made: list[Picture], identity: str = IDENTITY) -> list[Picture]:
+def marked(made: list[YuvFrame], identity: str = IDENTITY) -> list[YuvFrame]:
     mark = Watermark(identity, like=made[0])
-    for picture in made:
-        mark.put_on(picture)
+    for image in made:
+        mark.put_on(image)
     return made
 
 
-def written(path: Path, made: list[Picture], **options: int) -> Path:
+def written(path: Path, made: list[YuvFrame], **options: int) -> Path:
     media.write_video(path, made, fps=Fraction(25), audio=None, **options)  # type: ignore[arg-type]
     return path
 
@@ -65,7 +65,7 @@ def again(path: Path, change: Callable[[np.ndarray], np.ndarray], *, crf: int) -
 
 @pytest.fixture(scope="module")
 def news(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(tmp_path_factory.mktemp("news") / "news.mp4", marked(pictures()))
+    return written(tmp_path_factory.mktemp("news") / "news.mp4", marked(images()))
 
 
 def test_the_pattern_is_a_format() -> None:
@@ -78,15 +78,15 @@ def test_the_pattern_is_a_format() -> None:
 
 
 def test_what_is_added_is_faint_and_fainter_where_pictures_are_flat() -> None:
-    made, plain = pictures(3), pictures(3)
+    made, plain = images(3), images(3)
     mark = Watermark(IDENTITY, like=made[0])
     levels = mark.levels.astype(float)
     assert 10 * np.log10(255**2 / (levels**2).mean()) > 45
     assert np.sqrt((levels[:, :60] ** 2).mean()) < 0.75 * np.sqrt((levels[:, 100:] ** 2).mean())
     assert abs(levels.mean()) < 0.05
-    for picture, before in zip(made, plain, strict=True):
-        mark.put_on(picture)
-        luma, *chroma = picture.planes
+    for image, before in zip(made, plain, strict=True):
+        mark.put_on(image)
+        luma, *chroma = image.planes
         np.testing.assert_array_equal(luma, before.planes[0] + levels)
         for plane, same in zip(chroma, before.planes[1:], strict=True):
             np.testing.assert_array_equal(plane, same)
@@ -94,11 +94,11 @@ def test_what_is_added_is_faint_and_fainter_where_pictures_are_flat() -> None:
 
 @pytest.mark.parametrize("level", [0, 1, 254, 255])
 def test_black_and_white_do_not_wrap(level: int) -> None:
-    (picture,) = pictures(1)
-    mark = Watermark(IDENTITY, like=picture)
-    picture.planes[0][:] = level
-    mark.put_on(picture)
-    assert np.abs(picture.planes[0].astype(int) - level).max() <= 6
+    (image,) = images(1)
+    mark = Watermark(IDENTITY, like=image)
+    image.planes[0][:] = level
+    mark.put_on(image)
+    assert np.abs(image.planes[0].astype(int) - level).max() <= 6
 
 
 def test_odd_sizes(tmp_path: Path) -> None:
@@ -134,13 +134,13 @@ def test_it_is_found_again(
 
 @pytest.mark.parametrize("identity", ["000000", "ffffff", "00000f", "abc000"])
 def test_ids(tmp_path: Path, identity: str) -> None:
-    found = find_mark(written(tmp_path / "x.mp4", marked(pictures(12), identity)))
+    found = find_mark(written(tmp_path / "x.mp4", marked(images(12), identity)))
     assert found == FoundMark(id=identity, pieces=1, marked=1, scale=1.0, mirrored=False)
     assert id_at([int(identity, 16) >> 12, int(identity, 16) & 4095]) == identity
 
 
 def test_pictures_without_it(tmp_path: Path, news: Path) -> None:
-    assert find_mark(written(tmp_path / "x.mp4", pictures())) is None
+    assert find_mark(written(tmp_path / "x.mp4", images())) is None
     black = [picture_of(np.zeros((48, 64, 3), np.uint8)) for _ in range(3)]
     assert find_mark(written(tmp_path / "black.mp4", black)) is None
     with pytest.raises(MediaError, match="no such file"):
@@ -148,7 +148,7 @@ def test_pictures_without_it(tmp_path: Path, news: Path) -> None:
 
 
 def test_pieces_of_others_in_between(tmp_path: Path) -> None:
-    made = [*marked(pictures(125)), *pictures(125, seed=1), *marked(pictures(125))]
+    made = [*marked(images(125)), *images(125, seed=1), *marked(images(125))]
     found = find_mark(written(tmp_path / "x.mp4", made, crf=23))
     assert found is not None
     assert (found.id, found.pieces, found.marked) == ("5eed1e", 3, 2)
@@ -157,13 +157,13 @@ def test_pieces_of_others_in_between(tmp_path: Path) -> None:
 def test_without_a_mark_scores_are_normal() -> None:
     scores = []
     for seed in range(20):
-        piece = averaged([picture.planes[0] for picture in pictures(3, seed=seed)])
+        piece = averaged([image.planes[0] for image in images(3, seed=seed)])
         scores.append(_correlated(_phases(piece, 1.0), _sync(False), 2 * CELLS))
         assert aligned(piece) is None
     flat = np.concatenate(scores).ravel()
     assert flat.std() == pytest.approx(1, abs=0.01)
-    for least, share in ((1.0, 0.1587), (2.0, 0.02275), (3.0, 0.00135)):
-        assert (flat > least).mean() == pytest.approx(share, rel=0.1)
+    for least, blend_weight in ((1.0, 0.1587), (2.0, 0.02275), (3.0, 0.00135)):
+        assert (flat > least).mean() == pytest.approx(blend_weight, rel=0.1)
     assert threshold(PLACES[0]) == pytest.approx(5.43, abs=0.01)
     assert threshold(PLACES[1]) == pytest.approx(7.234, abs=0.005)
 

@@ -46,13 +46,13 @@ from newscaster.cli.terminal import (
 from newscaster.cli.verifying import verify
 from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
-from newscaster.faults import fault
+from newscaster.safety.readers import read_option
+from newscaster.system.os_errors import fault
 from newscaster.texts import quoted, without_escapes, write_raw_names
-from newscaster.untrusted import read_option
 from newscaster.version import VERSION
 
 if TYPE_CHECKING:
-    from newscaster.anchor import AnchorFile
+    from newscaster.formats.anchor import AnchorFile
 
 CONSENT_QUESTIONS = (
     ("who", "Who in this footage agrees to an anchor being made of them?", ""),
@@ -85,10 +85,10 @@ def cli() -> None:
 @click.option("--report", type=_FILE, help="Also write the report as a web page.")
 def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> None:
     """Say whether FOOTAGE (files or folders) is fit to make an anchor of."""
-    from newscaster import workflow
+    from newscaster import pipelines
 
     with progress_report() as progress:
-        found = workflow.check(footage, face=face, report=report, progress=progress)
+        found = pipelines.check(footage, face=face, report=report, progress=progress)
     say(found.headline)
     for measure in found.measures:
         say(f"  {measure.verdict:<9} {measure.title}: {measure.text}")
@@ -120,12 +120,14 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
 )
 @click.option(
     "--stage",
+    "target",
     metavar="FILE",
     help="Clip that the mouth will be rewritten on; by default the calmest stretch. 'synthetic' paints one: "
     "no frame of the footage is then in the anchor.",
 )
 @click.option(
     "--stage-minutes",
+    "target_minutes",
     default=50.0,
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
@@ -143,10 +145,10 @@ def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | 
     """Make an anchor of the person in FOOTAGE (files or folders)."""
     statement = _consent(consent)
     rate = None if fps is None else _frame_rate(fps)
-    from newscaster import workflow
+    from newscaster import pipelines
 
     with progress_report() as progress:
-        path = workflow.train(footage, out, consent=statement, fps=rate, progress=progress, **options)
+        path = pipelines.train(footage, out, consent=statement, fps=rate, progress=progress, **options)
     say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 
@@ -172,12 +174,12 @@ def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: An
     The footage of the anchor's person is made anew, from its true mouth shapes and from its own sound, and
     compared with what it was. The real video, encoded alike, shows how near anything can come.
     """
-    from newscaster import workflow
+    from newscaster import pipelines
     from newscaster.evaluation.page import table, unmeasured
-    from newscaster.runtime.articulation import Articulation
+    from newscaster.synthesis.articulation import Articulation
 
     with progress_report() as progress:
-        found = workflow.evaluate(
+        found = pipelines.evaluate(
             anchor, footage, articulation=Articulation(rests=not breath), progress=progress, **options
         )
     for line in [*table(found.figures), *unmeasured(found.figures)]:
@@ -201,7 +203,7 @@ cli.add_command(verify)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def info(anchor: str, as_json: bool) -> None:
     """Say what ANCHOR (a file, or by default the built-in one) is, and check that its file is sound."""
-    from newscaster.anchor import AnchorFile, anchor_path
+    from newscaster.formats.anchor import AnchorFile, anchor_path
 
     file = AnchorFile(anchor_path(anchor))
     if as_json:
@@ -231,13 +233,13 @@ def withdraw(anchor: Path, reason: str) -> None:
     say(f"{anchor}: the consent {consent.ended}. Delete other copies of the file: they do not know of it")
 
 
-def _of_stage(file: AnchorFile) -> str:
+def _of_target(file: AnchorFile) -> str:
     """What else is to be said of a stage."""
     face, said = file.face(), ""
-    stretches = 1 if face.stretch is None else int(face.stretch.max()) + 1
-    if stretches > 1:
-        said += f" in {stretches} stretches"
-    kept = 0 if face.share is None else int((face.share < 1).sum())
+    segments = 1 if face.segment is None else int(face.segment.max()) + 1
+    if segments > 1:
+        said += f" in {segments} stretches"
+    kept = 0 if face.blend_weight is None else int((face.blend_weight < 1).sum())
     if kept:
         said += f", {kept} of them with the footage's own mouth"
     return said
@@ -249,10 +251,10 @@ def _facts(file: AnchorFile) -> Iterator[tuple[str, str]]:
     yield "name", about.name
     yield "created", f"{about.created} by newscaster {about.newscaster}"
     yield "pictures", f"{width}x{height} at {_shown(about.fps)} frames/s"
-    yield "stage", f"{about.stage_seconds:.1f} s, {about.stage_frames} frames{_of_stage(file)}"
+    yield "stage", f"{about.target_seconds:.1f} s, {about.target_frames} frames{_of_target(file)}"
     yield (
         "region",
-        f"{about.region.side}x{about.region.side} pixels, face maps {about.map_side}x{about.map_side}",
+        f"{about.crop.side}x{about.crop.side} pixels, face maps {about.map_side}x{about.map_side}",
     )
     yield "motion", f"{about.features.kind} -> {about.coefficients} coefficients"
     for section, values in (("training", about.training), ("consent", about.consent)):

@@ -41,6 +41,7 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
 )
 @click.option(
     "--take-over",
+    "adopt",
     is_flag=True,
     help="Take the folder over from a studio on another machine that has ended, without waiting 30 s.",
 )
@@ -84,14 +85,14 @@ def serve(
     for module, package in _EXTRA.items():
         if find_spec(module) is None:
             raise MissingExtraError(purpose="The live studio", extra="serve", package=package)
-    from newscaster.anchor import BUILTIN
-    from newscaster.serving.app import serve as serve_until_stopped
-    from newscaster.serving.settings import Limits, Settings, default_folder, new_token
+    from newscaster.formats.anchor import BUNDLED
+    from newscaster.server.app import serve as serve_until_stopped
+    from newscaster.server.settings import Limits, Settings, default_folder, new_token
 
     if no_token and context.get_parameter_source("token") is ParameterSource.COMMANDLINE:
         raise InputError("--token and --no-token exclude each other. Leave one of them out")
     settings = Settings(
-        anchors=anchors or (BUILTIN,),
+        anchors=anchors or (BUNDLED,),
         keep=keep or _private(default_folder()),
         limits=Limits(sessions=sessions),
         token=None if no_token else token,
@@ -112,7 +113,7 @@ def serve(
 
 def _private(folder: Path) -> Path:
     """The default folder, closed to other users; earlier versions left it open. It may be missing yet."""
-    from newscaster.media.durable import PRIVATE_FOLDER
+    from newscaster.system.durable import PRIVATE_FOLDER
 
     if folder.is_dir():
         with suppress(OSError):  # another user's

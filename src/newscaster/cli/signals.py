@@ -119,7 +119,7 @@ class Signals:
 
     def _force(self, number: int) -> None:
         """End the process, which does not end by itself: its temporary files are removed first."""
-        if (files := sys.modules.get("newscaster.media.files")) is not None:
+        if (files := sys.modules.get("newscaster.system.files")) is not None:
             files.remove_temporaries()
         end_programs()
         # In a thread: standard error may be what does not go on.

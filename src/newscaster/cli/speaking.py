@@ -15,9 +15,9 @@ from newscaster.cli.exits import EXIT_ERROR
 from newscaster.cli.terminal import progress_report, say, value_text
 
 if TYPE_CHECKING:
-    from newscaster.runtime.made import SpeakResult
-    from newscaster.runtime.options import Style
     from newscaster.speech.voices import Reading
+    from newscaster.synthesis.options import Style
+    from newscaster.synthesis.result import SpeakResult
 
 _FILE = click.Path(path_type=Path)
 _VIDEO_ENDINGS = ".mp4, .m4v, .mov or .mkv"
@@ -176,7 +176,9 @@ def engine_options(command: Decorated) -> Decorated:
 @click.option(
     "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
 )
-@click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
+@click.option(
+    "--stage-start", "target_start", default=0, show_default=True, help="Frame of the stage to begin with."
+)
 @label_options
 @signing_options
 @engine_options
@@ -238,8 +240,8 @@ def _speak(
     **options: Any,
 ) -> SpeakResult:
     import newscaster
-    from newscaster.runtime.options import Outputs, SigningOptions
-    from newscaster.runtime.source import is_script
+    from newscaster.synthesis.options import Outputs, SigningOptions
+    from newscaster.synthesis.speech_input import is_script
 
     is_read = text is not None or is_script(speech)
     reading = reading_of(
@@ -268,14 +270,14 @@ def _speak(
 
 def style_of(reading: Reading | None, options: Mapping[str, Any]) -> Style:
     """Return the style that options ask for; `demo` has fewer of them."""
-    from newscaster.runtime.articulation import Articulation
-    from newscaster.runtime.options import Style
+    from newscaster.synthesis.articulation import Articulation
+    from newscaster.synthesis.options import Style
 
     return Style(
         reading=reading,
         articulation=Articulation(openness=options["openness"], smoothness=options["smoothness"]),
         look_ahead_ms=options.get("look_ahead_ms"),
-        target_start=options.get("stage_start", 0),
+        target_start=options.get("target_start", 0),
         label=options["label"],
         watermark=options["watermark"],
     )
@@ -283,10 +285,10 @@ def style_of(reading: Reading | None, options: Mapping[str, Any]) -> Style:
 
 def reading_of(anchor: str | None, **given: Any) -> Reading | None:
     """How a text is to be read by an anchor; None where nothing is said about it, or nothing is read."""
-    from newscaster.anchor import BUILTIN
+    from newscaster.formats.anchor import BUNDLED
     from newscaster.speech.voices import Reading, voice_of_a_man
 
-    if anchor == BUILTIN and given["voice"] is None and given["command"] is None:
+    if anchor == BUNDLED and given["voice"] is None and given["command"] is None:
         given["voice"] = voice_of_a_man()
     values = {name: value for name, value in given.items() if value is not None}
     return Reading(**values) if values else None

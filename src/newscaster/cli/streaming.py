@@ -26,7 +26,7 @@ from newscaster.cli.speaking import (
 )
 from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError, MediaError, SpeechError
-from newscaster.faults import why
+from newscaster.system.os_errors import why
 from newscaster.texts import check_unicode
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     from newscaster.media import LiveItem, PipedAudio
     from newscaster.provenance import Statement
-    from newscaster.runtime.live import Live
-    from newscaster.runtime.live_account import LiveAccount
-    from newscaster.runtime.live_frame import LiveFrame
-    from newscaster.runtime.signing import Signing
+    from newscaster.synthesis.live import Live
+    from newscaster.synthesis.live_frame import LiveFrame
+    from newscaster.synthesis.live_manifest import LiveAccount
+    from newscaster.synthesis.signing import Signing
 
     Floats = npt.NDArray[np.float32]
 
@@ -90,7 +90,9 @@ _UNSIGNED = "C2PA signs finished files, and of live video those that end in .mp4
     metavar="MS",
     help="How many milliseconds of later sound the mouth may know of: a multiple of 40 from 80 to 1000.",
 )
-@click.option("--stage-start", default=0, show_default=True, help="Frame of the stage to begin with.")
+@click.option(
+    "--stage-start", "target_start", default=0, show_default=True, help="Frame of the stage to begin with."
+)
 @click.option(
     "--crf", default=21, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
 )
@@ -119,12 +121,12 @@ def live(
     numpy_on_one_thread()
     import newscaster
     from newscaster import media, provenance
-    from newscaster.runtime.live_account import LiveAccount
-    from newscaster.runtime.made import tags
-    from newscaster.runtime.options import LiveLimits
-    from newscaster.runtime.places import inputs_of
-    from newscaster.runtime.signing import Signing
-    from newscaster.runtime.source import check_rate, is_script, read_script
+    from newscaster.synthesis.live_manifest import LiveAccount
+    from newscaster.synthesis.options import LiveLimits
+    from newscaster.synthesis.output_paths import inputs_of
+    from newscaster.synthesis.result import tags
+    from newscaster.synthesis.signing import Signing
+    from newscaster.synthesis.speech_input import check_rate, is_script, read_script
 
     if (speech is None) == (text is None) and not (stay and text is None):
         given = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
@@ -182,7 +184,7 @@ def live(
     check.finish()
     counts = stream.counts
     say(
-        f"{media.without_key(address)}  {counts.sound_seconds:.1f} s, {counts.shown} frames, "
+        f"{media.redact_url(address)}  {counts.audio_seconds:.1f} s, {counts.shown} frames, "
         f"{counts.dropped} left out",
         err=True,
     )
@@ -205,13 +207,13 @@ def _signed_file(address: str, format_name: str, *, must: str | None) -> Path | 
     from newscaster import media, provenance
 
     file = media.live_file(address)
-    if file is not None and format_name in _SIGNED_FORMATS and provenance.takes_signature(file):
+    if file is not None and format_name in _SIGNED_FORMATS and provenance.accepts_signature(file):
         if (sidecar := provenance.sidecar_of(file)) is not None:
             media.check_output(sidecar, suffixes=None)
         return file
     if must is not None:
         raise InputError(
-            f"{must} is given, and '{media.without_key(address)}' cannot be signed as {format_name}: "
+            f"{must} is given, and '{media.redact_url(address)}' cannot be signed as {format_name}: "
             f"{_UNSIGNED}. Write to such a file, or leave it out"
         )
     return None
@@ -258,8 +260,8 @@ class _SpeechCheck:
 
     def finish(self) -> None:
         """All has been shown."""
-        from newscaster.runtime.speech_found import without_speech
         from newscaster.speech.voice_activity import is_without_speech
+        from newscaster.synthesis.speech_found import without_speech
 
         counts = self._stream.counts
         found, seconds = counts.speech_seconds, counts.spoken_seconds
@@ -291,7 +293,7 @@ def _followed(frames: Iterable[LiveFrame], account: LiveAccount, check: _SpeechC
     for frame in frames:
         account.add(frame)
         check.add(frame)
-        yield frame.picture, frame.sound
+        yield frame.image, frame.audio
 
 
 def _items(stream: Live, feed: _Feed, stop: StopInOrder, *, stay: bool) -> Iterator[LiveFrame]:
@@ -360,16 +362,16 @@ def _source(speech: str | None, text: str | None, rate: int, *, whole: bool, rep
         from newscaster import media
 
         path = Path(speech)
-        sound = media.probe(path, header_only=True).audio
-        if sound is None:
+        audio = media.probe(path, header_only=True).audio
+        if audio is None:
             raise MediaError(f"'{path}' has no sound in it, only video. Give a file that has sound")
         if whole:
-            _check_sound(path)
-        blocks = media.read_audio_blocks(path, rate=sound.rate, block_samples=sound.rate // 5)
+            _check_audio(path)
+        blocks = media.read_audio_blocks(path, rate=audio.rate, block_samples=audio.rate // 5)
         first = next(blocks, None)  # what cannot be decoded shows before anything is written
         if first is None:
             raise SpeechError(f"'{path}' is empty: 0 samples. Give a sentence at least")
-        return lambda stream: _push_all(stream, itertools.chain([first], blocks), sound.rate)
+        return lambda stream: _push_all(stream, itertools.chain([first], blocks), audio.rate)
     return lambda stream: None
 
 
@@ -379,8 +381,8 @@ def _push_piped(stream: Live, piped: PipedAudio, rate: int) -> None:
     if piped.container is None:
         _push_all(stream, _raw(piped), rate)
         return
-    with piped.opened("standard input") as sound:
-        _push_all(stream, sound.mono_blocks(), sound.rate)
+    with piped.opened("standard input") as audio:
+        _push_all(stream, audio.mono_blocks(), audio.rate)
 
 
 def _check_piped(piped: PipedAudio) -> None:
@@ -397,7 +399,7 @@ def _check_piped(piped: PipedAudio) -> None:
         )
 
 
-def _check_sound(path: Path) -> None:
+def _check_audio(path: Path) -> None:
     """Decode all of a sound file."""
     from newscaster import media
 

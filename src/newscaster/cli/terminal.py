@@ -18,8 +18,8 @@ import click
 
 from newscaster.cli.log_file import check_log
 from newscaster.errors import NewscasterError, OutputError
-from newscaster.faults import why
-from newscaster.native_output import divert_native_errors
+from newscaster.system.native_output import divert_native_errors
+from newscaster.system.os_errors import why
 from newscaster.texts import ONCE, escaped, json_text
 
 ProgressReport = Callable[[str, float, float], None]
@@ -27,7 +27,7 @@ ProgressReport = Callable[[str, float, float], None]
 
 LOG_VARIABLE = "NEWSCASTER_LOG"
 """Environment variable that names a file for what libraries write."""
-_LEAST_MEMORY_BYTES = 640 << 20
+_MIN_MEMORY_BYTES = 640 << 20
 """What the libraries alone need. NumPy's linear algebra tries for ever where its workspace is refused."""
 
 
@@ -258,9 +258,9 @@ def need_memory() -> None:
     except ImportError:  # Windows
         return
     limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
-    least = min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=_LEAST_MEMORY_BYTES)
-    if least < _LEAST_MEMORY_BYTES:
+    least = min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=_MIN_MEMORY_BYTES)
+    if least < _MIN_MEMORY_BYTES:
         raise NewscasterError(
             f"there is not enough memory: the limit is {least >> 20} MiB (ulimit -v, ulimit -d), and "
-            f"{_LEAST_MEMORY_BYTES >> 20} MiB are needed at least. Raise the limit"
+            f"{_MIN_MEMORY_BYTES >> 20} MiB are needed at least. Raise the limit"
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from newscaster.watermark import FoundMark
 
 _FILE = click.Path(path_type=Path)
-_MOST_RUNS = 6
+_MAX_RUNS = 6
 """Runs of frames that are shown; --json gives all."""
 _EXITS: Mapping[Verdict, int] = {
     "trusted": EXIT_DONE,
@@ -142,7 +142,7 @@ def _of_statement(said: Statement) -> Iterator[tuple[str, str]]:
     yield "speech", f"{said.speech_seconds:.1f} s, {voice}, sha256 {said.speech_sha256}"
     yield "label", said.label if said.label is not None else "none"
     yield "synthesised", f"{said.synthesised_frames} of {said.frames} frames: {_runs(said)}"
-    if said.painted:
+    if said.synthetic_target:
         yield "", "and the rest of every picture: none of it is footage"
 
 
@@ -168,7 +168,7 @@ def _of_mark(mark: FoundMark | None, said: Statement | None) -> Iterator[tuple[s
 
 def _runs(said: Statement) -> str:
     """The runs of frames, first and last of each counted from 0."""
-    shown = [f"{first}-{end - 1}" for first, end in said.synthesised[:_MOST_RUNS]]
+    shown = [f"{first}-{end - 1}" for first, end in said.synthesised[:_MAX_RUNS]]
     more = len(said.synthesised) - len(shown)
     return (", ".join(shown) or "none") + (f" and {more} more runs (--json)" if more else "")
 
@@ -197,4 +197,11 @@ def _facts(found: Verified) -> dict[str, object]:
         "ingredients": list(found.ingredients),
         "watermark": None if found.watermark is None else asdict(found.watermark),
     }
-    return {**facts, "statement": None if said is None else {**asdict(said), "fps": str(said.fps)}}
+    return {**facts, "statement": None if said is None else _statement_json(said)}
+
+
+def _statement_json(statement: Statement) -> dict[str, object]:
+    """Under the names that the statement has had from the start."""
+    old = {"synthetic_target": "painted", "target_sha256": "stage_sha256"}
+    values = {**asdict(statement), "fps": str(statement.fps)}
+    return {old.get(name, name): value for name, value in values.items()}

@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 
 from newscaster.errors import FootageError, MissingExtraError, OutputError
-from newscaster.evaluation.comparing import Compared, compare, figures
+from newscaster.evaluation.examples import choose_examples
 from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, find_held_out, retracked
-from newscaster.evaluation.remaking import WAYS, Remade, remake
+from newscaster.evaluation.metrics import Compared, compare, figures
+from newscaster.evaluation.reconstruction import CONDITIONS, Remade, remake
 from newscaster.evaluation.result import ClipResult, Evaluation
-from newscaster.evaluation.showing import choose_examples
 from newscaster.media import check_inputs_kept, scratch_folder
 from newscaster.prepare import Progress
-from newscaster.runtime.anchor import Anchor
-from newscaster.runtime.articulation import AS_TRAINED, Articulation
-from newscaster.runtime.signing import UNSIGNED, Signing
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.articulation import AS_TRAINED, Articulation
+from newscaster.synthesis.signing import UNSIGNED, Signing
 from newscaster.texts import shown
 
 _log = logging.getLogger("newscaster.evaluation")
@@ -103,7 +103,7 @@ def evaluate(
             made.append(remake(held, anchor, folder, work, articulation=articulation, signing=signing))
             report("make", done, len(clips))
         found = retracked(
-            [video.path for some in made for video in some if video.way != "rendered"],
+            [video.path for some in made for video in some if video.condition != "rendered"],
             work / "made",
             fps=anchor.fps,
             face=face,
@@ -126,11 +126,14 @@ def _result(
     made: Sequence[Sequence[Remade]],
     compared: Sequence[Sequence[Compared]],
 ) -> Evaluation:
-    by_way = {way: [c for some in compared for c in some if c.way == way] for way in WAYS}
+    by_way = {
+        condition: [c for some in compared for c in some if c.condition == condition]
+        for condition in CONDITIONS
+    }
     return Evaluation(
         anchor=anchor.name,
         fps=anchor.fps,
-        side=anchor.info.region.side,
+        side=anchor.info.crop.side,
         figures=tuple(figures(some, fps=anchor.fps) for some in by_way.values() if some),
         clips=tuple(
             ClipResult(held.name, shown(held.clip.record.source), held.frames, tuple(some))
@@ -174,7 +177,7 @@ def _check_kept(folder: Path, footage: Sequence[Path]) -> None:
     Raises:
         OutputError: a file of the footage may be replaced.
     """
-    written = re.compile(rf".+\.({'|'.join(WAYS)})\.mp4", re.IGNORECASE)
+    written = re.compile(rf".+\.({'|'.join(CONDITIONS)})\.mp4", re.IGNORECASE)
     outputs = [one for one in folder.iterdir() if written.fullmatch(one.name)]
     for named in footage:
         below = named.rglob("*") if named.is_dir() else [named]
@@ -186,5 +189,5 @@ def _tell_of_silence(clips: Sequence[HeldOut]) -> None:
         if not held.clip.has_speech:
             _log.warning(
                 "'%s' has no %s: it is made from its true mouth shapes only",
-                *(held.clip.record.source, "speech" if held.clip.has_sound else "sound"),
+                *(held.clip.record.source, "speech" if held.clip.has_audio else "sound"),
             )

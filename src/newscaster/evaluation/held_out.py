@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError
-from newscaster.face.flattening import Flattening
-from newscaster.face.head import Poses
+from newscaster.face.head_pose import Poses
+from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.face.topology import MOUTH
-from newscaster.media import StageVideo, encode_stage, read_frames
+from newscaster.formats.dataset import Clip
+from newscaster.media import TargetVideo, encode_target, read_frames
 from newscaster.prepare import Progress
 from newscaster.prepare.tracks import track_footage
-from newscaster.runtime.anchor import Anchor
-from newscaster.runtime.stage import Stage
-from newscaster.take import Clip
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.target import Target
 from newscaster.tracking.descriptor import (
     MAX_DISTANCE,
     MAX_MEAN_DISTANCE,
@@ -38,7 +38,7 @@ Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-LEAST_FRAMES = 25
+MIN_FRAMES = 25
 """Clips that show the face in fewer frames are left out: nothing about motion can be said of them."""
 _DESCRIBED_FRAMES = 8
 """Of a clip or a target video, spread over it: a mean of so many is compared."""
@@ -54,7 +54,7 @@ class HeldOut:
     """Tracked at the anchor's frame rate."""
     poses: Poses
     """As an anchor's stage has them, smoothed. Frames without a face have those of the nearest that has."""
-    transforms: Flattening
+    transforms: SurfaceWarp
     """Picture to region pixels, of the same poses."""
     shapes: Array
     """(F, 57, 2): the clip's own mouth on these poses, so that put back it lies where it was found; NaN where
@@ -70,7 +70,7 @@ class HeldOut:
         mouths = clip.landmarks[:, list(MOUTH), :2].astype(np.float64)
         shapes = poses.unproject(mouths, head.points[list(MOUTH), 2])
         filled = poses[nearest]
-        return HeldOut(clip, filled, anchor.info.region.transforms(head, filled), shapes)
+        return HeldOut(clip, filled, anchor.info.crop.transforms(head, filled), shapes)
 
     def __repr__(self) -> str:
         return f"HeldOut({self.name!r}, {self.frames} frames)"
@@ -89,7 +89,7 @@ class HeldOut:
         """(F,): the face was found."""
         return self.clip.present
 
-    def pictures(self, start: int = 0, stop: int | None = None) -> Iterator[Image]:
+    def images(self, start: int = 0, stop: int | None = None) -> Iterator[Image]:
         """The footage's own frames (H, W, 3), from ``start`` to before ``stop``."""
         record = self.clip.record
         last = self.frames if stop is None else stop
@@ -100,7 +100,7 @@ class HeldOut:
             stop_frame=record.start_frame + last,
         )
 
-    def stage(self, anchor: Anchor) -> Stage:
+    def target(self, anchor: Anchor) -> Target:
         """The clip as a stage for the anchor, encoded as the stages inside anchors are."""
         seen = np.where(self.present[:, None, None], self.clip.landmarks, 0).astype(np.float32)
         face = replace(
@@ -108,13 +108,13 @@ class HeldOut:
             poses=self.poses,
             transforms=self.transforms,
             landmarks=seen,
-            share=None,
-            stretch=None,
+            blend_weight=None,
+            segment=None,
             thumbnails=None,
         )
-        video = StageVideo(encode_stage(self.pictures(), anchor.fps), name=f"the stage of '{self.name}'")
+        video = TargetVideo(encode_target(self.images(), anchor.fps), name=f"the stage of '{self.name}'")
         # A stage that goes round is shown in the order of its frames.
-        return Stage(video, face, region=anchor.info.region, size=self.clip.record.frame_size, loops=True)
+        return Target(video, face, crop=anchor.info.crop, size=self.clip.record.frame_size, loops=True)
 
 
 def find_held_out(
@@ -156,10 +156,10 @@ def find_held_out(
     found = []
     for clip in clips:
         seen = int(clip.present.sum())
-        if seen < LEAST_FRAMES:
+        if seen < MIN_FRAMES:
             _log.warning(
                 "left out: the face is seen in %d of %d frames of '%s', and %d are needed",
-                *(seen, clip.frames, clip.record.source, LEAST_FRAMES),
+                *(seen, clip.frames, clip.record.source, MIN_FRAMES),
             )
             continue
         check_person(clip, anchor, person)
@@ -167,7 +167,7 @@ def find_held_out(
     if not found:
         places = ", ".join(f"'{path}'" for path in named)
         raise FootageError(
-            f"no face was found in {places} for {LEAST_FRAMES} frames or more. Give footage that shows the "
+            f"no face was found in {places} for {MIN_FRAMES} frames or more. Give footage that shows the "
             f"person of '{anchor.name}' talking, from the front"
         )
     return found
@@ -179,7 +179,7 @@ def anchor_descriptor(anchor: Anchor) -> Floats:
     An anchor stores no descriptor: its target video shows the person, and that is what is compared.
     """
     chosen = _spread(np.arange(len(anchor.face.landmarks)))
-    frames = [anchor.stage.frame(int(index)).rgb for index in chosen]
+    frames = [anchor.target.frame(int(index)).rgb for index in chosen]
     return mean_descriptor(describe_faces(frames, anchor.face.landmarks[chosen]))
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
-_LEAST_STEPS = 20
+_MIN_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def opening_agreement(predicted: Floats, seen: Floats, present: Mask, *, reach: 
     for lag in range(-reach, reach + 1):
         ours, theirs = shifted(predicted, lag), shifted(seen, -lag)
         use = shifted(present, -lag)
-        if use.sum() < _LEAST_STEPS or ours[use].std() < 1e-9 or theirs[use].std() < 1e-9:
+        if use.sum() < _MIN_STEPS or ours[use].std() < 1e-9 or theirs[use].std() < 1e-9:
             continue
         r = float(np.corrcoef(ours[use], theirs[use])[0, 1])
         if r > best.correlation:
@@ -90,6 +90,6 @@ def correlation_at(late: Sequence[Floats], early: Sequence[Floats], lag: int) ->
         if both.shape[1]:
             pairs.append(both - both.mean(axis=1, keepdims=True))
     joined = np.concatenate(pairs, axis=1)
-    if joined.shape[1] < _LEAST_STEPS or (joined.std(axis=1) < 1e-9).any():
+    if joined.shape[1] < _MIN_STEPS or (joined.std(axis=1) < 1e-9).any():
         return float("nan")
     return float(np.corrcoef(joined[0], joined[1])[0, 1])

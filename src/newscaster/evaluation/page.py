@@ -15,23 +15,23 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from newscaster.evaluation.comparing import Compared, Figures, figures
-from newscaster.evaluation.remaking import WAYS, Way
+from newscaster.evaluation.examples import Example
+from newscaster.evaluation.metrics import Compared, Figures, figures
+from newscaster.evaluation.reconstruction import CONDITIONS, Condition
 from newscaster.evaluation.result import ClipResult, Evaluation
-from newscaster.evaluation.showing import Example
 from newscaster.prepare.page import rendered_page
-from newscaster.prepare.pictures import data_uri
 from newscaster.prepare.plots import Line, Plot, plot
+from newscaster.prepare.thumbnails import data_uri
 
 Array = npt.NDArray[np.float64]
 
-WAY_NAMES: dict[Way, str] = {
+CONDITION_NAMES: dict[Condition, str] = {
     "real": "the real video",
     "rendered": "true mouth, before encoding",
     "mouth": "true mouth",
     "sound": "its own sound",
 }
-_WAY_MEANINGS: dict[Way, str] = {
+_CONDITION_MEANINGS: dict[Condition, str] = {
     "real": "The footage itself, encoded as the others are, with nothing painted: no video file can be "
     "nearer.",
     "rendered": "The mouth shapes that were found in the footage, painted by the anchor; pictures as they "
@@ -39,7 +39,7 @@ _WAY_MEANINGS: dict[Way, str] = {
     "mouth": "The same in the video file.",
     "sound": "The mouth shapes that the anchor hears in the footage's sound.",
 }
-_COLOURS: dict[Way, str] = {"real": "c1", "mouth": "c2", "sound": "c3"}
+_COLOURS: dict[Condition, str] = {"real": "c1", "mouth": "c2", "sound": "c3"}
 _STRIP_SIZE = (720, 14)
 _RAMP = np.array([(24, 24, 48), (86, 44, 118), (190, 62, 92), (244, 142, 60), (252, 236, 160)], np.float64)
 _CLIPS_SHOWN = 40
@@ -132,7 +132,8 @@ def worded(row: Figures) -> list[str]:
 def unmeasured(rows: Sequence[Figures]) -> list[str]:
     """A line for every row whose video could not be measured, with the reason."""
     return [
-        f"{WAY_NAMES[row.way]}: landmarks, opening r and lag could not be measured: {row.unmeasured}"
+        f"{CONDITION_NAMES[row.condition]}: landmarks, opening r and lag could not be measured: "
+        f"{row.unmeasured}"
         for row in rows
         if row.unmeasured
     ]
@@ -140,7 +141,10 @@ def unmeasured(rows: Sequence[Figures]) -> list[str]:
 
 def table(rows: Sequence[Figures]) -> list[str]:
     """Lines of plain text: a head and a line for every row."""
-    cells = [["", *(m.title for m in MEASURES)], *([WAY_NAMES[row.way], *worded(row)] for row in rows)]
+    cells = [
+        ["", *(m.title for m in MEASURES)],
+        *([CONDITION_NAMES[row.condition], *worded(row)] for row in rows),
+    ]
     widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
     return [
         "  ".join(
@@ -155,7 +159,7 @@ class _Strip:
     """A measure over all frames of all clips, as a line of colours."""
 
     label: str
-    picture: str
+    image: str
 
 
 def evaluation_page(evaluation: Evaluation) -> str:
@@ -172,7 +176,10 @@ def evaluation_page(evaluation: Evaluation) -> str:
         evaluation=evaluation,
         measures=MEASURES,
         unmeasured=unmeasured(evaluation.figures),
-        rows=[(WAY_NAMES[r.way], _WAY_MEANINGS[r.way], worded(r)) for r in evaluation.figures],
+        rows=[
+            (CONDITION_NAMES[r.condition], _CONDITION_MEANINGS[r.condition], worded(r))
+            for r in evaluation.figures
+        ],
         sheets=[
             (title, text, _sheet(some))
             for title, text, some in (
@@ -188,7 +195,7 @@ def evaluation_page(evaluation: Evaluation) -> str:
         strips=_strips(evaluation),
         courses=[(_title(clip, place), _courses(clip, evaluation)) for clip, place in _shown(clips)],
         clips=[(c.name, [worded(r) for r in _rows(c, evaluation)][-1]) for c in clips[:_CLIPS_SHOWN]],
-        clips_way=WAY_NAMES[clips[0].compared[-1].way],
+        clips_condition=CONDITION_NAMES[clips[0].compared[-1].condition],
         more_clips=max(0, len(clips) - _CLIPS_SHOWN),
     )
 
@@ -220,27 +227,31 @@ def _title(clip: ClipResult, place: str) -> str:
 
 def _sheet(examples: Sequence[Example]) -> list[tuple[str, list[str]]]:
     """Rows of pictures: the captions first, then real and made ones."""
-    ways = [way for way in WAYS if any(way in example.pictures for example in examples)]
+    conditions = [
+        condition for condition in CONDITIONS if any(condition in example.images for example in examples)
+    ]
     rows = []
-    for way in ways:
-        label = "footage" if way == "real" else WAY_NAMES[way]
-        rows.append((label, [data_uri(e.pictures[way]) if way in e.pictures else "" for e in examples]))
+    for condition in conditions:
+        label = "footage" if condition == "real" else CONDITION_NAMES[condition]
+        rows.append(
+            (label, [data_uri(e.images[condition]) if condition in e.images else "" for e in examples])
+        )
     captions = [f"{e.clip}, {e.seconds:.2f} s: {e.figure:.1f}" for e in examples]
     return [("", captions), *rows]
 
 
 def _courses(clip: ClipResult, evaluation: Evaluation) -> list[Plot]:
     """Opening, error, distance of landmarks and flicker over a clip."""
-    by_way = {compared.way: compared for compared in clip.compared if compared.way != "rendered"}
+    by_way = {compared.condition: compared for compared in clip.compared if compared.condition != "rendered"}
     seconds = float(clip.frames / evaluation.fps)
     real = clip.compared[0]
 
     def lines(of: Callable[[Compared], Array], first: Array | None = None) -> list[Line]:
         found = [Line("footage", first, "c1")] if first is not None else []
         found += [
-            Line(WAY_NAMES[way], of(c), _COLOURS[way])
-            for way, c in by_way.items()
-            if first is None or way != "real"
+            Line(CONDITION_NAMES[condition], of(c), _COLOURS[condition])
+            for condition, c in by_way.items()
+            if first is None or condition != "real"
         ]
         return found
 
@@ -262,13 +273,13 @@ def _courses(clip: ClipResult, evaluation: Evaluation) -> list[Plot]:
 
 def _strips(evaluation: Evaluation) -> list[tuple[str, str, list[_Strip]]]:
     """Per measure its title, what its brightest colour stands for, and a strip for each way."""
-    ways: list[Way] = [row.way for row in evaluation.figures if row.way != "rendered"]
+    conditions: list[Condition] = [row.condition for row in evaluation.figures if row.condition != "rendered"]
 
-    def joined(way: Way, of: Callable[[Compared], Array]) -> Array:
+    def joined(condition: Condition, of: Callable[[Compared], Array]) -> Array:
         parts = []
         for clip in evaluation.clips:
-            compared = {c.way: c for c in clip.compared}
-            parts.append(of(compared[way]) if way in compared else np.full(clip.frames, np.nan))
+            compared = {c.condition: c for c in clip.compared}
+            parts.append(of(compared[condition]) if condition in compared else np.full(clip.frames, np.nan))
         return np.concatenate(parts)
 
     measures: list[tuple[str, str, Callable[[Compared], Array]]] = [
@@ -278,10 +289,13 @@ def _strips(evaluation: Evaluation) -> list[tuple[str, str, list[_Strip]]]:
     ]
     found = []
     for title, form, of in measures:
-        courses = {way: joined(way, of) for way in ways}
+        courses = {condition: joined(condition, of) for condition in conditions}
         finite = np.concatenate([course[np.isfinite(course)] for course in courses.values()])
         top = max(float(np.percentile(finite, 99.5)) if len(finite) else 1.0, 1e-6)
-        strips = [_Strip(WAY_NAMES[way], data_uri(strip(course, top=top))) for way, course in courses.items()]
+        strips = [
+            _Strip(CONDITION_NAMES[condition], data_uri(strip(course, top=top)))
+            for condition, course in courses.items()
+        ]
         found.append((title, form.format(top), strips))
     return found
 

@@ -12,22 +12,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.anchor import RENDERER, AnchorFace, AnchorFile
 from newscaster.errors import FootageError
 from newscaster.evaluation.motion import Agreement, opening_agreement
-from newscaster.face.facemap import draw_face_map
-from newscaster.face.head import Head
+from newscaster.face.crop import cut_crop
+from newscaster.face.head_pose import Head
+from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.measures import ShapeErrors, shape_errors
-from newscaster.face.mouth import mouth_shapes, opening
-from newscaster.face.region import crop
+from newscaster.face.mouth_basis import mouth_shapes, opening
 from newscaster.face.topology import MOUTH
+from newscaster.formats.anchor import RENDERER, AnchorFace, AnchorFile
+from newscaster.formats.dataset import SPEECH_RATE, Clip
 from newscaster.inference import Session
 from newscaster.media import read_frames
-from newscaster.runtime.anchor import Anchor
-from newscaster.runtime.articulation import Articulation
-from newscaster.runtime.motion import frame_count
 from newscaster.speech.level import loud_peak
-from newscaster.take import SPEECH_RATE, Clip
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.articulation import Articulation
+from newscaster.synthesis.motion import frame_count
 
 Array = npt.NDArray[np.float64]
 _HEAD_FRAMES = 400
@@ -74,7 +74,7 @@ def spoken(
         FootageError: no speech is heard in the clip.
     """
     if not clip.has_speech:
-        what = "speech" if clip.has_sound else "sound"
+        what = "speech" if clip.has_audio else "sound"
         raise FootageError(
             f"'{clip.record.source}' has no {what}, so that there is nothing to say. Give footage with speech"
         )
@@ -102,7 +102,7 @@ def opening_correlation(clips: Sequence[SpokenClip]) -> float:
     return float(np.corrcoef(predicted, seen)[0, 1])
 
 
-def opening_deviation(clips: Iterable[SpokenClip]) -> float:
+def opening_std(clips: Iterable[SpokenClip]) -> float:
     """Standard deviation of the opening that the anchor's mouth makes, over all clips together."""
     return float(np.concatenate([opening(clip.predicted) for clip in clips]).std())
 
@@ -123,17 +123,17 @@ def rendered(file: AnchorFile, clip: Clip, *, session: Session | None = None) ->
     info = file.info
     session = session or Session(file.read(RENDERER), name=RENDERER)
     poses = face.head.steady_poses(clip.landmarks, clip.present, fps=info.fps)
-    transforms = info.region.transforms(face.head, poses)
+    transforms = info.crop.transforms(face.head, poses)
     mouths = transforms.apply(clip.landmarks[:, list(MOUTH), :2])
     real, made = [], []
     frames = read_frames(Path(clip.record.source), fps=info.fps, stop_frame=clip.frames)
     for i, frame in enumerate(frames):
         if not clip.present[i]:
             continue
-        shown = crop(frame, transforms[i], info.region.side)
-        face_map = draw_face_map(mouths[i], side=info.region.side, map_side=info.map_side)
+        shown = cut_crop(frame, transforms[i], info.crop.side)
+        landmark_map = draw_landmark_map(mouths[i], side=info.crop.side, map_side=info.map_side)
         real.append(shown)
-        made.append(session.run(region=shown[None], face_map=face_map[None])["rendered"][0])
+        made.append(session.run(region=shown[None], face_map=landmark_map[None])["rendered"][0])
     return RenderedClip(np.stack(real), np.stack(made))
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from newscaster.evaluation.comparing import Compared, Figures, figures
-from newscaster.evaluation.remaking import Way
-from newscaster.evaluation.showing import Examples
+from newscaster.evaluation.examples import Examples
+from newscaster.evaluation.metrics import Compared, Figures, figures
+from newscaster.evaluation.reconstruction import Condition
 from newscaster.version import VERSION
 
 
@@ -43,17 +43,17 @@ class Evaluation:
         """Length of the footage."""
         return float(sum(clip.frames for clip in self.clips) / self.fps)
 
-    def of(self, way: Way) -> Figures:
+    def of(self, condition: Condition) -> Figures:
         """The figures of one way; ``KeyError`` where no clip could be made so."""
         for row in self.figures:
-            if row.way == way:
+            if row.condition == condition:
                 return row
-        raise KeyError(way)
+        raise KeyError(condition)
 
     @property
-    def unmeasured(self) -> dict[Way, str]:
+    def unmeasured(self) -> dict[Condition, str]:
         """Why landmarks, opening and lag could not be measured, by way; empty if all were."""
-        return {row.way: row.unmeasured for row in self.figures if row.unmeasured}
+        return {row.condition: row.unmeasured for row in self.figures if row.unmeasured}
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the pictures: figures of all clips together and of each."""

@@ -20,7 +20,7 @@ from newscaster.speech.features import MOTION_HZ, STEP_SAMPLES
 Opening = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
-LEAST_SILENCE_STEPS = 8
+MIN_SILENCE_STEPS = 8
 """Shorter silences than 300 ms are not counted: they belong to the speech around them."""
 _CLOSED_PERCENT = 20
 _NEAR_STEPS = 2
@@ -68,7 +68,7 @@ def long_silences(speaking: Mask) -> Mask:
     edges = np.flatnonzero(np.diff(np.concatenate([[True], speaking, [True]]).astype(np.int8)))
     silent = np.zeros(len(speaking), np.bool_)
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
-        if end - begin >= LEAST_SILENCE_STEPS:
+        if end - begin >= MIN_SILENCE_STEPS:
             silent[begin:end] = True
     return silent
 
@@ -90,7 +90,7 @@ def closed_below(seen: Sequence[Opening], speaking: Sequence[Mask]) -> float:
     return float(np.percentile(np.concatenate(said), _CLOSED_PERCENT))
 
 
-def closure_share(openings: Sequence[Opening], words: Sequence[Sequence[Word]], below: float) -> float:
+def closure_fraction(openings: Sequence[Opening], words: Sequence[Sequence[Word]], below: float) -> float:
     """The share of b, p and m on which the lips meet: opening under ``below`` within two steps of them."""
     met = []
     for opening, said in zip(openings, words, strict=True):
@@ -112,19 +112,19 @@ def opening_lag_ms(made: Sequence[Opening], seen: Sequence[Opening]) -> float:
     return _lag_ms(made, seen)
 
 
-def envelope_lag_ms(openings: Sequence[Opening], sounds: Sequence[npt.NDArray[np.float32]]) -> float:
+def envelope_lag_ms(openings: Sequence[Opening], audios: Sequence[npt.NDArray[np.float32]]) -> float:
     """How much later than the sound's level the mouth opens, over all clips together, in ms.
 
     The level is in dB, at least the loudest less 40. Compare the figure with that of real footage: mouths
     open before they are loud. It needs minutes of speech; a few seconds may be tenths of a second off.
     """
-    return _lag_ms(openings, [_level(sound) for sound in sounds])
+    return _lag_ms(openings, [_level(audio) for audio in audios])
 
 
 def _level(samples: npt.NDArray[np.float32]) -> Opening:
     steps = len(samples) // STEP_SAMPLES
-    sound = samples[: steps * STEP_SAMPLES].reshape(steps, STEP_SAMPLES).astype(np.float64)
-    level = 10 * np.log10((sound**2).mean(axis=1) + 1e-10)
+    audio = samples[: steps * STEP_SAMPLES].reshape(steps, STEP_SAMPLES).astype(np.float64)
+    level = 10 * np.log10((audio**2).mean(axis=1) + 1e-10)
     return np.asarray(np.maximum(level, level.max() - 40))
 
 

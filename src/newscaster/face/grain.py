@@ -21,7 +21,7 @@ _SIDEWAYS = 0.35
 """Weight of the neighbours in grain, beside 1: neighbouring pixels correlate by 0.56. In GRID's footage,
 0.54 down and 0.64 across."""
 _PLACES = 64
-_SHARE = 0.9
+_FRACTION = 0.9
 """Of the flicker of footage that is aimed at: grain is errors, too, and with all of it painted mouths were a
 twentieth above the footage on other clips than those that it was measured on."""
 _CHANGE = math.sqrt(6) * math.sqrt(2 / math.pi)
@@ -46,15 +46,15 @@ class Grain:
             noise = np.moveaxis(noise[1:-1] + _SIDEWAYS * (noise[:-2] + noise[2:]), 0, axis)
         self._noise = np.rint(strength * noise / noise.std()).astype(np.int16)[..., None]
 
-    def add(self, region: ImageArray, number: int) -> ImageArray:
+    def add(self, crop: ImageArray, number: int) -> ImageArray:
         """A region (S, S, 3) with the grain of the frame of this number."""
         if self.strength == 0:
-            return region
+            return crop
         # A large odd number, so that successive frames' grain comes from far apart.
         place = number * 2654435761 % _PLACES**2
         top, left = divmod(place, _PLACES)
-        height, width = region.shape[:2]
-        grained = region + self._noise[top : top + height, left : left + width]
+        height, width = crop.shape[:2]
+        grained = crop + self._noise[top : top + height, left : left + width]
         return np.asarray(np.clip(grained, 0, 255), np.uint8)
 
 
@@ -69,5 +69,5 @@ def grain_between(made: npt.NDArray[np.floating[Any]], real: npt.NDArray[np.floa
         real: the same of the footage.
     """
     flicker = [float(np.abs(x[:, 0] - 2 * x[:, 1] + x[:, 2]).mean()) for x in (made, real)]
-    missing = math.sqrt(max(0.0, (flicker[1] * _SHARE) ** 2 - flicker[0] ** 2))
+    missing = math.sqrt(max(0.0, (flicker[1] * _FRACTION) ** 2 - flicker[0] ** 2))
     return min(STRONGEST, missing / _CHANGE)

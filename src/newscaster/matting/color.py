@@ -20,7 +20,7 @@ _NOISE = 3 / 255
 _TINY = np.float32(1e-7)
 _BETWEEN = 0.7
 """How much of the variance between cells counts: part of it is a gradient that the local mean follows."""
-_MIN_SHARE = 1e-3
+_MIN_FRACTION = 1e-3
 """Share of the wider window that must be known for a class to count as present."""
 NO_EVIDENCE = 1e4
 """Variance in cells that lack foreground or background, or whose colours do not differ."""
@@ -119,7 +119,7 @@ class ColorStatistics:
         all_of_it = np.stack([total[4 + n] - mean[i] * mean[j] for n, (i, j) in enumerate(_PAIRS)])
         cov = np.asarray(_BETWEEN * all_of_it + (1 - _BETWEEN) * total[10:], np.float32)
         cov[[0, 3, 5]] = np.maximum(cov[[0, 3, 5]], 0)
-        return mean, cov, wide[0] > _MIN_SHARE
+        return mean, cov, wide[0] > _MIN_FRACTION
 
 
 def _cells(values: Floats) -> Floats:

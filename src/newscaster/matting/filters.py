@@ -130,15 +130,15 @@ def _pieces(small: int, large: int, step: float, side: int) -> list[tuple[slice,
     """Per rectangle along one axis: the samples needed, and the (large, small) matrix of their weights."""
     position = np.clip((np.arange(large) + 0.5) / step - 0.5, 0, small - 1)
     first = np.minimum(position.astype(np.intp), max(small - 2, 0))
-    share = np.asarray(position - first, np.float32)
+    fraction = np.asarray(position - first, np.float32)
     pieces = []
     for start in range(0, large, side):
         part = slice(start, min(start + side, large))
         low, high = int(first[part][0]), min(int(first[part][-1]) + 2, small)
         weights = np.zeros((part.stop - start, high - low), np.float32)
         rows, column = np.arange(part.stop - start), first[part] - low
-        weights[rows, column] = 1 - share[part]
-        weights[rows, np.minimum(column + 1, high - low - 1)] += share[part]
+        weights[rows, column] = 1 - fraction[part]
+        weights[rows, np.minimum(column + 1, high - low - 1)] += fraction[part]
         pieces.append((slice(low, high), weights))
     return pieces
 

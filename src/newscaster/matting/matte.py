@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import InputError
+from newscaster.matting.components import People, find_people
 from newscaster.matting.filters import Floats, Frame, planes, shrink, shrink_floats
 from newscaster.matting.network import PersonNetwork, load_person_network
 from newscaster.matting.refine import STEP, Evidence, Refiner
-from newscaster.matting.regions import People, find_people
 from newscaster.matting.temporal import MotionGain
 
 FaceBox = tuple[float, float, float, float]

@@ -14,8 +14,8 @@ from PIL import Image
 
 from newscaster.errors import InputError
 from newscaster.inference import Session
+from newscaster.matting.components import Crop
 from newscaster.matting.filters import Floats, Frame, resize
-from newscaster.matting.regions import Crop
 
 SIDE = 256
 _MAX_LOGIT = 5.0
@@ -45,7 +45,7 @@ class PersonNetwork:
         image = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box)
         pixels = np.asarray(image, np.float32)[None] / np.float32(255)
         shape = (1, SIDE, SIDE, 1)
-        found = self._session.give(self._output, shape, **{self._input: pixels})
+        found = self._session.run_one(self._output, shape, **{self._input: pixels})
         return np.asarray(np.clip(found[0, ..., 0], 0, 1), np.float32)
 
     def fused(self, frame: Frame, whole: Floats, crops: list[Crop]) -> Floats:

@@ -102,11 +102,11 @@ class Refiner:
                 known = _constant(self._mask.source(mask, row, column)) if closed else None
                 if known is not None and before.min() == known and before.max() == known:
                     continue
-                band, share = self._small.enlarge(small, row, column)
+                band, fraction = self._small.enlarge(small, row, column)
                 new_mask = self._mask.enlarge(mask[None], row, column)[0]
                 pixels = planes(frame[place])
                 model = ColorModel.unstack(self._cells.enlarge(cells, row, column))
-                hold(before, posterior(pixels, new_mask, band, model), share)
+                hold(before, posterior(pixels, new_mask, band, model), fraction)
                 if not _open(before):
                     continue
                 smooth = self._small.enlarge(colors, row, column)
@@ -156,8 +156,8 @@ def posterior(pixels: Floats, mask: Floats, band: Floats, model: ColorModel) -> 
     score = np.clip((model.score(pixels) - margin) / (1 - 2 * margin), 0, 1)
     clear = band * band / (1 + (variance * np.float32(1 / _CLEAR_VARIANCE)) ** 2)
     trust = np.float32(_PRIOR_VARIANCE) * (clear + 4 * prior * (1 - prior))
-    share = trust / (trust + 4 * variance + np.float32(1e-6))
-    return _ramp(prior + share * (score - prior), _CONTRAST, 1 - _CONTRAST)
+    fraction = trust / (trust + 4 * variance + np.float32(1e-6))
+    return _ramp(prior + fraction * (score - prior), _CONTRAST, 1 - _CONTRAST)
 
 
 def despill(colors: Floats, band: Floats, model: ColorModel) -> Floats:

@@ -28,7 +28,7 @@ before dark.
 Only near what moved not long ago; elsewhere the alpha drifts by less than a level per frame.
 """
 _NEAR_PX = 24
-_NEAR_SHARE = 1e-3
+_NEAR_FRACTION = 1e-3
 _BESIDE = np.float32(0.2)
 """Share of the new alpha taken near recent motion: what a moving edge has left behind fades soon."""
 _MEMORY = 25
@@ -65,7 +65,7 @@ class MotionGain:
         error = box_mean(difference, 1)
         side = np.where(np.abs(error) > _DISAGREE, np.sign(error), 0)
         self._disagreed = np.where(side == np.sign(self._disagreed), self._disagreed + side, side)
-        near = box_mean(moving.astype(np.float32), _NEAR_PX) > _NEAR_SHARE
+        near = box_mean(moving.astype(np.float32), _NEAR_PX) > _NEAR_FRACTION
         self._recent = np.where(near, _MEMORY, self._recent - 1)
         given_up = (np.abs(self._disagreed) >= _PATIENCE) & (self._recent > 0)
         gain = np.asarray(box_max(np.maximum(moving, given_up).astype(np.float32), 2), np.float32)

@@ -16,28 +16,15 @@ from newscaster.media.audio import (
 from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMeter, measure_audio
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
+from newscaster.media.completeness import missing_bytes
 from newscaster.media.container import length_notes
 from newscaster.media.downmix import Samples
-from newscaster.media.durable import check_inputs_kept, is_same_file, sync_file
-from newscaster.media.files import (
-    VIDEO_SUFFIXES,
-    check_output,
-    no_temporary_room,
-    remove_left_over_folders,
-    remove_left_overs,
-    replacing,
-    scratch_folder,
-    spooled,
-    write_wav,
-)
 from newscaster.media.fragments import cut_to_whole_fragments
+from newscaster.media.frame import CHROMA_SHIFT, YuvFrame, to_planes
 from newscaster.media.label import Label
-from newscaster.media.leases import FolderLease, sole_user
-from newscaster.media.output_locks import locked, sole_writer
-from newscaster.media.picture import CHROMA_SHIFT, Picture, to_planes
-from newscaster.media.pieces import read_luma_pieces
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
+from newscaster.media.sampling import read_luma_pieces
 from newscaster.media.scan import MeasuredScan, measured_scan
 from newscaster.media.sink import (
     LiveItem,
@@ -45,14 +32,27 @@ from newscaster.media.sink import (
     live_file,
     live_format,
     live_pipe,
-    without_key,
+    redact_url,
     write_live,
 )
-from newscaster.media.stage import StageVideo, encode_stage
 from newscaster.media.stream import FragmentWriter, FrameMaker, RecordedVideo, has_room, record_video
+from newscaster.media.target_video import TargetVideo, encode_target
 from newscaster.media.video import read_frames
-from newscaster.media.whole import missing_bytes
 from newscaster.media.write import write_video
+from newscaster.system.durable import check_inputs_kept, is_same_file, sync_file
+from newscaster.system.files import (
+    VIDEO_SUFFIXES,
+    atomic_write,
+    check_output,
+    no_temporary_room,
+    remove_left_over_folders,
+    remove_left_overs,
+    scratch_folder,
+    spooled,
+    write_wav,
+)
+from newscaster.system.leases import FolderLease, exclusive_lock
+from newscaster.system.output_locks import exclusive_output, locked
 
 __all__ = [
     "CAPTION_SUFFIXES",
@@ -71,14 +71,15 @@ __all__ = [
     "MeasuredScan",
     "MediaInfo",
     "PeakMeter",
-    "Picture",
     "PipedAudio",
     "RecordedVideo",
     "Resampler",
     "Samples",
-    "StageVideo",
     "Subtitles",
+    "TargetVideo",
     "VideoInfo",
+    "YuvFrame",
+    "atomic_write",
     "check_inputs_kept",
     "check_live_inputs",
     "check_output",
@@ -86,7 +87,9 @@ __all__ = [
     "copy_as_wav",
     "cut_to_whole_fragments",
     "decode_wav",
-    "encode_stage",
+    "encode_target",
+    "exclusive_lock",
+    "exclusive_output",
     "has_room",
     "is_same_file",
     "length_notes",
@@ -105,16 +108,13 @@ __all__ = [
     "read_frames",
     "read_luma_pieces",
     "record_video",
+    "redact_url",
     "remove_left_over_folders",
     "remove_left_overs",
-    "replacing",
     "scratch_folder",
-    "sole_user",
-    "sole_writer",
     "spooled",
     "sync_file",
     "to_planes",
-    "without_key",
     "write_captions",
     "write_live",
     "write_video",

@@ -31,14 +31,14 @@ from newscaster.media.container import (
     reason,
 )
 from newscaster.media.downmix import Downmix, Samples
-from newscaster.media.files import check_output, replacing
 from newscaster.media.ogg_chain import FilePart, chain_links
 from newscaster.media.video import first_frame_seconds
+from newscaster.system.files import atomic_write, check_output
 
 # Time stamps are rounded to a container's clock (1 ms in MKV) and jitter; only more than this is a gap.
 _GAP_SECONDS = 0.03
 _CLOCK_RESTART_SECONDS = 1.0
-_LONGEST_GAP_SECONDS = 3600.0
+_MAX_GAP_SECONDS = 3600.0
 # Gaps in all: an hour, and so many times the audio that is there. A file of a few kB can claim months.
 _MAX_GAPS_SECONDS = 3600.0
 _MAX_GAPS_RATIO = 9.0
@@ -51,7 +51,7 @@ _RUN_UP_SECONDS = 1.0
 _SEEK_FROM_SECONDS = 5.0
 
 
-class SoundSource:
+class AudioSource:
     """An open file's sound, decoded block by block at its own rate: what every reader here starts from.
 
     Args:
@@ -138,7 +138,7 @@ class SoundSource:
             self._conformer.watch(frame)
             stamp = due if frame.time is None or self._is_out_of_step(frame.time < due) else frame.time
             ahead = stamp - due
-            if ahead < -_CLOCK_RESTART_SECONDS or ahead > _LONGEST_GAP_SECONDS:
+            if ahead < -_CLOCK_RESTART_SECONDS or ahead > _MAX_GAP_SECONDS:
                 origin = stamp - position / self.rate
             elif ahead > _GAP_SECONDS:
                 gap = round(ahead * self.rate)
@@ -208,10 +208,10 @@ def _links(container: InputContainer, path: Path) -> list[tuple[int, int]]:
 
 
 @contextmanager
-def open_sound(path: Path) -> Iterator[SoundSource]:
+def open_audio(path: Path) -> Iterator[AudioSource]:
     """Open the sound of `path`; closed when the block ends."""
     with open_media(path) as container:
-        yield SoundSource(container, path)
+        yield AudioSource(container, path)
 
 
 def read_audio(
@@ -247,7 +247,7 @@ def read_audio(
         need_audio(container, path)
         has_video = find_video(container) is not None
     video_start = first_frame_seconds(path) if has_video else None
-    with open_sound(path) as source:
+    with open_audio(path) as source:
         origin = source.first_seconds if video_start is None else video_start
         start = round(start_seconds * rate)
         stop = None if stop_seconds is None else round(stop_seconds * rate)
@@ -275,7 +275,7 @@ def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16
     Raises:
         MediaError: the file is missing, has no sound, or breaks off.
     """
-    with open_sound(Path(path)) as source:
+    with open_audio(Path(path)) as source:
         held: list[Samples] = []
         count = 0
         for block in _resample(source.mono_blocks(), source.rate, rate):
@@ -305,7 +305,7 @@ def decode_wav(data: bytes) -> tuple[Samples, int]:
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{name} cannot be read ({reason(error)}). Give a WAV file") from error
     with container:
-        source = SoundSource(container, name)
+        source = AudioSource(container, name)
         samples: Samples = np.concatenate([np.zeros(0, np.float32), *source.mono_blocks()])
     return samples, source.rate
 
@@ -321,15 +321,15 @@ def copy_as_wav(source: Path, path: Path) -> None:
     """
     check_output(path, suffixes=(".wav",))
     with (
-        open_sound(Path(source)) as sound,
-        replacing(path) as temporary,
+        open_audio(Path(source)) as audio,
+        atomic_write(path) as temporary,
         wave.open(str(temporary), "wb") as file,
     ):
-        file.setnchannels(sound.channels)
+        file.setnchannels(audio.channels)
         file.setsampwidth(2)
-        file.setframerate(sound.rate)
-        downmix = Downmix(sound.channels, sound.rate)
-        for block in map(downmix.align, sound.blocks()):
+        file.setframerate(audio.rate)
+        downmix = Downmix(audio.channels, audio.rate)
+        for block in map(downmix.align, audio.blocks()):
             pcm = np.clip(np.round(block.T * 32768.0), -32768, 32767)
             file.writeframes(pcm.astype("<i2").tobytes())
 

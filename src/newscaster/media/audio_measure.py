@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from newscaster.media.audio import open_sound
+from newscaster.media.audio import open_audio
 from newscaster.media.downmix import Samples
 
 MAX_MAGNITUDE = float(2**32)
 """Greatest magnitude of audio, 1.0 = full scale. Integers of 32 bits that were not scaled are within it."""
-_LOUD_SHARE = 0.05
+_LOUD_FRACTION = 0.05
 _LOWEST_DB, _HIGHEST_DB, _BINS_PER_DB = -120, 60, 2
 
 
@@ -81,7 +81,7 @@ class PeakMeter:
         louder = np.cumsum(self._counts[::-1])
         if not total or self._counts[0] == total:
             return 0.0
-        index = len(self._counts) - 1 - int(np.argmax(louder > _LOUD_SHARE * total))
+        index = len(self._counts) - 1 - int(np.argmax(louder > _LOUD_FRACTION * total))
         return float(10 ** ((_LOWEST_DB + (index + 1) / _BINS_PER_DB) / 20))
 
 
@@ -95,7 +95,7 @@ def measure_audio(path: Path, *, watch: Callable[[float], None] | None = None) -
     Raises:
         MediaError: the file is missing, has no sound, or breaks off.
     """
-    with open_sound(Path(path)) as source:
+    with open_audio(Path(path)) as source:
         samples = finite_samples = 0
         peak = energy = 0.0
         meter = PeakMeter(source.rate)

@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.subtitles.codeccontext import SubtitleCodecContext
 
-from newscaster.media.files import check_output, replacing
+from newscaster.system.files import atomic_write, check_output
 from newscaster.texts import without_controls
 
 CAPTION_SUFFIXES = (".srt", ".vtt")
@@ -111,7 +111,7 @@ def write_captions(path: Path, cues: Sequence[Cue]) -> None:
     """
     check_output(path, suffixes=CAPTION_SUFFIXES)
     text = _web_vtt(cues) if path.suffix.lower() == ".vtt" else _sub_rip(cues)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -36,7 +36,7 @@ _MOVING_LEVELS = 10
 _NOISE_REACH = 2.0
 """A pixel is counted if it changes from frame to frame by more than so many levels, and more than noise: so
 many times the median change. What stands still tells nothing."""
-_MIN_MOVING_SHARE = 0.0005
+_MIN_MOVING_FRACTION = 0.0005
 _MIN_MOVING_PIXELS = 60
 _MIN_UNEVEN = 0.05
 """Difference of the two orders over their sum. Measured medians: 0.2 to 0.4 of interlaced frames, 0.07 where
@@ -46,7 +46,7 @@ _MAX_EVEN, _MIN_COMBED = 0.02, 0.1
 _MAX_DOUBLED = 1.5
 """Enlarged by repeating lines: neighbours of one parity differ far more than those of the other."""
 _MIN_VOTES = 6
-_MIN_INTERLACED_SHARE = 0.4
+_MIN_INTERLACED_FRACTION = 0.4
 """3:2 pulldown combs two frames in five, and their neighbours are unequal, too."""
 _MIN_INTERLACED_VOTES = 10
 """With 6, two of 626 progressive files were taken for interlaced: short, coarse MPEG-1."""
@@ -60,7 +60,7 @@ def scan_of(before: Luma, frame: Luma, after: Luma) -> Scan | None:
     earlier, later = before[1:-1], after[1:-1]
     change = np.maximum(np.abs(line - earlier), np.abs(line - later))
     moving = change > _MOVING_LEVELS + _NOISE_REACH * float(np.median(change[::2, ::4]))
-    if moving.sum() < max(_MIN_MOVING_PIXELS, _MIN_MOVING_SHARE * moving.size) or _is_line_doubled(frame):
+    if moving.sum() < max(_MIN_MOVING_PIXELS, _MIN_MOVING_FRACTION * moving.size) or _is_line_doubled(frame):
         return None
     around = above + below
     within = int(np.abs(around - 2 * line)[moving].sum())
@@ -102,7 +102,7 @@ def scan_runs(votes: Sequence[Scan | None]) -> list[tuple[int, int, Scan]]:
     high = np.minimum(frames + _WINDOW_FRAMES + 1, len(codes))
     around = summed[:, high] - summed[:, low]
     interlaced = around[:2].sum(axis=0)
-    is_interlaced = (interlaced >= _MIN_VOTES) & (interlaced >= _MIN_INTERLACED_SHARE * around.sum(axis=0))
+    is_interlaced = (interlaced >= _MIN_VOTES) & (interlaced >= _MIN_INTERLACED_FRACTION * around.sum(axis=0))
     state = np.where(is_interlaced, around[:2].argmax(axis=0), 2)
     changes = [0, *(np.flatnonzero(np.diff(state)) + 1).tolist(), len(codes)]
     runs: list[tuple[int, int, int]] = []
@@ -176,7 +176,7 @@ class ScanVotes:
             return None
         if (
             most >= _MIN_INTERLACED_VOTES
-            and interlaced >= _MIN_INTERLACED_SHARE * self.count
+            and interlaced >= _MIN_INTERLACED_FRACTION * self.count
             and most >= _MIN_AGREEMENT * interlaced
         ):
             return "top first" if most == self.top_first else "bottom first"

@@ -21,9 +21,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
-from newscaster.faults import is_no_memory
+from newscaster.media.completeness import Completeness, completeness
 from newscaster.media.lengths import PatchedFile
-from newscaster.media.whole import Completeness, completeness
+from newscaster.system.os_errors import is_no_memory
 from newscaster.texts import ONCE
 
 _log = logging.getLogger("newscaster.media")

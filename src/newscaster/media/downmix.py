@@ -38,13 +38,13 @@ class Downmix:
         self.channels = channels
         self._rate = rate
         self._signs = np.ones(channels)
-        self._heard = np.zeros(channels, np.bool_)
+        self._spoken = np.zeros(channels, np.bool_)
         self._products = [np.zeros((channels, channels)) for _ in _LIMITS]
 
     @property
-    def _shares(self) -> Array:
+    def _fractions(self) -> Array:
         """Weights (C,) of the channels in the mean."""
-        counted = self._heard if self._heard.any() else np.ones(self.channels)
+        counted = self._spoken if self._spoken.any() else np.ones(self.channels)
         return np.asarray(self._signs * counted / counted.sum())
 
     def mix(self, block: Samples) -> Samples:
@@ -52,14 +52,14 @@ class Downmix:
         mean: Samples = block.mean(axis=0, dtype=np.float32)
         if len(block) == 1 or not block.shape[1]:
             return mean
-        before, is_first = self._shares, not self._heard.any()
+        before, is_first = self._fractions, not self._spoken.any()
         self._compare(block)
-        shares = self._shares
-        if (shares == before).all() and (shares == 1 / len(block)).all():
+        fractions = self._fractions
+        if (fractions == before).all() and (fractions == 1 / len(block)).all():
             return mean
         with np.errstate(invalid="ignore", over="ignore"):
-            mixed: Samples = shares.astype(np.float32) @ block
-            if (before != shares).any() and not is_first:
+            mixed: Samples = fractions.astype(np.float32) @ block
+            if (before != fractions).any() and not is_first:
                 fade = self._fade(block)
                 old = before.astype(np.float32) @ block[:, : len(fade)]
                 mixed[: len(fade)] = old + fade * (mixed[: len(fade)] - old)
@@ -86,7 +86,7 @@ class Downmix:
 
     def _compare(self, block: Samples) -> None:
         """Update the signs and the channels that count with a block."""
-        self._heard = self._heard | (np.abs(block).max(axis=1) >= _SILENT)
+        self._spoken = self._spoken | (np.abs(block).max(axis=1) >= _SILENT)
         samples = block.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             products = samples @ samples.T

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from newscaster.bmff import boxes
+from newscaster.safety.bmff import boxes
 
 
 class FragmentFile:

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from newscaster.errors import InputError
-from newscaster.media.picture import Picture
+from newscaster.media.frame import YuvFrame
 from newscaster.texts import quoted
 
-_SHARE = 28
+_FRACTION = 28
 """Capitals are at least so many times smaller than the picture's smaller side, and no smaller."""
-_FEWEST_PIXELS = 7
+_MIN_PIXELS = 7
 """Height of capitals below which letters run together."""
 _BACKING = 0.72
 """How much of the picture the backing takes away: white on white is then 9 : 1 in contrast."""
@@ -39,7 +39,7 @@ class Label:
 
     def __init__(self, text: str, *, size: tuple[int, int]) -> None:
         self.text = text.strip()
-        font = _font(max(_FEWEST_PIXELS, math.ceil(min(size) / _SHARE)))
+        font = _font(max(_MIN_PIXELS, math.ceil(min(size) / _FRACTION)))
         self.letter_px = _height(font)
         """Height of a capital."""
         self._check(font)
@@ -61,16 +61,16 @@ class Label:
         self._kept, self._added = _mixing(np.asarray(drawn), _WHITE, _BLACK)
         self._kept_chroma, self._added_chroma = _mixing(np.asarray(drawn.reduce(2)), _GREY, _GREY)
 
-    def put_on(self, picture: Picture, corner: tuple[int, int]) -> None:
+    def put_on(self, image: YuvFrame, corner: tuple[int, int]) -> None:
         """Write it on a picture, in place; nothing outside its box is touched.
 
         Args:
-            picture: the caller's to write to.
+            image: the caller's to write to.
             corner: its left and upper edge in pixels, even.
         """
         left, top = corner
         width, height = self.size
-        luma, *chroma = picture.planes
+        luma, *chroma = image.planes
         _mix(luma[top : top + height, left : left + width], self._kept, self._added)
         left, top, width, height = left // 2, top // 2, width // 2, height // 2
         for plane in chroma:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-_BELIEVED_SHARE = 16
+_BELIEVED_FRACTION = 16
 _BELIEVED_BYTES = 1 << 29
-_MOST_BYTES = 1 << 44
+_MAX_BYTES = 1 << 44
 _NEARLY_ALL_ONES = 1 << 16
 """Lengths are taken off the greatest number, and rounded down."""
 _MAX_CHUNKS = 100
@@ -29,7 +29,7 @@ _W64_DATA = b"data" + _W64_TAIL
 
 def is_unknown(length: int, *, bits: int) -> bool:
     """Whether a length is what is written if it is not known: 0, or about the greatest (signed) number."""
-    greatest = min(1 << bits, _MOST_BYTES)
+    greatest = min(1 << bits, _MAX_BYTES)
     return not 0 < length < greatest - _NEARLY_ALL_ONES or abs(length - (1 << bits - 1)) <= _NEARLY_ALL_ONES
 
 
@@ -39,7 +39,7 @@ def is_believed(promised: int, size: int) -> bool:
     It is taken to be so if it holds a sixteenth of that or more, and it states less than 512 MiB. Nothing
     else tells it from a file whose length was not known: a header may state any number.
     """
-    return promised < _BELIEVED_BYTES and size * _BELIEVED_SHARE >= promised
+    return promised < _BELIEVED_BYTES and size * _BELIEVED_FRACTION >= promised
 
 
 @dataclass(frozen=True)
@@ -163,17 +163,17 @@ def _aiff(file: BinaryIO, head: bytes, size: int) -> StatedLength:
     return replace(stated, unread_bytes=_unread(file, size, b"SSND", "big"))
 
 
-def _aiff_patches(file: BinaryIO, common: int, sound: int, size: int) -> dict[int, bytes]:
+def _aiff_patches(file: BinaryIO, common: int, audio: int, size: int) -> dict[int, bytes]:
     file.seek(common + 8)
     head = file.read(8)
     frame_bytes = int.from_bytes(head[:2], "big") * -(-int.from_bytes(head[6:], "big") // 8)
-    samples = size - sound - 16
+    samples = size - audio - 16
     if not frame_bytes or samples <= 0 or size >= 1 << 32:
         return {}
     return {
         4: (size - 8).to_bytes(4, "big"),
         common + 10: (samples // frame_bytes).to_bytes(4, "big"),
-        sound + 4: (samples + 8).to_bytes(4, "big"),
+        audio + 4: (samples + 8).to_bytes(4, "big"),
     }
 
 

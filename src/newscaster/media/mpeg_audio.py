@@ -10,7 +10,7 @@ _ID3_BYTES = 10
 _COUNT_OFFSETS = (13, 21, 36)
 """Of the count of frames and bytes in the first frame, behind its side information, by its kind."""
 _HAS_FRAMES, _HAS_BYTES = 1, 2
-_LONGEST_FRAME_BYTES = 8191
+_MAX_FRAME_BYTES = 8191
 _MPEG_RATES = (44_100, 48_000, 32_000)
 _KBITS = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -29,7 +29,7 @@ def mpeg_frame_bytes(begin: bytes) -> int | None:
         return None
     if begin[1] & 0xF6 == 0xF0:  # ADTS (ISO 13818-7)
         length = (begin[3] & 3) << 11 | begin[4] << 3 | begin[5] >> 5
-        return length if 7 < length <= _LONGEST_FRAME_BYTES and begin[2] >> 2 & 15 < 13 else None
+        return length if 7 < length <= _MAX_FRAME_BYTES and begin[2] >> 2 & 15 < 13 else None
     version, layer = begin[1] >> 3 & 3, 4 - (begin[1] >> 1 & 3)
     code, rate = begin[2] >> 4, begin[2] >> 2 & 3
     if begin[1] & 0xE0 != 0xE0 or version == 1 or layer == 4 or code in (0, 15) or rate == 3:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from newscaster.errors import OutputError
-from newscaster.media.durable import check_inputs_kept, sync_descriptor
+from newscaster.system.durable import check_inputs_kept, sync_descriptor
 
 _WRITE = 2  # of FFmpeg's AVIO flags
 

@@ -14,10 +14,10 @@ from typing import BinaryIO
 import av
 
 from newscaster.errors import MediaError
-from newscaster.media.audio import SoundSource
+from newscaster.media.audio import AudioSource
 from newscaster.media.container import SELF_CONTAINED, reason
-from newscaster.media.files import spooled
 from newscaster.media.mpeg_audio import SYNC_BYTES, mpeg_frame_bytes
+from newscaster.system.files import spooled
 
 _MP4 = "an MP4 file"
 _MARKS = {
@@ -117,7 +117,7 @@ class PipedAudio:
         return self._held[:count]
 
     @contextmanager
-    def opened(self, name: str) -> Iterator[SoundSource]:
+    def opened(self, name: str) -> Iterator[AudioSource]:
         """The audio of a file that is not raw samples; closed when the block ends.
 
         Args:
@@ -144,7 +144,7 @@ class PipedAudio:
                     f"{name} begins as {kind} and cannot be decoded ({reason(error)}). Name the file itself, "
                     "or convert it to WAV before the pipe"
                 ) from error
-            yield SoundSource(container, Path(name), piped=True)
+            yield AudioSource(container, Path(name), piped=True)
 
 
 def _is_seekable(source: BinaryIO) -> bool:

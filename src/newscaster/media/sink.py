@@ -22,19 +22,19 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.faults import NO_ROOM
 from newscaster.media.background import in_background
 from newscaster.media.container import reason
 from newscaster.media.downmix import Samples
-from newscaster.media.durable import check_inputs_kept, is_same_file
-from newscaster.media.files import check_output
+from newscaster.media.frame import YuvFrame
 from newscaster.media.output_file import OutputFiles
-from newscaster.media.output_locks import sole_writer
-from newscaster.media.picture import Picture
 from newscaster.media.write import KEY_SECONDS, VideoTrack, key_frames
+from newscaster.system.durable import check_inputs_kept, is_same_file
+from newscaster.system.files import check_output
+from newscaster.system.os_errors import NO_ROOM
+from newscaster.system.output_locks import exclusive_output
 from newscaster.texts import is_unicode, quoted
 
-LiveItem = tuple[Picture | None, Samples]
+LiveItem = tuple[YuvFrame | None, Samples]
 """A frame's picture, or None where it was left out, and its sound (n,) float32 mono."""
 
 _BY_SCHEME = {
@@ -100,7 +100,7 @@ def live_format(address: str, given: str | None = None) -> str:
     if found is None:
         schemes, endings = ", ".join(f"{name}:" for name in _BY_SCHEME), ", ".join(_BY_ENDING)
         raise OutputError(
-            f"how to write to '{without_key(address)}' is not clear; expected an address that begins with "
+            f"how to write to '{redact_url(address)}' is not clear; expected an address that begins with "
             f"{schemes}, or a file that ends in {endings}. "
             "Otherwise say it with --format, such as --format mpegts"
         )
@@ -157,7 +157,7 @@ def check_live_inputs(address: str, format_name: str, inputs: Iterable[tuple[obj
                 )
 
 
-def without_key(address: str) -> str:
+def redact_url(address: str) -> str:
     """An address as it can be shown: streaming servers take whoever knows its last part for its owner."""
     scheme = _SCHEME.match(address)
     if not scheme or scheme[1].lower() in ("file", "pipe"):
@@ -173,7 +173,7 @@ class _Sink:
     def __init__(
         self,
         container: OutputContainer,
-        first: Picture,
+        first: YuvFrame,
         *,
         fps: Fraction,
         rate: int,
@@ -189,18 +189,18 @@ class _Sink:
         self._rate = rate
         self._samples = 0
 
-    def write(self, picture: Picture | None, sound: Samples) -> None:
+    def write(self, image: YuvFrame | None, audio: Samples) -> None:
         """Send a frame."""
-        if picture is None:
+        if image is None:
             self._video.skip()
         else:
-            self._video.write(picture)
+            self._video.write(image)
         frame = AudioFrame.from_ndarray(
-            np.ascontiguousarray(sound[None], np.float32), format="fltp", layout="mono"
+            np.ascontiguousarray(audio[None], np.float32), format="fltp", layout="mono"
         )
         frame.sample_rate = self._rate
         frame.pts, frame.time_base = self._samples, Fraction(1, self._rate)
-        self._samples += len(sound)
+        self._samples += len(audio)
         self._container.mux(self._audio.encode(frame))
 
     def finish(self) -> None:
@@ -260,7 +260,7 @@ def write_live(
     files = OutputFiles(like=file, inputs=inputs)
 
     def send(coming: Iterator[LiveItem]) -> int:
-        first = next(((picture, sound) for picture, sound in coming if picture is not None), None)
+        first = next(((image, audio) for image, audio in coming if image is not None), None)
         if first is None:
             raise MediaError("there are no frames to send. Give speech, or let the stage go on for a while")
         sent = 1
@@ -281,13 +281,13 @@ def write_live(
             files.check()
             opened.set()
             waiting: LiveItem | None = first  # until the second is there: its maker has seen by then that
-            for picture, sound in coming:  # the address is open
+            for image, audio in coming:  # the address is open
                 if waiting is not None:
                     sink.write(*waiting)
                     waiting = None
-                sink.write(picture, sound)
+                sink.write(image, audio)
                 files.check()
-                sent += picture is not None
+                sent += image is not None
             if waiting is not None:
                 sink.write(*waiting)
             sink.finish()
@@ -299,7 +299,7 @@ def write_live(
     try:
         with ExitStack() as stack:
             if file is not None:
-                stack.enter_context(sole_writer(file))
+                stack.enter_context(exclusive_output(file))
             return in_background(_once(opened, items), send)
     except (av.FFmpegError, OSError) as error:
         if error.errno == errno.EPIPE and live_pipe(address) is not None:
@@ -327,7 +327,7 @@ def _opened(
 
 def _unwritable(address: str, format_name: str, error: OSError | av.FFmpegError) -> OutputError:
     """What a user can do where an address cannot be written to."""
-    shown = without_key(address)
+    shown = redact_url(address)
     if error.errno in NO_ROOM and (live_file(address) is not None or live_pipe(address) is not None):
         return OutputError(
             f"cannot write '{error.filename or shown}' ({reason(error)}). Free some space, or write "

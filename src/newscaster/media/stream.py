@@ -26,13 +26,13 @@ from av.container import OutputContainer
 from av.video.frame import PictureType, VideoFrame
 
 from newscaster.errors import MediaError, NewscasterError, OutputError
-from newscaster.faults import why
 from newscaster.media.container import reason
 from newscaster.media.downmix import Samples
-from newscaster.media.files import check_output, replacing
 from newscaster.media.fragments import FragmentFile, cut_to_whole_fragments
-from newscaster.media.picture import FrameCopier, Picture
-from newscaster.media.write import LOOK_AHEAD, VideoTrack, add_sound
+from newscaster.media.frame import FrameCopier, YuvFrame
+from newscaster.media.write import LOOK_AHEAD, VideoTrack, add_audio
+from newscaster.system.files import atomic_write, check_output
+from newscaster.system.os_errors import why
 
 _FRAGMENT_SECONDS = 0.2
 _KEPT_SECONDS = 1
@@ -61,7 +61,7 @@ class StreamWriter:
         self._video: VideoTrack | None = None
         self._copier: FrameCopier | None = None
         self._held: VideoFrame | None = None
-        self._sound: Any = None
+        self._audio: Any = None
         self._samples = 0
         self._size = (0, 0)
         self._broken = False
@@ -71,28 +71,28 @@ class StreamWriter:
         """How much has been written."""
         return 0.0 if self._video is None else float(self._video.seconds)
 
-    def write(self, picture: Picture | None, sound: Samples) -> None:
+    def write(self, image: YuvFrame | None, audio: Samples) -> None:
         """Encode one frame.
 
         Args:
-            picture: None where it was dropped. It is copied.
-            sound: (n,) float32 in [-1, 1] that is heard while it is shown.
+            image: None where it was dropped. It is copied.
+            audio: (n,) float32 in [-1, 1] that is heard while it is shown.
         """
         with self._breaking():
-            self._write(picture, sound)
+            self._write(image, audio)
 
-    def _write(self, picture: Picture | None, sound: Samples) -> None:
+    def _write(self, image: YuvFrame | None, audio: Samples) -> None:
         if self._video is None:
-            if picture is None:
+            if image is None:
                 return
-            self._begin(picture)
+            self._begin(image)
         assert self._video is not None
-        self._video.write(self._own(picture))
-        block = AudioFrame.from_ndarray(np.ascontiguousarray(sound[None]), format="fltp", layout="mono")
+        self._video.write(self._own(image))
+        block = AudioFrame.from_ndarray(np.ascontiguousarray(audio[None]), format="fltp", layout="mono")
         block.sample_rate = self._rate
         block.pts, block.time_base = self._samples, Fraction(1, self._rate)
-        self._samples += len(sound)
-        self._mux(self._sound.encode(block))
+        self._samples += len(audio)
+        self._mux(self._audio.encode(block))
 
     def close(self) -> None:
         """Write what the encoders still hold; harmless if nothing was written, or twice.
@@ -111,7 +111,7 @@ class StreamWriter:
     def _finish(self) -> None:
         if self._video is not None:
             self._video.finish()
-            self._mux(self._sound.encode(None))
+            self._mux(self._audio.encode(None))
 
     @contextmanager
     def _breaking(self) -> Iterator[None]:
@@ -128,22 +128,22 @@ class StreamWriter:
     def _options(self) -> Mapping[str, str]:
         raise NotImplementedError
 
-    def _begin(self, picture: Picture) -> None:
+    def _begin(self, image: YuvFrame) -> None:
         self._container = container = self._open()
         container.metadata.update(self._metadata)
         options = {"crf": str(self._crf), "preset": "superfast", **self._options()}
-        self._video = VideoTrack(container, fps=self._fps, like=picture, options=options)
-        self._sound = add_sound(container, rate=self._rate, channels=1)
-        self._copier = FrameCopier(picture.frame.width, picture.frame.height)
-        self._size = picture.size
+        self._video = VideoTrack(container, fps=self._fps, like=image, options=options)
+        self._audio = add_audio(container, rate=self._rate, channels=1)
+        self._copier = FrameCopier(image.frame.width, image.frame.height)
+        self._size = image.size
 
-    def _own(self, picture: Picture | None) -> Picture:
+    def _own(self, image: YuvFrame | None) -> YuvFrame:
         """A frame of our own: others may be encoding the same one, and set its time stamp too."""
         assert self._copier is not None
-        if picture is not None:
-            self._held = self._copier.copy(picture.frame)
+        if image is not None:
+            self._held = self._copier.copy(image.frame)
         assert self._held is not None
-        return Picture(self._held if picture is not None else self._copier.copy(self._held), self._size)
+        return YuvFrame(self._held if image is not None else self._copier.copy(self._held), self._size)
 
     def _mux(self, packets: Any) -> None:
         assert self._container is not None
@@ -192,7 +192,7 @@ class RecordedVideo:
 
 def record_video(
     path: Path,
-    frames: Iterable[tuple[Picture | None, Samples]],
+    frames: Iterable[tuple[YuvFrame | None, Samples]],
     *,
     fps: Fraction,
     rate: int,
@@ -219,7 +219,7 @@ def record_video(
         Exception: whatever `frames` raises, and whatever else `finish` raises; no half file is left then.
     """
     check_output(path, suffixes=(".mp4",))
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         with closing(FragmentFile(temporary)) as file:
             recorded = _record(path.parent, file, frames, fps=fps, rate=rate, metadata=metadata)
         if recorded.is_broken and not cut_to_whole_fragments(temporary):
@@ -241,7 +241,7 @@ def record_video(
 def _record(
     folder: Path,
     file: FragmentFile,
-    frames: Iterable[tuple[Picture | None, Samples]],
+    frames: Iterable[tuple[YuvFrame | None, Samples]],
     *,
     fps: Fraction,
     rate: int,
@@ -253,8 +253,8 @@ def _record(
     is_broken = False
     try:
         with closing(writer):
-            for number, (picture, sound) in enumerate(frames, 1):
-                writer.write(picture, sound)
+            for number, (image, audio) in enumerate(frames, 1):
+                writer.write(image, audio)
                 if number % _FRAMES_PER_CHECK == 0 and not has_room(folder, file.size):
                     cut_because = "the disk is nearly full"
                     break
@@ -284,9 +284,9 @@ class FragmentWriter(StreamWriter):
         super().__init__(fps=fps, rate=rate, metadata=metadata, crf=crf)
         self._bytes = _Collected()
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         """What has been written since the last call."""
-        return self._bytes.take()
+        return self._bytes.drain()
 
     def _open(self) -> OutputContainer:
         flags = "empty_moov+default_base_moof+frag_keyframe"
@@ -307,7 +307,7 @@ class _Collected:
         self._parts.append(bytes(data))
         return len(data)
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         data = b"".join(self._parts)
         self._parts.clear()
         return data
@@ -325,16 +325,16 @@ class FrameMaker:
         self._time_base, self._rate = 1 / fps, rate
         self._copier: FrameCopier | None = None
 
-    def picture(self, picture: Picture, number: int) -> VideoFrame:
+    def image(self, image: YuvFrame, number: int) -> VideoFrame:
         """Picture `number` of the stream, at number / fps."""
         if self._copier is None:
-            self._copier = FrameCopier(picture.frame.width, picture.frame.height)
-        frame = self._copier.copy(picture.frame)
+            self._copier = FrameCopier(image.frame.width, image.frame.height)
+        frame = self._copier.copy(image.frame)
         frame.pict_type = PictureType.NONE
         frame.pts, frame.time_base = number, self._time_base
         return frame
 
-    def sound(self, samples: Samples, first: int) -> AudioFrame:
+    def audio(self, samples: Samples, first: int) -> AudioFrame:
         """(n,) float32 mono in [-1, 1] as 16-bit, the stream's samples from `first` on."""
         pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)
         frame = AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")

@@ -23,14 +23,14 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.media.audio import SoundSource, open_sound
+from newscaster.media.audio import AudioSource, open_audio
 from newscaster.media.background import in_background
 from newscaster.media.captions import Subtitles, SubtitleTrack
+from newscaster.media.color import ColourTags, FromRgb
 from newscaster.media.container import reason
 from newscaster.media.downmix import Downmix, Samples
-from newscaster.media.files import check_output, replacing
-from newscaster.media.picture import Picture
-from newscaster.media.pixels import ColourTags, FromRgb
+from newscaster.media.frame import YuvFrame
+from newscaster.system.files import atomic_write, check_output
 
 Image = npt.NDArray[np.uint8]
 
@@ -72,11 +72,11 @@ class VideoTrack:
         container: OutputContainer,
         *,
         fps: Fraction,
-        like: Image | Picture,
+        like: Image | YuvFrame,
         options: Mapping[str, str],
         key_seconds: Fraction = KEY_SECONDS,
     ) -> None:
-        if isinstance(like, Picture):
+        if isinstance(like, YuvFrame):
             self._size, tags = like.size, like.tags
         else:
             self._size = width, height = like.shape[1], like.shape[0]
@@ -109,9 +109,9 @@ class VideoTrack:
         """How far the pictures written so far reach."""
         return self.count * self._time_base
 
-    def write(self, picture: Image | Picture) -> None:
+    def write(self, image: Image | YuvFrame) -> None:
         """Encode an (H, W, 3) uint8 RGB image, or a decoded picture as it is."""
-        self._last = self._decoded(picture) if isinstance(picture, Picture) else self._converted(picture)
+        self._last = self._decoded(image) if isinstance(image, YuvFrame) else self._converted(image)
         self._encode(self._last)
 
     def skip(self) -> None:
@@ -150,20 +150,20 @@ class VideoTrack:
             )
         return self._from_rgb(image)
 
-    def _decoded(self, picture: Picture) -> VideoFrame:
-        if picture.size != self._size:
+    def _decoded(self, image: YuvFrame) -> VideoFrame:
+        if image.size != self._size:
             raise ValueError(
-                f"frame {self.count} has {picture.size[0]}x{picture.size[1]} pixels; needed are "
+                f"frame {self.count} has {image.size[0]}x{image.size[1]} pixels; needed are "
                 f"{self._size[0]}x{self._size[1]}, as in the first frame"
             )
-        return picture.frame  # its kind is set anew: a key frame of the stage need not be one here
+        return image.frame  # its kind is set anew: a key frame of the stage need not be one here
 
     def finish(self) -> None:
         """Write what the encoder still holds."""
         self._container.mux(self._stream.encode(None))
 
 
-def add_sound(container: OutputContainer, *, rate: int, channels: int) -> AudioStream:
+def add_audio(container: OutputContainer, *, rate: int, channels: int) -> AudioStream:
     """An AAC stream of 1, 2, 6 or 8 channels, at the nearest rate that AAC has."""
     rate = next((r for r in _AAC_RATES if r >= rate), _AAC_RATES[-1])
     stream: AudioStream = container.add_stream("aac", rate=rate, layout=_LAYOUTS[channels])
@@ -171,10 +171,10 @@ def add_sound(container: OutputContainer, *, rate: int, channels: int) -> AudioS
     return stream
 
 
-class _SoundTrack:
+class _AudioTrack:
     """An AAC stream of an open container, fed from a sound file as far as the pictures have come."""
 
-    def __init__(self, container: OutputContainer, source: SoundSource, path: Path) -> None:
+    def __init__(self, container: OutputContainer, source: AudioSource, path: Path) -> None:
         self._container = container
         self._path = path
         self._blocks = source.blocks()
@@ -184,7 +184,7 @@ class _SoundTrack:
         channels = 1 if self._is_mixed else source.channels
         self._layout = _LAYOUTS[channels]
         self._written = 0
-        self._stream = add_sound(container, rate=source.rate, channels=channels)
+        self._stream = add_audio(container, rate=source.rate, channels=channels)
 
     def write_until(self, seconds: Fraction | None) -> None:
         """Encode sound up to `seconds`, or all that is left."""
@@ -218,7 +218,7 @@ class _SoundTrack:
 
 def write_video(
     path: Path,
-    frames: Iterable[Image | Picture],
+    frames: Iterable[Image | YuvFrame],
     *,
     fps: Fraction,
     audio: Path | None,
@@ -258,11 +258,11 @@ def write_video(
     check_output(path)
     fps = Fraction(fps)
 
-    def encode(images: Iterator[Image | Picture]) -> int:
+    def encode(images: Iterator[Image | YuvFrame]) -> int:
         options = {"crf": str(crf), "preset": preset, **LOOK_AHEAD}
         return _encode(temporary, images, fps, audio, metadata or {}, subtitles, options)
 
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             count = in_background(frames, encode)
         except av.FFmpegError as error:
@@ -276,7 +276,7 @@ def write_video(
 
 def _encode(
     path: Path,
-    images: Iterator[Image | Picture],
+    images: Iterator[Image | YuvFrame],
     fps: Fraction,
     audio: Path | None,
     metadata: Mapping[str, str],
@@ -284,7 +284,7 @@ def _encode(
     options: Mapping[str, str],
 ) -> int:
     with ExitStack() as stack:
-        source = stack.enter_context(open_sound(Path(audio))) if audio is not None else None
+        source = stack.enter_context(open_audio(Path(audio))) if audio is not None else None
         first = next(images, None)
         if first is None:
             raise MediaError(
@@ -300,7 +300,7 @@ def _encode(
         container.metadata.update(metadata)
         video = VideoTrack(container, fps=fps, like=first, options=options)
         speech = (
-            _SoundTrack(container, source, Path(audio)) if source is not None and audio is not None else None
+            _AudioTrack(container, source, Path(audio)) if source is not None and audio is not None else None
         )
         words = SubtitleTrack(container, subtitles) if subtitles is not None else None
         video.write(first)

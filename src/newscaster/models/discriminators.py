@@ -26,16 +26,16 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         self.scales = nn.ModuleList(_scale(2 * _COLOURS + maps, channels) for _ in range(scales))
 
-    def forward(self, pictures: Tensor, maps: Tensor) -> list[list[Tensor]]:
-        around = functional.pad(pictures, (_BLUR // 2,) * 4, mode="reflect")
-        detail = (pictures - functional.avg_pool2d(around, _BLUR, stride=1)) * _DETAIL_GAIN
-        pictures = torch.cat([pictures * 2 - 1, detail, maps], dim=1)
+    def forward(self, images: Tensor, maps: Tensor) -> list[list[Tensor]]:
+        around = functional.pad(images, (_BLUR // 2,) * 4, mode="reflect")
+        detail = (images - functional.avg_pool2d(around, _BLUR, stride=1)) * _DETAIL_GAIN
+        images = torch.cat([images * 2 - 1, detail, maps], dim=1)
         seen = []
         for index, layers in enumerate(self.scales):
-            pictures = functional.avg_pool2d(pictures, 2) if index else pictures
-            if index and min(pictures.shape[-2:]) < _MIN_SIDE:
+            images = functional.avg_pool2d(images, 2) if index else images
+            if index and min(images.shape[-2:]) < _MIN_SIDE:
                 break
-            activations = [pictures]
+            activations = [images]
             for layer in layers:  # type: ignore[attr-defined]
                 activations.append(layer(activations[-1]))
             seen.append(activations[1:])

@@ -52,24 +52,24 @@ def pixel_weights(oval: Tensor, weights: FullFrameWeights) -> Tensor:
     return pixels / pixels.mean()
 
 
-def error_loss(painted: Tensor, real: Tensor, pixels: Tensor, weights: FullFrameWeights) -> Tensor:
+def error_loss(rendered: Tensor, real: Tensor, pixels: Tensor, weights: FullFrameWeights) -> Tensor:
     """Weighted L1 of pixels (B, 3, h, w), of their differences in space, and in time; a scalar.
 
     Pictures come in pairs of successive frames, the two of a pair next to each other.
     """
-    error = painted - real
+    error = rendered - real
     across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
     edges = (across.abs() * pixels[..., 1:]).mean() + (down.abs() * pixels[..., 1:, :]).mean()
     change = ((error[1::2] - error[::2]).abs() * pixels[::2]).mean()
     return (error.abs() * pixels).mean() + weights.gradient * edges + weights.temporal * change
 
 
-def perceptual_loss(network: Perceptual, painted: Tensor, real: Tensor) -> Tensor:
+def perceptual_loss(network: Perceptual, rendered: Tensor, real: Tensor) -> Tensor:
     """L1 between activations, summed over resolutions; a scalar."""
     with torch.no_grad():
         wanted = network(real)
     return _summed(
-        [(a.float() - b.float()).abs().mean() for a, b in zip(network(painted), wanted, strict=True)]
+        [(a.float() - b.float()).abs().mean() for a, b in zip(network(rendered), wanted, strict=True)]
     )
 
 
@@ -79,18 +79,18 @@ def laplacian(luma: Tensor) -> Tensor:
     return functional.conv2d(luma, kernel[None, None])
 
 
-def luma(pictures: Tensor) -> Tensor:
+def luma(images: Tensor) -> Tensor:
     """Brightness (B, 1, h, w) of (B, 3, h, w), ITU-R BT.601."""
-    return functional.conv2d(pictures, pictures.new_tensor(LUMA)[None, :, None, None])
+    return functional.conv2d(images, images.new_tensor(LUMA)[None, :, None, None])
 
 
-def detail_loss(painted: Tensor, real: Tensor) -> Tensor:
+def detail_loss(rendered: Tensor, real: Tensor) -> Tensor:
     """L1 between root mean squares of the Laplacian about each place: how much detail is there; a scalar."""
-    return (_detail(painted) - _detail(real)).abs().mean()
+    return (_detail(rendered) - _detail(real)).abs().mean()
 
 
-def _detail(pictures: Tensor) -> Tensor:
-    squared = laplacian(luma(pictures)).pow(2)
+def _detail(images: Tensor) -> Tensor:
+    squared = laplacian(luma(images)).pow(2)
     return functional.avg_pool2d(squared, _AROUND, stride=_EVERY).clamp_min(_LEAST).sqrt()
 
 

@@ -64,8 +64,8 @@ class Perceptual(nn.Module):
             assert isinstance(block, _Block)
             block.load(weights, f"_blocks.{index}.")
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        x = functional.relu6(self.stem((pictures * 255 - 127) * (1 / 128)))
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = functional.relu6(self.stem((images * 255 - 127) * (1 / 128)))
         seen = []
         for index, block in enumerate(self.blocks):
             x = block(x)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from newscaster.models.perceptual import Perceptual
 
 _AT_ONCE = 16
-_LEAST_LENGTH = 1e-5
+_MIN_LENGTH = 1e-5
 
 
 def perceptual_distances(
@@ -56,11 +56,11 @@ def _distances(made: list[Tensor], real: list[Tensor], covered: Tensor) -> Tenso
 
 def _unit(activations: Tensor) -> Tensor:
     length: Tensor = torch.linalg.vector_norm(activations, dim=1, keepdim=True)
-    return activations / length.clamp_min(_LEAST_LENGTH)
+    return activations / length.clamp_min(_MIN_LENGTH)
 
 
-def _tensor(pictures: npt.NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255
+def _tensor(images: npt.NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
 
 
 @cache

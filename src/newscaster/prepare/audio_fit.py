@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.prepare.heard_mouth import PREDICTED_HZ
-from newscaster.prepare.lag import STEP_SECONDS, HeardStretch, Lag, mouth_course, speed, without_trend
+from newscaster.prepare.lag import STEP_SECONDS, Lag, SpokenSegment, mouth_course, speed, without_trend
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -39,32 +39,32 @@ _RESTS, _MOVES = 0.1, 0.3
 the other."""
 
 
-def unfit_frames(stretches: Sequence[HeardStretch], lag: Lag) -> list[Flags]:
+def unfit_frames(segments: Sequence[SpokenSegment], lag: Lag) -> list[Flags]:
     """Of each stretch (F,): frames whose audio, at this lag, does not go with the mouth.
 
     Args:
-        stretches: of one file, or of short ones together.
+        segments: of one file, or of short ones together.
         lag: of all of them.
     """
-    courses = [_courses(stretch, lag.seconds) for stretch in stretches]
+    courses = [_courses(segment, lag.seconds) for segment in segments]
     powers = [_window_sums(one**2) / _window_steps(one) for one in courses]
     if not any(power.shape[-1] for power in powers):
-        return [np.zeros(len(stretch.opening), np.bool_) for stretch in stretches]
+        return [np.zeros(len(segment.opening), np.bool_) for segment in segments]
     # The upper quartile: a part that is muted, or at rest, does not lower it.
     usual = np.percentile(np.concatenate(powers, axis=-1), 75, axis=-1, keepdims=True)
     return [
-        _at_frames(stretch, _unfit_steps(one, power / np.maximum(usual, 1e-12)))
-        for stretch, one, power in zip(stretches, courses, powers, strict=True)
+        _at_frames(segment, _unfit_steps(one, power / np.maximum(usual, 1e-12)))
+        for segment, one, power in zip(segments, courses, powers, strict=True)
     ]
 
 
-def _courses(stretch: HeardStretch, lag_seconds: float) -> Array:
+def _courses(segment: SpokenSegment, lag_seconds: float) -> Array:
     """Mouth and audio every 20 ms, 0 in frames without the face: (2, 2, T), openings and their speed."""
-    times, mouth, seen = mouth_course(stretch)
-    if not len(stretch.predicted) or not len(times):
+    times, mouth, seen = mouth_course(segment)
+    if not len(segment.predicted) or not len(times):
         return np.zeros((2, 2, len(times)))
     heard = np.interp(
-        times + lag_seconds, np.arange(len(stretch.predicted)) / PREDICTED_HZ, stretch.predicted
+        times + lag_seconds, np.arange(len(segment.predicted)) / PREDICTED_HZ, segment.predicted
     )
     return np.stack([[way(mouth) * seen, way(heard) * seen] for way in (without_trend, speed)], axis=1)
 
@@ -98,10 +98,10 @@ def _window_sums(values: Array) -> Array:
     return np.asarray(sums[..., first + width] - sums[..., first])
 
 
-def _at_frames(stretch: HeardStretch, steps: Flags) -> Flags:
+def _at_frames(segment: SpokenSegment, steps: Flags) -> Flags:
     """Flags of steps as flags of frames (F,)."""
-    frames = len(stretch.opening)
+    frames = len(segment.opening)
     if not len(steps):
         return np.zeros(frames, np.bool_)
-    nearest = np.round(np.arange(frames) / stretch.fps / STEP_SECONDS).astype(int)
+    nearest = np.round(np.arange(frames) / segment.fps / STEP_SECONDS).astype(int)
     return np.asarray(steps[np.minimum(nearest, len(steps) - 1)])

@@ -6,55 +6,55 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from newscaster.formats.dataset import SPEECH_RATE
 from newscaster.prepare.findings import Findings
-from newscaster.prepare.inspect_file import Sound
+from newscaster.prepare.inspect_file import AudioLevels
 from newscaster.prepare.measure import FILES_NAMED, Measure, good_or_poor, graded, not_measured
 from newscaster.prepare.sync import sync_measure
-from newscaster.speech.activity import LEAST_SPEAKING_SECONDS
-from newscaster.take import SPEECH_RATE
+from newscaster.speech.activity import MIN_SPEAKING_SECONDS
 
 
 def audio_measures(findings: Findings) -> list[Measure]:
     """All measures of the audio."""
-    sounds = findings.sounds
-    measures = [_has_sound(findings)]
-    if findings.all_sounds:
+    audios = findings.audios
+    measures = [_has_audio(findings)]
+    if findings.all_audios:
         measures += [
-            _loudness(sounds),
-            _noise(sounds),
-            _clipping(sounds or findings.all_sounds),
-            _silence(sounds),
-            sync_measure(findings.syncs, has_speech=bool(sounds)),
+            _loudness(audios),
+            _noise(audios),
+            _clipping(audios or findings.all_audios),
+            _silence(audios),
+            sync_measure(findings.syncs, has_speech=bool(audios)),
         ]
     return measures
 
 
-def _has_sound(findings: Findings) -> Measure:
-    uses = list(zip(findings.inspections, findings.sound_uses, strict=True))
+def _has_audio(findings: Findings) -> Measure:
+    uses = list(zip(findings.inspections, findings.audio_uses, strict=True))
     without = [i.footage.path.name for i, use in uses if use != "speech"]
     mute = [i.footage.path.name for i, use in uses if use == "no sound"]
     silent = [name for name in without if name not in mute]
-    share = 1 - len(without) / max(1, len(findings.inspections))
-    seconds = sum(sound.speech_seconds for sound in findings.sounds)
+    fraction = 1 - len(without) / max(1, len(findings.inspections))
+    seconds = sum(audio.speech_seconds for audio in findings.audios)
     text = f"{len(findings.inspections) - len(without)} of {len(findings.inspections)}"
     advice = []
     if mute:
         advice.append(f"Add the sound that was recorded with: {_named(mute)}.")
     if silent:
         advice.append(f"No speech is heard in: {_named(silent)}. Add what the person says, if anything.")
-    if not without and seconds < LEAST_SPEAKING_SECONDS:
+    if not without and seconds < MIN_SPEAKING_SECONDS:
         text += f", with {seconds:.1f} s of speech"
-        advice.append(f"Give footage with {LEAST_SPEAKING_SECONDS:g} s of speech or more.")
+        advice.append(f"Give footage with {MIN_SPEAKING_SECONDS:g} s of speech or more.")
     # The base network has heard many people; what it lacks is this person's own way of moving the mouth.
     return graded(
         "files_with_sound",
         "Files with speech",
-        share,
+        fraction,
         "",
         text,
         "poor" if advice else "good",
         "How this person's mouth moves is learnt from files with speech, how it looks from all. With less "
-        f"than {LEAST_SPEAKING_SECONDS:g} s of speech, it moves as people's mouths usually do.",
+        f"than {MIN_SPEAKING_SECONDS:g} s of speech, it moves as people's mouths usually do.",
         " ".join(advice),
     )
 
@@ -67,13 +67,13 @@ def _db(energy: float, seconds: float) -> float:
     return float(10 * np.log10(energy / max(seconds * SPEECH_RATE, 1) + 1e-10))
 
 
-def _loudness(sounds: Sequence[Sound]) -> Measure:
-    speaking = sum(s.speech_seconds for s in sounds)
+def _loudness(audios: Sequence[AudioLevels]) -> Measure:
+    speaking = sum(s.speech_seconds for s in audios)
     title, meaning = "Loudness of the speech", "Level while somebody speaks; -30 to -15 is usual."
     advice = "Turn up the microphone, or move it closer; check that this is the right sound track."
     if not speaking:
         return not_measured("loudness", title, "dBFS", "no speech is heard", meaning, "")
-    level = _db(sum(s.speech_energy for s in sounds), speaking)
+    level = _db(sum(s.speech_energy for s in audios), speaking)
     # Broadcast speech lies at -27 to -20 dBFS. Motion hardly depends on the level: of 20 s of 16-bit speech
     # at -63 dBFS, the packaged network's openings agree with those at -23 dBFS (r = 0.99); at -73 dBFS, too
     # (0.97). So soft speech is learnt from; what never reaches `level.QUIETEST_DBFS` is taken for silence.
@@ -81,9 +81,9 @@ def _loudness(sounds: Sequence[Sound]) -> Measure:
     return graded("loudness", title, level, "dBFS", f"{level:.0f} dBFS", verdict, meaning, advice)
 
 
-def _noise(sounds: Sequence[Sound]) -> Measure:
-    speaking = sum(s.speech_seconds for s in sounds)
-    silent = sum(s.seconds for s in sounds) - speaking
+def _noise(audios: Sequence[AudioLevels]) -> Measure:
+    speaking = sum(s.speech_seconds for s in audios)
+    silent = sum(s.seconds for s in audios) - speaking
     if silent < 1 or not speaking:
         return not_measured(
             "noise",
@@ -93,8 +93,8 @@ def _noise(sounds: Sequence[Sound]) -> Measure:
             "Speech over pauses.",
             "Leave a second or two without speech in the footage, and no music under it." if speaking else "",
         )
-    above = _db(sum(s.speech_energy for s in sounds), speaking) - _db(
-        sum(s.pause_energy for s in sounds), silent
+    above = _db(sum(s.speech_energy for s in audios), speaking) - _db(
+        sum(s.pause_energy for s in audios), silent
     )
     # Soft consonants lie 20 dB under vowels, and drown first. What is measured as pauses holds breaths, too.
     verdict = good_or_poor(above >= 15.0)
@@ -110,37 +110,37 @@ def _noise(sounds: Sequence[Sound]) -> Measure:
     )
 
 
-def _clipping(sounds: Sequence[Sound]) -> Measure:
-    share = sum(s.clipped_samples for s in sounds) / max(1.0, sum(s.seconds for s in sounds) * SPEECH_RATE)
+def _clipping(audios: Sequence[AudioLevels]) -> Measure:
+    fraction = sum(s.clipped_samples for s in audios) / max(1.0, sum(s.seconds for s in audios) * SPEECH_RATE)
     # One sample in a thousand is heard as an occasional crackle; one in twenty is distortion throughout.
-    verdict = good_or_poor(share <= 0.001)
+    verdict = good_or_poor(fraction <= 0.001)
     return graded(
         "clipping",
         "Clipped samples",
-        share,
+        fraction,
         "",
-        f"{100 * share:.2g} %",
+        f"{100 * fraction:.2g} %",
         verdict,
         "Samples at full scale, where the wave's tops are cut off.",
         "Turn the microphone down, or use a copy of the sound from before it was made louder.",
     )
 
 
-def _silence(sounds: Sequence[Sound]) -> Measure:
+def _silence(audios: Sequence[AudioLevels]) -> Measure:
     meaning = "Of the sound's length. Some silence is wanted: it teaches the mouth at rest."
-    seconds = sum(s.seconds for s in sounds)
+    seconds = sum(s.seconds for s in audios)
     if not seconds:
         return not_measured("silence", "Silence", "", "no speech is heard", meaning, "")
-    share = 1 - sum(s.speech_seconds for s in sounds) / seconds
+    fraction = 1 - sum(s.speech_seconds for s in audios) / seconds
     # Pauses take 15 to 30 % of read news. They teach the closed mouth, so that some are wanted. Nothing but
     # silence costs the person's own motion, and no more.
-    verdict = good_or_poor(share <= 0.5)
+    verdict = good_or_poor(fraction <= 0.5)
     return graded(
         "silence",
         "Silence",
-        share,
+        fraction,
         "",
-        f"{100 * share:.0f} %",
+        f"{100 * fraction:.0f} %",
         verdict,
         meaning,
         "Cut long silence away, or give footage in which the person talks throughout.",

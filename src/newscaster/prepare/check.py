@@ -9,11 +9,11 @@ from pathlib import Path
 from newscaster.errors import MediaError
 from newscaster.prepare.clips import choose_fps, find_footage, gap_notes, scan_notes
 from newscaster.prepare.findings import gather
-from newscaster.prepare.inspect_file import Inspection, InspectTask, inspect_file, stretches_of
+from newscaster.prepare.inspect_file import Inspection, InspectTask, inspect_file, segments_of
 from newscaster.prepare.measures import measure
 from newscaster.prepare.pool import worker_pool
 from newscaster.prepare.progress import Progress
-from newscaster.prepare.report import Report, make_report, sound_notes
+from newscaster.prepare.report import Report, audio_notes, make_report
 from newscaster.prepare.work import attempt
 
 _SAMPLED_SECONDS = 45.0
@@ -51,7 +51,7 @@ def check(
     every = max(1.0, sum(min(f.seconds, _SAMPLED_SECONDS) for f in files) / _TRACKED_SECONDS)
     tracked = {k for k in (int(i * every) for i in range(len(files))) if k < len(files)}
     tasks = [
-        InspectTask(file, stretches_of(file, fps, seconds=_SAMPLED_SECONDS) if i in tracked else (), face)
+        InspectTask(file, segments_of(file, fps, seconds=_SAMPLED_SECONDS) if i in tracked else (), face)
         for i, file in enumerate(files)
     ]
     found: dict[int, Inspection] = {}
@@ -74,4 +74,4 @@ def check(
     if len(tracked) < len(files):
         notes.append(f"faces were followed in {len(tracked)} of {len(files)} files, evenly spread")
     findings = gather(inspections, face=face)
-    return make_report(findings, measure(findings), notes + sound_notes(findings))
+    return make_report(findings, measure(findings), notes + audio_notes(findings))

@@ -28,13 +28,13 @@ VIDEO_SUFFIXES = frozenset(
 any."""
 MIN_SECONDS = 10.0
 """With less there is no learning a mouth: a person says some 100 phonemes in it."""
-LONGEST_CLIP_SECONDS = 40.0
+MAX_CLIP_SECONDS = 40.0
 SEGMENT_SECONDS = 20.0
 """A file longer than the one is cut into clips of about the other: all cores work, and a kill loses
 little."""
 MIN_PART_SECONDS = 0.5
 """Shorter runs of frames between gaps are left out: no motion is learnt from so few."""
-_LONGEST_NAME = 50
+_MAX_NAME = 50
 """Characters of a file's name that its clips are called by: a folder's name has 255 bytes."""
 _FILES_NAMED = 3
 _GAPS_NAMED = 3
@@ -50,7 +50,7 @@ class Footage:
 
     path: Path
     video: VideoInfo
-    has_sound: bool
+    has_audio: bool
     size_bytes: int
     mtime_ns: int
 
@@ -262,7 +262,7 @@ def cut(footage: Sequence[Footage], fps: Fraction, *, taken: Iterable[str] = ())
     names = {name.casefold() for name in taken}
     segments = []
     for file in footage:
-        plain = re.sub(r"[^\w.-]+", "_", file.path.stem[:_LONGEST_NAME]).strip("._") or "clip"
+        plain = re.sub(r"[^\w.-]+", "_", file.path.stem[:_MAX_NAME]).strip("._") or "clip"
         name = _unique(plain, names)
         bounds = [piece for part in file.parts(fps) for piece in _pieces(part, file, fps)]
         for i, (start, stop) in enumerate(bounds):
@@ -274,7 +274,7 @@ def _pieces(part: tuple[int, int | None], file: Footage, fps: Fraction) -> list[
     """A run of frames cut into pieces of about `SEGMENT_SECONDS`, if it is long."""
     start, stop = part
     frames = (round(file.end_seconds * fps) if stop is None else stop) - start
-    count = round(frames / fps / SEGMENT_SECONDS) if frames > LONGEST_CLIP_SECONDS * fps else 1
+    count = round(frames / fps / SEGMENT_SECONDS) if frames > MAX_CLIP_SECONDS * fps else 1
     starts = [start + round(i * frames / count) for i in range(count)]
     return list(zip(starts, [*starts[1:], stop], strict=True))
 

@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from newscaster.face.crop import FaceCrop
 from newscaster.face.geometry import eye_distance
-from newscaster.face.head import Head, Poses
-from newscaster.face.mouth import is_moving, mouth_shapes, opening
-from newscaster.face.region import Region
-from newscaster.prepare.inspect_file import Inspection, Sound, TrackedStretch
-from newscaster.prepare.lag import HeardStretch
+from newscaster.face.head_pose import Head, Poses
+from newscaster.face.mouth_basis import is_moving, mouth_shapes, opening
+from newscaster.formats.dataset_clip import AudioUse, audio_use
+from newscaster.prepare.inspect_file import AudioLevels, Inspection, TrackedSegment
+from newscaster.prepare.lag import SpokenSegment
 from newscaster.prepare.persons import Identity, Member, Seen, identities_of
 from newscaster.prepare.sync import AudioSync, audio_syncs
 from newscaster.speech.activity import speech_activity
-from newscaster.take_clip import AudioUse, audio_use
 
 Array = npt.NDArray[np.float64]
 _FIT_FRAMES = 2000
@@ -32,7 +32,7 @@ class Findings:
     """What was found in all files together."""
 
     inspections: tuple[Inspection, ...]
-    stretches: tuple[TrackedStretch, ...]
+    tracked_segments: tuple[TrackedSegment, ...]
     """Those that show the face."""
     head: Head | None
     """None where there is no face at all."""
@@ -40,7 +40,7 @@ class Findings:
     """Of each stretch."""
     openings: tuple[Array, ...]
     """Of each stretch's mouth, (F,) in outer-eye distances; NaN where the face is not there."""
-    sound_uses: tuple[AudioUse, ...]
+    audio_uses: tuple[AudioUse, ...]
     """Of each inspection."""
     syncs: tuple[AudioSync, ...]
     """How the audio of files with speech goes with the mouth."""
@@ -48,34 +48,38 @@ class Findings:
     """Everybody who is seen, over all files, whoever is seen for longest first."""
 
     @property
-    def region(self) -> Region | None:
+    def crop(self) -> FaceCrop | None:
         eyes = self.eyes_px
-        return Region.for_face(eyes) if eyes else None
+        return FaceCrop.for_face(eyes) if eyes else None
 
     @property
     def eyes_px(self) -> float | None:
         """Median distance of the outer eye corners."""
         return (
-            float(np.median(self._present(lambda s: eye_distance(s.landmarks)))) if self.stretches else None
+            float(np.median(self._present(lambda s: eye_distance(s.landmarks))))
+            if self.tracked_segments
+            else None
         )
 
     def angles(self) -> Array:
         """Yaw, pitch and roll of every frame with a face, (n, 3)."""
-        return np.concatenate([p.angles[s.present] for p, s in zip(self.poses, self.stretches, strict=True)])
+        return np.concatenate(
+            [p.angles[s.present] for p, s in zip(self.poses, self.tracked_segments, strict=True)]
+        )
 
-    def _present(self, of: Callable[[TrackedStretch], Array]) -> Array:
-        return np.concatenate([of(stretch)[stretch.present] for stretch in self.stretches])
+    def _present(self, of: Callable[[TrackedSegment], Array]) -> Array:
+        return np.concatenate([of(tracked)[tracked.present] for tracked in self.tracked_segments])
 
     @property
-    def all_sounds(self) -> list[Sound]:
+    def all_audios(self) -> list[AudioLevels]:
         """Of all files that have any."""
-        return [i.sound for i in self.inspections if i.sound is not None]
+        return [i.audio for i in self.inspections if i.audio is not None]
 
     @property
-    def sounds(self) -> list[Sound]:
+    def audios(self) -> list[AudioLevels]:
         """Of the files with speech."""
-        uses = zip(self.inspections, self.sound_uses, strict=True)
-        return [i.sound for i, use in uses if i.sound is not None and use == "speech"]
+        uses = zip(self.inspections, self.audio_uses, strict=True)
+        return [i.audio for i, use in uses if i.audio is not None and use == "speech"]
 
 
 def gather(inspections: Sequence[Inspection], *, face: int | None = None) -> Findings:
@@ -105,61 +109,63 @@ def _of_person(inspection: Inspection, identities: Sequence[Identity]) -> Inspec
         return inspection
     followed = inspection.people.person
     is_person = any(member.person is followed for member in identities[0].members)
-    return inspection if is_person else replace(inspection, stretches=())
+    return inspection if is_person else replace(inspection, tracked_segments=())
 
 
 def _gather(inspections: Sequence[Inspection]) -> Findings:
-    stretches = tuple(s for i in inspections for s in i.stretches if s.present.any())
-    if not stretches:
+    tracked_segments = tuple(s for i in inspections for s in i.tracked_segments if s.present.any())
+    if not tracked_segments:
         return Findings(tuple(inspections), (), None, (), (), tuple(_use(i, []) for i in inspections), ())
-    landmarks = np.concatenate([s.landmarks[s.present] for s in stretches])
+    landmarks = np.concatenate([s.landmarks[s.present] for s in tracked_segments])
     head = Head.fit(landmarks[:: -(-len(landmarks) // _FIT_FRAMES)])
-    poses = tuple(head.poses(s.landmarks, s.present) for s in stretches)
-    openings = tuple(opening(mouth_shapes(s.landmarks, head)) for s in stretches)
-    owners = [k for k, i in enumerate(inspections) for s in i.stretches if s.present.any()]
+    poses = tuple(head.poses(s.landmarks, s.present) for s in tracked_segments)
+    openings = tuple(opening(mouth_shapes(s.landmarks, head)) for s in tracked_segments)
+    owners = [k for k, i in enumerate(inspections) for s in i.tracked_segments if s.present.any()]
     mouths: list[list[Array]] = [[] for _ in inspections]
     for owner, mouth in zip(owners, openings, strict=True):
         mouths[owner].append(mouth)
     uses = tuple(_use(i, m) for i, m in zip(inspections, mouths, strict=True))
-    heard: dict[Path, list[HeardStretch]] = {}
+    heard: dict[Path, list[SpokenSegment]] = {}
     for k, owner in enumerate(owners):
         if uses[owner] == "speech":
-            heard.setdefault(inspections[owner].footage.path, []).append(_heard(stretches[k], openings[k]))
+            heard.setdefault(inspections[owner].footage.path, []).append(
+                _spoken(tracked_segments[k], openings[k])
+            )
     syncs = tuple(audio_syncs(heard))
-    return Findings(tuple(inspections), stretches, head, poses, openings, uses, syncs)
+    return Findings(tuple(inspections), tracked_segments, head, poses, openings, uses, syncs)
 
 
-def _heard(stretch: TrackedStretch, mouth: Array) -> HeardStretch:
-    segment = stretch.segment
-    return HeardStretch(
+def _spoken(tracked: TrackedSegment, mouth: Array) -> SpokenSegment:
+    segment = tracked.segment
+    return SpokenSegment(
         mouth,
         float(segment.fps),
-        stretch.predicted,
-        speech_activity(stretch.speech),
+        tracked.predicted,
+        speech_activity(tracked.speech),
         segment.start_frame / float(segment.fps),
     )
 
 
 def _use(inspection: Inspection, openings: Sequence[Array]) -> AudioUse:
     """By the rule of ``Clip.audio_use``; if faces were not looked at, the mouth is taken to move."""
-    if inspection.sound is None:
+    if inspection.audio is None:
         return "no sound"
     moving = not inspection.tracked or any(is_moving(opening) for opening in openings)
-    return audio_use(inspection.sound.speech_seconds, moving=moving)
+    return audio_use(inspection.audio.speech_seconds, moving=moving)
 
 
-def face_share(inspection: Inspection) -> float | None:
+def face_fraction(inspection: Inspection) -> float | None:
     """Share of a file's frames looked at that show the face; None where none was looked at."""
     if not inspection.tracked:
         return None
-    frames = sum(len(s.present) for s in inspection.stretches)
-    return sum(int(s.present.sum()) for s in inspection.stretches) / frames if frames else 0.0
+    frames = sum(len(s.present) for s in inspection.tracked_segments)
+    return sum(int(s.present.sum()) for s in inspection.tracked_segments) / frames if frames else 0.0
 
 
-def mean_share(findings: Findings) -> float:
+def mean_fraction(findings: Findings) -> float:
     """Of all files together, weighted by their lengths."""
-    pairs = [(i.footage.seconds or 1.0, face_share(i)) for i in findings.inspections]
-    looked = [(seconds, share) for seconds, share in pairs if share is not None]
-    return sum(seconds * share for seconds, share in looked) / max(
+    pairs = [(i.footage.seconds or 1.0, face_fraction(i)) for i in findings.inspections]
+    looked = [(seconds, fraction) for seconds, fraction in pairs if fraction is not None]
+    return sum(seconds * fraction for seconds, fraction in looked) / max(
         sum(seconds for seconds, _ in looked), 1e-6
     )

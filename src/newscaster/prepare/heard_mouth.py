@@ -12,8 +12,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.anchor import MOTION, AnchorFile, builtin_anchor
-from newscaster.face.mouth import MouthBasis, opening
+from newscaster.face.mouth_basis import MouthBasis, opening
+from newscaster.formats.anchor import MOTION, AnchorFile, bundled_anchor
 from newscaster.inference import Session
 from newscaster.speech.encoder import SpeechEncoder, load_encoder
 from newscaster.speech.features import FeatureSpec, extract
@@ -32,7 +32,7 @@ class OpeningPredictor:
     """
 
     def __init__(self) -> None:
-        file = AnchorFile(builtin_anchor())
+        file = AnchorFile(bundled_anchor())
         self._features: FeatureSpec = file.info.features
         self._basis: MouthBasis = file.face().basis
         self._encoder: SpeechEncoder | None = None
@@ -52,7 +52,7 @@ class OpeningPredictor:
     def _part(self, speech: npt.NDArray[np.float32]) -> Array:
         features = extract(speech, self._features, self._encoder)
         shape = (1, len(features), self._basis.size)
-        coefficients = self._network.give("coefficients", shape, features=features[None])[0]
+        coefficients = self._network.run_one("coefficients", shape, features=features[None])[0]
         return opening(self._basis.reconstruct(coefficients))
 
 

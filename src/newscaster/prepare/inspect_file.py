@@ -15,26 +15,26 @@ import numpy.typing as npt
 from PIL import Image
 
 from newscaster.errors import MediaError
+from newscaster.formats.dataset import SPEECH_RATE
 from newscaster.media import MeasuredScan, measured_scan, read_audio_blocks
 from newscaster.prepare.clips import Footage, Segment, sampled_segments, segments_without_gaps
 from newscaster.prepare.following import PersonFollower
 from newscaster.prepare.heard_mouth import predicted_openings
 from newscaster.prepare.mouth_occlusion import OcclusionMeter
 from newscaster.prepare.people import People, box_of, choose_person
-from newscaster.prepare.pictures import Mouth, Shown, mouth_of
+from newscaster.prepare.thumbnails import Mouth, Shown, mouth_of
 from newscaster.prepare.work import audio_left_out, check_finite, look, read_speech
 from newscaster.speech.activity import speech_activity
 from newscaster.speech.voice_activity import SpeechMeter
-from newscaster.take import SPEECH_RATE
 
-_PICTURES_PER_STRETCH = 8
+_FRAMES_PER_SEGMENT = 8
 _FACE_WIDTH_PX = 128
 """Faces are brought to this width before their sharpness is measured: what is lost above it is not missed."""
 _CLIPPED_LEVEL = 0.985
 _BLOCK_SECONDS = 60
 _MOUTH_EVERY = 4
-_MOUTHS_PER_STRETCH = 24
-_SHOWN_PER_STRETCH = 6
+_MOUTHS_PER_SEGMENT = 24
+_SHOWN_PER_SEGMENT = 6
 _OCCLUSION_EVERY = 3
 """Frames between those in which occluders are looked for: none that matters stays for one frame only."""
 
@@ -44,13 +44,13 @@ class InspectTask:
     """A file to look at."""
 
     footage: Footage
-    stretches: tuple[Segment, ...]
+    tracked_segments: tuple[Segment, ...]
     """What of it is tracked; empty: only its sound is measured."""
     face: int | None
 
 
 @dataclass(frozen=True)
-class Sound:
+class AudioLevels:
     """The sound of a file, measured over all of it."""
 
     seconds: float
@@ -62,7 +62,7 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class TrackedStretch:
+class TrackedSegment:
     """A stretch of a file with the person's face followed through it."""
 
     segment: Segment
@@ -94,8 +94,8 @@ class Inspection:
     """Whether faces were looked for at all."""
     people: People | None
     """None where there is no face."""
-    stretches: tuple[TrackedStretch, ...]
-    sound: Sound | None
+    tracked_segments: tuple[TrackedSegment, ...]
+    audio: AudioLevels | None
     scan: MeasuredScan | None = None
     """How its frames were exposed; None if they were not looked at."""
     audio_fault: str | None = None
@@ -110,25 +110,25 @@ def inspect_file(task: InspectTask) -> Inspection:
         FootageError: a face was asked for that is not there.
     """
     footage = task.footage
-    tracked = len(task.stretches) > 0
-    sound, fault = _sound_of(footage)
+    tracked = len(task.tracked_segments) > 0
+    audio, fault = _audio_of(footage)
     if fault is not None:
-        footage = replace(footage, has_sound=False)
+        footage = replace(footage, has_audio=False)
     persons = look(footage) if tracked else ()
     people = choose_person(persons, task.face, footage.path) if persons else None
-    segments = [replace(segment, footage=footage) for segment in task.stretches] if people else []
-    stretches = [_track(segment, people) for segment in segments] if people else []
+    segments = [replace(segment, footage=footage) for segment in task.tracked_segments] if people else []
+    tracked_segments = [_track(segment, people) for segment in segments] if people else []
     scan = measured_scan(footage.path) if tracked else None
-    return Inspection(footage, tracked, people, tuple(stretches), sound, scan, fault)
+    return Inspection(footage, tracked, people, tuple(tracked_segments), audio, scan, fault)
 
 
-def _sound_of(footage: Footage) -> tuple[Sound | None, str | None]:
+def _audio_of(footage: Footage) -> tuple[AudioLevels | None, str | None]:
     """The audio of a file, measured; none, and the reason, if it cannot be read."""
-    if not footage.has_sound:
+    if not footage.has_audio:
         return None, None
     try:
         blocks = read_audio_blocks(footage.path, block_samples=_BLOCK_SECONDS * SPEECH_RATE)
-        return measure_sound(_finite(blocks, footage.path)), None
+        return measure_audio(_finite(blocks, footage.path)), None
     except MediaError as error:
         return None, audio_left_out(error)
 
@@ -139,10 +139,10 @@ def _finite(blocks: Iterator[npt.NDArray[np.float32]], path: Path) -> Iterator[n
         yield block
 
 
-def _track(segment: Segment, people: People) -> TrackedStretch:
+def _track(segment: Segment, people: People) -> TrackedSegment:
     follower = PersonFollower(people, fps=float(segment.fps))
     length = segment.expected_frames
-    every = max(1, length // _PICTURES_PER_STRETCH)
+    every = max(1, length // _FRAMES_PER_SEGMENT)
     faces: list[npt.NDArray[np.float32]] = []
     mouths: list[Mouth] = []
     shown: list[Shown] = []
@@ -156,15 +156,15 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
             faces.append(_grey_face(frame, points))
         if i % _MOUTH_EVERY == 0:
             mouths.append(mouth_of(frame, points))
-        if len(shown) < _SHOWN_PER_STRETCH and i >= (len(shown) + 0.5) * length / _SHOWN_PER_STRETCH:
+        if len(shown) < _SHOWN_PER_SEGMENT and i >= (len(shown) + 0.5) * length / _SHOWN_PER_SEGMENT:
             shown.append(Shown.of(frame, points, i))
     followed = follower.finish()
     landmarks, present = followed.landmarks, followed.present
-    shown = [picture for picture in shown if present[picture.frame]]
+    shown = [image for image in shown if present[image.frame]]
     mouths.sort(key=lambda mouth: mouth.opening)
-    spread = np.linspace(0, len(mouths) - 1, min(_MOUTHS_PER_STRETCH, len(mouths))).astype(int)
+    spread = np.linspace(0, len(mouths) - 1, min(_MOUTHS_PER_SEGMENT, len(mouths))).astype(int)
     speech = read_speech(segment, len(present))
-    return TrackedStretch(
+    return TrackedSegment(
         segment,
         landmarks,
         present,
@@ -173,7 +173,7 @@ def _track(segment: Segment, people: People) -> TrackedStretch:
         tuple(float(np.median(face)) for face in faces),
         tuple(mouths[k] for k in spread),
         tuple(shown),
-        meter.shares(len(present)),
+        meter.fractions(len(present)),
         predicted_openings(speech),
         tuple(((np.flatnonzero(followed.others) + segment.start_frame) / float(segment.fps)).tolist()),
     )
@@ -202,7 +202,7 @@ def sharpness_of(face: npt.NDArray[np.float32]) -> float:
     return float((around - 4 * inner).std() / max(float(face.std()), 1.0))
 
 
-def measure_sound(blocks: Iterator[npt.NDArray[np.float32]]) -> Sound:
+def measure_audio(blocks: Iterator[npt.NDArray[np.float32]]) -> AudioLevels:
     """Measure 16 kHz mono sound block by block. Noise and music are not speech, however they swell."""
     meter = SpeechMeter()
     samples = clipped = 0
@@ -221,10 +221,10 @@ def measure_sound(blocks: Iterator[npt.NDArray[np.float32]]) -> Sound:
         pause += float(squares[~active].sum())
     if not meter.finish():
         speech_samples, speech, pause = 0, 0.0, pause + speech
-    return Sound(samples / SPEECH_RATE, speech_samples / SPEECH_RATE, speech, pause, clipped)
+    return AudioLevels(samples / SPEECH_RATE, speech_samples / SPEECH_RATE, speech, pause, clipped)
 
 
-def stretches_of(footage: Footage, fps: Fraction, *, seconds: float) -> tuple[Segment, ...]:
+def segments_of(footage: Footage, fps: Fraction, *, seconds: float) -> tuple[Segment, ...]:
     """What of a file to track: all of it, or three stretches that come to `seconds` together."""
     if footage.seconds <= seconds:
         return tuple(segments_without_gaps(footage, fps))

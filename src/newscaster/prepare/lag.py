@@ -49,7 +49,7 @@ _MIN_DRIFT_SECONDS = 0.08
 
 
 @dataclass(frozen=True)
-class HeardStretch:
+class SpokenSegment:
     """A stretch of footage: the mouth that is seen, and the one that its audio predicts."""
 
     opening: Array
@@ -101,9 +101,9 @@ class Lag:
         return self.speech_seconds >= MIN_SPEECH_SECONDS
 
 
-def estimate_lag(stretches: Sequence[HeardStretch]) -> Lag | None:
+def estimate_lag(segments: Sequence[SpokenSegment]) -> Lag | None:
     """The lag that all stretches have in common; None if there is nothing to compare."""
-    pieces = [piece for stretch in stretches for piece in _pieces(stretch)]
+    pieces = [piece for segment in segments for piece in _pieces(segment)]
     if not pieces:
         return None
     times = np.array([time for time, _ in pieces])
@@ -120,48 +120,48 @@ def estimate_lag(stretches: Sequence[HeardStretch]) -> Lag | None:
     error = float(np.sqrt((len(groups) - 1) * np.var(without))) if len(groups) > 1 else REACH_SECONDS
     far = curve[np.abs(np.arange(len(curve)) - peak) > _PEAK_SECONDS / STEP_SECONDS]
     height = correlation / max(float(np.sqrt(np.mean(far**2))), 1e-6)
-    speech_seconds = sum(stretch.speech_seconds for stretch in stretches)
+    speech_seconds = sum(segment.speech_seconds for segment in segments)
     uncertainty = max(2 * error, _FLOOR_SECONDS)
     return Lag(seconds, uncertainty, correlation, height, speech_seconds, drift)
 
 
-def correlations(stretches: Sequence[HeardStretch], *, reach_seconds: float) -> Array:
+def correlations(segments: Sequence[SpokenSegment], *, reach_seconds: float) -> Array:
     """Correlation of mouth and audio at lags from -reach to reach, every 20 ms; 0 without either."""
     reach = round(reach_seconds / STEP_SECONDS)
-    sums = [found for stretch in stretches for _, found in _pieces(stretch)]
+    sums = [found for segment in segments for _, found in _pieces(segment)]
     if not sums:
         return np.zeros(2 * reach + 1)
     return _curve(np.sum(sums, axis=0))[_REACH - reach : _REACH + reach + 1]
 
 
-def _pieces(stretch: HeardStretch) -> list[tuple[float, Array]]:
+def _pieces(segment: SpokenSegment) -> list[tuple[float, Array]]:
     """Time in the file of every piece of a stretch, and its sums, see :func:`_sums`."""
-    if np.isfinite(stretch.opening).sum() < 2 or not len(stretch.predicted):
+    if np.isfinite(segment.opening).sum() < 2 or not len(segment.predicted):
         return []
-    times, mouth, seen = mouth_course(stretch)
+    times, mouth, seen = mouth_course(segment)
     steps = len(times)
     if steps < 2:
         return []
-    heard = np.interp(times, np.arange(len(stretch.predicted)) / PREDICTED_HZ, stretch.predicted)
+    heard = np.interp(times, np.arange(len(segment.predicted)) / PREDICTED_HZ, segment.predicted)
     # Openings and their speed both tell: slow and fast motion count alike.
     pairs = [(way(mouth) * seen, way(heard)) for way in (without_trend, speed)]
     count = max(1, round(steps * STEP_SECONDS / _PIECE_SECONDS))
     found = []
     for piece in np.array_split(np.arange(steps), count):
         sums = np.stack([_sums(mouth_part, heard_part, piece) for mouth_part, heard_part in pairs])
-        found.append((stretch.start_seconds + float(piece.mean()) * STEP_SECONDS, sums))
+        found.append((segment.start_seconds + float(piece.mean()) * STEP_SECONDS, sums))
     return found
 
 
-def mouth_course(stretch: HeardStretch) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+def mouth_course(segment: SpokenSegment) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
     """Times, openings and whether the mouth is seen, (T,) each, every 20 ms of a stretch."""
-    known = np.isfinite(stretch.opening)
-    steps = int(len(stretch.opening) / stretch.fps / STEP_SECONDS)
+    known = np.isfinite(segment.opening)
+    steps = int(len(segment.opening) / segment.fps / STEP_SECONDS)
     times: Array = np.arange(steps, dtype=np.float64) * STEP_SECONDS
     if not known.any():
         return times, np.zeros(len(times)), np.zeros(len(times), np.bool_)
-    frames = np.arange(len(stretch.opening)) / stretch.fps
-    mouth = np.interp(times, frames[known], stretch.opening[known])
+    frames = np.arange(len(segment.opening)) / segment.fps
+    mouth = np.interp(times, frames[known], segment.opening[known])
     return times, mouth, np.interp(times, frames, known.astype(np.float64)) > 0.99
 
 

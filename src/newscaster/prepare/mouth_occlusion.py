@@ -25,8 +25,8 @@ from PIL import Image, ImageDraw
 from newscaster.errors import InputError
 from newscaster.face.geometry import Similarity, runs
 from newscaster.face.topology import LEFT_EYE_OUTER, OUTER_LIPS, RIGHT_EYE_OUTER
+from newscaster.formats.dataset import Clip
 from newscaster.inference import Session
-from newscaster.take import Clip
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -157,7 +157,7 @@ def load_occlusion_network() -> OcclusionNetwork:
     return OcclusionNetwork(Session(model, threads=1, name="the occlusion network", trusted=True))
 
 
-def covered_shares(cells: npt.NDArray[np.floating[Any]], lips: npt.NDArray[np.floating[Any]]) -> Array:
+def covered_fractions(cells: npt.NDArray[np.floating[Any]], lips: npt.NDArray[np.floating[Any]]) -> Array:
     """How much of the lips and of the lower face around them is covered: (n, 2), 0 to 1.
 
     Args:
@@ -217,7 +217,7 @@ class OcclusionMeter:
             self._crops.append(crop)
             self._lips.append(window.apply(landmarks[list(OUTER_LIPS), :2].astype(np.float64)))
 
-    def shares(self, frames: int) -> Array:
+    def fractions(self, frames: int) -> Array:
         """How much of lips and lower face is covered, (F, 2), 0 to 1; NaN in frames without evidence.
 
         Frames that were skipped take what lies between those before and after.
@@ -226,33 +226,33 @@ class OcclusionMeter:
         if not self._frames:
             return out
         cells = self._network.cells(np.stack(self._crops))
-        out[self._frames] = covered_shares(cells, np.stack(self._lips))
+        out[self._frames] = covered_fractions(cells, np.stack(self._lips))
         for k in self._skipped:
             beside = [out[i] for i in (k - k % self._every, k - k % self._every + self._every) if i < frames]
-            known = [shares for shares in beside if np.isfinite(shares).all()]
+            known = [fractions for fractions in beside if np.isfinite(fractions).all()]
             if known:
                 out[k] = np.mean(known, axis=0)
         return out
 
 
 def measure_face_crops(clip: Clip) -> Array:
-    """:meth:`OcclusionMeter.shares` of a clip of a prepared dataset, measured on its face crops."""
+    """:meth:`OcclusionMeter.fractions` of a clip of a prepared dataset, measured on its face crops."""
     meter = OcclusionMeter()
     for frame in map(int, np.flatnonzero(clip.present)):
         landmarks = clip.transforms[frame].apply(clip.landmarks[frame][:, :2].astype(np.float64))
-        meter.add(frame, clip.regions[frame], landmarks)
-    return meter.shares(clip.frames)
+        meter.add(frame, clip.crops[frame], landmarks)
+    return meter.fractions(clip.frames)
 
 
-def covered_frames(shares: Array, present: Flags, fps: float) -> Flags:
+def covered_frames(fractions: Array, present: Flags, fps: float) -> Flags:
     """(F,): the mouth is covered, of shares (F, 2) of which NaN are filled from their neighbours in time.
 
     A single odd frame is a slip, unless it is certain; what comes slowly is covered from its edge on.
     """
-    score = (shares / [_LIPS_COVERED, _FACE_COVERED]).max(axis=1)
+    score = (fractions / [_LIPS_COVERED, _FACE_COVERED]).max(axis=1)
     measured = np.flatnonzero(np.isfinite(score))
     if not len(measured):
-        return np.zeros(len(shares), np.bool_)
+        return np.zeros(len(fractions), np.bool_)
     score = np.interp(np.arange(len(score)), measured, score[measured])
     around = 2 * round(_MEDIAN_SECONDS * fps / 2) + 1
     padded = np.pad(score, around // 2, mode="edge")
@@ -267,9 +267,9 @@ def covered_frames(shares: Array, present: Flags, fps: float) -> Flags:
     return np.asarray(core & present)
 
 
-def leaves_too_little(covered_share: float, free_seconds: float) -> bool:
+def leaves_too_little(covered_fraction: float, free_seconds: float) -> bool:
     """Whether covered mouths, this share of the frames with the face, leave too little to learn from."""
-    return covered_share > _MANY_COVERED and free_seconds < MIN_FREE_SECONDS
+    return covered_fraction > _MANY_COVERED and free_seconds < MIN_FREE_SECONDS
 
 
 def describe_times(covered: Sequence[tuple[str, Flags, int, float]]) -> str:

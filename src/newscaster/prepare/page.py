@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from newscaster.errors import MissingExtraError
-from newscaster.media import check_output, replacing
+from newscaster.media import atomic_write, check_output
 from newscaster.texts import escaped, shown
 
 PAGE_SUFFIXES = (".html", ".htm")
@@ -31,7 +31,11 @@ def rendered_page(template: str, **values: object) -> str:
 
     style = resources.files("newscaster.prepare").joinpath("page.css").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_without_steering
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_without_steering,
+        undefined=jinja2.StrictUndefined,  # a name that the page lacks is an error, not an empty place
     )
     return environment.from_string(template).render(style=style, **values)
 
@@ -50,5 +54,5 @@ def write_page(path: Path | str, page: Callable[[], str]) -> None:
     path = Path(path)
     check_output(path, suffixes=PAGE_SUFFIXES)
     text = page()
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(shown(text), encoding="utf-8")

@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float32]
 
 SAME_PLACE = 0.75
 """Two boxes may be one person's if their centres are less than this many box sides apart."""
-_REFLECTION_SHARE = 0.7
+_REFLECTION_FRACTION = 0.7
 """Of the weight of a face; the same face elsewhere with less is a photo, or seldom seen."""
 MIN_SPEAKING = 0.05
 """Of :attr:`Person.speaking`, in weights: a face whose mouth does not move at all may still be meant."""
@@ -120,7 +120,7 @@ def _is_reflection(person: Person, best: Person) -> bool:
     if person.descriptor is None or best.descriptor is None:
         return False
     apart = float(descriptor_distance(person.descriptor, best.descriptor))
-    return apart <= MAX_DISTANCE and person.weight >= _REFLECTION_SHARE * best.weight
+    return apart <= MAX_DISTANCE and person.weight >= _REFLECTION_FRACTION * best.weight
 
 
 def several_warning(people: People, path: Path) -> str:

@@ -6,7 +6,8 @@
                 who is there  landmarks and sound
                 (per file)    (per clip)          (once)          (per clip)  (once)
 
-Leaves what is done with one file or clip to ``work``, and the files on disk to ``newscaster.take``.
+Leaves what is done with one file or clip to ``work``, and the files on disk to
+``newscaster.formats.dataset``.
 """
 
 from __future__ import annotations
@@ -23,12 +24,21 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
-from newscaster.face.flattening import Surface
+from newscaster.face.crop import FaceCrop, Mask, lower_face_mask
+from newscaster.face.frame_similarity import head_window, thumbnail
 from newscaster.face.geometry import eye_distance
-from newscaster.face.head import SMOOTHING_SECONDS, Head, Poses
-from newscaster.face.moments import head_window, thumbnail
-from newscaster.face.region import Mask, Region, lower_face_mask
-from newscaster.media import encode_stage, measured_scan, read_frames
+from newscaster.face.head_pose import SMOOTHING_SECONDS, Head, Poses
+from newscaster.face.surface_warp import Surface
+from newscaster.formats.dataset import (
+    Clip,
+    Dataset,
+    DatasetWriter,
+    Target,
+    TargetPart,
+    read_record,
+    write_blend_weights,
+)
+from newscaster.media import encode_target, measured_scan, read_frames
 from newscaster.prepare.clips import (
     MIN_SECONDS,
     Footage,
@@ -48,24 +58,23 @@ from newscaster.prepare.mouth_occlusion import (
     leaves_too_little,
     measure_face_crops,
 )
+from newscaster.prepare.occlusion import blend_weights, shows_mouth, small_components
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
-from newscaster.prepare.rewritable import shares, shows_mouth, small_regions
-from newscaster.prepare.stage import Stretch
-from newscaster.prepare.stretches import choose_stretches
+from newscaster.prepare.segments import choose_segments
 from newscaster.prepare.synchronise import synchronise
+from newscaster.prepare.target import TargetSegment
 from newscaster.prepare.track_clips import track_clips
 from newscaster.prepare.work import (
     CropTask,
-    cut_regions,
+    cut_crops,
 )
-from newscaster.take import Clip, Stage, StagePart, Take, TakeWriter, read_record, write_share
 
 _log = logging.getLogger("newscaster.prepare")
 
-_LEAST_CLIP_SECONDS = 0.5
+_MIN_CLIP_SECONDS = 0.5
 CLIPS_NAMED = 3
-_MOST_FIT_FRAMES = 4000
+_MAX_FIT_FRAMES = 4000
 _FAR_FROM_SHAPE = 0.35
 """Region share: a mouth point that is further than this from where it usually is was not found rightly."""
 
@@ -76,10 +85,10 @@ def prepare(
     *,
     fps: Fraction | float | None = None,
     face: int | None = None,
-    stage: Path | str | None = None,
+    target: Path | str | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
-) -> Take:
+) -> Dataset:
     """Prepare footage of one person talking.
 
     Clips without sound are kept for their pictures; a warning of the take names them.
@@ -90,7 +99,7 @@ def prepare(
             found for, is carried on with: clips that are finished and whose files have not changed are kept.
         fps: frames per second of the take; None takes the footage's own, of 25, 29.97 and 30.
         face: which person to follow if several are seen: 0 is the leftmost; None is who speaks most.
-        stage: the file to take the stage from, which need not be among the footage; None chooses.
+        target: the file to take the stage from, which need not be among the footage; None chooses.
         workers: how many processes work at once; None is one for each core.
         progress: called as work gets done.
 
@@ -103,9 +112,9 @@ def prepare(
     _check_length(sum(file.seconds for file in files), files)
     rate = choose_fps([file.fps for file in files]) if fps is None else _as_rate(fps)
     training = cut(files, rate)
-    staging = training if stage is None else _stage_segments(Path(stage), training, rate)
+    staging = training if target is None else _target_segments(Path(target), training, rate)
     job = Job(rate, face, training, staging, progress or (lambda _: None))
-    with TakeWriter(Path(folder)) as writer:
+    with DatasetWriter(Path(folder)) as writer:
         for text in left_out:
             job.warn(text)
         job.warn_all(gap_notes({s.footage.path: s.footage for s in job.segments}.values()))
@@ -114,17 +123,17 @@ def prepare(
             used = _usable(job, clips)
             _tell_of_scan(job, {clip.record.source for clip in used}, pool)
             writer.begin()
-            head, region = _fit(used)
+            head, crop = _fit(used)
             clips |= synchronise(job, {clip.name: clip for clip in used}, head, pool)
             used = [clips[clip.name] for clip in used]
-            _tell_of_sound(job, used, head)
-            mask = _crop(job, clips, head, region, pool)
+            _report_audio(job, used, head)
+            mask = _crop(job, clips, head, crop, pool)
             _tell_of_hidden(job, clips, head, mask, pool)
         writer.write_face(head, mask)
-        stretches = choose_stretches([clips[s.name] for s in job.staging if s.name in clips], head, mask)
-        made = _write_stage(job, writer, stretches, head, region, mask)
+        segments = choose_segments([clips[s.name] for s in job.staging if s.name in clips], head, mask)
+        made = _write_target(job, writer, segments, head, crop, mask)
         names = [clip.name for clip in used]
-        return writer.finish(fps=rate, region=region, clips=names, stage=made, warnings=job.warnings)
+        return writer.finish(fps=rate, crop=crop, clips=names, target=made, warnings=job.warnings)
 
 
 def _as_rate(fps: Fraction | float) -> Fraction:
@@ -144,7 +153,7 @@ def _check_length(seconds: float, files: Sequence[Footage], *, what: str = "of v
         )
 
 
-def _stage_segments(path: Path, training: Sequence[Segment], fps: Fraction) -> list[Segment]:
+def _target_segments(path: Path, training: Sequence[Segment], fps: Fraction) -> list[Segment]:
     file = read_footage(path)
     same = [segment for segment in training if segment.footage.path == file.path]
     return same or cut([file], fps, taken=(segment.name for segment in training))
@@ -159,7 +168,7 @@ def _usable(job: Job, clips: dict[str, Clip]) -> list[Clip]:
         if clip is None:
             continue
         seen = int(clip.present.sum())
-        if seen < _LEAST_CLIP_SECONDS * job.fps:
+        if seen < _MIN_CLIP_SECONDS * job.fps:
             job.warn(
                 f"left out: the face is seen for {float(seen / job.fps):.1f} s only in '{clip.record.source}'"
             )
@@ -179,7 +188,7 @@ def _usable(job: Job, clips: dict[str, Clip]) -> list[Clip]:
     return used
 
 
-def _tell_of_sound(job: Job, clips: Sequence[Clip], head: Head) -> None:
+def _report_audio(job: Job, clips: Sequence[Clip], head: Head) -> None:
     """Warn of clips that have frames only, or whose audio is not what the mouth says."""
     uses = [clip.audio_use(head) for clip in clips]
     for use, what, purpose in (
@@ -202,46 +211,46 @@ def _tell_of_scan(job: Job, sources: Collection[str], pool: Workers) -> None:
         job.warn(note)
 
 
-def _fit(clips: Sequence[Clip]) -> tuple[Head, Region]:
+def _fit(clips: Sequence[Clip]) -> tuple[Head, FaceCrop]:
     """The person's head, and the region for the size of the face."""
     total = sum(int(clip.present.sum()) for clip in clips)
-    stride = -(-total // _MOST_FIT_FRAMES)
+    stride = -(-total // _MAX_FIT_FRAMES)
     kept, offset = [], 0
     for clip in clips:
         frames = np.flatnonzero(clip.present)
         kept.append(clip.landmarks[frames[(-offset) % stride :: stride]])
         offset += len(frames)
     landmarks = np.concatenate(kept)
-    head, region = Head.fit(landmarks), Region.for_face(float(np.median(eye_distance(landmarks))))
-    return head, replace(region, surface=Surface.where_turned(head, head.poses(landmarks)))
+    head, crop = Head.fit(landmarks), FaceCrop.for_face(float(np.median(eye_distance(landmarks))))
+    return head, replace(crop, surface=Surface.where_turned(head, head.poses(landmarks)))
 
 
-def _crop(job: Job, clips: dict[str, Clip], head: Head, region: Region, pool: Workers) -> Mask:
+def _crop(job: Job, clips: dict[str, Clip], head: Head, crop: FaceCrop, pool: Workers) -> Mask:
     """Cut every clip's regions. Returns the mask that covers the training clips' mouths."""
-    fingerprint = _fingerprint(head, region)
-    tasks = [CropTask(clip.folder, head, region, fingerprint) for clip in clips.values()]
+    fingerprint = _fingerprint(head, crop)
+    tasks = [CropTask(clip.folder, head, crop, fingerprint) for clip in clips.values()]
     names, done = list(clips), 0
     total = sum(clip.frames for clip in clips.values())
     mouths: dict[str, npt.NDArray[np.float32]] = {}
-    for index, (frames, points) in pool.map(cut_regions, tasks):
+    for index, (frames, points) in pool.map(cut_crops, tasks):
         mouths[names[index]] = points
         done += frames
         job.report(Progress("crop", done, total))
     points = np.concatenate([mouths[s.name] for s in job.training if s.name in mouths])
-    far = np.abs(points - np.median(points, axis=0)).max(axis=(1, 2)) > _FAR_FROM_SHAPE * region.side
-    points = points[~far][:: -(-len(points) // _MOST_FIT_FRAMES)]
+    far = np.abs(points - np.median(points, axis=0)).max(axis=(1, 2)) > _FAR_FROM_SHAPE * crop.side
+    points = points[~far][:: -(-len(points) // _MAX_FIT_FRAMES)]
     for name in names:
         stored = read_record(clips[name].folder)
         assert stored is not None, name
         assert stored.cropped_with == fingerprint, name
         clips[name] = Clip(clips[name].folder, stored)
-    return lower_face_mask(points, region)
+    return lower_face_mask(points, crop)
 
 
-def _fingerprint(head: Head, region: Region) -> str:
+def _fingerprint(head: Head, crop: FaceCrop) -> str:
     """Tells whether crops were made with this head and region: neither mask nor stage changes them."""
     digest = hashlib.sha256(head.points.astype(np.float32).tobytes())
-    digest.update(repr((*region.to_json().values(), SMOOTHING_SECONDS)).encode())
+    digest.update(repr((*crop.to_json().values(), SMOOTHING_SECONDS)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -252,15 +261,15 @@ def _tell_of_hidden(job: Job, clips: dict[str, Clip], head: Head, mask: Mask, po
         FootageError: the training clips show the mouth free for less than is needed.
     """
     names, small = list(clips), dict[str, npt.NDArray[np.uint8]]()
-    for index, pictures in pool.map(small_regions, list(clips.values())):
-        small[names[index]] = pictures
+    for index, images in pool.map(small_components, list(clips.values())):
+        small[names[index]] = images
     covered = _find_covered(job, clips, pool)
     training = [s.name for s in job.training if s.name in clips]
     _check_free([clips[n] for n in training], head, [covered[n] for n in training])
     every = [clips[n] for n in names]
-    found = shares(every, [small[n] for n in names], head, mask, [covered[n] for n in names])
-    for name, share in zip(names, found, strict=True):
-        write_share(clips[name].folder, share)
+    found = blend_weights(every, [small[n] for n in names], head, mask, [covered[n] for n in names])
+    for name, blend_weight in zip(names, found, strict=True):
+        write_blend_weights(clips[name].folder, blend_weight)
         clips[name] = Clip(clips[name].folder, clips[name].record)
     hidden = {n: int((clips[n].present & ~clips[n].usable).sum()) for n in names}
     frames = sum(int(clips[n].present.sum()) for n in names)
@@ -325,33 +334,33 @@ def _find_covered(job: Job, clips: dict[str, Clip], pool: Workers) -> dict[str, 
     return covered
 
 
-def _write_stage(
-    job: Job, writer: TakeWriter, stretches: Sequence[Stretch], head: Head, region: Region, mask: Mask
-) -> Stage:
+def _write_target(
+    job: Job, writer: DatasetWriter, segments: Sequence[TargetSegment], head: Head, crop: FaceCrop, mask: Mask
+) -> Target:
     poses = [
         head.steady_poses(s.clip.landmarks, s.clip.present, fps=s.clip.record.fps)[s.start : s.stop]
-        for s in stretches
+        for s in segments
     ]
     together = Poses(np.concatenate([p.matrix for p in poses]), np.concatenate([p.shift for p in poses]))
-    landmarks = np.concatenate([s.clip.landmarks[s.start : s.stop] for s in stretches])
-    transforms = region.transforms(head, together)
-    record = stretches[0].clip.record
+    landmarks = np.concatenate([s.clip.landmarks[s.start : s.stop] for s in segments])
+    transforms = crop.transforms(head, together)
+    record = segments[0].clip.record
     width, height = (side - side % 2 for side in record.frame_size)  # H.264 wants even sides
     window = head_window([landmarks], (width, height))
     thumbnails: list[npt.NDArray[np.uint8]] = []
 
     def even_frames() -> Iterable[npt.NDArray[np.uint8]]:
-        for frame in itertools.chain.from_iterable(map(_frames_of, stretches)):
+        for frame in itertools.chain.from_iterable(map(_frames_of, segments)):
             even = np.ascontiguousarray(frame[:height, :width])
             thumbnails.append(thumbnail(even, transforms[len(thumbnails)], mask, window))
             job.report(Progress("stage", len(thumbnails), len(landmarks)))
             yield even
 
-    video = encode_stage(even_frames(), record.fps)
+    video = encode_target(even_frames(), record.fps)
     parts = tuple(
-        StagePart(s.clip.record.source, s.clip.record.start_frame + s.start, s.frames) for s in stretches
+        TargetPart(s.clip.record.source, s.clip.record.start_frame + s.start, s.frames) for s in segments
     )
-    stage = Stage(
+    target = Target(
         video=writer.folder / "stage.mp4",
         source=parts[0].source,
         start_frame=parts[0].start_frame,
@@ -360,27 +369,27 @@ def _write_stage(
         poses=together,
         transforms=transforms,
         parts=parts,
-        share=np.concatenate([s.clip.share[s.start : s.stop] for s in stretches]),
+        blend_weight=np.concatenate([s.clip.blend_weight[s.start : s.stop] for s in segments]),
         thumbnails=np.stack(thumbnails),
     )
-    _tell_of_stage(job, stage)
-    writer.write_stage(video, stage)
-    return stage
+    _report_target(job, target)
+    writer.write_target(video, target)
+    return target
 
 
-def _frames_of(stretch: Stretch) -> Iterator[npt.NDArray[np.uint8]]:
-    record = stretch.clip.record
-    first = record.start_frame + stretch.start
+def _frames_of(segment: TargetSegment) -> Iterator[npt.NDArray[np.uint8]]:
+    record = segment.clip.record
+    first = record.start_frame + segment.start
     return read_frames(
-        Path(record.source), fps=record.fps, start_frame=first, stop_frame=first + stretch.frames
+        Path(record.source), fps=record.fps, start_frame=first, stop_frame=first + segment.frames
     )
 
 
-def _tell_of_stage(job: Job, stage: Stage) -> None:
-    assert stage.share is not None
-    kept = int((stage.share < 1).sum())
+def _report_target(job: Job, target: Target) -> None:
+    assert target.blend_weight is not None
+    kept = int((target.blend_weight < 1).sum())
     if kept:
         job.warn(
-            f"{kept} of {stage.frames} frames of the stage keep the footage's own mouth, which is turned "
+            f"{kept} of {target.frames} frames of the stage keep the footage's own mouth, which is turned "
             f"away, cut off or hidden in them; in silence it may be seen to talk there"
         )

@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 
 _WIDTH, _HEIGHT = 720, 130
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 10, 20
-_MOST_POINTS = 700
+_MAX_POINTS = 700
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def plot(
     low, high = limits or _fit(lines)
     ticks = _ticks(low, high)
 
-    def x_of(share: float) -> float:
-        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+    def x_of(fraction: float) -> float:
+        return _LEFT + fraction * (_WIDTH - _LEFT - _RIGHT)
 
     def y_of(value: float) -> float:
         return _TOP + (high - value) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
@@ -94,7 +94,7 @@ def plot(
 def _paths(
     values: Array, x_of: Callable[[float], float], y_of: Callable[[float], float], low: float, high: float
 ) -> list[str]:
-    stride = -(-len(values) // _MOST_POINTS)
+    stride = -(-len(values) // _MAX_POINTS)
     paths = []
     for start, stop in runs(np.isfinite(values)):
         places = range(start, stop, stride)

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
-from newscaster.cores import usable_cores
 from newscaster.errors import NewscasterError
-from newscaster.media.files import remove_temporaries
-from newscaster.native_output import divert_native_errors
+from newscaster.system.cpu import usable_cores
+from newscaster.system.files import remove_temporaries
+from newscaster.system.native_output import divert_native_errors
 from newscaster.texts import ONCE
 
 _log = logging.getLogger("newscaster.prepare")

@@ -12,16 +12,16 @@ import numpy as np
 from PIL import Image
 
 from newscaster.face.geometry import eye_distance
-from newscaster.prepare.findings import Findings, face_share
+from newscaster.formats.dataset import SPEECH_RATE
+from newscaster.formats.dataset_clip import AudioUse
+from newscaster.prepare.findings import Findings, face_fraction
 from newscaster.prepare.inspect_file import Inspection
 from newscaster.prepare.measure import Measure, Verdict, worst
 from newscaster.prepare.page import rendered_page, write_page
-from newscaster.prepare.pictures import annotated, data_uri, mouth_sheet
 from newscaster.prepare.plots import Line, Plot, plot
 from newscaster.prepare.speaking import loudness_db
+from newscaster.prepare.thumbnails import annotated, data_uri, mouth_sheet
 from newscaster.speech.activity import speech_activity
-from newscaster.take import SPEECH_RATE
-from newscaster.take_clip import AudioUse
 
 _FRAMES_SHOWN = 6
 _MOUTHS_SHOWN = 24
@@ -49,18 +49,23 @@ class FileSummary:
     width: int
     height: int
     fps: float
-    has_sound: bool
+    has_audio: bool
     people: int
-    face_share: float | None
+    face_fraction: float | None
     """Of the frames looked at; None where none was."""
     eyes_px: float | None
     """Median distance of the outer eye corners; None where there is no face."""
-    sound_use: AudioUse = "speech"
+    audio_use: AudioUse = "speech"
 
     @property
-    def sound(self) -> str:
+    def audio(self) -> str:
         """What its sound is good for, in words."""
-        return _AUDIO_USES[self.sound_use]
+        return _AUDIO_USES[self.audio_use]
+
+    def to_json(self) -> dict[str, Any]:
+        """Under the names that reports have had from the start."""
+        old = {"has_audio": "has_sound", "audio_use": "sound_use", "face_fraction": "face_share"}
+        return {old.get(name, name): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Report:
     """What else there is to know: files that were left out, what was only sampled."""
     looked_at_seconds: float
     total_seconds: float
-    pictures: tuple[Image.Image, ...] = ()
+    images: tuple[Image.Image, ...] = ()
     """Frames with what is followed drawn in."""
     mouths: Image.Image | None = None
     """Mouths from closed to wide open."""
@@ -105,7 +110,7 @@ class Report:
         return {
             "verdict": self.verdict,
             "measures": [asdict(measure) for measure in self.measures],
-            "files": [asdict(file) for file in self.files],
+            "files": [file.to_json() for file in self.files],
             "notes": list(self.notes),
             "looked_at_seconds": self.looked_at_seconds,
             "total_seconds": self.total_seconds,
@@ -118,13 +123,14 @@ class Report:
             MissingExtraError: jinja2 is not installed.
         """
         shown = sorted(
-            self.files, key=lambda f: (f.sound_use == "speech", 1.0 if f.face_share is None else f.face_share)
+            self.files,
+            key=lambda f: (f.audio_use == "speech", 1.0 if f.face_fraction is None else f.face_fraction),
         )
         template = resources.files("newscaster.prepare").joinpath("report.html").read_text(encoding="utf-8")
         return rendered_page(
             template,
             report=self,
-            pictures=[data_uri(picture) for picture in self.pictures],
+            images=[data_uri(image) for image in self.images],
             mouths=data_uri(self.mouths) if self.mouths is not None else None,
             plots=self.plots,
             files=shown[:_FILES_SHOWN],
@@ -143,10 +149,12 @@ class Report:
 
 def make_report(findings: Findings, measures: Sequence[Measure], notes: Sequence[str]) -> Report:
     """Draw the pictures and plots, and put everything together."""
-    looked = sum(float(len(s.present) / s.segment.fps) for i in findings.inspections for s in i.stretches)
+    looked = sum(
+        float(len(s.present) / s.segment.fps) for i in findings.inspections for s in i.tracked_segments
+    )
     return Report(
         tuple(measures),
-        tuple(_summary(i, use) for i, use in zip(findings.inspections, findings.sound_uses, strict=True)),
+        tuple(_summary(i, use) for i, use in zip(findings.inspections, findings.audio_uses, strict=True)),
         tuple(notes),
         looked,
         sum(inspection.footage.seconds for inspection in findings.inspections),
@@ -156,10 +164,10 @@ def make_report(findings: Findings, measures: Sequence[Measure], notes: Sequence
     )
 
 
-def sound_notes(findings: Findings) -> list[str]:
+def audio_notes(findings: Findings) -> list[str]:
     """A line for each file that the renderer alone is trained on; the last one stands for many."""
-    files = [_summary(i, use) for i, use in zip(findings.inspections, findings.sound_uses, strict=True)]
-    notes = [f"'{file.name}': {file.sound}" for file in files if file.sound_use != "speech"]
+    files = [_summary(i, use) for i, use in zip(findings.inspections, findings.audio_uses, strict=True)]
+    notes = [f"'{file.name}': {file.audio}" for file in files if file.audio_use != "speech"]
     if len(notes) <= _FILES_SHOWN:
         return notes
     return [
@@ -169,7 +177,7 @@ def sound_notes(findings: Findings) -> list[str]:
 
 
 def _summary(inspection: Inspection, use: AudioUse) -> FileSummary:
-    seen = [s for s in inspection.stretches if s.present.any()]
+    seen = [s for s in inspection.tracked_segments if s.present.any()]
     eyes = [float(np.median(eye_distance(s.landmarks[s.present]))) for s in seen]
     video = inspection.footage.video
     return FileSummary(
@@ -178,9 +186,9 @@ def _summary(inspection: Inspection, use: AudioUse) -> FileSummary:
         video.width,
         video.height,
         float(video.fps),
-        inspection.footage.has_sound,
+        inspection.footage.has_audio,
         len(inspection.people.persons) if inspection.people else 0,
-        face_share(inspection),
+        face_fraction(inspection),
         float(np.median(eyes)) if eyes else None,
         use,
     )
@@ -188,43 +196,45 @@ def _summary(inspection: Inspection, use: AudioUse) -> FileSummary:
 
 def _frames(findings: Findings) -> list[Image.Image]:
     """Frames of stretches spread over the footage, with region and landmarks drawn in."""
-    region, head = findings.region, findings.head
-    if region is None or head is None:
+    crop, head = findings.crop, findings.head
+    if crop is None or head is None:
         return []
-    kept = [(i, shown) for i, stretch in enumerate(findings.stretches) for shown in stretch.shown]
-    pictures = []
+    kept = [(i, shown) for i, tracked in enumerate(findings.tracked_segments) for shown in tracked.shown]
+    images = []
     for k in np.linspace(0, len(kept) - 1, min(_FRAMES_SHOWN, len(kept))).astype(int):
         i, shown = kept[k]
         pose = findings.poses[i][shown.frame : shown.frame + 1]
-        landmarks = findings.stretches[i].landmarks[shown.frame]
-        pictures.append(annotated(shown, landmarks, region.transforms(head, pose)[0], region))
-    return pictures
+        landmarks = findings.tracked_segments[i].landmarks[shown.frame]
+        images.append(annotated(shown, landmarks, crop.transforms(head, pose)[0], crop))
+    return images
 
 
 def _mouths(findings: Findings) -> Image.Image | None:
     """Mouths from closed to wide open, at even steps through the ranks of their openings."""
-    mouths = sorted((m for s in findings.stretches for m in s.mouths), key=lambda m: m.opening)
+    mouths = sorted((m for s in findings.tracked_segments for m in s.mouths), key=lambda m: m.opening)
     chosen = np.linspace(0, len(mouths) - 1, min(_MOUTHS_SHOWN, len(mouths))).astype(int)
     return mouth_sheet([mouths[i] for i in chosen], columns=_MOUTH_COLUMNS)
 
 
 def _plots(findings: Findings) -> list[Plot]:
     """Pose, opening and loudness of the stretch that shows the face for longest."""
-    if not findings.stretches:
+    if not findings.tracked_segments:
         return []
-    i = max(range(len(findings.stretches)), key=lambda k: int(findings.stretches[k].present.sum()))
-    stretch, angles = findings.stretches[i], findings.poses[i].angles
-    seconds = float(len(stretch.present) / stretch.segment.fps)
+    i = max(
+        range(len(findings.tracked_segments)), key=lambda k: int(findings.tracked_segments[k].present.sum())
+    )
+    tracked, angles = findings.tracked_segments[i], findings.poses[i].angles
+    seconds = float(len(tracked.present) / tracked.segment.fps)
     pose = [Line(name, angles[:, k], f"c{k + 1}") for k, name in enumerate(("yaw", "pitch", "roll"))]
     opened = Line("opening", 100 * findings.openings[i], "c1")
     plots = [
         plot("Pose of the head, degrees", pose, seconds=seconds),
         plot("Opening of the mouth, % of the eye distance", [opened], seconds=seconds),
     ]
-    if stretch.segment.footage.has_sound:
+    if tracked.segment.footage.has_audio:
         steps = max(2, round(seconds / 0.02))
-        level = loudness_db(stretch.speech, rate=SPEECH_RATE, step_seconds=0.02, steps=steps)
-        line, active = Line("loudness", level, "c2"), speech_activity(stretch.speech)
+        level = loudness_db(tracked.speech, rate=SPEECH_RATE, step_seconds=0.02, steps=steps)
+        line, active = Line("loudness", level, "c2"), speech_activity(tracked.speech)
         title = "Loudness, dBFS; shaded: speech"
         plots.append(plot(title, [line], seconds=seconds, limits=(-70.0, 0.0), shade=active))
     return plots

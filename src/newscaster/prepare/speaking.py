@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.face.geometry import eye_distance
-from newscaster.face.mouth import is_moving
+from newscaster.face.mouth_basis import is_moving
 from newscaster.face.topology import OPENING_PAIRS
 from newscaster.prepare.clips import Footage, Segment, sampled_segments, segments_without_gaps
 from newscaster.prepare.following import follow_person
 from newscaster.prepare.heard_mouth import predicted_openings
-from newscaster.prepare.lag import HeardStretch, correlations
+from newscaster.prepare.lag import SpokenSegment, correlations
 from newscaster.prepare.people import People, Person
-from newscaster.speech.activity import LEAST_SPEECH_SECONDS, speech_activity
+from newscaster.speech.activity import MIN_SPEECH_SECONDS, speech_activity
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ def weigh_persons(
         return tuple(persons)
     windows = _windows(footage)
     speeches = [read_speech(segment, segment.expected_frames) for segment in windows]
-    has_speech = sum(float(speech_activity(s).sum()) / 25 for s in speeches) >= LEAST_SPEECH_SECONDS
+    has_speech = sum(float(speech_activity(s).sum()) / 25 for s in speeches) >= MIN_SPEECH_SECONDS
     openings = [
         [
             raw_openings(
@@ -87,11 +87,11 @@ def follow_audio(
 def _curve(openings: Sequence[Array], predicted: Sequence[Array], *, fps: float) -> Array:
     """Correlation at every lag; 0 if the face is seen for less than a second."""
     seen = sum(int(np.isfinite(opening).sum()) for opening in openings)
-    stretches = [
-        HeardStretch(opening, fps, audio, np.zeros(len(audio), np.bool_))
+    segments = [
+        SpokenSegment(opening, fps, audio, np.zeros(len(audio), np.bool_))
         for opening, audio in zip(openings, predicted, strict=True)
     ]
-    return correlations(stretches if seen >= _MIN_FRAMES else [], reach_seconds=_REACH_SECONDS)
+    return correlations(segments if seen >= _MIN_FRAMES else [], reach_seconds=_REACH_SECONDS)
 
 
 def _windows(footage: Footage) -> list[Segment]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from newscaster.face.geometry import runs
 from newscaster.prepare.audio_fit import unfit_frames
-from newscaster.prepare.lag import MIN_SPEECH_SECONDS, REACH_SECONDS, HeardStretch, Lag, estimate_lag
+from newscaster.prepare.lag import MIN_SPEECH_SECONDS, REACH_SECONDS, Lag, SpokenSegment, estimate_lag
 from newscaster.prepare.measure import FILES_NAMED, Measure, Verdict, graded, not_measured
 
 State = Literal["fits", "unmeasured", "off", "partly", "drifts", "unrelated"]
@@ -129,29 +129,29 @@ class AudioSync:
         return ", ".join(map(str, shown)) + more
 
 
-def audio_syncs(stretches: Mapping[Path, Sequence[HeardStretch]]) -> list[AudioSync]:
+def audio_syncs(segments: Mapping[Path, Sequence[SpokenSegment]]) -> list[AudioSync]:
     """How audio and frames of these files go together.
 
     A file with :data:`MIN_SPEECH_SECONDS` of speech is looked at by itself, all shorter ones together.
     """
-    speech = {path: sum(s.speech_seconds for s in some) for path, some in stretches.items()}
+    speech = {path: sum(s.speech_seconds for s in some) for path, some in segments.items()}
     long = [path for path, seconds in speech.items() if seconds >= MIN_SPEECH_SECONDS]
-    short = tuple(path for path in stretches if path not in long)
+    short = tuple(path for path in segments if path not in long)
     groups = [(path,) for path in long] + ([short] if short else [])
-    return [_audio_sync(files, stretches) for files in groups]
+    return [_audio_sync(files, segments) for files in groups]
 
 
-def _audio_sync(files: tuple[Path, ...], stretches: Mapping[Path, Sequence[HeardStretch]]) -> AudioSync:
+def _audio_sync(files: tuple[Path, ...], segments: Mapping[Path, Sequence[SpokenSegment]]) -> AudioSync:
     """How audio and frames of these files go together, as one."""
-    owned = [(path, stretch) for path in files for stretch in stretches[path]]
-    every = [stretch for _, stretch in owned]
+    owned = [(path, segment) for path in files for segment in segments[path]]
+    every = [segment for _, segment in owned]
     lag = estimate_lag(every)
-    seconds = sum(len(stretch.opening) / stretch.fps for stretch in every)
+    seconds = sum(len(segment.opening) / segment.fps for segment in every)
     if lag is None or not lag.is_clear or lag.drift:
         return AudioSync(files, lag, (), seconds)
     parts = [
-        Part(path, stretch.start_seconds + start / stretch.fps, stretch.start_seconds + stop / stretch.fps)
-        for (path, stretch), flags in zip(owned, unfit_frames(every, lag), strict=True)
+        Part(path, segment.start_seconds + start / segment.fps, segment.start_seconds + stop / segment.fps)
+        for (path, segment), flags in zip(owned, unfit_frames(every, lag), strict=True)
         for start, stop in runs(flags)
     ]
     return AudioSync(files, lag, tuple(parts), seconds)

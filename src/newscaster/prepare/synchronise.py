@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.face.head import Head
-from newscaster.face.mouth import opening
+from newscaster.face.head_pose import Head
+from newscaster.face.mouth_basis import opening
+from newscaster.formats.dataset import Clip, read_record, write_audio, write_audio_fits
 from newscaster.prepare.clips import Segment
 from newscaster.prepare.heard_mouth import predicted_openings
 from newscaster.prepare.job import Job
-from newscaster.prepare.lag import HeardStretch
+from newscaster.prepare.lag import SpokenSegment
 from newscaster.prepare.pool import Workers
 from newscaster.prepare.sync import AudioSync, Part, audio_syncs
 from newscaster.prepare.work import readable_speech
 from newscaster.speech.activity import speech_activity
-from newscaster.take import Clip, read_record, write_audio, write_audio_fits
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ def synchronise(job: Job, clips: Mapping[str, Clip], head: Head, pool: Workers) 
     segments = {s.name: s for s in job.segments if s.name in clips}
     with_audio = [n for n, c in clips.items() if c.record.audio_dropped or c.has_speech]
     tasks = [AudioTask(clips[name].folder, segments[name]) for name in with_audio]
-    stretches: dict[Path, list[HeardStretch]] = {}
+    spoken_segments: dict[Path, list[SpokenSegment]] = {}
     for index, (predicted, speaking) in pool.map(hear, tasks):
         clip, segment = clips[with_audio[index]], segments[with_audio[index]]
         mouth = opening(clip.mouth_shapes(head))
         fps = float(segment.fps)
-        stretch = HeardStretch(mouth, fps, predicted, speaking, segment.start_frame / fps)
-        stretches.setdefault(segment.footage.path, []).append(stretch)
+        spoken = SpokenSegment(mouth, fps, predicted, speaking, segment.start_frame / fps)
+        spoken_segments.setdefault(segment.footage.path, []).append(spoken)
     changes = []
-    for sync in audio_syncs(stretches):
+    for sync in audio_syncs(spoken_segments):
         some = [name for name in with_audio if segments[name].footage.path in sync.files]
         changes += _changes(job, sync, {name: clips[name] for name in some}, segments)
     for _ in pool.map(apply, changes):

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from newscaster.errors import FootageError, MediaError
+from newscaster.formats.dataset import Clip, DatasetWriter, read_record
 from newscaster.prepare.clips import (
     Footage,
     Segment,
@@ -27,10 +28,9 @@ from newscaster.prepare.work import (
     record_of,
     track,
 )
-from newscaster.take import Clip, TakeWriter, read_record
 
 
-def track_clips(job: Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
+def track_clips(job: Job, writer: DatasetWriter, pool: Workers) -> dict[str, Clip]:
     """Track every clip that is not yet; all that have frames, by name."""
     todo = [s for s in job.segments if not _is_tracked(job, writer, s)]
     pieces = Counter(segment.footage.path for segment in job.segments)
@@ -71,7 +71,7 @@ def track_clips(job: Job, writer: TakeWriter, pool: Workers) -> dict[str, Clip]:
     return _stored_clips(job, writer, meant)
 
 
-def _stored_clips(job: Job, writer: TakeWriter, meant: dict[Path, People]) -> dict[str, Clip]:
+def _stored_clips(job: Job, writer: DatasetWriter, meant: dict[Path, People]) -> dict[str, Clip]:
     """Tracked clips of the files in which somebody is followed, by name."""
     clips = {}
     for segment in (s for s in job.segments if s.footage.path in meant):
@@ -118,7 +118,7 @@ def _choose(job: Job, looked: dict[Path, tuple[Person, ...]]) -> dict[Path, Peop
     return choice.people
 
 
-def _is_tracked(job: Job, writer: TakeWriter, segment: Segment, people: People | None = None) -> bool:
+def _is_tracked(job: Job, writer: DatasetWriter, segment: Segment, people: People | None = None) -> bool:
     """Whether a clip is on disk already: tracked with this person, if ``people`` says who is meant."""
     record = read_record(writer.clip_folder(segment.name))
     if record is None or not record.same_origin(record_of(segment, face_asked=job.face)):

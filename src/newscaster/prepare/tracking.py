@@ -22,20 +22,20 @@ from newscaster.prepare.people import People, box_of, overlap
 Box = npt.NDArray[np.float64]
 Window = tuple[int, int, int, int]
 
-_LEAST_OVERLAP = 0.5
+_MIN_OVERLAP = 0.5
 """Of a face's boxes in neighbouring frames. A head that crosses its own width in a second moves by 4 % a
 frame (0.92); a cut to another shot of the same person rarely reaches 0.5."""
 _FORGET_SECONDS = 1.0
 """A face that was lost for longer may come back anywhere."""
 _WINDOW_SIDES = 2.6
 """Side of the window in sides of the face's box: the models want about this much around a face."""
-_WHOLE_SHARE = 0.55
+_WHOLE_FRACTION = 0.55
 """A window that would cover this much of the picture is the whole picture instead."""
 _NEAR_BORDER = 0.15
 """The window is moved when the face is closer to its border than this many of its sides."""
 _SEARCH_EVERY = 5
 """Frames between searches of the whole picture while the face is lost; its last window is watched anyway."""
-_MOST_FACES = 3
+_MAX_FACES = 3
 
 
 class FaceTracker:
@@ -58,7 +58,7 @@ class FaceTracker:
     ) -> None:
         self._people = people
         self._detect = detect
-        self._mesh = make_mesh(1 if len(people.persons) == 1 else _MOST_FACES)
+        self._mesh = make_mesh(1 if len(people.persons) == 1 else _MAX_FACES)
         self._forget_frames = max(1, round(_FORGET_SECONDS * fps))
         self._window: Window | None = None
         self._last: Box | None = None
@@ -93,9 +93,9 @@ class FaceTracker:
         faces = [(points, box_of(points)) for points in self._mesh.find(frame, self._window)]
         recent = self._last is not None and self._lost <= self._forget_frames
         if self._last is not None and recent:
-            shares = [overlap(self._last, box) for _, box in faces]
-            if shares and max(shares) >= _LEAST_OVERLAP:
-                return *faces[int(np.argmax(shares))], False
+            fractions = [overlap(self._last, box) for _, box in faces]
+            if fractions and max(fractions) >= _MIN_OVERLAP:
+                return *faces[int(np.argmax(fractions))], False
         meant = [(points, box) for points, box in faces if self._people.is_meant(box)]
         if not meant:
             return None
@@ -131,7 +131,7 @@ def window_around(box: Box, frame: ImageArray) -> Window:
     x, y = (box[:2] + box[2:]) / 2
     left, top = max(0, int(x - half)), max(0, int(y - half))
     right, bottom = min(width, int(np.ceil(x + half))), min(height, int(np.ceil(y + half)))
-    if (right - left) * (bottom - top) >= _WHOLE_SHARE * width * height or right <= left or bottom <= top:
+    if (right - left) * (bottom - top) >= _WHOLE_FRACTION * width * height or right <= left or bottom <= top:
         return 0, 0, width, height
     return left, top, right, bottom
 

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
+from newscaster.formats.dataset import Clip, read_record
 from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, gap_notes
 from newscaster.prepare.people import People, choose_person
 from newscaster.prepare.persons import choose_known
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.work import TrackTask, attempt, look, record_of, track
-from newscaster.take import Clip, read_record
 
 Floats = npt.NDArray[np.float32]
 
@@ -64,9 +64,9 @@ def track_footage(
     for text in [*left_out, *gap_notes(files)]:
         _log.warning("%s", text)
     for file in files:
-        if not (silent or file.has_sound):
+        if not (silent or file.has_audio):
             _log.warning("left out: '%s' has no sound", file.path)
-    files = [file for file in files if silent or file.has_sound]
+    files = [file for file in files if silent or file.has_audio]
     segments: list[Segment] = []
     for file in files:
         segments += cut([file], fps or choose_fps([file.fps]), taken=(s.name for s in segments))

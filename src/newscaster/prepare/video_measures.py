@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from newscaster.face.geometry import runs
 from newscaster.prepare.clips import MIN_SECONDS
-from newscaster.prepare.findings import Findings, face_share, mean_share
+from newscaster.prepare.findings import Findings, face_fraction, mean_fraction
 from newscaster.prepare.measure import FILES_NAMED, WORST_LAST, Measure, Verdict, good_or_poor, graded
 from newscaster.prepare.mouth_occlusion import covered_frames, describe_times, leaves_too_little
+from newscaster.prepare.occlusion import shows_mouth
 from newscaster.prepare.persons import UNMEASURED, Identity, is_clear, times_text
-from newscaster.prepare.rewritable import shows_mouth
-from newscaster.prepare.stage import MIN_TARGET_SECONDS
+from newscaster.prepare.target import MIN_TARGET_SECONDS
 
 _MIN_MEASURED = 0.8
 """Share of frames that must have been searched for occluders; with less, a mouth is not known to be free."""
@@ -23,8 +23,8 @@ _MIN_MEASURED = 0.8
 
 def video_measures(findings: Findings) -> list[Measure]:
     """All measures of the frames."""
-    measures = [_minutes(findings), _people(findings), _face_share(findings)]
-    if findings.stretches:
+    measures = [_minutes(findings), _people(findings), _face_fraction(findings)]
+    if findings.tracked_segments:
         measures += [
             _face_size(findings),
             *_pose(findings),
@@ -36,10 +36,10 @@ def video_measures(findings: Findings) -> list[Measure]:
 
 
 def _minutes(findings: Findings) -> Measure:
-    mean, minutes = mean_share(findings), 0.0
+    mean, minutes = mean_fraction(findings), 0.0
     for inspection in findings.inspections:
-        share = face_share(inspection)
-        minutes += inspection.footage.seconds * (mean if share is None else share) / 60
+        fraction = face_fraction(inspection)
+        minutes += inspection.footage.seconds * (mean if fraction is None else fraction) / 60
     # 10 s hold some 100 speech sounds, of 40 or so kinds: each is seen two or three times; in 2 minutes each
     # is 30 times. On GRID the error of the motion still fell by a sixth from 11 minutes to 44.
     verdict = good_or_poor(minutes >= 2.0)
@@ -62,7 +62,7 @@ def _people(findings: Findings) -> Measure:
     files = [i for i in findings.inspections if i.tracked and i.people]
     several = sum(len(i.people.persons) > 1 for i in files if i.people)
     verdict, text, advice = _who(findings.identities, several, len(files))
-    left_out = [(i.footage.path.name, s) for i in files for s in i.stretches if s.others]
+    left_out = [(i.footage.path.name, s) for i in files for s in i.tracked_segments if s.others]
     if verdict == "good" and left_out:
         seconds = sum(len(s.others) / float(s.segment.fps) for _, s in left_out)
         where = "; ".join(f"'{name}' {times_text(s.others)}" for name, s in left_out[:FILES_NAMED])
@@ -111,19 +111,21 @@ def _who(identities: Sequence[Identity], several: int, files: int) -> tuple[Verd
     return "good", "1", ""
 
 
-def _face_share(findings: Findings) -> Measure:
-    share = mean_share(findings)
+def _face_fraction(findings: Findings) -> Measure:
+    fraction = mean_fraction(findings)
     # What lacks a face is left out, so that this costs footage, not quality.
-    verdict = good_or_poor(share >= 0.95)
-    lengths = [(stop - start) / s.segment.fps for s in findings.stretches for start, stop in runs(s.present)]
+    verdict = good_or_poor(fraction >= 0.95)
+    lengths = [
+        (stop - start) / s.segment.fps for s in findings.tracked_segments for start, stop in runs(s.present)
+    ]
     if max(lengths, default=0) < MIN_TARGET_SECONDS:  # no mouth can be put on it, see `stage`
         verdict = "unusable"
     return graded(
         "face_share",
         "Frames with the face",
-        share,
+        fraction,
         "",
-        f"{100 * share:.1f} %",
+        f"{100 * fraction:.1f} %",
         verdict,
         "Frames without it are left out.",
         "Cut away what does not show the person, such as title cards, other shots and "
@@ -132,8 +134,8 @@ def _face_share(findings: Findings) -> Measure:
 
 
 def _face_size(findings: Findings) -> Measure:
-    eyes, region = findings.eyes_px or 0.0, findings.region
-    assert region is not None
+    eyes, crop = findings.eyes_px or 0.0, findings.crop
+    assert crop is not None
     # A mouth opens by up to a quarter of this, and landmarks waver by half a pixel or so. At 60 px that is
     # 15 px for teeth and tongue, at 40 px 10, which is too little to learn teeth from.
     verdict = good_or_poor(eyes >= 60)
@@ -144,8 +146,8 @@ def _face_size(findings: Findings) -> Measure:
         "px",
         f"{eyes:.0f} px between the eyes",
         verdict,
-        f"Outer corners. The mouth will be drawn in a square of {region.side} x {region.side} pixels"
-        f" that shows {region.extent:.2g} times the eye distance.",
+        f"Outer corners. The mouth will be drawn in a square of {crop.side} x {crop.side} pixels"
+        f" that shows {crop.extent:.2g} times the eye distance.",
         "Use footage in which the face is larger: move closer, or record at a higher "
         "resolution. Enlarging the video does not help.",
     )
@@ -181,23 +183,23 @@ def _pose(findings: Findings) -> list[Measure]:
 def _mouth_free(findings: Findings) -> Measure:
     free = frames = measured = 0
     hidden: list[tuple[str, npt.NDArray[np.bool_], int, float]] = []
-    for stretch, poses in zip(findings.stretches, findings.poses, strict=True):
-        seen, segment = stretch.present, stretch.segment
+    for tracked, poses in zip(findings.tracked_segments, findings.poses, strict=True):
+        seen, segment = tracked.present, tracked.segment
         video = segment.footage.video
-        covered = covered_frames(stretch.occlusion, seen, float(segment.fps))
+        covered = covered_frames(tracked.occlusion, seen, float(segment.fps))
         hidden.append((segment.footage.path.name, covered, segment.start_frame, float(segment.fps)))
         size = video.width, video.height
-        shown = shows_mouth(stretch.landmarks[seen], poses[seen], findings.angles(), size)
+        shown = shows_mouth(tracked.landmarks[seen], poses[seen], findings.angles(), size)
         free += int((shown & ~covered[seen]).sum())
         frames += int(seen.sum())
-        measured += int(np.isfinite(stretch.occlusion[seen, 0]).sum())
-    share = free / max(frames, 1)
+        measured += int(np.isfinite(tracked.occlusion[seen, 0]).sum())
+    fraction = free / max(frames, 1)
     count = sum(int(flags.sum()) for _, flags, _, _ in hidden)
-    verdict = good_or_poor(share >= 0.95)
-    face_seconds = mean_share(findings) * sum(i.footage.seconds for i in findings.inspections)
-    if leaves_too_little(1 - share, share * face_seconds):
+    verdict = good_or_poor(fraction >= 0.95)
+    face_seconds = mean_fraction(findings) * sum(i.footage.seconds for i in findings.inspections)
+    if leaves_too_little(1 - fraction, fraction * face_seconds):
         verdict = "unusable"
-    text = f"{100 * share:.1f} %"
+    text = f"{100 * fraction:.1f} %"
     advice = "Cut away what shows the head turned to the side or partly outside the picture."
     if count:
         text += f"; something is before it in {count} of {frames} frames: {describe_times(hidden)}"
@@ -219,7 +221,7 @@ def _mouth_free(findings: Findings) -> Measure:
     return graded(
         "mouth_free",
         "Frames with a free mouth",
-        share,
+        fraction,
         "",
         text,
         verdict,
@@ -230,7 +232,7 @@ def _mouth_free(findings: Findings) -> Measure:
 
 
 def _sharpness(findings: Findings) -> Measure:
-    values = [v for s in findings.stretches for v in s.sharpness]
+    values = [v for s in findings.tracked_segments for v in s.sharpness]
     value = float(np.median(values)) if values else 0.0
     # Measured: 0.16 to 0.49 on 36 files as recorded (GRID, web video, broadcast). The same blurred by a
     # Gaussian of 2 % of the eye distance, which closes the gaps between teeth: 0.05 to 0.12; by 4 %: below
@@ -251,7 +253,7 @@ def _sharpness(findings: Findings) -> Measure:
 
 
 def _brightness(findings: Findings) -> Measure:
-    values = [v for s in findings.stretches for v in s.brightness]
+    values = [v for s in findings.tracked_segments for v in s.brightness]
     value = float(np.median(values)) if values else 0.0
     # Skin of any colour that is well exposed lies between; outside, shadows or highlights are cut off.
     verdict = good_or_poor(45 <= value <= 205)

@@ -15,9 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import MediaError
-from newscaster.face.head import Head
-from newscaster.face.region import Region, crop
+from newscaster.face.crop import FaceCrop, cut_crop
+from newscaster.face.head_pose import Head
 from newscaster.face.topology import MOUTH
+from newscaster.formats.dataset import (
+    SPEECH_RATE,
+    Clip,
+    ClipRecord,
+    read_record,
+    write_track,
+    write_transforms,
+    writing_crops,
+)
 from newscaster.media import read_audio, read_frames
 from newscaster.prepare.clips import Footage, Segment
 from newscaster.prepare.following import follow_person
@@ -26,15 +35,6 @@ from newscaster.prepare.people import People, Person
 from newscaster.prepare.persons import times_text
 from newscaster.prepare.sightings import sightings_in
 from newscaster.prepare.speaking import weigh_persons
-from newscaster.take import (
-    SPEECH_RATE,
-    Clip,
-    ClipRecord,
-    read_record,
-    write_track,
-    write_transforms,
-    writing_regions,
-)
 
 _LOOK_FPS = Fraction(1)
 _LOOK_SECONDS = 12.0
@@ -212,7 +212,7 @@ def read_speech(segment: Segment, frames: int, *, lag_seconds: float = 0.0) -> n
     Raises:
         MediaError: it holds samples that are not numbers.
     """
-    if not segment.footage.has_sound or not frames:
+    if not segment.footage.has_audio or not frames:
         return np.zeros(0, np.float32)
     samples = np.zeros(round(frames * SPEECH_RATE / segment.fps), np.float32)
     start = float(segment.start_frame / segment.fps) + lag_seconds
@@ -244,28 +244,28 @@ class CropTask:
 
     folder: Path
     head: Head
-    region: Region
+    crop: FaceCrop
     fingerprint: str
 
 
-def cut_regions(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
+def cut_crops(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
     """Cut a clip's regions unless that is done. Returns its frames, and some of its mouths."""
     record = read_record(task.folder)
     assert record is not None, f"'{task.folder}' is not tracked"
     clip = Clip(task.folder, record)
     if record.cropped_with != task.fingerprint:
         poses = task.head.steady_poses(clip.landmarks, clip.present, fps=record.fps)
-        transforms = task.region.transforms(task.head, poses)
+        transforms = task.crop.transforms(task.head, poses)
         frames = read_frames(
             Path(record.source),
             fps=record.fps,
             start_frame=record.start_frame,
             stop_frame=record.start_frame + record.frames,
         )
-        with writing_regions(task.folder, frames=record.frames, side=task.region.side) as regions:
+        with writing_crops(task.folder, frames=record.frames, side=task.crop.side) as crops:
             for i, frame in enumerate(frames):
                 if clip.present[i]:
-                    regions[i] = crop(frame, transforms[i], task.region.side)
+                    crops[i] = cut_crop(frame, transforms[i], task.crop.side)
         record = write_transforms(task.folder, record, transforms, task.fingerprint)
         clip = Clip(task.folder, record)
     return record.frames, some_mouths(clip)

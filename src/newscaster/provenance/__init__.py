@@ -15,11 +15,11 @@ from newscaster.provenance.credentials import (
 )
 from newscaster.provenance.signing import (
     SIDECAR_SUFFIX,
+    accepts_signature,
     can_sign,
     check_credentials,
     sidecar_of,
     sign_video,
-    takes_signature,
 )
 from newscaster.provenance.statement import Statement
 from newscaster.provenance.verifying import Verified, verify
@@ -29,13 +29,13 @@ __all__ = [
     "Credentials",
     "Statement",
     "Verified",
+    "accepts_signature",
     "can_sign",
     "check_credentials",
     "credential_files",
     "find_credentials",
     "sidecar_of",
     "sign_video",
-    "takes_signature",
     "user_data_folder",
     "verify",
 ]

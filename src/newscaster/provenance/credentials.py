@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from newscaster import media
 from newscaster.errors import InputError, OutputError
-from newscaster.media.durable import (
+from newscaster.provenance.findings import day
+from newscaster.safety.readers import read_option
+from newscaster.system.durable import (
     PRIVATE_FILE,
     PRIVATE_FOLDER,
     make_folder,
     rename_folder_durably,
 )
-from newscaster.media.locks import take_lock
-from newscaster.provenance.findings import day
-from newscaster.untrusted import read_option
+from newscaster.system.locks import acquire_lock
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -294,7 +294,7 @@ def _written_and_locked(path: Path, data: bytes) -> Iterator[None]:
     """
     with _new_file(path) as file:
         if os.name != "nt":
-            take_lock(file.fileno())
+            acquire_lock(file.fileno())
         file.write(data)
         file.flush()
         if os.name == "nt":

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from newscaster.bmff import Box, read_box
 from newscaster.provenance.store import BMFF_ID
+from newscaster.safety.bmff import Box, read_box
 
 MAX_MANIFEST_BYTES = 64 << 20
 """All manifests in a file together, or in the file beside it."""

@@ -33,7 +33,7 @@ def can_sign() -> bool:
     return toolkit.is_there()
 
 
-def takes_signature(path: Path) -> bool:
+def accepts_signature(path: Path) -> bool:
     """Whether C2PA knows this kind of video file, by its name."""
     return path.suffix.lower() in {**_EMBEDDED, **_BESIDE}
 
@@ -98,12 +98,12 @@ def _sign(
     sidecar = sidecar_of(place)
     with path.open("rb") as source:
         if sidecar is None:
-            with media.replacing(path) as temporary, temporary.open("w+b") as signed:
+            with media.atomic_write(path) as temporary, temporary.open("w+b") as signed:
                 builder.sign(mime_type, source, signed)
             return
         builder.set_no_embed()
         manifest = builder.sign(mime_type, source, _Nowhere())
-    with media.replacing(sidecar) as temporary:
+    with media.atomic_write(sidecar) as temporary:
         temporary.write_bytes(manifest)
 
 
@@ -177,10 +177,10 @@ def _check_timestamp(c2pa: ModuleType, credentials: Credentials, timestamp: str)
             start, at, end = map(datetime.fromisoformat, (dates["notBefore"], stamp, dates["notAfter"]))
             if start <= at <= end:
                 return
-            why = f"{media.without_key(timestamp)} stamped {day(at)}, and the certificate is valid from "
+            why = f"{media.redact_url(timestamp)} stamped {day(at)}, and the certificate is valid from "
             why += f"{day(start)} to {day(end)}"
         else:
-            why = f"{media.without_key(timestamp)} did not answer with a time stamp of what it was sent"
+            why = f"{media.redact_url(timestamp)} did not answer with a time stamp of what it was sent"
     raise InputError(
         f"--timestamp: {why}. Nothing was made. Try again, give another address, or leave --timestamp out"
     )

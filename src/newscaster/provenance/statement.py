@@ -26,7 +26,7 @@ _FRAMES = "org.newscaster.frames"
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPOSITE = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 """Footage whose mouth a network has painted."""
-PAINTED = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
+SYNTHETIC = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
 """Pictures that are painted as a whole."""
 
 Runs = tuple[tuple[int, int], ...]
@@ -49,9 +49,9 @@ class Statement:
     """Who agreed to what, as the anchor has it."""
     attribution: tuple[str, ...] = ()
     """Lines that name the footage's origin."""
-    painted: bool
+    synthetic_target: bool
     """Whether the stage is painted, too: no pixel is footage."""
-    stage_sha256: str | None
+    target_sha256: str | None
     """Of the stage's video; None where the stage is not the anchor's own."""
     frames: int
     """Frames of the video, F."""
@@ -78,7 +78,7 @@ class Statement:
     @property
     def source_type(self) -> str:
         """The IPTC's digital source type."""
-        return PAINTED if self.painted else COMPOSITE
+        return SYNTHETIC if self.synthetic_target else COMPOSITE
 
     def definition(self, *, mime_type: str) -> dict[str, Any]:
         """The manifest that c2pa's Builder is given."""
@@ -101,21 +101,21 @@ class Statement:
             "softwareAgent": {"name": GENERATOR, "version": self.version},
             "description": f"The mouth was painted to the speech, with the anchor '{self.anchor}'.",
         }
-        if self.stage_sha256 is None:
+        if self.target_sha256 is None:
             return [created]
         return [created, {"action": "c2pa.placed", "parameters": {"ingredientIds": ["stage"]}}]
 
     def _ingredients(self) -> list[dict[str, Any]]:
         voice = "text-to-speech" if self.synthetic_voice else "as it was given"
-        stage = {
+        target = {
             "label": "stage",
             "title": f"stage of the anchor '{self.anchor}'",
             "format": "video/mp4",
             "relationship": "componentOf",
-            "instance_id": f"sha256:{self.stage_sha256}",
+            "instance_id": f"sha256:{self.target_sha256}",
         }
         return [
-            *([] if self.stage_sha256 is None else [stage]),
+            *([] if self.target_sha256 is None else [target]),
             {
                 "label": "speech",
                 "title": f"the speech, {voice}",
@@ -138,7 +138,7 @@ class Statement:
             "anchor": {"name": self.anchor, "sha256": self.anchor_id, "created": self.anchor_created},
             "consent": dict(self.consent),
             "attribution": list(self.attribution),
-            "stage": {"sha256": self.stage_sha256, "painted": self.painted},
+            "stage": {"sha256": self.target_sha256, "painted": self.synthetic_target},
             "speech": {
                 "sha256": self.speech_sha256,
                 "seconds": round(self.speech_seconds, 3),
@@ -166,7 +166,7 @@ class Statement:
         if _VIDEO not in found or _FRAMES not in found:
             return None
         video, frames = found[_VIDEO], found[_FRAMES]
-        anchor, speech, stage = video["anchor"], video["speech"], video["stage"]
+        anchor, speech, target = video["anchor"], video["speech"], video["stage"]
         return Statement(
             title=str(manifest.get("title", "")),
             anchor=anchor["name"],
@@ -174,8 +174,8 @@ class Statement:
             anchor_created=anchor["created"],
             consent=dict(video["consent"]),
             attribution=tuple(video["attribution"]),
-            painted=stage["painted"],
-            stage_sha256=stage["sha256"],
+            synthetic_target=target["painted"],
+            target_sha256=target["sha256"],
             frames=int(frames["count"]),
             fps=Fraction(frames["fps"]),
             synthesised=tuple((int(first), int(end)) for first, end in frames["synthesised"]),

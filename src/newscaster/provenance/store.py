@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from newscaster.bmff import Box, boxes
+from newscaster.safety.bmff import Box, boxes
 
 BMFF_ID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 """The UUID of the box that holds manifests."""
@@ -51,7 +51,7 @@ _SIGNATURE = re.compile(
 )
 
 
-class NotAsWrittenError(Exception):
+class MalformedManifestError(Exception):
     """A part of a manifest's frame is not as newscaster writes it; the message says which."""
 
 
@@ -81,9 +81,9 @@ def embedded_store(path: Path) -> bytes:
             if begin[:16] != BMFF_ID:
                 continue
             if begin[16:] != _BMFF_BEGIN:
-                raise NotAsWrittenError("the box that holds the manifest was changed")
+                raise MalformedManifestError("the box that holds the manifest was changed")
             return file.read(box.size - 8 - len(begin))
-    raise NotAsWrittenError("the manifest is not in a box of its own")
+    raise MalformedManifestError("the manifest is not in a box of its own")
 
 
 def check_uncovered_boxes(path: Path) -> None:
@@ -100,7 +100,7 @@ def check_uncovered_boxes(path: Path) -> None:
         kinds = [box.kind for box in found]
         fragments = {box.start for box in found if box.kind == b"moof"}
         if kinds.count(b"ftyp") != 1 or kinds.count(b"mfra") > 1 or kinds.count(b"free") > 1:
-            raise NotAsWrittenError("a box that holds no picture and no sound was added")
+            raise MalformedManifestError("a box that holds no picture and no sound was added")
         for box in found:
             if box.kind not in (b"ftyp", b"free", b"skip", b"mfra"):
                 continue
@@ -108,7 +108,9 @@ def check_uncovered_boxes(path: Path) -> None:
             data = file.read(min(box.size, _MAX_UNCOVERED_BYTES + 1))
             if not _is_as_written(box, data, fragments, last=box is found[-1]):
                 name = box.kind.decode("ascii")
-                raise NotAsWrittenError(f"the box '{name}', which no signature covers, was changed or added")
+                raise MalformedManifestError(
+                    f"the box '{name}', which no signature covers, was changed or added"
+                )
 
 
 def _is_as_written(box: Box, data: bytes, fragments: Collection[int], *, last: bool) -> bool:
@@ -149,16 +151,16 @@ def check_store(store: bytes) -> None:
     outer = _only(store, "c2pa")
     manifests = list(_boxes(outer.content))
     if not manifests or outer.after_label:
-        raise NotAsWrittenError("the manifest's boxes were changed")
+        raise MalformedManifestError("the manifest's boxes were changed")
     for box in manifests:
         if box.kind != b"c2ma" or box.toggles != _PLAIN or not box.label.startswith("urn:c2pa:"):
-            raise NotAsWrittenError(f"the box of the manifest {box.label!r} was changed")
+            raise MalformedManifestError(f"the box of the manifest {box.label!r} was changed")
     last = manifests[-1]
     if last.after_label:
-        raise NotAsWrittenError(f"the box of the manifest {last.label!r} was changed")
+        raise MalformedManifestError(f"the box of the manifest {last.label!r} was changed")
     for part in _boxes(last.content):
         if _KINDS.get(part.label) != part.kind or part.toggles != _PLAIN or part.after_label:
-            raise NotAsWrittenError(f"the box {part.label!r} was changed")
+            raise MalformedManifestError(f"the box {part.label!r} was changed")
         if part.label == "c2pa.assertions":
             for assertion in _boxes(part.content):
                 _check_assertion(assertion)
@@ -175,14 +177,14 @@ def _check_assertion(box: _Box) -> None:
         or box.toggles != (_SALTED if salted else _PLAIN)
         or (box.after_label and not salted)
     ):
-        raise NotAsWrittenError(f"the box of the statement {box.label!r} was changed")
+        raise MalformedManifestError(f"the box of the statement {box.label!r} was changed")
     _cbor(box)
 
 
 def _check_signature(cose: bytes) -> None:
     found = _SIGNATURE.fullmatch(cose)
     if found is None or len(found["signature"]) < 32:
-        raise NotAsWrittenError("what fills the signature up was changed")
+        raise MalformedManifestError("what fills the signature up was changed")
     if (stamp := found["stamp"]) is not None:
         _check_stamp(stamp)
 
@@ -192,13 +194,13 @@ def _check_stamp(data: bytes) -> None:
     start = 2 if data[0] == 0x58 else 3
     token = data[start:]
     if int.from_bytes(data[1:start], "big") != len(token):
-        raise NotAsWrittenError("the time stamp was changed")
+        raise MalformedManifestError("the time stamp was changed")
 
 
 def _only(data: bytes, label: str) -> _Box:
     boxes = list(_boxes(data))
     if len(boxes) != 1 or (boxes[0].label, boxes[0].kind, boxes[0].toggles) != (label, _KINDS[label], _PLAIN):
-        raise NotAsWrittenError(f"the box {label!r} was changed")
+        raise MalformedManifestError(f"the box {label!r} was changed")
     return boxes[0]
 
 
@@ -206,7 +208,7 @@ def _cbor(box: _Box) -> bytes:
     """The content of a box that holds nothing but CBOR."""
     ((kind, content),) = list(_parts(box.content)) or [(b"", b"")]
     if kind != b"cbor":
-        raise NotAsWrittenError(f"the content of {box.label!r} was changed")
+        raise MalformedManifestError(f"the content of {box.label!r} was changed")
     return content
 
 
@@ -217,7 +219,7 @@ def _boxes(data: bytes) -> Iterator[_Box]:
         name, description = next(within, (b"", b""))
         label, end, rest = description[17:].partition(b"\0")
         if kind != b"jumb" or name != b"jumd" or not end or description[4:16] != _UUID_END:
-            raise NotAsWrittenError("the manifest's boxes were changed")
+            raise MalformedManifestError("the manifest's boxes were changed")
         yield _Box(
             label.decode("utf-8", "replace"),
             description[:4],
@@ -233,6 +235,6 @@ def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         if size < 8 or at + size > len(data):
-            raise NotAsWrittenError("the manifest's boxes were changed")
+            raise MalformedManifestError("the manifest's boxes were changed")
         yield data[at + 4 : at + 8], data[at + 8 : at + size]
         at += size

@@ -37,7 +37,7 @@ def refusal(address: str, error: Exception) -> str:
         address: of the authority, valid as of `check_timestamp_address`. A key in it is not shown.
         error: what the toolkit raised.
     """
-    shown = media.without_key(address)
+    shown = media.redact_url(address)
     text = str(error).replace(address, shown)
     _log.warning("no time stamp of %s: %s", shown, text)
     return f"{shown} gave no time stamp: {_cause(address, text)}"

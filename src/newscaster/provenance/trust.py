@@ -8,7 +8,7 @@ from pathlib import Path
 
 from newscaster.errors import InputError
 from newscaster.provenance.findings import day
-from newscaster.untrusted import read_option
+from newscaster.safety.readers import read_option
 
 MAX_TRUST_BYTES = 16 << 20
 """Of a trust list; those of browsers have a quarter of a megabyte."""

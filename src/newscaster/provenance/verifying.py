@@ -23,7 +23,7 @@ from newscaster.provenance.limits import TooLargeError, check_limits, is_too_lar
 from newscaster.provenance.signing import SIDECAR_SUFFIX
 from newscaster.provenance.statement import GENERATOR, Statement, is_newscasters
 from newscaster.provenance.store import (
-    NotAsWrittenError,
+    MalformedManifestError,
     check_store,
     check_uncovered_boxes,
     embedded_store,
@@ -276,9 +276,9 @@ def _found(path: Path, reader: Any, sidecar: Path | None) -> Verified:
             if sidecar is None:
                 check_uncovered_boxes(path)
             if _has_changed_stamp(results):
-                raise NotAsWrittenError("the time stamp was changed")
+                raise MalformedManifestError("the time stamp was changed")
             statement = Statement.of_manifest(manifest)
-        except NotAsWrittenError as error:
+        except MalformedManifestError as error:
             findings.append(Finding(kind="broken", text=str(error)))
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             text = f"newscaster's own statement is not as it should be ({error!r})"

@@ -18,9 +18,9 @@ _SMALLEST_POWER = 1e-12
 """Power of digital silence, in place of 0: below the noise of 16-bit audio."""
 _HANGOVER_STEPS = 3
 """Steps (120 ms) that speech reaches over at either end: closures and soft ends belong to it."""
-LEAST_SPEECH_SECONDS = 0.4
+MIN_SPEECH_SECONDS = 0.4
 """With less, no speech is heard in a sound: a single click counts for 0.28 s."""
-LEAST_SPEAKING_SECONDS = 3.0
+MIN_SPEAKING_SECONDS = 3.0
 """Of speech in all footage; with less, motion is not learnt: the base network is used as it is."""
 
 

@@ -69,7 +69,7 @@ class SpeechEncoder:
         shape = (1, windows.shape[1] // STATE_SAMPLES, STATE_CHANNELS)
         states = np.empty((len(windows), *shape[1:]), np.float32)
         for index, mel in enumerate(whisper_log_mel(windows)):
-            states[index] = self.session.give("states", shape, mel=mel[None])[0]
+            states[index] = self.session.run_one("states", shape, mel=mel[None])[0]
         return states
 
     def states(self, samples: Floats) -> Floats:

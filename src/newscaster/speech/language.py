@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_MIN_SHARE = 0.15
+_MIN_FRACTION = 0.15
 _MIN_DIFFERENT = 3
 _TIMES_THE_NEXT = 1.5
 _MAX_CHARACTERS = 100_000
@@ -107,7 +107,7 @@ def language_of(text: str) -> str | None:
     hits = counts[best]
     is_clear = (
         len(set(hits)) >= _MIN_DIFFERENT
-        and len(hits) >= _MIN_SHARE * len(words)
+        and len(hits) >= _MIN_FRACTION * len(words)
         and len(hits) >= _TIMES_THE_NEXT * len(counts[following])
     )
     return best if is_clear else None

@@ -20,7 +20,7 @@ _DIVIDER = re.compile(
     re.MULTILINE,
 )
 _HEADING = re.compile(rf"^{_GAP}{{0,3}}\#{{1,6}}{_GAP}+([^\n]*?[^\s\#])(?:{_GAP}+\#+)?{_GAP}*$", re.MULTILINE)
-_PICTURE = re.compile(r"!\[[^\[\]\n]{0,500}\]\([^()\n]{0,2000}\)")
+_FRAME = re.compile(r"!\[[^\[\]\n]{0,500}\]\([^()\n]{0,2000}\)")
 _LINK = re.compile(
     r"""\[([^\[\]\n]{1,500})\]\((?=[^\s()]{0,2000}[/.\#:])<?(?:[^\s()]|\([^\s()]{0,200}\)){1,2000}
     (?:[^\S\n]+(?:"[^"\n]{0,500}"|'[^'\n]{0,500}'))?\)""",
@@ -76,7 +76,7 @@ def without_markdown(text: str) -> tuple[str, tuple[str, ...]]:
     kinds |= dict.fromkeys(lines.kinds)
     remove(_DIVIDER, _PARAGRAPH)
     remove(_HEADING, rf"{_PARAGRAPH}\1{_PARAGRAPH}", "headings")
-    remove(_PICTURE, "", "pictures")
+    remove(_FRAME, "", "pictures")
     remove(_LINK, r"\1", "links")
     names = {name.lower() for name in _DEFINITION.findall(text)}
     if names:

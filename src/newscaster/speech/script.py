@@ -18,7 +18,7 @@ from newscaster.speech.plain_text import LINE, PARAGRAPH
 
 SENTENCE_PAUSE_SECONDS = 0.35
 PARAGRAPH_PAUSE_SECONDS = 0.8
-LONGEST_SENTENCE_CHARACTERS = 600
+MAX_SENTENCE_CHARACTERS = 600
 """Longer ones are spoken in parts: voices take one at a time, and their memory grows with it."""
 
 _PARAGRAPH_END = re.compile(rf"\n[^\S\n]*\n\s*|\s*{PARAGRAPH}\s*")
@@ -199,7 +199,7 @@ def _parts(sentence: str, offset: int) -> Iterator[tuple[int, str]]:
     sentence = sentence.rstrip()
     begin = len(sentence) - len(sentence.lstrip())
     while begin < len(sentence):
-        stop = begin + LONGEST_SENTENCE_CHARACTERS
+        stop = begin + MAX_SENTENCE_CHARACTERS
         if stop < len(sentence):
             clauses = [c.end() for c in _CLAUSE_END.finditer(sentence, (begin + stop) // 2, stop)]
             stop = clauses[-1] if clauses else sentence.rfind(" ", begin + 1, stop) + 1 or stop

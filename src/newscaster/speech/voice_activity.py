@@ -33,8 +33,8 @@ LATE_SAMPLES = FRAME_SAMPLES - math.gcd(FRAME_SAMPLES, STEP_SAMPLES)
 samples, steps at multiples of 640."""
 _SEEN = CONTEXT_SAMPLES + FRAME_SAMPLES
 _STATE = 128
-LEAST_VOICED_SECONDS = 0.2
-_LEAST_SHARE = 0.01
+MIN_VOICED_SECONDS = 0.2
+_MIN_FRACTION = 0.01
 """Voice activity takes a moment of noise or music for speech now and then."""
 _SPEECH_PROBABILITY = 0.5
 
@@ -46,7 +46,7 @@ def is_without_speech(speech_seconds: float, seconds: float) -> bool:
         speech_seconds: found by it.
         seconds: of audio in all.
     """
-    return speech_seconds < min(LEAST_VOICED_SECONDS, seconds / 4) + _LEAST_SHARE * seconds
+    return speech_seconds < min(MIN_VOICED_SECONDS, seconds / 4) + _MIN_FRACTION * seconds
 
 
 class VoiceActivity:

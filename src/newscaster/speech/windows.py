@@ -11,7 +11,7 @@ from newscaster.speech.spectral import SAMPLE_RATE
 
 STATE_SAMPLES = 320
 """Samples per state of the speech encoder (20 ms)."""
-LONGEST_WINDOW_SECONDS = 10.0
+MAX_WINDOW_SECONDS = 10.0
 """As many positions as the packaged encoder holds."""
 
 
@@ -41,15 +41,15 @@ class Windowing:
         for name, seconds in asdict(self).items():
             least = 0.02 if name == "hop_seconds" else 0.0
             steps = seconds * SAMPLE_RATE / STATE_SAMPLES
-            if not (least <= seconds <= LONGEST_WINDOW_SECONDS and abs(steps - round(steps)) < 1e-6):
+            if not (least <= seconds <= MAX_WINDOW_SECONDS and abs(steps - round(steps)) < 1e-6):
                 raise InputError(
                     f"{name} is {seconds}; give a multiple of 0.02 seconds from {least} up to "
-                    f"{LONGEST_WINDOW_SECONDS:g}"
+                    f"{MAX_WINDOW_SECONDS:g}"
                 )
-        if self.window_seconds > LONGEST_WINDOW_SECONDS + 1e-9:
+        if self.window_seconds > MAX_WINDOW_SECONDS + 1e-9:
             raise InputError(
                 f"the window is {self.window_seconds:g} seconds long (left + hop + right); the speech "
-                f"encoder takes at most {LONGEST_WINDOW_SECONDS:g}"
+                f"encoder takes at most {MAX_WINDOW_SECONDS:g}"
             )
 
     @property

@@ -24,7 +24,7 @@ from newscaster.tracking.descriptor import (
 )
 from newscaster.tracking.detector import FULL_RANGE, SHORT_RANGE, Detections, FaceDetector
 from newscaster.tracking.mesh import FaceMesh, Landmarks
-from newscaster.tracking.regions import Region
+from newscaster.tracking.roi import FaceRoi
 from newscaster.tracking.sampling import ImageArray
 from newscaster.tracking.tracker import FaceTracker, TrackedFace
 
@@ -37,10 +37,10 @@ __all__ = [
     "Detections",
     "FaceDetector",
     "FaceMesh",
+    "FaceRoi",
     "FaceTracker",
     "ImageArray",
     "Landmarks",
-    "Region",
     "TrackedFace",
     "describe_faces",
     "descriptor_distance",

@@ -97,7 +97,7 @@ def describe_faces(frames: Sequence[ImageArray], landmarks: npt.NDArray[np.float
     for start in range(0, len(chips), _BATCH):
         batch = np.stack(chips[start : start + _BATCH]).astype(np.float32)
         shape = len(batch), DESCRIPTOR_SIZE
-        found[rows[start : start + _BATCH]] = _session().give("embedding", shape, input=batch)
+        found[rows[start : start + _BATCH]] = _session().run_one("embedding", shape, input=batch)
     return found
 
 
@@ -132,7 +132,7 @@ def face_chip(frame: ImageArray, points: npt.NDArray[np.floating[Any]]) -> Image
     if float(eye_distance(points)) < MIN_EYES_PX or abs(_yaw_degrees(points)) > MAX_YAW_DEGREES:
         return None
     matrix = _chip_matrix(points[list(_MESH), :2].astype(np.float64))
-    if _share_inside(matrix, frame) < MIN_INSIDE:
+    if _fraction_inside(matrix, frame) < MIN_INSIDE:
         return None
     chip = _cut(frame, matrix)
     return chip if _sharpness(chip) >= MIN_SHARPNESS else None
@@ -164,7 +164,7 @@ def _corners(matrix: Array) -> Array:
     return np.asarray((chip - matrix[:, 2]) @ inverse.T)
 
 
-def _share_inside(matrix: Array, frame: ImageArray) -> float:
+def _fraction_inside(matrix: Array, frame: ImageArray) -> float:
     """Share of the chip within the frame, from a grid of 16 x 16 points."""
     steps = (np.arange(16) + 0.5) * _SIDE / 16
     grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.tracking.models import face_session
-from newscaster.tracking.regions import Region
+from newscaster.tracking.roi import FaceRoi
 from newscaster.tracking.sampling import ImageArray, SquareSampler, square_matrix
 
 Floats = npt.NDArray[np.float64]
@@ -40,10 +40,11 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def regions(self) -> list[Region]:
+    def rois(self) -> list[FaceRoi]:
         """Where the mesh network is to look."""
         return [
-            Region.around(box, eyes[0], eyes[1]) for box, eyes in zip(self.boxes, self.keypoints, strict=True)
+            FaceRoi.around(box, eyes[0], eyes[1])
+            for box, eyes in zip(self.boxes, self.keypoints, strict=True)
         ]
 
 
@@ -81,17 +82,17 @@ class FaceDetector:
     """
 
     def __init__(self, networks: Sequence[_Network] = (FULL_RANGE, SHORT_RANGE), *, threads: int = 1) -> None:
-        self._stages = [_Stage(network, threads) for network in networks]
+        self._targets = [_Target(network, threads) for network in networks]
 
     def detect(self, frame: ImageArray) -> Detections:
         """The faces in a frame (H, W, 3) uint8 RGB."""
-        for stage in self._stages[:-1]:
-            if len(found := stage.detect(frame)):
+        for target in self._targets[:-1]:
+            if len(found := target.detect(frame)):
                 return found
-        return self._stages[-1].detect(frame)
+        return self._targets[-1].detect(frame)
 
 
-class _Stage:
+class _Target:
     """One network with its working memory."""
 
     def __init__(self, network: _Network, threads: int) -> None:

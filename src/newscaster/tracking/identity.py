@@ -20,7 +20,7 @@ import numpy.typing as npt
 from newscaster.face.geometry import eye_distance
 from newscaster.tracking.descriptor import Describe
 from newscaster.tracking.mesh import Landmarks
-from newscaster.tracking.regions import Box, box_of, overlap
+from newscaster.tracking.roi import Box, box_of, overlap
 from newscaster.tracking.sampling import ImageArray
 
 Floats = npt.NDArray[np.float32]

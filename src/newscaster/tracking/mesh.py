@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from newscaster.face.topology import LANDMARKS
 from newscaster.tracking.models import face_session
-from newscaster.tracking.regions import Region
+from newscaster.tracking.roi import FaceRoi
 from newscaster.tracking.sampling import ImageArray, SquareSampler
 
 Landmarks = npt.NDArray[np.float32]
@@ -39,7 +39,7 @@ class FaceMesh:
         self._crops = np.empty((1, 3, CROP_SIDE, CROP_SIDE), np.float32)
 
     def find(
-        self, faces: Sequence[tuple[ImageArray, Region]]
+        self, faces: Sequence[tuple[ImageArray, FaceRoi]]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Landmarks of one face in each region.
 
@@ -55,11 +55,11 @@ class FaceMesh:
             part = faces[start : start + _BATCH]
             if len(self._crops) < len(part):
                 self._crops = np.empty((len(part), 3, CROP_SIDE, CROP_SIDE), np.float32)
-            for crop, (frame, region) in zip(self._crops, part, strict=False):
-                self._sampler.cut(frame, region.matrix(CROP_SIDE), crop)
+            for crop, (frame, roi) in zip(self._crops, part, strict=False):
+                self._sampler.cut(frame, roi.matrix(CROP_SIDE), crop)
             outputs = self._session.run(frames=self._crops[: len(part)])
-            for row, (_, region) in enumerate(part):
-                landmarks[start + row] = region.place(outputs["landmarks"][row], CROP_SIDE)
+            for row, (_, roi) in enumerate(part):
+                landmarks[start + row] = roi.place(outputs["landmarks"][row], CROP_SIDE)
             flags = np.clip(outputs["flag"].astype(np.float64), -100, 100)
             presence[start : start + len(part)] = 1 / (1 + np.exp(-flags))
         return landmarks, presence

@@ -16,11 +16,11 @@ from newscaster.tracking.descriptor import MAX_DISTANCE, Describe
 from newscaster.tracking.detector import Detections, FaceDetector
 from newscaster.tracking.identity import Face, Identities
 from newscaster.tracking.mesh import FaceMesh, Landmarks
-from newscaster.tracking.regions import Region, overlap
+from newscaster.tracking.roi import FaceRoi, overlap
 from newscaster.tracking.sampling import ImageArray
 
 _MIN_PRESENCE = 0.5
-_SAME_REGION = 0.5
+_SAME_CROP = 0.5
 """A region that overlaps a tracked one by more is the same face's."""
 
 
@@ -106,41 +106,41 @@ class FaceTracker:
             self._identities = Identities(
                 fps=self._fps, describe=self._describe, max_distance=self._max_distance
             )
-        self._regions: dict[int, Region] = {}
+        self._rois: dict[int, FaceRoi] = {}
         self._since_search, self._since_loss = 0, 0
 
     def step(self, frame: ImageArray) -> list[TrackedFace]:
         """The faces in the next frame (H, W, 3) uint8 RGB, by identity."""
-        regions: list[tuple[int | None, Region]] = list(self._regions.items())
+        rois: list[tuple[int | None, FaceRoi]] = list(self._rois.items())
         if self._is_search_due():
-            regions += [(None, region) for region in self._search(frame)]
-        landmarks, presence = self._mesh.find([(frame, region) for _, region in regions])
+            rois += [(None, roi) for roi in self._search(frame)]
+        landmarks, presence = self._mesh.find([(frame, roi) for _, roi in rois])
         faces = [
             Face(points, float(score), [] if source is None else [source])
-            for (source, _), points, score in zip(regions, landmarks, presence, strict=True)
+            for (source, _), points, score in zip(rois, landmarks, presence, strict=True)
             if score > _MIN_PRESENCE
         ]
         assigned = self._identities.assign(frame, faces)
-        self._since_loss = 0 if self._regions.keys() - assigned.keys() else self._since_loss + 1
-        self._regions = {i: Region.of_face(face.box, face.landmarks) for i, face in assigned.items()}
+        self._since_loss = 0 if self._rois.keys() - assigned.keys() else self._since_loss + 1
+        self._rois = {i: FaceRoi.of_face(face.box, face.landmarks) for i, face in assigned.items()}
         return [TrackedFace(i, face.landmarks, face.presence) for i, face in sorted(assigned.items())]
 
     def _is_search_due(self) -> bool:
         self._since_search += 1
-        if len(self._regions) >= self._max_faces:
+        if len(self._rois) >= self._max_faces:
             return False
         recent = self._since_loss <= self._fps
-        if self._regions and not recent and self._since_search < self._search_every:
+        if self._rois and not recent and self._since_search < self._search_every:
             return False
         self._since_search = 0
         return True
 
-    def _search(self, frame: ImageArray) -> list[Region]:
+    def _search(self, frame: ImageArray) -> list[FaceRoi]:
         """Regions of detected faces that are not tracked, at most as many as are wanted in all."""
-        tracked = [region.box for region in self._regions.values()]
-        found: list[Region] = []
-        for region in self._detector.detect(frame).regions()[: self._max_faces]:
+        tracked = [roi.box for roi in self._rois.values()]
+        found: list[FaceRoi] = []
+        for roi in self._detector.detect(frame).rois()[: self._max_faces]:
             others = [*tracked, *(one.box for one in found)]
-            if all(overlap(region.box, other) <= _SAME_REGION for other in others):
-                found.append(region)
+            if all(overlap(roi.box, other) <= _SAME_CROP for other in others):
+                found.append(roi)
         return found

@@ -26,7 +26,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from newscaster.errors import InputError, OutputError
-from newscaster.media.files import replacing
+from newscaster.system.files import atomic_write
 
 _LENGTH_BYTES = 8
 """Of the length of the header, which a safetensors file begins with."""
@@ -67,7 +67,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     # Copies: safetensors refuses tensors that share memory or are not contiguous.
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in checkpoint.tensors.items()}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(dict(checkpoint.facts))}))
 
 
@@ -99,8 +99,8 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
     return {
         f"{index}.{kind}": torch.as_tensor(value)
-        for index, moments in state.items()
-        for kind, value in moments.items()
+        for index, similarity in state.items()
+        for kind, value in similarity.items()
     }
 
 
@@ -112,8 +112,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
         index, kind = name.split(".", 1)
         like = parameters[int(index)]
         # In the parameter's own memory layout: else the update is rounded otherwise than without a stop.
-        moment = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
-        state.setdefault(int(index), {})[kind] = moment.detach()
+        restored = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+        state.setdefault(int(index), {})[kind] = restored.detach()
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
@@ -145,7 +145,7 @@ class ProgressTable:
         kept = (
             [row for row in _rows(path, self._columns) if int(row[0]) <= resume_step] if resume_step else []
         )
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(_csv([self._columns, *kept]), encoding="utf-8")
 
     def add(self, **values: float | int | str | None) -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from newscaster.inference import Session
-from newscaster.media.files import replacing
+from newscaster.system.files import atomic_write
 
 OPSET = 18
 DynamicAxes = Mapping[str, Mapping[int, str]]
@@ -79,7 +79,7 @@ def export_network(
     finally:
         module.train(was_training).to(device)
     if path is not None:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(model)
     return model
 

@@ -17,8 +17,8 @@ from typing import TypeVar
 
 import torch
 
-from newscaster.cores import usable_cores
 from newscaster.errors import NewscasterError
+from newscaster.system.cpu import usable_cores
 
 Made = TypeVar("Made")
 

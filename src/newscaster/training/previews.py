@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from newscaster.media.files import replacing
+from newscaster.system.files import atomic_write
 
 ImageArray = npt.NDArray[np.uint8]
 
@@ -16,8 +16,8 @@ ImageArray = npt.NDArray[np.uint8]
 def write_preview(
     path: Path,
     *,
-    regions: ImageArray,
-    face_maps: ImageArray,
+    crops: ImageArray,
+    landmark_maps: ImageArray,
     rendered: ImageArray,
     hidden: npt.NDArray[np.bool_],
 ) -> None:
@@ -25,35 +25,35 @@ def write_preview(
 
     Args:
         path: a PNG file; an older one is replaced at once or not at all.
-        regions: (B, S, S, 3), the real pictures.
-        face_maps: (B, 4, M, M).
+        crops: (B, S, S, 3), the real pictures.
+        landmark_maps: (B, 4, M, M).
         rendered: (B, S, S, 3).
         hidden: (S, S).
 
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    side = regions.shape[1]
-    masked = np.where(hidden[..., None], np.uint8(0), regions)
-    drawn = np.stack([_colours(face_map, side) for face_map in face_maps])
-    rows = [np.concatenate(list(row), axis=1) for row in (masked, drawn, rendered, regions)]
-    with replacing(path) as temporary:
+    side = crops.shape[1]
+    masked = np.where(hidden[..., None], np.uint8(0), crops)
+    drawn = np.stack([_colours(landmark_map, side) for landmark_map in landmark_maps])
+    rows = [np.concatenate(list(row), axis=1) for row in (masked, drawn, rendered, crops)]
+    with atomic_write(path) as temporary:
         Image.fromarray(np.concatenate(rows)).save(temporary, format="PNG")
 
 
-def write_comparison(path: Path, *, real: ImageArray, painted: ImageArray) -> None:
+def write_comparison(path: Path, *, real: ImageArray, rendered: ImageArray) -> None:
     """Write one column per frame: real above painted, both (B, H, W, 3).
 
     Raises:
         OutputError: ``path`` cannot be written.
     """
-    rows = [np.concatenate(list(row), axis=1) for row in (real, painted)]
-    with replacing(path) as temporary:
+    rows = [np.concatenate(list(row), axis=1) for row in (real, rendered)]
+    with atomic_write(path) as temporary:
         Image.fromarray(np.concatenate(rows)).save(temporary, format="PNG")
 
 
-def _colours(face_map: ImageArray, side: int) -> ImageArray:
+def _colours(landmark_map: ImageArray, side: int) -> ImageArray:
     """Inner mouth red, upper lip green, lower lip blue, face grey."""
-    grey = face_map[3:].astype(np.uint16) // 3
-    colours = np.minimum(grey + face_map[:3], 255).astype(np.uint8).transpose(1, 2, 0)
+    grey = landmark_map[3:].astype(np.uint16) // 3
+    colours = np.minimum(grey + landmark_map[:3], 255).astype(np.uint8).transpose(1, 2, 0)
     return np.asarray(Image.fromarray(np.ascontiguousarray(colours)).resize((side, side)))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from newscaster.media import Picture
+from newscaster.media import YuvFrame
 from newscaster.watermark.pattern import (
     CELLS,
     SMALLER_SIDE_PX,
@@ -22,7 +22,7 @@ _FAINTEST, _STRONGEST = 0.65, 1.4
 """Root mean square of what is added, in levels: where pictures are flat, and at most (45 dB)."""
 _OF_TEXTURE = 0.25
 """How much more of it there is for each level of what pictures have there themselves."""
-_MOST_LEVELS = 3
+_MAX_LEVELS = 3
 
 
 class Watermark:
@@ -36,7 +36,7 @@ class Watermark:
         InputError: the identity is not one.
     """
 
-    def __init__(self, identity: str, *, like: Picture) -> None:
+    def __init__(self, identity: str, *, like: YuvFrame) -> None:
         self.id = id_of(identity)
         """What it carries."""
         luma = like.planes[0]
@@ -45,18 +45,18 @@ class Watermark:
         drawn = weights(height, side_px, CELLS) @ field(self.id) @ weights(width, side_px, CELLS).T
         drawn *= _strength(luma) / np.sqrt((drawn**2).mean())
         np.rint(drawn, out=drawn)
-        self.levels = np.clip(drawn, -_MOST_LEVELS, _MOST_LEVELS, out=drawn).astype(np.int8)
+        self.levels = np.clip(drawn, -_MAX_LEVELS, _MAX_LEVELS, out=drawn).astype(np.int8)
         """(H, W), -3 to 3: what is added to luma."""
         self._filled_up: dict[int, npt.NDArray[np.uint8]] = {}
 
-    def put_on(self, picture: Picture) -> None:
+    def put_on(self, image: YuvFrame) -> None:
         """Mark a picture, in place. Luma outside of 3 to 252, where no video's should be, goes there first.
 
         Args:
-            picture: of the same size; the caller's to write to.
+            image: of the same size; the caller's to write to.
         """
-        luma = picture.luma_rows
-        np.clip(luma, _MOST_LEVELS, 255 - _MOST_LEVELS, out=luma)
+        luma = image.luma_rows
+        np.clip(luma, _MAX_LEVELS, 255 - _MAX_LEVELS, out=luma)
         np.add(luma, self._added(luma.shape[1]), out=luma)  # modulo 256: adding 255 takes 1 away
 
     def _added(self, row_bytes: int) -> npt.NDArray[np.uint8]:

@@ -102,11 +102,11 @@ def weights(length_px: int, side_px: float, samples: int) -> Floats:
     """
     at = (np.arange(length_px) + 0.5 - length_px / 2) / side_px * samples / CELLS
     before = np.floor(at).astype(int)
-    after_share = at - before
+    after_fraction = at - before
     found = np.zeros((length_px, samples), np.float32)
     rows = np.arange(length_px)
-    found[rows, before % samples] += 1 - after_share
-    found[rows, (before + 1) % samples] += after_share
+    found[rows, before % samples] += 1 - after_fraction
+    found[rows, (before + 1) % samples] += after_fraction
     return found
 
 

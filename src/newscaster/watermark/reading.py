@@ -40,7 +40,7 @@ from newscaster.watermark.pattern import (
 
 PIECE_SECONDS = 5.0
 """Length of a piece in which the mark is looked for."""
-MOST_PIECES = 6
+MAX_PIECES = 6
 """Pieces looked at, spread over the file."""
 FALSE_ALARMS = 1e-6
 """Share of pieces without the mark in which it is found."""
@@ -111,7 +111,7 @@ def seen_pieces(path: str | Path) -> list[Floats]:
     """
     pieces = media.read_luma_pieces(
         Path(path),
-        pieces=MOST_PIECES,
+        pieces=MAX_PIECES,
         seconds=PIECE_SECONDS,
         frames_per_second=_FRAMES_PER_SECOND,
         smaller_side_px=SMALLER_SIDE_PX,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from newscaster.errors import InputError
-from newscaster.face.mouth import MouthBasis
+from newscaster.face.mouth_basis import MouthBasis
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.models.motion.data import MotionClip, MotionTraining, PairTraining
 from newscaster.models.motion.discriminator import MotionDiscriminator
@@ -89,22 +89,22 @@ def network(kind: str = "tcn", seed: int = 0) -> AnyMotion:
 def test_it_learns_to_tell_generated_motion_from_real_and_pulls_it_there() -> None:
     judge = adversary(realism=1.0, matching=0.0)
     for step in range(25):
-        real, made, sound = motions(8, seed=step)
-        judge.train_step(made, real, sound, step=step)
-    real, made, sound = motions(8, seed=99)
-    assert float(judge.loss(made, real, sound)) > float(judge.loss(real, real, sound)) + 1
+        real, made, audio = motions(8, seed=step)
+        judge.train_step(made, real, audio, step=step)
+    real, made, audio = motions(8, seed=99)
+    assert float(judge.loss(made, real, audio)) > float(judge.loss(real, real, audio)) + 1
     course = made.clone().requires_grad_()
-    judge.loss(course, real, sound).backward()
+    judge.loss(course, real, audio).backward()
     assert course.grad is not None
     better = made - 0.1 * course.grad / course.grad.abs().max()
-    assert float(judge.loss(better, real, sound)) < float(judge.loss(made, real, sound))
+    assert float(judge.loss(better, real, audio)) < float(judge.loss(made, real, audio))
 
 
 def test_its_loss_trains_the_generator_alone() -> None:
     judge = adversary(realism=1.0, matching=1.0)
-    real, made, sound = motions(4, seed=0)
+    real, made, audio = motions(4, seed=0)
     course, seen = made.clone().requires_grad_(), real.clone().requires_grad_()
-    judge.loss(course, seen, sound).backward()
+    judge.loss(course, seen, audio).backward()
     assert course.grad is not None
     assert seen.grad is None
     assert all(p.grad is None and p.requires_grad for p in judge.discriminator.parameters())
@@ -112,16 +112,16 @@ def test_its_loss_trains_the_generator_alone() -> None:
 
 def test_matching_is_nothing_for_the_motion_that_was_seen() -> None:
     judge = adversary(realism=0.0, matching=1.0)
-    real, made, sound = motions(4, seed=0)
-    assert float(judge.loss(real, real, sound)) == 0
-    assert float(judge.loss(made, real, sound)) > 0.001
+    real, made, audio = motions(4, seed=0)
+    assert float(judge.loss(real, real, audio)) == 0
+    assert float(judge.loss(made, real, audio)) > 0.001
 
 
 def test_at_a_rate_of_0_it_learns_nothing() -> None:
     judge = adversary()
     before = {name: value.clone() for name, value in judge.discriminator.state_dict().items()}
-    real, made, sound = motions(4, seed=0)
-    judge.train_step(made, real, sound, step=0, rate_scale=0.0)
+    real, made, audio = motions(4, seed=0)
+    judge.train_step(made, real, audio, step=0, rate_scale=0.0)
     assert all(torch.equal(value, before[name]) for name, value in judge.discriminator.state_dict().items())
 
 

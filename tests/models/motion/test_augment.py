@@ -9,7 +9,7 @@ from newscaster.face.topology import MOUTH_POINTS
 from newscaster.models.motion import augment
 from newscaster.models.motion.augment import (
     at_pace,
-    heard_otherwise,
+    augment_audio,
     with_level,
     with_noise,
     with_room,
@@ -42,16 +42,16 @@ def tone(hz: float = 200.0, seconds: float = 1.0) -> np.ndarray:
     return np.sin(2 * np.pi * hz * np.arange(int(16000 * seconds)) / 16000).astype(np.float32)
 
 
-def pitch(sound: np.ndarray) -> float:
-    return float(np.abs(np.fft.rfft(sound)).argmax() * 16000 / len(sound))
+def pitch(audio: np.ndarray) -> float:
+    return float(np.abs(np.fft.rfft(audio)).argmax() * 16000 / len(audio))
 
 
 @pytest.mark.parametrize("pace", [0.87, 1.0, 1.15])
 def test_pace_moves_pitch_and_length(pace: float) -> None:
-    sound = at_pace(tone(), pace)
-    assert len(sound) == round(16000 * pace)
-    assert pitch(sound) == pytest.approx(200 / pace, abs=1.5)
-    assert np.abs(sound).max() == pytest.approx(1, abs=0.05)
+    audio = at_pace(tone(), pace)
+    assert len(audio) == round(16000 * pace)
+    assert pitch(audio) == pytest.approx(200 / pace, abs=1.5)
+    assert np.abs(audio).max() == pytest.approx(1, abs=0.05)
 
 
 def test_noise_lies_under_the_speech() -> None:
@@ -87,12 +87,12 @@ def test_nothing_is_changed_when_the_dice_say_so(monkeypatch) -> None:
 def test_the_mouth_keeps_time(pace: float, monkeypatch) -> None:
     # A mouth that opens with the sound's loudness still does, whatever the pace.
     for name in ("with_tone", "with_room", "with_noise"):
-        monkeypatch.setattr(augment, name, lambda sound, rng: sound)
+        monkeypatch.setattr(augment, name, lambda audio, rng: audio)
     loud = (np.arange(100) // 10 % 2).astype(np.float32)
     speech = np.repeat(loud, 640) * tone(seconds=4.0)
     shapes = np.broadcast_to(loud[:, None, None], (100, MOUTH_POINTS, 2)).copy()
     clip = MotionClip(extract(speech, SPEC), shapes, np.ones(100, bool))
-    made = heard_otherwise(clip, speech, SPEC, None, Always(3, pick=pace))
+    made = augment_audio(clip, speech, SPEC, None, Always(3, pick=pace))
     assert made.features.dtype == np.float16
     assert len(made.features) == pytest.approx(100 * pace, abs=2)
     level = made.features.astype(np.float32).reshape(len(made.features), -1).max(axis=1)
@@ -105,6 +105,6 @@ def test_steps_next_to_unseen_ones_are_unseen() -> None:
     speech = tone(seconds=2.0)
     shapes = np.zeros((50, MOUTH_POINTS, 2), np.float32)
     clip = MotionClip(extract(speech, SPEC), shapes, present)
-    made = heard_otherwise(clip, speech, SPEC, None, Always(pick=1.15))
+    made = augment_audio(clip, speech, SPEC, None, Always(pick=1.15))
     assert 1 <= (~made.present).sum() <= 4
     assert (~made.present)[21:25].any()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from newscaster.errors import InputError
-from newscaster.face.mouth import MouthBasis
+from newscaster.face.mouth_basis import MouthBasis
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.models.motion.base import BaseMotion, load_base_motion, save_base_motion
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
@@ -21,9 +21,9 @@ def test_comes_back_as_it_was_stored(tmp_path) -> None:
     path = tmp_path / "base.safetensors"
     save_base_motion(path, BaseMotion(network, basis, features, {"clips": 3}))
     again = load_base_motion(path, dropout=0.1)
-    sound = torch.randn(1, 20, features.width)
+    audio = torch.randn(1, 20, features.width)
     network.eval()
-    assert torch.allclose(again.network(sound), network(sound), atol=1e-2)
+    assert torch.allclose(again.network(audio), network(audio), atol=1e-2)
     assert again.network.config.dropout == 0.1
     assert again.features == features
     assert again.facts == {"clips": 3}

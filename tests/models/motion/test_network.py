@@ -148,10 +148,10 @@ def test_the_discriminator_judges_at_every_scale(scales: tuple[int, ...]) -> Non
 def test_the_discriminator_sees_motion_in_deviations_and_hears_the_sound() -> None:
     torch.manual_seed(0)
     judge = MotionDiscriminator(coefficients=SIZE, inputs=WIDTH, channels=6, scales=(1,))
-    motion, sound = torch.randn(1, 20, SIZE), torch.randn(1, 20, WIDTH)
+    motion, audio = torch.randn(1, 20, SIZE), torch.randn(1, 20, WIDTH)
     judge.normalise_with([motion[0]])
-    wanted = judge(motion, sound)[0][-1]
-    assert not torch.allclose(wanted, judge(motion, sound.flip(1))[0][-1])
-    assert not torch.allclose(wanted, judge(motion.flip(1), sound)[0][-1])
+    wanted = judge(motion, audio)[0][-1]
+    assert not torch.allclose(wanted, judge(motion, audio.flip(1))[0][-1])
+    assert not torch.allclose(wanted, judge(motion.flip(1), audio)[0][-1])
     judge.normalise_with([100 * motion[0]])
-    assert torch.allclose(wanted, judge(100 * motion, sound)[0][-1], atol=1e-4)
+    assert torch.allclose(wanted, judge(100 * motion, audio)[0][-1], atol=1e-4)

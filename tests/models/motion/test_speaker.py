@@ -10,23 +10,23 @@ import pytest
 
 import footage as made
 from newscaster.errors import FootageError
-from newscaster.models.motion.speaker import take_motion
+from newscaster.formats.dataset import Clip, write_blend_weights
+from newscaster.models.motion.speaker import dataset_motion
 from newscaster.prepare import prepare
 from newscaster.speech.features import FeatureSpec
-from newscaster.take import Clip, write_share
 
 
 def test_covered_mouths_teach_no_motion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made.make_up_faces(monkeypatch)
     film = made.write_footage(tmp_path / "film.mp4", seconds=13, covered=range(100, 150))
-    take = prepare(film, tmp_path / "take", workers=0)
-    (clip,) = take_motion(take, FeatureSpec(kind="log-mel"), None).clips
+    dataset = prepare(film, tmp_path / "take", workers=0)
+    (clip,) = dataset_motion(dataset, FeatureSpec(kind="log-mel"), None).clips
     assert clip is not None
     assert not clip.present[100:150].any()
     assert clip.present[:90].all()
     assert clip.present[160:].all()
-    (stored,) = take.clips
-    write_share(stored.folder, np.zeros(stored.frames, np.float32))
-    hidden = replace(take, clips=(Clip(stored.folder, stored.record),))
+    (stored,) = dataset.clips
+    write_blend_weights(stored.folder, np.zeros(stored.frames, np.float32))
+    hidden = replace(dataset, clips=(Clip(stored.folder, stored.record),))
     with pytest.raises(FootageError, match="whose mouth is free"):
-        take_motion(hidden, FeatureSpec(kind="log-mel"), None)
+        dataset_motion(hidden, FeatureSpec(kind="log-mel"), None)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from newscaster.errors import InputError
-from newscaster.face.mouth import MouthBasis
+from newscaster.face.mouth_basis import MouthBasis
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.inference import Session
 from newscaster.models.motion.data import (

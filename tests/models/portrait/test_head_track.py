@@ -5,10 +5,10 @@ import pytest
 
 from faces import face_points, rotation
 from newscaster.errors import FootageError
-from newscaster.face.framemap import EYES
-from newscaster.face.head import Head
+from newscaster.face.full_face_map import EYES
+from newscaster.face.head_pose import Head
 from newscaster.face.measures import eyes_open
-from newscaster.face.mouth import mouth_shapes, opening
+from newscaster.face.mouth_basis import mouth_shapes, opening
 from newscaster.models.portrait.head_track import resting_track
 
 FPS = 25.0
@@ -62,10 +62,10 @@ def test_lips_rest_and_eyes_blink(head: Head) -> None:
     gap = opening(mouth_shapes(track.landmarks, head))
     assert gap.max() < 0.05
     assert gap.std() < 0.005
-    share = eyes_open(track.landmarks) / np.median(eyes_open(track.landmarks))
-    shut = np.flatnonzero((share[1:] < 0.5) & (share[:-1] >= 0.5))
+    fraction = eyes_open(track.landmarks) / np.median(eyes_open(track.landmarks))
+    shut = np.flatnonzero((fraction[1:] < 0.5) & (fraction[:-1] >= 0.5))
     assert len(shut) == 2
-    assert share.min() < 0.2
+    assert fraction.min() < 0.2
 
 
 def test_the_head_moves_as_in_the_footage(head: Head) -> None:
@@ -87,8 +87,8 @@ def test_one_seed_one_track(head: Head) -> None:
 
 def test_who_never_blinks_in_the_footage_blinks_all_the_same(head: Head) -> None:
     track = resting_track(footage(blinks=False), head, fps=FPS, seconds=8, seed=2)
-    share = eyes_open(track.landmarks) / np.median(eyes_open(track.landmarks))
-    assert share.min() < 0.3
+    fraction = eyes_open(track.landmarks) / np.median(eyes_open(track.landmarks))
+    assert fraction.min() < 0.3
 
 
 def test_footage_without_a_face(head: Head) -> None:

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from faces import face_points
-from newscaster.face.flattening import Flattening
+from newscaster.face.crop import Mask, cut_crop
 from newscaster.face.geometry import Similarity
-from newscaster.face.region import Mask, crop
-from newscaster.models.portrait.inference import paint, paint_regions
+from newscaster.face.surface_warp import SurfaceWarp
+from newscaster.models.portrait.inference import render_crops, render_frames
 from newscaster.models.portrait.network import FullFrame, FullFrameConfig
 from newscaster.models.portrait.target import with_real_mouths
 
@@ -24,7 +24,7 @@ def network() -> FullFrame:
         channels=(4, 6),
         encoder_blocks=(1, 1),
         decoder_blocks=(1,),
-        looks=2,
+        appearances=2,
         code=8,
     )
     network = FullFrame(config).eval()
@@ -43,13 +43,13 @@ def faces() -> tuple[np.ndarray, np.ndarray]:
 
 def test_pictures_are_what_the_network_paints(network: FullFrame, faces: tuple) -> None:
     landmarks, planes = faces
-    pictures = list(paint(network, landmarks, planes, planes))
-    assert len(pictures) == 11
-    assert pictures[0].shape == (SIZE[1], SIZE[0], 3)
-    assert pictures[0].dtype == np.uint8
-    assert np.abs(pictures[0].astype(int) - pictures[10]).max() > 3  # the face has moved
-    again = next(paint(network, landmarks[3:4], planes[3:4], planes[3:4]))
-    assert np.abs(again.astype(int) - pictures[3]).max() <= 2
+    images = list(render_frames(network, landmarks, planes, planes))
+    assert len(images) == 11
+    assert images[0].shape == (SIZE[1], SIZE[0], 3)
+    assert images[0].dtype == np.uint8
+    assert np.abs(images[0].astype(int) - images[10]).max() > 3  # the face has moved
+    again = next(render_frames(network, landmarks[3:4], planes[3:4], planes[3:4]))
+    assert np.abs(again.astype(int) - images[3]).max() <= 2
 
 
 def test_regions_are_cut_out_of_the_same_pictures(network: FullFrame, faces: tuple) -> None:
@@ -57,11 +57,11 @@ def test_regions_are_cut_out_of_the_same_pictures(network: FullFrame, faces: tup
     side = 32
     # Upright squares about the mouth, larger in the region than in the picture.
     matrix = np.stack([np.array([[0.8, 0.1, -40.0 - i], [-0.1, 0.8, -35.0]]) for i in range(11)])
-    transforms = Flattening.of(Similarity(matrix))
-    regions = list(paint_regions(network, landmarks, planes, planes, transforms, side=side))
-    for index, picture in enumerate(paint(network, landmarks, planes, planes)):
-        whole = crop(picture, transforms[index], side).astype(int)
-        assert np.abs(regions[index] - whole).mean() < 0.5
+    transforms = SurfaceWarp.of(Similarity(matrix))
+    crops = list(render_crops(network, landmarks, planes, planes, transforms, side=side))
+    for index, image in enumerate(render_frames(network, landmarks, planes, planes)):
+        whole = cut_crop(image, transforms[index], side).astype(int)
+        assert np.abs(crops[index] - whole).mean() < 0.5
 
 
 def test_real_mouths_take_on_the_painted_colours() -> None:
@@ -73,12 +73,12 @@ def test_real_mouths_take_on_the_painted_colours() -> None:
     soft[10:14, 12:20] = 128
     rng = np.random.default_rng(0)
     face = rng.integers(60, 180, size=(1, side, side, 3))
-    painted = np.repeat(face, 5, axis=0).astype(np.uint8)
-    real = painted + np.array([20, 0, 10], np.uint8)  # another light
+    rendered = np.repeat(face, 5, axis=0).astype(np.uint8)
+    real = rendered + np.array([20, 0, 10], np.uint8)  # another light
     real[:, 16:20, 14:18] = 250  # teeth
-    out = with_real_mouths(painted, real, Mask(hidden, soft), ring_px=3)
-    assert (out[:, ~hidden] == painted[:, ~hidden]).all()
+    out = with_real_mouths(rendered, real, Mask(hidden, soft), ring_px=3)
+    assert (out[:, ~hidden] == rendered[:, ~hidden]).all()
     around = np.zeros((side, side), bool)
     around[22:24, 12:20] = True
-    assert np.abs(out[:, around].astype(int) - painted[:, around]).max() <= 1
+    assert np.abs(out[:, around].astype(int) - rendered[:, around]).max() <= 1
     assert (out[:, 17, 15] == [230, 250, 240]).all()

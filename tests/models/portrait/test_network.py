@@ -14,8 +14,8 @@ def stripes(count: int, side: int = 48, *, seed: int = 0) -> torch.Tensor:
     return (torch.rand(count, 3, side, side, generator=generator) > 0.5).float() * 0.5 + 0.2
 
 
-def softened(pictures: torch.Tensor) -> torch.Tensor:
-    return functional.avg_pool2d(functional.pad(pictures, (1,) * 4, mode="reflect"), 3, stride=1)
+def softened(images: torch.Tensor) -> torch.Tensor:
+    return functional.avg_pool2d(functional.pad(images, (1,) * 4, mode="reflect"), 3, stride=1)
 
 
 def same(x: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
@@ -37,8 +37,8 @@ def test_the_perceptual_network_agrees_with_unfolded_layers() -> None:
         stored = (weights[f"{norm}.{kind}"] for kind in ("running_mean", "running_var", "weight", "bias"))
         return functional.batch_norm(x, *stored, eps=1e-3)
 
-    pictures = stripes(2)
-    x = functional.relu6(layer((pictures * 255 - 127) / 128, "_conv_stem", "_bn0", stride=2))
+    images = stripes(2)
+    x = functional.relu6(layer((images * 255 - 127) / 128, "_conv_stem", "_bn0", stride=2))
     x = functional.relu6(layer(x, "_blocks.0._depthwise_conv", "_blocks.0._bn1", groups=32))
     first = layer(x, "_blocks.0._project_conv", "_blocks.0._bn2")
     x = functional.relu6(layer(first, "_blocks.1._expand_conv", "_blocks.1._bn0"))
@@ -47,12 +47,12 @@ def test_the_perceptual_network_agrees_with_unfolded_layers() -> None:
     x = functional.relu6(layer(x, "_blocks.2._expand_conv", "_blocks.2._bn0"))
     x = functional.relu6(layer(x, "_blocks.2._depthwise_conv", "_blocks.2._bn1", groups=144))
     second = before + layer(x, "_blocks.2._project_conv", "_blocks.2._bn2")
-    seen = network(pictures)
+    seen = network(images)
     torch.testing.assert_close(seen[0], first, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(seen[1], second, rtol=1e-3, atol=1e-3)
     assert [tuple(s.shape[1:]) for s in seen] == [(16, 24, 24), (24, 12, 12), (40, 6, 6), (80, 3, 3)]
     assert not any(p.requires_grad for p in network.parameters())
-    near, far = (losses.perceptual_loss(network, p, pictures) for p in (pictures + 0.01, softened(pictures)))
+    near, far = (losses.perceptual_loss(network, p, images) for p in (images + 0.01, softened(images)))
     assert 0 < near < far
 
 

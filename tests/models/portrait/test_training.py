@@ -14,7 +14,7 @@ from newscaster.errors import InputError
 from newscaster.models.losses import Sharpening
 from newscaster.models.perceptual import Perceptual
 from newscaster.models.portrait.data import PairBatch
-from newscaster.models.portrait.inference import to_pictures
+from newscaster.models.portrait.inference import to_images
 from newscaster.models.portrait.initialization import group, start_from
 from newscaster.models.portrait.network import FullFrame, Window
 from newscaster.models.portrait.task import PortraitTask
@@ -23,7 +23,7 @@ from newscaster.models.portrait.training import (
     FullFrameTraining,
     evaluate,
     load_full_frame,
-    paint,
+    render_frames,
     train_full_frame,
 )
 from newscaster.training.budget import Ramp, TimeBudget
@@ -66,14 +66,16 @@ def test_the_first_looks_are_means_of_sittings(data: FullFrameData, started: Ful
     start = evaluate(started, data.held_out)
     grey = FullFrame(TINY).eval()
     assert start.psnr > evaluate(grey, data.held_out).psnr + 5
-    one = FullFrame(replace(TINY, looks=1)).eval()
+    one = FullFrame(replace(TINY, appearances=1)).eval()
     start_from(one, data.learn)
     assert start.psnr > evaluate(one, data.held_out).psnr + 0.5, "two looks are better than one"
-    shares, _ = started.look(torch.from_numpy(data.learn.looks))
-    assert shares.max(dim=1).values.min() > 0.9
-    where = data.learn.looks[:, 0, 2] > 48
+    blend_weights, _ = started.look(torch.from_numpy(data.learn.appearances))
+    assert blend_weights.max(dim=1).values.min() > 0.9
+    where = data.learn.appearances[:, 0, 2] > 48
     assert (
-        len(set(shares.argmax(dim=1).numpy()[where])) == len(set(shares.argmax(dim=1).numpy()[~where])) == 1
+        len(set(blend_weights.argmax(dim=1).numpy()[where]))
+        == len(set(blend_weights.argmax(dim=1).numpy()[~where]))
+        == 1
     )
     cover = torch.sigmoid(started.textures[0, 3])
     down, across = cover.shape
@@ -110,8 +112,8 @@ def test_learning_beats_the_start(data: FullFrameData, started: FullFrame, tmp_p
     assert result.held_out_frames == 12
     assert reports[-1].minutes_left < 0.05
     assert steps(tmp_path) == [report.step for report in reports]
-    with Image.open(tmp_path / "preview.png") as picture:
-        assert picture.size == (5 * SIZE[0], 2 * SIZE[1])
+    with Image.open(tmp_path / "preview.png") as image:
+        assert image.size == (5 * SIZE[0], 2 * SIZE[1])
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "preview.png", "progress.csv", "state.safetensors", "weights.safetensors",
     ]  # fmt: skip
@@ -177,13 +179,13 @@ def test_a_step_that_is_not_finite_is_skipped(data: FullFrameData, tmp_path: Pat
 
 def test_painting_is_what_the_network_computes(data: FullFrameData, started: FullFrame) -> None:
     some = data.held_out[np.arange(7)]
-    painted = np.stack(list(paint(started, some.landmarks, some.planes, some.looks, batch=3)))
+    rendered = np.stack(list(render_frames(started, some.landmarks, some.planes, some.appearances, batch=3)))
     maps = torch.from_numpy(some.maps(np.arange(7), TINY))
     with torch.no_grad():
-        whole = started(maps, torch.from_numpy(some.planes), torch.from_numpy(some.looks))
-    assert painted.shape == (7, SIZE[1], SIZE[0], 3)
-    assert painted.dtype == np.uint8
-    assert np.abs(painted.astype(int) - to_pictures(whole)).max() <= 1
+        whole = started(maps, torch.from_numpy(some.planes), torch.from_numpy(some.appearances))
+    assert rendered.shape == (7, SIZE[1], SIZE[0], 3)
+    assert rendered.dtype == np.uint8
+    assert np.abs(rendered.astype(int) - to_images(whole)).max() <= 1
 
 
 def test_frames_of_another_size_are_refused(data: FullFrameData) -> None:
@@ -195,7 +197,9 @@ def test_frames_of_another_size_are_refused(data: FullFrameData) -> None:
 def test_a_window_is_a_part_of_the_whole(data: FullFrameData, started: FullFrame) -> None:
     # What the network paints is zero at first: backdrop and texture are left, which are pointwise.
     numbers = np.array([2, 9])
-    planes, looks = (torch.from_numpy(a[numbers]) for a in (data.held_out.planes, data.held_out.looks))
+    planes, appearances = (
+        torch.from_numpy(a[numbers]) for a in (data.held_out.planes, data.held_out.appearances)
+    )
     maps = torch.from_numpy(data.held_out.maps(numbers, TINY))
     window = Window(((20, 8), (56, 40)), (40, 36))
     cut = torch.stack(
@@ -205,7 +209,7 @@ def test_a_window_is_a_part_of_the_whole(data: FullFrameData, started: FullFrame
         ]
     )
     with torch.no_grad():
-        whole, part = started(maps, planes, looks), started(cut, planes, looks, window)
+        whole, part = started(maps, planes, appearances), started(cut, planes, appearances, window)
     for index in range(2):
         torch.testing.assert_close(part[index], window.part(whole[index], index), rtol=0, atol=1e-6)
 

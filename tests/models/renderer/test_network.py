@@ -18,42 +18,42 @@ def lively(network: Renderer) -> Renderer:
 
 def inputs(network: Renderer, *, batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(3)
-    region = rng.integers(0, 256, (batch, network.side, network.side, 3), np.uint8)
-    face_map = rng.integers(0, 256, (batch, 4, network.map_side, network.map_side), np.uint8)
-    return torch.from_numpy(region), torch.from_numpy(face_map)
+    crop = rng.integers(0, 256, (batch, network.side, network.side, 3), np.uint8)
+    landmark_map = rng.integers(0, 256, (batch, 4, network.map_side, network.map_side), np.uint8)
+    return torch.from_numpy(crop), torch.from_numpy(landmark_map)
 
 
 def test_hidden_pixels_do_not_influence_the_output() -> None:
     hidden = hidden_mask()
     network = lively(Renderer(TINY, hidden))
-    region, face_map = inputs(network)
-    other = region.clone()
+    crop, landmark_map = inputs(network)
+    other = crop.clone()
     other[:, torch.from_numpy(hidden)] = torch.randint(0, 256, (2, int(hidden.sum()), 3), dtype=torch.uint8)
     with torch.no_grad():
-        assert torch.equal(network(region, face_map), network(other, face_map))
-        assert not torch.equal(network(region, face_map), network(region, 255 - face_map))
+        assert torch.equal(network(crop, landmark_map), network(other, landmark_map))
+        assert not torch.equal(network(crop, landmark_map), network(crop, 255 - landmark_map))
 
 
 def test_visible_pixels_influence_the_output_and_come_back_as_they_were() -> None:
     hidden = hidden_mask()
     network = lively(Renderer(TINY, hidden))
-    region, face_map = inputs(network)
+    crop, landmark_map = inputs(network)
     with torch.no_grad():
-        rendered = network(region, face_map)
-        darker = network(region // 2, face_map)
+        rendered = network(crop, landmark_map)
+        darker = network(crop // 2, landmark_map)
     assert rendered.dtype == torch.uint8
-    assert rendered.shape == region.shape
+    assert rendered.shape == crop.shape
     visible = torch.from_numpy(~hidden)
-    assert torch.equal(rendered[:, visible], region[:, visible])
+    assert torch.equal(rendered[:, visible], crop[:, visible])
     assert not torch.equal(rendered[:, ~visible], darker[:, ~visible])
 
 
 def test_training_does_not_see_hidden_pixels_either() -> None:
     hidden = hidden_mask()
     network = lively(Renderer(TINY, hidden))
-    region, face_map = inputs(network)
-    context = network.cut(region).requires_grad_()
-    network.predict(context, network.cut_map(face_map)).sum().backward()
+    crop, landmark_map = inputs(network)
+    context = network.cut(crop).requires_grad_()
+    network.predict(context, network.cut_map(landmark_map)).sum().backward()
     assert context.grad is not None
     covered = network.covered.expand_as(context)
     assert not context.grad[covered].any()
@@ -64,10 +64,10 @@ def test_training_does_not_see_hidden_pixels_either() -> None:
 def test_every_side_renders_at_its_own_size(side: int) -> None:
     config = RendererConfig(channels=(4, 4, 4), encoder_blocks=(0, 0, 1), decoder_blocks=(0, 0))
     network = lively(Renderer(config, hidden_mask(side)))
-    region, face_map = inputs(network, batch=1)
-    assert face_map.shape[-1] == min(side // 2, 128)
+    crop, landmark_map = inputs(network, batch=1)
+    assert landmark_map.shape[-1] == min(side // 2, 128)
     with torch.no_grad():
-        assert network(region, face_map).shape == (1, side, side, 3)
+        assert network(crop, landmark_map).shape == (1, side, side, 3)
 
 
 def test_the_box_holds_the_mask_and_fits_the_grid() -> None:

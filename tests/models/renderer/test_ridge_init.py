@@ -129,7 +129,7 @@ def test_a_training_starts_from_it_and_keeps_it(tmp_path) -> None:
     assert isinstance(network, Renderer)
     assert network.kernel is not None
     assert network.kernel.pictures.any()
-    face_map = network.cut_map(torch.full((1, 4, network.map_side, network.map_side), 255))
+    landmark_map = network.cut_map(torch.full((1, 4, network.map_side, network.map_side), 255))
     black = torch.zeros(1, 3, *network.covered.shape[-2:])
-    assert (network.start(black, face_map) - network.fill).abs().max() > 0.01
+    assert (network.start(black, landmark_map) - network.fill).abs().max() > 0.01
     export_renderer(network)  # which compares with ONNX Runtime

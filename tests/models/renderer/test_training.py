@@ -73,8 +73,8 @@ def test_the_loss_falls_and_everything_is_left_behind(data: RenderingData, tmp_p
     assert result.steps == reports[-1].step > 50
     assert result.held_out_frames == 12
     assert [int(row["step"]) for row in rows(tmp_path)] == [report.step for report in reports]
-    with Image.open(tmp_path / "preview.png") as picture:
-        assert picture.size == (6 * SIDE, 4 * SIDE)
+    with Image.open(tmp_path / "preview.png") as image:
+        assert image.size == (6 * SIDE, 4 * SIDE)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "preview.png", "progress.csv", "state.safetensors", "weights.safetensors",
     ]  # fmt: skip
@@ -82,8 +82,8 @@ def test_the_loss_falls_and_everything_is_left_behind(data: RenderingData, tmp_p
     clip = data.held_out[0]
     batch = Frames([clip], map_side=network.map_side).batch(np.arange(len(clip)))
     with torch.no_grad():
-        out = network(torch.from_numpy(batch.regions), torch.from_numpy(batch.face_maps)).numpy()
-    error = (out[:, data.hidden].astype(float) - clip.regions[:, data.hidden]) ** 2
+        out = network(torch.from_numpy(batch.crops), torch.from_numpy(batch.landmark_maps)).numpy()
+    error = (out[:, data.hidden].astype(float) - clip.crops[:, data.hidden]) ** 2
     assert 10 * np.log10(255**2 / error.mean()) == pytest.approx(result.psnr, abs=0.3)  # bfloat16 or not
 
 
@@ -169,11 +169,11 @@ def test_frames_without_a_face_are_left_out() -> None:
     clip = talking_clip(6)
     points = clip.points.copy()
     points[[0, 3]] = np.nan
-    gappy = RenderingClip(clip.regions, points)
+    gappy = RenderingClip(clip.crops, points)
     assert frame_table([gappy])[:, 1].tolist() == [1, 2, 4, 5]
     batch = Frames([gappy], map_side=SIDE, variation=Variation()).pairs(32, seed=0, step=0)
-    assert batch.face_maps.any(axis=(1, 2, 3)).all()
-    blind = RenderingClip(clip.regions, np.full_like(points, np.nan))
+    assert batch.landmark_maps.any(axis=(1, 2, 3)).all()
+    blind = RenderingClip(clip.crops, np.full_like(points, np.nan))
     with pytest.raises(FootageError, match="no frame with a face"):
         RenderingData.of([blind, clip], hidden_mask(), held_out=[clip, blind][:0] or [blind])
 
@@ -182,8 +182,8 @@ def test_a_shifted_frame_and_its_map_stay_together() -> None:
     clip = talking_clip(5)
     frames = Frames([clip], map_side=SIDE, variation=Variation(shift_px=3, smoothing=0))
     batch = frames.pairs(25, seed=1, step=2)
-    dark = batch.regions[..., 0] < 100
-    inside = batch.face_maps[:, 0] > 128
+    dark = batch.crops[..., 0] < 100
+    inside = batch.landmark_maps[:, 0] > 128
     assert (dark != inside).mean() < 0.01 < (dark != np.roll(inside, 2, axis=1)).mean()
     tops = {int(np.flatnonzero(mouth.any(axis=1))[0]) for mouth in inside if mouth.any()}
     assert len(tops) > 3, "the frames are shifted"
@@ -202,7 +202,7 @@ def test_batches_depend_on_seed_and_step_alone() -> None:
     frames = Frames([talking_clip(9)], map_side=SIDE, variation=Variation())
     first, again = (frames.pairs(2, seed=1, step=7) for _ in range(2))
     other = frames.pairs(2, seed=1, step=8)
-    np.testing.assert_array_equal(first.face_maps, again.face_maps)
+    np.testing.assert_array_equal(first.landmark_maps, again.landmark_maps)
     np.testing.assert_array_equal(first.gain, again.gain)
     assert not np.array_equal(first.gain, other.gain)
 
@@ -215,9 +215,9 @@ def test_pairs_are_successive_frames_varied_as_one() -> None:
     np.testing.assert_array_equal(batch.gain[::2], batch.gain[1::2])
     np.testing.assert_array_equal(batch.offset[::2], batch.offset[1::2])
     still = Frames(clips, map_side=SIDE, variation=STILL).pairs(40, seed=0, step=0)
-    numbers = [np.flatnonzero((plain.regions == one).all(axis=(1, 2, 3)))[0] for one in still.regions]
+    numbers = [np.flatnonzero((plain.crops == one).all(axis=(1, 2, 3)))[0] for one in still.crops]
     first = np.array(numbers[::2])
-    np.testing.assert_array_equal(still.regions[1::2], plain.regions[first + 1])
+    np.testing.assert_array_equal(still.crops[1::2], plain.crops[first + 1])
     assert (first % 4 < 3).all(), "no pair spans two clips"
 
 
@@ -231,21 +231,21 @@ def test_triples_are_successive_frames_of_one_clip() -> None:
 def test_the_grain_that_painted_frames_lack_is_found() -> None:
     still, rng = talking_clip(1), np.random.default_rng(0)
     noise = rng.normal(0, 2, size=(30, SIDE, SIDE, 1))
-    noisy = (still.regions + noise).clip(0, 255).astype(np.uint8)
+    noisy = (still.crops + noise).clip(0, 255).astype(np.uint8)
     frames = Frames([RenderingClip(noisy, still.points.repeat(30, axis=0))], map_side=SIDE)
-    plain = still.regions.repeat(3, axis=0)
+    plain = still.crops.repeat(3, axis=0)
     found = missing_grain(lambda numbers: (frames.batch(numbers), plain), frames, hidden_mask())
     assert found == pytest.approx(2 * 0.9, rel=0.1)
-    same = missing_grain(lambda n: (frames.batch(n), frames.batch(n).regions), frames, hidden_mask())
+    same = missing_grain(lambda n: (frames.batch(n), frames.batch(n).crops), frames, hidden_mask())
     assert same == 0
     one = Frames([talking_clip(2)], map_side=SIDE)
-    assert missing_grain(lambda n: (one.batch(n), one.batch(n).regions), one, hidden_mask()) == 0
+    assert missing_grain(lambda n: (one.batch(n), one.batch(n).crops), one, hidden_mask()) == 0
 
 
 def test_a_frame_that_none_follows_is_its_own_pair() -> None:
     frames = Frames([talking_clip(1)], map_side=SIDE)
     batch = frames.pairs(2, seed=0, step=0)
-    np.testing.assert_array_equal(batch.regions[::2], batch.regions[1::2])
+    np.testing.assert_array_equal(batch.crops[::2], batch.crops[1::2])
 
 
 def test_the_mouth_box_holds_the_lips() -> None:

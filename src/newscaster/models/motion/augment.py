@@ -23,7 +23,7 @@ _PACES = (0.87, 0.93, 1.0, 1.07, 1.15)
 _TAPS = 9
 
 
-def heard_otherwise(
+def augment_audio(
     clip: MotionClip,
     speech: Floats,
     features: FeatureSpec,
@@ -35,9 +35,9 @@ def heard_otherwise(
     The mouth keeps time where the pace changes.
     """
     pace = float(rng.choice(_PACES))
-    sound = with_level(with_noise(with_room(with_tone(at_pace(speech, pace), rng), rng), rng), rng)
+    audio = with_level(with_noise(with_room(with_tone(at_pace(speech, pace), rng), rng), rng), rng)
     late = int(rng.integers(0, MOTION_HZ))
-    later = np.concatenate([np.zeros(late * STEP_SAMPLES, np.float32), sound])
+    later = np.concatenate([np.zeros(late * STEP_SAMPLES, np.float32), audio])
     heard = extract(later, features, encoder)[late:].astype(np.float16)
     place = np.arange(min(len(heard), int((len(clip.shapes) - 1) * pace) + 1)) / pace
     before = np.minimum(place.astype(int), len(clip.shapes) - 1)

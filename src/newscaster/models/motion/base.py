@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from newscaster.errors import InputError
-from newscaster.face.mouth import MouthBasis
+from newscaster.face.mouth_basis import MouthBasis
 from newscaster.models.motion.data import restore_motion
 from newscaster.models.motion.network import MotionNetwork
 from newscaster.speech.features import FeatureSpec

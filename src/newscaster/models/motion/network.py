@@ -87,9 +87,9 @@ class RecurrentConfig:
         _check_smoothing(self.smoothing)
 
 
-def _check_smoothing(share: float) -> None:
-    if not 0 <= share <= 1 / 3:
-        raise ValueError(f"the smoothing is {share}; expected 0 to 1/3, where three steps count alike")
+def _check_smoothing(fraction: float) -> None:
+    if not 0 <= fraction <= 1 / 3:
+        raise ValueError(f"the smoothing is {fraction}; expected 0 to 1/3, where three steps count alike")
 
 
 class MotionModel(nn.Module):
@@ -123,11 +123,11 @@ class MotionModel(nn.Module):
         A network trained on few clips takes the landmarks' jitter for motion. Were it trained through the
         mean, it would learn to answer more sharply and undo it.
         """
-        share = self._smoothing
-        if self.training or not share:
+        fraction = self._smoothing
+        if self.training or not fraction:
             return motion
         around = torch.cat([motion[:, :1], motion, motion[:, -1:]], dim=1)
-        return share * (around[:, :-2] + around[:, 2:]) + (1 - 2 * share) * motion
+        return fraction * (around[:, :-2] + around[:, 2:]) + (1 - 2 * fraction) * motion
 
 
 class _CausalConvolution(nn.Conv1d):

@@ -19,16 +19,16 @@ import torch
 
 from newscaster.errors import FootageError
 from newscaster.face.measures import ShapeErrors, shape_errors
-from newscaster.face.mouth import MouthBasis, rest_shape
+from newscaster.face.mouth_basis import MouthBasis, rest_shape
+from newscaster.formats.dataset import Dataset
 from newscaster.models.motion.base import BaseMotion
 from newscaster.models.motion.data import MotionClip, MotionTraining, motion_clip
 from newscaster.models.motion.network import AnyMotion, MotionNetwork
 from newscaster.models.motion.task import train_motion
 from newscaster.models.renderer.data import HELD_OUT_EVERY
-from newscaster.speech.activity import LEAST_SPEAKING_SECONDS, speech_activity
+from newscaster.speech.activity import MIN_SPEAKING_SECONDS, speech_activity
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
-from newscaster.take import Take
 from newscaster.training.loop import Progress
 from newscaster.training.onnx_export import export_network
 
@@ -53,7 +53,7 @@ class SpeakerMotion:
 
 
 @dataclass(frozen=True)
-class TakeMotion:
+class DatasetMotion:
     """The clips of a take as motion, relative to the speaker's rest shape."""
 
     clips: tuple[MotionClip | None, ...]
@@ -64,35 +64,35 @@ class TakeMotion:
     """How long a mouth is seen while speech is heard."""
 
 
-def take_motion(take: Take, features: FeatureSpec, encoder: SpeechEncoder | None) -> TakeMotion:
+def dataset_motion(dataset: Dataset, features: FeatureSpec, encoder: SpeechEncoder | None) -> DatasetMotion:
     """What the clips of a take teach of motion: under a hand or a microphone, landmarks are guesses.
 
     Raises:
         FootageError: no clip shows a mouth that is free.
     """
-    shapes = [clip.mouth_shapes(take.head) for clip in take.clips]
-    seen = [s[clip.usable] for s, clip in zip(shapes, take.clips, strict=True) if clip.usable.any()]
+    shapes = [clip.mouth_shapes(dataset.head) for clip in dataset.clips]
+    seen = [s[clip.usable] for s, clip in zip(shapes, dataset.clips, strict=True) if clip.usable.any()]
     if not seen:
         raise FootageError(
-            f"no clip of '{take.folder}' shows a face whose mouth is free. Prepare footage that shows one"
+            f"no clip of '{dataset.folder}' shows a face whose mouth is free. Prepare footage that shows one"
         )
     rest = rest_shape(np.concatenate(seen))
     clips: list[MotionClip | None] = []
     speaking_steps = 0
-    for clip, shape in zip(take.clips, shapes, strict=True):
+    for clip, shape in zip(dataset.clips, shapes, strict=True):
         learnt = clip.usable & clip.audio_fits
-        if not (learnt.any() and clip.teaches_motion(take.head)):
+        if not (learnt.any() and clip.teaches_motion(dataset.head)):
             clips.append(None)
             continue
         heard = extract(clip.speech, features, encoder)
-        made = motion_clip(heard, shape - rest, learnt, fps=take.fps)
+        made = motion_clip(heard, shape - rest, learnt, fps=dataset.fps)
         speaking_steps += int((made.present & speech_activity(clip.speech)[: len(made.present)]).sum())
         clips.append(made)
-    return TakeMotion(tuple(clips), rest, speaking_steps / MOTION_HZ)
+    return DatasetMotion(tuple(clips), rest, speaking_steps / MOTION_HZ)
 
 
 def train_speaker(
-    take: Take,
+    dataset: Dataset,
     folder: Path,
     *,
     base: BaseMotion,
@@ -102,7 +102,7 @@ def train_speaker(
     """Adapt the base network to a take's speaker, or use it as it is where the take has too little sound.
 
     Args:
-        take: prepared footage; clips without sound are passed over.
+        dataset: prepared footage; clips without sound are passed over.
         folder: of the run, resumed from.
         base: what is adapted, with a dropout of :data:`ADAPTING_DROPOUT`; its network is changed.
         encoder: for base networks that hear states of the speech model.
@@ -111,21 +111,21 @@ def train_speaker(
     Raises:
         FootageError: the footage shows no face.
     """
-    motion = take_motion(take, base.features, encoder)
+    motion = dataset_motion(dataset, base.features, encoder)
     basis = base.basis.with_mean(motion.rest)
     count = sum(clip is not None for clip in motion.clips)
-    if motion.speaking_seconds < LEAST_SPEAKING_SECONDS:
+    if motion.speaking_seconds < MIN_SPEAKING_SECONDS:
         _log.warning(
             "%d of %d clips have sound, with %.0f s of speech under a mouth that is seen. With less than "
             "%g s, the mouth moves as the base network has it, and its looks alone are learnt",
-            *(count, len(take.clips), motion.speaking_seconds, LEAST_SPEAKING_SECONDS),
+            *(count, len(dataset.clips), motion.speaking_seconds, MIN_SPEAKING_SECONDS),
         )
         return SpeakerMotion(base.network.eval(), basis, base.features, None, 0)
-    if count < len(take.clips):
+    if count < len(dataset.clips):
         _log.warning(
             "%d of %d clips have sound that goes with the mouth: its motion is learnt from these, its looks "
             "from all",
-            *(count, len(take.clips)),
+            *(count, len(dataset.clips)),
         )
     return adapt(base, motion.clips, motion.rest, folder, progress=progress)
 

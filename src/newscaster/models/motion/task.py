@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from newscaster.face.mouth import MouthBasis
+from newscaster.face.mouth_basis import MouthBasis
 from newscaster.models.motion.data import MotionClip, MotionTraining, motion_loss, network_values
 from newscaster.models.motion.discriminator import MotionDiscriminator
 from newscaster.models.motion.network import MotionNetwork, RecurrentMotion
@@ -38,7 +38,7 @@ def train_motion(
     folder: Path,
     *,
     config: MotionTraining,
-    shares: Sequence[float] | None = None,
+    fractions: Sequence[float] | None = None,
     resume: bool = True,
     progress: Progress | None = None,
     clock: Clock = time.monotonic,
@@ -51,7 +51,7 @@ def train_motion(
         basis: the directions that the network's coefficients refer to; its mean is not used.
         folder: of the run; training resumes from its checkpoint when ``resume``.
         config: how to train.
-        shares: how often each clip is drawn, (len(clips),); by length when not given.
+        fractions: how often each clip is drawn, (len(clips),); by length when not given.
         resume: whether to resume from the checkpoint in ``folder``; otherwise it is replaced.
         progress: called with each report.
         clock: returns seconds from some point in time on; for tests.
@@ -60,7 +60,7 @@ def train_motion(
         InputError: the checkpoint in ``folder`` is damaged or belongs to another training.
         OutputError: ``folder`` cannot be written.
     """
-    task = MotionTask(network, _Segments(clips, shares, config.segment), basis, config)
+    task = MotionTask(network, _Segments(clips, fractions, config.segment), basis, config)
     trainer = Trainer(task, folder, budget=StepBudget(config.steps, clock=clock), seed=config.seed)
     trainer.run(resume=resume, progress=progress)
     network.load_state_dict(trainer.average.state_dict())
@@ -92,9 +92,9 @@ class MotionTask(TrainTask[Segments]):
         self.samples_per_step, self.device = how.batch, torch.device("cpu")
         self._precision = fast_precision(self.device)
         components = torch.from_numpy(basis.components.reshape(basis.size, -1)).float()
-        deviations = torch.from_numpy(basis.deviations).float()
-        self._directions = components * deviations[:, None]
-        self._measure = (components / deviations[:, None]).T
+        stds = torch.from_numpy(basis.stds).float()
+        self._directions = components * stds[:, None]
+        self._measure = (components / stds[:, None]).T
         self._origin = [p.detach().clone() for p in network.parameters()] if how.hold else []
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay, fused=True
@@ -112,7 +112,7 @@ class MotionTask(TrainTask[Segments]):
     def identity(self) -> dict[str, Any]:
         """The network's shape, all settings, and the lengths and shares of the clips."""
         segments = self.segments
-        clips = hashlib.sha256(segments.lengths.tobytes() + segments.shares.tobytes()).hexdigest()
+        clips = hashlib.sha256(segments.lengths.tobytes() + segments.fractions.tobytes()).hexdigest()
         return {"config": network_values(self.network), "training": asdict(self.how), "clips": clips}
 
     def batch(self, *, seed: int, step: int) -> Segments:
@@ -149,7 +149,7 @@ class MotionTask(TrainTask[Segments]):
 class _Segments:
     """Clips joined into one long tensor each of features, targets and weights, cut into random segments."""
 
-    def __init__(self, clips: Sequence[MotionClip], shares: Sequence[float] | None, segment: int) -> None:
+    def __init__(self, clips: Sequence[MotionClip], fractions: Sequence[float] | None, segment: int) -> None:
         self.features = torch.from_numpy(np.concatenate([_at_least(c.features, segment) for c in clips]))
         shapes = [_at_least(c.shapes.reshape(len(c.shapes), -1), segment) for c in clips]
         self.targets = torch.from_numpy(np.concatenate(shapes))
@@ -157,12 +157,12 @@ class _Segments:
         self.weights = torch.from_numpy(np.concatenate(seen))[:, None]
         self.lengths = np.array([len(clip.features) for clip in clips])
         self.starts = np.concatenate([[0], np.cumsum(np.maximum(self.lengths, segment))[:-1]])
-        shares_array = np.asarray(self.lengths if shares is None else shares, np.float64)
-        self.shares = shares_array / shares_array.sum()
+        fractions_array = np.asarray(self.lengths if fractions is None else fractions, np.float64)
+        self.fractions = fractions_array / fractions_array.sum()
         self.segment = segment
 
     def draw(self, rng: np.random.Generator, count: int) -> Segments:
-        clip = rng.choice(len(self.lengths), count, p=self.shares)
+        clip = rng.choice(len(self.lengths), count, p=self.fractions)
         offset = rng.integers(0, np.maximum(1, self.lengths[clip] - self.segment + 1))
         first = torch.from_numpy(self.starts[clip] + offset)
         index = first[:, None] + torch.arange(self.segment)

@@ -16,37 +16,37 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError
-from newscaster.face.framemap import draw_frame_map
-from newscaster.face.head import Head
+from newscaster.face.full_face_map import draw_full_face_map
+from newscaster.face.head_pose import Head
 from newscaster.face.topology import LANDMARKS
 from newscaster.models.portrait.frames import (
-    MOST_BYTES,
-    MOST_PIXELS,
+    MAX_BYTES,
+    MAX_PIXELS,
     Size,
     chosen_frames,
     of_one_size,
     reduced_size,
-    whole_pictures,
+    whole_images,
 )
 from newscaster.models.portrait.network import FullFrameConfig, Window
 from newscaster.models.renderer.data import set_aside
 
 if TYPE_CHECKING:
-    from newscaster.take import Clip, Take
+    from newscaster.formats.dataset import Clip, Dataset
 
 ImageArray = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-_LEAST_CROP = 32
-_MOST_LEARNED = 24_000_000
+_MIN_CROP = 32
+_MAX_LEARNED = 24_000_000
 
 
 @dataclass(frozen=True)
 class WholeFrames:
     """F frames of one size: pictures, and what is known of the face in each."""
 
-    pictures: ImageArray
+    images: ImageArray
     """(N, H, W, 3) RGB; memory-mapped."""
     rows: Numbers
     """(F,): which of the pictures are meant."""
@@ -54,7 +54,7 @@ class WholeFrames:
     """(F, 478, 2) pixels of these pictures, raw."""
     planes: Floats
     """(F, 2, 3): how the head stands, smoothed; head units on the plane of the face, z = 0, to pixels."""
-    looks: Floats
+    appearances: Floats
     """(F, 2, 3): the mean plane of the clip that the frame belongs to, which says what it looks like."""
     clips: Numbers
     """(F,): the clip that a frame belongs to."""
@@ -63,7 +63,7 @@ class WholeFrames:
 
     def __post_init__(self) -> None:
         frames = len(self.rows)
-        shapes = [self.landmarks.shape, self.planes.shape, self.looks.shape, self.clips.shape]
+        shapes = [self.landmarks.shape, self.planes.shape, self.appearances.shape, self.clips.shape]
         wanted = [(frames, LANDMARKS, 2), (frames, 2, 3), (frames, 2, 3), (frames,)]
         if shapes != wanted or self.instants.shape != (frames,):
             raise ValueError(f"{frames} frames need arrays of {wanted} and (F,), not {shapes}")
@@ -77,7 +77,7 @@ class WholeFrames:
     @property
     def size(self) -> Size:
         """Width and height of the pictures."""
-        return self.pictures.shape[2], self.pictures.shape[1]
+        return self.images.shape[2], self.images.shape[1]
 
     @property
     def eye_distance_px(self) -> float:
@@ -96,14 +96,14 @@ class WholeFrames:
 
     def __getitem__(self, numbers: slice | Numbers) -> WholeFrames:
         return WholeFrames(
-            self.pictures,
-            *(self.rows[numbers], self.landmarks[numbers], self.planes[numbers], self.looks[numbers]),
+            self.images,
+            *(self.rows[numbers], self.landmarks[numbers], self.planes[numbers], self.appearances[numbers]),
             *(self.clips[numbers], self.instants[numbers]),
         )
 
-    def picture(self, number: int) -> ImageArray:
+    def image(self, number: int) -> ImageArray:
         """(H, W, 3) of the frame with this number."""
-        return np.asarray(self.pictures[self.rows[number]])
+        return np.asarray(self.images[self.rows[number]])
 
     def spread(self, count: int) -> Numbers:
         """Numbers of at most ``count`` frames, evenly spread over all."""
@@ -112,7 +112,7 @@ class WholeFrames:
     def maps(self, numbers: Numbers, config: FullFrameConfig) -> ImageArray:
         """Frame maps (B, C, H' / cell, W' / cell) of frames, drawn on the padded picture."""
         return np.stack(
-            [draw_frame_map(self.landmarks[i], size=config.padded, cell=config.cell) for i in numbers]
+            [draw_full_face_map(self.landmarks[i], size=config.padded, cell=config.cell) for i in numbers]
         )
 
 
@@ -121,8 +121,8 @@ def whole_frames(
     head: Head,
     folder: Path,
     *,
-    most_bytes: int = MOST_BYTES,
-    most_pixels: int = MOST_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    max_pixels: int = MAX_PIXELS,
 ) -> WholeFrames:
     """Read the whole pictures of clips anew from their sources, into a cache in ``folder``.
 
@@ -130,8 +130,8 @@ def whole_frames(
         clips: of one size of picture, one at least.
         head: whose poses are fitted.
         folder: what belongs to these clips alone; a cache in it of other clips is replaced.
-        most_bytes: size of the cache at most; longer footage is thinned.
-        most_pixels: area of a picture at most; larger ones are reduced.
+        max_bytes: size of the cache at most; longer footage is thinned.
+        max_pixels: area of a picture at most; larger ones are reduced.
 
     Raises:
         FootageError: a source is missing, or was changed since it was prepared, or no frame shows the person.
@@ -139,25 +139,25 @@ def whole_frames(
         OutputError: the folder is full or cannot be written.
     """
     source_size = clips[0].record.frame_size
-    size = reduced_size(source_size, most_pixels=most_pixels)
+    size = reduced_size(source_size, max_pixels=max_pixels)
     scale = np.array(size) / np.array(source_size)
     planes = [_planes(clip, head) * scale[:, None] for clip in clips]
     seen = [np.isfinite(p).all(axis=(1, 2)) & c.usable for p, c in zip(planes, clips, strict=True)]
-    chosen = chosen_frames(seen, most=max(1, most_bytes // (size[0] * size[1] * 3)))
+    chosen = chosen_frames(seen, most=max(1, max_bytes // (size[0] * size[1] * 3)))
     counts = [len(frames) for frames in chosen]
     if not sum(counts):
         raise FootageError("the footage has no frame that shows the person. Give other footage")
-    looks = [
+    appearances = [
         p[s].mean(axis=0, keepdims=True) if s.any() else p[:1] for p, s in zip(planes, seen, strict=True)
     ]
     return WholeFrames(
-        whole_pictures(clips, chosen, folder, size=size),
+        whole_images(clips, chosen, folder, size=size),
         np.arange(sum(counts)),
         np.concatenate(
             [clip.landmarks[f, :, :2] * scale for clip, f in zip(clips, chosen, strict=True)]
         ).astype(np.float32),
         np.concatenate([p[f] for p, f in zip(planes, chosen, strict=True)]).astype(np.float32),
-        np.repeat(np.concatenate(looks), counts, axis=0).astype(np.float32),
+        np.repeat(np.concatenate(appearances), counts, axis=0).astype(np.float32),
         np.repeat(np.arange(len(clips)), counts),
         np.concatenate(chosen),
     )
@@ -206,40 +206,40 @@ class FullFrameData:
     def config(self) -> FullFrameConfig:
         """The network that suits these frames: at most a look per clip, and as many as memory bears."""
         eye_distance_px = round(self.learn.eye_distance_px, 1)
-        one = FullFrameConfig(size=self.learn.size, eye_distance_px=eye_distance_px, looks=1)
+        one = FullFrameConfig(size=self.learn.size, eye_distance_px=eye_distance_px, appearances=1)
         (width, height), (across, down) = one.padded, one.texture_size
-        most = _MOST_LEARNED // (3 * width * height + one.texture_channels * across * down)
-        looks = min(FullFrameConfig.looks, len(np.unique(self.learn.clips)), max(1, most))
-        return FullFrameConfig(size=one.size, eye_distance_px=eye_distance_px, looks=looks)
+        most = _MAX_LEARNED // (3 * width * height + one.texture_channels * across * down)
+        appearances = min(FullFrameConfig.appearances, len(np.unique(self.learn.clips)), max(1, most))
+        return FullFrameConfig(size=one.size, eye_distance_px=eye_distance_px, appearances=appearances)
 
     @staticmethod
-    def from_take(
-        take: Take,
+    def from_dataset(
+        dataset: Dataset,
         folder: Path,
         *,
         held_out: Collection[str] | None = None,
-        most_bytes: int = MOST_BYTES,
-        most_pixels: int = MOST_PIXELS,
+        max_bytes: int = MAX_BYTES,
+        max_pixels: int = MAX_PIXELS,
     ) -> FullFrameData:
         """Whole pictures of a take.
 
         Args:
-            take: prepared footage; its sources are read again.
+            dataset: prepared footage; its sources are read again.
             folder: where they are kept, reduced; a finished cache of the same footage is used again.
             held_out: names of the clips to check on; by default every twentieth is set aside, or of a single
                 clip the last tenth.
-            most_bytes: size of the cache at most; longer footage is thinned.
-            most_pixels: area of a picture at most; larger ones are reduced.
+            max_bytes: size of the cache at most; longer footage is thinned.
+            max_pixels: area of a picture at most; larger ones are reduced.
 
         Raises:
             FootageError: a source is missing or was changed, or there is nothing to learn from or check on.
             MediaError: a source breaks off.
             OutputError: the folder is full or cannot be written.
         """
-        clips = of_one_size(take.clips)
+        clips = of_one_size(dataset.clips)
         if not clips:
             raise FootageError("the take has no clip. Prepare footage of one person talking")
-        frames = whole_frames(clips, take.head, folder, most_bytes=most_bytes, most_pixels=most_pixels)
+        frames = whole_frames(clips, dataset.head, folder, max_bytes=max_bytes, max_pixels=max_pixels)
         size = clips[0].record.frame_size
         if held_out is None:
             return FullFrameData.of(frames, source_size=size)
@@ -249,7 +249,7 @@ class FullFrameData:
 
     @staticmethod
     def of(frames: WholeFrames, *, source_size: Size | None = None) -> FullFrameData:
-        """Data of frames, of which some are set aside, as :meth:`from_take` says."""
+        """Data of frames, of which some are set aside, as :meth:`from_dataset` says."""
         size = source_size or frames.size
         clips = [np.flatnonzero(frames.clips == clip) for clip in np.unique(frames.clips)]
         learn, check = set_aside(clips, lambda numbers, cut: numbers[cut])
@@ -275,13 +275,13 @@ class Sight:
 class PairBatch:
     """P pairs of successive frames, the two of a pair next to each other, B = 2 P."""
 
-    pictures: ImageArray
+    images: ImageArray
     """(B, h, w, 3): what the windows show of the pictures, and so what the network paints there."""
     maps: ImageArray
     """(B, C, h' / cell, w' / cell) of the windows."""
     planes: Floats
     """(B, 2, 3)"""
-    looks: Floats
+    appearances: Floats
     """(B, 2, 3)"""
     window: Window
     """Of the padded pictures, h' by w': larger than h by w where a window is as large as the picture."""
@@ -303,7 +303,7 @@ class Pairs:
         self._firsts, self._eye_distance_px = frames.firsts, frames.eye_distance_px
         self._grid = config.coarsest_cell
         side = round(sight.side * self._eye_distance_px / self._grid) * self._grid
-        side = max(side, -(-_LEAST_CROP // self._grid) * self._grid)
+        side = max(side, -(-_MIN_CROP // self._grid) * self._grid)
         self.crop: Size = min(side, config.padded[0]), min(side, config.padded[1])
 
     def random(self, pairs: int, *, seed: int, step: int) -> PairBatch:
@@ -327,9 +327,9 @@ class Pairs:
         cell = self._config.cell
         columns, rows = (side // cell for side in self.crop)
         cut = [m[:, y : y + rows, x : x + columns] for m, (x, y) in zip(maps, corners // cell, strict=True)]
-        pictures = [self._cut(i, x, y) for i, (x, y) in zip(numbers, corners, strict=True)]
-        planes, looks = self._frames.planes[numbers], self._frames.looks[numbers]
-        return PairBatch(np.stack(pictures), np.stack(cut), planes, looks, window)
+        images = [self._cut(i, x, y) for i, (x, y) in zip(numbers, corners, strict=True)]
+        planes, appearances = self._frames.planes[numbers], self._frames.appearances[numbers]
+        return PairBatch(np.stack(images), np.stack(cut), planes, appearances, window)
 
     def _cut(self, number: int, x: int, y: int) -> ImageArray:
         """What a window shows of a picture, whose edge is repeated beyond it.
@@ -344,4 +344,4 @@ class Pairs:
         (width, height), crop = self._frames.size, self.crop
         columns = np.minimum(np.arange(x, x + min(crop[0], width)), width - 1)
         rows = np.minimum(np.arange(y, y + min(crop[1], height)), height - 1)
-        return np.asarray(self._frames.picture(number)[rows][:, columns])
+        return np.asarray(self._frames.image(number)[rows][:, columns])

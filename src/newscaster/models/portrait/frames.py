@@ -26,27 +26,27 @@ import numpy.typing as npt
 from PIL import Image
 
 from newscaster.errors import FootageError
+from newscaster.formats.dataset import Clip
 from newscaster.media import read_frames
-from newscaster.media.files import replacing
-from newscaster.take import Clip
+from newscaster.system.files import atomic_write
 from newscaster.training.checkpoints import make_run_folder
 
 _LOG = logging.getLogger("newscaster.training")
 _FORMAT = 1
-_PICTURES, _FACTS = "pictures.npy", "pictures.json"
+_FRAMES, _FACTS = "pictures.npy", "pictures.json"
 RUN = 8
 """Successive frames that stay together where footage is thinned."""
-MOST_BYTES = 6_000_000_000
-MOST_PIXELS = 640 * 480
+MAX_BYTES = 6_000_000_000
+MAX_PIXELS = 640 * 480
 
 ImageArray = npt.NDArray[np.uint8]
 Frames = npt.NDArray[np.int64]
 Size = tuple[int, int]
 
 
-def reduced_size(size: Size, *, most_pixels: int = MOST_PIXELS) -> Size:
+def reduced_size(size: Size, *, max_pixels: int = MAX_PIXELS) -> Size:
     """Width and height of pictures of this size after they are reduced to about so many pixels at most."""
-    factor = min(1.0, math.sqrt(most_pixels / (size[0] * size[1])))
+    factor = min(1.0, math.sqrt(max_pixels / (size[0] * size[1])))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
@@ -77,8 +77,8 @@ def chosen_frames(seen: Sequence[npt.NDArray[np.bool_]], *, most: int) -> list[F
     runs = [
         (index, start)
         for index, present in enumerate(seen)
-        for stretch in _stretches(np.flatnonzero(present))
-        for start in stretch[: len(stretch) - RUN + 1 : RUN]
+        for segment in _segments(np.flatnonzero(present))
+        for start in segment[: len(segment) - RUN + 1 : RUN]
     ]
     count = min(len(runs), max(1, most // RUN))
     spread = np.linspace(0, len(runs) - 1, count).round().astype(int)
@@ -89,14 +89,12 @@ def chosen_frames(seen: Sequence[npt.NDArray[np.bool_]], *, most: int) -> list[F
     return [np.concatenate([np.empty(0, np.int64), *parts]) for parts in chosen]
 
 
-def _stretches(frames: Frames) -> list[Frames]:
+def _segments(frames: Frames) -> list[Frames]:
     """Frames cut where one is missing."""
     return np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
 
 
-def whole_pictures(
-    clips: Sequence[Clip], chosen: Sequence[Frames], folder: Path, *, size: Size
-) -> ImageArray:
+def whole_images(clips: Sequence[Clip], chosen: Sequence[Frames], folder: Path, *, size: Size) -> ImageArray:
     """The chosen frames of clips, one clip after the other, as one (N, H, W, 3) uint8 array on disk.
 
     Args:
@@ -110,7 +108,7 @@ def whole_pictures(
         MediaError: a source breaks off.
         OutputError: the folder is full or cannot be written.
     """
-    path, facts = folder / _PICTURES, folder / _FACTS
+    path, facts = folder / _FRAMES, folder / _FACTS
     count = sum(map(len, chosen))
     wanted = {"format": _FORMAT, "frames": count, "size": list(size), "of": _fingerprint(clips, chosen)}
     shape = (count, size[1], size[0], 3)
@@ -120,13 +118,13 @@ def whole_pictures(
     make_run_folder(folder)
     facts.unlink(missing_ok=True)
     # Written in order through a file: a full disk is an error then, and under a memory map a crash.
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call,unused-ignore]
         for clip, source, frames in zip(clips, sources, chosen, strict=True):
-            for picture in _read(clip, source, frames, size):
-                file.write(picture.tobytes())
-    with replacing(facts) as temporary:
+            for image in _read(clip, source, frames, size):
+                file.write(image.tobytes())
+    with atomic_write(facts) as temporary:
         temporary.write_text(json.dumps(wanted), encoding="utf-8")
     written = _cached(path, facts, wanted, shape)
     assert written is not None
@@ -171,13 +169,13 @@ def _read(clip: Clip, source: Path, frames: Frames, size: Size) -> Iterator[Imag
         return
     wanted, given = set(frames.tolist()), 0
     first, stop, start = int(frames[0]), int(frames[-1]) + 1, clip.record.start_frame
-    pictures = read_frames(
+    images = read_frames(
         source, fps=Fraction(clip.record.fps), start_frame=start + first, stop_frame=start + stop
     )
-    for number, picture in enumerate(pictures, first):
+    for number, image in enumerate(images, first):
         if number in wanted:
             given += 1
-            yield _reduced(picture, size)
+            yield _reduced(image, size)
     if given != len(frames):
         raise FootageError(
             f"'{source}' gave {given} of the {len(frames)} frames that were prepared. Prepare the footage "
@@ -185,8 +183,8 @@ def _read(clip: Clip, source: Path, frames: Frames, size: Size) -> Iterator[Imag
         )
 
 
-def _reduced(picture: ImageArray, size: Size) -> ImageArray:
-    if picture.shape[:2] == size[::-1]:
-        return picture
-    reduced = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+def _reduced(image: ImageArray, size: Size) -> ImageArray:
+    if image.shape[:2] == size[::-1]:
+        return image
+    reduced = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(reduced)

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError
-from newscaster.face.framemap import BROWS, EYES, IRISES
+from newscaster.face.full_face_map import BROWS, EYES, IRISES
 from newscaster.face.geometry import runs
-from newscaster.face.head import Head, Poses
+from newscaster.face.head_pose import Head, Poses
 from newscaster.face.measures import eyes_open
-from newscaster.face.mouth import opening
+from newscaster.face.mouth_basis import opening
 from newscaster.face.topology import LANDMARKS, MOUTH
 
 Array = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ _BLINK_SECONDS = 0.28
 """How long before and after its lowest point a blink is taken up."""
 _SHUT = 0.5
 """Lids are shut when the eyes are open by less than this share of the usual."""
-_BROWS_SHARE = 0.5
+_BROWS_FRACTION = 0.5
 _NEIGHBOURS = 6
 
 Landmarks = npt.NDArray[np.floating[Any]]
@@ -169,7 +169,7 @@ def _brows(home: Sequence[_Face], frames: int, fps: float, rng: np.random.Genera
     points = [i for brow in BROWS for i in brow]
     moved = np.concatenate([face.shapes[:, points] - face.shapes[:, points].mean(axis=0) for face in home])
     _, s, vt = np.linalg.svd(moved.reshape(len(moved), -1), full_matrices=False)
-    way = _periodic(frames, fps, rng)[:, None] * s[0] / np.sqrt(len(moved)) * vt[0] * _BROWS_SHARE
+    way = _periodic(frames, fps, rng)[:, None] * s[0] / np.sqrt(len(moved)) * vt[0] * _BROWS_FRACTION
     out = np.zeros((frames, LANDMARKS, 2))
     out[:, points] = way.reshape(frames, len(points), 2)
     return out
@@ -181,9 +181,9 @@ def _blinks(faces: Sequence[_Face], frames: int, fps: float, rng: np.random.Gene
     out = np.zeros((frames, LANDMARKS, 2))
     count = max(1, round(frames / fps / 60 * BLINKS_PER_MINUTE))
     # One in each of as many equal parts, not near its edges: the track goes round.
-    moments = (np.arange(count) + rng.uniform(0.25, 0.75, count)) * frames / count
-    for moment in moments:
-        for step, moved in enumerate(one, start=int(moment) - len(one) // 2):
+    times = (np.arange(count) + rng.uniform(0.25, 0.75, count)) * frames / count
+    for time in times:
+        for step, moved in enumerate(one, start=int(time) - len(one) // 2):
             out[step % frames] += moved
     return out
 
@@ -194,11 +194,15 @@ def _usual_blink(faces: Sequence[_Face], fps: float) -> Array:
     points = [i for ring in (*EYES, *BROWS, *IRISES) for i in ring]
     found = []
     for face in faces:
-        share = face.open / np.median(face.open)
-        for at in np.flatnonzero(share < _SHUT):
+        fraction = face.open / np.median(face.open)
+        for at in np.flatnonzero(fraction < _SHUT):
             part = slice(at - reach, at + reach + 1)
-            whole = reach <= at < len(share) - reach
-            if whole and at - reach + int(np.argmin(share[part])) == at and share[part][[0, -1]].min() > 0.8:
+            whole = reach <= at < len(fraction) - reach
+            if (
+                whole
+                and at - reach + int(np.argmin(fraction[part])) == at
+                and fraction[part][[0, -1]].min() > 0.8
+            ):
                 shapes = face.shapes[part][:, points]
                 found.append(shapes - (shapes[0] + shapes[-1]) / 2)
     if not found:

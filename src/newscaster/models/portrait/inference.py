@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from newscaster.errors import InputError
-from newscaster.face.flattening import Flattening
-from newscaster.face.framemap import CHANNELS, draw_frame_map
-from newscaster.face.region import crop
+from newscaster.face.crop import cut_crop
+from newscaster.face.full_face_map import CHANNELS, draw_full_face_map
+from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.models.losses import laplacian, luma
 from newscaster.models.portrait.data import WholeFrames
 from newscaster.models.portrait.network import FullFrame, Window
@@ -28,11 +28,11 @@ _OVAL = CHANNELS.index("face oval")
 _BATCH = 5
 
 
-def paint(
+def render_frames(
     network: FullFrame,
     landmarks: Floats,
     planes: Floats,
-    looks: Floats,
+    appearances: Floats,
     *,
     batch: int = _BATCH,
     precision: torch.dtype | None = None,
@@ -43,7 +43,7 @@ def paint(
         network: in evaluation mode; it computes where its weights are.
         landmarks: (F, 478, >=2) pixels of the network's picture.
         planes: (F, 2, 3), how the head stands, smoothed.
-        looks: (F, 2, 3), the planes to choose the look by; see :class:`WholeFrames`.
+        appearances: (F, 2, 3), the planes to choose the look by; see :class:`WholeFrames`.
         batch: how many are painted at once.
         precision: what the network computes in; None: float32.
 
@@ -52,16 +52,18 @@ def paint(
     """
     width, height = network.config.size
     windows = Window(((0, 0),) * len(landmarks), network.config.padded)
-    for picture in _painted(network, landmarks, planes, looks, windows, batch=batch, precision=precision):
-        yield np.ascontiguousarray(picture[:height, :width])
+    for image in _rendered_frames(
+        network, landmarks, planes, appearances, windows, batch=batch, precision=precision
+    ):
+        yield np.ascontiguousarray(image[:height, :width])
 
 
-def paint_regions(
+def render_crops(
     network: FullFrame,
     landmarks: Floats,
     planes: Floats,
-    looks: Floats,
-    transforms: Flattening,
+    appearances: Floats,
+    transforms: SurfaceWarp,
     *,
     side: int,
     batch: int = _BATCH,
@@ -70,23 +72,25 @@ def paint_regions(
     """Regions (side, side, 3) of pictures of faces, of which no more is painted than needed.
 
     Args:
-        network: see :func:`paint`, also for what is not named here.
+        network: see :func:`render_frames`, also for what is not named here.
         landmarks: likewise.
         planes: likewise.
-        looks: likewise.
+        appearances: likewise.
         transforms: the network's pictures to region pixels, (F,).
         side: of the regions, in pixels.
         batch: likewise.
         precision: likewise.
     """
     windows = _windows_of(network, transforms, side)
-    painted = _painted(network, landmarks, planes, looks, windows, batch=batch, precision=precision)
-    for index, picture in enumerate(painted):
+    rendered = _rendered_frames(
+        network, landmarks, planes, appearances, windows, batch=batch, precision=precision
+    )
+    for index, image in enumerate(rendered):
         x, y = windows.corners[index]
-        yield crop(picture, transforms[index].from_corner(x, y), side)
+        yield cut_crop(image, transforms[index].from_corner(x, y), side)
 
 
-def _windows_of(network: FullFrame, transforms: Flattening, side: int) -> Window:
+def _windows_of(network: FullFrame, transforms: SurfaceWarp, side: int) -> Window:
     """Windows of one size, on the coarsest grid, that hold what regions show."""
     config = network.config
     padded = np.array(config.padded)
@@ -100,11 +104,11 @@ def _windows_of(network: FullFrame, transforms: Flattening, side: int) -> Window
     return Window(tuple((int(x), int(y)) for x, y in corners), (int(size[0]), int(size[1])))
 
 
-def _painted(
+def _rendered_frames(
     network: FullFrame,
     landmarks: Floats,
     planes: Floats,
-    looks: Floats,
+    appearances: Floats,
     windows: Window,
     *,
     batch: int,
@@ -116,22 +120,22 @@ def _painted(
         some = slice(start, start + batch)
         window = Window(windows.corners[some], windows.size)
         cells = window.scaled(config.cell)
-        drawn = (draw_frame_map(face, size=config.padded, cell=config.cell) for face in landmarks[some])
+        drawn = (draw_full_face_map(face, size=config.padded, cell=config.cell) for face in landmarks[some])
         maps = torch.stack([cells.part(torch.from_numpy(one), index) for index, one in enumerate(drawn)])
-        poses = (torch.from_numpy(np.ascontiguousarray(a[some], np.float32)) for a in (planes, looks))
+        poses = (torch.from_numpy(np.ascontiguousarray(a[some], np.float32)) for a in (planes, appearances))
         with torch.inference_mode(), autocast(device, precision):
-            painted = network(maps.to(device), *(pose.to(device) for pose in poses), window)
-        yield from to_pictures(painted)
+            rendered = network(maps.to(device), *(pose.to(device) for pose in poses), window)
+        yield from to_images(rendered)
 
 
-def to_pictures(painted: Tensor) -> ImageArray:
+def to_images(rendered: Tensor) -> ImageArray:
     """Pictures (B, 3, H, W) of about 0 to 1 as (B, H, W, 3) uint8."""
-    whole = (painted.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    whole = (rendered.float().clamp(0, 1) * 255).round().to(torch.uint8)
     return np.ascontiguousarray(whole.permute(0, 2, 3, 1).cpu().numpy())
 
 
 @dataclass(frozen=True)
-class PictureQuality:
+class ImageQuality:
     """How good painted pictures are."""
 
     psnr: float
@@ -150,7 +154,7 @@ def evaluate(
     numbers: npt.NDArray[np.int64] | None = None,
     *,
     precision: torch.dtype | None = None,
-) -> PictureQuality:
+) -> ImageQuality:
     """Paint frames of any footage of the person, and compare them with the real ones.
 
     Args:
@@ -168,29 +172,29 @@ def evaluate(
             f"Read it with the same limit of pixels, from footage of the same size"
         )
     numbers = np.arange(len(frames)) if numbers is None else numbers
-    some = (frames.landmarks[numbers], frames.planes[numbers], frames.looks[numbers])
+    some = (frames.landmarks[numbers], frames.planes[numbers], frames.appearances[numbers])
     squared, counts, sharp = np.zeros(2), np.zeros(2, np.int64), np.zeros(2)
-    for number, painted in zip(numbers, paint(network, *some, precision=precision), strict=True):
-        real, oval = frames.picture(number), face_oval(network, frames.landmarks[number])
-        error = (painted.astype(np.float64) - real) ** 2
+    for number, rendered in zip(numbers, render_frames(network, *some, precision=precision), strict=True):
+        real, oval = frames.image(number), face_oval(network, frames.landmarks[number])
+        error = (rendered.astype(np.float64) - real) ** 2
         squared += error.sum(), error[oval].sum()
         counts += error.size, error[oval].size
-        sharp += [_sharpness(picture, oval) for picture in (painted, real)]
+        sharp += [_sharpness(image, oval) for image in (rendered, real)]
     ratio = float(sharp[0] / sharp[1]) if sharp[1] else math.nan
     whole, face = (psnr(float(s), max(1, int(c))) for s, c in zip(squared, counts, strict=True))
-    return PictureQuality(whole, face, ratio, len(numbers))
+    return ImageQuality(whole, face, ratio, len(numbers))
 
 
 def face_oval(network: FullFrame, landmarks: Floats) -> npt.NDArray[np.bool_]:
     """(H, W): the pixels inside the face."""
     config = network.config
-    drawn = draw_frame_map(landmarks, size=config.padded, cell=config.cell)[_OVAL] > 127
+    drawn = draw_full_face_map(landmarks, size=config.padded, cell=config.cell)[_OVAL] > 127
     width, height = config.size
     return np.asarray(drawn.repeat(config.cell, axis=0).repeat(config.cell, axis=1)[:height, :width])
 
 
-def _sharpness(picture: ImageArray, inside: npt.NDArray[np.bool_]) -> float:
+def _sharpness(image: ImageArray, inside: npt.NDArray[np.bool_]) -> float:
     """Variance of the Laplacian of the luma of (H, W, 3) inside."""
-    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].double()
-    values = laplacian(luma(pictures=pixels))[0, 0].numpy()[inside[1:-1, 1:-1]]
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double()
+    values = laplacian(luma(images=pixels))[0, 0].numpy()[inside[1:-1, 1:-1]]
     return float(values.var()) if values.size else 0.0

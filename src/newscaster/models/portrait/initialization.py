@@ -19,9 +19,9 @@ from newscaster.models.portrait.data import WholeFrames
 from newscaster.models.portrait.network import TEXTURE_BOX, FullFrame, FullFrameConfig
 
 _COLOURS = 3
-_LEAST_SPREAD = 0.005
+_MIN_SPREAD = 0.005
 """Outer-eye distances: of clips in which the head is in one place."""
-_LEAST_VARIANCE, _STEEPNESS, _MOST_COVER = 1e-4, 2.0, 4.0
+_MIN_VARIANCE, _STEEPNESS, _MAX_COVER = 1e-4, 2.0, 4.0
 _EVERY = 10
 _ROUNDS = 50
 Floats = npt.NDArray[np.floating[Any]]
@@ -42,25 +42,25 @@ def start_from(
         seed: of the grouping.
     """
     config = network.config
-    poses = frames.looks.reshape(len(frames), -1)
+    poses = frames.appearances.reshape(len(frames), -1)
     usual = poses.mean(axis=0)
-    spread = np.maximum(poses.std(axis=0), _LEAST_SPREAD * config.eye_distance_px)
+    spread = np.maximum(poses.std(axis=0), _MIN_SPREAD * config.eye_distance_px)
     numbers = frames.spread(most_frames)
-    centres, groups = group((poses[numbers] - usual) / spread, config.looks, seed=seed)
-    looks = _Looks(frames, config, numbers, groups)
-    backdrops, textures = looks.means()
+    centres, groups = group((poses[numbers] - usual) / spread, config.appearances, seed=seed)
+    appearances = _Appearances(frames, config, numbers, groups)
+    backdrops, textures = appearances.means()
     width, height = config.size
     network.backdrops[:, :, :height, :width] = backdrops
     network.backdrops[:, :, :, width:] = network.backdrops[:, :, :, width - 1 : width]
     network.backdrops[:, :, height:] = network.backdrops[:, :, height - 1 : height]
     network.textures[:, :_COLOURS] = textures
-    network.textures[:, _COLOURS] = looks.cover(backdrops, textures)
+    network.textures[:, _COLOURS] = appearances.cover(backdrops, textures)
     network.centres.copy_(torch.from_numpy(centres * sharpness**0.5))
     network.usual.copy_(torch.from_numpy(usual))
     network.spread.copy_(torch.from_numpy(spread / sharpness**0.5))
 
 
-class _Looks:
+class _Appearances:
     """Means and variances of groups of frames, in the picture and on the plane of the face."""
 
     def __init__(
@@ -68,7 +68,7 @@ class _Looks:
     ) -> None:
         self._frames, self._config = frames, config
         self._pairs = list(zip(numbers.tolist(), groups.tolist(), strict=True))
-        self._counts = np.bincount(groups, minlength=config.looks)
+        self._counts = np.bincount(groups, minlength=config.appearances)
         left, top, right, bottom = TEXTURE_BOX
         across, down = config.texture_size
         xs = (torch.arange(across) + 0.5) / across * (right - left) + left
@@ -77,15 +77,15 @@ class _Looks:
 
     def means(self) -> tuple[Tensor, Tensor]:
         """Backdrops (looks, 3, H, W) and textures (looks, 3, h, w); a look without frames has all's mean."""
-        looks, (width, height), (across, down) = (
-            self._config.looks, self._config.size, self._config.texture_size
+        appearances, (width, height), (across, down) = (
+            self._config.appearances, self._config.size, self._config.texture_size
         )  # fmt: skip
-        backdrops = torch.zeros(looks, _COLOURS, height, width)
-        textures = torch.zeros(looks, _COLOURS, down, across)
+        backdrops = torch.zeros(appearances, _COLOURS, height, width)
+        textures = torch.zeros(appearances, _COLOURS, down, across)
         for number, look in self._pairs:
-            picture = self._picture(number)
-            backdrops[look] += picture / self._counts[look]
-            textures[look] += self._from_head(picture, number) / self._counts[look]
+            image = self._image(number)
+            backdrops[look] += image / self._counts[look]
+            textures[look] += self._from_head(image, number) / self._counts[look]
         empty = torch.from_numpy(self._counts == 0)
         for means in (backdrops, textures):
             means[empty] = means[~empty].mean(dim=0)
@@ -95,27 +95,25 @@ class _Looks:
         """How much textures cover, (h, w), before the sigmoid."""
         still, moving = torch.zeros(backdrops.shape[2:]), torch.zeros(textures.shape[2:])
         for number, look in self._pairs:
-            picture = self._picture(number)
-            still += ((picture - backdrops[look]) ** 2).mean(dim=0) / len(self._pairs)
-            seen = self._from_head(picture, number)
+            image = self._image(number)
+            still += ((image - backdrops[look]) ** 2).mean(dim=0) / len(self._pairs)
+            seen = self._from_head(image, number)
             moving += ((seen - textures[look]) ** 2).mean(dim=0) / len(self._pairs)
         some = self._pairs[::_EVERY]
         behind = sum((self._from_head(still[None], number)[0] for number, _ in some), torch.zeros(()))
-        ratio = (behind / len(some) + _LEAST_VARIANCE) / (moving + _LEAST_VARIANCE)
-        return (torch.log(ratio) * _STEEPNESS).clamp(-_MOST_COVER, _MOST_COVER)
+        ratio = (behind / len(some) + _MIN_VARIANCE) / (moving + _MIN_VARIANCE)
+        return (torch.log(ratio) * _STEEPNESS).clamp(-_MAX_COVER, _MAX_COVER)
 
-    def _picture(self, number: int) -> Tensor:
-        picture = torch.from_numpy(np.array(self._frames.picture(number)))
-        return picture.permute(2, 0, 1).float() / 255
+    def _image(self, number: int) -> Tensor:
+        image = torch.from_numpy(np.array(self._frames.image(number)))
+        return image.permute(2, 0, 1).float() / 255
 
-    def _from_head(self, picture: Tensor, number: int) -> Tensor:
+    def _from_head(self, image: Tensor, number: int) -> Tensor:
         """A picture (C, H, W) on the plane of the face, (C, h, w); beyond its edge the edge."""
         plane = torch.from_numpy(self._frames.planes[number])
         places = self._places @ plane[:, :2].T + plane[:, 2]
         grid = places / torch.tensor(self._config.size) * 2 - 1
-        return functional.grid_sample(picture[None], grid[None], align_corners=False, padding_mode="border")[
-            0
-        ]
+        return functional.grid_sample(image[None], grid[None], align_corners=False, padding_mode="border")[0]
 
 
 def group(points: Floats, count: int, *, seed: int) -> tuple[Floats, Numbers]:
@@ -128,8 +126,8 @@ def group(points: Floats, count: int, *, seed: int) -> tuple[Floats, Numbers]:
     centres = points[rng.choice(len(points), 1)]
     while len(centres) < count:
         far = _distances(points, centres).min(axis=1)
-        share = far / far.sum() if far.sum() > 0 else None
-        centres = np.concatenate([centres, points[rng.choice(len(points), 1, p=share)]])
+        fraction = far / far.sum() if far.sum() > 0 else None
+        centres = np.concatenate([centres, points[rng.choice(len(points), 1, p=fraction)]])
     nearest = _distances(points, centres).argmin(axis=1)
     for _ in range(_ROUNDS):
         means = [

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from newscaster.face.framemap import CHANNELS
+from newscaster.face.full_face_map import CHANNELS
 from newscaster.models.blocks import convolution, residuals, unshuffle
 
 TEXTURE_BOX = (-1.6, -1.9, 1.6, 2.1)
@@ -53,7 +53,7 @@ class FullFrameConfig:
     cell: int = 2
     """Pixels to a side of one cell of the finest grid."""
     texture_channels: int = 8
-    looks: int = 24
+    appearances: int = 24
     code: int = 64
     """Width of what the network is told of the pose besides."""
 
@@ -102,19 +102,19 @@ class FullFrame(nn.Module):
         self.config = config
         width, height = config.padded
         across, down = config.texture_size
-        looks = config.looks
-        self.backdrops = nn.Parameter(torch.full((looks, _COLOURS, height, width), 0.5))
-        self.textures = nn.Parameter(torch.zeros(looks, config.texture_channels, down, across))
+        appearances = config.appearances
+        self.backdrops = nn.Parameter(torch.full((appearances, _COLOURS, height, width), 0.5))
+        self.textures = nn.Parameter(torch.zeros(appearances, config.texture_channels, down, across))
         ys, xs = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
         self.register_buffer("corners", torch.stack([xs, ys, torch.ones_like(xs)]), persistent=False)
         self.register_buffer("edge", _faded(down, across), persistent=False)
         self.register_buffer("usual", torch.zeros(_POSE))
         self.register_buffer("spread", torch.ones(_POSE))
-        self.centres = nn.Parameter(torch.randn(looks, _POSE))
+        self.centres = nn.Parameter(torch.randn(appearances, _POSE))
         self.gate = nn.Sequential(
             nn.Linear(_POSE, config.code), nn.SiLU(), nn.Linear(config.code, config.code), nn.SiLU()
         )
-        self.to_looks = _zeroed(nn.Linear(config.code, looks))
+        self.to_appearances = _zeroed(nn.Linear(config.code, appearances))
         self._build(height // config.cell, width // config.cell)
 
     def _build(self, rows: int, columns: int) -> None:
@@ -135,9 +135,9 @@ class FullFrame(nn.Module):
         pose = (planes.flatten(1) - self.usual) / self.spread
         code = self.gate(pose)
         distance = ((pose[:, None] - self.centres) ** 2).sum(-1)
-        return torch.softmax(self.to_looks(code) - distance, dim=1), code
+        return torch.softmax(self.to_appearances(code) - distance, dim=1), code
 
-    def _laid(self, planes: Tensor, shares: Tensor, window: Window) -> Tensor:
+    def _warped(self, planes: Tensor, fractions: Tensor, window: Window) -> Tensor:
         """The texture laid into windows of the picture, (B, C, h, w); zero where it does not reach."""
         left, top, right, bottom = TEXTURE_BOX
         back = torch.linalg.inv(planes[:, :, :2])
@@ -145,7 +145,7 @@ class FullFrame(nn.Module):
         scale = planes.new_tensor([[2 / (right - left)], [2 / (bottom - top)]])
         shift = planes.new_tensor([(right + left) / (right - left), (bottom + top) / (bottom - top)])
         where = torch.einsum("bkhw,bck->bhwc", window.cut(self.corners), back * scale) - shift
-        textures = torch.einsum("bn,nchw->bchw", shares, self.textures)
+        textures = torch.einsum("bn,nchw->bchw", fractions, self.textures)
         # How much it covers comes before the edge fades out, so that no border is ever seen.
         cover = torch.sigmoid(textures[:, _COLOURS : _COLOURS + 1]) * self.edge
         textures = torch.cat([textures[:, :_COLOURS], cover, textures[:, _COLOURS + 1 :] * self.edge], dim=1)
@@ -166,12 +166,12 @@ class FullFrame(nn.Module):
         if window is None:
             window = Window(((0, 0),) * len(maps), self.config.padded)
         with torch.autocast(maps.device.type, enabled=False):
-            shares, code = self.look(planes if look_at is None else look_at)
-            laid = self._laid(planes, shares, window)
-            backdrop = torch.einsum("bn,nchw->bchw", shares, self.backdrops)
+            fractions, code = self.look(planes if look_at is None else look_at)
+            resample = self._warped(planes, fractions, window)
+            backdrop = torch.einsum("bn,nchw->bchw", fractions, self.backdrops)
             backdrop = torch.stack([window.part(one, index) for index, one in enumerate(backdrop)])
             place = window.scaled(self.config.cell).cut(self.place[0])
-        x = torch.cat([unshuffle(laid, self.config.cell), maps.float() * (1 / 255)], dim=1)
+        x = torch.cat([unshuffle(resample, self.config.cell), maps.float() * (1 / 255)], dim=1)
         x = functional.relu(self.enter(x) + place)
         skips: list[Tensor] = []
         for blocks, tint, down in zip(self.encoder, self.tints, [*self.down, None], strict=True):
@@ -182,11 +182,11 @@ class FullFrame(nn.Module):
         for level in reversed(range(len(skips))):
             x = functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
             x = self.decoder[level](functional.relu(x + skips[level]))
-        cover = laid[:, _COLOURS : _COLOURS + 1]
-        painted = backdrop + cover * (laid[:, :_COLOURS] - backdrop)
-        painted = painted + functional.pixel_shuffle(self.leave(x), self.config.cell)
+        cover = resample[:, _COLOURS : _COLOURS + 1]
+        rendered = backdrop + cover * (resample[:, :_COLOURS] - backdrop)
+        rendered = rendered + functional.pixel_shuffle(self.leave(x), self.config.cell)
         width, height = self.config.size
-        return painted[:, :, :height, :width] if whole else painted
+        return rendered[:, :, :height, :width] if whole else rendered
 
 
 @dataclass(frozen=True)
@@ -203,14 +203,14 @@ class Window:
         corners = tuple((x // cell, y // cell) for x, y in self.corners)
         return Window(corners, (self.size[0] // cell, self.size[1] // cell))
 
-    def part(self, picture: Tensor, index: int) -> Tensor:
+    def part(self, image: Tensor, index: int) -> Tensor:
         """The window of the picture with this index, of one (C, H, W): (C, h, w)."""
         (x, y), (width, height) = self.corners[index], self.size
-        return picture[:, y : y + height, x : x + width]
+        return image[:, y : y + height, x : x + width]
 
-    def cut(self, picture: Tensor) -> Tensor:
+    def cut(self, image: Tensor) -> Tensor:
         """All windows of one picture (C, H, W): (B, C, h, w)."""
-        return torch.stack([self.part(picture, index) for index in range(len(self.corners))])
+        return torch.stack([self.part(image, index) for index in range(len(self.corners))])
 
 
 def _zeroed(layer: Layer) -> Layer:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from newscaster.errors import InputError
-from newscaster.face.framemap import CHANNELS
+from newscaster.face.full_face_map import CHANNELS
 from newscaster.models.discriminators import PatchDiscriminator
 from newscaster.models.losses import (
     FullFrameWeights,
@@ -29,7 +29,7 @@ from newscaster.models.losses import (
 )
 from newscaster.models.perceptual import Perceptual
 from newscaster.models.portrait.data import FullFrameData, PairBatch, Pairs, Sight
-from newscaster.models.portrait.inference import evaluate, paint
+from newscaster.models.portrait.inference import evaluate, render_frames
 from newscaster.models.portrait.initialization import start_from
 from newscaster.models.portrait.network import FullFrame, FullFrameConfig
 from newscaster.training.adversarial import Adversary
@@ -154,18 +154,20 @@ class PortraitTask(TrainTask[PairBatch]):
 
     def loss(self, batch: PairBatch, *, step: int, fraction: float) -> Tensor:
         """Reconstruction and perceptual distance, and from some time on what makes frames sharp."""
-        real, maps, planes, looks = map(self._to_device, _arrays(batch))
+        real, maps, planes, appearances = map(self._to_device, _arrays(batch))
         real = real.permute(0, 3, 1, 2).float() / 255
         with autocast(self.device, self._precision):
-            painted = self.network(maps, planes, looks, batch.window).float()
+            rendered = self.network(maps, planes, appearances, batch.window).float()
         maps, weights, sharpening = self._fine(maps, real), self.how.loss, self.how.sharpening
-        loss = error_loss(painted, real, pixel_weights(maps[:, :1], weights), weights)
+        loss = error_loss(rendered, real, pixel_weights(maps[:, :1], weights), weights)
         with autocast(self.device, self._precision):
-            loss = loss + weights.perceptual * perceptual_loss(self._perceptual, painted, real)
+            loss = loss + weights.perceptual * perceptual_loss(self._perceptual, rendered, real)
         weight = sharpening.ramp.weight(fraction)
         if weight > 0:
-            self.adversary.train_step(painted, real, maps, step=step)
-            sharp = sharpening.detail * detail_loss(painted, real) + self.adversary.loss(painted, real, maps)
+            self.adversary.train_step(rendered, real, maps, step=step)
+            sharp = sharpening.detail * detail_loss(rendered, real) + self.adversary.loss(
+                rendered, real, maps
+            )
             loss = loss + weight * sharp
         return loss
 
@@ -190,21 +192,23 @@ class PortraitTask(TrainTask[PairBatch]):
         """Fixed held-out frames, real above painted."""
         assert isinstance(network, FullFrame)
         some = self.data.held_out[self.data.held_out.spread(_PREVIEW_FRAMES)]
-        painted = paint(network, some.landmarks, some.planes, some.looks, precision=self._precision)
-        real = np.stack([some.picture(number) for number in range(len(some))])
-        write_comparison(path, real=real, painted=np.stack(list(painted)))
+        rendered = render_frames(
+            network, some.landmarks, some.planes, some.appearances, precision=self._precision
+        )
+        real = np.stack([some.image(number) for number in range(len(some))])
+        write_comparison(path, real=real, rendered=np.stack(list(rendered)))
 
 
 def _optimizer(network: FullFrame, how: FullFrameTraining) -> torch.optim.AdamW:
-    looks = [network.backdrops, network.textures]
-    own = {id(parameter) for parameter in looks}
+    appearances = [network.backdrops, network.textures]
+    own = {id(parameter) for parameter in appearances}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in own]
     groups = [
         {"params": rest, "weight_decay": how.weight_decay},
-        {"params": looks, "weight_decay": 0.0, "rate_scale": how.look_rate},
+        {"params": appearances, "weight_decay": 0.0, "rate_scale": how.look_rate},
     ]
     return torch.optim.AdamW(groups, lr=how.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
 def _arrays(batch: PairBatch) -> tuple[npt.NDArray[Any], ...]:
-    return batch.pictures, batch.maps, batch.planes, batch.looks
+    return batch.images, batch.maps, batch.planes, batch.appearances

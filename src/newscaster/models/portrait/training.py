@@ -13,7 +13,7 @@ from pathlib import Path
 from newscaster.errors import InputError
 from newscaster.models.perceptual import Perceptual
 from newscaster.models.portrait.data import FullFrameData, WholeFrames, whole_frames
-from newscaster.models.portrait.inference import PictureQuality, evaluate, paint
+from newscaster.models.portrait.inference import ImageQuality, evaluate, render_frames
 from newscaster.models.portrait.network import FullFrame, FullFrameConfig
 from newscaster.models.portrait.task import KIND, FullFrameTraining, PortraitTask
 from newscaster.training.budget import TimeBudget
@@ -26,11 +26,11 @@ __all__ = [
     "FullFrameData",
     "FullFrameResult",
     "FullFrameTraining",
-    "PictureQuality",
+    "ImageQuality",
     "WholeFrames",
     "evaluate",
     "load_full_frame",
-    "paint",
+    "render_frames",
     "train_full_frame",
     "whole_frames",
 ]

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import FootageError
-from newscaster.face.facemap import draw_face_map
+from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.topology import MOUTH_POINTS, RING
 
 if TYPE_CHECKING:
-    from newscaster.take import Take
+    from newscaster.formats.dataset import Dataset
 
 ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
@@ -34,22 +34,22 @@ _FOLD_FRAMES = 75
 class RenderingClip:
     """Successive frames of one clip."""
 
-    regions: ImageArray
+    crops: ImageArray
     """(F, S, S, 3) RGB; may be memory-mapped."""
     points: npt.NDArray[np.floating[Any]]
     """(F, 57, 2): the mouth in region pixels; rows that are not finite are frames to leave out."""
 
     def __post_init__(self) -> None:
-        frames, side = self.regions.shape[:2]
-        if self.regions.shape != (frames, side, side, 3) or self.regions.dtype != np.uint8:
-            raise ValueError(f"regions are (F, S, S, 3) uint8, not {self.regions.shape} {self.regions.dtype}")
+        frames, side = self.crops.shape[:2]
+        if self.crops.shape != (frames, side, side, 3) or self.crops.dtype != np.uint8:
+            raise ValueError(f"regions are (F, S, S, 3) uint8, not {self.crops.shape} {self.crops.dtype}")
         if self.points.shape != (frames, MOUTH_POINTS, 2):
             raise ValueError(
                 f"points are ({frames}, {MOUTH_POINTS}, 2) for these regions, not {self.points.shape}"
             )
 
     def __len__(self) -> int:
-        return len(self.regions)
+        return len(self.crops)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class RenderingData:
     """(S, S): the pixels that are rendered."""
 
     def __post_init__(self) -> None:
-        sides = {clip.regions.shape[1] for clip in (*self.clips, *self.held_out)} | set(self.hidden.shape)
+        sides = {clip.crops.shape[1] for clip in (*self.clips, *self.held_out)} | set(self.hidden.shape)
         if len(sides) != 1:
             raise ValueError(f"all regions and the mask have one side; found {sorted(sides)}")
         for kind, clips in (("learn from", self.clips), ("check on", self.held_out)):
@@ -99,19 +99,19 @@ class RenderingData:
         return RenderingData(tuple(learn), tuple(check), hidden)
 
     @staticmethod
-    def from_take(take: Take, *, held_out: Collection[str] | None = None) -> RenderingData:
+    def from_dataset(dataset: Dataset, *, held_out: Collection[str] | None = None) -> RenderingData:
         """The clips of a take; ``held_out`` names those to check on, by default some are set aside.
 
         Raises:
             FootageError: there is no frame to learn from or none to check on.
             TakeError: a file of the take is damaged.
         """
-        named = {clip.name: RenderingClip(clip.regions, clip.learnable_points()) for clip in take.clips}
+        named = {clip.name: RenderingClip(clip.crops, clip.learnable_points()) for clip in dataset.clips}
         if held_out is None:
-            return RenderingData.of(list(named.values()), take.mask.hidden)
+            return RenderingData.of(list(named.values()), dataset.mask.hidden)
         learn = [clip for name, clip in named.items() if name not in held_out]
         check = [clip for name, clip in named.items() if name in held_out]
-        return RenderingData.of(learn, take.mask.hidden, held_out=check)
+        return RenderingData.of(learn, dataset.mask.hidden, held_out=check)
 
 
 def set_aside(clips: Sequence[Clip], part: Callable[[Clip, slice], Clip]) -> tuple[list[Clip], list[Clip]]:
@@ -123,7 +123,7 @@ def set_aside(clips: Sequence[Clip], part: Callable[[Clip, slice], Clip]) -> tup
 
 
 def _part(clip: RenderingClip, frames: slice) -> RenderingClip:
-    return RenderingClip(clip.regions[frames], clip.points[frames])
+    return RenderingClip(clip.crops[frames], clip.points[frames])
 
 
 def frame_table(clips: Sequence[RenderingClip]) -> npt.NDArray[np.int64]:
@@ -159,9 +159,9 @@ STILL = Variation(shift_px=0, brightness=0.0, contrast=0.0, smoothing=0.0)
 class Batch:
     """B frames."""
 
-    regions: ImageArray
+    crops: ImageArray
     """(B, S, S, 3)"""
-    face_maps: ImageArray
+    landmark_maps: ImageArray
     """(B, 4, M, M)"""
     gain: FloatArray
     """(B, 1, 1, 1): what pixel values of 0 to 1 are to be multiplied by, and"""
@@ -237,33 +237,35 @@ class Frames:
         rng, size = generator or np.random.default_rng(0), len(numbers) // together
         how = self._variation if generator else STILL
         shifts = rng.integers(-how.shift_px, how.shift_px + 1, size=(size, 2)).repeat(together, axis=0)
-        shares = rng.uniform(0, how.smoothing, size=size).repeat(together)
+        blend_weights = rng.uniform(0, how.smoothing, size=size).repeat(together)
         drawn = [
-            self._draw(number, shift, float(share))
-            for number, shift, share in zip(numbers, shifts, shares, strict=True)
+            self._draw(number, shift, float(blend_weight))
+            for number, shift, blend_weight in zip(numbers, shifts, blend_weights, strict=True)
         ]
         gain = 1 + rng.uniform(-how.contrast, how.contrast, size=(size, 1, 1, 1)).repeat(together, axis=0)
         offset = rng.uniform(-how.brightness, how.brightness, size=(size, 3, 1, 1)).repeat(together, axis=0)
         return Batch(
-            np.stack([region for region, _ in drawn]),
-            np.stack([face_map for _, face_map in drawn]),
+            np.stack([crop for crop, _ in drawn]),
+            np.stack([landmark_map for _, landmark_map in drawn]),
             gain.astype(np.float32),
             offset.astype(np.float32),
             numbers // self._fold_frames % 2,
         )
 
-    def _draw(self, number: int, shift: npt.NDArray[np.int64], share: float) -> tuple[ImageArray, ImageArray]:
+    def _draw(
+        self, number: int, shift: npt.NDArray[np.int64], blend_weight: float
+    ) -> tuple[ImageArray, ImageArray]:
         clip, frame = self._table[number]
-        region = self._clips[clip].regions[frame]
+        crop = self._clips[clip].crops[frame]
         points = self._points[clip][frame]
-        if share:
-            points = points + share * (self._smoothed[clip][frame] - points)
+        if blend_weight:
+            points = points + blend_weight * (self._smoothed[clip][frame] - points)
         if shift.any():
             # Rows and columns that come in from outside repeat the edge.
-            take = [np.clip(np.arange(len(region)) - s, 0, len(region) - 1) for s in shift[::-1]]
-            region, points = region[take[0]][:, take[1]], points + shift
-        face_map = draw_face_map(points, side=len(region), map_side=self._map_side)
-        return region, face_map
+            dataset = [np.clip(np.arange(len(crop)) - s, 0, len(crop) - 1) for s in shift[::-1]]
+            crop, points = crop[dataset[0]][:, dataset[1]], points + shift
+        landmark_map = draw_landmark_map(points, side=len(crop), map_side=self._map_side)
+        return crop, landmark_map
 
 
 def mouth_box(clips: Sequence[RenderingClip], *, around: float = 0.35) -> tuple[int, int, int, int]:

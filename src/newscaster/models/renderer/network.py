@@ -29,13 +29,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from newscaster.face.facemap import CHANNELS
+from newscaster.face.landmark_map import CHANNELS
 from newscaster.models.blocks import convolution, residuals, unshuffle
 from newscaster.models.renderer.ridge_init import KernelFace, KernelShape
 
 _UNSHUFFLE = {128: 2, 256: 4, 512: 8}
 _LARGEST_MAP = 128
-_PICTURE_SIDE = 128
+_FRAME_SIDE = 128
 """Elements to a side of a region in what the regression mixes."""
 _POOLED_CELLS = 4
 """Cells of the grid to a side of what it looks at."""
@@ -164,7 +164,7 @@ class Renderer(nn.Module):
                 self.covered,
                 channels=len(CHANNELS),
                 map_size=((b - t) // self.map_ratio, (r - l) // self.map_ratio),
-                cell=max(1, side // _PICTURE_SIDE),
+                cell=max(1, side // _FRAME_SIDE),
                 pool=_POOLED_CELLS * self.cell,
             )
             if config.start is not None
@@ -189,23 +189,23 @@ class Renderer(nn.Module):
         """Let the mean (S, S, 3) of the regions that training sees, 0 to 255, stand for hidden pixels."""
         self.fill.copy_(self.cut(mean[None])[0])
 
-    def cut(self, regions: Tensor) -> Tensor:
+    def cut(self, crops: Tensor) -> Tensor:
         """The box of regions (B, S, S, 3) of 0 to 255: (B, 3, h, w) of 0 to 1."""
         t, b, l, r = self.box  # noqa: E741
-        return regions[:, t:b, l:r].float().permute(0, 3, 1, 2) * (1 / 255)
+        return crops[:, t:b, l:r].float().permute(0, 3, 1, 2) * (1 / 255)
 
-    def cut_map(self, face_map: Tensor) -> Tensor:
+    def cut_map(self, landmark_map: Tensor) -> Tensor:
         """The box of face maps (B, 4, M, M) of 0 to 255: (B, 4, h', w') of 0 to 1."""
         t, b, l, r = self.box.scaled(self.map_ratio)  # noqa: E741
-        return face_map[:, :, t:b, l:r].float() * (1 / 255)
+        return landmark_map[:, :, t:b, l:r].float() * (1 / 255)
 
-    def predict(self, context: Tensor, face_map: Tensor, fold: Tensor | None = None) -> Tensor:
+    def predict(self, context: Tensor, landmark_map: Tensor, fold: Tensor | None = None) -> Tensor:
         """The box as the network paints it, float of about 0 to 1, from what ``cut`` and ``cut_map`` give.
 
         In training, ``fold`` (B,) says which part of the frames each one belongs to.
         """
-        filled = torch.where(self.covered, self.start(context, face_map, fold), context)
-        x = torch.cat([unshuffle(filled, self.cell), unshuffle(face_map, self.map_cell)], dim=1)
+        filled = torch.where(self.covered, self.start(context, landmark_map, fold), context)
+        x = torch.cat([unshuffle(filled, self.cell), unshuffle(landmark_map, self.map_cell)], dim=1)
         x = functional.relu(self._placed(self.enter(x)))
         skips: list[Tensor] = []
         for blocks, down in zip(self.encoder, [*self.down, None], strict=True):
@@ -219,13 +219,13 @@ class Renderer(nn.Module):
         x = self.leave(x)
         return filled + (functional.pixel_shuffle(x, self.cell) if self.cell > 1 else x)
 
-    def start(self, context: Tensor, face_map: Tensor, fold: Tensor | None = None) -> Tensor:
+    def start(self, context: Tensor, landmark_map: Tensor, fold: Tensor | None = None) -> Tensor:
         """What hidden pixels are filled with: the mean face, and how the regression deviates from it."""
         if self.kernel is None:
             return self.fill
         with torch.autocast(context.device.type, enabled=False):
-            deviation: Tensor = self.kernel(face_map.float(), self.surroundings(context), fold)
-        return self.fill + deviation
+            std: Tensor = self.kernel(landmark_map.float(), self.surroundings(context), fold)
+        return self.fill + std
 
     def surroundings(self, context: Tensor) -> Tensor:
         """The box (B, 3, h, w) without its hidden pixels, which are 0."""
@@ -234,10 +234,12 @@ class Renderer(nn.Module):
     def _placed(self, x: Tensor) -> Tensor:
         return x + self.place.to(x.dtype)
 
-    def forward(self, region: Tensor, face_map: Tensor) -> Tensor:
+    def forward(self, crop: Tensor, landmark_map: Tensor) -> Tensor:
         t, b, l, r = self.box  # noqa: E741
-        context = self.cut(region)
-        painted = torch.where(self.covered, self.predict(context, self.cut_map(face_map)).float(), context)
-        levels = (painted.clamp(0, 1) * 255 + 0.5).permute(0, 2, 3, 1).to(torch.uint8)
-        middle = torch.cat([region[:, t:b, :l], levels, region[:, t:b, r:]], dim=2)
-        return torch.cat([region[:, :t], middle, region[:, b:]], dim=1)
+        context = self.cut(crop)
+        rendered = torch.where(
+            self.covered, self.predict(context, self.cut_map(landmark_map)).float(), context
+        )
+        levels = (rendered.clamp(0, 1) * 255 + 0.5).permute(0, 2, 3, 1).to(torch.uint8)
+        middle = torch.cat([crop[:, t:b, :l], levels, crop[:, t:b, r:]], dim=2)
+        return torch.cat([crop[:, :t], middle, crop[:, b:]], dim=1)

@@ -29,11 +29,11 @@ from torch.nn import functional
 
 FOLDS = 2
 """Parts of the frames, each painted in training by a fit to the others."""
-_LEAST_SEEN = 1 / 8
+_MIN_SEEN = 1 / 8
 """Cells of the surroundings of which less is visible are left out."""
 _RIDGES = (5.0, 50.0, 500.0)
 _KERNEL_RIDGES = (0.1, 1.0)
-_CHECKED_SHARE = 5
+_CHECKED_FRACTION = 5
 _FRAMES_PER_FEATURE = 4
 _FRAMES_PER_CENTRE = 2
 _EPS = 1e-3
@@ -45,7 +45,7 @@ _FLATTENED = 0.25
 """Power of a component's share of the variance that it counts with in distances."""
 _AROUND_COUNTS = 2.0
 """Weight in distances of what is around the mask, beside the mouth's."""
-_PICTURE_FRAMES = 2000
+_FRAME_FRAMES = 2000
 _AT_ONCE = 1024
 
 
@@ -132,14 +132,14 @@ class KernelFace(nn.Module):
         self._pixel_pool = pool
         self._map_pool = map_size[0] * pool // height
         cells = (height // pool) * (width // pool)
-        share = functional.avg_pool2d((~covered).float(), pool)
-        usable = (share > _LEAST_SEEN).float() / share.clamp_min(_LEAST_SEEN)
+        fraction = functional.avg_pool2d((~covered).float(), pool)
+        usable = (fraction > _MIN_SEEN).float() / fraction.clamp_min(_MIN_SEEN)
         self.register_buffer("seen", usable, persistent=False)
         # Pictures hold what is covered alone; every other element looks up a 0 behind the last one.
-        painted = functional.max_pool2d(covered.float(), cell).flatten() > 0
-        element = painted.nonzero()[:, 0]
-        place = torch.full((painted.numel(),), len(element)).masked_scatter(
-            painted, torch.arange(len(element))
+        rendered = functional.max_pool2d(covered.float(), cell).flatten() > 0
+        element = rendered.nonzero()[:, 0]
+        place = torch.full((rendered.numel(),), len(element)).masked_scatter(
+            rendered, torch.arange(len(element))
         )
         self.register_buffer("element", element, persistent=False)
         self.register_buffer("place", place, persistent=False)
@@ -154,22 +154,22 @@ class KernelFace(nn.Module):
         first, second = torch.triu_indices(shape.products, shape.products)
         self._first, self._second = first.tolist(), second.tolist()
 
-    def forward(self, face_map: Tensor, surroundings: Tensor, fold: Tensor | None = None) -> Tensor:
+    def forward(self, landmark_map: Tensor, surroundings: Tensor, fold: Tensor | None = None) -> Tensor:
         """The deviation of the box; where ``fold`` (B,) is given, of the fit without that part of frames."""
-        features = self._features(*self.pooled(face_map, surroundings))
+        features = self._features(*self.pooled(landmark_map, surroundings))
         if fold is None:
             mixed = features @ self.mixing[0]
         else:
             mixed = torch.einsum("bf,kfr->kbr", features, self.mixing[1:])[fold, torch.arange(len(fold))]
-        painted = torch.unflatten(mixed @ self.pictures.float(), 1, (3, -1))
-        coarse = functional.pad(painted, (0, 1))[:, :, self.place].view(-1, 3, *self._grid)
+        rendered = torch.unflatten(mixed @ self.pictures.float(), 1, (3, -1))
+        coarse = functional.pad(rendered, (0, 1))[:, :, self.place].view(-1, 3, *self._grid)
         if self.cell == 1:
             return coarse
         return functional.interpolate(coarse, scale_factor=float(self.cell), mode="bilinear")
 
-    def pooled(self, face_map: Tensor, surroundings: Tensor) -> tuple[Tensor, Tensor]:
+    def pooled(self, landmark_map: Tensor, surroundings: Tensor) -> tuple[Tensor, Tensor]:
         """What the regression sees, (B, ·) each; ``surroundings`` are 0 where pixels are hidden."""
-        maps = functional.avg_pool2d(face_map, self._map_pool).flatten(1)
+        maps = functional.avg_pool2d(landmark_map, self._map_pool).flatten(1)
         context = functional.avg_pool2d(surroundings, self._pixel_pool) * self.seen
         return maps, context.flatten(1)
 
@@ -215,7 +215,7 @@ class KernelFace(nn.Module):
             wanted: elements of the deviations from the mean face, (N, ·).
             folds: (N,) the part that each frame belongs to, 0 to FOLDS - 1.
         """
-        every = max(1, len(wanted) // _PICTURE_FRAMES)
+        every = max(1, len(wanted) // _FRAME_FRAMES)
         sample = wanted[::every].float()
         rank = min(self.shape.rank, len(sample) - 1)
         with torch.random.fork_rng(devices=[]):
@@ -226,7 +226,7 @@ class KernelFace(nn.Module):
         choice = self._choose(maps, context, mixed)
         if choice is None:
             return
-        self._take_components(maps, context, choice.parts, kernel=choice.kernel)
+        self._select_components(maps, context, choice.parts, kernel=choice.kernel)
         features = self._used(maps, context, choice)
         sums = [_sums(features[folds == fold], mixed[folds == fold]) for fold in range(FOLDS)]
         for number in range(1 + FOLDS):
@@ -237,10 +237,10 @@ class KernelFace(nn.Module):
 
     def _choose(self, maps: Tensor, context: Tensor, mixed: Tensor) -> _Choice | None:
         """What does best; None where the mean face does as well."""
-        cut = len(maps) - len(maps) // _CHECKED_SHARE
+        cut = len(maps) - len(maps) // _CHECKED_FRACTION
         found: list[_Choice] = []
         for parts, kernel in self._ways(cut):
-            self._take_components(maps[:cut], context[:cut], parts, kernel=kernel)
+            self._select_components(maps[:cut], context[:cut], parts, kernel=kernel)
             features = self._used(maps, context, _Choice(0.0, parts, kernel, 0.0))
             gram, right = _sums(features[:cut], mixed[:cut])
             for ridge in _KERNEL_RIDGES if kernel else _RIDGES:
@@ -258,23 +258,23 @@ class KernelFace(nn.Module):
             if frames >= _FRAMES_PER_FEATURE * self.shape.plain // parts:
                 yield parts, False
 
-    def _take_components(self, maps: Tensor, context: Tensor, parts: int, *, kernel: bool) -> None:
-        shares = []
+    def _select_components(self, maps: Tensor, context: Tensor, parts: int, *, kernel: bool) -> None:
+        fractions = []
         for name, values in (("map", maps), ("context", context)):
             mean, basis = getattr(self, f"{name}_mean"), getattr(self, f"{name}_basis")
             mean.copy_(values.double().mean(dim=0))
             found, variances = _components(values.double(), basis.shape[1] // parts)
             basis.zero_()
             basis[:, : found.shape[1]] = found.float()
-            share = torch.zeros(self.shape.compared)
+            fraction = torch.zeros(self.shape.compared)
             used = (variances[: self.shape.compared] / variances[:1]) ** _FLATTENED
-            share[: len(used)] = used.float()
-            shares.append(share)
+            fraction[: len(used)] = used.float()
+            fractions.append(fraction)
         self.scale.zero_()
         self.centres.zero_()
         if not kernel:
             return
-        self.scale.copy_(torch.cat([shares[0], _AROUND_COUNTS * shares[1]]))
+        self.scale.copy_(torch.cat([fractions[0], _AROUND_COUNTS * fractions[1]]))
         points = self._points(self._plain(maps.float(), context.float()))
         # Evenly spread over time.
         chosen = torch.linspace(0, len(points) - 1, self.shape.centres).round().long()

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from newscaster.face.facemap import CHANNELS
 from newscaster.face.grain import grain_between
+from newscaster.face.landmark_map import CHANNELS
 from newscaster.models.discriminators import PatchDiscriminator
 from newscaster.models.losses import LUMA, Sharpening, detail_loss, perceptual_loss
 from newscaster.models.perceptual import Perceptual
@@ -103,7 +103,7 @@ class RendererTask(TrainTask[Batch]):
         self.held_out = Frames(data.held_out, map_side=map_side)
         self.checked = self.held_out.spread(how.check_frames)
         self.hidden: npt.NDArray[np.bool_] = data.hidden
-        network.fill_with(_mean_region(self.frames))
+        network.fill_with(_mean_crop(self.frames))
         self.network = self._placed(network)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
@@ -151,9 +151,9 @@ class RendererTask(TrainTask[Batch]):
         maps, contexts, wanted, folds = [], [], [], []
         for first in range(0, len(numbers), _CHECKING_BATCH):
             batch = self.frames.batch(numbers[first : first + _CHECKING_BATCH])
-            target, face_map = self._seen(batch)
+            target, landmark_map = self._seen(batch)
             for seen in (target, _in_other_light(target, generator)):
-                map_part, context = net.kernel.pooled(face_map, net.surroundings(seen))
+                map_part, context = net.kernel.pooled(landmark_map, net.surroundings(seen))
                 maps.append(map_part.cpu())
                 contexts.append(context.cpu())
                 wanted.append(net.kernel.elements((seen - net.fill) * net.covered).half().cpu())
@@ -166,24 +166,24 @@ class RendererTask(TrainTask[Batch]):
 
     def loss(self, batch: Batch, *, step: int, fraction: float) -> Tensor:
         """Reconstruction, and from some time on what makes the mouth sharp."""
-        net, how, (target, face_map) = self.network, self.how, self._seen(batch)
+        net, how, (target, landmark_map) = self.network, self.how, self._seen(batch)
         with autocast(self.device, self._precision):
-            output = net.predict(target, face_map, self._to_device(batch.folds)).float()
-        pixels = pixel_weights(net.covered, face_map[:, :1], how.loss)
+            output = net.predict(target, landmark_map, self._to_device(batch.folds)).float()
+        pixels = pixel_weights(net.covered, landmark_map[:, :1], how.loss)
         loss = reconstruction_loss(output, target, pixels, how.loss)
         weight = how.sharpening.ramp.weight(fraction) if how.sharpening else 0.0
         if weight > 0:
-            loss = loss + weight * self._sharp_loss(output, target, face_map, step=step)
+            loss = loss + weight * self._sharp_loss(output, target, landmark_map, step=step)
         return loss
 
-    def _sharp_loss(self, output: Tensor, target: Tensor, face_map: Tensor, *, step: int) -> Tensor:
+    def _sharp_loss(self, output: Tensor, target: Tensor, landmark_map: Tensor, *, step: int) -> Tensor:
         """Detail, adversary and perceptual distance, about the mouth."""
         sharpening, adversary = self.how.sharpening, self.adversary
         assert sharpening is not None
         assert adversary is not None
         # Only hidden pixels are replaced: only those are judged.
         rendered = torch.where(self.network.covered, output, target)
-        maps = functional.interpolate(face_map, size=target.shape[-2:], mode="bilinear")
+        maps = functional.interpolate(landmark_map, size=target.shape[-2:], mode="bilinear")
         t, b, l, r = self._mouth  # noqa: E741
         rendered, target, maps = (x[..., t:b, l:r] for x in (rendered, target, maps))
         adversary.train_step(rendered, target, maps, step=step)
@@ -195,8 +195,8 @@ class RendererTask(TrainTask[Batch]):
 
     def _seen(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The box of a batch's crops, varied, and of its landmark maps."""
-        regions, face_maps, gain, offset = map(self._to_device, _arrays(batch))
-        return self.network.cut(regions) * gain + offset, self.network.cut_map(face_maps)
+        crops, landmark_maps, gain, offset = map(self._to_device, _arrays(batch))
+        return self.network.cut(crops) * gain + offset, self.network.cut_map(landmark_maps)
 
     def _to_device(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -209,7 +209,7 @@ class RendererTask(TrainTask[Batch]):
         """Return held-out frames by their numbers, and what a network makes of them, (B, S, S, 3)."""
         batch = self.held_out.batch(numbers)
         with torch.inference_mode(), autocast(self.device, self._precision):
-            out = network(self._to_device(batch.regions), self._to_device(batch.face_maps))
+            out = network(self._to_device(batch.crops), self._to_device(batch.landmark_maps))
         return batch, out.cpu().numpy()
 
     def evaluate(self, network: nn.Module) -> Metrics:
@@ -217,7 +217,7 @@ class RendererTask(TrainTask[Batch]):
         squared, count = 0.0, 0
         for start in range(0, len(self.checked), _CHECKING_BATCH):
             batch, rendered = self.render(network, self.checked[start : start + _CHECKING_BATCH])
-            difference = rendered[:, self.hidden].astype(np.float64) - batch.regions[:, self.hidden]
+            difference = rendered[:, self.hidden].astype(np.float64) - batch.crops[:, self.hidden]
             squared, count = squared + float((difference**2).sum()), count + difference.size
         grain = missing_grain(lambda numbers: self.render(network, numbers), self.held_out, self.hidden)
         return {"psnr": psnr(squared, count), "grain": grain}
@@ -227,20 +227,20 @@ class RendererTask(TrainTask[Batch]):
         batch, rendered = self.render(network, self.held_out.openings(_PREVIEW_FRAMES))
         write_preview(
             path,
-            regions=batch.regions,
-            face_maps=batch.face_maps,
+            crops=batch.crops,
+            landmark_maps=batch.landmark_maps,
             rendered=rendered,
             hidden=self.hidden,
         )
 
 
-def _in_other_light(pictures: Tensor, generator: torch.Generator) -> Tensor:
+def _in_other_light(images: Tensor, generator: torch.Generator) -> Tensor:
     """Pictures (B, 3, h, w), each with a gain and an offset of its own."""
     light, colour, lift = (
-        torch.randn(len(pictures), channels, 1, 1, generator=generator).to(pictures.device)
+        torch.randn(len(images), channels, 1, 1, generator=generator).to(images.device)
         for channels in (1, 3, 1)
     )
-    return pictures * (1 + _LIGHT * light + _COLOUR * colour) + _LIFT * lift
+    return images * (1 + _LIGHT * light + _COLOUR * colour) + _LIFT * lift
 
 
 def missing_grain(
@@ -260,8 +260,8 @@ def missing_grain(
         return 0.0
     pixels = [
         [
-            pictures[:, hidden].astype(np.float32) @ np.array(LUMA, np.float32)
-            for pictures in (batch.regions, rendered)
+            images[:, hidden].astype(np.float32) @ np.array(LUMA, np.float32)
+            for images in (batch.crops, rendered)
         ]
         for batch, rendered in map(render, triples)
     ]
@@ -270,7 +270,7 @@ def missing_grain(
 
 
 def _arrays(batch: Batch) -> tuple[npt.NDArray[Any], ...]:
-    return batch.regions, batch.face_maps, batch.gain, batch.offset
+    return batch.crops, batch.landmark_maps, batch.gain, batch.offset
 
 
 def _inside(box: Box, mouth: tuple[int, int, int, int]) -> Box:
@@ -284,7 +284,7 @@ def _inside(box: Box, mouth: tuple[int, int, int, int]) -> Box:
     return Box(*sides)
 
 
-def _mean_region(frames: Frames) -> Tensor:
+def _mean_crop(frames: Frames) -> Tensor:
     numbers = frames.spread(_MEAN_FRAMES)
-    total = sum(frames.batch(numbers[i : i + 1]).regions[0].astype(np.float64) for i in range(len(numbers)))
+    total = sum(frames.batch(numbers[i : i + 1]).crops[0].astype(np.float64) for i in range(len(numbers)))
     return torch.from_numpy(np.asarray(total / len(numbers), np.float32))

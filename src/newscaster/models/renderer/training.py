@@ -152,11 +152,11 @@ def export_renderer(source: Path | Renderer, *, metadata: Mapping[str, str] | No
     side, map_side = network.side, network.map_side
     # Smooth pictures, as real ones are: noise would put many values next to a rounding edge.
     waves = np.sin(np.linspace(0, 3 * math.pi, side))[:, None] * np.cos(np.linspace(0, 5, side))[None]
-    region = (127 + 90 * waves[..., None] + rng.uniform(-9, 9, size=(1, 1, 1, 3))).astype(np.uint8)
-    face_map = rng.integers(0, 256, size=(1, 4, map_side, map_side), dtype=np.uint8)
+    crop = (127 + 90 * waves[..., None] + rng.uniform(-9, 9, size=(1, 1, 1, 3))).astype(np.uint8)
+    landmark_map = rng.integers(0, 256, size=(1, 4, map_side, map_side), dtype=np.uint8)
     return export_network(
         network,
-        {"region": torch.from_numpy(region), "face_map": torch.from_numpy(face_map)},
+        {"region": torch.from_numpy(crop), "face_map": torch.from_numpy(landmark_map)},
         names=["rendered"],
         dynamic={"region": {0: "B"}, "face_map": {0: "B"}},
         metadata=metadata,

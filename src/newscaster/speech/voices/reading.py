@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from newscaster.errors import InputError, NewscasterError, SpeechError
-from newscaster.faults import fault
 from newscaster.speech.language import another_language
 from newscaster.speech.level import is_silence
 from newscaster.speech.plain_text import plain_text
@@ -28,6 +27,7 @@ from newscaster.speech.voices.hibari import HIBARI_VOICES, HibariVoice
 from newscaster.speech.voices.piper import PIPER_VOICES, PiperVoice
 from newscaster.speech.voices.program import ProgramVoice
 from newscaster.speech.voices.voice import Voice
+from newscaster.system.os_errors import fault
 from newscaster.texts import check_unicode, quoted
 
 _log = logging.getLogger("newscaster.speech")

@@ -1,0 +1,282 @@
+"""A clip made anew beside the clip itself: every measure, frame by frame, and what they come to.
+
+Knows what is compared with what. The measures themselves are in `pictures` and `motion`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import MediaError
+from newscaster.evaluation import image_metrics
+from newscaster.evaluation.held_out import HeldOut
+from newscaster.evaluation.motion import best_lag
+from newscaster.evaluation.reconstruction import Condition, Remade
+from newscaster.face.crop import cut_crop
+from newscaster.face.geometry import eye_distance
+from newscaster.face.mouth_basis import mouth_shapes, opening
+from newscaster.face.topology import INNER_LIPS, OUTER_LIPS
+from newscaster.media import read_frames
+from newscaster.synthesis.anchor import Anchor
+
+Array = npt.NDArray[np.float64]
+Image = npt.NDArray[np.uint8]
+
+_AT_ONCE = 24
+_LIPS = [*OUTER_LIPS, *INNER_LIPS]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was measured in each of F frames of a clip made anew; NaN where there is nothing to measure."""
+
+    clip: str
+    condition: Condition
+    rendered: npt.NDArray[np.bool_]
+    """(F,): the frame got a new mouth."""
+    seen: npt.NDArray[np.bool_]
+    """(F,): the footage shows the face; all else is NaN elsewhere."""
+    error: Array
+    """Mean squared error inside the mask (`pictures.squared_errors`)."""
+    similarity: Array
+    """`pictures.structural_similarities`."""
+    distance: Array
+    """`pictures.perceptual_distances`."""
+    detail: Array
+    """`pictures.detail` inside the lips,"""
+    real_detail: Array
+    """and that of the footage inside its own."""
+    flicker: Array
+    """`pictures.flicker`,"""
+    real_flicker: Array
+    """and that of the footage."""
+    landmarks: Array
+    """`landmark_distances`; NaN also where no face was found in the video."""
+    opening: Array
+    """Of the mouth that was found in the video, in outer-eye distances,"""
+    real_opening: Array
+    """and of that in the footage."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the frames of one way come to, of one clip or of many together."""
+
+    condition: Condition
+    clips: int
+    frames: int
+    """In all."""
+    passed_through: int | None
+    """Frames that kept the footage's own mouth, such as those without a face; None for the real video."""
+    lost: int | None
+    """Frames in which no face was found in the video, where the footage shows one; None for no video."""
+    psnr: float
+    """dB, inside the mask, all pixels together."""
+    ssim: float
+    sharpness: float
+    """Made over real."""
+    flicker: float
+    """Made over real."""
+    perceptual: float
+    landmarks: float
+    """Mean distance of the lips' landmarks, in outer-eye distances."""
+    correlation: float
+    """Of the opening, at the best lag."""
+    lag_ms: float
+    """By which the made mouth comes later."""
+
+    @property
+    def unmeasured(self) -> str:
+        """Why landmarks, opening and lag could not be measured in the video; empty if they were."""
+        if self.lost is None or np.isfinite([self.landmarks, self.correlation, self.lag_ms]).all():
+            return ""
+        if not np.isfinite(self.landmarks):
+            return (
+                f"no face was found in its video, in any of {self.lost} frames that show one in the footage"
+            )
+        return "the mouth does not move, or is seen for too short a time"
+
+    def to_json(self) -> dict[str, object]:
+        """For JSON, which has neither NaN nor infinity: None stands for them."""
+        return {
+            "way" if name == "condition" else name: value
+            if not isinstance(value, float) or np.isfinite(value)
+            else None
+            for name, value in asdict(self).items()
+        }
+
+
+def figures(clips: Sequence[Compared], *, fps: Fraction) -> Figures:
+    """The figures of clips made anew in one way, all frames together."""
+    joined = {
+        field.name: np.concatenate([getattr(clip, field.name) for clip in clips])
+        for field in fields(Compared)
+        if field.name not in ("clip", "condition")
+    }
+    seen = joined["seen"]
+    agreement = best_lag([clip.opening for clip in clips], [clip.real_opening for clip in clips])
+    return Figures(
+        condition=clips[0].condition,
+        clips=len(clips),
+        frames=len(seen),
+        passed_through=None if clips[0].condition == "real" else int((~joined["rendered"]).sum()),
+        lost=None if clips[0].condition == "rendered" else int((seen & np.isnan(joined["landmarks"])).sum()),
+        psnr=image_metrics.psnr(joined["error"][seen]),
+        ssim=_mean(joined["similarity"]),
+        sharpness=image_metrics.ratio(joined["detail"], joined["real_detail"]),
+        flicker=image_metrics.ratio(joined["flicker"], joined["real_flicker"]),
+        perceptual=_mean(joined["distance"]),
+        landmarks=_mean(joined["landmarks"]),
+        correlation=agreement.correlation,
+        lag_ms=float(agreement.lag * 1000 / fps),
+    )
+
+
+def _mean(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")
+
+
+def compare(
+    held: HeldOut,
+    made: Sequence[Remade],
+    found: Mapping[Path, npt.NDArray[np.float32]],
+    anchor: Anchor,
+) -> list[Compared]:
+    """Measure a clip made anew in some ways against the clip.
+
+    Regions are cut out of the footage and of the videos at the same places, those of the clip's poses; what
+    is compared are the pixels that the renderer does not see (the mask).
+
+    Args:
+        held: the clip.
+        made: what was made of it.
+        found: landmarks detected in the videos, by path.
+        anchor: who made them.
+
+    Raises:
+        MediaError: a video does not have the clip's frames.
+    """
+    side, scale = anchor.info.crop.side, anchor.info.crop.pixels_per_unit
+    of_real = held.transforms.apply(held.clip.landmarks[:, _LIPS, :2].astype(np.float64))
+    outlines = [of_real, *(m.mouths for m in made)]
+    columns = [_Column(held.frames) for _ in outlines]
+    streams = [_cut(held.images(), held, side), *(_crops(m, held, anchor) for m in made)]
+    mask = anchor.face.mask.hidden
+    for start, blocks in _blocks(streams, held):
+        real = blocks[0]
+        for column, crops, outline in zip(columns, blocks, outlines, strict=True):
+            part = slice(start, start + len(real))
+            lips = image_metrics.lip_masks(outline[part], side=side, pixels_per_unit=scale)
+            column.add(start, crops, real, lips, mask)
+    return [
+        _compared(held, m, column, columns[0], found.get(m.path), anchor)
+        for m, column in zip(made, columns[1:], strict=True)
+    ]
+
+
+class _Column:
+    """Measures of pictures, collected block by block."""
+
+    def __init__(self, frames: int) -> None:
+        names = ("error", "similarity", "distance", "detail", "flicker")
+        self.values = {name: np.full(frames, np.nan) for name in names}
+        self._last: Image | None = None
+
+    def add(
+        self, start: int, crops: Image, real: Image, lips: image_metrics.Mask, mask: image_metrics.Mask
+    ) -> None:
+        part = slice(start, start + len(crops))
+        self.values["detail"][part] = image_metrics.detail(crops, lips)
+        if crops is not real:
+            self.values["error"][part] = image_metrics.squared_errors(crops, real, mask)
+            self.values["similarity"][part] = image_metrics.structural_similarities(crops, real, mask)
+            self.values["distance"][part] = image_metrics.perceptual_distances(crops, real, mask)
+        # A frame's flicker needs its neighbours: the last two frames are looked at again.
+        joined = crops if self._last is None else np.concatenate([self._last, crops])
+        first = start - (len(joined) - len(crops))
+        self.values["flicker"][first + 1 : first + len(joined) - 1] = image_metrics.flicker(joined, mask)[
+            1:-1
+        ]
+        self._last = joined[-2:]
+
+
+def _crops(made: Remade, held: HeldOut, anchor: Anchor) -> Iterator[Image]:
+    """The regions (S, S, 3) of a clip made anew."""
+    side = anchor.info.crop.side
+    if made.condition == "rendered":
+        return iter(np.memmap(made.path, np.uint8, "r").reshape(-1, side, side, 3))
+    return _cut(read_frames(made.path, fps=anchor.fps), held, side)
+
+
+def _cut(frames: Iterator[Image], held: HeldOut, side: int) -> Iterator[Image]:
+    for i, frame in enumerate(itertools.islice(frames, held.frames)):
+        yield cut_crop(frame, held.transforms[i], side)
+
+
+def _blocks(streams: Sequence[Iterator[Image]], held: HeldOut) -> Iterator[tuple[int, list[Image]]]:
+    """Some successive frames at a time: the first one's number, and (n, S, S, 3) of each stream."""
+    for start in range(0, held.frames, _AT_ONCE):
+        count = min(_AT_ONCE, held.frames - start)
+        blocks = [list(itertools.islice(stream, count)) for stream in streams]
+        if any(len(block) != count for block in blocks):
+            raise MediaError(
+                f"'{held.clip.record.source}' or a video made of it has fewer than {held.frames} frames: it "
+                "has changed meanwhile. Leave it alone and try again"
+            )
+        yield start, [np.stack(block) for block in blocks]
+
+
+def _compared(
+    held: HeldOut,
+    made: Remade,
+    column: _Column,
+    real: _Column,
+    found: npt.NDArray[np.float32] | None,
+    anchor: Anchor,
+) -> Compared:
+    seen, head = held.present, anchor.face.head
+    own = held.clip.landmarks
+    again = np.full_like(own, np.nan)
+    if found is not None:
+        again[: len(found)] = found[: len(own)]
+    # Between frames that show no face nothing can be said of change.
+    steady = seen & np.roll(seen, 1) & np.roll(seen, -1)
+    values = {name: np.where(seen, each, np.nan) for name, each in column.values.items()}
+    return Compared(
+        clip=held.name,
+        condition=made.condition,
+        rendered=made.rendered,
+        seen=seen,
+        error=values["error"],
+        similarity=values["similarity"],
+        distance=values["distance"],
+        detail=values["detail"],
+        real_detail=np.where(seen, real.values["detail"], np.nan),
+        flicker=np.where(steady, values["flicker"], np.nan),
+        real_flicker=np.where(steady, real.values["flicker"], np.nan),
+        landmarks=landmark_distances(again, own),
+        opening=opening(mouth_shapes(again, head)),
+        real_opening=opening(mouth_shapes(own, head)),
+    )
+
+
+def landmark_distances(made: npt.NDArray[np.floating[Any]], real: npt.NDArray[np.floating[Any]]) -> Array:
+    """How far the lips' landmarks lie from the real ones, (F,), in outer-eye distances of the real face.
+
+    Mean over the 40 points of the lips of the distance in the picture, in pixels: a mouth in the wrong place
+    counts as one of the wrong shape does.
+
+    Args:
+        made, real: landmarks (F, 478, >=2) in pixels of pictures of one size; NaN gives NaN.
+    """
+    off = (made[:, _LIPS, :2] - real[:, _LIPS, :2]).astype(np.float64)
+    return np.asarray(np.linalg.norm(off, axis=2).mean(axis=1) / eye_distance(real))

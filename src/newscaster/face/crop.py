@@ -1,0 +1,255 @@
+"""The region: the square, stabilised crop that holds the lower face.
+
+Knows where the square lies on the head, how large it is in pixels, how to cut it out of a picture and how
+to put a new one in its place. Leaves what is drawn inside to the renderer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFilter
+
+from newscaster.face.geometry import Similarity
+from newscaster.face.head_pose import Head, Poses
+from newscaster.face.surface_warp import Surface, SurfaceWarp, resample, sampling_grid, warped
+from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
+
+SIDES = (128, 256, 512)
+"""Sides that a region can have, in pixels."""
+CENTRE_Y = 0.9
+"""Height of the region's centre in the head's frame: between nose and chin."""
+EXTENT_RANGE = (1.7, 2.2)
+"""Least and greatest side of the region in outer-eye distances."""
+SHRINK_ALLOWED = 0.9
+"""A face may lose this much of its size before the next larger side is taken."""
+
+_DEEPEST = 5.0
+_JAW_ENDS = 2
+"""Points at either end of the jaw line, above the height of the mouth, that the mask leaves out."""
+_ABOVE_LIPS = 0.1
+"""How far above the upper lip the mask begins, in outer-eye distances: below the nostrils."""
+
+_AROUND = 4
+"""Pixels around what is looked at: two for the interpolation, and two for colours that come of neighbours."""
+
+ImageArray = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float64]
+
+
+class Box(NamedTuple):
+    """Columns ``left`` to ``right`` and rows ``top`` to ``bottom`` of a picture, the last ones excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.left, self.right)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
+
+
+@dataclass(frozen=True)
+class FaceCrop:
+    """The square on the head: ``side`` pixels that show ``extent`` outer-eye distances."""
+
+    side: int
+    extent: float
+    surface: Surface | None = None
+    """What it lies on; None: a plane that always faces the camera."""
+
+    def __post_init__(self) -> None:
+        if self.side not in SIDES:
+            raise ValueError(f"a region's side is one of {SIDES}, not {self.side}")
+        if not 0.5 < self.extent < 5:
+            raise ValueError(f"a region's extent is in outer-eye distances, 0.5 to 5, not {self.extent}")
+        if self.surface is not None and not all(abs(number) <= _DEEPEST for number in self.surface):
+            raise ValueError(f"a region's surface has three numbers up to {_DEEPEST:g}, not {self.surface}")
+
+    @staticmethod
+    def for_face(eye_distance_px: float) -> FaceCrop:
+        """The region for a face of this size: the smallest side that does not shrink the face."""
+        least, greatest = EXTENT_RANGE
+        wanted = least * eye_distance_px * SHRINK_ALLOWED
+        side = next((s for s in SIDES if s >= wanted), SIDES[-1])
+        return FaceCrop(side, float(np.clip(side / eye_distance_px, least, greatest)))
+
+    @property
+    def pixels_per_unit(self) -> float:
+        """Region pixels per outer-eye distance."""
+        return self.side / self.extent
+
+    @property
+    def from_head(self) -> Similarity:
+        """Head units (x, y) to region pixels."""
+        scale = self.pixels_per_unit
+        return Similarity.of(scale=scale, shift=(self.side / 2, self.side / 2 - scale * CENTRE_Y))
+
+    def transforms(self, head: Head, poses: Poses) -> SurfaceWarp:
+        """Picture to region pixels for every pose, (F,)."""
+        if self.surface is not None:
+            return SurfaceWarp.on_surface(self.surface, poses, to=self.from_head)
+        depth = float(head.points[list(OUTER_LIPS), 2].mean())
+        return SurfaceWarp.of(poses.upright(np.array([0.0, CENTRE_Y, depth]), to=self.from_head))
+
+    def to_json(self) -> dict[str, object]:
+        """For storing; the way back is :meth:`from_json`."""
+        surface = {} if self.surface is None else {"surface": list(self.surface)}
+        return {"side": self.side, "extent": self.extent, **surface}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> FaceCrop:
+        """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a region's."""
+        side, extent, surface = int(data["side"]), float(data["extent"]), data.get("surface")
+        return FaceCrop(side, extent, None if surface is None else Surface(*map(float, surface)))
+
+
+def covered(transform: SurfaceWarp, *, side: int, size: tuple[int, int]) -> Box:
+    """The part of a picture of ``size`` (width, height) that :func:`crop` looks at, and a margin.
+
+    Its edges are even, for pictures whose chroma is halved. Cut out of the part, moved to its corner, the
+    region is the same as cut out of the picture.
+    """
+    return _even_box(transform.outline(0, 0, side, side), margin=_AROUND, size=size)
+
+
+def cut_crop(image: ImageArray, transform: SurfaceWarp, side: int) -> ImageArray:
+    """The region (side, side, 3) of a picture (H, W, 3); what lies outside the picture is black.
+
+    ``transform`` is one flattening from picture to region pixels.
+    """
+    edge = transform.outline(0, 0, side, side)
+    height, width = image.shape[:2]
+    # Only what the square covers is copied, and two pixels more for the interpolation.
+    left, top = np.clip(np.floor(edge.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1]).tolist()
+    right, bottom = np.clip(np.ceil(edge.max(axis=0)).astype(int) + 2, [left + 1, top + 1], [width, height])
+    return warped(as_image(image[top:bottom, left:right]), transform.from_corner(left, top), side)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a region goes on one picture, and how much of it is taken there."""
+
+    box: Box
+    """The part of the picture that changes; all edges are even."""
+    soft: ImageArray
+    """(h, w) of the box: how much of the new region is taken, 0 to 255."""
+    half_soft: ImageArray
+    """(h/2, w/2): the mean of each four pixels, for planes of half the size."""
+    used: Box
+    """The part of the region that is needed for it; all edges are even."""
+    onto_crop: SurfaceWarp
+    """Pixels of the box to pixels of the used part."""
+
+
+def place(mask: ImageArray, transform: SurfaceWarp, *, size: tuple[int, int]) -> Placement | None:
+    """Where a region whose ``mask`` (S, S) is taken goes on a picture of ``size`` (width, height).
+
+    None where nothing of it shows. ``mask`` says how much of each pixel is taken, 0 to 255.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    ends = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
+    box = _even_box(transform.outline(*ends.reshape(-1)), margin=1, size=size)
+    used = _even_box(ends, margin=_AROUND, size=(mask.shape[1], mask.shape[0]))
+    onto = transform.from_corner(box.left, box.top).moved(-used.left, -used.top)
+    soft = resample(
+        as_image(mask[used.rows, used.columns]), sampling_grid(onto, box.size), box.size, smooth=False
+    )
+    if not soft.any():
+        return None
+    return Placement(box, soft, np.asarray(Image.fromarray(soft).reduce(2)), used, onto)
+
+
+def as_image(array: ImageArray) -> Image.Image:
+    """Pillow's image of an array (h, w) or (h, w, 3), contiguous or not."""
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
+    """Mix ``new`` into ``target``, in place, as far as ``soft``, 0 to 255, says: where that is 0, not at all.
+
+    All have one shape, or shapes that go together.
+    """
+    change = new.astype(np.int32)
+    change -= target
+    change *= soft
+    change *= 257  # rounded division by 255: (v * 257 + 2^15) / 2^16
+    change += 1 << 15
+    change >>= 16
+    change += target
+    target[:] = change
+
+
+def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: SurfaceWarp) -> None:
+    """Put a region (S, S, 3) back into a picture (H, W, 3), in place.
+
+    ``mask`` (S, S) says how much of each pixel is taken from ``patch``, 0 to 255. Pixels of the picture
+    for which that is 0 keep their value exactly.
+    """
+    placement = place(mask, transform, size=(image.shape[1], image.shape[0]))
+    if placement is not None:
+        box, used = placement.box, placement.used
+        grid = sampling_grid(placement.onto_crop, box.size)
+        new = resample(as_image(patch[used.rows, used.columns]), grid, box.size)
+        blend(image[box.rows, box.columns], new, placement.soft[..., None])
+
+
+def _even_box(points: Array, *, margin: int, size: tuple[int, int]) -> Box:
+    """All points and a margin, out to even edges, inside ``size`` (width, height); two pixels at least."""
+    first = np.floor(points.min(axis=0)).astype(int) - margin
+    last = np.ceil(points.max(axis=0)).astype(int) + margin
+    limit = np.array(size)
+    first = np.clip(first - first % 2, 0, limit - 2 - limit % 2)
+    last = np.clip(last + last % 2, first + 2, limit)
+    return Box(*first.tolist(), *last.tolist())
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What of the region is rewritten."""
+
+    hidden: npt.NDArray[np.bool_]
+    """(S, S): pixels that the renderer must not see, since they show what the old mouth said."""
+    soft: ImageArray
+    """(S, S): how much of the new region is taken, 0 to 255; 0 wherever ``hidden`` is false."""
+
+
+def lower_face_mask(points: npt.NDArray[np.floating[Any]], crop: FaceCrop) -> Mask:
+    """One mask for every frame: it covers the lower face in each of the mouths (F, 57, 2) given.
+
+    ``points`` are in region pixels. Since the mask does not follow the frame's own jaw it cannot tell the
+    renderer how far that jaw was open. It reaches from below the nose and the corners of the jaw to under the
+    lowest chin, with a margin, and fades out inside that. Further up the outline of the face does not move.
+    """
+    side, unit = crop.side, crop.pixels_per_unit
+    canvas = Image.new("L", (side, side), 0)
+    draw = ImageDraw.Draw(canvas)
+    jaw = slice(len(OUTER_LIPS) + len(INNER_LIPS) + _JAW_ENDS, len(MOUTH) - _JAW_ENDS)
+    for mouth in points:
+        line, lips = mouth[jaw], mouth[: len(OUTER_LIPS)]
+        top, left, right = lips[:, 1].min() - _ABOVE_LIPS * unit, lips[:, 0].min(), lips[:, 0].max()
+        outline = [*line, (left, top), (right, top)]
+        draw.polygon([(float(x), float(y)) for x, y in outline], fill=255)
+    margin = 2 * round(0.05 * unit) + 1
+    hidden_image = canvas.filter(ImageFilter.MaxFilter(margin))
+    hidden = np.asarray(hidden_image) > 0
+    fade = max(1.0, 0.025 * unit)
+    inner = hidden_image.filter(ImageFilter.MinFilter(2 * round(2 * fade) + 1))
+    soft = np.where(hidden, np.asarray(inner.filter(ImageFilter.GaussianBlur(fade))), 0).astype(np.uint8)
+    return Mask(hidden, soft)

@@ -1,0 +1,38 @@
+"""Face maps: a mouth drawn as an image that the renderer translates into pixels.
+
+Knows what is drawn in which channel. The drawing is anti-aliased, so that the map moves when the mouth
+moves by less than a pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from newscaster.face.topology import RING
+
+CHANNELS = ("inner mouth", "upper lip", "lower lip", "face above the jaw line")
+"""What the channels of a face map show, each as coverage from 0 to 255."""
+_OVERSAMPLING = 4
+
+
+def draw_landmark_map(
+    points: npt.NDArray[np.floating[Any]], *, side: int, map_side: int
+) -> npt.NDArray[np.uint8]:
+    """The face map (C, map_side, map_side) of one mouth (57, 2) given in pixels of a region of ``side``."""
+    scaled = np.asarray(points, np.float64) * (map_side * _OVERSAMPLING / side)
+    outer, inner, jaw = scaled[:RING], scaled[RING : 2 * RING], scaled[2 * RING :]
+    half = RING // 2
+    upper = np.concatenate([outer[: half + 1], inner[: half + 1][::-1]])
+    lower = np.concatenate([outer[half:], outer[:1], inner[:1], inner[half:][::-1]])
+    size = (map_side * _OVERSAMPLING,) * 2
+    channels = []
+    for polygon in (inner, upper, lower, jaw):
+        image = Image.new("L", size, 0)
+        # Pillow's pixel centres lie at integers when it draws, ours at halves.
+        ImageDraw.Draw(image).polygon([(float(x) - 0.5, float(y) - 0.5) for x, y in polygon], fill=255)
+        channels.append(np.asarray(image.reduce(_OVERSAMPLING)))
+    return np.stack(channels)

@@ -1,0 +1,188 @@
+"""Joins: the places at which footage can be cut, or turned round, without that being seen.
+
+Knows which there are between any two moments, after Video Textures (Schoedl et al. 2000). Which of them are
+taken is for those who show the footage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.face.frame_similarity import UNSEEN, FrameSimilarity
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+_SIDES = ((+1, +1), (-1, -1), (+1, -1), (-1, +1))
+"""Directions of play before and after a join."""
+_SHORTEST_SKIP_SECONDS = 0.8
+_THIN_SECONDS = 0.4
+_LOOKED_AT, _KEPT = 16, 4
+"""Of joins from one such piece of time to another, so many pictures are compared, and so many joins kept."""
+_TURN_SECONDS = 0.5
+"""How far from a stretch's end it may turn round at the latest."""
+_CHANGE_OF_BLINK = 10.0
+"""A turn within a blink is the last that is taken, and counts as so many usual steps more."""
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """n ways to go on elsewhere.
+
+    After frame `source`, played in direction `before`, comes `target`, played in direction `after`.
+    """
+
+    source: Indices
+    before: Indices
+    """+1 or -1"""
+    target: Indices
+    after: Indices
+    change: Array
+    """In usual steps; see `UNSEEN`."""
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, which: npt.NDArray[Any]) -> Transitions:
+        return Transitions(
+            self.source[which], self.before[which], self.target[which], self.after[which], self.change[which]
+        )
+
+    @staticmethod
+    def together(parts: list[Transitions]) -> Transitions:
+        """All of these."""
+        names = ("source", "before", "target", "after", "change")
+        return Transitions(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def find_transitions(similarity: FrameSimilarity) -> Transitions:
+    """All joins that are not seen, and for either end of every stretch a turn, the calmest that there is."""
+    parts = [_turns_at_ends(similarity)]
+    face = similarity.changes_of_face()
+    for before, after in _SIDES:
+        found = _by_face(similarity, face, before, after)
+        found = _with_image(similarity, _thinned(found, similarity.fps, kept=_LOOKED_AT))
+        parts.append(_thinned(found[found.change <= UNSEEN], similarity.fps, kept=_KEPT))
+    return Transitions.together(parts)
+
+
+# What is compared, of a join from state (i, d) to state (j, e); i+d would have followed, j-e gone before:
+#
+#     before   i-d    i   [i+d  i+2d]        weights  1  2  2  1
+#     after  [j-2e  j-e]    j    j+e
+_PLACES = ((-1, 1.0), (0, 2.0), (1, 2.0), (2, 1.0))
+
+
+def _by_face(
+    similarity: FrameSimilarity, face: npt.NDArray[np.float32], before: int, after: int
+) -> Transitions:
+    """The joins whose head and eyes meet, each the best among its neighbours in time."""
+    frames = len(similarity)
+    total, weight = np.zeros((frames,) * 2, np.float32), np.zeros((frames,) * 2, np.float32)
+    for place, fraction in _PLACES:
+        i, known_i = _moved(similarity, place * before)
+        j, known_j = _moved(similarity, (place - 1) * after)
+        # Of a turn, one pair is the same frame twice, and says nothing.
+        known = fraction * (known_i[:, None] & known_j[None] & (i[:, None] != j[None]))
+        total += known * face[i][:, j]
+        weight += known
+    cost = np.where(weight >= 4, total / np.maximum(weight, 1), np.inf)
+    allowed = _outside_blinks(similarity)
+    cost[~allowed] = np.inf
+    cost[:, ~allowed] = np.inf
+    cost[~_worth_it(similarity, before, after)] = np.inf
+    best = cost <= UNSEEN
+    # Of joins that only differ in when they are taken, the best.
+    for step in (1, 2, 3):
+        for sign in (step, -step):
+            i, known_i = _moved(similarity, sign * before)
+            j, known_j = _moved(similarity, sign * after)
+            other = np.where(known_i[:, None] & known_j[None], cost[i][:, j], np.inf)
+            best &= (cost < other) | ((cost == other) & (sign > 0))
+    source, target = np.nonzero(best)
+    return _transitions(source, before, target, after, cost[best])
+
+
+def _thinned(transitions: Transitions, fps: float, *, kept: int) -> Transitions:
+    """The best of those that lead from about the same moment to about the same."""
+    piece = max(1, round(_THIN_SECONDS * fps))
+    key = transitions.source // piece * (transitions.target.max(initial=0) + 1) + transitions.target // piece
+    order = np.lexsort((transitions.change, key))
+    begins = np.flatnonzero(np.diff(key[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(begins, np.diff([*begins, len(order)]))
+    return transitions[np.sort(order[place < kept])]
+
+
+def _transitions(
+    source: Indices, before: int, target: Indices, after: int, change: npt.NDArray[Any]
+) -> Transitions:
+    ones = np.ones(len(source), np.int64)
+    return Transitions(source, before * ones, target, after * ones, change.astype(np.float64))
+
+
+def _moved(similarity: FrameSimilarity, by: int) -> tuple[Indices, npt.NDArray[np.bool_]]:
+    """Frame numbers (F,) moved in time, and whether they are still of the same stretch."""
+    frames = np.arange(len(similarity))
+    moved = np.clip(frames + by, 0, len(similarity) - 1)
+    return moved, (moved == frames + by) & (similarity.segment[moved] == similarity.segment)
+
+
+def _outside_blinks(similarity: FrameSimilarity) -> npt.NDArray[np.bool_]:
+    return ~similarity.blinks
+
+
+def _worth_it(similarity: FrameSimilarity, before: int, after: int) -> npt.NDArray[np.bool_]:
+    """(F, F): joins that lead far away, turn round on the spot, or leave out a blink going backward."""
+    frames = np.arange(len(similarity))
+    step = frames[None] - frames[:, None]
+    far = np.abs(step) >= _SHORTEST_SKIP_SECONDS * similarity.fps
+    far |= similarity.segment[:, None] != similarity.segment[None]
+    if before != after:
+        return np.asarray(far | (step == -before))
+    if before < 0:
+        passed = np.cumsum(similarity.blinks)
+        far |= (step < -1) & (passed[:, None] - passed[None] > 0)
+    return np.asarray(far)
+
+
+def _with_image(similarity: FrameSimilarity, transitions: Transitions) -> Transitions:
+    """The same joins, their change that of the picture where it is larger."""
+    total, weight = np.zeros(len(transitions)), np.zeros(len(transitions))
+    if similarity.images is None or not len(transitions):
+        return transitions
+    for place, fraction in _PLACES[1:3]:
+        a, b = (
+            transitions.source + place * transitions.before,
+            transitions.target + (place - 1) * transitions.after,
+        )
+        total += fraction * similarity.image_change(a, b)
+        weight += fraction * (a != b)
+    change = np.maximum(transitions.change, total / weight / similarity.usual[2])
+    return Transitions(transitions.source, transitions.before, transitions.target, transitions.after, change)
+
+
+def _turns_at_ends(similarity: FrameSimilarity) -> Transitions:
+    """A turn near either end of every stretch, seen or not: the way that is always there."""
+    parts = []
+    for start, stop in similarity.bounds:
+        for direction in (+1, -1):
+            line = np.arange(start, stop)[::direction]
+            room = min(round(_TURN_SECONDS * similarity.fps), len(line) // 8)
+            places = np.arange(len(line) - 1 - room, len(line))
+            # The step that is undone, and the one that is made in its place: twice the speed.
+            back = line[np.maximum(places - 1, 0)]
+            change = 2 * similarity.change(line[places], back)
+            calm = change + _CHANGE_OF_BLINK * similarity.blinks[line[places]]
+            best = int(np.argmin(calm))
+            chosen = {best, len(places) - 1}  # the very end too, for who begins after the best
+            for at in sorted(chosen):
+                parts.append(
+                    _transitions(
+                        line[places[at : at + 1]], direction, back[at : at + 1], -direction, calm[at : at + 1]
+                    )
+                )
+    return Transitions.together(parts)

@@ -1,0 +1,495 @@
+"""The take: prepared footage as a folder. Its reader and its writer, side by side.
+
+Knows the files and what must agree between them. Leaves where their content comes from to ``prepare`` and
+what becomes of it to ``training``::
+
+    TAKE/
+      take.json               format, fps, region, clips in order, stage, warnings; written last
+      face.safetensors        head.points, mask.hidden, mask.soft
+      stage.mp4               the footage that mouths are rewritten on (media.encode_stage)
+      stage.safetensors       landmarks, pose_matrix, pose_shift, transforms of the stage's frames; share and
+                              thumbnails where known
+      clips/NAME/
+        landmarks.npy         (F, 478, 3) float32 pixels of the source picture, raw; NaN where not present
+        present.npy           (F,) bool: the person's face was found and followed
+        speech.npy            (N,) float32, 16 kHz mono; sample 0 is the sound at frame 0. (0,): no sound
+        regions.npy           (F, S, S, 3) uint8 RGB; black where not present
+        transforms.npy        (F, 2, 3) float64, picture to region pixels; NaN where not present;
+                              (F, 2, 4) where the region is bent (face.flattening)
+        share.npy             (F,) float32: how much of a new mouth the frame may take; takes of old lack it
+        fits.npy              (F,) bool: the frame's audio goes with its mouth, as far as measured; optional
+        clip.json             where it comes from and what is finished; written last
+
+Every file is written under another name and renamed, so that a writer that is killed leaves a take that can
+be resumed. Where ``take.json`` is missing, the take is unfinished.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save
+
+from newscaster.errors import DatasetError
+from newscaster.face.crop import FaceCrop, Mask
+from newscaster.face.frame_similarity import THUMBNAIL_SIDE
+from newscaster.face.head_pose import Head, Poses
+from newscaster.face.surface_warp import SurfaceWarp
+from newscaster.face.topology import LANDMARKS
+from newscaster.formats.dataset_clip import (
+    NEXT,
+    SPEECH_RATE,
+    Clip,
+    ClipRecord,
+    fraction_text,
+    read_dataset_json,
+    read_record,
+)
+from newscaster.safety.readers import (
+    MAX_TARGET_FRAMES,
+    MAX_TENSOR_BYTES,
+    check_range,
+    fraction,
+    read_regular_file,
+    read_tensors,
+)
+from newscaster.system.files import atomic_write, new_array
+from newscaster.system.leases import exclusive_lock
+from newscaster.texts import restored, shown, stored
+
+__all__ = [
+    "FORMAT",
+    "SPEECH_RATE",
+    "Clip",
+    "ClipRecord",
+    "Dataset",
+    "DatasetWriter",
+    "Target",
+    "TargetPart",
+    "read_record",
+    "write_audio",
+    "write_audio_fits",
+    "write_blend_weights",
+    "write_track",
+    "write_transforms",
+    "writing_crops",
+]
+
+FORMAT = 1
+
+_APART = frozenset("/\\:\0")
+"""What no clip's name holds: it is that of a folder in `clips`."""
+MAX_CLIPS = 10_000
+_GREATEST = {
+    "head.points": 100.0,
+    "landmarks": 1e6,
+    "pose_matrix": 1e5,
+    "pose_shift": 1e6,
+    "transforms": 1e7,
+    "share": 1.0,
+}
+"""Values beyond which no face can be, in outer-eye distances and pixels."""
+Array = npt.NDArray[np.float64]
+ImageArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TargetPart:
+    """A stretch of footage on the stage."""
+
+    source: str
+    start_frame: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """The footage that mouths are rewritten on."""
+
+    video: Path
+    """H.264 in short closed groups: what ``media.TargetVideo`` reads."""
+    source: str
+    """The footage it was taken from, and :attr:`start_frame` of it."""
+    start_frame: int
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    landmarks: npt.NDArray[np.float32]
+    """(F, 478, 3) pixels, raw."""
+    poses: Poses
+    """How the head stands, smoothed, (F,)."""
+    transforms: SurfaceWarp
+    """Picture to region pixels, smoothed, (F,)."""
+    loops: bool = False
+    """Whether its end meets its beginning: it is shown round and round, others in an order of their own."""
+    parts: tuple[TargetPart, ...] = ()
+    """The stretches that it is made of, one after another; none: one, from :attr:`start_frame` on."""
+    blend_weight: npt.NDArray[np.float32] | None = None
+    """(F,): how much of the new mouth each frame takes, 0 to 1; None: 1 everywhere."""
+    thumbnails: ImageArray | None = None
+    """(F, 2, 48, 48): what the frames look like beside the mouth (``face.moments``); None: not known."""
+
+    def __repr__(self) -> str:
+        return f"Stage({self.size[0]}x{self.size[1]}, {self.frames} frames)"
+
+    @property
+    def frames(self) -> int:
+        return len(self.landmarks)
+
+    @property
+    def segment(self) -> npt.NDArray[np.int64]:
+        """(F,): which of its parts each frame belongs to."""
+        frames = [part.frames for part in self.parts] or [self.frames]
+        return np.repeat(np.arange(len(frames)), frames)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Prepared footage, opened for reading."""
+
+    folder: Path
+    fps: Fraction
+    crop: FaceCrop
+    head: Head
+    mask: Mask
+    clips: tuple[Clip, ...]
+    target: Target
+    warnings: tuple[str, ...]
+    """What was noticed while the footage was prepared."""
+
+    def __repr__(self) -> str:
+        length = f"{len(self.clips)} clips, {self.seconds:.0f} s at {float(self.fps):.5g} fps"
+        return f"Take('{self.folder}', {length})"
+
+    @property
+    def frames(self) -> int:
+        """Frames of all clips together."""
+        return sum(clip.frames for clip in self.clips)
+
+    @property
+    def seconds(self) -> float:
+        """Length of all clips together."""
+        return float(self.frames / self.fps)
+
+    @staticmethod
+    def open(path: Path | str) -> Dataset:
+        """Open a finished take and check that its parts are there and agree.
+
+        Raises:
+            TakeError: it is not a take, unfinished, damaged, or of another version.
+        """
+        folder = Path(path)
+        data = _read_description(folder)
+        try:
+            crop = FaceCrop.from_json(data["region"])
+            fps = fraction(data["fps"])
+            names, target = _names(data["clips"]), dict(data["stage"])
+            head, mask = _read_face(folder / "face.safetensors", crop)
+            clips = tuple(_read_clip(folder / "clips" / name, crop, fps) for name in names)
+            return Dataset(
+                folder,
+                fps,
+                crop,
+                head,
+                mask,
+                clips,
+                _read_target(folder, target, crop),
+                tuple(map(str, data["warnings"])),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DatasetError(f"'{folder / 'take.json'}' is damaged ({error!r:.300}). {NEXT}") from error
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / "take.json"
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DatasetError(
+            f"'{folder}' {what}; a take is a folder made by the preparation. Prepare footage first"
+        )
+    if not path.exists():
+        unfinished = (folder / "clips").is_dir()
+        what = "is an unfinished take" if unfinished else "is not a take"
+        next_step = NEXT if unfinished else "Prepare footage first, into a folder of its own"
+        raise DatasetError(f"'{folder}' {what}: there is no take.json in it. {next_step}")
+    try:
+        data = read_dataset_json(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"'{path}' is damaged ({error}). {NEXT}") from error
+    found = data.get("format")
+    if found != FORMAT:
+        raise DatasetError(
+            f"'{path}' has format {found!r:.40}; this version of newscaster reads format {FORMAT}. "
+            f"Prepare the footage again with this version, into a new folder"
+        )
+    return data
+
+
+def _names(values: object) -> list[str]:
+    """Names of clips' folders: of folders in `clips`, and nowhere else."""
+    if not isinstance(values, list) or len(values) > MAX_CLIPS:
+        raise ValueError(f"its clips are no list of at most {MAX_CLIPS}")
+    for name in values:
+        if not isinstance(name, str) or not 0 < len(name) <= 255 or name in (".", "..") or set(name) & _APART:
+            raise ValueError(f"{name!r:.100} is no name of a clip")
+    if len(set(values)) < len(values):
+        raise ValueError("a clip is there twice")
+    return values
+
+
+def _read_tensors(path: Path, wanted: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of a file, among them those wanted, which are finite, and not beyond their limits."""
+    try:
+        arrays = read_tensors(read_regular_file(path, most=MAX_TENSOR_BYTES, follow_links=False))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"'{path}' is missing or damaged ({error}). {NEXT}") from error
+    for name, kind in wanted.items():
+        array = arrays.get(name)
+        if array is None or not array.dtype.name.startswith(kind):
+            found = "not there" if array is None else array.dtype
+            raise DatasetError(f"'{path}': {name} is {found}, expected {kind}. {NEXT}")
+        if not np.isfinite(array).all():
+            raise DatasetError(f"'{path}': {name} holds values that are not finite. {NEXT}")
+    check_range(arrays, _GREATEST, lambda why: DatasetError(f"'{path}': {why}. {NEXT}"))
+    return arrays
+
+
+def _read_face(path: Path, crop: FaceCrop) -> tuple[Head, Mask]:
+    arrays = _read_tensors(path, {"head.points": "float", "mask.hidden": "uint8", "mask.soft": "uint8"})
+    head = Head.from_arrays(arrays)
+    if head.points.shape != (LANDMARKS, 3) or not head.has_depth:
+        raise DatasetError(f"'{path}': head.points, {head.points.shape}, are no head's. {NEXT}")
+    mask = Mask(arrays["mask.hidden"].astype(bool), arrays["mask.soft"])
+    if mask.hidden.shape != (crop.side,) * 2 or mask.soft.shape != mask.hidden.shape:
+        raise DatasetError(
+            f"'{path}' holds a mask of shape {mask.hidden.shape}, the region's side is {crop.side}. {NEXT}"
+        )
+    return head, mask
+
+
+def _read_clip(folder: Path, crop: FaceCrop, fps: Fraction) -> Clip:
+    if folder.is_symlink() or folder.parent.is_symlink():
+        raise DatasetError(f"'{folder}' is reached by a link, which no take has. Put the folder itself there")
+    record = read_record(folder)
+    if record is None:
+        raise DatasetError(f"'{folder / 'clip.json'}' is missing or damaged. {NEXT}")
+    if record.cropped_with is None:
+        raise DatasetError(f"the clip '{folder}' is unfinished: it has no crops yet. {NEXT}")
+    if record.fps != fps:
+        raise DatasetError(f"the clip '{folder}' is at {record.fps} fps, the take at {fps}. {NEXT}")
+    clip = Clip(folder, record)
+    clip.check(crop.side)
+    return clip
+
+
+def _read_target(folder: Path, data: Mapping[str, Any], crop: FaceCrop) -> Target:
+    video, tensors = folder / "stage.mp4", folder / "stage.safetensors"
+    arrays = _read_tensors(
+        tensors, dict.fromkeys(("landmarks", "pose_matrix", "pose_shift", "transforms"), "float")
+    )
+    if not video.is_file() or video.is_symlink():
+        raise DatasetError(f"'{video}' is missing, or a link. {NEXT}")
+    width, height = data["size"]
+    frames = int(data["frames"])
+    shapes = {
+        "landmarks": (frames, LANDMARKS, 3),
+        "pose_matrix": (frames, 2, 3),
+        "pose_shift": (frames, 2),
+        "transforms": (frames, 2, 3 if crop.surface is None else 4),
+        "share": (frames,),
+        "thumbnails": (frames, 2, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+    }
+    if odd := [name for name, array in arrays.items() if array.shape != shapes.get(name)]:
+        raise DatasetError(f"'{tensors}' does not have {frames} frames of {', '.join(odd)}. {NEXT}")
+    target = Target(
+        video,
+        restored(str(data["source"])),
+        int(data["start_frame"]),
+        (int(width), int(height)),
+        arrays["landmarks"],
+        Poses(arrays["pose_matrix"].astype(np.float64), arrays["pose_shift"].astype(np.float64)),
+        SurfaceWarp.from_array(arrays["transforms"], crop.side),
+        parts=_parts(data.get("parts", [])),
+        blend_weight=arrays.get("share"),
+        thumbnails=arrays.get("thumbnails"),
+    )
+    if len(target.segment) != frames:
+        raise DatasetError(f"'{tensors}' does not have the {len(target.segment)} frames of its parts. {NEXT}")
+    return target
+
+
+def _parts(values: Sequence[Mapping[str, Any]]) -> tuple[TargetPart, ...]:
+    parts = tuple(
+        TargetPart(restored(str(v["source"])), int(v["start_frame"]), int(v["frames"])) for v in values
+    )
+    frames = [part.frames for part in parts]
+    if len(parts) > MAX_TARGET_FRAMES or min(frames, default=1) < 1 or sum(frames) > MAX_TARGET_FRAMES:
+        raise ValueError(f"its stage has {len(parts)} parts of {sum(frames)} frames")
+    return parts
+
+
+# --- Writing: what prepare uses, in worker processes too
+
+
+def write_track(
+    folder: Path,
+    record: ClipRecord,
+    *,
+    landmarks: npt.NDArray[np.float32],
+    present: npt.NDArray[np.bool_],
+    speech: npt.NDArray[np.float32],
+) -> ClipRecord:
+    """Store a clip's face track and speech; its crops, if any, are void. Returns the record as stored."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in ("clip.json", "share.npy", "fits.npy"):
+        (folder / stale).unlink(missing_ok=True)
+    for kind, array in (("landmarks", landmarks), ("present", present), ("speech", speech)):
+        with atomic_write(folder / f"{kind}.npy") as temporary:
+            np.save(temporary, array, allow_pickle=False)
+    return _write_record(folder, replace(record, frames=len(present), cropped_with=None))
+
+
+def write_audio(
+    folder: Path, record: ClipRecord, speech: npt.NDArray[np.float32], *, shift_ms: int, dropped: bool
+) -> ClipRecord:
+    """Replace a clip's audio, and record how it lies in the footage. Returns the record as stored.
+
+    If that is interrupted, the clip counts as not tracked.
+    """
+    (folder / "clip.json").unlink(missing_ok=True)
+    with atomic_write(folder / "speech.npy") as temporary:
+        np.save(temporary, speech, allow_pickle=False)
+    return _write_record(folder, replace(record, audio_shift_ms=shift_ms, audio_dropped=dropped))
+
+
+@contextmanager
+def writing_crops(folder: Path, *, frames: int, side: int) -> Iterator[ImageArray]:
+    """A black (F, S, S, 3) uint8 array on disk to write crops to; the clip's when the block ends well."""
+    with atomic_write(folder / "regions.npy") as temporary:
+        array: Any = new_array(temporary, (frames, side, side, 3))
+        yield array
+        array.flush()
+
+
+def write_transforms(
+    folder: Path, record: ClipRecord, transforms: SurfaceWarp, cropped_with: str
+) -> ClipRecord:
+    """Store the transforms of finished crops, and that they are finished."""
+    with atomic_write(folder / "transforms.npy") as temporary:
+        np.save(temporary, transforms.to_array(), allow_pickle=False)
+    return _write_record(folder, replace(record, cropped_with=cropped_with))
+
+
+def write_blend_weights(folder: Path, blend_weight: npt.NDArray[np.float32]) -> None:
+    """Store how much of a new mouth each of a clip's frames may take, (F,)."""
+    with atomic_write(folder / "share.npy") as temporary:
+        np.save(temporary, blend_weight.astype(np.float32), allow_pickle=False)
+
+
+def write_audio_fits(folder: Path, fits: npt.NDArray[np.bool_]) -> None:
+    """Store which of a clip's frames have audio that goes with the mouth, (F,)."""
+    with atomic_write(folder / "fits.npy") as temporary:
+        np.save(temporary, fits, allow_pickle=False)
+
+
+def _write_record(folder: Path, record: ClipRecord) -> ClipRecord:
+    _write_json(folder / "clip.json", record.to_json())
+    return record
+
+
+class DatasetWriter:
+    """Writes a take, as the only one to do so: use it in a ``with`` statement.
+
+    Raises:
+        OutputError: the folder cannot be made, or somebody else is writing to it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        alone = exclusive_lock(self.folder, what="preparation", next_step="give another folder for the take")
+        self._stack.enter_context(alone)
+        for left_over in self.folder.rglob(".*.part*"):  # of a writer that was killed
+            left_over.unlink(missing_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def clip_folder(self, name: str) -> Path:
+        return self.folder / "clips" / name
+
+    def begin(self) -> None:
+        """Mark the take as unfinished: what is written from here on may not fit together."""
+        (self.folder / "take.json").unlink(missing_ok=True)
+
+    def write_face(self, head: Head, mask: Mask) -> None:
+        arrays: dict[str, npt.NDArray[Any]] = {
+            **head.to_arrays(),
+            "mask.hidden": mask.hidden.astype(np.uint8),
+            "mask.soft": mask.soft,
+        }
+        self._write_tensors("face.safetensors", arrays)
+
+    def write_target(self, video: bytes, target: Target) -> None:
+        """Store the stage; ``stage.video`` is not looked at."""
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "landmarks": target.landmarks.astype(np.float32),
+            "pose_matrix": target.poses.matrix,
+            "pose_shift": target.poses.shift,
+            "transforms": target.transforms.to_array(),
+        }
+        for name, given in (("share", target.blend_weight), ("thumbnails", target.thumbnails)):
+            if given is not None:
+                arrays[name] = given
+        self._write_tensors("stage.safetensors", arrays)
+        with atomic_write(self.folder / "stage.mp4") as temporary:
+            temporary.write_bytes(video)
+
+    def finish(
+        self,
+        *,
+        fps: Fraction,
+        crop: FaceCrop,
+        clips: Sequence[str],
+        target: Target,
+        warnings: Sequence[str] = (),
+    ) -> Dataset:
+        """Write ``take.json`` and open the take."""
+        _write_json(
+            self.folder / "take.json",
+            {
+                "format": FORMAT,
+                "fps": fraction_text(fps),
+                "region": crop.to_json(),
+                "clips": list(clips),
+                "stage": {
+                    "source": stored(target.source),
+                    "start_frame": target.start_frame,
+                    "frames": target.frames,
+                    "size": list(target.size),
+                    "parts": [{**part.__dict__, "source": stored(part.source)} for part in target.parts],
+                },
+                "warnings": [shown(warning) for warning in warnings],
+            },
+        )
+        return Dataset.open(self.folder)
+
+    def _write_tensors(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+        with atomic_write(self.folder / name) as temporary:
+            temporary.write_bytes(save(contiguous))  # its own writer hides why it fails
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")

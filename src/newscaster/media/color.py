@@ -1,0 +1,203 @@
+"""Pixels between FFmpeg's frames and NumPy: colour matrices, ranges, shapes, turning rotated footage.
+
+Every RGB image here is (H, W, 3) uint8, full range. YUV is limited range: BT.709 from 720 lines upwards,
+BT.601 below, which is also what an untagged stream is taken for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+from PIL import Image
+
+from newscaster.media.hdr import to_sdr
+
+# Without these flags swscale rounds down: every conversion would darken the picture by 1 to 2 levels.
+_UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_HD_LINES = 720
+_SEEN_ASPECT, _MAX_ASPECT = 0.01, 4
+_SAYS_NOTHING = (0, 2)  # reserved, or RGB where there is YUV; and unspecified
+# ITU-T H.273 codes (they are FFmpeg's too): matrix, primaries, transfer.
+_BT709 = (1, 1, 1)
+_BT601 = (6, 6, 6)
+# Matrix codes of H.273 to the coefficients that swscale knows.
+_COEFFICIENTS = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+# Shares of red and blue in luma.
+_LUMA = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColourTags:
+    """How the YUV numbers of a stream are to be read (codes of ITU-T H.273)."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+
+    @staticmethod
+    def for_height(height: int) -> ColourTags:
+        """The tags that a picture of `height` lines is written with."""
+        return ColourTags(*(_BT709 if height >= _HD_LINES else _BT601))
+
+    @staticmethod
+    def of(frame: VideoFrame) -> ColourTags:
+        """The tags of a decoded frame; what it leaves open is as for its height."""
+        usual = ColourTags.for_height(frame.height)
+        found = (frame.colorspace, frame.color_primaries, frame.color_trc)
+        given = (usual.matrix, usual.primaries, usual.transfer)
+        return ColourTags(*(u if f in _SAYS_NOTHING else int(f) for f, u in zip(found, given, strict=True)))
+
+
+@cache
+def yuv_matrix(tags: ColourTags) -> tuple[float, ...]:
+    """R, G, B of 0 to 255 to Y, U, V in limited range: three rows of four, the last of each added.
+
+    Y is the mix of the three that the matrix of ITU-R BT.601 or BT.709 names, U and V are what blue and red
+    are more than that; Y fills 16 to 235, U and V 16 to 240 around 128.
+    """
+    red, blue = _LUMA.get(tags.matrix, _LUMA[_BT601[0]])
+    luma = np.array([red, 1 - red - blue, blue])
+    u, v = ([0, 0, 1] - luma) / (1 - blue), ([1, 0, 0] - luma) / (1 - red)
+    rows = np.stack([219 * luma, 112 * u, 112 * v]) / 255
+    return tuple(np.column_stack([rows, [16, 128, 128]]).reshape(-1).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How the stored picture is to be turned: transposed first, then mirrored."""
+
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @staticmethod
+    def of(frame: VideoFrame) -> Orientation:
+        """Read the frame's display matrix.
+
+        A stored point (x, y), y down, is shown at (a x + c y, b x + d y), and the matrix lies in the file
+        as the rows (a b u) (c d v) (x y w) of 32-bit integers. Only quarter turns and mirror images count.
+        """
+        side_data: Any = frame.side_data  # its type stub is narrower than what it takes
+        data = side_data.get(SideDataType.DISPLAYMATRIX)
+        if data is None:
+            return Orientation()
+        a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+        if abs(b) > abs(a):
+            return Orientation(transpose=True, mirror_x=c < 0, mirror_y=b < 0)
+        return Orientation(mirror_x=a < 0, mirror_y=d < 0)
+
+    @property
+    def rotation(self) -> int:
+        """Clockwise degrees of the turn (of a mirror image: the turn of its x axis)."""
+        if self.transpose:
+            return 270 if self.mirror_y else 90
+        return 180 if self.mirror_x else 0
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height as shown, of a picture stored as `width` x `height`."""
+        return (height, width) if self.transpose else (width, height)
+
+    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Turn an (H, W, 3) image; contiguous."""
+        if self == Orientation():
+            return image
+        if self.transpose:
+            image = image.transpose(1, 0, 2)
+        if self.mirror_x:
+            image = image[:, ::-1]
+        if self.mirror_y:
+            image = image[::-1]
+        return np.ascontiguousarray(image)
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """How wide a stored pixel is shown, over how high; 1 where that is not seen, or absurd."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or abs(aspect - 1) < _SEEN_ASPECT or not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
+        return Fraction(1)
+    return Fraction(aspect)
+
+
+class ToRgb:
+    """Turns decoded frames into upright RGB images of one size: the first frame's, its pixels made square.
+
+    HDR becomes what an ordinary screen shows of it.
+    """
+
+    def __init__(self, aspect: Fraction = Fraction(1)) -> None:
+        self._aspect = aspect
+        self._reformatter = VideoReformatter()
+        self._size: tuple[int, int] | None = None
+
+    def __call__(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) uint8, the caller's to write to."""
+        if self._size is None:
+            self._size = (round(frame.width * self._aspect), frame.height)
+        width, height = self._size
+        tags = ColourTags.of(frame)
+        rgb = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="rgb24",
+            src_colorspace=_COEFFICIENTS.get(tags.matrix, Colorspace.ITU601),
+            dst_color_range=ColorRange.JPEG,
+            interpolation=_UNBIASED,
+            threads=1,
+        )
+        image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+        if (dimmed := to_sdr(tags.transfer)) is not None:
+            image = np.array(Image.fromarray(image).filter(dimmed))
+        return Orientation.of(frame).apply(image)
+
+
+class FromRgb:
+    """Turns RGB images into YUV 4:2:0 frames for the encoder."""
+
+    def __init__(self, tags: ColourTags) -> None:
+        self._reformatter = VideoReformatter()
+        self._tags = tags
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> VideoFrame:
+        """`image`: (H, W, 3) uint8. Odd sides grow by one: 4:2:0 needs even ones; the edge is repeated."""
+        height, width = image.shape[:2]
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        frame = self._reformatter.reformat(
+            VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=_COEFFICIENTS[self._tags.matrix],
+            dst_color_range=ColorRange.MPEG,
+            interpolation=_UNBIASED,
+            threads=1,
+        )
+        frame.colorspace = self._tags.matrix
+        frame.color_primaries = self._tags.primaries
+        frame.color_trc = self._tags.transfer
+        frame.color_range = ColorRange.MPEG
+        return frame

@@ -1,0 +1,529 @@
+"""From footage to an anchor, preparation and training one after the other; and the anchor measured.
+
+The only module that knows all of them. Preparation and training leave their work on disk, so that a run that
+was stopped goes on where it was. Progress goes to a callback as phase, done and total.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from newscaster.errors import AnchorError, InputError, MissingExtraError, OutputError
+from newscaster.texts import check_unicode, quoted, shown
+
+if TYPE_CHECKING:
+    from newscaster.consent import Consent
+    from newscaster.evaluation.result import Evaluation
+    from newscaster.formats.anchor_info import AnchorInfo
+    from newscaster.formats.dataset import Dataset
+    from newscaster.models.motion.speaker import SpeakerMotion
+    from newscaster.models.portrait.data import FullFrameData
+    from newscaster.models.renderer.data import RenderingData
+    from newscaster.models.renderer.training import RenderingResult
+    from newscaster.prepare import Report
+    from newscaster.synthesis.articulation import Articulation
+
+_log = logging.getLogger(__name__)
+
+ReportProgress = Callable[[str, float, float], None]
+Footage = Path | str | Sequence[Path | str]
+DEFAULT_MINUTES = 12.0
+DEFAULT_TARGET_MINUTES = 50.0
+_OWN_WORK = re.compile(
+    r"take|\.lock|\.owner\.json|(motion|rendering|rendering-painted|full-frame)-[0-9a-f]{12}"
+)
+"""What training puts into its folder."""
+_FRAMES_CHECKED = 8
+SYNTHETIC = "synthetic"
+"""Named as the stage, it is painted from nothing but a face map: no frame of the footage is in the anchor."""
+
+
+def _no_progress(phase: str, done: float, total: float) -> None:
+    pass
+
+
+def check(
+    footage: Footage,
+    *,
+    face: int | None = None,
+    report: Path | None = None,
+    progress: ReportProgress = _no_progress,
+) -> Report:
+    """Say what footage is good for, before anything is made of it.
+
+    Args:
+        footage: video files, and folders that are searched for them.
+        face: which person if several are seen, from the left; None is who is seen and speaks most.
+        report: where to write the report as a web page too.
+        progress: called with a phase, how much is done, and how much there is.
+
+    Raises:
+        MediaError, FootageError: the footage cannot be read, or shows nobody.
+        OutputError: ``report`` cannot be written.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    from newscaster import prepare
+    from newscaster.media import check_inputs_kept, check_output
+
+    if report is not None:
+        check_output(report, suffixes=(".html", ".htm"))
+        check_inputs_kept([report], _named(footage, "the footage"))
+    found = prepare.check(footage, face=face, progress=lambda p: progress(p.phase, p.done, p.total))
+    if report is not None:
+        found.write(report)
+    return found
+
+
+def evaluate(
+    anchor: Path | str,
+    footage: Footage,
+    *,
+    face: int | None = None,
+    articulation: Articulation | None = None,
+    report: Path | str | None = None,
+    json_file: Path | str | None = None,
+    keep: Path | str | None = None,
+    timestamp: str | None = None,
+    progress: ReportProgress = _no_progress,
+) -> Evaluation:
+    """Measure an anchor on footage of its person that it has not learnt from.
+
+    Args:
+        anchor: NAME.anchor, or "builtin".
+        footage: video files, and folders that are searched for them. Files without sound are made anew from
+            their true mouth shapes only.
+        face: which person if several are seen, from the left; None is who is seen and speaks most.
+        articulation: how the mouth moves to the footage's sound; None is as trained, the lips at rest where
+            nobody speaks, as `speak` has it.
+        report: .html to write a page with figures, pictures and plots to.
+        json_file: .json to write the figures to.
+        keep: a folder for the videos that are made; by default they are not kept.
+        timestamp: address of a time-stamp authority (RFC 3161) for the signatures of those, which is sent a
+            hash of each; by default the network is not used.
+        progress: called with a phase, how much is done, and how much there is.
+
+    Raises:
+        AnchorError: the anchor is missing or damaged.
+        MediaError, FootageError: the footage cannot be read, or does not show the anchor's person.
+        OutputError: a file cannot be written; raised before any work.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    from newscaster.evaluation.evaluate import evaluate as measure
+    from newscaster.evaluation.evaluate import need_extra
+    from newscaster.evaluation.page import evaluation_page
+    from newscaster.media import atomic_write, check_inputs_kept, check_output
+    from newscaster.prepare.page import PAGE_SUFFIXES, need_jinja, write_page
+    from newscaster.synthesis.anchor import Anchor
+    from newscaster.synthesis.articulation import AS_TRAINED
+
+    if timestamp is not None and keep is None:
+        raise InputError(
+            f"--timestamp is {quoted(timestamp)}, and no videos are kept that could be signed. Add "
+            "--keep FOLDER, or leave --timestamp out"
+        )
+    need_extra()
+    if report is not None:
+        check_output(Path(report), suffixes=PAGE_SUFFIXES)
+        need_jinja()
+    if json_file is not None:
+        check_output(Path(json_file), suffixes=(".json",))
+    opened = Anchor.open(anchor)
+    outputs = [Path(one) for one in (report, json_file) if one is not None]
+    check_inputs_kept(outputs, [*_named(footage, "the footage"), (opened.path, "the anchor")])
+    found = measure(
+        opened,
+        [footage] if isinstance(footage, str | Path) else footage,
+        face=face,
+        keep=keep,
+        timestamp=timestamp,
+        articulation=AS_TRAINED if articulation is None else articulation,
+        progress=lambda p: progress(p.phase, p.done, p.total),
+    )
+    if report is not None:
+        write_page(report, lambda: evaluation_page(found))
+    if json_file is not None:
+        with atomic_write(Path(json_file)) as temporary:
+            temporary.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+    return found
+
+
+def train(
+    footage: Footage,
+    out: Path | str,
+    *,
+    consent: str | Consent,
+    name: str | None = None,
+    minutes: float = DEFAULT_MINUTES,
+    work: Path | str | None = None,
+    fps: Fraction | float | None = None,
+    face: int | None = None,
+    target: Path | str | None = None,
+    target_minutes: float = DEFAULT_TARGET_MINUTES,
+    attribution: Sequence[str] = (),
+    reuse_encoder: bool = False,
+    progress: ReportProgress = _no_progress,
+) -> Path:
+    """Make an anchor of the person in some footage.
+
+    Args:
+        footage: video files, and folders that are searched for them; 10 s of the person at least. The
+            mouth's motion is learnt from what has sound; without any, it is the package's base network's.
+        out: NAME.anchor to write; one that is there is replaced when the new one is finished.
+        consent: who agreed to the anchor, when, for what and until when: a record, or words; stored in it.
+            Texts that are records are read as such, see :meth:`newscaster.Consent.of`.
+        name: what the anchor is called; by default as its file.
+        minutes: how long the rendering network is trained; preparation and motion come on top.
+        work: folder for prepared footage and training. It is kept, and a later call goes on from it. By
+            default ``OUT.work`` beside the anchor, removed when the anchor is written.
+        fps: frames per second of the anchor, 10 to 120; by default the footage's own.
+        face: which person if several are seen, from the left; None is who is seen and speaks most.
+        target: the clip that the mouth will be rewritten on; by default the calmest stretch. "synthetic" has
+            it painted: the whole picture is then made from a face map, and none of it is footage.
+        target_minutes: how long the network that paints a synthetic stage is trained.
+        attribution: lines for every video made, such as the footage's source.
+        reuse_encoder: leave the speech encoder out of the anchor, 7 MB: it then works only with a newscaster
+            that comes with the same one.
+        progress: called with a phase, how much is done, and how much there is.
+
+    Returns:
+        The path of the anchor.
+
+    Raises:
+        InputError: the footage cannot be learnt from, or an argument is off.
+        OutputError: ``out`` or ``work`` cannot be written, or another training is at work in ``work``.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    from newscaster.media import check_inputs_kept, check_output, exclusive_lock
+
+    out = Path(out)
+    agreed = _agreed(consent)
+    for text in (name or "", *attribution):
+        check_unicode(text, "name or attribution")
+    for argument, value, usual in (
+        ("minutes", minutes, DEFAULT_MINUTES),
+        ("target_minutes", target_minutes, DEFAULT_TARGET_MINUTES),
+    ):
+        if not (value > 0 and math.isfinite(value)):
+            raise InputError(f"{argument} is {value}; expected a number above 0, such as {usual:g}")
+    check_output(out, suffixes=(".anchor",))
+    from newscaster import prepare
+    from newscaster.formats.anchor_info import check_labels
+
+    check_labels(name or shown(out.stem), attribution)
+
+    prepare.need_footage(footage)
+    _need_training()
+    synthetic = target == SYNTHETIC
+    inputs = [*_named(footage, "the footage"), (None if synthetic else target, "the stage")]
+    check_inputs_kept([out], inputs)
+    folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
+    if work is None:
+        _check_outside(folder, inputs)
+    removed = folder.with_name(f".{folder.name}.removed")
+    shutil.rmtree(removed, ignore_errors=True)  # of a training that was killed
+    with exclusive_lock(folder, what="training", next_step="name another folder with --work") as lease:
+
+        def report(phase: str, done: float, total: float) -> None:
+            lease.check()
+            progress(phase, done, total)
+
+        dataset: Dataset = prepare.prepare(
+            footage,
+            folder / "take",
+            fps=fps,
+            face=face,
+            target=None if synthetic else target,
+            progress=lambda p: report(p.phase, p.done, p.total),
+        )
+        path = train_on_dataset(
+            dataset,
+            out,
+            folder,
+            consent=agreed,
+            name=name,
+            minutes=minutes,
+            target_minutes=target_minutes if synthetic else None,
+            attribution=attribution,
+            reuse_encoder=reuse_encoder,
+            progress=report,
+        )
+        if work is None:
+            _remove_work(folder, removed)
+    return path
+
+
+def _named(footage: Footage, name: str) -> list[tuple[object, str]]:
+    """Paths, and what they are called in a message."""
+    return [(one, name) for one in ([footage] if isinstance(footage, str | Path) else footage)]
+
+
+def _check_outside(folder: Path, inputs: Sequence[tuple[object, str]]) -> None:
+    """Make sure that a working folder, which is removed in the end, holds no input.
+
+    Raises:
+        OutputError: it does.
+    """
+    work = folder.resolve()
+    for path, name in inputs:
+        if isinstance(path, str | Path) and Path(path).resolve().is_relative_to(work):
+            raise OutputError(
+                f"{name} '{path}' is in '{folder}', the folder for prepared footage and training, which is "
+                "removed when the anchor is written. Name another folder with --work, or another output"
+            )
+
+
+def _remove_work(folder: Path, removed: Path) -> None:
+    """Remove a working folder at once: nobody goes on from one that lacks some of its files.
+
+    A folder that holds files of others stays, without what training has put there.
+    """
+    mine = [one for one in folder.iterdir() if _OWN_WORK.fullmatch(one.name)]
+    if len(mine) == len(list(folder.iterdir())):
+        folder.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
+        return
+    removed.mkdir()
+    for one in mine:
+        one.rename(removed / one.name)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
+def train_on_dataset(
+    dataset: Dataset,
+    out: Path,
+    work: Path,
+    *,
+    consent: str | Consent,
+    name: str | None = None,
+    minutes: float = DEFAULT_MINUTES,
+    target_minutes: float | None = None,
+    attribution: Sequence[str] = (),
+    reuse_encoder: bool = False,
+    progress: ReportProgress = _no_progress,
+) -> Path:
+    """Make an anchor of footage that is prepared already; arguments and errors as in :func:`train`.
+
+    ``target_minutes`` has the stage painted, by a network that is trained for so long; None takes the take's.
+    """
+    from newscaster.models.renderer.data import RenderingData
+    from newscaster.models.renderer.training import train_renderer
+
+    agreed = _agreed(consent)
+    motion = _motion(dataset, _run_folder(work, "motion", dataset, with_audio=True), progress)
+    synthetic: dict[str, float] = {}
+    if target_minutes is None:
+        data, folder = RenderingData.from_dataset(dataset), _run_folder(work, "rendering", dataset)
+    else:
+        dataset, data, synthetic = _synthetic(dataset, work, target_minutes, progress)
+        folder = _run_folder(work, "rendering-painted", dataset)
+    rendering = train_renderer(
+        data,
+        folder,
+        minutes=minutes,
+        progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
+    )
+    record = agreed.record().to_json()
+    info = _info(dataset, motion, rendering, name or shown(out.stem), record, tuple(attribution))
+    info = replace(info, training={**info.training, **synthetic}, synthetic_target=target_minutes is not None)
+    return _write(out, dataset, motion, rendering, info, reuse_encoder=reuse_encoder)
+
+
+def _synthetic(
+    dataset: Dataset, work: Path, minutes: float, progress: ReportProgress
+) -> tuple[Dataset, RenderingData, dict[str, float]]:
+    """The take with a painted stage, what its renderer learns from, and figures of the painting network."""
+    from newscaster.models.portrait.target import render_target, synthetic_data
+    from newscaster.models.portrait.training import FullFrameData, load_full_frame, train_full_frame
+    from newscaster.training.precision import compute_device
+
+    folder = _run_folder(work, "full-frame", dataset)
+    images = FullFrameData.from_dataset(dataset, folder)
+    trained = train_full_frame(
+        images,
+        folder,
+        minutes=minutes,
+        progress=lambda p: progress("full frame", minutes - p.minutes_left, minutes),
+    )
+    _check_renderer(trained.psnr, images, folder)
+    network, scale = load_full_frame(trained.weights).to(compute_device("auto")), images.scale[0]
+    target = render_target(network, dataset, folder, scale=scale)
+    data = synthetic_data(
+        network, dataset, folder, scale=scale, progress=lambda done, total: progress("faces", done, total)
+    )
+    figures = {
+        "stage minutes": round(trained.minutes, 1),
+        "stage steps": trained.steps,
+        "stage PSNR, dB": round(trained.psnr, 2),
+        "stage sharpness": round(trained.sharpness, 3),
+    }
+    return replace(dataset, target=target), data, figures
+
+
+def _check_renderer(psnr: float, images: FullFrameData, folder: Path) -> None:
+    """Raise AnchorError if a full-frame network paints no better than one colour: training may diverge."""
+    held_out = images.held_out
+    frames = np.stack([held_out.image(number) for number in held_out.spread(_FRAMES_CHECKED)])
+    variance = float(frames.var(axis=(0, 1, 2), dtype=np.float64).mean())
+    flat = 10 * math.log10(255**2 / max(variance, 1.0))
+    if not psnr > flat:
+        raise AnchorError(
+            f"the network that paints the synthetic target does not work: its frames are at {psnr:.1f} dB "
+            f"(PSNR) from held-out ones, and one colour for all pixels is at {flat:.1f} dB. Remove "
+            f"'{folder}', and train it anew; if it happens again, report it"
+        )
+
+
+def _motion(dataset: Dataset, folder: Path, progress: ReportProgress) -> SpeakerMotion:
+    from newscaster.models.motion.base import load_base_motion
+    from newscaster.models.motion.speaker import ADAPTING_DROPOUT, train_speaker
+    from newscaster.speech.encoder import load_encoder
+
+    base = load_base_motion(dropout=ADAPTING_DROPOUT)
+    return train_speaker(
+        dataset,
+        folder,
+        base=base,
+        encoder=load_encoder(windowing=base.features.windowing),
+        progress=lambda p: progress("motion", p.fraction, 1.0),
+    )
+
+
+def _info(
+    dataset: Dataset,
+    motion: SpeakerMotion,
+    rendering: RenderingResult,
+    name: str,
+    consent: dict[str, object],
+    attribution: tuple[str, ...],
+) -> AnchorInfo:
+    from newscaster.formats.anchor_info import AnchorInfo
+    from newscaster.models.renderer.training import load_renderer
+
+    errors = {} if motion.errors is None else asdict(motion.errors)
+    figures = {f"motion {name}": float(f"{value:.4g}") for name, value in errors.items()}
+    return AnchorInfo(
+        name=name,
+        fps=dataset.fps,
+        size=dataset.target.size,
+        target_frames=dataset.target.frames,
+        crop=dataset.crop,
+        target_loops=dataset.target.loops,
+        features=motion.features,
+        coefficients=motion.basis.size,
+        context_steps=motion.network.config.context_steps,
+        map_side=load_renderer(rendering.weights).config.map_side_for(dataset.crop.side),
+        grain=rendering.grain,
+        training={
+            "clips": len(dataset.clips),
+            "motion clips": motion.clips,
+            "footage seconds": round(dataset.seconds, 1),
+            "rendering minutes": round(rendering.minutes, 1),
+            "rendering steps": rendering.steps,
+            "rendering PSNR in the mask, dB": round(rendering.psnr, 2),
+            **figures,
+        },
+        consent=consent,
+        attribution=attribution,
+    )
+
+
+def _write(
+    out: Path,
+    dataset: Dataset,
+    motion: SpeakerMotion,
+    rendering: RenderingResult,
+    info: AnchorInfo,
+    *,
+    reuse_encoder: bool,
+) -> Path:
+    from newscaster.formats.anchor import AnchorFace, write_anchor
+    from newscaster.models.motion.speaker import export_motion
+    from newscaster.models.renderer.training import export_renderer
+    from newscaster.speech.encoder import packaged_encoder
+    from newscaster.synthesis.anchor import Anchor
+    from newscaster.system.files import atomic_write
+
+    face = AnchorFace(
+        basis=motion.basis,
+        head=dataset.head,
+        mask=dataset.mask,
+        poses=dataset.target.poses,
+        transforms=dataset.target.transforms,
+        landmarks=dataset.target.landmarks,
+        blend_weight=dataset.target.blend_weight,
+        segment=dataset.target.segment if dataset.target.parts else None,
+        thumbnails=dataset.target.thumbnails,
+    )
+    encoder = packaged_encoder() if motion.features.needs_encoder else None
+    if encoder is not None and reuse_encoder:
+        info, encoder = replace(info, shared_encoder=hashlib.sha256(encoder).hexdigest()), None
+    with atomic_write(out) as temporary:
+        write_anchor(
+            temporary,
+            info,
+            face,
+            motion=export_motion(motion.network),
+            renderer=export_renderer(rendering.weights),
+            target=dataset.target.video.read_bytes(),
+            speech_encoder=encoder,
+        )
+        try:
+            Anchor.open(temporary, workers=1)
+        except AnchorError as error:
+            raise AnchorError(
+                f"the anchor that was trained does not work, and is not written: {error}. Train it anew, in "
+                f"another --work folder; if it happens again, report it"
+            ) from error
+    return out
+
+
+def _run_folder(folder: Path, kind: str, dataset: Dataset, *, with_audio: bool = False) -> Path:
+    """The folder of a training run, named after what it is trained on: other footage is another run.
+
+    Args:
+        folder: the working folder.
+        kind: of the run.
+        dataset: the prepared footage.
+        with_audio: whether other audio under the same frames is another run, too.
+    """
+    about: dict[str, object] = {
+        "clips": [(clip.name, clip.frames, clip.record.cropped_with) for clip in dataset.clips],
+        "fps": str(dataset.fps),
+    }
+    if with_audio:
+        audio = hashlib.sha256()
+        for clip in dataset.clips:
+            audio.update(clip.speech.tobytes())
+            audio.update(clip.audio_fits.tobytes())
+        about["audio"] = audio.hexdigest()
+    return folder / f"{kind}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]}"
+
+
+def _agreed(consent: str | Consent) -> Consent:
+    """Consent, however it was given, that holds today."""
+    from newscaster.consent import Consent
+
+    agreed = Consent.of(consent) if isinstance(consent, str) else consent
+    agreed.check_today()
+    return agreed
+
+
+def _need_training() -> None:
+    # Not imported here: training imports it; but before an hour of preparation is the time to say so.
+    from importlib.util import find_spec
+
+    for package in ("torch", "onnx"):
+        if find_spec(package) is None:
+            raise MissingExtraError(purpose="training an anchor", extra="train", package=package)

@@ -1,0 +1,360 @@
+"""What an ONNX file holds, read before an engine sees it: a plain network of bounded cost, or an error.
+
+Engines trust the files that they are given: a network may name other files to read, code to load, loops
+without end, and arrays of any size. So this module reads the file itself (protobuf's wire format, and of
+ONNX's messages what newscaster's own networks use) and refuses all else. What the network's values come to in
+bytes and steps is only known once an engine has inferred their shapes; `outlined` makes the file that it does
+that on, and `check_cost` judges what it found. Knows no engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+Shape = tuple[int, ...]
+Value = int | memoryview
+"""Of a field: a number, or the bytes of anything else."""
+
+MAX_BYTES = 256 << 20
+"""Of one file. The largest network that newscaster writes has 16 MB."""
+MAX_FIELDS = 200_000
+"""Of protobuf, in a file; a renderer has some 4000."""
+MAX_NODES = 4_000
+"""A renderer has 135."""
+MAX_VALUE_BYTES = 1 << 30
+"""All values together, of `TRIAL_BATCH` and `TRIAL_STEPS`."""
+MAX_STEPS = 30_000_000_000
+"""Multiplications and the like, of the same."""
+TRIAL_BATCH = 2
+"""Length of an input's first axis where that is free: as many frames as the renderer paints at once."""
+TRIAL_STEPS = 1000
+"""Length of its other free axes, and the most that a session takes: 10 s of sound for the speech encoder,
+40 s of motion."""
+
+_OPERATORS = """
+    Abs Add And AveragePool Cast Ceil Clip Concat Constant ConstantOfShape Conv DepthToSpace Div
+    DynamicQuantizeLinear Equal Erf Exp Expand Flatten Floor Gather GatherND Gelu Gemm Greater Identity
+    LayerNormalization LeakyRelu Less Log MatMul MatMulInteger Max Min Mul Neg Not Or Pad Pow Reciprocal
+    ReduceMean ReduceSum Relu Reshape Resize Round Shape Sigmoid Slice Softmax SpaceToDepth Split Sqrt Squeeze
+    Sub Tanh Transpose Unsqueeze Where
+"""
+OPERATORS = frozenset(_OPERATORS.split())
+"""Of the domain ai.onnx: those that newscaster's exports use, and their closest relatives. None holds a
+graph, reads a file or draws at random."""
+
+ITEM_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
+"""Bytes of an element, by the number of its type: float, uint8, int8, int32, int64, bool, half, double."""
+
+_PER_ELEMENT = {"Resize": 16, "Softmax": 4, "LayerNormalization": 4, "Gelu": 8, "Erf": 8, "Pow": 8}
+"""Steps per element of an output, where it is more than one."""
+
+
+class RefusedError(ValueError):
+    """Why a file is no network that is run: what was found, and what is accepted."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Fields that one kind of message may have: some once at most, others again and again."""
+
+    name: str
+    once: frozenset[int]
+    often: frozenset[int] = frozenset()
+
+
+_MODEL = _Kind("model", frozenset({1, 2, 3, 4, 5, 6, 7}), frozenset({8, 14}))
+_OPSET = _Kind("operator set", frozenset({1, 2}))
+_GRAPH = _Kind("graph", frozenset({2, 10}), frozenset({1, 5, 11, 12, 13, 16}))
+_NODE = _Kind("node", frozenset({3, 4, 6, 7}), frozenset({1, 2, 5, 9}))
+_ATTRIBUTE = _Kind("attribute", frozenset({1, 2, 3, 4, 5, 13, 20}), frozenset({7, 8, 9}))
+_TENSOR = _Kind("array", frozenset({2, 8, 9, 12, 14}), frozenset({1, 4, 5, 7, 10, 16}))
+_INPUT = _Kind("input", frozenset({1, 2, 3}), frozenset({4}))
+_TYPE = _Kind("type", frozenset({1, 6}))
+_TENSOR_TYPE = _Kind("array's type", frozenset({1, 2}))
+_SHAPE = _Kind("shape", frozenset(), frozenset({1}))
+_AXIS = _Kind("axis", frozenset({1, 2, 3}))
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step of a network."""
+
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    window: int = 1
+    """Elements that a pool looks at, for each that it gives."""
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """A network that was read and not refused, but for its cost."""
+
+    nodes: tuple[Node, ...]
+    weights: Mapping[str, Shape]
+    inputs: Mapping[str, Shape]
+    """Free axes have their trial's length."""
+    free: Mapping[str, int]
+    """Names of the free axes, and their trial's length."""
+    _parts: tuple[bytes, ...] = field(repr=False)
+
+    def outlined(self) -> bytes:
+        """The same network with every node's outputs as its own, and without the shapes claimed for them.
+
+        An engine that loads it tells what those are.
+        """
+        return b"".join(self._parts)
+
+
+def read_onnx(data: bytes) -> OnnxFile:
+    """Read a file, and refuse what is not a plain network.
+
+    Raises:
+        RefusedError: it is damaged, too large, or holds what no network of newscaster's does.
+    """
+    if len(data) > MAX_BYTES:
+        raise RefusedError(f"it has {len(data)} bytes; accepted are {MAX_BYTES}")
+    reader = _Reader()
+    model = reader.message(memoryview(data), _MODEL)
+    if 7 not in model:
+        raise RefusedError("it holds no graph")
+    for opset in model.get(8, []):
+        domain = _text(reader.message(opset, _OPSET), 1)
+        if domain not in ("", "ai.onnx"):
+            raise RefusedError(f"it needs the operators of {domain!r}; accepted are those of ai.onnx")
+    graph = reader.message(model[7][0], _GRAPH)
+    nodes = graph.get(1, [])
+    if not 1 <= len(nodes) <= MAX_NODES:
+        raise RefusedError(f"it has {len(nodes)} nodes; accepted are 1 to {MAX_NODES}")
+    read = tuple(_node(reader, node) for node in nodes)
+    weights = dict(_tensor(reader, weight) for weight in graph.get(5, []))
+    free: dict[str, int] = {}
+    inputs = dict(_input(reader, found, free) for found in graph.get(11, []))
+    return OnnxFile(read, weights, inputs, free, tuple(_outline(data, model[7][0], read)))
+
+
+def check_cost(file: OnnxFile, values: Mapping[str, tuple[Shape, int]]) -> None:
+    """Refuse a network that costs too much.
+
+    Args:
+        file: the network.
+        values: shape and bytes per element of every node's outputs, as an engine has inferred them.
+
+    Raises:
+        RefusedError: a shape is not known, or the values or the steps are more than what is accepted.
+    """
+    shapes = {**file.weights, **file.inputs, **{name: shape for name, (shape, _) in values.items()}}
+    held, steps = sum(8 * math.prod(shape) for shape in file.inputs.values()), 0
+    for node in file.nodes:
+        for name in node.outputs:
+            if name not in values or any(length < 0 for length in values[name][0]):
+                raise RefusedError(
+                    f"how large {name!r} gets depends on what is put in, which is not accepted"
+                )
+            held += math.prod(values[name][0]) * values[name][1]
+        steps += _steps(node, shapes)
+    if held > MAX_VALUE_BYTES:
+        raise RefusedError(f"its values take {held:,} bytes; accepted are {MAX_VALUE_BYTES:,}")
+    if steps > MAX_STEPS:
+        raise RefusedError(f"it takes {steps:,} steps; accepted are {MAX_STEPS:,}")
+
+
+def _steps(node: Node, shapes: Mapping[str, Shape]) -> int:
+    taken = [shapes.get(name, ()) for name in node.inputs]
+    given = max((math.prod(shapes[name]) for name in node.outputs), default=0)
+    each = _PER_ELEMENT.get(node.operator, node.window)
+    if node.operator == "Conv" and len(taken) > 1:
+        each = math.prod(taken[1][1:])
+    elif node.operator in ("MatMul", "MatMulInteger", "Gemm") and taken:
+        each = max(taken[0], default=1)
+    return given * each + max((math.prod(shape) for shape in taken), default=0)
+
+
+class _Reader:
+    """Protobuf's wire format, with a limit on the fields of a whole file."""
+
+    def __init__(self) -> None:
+        self._left = MAX_FIELDS
+
+    def message(self, data: Value, kind: _Kind) -> dict[int, list[Value]]:
+        """The fields of a message by number; those that the kind has not, are refused."""
+        if isinstance(data, int):
+            raise RefusedError(f"a number stands where the {kind.name} should be")
+        found: dict[int, list[Value]] = {}
+        for number, value, _ in self.fields(data):
+            if number not in kind.once and number not in kind.often:
+                what = _REFUSED.get((kind.name, number), f"field {number}")
+                raise RefusedError(f"its {kind.name} has {what}, which is not accepted")
+            if number in found and number in kind.once:
+                raise RefusedError(f"field {number} of its {kind.name} is there twice")
+            found.setdefault(number, []).append(value)
+        return found
+
+    def fields(self, data: memoryview) -> Iterator[tuple[int, Value, memoryview]]:
+        """Number, value and all bytes of each field."""
+        at = 0
+        while at < len(data):
+            self._left -= 1
+            if self._left < 0:
+                raise RefusedError(f"it has more than {MAX_FIELDS} fields")
+            begin = at
+            key, at = _varint(data, at)
+            number, wire = key >> 3, key & 7
+            value: Value
+            if wire == 0:
+                value, at = _varint(data, at)
+            elif wire in (1, 5):
+                length = 8 if wire == 1 else 4
+                value, at = data[at : at + length], at + length
+            elif wire == 2:
+                length, at = _varint(data, at)
+                value, at = data[at : at + length], at + length
+            else:
+                raise RefusedError(f"it is damaged: wire type {wire} at byte {begin}")
+            if at > len(data):
+                raise RefusedError("it is cut short")
+            yield number, value, data[begin:at]
+
+
+_REFUSED = {
+    ("model", 20): "how to train it",
+    ("model", 25): "functions",
+    ("graph", 15): "sparse arrays",
+    ("attribute", 6): "a graph within it",
+    ("attribute", 10): "arrays",
+    ("attribute", 11): "graphs within it",
+    ("attribute", 21): "a function's argument",
+    ("attribute", 22): "a sparse array",
+    ("array", 13): "data in another file",
+    ("array", 6): "texts",
+    ("type", 4): "a sequence",
+}
+"""What the refused fields that ONNX knows are, for messages."""
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise RefusedError("it is cut short or damaged")
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
+def _text(message: Mapping[int, list[Value]], number: int) -> str:
+    return _decoded(message[number][0]) if number in message else ""
+
+
+def _decoded(value: Value) -> str:
+    if isinstance(value, int):
+        raise RefusedError("a number stands where a name should be")
+    try:
+        return bytes(value).decode()
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"a name in it is not UTF-8 ({error})") from error
+
+
+def _number(message: Mapping[int, list[Value]], number: int) -> int:
+    value = message.get(number, [0])[0]
+    if not isinstance(value, int):
+        raise RefusedError("bytes stand where a number should be")
+    return value
+
+
+def _numbers(values: list[Value]) -> Iterator[int]:
+    """Repeated numbers, each on its own or many in one."""
+    for value in values:
+        if isinstance(value, int):
+            yield value
+            continue
+        at = 0
+        while at < len(value):
+            number, at = _varint(value, at)
+            yield number
+
+
+def _node(reader: _Reader, data: Value) -> Node:
+    node = reader.message(data, _NODE)
+    operator, domain = _text(node, 4), _text(node, 7)
+    if domain not in ("", "ai.onnx") or operator not in OPERATORS:
+        where = f" of {domain!r}" if domain else ""
+        raise RefusedError(
+            f"it uses the operator {operator!r}{where}; accepted are {', '.join(sorted(OPERATORS))}"
+        )
+    window = 1
+    for found in node.get(5, []):
+        attribute = reader.message(found, _ATTRIBUTE)
+        for tensor in attribute.get(5, []):
+            _tensor(reader, tensor)
+        if _text(attribute, 1) == "kernel_shape" and operator != "Conv":
+            window = math.prod(_numbers(attribute.get(8, [])))
+    inputs, outputs = (tuple(_decoded(name) for name in node.get(number, [])) for number in (1, 2))
+    return Node(operator, inputs, tuple(filter(None, outputs)), window)
+
+
+def _tensor(reader: _Reader, data: Value) -> tuple[str, Shape]:
+    """Name and shape of an array whose elements are all there."""
+    tensor = reader.message(data, _TENSOR)
+    name, shape = _text(tensor, 8), tuple(_numbers(tensor.get(1, [])))
+    kind = _number(tensor, 2)
+    if kind not in ITEM_BYTES:
+        raise RefusedError(f"the array {name!r} is of ONNX's type {kind}; accepted are {sorted(ITEM_BYTES)}")
+    if _number(tensor, 14) != 0:
+        raise RefusedError(f"the array {name!r} has its data in another file, which is not accepted")
+    elements = math.prod(shape) if len(shape) <= 16 else -1
+    if 9 in tensor:
+        raw = tensor[9][0]
+        there = -1 if isinstance(raw, int) else len(raw) // ITEM_BYTES[kind]
+        fits = elements == there
+    else:  # in a list of numbers, each of a byte at least
+        there = sum(1 if isinstance(v, int) else len(v) for n in (4, 5, 7, 10) for v in tensor.get(n, []))
+        fits = 0 <= elements <= there
+    if not fits:
+        raise RefusedError(f"the array {name!r} has the shape {shape}, and data for {there} elements at most")
+    return name, shape
+
+
+def _input(reader: _Reader, data: Value, free: dict[str, int]) -> tuple[str, Shape]:
+    """Name and shape of an input; its free axes are added to `free`."""
+    found = reader.message(data, _INPUT)
+    name = _text(found, 1)
+    kind = reader.message(reader.message(found.get(2, [0])[0], _TYPE).get(1, [0])[0], _TENSOR_TYPE)
+    shape = []
+    for place, data_of_axis in enumerate(reader.message(kind.get(2, [0])[0], _SHAPE).get(1, [])):
+        axis = reader.message(data_of_axis, _AXIS)
+        length = _number(axis, 1)
+        if free_name := _text(axis, 2):
+            length = free.setdefault(free_name, TRIAL_STEPS if place else TRIAL_BATCH)
+        if not 1 <= length <= MAX_VALUE_BYTES:
+            raise RefusedError(f"axis {place} of the input {name!r} is {length} long and has no name")
+        shape.append(length)
+    return name, tuple(shape)
+
+
+def _outline(data: bytes, graph: Value, nodes: tuple[Node, ...]) -> Iterator[bytes]:
+    assert isinstance(graph, memoryview)
+    kept = [whole for number, _, whole in _Reader().fields(graph) if number not in (12, 13)]
+    named = [_field(12, _field(1, name.encode())) for node in nodes for name in node.outputs]
+    for number, _, whole in _Reader().fields(memoryview(data)):
+        if number != 7:
+            yield bytes(whole)
+    yield bytes([7 << 3 | 2]) + _length(sum(map(len, kept)) + sum(map(len, named)))
+    yield from map(bytes, kept)
+    yield from named
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _length(len(content)) + content
+
+
+def _length(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])

@@ -1,0 +1,320 @@
+"""The application: doors, API and page put together, and served until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocketDisconnect
+
+from newscaster.errors import NewscasterError, OutputError
+from newscaster.media import FolderLease
+from newscaster.server.api import of_validation, router
+from newscaster.server.connections import Connections
+from newscaster.server.http_errors import BAD_REQUEST, BROKEN, CLOSING, sentence, status_of
+from newscaster.server.middleware import API, App, Message, Receive, Scope, SecurityMiddleware, Send
+from newscaster.server.settings import Settings
+from newscaster.server.studio import Studio
+from newscaster.system.os_errors import fault
+from newscaster.texts import quoted
+from newscaster.version import VERSION
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+_log = logging.getLogger("newscaster.server")
+
+PAGE = Path(__file__).parent / "page"
+_PATIENCE_SECONDS = 5
+_LEASE_POLL_SECONDS = 1.0
+_OPEN_FILES = 4096
+_ABOUT = (
+    "Anchors over HTTP, WebSocket and WebRTC. Everything they show is synthetic. WebSockets (/v1/stream and "
+    "/v1/sessions/{session}/socket) are described in docs/serve.md, since OpenAPI has no words for them."
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The ASGI application of a studio.
+
+    Raises:
+        AnchorError: an anchor is missing or damaged.
+        OutputError: its folder cannot be written to, or another studio is at work in it.
+    """
+    studio = Studio(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with studio.open():
+            yield
+
+    app = FastAPI(
+        title="newscaster studio",
+        version=VERSION,
+        description=_ABOUT,
+        lifespan=lifespan,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,  # these pages load scripts from other hosts
+        redoc_url=None,
+    )
+    app.state.studio = studio
+    app.include_router(router)
+    app.add_exception_handler(NewscasterError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _left)
+    app.add_exception_handler(Exception, _broken)
+    app.add_middleware(SecurityMiddleware, settings=settings)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["authorization", "content-type"],
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html")
+
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, NewscasterError)
+    return JSONResponse({"error": sentence(error)}, status_of(error))
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return JSONResponse({"error": of_validation(error.errors())}, 422)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    path, allowed = _path(request.scope), (error.headers or {}).get("Allow", "none")
+    said = {
+        404: f"there is nothing at {path}; {API}/openapi.json lists what there is",
+        405: f"{path} does not take {request.method}; it takes {allowed}",
+    }
+    status = error.status_code
+    return JSONResponse({"error": said.get(status, error.detail)}, status, error.headers)
+
+
+def _path(scope: Scope) -> str:
+    """The path of a request, in quotation marks, for a line of the log or a reply."""
+    return quoted(str(scope["path"])[:200])
+
+
+async def _left(request: Request, error: Exception) -> JSONResponse:
+    _log.warning("%s %s: the client left before its upload had arrived", request.method, _path(request.scope))
+    return JSONResponse({"error": "the upload did not arrive as a whole. Send it again"}, BAD_REQUEST)
+
+
+async def _broken(request: Request, error: Exception) -> JSONResponse:
+    befallen = fault(error)
+    said = befallen or repr(error)
+    _log.error("%s %s failed: %s", request.method, _path(request.scope), said, exc_info=error)
+    return JSONResponse({"error": befallen or "something broke in the studio; its log says what"}, BROKEN)
+
+
+def without_tracebacks(app: App) -> App:
+    """An application whose clients may leave, and which may be ended, at any moment: one line is logged then.
+
+    uvicorn logs a traceback for whatever an application raises. Errors of the studio's own keep theirs.
+    """
+
+    async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await app(scope, receive, noting)
+        except (ClientDisconnect, WebSocketDisconnect):
+            _log.warning("%s: the client left while it was answered", _path(scope))
+        except asyncio.CancelledError:
+            _log.warning("%s: the studio ended before the request was answered", _path(scope))
+            if scope["type"] == "http" and not started:
+                await JSONResponse({"error": "the studio is closing"}, CLOSING)(scope, receive, send)
+        except Exception as error:
+            if fault(error) is None:
+                raise
+
+    return outermost
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which ends well on a signal, in place of passing it on when all is done."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        known = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+            known.append(signal.SIGHUP)
+        try:
+            for one in known:
+                loop.add_signal_handler(one, self.handle_exit, one, None)
+        except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            with super().capture_signals():
+                yield
+            return
+        try:
+            yield
+        finally:
+            for one in known:
+                loop.remove_signal_handler(one)
+
+
+def _leave_threads_running() -> None:
+    """Have the system (Linux) take the processor from a thread of this process less often.
+
+    Threads that hand Python's lock to one another wake each other thousands of times a second. By default
+    each one woken may drive another away at once, often the one that holds the lock: with three listeners on
+    two cores, threads spent as long waiting for a core as running on one.
+    """
+    if hasattr(os, "SCHED_BATCH"):
+        with suppress(OSError):  # not allowed here
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _allow_open_files() -> None:
+    """Raise this process's limit of open files, which each connection takes one of, as far as it may."""
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop: uvloop, which takes less time per packet, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return None
+    return uvloop.new_event_loop
+
+
+def serve(settings: Settings, *, started: Callable[[str], None] = lambda address: None) -> None:
+    """Serve until SIGTERM or SIGINT. Live sessions end then; jobs are kept, and taken up at the next start.
+
+    Args:
+        settings: what is served, and to whom.
+        started: called with the address, such as http://127.0.0.1:8765, when it is served.
+
+    Raises:
+        AnchorError: an anchor is missing or damaged.
+        OutputError: the port is taken; the folder cannot be written to, or another studio is at work in it,
+            or has taken it over meanwhile.
+    """
+    _leave_threads_running()
+    app = create_app(settings)
+    lease: FolderLease = app.state.studio.lease
+    try:
+        _serve(app, settings, lease, started)
+    finally:
+        lease.release()
+
+
+def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callable[[str], None]) -> None:
+    """Serve until told to stop, or until the lease is lost.
+
+    Raises:
+        OutputError: the port is taken, or the lease is lost.
+    """
+    listening = _listen(settings)
+    _allow_open_files()
+    connections = Connections(settings.limits)
+    config = uvicorn.Config(
+        without_tracebacks(app),
+        log_level="warning",
+        access_log=False,  # addresses may hold a token
+        http=cast(Any, connections.protocol),  # over h11, also if httptools is installed
+        ws="websockets-sansio",
+        ws_max_size=settings.limits.message_bytes,
+        ws_per_message_deflate=False,  # sound does not get smaller by it
+        ws_ping_interval=20,
+        ws_ping_timeout=settings.limits.stall_seconds,
+        timeout_keep_alive=max(1, round(settings.limits.stall_seconds)),
+        timeout_graceful_shutdown=_PATIENCE_SECONDS,
+        server_header=False,
+        lifespan="on",
+    )
+    server = _Server(config)
+
+    async def run() -> None:
+        telling = asyncio.create_task(_tell(server, address, started))
+        watching = asyncio.create_task(_stop_without(lease, server))
+        sweeping = asyncio.create_task(connections.watch())
+        try:
+            await server.serve(sockets=[listening])
+        finally:
+            for task in (telling, watching, sweeping):
+                task.cancel()
+
+    address = _address(settings, listening)
+    lease.announce(address)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run())
+    lease.check()
+
+
+async def _stop_without(lease: FolderLease, server: uvicorn.Server) -> None:
+    """Stop a server whose folder another studio has taken over."""
+    while not lease.is_lost:
+        await asyncio.sleep(_LEASE_POLL_SECONDS)
+    server.should_exit = True
+
+
+def _address(settings: Settings, listening: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listening.getsockname()[1]}"
+
+
+async def _tell(server: uvicorn.Server, address: str, started: Callable[[str], None]) -> None:
+    while not server.started:
+        await asyncio.sleep(0.05)
+    started(address)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    listening: socket.socket | None = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        return listening
+    except OSError as error:
+        if listening is not None:
+            listening.close()
+        raise OutputError(
+            f"cannot listen on {settings.host}, port {settings.port} ({error.strerror or error}). Choose "
+            "another with --port, or 0 for one that is free"
+        ) from error

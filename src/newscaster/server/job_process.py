@@ -1,0 +1,214 @@
+"""A job at work: `Anchor.speak` in a process of its own, behind live listeners in the queue for processors.
+
+Its own process, so that it can be stopped at any time, and that nothing it does reaches a listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from newscaster.errors import NewscasterError
+from newscaster.server.http_errors import sentence
+from newscaster.system.os_errors import fault
+
+_log = logging.getLogger("newscaster.server")
+
+_NICENESS = 10
+_TELL_SECONDS = 0.25
+_POLL_SECONDS = 0.2
+_END_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is to be made of what."""
+
+    anchor: Path
+    backend: str | None
+    source: Path
+    """A .txt script or a sound file."""
+    video: Path
+    captions: Path | None
+    """Where captions go; None for a sound."""
+    voice: str | None
+    speed: float
+    openness: float
+    smoothness: float
+    timestamp: str | None = None
+    """Address of a time-stamp authority for the video's signature."""
+
+
+async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+    """Do it; cancelling this ends the process.
+
+    Args:
+        work: what is to be done.
+        progress: called in the event loop with frames made and frames in all.
+
+    Returns:
+        Fields of a Job: `state`, `seconds` and `notes`, or `state` and `error`.
+    """
+    loop = asyncio.get_running_loop()
+    ended = threading.Event()
+
+    def tell(frames: int, total: int) -> None:
+        with suppress(RuntimeError):  # the loop has been closed meanwhile
+            loop.call_soon_threadsafe(progress, frames, total)
+
+    result = loop.run_in_executor(None, _watch, work, ended, tell)
+    try:
+        return await asyncio.shield(result)
+    finally:
+        ended.set()
+        with suppress(Exception):
+            await asyncio.shield(result)
+
+
+def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+    """Start the process and hear what it says, in a thread."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_do, args=(work, theirs), daemon=True, name="newscaster-job")
+    process.start()
+    theirs.close()
+    result: dict[str, Any] | None = None
+    try:
+        while not ended.is_set():
+            if not ours.poll(_POLL_SECONDS):
+                continue
+            news = ours.recv()
+            if isinstance(news, dict):
+                result = news
+                break
+            progress(*news)
+    except (EOFError, OSError):
+        pass
+    finally:
+        ours.close()
+        if ended.is_set():
+            process.terminate()
+        process.join(_END_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+    if result is None:
+        return {"state": "failed", "error": _end_of(process.exitcode)}
+    if (details := result.pop("traceback", None)) is not None:
+        in_process = RuntimeError(f"in its process\n{details}")
+        _log.error("a job failed: %s", result["error"], exc_info=in_process)
+    return result
+
+
+def _end_of(code: int | None) -> str:
+    """Why a process ended without a word, by its exit code: less than 0 is a signal."""
+    if code == -getattr(signal, "SIGKILL", 9):
+        return "the worker process was killed (often out of memory). Try it again"
+    if code is not None and code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = str(-code)
+        return (
+            f"the worker process was ended by signal {name}: it was stopped, or native code crashed, such as "
+            "a voice's. The studio's log may say more. Try it again, or another voice"
+        )
+    return f"the worker process ended early, with exit code {code}. The studio's log may say why"
+
+
+def _do(work: Work, parent: Connection) -> None:
+    """In the process: make the video, and say how far it is, or what has failed."""
+    for name in ("SIGINT", "SIGHUP"):  # the studio is told, and tells; Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="newscaster-parent", daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    told = 0.0
+
+    def tell(frames: int, total: int) -> None:
+        nonlocal told
+        if frames == total or time.monotonic() - told > _TELL_SECONDS:
+            told = time.monotonic()
+            _send(parent, (frames, total))
+
+    try:
+        from newscaster.speech.voices import Reading
+        from newscaster.synthesis.anchor import Anchor
+        from newscaster.synthesis.articulation import Articulation
+        from newscaster.synthesis.options import Outputs, SigningOptions, Style
+
+        is_text = work.source.suffix == ".txt"
+        made = Anchor.open(work.anchor, backend=work.backend).speak(
+            work.source,
+            work.video,
+            outputs=Outputs(captions=() if work.captions is None else work.captions, subtitles=is_text),
+            signing=SigningOptions(timestamp=work.timestamp),
+            style=Style(
+                reading=Reading(voice=work.voice, speed=work.speed) if is_text else None,
+                articulation=Articulation(openness=work.openness, smoothness=work.smoothness),
+            ),
+            progress=tell,
+        )
+        result: dict[str, object] = {
+            "state": "done",
+            "seconds": round(made.seconds, 2),
+            "frames": made.frames,
+            "notes": [_without_folder(note, work.source.parent) for note in made.notes],
+        }
+    except Exception as error:
+        result = dict(_failure(error, work.source.parent))
+    _send(parent, result)
+
+
+def _failure(error: Exception, folder: Path) -> dict[str, str]:
+    """What has failed, in a sentence without the job's own folder; with the traceback if it is a bug."""
+    result = {"state": "failed"}
+    said = sentence(error) if isinstance(error, NewscasterError) else fault(error)
+    if said is None:
+        result["traceback"] = "".join(traceback.format_exception(error))
+        said = (
+            f"newscaster failed ({type(error).__name__}: {sentence(error)}). The studio's log, a file that "
+            "NEWSCASTER_LOG names, has the details"
+        )
+    return {**result, "error": _without_folder(said, folder)}
+
+
+def _without_folder(text: str, folder: Path) -> str:
+    """A message in one line, in which the job's files have their names alone."""
+    return " ".join(text.replace(f"{folder}{os.sep}", "").split())
+
+
+def _send(parent: Connection, news: object) -> None:
+    """In the process: tell the studio, or end if it has gone."""
+    try:
+        parent.send(news)
+    except OSError:
+        _end()
+
+
+def _end_with_parent() -> None:
+    """In the process: end as soon as the studio is gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        _end()
+
+
+def _end() -> None:
+    """In the process: end at once, with one line, and leave what is half written to the next studio."""
+    with suppress(OSError):  # standard error may have gone, too
+        os.write(2, b"warning: the studio has gone, and its job ends; the next studio makes it again\n")
+    os._exit(1)

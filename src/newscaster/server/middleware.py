@@ -1,0 +1,225 @@
+"""The doors: who may come in, from which page, with how much, how fast. In front of every request.
+
+Checked are the host that the client believes to speak to (a strange name that resolves to loopback is how a
+page elsewhere would reach a studio), the origin of the page that asks, the token, and the size and the pace
+of the body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.exceptions import HTTPException
+
+from newscaster.server.http_errors import (
+    FORBIDDEN,
+    TIMED_OUT,
+    TOO_LARGE,
+    UNAUTHORIZED,
+    RefusedError,
+    close_code,
+    close_reason,
+    sentence,
+)
+from newscaster.server.settings import Limits, Settings
+from newscaster.texts import quoted
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+API = "/v1"
+OPEN = frozenset({f"{API}/health"})
+UPLOADS = ("/audio", f"{API}/jobs/audio")
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_ANY = frozenset({"0.0.0.0", "::", ""})  # listening on all addresses says nothing about their names
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?", re.ASCII)
+"""A Host header: a name or an address, and perhaps a port (RFC 9110, 7.2)."""
+_MAX_LENGTH_DIGITS = 20
+MIN_BODY_RATE = 1000
+"""How fast a body must come in, in bytes per second, on average."""
+
+# Nothing of the page comes from another host, and no other page may frame it.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"microphone=(self), camera=(), geolocation=()"),
+)
+
+
+def is_token(given: str | bytes | None, settings: Settings) -> bool:
+    """Whether a client knows the token, compared in constant time; True if none is asked for."""
+    if settings.token is None:
+        return True
+    if isinstance(given, str):
+        given = given.encode("utf-8", "surrogatepass")  # JSON can hold lone surrogates
+    return given is not None and hmac.compare_digest(given, settings.token.encode())
+
+
+class SecurityMiddleware:
+    """The ASGI application behind the doors.
+
+    A WebSocket without a token is let through, marked as not `trusted`: browsers cannot set its headers, so
+    that the token may come as the first message.
+    """
+
+    def __init__(self, app: App, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            self._check_host(headers.get("host", ""))
+            self._check_origin(headers.get("origin"), scope, headers)
+            scope.setdefault("state", {})["trusted"] = trusted = self._is_trusted(scope, headers)
+            if scope["type"] == "websocket":
+                await self._app(scope, receive, send)
+                return
+            if not trusted:
+                raise RefusedError(
+                    "the token is missing or wrong. Send the one that the studio was started with, as: "
+                    "Authorization: Bearer TOKEN",
+                    status=UNAUTHORIZED,
+                )
+            limit = self._check_length(scope["path"], headers.get("content-length"))
+        except RefusedError as refusal:
+            await _refuse(scope, send, refusal)
+            return
+        await self._app(scope, _limited(receive, limit, self._settings.limits), _dressed(send, scope["path"]))
+
+    def _check_host(self, host: str) -> None:
+        if _HOST.fullmatch(host) is None:
+            raise RefusedError(
+                f"the Host header is {quoted(host[:60])}; expected the studio's name or address, and its port"
+            )
+        name = (urlsplit(f"//{host}").hostname or "").lower()
+        settings = self._settings
+        named = {known.lower() for known in (*settings.hosts, settings.host)}
+        known = named | (_LOOPBACK_NAMES if settings.is_loopback else frozenset())
+        if settings.host in _ANY and not settings.hosts:
+            return  # the token guards these
+        if name not in known and name not in _LOOPBACK_NAMES:
+            raise RefusedError(
+                f"this studio is not called {quoted(name)}. Use the address that it was started with, "
+                "or start it with --allow-host NAME",
+                status=FORBIDDEN,
+            )
+
+    def _check_origin(self, origin: str | None, scope: Scope, headers: dict[str, str]) -> None:
+        """Programs send none; browsers always do where a page of another origin asks."""
+        if origin is None or origin in self._settings.origins:
+            return
+        scheme, _, rest = origin.partition("://")
+        if scheme in ("http", "https") and rest.lower() == headers.get("host", "").lower():
+            return
+        raise RefusedError(
+            f"pages of {quoted(origin[:100])} may not use this studio. Open the studio's own page, or start "
+            "it with --origin",
+            status=FORBIDDEN,
+        )
+
+    def _is_trusted(self, scope: Scope, headers: dict[str, str]) -> bool:
+        if scope["type"] == "http" and (not scope["path"].startswith(API) or scope["path"] in OPEN):
+            return True
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        token: str | bytes | None = given.strip().encode("latin-1") if scheme.lower() == "bearer" else None
+        if token is None:
+            token = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [None])[0]
+        return is_token(token, self._settings)
+
+    def _check_length(self, path: str, announced: str | None) -> int:
+        limits = self._settings.limits
+        limit = limits.upload_bytes if path.endswith(UPLOADS) else limits.message_bytes
+        if announced is not None and not (announced.isascii() and announced.isdigit()):
+            raise RefusedError(
+                f"Content-Length is {quoted(announced[:60])}; expected the body's number of bytes"
+            )
+        if announced is not None and int(announced[:_MAX_LENGTH_DIGITS]) > limit:
+            raise _too_large(limit)
+        return limit
+
+
+def _too_large(limit: int) -> RefusedError:
+    return RefusedError(
+        f"the request is larger than {limit:,} bytes, the most that is taken", status=TOO_LARGE
+    )
+
+
+def _limited(receive: Receive, limit: int, limits: Limits) -> Receive:
+    """What comes in, as long as it is not more and not slower than bodies may be.
+
+    What it raises is FastAPI's own: while FastAPI reads a body, it takes any other error for nonsense in it.
+    """
+    received, ended = 0, False
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+
+    async def limited() -> Message:
+        nonlocal received, ended
+        if ended:  # what follows is that the client leaves, at any time
+            return await receive()
+        latest = started + limits.stall_seconds + received / MIN_BODY_RATE
+        try:
+            async with asyncio.timeout_at(min(latest, loop.time() + limits.stall_seconds)):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(
+                TIMED_OUT,
+                f"the body of the request stopped coming in, or came in at less than {MIN_BODY_RATE} bytes "
+                f"per second; {limits.stall_seconds:g} s are waited for it. Send it again",
+                {"connection": "close"},
+            ) from None
+        received += len(message.get("body", b""))
+        ended = not message.get("more_body", False)
+        if received > limit:
+            raise HTTPException(TOO_LARGE, str(_too_large(limit)), {"connection": "close"})
+        return message
+
+    return limited
+
+
+def _dressed(send: Send, path: str) -> Send:
+    async def dressed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kept = b"no-store" if path.startswith(API) else b"no-cache"
+            message["headers"] = [*message.get("headers", ()), *_HEADERS, (b"cache-control", kept)]
+        await send(message)
+
+    return dressed
+
+
+async def _refuse(scope: Scope, send: Send, refusal: RefusedError) -> None:
+    if scope["type"] == "websocket":
+        await send(
+            {"type": "websocket.close", "code": close_code(refusal.status), "reason": close_reason(refusal)}
+        )
+        return
+    body = json.dumps({"error": sentence(refusal)}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *_HEADERS,
+    ]
+    if refusal.status == UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,331 @@
+"""WebSocket conversations: JSON and PCM in; states, and what a sink makes of frames, out.
+
+Messages that cannot be used are answered with `{"type": "refused", "error": ...}`, and the conversation goes
+on as it was before them; only audio is refused from a refused rate to the next one that is accepted, since it
+would be taken at another rate than the client's. The protocol is written down in docs/serve.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import queue
+import struct
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from newscaster import media
+from newscaster.errors import NewscasterError
+from newscaster.server.anchor_registry import jpeg
+from newscaster.server.http_errors import TOO_LARGE, RefusedError, sentence
+from newscaster.server.session import RATE, Session
+from newscaster.server.settings import Limits
+from newscaster.synthesis.live_frame import LiveFrame
+from newscaster.synthesis.result import tags
+from newscaster.texts import is_unicode, quoted
+
+_log = logging.getLogger("newscaster.server")
+
+STATE_SECONDS = 0.25
+_MAX_WAITING_FRAMES = 50
+_MAX_WAITING_BYTES = 8 << 20
+_LOWEST_RATE, _HIGHEST_RATE = 8_000, 96_000
+_LEFT = (WebSocketDisconnect, RuntimeError, TimeoutError)
+"""What is raised where a client has gone, or takes nothing."""
+FRAME, AUDIO = 1, 2
+"""First byte of binary messages with `output: frames`."""
+OUTPUTS = ("none", "mp4", "frames")
+_FIELDS = {
+    "say": {"type", "text"},
+    "sound": {"type", "rate"},
+    "flush": {"type"},
+    "stop": {"type"},
+    "finish": {"type"},
+}
+"""What each message may hold. Others are refused: a client that names them counts on what is not done."""
+
+
+class EncodedFrames:
+    """A sink that encodes frames in a thread of its own and hands bytes to a WebSocket's task.
+
+    Args:
+        session: whose frames.
+        output: `mp4`: fragments of one MP4 stream; `frames`: a JPEG picture and PCM for each frame.
+    """
+
+    def __init__(self, session: Session, output: str) -> None:
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+        self._frames: queue.Queue[LiveFrame | None] = queue.Queue(_MAX_WAITING_FRAMES)
+        self._ready: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._waiting_bytes = 0
+        self.stalled = False
+        work = self._fragments if output == "mp4" else self._images
+        threading.Thread(target=self._run, args=(work,), name="newscaster-encoder", daemon=True).start()
+
+    def offer(self, frame: LiveFrame) -> None:
+        """Take a frame. Raises where the client is too far behind: half an MP4 stream is of no use."""
+        if self._waiting_bytes > _MAX_WAITING_BYTES or self._frames.full():
+            self.stalled = True
+            self.end()
+            raise RuntimeError("the client does not take what it asked for")
+        self._frames.put_nowait(frame)
+
+    def end(self) -> None:
+        with suppress(queue.Full):
+            self._frames.put_nowait(None)
+        if self.stalled:
+            self._ready.put_nowait(None)
+
+    async def drain(self) -> bytes | None:
+        """The next message; None at the end."""
+        data = await self._ready.get()
+        self._waiting_bytes -= len(data or b"")
+        return data
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            _log.exception("the encoder of session %s failed", self._session.id)
+        with suppress(RuntimeError):  # the loop has been closed meanwhile
+            self._loop.call_soon_threadsafe(self._ready.put_nowait, None)
+
+    def _send(self, data: bytes) -> None:
+        if data:
+            with suppress(RuntimeError):  # the loop has been closed meanwhile
+                self._loop.call_soon_threadsafe(self._queue, data)
+
+    def _queue(self, data: bytes) -> None:
+        """In the event loop, which alone counts: two threads would lose some of it."""
+        self._waiting_bytes += len(data)
+        self._ready.put_nowait(data)
+
+    def _fragments(self) -> None:
+        info = self._session.info
+        writer = media.FragmentWriter(fps=info.fps, rate=RATE, metadata=tags(info, synthetic_voice=False))
+        while (frame := self._frames.get()) is not None:
+            writer.write(frame.image, frame.audio)
+            self._send(writer.drain())
+        writer.close()
+        self._send(writer.drain())
+
+    def _images(self) -> None:
+        while (frame := self._frames.get()) is not None:
+            if frame.image is not None:
+                self._send(struct.pack("<B3xI", FRAME, frame.number) + jpeg(frame.image))
+            pcm = np.round(np.clip(frame.audio, -1, 1) * 32767).astype("<i2")
+            self._send(struct.pack("<B3xI", AUDIO, frame.number) + pcm.tobytes())
+
+
+class Conversation:
+    """One WebSocket and one session, from the first message to the last.
+
+    Args:
+        socket: accepted.
+        session: running.
+        output: what is sent of the frames, one of OUTPUTS.
+        limits: the studio's.
+    """
+
+    def __init__(self, socket: WebSocket, session: Session, *, output: str, limits: Limits) -> None:
+        self._socket, self._session, self._limits = socket, session, limits
+        self._sink = None if output == "none" else EncodedFrames(session, output)
+        self._rate: int | None = 16_000
+        """Of the audio that comes in, in Hz; None after a refused one, until one is accepted."""
+        self._is_first = True  # no message with samples has come since the last flush
+        self._finishing = asyncio.Event()
+
+    async def run(self) -> None:
+        """Talk until the client leaves, what it asked to finish is finished, or the session ends."""
+        session = self._session
+        parts: list[Callable[[], Awaitable[object]]] = [
+            self._listen,
+            self._tell,
+            self._finish,
+            session.over.wait,
+        ]
+        if self._sink is not None:
+            session.add(self._sink)
+            parts.append(self._show)
+        tasks = [asyncio.ensure_future(part()) for part in parts]
+        try:
+            with session.used():
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if (error := task.exception()) and not isinstance(error, _LEFT):
+                    _log.error("a conversation with session %s broke off", session.id, exc_info=error)
+        finally:
+            if self._sink is not None:
+                session.remove(self._sink)
+                self._sink.end()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._close()
+
+    async def _close(self) -> None:
+        if self._socket.client_state != WebSocketState.CONNECTED:
+            return
+        with suppress(Exception):
+            async with asyncio.timeout(self._limits.stall_seconds):
+                sink = self._sink
+                if sink is not None and not sink.stalled:
+                    while (data := await sink.drain()) is not None:
+                        await self._socket.send_bytes(data)
+                if sink is not None and sink.stalled:
+                    await self._socket.close(1008, "too far behind: what was asked for is not being taken")
+                elif self._finishing.is_set():
+                    await self._socket.close(1000)
+                else:
+                    await self._socket.close(1001, "the session has ended")
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code", 1005))
+            try:
+                if (data := message.get("bytes")) is not None:
+                    self._spoken(data)
+                else:
+                    await self._told(message.get("text") or "")
+            except NewscasterError as error:
+                await self._socket.send_json({"type": "refused", "error": sentence(error)})
+
+    def _spoken(self, data: bytes) -> None:
+        if len(data) > self._limits.message_bytes:
+            raise RefusedError(
+                f"the message has {len(data)} bytes; expected {self._limits.message_bytes} at most",
+                status=TOO_LARGE,
+            )
+        if self._rate is None:
+            raise RefusedError(
+                "the audio is not taken, since its rate was refused. First send "
+                f'{{"type": "sound", "rate": ...}} with {_LOWEST_RATE} to {_HIGHEST_RATE} Hz'
+            )
+        kind = media.container_named(data[: media.MARK_BYTES]) if self._is_first else None
+        if kind is not None:
+            raise RefusedError(
+                f"the message begins as {kind}; expected raw 16-bit samples without a header. Send the "
+                "samples alone, or POST the file to the session's /audio"
+            )
+        if len(data) % 2:
+            raise RefusedError(f"the sound has {len(data)} bytes; expected 16-bit samples, two bytes each")
+        samples = np.frombuffer(data, "<i2").astype(np.float32)
+        self._session.push(samples / np.float32(32768), self._rate)
+        self._is_first = self._is_first and not data  # a refused message leaves it as it was
+
+    async def _told(self, text: str) -> None:
+        message = parsed(text, self._limits)
+        kind = message.get("type")
+        if kind == "sound":
+            self._rate = None
+        fields = _FIELDS.get(kind) if isinstance(kind, str) else None
+        if fields is None:
+            raise RefusedError(f"the message's type is {quoted(kind)}; expected {', '.join(_FIELDS)}")
+        if unknown := message.keys() - fields:
+            raise RefusedError(
+                f"the message {kind} has a field {quoted(min(unknown))}; expected {', '.join(sorted(fields))}"
+            )
+        if kind == "say":
+            self._session.say(text_of(message.get("text"), most=self._limits.script_characters))
+        elif kind == "sound":
+            self._rate = _rate_of(message.get("rate"))
+            self._is_first = True
+        elif kind == "flush":
+            self._session.live.flush()
+            self._is_first = True
+        elif kind == "stop":
+            await self._session.interrupt()
+            await self._socket.send_json({"type": "stopped"})
+        else:  # finish
+            self._session.live.flush()
+            self._finishing.set()
+
+    async def _tell(self) -> None:
+        seen = self._session.reported
+        while True:
+            state = {"type": "state", **asdict(self._session.state(after=seen))}
+            seen = self._session.reported
+            async with asyncio.timeout(self._limits.stall_seconds):
+                await self._socket.send_json(state)
+            await asyncio.sleep(STATE_SECONDS)
+
+    async def _finish(self) -> None:
+        """Wait until all that was said has been shown, and the mouth is at rest again."""
+        await self._finishing.wait()
+        while self._session.busy:
+            await asyncio.sleep(0.04)
+        await asyncio.sleep(0.4)
+
+    async def _show(self) -> None:
+        assert self._sink is not None
+        while (data := await self._sink.drain()) is not None:
+            async with asyncio.timeout(self._limits.stall_seconds):
+                await self._socket.send_bytes(data)
+
+
+def parsed(text: str, limits: Limits) -> dict[str, Any]:
+    """A message as JSON (RFC 8259: without NaN and infinities), each of whose keys is there once.
+
+    Raises:
+        RefusedError: it is not an object, or too long.
+    """
+    if len(text) > limits.message_bytes:
+        raise RefusedError(
+            f"the message has {len(text)} characters; expected {limits.message_bytes} at most",
+            status=TOO_LARGE,
+        )
+    try:
+        message = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(f"the message is not JSON ({error}); expected an object with a type") from error
+    if not isinstance(message, dict):
+        raise RefusedError("the message is not a JSON object; expected one with a type")
+    return message
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a key is there twice")
+    return fields
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def text_of(given: object, *, most: int) -> str:
+    """A text to be read.
+
+    Raises:
+        RefusedError: it is none, or too long.
+    """
+    if not isinstance(given, str):
+        raise RefusedError(f"text is {type(given).__name__}; expected a string")
+    if not is_unicode(given):
+        raise RefusedError("the text holds half of a surrogate pair, which is no character. Leave it out")
+    if len(given) > most:
+        raise RefusedError(
+            f"the text has {len(given):,} characters; {most:,} are taken at most. Make a video of it as a "
+            "job, or send it in parts",
+            status=TOO_LARGE,
+        )
+    return given
+
+
+def _rate_of(given: object) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or not _LOWEST_RATE <= given <= _HIGHEST_RATE:
+        raise RefusedError(
+            f"rate is {quoted(given)}; expected {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, as an integer"
+        )
+    return given

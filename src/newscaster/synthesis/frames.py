@@ -1,0 +1,152 @@
+"""Speech to frames: a chain of generators, so that memory does not grow with the speech.
+
+::
+
+    blocks of audio ─► MotionStream ─► shapes ─┐
+                          Stage.order ─► frames ┴─► PlacedMouths ─► Job ─► Renderer ─► frames
+
+Knows how mouths get onto the frames of a target. What a mouth looks like is left to `motion`, which frame
+comes next to `stage`, how it is painted to `renderer`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import SpeechError
+from newscaster.media import YuvFrame
+from newscaster.synthesis.loading import LoadedAnchor
+from newscaster.synthesis.motion import MotionStream, frame_count
+from newscaster.synthesis.renderer import Job
+from newscaster.synthesis.speech_input import Samples, Speech, check_samples, open_speech
+from newscaster.synthesis.target import Target
+
+Image = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float64]
+
+_FRAMES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class PlacedMouths:
+    """Mouths on f frames of a target."""
+
+    indices: npt.NDArray[np.int64]
+    """(f,) frames of the target."""
+    shapes: Array
+    """(f, 57, 2) in head units."""
+    points: Array
+    """(f, 57, 2) in pixels of the frames."""
+    weights: npt.NDArray[np.float32]
+    """(f,) blend weights of the new mouths, 0 to 1."""
+
+
+def place_mouths(shapes: Array, target: Target, order: Iterator[int]) -> Iterator[PlacedMouths]:
+    """Put mouth shapes (F, 57, 2) in head units on the next F frames of an order, some at a time."""
+    for first in range(0, len(shapes), _FRAMES_AT_ONCE):
+        part = shapes[first : first + _FRAMES_AT_ONCE]
+        indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))
+        yield PlacedMouths(indices, part, target.place(part, indices), target.blend_weights(indices))
+
+
+def speech_mouths(
+    anchor: LoadedAnchor, speech: Speech, stream: MotionStream, order: Iterator[int]
+) -> Iterator[PlacedMouths]:
+    """Put the mouths of a speech on frames of the target, as the speech is read.
+
+    Args:
+        anchor: who speaks.
+        speech: what is said.
+        stream: fresh; it has heard the whole speech at the end.
+        order: frames of the target.
+
+    Raises:
+        SpeechError: the speech is shorter than a frame.
+    """
+    stream.expect_level(speech.loud)
+    for block in speech.blocks():
+        yield from place_mouths(stream.push(block), anchor.target, order)
+    total = count_frames(anchor, speech.samples, speech.rate)
+    yield from place_mouths(stream.flush(total_frames=total), anchor.target, order)
+
+
+def render_mouths(anchor: LoadedAnchor, placed: Iterable[PlacedMouths]) -> Generator[YuvFrame]:
+    """Yield the frames of a target with their new mouths, in order. Close the generator to end early."""
+    return anchor.renderer.render(_jobs(anchor.target, placed))
+
+
+def mouth_points(
+    anchor: LoadedAnchor, samples: Samples, rate: int, stream: MotionStream, *, target_start: int
+) -> Array:
+    """Return the mouths of :func:`render_samples`, (F, 57, 2) in pixels of the frames."""
+    order = anchor.order(target_start)
+    with open_speech(samples, rate=rate, audible=False) as speech:
+        placed = list(speech_mouths(anchor, speech, stream, order))
+    return np.concatenate([part.points for part in placed])
+
+
+def render_samples(
+    anchor: LoadedAnchor, samples: Samples, rate: int, stream: MotionStream, *, target_start: int
+) -> Iterator[Image]:
+    """Yield the frames of samples (N,), as (H, W, 3) uint8 RGB.
+
+    Raises:
+        SpeechError: the samples cannot drive an anchor; raised at once.
+        InputError: a value is out of range; raised at once.
+    """
+    checked = check_samples(samples, rate)
+    count_frames(anchor, len(checked), rate)
+    order = anchor.order(target_start)
+
+    def frames() -> Iterator[Image]:
+        with (
+            open_speech(checked, rate=rate, audible=False) as speech,
+            closing(render_mouths(anchor, speech_mouths(anchor, speech, stream, order))) as rendered,
+        ):
+            for frame in rendered:
+                yield frame.rgb()
+
+    return frames()
+
+
+def render_shapes(
+    anchor: LoadedAnchor, shapes: npt.NDArray[np.floating[Any]], *, target_start: int
+) -> Iterator[YuvFrame]:
+    """Yield the frames of mouth shapes (F, 57, 2) in head units.
+
+    Raises:
+        InputError: the target has no frame `target_start`; raised at once.
+    """
+    order = anchor.order(target_start)
+    return render_mouths(anchor, place_mouths(shapes.astype(np.float64), anchor.target, order))
+
+
+def count_frames(anchor: LoadedAnchor, samples: int, rate: int) -> int:
+    """Return how many frames a speech of so many samples takes.
+
+    Raises:
+        SpeechError: none.
+    """
+    fps = anchor.info.fps
+    total = frame_count(samples, rate, fps)
+    if total == 0:
+        raise SpeechError(
+            f"the speech is {samples / rate * 1000:.1f} ms long, and one frame takes "
+            f"{float(1000 / fps):.1f} ms. Give a sentence at least"
+        )
+    return total
+
+
+def _jobs(target: Target, placed: Iterable[PlacedMouths]) -> Iterator[Job]:
+    for part in placed:
+        in_crop = target.transforms(part.indices).apply(part.points)
+        frames = target.frames(part.indices.tolist())
+        for frame, points, weight in zip(frames, in_crop, part.weights.tolist(), strict=True):
+            yield Job(frame, points, weight)

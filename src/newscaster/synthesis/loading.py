@@ -1,0 +1,213 @@
+"""An anchor's file as what makes frames: its networks, its face and its target video, loaded and tried.
+
+Knows what must fit what. The chain from speech to frames is left to `frames`, what a user sees to `anchor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from newscaster import media
+from newscaster.errors import AnchorError, InputError
+from newscaster.formats.anchor import (
+    MOTION,
+    RENDERER,
+    SPEECH_ENCODER,
+    TARGET,
+    AnchorFace,
+    AnchorFile,
+    is_bundled,
+)
+from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.inference import Session, backend_named
+from newscaster.provenance import Statement
+from newscaster.speech.encoder import SpeechEncoder
+from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
+from newscaster.synthesis.articulation import AS_TRAINED, Articulation
+from newscaster.synthesis.gate import AHEAD_STEPS
+from newscaster.synthesis.labelling import label_text, place_label
+from newscaster.synthesis.live_rendering import LiveRenderer
+from newscaster.synthesis.motion import MotionStream
+from newscaster.synthesis.motion_log import SynthesisedFrames
+from newscaster.synthesis.options import Style
+from newscaster.synthesis.overlays import Overlays
+from newscaster.synthesis.renderer import Renderer, default_workers
+from newscaster.synthesis.signing import AnchorSource, SpeechSource, statement
+from newscaster.synthesis.target import Target
+from newscaster.synthesis.trial import try_encoder, try_motion, try_renderer
+from newscaster.watermark import Watermark, id_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedAnchor:
+    """What frames are made with. Several threads may use it at a time."""
+
+    path: Path
+    info: AnchorInfo
+    face: AnchorFace
+    origin: AnchorSource
+    encoder: SpeechEncoder | None
+    """None: the features need none."""
+    motion: Session
+    activity: VoiceActivity
+    target: Target
+    renderer: Renderer
+
+    @cached_property
+    def live_painter(self) -> LiveRenderer:
+        """Makes single frames of the target. Live streams share it."""
+        basis = self.face.basis
+        rest = AS_TRAINED.shapes(np.zeros((1, basis.size)), basis)[0]
+        return LiveRenderer(self.target, self.renderer, rest=rest)
+
+    @cached_property
+    def watermark(self) -> Watermark:
+        """The mark of all frames of the target."""
+        return Watermark(self.origin.anchor_id, like=self.target.frame(0).image)
+
+    def on_target(self, target: Target) -> LoadedAnchor:
+        """Return the same person on another target video."""
+        return replace(self, target=target, origin=replace(self.origin, target_sha256=None))
+
+    def motion_stream(
+        self,
+        *,
+        articulation: Articulation = AS_TRAINED,
+        ahead_steps: int = AHEAD_STEPS,
+        look_ahead_ms: int | None = None,
+    ) -> MotionStream:
+        """Return a fresh stream from audio to mouth shapes. See :meth:`newscaster.Anchor.motion_stream`."""
+        return MotionStream(
+            self.motion,
+            features=self.info.features,
+            encoder=self.encoder,
+            basis=self.face.basis,
+            fps=self.info.fps,
+            context_steps=self.info.context_steps,
+            activity=self.activity,
+            ahead_steps=ahead_steps,
+            articulation=articulation,
+            look_ahead_ms=look_ahead_ms,
+        )
+
+    def order(self, target_start: int) -> Iterator[int]:
+        """Return frames of the target without end.
+
+        Raises:
+            InputError: the target has no such frame to start with.
+        """
+        if not 0 <= target_start < len(self.target):
+            raise InputError(f"target_start is {target_start}; expected 0 to {len(self.target) - 1}")
+        return self.target.order(start=target_start)
+
+    def marks(self, style: Style) -> Overlays:
+        """Return the label and the watermark of finished frames.
+
+        Raises:
+            InputError: the label cannot be drawn, or is too long.
+        """
+        text = self._label_text(style)
+        return Overlays(
+            label=None if text is None else place_label(text, self.target.landmarks, size=self.info.size),
+            watermark=self.watermark if style.watermark else None,
+        )
+
+    def statement(
+        self, title: str, *, frames: SynthesisedFrames, heard: SpeechSource, style: Style
+    ) -> Statement:
+        """Return the claims about a video. See :meth:`newscaster.Anchor.statement`."""
+        return statement(
+            title,
+            anchor=self.info,
+            origin=self.origin,
+            frames=frames,
+            heard=heard,
+            label=self._label_text(style),
+            watermark=id_of(self.origin.anchor_id) if style.watermark else None,
+        )
+
+    def _label_text(self, style: Style) -> str | None:
+        return label_text(style.label, bundled=is_bundled(self.path))
+
+
+def load_anchor(file: AnchorFile, *, workers: int | None = None, backend: str | None = None) -> LoadedAnchor:
+    """Load what an anchor's file holds, and try its networks.
+
+    Args:
+        file: the anchor's file.
+        workers: threads that render; None: one per core, up to 8.
+        backend: inference backend of the rendering network, see :func:`newscaster.open`.
+
+    Raises:
+        AnchorError: the parts of the anchor do not fit each other, or a network is broken.
+        InputError: there is no such backend, or there are no workers.
+    """
+    face, origin = file.face(), AnchorSource.of(file)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}; expected 1 or more, or None for one per core")
+    backend = backend_named(backend)
+    try:
+        # One thread for each network: several would cost a third more, and other work fills the other cores.
+        loaded = LoadedAnchor(
+            path=file.path,
+            info=file.info,
+            face=face,
+            origin=origin,
+            encoder=_encoder(file),
+            motion=Session(file.read(MOTION), threads=1, name=MOTION),
+            activity=load_voice_activity(),
+            target=_target(file, face),
+            renderer=_renderer(file, workers or default_workers(), backend),
+        )
+        _try(loaded)
+    except (InputError, ValueError) as error:
+        raise AnchorError(
+            f"'{file.path}' cannot be used: {error}. Copy the file again from where it came, "
+            "or train it again"
+        ) from error
+    return loaded
+
+
+def _encoder(file: AnchorFile) -> SpeechEncoder | None:
+    info = file.info
+    if not info.features.needs_encoder:
+        return None
+    shared = info.shared_encoder is not None
+    session = Session(file.speech_encoder(), threads=1, name=SPEECH_ENCODER, trusted=shared)
+    return SpeechEncoder(session, info.features.windowing)
+
+
+def _target(file: AnchorFile, face: AnchorFace) -> Target:
+    info, video = file.info, media.TargetVideo(file.read(TARGET), name=TARGET)
+    if video.fps != info.fps:
+        raise AnchorError(f"{TARGET} has {video.fps} frames per second; expected {info.fps}")
+    return Target(video, face, crop=info.crop, size=info.size, loops=info.target_loops)
+
+
+def _renderer(file: AnchorFile, workers: int, backend: str) -> Renderer:
+    info = file.info
+    return Renderer(
+        Session(file.read(RENDERER), threads=1, name=RENDERER, backend=backend, callers=workers),
+        side=info.crop.side,
+        map_side=info.map_side,
+        grain=info.grain,
+        workers=workers,
+    )
+
+
+def _try(loaded: LoadedAnchor) -> None:
+    """Find what does not fit now, and not in the middle of a video. The bundled anchor is tried by tests."""
+    info, face = loaded.info, loaded.face
+    _ = loaded.live_painter
+    loaded.motion_stream()  # the network fits the features and the basis
+    if is_bundled(loaded.path):
+        return
+    if loaded.encoder is not None and info.shared_encoder is None:
+        try_encoder(loaded.encoder, info.features)
+    try_motion(loaded.motion, width=info.features.width, basis=face.basis)
+    try_renderer(loaded.renderer, loaded.target, face, pixels_per_unit=info.crop.pixels_per_unit)

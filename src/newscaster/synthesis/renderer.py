@@ -1,0 +1,144 @@
+"""New mouths on stage frames: face map, rendering network, compositing; several frames at a time, in order.
+
+The network spends its time outside Python's lock, so that worker threads share the cores. Which threads and
+batches are fastest was measured for a whole pipeline, decoding and encoding included: workers with one thread
+each beat one network call that all cores share.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import AnchorError
+from newscaster.face.grain import Grain
+from newscaster.face.landmark_map import CHANNELS, draw_landmark_map
+from newscaster.inference import Session
+from newscaster.media import YuvFrame, made_ahead
+from newscaster.synthesis.compositing import composite
+from newscaster.synthesis.target import TargetFrame
+from newscaster.system.cpu import usable_cores
+
+Image = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.float64]
+
+BATCH = 2
+"""Frames per call of the network."""
+JOBS_AHEAD = 8
+"""Frames that are decoded before a worker is free for them; a group of the stage takes a while."""
+_MAX_WORKERS = 8
+
+
+def default_workers() -> int:
+    """One thread per core that this process may use, up to 8."""
+    return min(_MAX_WORKERS, usable_cores())
+
+
+@dataclass(frozen=True)
+class Job:
+    """A frame and the mouth that it is to get."""
+
+    frame: TargetFrame
+    points: Array
+    """(57, 2) in region pixels."""
+    blend_weight: float = 1.0
+    """How much of the new mouth is taken, 0 to 1; at 0 the frame passes through as it is."""
+
+
+class Renderer:
+    """Paints mouths into stage frames.
+
+    Args:
+        session: the rendering network, `region` (B, S, S, 3) and `face_map` (B, C, M, M), both uint8, to
+            `rendered` (B, S, S, 3) uint8. Called from several threads at a time; best made with threads=1.
+        side: side of the regions, S.
+        map_side: side of the face maps, M.
+        grain: strength of the grain that painted regions get, in levels.
+        workers: threads that render at a time; by default one per core, up to 8.
+        batch: frames per call of the network.
+
+    Raises:
+        AnchorError: the network takes or gives something else.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        side: int,
+        map_side: int,
+        grain: float = 0.0,
+        workers: int | None = None,
+        batch: int = BATCH,
+    ) -> None:
+        image, landmark_map = (side, side, 3), (len(CHANNELS), map_side, map_side)
+        found = [
+            session.inputs.get("region", ())[1:],
+            session.inputs.get("face_map", ())[1:],
+            session.outputs.get("rendered", ())[1:],
+        ]
+        if found != [image, landmark_map, image]:
+            raise AnchorError(
+                f"{session!r} is not this anchor's rendering network; expected "
+                f"region (B, {side}, {side}, 3) and face_map (B, {len(CHANNELS)}, {map_side}, {map_side}) -> "
+                "rendered, shaped as the region"
+            )
+        self._session = session
+        self._side = side
+        self._map_side = map_side
+        self._grain = Grain(grain, side=side)
+        self._workers = workers or default_workers()
+        self._batch = batch
+
+    def render(self, jobs: Iterable[Job]) -> Generator[YuvFrame]:
+        """The finished pictures, in the order of the jobs: their frames' own, written to.
+
+        The jobs are made in a thread of their own, `JOBS_AHEAD` before they are taken; as many batches as
+        there are workers, and one more, are in work at a time. Memory grows no further than that. Where not
+        all pictures are wanted, close the generator: the threads end with it.
+        """
+        pending: deque[Future[list[YuvFrame]]] = deque()
+        with (
+            made_ahead(jobs, depth=JOBS_AHEAD) as source,
+            ThreadPoolExecutor(self._workers, thread_name_prefix="newscaster-renderer") as pool,
+        ):
+            try:
+                while batch := list(itertools.islice(source, self._batch)):
+                    pending.append(pool.submit(self._finish, batch))
+                    if len(pending) > self._workers:
+                        yield from pending.popleft().result()
+                while pending:
+                    yield from pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def crops(self, jobs: list[Job]) -> Image:
+        """The new regions of these jobs, (B, S, S, 3) uint8 RGB, made at once in the caller's thread."""
+        maps = np.stack(
+            [draw_landmark_map(job.points, side=self._side, map_side=self._map_side) for job in jobs]
+        )
+        crops = np.stack([job.frame.crop for job in jobs])
+        rendered = self._session.run_one("rendered", crops.shape, region=crops, face_map=maps)
+        if rendered.dtype != np.uint8:
+            raise AnchorError(f"{self._session!r} gives {rendered.dtype} pixels; expected uint8")
+        if self._grain.strength == 0:
+            return rendered
+        grained = [self._grain.add(crop, job.frame.index) for crop, job in zip(rendered, jobs, strict=True)]
+        return np.stack(grained)
+
+    def _finish(self, batch: list[Job]) -> list[YuvFrame]:
+        if seen := [job for job in batch if job.blend_weight > 0 and job.frame.placement is not None]:
+            self._render_frames(seen)
+        return [job.frame.image for job in batch]
+
+    def _render_frames(self, batch: list[Job]) -> None:
+        for job, crop in zip(batch, self.crops(batch), strict=True):
+            assert job.frame.placement is not None
+            composite(job.frame.image, crop, job.frame.placement, blend_weight=job.blend_weight)

@@ -1,0 +1,65 @@
+"""What a session leaves behind: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from newscaster.server.settings import Settings
+from newscaster.server.studio import SessionOptions, Studio
+from tiny_anchor import speech_like
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:aiortc.*")
+
+
+async def a_session(studio: Studio) -> list[weakref.ref[Any]]:
+    """A session that is listened to, spoken in and recorded, and ends; what it was made of."""
+    session = await studio.begin(SessionOptions())
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver("audio", direction="recvonly")
+    connection.addTransceiver("video", direction="recvonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    answer = await studio.peers.answer(session, connection.localDescription.sdp)
+    await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+    studio.recordings.start(session)
+    session.push(speech_like(1.0), 16_000)
+    for receiver in connection.getReceivers():
+        await receiver.track.recv()
+    while not session.state().speaking:
+        await asyncio.sleep(0.05)
+    await studio.recordings.stop(session)
+    (peer,) = studio.peers._peers[session.id]
+    found = [weakref.ref(one) for one in (session, session.live, peer, peer.connection, peer.images)]
+    await studio.end(session)
+    await connection.close()
+    return found
+
+
+def test_nothing_of_a_session_is_kept(tiny: Path, tmp_path: Path) -> None:
+    async def run() -> tuple[list[object], list[str]]:
+        async with (
+            Studio(Settings(anchors=(str(tiny),), keep=tmp_path)).open() as studio,
+            asyncio.timeout(120),
+        ):
+            found = [one for _ in range(2) for one in await a_session(studio)]
+            while True:
+                gc.collect()
+                left = [one() for one in found if one() is not None]
+                threads = [
+                    thread.name
+                    for thread in threading.enumerate()
+                    if thread.name.startswith(("newscaster-live", "newscaster-reader", "newscaster-rec"))
+                ]
+                if not left and not threads:
+                    return left, threads
+                del left
+                await asyncio.sleep(0.1)
+
+    assert asyncio.run(run()) == ([], [])

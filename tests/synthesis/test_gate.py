@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
+from newscaster.synthesis.gate import AHEAD_STEPS, Gate
+from tiny_anchor import speech_like
+
+
+class Said:
+    """Stands in for the network: one probability per 640 samples, which are their first values."""
+
+    def stream(self) -> Said:
+        return self
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        return samples[::640]
+
+    def flush(self) -> np.ndarray:
+        return np.zeros(0, np.float32)
+
+
+def gains(probabilities: np.ndarray, *, ahead_steps: int = AHEAD_STEPS, piece: int = 7) -> np.ndarray:
+    gate = Gate(Said(), ahead_steps=ahead_steps)  # type: ignore[arg-type]
+    audio = np.repeat(probabilities.astype(np.float32), 640)
+    parts = [gate.push(audio[i : i + piece * 640]) for i in range(0, len(audio), piece * 640)]
+    return np.concatenate([*parts, gate.flush()])
+
+
+def spoken(*segments: tuple[int, int], steps: int = 60, probability: float = 0.9) -> np.ndarray:
+    found = np.zeros(steps)
+    for first, stop in segments:
+        found[first:stop] = probability
+    return found
+
+
+def test_opens_before_speech_and_closes_after() -> None:
+    gain = gains(spoken((20, 30)))
+    assert gain.shape == (60,)
+    assert (gain[19:29] == 1).all()
+    assert not gain[: 20 - AHEAD_STEPS].any()
+    assert not gain[30 + 3 :].any()
+    assert gain[29] > 0.9
+    assert (np.diff(gain[10:21]) >= 0).all()
+    assert (np.diff(gain[29:40]) <= 0).all()
+    assert 0 < gain[15] < gain[16] < gain[17] < 1
+    assert gain[16] + gain[17] == pytest.approx(1)  # half open 3.5 steps before speech is found
+
+
+def test_gaps_between_words_are_bridged_and_pauses_are_not() -> None:
+    for gap in (1, 2, 3, 4):
+        assert (gains(spoken((10, 20), (20 + gap, 40)))[10:39] == 1).all()
+    assert gains(spoken((10, 20), (25, 40)))[10:39].min() < 1
+    pause = gains(spoken((10, 20), (35, 50)))
+    assert not pause[24:29].any()
+
+
+def test_hysteresis() -> None:
+    assert not gains(spoken((10, 30), probability=0.75)).any()
+    assert gains(spoken((10, 30), probability=0.85))[10:30].all()
+    fading = spoken((10, 20)) + spoken((20, 40), probability=0.7)
+    assert (gains(fading)[10:39] == 1).all()
+    assert not gains(spoken((10, 20)) + spoken((20, 40), probability=0.6))[24:].any()
+
+
+@pytest.mark.parametrize("ahead_steps", [1, 2, 3, 8])
+def test_looks_no_further_than_it_says(ahead_steps: int) -> None:
+    gain = gains(spoken((20, 30)), ahead_steps=ahead_steps)
+    assert np.flatnonzero(gain)[0] == 20 - ahead_steps
+    gate = Gate(Said(), ahead_steps=ahead_steps)  # type: ignore[arg-type]
+    assert len(gate.push(np.zeros(640 * 10, np.float32))) == 10 - ahead_steps
+
+
+@pytest.mark.parametrize("piece", [1, 5, 60])
+def test_does_not_depend_on_the_cut(piece: int) -> None:
+    noise = np.random.default_rng(0).uniform(0, 1, 60)
+    np.testing.assert_array_equal(gains(noise, piece=piece), gains(noise, piece=13))
+
+
+@pytest.fixture(scope="module")
+def activity() -> VoiceActivity:
+    return load_voice_activity()
+
+
+def test_a_voice_in_room_noise(activity: VoiceActivity) -> None:
+    audio = np.random.default_rng(0).normal(0, 5e-3, 96_000).astype(np.float32)
+    audio[32_000:64_000] += speech_like(2.0)
+    gate = Gate(activity)
+    gain = np.concatenate([gate.push(audio[:777]), gate.push(audio[777:]), gate.flush()])
+    assert gain.shape == (150,)
+    assert (gain[50:100] > 0.9).all()
+    assert not gain[:42].any()
+    assert not gain[108:].any()

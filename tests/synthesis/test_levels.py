@@ -1,0 +1,84 @@
+"""Speech of every level that is accepted moves the mouth as speech of the usual level does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import newscaster
+from newscaster import media
+from newscaster.errors import SpeechError
+from newscaster.speech.level import QUIETEST_DBFS
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.options import Outputs
+from tiny_anchor import speech_like, write_tiny_anchor
+
+LEVELS = {-12: 0.99, -30: 0.99, -48: 0.95, -54: 0.95, QUIETEST_DBFS + 0.1: 0.85}
+"""With the least likeness: 16 bits have 33 levels for a peak of -59.9 dBFS."""
+
+
+def at_level(samples: np.ndarray, dbfs: float) -> np.ndarray:
+    """16-bit samples whose loudest lies at a level."""
+    scaled = samples / np.abs(samples).max() * 10 ** (dbfs / 20)
+    return (np.round(scaled * 32768) / 32768).astype(np.float32)
+
+
+def likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of motion (F, 57, 2) about its mean; 0 if one does not move."""
+    first, second = (x.reshape(len(x), -1) - x.reshape(len(x), -1).mean(axis=0) for x in (a, b))
+    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / scale if scale else 0.0
+
+
+def live_motion(anchor: Anchor, samples: np.ndarray) -> np.ndarray:
+    """As live speech is heard: in small pieces, its level unknown."""
+    stream = anchor.motion_stream(look_ahead_ms=200)
+    pieces = [stream.push(samples[i : i + 320]) for i in range(0, len(samples), 320)]
+    return np.concatenate([*pieces, stream.flush()])
+
+
+def file_motion(anchor: Anchor, samples: np.ndarray, folder: Path) -> np.ndarray:
+    """The motion that `speak` writes for a file."""
+    media.write_wav(folder / "x.wav", samples, 16_000)
+    anchor.speak(folder / "x.wav", folder / "x.mp4", outputs=Outputs(motion=folder / "x.npz"))
+    with np.load(folder / "x.npz") as motion:
+        return np.asarray(motion["shapes"])
+
+
+@pytest.fixture(scope="module")
+def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
+    return newscaster.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"))
+
+
+@pytest.mark.parametrize("dbfs", LEVELS)
+def test_quiet_speech_moves_the_mouth(anchor: Anchor, tmp_path: Path, dbfs: float) -> None:
+    speech = np.concatenate([speech_like(2.0), np.zeros(24_000, np.float32), speech_like(2.0, seed=3)])
+    usual, quiet = at_level(speech, -3), at_level(speech, dbfs)
+    least = LEVELS[dbfs]
+    assert likeness(file_motion(anchor, quiet, tmp_path), file_motion(anchor, usual, tmp_path)) > least
+    assert likeness(live_motion(anchor, quiet), live_motion(anchor, usual)) > least
+
+
+def test_what_is_quieter_is_refused(anchor: Anchor, tmp_path: Path) -> None:
+    with pytest.raises(SpeechError, match="is silent"):
+        file_motion(anchor, at_level(speech_like(1.0), QUIETEST_DBFS - 1), tmp_path)
+
+
+def test_the_mouth_rests_in_pauses_of_quiet_speech(anchor: Anchor) -> None:
+    speech = np.concatenate([speech_like(2.0), np.zeros(64_000, np.float32), speech_like(1.0)])
+    quiet = at_level(speech, -50) + np.random.default_rng(0).normal(0, 3e-5, len(speech)).astype(np.float32)
+    motion = live_motion(anchor, quiet)
+    assert (motion[65:140] == motion[100]).all()
+    assert motion[:50].std(axis=0).max() > 1e-3
+
+
+@pytest.mark.parametrize("language", ["english", "german", "japanese", "chinese_news"])
+@pytest.mark.parametrize("dbfs", [-20, -48, QUIETEST_DBFS + 0.1])
+def test_quiet_voices(data_folder: Path, language: str, dbfs: float) -> None:
+    anchor = newscaster.open()
+    speech = media.read_audio(data_folder / "speech" / f"{language}.flac", stop_seconds=8.0)
+    usual, quiet = at_level(speech, -3), at_level(speech, dbfs)
+    assert likeness(anchor.motion(quiet), anchor.motion(usual)) > 0.95
+    assert likeness(live_motion(anchor, quiet), live_motion(anchor, usual)) > 0.9

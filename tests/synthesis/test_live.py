@@ -1,0 +1,459 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shlex
+import sys
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import newscaster
+from newscaster import media
+from newscaster.errors import InputError, SpeechError
+from newscaster.speech.voices import Reading
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.articulation import Articulation
+from newscaster.synthesis.live import Live
+from newscaster.synthesis.live_frame import LiveFrame
+from newscaster.synthesis.options import LiveLimits, Style
+from tiny_anchor import speech_like, write_tiny_anchor
+from virtual_clock import VirtualClock
+
+NTSC = Fraction(30000, 1001)
+RATE = 48_000
+
+
+@pytest.fixture(scope="module")
+def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
+    return newscaster.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"), workers=2)
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Reading:
+    """A program that says 1.3 s of speech for each sentence."""
+    media.write_wav(tmp_path / "voice.wav", speech_like(1.3), 16_000)
+    code = f"import sys; sys.stdout.buffer.write(open({str(tmp_path / 'voice.wav')!r}, 'rb').read())"
+    return Reading(command=shlex.join([sys.executable, "-c", code]))
+
+
+def in_pieces(samples: np.ndarray, *, most: int = 3000) -> Iterator[np.ndarray]:
+    sizes = np.random.default_rng(0).integers(0, most, 10_000)
+    first = 0
+    for size in sizes:
+        yield samples[first : first + size]
+        first += size
+        if first >= len(samples):
+            return
+
+
+def all_said(live: Live) -> list[LiveFrame]:
+    """Frames until nothing more is to be said."""
+    given = []
+    for frame in live.frames(paced=False):
+        given.append(frame)
+        if not live.busy:
+            return given
+    raise AssertionError("the stream has ended")
+
+
+def taken(live: Live, seconds: float) -> list[LiveFrame]:
+    return list(itertools.islice(live, round(seconds * live.fps)))
+
+
+def at_rest(anchor: Anchor, frames: list[LiveFrame]) -> list[bool]:
+    """Which frames show the mouth at rest."""
+    images = anchor.show(np.repeat(anchor._loaded.live_painter.rest[None], frames[-1].number + 1, axis=0))
+    resting = [image.rgb() for image in images]
+    return [f.image is not None and bool((f.image.rgb() == resting[f.number]).all()) for f in frames]
+
+
+def difference(frame: LiveFrame, image: np.ndarray) -> int:
+    assert frame.image is not None
+    return int(np.abs(frame.image.rgb().astype(int) - image).max())
+
+
+@pytest.mark.parametrize("look_ahead_ms", [80, 200, 320])
+def test_live_frames_are_those_that_rendering_gives(anchor: Anchor, look_ahead_ms: int) -> None:
+    speech = speech_like(2.3)
+    rendered = list(anchor.render(speech, look_ahead_ms=look_ahead_ms, target_start=3))
+    with anchor.live(style=Style(watermark=False, look_ahead_ms=look_ahead_ms, target_start=3)) as live:
+        for piece in in_pieces(speech):
+            live.push(piece)
+        live.flush()
+        frames = all_said(live)
+    # Half a frame of sound is left.
+    assert len(rendered) == 58
+    assert len(frames) in (58, 59)
+    assert max(difference(f, image) for f, image in zip(frames, rendered, strict=False)) <= 1
+    audio = np.concatenate([frame.audio for frame in frames])
+    assert np.abs(audio).max() > 0.05
+    assert abs(len(audio) - len(speech) * 3) <= RATE // 25
+
+
+def test_other_rates_and_frame_rates(tmp_path: Path) -> None:
+    anchor = newscaster.open(write_tiny_anchor(tmp_path / "x.anchor", fps=NTSC))
+    speech = speech_like(1.7, 22_050)
+    wide = Articulation(openness=1.4, smoothness=2)
+    rendered = list(anchor.render(speech, 22_050, look_ahead_ms=200, articulation=wide))
+    with anchor.live(rate=44_100, style=Style(watermark=False, articulation=wide)) as live:
+        for piece in in_pieces(speech):
+            live.push(piece, 22_050)
+        live.flush()
+        frames = all_said(live)
+    for frame, image in zip(frames, rendered, strict=False):  # heard from a 16-bit file: an edge may move
+        assert frame.image is not None
+        assert (np.abs(frame.image.rgb().astype(int) - image) > 1).mean() < 1e-3
+    for frame in frames:
+        first, stop = (round(k * 44_100 / NTSC) for k in (frame.number, frame.number + 1))
+        assert len(frame.audio) == stop - first
+        assert frame.seconds == pytest.approx(frame.number * 1001 / 30000)
+
+
+def test_the_sound_is_what_was_pushed(anchor: Anchor) -> None:
+    speech = speech_like(1.0, 48_000)
+    with anchor.live() as live:
+        for piece in in_pieces(speech, most=9000):
+            live.push(piece.astype(np.float64), 48_000)
+        live.flush()
+        audio = np.concatenate([frame.audio for frame in all_said(live)])
+        np.testing.assert_array_equal(audio[: len(speech)], speech)
+        assert (audio[len(speech) :] == 0).all()
+        assert live.counts.audio_seconds == 1.0
+        assert live.counts.waiting_seconds == 0
+
+
+def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
+    """Sound that comes in pieces of 20 ms begins a whole number of frames after it came, and goes on so."""
+    clock, speech = VirtualClock(), speech_like(2.0)
+    with anchor.live(clock=clock, style=Style(watermark=False)) as live:
+        for k in range(100):
+            clock.at(0.5 + 0.02 * k, lambda k=k: live.push(speech[320 * k : 320 * (k + 1)]))
+        clock.at(2.5, live.flush)
+        frames = taken(live, 4.0)
+        counts = live.counts
+    first = next(frame.number for frame in frames if frame.speaking)
+    # The first piece comes at 0.5 s; 0.74 s is not a frame's begin, 0.76 s is.
+    assert first == 19
+    assert [frame.speaking for frame in frames] == [19 <= k < 69 for k in range(100)]
+    stream = anchor.motion_stream(look_ahead_ms=200)
+    before = np.repeat(anchor._loaded.live_painter.rest[None], first, axis=0)
+    shown = anchor.show(np.concatenate([before, stream.push(speech), stream.flush()]))
+    assert max(difference(f, image.rgb()) for f, image in zip(frames, shown, strict=False)) <= 1
+    assert (counts.shown, counts.dropped, counts.underrun) == (100, 0, 0)
+    assert counts.delay_seconds == pytest.approx(0.26)
+    assert counts.late_seconds_p95 == pytest.approx(0, abs=1e-6)
+    heard = np.concatenate([frame.audio for frame in frames])
+    assert (heard[: first * 1920] == 0).all()
+    assert np.abs(heard[first * 1920 : first * 1920 + 1920]).max() > 0
+
+
+def test_silence_shows_the_stage_with_its_mouth_at_rest(anchor: Anchor) -> None:
+    with anchor.live(clock=VirtualClock(), style=Style(watermark=False)) as live:
+        frames = taken(live, 1.0)
+        assert [frame.number for frame in frames] == list(range(25))
+        assert all(at_rest(anchor, frames))
+        assert not any(frame.audio.any() or frame.speaking for frame in frames)
+        assert not live.busy
+
+
+def test_speech_that_breaks_off_closes_the_mouth(anchor: Anchor) -> None:
+    with anchor.live(clock=VirtualClock(), style=Style(watermark=False)) as live:
+        live.push(speech_like(1.0))
+        live.flush()
+        frames = taken(live, 2.0)
+    last = max(frame.number for frame in frames if frame.speaking)
+    rest = at_rest(anchor, frames)
+    assert not rest[last]
+    assert rest[last + 3 :] == [True] * (len(frames) - last - 3)
+
+
+def test_sound_that_does_not_come(anchor: Anchor) -> None:
+    clock, speech = VirtualClock(), speech_like(3.0)
+    with anchor.live(clock=clock, style=Style(watermark=False)) as live:
+        for k in range(50):
+            clock.at(0.02 * k, lambda k=k: live.push(speech[320 * k : 320 * (k + 1)]))
+        for k in range(50):
+            clock.at(3 + 0.02 * k, lambda k=k: live.push(speech[16_000 + 320 * k : 16_000 + 320 * (k + 1)]))
+        clock.at(4, live.flush)
+        frames = taken(live, 6.0)
+        counts = live.counts
+    assert (counts.underrun, counts.dropped, counts.shown) == (1, 0, 150)
+    assert counts.delay_seconds is not None
+    assert 0.24 <= counts.delay_seconds <= 0.28 + 1e-6
+    spoken = [frame.number for frame in frames if frame.speaking]
+    gaps = np.flatnonzero(np.diff(spoken) > 1)
+    assert len(gaps) == 1
+    assert len(spoken) == 50
+    assert counts.late_seconds_p95 is not None
+    assert counts.late_seconds_p95 < 0.04 + 1e-6
+    rest = at_rest(anchor, frames)
+    assert all(rest[spoken[gaps[0]] + 3 : spoken[gaps[0] + 1]])
+    heard = np.concatenate([frame.audio for frame in frames])
+    assert np.abs(heard[1920 * spoken[0] :][:48_000]).max() > 0.05
+
+
+@pytest.mark.parametrize("speak", ["push", "say"])
+def test_interrupt(anchor: Anchor, voice: Reading, speak: str) -> None:
+    clock = VirtualClock()
+    with anchor.live(clock=clock, style=Style(watermark=False, reading=voice)) as live:
+        if speak == "push":
+            live.push(speech_like(5.0))
+        else:
+            live.say("Good evening. This is the news. It goes on.").result()
+        before = taken(live, 0.6)
+        assert before[-1].speaking
+        moment = clock.now
+        clock.at(0.013, live.interrupt)  # while the next frame waits to be shown
+        after = taken(live, 1.0)
+        assert not any(frame.speaking for frame in after)
+        rest = at_rest(anchor, after)
+        assert not rest[0]
+        assert all(rest[2:])  # shown 120 ms after `moment`
+        assert live.counts.late_seconds is not None
+        assert clock.now == pytest.approx(moment + 1.0, abs=0.041)
+        # The sound goes on where it was, and fades out.
+        assert np.abs(after[0].audio[:480]).max() > 0
+        assert (after[0].audio[960:] == 0).all()
+        assert not any(frame.audio.any() for frame in after[1:])
+        assert not live.busy
+        assert live.counts.waiting_seconds == 0
+        live.push(speech_like(0.4))
+        live.flush()
+        assert any(frame.speaking for frame in taken(live, 1.0))
+
+
+def test_interrupt_before_the_next_frame_is_asked_for(anchor: Anchor) -> None:
+    with anchor.live(style=Style(watermark=False)) as live:
+        live.push(speech_like(2.0))
+        frames = live.frames(paced=False)
+        spoken = list(itertools.islice(frames, 20))
+        live.interrupt()
+        live.interrupt()
+        after = list(itertools.islice(frames, 10))
+    assert spoken[-1].speaking
+    assert not any(frame.speaking for frame in after)
+    assert all(at_rest(anchor, after)[2:])
+
+
+def test_a_slow_machine_leaves_frames_out_and_no_sound(
+    anchor: Anchor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, speech = VirtualClock(), speech_like(3.0, 48_000)
+    render_frames = type(anchor._loaded.live_painter).image
+
+    def slowly(self: object, index: int, shape: np.ndarray) -> media.YuvFrame:
+        clock.now += 0.06
+        return render_frames(anchor._loaded.live_painter, index, shape)
+
+    monkeypatch.setattr(type(anchor._loaded.live_painter), "image", slowly)
+    with anchor.live(clock=clock) as live:
+        live.push(speech, 48_000)
+        live.flush()
+        frames = taken(live, 4.0)
+        counts = live.counts
+    assert counts.dropped == sum(frame.image is None for frame in frames) > 20
+    assert counts.shown == 100 - counts.dropped > 50
+    assert [frame.number for frame in frames] == list(range(100))
+    assert counts.late_seconds_p95 is not None
+    assert counts.late_seconds_p95 <= 0.08 + 0.06 + 1e-6
+    heard = np.concatenate([frame.audio for frame in frames])
+    first = next(frame.number for frame in frames if frame.speaking) * 1920
+    np.testing.assert_array_equal(heard[first : first + len(speech)], speech)
+
+
+def test_a_machine_that_is_far_too_slow_still_shows_something(anchor: Anchor) -> None:
+    clock = VirtualClock()
+    with anchor.live(clock=clock) as live:
+        taken(live, 0.4)
+        clock.now += 10
+        frames = taken(live, 4.0)
+    assert [f.number for f in frames if f.image is not None] == list(range(22, 110, 13))
+
+
+def test_texts_are_read_in_their_order(anchor: Anchor, voice: Reading) -> None:
+    with anchor.live(style=Style(reading=voice)) as live:
+        said = [live.say("Good evening. This is the news."), live.say("Good night.")]
+        live.push(speech_like(0.5))
+        live.flush()
+        for text in said:
+            text.result()
+        frames = all_said(live)
+        spoken = sum(frame.speaking for frame in frames) / 25
+    # Lead, sentences of 1.3 s and their pauses, twice; then what was pushed.
+    assert spoken == pytest.approx(2 * 0.16 + 3 * (1.3 + 0.35) + 0.5, abs=0.6)
+
+
+def test_the_mouth_opens_before_a_text_is_heard(anchor: Anchor, voice: Reading) -> None:
+    with anchor.live(style=Style(reading=voice)) as live:
+        live.say("Good evening.").result()
+        frames = all_said(live)
+    heard = next(frame.number for frame in frames if np.abs(frame.audio).max() > 1e-3)
+    moved = at_rest(anchor, frames).index(False)
+    assert 1 <= heard - moved <= 4
+
+
+def test_a_text_that_is_made_too_slowly_goes_on_in_its_place(anchor: Anchor) -> None:
+    live = anchor.live()
+    place = live._programme.read(10, 0.0)
+    live.push(speech_like(0.3))
+    live.flush()
+    place.utterance.add(speech_like(0.5, 24_000))
+    clock = VirtualClock()
+    live._clock = clock
+
+    def more() -> None:
+        place.utterance.add(speech_like(0.6, 24_000))
+        live._programme.made(place)
+
+    clock.at(1.5, more)
+    spoken = [frame.speaking for frame in taken(live, 4.0)]
+    live.close()
+    # The text until it starves, nothing, the rest of the text, and then what was pushed.
+    assert sum(spoken) == pytest.approx(12 + 15 + 8, abs=2)
+    assert live.counts.underrun == 1
+    resumed = spoken.index(True, spoken.index(False, 3))
+    assert resumed >= 37
+    assert all(spoken[resumed : resumed + 22])
+
+
+def test_a_voice_that_fails_does_not_end_the_stream(anchor: Anchor, caplog: pytest.LogCaptureFixture) -> None:
+    failing = Reading(command=shlex.join([sys.executable, "-c", "raise SystemExit(3)"]))
+    with anchor.live(style=Style(reading=failing)) as live:
+        with pytest.raises(SpeechError, match="exit code 3"):
+            live.say("Good evening.").result()
+        assert "a text was not said" in caplog.text
+        live.push(speech_like(0.4))
+        live.flush()
+        assert any(frame.speaking for frame in all_said(live))
+
+
+def test_what_cannot_be_said(anchor: Anchor) -> None:
+    with anchor.live(limits=LiveLimits(max_pending_audio_seconds=2.0, max_pending_chars=20)) as live:
+        with pytest.raises(SpeechError, match="int16"):
+            live.push(np.zeros(10, np.int16))
+        with pytest.raises(SpeechError, match="sample 1 of 2 is nan"):
+            live.push(np.array([0, np.nan], np.float32))
+        with pytest.raises(InputError, match="rate is 100 Hz"):
+            live.push(np.zeros(10, np.float32), 100)
+        with pytest.raises(SpeechError, match="holds no word"):
+            live.say("...")
+        with pytest.raises(InputError, match="max_pending_chars"):
+            live.say("Good evening. This is the news.")
+        live.push(speech_like(1.5))
+        with pytest.raises(InputError, match="max_pending_audio_seconds"):
+            live.push(speech_like(0.6))
+        live.push(speech_like(0.5))
+        live.flush()
+        assert sum(frame.speaking for frame in all_said(live)) == 50
+        live.push(speech_like(1.9))
+    with pytest.raises(InputError, match="the stream is closed"):
+        live.push(speech_like(0.5))
+    with pytest.raises(InputError, match="rate"):
+        anchor.live(rate=100)
+    for field, bad in (("look_ahead_ms", Style(look_ahead_ms=50)), ("target_start", Style(target_start=10))):
+        with pytest.raises(InputError, match=field):
+            anchor.live(style=bad)
+
+
+def test_pushed_samples_are_copied(anchor: Anchor) -> None:
+    with anchor.live() as live:
+        buffer = speech_like(0.5)
+        live.push(buffer)
+        buffer[:] = 0
+        live.flush()
+        assert max(np.abs(frame.audio).max() for frame in all_said(live)) > 0.05
+
+
+def test_closing_ends_iteration(anchor: Anchor) -> None:
+    live = anchor.live(clock=VirtualClock())
+    frames = iter(live)
+    next(frames)
+    live.close()
+    live.close()
+    assert list(frames) == []
+    assert list(live) == []
+
+
+def test_closing_from_another_thread_ends_the_wait_for_sound(anchor: Anchor) -> None:
+    live = anchor.live()
+    live.push(speech_like(0.1))
+    threading.Timer(0.05, live.close).start()
+    assert list(live.frames(paced=False)) == []
+
+
+def test_async(anchor: Anchor) -> None:
+    async def listen() -> list[LiveFrame]:
+        given = []
+        async with anchor.live(clock=VirtualClock()) as live:
+            live.push(speech_like(1.0))
+            live.flush()
+            async for frame in live:
+                given.append(frame)
+                if len(given) == 40:
+                    live.close()
+        return given
+
+    frames = asyncio.run(listen())
+    assert [frame.number for frame in frames] == list(range(40))
+    assert sum(frame.speaking for frame in frames) == 25
+
+
+def test_listeners_do_not_disturb_each_other(anchor: Anchor) -> None:
+    speeches = [speech_like(1.5, seed=seed) for seed in range(3)]
+    found: dict[int, list[LiveFrame]] = {}
+
+    def listen(k: int) -> None:
+        with anchor.live(style=Style(watermark=False, target_start=k)) as live:
+            live.push(speeches[k])
+            live.flush()
+            found[k] = all_said(live)
+
+    threads = [threading.Thread(target=listen, args=(k,)) for k in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for k, speech in enumerate(speeches):
+        rendered = anchor.render(speech, look_ahead_ms=200, target_start=k)
+        assert max(difference(f, image) for f, image in zip(found[k], rendered, strict=False)) <= 1
+
+
+def test_memory_does_not_grow(anchor: Anchor) -> None:
+    with anchor.live(clock=VirtualClock()) as live:
+        for second in range(20):
+            live.push(speech_like(1.0, seed=second))
+            taken(live, 1.0)
+        utterance = live._programme.current
+        assert utterance is not None
+        assert len(utterance._pieces) <= 14
+        assert len(utterance._shapes) <= 2
+        assert len(utterance._audio) <= RATE // 2
+
+
+def test_what_is_left_out_of_a_text_is_noted(anchor: Anchor, caplog: pytest.LogCaptureFixture) -> None:
+    class Voice:
+        language = ""
+
+        def unread(self, sentence: str) -> list[tuple[str, str]]:
+            return [(sentence, "Cyrillic")] if "Добрый" in sentence else []
+
+        def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
+            return speech_like(0.3, 24_000), 24_000
+
+    reading = Reading()
+    notes: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reading, "load", lambda self: Voice())
+        with anchor.live(style=Style(reading=reading)) as live:
+            live.say("Good evening. Добрый вечер.", on_note=notes.append).result()
+            assert notes == [record.getMessage() for record in caplog.records]
+            assert [note[:33] for note in notes] == ["sentence 2, line 1, is left out: t"[:33]]
+            with pytest.raises(SpeechError, match="does not read Cyrillic"):
+                live.say("Добрый вечер.").result()
+            with pytest.raises(SpeechError, match="holds no word"):
+                live.say("<break/>")

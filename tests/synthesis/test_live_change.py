@@ -1,0 +1,171 @@
+"""How an anchor speaks is changed while it speaks: from the next sentence on, and nothing ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import newscaster
+from newscaster.errors import InputError
+from newscaster.speech.voices import Reading
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.articulation import Articulation
+from newscaster.synthesis.live import Live
+from newscaster.synthesis.live_frame import LiveFrame
+from newscaster.synthesis.live_voice import SharedVoices
+from newscaster.synthesis.motion import MotionStream
+from newscaster.synthesis.options import LiveLimits, Style
+from tiny_anchor import write_tiny_anchor
+
+TEXT = "One. Two. Three. Four. Five. Six."
+NAMES = TEXT.split()
+SENTENCE_SECONDS = 1.5
+
+
+class Pitched:
+    """A voice that says a tone for each sentence, of 400 Hz times its speed."""
+
+    language = ""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def unread(self, sentence: str) -> tuple[()]:
+        return ()
+
+    def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
+        self.said.append(sentence)
+        time = np.arange(round(SENTENCE_SECONDS * 24_000)) / 24_000
+        return (0.3 * np.sin(2 * np.pi * 400 * speed * time)).astype(np.float32), 24_000
+
+
+@pytest.fixture(scope="module")
+def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
+    return newscaster.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"))
+
+
+@pytest.fixture
+def voice(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) -> Pitched:
+    voice = Pitched()
+    monkeypatch.setattr(anchor, "_voices", SharedVoices())
+    monkeypatch.setattr(Reading, "load", lambda self: voice)
+    return voice
+
+
+def until_said(live: Live, frames: Iterator[LiveFrame], seconds: float) -> list[LiveFrame]:
+    """Frames until so much has been spoken."""
+    given = []
+    while sum(frame.speaking for frame in given) < seconds * 25:
+        given.append(next(frames))
+        assert len(given) < 60 * 25, "nothing is said"
+    return given
+
+
+def rest_of(live: Live, frames: Iterator[LiveFrame]) -> list[LiveFrame]:
+    given = []
+    for frame in frames:
+        given.append(frame)
+        if not live.busy:
+            return given
+    raise AssertionError("the stream has ended")
+
+
+def pitches(frames: list[LiveFrame]) -> list[int]:
+    """The tones that are heard, one after the other, in Hz."""
+    heard: list[int] = []
+    sounding = False
+    for frame in frames:
+        loud = np.abs(frame.audio) > 0.1
+        if loud.mean() < 0.5:
+            sounding = False
+        elif not sounding:
+            sounding = True
+            heard.append(-1)
+        elif heard[-1] == -1:
+            crossings = np.count_nonzero(np.diff(np.signbit(frame.audio)))
+            heard[-1] = round(crossings / 2 * 25 / 50) * 50
+    return heard
+
+
+@pytest.mark.parametrize("ahead_seconds", [2.0, 4.0])
+def test_a_change_of_pace_applies_to_what_is_not_made_yet(
+    anchor: Anchor, voice: Pitched, ahead_seconds: float
+) -> None:
+    with anchor.live(
+        style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=ahead_seconds)
+    ) as live:
+        said = live.say(TEXT)
+        frames = live.frames(paced=False)
+        before = until_said(live, frames, 0.5)
+        delay = live.counts.delay_seconds
+        live.change(reading=Reading(speed=1.5))
+        after = rest_of(live, frames)
+        said.result()
+        assert live.counts.delay_seconds == delay  # a sentence that goes on has not waited
+    heard = pitches(before + after)
+    assert len(heard) == len(NAMES)  # each once, and none is left out
+    assert heard == sorted(heard)
+    at_first = heard.count(400)
+    assert heard.count(600) == len(NAMES) - at_first
+    assert 1 <= at_first <= 2 + ahead_seconds / SENTENCE_SECONDS
+
+
+def test_what_was_being_made_is_made_again_and_heard_once(anchor: Anchor, voice: Pitched) -> None:
+    with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
+        slowly = voice.say
+
+        def changed(sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
+            if sentence == "Three." and speed == 1.0:
+                live.change(reading=Reading(speed=1.25))
+            return slowly(sentence, speed=speed)
+
+        voice.say = changed  # type: ignore[method-assign]
+        live.say(TEXT)
+        heard = pitches(rest_of(live, live.frames(paced=False)))
+    assert heard == [400, 400, 500, 500, 500, 500]
+    assert voice.said[-7:] == ["One.", "Two.", "Three.", "Three.", "Four.", "Five.", "Six."]
+
+
+def test_texts_that_wait_are_read_as_changed(anchor: Anchor, voice: Pitched) -> None:
+    with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
+        frames = live.frames(paced=False)
+        live.say("One. Two.")
+        live.say("Three. Four.")
+        until_said(live, frames, 0.3)
+        live.change(reading=Reading(speed=2.0))
+        assert pitches(rest_of(live, frames))[-1] == 800
+
+
+def test_a_change_of_the_mouth_applies_within_a_text(anchor: Anchor, voice: Pitched) -> None:
+    heard_samples: list[int] = []
+
+    def new_stream() -> MotionStream:
+        stream = anchor.motion_stream(articulation=Articulation(openness=0.5), look_ahead_ms=320)
+        push = stream.push
+        stream.push = lambda samples: heard_samples.append(len(samples)) or push(samples)  # type: ignore
+        return stream
+
+    with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
+        live.say(TEXT)
+        frames = live.frames(paced=False)
+        before = until_said(live, frames, 0.5)
+        live.change(new_stream=new_stream)
+        assert live.delay_seconds == new_stream().delay_seconds
+        spoken = [frame for frame in before + rest_of(live, frames) if frame.speaking]
+    # One sentence had been made, or up to three; all others are heard by the new stream.
+    others = sum(heard_samples) / 16_000 / (len(spoken) / 25)
+    assert 0.4 < others < 0.9
+
+
+def test_less_sound_ahead_than_the_mouth_waits_for(anchor: Anchor) -> None:
+    with pytest.raises(InputError, match=r"prefetch_seconds is 0\.5; expected 2 or more"):
+        anchor.live(limits=LiveLimits(prefetch_seconds=0.5))
+
+
+def test_a_stream_that_is_closed_is_not_changed(anchor: Anchor) -> None:
+    live = anchor.live()
+    live.close()
+    with pytest.raises(InputError, match="the stream is closed"):
+        live.change(reading=Reading(speed=1.5))
