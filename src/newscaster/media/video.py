@@ -18,10 +18,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.media.color import ToRgb, pixel_aspect
-from newscaster.media.container import need_video, open_media
 from newscaster.media.deinterlace import RUN_UP_FRAMES
 from newscaster.media.extent import clock_restarts, has_restarted, shown_seconds
 from newscaster.media.probe import native_fps
+from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video, measured_scan
 
 _SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)

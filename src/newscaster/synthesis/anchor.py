@@ -192,7 +192,7 @@ class Anchor:
         Args:
             speech: an audio or video file, a .txt file to be read aloud, a binary stream that holds an audio
                 file, or samples (N,) float mono in [-1, 1]. The video has its audio as it is.
-            out: .mp4, .m4v, .mov or .mkv to write.
+            out: video to write, such as .mp4 or .mkv.
             text: what is read aloud, in place of `speech`.
             rate: of samples given as an array, in Hz.
             outputs: what is written beside the video, and how it is encoded.

@@ -19,13 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import MediaError, OutputError
+from newscaster.media.containers import AUDIO_SUFFIXES
 from newscaster.system.durable import PRIVATE_FILE, keep_access, replace_durably, target_of
 from newscaster.system.locks import acquire_lock, is_local
 from newscaster.system.os_errors import NO_ROOM, why
 from newscaster.texts import shortened
-
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-"""Endings of the video files that can be written: containers that take H.264 and AAC."""
 
 _MAX_STEM_BYTES = 200  # of 255 that file systems have for a name
 _BLOCK_BYTES = 1 << 20
@@ -38,9 +36,7 @@ _in_use: set[Path] = set()
 """Temporary files and folders of this process: what `remove_temporaries` removes."""
 
 
-def check_output(
-    path: Path, *, suffixes: Collection[str] | None = VIDEO_SUFFIXES, in_place: bool = False
-) -> None:
+def check_output(path: Path, *, suffixes: Collection[str] | None, in_place: bool = False) -> None:
     """Make sure, before any work is done, that `path` can be written.
 
     Args:
@@ -314,7 +310,7 @@ def write_wav(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
     Raises:
         OutputError: `path` cannot be written.
     """
-    check_output(path, suffixes=(".wav",))
+    check_output(path, suffixes=AUDIO_SUFFIXES)
     pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
     with atomic_write(path) as temporary, wave.open(str(temporary), "wb") as file:
         file.setnchannels(1)
