@@ -44,7 +44,7 @@ from newscaster.media.stream import (
     write_fragments,
 )
 from newscaster.media.target_video import TargetVideo, encode_target
-from newscaster.media.video import read_frames
+from newscaster.media.video import read_frames, read_yuv_frames, yuv_notes
 from newscaster.media.video_file import write_video
 from newscaster.system.durable import check_inputs_kept, is_same_file, sync_file
 from newscaster.system.files import (
@@ -112,6 +112,7 @@ __all__ = [
     "read_audio_blocks",
     "read_frames",
     "read_luma_pieces",
+    "read_yuv_frames",
     "record_video",
     "redact_url",
     "remove_left_over_folders",
