@@ -46,6 +46,7 @@ from newscaster.media.stream import (
 from newscaster.media.target_video import TargetVideo, encode_target
 from newscaster.media.video import read_frames, read_yuv_frames, yuv_notes
 from newscaster.media.video_file import write_video
+from newscaster.media.wav import write_wav
 from newscaster.system.durable import check_inputs_kept, is_same_file, sync_file
 from newscaster.system.files import (
     atomic_write,
@@ -55,7 +56,6 @@ from newscaster.system.files import (
     remove_left_overs,
     scratch_folder,
     spooled,
-    write_wav,
 )
 from newscaster.system.leases import FolderLease, exclusive_lock
 from newscaster.system.output_locks import exclusive_output, locked

@@ -9,7 +9,6 @@ import re
 import shutil
 import tempfile
 import uuid
-import wave
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.media.containers import AUDIO_SUFFIXES
 from newscaster.system.durable import PRIVATE_FILE, keep_access, replace_durably, target_of
 from newscaster.system.locks import acquire_lock, is_local
 from newscaster.system.os_errors import NO_ROOM, why
@@ -302,21 +300,6 @@ def _reserve_space(file: BinaryIO, size: int) -> None:
                 raise
     for first in range(0, size, _BLOCK_BYTES):
         file.write(bytes(min(_BLOCK_BYTES, size - first)))
-
-
-def write_wav(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
-    """Write (N,) mono samples, 1.0 = full scale, as 16-bit WAV; louder ones are clipped.
-
-    Raises:
-        OutputError: `path` cannot be written.
-    """
-    check_output(path, suffixes=AUDIO_SUFFIXES)
-    pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
-    with atomic_write(path) as temporary, wave.open(str(temporary), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(pcm.tobytes())
 
 
 class Readable(Protocol):
