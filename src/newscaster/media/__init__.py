@@ -126,4 +126,5 @@ __all__ = [
     "write_live",
     "write_video",
     "write_wav",
+    "yuv_notes",
 ]

@@ -13,6 +13,7 @@ any sample that could be measured is left out, too.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -145,7 +146,7 @@ def frames_of_person(
 def _runs_in_shots(present: Mask, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
     for start, stop in runs(present):
         edges = [start, *(cut for cut in cuts if start < cut < stop), stop]
-        yield from zip(edges, edges[1:], strict=False)
+        yield from itertools.pairwise(edges)
 
 
 def _is_person(apart: npt.NDArray[np.float64]) -> Mask:

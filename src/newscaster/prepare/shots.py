@@ -6,6 +6,8 @@ changes around it; a moving camera, a zoom or a flash does not.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -19,8 +21,10 @@ MIN_CHANGE = 12.0
 MIN_CHANGE_RATIO = 4.0
 """Of a cut to the median of the changes around it."""
 _AROUND_FRAMES = 6
+_CERTAIN_CHANGE = 36.0
+"""Of the second frame of a shot, when nothing is known yet of how much it changes."""
 _FLASH_RATIO = 0.5
-"""A frame that differs is no cut if the frames beside it differ from each other by less than so much of it."""
+"""A frame that differs is a flash if the frames beside it differ by less than so much of that."""
 
 
 class CutDetector:
@@ -44,13 +48,16 @@ class CutDetector:
         is_cut = False
         if self._small:
             change = _difference(small, self._small[-1])
-            usual = float(np.median(self._changes[-_AROUND_FRAMES:])) if self._changes else 0.0
-            is_cut = change >= MIN_CHANGE and change >= MIN_CHANGE_RATIO * usual
+            if self._changes:
+                usual = float(np.median(self._changes))
+                is_cut = change >= max(MIN_CHANGE, MIN_CHANGE_RATIO * usual)
+            else:
+                is_cut = change >= _CERTAIN_CHANGE
             back = len(self._small) > 1 and _difference(small, self._small[-2]) < _FLASH_RATIO * change
             if is_cut and back and self.cuts and self.cuts[-1] == index - 1:
                 self.cuts.pop()  # the frame before was a flash
                 is_cut = False
-            self._changes = [*self._changes[-_AROUND_FRAMES:], change]
+            self._changes = [*self._changes[1 - _AROUND_FRAMES :], change]
         if is_cut:
             self.cuts.append(index)
             self._changes = []
@@ -65,7 +72,7 @@ def shot_ranges(cuts: list[int], frames: int) -> list[tuple[int, int]]:
     [(0, 10), (10, 25), (25, 40)]
     """
     edges = [0, *cuts, frames]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))
 
 
 def _small_image(frame: ImageArray) -> Floats:

@@ -108,7 +108,8 @@ def track_video(
     footage = read_footage(path)
     if 0 < footage.seconds < MIN_SECONDS:
         raise FootageError(
-            f"'{path}' is {footage.seconds:.2f} s long; expected {MIN_SECONDS:g} s or more. Give a longer video"
+            f"'{path}' is {footage.seconds:.2f} s long; expected {MIN_SECONDS:g} s or more. "
+            "Give a longer video"
         )
     sha256 = _sha256(footage.path)
     place = None if cache is None else _cache_place(Path(cache), sha256, person, face)
@@ -118,8 +119,8 @@ def track_video(
     track = _track(footage, people, sha256, tuple(notes), progress)
     if not track.present.any():
         raise FootageError(
-            f"the face of '{name}' is not found in any frame of '{path}' clearly enough to rewrite it. Give a "
-            "video that shows it from the front"
+            f"the face of '{name}' is not found in any frame of '{path}' clearly enough to rewrite it. "
+            "Give a video that shows it from the front"
         )
     if place is not None:
         _write_cache(place, track)
@@ -140,7 +141,7 @@ def _choose(footage: Footage, person: Floats | None, face: int | None, name: str
         count = "1 other person is" if len(persons) == 1 else f"{len(persons)} other people are"
         raise FootageError(
             f"'{footage.path}' does not show the person of '{name}'; {count} seen. Give a video of that "
-            "person, or the anchor of a person in it; if they are the same person all the same, name the face: "
+            "person, or the anchor of a person in it. If it is that person all the same, name the face: "
             "face=0 (leftmost), face=1 ..."
         )
     return People(tuple(persons), known), notes
@@ -244,13 +245,13 @@ def _write_cache(place: Path, track: VideoTrack) -> None:
             f"the cache '{place.parent}' cannot be made ({error}). Name another folder"
         ) from error
     with atomic_write(place) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def _read_cache(place: Path, footage: Footage, sha256: str) -> VideoTrack | None:
     """Return the track that is kept; None if there is none that can be read: it is made again then."""
     try:
-        with np.load(place, allow_pickle=False) as stored:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         header = json.loads(str(arrays["header"]))
         present = arrays["present"].astype(np.bool_)

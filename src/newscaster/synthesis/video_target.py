@@ -76,6 +76,22 @@ class VideoTarget:
             self.track, self.face, self.crop, self.poses, self.warps, weights, _Reader(self.track)
         )
 
+    def reasons(self) -> npt.NDArray[np.str_]:
+        """Return why each frame keeps its own mouth, (F,); empty: it is rewritten, in whole or faded."""
+        outside, turned = (
+            _cut_off(self.warps, self.face.mask, self.track),
+            turned_away(self.poses, self.face.poses.angles),
+        )
+        checks = (
+            (self.weights > 0, ""),
+            (~self.track.present, "the face is not seen"),
+            (self.track.covered, "something is before the mouth"),
+            (outside, "the face is cut off by the edge of the frame"),
+            (turned, "the head is turned away"),
+        )
+        names = np.select([flags for flags, _ in checks], [name for _, name in checks], "outside the part")
+        return np.asarray(names)
+
     def __len__(self) -> int:
         return len(self.track)
 
@@ -96,7 +112,7 @@ class VideoTarget:
 
     def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
         """Return the weight of the new mouth in these frames, (f,), 0 to 1."""
-        return self.weights[indices]
+        return np.asarray(self.weights[indices])
 
     def place(self, shapes: npt.NDArray[np.floating[Any]], indices: npt.NDArray[np.integer[Any]]) -> Array:
         """Return mouth shapes (f, 57, 2) in head units as pixels of these frames, (f, 57, 2)."""
@@ -168,8 +184,8 @@ class _Reader:
         frame = next(self._frames, None)
         if frame is None:
             raise MediaError(
-                f"'{self._track.path}' has fewer frames than when it was tracked. Run this again when the file "
-                "no longer changes"
+                f"'{self._track.path}' has fewer frames than when it was tracked. Run this again when "
+                "the file no longer changes"
             )
         self._next += 1
         return frame
