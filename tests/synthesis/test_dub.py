@@ -289,3 +289,27 @@ def test_the_mix_is_the_sum_of_its_parts(tmp_path: Path) -> None:
     inside = np.arange(int(10.1 * RATE), int(11.4 * RATE))
     expected = 0.1 * first[inside] + second[inside - 10 * RATE]
     np.testing.assert_allclose(mixed[inside], expected, atol=1e-4)
+
+
+def test_captions_are_spoken_in_their_time(anchor: Anchor, video: Path, cache: Path, tmp_path: Path) -> None:
+    captions = tmp_path / "captions.srt"
+    captions.write_text(
+        "1\n00:00:00,400 --> 00:00:01,200\nGood evening.\n\n2\n00:00:01,800 --> 00:00:02,600\nThe news.\n"
+    )
+    made = anchor.dub(
+        video,
+        None,
+        tmp_path / "out.mp4",
+        style=STYLE,
+        options=DubOptions(cache=cache, script=captions),
+        outputs=Outputs(speech=tmp_path / "speech.wav", captions=tmp_path / "out.srt"),
+    )
+    assert made.frames == 2 * FRAMES + PATTERN
+    audio = media.read_audio(tmp_path / "speech.wav", rate=16_000)
+    loud = np.flatnonzero(np.abs(audio) > 0.01 * np.abs(audio).max()) / 16_000
+    second = loud[loud > 1.5]
+    assert loud[0] == pytest.approx(0.4, abs=0.04)
+    assert second[0] == pytest.approx(1.8, abs=0.04)
+    assert "00:00:00,400 --> " in (tmp_path / "out.srt").read_text()
+    with pytest.raises(InputError, match="expected one of them"):
+        anchor.dub(video, captions, tmp_path / "out.mp4", options=DubOptions(script=captions))

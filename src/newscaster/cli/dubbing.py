@@ -57,6 +57,9 @@ class _Time(click.ParamType[float]):
     "-o", "--output", "out", required=True, type=_FILE, cls=SuffixOption, help="Video to write: {video}."
 )
 @voice_options
+@click.option(
+    "--script", type=_FILE, metavar="FILE", help="Captions to speak, each in its time: .srt or .vtt."
+)
 @click.option("--keep-speech", type=_FILE, help="Also write the new speech: .wav.")
 @click.option(
     "--captions", multiple=True, type=_FILE, help="Also write the text, timed by sentence: .srt or .vtt."
@@ -118,7 +121,7 @@ def dub(
 
     text = options["text"]
     reading = reading_of(
-        anchor if text is not None or is_script(speech) else None,
+        anchor if text is not None or options["script"] is not None or is_script(speech) else None,
         voice=options["voice"],
         command=options["voice_command"],
         speed=options["speed"],
@@ -130,6 +133,7 @@ def dub(
         mix_db=options["mix_db"],
         start_seconds=options["start_seconds"],
         stop_seconds=options["stop_seconds"],
+        script=options["script"],
         face=options["face"],
         cache=options["cache"],
         report=options["report"],

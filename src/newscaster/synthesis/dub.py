@@ -25,6 +25,7 @@ from newscaster.prepare.video_track import VideoTrack, track_video
 from newscaster.provenance import Statement
 from newscaster.speech.captions import caption_cues
 from newscaster.synthesis.articulation import AS_TRAINED
+from newscaster.synthesis.cued_speech import open_cued_speech
 from newscaster.synthesis.dub_audio import AudioPlan, write_dub_audio
 from newscaster.synthesis.dub_options import DubOptions, DubResult, Extend, KeptFrames
 from newscaster.synthesis.frames import PlacedMouths, place_mouths, render_mouths
@@ -40,7 +41,7 @@ from newscaster.synthesis.result import tags
 from newscaster.synthesis.signing import Signing, SpeechSource
 from newscaster.synthesis.speak import SpeechRequest
 from newscaster.synthesis.speech_found import warn_without_speech
-from newscaster.synthesis.speech_input import Speech, open_speech
+from newscaster.synthesis.speech_input import Speech, is_script, open_speech
 from newscaster.synthesis.video_target import VideoTarget
 from newscaster.watermark import Watermark
 
@@ -67,16 +68,18 @@ def dub_to_file(
     started = time.perf_counter()
     video, options = Path(video), options or DubOptions()
     outputs, signing, style = outputs or Outputs(), signing or SigningOptions(), style or Style()
-    has_own_speech = request.speech is None and request.text is None
-    if has_own_speech:
+    if options.script is not None and not (request.speech is None and request.text is None):
+        raise InputError("captions and another speech are given; expected one of them")
+    is_read = options.script is not None or request.text is not None or is_script(request.speech)
+    if options.script is None and request.speech is None and request.text is None:
         request = SpeechRequest(speech=video, text=None, rate=request.rate)
     paths = OutputPaths.of(out, outputs)
     voice = None if style.reading is None else style.reading.voice
     inputs = inputs_of(speech=request.speech, anchor=anchor.path, sign=signing.files, voice=voice)
-    paths.check([(video, "the video"), *inputs])
+    paths.check([(video, "the video"), (options.script, "the captions"), *inputs])
     if options.report is not None:
         media.check_output(options.report, suffixes=(".json",))
-    if (paths.captions or outputs.subtitles) and not request.is_read_aloud:
+    if (paths.captions or outputs.subtitles) and not is_read:
         raise InputError(
             "captions show the text that is read aloud, and the speech is an audio file. Give the text, or a "
             ".txt file, in place of the audio, or leave captions and subtitles out"
@@ -84,9 +87,12 @@ def dub_to_file(
     signer = Signing.begin(signing.files, timestamp=signing.timestamp)
     with ExitStack() as stack:
         stack.enter_context(media.exclusive_output(paths.video))
-        speech = stack.enter_context(
-            open_speech(request.speech, text=request.text, rate=request.rate, reading=style.reading)
-        )
+        if options.script is not None:
+            speech = stack.enter_context(open_cued_speech(options.script, style.reading))
+        else:
+            speech = stack.enter_context(
+                open_speech(request.speech, text=request.text, rate=request.rate, reading=style.reading)
+            )
         if not speech.samples:
             raise SpeechError("the speech is empty")
         report = None if progress is None else lambda done, total: progress("track", done, total)

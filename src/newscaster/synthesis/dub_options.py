@@ -37,6 +37,8 @@ class DubOptions:
     """Time in the video at which the speech and the new mouth start. Before it all stays as it is."""
     stop_seconds: float | None = None
     """Time in the video at which they end."""
+    script: Path | None = None
+    """Captions, .srt or .vtt, in place of a speech: each is spoken in its time."""
     face: int | None = None
     """Which face is rewritten if several are seen: 0 is the leftmost. None: the anchor's person."""
     cache: Path | None = None
