@@ -24,10 +24,10 @@ from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import progress_report, say, value_text
 
 _FILE = click.Path(path_type=Path)
-_TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d{1,2}(?:\.\d+)?|\d+(?:\.\d+)?)")
+_TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{1,2}(?:\.|$)))?(\d+(?:\.\d+)?)")
 
 
-class _Time(click.ParamType[float]):
+class _TimeType(click.ParamType[float]):
     """A time: seconds, MM:SS or HH:MM:SS, each with decimals."""
 
     name = "time"
@@ -45,6 +45,10 @@ class _Time(click.ParamType[float]):
             )
         hours, minutes, seconds = match.groups()
         return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds)
+
+
+TIME = _TimeType()
+"""Type of options that name a time in a video."""
 
 
 @click.command()
@@ -85,10 +89,8 @@ class _Time(click.ParamType[float]):
 @click.option(
     "--mix", "mix_db", type=float, metavar="DB", help="Keep the video's own audio at this gain, such as -18."
 )
-@click.option(
-    "--from", "start_seconds", type=_Time(), metavar="TIME", help="Rewrite from this time on alone."
-)
-@click.option("--to", "stop_seconds", type=_Time(), metavar="TIME", help="Rewrite up to this time.")
+@click.option("--from", "start_seconds", type=TIME, metavar="TIME", help="Rewrite from this time on alone.")
+@click.option("--to", "stop_seconds", type=TIME, metavar="TIME", help="Rewrite up to this time.")
 @click.option(
     "--face",
     type=click.IntRange(min=0),
