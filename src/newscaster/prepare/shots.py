@@ -30,8 +30,8 @@ _FLASH_RATIO = 0.5
 class CutDetector:
     """Finds cuts while frames come in. The answer for a frame is final when it comes.
 
-    A flash is one bright frame: it changes twice. It is told from a cut only by the frame after it, so that
-    :attr:`cuts` may lose the frame of a flash again.
+    A flash is one bright frame: it changes twice. Only the frame after it shows that it was no cut:
+    :attr:`cuts` loses the frame of a flash again.
     """
 
     def __init__(self) -> None:

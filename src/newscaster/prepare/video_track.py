@@ -128,7 +128,7 @@ def track_video(
 
 
 def _choose(footage: Footage, person: Floats | None, face: int | None, name: str) -> tuple[People, list[str]]:
-    """Find who is to be followed; raise FootageError if it is nobody."""
+    """Find who is to be followed; raise FootageError if no one is."""
     persons = look(footage)
     notes = gap_notes([footage])
     if person is None or face is not None or not persons:
@@ -168,7 +168,7 @@ def _track(
     followed = follower.finish()
     if followed.others.any():
         times = times_text((np.flatnonzero(followed.others) / float(fps)).tolist())
-        notes = (*notes, f"somebody else is seen, or the face could not be measured, and is kept: {times}")
+        notes = (*notes, f"someone else is seen, or the face could not be measured, and is kept: {times}")
     covered = np.zeros(count, np.bool_)
     fractions = occlusion.fractions()
     for start, stop in shot_ranges(detector.cuts, count):

@@ -22,7 +22,7 @@ _NOT_CUES = ("WEBVTT", "NOTE", "STYLE", "REGION")
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptCue:
-    """A text, and when it is to be heard."""
+    """A text, and when it is to be spoken."""
 
     number: int
     """Its place in the file, from 1."""

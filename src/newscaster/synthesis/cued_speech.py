@@ -1,4 +1,4 @@
-"""Captions as speech: every caption is heard in its time."""
+"""Captions as speech: every caption in its time."""
 
 from __future__ import annotations
 

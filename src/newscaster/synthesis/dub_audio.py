@@ -22,15 +22,15 @@ _CROSSFADE_SECONDS = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class AudioPlan:
-    """What is heard when.
+    """What is played when.
 
-    The speech is heard from `start_seconds` to `stop_seconds`. There the video's own audio has the gain
+    The speech is played from `start_seconds` to `stop_seconds`. There the video's own audio has the gain
     `own_gain`, and elsewhere 1.
     """
 
     speech: Path | None
     own: Path | None
-    """The video, if its audio is heard anywhere."""
+    """The video, if its audio is played anywhere."""
     seconds: float
     """Length of the result."""
     start_seconds: float = 0.0
@@ -64,13 +64,13 @@ def write_dub_audio(plan: AudioPlan, path: Path) -> None:
 
 
 class _Track:
-    """Audio that is taken in blocks of any size."""
+    """Audio that is read in blocks of any size."""
 
     def __init__(self, blocks: Iterator[Samples]) -> None:
         self._blocks = blocks
         self._rest = np.zeros(0, np.float32)
 
-    def take(self, count: int) -> Samples:
+    def read(self, count: int) -> Samples:
         """Return the next samples, with zeros after the end."""
         parts = [self._rest]
         while sum(map(len, parts)) < count and (block := next(self._blocks, None)) is not None:
@@ -85,7 +85,7 @@ def _speech(track: _Track, start: int, count: int, first: int, stop: int) -> Sam
     out = np.zeros(count, np.float32)
     begin, end = max(first, start), min(stop, start + count)
     if begin < end:
-        out[begin - start : end - start] = track.take(end - begin)
+        out[begin - start : end - start] = track.read(end - begin)
     return out
 
 

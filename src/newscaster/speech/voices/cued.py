@@ -25,11 +25,11 @@ _ONSET = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class SpokenCue:
-    """A caption as it is heard."""
+    """A spoken caption."""
 
     cue: ScriptCue
     samples: Floats
-    """(N,) float32 mono; the first one is heard at the start of the caption."""
+    """(N,) float32 mono; the first one is played at the start of the caption."""
     rate: int
     pace: float
     """Of the voice's own."""
@@ -43,7 +43,7 @@ class SpokenCue:
         """What a user should know; None: it fits."""
         if self.overrun_seconds <= 0:
             return None
-        end = "its end is heard after it"
+        end = "its end is played after it"
         if self.lost_seconds > 0:
             end = f"the last {self.lost_seconds:.2f} s are cut off, since the next caption starts"
         return (
@@ -106,7 +106,7 @@ def speak_cues(
 
 
 def _from_onset(samples: Floats) -> Floats:
-    """Return the samples without the quiet before the first sound."""
+    """Return the samples without the quiet before the speech."""
     loud = np.flatnonzero(np.abs(samples) > _ONSET * np.abs(samples).max())
     return samples[loud[0] :] if len(loud) else samples
 
