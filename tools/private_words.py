@@ -74,14 +74,7 @@ WORDS = (
     _word("looks", "appearance codes", r"\b(?:the|of|few|dozen|first|these) looks\b", "looks"),
     _word("sitting", "session, training loop", r"\bsittings?\b", "sitting", "sittings"),
     _word("outer-eye distance", "IOD", r"\bouter-eye distances?\b"),
-    # basis.deviations is a key of files.
-    _word(
-        "deviation",
-        "standard deviation",
-        r"(?<!standard )(?<!\"basis\.)\bdeviations?\b",
-        "deviation",
-        "deviations",
-    ),
+    _word("deviation", "standard deviation", r"(?<!standard )\bdeviations?\b", "deviation", "deviations"),
     _word("stretch", "segment", r"\bstretch(?:es)?\b", "stretch", "stretches"),
     _word("listener", "client, viewer", r"\blisteners?\b", "listener", "listeners"),
     _word("starved", "underrun", r"\bstarved\b", "starved"),
@@ -110,6 +103,12 @@ WORDS = (
     _word("where there is", "if", r"\bwhere (?:there|it|they|that) (?:is|are|was|were|has|have)\b"),
     _word("MOST_ / LEAST_ / LONGEST_", "MAX_, MIN_", None),
 )
+_FILE_KEYS = re.compile(
+    r"\bstage\.(?:mp4|safetensors|pose_matrix|pose_shift|transforms|landmarks|share|stretch|thumbnails)\b"
+    r"|\bbasis\.deviations\b|\bregions\.npy\b"
+    r"|(?P<quote>[\"'])(?:stage|region|stage minutes|no sound)(?P=quote)"
+)
+"""Names of files and arrays, and quoted keys and values, in the formats of docs/formats.md."""
 _CONSTANT = re.compile(r"_?(?:MOST|LEAST|LONGEST|GREATEST|FEWEST)_[A-Z0-9_]+|_?[A-Z0-9_]+_(?:MOST|LEAST)")
 
 
@@ -181,7 +180,8 @@ def in_identifier(path: Path, line: int, name: str) -> Iterator[Place]:
 
 def in_prose(path: Path, text: str, *, first_line: int = 1) -> Iterator[Place]:
     """Private words in a text that people read."""
-    for number, row in enumerate(text.splitlines(), first_line):
+    for number, line in enumerate(text.splitlines(), first_line):
+        row = _FILE_KEYS.sub("", line)
         for word in WORDS:
             if word.prose is not None:
                 for match in re.finditer(word.prose, row, re.IGNORECASE):

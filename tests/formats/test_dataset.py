@@ -129,10 +129,10 @@ def test_no_such_folder(tmp_path: Path) -> None:
 
 
 def test_not_a_take_and_an_unfinished_one(tmp_path: Path, copied: Path) -> None:
-    with pytest.raises(DatasetError, match="is not a take"):
+    with pytest.raises(DatasetError, match="is not a dataset"):
         Dataset.open(tmp_path)
     (copied / "take.json").unlink()
-    with pytest.raises(DatasetError, match=r"unfinished take.*finished clips are kept"):
+    with pytest.raises(DatasetError, match=r"unfinished dataset.*finished clips are kept"):
         Dataset.open(copied)
 
 
