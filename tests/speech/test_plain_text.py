@@ -47,7 +47,7 @@ def test_control_characters() -> None:
     plain = plain_text("\x1b[31mRed\x1b[0m\x07 a\x00b \x1b]0;title\x07c \x1b(Bd \x9b2Je")
     assert plain.text == "Red ab c d e"
     (note,) = plain.notes
-    assert "the text holds control characters (U+0000, U+0007; 7 in all)" in note
+    assert "the text has control characters (U+0000, U+0007; 7 in total)" in note
     assert plain_text("a\tb\x0bc\x85d\x0ce").text == f"a\tb c\nd{PARAGRAPH}e"
 
 

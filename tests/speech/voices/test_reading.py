@@ -112,7 +112,7 @@ def test_values_out_of_range() -> None:
         ({"speed": float("nan")}, "speed is nan"),
         ({"language": "English"}, "language is 'English'; expected three letters"),
         ({"voice": "joe", "command": "espeak-ng"}, r"a voice \('joe'\) and a voice command \('espeak-ng'\)"),
-        ({"command": "espeak-ng", "speed": 1.2}, "a voice command goes at its own pace"),
+        ({"command": "espeak-ng", "speed": 1.2}, "a voice command has its own pace"),
     ):
         with pytest.raises(InputError, match=message):
             Reading(**wrong)  # type: ignore[arg-type]
@@ -175,12 +175,12 @@ def test_each_sentence_that_is_left_out_is_noted(beeps: Beeps) -> None:
         *("Good evening.", "He said to everyone.", "Now silence.", "Good night.")
     ]
     assert notes == [
-        "sentence 2, line 2, is left out: the voice 'hibari' does not read Cyrillic ('Добрый вечер.'). "
-        "Take a voice that can, or write it differently",
+        "sentence 2, line 2, is skipped: the voice 'hibari' does not read Cyrillic ('Добрый вечер.'). "
+        "Use a voice that can, or write it differently",
         "sentence 3, line 4, is spoken without '你好': the voice 'hibari' does not read Chinese "
         "('He said 你好 to everyone.')",
-        "sentence 4, line 4, is left out: the voice 'hibari' finds nothing to speak in it ('Now silence.'). "
-        "Take a voice that can, or write it differently",
+        "sentence 4, line 4, is skipped: the voice 'hibari' finds nothing to speak in it ('Now silence.'). "
+        "Use a voice that can, or write it differently",
     ]
 
 
@@ -188,7 +188,7 @@ def test_notes_are_logged_by_default(beeps: Beeps, caplog: pytest.LogCaptureFixt
     synthesize("One. Two. \U0001f600 silence. <b>Three</b>.")
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "the text has mark-up (<b>)" in caplog.text
-    assert "sentence 3, line 1, is left out" in caplog.text
+    assert "sentence 3, line 1, is skipped" in caplog.text
 
 
 def test_a_text_that_is_mostly_in_other_scripts_is_refused_before_anything_is_spoken(beeps: Beeps) -> None:
@@ -211,7 +211,7 @@ def test_a_text_of_which_most_is_not_heard_is_refused(beeps: Beeps) -> None:
 def test_many_notes_are_counted(beeps: Beeps) -> None:
     _, notes = notes_of("One. Two. Silence! " * 30)
     assert len(notes) == reading._MAX_NOTES + 1
-    assert notes[-1] == "10 more sentences are left out or lack words; 30 of 90 are left out in all"
+    assert notes[-1] == "10 more sentences are skipped or lack words; 30 of 90 are skipped in total"
 
 
 def test_speech_that_is_far_too_short_is_noted(beeps: Beeps) -> None:
