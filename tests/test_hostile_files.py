@@ -19,7 +19,7 @@ from newscaster.errors import AnchorError, DatasetError, MediaError
 from newscaster.formats.anchor import FACE, HEADER, MOTION, RENDERER, TARGET, AnchorFile
 from newscaster.formats.dataset import Dataset
 from newscaster.media import TargetVideo, encode_target
-from newscaster.media import target_video as stage_module
+from newscaster.media import target_video as target_module
 from newscaster.safety.readers import MAX_TARGET_FRAMES
 from onnx_networks import Builder
 from small_dataset import write_take
@@ -41,7 +41,7 @@ def written(folder: Path, members: dict[str, bytes], **header: object) -> Path:
     return path
 
 
-def test_the_sound_one_works(tmp_path: Path, members: dict[str, bytes]) -> None:
+def test_the_valid_one_works(tmp_path: Path, members: dict[str, bytes]) -> None:
     anchor = newscaster.open(written(tmp_path, members), workers=1, backend="onnxruntime")
     assert next(anchor.render(speech_like(0.3))).shape == (80, 96, 3)
 
@@ -156,7 +156,7 @@ def box(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", 8 + len(content)) + kind + content
 
 
-def test_stages_that_promise_the_world(members: dict[str, bytes]) -> None:
+def test_targets_with_malicious_headers(members: dict[str, bytes]) -> None:
     target = members[TARGET]
 
     def refused(data: bytes, words: str) -> None:
@@ -179,16 +179,16 @@ def test_groups_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 64 * 48 * 3 // 2
     target = encode_target(images(20, (64, 48)), 25, group=10)
     TargetVideo(target).image(0)
-    monkeypatch.setattr(stage_module, "MAX_GROUP_BYTES", 9 * size)
+    monkeypatch.setattr(target_module, "MAX_GROUP_BYTES", 9 * size)
     with pytest.raises(MediaError, match="10 frames of 64x48 hang together"):
         TargetVideo(target)
     smaller = TargetVideo(encode_target(images(20, (64, 48)), 25, group=10))
     assert smaller.frame_count == 20
 
 
-def test_a_picture_larger_than_its_file_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The decoder is told the limit, and lets go of what it has begun."""
-    monkeypatch.setattr(stage_module, "_LIMITS", {"max_pixels": "1000"})
+def test_a_frame_larger_than_its_file_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder gets the limit, and releases what it has started."""
+    monkeypatch.setattr(target_module, "_LIMITS", {"max_pixels": "1000"})
     video = TargetVideo(encode_target(images(20, (64, 48)), 25))
     for _ in range(3):
         with pytest.raises(MediaError, match="damaged"):
@@ -214,7 +214,7 @@ def test_clips_elsewhere(dataset: Path, name: object) -> None:
 @pytest.mark.parametrize(
     "name", ["take.json", "stage.mp4", "face.safetensors", "clips/one/landmarks.npy", "clips/one", "clips"]
 )
-def test_links_in_a_take(dataset: Path, name: str) -> None:
+def test_links_in_a_dataset(dataset: Path, name: str) -> None:
     path, away = dataset / name, dataset.parent / "away"
     shutil.move(path, away)
     path.symlink_to(away)
@@ -226,7 +226,7 @@ def test_links_in_a_take(dataset: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["take.json", "stage.mp4", "stage.safetensors", "clips/one/speech.npy", "clips/one/clip.json"]
 )
-def test_pipes_in_a_take(dataset: Path, name: str) -> None:
+def test_pipes_in_a_dataset(dataset: Path, name: str) -> None:
     (dataset / name).unlink()
     os.mkfifo(dataset / name)
     with pytest.raises(DatasetError, match=Path(name).name.replace(".", r"\.")):
@@ -254,7 +254,7 @@ def test_records_of_clips(dataset: Path, field: str, value: object) -> None:
         Dataset.open(dataset)
 
 
-def test_arrays_of_a_take(dataset: Path) -> None:
+def test_arrays_of_a_dataset(dataset: Path) -> None:
     folder = dataset / "clips" / "one"
     good = np.load(folder / "landmarks.npy")
     np.save(folder / "landmarks.npy", good.astype(np.float64))

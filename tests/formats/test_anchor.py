@@ -151,11 +151,11 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         AnchorFile(tmp_path)
 
 
-@pytest.mark.parametrize("blend_weight", [0.01, 0.5, 0.99])
-def test_a_file_that_was_cut_short(tmp_path: Path, tiny: Path, blend_weight: float) -> None:
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
+def test_a_file_that_was_cut_short(tmp_path: Path, tiny: Path, fraction: float) -> None:
     data = tiny.read_bytes()
     path = tmp_path / "x.anchor"
-    path.write_bytes(data[: int(len(data) * blend_weight)])
+    path.write_bytes(data[: int(len(data) * fraction)])
     with pytest.raises(AnchorError, match="cut short"):
         AnchorFile(path)
 

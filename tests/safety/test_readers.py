@@ -131,9 +131,9 @@ def test_tensors_that_are_refused(header: dict, words: str) -> None:
     ],
 )
 def test_arrays_that_are_refused(tmp_path: Path, text: str, words: str) -> None:
-    said = text.encode() + b"\n"
+    header = text.encode() + b"\n"
     path = tmp_path / "x.npy"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(said)) + said + bytes(32))
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(32))
     with pytest.raises(ValueError, match=words):
         readers.map_array(path)
 

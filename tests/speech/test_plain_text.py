@@ -183,7 +183,7 @@ def test_markdown() -> None:
         "In\n1984. Later.",
     ],
 )
-def test_what_only_looks_like_markdown_is_kept(text: str) -> None:
+def test_text_that_resembles_markdown_is_kept(text: str) -> None:
     plain = plain_text(text)
     assert [s.text for s in sentences_of(plain.text)] == [s.text for s in sentences_of(text)]
     assert plain.notes == ()

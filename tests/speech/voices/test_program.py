@@ -32,7 +32,7 @@ def program(code: str, tmp_path: Path) -> str:
     return shlex.join([sys.executable, str(path)])
 
 
-def test_a_sentence_goes_in_and_sound_comes_out(tmp_path: Path) -> None:
+def test_a_sentence_becomes_audio(tmp_path: Path) -> None:
     samples, rate = ProgramVoice(program(SPEAK, tmp_path)).say("Grüß Gott.", speed=1.0)
     assert rate == 11_025
     np.testing.assert_array_equal(samples, np.full(len("Grüß Gott.\n".encode()), 0.375, np.float32))
