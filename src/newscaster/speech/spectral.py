@@ -106,8 +106,8 @@ def local_mfcc(samples: Floats) -> Floats:
     cepstra = local_log_mel(samples) @ basis.astype(np.float32)
     first = _difference(cepstra)
     second = _difference(first)
-    here = slice(MFCC_REACH, -MFCC_REACH)
-    return np.concatenate([cepstra[here], first[_DELTA_REACH:-_DELTA_REACH], second], axis=1)
+    inner = slice(MFCC_REACH, -MFCC_REACH)
+    return np.concatenate([cepstra[inner], first[_DELTA_REACH:-_DELTA_REACH], second], axis=1)
 
 
 def _difference(frames: Floats) -> Floats:
