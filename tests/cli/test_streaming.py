@@ -209,7 +209,7 @@ def test_a_text_that_cannot_be_read_is_refused_before_anything_is_written(
     assert "error: the voice 'hibari' does not read Cyrillic" in capsys.readouterr().err
     assert out.read_bytes() == b"kept"
     assert cli.run([*live, "Good evening. Добрый вечер."]) == 0
-    assert "warning: sentence 2, line 1, is left out: " in capsys.readouterr().err
+    assert "warning: sentence 2, line 1, is skipped: " in capsys.readouterr().err
 
 
 NAMED = ["plain.mp4", "file:url.mp4", "FILE:upper.mov", "file://{folder}/slashes.mkv", "{folder}/whole.m4v"]
