@@ -165,22 +165,22 @@ def test_targets_with_malicious_headers(members: dict[str, bytes]) -> None:
 
     at = target.index(b"stsz") + 4
     billions = target[: at + 4] + struct.pack(">II", 1, 0xFFFFFFFF) + target[at + 12 :]
-    refused(billions, "promises 4294967295 frames; accepted are 3000")
+    refused(billions, "states 4294967295 frames; accepted are 3000")
     at = target.index(b"stts") + 4
-    refused(target[: at + 8] + b"\xff\xff\xff\xff" + target[at + 12 :], "times 4294967295 frames")
+    refused(target[: at + 8] + b"\xff\xff\xff\xff" + target[at + 12 :], "durations for 4294967295 frames")
     refused(target + box(b"moof", box(b"mfhd", bytes(8))), "holds a box 'moof'")
     refused(target.replace(b"mvhd", b"cmov"), "holds a box 'cmov'")
-    refused(target.replace(b"avc1", b"hvc1"), "something else than H.264")
-    refused(target + box(b"udta", box(b"covr", bytes(100))), "a picture among them")
-    refused(target[:-20], "says that it has")
+    refused(target.replace(b"avc1", b"hvc1"), "video other than H.264")
+    refused(target + box(b"udta", box(b"covr", bytes(100))), "an image among them")
+    refused(target[:-20], "states a size of")
 
 
 def test_groups_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 64 * 48 * 3 // 2
     target = encode_target(images(20, (64, 48)), 25, group=10)
     TargetVideo(target).image(0)
-    monkeypatch.setattr(target_module, "MAX_GROUP_BYTES", 9 * size)
-    with pytest.raises(MediaError, match="10 frames of 64x48 hang together"):
+    monkeypatch.setattr(stage_module, "MAX_GROUP_BYTES", 9 * size)
+    with pytest.raises(MediaError, match="a group has 10 frames of 64x48"):
         TargetVideo(target)
     smaller = TargetVideo(encode_target(images(20, (64, 48)), 25, group=10))
     assert smaller.frame_count == 20

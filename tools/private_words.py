@@ -24,6 +24,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("src/newscaster",)
 PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
+_LIBRARY_NAMES = frozenset({"PictureType"})
+"""Of PyAV."""
+_FILE_KEYS = {"src/newscaster/provenance/statement.py": frozenset({'"stage"', '"painted"'})}
+"""String tokens that are keys of a file format, by source file: keys of the C2PA statement."""
 _TEXTS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
@@ -184,7 +188,10 @@ def in_markdown(path: Path, text: str) -> Iterator[Place]:
 def in_python(path: Path) -> Iterator[Place]:
     """Identifiers by their parts; comments and strings as prose."""
     source = path.read_text(encoding="utf-8")
+    keys = _FILE_KEYS.get(path.relative_to(ROOT).as_posix(), frozenset())
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.string in keys or token.string in _LIBRARY_NAMES:
+            continue
         if token.type == tokenize.NAME:
             yield from in_identifier(path, token.start[0], token.string)
         elif token.type in _TEXTS:

@@ -123,7 +123,7 @@ def test_a_wav_file_on_standard_input_is_no_raw_sound(tiny: Path, tmp_path: Path
     [
         (b"", "nothing came in on standard input"),
         (b"Good evening. Here is the news.\n" * 20, "standard input is text"),
-        (b"\x00\x00\x00\x20ftypM4A " + bytes(400), "begins as an MP4 file and cannot be decoded"),
+        (b"\x00\x00\x00\x20ftypM4A " + bytes(400), "starts like an MP4 file and cannot be decoded"),
     ],
 )
 def test_standard_input_that_cannot_be_spoken(tiny: Path, tmp_path: Path, data: bytes, said: str) -> None:
@@ -297,7 +297,7 @@ def test_pipes_are_not_signed(tiny: Path, tmp_path: Path, address: str) -> None:
             "is the certificate itself",
         ),
         (["--to", "c/key.pem", "--speech", "speech.wav", "--format", "mpegts"], "is the key itself"),
-        (["--to", "tee:keep.mp4|other.mp4", "--stay", "--format", "mpegts"], "leads to other addresses"),
+        (["--to", "tee:keep.mp4|other.mp4", "--stay", "--format", "mpegts"], "writes to other addresses"),
     ],
 )
 def test_what_is_refused_leaves_all_files_as_they_were(
