@@ -33,7 +33,6 @@ from newscaster.prepare.inspect_file import (
 from newscaster.prepare.measure import Measure, worst
 from newscaster.prepare.measures import measure
 from newscaster.prepare.people import People
-from newscaster.prepare.plots import Line, plot
 from newscaster.prepare.report import audio_notes, make_report
 from newscaster.prepare.thumbnails import Shown, mouth_of
 from newscaster.speech.activity import speech_activity
@@ -340,18 +339,6 @@ def test_long_files_are_sampled_in_three_places(file: Footage) -> None:
     assert len(segments_of(file, Fraction(25), seconds=400.0)) == 1
 
 
-def test_plots_have_gaps_where_nothing_was_measured() -> None:
-    values = np.sin(np.arange(100) / 9)
-    values[40:50] = np.nan
-    drawn = plot("Waves & more", [Line("a", values, "c1")], seconds=4.0, shade=values > 0)
-    assert drawn.svg.count("<path") == 2
-    assert "nan" not in drawn.svg
-    assert "Waves &amp; more" in drawn.svg
-    assert 'class="shade"' in drawn.svg
-    flat = plot("Flat", [Line("a", np.zeros(10), "c1"), Line("b", np.full(10, np.nan), "c2")], seconds=1.0)
-    assert "inf" not in flat.svg
-
-
 class Outline(HTMLParser):
     """Open elements, and everything that would be loaded from elsewhere."""
 
@@ -428,11 +415,3 @@ def test_where_a_report_cannot_be_written(report: Report, tmp_path: Path) -> Non
         report.write(tmp_path / "report.pdf")
     with pytest.raises(OutputError):
         report.write(tmp_path / "gone" / "report.html")
-
-
-def test_names_on_a_page_cannot_steer_it() -> None:
-    from newscaster.prepare.page import rendered_page
-
-    pytest.importorskip("jinja2", reason="jinja2 is not installed")
-    page = rendered_page("{{ name }} {{ 5 }} {{ svg|safe }}", name="<b>\x1b[2A\u202e\nx", svg="<svg>\n</svg>")
-    assert page == "&lt;b&gt;\\x1b[2A\\u202e\\nx 5 <svg>\n</svg>"

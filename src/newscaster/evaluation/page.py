@@ -19,9 +19,9 @@ from newscaster.evaluation.examples import Example
 from newscaster.evaluation.metrics import Compared, Figures, figures
 from newscaster.evaluation.reconstruction import CONDITIONS, Condition
 from newscaster.evaluation.result import ClipResult, Evaluation
-from newscaster.prepare.page import rendered_page
-from newscaster.prepare.plots import Line, Plot, plot
 from newscaster.prepare.thumbnails import data_uri
+from newscaster.reports.page import rendered_page
+from newscaster.reports.plots import Line, Plot, plot
 
 Array = npt.NDArray[np.float64]
 

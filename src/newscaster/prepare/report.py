@@ -17,10 +17,10 @@ from newscaster.formats.dataset_clip import AudioUse
 from newscaster.prepare.findings import Findings, face_fraction
 from newscaster.prepare.inspect_file import Inspection
 from newscaster.prepare.measure import Measure, Verdict, worst
-from newscaster.prepare.page import rendered_page, write_page
-from newscaster.prepare.plots import Line, Plot, plot
 from newscaster.prepare.speaking import loudness_db
 from newscaster.prepare.thumbnails import annotated, data_uri, mouth_sheet
+from newscaster.reports.page import rendered_page, write_page
+from newscaster.reports.plots import Line, Plot, plot
 from newscaster.speech.activity import speech_activity
 
 _FRAMES_SHOWN = 6
