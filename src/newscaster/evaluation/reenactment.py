@@ -133,7 +133,8 @@ def rendered(file: AnchorFile, clip: Clip, *, session: Session | None = None) ->
         crop = cut_crop(frame, transforms[i], info.crop.side)
         landmark_map = draw_landmark_map(mouths[i], side=info.crop.side, map_side=info.map_side)
         real.append(crop)
-        made.append(session.run(region=crop[None], face_map=landmark_map[None])["rendered"][0])
+        inputs = {"region": crop[None], "face_map": landmark_map[None]}
+        made.append(session.run(**inputs)["rendered"][0])
     return RenderedClip(np.stack(real), np.stack(made))
 
 
