@@ -53,7 +53,7 @@ def studio() -> Iterator[tuple[str, int]]:
     """Address and process of a studio."""
     with tempfile.TemporaryDirectory() as keep:
         process = subprocess.Popen(
-            [sys.executable, "-m", "newscaster.cli", "serve", "--port", "0", "--no-token", "--keep", keep],
+            [sys.executable, "-m", "newscaster.cli", "serve", "--port", "0", "--no-token", "--data-dir", keep],
             stdout=subprocess.PIPE,
             text=True,
         )
