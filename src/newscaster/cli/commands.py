@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli.dubbing import dub
 from newscaster.cli.exits import (
     EXIT_BUG,
     EXIT_DONE,
@@ -231,6 +232,7 @@ def evaluate(anchor: str, footage: tuple[Path, ...], no_rest: bool, **options: A
 
 
 cli.add_command(speak)
+cli.add_command(dub)
 cli.add_command(live)
 cli.add_command(demo)
 cli.add_command(serve)

@@ -13,6 +13,7 @@ import click
 
 from newscaster.cli.exits import EXIT_ERROR
 from newscaster.cli.renamed import RenamedOption
+from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import progress_report, say, value_text
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from newscaster.synthesis.result import SpeakResult
 
 _FILE = click.Path(path_type=Path)
-_OUTPUT_HELP = "Video to write (.mp4, .m4v, .mov or .mkv)."
+
 
 Decorated = Callable[..., None]
 
@@ -198,7 +199,16 @@ def engine_options(command: Decorated) -> Decorated:
     metavar="ANCHOR",
     help="Anchor file, or 'builtin'.",
 )
-@click.option("-o", "--output", "out", required=True, type=_FILE, metavar="FILE", help=_OUTPUT_HELP)
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    type=_FILE,
+    cls=SuffixOption,
+    metavar="FILE",
+    help="Video to write ({video}).",
+)
 @voice_options
 @_extra_output_options
 @articulation_options
@@ -245,8 +255,9 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
     default="newscaster-demo.mp4",
     show_default=True,
     type=_FILE,
+    cls=SuffixOption,
     metavar="FILE",
-    help=_OUTPUT_HELP,
+    help="Video to write ({video}).",
 )
 @click.option("--speech", metavar="FILE", help="Audio or .txt file to speak instead of the bulletin.")
 @voice_options

@@ -26,6 +26,7 @@ from newscaster.cli.speaking import (
     target_start_option,
     voice_options,
 )
+from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError, MediaError, SpeechError
 from newscaster.system.os_errors import why
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from newscaster.media import LiveItem, PipedAudio
+    from newscaster.media.containers import Container
     from newscaster.provenance import Statement
     from newscaster.synthesis.live import Live
     from newscaster.synthesis.live_frame import LiveFrame
@@ -53,8 +55,6 @@ _AFTER_SECONDS = 0.6
 _SPEECH_CHECK_SECONDS = 10.0
 """Amount of audio after which a warning follows if it contains no speech."""
 _PCM_BYTES = 1920
-_SIGNED_FORMATS = ("mp4", "mov", "matroska")
-_UNSIGNED = "C2PA signs only finished files: here .mp4, .m4v, .mov or .mkv"
 
 
 @click.command()
@@ -64,7 +64,8 @@ _UNSIGNED = "C2PA signs only finished files: here .mp4, .m4v, .mov or .mkv"
     "address",
     required=True,
     metavar="ADDRESS",
-    help="Output: rtmp://, udp://, tcp://, pipe:1, or a file (.m3u8 for HLS, .ts, .flv, .mkv, .mp4).",
+    cls=SuffixOption,
+    help="Output: rtmp://, udp://, tcp://, pipe:1, or a file ({live}; .m3u8 is HLS).",
 )
 @click.option(
     "--format",
@@ -132,8 +133,8 @@ def live(
     ANCHOR: a file (default: the bundled anchor).
 
     Video and audio follow the speech after the look-ahead and a little more. Late frames are dropped, audio
-    never is. The stream ends after the last utterance, or on an interrupt. Then .mp4, .m4v, .mov and .mkv
-    files are signed; other outputs are not.
+    never is. The stream ends after the last utterance, or on an interrupt. A file is signed then, if C2PA
+    covers its container; other outputs are not.
     """
     numpy_on_one_thread()
     import newscaster
@@ -149,7 +150,7 @@ def live(
         state = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
         raise InputError(f"{state} given; give one of them, or only --idle to stream the idle loop")
     check_unicode(text or "", "the text")  # before anything is opened
-    container = media.live_format(address, format_name)
+    container = media.live_container(address, format_name)
     signed = _signed_file(address, container, required_by=_first_given(sign=sign, timestamp=timestamp))
     if speech == "-":
         check_rate(rate)
@@ -206,7 +207,7 @@ def live(
         err=True,
     )
     if signed is None or signing is None:
-        say(f"not signed: {_UNSIGNED}", err=True)
+        say(f"not signed: {_unsigned()}", err=True)
     else:
         statement = account.statement(performer, signed.name, synthetic_voice=text is not None, style=style)
         _sign(signed, signing, statement)
@@ -216,7 +217,7 @@ def _first_given(**options: object) -> str | None:
     return next((f"--{name}" for name, value in options.items() if value is not None), None)
 
 
-def _signed_file(address: str, format_name: str, *, required_by: str | None) -> Path | None:
+def _signed_file(address: str, container: Container, *, required_by: str | None) -> Path | None:
     """Return the output file if it can be signed at the end, else None.
 
     Raises:
@@ -225,16 +226,26 @@ def _signed_file(address: str, format_name: str, *, required_by: str | None) -> 
     from newscaster import media, provenance
 
     file = media.live_file(address)
-    if file is not None and format_name in _SIGNED_FORMATS and provenance.accepts_signature(file):
+    named = None if file is None else media.containers.container_of(file)
+    place = None if named is None else named.manifest
+    if file is not None and place is not None and place == container.manifest:
         if (sidecar := provenance.sidecar_of(file)) is not None:
             media.check_output(sidecar, suffixes=None)
         return file
     if required_by is not None:
         raise InputError(
-            f"{required_by} is given, but '{media.redact_url(address)}' cannot be signed as {format_name}. "
-            f"{_UNSIGNED}. Write to such a file, or remove the option"
+            f"{required_by} is given, but '{media.redact_url(address)}' cannot be signed as "
+            f"{container.muxer}. {_unsigned()}. Write to such a file, or remove the option"
         )
     return None
+
+
+def _unsigned() -> str:
+    """Return why an output is not signed."""
+    from newscaster import media
+
+    suffixes = media.containers.listed(media.containers.signed_suffixes())
+    return f"C2PA signs only finished files: here {suffixes}"
 
 
 Feeding = Callable[["Live"], None]
