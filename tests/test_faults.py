@@ -290,7 +290,7 @@ def test_a_queue_outlives_a_disk_that_takes_no_record(tiny: Path, tmp_path: Path
     queue = JobQueue(tmp_path / "jobs", Library([str(tiny)]), Limits())
     job = queue.add_script("Good evening.", anchor="tiny")
     shutil.rmtree(tmp_path / "jobs" / job.id)
-    queue._remember(job.id, state="failed", error="no space")
+    queue._update(job.id, state="failed", error="no space")
     assert queue.get(job.id).state == "failed"
 
 

@@ -73,6 +73,7 @@ def named(folder: Path, arguments: list[str]) -> list[str]:
 SPEAK = ["speak", "FOLDER/CAFE.wav", "-a", "FOLDER/CAFE.anchor", "-o"]
 READ = ["speak", "FOLDER/CAFE.txt", "-a", "FOLDER/CAFE.anchor", "--voice-command", "VOICE", "-o"]
 LIVE = ["live", "FOLDER/CAFE.anchor", "--speech", "FOLDER/CAFE.wav", "--to"]
+DUB = ["dub", "-a", "FOLDER/CAFE.anchor", "-o", "FOLDER/out.mp4"]
 SAY = ["speak", "-a", "FOLDER/CAFE.anchor", "-o", "FOLDER/out.mp4", "--text"]
 TRAIN = ["train", "FOLDER/CAFE.wav", "-o", "FOLDER/out.anchor", "--consent"]
 
@@ -157,6 +158,8 @@ def test_long_names(folder: Path, run: Run) -> None:
         [*TRAIN, "Ada agreed", "--attribution", "CAFE"],
         [*TRAIN, "Ada agreed", "--fps", "CAFE"],
         ["withdraw", "FOLDER/CAFE.anchor", "--reason", "CAFE"],
+        [*DUB, "FOLDER/noCAFE.mp4", "--cache", "FOLDER/CAFE"],
+        [*DUB, "FOLDER/CAFE.wav", "--script", "FOLDER/noCAFE.srt"],
         ["evaluate", "FOLDER/noCAFE.anchor", "FOLDER/CAFE.wav", "--save-videos", "FOLDER/CAFE"],
         ["evaluate", "FOLDER/CAFE.anchor", "FOLDER/noCAFE.mp4"],
         ["serve", "FOLDER/noCAFE.anchor", "--data-dir", "FOLDER/CAFE"],

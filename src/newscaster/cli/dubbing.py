@@ -10,17 +10,20 @@ from typing import Any
 import click
 
 from newscaster.cli.speaking import (
+    anchor_option,
     articulation_options,
+    crf_option,
     end_if_unstamped,
     engine_options,
     label_options,
+    motion_option,
+    output_option,
     reading_of,
     signature_line,
     signing_options,
     style_of,
     voice_options,
 )
-from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import progress_report, say, value_text
 
 _FILE = click.Path(path_type=Path)
@@ -54,24 +57,8 @@ TIME = _TimeType()
 @click.command()
 @click.argument("video", type=_FILE)
 @click.argument("speech", required=False)
-@click.option(
-    "-a",
-    "--anchor",
-    default="builtin",
-    show_default=True,
-    metavar="ANCHOR",
-    help="Anchor file, or 'builtin'.",
-)
-@click.option(
-    "-o",
-    "--output",
-    "out",
-    required=True,
-    type=_FILE,
-    cls=SuffixOption,
-    metavar="FILE",
-    help="Video to write ({video}).",
-)
+@anchor_option
+@output_option
 @voice_options
 @click.option(
     "--script", type=_FILE, metavar="FILE", help="Captions to speak, each in its time (.srt or .vtt)."
@@ -123,17 +110,8 @@ TIME = _TimeType()
 )
 @click.option("--report", type=_FILE, metavar="FILE", help="Also write which frames were rewritten (.json).")
 @articulation_options
-@click.option(
-    "--motion", "motion_out", type=_FILE, metavar="FILE", help="Also write the mouth motion (.npz)."
-)
-@click.option(
-    "--crf",
-    default=18,
-    show_default=True,
-    type=click.IntRange(0, 51),
-    metavar="N",
-    help="x264 quality; lower is better.",
-)
+@motion_option
+@crf_option(18)
 @label_options
 @signing_options
 @engine_options

@@ -26,6 +26,40 @@ _FILE = click.Path(path_type=Path)
 
 Decorated = Callable[..., None]
 
+anchor_option = click.option(
+    "-a",
+    "--anchor",
+    default="builtin",
+    show_default=True,
+    metavar="ANCHOR",
+    help="Anchor file, or 'builtin'.",
+)
+output_option = click.option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    type=_FILE,
+    cls=SuffixOption,
+    metavar="FILE",
+    help="Video to write ({video}).",
+)
+motion_option = click.option(
+    "--motion", "motion_out", type=_FILE, metavar="FILE", help="Also write the mouth motion (.npz)."
+)
+
+
+def crf_option(default: int) -> Callable[[Decorated], Decorated]:
+    """Return the option of the x264 quality."""
+    return click.option(
+        "--crf",
+        default=default,
+        show_default=True,
+        type=click.IntRange(0, 51),
+        metavar="N",
+        help="x264 quality; lower is better.",
+    )
+
 
 def with_options(command: Decorated, *options: Callable[[Decorated], Decorated]) -> Decorated:
     """Add options to a command; its help shows them in this order."""
@@ -191,24 +225,8 @@ def engine_options(command: Decorated) -> Decorated:
 
 @click.command()
 @click.argument("speech", required=False)
-@click.option(
-    "-a",
-    "--anchor",
-    default="builtin",
-    show_default=True,
-    metavar="ANCHOR",
-    help="Anchor file, or 'builtin'.",
-)
-@click.option(
-    "-o",
-    "--output",
-    "out",
-    required=True,
-    type=_FILE,
-    cls=SuffixOption,
-    metavar="FILE",
-    help="Video to write ({video}).",
-)
+@anchor_option
+@output_option
 @voice_options
 @_extra_output_options
 @articulation_options
@@ -219,17 +237,8 @@ def engine_options(command: Decorated) -> Decorated:
     metavar="MS",
     help="Audio look-ahead in ms (80-1000, multiple of 40; default: full context).",
 )
-@click.option(
-    "--motion", "motion_out", type=_FILE, metavar="FILE", help="Also write the mouth motion (.npz)."
-)
-@click.option(
-    "--crf",
-    default=18,
-    show_default=True,
-    type=click.IntRange(0, 51),
-    metavar="N",
-    help="x264 quality; lower is better.",
-)
+@motion_option
+@crf_option(18)
 @target_start_option
 @label_options
 @signing_options

@@ -16,6 +16,7 @@ from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.signals import StopInOrder
 from newscaster.cli.speaking import (
     articulation_options,
+    crf_option,
     end_if_unstamped,
     engine_options,
     label_options,
@@ -104,14 +105,7 @@ _PCM_BYTES = 1920
     help="Audio look-ahead in ms (80-1000, multiple of 40).",
 )
 @target_start_option
-@click.option(
-    "--crf",
-    default=21,
-    show_default=True,
-    type=click.IntRange(0, 51),
-    metavar="N",
-    help="x264 quality; lower is better.",
-)
+@crf_option(21)
 @label_options
 @signing_options
 @engine_options
