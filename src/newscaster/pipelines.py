@@ -131,7 +131,7 @@ def evaluate(
     if timestamp is not None and keep is None:
         raise InputError(
             f"--timestamp is {quoted(timestamp)}, and no videos are kept that could be signed. Add "
-            "--keep FOLDER, or leave --timestamp out"
+            "--save-videos DIR, or leave --timestamp out"
         )
     need_extra()
     if report is not None:
@@ -233,7 +233,7 @@ def train(
         _check_outside(folder, inputs)
     removed = folder.with_name(f".{folder.name}.removed")
     shutil.rmtree(removed, ignore_errors=True)  # of a training that was killed
-    with exclusive_lock(folder, what="training", next_step="name another folder with --work") as lease:
+    with exclusive_lock(folder, what="training", next_step="name another folder with --work-dir") as lease:
 
         def report(phase: str, done: float, total: float) -> None:
             lease.check()
@@ -280,7 +280,7 @@ def _check_outside(folder: Path, inputs: Sequence[tuple[object, str]]) -> None:
         if isinstance(path, str | Path) and Path(path).resolve().is_relative_to(work):
             raise OutputError(
                 f"{name} '{path}' is in '{folder}', the folder for prepared footage and training, which is "
-                "removed when the anchor is written. Name another folder with --work, or another output"
+                "removed when the anchor is written. Name another folder with --work-dir, or another output"
             )
 
 
@@ -484,7 +484,7 @@ def _write(
         except AnchorError as error:
             raise AnchorError(
                 f"the anchor that was trained does not work, and is not written: {error}. Train it anew, in "
-                f"another --work folder; if it happens again, report it"
+                f"another --work-dir; if it happens again, report it"
             ) from error
     return out
 
