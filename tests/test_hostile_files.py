@@ -179,7 +179,7 @@ def test_groups_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 64 * 48 * 3 // 2
     target = encode_target(images(20, (64, 48)), 25, group=10)
     TargetVideo(target).image(0)
-    monkeypatch.setattr(stage_module, "MAX_GROUP_BYTES", 9 * size)
+    monkeypatch.setattr(target_module, "MAX_GROUP_BYTES", 9 * size)
     with pytest.raises(MediaError, match="a group has 10 frames of 64x48"):
         TargetVideo(target)
     smaller = TargetVideo(encode_target(images(20, (64, 48)), 25, group=10))

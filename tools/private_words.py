@@ -24,10 +24,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("src/newscaster",)
 PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
-_LIBRARY_NAMES = frozenset({"PictureType"})
-"""Of PyAV."""
-_FILE_KEYS = {"src/newscaster/provenance/statement.py": frozenset({'"stage"', '"painted"'})}
-"""String tokens that are keys of a file format, by source file: keys of the C2PA statement."""
 _TEXTS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
@@ -129,8 +125,12 @@ _WORD_LISTS = re.compile(
     r"|replied\|says\|said\|shouts\|shouted\|tells\|told|which their said if will"
 )
 """Parts of the lists of HTML elements, of WebVTT's blocks and of English words in `newscaster.speech`."""
-_LIBRARY_NAMES = frozenset({("sampling.py", "take")})
-"""Methods of libraries, by the file that calls them: numpy.ndarray.take."""
+_LIBRARY_NAMES = frozenset(
+    {("sampling.py", "take"), ("stream.py", "PictureType"), ("writer.py", "PictureType")}
+)
+"""Names of libraries, by the file that uses them: numpy.ndarray.take, PyAV's PictureType."""
+_KEY_TOKENS = frozenset({("statement.py", '"painted"')})
+"""String tokens that are keys of a format, by the file that uses them: a key of the C2PA statement."""
 _CONSTANT = re.compile(r"_?(?:MOST|LEAST|LONGEST|GREATEST|FEWEST)_[A-Z0-9_]+|_?[A-Z0-9_]+_(?:MOST|LEAST)")
 
 
@@ -188,9 +188,8 @@ def in_markdown(path: Path, text: str) -> Iterator[Place]:
 def in_python(path: Path) -> Iterator[Place]:
     """Identifiers by their parts; comments and strings as prose."""
     source = path.read_text(encoding="utf-8")
-    keys = _FILE_KEYS.get(path.relative_to(ROOT).as_posix(), frozenset())
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.string in keys or token.string in _LIBRARY_NAMES:
+        if (path.name, token.string) in _KEY_TOKENS:
             continue
         if token.type == tokenize.NAME:
             yield from in_identifier(path, token.start[0], token.string)
