@@ -125,8 +125,8 @@ _WORD_LISTS = re.compile(
     r"|replied\|says\|said\|shouts\|shouted\|tells\|told|which their said if will"
 )
 """Parts of the lists of HTML elements, of WebVTT's blocks and of English words in `newscaster.speech`."""
-_LIBRARY_NAMES = frozenset({("sampling.py", "take")})
-"""Methods of libraries, by the file that calls them: numpy.ndarray.take."""
+_LIBRARY_NAMES = frozenset({("tracking", "sampling.py", "take")})
+"""Methods of libraries, by the folder and file that call them: numpy.ndarray.take."""
 _CONSTANT = re.compile(r"_?(?:MOST|LEAST|LONGEST|GREATEST|FEWEST)_[A-Z0-9_]+|_?[A-Z0-9_]+_(?:MOST|LEAST)")
 
 
@@ -193,7 +193,7 @@ def in_python(path: Path) -> Iterator[Place]:
 
 def in_identifier(path: Path, line: int, name: str) -> Iterator[Place]:
     """Private words among the parts of a name."""
-    if (path.name, name) in _LIBRARY_NAMES:
+    if (path.parent.name, path.name, name) in _LIBRARY_NAMES:
         return
     if _CONSTANT.fullmatch(name):
         yield Place(WORDS[-1], path, line, name)
