@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("src/newscaster",)
 PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
 _TEXTS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
+_OLD_NAMES = ("moved_keywords", "renamed_attributes")
+"""Functions of `newscaster.deprecation`: their arguments are old names, which work for one release."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -52,11 +54,18 @@ WORDS = (
         "take",
         "takes",
     ),
-    _word("stage", "target", r"\bstages?\b", "stage", "stages", "staged"),
+    _word(
+        "stage",
+        "target",
+        r"\bstages?\b(?! (?:minutes|steps|PSNR, dB|sharpness)[\"`])",  # metrics in the header of an anchor
+        "stage",
+        "stages",
+        "staged",
+    ),
     _word(
         "painted",
         "synthetic, rendered",
-        r"\b(?:re)?paint(?:s|ed|ing|er|ers)?\b",
+        r"\b(?<!rendering-)(?:re)?paint(?:s|ed|ing|er|ers)?\b",  # rendering-painted: a folder in --work-dir
         "paint",
         "paints",
         "painted",
@@ -155,8 +164,13 @@ def places() -> Iterator[Place]:
 def in_python(path: Path) -> Iterator[Place]:
     """Identifiers by their parts; comments and strings as prose."""
     source = path.read_text(encoding="utf-8")
+    old_names = False
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.NAME:
+        if token.type == tokenize.NEWLINE:
+            old_names = False
+        elif token.string in _OLD_NAMES:
+            old_names = True
+        elif token.type == tokenize.NAME and not old_names:
             yield from in_identifier(path, token.start[0], token.string)
         elif token.type in _TEXTS:
             yield from in_prose(path, token.string, first_line=token.start[0])

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from newscaster.deprecation import moved_keywords
 from newscaster.errors import AnchorError, InputError, MissingExtraError, OutputError
 from newscaster.texts import check_unicode, quoted, shown
 
@@ -159,6 +160,7 @@ def evaluate(
     return found
 
 
+@moved_keywords(stage="target", stage_minutes="target_minutes", share_encoder="reuse_encoder")
 def train(
     footage: Footage,
     out: Path | str,

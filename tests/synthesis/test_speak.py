@@ -109,7 +109,7 @@ def test_frames_whose_mouth_is_not_free_are_passed_through(anchor: Anchor, tmp_p
     made = hand.speak(speech_like(1.0), tmp_path / "x.mp4", outputs=Outputs(motion=tmp_path / "x.npz"))
     with np.load(tmp_path / "x.npz") as motion:
         np.testing.assert_array_equal(motion["shares"], blend_weight[motion["stage_frames"]])
-        assert made.passed_through == (motion["shares"] < 1).sum() > 0
+        assert made.passthrough_frames == (motion["shares"] < 1).sum() > 0
         frames = motion["stage_frames"]
     for index, image, plain in zip(
         frames, hand.render(speech_like(1.0)), anchor.render(speech_like(1.0)), strict=True
@@ -121,7 +121,7 @@ def test_frames_whose_mouth_is_not_free_are_passed_through(anchor: Anchor, tmp_p
             assert (image == plain).all()
         else:
             assert 0 < np.abs(image.astype(int) - own).sum() < np.abs(plain.astype(int) - own).sum()
-    assert anchor.speak(speech_like(1.0), tmp_path / "y.mp4").passed_through == 0
+    assert anchor.speak(speech_like(1.0), tmp_path / "y.mp4").passthrough_frames == 0
 
 
 def test_the_stage_goes_on_under_the_mouth(anchor: Anchor, tmp_path: Path) -> None:

@@ -320,10 +320,10 @@ def end_if_unstamped(unstamped_because: str | None) -> None:
 
 
 def _say_what_else(made: SpeakResult) -> None:
-    if made.passed_through:
+    if made.passthrough_frames:
         say(
-            f"{made.passed_through} of {made.frames} frames keep the footage's own mouth, which is turned "
-            "away, cut off or hidden in them"
+            f"{made.passthrough_frames} of {made.frames} frames keep the footage's own mouth, which is "
+            "turned away, cut off or hidden in them"
         )
     say(
         signature_line(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from newscaster.deprecation import moved_keywords, renamed_attributes
 from newscaster.formats.anchor import AnchorFace, AnchorFile, anchor_path
 from newscaster.media import YuvFrame
 from newscaster.provenance import Statement
@@ -23,7 +24,7 @@ from newscaster.synthesis.articulation import AS_TRAINED, Articulation
 from newscaster.synthesis.clock import Clock
 from newscaster.synthesis.consent_guard import ConsentGuard
 from newscaster.synthesis.gate import AHEAD_STEPS
-from newscaster.synthesis.keywords import LIMITS, OUTPUTS, SIGNING, STYLE, moved_keywords
+from newscaster.synthesis.keywords import LIMITS, OUTPUTS, SIGNING, STYLE
 from newscaster.synthesis.live import Live, open_live
 from newscaster.synthesis.live_voice import SharedVoices
 from newscaster.synthesis.loading import load_anchor
@@ -37,6 +38,7 @@ from newscaster.synthesis.speech_input import Samples, SpeechInput
 from newscaster.synthesis.target import Target
 
 
+@renamed_attributes(stage="target", on_stage="on_target", share_voices="use_voices")
 class Anchor:
     """A person who says what they are given. Made by :func:`newscaster.open`.
 
@@ -78,6 +80,7 @@ class Anchor:
         """The target video, whose mouth is rewritten."""
         return self._loaded.target
 
+    @moved_keywords(stage="target")
     def on_target(self, target: Target) -> Anchor:
         """Return the same person on another target video, such as footage that the anchor has never seen."""
         other = copy.copy(self)

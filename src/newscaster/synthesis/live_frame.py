@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from newscaster.deprecation import renamed_attributes
 from newscaster.media import YuvFrame
 from newscaster.speech.spectral import Floats
 
 
+@renamed_attributes(picture="image", sound="audio")
 @dataclass(frozen=True, kw_only=True)
 class LiveFrame:
     """One frame of a live stream."""
@@ -26,6 +28,7 @@ class LiveFrame:
     """Whether it belongs to speech, the pauses in it included."""
 
 
+@renamed_attributes(starved="underrun", sound_seconds="audio_seconds")
 @dataclass(frozen=True, kw_only=True)
 class LiveCounts:
     """What a stream has given so far."""

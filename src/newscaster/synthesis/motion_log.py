@@ -55,7 +55,7 @@ class MotionLog:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self.passed_through = 0
+        self.passthrough_frames = 0
         """Frames that keep the footage's own mouth, in whole or in part."""
         self.synthesised = SynthesisedFrames()
         """Of all frames added so far."""
@@ -86,7 +86,7 @@ class MotionLog:
         blend_weights: npt.NDArray[np.floating[Any]],
     ) -> None:
         """Frames that follow those added before: (f, 57, 2), (f, 57, 2), (f,), (f,)."""
-        self.passed_through += int((blend_weights < 1).sum())
+        self.passthrough_frames += int((blend_weights < 1).sum())
         self.synthesised.add(blend_weights > 0)
         if self._path is None:
             return

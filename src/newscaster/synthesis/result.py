@@ -7,11 +7,13 @@ from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
+from newscaster.deprecation import renamed_attributes
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.texts import escaped
 from newscaster.version import VERSION
 
 
+@renamed_attributes(passed_through="passthrough_frames")
 @dataclass(frozen=True, kw_only=True)
 class SpeakResult:
     """A video that has been made, as :meth:`newscaster.Anchor.speak` returns it."""
@@ -25,7 +27,7 @@ class SpeakResult:
     """How long it took."""
     speech_seconds: float
     """How much speech was found in it by voice activity, pauses left out."""
-    passed_through: int = 0
+    passthrough_frames: int = 0
     """Frames that show the footage's own mouth, in whole or faded, since it is not free in them."""
     motion: Path | None = None
     """Where the mouth's motion was written."""

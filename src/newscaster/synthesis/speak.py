@@ -98,7 +98,7 @@ def speak_to_file(
         seconds=speech.seconds,
         wall_seconds=time.perf_counter() - started,
         speech_seconds=stream.speech_seconds,
-        passed_through=record.passed_through,
+        passthrough_frames=record.passthrough_frames,
         motion=places.motion,
         kept_speech=places.speech,
         captions=places.captions,
