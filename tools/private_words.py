@@ -76,7 +76,7 @@ WORDS = (
     _word("joins", "transitions", r"\bjoins? of\b|\bthe joins?\b", "joins", "join_at"),
     _word("moment", "frame similarity", None, "moment", "moments"),
     _word("share", "blend weight, fraction", None, "share", "shares"),
-    _word("region", "crop", r"\b(?<!:)regions?\b(?!\")", "region", "regions"),
+    _word("region", "crop", r"\b(?<!:)regions?\b(?![\"`])", "region", "regions"),
     _word("face map", "landmark map", r"\bface maps?\b"),
     _word("frame map", "full-face map", r"\bframe maps?\b", "framemap"),
     _word("flattening", "surface warp", r"\bflatten(?:ing|ings)\b", "flattening", "flattenings", "laid"),

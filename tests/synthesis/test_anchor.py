@@ -25,7 +25,7 @@ def test_the_built_in_anchor(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_an_anchor_says_of_itself(anchor: Anchor) -> None:
     assert (anchor.name, anchor.fps, anchor.size) == ("Tiny", 25, (96, 80))
-    assert repr(anchor) == "Anchor('Tiny': 96x80 at 25 fps, 0.4 s of stage)"
+    assert repr(anchor) == "Anchor('Tiny': 96x80 at 25 fps, 0.4 s of target video)"
 
 
 def test_mouths_that_are_given_are_shown_as_those_that_are_heard(anchor: Anchor) -> None:

@@ -43,7 +43,7 @@ def test_the_corner_that_no_face_comes_near_to(boxes: list[tuple[int, int, int, 
 
 def test_a_head_that_fills_the_picture(caplog: pytest.LogCaptureFixture) -> None:
     place_label("AI-generated", faces((10, 10, 350, 280)), size=SIZE)
-    assert "the face fills the picture" in caplog.text
+    assert "the face fills the frame" in caplog.text
 
 
 def test_which_pictures_have_one() -> None:

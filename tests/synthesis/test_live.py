@@ -67,7 +67,7 @@ def taken(live: Live, seconds: float) -> list[LiveFrame]:
 
 def at_rest(anchor: Anchor, frames: list[LiveFrame]) -> list[bool]:
     """Which frames show the mouth at rest."""
-    images = anchor.show(np.repeat(anchor._loaded.live_painter.rest[None], frames[-1].number + 1, axis=0))
+    images = anchor.show(np.repeat(anchor._loaded.live_renderer.rest[None], frames[-1].number + 1, axis=0))
     resting = [image.rgb() for image in images]
     return [f.image is not None and bool((f.image.rgb() == resting[f.number]).all()) for f in frames]
 
@@ -141,7 +141,7 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     assert first == 19
     assert [frame.speaking for frame in frames] == [19 <= k < 69 for k in range(100)]
     stream = anchor.motion_stream(look_ahead_ms=200)
-    before = np.repeat(anchor._loaded.live_painter.rest[None], first, axis=0)
+    before = np.repeat(anchor._loaded.live_renderer.rest[None], first, axis=0)
     shown = anchor.show(np.concatenate([before, stream.push(speech), stream.flush()]))
     assert max(difference(f, image.rgb()) for f, image in zip(frames, shown, strict=False)) <= 1
     assert (counts.shown, counts.dropped, counts.underrun) == (100, 0, 0)
@@ -244,13 +244,13 @@ def test_a_slow_machine_leaves_frames_out_and_no_sound(
     anchor: Anchor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, speech = VirtualClock(), speech_like(3.0, 48_000)
-    render_frames = type(anchor._loaded.live_painter).image
+    render_frames = type(anchor._loaded.live_renderer).image
 
     def slowly(self: object, index: int, shape: np.ndarray) -> media.YuvFrame:
         clock.now += 0.06
-        return render_frames(anchor._loaded.live_painter, index, shape)
+        return render_frames(anchor._loaded.live_renderer, index, shape)
 
-    monkeypatch.setattr(type(anchor._loaded.live_painter), "image", slowly)
+    monkeypatch.setattr(type(anchor._loaded.live_renderer), "image", slowly)
     with anchor.live(clock=clock) as live:
         live.push(speech, 48_000)
         live.flush()
@@ -299,7 +299,7 @@ def test_the_mouth_opens_before_a_text_is_heard(anchor: Anchor, voice: Reading) 
 
 def test_a_text_that_is_made_too_slowly_goes_on_in_its_place(anchor: Anchor) -> None:
     live = anchor.live()
-    place = live._programme.read(10, 0.0)
+    place = live._queue.read(10, 0.0)
     live.push(speech_like(0.3))
     live.flush()
     place.utterance.add(speech_like(0.5, 24_000))
@@ -308,7 +308,7 @@ def test_a_text_that_is_made_too_slowly_goes_on_in_its_place(anchor: Anchor) -> 
 
     def more() -> None:
         place.utterance.add(speech_like(0.6, 24_000))
-        live._programme.made(place)
+        live._queue.made(place)
 
     clock.at(1.5, more)
     spoken = [frame.speaking for frame in taken(live, 4.0)]
@@ -326,7 +326,7 @@ def test_a_voice_that_fails_does_not_end_the_stream(anchor: Anchor, caplog: pyte
     with anchor.live(style=Style(reading=failing)) as live:
         with pytest.raises(SpeechError, match="exit code 3"):
             live.say("Good evening.").result()
-        assert "a text was not said" in caplog.text
+        assert "a text was not read" in caplog.text
         live.push(speech_like(0.4))
         live.flush()
         assert any(frame.speaking for frame in all_said(live))
@@ -428,7 +428,7 @@ def test_memory_does_not_grow(anchor: Anchor) -> None:
         for second in range(20):
             live.push(speech_like(1.0, seed=second))
             taken(live, 1.0)
-        utterance = live._programme.current
+        utterance = live._queue.current
         assert utterance is not None
         assert len(utterance._pieces) <= 14
         assert len(utterance._shapes) <= 2

@@ -193,7 +193,7 @@ def test_memory_does_not_grow_with_the_sound() -> None:
     block = speech_like(1.0)
     for _ in range(30):
         motion.push(block)
-    assert len(motion._held._coefficients) + len(motion._held._gains) < 100
+    assert len(motion._gated._coefficients) + len(motion._gated._gains) < 100
     assert len(motion._source._held) < 100
     assert len(motion._interpolator._steps) < 100
 

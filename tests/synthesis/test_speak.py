@@ -242,9 +242,9 @@ def test_captions_of_a_script_in_one_file(anchor: Anchor, voice: list[str], tmp_
 
 def test_what_a_sound_has_no_use_for(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
     for options, message in (
-        ({"outputs": Outputs(captions=tmp_path / "x.srt")}, "captions show the text .* Give the text"),
-        ({"outputs": Outputs(subtitles=True)}, "captions show the text"),
-        ({"style": Style(reading=Reading(speed=1.2))}, "a sound, which needs no voice"),
+        ({"outputs": Outputs(captions=tmp_path / "x.srt")}, "captions need a text .* Give the text"),
+        ({"outputs": Outputs(subtitles=True)}, "captions need a text"),
+        ({"style": Style(reading=Reading(speed=1.2))}, "audio, which needs no voice"),
     ):
         for speech in (wav, speech_like(1.0)):
             with pytest.raises(InputError, match=message):
@@ -335,8 +335,8 @@ def test_speech_that_cannot_drive_an_anchor(anchor: Anchor, tmp_path: Path) -> N
     out = tmp_path / "x.mp4"
     for samples, message in (
         (np.zeros(0, np.float32), "empty"),
-        (np.zeros(16_000, np.float32), r"silent: its loudest sample is at -inf dBFS"),
-        (np.full(16_000, 1e-4, np.float32), r"silent: its loudest sample is at -80\.0 dBFS"),
+        (np.zeros(16_000, np.float32), r"silent: its peak is -inf dBFS"),
+        (np.full(16_000, 1e-4, np.float32), r"silent: its peak is -80\.0 dBFS"),
         (np.full(16_000, np.nan, np.float32), "sample 0 of 16000 is nan"),
         (np.full(100, 0.5, np.float32), r"6\.2 ms long, and one frame takes 40\.0 ms"),
         (np.zeros((16_000, 2), np.float32), r"float32 \(16000, 2\); expected float \(N,\)"),
@@ -360,7 +360,7 @@ def test_files_that_cannot_drive_an_anchor(
         ("missing.txt", InputError, r"missing\.txt' cannot be read"),
         (tmp_path / "empty.wav", MediaError, "empty"),
         (make_clip(audio=False), MediaError, "no sound"),
-        (tmp_path / "silent.wav", SpeechError, r"silent: its loudest sample is at -70\.\d dBFS"),
+        (tmp_path / "silent.wav", SpeechError, r"silent: its peak is -70\.\d dBFS"),
         (io.BytesIO(), MediaError, "nothing came in"),
         (None, InputError, "neither speech nor a text"),
         (42, InputError, "speech is a int"),
@@ -383,7 +383,7 @@ def test_places_are_checked_before_any_work(
         ("x.mp4", Outputs(motion=tmp_path / "x.csv"), "csv"),
         ("x.mp4", Outputs(speech=tmp_path / "x.mp3"), r"mp3'; accepted are \.wav"),
         ("x.mp4", Outputs(captions=[tmp_path / "x.ass"]), r"ass'; accepted are \.srt, \.vtt"),
-        ("x.mp4", Outputs(captions=[tmp_path / "x.srt", tmp_path / "x.srt"]), "written twice"),
+        ("x.mp4", Outputs(captions=[tmp_path / "x.srt", tmp_path / "x.srt"]), "named twice as an output"),
     ):
         with pytest.raises(OutputError, match=message):
             anchor.speak("missing.wav", tmp_path / out, outputs=more)

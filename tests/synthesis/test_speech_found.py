@@ -51,7 +51,7 @@ def test_a_file_without_speech(
     media.write_wav(tmp_path / "x.wav", OTHERS[kind], 16_000)
     made = anchor.speak(tmp_path / "x.wav", tmp_path / "x.mp4")
     (warning,) = made.notes
-    assert warning.startswith(f"no speech detected in the sound of '{tmp_path / 'x.wav'}' (0.0 of 3.0 s)")
+    assert warning.startswith(f"no speech detected in the audio of '{tmp_path / 'x.wav'}' (0.0 of 3.0 s)")
     assert "stays at rest" in warning
     assert caplog.record_tuples == [("newscaster.synthesis", logging.WARNING, warning)]
     assert made.speech_seconds == 0

@@ -53,9 +53,9 @@ def test_kept_and_fresh_agree(size: tuple[int, int]) -> None:
         for frame in (a, b, c):  # the caller's to write to
             for plane in frame.image.planes:
                 plane[:] = 0
-    assert len(kept._kept) == 10
-    assert 0 < len(some._kept) < 10
-    assert not fresh._kept
+    assert len(kept._cache) == 10
+    assert 0 < len(some._cache) < 10
+    assert not fresh._cache
 
 
 def test_frames_show_what_the_footage_did() -> None:

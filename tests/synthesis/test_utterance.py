@@ -17,13 +17,13 @@ def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
     return newscaster.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"))
 
 
-def utterance(anchor: Anchor, rate: int = 16_000, heard_rate: int = 48_000) -> Utterance:
+def utterance(anchor: Anchor, rate: int = 16_000, output_rate: int = 48_000) -> Utterance:
     return Utterance(
         lambda: anchor.motion_stream(look_ahead_ms=200),
         rate=rate,
-        heard_rate=heard_rate,
+        output_rate=output_rate,
         fps=Fraction(25),
-        begun_seconds=0.0,
+        start_seconds=0.0,
     )
 
 
