@@ -108,7 +108,7 @@ WORDS = (
         "told",
         "heard",
     ),
-    _word("nobody / somebody", "no one, someone", r"\b(?:no|some)body\b"),
+    _word("nobody / somebody", "no one, someone", r"\b(?:no|some)body\b(?!\")"),
     _word("where there is", "if", r"\bwhere (?:there|it|they|that) (?:is|are|was|were|has|have)\b"),
     _word("MOST_ / LEAST_ / LONGEST_", "MAX_, MIN_", None),
 )
