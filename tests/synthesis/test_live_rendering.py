@@ -36,7 +36,7 @@ def live_renderer(anchor: Anchor, counting: Counting, **options: int) -> LiveRen
     return LiveRenderer(anchor.target, counting, rest=anchor._loaded.live_renderer.rest, **options)  # type: ignore[arg-type]
 
 
-def test_pictures_are_those_of_the_whole(anchor: Anchor) -> None:
+def test_frames_are_those_of_the_file_renderer(anchor: Anchor) -> None:
     order = [index for index, _ in zip(anchor.target.order(), range(12), strict=False)]
     noise = np.random.default_rng(0).normal(0, 0.02, (12, 57, 2))
     shapes = anchor._loaded.live_renderer.rest + noise * (np.arange(12) % 3 > 0)[:, None, None]
@@ -56,7 +56,7 @@ def test_a_mouth_at_rest_is_rendered_once(anchor: Anchor, cache_bytes: int, aske
     assert counting.asked == asked  # one frame's mouth is not free
 
 
-def test_threads_paint_at_once(anchor: Anchor, tmp_path: Path) -> None:
+def test_threads_render_at_once(anchor: Anchor, tmp_path: Path) -> None:
     live_renderer = newscaster.open(write_tiny_anchor(tmp_path / "x.anchor"))._loaded.live_renderer
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda k: live_renderer.image(k % 10, live_renderer.rest).rgb(), range(80)))

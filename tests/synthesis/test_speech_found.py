@@ -87,7 +87,7 @@ def test_without_rest_the_mouth_may_move(anchor: Anchor, tmp_path: Path) -> None
     ("speech_seconds", "seconds", "without"),
     [(0, 0.5, True), (0.2, 0.4, False), (0.16, 3, True), (0.4, 3, False), (1.0, 300, True), (5, 300, False)],
 )
-def test_moments_that_sound_like_speech_are_none(
+def test_short_bursts_like_speech_are_not_speech(
     speech_seconds: float, seconds: float, without: bool
 ) -> None:
     assert is_without_speech(speech_seconds, seconds) is without
@@ -144,14 +144,14 @@ def test_audio_that_is_not_read_to_its_end_is_noted(anchor: Anchor, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "problem"),
     [
         (b"Good evening.\n" * 9, r"cannot be .* \(it is a text"),
         (bytes(9999), "cannot be read"),
     ],
 )
 def test_errors_about_a_stream_do_not_name_a_temporary_file(
-    anchor: Anchor, tmp_path: Path, data: bytes, said: str
+    anchor: Anchor, tmp_path: Path, data: bytes, problem: str
 ) -> None:
-    with pytest.raises(newscaster.MediaError, match=f"^the audio stream {said}"):
+    with pytest.raises(newscaster.MediaError, match=f"^the audio stream {problem}"):
         anchor.speak(io.BytesIO(data), tmp_path / "x.mp4")

@@ -27,7 +27,7 @@ WEIGHTS: dict[str, Change] = {
 
 
 def rewritten(path: Path, **members: bytes) -> Path:
-    """The built-in anchor with other networks, and hashes that fit."""
+    """Return the bundled anchor with other networks, and hashes that fit."""
     file = AnchorFile(bundled_anchor())
     content = {"motion": file.read(MOTION), "renderer": file.read(RENDERER), **members}
     return write_anchor(path, file.info, file.face(), target=file.read("stage.mp4"), **content)
