@@ -77,7 +77,7 @@ WORDS = (
     _word("moment", "frame similarity", None, "moment", "moments"),
     _word("share", "blend weight, fraction", None, "share", "shares"),
     _word("region", "crop", r"\b(?<!:)regions?\b(?![\"`])", "region", "regions"),
-    _word("face map", "landmark map", r"\bface maps?\b"),
+    _word("face map", "landmark map", r"(?<!full-)\bface maps?\b"),
     _word("frame map", "full-face map", r"\bframe maps?\b", "framemap"),
     _word("flattening", "surface warp", r"\bflatten(?:ing|ings)\b", "flattening", "flattenings", "laid"),
     _word("looks", "appearance codes", r"\b(?:the|of|few|dozen|first|these) looks\b", "looks"),
@@ -112,6 +112,17 @@ WORDS = (
     _word("where there is", "if", r"\bwhere (?:there|it|they|that) (?:is|are|was|were|has|have)\b"),
     _word("MOST_ / LEAST_ / LONGEST_", "MAX_, MIN_", None),
 )
+_QUOTED = re.compile(
+    r"--stage(?:-minutes|-start)?\b"  # options
+    r"|`stage(?: (?:minutes|steps|PSNR|PSNR, dB|sharpness)|\.[\w.*]+)?`"  # metrics, keys and files of formats
+    r"|^### stage\.(?:mp4|safetensors)$"
+    r"|`(?:basis\.deviations|stretch|region(?:\.\w+)?|regions)`"
+    r"|`(?:clips/NAME/|painted-HASH/NAME/)?regions\.npy`|`rendering-painted-HASH/`|`pictures\.(?:npy|json)`"
+    r"|`\{\"type\": \"sound\", \"rate\": 16000\}`"  # a message of the WebSocket
+    r"|`benchmarks/stage\.py`|\bin-painter\b",  # a program; the network of ObamaNet
+    re.MULTILINE,
+)
+"""Names in Markdown that are not prose: options, keys, files, and a published network."""
 _CONSTANT = re.compile(r"_?(?:MOST|LEAST|LONGEST|GREATEST|FEWEST)_[A-Z0-9_]+|_?[A-Z0-9_]+_(?:MOST|LEAST)")
 
 
@@ -158,7 +169,12 @@ def places() -> Iterator[Place]:
     for name in PROSE:
         path = ROOT / name
         for file in sorted(path.rglob("*.md")) if path.is_dir() else [path]:
-            yield from in_prose(file, file.read_text(encoding="utf-8"))
+            yield from in_markdown(file, file.read_text(encoding="utf-8"))
+
+
+def in_markdown(path: Path, text: str) -> Iterator[Place]:
+    """Private words in a page, without names that it quotes."""
+    return in_prose(path, _QUOTED.sub("``", text))
 
 
 def in_python(path: Path) -> Iterator[Place]:

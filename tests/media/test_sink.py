@@ -14,7 +14,7 @@ import pytest
 
 from making_media import moving_pattern, tone
 from newscaster.errors import MediaError, OutputError
-from newscaster.media import LiveItem, TargetVideo, encode_target, live_format, redact_url, write_live
+from newscaster.media import LiveItem, TargetVideo, encode_target, live_container, redact_url, write_live
 
 RATE, FRAMES = 48_000, 60
 TAGS = {"title": "Ada", "comment": "Synthetic video: the mouth was generated."}
@@ -154,9 +154,9 @@ def test_addresses_that_cannot_be_written(target: TargetVideo, tmp_path: Path) -
     with pytest.raises(OutputError, match="there is no folder"):
         send(tmp_path / "none" / "x.ts", items(target))
     with pytest.raises(OutputError, match=r"how to write to 'x\.avi' is not clear"):
-        live_format("x.avi")
+        live_container("x.avi")
     with pytest.raises(OutputError, match="which FFmpeg does not know"):
-        live_format("x.avi", "nonsense")
+        live_container("x.avi", "nonsense")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,6 @@ def test_addresses_that_cannot_be_written(target: TargetVideo, tmp_path: Path) -
     ],
 )
 def test_what_addresses_mean(address: str, name: str, shown: str) -> None:
-    assert live_format(address) == name
-    assert live_format(address, "matroska") == "matroska"
+    assert live_container(address).muxer == name
+    assert live_container(address, "matroska").muxer == "matroska"
     assert redact_url(address) == shown

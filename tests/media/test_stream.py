@@ -60,6 +60,19 @@ def test_a_recording_of_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("good", [0, 3, 60])
+def test_a_recording_whose_frames_fail_leaves_nothing(
+    images: list[media.YuvFrame], tmp_path: Path, good: int
+) -> None:
+    def failing() -> Iterator[media.LiveItem]:
+        yield from long_stream(images, good) if good else ()
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        media.record_video(tmp_path / "x.mp4", failing(), fps=FPS, rate=RATE, metadata={})
+    assert not list(tmp_path.iterdir())
+
+
 def long_stream(
     images: list[media.YuvFrame], frames: int
 ) -> Iterator[tuple[media.YuvFrame | None, np.ndarray]]:
@@ -151,15 +164,18 @@ def test_a_recording_that_cannot_be_signed_is_kept(images: list[media.YuvFrame],
 
 
 def test_fragments_come_as_they_are_made(images: list[media.YuvFrame], tmp_path: Path) -> None:
-    writer = media.FragmentWriter(fps=FPS, rate=RATE, metadata={})
+    taken: list[int] = []
+
+    def watched() -> Iterator[media.LiveItem]:
+        for item in stream(images):
+            taken.append(1)
+            yield item
+
     parts = []
-    for image, audio in stream(images):
-        writer.write(image, audio)
-        parts.append(writer.drain())
-    assert any(parts[4:-1])  # not all at the end
-    writer.close()
-    parts.append(writer.drain())
-    writer.close()
+    for part in media.write_fragments(watched(), fps=FPS, rate=RATE, metadata={}):
+        parts.append(part)
+        assert len(taken) == len(parts) + 2 or len(parts) == 14  # none waits for a later one
+    assert any(parts[2:-1])  # not all at the end
     data = b"".join(parts)
     assert data[4:8] == b"ftyp"
     assert data.count(b"moof") >= 2

@@ -237,7 +237,7 @@ def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(OutputError, match=r"cannot be written to \(Permission denied\)"):
-        check_output(tmp_path / "out.mp4")
+        check_output(tmp_path / "out.mp4", suffixes=None)
 
 
 def test_spooled(tmp_path: Path, audio: Path) -> None:

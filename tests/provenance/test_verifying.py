@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from newscaster.errors import InputError
-from newscaster.media import sink
+from newscaster.media.containers import container_of
 from newscaster.provenance import Credentials, find_credentials, verify
 from newscaster.provenance.credentials import user_credentials
 from newscaster.provenance.store import (
@@ -147,8 +147,11 @@ def container(
     """A signed file of each form that newscaster writes."""
     clip, ending = make_clip(), "mov" if request.param.endswith("mov") else "mp4"
     if request.param != "faststart":
-        fragmented = sink._MUXING[ending]["movflags"]
-        flags = fragmented if request.param != "recording" else "hybrid_fragmented+delay_moov"
+        row = container_of(clip.with_suffix(f".{ending}"))
+        assert row is not None
+        flags = (
+            row.live_options["movflags"] if request.param != "recording" else "hybrid_fragmented+delay_moov"
+        )
         clip = _remuxed(clip, tmp_path / f"other.{ending}", flags)
     return signed(clip, tmp_path / f"news.{ending}", local)
 

@@ -22,7 +22,10 @@ from av.container import InputContainer
 
 from newscaster.errors import MediaError
 from newscaster.media.conform import Conformer
-from newscaster.media.container import (
+from newscaster.media.containers import AUDIO_SUFFIXES
+from newscaster.media.downmix import Downmix, Samples
+from newscaster.media.ogg_chain import FilePart, chain_links
+from newscaster.media.reader import (
     SELF_CONTAINED,
     decode_audio,
     find_video,
@@ -30,8 +33,6 @@ from newscaster.media.container import (
     open_media,
     reason,
 )
-from newscaster.media.downmix import Downmix, Samples
-from newscaster.media.ogg_chain import FilePart, chain_links
 from newscaster.media.video import first_frame_seconds
 from newscaster.system.files import atomic_write, check_output
 
@@ -86,21 +87,20 @@ class AudioSource:
             yield from decode_audio(container, self._stream, self._path)
             return
         for index, (start, stop) in enumerate(self._links):
-            with FilePart(self._path.open("rb"), start, stop) as part:
-                try:
-                    link = av.open(
-                        part, mode="r", format="ogg", metadata_errors="replace", options=SELF_CONTAINED
-                    )
-                except (av.FFmpegError, OSError) as error:
-                    raise MediaError(
-                        f"'{self._path}' is damaged: recording {index + 1} of the {len(self._links)} in it "
-                        f"cannot be read ({reason(error)}). Copy or record it again"
-                    ) from error
-                with link:
-                    for frame in decode_audio(link, need_audio(link, self._path), self._path):
-                        if index:
-                            frame.pts = None
-                        yield frame
+            with FilePart(self._path.open("rb"), start, stop) as part, self._open_link(part, index) as link:
+                for frame in decode_audio(link, need_audio(link, self._path), self._path):
+                    if index:
+                        frame.pts = None
+                    yield frame
+
+    def _open_link(self, part: FilePart, index: int) -> InputContainer:
+        try:
+            return av.open(part, mode="r", format="ogg", metadata_errors="replace", options=SELF_CONTAINED)
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(
+                f"'{self._path}' is damaged: recording {index + 1} of the {len(self._links)} in it cannot be "
+                f"read ({reason(error)}). Copy or record it again"
+            ) from error
 
     def seek(self, seconds: float) -> None:
         """Start `blocks` a little before `seconds` on the container's clock; `first_seconds` says where."""
@@ -319,7 +319,7 @@ def copy_as_wav(source: Path, path: Path) -> None:
         MediaError: `source` is missing, has no sound, or breaks off.
         OutputError: `path` cannot be written.
     """
-    check_output(path, suffixes=(".wav",))
+    check_output(path, suffixes=AUDIO_SUFFIXES)
     with (
         open_audio(Path(source)) as audio,
         atomic_write(path) as temporary,

@@ -15,6 +15,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.subtitles.codeccontext import SubtitleCodecContext
 
+from newscaster.media.containers import Container
 from newscaster.system.files import atomic_write, check_output
 from newscaster.texts import without_controls
 
@@ -24,17 +25,6 @@ CAPTION_SUFFIXES = (".srt", ".vtt")
 # What players take for mark-up in SubRip, and in text tracks: tags, ASS override codes, MicroDVD's codes.
 _TAG = re.compile(r"<(\s*[A-Za-z/!?][^<>]*)>")
 _CODE = re.compile(r"\{((?:\\|[A-Za-z]:)[^}]*)\}")
-# QuickTime's own list of languages, where FFmpeg spells it otherwise than ISO 639-2/T.
-_QUICKTIME_LANGUAGES = {
-    "deu": "ger",
-    "ell": "gre",
-    "gle": "iri",
-    "isl": "ice",
-    "nld": "dut",
-    "sqi": "alb",
-    "swe": "sve",
-    "zho": "chi",
-}
 # What the encoder of MP4's subtitles takes a track's font and place from: white, at the bottom.
 _STYLE = b"""[Script Info]
 ScriptType: v4.00+
@@ -71,16 +61,15 @@ class Subtitles:
 class SubtitleTrack:
     """A subtitle stream of an open container, fed as far as the pictures have come."""
 
-    def __init__(self, container: OutputContainer, subtitles: Subtitles) -> None:
-        self._container = container
+    def __init__(self, output: OutputContainer, subtitles: Subtitles, container: Container) -> None:
+        assert container.subtitle_codec is not None
+        self._output = output
         self._cues = iter(subtitles.cues)
         self._next = next(self._cues, None)
-        self._matroska = container.format.name == "matroska"
-        self._stream = container.add_stream("subrip" if self._matroska else "mov_text")
+        self._has_length = container.subtitle_codec == "mov_text"
+        self._stream = output.add_stream(container.subtitle_codec)
         language = subtitles.language
-        if container.format.name == "mov":
-            language = _QUICKTIME_LANGUAGES.get(language, language)
-        self._stream.metadata["language"] = language
+        self._stream.metadata["language"] = container.languages.get(language, language)
         context = self._stream.codec_context
         assert isinstance(context, SubtitleCodecContext)
         context.subtitle_header = _STYLE
@@ -95,12 +84,12 @@ class SubtitleTrack:
     def _write(self, cue: Cue) -> None:
         text = "\n".join(_unmarked_lines(cue)).encode()
         # A text sample of MP4 begins with its length (3GPP TS 26.245); the muxer fills the gaps between them.
-        packet = Packet(text if self._matroska else len(text).to_bytes(2, "big") + text)
+        packet = Packet(len(text).to_bytes(2, "big") + text if self._has_length else text)
         packet.stream = self._stream
         packet.time_base = Fraction(1, 1000)
         packet.pts = packet.dts = cue.start_ms
         packet.duration = cue.stop_ms - cue.start_ms
-        self._container.mux(packet)
+        self._output.mux(packet)
 
 
 def write_captions(path: Path, cues: Sequence[Cue]) -> None:

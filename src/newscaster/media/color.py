@@ -22,7 +22,7 @@ from PIL import Image
 from newscaster.media.hdr import to_sdr
 
 # Without these flags swscale rounds down: every conversion would darken the picture by 1 to 2 levels.
-_UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _HD_LINES = 720
 _SEEN_ASPECT, _MAX_ASPECT = 0.01, 4
 _SAYS_NOTHING = (0, 2)  # reserved, or RGB where there is YUV; and unspecified
@@ -30,7 +30,7 @@ _SAYS_NOTHING = (0, 2)  # reserved, or RGB where there is YUV; and unspecified
 _BT709 = (1, 1, 1)
 _BT601 = (6, 6, 6)
 # Matrix codes of H.273 to the coefficients that swscale knows.
-_COEFFICIENTS = {
+COEFFICIENTS = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
     5: Colorspace.ITU601,
@@ -165,9 +165,9 @@ class ToRgb:
             width=width,
             height=height,
             format="rgb24",
-            src_colorspace=_COEFFICIENTS.get(tags.matrix, Colorspace.ITU601),
+            src_colorspace=COEFFICIENTS.get(tags.matrix, Colorspace.ITU601),
             dst_color_range=ColorRange.JPEG,
-            interpolation=_UNBIASED,
+            interpolation=UNBIASED,
             threads=1,
         )
         image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
@@ -191,9 +191,9 @@ class FromRgb:
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
             format="yuv420p",
-            dst_colorspace=_COEFFICIENTS[self._tags.matrix],
+            dst_colorspace=COEFFICIENTS[self._tags.matrix],
             dst_color_range=ColorRange.MPEG,
-            interpolation=_UNBIASED,
+            interpolation=UNBIASED,
             threads=1,
         )
         frame.colorspace = self._tags.matrix

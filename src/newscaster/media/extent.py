@@ -17,7 +17,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.media.container import find_video, open_media
+from newscaster.media.reader import find_video, open_media
 
 CLOCK_RESTART_SECONDS = 1.0
 """A clock that goes back by more has started again (recordings put end to end)."""

@@ -11,6 +11,8 @@ Knows boxes at the top level of a file, and what a full disk leaves of one. Enco
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from newscaster.safety.bmff import boxes
@@ -19,7 +21,7 @@ from newscaster.safety.bmff import boxes
 class FragmentFile:
     """A file for a muxer of fragments that keeps what has been written if the disk takes no more.
 
-    After the first error nothing more is written. While the file is finished (`hold_back`), what would be
+    After the first error nothing more is written. While the file is finished (`kept_whole`), what would be
     written over earlier bytes waits for `commit`: the index at the end must fit first.
 
     Args:
@@ -68,8 +70,17 @@ class FragmentFile:
         """Bytes written."""
         return self._size
 
-    def hold_back(self) -> None:
-        """Leave what has been written as it is until `commit`; only what follows it is written."""
+    @contextmanager
+    def kept_whole(self) -> Iterator[None]:
+        """Leave what is written in the block as it is until `commit`: only what follows it is written.
+
+        If the block fails, nothing more is.
+        """
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
         self._held = []
 
     def commit(self) -> None:

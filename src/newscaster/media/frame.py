@@ -13,10 +13,19 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image
 
-from newscaster.media.color import ColourTags, ToRgb, yuv_matrix
+from newscaster.media.color import (
+    COEFFICIENTS,
+    UNBIASED,
+    ColourTags,
+    FromRgb,
+    Orientation,
+    ToRgb,
+    yuv_matrix,
+)
+from newscaster.media.hdr import to_sdr
 
 Plane = npt.NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
@@ -127,3 +136,101 @@ def _through(graph: Graph, frame: VideoFrame) -> VideoFrame:
     out = graph.vpull()
     assert isinstance(out, VideoFrame)
     return out
+
+
+class ToYuv:
+    """Turns decoded frames into upright 4:2:0 frames of 8 bits in limited range, of one size.
+
+    Frames that are so already keep every sample.
+
+    Args:
+        first: the first frame of the video, which sets the size.
+        aspect: width of a stored pixel over its height.
+    """
+
+    def __init__(self, first: VideoFrame, aspect: Fraction = Fraction(1)) -> None:
+        self._stored = round(first.width * aspect), first.height
+        self._orientation = Orientation.of(first)
+        self._is_dimmed = to_sdr(ColourTags.of(first).transfer) is not None
+        self.size = self._orientation.size(*self._stored)
+        """Width and height as shown."""
+        self.notes = self._changes(first, aspect)
+        """What is changed in the frames, a line each."""
+        self._reformatter = VideoReformatter()
+        self._to_rgb = ToRgb(aspect)
+        self._copiers: dict[tuple[int, int], FrameCopier] = {}
+
+    def __call__(self, frame: VideoFrame) -> YuvFrame:
+        """Return the frame, the caller's to write to."""
+        if self._is_dimmed:
+            image = self._to_rgb(frame)
+            return YuvFrame(FromRgb(ColourTags.for_height(image.shape[0]))(image), self.size)
+        if (frame.width, frame.height) == self._stored and is_plain(frame):
+            plain = self._copy(frame)  # the decoder refers to the original
+        else:
+            plain = self._reformatted(frame)
+        tags = ColourTags.of(frame)
+        width, height = self._stored
+        if self._orientation == Orientation() and not width % 2 and not height % 2:
+            return YuvFrame(plain, self.size)
+        return YuvFrame(self._upright(plain, tags), self.size)
+
+    def _changes(self, first: VideoFrame, aspect: Fraction) -> list[str]:
+        notes = []
+        if self._is_dimmed:
+            notes.append("HDR video becomes standard dynamic range, BT.709 or BT.601")
+        elif not first.format.name.startswith(("yuv420p", "yuvj420p", "nv12")):
+            notes.append(f"pixel format {first.format.name} becomes 4:2:0 of 8 bits")
+        elif "10" in first.format.name or "12" in first.format.name.removeprefix("nv12"):
+            notes.append(f"pixel format {first.format.name} becomes 8 bits")
+        if first.color_range == ColorRange.JPEG or first.format.name.startswith("yuvj"):
+            notes.append("full range becomes limited range")
+        if aspect != 1:
+            notes.append("pixels become square")
+        if self._orientation != Orientation():
+            notes.append("frames are stored upright, without a rotation flag")
+        return notes
+
+    def _copy(self, frame: VideoFrame) -> VideoFrame:
+        size = frame.width, frame.height
+        if size not in self._copiers:
+            self._copiers[size] = FrameCopier(*size)
+        copied = self._copiers[size].copy(frame)
+        copied.colorspace, copied.color_range = frame.colorspace, frame.color_range
+        copied.color_primaries, copied.color_trc = frame.color_primaries, frame.color_trc
+        return copied
+
+    def _reformatted(self, frame: VideoFrame) -> VideoFrame:
+        tags = ColourTags.of(frame)
+        width, height = self._stored
+        plain = self._reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="yuv420p",
+            src_colorspace=COEFFICIENTS.get(tags.matrix, Colorspace.ITU601),
+            dst_colorspace=COEFFICIENTS.get(tags.matrix, Colorspace.ITU601),
+            dst_color_range=ColorRange.MPEG,
+            interpolation=UNBIASED,
+            threads=1,
+        )
+        return _tagged(plain, tags)
+
+    def _upright(self, frame: VideoFrame, tags: ColourTags) -> VideoFrame:
+        """Turn the planes; odd sides grow by one, the edge repeated."""
+        width, height = (side + side % 2 for side in self.size)
+        out = VideoFrame(width, height, "yuv420p")
+        for k, (plane, place) in enumerate(zip(YuvFrame(frame).planes, YuvFrame(out).planes, strict=True)):
+            turned = self._orientation.apply(plane[:, :, None])[:, :, 0]
+            if k == 0:
+                turned = np.pad(
+                    turned, ((0, height - len(turned)), (0, width - turned.shape[1])), mode="edge"
+                )
+            place[:] = turned
+        return _tagged(out, tags)
+
+
+def _tagged(frame: VideoFrame, tags: ColourTags) -> VideoFrame:
+    frame.colorspace, frame.color_range = tags.matrix, ColorRange.MPEG
+    frame.color_primaries, frame.color_trc = tags.primaries, tags.transfer
+    return frame

@@ -15,8 +15,8 @@ import av
 
 from newscaster.errors import MediaError
 from newscaster.media.audio import AudioSource
-from newscaster.media.container import SELF_CONTAINED, reason
 from newscaster.media.mpeg_audio import SYNC_BYTES, mpeg_frame_bytes
+from newscaster.media.reader import SELF_CONTAINED, reason
 from newscaster.system.files import spooled
 
 _MP4 = "an MP4 file"

@@ -16,8 +16,8 @@ from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.media.color import Orientation, pixel_aspect
-from newscaster.media.container import decode_stored_video, find_audio, find_video, open_media
 from newscaster.media.extent import Gaps, video_extent
+from newscaster.media.reader import decode_stored_video, find_audio, find_video, open_media
 
 _FALLBACK_FPS = Fraction(25)
 

@@ -18,8 +18,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from newscaster.media.color import Orientation
-from newscaster.media.container import need_video, open_media
 from newscaster.media.probe import native_fps, probe
+from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video
 
 Plane = npt.NDArray[np.uint8]

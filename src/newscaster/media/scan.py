@@ -24,8 +24,8 @@ from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.media.combing import Luma, Scan, ScanVotes, scan_of, scan_runs
-from newscaster.media.container import decode_stored_video, find_video, open_media
 from newscaster.media.deinterlace import deinterlaced
+from newscaster.media.reader import decode_stored_video, find_video, open_media
 
 _PLACES = 6
 _FRAMES_PER_PLACE = 12

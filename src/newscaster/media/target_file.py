@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from newscaster.errors import MediaError
+from newscaster.safety.bmff import parse_box
 from newscaster.safety.readers import MAX_TARGET_FRAMES
 
 _HOLDERS = frozenset({b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl"})
@@ -50,16 +51,16 @@ def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Kind and content of all boxes, those within others too."""
     at = 0
     while at < len(data):
-        size, kind = int.from_bytes(data[at : at + 4], "big"), bytes(data[at + 4 : at + 8])
-        if size < 8 or at + size > len(data):
-            raise ValueError(f"the box at byte {at} says that it has {size} bytes")
-        content = data[at + 8 : at + size]
-        yield kind, content
-        if kind in _HOLDERS:
+        box = parse_box(bytes(data[at : at + 16]), at, len(data))
+        if box.is_open or box.header_bytes > 8 or not box.holds_its_header or box.end > len(data):
+            raise ValueError(f"the box at byte {at} says that it has {box.size} bytes")
+        content = data[box.content_start : box.end]
+        yield box.kind, content
+        if box.kind in _HOLDERS:
             yield from _boxes(content)
-        elif kind not in _OTHERS:
-            raise ValueError(f"it holds a box {_shown(kind)}, which no stage has")
-        at += size
+        elif box.kind not in _OTHERS:
+            raise ValueError(f"it holds a box {_shown(box.kind)}, which no stage has")
+        at = box.end
 
 
 def _check_box(kind: bytes, content: memoryview) -> None:

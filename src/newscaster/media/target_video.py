@@ -8,6 +8,7 @@ entropy code is the plainer of H.264's two: a seventh more bytes, decoded in two
 from __future__ import annotations
 
 import io
+import itertools
 import mmap
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -21,15 +22,17 @@ from av.codec.context import CodecContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.media.background import in_background
 from newscaster.media.color import ToRgb
-from newscaster.media.container import SELF_CONTAINED, has_decoder, reason
+from newscaster.media.containers import MP4
 from newscaster.media.frame import FrameCopier, YuvFrame, is_plain
 from newscaster.media.probe import native_fps
+from newscaster.media.reader import SELF_CONTAINED, has_decoder, reason
 from newscaster.media.target_file import check_target_file
-from newscaster.media.write import Image, VideoTrack
+from newscaster.media.writer import Image, Writer
 from newscaster.safety.readers import MAX_PIXELS, open_regular_file
 
 MAX_GROUP_BYTES = 384 << 20
@@ -80,12 +83,9 @@ def encode_target(
         if fits < group:
             options.update(g=str(fits), keyint_min=str(fits))
         buffer = io.BytesIO()
-        with av.open(buffer, mode="w", format="mp4") as container:
-            track = VideoTrack(container, fps=Fraction(fps), like=first, options=options)
-            track.write(first)
-            for image in images:
-                track.write(image)
-            track.finish()
+        with Writer(buffer, first, container=MP4, fps=Fraction(fps), x264=options) as writer:
+            for image in itertools.chain([first], images):
+                writer.write(image)
         return buffer.getvalue()
 
     return in_background(frames, encode)
@@ -162,6 +162,7 @@ class TargetVideo:
         return self._group(group)[index - self._groups[group]]
 
     def _index(self) -> tuple[Fraction, tuple[int, int], bytes | None]:
+        """Find all packets and groups; returns the frame rate, the size and the decoder's header."""
         try:
             with av.open(
                 io.BytesIO(self._data),
@@ -173,25 +174,31 @@ class TargetVideo:
                 stream = container.streams.video[0]
                 if not has_decoder(stream):
                     raise self._damaged("its pictures are of no kind that can be decoded")
-                for packet in container.demux(stream):
-                    if packet.size and packet.pos is not None:
-                        if packet.is_keyframe:
-                            self._groups.append(len(self._packets))
-                        self._packets.append((packet.pos, packet.size))
+                self._index_packets(container.demux(stream))
                 facts = native_fps(stream), (stream.width, stream.height), stream.codec_context.extradata
         except (av.FFmpegError, OSError, IndexError) as error:
             raise self._damaged(reason(error)) from error
+        self._check_groups(*facts[1])
+        return facts
+
+    def _index_packets(self, packets: Iterable[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            if packet.size and packet.pos is not None:
+                if packet.is_keyframe:
+                    self._groups.append(len(self._packets))
+                self._packets.append((packet.pos, packet.size))
+
+    def _check_groups(self, width: int, height: int) -> None:
         if not self._groups or self._groups[0] != 0:
             raise self._damaged("it does not begin with a key frame")
-        if min(facts[1]) < 2 or facts[1][0] * facts[1][1] > MAX_PIXELS:
-            raise self._damaged(f"it says that its pictures have {facts[1][0]}x{facts[1][1]} pixels")
+        if min(width, height) < 2 or width * height > MAX_PIXELS:
+            raise self._damaged(f"it says that its pictures have {width}x{height} pixels")
         longest = int(np.diff([*self._groups, len(self._packets)]).max())
-        if longest * _decoded_bytes(*facts[1]) > MAX_GROUP_BYTES:
+        if longest * _decoded_bytes(width, height) > MAX_GROUP_BYTES:
             raise self._damaged(
-                f"{longest} frames of {facts[1][0]}x{facts[1][1]} hang together; accepted are those "
-                f"of up to {MAX_GROUP_BYTES >> 20} MB"
+                f"{longest} frames of {width}x{height} hang together; accepted are those of up to "
+                f"{MAX_GROUP_BYTES >> 20} MB"
             )
-        return facts
 
     def _group(self, group: int) -> list[VideoFrame]:
         frames = self._cache.get(group)

@@ -7,9 +7,10 @@ frame `i` is what is on the screen nearest to t0 + i/fps. `audio` uses the same 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.media.color import ToRgb, pixel_aspect
-from newscaster.media.container import need_video, open_media
 from newscaster.media.deinterlace import RUN_UP_FRAMES
 from newscaster.media.extent import clock_restarts, has_restarted, shown_seconds
+from newscaster.media.frame import ToYuv, YuvFrame
 from newscaster.media.probe import native_fps
+from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video, measured_scan
+
+Image = npt.NDArray[np.uint8]
+Converted = TypeVar("Converted")
 
 _SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)
 _TIE_SECONDS = 1e-6
@@ -59,6 +64,61 @@ def read_frames(
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
+    yield from _converted(path, fps, start_frame, stop_frame, _rgb_converter)
+
+
+def read_yuv_frames(
+    path: Path,
+    *,
+    fps: Fraction | None = None,
+    start_frame: int = 0,
+    stop_frame: int | None = None,
+) -> Iterator[YuvFrame]:
+    """Yield the frames of a video at a constant rate, as decoded: what is written again unchanged stays so.
+
+    Args:
+        path: as in :func:`read_frames`, and so are the others.
+
+    Yields:
+        Upright frames of one size, 4:2:0 of 8 bits in limited range, each the caller's to write to. 4:2:0 of
+        8 bits in limited range keeps its samples; see :func:`yuv_notes` for other video.
+
+    Raises:
+        MediaError: the file is missing, not a video, or breaks off.
+    """
+    yield from _converted(path, fps, start_frame, stop_frame, _yuv_converter)
+
+
+def yuv_notes(path: Path) -> list[str]:
+    """Return what :func:`read_yuv_frames` changes in a video's frames, a line each; none if nothing.
+
+    Raises:
+        MediaError: the file is missing, or not a video.
+    """
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        frame = next(decode_video(container, stream, path))
+        return ToYuv(frame, pixel_aspect(stream)).notes
+
+
+def _rgb_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], Image]:
+    convert = ToRgb(pixel_aspect(stream))
+    convert(first)  # the first frame sets the size, wherever reading starts
+    return convert
+
+
+def _yuv_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], YuvFrame]:
+    return ToYuv(first, pixel_aspect(stream))
+
+
+def _converted(
+    path: Path,
+    fps: Fraction | None,
+    start_frame: int,
+    stop_frame: int | None,
+    converter: Callable[[VideoFrame, VideoStream], Callable[[VideoFrame], Converted]],
+) -> Iterator[Converted]:
+    """Yield converted frames. `converter` makes the conversion from the first frame of the file."""
     path = Path(path)
     if start_frame < 0 or (stop_frame is not None and stop_frame < start_frame):
         raise ValueError(f"frames {start_frame} to {stop_frame}: 0 <= start_frame <= stop_frame is needed")
@@ -69,8 +129,7 @@ def read_frames(
         rate = Fraction(fps) if fps is not None else native_fps(stream)
         frames = _timed(decode_video(container, stream, path), stream)
         first = next(frames)
-        to_rgb = ToRgb(pixel_aspect(stream))
-        to_rgb(first[1])  # the first frame sets the size, wherever reading begins
+        convert = converter(first[1], stream)
         if start_frame > 0 and _is_seekable(container, path):
             deinterlaces = first[1].interlaced_frame or measured_scan(path).is_mixed
             run_up = RUN_UP_FRAMES / float(native_fps(stream)) if deinterlaces else 0.0
@@ -78,7 +137,7 @@ def read_frames(
         else:
             frames = _prepend(first, frames)
         for frame in _nearest(frames, first[0], rate, start_frame, stop_frame, 1 / float(native_fps(stream))):
-            yield to_rgb(frame)
+            yield convert(frame)
 
 
 def _is_seekable(container: InputContainer, path: Path) -> bool:

@@ -17,15 +17,8 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
 from newscaster.media import MeasuredScan, VideoInfo, probe, read_frames
+from newscaster.media.containers import footage_suffixes, listed
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-        *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
-    }
-)
-"""Endings of the files that are taken for footage when a folder is given; a file named itself may have
-any."""
 MIN_SECONDS = 10.0
 """With less there is no learning a mouth: a person says some 100 phonemes in it."""
 MAX_CLIP_SECONDS = 40.0
@@ -172,7 +165,7 @@ def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Foota
         unread = f" ({len(left_out)} cannot be read)" if left_out else ""
         raise FootageError(
             f"there is no video in {places}{unread}. Give video files, or folders with files ending in "
-            f"{', '.join(sorted(VIDEO_SUFFIXES))}"
+            f"{listed(footage_suffixes())}"
         )
     return list(found.values()), left_out
 
@@ -191,7 +184,8 @@ def need_footage(footage: Path | str | Iterable[Path | str]) -> list[Path]:
 
 
 def _videos_below(folder: Path) -> list[Path]:
-    files = (p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    suffixes = footage_suffixes()
+    files = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
     return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 

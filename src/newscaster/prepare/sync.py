@@ -26,7 +26,7 @@ _MAX_UNMEASURED = 0.2
 _MAX_UNFIT = 0.1
 """Share of the footage under audio that may not fit where the rest does: a laugh, a head that turns."""
 _PARTS_NAMED = 3
-_TITLE = "Sound against picture"
+_TITLE = "Audio against video"
 _MEANING = (
     "The mouth that is seen is compared with the one that is heard. Offsets that the file itself states are "
     "taken out already; this is what is left. Training takes a constant lag out, and learns no motion from "

@@ -68,6 +68,11 @@ class FaceTracker:
         """Landmarks (F, 478, 3) in pixels, NaN where the face is not there, and where it is, (F,)."""
         return joined([self.step(frame) for frame in frames])
 
+    def restart(self) -> None:
+        """Start anew: the next frame is the first of another shot."""
+        self._window, self._last, self._lost = None, None, 0
+        self._mesh.reset()
+
     def step(self, frame: ImageArray) -> Landmarks | None:
         """The person's landmarks (478, 3) in the next frame, in pixels; None where the face is not there."""
         if self._window is None:

@@ -15,7 +15,6 @@ from newscaster.provenance.credentials import (
 )
 from newscaster.provenance.signing import (
     SIDECAR_SUFFIX,
-    accepts_signature,
     can_sign,
     check_credentials,
     sidecar_of,
@@ -29,7 +28,6 @@ __all__ = [
     "Credentials",
     "Statement",
     "Verified",
-    "accepts_signature",
     "can_sign",
     "check_credentials",
     "credential_files",

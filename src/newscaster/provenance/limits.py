@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from newscaster.media.containers import container_of
 from newscaster.provenance.store import BMFF_ID
 from newscaster.safety.bmff import Box, read_box
 
@@ -26,8 +27,6 @@ MAX_SIBLINGS = 2_000
 MAX_DEPTH = 32
 """Boxes within each other."""
 
-_BMFF_SUFFIXES = (".mp4", ".m4v", ".mov")
-"""Files that the toolkit takes for MP4, whatever is in them."""
 _BMFF_BEGINS = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"styp"})
 _CONTAINERS = frozenset(
     {
@@ -59,7 +58,8 @@ def check_limits(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(12)
         size = file.seek(0, 2)
-        if path.suffix.lower() in _BMFF_SUFFIXES or head[4:8] in _BMFF_BEGINS:
+        named = container_of(path)  # the toolkit takes a file for MP4 by its name, whatever is in it
+        if head[4:8] in _BMFF_BEGINS or (named is not None and named.manifest == "embedded"):
             _check(_bmff_manifests(file, size))
         elif head[:4] in (b"RIFF", b"RF64"):
             _check(_chunks(file, 12, size, order="little", name=b"C2PA"))

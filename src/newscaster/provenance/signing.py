@@ -24,23 +24,23 @@ from newscaster.texts import quoted
 SIDECAR_SUFFIX = ".c2pa"
 """Of the manifest beside a file, where the file's format has no place for one."""
 
-_EMBEDDED = {".mp4": "video/mp4", ".m4v": "video/x-m4v", ".mov": "video/quicktime"}
-_BESIDE = {".mkv": "video/x-matroska"}
-
 
 def can_sign() -> bool:
     """Whether what signs is installed."""
     return toolkit.is_there()
 
 
-def accepts_signature(path: Path) -> bool:
-    """Whether C2PA knows this kind of video file, by its name."""
-    return path.suffix.lower() in {**_EMBEDDED, **_BESIDE}
+def media_type_of(path: Path) -> str | None:
+    """The media type of a video that C2PA can sign, by its name; None for other files."""
+    container = media.containers.container_of(path)
+    return None if container is None or container.manifest is None else container.media_type
 
 
 def sidecar_of(path: Path) -> Path | None:
     """The file that holds a video's manifest; None where the video itself does."""
-    return path.with_suffix(SIDECAR_SUFFIX) if path.suffix.lower() in _BESIDE else None
+    container = media.containers.container_of(path)
+    is_beside = container is not None and container.manifest == "beside"
+    return path.with_suffix(SIDECAR_SUFFIX) if is_beside else None
 
 
 def sign_video(
@@ -51,7 +51,7 @@ def sign_video(
     The signed file replaces `path`; a sidecar is written at once, under the name that goes with `place`.
 
     Args:
-        path: the file: .mp4, .m4v, .mov or .mkv.
+        path: the file, of a container that takes a manifest: see `media_type_of`.
         statement: what is said of it.
         credentials: who says so.
         place: where the file is going to be.
@@ -92,7 +92,8 @@ def _sign(
     place: Path,
     timestamp: str | None,
 ) -> None:
-    mime_type = {**_EMBEDDED, **_BESIDE}[path.suffix.lower()]
+    mime_type = media_type_of(path)
+    assert mime_type is not None
     context = toolkit.context(c2pa, signer=_signer(c2pa, credentials, timestamp))
     builder = c2pa.Builder(statement.definition(mime_type=mime_type), context=context)
     sidecar = sidecar_of(place)

@@ -67,6 +67,10 @@ class Statement:
     """Whether a text-to-speech voice spoke it."""
     label: str | None = None
     """What is written on the pictures; None: nothing."""
+    source_title: str | None = None
+    """Name of the video whose lips were rewritten; None: it was no video but the anchor's own target."""
+    source_sha256: str | None = None
+    """Of that video."""
     watermark: str | None = None
     """What the mark in the pixels carries, see `watermark`; None: there is none."""
     version: str = VERSION
@@ -103,6 +107,10 @@ class Statement:
             "softwareAgent": {"name": GENERATOR, "version": self.version},
             "description": f"The mouth was painted to the speech, with the anchor '{self.anchor}'.",
         }
+        if self.source_sha256 is not None:
+            opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}}
+            edited = {**created, "action": "c2pa.edited"}
+            return [opened, edited]
         if self.target_sha256 is None:
             return [created]
         return [created, {"action": "c2pa.placed", "parameters": {"ingredientIds": ["stage"]}}]
@@ -116,7 +124,15 @@ class Statement:
             "relationship": "componentOf",
             "instance_id": f"sha256:{self.target_sha256}",
         }
+        source = {
+            "label": "source",
+            "title": self.source_title,
+            "format": "video/mp4",
+            "relationship": "parentOf",
+            "instance_id": f"sha256:{self.source_sha256}",
+        }
         return [
+            *([] if self.source_sha256 is None else [source]),
             *([] if self.target_sha256 is None else [target]),
             {
                 "label": "speech",
@@ -148,6 +164,11 @@ class Statement:
             },
             "label": self.label,
             "watermark": self.watermark,
+            **(
+                {}
+                if self.source_sha256 is None
+                else {"source": {"title": self.source_title, "sha256": self.source_sha256}}
+            ),
         }
 
     def _frames(self) -> dict[str, Any]:
@@ -186,6 +207,8 @@ class Statement:
             synthetic_voice=speech["synthetic"],
             label=video["label"],
             watermark=video.get("watermark"),
+            source_title=video.get("source", {}).get("title"),
+            source_sha256=video.get("source", {}).get("sha256"),
             version=manifest["claim_generator_info"][0]["version"],
         )
 

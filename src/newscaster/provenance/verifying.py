@@ -20,7 +20,7 @@ from newscaster.provenance import toolkit
 from newscaster.provenance.credentials import LOCAL_ORGANISATION
 from newscaster.provenance.findings import KINDS, Finding, Validity, day, findings_of
 from newscaster.provenance.limits import TooLargeError, check_limits, is_too_large, read_sidecar
-from newscaster.provenance.signing import SIDECAR_SUFFIX
+from newscaster.provenance.signing import SIDECAR_SUFFIX, media_type_of
 from newscaster.provenance.statement import GENERATOR, Statement, is_newscasters
 from newscaster.provenance.store import (
     MalformedManifestError,
@@ -48,12 +48,6 @@ Verdict = Literal[
 was revoked or is not one to sign with; one that cannot be checked: an unsupported algorithm, a result that
 this version does not know, or a malformed manifest; and one of a file that was changed."""
 
-_TYPES = {
-    ".mp4": "video/mp4",
-    ".m4v": "video/x-m4v",
-    ".mov": "video/quicktime",
-    ".mkv": "video/x-matroska",
-}
 _ELSEWHERE = ("Remote:", "RemoteManifest:")
 """How the toolkit's message begins where it would have to fetch a manifest; not all of these have a class."""
 _MAX_NOTES = 3
@@ -222,20 +216,20 @@ def _unreadable_file(path: Path, error: OSError) -> InputError:
 
 
 def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) -> Any:
-    mime_type = _TYPES.get(path.suffix.lower())
+    mime_type = media_type_of(path)
     try:
         with path.open("rb") as file:
             return c2pa.Reader(mime_type, file, manifest, context=context)
     except c2pa.C2paError.ManifestNotFound as error:
         raise _UnsignedError("it holds no manifest") from error
     except c2pa.C2paError.NotSupported as error:
-        if manifest is None and (path.suffix.lower() in _TYPES or _is_media(path)):
+        if manifest is None and (mime_type is not None or _is_media(path)):
             raise _UnsignedError(
                 "its format has no place for a manifest, and there is none beside it"
             ) from error
         raise InputError(
-            f"'{path}' is of a format that holds no manifests. Give an MP4, MOV or MKV file, a picture or "
-            "a sound"
+            f"'{path}' is of a format that holds no manifests. Give a video that ends in "
+            f"{media.containers.listed(media.containers.signed_suffixes())}, a picture or a sound"
         ) from error
     except c2pa.C2paError as error:
         if str(error).startswith(_ELSEWHERE):

@@ -52,7 +52,11 @@ def read_box(file: BinaryIO, at: int, end: int) -> Box | None:
     if at + _HEADER_BYTES > end:
         return None
     file.seek(at)
-    header = file.read(_LARGE_HEADER_BYTES)
+    return parse_box(file.read(_LARGE_HEADER_BYTES), at, end)
+
+
+def parse_box(header: bytes, at: int, end: int) -> Box:
+    """Parse the 16 bytes from ``at`` on, or the 8 or more that are there, as ``read_box``."""
     size, kind = int.from_bytes(header[:4], "big"), header[4:8]
     if size == 1:
         return Box(kind, at, int.from_bytes(header[8:], "big"), _LARGE_HEADER_BYTES, False)

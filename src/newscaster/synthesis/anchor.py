@@ -7,7 +7,7 @@ runs a stream.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from newscaster.synthesis import frames as chain
 from newscaster.synthesis.articulation import AS_TRAINED, Articulation
 from newscaster.synthesis.clock import Clock
 from newscaster.synthesis.consent_guard import ConsentGuard
+from newscaster.synthesis.dub_options import DubOptions, DubResult
 from newscaster.synthesis.gate import AHEAD_STEPS
 from newscaster.synthesis.keywords import LIMITS, OUTPUTS, SIGNING, STYLE
 from newscaster.synthesis.live import Live, open_live
@@ -195,7 +196,7 @@ class Anchor:
         Args:
             speech: an audio or video file, a .txt file to read aloud, a binary stream of an audio file, or
                 samples (N,) float mono in [-1, 1]. The video carries its audio unchanged.
-            out: .mp4, .m4v, .mov or .mkv to write.
+            out: video to write, such as .mp4 or .mkv.
             text: text to read aloud, instead of `speech`.
             rate: sampling rate of samples given as an array, in Hz.
             outputs: further output files, and encoder settings.
@@ -217,6 +218,56 @@ class Anchor:
         request = SpeechRequest(speech=speech, text=text, rate=rate)
         return speak_to_file(
             self._loaded, request, out, outputs=outputs, signing=signing, style=style, progress=progress
+        )
+
+    def dub(
+        self,
+        video: str | Path,
+        speech: SpeechInput | None,
+        out: str | Path,
+        *,
+        text: str | None = None,
+        rate: int = SAMPLE_RATE,
+        options: DubOptions | None = None,
+        outputs: Outputs | None = None,
+        signing: SigningOptions | None = None,
+        style: Style | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> DubResult:
+        """Rewrite the lips of a given video of the anchor's person.
+
+        Frames without the person, turned away or covered keep every decoded sample.
+
+        Args:
+            video: any video of the person, at its own size and frame rate.
+            speech: as in :meth:`speak`; without `speech` and `text`, the video's own audio.
+            out: video to write.
+            text: text to read aloud, instead of `speech`.
+            rate: sampling rate of samples given as an array, in Hz.
+            options: length, part, mix, face, cache and report.
+            outputs: as in :meth:`speak`.
+            signing: as in :meth:`speak`. The video is the parent ingredient.
+            style: as in :meth:`speak`; `target_start` is not used.
+            progress: called with the phase, "track" or "render", the frames done and the total.
+
+        Raises:
+            FootageError: the video shows no face, another person, or is shorter than a second.
+            NewscasterError: as in :meth:`speak`.
+        """
+        from newscaster.synthesis.dub import dub_to_file  # imports face tracking
+
+        self._permission.check()
+        request = SpeechRequest(speech=speech, text=text, rate=rate)
+        return dub_to_file(
+            self._loaded,
+            video,
+            request,
+            out,
+            options=options,
+            outputs=outputs,
+            signing=signing,
+            style=style,
+            progress=progress,
         )
 
     @moved_keywords(STYLE, LIMITS)
@@ -246,7 +297,7 @@ class Anchor:
         return open_live(self._loaded, self._voices, rate=rate, style=style, limits=limits, clock=clock)
 
     def statement(
-        self, title: str, *, frames: SynthesisedFrames, source: SpeechSource, style: Style
+        self, title: str, *, frames: SynthesisedFrames, speech: SpeechSource, style: Style
     ) -> Statement:
         """Return the claims about a video of this anchor, for the manifest of the file named `title`."""
-        return self._loaded.statement(title, frames=frames, source=source, style=style)
+        return self._loaded.statement(title, frames=frames, speech=speech, style=style)

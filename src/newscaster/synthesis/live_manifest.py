@@ -47,7 +47,7 @@ class LiveManifestBuilder:
 
     def statement(self, anchor: Anchor, title: str, *, synthetic_voice: bool, style: Style) -> Statement:
         """Return the claims about the file. Its speech is identified by its audio, as 32-bit floats."""
-        source = SpeechSource(
+        speech = SpeechSource(
             sha256=self._audio.hexdigest(), seconds=self.seconds, synthetic_voice=synthetic_voice
         )
-        return anchor.statement(title, frames=self._frames, source=source, style=style)
+        return anchor.statement(title, frames=self._frames, speech=speech, style=style)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import TypedDict
 
@@ -162,9 +163,11 @@ def statement(
     anchor: AnchorInfo,
     origin: AnchorSource,
     frames: SynthesisedFrames,
-    source: SpeechSource,
+    speech: SpeechSource,
     label: str | None,
     watermark: str | None,
+    fps: Fraction | None = None,
+    source: tuple[str, str] | None = None,
 ) -> Statement:
     """Return the claims about a video whose frames are all finished."""
     return Statement(
@@ -177,11 +180,13 @@ def statement(
         synthetic_target=anchor.synthetic_target and origin.target_sha256 is not None,
         target_sha256=origin.target_sha256,
         frames=frames.count,
-        fps=anchor.fps,
+        fps=fps or anchor.fps,
         synthesised=frames.runs,
-        speech_sha256=source.sha256,
-        speech_seconds=source.seconds,
-        synthetic_voice=source.synthetic_voice,
+        speech_sha256=speech.sha256,
+        speech_seconds=speech.seconds,
+        synthetic_voice=speech.synthetic_voice,
         label=label,
         watermark=watermark,
+        source_title=None if source is None else shown(source[0]),
+        source_sha256=None if source is None else source[1],
     )

@@ -172,7 +172,7 @@ class _Video:
         return self.anchor.statement(
             self.paths.video.name,
             frames=self.log.synthesised,
-            source=SpeechSource.of(self.speech),
+            speech=SpeechSource.of(self.speech),
             style=self.style,
         )
 

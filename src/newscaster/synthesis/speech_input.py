@@ -254,7 +254,13 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _measure(audio: Path, *, name: str) -> Speech:
+def measure_speech(audio: Path, *, name: str) -> Speech:
+    """Measure and check the speech in an audio file.
+
+    Raises:
+        MediaError: the file cannot be read.
+        SpeechError: the speech is empty, silent or not finite.
+    """
     stamp = _stamp(audio)
     measure = media.measure_audio(audio)
     if measure.samples == 0:
@@ -278,20 +284,20 @@ def _measure(audio: Path, *, name: str) -> Speech:
 
 def _from_text(text: str, reading: Reading | None, audio: Path) -> Speech:
     sentences, notes = _read_aloud(text, audio, reading)
-    return replace(_measure(audio, name="the audio of the voice"), sentences=sentences, notes=notes)
+    return replace(measure_speech(audio, name="the audio of the voice"), sentences=sentences, notes=notes)
 
 
 def _from_path(path: Path, stack: ExitStack) -> Speech:
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe, which can be read only once
         return _from_stream(stack.enter_context(path.open("rb")), f"'{path}'", stack)
-    return _measure(path, name=f"the audio of '{path}'")
+    return measure_speech(path, name=f"the audio of '{path}'")
 
 
 def _from_stream(stream: BinaryIO, name: str, stack: ExitStack) -> Speech:
     """Measure a temporary copy. Messages name the stream, not the copy."""
     audio = stack.enter_context(media.spooled(stream, name=name))
     try:
-        measured = _measure(audio, name=name)
+        measured = measure_speech(audio, name=name)
     except MediaError as error:
         raise MediaError(str(error).replace(f"'{audio}'", name)) from error
     return replace(measured, notes=tuple(note.replace(f"'{audio}'", name) for note in measured.notes))

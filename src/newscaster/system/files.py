@@ -9,7 +9,6 @@ import re
 import shutil
 import tempfile
 import uuid
-import wave
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,9 +23,6 @@ from newscaster.system.locks import acquire_lock, is_local
 from newscaster.system.os_errors import NO_ROOM, why
 from newscaster.texts import shortened
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-"""Endings of the video files that can be written: containers that take H.264 and AAC."""
-
 _MAX_STEM_BYTES = 200  # of 255 that file systems have for a name
 _BLOCK_BYTES = 1 << 20
 _SCRATCH = "newscaster-"
@@ -38,9 +34,7 @@ _in_use: set[Path] = set()
 """Temporary files and folders of this process: what `remove_temporaries` removes."""
 
 
-def check_output(
-    path: Path, *, suffixes: Collection[str] | None = VIDEO_SUFFIXES, in_place: bool = False
-) -> None:
+def check_output(path: Path, *, suffixes: Collection[str] | None, in_place: bool = False) -> None:
     """Make sure, before any work is done, that `path` can be written.
 
     Args:
@@ -306,21 +300,6 @@ def _reserve_space(file: BinaryIO, size: int) -> None:
                 raise
     for first in range(0, size, _BLOCK_BYTES):
         file.write(bytes(min(_BLOCK_BYTES, size - first)))
-
-
-def write_wav(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
-    """Write (N,) mono samples, 1.0 = full scale, as 16-bit WAV; louder ones are clipped.
-
-    Raises:
-        OutputError: `path` cannot be written.
-    """
-    check_output(path, suffixes=(".wav",))
-    pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
-    with atomic_write(path) as temporary, wave.open(str(temporary), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(pcm.tobytes())
 
 
 class Readable(Protocol):
