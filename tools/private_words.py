@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("src/newscaster",)
 PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
 _TEXTS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
+_OLD_NAMES = ("moved_keywords", "renamed_attributes")
+"""Functions of `newscaster.deprecation`: their arguments are old names, which work for one release."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -53,11 +55,18 @@ WORDS = (
         "take",
         "takes",
     ),
-    _word("stage", "target", r"\bstages?\b", "stage", "stages", "staged"),
+    _word(
+        "stage",
+        "target",
+        r"\bstages?\b(?! (?:minutes|steps|PSNR, dB|sharpness)[\"`])",  # metrics in the header of an anchor
+        "stage",
+        "stages",
+        "staged",
+    ),
     _word(
         "painted",
         "synthetic, rendered",
-        r"\b(?:re)?paint(?:s|ed|ing|er|ers)?\b",
+        r"\b(?<!rendering-)(?:re)?paint(?:s|ed|ing|er|ers)?\b",  # rendering-painted: a folder in --work-dir
         "paint",
         "paints",
         "painted",
@@ -68,7 +77,7 @@ WORDS = (
     _word("joins", "transitions", r"\bjoins? of\b|\bthe joins?\b", "joins", "join_at"),
     _word("moment", "frame similarity", None, "moment", "moments"),
     _word("share", "blend weight, fraction", None, "share", "shares"),
-    _word("region", "crop", r"\b(?<!:)regions?\b(?!\")", "region", "regions"),
+    _word("region", "crop", r"\b(?<!:)regions?\b(?![\"`])", "region", "regions"),
     _word("face map", "landmark map", r"(?<!full-)\bface maps?\b"),
     _word("frame map", "full-face map", r"\bframe maps?\b", "framemap"),
     _word("flattening", "surface warp", r"\bflatten(?:ing|ings)\b", "flattening", "flattenings", "laid"),
@@ -100,7 +109,7 @@ WORDS = (
         "told",
         "heard",
     ),
-    _word("nobody / somebody", "no one, someone", r"\b(?:no|some)body\b"),
+    _word("nobody / somebody", "no one, someone", r"\b(?:no|some)body\b(?!\")"),
     _word("where there is", "if", r"\bwhere (?:there|it|they|that) (?:is|are|was|were|has|have)\b"),
     _word("MOST_ / LEAST_ / LONGEST_", "MAX_, MIN_", None),
 )
@@ -207,8 +216,13 @@ def in_markdown(path: Path, text: str) -> Iterator[Place]:
 def in_python(path: Path) -> Iterator[Place]:
     """Identifiers by their parts; comments and strings as prose."""
     source = path.read_text(encoding="utf-8")
+    old_names = False
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.NAME:
+        if token.type == tokenize.NEWLINE:
+            old_names = False
+        elif token.string in _OLD_NAMES:
+            old_names = True
+        elif token.type == tokenize.NAME and not old_names:
             yield from in_identifier(path, token.start[0], token.string)
         elif token.type in _TEXTS:
             yield from in_prose(path, token.string, first_line=token.start[0])
