@@ -25,6 +25,7 @@ from newscaster.training.adversarial import Adversary
 from newscaster.training.budget import Clock, StepBudget
 from newscaster.training.loop import Progress, Trainer, TrainTask
 from newscaster.training.precision import autocast, fast_precision
+from newscaster.training.seeds import seeded
 
 Segments = tuple[Tensor, Tensor, Tensor]
 """Features (B, T, D), target shapes (B, T, P), and whether the mouth was seen (B, T, 1)."""
@@ -101,8 +102,7 @@ class MotionTask(TrainTask[Segments]):
         )
         if how.pair is not None:
             motion = segments.targets[segments.weights[:, 0] > 0] @ self._measure
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(how.seed)
+            with seeded(how.seed):
                 discriminator = MotionDiscriminator(
                     coefficients=motion.shape[1], inputs=network.config.inputs
                 )
