@@ -413,6 +413,7 @@ def _info(
     from newscaster.formats.anchor_info import AnchorInfo
     from newscaster.models.renderer.training import load_renderer
 
+    network = load_renderer(rendering.weights)
     errors = {} if motion.errors is None else asdict(motion.errors)
     motion_metrics = {f"motion {name}": float(f"{value:.4g}") for name, value in errors.items()}
     return AnchorInfo(
@@ -425,7 +426,7 @@ def _info(
         features=motion.features,
         coefficients=motion.basis.size,
         context_steps=motion.network.config.context_steps,
-        map_side=load_renderer(rendering.weights).config.map_side_for(dataset.crop.side),
+        map_side=network.map_side,
         grain=rendering.grain,
         training={
             "clips": len(dataset.clips),
@@ -452,7 +453,7 @@ def _write(
 ) -> Path:
     from newscaster.formats.anchor import AnchorFace, write_anchor
     from newscaster.models.motion.speaker import export_motion
-    from newscaster.models.renderer.training import export_renderer
+    from newscaster.models.renderer.training import export_renderer, load_renderer
     from newscaster.speech.encoder import packaged_encoder
     from newscaster.synthesis.anchor import Anchor
     from newscaster.system.files import atomic_write
@@ -477,7 +478,7 @@ def _write(
             info,
             face,
             motion=export_motion(motion.network),
-            renderer=export_renderer(rendering.weights),
+            renderer=export_renderer(load_renderer(rendering.weights)),
             target=dataset.target.video.read_bytes(),
             speech_encoder=encoder,
         )

@@ -12,6 +12,7 @@ from PIL import Image
 from making_mouths import SIDE, TINY, hidden_mask, talking_clip
 from newscaster.errors import FootageError, InputError
 from newscaster.models.losses import Sharpening
+from newscaster.models.renderer.crop_task import missing_grain
 from newscaster.models.renderer.data import (
     STILL,
     Batch,
@@ -23,7 +24,7 @@ from newscaster.models.renderer.data import (
     mouth_box,
 )
 from newscaster.models.renderer.network import RendererConfig
-from newscaster.models.renderer.task import RendererTask, missing_grain
+from newscaster.models.renderer.task import RendererTask
 from newscaster.models.renderer.training import (
     RenderingTraining,
     load_renderer,
@@ -118,7 +119,7 @@ def test_a_resumed_run_computes_what_an_uninterrupted_one_does(
     how = replace(HOW, sharpening=sharpening)
 
     def trainer(folder: Path) -> Trainer[Batch]:
-        task = RendererTask(data, config=TINY, how=how, device=torch.device("cpu"), seed=5)
+        task = RendererTask(data, config=TINY, training=how, device=torch.device("cpu"), seed=5)
         return Trainer(task, folder, budget=TimeBudget(1), seed=5)
 
     resumed_equals_uninterrupted(trainer, tmp_path, steps=8)
