@@ -116,23 +116,3 @@ def _difference(frames: Floats) -> Floats:
     far = frames[4:] - frames[:-4]
     slope = (near + np.float32(2.0) * far) / np.float32(10.0)
     return np.asarray(slope, np.float32)
-
-
-def log_mel(samples: Floats) -> Floats:
-    """Return log-mel of complete audio with silence around it: (N,) to (ceil(N / 160), 80) at 100 Hz."""
-    return local_log_mel(_around(samples, frames=0))[: -(-len(samples) // HOP_SAMPLES)]
-
-
-def mfcc(samples: Floats) -> Floats:
-    """Return MFCC with differences of complete audio, silence around it: (N,) to (ceil(N / 160), 39)."""
-    return local_mfcc(_around(samples, frames=MFCC_REACH))[: -(-len(samples) // HOP_SAMPLES)]
-
-
-def _around(samples: Floats, *, frames: int) -> Floats:
-    """Pad `samples` with silence for the first and last frame, and for `frames` more on either side."""
-    steps = max(1, -(-len(samples) // HOP_SAMPLES))
-    left = HALF_FRAME_SAMPLES + frames * HOP_SAMPLES
-    total = (steps - 1 + 2 * frames) * HOP_SAMPLES + FRAME_SAMPLES
-    padded = np.zeros(total, np.float32)
-    padded[left : left + len(samples)] = samples
-    return padded

@@ -1,156 +1,37 @@
-"""Waveform to the features that drive the mouth, at once or as a stream.
+"""Waveform to the features that drive the mouth, at once or as audio comes in.
 
-The features of one motion step (25 Hz) are stacked, so that every kind is one matrix (F, width). Files and
-streams use the same code: a step depends on a fixed number of samples to either side, and the audio is
-surrounded by silence.
+The features of one motion step (25 Hz) are stacked, so that every kind is one matrix (F, width). Whole audio
+and streams are computed alike: a step depends on a fixed number of samples to either side, and outside the
+audio there is silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-
 import numpy as np
 
-from newscaster.errors import InputError, SpeechError
-from newscaster.speech.encoder import STATE_CHANNELS, SpeechEncoder
-from newscaster.speech.spectral import (
-    HALF_FRAME_SAMPLES,
-    HOP_SAMPLES,
-    MEL_CHANNELS,
-    MFCC_CHANNELS,
-    MFCC_REACH,
-    SAMPLE_RATE,
-    Floats,
-    local_log_mel,
-    local_mfcc,
-    log_mel,
-    mfcc,
-)
-from newscaster.speech.windows import Windowing
+from newscaster.errors import SpeechError
+from newscaster.speech.encoder import SpeechEncoder
+from newscaster.speech.features.feature import MOTION_HZ, STEP_SAMPLES, Feature, Span
+from newscaster.speech.features.spec import FeatureSpec
+from newscaster.speech.spectral import SAMPLE_RATE, Floats
 
-MOTION_HZ = 25
-"""Steps of the motion network per second of audio."""
-STEP_SAMPLES = SAMPLE_RATE // MOTION_HZ
 _CHUNK_SAMPLES = 16 * SAMPLE_RATE
-"""Samples of complete audio that are processed at once."""
-
-KINDS: dict[str, tuple[int, int]] = {
-    "log-mel": (100, MEL_CHANNELS),
-    "mfcc": (100, MFCC_CHANNELS),
-    "whisper": (50, STATE_CHANNELS),
-    "whisper+log-mel": (50, STATE_CHANNELS + 2 * MEL_CHANNELS),
-}
-"""Rate in Hz and channels of every kind. The joined kind has, per state, the 2 mel frames of its 20 ms."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureSpec:
-    """The features that drive the mouth; stored with every anchor."""
-
-    kind: str = "whisper"
-    """One of KINDS."""
-    windowing: Windowing = field(default_factory=Windowing)
-    """Windows of the speech encoder; the spectral kinds ignore them."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"the feature kind is {self.kind!r:.60}; expected one of {', '.join(KINDS)}")
-
-    @property
-    def rate_hz(self) -> int:
-        """Feature steps per second."""
-        return KINDS[self.kind][0]
-
-    @property
-    def channels(self) -> int:
-        """Channels of one feature step."""
-        return KINDS[self.kind][1]
-
-    @property
-    def steps_per_motion_step(self) -> int:
-        """Stacked feature steps of one motion step."""
-        return self.rate_hz // MOTION_HZ
-
-    @property
-    def width(self) -> int:
-        """Numbers per motion step."""
-        return self.steps_per_motion_step * self.channels
-
-    @property
-    def needs_encoder(self) -> bool:
-        """Whether the features need the speech encoder."""
-        return self.kind.startswith("whisper")
-
-    @property
-    def delay_seconds(self) -> float:
-        """Largest time from the start of a motion step to the last audio that its features need."""
-        lanes = [lane for lane in ("log-mel", "mfcc") if lane in self.kind]
-        delays = [(STEP_SAMPLES + _SPECTRAL[lane][1]) / SAMPLE_RATE for lane in lanes]
-        if self.needs_encoder:
-            delays.append(self.windowing.hop_seconds + self.windowing.right_seconds)
-        return max(delays)
-
-    def to_json(self) -> dict[str, object]:
-        """Return plain values, for from_json."""
-        return {"kind": self.kind, "windowing": self.windowing.to_json()}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> FeatureSpec:
-        """Parse the values of to_json.
-
-        Raises:
-            InputError: a field is missing, unknown or out of range.
-        """
-        kind, windowing = values.get("kind"), values.get("windowing")
-        if (
-            values.keys() != {"kind", "windowing"}
-            or not isinstance(kind, str)
-            or not isinstance(windowing, Mapping)
-        ):
-            raise InputError(
-                f"the feature spec is {dict(values)!s:.200}; expected the fields kind and windowing"
-            )
-        return cls(kind=kind, windowing=Windowing.from_json(windowing))
-
-
-_LEFT = HALF_FRAME_SAMPLES
-_RIGHT = HALF_FRAME_SAMPLES - HOP_SAMPLES
-_SPECTRAL: dict[str, tuple[int, int, Callable[[Floats], Floats]]] = {
-    "log-mel": (_LEFT, _RIGHT, local_log_mel),
-    "mfcc": (_LEFT + MFCC_REACH * HOP_SAMPLES, _RIGHT + MFCC_REACH * HOP_SAMPLES, local_mfcc),
-}
-"""Samples that a span of frames needs before its start and after its end, and its function.
-
-::
-
-    span of n frames        |----- 160 n -----|
-    first and last     |-- 400 --|       |-- 400 --|      left 200, right 40; MFCC: 4 frames more each
-"""
+"""How much of a whole sound is taken at once."""
 
 
 class _Lane:
     """One kind of features over a stream of samples. It keeps the samples that later features need."""
 
-    def __init__(
-        self,
-        compute: Callable[[Floats], Floats],
-        *,
-        left: int,
-        hop: int,
-        right: int,
-        steps: int,
-        channels: int,
-    ) -> None:
-        self._compute = compute
-        self._context = left + right
-        self._hop = hop
-        self._width = steps * channels
-        self._shape = (steps, channels)
-        self._held = [np.zeros(left, np.float32)]
-        self._held_samples = left
+    def __init__(self, feature: Feature, span: Span) -> None:
+        self._compute = span.compute
+        self._context = span.left_samples + span.right_samples
+        self._hop = span.hop_samples
+        self._shape = (feature.rate_hz // MOTION_HZ, feature.channels)
+        self._width = self._shape[0] * self._shape[1]
+        self._held = [np.zeros(span.left_samples, np.float32)]
+        self._held_samples = span.left_samples
         self._done_samples = self._pushed_samples = 0
-        self._rest = np.zeros((0, channels), np.float32)
+        self._rest = np.zeros((0, feature.channels), np.float32)
 
     def push(self, samples: Floats) -> Floats:
         """Return the newly complete motion steps, (f, width)."""
@@ -193,25 +74,7 @@ class FeatureStream:
 
     def __init__(self, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> None:
         self.spec = spec
-        self._lanes: list[_Lane] = []
-        if spec.needs_encoder:
-            windowing = spec.windowing
-            self._lanes.append(
-                _Lane(
-                    _require_encoder(encoder, spec).with_windowing(windowing).spans,
-                    left=windowing.left_samples,
-                    hop=windowing.hop_samples,
-                    right=windowing.right_samples,
-                    steps=2,
-                    channels=STATE_CHANNELS,
-                )
-            )
-        for kind, (left, right, compute) in _SPECTRAL.items():
-            if kind in spec.kind:
-                channels = KINDS[kind][1]
-                self._lanes.append(
-                    _Lane(compute, left=left, hop=STEP_SAMPLES, right=right, steps=4, channels=channels)
-                )
+        self._lanes = [_Lane(part, part.span(spec.windowing, encoder)) for part in spec.parts]
         self._ready: list[list[Floats]] = [[] for _ in self._lanes]
         self._samples = 0
         self._steps = 0
@@ -306,22 +169,11 @@ def extract_windows(windows: Floats, spec: FeatureSpec, encoder: SpeechEncoder |
     Raises:
         InputError: the spec needs an encoder, and `encoder` is None.
     """
-    lanes = []
-    if spec.needs_encoder:
-        lanes.append(_require_encoder(encoder, spec).encode_windows(windows))
-    for kind, compute in (("log-mel", log_mel), ("mfcc", mfcc)):
-        if kind in spec.kind:
-            lanes.append(np.stack([compute(window) for window in windows]))
+    lanes = [part.of_windows(windows, encoder) for part in spec.parts]
     steps = windows.shape[1] // STEP_SAMPLES
     rows = [lane.reshape(len(windows), steps * spec.steps_per_motion_step, -1) for lane in lanes]
     joined: Floats = np.concatenate(rows, axis=2).reshape(len(windows), steps, spec.width)
     return joined
-
-
-def _require_encoder(encoder: SpeechEncoder | None, spec: FeatureSpec) -> SpeechEncoder:
-    if encoder is None:
-        raise InputError(f"features {spec.kind!r} need the speech encoder; pass encoder=load_encoder()")
-    return encoder
 
 
 def check_speech(samples: Floats) -> None:
