@@ -514,7 +514,7 @@ def _run_folder(
         "fps": str(dataset.fps),
     }
     if renderer != DEFAULT_RENDERER:
-        about["renderer"] = renderer
+        identity["renderer"] = renderer
     if with_audio:
         audio = hashlib.sha256()
         for clip in dataset.clips:

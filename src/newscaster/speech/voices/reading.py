@@ -23,7 +23,7 @@ from newscaster.speech.level import is_silence
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.script import Sentence, sentences_of
 from newscaster.speech.spectral import Floats
-from newscaster.speech.voices.hibari import HIBARI_VOICES, HibariVoice
+from newscaster.speech.voices.names import DEFAULT_VOICE, VOICES
 from newscaster.speech.voices.piper import PIPER_VOICES, PiperVoice
 from newscaster.speech.voices.program import ProgramVoice
 from newscaster.speech.voices.voice import Voice
@@ -34,7 +34,6 @@ _log = logging.getLogger("newscaster.speech")
 
 OnNote = Callable[[str], None]
 """A callback for a line about a part of a text that is not read as written."""
-DEFAULT_VOICE = "hibari"
 SLOWEST, FASTEST = 0.5, 2.0
 _FAINT = 0.01
 """Peak below which the audio of signs alone is the voice's noise: 0.002 to 0.004 for hibari."""
@@ -84,9 +83,9 @@ class Reading:
                     f"speed is {self.speed}, but a voice command has its own pace. "
                     "Set the pace with the arguments of the program, such as: espeak-ng -s 150"
                 )
-        elif self.voice is not None and not _is_file(self.voice) and self.voice not in voice_names():
+        elif self.voice is not None and not _is_file(self.voice) and self.voice not in VOICES:
             raise InputError(
-                f"the voice is {quoted(self.voice)}; expected one of {', '.join(voice_names())}, or the "
+                f"the voice is {quoted(self.voice)}; expected one of {', '.join(VOICES)}, or the "
                 "path of a Piper voice, NAME.onnx"
             )
 
@@ -102,7 +101,7 @@ class Reading:
         name = self.voice or DEFAULT_VOICE
         if _is_file(name):
             return PiperVoice(Path(name))
-        return PiperVoice.packaged(name) if name in PIPER_VOICES else HibariVoice(name)
+        return VOICES[name](name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +121,7 @@ class SpokenSentence:
 
 def voice_names() -> tuple[str, ...]:
     """Return the names of all named voices, installed or not."""
-    return (*HIBARI_VOICES, *PIPER_VOICES)
+    return tuple(VOICES)
 
 
 def voice_of_a_man() -> str | None:
