@@ -34,9 +34,6 @@ from newscaster.system.os_errors import why
 from newscaster.texts import check_unicode
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from newscaster.media import LiveItem, PipedAudio
     from newscaster.media.containers import Container
     from newscaster.provenance import Statement
@@ -44,8 +41,7 @@ if TYPE_CHECKING:
     from newscaster.synthesis.live_frame import LiveFrame
     from newscaster.synthesis.live_manifest import LiveManifestBuilder
     from newscaster.synthesis.signing import Signing
-
-    Floats = npt.NDArray[np.float32]
+    from newscaster.types import ArrayF32
 
 
 _AHEAD_SECONDS = 2.0
@@ -451,7 +447,7 @@ def _check_audio(path: Path) -> None:
         )
 
 
-def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
+def _push_all(stream: Live, blocks: Iterator[ArrayF32], rate: int) -> None:
     for block in blocks:
         stream.push(block, rate)
         while stream.counts.waiting_seconds > _AHEAD_SECONDS:
@@ -459,7 +455,7 @@ def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
     stream.flush()
 
 
-def _raw(source: PipedAudio) -> Iterator[Floats]:
+def _raw(source: PipedAudio) -> Iterator[ArrayF32]:
     """Yield raw audio as it arrives: signed 16-bit little-endian, as (n,) float32 in [-1, 1]."""
     import numpy as np
 

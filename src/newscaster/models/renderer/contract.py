@@ -10,12 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from newscaster.face.landmark_map import CHANNELS
+from newscaster.types import ArrayBool
 
 
 class CropNetwork(nn.Module, ABC):
@@ -34,14 +33,14 @@ class CropNetwork(nn.Module, ABC):
     grain = 0.0
     """Strength of the grain that the results lack, in levels (`face.grain`)."""
 
-    def __init__(self, hidden: npt.NDArray[np.bool_], *, map_side: int) -> None:
+    def __init__(self, hidden: ArrayBool, *, map_side: int) -> None:
         super().__init__()
         self.side, self.map_side = hidden.shape[0], map_side
         self.register_buffer("hidden", torch.from_numpy(hidden.copy()))
 
     @classmethod
     @abstractmethod
-    def from_config(cls, config: Mapping[str, Any], hidden: npt.NDArray[np.bool_]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], hidden: ArrayBool) -> Self:
         """Return a network of the shape that :meth:`config_json` described."""
 
     @abstractmethod

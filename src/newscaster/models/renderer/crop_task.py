@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +25,7 @@ from newscaster.models.renderer.losses import LossWeights, psnr
 from newscaster.training.adversarial import AdversarialLoss
 from newscaster.training.loop import Metrics
 from newscaster.training.previews import write_preview
+from newscaster.types import ArrayBool, ArrayI64, ImageU8
 
 GENTLE = Sharpening(detail=0.06, adversarial=AdversarialLoss(realism=0.008, matching=0.08))
 """With all of it 2.5 times as strong, its gradients left the error of pixels little to say: edges of the face
@@ -82,7 +82,7 @@ class CropTask(FrameTask[Batch]):
         self.frames = Frames(data.clips, map_side=map_side, variation=training.variation)
         self.held_out = Frames(data.held_out, map_side=map_side)
         self.checked = self.held_out.spread(training.check_frames)
-        self.hidden: npt.NDArray[np.bool_] = data.hidden
+        self.hidden: ArrayBool = data.hidden
 
     def identity(self) -> dict[str, Any]:
         """The network's shape, and the mask that it was trained for."""
@@ -100,9 +100,7 @@ class CropTask(FrameTask[Batch]):
         total = sum(one.astype(np.float64) for one in crops)
         return torch.from_numpy(np.asarray(total / len(numbers), np.float32))
 
-    def render(
-        self, network: nn.Module, numbers: npt.NDArray[np.int64]
-    ) -> tuple[Batch, npt.NDArray[np.uint8]]:
+    def render(self, network: nn.Module, numbers: ArrayI64) -> tuple[Batch, ImageU8]:
         """Return held-out frames by their numbers, and what a network makes of them, (B, S, S, 3)."""
         batch = self.held_out.batch(numbers)
         with torch.inference_mode(), self.autocast():
@@ -132,9 +130,9 @@ class CropTask(FrameTask[Batch]):
 
 
 def missing_grain(
-    render: Callable[[npt.NDArray[np.int64]], tuple[Batch, npt.NDArray[np.uint8]]],
+    render: Callable[[ArrayI64], tuple[Batch, ImageU8]],
     frames: Frames,
-    hidden: npt.NDArray[np.bool_],
+    hidden: ArrayBool,
 ) -> float:
     """Strength of the grain that frames have and painted ones lack, in levels.
 

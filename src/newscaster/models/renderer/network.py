@@ -24,7 +24,6 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,6 +32,7 @@ from newscaster.face.landmark_map import CHANNELS
 from newscaster.models.blocks import convolution, residuals, unshuffle
 from newscaster.models.renderer.contract import CropNetwork
 from newscaster.models.renderer.ridge_init import KernelFace, KernelShape
+from newscaster.types import ArrayBool
 
 _UNSHUFFLE = {128: 2, 256: 4, 512: 8}
 _LARGEST_MAP = 128
@@ -108,7 +108,7 @@ class Box(NamedTuple):
         return Box(*(edge // by for edge in self))
 
 
-def box_of(hidden: npt.NDArray[np.bool_], *, size_multiple: int, place_multiple: int) -> Box:
+def box_of(hidden: ArrayBool, *, size_multiple: int, place_multiple: int) -> Box:
     """The part of a region (S, S) that is computed: what is hidden, and a margin of S / 32 if there is room.
 
     Its sides are multiples of ``size_multiple``, its corner lies on multiples of ``place_multiple``.
@@ -140,7 +140,7 @@ class Renderer(CropNetwork):
     covered: Tensor
     fill: Tensor
 
-    def __init__(self, config: RendererConfig, hidden: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, config: RendererConfig, hidden: ArrayBool) -> None:
         side = hidden.shape[0]
         super().__init__(hidden, map_side=config.map_side_for(side))
         self.config = config
@@ -169,7 +169,7 @@ class Renderer(CropNetwork):
         )
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], hidden: npt.NDArray[np.bool_]) -> Renderer:
+    def from_config(cls, config: Mapping[str, Any], hidden: ArrayBool) -> Renderer:
         """See :class:`CropNetwork`."""
         return cls(RendererConfig.from_json(config), hidden)
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from newscaster.errors import InputError
 from newscaster.speech.encoder import SpeechEncoder
-from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.speech.windows import Windowing
+from newscaster.types import ArrayF32
 
 MOTION_HZ = 25
 """Steps of the motion network per second of audio."""
@@ -29,7 +30,7 @@ class Span:
         features              |=====================|
     """
 
-    compute: Callable[[Floats], Floats]
+    compute: Callable[[ArrayF32], ArrayF32]
     """(left + n * hop + right,) samples to the features of the n hops, (n * hop * rate / 16000, channels)."""
     left_samples: int
     hop_samples: int
@@ -59,7 +60,7 @@ class Feature(ABC):
         """Return how many samples after its own start a motion step depends on, at most."""
 
     @abstractmethod
-    def of_windows(self, windows: Floats, encoder: SpeechEncoder | None) -> Floats:
+    def of_windows(self, windows: ArrayF32, encoder: SpeechEncoder | None) -> ArrayF32:
         """Return features of separate windows (B, n), with silence around each: (B, steps, channels)."""
 
 
@@ -67,7 +68,7 @@ class Feature(ABC):
 class LocalFeature(Feature):
     """Features that depend on a fixed number of samples to either side."""
 
-    compute: Callable[[Floats], Floats]
+    compute: Callable[[ArrayF32], ArrayF32]
     """(left + n + right,) samples to the features of the n samples, n a multiple of 640."""
     left_samples: int = 0
     """Samples before a motion step that its features depend on."""
@@ -82,7 +83,7 @@ class LocalFeature(Feature):
         """See :class:`Feature`."""
         return STEP_SAMPLES + self.right_samples
 
-    def of_windows(self, windows: Floats, encoder: SpeechEncoder | None) -> Floats:
+    def of_windows(self, windows: ArrayF32, encoder: SpeechEncoder | None) -> ArrayF32:
         """See :class:`Feature`."""
         around = (self.left_samples, self.right_samples)
         return np.stack([self.compute(np.pad(window, around)) for window in windows])
@@ -106,7 +107,7 @@ class EncoderFeature(Feature):
         """See :class:`Feature`."""
         return windowing.hop_samples + windowing.right_samples
 
-    def of_windows(self, windows: Floats, encoder: SpeechEncoder | None) -> Floats:
+    def of_windows(self, windows: ArrayF32, encoder: SpeechEncoder | None) -> ArrayF32:
         """See :class:`Feature`."""
         return _needed(encoder).encode_windows(windows)
 

@@ -13,7 +13,8 @@ from newscaster.errors import SpeechError
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features.feature import MOTION_HZ, STEP_SAMPLES, Feature, Span
 from newscaster.speech.features.spec import FeatureSpec
-from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.types import ArrayF32
 
 _CHUNK_SAMPLES = 16 * SAMPLE_RATE
 """How much of a whole sound is taken at once."""
@@ -33,7 +34,7 @@ class _Lane:
         self._done_samples = self._pushed_samples = 0
         self._rest = np.zeros((0, feature.channels), np.float32)
 
-    def push(self, samples: Floats) -> Floats:
+    def push(self, samples: ArrayF32) -> ArrayF32:
         """Return the newly complete motion steps, (f, width)."""
         self._held.append(samples)
         self._held_samples += len(samples)
@@ -51,7 +52,7 @@ class _Lane:
         self._rest = features[steps * self._shape[0] :].copy()
         return features[: steps * self._shape[0]].reshape(steps, self._width)
 
-    def flush(self) -> Floats:
+    def flush(self) -> ArrayF32:
         """As push, with silence after the audio, so that its last motion step is complete."""
         total_samples = -(-self._pushed_samples // STEP_SAMPLES) * STEP_SAMPLES
         hops = -(-(total_samples - self._done_samples) // self._hop)
@@ -75,12 +76,12 @@ class FeatureStream:
     def __init__(self, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> None:
         self.spec = spec
         self._lanes = [_Lane(part, part.span(spec.windowing, encoder)) for part in spec.parts]
-        self._ready: list[list[Floats]] = [[] for _ in self._lanes]
+        self._ready: list[list[ArrayF32]] = [[] for _ in self._lanes]
         self._samples = 0
         self._steps = 0
         self._flushed = False
 
-    def push(self, samples: Floats) -> Floats:
+    def push(self, samples: ArrayF32) -> ArrayF32:
         """Push samples and return the newly complete motion steps.
 
         Args:
@@ -100,7 +101,7 @@ class FeatureStream:
         self._samples += len(samples)
         return self._joined([lane.push(samples) for lane in self._lanes])
 
-    def flush(self) -> Floats:
+    def flush(self) -> ArrayF32:
         """Return the rest, with silence after the audio: ceil(N / 640) motion steps in total."""
         self._flushed = True
         total = -(-self._samples // STEP_SAMPLES)
@@ -108,7 +109,7 @@ class FeatureStream:
         self._ready = [[] for _ in self._lanes]
         return rest
 
-    def _joined(self, new_features: list[Floats], total: int | None = None) -> Floats:
+    def _joined(self, new_features: list[ArrayF32], total: int | None = None) -> ArrayF32:
         """Return the motion steps that all lanes have, concatenated; further steps of a lane wait."""
         for ready, new in zip(self._ready, new_features, strict=True):
             ready.append(new)
@@ -122,11 +123,11 @@ class FeatureStream:
             return lanes[0][:count]
         per_step = self.spec.steps_per_motion_step
         parts = [lane[:count].reshape(count * per_step, lane.shape[1] // per_step) for lane in lanes]
-        joined: Floats = np.concatenate(parts, axis=1).reshape(count, self.spec.width)
+        joined: ArrayF32 = np.concatenate(parts, axis=1).reshape(count, self.spec.width)
         return joined
 
 
-def extract(samples: Floats, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> Floats:
+def extract(samples: ArrayF32, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> ArrayF32:
     """Return the features of complete audio, stacked per motion step.
 
     Args:
@@ -153,7 +154,7 @@ def extract(samples: Floats, spec: FeatureSpec, encoder: SpeechEncoder | None = 
     return features
 
 
-def extract_windows(windows: Floats, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> Floats:
+def extract_windows(windows: ArrayF32, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> ArrayF32:
     """Return the features of independent windows, each with silence around it.
 
     The features of a window depend on nothing but the window; the spec's windowing is ignored.
@@ -172,11 +173,11 @@ def extract_windows(windows: Floats, spec: FeatureSpec, encoder: SpeechEncoder |
     lanes = [part.of_windows(windows, encoder) for part in spec.parts]
     steps = windows.shape[1] // STEP_SAMPLES
     rows = [lane.reshape(len(windows), steps * spec.steps_per_motion_step, -1) for lane in lanes]
-    joined: Floats = np.concatenate(rows, axis=2).reshape(len(windows), steps, spec.width)
+    joined: ArrayF32 = np.concatenate(rows, axis=2).reshape(len(windows), steps, spec.width)
     return joined
 
 
-def check_speech(samples: Floats) -> None:
+def check_speech(samples: ArrayF32) -> None:
     """Raise SpeechError unless `samples` are (N,) float32 and finite."""
     if samples.ndim != 1 or samples.dtype != np.float32:
         raise SpeechError(
