@@ -7,7 +7,7 @@ It makes batches of face crops, and measures and draws held-out ones. A subclass
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -93,6 +93,10 @@ class CropTask(FrameTask[Batch]):
         """Pairs of successive frames."""
         return self.frames.pairs(self.samples_per_step // 2, seed=seed, step=step)
 
+    def inputs(self, batch: Batch) -> Iterator[Tensor]:
+        """Return a batch's crops (B, S, S, 3) and landmark maps (B, 4, M, M), uint8, on the device."""
+        return self.to_device(batch.crops, batch.landmark_maps)
+
     def mean_crop(self) -> Tensor:
         """Return the mean of the crops that are trained on, (S, S, 3), 0 to 255."""
         numbers = self.frames.spread(_MEAN_FRAMES)
@@ -104,7 +108,7 @@ class CropTask(FrameTask[Batch]):
         """Return held-out frames by their numbers, and what a network makes of them, (B, S, S, 3)."""
         batch = self.held_out.batch(numbers)
         with torch.inference_mode(), self.autocast():
-            out = network(*self.to_device(batch.crops, batch.landmark_maps))
+            out = network(*self.inputs(batch))
         return batch, out.cpu().numpy()
 
     def evaluate(self, network: nn.Module) -> Metrics:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from newscaster.face.landmark_map import CHANNELS
+from newscaster.inference import Session
 from newscaster.models.frame_task import FrameRun, train_frames
 from newscaster.models.registry import DEFAULT_RENDERER, renderer_task
 from newscaster.models.renderer.contract import CropNetwork, check_contract
@@ -83,13 +84,15 @@ def train_renderer(
 
     Raises:
         InputError: there is no such renderer, the state in ``folder`` is damaged or of another network, or
-            ``device`` is not there.
+            ``device`` is not there; or the network has operators that anchors do not accept.
         ValueError: the renderer breaks the contract of :class:`CropNetwork`.
         OutputError: ``folder`` cannot be written.
     """
     make: Callable[..., CropTask] = renderer_task(renderer)
     task = make(data, device=compute_device(device), seed=seed, **settings)
     check_contract(task.network)
+    if renderer != DEFAULT_RENDERER:  # an export takes seconds, and tests cover the default's
+        Session(export_renderer(task.network), name=f"the renderer {renderer!r}", remedy="Change its network")
     trainer, run = train_frames(
         task, folder, minutes=minutes, seed=seed, resume=resume, progress=progress, clock=clock
     )
