@@ -6,11 +6,14 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import pytest
 
 import newscaster
@@ -170,8 +173,9 @@ for kind in ("loudness", "whisper+loudness"):
 
 @needs_containers
 def test_a_container(extended: Extended, anchor: Path) -> None:
-    (speak,) = sections()["A container"].commands
+    speak, verify = sections()["A container"].commands
     extended.command(speak)
+    assert "news.c2pa" in extended.command(verify).stdout
     with av.open(str(extended.work / "news.nut")) as file:
         assert file.format.name == "nut"
         assert [stream.codec_context.name for stream in file.streams] == ["h264", "aac"]
