@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy.typing as npt
 import torch
@@ -20,13 +20,11 @@ from newscaster.models.discriminators import PatchDiscriminator
 from newscaster.models.losses import Sharpening, detail_loss, perceptual_loss
 from newscaster.models.perceptual import Perceptual
 from newscaster.training.adversarial import Adversary
-from newscaster.training.budget import TimeBudget, learning_rate
-from newscaster.training.checkpoints import WEIGHTS
+from newscaster.training.budget import Clock, TimeBudget, learning_rate
+from newscaster.training.checkpoints import WEIGHTS, Network
 from newscaster.training.loop import Batch, Intervals, Optimization, Progress, Trainer, TrainTask
 from newscaster.training.precision import autocast, fast_precision
 from newscaster.training.seeds import seeded
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +132,7 @@ class FrameRun:
     weights: Path
     """The file of the network's weights."""
     images_per_second: float
-    """Of training, all interruptions aside, everything included."""
+    """Of the whole training, runs before an interruption included."""
     steps: int
     minutes: float
 
@@ -147,7 +145,7 @@ def train_frames(
     seed: int,
     resume: bool = True,
     progress: Progress | None = None,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = time.monotonic,
 ) -> tuple[Trainer[Any], FrameRun]:
     """Train a task for some minutes.
 

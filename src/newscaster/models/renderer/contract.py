@@ -72,7 +72,8 @@ def check_contract(network: CropNetwork) -> None:
         raise ValueError(
             f"{name} returns {rendered.dtype} {tuple(rendered.shape)}; expected uint8 {tuple(crops.shape)}"
         )
-    if not torch.equal(rendered[:, hidden], other[:, hidden]):
+    # A GPU may round differently from one call to the next.
+    if (rendered[:, hidden].int() - other[:, hidden].int()).abs().max() > 1:
         raise ValueError(f"{name} depends on hidden pixels of the crop; replace them before the first layer")
     if not torch.equal(rendered[:, ~hidden], crops[:, ~hidden]):
         raise ValueError(f"{name} changes visible pixels of the crop; return them as they are")
