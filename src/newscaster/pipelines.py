@@ -125,7 +125,7 @@ def evaluate(
     from newscaster.evaluation.evaluate import need_extra
     from newscaster.evaluation.page import evaluation_page
     from newscaster.media import atomic_write, check_inputs_kept, check_output
-    from newscaster.prepare.page import PAGE_SUFFIXES, need_jinja, write_page
+    from newscaster.reports.page import PAGE_SUFFIXES, need_jinja, write_page
     from newscaster.synthesis.anchor import Anchor
     from newscaster.synthesis.articulation import AS_TRAINED
 
