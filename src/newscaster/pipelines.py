@@ -132,7 +132,7 @@ def evaluate(
     if timestamp is not None and keep is None:
         raise InputError(
             f"--timestamp is {quoted(timestamp)}, but no videos are kept that could be signed. Add "
-            "--keep FOLDER, or omit --timestamp"
+            "--save-videos DIR, or omit --timestamp"
         )
     need_extra()
     if report is not None:
@@ -235,7 +235,7 @@ def train(
         _check_outside(folder, inputs)
     removed = folder.with_name(f".{folder.name}.removed")
     shutil.rmtree(removed, ignore_errors=True)  # of a training that was killed
-    with exclusive_lock(folder, what="training", next_step="name another folder with --work") as lease:
+    with exclusive_lock(folder, what="training", next_step="name another folder with --work-dir") as lease:
 
         def report(phase: str, done: float, total: float) -> None:
             lease.check()
@@ -282,7 +282,7 @@ def _check_outside(folder: Path, inputs: Sequence[tuple[object, str]]) -> None:
         if isinstance(path, str | Path) and Path(path).resolve().is_relative_to(work):
             raise OutputError(
                 f"{name} '{path}' is in '{folder}', the folder for prepared footage and training, which is "
-                "removed when the anchor is written. Name another folder with --work, or another output"
+                "removed when the anchor is written. Name another folder with --work-dir, or another output"
             )
 
 
@@ -486,7 +486,7 @@ def _write(
         except AnchorError as error:
             raise AnchorError(
                 f"the trained anchor does not work, and is not written: {error}. Train it again with another "
-                "--work folder; if it happens again, report it"
+                "--work-dir; if it happens again, report it"
             ) from error
     return out
 

@@ -117,7 +117,7 @@ def test_the_counts_of_a_live_stream(anchor: Anchor) -> None:
 def test_a_long_stream_is_warned_of_once_and_early(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newscaster.cli.streaming._CHECKED_SECONDS", 0.8)
+    monkeypatch.setattr("newscaster.cli.streaming._SPEECH_CHECK_SECONDS", 0.8)
     media.write_wav(tmp_path / "x.wav", noise(1.6), 16_000)
     command = ["live", str(path), "--to", str(tmp_path / "x.ts"), "--speech", str(tmp_path / "x.wav")]
     assert cli.run(command) == 0
