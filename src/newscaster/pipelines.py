@@ -485,7 +485,7 @@ def _write(
             Anchor.open(temporary, workers=1)
         except AnchorError as error:
             raise AnchorError(
-                f"the trained anchor does not work, and is not written: {error}. Train it again with another "
+                f"the trained anchor does not work, and is not written: {error}. Train it again in another "
                 "--work-dir; if it happens again, report it"
             ) from error
     return out
