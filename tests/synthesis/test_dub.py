@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -313,3 +314,43 @@ def test_captions_are_spoken_in_their_time(anchor: Anchor, video: Path, cache: P
     assert "00:00:00,400 --> " in (tmp_path / "out.srt").read_text()
     with pytest.raises(InputError, match="expected one of them"):
         anchor.dub(video, captions, tmp_path / "out.mp4", options=DubOptions(script=captions))
+
+
+def test_own_audio_stays_with_the_frames(
+    anchor: Anchor, video: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Audio that starts later than the frames, and a part of a video, keep their place."""
+    late = tmp_path / "late.mp4"
+    speech = tmp_path / "speech.wav"
+    media.write_wav(speech, speech_like(1.4), 16_000)
+    with av.open(str(video)) as frames, av.open(str(speech)) as audio, av.open(str(late), "w") as out:
+        pictures = out.add_stream_from_template(frames.streams.video[0])
+        track = out.add_stream("aac", rate=16_000, layout="mono")
+        for packet in frames.demux(frames.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = pictures
+                out.mux(packet)
+        for frame in audio.decode(audio=0):
+            frame.pts = (frame.pts or 0) + 16_000  # a second later
+            out.mux(track.encode(frame))
+        out.mux(track.encode(None))
+    own = media.read_audio(late, rate=16_000)
+    assert np.abs(own[: int(0.95 * 16_000)]).max() < 0.01
+    loud = np.abs(own[int(1.05 * 16_000) :]).max()
+    outputs = Outputs(motion=tmp_path / "m.npz")
+    for options in (DubOptions(), DubOptions(start_seconds=0.5, stop_seconds=2.8)):
+        anchor.dub(
+            late,
+            None,
+            tmp_path / "out.mp4",
+            style=STYLE,
+            options=options,
+            outputs=Outputs(motion=tmp_path / "m.npz"),
+        )
+        made = media.read_audio(tmp_path / "out.mp4", rate=16_000)
+        assert np.abs(made[: int(0.9 * 16_000)]).max() < 0.05 * loud
+        part = slice(int(1.1 * 16_000), int(2.2 * 16_000))
+        assert np.corrcoef(made[part], own[part])[0, 1] > 0.95
+        shapes = np.load(tmp_path / "m.npz")["shapes"]
+        moving = np.abs(np.diff(shapes, axis=0)).mean(axis=(1, 2))
+        assert moving[27:55].mean() > 4 * moving[13:20].mean()  # rests until the speech starts

@@ -10,7 +10,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +71,6 @@ def dub_to_file(
     if options.script is not None and not (request.speech is None and request.text is None):
         raise InputError("captions and another speech are given; expected one of them")
     is_read = options.script is not None or request.text is not None or is_script(request.speech)
-    if options.script is None and request.speech is None and request.text is None:
-        request = SpeechRequest(speech=video, text=None, rate=request.rate)
     paths = OutputPaths.of(out, outputs)
     voice = None if style.reading is None else style.reading.voice
     inputs = inputs_of(speech=request.speech, anchor=anchor.path, sign=signing.files, voice=voice)
@@ -87,12 +85,7 @@ def dub_to_file(
     signer = Signing.begin(signing.files, timestamp=signing.timestamp)
     with ExitStack() as stack:
         stack.enter_context(media.exclusive_output(paths.video))
-        if options.script is not None:
-            speech = stack.enter_context(open_cued_speech(options.script, style.reading))
-        else:
-            speech = stack.enter_context(
-                open_speech(request.speech, text=request.text, rate=request.rate, reading=style.reading)
-            )
+        speech = stack.enter_context(_open(request, video, options, style))
         if not speech.samples:
             raise SpeechError("the speech is empty")
         report = None if progress is None else lambda done, total: progress("track", done, total)
@@ -133,6 +126,48 @@ def dub_to_file(
         with media.atomic_write(options.report) as temporary:
             temporary.write_text(json.dumps(made.to_json(), indent=2) + "\n", encoding="utf-8")
     return made
+
+
+@contextmanager
+def _open(request: SpeechRequest, video: Path, options: DubOptions, style: Style) -> Iterator[Speech]:
+    """Open captions, the speech, or the video's own audio if neither is given."""
+    if options.script is not None:
+        with open_cued_speech(options.script, style.reading) as speech:
+            yield speech
+    elif request.speech is not None or request.text is not None:
+        with open_speech(
+            request.speech, text=request.text, rate=request.rate, reading=style.reading
+        ) as speech:
+            yield speech
+    else:
+        with _own_audio(video, options) as path, open_speech(path, reading=style.reading) as speech:
+            yield speech
+
+
+@contextmanager
+def _own_audio(video: Path, options: DubOptions) -> Iterator[Path]:
+    """Yield a file with the video's own audio, from the time at which the new mouth starts."""
+    info = media.probe(video)
+    if info.video is None or info.audio is None:
+        yield video  # refused as speech, in the usual words
+        return
+    offset = info.audio.start_seconds - info.video.start_seconds
+    if not options.is_part and abs(offset) < 0.5 / info.video.fps:
+        yield video
+        return
+    end = info.video.end_seconds or info.audio.duration_seconds or 0.0
+    start = options.start_seconds or 0.0
+    stop = end if options.stop_seconds is None else min(options.stop_seconds, end)
+    if stop <= start:
+        raise InputError(
+            f"the part to rewrite starts at {start:g} s, and '{video}' has {end:.2f} s; expected an earlier "
+            "start"
+        )
+    with media.scratch_folder() as folder:
+        path = folder / f"{video.stem}.wav"
+        plan = AudioPlan(speech=None, own=video, seconds=stop - start, own_gain=1.0, own_from_seconds=start)
+        write_dub_audio(plan, path)
+        yield path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,8 @@ class AudioPlan:
     start_seconds: float = 0.0
     stop_seconds: float = float("inf")
     own_gain: float = 0.0
+    own_from_seconds: float = 0.0
+    """Time in the video at which the result starts."""
 
 
 def write_dub_audio(plan: AudioPlan, path: Path) -> None:
@@ -90,10 +92,9 @@ def _speech(track: _Track, start: int, count: int, first: int, stop: int) -> Aud
 def _own(plan: AudioPlan, start: int, count: int) -> AudioF32:
     if plan.own is None:
         return np.zeros(count, np.float32)
-    found = media.read_audio(
-        plan.own, rate=RATE, start_seconds=start / RATE, stop_seconds=(start + count) / RATE
-    )[:count]
-    return np.pad(found, (0, count - len(found)))
+    first = plan.own_from_seconds + start / RATE
+    samples = media.read_audio(plan.own, rate=RATE, start_seconds=first, stop_seconds=first + count / RATE)
+    return np.pad(samples[:count], (0, max(0, count - len(samples))))
 
 
 def _own_gain(plan: AudioPlan, start: int, count: int, first: int, stop: int) -> AudioF32:
