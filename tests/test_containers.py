@@ -91,10 +91,10 @@ def test_messages_and_helps_list_a_new_container(
 ) -> None:
     with pytest.raises(OutputError, match=r"accepted are \.mp4, .*\.mk3d"):
         media.write_video(tmp_path / "x.avi", iter(()), fps=FPS, audio=None)
-    with pytest.raises(OutputError, match=r"begins with .* made-up:, or a file that ends in .* \.mk3d\."):
+    with pytest.raises(OutputError, match=r"starts with .* made-up:, or a file that ends in .* \.mk3d\."):
         media.live_container("x.avi")
     (tmp_path / "x.txt").write_text("Good evening.")
-    with pytest.raises(InputError, match=r"Give a video that ends in .* \.mk3d, a picture or"):
+    with pytest.raises(InputError, match=r"Give a video that ends in .* \.mk3d, an image or"):
         provenance.verify(tmp_path / "x.txt")
     assert cli.run(["live", str(anchor), "--to", str(tmp_path / "x.ts"), "--speech", str(speech)]) == 0
     assert "of live video those that end in .mp4, .m4v, .mov, .mkv or .mk3d" in capsys.readouterr().err

@@ -138,7 +138,7 @@ def test_every_exit_code_is_documented() -> None:
 
 @pytest.mark.parametrize(
     ("max_bytes", "said"),
-    [(0, "no place for temporary files"), (2000, "no room for temporary files"), (15_000, "'news.mp4'")],
+    [(0, "no folder for temporary files"), (2000, "no room for temporary files"), (15_000, "'news.mp4'")],
 )
 def test_speak_on_a_full_disk(tiny: Path, tmp_path: Path, max_bytes: int, said: str) -> None:
     audio = speech(tmp_path)

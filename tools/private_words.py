@@ -24,8 +24,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("src/newscaster",)
 PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
+_PYAV_NAMES = frozenset({"PictureType"})
 _TEXTS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
 _KEYS = {
+    "provenance/statement.py": r'^"(?:stage|painted)"$',  # keys of the C2PA statement
     "cli/commands.py": r'"--stage(?:-minutes)?"',  # old names of options
     "cli/speaking.py": r'"--stage-start"',  # the same
     "cli/verifying.py": r'"painted"',  # key of `verify --json`
@@ -123,6 +125,19 @@ _QUOTED = re.compile(
     re.MULTILINE,
 )
 """Names in Markdown that are not prose: options, keys, files, and a published network."""
+_FILE_KEYS = re.compile(
+    r"\bstage\.(?:mp4|safetensors|pose_matrix|pose_shift|transforms|landmarks|share|stretch|thumbnails)\b"
+    r"|\bbasis\.deviations\b|\bregions\.npy\b"
+    r"|(?P<quote>[\"'])(?:stage|region|stage minutes|no sound)(?P=quote)"
+)
+"""Names of files and arrays, and quoted keys and values, in the formats of docs/formats.md."""
+_WORD_LISTS = re.compile(
+    r"phoneme picture progress prosody|NOTE\|STYLE\|REGION"
+    r"|replied\|says\|said\|shouts\|shouted\|tells\|told|which their said if will"
+)
+"""Parts of the lists of HTML elements, of WebVTT's blocks and of English words in `newscaster.speech`."""
+_LIBRARY_NAMES = frozenset({("sampling.py", "take")})
+"""Methods of libraries, by the file that calls them: numpy.ndarray.take."""
 _CONSTANT = re.compile(r"_?(?:MOST|LEAST|LONGEST|GREATEST|FEWEST)_[A-Z0-9_]+|_?[A-Z0-9_]+_(?:MOST|LEAST)")
 
 
@@ -181,6 +196,8 @@ def in_python(path: Path) -> Iterator[Place]:
     """Identifiers by their parts; comments and strings as prose."""
     source = path.read_text(encoding="utf-8")
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.string in _PYAV_NAMES:
+            continue
         if token.type == tokenize.NAME:
             yield from in_identifier(path, token.start[0], token.string)
         elif token.type in _TEXTS:
@@ -189,6 +206,8 @@ def in_python(path: Path) -> Iterator[Place]:
 
 def in_identifier(path: Path, line: int, name: str) -> Iterator[Place]:
     """Private words among the parts of a name."""
+    if (path.name, name) in _LIBRARY_NAMES:
+        return
     if _CONSTANT.fullmatch(name):
         yield Place(WORDS[-1], path, line, name)
     parts = {part.lower() for part in _PART.findall(name)}
@@ -199,12 +218,12 @@ def in_identifier(path: Path, line: int, name: str) -> Iterator[Place]:
 
 def in_prose(path: Path, text: str, *, first_line: int = 1) -> Iterator[Place]:
     """Private words in a text that people read."""
-    keys = next(
-        (keys for name, keys in _KEYS.items() if path.as_posix().endswith(f"newscaster/{name}")), None
-    )
-    for number, row in enumerate(text.splitlines(), first_line):
-        if keys is not None:
-            row = re.sub(keys, "", row)
+    path_name = path.as_posix()
+    keys = [keys for name, keys in _KEYS.items() if path_name.endswith(f"newscaster/{name}")]
+    for number, line in enumerate(text.splitlines(), first_line):
+        row = _WORD_LISTS.sub("", _FILE_KEYS.sub("", line))
+        for pattern in keys:
+            row = re.sub(pattern, "", row)
         for word in WORDS:
             if word.prose is not None:
                 for match in re.finditer(word.prose, row, re.IGNORECASE):

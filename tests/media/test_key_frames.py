@@ -203,7 +203,7 @@ def test_the_playlist_of_a_long_stream_keeps_twelve_seconds(
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_sound_and_captions_change_nothing(tmp_path: Path, suffix: str) -> None:
+def test_audio_and_captions_change_nothing(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
     media.write_wav(tmp_path / "x.wav", tone(SECONDS, rate=16_000), 16_000)
     cues = [media.Cue(start_ms=200, stop_ms=4500, lines=("Good evening.",))]
@@ -218,8 +218,8 @@ def test_sound_and_captions_change_nothing(tmp_path: Path, suffix: str) -> None:
             assert packet.is_keyframe
             assert second - 2 <= packet.pts * packet.time_base <= second
             container.seek(second * 1_000_000)
-            heard = next(p for p in container.demux(container.streams.audio[0]))
-            assert second - 2.1 <= heard.pts * heard.time_base <= second
+            packet = next(p for p in container.demux(container.streams.audio[0]))
+            assert second - 2.1 <= packet.pts * packet.time_base <= second
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".m4v", ".mov"])

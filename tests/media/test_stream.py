@@ -24,7 +24,7 @@ RATE = 48_000
 @pytest.fixture(scope="module")
 def images() -> list[media.YuvFrame]:
     target = media.TargetVideo(
-        media.encode_target(moving_pattern(12, width=96, height=64), FPS), name="stage"
+        media.encode_target(moving_pattern(12, width=96, height=64), FPS), name="target"
     )
     return [target.image(index) for index in range(12)]
 
@@ -35,12 +35,12 @@ def audios(frames: int) -> list[np.ndarray]:
 
 
 def stream(images: list[media.YuvFrame]) -> Iterator[tuple[media.YuvFrame | None, np.ndarray]]:
-    """Two frames before the first picture, one dropped later on."""
+    """Two items before the first frame, one dropped later on."""
     shown = [None, None, *images[:5], None, *images[5:]]
     yield from zip(shown, audios(len(shown)), strict=True)
 
 
-def test_a_recording_keeps_all_sound_and_the_frame_rate(images: list[media.YuvFrame], tmp_path: Path) -> None:
+def test_a_recording_keeps_all_audio_and_the_frame_rate(images: list[media.YuvFrame], tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
     recorded = media.record_video(path, stream(images), fps=FPS, rate=RATE, metadata={"title": "Ada"})
     assert recorded == media.RecordedVideo(seconds=13 / 25)
@@ -93,7 +93,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
 
 
 @pytest.mark.parametrize("room", [0, 100, 2000])
-def test_a_recording_that_the_disk_does_not_take(
+def test_a_recording_on_a_full_disk(
     images: list[media.YuvFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     fill_disk(monkeypatch, room)
@@ -185,7 +185,7 @@ def test_fragments_come_as_they_are_made(images: list[media.YuvFrame], tmp_path:
     assert media.measure_audio(path).seconds > 0.45
 
 
-def test_one_picture_in_several_encoders_at_once(images: list[media.YuvFrame]) -> None:
+def test_one_frame_in_several_encoders_at_once(images: list[media.YuvFrame]) -> None:
     made: list[int] = []
 
     def encode(first: int) -> None:
@@ -202,7 +202,7 @@ def test_one_picture_in_several_encoders_at_once(images: list[media.YuvFrame]) -
     assert len(made) == sum(made) == 3 * len(images)
 
 
-def test_sound_for_an_encoder_outside() -> None:
+def test_audio_for_an_external_encoder() -> None:
     frame = media.FrameMaker(fps=FPS, rate=RATE).audio(np.array([0.0, 0.5, 2.0], np.float32), 960)
     assert frame.pts == 960
     assert frame.to_ndarray().tolist() == [[0, 16384, 32767]]

@@ -329,7 +329,7 @@ def test_skipped_parts_of_a_text_are_named(studio: TestClient) -> None:
     session = studio.post("/v1/sessions", json={"voice": "hibari"}).json()
     path = f"/v1/sessions/{session['id']}"
     for text, expected in (
-        ("Good evening. Добрый вечер.", "sentence 2, line 1, is left out: the voice 'hibari' does not read"),
+        ("Good evening. Добрый вечер.", "sentence 2, line 1, is skipped: the voice 'hibari' does not read"),
         ("Добрый вечер.", "the voice 'hibari' does not read Cyrillic, and 1 of 1 sentences"),
     ):
         assert studio.post(f"{path}/say", json={"text": text}).status_code == 202

@@ -301,7 +301,7 @@ def test_a_job_names_skipped_parts_and_its_real_cause(studio: TestClient, tmp_pa
             assert job["title"].startswith("Good evening. Добрый")
             assert [note[:20] for note in done["notes"]] == [
                 "the text has mark-up",
-                "the text holds contr",
+                "the text has control",
                 "sentence 2, line 1, ",
             ]
         else:

@@ -1,7 +1,7 @@
-"""Media: video and sound in and out. The only importer of PyAV.
+"""Media: video and audio in and out. The only importer of PyAV.
 
-One clock for both streams of a file: t0 is its first frame, `read_frames` counts from there, and sample 0 of
-`read_audio` is the sound at t0.
+Both streams of a file share one clock. t0 is the first frame: `read_frames` counts from there, and sample 0
+of `read_audio` is the audio at t0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The containers that video is written to, one row each: all that depends on a container asks this table.
+"""The table of containers that video is written to. All code that depends on a container reads it here.
 
-Knows suffixes, FFmpeg's names and options, subtitles, tags, and where a C2PA manifest goes. Leaves encoding
-to `writer`. Which containers are safe to read is in `reader`.
+A row has suffixes, FFmpeg's names and options, subtitles, tags, and the place of the C2PA manifest. Encoding
+is in `writer`, and the containers that are safe to read in `reader`.
 """
 
 from __future__ import annotations
@@ -18,49 +18,49 @@ class Container:
     """One way to store or send H.264 and AAC."""
 
     muxer: str
-    """FFmpeg's name of it."""
+    """FFmpeg's name of the format."""
     suffix: str | None = None
-    """Of its files, in lower case with the dot; None: files with it are not written."""
+    """Of its files, in lower case with the dot; None: not written to files."""
     schemes: tuple[str, ...] = ()
-    """Of addresses that it is sent to, such as "rtmp"."""
+    """Schemes of its addresses, such as "rtmp"."""
     media_type: str | None = None
-    """For HTTP and C2PA, such as "video/mp4"; None if neither meets it."""
+    """For HTTP and C2PA, such as "video/mp4"; None if neither needs it."""
     file_options: Mapping[str, str] | None = None
-    """FFmpeg's options for a file that gets its name when it is finished; None: there is no such file."""
+    """FFmpeg's options for a file that is renamed into place when finished; None: live only."""
     live_options: Mapping[str, str] = field(default_factory=dict)
-    """FFmpeg's options for live video. A file can be played as far as it has been written."""
+    """FFmpeg's options for live video. A file is playable up to the last write."""
     segment_seconds: Fraction | None = None
-    """Of live video: maximum length of a file beside the playlist, which starts with its only key frame."""
+    """Maximum length of a live segment beside the playlist. A segment starts with its only key frame."""
     subtitle_codec: Literal["mov_text", "subrip"] | None = None
-    """FFmpeg's name for a track of subtitles."""
+    """FFmpeg's codec of subtitle tracks."""
     languages: Mapping[str, str] = field(default_factory=dict)
-    """Its codes of languages, by those of ISO 639-2/T that differ."""
+    """Its language codes that differ from ISO 639-2/T, by the ISO code."""
     common_tags: frozenset[str] | None = None
-    """Tags that every player finds; any other needs FFmpeg's `use_metadata_tags`. None: all are alike."""
+    """Tags that every player finds; others need FFmpeg's `use_metadata_tags`. None: no difference."""
     service_tags: Mapping[str, str] = field(default_factory=dict)
-    """Names under which it stores other tags, which are cut to a length that fits."""
+    """Names of its own tags, and the tags that they copy, cut to a length that fits."""
     manifest: Literal["embedded", "beside"] | None = None
-    """Where a C2PA manifest goes: into a box of the file (ISO BMFF), or into a file of its own."""
+    """Place of the C2PA manifest: in a box of the file (ISO BMFF), or in a separate file."""
 
     def muxer_options(self, tags: Mapping[str, str]) -> dict[str, str]:
-        """FFmpeg's options for a finished file with these tags."""
+        """Return FFmpeg's options for a finished file with these tags."""
         options = dict(self.file_options or {})
         if self.common_tags is not None and not self.common_tags.issuperset(tags):
             options["movflags"] += "+use_metadata_tags"
         return options
 
     def stored_tags(self, tags: Mapping[str, str]) -> dict[str, str]:
-        """Tags, and those that it stores under another name under that, too."""
+        """Return the tags, plus the copies under the container's own names."""
         renamed = {name: tags[tag] for name, tag in self.service_tags.items() if tag in tags}
         return {**tags, **{name: text[:_MAX_SERVICE_CHARACTERS] for name, text in renamed.items()}}
 
 
 _MAX_SERVICE_CHARACTERS = 200
-"""A transport stream describes itself in 255 bytes."""
+"""The service descriptor of a transport stream has 255 bytes."""
 _HLS_SEGMENTS = 12
-"""Segments in the playlist; as many older ones are kept, for players that have read an older playlist."""
+"""Segments in the playlist; as many older ones stay on disk, for players with an older playlist."""
 _SERVICE_TAGS = {"service_name": "title", "service_provider": "comment"}
-# QuickTime's own codes of languages, where FFmpeg spells them otherwise than ISO 639-2/T.
+# QuickTime's own language codes, as FFmpeg spells those that differ from ISO 639-2/T.
 _ISO_CODES = ["deu", "ell", "gle", "isl", "nld", "sqi", "swe", "zho"]
 _QUICKTIME_CODES = ["ger", "gre", "iri", "ice", "dut", "alb", "sve", "chi"]
 
@@ -68,7 +68,7 @@ MP4 = Container(
     muxer="mp4",
     suffix=".mp4",
     media_type="video/mp4",
-    file_options={"movflags": "faststart"},  # index first: web players seek without reading the file's end
+    file_options={"movflags": "faststart"},  # index first: web players can seek at once
     live_options={"movflags": "frag_keyframe+delay_moov+default_base_moof+use_metadata_tags"},
     subtitle_codec="mov_text",
     common_tags=frozenset(
@@ -122,55 +122,58 @@ CONTAINERS: tuple[Container, ...] = (
 )
 """In the order in which messages list them."""
 AUDIO_SUFFIXES = (".wav",)
-"""Of audio files that can be written."""
+"""Suffixes of audio files that can be written."""
 _READ_ONLY_SUFFIXES = (".3gp", ".avi", ".m2ts", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".webm", ".wmv")
 
 
 def container_of(path: Path) -> Container | None:
-    """The container that a file's suffix names; None if there is none."""
+    """Return the container of a file, by its suffix; None if there is none."""
     suffix = path.suffix.lower()
     return next((row for row in CONTAINERS if row.suffix == suffix), None)
 
 
 def container_of_scheme(scheme: str) -> Container | None:
-    """The container for addresses that begin with a scheme, such as "rtmp"; None if there is none."""
+    """Return the container for addresses with a scheme, such as "rtmp"; None if there is none."""
     return next((row for row in CONTAINERS if scheme in row.schemes), None)
 
 
 def container_of_muxer(name: str) -> Container:
-    """The first container with this muxer of FFmpeg's; one without options if none has it."""
+    """Return the first container with this FFmpeg muxer; one without options if none has it."""
     return next((row for row in CONTAINERS if row.muxer == name), Container(muxer=name))
 
 
 def file_suffixes() -> tuple[str, ...]:
-    """Of video files that get their name when they are finished."""
+    """Return the suffixes of video files that are renamed into place when finished."""
     return _suffixes(lambda row: row.file_options is not None)
 
 
 def live_suffixes() -> tuple[str, ...]:
-    """Of files that live video is written to."""
+    """Return the suffixes of files that can take live video."""
     return _suffixes(lambda row: True)
 
 
 def live_schemes() -> tuple[str, ...]:
-    """Of addresses that live video is sent to."""
+    """Return the schemes of addresses that can take live video."""
     return tuple(scheme for row in CONTAINERS for scheme in row.schemes)
 
 
 def signed_suffixes() -> tuple[str, ...]:
-    """Of video files that C2PA can sign."""
+    """Return the suffixes of video files that C2PA can sign."""
     return _suffixes(lambda row: row.manifest is not None)
 
 
 def footage_suffixes() -> tuple[str, ...]:
-    """Of video files that are read as footage if a folder is given; a file that is named may have any."""
+    """Return the suffixes of video files that a folder of footage is searched for.
+
+    A file that is named directly may have any suffix.
+    """
     return tuple(sorted((*_READ_ONLY_SUFFIXES, *_suffixes(lambda row: row.segment_seconds is None))))
 
 
 def listed(suffixes: Sequence[str]) -> str:
-    """Suffixes in a sentence: ".mp4, .mov or .mkv"."""
+    """Join suffixes for a sentence: ".mp4, .mov or .mkv"."""
     return " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
 
 
-def _suffixes(is_wanted: Callable[[Container], bool]) -> tuple[str, ...]:
-    return tuple(row.suffix for row in CONTAINERS if row.suffix is not None and is_wanted(row))
+def _suffixes(condition: Callable[[Container], bool]) -> tuple[str, ...]:
+    return tuple(row.suffix for row in CONTAINERS if row.suffix is not None and condition(row))

@@ -1,7 +1,7 @@
-"""Live video out: pictures and sound, frame by frame, to any address that FFmpeg can write.
+"""Live video output: frames and audio to any address that FFmpeg can write.
 
-Encoded for low delay, H.264 and AAC. What is sent has no second chance: unlike files, nothing is written
-beside its place and renamed. Encoding and sending run in a second thread.
+The encoding is H.264 and AAC with low delay. Unlike other output, live output goes directly to its target: no
+temporary file is renamed. Encoding and sending run in a second thread.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ from newscaster.system.output_locks import exclusive_output
 from newscaster.texts import is_unicode, quoted
 
 _NESTED = frozenset({"async", "cache", "concat", "concatf", "crypto", "ffrtmpcrypt", "subfile", "tee"})
-"""Protocols that write to other addresses, which they name: files could be replaced unseen."""
+"""Protocols that write to further addresses: they could replace files unchecked."""
 _PIPE = re.compile(r"pipe:(?://)?(\d{0,4})", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)  # two letters at least: C: is a drive
 _TS_PACKET_BYTES = 188
 
 
 def live_container(address: str, format_name: str | None = None) -> Container:
-    """The container for an address: the one named, or the one of its scheme or suffix.
+    """Return the container for an address: the named one, or that of its scheme or suffix.
 
     Raises:
-        OutputError: none is named and the address implies none; or FFmpeg cannot write it.
+        OutputError: no format is named and the address implies none; or FFmpeg cannot write it.
     """
     scheme = _SCHEME.match(address)
     name = scheme[1].lower() if scheme else "file"
     if name in _NESTED:
         raise OutputError(
-            f"'{name}:' leads to other addresses, which cannot be checked. Give the address itself"
+            f"'{name}:' writes to other addresses, which cannot be checked. Give the address itself"
         )
     if name in ("file", "http", "https"):
         implied = container_of(Path(address.split("?")[0]))
@@ -69,9 +69,9 @@ def live_container(address: str, format_name: str | None = None) -> Container:
         implied = container_of_muxer(format_name)
     if implied is None:
         raise OutputError(
-            f"how to write to '{redact_url(address)}' is not clear; expected an address that begins with "
+            f"the format for '{redact_url(address)}' is not clear; expected an address that starts with "
             f"{listed([f'{scheme}:' for scheme in live_schemes()])}, or a file that ends in "
-            f"{listed(live_suffixes())}. Otherwise say it with --format, such as --format mpegts"
+            f"{listed(live_suffixes())}. Otherwise name the format, for example --format mpegts"
         )
     if implied.muxer not in av.formats_available:
         raise OutputError(
@@ -82,7 +82,7 @@ def live_container(address: str, format_name: str | None = None) -> Container:
 
 
 def live_file(address: str) -> Path | None:
-    """The file that an address names, with or without "file:"; None if it leads elsewhere."""
+    """Return the file that an address names, with or without "file:"; None if it is no file."""
     scheme = _SCHEME.match(address)
     if scheme and scheme[1].lower() == "file":
         return Path(address[scheme.end() :])
@@ -90,21 +90,21 @@ def live_file(address: str) -> Path | None:
 
 
 def live_pipe(address: str) -> int | None:
-    """The open file that "pipe:" and "pipe:N" name, by default standard output; None for other addresses."""
-    found = _PIPE.fullmatch(address)
-    return None if found is None else int(found[1] or 1)
+    """Return the descriptor of "pipe:N", and 1 (standard output) of "pipe:"; None for other addresses."""
+    match = _PIPE.fullmatch(address)
+    return None if match is None else int(match[1] or 1)
 
 
 def check_live_inputs(address: str, container: Container, inputs: Iterable[tuple[object, str]]) -> None:
-    """Make sure that live video to a file does not replace what is read meanwhile.
+    """Check that live video to a file does not replace a file that is being read.
 
     Args:
-        address: as `write_live` takes it.
+        address: as for `write_live`.
         container: see `live_container`.
-        inputs: what is read, and its name in a message.
+        inputs: files that are read, each with its name in messages.
 
     Raises:
-        OutputError: it would.
+        OutputError: an input would be replaced.
     """
     if (file := live_file(address)) is None:
         return
@@ -127,7 +127,7 @@ def check_live_inputs(address: str, container: Container, inputs: Iterable[tuple
 
 
 def redact_url(address: str) -> str:
-    """An address as it can be shown: streaming servers take whoever knows its last part for its owner."""
+    """Return an address without credentials: on many servers, its last part is a secret key."""
     scheme = _SCHEME.match(address)
     if not scheme or scheme[1].lower() in ("file", "pipe"):
         return address
@@ -147,34 +147,35 @@ def write_live(
     crf: int = 21,
     inputs: Iterable[tuple[object, str]] = (),
 ) -> int:
-    """Send frames to an address as they come, until there are no more.
+    """Send frames to an address as they come, until the last.
+
+    A key frame comes at least every 2 s, and in HLS at the start of each segment. HLS segments are at most
+    1 s long and are written beside the playlist.
 
     Args:
-        address: an URL that FFmpeg can write (rtmp:, udp:, tcp:, pipe:, ...; srt: where its build has it), or
-            a file, which is left as it is until there is something to write: see `live_suffixes`. Segments of
-            HLS lie beside the playlist. There is a key frame at least every 2 s, and in HLS at the start of
-            each segment, which is at most 1 s long.
-        items: pictures of one size, each with its sound. If a picture is None, the one before it stays, and
-            is encoded again if a key frame is due then: it must not change until the next one. Items before
-            the first picture are left out. The second is taken when the address has been opened: servers
-            take their time.
+        address: a URL that FFmpeg can write (rtmp:, udp:, tcp:, pipe:, ...; srt: if its build supports it),
+            or a file: see `live_suffixes`. A file stays unchanged until the first write.
+        items: frames of one size, each with its audio. If a frame is None, the previous one stays on screen.
+            It is encoded again if a key frame is due: it must not change until the next frame. Items before
+            the first frame are skipped. The second item is taken once the address is open, since servers
+            respond slowly.
         fps: frames per second.
-        rate: of the sound, in Hz: one that AAC knows, such as 48000.
-        format_name: FFmpeg's name of the container; by default as the address says.
-        metadata: tags, as far as the container takes any. A transport stream takes title and comment, as its
-            service and who provides it.
+        rate: of the audio, in Hz: one that AAC supports, such as 48000.
+        format_name: FFmpeg's name of the container; by default that of the address.
+        metadata: tags that the container supports. A transport stream has title and comment, as the names of
+            its service and its provider.
         crf: x264's quality.
-        inputs: files that `items` are made of, and their names in messages: none of them is written to.
+        inputs: files that `items` read, each with its name in messages; they are never overwritten.
 
     Returns:
-        How many pictures of `items` were sent.
+        Number of frames of `items` that were sent.
 
     Raises:
         OutputError: the address cannot be written, the disk is full, another command is writing the file, or
             an input would be replaced.
-        BrokenPipeError: whoever read the pipe has gone.
-        MediaError: there are no pictures.
-        Exception: whatever `items` raises.
+        BrokenPipeError: the reader of the pipe has closed it.
+        MediaError: there are no frames.
+        Exception: any exception of `items`.
     """
     container = live_container(address, format_name)
     file = live_file(address)
@@ -187,19 +188,19 @@ def write_live(
 
     def send(coming: Iterator[LiveItem]) -> int:
         try:
-            first = _first_shown(coming)
+            first = _first_with_frame(coming)
             with _open_writer(
                 address, first[0], files, container=container, fps=fps, rate=rate, tags=metadata, crf=crf
             ) as writer:
                 opened.set()
-                second = [*itertools.islice(coming, 1)]  # its maker has seen by then that the address is open
+                second = [*itertools.islice(coming, 1)]  # made after the address was opened
                 sent = 0
                 for image, audio in itertools.chain([first], second, coming):
                     writer.write(image, audio)
                     files.check()
                     sent += image is not None
         finally:
-            opened.set()  # nobody waits for what has failed
+            opened.set()  # do not block the generator after a failure
         files.check()
         if file is not None and container.segment_seconds is not None:
             _check_playlist(file)
@@ -209,19 +210,19 @@ def write_live(
         with ExitStack() as stack:
             if file is not None:
                 stack.enter_context(exclusive_output(file))
-            return in_background(_once(opened, items), send)
+            return in_background(_wait_until_opened(opened, items), send)
     except (av.FFmpegError, OSError) as error:
         if error.errno == errno.EPIPE and live_pipe(address) is not None:
             raise BrokenPipeError(*error.args) from error
-        raise _unwritable(address, container, error) from error
+        raise _write_error(address, container, error) from error
 
 
-def _first_shown(items: Iterator[LiveItem]) -> tuple[YuvFrame, Samples]:
-    """The first item that has a picture; those before it are left out."""
+def _first_with_frame(items: Iterator[LiveItem]) -> tuple[YuvFrame, Samples]:
+    """Return the first item with a frame, skipping those before it."""
     for image, audio in items:
         if image is not None:
             return image, audio
-    raise MediaError("there are no frames to send. Give speech, or let the stage go on for a while")
+    raise MediaError("there are no frames to send. Give speech, or keep the target video running for a while")
 
 
 @contextmanager
@@ -236,12 +237,12 @@ def _open_writer(
     tags: Mapping[str, str] | None,
     crf: int,
 ) -> Iterator[Writer]:
-    """Open an address; it is closed when the block ends."""
+    """Open an address; close it when the block ends."""
     key_frames = key_interval(fps, container)
     x264 = {"crf": str(crf), **LIVE_X264, "keyint_min": str(key_frames), "sc_threshold": "0"}
     options = {"flush_packets": "1", **container.live_options}
     if container.segment_seconds is not None:
-        # FFmpeg cuts at the first key frame from this time on: half a frame before the next.
+        # FFmpeg cuts at the first key frame after this time, which is half a frame before the next one.
         options["hls_time"] = f"{float((key_frames - Fraction(1, 2)) / fps):.6f}"
     with ExitStack() as stack:
         target, io_open = _target(address, container, files, stack)
@@ -257,7 +258,7 @@ def _open_writer(
                 audio=(rate, 1),
                 io_open=io_open,
             )
-        except ValueError as error:  # PyAV's, of a container that takes other codecs only
+        except ValueError as error:  # from PyAV, if the container supports other codecs only
             raise OutputError(
                 f"the format {container.muxer} does not hold H.264 and AAC ({error}). Give another --format, "
                 "such as mpegts"
@@ -268,17 +269,17 @@ def _open_writer(
 
 
 def _target(address: str, container: Container, files: OutputFiles, stack: ExitStack) -> tuple[Any, Any]:
-    """What a container is opened with: address or file, and what opens further files.
+    """Return the target for PyAV, an address or a file, and the function that opens further files.
 
     FFmpeg itself opens network addresses only: see `output_file`.
     """
     file, pipe = live_file(address), live_pipe(address)
     has_own_files = av.ContainerFormat(container.muxer, "w").no_file
     if has_own_files and file is not None:
-        # "file:" keeps a colon from ending a protocol's name. Behind it, HLS would not find its old segments,
-        # which it deletes by names made from this one.
+        # Without "file:", a name with a colon reads as a protocol. With it, HLS would not find its old
+        # segments, whose names it derives from this one to delete them.
         url = f"file:{file}" if container.segment_seconds is None else os.path.realpath(file)
-        # PyAV hands on no other names; what FFmpeg then writes by itself, `_check_playlist` looks at.
+        # PyAV passes only Unicode names to `io_open`. `_check_playlist` checks what FFmpeg writes otherwise.
         return url, files.io_open if is_unicode(url) else None
     if has_own_files or (file is None and pipe is None):
         return address, None
@@ -287,44 +288,45 @@ def _target(address: str, container: Container, files: OutputFiles, stack: ExitS
     return target, None
 
 
-def _unwritable(address: str, container: Container, error: OSError | av.FFmpegError) -> OutputError:
-    """What a user can do where an address cannot be written to."""
+def _write_error(address: str, container: Container, error: OSError | av.FFmpegError) -> OutputError:
+    """Return the error for an address that cannot be written to."""
     shown = redact_url(address)
     if error.errno in NO_ROOM and (live_file(address) is not None or live_pipe(address) is not None):
         return OutputError(
             f"cannot write '{error.filename or shown}' ({reason(error)}). Free some space, or write "
-            "elsewhere. What was written so far stays, and is not finished"
+            "elsewhere. The part written so far stays, unfinished"
         )
     return OutputError(
-        f"cannot write to '{shown}' as {container.muxer} ({reason(error)}). Is somebody listening "
-        "there, may you write there, and does this FFmpeg know such addresses? Otherwise give another "
-        "address or --format"
+        f"cannot write to '{shown}' as {container.muxer} ({reason(error)}). Check that a server "
+        "is listening there, that you may write there, and that this FFmpeg supports such addresses; or give "
+        "another address or --format"
     )
 
 
 def _check_playlist(file: Path) -> None:
-    """Make sure that playlist and segments are whole: FFmpeg only logs when one cannot be written or renamed.
+    """Check that playlist and segments are complete: FFmpeg only logs a failed write or rename.
 
     Raises:
-        OutputError: one is not.
+        OutputError: one is incomplete.
     """
     playlist = Path(os.path.realpath(file))
     lines = playlist.read_bytes().splitlines() if playlist.is_file() else []
     if Path(f"{playlist}.tmp").exists() or not lines or lines[-1] != b"#EXT-X-ENDLIST":
         raise OutputError(
-            f"the playlist '{file}' could not be written whole. Free some space, or write elsewhere"
+            f"the playlist '{file}' could not be written completely. Free some space, or write elsewhere"
         )
     for name in (os.fsdecode(line) for line in lines if not line.startswith(b"#")):
         segment = playlist.parent / name
         size = segment.stat().st_size if segment.is_file() else 0
         if not size or size % _TS_PACKET_BYTES:
             raise OutputError(
-                f"the segment '{segment}' could not be written whole. Free some space, or write elsewhere"
+                f"the segment '{segment}' could not be written completely. Free some space, or write "
+                "elsewhere"
             )
 
 
-def _once(opened: threading.Event, items: Iterable[LiveItem]) -> Iterator[LiveItem]:
-    """The items, all but the first of them once something has been opened."""
+def _wait_until_opened(opened: threading.Event, items: Iterable[LiveItem]) -> Iterator[LiveItem]:
+    """Yield the items; wait for `opened` after the first one with a frame."""
     for item in items:
         yield item
         if item[0] is not None:

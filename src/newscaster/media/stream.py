@@ -1,12 +1,11 @@
-"""Pictures and sound that come in together, as they are made: to a file, in fragments, to another encoder.
+"""Live frames with their audio: recorded to a file, sent in fragments, or passed to another encoder.
 
-Knows fragments, and what is done when the disk is full. Leaves to `serving` who is listening, and what
-happens if they are too slow.
+Handles fragments, and a full disk. Leaves clients, and those that are too slow, to `server`.
 
 ::
 
-    frame k        |  picture k   |  picture k+1 |  (dropped)   |      a dropped picture: the one before
-    sound          |  1/fps of it |  1/fps of it |  1/fps of it |      is shown again, its sound is heard
+    frame          |  frame k     |  frame k+1   |  (dropped)   |      a dropped frame: the previous one
+    audio          |  1/fps       |  1/fps       |  1/fps       |      is shown again, its audio is played
 """
 
 from __future__ import annotations
@@ -36,20 +35,20 @@ from newscaster.system.files import atomic_write, check_output
 from newscaster.system.os_errors import why
 
 LiveItem = tuple[YuvFrame | None, Samples]
-"""A frame's picture, or None where it was left out, and its sound (n,) float32 mono."""
+"""A frame, or None if it was dropped, and its audio (n,) float32 mono."""
 
 _FRAGMENTS = {"movflags": "empty_moov+default_base_moof+frag_keyframe", "frag_duration": "200000"}
 _RECORDING = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
-"""A recording that breaks off loses at most such a fragment, 1 s, of its end, and what x264 holds."""
+"""A recording that breaks off loses at most its last fragment, 1 s, and the frames that x264 buffers."""
 MIN_FREE_BYTES = 64 << 20
-"""A recording ends while this, and its own size once more for the signed copy, is free on its disk."""
+"""Minimum free space beyond a second copy of the recording, the signed one. With less, it ends."""
 _FRAMES_PER_CHECK = 25
 
 
 def own_frames(items: Iterable[LiveItem]) -> Iterator[tuple[YuvFrame, Samples]]:
-    """Copy frames: others may be encoding the same ones, and set their time stamps.
+    """Copy frames, since another encoder may set the time stamps of the same ones.
 
-    The frame before is shown again where one was dropped. Items before the first frame are left out.
+    The previous frame replaces a dropped one. Items before the first frame are skipped.
     """
     copier: FrameCopier | None = None
     shown: YuvFrame | None = None
@@ -65,16 +64,16 @@ def own_frames(items: Iterable[LiveItem]) -> Iterator[tuple[YuvFrame, Samples]]:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedVideo:
-    """What has become of a recording."""
+    """The result of a recording."""
 
     seconds: float
-    """How far the frames reach that were encoded; a file that had to be cut is some 2 s shorter."""
+    """Duration of the encoded frames; a truncated file is some 2 s shorter."""
     cut_because: str | None = None
     """Why it ended before its frames did."""
     is_broken: bool = False
-    """Whether what was written last had to be cut off."""
+    """Whether the file had to be truncated to its last complete fragment."""
     unfinished_because: str | None = None
-    """Why `finish` failed: the file is kept without what that does, such as a signature."""
+    """Why `finish` failed: the file is kept, for example without a signature."""
 
 
 def record_video(
@@ -86,24 +85,24 @@ def record_video(
     metadata: Mapping[str, str],
     finish: Callable[[Path], None] | None = None,
 ) -> RecordedVideo:
-    """Write what comes in to an MP4 file of the quality that `write_video` has.
+    """Record frames to an MP4 file, in the quality of `write_video`.
 
-    The recording ends while there is room to sign it. If the disk takes no more all the same, the file is cut
-    behind its last whole fragment, and kept.
+    The recording ends while there is still room to sign it. If a write fails nevertheless, the file is
+    truncated after its last complete fragment, and kept.
 
     Args:
-        path: .mp4 to write; under another name beside it until all has come in.
-        frames: pictures of one size, each with its sound: see `own_frames`.
-        fps: pictures per second.
-        rate: of the sound, in Hz.
+        path: .mp4 to write; it has a temporary name beside it until it is finished.
+        frames: frames of one size, each with its audio: see `own_frames`.
+        fps: frames per second.
+        rate: of the audio, in Hz.
         metadata: tags, such as title and comment.
-        finish: called with the finished file while it still has another name, such as to sign it. If it
-            raises a `NewscasterError`, the file is kept as it is.
+        finish: called with the finished file under its temporary name, for example to sign it. If it raises a
+            `NewscasterError`, the file is kept as it is.
 
     Raises:
-        OutputError: it cannot be written, and nothing of it can be played.
-        MediaError: no picture came in.
-        Exception: whatever `frames` raises, and whatever else `finish` raises; no half file is left then.
+        OutputError: it cannot be written, and no part of it is playable.
+        MediaError: there was no frame.
+        Exception: any exception of `frames`, and any other of `finish`; no partial file is left then.
     """
     check_output(path, suffixes=(".mp4",))
     with atomic_write(path) as temporary:
@@ -118,8 +117,8 @@ def record_video(
                 finish(temporary)
             except NewscasterError as error:
                 full = not has_room(path.parent, temporary.stat().st_size)
-                said = "the disk is full" if full else str(error)
-                return replace(recorded, unfinished_because=said)
+                cause = "the disk is full" if full else str(error)
+                return replace(recorded, unfinished_because=cause)
         return recorded
 
 
@@ -132,11 +131,11 @@ def _record(
     rate: int,
     metadata: Mapping[str, str],
 ) -> RecordedVideo:
-    """Write frames until there are no more, or no room for more."""
+    """Write frames until the last one, or until the disk is nearly full."""
     frames = own_frames(items)
     first = next(frames, None)
     if first is None:
-        raise MediaError("nothing was recorded: no picture came in. Record for a second at least")
+        raise MediaError("nothing was recorded: there was no frame. Record for at least a second")
     seconds = Fraction(0)
     cut_because = None
     is_broken = False
@@ -153,42 +152,42 @@ def _record(
         file.commit()
     except (av.FFmpegError, OSError) as error:
         is_broken = True
-        said = reason(error) if file.error is None else why(file.error)
-        cut_because = f"its file cannot be written any further ({said})"
+        cause = reason(error) if file.error is None else why(file.error)
+        cut_because = f"writing its file failed ({cause})"
     return RecordedVideo(seconds=float(seconds), cut_because=cut_because, is_broken=is_broken)
 
 
 def has_room(folder: Path, written_bytes: int = 0) -> bool:
-    """Whether a recording of so many bytes may go on: whether it could still be copied for its signature."""
+    """Return whether a recording of this size may go on: whether a signed copy would still fit."""
     try:
         return shutil.disk_usage(folder).free >= written_bytes + MIN_FREE_BYTES
     except OSError:
-        return True  # then a write will say what is wrong
+        return True  # the next write reports the error
 
 
 def write_fragments(
     items: Iterable[LiveItem], *, fps: Fraction, rate: int, metadata: Mapping[str, str], crf: int = 20
 ) -> Iterator[bytes]:
-    """Encode fragmented MP4 that can be shown while it comes in. No frame waits for a later one.
+    """Encode fragmented MP4 for playback while it arrives. No frame waits for a later one.
 
     Args:
-        items: pictures of one size, each with its sound: see `own_frames`.
+        items: frames of one size, each with its audio: see `own_frames`.
         fps: frames per second.
-        rate: of the sound, in Hz.
+        rate: of the audio, in Hz.
         metadata: tags, such as title and comment.
         crf: x264's quality.
 
     Yields:
-        The bytes that each frame adds: a header (ftyp, moov), then fragments (moof, mdat) of 0.2 s, with a
+        The bytes of each frame: a header (ftyp, moov), then fragments (moof, mdat) of 0.2 s, with a
         key frame every two seconds.
     """
     frames = own_frames(items)
     first = next(frames, None)
     if first is None:
         return
-    written = _Collected()
+    buffer = _WriteBuffer()
     with Writer(
-        written,
+        buffer,
         first[0],
         container=MP4,
         fps=fps,
@@ -199,12 +198,12 @@ def write_fragments(
     ) as writer:
         for image, audio in itertools.chain([first], frames):
             writer.write(image, audio)
-            yield written.drain()
-    yield written.drain()
+            yield buffer.drain()
+    yield buffer.drain()
 
 
-class _Collected:
-    """A file that can only be written to."""
+class _WriteBuffer:
+    """A write-only file in memory."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -220,11 +219,11 @@ class _Collected:
 
 
 class FrameMaker:
-    """Frames for an encoder outside, such as a WebRTC library's, each in memory of its own.
+    """Makes frames for an external encoder, such as that of a WebRTC library; each has its own memory.
 
     Args:
-        fps: pictures per second.
-        rate: of the sound, in Hz.
+        fps: frames per second.
+        rate: of the audio, in Hz.
     """
 
     def __init__(self, *, fps: Fraction, rate: int) -> None:
@@ -232,7 +231,7 @@ class FrameMaker:
         self._copier: FrameCopier | None = None
 
     def image(self, image: YuvFrame, number: int) -> VideoFrame:
-        """Picture `number` of the stream, at number / fps."""
+        """Return frame `number` of the stream, at number / fps."""
         if self._copier is None:
             self._copier = FrameCopier(image.frame.width, image.frame.height)
         frame = self._copier.copy(image.frame)
@@ -241,7 +240,7 @@ class FrameMaker:
         return frame
 
     def audio(self, samples: Samples, first: int) -> AudioFrame:
-        """(n,) float32 mono in [-1, 1] as 16-bit, the stream's samples from `first` on."""
+        """Convert (n,) float32 mono in [-1, 1] to 16-bit; `first` is the number of the first sample."""
         pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)
         frame = AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
         frame.sample_rate = self._rate

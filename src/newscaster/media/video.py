@@ -1,7 +1,7 @@
-"""Video in: the frames of a file at a constant rate, upright, in RGB.
+"""Video input: the frames of a file at a constant rate, upright, in RGB.
 
-Knows time stamps, seeking and resampling in time. The clock: t0 is the time of the file's first frame, and
-frame `i` is what is on the screen nearest to t0 + i/fps. `audio` uses the same t0, so the two stay together.
+Handles time stamps, seeking and resampling in time. The clock: t0 is the time of the first frame, and output
+frame `i` is the stored frame nearest to t0 + i/fps. `audio` uses the same t0, so that both stay in sync.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ Converted = TypeVar("Converted")
 
 _SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)
 _TIE_SECONDS = 1e-6
-# Formats whose time stamps belong to packets, not frames: after a seek they can be off by a frame.
+# Formats with time stamps of packets, not frames: after a seek they can be off by a frame.
 _NOT_SEEKABLE = frozenset({"mpeg", "mpegvideo", "m4v", "h264", "hevc"})
 
 
 def first_frame_seconds(path: Path) -> float:
-    """t0: the time stamp of the first frame on the container's clock."""
+    """Return t0: the time stamp of the first frame on the container's clock."""
     with open_media(path) as container:
         stream = need_video(container, path)
-        return next(_timed(decode_video(container, stream, path), stream))[0]
+        return next(_with_times(decode_video(container, stream, path), stream))[0]
 
 
 def read_frames(
@@ -49,17 +49,17 @@ def read_frames(
     start_frame: int = 0,
     stop_frame: int | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames of a video at a constant rate.
+    """Read the frames of a video at a constant rate.
 
     Args:
-        path: any video file; variable frame rates and rotated footage included.
-        fps: frames per second to read at; None is the file's own rate (see `VideoInfo.fps`).
-        start_frame: the first frame wanted; the file is searched for it, not read up to it.
-        stop_frame: one past the last frame wanted; None reads to the end.
+        path: any video file; its frame rate may vary, and it may be rotated.
+        fps: frames per second to read; None is the file's own rate (see `VideoInfo.fps`).
+        start_frame: the first frame to read; reached by seeking.
+        stop_frame: one past the last frame to read; None reads to the end.
 
     Yields:
-        (H, W, 3) uint8 RGB, each the caller's to write to. Ends with the file. The file is closed when the
-        generator ends or is dropped.
+        (H, W, 3) uint8 RGB, which the caller may modify. The file is closed when the generator ends or is
+        dropped.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
@@ -127,7 +127,7 @@ def _converted(
     with open_media(path) as container:
         stream = need_video(container, path)
         rate = Fraction(fps) if fps is not None else native_fps(stream)
-        frames = _timed(decode_video(container, stream, path), stream)
+        frames = _with_times(decode_video(container, stream, path), stream)
         first = next(frames)
         convert = converter(first[1], stream)
         if start_frame > 0 and _is_seekable(container, path):
@@ -141,7 +141,7 @@ def _converted(
 
 
 def _is_seekable(container: InputContainer, path: Path) -> bool:
-    """Whether a frame can be found by its time."""
+    """Return whether a frame can be found by its time."""
     name = container.format.name
     return name not in _NOT_SEEKABLE and not (name == "mpegts" and clock_restarts(path))
 
@@ -154,12 +154,12 @@ def _prepend(first: _TimedFrame, rest: Iterator[_TimedFrame]) -> Iterator[_Timed
     yield from rest
 
 
-def _timed(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_TimedFrame]:
-    """Frames with strictly growing times in seconds on the container's clock.
+def _with_times(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_TimedFrame]:
+    """Yield frames with strictly increasing times in seconds on the container's clock.
 
-    Frames without a time stamp follow one frame duration after the last. A clock that starts again, or jumps
-    by more than an hour (recordings put end to end), goes on where it was. Of frames with one and the same
-    time the first is kept.
+    A frame without a time stamp follows one frame duration after the last. If the clock restarts, or jumps by
+    more than an hour (concatenated recordings), time continues without a jump. Of frames with equal times,
+    the first is kept.
     """
     step = 1 / float(native_fps(stream))
     last: float | None = None
@@ -178,14 +178,14 @@ def _timed(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_Timed
 def _seek(
     container: InputContainer, stream: VideoStream, path: Path, *, target: float
 ) -> Iterator[_TimedFrame]:
-    """Frames from a key frame at or before `target`; from the start of the file where none is found.
+    """Return the frames from a key frame at or before `target`, or from the start of the file.
 
-    What is decoded before that key frame may refer to frames never read, and is thrown away.
+    Frames decoded before that key frame are dropped: they may refer to frames that were not read.
     """
     for back in _SEEK_BACK_SECONDS:
         time_base = stream.time_base or Fraction(1, 90_000)
         container.seek(math.floor((target - back) / time_base), stream=stream, backward=True)
-        frames = _timed(decode_video(container, stream, path, sought=True), stream)
+        frames = _with_times(decode_video(container, stream, path, after_seek=True), stream)
         for time, frame in frames:
             if time > target + _TIE_SECONDS:
                 break
@@ -193,7 +193,7 @@ def _seek(
                 return _prepend((time, frame), frames)
     start = stream.start_time
     container.seek(min(0, start) if start is not None else 0, stream=stream, backward=True)
-    return _timed(decode_video(container, stream, path, sought=True), stream)
+    return _with_times(decode_video(container, stream, path, after_seek=True), stream)
 
 
 def _nearest(
@@ -204,13 +204,13 @@ def _nearest(
     stop: int | None,
     step: float,
 ) -> Iterator[VideoFrame]:
-    """For each target origin + i/fps the frame nearest in time; of two equally near the earlier.
+    """Yield the frame nearest in time to each target origin + i/fps; of two equally near, the earlier.
 
     ::
 
         decoded    |a      |b   |c         |d      (end of d)
         targets    0     1     2     3     4
-        shown      a     b     c     c     d
+        yielded    a     b     c     c     d
     """
     index = start
     last: _TimedFrame | None = None

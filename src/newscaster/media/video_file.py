@@ -1,7 +1,7 @@
-"""Video files: frames and an audio file into one H.264 and AAC file, in constant memory.
+"""Video files: frames and an audio file, encoded to one H.264 and AAC file in constant memory.
 
-Frames decide the length of the video, and the audio is kept in full. Encoding runs in a second thread, beside
-the generator that makes the frames.
+The frames determine the length of the video; the audio is kept in full. Encoding runs in a second thread, in
+parallel with the generator of the frames.
 """
 
 from __future__ import annotations
@@ -42,30 +42,30 @@ def write_video(
 ) -> int:
     """Write a video file: H.264 (4:2:0, limited range, BT.709 from 720 lines, BT.601 below) and AAC.
 
-    There is a key frame every 2 s or more often, and the index is at the file's start.
+    A key frame comes at least every 2 s, and the index is at the start of the file.
 
     Args:
-        path: its suffix names the container: see `file_suffixes`. Written under another name beside it, then
-            renamed.
+        path: its suffix names the container: see `file_suffixes`. It is written under a temporary name beside
+            it, then renamed.
         frames: all of one size, taken one by one: (H, W, 3) uint8 RGB images, whose odd sides grow by one
-            pixel, or decoded pictures, which reach the encoder unchanged.
+            pixel, or decoded frames, which reach the encoder unchanged.
         fps: frames per second; frame `i` is shown at i/fps.
-        audio: file whose sound is heard from time 0, from its first sample to its last, at its own rate and
-            channels where AAC knows them; a channel of inverted polarity is inverted back; None writes no
-            sound.
+        audio: audio file that plays from time 0, from its first sample to its last, at its own rate and
+            channels if AAC supports them; a channel of inverted polarity is inverted back. None writes no
+            audio.
         metadata: tags of the container, such as title and comment.
-        subtitles: captions to be switched on and off, as a track of their own.
+        subtitles: captions as a separate track, which viewers can switch on and off.
         crf: x264's quality: lower is better and larger.
-        preset: x264's trade of speed for size.
-        finish: called with the finished file while it still has another name, such as to sign it.
+        preset: x264's trade-off between speed and size.
+        finish: called with the finished file under its temporary name, for example to sign it.
 
     Returns:
-        How many frames were written.
+        Number of frames written.
 
     Raises:
         OutputError: `path` cannot be written.
-        MediaError: the sound cannot be read, or there are no frames.
-        Exception: whatever `frames` or `finish` raises; no half file is left then.
+        MediaError: the audio cannot be read, or there are no frames.
+        Exception: any exception of `frames` or `finish`; no partial file is left then.
     """
     path = Path(path)
     check_output(path, suffixes=file_suffixes())
@@ -73,7 +73,7 @@ def write_video(
     assert container is not None
     tags = metadata or {}
     with atomic_write(path) as temporary:
-        begin = partial(
+        open_writer = partial(
             Writer,
             f"file:{temporary}",
             container=container,
@@ -84,7 +84,7 @@ def write_video(
             subtitles=subtitles,
         )
         try:
-            count = in_background(frames, partial(_encode, begin, audio))
+            count = in_background(frames, partial(_encode, open_writer, audio))
         except av.FFmpegError as error:
             raise OutputError(
                 f"cannot write '{path}' ({reason(error)}). Free some space or memory, or write elsewhere"
@@ -94,8 +94,10 @@ def write_video(
     return count
 
 
-def _encode(begin: Callable[..., Writer], audio: Path | None, images: Iterator[Image | YuvFrame]) -> int:
-    """Write frames, and audio as far as they have come; begin when the first one is there."""
+def _encode(
+    open_writer: Callable[..., Writer], audio: Path | None, images: Iterator[Image | YuvFrame]
+) -> int:
+    """Write frames, and the audio up to each; open the writer when the first frame has come."""
     with ExitStack() as stack:
         source = None if audio is None else stack.enter_context(open_audio(audio))
         first = next(images, None)
@@ -104,12 +106,12 @@ def _encode(begin: Callable[..., Writer], audio: Path | None, images: Iterator[I
                 "there are no frames to write: the speech is shorter than half a frame. Give longer speech"
             )
         if source is None:
-            writer = stack.enter_context(begin(first))
+            writer = stack.enter_context(open_writer(first))
             blocks: Iterator[Samples] = iter(())
         else:
             channels = source.channels if source.channels in AAC_LAYOUTS else 1
-            writer = stack.enter_context(begin(first, audio=(source.rate, channels)))
-            blocks = _blocks(source, str(audio))
+            writer = stack.enter_context(open_writer(first, audio=(source.rate, channels)))
+            blocks = _read_blocks(source, str(audio))
         for image in itertools.chain([first], images):
             writer.write(image)
             writer.write_audio(blocks, until=writer.seconds)
@@ -117,21 +119,23 @@ def _encode(begin: Callable[..., Writer], audio: Path | None, images: Iterator[I
         return writer.count
 
 
-def _blocks(source: AudioSource, name: str) -> Iterator[Samples]:
-    """Audio as AAC takes it: (channels, n) float32 in [-1, 1]; channels in a number that it has not, as one.
+def _read_blocks(source: AudioSource, name: str) -> Iterator[Samples]:
+    """Yield audio for AAC: (channels, n) float32 in [-1, 1].
+
+    If AAC has no layout for the number of channels, it is mono.
 
     Raises:
-        MediaError: the audio breaks off, or has samples that are not numbers.
+        MediaError: the audio breaks off, or has samples that are not finite.
     """
     downmix = Downmix(source.channels, source.rate)
     count = 0
     for block in source.blocks():
         if not np.isfinite(block).all():
             raise MediaError(
-                f"the sound of '{name}' holds samples that are not numbers (NaN or infinite) at "
+                f"the audio of '{name}' holds samples that are not numbers (NaN or infinite) at "
                 f"{count / source.rate:.2f} s. Export it again"
             )
         count += block.shape[1]
-        # Players that mix the channels themselves hear nothing of those that are out of phase.
+        # Channels of opposite polarity would cancel in players that mix them.
         mixed = downmix.align(block) if source.channels in AAC_LAYOUTS else downmix.mix(block)[None]
         yield np.clip(mixed, -1.0, 1.0)  # FFmpeg's AAC encoder never returns from samples of 1e10

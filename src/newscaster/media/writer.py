@@ -1,7 +1,7 @@
-"""Video out: H.264, AAC and subtitles into one container, whether it is a file, a stream or in memory.
+"""Video output: H.264, AAC and subtitles in one container: a file, a stream or a buffer.
 
-All video is written by `Writer`: it knows encoders, time stamps and how a container is opened and finished.
-Leaves to `containers` what each takes; files to `video_file`, live video to `stream` and `sink`.
+`Writer` writes all video. It handles encoders and time stamps, and opens and finishes the container. Leaves
+the properties of containers to `containers`, files to `video_file`, and live video to `stream` and `sink`.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ _AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """FFmpeg's names, by the number of channels."""
 _AAC_BITS_PER_CHANNEL = 96_000
-_AAC_BITS_PER_SAMPLE = 6  # what the format allows a channel, at low rates
+_AAC_BITS_PER_SAMPLE = 6  # maximum of the format per channel, at low rates
 
 FILE_CRF = 18
-"""x264's quality of files: looks the same as the original."""
-# What "superfast" leaves out and "veryfast" has: blocks that later frames show again get more bits. With it
-# a file is 5 % larger than of "veryfast", made in half the time; without, twice as large.
+"""x264's quality for files: visually lossless."""
+# "superfast" lacks the macroblock tree of "veryfast", which gives more bits to blocks that later frames refer
+# to. With it, a file is 5 % larger than with "veryfast", in half the time; without it, twice as large.
 FILE_X264 = {"preset": "superfast", "mbtree": "1", "rc-lookahead": "10"}
 """Options of x264 for files."""
 LIVE_X264 = {"preset": "superfast", "tune": "zerolatency", "threads": "1"}
 """Options of x264 for live video: no frame waits for a later one."""
 KEY_SECONDS = Fraction(2)
-"""Longest time between two key frames of a video: players seek to a key frame, and decode from there."""
+"""Maximum time between two key frames: players seek to a key frame, and decode from there."""
 
 
 def key_interval(fps: Fraction, container: Container) -> int:
-    """Maximum number of frames from one key frame to the next."""
+    """Return the maximum number of frames from one key frame to the next."""
     return max(1, math.floor(fps * (container.segment_seconds or KEY_SECONDS)))
 
 
 class VideoTrack:
-    """An H.264 stream of an open container, fed pictures of one size: RGB images, or decoded ones.
+    """An H.264 stream of an open container. It takes frames of one size: RGB images, or decoded frames.
 
     Args:
-        output: where to.
-        fps: pictures per second.
-        like: the first of them: it says the size, and a decoded one how its colours are to be read.
+        output: the container.
+        fps: frames per second.
+        like: the first frame: it sets the size, and a decoded one also the colour space.
         options: of x264.
         key_frames: maximum number of frames from one key frame to the next. Each is an IDR frame: no frame
             after it refers to one before it, so that decoding can start there.
@@ -100,18 +100,18 @@ class VideoTrack:
 
     @property
     def seconds(self) -> Fraction:
-        """How far the pictures written so far reach."""
+        """Duration of the frames written so far."""
         return self.count * self._time_base
 
     def write(self, image: Image | YuvFrame) -> None:
-        """Encode an (H, W, 3) uint8 RGB image, or a decoded picture as it is."""
-        self._last = self._decoded(image) if isinstance(image, YuvFrame) else self._converted(image)
+        """Encode an (H, W, 3) uint8 RGB image, or a decoded frame as it is."""
+        self._last = self._frame_of(image) if isinstance(image, YuvFrame) else self._convert(image)
         self._encode(self._last)
 
     def skip(self) -> None:
-        """Drop a frame: the one before stays on screen, encoded again only if a key frame is due.
+        """Drop a frame: the previous one stays on screen, and is encoded again only if a key frame is due.
 
-        The frame that was written last must not have been drawn into since.
+        The previous frame must not have been modified since.
         """
         self._skipped = True
         if self._is_key_due and self._last is not None:
@@ -130,38 +130,38 @@ class VideoTrack:
         return self.count - self._key >= self._key_frames
 
     def _kind(self) -> PictureType:
-        """A key frame if one is due that x264 would make too late: it counts frames, not the skipped ones."""
+        """Return the frame type: a key frame if x264, which does not count skipped frames, would be late."""
         due = self._is_key_due
         if due:
             self._key = self.count
         return PictureType.I if due and self._skipped else PictureType.NONE
 
-    def _converted(self, image: Image) -> VideoFrame:
+    def _convert(self, image: Image) -> VideoFrame:
         if image.dtype != np.uint8 or image.shape != (self._size[1], self._size[0], 3):
             raise ValueError(
-                f"frame {self.count} is {image.dtype} of shape {image.shape}; needed is uint8 of shape "
-                f"{(self._size[1], self._size[0], 3)}, as the first frame"
+                f"frame {self.count} is {image.dtype} of shape {image.shape}; expected uint8 of shape "
+                f"{(self._size[1], self._size[0], 3)}, like the first frame"
             )
         return self._from_rgb(image)
 
-    def _decoded(self, image: YuvFrame) -> VideoFrame:
+    def _frame_of(self, image: YuvFrame) -> VideoFrame:
         if image.size != self._size:
             raise ValueError(
-                f"frame {self.count} has {image.size[0]}x{image.size[1]} pixels; needed are "
-                f"{self._size[0]}x{self._size[1]}, as in the first frame"
+                f"frame {self.count} has {image.size[0]}x{image.size[1]} pixels; expected "
+                f"{self._size[0]}x{self._size[1]}, like the first frame"
             )
-        return image.frame  # its kind is set anew: a key frame of the stage need not be one here
+        return image.frame  # its frame type is reset: a key frame of the target need not be one here
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
+        """Flush the encoder."""
         self._output.mux(self._stream.encode(None))
 
 
 class AudioTrack:
-    """An AAC stream of an open container, at the nearest rate that AAC has.
+    """An AAC stream of an open container, at its rate or the next higher one that AAC supports.
 
     Args:
-        output: where to.
+        output: the container.
         rate: of the samples, in Hz.
         channels: 1, 2, 6 or 8.
     """
@@ -177,7 +177,7 @@ class AudioTrack:
 
     @property
     def seconds(self) -> Fraction:
-        """How far the samples written so far reach."""
+        """Duration of the samples written so far."""
         return Fraction(self._written, self._rate)
 
     def write(self, samples: Samples) -> None:
@@ -191,31 +191,31 @@ class AudioTrack:
         self._output.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder still holds."""
+        """Flush the encoder."""
         self._output.mux(self._stream.encode(None))
 
 
 class Writer:
-    """An open container with H.264, and with AAC and subtitles if they are wanted.
+    """An open container with H.264, and optionally AAC and subtitles.
 
-    A context manager: at the end of the block, it writes what the encoders still hold if nothing was raised,
-    and closes the container.
+    A context manager: at the end of the block, it flushes the encoders unless an error was raised, and closes
+    the container.
 
     Args:
-        target: where to: an address that FFmpeg opens, or an object with the methods of a file.
-        first: the first frame to come: see `VideoTrack`.
-        container: of which kind.
+        target: an address that FFmpeg opens, or a file object.
+        first: the first frame: see `VideoTrack`.
+        container: its format.
         fps: frames per second.
         x264: options of the video encoder.
         options: FFmpeg's options for the container.
         tags: such as title and comment.
-        audio: sampling rate in Hz, and how many channels: 1, 2, 6 or 8.
-        subtitles: a track that can be switched off.
-        io_open: opens further files that FFmpeg asks for, such as segments.
+        audio: sampling rate in Hz, and number of channels: 1, 2, 6 or 8.
+        subtitles: a track that viewers can switch off.
+        io_open: opens further files that FFmpeg requests, such as segments.
 
     Raises:
-        ValueError: the container does not hold H.264 and AAC.
-        av.FFmpegError, OSError: it cannot be opened or written to; so do all methods.
+        ValueError: the container does not support H.264 and AAC.
+        av.FFmpegError, OSError: it cannot be opened or written to; all methods raise these.
     """
 
     def __init__(
@@ -266,20 +266,20 @@ class Writer:
 
     @property
     def count(self) -> int:
-        """Frames written, those that were dropped included."""
+        """Number of frames written, dropped ones included."""
         return self._video.count
 
     @property
     def seconds(self) -> Fraction:
-        """How far the frames written so far reach."""
+        """Duration of the frames written so far."""
         return self._video.seconds
 
     def write(self, frame: Image | YuvFrame | None, audio: Samples | None = None) -> None:
-        """Write a frame and the audio that is heard with it.
+        """Write a frame and its audio.
 
         Args:
             frame: see `VideoTrack.write`; None drops it: see `VideoTrack.skip`.
-            audio: (n,) float32 in [-1, 1]; None: it comes by `write_audio`, or there is none.
+            audio: (n,) float32 in [-1, 1]; None: `write_audio` writes it, or there is none.
         """
         if frame is None:
             self._video.skip()
@@ -291,7 +291,7 @@ class Writer:
             self._subtitles.write_until(self.seconds)
 
     def write_audio(self, blocks: Iterator[Samples], *, until: Fraction | None = None) -> None:
-        """Write (channels, n) blocks as far as `until`, in seconds, or all of them."""
+        """Write (channels, n) blocks up to `until`, in seconds, or all of them."""
         while self._audio is not None and (until is None or self._audio.seconds < until):
             block = next(blocks, None)
             if block is None:
