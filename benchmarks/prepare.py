@@ -26,7 +26,7 @@ def once(footage: list[Path], workers: int | None) -> dict[str, float]:
     """Prepare into a new folder and return seconds and frames."""
     began = time.perf_counter()
     processor = _processor_seconds()
-    ends = dict.fromkeys(("look", "track", "crop", "stage"), began)
+    ends = dict.fromkeys(("look", "track", "crop", "target"), began)
 
     def note(progress: Progress) -> None:
         ends[progress.phase] = time.perf_counter()

@@ -10,12 +10,17 @@ FPS = 30.0
 
 
 def talk(
-    seconds: float, lag_seconds: float = 0.0, *, drift: float = 0.0, seed: int = 0, heard: int | None = None
+    seconds: float,
+    lag_seconds: float = 0.0,
+    *,
+    drift: float = 0.0,
+    seed: int = 0,
+    audio_seed: int | None = None,
 ) -> SpokenSegment:
     """A mouth that opens at random, and what its audio predicts, so much later; or that of another seed."""
     times = np.arange(round(seconds * 25)) / 25
     mouth = _wave(np.arange(round(seconds * FPS)) / FPS, seed)
-    audio = _wave((times - lag_seconds) / (1 + drift), seed if heard is None else heard)
+    audio = _wave((times - lag_seconds) / (1 + drift), seed if audio_seed is None else audio_seed)
     noise = np.random.default_rng(seed)
     return SpokenSegment(
         mouth + noise.normal(0, 0.01, len(mouth)),

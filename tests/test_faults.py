@@ -429,7 +429,7 @@ def test_speech_that_is_cut_short_while_it_is_spoken(tiny: Path, tmp_path: Path)
         if done == 5:
             os.truncate(audio, 100_000)
 
-    with pytest.raises(MediaError, match=r"speech\.wav' has changed or gone while it was spoken"):
+    with pytest.raises(MediaError, match=r"speech\.wav' changed or disappeared during synthesis"):
         newscaster.open(tiny).speak(audio, tmp_path / "news.mp4", progress=cut)
     assert (tmp_path / "news.mp4").read_bytes() == b"the old one"
     assert not unfinished(tmp_path)

@@ -148,7 +148,7 @@ def test_a_renderer_of_floats(tmp_path: Path, members: dict[str, bytes]) -> None
         {"region": image, "face_map": (2, ["B", 4, 64, 64])}, {"rendered": (1, ["B", 128, 128, 3])}
     )
     path = written(tmp_path, {**members, RENDERER: made})
-    with pytest.raises(AnchorError, match="gives float32 pixels"):
+    with pytest.raises(AnchorError, match="returns float32 pixels"):
         newscaster.open(path, workers=1, backend="onnxruntime")
 
 

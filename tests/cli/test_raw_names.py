@@ -257,7 +257,7 @@ def test_json_of_verify(folder: Path, run: Run) -> None:
 
 
 def test_a_page_of_such_a_name(tmp_path: Path) -> None:
-    from newscaster.prepare.page import write_page
+    from newscaster.reports.page import write_page
 
     page: Callable[[], str] = lambda: f"<p>{CAFE}.mp4"  # noqa: E731
     write_page(tmp_path / f"{CAFE}.html", page)

@@ -175,8 +175,8 @@ def test_readings_that_cannot_be(
         (["--text", "One.", "--voice", "nobody"], "the voice is 'nobody'; expected one of hibari"),
         (["--text", "One.", "--voice-command", "no-such-program"], "there is no program 'no-such-program'"),
         (["--text", "One.", "--speed", "3"], "speed is 3.0; expected 0.5 to 2"),
-        ([str(wav), "--voice", "hibari"], "a voice or its pace is given, and the speech is a sound"),
-        ([str(wav), "--captions", "x.srt"], "captions show the text that is read aloud"),
+        ([str(wav), "--voice", "hibari"], "a voice or its speed is given, but the speech is audio"),
+        ([str(wav), "--captions", "x.srt"], "captions need a text that is read aloud"),
         ([str(wav), "--keep-speech", str(wav)], f"'{wav}' is the speech itself"),
     ):
         assert cli.run(["speak", "-o", out, *arguments]) == 2

@@ -1,4 +1,4 @@
-"""An evaluation from footage to figures and page, on made-up faces; and of the built-in anchor."""
+"""An evaluation from footage to metrics and page, on made-up faces; and of the bundled anchor."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def evaluation(anchor: Anchor, kept: Path, tmp_path_factory: pytest.TempPathFact
         return evaluate(anchor, [folder], keep=kept, workers=0, progress=STEPS.append)
 
 
-def test_a_row_for_every_way(evaluation: Evaluation) -> None:
+def test_a_row_for_every_condition(evaluation: Evaluation) -> None:
     assert [(row.condition, row.clips, row.frames) for row in evaluation.figures] == [
         ("real", 2, 80),
         ("rendered", 2, 80),
@@ -86,7 +86,7 @@ def test_progress(evaluation: Evaluation) -> None:
     assert list(ends) == ["track", "make", "track again", "measure"]
 
 
-def test_json_has_all_but_pictures(evaluation: Evaluation) -> None:
+def test_json_has_all_but_images(evaluation: Evaluation) -> None:
     found = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     assert found["anchor"] == "Tiny"
     assert [row["way"] for row in found["figures"]] == ["real", "rendered", "mouth", "sound"]
@@ -113,8 +113,8 @@ def test_the_page_needs_nothing_else(evaluation: Evaluation) -> None:
         assert f"<dt>{measure.title}</dt><dd>{measure.meaning.split(chr(39))[0]}" in page
     for clip in ("loud", "mute"):
         assert f'<td class="name">{clip}</td>' in page
-    # Three sheets of frames, each in the footage, from its true mouth and, where there is any, from its
-    # sound; and three strips of as many ways.
+    # Three sheets of frames: the footage, the true mouth and, if the clip has audio, the mouth from its
+    # audio; and three strips of as many conditions.
     examples = evaluation.examples
     shown = sum(len(e.images) for s in (examples.worst, examples.flickering, examples.median) for e in s)
     assert page.count("<img") == shown + 9
@@ -172,7 +172,7 @@ def test_a_video_without_any_face_is_no_figure(
 
     monkeypatch.setattr(evaluating, "retracked", without)
     if lost == "real":
-        with pytest.raises(FootageError, match="nothing could be measured: no face was found again"):
+        with pytest.raises(FootageError, match="was encoded unchanged, and no face was found in any of"):
             evaluate(anchor, ["mute.mp4"], keep="videos", workers=0)
         return
     found = evaluate(anchor, ["mute.mp4"], keep="videos", workers=0)
@@ -212,7 +212,7 @@ def test_what_is_missing_is_named_before_any_work(anchor: Anchor, monkeypatch: p
 
 
 @pytest.mark.data
-def test_the_built_in_anchor_on_its_person_and_on_another(
+def test_the_bundled_anchor_on_its_person_and_on_another(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_metrics, "perceptual_distances", lambda made, real, mask: np.zeros(len(made)))
@@ -228,5 +228,5 @@ def test_the_built_in_anchor_on_its_person_and_on_another(
     assert audio.correlation > 0.7
     assert 0.4 < mouth.sharpness < 1.2
     other = sorted((data_folder / "grid_others").rglob("*.mpg"))[0]
-    with pytest.raises(FootageError, match="seems to show somebody else"):
+    with pytest.raises(FootageError, match="does not seem to show the person"):
         evaluate(anchor, [other], workers=1)

@@ -1,4 +1,4 @@
-"""Held-out footage as a stage: where the head is put, and whose it is."""
+"""Held-out footage as a target: the poses of the head, and the person."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_frames_without_a_face_have_the_place_of_the_nearest_that_has(anchor: An
     assert np.isfinite(held.transforms.matrix).all()
 
 
-def test_the_stage_is_the_clip(anchor: Anchor, tmp_path: Path) -> None:
+def test_the_target_is_the_clip(anchor: Anchor, tmp_path: Path) -> None:
     held = HeldOut.of(clip_of(tmp_path, frames=30, first=5), anchor)
     target, images = held.target(anchor), list(held.images())
     assert len(target) == len(images) == 30
@@ -57,7 +57,7 @@ def test_the_stage_is_the_clip(anchor: Anchor, tmp_path: Path) -> None:
     np.testing.assert_array_equal(next(held.images(4, 5)), images[4])
 
 
-def test_the_same_person_is_accepted_and_somebody_else_refused(
+def test_the_same_person_is_accepted_and_another_refused(
     anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = clip_of(tmp_path, absent=(0, 3))
@@ -65,7 +65,9 @@ def test_the_same_person_is_accepted_and_somebody_else_refused(
     person = anchor_descriptor(anchor.target)
     check_person(clip, anchor, person)
     made.describe_as(monkeypatch, lambda frame: made.somebody(1))
-    with pytest.raises(FootageError, match=r"clip\.mp4' seems to show somebody else than the anchor 'Tiny'"):
+    with pytest.raises(
+        FootageError, match=r"clip\.mp4' does not seem to show the person of the anchor 'Tiny'"
+    ):
         check_person(clip, anchor, person)
 
 
@@ -75,7 +77,7 @@ def test_a_face_that_cannot_be_described_is_not_taken_for_the_anchors(
     clip = clip_of(tmp_path)
     made.describe_as(monkeypatch, lambda frame: np.full(128, np.nan, np.float32))
     for person in (made.somebody(), anchor_descriptor(anchor.target)):
-        with pytest.raises(FootageError, match="could not be measured"):
+        with pytest.raises(FootageError, match="cannot tell whether"):
             check_person(clip, anchor, person)
 
 
@@ -89,7 +91,7 @@ def test_of_several_faces_the_anchors_person_is_tracked(
     assert (held.clip.record.face, held.clip.record.people) == (1, 2)
 
 
-def test_footage_is_found_with_sound_and_without(
+def test_footage_is_found_with_and_without_audio(
     anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     made.make_up_faces(monkeypatch)
@@ -99,7 +101,7 @@ def test_footage_is_found_with_sound_and_without(
     files.append(made.write_footage(tmp_path / "short.mp4", seconds=0.8))
     found = find_held_out(anchor, files, tmp_path / "tracks", workers=0)
     assert [(held.name, held.clip.has_audio) for held in found] == [("loud", True), ("mute", False)]
-    assert "seen in 20 of 20 frames" in caplog.text
+    assert "20 of 20 frames of" in caplog.text
     with pytest.raises(FootageError, match=r"no face was found in '.*short\.mp4' for 25 frames"):
         find_held_out(anchor, files[2:], tmp_path / "tracks", workers=0)
 
@@ -163,5 +165,5 @@ def test_the_end_of_a_clip_shows_the_person_of_its_beginning(
         (clips[name],) = tracks.track_footage([path], tmp_path / "tracks", silent=True, workers=0)
     person = mean_descriptor(held_out.clip_descriptors(clips["first"]))
     check_person(clips["last"], anchor, person)
-    with pytest.raises(FootageError, match="seems to show somebody else"):
+    with pytest.raises(FootageError, match="does not seem to show the person"):
         check_person(clips["other"], anchor, person)

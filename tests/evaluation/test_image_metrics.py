@@ -1,4 +1,4 @@
-"""Measures of pictures, on pictures whose measures are known."""
+"""Image metrics, on images whose metrics are known."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def test_ssim_is_that_of_the_paper() -> None:
     assert np.ptp(expected) > 1e-4
 
 
-def test_ssim_of_equal_and_of_unlike_pictures() -> None:
+def test_ssim_of_equal_and_of_unlike_images() -> None:
     assert structural_similarities(noise(), noise(), middle()) == pytest.approx(np.ones(5))
     assert structural_similarities(noise(), noise(seed=9), middle()).max() < 0.2
 
 
-def test_ssim_looks_at_the_mask_and_what_is_near_it() -> None:
+def test_ssim_depends_on_the_mask_and_its_surroundings() -> None:
     made = noise()
     made[:, :4] = 0
     assert structural_similarities(made, noise(), middle()) == pytest.approx(np.ones(5))
@@ -137,7 +137,7 @@ def test_a_slope_has_no_detail_and_contrast_counts_squared() -> None:
     assert sharpness_ratio(half, noise(2), lips) == pytest.approx(0.25, rel=0.02)
 
 
-def test_sharpness_looks_inside_each_one_s_own_lips() -> None:
+def test_sharpness_is_measured_inside_each_ones_own_lips() -> None:
     made = np.roll(noise(2), 7, axis=2)
     lips = np.broadcast_to(middle(rim=14), (2, SIDE, SIDE))
     assert sharpness_ratio(made, noise(2), lips, np.roll(lips, 7, axis=2)) == pytest.approx(1, rel=1e-6)
@@ -152,7 +152,7 @@ def test_even_motion_changes_but_does_not_flicker() -> None:
     assert change(ramp, middle())[1:] == pytest.approx(np.full(5, 7), rel=1e-4)
 
 
-def test_a_picture_that_stands_out_flickers() -> None:
+def test_a_frame_unlike_its_neighbours_flickers() -> None:
     still = np.full((5, SIDE, SIDE, 3), 90, np.uint8)
     flash = still.copy()
     flash[2, middle()] += 10
@@ -183,7 +183,7 @@ def seeing() -> None:
 
 
 @pytest.mark.usefixtures("seeing")
-def test_what_looks_the_same_has_no_distance() -> None:
+def test_equal_images_have_no_distance() -> None:
     real = noise(18, side=64)
     assert perceptual_distances(real, real, middle(64)) == pytest.approx(np.zeros(18), abs=1e-9)
     made = real.copy()
@@ -195,7 +195,7 @@ def test_what_looks_the_same_has_no_distance() -> None:
 
 
 @pytest.mark.usefixtures("seeing")
-def test_what_is_blurred_more_looks_more_different() -> None:
+def test_more_blur_gives_more_distance() -> None:
     real = noise(2, side=64)
     once, twice = soft(real), soft(soft(soft(real)))
     near, far = (perceptual_distances(made, real, middle(64)) for made in (once, twice))

@@ -1,4 +1,4 @@
-"""A clip made anew beside the clip: measured in blocks as a whole, and pooled over all frames."""
+"""Comparison of a reconstructed clip with the clip: in blocks, and pooled over all frames."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def compared(held: HeldOut, made: list[Remade], anchor: Anchor, *, moved_px: flo
     return compare(held, made, {m.path: landmarks for m in made if m.condition != "rendered"}, anchor)
 
 
-def test_every_measure_is_that_of_the_regions(held: HeldOut, made: list[Remade], anchor: Anchor) -> None:
+def test_every_metric_is_that_of_the_crops(held: HeldOut, made: list[Remade], anchor: Anchor) -> None:
     found = compared(held, made, anchor)
     mask, there = anchor.face.mask.hidden, held.present
     steady = there & np.roll(there, 1) & np.roll(there, -1)
@@ -132,7 +132,7 @@ def test_landmarks_are_those_found_in_the_video(held: HeldOut, made: list[Remade
     assert figures([found["real"]], fps=Fraction(25)).passed_through is None
 
 
-def test_a_video_in_which_nobody_is_found(held: HeldOut, made: list[Remade], anchor: Anchor) -> None:
+def test_a_video_in_which_no_face_is_found(held: HeldOut, made: list[Remade], anchor: Anchor) -> None:
     row = figures(compare(held, made[:1], {}, anchor), fps=Fraction(25))
     assert row.lost == FRAMES - len(ABSENT)
     shown = row.to_json()

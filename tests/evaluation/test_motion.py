@@ -66,6 +66,6 @@ def test_steps_without_a_mouth_do_not_count_for_the_lag() -> None:
     assert best_lag([holes], [late]).correlation == pytest.approx(1)
 
 
-def test_nothing_is_said_of_too_little() -> None:
+def test_too_few_steps_give_nan() -> None:
     for late in (np.full(60, np.nan), np.ones(60), course(15)):
         assert np.isnan(best_lag([late], [course(len(late), seed=5)]).correlation)

@@ -1,4 +1,4 @@
-"""Footage made anew: what is painted, what is passed on, and what lies in the videos."""
+"""Reconstructed footage: rendered frames, unchanged frames, and the content of the videos."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def crops(held: HeldOut, path: Path) -> np.ndarray:
     return np.stack([cut_crop(f, held.transforms[i], 128) for i, f in enumerate(frames)]).astype(int)
 
 
-def test_four_ways_of_three_videos(held: HeldOut, made: dict[Condition, Remade]) -> None:
+def test_four_conditions_of_three_videos(held: HeldOut, made: dict[Condition, Remade]) -> None:
     assert list(made) == ["real", "rendered", "mouth", "sound"]
     for condition in ("real", "mouth", "sound"):
         assert made[condition].path.name == f"clip.{condition}.mp4"
@@ -54,7 +54,7 @@ def test_four_ways_of_three_videos(held: HeldOut, made: dict[Condition, Remade])
         np.testing.assert_array_equal(made[condition].rendered, held.present)
 
 
-def test_painted_is_the_mask_in_frames_that_show_a_face(
+def test_the_mask_is_rendered_in_frames_that_show_a_face(
     held: HeldOut, made: dict[Condition, Remade], anchor: Anchor
 ) -> None:
     real, mouth = (crops(held, made[condition].path) for condition in ("real", "mouth"))
@@ -67,7 +67,7 @@ def test_painted_is_the_mask_in_frames_that_show_a_face(
     assert changed[inset][:, anchor.face.mask.soft[8:-8, 8:-8] == 0].mean() < 4
 
 
-def test_regions_are_kept_before_they_are_encoded(
+def test_crops_are_stored_before_encoding(
     held: HeldOut, made: dict[Condition, Remade], anchor: Anchor
 ) -> None:
     kept = np.fromfile(made["rendered"].path, np.uint8).reshape(held.frames, 128, 128, 3)
@@ -79,15 +79,15 @@ def test_regions_are_kept_before_they_are_encoded(
     assert 0 < np.abs(off).mean() < 4
 
 
-def test_mouths_are_where_they_were_painted(held: HeldOut, made: dict[Condition, Remade]) -> None:
+def test_mouths_are_where_they_were_rendered(held: HeldOut, made: dict[Condition, Remade]) -> None:
     seen = held.transforms.apply(held.clip.landmarks[:, list(MOUTH), :2].astype(np.float64))
     np.testing.assert_allclose(made["mouth"].mouths, seen, atol=1e-3)
-    heard = made["sound"].mouths
-    assert np.isnan(heard[list(ABSENT)]).all()
-    assert np.abs(heard - seen)[held.present].mean() > 0.5
+    spoken = made["sound"].mouths
+    assert np.isnan(spoken[list(ABSENT)]).all()
+    assert np.abs(spoken - seen)[held.present].mean() > 0.5
 
 
-def test_the_sound_moves_the_mouth_as_told(held: HeldOut, anchor: Anchor) -> None:
+def test_the_audio_moves_the_mouth_as_articulated(held: HeldOut, anchor: Anchor) -> None:
     resting, breathing = (spoken_shapes(held, anchor, Articulation(rests=rests)) for rests in (True, False))
     assert resting.shape == breathing.shape == (30, 57, 2)
     stream = anchor.motion_stream(articulation=Articulation(rests=False))
@@ -97,7 +97,7 @@ def test_the_sound_moves_the_mouth_as_told(held: HeldOut, anchor: Anchor) -> Non
     assert np.abs(resting - breathing).max() > 0
 
 
-def test_without_sound_there_is_no_such_way(anchor: Anchor, tmp_path: Path) -> None:
+def test_without_audio_there_is_no_such_condition(anchor: Anchor, tmp_path: Path) -> None:
     mute = HeldOut.of(clip_of(tmp_path, frames=26, audio=False), anchor)
     made = remake(mute, anchor, tmp_path, tmp_path)
     assert [remade.condition for remade in made] == ["real", "rendered", "mouth"]

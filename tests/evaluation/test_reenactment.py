@@ -1,4 +1,4 @@
-"""Measures of re-enacted clips, on clips whose errors are known."""
+"""Metrics of re-enacted clips, on clips whose errors are known."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def spoken(offset: np.ndarray | float, missing: slice = slice(0)) -> SpokenClip:
     return SpokenClip(predicted, seen, present)
 
 
-def test_a_clip_without_sound_says_nothing() -> None:
+def test_a_clip_without_audio_is_refused() -> None:
     record = ClipRecord("/footage/mute.mp4", 1, 2, 0, None, Fraction(25), (320, 240), None, 0, 1)
     mute = Clip(Path("mute"), record)
     mute.__dict__["speech"] = np.zeros(0, np.float32)
-    with pytest.raises(FootageError, match=r"mute\.mp4' has no sound"):
+    with pytest.raises(FootageError, match=r"mute\.mp4' has no audio"):
         speak_clip(None, mute)  # type: ignore[arg-type]
 
 
@@ -72,7 +72,7 @@ def test_frames_without_a_face_do_not_count() -> None:
     assert part.mse == pytest.approx(whole.mse)
 
 
-def test_deviation_of_the_opening() -> None:
+def test_standard_deviation_of_the_opening() -> None:
     clip = spoken(0.0)
     assert opening_std([clip]) == pytest.approx(opening(clip.predicted).std())
 

@@ -1,4 +1,4 @@
-"""Measures of a mouth under any voice, on openings whose figures are known."""
+"""Metrics of a mouth under any voice, on openings whose metrics are known."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_opening_in_silence() -> None:
     assert silence_ratio([openings], [speaking]) == pytest.approx(0.2)
 
 
-def test_lips_that_meet_near_the_sound() -> None:
+def test_lips_that_meet_near_the_phone() -> None:
     opening = np.full(50, 0.1)
     opening[[10, 33]] = 0.0
     words = [[Word("bin", 0.48, 0.6), Word("place", 0.52, 0.7), Word("now", 1.0, 1.2), Word("by", 1.24, 1.5)]]
@@ -60,7 +60,7 @@ def course(seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("lag", [-3, 0, 2])
-def test_lag_behind_the_sound(lag: int) -> None:
+def test_lag_behind_the_audio(lag: int) -> None:
     rng = np.random.default_rng(0)
     levels = [course(0), course(1)]
     noise = rng.normal(size=(2, 300, 640))

@@ -88,7 +88,7 @@ def test_a_gap_is_no_footage(tmp_path: Path, suffix: str, rate: int) -> None:
     assert file.end_seconds == pytest.approx(22.0, abs=0.05)
     np.testing.assert_allclose(file.video.gaps, [(2.0, 6.0), (8.0, 20.0)], atol=0.05)
     assert gap_notes([file]) == [
-        f"'a{suffix}' has no frames for 16.0 s, left out: 2.0 to 6.0 s, 8.0 to 20.0 s"
+        f"'a{suffix}' has no frames for 16.0 s, skipped: 2.0 to 6.0 s, 8.0 to 20.0 s"
     ]
     fps = choose_fps([file.fps])
     assert fps == (30 if rate == 30 else 25)

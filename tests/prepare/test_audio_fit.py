@@ -40,10 +40,10 @@ def resting(segment: SpokenSegment) -> SpokenSegment:
 
 OWN, LATER = talk(30), talk(12, seed=1)
 WRONG = {
-    "another's": talk(12, seed=1, heard=60),
+    "another's": talk(12, seed=1, audio_seed=60),
     "late by a cut": talk(12, 0.4, seed=1),
     "muted": muted(LATER),
-    "somebody else speaks": resting(LATER),
+    "someone else speaks": resting(LATER),
 }
 
 
@@ -63,7 +63,7 @@ def test_a_part_with_other_audio_is_found(wrong: str, first: bool) -> None:
 def test_audio_that_goes_with_the_mouth_fits_throughout(lag_seconds: float) -> None:
     own = talk(60, lag_seconds)
     (flags,) = unfit_frames([own], lag_of(own))
-    # What lies beyond either end of the audio is not heard.
+    # Beyond either end of the audio, there is silence.
     assert flags.sum() / FPS <= (4 if lag_seconds > 1 else 0)
 
 
@@ -88,14 +88,14 @@ def test_a_file_of_which_a_part_does_not_fit_is_not_good(wrong: str) -> None:
     assert sync.unfit_seconds == pytest.approx(12, abs=3)
     measure = sync_measure([sync], has_speech=True)
     assert measure.verdict == "poor"
-    assert "s do not go with the mouth" in measure.text
+    assert "s do not match the mouth" in measure.text
     assert "'a.mp4' " in measure.advice
 
 
 def test_short_files_with_other_audio_among_good_ones_are_named() -> None:
     files = {Path(f"{i}.mp4"): [talk(6, seed=i)] for i in range(6)}
-    files[Path("x.mp4")] = [talk(6, seed=8, heard=70)]
-    files[Path("y.mp4")] = [talk(6, seed=9, heard=80)]
+    files[Path("x.mp4")] = [talk(6, seed=8, audio_seed=70)]
+    files[Path("y.mp4")] = [talk(6, seed=9, audio_seed=80)]
     (sync,) = audio_syncs(files)
     assert sync.state == "partly"
     # In some seconds, other audio may agree by chance.

@@ -71,7 +71,7 @@ def test_not_a_video(tmp_path: Path) -> None:
         find_footage([path])
 
 
-def test_sound_alone_is_no_footage(tmp_path: Path) -> None:
+def test_audio_alone_is_no_footage(tmp_path: Path) -> None:
     path = tmp_path / "speech.wav"
     write_wav(path, tone(1.0), 16_000)
     with pytest.raises(FootageError, match="no video"):

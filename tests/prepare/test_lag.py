@@ -32,7 +32,7 @@ def test_a_clock_that_runs_apart_is_found(drift: float) -> None:
     assert lag.drift == pytest.approx(drift, abs=0.003)
 
 
-def test_a_drift_is_found_in_stretches_of_one_file() -> None:
+def test_a_drift_is_found_in_segments_of_one_file() -> None:
     whole = talk(90, 0.0, drift=0.01)
     parts = [
         replace(
@@ -50,7 +50,7 @@ def test_a_drift_is_found_in_stretches_of_one_file() -> None:
 @pytest.mark.parametrize("seconds", [10, 20, 60])
 def test_audio_of_somebody_else_is_not_clear(seconds: float) -> None:
     for seed in range(6):
-        lag = found(talk(seconds, seed=seed, heard=seed + 50))
+        lag = found(talk(seconds, seed=seed, audio_seed=seed + 50))
         assert not lag.is_clear
         assert lag.is_known
 
@@ -77,7 +77,7 @@ def test_frames_without_a_face_do_not_count() -> None:
     assert lag.speech_seconds == pytest.approx(20, abs=0.2)
 
 
-def test_stretches_without_audio_are_passed_over() -> None:
+def test_segments_without_audio_are_skipped() -> None:
     segment = talk(30, 0.1)
     mute = replace(talk(30, seed=3), predicted=np.zeros(0), speaking=np.zeros(0, np.bool_))
     assert estimate_lag([mute, segment]) == estimate_lag([segment])
@@ -85,5 +85,5 @@ def test_stretches_without_audio_are_passed_over() -> None:
 
 
 def test_too_little_is_not_known() -> None:
-    assert not found(talk(4, heard=7)).is_known
+    assert not found(talk(4, audio_seed=7)).is_known
     assert estimate_lag([replace(talk(20), opening=np.full(600, np.nan))]) is None

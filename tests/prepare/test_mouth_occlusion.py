@@ -118,11 +118,11 @@ def measured(faces: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     meter = OcclusionMeter()
     for index, (image, landmarks) in enumerate(faces):
         meter.add(index, image, landmarks)
-    return meter.blend_weights(len(faces))
+    return meter.fractions(len(faces))
 
 
-def flags(blend_weights: np.ndarray) -> list[bool]:
-    return covered_frames(blend_weights, np.ones(len(blend_weights), bool), FPS).tolist()
+def flags(fractions: np.ndarray) -> list[bool]:
+    return covered_frames(fractions, np.ones(len(fractions), bool), FPS).tolist()
 
 
 def test_a_free_mouth_is_free(faces: list[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -225,21 +225,21 @@ def test_small_dark_and_bright_mouths_are_not_measured(faces: list[tuple[np.ndar
     assert flags(np.full((3, 2), np.nan)) == [False] * 3
 
 
-def test_skipped_frames_take_what_lies_around_them(faces: list[tuple[np.ndarray, np.ndarray]]) -> None:
+def test_skipped_frames_get_the_mean_of_their_neighbours(faces: list[tuple[np.ndarray, np.ndarray]]) -> None:
     film = [(over_mouth(*f, microphone), f[1]) if i >= 8 else f for i, f in enumerate(faces[:15])]
     every = OcclusionMeter(every=2)
     for index, (image, landmarks) in enumerate(film):
         if index != 4:  # no face
             every.add(index, image, landmarks)
-    blend_weights = every.blend_weights(15)
-    assert np.isnan(blend_weights[4]).all()
+    fractions = every.fractions(15)
+    assert np.isnan(fractions[4]).all()
     full = measured(film)
-    np.testing.assert_allclose(blend_weights[2], full[2], atol=1e-6)
-    np.testing.assert_allclose(blend_weights[9], (full[8] + full[10]) / 2, atol=1e-6)
-    np.testing.assert_allclose(blend_weights[3], full[2], atol=1e-6)
+    np.testing.assert_allclose(fractions[2], full[2], atol=1e-6)
+    np.testing.assert_allclose(fractions[9], (full[8] + full[10]) / 2, atol=1e-6)
+    np.testing.assert_allclose(fractions[3], full[2], atol=1e-6)
 
 
-def test_shares_are_those_of_lips_and_lower_face() -> None:
+def test_fractions_are_those_of_lips_and_lower_face() -> None:
     turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     lips = np.stack([32 + 10 * np.cos(turn), 32 + 4 * np.sin(turn)], axis=1)[None]
     cells = np.zeros((1, 16, 16))
@@ -257,11 +257,11 @@ def test_a_slip_of_one_frame_is_no_cover_and_edges_belong_to_one() -> None:
     lips[5] = 0.4
     lips[10:16] = [0.3, 0.9, 1, 1, 0.9, 0.3]
     lips[30] = 0.9
-    blend_weights = np.stack([lips, 0 * lips], axis=1)
-    assert np.flatnonzero(flags(blend_weights)).tolist() == [*range(10, 16), 30]
+    fractions = np.stack([lips, 0 * lips], axis=1)
+    assert np.flatnonzero(flags(fractions)).tolist() == [*range(10, 16), 30]
     present = np.ones(40, bool)
     present[12] = False
-    assert not covered_frames(blend_weights, present, FPS)[12]
+    assert not covered_frames(fractions, present, FPS)[12]
 
 
 def test_times_are_those_of_the_file() -> None:
@@ -279,7 +279,7 @@ def test_what_leaves_too_little() -> None:
 
 
 def test_another_network_is_refused() -> None:
-    with pytest.raises(InputError, match="does not find covered mouths"):
+    with pytest.raises(InputError, match="is not an occlusion network"):
         OcclusionNetwork(Session(motion_network(width=4, coefficients=2, context_steps=1), name="x"))
 
 
@@ -307,6 +307,6 @@ def test_real_mouths_are_free_until_something_comes(data_folder: Path, name: str
     meter = OcclusionMeter()
     for i in np.flatnonzero(seen):
         meter.add(int(i), film[i], points[i])
-    found = covered_frames(meter.blend_weights(len(film)), seen, FPS)
+    found = covered_frames(meter.fractions(len(film)), seen, FPS)
     assert not found[:29].any()
     assert found[31:][seen[31:]].all()

@@ -1,4 +1,4 @@
-"""Frames whose mouth is not free, on drawn regions: a mouth that talks, and what comes before it."""
+"""Frames whose mouth is not free, on drawn crops: a talking mouth, and occluders."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_head_turned_away_or_as_never_seen() -> None:
     assert turned_away(poses_of(stands), seen).tolist() == [False, False, True, True, True, True]
 
 
-def test_a_mouth_cut_off_by_the_pictures_edge(tmp_path: Path) -> None:
+def test_a_mouth_cut_off_by_the_frames_edge(tmp_path: Path) -> None:
     inside = make_clip(tmp_path / "a", 3)
     beyond = make_clip(tmp_path / "b", 3, transform=np.array([[1.0, 0, -100], [0, 1.0, -140]]))
     assert not cut_off(inside, mask()).any()
@@ -146,7 +146,7 @@ def test_the_new_mouth_fades_out_and_in() -> None:
     assert (faded(np.zeros(5, bool), FPS) == 1).all()
 
 
-def test_frames_without_a_face_have_no_share(tmp_path: Path) -> None:
+def test_frames_without_a_face_have_no_weight(tmp_path: Path) -> None:
     landmarks = talking(60)
     landmarks[20:23] = np.nan
     clip = make_clip(tmp_path / "a", 60, landmarks=landmarks)
@@ -155,9 +155,9 @@ def test_frames_without_a_face_have_no_share(tmp_path: Path) -> None:
     assert (np.delete(blend_weight, range(20, 23)) == 1).all()
 
 
-def test_training_leaves_them_out(tmp_path: Path) -> None:
+def test_training_skips_them(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a", 30)
-    assert clip.usable.all()  # of old, nothing was said of it
+    assert clip.usable.all()  # no blend weights were written
     blend_weight = np.ones(30, np.float32)
     blend_weight[10:14] = [0.5, 0, 0, 0.5]
     write_blend_weights(clip.folder, blend_weight)

@@ -31,7 +31,7 @@ def sighting(place: Sequence[float], who: int | None, *, second: float = 0.0, tu
 
 
 def film(*frames: dict[int, list[float]]) -> tuple[Person, ...]:
-    """The people of frames, each of which shows persons by number at places; nobody's face is still."""
+    """The people of frames, each of which shows persons by number at places; every face moves."""
     return group_sightings(
         [
             [sighting(place, who, second=second, turn=4.0 * (second % 3)) for who, place in frame.items()]
@@ -115,7 +115,7 @@ def test_passers_by_and_people_in_the_background_do_not_count() -> None:
     assert len(film(*frames)) == 1
 
 
-def test_the_one_who_is_seen_and_speaks_is_taken_and_the_warning_says_how_to_take_another() -> None:
+def test_the_visible_speaker_is_selected_and_the_warning_says_how_to_select_another() -> None:
     large = Person(np.array([box(300, 90, 150)] * 2), presence=1.0, speaking=0.05)
     guest = Person(np.array([box(200, 90, 150)] * 2), presence=0.4, speaking=0.5)
     speaker = Person(np.array([box(100, 100, 80)] * 4), presence=1.0, speaking=0.35)

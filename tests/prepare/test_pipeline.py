@@ -49,9 +49,9 @@ def written(folder: Path, kind: str) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in sorted(folder.glob(f"clips/*/{kind}.npy"))}
 
 
-def test_a_take_holds_what_was_in_the_footage(clips: Path, tmp_path: Path) -> None:
-    told: list[Progress] = []
-    dataset = run(clips, tmp_path / "take", progress=told.append)
+def test_a_dataset_holds_what_was_in_the_footage(clips: Path, tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    dataset = run(clips, tmp_path / "take", progress=reports.append)
     assert [clip.name for clip in dataset.clips] == ["a", "b", "c"]
     assert dataset.fps == 25
     assert dataset.seconds == pytest.approx(12)
@@ -70,12 +70,12 @@ def test_a_take_holds_what_was_in_the_footage(clips: Path, tmp_path: Path) -> No
     assert dataset.target.thumbnails.shape == (dataset.target.frames, 2, 48, 48)
     assert len(clip.speech) == 64_000
     assert np.corrcoef(clip.speech, made.babble(SECONDS))[0, 1] > 0.9
-    assert list(dict.fromkeys(p.phase for p in told)) == ["track", "crop", "stage"]
-    assert all(p.done <= p.total for p in told)
-    assert told[-1].done == told[-1].total == dataset.target.frames
+    assert list(dict.fromkeys(p.phase for p in reports)) == ["track", "crop", "target"]
+    assert all(p.done <= p.total for p in reports)
+    assert reports[-1].done == reports[-1].total == dataset.target.frames
 
 
-def test_crops_show_the_pictures_they_were_cut_from(clips: Path, tmp_path: Path) -> None:
+def test_crops_show_the_frames_they_were_cut_from(clips: Path, tmp_path: Path) -> None:
     clip = run(clips, tmp_path / "take").clips[1]
     frame = list(read_frames(clips / "b.mp4"))[40]
     inside = clip.transforms[40].back(np.array([[30.5, 40.5], [90.5, 100.5]]))
@@ -83,7 +83,7 @@ def test_crops_show_the_pictures_they_were_cut_from(clips: Path, tmp_path: Path)
         assert np.abs(frame[int(y), int(x)].astype(int) - shown).max() < 40
 
 
-def test_the_stage_is_a_stretch_of_the_footage(clips: Path, tmp_path: Path) -> None:
+def test_the_target_is_a_segment_of_the_footage(clips: Path, tmp_path: Path) -> None:
     dataset = run(clips, tmp_path / "take")
     video = TargetVideo(dataset.target.video)
     assert (
@@ -99,7 +99,7 @@ def test_the_stage_is_a_stretch_of_the_footage(clips: Path, tmp_path: Path) -> N
     assert np.isfinite(dataset.target.transforms.matrix).all()
 
 
-def test_the_stage_can_be_another_file(clips: Path, tmp_path: Path) -> None:
+def test_the_target_can_be_another_file(clips: Path, tmp_path: Path) -> None:
     other = made.write_footage(tmp_path / "elsewhere.mp4", seconds=3, audio=False)
     dataset = run(clips, tmp_path / "take", target=other)
     assert Path(dataset.target.source) == other
@@ -133,7 +133,7 @@ def test_footage_that_has_changed_is_tracked_again(tmp_path: Path) -> None:
     assert [clip.frames for clip in dataset.clips] == [100, 125, 100, 100]
 
 
-def test_another_rate_or_face_makes_everything_anew(clips: Path, tmp_path: Path) -> None:
+def test_another_rate_or_face_starts_again(clips: Path, tmp_path: Path) -> None:
     folder = tmp_path / "take"
     run(clips, folder)
     dataset = run(clips, folder, fps=30)
@@ -155,7 +155,7 @@ def test_mixed_rates_are_brought_to_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "at"),
-    [(track_clips, "look_and_track"), (pipeline, "cut_regions"), (pipeline, "encode_stage")],
+    [(track_clips, "look_and_track"), (pipeline, "cut_crops"), (pipeline, "encode_target")],
 )
 def test_an_interrupted_preparation_goes_on(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, at: str
@@ -167,7 +167,7 @@ def test_an_interrupted_preparation_goes_on(
     def killed(*arguments: object) -> object:
         nonlocal calls
         calls += 1
-        if calls == (1 if at == "encode_stage" else 2):
+        if calls == (1 if at == "encode_target" else 2):
             raise KeyboardInterrupt
         return whole(*arguments)
 
@@ -264,10 +264,10 @@ def test_another_person_is_left_out_of_a_folder(
     made.let_show(monkeypatch, lambda f: made.one_person(f, seed="other" in f.path.name))
     dataset = run([clips, other], tmp_path / "take")
     assert [clip.name for clip in dataset.clips] == ["a", "b", "c"]
-    assert any("other.mp4' shows somebody else (0:00 to 0:03)" in text for text in dataset.warnings)
+    assert any("other.mp4' shows someone else (0:00 to 0:03)" in text for text in dataset.warnings)
     again = run([clips, other], tmp_path / "take")  # from what is on disk, where no descriptor is
     assert again.warnings == dataset.warnings[-1:]
-    with pytest.raises(FootageError, match=r"stage .*other\.mp4' does not show the person"):
+    with pytest.raises(FootageError, match=r"target .*other\.mp4' does not show the person"):
         run(clips, tmp_path / "staged", target=other)
 
 
@@ -276,7 +276,7 @@ def test_two_people_in_a_folder_are_refused(
 ) -> None:
     long = made.write_footage(tmp_path / "long.mp4", seconds=12)
     made.let_show(monkeypatch, lambda f: made.one_person(f, seed="long" in f.path.name))
-    with pytest.raises(FootageError, match="two people about as much"):
+    with pytest.raises(FootageError, match="two people about equally"):
         run([clips, long], tmp_path / "take")
 
 
@@ -290,30 +290,30 @@ def test_another_person_within_a_file_is_left_out(tmp_path: Path, monkeypatch: p
     assert not [path.name for path in (tmp_path / "take").rglob("*") if "descriptor" in path.name]
 
 
-def test_footage_without_sound_is_kept_for_its_pictures(clips: Path, tmp_path: Path) -> None:
+def test_footage_without_audio_is_kept_for_its_frames(clips: Path, tmp_path: Path) -> None:
     mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=12)
     dataset = run(mute, tmp_path / "take")
-    assert dataset.warnings == ("no sound in 1 of 1 clips, used for the renderer only: 'mute'",)
+    assert dataset.warnings == ("no audio in 1 of 1 clips, used for the renderer only: 'mute'",)
     (clip,) = dataset.clips
     assert clip.crops.shape == (300, 128, 128, 3)
     assert (clip.has_audio, len(clip.speech), clip.teaches_motion(dataset.head)) == (False, 0, False)
     dataset = run([clips, mute], tmp_path / "other")
     assert [clip.teaches_motion(dataset.head) for clip in dataset.clips] == [True, True, True, False]
-    assert dataset.warnings == ("no sound in 1 of 4 clips, used for the renderer only: 'mute'",)
+    assert dataset.warnings == ("no audio in 1 of 4 clips, used for the renderer only: 'mute'",)
 
 
-def test_many_clips_without_sound_are_counted(tmp_path: Path) -> None:
+def test_many_clips_without_audio_are_counted(tmp_path: Path) -> None:
     files = [made.write_footage(tmp_path / f"{n}.mp4", audio=False, seconds=2.5) for n in "abcde"]
     dataset = run(files, tmp_path / "take")
     assert dataset.warnings[0].endswith("5 of 5 clips, used for the renderer only: 'a', 'b', 'c' and 2 more")
 
 
-def test_silence_under_a_moving_mouth_counts_as_no_sound(tmp_path: Path) -> None:
+def test_silence_under_a_moving_mouth_counts_as_no_audio(tmp_path: Path) -> None:
     path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
     dataset = run(path, tmp_path / "take")
     (clip,) = dataset.clips
     assert (clip.has_audio, clip.speech_seconds, clip.teaches_motion(dataset.head)) == (True, 0, False)
-    assert "no speech under a mouth that moves in 1 of 1 clips" in dataset.warnings[0]
+    assert "no speech under a moving mouth in 1 of 1 clips" in dataset.warnings[0]
 
 
 def test_damaged_frames_cost_one_file(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,7 +329,7 @@ def test_damaged_frames_cost_one_file(clips: Path, tmp_path: Path, monkeypatch: 
     more = made.write_footage(tmp_path / "more.mp4", seconds=6)
     dataset = run([clips, more], tmp_path / "take")
     assert [clip.name for clip in dataset.clips] == ["a", "c", "more"]
-    assert any(text.startswith("left out: ") and "breaks off" in text for text in dataset.warnings)
+    assert any(text.startswith("skipped: ") and "breaks off" in text for text in dataset.warnings)
     report = check([clips / "a.mp4", clips / "b.mp4"], workers=0)
     assert [file.name for file in report.files] == ["a.mp4"]
     assert any("b.mp4' breaks off" in note for note in report.notes)
@@ -353,11 +353,11 @@ def test_damaged_audio_costs_its_file_the_audio(
     monkeypatch.setattr(inspect_file, "read_audio_blocks", broken(inspect_file.read_audio_blocks))
     dataset = run(clips, tmp_path / "take")
     assert [clip.has_audio for clip in dataset.clips] == [True, False, True]
-    assert any(text.startswith("audio left out, its frames are used: ") for text in dataset.warnings)
+    assert any(text.startswith("audio ignored, only the frames are used: ") for text in dataset.warnings)
     report = check(clips, workers=0)
     assert [file.has_audio for file in report.files] == [True, False, True]
     assert report.measure("files_with_sound").text == "2 of 3"
-    assert any(note.startswith("audio left out") for note in report.notes)
+    assert any(note.startswith("audio ignored") for note in report.notes)
     assert not check(clips / "b.mp4", workers=0).files[0].has_audio
 
 
@@ -382,7 +382,7 @@ def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
     assert min(quarters) > 0.3 * max(quarters)
 
 
-def test_silence_under_a_mouth_at_rest_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_under_a_mouth_at_rest_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
     monkeypatch.setattr(made.MadeUpTracker, "step", lambda self, frame: talking(1)[0])
     dataset = run(path, tmp_path / "take")
@@ -393,7 +393,7 @@ def test_silence_under_a_mouth_at_rest_is_said(tmp_path: Path, monkeypatch: pyte
     assert (report.verdict != "unusable", report.measure("files_with_sound").text) == (True, "0 of 1")
 
 
-def test_unmarked_interlacing_is_said(tmp_path: Path) -> None:
+def test_unmarked_interlacing_is_reported(tmp_path: Path) -> None:
     frames = [f.copy() for f in moving_pattern(560, width=320, height=240)]
     combed = frames[::2]
     for frame, later in zip(combed, frames[1::2], strict=True):
@@ -404,11 +404,11 @@ def test_unmarked_interlacing_is_said(tmp_path: Path) -> None:
     assert line in run(path, tmp_path / "take").warnings
 
 
-def test_a_gap_is_left_out_and_said(tmp_path: Path) -> None:
+def test_a_gap_is_skipped_and_reported(tmp_path: Path) -> None:
     times = [start + i / 25 for start in (0, 25) for i in range(130)]
     frames = list(moving_pattern(260, width=320, height=240))
     path = write_frames(tmp_path / "a.mkv", frames, times=times, audio=made.babble(30.2), audio_rate=16_000)
-    line = "'a.mkv' has no frames for 19.8 s, left out: 5.2 to 25.0 s"
+    line = "'a.mkv' has no frames for 19.8 s, skipped: 5.2 to 25.0 s"
     report = check(path, workers=0)
     assert report.measure("usable_minutes").text == "10.4 s"
     assert [note for note in report.notes if "frames" in note] == [line]
@@ -504,7 +504,7 @@ def test_what_check_calls_unusable_is_what_training_refuses(
         run(path, tmp_path / "take")
 
 
-def test_footage_without_sound_must_show_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_footage_without_audio_must_show_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=11)
     made.let_show(monkeypatch, lambda _: ())
     with pytest.raises(FootageError, match=r"no face was found in '.*mute\.mp4'"):
@@ -530,7 +530,7 @@ def test_an_absurd_rate(clips: Path, tmp_path: Path) -> None:
         run(clips, tmp_path / "take", fps=1000)
 
 
-def test_a_missing_file_is_told_before_anything_is_tracked(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_before_anything_is_tracked(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no such file"):
         check(tmp_path / "gone.mp4")
 
@@ -556,7 +556,7 @@ def test_covered_mouths_are_left_out_and_passed_through(tmp_path: Path) -> None:
     assert not clip.usable[100:200].any()
     assert clip.usable[:90].all()
     assert clip.usable[210:].all()
-    (warning,) = [text for text in dataset.warnings if "before the mouth" in text]
+    (warning,) = [text for text in dataset.warnings if "covers the mouth" in text]
     assert "100 frames" in warning
     assert "'film.mp4' 4.0 to 8.0 s" in warning
     assert dataset.target.blend_weight is not None
@@ -568,7 +568,7 @@ def test_covered_mouths_are_left_out_and_passed_through(tmp_path: Path) -> None:
 def test_a_mouth_covered_in_all_frames_is_refused(tmp_path: Path) -> None:
     film = made.write_footage(tmp_path / "film.mp4", seconds=12, covered=range(300))
     with pytest.raises(
-        FootageError, match=r"before the mouth in 300 of 300 frames \('film.mp4' 0.0 to 12.0 s\)"
+        FootageError, match=r"covers the mouth in 300 of 300 frames \('film.mp4' 0.0 to 12.0 s\)"
     ):
         run(film, tmp_path / "take")
     report = check(film, workers=0)

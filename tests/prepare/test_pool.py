@@ -70,9 +70,9 @@ def test_a_command_shows_one_warning_of_each_subject(
 def test_native_code_is_silent_and_python_is_not(jobs: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
     with worker_pool(1, tasks=1) as pool:
         list(pool.map(jobs.shout, [1]))
-    heard = capfd.readouterr().err
-    assert "native chatter" not in heard
-    assert "python's own" in heard
+    errors = capfd.readouterr().err
+    assert "native chatter" not in errors
+    assert "python's own" in errors
 
 
 def test_a_worker_that_dies_is_an_error_with_advice(jobs: ModuleType) -> None:

@@ -40,7 +40,7 @@ def dataset(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Data
     return prepare(clips, tmp_path_factory.mktemp("take"))
 
 
-def test_a_sentence_corpus_becomes_a_take(dataset: Dataset, clips: list[Path]) -> None:
+def test_a_sentence_corpus_becomes_a_dataset(dataset: Dataset, clips: list[Path]) -> None:
     assert [clip.name for clip in dataset.clips] == [path.stem for path in clips]
     assert dataset.fps == 25
     assert dataset.crop.side == 128
@@ -63,7 +63,7 @@ def test_heads_are_nearly_frontal_and_mouths_move(dataset: Dataset) -> None:
     assert np.abs(lips - lips.mean(axis=0)).max() < 8  # stabilised
 
 
-def test_the_same_footage_gives_the_same_take(dataset: Dataset, clips: list[Path], tmp_path: Path) -> None:
+def test_the_same_footage_gives_the_same_dataset(dataset: Dataset, clips: list[Path], tmp_path: Path) -> None:
     again = prepare(clips, tmp_path / "take", workers=1)
     np.testing.assert_allclose(again.head.points, dataset.head.points, atol=1e-5)
     for one, other in zip(dataset.clips, again.clips, strict=True):
@@ -154,7 +154,7 @@ def test_of_several_faces_the_one_that_speaks_is_followed(
         prepare(footage, tmp_path / "take", face=1)
 
 
-def test_a_picture_without_a_face(tmp_path: Path) -> None:
+def test_frames_without_a_face(tmp_path: Path) -> None:
     path = tmp_path / "wall.mp4"
     write_video(path, [np.full((288, 360, 3), 90, np.uint8)] * 30, fps=Fraction(25), audio=None)
     assert look(read_footage(path)) == ()

@@ -67,7 +67,7 @@ def make_clip(folder: Path, landmarks: np.ndarray, *, light: int = 0) -> Clip:
     return Clip(folder, write_transforms(folder, record, moved, "x"))
 
 
-def test_short_clips_that_meet_make_one_stage(tmp_path: Path) -> None:
+def test_short_clips_with_transitions_make_one_target(tmp_path: Path) -> None:
     clips = [make_clip(tmp_path / f"a{i}", resting(0.7 * i)) for i in range(5)]
     clips += [make_clip(tmp_path / "elsewhere", resting(0.0, at=(100.0, 90.0)))]
     clips += [make_clip(tmp_path / "dark", resting(1.0), light=-40)]
@@ -76,7 +76,7 @@ def test_short_clips_that_meet_make_one_stage(tmp_path: Path) -> None:
     assert sum(s.frames for s in chosen) > 4 * 60
 
 
-def test_a_long_stretch_is_taken_alone(tmp_path: Path) -> None:
+def test_a_long_segment_is_used_alone(tmp_path: Path) -> None:
     long = make_clip(tmp_path / "long", resting(0.0, frames=650))
     short = [make_clip(tmp_path / f"a{i}", resting(0.7 * i)) for i in range(3)]
     (chosen,) = choose_segments([*short, long], HEAD, mask())

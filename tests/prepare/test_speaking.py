@@ -10,7 +10,7 @@ from newscaster.prepare.speaking import follow_audio
 
 
 @pytest.mark.parametrize("lag_seconds", [0.0, 0.7, -0.9])
-def test_a_mouth_that_moves_with_the_audio_is_told_from_others(lag_seconds: float) -> None:
+def test_a_mouth_that_moves_with_the_audio_is_distinguished(lag_seconds: float) -> None:
     """Both talk, and the audio, which may be late, is that of one."""
     own, other = talk(12, lag_seconds), talk(12, seed=3)
     still = np.full(360, 0.1) + 0.001 * np.random.default_rng(0).standard_normal(360)

@@ -60,7 +60,7 @@ def test_the_worst_file_counts_and_is_named() -> None:
     late = sync("c.mp4", seconds=1.0)
     found = sync_measure([sync(), late, other], has_speech=True)
     assert (found.verdict, found.value, found.text) == ("poor", None, "the audio is not this mouth's")
-    assert "'b.mp4': the audio does not go with the mouth" in found.advice
+    assert "'b.mp4': the audio does not match the mouth" in found.advice
     assert "'c.mp4': the audio is 1000 ms late" in found.advice
     assert "a.mp4" not in found.advice
 
@@ -71,7 +71,7 @@ def test_a_file_with_speech_enough_is_looked_at_alone() -> None:
         paths[0]: [talk(20, 0.0)],
         paths[1]: [talk(6, 1.0, seed=1)],
         paths[2]: [talk(6, 1.0, seed=2)],
-        paths[3]: [talk(20, seed=3, heard=60)],
+        paths[3]: [talk(20, seed=3, audio_seed=60)],
     }
     found = audio_syncs(segments)
     states = {one.files: one.state for one in found}
@@ -140,10 +140,10 @@ def test_audio_that_is_late_is_put_in_time_before_training(portrait: Path, tmp_p
     dataset = prepare(path, tmp_path / "take", workers=1)
     (clip,) = dataset.clips
     assert clip.record.audio_shift_ms == pytest.approx(1000, abs=40)
-    assert any("1000 ms late" in w or "ms late, moved by" in w for w in dataset.warnings)
+    assert any("1000 ms late" in w or "ms late, shifted by" in w for w in dataset.warnings)
     rate, size = 16_000, 10 * 16_000
-    heard, meant = clip.speech[rate : rate + size], audio[rate : rate + size]
-    best = max(range(-800, 801, 16), key=lambda k: float(heard @ np.roll(meant, k)))
+    corrected, original = clip.speech[rate : rate + size], audio[rate : rate + size]
+    best = max(range(-800, 801, 16), key=lambda k: float(corrected @ np.roll(original, k)))
     assert abs(best) <= 0.04 * rate
     again = prepare(path, tmp_path / "take", workers=1)  # nothing is moved twice
     assert again.clips[0].record.audio_shift_ms == clip.record.audio_shift_ms
@@ -173,7 +173,7 @@ def test_motion_is_learnt_from_the_part_whose_audio_fits(
     path = with_audio(portrait, np.concatenate([own[:cut], other[cut : len(own)]]), tmp_path / "x.mp4")
     found = check(path, workers=1).measure("lag")
     assert (found.verdict, found.unit) == ("poor", "ms")
-    assert "s do not go with the mouth" in found.text
+    assert "s do not match the mouth" in found.text
     dataset = prepare(path, tmp_path / "take", workers=1)
     (clip,) = dataset.clips
     assert clip.audio_fits[: 6 * 25].all()

@@ -33,7 +33,7 @@ def make_clip(
     bright: np.ndarray | None = None,
     size: tuple[int, int] = (320, 240),
 ) -> Clip:
-    """A clip on disk; `bright` (F,) lights the whole region."""
+    """A clip on disk; `bright` (F,) lights the whole crop."""
     frames = len(landmarks)
     present = np.ones(frames, bool) if present is None else present
     record = ClipRecord("/f.mp4", 1, 1, 0, None, Fraction(FPS), size, None, 0, 1)
@@ -56,7 +56,7 @@ def test_the_calm_clip_is_taken(tmp_path: Path) -> None:
     assert chosen.frames > 100
 
 
-def test_at_most_40_seconds_and_less_for_large_pictures(tmp_path: Path) -> None:
+def test_at_most_40_seconds_and_less_for_large_frames(tmp_path: Path) -> None:
     small = make_clip(tmp_path / "a", talking(1200, moving=0.2))
     assert 30 * FPS < choose_segment([small], HEAD, mask()).frames <= 40 * FPS
     large = make_clip(tmp_path / "b", talking(500, moving=0.2), size=(3840, 2160))
@@ -94,11 +94,11 @@ def test_a_blink_is_not_where_the_video_turns_round(tmp_path: Path) -> None:
     assert opened[chosen.stop - 1] > 0.2
 
 
-def test_no_stretch_is_long_enough(tmp_path: Path) -> None:
+def test_no_segment_is_long_enough(tmp_path: Path) -> None:
     present = np.arange(100) % 10 > 0
     landmarks = talking(100)
     landmarks[~present] = np.nan
-    with pytest.raises(FootageError, match="1 s on end"):
+    with pytest.raises(FootageError, match="1 s without a break"):
         choose_segment([make_clip(tmp_path / "a", landmarks, present=present)], HEAD, mask())
 
 

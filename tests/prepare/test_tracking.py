@@ -32,8 +32,8 @@ class Film:
         self.searches += 1
         return np.array([box_of(f) for f in self.faces[frame[0, 0, 0]]]).reshape(-1, 4)
 
-    def mesh(self, most_faces: int) -> Film:
-        self.most_faces = most_faces
+    def mesh(self, max_faces: int) -> Film:
+        self.max_faces = max_faces
         return self
 
     def reset(self) -> None:
@@ -47,7 +47,7 @@ class Film:
             box = box_of(points)
             if left <= box[0] and top <= box[1] and box[2] <= right and box[3] <= bottom:
                 inside.append(points)
-        return inside[: self.most_faces]
+        return inside[: self.max_faces]
 
     def track(self, *places: float, chosen: int = 0) -> tuple[Landmarks, npt.NDArray[np.bool_]]:
         persons = tuple(Person(box_of(face(x))[None]) for x in places)
@@ -102,7 +102,7 @@ def test_another_person_is_not_taken_for_the_one_who_leaves() -> None:
     assert present.tolist()[:13] == [True] * 5 + [False] * 8
     assert present[-1]
     assert np.nanmax(landmarks[:, 33, 0]) < 400
-    assert film.most_faces > 1
+    assert film.max_faces > 1
 
 
 def test_the_person_asked_for_is_followed() -> None:
@@ -112,7 +112,7 @@ def test_the_person_asked_for_is_followed() -> None:
     assert landmarks[:, 33, 0].min() > 600
 
 
-def test_a_large_face_is_looked_for_in_the_whole_picture() -> None:
+def test_a_large_face_is_searched_in_the_whole_frame() -> None:
     film = Film(*[[face(450, 150, scale=150)]] * 4)
     film.track(450)
     assert film.windows[-1] == (0, 0, WIDTH, HEIGHT)

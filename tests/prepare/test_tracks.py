@@ -1,4 +1,4 @@
-"""Face tracks of footage that shows somebody else in every file."""
+"""Face tracks of footage with another person in every file."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_what_is_tracked_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(track_footage([file], tmp_path / "tracks", workers=0)) == 1
 
 
-def test_files_without_sound_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_without_audio_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = [
         made.write_footage(tmp_path / f"{s}.mp4", seconds=2, audio=s == "loud") for s in ("loud", "mute")
     ]
     assert [clip.name for clip in track_footage(files, tmp_path / "tracks", workers=0)] == ["loud"]
-    assert "mute.mp4' has no sound" in caplog.text
+    assert "mute.mp4' has no audio" in caplog.text
 
 
 def test_or_kept_where_that_is_wanted(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_face_that_is_meant(tmp_path: Path, caplog: pytest.LogCaptureFixture
     (clip,) = track_footage([file], tmp_path / "tracks", face=0, workers=0)
     assert clip.record.face_asked == 0
     assert track_footage([file], tmp_path / "others", face=1, workers=0) == []
-    assert "face=1 was asked for" in caplog.text
+    assert "face=1 was requested" in caplog.text
 
 
 def test_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reading speech and cutting regions: the parts of a worker's job that need no face."""
+"""Reading speech and cutting crops: the tasks of a worker that need no face."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def speech_of(path: Path, *, start: int = 0, frames: int = 75) -> npt.NDArray[np
 def delay_seconds(
     of: npt.NDArray[np.float32], against: npt.NDArray[np.float32], *, most_seconds: float = 0.6
 ) -> float:
-    """How much later the same sound is in one than in the other, by cross-correlation."""
+    """Delay of the same audio in one array against the other, by cross-correlation."""
     size = 1 << (len(of) + len(against)).bit_length()
     correlation = np.fft.irfft(np.fft.rfft(of, size) * np.conj(np.fft.rfft(against, size)))
     reach = round(most_seconds * RATE)
@@ -53,7 +53,7 @@ def remux(source: Path, target: Path, *, audio_later: float = 0.0, both_later: f
 
 
 @pytest.mark.parametrize("kind", ["mp4-aac", "mkv-pcm"])
-def test_sound_lies_where_a_player_plays_it(tmp_path: Path, kind: str) -> None:
+def test_audio_lies_where_a_player_plays_it(tmp_path: Path, kind: str) -> None:
     rate = KINDS[kind].rate
     plain = np.interp(np.arange(round(3 * rate)) / rate, np.arange(3 * RATE) / RATE, babble(3)).astype(
         np.float32
@@ -65,9 +65,9 @@ def test_sound_lies_where_a_player_plays_it(tmp_path: Path, kind: str) -> None:
         return speech_of(write_media(path, KINDS[kind], frames, times, audio, audio_start=start))
 
     wanted = written("plain", plain, Fraction(0))
-    # Time stamps 200 ms later: a real offset, that the take has as well.
+    # Time stamps 200 ms later: a real offset, which the dataset keeps.
     assert delay_seconds(written("late", plain, Fraction(1, 5)), wanted) == pytest.approx(0.2, abs=0.02)
-    # The same with the sound's first 200 ms cut away is in sync again, and must come out in sync.
+    # The same without the first 200 ms of audio is in sync again, and must stay in sync.
     cut = written("cut", plain[rate // 5 :], Fraction(1, 5))
     assert delay_seconds(cut, wanted) == pytest.approx(0.0, abs=0.02)
     assert np.abs(cut[1600:]).max() > 0.05

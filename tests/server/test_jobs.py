@@ -80,7 +80,7 @@ def test_a_job_whose_audio_contains_no_speech_warns(studio: TestClient, tmp_path
     done = in_state(studio, job, "done", "failed")
     assert done["state"] == "done"
     (warning,) = done["notes"]
-    assert warning.startswith("no speech detected in the sound of 'sound.wav' (0.0 of 1.5 s)")
+    assert warning.startswith("no speech detected in the audio of 'sound.wav' (0.0 of 1.5 s)")
 
 
 def test_a_job_from_a_script_has_captions(studio: TestClient) -> None:

@@ -19,7 +19,7 @@ from making_media import moving_pattern
 from newscaster import media, provenance
 from newscaster.errors import OutputError
 from newscaster.formats.anchor import AnchorFile
-from newscaster.prepare.page import write_page
+from newscaster.reports.page import write_page
 from newscaster.system import durable
 from newscaster.system.durable import check_inputs_kept, keep_access, make_folder, sync_folder
 from newscaster.withdrawal import withdraw

@@ -394,10 +394,10 @@ def end_if_unstamped(unstamped_because: str | None) -> None:
 
 def _print_details(result: SpeakResult) -> None:
     """Print the signature, the other outputs and the frames that keep their mouth."""
-    if result.passed_through:
+    if result.passthrough_frames:
         say(
-            f"{result.passed_through} of {result.frames} frames keep their original mouth, which is turned "
-            "away, cut off or hidden"
+            f"{result.passthrough_frames} of {result.frames} frames keep their original mouth, which is "
+            "turned away, cut off or hidden"
         )
     say(
         signature_line(

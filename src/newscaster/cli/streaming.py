@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from newscaster.provenance import Statement
     from newscaster.synthesis.live import Live
     from newscaster.synthesis.live_frame import LiveFrame
-    from newscaster.synthesis.live_manifest import LiveAccount
+    from newscaster.synthesis.live_manifest import LiveManifestBuilder
     from newscaster.synthesis.signing import Signing
 
     Floats = npt.NDArray[np.float32]
@@ -133,7 +133,7 @@ def live(
     numpy_on_one_thread()
     import newscaster
     from newscaster import media, provenance
-    from newscaster.synthesis.live_manifest import LiveAccount
+    from newscaster.synthesis.live_manifest import LiveManifestBuilder
     from newscaster.synthesis.options import LiveLimits
     from newscaster.synthesis.output_paths import inputs_of
     from newscaster.synthesis.result import tags
@@ -175,7 +175,7 @@ def live(
         media.check_inputs_kept([sidecar], inputs)
     style = style_of(reading, options)
     stream = performer.live(style=style, limits=LiveLimits(max_pending_chars=max(1, len(text or ""))))
-    account = LiveAccount(rate=stream.rate, repeats=False)
+    account = LiveManifestBuilder(rate=stream.rate, repeats=False)
     file = media.live_file(address)
     is_local = file is not None or media.live_pipe(address) is not None
     # Outside of StopInOrder: it may wait for standard input.
@@ -318,7 +318,9 @@ def _speech_name(speech: str) -> str:
     return "standard input" if speech == "-" else f"'{speech}'"
 
 
-def _observed(frames: Iterable[LiveFrame], account: LiveAccount, check: _SpeechCheck) -> Iterator[LiveItem]:
+def _observed(
+    frames: Iterable[LiveFrame], account: LiveManifestBuilder, check: _SpeechCheck
+) -> Iterator[LiveItem]:
     for frame in frames:
         account.add(frame)
         check.add(frame)

@@ -1,1 +1,1 @@
-"""What a result is worth: measures of motion and of pictures, and an anchor measured on real footage."""
+"""Evaluation: metrics of motion and of frames, and an anchor measured on held-out footage."""

@@ -1,9 +1,9 @@
-"""`newscaster evaluate`: what an anchor makes of footage that it has not learnt from, in figures.
+"""`newscaster evaluate`: metrics of an anchor on held-out footage of the same person.
 
 ::
 
-    footage ─► track ─► real, mouth, sound ─► videos ─► track again ─► compare ─► Evaluation
-               held_out  remaking                       held_out       comparing   result, page
+    footage ─► track ─► one video per condition ─► track again ─► compare ─► Evaluation
+               held_out  reconstruction            held_out       metrics    result, page
 """
 
 from __future__ import annotations
@@ -47,30 +47,29 @@ def evaluate(
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
-    """Make footage of an anchor's person anew, and measure how near that comes to the footage.
+    """Reconstruct footage of an anchor's person, and compare the result with the footage.
 
-    Every clip becomes the stage, and goes through the anchor's runtime into videos as `speak` writes them:
-    unpainted, with its true mouth shapes, and with those that the anchor hears in its sound. Faces are
-    detected again in the videos. Pictures with the true mouth shapes are also measured before they are
-    encoded.
+    Every clip serves as the target video. The anchor writes videos as `speak` does: with the original mouth,
+    with the true mouth shapes, and with the shapes that it predicts from the audio. Faces are detected again
+    in the videos. Frames with the true mouth shapes are also measured before they are encoded.
 
     Args:
-        anchor: to be measured.
-        footage: video files of the anchor's person, and folders; best such that it has not learnt from.
-        face: which face is meant if several are seen, from the left; None is the anchor's person.
-        keep: a folder for the videos, which are signed; it is made where it is missing. None keeps none.
-        timestamp: address of a time-stamp authority (RFC 3161) for their signatures; None: none is asked.
-        articulation: how the mouth moves to the footage's sound.
-        workers: how many processes track faces; None is one for each core, 0 none besides this one.
+        anchor: the anchor to measure.
+        footage: video files of the anchor's person, and folders; preferably held-out footage.
+        face: number of the face from the left if there are several; None selects the anchor's person.
+        keep: folder for the videos, which are signed; created if it is missing. None keeps none.
+        timestamp: URL of a time-stamp authority (RFC 3161) for the signatures; None requests no time stamp.
+        articulation: how the mouth moves to the footage's audio.
+        workers: number of processes that track faces; None: one per core; 0: only this process.
         progress: called as work gets done: phases "track", "make", "track again" and "measure".
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
-        FootageError: no face is found, or somebody else's than the anchor's; or none is found again in the
+        FootageError: no face is found, or the face is not the anchor's person; or no face is found in the
             real video, encoded as the others are.
         OutputError: `keep` cannot be written.
-        InputError: the certificate of the environment cannot be used; the time-stamp authority gives no time
-            stamp, or no videos are kept.
+        InputError: the certificate of the environment cannot be used; the time-stamp authority returns no
+            time stamp, or ``timestamp`` is set but no videos are kept.
         MissingExtraError: the extra ``train`` is not installed.
     """
     need_extra()
@@ -89,7 +88,7 @@ def evaluate(
         _make_folder(folder)
         footage = list(footage)
         if keep is not None:
-            _check_kept(folder, [Path(one) for one in footage])
+            _check_kept(folder, [Path(path) for path in footage])
         person = anchor_descriptor(anchor.target)
         clips = find_held_out(
             *(anchor, footage, work / "footage"),
@@ -98,13 +97,13 @@ def evaluate(
             workers=workers,
             progress=tracked("track"),
         )
-        _tell_of_silence(clips)
+        _warn_of_silence(clips)
         made: list[list[Remade]] = []
         for done, held in enumerate(clips, 1):
             made.append(remake(held, anchor, folder, work, articulation=articulation, signing=signing))
             report("make", done, len(clips))
-        found = retracked(
-            [video.path for some in made for video in some if video.condition != "rendered"],
+        landmarks = retracked(
+            [video.path for videos in made for video in videos if video.condition != "rendered"],
             work / "made",
             fps=anchor.fps,
             face=face,
@@ -113,8 +112,8 @@ def evaluate(
             progress=tracked("track again"),
         )
         compared: list[list[Compared]] = []
-        for done, (held, some) in enumerate(zip(clips, made, strict=True), 1):
-            compared.append(compare(held, some, found, anchor))
+        for done, (held, videos) in enumerate(zip(clips, made, strict=True), 1):
+            compared.append(compare(held, videos, landmarks, anchor))
             report("measure", done, len(clips))
         evaluation = _result(anchor, clips, made, compared)
         _check_control(evaluation)
@@ -127,36 +126,35 @@ def _result(
     made: Sequence[Sequence[Remade]],
     compared: Sequence[Sequence[Compared]],
 ) -> Evaluation:
-    by_way = {
-        condition: [c for some in compared for c in some if c.condition == condition]
+    by_condition = {
+        condition: [c for of_clip in compared for c in of_clip if c.condition == condition]
         for condition in CONDITIONS
     }
     return Evaluation(
         anchor=anchor.name,
         fps=anchor.fps,
         side=anchor.info.crop.side,
-        figures=tuple(figures(some, fps=anchor.fps) for some in by_way.values() if some),
+        figures=tuple(figures(rows, fps=anchor.fps) for rows in by_condition.values() if rows),
         clips=tuple(
-            ClipResult(held.name, shown(held.clip.record.source), held.frames, tuple(some))
-            for held, some in zip(clips, compared, strict=True)
+            ClipResult(held.name, shown(held.clip.record.source), held.frames, tuple(of_clip))
+            for held, of_clip in zip(clips, compared, strict=True)
         ),
         examples=choose_examples(anchor, clips, made, compared),
     )
 
 
 def _check_control(evaluation: Evaluation) -> None:
-    """Raise FootageError if no face is found in the real video: nothing can be said of the others then."""
+    """Raise FootageError if no face is found in the real video: the other rows mean nothing then."""
     real = evaluation.of("real")
     if real.lost is not None and real.lost and not np.isfinite(real.landmarks):
         raise FootageError(
-            f"nothing could be measured: no face was found again in any of the {real.lost} frames of "
-            f"'{evaluation.clips[0].source}', encoded with nothing painted. Give footage in which the face "
-            "is larger and better lit"
+            f"nothing could be measured: '{evaluation.clips[0].source}' was encoded unchanged, and no face "
+            f"was found in any of {real.lost} frames. Give footage in which the face is larger and better lit"
         )
 
 
 def need_extra() -> None:
-    """Raise MissingExtraError unless what an evaluation needs is installed; nothing is loaded."""
+    """Raise MissingExtraError unless the packages of an evaluation are installed; nothing is loaded."""
     for package in _PACKAGES:
         if find_spec(package) is None:
             name = package.replace("_", "-")
@@ -173,22 +171,18 @@ def _make_folder(folder: Path) -> None:
 
 
 def _check_kept(folder: Path, footage: Sequence[Path]) -> None:
-    """Make sure that no video that is to be kept replaces the footage.
-
-    Raises:
-        OutputError: a file of the footage may be replaced.
-    """
+    """Raise OutputError if a kept video could replace a file of the footage."""
     written = re.compile(rf".+\.({'|'.join(CONDITIONS)})\.mp4", re.IGNORECASE)
-    outputs = [one for one in folder.iterdir() if written.fullmatch(one.name)]
-    for named in footage:
-        below = named.rglob("*") if named.is_dir() else [named]
-        check_inputs_kept(outputs, [(one, "the footage") for one in below if one.is_file()])
+    outputs = [path for path in folder.iterdir() if written.fullmatch(path.name)]
+    for path in footage:
+        files = path.rglob("*") if path.is_dir() else [path]
+        check_inputs_kept(outputs, [(file, "the footage") for file in files if file.is_file()])
 
 
-def _tell_of_silence(clips: Sequence[HeldOut]) -> None:
+def _warn_of_silence(clips: Sequence[HeldOut]) -> None:
     for held in clips:
         if not held.clip.has_speech:
             _log.warning(
-                "'%s' has no %s: it is made from its true mouth shapes only",
-                *(held.clip.record.source, "speech" if held.clip.has_audio else "sound"),
+                "'%s' has no %s: it is reconstructed from its true mouth shapes only",
+                *(held.clip.record.source, "speech" if held.clip.has_audio else "audio"),
             )

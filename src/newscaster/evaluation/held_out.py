@@ -1,7 +1,7 @@
-"""Footage that an anchor has not learnt from, made ready to be the stage of what the anchor says.
+"""Held-out footage, prepared as the target video of an anchor.
 
-Knows how it is tracked, whether it shows the anchor's person, and where head and mouth are in it. What is
-made of it is left to `remaking`, what is measured to `comparing`.
+Tracks the footage, checks that it shows the anchor's person, and finds head and mouth. `reconstruction`
+renders videos from it; `metrics` measures them.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 MIN_FRAMES = 25
-"""Clips that show the face in fewer frames are left out: nothing about motion can be said of them."""
+"""Clips that show the face in fewer frames are skipped: they are too short to measure motion."""
 _log = logging.getLogger("newscaster.evaluation")
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A clip of F frames, and how the anchor's head stands in each."""
+    """A clip of F frames with the pose of the anchor's head in each."""
 
     clip: Clip
     """Tracked at the anchor's frame rate."""
     poses: Poses
-    """As an anchor's stage has them, smoothed. Frames without a face have those of the nearest that has."""
+    """Smoothed, as in an anchor's target. A frame without a face has the pose of the nearest with one."""
     transforms: SurfaceWarp
-    """Picture to region pixels, of the same poses."""
+    """Frame pixels to crop pixels, for the same poses."""
     shapes: Array
-    """(F, 57, 2): the clip's own mouth on these poses, so that put back it lies where it was found; NaN where
-    there is no face."""
+    """(F, 57, 2): the clip's own mouth on these poses; projected back, it lies at its detected place. NaN in
+    frames without a face."""
 
     @staticmethod
     def of(clip: Clip, anchor: Anchor) -> HeldOut:
-        """Where an anchor's head is in a clip that shows its person in at least one frame."""
+        """Fit an anchor's head to a clip that shows its person in at least one frame."""
         head = anchor.face.head
         poses = head.steady_poses(clip.landmarks, clip.present, fps=anchor.fps)
-        seen = np.flatnonzero(clip.present)
-        nearest = seen[np.abs(np.arange(clip.frames)[:, None] - seen).argmin(axis=1)]
+        present = np.flatnonzero(clip.present)
+        nearest = present[np.abs(np.arange(clip.frames)[:, None] - present).argmin(axis=1)]
         mouths = clip.landmarks[:, list(MOUTH), :2].astype(np.float64)
         shapes = poses.unproject(mouths, head.points[list(MOUTH), 2])
         filled = poses[nearest]
@@ -88,30 +88,30 @@ class HeldOut:
         return self.clip.present
 
     def images(self, start: int = 0, stop: int | None = None) -> Iterator[Image]:
-        """The footage's own frames (H, W, 3), from ``start`` to before ``stop``."""
+        """Yield the footage's own frames (H, W, 3), from ``start`` to before ``stop``."""
         record = self.clip.record
-        last = self.frames if stop is None else stop
+        stop = self.frames if stop is None else stop
         return read_frames(
             Path(record.source),
             fps=record.fps,
             start_frame=record.start_frame + start,
-            stop_frame=record.start_frame + last,
+            stop_frame=record.start_frame + stop,
         )
 
     def target(self, anchor: Anchor) -> Target:
-        """The clip as a stage for the anchor, encoded as the stages inside anchors are."""
-        seen = np.where(self.present[:, None, None], self.clip.landmarks, 0).astype(np.float32)
+        """Return the clip as a target for the anchor, encoded as target videos inside anchors are."""
+        landmarks = np.where(self.present[:, None, None], self.clip.landmarks, 0).astype(np.float32)
         face = replace(
             anchor.face,
             poses=self.poses,
             transforms=self.transforms,
-            landmarks=seen,
+            landmarks=landmarks,
             blend_weight=None,
             segment=None,
             thumbnails=None,
         )
-        video = TargetVideo(encode_target(self.images(), anchor.fps), name=f"the stage of '{self.name}'")
-        # A stage that goes round is shown in the order of its frames.
+        video = TargetVideo(encode_target(self.images(), anchor.fps), name=f"the target of '{self.name}'")
+        # A target that loops is shown in the order of its frames.
         return Target(video, face, crop=anchor.info.crop, size=self.clip.record.frame_size, loops=True)
 
 
@@ -128,22 +128,22 @@ def find_held_out(
     """Track footage of an anchor's person.
 
     Args:
-        anchor: who is to be seen.
-        footage: video files, with sound or without, and folders that are searched for them.
-        folder: where the tracks go.
-        face: which face is followed if several are seen, from the left; None is the anchor's person.
-        person: the anchor's :func:`anchor_descriptor`, if it is at hand.
-        workers: how many processes track; None is one for each core, 0 none besides this one.
+        anchor: the anchor whose person the footage shows.
+        footage: video files, with or without audio, and folders that are searched for them.
+        folder: folder for the tracks.
+        face: number of the face from the left if there are several; None selects the anchor's person.
+        person: the anchor's :func:`anchor_descriptor`, if it is known.
+        workers: number of tracking processes; None: one per core; 0: only this process.
         progress: called with clips as they are tracked.
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
-        FootageError: no face is found, or somebody else's than the anchor's.
+        FootageError: no face is found, or the face is not the anchor's person.
     """
-    named = list(footage)
+    paths = list(footage)
     person = anchor_descriptor(anchor.target) if person is None else person
     clips = track_footage(
-        *(named, folder),
+        *(paths, folder),
         fps=anchor.fps,
         face=face,
         silent=True,
@@ -151,28 +151,28 @@ def find_held_out(
         workers=workers,
         progress=progress,
     )
-    found = []
+    held_out = []
     for clip in clips:
-        seen = int(clip.present.sum())
-        if seen < MIN_FRAMES:
+        with_face = int(clip.present.sum())
+        if with_face < MIN_FRAMES:
             _log.warning(
-                "left out: the face is seen in %d of %d frames of '%s', and %d are needed",
-                *(seen, clip.frames, clip.record.source, MIN_FRAMES),
+                "skipped: %d of %d frames of '%s' show the face; at least %d are needed",
+                *(with_face, clip.frames, clip.record.source, MIN_FRAMES),
             )
             continue
         check_person(clip, anchor, person)
-        found.append(HeldOut.of(clip, anchor))
-    if not found:
-        places = ", ".join(f"'{path}'" for path in named)
+        held_out.append(HeldOut.of(clip, anchor))
+    if not held_out:
+        files = ", ".join(f"'{path}'" for path in paths)
         raise FootageError(
-            f"no face was found in {places} for {MIN_FRAMES} frames or more. Give footage that shows the "
+            f"no face was found in {files} for {MIN_FRAMES} frames or more. Give footage that shows the "
             f"person of '{anchor.name}' talking, from the front"
         )
-    return found
+    return held_out
 
 
 def clip_descriptors(clip: Clip) -> Floats:
-    """Descriptors (n, 128) of frames spread over a clip; NaN rows if they could not be measured."""
+    """Return descriptors (n, 128) of frames spread over a clip; rows that cannot be measured are NaN."""
     chosen = spread(np.flatnonzero(clip.present))
     record = clip.record
     frames: list[Image] = []
@@ -183,23 +183,23 @@ def clip_descriptors(clip: Clip) -> Floats:
 
 
 def check_person(clip: Clip, anchor: Anchor, person: Floats) -> None:
-    """Raise FootageError unless a clip shows the anchor's person, whose descriptor (128,) is ``person``."""
+    """Raise FootageError unless a clip shows the anchor's person, with descriptor ``person`` (128,)."""
     descriptors = clip_descriptors(clip)
     measured = int(np.isfinite(descriptors).all(axis=1).sum())
     limit = MAX_MEAN_DISTANCE if measured >= MEAN_FRAMES else MAX_DISTANCE
     distance = float(descriptor_distance(mean_descriptor(descriptors), person))
     if np.isnan(distance):
-        what = f"'{clip.record.source}'" if np.isfinite(person).all() else "the anchor's own target video"
+        video = f"'{clip.record.source}'" if np.isfinite(person).all() else "the anchor's own target video"
         raise FootageError(
-            f"whether '{clip.record.source}' shows the person of the anchor '{anchor.name}' could not be "
-            f"measured: the face in {what} is too small, blurred or turned away. Give footage that shows the "
-            f"face from the front, at least 16 pixels between the outer eye corners"
+            f"cannot tell whether '{clip.record.source}' shows the person of the anchor '{anchor.name}': the "
+            f"face in {video} is too small, blurred or turned away. Give footage that shows the face from "
+            f"the front, with at least 16 pixels between the outer eye corners"
         )
     if distance > limit:
         raise FootageError(
-            f"'{clip.record.source}' seems to show somebody else than the anchor '{anchor.name}': the faces "
-            f"are {distance:.2f} apart, and {limit:.2f} is the most for one person. Give footage of the "
-            f"anchor's person; if several people are seen, name the right one: face=0 (leftmost), face=1 ..."
+            f"'{clip.record.source}' does not seem to show the person of the anchor '{anchor.name}': the "
+            f"faces are {distance:.2f} apart; at most {limit:.2f} is accepted. Give footage of the anchor's "
+            f"person; if it shows several people, select one: face=0 (leftmost), face=1 ..."
         )
 
 
@@ -213,14 +213,14 @@ def retracked(
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> dict[Path, npt.NDArray[np.float32]]:
-    """Landmarks (F, 478, 3) found in videos that were made, in pixels; NaN where there is no face.
+    """Return landmarks (F, 478, 3) of reconstructed videos, in pixels; NaN in frames without a face.
 
-    Paths are those that were given, relative or not. Videos in which nobody was found are missing.
+    Keys are the paths as passed, relative or absolute. Videos without any face have no key.
     """
-    named = list(videos)
+    paths = list(videos)
     by_source: dict[Path, list[Clip]] = {}
     clips = track_footage(
-        *(named, folder),
+        *(paths, folder),
         fps=fps,
         face=face,
         silent=True,
@@ -230,12 +230,12 @@ def retracked(
     )
     for clip in clips:
         by_source.setdefault(Path(clip.record.source), []).append(clip)
-    tracked = {video: by_source.get(video.resolve(), []) for video in named}
-    return {video: _joined(parts) for video, parts in tracked.items() if parts}
+    tracked = {path: by_source.get(path.resolve(), []) for path in paths}
+    return {path: _joined(parts) for path, parts in tracked.items() if parts}
 
 
 def _joined(parts: Sequence[Clip]) -> npt.NDArray[np.float32]:
-    """Landmarks of the clips of one file, each at its place; NaN between them."""
+    """Return the landmarks of all clips of one file, each at its start frame; NaN between them."""
     starts = [clip.record.start_frame for clip in parts]
     frames = max(start + clip.frames for start, clip in zip(starts, parts, strict=True))
     landmarks = np.full((frames, *parts[0].landmarks.shape[1:]), np.nan, np.float32)

@@ -1,12 +1,12 @@
-"""Measures of made pictures against the real ones of the same moments.
+"""Metrics of rendered frames against the real frames at the same times.
 
-Works on arrays alone: regions, or whole pictures, (F, H, W, 3) uint8 RGB of successive frames, and a mask
-(H, W), the pixels that count. What belongs to single frames comes frame by frame, (F,), so that long videos
-can be measured piece by piece and frames compared; beside it stands how the frames become one figure.
+Works on arrays alone: crops or whole frames (F, H, W, 3), uint8 RGB, of successive frames, and a mask (H, W)
+of the pixels to compare. Per-frame metrics return one value per frame, (F,). Long videos can therefore be
+measured in parts. A second function combines the frames into one value.
 
-The closest and the sharpest picture are not the same one. A network that averages over what it does not know
-has the least error and is soft; so errors are to be read beside `sharpness_ratio`, and both beside
-`flicker_ratio`, since what is sharp may swim.
+The closest image is not the sharpest. A network that averages over possible mouths has a small error but a
+soft image. Read errors together with `sharpness_ratio`, and both with `flicker_ratio`: sharp detail may
+flicker.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ _FINE = 4
 
 
 def luma(images: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
-    """Brightness (..., H, W) of RGB pictures (..., H, W, 3), 0 to 255: ITU-R BT.601."""
+    """Return the luma (..., H, W) of RGB images (..., H, W, 3), 0 to 255: ITU-R BT.601."""
     return np.asarray(images.astype(np.float32) @ _LUMA)
 
 
 def squared_errors(made: Images, real: Images, mask: Mask) -> Array:
-    """Mean squared error of each frame, (F,): over the pixels of the mask and their three colours."""
-    off = made[:, mask].astype(np.float32) - real[:, mask]
-    return np.asarray((off**2).mean(axis=(1, 2), dtype=np.float64))
+    """Return the mean squared error of each frame, (F,), over the mask's pixels and three channels."""
+    error = made[:, mask].astype(np.float32) - real[:, mask]
+    return np.asarray((error**2).mean(axis=(1, 2), dtype=np.float64))
 
 
 def psnr(errors: Floats) -> float:
-    """Peak signal-to-noise ratio in dB of frames of these mean squared errors (F,), all pixels together.
+    """Return the peak signal-to-noise ratio in dB from the frames' mean squared errors (F,).
 
-    10 log10(255² / mean), the mean being over all pixels of all frames. This is less than the mean of the
-    frames' own ratios wherever frames differ. Pictures that are equal have infinity.
+    10 log10(255² / mean), with the mean over all pixels of all frames. If frames differ, this is less than
+    the mean of the frames' own ratios. Equal images give infinity.
     """
     mean = float(np.mean(errors))
     return float(10 * np.log10(_PEAK**2 / mean)) if mean > 0 else float("inf")
 
 
 def structural_similarities(made: Images, real: Images, mask: Mask) -> Array:
-    """SSIM of each frame, (F,), at most 1: the mean of the SSIM map over the pixels of the mask.
+    """Return the SSIM of each frame, (F,), at most 1: the mean of the SSIM map over the mask's pixels.
 
-    Of luma, after Wang, Bovik, Sheikh and Simoncelli, *Image quality assessment: from error visibility to
-    structural similarity* (2004): a Gaussian window of 11x11 pixels and sigma 1.5, K1 0.01, K2 0.03. Where
-    the window reaches beyond the picture there is no map, as in theirs; pixels there do not count. The
-    figure of many frames is their mean.
+    Computed on luma, after Wang, Bovik, Sheikh and Simoncelli, *Image quality assessment: from error
+    visibility to structural similarity* (2004): a Gaussian window of 11x11 pixels and sigma 1.5, K1 0.01, K2
+    0.03. As in the paper, the map excludes pixels whose window extends beyond the image. The SSIM of many
+    frames is their mean.
 
     Raises:
         ValueError: no pixel of the mask is that far from the border.
@@ -70,7 +70,7 @@ def structural_similarities(made: Images, real: Images, mask: Mask) -> Array:
     inner = mask[reach:-reach, reach:-reach]
     if not inner.any():
         raise ValueError(f"the mask has no pixel that is {reach} pixels from the border of {mask.shape}")
-    # Only what the windows on the mask's pixels see is computed.
+    # Compute only the area that the windows of the mask's pixels cover.
     box = _box(inner)
     down, across = (slice(part.start, part.stop + 2 * reach) for part in box)
     x, y = luma(made[:, down, across]), luma(real[:, down, across])
@@ -84,15 +84,15 @@ def structural_similarities(made: Images, real: Images, mask: Mask) -> Array:
 
 
 def _box(mask: Mask) -> tuple[slice, slice]:
-    """The rows and columns that a mask lies in."""
+    """Return the rows and columns of a mask's bounding box."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _windowed(values: Floats) -> Floats:
-    """Gaussian means (F, H - 10, W - 10) of values (F, H, W)."""
-    place = np.arange(_WINDOW_SIDE) - _WINDOW_SIDE // 2
-    weights = np.exp(-0.5 * (place / _WINDOW_SIGMA) ** 2)
+    """Return Gaussian means (F, H - 10, W - 10) of values (F, H, W)."""
+    offsets = np.arange(_WINDOW_SIDE) - _WINDOW_SIDE // 2
+    weights = np.exp(-0.5 * (offsets / _WINDOW_SIGMA) ** 2)
     weights /= weights.sum()
     for axis in (1, 2):
         length = values.shape[axis] - _WINDOW_SIDE + 1
@@ -105,16 +105,16 @@ def _windowed(values: Floats) -> Floats:
 
 
 def lip_masks(points: Floats, *, side: int, pixels_per_unit: float) -> Mask:
-    """What lies well inside the lips, (F, side, side), of mouths (F, 57, 2) in region pixels.
+    """Return masks (F, side, side) of the inside of the lips, from mouths (F, 57, 2) in crop pixels.
 
-    The polygon of the outer lips, less a rim of 0.03 outer-eye distances and at least 2 pixels: the edge
-    between lip and skin is the strongest there is, even in a soft picture, and where exactly it lies is a
-    matter of landmarks. What is left is lips, teeth and tongue. Mouths that are not finite have no pixels.
+    The mask is the polygon of the outer lips, eroded by 0.03 IOD and at least 2 pixels. The edge between lip
+    and skin is strong even in a soft image, and its exact position depends on the landmarks. Lips, teeth and
+    tongue remain. Mouths that are not finite have no pixels.
 
     Args:
         points: mouths; the first 20 points are the outer lips.
-        side: of the region, in pixels.
-        pixels_per_unit: region pixels per outer-eye distance (`FaceCrop.pixels_per_unit`).
+        side: side of the crop in pixels.
+        pixels_per_unit: crop pixels per IOD (`FaceCrop.pixels_per_unit`).
     """
     inset = max(_MIN_INSET_PX, round(_LIPS_INSET * pixels_per_unit))
     masks = np.zeros((len(points), side, side), np.bool_)
@@ -130,32 +130,26 @@ def lip_masks(points: Floats, *, side: int, pixels_per_unit: float) -> Mask:
 
 
 def detail(images: Images, lips: Mask) -> Array:
-    """Variance of the Laplacian of luma inside each frame's lips (F, H, W): (F,).
+    """Return the variance of the Laplacian of luma, (F,), inside each frame's lips (F, H, W).
 
-    The Laplacian is the sum of the four neighbours less four times the pixel. NaN where fewer than 12 pixels
+    The Laplacian is the sum of the four neighbours minus four times the pixel. NaN if fewer than 12 pixels
     are inside.
     """
-    bright = luma(images)
-    curved = (
-        bright[:, :-2, 1:-1]
-        + bright[:, 2:, 1:-1]
-        + bright[:, 1:-1, :-2]
-        + bright[:, 1:-1, 2:]
-        - 4 * bright[:, 1:-1, 1:-1]
-    )
+    y = luma(images)
+    laplacian = y[:, :-2, 1:-1] + y[:, 2:, 1:-1] + y[:, 1:-1, :-2] + y[:, 1:-1, 2:] - 4 * y[:, 1:-1, 1:-1]
     inner = lips[:, 1:-1, 1:-1]
     return np.array(
         [
             values[mask].var(dtype=np.float64) if mask.sum() >= _MIN_LIP_PIXELS else np.nan
-            for values, mask in zip(curved, inner, strict=True)
+            for values, mask in zip(laplacian, inner, strict=True)
         ]
     )
 
 
 def ratio(made: Floats, real: Floats) -> float:
-    """Mean of one series (F,) over the mean of another, over the frames where both are finite.
+    """Return the mean of one series (F,) over that of another, for the frames in which both are finite.
 
-    NaN where there is no such frame, or the real mean is 0.
+    NaN if there is no such frame, or if the real mean is 0.
     """
     both = np.isfinite(made) & np.isfinite(real)
     if not both.any() or not real[both].mean() > 0:
@@ -164,62 +158,60 @@ def ratio(made: Floats, real: Floats) -> float:
 
 
 def sharpness_ratio(made: Images, real: Images, lips: Mask, made_lips: Mask | None = None) -> float:
-    """How much fine detail there is inside the lips, made over real: 1 is as sharp, below is soft.
+    """Return the fine detail inside the lips, rendered over real: 1 is as sharp, less is softer.
 
-    The mean over frames of :func:`detail` in the made pictures over that in the real ones.
+    The mean of :func:`detail` over the rendered frames divided by that over the real frames.
 
     Args:
-        made, real: pictures (F, H, W, 3).
-        lips: what lies inside the real lips, (F, H, W); see :func:`lip_masks`.
-        made_lips: the same of the made pictures, where their mouths move otherwise; by default the real ones.
+        made, real: frames (F, H, W, 3).
+        lips: masks (F, H, W) of the inside of the real lips; see :func:`lip_masks`.
+        made_lips: the same of the rendered frames, if their mouths move differently; by default ``lips``.
     """
     return ratio(detail(made, lips if made_lips is None else made_lips), detail(real, lips))
 
 
 def flicker(images: Images, mask: Mask) -> Array:
-    """How much each frame stands out from its two neighbours, (F,): NaN for the first and the last.
+    """Return how much each frame differs from its two neighbours, (F,): NaN for the first and the last.
 
-    The mean magnitude of before - 2 * frame + after, of luma over the pixels of the mask, 0 to 255: second
-    differences in time. A mouth that moves evenly changes frames, yet hardly this; noise, and
-    textures that jump or swim, change both. So a mouth that moves less than the real one is not taken for a
-    steady picture.
+    The mean magnitude of before - 2 * frame + after, of luma over the mask's pixels, 0 to 255: the second
+    difference in time. A mouth that moves evenly hardly changes it. Noise and unsteady textures do. Therefore
+    a mouth that moves less than the real one does not count as steadier.
     """
-    bright = luma(images)[:, mask]
-    out = np.full(len(bright), np.nan)
-    if len(bright) > 2:
-        out[1:-1] = np.abs(bright[:-2] - 2 * bright[1:-1] + bright[2:]).mean(axis=1, dtype=np.float64)
+    y = luma(images)[:, mask]
+    out = np.full(len(y), np.nan)
+    if len(y) > 2:
+        out[1:-1] = np.abs(y[:-2] - 2 * y[1:-1] + y[2:]).mean(axis=1, dtype=np.float64)
     return out
 
 
 def change(images: Images, mask: Mask) -> Array:
-    """How much each frame differs from the one before, (F,): NaN for the first.
+    """Return how much each frame differs from the previous one, (F,): NaN for the first.
 
-    The mean absolute difference of luma over the pixels of the mask, in steps of 0 to 255: motion and noise
-    together.
+    The mean absolute difference of luma over the mask's pixels, 0 to 255: motion and noise together.
     """
-    bright = luma(images)[:, mask]
-    out = np.full(len(bright), np.nan)
-    out[1:] = np.abs(np.diff(bright, axis=0)).mean(axis=1, dtype=np.float64)
+    y = luma(images)[:, mask]
+    out = np.full(len(y), np.nan)
+    out[1:] = np.abs(np.diff(y, axis=0)).mean(axis=1, dtype=np.float64)
     return out
 
 
 def flicker_ratio(made: Images, real: Images, mask: Mask) -> float:
-    """Mean :func:`flicker` of made pictures over that of the real ones: above 1 they flicker.
+    """Return the mean :func:`flicker` of rendered frames over that of the real ones.
 
-    Below 1 they are stiller than the footage, as where its noise is missing.
+    Above 1 the frames flicker. Below 1 they are steadier than the footage, for example without its noise.
     """
     return ratio(flicker(made, mask), flicker(real, mask))
 
 
 def change_ratio(made: Images, real: Images, mask: Mask) -> float:
-    """Mean :func:`change` of made pictures over that of the real ones."""
+    """Return the mean :func:`change` of rendered frames over that of the real ones."""
     return ratio(change(made, mask), change(real, mask))
 
 
 def perceptual_distances(made: Images, real: Images, mask: Mask) -> Array:
-    """How different the pictures look to a network that tells things apart, (F,): 0 is the same.
+    """Return the distance of the frames in the features of an image classifier, (F,): 0 is the same.
 
-    See :func:`newscaster.models.perceptual_distance.perceptual_distances`; it is loaded here, with PyTorch.
+    See :func:`newscaster.models.perceptual_distance.perceptual_distances`, which this imports with PyTorch.
 
     Raises:
         MissingExtraError: the extra ``train`` is not installed.

@@ -1,6 +1,6 @@
-"""A clip made anew beside the clip itself: every measure, frame by frame, and what they come to.
+"""Comparison of a reconstructed clip with the clip itself: every metric, per frame and combined.
 
-Knows what is compared with what. The measures themselves are in `pictures` and `motion`.
+The metrics themselves are in `image_metrics` and `motion`.
 """
 
 from __future__ import annotations
@@ -36,76 +36,76 @@ _LIPS = [*OUTER_LIPS, *INNER_LIPS]
 
 @dataclass(frozen=True)
 class Compared:
-    """What was measured in each of F frames of a clip made anew; NaN where there is nothing to measure."""
+    """Metrics of each of F frames of a reconstructed clip; NaN if there is nothing to measure."""
 
     clip: str
     condition: Condition
     rendered: npt.NDArray[np.bool_]
     """(F,): the frame got a new mouth."""
     seen: npt.NDArray[np.bool_]
-    """(F,): the footage shows the face; all else is NaN elsewhere."""
+    """(F,): the footage shows the face. In other frames all metrics are NaN."""
     error: Array
-    """Mean squared error inside the mask (`pictures.squared_errors`)."""
+    """Mean squared error inside the mask (`image_metrics.squared_errors`)."""
     similarity: Array
-    """`pictures.structural_similarities`."""
+    """`image_metrics.structural_similarities`."""
     distance: Array
-    """`pictures.perceptual_distances`."""
+    """`image_metrics.perceptual_distances`."""
     detail: Array
-    """`pictures.detail` inside the lips,"""
+    """`image_metrics.detail` inside the lips of the video."""
     real_detail: Array
-    """and that of the footage inside its own."""
+    """The same of the footage, inside its own lips."""
     flicker: Array
-    """`pictures.flicker`,"""
+    """`image_metrics.flicker` of the video."""
     real_flicker: Array
-    """and that of the footage."""
+    """The same of the footage."""
     landmarks: Array
-    """`landmark_distances`; NaN also where no face was found in the video."""
+    """`landmark_distances`; NaN also if no face was found in the video."""
     opening: Array
-    """Of the mouth that was found in the video, in outer-eye distances,"""
+    """Mouth opening in the video, in IOD."""
     real_opening: Array
-    """and of that in the footage."""
+    """Mouth opening in the footage, in IOD."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the frames of one way come to, of one clip or of many together."""
+    """Metrics of one condition, of one clip or of several together."""
 
     condition: Condition
     clips: int
     frames: int
-    """In all."""
+    """Number of frames of all clips."""
     passed_through: int | None
     """Frames that kept the footage's own mouth, such as those without a face; None for the real video."""
     lost: int | None
-    """Frames in which no face was found in the video, where the footage shows one; None for no video."""
+    """Frames whose face is in the footage but was not found in the video; None without a video."""
     psnr: float
     """dB, inside the mask, all pixels together."""
     ssim: float
     sharpness: float
-    """Made over real."""
+    """Rendered over real."""
     flicker: float
-    """Made over real."""
+    """Rendered over real."""
     perceptual: float
     landmarks: float
-    """Mean distance of the lips' landmarks, in outer-eye distances."""
+    """Mean distance of the lips' landmarks, in IOD."""
     correlation: float
-    """Of the opening, at the best lag."""
+    """Correlation of the opening, at the best lag."""
     lag_ms: float
-    """By which the made mouth comes later."""
+    """Delay of the rendered mouth."""
 
     @property
     def unmeasured(self) -> str:
-        """Why landmarks, opening and lag could not be measured in the video; empty if they were."""
+        """Reason why landmarks, opening and lag could not be measured in the video; empty if they were."""
         if self.lost is None or np.isfinite([self.landmarks, self.correlation, self.lag_ms]).all():
             return ""
         if not np.isfinite(self.landmarks):
             return (
                 f"no face was found in its video, in any of {self.lost} frames that show one in the footage"
             )
-        return "the mouth does not move, or is seen for too short a time"
+        return "the mouth does not move, or is visible for too short a time"
 
     def to_json(self) -> dict[str, object]:
-        """For JSON, which has neither NaN nor infinity: None stands for them."""
+        """Return values for JSON, with None for NaN and infinity, which JSON lacks."""
         return {
             "way" if name == "condition" else name: value
             if not isinstance(value, float) or np.isfinite(value)
@@ -115,7 +115,7 @@ class Figures:
 
 
 def figures(clips: Sequence[Compared], *, fps: Fraction) -> Figures:
-    """The figures of clips made anew in one way, all frames together."""
+    """Return the metrics of clips reconstructed under one condition, all frames together."""
     joined = {
         field.name: np.concatenate([getattr(clip, field.name) for clip in clips])
         for field in fields(Compared)
@@ -148,26 +148,26 @@ def _mean(values: Array) -> float:
 def compare(
     held: HeldOut,
     made: Sequence[Remade],
-    found: Mapping[Path, npt.NDArray[np.float32]],
+    landmarks: Mapping[Path, npt.NDArray[np.float32]],
     anchor: Anchor,
 ) -> list[Compared]:
-    """Measure a clip made anew in some ways against the clip.
+    """Compare the reconstructions of a clip with the clip.
 
-    Regions are cut out of the footage and of the videos at the same places, those of the clip's poses; what
-    is compared are the pixels that the renderer does not see (the mask).
+    Crops are cut from the footage and from the videos with the same transforms, those of the clip's poses.
+    The metrics cover the pixels that the renderer does not see (the mask).
 
     Args:
         held: the clip.
-        made: what was made of it.
-        found: landmarks detected in the videos, by path.
-        anchor: who made them.
+        made: its reconstructions.
+        landmarks: landmarks detected in the videos, by path.
+        anchor: the anchor that made them.
 
     Raises:
         MediaError: a video does not have the clip's frames.
     """
     side, scale = anchor.info.crop.side, anchor.info.crop.pixels_per_unit
-    of_real = held.transforms.apply(held.clip.landmarks[:, _LIPS, :2].astype(np.float64))
-    outlines = [of_real, *(m.mouths for m in made)]
+    real_lips = held.transforms.apply(held.clip.landmarks[:, _LIPS, :2].astype(np.float64))
+    outlines = [real_lips, *(m.mouths for m in made)]
     columns = [_Column(held.frames) for _ in outlines]
     streams = [_cut(held.images(), held, side), *(_crops(m, held, anchor) for m in made)]
     mask = anchor.face.mask.hidden
@@ -178,13 +178,13 @@ def compare(
             lips = image_metrics.lip_masks(outline[part], side=side, pixels_per_unit=scale)
             column.add(start, crops, real, lips, mask)
     return [
-        _compared(held, m, column, columns[0], found.get(m.path), anchor)
+        _compared(held, m, column, columns[0], landmarks.get(m.path), anchor)
         for m, column in zip(made, columns[1:], strict=True)
     ]
 
 
 class _Column:
-    """Measures of pictures, collected block by block."""
+    """Image metrics of one video, collected block by block."""
 
     def __init__(self, frames: int) -> None:
         names = ("error", "similarity", "distance", "detail", "flicker")
@@ -200,7 +200,7 @@ class _Column:
             self.values["error"][part] = image_metrics.squared_errors(crops, real, mask)
             self.values["similarity"][part] = image_metrics.structural_similarities(crops, real, mask)
             self.values["distance"][part] = image_metrics.perceptual_distances(crops, real, mask)
-        # A frame's flicker needs its neighbours: the last two frames are looked at again.
+        # A frame's flicker needs both neighbours: measure the last two frames of the previous block again.
         joined = crops if self._last is None else np.concatenate([self._last, crops])
         first = start - (len(joined) - len(crops))
         self.values["flicker"][first + 1 : first + len(joined) - 1] = image_metrics.flicker(joined, mask)[
@@ -210,7 +210,7 @@ class _Column:
 
 
 def _crops(made: Remade, held: HeldOut, anchor: Anchor) -> Iterator[Image]:
-    """The regions (S, S, 3) of a clip made anew."""
+    """Yield the crops (S, S, 3) of a reconstructed clip."""
     side = anchor.info.crop.side
     if made.condition == "rendered":
         return iter(np.memmap(made.path, np.uint8, "r").reshape(-1, side, side, 3))
@@ -223,14 +223,14 @@ def _cut(frames: Iterator[Image], held: HeldOut, side: int) -> Iterator[Image]:
 
 
 def _blocks(streams: Sequence[Iterator[Image]], held: HeldOut) -> Iterator[tuple[int, list[Image]]]:
-    """Some successive frames at a time: the first one's number, and (n, S, S, 3) of each stream."""
+    """Yield blocks of successive frames: the number of the first, and (n, S, S, 3) of each stream."""
     for start in range(0, held.frames, _AT_ONCE):
         count = min(_AT_ONCE, held.frames - start)
         blocks = [list(itertools.islice(stream, count)) for stream in streams]
         if any(len(block) != count for block in blocks):
             raise MediaError(
-                f"'{held.clip.record.source}' or a video made of it has fewer than {held.frames} frames: it "
-                "has changed meanwhile. Leave it alone and try again"
+                f"'{held.clip.record.source}' or its reconstruction has fewer than {held.frames} frames: the "
+                "file changed during the evaluation. Try again, and do not change it meanwhile"
             )
         yield start, [np.stack(block) for block in blocks]
 
@@ -240,17 +240,17 @@ def _compared(
     made: Remade,
     column: _Column,
     real: _Column,
-    found: npt.NDArray[np.float32] | None,
+    detected: npt.NDArray[np.float32] | None,
     anchor: Anchor,
 ) -> Compared:
     seen, head = held.present, anchor.face.head
-    own = held.clip.landmarks
-    again = np.full_like(own, np.nan)
-    if found is not None:
-        again[: len(found)] = found[: len(own)]
-    # Between frames that show no face nothing can be said of change.
-    steady = seen & np.roll(seen, 1) & np.roll(seen, -1)
-    values = {name: np.where(seen, each, np.nan) for name, each in column.values.items()}
+    real_landmarks = held.clip.landmarks
+    made_landmarks = np.full_like(real_landmarks, np.nan)
+    if detected is not None:
+        made_landmarks[: len(detected)] = detected[: len(real_landmarks)]
+    # Flicker needs a face in both neighbours.
+    surrounded = seen & np.roll(seen, 1) & np.roll(seen, -1)
+    values = {name: np.where(seen, series, np.nan) for name, series in column.values.items()}
     return Compared(
         clip=held.name,
         condition=made.condition,
@@ -261,22 +261,21 @@ def _compared(
         distance=values["distance"],
         detail=values["detail"],
         real_detail=np.where(seen, real.values["detail"], np.nan),
-        flicker=np.where(steady, values["flicker"], np.nan),
-        real_flicker=np.where(steady, real.values["flicker"], np.nan),
-        landmarks=landmark_distances(again, own),
-        opening=opening(mouth_shapes(again, head)),
-        real_opening=opening(mouth_shapes(own, head)),
+        flicker=np.where(surrounded, values["flicker"], np.nan),
+        real_flicker=np.where(surrounded, real.values["flicker"], np.nan),
+        landmarks=landmark_distances(made_landmarks, real_landmarks),
+        opening=opening(mouth_shapes(made_landmarks, head)),
+        real_opening=opening(mouth_shapes(real_landmarks, head)),
     )
 
 
 def landmark_distances(made: npt.NDArray[np.floating[Any]], real: npt.NDArray[np.floating[Any]]) -> Array:
-    """How far the lips' landmarks lie from the real ones, (F,), in outer-eye distances of the real face.
+    """Return the distance of the lips' landmarks from the real ones, (F,), in IOD of the real face.
 
-    Mean over the 40 points of the lips of the distance in the picture, in pixels: a mouth in the wrong place
-    counts as one of the wrong shape does.
+    The mean distance of the 40 points of the lips in the frame. A misplaced mouth counts like a wrong shape.
 
     Args:
-        made, real: landmarks (F, 478, >=2) in pixels of pictures of one size; NaN gives NaN.
+        made, real: landmarks (F, 478, >=2) in pixels of frames of one size; NaN gives NaN.
     """
-    off = (made[:, _LIPS, :2] - real[:, _LIPS, :2]).astype(np.float64)
-    return np.asarray(np.linalg.norm(off, axis=2).mean(axis=1) / eye_distance(real))
+    offset = (made[:, _LIPS, :2] - real[:, _LIPS, :2]).astype(np.float64)
+    return np.asarray(np.linalg.norm(offset, axis=2).mean(axis=1) / eye_distance(real))

@@ -1,7 +1,6 @@
-"""Measures of mouth motion against the mouth that was seen.
+"""Metrics of mouth motion against the real mouth.
 
-Works on arrays alone, so that predictions of any model, and landmarks detected again in a video, are measured
-alike.
+Works on arrays alone. Predictions of any model and landmarks detected in a video are measured alike.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ _MIN_STEPS = 20
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two courses of the mouth's opening go together."""
+    """Correlation and lag of two series of mouth openings."""
 
     correlation: float
     """Pearson's r at the best lag."""
     lag: float
-    """Steps by which the predicted course comes after the one that was seen."""
+    """Steps by which the predicted series lags behind the real one."""
 
 
 def opening_agreement(predicted: Floats, seen: Floats, present: Mask, *, reach: int = 8) -> Agreement:
-    """Correlate two openings (T,) at the best lag within ``reach`` steps, over steps that were seen.
+    """Correlate two openings (T,) at the best lag within ``reach`` steps, over steps with a face.
 
-    Different people's mouths differ in size, and footage often has a constant offset between sound and
-    picture: both are left out of the measure.
+    The measure ignores the size of the mouth and a constant offset between audio and video, which is common
+    in footage.
     """
     best = Agreement(-1.0, 0)
     for lag in range(-reach, reach + 1):
@@ -47,39 +46,39 @@ def opening_agreement(predicted: Floats, seen: Floats, present: Mask, *, reach: 
 
 
 def shifted(values: npt.NDArray[np.generic], lag: int) -> npt.NDArray[np.generic]:
-    """``values`` without its first ``lag`` steps, or without its last ``-lag``.
+    """Return ``values`` without the first ``lag`` steps, or without the last ``-lag``.
 
     ::
 
-        lag  2     a a A A A A        what comes 2 steps late in `a` …
-        lag -2         B B B B b b    … lies beside `b` then
+        lag  2     a a A A A A        `a` is 2 steps late: dropping its first 2 …
+        lag -2         B B B B b b    … and the last 2 of `b` aligns them
     """
     return values[lag:] if lag >= 0 else values[:lag]
 
 
 def best_lag(late: Sequence[Floats], early: Sequence[Floats], *, reach: int = 8) -> Agreement:
-    """How courses (T,) of many clips go together, each clip about its own mean.
+    """Return the lag within ``reach`` steps at which series (T,) of all clips together correlate best.
 
-    The lag within ``reach`` steps at which all clips together correlate best; parts of a step by a parabola
-    through three lags. Steps that are NaN in either course do not count. NaN where there are too few.
+    Each clip is centred on its own mean. A parabola through three lags gives fractions of a step. Steps that
+    are NaN in either series are ignored. Both values are NaN if too few steps remain.
 
     Args:
-        late: courses that are thought to come later, such as those of made mouths,
-        early: and those that they follow.
-        reach: the longest lag looked at, in steps.
+        late: series that are expected to lag, such as those of rendered mouths.
+        early: series that they follow.
+        reach: maximum lag, in steps.
     """
-    found = np.array([correlation_at(late, early, lag) for lag in range(-reach, reach + 1)])
-    if not np.isfinite(found).all():
+    correlations = np.array([correlation_at(late, early, lag) for lag in range(-reach, reach + 1)])
+    if not np.isfinite(correlations).all():
         return Agreement(float("nan"), float("nan"))
-    best = int(np.clip(found.argmax(), 1, len(found) - 2))
-    before, here, after = found[best - 1 : best + 2]
-    bend = before - 2 * here + after
-    part = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return Agreement(float(found.max()), float(best - reach + part))
+    best = int(np.clip(correlations.argmax(), 1, len(correlations) - 2))
+    before, here, after = correlations[best - 1 : best + 2]
+    curvature = before - 2 * here + after
+    fraction = 0.5 * (before - after) / curvature if curvature < 0 else 0.0
+    return Agreement(float(correlations.max()), float(best - reach + fraction))
 
 
 def correlation_at(late: Sequence[Floats], early: Sequence[Floats], lag: int) -> float:
-    """Pearson's r of each course with the other ``lag`` steps earlier, each clip about its own mean."""
+    """Return Pearson's r of ``late`` with ``early`` shifted by ``lag`` steps, each clip about its mean."""
     pairs = [np.zeros((2, 0))]
     for ours, theirs in zip(late, early, strict=True):
         steps = min(len(ours), len(theirs))

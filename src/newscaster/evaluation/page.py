@@ -1,7 +1,6 @@
-"""The evaluation as a web page: figures and what they mean, mouths to look at, and courses over time.
+"""The evaluation as a web page: metrics with their meaning, example frames, and plots over time.
 
-Knows how figures are worded, on the page and in the terminal's table. Its dress is that of the report on
-footage.
+Formats the metrics, for the page and for the table in the terminal.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from newscaster.evaluation.examples import Example
 from newscaster.evaluation.metrics import Compared, Figures, figures
 from newscaster.evaluation.reconstruction import CONDITIONS, Condition
 from newscaster.evaluation.result import ClipResult, Evaluation
-from newscaster.prepare.page import rendered_page
-from newscaster.prepare.plots import Line, Plot, plot
 from newscaster.prepare.thumbnails import data_uri
+from newscaster.reports.page import rendered_page
+from newscaster.reports.plots import Line, Plot, plot
 
 Array = npt.NDArray[np.float64]
 
@@ -29,15 +28,13 @@ CONDITION_NAMES: dict[Condition, str] = {
     "real": "the real video",
     "rendered": "true mouth, before encoding",
     "mouth": "true mouth",
-    "sound": "its own sound",
+    "sound": "its own audio",
 }
 _CONDITION_MEANINGS: dict[Condition, str] = {
-    "real": "The footage itself, encoded as the others are, with nothing painted: no video file can be "
-    "nearer.",
-    "rendered": "The mouth shapes that were found in the footage, painted by the anchor; pictures as they "
-    "leave the renderer.",
+    "real": "The footage itself after the same encoding, with nothing rendered. No video can be closer.",
+    "rendered": "The mouth shapes of the footage, rendered by the anchor; frames before encoding.",
     "mouth": "The same in the video file.",
-    "sound": "The mouth shapes that the anchor hears in the footage's sound.",
+    "sound": "The mouth shapes that the anchor predicts from the audio of the footage.",
 }
 _COLOURS: dict[Condition, str] = {"real": "c1", "mouth": "c2", "sound": "c3"}
 _STRIP_SIZE = (720, 14)
@@ -47,10 +44,10 @@ _CLIPS_SHOWN = 40
 
 @dataclass(frozen=True)
 class Measure:
-    """How a figure is worded."""
+    """Title, format and meaning of a metric."""
 
     name: str
-    """A field of Figures."""
+    """Name of a field of Figures."""
     title: str
     format: Callable[[float], str]
     meaning: str
@@ -61,41 +58,41 @@ MEASURES: tuple[Measure, ...] = (
         "psnr",
         "PSNR, dB",
         "{:.2f}".format,
-        "Peak signal-to-noise ratio of the pixels that the renderer paints (the mask), all frames together. "
-        "The closest picture is not the sharpest: read it beside the sharpness.",
+        "Peak signal-to-noise ratio of the pixels that the renderer fills (the mask), all frames together. "
+        "The closest image is not the sharpest: read it together with the sharpness.",
     ),
     Measure(
         "ssim",
         "SSIM",
         "{:.4f}".format,
-        "Structural similarity inside the mask, of brightness (Wang et al., 2004); 1 is the same picture.",
+        "Structural similarity of luma inside the mask (Wang et al., 2004); 1 is the same image.",
     ),
     Measure(
         "sharpness",
         "sharpness",
         "{:.2f}".format,
-        "Variance of the Laplacian well inside the lips, made over real: teeth, tongue and skin of the lips. "
-        "1 is as sharp as the footage, less is soft.",
+        "Variance of the Laplacian inside the lips, rendered over real: teeth, tongue and skin of the lips. "
+        "1 is as sharp as the footage, less is softer.",
     ),
     Measure(
         "flicker",
         "flicker",
         "{:.2f}".format,
-        "How much frames stand out from their two neighbours inside the mask, made over real. Above 1 the "
-        "picture flickers, below it lacks the footage's own noise and quick motion.",
+        "How much frames differ from their two neighbours inside the mask, rendered over real. Above 1 the "
+        "video flickers. Below 1 it lacks noise and quick motion of the footage.",
     ),
     Measure(
         "perceptual",
         "perceptual",
         "{:.3f}".format,
-        "How different mask and surroundings look to a network that tells things apart (the first blocks of "
-        "EfficientNet-Lite0); 0 is the same. To be compared at one size of region only.",
+        "Distance of mask and surroundings in the features of an image classifier (the first blocks of "
+        "EfficientNet-Lite0); 0 is the same. Compare values at one crop size only.",
     ),
     Measure(
         "landmarks",
         "landmarks",
         "{:.4f}".format,
-        "Landmarks are detected again in the video: the mean distance of the lips' 40 from the footage's, "
+        "Mean distance of the 40 landmarks of the lips, detected in the video, from those of the footage, "
         "over the distance of the outer eye corners.",
     ),
     Measure(
@@ -104,24 +101,24 @@ MEASURES: tuple[Measure, ...] = (
         "{:.3f}".format,
         "Correlation of the mouth's opening, as detected in the video, with the footage's, at the best lag.",
     ),
-    Measure("lag_ms", "lag, ms", lambda ms: f"{round(ms)}", "That lag: how much later the made mouth opens."),
+    Measure("lag_ms", "lag, ms", lambda ms: f"{round(ms)}", "Delay of the rendered mouth: that lag."),
     Measure(
         "passed_through",
         "passed",
         "{:.0f}".format,
-        "Frames that kept the footage's own mouth, since no face was found in them.",
+        "Frames of the footage without a face, which keep their own mouth.",
     ),
     Measure(
         "lost",
         "lost",
         "{:.0f}".format,
-        "Frames in which no face was found in the video, where the footage shows one.",
+        "Frames whose face is in the footage but was not found in the video.",
     ),
 )
 
 
 def worded(row: Figures) -> list[str]:
-    """A row of the table, in the order of MEASURES; a dash for what was not measured."""
+    """Return a row of the table, in the order of MEASURES, with a dash for values not measured."""
     values = [getattr(row, measure.name) for measure in MEASURES]
     return [
         measure.format(value) if value is not None and np.isfinite(value) else "–"
@@ -130,7 +127,7 @@ def worded(row: Figures) -> list[str]:
 
 
 def unmeasured(rows: Sequence[Figures]) -> list[str]:
-    """A line for every row whose video could not be measured, with the reason."""
+    """Return a line with the reason for every row whose video could not be measured."""
     return [
         f"{CONDITION_NAMES[row.condition]}: landmarks, opening r and lag could not be measured: "
         f"{row.unmeasured}"
@@ -140,7 +137,7 @@ def unmeasured(rows: Sequence[Figures]) -> list[str]:
 
 
 def table(rows: Sequence[Figures]) -> list[str]:
-    """Lines of plain text: a head and a line for every row."""
+    """Return lines of plain text: a header and a line for every row."""
     cells = [
         ["", *(m.title for m in MEASURES)],
         *([CONDITION_NAMES[row.condition], *worded(row)] for row in rows),
@@ -156,14 +153,14 @@ def table(rows: Sequence[Figures]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Strip:
-    """A measure over all frames of all clips, as a line of colours."""
+    """A metric over all frames of all clips, as a line of colours."""
 
     label: str
     image: str
 
 
 def evaluation_page(evaluation: Evaluation) -> str:
-    """One self-contained page.
+    """Return one self-contained page.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
@@ -181,19 +178,19 @@ def evaluation_page(evaluation: Evaluation) -> str:
             for r in evaluation.figures
         ],
         sheets=[
-            (title, text, _sheet(some))
-            for title, text, some in (
-                ("The worst frames", "Largest error from the true mouth shapes.", examples.worst),
+            (title, text, _sheet(chosen))
+            for title, text, chosen in (
+                ("The worst frames", "Largest error with the true mouth shapes.", examples.worst),
                 (
                     "Frames that flicker",
-                    "They stand out from their neighbours most, beyond what the real ones do.",
+                    "They differ most from their neighbours, beyond what the real frames do.",
                     examples.flickering,
                 ),
-                ("Ordinary frames", "Their error is in the middle of all.", examples.median),
+                ("Ordinary frames", "Their error is the median.", examples.median),
             )
         ],
         strips=_strips(evaluation),
-        courses=[(_title(clip, place), _courses(clip, evaluation)) for clip, place in _shown(clips)],
+        courses=[(_title(clip, rank), _plots(clip, evaluation)) for clip, rank in _shown(clips)],
         clips=[(c.name, [worded(r) for r in _rows(c, evaluation)][-1]) for c in clips[:_CLIPS_SHOWN]],
         clips_condition=CONDITION_NAMES[clips[0].compared[-1].condition],
         more_clips=max(0, len(clips) - _CLIPS_SHOWN),
@@ -205,7 +202,7 @@ def _rows(clip: ClipResult, evaluation: Evaluation) -> list[Figures]:
 
 
 def _ranked(evaluation: Evaluation) -> list[ClipResult]:
-    """The clips, those whose lips are farthest from the real ones first; without sound last."""
+    """Sort the clips: those whose lips are farthest from the real ones first, those without audio last."""
 
     def key(clip: ClipResult) -> tuple[int, float]:
         value = _rows(clip, evaluation)[-1].landmarks
@@ -221,12 +218,12 @@ def _shown(clips: Sequence[ClipResult]) -> list[tuple[ClipResult, str]]:
     return [(clips[0], "the clip whose lips are farthest from the real ones"), (middle, "an ordinary clip")]
 
 
-def _title(clip: ClipResult, place: str) -> str:
-    return f"{clip.name}: {place}" if place else clip.name
+def _title(clip: ClipResult, rank: str) -> str:
+    return f"{clip.name}: {rank}" if rank else clip.name
 
 
 def _sheet(examples: Sequence[Example]) -> list[tuple[str, list[str]]]:
-    """Rows of pictures: the captions first, then real and made ones."""
+    """Return rows of images: the captions first, then the footage and each condition."""
     conditions = [
         condition for condition in CONDITIONS if any(condition in example.images for example in examples)
     ]
@@ -240,20 +237,20 @@ def _sheet(examples: Sequence[Example]) -> list[tuple[str, list[str]]]:
     return [("", captions), *rows]
 
 
-def _courses(clip: ClipResult, evaluation: Evaluation) -> list[Plot]:
-    """Opening, error, distance of landmarks and flicker over a clip."""
-    by_way = {compared.condition: compared for compared in clip.compared if compared.condition != "rendered"}
+def _plots(clip: ClipResult, evaluation: Evaluation) -> list[Plot]:
+    """Plot opening, error, distance of landmarks and flicker over a clip."""
+    by_condition = {c.condition: c for c in clip.compared if c.condition != "rendered"}
     seconds = float(clip.frames / evaluation.fps)
     real = clip.compared[0]
 
-    def lines(of: Callable[[Compared], Array], first: Array | None = None) -> list[Line]:
-        found = [Line("footage", first, "c1")] if first is not None else []
-        found += [
+    def lines(of: Callable[[Compared], Array], footage: Array | None = None) -> list[Line]:
+        series = [Line("footage", footage, "c1")] if footage is not None else []
+        series += [
             Line(CONDITION_NAMES[condition], of(c), _COLOURS[condition])
-            for condition, c in by_way.items()
-            if first is None or condition != "real"
+            for condition, c in by_condition.items()
+            if footage is None or condition != "real"
         ]
-        return found
+        return series
 
     return [
         plot(
@@ -272,7 +269,7 @@ def _courses(clip: ClipResult, evaluation: Evaluation) -> list[Plot]:
 
 
 def _strips(evaluation: Evaluation) -> list[tuple[str, str, list[_Strip]]]:
-    """Per measure its title, what its brightest colour stands for, and a strip for each way."""
+    """Return for each metric its title, the value of the brightest colour, and a strip per condition."""
     conditions: list[Condition] = [row.condition for row in evaluation.figures if row.condition != "rendered"]
 
     def joined(condition: Condition, of: Callable[[Compared], Array]) -> Array:
@@ -287,23 +284,23 @@ def _strips(evaluation: Evaluation) -> list[tuple[str, str, list[_Strip]]]:
         ("Distance of the lips' landmarks, % of the eye distance", "{:.1f}", lambda c: 100 * c.landmarks),
         ("Flicker beyond that of the footage", "{:.1f}", lambda c: c.flicker - c.real_flicker),
     ]
-    found = []
+    rows = []
     for title, form, of in measures:
-        courses = {condition: joined(condition, of) for condition in conditions}
-        finite = np.concatenate([course[np.isfinite(course)] for course in courses.values()])
+        values = {condition: joined(condition, of) for condition in conditions}
+        finite = np.concatenate([series[np.isfinite(series)] for series in values.values()])
         top = max(float(np.percentile(finite, 99.5)) if len(finite) else 1.0, 1e-6)
         strips = [
-            _Strip(CONDITION_NAMES[condition], data_uri(strip(course, top=top)))
-            for condition, course in courses.items()
+            _Strip(CONDITION_NAMES[condition], data_uri(strip(series, top=top)))
+            for condition, series in values.items()
         ]
-        found.append((title, form.format(top), strips))
-    return found
+        rows.append((title, form.format(top), strips))
+    return rows
 
 
 def strip(values: Array, *, top: float) -> Image.Image:
-    """A line of colours, dark at 0 and below, bright at ``top`` and above, grey where values are NaN.
+    """Return a line of colours: dark at 0 and below, bright at ``top`` and above, grey for NaN.
 
-    Of frames that share a column the largest shows.
+    A column that several frames share shows their largest value.
     """
     width, height = _STRIP_SIZE
     edges = np.linspace(0, len(values), min(width, len(values)) + 1).astype(int)
@@ -311,8 +308,8 @@ def strip(values: Array, *, top: float) -> Image.Image:
     for start, stop in itertools.pairwise(edges):
         finite = values[start:stop][np.isfinite(values[start:stop])]
         columns.append(float(finite.max()) if len(finite) else np.nan)
-    place = np.clip(np.array(columns) / top, 0, 1) * (len(_RAMP) - 1)
-    colours = np.stack([np.interp(place, np.arange(len(_RAMP)), channel) for channel in _RAMP.T], axis=-1)
-    colours[np.isnan(place)] = 128
+    position = np.clip(np.array(columns) / top, 0, 1) * (len(_RAMP) - 1)
+    colours = np.stack([np.interp(position, np.arange(len(_RAMP)), channel) for channel in _RAMP.T], axis=-1)
+    colours[np.isnan(position)] = 128
     line = Image.fromarray(colours.round().astype(np.uint8)[None])
     return line.resize((width, height), Image.Resampling.NEAREST)

@@ -1,6 +1,7 @@
-"""Held-out footage made anew by an anchor, as `speak` would: its frames the stage, another mouth in them.
+"""Reconstruction of held-out footage by an anchor: the footage is the target video, with a new mouth.
 
-The anchor's own runtime does the work, up to the video file: what is measured is what a user sees.
+The synthesis code of `speak` does the work, up to the video file. The metrics therefore describe what users
+see.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ from newscaster.synthesis.target import Target
 Array = npt.NDArray[np.float64]
 
 Condition = Literal["real", "rendered", "mouth", "sound"]
-"""How a clip is made anew: not at all, from its true mouth shapes (looked at before the video is encoded, and
-in the video), or from its sound."""
+"""How a clip is reconstructed: not at all (``real``), from its true mouth shapes before encoding
+(``rendered``) and in the video (``mouth``), or from its audio (``sound``)."""
 CONDITIONS: tuple[Condition, ...] = ("real", "rendered", "mouth", "sound")
 CRF = 18
-"""x264's quality, as `speak` has it by default."""
+"""CRF of x264, the default of `speak`."""
 
 
 @dataclass(frozen=True)
 class Remade:
-    """A clip of F frames made anew."""
+    """A reconstructed clip of F frames."""
 
     condition: Condition
     path: Path
-    """A video; of `rendered` the bytes of the regions (F, S, S, 3) of the pictures before encoding."""
+    """A video; for ``rendered`` a file with the bytes of the crops (F, S, S, 3) before encoding."""
     mouths: Array
-    """(F, 57, 2): the mouth of each frame in region pixels; NaN where the footage shows no face."""
+    """(F, 57, 2): the mouth of each frame in crop pixels; NaN if the footage shows no face."""
     rendered: npt.NDArray[np.bool_]
-    """(F,): whether the frame got a new mouth. Others were passed on as they were."""
+    """(F,): whether the frame got a new mouth. Other frames are unchanged."""
 
 
 def remake(
@@ -61,18 +62,18 @@ def remake(
     articulation: Articulation = AS_TRAINED,
     signing: Signing = UNSIGNED,
 ) -> list[Remade]:
-    """Make a clip anew in every way it can be: `NAME.WAY.mp4` in a folder, with the clip's sound.
+    """Reconstruct a clip under every condition: `NAME.CONDITION.mp4` in a folder, with the clip's audio.
 
-    The real pictures go the same way as the others, except that nothing is painted: through the stage's
-    encoding and the video's. Without sound there is no `sound`.
+    The real frames are encoded like the others, once as the target and once as the video, but nothing is
+    rendered. A clip without speech has no ``sound``.
 
     Args:
         held: the clip.
-        anchor: whose person is seen in it.
-        folder: where the videos go,
-        work: and what is not a video.
-        articulation: how the mouth moves to the clip's sound.
-        signing: who signs the videos in which something is painted.
+        anchor: the anchor whose person it shows.
+        folder: folder for the videos.
+        work: folder for other files.
+        articulation: how the mouth moves to the clip's audio.
+        signing: signs the videos that have rendered frames.
 
     Raises:
         OutputError: a video cannot be written.
@@ -90,30 +91,30 @@ def remake(
     seen, nothing = held.present, np.zeros_like(held.present)
     rendered = seen & (target.blend_weights(np.arange(held.frames)) > 0)
 
-    def told(path: Path, heard: SpeechSource) -> Statement:
+    def statement(path: Path, source: SpeechSource) -> Statement:
         frames = SynthesisedFrames()
         frames.add(rendered)
         style = Style(label="", watermark=False)
-        return anchor.on_target(target).statement(path.name, frames=frames, heard=heard, style=style)
+        return anchor.on_target(target).statement(path.name, frames=frames, speech=source, style=style)
 
     _write(video("real"), held, anchor, _images(anchor, target, held.shapes, nothing))
-    crops = work / f"{held.name}.regions"
-    images = _keeping(_images(anchor, target, held.shapes, seen), held, crops, anchor.info.crop.side)
-    _write(video("mouth"), held, anchor, images, signing, told)
-    found = [
+    crops = work / f"{held.name}.crops"
+    images = _store_crops(_images(anchor, target, held.shapes, seen), held, crops, anchor.info.crop.side)
+    _write(video("mouth"), held, anchor, images, signing, statement)
+    reconstructions = [
         made("real", video("real"), held.shapes, nothing),
         made("rendered", crops, held.shapes, seen),
         made("mouth", video("mouth"), held.shapes, seen),
     ]
     if held.clip.has_speech:
         shapes = spoken_shapes(held, anchor, articulation)
-        _write(video("sound"), held, anchor, _images(anchor, target, shapes, seen), signing, told)
-        found.append(made("sound", video("sound"), shapes, seen))
-    return found
+        _write(video("sound"), held, anchor, _images(anchor, target, shapes, seen), signing, statement)
+        reconstructions.append(made("sound", video("sound"), shapes, seen))
+    return reconstructions
 
 
 def spoken_shapes(held: HeldOut, anchor: Anchor, articulation: Articulation) -> Array:
-    """The mouth shapes (F, 57, 2) that an anchor hears in a clip's sound."""
+    """Return the mouth shapes (F, 57, 2) that an anchor predicts from a clip's audio."""
     stream = anchor.motion_stream(articulation=articulation)
     stream.expect_level(loud_peak(held.clip.speech))
     return np.concatenate([stream.push(held.clip.speech), stream.flush(total_frames=held.frames)])
@@ -132,8 +133,8 @@ def _images(
         after = stop
 
 
-def _keeping(images: Iterator[YuvFrame], held: HeldOut, path: Path, side: int) -> Iterator[YuvFrame]:
-    """The pictures as they are; their regions go into a file."""
+def _store_crops(images: Iterator[YuvFrame], held: HeldOut, path: Path, side: int) -> Iterator[YuvFrame]:
+    """Yield the frames unchanged, and write their crops to a file."""
     with path.open("wb") as file:
         for i, image in enumerate(images):
             file.write(cut_crop(image.rgb(), held.transforms[i], side).tobytes())
@@ -146,17 +147,17 @@ def _write(
     anchor: Anchor,
     images: Iterator[YuvFrame],
     signing: Signing = UNSIGNED,
-    told: Callable[[Path, SpeechSource], Statement] | None = None,
+    statement: Callable[[Path, SpeechSource], Statement] | None = None,
 ) -> None:
-    """A video; `told` says of one in which something is painted what it is."""
+    """Write a video; ``statement`` makes the claims of a video that has rendered frames."""
     with scratch_folder() as folder:
-        audio = folder / "sound.wav" if held.clip.has_audio else None
+        audio = folder / "audio.wav" if held.clip.has_audio else None
         if audio is not None:
             write_wav(audio, held.clip.speech, SPEECH_RATE)
         metadata, finish = None, None
-        if told is not None:
+        if statement is not None:
             seconds = len(held.clip.speech) / SPEECH_RATE
-            heard = SpeechSource.of_file(audio, seconds=seconds, synthetic_voice=False)
+            source = SpeechSource.of_file(audio, seconds=seconds, synthetic_voice=False)
             metadata = tags(anchor.info, synthetic_voice=False)
-            finish = signing.finishing(path, lambda: told(path, heard))
+            finish = signing.finishing(path, lambda: statement(path, source))
         write_video(path, images, fps=anchor.fps, audio=audio, metadata=metadata, crf=CRF, finish=finish)

@@ -1,6 +1,6 @@
-"""An anchor against real footage: what it makes of somebody's speech, beside what the video shows.
+"""Comparison of an anchor with real footage: its mouth under a clip's audio against the clip's own mouth.
 
-Footage is tracked anew, with the anchor's own head and region where it shows the anchor's own person.
+Also renders the mouths of footage of the anchor's own person, with the anchor's head and crop.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _HEAD_FRAMES = 400
 
 @dataclass(frozen=True)
 class SpokenClip:
-    """What an anchor's mouth does under a clip's sound, and what the clip's own mouth did."""
+    """Shapes of an anchor's mouth under a clip's audio, and of the clip's own mouth."""
 
     predicted: Array
     """(F, 57, 2) shapes of the anchor's mouth, at the anchor's frame rate."""
     seen: Array
-    """(F, 57, 2) raw shapes of the clip's mouth, in its own head's frame; NaN where no face was found."""
+    """(F, 57, 2) raw shapes of the clip's mouth, in its own head's frame; NaN in frames without a face."""
     present: npt.NDArray[np.bool_]
 
     @property
     def agreement(self) -> Agreement:
-        """How the two openings go together."""
+        """Correlation and lag of the two openings."""
         return opening_agreement(opening(self.predicted), opening(self.seen), self.present)
 
 
@@ -60,56 +60,56 @@ def spoken(
     articulation: Articulation = NETWORK_ALONE,
     look_ahead_ms: int | None = None,
 ) -> SpokenClip:
-    """Have an anchor say what is said in a clip.
+    """Drive an anchor with the audio of a clip.
 
     Args:
-        anchor: who speaks.
+        anchor: the anchor that speaks.
         clip: tracked at the anchor's frame rate.
-        head: of the person in the clip; fitted to the clip when not given.
-        articulation: how the mouth moves. By default the motion network alone decides, in silence too: people
-            open their mouths for breath before they speak, where an anchor's lips rest.
-        look_ahead_ms: how much sound the motion may wait for; by default all that it can use.
+        head: head of the person in the clip; by default fitted to the clip.
+        articulation: how the mouth moves. By default the motion network alone decides, also in silence.
+            People open their mouths to breathe before they speak, whereas an anchor's lips rest.
+        look_ahead_ms: look-ahead of the motion in ms; by default all that it can use.
 
     Raises:
-        FootageError: no speech is heard in the clip.
+        FootageError: the clip contains no speech.
     """
     if not clip.has_speech:
-        what = "speech" if clip.has_audio else "sound"
+        missing = "speech" if clip.has_audio else "audio"
         raise FootageError(
-            f"'{clip.record.source}' has no {what}, so that there is nothing to say. Give footage with speech"
+            f"'{clip.record.source}' has no {missing} to drive the anchor. Give footage with speech"
         )
     stream = anchor.motion_stream(articulation=articulation, look_ahead_ms=look_ahead_ms)
     stream.expect_level(loud_peak(clip.speech))
     frames = frame_count(len(clip.speech), SPEECH_RATE, anchor.fps)
     predicted = np.concatenate([stream.push(clip.speech), stream.flush(total_frames=frames)])
     if head is None:
-        found = clip.landmarks[clip.present]
-        head = Head.fit(found[:: -(-len(found) // _HEAD_FRAMES)])
+        landmarks = clip.landmarks[clip.present]
+        head = Head.fit(landmarks[:: -(-len(landmarks) // _HEAD_FRAMES)])
     count = min(len(predicted), clip.frames)
     seen = mouth_shapes(clip.landmarks[:count], head)
     return SpokenClip(predicted[:count], seen, clip.present[:count])
 
 
 def motion_errors(clips: Sequence[SpokenClip]) -> ShapeErrors:
-    """Errors against raw landmarks, over all clips together."""
+    """Return errors against raw landmarks, over all clips together."""
     return shape_errors([c.predicted for c in clips], [c.seen for c in clips], [c.present for c in clips])
 
 
 def opening_correlation(clips: Sequence[SpokenClip]) -> float:
-    """Pearson's r of the opening at no lag, over all clips together."""
+    """Return Pearson's r of the opening without lag, over all clips together."""
     seen = np.concatenate([opening(c.seen[c.present]) for c in clips])
     predicted = np.concatenate([opening(c.predicted[c.present]) for c in clips])
     return float(np.corrcoef(predicted, seen)[0, 1])
 
 
 def opening_std(clips: Iterable[SpokenClip]) -> float:
-    """Standard deviation of the opening that the anchor's mouth makes, over all clips together."""
+    """Return the standard deviation of the opening of the anchor's mouth, over all clips together."""
     return float(np.concatenate([opening(clip.predicted) for clip in clips]).std())
 
 
 @dataclass(frozen=True)
 class RenderedClip:
-    """A clip's regions, and what the anchor's renderer makes of their surroundings and true mouths."""
+    """Real crops of a clip, and the renderer's crops from their surroundings and true mouth shapes."""
 
     real: npt.NDArray[np.uint8]
     """(F, S, S, 3)."""
@@ -118,7 +118,7 @@ class RenderedClip:
 
 
 def rendered(file: AnchorFile, clip: Clip, *, session: Session | None = None) -> RenderedClip:
-    """Paint a clip of the anchor's own person anew, from its true mouth shapes."""
+    """Render a clip of the anchor's own person from its true mouth shapes."""
     face: AnchorFace = file.face()
     info = file.info
     session = session or Session(file.read(RENDERER), name=RENDERER)
@@ -130,15 +130,16 @@ def rendered(file: AnchorFile, clip: Clip, *, session: Session | None = None) ->
     for i, frame in enumerate(frames):
         if not clip.present[i]:
             continue
-        shown = cut_crop(frame, transforms[i], info.crop.side)
+        crop = cut_crop(frame, transforms[i], info.crop.side)
         landmark_map = draw_landmark_map(mouths[i], side=info.crop.side, map_side=info.map_side)
-        real.append(shown)
-        made.append(session.run(region=shown[None], face_map=landmark_map[None])["rendered"][0])
+        real.append(crop)
+        inputs = {"region": crop[None], "face_map": landmark_map[None]}
+        made.append(session.run(**inputs)["rendered"][0])
     return RenderedClip(np.stack(real), np.stack(made))
 
 
 def psnr(clips: Sequence[RenderedClip], hidden: npt.NDArray[np.bool_]) -> float:
-    """Peak signal-to-noise ratio in dB over the hidden pixels of all frames together, of RGB 0 to 255."""
+    """Return the PSNR in dB over the hidden pixels of all frames together, of RGB 0 to 255."""
     error = np.concatenate(
         [(c.real[:, hidden].astype(np.float32) - c.rendered[:, hidden]).reshape(-1) ** 2 for c in clips]
     )

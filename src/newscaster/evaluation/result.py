@@ -1,4 +1,4 @@
-"""What an evaluation found: the figures of all clips together and of each, and frames to look at."""
+"""The result of an evaluation: metrics of all clips together and of each clip, and example frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ClipResult:
     source: str
     frames: int
     compared: tuple[Compared, ...] = field(repr=False)
-    """By way, in the order of WAYS."""
+    """One per condition, in the order of CONDITIONS."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Evaluation:
     """An anchor measured on footage."""
 
     anchor: str
-    """Its name."""
+    """Name of the anchor."""
     fps: Fraction
     side: int
-    """Of its region, in pixels."""
+    """Side of its crop, in pixels."""
     figures: tuple[Figures, ...]
-    """By way, in the order of WAYS, over all clips; `sound` only where a clip has sound."""
+    """Metrics over all clips, in the order of CONDITIONS; ``sound`` only if a clip has speech."""
     clips: tuple[ClipResult, ...] = field(repr=False)
     examples: Examples = field(repr=False)
-    """Pictures of single frames."""
+    """Images of single frames."""
 
     @property
     def seconds(self) -> float:
@@ -44,7 +44,7 @@ class Evaluation:
         return float(sum(clip.frames for clip in self.clips) / self.fps)
 
     def of(self, condition: Condition) -> Figures:
-        """The figures of one way; ``KeyError`` where no clip could be made so."""
+        """Return the metrics of one condition; ``KeyError`` if no clip was reconstructed so."""
         for row in self.figures:
             if row.condition == condition:
                 return row
@@ -52,11 +52,11 @@ class Evaluation:
 
     @property
     def unmeasured(self) -> dict[Condition, str]:
-        """Why landmarks, opening and lag could not be measured, by way; empty if all were."""
+        """Reasons why landmarks, opening and lag could not be measured, by condition; empty if all were."""
         return {row.condition: row.unmeasured for row in self.figures if row.unmeasured}
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the pictures: figures of all clips together and of each."""
+        """Return everything except the images: metrics of all clips together and of each."""
         return {
             "anchor": self.anchor,
             "newscaster": VERSION,

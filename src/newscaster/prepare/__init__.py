@@ -1,4 +1,4 @@
-"""Footage to take, and the report on footage before that."""
+"""Preparation: footage to prepared dataset, and the report on footage."""
 
 from __future__ import annotations
 

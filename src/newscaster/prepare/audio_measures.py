@@ -1,4 +1,4 @@
-"""Measures of the audio of footage: whether there is speech, how clear it is, whether it fits the mouth."""
+"""Measures of the audio of footage: speech, its quality, and its sync with the mouth."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from newscaster.formats.dataset import SPEECH_RATE
 from newscaster.prepare.findings import Findings
 from newscaster.prepare.inspect_file import AudioLevels
-from newscaster.prepare.measure import FILES_NAMED, Measure, good_or_poor, graded, not_measured
+from newscaster.prepare.measure import FILES_NAMED, NO_SPEECH, Measure, good_or_poor, graded, not_measured
 from newscaster.prepare.sync import sync_measure
 from newscaster.speech.activity import MIN_SPEAKING_SECONDS
 
 
 def audio_measures(findings: Findings) -> list[Measure]:
-    """All measures of the audio."""
+    """Return all measures of the audio."""
     audios = findings.audios
     measures = [_has_audio(findings)]
     if findings.all_audios:
@@ -32,20 +32,20 @@ def audio_measures(findings: Findings) -> list[Measure]:
 def _has_audio(findings: Findings) -> Measure:
     uses = list(zip(findings.inspections, findings.audio_uses, strict=True))
     without = [i.footage.path.name for i, use in uses if use != "speech"]
-    mute = [i.footage.path.name for i, use in uses if use == "no sound"]
-    silent = [name for name in without if name not in mute]
+    no_audio = [i.footage.path.name for i, use in uses if use == "no sound"]
+    no_speech = [name for name in without if name not in no_audio]
     fraction = 1 - len(without) / max(1, len(findings.inspections))
     seconds = sum(audio.speech_seconds for audio in findings.audios)
     text = f"{len(findings.inspections) - len(without)} of {len(findings.inspections)}"
     advice = []
-    if mute:
-        advice.append(f"Add the sound that was recorded with: {_named(mute)}.")
-    if silent:
-        advice.append(f"No speech is heard in: {_named(silent)}. Add what the person says, if anything.")
+    if no_audio:
+        advice.append(f"Add the original audio of: {_named(no_audio)}.")
+    if no_speech:
+        advice.append(f"No speech was found in: {_named(no_speech)}. If the person speaks, add the audio.")
     if not without and seconds < MIN_SPEAKING_SECONDS:
         text += f", with {seconds:.1f} s of speech"
         advice.append(f"Give footage with {MIN_SPEAKING_SECONDS:g} s of speech or more.")
-    # The base network has heard many people; what it lacks is this person's own way of moving the mouth.
+    # The base network has learnt from many people; it lacks only this person's own mouth movements.
     return graded(
         "files_with_sound",
         "Files with speech",
@@ -53,8 +53,8 @@ def _has_audio(findings: Findings) -> Measure:
         "",
         text,
         "poor" if advice else "good",
-        "How this person's mouth moves is learnt from files with speech, how it looks from all. With less "
-        f"than {MIN_SPEAKING_SECONDS:g} s of speech, it moves as people's mouths usually do.",
+        "Motion is learnt from files with speech, appearance from all files. With less than "
+        f"{MIN_SPEAKING_SECONDS:g} s of speech, the mouth moves as people's mouths usually do.",
         " ".join(advice),
     )
 
@@ -69,14 +69,15 @@ def _db(energy: float, seconds: float) -> float:
 
 def _loudness(audios: Sequence[AudioLevels]) -> Measure:
     speaking = sum(s.speech_seconds for s in audios)
-    title, meaning = "Loudness of the speech", "Level while somebody speaks; -30 to -15 is usual."
-    advice = "Turn up the microphone, or move it closer; check that this is the right sound track."
+    title, meaning = "Loudness of the speech", "Level during speech; -30 to -15 is usual."
+    advice = "Turn up the microphone, or move it closer; check that this is the right audio track."
     if not speaking:
-        return not_measured("loudness", title, "dBFS", "no speech is heard", meaning, "")
+        return not_measured("loudness", title, "dBFS", NO_SPEECH, meaning, "")
     level = _db(sum(s.speech_energy for s in audios), speaking)
-    # Broadcast speech lies at -27 to -20 dBFS. Motion hardly depends on the level: of 20 s of 16-bit speech
-    # at -63 dBFS, the packaged network's openings agree with those at -23 dBFS (r = 0.99); at -73 dBFS, too
-    # (0.97). So soft speech is learnt from; what never reaches `level.QUIETEST_DBFS` is taken for silence.
+    # Broadcast speech lies at -27 to -20 dBFS. Motion hardly depends on the level: for 20 s of 16-bit speech,
+    # the packaged network's openings at -63 dBFS agree with those at -23 dBFS (r = 0.99), and still at -73
+    # dBFS (0.97). Soft speech is therefore used; audio that never reaches `level.QUIETEST_DBFS` counts as
+    # silence.
     verdict = good_or_poor(level >= -38.0)
     return graded("loudness", title, level, "dBFS", f"{level:.0f} dBFS", verdict, meaning, advice)
 
@@ -89,21 +90,21 @@ def _noise(audios: Sequence[AudioLevels]) -> Measure:
             "noise",
             "Background noise",
             "dB",
-            "there are no pauses to measure it in" if speaking else "no speech is heard",
+            "there are no pauses to measure it in" if speaking else NO_SPEECH,
             "Speech over pauses.",
-            "Leave a second or two without speech in the footage, and no music under it." if speaking else "",
+            "Keep a second or two without speech in the footage, and no music under it." if speaking else "",
         )
-    above = _db(sum(s.speech_energy for s in audios), speaking) - _db(
+    ratio = _db(sum(s.speech_energy for s in audios), speaking) - _db(
         sum(s.pause_energy for s in audios), silent
     )
-    # Soft consonants lie 20 dB under vowels, and drown first. What is measured as pauses holds breaths, too.
-    verdict = good_or_poor(above >= 15.0)
+    # Soft consonants lie 20 dB below vowels, and noise masks them first. Pauses also contain breaths.
+    verdict = good_or_poor(ratio >= 15.0)
     return graded(
         "noise",
         "Background noise",
-        above,
+        ratio,
         "dB",
-        f"speech is {above:.0f} dB above it",
+        f"speech is {ratio:.0f} dB above it",
         verdict,
         "Level of the speech over that of the pauses; 15 dB or more is good.",
         "Record in a quieter place, without music and without a second voice.",
@@ -112,7 +113,7 @@ def _noise(audios: Sequence[AudioLevels]) -> Measure:
 
 def _clipping(audios: Sequence[AudioLevels]) -> Measure:
     fraction = sum(s.clipped_samples for s in audios) / max(1.0, sum(s.seconds for s in audios) * SPEECH_RATE)
-    # One sample in a thousand is heard as an occasional crackle; one in twenty is distortion throughout.
+    # One sample in a thousand is audible as an occasional crackle; one in twenty is constant distortion.
     verdict = good_or_poor(fraction <= 0.001)
     return graded(
         "clipping",
@@ -121,19 +122,19 @@ def _clipping(audios: Sequence[AudioLevels]) -> Measure:
         "",
         f"{100 * fraction:.2g} %",
         verdict,
-        "Samples at full scale, where the wave's tops are cut off.",
-        "Turn the microphone down, or use a copy of the sound from before it was made louder.",
+        "Samples at full scale, whose peaks are cut off.",
+        "Turn the microphone down, or use a copy of the audio from before it was amplified.",
     )
 
 
 def _silence(audios: Sequence[AudioLevels]) -> Measure:
-    meaning = "Of the sound's length. Some silence is wanted: it teaches the mouth at rest."
+    meaning = "Fraction of the audio's length. Some silence helps: the mouth at rest is learnt from it."
     seconds = sum(s.seconds for s in audios)
     if not seconds:
-        return not_measured("silence", "Silence", "", "no speech is heard", meaning, "")
+        return not_measured("silence", "Silence", "", NO_SPEECH, meaning, "")
     fraction = 1 - sum(s.speech_seconds for s in audios) / seconds
-    # Pauses take 15 to 30 % of read news. They teach the closed mouth, so that some are wanted. Nothing but
-    # silence costs the person's own motion, and no more.
+    # Pauses take 15 to 30 % of read news. The closed mouth is learnt from them. Footage that is all silence
+    # lacks only the person's own motion.
     verdict = good_or_poor(fraction <= 0.5)
     return graded(
         "silence",
@@ -143,5 +144,5 @@ def _silence(audios: Sequence[AudioLevels]) -> Measure:
         f"{100 * fraction:.0f} %",
         verdict,
         meaning,
-        "Cut long silence away, or give footage in which the person talks throughout.",
+        "Cut long silences, or give footage in which the person talks throughout.",
     )

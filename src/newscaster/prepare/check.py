@@ -1,4 +1,4 @@
-"""The report on footage, made before anything is prepared: what it is good for and what to change."""
+"""The report on footage, made before preparation: its quality, and what to change."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from newscaster.prepare.report import Report, audio_notes, make_report
 from newscaster.prepare.work import attempt
 
 _SAMPLED_SECONDS = 45.0
-"""A longer file is tracked in three stretches that come to this."""
+"""A longer file is tracked in three segments of this total length."""
 _TRACKED_SECONDS = 600.0
-"""Files are tracked until this much has been; of those left over, evenly spread, only the sound is
+"""Maximum tracked length of all files. Tracked files are evenly spread; for the others, only the audio is
 measured."""
 
 
@@ -30,21 +30,21 @@ def check(
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
-    """Look at footage and say what it is good for.
+    """Check whether footage is good enough to train an anchor.
 
-    The sound is measured in full. Faces are followed in full in short files, in three stretches of 15 s in
-    longer ones, and in 10 minutes altogether at most, spread over the files; the report says how much was
-    looked at.
+    All audio is measured. Faces are tracked throughout short files, and in three segments of 15 s of longer
+    ones. At most 10 minutes are tracked, spread over the files. The report states how much was analysed.
 
     Args:
-        footage: video files, and folders that are searched for them; sound is not required here.
-        face: which person to follow if several are seen: 0 is the leftmost; None is who speaks most.
-        workers: how many processes work at once; None is one for each core.
+        footage: video files, and folders that are searched for them; audio is optional.
+        face: number of the person to follow if there are several; 0 is the leftmost; None selects the person
+            who speaks most.
+        workers: number of worker processes; None: one per core.
         progress: called with files as they are done, phase "check".
 
     Raises:
         MediaError: a file is missing or not a video, or all are damaged.
-        FootageError: there is no video, or ``face`` is not there.
+        FootageError: there is no video, or no face has the number ``face``.
     """
     files, notes = find_footage(footage)
     fps = choose_fps([file.fps for file in files])
@@ -54,24 +54,24 @@ def check(
         InspectTask(file, segments_of(file, fps, seconds=_SAMPLED_SECONDS) if i in tracked else (), face)
         for i, file in enumerate(files)
     ]
-    found: dict[int, Inspection] = {}
+    by_index: dict[int, Inspection] = {}
     with worker_pool(workers, tasks=len(tasks)) as pool:
         faults = []
-        for done, (index, made) in enumerate(pool.map(partial(attempt, inspect_file), tasks), 1):
-            if made.result is not None:
-                found[index] = made.result
+        for done, (index, outcome) in enumerate(pool.map(partial(attempt, inspect_file), tasks), 1):
+            if outcome.result is not None:
+                by_index[index] = outcome.result
             else:
-                faults.append(made.fault)
+                faults.append(outcome.fault)
             if progress is not None:
                 progress(Progress("check", done, len(tasks)))
-    if not found:
+    if not by_index:
         raise MediaError(faults[0])
-    inspections = [found[i] for i in sorted(found)]
-    notes += [f"left out: {fault}" for fault in faults]
+    inspections = [by_index[i] for i in sorted(by_index)]
+    notes += [f"skipped: {fault}" for fault in faults]
     notes += [i.audio_fault for i in inspections if i.audio_fault is not None]
     notes += gap_notes(i.footage for i in inspections)
     notes += scan_notes({i.footage.path: i.scan for i in inspections if i.scan is not None})
     if len(tracked) < len(files):
-        notes.append(f"faces were followed in {len(tracked)} of {len(files)} files, evenly spread")
+        notes.append(f"faces were tracked in {len(tracked)} of {len(files)} files, evenly spread")
     findings = gather(inspections, face=face)
     return make_report(findings, measure(findings), notes + audio_notes(findings))

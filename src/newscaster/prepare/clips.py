@@ -1,6 +1,6 @@
-"""Footage: which files there are, at what rate they are read, and into which clips they are cut.
+"""Footage: the files, the frame rate at which they are read, and the clips into which they are cut.
 
-Decodes no more than first frames. Leaves pictures and sound to ``tracking``.
+Decodes at most the first frames. ``tracking`` reads frames and audio.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from newscaster.media import MeasuredScan, VideoInfo, probe, read_frames
 from newscaster.media.containers import footage_suffixes, listed
 
 MIN_SECONDS = 10.0
-"""With less there is no learning a mouth: a person says some 100 phonemes in it."""
+"""Minimum length of footage: a person says about 100 phonemes in it."""
 MAX_CLIP_SECONDS = 40.0
+"""Longer files are cut into clips."""
 SEGMENT_SECONDS = 20.0
-"""A file longer than the one is cut into clips of about the other: all cores work, and a kill loses
-little."""
+"""Approximate length of those clips: all cores get work, and little is lost if the process is killed."""
 MIN_PART_SECONDS = 0.5
-"""Shorter runs of frames between gaps are left out: no motion is learnt from so few."""
+"""Shorter runs of frames between gaps are skipped: they are too short to learn motion from."""
 _MAX_NAME = 50
-"""Characters of a file's name that its clips are called by: a folder's name has 255 bytes."""
+"""Characters of the file name in the names of its clips: a folder's name has at most 255 bytes."""
 _FILES_NAMED = 3
 _GAPS_NAMED = 3
 _SAME_RATE = Fraction(1, 100)
 _NTSC = Fraction(30_000, 1001)
 _NTSC_TOLERANCE = 0.015
-"""Frames per second: closer to 29.97 than to 30."""
+"""Maximum difference from 29.97 fps of rates that are closer to it than to 30."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Footage:
 
     @property
     def seconds(self) -> float:
-        """The time in which there are frames; 0 if it was not measured."""
+        """Duration of all frames, without gaps; 0 if it was not measured."""
         return self.video.duration_seconds or 0.0
 
     @property
@@ -59,31 +59,31 @@ class Footage:
 
     @property
     def fps(self) -> Fraction:
-        """Frames per second as recorded: gaps and dropped frames lower the stated rate, which is a mean."""
+        """Frames per second as recorded; the stated rate is a mean, which gaps and dropped frames lower."""
         stated, measured = self.video.fps, self.video.nominal_fps
         return stated if measured is None or abs(measured / stated - 1) < _SAME_RATE else measured
 
     def parts(self, fps: Fraction) -> list[tuple[int, int | None]]:
-        """Runs of frames without a gap, at a rate: start and stop; a stop of None reads to the end.
+        """Return runs of frames without a gap, at a rate: start and stop; a stop of None reads to the end.
 
-        In a gap a reader repeats the frames at its ends. They are not footage.
+        In a gap, a reader repeats the frames at its edges. These are not footage.
         """
         gaps = self.video.gaps
         starts = [0.0, *(stop for _, stop in gaps)]
         stops = [*(start for start, _ in gaps), self.end_seconds]
         lengths = [stop - start for start, stop in zip(starts, stops, strict=True)]
-        least = min(MIN_PART_SECONDS, max(lengths)) - 0.5 / float(fps)  # time stamps are rounded
+        min_length = min(MIN_PART_SECONDS, max(lengths)) - 0.5 / float(fps)  # time stamps are rounded
         last = len(lengths) - 1
         return [
             (round(starts[i] * fps), None if i == last else round(stops[i] * fps))
             for i, length in enumerate(lengths)
-            if length >= least
+            if length >= min_length
         ]
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of footage that becomes one clip."""
+    """A segment of footage that becomes one clip."""
 
     name: str
     footage: Footage
@@ -94,28 +94,28 @@ class Segment:
 
     @property
     def expected_frames(self) -> int:
-        """About so many; for progress only."""
+        """Approximate number of frames, for progress only."""
         end = round(self.footage.end_seconds * self.fps) if self.stop_frame is None else self.stop_frame
         return max(0, end - self.start_frame)
 
     def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """The pictures (H, W, 3), uint8 RGB."""
+        """Yield the frames (H, W, 3), uint8 RGB."""
         return read_frames(
             self.footage.path, fps=self.fps, start_frame=self.start_frame, stop_frame=self.stop_frame
         )
 
 
 def segments_without_gaps(footage: Footage, fps: Fraction) -> list[Segment]:
-    """All of a file that has frames: one segment for each run of them."""
+    """Return one segment for each run of frames of a file."""
     return [Segment(f"run {i}", footage, *part, fps) for i, part in enumerate(footage.parts(fps))]
 
 
 def sampled_segments(
     footage: Footage, fps: Fraction, *, seconds: float, places: Sequence[float]
 ) -> list[Segment]:
-    """Some of a file: `seconds` from each of these places, from 0 (its start) to 1 (its end).
+    """Return samples of a file: `seconds` at each of these places, from 0 (its start) to 1 (its end).
 
-    Places are those of the time with frames. What reaches into a gap is cut there, so it may be shorter.
+    Places count only time with frames. A segment that reaches into a gap is cut there and may be shorter.
     """
     runs = [
         (start, round(footage.end_seconds * fps) if stop is None else stop)
@@ -125,55 +125,55 @@ def sampled_segments(
     total = sum(stop - start for start, stop in runs)
     segments: list[Segment] = []
     for place in places:
-        left = round(place * max(0, total - length))
+        offset = round(place * max(0, total - length))
         for start, stop in runs:
-            if left < stop - start:
-                first = start + left
+            if offset < stop - start:
+                first = start + offset
                 end = min(first + length, stop)
                 segments.append(Segment(f"part {len(segments)}", footage, first, end, fps))
                 break
-            left -= stop - start
+            offset -= stop - start
     return segments
 
 
 def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Footage], list[str]]:
-    """The video files among files and folders (searched with what is below them), in order, each once.
+    """Find the video files among files and folders, which are searched recursively; in order, each once.
 
-    Sound is not required.
+    Audio is optional. A file that is passed directly must be a video. Files in a folder that cannot be read
+    are skipped.
 
-    What is named must be a video. In a folder, files that cannot be read are left out; the second value
-    returned says which and why.
+    Returns:
+        The files, and a note for each one that was skipped.
 
     Raises:
-        MediaError: a file that is named is missing or cannot be read.
+        MediaError: a file that is passed directly is missing or cannot be read.
         FootageError: it has no video, or there is no video at all.
     """
-    named = need_footage(footage)
-    found: dict[Path, Footage] = {}
-    left_out: list[str] = []
-    for path in named:
+    paths = need_footage(footage)
+    files: dict[Path, Footage] = {}
+    skipped: list[str] = []
+    for path in paths:
         if path.is_dir():
             for file in _videos_below(path):
                 try:
-                    found.setdefault(file.resolve(), read_footage(file))
+                    files.setdefault(file.resolve(), read_footage(file))
                 except (MediaError, FootageError) as error:
-                    left_out.append(f"left out: {error}")
+                    skipped.append(f"skipped: {error}")
         else:
-            found.setdefault(path.resolve(), read_footage(path))
-    if not found:
-        places = ", ".join(f"'{p}'" for p in named) or "what was given (nothing)"
-        unread = f" ({len(left_out)} cannot be read)" if left_out else ""
+            files.setdefault(path.resolve(), read_footage(path))
+    if not files:
+        places = ", ".join(f"'{p}'" for p in paths) or "the input (nothing)"
+        unread = f" ({len(skipped)} cannot be read)" if skipped else ""
         raise FootageError(
             f"there is no video in {places}{unread}. Give video files, or folders with files ending in "
             f"{listed(footage_suffixes())}"
         )
-    return list(found.values()), left_out
+    return list(files.values()), skipped
 
 
 def need_footage(footage: Path | str | Iterable[Path | str]) -> list[Path]:
-    """The paths named; raises MediaError where one of them does not exist. Nothing is opened."""
-    named = [footage] if isinstance(footage, str | Path) else footage
-    paths = [Path(path) for path in named]
+    """Return the paths; raise MediaError if one of them does not exist. Nothing is opened."""
+    paths = [Path(path) for path in ([footage] if isinstance(footage, str | Path) else footage)]
     for path in paths:
         if not path.exists():
             raise MediaError(
@@ -190,7 +190,7 @@ def _videos_below(folder: Path) -> list[Path]:
 
 
 def read_footage(path: Path) -> Footage:
-    """What one file holds.
+    """Probe one video file.
 
     Raises:
         MediaError: it is missing or cannot be read.
@@ -198,13 +198,13 @@ def read_footage(path: Path) -> Footage:
     """
     info = probe(path)
     if info.video is None:
-        raise FootageError(f"'{path}' holds sound but no video. Give a video file of one person talking")
+        raise FootageError(f"'{path}' has audio but no video. Give a video file of one person talking")
     stat = path.stat()
     return Footage(path.resolve(), info.video, info.audio is not None, stat.st_size, stat.st_mtime_ns)
 
 
 def scan_notes(scans: Mapping[Path, MeasuredScan]) -> list[str]:
-    """A line for each way in which files are scanned otherwise than they are marked."""
+    """Return a line for each kind of mismatch between the measured scan of files and their marks."""
     lines: dict[str, list[str]] = {}
     for path, scan in scans.items():
         if scan.is_mixed:
@@ -224,7 +224,7 @@ def scan_notes(scans: Mapping[Path, MeasuredScan]) -> list[str]:
 
 
 def gap_notes(footage: Iterable[Footage]) -> list[str]:
-    """A line for each file of which some time has no frames."""
+    """Return a line for each file with gaps between its frames."""
     notes = []
     for file in footage:
         gaps = file.video.gaps
@@ -233,15 +233,15 @@ def gap_notes(footage: Iterable[Footage]) -> list[str]:
         shown = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in gaps[:_GAPS_NAMED])
         more = f" and {len(gaps) - _GAPS_NAMED} more" if len(gaps) > _GAPS_NAMED else ""
         seconds = sum(stop - start for start, stop in gaps)
-        notes.append(f"'{file.path.name}' has no frames for {seconds:.1f} s, left out: {shown}{more}")
+        notes.append(f"'{file.path.name}' has no frames for {seconds:.1f} s, skipped: {shown}{more}")
     return notes
 
 
 def choose_fps(rates: Sequence[Fraction]) -> Fraction:
-    """The frame rate to prepare footage of these rates at: 25, 30000/1001 or 30, whichever their median is
-    kin to.
+    """Choose the frame rate of a prepared dataset from the rates of its footage: 25, 30000/1001 or 30.
 
-    Half the rate of 50 and 60 (and 100, 120) is taken: mouths are seen well enough at 25 to 30.
+    The median decides. Rates of 50, 60, 100 and 120 are halved: 25 to 30 frames per second show mouths well
+    enough.
     """
     rate = median_low(rates)
     while rate > 35:
@@ -252,7 +252,7 @@ def choose_fps(rates: Sequence[Fraction]) -> Fraction:
 
 
 def cut(footage: Sequence[Footage], fps: Fraction, *, taken: Iterable[str] = ()) -> list[Segment]:
-    """The clips of this footage, with names that are the same each time."""
+    """Cut footage into clips. Their names are the same every time, and differ from ``taken``."""
     names = {name.casefold() for name in taken}
     segments = []
     for file in footage:
@@ -265,7 +265,7 @@ def cut(footage: Sequence[Footage], fps: Fraction, *, taken: Iterable[str] = ())
 
 
 def _pieces(part: tuple[int, int | None], file: Footage, fps: Fraction) -> list[tuple[int, int | None]]:
-    """A run of frames cut into pieces of about `SEGMENT_SECONDS`, if it is long."""
+    """Cut a long run of frames into pieces of about `SEGMENT_SECONDS`."""
     start, stop = part
     frames = (round(file.end_seconds * fps) if stop is None else stop) - start
     count = round(frames / fps / SEGMENT_SECONDS) if frames > MAX_CLIP_SECONDS * fps else 1

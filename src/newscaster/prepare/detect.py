@@ -1,6 +1,6 @@
-"""Faces in a picture, and the landmarks of faces, as the other modules of ``prepare`` ask for them.
+"""Face detection and landmarks, in the form that the other modules of ``prepare`` need.
 
-Who is who is left to ``people`` and ``tracking``.
+``people`` and ``tracking`` tell people apart.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from newscaster.tracking import SHORT_RANGE, FaceDetector, FaceTracker, Landmark
 
 ImageArray = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.float64]
-"""(..., 4): left, top, right and bottom of faces in pixels."""
+"""(..., 4): left, top, right and bottom of faces, in pixels."""
 
 __all__ = ["Boxes", "ImageArray", "Landmarks", "Mesh", "detect_faces"]
 
 
 def detect_faces(image: ImageArray) -> Boxes:
-    """Boxes (n, 4) of the faces in a picture (H, W, 3), the likeliest first.
+    """Return boxes (n, 4) of the faces in an image (H, W, 3), by descending confidence.
 
-    The detector for faces up to 5 m away is asked first, that for close ones if it finds none.
+    The detector for faces up to 5 m away runs first. If it finds none, the detector for close faces runs.
     """
     return FaceDetector().detect(image).boxes
 
 
 class Mesh:
-    """Landmarks of up to ``most_faces`` faces, followed from picture to picture."""
+    """Landmarks of up to ``max_faces`` faces, tracked from frame to frame."""
 
-    def __init__(self, most_faces: int) -> None:
-        self._tracker = FaceTracker(most_faces, detector=FaceDetector((SHORT_RANGE,)), identify=False)
+    def __init__(self, max_faces: int) -> None:
+        self._tracker = FaceTracker(max_faces, detector=FaceDetector((SHORT_RANGE,)), identify=False)
 
     def reset(self) -> None:
-        """Forget the faces of the last picture."""
+        """Forget the faces of the previous frame."""
         self._tracker.reset()
 
     def find(self, image: ImageArray, window: tuple[int, int, int, int]) -> list[Landmarks]:
-        """Landmarks (478, 3), in pixels of the picture (H, W, 3), of the faces in a window of it.
+        """Return landmarks (478, 3), in pixels of the image (H, W, 3), of the faces in a window.
 
         ``window`` is left, top, right, bottom. Depths have the scale of x.
         """

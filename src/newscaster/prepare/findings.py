@@ -1,6 +1,6 @@
-"""What was found in all files of footage together: the person, their head and mouth, the lag of the audio.
+"""Results of all files of footage together: the person, their head and mouth, and the lag of the audio.
 
-Leaves finding it in each file to ``inspect_file``, and what it is good for to ``measures``.
+``inspect_file`` analyses each file, and ``measures`` rates the results.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ _FIT_FRAMES = 2000
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in all files together."""
+    """Results of all files together."""
 
     inspections: tuple[Inspection, ...]
     tracked_segments: tuple[TrackedSegment, ...]
-    """Those that show the face."""
+    """Segments that show the face."""
     head: Head | None
-    """None where there is no face at all."""
+    """None if no frame shows a face."""
     poses: tuple[Poses, ...]
-    """Of each stretch."""
+    """Head poses of each segment."""
     openings: tuple[Array, ...]
-    """Of each stretch's mouth, (F,) in outer-eye distances; NaN where the face is not there."""
+    """Mouth opening of each segment, (F,) in IOD; NaN in frames without the face."""
     audio_uses: tuple[AudioUse, ...]
-    """Of each inspection."""
+    """One per inspection."""
     syncs: tuple[AudioSync, ...]
-    """How the audio of files with speech goes with the mouth."""
+    """Sync of audio and mouth, for files with speech."""
     identities: tuple[Identity, ...] = ()
-    """Everybody who is seen, over all files, whoever is seen for longest first."""
+    """All people in all files; the one with the largest weight first."""
 
     @property
     def crop(self) -> FaceCrop | None:
@@ -62,7 +62,7 @@ class Findings:
         )
 
     def angles(self) -> Array:
-        """Yaw, pitch and roll of every frame with a face, (n, 3)."""
+        """Return yaw, pitch and roll of every frame with a face, (n, 3), in degrees."""
         return np.concatenate(
             [p.angles[s.present] for p, s in zip(self.poses, self.tracked_segments, strict=True)]
         )
@@ -72,21 +72,20 @@ class Findings:
 
     @property
     def all_audios(self) -> list[AudioLevels]:
-        """Of all files that have any."""
+        """Audio of all files that have any."""
         return [i.audio for i in self.inspections if i.audio is not None]
 
     @property
     def audios(self) -> list[AudioLevels]:
-        """Of the files with speech."""
+        """Audio of the files with speech."""
         uses = zip(self.inspections, self.audio_uses, strict=True)
         return [i.audio for i, use in uses if i.audio is not None and use == "speech"]
 
 
 def gather(inspections: Sequence[Inspection], *, face: int | None = None) -> Findings:
-    """Fit the person's head to all that was tracked, and measure poses, openings and the lag with it.
+    """Fit the person's head to all tracked segments, and measure poses, openings and the lag.
 
-    Stretches of other people than the one whom the footage is about do not count. ``face`` is the face that
-    was asked for.
+    Segments of other people are ignored. ``face`` is the number of the requested face, if any.
     """
     identities = identities_of(_members(inspections, face))
     inspections = [_of_person(inspection, identities) for inspection in inspections]
@@ -104,7 +103,7 @@ def _members(inspections: Sequence[Inspection], face: int | None) -> list[Member
 
 
 def _of_person(inspection: Inspection, identities: Sequence[Identity]) -> Inspection:
-    """A file without its stretches unless who is followed there is the person, as training will have it."""
+    """Remove the segments of a file that tracks another person: training skips it, too."""
     if not identities or inspection.people is None:
         return inspection
     followed = inspection.people.person
@@ -125,17 +124,17 @@ def _gather(inspections: Sequence[Inspection]) -> Findings:
     for owner, mouth in zip(owners, openings, strict=True):
         mouths[owner].append(mouth)
     uses = tuple(_use(i, m) for i, m in zip(inspections, mouths, strict=True))
-    heard: dict[Path, list[SpokenSegment]] = {}
+    spoken: dict[Path, list[SpokenSegment]] = {}
     for k, owner in enumerate(owners):
         if uses[owner] == "speech":
-            heard.setdefault(inspections[owner].footage.path, []).append(
-                _spoken(tracked_segments[k], openings[k])
+            spoken.setdefault(inspections[owner].footage.path, []).append(
+                _spoken_segment(tracked_segments[k], openings[k])
             )
-    syncs = tuple(audio_syncs(heard))
+    syncs = tuple(audio_syncs(spoken))
     return Findings(tuple(inspections), tracked_segments, head, poses, openings, uses, syncs)
 
 
-def _spoken(tracked: TrackedSegment, mouth: Array) -> SpokenSegment:
+def _spoken_segment(tracked: TrackedSegment, mouth: Array) -> SpokenSegment:
     segment = tracked.segment
     return SpokenSegment(
         mouth,
@@ -147,7 +146,7 @@ def _spoken(tracked: TrackedSegment, mouth: Array) -> SpokenSegment:
 
 
 def _use(inspection: Inspection, openings: Sequence[Array]) -> AudioUse:
-    """By the rule of ``Clip.audio_use``; if faces were not looked at, the mouth is taken to move."""
+    """Return the use by the rule of ``Clip.audio_use``; if faces were not tracked, assume a moving mouth."""
     if inspection.audio is None:
         return "no sound"
     moving = not inspection.tracked or any(is_moving(opening) for opening in openings)
@@ -155,7 +154,7 @@ def _use(inspection: Inspection, openings: Sequence[Array]) -> AudioUse:
 
 
 def face_fraction(inspection: Inspection) -> float | None:
-    """Share of a file's frames looked at that show the face; None where none was looked at."""
+    """Return the fraction of a file's tracked frames that show the face; None if none was tracked."""
     if not inspection.tracked:
         return None
     frames = sum(len(s.present) for s in inspection.tracked_segments)
@@ -163,9 +162,9 @@ def face_fraction(inspection: Inspection) -> float | None:
 
 
 def mean_fraction(findings: Findings) -> float:
-    """Of all files together, weighted by their lengths."""
+    """Return the mean of :func:`face_fraction` over all files, weighted by their lengths."""
     pairs = [(i.footage.seconds or 1.0, face_fraction(i)) for i in findings.inspections]
-    looked = [(seconds, fraction) for seconds, fraction in pairs if fraction is not None]
-    return sum(seconds * fraction for seconds, fraction in looked) / max(
-        sum(seconds for seconds, _ in looked), 1e-6
+    tracked = [(seconds, fraction) for seconds, fraction in pairs if fraction is not None]
+    return sum(seconds * fraction for seconds, fraction in tracked) / max(
+        sum(seconds for seconds, _ in tracked), 1e-6
     )

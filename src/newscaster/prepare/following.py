@@ -1,14 +1,14 @@
-"""Following one person through frames, and leaving out those that show somebody else.
+"""Tracking of one person through frames, without the frames of other people.
 
-The tracker follows a face from place to place. A cut to another person at the same place does not stop it.
-So the followed face is described twice a second and compared with the person meant::
+The tracker follows a face by its position. A cut to another person at the same position does not stop it.
+Therefore a face descriptor is computed twice a second and compared with that of the selected person::
 
-    sample      P     P     P     -     P     O     O     P         P: the person, O: somebody else
+    sample      P     P     P     -     P     O     O     P         P: the person, O: someone else
     frames   ++++++++++++++++++++++++++++...............++++        -: could not be measured
-                                       kept  left out
+                                       kept  dropped
 
-Frames between samples that disagree are left out: where the change lies is not known. A run of frames without
-any sample that could be measured is left out, too.
+Frames between samples that disagree are dropped, because the position of the change is unknown. A run of
+frames without any measurable sample is dropped, too.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ Mask = npt.NDArray[np.bool_]
 
 SAMPLE_SECONDS = 0.5
 MAX_SAMPLE_DISTANCE = 0.6
-"""Of a single frame's descriptor from the person's mean. Looser than between two files: the face was followed
-to here. One sample that is further, between two of the person, is theirs: a blink or a blur."""
+"""Maximum distance of a single frame's descriptor from the person's mean. It is looser than between two
+files, because the face was tracked. One sample that is further, between two of the person, still counts as
+theirs: a blink or motion blur."""
 MAX_UNMEASURED_SECONDS = 1.0
-"""At either end of a run of frames; between two samples of the person it may be longer."""
+"""Maximum unmeasured time at either end of a run of frames; between two samples of the person, there is no
+limit."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,17 @@ class Followed:
     present: Mask
     """(F,): the person's face was found."""
     others: Mask
-    """(F,): a face was followed there that is somebody else's, or could not be measured."""
+    """(F,): the tracked face is someone else's, or could not be measured."""
 
 
 class PersonFollower:
-    """Follows the person meant, frame by frame.
+    """Tracks the selected person, frame by frame.
 
     Args:
-        people: who is in the footage, and who is meant. Without a descriptor of the person, the face that is
-            followed for longest is taken for theirs.
+        people: the people in the footage, and the selected one. If that person has no descriptor, the face
+            that is tracked for longest is theirs.
         fps: frames per second.
-        describe: in place of ``describe_faces``, for tests.
+        describe: replaces ``describe_faces`` in tests.
     """
 
     def __init__(self, people: People, *, fps: float, describe: Describe | None = None) -> None:
@@ -77,18 +79,18 @@ class PersonFollower:
         self._cuts.append(len(self._points))
 
     def step(self, frame: ImageArray) -> Landmarks | None:
-        """Landmarks (478, 3) of the face that is followed in the next frame; None if there is none."""
+        """Return landmarks (478, 3) of the tracked face in the next frame; None if there is none."""
         points = self._tracker.step(frame)
         index = len(self._points)
-        started = not self._points or self._points[-1] is None or index in self._cuts[-1:]
-        if points is not None and (started or index - self._samples[-1] >= self._step):
+        starts_run = not self._points or self._points[-1] is None or index in self._cuts[-1:]
+        if points is not None and (starts_run or index - self._samples[-1] >= self._step):
             self._samples.append(index)
             self._descriptors.append(self._describe([frame], points[None])[0])
         self._points.append(points)
         return points
 
     def finish(self) -> Followed:
-        """The whole track, without the frames of others."""
+        """Return the whole track, without the frames of other people."""
         landmarks, present = joined(self._points)
         descriptors = np.array(self._descriptors, np.float32).reshape(-1, 128)
         kept = frames_of_person(
@@ -101,7 +103,7 @@ class PersonFollower:
 def follow_person(
     frames: Iterable[ImageArray], people: People, *, fps: float, describe: Describe | None = None
 ) -> Followed:
-    """Follow the person meant through frames."""
+    """Track the selected person through frames."""
     follower = PersonFollower(people, fps=fps, describe=describe)
     for frame in frames:
         follower.step(frame)
@@ -117,13 +119,13 @@ def frames_of_person(
     fps: float,
     cuts: Sequence[int] = (),
 ) -> Mask:
-    """Which frames of a track show the person.
+    """Select the frames of a track that show the person.
 
     Args:
-        present: (F,): a face was followed.
-        samples: frames that were described.
-        descriptors: of those, (n, 128); NaN if they could not be measured.
-        reference: the person's (128,); None takes the largest group of samples.
+        present: (F,): a face was tracked.
+        samples: indices of the frames with a descriptor.
+        descriptors: their descriptors, (n, 128); NaN if they could not be measured.
+        reference: the person's descriptor (128,); None uses the largest group of samples.
         fps: frames per second.
         cuts: first frames of shots. What is known of one shot does not count for the next.
 
@@ -131,27 +133,28 @@ def frames_of_person(
         (F,), a subset of ``present``.
     """
     kept = np.zeros_like(present)
-    places = np.array(samples, np.int64)
+    indices = np.array(samples, np.int64)
     if reference is None:
         reference = _largest_group(descriptors)
-    apart = descriptor_distance(descriptors, reference)
+    distances = descriptor_distance(descriptors, reference)
     reach = round(MAX_UNMEASURED_SECONDS * fps)
     for start, stop in _runs_in_shots(present, cuts):
-        inside = (places >= start) & (places < stop) & np.isfinite(apart)
-        theirs = _is_person(apart[inside])
-        kept[start:stop] = _keep(places[inside] - start, theirs, stop - start, reach)
+        inside = (indices >= start) & (indices < stop) & np.isfinite(distances)
+        theirs = _is_person(distances[inside])
+        kept[start:stop] = _keep(indices[inside] - start, theirs, stop - start, reach)
     return kept
 
 
 def _runs_in_shots(present: Mask, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the runs of frames with a face, cut where a shot starts."""
     for start, stop in runs(present):
         edges = [start, *(cut for cut in cuts if start < cut < stop), stop]
         yield from itertools.pairwise(edges)
 
 
-def _is_person(apart: npt.NDArray[np.float64]) -> Mask:
-    """Of consecutive samples: an outlier beside two samples of the person is theirs, too."""
-    near = apart <= MAX_SAMPLE_DISTANCE
+def _is_person(distances: npt.NDArray[np.float64]) -> Mask:
+    """Return which consecutive samples show the person; an outlier between two of them counts, too."""
+    near = distances <= MAX_SAMPLE_DISTANCE
     before, after = np.roll(near, 1), np.roll(near, -1)
     if len(near) < 3:
         return near
@@ -160,26 +163,26 @@ def _is_person(apart: npt.NDArray[np.float64]) -> Mask:
     return np.asarray(smoothed)
 
 
-def _keep(places: npt.NDArray[np.int64], theirs: Mask, length: int, reach: int) -> Mask:
-    """Frames of one run between two samples of the person, and up to ``reach`` beyond the outer ones."""
+def _keep(indices: npt.NDArray[np.int64], theirs: Mask, length: int, reach: int) -> Mask:
+    """Keep the frames of a run between two samples of the person, and ``reach`` frames at both ends."""
     kept = np.zeros(length, np.bool_)
-    if not len(places):
+    if not len(indices):
         return kept
     for (a, first), (b, second) in zip(
-        zip(places, theirs, strict=True), zip(places[1:], theirs[1:], strict=False), strict=False
+        zip(indices, theirs, strict=True), zip(indices[1:], theirs[1:], strict=False), strict=False
     ):
         if first and second:
             kept[a : b + 1] = True
-    kept[places[theirs]] = True
+    kept[indices[theirs]] = True
     if theirs[0]:
-        kept[max(0, places[0] - reach) : places[0]] = True
+        kept[max(0, indices[0] - reach) : indices[0]] = True
     if theirs[-1]:
-        kept[places[-1] : places[-1] + reach + 1] = True
+        kept[indices[-1] : indices[-1] + reach + 1] = True
     return kept
 
 
 def _largest_group(descriptors: Floats) -> Floats:
-    """The mean of the samples that most others are close to; NaN if none could be measured."""
+    """Return the mean of the largest group of similar samples; NaN if none could be measured."""
     measured = descriptors[np.isfinite(descriptors).all(axis=1)]
     if not len(measured):
         return mean_descriptor(measured)

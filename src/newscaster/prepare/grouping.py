@@ -1,10 +1,10 @@
-"""Sightings of faces into people: the same face again, after a cut or at another place, is the same person.
+"""Grouping of detected faces into people: after a cut or at another place, the same face is the same person.
 
 ::
 
-    frame 1   A   B         A and B are seen together: two people, whatever their descriptors say (a mirror,
-    frame 2   A             a screen). A face without a descriptor belongs to whoever is seen at its place.
-    frame 3     C           C never meets A, and has A's descriptor: A, after a cut.
+    frame 1   A   B         A and B share a frame: two people, even with equal descriptors (a mirror, a
+    frame 2   A             screen). A face without a descriptor belongs to the person at its place.
+    frame 3     C           C never shares a frame with A, and has A's descriptor: A, after a cut.
 """
 
 from __future__ import annotations
@@ -28,19 +28,21 @@ from newscaster.tracking.descriptor import (
 Floats = npt.NDArray[np.float32]
 
 MIN_PRESENCE = 0.2
-"""Of the frames with faces; who is seen in fewer passes by, or is no face."""
+"""Minimum fraction of the frames with faces; others are passers-by, or no faces."""
 MIN_SIZE = 0.3
-"""Of the largest face that moves; smaller ones are people in the background."""
+"""Minimum size relative to the largest moving face; smaller ones are people in the background."""
 _MAX_DISTANCE_IN_PLACE = 0.6
-"""Of descriptors, for a face where the person was just seen: turned heads and motion blur are usual there."""
+"""Maximum descriptor distance at a place where the person was seen: turned heads and motion blur are common
+there."""
 _MIN_STILL_FRAMES = 4
 MAX_STILL = 0.004
-"""Outer-eye distances by which the landmarks of a photo waver, shift, turn and size of the face taken out:
-0.0008 to 0.0011 were measured, and 0.0105 to 0.06 of people, the calmest of them a news anchor over 15 s."""
+"""Maximum jitter of the landmarks of a photo, in IOD, without shift, rotation and scale of the face.
+Measured: 0.0008 to 0.0011 for photos and 0.0105 to 0.06 for people, the calmest of them a news anchor over 15
+s."""
 
 
 class _Group:
-    """Sightings of one person so far."""
+    """All sightings of one person so far."""
 
     def __init__(self, number: int, sighting: Sighting) -> None:
         self.frames = [number]
@@ -59,55 +61,57 @@ class _Group:
         return mean_descriptor(np.stack([s.descriptor for s in self.sightings]))
 
     def cost(self, sighting: Sighting) -> float:
-        """Of taking a face for this person's; infinite if it is not: descriptors first, then the place."""
+        """Return the cost of assigning a face to this person, by descriptor, else by place; inf if too
+        far.
+        """
         boxes = np.stack([s.box for s in self.sightings])
         gap = float(distances(boxes, sighting.box).min())
-        apart = float(descriptor_distance(self.descriptor, sighting.descriptor))
-        if np.isfinite(apart):
+        distance = float(descriptor_distance(self.descriptor, sighting.descriptor))
+        if np.isfinite(distance):
             limit = _MAX_DISTANCE_IN_PLACE if gap < SAME_PLACE else MAX_DISTANCE
-            return apart + 0.1 * min(gap, 1.0) if apart <= limit else float("inf")
+            return distance + 0.1 * min(gap, 1.0) if distance <= limit else float("inf")
         return 1.0 + gap if gap < SAME_PLACE else float("inf")
 
 
 def group_sightings(frames: Iterable[Sequence[Sighting]]) -> tuple[Person, ...]:
-    """The people seen in these frames, from left to right, those at one place in the order of time."""
+    """Return the people in these frames, from left to right; at one place, in order of appearance."""
     groups: list[_Group] = []
     with_faces = 0
     for number, sightings in enumerate(frames):
         with_faces += len(sightings) > 0
         _assign(groups, number, sightings)
     _merge(groups)
-    often = [g for g in groups if len(g.frames) >= MIN_PRESENCE * with_faces] or groups
-    moving = [g for g in often if not is_still([s.landmarks for s in g.sightings])] or often
+    frequent = [g for g in groups if len(g.frames) >= MIN_PRESENCE * with_faces] or groups
+    moving = [g for g in frequent if not is_still([s.landmarks for s in g.sightings])] or frequent
     persons = [_person(group, with_faces) for group in moving]
     largest = max((person.size for person in persons), default=0.0)
     return in_order([person for person in persons if person.size >= MIN_SIZE * largest])
 
 
 def _assign(groups: list[_Group], number: int, sightings: Sequence[Sighting]) -> None:
-    """Give each face of a frame to the person that it fits best, one face to each; others are new."""
+    """Assign each face of a frame to the person with the lowest cost, one face each; the rest are new."""
     pairs = sorted(
         (group.cost(sighting), g, i) for g, group in enumerate(groups) for i, sighting in enumerate(sightings)
     )
-    free, placed = set(range(len(groups))), set[int]()
+    free, assigned = set(range(len(groups))), set[int]()
     for cost, g, i in pairs:
-        if np.isfinite(cost) and g in free and i not in placed:
+        if np.isfinite(cost) and g in free and i not in assigned:
             groups[g].add(number, sightings[i])
             free.remove(g)
-            placed.add(i)
-    groups += [_Group(number, s) for i, s in enumerate(sightings) if i not in placed]
+            assigned.add(i)
+    groups += [_Group(number, s) for i, s in enumerate(sightings) if i not in assigned]
 
 
 def _merge(groups: list[_Group]) -> None:
-    """Join groups that agree and are never seen in one frame, the closest first."""
+    """Merge groups with similar descriptors that never share a frame, the closest first."""
     while True:
         pairs = []
-        for b, other in enumerate(groups):
-            for a, one in enumerate(groups[:b]):
-                apart = float(descriptor_distance(one.descriptor, other.descriptor))
-                limit = max_distance(one.described, other.described)
-                if apart <= limit and not set(one.frames) & set(other.frames):
-                    pairs.append((apart, a, b))
+        for b, second in enumerate(groups):
+            for a, first in enumerate(groups[:b]):
+                distance = float(descriptor_distance(first.descriptor, second.descriptor))
+                limit = max_distance(first.described, second.described)
+                if distance <= limit and not set(first.frames) & set(second.frames):
+                    pairs.append((distance, a, b))
         if not pairs:
             return
         _, a, b = min(pairs)
@@ -117,7 +121,7 @@ def _merge(groups: list[_Group]) -> None:
 
 
 def max_distance(*described: int) -> float:
-    """Of one person's descriptors that are means of so many frames each."""
+    """Return the maximum distance of one person's descriptors, each the mean of so many frames."""
     return MAX_MEAN_DISTANCE if min(described) >= MEAN_FRAMES else MAX_DISTANCE
 
 
@@ -132,10 +136,10 @@ def _person(group: _Group, with_faces: int) -> Person:
 
 
 def in_order(persons: Sequence[Person]) -> tuple[Person, ...]:
-    """From left to right; people at one place in the order in which they are first seen."""
-    left = sorted(persons, key=lambda person: person.centre_x)
+    """Sort people from left to right; people at one place in order of their first appearance."""
+    from_left = sorted(persons, key=lambda person: person.centre_x)
     places: list[list[Person]] = []
-    for person in left:
+    for person in from_left:
         near = places and abs(person.centre_x - places[-1][0].centre_x) < 0.5 * person.size
         if near:
             places[-1].append(person)
@@ -146,7 +150,7 @@ def in_order(persons: Sequence[Person]) -> tuple[Person, ...]:
 
 
 def is_still(landmarks: Sequence[npt.NDArray[np.float32] | None]) -> bool:
-    """Whether landmarks (478, 3) of some frames are those of a photo: nothing in the face ever moves."""
+    """Return whether landmarks (478, 3) of several frames are those of a photo: the face never moves."""
     shapes = [_normalised(points) for points in landmarks if points is not None]
     if len(shapes) < _MIN_STILL_FRAMES:
         return False
@@ -154,13 +158,13 @@ def is_still(landmarks: Sequence[npt.NDArray[np.float32] | None]) -> bool:
 
 
 def stillness(shapes: Sequence[npt.NDArray[np.complex128]]) -> float:
-    """Root mean square deviation of normalised landmarks from their mean, in outer-eye distances."""
+    """Return the root mean square distance of normalised landmarks from their mean, in IOD."""
     stacked = np.stack(shapes)
     return float(np.sqrt((np.abs(stacked - stacked.mean(axis=0)) ** 2).mean()))
 
 
 def _normalised(points: npt.NDArray[np.float32]) -> npt.NDArray[np.complex128]:
-    """Landmarks (478,) as complex numbers, eyes brought to one place: similarities are taken out."""
+    """Return landmarks (468,) as complex numbers, with shift, rotation and scale removed."""
     plane = points[:468, 0] + 1j * points[:468, 1]
     left, right = plane[33], plane[263]
     if float(eye_distance(points)) < 1e-6:

@@ -1,4 +1,4 @@
-"""What a worker process finds out about one file for the report: faces, sharpness, exposure, sound.
+"""Analysis of one file for the report, in a worker process: faces, sharpness, exposure and audio.
 
 Nothing is written to disk.
 """
@@ -19,95 +19,96 @@ from newscaster.formats.dataset import SPEECH_RATE
 from newscaster.media import MeasuredScan, measured_scan, read_audio_blocks
 from newscaster.prepare.clips import Footage, Segment, sampled_segments, segments_without_gaps
 from newscaster.prepare.following import PersonFollower
-from newscaster.prepare.heard_mouth import predicted_openings
 from newscaster.prepare.mouth_occlusion import OcclusionMeter
 from newscaster.prepare.people import People, box_of, choose_person
+from newscaster.prepare.predicted_opening import predicted_openings
 from newscaster.prepare.thumbnails import Mouth, Shown, mouth_of
-from newscaster.prepare.work import audio_left_out, check_finite, look, read_speech
+from newscaster.prepare.work import audio_ignored, check_finite, look, read_speech
 from newscaster.speech.activity import speech_activity
 from newscaster.speech.voice_activity import SpeechMeter
 
 _FRAMES_PER_SEGMENT = 8
 _FACE_WIDTH_PX = 128
-"""Faces are brought to this width before their sharpness is measured: what is lost above it is not missed."""
+"""Faces are resized to this width before their sharpness is measured: finer detail is not needed."""
 _CLIPPED_LEVEL = 0.985
 _BLOCK_SECONDS = 60
 _MOUTH_EVERY = 4
 _MOUTHS_PER_SEGMENT = 24
 _SHOWN_PER_SEGMENT = 6
 _OCCLUSION_EVERY = 3
-"""Frames between those in which occluders are looked for: none that matters stays for one frame only."""
+"""Every third frame is searched for occluders: one that matters stays for longer."""
 
 
 @dataclass(frozen=True)
 class InspectTask:
-    """A file to look at."""
+    """A file to analyse."""
 
     footage: Footage
     tracked_segments: tuple[Segment, ...]
-    """What of it is tracked; empty: only its sound is measured."""
+    """Segments to track; if empty, only the audio is measured."""
     face: int | None
 
 
 @dataclass(frozen=True)
 class AudioLevels:
-    """The sound of a file, measured over all of it."""
+    """Levels of the whole audio of a file."""
 
     seconds: float
     speech_seconds: float
     speech_energy: float
-    """Sum of squares of the samples during speech; the like of pauses below."""
+    """Sum of squares of the samples during speech."""
     pause_energy: float
+    """Sum of squares of the other samples."""
     clipped_samples: int
 
 
 @dataclass(frozen=True)
 class TrackedSegment:
-    """A stretch of a file with the person's face followed through it."""
+    """A segment of a file in which the person's face was tracked."""
 
     segment: Segment
     landmarks: npt.NDArray[np.float32]
     present: npt.NDArray[np.bool_]
     speech: npt.NDArray[np.float32]
     sharpness: tuple[float, ...]
-    """Of some pictures: see :func:`sharpness_of`."""
+    """Sharpness of sampled frames: see :func:`sharpness_of`."""
     brightness: tuple[float, ...]
-    """Of the same: median luma of the face, 0 to 255."""
+    """Median luma of the face in the same frames, 0 to 255."""
     mouths: tuple[Mouth, ...]
-    """Some, from closed to wide open."""
+    """Sampled mouths, from closed to wide open."""
     shown: tuple[Shown, ...]
-    """Frames to show in the report."""
+    """Frames for the report."""
     occlusion: npt.NDArray[np.float64]
-    """(F, 2): shares of lips and lower face that are covered; NaN in frames that were not measured."""
+    """(F, 2): covered fractions of lips and lower face; NaN in frames that were not measured."""
     predicted: npt.NDArray[np.float64]
-    """(T,) at 25 Hz: how far the audio has the mouth open, see `heard_mouth`; (0,) without audio."""
+    """(T,) at 25 Hz: opening predicted from the audio, see `predicted_opening`; (0,) without audio."""
     others: tuple[float, ...] = ()
-    """Times in the file at which a face was followed that is somebody else's, or could not be measured."""
+    """Times in the file at which the tracked face is someone else's, or could not be measured."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in one file."""
+    """Results for one file."""
 
     footage: Footage
     tracked: bool
-    """Whether faces were looked for at all."""
+    """Whether faces were tracked."""
     people: People | None
-    """None where there is no face."""
+    """None if there is no face."""
     tracked_segments: tuple[TrackedSegment, ...]
     audio: AudioLevels | None
     scan: MeasuredScan | None = None
-    """How its frames were exposed; None if they were not looked at."""
+    """Measured scan, interlaced or progressive; None if it was not measured."""
     audio_fault: str | None = None
-    """Why its audio was left out, if it was."""
+    """Reason why the audio was ignored, if it was."""
 
 
 def inspect_file(task: InspectTask) -> Inspection:
-    """Look at one file. Audio that is damaged is left out.
+    """Analyse one file. Damaged audio is ignored.
 
     Raises:
         MediaError: its video is damaged.
-        FootageError: a face was asked for that is not there.
+        FootageError: the requested face does not exist.
     """
     footage = task.footage
     tracked = len(task.tracked_segments) > 0
@@ -123,14 +124,14 @@ def inspect_file(task: InspectTask) -> Inspection:
 
 
 def _audio_of(footage: Footage) -> tuple[AudioLevels | None, str | None]:
-    """The audio of a file, measured; none, and the reason, if it cannot be read."""
+    """Measure the audio of a file; return None and the reason if it cannot be read."""
     if not footage.has_audio:
         return None, None
     try:
         blocks = read_audio_blocks(footage.path, block_samples=_BLOCK_SECONDS * SPEECH_RATE)
         return measure_audio(_finite(blocks, footage.path)), None
     except MediaError as error:
-        return None, audio_left_out(error)
+        return None, audio_ignored(error)
 
 
 def _finite(blocks: Iterator[npt.NDArray[np.float32]], path: Path) -> Iterator[npt.NDArray[np.float32]]:
@@ -180,7 +181,7 @@ def _track(segment: Segment, people: People) -> TrackedSegment:
 
 
 def _grey_face(frame: npt.NDArray[np.uint8], landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The face (H, 128), upright as in the picture, in grey."""
+    """Return the face (H, 128) in grey, in the orientation of the frame."""
     left, top, right, bottom = (float(v) for v in box_of(landmarks))
     height, width = frame.shape[:2]
     box = max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
@@ -192,10 +193,10 @@ def _grey_face(frame: npt.NDArray[np.uint8], landmarks: npt.NDArray[np.float32])
 
 
 def sharpness_of(face: npt.NDArray[np.float32]) -> float:
-    """Standard deviation of the Laplacian of a grey face (H, 128) over that of the face: 0 is a flat blur.
+    """Return the standard deviation of the Laplacian of a grey face (H, 128) over that of the face.
 
     The variance of the Laplacian is a common measure of focus (Pech-Pacheco et al. 2000). It grows with
-    contrast and depends on scale; both are taken out here.
+    contrast and depends on scale; both are normalised here. A completely blurred face has 0.
     """
     inner = face[1:-1, 1:-1]
     around = face[:-2, 1:-1] + face[2:, 1:-1] + face[1:-1, :-2] + face[1:-1, 2:]
@@ -203,7 +204,7 @@ def sharpness_of(face: npt.NDArray[np.float32]) -> float:
 
 
 def measure_audio(blocks: Iterator[npt.NDArray[np.float32]]) -> AudioLevels:
-    """Measure 16 kHz mono sound block by block. Noise and music are not speech, however they swell."""
+    """Measure 16 kHz mono audio block by block. Noise and music do not count as speech."""
     meter = SpeechMeter()
     samples = clipped = 0
     speech_samples, speech, pause = 0, 0.0, 0.0
@@ -225,7 +226,7 @@ def measure_audio(blocks: Iterator[npt.NDArray[np.float32]]) -> AudioLevels:
 
 
 def segments_of(footage: Footage, fps: Fraction, *, seconds: float) -> tuple[Segment, ...]:
-    """What of a file to track: all of it, or three stretches that come to `seconds` together."""
+    """Return the segments of a file to track: all of it, or three with a total length of `seconds`."""
     if footage.seconds <= seconds:
         return tuple(segments_without_gaps(footage, fps))
     return tuple(sampled_segments(footage, fps, seconds=seconds / 3, places=(0.05, 0.5, 0.95)))

@@ -1,4 +1,4 @@
-"""A preparation at work: what is to be done, and what was noticed on the way."""
+"""State of a running preparation: its segments, and its warnings."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ _log = logging.getLogger("newscaster.prepare")
 
 @dataclass
 class Job:
-    """What is to be done, and what was noticed on the way."""
+    """Segments of a preparation, and its warnings."""
 
     fps: Fraction
     face: int | None
     training: list[Segment]
-    staging: list[Segment]
-    """Clips that the stage may be chosen from: of the training ones where no other file was named."""
+    target_candidates: list[Segment]
+    """Segments that the target may be chosen from: the training segments unless another file was named."""
     report: Callable[[Progress], None]
     warnings: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    """Why files could not be read."""
+    """Reasons why files could not be read."""
 
     @property
     def segments(self) -> list[Segment]:
-        extra = [s for s in self.staging if s not in self.training]
-        return self.training + extra
+        return self.training + [s for s in self.target_candidates if s not in self.training]
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)

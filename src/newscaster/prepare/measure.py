@@ -1,4 +1,4 @@
-"""What one measure of footage is, and how measures are made."""
+"""One measure of footage, and functions that make measures."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from typing import Literal
 Verdict = Literal["good", "poor", "unusable"]
 WORST_LAST: tuple[Verdict, ...] = ("good", "poor", "unusable")
 FILES_NAMED = 5
-"""How many files an advice names."""
+"""Number of files that an advice names."""
+NO_SPEECH = "no speech was found"
+"""Reason why the audio could not be measured."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One thing measured on footage."""
+    """One measure of footage."""
 
     name: str
-    """For programs: stays the same between versions."""
+    """Stable identifier, the same in all versions."""
     title: str
     value: float | None
-    """None where it cannot be measured."""
+    """None if it cannot be measured."""
     unit: str
     text: str
-    """The value as people read it, with its unit."""
+    """The value for display, with its unit."""
     verdict: Verdict
     meaning: str
-    """What the value tells about the anchor to come."""
+    """Effect of the value on the anchor."""
     advice: str
-    """What to do; empty where all is well."""
+    """Recommended change; empty if there is none."""
 
 
 def worst(measures: Sequence[Measure]) -> Verdict:
-    """The verdict on footage: that of its worst measure."""
+    """Return the verdict on footage: that of its worst measure."""
     return max((m.verdict for m in measures), key=WORST_LAST.index, default="unusable")
 
 
@@ -46,16 +48,16 @@ def graded(
     meaning: str,
     advice: str,
 ) -> Measure:
-    """A measure that gives its advice only where there is something to change."""
+    """Return a measure, without the advice if the verdict is good."""
     return Measure(name, title, value, unit, text, verdict, meaning, "" if verdict == "good" else advice)
 
 
 def good_or_poor(is_good: bool) -> Verdict:
-    """Of what makes an anchor better or worse, and which training takes as it is: never unusable."""
+    """Return the verdict of a measure that affects quality but never prevents training."""
     return "good" if is_good else "poor"
 
 
 def not_measured(name: str, title: str, unit: str, reason: str, meaning: str, advice: str) -> Measure:
-    """A measure without evidence, which is never good."""
+    """Return a measure without evidence, which is never good."""
     text = f"could not be measured: {reason}"
     return Measure(name, title, None, unit, text, "poor", meaning, advice)

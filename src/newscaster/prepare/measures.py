@@ -1,7 +1,6 @@
-"""What footage is good for: measures with a verdict, the reason for each threshold, and what to do.
+"""Quality measures of footage, with a verdict, the reason for each threshold, and advice.
 
-Pure arithmetic on what was found in the files. Leaves finding it to ``inspect_file`` and ``findings``, and
-showing it to ``report``.
+Pure arithmetic on the results of ``inspect_file`` and ``findings``. ``report`` shows the measures.
 """
 
 from __future__ import annotations
@@ -13,5 +12,5 @@ from newscaster.prepare.video_measures import video_measures
 
 
 def measure(findings: Findings) -> tuple[Measure, ...]:
-    """All measures, those of the frames first."""
+    """Return all measures, those of the frames first."""
     return (*video_measures(findings), *audio_measures(findings))

@@ -1,14 +1,14 @@
-"""Find what lies before a mouth in single frames: hands, microphones, boxes, captions, masks.
+"""Detection of occluders of the mouth in single frames: hands, microphones, boxes, captions, masks.
 
 A small network marks the cells of a face crop that show something other than the face. It was trained on
-footage of many people with drawn occluders (``tools/train_mouth_occlusion.py``). It looks at single frames:
-a mouth that is covered in all frames is found as well as one that is covered for a moment.
+footage of many people with drawn occluders (``tools/train_mouth_occlusion.py``). It works on single frames: a
+mouth that is covered in all frames is found as well as one that is covered briefly.
 
 ::
 
-    frame, landmarks ─► crop 64 x 64, upright ─► network ─► cells 16 x 16 ─► shares of lips, of lower face
+    frame, landmarks ─► crop 64 x 64, upright ─► network ─► cells 16 x 16 ─► fractions of lips, of lower face
 
-Leaves what follows from it to ``measures`` (the report) and ``rewritable`` (the prepared dataset).
+``measures`` (the report) and ``occlusion`` (the prepared dataset) use the result.
 """
 
 from __future__ import annotations
@@ -35,49 +35,51 @@ ImageArray = npt.NDArray[np.uint8]
 SIDE = 64
 """Side of the network's input, in pixels."""
 EXTENT = 1.7
-"""Side of the crop in inter-ocular distances (outer corners): the smallest face crop holds all of it."""
+"""Side of the crop in IOD: the smallest face crop contains all of it."""
 CENTRE_Y = 0.9
 """Height of the crop's centre below the eyes: between nose and chin."""
 CELLS = 16
 """Side of the network's output."""
 
 MIN_EYES_PX = 24.0
-"""Inter-ocular distance under which a mouth is too small to judge: its lips are 3 pixels high."""
+"""Minimum IOD of a mouth that can be judged: its lips are 3 pixels high."""
 _DARK, _BRIGHT = 24, 248
-"""8-bit pixel values below and above which nothing is seen."""
-_SEEN = 0.05
-"""Share of a crop's pixels that must lie on this side of each."""
+"""8-bit pixel values below and above which nothing is visible."""
+_MIN_VISIBLE = 0.05
+"""Minimum fraction of a crop's pixels within each of these limits."""
 MIN_FREE_SECONDS = 10.0
-"""How long a mouth must be seen free in footage of which more than ``_MANY_COVERED`` is covered."""
+"""Minimum time with a free mouth in footage of which more than ``_MANY_COVERED`` is covered."""
 _MANY_COVERED = 0.05
 
 _BATCH = 32
 _DOUBT, _CLEAR = 0.7, 0.95
-"""The network's output up to which a cell counts as free, and from which it counts as covered in full.
-Blurred and turned faces and moustaches leave many cells in doubt; what covers a mouth is clear in some."""
+"""Output of the network up to which a cell counts as free, and from which it counts as fully covered. Blurred
+and turned faces and moustaches leave many cells in doubt; an occluder is clear in some."""
 _LIPS_COVERED = 0.2
-"""Share of the lips from which a mouth counts as covered. Of 196 people apart from training, 0.5 % of the
-clean frames have more of this or of the next."""
+"""Minimum covered fraction of the lips of a covered mouth. For 196 people outside the training set, 0.5 % of
+the clean frames exceed this threshold or the next."""
 _FACE_COVERED = 0.43
-"""Share of the lower face, lips included, likewise."""
+"""The same for the lower face, lips included."""
 _NEAR = 0.6
-"""Of the shares above; beside a frame that is covered, this is enough: the edge of what comes and goes."""
+"""Fraction of the thresholds above that is enough next to a covered frame, where an occluder moves in or
+out."""
 _EDGE_SECONDS = 0.12
-"""How far such an edge may reach."""
+"""Maximum length of such an edge."""
 _MEDIAN_SECONDS = 0.16
-"""Shares are smoothed by a running median: at 25 fps, one or two odd frames are a slip of the landmarks."""
+"""Fractions are smoothed by a running median: at 25 fps, one or two odd frames are an error of the
+landmarks."""
 _CERTAIN = 4.0
-"""Times the shares above. Even a single frame is covered then."""
+"""Multiple of the thresholds above at which even a single frame counts as covered."""
 _SEGMENTS_NAMED = 3
 
 _ABOVE_LIPS, _BESIDE_LIPS, _BELOW_LIPS = 0.1, 0.08, 0.3
-"""How far the lower face reaches beyond the lips, in inter-ocular distances: from the nose to the chin."""
+"""Extent of the lower face beyond the lips, in IOD: from the nose to the chin."""
 
 
 def crop_window(
     landmarks: npt.NDArray[np.floating[Any]], *, extent: float = EXTENT, side: int = SIDE
 ) -> Similarity:
-    """Image pixels to crop pixels, for landmarks (478, >=2): upright, from the eyes to below the chin."""
+    """Map image pixels to crop pixels, for landmarks (478, >=2): upright, from the eyes to below the chin."""
     left, right = (landmarks[i, :2].astype(np.float64) for i in (LEFT_EYE_OUTER, RIGHT_EYE_OUTER))
     distance = max(float(np.linalg.norm(right - left)), 1e-3)
     x, y = (right - left) / distance
@@ -89,7 +91,7 @@ def crop_window(
 
 
 def cut_crop(image: ImageArray, window: Similarity, *, side: int = SIDE) -> ImageArray:
-    """The crop (side, side, 3) of an image (H, W, 3); the image's border is continued beyond it."""
+    """Cut the crop (side, side, 3) out of an image (H, W, 3), whose border pixels are repeated outside."""
     inverse = np.linalg.inv(np.vstack([window.matrix, [0, 0, 1]]))[:2]
     corners = Similarity(inverse).apply(np.array([(0, 0), (side, 0), (0, side), (side, side)], np.float64))
     height, width = image.shape[:2]
@@ -112,57 +114,57 @@ def cut_crop(image: ImageArray, window: Similarity, *, side: int = SIDE) -> Imag
 
 
 def can_measure(crop: ImageArray, eyes_px: float) -> bool:
-    """Whether a crop of a face of this inter-ocular distance shows enough to tell what is before its mouth.
+    """Return whether a crop of a face with this IOD is large and well exposed enough to find occluders.
 
-    A crop of one colour does: it shows a board, or a cloth.
+    A crop of one colour is: it shows a board or a cloth.
     """
     if eyes_px < MIN_EYES_PX:
         return False
-    some = crop[::2, ::2]
-    lit, unlit = (some.max(axis=2) > _DARK).mean(), (some.min(axis=2) < _BRIGHT).mean()
-    return bool(min(lit, unlit) > _SEEN)
+    pixels = crop[::2, ::2]
+    lit, unlit = (pixels.max(axis=2) > _DARK).mean(), (pixels.min(axis=2) < _BRIGHT).mean()
+    return bool(min(lit, unlit) > _MIN_VISIBLE)
 
 
 class OcclusionNetwork:
-    """The network, and what its cells mean for a mouth.
+    """The occlusion network.
 
     Args:
         session: `crops` (N, 64, 64, 3) uint8 to `covered` (N, 16, 16), 0 to 1.
 
     Raises:
-        InputError: the session is another network.
+        InputError: the session has other inputs or outputs.
     """
 
     def __init__(self, session: Session) -> None:
-        wanted = ((SIDE, SIDE, 3), (CELLS, CELLS))
-        found = session.inputs.get("crops", ())[1:], session.outputs.get("covered", ())[1:]
-        if found != wanted:
+        expected = ((SIDE, SIDE, 3), (CELLS, CELLS))
+        shapes = session.inputs.get("crops", ())[1:], session.outputs.get("covered", ())[1:]
+        if shapes != expected:
             raise InputError(
-                f"{session!r} does not find covered mouths; expected crops (N, {SIDE}, {SIDE}, 3) -> "
+                f"{session!r} is not an occlusion network; expected crops (N, {SIDE}, {SIDE}, 3) -> "
                 f"covered (N, {CELLS}, {CELLS})"
             )
         self._session = session
 
     def cells(self, crops: ImageArray) -> npt.NDArray[np.float32]:
-        """How likely something is before the face in each cell, (n, 16, 16), of crops (n, 64, 64, 3)."""
-        parts = [crops[i : i + _BATCH] for i in range(0, len(crops), _BATCH)]
-        found = [self._session.run(crops=np.ascontiguousarray(part))["covered"] for part in parts]
-        return np.concatenate(found) if found else np.zeros((0, CELLS, CELLS), np.float32)
+        """Return the probability of an occluder in each cell, (n, 16, 16), of crops (n, 64, 64, 3)."""
+        batches = [crops[i : i + _BATCH] for i in range(0, len(crops), _BATCH)]
+        covered = [self._session.run(crops=np.ascontiguousarray(batch))["covered"] for batch in batches]
+        return np.concatenate(covered) if covered else np.zeros((0, CELLS, CELLS), np.float32)
 
 
 @cache
 def load_occlusion_network() -> OcclusionNetwork:
-    """The packaged network, ready to run on one thread."""
+    """Load the packaged network, with one thread."""
     model = resources.files("newscaster").joinpath("data/mouth_occlusion.onnx").read_bytes()
     return OcclusionNetwork(Session(model, threads=1, name="the occlusion network", trusted=True))
 
 
 def covered_fractions(cells: npt.NDArray[np.floating[Any]], lips: npt.NDArray[np.floating[Any]]) -> Array:
-    """How much of the lips and of the lower face around them is covered: (n, 2), 0 to 1.
+    """Return the covered fractions of the lips and of the lower face: (n, 2), 0 to 1.
 
     Args:
-        cells: of the network, (n, 16, 16).
-        lips: the outer lips in crop pixels, (n, 20, 2). Under an occluder they are a guess, but not far off.
+        cells: output of the network, (n, 16, 16).
+        lips: the outer lips in crop pixels, (n, 20, 2). Under an occluder they are a close guess.
     """
     clear = np.clip((cells - _DOUBT) / (_CLEAR - _DOUBT), 0, 1)
     out = np.zeros((len(cells), 2))
@@ -178,7 +180,7 @@ def covered_fractions(cells: npt.NDArray[np.floating[Any]], lips: npt.NDArray[np
 
 
 def _inside(outline: npt.NDArray[np.floating[Any]]) -> Array:
-    """How much of each cell lies inside an outline in crop pixels, (16, 16)."""
+    """Return the fraction of each cell inside an outline in crop pixels, (16, 16)."""
     canvas = Image.new("L", (SIDE, SIDE), 0)
     ImageDraw.Draw(canvas).polygon(
         [(float(x) - 0.5, float(y) - 0.5) for x, y in outline], fill=255, outline=255
@@ -193,7 +195,7 @@ class OcclusionMeter:
 
     Args:
         network: by default the packaged one.
-        every: of so many frames one is measured.
+        every: one in so many frames is measured.
     """
 
     def __init__(self, network: OcclusionNetwork | None = None, *, every: int = 1) -> None:
@@ -205,7 +207,7 @@ class OcclusionMeter:
         self._lips: list[Array] = []
 
     def add(self, index: int, image: ImageArray, landmarks: npt.NDArray[np.floating[Any]]) -> None:
-        """A frame (H, W, 3) of the clip, and its landmarks (478, >=2) in the frame's pixels."""
+        """Add a frame (H, W, 3) of the clip, and its landmarks (478, >=2) in the frame's pixels."""
         if index % self._every:
             self._skipped.append(index)
             return
@@ -218,9 +220,9 @@ class OcclusionMeter:
             self._lips.append(window.apply(landmarks[list(OUTER_LIPS), :2].astype(np.float64)))
 
     def fractions(self, frames: int) -> Array:
-        """How much of lips and lower face is covered, (F, 2), 0 to 1; NaN in frames without evidence.
+        """Return the covered fractions of lips and lower face, (F, 2), 0 to 1; NaN if not measurable.
 
-        Frames that were skipped take what lies between those before and after.
+        A skipped frame gets the mean of the measured frames before and after it.
         """
         out = np.full((frames, 2), np.nan)
         if not self._frames:
@@ -236,7 +238,7 @@ class OcclusionMeter:
 
 
 def measure_face_crops(clip: Clip) -> Array:
-    """:meth:`OcclusionMeter.fractions` of a clip of a prepared dataset, measured on its face crops."""
+    """Return :meth:`OcclusionMeter.fractions` of a clip of a prepared dataset, from its face crops."""
     meter = OcclusionMeter()
     for frame in map(int, np.flatnonzero(clip.present)):
         landmarks = clip.transforms[frame].apply(clip.landmarks[frame][:, :2].astype(np.float64))
@@ -245,9 +247,10 @@ def measure_face_crops(clip: Clip) -> Array:
 
 
 def covered_frames(fractions: Array, present: Flags, fps: float) -> Flags:
-    """(F,): the mouth is covered, of shares (F, 2) of which NaN are filled from their neighbours in time.
+    """Return the frames (F,) with a covered mouth, from covered fractions (F, 2).
 
-    A single odd frame is a slip, unless it is certain; what comes slowly is covered from its edge on.
+    NaN are interpolated in time. A single odd frame is an error unless it is certain. An occluder that moves
+    in slowly counts from its edge.
     """
     score = (fractions / [_LIPS_COVERED, _FACE_COVERED]).max(axis=1)
     measured = np.flatnonzero(np.isfinite(score))
@@ -268,23 +271,23 @@ def covered_frames(fractions: Array, present: Flags, fps: float) -> Flags:
 
 
 def leaves_too_little(covered_fraction: float, free_seconds: float) -> bool:
-    """Whether covered mouths, this share of the frames with the face, leave too little to learn from."""
+    """Return whether covered mouths, as a fraction of the frames with the face, leave too little footage."""
     return covered_fraction > _MANY_COVERED and free_seconds < MIN_FREE_SECONDS
 
 
 def describe_times(covered: Sequence[tuple[str, Flags, int, float]]) -> str:
-    """The longest covered segments, as ``'NAME' 5.0 to 9.0 s``.
+    """Describe the longest covered segments, as ``'NAME' 5.0 to 9.0 s``.
 
     Args:
         covered: for each clip the file's name, its flags (F,), the number of its first frame in the file, and
             frames per second.
     """
-    found = [
+    segments = [
         (stop - start, name, (first + start) / fps, (first + stop) / fps)
         for name, flags, first, fps in covered
         for start, stop in runs(flags)
     ]
-    found.sort(key=lambda segment: -segment[0])
-    shown = sorted((name, start, stop) for _, name, start, stop in found[:_SEGMENTS_NAMED])
-    more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
+    segments.sort(key=lambda segment: -segment[0])
+    shown = sorted((name, start, stop) for _, name, start, stop in segments[:_SEGMENTS_NAMED])
+    more = f" and {len(segments) - len(shown)} more" if len(segments) > len(shown) else ""
     return ", ".join(f"'{name}' {start:.1f} to {stop:.1f} s" for name, start, stop in shown) + more

@@ -1,7 +1,7 @@
-"""The people in footage: how many there are, where, and which one is meant.
+"""The people in a file of footage, and which of them is selected.
 
-Works on the faces seen in frames sampled from a file. ``grouping`` makes people of them; the choice between
-people over several files is left to ``persons``.
+Works on faces in sampled frames of one file. ``grouping`` groups them into people; ``persons`` selects a
+person over several files.
 """
 
 from __future__ import annotations
@@ -20,30 +20,35 @@ from newscaster.tracking.descriptor import MAX_DISTANCE, descriptor_distance
 
 Floats = npt.NDArray[np.float32]
 
+FACE_ADVICE = (
+    "Give footage that shows one person's face from the front, well lit, at least a tenth of the frame high"
+)
+"""Next step if no face was found."""
 SAME_PLACE = 0.75
-"""Two boxes may be one person's if their centres are less than this many box sides apart."""
+"""Maximum distance of the centres of one person's boxes, in box sides."""
 _REFLECTION_FRACTION = 0.7
-"""Of the weight of a face; the same face elsewhere with less is a photo, or seldom seen."""
+"""Minimum weight of a mirror image relative to the face itself; with less, it is a photo, or rarely
+visible."""
 MIN_SPEAKING = 0.05
-"""Of :attr:`Person.speaking`, in weights: a face whose mouth does not move at all may still be meant."""
+"""Lower bound of :attr:`Person.speaking` in weights: a face with a still mouth may still be selected."""
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Somebody in the footage."""
+    """A person in the footage."""
 
     boxes: Boxes
-    """Where the face was seen, (n, 4)."""
+    """Boxes (n, 4) of the face in the sampled frames."""
     seconds: tuple[float, ...] = ()
-    """When: times of the sampled frames in the file."""
+    """Times of these frames in the file."""
     presence: float = 1.0
-    """Share of the sampled frames with faces that show this person."""
+    """Fraction of the sampled frames with faces that show this person."""
     descriptor: Floats | None = None
     """(128,) mean over the frames in which it could be measured, else None. Never written to disk."""
     described: int = 0
-    """In how many frames it could be."""
+    """Number of those frames."""
     speaking: float = 1.0
-    """How closely the mouth follows the audio, 0 to 1; measured only in files that show several people."""
+    """Correlation of the mouth with the audio, 0 to 1; measured only in files that show several people."""
 
     @property
     def size(self) -> float:
@@ -52,9 +57,10 @@ class Person:
 
     @property
     def weight(self) -> float:
-        """How much suggests that the file is about this person.
+        """Evidence that the file is about this person.
 
-        Squared, so that somebody who is there throughout outweighs a guest who speaks a third of the time.
+        Presence is squared, so that a person who is always present outweighs a guest who speaks a third of
+        the time.
         """
         return self.presence**2 * max(self.speaking, MIN_SPEAKING)
 
@@ -63,13 +69,13 @@ class Person:
         return float(np.median((self.boxes[:, 0] + self.boxes[:, 2]) / 2))
 
     def distance(self, box: npt.NDArray[np.float64]) -> float:
-        """How far a box (4,) is from the nearest of this person's, in box sides."""
+        """Return the distance of a box (4,) from this person's nearest box, in box sides."""
         return float(distances(self.boxes, box).min())
 
 
 @dataclass(frozen=True)
 class People:
-    """Who is in a file, from left to right, and who of them is meant."""
+    """The people in a file, from left to right, and the number of the selected one."""
 
     persons: tuple[Person, ...]
     chosen: int
@@ -79,7 +85,7 @@ class People:
         return self.persons[self.chosen]
 
     def is_meant(self, box: npt.NDArray[np.float64]) -> bool:
-        """Whether the face in this box is taken for the person meant: nobody else was seen nearer to it."""
+        """Return whether a face in this box counts as the selected person: no other person was closer."""
         if len(self.persons) == 1:
             return True
         gaps = [person.distance(box) for person in self.persons]
@@ -87,30 +93,29 @@ class People:
 
 
 def choose_person(persons: Sequence[Person], face: int | None, path: Path) -> People:
-    """The person that ``face`` asks for (0 is the leftmost); if it is None, whoever is seen and speaks most.
+    """Select the person with the number ``face`` (0 is the leftmost); None selects the largest weight.
 
     Raises:
-        FootageError: nobody is seen, or not so many people.
+        FootageError: there is no face, or none has this number.
     """
     if not persons:
-        raise FootageError(
-            f"no face was found in '{path}'. Give footage that shows one person's face from the front, at "
-            f"least a tenth of the picture high and well lit"
-        )
+        raise FootageError(f"no face was found in '{path}'. {FACE_ADVICE}")
     if face is None:
         return People(tuple(persons), heaviest(persons, range(len(persons))))
     if not 0 <= face < len(persons):
         count = "1 face was" if len(persons) == 1 else f"{len(persons)} faces were"
         accepted = "0" if len(persons) == 1 else f"0 (leftmost) to {len(persons) - 1}"
         raise FootageError(
-            f"face={face} was asked for, but {count} found in '{path}'; accepted here: {accepted}. "
-            f"Leave it out to follow who is seen and speaks most"
+            f"face={face} was requested, but {count} found in '{path}'; accepted here: {accepted}. "
+            f"Omit it to follow the person who is visible and speaks most"
         )
     return People(tuple(persons), face)
 
 
 def heaviest(persons: Sequence[Person], numbers: Iterable[int]) -> int:
-    """Of some persons, the one with the greatest weight; if it is one person twice (a mirror), the larger."""
+    """Return the number of the person with the largest weight; of one person and a mirror image, the
+    larger.
+    """
     best = max(numbers, key=lambda i: persons[i].weight)
     reflections = [i for i in numbers if _is_reflection(persons[i], persons[best])]
     return max([best, *reflections], key=lambda i: persons[i].size)
@@ -119,38 +124,38 @@ def heaviest(persons: Sequence[Person], numbers: Iterable[int]) -> int:
 def _is_reflection(person: Person, best: Person) -> bool:
     if person.descriptor is None or best.descriptor is None:
         return False
-    apart = float(descriptor_distance(person.descriptor, best.descriptor))
-    return apart <= MAX_DISTANCE and person.weight >= _REFLECTION_FRACTION * best.weight
+    distance = float(descriptor_distance(person.descriptor, best.descriptor))
+    return distance <= MAX_DISTANCE and person.weight >= _REFLECTION_FRACTION * best.weight
 
 
 def several_warning(people: People, path: Path) -> str:
-    """Text for the user if one of several people was chosen."""
+    """Return the warning for a file with several people."""
     return (
         f"'{path}' shows {len(people.persons)} faces; face={people.chosen} (0 is the leftmost) is followed, "
-        f"which is seen most and moves most with the audio. To follow another, name it with face=0 to "
+        f"which is visible most and moves most with the audio. To follow another, select it with face=0 to "
         f"face={len(people.persons) - 1}"
     )
 
 
 def box_of(landmarks: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
-    """The box (4,) around landmarks (L, >=2)."""
+    """Return the box (4,) around landmarks (L, >=2)."""
     points = np.ascontiguousarray(landmarks[:, :2].T)
     return np.asarray(np.concatenate([points.min(axis=1), points.max(axis=1)]), np.float64)
 
 
 def overlap(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
-    """Area shared by two boxes (4,) over the area of both together, 0 to 1."""
+    """Return the intersection over union of two boxes (4,), 0 to 1."""
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    shared = float(np.prod(np.maximum(sides, 0)))
-    both = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - shared
-    return shared / both if both > 0 else 0.0
+    intersection = float(np.prod(np.maximum(sides, 0)))
+    union = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - intersection
+    return intersection / union if union > 0 else 0.0
 
 
 def distances(boxes: Boxes, box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """How far each of (n, 4) boxes is from a box (4,), centre to centre, in sides of the larger one."""
-    apart = (boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]) / 2
+    """Return the distances of boxes (n, 4) from a box (4,), centre to centre, in sides of the larger one."""
+    offset = (boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]) / 2
     side = np.maximum(_sizes(boxes), _sizes(box[None]))
-    return np.asarray(np.hypot(apart[:, 0], apart[:, 1]) / np.maximum(side, 1e-6))
+    return np.asarray(np.hypot(offset[:, 0], offset[:, 1]) / np.maximum(side, 1e-6))
 
 
 def _sizes(boxes: Boxes) -> npt.NDArray[np.float64]:

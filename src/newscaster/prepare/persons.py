@@ -1,7 +1,7 @@
-"""Whom footage is about: one person over time and over files, by face descriptors.
+"""Selection of the one person of the footage, over time and over files, by face descriptors.
 
-The person is whoever is seen for longest and speaks. If that is clear, files of other people are left out;
-otherwise the footage is refused, and the message names the people. Consent is one person's.
+The person is the one who is visible for longest and speaks. If that is clear, files of other people are
+skipped. Otherwise the footage is refused, and the message names the people: consent is one person's.
 
 Descriptors are compared in memory; nothing here is written to disk.
 """
@@ -23,7 +23,7 @@ from newscaster.tracking.descriptor import DESCRIPTOR_SIZE, descriptor_distance
 Floats = npt.NDArray[np.float32]
 
 MAX_RUNNER_UP = 0.6
-"""Of the first person's weight: with more, it is not clear which of two people is meant."""
+"""Maximum weight of the second person relative to the first; with more, the selection is not clear."""
 _FILES_NAMED = 3
 _TIMES_NAMED = 3
 UNMEASURED = (
@@ -56,7 +56,7 @@ class Member:
 
     @property
     def weight(self) -> float:
-        """Seconds in which the person is seen, less for a mouth that does not follow the audio."""
+        """Seconds in which the person is visible, reduced if the mouth does not follow the audio."""
         best = max(person.speaking for person in self.file.persons)
         return max(self.file.seconds, 1e-3) * self.person.weight / max(best, 1e-3)
 
@@ -77,7 +77,7 @@ class Identity:
 
     @property
     def descriptor(self) -> Floats:
-        """(128,), the mean over all members' frames."""
+        """Mean descriptor (128,) over all members' frames."""
         described = [m.person for m in self.members if m.person.descriptor is not None]
         means = np.stack([p.descriptor for p in described if p.descriptor is not None])
         counts = [p.described for p in described]
@@ -95,21 +95,21 @@ class Identity:
 
 @dataclass(frozen=True)
 class Choice:
-    """Who is followed in each file, and what was left out."""
+    """The selected person of each file, and warnings about skipped files."""
 
     people: dict[Path, People]
     identities: tuple[Identity, ...]
-    """Everybody who was compared, the heaviest first."""
+    """All people that were compared; the one with the largest weight first."""
     unmeasured: tuple[Seen, ...] = ()
     """Files whose person has no descriptor."""
     warnings: tuple[str, ...] = ()
 
 
 def identities_of(members: Sequence[Member]) -> tuple[Identity, ...]:
-    """Join members whose descriptors agree; the heaviest identity comes first.
+    """Merge members with similar descriptors; the identity with the largest weight comes first.
 
-    Each member joins the closest identity so far, those described most often first. Then identities whose
-    means agree are joined. This takes members times identities: a corpus has thousands of files.
+    Each member joins the closest identity so far, in descending order of described frames. Then identities
+    with similar means are merged. The time is members times identities: a corpus has thousands of files.
     """
     groups: list[list[Member]] = []
     means = np.zeros((0, DESCRIPTOR_SIZE), np.float32)
@@ -117,9 +117,9 @@ def identities_of(members: Sequence[Member]) -> tuple[Identity, ...]:
     described = [member for member in members if member.person.descriptor is not None]
     for member in sorted(described, key=lambda m: -m.person.described):
         assert member.person.descriptor is not None
-        apart = descriptor_distance(means, member.person.descriptor)
-        best = int(apart.argmin()) if len(apart) else -1
-        if best < 0 or apart[best] > max_distance(counts[best], member.person.described):
+        distances = descriptor_distance(means, member.person.descriptor)
+        best = int(distances.argmin()) if len(distances) else -1
+        if best < 0 or distances[best] > max_distance(counts[best], member.person.described):
             groups.append([member])
             counts.append(member.person.described)
             means = np.concatenate([means, member.person.descriptor[None]])
@@ -128,21 +128,21 @@ def identities_of(members: Sequence[Member]) -> tuple[Identity, ...]:
         total = counts[best] + member.person.described
         means[best] += (member.person.descriptor - means[best]) * member.person.described / total
         counts[best] = total
-    identities = _joined([Identity(tuple(group)) for group in groups])
+    identities = _merge([Identity(tuple(group)) for group in groups])
     return tuple(sorted(identities, key=lambda identity: -identity.weight))
 
 
-def _joined(identities: list[Identity]) -> list[Identity]:
-    """Join identities whose means agree, the closest first."""
+def _merge(identities: list[Identity]) -> list[Identity]:
+    """Merge identities with similar means, the closest first."""
     while len(identities) > 1:
         means = np.stack([identity.descriptor for identity in identities])
         best, pair = float("inf"), (0, 0)
         for b in range(1, len(identities)):
-            apart = descriptor_distance(means[:b], means[b])
-            a = int(apart.argmin())
+            distances = descriptor_distance(means[:b], means[b])
+            a = int(distances.argmin())
             limit = max_distance(identities[a].described, identities[b].described)
-            if apart[a] <= limit and apart[a] < best:
-                best, pair = float(apart[a]), (a, b)
+            if distances[a] <= limit and distances[a] < best:
+                best, pair = float(distances[a]), (a, b)
         if not np.isfinite(best):
             break
         a, b = pair
@@ -152,16 +152,17 @@ def _joined(identities: list[Identity]) -> list[Identity]:
 
 
 def choose_people(files: Sequence[Seen], face: int | None, *, others: bool = False) -> Choice:
-    """The person whom footage is about, in every file that shows them.
+    """Select the person of the footage, in every file that shows them.
 
     Args:
-        files: who is in each.
-        face: which face is meant in every file, from the left; None is whoever is seen and speaks most.
-        others: whether there were more files, which could not be read: one without a face is then left out.
+        files: the people in each file.
+        face: number of the face in every file, from the left; None selects the person who is visible and
+            speaks most.
+        others: whether there were more files, which could not be read; a file without a face is then skipped.
 
     Raises:
-        FootageError: nobody is seen; ``face`` is not there; it is not clear who is meant; or who it is could
-            not be measured.
+        FootageError: there is no face; none has the number ``face``; the selection is not clear; or no
+            descriptor could be measured.
     """
     warnings, seen = [], []
     for file in files:
@@ -171,7 +172,7 @@ def choose_people(files: Sequence[Seen], face: int | None, *, others: bool = Fal
         except FootageError as error:
             if file.persons or (len(files) == 1 and not others):
                 raise
-            warnings.append(f"left out: {error}")
+            warnings.append(f"skipped: {error}")
     members = [
         Member(file, number)
         for file in seen
@@ -180,9 +181,7 @@ def choose_people(files: Sequence[Seen], face: int | None, *, others: bool = Fal
     identities = identities_of(members)
     if not identities:
         if seen:
-            raise FootageError(
-                f"who is seen in '{seen[0].path}' {UNMEASURED}. Give sharper or larger footage"
-            )
+            raise FootageError(f"the person in '{seen[0].path}' {UNMEASURED}. Give sharper or larger footage")
         return Choice({}, (), (), tuple(warnings))
     refuse_if_unclear(identities)
     people, unmeasured = {}, []
@@ -195,43 +194,43 @@ def choose_people(files: Sequence[Seen], face: int | None, *, others: bool = Fal
             people[file.path] = People(file.persons, heaviest(file.persons, [m.number for m in own]))
             if face is None and len(file.persons) > 1:
                 warnings.append(several_warning(people[file.path], file.path))
-        elif any(person.descriptor is not None for person in _asked(file, face)):
-            who = ", ".join(times_text(person.seconds) for person in _asked(file, face))
-            warnings.append(f"left out: '{file.path}' shows somebody else ({who})")
+        elif any(person.descriptor is not None for person in _candidates(file, face)):
+            times = ", ".join(times_text(person.seconds) for person in _candidates(file, face))
+            warnings.append(f"skipped: '{file.path}' shows someone else ({times})")
         else:
             unmeasured.append(file)
-            warnings.append(f"left out: whether '{file.path}' shows the same person {UNMEASURED}")
+            warnings.append(f"skipped: whether '{file.path}' shows the same person {UNMEASURED}")
     return Choice(people, identities, tuple(unmeasured), tuple(warnings))
 
 
-def _asked(file: Seen, face: int | None) -> Sequence[Person]:
+def _candidates(file: Seen, face: int | None) -> Sequence[Person]:
     return file.persons if face is None else file.persons[face : face + 1]
 
 
 def refuse_if_unclear(identities: Sequence[Identity]) -> None:
-    """Raise FootageError if two people are seen about as much."""
+    """Raise FootageError if two people have similar weights."""
     if is_clear(identities):
         return
     first, second = identities[:2]
     files = {member.file.path for member in first.members + second.members}
     advice = (
-        "Name the one who consented with face=0 (leftmost), face=1 and so on, or give footage of them alone"
+        "Select the one who consented with face=0 (leftmost), face=1 and so on, or give footage of them alone"
         if len(files) == 1
         else "Give only the footage of the one who consented"
     )
     raise FootageError(
-        f"the footage shows two people about as much, and it is not clear who is meant: one in {first}; the "
-        f"other in {second}. {advice}"
+        f"the footage shows two people about equally, and it is not clear which one to follow: one in "
+        f"{first}; the other in {second}. {advice}"
     )
 
 
 def is_clear(identities: Sequence[Identity]) -> bool:
-    """Whether the first of these people is the one whom the footage is about."""
+    """Return whether the footage is clearly about the first of these people."""
     return len(identities) < 2 or identities[1].weight <= MAX_RUNNER_UP * identities[0].weight
 
 
 def choose_known(persons: Sequence[Person], known: Floats) -> int | None:
-    """The number of the person of a file who agrees with a known descriptor (128,); None if nobody does."""
+    """Return the number of the person of a file with a known descriptor (128,); None if there is none."""
     agreeing = [
         number
         for number, person in enumerate(persons)
@@ -242,7 +241,7 @@ def choose_known(persons: Sequence[Person], known: Floats) -> int | None:
 
 
 def times_text(seconds: Sequence[float]) -> str:
-    """When somebody is seen, of the times of sampled frames: ``0:00 to 0:07, 0:12 to 0:14``.
+    """Describe the times at which a person is visible, from sampled frames: ``0:00 to 0:07, 0:12 to 0:14``.
 
     >>> times_text([0.0, 1.0, 2.0, 9.0, 10.0])
     '0:00 to 0:02, 0:09 to 0:10'
@@ -260,5 +259,5 @@ def times_text(seconds: Sequence[float]) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds: 75 is 1:15."""
+    """Format minutes and seconds: 75 is 1:15."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

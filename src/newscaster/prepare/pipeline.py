@@ -1,13 +1,12 @@
-"""Footage to take: the whole preparation, clip by clip, so that it can be killed and resumed.
+"""Footage to prepared dataset: the whole preparation, clip by clip, so that it can be killed and resumed.
 
 ::
 
-    footage ──► look ─────► track ──────────────► head, region ─► crops ──► mask, stage ──► take
-                who is there  landmarks and sound
-                (per file)    (per clip)          (once)          (per clip)  (once)
+    footage ──► look ─────► track ──────────────► head, crop ──► crops ────► mask, target ──► dataset
+                people        landmarks, audio
+                (per file)    (per clip)          (once)         (per clip)  (once)
 
-Leaves what is done with one file or clip to ``work``, and the files on disk to
-``newscaster.formats.dataset``.
+``work`` processes single files and clips; ``newscaster.formats.dataset`` writes the files.
 """
 
 from __future__ import annotations
@@ -59,6 +58,7 @@ from newscaster.prepare.mouth_occlusion import (
     measure_face_crops,
 )
 from newscaster.prepare.occlusion import blend_weights, shows_mouth, small_components
+from newscaster.prepare.people import FACE_ADVICE
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.segments import choose_segments
@@ -76,7 +76,7 @@ _MIN_CLIP_SECONDS = 0.5
 CLIPS_NAMED = 3
 _MAX_FIT_FRAMES = 4000
 _FAR_FROM_SHAPE = 0.35
-"""Region share: a mouth point that is further than this from where it usually is was not found rightly."""
+"""Maximum distance of a mouth point from its median, as a fraction of the crop's side; others are errors."""
 
 
 def prepare(
@@ -91,49 +91,50 @@ def prepare(
 ) -> Dataset:
     """Prepare footage of one person talking.
 
-    Clips without sound are kept for their pictures; a warning of the take names them.
+    Clips without audio are kept for their frames; a warning of the dataset names them.
 
     Args:
         footage: video files, and folders that are searched for them.
-        folder: where the take goes. One that a preparation was interrupted on, or that more footage has been
-            found for, is carried on with: clips that are finished and whose files have not changed are kept.
-        fps: frames per second of the take; None takes the footage's own, of 25, 29.97 and 30.
-        face: which person to follow if several are seen: 0 is the leftmost; None is who speaks most.
-        target: the file to take the stage from, which need not be among the footage; None chooses.
-        workers: how many processes work at once; None is one for each core.
+        folder: folder for the dataset. An interrupted preparation is resumed, also with more footage:
+            finished clips whose files have not changed are kept.
+        fps: frames per second of the dataset; None uses the footage's own: 25, 29.97 or 30.
+        face: number of the person to follow if there are several; 0 is the leftmost; None selects the person
+            who speaks most.
+        target: file to choose the target from, which need not be part of the footage; None uses the footage.
+        workers: number of worker processes; None: one per core.
         progress: called as work gets done.
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
-        FootageError: nobody can be learnt from it: no face, too short, ``face`` not there.
+        FootageError: the footage cannot be used: no face, too short, or no face with the number ``face``.
         OutputError: the folder cannot be written, or another preparation is writing to it.
     """
-    files, left_out = find_footage(footage)
+    files, skipped = find_footage(footage)
     _check_length(sum(file.seconds for file in files), files)
     rate = choose_fps([file.fps for file in files]) if fps is None else _as_rate(fps)
     training = cut(files, rate)
-    staging = training if target is None else _target_segments(Path(target), training, rate)
-    job = Job(rate, face, training, staging, progress or (lambda _: None))
+    candidates = training if target is None else _target_segments(Path(target), training, rate)
+    job = Job(rate, face, training, candidates, progress or (lambda _: None))
     with DatasetWriter(Path(folder)) as writer:
-        for text in left_out:
-            job.warn(text)
+        job.warn_all(skipped)
         job.warn_all(gap_notes({s.footage.path: s.footage for s in job.segments}.values()))
         with worker_pool(workers, tasks=len(job.segments)) as pool:
             clips = track_clips(job, writer, pool)
             used = _usable(job, clips)
-            _tell_of_scan(job, {clip.record.source for clip in used}, pool)
+            _warn_of_scan(job, {clip.record.source for clip in used}, pool)
             writer.begin()
             head, crop = _fit(used)
             clips |= synchronise(job, {clip.name: clip for clip in used}, head, pool)
             used = [clips[clip.name] for clip in used]
             _report_audio(job, used, head)
             mask = _crop(job, clips, head, crop, pool)
-            _tell_of_hidden(job, clips, head, mask, pool)
+            _store_blend_weights(job, clips, head, mask, pool)
         writer.write_face(head, mask)
-        segments = choose_segments([clips[s.name] for s in job.staging if s.name in clips], head, mask)
-        made = _write_target(job, writer, segments, head, crop, mask)
+        available = [clips[s.name] for s in job.target_candidates if s.name in clips]
+        segments = choose_segments(available, head, mask)
+        written = _write_target(job, writer, segments, head, crop, mask)
         names = [clip.name for clip in used]
-        return writer.finish(fps=rate, crop=crop, clips=names, target=made, warnings=job.warnings)
+        return writer.finish(fps=rate, crop=crop, clips=names, target=written, warnings=job.warnings)
 
 
 def _as_rate(fps: Fraction | float) -> Fraction:
@@ -149,38 +150,37 @@ def _check_length(seconds: float, files: Sequence[Footage], *, what: str = "of v
         raise FootageError(
             f"there are {seconds:.1f} s {what} in {len(files)} file{'s' if len(files) != 1 else ''} "
             f"(the first: '{files[0].path}'); at least {MIN_SECONDS:g} s are needed, and 3 to 10 minutes "
-            f"are good. Give more footage of the same person"
+            f"are recommended. Give more footage of the same person"
         )
 
 
 def _target_segments(path: Path, training: Sequence[Segment], fps: Fraction) -> list[Segment]:
     file = read_footage(path)
-    same = [segment for segment in training if segment.footage.path == file.path]
-    return same or cut([file], fps, taken=(segment.name for segment in training))
+    of_file = [segment for segment in training if segment.footage.path == file.path]
+    return of_file or cut([file], fps, taken=(segment.name for segment in training))
 
 
 def _usable(job: Job, clips: dict[str, Clip]) -> list[Clip]:
-    """The training clips that show the face; FootageError unless they amount to something."""
+    """Return the training clips that show the face; raise FootageError if they are too short."""
     used, frames = [], 0
     files = list({s.footage.path: s.footage for s in job.training}.values())
     for segment in job.training:
         clip = clips.get(segment.name)
         if clip is None:
             continue
-        seen = int(clip.present.sum())
-        if seen < _MIN_CLIP_SECONDS * job.fps:
+        with_face = int(clip.present.sum())
+        if with_face < _MIN_CLIP_SECONDS * job.fps:
             job.warn(
-                f"left out: the face is seen for {float(seen / job.fps):.1f} s only in '{clip.record.source}'"
+                f"skipped: '{clip.record.source}' shows the face for only {float(with_face / job.fps):.1f} s"
             )
             continue
         used.append(clip)
-        frames += seen
+        frames += with_face
     if not used and len(job.faults) >= len(files):
         raise MediaError(job.faults[0])
     if not used:
         raise FootageError(
-            f"no face was found in any of {len(files)} files (the first: '{files[0].path}'). Give footage "
-            f"that shows one person's face from the front, at least a tenth of the picture high and well lit"
+            f"no face was found in any of {len(files)} files (the first: '{files[0].path}'). {FACE_ADVICE}"
         )
     seconds = float(frames / job.fps)
     if seconds < MIN_SECONDS:
@@ -189,30 +189,28 @@ def _usable(job: Job, clips: dict[str, Clip]) -> list[Clip]:
 
 
 def _report_audio(job: Job, clips: Sequence[Clip], head: Head) -> None:
-    """Warn of clips that have frames only, or whose audio is not what the mouth says."""
+    """Warn of clips without audio, and of clips without speech."""
     uses = [clip.audio_use(head) for clip in clips]
-    for use, what, purpose in (
-        ("no sound", "no sound", "used for the renderer only"),
-        ("no speech", "no speech under a mouth that moves", "used for the renderer only"),
+    for use, reason, purpose in (
+        ("no sound", "no audio", "used for the renderer only"),
+        ("no speech", "no speech under a moving mouth", "used for the renderer only"),
         ("silence", "no speech", "used for the renderer and the mouth at rest only"),
     ):
-        some = [clip for clip, of_clip in zip(clips, uses, strict=True) if of_clip == use]
-        if some:
-            names = ", ".join(f"'{clip.name}'" for clip in some[:CLIPS_NAMED])
-            more = f" and {len(some) - CLIPS_NAMED} more" if len(some) > CLIPS_NAMED else ""
-            job.warn(f"{what} in {len(some)} of {len(clips)} clips, {purpose}: {names}{more}")
+        affected = [clip for clip, of_clip in zip(clips, uses, strict=True) if of_clip == use]
+        if affected:
+            names = ", ".join(f"'{clip.name}'" for clip in affected[:CLIPS_NAMED])
+            more = f" and {len(affected) - CLIPS_NAMED} more" if len(affected) > CLIPS_NAMED else ""
+            job.warn(f"{reason} in {len(affected)} of {len(clips)} clips, {purpose}: {names}{more}")
 
 
-def _tell_of_scan(job: Job, sources: Collection[str], pool: Workers) -> None:
-    """Say which files were found to be interlaced, or not to be, against their marks."""
+def _warn_of_scan(job: Job, sources: Collection[str], pool: Workers) -> None:
+    """Warn of files that are interlaced, or progressive, against their marks."""
     files = [Path(source) for source in sorted(sources)]
-    found = {files[index]: scan for index, scan in pool.map(measured_scan, files)}
-    for note in scan_notes(found):
-        job.warn(note)
+    job.warn_all(scan_notes({files[index]: scan for index, scan in pool.map(measured_scan, files)}))
 
 
 def _fit(clips: Sequence[Clip]) -> tuple[Head, FaceCrop]:
-    """The person's head, and the region for the size of the face."""
+    """Fit the person's head, and choose the crop for the size of the face."""
     total = sum(int(clip.present.sum()) for clip in clips)
     stride = -(-total // _MAX_FIT_FRAMES)
     kept, offset = [], 0
@@ -226,7 +224,7 @@ def _fit(clips: Sequence[Clip]) -> tuple[Head, FaceCrop]:
 
 
 def _crop(job: Job, clips: dict[str, Clip], head: Head, crop: FaceCrop, pool: Workers) -> Mask:
-    """Cut every clip's regions. Returns the mask that covers the training clips' mouths."""
+    """Cut every clip's crops, and return the mask that covers the training clips' mouths."""
     fingerprint = _fingerprint(head, crop)
     tasks = [CropTask(clip.folder, head, crop, fingerprint) for clip in clips.values()]
     names, done = list(clips), 0
@@ -248,17 +246,17 @@ def _crop(job: Job, clips: dict[str, Clip], head: Head, crop: FaceCrop, pool: Wo
 
 
 def _fingerprint(head: Head, crop: FaceCrop) -> str:
-    """Tells whether crops were made with this head and region: neither mask nor stage changes them."""
+    """Return a hash of head and crop, which determine the crops; mask and target do not change them."""
     digest = hashlib.sha256(head.points.astype(np.float32).tobytes())
     digest.update(repr((*crop.to_json().values(), SMOOTHING_SECONDS)).encode())
     return digest.hexdigest()[:16]
 
 
-def _tell_of_hidden(job: Job, clips: dict[str, Clip], head: Head, mask: Mask, pool: Workers) -> None:
-    """Store for every clip how much of a new mouth its frames may take, and warn if that is little.
+def _store_blend_weights(job: Job, clips: dict[str, Clip], head: Head, mask: Mask, pool: Workers) -> None:
+    """Store the blend weights of every clip, and warn of frames whose mouth cannot be rewritten.
 
     Raises:
-        FootageError: the training clips show the mouth free for less than is needed.
+        FootageError: the training clips show the mouth uncovered for too short a time.
     """
     names, small = list(clips), dict[str, npt.NDArray[np.uint8]]()
     for index, images in pool.map(small_components, list(clips.values())):
@@ -267,8 +265,8 @@ def _tell_of_hidden(job: Job, clips: dict[str, Clip], head: Head, mask: Mask, po
     training = [s.name for s in job.training if s.name in clips]
     _check_free([clips[n] for n in training], head, [covered[n] for n in training])
     every = [clips[n] for n in names]
-    found = blend_weights(every, [small[n] for n in names], head, mask, [covered[n] for n in names])
-    for name, blend_weight in zip(names, found, strict=True):
+    weights = blend_weights(every, [small[n] for n in names], head, mask, [covered[n] for n in names])
+    for name, blend_weight in zip(names, weights, strict=True):
         write_blend_weights(clips[name].folder, blend_weight)
         clips[name] = Clip(clips[name].folder, clips[name].record)
     hidden = {n: int((clips[n].present & ~clips[n].usable).sum()) for n in names}
@@ -278,34 +276,34 @@ def _tell_of_hidden(job: Job, clips: dict[str, Clip], head: Head, mask: Mask, po
         shown = ", ".join(f"'{name}'" for name in worst[:CLIPS_NAMED])
         more = f" and {len(worst) - CLIPS_NAMED} more" if len(worst) > CLIPS_NAMED else ""
         job.warn(
-            f"the mouth is turned away, cut off or hidden in {sum(hidden.values())} of {frames} frames, "
-            f"which are left out of the renderer's training: {shown}{more}"
+            f"the mouth is turned away, cut off or covered in {sum(hidden.values())} of {frames} frames, "
+            f"which the renderer's training skips: {shown}{more}"
         )
 
 
 def _check_free(clips: Sequence[Clip], head: Head, covered: Sequence[npt.NDArray[np.bool_]]) -> None:
-    """Raise FootageError if the mouth is seen too little, by the rule of the report on footage."""
+    """Raise FootageError if the mouth is visible too little, by the rule of the report on footage."""
     poses = [head.poses(clip.landmarks, clip.present)[clip.present] for clip in clips]
     angles = np.concatenate([pose.angles for pose in poses])
-    free_seconds, free, seen = 0.0, 0, len(angles)
+    free_seconds, free, frames = 0.0, 0, len(angles)
     for clip, pose, hidden in zip(clips, poses, covered, strict=True):
         shown = shows_mouth(clip.landmarks[clip.present], pose, angles, clip.record.frame_size)
         count = int((shown & ~hidden[clip.present]).sum())
         free += count
         free_seconds += float(count / clip.record.fps)
-    if leaves_too_little(1 - free / max(seen, 1), free_seconds):
+    if leaves_too_little(1 - free / max(frames, 1), free_seconds):
         raise FootageError(
-            f"the mouth is turned away, cut off or hidden in {seen - free} of {seen} frames, and "
-            f"{free_seconds:.1f} s show it free; at least {MIN_FREE_SECONDS:g} s are needed. Give footage "
-            f"that shows the face from the front and whole"
+            f"the mouth is turned away, cut off or covered in {frames - free} of {frames} frames, and fully "
+            f"visible for {free_seconds:.1f} s; at least {MIN_FREE_SECONDS:g} s are needed. Give footage "
+            f"that shows the whole face from the front"
         )
 
 
 def _find_covered(job: Job, clips: dict[str, Clip], pool: Workers) -> dict[str, npt.NDArray[np.bool_]]:
-    """Frames (F,) of every clip in which something is before the mouth; a warning if there are any.
+    """Find the frames (F,) of every clip with a covered mouth, and warn of them.
 
     Raises:
-        FootageError: the training clips show the mouth free for less than is needed.
+        FootageError: the training clips show the mouth uncovered for too short a time.
     """
     names, covered = list(clips), dict[str, npt.NDArray[np.bool_]]()
     for index, measured in pool.map(measure_face_crops, list(clips.values())):
@@ -325,12 +323,12 @@ def _find_covered(job: Job, clips: dict[str, Clip], pool: Workers) -> dict[str, 
     free_seconds = float((frames - count) / job.fps)
     if leaves_too_little(count / max(frames, 1), free_seconds):
         raise FootageError(
-            f"something is before the mouth in {count} of {frames} frames ({times}), and {free_seconds:.1f} "
-            f"s show it free; at least {MIN_FREE_SECONDS:g} s are needed. Give footage without hands, "
+            f"something covers the mouth in {count} of {frames} frames ({times}), and {free_seconds:.1f} s "
+            f"show it uncovered; at least {MIN_FREE_SECONDS:g} s are needed. Give footage without hands, "
             f"microphones, masks and captions over the mouth"
         )
     total = sum(int(flags.sum()) for flags in covered.values())
-    job.warn(f"something is before the mouth in {total} frames, which nothing is learnt from: {times}")
+    job.warn(f"something covers the mouth in {total} frames, which are not used for training: {times}")
     return covered
 
 
@@ -353,7 +351,7 @@ def _write_target(
         for frame in itertools.chain.from_iterable(map(_frames_of, segments)):
             even = np.ascontiguousarray(frame[:height, :width])
             thumbnails.append(thumbnail(even, transforms[len(thumbnails)], mask, window))
-            job.report(Progress("stage", len(thumbnails), len(landmarks)))
+            job.report(Progress("target", len(thumbnails), len(landmarks)))
             yield even
 
     video = encode_target(even_frames(), record.fps)
@@ -390,6 +388,6 @@ def _report_target(job: Job, target: Target) -> None:
     kept = int((target.blend_weight < 1).sum())
     if kept:
         job.warn(
-            f"{kept} of {target.frames} frames of the stage keep the footage's own mouth, which is turned "
-            f"away, cut off or hidden in them; in silence it may be seen to talk there"
+            f"{kept} of {target.frames} frames of the target keep the footage's own mouth, because it is "
+            f"turned away, cut off or covered there; it may move during silence"
         )

@@ -1,6 +1,6 @@
-"""Worker processes: several at once, quiet, gone when their parent is, and honest about what went wrong.
+"""Worker processes that run tasks in parallel, end with their parent, and report errors and log lines to it.
 
-Knows nothing of footage.
+Independent of footage.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _QUEUED_PER_WORKER = 2
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Message = tuple[int, str, str | None]
-"""What a worker logged: level, text and subject (`ONCE`)."""
+"""A log record of a worker: level, text and subject (`ONCE`)."""
 
 
 class Workers:
-    """Runs functions of one task each in worker processes; made by :func:`worker_pool`."""
+    """Runs functions in worker processes, one task each; made by :func:`worker_pool`."""
 
     def __init__(self, executor: ProcessPoolExecutor | None, count: int) -> None:
         self._executor = executor
         self.count = count
 
     def map(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[tuple[int, Result]]:
-        """(index of the task, its result) as they get ready; the first error ends it.
+        """Yield (index of the task, its result) as tasks finish; the first error ends the iteration.
 
-        ``work`` is a function of a module, and tasks and results can be pickled. What ``work`` logs is logged
-        here.
+        ``work`` must be a function of a module; tasks and results must be picklable. Log records of ``work``
+        are logged in this process.
         """
         if self._executor is None:
             for index, task in enumerate(tasks):
@@ -53,9 +53,9 @@ class Workers:
             yield from self._map(self._executor, work, tasks)
         except BrokenProcessPool as error:
             raise NewscasterError(
-                f"one of the {self.count} worker processes was ended from outside. Most often memory was "
-                f"short: run again with fewer workers, finished clips are kept. In a script of yours, call "
-                f"newscaster below `if __name__ == '__main__':`, since worker processes import the script"
+                f"one of the {self.count} worker processes was killed (often out of memory). Run again with "
+                f"fewer workers; finished clips are kept. In your own script, call newscaster below "
+                f"`if __name__ == '__main__':`, because worker processes import the script"
             ) from error
 
     def _map(
@@ -80,11 +80,11 @@ class Workers:
 
 @contextmanager
 def worker_pool(workers: int | None, *, tasks: int) -> Generator[Workers]:
-    """Worker processes for as long as the ``with`` block lasts; they end at once when it fails.
+    """Run worker processes during a ``with`` block; they end at once if it fails.
 
     Args:
-        workers: how many; None is one for each core. 0 does the work in this process, for tests.
-        tasks: how many tasks there will be at most, so that none is started in vain.
+        workers: number of processes; None: one per core. 0 does the work in this process, for tests.
+        tasks: maximum number of tasks; no more processes than that are started.
     """
     if workers == 0:
         yield Workers(None, 1)
@@ -122,7 +122,7 @@ class _Collector(logging.Handler):
 
 
 def _logged(work: Callable[[Task], Result], task: Task) -> _Outcome[Result]:
-    """Run one task and bring what it logged along with its result."""
+    """Run one task, and return its result with its log records."""
     collector, logger = _Collector(), logging.getLogger("newscaster")
     logger.addHandler(collector)
     logger.propagate = False
@@ -133,9 +133,9 @@ def _logged(work: Callable[[Task], Result], task: Task) -> _Outcome[Result]:
 
 
 def _start_worker(lifeline: Connection) -> None:
-    """Ignore signals (the parent decides), end with the parent, and silence native code on standard error.
+    """Ignore signals (the parent handles them), end with the parent, and silence native code on stderr.
 
-    Native libraries may write lines there that no user can do anything about.
+    Native libraries write lines there that users cannot act on.
     """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # often sent to the whole group; Windows has no SIGHUP
         if hasattr(signal, name):
@@ -145,7 +145,7 @@ def _start_worker(lifeline: Connection) -> None:
 
 
 def _end_with_parent(lifeline: Connection) -> None:
-    # Nothing is ever sent: the pipe ends when the parent closes its end, or dies of whatever cause.
+    # Nothing is ever sent: the pipe closes when the parent closes its end or dies for any reason.
     try:
         lifeline.recv()
     except (EOFError, OSError):

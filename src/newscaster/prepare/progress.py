@@ -1,4 +1,4 @@
-"""How work on footage tells that it goes on."""
+"""Progress reports of work on footage."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far work on footage has come."""
+    """Progress of work on footage."""
 
     phase: str
-    """"look" (long files only), "track", "crop" and "stage" in this order while footage is prepared; "check"
-    for a report."""
+    """"look" (long files only), "track", "crop" and "target", in this order, during preparation; "check" for
+    a report."""
     done: int
     total: int
-    """Files while looking and checking, frames otherwise; what files' headers say, so only nearly exact."""
+    """Files in "look" and "check", otherwise frames; approximate, since it comes from file headers."""

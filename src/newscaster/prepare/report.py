@@ -1,4 +1,4 @@
-"""The report on footage before it is prepared: as data, and as one HTML file that needs nothing else."""
+"""The report on footage before preparation: as data, and as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from newscaster.formats.dataset_clip import AudioUse
 from newscaster.prepare.findings import Findings, face_fraction
 from newscaster.prepare.inspect_file import Inspection
 from newscaster.prepare.measure import Measure, Verdict, worst
-from newscaster.prepare.page import rendered_page, write_page
-from newscaster.prepare.plots import Line, Plot, plot
 from newscaster.prepare.speaking import loudness_db
 from newscaster.prepare.thumbnails import annotated, data_uri, mouth_sheet
+from newscaster.reports.page import rendered_page, write_page
+from newscaster.reports.plots import Line, Plot, plot
 from newscaster.speech.activity import speech_activity
 
 _FRAMES_SHOWN = 6
@@ -31,12 +31,12 @@ _AUDIO_USES: dict[AudioUse, str] = {
     "speech": "yes",
     "silence": "no speech: used for the renderer and the mouth at rest only",
     "no speech": "no speech: used for the renderer only",
-    "no sound": "no sound: used for the renderer only",
+    "no sound": "no audio: used for the renderer only",
 }
 _HEADLINES: dict[Verdict, str] = {
     "good": "Good footage: an anchor can be made from it as it is.",
-    "poor": "An anchor can be made from it, but it will be better if you change what is marked.",
-    "unusable": "No anchor can be made from it before what is marked is changed.",
+    "poor": "An anchor can be made from it, but it will be better if you fix the points below.",
+    "unusable": "No anchor can be made from it until the points below are fixed.",
 }
 
 
@@ -52,61 +52,61 @@ class FileSummary:
     has_audio: bool
     people: int
     face_fraction: float | None
-    """Of the frames looked at; None where none was."""
+    """Fraction of the tracked frames with the face; None if none was tracked."""
     eyes_px: float | None
-    """Median distance of the outer eye corners; None where there is no face."""
+    """Median IOD in pixels; None if there is no face."""
     audio_use: AudioUse = "speech"
 
     @property
     def audio(self) -> str:
-        """What its sound is good for, in words."""
+        """Use of its audio, as text."""
         return _AUDIO_USES[self.audio_use]
 
     def to_json(self) -> dict[str, Any]:
-        """Under the names that reports have had from the start."""
+        """Return the values under the keys of the JSON report."""
         old = {"has_audio": "has_sound", "audio_use": "sound_use", "face_fraction": "face_share"}
         return {old.get(name, name): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found in footage, and what to do about it."""
+    """Results of a check of footage, with advice."""
 
     measures: tuple[Measure, ...]
     files: tuple[FileSummary, ...]
     notes: tuple[str, ...]
-    """What else there is to know: files that were left out, what was only sampled."""
+    """Further notes, such as skipped files and sampled tracking."""
     looked_at_seconds: float
     total_seconds: float
     images: tuple[Image.Image, ...] = ()
-    """Frames with what is followed drawn in."""
+    """Frames with crop and landmarks drawn in."""
     mouths: Image.Image | None = None
     """Mouths from closed to wide open."""
     plots: tuple[Plot, ...] = ()
-    """One stretch over time."""
+    """Plots of one segment over time."""
 
     def __repr__(self) -> str:
         return f"Report({self.verdict}, {len(self.files)} files, {self.total_seconds / 60:.1f} min)"
 
     @property
     def verdict(self) -> Verdict:
-        """That of the worst measure."""
+        """Verdict of the worst measure."""
         return worst(self.measures)
 
     @property
     def headline(self) -> str:
-        """The verdict in a sentence."""
+        """The verdict as a sentence."""
         return _HEADLINES[self.verdict]
 
     def measure(self, name: str) -> Measure:
-        """The measure of this name; ``KeyError`` where it was not taken."""
+        """Return the measure with this name; raise ``KeyError`` if it was not taken."""
         for measure in self.measures:
             if measure.name == name:
                 return measure
         raise KeyError(name)
 
     def to_json(self) -> dict[str, Any]:
-        """All but the pictures."""
+        """Return everything except images and plots."""
         return {
             "verdict": self.verdict,
             "measures": [asdict(measure) for measure in self.measures],
@@ -117,7 +117,7 @@ class Report:
         }
 
     def html(self) -> str:
-        """One self-contained page.
+        """Return one self-contained page.
 
         Raises:
             MissingExtraError: jinja2 is not installed.
@@ -148,15 +148,15 @@ class Report:
 
 
 def make_report(findings: Findings, measures: Sequence[Measure], notes: Sequence[str]) -> Report:
-    """Draw the pictures and plots, and put everything together."""
-    looked = sum(
+    """Draw images and plots, and assemble the report."""
+    tracked_seconds = sum(
         float(len(s.present) / s.segment.fps) for i in findings.inspections for s in i.tracked_segments
     )
     return Report(
         tuple(measures),
         tuple(_summary(i, use) for i, use in zip(findings.inspections, findings.audio_uses, strict=True)),
         tuple(notes),
-        looked,
+        tracked_seconds,
         sum(inspection.footage.seconds for inspection in findings.inspections),
         tuple(_frames(findings)),
         _mouths(findings),
@@ -165,7 +165,7 @@ def make_report(findings: Findings, measures: Sequence[Measure], notes: Sequence
 
 
 def audio_notes(findings: Findings) -> list[str]:
-    """A line for each file that the renderer alone is trained on; the last one stands for many."""
+    """Return a line for each file that only the renderer is trained on; the last one may sum up many."""
     files = [_summary(i, use) for i, use in zip(findings.inspections, findings.audio_uses, strict=True)]
     notes = [f"'{file.name}': {file.audio}" for file in files if file.audio_use != "speech"]
     if len(notes) <= _FILES_SHOWN:
@@ -195,7 +195,7 @@ def _summary(inspection: Inspection, use: AudioUse) -> FileSummary:
 
 
 def _frames(findings: Findings) -> list[Image.Image]:
-    """Frames of stretches spread over the footage, with region and landmarks drawn in."""
+    """Return frames of segments spread over the footage, with crop and landmarks drawn in."""
     crop, head = findings.crop, findings.head
     if crop is None or head is None:
         return []
@@ -210,14 +210,14 @@ def _frames(findings: Findings) -> list[Image.Image]:
 
 
 def _mouths(findings: Findings) -> Image.Image | None:
-    """Mouths from closed to wide open, at even steps through the ranks of their openings."""
+    """Return mouths from closed to wide open, at equal steps through the ranks of their openings."""
     mouths = sorted((m for s in findings.tracked_segments for m in s.mouths), key=lambda m: m.opening)
     chosen = np.linspace(0, len(mouths) - 1, min(_MOUTHS_SHOWN, len(mouths))).astype(int)
     return mouth_sheet([mouths[i] for i in chosen], columns=_MOUTH_COLUMNS)
 
 
 def _plots(findings: Findings) -> list[Plot]:
-    """Pose, opening and loudness of the stretch that shows the face for longest."""
+    """Plot pose, opening and loudness of the segment that shows the face for longest."""
     if not findings.tracked_segments:
         return []
     i = max(

@@ -1,4 +1,4 @@
-"""The faces in one frame: where each is, its landmarks, and whose it is.
+"""The faces in one frame: box, landmarks and descriptor of each.
 
 Descriptors stay in memory; nothing here is written to disk.
 """
@@ -21,7 +21,8 @@ Floats = npt.NDArray[np.float32]
 Box = npt.NDArray[np.float64]
 
 _MIN_OVERLAP = 0.25
-"""Of a detected box and the landmarks found in the window around it; below, they are another face's."""
+"""Minimum overlap of a detected box and the landmarks in the window around it; with less, they are another
+face's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +56,11 @@ def sightings_in(
     make_mesh: Callable[[int], Mesh] = Mesh,
     describe: Describe = describe_faces,
 ) -> list[Sighting]:
-    """All faces of a frame (H, W, 3), uint8 RGB.
+    """Return all faces of a frame (H, W, 3), uint8 RGB.
 
-    ``detect``, ``make_mesh`` and ``describe`` are for tests.
+    Tests replace ``detect``, ``make_mesh`` and ``describe``.
     """
-    found = []
+    sightings = []
     for box in detect(frame):
         mesh = make_mesh(1)
         mesh.reset()
@@ -70,5 +71,5 @@ def sightings_in(
         descriptor = np.full(DESCRIPTOR_SIZE, np.nan, np.float32)
         if landmarks is not None:
             descriptor = describe([frame], landmarks[None])[0]
-        found.append(Sighting(second, np.asarray(box, np.float64), landmarks, descriptor))
-    return found
+        sightings.append(Sighting(second, np.asarray(box, np.float64), landmarks, descriptor))
+    return sightings

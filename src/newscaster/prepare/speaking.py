@@ -1,8 +1,8 @@
-"""Who of several people in a file speaks: whose mouth moves with the audio.
+"""Detection of the speaker among several people in a file: the one whose mouth moves with the audio.
 
-The opening of each person's mouth is compared with the opening that the audio predicts (see `heard_mouth`),
-at the lag that fits one of them best. A photo's mouth does not move, a listener's little, that of a face on a
-screen not with this audio.
+Compares the opening of each person's mouth with the one predicted from the audio (see `predicted_opening`),
+at the lag that fits one of them best. The mouth of a photo does not move, and that of a silent person moves
+little. The mouth of a face on a screen does not move with this audio.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from newscaster.face.mouth_basis import is_moving
 from newscaster.face.topology import OPENING_PAIRS
 from newscaster.prepare.clips import Footage, Segment, sampled_segments, segments_without_gaps
 from newscaster.prepare.following import follow_person
-from newscaster.prepare.heard_mouth import predicted_openings
 from newscaster.prepare.lag import SpokenSegment, correlations
 from newscaster.prepare.people import People, Person
+from newscaster.prepare.predicted_opening import predicted_openings
 from newscaster.speech.activity import MIN_SPEECH_SECONDS, speech_activity
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 
 _WHOLE_SECONDS = 15.0
-"""A file up to this long is followed through; in a longer one, `_WINDOWS` of `_WINDOW_SECONDS`."""
+"""A file up to this long is tracked throughout; a longer one in `_WINDOWS` windows of `_WINDOW_SECONDS`."""
 _WINDOWS = 5
 _WINDOW_SECONDS = 3.0
 _FPS = Fraction(25)
 _REACH_SECONDS = 1.0
 _NEAR_STEPS = 5
-"""Of 20 ms: mouths differ by so much in when they open."""
+"""In steps of 20 ms: people differ by this much in when their mouths open."""
 _MIN_FRAMES = 25
 
 
 def weigh_persons(
     footage: Footage, persons: Sequence[Person], *, read_speech: Callable[[Segment, int], Floats]
 ) -> tuple[Person, ...]:
-    """The persons of a file with :attr:`Person.speaking` measured, if there are several.
+    """Measure :attr:`Person.speaking` of the persons of a file, if there are several.
 
-    ``read_speech`` reads the audio under a segment's frames, (N,) at 16 kHz.
+    ``read_speech`` reads the audio of a segment's frames, (N,) at 16 kHz.
     """
     if len(persons) < 2:
         return tuple(persons)
@@ -62,20 +62,21 @@ def weigh_persons(
     if has_speech:
         scores = follow_audio(openings, [predicted_openings(speech) for speech in speeches], fps=float(_FPS))
     else:
-        scores = [1.0 if any(is_moving(one) for one in own) else 0.0 for own in openings]
+        scores = [1.0 if any(is_moving(opening) for opening in own) else 0.0 for own in openings]
     return tuple(replace(person, speaking=score) for person, score in zip(persons, scores, strict=True))
 
 
 def follow_audio(
     openings: Sequence[Sequence[Array]], predicted: Sequence[Array], *, fps: float
 ) -> list[float]:
-    """How closely each person's mouth follows the audio, 0 to 1: their correlation.
+    """Return the correlation of each person's mouth with the audio, 0 to 1.
 
-    All are compared at one lag, within a second: that of the audio, whoever speaks.
+    All are compared at one lag of at most a second, which is that of the audio.
 
     Args:
-        openings: of each person and window, (F,); NaN in frames without the face, which do not count.
-        predicted: of each window, (T,) at 25 Hz: how far the audio has a mouth open.
+        openings: opening of each person in each window, (F,); NaN in frames without the face, which are
+            ignored.
+        predicted: opening predicted from the audio of each window, (T,) at 25 Hz.
         fps: frames per second.
     """
     curves = np.stack([_curve(own, predicted, fps=fps) for own in openings])
@@ -85,13 +86,13 @@ def follow_audio(
 
 
 def _curve(openings: Sequence[Array], predicted: Sequence[Array], *, fps: float) -> Array:
-    """Correlation at every lag; 0 if the face is seen for less than a second."""
-    seen = sum(int(np.isfinite(opening).sum()) for opening in openings)
+    """Return the correlation at every lag; 0 if the face is visible for less than a second."""
+    frames = sum(int(np.isfinite(opening).sum()) for opening in openings)
     segments = [
         SpokenSegment(opening, fps, audio, np.zeros(len(audio), np.bool_))
         for opening, audio in zip(openings, predicted, strict=True)
     ]
-    return correlations(segments if seen >= _MIN_FRAMES else [], reach_seconds=_REACH_SECONDS)
+    return correlations(segments if frames >= _MIN_FRAMES else [], reach_seconds=_REACH_SECONDS)
 
 
 def _windows(footage: Footage) -> list[Segment]:
@@ -103,7 +104,7 @@ def _windows(footage: Footage) -> list[Segment]:
 
 
 def raw_openings(landmarks: Floats) -> Array:
-    """Distance of the inner lips in outer-eye distances, (F,), of landmarks (F, 478, 3); NaN stays NaN."""
+    """Return the distance of the inner lips in IOD, (F,), of landmarks (F, 478, 3); NaN stays NaN."""
     gaps = [
         np.hypot(*(landmarks[:, upper, :2] - landmarks[:, lower, :2]).T) for upper, lower in OPENING_PAIRS
     ]
@@ -111,9 +112,9 @@ def raw_openings(landmarks: Floats) -> Array:
 
 
 def loudness_db(speech: Floats, *, rate: int, step_seconds: float, steps: int) -> Array:
-    """Level in dBFS around the times k * step_seconds, (steps,), over 40 ms.
+    """Return the level in dBFS around the times k * step_seconds, (steps,), over 40 ms.
 
-    Digital silence is -70 dBFS, in quiet audio 40 dB below its loudest.
+    Digital silence is -70 dBFS; in quiet audio, 40 dB below its maximum.
     """
     energy = np.concatenate([[0.0], np.cumsum(speech.astype(np.float64) ** 2)])
     middle = np.arange(steps) * step_seconds * rate

@@ -1,7 +1,7 @@
-"""Audio of tracked clips put in time with their frames, before anything is learnt from it.
+"""Correction of the audio of tracked clips before training.
 
-By the same rules as the report on footage (`sync`): a constant lag is taken out. Audio that does not belong
-to the mouth, or whose clock runs apart, is left out: of such clips the frames alone are used.
+Follows the same rules as the report on footage (`sync`). A constant lag is corrected. Audio that does not
+belong to the mouth, or that drifts, is dropped: only the frames of such clips are used.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from newscaster.face.head_pose import Head
 from newscaster.face.mouth_basis import opening
 from newscaster.formats.dataset import Clip, read_record, write_audio, write_audio_fits
 from newscaster.prepare.clips import Segment
-from newscaster.prepare.heard_mouth import predicted_openings
 from newscaster.prepare.job import Job
 from newscaster.prepare.lag import SpokenSegment
 from newscaster.prepare.pool import Workers
+from newscaster.prepare.predicted_opening import predicted_openings
 from newscaster.prepare.sync import AudioSync, Part, audio_syncs
 from newscaster.prepare.work import readable_speech
 from newscaster.speech.activity import speech_activity
@@ -28,7 +28,7 @@ from newscaster.speech.activity import speech_activity
 
 @dataclass(frozen=True)
 class AudioTask:
-    """A tracked clip, and what its audio is to be."""
+    """A tracked clip, with the shift of its audio, or the decision to drop it."""
 
     folder: Path
     segment: Segment
@@ -36,10 +36,10 @@ class AudioTask:
     drop: bool = False
 
 
-def hear(task: AudioTask) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """What a clip's audio predicts, (T,), and when there is speech in it, (T,).
+def analyse_audio(task: AudioTask) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return the opening predicted from a clip's audio, (T,), and its voice activity, (T,).
 
-    Audio that was left out before is read anew: with more footage it may be judged otherwise.
+    Audio that was dropped before is read again: with more footage, the decision may change.
     """
     record = read_record(task.folder)
     assert record is not None, task.folder
@@ -49,8 +49,8 @@ def hear(task: AudioTask) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_
     return predicted_openings(speech), speech_activity(speech)
 
 
-def apply(task: AudioTask) -> None:
-    """Store a clip's audio as it is to be, read anew from the footage."""
+def store_audio(task: AudioTask) -> None:
+    """Read a clip's audio from the footage again, and store it shifted, or drop it."""
     record = read_record(task.folder)
     assert record is not None, task.folder
     speech = np.zeros(0, np.float32)
@@ -60,12 +60,12 @@ def apply(task: AudioTask) -> None:
 
 
 def synchronise(job: Job, clips: Mapping[str, Clip], head: Head, pool: Workers) -> dict[str, Clip]:
-    """These clips with audio that goes with their frames, or none. The job warns of what was changed."""
+    """Shift or drop the audio of clips so that it fits their frames, and warn of every change."""
     segments = {s.name: s for s in job.segments if s.name in clips}
     with_audio = [n for n, c in clips.items() if c.record.audio_dropped or c.has_speech]
     tasks = [AudioTask(clips[name].folder, segments[name]) for name in with_audio]
     spoken_segments: dict[Path, list[SpokenSegment]] = {}
-    for index, (predicted, speaking) in pool.map(hear, tasks):
+    for index, (predicted, speaking) in pool.map(analyse_audio, tasks):
         clip, segment = clips[with_audio[index]], segments[with_audio[index]]
         mouth = opening(clip.mouth_shapes(head))
         fps = float(segment.fps)
@@ -73,9 +73,9 @@ def synchronise(job: Job, clips: Mapping[str, Clip], head: Head, pool: Workers) 
         spoken_segments.setdefault(segment.footage.path, []).append(spoken)
     changes = []
     for sync in audio_syncs(spoken_segments):
-        some = [name for name in with_audio if segments[name].footage.path in sync.files]
-        changes += _changes(job, sync, {name: clips[name] for name in some}, segments)
-    for _ in pool.map(apply, changes):
+        names = [name for name in with_audio if segments[name].footage.path in sync.files]
+        changes += _changes(job, sync, {name: clips[name] for name in names}, segments)
+    for _ in pool.map(store_audio, changes):
         pass
     stored = {name: read_record(clip.folder) for name, clip in clips.items()}
     return {name: Clip(clips[name].folder, record) for name, record in stored.items() if record is not None}
@@ -84,32 +84,32 @@ def synchronise(job: Job, clips: Mapping[str, Clip], head: Head, pool: Workers) 
 def _changes(
     job: Job, sync: AudioSync, clips: Mapping[str, Clip], segments: Mapping[str, Segment]
 ) -> list[AudioTask]:
-    """What is to be done to the clips of some files, which is said."""
+    """Return the changes to the audio of the clips of some files, and warn of them."""
     drop = sync.state in ("unrelated", "drifts")
     lag_ms = round(1000 * sync.lag.seconds) if sync.lag is not None and sync.is_off and not drop else 0
     if drop:
-        job.warn(f"{sync.described}; no motion is learnt from it, frames alone are used: {sync.named}")
+        job.warn(f"{sync.described}; no motion is learnt from it, only the frames are used: {sync.named}")
     elif sync.state == "partly":
-        moved = f"; the rest is moved by {-lag_ms:+d} ms" if lag_ms else ""
-        job.warn(f"{sync.described}; no motion is learnt from these parts{moved}")
+        shift = f"; the rest is shifted by {-lag_ms:+d} ms" if lag_ms else ""
+        job.warn(f"{sync.described}; no motion is learnt from these parts{shift}")
     elif lag_ms:
-        job.warn(f"{sync.described}, moved by {-lag_ms:+d} ms: {sync.named}")
+        job.warn(f"{sync.described}, shifted by {-lag_ms:+d} ms: {sync.named}")
     elif sync.state == "unmeasured":
-        job.warn(f"how audio and mouth go together could not be measured ({sync.described}): {sync.named}")
+        job.warn(f"the sync of audio and mouth could not be measured ({sync.described}): {sync.named}")
     tasks = []
     for name, clip in clips.items():
         write_audio_fits(
             clip.folder,
             _fits(clip, [part for part in sync.unfit if part.path == segments[name].footage.path]),
         )
-        wanted = 0 if drop else clip.record.audio_shift_ms + lag_ms
-        if (wanted, drop) != (clip.record.audio_shift_ms, clip.record.audio_dropped):
-            tasks.append(AudioTask(clip.folder, segments[name], wanted, drop))
+        shift_ms = 0 if drop else clip.record.audio_shift_ms + lag_ms
+        if (shift_ms, drop) != (clip.record.audio_shift_ms, clip.record.audio_dropped):
+            tasks.append(AudioTask(clip.folder, segments[name], shift_ms, drop))
     return tasks
 
 
 def _fits(clip: Clip, unfit: Sequence[Part]) -> npt.NDArray[np.bool_]:
-    """(F,): frames of a clip that lie in none of these parts of its file."""
+    """Return the frames (F,) of a clip outside these parts of its file."""
     seconds = (clip.record.start_frame + np.arange(clip.frames) + 0.5) / float(clip.record.fps)
     fits = np.ones(clip.frames, np.bool_)
     for part in unfit:

@@ -1,4 +1,4 @@
-"""Pictures for the report: what is followed in the frames, and a sheet of mouths."""
+"""Images for the report: frames with the tracked face, and a sheet of mouths."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ImageArray = npt.NDArray[np.uint8]
 
 _WIDEST_PX = 360
 _SHOWN_FACES = 2.2
-"""Side of what is shown of a frame, in sides of the face's box."""
+"""Side of the shown part of a frame, in sides of the face's box."""
 _QUALITY = 85
 _MOUTH_SIZE = (96, 64)
 _MOUTH_WIDTH = 1.1
@@ -41,13 +41,13 @@ class Shown:
     """A frame kept for the report."""
 
     jpeg: bytes
-    """What is around the face, at most 360 pixels wide."""
+    """The face and its surroundings, at most 360 pixels wide."""
     corner: tuple[int, int]
-    """Left and top of that in the footage."""
+    """Left and top of this part in the footage."""
     scale: float
-    """Its size over that of the footage."""
+    """Its size over that in the footage."""
     frame: int
-    """Its place in the stretch."""
+    """Frame number in the segment."""
 
     @staticmethod
     def of(image: ImageArray, landmarks: npt.NDArray[np.float32], frame: int) -> Shown:
@@ -65,23 +65,23 @@ class Shown:
 
 @dataclass(frozen=True)
 class Mouth:
-    """A picture of a mouth."""
+    """An image of a mouth."""
 
     opening: float
-    """Gap between the inner lips, in outer-eye distances."""
+    """Gap between the inner lips, in IOD."""
     image: ImageArray
-    """(64, 96, 3), upright, lips in the middle, 1.1 outer-eye distances wide."""
+    """(64, 96, 3), upright, lips in the middle, 1.1 IOD wide."""
 
 
 def mouth_of(image: ImageArray, landmarks: npt.NDArray[np.float32]) -> Mouth:
-    """The mouth in a picture (H, W, 3) with landmarks (478, 3)."""
+    """Cut out the mouth of a frame (H, W, 3) with landmarks (478, 3)."""
     points = landmarks[:, :2].astype(np.float64)
     eyes = points[RIGHT_EYE_OUTER] - points[LEFT_EYE_OUTER]
     gap = np.mean([np.hypot(*(points[a] - points[b])) for a, b in OPENING_PAIRS]) / np.hypot(*eyes)
     scale = _MOUTH_SIZE[0] / _MOUTH_WIDTH / float(eyes @ eyes)
     turn = scale * np.array([[eyes[0], eyes[1]], [-eyes[1], eyes[0]]])
     shift = np.full(2, _MOUTH_SIZE[0] / 2) - turn @ points[list(OUTER_LIPS)].mean(axis=0)
-    # Only what is around the mouth is turned into a Pillow image: pictures may be large.
+    # Convert only the surroundings of the mouth to a Pillow image: frames may be large.
     reach = np.hypot(*eyes) * _MOUTH_WIDTH
     left, top = np.maximum(points[list(OUTER_LIPS)].mean(axis=0) - reach, 0).astype(int)
     near = np.ascontiguousarray(image[top : top + int(2 * reach) + 2, left : left + int(2 * reach) + 2])
@@ -96,7 +96,7 @@ def mouth_of(image: ImageArray, landmarks: npt.NDArray[np.float32]) -> Mouth:
 def annotated(
     shown: Shown, landmarks: npt.NDArray[np.float32], transform: SurfaceWarp, crop: FaceCrop
 ) -> Image.Image:
-    """A frame with the region's square and the landmarks (478, 3), in pixels of the footage, drawn in."""
+    """Draw the crop's square and the landmarks (478, 3), in pixels of the footage, into a frame."""
     small = Image.open(io.BytesIO(shown.jpeg))
     fine = 2  # drawn at twice the size: Pillow's lines are not anti-aliased
     scale = shown.scale * fine
@@ -113,7 +113,7 @@ def annotated(
 
 
 def mouth_sheet(mouths: Sequence[Mouth], *, columns: int) -> Image.Image | None:
-    """Mouths side by side, in rows."""
+    """Arrange mouths in rows; None if there are none."""
     if not mouths:
         return None
     width, height = _MOUTH_SIZE
@@ -124,7 +124,7 @@ def mouth_sheet(mouths: Sequence[Mouth], *, columns: int) -> Image.Image | None:
 
 
 def data_uri(image: Image.Image) -> str:
-    """A picture as it can be put into HTML."""
+    """Encode an image as a data URI for HTML."""
     return "data:image/jpeg;base64," + base64.b64encode(_jpeg(image)).decode("ascii")
 
 

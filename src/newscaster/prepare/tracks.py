@@ -1,7 +1,7 @@
-"""Face tracks and sound alone, of footage that may show somebody else in every file.
+"""Face tracks and audio only, for footage with possibly different people in each file.
 
-What networks for everyone are trained on, and what made videos are measured by; an anchor needs the whole of
-``prepare.pipeline``.
+Networks for all people are trained on it, and the evaluation tracks its videos with it. An anchor needs the
+whole of ``prepare.pipeline``.
 """
 
 from __future__ import annotations
@@ -44,82 +44,82 @@ def track_footage(
 
     Args:
         footage: video files, and folders that are searched for them.
-        folder: where landmarks and sound go; clips that are there already are kept.
-        fps: frames per second; None is each file's own, of 25, 29.97 and 30.
-        face: which one if several are seen: 0 is the leftmost; None is ``person``, or else the one that is
-            seen and speaks most.
-        silent: whether files without sound are tracked, too; otherwise they are left out.
-        person: a face descriptor (128,): whoever of a file agrees with it is tracked, if ``face`` is None.
-        workers: how many processes work at once; None is one for each core.
+        folder: folder for landmarks and audio; clips that are already there are kept.
+        fps: frames per second; None uses each file's own: 25, 29.97 or 30.
+        face: number of the face if there are several; 0 is the leftmost; None selects ``person``, or else the
+            one that is visible and speaks most.
+        silent: whether files without audio are tracked, too; otherwise they are skipped.
+        person: face descriptor (128,) of the person to track, if ``face`` is None.
+        workers: number of worker processes; None: one per core.
         progress: called with clips as they are done, phase "track".
 
     Returns:
         The clips in order, without files that show no such face. They have landmarks and speech, but no
-        regions.
+        crops.
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
     """
-    files, left_out = find_footage(footage)
-    for text in [*left_out, *gap_notes(files)]:
+    files, skipped = find_footage(footage)
+    for text in [*skipped, *gap_notes(files)]:
         _log.warning("%s", text)
     for file in files:
         if not (silent or file.has_audio):
-            _log.warning("left out: '%s' has no sound", file.path)
+            _log.warning("skipped: '%s' has no audio", file.path)
     files = [file for file in files if silent or file.has_audio]
     segments: list[Segment] = []
     for file in files:
         segments += cut([file], fps or choose_fps([file.fps]), taken=(s.name for s in segments))
-    places = {segment.name: Path(folder) / segment.name for segment in segments}
-    stored = {name: read_record(place) for name, place in places.items()}
+    folders = {segment.name: Path(folder) / segment.name for segment in segments}
+    stored = {name: read_record(clip_folder) for name, clip_folder in folders.items()}
     todo = []
     for segment in segments:
         record = stored[segment.name]
         if record is None or not record.same_origin(record_of(segment, face_asked=face)):
             todo.append(segment)
     with worker_pool(workers, tasks=len(todo)) as pool:
-        meant = _meant([segment.footage for segment in todo], face, person, files, pool)
+        selected = _select([segment.footage for segment in todo], face, person, files, pool)
         tasks = []
-        for segment in (s for s in todo if s.footage.path in meant):
-            people = meant[segment.footage.path]
+        for segment in (s for s in todo if s.footage.path in selected):
+            people = selected[segment.footage.path]
             record = record_of(segment, face_asked=face, people=people)
-            tasks.append(TrackTask(places[segment.name], segment, people, record))
+            tasks.append(TrackTask(folders[segment.name], segment, people, record))
         for done, (_, tracked) in enumerate(pool.map(partial(attempt, track), tasks), 1):
             if tracked.fault is not None:
-                _leave_out(tracked.fault, files)
+                _skip_damaged(tracked.fault, files)
             for text in tracked.result or ():
                 _log.warning("%s", text)
             if progress is not None:
                 progress(Progress("track", done, len(tasks)))
-    records = ((name, read_record(place)) for name, place in places.items())
-    return [Clip(places[name], record) for name, record in records if record is not None and record.frames]
+    records = ((name, read_record(clip_folder)) for name, clip_folder in folders.items())
+    return [Clip(folders[name], record) for name, record in records if record is not None and record.frames]
 
 
-def _meant(
+def _select(
     footage: Iterable[Footage],
     face: int | None,
     person: Floats | None,
     files: Sequence[Footage],
     pool: Workers,
 ) -> dict[Path, People]:
-    """Who is followed in each file, without those that show nobody or cannot be read."""
+    """Select the person in each file; files without a face, and files that cannot be read, are missing."""
     unseen = list({file.path: file for file in footage}.values())
-    meant = {}
-    for index, found in pool.map(partial(attempt, look), unseen):
+    selected = {}
+    for index, outcome in pool.map(partial(attempt, look), unseen):
         path = unseen[index].path
-        if found.result is None:
-            _leave_out(found.fault, files)
+        if outcome.result is None:
+            _skip_damaged(outcome.fault, files)
             continue
         try:
-            known = None if person is None or face is not None else choose_known(found.result, person)
-            meant[path] = choose_person(found.result, face if known is None else known, path)
+            known = None if person is None or face is not None else choose_known(outcome.result, person)
+            selected[path] = choose_person(outcome.result, face if known is None else known, path)
         except FootageError as error:
-            _log.warning("left out: %s", error)
-    return meant
+            _log.warning("skipped: %s", error)
+    return selected
 
 
-def _leave_out(fault: str | None, files: Sequence[Footage]) -> None:
-    """Go on without a damaged file, if there are others."""
+def _skip_damaged(fault: str | None, files: Sequence[Footage]) -> None:
+    """Skip a damaged file; raise MediaError if it is the only one."""
     if len(files) == 1:
         raise MediaError(fault)
-    _log.warning("left out: %s", fault)
+    _log.warning("skipped: %s", fault)

@@ -1,4 +1,4 @@
-"""Measures of the frames of footage: who is seen, how long, how large, how well, how free the mouth is."""
+"""Measures of the frames of footage: length, people, size and pose of the face, image quality, free mouth."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from newscaster.prepare.persons import UNMEASURED, Identity, is_clear, times_tex
 from newscaster.prepare.target import MIN_TARGET_SECONDS
 
 _MIN_MEASURED = 0.8
-"""Share of frames that must have been searched for occluders; with less, a mouth is not known to be free."""
+"""Minimum fraction of frames that were searched for occluders; with less, the mouth is not known to be
+free."""
 
 
 def video_measures(findings: Findings) -> list[Measure]:
-    """All measures of the frames."""
+    """Return all measures of the frames."""
     measures = [_minutes(findings), _people(findings), _face_fraction(findings)]
     if findings.tracked_segments:
         measures += [
@@ -40,8 +41,8 @@ def _minutes(findings: Findings) -> Measure:
     for inspection in findings.inspections:
         fraction = face_fraction(inspection)
         minutes += inspection.footage.seconds * (mean if fraction is None else fraction) / 60
-    # 10 s hold some 100 speech sounds, of 40 or so kinds: each is seen two or three times; in 2 minutes each
-    # is 30 times. On GRID the error of the motion still fell by a sixth from 11 minutes to 44.
+    # 10 s have about 100 phones of about 40 phonemes: each occurs two or three times; in 2 minutes, 30 times.
+    # On GRID, the error of the motion still fell by a sixth from 11 minutes to 44.
     verdict = good_or_poor(minutes >= 2.0)
     if minutes * 60 < MIN_SECONDS:
         verdict = "unusable"
@@ -50,24 +51,24 @@ def _minutes(findings: Findings) -> Measure:
         "Usable footage",
         minutes,
         "min",
-        # Not rounded up: 9.96 s are too little where 10 s are needed.
+        # Not rounded up: 9.96 s are too little if 10 s are needed.
         f"{minutes:.1f} min" if minutes >= 1 else f"{math.floor(600 * minutes + 1e-6) / 10:g} s",
         verdict,
-        "Picture with the person's face. The more there is, the better mouth and teeth become.",
-        "Add footage of the same person, best recorded in the same place: 3 to 10 minutes are good.",
+        "Frames with the person's face. The more there are, the better mouth and teeth become.",
+        "Add footage of the same person, preferably from the same place: 3 to 10 minutes are good.",
     )
 
 
 def _people(findings: Findings) -> Measure:
     files = [i for i in findings.inspections if i.tracked and i.people]
     several = sum(len(i.people.persons) > 1 for i in files if i.people)
-    verdict, text, advice = _who(findings.identities, several, len(files))
-    left_out = [(i.footage.path.name, s) for i in files for s in i.tracked_segments if s.others]
-    if verdict == "good" and left_out:
-        seconds = sum(len(s.others) / float(s.segment.fps) for _, s in left_out)
-        where = "; ".join(f"'{name}' {times_text(s.others)}" for name, s in left_out[:FILES_NAMED])
-        verdict, text = "poor", f"1; {seconds:.1f} s left out"
-        advice = f"Somebody else is seen, or who it is could not be measured: {where}. Cut that away."
+    verdict, text, advice = _rate_identities(findings.identities, several, len(files))
+    skipped = [(i.footage.path.name, s) for i in files for s in i.tracked_segments if s.others]
+    if verdict == "good" and skipped:
+        seconds = sum(len(s.others) / float(s.segment.fps) for _, s in skipped)
+        places = "; ".join(f"'{name}' {times_text(s.others)}" for name, s in skipped[:FILES_NAMED])
+        verdict, text = "poor", f"1; {seconds:.1f} s skipped"
+        advice = f"Someone else is visible, or the person could not be identified: {places}. Cut these parts."
     count = max(len(findings.identities), int(several > 0) + 1) if files else 0
     return graded(
         "people",
@@ -76,49 +77,49 @@ def _people(findings: Findings) -> Measure:
         "",
         text,
         verdict,
-        "Faces are compared over time and over files. One person is wanted; others are left out.",
+        "Faces are compared over time and over files. Only one person is used; others are skipped.",
         advice,
     )
 
 
-def _who(identities: Sequence[Identity], several: int, files: int) -> tuple[Verdict, str, str]:
-    """Verdict, text and advice on who is seen."""
+def _rate_identities(identities: Sequence[Identity], several: int, files: int) -> tuple[Verdict, str, str]:
+    """Return verdict, text and advice on the people in the footage."""
     if not files:
         return "unusable", "0", "No face was found. Give footage that shows one person's face from the front."
     if not identities:
         return "unusable", "could not be measured", f"Whether the footage shows one person {UNMEASURED}."
     if not is_clear(identities):
-        who = "; the other in ".join(map(str, identities[:2]))
+        first_two = "; the other in ".join(map(str, identities[:2]))
         advice = (
-            f"Two people are seen about as much: one in {who}. Give footage of the one who consented, or "
-            f"name them with face=0 (leftmost), face=1 and so on."
+            f"Two people are visible about equally: one in {first_two}. Give footage of the one who "
+            f"consented, or select them with face=0 (leftmost), face=1 and so on."
         )
-        return "unusable", f"{len(identities)}, and it is not clear who is meant", advice
+        return "unusable", f"{len(identities)}, and it is not clear which one to follow", advice
     if len(identities) > 1:
         others = "; ".join(map(str, identities[1:4]))
-        advice = f"Somebody else is left out: in {others}. Cut away what shows others."
-        return "poor", f"1, and {len(identities) - 1} more who are left out", advice
+        advice = f"Other people are skipped: in {others}. Cut the parts that show them."
+        return "poor", f"1, and {len(identities) - 1} more who are skipped", advice
     unmeasured = files - len({member.file.path for member in identities[0].members})
     if unmeasured:
         return "poor", f"1; not measured in {unmeasured} of {files} files", f"In those files it {UNMEASURED}."
     if several:
         return (
             "poor",
-            "1, seen twice at a time",
+            "1, several times in a frame",
             f"{several} of {files} files show several faces. Check in the frames below that the right one is "
-            f"followed, and name another with face=0 (leftmost), face=1 and so on.",
+            f"tracked, or select another with face=0 (leftmost), face=1 and so on.",
         )
     return "good", "1", ""
 
 
 def _face_fraction(findings: Findings) -> Measure:
     fraction = mean_fraction(findings)
-    # What lacks a face is left out, so that this costs footage, not quality.
+    # Frames without the face are skipped: they cost footage, not quality.
     verdict = good_or_poor(fraction >= 0.95)
     lengths = [
         (stop - start) / s.segment.fps for s in findings.tracked_segments for start, stop in runs(s.present)
     ]
-    if max(lengths, default=0) < MIN_TARGET_SECONDS:  # no mouth can be put on it, see `stage`
+    if max(lengths, default=0) < MIN_TARGET_SECONDS:  # too short for a target
         verdict = "unusable"
     return graded(
         "face_share",
@@ -127,17 +128,17 @@ def _face_fraction(findings: Findings) -> Measure:
         "",
         f"{100 * fraction:.1f} %",
         verdict,
-        "Frames without it are left out.",
-        "Cut away what does not show the person, such as title cards, other shots and "
-        "the head turned away; avoid hands before the face.",
+        "Frames without it are skipped.",
+        "Cut the parts that do not show the person's face, such as title cards, other shots and a head "
+        "turned away; avoid hands before the face.",
     )
 
 
 def _face_size(findings: Findings) -> Measure:
     eyes, crop = findings.eyes_px or 0.0, findings.crop
     assert crop is not None
-    # A mouth opens by up to a quarter of this, and landmarks waver by half a pixel or so. At 60 px that is
-    # 15 px for teeth and tongue, at 40 px 10, which is too little to learn teeth from.
+    # A mouth opens by up to a quarter of this, and landmarks jitter by about half a pixel. At 60 px, that is
+    # 15 px for teeth and tongue; at 40 px, it is 10 px, too little to learn teeth from.
     verdict = good_or_poor(eyes >= 60)
     return graded(
         "face_size",
@@ -146,19 +147,19 @@ def _face_size(findings: Findings) -> Measure:
         "px",
         f"{eyes:.0f} px between the eyes",
         verdict,
-        f"Outer corners. The mouth will be drawn in a square of {crop.side} x {crop.side} pixels"
-        f" that shows {crop.extent:.2g} times the eye distance.",
+        f"Distance of the outer eye corners. The face crop has {crop.side} x {crop.side} pixels and shows "
+        f"{crop.extent:.2g} times this distance.",
         "Use footage in which the face is larger: move closer, or record at a higher "
-        "resolution. Enlarging the video does not help.",
+        "resolution. Upscaling the video does not help.",
     )
 
 
 def _pose(findings: Findings) -> list[Measure]:
     angles = findings.angles()
-    # Pose is taken out with a weak perspective and depths of a mean face. To 20 degrees all of the mouth is
-    # in view; beyond 35 its far corner is hidden, and the landmark model guesses it.
+    # Pose is removed with a weak perspective and the depths of a mean face. Up to 20 degrees, the whole mouth
+    # is visible; beyond 35, its far corner is hidden, and the landmark model guesses it.
     limits = {"yaw": 20.0, "pitch": 15.0, "roll": 15.0}
-    what = {"yaw": "Turned left and right", "pitch": "Nodding up and down", "roll": "Leaning to a side"}
+    titles = {"yaw": "Turned left and right", "pitch": "Nodding up and down", "roll": "Leaning to a side"}
     measures = []
     for column, (name, good) in enumerate(limits.items()):
         low, middle, high = np.percentile(angles[:, column], [2.5, 50, 97.5])
@@ -167,7 +168,7 @@ def _pose(findings: Findings) -> list[Measure]:
         measures.append(
             graded(
                 name,
-                what[name],
+                titles[name],
                 extreme,
                 "degrees",
                 f"{round(low):+d}° to {round(high):+d}°",
@@ -200,11 +201,11 @@ def _mouth_free(findings: Findings) -> Measure:
     if leaves_too_little(1 - fraction, fraction * face_seconds):
         verdict = "unusable"
     text = f"{100 * fraction:.1f} %"
-    advice = "Cut away what shows the head turned to the side or partly outside the picture."
+    advice = "Cut the parts in which the head is turned to the side or partly outside the frame."
     if count:
-        text += f"; something is before it in {count} of {frames} frames: {describe_times(hidden)}"
+        text += f"; covered in {count} of {frames} frames: {describe_times(hidden)}"
         advice = (
-            "Cut that away, or use footage without hands, microphones, masks and captions over the mouth."
+            "Cut these parts, or use footage without hands, microphones, masks and captions over the mouth."
         )
     if measured < _MIN_MEASURED * frames and not count:
         return graded(
@@ -214,10 +215,10 @@ def _mouth_free(findings: Findings) -> Measure:
             "",
             "could not be measured",
             max("poor", verdict, key=WORST_LAST.index),
-            "The mouth is too small, too dark or too bright to see whether something is before it.",
+            "The mouth is too small, too dark or too bright to detect whether something covers it.",
             "Use footage in which the face is larger and well lit.",
         )
-    # Such frames are not learnt from, and keep the footage's own mouth where they are shown.
+    # Other frames are not used for training, and keep the footage's own mouth in the target.
     return graded(
         "mouth_free",
         "Frames with a free mouth",
@@ -225,7 +226,7 @@ def _mouth_free(findings: Findings) -> Measure:
         "",
         text,
         verdict,
-        "Neither turned away, nor cut off by the picture's edge, nor covered by a hand, a microphone, a "
+        "Neither turned away, nor cut off by the frame's edge, nor covered by a hand, a microphone, a "
         "caption or the like.",
         advice,
     )
@@ -246,16 +247,16 @@ def _sharpness(findings: Findings) -> Measure:
         f"{value:.2f}",
         verdict,
         "Fine detail over contrast, at the same size for every face; 0.16 to 0.5 is usual, below 0.1 teeth "
-        "run together.",
-        "Check the focus and the compression, clean the lens, add light so that the "
-        "shutter is open for less time; do not use enlarged video.",
+        "blur together.",
+        "Check the focus and the compression, clean the lens, add light for a shorter exposure; do not use "
+        "upscaled video.",
     )
 
 
 def _brightness(findings: Findings) -> Measure:
     values = [v for s in findings.tracked_segments for v in s.brightness]
     value = float(np.median(values)) if values else 0.0
-    # Skin of any colour that is well exposed lies between; outside, shadows or highlights are cut off.
+    # Well exposed skin of any colour lies in this range; outside, shadows or highlights are clipped.
     verdict = good_or_poor(45 <= value <= 205)
     return graded(
         "brightness",

@@ -1,6 +1,6 @@
-"""What worker processes do with footage: look at it, track a clip, cut a clip's regions.
+"""Tasks of worker processes: find the people in a file, track a clip, cut a clip's crops.
 
-Each function takes one task and leaves its result on disk, finished or not at all.
+Each function takes one task and writes its result to disk, completely or not at all.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ from newscaster.prepare.speaking import weigh_persons
 
 _LOOK_FPS = Fraction(1)
 _LOOK_SECONDS = 12.0
-"""A file up to this long is read through at `_LOOK_FPS`. In a longer one places are looked up, six and one
-more for each two minutes: each costs as much as decoding from the key frame before it, which may be 10 s
-away."""
+"""A file up to this long is read completely at `_LOOK_FPS`. In a longer one, six frames are sampled, and one
+more for every two minutes. Each costs the decoding from the previous key frame, which may be 10 s away."""
 _LOOK_PLACES = 6
 _LOOK_MORE_EVERY_SECONDS = 120.0
 _POINTS_PER_CLIP = 64
 _SHORT_BYTES = 2**28
-"""A short file whose pictures take more than this is decoded twice rather than kept in memory."""
+"""A short file whose frames take more than this is decoded twice instead of kept in memory."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -54,14 +53,14 @@ ImageArray = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Attempt(Generic[Result]):
-    """What a worker made of a task, or why the media file could not be read."""
+    """The result of a task, or the reason why the media file could not be read."""
 
     result: Result | None
     fault: str | None
 
 
 def attempt(work: Callable[[Task], Result], task: Task) -> Attempt[Result]:
-    """Do a task; a damaged file is its fault alone, and must not end the work on other files."""
+    """Run a task, and return a MediaError as a fault: it must not end the work on other files."""
     try:
         return Attempt(work(task), None)
     except MediaError as error:
@@ -69,7 +68,7 @@ def attempt(work: Callable[[Task], Result], task: Task) -> Attempt[Result]:
 
 
 def sampled_frames(footage: Footage) -> Iterator[tuple[float, ImageArray]]:
-    """Frames spread over a file, and their times in seconds, to see who is in it."""
+    """Yield frames spread over a file, with their times in seconds."""
     if footage.seconds <= _LOOK_SECONDS and not footage.video.gaps:
         yield from enumerate(read_frames(footage.path, fps=_LOOK_FPS))
         return
@@ -80,7 +79,7 @@ def sampled_frames(footage: Footage) -> Iterator[tuple[float, ImageArray]]:
 
 
 def seconds_with_frames(footage: Footage, count: int) -> list[int]:
-    """Up to `count` whole seconds of a file, spread evenly over the time in which it has frames."""
+    """Return up to `count` integer seconds of a file, spread evenly over the time with frames."""
     end = round(footage.end_seconds)
     runs = [
         range(start, max(end if stop is None else stop, start + 1))
@@ -91,11 +90,11 @@ def seconds_with_frames(footage: Footage, count: int) -> list[int]:
 
 
 def look(footage: Footage, frames: Sequence[ImageArray] | None = None) -> tuple[Person, ...]:
-    """The people in a file, from left to right, as sampled frames show them.
+    """Find the people in a file, from left to right, in sampled frames.
 
     Args:
         footage: the file.
-        frames: one frame per second of it; None reads some.
+        frames: one frame per second of it; None reads a sample.
     """
     sampled = sampled_frames(footage) if frames is None else enumerate(frames)
     persons = group_sightings(sightings_in(frame, float(second)) for second, frame in sampled)
@@ -110,11 +109,11 @@ class TrackTask:
     segment: Segment
     people: People
     record: ClipRecord
-    """As it will be, but for what only reading the footage can tell."""
+    """Record of the clip, without the values that are known only after reading the footage."""
 
 
 def record_of(segment: Segment, *, face_asked: int | None, people: People | None = None) -> ClipRecord:
-    """The record of a clip that is yet to be tracked."""
+    """Return the record of a clip before it is tracked."""
     footage = segment.footage
     return ClipRecord(
         source=str(footage.path),
@@ -133,7 +132,7 @@ def record_of(segment: Segment, *, face_asked: int | None, people: People | None
 def track(task: TrackTask) -> tuple[str, ...]:
     """Track the person's face through a clip, read the clip's audio, and store both.
 
-    Returns what the user should know: why the audio was left out, and when somebody else is seen.
+    Returns notes for the user: why the audio was ignored, and when another person is visible.
     """
     segment = task.segment
     return _track(task.folder, task.record, segment, task.people, segment.frames())
@@ -142,14 +141,14 @@ def track(task: TrackTask) -> tuple[str, ...]:
 def _track(
     folder: Path, record: ClipRecord, segment: Segment, people: People, frames: Iterable[ImageArray]
 ) -> tuple[str, ...]:
-    found = follow_person(frames, people, fps=float(segment.fps))
-    speech, fault = readable_speech(segment, len(found.present))
-    write_track(folder, record, landmarks=found.landmarks, present=found.present, speech=speech)
+    followed = follow_person(frames, people, fps=float(segment.fps))
+    speech, fault = readable_speech(segment, len(followed.present))
+    write_track(folder, record, landmarks=followed.landmarks, present=followed.present, speech=speech)
     notes = [] if fault is None else [fault]
-    if found.others.any():
-        seconds = (np.flatnonzero(found.others) + segment.start_frame) / float(segment.fps)
+    if followed.others.any():
+        seconds = (np.flatnonzero(followed.others) + segment.start_frame) / float(segment.fps)
         notes.append(
-            f"left out: {len(seconds) / float(segment.fps):.1f} s of '{segment.footage.path}' show somebody "
+            f"skipped: {len(seconds) / float(segment.fps):.1f} s of '{segment.footage.path}' show someone "
             f"else, or could not be measured ({times_text(seconds.tolist())})"
         )
     return tuple(notes)
@@ -165,7 +164,7 @@ class ShortTask:
 
 
 def is_short(segment: Segment, segments_of_file: int) -> bool:
-    """Whether a clip is all of its file, and its pictures fit in memory."""
+    """Return whether a clip is all of its file, and its frames fit in memory."""
     video = segment.footage.video
     size_bytes = 3 * video.width * video.height * segment.expected_frames
     footage = segment.footage
@@ -174,10 +173,10 @@ def is_short(segment: Segment, segments_of_file: int) -> bool:
 
 
 def look_and_track(task: ShortTask) -> tuple[tuple[Person, ...], tuple[str, ...]]:
-    """:func:`look` and :func:`track` in one, so that the frames are decoded once.
+    """Run :func:`look` and :func:`track`, and decode the frames only once.
 
-    Returns the people in the file, and what :func:`track` returns. If there is not exactly one person,
-    nothing is stored: who is meant depends on the other files.
+    Returns the people in the file, and the notes of :func:`track`. Unless there is exactly one person,
+    nothing is stored: the selection depends on the other files.
     """
     segment = task.segment
     frames = list(read_frames(segment.footage.path, fps=segment.fps))
@@ -192,41 +191,42 @@ def look_and_track(task: ShortTask) -> tuple[tuple[Person, ...], tuple[str, ...]
 def readable_speech(
     segment: Segment, frames: int, *, lag_seconds: float = 0.0
 ) -> tuple[npt.NDArray[np.float32], str | None]:
-    """:func:`read_speech`; none, and the reason, if the audio is damaged: the frames are good without it."""
+    """Run :func:`read_speech`; return (0,) and the reason if the audio is damaged: the frames are still
+    used.
+    """
     try:
         return read_speech(segment, frames, lag_seconds=lag_seconds), None
     except MediaError as error:
-        return np.zeros(0, np.float32), audio_left_out(error)
+        return np.zeros(0, np.float32), audio_ignored(error)
 
 
-def audio_left_out(error: MediaError) -> str:
-    """The line for a file whose frames alone are used."""
-    return f"audio left out, its frames are used: {error}"
+def audio_ignored(error: MediaError) -> str:
+    """Return the note for a file of which only the frames are used."""
+    return f"audio ignored, only the frames are used: {error}"
 
 
 def read_speech(segment: Segment, frames: int, *, lag_seconds: float = 0.0) -> npt.NDArray[np.float32]:
-    """The sound under a clip's frames, as a player would play it: 16 kHz mono, cut or padded to their length.
+    """Read the audio of a clip's frames, as a player plays it: 16 kHz mono, cut or padded to their length.
 
-    ``lag_seconds`` is by how much the file has it late; it is taken out. (0,) where the footage has no sound.
+    ``lag_seconds`` is the delay of the audio in the file, which is corrected. (0,) if the footage has no
+    audio.
 
     Raises:
-        MediaError: it holds samples that are not numbers.
+        MediaError: it contains samples that are not numbers.
     """
     if not segment.footage.has_audio or not frames:
         return np.zeros(0, np.float32)
     samples = np.zeros(round(frames * SPEECH_RATE / segment.fps), np.float32)
     start = float(segment.start_frame / segment.fps) + lag_seconds
     stop = float((segment.start_frame + frames) / segment.fps) + lag_seconds
-    first = min(
-        len(samples), round(max(0.0, -start) * SPEECH_RATE)
-    )  # nothing is heard before the file begins
+    first = min(len(samples), round(max(0.0, -start) * SPEECH_RATE))  # silence before the file starts
     if stop <= 0:
         return samples
-    found = read_audio(
+    audio = read_audio(
         segment.footage.path, rate=SPEECH_RATE, start_seconds=max(0.0, start), stop_seconds=stop
     )[: len(samples) - first]
-    check_finite(found, segment.footage.path)
-    samples[first : first + len(found)] = found
+    check_finite(audio, segment.footage.path)
+    samples[first : first + len(audio)] = audio
     return samples
 
 
@@ -234,13 +234,13 @@ def check_finite(samples: npt.NDArray[np.float32], path: Path) -> None:
     """Raise MediaError if audio holds NaN or infinity."""
     if not np.isfinite(samples).all():
         raise MediaError(
-            f"the sound of '{path}' holds samples that are not numbers (NaN or infinite). Export it again"
+            f"the audio of '{path}' has samples that are not numbers (NaN or infinite). Export it again"
         )
 
 
 @dataclass(frozen=True)
 class CropTask:
-    """A tracked clip whose regions are to be cut."""
+    """A tracked clip, and the head and crop to cut it with."""
 
     folder: Path
     head: Head
@@ -249,7 +249,7 @@ class CropTask:
 
 
 def cut_crops(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
-    """Cut a clip's regions unless that is done. Returns its frames, and some of its mouths."""
+    """Cut a clip's crops unless that is done. Returns its number of frames, and sampled mouths."""
     record = read_record(task.folder)
     assert record is not None, f"'{task.folder}' is not tracked"
     clip = Clip(task.folder, record)
@@ -272,7 +272,7 @@ def cut_crops(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
 
 
 def some_mouths(clip: Clip) -> npt.NDArray[np.float32]:
-    """Up to 64 mouths (n, 57, 2) of a clip in region pixels, spread over it."""
+    """Return up to 64 mouths (n, 57, 2) of a clip in crop pixels, spread over it."""
     frames = np.flatnonzero(clip.present)
     frames = frames[:: -(-len(frames) // _POINTS_PER_CLIP) or 1]
     points = clip.landmarks[frames][:, list(MOUTH), :2]

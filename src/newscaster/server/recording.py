@@ -29,7 +29,7 @@ from newscaster.server.http_errors import (
 from newscaster.server.session import RATE, Session
 from newscaster.server.settings import Limits
 from newscaster.synthesis.live_frame import LiveFrame
-from newscaster.synthesis.live_manifest import LiveAccount
+from newscaster.synthesis.live_manifest import LiveManifestBuilder
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.result import tags
 from newscaster.synthesis.signing import Signing
@@ -126,7 +126,7 @@ class _Recorder:
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._is_stopping = False
-        self._account = LiveAccount(rate=RATE, repeats=True)
+        self._account = LiveManifestBuilder(rate=RATE, repeats=True)
         self.error: NewscasterError | None = None
         self.remark: str | None = None
         """Note for the client on a stored recording."""

@@ -1,4 +1,4 @@
-"""Self-contained web pages: the dress that all reports wear, light and dark, and how they are written."""
+"""Self-contained web pages: rendered from a template with one style sheet, light and dark, and written."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PAGE_SUFFIXES = (".html", ".htm")
 
 
 def need_jinja() -> None:
-    """Raise MissingExtraError unless what pages are rendered with is installed; it is not loaded."""
+    """Raise MissingExtraError unless jinja2 is installed; it is not loaded."""
     if find_spec("jinja2") is None:
         raise MissingExtraError(purpose="the HTML report", extra="train", package="jinja2")
 
 
 def rendered_page(template: str, **values: object) -> str:
-    """A page of a Jinja template, which finds the style sheet as ``style`` and may load nothing else.
+    """Render a Jinja template, which gets the style sheet as ``style`` and cannot load files.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
@@ -29,24 +29,24 @@ def rendered_page(template: str, **values: object) -> str:
     need_jinja()
     import jinja2
 
-    style = resources.files("newscaster.prepare").joinpath("page.css").read_text(encoding="utf-8")
+    style = resources.files("newscaster.reports").joinpath("page.css").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_without_steering,
-        undefined=jinja2.StrictUndefined,  # a name that the page lacks is an error, not an empty place
+        finalize=_without_control_characters,
+        undefined=jinja2.StrictUndefined,  # a missing value raises an error and does not leave a gap
     )
     return environment.from_string(template).render(style=style, **values)
 
 
-def _without_steering(value: object) -> object:
-    """A value of a page: in plain texts, such as a file's name, control characters are escaped."""
-    return escaped(value) if type(value) is str else value  # what a template calls safe is a subclass
+def _without_control_characters(value: object) -> object:
+    """Escape control characters in plain texts, such as file names."""
+    return escaped(value) if type(value) is str else value  # "safe" in a template makes a subclass of str
 
 
 def write_page(path: Path | str, page: Callable[[], str]) -> None:
-    """Write a page, made when it is certain that it can be written.
+    """Write the result of ``page``, which is called only once ``path`` is known to be writable.
 
     Raises:
         OutputError: ``path`` cannot be written.

@@ -1,8 +1,8 @@
-"""How far the mouth opens by its audio alone: what the packaged motion network predicts, for any voice.
+"""The mouth opening that the bundled motion network predicts from audio alone, for any voice.
 
-Compared with the mouth that is seen, it shows whether audio and frames belong together, and in time. Loudness
-shows much less: in 41 of 42 clips of other people, 3 to 60 s long, the prediction correlates with the mouth
-by 0.69 to 0.95, best at the right lag; the loudness finds the right lag in 9 of them.
+Compared with the detected mouth, it shows whether audio and frames match, and with which lag. Loudness shows
+much less. In 41 of 42 clips of other people, 3 to 60 s long, the prediction correlates with the mouth by 0.69
+to 0.95, best at the right lag. The loudness finds the right lag in 9 of them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _CHUNK_SAMPLES = 60 * 16_000
 
 
 class OpeningPredictor:
-    """The motion network of the built-in anchor, and what it needs.
+    """The motion network of the bundled anchor, with its features and mouth basis.
 
     Raises:
-        AnchorError: this installation lacks the built-in anchor.
+        AnchorError: this installation lacks the bundled anchor.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class OpeningPredictor:
         self._network = Session(file.read(MOTION), threads=1, name=MOTION, trusted=True)
 
     def openings(self, speech: npt.NDArray[np.float32]) -> Array:
-        """Openings (T,) of speech (N,) at 16 kHz, at 25 Hz; the k-th is that of the time k/25."""
+        """Predict openings (T,) at 25 Hz from speech (N,) at 16 kHz; the k-th is at the time k/25."""
         parts = [
             self._part(speech[first : first + _CHUNK_SAMPLES])
             for first in range(0, len(speech), _CHUNK_SAMPLES)
@@ -57,11 +57,11 @@ class OpeningPredictor:
 
 
 def predicted_openings(speech: npt.NDArray[np.float32]) -> Array:
-    """Openings (T,) of speech (N,) at 16 kHz, see :meth:`OpeningPredictor.openings`; (0,) without any."""
+    """Predict openings (T,) from speech (N,), see :meth:`OpeningPredictor.openings`; (0,) without speech."""
     return load_opening_predictor().openings(speech) if len(speech) else np.zeros(0)
 
 
 @cache
 def load_opening_predictor() -> OpeningPredictor:
-    """The predictor, loaded once in each process."""
+    """Load the predictor, once per process."""
     return OpeningPredictor()

@@ -1,7 +1,6 @@
-"""Small plots over time as inline SVG, without a script and without a library.
+"""Small plots over time as inline SVG, without scripts or libraries.
 
-Colours are classes that the page's style sheet gives values to, so that plots follow its light and dark
-dress.
+Colours are CSS classes of the page's style sheet. Plots therefore follow its light and dark themes.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ _MAX_POINTS = 700
 
 @dataclass(frozen=True)
 class Line:
-    """A series over time; gaps where it is NaN."""
+    """A series over time; NaN leaves a gap."""
 
     label: str
     values: Array
     colour: str
-    """A class of the style sheet: "c1", "c2" or "c3"."""
+    """CSS class of the style sheet: "c1", "c2" or "c3"."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,11 @@ def plot(
     """Draw lines over time.
 
     Args:
-        title: what is shown, in which unit.
-        lines: to draw; each spans all of ``seconds``.
-        seconds: the length of the time axis.
-        limits: least and greatest value shown; None fits the lines.
-        shade: where the background is tinted, over all of ``seconds``.
+        title: quantity and unit.
+        lines: each spans all of ``seconds``.
+        seconds: length of the time axis.
+        limits: minimum and maximum of the value axis; None fits the lines.
+        shade: True tints the background; spans all of ``seconds``.
     """
     low, high = limits or _fit(lines)
     ticks = _ticks(low, high)
@@ -82,8 +81,8 @@ def plot(
             f'<text class="tick" x="{_LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{tick:g}</text>'
         )
     for tick in (t for t in _ticks(0, seconds) if 0 <= t <= seconds):
-        x, place = x_of(tick / seconds), _HEIGHT - 5
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{place}" text-anchor="middle">{tick:g} s</text>')
+        x, y_label = x_of(tick / seconds), _HEIGHT - 5
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{y_label}" text-anchor="middle">{tick:g} s</text>')
     for line in lines:
         parts += [
             f'<path class="line {line.colour}" d="{d}"/>' for d in _paths(line.values, x_of, y_of, low, high)
@@ -97,10 +96,9 @@ def _paths(
     stride = -(-len(values) // _MAX_POINTS)
     paths = []
     for start, stop in runs(np.isfinite(values)):
-        places = range(start, stop, stride)
         points = (
             f"{x_of((i + 0.5) / len(values)):.1f} {y_of(float(np.clip(values[i], low, high))):.1f}"
-            for i in places
+            for i in range(start, stop, stride)
         )
         paths.append("M" + "L".join(points))
     return paths
@@ -108,16 +106,16 @@ def _paths(
 
 def _fit(lines: Sequence[Line]) -> tuple[float, float]:
     finite = [line.values[np.isfinite(line.values)] for line in lines]
-    joined = np.concatenate([*finite, np.zeros(0)])
-    if not len(joined):
+    values = np.concatenate([*finite, np.zeros(0)])
+    if not len(values):
         return 0.0, 1.0
-    low, high = float(joined.min()), float(joined.max())
-    room = max(0.06 * (high - low), 1e-3)
-    return low - room, high + room
+    low, high = float(values.min()), float(values.max())
+    margin = max(0.06 * (high - low), 1e-3)
+    return low - margin, high + margin
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round values."""
+    """Return three to six round values."""
     raw = (high - low) / 4
     power = 10.0 ** np.floor(np.log10(raw))
     step = float(next(m for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999) * power)
