@@ -1,33 +1,37 @@
-# Everything runs in .venv, made by `make setup`. Override with `make VENV=/somewhere/else`.
+# Every target uses the virtual environment .venv, which `make setup` creates. Use another with `make VENV=/path`.
+# `make help` lists the targets.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST ?=
-# Processes that test, each with one thread for its networks: two threads each would wait for one another. Some tests wait
-# for servers and clocks, so that three processes keep two cores busy.
+# Test processes. Each has one thread for its networks, since two would wait for each other. Some tests wait for servers
+# and clocks, so three processes keep two cores busy.
 JOBS ?= 3
 DEMO ?=
 
-# Extras with the voices that `make demo` installs. A man's voice fits the built-in anchor best; its engine, Piper, is under
-# the GPL, version 3 or later. VOICES=tts does without it.
+# Extras with the voices that `make demo` installs. The voice of a man fits the bundled anchor best. Its engine, Piper, is
+# under the GPL, version 3 or later. VOICES=tts omits it.
 VOICES ?= tts,joe
 
-# PyTorch is installed first, in one exact release. On Linux, pip may take a build with gigabytes of CUDA packages. For a
-# CPU build, name the index that PyTorch's installation page gives: make setup TORCH_OPTIONS='--index-url ...'
+# PyTorch is installed first, in one exact release. On Linux, pip may choose a build with gigabytes of CUDA packages. For a
+# CPU build, use the index from PyTorch's installation page: make setup TORCH_OPTIONS='--index-url ...'
 TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 
-# On the Python and the kind of machine that it was made for, CI's, all else is installed in the exact versions of the
-# lock, by their hashes. Elsewhere, or with LOCKED=, the newest that fit.
+# The lock fits the Python version and the platform of CI. There, all other packages are installed in its exact versions,
+# checked by hash. Elsewhere, or with LOCKED=, the newest matching versions are installed.
 LOCKED ?= requirements/ci.txt
 
-.PHONY: setup test check format clean demo base builtin anchor
+.PHONY: setup help test check format clean demo base bundled builtin anchor
 
-setup: $(STAMP)
+setup: $(STAMP)  ## create .venv with everything: training, speech synthesis, development tools
 	@$(FIND_CHROMIUM) || echo 'Chromium is not installed: the browser tests will be skipped. Install it with: $(GET_CHROMIUM)'
 
-# As tests/browsing.py looks for it.
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+# The same search as in tests/browsing.py.
 FIND_CHROMIUM = { test -n "$$NEWSCASTER_CHROMIUM" || command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable; } >/dev/null
 GET_CHROMIUM = make system-packages, or apt-get install chromium
@@ -45,25 +49,25 @@ $(STAMP): pyproject.toml $(wildcard requirements/ci.txt)
 	fi
 	touch $(STAMP)
 
-# What every installation and every extra brings along, with its licence; fails where one is not accepted.
+# The packages of the base installation and of each extra. Fails if a licence is not accepted.
 .PHONY: licences
-licences: setup
+licences: setup  ## list the licence of every installed package
 	$(BIN)/python tools/licences.py
 
-# Known vulnerabilities of what newscaster uses: from a checked-in table in `make check`, which needs no network. `make audit`
-# asks the database of advisories instead, of the locked versions and PyTorch; it fails where that cannot be reached.
+# Known vulnerabilities of dependencies. `make check` uses a checked-in table, without the network. `make audit` queries the
+# advisory database for the locked versions and PyTorch. It fails if the database cannot be reached.
 .PHONY: audit
-audit: setup
+audit: setup  ## check the locked versions for known vulnerabilities, online
 	test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet pip-audit; } \
 		|| { echo 'pip-audit cannot be installed: this needs a network. make check compares with requirements/advisories.toml'; exit 2; }
 	$(BIN)/python tools/audit.py --online build/audit/bin/pip-audit
 
-# The lock, from what is installed: after LOCKED= setup and a good check.
+# Run it after `make setup LOCKED=` and a successful `make check LOCKED=`.
 .PHONY: lock
-lock:
+lock:  ## write requirements/ci.txt from the installed versions
 	$(BIN)/python tools/lock.py
 
-# What speaking needs, without PyTorch and tools: done in the same environment, and done with all of it, too.
+# The packages for speaking, without PyTorch and development tools. `make setup` includes them.
 SPEAKING := $(VENV)/.speaks
 
 $(SPEAKING): pyproject.toml
@@ -71,18 +75,17 @@ $(SPEAKING): pyproject.toml
 	test -e $(STAMP) || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(VOICES)]'
 	touch $(SPEAKING)
 
-# A video of the built-in anchor, newscaster-demo.mp4.
-demo: $(SPEAKING)
+demo: $(SPEAKING)  ## make newscaster-demo.mp4: the bundled anchor reads a short bulletin
 	$(BIN)/newscaster demo $(DEMO)
 
-test: setup
+test: setup  ## run the tests; PYTEST='-k media -x' passes options
 	$(BIN)/python -m pytest $(PYTEST)
 
-# Programs that tests need beside Python's packages, each in the Debian package of its name. Root installs those that are
-# missing, others do with sudo in CI, where a missing one is an error.
+# Programs for tests, each in the Debian package of the same name. Root installs missing ones. Other users do so with sudo
+# in CI, and a missing one is an error there.
 .PHONY: system-packages
 SYSTEM_PACKAGES ?= strace chromium
-system-packages:
+system-packages:  ## install strace and Chromium, on Debian
 	@missing=''; for name in $(SYSTEM_PACKAGES); do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
 	test -n "$$missing" || exit 0; \
 	if test "$$(id -u)" = 0; then as='env DEBIAN_FRONTEND=noninteractive'; \
@@ -96,7 +99,7 @@ system-packages:
 		test -z "$$CI" || command -v $$name >/dev/null || { echo "$$name cannot be installed"; exit 1; }; \
 	done
 
-check: setup system-packages
+check: setup system-packages  ## run all checks of CI: lint, format, types, import contracts, documents, tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -106,77 +109,77 @@ check: setup system-packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not browser' $(PYTEST)
 	$(MAKE) browser-tests PYTEST=
 
-# The documentation site, in build/site: about 5 s, without the network. Search in it needs a web server, such as
-# `python -m http.server -d build/site`.
+# About 5 s, without the network. The search of the site needs a web server: `python -m http.server -d build/site`.
 .PHONY: docs
-docs: setup
+docs: setup  ## build the documentation site into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-# The page of the live studio in a real browser; skipped without Chromium, which fails with CI set. The line before the last says
-# what became of them. SCREENSHOTS=docs writes pictures of the page there.
+# Tests of the studio's page in Chromium. Without it they are skipped, or fail if CI is set. The line before the last has
+# their result. SCREENSHOTS=docs writes images of the page to docs.
 .PHONY: browser-tests
 SCREENSHOTS ?=
-browser-tests: setup
+browser-tests: setup  ## run the tests of the studio's page in Chromium
 	$(if $(SCREENSHOTS),NEWSCASTER_SCREENSHOTS=$(SCREENSHOTS)) $(BIN)/python -m pytest -m browser tests/server $(PYTEST)
 
-# Commands killed at random moments, again and again; about 40 minutes on two cores for 100 kills: see tools/kill_test.py.
+# 100 kills take about 40 minutes on two cores; see tools/kill_test.py.
 .PHONY: kills
 KILLS ?= 100
-kills: setup
+kills: setup  ## kill commands at random times, and check their files
 	$(BIN)/python tools/kill_test.py --work build/kills --kills $(KILLS)
 
-format: setup
+format: setup  ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean:
+clean:  ## remove build results and caches
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-# The base motion network, from footage of one person and of many: see tools/train_base_motion.py.
+# Footage of one person and of many; see tools/train_base_motion.py.
 DATA ?= ../shared/data
-base: setup
+base: setup  ## train the base motion network
 	$(BIN)/python tools/train_base_motion.py --work build/base --out src/newscaster/data/base_motion.safetensors \
 		--person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
 		--people $(DATA)/speakers/train:tools/base_people.txt --check-people $(DATA)/speakers/test
 
-# The paper's tables: the adversarial pair and its rivals, into docs/benchmarks. About 75 minutes on two cores.
+# The tables of the paper, in docs/benchmarks. About 75 minutes on two cores.
 .PHONY: tables
-tables: setup
+tables: setup  ## benchmark the adversarial pair and its baselines
 	$(BIN)/python -m pip install --quiet -r requirements/plots.txt
 	$(BIN)/python benchmarks/motion.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
 		--val $(DATA)/grid_s1/clips:$(DATA)/grid_s1/val.txt --test $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
 		--work build/tables --jobs 2
 
-# The renderer and its rivals, into docs/benchmarks; pictures that show the footage into pictures/, which git ignores. About
-# half an hour on two cores.
+# Tables and plots in docs/benchmarks. Images that show the footage are written to pictures/, which git ignores. About half
+# an hour on two cores.
 .PHONY: rendering-tables
-rendering-tables: setup
+rendering-tables: setup  ## benchmark the renderer and its baselines
 	$(BIN)/python -m pip install --quiet -r requirements/plots.txt
 	$(BIN)/python benchmarks/rendering.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
 		--test $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt --work build/rendering --jobs 2
 
-# The built-in anchor, from the footage of speaker 1 of the GRID corpus: about 75 minutes on two cores. What is done stays in
-# build/builtin, so that it can be stopped. benchmarks/stage.py measures the result.
-builtin: setup
+# Footage: speaker 1 of the GRID corpus. About 75 minutes on two cores. It can be stopped, and resumes from build/bundled.
+# benchmarks/stage.py measures the result. `make builtin` is the old name.
+bundled: setup  ## train the bundled anchor
 	$(BIN)/python tools/make_builtin_anchor.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
-		--work build/builtin --out src/newscaster/data/builtin.anchor
+		--work build/bundled --out src/newscaster/data/builtin.anchor
 
-# An anchor from footage, and its first video.
+builtin: bundled
+
 FOOTAGE ?=
 export CONSENT ?=
 NAME ?= my
 MINUTES ?= 12
-anchor:
+anchor:  ## train an anchor on FOOTAGE, with CONSENT, and make its first video
 	@test -n "$(FOOTAGE)" -a -n "$$CONSENT" || { echo 'name the footage: make anchor FOOTAGE=folder CONSENT="who agreed, to what"'; exit 2; }
 	@$(MAKE) --no-print-directory setup
 	$(BIN)/newscaster train $(FOOTAGE) -o $(NAME).anchor --minutes $(MINUTES) --consent "$$CONSENT"
-	$(BIN)/newscaster speak --text "Good evening. This is the news, read by somebody who never read it." \
+	$(BIN)/newscaster speak --text "Good evening. This is the news, read by someone who never read it." \
 		--anchor $(NAME).anchor -o $(NAME).mp4
 
-# Hostile files, from seeds and from those that were kept: prints what was run, and keeps what was found in tests/fuzz/corpus.
+# Hostile files from seeds and from the corpus. Prints what was run, and adds findings to tests/fuzz/corpus.
 .PHONY: fuzz
 FUZZ_MINUTES ?= 60
 FUZZ_JOBS ?= 2
 FUZZ_SEED ?= 1000000
-fuzz: setup
+fuzz: setup  ## fuzz the readers of untrusted files
 	PYTHONPATH=src:tests $(BIN)/python -m fuzz --minutes $(FUZZ_MINUTES) --jobs $(FUZZ_JOBS) --seed $(FUZZ_SEED)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import aioice.ice
-
 from serving import Listener, ask, studio
 
 SCRIPT = "Good evening. Here is the news."

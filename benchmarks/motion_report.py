@@ -120,20 +120,20 @@ def report_steady(results: Mapping[Task, dict], out: Path) -> dict[str, float]:
                 short[f"{model}, {split}, {figure}"] = float(f"{statistics.mean(values):.4g}")
         rows.append(cells)
     columns = (
-        "model", "seeds", "to choose by: MSE, 1e-5", "MAE, 1e-3", "Int-MSE, 1e-5", "r",
+        "model", "seeds", "validation: MSE, 1e-5", "MAE, 1e-3", "Int-MSE, 1e-5", "r",
         "test: MSE, 1e-5", "MAE, 1e-3", "Int-MSE, 1e-5", "r",
     )  # fmt: skip
     task, result = next(iter(results.items()))
     network, how = (result["recipe"][part] for part in ("network", "training"))
     fraction = network["smoothing"]
     quick = "\n\n**Far too few updates (`--quick`): these figures mean nothing.**" if task.quick else ""
-    text = f"""# The pair and its rivals, answering more steadily{quick}
+    text = f"""# The pair with smoothed predictions{quick}
 
 Made by `benchmarks/motion.py --steady`, on the clips of [the first tables](motion.md) and with their
 models and losses, on {task.input}. In training, every feature has noise of {how["feature_noise"]:g} of its
-deviations, and there are {how["steps"]} updates. What a trained network answers is a mean over three steps
-({fraction:g}, {1 - 2 * fraction:g}, {fraction:g}), which is its last layer: the delayed LSTM answers one step
-later still. Noise and mean were chosen with the non-causal TCN, on the clips to choose by.
+standard deviation, and there are {how["steps"]} updates. The last layer of a trained network is a mean over
+three steps ({fraction:g}, {1 - 2 * fraction:g}, {fraction:g}), so the delayed LSTM predicts one step later
+still. Noise and mean were chosen with the non-causal TCN, on the validation clips.
 
 {table(columns, rows)}"""
     with atomic_write(out / "motion_steady.md") as temporary:
@@ -151,18 +151,18 @@ def _head(found: Findings) -> str:
         f"{count} clips ({minutes:.1f} minutes) {what}"
         for (count, minutes), what in zip(
             (found.lengths[split] for split in ("learn", "val", "test")),
-            ("to learn from", "to choose by", "to test on"),
+            ("for training", "for validation", "for the test"),
             strict=True,
         )
     )
     quick = "\n\n**Far too few updates (`--quick`): these figures mean nothing.**" if found.quick else ""
-    return f"""# From speech to mouth: the adversarial pair and its rivals{quick}
+    return f"""# From speech to mouth: the adversarial pair and its baselines{quick}
 
-Made by `benchmarks/motion.py`, on one person's clips: {clips}.
+Made by `benchmarks/motion.py`, on the clips of one person: {clips}.
 
 All models are trained on the same clips with the same losses (absolute errors of positions and of their
-steps from frame to frame), optimiser, segments and number of updates. The adversarial TCN is the non-causal
-one of the same shape, with a discriminator of motion beside these losses.
+differences from frame to frame), optimiser, segments and number of updates. The adversarial TCN is the
+non-causal one with an additional discriminator of motion.
 
 Machine: {machine(found.cores)}."""
 
@@ -192,17 +192,17 @@ mean shape has an MSE of {still * 1e5:.1f}e-5.
 {table(columns, rows)}
 
 - **MSE**, **MAE**: mean squared and mean absolute error of mouth shapes, over 57 points of lips and jaw,
-  both axes and all frames with a face, in outer-eye distances, in the head's own frame, against raw
-  landmarks.
+  both axes and all frames with a face, in IOD (distance of the outer eye corners), in the frame of the
+  head, against raw landmarks.
 - **Int-MSE**: mean squared error of the differences from frame to frame. The paper does not define its own;
-  this definition is ours. In favour of it: errors that are independent from frame to frame give 2 MSE, which
-  is what the published LSTMs have, and smooth motion gives less.
+  this definition is ours. It fits: errors that are independent from frame to frame give 2 MSE, as the
+  published LSTMs have, and smooth motion gives less.
 - **r of the opening**: Pearson's correlation of the distance between the inner lips with the real one,
-  without any lag, over all clips together.
+  without a lag, over all clips together.
 
-The published figures are of private data and of another scale: only the order and the ratios compare.
+The published figures are of private data and of another scale. Only the order and the ratios compare.
 
-In [a second table](motion_steady.md), the pair answers more steadily: noise on features, a mean over steps.
+[A second table](motion_steady.md) has smoothed predictions of the pair: noise on features, a mean over steps.
 
 {_ratios(found)}
 
@@ -210,7 +210,7 @@ In [a second table](motion_steady.md), the pair answers more steadily: noise on 
 
 ![Opening of the mouth in the first test clip](motion_opening.png)
 
-The opening in the first of the test clips, with {found.timed_on}, seed 0."""
+The opening in the first test clip, with {found.timed_on}, seed 0."""
 
 
 def _ratios(found: Findings) -> str:
@@ -255,9 +255,9 @@ def _times(found: Findings) -> str:
 
 On {found.timed_on}. A batch (an update on 16 segments of 3 s, with one thread) and a minute of audio, from
 features to coefficients, with {times["threads"]} threads, are timed with the models in turns in one process:
-medians and, in brackets, the least and the most. The load of the machine before was {times["load"]:.1f}.
+medians, and minimum and maximum in brackets. The load of the machine before was {times["load"]:.1f}.
 Whole trainings are timed as they ran, with one thread each, {found.jobs} at a time, mean over the seeds. The
-published times are on a GPU; that of the TCN, whose kind they do not name, stands beside the non-causal one.
+published times are on a GPU. The kind of their TCN is unknown; its time is in the row of the non-causal one.
 
 {table(columns, rows)}
 
@@ -284,7 +284,7 @@ def _time_ratios(found: Findings) -> str:
 
 
 def _choices(found: Findings) -> str:
-    lines = ["## What was chosen", "", "Nothing was chosen on the test clips."]
+    lines = ["## Choices", "", "Nothing was chosen on the test clips."]
     if found.tuned:
         rows = [
             [task.input, str(task.delay), f"{1e5 * r['val']['mse']:.2f}", f"{1e5 * r['val']['int_mse']:.2f}"]
@@ -293,8 +293,8 @@ def _choices(found: Findings) -> str:
         rows.sort(key=lambda row: (row[0], int(row[1])))
         lines += [
             "",
-            f"The delayed LSTM answers **{found.delay} steps** ({found.delay * 1000 // MOTION_HZ} ms) late, "
-            "of the least mean MSE over these inputs on the clips to choose by.",
+            f"The delayed LSTM predicts **{found.delay} steps** ({found.delay * 1000 // MOTION_HZ} ms) late, "
+            "which has the smallest mean MSE over these inputs on the validation clips.",
             "",
             table(("input", "delay, steps", "MSE, 1e-5", "Int-MSE, 1e-5"), rows),
         ]
@@ -315,7 +315,8 @@ def _choices(found: Findings) -> str:
     pair = next((r["recipe"]["training"]["pair"] for t, r in found.results.items() if t.model == PAIR), None)
     lines += [
         "",
-        "The same for all models, but for dropout: a TCN's follows every convolution, an LSTM's its outputs.",
+        "All models share these settings except dropout. It follows every convolution of a TCN, and the "
+        "outputs of an LSTM.",
         "",
         table(columns, rows),
     ]

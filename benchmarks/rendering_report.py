@@ -103,21 +103,21 @@ def _head(found: Findings) -> str:
     learnt = len(dataset.clips) - len(test)
     seconds = dataset.seconds - sum(clip.frames for clip in test) / float(dataset.fps)
     quick = "\n\n**Far too short a training (`--quick`): these figures mean nothing.**" if found.quick else ""
-    return f"""# From mouth to pixels: the renderer and its rivals{quick}
+    return f"""# From mouth to pixels: the renderer and its baselines{quick}
 
-Made by `benchmarks/rendering.py`, on one person's clips: {learnt} clips ({seconds / 60:.1f} minutes) to learn
-from, and {len(shown)} others ({sum(clip.frames for clip in shown)} frames) to paint anew from their true
-mouths. Region side {dataset.crop.side}.
+Made by `benchmarks/rendering.py`, on the clips of one person: {learnt} clips ({seconds / 60:.1f} minutes)
+for training, and {len(shown)} others ({sum(clip.frames for clip in shown)} frames) to reconstruct from their
+true mouth shapes. The side of the crop is {dataset.crop.side}.
 
-Each is trained on the same clips for {found.setup.minutes:g} minutes of one core's own time, and paints
-regions whose hidden pixels were blackened before. Rivals and our regression were chosen on clips to
-learn from; the strength of the sharpening and of the grain with figures of the test clips in sight.
+Each method is trained on the same clips for {found.setup.minutes:g} minutes of processor time on one core. It
+renders crops whose hidden pixels were set to black before. Baselines and our regression were chosen on
+training clips. The strength of sharpening and grain was chosen with metrics of the test clips in view.
 
 Machine: {machine(1).replace("1 cores", "one core")}."""
 
 
 def _quality(found: Findings) -> str:
-    rows = [["asked for", *(asked for _, _, asked in MEASURES.values())]]
+    rows = [["goal", *(asked for _, _, asked in MEASURES.values())]]
     for name in (*found.names, found.real):
         cells = [f"{found.figure(name, m):.{digits}f}" for m, (_, digits, _) in MEASURES.items()]
         rows.append([TITLES.get(name, name), *("–" if cell == "inf" else cell for cell in cells)])
@@ -127,20 +127,20 @@ def _quality(found: Findings) -> str:
 
 {table(columns, rows)}
 
-- **PSNR**, **SSIM**: inside the mask, of the regions before they are pasted in; all pixels together, and the
-  mean over frames of the SSIM of luma.
-- **sharpness**: variance of the Laplacian well inside the lips, painted over real: 1 is as sharp.
-- **flicker**: mean absolute second difference in time inside the mask, painted over real: 1 is as steady,
-  more flickers, less is stiller than the footage with its noise.
-- **perceptual distance**: between activations of EfficientNet-Lite0 brought to one length, inside the mask
+- **PSNR**, **SSIM**: inside the mask, of the crops before they are composited. PSNR is of all pixels
+  together. SSIM is of luma, the mean over frames.
+- **sharpness**: variance of the Laplacian well inside the lips, relative to the real one. 1 is as sharp.
+- **flicker**: mean absolute second difference in time inside the mask, relative to the real one. 1 is as
+  steady. More flickers. Less is stiller than the footage with its noise.
+- **perceptual distance**: between normalised activations of EfficientNet-Lite0, inside the mask
   (`newscaster.models.perceptual_distance`).
-- **landmark distance**: the regions are pasted into the footage's own frames, landmarks are detected anew,
-  and the lips' 40 points compared with those found in the footage: mean distance over the distance of the
-  outer eye corners. Frames in which no face was found, all rivals together: {lost}. What is asked for is
-  meant for speech; true mouths, as here, are easier.
+- **landmark distance**: the crops are composited into the frames of the footage, and landmarks are detected
+  again. Their 40 lip points are compared with those of the footage: mean distance in IOD (distance of the
+  outer eye corners). Frames without a detected face, all methods together: {lost}. The goal is meant for
+  speech. True mouth shapes, as here, are easier.
 
-*{found.real}* is the footage's own region cut out and pasted back: what is left are resampling and the jitter
-of the landmarks.
+*{found.real}* is the crop of the footage, cut out and composited again. It shows the effect of resampling
+and of the jitter of the landmarks.
 
 ![Every measure](rendering_measures.png)"""
 
@@ -163,22 +163,22 @@ def _cost(found: Findings) -> str:
             f"{1e3 / times['paint']:.0f}",
         ])  # fmt: skip
     columns = (
-        "", "numbers in its weights", "GMAC per frame", "updates", "frames/s in training",
-        f"minutes to {GOAL_DB:g} dB (asked: 8)", "network alone, ms", "whole, ms", "whole, frames/s",
+        "", "parameters", "GMAC per frame", "updates", "frames/s in training",
+        f"minutes to {GOAL_DB:g} dB (goal: 8)", "network alone, ms", "whole, ms", "whole, frames/s",
     )  # fmt: skip
     return f"""## Cost
 
 {table(columns, rows)}
 
-Training is timed by the core's own clock, whatever else the machine does. The last three columns are of one
-frame at a time with one thread, all in turns in one process: medians and, in brackets, quartiles. *Whole* is
-from region and points to the painted region, drawing included; networks run in ONNX Runtime, retrieval in
-NumPy. GMAC are billions of multiplications, as PyTorch counts them.
+Training time is processor time of the core, so other load does not count. The last three columns are of one
+frame at a time with one thread, all in turns in one process: medians, and quartiles in brackets. *Whole* is
+from crop and points to the rendered crop, drawing included. Networks run in ONNX Runtime, retrieval in NumPy.
+GMAC are billions of multiplications, as PyTorch counts them.
 
 ![PSNR over minutes of training](rendering_training.png)
 
-PSNR inside the mask on frames of the test clips while training went on. The renderer's is that of its
-averaged weights."""
+PSNR inside the mask on frames of the test clips during training. That of the renderer is with its averaged
+weights."""
 
 
 def _steps(found: Findings, name: str) -> tuple[int, float] | None:
@@ -196,35 +196,35 @@ def _milliseconds(times: Mapping[str, float], part: str) -> str:
 
 def _rivals(found: Findings) -> str:
     recipes = {name: found.trained[name]["recipe"]["rival"] for name in found.names}
-    lines = ["## Who is compared", ""]
+    lines = ["## Methods", ""]
     if "ours" in recipes:
         lines.append("- **ours**: the renderer as it is trained for an anchor (`train_renderer`'s defaults).")
     if "l1" in recipes:
         lines.append(
-            "- **ours, reconstruction only**: the same network, trained by the errors of pixels and of the\n"
-            "  differences between neighbours alone."
+            "- **ours, reconstruction only**: the same network, trained only on the errors of pixels\n"
+            "  and of the differences between neighbours."
         )
     if "obamanet" in recipes:
         network, how = recipes["obamanet"]["network"], recipes["obamanet"]["training"]
         lines.append(
-            "- **in-painter**: pix2pix as ObamaNet uses it: the mouth is blackened, the outline of the lips\n"
+            "- **in-painter**: pix2pix as ObamaNet uses it. The mouth is black, the outline of the lips is\n"
             "  drawn into the hole, and a U-Net fills it. Its losses are "
-            f"{how['pixels']:g} L1 over the whole picture and a\n"
+            f"{how['pixels']:g} L1 over the whole image and a\n"
             f"  conditional PatchGAN; Adam at {how['learning_rate']:g}, batches of {how['batch']}. "
-            "Otherwise than published, for the\n"
-            f"  sake of the budget: {network['channels']} channels in place of 64, and no jitter; and no "
-            "dropout when it\n"
-            "  paints, which would flicker."
+            "Unlike the published one, it has\n"
+            f"  {network['channels']} channels instead of 64 and no jitter, because of the budget. "
+            "It has no dropout at\n"
+            "  inference, which would flicker."
         )
     if "retrieval" in recipes:
         how = recipes["retrieval"]
         lines.append(
-            f"- **retrieval**: the weighted median of the {how['candidates']} frames whose mouths are "
-            f"nearest, which hold {how['share']:g} of all\n"
-            f"  weight. They are found among the {how['sitting']} frames whose surroundings of the mask are "
-            "most alike;\n"
-            "  Synthesizing Obama finds them in the target video. Colours are matched around the mask. No\n"
-            "  teeth proxy, no sharpening, no retiming, no model of the head. It trains nothing."
+            f"- **retrieval**: the weighted median of the {how['candidates']} frames with the nearest "
+            f"mouths, with {how['share']:g} of all\n"
+            f"  weight. They are among the {how['sitting']} frames that look most similar around the mask. "
+            "Synthesizing\n"
+            "  Obama searches the target video. Colours are matched around the mask. There is no teeth\n"
+            "  proxy, no sharpening, no retiming and no head model. It trains nothing."
         )
     return "\n".join(lines)
 

@@ -56,25 +56,25 @@ more sunshine, but a cold wind along the coast. That is all for now. My name is 
 back at ten."""
 
 HEAD = f"""\
-# One mouth, every voice
+# Other voices
 
-Made by `benchmarks/voices.py`, of one anchor. *Own voice* is the anchor's own person, on clips that were
-set aside; the others are strangers on video, whose mouths are compared with the anchor's; the last ones are
-voices without video.
+Made by `benchmarks/voices.py`, with one anchor. *Own voice* is the person of the anchor, on held-out clips.
+The others are strangers on video, whose mouths are compared with the anchor's. The last rows are voices
+without video.
 
-- **MSE**, **MAE**, **Int-MSE**: errors of the mouth's shape and of its change from frame to frame, in
-  outer-eye distances, against raw landmarks.
-- **r**: correlation of the opening between the inner lips with the real one; of other people, at the best
+- **MSE**, **MAE**, **Int-MSE**: errors of the mouth shape, and of its change from frame to frame, in IOD
+  (distance of the outer eye corners), against raw landmarks.
+- **r**: correlation of the opening between the inner lips with the real one; for other people, at the best
   lag within 8 frames.
-- **Opening over own voice's**: deviation of the opening over that for the own voice.
-- **b, p, m on which the lips meet**: opening under the real video's 20th percentile while words are heard,
-  within two frames of the sound.
-- **Behind the real mouth**: the lag at which both openings correlate best, over all clips together. Footage
-  whose sound and picture are apart shows that here, too. **Behind the sound's level**: the same with the
-  sound's loudness; to be compared with that of the real mouth.
-- **ms ahead**: motion that hears no more than so much of the sound to come; otherwise all of it.
-- **As shown**: with lips that rest in silence and meet where they nearly do; otherwise the motion network
-  alone.
+- **Opening over own voice's**: standard deviation of the opening, relative to that for the own voice.
+- **b, p, m on which the lips meet**: opening below the 20th percentile of the real video during words,
+  within two frames of the phoneme.
+- **Behind the real mouth**: the lag with the best correlation of both openings, over all clips together.
+  Footage whose audio and video are not in sync shows that here, too. **Behind the audio level**: the same
+  with the loudness of the audio; compare it with that of the real mouth.
+- **look-ahead**: motion with bounded look-ahead, in ms.
+- **As shown**: with lips that rest in silence, and meet if they nearly do. The other rows are of the motion
+  network alone.
 
 Footage of the own voice: {ATTRIBUTION}."""
 Figures = dict[str, float]
@@ -124,7 +124,7 @@ def rest_and_closure(anchor, clips, align: Path) -> Figures:
         figures[f"{name}: behind the real mouth, ms"] = opening_lag_ms(openings[name], openings["real"])
     audios = [clip.speech for clip in clips]
     for name in ("real", "network alone"):
-        figures[f"{name}: behind the sound's level, ms"] = envelope_lag_ms(openings[name], audios)
+        figures[f"{name}: behind the audio level, ms"] = envelope_lag_ms(openings[name], audios)
     return figures
 
 
@@ -157,12 +157,12 @@ def voices_without_video(anchor, audios: dict[str, np.ndarray], own_deviation: f
         speaking = np.concatenate([heard.push(audio), heard.flush()])[: len(found)] > 0.5
         figures[f"{name}: opening in speech over own voice's"] = float(found[speaking].std() / own_deviation)
         openings.append(found)
-    figures["these voices: behind the sound's level, ms"] = envelope_lag_ms(openings, list(audios.values()))
+    figures["these voices: behind the audio level, ms"] = envelope_lag_ms(openings, list(audios.values()))
     return figures
 
 
 def _name(look_ahead_ms: int | None) -> str:
-    return "all the sound" if look_ahead_ms is None else f"{look_ahead_ms} ms ahead"
+    return "full context" if look_ahead_ms is None else f"{look_ahead_ms} ms look-ahead"
 
 
 def main() -> None:
@@ -180,7 +180,7 @@ def main() -> None:
     )
     parser.add_argument("--sounds", type=Path, help="folder of speech without video")
     parser.add_argument(
-        "--look-aheads", type=int, nargs="*", default=[320, 200, 120], help="in ms, besides all the sound"
+        "--look-aheads", type=int, nargs="*", default=[320, 200, 120], help="in ms, besides full context"
     )
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path)

@@ -1,4 +1,4 @@
-"""Small media for tests: patterns, tones, clicks, and files with time stamps that no sane writer makes."""
+"""Small media for tests: patterns, tones, clicks, and files with unusual time stamps."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def grey(
 
 
 def numbered(count: int, *, width: int = 64, height: int = 48) -> list[npt.NDArray[np.uint8]]:
-    """Frames whose grey level tells their number: 20 + 3 i (up to 75 of them)."""
+    """Frames whose grey level encodes their number: 20 + 3 i (up to 75 frames)."""
     return [np.full((height, width, 3), 20 + 3 * i, np.uint8) for i in range(count)]
 
 
@@ -96,12 +96,12 @@ def write_media(
     frame_times: Sequence[Fraction],
     audio: npt.NDArray[np.float32] | None,
     *,
-    sound_start: Fraction = Fraction(0),
+    audio_start: Fraction = Fraction(0),
     fps: int = 25,
     rotation: int = 0,
     gop: int = 12,
 ) -> Path:
-    """Write `frames` with the time stamps given, and mono `sound` from `sound_start` on."""
+    """Write `frames` at `frame_times`, and mono `audio` from `audio_start` on."""
     clock = Fraction(1, 90_000 if kind.video != "mpeg1video" else fps)
     with av.open(str(path), "w") as container:
         video = container.add_stream(
@@ -126,7 +126,7 @@ def write_media(
                     audio[None, begin : begin + 1024], format="flt", layout="mono"
                 )
                 block.sample_rate = kind.rate
-                block.pts, block.time_base = begin + round(sound_start * kind.rate), Fraction(1, kind.rate)
+                block.pts, block.time_base = begin + round(audio_start * kind.rate), Fraction(1, kind.rate)
                 container.mux(track.encode(block))
             container.mux(track.encode(None))
     return path

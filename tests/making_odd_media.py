@@ -1,7 +1,7 @@
-"""Media as it comes: every kind of picture and sound that encoders make, and files that no encoder makes.
+"""Unusual media files: many formats of video and audio, and files that no encoder makes.
 
-Pictures are either four fields of known colours, or grey levels that tell a frame's number. What cannot be
-asked of an encoder is put into the bytes of a finished file.
+Frames have either four fields of known colours, or a grey level that encodes their number. Features that no
+encoder writes are patched into the bytes of a finished file.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def fields(*, width: int = WIDTH, height: int = HEIGHT) -> YuvFrame:
 
 
 def levels(count: int, *, width: int = WIDTH, height: int = HEIGHT) -> list[YuvFrame]:
-    """Frames whose grey level tells their number, modulo 50."""
+    """Frames whose grey level encodes their number, modulo 50."""
     return [np.full((height, width, 3), 30 + 4 * (i % 50), np.uint8) for i in range(count)]
 
 
@@ -58,7 +58,7 @@ def level_of(image: YuvFrame) -> int:
     return round((float(image.mean()) - 30) / 4)
 
 
-def write_pictures(
+def write_frames(
     path: Path,
     images: Sequence[YuvFrame],
     *,
@@ -74,13 +74,13 @@ def write_pictures(
     rotation: int = 0,
     aspect: Fraction | None = None,
     audio: AudioLevels | None = None,
-    sound_codec: str = "aac",
-    sound_rate: int = 48_000,
-    sound_layout: str = "mono",
-    sound_start: Fraction | int = 0,
+    audio_codec: str = "aac",
+    audio_rate: int = 48_000,
+    audio_layout: str = "mono",
+    audio_start: Fraction | int = 0,
     stamp: Callable[[av.VideoFrame, int], None] = lambda frame, index: None,
 ) -> Path:
-    """A video of (H, W, 3) uint8 or uint16 RGB images, and sound (N,), the same in all channels, or none."""
+    """Write a video of (H, W, 3) uint8 or uint16 RGB images, and optional audio (N,) in all channels."""
     fps = Fraction(fps)
     clock = 1 / fps if times is None else Fraction(1, 90_000)
     with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
@@ -98,9 +98,9 @@ def write_pictures(
             context.color_range = 2
         if rotation:
             stream.set_display_rotation(rotation)
-        heard = None
+        track = None
         if audio is not None:
-            heard = container.add_stream(sound_codec, rate=sound_rate, layout=sound_layout)
+            track = container.add_stream(audio_codec, rate=audio_rate, layout=audio_layout)
         for index, image in enumerate(images):
             frame = as_frame(image, layout, tags=tags, full=full)
             frame.pts = index if times is None else round(Fraction(times[index]) / clock)
@@ -108,10 +108,10 @@ def write_pictures(
             stamp(frame, index)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if audio is not None and heard is not None:
-            channels = {"mono": 1, "stereo": 2, "5.1": 6}[sound_layout]
+        if audio is not None and track is not None:
+            channels = {"mono": 1, "stereo": 2, "5.1": 6}[audio_layout]
             planes = np.repeat(audio[None], channels, axis=0)
-            for packet in _encoded(heard, planes, sound_rate, sound_layout, start=sound_start):
+            for packet in _encoded(track, planes, audio_rate, audio_layout, start=audio_start):
                 container.mux(packet)
     return path
 
@@ -135,7 +135,7 @@ def as_frame(
 
 
 def in_pq(image: YuvFrame, *, white_nits: float = 203.0) -> npt.NDArray[np.uint16]:
-    """An SDR picture (BT.709, gamma 2.4) as BT.2020 in PQ (SMPTE ST 2084), its white at so many cd/m²."""
+    """An SDR image (BT.709, gamma 2.4) as BT.2020 in PQ (SMPTE ST 2084), its white at so many cd/m²."""
     light = _wide(image) * white_nits / 10_000
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     return _coded(((c1 + c2 * light**m1) / (1 + c3 * light**m1)) ** m2)
@@ -165,15 +165,15 @@ def _coded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
 def interlaced(count: int) -> list[YuvFrame]:
     """Frames of two fields each, the upper one earlier, of a bright bar that moves 3 pixels per field."""
 
-    def moment(at: int) -> YuvFrame:
+    def field(at: int) -> YuvFrame:
         image = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
         image[:, 4 + 3 * at % 40 :][:, :12] = 200
         return image
 
     frames = []
     for index in range(count):
-        frame = moment(2 * index)
-        frame[1::2] = moment(2 * index + 1)[1::2]
+        frame = field(2 * index)
+        frame[1::2] = field(2 * index + 1)[1::2]
         frames.append(frame)
     return frames
 
@@ -186,10 +186,10 @@ def combing(image: YuvFrame) -> float:
     return float(np.sqrt(np.clip(teeth, 0, None)).max())
 
 
-# -- sound --
+# -- audio --
 
 
-def write_sound(
+def write_audio(
     path: Path,
     samples: AudioLevels,
     rate: int,
@@ -199,7 +199,7 @@ def write_sound(
     container_format: str | None = None,
     starts: Iterable[Fraction | int] = (0,),
 ) -> Path:
-    """Sound (N,) or (C, N); with several `starts` in seconds it is cut into as many parts that begin then."""
+    """Write audio (N,) or (C, N); several `starts` in seconds split it into parts that start then."""
     planes = np.atleast_2d(samples)
     begins = list(starts)
     with av.open(str(path), "w", format=container_format) as container:
@@ -270,9 +270,9 @@ def with_edit(path: Path, *, first: Fraction | float, seconds: Fraction | float)
     return patched(path, place + 8, edit)
 
 
-def song_with_cover(path: Path) -> Path:
-    """An MP3 with a picture in its ID3 tag, which is a stream of video as FFmpeg sees it."""
-    write_sound(path, tone(1.0), 16_000, codec="libmp3lame")
+def mp3_with_cover(path: Path) -> Path:
+    """An MP3 with an image in its ID3 tag, which FFmpeg reports as a video stream."""
+    write_audio(path, tone(1.0), 16_000, codec="libmp3lame")
     image = io.BytesIO()
     Image.new("RGB", (16, 16), (200, 20, 20)).save(image, "PNG")
     body = b"\0image/png\0\x03\0" + image.getvalue()

@@ -26,6 +26,7 @@ from newscaster.formats.anchor_info import FORMAT as ANCHOR_FORMAT
 from newscaster.formats.dataset import FORMAT as TAKE_FORMAT
 from newscaster.formats.dataset import Dataset
 from newscaster.inference import Session
+from newscaster.media.containers import CONTAINERS
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.speech.features import KINDS, MOTION_HZ, FeatureSpec
 from small_dataset import write_take
@@ -300,3 +301,14 @@ def check_run(folder: Path, run: str) -> None:
     assert [name for name in state.tensors if not any(re.fullmatch(p, name) for p in patterns)] == []
     with (folder / "progress.csv").open(encoding="utf-8") as file:
         assert set(next(csv.reader(file))) == rows("progress.csv", "column")
+
+
+def test_video_containers() -> None:
+    rows = {row.suffix: row for row in CONTAINERS if row.suffix is not None}
+    assert set(rows) == documented("Video containers")
+    places = {"embedded": "in the file", "beside": "beside it, `NAME.c2pa`", None: "none"}
+    for suffix, row in rows.items():
+        shown = TABLES["Video containers"][suffix]
+        assert shown["`speak`"] == ("no" if row.file_options is None else "yes")
+        assert shown["`--subtitles`"] == ("no" if row.subtitle_codec is None else "yes")
+        assert shown["C2PA manifest"] == places[row.manifest]

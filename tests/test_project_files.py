@@ -7,6 +7,7 @@ import inspect
 import re
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -181,6 +182,125 @@ def test_the_site_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
         page.write_text(tag)
         with pytest.raises(errors.PluginError, match="another host"):
             site_pages.on_post_build(config)
+
+
+# --- Names in documents
+
+PACKAGE = ROOT / "src" / "newscaster"
+DOCUMENTS = [
+    *PAGES,
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted(path for path in (ROOT / ".github").rglob("*") if path.suffix in (".md", ".yml")),
+]
+FILE_NAME = re.compile(
+    r"\.(?:anchor|c2pa|csv|html|json|mp4|npy|onnx|pem|png|py|safetensors|srt|toml|txt|yml)$"
+)
+OBJECTS = {"frame", "live", "sys"}
+"""Objects whose attributes documents name."""
+
+
+def spans(text: str) -> list[str]:
+    """Return the inline code of a text."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+
+
+def module_file(parts: list[str]) -> Path | None:
+    """Return the source of a module or package, without `newscaster` in front."""
+    path = PACKAGE.joinpath(*parts)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def defined_names(source: Path) -> set[str]:
+    """Return what a module defines or imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def is_in_package(name: str) -> bool:
+    """Whether a dotted name is a module of newscaster, or a name that one defines."""
+    *parents, last = name.removeprefix("newscaster.").split(".")
+    if module_file([*parents, last]) is not None:
+        return True
+    source = module_file(parents)
+    return source is not None and last in defined_names(source)
+
+
+def tables(text: str) -> list[list[dict[str, str]]]:
+    """Return the tables of a page; a row maps column to cell."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        columns, _, *rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in block.splitlines()]
+        found.append([dict(zip(columns, row, strict=False)) for row in rows])
+    return found
+
+
+def targets(makefile: str) -> set[str]:
+    """Return the targets of a Makefile."""
+    return set(re.findall(r"^([a-z][\w-]*):(?!=)", makefile, re.M))
+
+
+def test_names_that_do_not_exist_are_found() -> None:
+    for name in ("safety.readers", "newscaster.synthesis", "media.FrameMaker", "newscaster.open", "cli"):
+        assert is_in_package(name), name
+    for name in ("safety.untrusted", "runtime.trial", "newscaster.workflow", "media.NoSuchName", "serving"):
+        assert not is_in_package(name), name
+    assert targets("a: b\nVENV := x\n.PHONY: c\nd-e:  ## text\n") == {"a", "d-e"}
+    assert tables("| module | x |\n|---|---|\n| `a` | 1 |\n\ntext\n") == [[{"module": "`a`", "x": "1"}]]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_paths_in_documents_exist(page: Path) -> None:
+    text = re.sub(r"\]\([^)]*\)", "]", page.read_text(encoding="utf-8"))
+    folders = r"src|tests|tools|benchmarks|docs|examples|requirements|\.ci|\.github"
+    for path in re.findall(rf"(?<![\w/.-])(?:{folders})/[\w./-]*\w", text):
+        assert (ROOT / path).exists(), path
+    for span in spans(text):
+        if re.fullmatch(r"\w+(?:/[\w.-]+)+", span) and (PACKAGE / span.partition("/")[0]).is_dir():
+            assert (PACKAGE / span).exists() or (PACKAGE / f"{span}.py").exists(), span
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_modules_in_documents_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    rows = [row for table in tables((DOCS / "formats.md").read_text(encoding="utf-8")) for row in table]
+    keys = {key for row in rows for key in spans(next(iter(row.values())))}
+    for span in spans(text):
+        if re.fullmatch(r"[a-z_]+(?:\.\w+)+", span) and not FILE_NAME.search(span) and span not in keys:
+            assert span.partition(".")[0] in OBJECTS or is_in_package(span), span
+    for row in [row for table in tables(text) for row in table]:
+        for span in spans(row.get("module", "")):
+            assert module_file(span.split(".")) is not None, span
+
+
+def test_the_module_table_has_every_module_in_the_order_of_the_layers() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("\n## Modules\n")[2]
+    listed = [spans(row["module"]) for row in tables(text)[0]]
+    modules = {path.stem for path in PACKAGE.iterdir() if module_file([path.stem]) is not None}
+    assert sorted(name for names in listed for name in names) == sorted(modules - {"__init__", "__main__"})
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (contract,) = (one for one in config["contracts"] if one["type"] == "layers")
+    layer = {name: i for i, row in enumerate(contract["layers"]) for name in re.findall(r"\w+", row)}
+    order = [layer[name] for names in listed for name in names]
+    assert order == sorted(order, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "page", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_make_targets_in_documents_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    known = targets((ROOT / "Makefile").read_text(encoding="utf-8"))
+    lines = [line for code in fences(page, "sh", "console") for line in code.splitlines()]
+    for code in [*spans(text), *lines]:
+        for target in re.findall(r"^(?:\$ )?make (?:[A-Z_]+=\S* )*([a-z][\w-]*)", code):
+            assert target in known, target
 
 
 # --- Project files

@@ -20,6 +20,8 @@ PUBLIC = [
     "Consent",
     "ConsentError",
     "DatasetError",
+    "DubOptions",
+    "DubResult",
     "FootageError",
     "InputError",
     "Live",

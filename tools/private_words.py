@@ -24,6 +24,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("src/newscaster",)
 PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
+_PYAV_NAMES = frozenset({"PictureType"})
+_STATEMENT_KEYS = {"src/newscaster/provenance/statement.py": frozenset({'"stage"', '"painted"'})}
+"""String tokens that are keys of a file format, by source file: keys of the C2PA statement."""
 _TEXTS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
@@ -68,7 +71,7 @@ WORDS = (
     _word("moment", "frame similarity", None, "moment", "moments"),
     _word("share", "blend weight, fraction", None, "share", "shares"),
     _word("region", "crop", r"\b(?<!:)regions?\b(?!\")", "region", "regions"),
-    _word("face map", "landmark map", r"\bface maps?\b"),
+    _word("face map", "landmark map", r"(?<!full-)\bface maps?\b"),
     _word("frame map", "full-face map", r"\bframe maps?\b", "framemap"),
     _word("flattening", "surface warp", r"\bflatten(?:ing|ings)\b", "flattening", "flattenings", "laid"),
     _word("looks", "appearance codes", r"\b(?:the|of|few|dozen|first|these) looks\b", "looks"),
@@ -103,15 +106,32 @@ WORDS = (
     _word("where there is", "if", r"\bwhere (?:there|it|they|that) (?:is|are|was|were|has|have)\b"),
     _word("MOST_ / LEAST_ / LONGEST_", "MAX_, MIN_", None),
 )
-_FILE_KEYS = re.compile(
-    r"\bstage\.mp4\b"
-    r"|(?P<quote>[\"'])no sound(?P=quote)"  # a value of `sound_use` in the JSON of `check`
+_QUOTED = re.compile(
+    r"--stage(?:-minutes|-start)?\b"  # options
+    r"|`stage(?: (?:minutes|steps|PSNR|PSNR, dB|sharpness)|\.[\w.*]+)?`"  # metrics, keys and files of formats
+    r"|^### stage\.(?:mp4|safetensors)$"
+    r"|`(?:basis\.deviations|stretch|region(?:\.\w+)?|regions)`"
+    r"|`(?:clips/NAME/|painted-HASH/NAME/)?regions\.npy`|`rendering-painted-HASH/`|`pictures\.(?:npy|json)`"
+    r"|`\{\"type\": \"sound\", \"rate\": 16000\}`"  # a message of the WebSocket
+    r"|`benchmarks/stage\.py`|\bin-painter\b",  # a program; the network of ObamaNet
+    re.MULTILINE,
 )
-"""Names of files, and quoted values of JSON."""
+"""Names in Markdown that are not prose: options, keys, files, and a published network."""
+_FILE_KEYS = re.compile(
+    r"\bstage\.(?:mp4|safetensors|pose_matrix|pose_shift|transforms|landmarks|share|stretch|thumbnails)\b"
+    r"|\bbasis\.deviations\b|\bregions\.npy\b"
+    r"|(?P<quote>[\"'])(?:stage|region|stage minutes|no sound)(?P=quote)"
+)
+"""Names of files and arrays, and quoted keys and values, in the formats of docs/formats.md."""
+_WORD_LISTS = re.compile(
+    r"phoneme picture progress prosody|NOTE\|STYLE\|REGION"
+    r"|replied\|says\|said\|shouts\|shouted\|tells\|told|which their said if will"
+)
+"""Parts of the lists of HTML elements, of WebVTT's blocks and of English words in `newscaster.speech`."""
 _CONDITION = re.compile(r"[\"`]sound[\"`]")
 """A condition of `newscaster evaluate`, in its JSON and its file names; exempt in `evaluation` only."""
-_LIBRARY_NAMES = frozenset({("lag.py", "take_along_axis")})
-"""Functions of libraries, by the file that calls them: numpy.take_along_axis."""
+_LIBRARY_NAMES = frozenset({("sampling.py", "take"), ("lag.py", "take_along_axis")})
+"""Functions of NumPy, by the file that calls them: ndarray.take, take_along_axis."""
 _CONSTANT = re.compile(r"_?(?:MOST|LEAST|LONGEST|GREATEST|FEWEST)_[A-Z0-9_]+|_?[A-Z0-9_]+_(?:MOST|LEAST)")
 
 
@@ -158,13 +178,21 @@ def places() -> Iterator[Place]:
     for name in PROSE:
         path = ROOT / name
         for file in sorted(path.rglob("*.md")) if path.is_dir() else [path]:
-            yield from in_prose(file, file.read_text(encoding="utf-8"))
+            yield from in_markdown(file, file.read_text(encoding="utf-8"))
+
+
+def in_markdown(path: Path, text: str) -> Iterator[Place]:
+    """Private words in a page, without names that it quotes."""
+    return in_prose(path, _QUOTED.sub("``", text))
 
 
 def in_python(path: Path) -> Iterator[Place]:
     """Identifiers by their parts; comments and strings as prose."""
     source = path.read_text(encoding="utf-8")
+    keys = _STATEMENT_KEYS.get(path.relative_to(ROOT).as_posix(), frozenset())
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.string in keys or token.string in _PYAV_NAMES:
+            continue
         if token.type == tokenize.NAME:
             yield from in_identifier(path, token.start[0], token.string)
         elif token.type in _TEXTS:
@@ -186,7 +214,7 @@ def in_identifier(path: Path, line: int, name: str) -> Iterator[Place]:
 def in_prose(path: Path, text: str, *, first_line: int = 1) -> Iterator[Place]:
     """Private words in a text that people read."""
     for number, line in enumerate(text.splitlines(), first_line):
-        row = _FILE_KEYS.sub("", line)
+        row = _WORD_LISTS.sub("", _FILE_KEYS.sub("", line))
         if path.parent.name == "evaluation":
             row = _CONDITION.sub("", row)
         for word in WORDS:

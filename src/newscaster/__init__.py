@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
     from newscaster.synthesis.anchor import Anchor
     from newscaster.synthesis.articulation import Articulation
+    from newscaster.synthesis.dub_options import DubOptions, DubResult
     from newscaster.synthesis.live import Live
     from newscaster.synthesis.live_frame import LiveFrame
     from newscaster.synthesis.options import LiveLimits, Outputs, SigningOptions, Style
@@ -57,6 +58,8 @@ __all__ = [
     "Consent",
     "ConsentError",
     "DatasetError",
+    "DubOptions",
+    "DubResult",
     "FootageError",
     "InputError",
     "Live",
@@ -86,6 +89,8 @@ __all__ = [
 _LAZY = {
     "Anchor": "newscaster.synthesis.anchor",
     "AnchorInfo": "newscaster.formats.anchor_info",
+    "DubOptions": "newscaster.synthesis.dub_options",
+    "DubResult": "newscaster.synthesis.dub_options",
     "Articulation": "newscaster.synthesis.articulation",
     "Live": "newscaster.synthesis.live",
     "LiveFrame": "newscaster.synthesis.live_frame",

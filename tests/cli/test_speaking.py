@@ -266,8 +266,8 @@ def test_what_is_left_out_of_a_text_is_told(
     shown = capsys.readouterr()
     assert code == 0
     assert shown.err.splitlines() == [
-        "warning: the text has mark-up (<b>): its words are read, and what the mark-up asks for is left out",
-        "warning: the text holds control characters (U+0000; 1 in all), which are left out",
+        "warning: the text has mark-up (<b>): only its words are read, and its requests are ignored",
+        "warning: the text has control characters (U+0000; 1 in total): they are removed",
     ]
 
 
@@ -284,9 +284,9 @@ def test_a_script_in_several_languages(
     )
     assert cli.run([*speak, text, "--captions", str(srt)]) == 0
     shown = capsys.readouterr()
-    assert [line[:44] for line in shown.err.splitlines()] == [
-        "warning: sentence 2, line 3, is left out: th",
-        "warning: sentence 3, line 3, is left out: th",
+    assert [line[:42] for line in shown.err.splitlines()] == [
+        "warning: sentence 2, line 3, is skipped: th",
+        "warning: sentence 3, line 3, is skipped: th",
     ]
     assert "1" * 37 in srt.read_text(encoding="utf-8")
     out.unlink()

@@ -123,7 +123,7 @@ def test_a_wav_file_on_standard_input_is_no_raw_sound(tiny: Path, tmp_path: Path
     [
         (b"", "nothing came in on standard input"),
         (b"Good evening. Here is the news.\n" * 20, "standard input is text"),
-        (b"\x00\x00\x00\x20ftypM4A " + bytes(400), "begins as an MP4 file and cannot be decoded"),
+        (b"\x00\x00\x00\x20ftypM4A " + bytes(400), "starts like an MP4 file and cannot be decoded"),
     ],
 )
 def test_standard_input_that_cannot_be_spoken(tiny: Path, tmp_path: Path, data: bytes, said: str) -> None:
@@ -209,7 +209,7 @@ def test_a_text_that_cannot_be_read_is_refused_before_anything_is_written(
     assert "error: the voice 'hibari' does not read Cyrillic" in capsys.readouterr().err
     assert out.read_bytes() == b"kept"
     assert cli.run([*live, "Good evening. Добрый вечер."]) == 0
-    assert "warning: sentence 2, line 1, is left out: " in capsys.readouterr().err
+    assert "warning: sentence 2, line 1, is skipped: " in capsys.readouterr().err
 
 
 NAMED = ["plain.mp4", "file:url.mp4", "FILE:upper.mov", "file://{folder}/slashes.mkv", "{folder}/whole.m4v"]
@@ -240,6 +240,7 @@ def test_files_are_signed_however_they_are_named(
         ("file:x.flv", []),
         ("x.bin", ["--format", "mp4"]),
         ("x.mp4", ["--format", "mpegts"]),
+        ("x.mp4", ["--format", "matroska"]),
         ("/dev/null", ["--format", "mp4"]),
         ("udp://127.0.0.1:9", []),
         ("udp://127.0.0.1:9/x.mp4", []),
@@ -296,7 +297,7 @@ def test_pipes_are_not_signed(tiny: Path, tmp_path: Path, address: str) -> None:
             "is the certificate itself",
         ),
         (["--to", "c/key.pem", "--speech", "speech.wav", "--format", "mpegts"], "is the key itself"),
-        (["--to", "tee:keep.mp4|other.mp4", "--stay", "--format", "mpegts"], "leads to other addresses"),
+        (["--to", "tee:keep.mp4|other.mp4", "--stay", "--format", "mpegts"], "writes to other addresses"),
     ],
 )
 def test_what_is_refused_leaves_all_files_as_they_were(

@@ -56,7 +56,7 @@ def test_verify(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert cli.run(["verify", str(out)]) == 1
     first, second, *_ = capsys.readouterr().out.splitlines()
     assert first == f"{out}: BROKEN: this is not what was signed"
-    assert second.split(maxsplit=1) == ["broken", "picture, sound or tags are not those that were signed"]
+    assert second.split(maxsplit=1) == ["broken", "video, audio or tags are not those that were signed"]
 
 
 def test_verify_with_a_newsrooms_certificate(

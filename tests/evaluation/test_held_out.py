@@ -13,13 +13,14 @@ import footage as made
 from faces import talking
 from newscaster.errors import FootageError
 from newscaster.evaluation import held_out
-from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, check_person, find_held_out, retracked
+from newscaster.evaluation.held_out import HeldOut, check_person, find_held_out, retracked
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.topology import MOUTH
 from newscaster.formats.dataset import Clip
 from newscaster.media import read_frames, write_video
 from newscaster.prepare import tracks
 from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.tracking.descriptor import mean_descriptor
 from talkers import clip_of, talker
 
@@ -61,7 +62,7 @@ def test_the_same_person_is_accepted_and_another_refused(
 ) -> None:
     clip = clip_of(tmp_path, absent=(0, 3))
     made.describe_as(monkeypatch, lambda frame: made.somebody())
-    person = anchor_descriptor(anchor)
+    person = anchor_descriptor(anchor.target)
     check_person(clip, anchor, person)
     made.describe_as(monkeypatch, lambda frame: made.somebody(1))
     with pytest.raises(
@@ -75,7 +76,7 @@ def test_a_face_that_cannot_be_described_is_not_taken_for_the_anchors(
 ) -> None:
     clip = clip_of(tmp_path)
     made.describe_as(monkeypatch, lambda frame: np.full(128, np.nan, np.float32))
-    for person in (made.somebody(), anchor_descriptor(anchor)):
+    for person in (made.somebody(), anchor_descriptor(anchor.target)):
         with pytest.raises(FootageError, match="cannot tell whether"):
             check_person(clip, anchor, person)
 

@@ -42,7 +42,7 @@ def test_side_follows_the_face(eyes: float, side: int) -> None:
         assert crop.pixels_per_unit >= 0.9 * eyes
 
 
-def test_region_refuses_odd_sizes() -> None:
+def test_crop_refuses_odd_sizes() -> None:
     with pytest.raises(ValueError, match="side"):
         FaceCrop(100, 2.0)
     with pytest.raises(ValueError, match="extent"):
@@ -67,12 +67,12 @@ def test_crop_by_whole_pixels_is_exact() -> None:
     np.testing.assert_array_equal(cut, image[10:74, 20:84])
 
 
-def test_crop_outside_the_picture_is_black() -> None:
+def test_crop_outside_the_frame_is_black() -> None:
     cut = cut_crop(made_up(), moved(200.0, 0.0), 64)
     assert not cut.any()
 
 
-def test_crop_takes_pictures_that_are_not_contiguous() -> None:
+def test_crop_accepts_non_contiguous_frames() -> None:
     image, transform = made_up(), rotated(10, 0.9, (60, 45), 64)
     wide = np.zeros((90, 140, 3), np.uint8)
     wide[:, :120] = image

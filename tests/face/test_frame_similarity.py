@@ -40,7 +40,7 @@ def test_a_moved_head_is_measured_in_usual_steps() -> None:
     assert part[3, 5] == pytest.approx(far, rel=1e-3)
 
 
-def test_stretches_have_bounds() -> None:
+def test_segments_have_bounds() -> None:
     target = similarity(round_way(30), segment=np.repeat([0, 1], [12, 18]))
     assert target.bounds == [(0, 12), (12, 30)]
 
@@ -53,7 +53,7 @@ def test_thumbnails_leave_the_mouth_out() -> None:
     image[:, 160:] = 0
     transform = SurfaceWarp.of(
         Similarity.of(scale=1.0, shift=(-100.0, -60.0))
-    )  # the region begins at (100, 60)
+    )  # the crop starts at (100, 60)
     small = thumbnail(image, transform, mask, (80, 40, 280, 240))
     assert small.shape == (2, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     assert (small[0, :15, :20] == 90).all()
@@ -66,7 +66,7 @@ def test_thumbnails_leave_the_mouth_out() -> None:
     assert (small[1] == 0).mean() > (small[0] == 0).mean()
 
 
-def test_the_heads_window_holds_every_face_and_stays_in_the_picture() -> None:
+def test_the_heads_window_has_every_face_and_stays_in_the_frame() -> None:
     near, far = talking(10), talking(10, shift=(250.0, 120.0))
     left, top, right, bottom = head_window([near, far], (320, 240))
     assert (left, top) >= (0, 0)

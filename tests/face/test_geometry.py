@@ -26,7 +26,7 @@ def test_similarity_refuses_other_shapes() -> None:
         Similarity(np.zeros((3, 3)))
 
 
-def test_runs_are_the_stretches_of_true() -> None:
+def test_runs_of_true_values() -> None:
     assert runs(np.array([1, 1, 0, 1, 0, 0, 1, 1, 1], bool)) == [(0, 2), (3, 4), (6, 9)]
     assert runs(np.zeros(0, bool)) == []
 
@@ -41,7 +41,7 @@ def test_smoothing_has_no_lag() -> None:
     np.testing.assert_allclose(smooth(ramp, present, sigma_frames=1.5)[6:-6], ramp[6:-6], atol=1e-9)
 
 
-def test_smoothing_takes_jitter_out() -> None:
+def test_smoothing_removes_jitter() -> None:
     noise = np.random.default_rng(3).standard_normal((400, 2))
     out = smooth(noise, np.ones(400, bool), sigma_frames=1.5)
     assert out.std() < 0.5 * noise.std()

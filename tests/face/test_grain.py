@@ -30,7 +30,7 @@ def test_neighbours_are_alike_and_those_further_off_are_not() -> None:
         assert abs(np.corrcoef(moved[3:].ravel(), moved[:-3].ravel())[0, 1]) < 0.08
 
 
-def test_none_leaves_a_region_and_strong_grain_stays_within_bytes() -> None:
+def test_no_grain_keeps_a_crop_and_strong_grain_stays_within_bytes() -> None:
     assert Grain(0.0, side=64).add(GREY, 1) is GREY
     dark = Grain(STRONGEST, side=64).add(np.zeros_like(GREY), 1)
     assert 0 < dark.max() < 30

@@ -41,7 +41,7 @@ def test_fit_finds_the_shape_up_to_its_pitch() -> None:
     np.testing.assert_allclose(between, wanted, atol=1e-6)
 
 
-def test_unprojecting_takes_yaw_and_pitch_out() -> None:
+def test_unprojecting_removes_yaw_and_pitch() -> None:
     points, head = face_points(), Head(face_points())
     landmarks = np.stack([seen(points, turned(*a)) for a in ANGLES])
     flat = head.poses(landmarks).unproject(landmarks[:, :, :2], points[:, 2])
@@ -55,7 +55,7 @@ def test_project_and_unproject_are_inverse() -> None:
     np.testing.assert_allclose(back, np.broadcast_to(points[:, :2], back.shape), atol=1e-9)
 
 
-def test_upright_keeps_its_centre_and_takes_roll_and_scale_out() -> None:
+def test_upright_keeps_its_centre_and_removes_roll_and_scale() -> None:
     poses = poses_of([turned(*a) for a in ANGLES])
     centre, to = np.array([0.0, 0.9, -0.2]), Similarity.of(scale=65.0, shift=(64.0, 5.5))
     upright = poses.upright(centre, to=to)

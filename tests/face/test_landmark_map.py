@@ -40,7 +40,7 @@ def test_map_moves_by_less_than_a_pixel() -> None:
         )
         return float((lower * (np.arange(64) + 0.5)).sum() / lower.sum())
 
-    # 128 region pixels are 64 of the map: half a pixel here is a quarter there.
+    # 128 crop pixels are 64 map pixels: half a crop pixel is a quarter of a map pixel.
     moved = [centre(shift) - centre(0.0) for shift in (0.5, 1.0, 1.5, 2.0)]
     np.testing.assert_allclose(moved, [0.25, 0.5, 0.75, 1.0], atol=0.13)
     assert (np.diff(moved) > 0).all()

@@ -1,4 +1,4 @@
-"""Faces laid flat: there and back, against a head turned by hand and pictures looked up pixel by pixel."""
+"""Surface warps: the inverse, against an explicitly rotated head and a per-pixel lookup of images."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_however_far_a_head_turns_columns_keep_their_order() -> None:
     assert (np.diff(seen[..., 0], axis=1) > 0).all()
 
 
-def test_what_lies_beyond_the_sheet_lies_outside_of_the_region() -> None:
+def test_points_beyond_the_surface_lie_outside_the_crop() -> None:
     far = CROP.transforms(Head(face_points()), poses([(50.0, 0.0, 0.0)]))[0]
     edge = far.back(np.array([[0.0, 64.0], [128.0, 64.0]]))
     beyond = np.array([edge[0] - [300.0, 0.0], edge[1] + [300.0, 0.0]])
@@ -100,7 +100,7 @@ def test_odd_shapes_are_refused() -> None:
 
 
 def looked_up(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The picture's values (n,) at points, by linear weights, pixel by pixel."""
+    """Return the image's values (n,) at points, by linear interpolation, pixel by pixel."""
     x, y = (points - 0.5).T
     column, row = np.floor(x).astype(int), np.floor(y).astype(int)
     right, down = x - column, y - row
@@ -109,20 +109,20 @@ def looked_up(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     return above * (1 - down) + below * down
 
 
-def soft_picture(width: int = 400, height: int = 320) -> np.ndarray:
+def soft_image(width: int = 400, height: int = 320) -> np.ndarray:
     y, x = np.mgrid[:height, :width]
     return (120 + 60 * np.sin(x / 13) + 60 * np.cos(y / 17 + x / 40)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("number", range(len(TURNS)))
 def test_both_ways_look_up_what_the_formula_says(number: int) -> None:
-    image, transform = soft_picture(), bent(number)
+    image, transform = soft_image(), bent(number)
     y, x = np.mgrid[:128, :128] + 0.5
     wanted = looked_up(image.astype(float), transform.back(np.stack([x.ravel(), y.ravel()], axis=1)))
     crop = warped(Image.fromarray(image), transform, 128)
     assert np.abs(crop.ravel() - wanted).max() < 4
 
-    face = soft_picture(128, 128)
+    face = soft_image(128, 128)
     y, x = np.mgrid[:240, :320] + 0.5
     places = transform.apply(np.stack([x.ravel(), y.ravel()], axis=1))
     inside = ((places > 20) & (places < 108)).all(axis=1)
@@ -133,7 +133,7 @@ def test_both_ways_look_up_what_the_formula_says(number: int) -> None:
 
 
 def rendered(yaw: float) -> np.ndarray:
-    """A picture (240, 320, 3) of dots on the surface, turned by ``yaw``."""
+    """Return an image (240, 320, 3) of dots on the surface, turned by ``yaw``."""
     stood = poses([(yaw, 0.0, 0.0)])
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, 5), np.linspace(0.5, 1.3, 4))
     depth = SURFACE.near + SURFACE.down * y + SURFACE.across * x**2
@@ -143,7 +143,7 @@ def rendered(yaw: float) -> np.ndarray:
     return np.repeat((255 * np.exp(-0.5 * (near / 2) ** 2))[..., None], 3, axis=-1).astype(np.uint8)
 
 
-def test_a_turned_face_looks_the_same_in_a_bent_region_and_not_in_a_flat_one() -> None:
+def test_a_turned_face_is_constant_in_a_curved_crop_but_not_in_a_flat_one() -> None:
     head, differences = Head(face_points()), {}
     for geometry in (CROP, FaceCrop(128, 2.0)):
         seen = []
@@ -164,6 +164,6 @@ def test_the_surface_follows_the_face() -> None:
 
 
 @pytest.mark.parametrize(("reach", "turned"), [(4.0, False), (12.0, True)])
-def test_only_heads_that_turn_get_a_bent_region(reach: float, turned: bool) -> None:
+def test_only_turning_heads_get_a_curved_crop(reach: float, turned: bool) -> None:
     stood = poses([(yaw, 0.0, 0.0) for yaw in np.linspace(-reach, reach, 60)])
     assert (Surface.where_turned(Head(face_points()), stood) is not None) == turned

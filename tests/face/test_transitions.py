@@ -8,7 +8,7 @@ from newscaster.face.frame_similarity import UNSEEN, FrameSimilarity
 from newscaster.face.transitions import find_transitions
 
 
-def test_joins_are_those_of_a_search_through_all_pairs() -> None:
+def test_transitions_equal_an_exhaustive_search() -> None:
     rng = np.random.default_rng(3)
     target = similarity(round_way(140, 60.0) + rng.normal(0, 0.002, (140, 2)))
     forward = [
@@ -34,7 +34,7 @@ def test_joins_are_those_of_a_search_through_all_pairs() -> None:
     assert min(change for *_, change in forward) == pytest.approx(least, rel=1e-3)
 
 
-def test_pictures_that_differ_keep_moments_apart() -> None:
+def test_different_images_prevent_transitions() -> None:
     target = similarity(round_way(300))
     images = np.full((300, 2, 48, 48), 100, np.uint8)
     images += np.random.default_rng(0).integers(0, 3, images.shape, np.uint8)

@@ -36,7 +36,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rewritten(path: Path, out: Path, **members: bytes | None) -> Path:
-    """A copy with other members (None leaves one out); hashes are not mended."""
+    """Return a copy with other members (None drops one); hashes are not updated."""
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(out, "w") as target:
         for name in source.namelist():
             data = members.pop(name, source.read(name))
@@ -73,7 +73,7 @@ def test_the_speech_encoder_is_there_exactly_where_it_is_needed(tmp_path: Path, 
     file = AnchorFile(write_tiny_anchor(tmp_path / "whisper.anchor", features="whisper"))
     assert "networks/speech_encoder.onnx" in file.members
     plain = AnchorFile(tiny)
-    with pytest.raises(AnchorError, match="have no use for a speech encoder"):
+    with pytest.raises(AnchorError, match="do not need a speech encoder"):
         write_anchor(
             tmp_path / "x.anchor",
             plain.info,
@@ -104,13 +104,13 @@ def test_headers_from_before_a_field_are_read(tiny: Path) -> None:
     assert AnchorInfo.from_json({**old, "training": {"stage minutes": 48.0}}).synthetic_target
     assert not AnchorInfo.from_json({**old, "synthetic_target": False}).synthetic_target
     assert AnchorInfo.from_json({**old, "renderer": {"map_side": 64}}).grain == 0
-    with pytest.raises(AnchorError, match=r"grain is 99\.0; expected 0 to 4 levels"):
+    with pytest.raises(AnchorError, match=r"grain is 99\.0; expected 8-bit pixel values of 0 to 4"):
         AnchorInfo.from_json({**old, "renderer": {"map_side": 64, "grain": 99.0}})
     with pytest.raises(AnchorError, match="stage_loops is 'yes'; expected bool"):
         AnchorInfo.from_json({**old, "stage_loops": "yes"})
 
 
-def test_what_a_stage_need_not_have(tmp_path: Path, tiny: Path) -> None:
+def test_optional_arrays_of_a_target(tmp_path: Path, tiny: Path) -> None:
     plain = AnchorFile(tiny).face()
     assert plain.blend_weight is None
     assert plain.segment is None
@@ -151,11 +151,11 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         AnchorFile(tmp_path)
 
 
-@pytest.mark.parametrize("blend_weight", [0.01, 0.5, 0.99])
-def test_a_file_that_was_cut_short(tmp_path: Path, tiny: Path, blend_weight: float) -> None:
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
+def test_a_file_that_was_cut_short(tmp_path: Path, tiny: Path, fraction: float) -> None:
     data = tiny.read_bytes()
     path = tmp_path / "x.anchor"
-    path.write_bytes(data[: int(len(data) * blend_weight)])
+    path.write_bytes(data[: int(len(data) * fraction)])
     with pytest.raises(AnchorError, match="cut short"):
         AnchorFile(path)
 
@@ -212,7 +212,7 @@ def test_a_change_after_opening_is_noticed(tmp_path: Path, tiny: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "networks/other.onnx", "C:\\x"])
 def test_unknown_members_are_refused(tmp_path: Path, tiny: Path, name: str) -> None:
-    with pytest.raises(AnchorError, match="which no anchor has"):
+    with pytest.raises(AnchorError, match="has the unknown members"):
         AnchorFile(rewritten(tiny, tmp_path / "x.anchor", **{name: b"x"}))
 
 
@@ -295,13 +295,13 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_built_in_anchor_is_named_by_a_string(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bundled_anchor_is_named_by_a_string(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anchor, "bundled_anchor", lambda: tmp_path / "there.anchor")
     assert anchor.anchor_path("builtin") == tmp_path / "there.anchor"
     assert anchor.anchor_path(Path("builtin")) == anchor.anchor_path("./builtin") == Path("builtin")
 
 
-def test_an_installation_without_the_built_in_anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_without_the_bundled_anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anchor, "__file__", str(tmp_path / "formats" / "anchor.py"))
-    with pytest.raises(AnchorError, match=r"lacks the built-in anchor \('.*builtin\.anchor'\)"):
+    with pytest.raises(AnchorError, match=r"lacks the bundled anchor \('.*builtin\.anchor'\)"):
         anchor.bundled_anchor()

@@ -77,7 +77,7 @@ def test_a_clip_has_its_arrays_and_what_follows_from_them(written: Path) -> None
     np.testing.assert_array_equal(clip.mouth_shapes(HEAD), mouth_shapes(clip.landmarks, HEAD))
 
 
-def test_a_clip_without_sound(copied: Path) -> None:
+def test_a_clip_without_audio(copied: Path) -> None:
     np.save(copied / "clips" / "one" / "speech.npy", np.zeros(0, np.float32))
     silent, mute = Dataset.open(copied).clips
     assert (silent.has_audio, silent.speech_seconds) == (True, 0)
@@ -128,11 +128,11 @@ def test_no_such_folder(tmp_path: Path) -> None:
         Dataset.open(tmp_path / "file")
 
 
-def test_not_a_take_and_an_unfinished_one(tmp_path: Path, copied: Path) -> None:
-    with pytest.raises(DatasetError, match="is not a take"):
+def test_not_a_dataset_and_an_unfinished_one(tmp_path: Path, copied: Path) -> None:
+    with pytest.raises(DatasetError, match="is not a dataset"):
         Dataset.open(tmp_path)
     (copied / "take.json").unlink()
-    with pytest.raises(DatasetError, match=r"unfinished take.*finished clips are kept"):
+    with pytest.raises(DatasetError, match=r"unfinished dataset.*finished clips are kept"):
         Dataset.open(copied)
 
 
@@ -207,7 +207,7 @@ def test_tracking_again_voids_the_crops(copied: Path) -> None:
     assert found.cropped_with is None
 
 
-def test_regions_appear_when_they_are_finished(tmp_path: Path) -> None:
+def test_crops_appear_when_they_are_finished(tmp_path: Path) -> None:
     def fail() -> None:
         with writing_crops(tmp_path, frames=3, side=128) as crops:
             crops[0] = 1

@@ -222,7 +222,7 @@ def test_composite_is_exact_at_both_ends_and_rounds_between() -> None:
     np.testing.assert_array_equal(shown[0, 0], background[0, 0])
 
 
-def test_composite_takes_one_color_and_refuses_what_does_not_fit() -> None:
+def test_composite_accepts_one_color_and_refuses_other_shapes() -> None:
     matte = Matte(np.zeros((4, 6), np.uint8), np.zeros((4, 6, 3), np.uint8), found=False)
     assert (composite(matte, np.array([0, 255, 0], np.uint8)) == (0, 255, 0)).all()
     for background in (np.zeros((6, 4, 3), np.uint8), np.zeros(3), np.zeros((4, 6), np.uint8)):

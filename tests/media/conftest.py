@@ -12,7 +12,7 @@ from making_media import KINDS, write_media
 
 @pytest.fixture
 def media_file(tmp_path: Path) -> Callable[..., Path]:
-    """`write_media` into the test's folder: media_file(kind_name, frames, frame_times, sound, ...)."""
+    """`write_media` into the test's folder: media_file(kind_name, frames, frame_times, audio, ...)."""
 
     def make(kind_name: str, *args: object, **options: object) -> Path:
         kind = KINDS[kind_name]

@@ -1,7 +1,7 @@
-"""Media as it comes: a table of files of every kind, and for each the right result or the one clear error.
+"""Many kinds of media files: a table, with the right result or the one clear error for each.
 
-What is right is what a player shows and plays: frames by their time stamps, upright and in the right colours;
-sound by its time stamps, to the sample, all channels mixed.
+The right result is that of a player: frames by their time stamps, upright and in the right colours; audio by
+its time stamps, to the sample, all channels mixed.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from making_odd_media import (
     interlaced,
     level_of,
     levels,
+    mp3_with_cover,
     patched,
-    song_with_cover,
     with_edit,
     with_matrix,
-    write_pictures,
-    write_sound,
+    write_audio,
+    write_frames,
 )
 from newscaster import cli
 from newscaster.errors import MediaError, NewscasterError
@@ -56,7 +56,7 @@ LOSSY, CLOSE = 9.0, 2.5
 
 @dataclass(frozen=True, kw_only=True)
 class Right:
-    """What a file is read as; None: that is not looked at, or there is none of it."""
+    """The right result of reading a file; None: not checked, or absent."""
 
     frames: int | None = None
     fps: Fraction | None = None
@@ -68,10 +68,10 @@ class Right:
     turned: Callable[[YuvFrame], YuvFrame] = lambda image: image
     """How the fields are turned."""
     combed: bool = True
-    """Whether lines of two moments may be seen in one frame."""
+    """Whether lines of two fields may be visible in one frame."""
     rate: int | None = None
     samples: int | None = None
-    """Of the sound, at its own rate."""
+    """Of the audio, at its own rate."""
     channels: int = 1
     off_samples: int = 0
     """By how many the length may be off: codecs fill their last block."""
@@ -84,7 +84,7 @@ class Right:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """The one error, as a regular expression; `frames` and `sound` say which readers are refused."""
+    """The one error, as a regular expression; `frames` and `audio`: the readers that raise it."""
 
     error: str
     frames: bool = True
@@ -105,7 +105,7 @@ def row(name: str, file: str, make: Callable[[Path], object], expected: Right | 
 
 def image(**options: object) -> Callable[[Path], object]:
     """Four fields, five times."""
-    return lambda path: write_pictures(path, [fields()] * 5, **options)  # type: ignore[arg-type]
+    return lambda path: write_frames(path, [fields()] * 5, **options)  # type: ignore[arg-type]
 
 
 for name, file, tolerance, options in (
@@ -174,7 +174,7 @@ for name, file, tolerance, options in (
 
 
 def hdr(path: Path, code: Callable[[YuvFrame], object], tags: tuple[int, int, int]) -> None:
-    write_pictures(path, [code(fields())] * 5, codec="ffv1", layout="yuv444p10le", tags=tags)  # type: ignore[list-item]
+    write_frames(path, [code(fields())] * 5, codec="ffv1", layout="yuv444p10le", tags=tags)  # type: ignore[list-item]
 
 
 row("HDR, PQ", "a.mkv", lambda p: hdr(p, in_pq, PQ), Right(frames=5, colours=8.0))
@@ -184,7 +184,7 @@ row("HDR, HLG", "a.mkv", lambda p: hdr(p, in_hlg, HLG), Right(frames=5, colours=
 
 
 def of_size(width: int, height: int, *, count: int = 2, **options: object) -> Callable[[Path], object]:
-    return lambda path: write_pictures(path, [fields(width=width, height=height)] * count, **options)  # type: ignore[arg-type]
+    return lambda path: write_frames(path, [fields(width=width, height=height)] * count, **options)  # type: ignore[arg-type]
 
 
 row(
@@ -211,7 +211,7 @@ row(
 
 def declared_huge(path: Path) -> None:
     """A GIF that says it has 9000x9000 pixels."""
-    write_pictures(path, [fields()] * 2, codec="gif", layout="rgb8")
+    write_frames(path, [fields()] * 2, codec="gif", layout="rgb8")
     patched(path, 6, (9000).to_bytes(2, "little") * 2)
 
 
@@ -242,21 +242,21 @@ for turn, times in ((90, 3), (180, 2), (270, 1)):
 row(
     "mirrored",
     "a.mp4",
-    lambda p: with_matrix(write_pictures(p, [fields()] * 5), -1, 0, 0, 1),
+    lambda p: with_matrix(write_frames(p, [fields()] * 5), -1, 0, 0, 1),
     Right(frames=5, colours=CLOSE, turned=np.fliplr),
 )
 row(
     "upside down",
     "a.mp4",
-    lambda p: with_matrix(write_pictures(p, [fields()] * 5), 1, 0, 0, -1),
+    lambda p: with_matrix(write_frames(p, [fields()] * 5), 1, 0, 0, -1),
     Right(frames=5, colours=CLOSE, turned=np.flipud),
 )
 
 
 def changing_size(path: Path) -> None:
     """Two recordings put end to end, the second larger."""
-    first = write_pictures(path.with_name("1.h264"), levels(10), container_format="h264", fps=25)
-    second = write_pictures(
+    first = write_frames(path.with_name("1.h264"), levels(10), container_format="h264", fps=25)
+    second = write_frames(
         path.with_name("2.h264"), levels(20, width=128, height=96)[10:], container_format="h264"
     )
     path.write_bytes(first.read_bytes() + second.read_bytes())
@@ -273,7 +273,7 @@ row(
 
 def write_interlaced(path: Path) -> None:
     options = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
-    write_pictures(path, interlaced(12), options={**options, "crf": "8"})
+    write_frames(path, interlaced(12), options={**options, "crf": "8"})
 
 
 # -- rates and time stamps --
@@ -297,14 +297,14 @@ for rate in (
     row(
         f"{float(rate):g} frames per second",
         "a.mp4",
-        lambda p, rate=rate, count=count: write_pictures(p, levels(count), fps=rate),  # type: ignore[misc]
+        lambda p, rate=rate, count=count: write_frames(p, levels(count), fps=rate),  # type: ignore[misc]
         Right(frames=count, fps=Fraction(rate), numbers=[i % 50 for i in range(count)]),
     )
 
 
 def timed(times: list[float], **options: object) -> Callable[[Path], object]:
     """Frames with these time stamps, in seconds."""
-    return lambda path: write_pictures(path, levels(len(times)), times=times, **options)  # type: ignore[arg-type]
+    return lambda path: write_frames(path, levels(len(times)), times=times, **options)  # type: ignore[arg-type]
 
 
 def steady(count: int, start: float = 0.0) -> list[float]:
@@ -331,22 +331,22 @@ row(
 row(
     "no time stamps",
     "a.h264",
-    lambda p: write_pictures(p, levels(20), container_format="h264"),
+    lambda p: write_frames(p, levels(20), container_format="h264"),
     Right(frames=20, numbers=list(range(20))),
 )
 
 
 def restarted(path: Path) -> None:
-    """Two recordings put end to end: the clock begins anew."""
-    parts = [write_pictures(path.with_name(f"{i}.ts"), levels(80)[40 * i : 40 * i + 40]) for i in range(2)]
+    """Two concatenated recordings: the clock restarts."""
+    parts = [write_frames(path.with_name(f"{i}.ts"), levels(80)[40 * i : 40 * i + 40]) for i in range(2)]
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
 
 
-row("a clock that begins anew", "a.ts", restarted, Right(frames=80, numbers=[i % 50 for i in range(80)]))
+row("a clock that restarts", "a.ts", restarted, Right(frames=80, numbers=[i % 50 for i in range(80)]))
 
 
 def edited(path: Path, first: float, seconds: float) -> None:
-    with_edit(write_pictures(path, levels(50), options={"bf": "0", "g": "50"}), first=first, seconds=seconds)
+    with_edit(write_frames(path, levels(50), options={"bf": "0", "g": "50"}), first=first, seconds=seconds)
 
 
 row(
@@ -368,20 +368,20 @@ row(
     Right(frames=20, numbers=list(range(10, 30))),
 )
 
-# -- sound --
+# -- audio --
 
 for hertz in (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000):
     row(
         f"{hertz} Hz",
         "a.wav",
-        lambda p, hertz=hertz: write_sound(p, tone(1.0, rate=hertz, hz=440.0), hertz),  # type: ignore[misc]
+        lambda p, hertz=hertz: write_audio(p, tone(1.0, rate=hertz, hz=440.0), hertz),  # type: ignore[misc]
         Right(rate=hertz, samples=hertz, level=0.5),
     )
 for channels, layout in LAYOUTS.items():
     row(
         f"{channels} channels",
         "a.wav",
-        lambda p, channels=channels, layout=layout: write_sound(p, chord(channels), 48_000, layout=layout),  # type: ignore[misc]
+        lambda p, channels=channels, layout=layout: write_audio(p, chord(channels), 48_000, layout=layout),  # type: ignore[misc]
         Right(rate=48_000, samples=48_000, channels=channels, level=0.3),
     )
 for codec, file, off in (
@@ -394,20 +394,20 @@ for codec, file, off in (
     row(
         f"{codec} in {file[1:]}",
         file,
-        lambda p, codec=codec: write_sound(p, tone(1.0, rate=48_000, hz=440.0), 48_000, codec=codec),  # type: ignore[misc]
+        lambda p, codec=codec: write_audio(p, tone(1.0, rate=48_000, hz=440.0), 48_000, codec=codec),  # type: ignore[misc]
         Right(rate=48_000, samples=48_000, off_samples=off, level=0.5),
     )
 
 
 def spoken(path: Path, **options: object) -> Path:
-    """25 frames with a second of sound."""
-    return write_pictures(path, levels(25), audio=tone(1.0, rate=48_000, hz=440.0), **options)  # type: ignore[arg-type]
+    """25 frames with a second of audio."""
+    return write_frames(path, levels(25), audio=tone(1.0, rate=48_000, hz=440.0), **options)  # type: ignore[arg-type]
 
 
 def jumping_back(path: Path) -> None:
     """Two half seconds put end to end, the second with the clock of 0.3 s."""
     parts = [
-        write_sound(
+        write_audio(
             path.with_name(f"{i}.ts"), tone(0.5, rate=48_000, hz=440.0), 48_000, codec="mp2", starts=[start]
         )
         for i, start in enumerate((0, Fraction(3, 10)))
@@ -416,47 +416,47 @@ def jumping_back(path: Path) -> None:
 
 
 row(
-    "sound 0.2 s late",
+    "audio 0.2 s late",
     "a.mkv",
-    lambda p: spoken(p, sound_codec="pcm_s16le", sound_start=Fraction(1, 5)),
+    lambda p: spoken(p, audio_codec="pcm_s16le", audio_start=Fraction(1, 5)),
     Right(frames=25, rate=48_000, samples=48_000, numbers=list(range(25))),
 )
 row(
-    "sound in two parts, 0.5 s between",
+    "audio in two parts, 0.5 s between",
     "a.mkv",
-    lambda p: write_sound(p, tone(1.0, rate=48_000, hz=440.0), 48_000, starts=(0, 1)),
+    lambda p: write_audio(p, tone(1.0, rate=48_000, hz=440.0), 48_000, starts=(0, 1)),
     Right(rate=48_000, samples=72_000),
 )
 row(
-    "sound that jumps back by 0.2 s",
+    "audio that jumps back by 0.2 s",
     "a.ts",
     jumping_back,
     Right(rate=48_000, samples=38_400, off_samples=2304),
 )
 row(
-    "sound that jumps by ten hours",
+    "audio that jumps by ten hours",
     "a.mkv",
-    lambda p: write_sound(p, tone(1.0, rate=48_000, hz=440.0), 48_000, starts=(0, 36_000)),
+    lambda p: write_audio(p, tone(1.0, rate=48_000, hz=440.0), 48_000, starts=(0, 36_000)),
     Right(rate=48_000, samples=48_000),
 )
 row(
-    "sound alone",
+    "audio alone",
     "a.wav",
-    lambda p: write_sound(p, tone(1.0, rate=48_000), 48_000),
-    Refused(error="has no video in it, only sound", audio=False),
+    lambda p: write_audio(p, tone(1.0, rate=48_000), 48_000),
+    Refused(error="has no video in it, only audio", audio=False),
 )
-row("video alone", "a.mp4", image(), Refused(error="has no sound in it, only video", frames=False))
+row("video alone", "a.mp4", image(), Refused(error="has no audio in it, only video", frames=False))
 row(
     "a song with a cover",
     "a.mp3",
-    song_with_cover,
-    Refused(error="has no video in it, only sound", audio=False),
+    mp3_with_cover,
+    Refused(error="has no video in it, only audio", audio=False),
 )
 
 
 def changing_rate(path: Path) -> None:
     parts = [
-        write_sound(
+        write_audio(
             path.with_name(f"{rate}.aac"), tone(1.0, rate=rate), rate, codec="aac", container_format="adts"
         )
         for rate in (48_000, 16_000)
@@ -465,7 +465,7 @@ def changing_rate(path: Path) -> None:
 
 
 row(
-    "a rate of sound that changes",
+    "an audio rate that changes",
     "a.aac",
     changing_rate,
     Right(rate=48_000, samples=96_000, off_samples=6144, hz=220.0),
@@ -479,11 +479,11 @@ def joined(codec: str, *parts: tuple[int, str]) -> Callable[[Path], object]:
         data = b""
         for index, (rate, layout) in enumerate(parts):
             channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
-            heard = np.tile(tone(1.0, rate=rate, hz=440.0), (channels, 1))
+            audio = np.tile(tone(1.0, rate=rate, hz=440.0), (channels, 1))
             if channels == 6:
-                heard[[0, 1, 3, 4, 5]] = 0  # speech is in the centre
-            one = path.with_name(f"part{index}{path.suffix}")
-            data += write_sound(one, heard, rate, codec=codec, layout=layout).read_bytes()
+                audio[[0, 1, 3, 4, 5]] = 0  # speech is in the centre
+            part = path.with_name(f"part{index}{path.suffix}")
+            data += write_audio(part, audio, rate, codec=codec, layout=layout).read_bytes()
         path.write_bytes(data)
 
     return write
@@ -536,25 +536,25 @@ for name, file in (
         Right(frames=25, rate=48_000, samples=48_000, off_samples=1024, numbers=list(range(25)), level=0.5),
     )
 row(
-    "sound called .mp4",
+    "audio called .mp4",
     "a.mp4",
-    lambda p: write_sound(p.parent / "a.wav", tone(1.0, hz=440.0), 16_000).rename(p),
+    lambda p: write_audio(p.parent / "a.wav", tone(1.0, hz=440.0), 16_000).rename(p),
     Right(rate=16_000, samples=16_000, level=0.5),
 )
 
 # -- damage --
 
 
-def cut(path: Path, blend_weight: float) -> None:
-    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * blend_weight)])
+def cut(path: Path, fraction: float) -> None:
+    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * fraction)])
 
 
 for name, file, make in (
     ("MP4", "a.mp4", lambda p: spoken(p)),
     ("MP4, its index first", "a.mp4", lambda p: spoken(p, container_options={"movflags": "faststart"})),
     ("MKV", "a.mkv", lambda p: spoken(p)),
-    ("AVI", "a.avi", lambda p: spoken(p, codec="mpeg4", sound_codec="libmp3lame")),
-    ("WAV", "a.wav", lambda p: write_sound(p, tone(1.0), 16_000)),
+    ("AVI", "a.avi", lambda p: spoken(p, codec="mpeg4", audio_codec="libmp3lame")),
+    ("WAV", "a.wav", lambda p: write_audio(p, tone(1.0), 16_000)),
 ):
     row(
         f"{name} cut short",
@@ -565,7 +565,7 @@ for name, file, make in (
 row(
     "FLAC cut short",
     "a.flac",
-    lambda p: (write_sound(p, tone(1.0), 16_000, codec="flac"), cut(p, 0.6)),
+    lambda p: (write_audio(p, tone(1.0), 16_000, codec="flac"), cut(p, 0.6)),
     Refused(error="cut short|breaks off", frames=False),
 )
 row("empty", "a.mp4", lambda p: p.touch(), Refused(error=r"is empty \(0 bytes\)"))
@@ -573,7 +573,7 @@ row(
     "a header and nothing else",
     "a.wav",
     lambda p: (
-        write_sound(p, tone(0.1), 16_000),
+        write_audio(p, tone(0.1), 16_000),
         p.write_bytes(p.read_bytes()[:44]),
         patched(p, 40, bytes(4)),
         patched(p, 4, b"\x24\0\0\0"),
@@ -584,25 +584,25 @@ row(
     "a script",
     "a.mp4",
     lambda p: p.write_text("Good evening.\n" * 300),
-    Refused(error="cannot be read as video or sound"),
+    Refused(error="cannot be read as video or audio"),
 )
 row(
-    "a picture",
+    "an image",
     "a.png",
-    lambda p: write_pictures(p, [fields()], codec="png", layout="rgb24", container_format="image2"),
-    Refused(error="has no sound in it", frames=False),
+    lambda p: write_frames(p, [fields()], codec="png", layout="rgb24", container_format="image2"),
+    Refused(error="has no audio in it", frames=False),
 )
 row(
     "zeros",
     "a.mp4",
     lambda p: p.write_bytes(bytes(50_000)),
-    Refused(error="cannot be read as video or sound"),
+    Refused(error="cannot be read as video or audio"),
 )
 
 
 def with_hole(path: Path) -> None:
-    """A recording whose middle was overwritten: what is broken is stepped over, the rest keeps its time."""
-    write_pictures(path, levels(50), options={"g": "5", "bf": "0"})
+    """A recording whose middle was overwritten: damage is skipped, the rest keeps its time."""
+    write_frames(path, levels(50), options={"g": "5", "bf": "0"})
     middle = path.stat().st_size // 2
     patched(path, middle - 400, bytes(800))
 
@@ -659,12 +659,12 @@ def test_media_as_it_comes(
         refused(path, expected, anchor, capsys)
         return
     if expected.frames is not None:
-        shown(path, expected)
-        inspected(path, monkeypatch)
+        check_frames(path, expected)
+        check_inspection(path, monkeypatch)
     if expected.rate is None:
         assert probe(path).audio is None
     else:
-        heard(path, expected)
+        check_audio(path, expected)
 
 
 def refused(path: Path, expected: Refused, anchor: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -682,7 +682,7 @@ def refused(path: Path, expected: Refused, anchor: Path, capsys: pytest.CaptureF
         assert not Path("out.mp4").exists()
 
 
-def shown(path: Path, expected: Right) -> None:
+def check_frames(path: Path, expected: Right) -> None:
     frames = list(read_frames(path))
     info = probe(path).video
     assert info is not None
@@ -711,15 +711,15 @@ def shown(path: Path, expected: Right) -> None:
 
 
 def around(image: YuvFrame, down: float, along: float) -> np.ndarray:
-    """The mean colour about a place, given as shares of height and width."""
+    """The mean colour around a point, in fractions of height and width."""
     height, width = image.shape[:2]
     y, x = int(down * height), int(along * width)
     reach_y, reach_x = max(1, height // 10), max(1, width // 10)
     return image[y - reach_y : y + reach_y, x - reach_x : x + reach_x].mean(axis=(0, 1))
 
 
-def inspected(path: Path, patch: pytest.MonkeyPatch) -> None:
-    """What `newscaster check` does with a file sees as many frames as there are."""
+def check_inspection(path: Path, patch: pytest.MonkeyPatch) -> None:
+    """`newscaster check` inspects all frames of a file."""
     make_up_faces(patch)
     footage = read_footage(path)
     fps = choose_fps([footage.fps])
@@ -730,7 +730,7 @@ def inspected(path: Path, patch: pytest.MonkeyPatch) -> None:
     assert footage.seconds * fps == pytest.approx(count, abs=1)
 
 
-def heard(path: Path, expected: Right) -> None:
+def check_audio(path: Path, expected: Right) -> None:
     assert expected.rate is not None
     assert expected.samples is not None
     measure = measure_audio(path)
@@ -749,15 +749,17 @@ def heard(path: Path, expected: Right) -> None:
             assert 0.6 * expected.level < end < 1.1 * expected.level
 
 
-def test_odd_names_are_taken_and_given(tmp_path: Path, anchor: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_odd_names_are_read_and_written(
+    tmp_path: Path, anchor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a user names files: within their folder, after the options."""
     monkeypatch.chdir(tmp_path)
-    write_sound(tmp_path / "sound.wav", tone(1.0), 16_000)
+    write_audio(tmp_path / "audio.wav", tone(1.0), 16_000)
     for name in ("Новости 📺", "-o", "n" * 251, "http:news", "news%03d", ' it\'s "new" '):
-        given, made = Path(f"{name}.wav"), Path(f"{name}.mp4")
-        shutil.copy("sound.wav", given)
-        assert cli.run(["speak", "-a", str(anchor), f"--output={made}", "--", str(given)]) == 0
+        speech, made = Path(f"{name}.wav"), Path(f"{name}.mp4")
+        shutil.copy("audio.wav", speech)
+        assert cli.run(["speak", "-a", str(anchor), f"--output={made}", "--", str(speech)]) == 0
         assert sum(1 for _ in read_frames(made)) == 25
-        given.unlink()
+        speech.unlink()
         made.unlink()
-    assert [path.name for path in tmp_path.iterdir()] == ["sound.wav"]
+    assert [path.name for path in tmp_path.iterdir()] == ["audio.wav"]

@@ -36,7 +36,7 @@ CODECS = {
 }
 
 
-def write_sound(path: Path, samples: np.ndarray, rate: int, *, codec: str, layout: str = "mono") -> Path:
+def write_audio(path: Path, samples: np.ndarray, rate: int, *, codec: str, layout: str = "mono") -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
         planar = np.ascontiguousarray(np.atleast_2d(samples).astype(np.float32))
@@ -51,13 +51,15 @@ def write_sound(path: Path, samples: np.ndarray, rate: int, *, codec: str, layou
 def test_every_sample_format(tmp_path: Path, codec: str) -> None:
     rate = 48_000
     audio = tone(1.0, rate=rate)
-    path = write_sound(tmp_path / f"tone{CODECS[codec]}", audio, rate, codec=codec)
-    heard = read_audio(path, rate=rate)
-    assert len(heard) == pytest.approx(rate, abs=2500)  # codecs pad to whole blocks
+    path = write_audio(tmp_path / f"tone{CODECS[codec]}", audio, rate, codec=codec)
+    decoded = read_audio(path, rate=rate)
+    assert len(decoded) == pytest.approx(rate, abs=2500)  # codecs pad to whole blocks
     middle = slice(10_000, 40_000)
-    lags = range(-1200, 1201)  # MP2 and MP3 delay the sound by a part of a block
+    lags = range(-1200, 1201)  # MP2 and MP3 delay the audio by a part of a block
     # LAME turns it down by 5 %, and AAC overshoots where it sets in.
-    best = max(np.dot(np.roll(heard[: len(audio)], lag)[middle], audio[: len(heard)][middle]) for lag in lags)
+    best = max(
+        np.dot(np.roll(decoded[: len(audio)], lag)[middle], audio[: len(decoded)][middle]) for lag in lags
+    )
     assert best / np.dot(audio[middle], audio[middle]) == pytest.approx(1.0, abs=0.06)
     measure = measure_audio(path)
     assert measure.rate == rate
@@ -71,10 +73,10 @@ def test_every_sample_format(tmp_path: Path, codec: str) -> None:
 def test_resampling_keeps_time_and_length(tmp_path: Path, source_rate: int) -> None:
     path = tmp_path / "tone.wav"
     write_wav(path, tone(2.0, rate=source_rate), source_rate)
-    heard = read_audio(path)
-    assert len(heard) == pytest.approx(32_000, abs=2)
-    expected = tone(2.0)[: len(heard)]
-    np.testing.assert_allclose(heard[400:-400], expected[400 : len(heard) - 400], atol=5e-3)
+    decoded = read_audio(path)
+    assert len(decoded) == pytest.approx(32_000, abs=2)
+    expected = tone(2.0)[: len(decoded)]
+    np.testing.assert_allclose(decoded[400:-400], expected[400 : len(decoded) - 400], atol=5e-3)
 
 
 def test_blocks_are_the_whole(tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_blocks_are_the_whole(tmp_path: Path) -> None:
 def test_stereo_is_mixed_to_its_mean(tmp_path: Path) -> None:
     left, right = tone(0.5, rate=48_000), 0.5 * tone(0.5, rate=48_000)
     stereo = np.stack([left, right])
-    path = write_sound(tmp_path / "s.wav", stereo, 48_000, codec="pcm_f32le", layout="stereo")
+    path = write_audio(tmp_path / "s.wav", stereo, 48_000, codec="pcm_f32le", layout="stereo")
     np.testing.assert_allclose(read_audio(path, rate=48_000), stereo.mean(axis=0), atol=1e-6)
     assert measure_audio(path).channels == 2
 
@@ -105,7 +107,7 @@ def test_exact_count_at_the_source_rate(tmp_path: Path) -> None:
 def test_samples_that_are_no_numbers_are_reported(tmp_path: Path, bad: float) -> None:
     audio = tone(1.0)
     audio[9_000] = bad
-    path = write_sound(tmp_path / "bad.wav", audio, 16_000, codec="pcm_f32le")
+    path = write_audio(tmp_path / "bad.wav", audio, 16_000, codec="pcm_f32le")
     measure = measure_audio(path)
     assert not measure.finite
     assert measure.samples == 16_000
@@ -114,7 +116,7 @@ def test_samples_that_are_no_numbers_are_reported(tmp_path: Path, bad: float) ->
 
 
 def test_huge_samples_are_numbers(tmp_path: Path) -> None:
-    path = write_sound(tmp_path / "huge.wav", np.full(16, 1e30, np.float32), 16_000, codec="pcm_f32le")
+    path = write_audio(tmp_path / "huge.wav", np.full(16, 1e30, np.float32), 16_000, codec="pcm_f32le")
     measure = measure_audio(path)
     assert measure.finite
     assert measure.rms == pytest.approx(1e30, rel=1e-3)
@@ -147,7 +149,7 @@ def test_write_wav_clips_and_rounds(tmp_path: Path) -> None:
 def test_copy_as_wav_keeps_rate_channels_and_samples(tmp_path: Path, layout: str) -> None:
     channels = 1 if layout == "mono" else 2
     samples = np.stack([tone(0.5, rate=22_050, hz=220.0 + 110 * c) for c in range(channels)])
-    source = write_sound(tmp_path / "x.flac", samples, 22_050, codec="flac", layout=layout)
+    source = write_audio(tmp_path / "x.flac", samples, 22_050, codec="flac", layout=layout)
     copy_as_wav(source, tmp_path / "copy.wav")
     with wave.open(str(tmp_path / "copy.wav")) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22_050, channels, 2)
@@ -160,14 +162,14 @@ def test_copy_as_wav_keeps_rate_channels_and_samples(tmp_path: Path, layout: str
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_f32le"])
 def test_decode_wav(tmp_path: Path, codec: str) -> None:
-    path = write_sound(tmp_path / "x.wav", tone(0.2), 16_000, codec=codec)
+    path = write_audio(tmp_path / "x.wav", tone(0.2), 16_000, codec=codec)
     samples, rate = decode_wav(path.read_bytes())
     assert rate == 16_000
     np.testing.assert_allclose(samples, tone(0.2), atol=1e-2)
 
 
 def test_decode_wav_from_a_pipe(tmp_path: Path) -> None:
-    """A program that writes to a pipe cannot go back and say how long the sound became."""
+    """A program that writes to a pipe cannot go back to correct the length in the header."""
     write_wav(tmp_path / "x.wav", tone(0.2), 16_000)
     data = bytearray((tmp_path / "x.wav").read_bytes())
     for promised in (0x7FFFF000, 0xFFFFFFFF, 0):

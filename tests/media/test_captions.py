@@ -119,7 +119,7 @@ def test_control_characters_and_mark_up_are_neutralised(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_tracks_show_what_looks_like_mark_up(tmp_path: Path, suffix: str) -> None:
+def test_tracks_show_text_that_resembles_mark_up(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
     write_wav(tmp_path / "x.wav", tone(1.0), 16_000)
     write_video(

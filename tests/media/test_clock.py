@@ -21,52 +21,52 @@ TOLERANCE_SECONDS = 0.02
 
 @pytest.mark.parametrize("kind_name", KINDS)
 @pytest.mark.parametrize(
-    ("sound_start", "video_start"),
+    ("audio_start", "video_start"),
     [(Fraction(0), Fraction(0)), (FIFTH, Fraction(0)), (-FIFTH, Fraction(0)), (Fraction(0), FIFTH)],
-    ids=["together", "sound late", "sound early", "video late"],
+    ids=["together", "audio late", "audio early", "video late"],
 )
 def test_click_and_flash_stay_together(
-    media_file: Callable[..., Path], kind_name: str, sound_start: Fraction, video_start: Fraction
+    media_file: Callable[..., Path], kind_name: str, audio_start: Fraction, video_start: Fraction
 ) -> None:
     times = [video_start + Fraction(i, FPS) for i in range(50)]
     audio = click(2.5, 1.0, KINDS[kind_name].rate)
-    path = media_file(kind_name, grey(50, flash_at=25), times, audio, sound_start=sound_start)
+    path = media_file(kind_name, grey(50, flash_at=25), times, audio, audio_start=audio_start)
 
     brightness = [float(frame.mean()) for frame in read_frames(path)]
-    heard = click_seconds(read_audio(path), 16_000)
+    clicked = click_seconds(read_audio(path), 16_000)
 
     assert len(brightness) == 50
     assert int(np.argmax(brightness)) == 25
-    assert abs(heard - (1.0 + float(sound_start - video_start))) < TOLERANCE_SECONDS
+    assert abs(clicked - (1.0 + float(audio_start - video_start))) < TOLERANCE_SECONDS
 
 
-def test_late_sound_begins_with_zeros_and_early_sound_is_cut(media_file: Callable[..., Path]) -> None:
+def test_late_audio_begins_with_zeros_and_early_audio_is_cut(media_file: Callable[..., Path]) -> None:
     times = [Fraction(i, FPS) for i in range(25)]
     loud = np.full(48_000, 0.5, np.float32)
-    late = read_audio(media_file("mkv-pcm", grey(25), times, loud, sound_start=FIFTH))
+    late = read_audio(media_file("mkv-pcm", grey(25), times, loud, audio_start=FIFTH))
     assert not late[:3150].any()
     assert late[3250:].min() > 0.4
     assert len(late) == pytest.approx(19_200, abs=16)
-    early = read_audio(media_file("mkv-pcm", grey(25), times, loud, sound_start=-FIFTH))
+    early = read_audio(media_file("mkv-pcm", grey(25), times, loud, audio_start=-FIFTH))
     assert len(early) == pytest.approx(12_800, abs=16)
 
 
-def test_sound_alone_begins_with_its_first_sample(media_file: Callable[..., Path]) -> None:
+def test_audio_alone_begins_with_its_first_sample(media_file: Callable[..., Path]) -> None:
     times = [Fraction(i, FPS) for i in range(25)]
-    path = media_file("mkv-pcm", grey(25), times, click(1.0, 0.5, 48_000), sound_start=FIFTH)
+    path = media_file("mkv-pcm", grey(25), times, click(1.0, 0.5, 48_000), audio_start=FIFTH)
     audio = np.concatenate(list(read_audio_blocks(path)))
     assert len(audio) == pytest.approx(16_000, abs=2)
     assert abs(click_seconds(audio, 16_000) - 0.5) < 0.002
 
 
 @pytest.mark.parametrize("kind_name", ["mp4-aac", "mkv-pcm", "webm-opus"])
-def test_encoder_priming_is_not_heard(media_file: Callable[..., Path], kind_name: str) -> None:
+def test_encoder_priming_is_removed(media_file: Callable[..., Path], kind_name: str) -> None:
     times = [Fraction(i, FPS) for i in range(50)]
     path = media_file(kind_name, grey(50), times, click(2.0, 0.3, KINDS[kind_name].rate))
     assert abs(click_seconds(read_audio(path), 16_000) - 0.3) < 0.003
 
 
-def test_a_gap_in_the_sound_is_filled(tmp_path: Path) -> None:
+def test_a_gap_in_the_audio_is_filled(tmp_path: Path) -> None:
     import av
 
     path = tmp_path / "gap.mkv"
@@ -178,7 +178,7 @@ def test_example_clips(data_folder: Path) -> None:
     assert len(read_audio(path)) == pytest.approx(3 * 16_000, abs=640)
 
 
-def test_a_file_without_sound(tmp_path: Path) -> None:
+def test_a_file_without_audio(tmp_path: Path) -> None:
     path = write_media(
         tmp_path / "x.mkv", KINDS["mkv-pcm"], grey(3), [Fraction(i, FPS) for i in range(3)], None
     )

@@ -73,8 +73,8 @@ CHANNELS = {
 def test_no_channel_cancels_another(tmp_path: Path, kind: str) -> None:
     channels = np.stack(CHANNELS[kind]).astype(np.float32)
     path = write_channels(tmp_path / "x.wav", channels)
-    heard = read_audio(path)
-    assert likeness(heard, VOICE) > 0.95
+    mixed = read_audio(path)
+    assert likeness(mixed, VOICE) > 0.95
     assert measure_audio(path).rms >= 0.9 * float(np.sqrt((VOICE**2).mean())) * min(
         1.0, np.abs(channels).max(axis=1).sum() / len(channels) / np.abs(VOICE).max()
     )
@@ -90,7 +90,7 @@ def test_two_inverted_pairs_keep_both_voices() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_ordinary_channels_are_mixed_to_their_mean(seed: int) -> None:
-    """Stereo music and 5.1 sound: nothing is inverted, at any time."""
+    """Stereo music and 5.1 audio: nothing is inverted, at any time."""
     shared = noise(seed)
     for parts in (0.0, 0.5, 1.0):
         channels = np.stack([parts * shared + noise(100 * seed + k) for k in range(2 + 4 * (seed % 2))])
@@ -181,7 +181,7 @@ def test_planar_channels(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 6, 7, 8, 9, 16])
-def test_video_with_the_sound_of_many_channels(tmp_path: Path, count: int) -> None:
+def test_video_with_audio_of_many_channels(tmp_path: Path, count: int) -> None:
     audio = write_channels(tmp_path / "x.wav", np.stack([VOICE, -VOICE] * count)[:count])
     write_video(tmp_path / "x.mp4", moving_pattern(50), fps=Fraction(25), audio=audio)
     measure = measure_audio(tmp_path / "x.mp4")
@@ -210,7 +210,7 @@ def test_a_channel_counts_from_the_level_of_speech() -> None:
     assert SILENT_DBFS == QUIETEST_DBFS
 
 
-def test_a_channel_that_is_heard_later_counts_from_then() -> None:
+def test_a_channel_with_late_audio_counts_from_then() -> None:
     second = np.concatenate([SILENT[:RATE], noise(3)[RATE:]])
     channels = np.stack([VOICE, second]).astype(np.float32)
     downmix = Downmix(2, RATE)

@@ -53,7 +53,7 @@ def test_an_empty_file(reader: Callable[[Path], object], tmp_path: Path) -> None
 def test_a_text_file(reader: Callable[[Path], object], tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("Good evening. Here is the news.\n" * 200)
-    refused(reader, path, "cannot be read as video or sound|neither video nor sound")
+    refused(reader, path, "cannot be read as video or audio|neither video nor audio")
 
 
 def test_noise(reader: Callable[[Path], object], tmp_path: Path) -> None:
@@ -69,21 +69,21 @@ def test_subtitles(reader: Callable[[Path], object], tmp_path: Path) -> None:
     path.write_text(
         "1\n00:00:00,000 --> 00:00:01,000\nGood evening.\n\n2\n00:00:01,000 --> 00:00:02,000\nNews.\n"
     )
-    refused(reader, path, "neither video nor sound|cannot be read")
+    refused(reader, path, "neither video nor audio|cannot be read")
 
 
-def test_no_sound(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+def test_no_audio(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     path = make_clip(audio=False)
     assert probe(path).audio is None
     for name in ("read_audio", "read_audio_blocks", "measure_audio"):
-        refused(READERS[name], path, "has no sound in it, only video")
+        refused(READERS[name], path, "has no audio in it, only video")
 
 
 def test_no_video(tmp_path: Path) -> None:
-    path = tmp_path / "sound.wav"
+    path = tmp_path / "audio.wav"
     write_wav(path, tone(0.5), 16_000)
     assert probe(path).video is None
-    refused(READERS["read_frames"], path, "has no video in it, only sound")
+    refused(READERS["read_frames"], path, "has no video in it, only audio")
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.5, 0.99])
@@ -92,7 +92,7 @@ def test_an_mp4_without_its_end(reader: Callable[[Path], object], tmp_path: Path
     times = [Fraction(i, 25) for i in range(50)]
     path = write_media(tmp_path / "cut.mp4", KINDS["mp4-aac"], grey(50), times, tone(2.0, rate=44_100))
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
-    refused(reader, path, "is cut short: it lacks [0-9,]+ bytes of what its header promises")
+    refused(reader, path, "is cut short: it lacks [0-9,]+ bytes of the length in its header")
 
 
 def test_an_mp4_whose_index_comes_first_without_its_end(

@@ -1,4 +1,4 @@
-"""Pictures that stay YUV: their planes, their parts, their colours, and their way to the encoder."""
+"""Frames that stay YUV: their planes, their parts, their colours, and their way to the encoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def target() -> TargetVideo:
     return TargetVideo(encode_target(moving_pattern(30), Fraction(25)))
 
 
-def test_a_picture_is_the_frame_and_its_own_memory(target: TargetVideo) -> None:
+def test_a_frame_is_the_decoded_one_in_its_own_memory(target: TargetVideo) -> None:
     image = target.image(17)
     assert [plane.shape for plane in image.planes] == [(64, 96), (32, 48), (32, 48)]
     np.testing.assert_array_equal(image.rgb(), target.frame(17))
@@ -62,8 +62,8 @@ def test_odd_sides_are_shown_without_what_was_added() -> None:
     np.testing.assert_array_equal(image.rgb(), target.frame(0)[:33, :41])
 
 
-def test_pictures_reach_the_encoder_as_they_are(target: TargetVideo, tmp_path: Path) -> None:
-    """Losslessly encoded, tagged as the stage is, and with key frames only where the encoder wants them."""
+def test_frames_reach_the_encoder_unchanged(target: TargetVideo, tmp_path: Path) -> None:
+    """Losslessly encoded, with the tags of the target, and key frames only where the encoder sets them."""
     path = tmp_path / "x.mp4"
     assert write_video(path, target.images(range(30)), fps=Fraction(25), audio=None, crf=0) == 30
     with av.open(str(path)) as container:
@@ -75,13 +75,13 @@ def test_pictures_reach_the_encoder_as_they_are(target: TargetVideo, tmp_path: P
     assert [i for i, frame in enumerate(frames) if frame.key_frame] == [0]
 
 
-def test_pictures_of_one_size(target: TargetVideo, tmp_path: Path) -> None:
+def test_frames_of_one_size(target: TargetVideo, tmp_path: Path) -> None:
     other = TargetVideo(encode_target(moving_pattern(2, width=64, height=48), Fraction(25)))
-    with pytest.raises(ValueError, match="frame 1 has 64x48 pixels; needed are 96x64"):
+    with pytest.raises(ValueError, match="frame 1 has 64x48 pixels; expected 96x64"):
         write_video(tmp_path / "x.mp4", [target.image(0), other.image(0)], fps=Fraction(25), audio=None)
 
 
-def test_a_stage_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_a_target_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"bf": "0"})

@@ -46,7 +46,7 @@ def test_letters_are_large_enough(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (255, 255, 0), (128, 128, 128), (0, 80, 255)])
 @pytest.mark.parametrize("size", [(96, 80), (360, 288), (1280, 720)])
-def test_contrast_on_any_picture(size: tuple[int, int], colour: tuple[int, int, int], tmp_path: Path) -> None:
+def test_contrast_on_any_frame(size: tuple[int, int], colour: tuple[int, int, int], tmp_path: Path) -> None:
     """After encoding, too: WCAG's ratio of the brightest letters and the backing around them."""
     made, label = image(size, colour, tmp_path), Label("AI-generated", size=size)
     label.put_on(made, (10, 10))
@@ -66,7 +66,7 @@ def test_contrast_on_any_picture(size: tuple[int, int], colour: tuple[int, int, 
         ("", "expected one line of text"),
         ("a\nb", "expected one line of text"),
         ("生成 AI", "cannot be drawn: 成 生"),
-        ("A label that is far too long for such a small picture", "Give a shorter one"),
+        ("A label that is far too long for such a small frame", "Give a shorter label"),
     ],
 )
 def test_labels_that_cannot_be(text: str, message: str) -> None:

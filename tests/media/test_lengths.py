@@ -105,7 +105,7 @@ def test_a_length_that_was_not_known(
     assert measure_audio(path).samples == 48_000
     np.testing.assert_allclose(read_audio(path), SAMPLES / 32768, atol=1e-6)
     assert sum(map(len, read_audio_blocks(path))) == 48_000
-    # The greatest numbers of 32 bits are as good as any other where there are 64.
+    # The maximum of 32 bits is an ordinary number among 64-bit lengths.
     assert not caplog.records or FORMATS[kind][1] == 64
 
 
@@ -123,7 +123,7 @@ def test_any_length_that_is_far_too_great(
 
 
 def test_a_long_recording_with_a_round_length(tmp_path: Path) -> None:
-    """It holds a third of two billion bytes, most of them a hole that takes no room on the disk."""
+    """It holds a third of two billion bytes, most of them in a sparse hole."""
     path = tmp_path / "long.wav"
     path.write_bytes(wav(2_000_000_000))
     with path.open("r+b") as file:
@@ -216,7 +216,7 @@ READ = {
 
 
 @pytest.mark.parametrize("kind", UNREAD)
-def test_what_follows_the_audio_is_not_read_and_said(
+def test_bytes_after_the_audio_are_skipped_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     data, unread = UNREAD[kind]

@@ -40,7 +40,7 @@ def live(address: str | Path, items: list[LiveItem], **options: Any) -> int:
 
 
 class Disk:
-    """A disk that takes so many bytes of a video."""
+    """A disk with room for so many bytes of a video."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.room = sys.maxsize
@@ -86,7 +86,7 @@ def file_size(most: int) -> Iterator[None]:
 
 
 def _whole(path: Path) -> None:
-    audio = path.with_name("sound.wav")
+    audio = path.with_name("audio.wav")
     if not audio.exists():
         media.write_wav(audio, tone(1.0), SPEECH_RATE)
     media.write_video(path, moving_pattern(25, width=64, height=64), fps=Fraction(25), audio=audio, crf=12)
@@ -119,10 +119,10 @@ def test_a_file_stays_as_it_was_until_there_is_something_to_write(
     (tmp_path / name).write_bytes(b"the old one")
 
     def broken() -> Iterator[LiveItem]:
-        raise ValueError("no pictures")
+        raise ValueError("no frames")
         yield
 
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no frames"):
         live(tmp_path / name, broken())  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="wav does not hold"):
         live(tmp_path / name, items, format_name="wav")
@@ -159,5 +159,5 @@ def test_segments_do_not_replace_what_is_read(tmp_path: Path, items: list[LiveIt
 
 def test_addresses_that_hide_others(tmp_path: Path) -> None:
     for address in (f"tee:{tmp_path}/a.ts|b.ts", f"crypto:{tmp_path}/a.ts"):
-        with pytest.raises(OutputError, match="leads to other addresses"):
+        with pytest.raises(OutputError, match="writes to other addresses"):
             live(address, [], format_name="mpegts")

@@ -1,4 +1,4 @@
-"""Audio from a pipe: files are told from raw samples, and decoded as they come."""
+"""Audio from a pipe: files are distinguished from raw samples, and decoded as they come."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def encoded(kind: str, seconds: float = 2.0, **options: str) -> bytes:
     return data.getvalue()
 
 
-def likeness(heard: np.ndarray) -> float:
+def likeness(decoded: np.ndarray) -> float:
     speech = speech_like(2.0, RATE)
     count = 20_000
     lags = range(0, 3000, 3)  # encoders delay
-    return max(float(np.corrcoef(heard[lag : lag + count], speech[:count])[0, 1]) for lag in lags)
+    return max(float(np.corrcoef(decoded[lag : lag + count], speech[:count])[0, 1]) for lag in lags)
 
 
 @pytest.mark.parametrize("seekable", [False, True])
@@ -74,9 +74,9 @@ def test_a_file_is_decoded(kind: str, seekable: bool) -> None:
     assert piped.container is not None
     with piped.opened("standard input") as audio:
         assert (audio.rate, audio.channels) == (RATE, 2)
-        heard = np.concatenate(list(audio.mono_blocks()))
-    assert len(heard) == pytest.approx(2 * RATE, abs=3500)
-    assert likeness(heard) > 0.95
+        decoded = np.concatenate(list(audio.mono_blocks()))
+    assert len(decoded) == pytest.approx(2 * RATE, abs=3500)
+    assert likeness(decoded) > 0.95
 
 
 def test_an_mp3_without_tags() -> None:
@@ -115,7 +115,7 @@ def test_few_samples(count: int) -> None:
     assert len(b"".join(iter(lambda: piped.read(7), b""))) == count
 
 
-def test_text_is_told_from_samples() -> None:
+def test_text_is_distinguished_from_samples() -> None:
     assert PipedAudio(Pipe(b"Good evening. Here is the news.\n")).is_text  # type: ignore[arg-type]
 
 

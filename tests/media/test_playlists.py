@@ -61,17 +61,17 @@ def test_a_file_that_names_others_is_refused(
     for name in ("x.m3u8", "x.ffconcat", "x.sdp", "x.mpd", "x.idx", "x.mp4", "x.wav", "x.mkv", "x"):
         path = trap.parent / name
         path.write_text(PLAYLISTS[kind].format("trap"))
-        with pytest.raises(MediaError, match=r"cannot be read as video or sound .*are not followed"):
+        with pytest.raises(MediaError, match=r"cannot be read as video or audio .*are not followed"):
             READERS[reader](path)
 
 
 def test_a_name_with_a_pattern_is_one_file(tmp_path: Path) -> None:
-    """FFmpeg would read the numbered pictures beside it."""
+    """FFmpeg would read the numbered images beside it."""
     from PIL import Image
 
     for name in ("shot1.png", "shot2.png", "shot%d.png"):
         Image.new("RGB", (64, 48), (200, 30, 30)).save(tmp_path / name)
-    with pytest.raises(MediaError, match="cannot be read as video or sound"):
+    with pytest.raises(MediaError, match="cannot be read as video or audio"):
         list(read_frames(tmp_path / "shot%d.png"))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from making_media import tone
-from making_odd_media import levels, write_pictures
+from making_odd_media import levels, write_frames
 from newscaster.media import probe, read_frames
 from newscaster.prepare.clips import choose_fps, cut, gap_notes, read_footage
 
@@ -34,7 +34,7 @@ def test_length_is_that_of_the_frames(tmp_path: Path, suffix: str, audio_seconds
         pytest.skip("FFmpeg ends MXF files with the shorter stream")
     video, codec = CONTAINERS[suffix]
     audio = tone(audio_seconds, rate=48_000)
-    path = write_pictures(tmp_path / f"a{suffix}", levels(50), codec=video, audio=audio, sound_codec=codec)
+    path = write_frames(tmp_path / f"a{suffix}", levels(50), codec=video, audio=audio, audio_codec=codec)
     info = probe(path).video
     assert info is not None
     assert info.duration_seconds == pytest.approx(2.0, abs=0.05)
@@ -45,13 +45,13 @@ def test_length_is_that_of_the_frames(tmp_path: Path, suffix: str, audio_seconds
 def test_length_counts_from_the_first_frame(tmp_path: Path, suffix: str) -> None:
     video, audio = CONTAINERS[suffix]
     times = [2 + Fraction(i, 25) for i in range(50)]
-    path = write_pictures(
+    path = write_frames(
         tmp_path / f"a{suffix}",
         levels(50),
         codec=video,
         times=times,
         audio=tone(4.0, rate=48_000),
-        sound_codec=audio,
+        audio_codec=audio,
     )
     info = probe(path).video
     assert info is not None
@@ -59,7 +59,7 @@ def test_length_counts_from_the_first_frame(tmp_path: Path, suffix: str) -> None
 
 
 def test_header_only_measures_no_length(tmp_path: Path) -> None:
-    info = probe(write_pictures(tmp_path / "a.mkv", levels(5)), header_only=True).video
+    info = probe(write_frames(tmp_path / "a.mkv", levels(5)), header_only=True).video
     assert info is not None
     assert info.duration_seconds is None
 
@@ -74,14 +74,14 @@ def runs_of(rate: Fraction | int, starts: tuple[float, ...], seconds: float) -> 
 def test_a_gap_is_no_footage(tmp_path: Path, suffix: str, rate: int) -> None:
     video, audio = CONTAINERS[suffix]
     times = runs_of(rate, (0, 6, 20), 2)
-    path = write_pictures(
+    path = write_frames(
         tmp_path / f"a{suffix}",
         levels(len(times)),
         codec=video,
         fps=rate,
         times=times,
         audio=tone(22.0, rate=48_000),
-        sound_codec="pcm_s16le" if suffix == ".mov" else audio,
+        audio_codec="pcm_s16le" if suffix == ".mov" else audio,
     )
     file = read_footage(path)
     assert file.seconds == pytest.approx(6.0, abs=0.05)
@@ -116,7 +116,7 @@ def test_a_gap_is_no_footage(tmp_path: Path, suffix: str, rate: int) -> None:
     ],
 )
 def test_a_low_or_varying_rate_has_no_gaps(tmp_path: Path, name: str, times: list[Fraction]) -> None:
-    path = write_pictures(tmp_path / "a.mkv", levels(len(times)), times=times)
+    path = write_frames(tmp_path / "a.mkv", levels(len(times)), times=times)
     video = read_footage(path).video
     assert video.gaps == ()
     assert video.duration_seconds == video.end_seconds == pytest.approx(float(times[-1]), abs=2.1)
@@ -140,7 +140,7 @@ def test_dropped_frames_do_not_lower_the_rate(tmp_path: Path, suffix: str, rate:
     }
     for name, some in kept.items():
         times = [i / rate for i in np.flatnonzero(some).tolist()]
-        path = write_pictures(tmp_path / f"a{suffix}", levels(len(times)), fps=25, times=times)
+        path = write_frames(tmp_path / f"a{suffix}", levels(len(times)), fps=25, times=times)
         file = read_footage(path)
         assert float(file.fps) == pytest.approx(float(rate), abs=0.012), name
         assert file.video.gaps == ()
@@ -153,10 +153,10 @@ def test_dropped_frames_do_not_lower_the_rate(tmp_path: Path, suffix: str, rate:
 def test_time_stamps_that_jitter_have_their_mean_rate(tmp_path: Path, jitter_ms: int) -> None:
     rng = np.random.default_rng(4)
     times = [Fraction(i, 30) + Fraction(rng.uniform(-1, 1) * jitter_ms / 1000) for i in range(1, 361)]
-    file = read_footage(write_pictures(tmp_path / "a.mp4", levels(360), fps=30, times=times))
+    file = read_footage(write_frames(tmp_path / "a.mp4", levels(360), fps=30, times=times))
     assert float(file.fps) == pytest.approx(30, abs=0.02)
     dropped = [time for time in times if rng.random() > 0.2]
-    file = read_footage(write_pictures(tmp_path / "b.mp4", levels(len(dropped)), fps=30, times=dropped))
+    file = read_footage(write_frames(tmp_path / "b.mp4", levels(len(dropped)), fps=30, times=dropped))
     assert float(file.fps) == pytest.approx(30, abs=0.1)
 
 
@@ -171,14 +171,14 @@ def test_steps_that_are_no_multiples_have_their_mean_rate(
     tmp_path: Path, name: str, steps: list[Fraction], rate: float | None
 ) -> None:
     times = [sum(steps[:i], Fraction(0)) for i in range(len(steps))]
-    video = read_footage(write_pictures(tmp_path / "a.mp4", levels(len(times)), times=times)).video
+    video = read_footage(write_frames(tmp_path / "a.mp4", levels(len(times)), times=times)).video
     assert video.nominal_fps is None
     assert float(video.fps) == pytest.approx(rate or 1 / float(np.mean(steps)), rel=0.02)
 
 
 def test_a_gap_after_a_clock_that_starts_again(tmp_path: Path) -> None:
     parts = [
-        write_pictures(tmp_path / f"{i}.ts", levels(len(times)), times=times, audio=tone(8.0, rate=48_000))
+        write_frames(tmp_path / f"{i}.ts", levels(len(times)), times=times, audio=tone(8.0, rate=48_000))
         for i, times in enumerate([runs_of(25, (0,), 2), runs_of(25, (0, 5), 2)])
     ]
     path = tmp_path / "both.ts"

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from making_odd_media import combing, write_pictures
+from making_odd_media import combing, write_frames
 from newscaster.media import measured_scan, read_frames
 from newscaster.prepare.clips import scan_notes
 
 WIDTH, HEIGHT, COUNT = 96, 64, 24
-Moment = Callable[[float], np.ndarray]
+Render = Callable[[float], np.ndarray]
 
 
 def bar(at: float) -> np.ndarray:
@@ -58,25 +58,25 @@ def still(at: float) -> np.ndarray:
     return textured(0)
 
 
-def fields(moment: Moment, *, first: int = 0, count: int = COUNT) -> list[np.ndarray]:
-    """Frames of two moments; rows of parity `first` are the earlier one."""
+def fields(render: Render, *, first: int = 0, count: int = COUNT) -> list[np.ndarray]:
+    """Frames of two fields; rows of parity `first` are the earlier one."""
     frames = []
     for index in range(count):
-        frame = moment(2 * index)
-        frame[1 - first :: 2] = moment(2 * index + 1)[1 - first :: 2]
+        frame = render(2 * index)
+        frame[1 - first :: 2] = render(2 * index + 1)[1 - first :: 2]
         frames.append(frame)
     return frames
 
 
-def whole(moment: Moment) -> list[np.ndarray]:
-    return [moment(2 * index) for index in range(COUNT)]
+def whole(render: Render) -> list[np.ndarray]:
+    return [render(2 * index) for index in range(COUNT)]
 
 
-def pulled_down(moment: Moment) -> list[np.ndarray]:
+def pulled_down(render: Render) -> list[np.ndarray]:
     """3:2 pulldown: of four film frames five, two of which are made of two film frames."""
     frames = []
     for group in range(0, COUNT, 4):
-        film = [moment(2 * (group + i)) for i in range(4)]
+        film = [render(2 * (group + i)) for i in range(4)]
         for top, bottom in ((0, 0), (1, 1), (1, 2), (2, 3), (3, 3)):
             frame = film[top].copy()
             frame[1::2] = film[bottom][1::2]
@@ -89,13 +89,13 @@ MARKED_BOTTOM = {"flags": "+ildct+ilme", "x264-params": "bff=1"}
 
 
 def write(path: Path, frames: list[np.ndarray], options: dict[str, str] | None = None) -> Path:
-    return write_pictures(path, frames, options={"crf": "8", **(options or {})})
+    return write_frames(path, frames, options={"crf": "8", **(options or {})})
 
 
-@pytest.mark.parametrize("moment", [bar, textured, captioned, noisy])
+@pytest.mark.parametrize("render", [bar, textured, captioned, noisy])
 @pytest.mark.parametrize(("first", "found"), [(0, "top first"), (1, "bottom first")])
-def test_a_lost_mark_is_found(tmp_path: Path, moment: Moment, first: int, found: str) -> None:
-    path = write(tmp_path / "a.mkv", fields(moment, first=first))
+def test_a_lost_flag_is_found(tmp_path: Path, render: Render, first: int, found: str) -> None:
+    path = write(tmp_path / "a.mkv", fields(render, first=first))
     assert measured_scan(path).unmarked == found
 
 
@@ -109,12 +109,12 @@ def test_unmarked_frames_are_deinterlaced(tmp_path: Path, suffix: str, first: in
     np.testing.assert_array_equal(list(read_frames(path, start_frame=9, stop_frame=14)), frames[9:14])
 
 
-@pytest.mark.parametrize("moment", [bar, textured, captioned, noisy, enlarged, still])
-def test_progressive_frames_are_left_alone(tmp_path: Path, moment: Moment) -> None:
-    path = write(tmp_path / "a.mkv", whole(moment), {"crf": "0"})
+@pytest.mark.parametrize("render", [bar, textured, captioned, noisy, enlarged, still])
+def test_progressive_frames_are_left_alone(tmp_path: Path, render: Render) -> None:
+    path = write(tmp_path / "a.mkv", whole(render), {"crf": "0"})
     assert measured_scan(path).unmarked in (None, "progressive")
     shown = next(read_frames(path))
-    assert np.abs(shown.astype(int) - moment(0)).mean() < 3
+    assert np.abs(shown.astype(int) - render(0)).mean() < 3
 
 
 def test_a_wrong_order_is_put_right(tmp_path: Path) -> None:
@@ -133,14 +133,14 @@ def test_whole_frames_that_are_marked_keep_their_lines(tmp_path: Path) -> None:
 
 
 def test_pulldown_is_deinterlaced(tmp_path: Path) -> None:
-    path = write_pictures(
+    path = write_frames(
         tmp_path / "a.mkv", pulled_down(bar), options={"crf": "8"}, fps=Fraction(30_000, 1001)
     )
     assert measured_scan(path).unmarked == "top first"
     assert max(combing(frame) for frame in read_frames(path)) < 25
 
 
-def test_a_still_picture_follows_its_mark(tmp_path: Path) -> None:
+def test_a_still_image_follows_its_flag(tmp_path: Path) -> None:
     scan = measured_scan(write(tmp_path / "a.mkv", whole(still), MARKED))
     assert (scan.marked, scan.unmarked) == (None, None)
 

@@ -14,7 +14,7 @@ import pytest
 
 from making_media import moving_pattern, tone
 from newscaster.errors import MediaError, OutputError
-from newscaster.media import LiveItem, TargetVideo, encode_target, live_format, redact_url, write_live
+from newscaster.media import LiveItem, TargetVideo, encode_target, live_container, redact_url, write_live
 
 RATE, FRAMES = 48_000, 60
 TAGS = {"title": "Ada", "comment": "Synthetic video: the mouth was generated."}
@@ -37,18 +37,18 @@ def send(address: object, coming: Iterator[LiveItem], **options: object) -> int:
 
 
 def check(source: object, *, images: int = FRAMES) -> av.container.InputContainer:
-    """All pictures and all of the sound are there, each at its time."""
+    """All frames and all audio arrive, each at its time."""
     container = av.open(source)
     video, audio = container.streams.video[0], container.streams.audio[0]
     assert (video.codec_context.name, audio.codec_context.name) == ("h264", "aac")
-    shown, heard = [], []
+    frames, blocks = [], []
     for frame in container.decode(video, audio):
-        (shown if isinstance(frame, av.VideoFrame) else heard).append(frame)
-    assert len(shown) == images
-    seconds = sum(frame.samples for frame in heard) / RATE
+        (frames if isinstance(frame, av.VideoFrame) else blocks).append(frame)
+    assert len(frames) == images
+    seconds = sum(frame.samples for frame in blocks) / RATE
     assert seconds == pytest.approx(FRAMES / 25, abs=0.07)  # the codec works in blocks of 21 ms
-    assert shown[-1].time - shown[0].time == pytest.approx((FRAMES - 1) / 25, abs=0.002)
-    assert shown[0].time - heard[0].time == pytest.approx(0, abs=0.03)
+    assert frames[-1].time - frames[0].time == pytest.approx((FRAMES - 1) / 25, abs=0.002)
+    assert frames[0].time - blocks[0].time == pytest.approx(0, abs=0.03)
     return container
 
 
@@ -120,7 +120,7 @@ def test_udp(target: TargetVideo) -> None:
     check(io.BytesIO(bytes(found))).close()
 
 
-def test_pictures_that_are_left_out_leave_the_sound_where_it_is(target: TargetVideo, tmp_path: Path) -> None:
+def test_dropped_frames_do_not_move_the_audio(target: TargetVideo, tmp_path: Path) -> None:
     assert send(tmp_path / "x.mkv", items(target, without=(7, 8, 30))) == FRAMES - 3
     check(str(tmp_path / "x.mkv"), images=FRAMES - 3).close()
 
@@ -153,10 +153,10 @@ def test_addresses_that_cannot_be_written(target: TargetVideo, tmp_path: Path) -
         send("rtmp://127.0.0.1:1/live/secret", items(target))
     with pytest.raises(OutputError, match="there is no folder"):
         send(tmp_path / "none" / "x.ts", items(target))
-    with pytest.raises(OutputError, match=r"how to write to 'x\.avi' is not clear"):
-        live_format("x.avi")
+    with pytest.raises(OutputError, match=r"the format for 'x\.avi' is not clear"):
+        live_container("x.avi")
     with pytest.raises(OutputError, match="which FFmpeg does not know"):
-        live_format("x.avi", "nonsense")
+        live_container("x.avi", "nonsense")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,6 @@ def test_addresses_that_cannot_be_written(target: TargetVideo, tmp_path: Path) -
     ],
 )
 def test_what_addresses_mean(address: str, name: str, shown: str) -> None:
-    assert live_format(address) == name
-    assert live_format(address, "matroska") == "matroska"
+    assert live_container(address).muxer == name
+    assert live_container(address, "matroska").muxer == "matroska"
     assert redact_url(address) == shown

@@ -24,7 +24,7 @@ RATE = 48_000
 @pytest.fixture(scope="module")
 def images() -> list[media.YuvFrame]:
     target = media.TargetVideo(
-        media.encode_target(moving_pattern(12, width=96, height=64), FPS), name="stage"
+        media.encode_target(moving_pattern(12, width=96, height=64), FPS), name="target"
     )
     return [target.image(index) for index in range(12)]
 
@@ -35,12 +35,12 @@ def audios(frames: int) -> list[np.ndarray]:
 
 
 def stream(images: list[media.YuvFrame]) -> Iterator[tuple[media.YuvFrame | None, np.ndarray]]:
-    """Two frames before the first picture, one dropped later on."""
+    """Two items before the first frame, one dropped later on."""
     shown = [None, None, *images[:5], None, *images[5:]]
     yield from zip(shown, audios(len(shown)), strict=True)
 
 
-def test_a_recording_keeps_all_sound_and_the_frame_rate(images: list[media.YuvFrame], tmp_path: Path) -> None:
+def test_a_recording_keeps_all_audio_and_the_frame_rate(images: list[media.YuvFrame], tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
     recorded = media.record_video(path, stream(images), fps=FPS, rate=RATE, metadata={"title": "Ada"})
     assert recorded == media.RecordedVideo(seconds=13 / 25)
@@ -57,6 +57,19 @@ def test_a_recording_keeps_all_sound_and_the_frame_rate(images: list[media.YuvFr
 def test_a_recording_of_nothing_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="nothing was recorded"):
         media.record_video(tmp_path / "x.mp4", iter(()), fps=FPS, rate=RATE, metadata={})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("good", [0, 3, 60])
+def test_a_recording_whose_frames_fail_leaves_nothing(
+    images: list[media.YuvFrame], tmp_path: Path, good: int
+) -> None:
+    def failing() -> Iterator[media.LiveItem]:
+        yield from long_stream(images, good) if good else ()
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        media.record_video(tmp_path / "x.mp4", failing(), fps=FPS, rate=RATE, metadata={})
     assert not list(tmp_path.iterdir())
 
 
@@ -80,7 +93,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
 
 
 @pytest.mark.parametrize("room", [0, 100, 2000])
-def test_a_recording_that_the_disk_does_not_take(
+def test_a_recording_on_a_full_disk(
     images: list[media.YuvFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     fill_disk(monkeypatch, room)
@@ -151,15 +164,18 @@ def test_a_recording_that_cannot_be_signed_is_kept(images: list[media.YuvFrame],
 
 
 def test_fragments_come_as_they_are_made(images: list[media.YuvFrame], tmp_path: Path) -> None:
-    writer = media.FragmentWriter(fps=FPS, rate=RATE, metadata={})
+    taken: list[int] = []
+
+    def watched() -> Iterator[media.LiveItem]:
+        for item in stream(images):
+            taken.append(1)
+            yield item
+
     parts = []
-    for image, audio in stream(images):
-        writer.write(image, audio)
-        parts.append(writer.drain())
-    assert any(parts[4:-1])  # not all at the end
-    writer.close()
-    parts.append(writer.drain())
-    writer.close()
+    for part in media.write_fragments(watched(), fps=FPS, rate=RATE, metadata={}):
+        parts.append(part)
+        assert len(taken) == len(parts) + 2 or len(parts) == 14  # none waits for a later one
+    assert any(parts[2:-1])  # not all at the end
     data = b"".join(parts)
     assert data[4:8] == b"ftyp"
     assert data.count(b"moof") >= 2
@@ -169,7 +185,7 @@ def test_fragments_come_as_they_are_made(images: list[media.YuvFrame], tmp_path:
     assert media.measure_audio(path).seconds > 0.45
 
 
-def test_one_picture_in_several_encoders_at_once(images: list[media.YuvFrame]) -> None:
+def test_one_frame_in_several_encoders_at_once(images: list[media.YuvFrame]) -> None:
     made: list[int] = []
 
     def encode(first: int) -> None:
@@ -186,7 +202,7 @@ def test_one_picture_in_several_encoders_at_once(images: list[media.YuvFrame]) -
     assert len(made) == sum(made) == 3 * len(images)
 
 
-def test_sound_for_an_encoder_outside() -> None:
+def test_audio_for_an_external_encoder() -> None:
     frame = media.FrameMaker(fps=FPS, rate=RATE).audio(np.array([0.0, 0.5, 2.0], np.float32), 960)
     assert frame.pts == 960
     assert frame.to_ndarray().tolist() == [[0, 16384, 32767]]

@@ -1,4 +1,4 @@
-"""The stage: frames in any order are the frames in order."""
+"""Target video: random access returns the same frames as reading in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from making_media import moving_pattern
 from newscaster.errors import MediaError
 from newscaster.media import TargetVideo, encode_target
-from newscaster.media import target_video as stage_module
+from newscaster.media import target_video as target_module
 
 COUNT = 53
 FRAMES = list(moving_pattern(COUNT))
@@ -41,7 +41,7 @@ def test_facts(encoded: bytes, in_order: list[np.ndarray]) -> None:
 def test_any_order(
     encoded: bytes, in_order: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, order: str, cache_bytes: int
 ) -> None:
-    monkeypatch.setattr(stage_module, "_CACHE_BYTES", cache_bytes)
+    monkeypatch.setattr(target_module, "_CACHE_BYTES", cache_bytes)
     indices = {
         "backwards": list(range(COUNT))[::-1],
         "forth and back": [*range(COUNT), *range(COUNT - 2, -1, -1), *range(1, 20)],
@@ -56,19 +56,19 @@ def test_any_order(
 def test_forth_and_back_decodes_each_group_once_each_way(
     encoded: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage_module, "_CACHE_BYTES", 0)  # two groups are kept all the same
+    monkeypatch.setattr(target_module, "_CACHE_BYTES", 0)  # two groups are cached all the same
     target = TargetVideo(encoded)
     decoded: list[int] = []
-    original = target._decode
-    monkeypatch.setattr(target, "_decode", lambda group: (decoded.append(group), original(group))[1])
+    original = target._decode_group
+    monkeypatch.setattr(target, "_decode_group", lambda group: (decoded.append(group), original(group))[1])
     list(target.frames([*range(COUNT), *range(COUNT - 2, -1, -1)]))
     assert decoded == [0, 1, 2, 3, 4, 2, 1, 0]
 
 
-def test_a_small_stage_is_decoded_once(encoded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_target_is_decoded_once(encoded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     target = TargetVideo(encoded)
     list(target.frames(range(COUNT)))
-    monkeypatch.setattr(target, "_decode", None)
+    monkeypatch.setattr(target, "_decode_group", None)
     list(target.frames(range(COUNT)))
 
 
@@ -79,7 +79,7 @@ def test_frames_are_the_callers_own(encoded: bytes, in_order: list[np.ndarray]) 
 
 
 def test_other_sources(encoded: bytes, in_order: list[np.ndarray], tmp_path: Path) -> None:
-    path = tmp_path / "stage.mp4"
+    path = tmp_path / "target.mp4"
     path.write_bytes(encoded)
     for source in (io.BytesIO(encoded), memoryview(encoded), path):
         np.testing.assert_array_equal(TargetVideo(source).frame(30), in_order[30])
@@ -99,8 +99,8 @@ def test_index_out_of_range(encoded: bytes, index: int) -> None:
 
 
 def test_damage_is_named(encoded: bytes, tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"the stage of 'x.anchor' is damaged"):
-        TargetVideo(encoded[: len(encoded) // 2], name="the stage of 'x.anchor'")
+    with pytest.raises(MediaError, match=r"the target video of 'x.anchor' is damaged"):
+        TargetVideo(encoded[: len(encoded) // 2], name="the target video of 'x.anchor'")
     with pytest.raises(MediaError, match="damaged"):
         TargetVideo(b"")
     with pytest.raises(MediaError, match="cannot be read"):

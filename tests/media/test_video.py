@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from making_media import KINDS, moving_pattern, number_of, numbered
-from making_odd_media import song_with_cover
+from making_odd_media import mp3_with_cover
 from newscaster.media import probe, read_frames
 
 FPS = 25
@@ -84,7 +84,7 @@ def test_rotation_is_applied(media_file: Callable[..., Path], turn: int) -> None
     image = np.full((48, 64, 3), 40, np.uint8)
     image[:16, :16] = (230, 40, 40)  # red, top left as stored
     image[:16, 48:] = (40, 230, 40)  # green, top right as stored
-    # FFmpeg counts counterclockwise; shown is the picture turned clockwise by `turn`.
+    # FFmpeg counts counterclockwise; shown is the frame turned clockwise by `turn`.
     path = media_file("mp4-aac", [image] * 3, regular(3), None, rotation=-turn if turn < 180 else 360 - turn)
     info = probe(path).video
     assert info is not None
@@ -153,8 +153,8 @@ def _open_files(path: Path) -> int:
 
 
 def test_cover_art_is_not_video(tmp_path: Path) -> None:
-    """An MP3 with a picture in its ID3 tag is sound."""
-    path = song_with_cover(tmp_path / "song.mp3")
+    """An MP3 with an image in its ID3 tag is audio."""
+    path = mp3_with_cover(tmp_path / "song.mp3")
     with av.open(str(path)) as container:
         assert len(container.streams.video) == 1
     info = probe(path)

@@ -16,7 +16,7 @@ from PIL import Image
 import footage as made
 from faces import talking
 from making_media import moving_pattern
-from making_odd_media import write_pictures
+from making_odd_media import write_frames
 from newscaster.errors import FootageError, MediaError, OutputError
 from newscaster.formats.dataset import Dataset, DatasetWriter
 from newscaster.media import TargetVideo, read_frames
@@ -363,12 +363,12 @@ def test_damaged_audio_costs_its_file_the_audio(
 
 def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
     parts = [
-        write_pictures(
+        write_frames(
             tmp_path / f"{layout}.ts",
             list(moving_pattern(140, width=320, height=240)),
             audio=made.babble(5.6),
-            sound_rate=16_000,
-            sound_layout=layout,
+            audio_rate=16_000,
+            audio_layout=layout,
         )
         for layout in ("stereo", "5.1")
     ]
@@ -398,7 +398,7 @@ def test_unmarked_interlacing_is_reported(tmp_path: Path) -> None:
     combed = frames[::2]
     for frame, later in zip(combed, frames[1::2], strict=True):
         frame[1::2] = later[1::2]
-    path = write_pictures(tmp_path / "a.mp4", combed)
+    path = write_frames(tmp_path / "a.mp4", combed)
     line = "interlaced (top field first) without being marked so, deinterlaced: 'a.mp4'"
     assert line in check(path, workers=0).notes
     assert line in run(path, tmp_path / "take").warnings
@@ -407,7 +407,7 @@ def test_unmarked_interlacing_is_reported(tmp_path: Path) -> None:
 def test_a_gap_is_skipped_and_reported(tmp_path: Path) -> None:
     times = [start + i / 25 for start in (0, 25) for i in range(130)]
     frames = list(moving_pattern(260, width=320, height=240))
-    path = write_pictures(tmp_path / "a.mkv", frames, times=times, audio=made.babble(30.2), sound_rate=16_000)
+    path = write_frames(tmp_path / "a.mkv", frames, times=times, audio=made.babble(30.2), audio_rate=16_000)
     line = "'a.mkv' has no frames for 19.8 s, skipped: 5.2 to 25.0 s"
     report = check(path, workers=0)
     assert report.measure("usable_minutes").text == "10.4 s"
@@ -423,7 +423,7 @@ def test_a_gap_is_skipped_and_reported(tmp_path: Path) -> None:
 def test_footage_is_too_short_without_its_gaps(tmp_path: Path) -> None:
     times = [start + i / 25 for start in (0, 25) for i in range(100)]
     frames = list(moving_pattern(200, width=320, height=240))
-    path = write_pictures(tmp_path / "a.mkv", frames, times=times)
+    path = write_frames(tmp_path / "a.mkv", frames, times=times)
     with pytest.raises(FootageError, match=r"there are 8\.0 s of video"):
         run(path, tmp_path / "take")
     assert check(path, workers=0).measure("usable_minutes").verdict == "unusable"
@@ -492,7 +492,7 @@ def test_what_check_calls_unusable_is_what_training_refuses(
     if measure == "sharpness":
         small = [Image.fromarray(frame).resize((10, 8), Image.Resampling.BOX) for frame in frames]
         frames = [np.asarray(image.resize((320, 240), Image.Resampling.BICUBIC)) for image in small]
-    path = write_pictures(tmp_path / "a.mkv", frames, audio=audio, sound_rate=16_000, sound_codec="pcm_s16le")
+    path = write_frames(tmp_path / "a.mkv", frames, audio=audio, audio_rate=16_000, audio_codec="pcm_s16le")
     monkeypatch.setattr(following, "FaceTracker", found)
     report = check(path, workers=0)
     assert report.measure(measure).verdict != "good"

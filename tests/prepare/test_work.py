@@ -62,7 +62,7 @@ def test_audio_lies_where_a_player_plays_it(tmp_path: Path, kind: str) -> None:
 
     def written(name: str, audio: npt.NDArray[np.float32], start: Fraction) -> npt.NDArray[np.float32]:
         path = tmp_path / f"{name}{KINDS[kind].suffix}"
-        return speech_of(write_media(path, KINDS[kind], frames, times, audio, sound_start=start))
+        return speech_of(write_media(path, KINDS[kind], frames, times, audio, audio_start=start))
 
     wanted = written("plain", plain, Fraction(0))
     # Time stamps 200 ms later: a real offset, which the dataset keeps.

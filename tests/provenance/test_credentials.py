@@ -107,7 +107,9 @@ def test_the_local_certificate(tmp_path: Path) -> None:
     assert platform.node() not in leaf.subject.rfc4514_string()
 
 
-def test_damaged_local_credentials_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_local_credentials_are_reported_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NEWSCASTER_HOME", str(tmp_path))
     find_credentials()
     key, chain = tmp_path / "signing" / "key.pem", tmp_path / "signing" / "certificate.pem"
@@ -178,7 +180,7 @@ def test_credentials_that_cannot_be_used(tmp_path: Path) -> None:
         ((other, locked), "is encrypted with a password"),
         ((other, key), "is not the key of"),
         ((old, old_key), "ended on .* Renew it"),
-        (wrong[:2], "of a kind that C2PA does not take"),
+        (wrong[:2], "of a kind that C2PA does not accept"),
     ):
         with pytest.raises(InputError, match=message):
             user_credentials(*given)
@@ -186,5 +188,5 @@ def test_credentials_that_cannot_be_used(tmp_path: Path) -> None:
 
 def test_a_certificate_for_something_else_is_found_before_any_work(tmp_path: Path) -> None:
     chain, key, _ = write_certificate(tmp_path, purpose=ExtendedKeyUsageOID.SERVER_AUTH)
-    with pytest.raises(InputError, match="C2PA does not take the certificate 'Evening News"):
+    with pytest.raises(InputError, match="C2PA does not accept the certificate 'Evening News"):
         check_credentials(user_credentials(chain, key))

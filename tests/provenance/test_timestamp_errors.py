@@ -43,9 +43,9 @@ def test_causes_of_a_failed_connection(
         raise raised
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    said = timestamp_errors.refusal("https://clock.example/key", RuntimeError(NOT_SENT))
-    assert said.startswith(f"https://clock.example/... gave no time stamp: {cause}")
-    assert "/key" not in said
+    text = timestamp_errors.refusal("https://clock.example/key", RuntimeError(NOT_SENT))
+    assert text.startswith(f"https://clock.example/... gave no time stamp: {cause}")
+    assert "/key" not in text
     assert places == [("clock.example", 443)]
 
 
@@ -53,5 +53,5 @@ def test_a_proxy_is_not_gone_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timestamp_errors, "getproxies", lambda: {"https": "http://proxy:3128"})
     monkeypatch.setattr(timestamp_errors, "proxy_bypass", lambda host: False)
     monkeypatch.delattr(socket, "create_connection")
-    said = timestamp_errors.refusal("https://clock.example/", RuntimeError(NOT_SENT))
-    assert said.endswith("it cannot be reached through the proxy that https_proxy names")
+    text = timestamp_errors.refusal("https://clock.example/", RuntimeError(NOT_SENT))
+    assert text.endswith("it cannot be reached through the proxy that https_proxy names")

@@ -93,7 +93,7 @@ def test_a_change_outweighs_a_date(make_clip: ClipMaker, tmp_path: Path, days: t
     found = verify(path, watermark=False)
     assert (found.verdict, found.unchanged) == ("broken", False)
     first, second = found.reasons
-    assert first == "picture, sound or tags are not those that were signed"
+    assert first == "video, audio or tags are not those that were signed"
     assert second.startswith("the signer's certificate ")
 
 
@@ -272,12 +272,12 @@ def test_addresses_that_are_none(address: str) -> None:
 
 
 def test_a_trust_list_that_has_ended(make_clip: ClipMaker, tmp_path: Path, clock: Authority) -> None:
-    for number, (days, said) in enumerate([((-300, -2), "ended on"), ((3, 300), "is not valid before")]):
+    for number, (days, error) in enumerate([((-300, -2), "ended on"), ((3, 300), "is not valid before")]):
         chain, key, authority = write_certificate(tmp_path / str(number), authority_days=days)
         path = signed(make_clip(), tmp_path / "news.mp4", user_credentials(chain, key))
         found = verify(path, trust=authority, watermark=False)
         assert (found.verdict, found.holds) == ("untrusted", True)
-        assert said in found.notes[0]
+        assert error in found.notes[0]
     # Signed while its authority was valid, as a time stamp shows.
     chain, key, authority = write_certificate(tmp_path / "then", days=(-50, 30), authority_days=(-300, -2))
     clock.time -= 10 * DAY
@@ -297,15 +297,15 @@ def test_certificates_that_cannot_be_used_today(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("NEWSCASTER_HOME", str(tmp_path / "home"))
     find_credentials()
     folder = tmp_path / "home" / "signing"
-    for days, said in (((2, 30), "is not valid before"), ((-30, -2), "ended on")):
+    for days, error in (((2, 30), "is not valid before"), ((-30, -2), "ended on")):
         chain, key, _ = write_certificate(folder, days=days)
         chain.replace(chain.with_name("certificate.pem"))
         with pytest.raises(
-            InputError, match=rf"{said} .* Is the clock right\? If so, move the folder '{folder}' away"
+            InputError, match=rf"{error} .* Is the clock right\? If so, move the folder '{folder}' away"
         ):
             check_credentials(local_credentials(folder))
         before = (folder / "key.pem").read_bytes()
-        folder.rename(tmp_path / f"aside {said}")  # as the message has it
+        folder.rename(tmp_path / f"aside {error}")  # as the message has it
         check_credentials(find_credentials())
         assert (folder / "key.pem").read_bytes() != before
 
@@ -331,15 +331,15 @@ def test_a_chain_ends_with_the_first_of_its_certificates(tmp_path: Path) -> None
             assert until == chain[ends[::-1].index(min(ends[::-1][:count]))].not_valid_after_utc
 
 
-def test_when_a_signature_can_be_checked_is_said_of_the_chain(tmp_path: Path) -> None:
-    for authority_days, said in (
+def test_the_signature_line_states_the_end_of_the_chain(tmp_path: Path) -> None:
+    for authority_days, text in (
         ((-300, 10), f", to be checked until {datetime.now(UTC) + 10 * DAY:%Y-%m-%d} "),
         ((-300, -2), f": a certificate of the chain ended on {datetime.now(UTC) - 2 * DAY:%Y-%m-%d} "),
     ):
         chain, key, _ = write_certificate(tmp_path, authority_days=authority_days)
         who = user_credentials(chain, key)
         line = signature_line(by=who.name, locally=False, why_not=None, until=who.until, time_stamped=False)
-        assert said in line
+        assert text in line
 
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
@@ -377,7 +377,7 @@ def test_each_code_proves_one_thing(codes: list[str], kinds: list[str]) -> None:
     assert set(found) <= set(KINDS)
 
 
-def test_ingredients_are_told_apart() -> None:
+def test_ingredients_are_distinguished() -> None:
     failure = {"code": "signingCredential.expired", "explanation": "certificate expired", "url": ""}
     results: dict[str, Any] = {"ingredientDeltas": [{"validationDeltas": {"failure": [failure]}}]}
     (found,) = findings_of(results, ENDED)

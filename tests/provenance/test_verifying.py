@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from newscaster.errors import InputError
-from newscaster.media import sink
+from newscaster.media.containers import container_of
 from newscaster.provenance import Credentials, find_credentials, verify
 from newscaster.provenance.credentials import user_credentials
 from newscaster.provenance.store import (
@@ -43,7 +43,7 @@ def test_what_was_signed_is_read_again(
     assert found.generator.startswith("newscaster ")
     assert found.source_types == ("compositeWithTrainedAlgorithmicMedia",)
     assert found.ingredients == (
-        "stage of the anchor 'Ada'",
+        "target video of the anchor 'Ada'",
         "the speech, text-to-speech",
         "the anchor 'Ada'",
     )
@@ -53,9 +53,9 @@ def test_what_was_signed_is_read_again(
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_painted_stage_and_another_one(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:
+def test_a_synthetic_target_and_another_one(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:
     clip = make_clip()
-    synthetic_target = verify(signed(clip, tmp_path / "painted.mp4", local, synthetic_target=True))
+    synthetic_target = verify(signed(clip, tmp_path / "synthetic.mp4", local, synthetic_target=True))
     assert synthetic_target.source_types == ("trainedAlgorithmicMedia",)
     other = verify(signed(clip, tmp_path / "other.mp4", local, target_sha256=None, label="AI-generated"))
     assert other.holds
@@ -63,7 +63,7 @@ def test_a_painted_stage_and_another_one(make_clip: ClipMaker, tmp_path: Path, l
     assert other.statement == statement(target_sha256=None, label="AI-generated")
 
 
-def test_signing_leaves_pictures_and_sound_as_they_are(
+def test_signing_leaves_frames_and_audio_unchanged(
     make_clip: ClipMaker, tmp_path: Path, local: Credentials
 ) -> None:
     clip = make_clip()
@@ -83,7 +83,7 @@ def test_who_is_trusted(make_clip: ClipMaker, tmp_path: Path, local: Credentials
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_one_bit_of_picture_or_sound(
+def test_one_bit_of_video_or_audio(
     make_clip: ClipMaker, tmp_path: Path, local: Credentials, ending: str
 ) -> None:
     path = signed(make_clip(name=f"clip.{ending}"), tmp_path / f"news.{ending}", local)
@@ -147,8 +147,11 @@ def container(
     """A signed file of each form that newscaster writes."""
     clip, ending = make_clip(), "mov" if request.param.endswith("mov") else "mp4"
     if request.param != "faststart":
-        fragmented = sink._MUXING[ending]["movflags"]
-        flags = fragmented if request.param != "recording" else "hybrid_fragmented+delay_moov"
+        row = container_of(clip.with_suffix(f".{ending}"))
+        assert row is not None
+        flags = (
+            row.live_options["movflags"] if request.param != "recording" else "hybrid_fragmented+delay_moov"
+        )
         clip = _remuxed(clip, tmp_path / f"other.{ending}", flags)
     return signed(clip, tmp_path / f"news.{ending}", local)
 
@@ -242,7 +245,7 @@ def test_a_manifest_of_anothers(tmp_path: Path) -> None:
     }
     who = user_credentials(chain, key)
     signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(who.algorithm, who.chain, who.key, None))
-    plain, path = tmp_path / "plain.png", tmp_path / "picture.png"
+    plain, path = tmp_path / "plain.png", tmp_path / "image.png"
     Image.new("RGB", (16, 16)).save(plain)
     with c2pa.Context.from_dict({}, signer=signer) as context:
         c2pa.Builder(definition, context=context).sign_file(plain, path)
@@ -257,8 +260,8 @@ def test_a_manifest_of_anothers(tmp_path: Path) -> None:
 
 
 def test_other_files(tmp_path: Path) -> None:
-    Image.new("RGB", (16, 16)).save(tmp_path / "picture.jpg")
-    assert verify(tmp_path / "picture.jpg").verdict == "unsigned"
+    Image.new("RGB", (16, 16)).save(tmp_path / "image.jpg")
+    assert verify(tmp_path / "image.jpg").verdict == "unsigned"
     (tmp_path / "text.txt").write_text("news")
     with pytest.raises(InputError, match="of a format that holds no manifests"):
         verify(tmp_path / "text.txt")
@@ -268,7 +271,7 @@ def test_other_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         verify(tmp_path / "no.mp4")
     with pytest.raises(InputError, match=r"--trust: '.*text.txt' holds no PEM certificates"):
-        verify(tmp_path / "picture.jpg", trust=tmp_path / "text.txt")
+        verify(tmp_path / "image.jpg", trust=tmp_path / "text.txt")
 
 
 def _flipped(data: bytes, place: int, chance: random.Random) -> bytes:

@@ -104,9 +104,9 @@ def test_readers_of_bytes_refuse_any_bytes(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ({"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, "cannot be read|no arrays"),
-        ({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}, "no arrays"),
-        ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 2**40]}}, "no arrays"),
+        ({"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, "no readable arrays"),
+        ({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}, "no readable arrays"),
+        ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 2**40]}}, "no readable arrays"),
         ({str(i): {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(65)}, "65 arrays"),
     ],
 )
@@ -131,9 +131,9 @@ def test_tensors_that_are_refused(header: dict, words: str) -> None:
     ],
 )
 def test_arrays_that_are_refused(tmp_path: Path, text: str, words: str) -> None:
-    said = text.encode() + b"\n"
+    header = text.encode() + b"\n"
     path = tmp_path / "x.npy"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(said)) + said + bytes(32))
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(32))
     with pytest.raises(ValueError, match=words):
         readers.map_array(path)
 

@@ -328,7 +328,7 @@ def test_what_is_left_out_of_a_text_is_told(studio: TestClient) -> None:
     session = studio.post("/v1/sessions", json={"voice": "hibari"}).json()
     path = f"/v1/sessions/{session['id']}"
     for text, said in (
-        ("Good evening. Добрый вечер.", "sentence 2, line 1, is left out: the voice 'hibari' does not read"),
+        ("Good evening. Добрый вечер.", "sentence 2, line 1, is skipped: the voice 'hibari' does not read"),
         ("Добрый вечер.", "the voice 'hibari' does not read Cyrillic, and 1 of 1 sentences"),
     ):
         assert studio.post(f"{path}/say", json={"text": text}).status_code == 202

@@ -303,7 +303,7 @@ def test_a_job_tells_what_is_left_out_and_its_real_cause(studio: TestClient, tmp
             assert job["title"].startswith("Good evening. Добрый")
             assert [note[:20] for note in done["notes"]] == [
                 "the text has mark-up",
-                "the text holds contr",
+                "the text has control",
                 "sentence 2, line 1, ",
             ]
         else:

@@ -177,8 +177,8 @@ def test_a_studio_ends_if_another_machine_took_its_folder_over(tiny: Path, tmp_p
         owner.write_bytes(json.dumps(other).encode().ljust(1023) + b"\n")
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (2, "")
-        assert err.startswith("error: another studio has taken")
-        assert "process 7 on 'elsewhere'), since this one gave no sign of life for 30 s" in err
+        assert err.startswith("error: another studio has taken over")
+        assert "process 7 on 'elsewhere'), because this one sent no heartbeat for 30 s" in err
         assert err.count("\n") == 1
 
 

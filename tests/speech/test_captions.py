@@ -44,7 +44,7 @@ def test_a_long_sentence_becomes_several() -> None:
         assert cue.stop_ms - cue.start_ms == pytest.approx(12_000 * count / sum(letters), abs=1)
 
 
-def test_figures_take_longer_to_say_than_to_write() -> None:
+def test_digits_last_longer_than_letters() -> None:
     text = (
         "It rose to $1,250,399.75 and to 87,344,212 in all, as had been said, "
         "and then it fell and fell and fell."
@@ -63,7 +63,7 @@ def test_lines_are_even() -> None:
     assert caption_lines("x" * 100) == ["x" * 42, "x" * 42, "x" * 16]
 
 
-def test_captions_that_would_take_no_time_are_left_out() -> None:
+def test_captions_without_duration_are_dropped() -> None:
     cues = caption_cues([timed(LONG, 1.0, 1.001)])
     assert [cue.stop_ms - cue.start_ms for cue in cues] == [1]
 

@@ -170,9 +170,9 @@ def test_packaged_encoder(encoder: SpeechEncoder, audio: np.ndarray) -> None:
 
 def test_windows_do_not_know_each_other(encoder: SpeechEncoder, audio: np.ndarray) -> None:
     windows = np.stack([audio[:6400], 30 * audio[6400:12800], 0 * audio[:6400]])
-    together = encoder.heard_alone(windows)
+    together = encoder.encode_windows(windows)
     for window, states in zip(windows, together, strict=True):
-        np.testing.assert_array_equal(encoder.heard_alone(window[None])[0], states)
+        np.testing.assert_array_equal(encoder.encode_windows(window[None])[0], states)
 
 
 def test_another_network_is_refused(tool: ModuleType, tmp_path: Path) -> None:

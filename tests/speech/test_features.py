@@ -42,7 +42,7 @@ def test_states_are_those_of_separate_windows(
     np.testing.assert_allclose(stacked.reshape(136, -1), found, atol=1e-4)
 
 
-def test_spectral_kinds_are_the_whole_sounds(audio: np.ndarray) -> None:
+def test_spectral_kinds_equal_the_whole_audio(audio: np.ndarray) -> None:
     for kind, whole in (("log-mel", log_mel(audio)), ("mfcc", mfcc(audio))):
         found = extract(audio, FeatureSpec(kind=kind)).reshape(-1, KINDS[kind][1])
         np.testing.assert_allclose(found[: len(whole)], whole, atol=1e-4)
@@ -73,7 +73,7 @@ def test_chunked_is_whole_for_any_windowing(
 
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("samples", [1, 639, 640, 641, 1920])
-def test_single_samples_and_short_sounds(
+def test_single_samples_and_short_audio(
     audio: np.ndarray, encoder: SpeechEncoder, kind: str, samples: int
 ) -> None:
     check_chunked(audio[:samples], encoder, FeatureSpec(kind=kind, windowing=SHORT), 1)
@@ -99,14 +99,14 @@ def test_stream_waits_no_longer_than_promised(audio: np.ndarray, encoder: Speech
     assert spec.delay_seconds - 160 / 16000 <= worst / 16000 <= spec.delay_seconds
 
 
-def test_long_sound_in_bounded_pieces(audio: np.ndarray) -> None:
+def test_long_audio_in_bounded_chunks(audio: np.ndarray) -> None:
     long = np.tile(audio, 8)  # longer than what is taken at once
     found = extract(long, FeatureSpec(kind="log-mel")).reshape(-1, 80)
     whole = log_mel(long)
     np.testing.assert_allclose(found[: len(whole)], whole, atol=1e-4)
 
 
-def test_no_sound_gives_no_steps(encoder: SpeechEncoder) -> None:
+def test_no_audio_gives_no_steps(encoder: SpeechEncoder) -> None:
     for kind in KINDS:
         spec = FeatureSpec(kind=kind)
         assert extract(np.zeros(0, np.float32), spec, encoder).shape == (0, spec.width)

@@ -26,7 +26,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("code", NAMES)
-def test_every_language_is_told_apart(code: str) -> None:
+def test_every_language_is_recognised(code: str) -> None:
     assert language_of(TEXTS[code]) == code
 
 

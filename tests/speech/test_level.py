@@ -72,7 +72,7 @@ def test_samples_are_not_changed_in_place() -> None:
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
-def test_the_meter_takes_no_click_for_speech(rate: int) -> None:
+def test_the_meter_ignores_clicks(rate: int) -> None:
     speech = at_level(speech_like(4.0, rate), -40)
     expected = loud_peak(speech, rate)
     assert -48 < level_dbfs(expected) <= -39.5

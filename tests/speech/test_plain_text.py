@@ -47,7 +47,7 @@ def test_control_characters() -> None:
     plain = plain_text("\x1b[31mRed\x1b[0m\x07 a\x00b \x1b]0;title\x07c \x1b(Bd \x9b2Je")
     assert plain.text == "Red ab c d e"
     (note,) = plain.notes
-    assert "the text holds control characters (U+0000, U+0007; 7 in all)" in note
+    assert "the text has control characters (U+0000, U+0007; 7 in total)" in note
     assert plain_text("a\tb\x0bc\x85d\x0ce").text == f"a\tb c\nd{PARAGRAPH}e"
 
 
@@ -183,7 +183,7 @@ def test_markdown() -> None:
         "In\n1984. Later.",
     ],
 )
-def test_what_only_looks_like_markdown_is_kept(text: str) -> None:
+def test_text_that_resembles_markdown_is_kept(text: str) -> None:
     plain = plain_text(text)
     assert [s.text for s in sentences_of(plain.text)] == [s.text for s in sentences_of(text)]
     assert plain.notes == ()

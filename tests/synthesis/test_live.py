@@ -452,7 +452,7 @@ def test_what_is_left_out_of_a_text_is_noted(anchor: Anchor, caplog: pytest.LogC
         with anchor.live(style=Style(reading=reading)) as live:
             live.say("Good evening. Добрый вечер.", on_note=notes.append).result()
             assert notes == [record.getMessage() for record in caplog.records]
-            assert [note[:33] for note in notes] == ["sentence 2, line 1, is left out: t"[:33]]
+            assert [note[:32] for note in notes] == ["sentence 2, line 1, is skipped: t"[:32]]
             with pytest.raises(SpeechError, match="does not read Cyrillic"):
                 live.say("Добрый вечер.").result()
             with pytest.raises(SpeechError, match="holds no word"):

@@ -8,7 +8,7 @@ import pytest
 from newscaster.errors import InputError, SpeechError
 from newscaster.inference import Session
 from newscaster.speech.encoder import SpeechEncoder, load_encoder
-from newscaster.speech.features import FeatureSpec, extract, heard_alone
+from newscaster.speech.features import FeatureSpec, extract, extract_windows
 from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
 from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.gate import AHEAD_STEPS, Gate, ahead_steps_within
@@ -76,7 +76,7 @@ def test_each_step_is_that_of_its_window_alone(
     for j in range(len(found)):
         end = (j - j % shared) * 640 + look_ahead_ms * 16
         window = padded[end : end + steps * 640].astype(np.float32)  # `padded` begins one window early
-        features = heard_alone(window[None], FeatureSpec(kind=kind), encoder)
+        features = extract_windows(window[None], FeatureSpec(kind=kind), encoder)
         expected = motion.run(features=features)["coefficients"][0, steps + j - end // 640]
         np.testing.assert_allclose(found[j], expected, atol=1e-4)
 
@@ -84,7 +84,7 @@ def test_each_step_is_that_of_its_window_alone(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_window_alone_is_a_whole_sound(kind: str, encoder: SpeechEncoder) -> None:
     windows = np.stack([speech_like(1.2, seed=seed) for seed in (1, 2)])
-    found = heard_alone(windows, FeatureSpec(kind=kind), encoder)
+    found = extract_windows(windows, FeatureSpec(kind=kind), encoder)
     assert found.shape == (2, 30, FeatureSpec(kind=kind).width)
     assert found.dtype == np.float32
     if kind != "whisper":  # spectra of the middle do not depend on how the sound is cut; states do
@@ -96,7 +96,7 @@ def test_a_window_alone_is_a_whole_sound(kind: str, encoder: SpeechEncoder) -> N
 
 def test_windows_alone_need_the_encoder_too() -> None:
     with pytest.raises(InputError, match="need the speech encoder"):
-        heard_alone(np.zeros((1, 6400), np.float32), FeatureSpec())
+        extract_windows(np.zeros((1, 6400), np.float32), FeatureSpec())
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from newscaster.media import FolderLease
-lease = FolderLease(Path(sys.argv[1]), what="studio", otherwise="name another")
+lease = FolderLease(Path(sys.argv[1]), what="studio", next_step="name another")
 print("held", flush=True)
 sys.stdin.read()
 lease.release()
@@ -49,16 +49,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lease(tmp_path: Path) -> Iterator[MakeLease]:
-    """A function that takes a lease on one folder; all are released at the end."""
+    """Return a function that acquires a lease on one folder; all are released at the end."""
     taken: list[FolderLease] = []
 
-    def dataset(**options: bool) -> FolderLease:
+    def acquire(**options: bool) -> FolderLease:
         taken.append(
             FolderLease(tmp_path / "kept", what="studio", next_step="give another folder", **options)
         )
         return taken[-1]
 
-    yield dataset
+    yield acquire
     for one in taken:
         one.release()
 
@@ -184,7 +184,7 @@ def test_an_owner_on_another_machine_that_is_silent_is_gone(
             begun = time.monotonic()
             second = lease()
             assert time.monotonic() - begun > leases.LEASE_SECONDS
-            assert "waiting 0 s for a sign of life" in caplog.text
+            assert "waiting 0 s for its heartbeat" in caplog.text
             dead = Owner(**{name: record(tmp_path / "kept")[name] for name in asdict(Owner.this_process())})
             second.release()
             leave_record(tmp_path / "kept", dead)
@@ -218,9 +218,7 @@ def test_clocks_are_not_compared(lease: MakeLease, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_option_to_take_over_and_what_the_former_owner_sees(
-    lease: MakeLease, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_takeover_option_and_the_former_owner(lease: MakeLease, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "LEASE_SECONDS", 3600.0)
     with on_machine(monkeypatch, "a"):
         first = lease()
@@ -228,7 +226,7 @@ def test_the_option_to_take_over_and_what_the_former_owner_sees(
     time.sleep(0.2)
     with on_machine(monkeypatch, "b"):
         second = lease(adopt=True)
-    with pytest.raises(OutputError, match=r"another studio has taken '.*kept' over \(process"):
+    with pytest.raises(OutputError, match=r"another studio has taken over '.*kept' \(process"):
         first.confirm()
     assert first.is_lost
     first.announce("http://127.0.0.1:1")
@@ -236,14 +234,14 @@ def test_the_option_to_take_over_and_what_the_former_owner_sees(
     second.confirm()
 
 
-def test_nobody_takes_over_on_the_same_machine(lease: MakeLease) -> None:
+def test_no_takeover_on_the_same_machine(lease: MakeLease) -> None:
     lease()
     with pytest.raises(OutputError, match="at work"):
         lease(adopt=True)
 
 
 @pytest.mark.usefixtures("quick")
-def test_of_two_that_take_over_at_once_one_is_refused(
+def test_one_of_two_simultaneous_takeovers_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with on_machine(monkeypatch, "a"):
@@ -313,7 +311,7 @@ def test_a_record_that_is_none(
 def test_a_machine_that_was_restarted_does_not_wait_for_itself(
     lease: MakeLease, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After a power loss: the record is of an earlier boot, on a disk that nobody else has."""
+    """After a power loss: the record is of an earlier boot, on a disk that no other machine has."""
     monkeypatch.setattr(leases, "is_local", lambda folder: True)
     leave_record(tmp_path / "kept", replace(Owner.this_process(), boot="earlier", pid=1))
     lease()

@@ -68,7 +68,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_one_at_a_time_however_many_come(tmp_path: Path) -> None:
-    """The lock's file is removed and made again all the time: nobody may hold a lock on a removed one."""
+    """The lock file is removed and created again all the time; no lock may be on a removed one."""
     inside, most, done = 0, 0, 0
     guard = threading.Lock()
 

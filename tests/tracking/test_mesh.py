@@ -40,7 +40,7 @@ def test_landmarks_turn_and_grow_with_the_frame(roi: FaceRoi) -> None:
     assert np.abs(other[0] - expected).max() < 0.03 * eyes
 
 
-def test_the_region_of_landmarks_surrounds_them(roi: FaceRoi) -> None:
+def test_the_roi_of_landmarks_surrounds_them(roi: FaceRoi) -> None:
     landmarks, _ = FaceMesh().find([(anchor_frames()[0], roi)])
     again = FaceRoi.of_landmarks(landmarks[0])
     box = again.box

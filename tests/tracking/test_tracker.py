@@ -1,4 +1,4 @@
-"""Following faces: regions, losses, and identities. Faces are the built-in anchor's, in several colours."""
+"""Tracking: ROIs, losses and identities. The faces are the bundled anchor's, in several colours."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_descriptors_decide_if_there_are_any() -> None:
     assert found[0].landmarks[0, 0] > found[1].landmarks[0, 0]
     now = []
     assert identities.assign(frame, []) == {}
-    now = [5.0]  # somebody else, who gets an identity once it is sure
+    now = [5.0]  # another person, who gets an identity once it is clear
     assert [list(identities.assign(frame, [Face(points(0), 1)])) for _ in range(6)] == [[]] * 5 + [[2]]
     now = [float("nan")]  # cannot be measured: colours and place decide
     identities.assign(frame, [])

@@ -1,4 +1,4 @@
-"""The mark on small moving pictures that the tests make: what is added, what is found, and what is not."""
+"""The watermark on small synthetic videos: embedding, detection and false positives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IDENTITY = "5eed1e" + "0" * 58
 SIZE = (320, 240)
 
 
-def picture_of(image: np.ndarray) -> YuvFrame:
+def frame_of(image: np.ndarray) -> YuvFrame:
     return YuvFrame(FromRgb(ColourTags.for_height(len(image)))(image), (image.shape[1], image.shape[0]))
 
 
@@ -39,7 +39,7 @@ def images(count: int = 25, *, seed: int = 0, size: tuple[int, int] = SIZE) -> l
         image = np.repeat(ground[:, :, None], 3, axis=2).astype(np.uint8)
         left, top = 3 * index % (width - 60), 2 * index % (height - 60)
         image[top : top + 60, left : left + 60] = (190, 170, 150)
-        made.append(picture_of(image))
+        made.append(frame_of(image))
     return made
 
 
@@ -56,7 +56,7 @@ def written(path: Path, made: list[YuvFrame], **options: int) -> Path:
 
 
 def again(path: Path, change: Callable[[np.ndarray], np.ndarray], *, crf: int) -> Path:
-    """The same video, changed and encoded anew."""
+    """Return the video, changed and encoded again."""
     out = path.with_name(f"again-{path.name}")
     frames = (np.ascontiguousarray(change(frame)) for frame in media.read_frames(path))
     media.write_video(out, frames, fps=Fraction(25), audio=None, crf=crf)
@@ -77,7 +77,7 @@ def test_the_pattern_is_a_format() -> None:
     )
 
 
-def test_what_is_added_is_faint_and_fainter_where_pictures_are_flat() -> None:
+def test_the_mark_is_faint_and_fainter_in_flat_areas() -> None:
     made, plain = images(3), images(3)
     mark = Watermark(IDENTITY, like=made[0])
     levels = mark.levels.astype(float)
@@ -102,7 +102,7 @@ def test_black_and_white_do_not_wrap(level: int) -> None:
 
 
 def test_odd_sizes(tmp_path: Path) -> None:
-    frames = [picture_of(np.full((121, 161, 3), 90, np.uint8)) for _ in range(2)]
+    frames = [frame_of(np.full((121, 161, 3), 90, np.uint8)) for _ in range(2)]
     mark = Watermark(IDENTITY, like=frames[0])
     assert mark.levels.shape == (122, 162)
     mark.put_on(frames[1])
@@ -139,9 +139,9 @@ def test_ids(tmp_path: Path, identity: str) -> None:
     assert id_at([int(identity, 16) >> 12, int(identity, 16) & 4095]) == identity
 
 
-def test_pictures_without_it(tmp_path: Path, news: Path) -> None:
+def test_frames_without_it(tmp_path: Path, news: Path) -> None:
     assert find_mark(written(tmp_path / "x.mp4", images())) is None
-    black = [picture_of(np.zeros((48, 64, 3), np.uint8)) for _ in range(3)]
+    black = [frame_of(np.zeros((48, 64, 3), np.uint8)) for _ in range(3)]
     assert find_mark(written(tmp_path / "black.mp4", black)) is None
     with pytest.raises(MediaError, match="no such file"):
         find_mark(tmp_path / "missing.mp4")
@@ -162,8 +162,8 @@ def test_without_a_mark_scores_are_normal() -> None:
         assert aligned(piece) is None
     flat = np.concatenate(scores).ravel()
     assert flat.std() == pytest.approx(1, abs=0.01)
-    for least, blend_weight in ((1.0, 0.1587), (2.0, 0.02275), (3.0, 0.00135)):
-        assert (flat > least).mean() == pytest.approx(blend_weight, rel=0.1)
+    for least, fraction in ((1.0, 0.1587), (2.0, 0.02275), (3.0, 0.00135)):
+        assert (flat > least).mean() == pytest.approx(fraction, rel=0.1)
     assert threshold(PLACES[0]) == pytest.approx(5.43, abs=0.01)
     assert threshold(PLACES[1]) == pytest.approx(7.234, abs=0.005)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli.dubbing import dub
 from newscaster.cli.exits import (
     EXIT_BUG,
     EXIT_DONE,
@@ -192,6 +193,7 @@ def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: An
 
 
 cli.add_command(speak)
+cli.add_command(dub)
 cli.add_command(live)
 cli.add_command(demo)
 cli.add_command(serve)

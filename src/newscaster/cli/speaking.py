@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from newscaster.cli.exits import EXIT_ERROR
+from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import progress_report, say, value_text
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from newscaster.synthesis.result import SpeakResult
 
 _FILE = click.Path(path_type=Path)
-_VIDEO_ENDINGS = ".mp4, .m4v, .mov or .mkv"
 
 
 Decorated = Callable[..., None]
@@ -160,7 +160,9 @@ def engine_options(command: Decorated) -> Decorated:
 @click.option(
     "-a", "--anchor", default="builtin", show_default=True, metavar="ANCHOR", help="NAME.anchor, or builtin."
 )
-@click.option("-o", "--output", "out", required=True, type=_FILE, help=f"Video to write: {_VIDEO_ENDINGS}.")
+@click.option(
+    "-o", "--output", "out", required=True, type=_FILE, cls=SuffixOption, help="Video to write: {video}."
+)
 @voice_options
 @_kept_options
 @articulation_options
@@ -203,7 +205,8 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
     default="newscaster-demo.mp4",
     show_default=True,
     type=_FILE,
-    help=f"Video to write: {_VIDEO_ENDINGS}.",
+    cls=SuffixOption,
+    help="Video to write: {video}.",
 )
 @click.option("--speech", help="A sound or .txt file to be said in place of the bulletin.")
 @voice_options

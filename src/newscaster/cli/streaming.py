@@ -24,6 +24,7 @@ from newscaster.cli.speaking import (
     style_of,
     voice_options,
 )
+from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError, MediaError, SpeechError
 from newscaster.system.os_errors import why
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from newscaster.media import LiveItem, PipedAudio
+    from newscaster.media.containers import Container
     from newscaster.provenance import Statement
     from newscaster.synthesis.live import Live
     from newscaster.synthesis.live_frame import LiveFrame
@@ -51,8 +53,6 @@ _AFTER_SECONDS = 0.6
 _CHECKED_SECONDS = 10.0
 """Of audio, after which there is a warning if no speech was found in it."""
 _PCM_BYTES = 1920
-_SIGNED_FORMATS = ("mp4", "mov", "matroska")
-_UNSIGNED = "C2PA signs finished files, and of live video those that end in .mp4, .m4v, .mov or .mkv"
 
 
 @click.command()
@@ -62,7 +62,8 @@ _UNSIGNED = "C2PA signs finished files, and of live video those that end in .mp4
     "address",
     required=True,
     metavar="ADDRESS",
-    help="Where to: rtmp://, udp://, tcp://, pipe:1, or a file: .m3u8 (HLS), .ts, .flv, .mkv, .mp4.",
+    cls=SuffixOption,
+    help="Where to: rtmp://, udp://, tcp://, pipe:1, or a file: {live} (.m3u8 is HLS).",
 )
 @click.option(
     "--format",
@@ -115,8 +116,8 @@ def live(
     """Have ANCHOR (a file, or by default the built-in one) speak live, to an address.
 
     Picture and sound go out as they are made, 200 ms and a little after the speech comes in. Frames that come
-    too late are left out, sound never is. Ends when all is said, or when it is interrupted. Files that end in
-    .mp4, .m4v, .mov or .mkv are signed then; nothing else is.
+    too late are left out, sound never is. Ends when all is said, or when it is interrupted. A file is signed
+    then, if C2PA covers its container; a stream never is.
     """
     numpy_on_one_thread()
     import newscaster
@@ -132,7 +133,7 @@ def live(
         given = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
         raise InputError(f"{given} given; give one of them, or --stay to show the stage alone")
     check_unicode(text or "", "the text")  # before anything is opened
-    container = media.live_format(address, format_name)
+    container = media.live_container(address, format_name)
     signed = _signed_file(address, container, must=_first_given(sign=sign, timestamp=timestamp))
     if speech == "-":
         check_rate(rate)
@@ -189,7 +190,7 @@ def live(
         err=True,
     )
     if ending is None:
-        say(f"not signed: {_UNSIGNED}", err=True)
+        say(f"not signed: {_unsigned()}", err=True)
     else:
         signed_file, signing = ending
         statement = account.statement(
@@ -202,21 +203,30 @@ def _first_given(**options: object) -> str | None:
     return next((f"--{name}" for name, value in options.items() if value is not None), None)
 
 
-def _signed_file(address: str, format_name: str, *, must: str | None) -> Path | None:
+def _signed_file(address: str, container: Container, *, must: str | None) -> Path | None:
     """The file that can be signed when it is finished; None: there is none, and no option `must` have one."""
     from newscaster import media, provenance
 
     file = media.live_file(address)
-    if file is not None and format_name in _SIGNED_FORMATS and provenance.accepts_signature(file):
+    named = None if file is None else media.containers.container_of(file)
+    place = None if named is None else named.manifest
+    if file is not None and place is not None and place == container.manifest:
         if (sidecar := provenance.sidecar_of(file)) is not None:
             media.check_output(sidecar, suffixes=None)
         return file
     if must is not None:
         raise InputError(
-            f"{must} is given, and '{media.redact_url(address)}' cannot be signed as {format_name}: "
-            f"{_UNSIGNED}. Write to such a file, or leave it out"
+            f"{must} is given, and '{media.redact_url(address)}' cannot be signed as "
+            f"{container.muxer}: {_unsigned()}. Write to such a file, or leave it out"
         )
     return None
+
+
+def _unsigned() -> str:
+    from newscaster import media
+
+    endings = media.containers.listed(media.containers.signed_suffixes())
+    return f"C2PA signs finished files, and of live video those that end in {endings}"
 
 
 Feeding = Callable[["Live"], None]

@@ -19,7 +19,7 @@ import numpy as np
 
 from newscaster.errors import FootageError, MissingExtraError, OutputError
 from newscaster.evaluation.examples import choose_examples
-from newscaster.evaluation.held_out import HeldOut, anchor_descriptor, find_held_out, retracked
+from newscaster.evaluation.held_out import HeldOut, find_held_out, retracked
 from newscaster.evaluation.metrics import Compared, compare, figures
 from newscaster.evaluation.reconstruction import CONDITIONS, Remade, remake
 from newscaster.evaluation.result import ClipResult, Evaluation
@@ -27,6 +27,7 @@ from newscaster.media import check_inputs_kept, scratch_folder
 from newscaster.prepare import Progress
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.articulation import AS_TRAINED, Articulation
+from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.signing import UNSIGNED, Signing
 from newscaster.texts import shown
 
@@ -88,7 +89,7 @@ def evaluate(
         footage = list(footage)
         if keep is not None:
             _check_kept(folder, [Path(path) for path in footage])
-        person = anchor_descriptor(anchor)
+        person = anchor_descriptor(anchor.target)
         clips = find_held_out(
             *(anchor, footage, work / "footage"),
             face=face,

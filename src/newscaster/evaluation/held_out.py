@@ -24,6 +24,7 @@ from newscaster.media import TargetVideo, encode_target, read_frames
 from newscaster.prepare import Progress
 from newscaster.prepare.tracks import track_footage
 from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.identity import anchor_descriptor, spread
 from newscaster.synthesis.target import Target
 from newscaster.tracking.descriptor import (
     MAX_DISTANCE,
@@ -40,8 +41,6 @@ Floats = npt.NDArray[np.float32]
 
 MIN_FRAMES = 25
 """Clips that show the face in fewer frames are skipped: they are too short to measure motion."""
-_DESCRIBED_FRAMES = 8
-"""Frames of a clip or a target video, spread over it, whose mean descriptor is compared."""
 
 _log = logging.getLogger("newscaster.evaluation")
 
@@ -143,7 +142,7 @@ def find_held_out(
         FootageError: no face is found, or the face is not the anchor's person.
     """
     paths = list(footage)
-    person = anchor_descriptor(anchor) if person is None else person
+    person = anchor_descriptor(anchor.target) if person is None else person
     clips = track_footage(
         *(paths, folder),
         fps=anchor.fps,
@@ -173,30 +172,15 @@ def find_held_out(
     return held_out
 
 
-def anchor_descriptor(anchor: Anchor) -> Floats:
-    """Return the descriptor (128,) of an anchor's person, from its target video; NaN if not measurable.
-
-    An anchor stores no descriptor. Its target video shows the person.
-    """
-    chosen = _spread(np.arange(len(anchor.face.landmarks)))
-    frames = [anchor.target.frame(int(index)).rgb for index in chosen]
-    return mean_descriptor(describe_faces(frames, anchor.face.landmarks[chosen]))
-
-
 def clip_descriptors(clip: Clip) -> Floats:
     """Return descriptors (n, 128) of frames spread over a clip; rows that cannot be measured are NaN."""
-    chosen = _spread(np.flatnonzero(clip.present))
+    chosen = spread(np.flatnonzero(clip.present))
     record = clip.record
     frames: list[Image] = []
     for index in chosen:
         first = record.start_frame + int(index)
         frames += read_frames(Path(record.source), fps=record.fps, start_frame=first, stop_frame=first + 1)
     return describe_faces(frames, clip.landmarks[chosen][: len(frames)])
-
-
-def _spread(indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    chosen = np.linspace(0, len(indices) - 1, min(_DESCRIBED_FRAMES, len(indices))).round().astype(int)
-    return np.asarray(indices[chosen])
 
 
 def check_person(clip: Clip, anchor: Anchor, person: Floats) -> None:

@@ -1,1 +1,1 @@
-"""The face as geometry: landmarks, the head's own frame, mouth shapes, regions, face maps, compositing."""
+"""Face geometry: landmarks, the head frame, mouth shapes, face crops, landmark maps, compositing."""

@@ -1,7 +1,7 @@
-"""The region: the square, stabilised crop that holds the lower face.
+"""The face crop: the square, stabilised image of the lower face.
 
-Knows where the square lies on the head, how large it is in pixels, how to cut it out of a picture and how
-to put a new one in its place. Leaves what is drawn inside to the renderer.
+Defines the position of the square on the head and its size in pixels, cuts it out of a frame, and pastes a
+new one in its place. The renderer draws its content.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from newscaster.face.surface_warp import Surface, SurfaceWarp, resample, samplin
 from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
 
 SIDES = (128, 256, 512)
-"""Sides that a region can have, in pixels."""
+"""Possible sides of a crop in pixels."""
 CENTRE_Y = 0.9
-"""Height of the region's centre in the head's frame: between nose and chin."""
+"""Height of the crop's centre in the head frame: between nose and chin."""
 EXTENT_RANGE = (1.7, 2.2)
-"""Least and greatest side of the region in outer-eye distances."""
+"""Smallest and largest side of the crop in inter-ocular distances (IOD)."""
 SHRINK_ALLOWED = 0.9
-"""A face may lose this much of its size before the next larger side is taken."""
+"""Smallest scale of a face in its crop before the next larger side is chosen."""
 
-_DEEPEST = 5.0
+_MAX_DEPTH = 5.0
 _JAW_ENDS = 2
-"""Points at either end of the jaw line, above the height of the mouth, that the mask leaves out."""
+"""Points at either end of the jaw line, above the height of the mouth, that the mask excludes."""
 _ABOVE_LIPS = 0.1
-"""How far above the upper lip the mask begins, in outer-eye distances: below the nostrils."""
+"""Distance of the mask's top from the upper lip in IOD: below the nostrils."""
 
 _AROUND = 4
-"""Pixels around what is looked at: two for the interpolation, and two for colours that come of neighbours."""
+"""Margin in pixels: two for the interpolation, and two for colours interpolated from neighbours."""
 
 ImageArray = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
 
 
 class Box(NamedTuple):
-    """Columns ``left`` to ``right`` and rows ``top`` to ``bottom`` of a picture, the last ones excluded."""
+    """Columns ``left`` to ``right`` and rows ``top`` to ``bottom`` of an image, the last ones excluded."""
 
     left: int
     top: int
@@ -65,76 +65,81 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """The square on the head: ``side`` pixels that show ``extent`` outer-eye distances."""
+    """The square on the head: ``side`` pixels that show ``extent`` inter-ocular distances (IOD)."""
 
     side: int
     extent: float
     surface: Surface | None = None
-    """What it lies on; None: a plane that always faces the camera."""
+    """The surface of the crop; None: a plane that always faces the camera."""
 
     def __post_init__(self) -> None:
         if self.side not in SIDES:
-            raise ValueError(f"a region's side is one of {SIDES}, not {self.side}")
+            raise ValueError(f"the side of a face crop must be one of {SIDES}, not {self.side}")
         if not 0.5 < self.extent < 5:
-            raise ValueError(f"a region's extent is in outer-eye distances, 0.5 to 5, not {self.extent}")
-        if self.surface is not None and not all(abs(number) <= _DEEPEST for number in self.surface):
-            raise ValueError(f"a region's surface has three numbers up to {_DEEPEST:g}, not {self.surface}")
+            raise ValueError(
+                f"the extent of a face crop must be 0.5 to 5 inter-ocular distances, not {self.extent}"
+            )
+        if self.surface is not None and not all(abs(number) <= _MAX_DEPTH for number in self.surface):
+            raise ValueError(
+                f"the surface of a face crop must have three numbers of at most {_MAX_DEPTH:g}, "
+                f"not {self.surface}"
+            )
 
     @staticmethod
     def for_face(eye_distance_px: float) -> FaceCrop:
-        """The region for a face of this size: the smallest side that does not shrink the face."""
-        least, greatest = EXTENT_RANGE
-        wanted = least * eye_distance_px * SHRINK_ALLOWED
-        side = next((s for s in SIDES if s >= wanted), SIDES[-1])
-        return FaceCrop(side, float(np.clip(side / eye_distance_px, least, greatest)))
+        """Return the crop for a face of this size: the smallest side that does not shrink the face."""
+        min_extent, max_extent = EXTENT_RANGE
+        min_side = min_extent * eye_distance_px * SHRINK_ALLOWED
+        side = next((s for s in SIDES if s >= min_side), SIDES[-1])
+        return FaceCrop(side, float(np.clip(side / eye_distance_px, min_extent, max_extent)))
 
     @property
     def pixels_per_unit(self) -> float:
-        """Region pixels per outer-eye distance."""
+        """Crop pixels per IOD."""
         return self.side / self.extent
 
     @property
     def from_head(self) -> Similarity:
-        """Head units (x, y) to region pixels."""
+        """Head units (x, y) to crop pixels."""
         scale = self.pixels_per_unit
         return Similarity.of(scale=scale, shift=(self.side / 2, self.side / 2 - scale * CENTRE_Y))
 
     def transforms(self, head: Head, poses: Poses) -> SurfaceWarp:
-        """Picture to region pixels for every pose, (F,)."""
+        """Return the warps from frame to crop pixels for every pose, (F,)."""
         if self.surface is not None:
             return SurfaceWarp.on_surface(self.surface, poses, to=self.from_head)
         depth = float(head.points[list(OUTER_LIPS), 2].mean())
         return SurfaceWarp.of(poses.upright(np.array([0.0, CENTRE_Y, depth]), to=self.from_head))
 
     def to_json(self) -> dict[str, object]:
-        """For storing; the way back is :meth:`from_json`."""
+        """Return the values to store; :meth:`from_json` is the inverse."""
         surface = {} if self.surface is None else {"surface": list(self.surface)}
         return {"side": self.side, "extent": self.extent, **surface}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> FaceCrop:
-        """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a region's."""
+        """Parse a crop. Raise ``KeyError``, ``TypeError`` or ``ValueError`` if the data are malformed."""
         side, extent, surface = int(data["side"]), float(data["extent"]), data.get("surface")
         return FaceCrop(side, extent, None if surface is None else Surface(*map(float, surface)))
 
 
 def covered(transform: SurfaceWarp, *, side: int, size: tuple[int, int]) -> Box:
-    """The part of a picture of ``size`` (width, height) that :func:`crop` looks at, and a margin.
+    """Return the part of a frame of ``size`` (width, height) that :func:`cut_crop` reads, with a margin.
 
-    Its edges are even, for pictures whose chroma is halved. Cut out of the part, moved to its corner, the
-    region is the same as cut out of the picture.
+    Its edges are even, for frames with subsampled chroma. The crop of the part, moved to its corner, equals
+    the crop of the frame.
     """
     return _even_box(transform.outline(0, 0, side, side), margin=_AROUND, size=size)
 
 
 def cut_crop(image: ImageArray, transform: SurfaceWarp, side: int) -> ImageArray:
-    """The region (side, side, 3) of a picture (H, W, 3); what lies outside the picture is black.
+    """Return the crop (side, side, 3) of a frame (H, W, 3); pixels outside the frame are black.
 
-    ``transform`` is one flattening from picture to region pixels.
+    ``transform`` is one surface warp from frame to crop pixels.
     """
     edge = transform.outline(0, 0, side, side)
     height, width = image.shape[:2]
-    # Only what the square covers is copied, and two pixels more for the interpolation.
+    # Only the area of the square is copied, and two pixels more for the interpolation.
     left, top = np.clip(np.floor(edge.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1]).tolist()
     right, bottom = np.clip(np.ceil(edge.max(axis=0)).astype(int) + 2, [left + 1, top + 1], [width, height])
     return warped(as_image(image[top:bottom, left:right]), transform.from_corner(left, top), side)
@@ -142,24 +147,24 @@ def cut_crop(image: ImageArray, transform: SurfaceWarp, side: int) -> ImageArray
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a region goes on one picture, and how much of it is taken there."""
+    """Position and blend weights of a crop on one frame."""
 
     box: Box
-    """The part of the picture that changes; all edges are even."""
+    """The part of the frame that changes; all edges are even."""
     soft: ImageArray
-    """(h, w) of the box: how much of the new region is taken, 0 to 255."""
+    """(h, w) of the box: blend weight of the new crop, 0 to 255."""
     half_soft: ImageArray
     """(h/2, w/2): the mean of each four pixels, for planes of half the size."""
     used: Box
-    """The part of the region that is needed for it; all edges are even."""
+    """The part of the crop that the box shows; all edges are even."""
     onto_crop: SurfaceWarp
     """Pixels of the box to pixels of the used part."""
 
 
 def place(mask: ImageArray, transform: SurfaceWarp, *, size: tuple[int, int]) -> Placement | None:
-    """Where a region whose ``mask`` (S, S) is taken goes on a picture of ``size`` (width, height).
+    """Return the placement of a crop with ``mask`` (S, S) on a frame of ``size`` (width, height).
 
-    None where nothing of it shows. ``mask`` says how much of each pixel is taken, 0 to 255.
+    ``mask`` is the blend weight of each pixel, 0 to 255. Return None if no pixel of the crop is visible.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
@@ -177,14 +182,14 @@ def place(mask: ImageArray, transform: SurfaceWarp, *, size: tuple[int, int]) ->
 
 
 def as_image(array: ImageArray) -> Image.Image:
-    """Pillow's image of an array (h, w) or (h, w, 3), contiguous or not."""
+    """Return Pillow's image of an array (h, w) or (h, w, 3), contiguous or not."""
     return Image.fromarray(np.ascontiguousarray(array))
 
 
 def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
-    """Mix ``new`` into ``target``, in place, as far as ``soft``, 0 to 255, says: where that is 0, not at all.
+    """Blend ``new`` into ``target``, in place, by the weights ``soft``, 0 to 255.
 
-    All have one shape, or shapes that go together.
+    Pixels of weight 0 keep their value exactly. The shapes must broadcast.
     """
     change = new.astype(np.int32)
     change -= target
@@ -197,10 +202,10 @@ def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
 
 
 def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: SurfaceWarp) -> None:
-    """Put a region (S, S, 3) back into a picture (H, W, 3), in place.
+    """Paste a crop (S, S, 3) back into a frame (H, W, 3), in place.
 
-    ``mask`` (S, S) says how much of each pixel is taken from ``patch``, 0 to 255. Pixels of the picture
-    for which that is 0 keep their value exactly.
+    ``mask`` (S, S) is the blend weight of each pixel of ``patch``, 0 to 255. Pixels of weight 0 keep their
+    value exactly.
     """
     placement = place(mask, transform, size=(image.shape[1], image.shape[0]))
     if placement is not None:
@@ -211,7 +216,7 @@ def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Sur
 
 
 def _even_box(points: Array, *, margin: int, size: tuple[int, int]) -> Box:
-    """All points and a margin, out to even edges, inside ``size`` (width, height); two pixels at least."""
+    """Return the box of all points and a margin, with even edges, inside ``size``; at least two pixels."""
     first = np.floor(points.min(axis=0)).astype(int) - margin
     last = np.ceil(points.max(axis=0)).astype(int) + margin
     limit = np.array(size)
@@ -222,20 +227,20 @@ def _even_box(points: Array, *, margin: int, size: tuple[int, int]) -> Box:
 
 @dataclass(frozen=True)
 class Mask:
-    """What of the region is rewritten."""
+    """The rewritten part of a crop."""
 
     hidden: npt.NDArray[np.bool_]
-    """(S, S): pixels that the renderer must not see, since they show what the old mouth said."""
+    """(S, S): pixels that the renderer must not see, since they show the speech of the old mouth."""
     soft: ImageArray
-    """(S, S): how much of the new region is taken, 0 to 255; 0 wherever ``hidden`` is false."""
+    """(S, S): blend weight of the new crop, 0 to 255; 0 wherever ``hidden`` is false."""
 
 
 def lower_face_mask(points: npt.NDArray[np.floating[Any]], crop: FaceCrop) -> Mask:
-    """One mask for every frame: it covers the lower face in each of the mouths (F, 57, 2) given.
+    """Return one mask for all frames, which covers the lower face of every mouth in ``points`` (F, 57, 2).
 
-    ``points`` are in region pixels. Since the mask does not follow the frame's own jaw it cannot tell the
+    ``points`` are in crop pixels. The mask does not follow the jaw of a frame, so it cannot reveal to the
     renderer how far that jaw was open. It reaches from below the nose and the corners of the jaw to under the
-    lowest chin, with a margin, and fades out inside that. Further up the outline of the face does not move.
+    lowest chin, with a margin, and fades out inside. Further up, the outline of the face does not move.
     """
     side, unit = crop.side, crop.pixels_per_unit
     canvas = Image.new("L", (side, side), 0)

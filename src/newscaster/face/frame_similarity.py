@@ -1,8 +1,7 @@
-"""Moments of footage: how much a viewer would see of a cut from one frame to another.
+"""Frame similarity: the visibility of a cut from one frame of footage to another.
 
-Knows what is compared, which is everything but the mouth, and in what unit: the change that is usual from
-frame to frame in that very footage. Leaves it to the order of showing, and to the choice of a stage, what
-follows.
+Compares everything but the mouth. The unit is the usual change from frame to frame of the same footage. The
+playback order and the choice of a target video use the result.
 """
 
 from __future__ import annotations
@@ -29,24 +28,23 @@ ImageArray = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.integer[Any]]
 
 THUMBNAIL_SIDE = 48
-"""A frame is kept as two pictures of this side in grey: all of it, and the head with what is around it."""
+"""Side of the two grey thumbnails of a frame: the whole frame, and the head with its surroundings."""
 _WINDOW_FRACTION = 0.5
-"""How far the head's window reaches beyond the face on every side, in sizes of the face."""
+"""Margin of the head's window on every side, in sizes of the face."""
 
 _USUAL_PERCENT = 50
-# What nobody sees, however still the footage: what a head at rest does from frame to frame now and then.
+# Invisible changes, however still the footage: the occasional movement of a head at rest between frames.
 _MIN_HEAD = 0.004
-"""Outer-eye distances."""
+"""In IOD."""
 _MIN_EYES = 0.008
 _MIN_FRAME = 1.25
-"""Grey levels."""
+"""8-bit grey values."""
 
 UNSEEN = 2.0
-"""A cut is not seen that changes head, eyes and picture by no more than this many usual steps beyond what
-would have followed."""
+"""Largest change of head, eyes and image of an invisible cut, in usual steps beyond the uncut footage."""
 
 _SHUT = 0.75
-"""A blink is where the eyes are open by less than this share of the usual."""
+"""In a blink, the eyes are open by less than this fraction of the usual."""
 _BLINK_MARGIN_SECONDS = 0.08
 
 
@@ -55,19 +53,19 @@ _ALL = slice(None)
 
 @dataclass(frozen=True)
 class FrameSimilarity:
-    """F frames of stretches of footage, one after another, as a viewer sees them who overlooks the mouth."""
+    """Features of the F frames of successive segments of footage, without the mouth."""
 
     head: Array
-    """(F, P, 2): points that are fixed on the head, in outer-eye distances on the picture, steadied."""
+    """(F, P, 2): points that are fixed on the head, in image positions divided by the IOD, smoothed."""
     eyes: Array
-    """(F, Q, 2): lids, irises and brows in the head's own frame."""
+    """(F, Q, 2): lids, irises and brows in the head frame."""
     blinks: npt.NDArray[np.bool_]
     """(F,): the eyes are closing, closed or opening."""
     segment: npt.NDArray[np.int64]
-    """(F,): the number of the stretch that a frame belongs to, never falling."""
+    """(F,): the segment number of each frame, never falling."""
     fps: float
     images: ImageArray | None = None
-    """(F, 2, 48, 48), from `thumbnail`: 0 is what is not to be compared. None where they are not known."""
+    """(F, 2, 48, 48), from `thumbnail`; pixels of 0 are not compared. None if unknown."""
 
     @staticmethod
     def of(
@@ -79,7 +77,7 @@ class FrameSimilarity:
         segment: npt.NDArray[np.int64] | None = None,
         images: ImageArray | None = None,
     ) -> FrameSimilarity:
-        """Of landmarks (F, 478, >=2) in pixels and the head's steady poses, F."""
+        """Return the features of landmarks (F, 478, >=2) in pixels and the head's steady poses, F."""
         frames = len(poses)
         unit = max(float(np.median(poses.scale)), 1e-6)
         ring = [i for part in (*EYES, *IRISES, *BROWS) for i in part]
@@ -98,105 +96,107 @@ class FrameSimilarity:
 
     @cached_property
     def bounds(self) -> list[tuple[int, int]]:
-        """First frame of every stretch, and one past its last."""
+        """First frame of every segment, and one past its last."""
         edges = np.flatnonzero(np.diff(self.segment)) + 1
         return [(int(a), int(b)) for a, b in zip([0, *edges], [*edges, len(self)], strict=True)]
 
     @cached_property
     def usual(self) -> tuple[float, float, float]:
-        """The usual change from one frame to the next: of the head, of the eyes, of the picture.
+        """The usual change from one frame to the next: of the head, of the eyes, of the image.
 
-        The median over all pairs of successive frames, and no less than what can be seen.
+        The median over all pairs of successive frames, and at least the visible minimum.
         """
         first = np.flatnonzero(np.diff(self.segment) == 0)
-        least = (_MIN_HEAD, _MIN_EYES, _MIN_FRAME)
+        floors = (_MIN_HEAD, _MIN_EYES, _MIN_FRAME)
         if not len(first):
-            return least
-        steps = (*self._changes(first, first + 1), self.image_change(first, first + 1))
-        found = [
-            max(float(np.percentile(step, _USUAL_PERCENT)), floor)
-            for step, floor in zip(steps, least, strict=True)
-        ]
-        return found[0], found[1], found[2]
+            return floors
+        changes = (*self._changes(first, first + 1), self.image_change(first, first + 1))
+        head, eyes, image = (
+            max(float(np.percentile(change, _USUAL_PERCENT)), floor)
+            for change, floor in zip(changes, floors, strict=True)
+        )
+        return head, eyes, image
 
     def change(self, a: Indices, b: Indices) -> Array:
-        """What is seen of cuts from frames a (n,) to b (n,), in usual changes: the largest of the three."""
+        """Return the largest of the three changes of cuts from frames a (n,) to b (n,), in usual changes."""
         head, eyes = self._changes(a, b)
         usual = self.usual
-        found: Array = np.max([head / usual[0], eyes / usual[1], self.image_change(a, b) / usual[2]], axis=0)
-        return found
+        largest: Array = np.max(
+            [head / usual[0], eyes / usual[1], self.image_change(a, b) / usual[2]], axis=0
+        )
+        return largest
 
     def changes_of_face(self, a: slice = _ALL, b: slice = _ALL) -> npt.NDArray[np.float32]:
-        """(n, m): the same between any frame of a and any of b, of head and eyes alone."""
+        """Return (n, m): the change between any frame of a and any of b, of head and eyes alone."""
         shape = len(range(*a.indices(len(self)))), len(range(*b.indices(len(self))))
-        worst = np.zeros(shape, np.float32)
+        largest = np.zeros(shape, np.float32)
         for points, usual in zip((self.head, self.eyes), self.usual, strict=False):
-            one, other = (
+            points_a, points_b = (
                 (points[part] - points[a].mean(axis=0)).reshape(n, -1)
                 for part, n in zip((a, b), shape, strict=True)
             )
-            far = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * one @ other.T
-            np.maximum(
-                worst, np.sqrt(np.maximum(far, 0) / points.shape[1]) / usual, out=worst, casting="same_kind"
-            )
-        return worst
+            squares_a, squares_b = (points_a**2).sum(axis=1), (points_b**2).sum(axis=1)
+            squared = squares_a[:, None] + squares_b[None] - 2 * points_a @ points_b.T
+            change = np.sqrt(np.maximum(squared, 0) / points.shape[1]) / usual
+            np.maximum(largest, change, out=largest, casting="same_kind")
+        return largest
 
     def _changes(self, a: Indices, b: Indices) -> tuple[Array, Array]:
-        def apart(points: Array) -> Array:
+        def distance(points: Array) -> Array:
             return np.asarray(np.sqrt(((points[a] - points[b]) ** 2).sum(axis=-1).mean(axis=-1)))
 
-        return apart(self.head), apart(self.eyes)
+        return distance(self.head), distance(self.eyes)
 
     def image_change(self, a: Indices, b: Indices) -> Array:
-        """Root mean square of the difference outside both mouths, in grey levels, of the worse thumbnail."""
+        """Return the RMS difference (n,) outside both mouths in 8-bit grey values, of the worse thumbnail."""
         out = np.zeros(len(a))
         if self.images is None:
             return out
         for first in range(0, len(a), 256):
-            one, other = (self.images[i[first : first + 256]] for i in (a, b))
-            seen = (one > 0) & (other > 0)
-            off = np.where(seen, one.astype(np.float32) - other, 0)
-            count = np.maximum(seen.sum(axis=(2, 3)), 1)
-            out[first : first + 256] = np.sqrt((off**2).sum(axis=(2, 3)) / count).max(axis=1)
+            images_a, images_b = (self.images[i[first : first + 256]] for i in (a, b))
+            compared = (images_a > 0) & (images_b > 0)
+            difference = np.where(compared, images_a.astype(np.float32) - images_b, 0)
+            count = np.maximum(compared.sum(axis=(2, 3)), 1)
+            out[first : first + 256] = np.sqrt((difference**2).sum(axis=(2, 3)) / count).max(axis=1)
         return out
 
 
 def _blinks(opened: Array, fps: float) -> npt.NDArray[np.bool_]:
     usual = max(float(np.median(opened)), 1e-6)
     shut = opened < _SHUT * usual
-    reach = max(1, round(_BLINK_MARGIN_SECONDS * fps))
-    found = np.zeros(len(opened), np.bool_)
+    margin = max(1, round(_BLINK_MARGIN_SECONDS * fps))
+    blinks = np.zeros(len(opened), np.bool_)
     for start, stop in runs(shut):
-        found[max(0, start - reach) : stop + reach] = True
-    return found
+        blinks[max(0, start - margin) : stop + margin] = True
+    return blinks
 
 
 def head_window(
     landmarks: Sequence[npt.NDArray[np.floating[Any]]], size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """The part of the picture (left, top, right, bottom) that shows the head in all of these landmarks.
+    """Return the window (left, top, right, bottom) of the frame that shows the head in all landmarks.
 
     Args:
-        landmarks: (F, 478, >=2) in pixels of some footage each.
-        size: width and height of the picture.
+        landmarks: one (F, 478, >=2) in pixels for each piece of footage.
+        size: width and height of the frame.
     """
     low = np.min([np.nanmin(points[..., :2], axis=(0, 1)) for points in landmarks], axis=0)
     high = np.max([np.nanmax(points[..., :2], axis=(0, 1)) for points in landmarks], axis=0)
-    reach = _WINDOW_FRACTION * (high - low)
-    left, top = np.clip(np.floor(low - reach), 0, np.array(size) - 2).astype(int).tolist()
-    right, bottom = np.clip(np.ceil(high + reach), [left + 2, top + 2], size).astype(int).tolist()
+    margin = _WINDOW_FRACTION * (high - low)
+    left, top = np.clip(np.floor(low - margin), 0, np.array(size) - 2).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(high + margin), [left + 2, top + 2], size).astype(int).tolist()
     return left, top, right, bottom
 
 
 def thumbnail(
     image: ImageArray, transform: SurfaceWarp, mask: Mask, window: tuple[int, int, int, int]
 ) -> ImageArray:
-    """A picture (H, W, 3) as (2, 48, 48) in grey, 1 to 255, and 0 where the mouth is rewritten.
+    """Return a frame (H, W, 3) as thumbnails (2, 48, 48) in grey, 1 to 255, with 0 in the rewritten mouth.
 
     Args:
-        image: the picture.
-        transform: picture to region pixels.
-        mask: of the region.
+        image: the frame.
+        transform: frame to crop pixels.
+        mask: of the crop.
         window: see `head_window`.
     """
     height, width = image.shape[:2]
@@ -212,7 +212,7 @@ def thumbnail(
 def _hidden_cells(
     box: tuple[int, int, int, int], transform: SurfaceWarp, mask: Mask
 ) -> npt.NDArray[np.bool_]:
-    """(48, 48): cells of which a corner or the middle lies where the mouth is rewritten."""
+    """Return (48, 48): cells with a corner or the middle inside the rewritten mouth."""
     left, top, right, bottom = box
     steps = np.linspace(0, 1, 2 * THUMBNAIL_SIDE + 1)
     xs, ys = np.meshgrid(left + steps * (right - left), top + steps * (bottom - top))

@@ -25,7 +25,7 @@ CHANNELS = (
     "lower lip",
     "inner mouth",
 )
-"""What the channels of a frame map show, each as coverage from 0 to 255."""
+"""Names of the channels of a full-face map. Each holds coverage from 0 to 255."""
 
 FACE_OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323),
@@ -41,7 +41,7 @@ EYES = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
     (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
 )
-"""Borders of the lids: from the outer corner over the upper lid and back below."""
+"""Borders of the lids: from the outer corner over the upper lid and back along the lower."""
 IRISES = ((468, 469, 470, 471, 472), (473, 474, 475, 476, 477))
 """The centre of each iris, and four points around it."""
 _NOSE = (98, 97, 2, 326, 327, 294, 278, 344, 440, 275, 4, 45, 220, 115, 48, 64)
@@ -52,23 +52,23 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def draw_full_face_map(landmarks: Floats, *, size: tuple[int, int], cell: int) -> npt.NDArray[np.uint8]:
-    """The map (C, H / cell, W / cell) of one face, given as landmarks (478, >=2) in pixels of its picture.
+    """Draw one face, as landmarks (478, >=2) in pixels of its frame, as a map (C, H / cell, W / cell).
 
     Args:
-        landmarks: all of a face, eyes with irises included.
-        size: width and height of the picture in pixels, multiples of ``cell``.
-        cell: pixels to a side of one element of the map.
+        landmarks: all landmarks of a face, with eyes and irises.
+        size: width and height of the frame in pixels, multiples of ``cell``.
+        cell: side of one element of the map in pixels.
     """
     width, height = size
     scale = _OVERSAMPLING / cell
-    # Pillow's pixel centres lie at integers when it draws, ours at halves.
+    # Pillow draws with pixel centres at integers; ours are at halves.
     points = np.asarray(landmarks[:, :2], np.float64) * scale - 0.5
     canvas = _Canvas((width * _OVERSAMPLING // cell, height * _OVERSAMPLING // cell), points)
     half = RING // 2
     upper = (*OUTER_LIPS[: half + 1], *INNER_LIPS[: half + 1][::-1])
     lower = (*OUTER_LIPS[half:], OUTER_LIPS[0], INNER_LIPS[0], *INNER_LIPS[half:][::-1])
     eyes = canvas.polygons(*EYES)
-    # Irises are seen as far as the lids let them be.
+    # The lids cover parts of the irises.
     irises = np.minimum(canvas.discs(*IRISES), eyes)
     return np.stack(
         [
@@ -86,7 +86,7 @@ def draw_full_face_map(landmarks: Floats, *, size: tuple[int, int], cell: int) -
 
 
 class _Canvas:
-    """Draws landmarks, given in pixels of a canvas that is then made smaller."""
+    """A canvas that draws landmarks, in pixels of the canvas, and then reduces the drawing."""
 
     def __init__(self, size: tuple[int, int], points: Floats) -> None:
         self._size, self._points = size, points

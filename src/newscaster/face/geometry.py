@@ -1,6 +1,6 @@
 """Similarities of the plane, smoothing without lag, and small helpers on landmarks.
 
-Knows nothing of heads or mouths; ``face.head`` builds the head's own frame from this.
+Contains nothing about heads or mouths; ``face.head_pose`` builds the head frame from this.
 
 Pixel coordinates are edge based: pixel (0, 0) covers [0, 1) x [0, 1) and its centre is (0.5, 0.5).
 """
@@ -39,7 +39,7 @@ class Similarity:
 
     @staticmethod
     def of(*, scale: float, shift: tuple[float, float]) -> Similarity:
-        """One similarity without rotation: p -> scale * p + shift."""
+        """Return one similarity without rotation: p -> scale * p + shift."""
         return Similarity(np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]]))
 
     @property
@@ -53,7 +53,7 @@ class Similarity:
         return np.asarray(turned + self.matrix[..., None, :, 2])
 
     def then(self, after: Similarity) -> Similarity:
-        """This similarity first, ``after`` second."""
+        """Return the composition: this similarity first, ``after`` second."""
         linear = after.matrix[..., :2] @ self.matrix[..., :2]
         shift = np.einsum("...ij,...j->...i", after.matrix[..., :2], self.matrix[..., 2])
         return Similarity(np.concatenate([linear, (shift + after.matrix[..., 2])[..., None]], axis=-1))
@@ -65,7 +65,7 @@ def smooth(
     """Smooth a series along its first axis without lag, never across frames that are not ``present``.
 
     A Gaussian of ``sigma_frames``, symmetric in time, renormalised at the ends of every run of present
-    frames. Frames that are not present come back as NaN.
+    frames. Frames that are not present are NaN in the result.
     """
     out = np.full(values.shape, np.nan)
     radius = max(1, int(np.ceil(3 * sigma_frames)))
@@ -82,12 +82,12 @@ def smooth(
 
 
 def runs(present: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs of true values as (start, stop) pairs."""
+    """Return the runs of true values as (start, stop) pairs."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], present.astype(np.int8), [0]])))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def eye_distance(landmarks: npt.NDArray[np.floating[Any]]) -> Array:
-    """Distance of the outer eye corners in pixels, for landmarks (..., L, >=2)."""
+    """Return the distance between the outer eye corners in pixels, for landmarks (..., L, >=2)."""
     between = landmarks[..., LEFT_EYE_OUTER, :2] - landmarks[..., RIGHT_EYE_OUTER, :2]
     return np.asarray(np.hypot(between[..., 0], between[..., 1]), np.float64)

@@ -1,8 +1,8 @@
-"""Grain: the noise of a camera and of compression, which a painted mouth lacks and the frame around it has.
+"""Grain: the noise of camera and compression, which a rendered mouth lacks and the frame around it has.
 
-Knows how strong it is in footage beside what was painted, and how to add as much. A network that is trained
-by errors paints the mean of what may be, and a mean has no noise: painted skin stands still in a picture that
-does not. Grain is added to brightness, where the eye sees it most.
+Measures the grain of footage against its rendering, and adds as much. A network that is trained by errors
+renders the mean of all plausible images, and a mean has no noise: rendered skin stands still in a frame that
+flickers. Grain is added to brightness, because it is most visible there.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import numpy.typing as npt
 ImageArray = npt.NDArray[np.uint8]
 
 STRONGEST = 4.0
-"""Levels. Footage that flickers more than that shows something else than grain."""
+"""8-bit pixel values. Stronger flicker is not grain."""
 _SIDEWAYS = 0.35
-"""Weight of the neighbours in grain, beside 1: neighbouring pixels correlate by 0.56. In GRID's footage,
-0.54 down and 0.64 across."""
+"""Weight of the neighbours, relative to 1 for the pixel itself: neighbouring pixels correlate by 0.56. In
+GRID's footage the correlation is 0.54 vertically and 0.64 horizontally."""
 _PLACES = 64
 _FRACTION = 0.9
-"""Of the flicker of footage that is aimed at: grain is errors, too, and with all of it painted mouths were a
-twentieth above the footage on other clips than those that it was measured on."""
+"""Fraction of the footage's flicker to reach. Grain also contains errors: at 1, rendered mouths exceeded the
+footage by 5 % on clips other than the measured ones."""
 _CHANGE = math.sqrt(6) * math.sqrt(2 / math.pi)
-"""Mean absolute second difference of noise of deviation 1 from frame to frame."""
+"""Mean absolute second difference, over three frames, of noise of standard deviation 1."""
 
 
 class Grain:
-    """Grain of one strength for regions of one side; the same for the same frame.
+    """Grain of one strength for crops of one side; equal for equal frame numbers.
 
     Args:
-        strength: its standard deviation in levels of 0 to 255; 0 leaves regions as they are.
-        side: of the regions, S.
+        strength: standard deviation in 8-bit pixel values; 0 leaves crops unchanged.
+        side: side of the crops in pixels, S.
     """
 
     def __init__(self, strength: float, *, side: int) -> None:
@@ -47,10 +47,10 @@ class Grain:
         self._noise = np.rint(strength * noise / noise.std()).astype(np.int16)[..., None]
 
     def add(self, crop: ImageArray, number: int) -> ImageArray:
-        """A region (S, S, 3) with the grain of the frame of this number."""
+        """Return the crop (S, S, 3) with the grain of frame ``number``."""
         if self.strength == 0:
             return crop
-        # A large odd number, so that successive frames' grain comes from far apart.
+        # A large odd number, so that the grain of successive frames comes from distant places.
         place = number * 2654435761 % _PLACES**2
         top, left = divmod(place, _PLACES)
         height, width = crop.shape[:2]
@@ -59,13 +59,13 @@ class Grain:
 
 
 def grain_between(made: npt.NDArray[np.floating[Any]], real: npt.NDArray[np.floating[Any]]) -> float:
-    """The strength of grain that real pixels have and made ones lack, in levels.
+    """Return the strength of the grain that real pixels have and rendered ones lack, in 8-bit pixel values.
 
-    From mean absolute second differences in time, d: noise of deviation s on top of a motion that both show
-    makes d_real² = d_made² + (1.95 s)².
+    From mean absolute second differences in time, d: noise of standard deviation s on top of a common motion
+    gives d_real² = d_made² + (1.95 s)².
 
     Args:
-        made: brightness (N, 3, P) of P pixels in N times three successive frames.
+        made: rendered brightness (N, 3, P): P pixels in N triples of successive frames.
         real: the same of the footage.
     """
     flicker = [float(np.abs(x[:, 0] - 2 * x[:, 1] + x[:, 2]).mean()) for x in (made, real)]

@@ -1,14 +1,14 @@
-"""The head's own frame: where a mouth is measured free of the head's pose.
+"""The head frame: the coordinates in which a mouth is measured free of the head's pose.
 
 Origin midway between the outer eye corners, x along the line through them, y down the face, z into the
-picture, unit the distance of the outer eye corners. A :class:`Head` is one person's rigid head, a
-:class:`Poses` tells how it stands in each picture. The camera is a weak perspective (scaled orthographic):
+image. The unit is the inter-ocular distance (IOD): the distance between the outer eye corners. A
+:class:`Head` is one person's rigid head, :class:`Poses` are its poses in each image. The camera is a weak
+perspective (scaled orthographic):
 
-    picture = scale * R[:2] @ (x, y, z) + shift
+    pixel = scale * R[:2] @ (x, y, z) + shift
 
-which takes roll, yaw and pitch out of mouth shapes; a similarity of the plane would leave yaw and pitch in.
-The depth that a flat landmark lacks is that of the person's mean face. Leaves mouths and regions to the
-other modules.
+which removes roll, yaw and pitch from mouth shapes; a similarity of the plane would leave yaw and pitch in.
+A flat landmark takes its depth from the person's mean face. Mouths and crops are left to other modules.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ Array = npt.NDArray[np.float64]
 _POSE_STEPS = 8
 _MIN_SPREAD_PX = 1e-3
 _MIN_AREA = 1e-9
-"""Of the square on the eyes, in pixels, as it is seen."""
+"""Smallest area in pixels that one square IOD may cover in the image."""
 SMOOTHING_SECONDS = 0.06
-"""Standard deviation of the smoothing that takes the detector's jitter out of poses: 1.5 frames at 25 fps."""
+"""Standard deviation of the smoothing that removes the detector's jitter from poses: 1.5 frames at 25 fps."""
 
 
 @dataclass(frozen=True)
 class Poses:
-    """How the head stands in each of F pictures."""
+    """Poses of the head in F images."""
 
     matrix: Array
     """The first two rows of scale * rotation, (F, 2, 3): head frame to pixels."""
     shift: Array
-    """Where the head frame's origin lies in the picture, (F, 2) pixels."""
+    """Position of the head frame's origin in the image, (F, 2) pixels."""
 
     def __post_init__(self) -> None:
         if self.matrix.shape[1:] != (2, 3) or self.shift.shape != (len(self.matrix), 2):
@@ -56,7 +56,7 @@ class Poses:
 
     @property
     def scale(self) -> Array:
-        """Pixels per outer-eye distance of a frontal face, (F,)."""
+        """Pixels per IOD of a frontal face, (F,)."""
         rows: Array = np.linalg.norm(self.matrix, axis=2)
         return np.asarray(rows.mean(axis=1))
 
@@ -78,22 +78,22 @@ class Poses:
         return np.asarray(np.arctan2(m[:, 1, 0] - m[:, 0, 1], m[:, 0, 0] + m[:, 1, 1]))
 
     def project(self, points: npt.NDArray[np.floating[Any]]) -> Array:
-        """Pixels (F, P, 2) of head-frame points (P, 3) or (F, P, 3)."""
+        """Return the pixels (F, P, 2) of head-frame points (P, 3) or (F, P, 3)."""
         many = np.broadcast_to(points, (len(self), *points.shape[-2:]))
         return np.asarray(np.einsum("fij,fpj->fpi", self.matrix, many) + self.shift[:, None])
 
     def unproject(
         self, pixels: npt.NDArray[np.floating[Any]], depths: npt.NDArray[np.floating[Any]]
     ) -> Array:
-        """Head-frame (x, y) of pixels (F, P, 2) whose depths (P,) are known: (F, P, 2)."""
+        """Return the head-frame (x, y), (F, P, 2), of pixels (F, P, 2) with known depths (P,)."""
         flat = pixels - self.shift[:, None] - np.einsum("fi,p->fpi", self.matrix[:, :, 2], depths)
         return np.asarray(np.einsum("fij,fpj->fpi", np.linalg.inv(self.matrix[:, :, :2]), flat))
 
     def upright(self, centre: npt.NDArray[np.floating[Any]], *, to: Similarity) -> Similarity:
-        """Similarities of the picture that set the head upright: pixels -> ``to`` of flat head units.
+        """Return the similarities that set the head upright: pixels -> ``to`` of flat head units.
 
-        ``centre`` (3,) is the head-frame point about which yaw and pitch do the least harm: it lands on
-        ``to`` of its own (x, y) whatever the pose.
+        ``centre`` (3,) is the head-frame point about which yaw and pitch distort least. In every pose, it
+        maps to ``to`` of its own (x, y).
         """
         angle, scale = -self._roll(), 1.0 / self.scale
         cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
@@ -105,7 +105,7 @@ class Poses:
 
 @dataclass(frozen=True)
 class Head:
-    """One person's mean face in the head's own frame; ``points`` has shape (478, 3)."""
+    """One person's mean face in the head frame; ``points`` has shape (478, 3)."""
 
     points: Array
 
@@ -115,9 +115,9 @@ class Head:
 
     @staticmethod
     def fit(landmarks: npt.NDArray[np.floating[Any]]) -> Head:
-        """The mean face of landmarks (F, 478, 3), rigidly aligned on the points that speech does not move.
+        """Return the mean face of landmarks (F, 478, 3), rigidly aligned on the :data:`STABLE` points.
 
-        Generalised Procrustes analysis (Gower 1975) with the depths that the landmark detector gives.
+        Generalised Procrustes analysis (Gower 1975) with the depths of the landmark detector.
         """
         stable = list(STABLE)
         points = landmarks.astype(np.float64)
@@ -135,11 +135,11 @@ class Head:
         *,
         sigma_frames: float = 0.0,
     ) -> Poses:
-        """Least-squares poses of landmarks (F, 478, >=2), fitted on the points that speech does not move.
+        """Return the least-squares poses of landmarks (F, 478, >=2), fitted on the :data:`STABLE` points.
 
-        With ``sigma_frames`` these points are smoothed over time first, without lag (:func:`smooth`), which
-        keeps the detector's jitter out of stabilised crops; frames that are not ``present`` give NaN, and so
-        do those whose points lie in one spot or on one line.
+        ``sigma_frames`` smooths these points over time first, without lag (:func:`smooth`), which keeps the
+        detector's jitter out of stabilised crops. Frames that are not ``present`` are NaN, and so are frames
+        whose points lie in one spot or on one line.
         """
         pixels = landmarks[:, list(STABLE), :2].astype(np.float64)
         if sigma_frames > 0:
@@ -160,18 +160,18 @@ class Head:
         *,
         fps: Fraction | float,
     ) -> Poses:
-        """As :meth:`poses`, smoothed by SMOOTHING_SECONDS: what crops, stages and frame maps stand on."""
+        """As :meth:`poses`, smoothed by SMOOTHING_SECONDS: for crops, target videos and full-face maps."""
         return self.poses(landmarks, present, sigma_frames=SMOOTHING_SECONDS * float(fps))
 
     @property
     def has_depth(self) -> bool:
-        """Whether the points that poses are found by do not lie in one plane."""
+        """Whether the points that poses are fitted on do not lie in one plane."""
         points = self.points[list(STABLE)]
         return int(np.linalg.matrix_rank(points - points.mean(axis=0))) == 3
 
     def _fit(self, pixels: Array) -> tuple[Array, Array]:
-        # The unknown depths of the picture's points are those that the last pose gives them; with depths
-        # the fit is Procrustes in three dimensions, and the two steps alternate until they agree.
+        # The unknown depths of the image's points come from the last pose; with depths the fit is Procrustes
+        # in three dimensions. The two steps alternate until they agree.
         template = self.points[list(STABLE)]
         centre = template.mean(axis=0)
         free, seen = template - centre, pixels - pixels.mean(axis=1, keepdims=True)
@@ -188,17 +188,17 @@ class Head:
         return matrix, pixels.mean(axis=1) - matrix @ centre
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        """For storing; the way back is :meth:`from_arrays`."""
+        """Return the arrays to store; :meth:`from_arrays` is the inverse."""
         return {"head.points": self.points.astype(np.float32)}
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, npt.NDArray[np.floating[Any]]]) -> Head:
-        """The head stored by :meth:`to_arrays`; ``KeyError`` where it is missing."""
+        """Return the head stored by :meth:`to_arrays`. Raise ``KeyError`` if it is missing."""
         return Head(np.asarray(arrays["head.points"], np.float64))
 
 
 def _rigid(source: Array, target: Array) -> tuple[Array, Array]:
-    """Rotations R (F, 3, 3) and scales (F,): scale * (source - mean) @ R fits target - mean.
+    """Return rotations R (F, 3, 3) and scales (F,): scale * (source - mean) @ R fits target - mean.
 
     Orthogonal Procrustes for sources (F, P, 3) and one target (P, 3) (Kabsch 1976, Umeyama 1991).
     """
@@ -210,7 +210,7 @@ def _rigid(source: Array, target: Array) -> tuple[Array, Array]:
 
 
 def _frontal(points: Array) -> Array:
-    """Points moved, scaled and turned so that the outer eye corners lie at (-0.5, 0, 0) and (0.5, 0, 0)."""
+    """Move, scale and turn points so that the outer eye corners lie at (-0.5, 0, 0) and (0.5, 0, 0)."""
     left, right = points[LEFT_EYE_OUTER], points[RIGHT_EYE_OUTER]
     points = (points - (left + right) / 2) / np.linalg.norm(right - left)
     for other in (1, 2):

@@ -1,6 +1,6 @@
-"""Face maps: a mouth drawn as an image that the renderer translates into pixels.
+"""Landmark maps: a mouth drawn as an image that the renderer translates into pixels.
 
-Knows what is drawn in which channel. The drawing is anti-aliased, so that the map moves when the mouth
+Defines the content of each channel. The drawing is anti-aliased, so that the map changes when the mouth
 moves by less than a pixel.
 """
 
@@ -15,14 +15,14 @@ from PIL import Image, ImageDraw
 from newscaster.face.topology import RING
 
 CHANNELS = ("inner mouth", "upper lip", "lower lip", "face above the jaw line")
-"""What the channels of a face map show, each as coverage from 0 to 255."""
+"""Names of the channels of a landmark map. Each holds coverage from 0 to 255."""
 _OVERSAMPLING = 4
 
 
 def draw_landmark_map(
     points: npt.NDArray[np.floating[Any]], *, side: int, map_side: int
 ) -> npt.NDArray[np.uint8]:
-    """The face map (C, map_side, map_side) of one mouth (57, 2) given in pixels of a region of ``side``."""
+    """Draw one mouth (57, 2), in pixels of a crop of ``side``, as a landmark map (C, map_side, map_side)."""
     scaled = np.asarray(points, np.float64) * (map_side * _OVERSAMPLING / side)
     outer, inner, jaw = scaled[:RING], scaled[RING : 2 * RING], scaled[2 * RING :]
     half = RING // 2
@@ -32,7 +32,7 @@ def draw_landmark_map(
     channels = []
     for polygon in (inner, upper, lower, jaw):
         image = Image.new("L", size, 0)
-        # Pillow's pixel centres lie at integers when it draws, ours at halves.
+        # Pillow draws with pixel centres at integers; ours are at halves.
         ImageDraw.Draw(image).polygon([(float(x) - 0.5, float(y) - 0.5) for x, y in polygon], fill=255)
         channels.append(np.asarray(image.reduce(_OVERSAMPLING)))
     return np.stack(channels)

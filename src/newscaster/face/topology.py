@@ -1,8 +1,8 @@
-"""Which of the 478 face-mesh landmarks is what.
+"""The meaning of the 478 face-mesh landmarks.
 
-Knows the numbering of the MediaPipe face mesh with attention (``canonical_face_model_uv_visualization``
+Contains the numbering of the MediaPipe face mesh with attention (``canonical_face_model_uv_visualization``
 in google-ai-edge/mediapipe): the lips as two closed rings, the jaw as a line, and the points that speech
-does not move. Leaves what is done with them to the other modules of ``face``.
+does not move. The other modules of ``face`` use it.
 """
 
 from __future__ import annotations

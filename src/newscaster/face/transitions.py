@@ -1,7 +1,7 @@
-"""Joins: the places at which footage can be cut, or turned round, without that being seen.
+"""Transitions: the points at which footage can be cut, or reversed, without a visible jump.
 
-Knows which there are between any two moments, after Video Textures (Schoedl et al. 2000). Which of them are
-taken is for those who show the footage.
+Finds the transitions between any two frames, after Video Textures (Schoedl et al. 2000). The playback order
+chooses among them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 _SIDES = ((+1, +1), (-1, -1), (+1, -1), (-1, +1))
-"""Directions of play before and after a join."""
-_SHORTEST_SKIP_SECONDS = 0.8
+"""Playback directions before and after a transition."""
+_MIN_SKIP_SECONDS = 0.8
 _THIN_SECONDS = 0.4
-_LOOKED_AT, _KEPT = 16, 4
-"""Of joins from one such piece of time to another, so many pictures are compared, and so many joins kept."""
+"""Transitions are thinned per pair of time bins of this length."""
+_COMPARED, _KEPT = 16, 4
+"""Transitions per pair of bins whose images are compared, and transitions that are kept."""
 _TURN_SECONDS = 0.5
-"""How far from a stretch's end it may turn round at the latest."""
+"""Largest distance of a turn from the end of its segment."""
 _CHANGE_OF_BLINK = 10.0
-"""A turn within a blink is the last that is taken, and counts as so many usual steps more."""
+"""Usual steps added to a turn within a blink, which is the last choice."""
 
 
 @dataclass(frozen=True)
 class Transitions:
-    """n ways to go on elsewhere.
+    """n transitions between frames.
 
     After frame `source`, played in direction `before`, comes `target`, played in direction `after`.
     """
@@ -54,23 +55,24 @@ class Transitions:
 
     @staticmethod
     def together(parts: list[Transitions]) -> Transitions:
-        """All of these."""
+        """Concatenate the parts."""
         names = ("source", "before", "target", "after", "change")
         return Transitions(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def find_transitions(similarity: FrameSimilarity) -> Transitions:
-    """All joins that are not seen, and for either end of every stretch a turn, the calmest that there is."""
+    """Return all invisible transitions, and a turn of least change at either end of every segment."""
     parts = [_turns_at_ends(similarity)]
     face = similarity.changes_of_face()
     for before, after in _SIDES:
-        found = _by_face(similarity, face, before, after)
-        found = _with_image(similarity, _thinned(found, similarity.fps, kept=_LOOKED_AT))
-        parts.append(_thinned(found[found.change <= UNSEEN], similarity.fps, kept=_KEPT))
+        candidates = _by_face(similarity, face, before, after)
+        candidates = _with_image(similarity, _thinned(candidates, similarity.fps, kept=_COMPARED))
+        parts.append(_thinned(candidates[candidates.change <= UNSEEN], similarity.fps, kept=_KEPT))
     return Transitions.together(parts)
 
 
-# What is compared, of a join from state (i, d) to state (j, e); i+d would have followed, j-e gone before:
+# Frames compared for a transition from state (i, d) to state (j, e). Without it, i+d follows i and j-e
+# precedes j:
 #
 #     before   i-d    i   [i+d  i+2d]        weights  1  2  2  1
 #     after  [j-2e  j-e]    j    j+e
@@ -80,13 +82,13 @@ _PLACES = ((-1, 1.0), (0, 2.0), (1, 2.0), (2, 1.0))
 def _by_face(
     similarity: FrameSimilarity, face: npt.NDArray[np.float32], before: int, after: int
 ) -> Transitions:
-    """The joins whose head and eyes meet, each the best among its neighbours in time."""
+    """Return the transitions whose head and eyes match, each the best among its neighbours in time."""
     frames = len(similarity)
     total, weight = np.zeros((frames,) * 2, np.float32), np.zeros((frames,) * 2, np.float32)
     for place, fraction in _PLACES:
         i, known_i = _moved(similarity, place * before)
         j, known_j = _moved(similarity, (place - 1) * after)
-        # Of a turn, one pair is the same frame twice, and says nothing.
+        # One pair of a turn is the same frame twice and carries no information.
         known = fraction * (known_i[:, None] & known_j[None] & (i[:, None] != j[None]))
         total += known * face[i][:, j]
         weight += known
@@ -94,9 +96,9 @@ def _by_face(
     allowed = _outside_blinks(similarity)
     cost[~allowed] = np.inf
     cost[:, ~allowed] = np.inf
-    cost[~_worth_it(similarity, before, after)] = np.inf
+    cost[~_is_useful(similarity, before, after)] = np.inf
     best = cost <= UNSEEN
-    # Of joins that only differ in when they are taken, the best.
+    # Keep the best of transitions that differ by a time shift alone.
     for step in (1, 2, 3):
         for sign in (step, -step):
             i, known_i = _moved(similarity, sign * before)
@@ -108,13 +110,13 @@ def _by_face(
 
 
 def _thinned(transitions: Transitions, fps: float, *, kept: int) -> Transitions:
-    """The best of those that lead from about the same moment to about the same."""
+    """Keep the best ``kept`` transitions of each pair of time bins."""
     piece = max(1, round(_THIN_SECONDS * fps))
     key = transitions.source // piece * (transitions.target.max(initial=0) + 1) + transitions.target // piece
     order = np.lexsort((transitions.change, key))
-    begins = np.flatnonzero(np.diff(key[order], prepend=-1))
-    place = np.arange(len(order)) - np.repeat(begins, np.diff([*begins, len(order)]))
-    return transitions[np.sort(order[place < kept])]
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
+    return transitions[np.sort(order[rank < kept])]
 
 
 def _transitions(
@@ -125,7 +127,7 @@ def _transitions(
 
 
 def _moved(similarity: FrameSimilarity, by: int) -> tuple[Indices, npt.NDArray[np.bool_]]:
-    """Frame numbers (F,) moved in time, and whether they are still of the same stretch."""
+    """Return frame numbers (F,) shifted in time, and whether they stay in their segment."""
     frames = np.arange(len(similarity))
     moved = np.clip(frames + by, 0, len(similarity) - 1)
     return moved, (moved == frames + by) & (similarity.segment[moved] == similarity.segment)
@@ -135,11 +137,11 @@ def _outside_blinks(similarity: FrameSimilarity) -> npt.NDArray[np.bool_]:
     return ~similarity.blinks
 
 
-def _worth_it(similarity: FrameSimilarity, before: int, after: int) -> npt.NDArray[np.bool_]:
-    """(F, F): joins that lead far away, turn round on the spot, or leave out a blink going backward."""
+def _is_useful(similarity: FrameSimilarity, before: int, after: int) -> npt.NDArray[np.bool_]:
+    """Return (F, F): transitions that lead far away, reverse on the spot, or skip a blink in reverse."""
     frames = np.arange(len(similarity))
     step = frames[None] - frames[:, None]
-    far = np.abs(step) >= _SHORTEST_SKIP_SECONDS * similarity.fps
+    far = np.abs(step) >= _MIN_SKIP_SECONDS * similarity.fps
     far |= similarity.segment[:, None] != similarity.segment[None]
     if before != after:
         return np.asarray(far | (step == -before))
@@ -150,7 +152,7 @@ def _worth_it(similarity: FrameSimilarity, before: int, after: int) -> npt.NDArr
 
 
 def _with_image(similarity: FrameSimilarity, transitions: Transitions) -> Transitions:
-    """The same joins, their change that of the picture where it is larger."""
+    """Return the transitions with the larger of their change and that of the image."""
     total, weight = np.zeros(len(transitions)), np.zeros(len(transitions))
     if similarity.images is None or not len(transitions):
         return transitions
@@ -166,19 +168,19 @@ def _with_image(similarity: FrameSimilarity, transitions: Transitions) -> Transi
 
 
 def _turns_at_ends(similarity: FrameSimilarity) -> Transitions:
-    """A turn near either end of every stretch, seen or not: the way that is always there."""
+    """Return a turn near either end of every segment, visible or not, so that one always exists."""
     parts = []
     for start, stop in similarity.bounds:
         for direction in (+1, -1):
             line = np.arange(start, stop)[::direction]
             room = min(round(_TURN_SECONDS * similarity.fps), len(line) // 8)
             places = np.arange(len(line) - 1 - room, len(line))
-            # The step that is undone, and the one that is made in its place: twice the speed.
+            # The undone step and the step in its place: twice the speed.
             back = line[np.maximum(places - 1, 0)]
             change = 2 * similarity.change(line[places], back)
             calm = change + _CHANGE_OF_BLINK * similarity.blinks[line[places]]
             best = int(np.argmin(calm))
-            chosen = {best, len(places) - 1}  # the very end too, for who begins after the best
+            chosen = {best, len(places) - 1}  # also the very end, for playback that starts after the best
             for at in sorted(chosen):
                 parts.append(
                     _transitions(

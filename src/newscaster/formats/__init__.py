@@ -1,1 +1,1 @@
-"""newscaster's own files: the anchor and the dataset. `docs/formats.md` specifies both, field by field."""
+"""File formats: the anchor and the prepared dataset. `docs/formats.md` specifies them field by field."""

@@ -1,6 +1,6 @@
-"""What an anchor knows of its face, as arrays: which there are, of which shapes, and what they may hold.
+"""The face of an anchor as arrays: their names, shapes, types and limits.
 
-Leaves the file that they are stored in to `anchor`.
+`anchor` contains the file around them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorFace:
-    """What an anchor knows of its face: the person, and the head in each of the stage's F frames."""
+    """The face of an anchor: the person, and the head in each of the target's F frames."""
 
     basis: MouthBasis
     head: Head
@@ -35,18 +35,18 @@ class AnchorFace:
     poses: Poses
     """Smoothed poses, F."""
     transforms: SurfaceWarp
-    """Stage picture to region pixels, F."""
+    """Frame to crop pixels, F."""
     landmarks: npt.NDArray[np.float32]
-    """(F, 478, 3) px on the stage's pictures, as detected."""
+    """(F, 478, 3) px on the target's frames, as detected."""
     blend_weight: npt.NDArray[np.float32] | None = None
-    """(F,): how much of the new mouth each frame takes, 0 to 1; None: 1 everywhere."""
+    """(F,): blend weight of the new mouth in each frame, 0 to 1; None: 1 everywhere."""
     segment: npt.NDArray[np.int64] | None = None
-    """(F,): which stretch of footage each frame belongs to, 0 first; None: there is one."""
+    """(F,): number of the segment of footage of each frame, 0 first; None: one segment."""
     thumbnails: npt.NDArray[np.uint8] | None = None
-    """(F, 2, 48, 48): what the frames look like beside the mouth (``face.moments``); None: not known."""
+    """(F, 2, 48, 48): the frames without the mouth (``face.frame_similarity``); None: unknown."""
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """For storing; the way back is :meth:`from_arrays`."""
+        """Return the arrays to store; :meth:`from_arrays` is the inverse."""
         arrays: dict[str, npt.NDArray[np.generic]] = {
             **self.basis.to_arrays(),
             **self.head.to_arrays(),
@@ -67,28 +67,30 @@ class AnchorFace:
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, npt.NDArray[np.generic]], info: AnchorInfo) -> AnchorFace:
-        """The face stored by :meth:`to_arrays`.
+        """Return the face stored by :meth:`to_arrays`.
 
         Raises:
-            AnchorError: an array is missing, unknown, not finite, or not of the shape that `info` calls for.
+            AnchorError: an array is missing, unknown, not finite, or its shape disagrees with `info`.
         """
-        wanted, optional = _shapes(info), _optional_shapes(info)
-        if odd := sorted((arrays.keys() - optional.keys()) ^ wanted.keys()):
-            raise AnchorError(f"it holds the arrays {sorted(arrays)}; missing or unknown: {', '.join(odd)}")
+        required, optional = _shapes(info), _optional_shapes(info)
+        if unexpected := sorted((arrays.keys() - optional.keys()) ^ required.keys()):
+            raise AnchorError(
+                f"it has the arrays {sorted(arrays)}; missing or unknown: {', '.join(unexpected)}"
+            )
         for name, array in arrays.items():
-            shape, kind = {**wanted, **optional}[name], _UNSIGNED.get(name, "float")
+            shape, kind = {**required, **optional}[name], _UNSIGNED.get(name, "float")
             if array.shape != shape or not array.dtype.name.startswith(kind):
                 raise AnchorError(f"its array {name} is {array.dtype} {array.shape}; expected {kind} {shape}")
             if not np.isfinite(array).all():
-                raise AnchorError(f"its array {name} holds values that are not finite")
-        check_range(arrays, _GREATEST, AnchorError)
+                raise AnchorError(f"its array {name} contains values that are not finite")
+        check_range(arrays, _MAX_VALUES, AnchorError)
         floats = {name: array.astype(np.float64) for name, array in arrays.items() if array.dtype.kind == "f"}
         return AnchorFace(
             basis=MouthBasis.from_arrays(floats),
             head=Head.from_arrays(floats),
             mask=Mask(arrays["mask.hidden"].astype(np.bool_), arrays["mask.soft"].astype(np.uint8)),
-            poses=_standing(Poses(floats["stage.pose_matrix"], floats["stage.pose_shift"])),
-            transforms=_usable(
+            poses=_check_poses(Poses(floats["stage.pose_matrix"], floats["stage.pose_shift"])),
+            transforms=_check_transforms(
                 SurfaceWarp.from_array(floats["stage.transforms"], info.crop.side), info.crop.side
             ),
             landmarks=arrays["stage.landmarks"].astype(np.float32),
@@ -104,10 +106,10 @@ _UNSIGNED = {
     "stage.stretch": "uint16",
     "stage.thumbnails": "uint8",
 }
-"""Arrays that are not of floats."""
+"""Types of the arrays that are not of floats."""
 
 
-_GREATEST = {
+_MAX_VALUES = {
     "basis.mean": 100.0,
     "basis.components": 100.0,
     "basis.deviations": 100.0,
@@ -117,33 +119,33 @@ _GREATEST = {
     "stage.transforms": 1e7,
     "stage.landmarks": 1e6,
 }
-"""Values beyond which no face can be, in outer-eye distances and pixels."""
+"""Largest possible absolute values, in IOD and pixels."""
 _MIN_SCALE, _MAX_SCALE = 1e-2, 1e2
-"""Region pixels per pixel of the stage's pictures."""
+"""Crop pixels per pixel of the target's frames."""
 _MAX_BEND = 4.0
-"""Over a whole side of the region; real ones stay below 1.5."""
+"""Over one side of the crop; real values stay below 1.5."""
 
 
-def _standing(poses: Poses) -> Poses:
-    """Poses that can be undone; AnchorError for others."""
+def _check_poses(poses: Poses) -> Poses:
+    """Return the poses. Raise AnchorError if one is not invertible."""
     if not (np.abs(np.linalg.det(poses.matrix[:, :, :2])) > 1e-6).all():
-        raise AnchorError("its array stage.pose_matrix holds poses that no head can have")
+        raise AnchorError("its array stage.pose_matrix contains poses that no head can have")
     return poses
 
 
-def _usable(transforms: SurfaceWarp, side: int) -> SurfaceWarp:
-    """What regions can be cut by; AnchorError for what shrinks a picture to nothing, or folds it."""
+def _check_transforms(transforms: SurfaceWarp, side: int) -> SurfaceWarp:
+    """Return the transforms. Raise AnchorError if one shrinks a frame to nothing or folds it."""
     scales = np.linalg.svd(transforms.matrix[..., :2], compute_uv=False)
     bends = np.abs(transforms.bend) * side
     if not ((scales >= _MIN_SCALE) & (scales <= _MAX_SCALE) & (bends <= _MAX_BEND)).all():
-        raise AnchorError("its array stage.transforms holds what no face can be cut out by")
+        raise AnchorError("its array stage.transforms contains transforms that cannot crop a face")
     return transforms
 
 
 def _optional_array(
     arrays: Mapping[str, npt.NDArray[np.generic]], name: str, dtype: type[Number]
 ) -> npt.NDArray[Number] | None:
-    """An array that anchors of old lack."""
+    """Return an array that old anchors lack, or None."""
     return arrays[name].astype(dtype) if name in arrays else None
 
 

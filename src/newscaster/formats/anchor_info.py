@@ -1,6 +1,6 @@
-"""What an anchor says of itself: the header of the anchor format, and its JSON.
+"""The header of the anchor format, and its JSON.
 
-Knows which values are possible. Leaves the file and its other members to `anchor`.
+Defines the possible values. `anchor` contains the file and its other members.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from newscaster.speech.features import MOTION_HZ, FeatureSpec
 from newscaster.version import VERSION
 
 FORMAT = 1
-"""The version of the anchor format that is read and written."""
+"""The supported version of the anchor format."""
 
 MAX_CONTEXT_STEPS = 250
 """Ten seconds on either side."""
@@ -32,10 +32,10 @@ Default = TypeVar("Default")
 
 
 def check_labels(name: str, attribution: Sequence[str]) -> None:
-    """Make sure that an anchor can have a name and lines of attribution, before it is trained.
+    """Check an anchor's name and lines of attribution, before it is trained.
 
     Raises:
-        InputError: one of them is empty, too long, or has control characters; or there are too many lines.
+        InputError: a text is empty, too long, or has control characters; or there are too many lines.
     """
     if not name.strip():
         raise InputError("name is empty; expected a text. Give one with --name")
@@ -55,41 +55,42 @@ class AnchorInfo:
     """The header of an anchor. Raises AnchorError for values that no anchor can have."""
 
     name: str
-    """What the anchor is called."""
+    """Name of the anchor."""
     fps: Fraction
-    """Frames per second of the stage, and of every video made with the anchor."""
+    """Frames per second of the target video, and of every video made with the anchor."""
     size: tuple[int, int]
-    """Width and height of the pictures in pixels."""
+    """Width and height of the frames in pixels."""
     target_frames: int
-    """Frames of the stage, F."""
+    """Frames of the target video, F."""
     crop: FaceCrop
     """The square that is rewritten."""
     target_loops: bool = False
-    """Whether the stage's end meets its beginning: round and round; others, see `runtime.order`."""
+    """Whether the target's end meets its start, so that it plays as a loop; otherwise see
+    `synthesis.playback_order`."""
     synthetic_target: bool = False
-    """Whether no frame of the target video is footage: a network painted all of it."""
+    """Whether no frame of the target video is footage: a network rendered all of it."""
     shared_encoder: str | None = None
-    """sha256 of the speech encoder where it is the one that comes with newscaster, and not stored again."""
+    """sha256 of the speech encoder of the package, if the anchor uses that one and does not store it."""
     features: FeatureSpec
-    """What the motion network hears."""
+    """Input of the motion network."""
     coefficients: int
     """Mouth coefficients, K."""
     context_steps: int
     """Motion steps on either side that a coefficient depends on."""
     map_side: int
-    """Side of the face maps in pixels, M."""
+    """Side of the landmark maps in pixels, M."""
     grain: float = 0.0
-    """Strength of the grain that painted mouths get, in levels (`face.grain`)."""
+    """Strength of the grain on rendered mouths, in 8-bit pixel values (`face.grain`)."""
     training: Mapping[str, object] = field(default_factory=dict)
-    """How it was trained, and the figures reached."""
+    """Metrics of the training."""
     consent: Mapping[str, object] = field(default_factory=dict)
-    """Who agreed to what, as `Consent.to_json` has it."""
+    """The consent record, as returned by `Consent.to_json`."""
     attribution: tuple[str, ...] = ()
-    """Lines that name the footage's origin; copied into every video made."""
+    """Lines that name the footage's origin; copied into every video made with the anchor."""
     created: str = field(default_factory=_now)
-    """When, in ISO 8601."""
+    """Time of writing, ISO 8601."""
     newscaster: str = VERSION
-    """Version that wrote it."""
+    """Version of newscaster that wrote it."""
 
     def __post_init__(self) -> None:
         _check(self.name.strip() != "", "name", self.name, "a text")
@@ -97,7 +98,7 @@ class AnchorInfo:
         _check(Fraction(1) <= self.fps <= 240, "fps", self.fps, "1 to 240 frames per second")
         _check(all(16 <= side <= 16384 for side in self.size), "size", self.size, "16 to 16384 pixels")
         pixels = self.size[0] * self.size[1]
-        _check(pixels <= MAX_PIXELS, "size", self.size, f"{MAX_PIXELS} pixels at most")
+        _check(pixels <= MAX_PIXELS, "size", self.size, f"at most {MAX_PIXELS} pixels")
         frames = self.target_frames
         _check(1 <= frames <= MAX_TARGET_FRAMES, "stage_frames", frames, f"1 to {MAX_TARGET_FRAMES}")
         _check(1 <= self.coefficients <= 2 * MOUTH_POINTS, "coefficients", self.coefficients, "1 to 114")
@@ -108,7 +109,7 @@ class AnchorInfo:
             _ = self.consent_record
         except InputError as error:
             raise AnchorError(str(error)) from error
-        _check(0 <= self.grain <= STRONGEST, "grain", self.grain, f"0 to {STRONGEST:g} levels")
+        _check(0 <= self.grain <= STRONGEST, "grain", self.grain, f"8-bit pixel values of 0 to {STRONGEST:g}")
 
     def _check_texts(self) -> None:
         _check(
@@ -125,31 +126,31 @@ class AnchorInfo:
         for part in ("training", "consent"):
             for key, value in getattr(self, part).items():
                 texts += [(part, key), (part, value if isinstance(value, str) else repr(value))]
-        for where, text in texts:
-            accepted = f"up to {_MAX_TEXT} characters, none of which steers a terminal"
-            _check(is_plain_text(text, most=_MAX_TEXT), where, text, accepted)
+        for name, text in texts:
+            accepted = f"up to {_MAX_TEXT} characters without control characters"
+            _check(is_plain_text(text, most=_MAX_TEXT), name, text, accepted)
 
     @property
     def target_seconds(self) -> float:
-        """Length of the stage."""
+        """Length of the target video."""
         return float(self.target_frames / self.fps)
 
     @property
     def consent_record(self) -> Consent | None:
-        """Who agreed to what; None where the anchor does not say."""
+        """The consent record; None if the anchor has none."""
         return Consent.from_json(self.consent)
 
     def check_consent(self) -> None:
-        """Make sure that something may still be made with the anchor.
+        """Check that the person's consent is still valid.
 
         Raises:
-            ConsentError: the person's consent has ended, or was withdrawn.
+            ConsentError: the person's consent has ended or was withdrawn.
         """
         if (consent := self.consent_record) is not None:
             consent.check(self.name)
 
     def to_json(self) -> dict[str, object]:
-        """As plain values, for from_json."""
+        """Return plain values, for from_json."""
         return {
             "format": FORMAT,
             "name": self.name,
@@ -176,7 +177,7 @@ class AnchorInfo:
 
     @staticmethod
     def from_json(values: Mapping[str, object]) -> AnchorInfo:
-        """What to_json wrote; fields that it does not know are left out.
+        """Parse the values of to_json; unknown fields are ignored.
 
         Raises:
             InputError: a field is missing, or of another type or range.
@@ -200,7 +201,7 @@ class AnchorInfo:
             target_frames=_field(values, "stage_frames", int),
             crop=_crop_of(_field(values, "region", dict)),
             target_loops=_optional(values, "stage_loops", bool, False),
-            # Before the field existed, the metrics of the network that paints targets were the only sign.
+            # Before the field existed, the metrics of the full-frame network were the only sign.
             synthetic_target=_optional(values, "synthetic_target", bool, "stage minutes" in training),
             shared_encoder=_optional(values, "shared_encoder", str, None),
             features=FeatureSpec.from_json(_field(values, "features", dict)),
@@ -214,13 +215,13 @@ class AnchorInfo:
         )
 
 
-def _check(good: bool, name: str, found: object, accepted: str) -> None:
-    if not good:
-        raise AnchorError(f"{name} is {_short(found)}; expected {accepted}")
+def _check(valid: bool, name: str, value: object, accepted: str) -> None:
+    if not valid:
+        raise AnchorError(f"{name} is {_short(value)}; expected {accepted}")
 
 
-def _short(found: object) -> str:
-    text = repr(found)
+def _short(value: object) -> str:
+    text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
@@ -234,7 +235,7 @@ def _field(values: Mapping[str, object], name: str, kind: type[Value]) -> Value:
 def _optional(
     values: Mapping[str, object], name: str, kind: type[Value], default: Default
 ) -> Value | Default:
-    """A field that came later than the format: without it, what was true before."""
+    """Return a field that was added to the format later, or its default."""
     value = values.get(name)
     if value is None:
         return default
@@ -255,4 +256,4 @@ def _crop_of(values: Mapping[str, object]) -> FaceCrop:
     try:
         return FaceCrop.from_json(values)
     except (TypeError, ValueError) as error:
-        raise InputError(f"region: {error}") from error
+        raise InputError(f"the key 'region': {error}") from error

@@ -1,27 +1,26 @@
-"""The take: prepared footage as a folder. Its reader and its writer, side by side.
+"""The prepared dataset: footage as a folder of arrays. Its reader and its writer.
 
-Knows the files and what must agree between them. Leaves where their content comes from to ``prepare`` and
-what becomes of it to ``training``::
+Defines the files and the agreement between them. ``prepare`` makes their content and ``models`` use it::
 
-    TAKE/
-      take.json               format, fps, region, clips in order, stage, warnings; written last
+    DATASET/
+      take.json               format, fps, face crop, clips in order, target, warnings; written last
       face.safetensors        head.points, mask.hidden, mask.soft
-      stage.mp4               the footage that mouths are rewritten on (media.encode_stage)
-      stage.safetensors       landmarks, pose_matrix, pose_shift, transforms of the stage's frames; share and
-                              thumbnails where known
+      stage.mp4               the target video, on which mouths are rewritten (media.encode_target)
+      stage.safetensors       landmarks, pose_matrix, pose_shift, transforms of the target's frames; share and
+                              thumbnails if known
       clips/NAME/
-        landmarks.npy         (F, 478, 3) float32 pixels of the source picture, raw; NaN where not present
-        present.npy           (F,) bool: the person's face was found and followed
-        speech.npy            (N,) float32, 16 kHz mono; sample 0 is the sound at frame 0. (0,): no sound
-        regions.npy           (F, S, S, 3) uint8 RGB; black where not present
-        transforms.npy        (F, 2, 3) float64, picture to region pixels; NaN where not present;
-                              (F, 2, 4) where the region is bent (face.flattening)
-        share.npy             (F,) float32: how much of a new mouth the frame may take; takes of old lack it
-        fits.npy              (F,) bool: the frame's audio goes with its mouth, as far as measured; optional
-        clip.json             where it comes from and what is finished; written last
+        landmarks.npy         (F, 478, 3) float32 pixels of the source frame, raw; NaN if not present
+        present.npy           (F,) bool: the person's face was found and tracked
+        speech.npy            (N,) float32, 16 kHz mono; sample 0 is the audio at frame 0. (0,): no audio
+        regions.npy           (F, S, S, 3) uint8 RGB crops; black if not present
+        transforms.npy        (F, 2, 3) float64, frame to crop pixels; NaN if not present;
+                              (F, 2, 4) if the crop has a curved surface (face.surface_warp)
+        share.npy             (F,) float32: blend weight of a new mouth; old datasets lack it
+        fits.npy              (F,) bool: the frame's audio matches its mouth, as far as measured; optional
+        clip.json             origin of the clip and its finished steps; written last
 
-Every file is written under another name and renamed, so that a writer that is killed leaves a take that can
-be resumed. Where ``take.json`` is missing, the take is unfinished.
+Every file is written under another name and renamed, so that a killed writer leaves a dataset that can be
+resumed. Without ``take.json``, the dataset is unfinished.
 """
 
 from __future__ import annotations
@@ -85,10 +84,10 @@ __all__ = [
 
 FORMAT = 1
 
-_APART = frozenset("/\\:\0")
-"""What no clip's name holds: it is that of a folder in `clips`."""
+_SEPARATORS = frozenset("/\\:\0")
+"""Characters that a clip's name must not contain: it names a folder in `clips`."""
 MAX_CLIPS = 10_000
-_GREATEST = {
+_MAX_VALUES = {
     "head.points": 100.0,
     "landmarks": 1e6,
     "pose_matrix": 1e5,
@@ -96,14 +95,14 @@ _GREATEST = {
     "transforms": 1e7,
     "share": 1.0,
 }
-"""Values beyond which no face can be, in outer-eye distances and pixels."""
+"""Largest possible absolute values, in IOD and pixels."""
 Array = npt.NDArray[np.float64]
 ImageArray = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class TargetPart:
-    """A stretch of footage on the stage."""
+    """A segment of footage in the target video."""
 
     source: str
     start_frame: int
@@ -112,32 +111,32 @@ class TargetPart:
 
 @dataclass(frozen=True)
 class Target:
-    """The footage that mouths are rewritten on."""
+    """The target video, on which mouths are rewritten."""
 
     video: Path
-    """H.264 in short closed groups: what ``media.TargetVideo`` reads."""
+    """H.264 in short closed groups, for ``media.TargetVideo``."""
     source: str
-    """The footage it was taken from, and :attr:`start_frame` of it."""
+    """The footage that it was cut from, at :attr:`start_frame`."""
     start_frame: int
     size: tuple[int, int]
     """Width and height in pixels."""
     landmarks: npt.NDArray[np.float32]
     """(F, 478, 3) pixels, raw."""
     poses: Poses
-    """How the head stands, smoothed, (F,)."""
+    """Smoothed poses of the head, (F,)."""
     transforms: SurfaceWarp
-    """Picture to region pixels, smoothed, (F,)."""
+    """Frame to crop pixels, smoothed, (F,)."""
     loops: bool = False
-    """Whether its end meets its beginning: it is shown round and round, others in an order of their own."""
+    """Whether its end meets its start, so that it plays as a loop; else see ``synthesis.playback_order``."""
     parts: tuple[TargetPart, ...] = ()
-    """The stretches that it is made of, one after another; none: one, from :attr:`start_frame` on."""
+    """Its segments, in order; empty: one segment from :attr:`start_frame` on."""
     blend_weight: npt.NDArray[np.float32] | None = None
-    """(F,): how much of the new mouth each frame takes, 0 to 1; None: 1 everywhere."""
+    """(F,): blend weight of the new mouth in each frame, 0 to 1; None: 1 everywhere."""
     thumbnails: ImageArray | None = None
-    """(F, 2, 48, 48): what the frames look like beside the mouth (``face.moments``); None: not known."""
+    """(F, 2, 48, 48): the frames without the mouth (``face.frame_similarity``); None: unknown."""
 
     def __repr__(self) -> str:
-        return f"Stage({self.size[0]}x{self.size[1]}, {self.frames} frames)"
+        return f"Target({self.size[0]}x{self.size[1]}, {self.frames} frames)"
 
     @property
     def frames(self) -> int:
@@ -145,7 +144,7 @@ class Target:
 
     @property
     def segment(self) -> npt.NDArray[np.int64]:
-        """(F,): which of its parts each frame belongs to."""
+        """(F,): index of the part of each frame."""
         frames = [part.frames for part in self.parts] or [self.frames]
         return np.repeat(np.arange(len(frames)), frames)
 
@@ -162,11 +161,11 @@ class Dataset:
     clips: tuple[Clip, ...]
     target: Target
     warnings: tuple[str, ...]
-    """What was noticed while the footage was prepared."""
+    """Warnings of the preparation."""
 
     def __repr__(self) -> str:
         length = f"{len(self.clips)} clips, {self.seconds:.0f} s at {float(self.fps):.5g} fps"
-        return f"Take('{self.folder}', {length})"
+        return f"Dataset('{self.folder}', {length})"
 
     @property
     def frames(self) -> int:
@@ -180,10 +179,10 @@ class Dataset:
 
     @staticmethod
     def open(path: Path | str) -> Dataset:
-        """Open a finished take and check that its parts are there and agree.
+        """Open a finished dataset and check that its parts exist and agree.
 
         Raises:
-            TakeError: it is not a take, unfinished, damaged, or of another version.
+            DatasetError: the folder is no dataset, or it is unfinished, damaged, or of another version.
         """
         folder = Path(path)
         data = _read_description(folder)
@@ -210,54 +209,59 @@ class Dataset:
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / "take.json"
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
+        problem = "is a file" if folder.exists() else "does not exist"
         raise DatasetError(
-            f"'{folder}' {what}; a take is a folder made by the preparation. Prepare footage first"
+            f"'{folder}' {problem}; a dataset is a folder made by the preparation. Prepare footage first"
         )
     if not path.exists():
         unfinished = (folder / "clips").is_dir()
-        what = "is an unfinished take" if unfinished else "is not a take"
-        next_step = NEXT if unfinished else "Prepare footage first, into a folder of its own"
-        raise DatasetError(f"'{folder}' {what}: there is no take.json in it. {next_step}")
+        problem = "is an unfinished dataset" if unfinished else "is not a dataset"
+        next_step = NEXT if unfinished else "Prepare footage first, into a new folder"
+        raise DatasetError(f"'{folder}' {problem}: it contains no take.json. {next_step}")
     try:
         data = read_dataset_json(path)
     except (OSError, ValueError) as error:
         raise DatasetError(f"'{path}' is damaged ({error}). {NEXT}") from error
-    found = data.get("format")
-    if found != FORMAT:
+    version = data.get("format")
+    if version != FORMAT:
         raise DatasetError(
-            f"'{path}' has format {found!r:.40}; this version of newscaster reads format {FORMAT}. "
+            f"'{path}' has format {version!r:.40}; this version of newscaster reads format {FORMAT}. "
             f"Prepare the footage again with this version, into a new folder"
         )
     return data
 
 
 def _names(values: object) -> list[str]:
-    """Names of clips' folders: of folders in `clips`, and nowhere else."""
+    """Parse the names of clips. Each names a folder directly in `clips`."""
     if not isinstance(values, list) or len(values) > MAX_CLIPS:
-        raise ValueError(f"its clips are no list of at most {MAX_CLIPS}")
+        raise ValueError(f"its clips are not a list of at most {MAX_CLIPS}")
     for name in values:
-        if not isinstance(name, str) or not 0 < len(name) <= 255 or name in (".", "..") or set(name) & _APART:
-            raise ValueError(f"{name!r:.100} is no name of a clip")
+        if (
+            not isinstance(name, str)
+            or not 0 < len(name) <= 255
+            or name in (".", "..")
+            or set(name) & _SEPARATORS
+        ):
+            raise ValueError(f"{name!r:.100} is not a valid name of a clip")
     if len(set(values)) < len(values):
-        raise ValueError("a clip is there twice")
+        raise ValueError("a clip is listed twice")
     return values
 
 
-def _read_tensors(path: Path, wanted: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
-    """Arrays of a file, among them those wanted, which are finite, and not beyond their limits."""
+def _read_tensors(path: Path, required: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays of a file. The required ones must be finite; all must be within their limits."""
     try:
         arrays = read_tensors(read_regular_file(path, most=MAX_TENSOR_BYTES, follow_links=False))
     except (OSError, ValueError) as error:
         raise DatasetError(f"'{path}' is missing or damaged ({error}). {NEXT}") from error
-    for name, kind in wanted.items():
+    for name, kind in required.items():
         array = arrays.get(name)
         if array is None or not array.dtype.name.startswith(kind):
-            found = "not there" if array is None else array.dtype
-            raise DatasetError(f"'{path}': {name} is {found}, expected {kind}. {NEXT}")
+            actual = "missing" if array is None else array.dtype
+            raise DatasetError(f"'{path}': {name} is {actual}, expected {kind}. {NEXT}")
         if not np.isfinite(array).all():
-            raise DatasetError(f"'{path}': {name} holds values that are not finite. {NEXT}")
-    check_range(arrays, _GREATEST, lambda why: DatasetError(f"'{path}': {why}. {NEXT}"))
+            raise DatasetError(f"'{path}': {name} contains values that are not finite. {NEXT}")
+    check_range(arrays, _MAX_VALUES, lambda why: DatasetError(f"'{path}': {why}. {NEXT}"))
     return arrays
 
 
@@ -265,25 +269,27 @@ def _read_face(path: Path, crop: FaceCrop) -> tuple[Head, Mask]:
     arrays = _read_tensors(path, {"head.points": "float", "mask.hidden": "uint8", "mask.soft": "uint8"})
     head = Head.from_arrays(arrays)
     if head.points.shape != (LANDMARKS, 3) or not head.has_depth:
-        raise DatasetError(f"'{path}': head.points, {head.points.shape}, are no head's. {NEXT}")
+        raise DatasetError(f"'{path}': head.points, {head.points.shape}, do not form a head. {NEXT}")
     mask = Mask(arrays["mask.hidden"].astype(bool), arrays["mask.soft"])
     if mask.hidden.shape != (crop.side,) * 2 or mask.soft.shape != mask.hidden.shape:
         raise DatasetError(
-            f"'{path}' holds a mask of shape {mask.hidden.shape}, the region's side is {crop.side}. {NEXT}"
+            f"'{path}' has a mask of shape {mask.hidden.shape}; the side of the crop is {crop.side}. {NEXT}"
         )
     return head, mask
 
 
 def _read_clip(folder: Path, crop: FaceCrop, fps: Fraction) -> Clip:
     if folder.is_symlink() or folder.parent.is_symlink():
-        raise DatasetError(f"'{folder}' is reached by a link, which no take has. Put the folder itself there")
+        raise DatasetError(
+            f"'{folder}' is reached through a link; a dataset contains none. Replace it by the folder itself"
+        )
     record = read_record(folder)
     if record is None:
         raise DatasetError(f"'{folder / 'clip.json'}' is missing or damaged. {NEXT}")
     if record.cropped_with is None:
         raise DatasetError(f"the clip '{folder}' is unfinished: it has no crops yet. {NEXT}")
     if record.fps != fps:
-        raise DatasetError(f"the clip '{folder}' is at {record.fps} fps, the take at {fps}. {NEXT}")
+        raise DatasetError(f"the clip '{folder}' is at {record.fps} fps, the dataset at {fps}. {NEXT}")
     clip = Clip(folder, record)
     clip.check(crop.side)
     return clip
@@ -295,7 +301,7 @@ def _read_target(folder: Path, data: Mapping[str, Any], crop: FaceCrop) -> Targe
         tensors, dict.fromkeys(("landmarks", "pose_matrix", "pose_shift", "transforms"), "float")
     )
     if not video.is_file() or video.is_symlink():
-        raise DatasetError(f"'{video}' is missing, or a link. {NEXT}")
+        raise DatasetError(f"'{video}' is missing or a link. {NEXT}")
     width, height = data["size"]
     frames = int(data["frames"])
     shapes = {
@@ -306,8 +312,8 @@ def _read_target(folder: Path, data: Mapping[str, Any], crop: FaceCrop) -> Targe
         "share": (frames,),
         "thumbnails": (frames, 2, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
     }
-    if odd := [name for name, array in arrays.items() if array.shape != shapes.get(name)]:
-        raise DatasetError(f"'{tensors}' does not have {frames} frames of {', '.join(odd)}. {NEXT}")
+    if mismatched := [name for name, array in arrays.items() if array.shape != shapes.get(name)]:
+        raise DatasetError(f"'{tensors}' does not have {frames} frames of {', '.join(mismatched)}. {NEXT}")
     target = Target(
         video,
         restored(str(data["source"])),
@@ -331,11 +337,13 @@ def _parts(values: Sequence[Mapping[str, Any]]) -> tuple[TargetPart, ...]:
     )
     frames = [part.frames for part in parts]
     if len(parts) > MAX_TARGET_FRAMES or min(frames, default=1) < 1 or sum(frames) > MAX_TARGET_FRAMES:
-        raise ValueError(f"its stage has {len(parts)} parts of {sum(frames)} frames")
+        raise ValueError(
+            f"its target has {len(parts)} parts of {sum(frames)} frames; accepted are {MAX_TARGET_FRAMES}"
+        )
     return parts
 
 
-# --- Writing: what prepare uses, in worker processes too
+# --- Writing, for prepare; also in worker processes
 
 
 def write_track(
@@ -346,7 +354,7 @@ def write_track(
     present: npt.NDArray[np.bool_],
     speech: npt.NDArray[np.float32],
 ) -> ClipRecord:
-    """Store a clip's face track and speech; its crops, if any, are void. Returns the record as stored."""
+    """Store a clip's face track and speech, which invalidates its crops. Return the record as stored."""
     folder.mkdir(parents=True, exist_ok=True)
     for stale in ("clip.json", "share.npy", "fits.npy"):
         (folder / stale).unlink(missing_ok=True)
@@ -359,9 +367,9 @@ def write_track(
 def write_audio(
     folder: Path, record: ClipRecord, speech: npt.NDArray[np.float32], *, shift_ms: int, dropped: bool
 ) -> ClipRecord:
-    """Replace a clip's audio, and record how it lies in the footage. Returns the record as stored.
+    """Replace a clip's audio and record its shift in the footage. Return the record as stored.
 
-    If that is interrupted, the clip counts as not tracked.
+    If the write is interrupted, the clip counts as not tracked.
     """
     (folder / "clip.json").unlink(missing_ok=True)
     with atomic_write(folder / "speech.npy") as temporary:
@@ -371,7 +379,7 @@ def write_audio(
 
 @contextmanager
 def writing_crops(folder: Path, *, frames: int, side: int) -> Iterator[ImageArray]:
-    """A black (F, S, S, 3) uint8 array on disk to write crops to; the clip's when the block ends well."""
+    """Yield a black (F, S, S, 3) uint8 array on disk for crops; the clip gets it if the block succeeds."""
     with atomic_write(folder / "regions.npy") as temporary:
         array: Any = new_array(temporary, (frames, side, side, 3))
         yield array
@@ -381,20 +389,20 @@ def writing_crops(folder: Path, *, frames: int, side: int) -> Iterator[ImageArra
 def write_transforms(
     folder: Path, record: ClipRecord, transforms: SurfaceWarp, cropped_with: str
 ) -> ClipRecord:
-    """Store the transforms of finished crops, and that they are finished."""
+    """Store the transforms of finished crops and mark them as finished."""
     with atomic_write(folder / "transforms.npy") as temporary:
         np.save(temporary, transforms.to_array(), allow_pickle=False)
     return _write_record(folder, replace(record, cropped_with=cropped_with))
 
 
 def write_blend_weights(folder: Path, blend_weight: npt.NDArray[np.float32]) -> None:
-    """Store how much of a new mouth each of a clip's frames may take, (F,)."""
+    """Store the blend weights of a clip, (F,)."""
     with atomic_write(folder / "share.npy") as temporary:
         np.save(temporary, blend_weight.astype(np.float32), allow_pickle=False)
 
 
 def write_audio_fits(folder: Path, fits: npt.NDArray[np.bool_]) -> None:
-    """Store which of a clip's frames have audio that goes with the mouth, (F,)."""
+    """Store which frames of a clip have audio that matches the mouth, (F,)."""
     with atomic_write(folder / "fits.npy") as temporary:
         np.save(temporary, fits, allow_pickle=False)
 
@@ -405,10 +413,10 @@ def _write_record(folder: Path, record: ClipRecord) -> ClipRecord:
 
 
 class DatasetWriter:
-    """Writes a take, as the only one to do so: use it in a ``with`` statement.
+    """The exclusive writer of a dataset, a context manager.
 
     Raises:
-        OutputError: the folder cannot be made, or somebody else is writing to it.
+        OutputError: the folder cannot be created, or another process writes to it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -416,8 +424,10 @@ class DatasetWriter:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        alone = exclusive_lock(self.folder, what="preparation", next_step="give another folder for the take")
-        self._stack.enter_context(alone)
+        lock = exclusive_lock(
+            self.folder, what="preparation", next_step="give another folder for the dataset"
+        )
+        self._stack.enter_context(lock)
         for left_over in self.folder.rglob(".*.part*"):  # of a writer that was killed
             left_over.unlink(missing_ok=True)
         return self
@@ -429,7 +439,7 @@ class DatasetWriter:
         return self.folder / "clips" / name
 
     def begin(self) -> None:
-        """Mark the take as unfinished: what is written from here on may not fit together."""
+        """Mark the dataset as unfinished: from here on, its files may disagree."""
         (self.folder / "take.json").unlink(missing_ok=True)
 
     def write_face(self, head: Head, mask: Mask) -> None:
@@ -441,16 +451,16 @@ class DatasetWriter:
         self._write_tensors("face.safetensors", arrays)
 
     def write_target(self, video: bytes, target: Target) -> None:
-        """Store the stage; ``stage.video`` is not looked at."""
+        """Store the target video and its arrays; ``target.video`` is ignored."""
         arrays: dict[str, npt.NDArray[Any]] = {
             "landmarks": target.landmarks.astype(np.float32),
             "pose_matrix": target.poses.matrix,
             "pose_shift": target.poses.shift,
             "transforms": target.transforms.to_array(),
         }
-        for name, given in (("share", target.blend_weight), ("thumbnails", target.thumbnails)):
-            if given is not None:
-                arrays[name] = given
+        for name, array in (("share", target.blend_weight), ("thumbnails", target.thumbnails)):
+            if array is not None:
+                arrays[name] = array
         self._write_tensors("stage.safetensors", arrays)
         with atomic_write(self.folder / "stage.mp4") as temporary:
             temporary.write_bytes(video)
@@ -464,7 +474,7 @@ class DatasetWriter:
         target: Target,
         warnings: Sequence[str] = (),
     ) -> Dataset:
-        """Write ``take.json`` and open the take."""
+        """Write ``take.json`` and open the dataset."""
         _write_json(
             self.folder / "take.json",
             {
@@ -487,7 +497,9 @@ class DatasetWriter:
     def _write_tensors(self, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         contiguous = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
         with atomic_write(self.folder / name) as temporary:
-            temporary.write_bytes(save(contiguous))  # its own writer hides why it fails
+            temporary.write_bytes(
+                save(contiguous)
+            )  # safetensors' own file writer hides the reason of a failure
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""One clip of a take: its record and its arrays, read on demand and as if their maker meant harm.
+"""One clip of a dataset: its record and its arrays, read on demand and treated as untrusted input.
 
-Leaves the take around it, and the writing of both, to `take`.
+`dataset` contains the dataset around it and the writers of both.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from newscaster.speech.voice_activity import holds_speech
 from newscaster.texts import restored, stored
 
 SPEECH_RATE = 16_000
-"""Samples per second of a take's speech."""
+"""Samples per second of a dataset's speech."""
 MAX_CLIP_FRAMES = 10_000_000
 """Eleven hours at 240 frames per second."""
-_GREATEST = {"landmarks": 1e6, "transforms": 1e7, "share": 1.0}
-"""Values beyond which no face can be, in pixels."""
+_MAX_VALUES = {"landmarks": 1e6, "transforms": 1e7, "share": 1.0}
+"""Largest possible absolute values, in pixels."""
 _KINDS: dict[str, npt.DTypeLike] = {
     "landmarks": np.float32,
     "present": np.bool_,
@@ -48,24 +48,24 @@ _KINDS: dict[str, npt.DTypeLike] = {
     "share": np.float32,
     "fits": np.bool_,
 }
-"""What a clip's arrays are of."""
+"""Types of a clip's arrays."""
 
 Array = npt.NDArray[np.float64]
 ImageArray = npt.NDArray[np.uint8]
 AudioUse = Literal["speech", "silence", "no speech", "no sound"]
-"""What footage's audio is to the motion of the mouth: what it is learnt from; silence under a mouth that
-rests, which teaches how it rests and no more; silence under one that moves, as of a muted track; or no audio.
-With the latter two, the renderer alone is trained."""
+"""The use of a clip's audio for the motion network: speech to train on; silence with a resting mouth, which
+trains the rest alone; silence with a moving mouth, as in a muted track; or no audio. The latter two train the
+renderer alone."""
 NEXT = "Run the preparation again on this folder: finished clips are kept"
 
 
 def audio_use(speech_seconds: float, *, moving: bool) -> AudioUse:
-    """What audio is good for: one rule for reports on footage, training and evaluation.
+    """Classify audio: one rule for reports on footage, training and evaluation.
 
     Args:
-        speech_seconds: how long speech is heard in it.
-        moving: whether the mouth above it moves as in talking. With no speech under it, it would teach that
-            talking makes no sound.
+        speech_seconds: duration of the speech in it.
+        moving: whether the mouth moves as in talking. Without speech, such a clip would teach that talking
+            is silent.
     """
     if speech_seconds >= MIN_SPEECH_SECONDS:
         return "speech"
@@ -74,67 +74,67 @@ def audio_use(speech_seconds: float, *, moving: bool) -> AudioUse:
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """``clip.json``: where a clip comes from and how far it has come."""
+    """``clip.json``: the origin of a clip and its progress."""
 
     source: str
     """Absolute path of the footage."""
     size_bytes: int
-    """Of the footage when it was read; with ``mtime_ns`` it tells whether the file has changed since."""
+    """Size of the footage when it was read; with ``mtime_ns`` it detects a later change of the file."""
     mtime_ns: int
     start_frame: int
     """First frame within the footage, at ``fps``."""
     stop_frame: int | None
-    """One past the last frame that was asked for; None reads to the end."""
+    """One past the last requested frame; None reads to the end."""
     fps: Fraction
     frame_size: tuple[int, int]
-    """Width and height of the picture in pixels."""
+    """Width and height of the frame in pixels."""
     face_asked: int | None
-    """Which person was asked for; None: the largest."""
+    """The requested person; None: the largest."""
     face: int
-    """Which person was tracked, counted from the left, 0 first."""
+    """The tracked person, counted from the left, 0 first."""
     people: int
-    """How many were seen."""
+    """Number of people found."""
     frames: int = 0
     """Frames in the clip."""
     cropped_with: str | None = None
-    """Fingerprint of the head, region and mask that the crops were made with; None before that."""
+    """Fingerprint of the head, the crop's geometry and the mask of the crops; None without crops."""
 
     audio_shift_ms: int = 0
-    """How much later in the footage the audio lies than the frames it goes with."""
+    """Lag of the footage's audio behind its frames."""
     audio_dropped: bool = False
-    """Whether the footage's audio was left out, since it does not go with the mouth."""
+    """Whether the footage's audio was dropped because it does not match the mouth."""
 
     def to_json(self) -> dict[str, Any]:
-        """For storing; the way back is :meth:`from_json`."""
+        """Return the values to store; :meth:`from_json` is the inverse."""
         fields = {**self.__dict__, "source": stored(self.source)}
         return {**fields, "fps": fraction_text(self.fps), "frame_size": list(self.frame_size)}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ClipRecord:
-        """``KeyError``, ``TypeError`` or ``ValueError`` where the data are not a record's."""
+        """Parse a record. Raise ``KeyError``, ``TypeError`` or ``ValueError`` if the data are malformed."""
         width, height = data["frame_size"]
         fields = {**data, "fps": fraction(data["fps"]), "frame_size": (int(width), int(height))}
         record = ClipRecord(**fields)
-        for name, kind in _RECORD.items():
-            if type(getattr(record, name)) not in kind:
+        for name, types in _RECORD.items():
+            if type(getattr(record, name)) not in types:
                 raise TypeError(f"{name} is {getattr(record, name)!r:.100}")
         if not 0 <= record.frames <= MAX_CLIP_FRAMES or not 1 <= record.fps <= 240:
             raise ValueError(f"{record.frames} frames at {record.fps} fps")
         return replace(record, source=restored(record.source))
 
     def same_origin(self, other: ClipRecord) -> bool:
-        """Whether the other record describes the same stretch of the same, unchanged footage."""
+        """Return whether the other record describes the same segment of the same, unchanged footage."""
         return self._origin() == other._origin()
 
     def _origin(self) -> tuple[object, ...]:
-        # The folder may have been moved: name, size and time tell a file well enough.
+        # The folder may have moved: name, size and time identify a file well enough.
         file = (Path(self.source).name, self.size_bytes, self.mtime_ns)
         return (*file, self.start_frame, self.stop_frame, self.fps, self.face_asked)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of a take, read on demand."""
+    """One clip of a dataset, read on demand."""
 
     folder: Path
     record: ClipRecord
@@ -153,20 +153,20 @@ class Clip:
 
     @cached_property
     def landmarks(self) -> npt.NDArray[np.float32]:
-        """(F, 478, 3) pixels of the source picture, raw; NaN where not :attr:`present`."""
+        """(F, 478, 3) pixels of the source frame, raw; NaN if not :attr:`present`."""
         return np.asarray(self._load("landmarks", (self.frames, LANDMARKS, 3)), np.float32)
 
     @cached_property
     def present(self) -> npt.NDArray[np.bool_]:
-        """(F,): the person's face was found and followed."""
+        """(F,): the person's face was found and tracked."""
         return np.asarray(self._load("present", (self.frames,)), np.bool_)
 
     @cached_property
     def blend_weight(self) -> npt.NDArray[np.float32]:
-        """(F,): how much of a new mouth each frame may take, 0 to 1: 0 where none can be put on.
+        """(F,): blend weight of a new mouth in each frame, 0 to 1.
 
-        It falls to 0 where the head is turned away, cut off by the picture's edge or something is before the
-        mouth, and where the face is not :attr:`present`.
+        It falls to 0 if the head turns away, the frame's border cuts it off, something covers the mouth, or
+        the face is not :attr:`present`.
         """
         if not (self.folder / "share.npy").exists():
             return self.present.astype(np.float32)
@@ -174,9 +174,9 @@ class Clip:
 
     @cached_property
     def audio_fits(self) -> npt.NDArray[np.bool_]:
-        """(F,): frames whose audio goes with the mouth, as far as measured: motion is learnt from them.
+        """(F,): frames whose audio matches the mouth, as far as measured. They train the motion network.
 
-        False where another voice is heard, and where a mouth moves without a sound.
+        False if the audio has another voice, or if a mouth moves in silence.
         """
         if not (self.folder / "fits.npy").exists():
             return np.ones(self.frames, np.bool_)
@@ -184,14 +184,14 @@ class Clip:
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
-        """(F,): the frames whose mouth is free: those that a renderer may learn from."""
+        """(F,): frames with a free mouth, which may train a renderer."""
         return np.asarray(self.blend_weight >= 1)
 
     @cached_property
     def speech(self) -> npt.NDArray[np.float32]:
-        """(N,) 16 kHz mono; sample 0 is the sound at frame 0, and N spans the F frames.
+        """(N,) 16 kHz mono; sample 0 is the audio at frame 0, and N spans the F frames.
 
-        (0,) where the footage has no sound.
+        (0,) if the footage has no audio.
         """
         stored = self._load("speech", (None,), memory_map=True)
         samples = round(self.frames * SPEECH_RATE / self.record.fps) if len(stored) else 0
@@ -199,22 +199,22 @@ class Clip:
 
     @property
     def has_audio(self) -> bool:
-        """Whether the footage has sound, be it silence."""
+        """Whether the footage has audio, even if silent."""
         return len(self.speech) > 0
 
     @cached_property
     def speech_seconds(self) -> float:
-        """How long speech is heard; 0 in noise and music."""
+        """Duration of the speech; 0 in noise and music."""
         seconds = float(speech_activity(self.speech).sum()) / MOTION_HZ
         return seconds if seconds and holds_speech(self.speech) else 0.0
 
     @property
     def has_speech(self) -> bool:
-        """Whether speech is heard; room noise is not enough."""
+        """Whether the audio contains speech; room noise is not enough."""
         return self.has_audio and self.speech_seconds >= MIN_SPEECH_SECONDS
 
     def audio_use(self, head: Head) -> AudioUse:
-        """What the clip's audio teaches, see :func:`audio_use`."""
+        """Return the use of the clip's audio, see :func:`audio_use`."""
         if not self.has_audio:
             return "no sound"
         if self.has_speech:
@@ -222,30 +222,30 @@ class Clip:
         return audio_use(self.speech_seconds, moving=is_moving(opening(self.mouth_shapes(head))))
 
     def teaches_motion(self, head: Head) -> bool:
-        """Whether a motion network can learn from the clip, if only how the mouth rests."""
+        """Return whether the clip can train a motion network, even if with a resting mouth alone."""
         return self.audio_use(head) in ("speech", "silence")
 
     @cached_property
     def crops(self) -> ImageArray:
-        """(F, S, S, 3) uint8 RGB crops, memory-mapped; black where not :attr:`present`."""
+        """(F, S, S, 3) uint8 RGB crops, memory-mapped; black if not :attr:`present`."""
         crops: ImageArray = self._load("regions", (self.frames, None, None, 3), memory_map=True)
         return crops
 
     @cached_property
     def transforms(self) -> SurfaceWarp:
-        """Source picture to region pixels, (F,); NaN where not :attr:`present`."""
+        """Source frame to crop pixels, (F,); NaN if not :attr:`present`."""
         return SurfaceWarp.from_array(self._load("transforms", (self.frames, 2, None)), self.crops.shape[1])
 
     def mouth_points(self) -> Array:
-        """(F, 57, 2): the mouth in region pixels, raw; NaN where not :attr:`present`."""
+        """Return the mouth in crop pixels, (F, 57, 2), raw; NaN if not :attr:`present`."""
         return self.transforms.apply(self.landmarks[:, list(MOUTH), :2].astype(np.float64))
 
     def learnable_points(self) -> Array:
-        """:meth:`mouth_points`, NaN where not :attr:`usable` too: what a renderer must not learn from."""
+        """Return :meth:`mouth_points` for training a renderer: NaN also if not :attr:`usable`."""
         return np.where(self.usable[:, None, None], self.mouth_points(), np.nan)
 
     def mouth_shapes(self, head: Head) -> Array:
-        """(F, 57, 2): the mouth in the head's own frame; NaN where not :attr:`present`."""
+        """Return the mouth in the head frame, (F, 57, 2); NaN if not :attr:`present`."""
         return mouth_shapes(self.landmarks, head)
 
     def _load(self, kind: str, shape: tuple[int | None, ...], *, memory_map: bool = False) -> Any:
@@ -257,18 +257,18 @@ class Clip:
         if array.dtype != _KINDS[kind]:
             raise DatasetError(f"'{path}' is of {array.dtype}, expected {np.dtype(_KINDS[kind])}. {NEXT}")
         agrees = array.ndim == len(shape) and all(
-            wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=False)
+            expected in (None, actual) for expected, actual in zip(shape, array.shape, strict=False)
         )
         if not agrees:
             raise DatasetError(f"'{path}' has shape {array.shape}, expected {shape}. {NEXT}")
         if memory_map:
             return array
-        whole = np.array(array)
-        check_range({kind: whole}, _GREATEST, lambda why: DatasetError(f"'{path}': {why}. {NEXT}"))
-        return whole
+        loaded = np.array(array)
+        check_range({kind: loaded}, _MAX_VALUES, lambda why: DatasetError(f"'{path}': {why}. {NEXT}"))
+        return loaded
 
     def check(self, side: int) -> None:
-        """Raise TakeError unless every file is there and of the right shape; quick: headers are read."""
+        """Raise DatasetError unless every file exists with the right shape. Fast: reads the headers alone."""
         shapes: dict[str, tuple[int | None, ...]] = {
             "landmarks": (self.frames, LANDMARKS, 3),
             "present": (self.frames,),
@@ -298,11 +298,11 @@ _RECORD: dict[str, tuple[type, ...]] = {
     "audio_shift_ms": (int,),
     "audio_dropped": (bool,),
 }
-"""What a record's fields are."""
+"""Types of a record's fields."""
 
 
 def read_record(folder: Path) -> ClipRecord | None:
-    """The record of a clip's folder; None where there is none that can be read."""
+    """Return the record of a clip's folder, or None if it is missing or unreadable."""
     try:
         return ClipRecord.from_json(read_dataset_json(folder / "clip.json"))
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
@@ -310,10 +310,10 @@ def read_record(folder: Path) -> ClipRecord | None:
 
 
 def read_dataset_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a take's."""
+    """Read a JSON object of a dataset. Raise OSError or ValueError if it is unreadable."""
     return read_json(read_regular_file(path, most=MAX_JSON_BYTES, follow_links=False))
 
 
 def fraction_text(value: Fraction) -> str:
-    """For storing, as `untrusted.fraction` reads it."""
+    """Format a fraction for storage, as `safety.readers.fraction` parses it."""
     return f"{value.numerator}/{value.denominator}"

@@ -1,8 +1,8 @@
-"""The person of a clip, cut out of every frame: alpha, and the person's colours without the old background.
+"""Matting of the person in a clip: alpha, and the person's colours without the old background.
 
-A small segmentation network (`network`) looks at the frame and at crops of its people (`regions`); colour
-decides at the edge (`color`, `refine`); what does not move stays as it was (`temporal`). Knows nothing of
-files, anchors or landmarks.
+A small segmentation network (`network`) runs on the frame and on crops of its people (`components`); colour
+decides at the edge (`color`, `refine`); static pixels keep their alpha (`temporal`). The package does not
+depend on files, anchors or landmarks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How colour tells foreground from background, place by place: Fisher's linear discriminant per cell."""
+"""Separation of foreground and background by colour: Fisher's linear discriminant per cell."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _RADII = (2, 8)
 _WIDE_WEIGHT = 0.1
 """Weight of the wider window: it matters only if the smaller one is nearly empty."""
 _NOISE = 3 / 255
-"""Standard deviation that every colour has at least."""
+"""Smallest standard deviation of a colour."""
 _TINY = np.float32(1e-7)
 _BETWEEN = 0.7
-"""How much of the variance between cells counts: part of it is a gradient that the local mean follows."""
+"""Weight of the variance between cells: part of it is a gradient that the local mean follows."""
 _MIN_FRACTION = 1e-3
-"""Share of the wider window that must be known for a class to count as present."""
+"""Known fraction of the wider window from which on a class counts as present."""
 NO_EVIDENCE = 1e4
 """Variance in cells that lack foreground or background, or whose colours do not differ."""
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
@@ -29,7 +29,7 @@ _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 @dataclass(frozen=True)
 class ColorModel:
-    """Per cell or per pixel: how a colour tells foreground from background there.
+    """A colour discriminant between foreground and background, per cell or per pixel.
 
     `weights` are S^-1 d / (d' S^-1 d) for the difference d of the mean colours and the covariance S within
     the classes: `score` is 0 at the background's mean and 1 at the foreground's.
@@ -45,16 +45,16 @@ class ColorModel:
     """(3, h, w): mean foreground colour minus mean background colour"""
 
     def score(self, pixels: Floats) -> Floats:
-        """Where colours (3, h, w) lie between background (0) and foreground (1): (h, w), not clipped."""
+        """Place colours (3, h, w) between background (0) and foreground (1): (h, w), not clipped."""
         weights = self.weights
-        found: Floats = weights[0] * pixels[0]
-        found += weights[1] * pixels[1]
-        found += weights[2] * pixels[2]
-        found += self.offset
-        return found
+        scores: Floats = weights[0] * pixels[0]
+        scores += weights[1] * pixels[1]
+        scores += weights[2] * pixels[2]
+        scores += self.offset
+        return scores
 
     def stacked(self) -> Floats:
-        """(8, h, w); `unstack` makes a model of it."""
+        """Return the model as (8, h, w); `unstack` is the inverse."""
         return np.concatenate([self.weights, self.difference, self.offset[None], self.variance[None]])
 
     @staticmethod
@@ -62,13 +62,13 @@ class ColorModel:
         return ColorModel(weights=values[:3], difference=values[3:6], offset=values[6], variance=values[7])
 
     def enlarged(self, shape: tuple[int, int]) -> ColorModel:
-        """The model of every pixel of an image of this shape, from that of its cells."""
-        whole = Enlarger(size_of(self.offset), shape, step=CELL, side=max(shape))
-        return ColorModel.unstack(whole.enlarge(self.stacked(), 0, 0))
+        """Interpolate the model of the cells to every pixel of an image of this shape."""
+        enlarger = Enlarger(size_of(self.offset), shape, step=CELL, side=max(shape))
+        return ColorModel.unstack(enlarger.enlarge(self.stacked(), 0, 0))
 
 
 class ColorStatistics:
-    """Colours of one frame, ready for models with several sets of known pixels.
+    """Colour statistics of one frame, for models with several sets of known pixels.
 
     Args:
         frame: (3, H, W) in 0..1.
@@ -107,7 +107,7 @@ class ColorStatistics:
         )
 
     def _class(self, weight: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
-        """Mean (3, h, w), covariance (6, h, w) of one class, and if it is present: (h, w) bool."""
+        """Return mean (3, h, w) and covariance (6, h, w) of one class, and its presence (h, w), bool."""
         sums: Floats = np.einsum("nrica,rica->nrc", self._values, _cells(weight[None])[0])
         mean_cell = sums[1:4] / np.maximum(sums[0], _TINY)
         within = np.stack([sums[4 + n] - sums[1 + i] * mean_cell[j] for n, (i, j) in enumerate(_PAIRS)])
@@ -116,14 +116,14 @@ class ColorStatistics:
         total = box_mean(sums, _RADII[0]) + np.float32(_WIDE_WEIGHT) * wide
         total[1:] /= np.maximum(total[0], _TINY)
         mean = total[1:4]
-        all_of_it = np.stack([total[4 + n] - mean[i] * mean[j] for n, (i, j) in enumerate(_PAIRS)])
-        cov = np.asarray(_BETWEEN * all_of_it + (1 - _BETWEEN) * total[10:], np.float32)
+        total_cov = np.stack([total[4 + n] - mean[i] * mean[j] for n, (i, j) in enumerate(_PAIRS)])
+        cov = np.asarray(_BETWEEN * total_cov + (1 - _BETWEEN) * total[10:], np.float32)
         cov[[0, 3, 5]] = np.maximum(cov[[0, 3, 5]], 0)
         return mean, cov, wide[0] > _MIN_FRACTION
 
 
 def _cells(values: Floats) -> Floats:
-    """(C, H, W) cut into cells: (C, h, 4, w, 4); the border is filled with zeros."""
+    """Divide (C, H, W) into cells, (C, h, 4, w, 4); the border is filled with zeros."""
     height, width = values.shape[-2:]
     if height % CELL or width % CELL:
         values = np.pad(values, ((0, 0), (0, -height % CELL), (0, -width % CELL)))

@@ -1,4 +1,4 @@
-"""Connected regions of a coarse mask: which are people, which holes are none, what to look at closely."""
+"""Connected components of a coarse mask: the people, their holes, and the crops for the network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from newscaster.matting.filters import Floats, box_max, box_mean, resize, shrink
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[float, float, float, float]
-"""left, top, right, bottom as shares of the frame's width and height, unless a docstring says pixels."""
+"""left, top, right, bottom as fractions of the frame's width and height, unless pixels are specified."""
 Size = tuple[int, int]
 """height, width"""
 
@@ -20,10 +20,10 @@ _PERSON = 0.5
 _SURE = 0.85
 _FAINT = 0.1
 _MIN_FRACTION = 1e-3
-"""Of the frame: smaller regions are no people."""
+"""Of the frame: smaller components are not people."""
 _MIN_OF_LARGEST = 0.03
 _NEAR_PX = 6
-"""How far around a person the fine mask counts, in pixels of the coarse one: hair reaches out so far."""
+"""Margin around a person in which the fine mask counts, in pixels of the coarse one: the reach of hair."""
 _ALL = 0.95
 _MAX_HEADS = 3
 _MAX_COMPONENTS = 64
@@ -31,11 +31,11 @@ _HOLE = 0.004
 _SPECK = 0.001
 """Of a person's area: a hole of at most this size is filled; one of up to `_HOLE` if its mask is not sure."""
 _STEADY = 0.06
-"""Crops stay while the people's box moves by less than this share of it."""
+"""Crops stay while the people's box moves by less than this fraction of it."""
 
 
 def spread(seed: Mask, allowed: Mask) -> Mask:
-    """All pixels of `allowed` that are connected with `seed` through `allowed` (4 neighbours)."""
+    """Return all pixels of `allowed` that are connected with `seed` through `allowed` (4 neighbours)."""
     reached = seed & allowed
     views = [(reached, allowed), (reached[:, ::-1], allowed[:, ::-1])]
     views += [(r.T, a.T) for r, a in [(reached, allowed), (reached[::-1], allowed[::-1])]]
@@ -49,21 +49,21 @@ def spread(seed: Mask, allowed: Mask) -> Mask:
 
 
 def components(mask: Mask) -> list[Mask]:
-    """Connected components, the largest first; of more than 64 the first ones from the top."""
-    left = mask.copy()
+    """Return the connected components, the largest first; at most 64, the first ones from the top."""
+    rest = mask.copy()
     parts: list[Mask] = []
-    while len(parts) < _MAX_COMPONENTS and left.any():
+    while len(parts) < _MAX_COMPONENTS and rest.any():
         seed = np.zeros_like(mask)
-        seed.flat[int(np.argmax(left))] = True
-        parts.append(spread(seed, left))
-        left &= ~parts[-1]
+        seed.flat[int(np.argmax(rest))] = True
+        parts.append(spread(seed, rest))
+        rest &= ~parts[-1]
     return sorted(parts, key=lambda part: -int(part.sum()))
 
 
 def holes(mask: Floats) -> Mask:
-    """Holes in people that are none: tiny ones, and small ones that the network is not sure of.
+    """Return the false holes in people: tiny ones, and small ones of which the network is not sure.
 
-    What is seen of the background between an arm and the body is larger, or surely background.
+    Visible background between an arm and the body is larger, or surely background.
     """
     people = mask > _SURE
     outside = np.pad(~people, 1, constant_values=True)
@@ -82,7 +82,7 @@ def holes(mask: Floats) -> Mask:
 
 
 def bounding_box(mask: Mask) -> Box:
-    """The box of all true pixels."""
+    """Return the box of all true pixels."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     height, width = mask.shape
     return (
@@ -95,7 +95,7 @@ def bounding_box(mask: Mask) -> Box:
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of the frame that the network looks at: its box, and how much its mask counts."""
+    """A crop of the frame for the network: its box, and the weight of its mask."""
 
     box: Box
     weight: float
@@ -103,12 +103,12 @@ class Crop:
 
 @dataclass(frozen=True)
 class People:
-    """Who is in a frame, coarsely.
+    """The people in a frame, coarsely.
 
     Attributes:
-        keep: coarse mask of where the fine mask counts at all: around the people who are kept.
-        box: of all of them.
-        crops: what the network looks at more closely.
+        keep: coarse mask of the pixels in which the fine mask counts: around the kept people.
+        box: the box of all of them.
+        crops: close-up crops for the network.
     """
 
     keep: Mask
@@ -116,7 +116,7 @@ class People:
     crops: list[Crop]
 
     def clean(self, mask: Floats) -> Floats:
-        """The fine mask (h, w) without what is not kept, and without holes that are none."""
+        """Remove other people and false holes from the fine mask (h, w)."""
         size, coarse_size = (mask.shape[0], mask.shape[1]), (self.keep.shape[0], self.keep.shape[1])
         if not self.keep.all():
             soft = box_mean(self.keep.astype(np.float32), 1)
@@ -135,13 +135,13 @@ def find_people(
     other_faces: Sequence[Box] = (),
     before: People | None = None,
 ) -> People | None:
-    """Find the people in the mask of a whole frame; None if there is nobody.
+    """Find the people in the mask of a whole frame; return None if there are none.
 
     Args:
-        whole: (256, 256) probabilities, the frame squeezed into a square.
+        whole: (256, 256) probabilities of the frame, resized to a square.
         size: of the frame in pixels.
         face, other_faces: boxes in pixels of the frame; see `matte.PersonMatte.push`.
-        before: of the frame before; its crops stay while they fit, so that the mask does not flicker.
+        before: result for the previous frame; its crops stay while they fit, against flicker of the mask.
     """
     coarse = shrink_floats(whole, 2)
     people = coarse > _PERSON
@@ -167,7 +167,7 @@ def find_people(
 
 
 def layout(box: Box, heads: list[Box], size: Size) -> list[Crop]:
-    """Crops around people: their common box, squares along its longer side if it is long, and their heads."""
+    """Return crops around people: their common box, squares along its longer side if long, and heads."""
     height, width = size
     left, top, right, bottom = box[0] * width, box[1] * height, box[2] * width, box[3] * height
     margin = 0.08 * max(right - left, bottom - top)
@@ -189,7 +189,7 @@ def layout(box: Box, heads: list[Box], size: Size) -> list[Crop]:
 
 
 def _head(part: Mask, size: Size) -> Box:
-    """Where the head of a person is, from the silhouette alone: at the top, around its topmost tenth."""
+    """Estimate the box of a person's head from the silhouette alone: at the top, around its topmost tenth."""
     left, top, right, bottom = bounding_box(part)
     side = 0.74 * min((right - left) * size[1], (bottom - top) * size[0])
     counts = np.cumsum(part.sum(axis=1))
@@ -199,20 +199,20 @@ def _head(part: Mask, size: Size) -> Box:
 
 
 def _head_of_face(face: Box, size: Size) -> Box:
-    """The square around a head from its face's box in pixels."""
+    """Return the square around a head from its face's box in pixels."""
     side = 2.4 * max(face[2] - face[0], face[3] - face[1])
     return _square((face[0] + face[2] - side) / 2, (face[1] + face[3] - side) / 2, side, size)
 
 
 def _square(left: float, top: float, side: float, size: Size) -> Box:
-    """A square in pixels, moved and if need be cut so that it lies inside the frame."""
+    """Move a square in pixels into the frame, and crop it if necessary."""
     left, top = min(max(left, 0), max(size[1] - side, 0)), min(max(top, 0), max(size[0] - side, 0))
     right, bottom = min(left + side, size[1]), min(top + side, size[0])
     return left / size[1], top / size[0], right / size[1], bottom / size[0]
 
 
 def _touches(part: Mask, size: Size, face: Box) -> bool:
-    """If a region of the coarse mask reaches into the box of a face in pixels."""
+    """Return whether a component of the coarse mask overlaps the box of a face in pixels."""
     rows = slice(
         int(max(face[1], 0) / size[0] * part.shape[0]), int(np.ceil(face[3] / size[0] * part.shape[0]))
     )
@@ -223,7 +223,7 @@ def _touches(part: Mask, size: Size, face: Box) -> bool:
 
 
 def _nearest(shape: tuple[int, ...], size: Size, face: Box, others: Sequence[Box]) -> Mask:
-    """Where this face is nearer than any other, in face widths; across counts four times as much as down."""
+    """Return the pixels nearest to this face, in face widths; horizontal distances count four times."""
     y = (np.arange(shape[0], dtype=np.float32)[:, None] + 0.5) * size[0] / shape[0]
     x = (np.arange(shape[1], dtype=np.float32)[None, :] + 0.5) * size[1] / shape[1]
 
@@ -238,7 +238,7 @@ def _nearest(shape: tuple[int, ...], size: Size, face: Box, others: Sequence[Box
 
 
 def _steady(before: Box, now: Box) -> bool:
-    """If people's boxes are the same but for a little."""
+    """Return whether the people's boxes are nearly the same."""
     width, height = before[2] - before[0], before[3] - before[1]
     scale = width, height, width, height
     return all(abs(a - b) < _STEADY * s for a, b, s in zip(before, now, scale, strict=True))

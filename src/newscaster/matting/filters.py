@@ -14,12 +14,12 @@ Frame = npt.NDArray[np.uint8]
 
 
 def size_of(values: Floats) -> tuple[int, int]:
-    """Height and width of (..., H, W)."""
+    """Return height and width of (..., H, W)."""
     return int(values.shape[-2]), int(values.shape[-1])
 
 
 def box_mean(values: Floats, radius: int) -> Floats:
-    """Mean over the square of side 2 * radius + 1 around each pixel; windows are cut at the border.
+    """Return the mean over the square of side 2 * radius + 1 around each pixel, cut at the border.
 
     Args:
         values: (..., H, W).
@@ -34,18 +34,18 @@ def box_mean(values: Floats, radius: int) -> Floats:
 
 
 _FEW = 3
-"""Up to this radius adding neighbours is faster than cumulative sums."""
+"""Up to this radius, adding neighbours is faster than cumulative sums."""
 
 
 def _counts(length: int, radius: int) -> Floats:
-    """How many pixels each window has."""
+    """Return the number of pixels of each window."""
     position = np.arange(length)
     counts = np.minimum(position + radius, length - 1) - np.maximum(position - radius, 0) + 1
     return np.asarray(counts, np.float32)
 
 
 def _box_sum(values: Floats, radius: int) -> Floats:
-    """Sums along the last axis."""
+    """Sum along the last axis."""
     total = values.copy()
     for shift in range(1, min(radius, values.shape[-1] - 1) + 1):
         total[..., shift:] += values[..., :-shift]
@@ -54,7 +54,7 @@ def _box_sum(values: Floats, radius: int) -> Floats:
 
 
 def _long_box_sum(values: Floats, radius: int) -> Floats:
-    """Sums along the last axis, at a cost that does not depend on the radius."""
+    """Sum along the last axis, at a cost that does not depend on the radius."""
     length = values.shape[-1]
     sums = np.zeros((*values.shape[:-1], length + 2 * radius + 1))  # float64: differences of long sums
     np.cumsum(values, axis=-1, dtype=np.float64, out=sums[..., radius + 1 : radius + 1 + length])
@@ -63,7 +63,12 @@ def _long_box_sum(values: Floats, radius: int) -> Floats:
 
 
 def box_max(values: Floats, radius: int) -> Floats:
-    """Maximum over the square of side 2 * radius + 1 around each pixel of (H, W); meant for small radii."""
+    """Return the maximum over the square of side 2 * radius + 1 around each pixel; for small radii.
+
+    Args:
+        values: (H, W).
+        radius: in pixels.
+    """
     for axis in (0, 1):
         wide = values.copy()
         for shift in range(1, radius + 1):
@@ -85,7 +90,7 @@ def resize(values: Floats, shape: tuple[int, int]) -> Floats:
 
 
 def shrink(frame: Frame, factor: int) -> Frame:
-    """Area means of a (H, W, 3) frame over squares of `factor` pixels, those at the end cut short."""
+    """Return area means of a (H, W, 3) frame over squares of `factor` pixels, cut at the border."""
     return np.asarray(Image.fromarray(frame).reduce(factor)) if factor > 1 else frame
 
 
@@ -95,18 +100,18 @@ def shrink_floats(values: Floats, factor: int) -> Floats:
 
 
 def planes(frame: Frame) -> Floats:
-    """(H, W, 3) uint8 as (3, H, W) float32 in 0..1."""
+    """Convert (H, W, 3) uint8 to (3, H, W) float32 in 0..1."""
     return np.ascontiguousarray(frame.transpose(2, 0, 1), np.float32) * np.float32(1 / 255)
 
 
 class Enlarger:
-    """Bilinear enlargement in rectangles that fit together without seams.
+    """Bilinear enlargement in seamless rectangles.
 
     Args:
-        small: (height, width) of what is enlarged.
-        large: (height, width) after it.
+        small: (height, width) before.
+        large: (height, width) after.
         step: pixels of the large image per pixel of the small one; the last one may be cut short.
-        side: of the rectangles in pixels of the large image; those at the end are smaller.
+        side: side of the rectangles in pixels of the large image; those at the end are smaller.
     """
 
     def __init__(self, small: tuple[int, int], large: tuple[int, int], *, step: float, side: int) -> None:
@@ -116,18 +121,18 @@ class Enlarger:
         ]
 
     def enlarge(self, values: Floats, row: int, column: int) -> Floats:
-        """Rectangle (row, column) of the enlarged (C, h, w)."""
+        """Return rectangle (row, column) of the enlarged (C, h, w)."""
         rows, row_weights = self._rows[row]
         columns, column_weights = self._columns[column]
         return np.asarray(row_weights @ values[:, rows, columns] @ column_weights, np.float32)
 
     def source(self, values: Floats, row: int, column: int) -> Floats:
-        """The part of the small (..., h, w) that rectangle (row, column) is made of."""
+        """Return the part of the small (..., h, w) under rectangle (row, column)."""
         return values[..., self._rows[row][0], self._columns[column][0]]
 
 
 def _pieces(small: int, large: int, step: float, side: int) -> list[tuple[slice, Floats]]:
-    """Per rectangle along one axis: the samples needed, and the (large, small) matrix of their weights."""
+    """Return, per rectangle along one axis, its samples and the (large, small) matrix of their weights."""
     position = np.clip((np.arange(large) + 0.5) / step - 0.5, 0, small - 1)
     first = np.minimum(position.astype(np.intp), max(small - 2, 0))
     fraction = np.asarray(position - first, np.float32)
@@ -144,7 +149,7 @@ def _pieces(small: int, large: int, step: float, side: int) -> list[tuple[slice,
 
 
 def cell_sums(values: Floats, side: int) -> Floats:
-    """Sums of (C, H, W) over cells of `side` pixels: (C, h, w), those at the end cut short."""
+    """Return sums of (C, H, W) over cells of `side` pixels: (C, h, w), cut at the border."""
     height, width = values.shape[-2:]
     if height % side or width % side:
         values = np.pad(values, ((0, 0), (0, -height % side), (0, -width % side)))
@@ -182,7 +187,7 @@ def smooth_colors(
     two = enlarger.enlarge(np.clip(two, 0, 1), 0, 0)
     front = np.clip(fuse(frame, alpha, two[:3], two[3:]), 0, 1)
     back = np.clip(fuse(frame, beta, two[3:], two[:3]), 0, 1)
-    # A trace of the first colours stays, for places where there is none of one of the two.
+    # A trace of the first colours remains, for places that lack one of the two.
     weights = np.stack([alpha + 1e-3, beta + 1e-3])
     near = box_mean(np.concatenate([weights, weights[0] * front, weights[1] * back]), radii[1])
     return near[2:5] / near[0], near[5:] / near[1]
@@ -192,7 +197,7 @@ _RIDGE = np.float32(1e-4)
 
 
 def fuse(pixels: Floats, alpha: Floats, front: Floats, back: Floats) -> Floats:
-    """Foreground colours near `front` that explain `pixels` at `alpha`: (3, ...), not clipped.
+    """Return foreground colours near `front` that explain `pixels` at `alpha`: (3, ...), not clipped.
 
     At alpha 1 they are the pixels themselves.
     """

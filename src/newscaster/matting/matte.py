@@ -24,13 +24,13 @@ _BAND = 0.09
 
 @dataclass(frozen=True)
 class Matte:
-    """The person of one frame, cut out.
+    """The matte of one frame.
 
     Attributes:
-        alpha: (H, W) uint8, 255 where all is the person, 0 where nothing is.
+        alpha: (H, W) uint8, 255 for the person, 0 for the background.
         foreground: (H, W, 3) uint8 RGB, not premultiplied: the person's own colour, without the old
-            background. Where alpha is 255 it is the frame's; where alpha is 0 it means nothing.
-        found: if there is a person at all; if not, alpha is 0 everywhere.
+            background. At alpha 255 it is the frame's; at alpha 0 it has no meaning.
+        found: whether there is a person; if not, alpha is 0 everywhere.
     """
 
     alpha: npt.NDArray[np.uint8]
@@ -39,7 +39,7 @@ class Matte:
 
 
 class PersonMatte:
-    """Cuts people out of the frames of one clip; what does not move keeps its alpha.
+    """Matting of people in the frames of one clip; static pixels keep their alpha.
 
     Frames are pushed in order. Results do not depend on how many clips are matted at a time.
 
@@ -55,19 +55,19 @@ class PersonMatte:
     def push(
         self, frame: Frame, *, face: FaceBox | None = None, other_faces: Sequence[FaceBox] = ()
     ) -> Matte:
-        """The matte of the clip's next frame.
+        """Return the matte of the clip's next frame.
 
         Args:
             frame: (H, W, 3) uint8 RGB, at least 32 x 32, of one size throughout the clip.
-            face: the face of the one person who is kept; by default everybody is.
-            other_faces: faces of the others: where two people touch, each pixel is whose face is nearer.
+            face: the face of the one person to keep; by default all people are kept.
+            other_faces: faces of the others. If two people touch, a pixel belongs to the nearer face.
 
         Raises:
-            InputError: the frame is of another type or size, or a face lies outside of it. Nothing changes.
+            InputError: the frame has another type or size, or a face lies outside it. The state is unchanged.
         """
         size = self._checked_size(frame)
         if face is None and other_faces:
-            raise InputError("other_faces is given without face; give the face of the person to keep, too")
+            raise InputError("other_faces is given without face; also give the face of the person to keep")
         for box in [*([face] if face is not None else []), *other_faces]:
             _check_face(box, size)
         if self._size is None:
@@ -76,7 +76,7 @@ class PersonMatte:
         whole = self._network.mask(small_frame)
         self._people = find_people(whole, size, face=face, other_faces=other_faces, before=self._people)
         if self._people is None:
-            return self._nobody(frame)
+            return self._no_person(frame)
         mask = self._people.clean(self._network.fused(small_frame, whole, self._people.crops))
         left, top, right, bottom = self._people.box
         extent = min((right - left) * mask.shape[1], (bottom - top) * mask.shape[0])
@@ -96,7 +96,7 @@ class PersonMatte:
         height, width = frame.shape[:2]
         if min(height, width) < MIN_SIDE_PX:
             raise InputError(
-                f"a frame is {width}x{height} pixels; a person is cut out of frames of {MIN_SIDE_PX}x"
+                f"a frame is {width}x{height} pixels; matting needs frames of {MIN_SIDE_PX}x"
                 f"{MIN_SIDE_PX} or more. Give larger footage"
             )
         if self._size is not None and self._size != (height, width):
@@ -113,7 +113,7 @@ class PersonMatte:
         self._motion = MotionGain()
         self._alpha: Floats = np.zeros(size, np.float32)
 
-    def _nobody(self, frame: Frame) -> Matte:
+    def _no_person(self, frame: Frame) -> Matte:
         self._motion = MotionGain()
         self._alpha.fill(0)
         return Matte(np.zeros(frame.shape[:2], np.uint8), frame.copy(), found=False)
@@ -130,15 +130,14 @@ def _check_face(box: FaceBox, size: tuple[int, int]) -> None:
 
 
 def composite(matte: Matte, background: Frame) -> Frame:
-    """The person before another background.
+    """Composite the person over another background.
 
     Args:
         matte: of one frame.
         background: (H, W, 3) uint8 RGB of the frame's size, or one colour, (3,) uint8.
 
     Returns:
-        (H, W, 3) uint8. Where alpha is 255 it is the frame's foreground, where it is 0 the background,
-        exactly.
+        (H, W, 3) uint8. At alpha 255 it is exactly the foreground, at alpha 0 exactly the background.
 
     Raises:
         InputError: the background is of another type or size.

@@ -22,7 +22,7 @@ _MAX_LOGIT = 5.0
 
 
 class PersonNetwork:
-    """The network, ready to run on one thread; it may be shared.
+    """The network on one thread; it may be shared.
 
     Args:
         session: (1, 256, 256, 3) RGB in 0..1 to (1, 256, 256, 1) probability of a person.
@@ -41,18 +41,18 @@ class PersonNetwork:
         self._session, self._input, self._output = session, inputs[0][0], outputs[0][0]
 
     def mask(self, frame: Frame, box: tuple[int, int, int, int] | None = None) -> Floats:
-        """(256, 256) probabilities of a person in a box (left, top, right, bottom), by default everywhere."""
+        """Return (256, 256) probabilities of a person in a box (left, top, right, bottom), by default all."""
         image = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box)
         pixels = np.asarray(image, np.float32)[None] / np.float32(255)
         shape = (1, SIDE, SIDE, 1)
-        found = self._session.run_one(self._output, shape, **{self._input: pixels})
-        return np.asarray(np.clip(found[0, ..., 0], 0, 1), np.float32)
+        probabilities = self._session.run_one(self._output, shape, **{self._input: pixels})
+        return np.asarray(np.clip(probabilities[0, ..., 0], 0, 1), np.float32)
 
     def fused(self, frame: Frame, whole: Floats, crops: list[Crop]) -> Floats:
-        """(H, W) probabilities: the mean of the logits of the whole frame's mask and of every crop's.
+        """Return (H, W) probabilities: the mean of the logits of the whole frame's mask and of every crop's.
 
-        A crop counts less towards its own border, where the network sees too little around, unless the
-        border is the frame's.
+        The weight of a crop falls towards its own border, because context is missing there, unless the border
+        is the frame's.
         """
         height, width = frame.shape[:2]
         total_weight = np.full((height, width), 0.15, np.float32)
@@ -72,13 +72,13 @@ class PersonNetwork:
 
 
 def _logit(mask: Floats) -> Floats:
-    least = np.float32(1 / (1 + np.exp(_MAX_LOGIT)))
-    clipped = np.clip(mask, least, 1 - least)
+    floor = np.float32(1 / (1 + np.exp(_MAX_LOGIT)))
+    clipped = np.clip(mask, floor, 1 - floor)
     return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
 
 
 def _window(length: int, fade_start: bool, fade_stop: bool) -> Floats:
-    """Weights along one side of a crop: 1, fading to 0 over a quarter at a border inside the frame."""
+    """Return weights along one side of a crop: 1, fading to 0 over a quarter at a border inside the frame."""
     position = (np.arange(length, dtype=np.float32) + 0.5) / max(length, 1)
     window = np.ones(length, np.float32)
     if fade_start:
@@ -89,6 +89,6 @@ def _window(length: int, fade_start: bool, fade_stop: bool) -> Floats:
 
 
 def load_person_network() -> PersonNetwork:
-    """The packaged network (0.2 MB)."""
+    """Load the packaged network (0.2 MB)."""
     model = resources.files("newscaster").joinpath("data/person_mask.onnx").read_bytes()
     return PersonNetwork(Session(model, threads=1, name="the person mask network", trusted=True))

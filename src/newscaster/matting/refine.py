@@ -1,9 +1,9 @@
 """From a soft mask to alpha and the foreground's colour at every pixel of the frame.
 
-Near the mask's edge the colour decides what the mask leaves open. The score of a local `ColorModel` is a
-second opinion on alpha with a known variance; the two are joined as two measurements are. Where the
-person's colours are the background's, too, the mask's opinion stays. The foreground's colour is estimated
-by blur fusion, and what is left in it of the background's is taken out along the model's direction.
+Near the mask's edge, colour resolves undecided pixels. The score of a local `ColorModel` is a second
+measurement of alpha with a known variance; the two are fused as measurements. If the person has the colours
+of the background, the mask's alpha remains. Blur fusion estimates the foreground's colour, and the remaining
+background colour is removed along the model's direction.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from newscaster.matting.filters import Enlarger, Floats, Frame, box_mean, fuse, 
 from newscaster.matting.temporal import hold
 
 STEP = 2
-"""Pixels of the mask per pixel of the images that colours and motion are measured in."""
+"""Pixels of the mask per pixel of the images on which colours and motion are measured."""
 _SIDE = 96
 _PRIOR_VARIANCE = 0.09
-"""Of the mask's opinion on alpha where it is open."""
+"""Variance of the mask's alpha if the mask is undecided."""
 _CLEAR_VARIANCE = 0.006
-"""Of scores that may overrule a mask that is sure; about that of hair before a plain backdrop."""
+"""Variance of scores that may overrule a decided mask; about that of hair before a plain backdrop."""
 _CONTRAST = 0.08
 """Alphas this near to 0 or 1 become 0 or 1."""
 _FLOOR = 0.02
-"""The least probability that the network's clipped logits express, taken off."""
+"""Smallest probability of the network's clipped logits, which is subtracted."""
 _ACTIVE = 0.08
 _FUSION_PX = 2
 
 
 class Evidence:
-    """What a frame says at the size of its small images.
+    """Colour evidence of a frame, at the size of its small images.
 
     Args:
-        small: (3, h, w) in 0..1, the frame made smaller.
+        small: (3, h, w) in 0..1, the reduced frame.
         mask: (h, w), probability of a person.
         band_px: half the width of the band along the mask's edge in which colours count.
     """
@@ -44,32 +44,32 @@ class Evidence:
         around = box_mean(mask, max(band_px // 3, 1))
         inside = _ramp(around, 0.94, 1.0)
         self.band = np.asarray(4 * near * (1 - near) * (1 - inside), np.float32)
-        """(h, w): 1 at the mask's edge, 0 where it is far; inwards it ends sooner."""
+        """(h, w): 1 at the mask's edge, 0 far from it; inwards it ends sooner."""
         foreground, background = _ramp(around, 0.9, 0.98), _ramp(around, 0.1, 0.02)
         statistics = ColorStatistics(small)
         model = statistics.model(foreground, background)
-        # Once more without pixels that look like the other class: gaps in hair that the mask has closed.
+        # Again without pixels that look like the other class: gaps in hair that the mask has closed.
         pixels = model.enlarged(size_of(mask))
         score = np.where(pixels.variance < 0.1, pixels.score(small), around)
         self.model = statistics.model(
             foreground * _ramp(score, 0.8, 0.95), background * _ramp(score, 0.2, 0.05)
         )
-        """Of the cells."""
+        """The model of the cells."""
         self.alpha = posterior(small, mask, self.band, self.model.enlarged(size_of(mask)))
         """(h, w)"""
         self._fusion_cells = max(band_px // CELL, 1)
 
     def smooth_colors(self, alpha: Floats) -> tuple[Floats, Floats]:
-        """Smooth colours of foreground and background for this alpha (h, w); see `filters.smooth_colors`."""
+        """Return smooth foreground and background colours for alpha (h, w); see `filters.smooth_colors`."""
         return smooth_colors(self.small, alpha, cell=CELL, radii=(self._fusion_cells, _FUSION_PX))
 
 
 class Refiner:
-    """Makes alpha and foreground of frames of one size, block by block.
+    """Computes alpha and foreground of frames of one size, block by block.
 
     Args:
         size: (height, width) of the frames.
-        factor: how many times smaller masks are; small images are `STEP` times smaller again.
+        factor: reduction of the masks; small images are `STEP` times smaller again.
     """
 
     def __init__(self, size: tuple[int, int], *, factor: int) -> None:
@@ -81,14 +81,14 @@ class Refiner:
         self._cells = Enlarger(cells, size, step=factor * STEP * CELL, side=_SIDE)
 
     def refine(self, frame: Frame, mask: Floats, evidence: Evidence, gain: Floats, alpha: Floats) -> Frame:
-        """Bring alpha up to date, and return the foreground.
+        """Update alpha, and return the foreground.
 
         Args:
             frame: (H, W, 3).
             mask: probability of a person, `factor` times smaller.
             evidence: of the same frame.
-            gain: (h, w) of the small images: share of the new alpha; see `temporal.hold`.
-            alpha: (H, W) of the frame before, changed in place.
+            gain: (h, w) of the small images: weight of the new alpha; see `temporal.hold`.
+            alpha: (H, W) of the previous frame, changed in place.
         """
         foreground = frame.copy()
         colors = np.concatenate(evidence.smooth_colors(evidence.alpha))
@@ -112,38 +112,38 @@ class Refiner:
                 smooth = self._small.enlarge(colors, row, column)
                 clean = np.clip(fuse(pixels, before, smooth[:3], smooth[3:]), 0, 1)
                 clean = despill(clean, np.minimum(4 * band, 1), model)
-                levels = np.clip(clean, 0, 1) * 255 + 0.5
-                foreground[place] = levels.astype(np.uint8).transpose(1, 2, 0)
+                rounded = np.clip(clean, 0, 1) * 255 + 0.5
+                foreground[place] = rounded.astype(np.uint8).transpose(1, 2, 0)
         return foreground
 
 
 def shrunk(size: tuple[int, int], factor: int) -> tuple[int, int]:
-    """Height and width after `filters.shrink`."""
+    """Return height and width after `filters.shrink`."""
     return -(-size[0] // factor), -(-size[1] // factor)
 
 
 def _constant(mask: Floats) -> float | None:
-    """0 or 1 if a mask without open edges near is surely that."""
+    """Return 0 or 1 if the whole mask surely is that, else None."""
     if mask.max() <= _FLOOR:
         return 0.0
     return 1.0 if mask.min() >= 1 - _FLOOR else None
 
 
 def _open(alpha: Floats) -> bool:
-    """If any pixel is neither all foreground nor all background."""
+    """Return whether any pixel is neither pure foreground nor pure background."""
     return bool(((alpha > 0) & (alpha < 1)).any())
 
 
 def _ramp(values: Floats, zero: float, one: float) -> Floats:
-    """Linear from 0 at `zero` to 1 at `one`, clipped."""
+    """Map values linearly from 0 at `zero` to 1 at `one`, clipped."""
     return np.asarray(np.clip((values - np.float32(zero)) * np.float32(1 / (one - zero)), 0, 1), np.float32)
 
 
 def posterior(pixels: Floats, mask: Floats, band: Floats, model: ColorModel) -> Floats:
-    """Alpha (h, w) from the mask's opinion and the colours'.
+    """Return alpha (h, w) from the mask and the colours.
 
-    The mask's opinion is trusted less the more open it is and, where colours are clear, near its edge.
-    Scores are stretched by their standard deviation, so that noise in either class becomes 0 or 1.
+    The weight of the mask falls the more undecided it is, and near its edge if the colours are clear. Scores
+    are extended by their standard deviation, so that noise in either class becomes 0 or 1.
 
     Args:
         pixels: (3, h, w).
@@ -161,7 +161,7 @@ def posterior(pixels: Floats, mask: Floats, band: Floats, model: ColorModel) -> 
 
 
 def despill(colors: Floats, band: Floats, model: ColorModel) -> Floats:
-    """Move colours (3, h, w) off the background's towards the foreground's, if the two differ clearly."""
+    """Move colours (3, h, w) from the background's towards the foreground's, if the two differ clearly."""
     clear = band / (1 + (model.variance * np.float32(1 / 0.02)) ** 2)
     lack = np.maximum(1 - np.sqrt(model.variance) - model.score(colors), 0) * clear
     return np.asarray(colors + lack * model.difference, np.float32)

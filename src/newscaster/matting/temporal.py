@@ -1,8 +1,8 @@
-"""Steadiness of alpha over time: what does not move keeps its alpha, what moves takes the new one at once.
+"""Temporal stability of alpha: static pixels keep their alpha, moving pixels take the new one at once.
 
-Motion is measured against the frame that the held alpha was made from, not the frame before: a slow drift
-adds up until it counts, so that nothing lags behind by more than the threshold. No average runs over moving
-pixels, so that there are no ghosts.
+Motion is measured against the frame of the held alpha, not the previous frame: a slow drift accumulates until
+it counts, so that no pixel lags behind by more than the threshold. Moving pixels are not averaged, so that
+there are no ghosts.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import numpy as np
 from newscaster.matting.filters import Floats, box_max, box_mean
 
 _STILL = 7 / 255
-"""Change of colour, averaged over 3 x 3 pixels of the small frame, that counts as noise at least."""
+"""Change of colour, averaged over 3 x 3 pixels of the small frame, that always counts as noise."""
 _NOISE_FACTOR = 8.0
 _MAX_STILL = 12 / 255
 _MATTERS = np.float32(0.25)
 _CERTAIN = np.float32(0.35)
-"""Where alpha would change by less than 0.25, colours must change up to three times as much to count as
-motion: a key frame after frames that the encoder has refined changes colours a little, and alpha a
-little."""
+"""If alpha would change by less than 0.25, colours must change up to three times as much to count as motion:
+a key frame after frames that the encoder has refined changes colours and alpha slightly."""
 _DISAGREE = 0.25
 _PATIENCE = 4
-"""Frames that must disagree with the held alpha alike before it is given up: dark clothes move unseen
-before dark.
+"""Frames that must disagree with the held alpha in the same direction before it is dropped: dark clothes move
+invisibly before a dark background.
 
-Only near what moved not long ago; elsewhere the alpha drifts by less than a level per frame.
+Only near recent motion; elsewhere alpha drifts by less than one 8-bit value per frame.
 """
 _NEAR_PX = 24
 _NEAR_FRACTION = 1e-3
 _BESIDE = np.float32(0.2)
-"""Share of the new alpha taken near recent motion: what a moving edge has left behind fades soon."""
+"""Smallest weight of the new alpha near recent motion: traces of a moving edge fade soon."""
 _MEMORY = 25
 """Frames."""
 _SLEW = np.float32(0.9 / 255)
@@ -38,7 +37,7 @@ _TOLERANCE = np.float32(0.06)
 
 
 class MotionGain:
-    """Decides for every pixel of the small frames which share of the new alpha it takes."""
+    """The weight of the new alpha for every pixel of the small frames."""
 
     def __init__(self) -> None:
         self._reference: Floats | None = None
@@ -47,11 +46,11 @@ class MotionGain:
         self._recent: Floats | float = 0.0
 
     def push(self, small: Floats, alpha: Floats) -> Floats:
-        """The gain (h, w) in 0..1 for one more frame.
+        """Return the gain (h, w) in 0..1 for the next frame.
 
         Args:
             small: (3, h, w) in 0..1.
-            alpha: (h, w), this frame's own.
+            alpha: (h, w) of this frame.
         """
         if self._reference is None or self._alpha is None or self._disagreed is None:
             self._reference, self._alpha = small.copy(), alpha.copy()
@@ -67,8 +66,8 @@ class MotionGain:
         self._disagreed = np.where(side == np.sign(self._disagreed), self._disagreed + side, side)
         near = box_mean(moving.astype(np.float32), _NEAR_PX) > _NEAR_FRACTION
         self._recent = np.where(near, _MEMORY, self._recent - 1)
-        given_up = (np.abs(self._disagreed) >= _PATIENCE) & (self._recent > 0)
-        gain = np.asarray(box_max(np.maximum(moving, given_up).astype(np.float32), 2), np.float32)
+        dropped = (np.abs(self._disagreed) >= _PATIENCE) & (self._recent > 0)
+        gain = np.asarray(box_max(np.maximum(moving, dropped).astype(np.float32), 2), np.float32)
         gain = np.where(self._recent > 0, np.maximum(gain, _BESIDE), gain)
         self._reference += gain * (small - self._reference)
         hold(self._alpha, alpha, gain)
@@ -76,9 +75,9 @@ class MotionGain:
 
 
 def hold(alpha: Floats, new: Floats, gain: Floats) -> None:
-    """Move `alpha` towards `new` in place: by the share `gain`, and by less than one level of 255 at least.
+    """Move `alpha` towards `new` in place, by the weight `gain` or by a drift of under one 8-bit value.
 
-    Without motion, differences of 0.06 at most are left alone: they are the estimate's own noise.
+    Without motion, differences of at most 0.06 are ignored: they are noise of the estimate.
     """
     error = new - alpha
     drift = np.clip(error, -_SLEW, _SLEW) * (np.abs(error) > _TOLERANCE)

@@ -1,11 +1,12 @@
-"""Media: video and sound in and out. The only importer of PyAV.
+"""Media: video and audio in and out. The only importer of PyAV.
 
-One clock for both streams of a file: t0 is its first frame, `read_frames` counts from there, and sample 0 of
-`read_audio` is the sound at t0.
+Both streams of a file share one clock. t0 is the first frame: `read_frames` counts from there, and sample 0
+of `read_audio` is the audio at t0.
 """
 
 from __future__ import annotations
 
+from newscaster.media import containers
 from newscaster.media.audio import (
     Resampler,
     copy_as_wav,
@@ -17,31 +18,37 @@ from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMete
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.completeness import missing_bytes
-from newscaster.media.container import length_notes
 from newscaster.media.downmix import Samples
 from newscaster.media.fragments import cut_to_whole_fragments
 from newscaster.media.frame import CHROMA_SHIFT, YuvFrame, to_planes
 from newscaster.media.label import Label
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
+from newscaster.media.reader import length_notes
 from newscaster.media.sampling import read_luma_pieces
 from newscaster.media.scan import MeasuredScan, measured_scan
 from newscaster.media.sink import (
-    LiveItem,
     check_live_inputs,
+    live_container,
     live_file,
-    live_format,
     live_pipe,
     redact_url,
     write_live,
 )
-from newscaster.media.stream import FragmentWriter, FrameMaker, RecordedVideo, has_room, record_video
+from newscaster.media.stream import (
+    FrameMaker,
+    LiveItem,
+    RecordedVideo,
+    has_room,
+    record_video,
+    write_fragments,
+)
 from newscaster.media.target_video import TargetVideo, encode_target
-from newscaster.media.video import read_frames
-from newscaster.media.write import write_video
+from newscaster.media.video import read_frames, read_yuv_frames, yuv_notes
+from newscaster.media.video_file import write_video
+from newscaster.media.wav import write_wav
 from newscaster.system.durable import check_inputs_kept, is_same_file, sync_file
 from newscaster.system.files import (
-    VIDEO_SUFFIXES,
     atomic_write,
     check_output,
     no_temporary_room,
@@ -49,7 +56,6 @@ from newscaster.system.files import (
     remove_left_overs,
     scratch_folder,
     spooled,
-    write_wav,
 )
 from newscaster.system.leases import FolderLease, exclusive_lock
 from newscaster.system.output_locks import exclusive_output, locked
@@ -59,12 +65,10 @@ __all__ = [
     "CHROMA_SHIFT",
     "MARK_BYTES",
     "MAX_MAGNITUDE",
-    "VIDEO_SUFFIXES",
     "AudioInfo",
     "AudioMeasure",
     "Cue",
     "FolderLease",
-    "FragmentWriter",
     "FrameMaker",
     "Label",
     "LiveItem",
@@ -84,6 +88,7 @@ __all__ = [
     "check_live_inputs",
     "check_output",
     "container_named",
+    "containers",
     "copy_as_wav",
     "cut_to_whole_fragments",
     "decode_wav",
@@ -93,8 +98,8 @@ __all__ = [
     "has_room",
     "is_same_file",
     "length_notes",
+    "live_container",
     "live_file",
-    "live_format",
     "live_pipe",
     "locked",
     "made_ahead",
@@ -107,6 +112,7 @@ __all__ = [
     "read_audio_blocks",
     "read_frames",
     "read_luma_pieces",
+    "read_yuv_frames",
     "record_video",
     "redact_url",
     "remove_left_over_folders",
@@ -116,7 +122,9 @@ __all__ = [
     "sync_file",
     "to_planes",
     "write_captions",
+    "write_fragments",
     "write_live",
     "write_video",
     "write_wav",
+    "yuv_notes",
 ]

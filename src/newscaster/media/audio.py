@@ -1,6 +1,6 @@
-"""Sound in: float32 samples of a file, at its own rate or another, on the video's clock where there is video.
+"""Audio input: float32 samples of a file, at its own rate or another, on the video's clock if it has video.
 
-Knows sample formats, gaps in the time stamps, and resampling. What the sound means is left to `speech`.
+Handles sample formats, gaps in the time stamps, and resampling. Leaves the content of the audio to `speech`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from av.container import InputContainer
 
 from newscaster.errors import MediaError
 from newscaster.media.conform import Conformer
-from newscaster.media.container import (
+from newscaster.media.containers import AUDIO_SUFFIXES
+from newscaster.media.downmix import Downmix, Samples
+from newscaster.media.ogg_chain import FilePart, chain_links
+from newscaster.media.reader import (
     SELF_CONTAINED,
     decode_audio,
     find_video,
@@ -30,8 +33,6 @@ from newscaster.media.container import (
     open_media,
     reason,
 )
-from newscaster.media.downmix import Downmix, Samples
-from newscaster.media.ogg_chain import FilePart, chain_links
 from newscaster.media.video import first_frame_seconds
 from newscaster.system.files import atomic_write, check_output
 
@@ -39,32 +40,32 @@ from newscaster.system.files import atomic_write, check_output
 _GAP_SECONDS = 0.03
 _CLOCK_RESTART_SECONDS = 1.0
 _MAX_GAP_SECONDS = 3600.0
-# Gaps in all: an hour, and so many times the audio that is there. A file of a few kB can claim months.
+# All gaps together: an hour, plus this multiple of the audio so far. A file of a few kB can claim months.
 _MAX_GAPS_SECONDS = 3600.0
 _MAX_GAPS_RATIO = 9.0
 _MAX_RATE_HZ = 768_000
 _MAX_CHANNELS = 64
 # Demuxers of streams without time stamps, which count samples at the first frame's rate.
 _SAMPLE_COUNTERS = frozenset({"aac", "ac3", "dts", "eac3", "flac", "loas", "mp3", "truehd"})
-# Codecs need a run-up after a seek (MP3's bit reservoir, AAC's overlap); below that reading on is as fast.
+# Codecs need a run-up after a seek (MP3's bit reservoir, AAC's overlap). Shorter seeks save no time.
 _RUN_UP_SECONDS = 1.0
 _SEEK_FROM_SECONDS = 5.0
 
 
 class AudioSource:
-    """An open file's sound, decoded block by block at its own rate: what every reader here starts from.
+    """The audio of an open file, decoded block by block at its own rate. Every reader here uses it.
 
     Args:
         container: open.
-        path: of the file, or what it is called in messages.
-        piped: whether there is no such file that could be read again.
+        path: of the file, or its name in messages.
+        piped: whether the input is a pipe, which cannot be read again.
     """
 
     def __init__(self, container: InputContainer, path: Path, *, piped: bool = False) -> None:
         self._container = container
         self._path = path
         self._stream: AudioStream = need_audio(container, path)
-        self._sought = False
+        self._has_seeked = False
         self._links = [] if piped else _links(container, path)
         self._frames = self._decode(container)
         self._first = next(self._frames)
@@ -81,57 +82,56 @@ class AudioSource:
         """Time stamp of the first sample of `blocks` on the container's clock."""
 
     def _decode(self, container: InputContainer) -> Iterator[AudioFrame]:
-        """The frames of the file, or of all links of a chained one; those of later links have no time."""
+        """Yield the frames of the file, or of all links of a chained one; later links have no time stamps."""
         if not self._links:
             yield from decode_audio(container, self._stream, self._path)
             return
         for index, (start, stop) in enumerate(self._links):
-            with FilePart(self._path.open("rb"), start, stop) as part:
-                try:
-                    link = av.open(
-                        part, mode="r", format="ogg", metadata_errors="replace", options=SELF_CONTAINED
-                    )
-                except (av.FFmpegError, OSError) as error:
-                    raise MediaError(
-                        f"'{self._path}' is damaged: recording {index + 1} of the {len(self._links)} in it "
-                        f"cannot be read ({reason(error)}). Copy or record it again"
-                    ) from error
-                with link:
-                    for frame in decode_audio(link, need_audio(link, self._path), self._path):
-                        if index:
-                            frame.pts = None
-                        yield frame
+            with FilePart(self._path.open("rb"), start, stop) as part, self._open_link(part, index) as link:
+                for frame in decode_audio(link, need_audio(link, self._path), self._path):
+                    if index:
+                        frame.pts = None
+                    yield frame
+
+    def _open_link(self, part: FilePart, index: int) -> InputContainer:
+        try:
+            return av.open(part, mode="r", format="ogg", metadata_errors="replace", options=SELF_CONTAINED)
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(
+                f"'{self._path}' is damaged: recording {index + 1} of the {len(self._links)} in it cannot be "
+                f"read ({reason(error)}). Copy or record it again"
+            ) from error
 
     def seek(self, seconds: float) -> None:
-        """Start `blocks` a little before `seconds` on the container's clock; `first_seconds` says where."""
+        """Start `blocks` a little before `seconds` on the container's clock, and set `first_seconds`."""
         time_base = self._stream.time_base
         if self._links or time_base is None or seconds - self.first_seconds < _SEEK_FROM_SECONDS:
             return
-        self._sought = True
+        self._has_seeked = True
         self._container.seek(math.floor((seconds - _RUN_UP_SECONDS) / time_base), stream=self._stream)
-        frames = decode_audio(self._container, self._stream, self._path, sought=True)
+        frames = decode_audio(self._container, self._stream, self._path, after_seek=True)
         # The first block after a seek lacks its predecessor's half of the overlap.
         first = next(itertools.islice(frames, 1, None), None)
         if first is None or first.time is None or first.time > seconds:
             self._container.seek(self._stream.start_time or 0, stream=self._stream)
-            frames = decode_audio(self._container, self._stream, self._path, sought=True)
+            frames = decode_audio(self._container, self._stream, self._path, after_seek=True)
             first = next(frames)
         self._frames, self._first = frames, first
         self.first_seconds = first.time or 0.0
 
     def blocks(self) -> Iterator[Samples]:
-        """(C, n) float32 blocks, contiguous in time from `first_seconds`.
+        """Yield (C, n) float32 blocks, contiguous in time from `first_seconds`.
 
-        A gap in the time stamps becomes zeros; samples that overlap what came before are cut. A clock
-        that starts again goes on where it was. What changes its rate or channels is converted to the first
-        frame's::
+        A gap in the time stamps becomes zeros; samples that overlap earlier ones are cut. If the clock
+        restarts, time continues without a jump. Audio that changes its rate or channels is converted to
+        those of the first frame::
 
             stamps    |aaaa|bbbb|      |cccc|      |aaaa|bbbb|
                                                       |cccc|
             yielded   |aaaa|bbbb|000000|cccc|      |aaaa|bbbb|cc|
         """
         position = 0  # samples yielded
-        gaps = 0  # samples of it that fill gaps
+        gaps = 0  # those of them that fill gaps
         origin = self.first_seconds
         for frame in itertools.chain([self._first], self._frames):
             due = origin + position / self.rate
@@ -158,35 +158,38 @@ class AudioSource:
         for block in self._conformer.flush():
             position += block.shape[1]
             yield block
-        self._check_all_there(position)
+        self._check_complete(position)
 
     def _check_gaps(self, gaps: int, position: int) -> None:
-        """Refuse a file of little else than gaps."""
+        """Raise MediaError if the file is almost all gaps."""
         audio_seconds = (position - gaps) / self.rate
         if gaps / self.rate > _MAX_GAPS_SECONDS + _MAX_GAPS_RATIO * audio_seconds:
             raise MediaError(
                 f"'{self._path}' is damaged: its time stamps leave gaps of {gaps / self.rate:,.0f} s in all, "
-                f"and there are {audio_seconds:.1f} s of audio so far. Copy or record it again, or make "
+                f"and it has {audio_seconds:.1f} s of audio so far. Copy or record it again, or write "
                 "new time stamps, for example with: ffmpeg -i INPUT -af asetpts=N/SR/TB OUTPUT.wav"
             )
 
     def _is_out_of_step(self, is_behind: bool) -> bool:
-        """Whether time stamps are samples counted anew, or at a rate that has changed since."""
+        """Return whether the demuxer counts samples, and restarted or counts at a rate that has changed."""
         counted = self._container.format.name in _SAMPLE_COUNTERS
         return counted and (is_behind or self._conformer.rate_changed)
 
     def mono_blocks(self) -> Iterator[Samples]:
-        """(n,) float32: the channels as :class:`Downmix` joins them, otherwise as `blocks`."""
+        """Yield (n,) float32: the channels as :class:`Downmix` mixes them, otherwise as `blocks`."""
         downmix = Downmix(self.channels, self.rate)
         for block in self.blocks():
             yield block[0] if self.channels == 1 else downmix.mix(block)
 
-    def _check_all_there(self, samples: int) -> None:
-        """FLAC says how many samples it has, and needs no index: of a file cut short, the rest is read."""
+    def _check_complete(self, samples: int) -> None:
+        """Raise MediaError if a FLAC file lacks samples.
+
+        Its header states their number. FLAC needs no index, so FFmpeg reads a truncated file without error.
+        """
         stream = self._stream
         if (
             self._container.format.name != "flac"
-            or self._sought
+            or self._has_seeked
             or not stream.duration
             or not stream.time_base
         ):
@@ -200,7 +203,7 @@ class AudioSource:
 
 
 def _links(container: InputContainer, path: Path) -> list[tuple[int, int]]:
-    """The links of chained Ogg audio; none if the file is anything else."""
+    """Return the links of chained Ogg audio; none if the file is anything else."""
     if container.format.name != "ogg" or find_video(container) is not None:
         return []
     links = chain_links(path)
@@ -209,7 +212,7 @@ def _links(container: InputContainer, path: Path) -> list[tuple[int, int]]:
 
 @contextmanager
 def open_audio(path: Path) -> Iterator[AudioSource]:
-    """Open the sound of `path`; closed when the block ends."""
+    """Open the audio of `path`; close it when the block ends."""
     with open_media(path) as container:
         yield AudioSource(container, path)
 
@@ -217,26 +220,26 @@ def open_audio(path: Path) -> Iterator[AudioSource]:
 def read_audio(
     path: Path, *, rate: int = 16_000, start_seconds: float = 0.0, stop_seconds: float | None = None
 ) -> Samples:
-    """The sound of a file in memory, on the video's clock.
+    """Return the audio of a file, on the video's clock.
 
     ::
 
         video       t0|----frame 0----|----frame 1----| ...
-        sound            |--------------- ...              (late: zeros come first)
-        returned      |000--------------- ...              sample 0 is the sound at t0 + start_seconds
+        audio            |--------------- ...              (late: zeros come first)
+        returned      |000--------------- ...              sample 0 is the audio at t0 + start_seconds
 
     Args:
-        path: any file with sound. Where it has video too, sample 0 belongs to its first frame; where it
-            has none, sample 0 is the sound's first.
+        path: any file with audio. If it has video, sample 0 belongs to the first frame; otherwise it is
+            the first sample of the audio.
         rate: samples per second to return.
-        start_seconds: where to begin, from 0.
-        stop_seconds: where to end; None is the sound's end. The sound may end sooner.
+        start_seconds: start, 0 or more.
+        stop_seconds: end; None is the end of the audio. The audio may end sooner.
 
     Returns:
-        (N,) float32 mono, 1.0 = full scale; not finite where the file is not.
+        (N,) float32 mono, 1.0 = full scale; samples of the file that are not finite stay so.
 
     Raises:
-        MediaError: the file is missing, has no sound, or breaks off.
+        MediaError: the file is missing, has no audio, or breaks off.
     """
     path = Path(path)
     if start_seconds < 0 or (stop_seconds is not None and stop_seconds < start_seconds):
@@ -256,24 +259,24 @@ def read_audio(
         grid = rate // math.gcd(rate, source.rate)
         room = math.ceil(rate / 20 / grid) * grid
         run_up = max(0, start // grid * grid - room)
-        begin = origin + run_up / rate
-        source.seek(begin)
-        skip = round((begin - source.first_seconds) * source.rate)
-        wanted = None if stop is None else math.ceil((stop - run_up + room) / rate * source.rate)
-        native = _window(source.mono_blocks(), skip, wanted)
+        seek_seconds = origin + run_up / rate
+        source.seek(seek_seconds)
+        skip = round((seek_seconds - source.first_seconds) * source.rate)
+        count = None if stop is None else math.ceil((stop - run_up + room) / rate * source.rate)
+        native = _window(source.mono_blocks(), skip, count)
         blocks = list(_resample(native, source.rate, rate))
     samples: Samples = np.concatenate([np.zeros(0, np.float32), *blocks])
     return samples[start - run_up : None if stop is None else stop - run_up].copy()
 
 
 def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16_000) -> Iterator[Samples]:
-    """The sound alone, from its first sample, in constant memory.
+    """Yield the audio alone, from its first sample, in constant memory.
 
     Yields:
         (block_samples,) float32 mono, 1.0 = full scale; the last may be shorter.
 
     Raises:
-        MediaError: the file is missing, has no sound, or breaks off.
+        MediaError: the file is missing, has no audio, or breaks off.
     """
     with open_audio(Path(path)) as source:
         held: list[Samples] = []
@@ -284,20 +287,20 @@ def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16
             if count >= block_samples:
                 joined = np.concatenate(held)
                 whole = count // block_samples * block_samples
-                for begin in range(0, whole, block_samples):
-                    yield joined[begin : begin + block_samples]
+                for start in range(0, whole, block_samples):
+                    yield joined[start : start + block_samples]
                 held, count = [joined[whole:]], count - whole
         if count:
             yield np.concatenate(held)
 
 
 def decode_wav(data: bytes) -> tuple[Samples, int]:
-    """A WAV file in memory: (N,) float32 mono, 1.0 = full scale, and its rate in Hz.
+    """Decode a WAV file in memory: (N,) float32 mono, 1.0 = full scale, and its rate in Hz.
 
-    Its header may promise more than there is: programs that write to a pipe cannot know.
+    The header may state more samples than exist: programs that write to a pipe do not know the length.
 
     Raises:
-        MediaError: it is no WAV file, or holds no sound.
+        MediaError: it is no WAV file, or holds no audio.
     """
     name = Path("the WAV data")
     try:
@@ -311,15 +314,15 @@ def decode_wav(data: bytes) -> tuple[Samples, int]:
 
 
 def copy_as_wav(source: Path, path: Path) -> None:
-    """Write the sound of `source` as 16-bit WAV, at its own rate and with its own channels.
+    """Write the audio of `source` as 16-bit WAV, at its own rate and with its own channels.
 
     A channel of inverted polarity is inverted back.
 
     Raises:
-        MediaError: `source` is missing, has no sound, or breaks off.
+        MediaError: `source` is missing, has no audio, or breaks off.
         OutputError: `path` cannot be written.
     """
-    check_output(path, suffixes=(".wav",))
+    check_output(path, suffixes=AUDIO_SUFFIXES)
     with (
         open_audio(Path(source)) as audio,
         atomic_write(path) as temporary,
@@ -334,12 +337,12 @@ def copy_as_wav(source: Path, path: Path) -> None:
             file.writeframes(pcm.astype("<i2").tobytes())
 
 
-def _window(blocks: Iterator[Samples], skip: int, wanted: int | None) -> Iterator[Samples]:
-    """Leave out the first `skip` samples (put -skip zeros first), and end after `wanted`."""
+def _window(blocks: Iterator[Samples], skip: int, count: int | None) -> Iterator[Samples]:
+    """Drop the first `skip` samples (if negative, prepend zeros), and end after `count` samples."""
     if skip < 0:
         blocks = itertools.chain([np.zeros(-skip, np.float32)], blocks)
         skip = 0
-    left = math.inf if wanted is None else wanted
+    left = math.inf if count is None else count
     for block in blocks:
         cut = block[skip:]
         skip -= len(block) - len(cut)
@@ -352,7 +355,7 @@ def _window(blocks: Iterator[Samples], skip: int, wanted: int | None) -> Iterato
 
 
 def _resample(blocks: Iterator[Samples], source_rate: int, rate: int) -> Iterator[Samples]:
-    """(n,) float32 blocks at another rate; the first sample stays where it is in time."""
+    """Yield (n,) float32 blocks at another rate; the first sample keeps its time."""
     if source_rate == rate:
         yield from blocks
         return
@@ -363,13 +366,13 @@ def _resample(blocks: Iterator[Samples], source_rate: int, rate: int) -> Iterato
 
 
 class Resampler:
-    """Sound at another rate as it comes in; the first sample stays where it is in time.
+    """A streaming resampler; the first sample keeps its time.
 
-    What is pushed comes out a few samples of filter later, the rest when it is flushed.
+    The output lags the input by a few samples of filter; `flush` returns the rest.
 
     Args:
-        source_rate: in Hz.
-        rate: the one wanted.
+        source_rate: of the input, in Hz.
+        rate: of the output, in Hz.
     """
 
     def __init__(self, source_rate: int, rate: int) -> None:
@@ -378,7 +381,7 @@ class Resampler:
         self._resampler = None if same else AudioResampler(format="flt", layout="mono", rate=rate)
 
     def blocks(self, samples: Samples | None) -> Iterator[Samples]:
-        """What comes out when (n,) samples go in, or with None at the end: blocks (n,) float32."""
+        """Push (n,) samples, or None at the end, and yield the blocks (n,) float32 that are ready."""
         if self._resampler is None:
             if samples is not None:
                 yield samples
@@ -389,16 +392,16 @@ class Resampler:
             yield frame.to_ndarray()[0].astype(np.float32, copy=False)
 
     def push(self, samples: Samples) -> Samples:
-        """(n,) samples in, those that have come out: float32."""
+        """Push (n,) samples; return those that are ready, float32."""
         return np.concatenate([np.zeros(0, np.float32), *self.blocks(samples)]) if len(samples) else samples
 
     def flush(self) -> Samples:
-        """The rest; nothing can be pushed after it."""
+        """Return the rest; nothing can be pushed after it."""
         return np.concatenate([np.zeros(0, np.float32), *self.blocks(None)])
 
 
 def mono_frame(block: Samples, rate: int) -> AudioFrame:
-    """An FFmpeg frame of (n,) float32 samples."""
+    """Return an FFmpeg frame of (n,) float32 samples."""
     frame = AudioFrame.from_ndarray(np.ascontiguousarray(block[None]), format="flt", layout="mono")
     frame.sample_rate = rate
     return frame

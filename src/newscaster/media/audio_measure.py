@@ -13,14 +13,14 @@ from newscaster.media.audio import open_audio
 from newscaster.media.downmix import Samples
 
 MAX_MAGNITUDE = float(2**32)
-"""Greatest magnitude of audio, 1.0 = full scale. Integers of 32 bits that were not scaled are within it."""
+"""Maximum magnitude of audio, 1.0 = full scale. Unscaled 32-bit integers are within it."""
 _LOUD_FRACTION = 0.05
 _LOWEST_DB, _HIGHEST_DB, _BINS_PER_DB = -120, 60, 2
 
 
 @dataclass(frozen=True, slots=True)
 class AudioMeasure:
-    """The sound of a file, measured over all of it. Levels are of the mono mix, 1.0 = full scale."""
+    """The audio of a file, measured over its whole length. Levels are of the mono mix, 1.0 = full scale."""
 
     rate: int
     """Samples per second, as stored."""
@@ -43,14 +43,14 @@ class AudioMeasure:
 
     @property
     def seconds(self) -> float:
-        """Length of the sound."""
+        """Length of the audio."""
         return self.samples / self.rate
 
 
 class PeakMeter:
     """The usual peak of the loud passages of audio that comes in blocks.
 
-    A twentieth of all pieces of 40 ms peaks higher. So a click or a bang does not count.
+    One in twenty pieces of 40 ms has a higher peak, so a click or a bang does not count.
 
     Args:
         rate: in Hz.
@@ -62,7 +62,7 @@ class PeakMeter:
         self._rest: Samples = np.zeros(0, np.float32)
 
     def push(self, samples: Samples) -> None:
-        """Samples that follow: (n,) float32, finite."""
+        """Add the next samples: (n,) float32, finite."""
         samples = np.concatenate([self._rest, samples]) if len(self._rest) else samples
         whole = len(samples) // self._piece * self._piece
         self._count(np.abs(samples[:whole]).reshape(-1, self._piece).max(axis=1))
@@ -86,14 +86,14 @@ class PeakMeter:
 
 
 def measure_audio(path: Path, *, watch: Callable[[float], None] | None = None) -> AudioMeasure:
-    """Decode the sound once and measure it.
+    """Decode the audio once and measure it.
 
     Args:
-        path: any file with sound.
-        watch: called again and again with the seconds decoded so far; what it raises ends the measurement.
+        path: any file with audio.
+        watch: called repeatedly with the seconds decoded so far; an exception of its ends the measurement.
 
     Raises:
-        MediaError: the file is missing, has no sound, or breaks off.
+        MediaError: the file is missing, has no audio, or breaks off.
     """
     with open_audio(Path(path)) as source:
         samples = finite_samples = 0
@@ -105,7 +105,7 @@ def measure_audio(path: Path, *, watch: Callable[[float], None] | None = None) -
                 watch(samples / source.rate)
             with np.errstate(over="ignore"):
                 total = float(np.dot(block, block))
-            if not math.isfinite(total):  # a sample that is no number, or one too large to square
+            if not math.isfinite(total):  # a sample that is NaN or infinite, or too large to square
                 block = block[np.isfinite(block)]
                 total = float(np.dot(block.astype(np.float64), block))
             finite_samples += len(block)

@@ -1,4 +1,4 @@
-"""A stream of items in two threads: what is made of them beside them, or they beside what is made of them."""
+"""Producer and consumer threads: consume items in a second thread, or make them in one."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 2.0
-"""How long an interrupted command waits for its other thread to let go."""
+"""How long an interrupted command waits for its second thread to end."""
 
 
 class _AbandonedError(Exception):
-    """The generator failed: raised inside the worker, so that it lets go of what it holds."""
+    """The generator failed: raised inside the worker, so that it releases its resources."""
 
 
 class _End:
-    """Mark of the end of the items; `failed` where the generator raised."""
+    """The end of the items; `failed` if the generator raised."""
 
     def __init__(self, *, failed: bool) -> None:
         self.failed = failed
@@ -53,7 +53,7 @@ class _Worker(Generic[Item, Result]):
             self.error = error
 
     def put(self, item: Item | _End, *, patience_seconds: float = math.inf) -> bool:
-        """Hand an item over; False if the worker is no longer there to take it, or does not in time."""
+        """Queue an item; return False if the worker has ended, or does not take it in time."""
         end = time.monotonic() + patience_seconds
         while self.thread.is_alive() and time.monotonic() < end:
             try:
@@ -67,10 +67,10 @@ class _Worker(Generic[Item, Result]):
 def in_background(
     items: Iterable[Item], work: Callable[[Iterator[Item]], Result], *, depth: int = 4
 ) -> Result:
-    """Run `work(iterator over items)` in a second thread; `items` are made in this one.
+    """Run `work(iterator over items)` in a second thread; make `items` in this one.
 
-    At most `depth` items wait between the two. An error of either side ends the other and is raised here. An
-    interrupt is raised after 2 s at most, even if the other thread goes on.
+    At most `depth` items wait between the two. An error in either thread ends the other and is raised here.
+    An interrupt is raised after 2 s at most, even if the second thread continues.
     """
     worker = _Worker(work, depth)
     worker.thread.start()
@@ -82,7 +82,7 @@ def in_background(
         worker.put(_End(failed=True))
         worker.thread.join()
         raise
-    except BaseException:  # the command is to end, even if the other thread waits for what never comes
+    except BaseException:  # the command must end, even if the second thread is blocked
         worker.put(_End(failed=True), patience_seconds=_PATIENCE_SECONDS)
         worker.thread.join(_PATIENCE_SECONDS)
         raise
@@ -95,10 +95,10 @@ def in_background(
 
 @contextmanager
 def made_ahead(items: Iterable[Item], *, depth: int = 8) -> Iterator[Iterator[Item]]:
-    """The same items, made in a second thread: up to `depth` wait, and one more is made.
+    """Make items in a second thread: at most `depth` wait while one more is made.
 
-    An error of theirs is raised where the next one is taken. When the block ends, so has the thread: what
-    they are made of can be closed then, also where not all were taken.
+    An error of the generator is raised when the next item is taken. The thread has ended when the block
+    ends: the generator's resources can then be closed, even if items remain.
     """
     made: queue.Queue[Item | _End | BaseException] = queue.Queue()
     room = threading.Semaphore(depth)

@@ -1,6 +1,6 @@
-"""Captions out: SubRip and WebVTT files, and a soft subtitle track that players can switch off.
+"""Caption output: SubRip and WebVTT files, and a soft subtitle track that players can switch off.
 
-Knows how they are written. Which words are shown when, and in which lines, is left to `speech`.
+Handles the formats. Leaves the words, their times and their lines to `speech`.
 """
 
 from __future__ import annotations
@@ -15,27 +15,17 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.subtitles.codeccontext import SubtitleCodecContext
 
+from newscaster.media.containers import Container
 from newscaster.system.files import atomic_write, check_output
 from newscaster.texts import without_controls
 
 CAPTION_SUFFIXES = (".srt", ".vtt")
-"""Endings of the caption files that can be written."""
+"""Suffixes of the caption files that can be written."""
 
-# What players take for mark-up in SubRip, and in text tracks: tags, ASS override codes, MicroDVD's codes.
+# Text that players read as mark-up in SubRip and in text tracks: tags, ASS override codes, MicroDVD codes.
 _TAG = re.compile(r"<(\s*[A-Za-z/!?][^<>]*)>")
 _CODE = re.compile(r"\{((?:\\|[A-Za-z]:)[^}]*)\}")
-# QuickTime's own list of languages, where FFmpeg spells it otherwise than ISO 639-2/T.
-_QUICKTIME_LANGUAGES = {
-    "deu": "ger",
-    "ell": "gre",
-    "gle": "iri",
-    "isl": "ice",
-    "nld": "dut",
-    "sqi": "alb",
-    "swe": "sve",
-    "zho": "chi",
-}
-# What the encoder of MP4's subtitles takes a track's font and place from: white, at the bottom.
+# The encoder of MP4's subtitles reads font and position of a track from this: white, at the bottom.
 _STYLE = b"""[Script Info]
 ScriptType: v4.00+
 
@@ -50,61 +40,60 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cue:
-    """Words on the screen."""
+    """Text on the screen, from start to stop."""
 
     start_ms: int
     stop_ms: int
     lines: tuple[str, ...]
-    """Text without mark-up: what looks like it is shown as it stands."""
+    """Plain text: anything that looks like mark-up is shown literally."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subtitles:
-    """A soft subtitle track to come."""
+    """The content of a soft subtitle track."""
 
     cues: Sequence[Cue]
-    """In order of time; none begins before the last one ends."""
+    """In order of time; none starts before the last one ends."""
     language: str = "eng"
     """Three letters, as in ISO 639-2."""
 
 
 class SubtitleTrack:
-    """A subtitle stream of an open container, fed as far as the pictures have come."""
+    """A subtitle stream of an open container, written as far as the frames."""
 
-    def __init__(self, container: OutputContainer, subtitles: Subtitles) -> None:
-        self._container = container
+    def __init__(self, output: OutputContainer, subtitles: Subtitles, container: Container) -> None:
+        assert container.subtitle_codec is not None
+        self._output = output
         self._cues = iter(subtitles.cues)
         self._next = next(self._cues, None)
-        self._matroska = container.format.name == "matroska"
-        self._stream = container.add_stream("subrip" if self._matroska else "mov_text")
+        self._has_length = container.subtitle_codec == "mov_text"
+        self._stream = output.add_stream(container.subtitle_codec)
         language = subtitles.language
-        if container.format.name == "mov":
-            language = _QUICKTIME_LANGUAGES.get(language, language)
-        self._stream.metadata["language"] = language
+        self._stream.metadata["language"] = container.languages.get(language, language)
         context = self._stream.codec_context
         assert isinstance(context, SubtitleCodecContext)
         context.subtitle_header = _STYLE
         self._stream.time_base = Fraction(1, 1000)
 
     def write_until(self, seconds: Fraction | None) -> None:
-        """Write the cues that begin before `seconds`, or all that are left."""
+        """Write the cues that start before `seconds`, or all remaining cues."""
         while self._next is not None and (seconds is None or self._next.start_ms < seconds * 1000):
             self._write(self._next)
             self._next = next(self._cues, None)
 
     def _write(self, cue: Cue) -> None:
         text = "\n".join(_unmarked_lines(cue)).encode()
-        # A text sample of MP4 begins with its length (3GPP TS 26.245); the muxer fills the gaps between them.
-        packet = Packet(text if self._matroska else len(text).to_bytes(2, "big") + text)
+        # A text sample of MP4 starts with its length (3GPP TS 26.245); the muxer fills the gaps between them.
+        packet = Packet(len(text).to_bytes(2, "big") + text if self._has_length else text)
         packet.stream = self._stream
         packet.time_base = Fraction(1, 1000)
         packet.pts = packet.dts = cue.start_ms
         packet.duration = cue.stop_ms - cue.start_ms
-        self._container.mux(packet)
+        self._output.mux(packet)
 
 
 def write_captions(path: Path, cues: Sequence[Cue]) -> None:
-    """Write captions as SubRip (.srt) or WebVTT (.vtt), by the ending of `path`.
+    """Write captions as SubRip (.srt) or WebVTT (.vtt), by the suffix of `path`.
 
     Raises:
         OutputError: `path` cannot be written.
@@ -135,14 +124,12 @@ def _web_vtt(cues: Sequence[Cue]) -> str:
 
 
 def _lines(cue: Cue) -> Iterator[str]:
-    """Lines without control characters, which steer players; none is empty, which would end the cue."""
+    """Return lines without control characters, which players interpret; an empty line would end the cue."""
     return (line for text in cue.lines if (line := without_controls(text)))
 
 
 def _unmarked_lines(cue: Cue) -> list[str]:
-    """The same for formats in which nothing can be escaped: brackets of what players take for mark-up become
-    ones that look alike.
-    """
+    """Return the lines for formats without escapes: brackets of mark-up become lookalike characters."""
     text = _TAG.sub("\u2039\\1\u203a", "\n".join(_lines(cue)))
     return _CODE.sub(r"(\1)", text).split("\n")
 

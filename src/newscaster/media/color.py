@@ -1,7 +1,7 @@
-"""Pixels between FFmpeg's frames and NumPy: colour matrices, ranges, shapes, turning rotated footage.
+"""Pixels between FFmpeg's frames and NumPy: colour matrices, ranges, shapes, rotation.
 
 Every RGB image here is (H, W, 3) uint8, full range. YUV is limited range: BT.709 from 720 lines upwards,
-BT.601 below, which is also what an untagged stream is taken for.
+BT.601 below. Untagged streams are read in the same way.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from PIL import Image
 
 from newscaster.media.hdr import to_sdr
 
-# Without these flags swscale rounds down: every conversion would darken the picture by 1 to 2 levels.
-_UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# Without these flags swscale rounds down: every conversion would darken the frame by 1 to 2 levels.
+UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _HD_LINES = 720
-_SEEN_ASPECT, _MAX_ASPECT = 0.01, 4
-_SAYS_NOTHING = (0, 2)  # reserved, or RGB where there is YUV; and unspecified
+_VISIBLE_ASPECT, _MAX_ASPECT = 0.01, 4
+_UNSPECIFIED = (0, 2)  # 0 is reserved, or RGB in a YUV stream; 2 is unspecified
 # ITU-T H.273 codes (they are FFmpeg's too): matrix, primaries, transfer.
 _BT709 = (1, 1, 1)
 _BT601 = (6, 6, 6)
 # Matrix codes of H.273 to the coefficients that swscale knows.
-_COEFFICIENTS = {
+COEFFICIENTS = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
     5: Colorspace.ITU601,
@@ -39,7 +39,7 @@ _COEFFICIENTS = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
-# Shares of red and blue in luma.
+# Weights of red and blue in luma.
 _LUMA = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
@@ -53,7 +53,7 @@ _LUMA = {
 
 @dataclass(frozen=True, slots=True)
 class ColourTags:
-    """How the YUV numbers of a stream are to be read (codes of ITU-T H.273)."""
+    """The colour space of a YUV stream (codes of ITU-T H.273)."""
 
     matrix: int
     primaries: int
@@ -61,24 +61,25 @@ class ColourTags:
 
     @staticmethod
     def for_height(height: int) -> ColourTags:
-        """The tags that a picture of `height` lines is written with."""
+        """Return the tags for writing a frame of `height` lines."""
         return ColourTags(*(_BT709 if height >= _HD_LINES else _BT601))
 
     @staticmethod
     def of(frame: VideoFrame) -> ColourTags:
-        """The tags of a decoded frame; what it leaves open is as for its height."""
+        """Return the tags of a decoded frame; those it lacks are as for its height."""
         usual = ColourTags.for_height(frame.height)
-        found = (frame.colorspace, frame.color_primaries, frame.color_trc)
-        given = (usual.matrix, usual.primaries, usual.transfer)
-        return ColourTags(*(u if f in _SAYS_NOTHING else int(f) for f, u in zip(found, given, strict=True)))
+        stored = (frame.colorspace, frame.color_primaries, frame.color_trc)
+        defaults = (usual.matrix, usual.primaries, usual.transfer)
+        pairs = zip(stored, defaults, strict=True)
+        return ColourTags(*(default if tag in _UNSPECIFIED else int(tag) for tag, default in pairs))
 
 
 @cache
 def yuv_matrix(tags: ColourTags) -> tuple[float, ...]:
-    """R, G, B of 0 to 255 to Y, U, V in limited range: three rows of four, the last of each added.
+    """Return the matrix from R, G, B of 0 to 255 to Y, U, V in limited range: three rows of four.
 
-    Y is the mix of the three that the matrix of ITU-R BT.601 or BT.709 names, U and V are what blue and red
-    are more than that; Y fills 16 to 235, U and V 16 to 240 around 128.
+    The last number of each row is the offset. Y is the weighted sum of ITU-R BT.601 or BT.709, from 16 to
+    235. U and V are the scaled differences of blue and red from it, from 16 to 240 around 128.
     """
     red, blue = _LUMA.get(tags.matrix, _LUMA[_BT601[0]])
     luma = np.array([red, 1 - red - blue, blue])
@@ -89,7 +90,7 @@ def yuv_matrix(tags: ColourTags) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How the stored picture is to be turned: transposed first, then mirrored."""
+    """How the stored frame is turned for display: transposed first, then mirrored."""
 
     transpose: bool = False
     mirror_x: bool = False
@@ -97,12 +98,12 @@ class Orientation:
 
     @staticmethod
     def of(frame: VideoFrame) -> Orientation:
-        """Read the frame's display matrix.
+        """Read the display matrix of a frame.
 
         A stored point (x, y), y down, is shown at (a x + c y, b x + d y), and the matrix lies in the file
-        as the rows (a b u) (c d v) (x y w) of 32-bit integers. Only quarter turns and mirror images count.
+        as the rows (a b u) (c d v) (x y w) of 32-bit integers. Only quarter turns and reflections count.
         """
-        side_data: Any = frame.side_data  # its type stub is narrower than what it takes
+        side_data: Any = frame.side_data  # its type stub is too narrow
         data = side_data.get(SideDataType.DISPLAYMATRIX)
         if data is None:
             return Orientation()
@@ -113,17 +114,17 @@ class Orientation:
 
     @property
     def rotation(self) -> int:
-        """Clockwise degrees of the turn (of a mirror image: the turn of its x axis)."""
+        """Clockwise rotation in degrees (if mirrored: of its x axis)."""
         if self.transpose:
             return 270 if self.mirror_y else 90
         return 180 if self.mirror_x else 0
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height as shown, of a picture stored as `width` x `height`."""
+        """Return width and height as shown, of a frame stored as `width` x `height`."""
         return (height, width) if self.transpose else (width, height)
 
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Turn an (H, W, 3) image; contiguous."""
+        """Turn an (H, W, 3) image; the result is contiguous."""
         if self == Orientation():
             return image
         if self.transpose:
@@ -136,17 +137,17 @@ class Orientation:
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
-    """How wide a stored pixel is shown, over how high; 1 where that is not seen, or absurd."""
+    """Return the sample aspect ratio; 1 if the difference is invisible, or if the value is absurd."""
     aspect = stream.sample_aspect_ratio
-    if not aspect or abs(aspect - 1) < _SEEN_ASPECT or not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
+    if not aspect or abs(aspect - 1) < _VISIBLE_ASPECT or not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
         return Fraction(1)
     return Fraction(aspect)
 
 
 class ToRgb:
-    """Turns decoded frames into upright RGB images of one size: the first frame's, its pixels made square.
+    """Converts decoded frames to upright RGB images of the first frame's size, with square pixels.
 
-    HDR becomes what an ordinary screen shows of it.
+    HDR is tone mapped to SDR.
     """
 
     def __init__(self, aspect: Fraction = Fraction(1)) -> None:
@@ -155,7 +156,7 @@ class ToRgb:
         self._size: tuple[int, int] | None = None
 
     def __call__(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
-        """(H, W, 3) uint8, the caller's to write to."""
+        """Return (H, W, 3) uint8, which the caller may modify."""
         if self._size is None:
             self._size = (round(frame.width * self._aspect), frame.height)
         width, height = self._size
@@ -165,9 +166,9 @@ class ToRgb:
             width=width,
             height=height,
             format="rgb24",
-            src_colorspace=_COEFFICIENTS.get(tags.matrix, Colorspace.ITU601),
+            src_colorspace=COEFFICIENTS.get(tags.matrix, Colorspace.ITU601),
             dst_color_range=ColorRange.JPEG,
-            interpolation=_UNBIASED,
+            interpolation=UNBIASED,
             threads=1,
         )
         image = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
@@ -177,23 +178,23 @@ class ToRgb:
 
 
 class FromRgb:
-    """Turns RGB images into YUV 4:2:0 frames for the encoder."""
+    """Converts RGB images to YUV 4:2:0 frames for the encoder."""
 
     def __init__(self, tags: ColourTags) -> None:
         self._reformatter = VideoReformatter()
         self._tags = tags
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> VideoFrame:
-        """`image`: (H, W, 3) uint8. Odd sides grow by one: 4:2:0 needs even ones; the edge is repeated."""
+        """Convert (H, W, 3) uint8. Odd sides grow by one pixel, the edge repeated: 4:2:0 needs even sides."""
         height, width = image.shape[:2]
         if height % 2 or width % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"),
             format="yuv420p",
-            dst_colorspace=_COEFFICIENTS[self._tags.matrix],
+            dst_colorspace=COEFFICIENTS[self._tags.matrix],
             dst_color_range=ColorRange.MPEG,
-            interpolation=_UNBIASED,
+            interpolation=UNBIASED,
             threads=1,
         )
         frame.colorspace = self._tags.matrix

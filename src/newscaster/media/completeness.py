@@ -1,8 +1,7 @@
-"""Whether a file is all there: what its header promises against what it has.
+"""Detection of truncated files: the length in the header against the size of the file.
 
-FFmpeg reads what there is of a file that was cut short, and says nothing. Knows RIFF (AVI), ISO (MP4, MOV,
-M4A) and EBML (MKV, WebM), by `lengths` uncompressed audio, and by `mpeg_audio` MP3; other formats promise
-nothing.
+FFmpeg reads a truncated file to its end without an error. Handles RIFF (AVI), ISO (MP4, MOV, M4A) and EBML
+(MKV, WebM), uncompressed audio (see `lengths`), and MP3 (see `mpeg_audio`). Other formats state no length.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ _SLACK_BYTES = 64  # headers are often off by a few
 
 @dataclass(frozen=True)
 class Completeness:
-    """How a file compares with the length that its header states."""
+    """Comparison of a file with the length that its header states."""
 
     missing_bytes: int = 0
-    """What it lacks of it; 0 if it is whole, or states none."""
+    """Bytes that the file lacks; 0 if it is complete, or states no length."""
     is_cut_short: bool = False
-    """Whether the length is to be believed. Otherwise it may have been unknown when it was written."""
+    """Whether the stated length is credible. Otherwise it may have been unknown when it was written."""
     patches: dict[int, bytes] = field(default_factory=dict)
     """See `lengths.StatedLength`."""
     is_audio: bool = False
@@ -58,7 +57,7 @@ def completeness(path: Path) -> Completeness:
         elif head[:4] == _EBML_HEADER:
             promised = _ebml_bytes(file)
         else:
-            # Programs that cut MP3 files leave the count as it was: the file may be whole all the same.
+            # Programs that cut MP3 files do not update the count: the file may be complete all the same.
             lacking = mp3_bytes(file) - size
             return Completeness(lacking) if lacking > _SLACK_BYTES else Completeness()
     lacking = promised - size
@@ -66,12 +65,12 @@ def completeness(path: Path) -> Completeness:
 
 
 def missing_bytes(path: Path) -> int:
-    """How many bytes `path` lacks of what its header promises; 0 if it is whole or promises nothing.
+    """Return how many bytes `path` lacks of its stated length; 0 if it is complete or states none.
 
-    Uncompressed audio whose header states a length that may have been unknown promises nothing.
+    A length of uncompressed audio that may have been unknown when it was written does not count.
     """
-    found = completeness(path)
-    return found.missing_bytes if found.is_cut_short else 0
+    result = completeness(path)
+    return result.missing_bytes if result.is_cut_short else 0
 
 
 def _riff_bytes(head: bytes) -> int:
@@ -80,7 +79,7 @@ def _riff_bytes(head: bytes) -> int:
 
 
 def _iso_bytes(file: BinaryIO, size: int) -> int:
-    """Where the last box ends."""
+    """Return the offset at which the last box ends."""
     end = 0
     for _ in range(_MAX_BOXES):
         box = read_box(file, end, size)
@@ -89,11 +88,11 @@ def _iso_bytes(file: BinaryIO, size: int) -> int:
         if box.is_open or not box.holds_its_header:
             return size
         end = box.end
-    return end  # that of a file with more boxes promises less than there is, which is nothing missing
+    return end  # with even more boxes, this is too small: nothing counts as missing
 
 
 def _ebml_bytes(file: BinaryIO) -> int:
-    """Header element, then the segment with the rest: identifier (4 bytes), length (1 to 8), content."""
+    """Parse the header element, then the segment: identifier (4 bytes), length (1 to 8), content."""
     file.seek(4)
     header = _ebml_length(file)
     if header is None:
@@ -106,7 +105,7 @@ def _ebml_bytes(file: BinaryIO) -> int:
 
 
 def _ebml_length(file: BinaryIO) -> int | None:
-    """A length: as many zero bits as further bytes, a one, then the value; all ones is unknown."""
+    """Parse a length: one zero bit per further byte, a one, then the value. All ones: unknown, None."""
     first = file.read(1)
     if not first or not first[0]:
         return None

@@ -1,7 +1,7 @@
-"""Decoded audio as float32 of one rate and one number of channels, whatever changes on the way.
+"""Decoded audio as float32 of one rate and one number of channels, even if they change within the file.
 
-Broadcasts go from stereo to 5.1 and back, and recordings put end to end differ. The first frame sets rate and
-layout, as in players; FFmpeg's resampler converts what differs (its usual downmix: ITU-R BS.775).
+Broadcasts switch between stereo and 5.1, and concatenated recordings differ. The first frame sets rate and
+layout, as in players. FFmpeg's resampler converts later frames that differ (its usual downmix: ITU-R BS.775).
 """
 
 from __future__ import annotations
@@ -30,49 +30,49 @@ class Conformer:
         self.rate: int = first.sample_rate
         self.channels: int = len(first.layout.channels)
         self.rate_changed = False
-        """Whether a frame of another rate has come: demuxers that count samples are out of step from then."""
+        """Whether a frame of another rate has come: from then on, demuxers that count samples are off."""
         self._layout = first.layout.name
         self._resampler = self._new_resampler(first)
         self._source = _format_of(first)
         self._downmix: Downmix | None = None
 
     def watch(self, frame: AudioFrame) -> None:
-        """Note the rate of a frame that is about to be converted."""
+        """Record the rate of a frame before it is converted."""
         self.rate_changed |= frame.sample_rate != self.rate
 
     def convert(self, frame: AudioFrame) -> Iterator[Samples]:
-        """(C, n) float32 blocks, full scale 1.0; a converted frame may come out a few samples later."""
+        """Yield (C, n) float32 blocks, full scale 1.0; the resampler may delay them by a few samples."""
         source = _format_of(frame)
         if source != self._source:
             yield from self.flush()
             self._source = source
             self._resampler = self._new_resampler(frame)
         if self._resampler is None:
-            yield self._mapped(to_float(frame))
+            yield self._map_channels(to_float(frame))
             return
         frame.pts = None  # the caller keeps the time
         for converted in self._resampler.resample(frame):
-            yield self._mapped(to_float(converted))
+            yield self._map_channels(to_float(converted))
 
     def flush(self) -> Iterator[Samples]:
-        """What the conversion still holds; frames may follow."""
+        """Yield the samples that the resampler holds; more frames may follow."""
         if self._resampler is not None:
             for converted in self._resampler.resample(None):
-                yield self._mapped(to_float(converted))
+                yield self._map_channels(to_float(converted))
             self._resampler = None
 
     def _new_resampler(self, frame: AudioFrame) -> AudioResampler | None:
-        """None if the frame has the rate, channels that need no downmix, and samples that NumPy can read."""
+        """Return None if the frame has the rate, needs no downmix, and has samples that NumPy can read."""
         layout = frame.layout.name
         if len(frame.layout.channels) > 2 and layout != self._layout:
-            # Speech is in the centre of 5.1: a mean of the six channels would make it fade at the change.
+            # Speech is in the centre of 5.1: the mean of six channels would make it quieter at the change.
             layout = self._layout if self.channels > 2 else "stereo"
         if (frame.sample_rate, frame.layout.name) == (self.rate, layout) and _is_readable(frame):
             return None
         return AudioResampler(format="flt", layout=layout, rate=self.rate)
 
-    def _mapped(self, block: Samples) -> Samples:
-        """The block with the first frame's channels: the downmix in all of them if the number differs."""
+    def _map_channels(self, block: Samples) -> Samples:
+        """Return the block with the first frame's number of channels: each is the downmix if it differs."""
         if len(block) == self.channels:
             return block
         if self._downmix is None or self._downmix.channels != len(block):
@@ -85,16 +85,16 @@ def _format_of(frame: AudioFrame) -> tuple[int, str, str]:
 
 
 def _is_readable(frame: AudioFrame) -> bool:
-    """Whether PyAV can make an array of a frame.
+    """Return whether PyAV can convert a frame to an array.
 
-    It cannot of 64-bit integers, and it reads past the end of the pointers to eight planes or more.
+    It cannot convert 64-bit integers. With eight planes or more, it reads past the end of their pointers.
     """
     layout, kind = frame.layout, frame.format
     return kind.name in _READABLE and not (kind.is_planar and len(layout.channels) >= _MAX_PLANES)
 
 
 def to_float(frame: AudioFrame) -> Samples:
-    """(C, n) float32, full scale 1.0, of a frame in any sample format."""
+    """Convert a frame of any sample format to (C, n) float32, full scale 1.0."""
     data = frame.to_ndarray()
     name = frame.format.name
     if not frame.format.is_planar:

@@ -1,6 +1,6 @@
-"""Interlaced pictures to whole ones: each frame keeps its first field, and the lines between are made anew.
+"""Deinterlacing: each frame keeps its first field, and the lines between are interpolated.
 
-Most often from broadcasts and tape. FFmpeg's bwdif does it, which also looks at the frames before and after.
+Needed mostly for broadcasts and tape. Uses FFmpeg's bwdif, which also reads the frames before and after.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 RUN_UP_FRAMES = 2
-"""So many frames before the one wanted must be read for it to come out as when all are."""
+"""Frames to read before a target frame, so that it equals the result of reading from the start."""
 
 
 def deinterlaced(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """The same frames, as many; those that are interlaced, by their own mark, as whole pictures."""
+    """Yield the same number of frames; those flagged as interlaced are deinterlaced."""
     for _, run in groupby(frames, lambda frame: (frame.width, frame.height, frame.format.name)):
         run = iter(run)
         for frame in run:
             if frame.interlaced_frame:
-                yield from _whole(frame, run)  # takes the rest
+                yield from _deinterlace(frame, run)  # consumes the run
             else:
                 yield frame
 
 
-def _whole(first: VideoFrame, rest: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """The first interlaced frame of a run and those that follow, all of one size."""
+def _deinterlace(first: VideoFrame, rest: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """Deinterlace a run from its first interlaced frame on; all frames have one size."""
     graph = _graph(first)
     second = next(rest, None)
     if second is None:
         graph.push(first)
     else:
-        # A first frame is taken to have stood still before. So it is shown the second there, too.
+        # bwdif assumes no motion before the first frame. So it gets the second frame there, too.
         stamp = second.pts
         second.pts = None if first.pts is None else first.pts - 1
         graph.push(second)
         second.pts = stamp
         graph.push(first)
-        graph.vpull()  # what became of the second before the first
+        graph.vpull()  # the result for the second frame before the first
         graph.push(second)
     for frame in rest:
-        yield from _ready(graph)
+        yield from _pull_ready(graph)
         graph.push(frame)
     graph.push(None)
-    yield from _ready(graph)
+    yield from _pull_ready(graph)
 
 
 def _graph(frame: VideoFrame) -> Graph:
@@ -64,7 +64,7 @@ def _graph(frame: VideoFrame) -> Graph:
     return graph
 
 
-def _ready(graph: Graph) -> Iterator[VideoFrame]:
+def _pull_ready(graph: Graph) -> Iterator[VideoFrame]:
     while True:
         try:
             frame = graph.vpull()

@@ -1,7 +1,7 @@
-"""Many channels to one: the mean of those with audio, in which channels of opposite polarity do not cancel.
+"""Downmix to mono: the mean of the channels with audio, aligned in polarity so that none cancel.
 
-A cable or a plug-in that inverts one channel is common. The plain mean is silence then. So is it if one of
-many tracks has audio. Channels are compared as the audio comes in, so that streams are mixed as files are.
+Cables or plug-ins often invert one channel. The plain mean is then silent. It is nearly silent if only one
+of many tracks has audio. Channels are compared block by block, so that streams and files are mixed alike.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ Samples = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
 _LIMITS = ((0.1, -0.9), (0.5, -0.7))
-"""Time constants in seconds, and the correlation over each below which one of two channels is inverted.
+"""Time constants in seconds, each with the correlation below which one of two channels is inverted.
 
-It is turned back when the two, as they are mixed then, correlate as badly; nothing changes in between. The
-shorter one is for what changes within a file.
+The channel is inverted back when the two, as mixed, correlate as badly; this is hysteresis. The shorter time
+constant is for changes within a file.
 """
 _FADE_SECONDS = 0.005
 SILENT_DBFS = -60.0
-"""A channel counts from the first sample that reaches this. Speech has the same limit, see `speech.level`."""
+"""A channel counts from the first sample at this level on. Speech has the same limit, see `speech.level`."""
 _SILENT = 10 ** (SILENT_DBFS / 20)
 
 
@@ -38,21 +38,21 @@ class Downmix:
         self.channels = channels
         self._rate = rate
         self._signs = np.ones(channels)
-        self._spoken = np.zeros(channels, np.bool_)
+        self._has_audio = np.zeros(channels, np.bool_)
         self._products = [np.zeros((channels, channels)) for _ in _LIMITS]
 
     @property
     def _fractions(self) -> Array:
         """Weights (C,) of the channels in the mean."""
-        counted = self._spoken if self._spoken.any() else np.ones(self.channels)
+        counted = self._has_audio if self._has_audio.any() else np.ones(self.channels)
         return np.asarray(self._signs * counted / counted.sum())
 
     def mix(self, block: Samples) -> Samples:
-        """(n,) float32 of (C, n) float32; not finite if a sample is not."""
+        """Mix (C, n) float32 to (n,) float32; not finite if a sample is not."""
         mean: Samples = block.mean(axis=0, dtype=np.float32)
         if len(block) == 1 or not block.shape[1]:
             return mean
-        before, is_first = self._fractions, not self._spoken.any()
+        before, is_first = self._fractions, not self._has_audio.any()
         self._compare(block)
         fractions = self._fractions
         if (fractions == before).all() and (fractions == 1 / len(block)).all():
@@ -66,7 +66,7 @@ class Downmix:
         return mixed
 
     def align(self, block: Samples) -> Samples:
-        """(C, n) float32: the channels themselves, each with its sign, so that any mean of them has audio."""
+        """Return the channels (C, n) float32, each with its sign, so that no mean of them cancels."""
         if len(block) == 1 or not block.shape[1]:
             return block
         before = self._signs
@@ -80,13 +80,13 @@ class Downmix:
         return block * gains
 
     def _fade(self, block: Samples) -> Samples:
-        """Shares (m,) of the new mean at the start of a block, from 0 to 1."""
+        """Return weights (m,) of the new mean at the start of a block, from 0 to 1."""
         count = min(block.shape[1], max(1, round(_FADE_SECONDS * self._rate)))
         return np.asarray((np.arange(count) + 1) / (count + 1), np.float32)
 
     def _compare(self, block: Samples) -> None:
-        """Update the signs and the channels that count with a block."""
-        self._spoken = self._spoken | (np.abs(block).max(axis=1) >= _SILENT)
+        """Update the signs, and the channels that count, from a block."""
+        self._has_audio = self._has_audio | (np.abs(block).max(axis=1) >= _SILENT)
         samples = block.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             products = samples @ samples.T
@@ -96,12 +96,12 @@ class Downmix:
         for held, (memory_seconds, limit) in zip(self._products, _LIMITS, strict=True):
             held *= np.exp(-block.shape[1] / (memory_seconds * self._rate))
             held += products
-            signs = _aligned(signs, held, limit)
+            signs = _align_signs(signs, held, limit)
         self._signs = signs
 
 
-def _aligned(signs: Array, products: Array, limit: float) -> Array:
-    """Signs (C,) of channels with these products (C, C), changed until no two cancel each other."""
+def _align_signs(signs: Array, products: Array, limit: float) -> Array:
+    """Change signs (C,) of channels with these products (C, C) until no two cancel each other."""
     scale = np.sqrt(np.maximum(np.diag(products), 1e-12))
     correlation = products / np.outer(scale, scale)
     signs = signs.copy()

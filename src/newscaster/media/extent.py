@@ -1,7 +1,7 @@
-"""When a video stream has frames, from the time stamps of its packets. Nothing is decoded.
+"""The time span in which a video stream has frames, from the time stamps of its packets. Nothing is decoded.
 
-Headers do not say: Matroska, FLV and MPEG files give the length of the longest stream, which is often the
-audio, and count from zero if the video starts late.
+Headers do not state it. Matroska, FLV and MPEG files have the length of the longest stream, which is often
+the audio, and count from zero if the video starts late.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.media.container import find_video, open_media
+from newscaster.media.reader import find_video, open_media
 
 CLOCK_RESTART_SECONDS = 1.0
-"""A clock that goes back by more has started again (recordings put end to end)."""
+"""A clock that goes back by more has restarted (concatenated recordings)."""
 MAX_GAP_SECONDS = 3600.0
-"""A clock that jumps ahead by more has, too."""
+"""A clock that jumps ahead by more has restarted, too."""
 MIN_GAP_SECONDS = 0.5
 MIN_GAP_FRAMES = 5
-"""Frames that are further apart, in seconds and in usual frame durations, have a gap between them. A rate
-that varies down to 5 frames per second has none, nor has one with a few dropped frames."""
+"""Frames further apart than both, in seconds and in usual frame durations, have a gap between them. A rate
+that varies down to 5 frames per second has no gap, nor does one with a few dropped frames."""
 
 Gaps = tuple[tuple[float, float], ...]
 """Start and end of the times without frames, in seconds after the first frame, in order."""
 
 _FILES_REMEMBERED = 256
 _SHORT_PERCENT = 20
-"""Of the steps between frames: so many are between neighbours at least."""
+"""Minimum percentage of steps between frames without a dropped frame."""
 _OFF_GRID = 0.25
 _MIN_ON_GRID = 0.9
 
 
 def clock_restarts(path: Path) -> bool:
-    """Whether the clock of a file's video starts again on the way, so that it cannot be searched by time.
+    """Return whether the video clock of a file restarts within it, so that seeking by time fails.
 
-    Remembered for as long as the file does not change.
+    Cached until the file changes.
     """
-    found = path.stat()
-    return _clock_restarts(path, found.st_size, found.st_mtime_ns)
+    status = path.stat()
+    return _clock_restarts(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=_FILES_REMEMBERED)
@@ -64,35 +64,34 @@ def _clock_restarts(path: Path, size_bytes: int, mtime_ns: int) -> bool:
 
 
 def has_restarted(before: float, after: float) -> bool:
-    """Whether a clock that showed `before` and then `after`, in seconds, has started again in between."""
+    """Return whether a clock that read `before` and then `after`, in seconds, has restarted in between."""
     return not -CLOCK_RESTART_SECONDS <= after - before <= MAX_GAP_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """When a video stream has frames."""
+    """The time span in which a video stream has frames."""
 
     seconds: float
-    """Time with frames: from the first to the end of the last, less the gaps."""
+    """Time with frames: from the first to the end of the last, without the gaps."""
     gaps: Gaps = ()
     fps: float | None = None
-    """Rate at which frames follow each other, gaps and dropped frames apart; None if there are none: the mean
-    rate of the header is right then."""
+    """Frame rate without gaps and dropped frames; None if there are none: then the mean rate is right."""
 
 
 def video_extent(path: Path, *, first_seconds: float, frame_seconds: float) -> Extent:
-    """The time in which a file has frames, from the first one that can be decoded to the end of the last.
+    """Measure when a file has frames, from the first decodable frame to the end of the last.
 
     ::
 
         packets    |x|0|1|2|.....|5|6|      x: before the first decodable frame
-        seconds      |-----|     |---|      a gap is no part of it
-        after a clock restart: the parts follow each other
+        seconds      |-----|     |---|      gaps are excluded
+        after a clock restart: the parts are concatenated
 
     Args:
         path: a file with video.
         first_seconds: time stamp of the first decoded frame on the container's clock.
-        frame_seconds: duration of a frame that states none.
+        frame_seconds: duration of a frame that has none of its own.
 
     Raises:
         MediaError: the file cannot be opened.
@@ -103,7 +102,7 @@ def video_extent(path: Path, *, first_seconds: float, frame_seconds: float) -> E
     with open_media(path) as container:
         stream = find_video(container)
         assert stream is not None, path
-        with suppress(av.FFmpegError, OSError):  # a file that breaks off is an error where it is decoded
+        with suppress(av.FFmpegError, OSError):  # decoding reports a file that breaks off
             for packet in container.demux(stream):
                 if packet.size == 0 or packet.is_discard:
                     continue
@@ -114,7 +113,7 @@ def video_extent(path: Path, *, first_seconds: float, frame_seconds: float) -> E
                     continue
                 time = float(stamp * packet.time_base)
                 decoded = time if packet.dts is None else float(packet.dts * packet.time_base)
-                if time - decoded > MAX_GAP_SECONDS:  # reordered over the jump of a clock
+                if time - decoded > MAX_GAP_SECONDS:  # reordered across a jump of the clock
                     decoded = time
                 if clock is not None and has_restarted(clock, decoded):
                     parts[-1].end = parts[-1].last + frame_seconds
@@ -134,11 +133,11 @@ class _Part:
     """A run of packets on one clock, in seconds on it."""
 
     times: array[float]
-    """When frames are shown, in the order of decoding."""
+    """Presentation times of frames, in decoding order."""
     last: float
-    """The latest of them that is stamped."""
+    """The latest time stamp among them."""
     end: float
-    """Of that frame."""
+    """End of that frame."""
 
     def add(self, time: float, *, end: float) -> None:
         self.times.append(time)
@@ -147,7 +146,7 @@ class _Part:
 
 
 def _extent_of(parts: list[_Part]) -> Extent:
-    """The extent of parts that follow each other."""
+    """Return the extent of concatenated parts."""
     total, times = 0.0, []
     for part in parts:
         of_part = np.array(part.times)
@@ -159,7 +158,7 @@ def _extent_of(parts: list[_Part]) -> Extent:
 
 
 def _gaps_between(times: npt.NDArray[np.float64]) -> tuple[Gaps, float | None]:
-    """The gaps between frames shown at these times, and the rate outside them if it is not the mean rate."""
+    """Return the gaps between frames at these times, and the rate outside them if it is not the mean rate."""
     steps = np.diff(np.unique(times))
     if not len(steps):
         return (), None
@@ -174,10 +173,10 @@ def _gaps_between(times: npt.NDArray[np.float64]) -> tuple[Gaps, float | None]:
 
 
 def nominal_rate(steps: npt.NDArray[np.float64]) -> float | None:
-    """The rate of footage some of whose frames were dropped, of the steps between the others, in seconds.
+    """Return the frame rate of footage with dropped frames, from the steps between frames in seconds.
 
-    Steps are whole multiples of the shortest usual one then. None if no frame is missing, or if the steps are
-    no such multiples: rates that vary freely, and films with repeated fields.
+    The steps are then integer multiples of the shortest usual step. None if no frame is missing, or if the
+    steps are no such multiples: variable frame rates, and films with repeated fields.
     """
     shortest = float(np.percentile(steps, _SHORT_PERCENT))
     base = float(np.median(steps[steps < 1.4 * shortest]))
@@ -195,7 +194,7 @@ def _multiples(steps: npt.NDArray[np.float64], base: float) -> npt.NDArray[np.fl
 
 
 def shown_seconds(duration: int | None, time_base: Fraction | None, frame_seconds: float) -> float:
-    """How long the last frame is shown: as the file states, unless that is absurd."""
+    """Return how long the last frame is shown: the duration in the file, unless it is absurd."""
     if duration and time_base:
         return min(float(duration * time_base), max(1.0, 2 * frame_seconds))
     return frame_seconds

@@ -1,6 +1,6 @@
-"""MP4 files that are playable at any time while they are written: fragments, and what is whole of them.
+"""Fragmented MP4 files, which are playable at any time while they are written.
 
-Knows boxes at the top level of a file, and what a full disk leaves of one. Encoding is left to `stream`.
+Handles top-level boxes, and files that a full disk truncates. Leaves encoding to `stream`.
 
 ::
 
@@ -11,16 +11,18 @@ Knows boxes at the top level of a file, and what a full disk leaves of one. Enco
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from newscaster.safety.bmff import boxes
 
 
 class FragmentFile:
-    """A file for a muxer of fragments that keeps what has been written if the disk takes no more.
+    """A file for a fragment muxer that preserves written data when the disk is full.
 
-    After the first error nothing more is written. While the file is finished (`hold_back`), what would be
-    written over earlier bytes waits for `commit`: the index at the end must fit first.
+    It writes nothing after the first error. While the file is being finished (`kept_whole`), writes over
+    earlier bytes wait for `commit`: the index at the end must fit first.
 
     Args:
         path: an existing file, which is written from its start.
@@ -32,15 +34,15 @@ class FragmentFile:
         self._position = 0
         self._held: list[tuple[int, bytes]] | None = None
         self.error: OSError | None = None
-        """Why nothing more is written."""
+        """The first error; nothing is written after it."""
         self.closed = False
-        """Whether it is closed: PyAV finishes no container whose file is."""
+        """Whether it is closed: PyAV does not finish the container of a closed file."""
 
     def write(self, data: bytes) -> int:
         """Write all of `data`.
 
         Raises:
-            OSError: the disk takes no more, now or before.
+            OSError: this write or an earlier one failed.
         """
         if self.error is not None:
             raise self.error
@@ -54,13 +56,13 @@ class FragmentFile:
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """As files have it."""
+        """Move the position, as in `io.IOBase.seek`."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = start + offset
         return self._position
 
     def tell(self) -> int:
-        """Where the next byte goes."""
+        """Return the position of the next byte."""
         return self._position
 
     @property
@@ -68,22 +70,31 @@ class FragmentFile:
         """Bytes written."""
         return self._size
 
-    def hold_back(self) -> None:
-        """Leave what has been written as it is until `commit`; only what follows it is written."""
+    @contextmanager
+    def kept_whole(self) -> Iterator[None]:
+        """Hold back writes over earlier bytes, from the end of the block until `commit`; only append.
+
+        If the block fails, the file is closed and nothing more is written.
+        """
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
         self._held = []
 
     def commit(self) -> None:
-        """Write what was held back.
+        """Write the data that was held back.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the data cannot be written.
         """
         held, self._held = self._held or [], None
         for position, data in held:
             self._write(position, data)
 
     def close(self) -> None:
-        """Write nothing more. More than once is harmless."""
+        """Close the file; repeated calls have no effect."""
         self.closed = True
         self._file.close()
 
@@ -99,10 +110,10 @@ class FragmentFile:
 
 
 def cut_to_whole_fragments(path: Path) -> bool:
-    """Cut an MP4 file of fragments behind its last whole one; a finished file stays as it is.
+    """Truncate a fragmented MP4 file after its last complete fragment; a finished file stays unchanged.
 
     Returns:
-        Whether there is one: otherwise the file is left alone, and cannot be played.
+        Whether it has a complete fragment; otherwise the file stays unchanged, and is not playable.
     """
     end = 0
     kinds: list[bytes] = []

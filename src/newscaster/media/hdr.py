@@ -1,7 +1,7 @@
-"""High dynamic range to standard: what footage in PQ or HLG (ITU-R BT.2100) looks like on an ordinary screen.
+"""Tone mapping of HDR footage in PQ or HLG (ITU-R BT.2100) to SDR.
 
-As ITU-R BT.2408 has it, white is at 203 cd/m². Up to near there light stays as it is; brighter light, of
-lamps and reflections, is pressed into what is left. Colours beyond BT.709 are cut off.
+White is at 203 cd/m², as in ITU-R BT.2408. Light below the knee stays unchanged; brighter light, of lamps and
+reflections, is compressed. Colours outside BT.709 are clipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 _PQ, _HLG = 16, 18  # transfer codes of ITU-T H.273
 _WHITE_NITS, _PQ_NITS, _HLG_NITS = 203.0, 10_000.0, 1000.0
 _KNEE = 0.8
-_GAMMA = 2.4  # of an ordinary screen: ITU-R BT.1886
+_GAMMA = 2.4  # of an SDR display: ITU-R BT.1886
 _STEPS = 65  # on each side of the table
 _LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
 _TO_709 = np.array(  # linear light, BT.2020's primaries to BT.709's (ITU-R BT.2407)
@@ -28,7 +28,7 @@ _TO_709 = np.array(  # linear light, BT.2020's primaries to BT.709's (ITU-R BT.2
 
 @cache
 def to_sdr(transfer: int) -> ImageFilter.Color3DLUT | None:
-    """A filter for RGB images of this transfer (a code of H.273), to BT.709; None where it is ordinary."""
+    """Return a filter from RGB of this transfer (a code of H.273) to BT.709; None if it is not HDR."""
     if transfer not in (_PQ, _HLG):
         return None
     steps = np.linspace(0, 1, _STEPS)
@@ -37,13 +37,13 @@ def to_sdr(transfer: int) -> ImageFilter.Color3DLUT | None:
     light = _light_of_pq(coded) if transfer == _PQ else _light_of_hlg(coded)
     narrow = np.clip(light @ _TO_709.T, 0, None)
     brightest = np.maximum(narrow.max(axis=1, keepdims=True), 1e-6)
-    shown = np.clip(narrow * _rolled_off(brightest) / brightest, 0, 1) ** (1 / _GAMMA)
+    shown = np.clip(narrow * _roll_off(brightest) / brightest, 0, 1) ** (1 / _GAMMA)
     table: Any = shown.astype(np.float32).ravel()
     return ImageFilter.Color3DLUT(_STEPS, table)
 
 
 def _light_of_pq(coded: Array) -> Array:
-    """SMPTE ST 2084's EOTF: (n, 3) of 0 to 1 to linear light, 1 = white."""
+    """Apply the EOTF of SMPTE ST 2084: (n, 3) of 0 to 1 to linear light, 1 = white."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     power = coded ** (1 / m2)
     light: Array = (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1) * _PQ_NITS / _WHITE_NITS
@@ -51,15 +51,18 @@ def _light_of_pq(coded: Array) -> Array:
 
 
 def _light_of_hlg(coded: Array) -> Array:
-    """ARIB STD-B67's inverse OETF and BT.2100's OOTF for a display of 1000 cd/m²: as `_light_of_pq`."""
+    """Apply the inverse OETF of ARIB STD-B67, then the OOTF of BT.2100 for a display of 1000 cd/m².
+
+    Shapes and units are those of `_light_of_pq`.
+    """
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
     light: Array = scene * (scene @ _LUMA_2020)[:, None] ** 0.2 * _HLG_NITS / _WHITE_NITS
     return light
 
 
-def _rolled_off(light: Array) -> Array:
-    """As it is up to the knee; from there on ever more slowly up to 1, without a bend."""
+def _roll_off(light: Array) -> Array:
+    """Compress light above the knee towards 1; the slope is continuous."""
     over = np.maximum(light - _KNEE, 0) / (1 - _KNEE)
     rolled: Array = np.where(light <= _KNEE, light, 1 - (1 - _KNEE) * np.exp(-over))
     return rolled

@@ -1,6 +1,6 @@
-"""A line of text on pictures, to be read at any size and on anything: drawn once, mixed into each picture.
+"""A line of text on frames, legible at any size and on any background: drawn once, blended into each frame.
 
-Knows letters, backing and planes. Where on the picture it goes is the caller's to say.
+Handles letters, backing and planes. Leaves the position to the caller.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from newscaster.media.frame import YuvFrame
 from newscaster.texts import quoted
 
 _FRACTION = 28
-"""Capitals are at least so many times smaller than the picture's smaller side, and no smaller."""
+"""Maximum ratio of the frame's smaller side to the height of capitals."""
 _MIN_PIXELS = 7
 """Height of capitals below which letters run together."""
 _BACKING = 0.72
-"""How much of the picture the backing takes away: white on white is then 9 : 1 in contrast."""
+"""Opacity of the backing: white letters on a white frame then have a contrast of 9 : 1."""
 _BLACK, _WHITE, _GREY = 16, 235, 128
-_NOBODYS = "\U0010ffff"
-"""A character that no font has: what it is drawn as, others are that the font lacks."""
+_MISSING_CHARACTER = "\U0010ffff"
+"""A character that no font has: it is drawn like every character that the font lacks."""
 
 
 class Label:
-    """White letters on a dark backing, for pictures of one size.
+    """White letters on a dark backing, for frames of one size.
 
     Args:
-        text: one line; letters, digits and signs of ASCII.
-        size: width and height of the pictures in pixels.
+        text: one line of printable ASCII.
+        size: width and height of the frames in pixels.
 
     Raises:
-        InputError: the text is empty, has characters that cannot be drawn, or is too long for the pictures.
+        InputError: the text is empty, has characters that cannot be drawn, or is too long for the frames.
     """
 
     def __init__(self, text: str, *, size: tuple[int, int]) -> None:
@@ -44,7 +44,7 @@ class Label:
         """Height of a capital."""
         self._check(font)
         self.margin = round(0.3 * self.letter_px) * 2
-        """Distance from the picture's edges, in pixels."""
+        """Distance from the edges of the frame, in pixels."""
         left, top, right, bottom = font.getbbox(self.text)
         aside, above = round(0.8 * self.letter_px), round(0.5 * self.letter_px)
         self.size = (_even(right - left + 2 * aside), _even(bottom - top + 2 * above))
@@ -52,46 +52,48 @@ class Label:
         room = (size[0] - 2 * self.margin, size[1] - 2 * self.margin)
         if self.size[0] > room[0] or self.size[1] > room[1]:
             raise InputError(
-                f"the label {quoted(self.text)} takes {self.size[0]}x{self.size[1]} pixels, and pictures of "
-                f"{size[0]}x{size[1]} have room for {room[0]}x{room[1]}. Give a shorter one"
+                f"the label {quoted(self.text)} needs {self.size[0]}x{self.size[1]} pixels, and frames of "
+                f"{size[0]}x{size[1]} have room for {room[0]}x{room[1]}. Give a shorter label"
             )
         drawn = Image.new("L", self.size)
         place = ((self.size[0] - right - left) / 2, (self.size[1] - bottom - top) / 2)
         ImageDraw.Draw(drawn).text(place, self.text, fill=255, font=font)
-        self._kept, self._added = _mixing(np.asarray(drawn), _WHITE, _BLACK)
-        self._kept_chroma, self._added_chroma = _mixing(np.asarray(drawn.reduce(2)), _GREY, _GREY)
+        self._kept, self._added = _blend_factors(np.asarray(drawn), _WHITE, _BLACK)
+        self._kept_chroma, self._added_chroma = _blend_factors(np.asarray(drawn.reduce(2)), _GREY, _GREY)
 
     def put_on(self, image: YuvFrame, corner: tuple[int, int]) -> None:
-        """Write it on a picture, in place; nothing outside its box is touched.
+        """Draw the label on a frame, in place; pixels outside its box stay unchanged.
 
         Args:
-            image: the caller's to write to.
+            image: modified.
             corner: its left and upper edge in pixels, even.
         """
         left, top = corner
         width, height = self.size
         luma, *chroma = image.planes
-        _mix(luma[top : top + height, left : left + width], self._kept, self._added)
+        _blend(luma[top : top + height, left : left + width], self._kept, self._added)
         left, top, width, height = left // 2, top // 2, width // 2, height // 2
         for plane in chroma:
-            _mix(plane[top : top + height, left : left + width], self._kept_chroma, self._added_chroma)
+            _blend(plane[top : top + height, left : left + width], self._kept_chroma, self._added_chroma)
 
     def _check(self, font: ImageFont.FreeTypeFont) -> None:
         if not self.text or len(self.text.splitlines()) > 1:
             raise InputError(
                 f"the label is {quoted(self.text)}; expected one line of text, such as 'AI-generated'"
             )
-        nobodys = bytes(font.getmask(_NOBODYS))
-        if odd := sorted({letter for letter in self.text if bytes(font.getmask(letter)) == nobodys} - {" "}):
+        missing_mask = bytes(font.getmask(_MISSING_CHARACTER))
+        if odd := sorted(
+            {letter for letter in self.text if bytes(font.getmask(letter)) == missing_mask} - {" "}
+        ):
             raise InputError(
                 f"the label {quoted(self.text)} has characters that cannot be drawn: {' '.join(odd)}. "
-                "Letters, digits and signs of ASCII can"
+                "Accepted are printable ASCII characters"
             )
 
 
 def _font(letter_px: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own font, as large as its capitals need."""
-    size = round(1.25 * letter_px)  # its capitals are 0.7 of it; hinting makes that uneven
+    """Return Pillow's own font, in the size at which capitals have this height."""
+    size = round(1.25 * letter_px)  # capitals are 0.7 of the size; hinting makes that uneven
     while True:
         font = ImageFont.load_default(size)
         assert isinstance(font, ImageFont.FreeTypeFont)
@@ -109,18 +111,18 @@ def _even(pixels: float) -> int:
     return 2 * math.ceil(pixels / 2)
 
 
-def _mixing(
+def _blend_factors(
     letters: npt.NDArray[np.uint8], ink: int, backing: int
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
-    """Of a plane: what is kept of it, and what is added, both in 256ths.
+    """Return the factor for a plane and the value to add, both in 256ths.
 
-    picture * (1 - b) + backing * b, and letters over that: p (1 - b) (1 - c) + backing b (1 - c) + ink c.
+    frame * (1 - b) + backing * b, and letters over that: f (1 - b) (1 - c) + backing b (1 - c) + ink c.
     """
     cover = letters / 255
     kept = np.round(256 * (1 - _BACKING) * (1 - cover))
     added = 256 * (backing * _BACKING * (1 - cover) + ink * cover)
-    return kept.astype(np.uint16), np.round(added + 128).astype(np.uint16)  # 128: rounds, rather than cuts
+    return kept.astype(np.uint16), np.round(added + 128).astype(np.uint16)  # 128: round, do not truncate
 
 
-def _mix(plane: npt.NDArray[np.uint8], kept: npt.NDArray[np.uint16], added: npt.NDArray[np.uint16]) -> None:
+def _blend(plane: npt.NDArray[np.uint8], kept: npt.NDArray[np.uint16], added: npt.NDArray[np.uint16]) -> None:
     plane[:] = (plane * kept + added) >> 8

@@ -1,8 +1,8 @@
-"""The lengths that headers of uncompressed audio state: WAV, RF64, W64, AIFF, AU, CAF.
+"""Lengths in the headers of uncompressed audio: WAV, RF64, W64, AIFF, AU, CAF.
 
-Such a header is written before the samples. A program that writes to a pipe, or that is killed, cannot
-correct it: the length is then 0, the greatest number, or any other that is larger than the file. It is too
-small if the program was killed after it had corrected it once, or if another file was appended.
+A program writes such a header before the samples. It cannot correct it if it writes to a pipe, or if it is
+killed. The length is then 0, the maximum, or another number larger than the file. The length is too small if
+the program was killed after a first correction, or if another file was appended.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BELIEVED_FRACTION = 16
 _BELIEVED_BYTES = 1 << 29
 _MAX_BYTES = 1 << 44
 _NEARLY_ALL_ONES = 1 << 16
-"""Lengths are taken off the greatest number, and rounded down."""
+"""Some programs write the maximum less a header, rounded down."""
 _MAX_CHUNKS = 100
 _MIN_UNREAD_BYTES = 1000
 _LOOKED_AT_BYTES = 1 << 16
@@ -28,34 +28,34 @@ _W64_DATA = b"data" + _W64_TAIL
 
 
 def is_unknown(length: int, *, bits: int) -> bool:
-    """Whether a length is what is written if it is not known: 0, or about the greatest (signed) number."""
-    greatest = min(1 << bits, _MAX_BYTES)
-    return not 0 < length < greatest - _NEARLY_ALL_ONES or abs(length - (1 << bits - 1)) <= _NEARLY_ALL_ONES
+    """Return whether a length stands for an unknown one: 0, or about the maximum (signed or unsigned)."""
+    maximum = min(1 << bits, _MAX_BYTES)
+    return not 0 < length < maximum - _NEARLY_ALL_ONES or abs(length - (1 << bits - 1)) <= _NEARLY_ALL_ONES
 
 
 def is_believed(promised: int, size: int) -> bool:
-    """Whether a file of `size` bytes that states more was cut short.
+    """Return whether a file of `size` bytes that states more is truncated.
 
-    It is taken to be so if it holds a sixteenth of that or more, and it states less than 512 MiB. Nothing
-    else tells it from a file whose length was not known: a header may state any number.
+    It counts as truncated if it has a sixteenth of the stated length or more, and states less than 512 MiB.
+    Otherwise its length may have been unknown: a header may then state any number.
     """
     return promised < _BELIEVED_BYTES and size * _BELIEVED_FRACTION >= promised
 
 
 @dataclass(frozen=True)
 class StatedLength:
-    """What the header of an uncompressed audio file states."""
+    """The length in the header of an uncompressed audio file."""
 
     file_bytes: int | None
-    """Length of the file; None if it is not known."""
+    """Length of the file; None if the header has none."""
     patches: dict[int, bytes] = field(default_factory=dict)
-    """Bytes, by their offset, in place of lengths that FFmpeg cannot read a file without."""
+    """Replacement bytes by offset, for lengths without which FFmpeg cannot read the file."""
     unread_bytes: int = 0
-    """Bytes after the audio that belong to nothing: a length that is too small, or another file."""
+    """Bytes after the audio that belong to no chunk: the length is too small, or a file was appended."""
 
 
 def stated_length(file: BinaryIO, size: int) -> StatedLength | None:
-    """What the header states; None if the file is of another format.
+    """Read the length from the header; None if the file is of another format.
 
     Args:
         file: open, of `size` bytes.
@@ -66,7 +66,7 @@ def stated_length(file: BinaryIO, size: int) -> StatedLength | None:
     kind = head[:4]
     if kind == b"RIFF" and head[8:12] == b"WAVE":
         length = int.from_bytes(head[4:8], "little")
-        unread = _unread(file, size, b"data", "little")
+        unread = _count_unread(file, size, b"data", "little")
         return StatedLength(None if is_unknown(length, bits=32) else length + 8, unread_bytes=unread)
     if kind in (b"RF64", b"BW64") and head[8:16] == b"WAVEds64":
         return _rf64(file, head, size)
@@ -82,7 +82,7 @@ def stated_length(file: BinaryIO, size: int) -> StatedLength | None:
 
 
 def _rf64(file: BinaryIO, head: bytes, size: int) -> StatedLength:
-    """EBU Tech 3306: ds64 holds the lengths of the file and of the samples, 64 bits each."""
+    """Parse RF64 (EBU Tech 3306): ds64 holds the lengths of the file and of the samples, 64 bits each."""
     length, samples = (int.from_bytes(head[k : k + 8], "little") for k in (20, 28))
     known = not is_unknown(length, bits=64)
     if known and not is_unknown(samples, bits=64):
@@ -95,7 +95,7 @@ def _rf64(file: BinaryIO, head: bytes, size: int) -> StatedLength:
 def _riff_chunks(
     file: BinaryIO, size: int, order: Literal["little", "big"] = "little"
 ) -> Iterator[tuple[int, bytes, int]]:
-    """Offset, name and length of the chunks: name (4 bytes), length (4), content, even."""
+    """Yield offset, name and length of the chunks: name (4 bytes), length (4), content, even."""
     at = 12
     for _ in range(_MAX_CHUNKS):
         file.seek(at)
@@ -107,10 +107,10 @@ def _riff_chunks(
         at += 8 + length + length % 2
 
 
-def _unread(file: BinaryIO, size: int, audio: bytes, order: Literal["little", "big"]) -> int:
-    """Bytes after the audio's chunk that are not chunks: no names, or longer than the rest; or a new file.
+def _count_unread(file: BinaryIO, size: int, audio: bytes, order: Literal["little", "big"]) -> int:
+    """Count the bytes after the audio chunk that are no chunks: bad names, too long, or a new file.
 
-    Zeros are padding, and a little is a tag.
+    Zeros are padding, and a few bytes are a tag: both count as 0.
     """
     is_after = False
     for at, name, length in _riff_chunks(file, size, order):
@@ -127,7 +127,7 @@ def _unread(file: BinaryIO, size: int, audio: bytes, order: Literal["little", "b
 
 
 def _w64(file: BinaryIO, head: bytes, size: int) -> StatedLength:
-    """Sony Wave64: GUID (16 bytes), length with this header (8), content, a multiple of 8."""
+    """Parse Sony Wave64: GUID (16 bytes), length with this header (8), content, a multiple of 8."""
     length = int.from_bytes(head[16:24], "little")
     at, patches = 40, {}
     for _ in range(_MAX_CHUNKS):
@@ -149,7 +149,7 @@ def _w64(file: BinaryIO, head: bytes, size: int) -> StatedLength:
 
 
 def _aiff(file: BinaryIO, head: bytes, size: int) -> StatedLength:
-    """AIFF 1.3: COMM holds the number of sample frames, SSND the samples after an offset and a block size."""
+    """Parse AIFF 1.3: COMM holds the number of sample frames; SSND offset, block size and samples."""
     length = int.from_bytes(head[4:8], "big")
     stated = StatedLength(None if is_unknown(length, bits=32) else length + 8)
     common = None
@@ -160,7 +160,7 @@ def _aiff(file: BinaryIO, head: bytes, size: int) -> StatedLength:
             if common is None or not (chunk_bytes <= 8 or is_unknown(chunk_bytes, bits=32)):
                 break
             return StatedLength(stated.file_bytes, _aiff_patches(file, common, at, size))
-    return replace(stated, unread_bytes=_unread(file, size, b"SSND", "big"))
+    return replace(stated, unread_bytes=_count_unread(file, size, b"SSND", "big"))
 
 
 def _aiff_patches(file: BinaryIO, common: int, audio: int, size: int) -> dict[int, bytes]:
@@ -178,7 +178,7 @@ def _aiff_patches(file: BinaryIO, common: int, audio: int, size: int) -> dict[in
 
 
 def _au(file: BinaryIO, head: bytes, size: int) -> StatedLength:
-    """Offset of the samples (4 bytes), their length (4); all ones is unknown, 0 is not foreseen."""
+    """Parse AU: offset of the samples (4 bytes), their length (4). All ones: unknown; 0 is not defined."""
     start, length = (int.from_bytes(head[k : k + 4], "big") for k in (4, 8))
     if is_unknown(length, bits=32):
         return StatedLength(None, {8: b"\xff\xff\xff\xff"})
@@ -188,7 +188,7 @@ def _au(file: BinaryIO, head: bytes, size: int) -> StatedLength:
 
 
 def _caf(file: BinaryIO, size: int) -> StatedLength:
-    """Core Audio Format: name (4 bytes), length (8), content; that of the samples may be -1."""
+    """Parse Core Audio Format: name (4 bytes), length (8), content. The length of the samples may be -1."""
     at = 8
     for _ in range(_MAX_CHUNKS):
         file.seek(at)
@@ -209,11 +209,11 @@ def _little(value: int) -> bytes:
 
 
 class PatchedFile(io.RawIOBase):
-    """A read-only file some of whose bytes are replaced.
+    """A read-only file with some bytes replaced.
 
     Args:
         path: of the file.
-        patches: bytes by their offset.
+        patches: replacement bytes by offset.
     """
 
     def __init__(self, path: Path, patches: dict[int, bytes]) -> None:

@@ -1,14 +1,14 @@
-"""Headers of MPEG audio: how long a frame of MP3 or AAC is, and how long an MP3 file says that it is."""
+"""MPEG audio headers: the length of an MP3 or AAC frame, and the length that an MP3 file states."""
 
 from __future__ import annotations
 
 from typing import BinaryIO
 
 SYNC_BYTES = 6
-"""Of a frame of MP3 or AAC, which say how long it is."""
+"""First bytes of an MP3 or AAC frame, which determine its length."""
 _ID3_BYTES = 10
 _COUNT_OFFSETS = (13, 21, 36)
-"""Of the count of frames and bytes in the first frame, behind its side information, by its kind."""
+"""Offsets of the counts of frames and bytes in the first frame, after its side information."""
 _HAS_FRAMES, _HAS_BYTES = 1, 2
 _MAX_FRAME_BYTES = 8191
 _MPEG_RATES = (44_100, 48_000, 32_000)
@@ -23,27 +23,27 @@ _KBITS = {
 """Bit rates of the codes 1 to 14, by whether it is MPEG-1 (ISO 11172-3) or MPEG-2 (13818-3), and by layer."""
 
 
-def mpeg_frame_bytes(begin: bytes) -> int | None:
-    """Length of the MPEG audio or ADTS frame with these first 6 bytes; None if it is not one."""
-    if len(begin) < SYNC_BYTES or begin[0] != 0xFF:
+def mpeg_frame_bytes(head: bytes) -> int | None:
+    """Return the length of the MPEG audio or ADTS frame with these first 6 bytes; None if it is none."""
+    if len(head) < SYNC_BYTES or head[0] != 0xFF:
         return None
-    if begin[1] & 0xF6 == 0xF0:  # ADTS (ISO 13818-7)
-        length = (begin[3] & 3) << 11 | begin[4] << 3 | begin[5] >> 5
-        return length if 7 < length <= _MAX_FRAME_BYTES and begin[2] >> 2 & 15 < 13 else None
-    version, layer = begin[1] >> 3 & 3, 4 - (begin[1] >> 1 & 3)
-    code, rate = begin[2] >> 4, begin[2] >> 2 & 3
-    if begin[1] & 0xE0 != 0xE0 or version == 1 or layer == 4 or code in (0, 15) or rate == 3:
+    if head[1] & 0xF6 == 0xF0:  # ADTS (ISO 13818-7)
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+        return length if 7 < length <= _MAX_FRAME_BYTES and head[2] >> 2 & 15 < 13 else None
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    code, rate = head[2] >> 4, head[2] >> 2 & 3
+    if head[1] & 0xE0 != 0xE0 or version == 1 or layer == 4 or code in (0, 15) or rate == 3:
         return None
     hz = _MPEG_RATES[rate] >> {3: 0, 2: 1, 0: 2}[version]
     bits = 1000 * _KBITS[version == 3, layer][code - 1]
-    padding = begin[2] >> 1 & 1
+    padding = head[2] >> 1 & 1
     if layer == 1:
         return 4 * (12 * bits // hz + padding)
     return (144 if layer == 2 or version == 3 else 72) * bits // hz + padding
 
 
 def mp3_bytes(file: BinaryIO) -> int:
-    """The length of an MP3 file by the count in its first frame ("Xing", "Info"); 0 if it has none."""
+    """Return the length of an MP3 file from the count in its first frame ("Xing", "Info"); 0 if none."""
     file.seek(0)
     head = file.read(_ID3_BYTES)
     start = 0

@@ -1,6 +1,6 @@
-"""Chained Ogg (RFC 3533): several recordings end to end in one file, each with headers of its own.
+"""Chained Ogg (RFC 3533): several recordings in one file, one after another, each with its own headers.
 
-FFmpeg reads on if the next link is coded as the first one was, and stops with an error if it is not.
+FFmpeg continues if the next link is coded like the first, and otherwise stops with an error.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _FIRST_PAGE = 0x02  # flag of a logical stream's first page
 
 
 class FilePart(io.RawIOBase):
-    """A read-only binary file that is a part of another.
+    """A read-only view of a part of a binary file.
 
     Args:
-        file: the other; closed with this one.
+        file: the whole; closed with the view.
         start: offset of the first byte.
         stop: offset one past the last byte.
     """
@@ -55,7 +55,9 @@ class FilePart(io.RawIOBase):
 
 
 def chain_links(path: Path) -> list[tuple[int, int]]:
-    """Start and stop offset of each link of an Ogg file; one if it is not chained, none if it is not Ogg.
+    """Return start and stop offset of each link of an Ogg file.
+
+    The list has one link if the file is not chained, and none if it is not Ogg.
 
     ::
 

@@ -1,10 +1,10 @@
-"""Files, pipes and devices that a container is written to as it is made, and none of whose errors is lost.
+"""Output files, pipes and devices for muxers, without lost errors.
 
-FFmpeg's muxers log some errors and go on: HLS when a segment or its playlist finds no room, others when they
-close. So Python opens these files. The first error is kept, and raised by `check`.
+FFmpeg's muxers log some errors and continue: HLS if the disk is full for a segment or its playlist, others
+on close. So Python opens these files. `check` raises the first error.
 
-Opening does not change a file: it is emptied by the first byte that is written to it. A muxer that refuses
-its streams before that leaves an older file as it was.
+Opening does not change a file; the first write truncates it. If a muxer rejects its streams before that, an
+older file stays unchanged.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ _WRITE = 2  # of FFmpeg's AVIO flags
 
 
 class OutputFile:
-    """One open file, as PyAV wants it. Its methods do not raise: see `OutputFiles.check`."""
+    """An open file with the methods that PyAV calls. They do not raise: see `OutputFiles.check`."""
 
-    def __init__(self, descriptor: int, name: str, failed: Callable[[OSError], None]) -> None:
+    def __init__(self, descriptor: int, name: str, on_error: Callable[[OSError], None]) -> None:
         self.name = name
         self.closed = False
         self._descriptor = descriptor
-        self._failed = failed
+        self._on_error = on_error
         self._regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self._begun = False
-        self._broken = False
+        self._has_written = False
+        self._has_failed = False
 
     def writable(self) -> bool:
-        """True, as a file object has it."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Whether a muxer may go back, as to write a length."""
+        """Return whether a muxer may seek back, for example to write a length."""
         return self._regular
 
     def write(self, data: bytes) -> int:
-        """Write all of it; after an error, nothing any more."""
-        if self._broken:
+        """Write all of `data`; after an error, write nothing."""
+        if self._has_failed:
             return len(data)
         try:
-            if not self._begun and self._regular:
+            if not self._has_written and self._regular:
                 os.ftruncate(self._descriptor, 0)
-            self._begun = True
+            self._has_written = True
             left = memoryview(data)
             while left:
                 left = left[os.write(self._descriptor, left) :]
@@ -57,7 +57,7 @@ class OutputFile:
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place, and return it."""
+        """Move to a position, and return it."""
         try:
             return os.lseek(self._descriptor, offset, whence)
         except OSError as error:
@@ -65,37 +65,37 @@ class OutputFile:
             return 0
 
     def tell(self) -> int:
-        """The place."""
+        """Return the position."""
         return self.seek(0, io.SEEK_CUR)
 
     def close(self) -> None:
-        """Wait until all is on the disk, and close the file; harmless twice."""
+        """Wait until all is on the disk, and close the file; repeated calls have no effect."""
         if self.closed:
             return
         self.closed = True
         try:
-            if self._regular and self._begun and not self._broken:
+            if self._regular and self._has_written and not self._has_failed:
                 sync_descriptor(self._descriptor)
         except OSError as error:
             self._fail(error)
         finally:
             try:
                 os.close(self._descriptor)
-            except OSError as error:  # NFS may find out here that the disk is full
+            except OSError as error:  # NFS may report a full disk only here
                 self._fail(error)
 
     def _fail(self, error: OSError) -> None:
-        self._broken = True
+        self._has_failed = True
         error.filename = self.name
-        self._failed(error)
+        self._on_error(error)
 
 
 class OutputFiles:
     """The files of one container.
 
     Args:
-        like: a file that may exist: new ones get its rights.
-        inputs: what is read meanwhile, and its name in a message; none of it is opened to be written.
+        like: a file that may exist: new files get its permissions.
+        inputs: files that are being read, each with its name in messages; `open` refuses them.
     """
 
     def __init__(self, *, like: Path | None = None, inputs: Iterable[tuple[object, str]] = ()) -> None:
@@ -107,7 +107,7 @@ class OutputFiles:
             self._mode = 0o666
 
     def check(self) -> None:
-        """Raise the first error there was.
+        """Raise the first error, if any.
 
         Raises:
             OSError: a file could not be opened, written to or closed; its `filename` is that file.
@@ -117,7 +117,7 @@ class OutputFiles:
             raise self._error
 
     def open(self, path: str | Path) -> OutputFile:
-        """Open a file, a pipe or a device to write to.
+        """Open a file, a pipe or a device for writing.
 
         Raises:
             OSError: it cannot be opened.
@@ -125,21 +125,21 @@ class OutputFiles:
         """
         check_inputs_kept([path], self._inputs)
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
-        return OutputFile(os.open(path, flags, self._mode), os.fspath(path), self._failed)
+        return OutputFile(os.open(path, flags, self._mode), os.fspath(path), self._record_error)
 
     def open_descriptor(self, number: int) -> OutputFile:
-        """Write to a file that this process has open already, such as 1, standard output.
+        """Duplicate an open file descriptor, such as 1, standard output.
 
         Raises:
             OSError: it is not open.
         """
-        return OutputFile(os.dup(number), f"pipe:{number}", self._failed)
+        return OutputFile(os.dup(number), f"pipe:{number}", self._record_error)
 
     def io_open(self, url: str, flags: int, options: Mapping[str, str]) -> OutputFile | io.FileIO:
-        """Open what a muxer asks for, such as a segment: PyAV's `io_open`. Errors are left to `check`.
+        """Open a file that a muxer requests, such as a segment: PyAV's `io_open`. `check` raises its errors.
 
         Raises:
-            OSError: a file that is to be read cannot be opened.
+            OSError: a file cannot be opened for reading.
         """
         path = url.removeprefix("file:")
         if not flags & _WRITE:
@@ -147,8 +147,8 @@ class OutputFiles:
         try:
             return self.open(path)
         except (OSError, OutputError) as error:
-            self._failed(error)
-            return OutputFile(os.open(os.devnull, os.O_WRONLY), path, self._failed)
+            self._record_error(error)
+            return OutputFile(os.open(os.devnull, os.O_WRONLY), path, self._record_error)
 
-    def _failed(self, error: BaseException) -> None:
+    def _record_error(self, error: BaseException) -> None:
         self._error = self._error or error

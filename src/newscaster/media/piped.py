@@ -1,6 +1,6 @@
-"""Audio that comes in through a pipe: told apart from raw samples, and decoded as it comes.
+"""Audio input from a pipe: detection of the file format, and streaming decoding.
 
-Knows the first bytes of sound and video files. What is none of them is raw samples.
+Recognises the first bytes of audio and video files. All other data is raw samples.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import av
 
 from newscaster.errors import MediaError
 from newscaster.media.audio import AudioSource
-from newscaster.media.container import SELF_CONTAINED, reason
 from newscaster.media.mpeg_audio import SYNC_BYTES, mpeg_frame_bytes
+from newscaster.media.reader import SELF_CONTAINED, reason
 from newscaster.system.files import spooled
 
 _MP4 = "an MP4 file"
@@ -45,28 +45,28 @@ _MARKS = {
 }
 MARK_BYTES = 12
 _PACKET_BYTES = 188
-"""Of an MPEG transport stream; each begins with the same byte."""
+"""Packet of an MPEG transport stream; all start with the same byte."""
 _TEXT_BYTES = 24
 
 
-def container_named(begin: bytes) -> str | None:
-    """What kind of file begins like this, such as "a WAV file"; None for raw samples.
+def container_named(head: bytes) -> str | None:
+    """Return the format of a file with these first bytes, such as "a WAV file"; None for raw samples.
 
     Args:
-        begin: the first MARK_BYTES of it or more.
+        head: MARK_BYTES or more.
     """
     for offset, marks in _MARKS.items():
         for mark, name in marks.items():
-            if begin[offset : offset + len(mark)] == mark:
+            if head[offset : offset + len(mark)] == mark:
                 return name
     return None
 
 
 class PipedAudio:
-    """A binary stream whose first bytes have been looked at.
+    """A binary stream that can be inspected before it is read.
 
     Args:
-        source: such as standard input; read no further than is there.
+        source: such as standard input; reads return available data only.
     """
 
     def __init__(self, source: BinaryIO) -> None:
@@ -77,16 +77,16 @@ class PipedAudio:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing came in."""
+        """Whether the stream has no data."""
         return not self._peek(1)
 
     @property
     def container(self) -> str | None:
-        """What kind of file it is, such as "a WAV file"; None for raw samples."""
-        named = container_named(self._peek(MARK_BYTES))
-        if named is not None:
-            return named
-        # Raw samples may look like the first header of MP3 or AAC; a second one in its place is no chance.
+        """The format, such as "a WAV file"; None for raw samples."""
+        name = container_named(self._peek(MARK_BYTES))
+        if name is not None:
+            return name
+        # Raw samples may resemble one header of MP3 or AAC; a second one at its offset is no coincidence.
         frame = mpeg_frame_bytes(self._peek(SYNC_BYTES))
         if frame is not None and mpeg_frame_bytes(self._peek(frame + SYNC_BYTES)[frame:]) is not None:
             return "an MP3 or AAC file"
@@ -96,17 +96,17 @@ class PipedAudio:
 
     @property
     def is_text(self) -> bool:
-        """Whether it begins as a text does: no sound has samples of printable characters alone."""
-        begin = self._peek(_TEXT_BYTES)
-        return len(begin) == _TEXT_BYTES and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in begin)
+        """Whether it starts with text: no audio consists of printable characters alone."""
+        head = self._peek(_TEXT_BYTES)
+        return len(head) == _TEXT_BYTES and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
 
     def read(self, count: int = -1) -> bytes:
-        """Up to so many bytes, as they come; none at the end."""
+        """Return up to `count` bytes, as they come; none at the end."""
         if self._held:
             count = len(self._held) if count < 0 else count
-            given, self._held = self._held[:count], self._held[count:]
-            return given
-        data: bytes = self._read(count)
+            data, self._held = self._held[:count], self._held[count:]
+            return data
+        data = self._read(count)
         return data
 
     def _peek(self, count: int) -> bytes:
@@ -118,14 +118,14 @@ class PipedAudio:
 
     @contextmanager
     def opened(self, name: str) -> Iterator[AudioSource]:
-        """The audio of a file that is not raw samples; closed when the block ends.
+        """Open the audio of a file that is not raw samples; close it when the block ends.
 
         Args:
-            name: what it is called in messages.
+            name: for messages.
 
         Raises:
             MediaError: it is damaged, or has no audio.
-            OutputError: there is no room for a copy of an MP4 file, which cannot be decoded as it comes.
+            OutputError: the disk is full for a copy of an MP4 file, which cannot be decoded as a stream.
         """
         kind = self.container
         with ExitStack() as stack:
@@ -141,8 +141,8 @@ class PipedAudio:
                 )
             except (av.FFmpegError, OSError) as error:
                 raise MediaError(
-                    f"{name} begins as {kind} and cannot be decoded ({reason(error)}). Name the file itself, "
-                    "or convert it to WAV before the pipe"
+                    f"{name} starts like {kind} and cannot be decoded ({reason(error)}). Name the file "
+                    "itself, or convert it to WAV before the pipe"
                 ) from error
             yield AudioSource(container, Path(name), piped=True)
 

@@ -1,6 +1,6 @@
-"""What a media file holds: from its header, its first frame and the time stamps of its packets.
+"""Media metadata: from the header, the first frame and the time stamps of packets.
 
-Nothing but the first frame is decoded.
+Only the first frame is decoded.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.media.color import Orientation, pixel_aspect
-from newscaster.media.container import decode_stored_video, find_audio, find_video, open_media
 from newscaster.media.extent import Gaps, video_extent
+from newscaster.media.reader import decode_stored_video, find_audio, find_video, open_media
 
 _FALLBACK_FPS = Fraction(25)
 
@@ -27,21 +27,21 @@ class VideoInfo:
     """The video stream of a file."""
 
     width: int
-    """Pixels, after rotation and made square: as the picture is shown."""
+    """Pixels as shown: after rotation, with square pixels."""
     height: int
     """Pixels, likewise."""
     fps: Fraction
-    """Frames per second; the average where the rate varies."""
+    """Frames per second; the average if the rate varies."""
     rotation: int
-    """Degrees that a player turns the stored picture clockwise: 0, 90, 180 or 270."""
+    """Clockwise degrees by which a player turns the stored frame: 0, 90, 180 or 270."""
     start_seconds: float
     """Time stamp of the first frame on the container's clock."""
     duration_seconds: float | None
-    """The time in which there are frames, gaps left out, whatever the header says; None if not measured."""
+    """Time with frames, without gaps, measured independently of the header; None if not measured."""
     gaps: Gaps = ()
     """Times without frames between others, see `newscaster.media.extent`."""
     nominal_fps: Fraction | None = None
-    """Rate apart from gaps and dropped frames, which weigh on `fps`; None if there are none."""
+    """Frame rate without gaps and dropped frames, which lower `fps`; None if there are none."""
 
     @property
     def end_seconds(self) -> float | None:
@@ -53,7 +53,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """The sound stream of a file."""
+    """The audio stream of a file."""
 
     rate: int
     """Samples per second."""
@@ -61,12 +61,12 @@ class AudioInfo:
     start_seconds: float
     """Time stamp of the first sample on the container's clock."""
     duration_seconds: float | None
-    """As the header states of this stream; None if it does not."""
+    """Duration of this stream in the header; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What a media file holds."""
+    """The streams and tags of a media file."""
 
     path: Path
     video: VideoInfo | None
@@ -76,11 +76,11 @@ class MediaInfo:
 
 
 def probe(path: Path, *, header_only: bool = False) -> MediaInfo:
-    """Read what `path` holds.
+    """Read the metadata of a media file.
 
     Args:
         path: any media file.
-        header_only: do not measure how long the video is, which reads through the file.
+        header_only: do not measure the duration of the video, which reads the whole file.
 
     Raises:
         MediaError: the file is missing, or not a media file, or its video cannot be decoded.
@@ -97,15 +97,15 @@ def probe(path: Path, *, header_only: bool = False) -> MediaInfo:
         fps = None if extent.fps is None else Fraction(extent.fps).limit_denominator(1001)
         video = replace(video, duration_seconds=extent.seconds, gaps=extent.gaps, nominal_fps=fps)
     if video is None and audio is None:
-        raise MediaError(f"'{path}' holds a picture but neither video nor sound. Give another file")
+        raise MediaError(f"'{path}' holds an image but neither video nor audio. Give another file")
     return MediaInfo(path=path, video=video, audio=audio, metadata=metadata)
 
 
 def native_fps(stream: VideoStream) -> Fraction:
-    """The stream's frame rate.
+    """Return the frame rate of a stream.
 
-    The average over the file is what counts where the rate varies. Where it is off by a hair from the rate
-    that the time stamps are multiples of (the last frame's duration is often odd), that rate is meant.
+    If the rate varies, this is the average over the file. If the average is within 0.5 % of the base rate of
+    the time stamps, this is the base rate: the duration of the last frame is often odd.
     """
     average = stream.average_rate or stream.codec_context.framerate or stream.guessed_rate
     if not average or not 0 < average <= 1000:

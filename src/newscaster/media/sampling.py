@@ -1,4 +1,4 @@
-"""Pieces of a video, spread over it, in brightness alone: for what looks at some of it only."""
+"""Samples of a video: luma frames of a few pieces, spread evenly over it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from newscaster.media.color import Orientation
-from newscaster.media.container import need_video, open_media
 from newscaster.media.probe import native_fps, probe
+from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video
 
 Plane = npt.NDArray[np.uint8]
@@ -28,16 +28,16 @@ Plane = npt.NDArray[np.uint8]
 def read_luma_pieces(
     path: Path, *, pieces: int, seconds: float, frames_per_second: float, smaller_side_px: int
 ) -> Iterator[list[Plane]]:
-    """Some frames of some pieces of a video, which are spread evenly over it and do not overlap.
+    """Read some frames of pieces of a video, which are spread evenly over it and do not overlap.
 
-    Where the file does not say how long it is, or cannot be searched, the pieces follow each other.
+    If the file has no duration, or is not seekable, the pieces are consecutive.
 
     Args:
         path: any video file.
-        pieces: how many there are at most.
+        pieces: maximum number.
         seconds: length of each; a shorter file is one piece.
-        frames_per_second: of each second, so many frames at most.
-        smaller_side_px: what larger pictures are made smaller to.
+        frames_per_second: maximum number of frames from each second.
+        smaller_side_px: larger frames are scaled down to this smaller side.
 
     Yields:
         The frames of a piece: (H, W) uint8, upright, 0 to 255 from black to white.
@@ -52,32 +52,32 @@ def read_luma_pieces(
         stream = need_video(container, path)
         frames = decode_video(container, stream, path)
         rate = float(native_fps(stream))
-        every = max(1, round(rate / frames_per_second))
+        step = max(1, round(rate / frames_per_second))
         to_luma = _ToLuma(smaller_side_px)
         for piece in range(count):
             if info is not None and length is not None and piece:
-                begin = info.start_seconds + (length - seconds) * piece / (count - 1)
-                frames = _from(container, stream, path, begin)
-            some = itertools.islice(frames, 0, max(1, round(rate * seconds)), every)
-            found = [to_luma(frame) for frame in some]
-            if not found:
+                start = info.start_seconds + (length - seconds) * piece / (count - 1)
+                frames = _frames_from(container, stream, path, start)
+            sampled = itertools.islice(frames, 0, max(1, round(rate * seconds)), step)
+            planes = [to_luma(frame) for frame in sampled]
+            if not planes:
                 return
-            yield found
+            yield planes
 
 
-def _from(
-    container: InputContainer, stream: VideoStream, path: Path, begin_seconds: float
+def _frames_from(
+    container: InputContainer, stream: VideoStream, path: Path, start_seconds: float
 ) -> Iterator[VideoFrame]:
-    """Frames from a time on; from where the file was read to, if it cannot be searched."""
+    """Return the frames from a time on; from the current position, if the file is not seekable."""
     time_base = stream.time_base or Fraction(1, 90_000)
     with suppress(av.FFmpegError):
-        container.seek(math.floor(begin_seconds / time_base), stream=stream, backward=True)
-    frames = decode_video(container, stream, path, sought=True)
-    return itertools.dropwhile(lambda frame: frame.pts is not None and frame.time < begin_seconds, frames)
+        container.seek(math.floor(start_seconds / time_base), stream=stream, backward=True)
+    frames = decode_video(container, stream, path, after_seek=True)
+    return itertools.dropwhile(lambda frame: frame.pts is not None and frame.time < start_seconds, frames)
 
 
 class _ToLuma:
-    """Turns decoded frames into upright pictures of their brightness, made smaller where they are large."""
+    """Converts decoded frames to upright luma planes, scaled down if they are large."""
 
     def __init__(self, smaller_side_px: int) -> None:
         self._side_px = smaller_side_px
@@ -86,8 +86,8 @@ class _ToLuma:
 
     def __call__(self, frame: VideoFrame) -> Plane:
         if self._size is None:
-            times = min(1.0, self._side_px / min(frame.width, frame.height))
-            self._size = max(1, round(frame.width * times)), max(1, round(frame.height * times))
+            scale = min(1.0, self._side_px / min(frame.width, frame.height))
+            self._size = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
         width, height = self._size
         grey = self._reformatter.reformat(
             frame,

@@ -1,6 +1,6 @@
-"""Interlaced video by its pixels: frames whose mark is wrong or lost get the right one, and are deinterlaced.
+"""Correction of wrong or missing interlacing flags, measured on pixels, and deinterlacing.
 
-A file is looked at once, in a few places, so that a frame comes out the same wherever reading starts.
+A file is sampled once, in a few places, so that a frame is the same wherever reading starts.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.media.combing import Luma, Scan, ScanVotes, scan_of, scan_runs
-from newscaster.media.container import decode_stored_video, find_video, open_media
 from newscaster.media.deinterlace import deinterlaced
+from newscaster.media.reader import decode_stored_video, find_video, open_media
 
 _PLACES = 6
 _FRAMES_PER_PLACE = 12
 _PLACE_EVERY_SECONDS = 60.0
-"""In a file that is longer than `_PLACES` of these, there is a place for each."""
+"""A file longer than `_PLACES` times this is sampled once in each such interval."""
 _MAX_PLACES = 30
 _MAX_COLUMNS = 480
-"""Of wider frames so many columns are looked at; all lines are."""
+"""Wider frames are sampled in this many columns; all lines are read."""
 _SAME_SECONDS = 1e-4
 _FILES_REMEMBERED = 256
 _MODES = {"top first": "tff", "bottom first": "bff", "progressive": "prog"}
@@ -41,24 +41,24 @@ _MODES = {"top first": "tff", "bottom first": "bff", "progressive": "prog"}
 
 @dataclass(frozen=True)
 class MeasuredScan:
-    """How the frames of a file were exposed, as far as their pixels show it."""
+    """How the frames of a file were exposed, measured on their pixels."""
 
     marked: Scan | None
-    """Of frames that are marked as interlaced; None: by the mark."""
+    """Of frames flagged as interlaced; None: trust the flag."""
     unmarked: Scan | None
-    """Of those that are not; None: by the mark, that is, progressive."""
+    """Of frames not flagged; None: trust the flag, that is, progressive."""
     runs: tuple[tuple[float, Scan], ...] = ()
-    """If frames differ: when each run of them starts, in seconds on the container's clock, and what it is."""
+    """If frames differ: start of each run, in seconds on the container's clock, and its scan."""
 
     @property
     def is_mixed(self) -> bool:
         return len(self.runs) > 0
 
     def of(self, frame: VideoFrame) -> Scan | None:
-        """What a frame is to be marked as; None if its mark is right, or nothing better is known."""
+        """Return the flag that a frame must get; None if its own is right, or nothing better is known."""
         if self.runs and frame.pts is not None:
-            place = bisect.bisect_right([start for start, _ in self.runs], frame.time + _SAME_SECONDS) - 1
-            scan = self.runs[max(place, 0)][1]
+            index = bisect.bisect_right([start for start, _ in self.runs], frame.time + _SAME_SECONDS) - 1
+            scan = self.runs[max(index, 0)][1]
             return None if scan == "progressive" and not frame.interlaced_frame else scan
         if frame.interlaced_frame:
             return self.marked
@@ -66,31 +66,31 @@ class MeasuredScan:
 
 
 def decode_video(
-    container: InputContainer, stream: VideoStream, path: Path, *, sought: bool = False
+    container: InputContainer, stream: VideoStream, path: Path, *, after_seek: bool = False
 ) -> Iterator[VideoFrame]:
-    """The frames in presentation order, not interlaced; after a seek (`sought`) there may be none."""
-    frames = decode_stored_video(container, stream, path, sought=sought)
+    """Yield the frames in presentation order, deinterlaced; after a seek there may be none."""
+    frames = decode_stored_video(container, stream, path, after_seek=after_seek)
     scan = measured_scan(path)
     if scan.is_mixed or scan.marked is not None or scan.unmarked not in (None, "progressive"):
-        frames = _with_marks(frames, scan)
+        frames = _set_flags(frames, scan)
     yield from deinterlaced(frames)
 
 
 def measured_scan(path: Path) -> MeasuredScan:
-    """How the frames of a file were exposed, by their pixels; remembered for as long as it does not change.
+    """Measure how the frames of a file were exposed; cached until the file changes.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return _measure(path)
-    return _remembered(path, found.st_size, found.st_mtime_ns)
+    return _measure_cached(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=_FILES_REMEMBERED)
-def _remembered(path: Path, size_bytes: int, mtime_ns: int) -> MeasuredScan:
+def _measure_cached(path: Path, size_bytes: int, mtime_ns: int) -> MeasuredScan:
     return _measure(path)
 
 
@@ -104,39 +104,39 @@ def _measure(path: Path) -> MeasuredScan:
         try:
             for frames in _places(container, stream, path):
                 place = ScanVotes()
-                for frame, scan in _judged(frames):
+                for frame, scan in _scan_frames(frames):
                     votes[frame.interlaced_frame].add(scan)
                     place.add(scan)
                 leaning = place.leaning()
                 leanings |= {leaning} if leaning is not None else set()
         except MediaError:
-            pass  # an error of its own where the file is read
+            pass  # reading the file raises it again
     measured = MeasuredScan(votes[True].verdict(), votes[False].verdict())
     differ = len(leanings) > 1 or any(v.disagree for v in votes.values())
     return _measure_all(path, measured) if differ else measured
 
 
 def _measure_all(path: Path, sampled: MeasuredScan) -> MeasuredScan:
-    """The same, of a file whose places differ: every frame is looked at."""
+    """Measure every frame of a file whose places differ."""
     times: list[float] = []
     votes: list[Scan | None] = []
     with open_media(path) as container, suppress(MediaError):
         stream = find_video(container)
         assert stream is not None, path
-        for frame, scan in _judged(decode_stored_video(container, stream, path)):
+        for frame, scan in _scan_frames(decode_stored_video(container, stream, path)):
             times.append(math.nan if frame.pts is None else frame.time)
             votes.append(scan)
     runs = scan_runs(votes)
     if len(runs) < 2:
         return replace(sampled, unmarked=runs[0][2]) if runs else sampled
-    if not (np.diff(times) > 0).all():  # not to be found again by time: a blur is less bad than a comb
+    if not (np.diff(times) > 0).all():  # frames cannot be found by time: blur is less bad than combing
         interlaced = next(scan for _, _, scan in runs if scan != "progressive")
         return MeasuredScan(sampled.marked, interlaced)
     return MeasuredScan(sampled.marked, None, tuple((times[start], scan) for start, _, scan in runs))
 
 
-def _judged(frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, Scan | None]]:
-    """Each frame and what it is, told with its neighbours; None for the first and the last."""
+def _scan_frames(frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, Scan | None]]:
+    """Yield each frame and its scan, measured with its neighbours; None for the first and the last."""
     to_luma = _ToLuma()
     kept: list[tuple[VideoFrame, Luma]] = []
     for frame in frames:
@@ -151,10 +151,10 @@ def _judged(frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, Scan | N
 
 
 def _places(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[Iterator[VideoFrame]]:
-    """Runs of frames from different places, spread over the file."""
+    """Yield runs of frames from places that are spread over the file."""
     frames = decode_stored_video(container, stream, path)
-    length = container.duration / 1e6 if container.duration else 0.0  # a hint: video may end sooner
-    end = -math.inf  # of what was looked at, in seconds on the container's clock
+    length = container.duration / 1e6 if container.duration else 0.0  # an estimate: the video may end sooner
+    end = -math.inf  # of the frames read so far, in seconds on the container's clock
     count = 0
 
     def run(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
@@ -179,57 +179,57 @@ def _places(container: InputContainer, stream: VideoStream, path: Path) -> Itera
             continue
         with suppress(av.FFmpegError):
             container.seek(math.floor(at / time_base), stream=stream, backward=True)
-        frames = decode_stored_video(container, stream, path, sought=True)
+        frames = decode_stored_video(container, stream, path, after_seek=True)
         frames = itertools.dropwhile(lambda frame: not frame.key_frame, frames)
         first = next(frames, None)
         if first is None:
             continue
-        if first.pts is not None and first.time <= end:  # the same key frame as before: read on from it
+        if first.pts is not None and first.time <= end:  # the same key frame as before: continue from it
             frames = itertools.dropwhile(lambda frame, at=at: frame.time < at, frames)  # type: ignore[misc]
         yield run(itertools.chain([first], frames) if first.pts is None or first.time > end else frames)
 
 
 class _ToLuma:
-    """The brightness of decoded frames as stored, all lines of some columns."""
+    """Converts decoded frames to luma as stored: all lines, some columns."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> Luma:
-        """(H, W') int16, 0 to 255."""
+        """Return (H, W') int16, 0 to 255."""
         grey = self._reformatter.reformat(frame, format="gray", threads=1)
         plane = np.asarray(grey.to_ndarray(), dtype=np.uint8)
         return plane[:, :: -(-plane.shape[1] // _MAX_COLUMNS)].astype(np.int16)
 
 
-def _with_marks(frames: Iterator[VideoFrame], scan: MeasuredScan) -> Iterator[VideoFrame]:
-    """The same frames, marked as they were measured."""
+def _set_flags(frames: Iterator[VideoFrame], scan: MeasuredScan) -> Iterator[VideoFrame]:
+    """Set the interlacing flags of frames to the measured scan."""
 
     def kind(frame: VideoFrame) -> tuple[int, int, str, Scan | None]:
         return frame.width, frame.height, frame.format.name, scan.of(frame)
 
-    for (*_, mark), run in itertools.groupby(frames, kind):
-        if mark is None:
+    for (*_, flag), run in itertools.groupby(frames, kind):
+        if flag is None:
             yield from run
             continue
         first = next(run)
-        graph = _marking_graph(first, _MODES[mark])
+        graph = _flag_graph(first, _MODES[flag])
         for frame in itertools.chain([first], run):
             graph.push(frame)
-            marked = graph.vpull()
-            assert isinstance(marked, VideoFrame)
-            yield marked
+            flagged = graph.vpull()
+            assert isinstance(flagged, VideoFrame)
+            yield flagged
 
 
-def _marking_graph(frame: VideoFrame, mode: str) -> Graph:
+def _flag_graph(frame: VideoFrame, mode: str) -> Graph:
     graph = Graph()
     graph.threads = 1
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
     )
-    marker = graph.add("setfield", f"mode={mode}")
+    setfield = graph.add("setfield", f"mode={mode}")
     sink = graph.add("buffersink")
-    source.link_to(marker)
-    marker.link_to(sink)
+    source.link_to(setfield)
+    setfield.link_to(sink)
     graph.configure()
     return graph

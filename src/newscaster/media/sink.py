@@ -1,119 +1,88 @@
-"""Live video out: pictures and sound, frame by frame, to any address that FFmpeg can write.
+"""Live video output: frames and audio to any address that FFmpeg can write.
 
-Encoded for low delay, H.264 and AAC. What is sent has no second chance: unlike files, nothing is written
-beside its place and renamed. Encoding and sending run in a second thread.
+The encoding is H.264 and AAC with low delay. Unlike other output, live output goes directly to its target: no
+temporary file is renamed. Encoding and sending run in a second thread.
 """
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
-import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
-from av.container import OutputContainer
 
 from newscaster.errors import MediaError, OutputError
 from newscaster.media.background import in_background
-from newscaster.media.container import reason
+from newscaster.media.containers import (
+    Container,
+    container_of,
+    container_of_muxer,
+    container_of_scheme,
+    listed,
+    live_schemes,
+    live_suffixes,
+)
 from newscaster.media.downmix import Samples
 from newscaster.media.frame import YuvFrame
 from newscaster.media.output_file import OutputFiles
-from newscaster.media.write import KEY_SECONDS, VideoTrack, key_frames
+from newscaster.media.reader import reason
+from newscaster.media.stream import LiveItem
+from newscaster.media.writer import LIVE_X264, Writer, key_interval
 from newscaster.system.durable import check_inputs_kept, is_same_file
 from newscaster.system.files import check_output
 from newscaster.system.os_errors import NO_ROOM
 from newscaster.system.output_locks import exclusive_output
 from newscaster.texts import is_unicode, quoted
 
-LiveItem = tuple[YuvFrame | None, Samples]
-"""A frame's picture, or None where it was left out, and its sound (n,) float32 mono."""
-
-_BY_SCHEME = {
-    "rtmp": "flv",
-    "rtmps": "flv",
-    "rtsp": "rtsp",
-    "rtp": "rtp_mpegts",
-    "udp": "mpegts",
-    "tcp": "mpegts",
-    "srt": "mpegts",
-    "pipe": "mpegts",
-}
-_BY_ENDING = {
-    ".m3u8": "hls",
-    ".ts": "mpegts",
-    ".flv": "flv",
-    ".mkv": "matroska",
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-}
 _NESTED = frozenset({"async", "cache", "concat", "concatf", "crypto", "ffrtmpcrypt", "subfile", "tee"})
-"""Protocols that write to other addresses, which they name: files could be replaced unseen."""
+"""Protocols that write to further addresses: they could replace files unchecked."""
 _PIPE = re.compile(r"pipe:(?://)?(\d{0,4})", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)  # two letters at least: C: is a drive
-_HLS_SECONDS = Fraction(1)
-"""Length of a segment of HLS, at most. Each starts with its only key frame."""
-_HLS_SEGMENTS = 12
-"""Segments in the playlist; as many older ones are kept, for players that have read an older playlist."""
-_AAC_BITS = 96_000
 _TS_PACKET_BYTES = 188
-_SERVICE_CHARACTERS = 200
-"""What a transport stream can say of itself in one line is 255 bytes long at most."""
-_MUXING: dict[str, dict[str, str]] = {
-    "hls": {
-        "hls_list_size": str(_HLS_SEGMENTS),
-        "hls_delete_threshold": str(_HLS_SEGMENTS + 1),
-        "hls_flags": "delete_segments+independent_segments",
-    },
-    # What has been written of these can be played at any time.
-    "mp4": {"movflags": "frag_keyframe+delay_moov+default_base_moof+use_metadata_tags"},
-    "mov": {"movflags": "frag_keyframe+delay_moov+default_base_moof+use_metadata_tags"},
-    "flv": {"flvflags": "no_duration_filesize"},
-}
 
 
-def live_format(address: str, given: str | None = None) -> str:
-    """FFmpeg's name of the container for an address: the one given, or what its scheme or ending means.
+def live_container(address: str, format_name: str | None = None) -> Container:
+    """Return the container for an address: the named one, or that of its scheme or suffix.
 
     Raises:
-        OutputError: neither says it; or FFmpeg cannot write it.
+        OutputError: no format is named and the address implies none; or FFmpeg cannot write it.
     """
     scheme = _SCHEME.match(address)
-    if scheme and scheme[1].lower() in _NESTED:
+    name = scheme[1].lower() if scheme else "file"
+    if name in _NESTED:
         raise OutputError(
-            f"'{scheme[1]}:' leads to other addresses, which cannot be checked. Give the address itself"
+            f"'{name}:' writes to other addresses, which cannot be checked. Give the address itself"
         )
-    if scheme and scheme[1].lower() not in ("file", "http", "https"):
-        guessed = _BY_SCHEME.get(scheme[1].lower())
+    if name in ("file", "http", "https"):
+        implied = container_of(Path(address.split("?")[0]))
     else:
-        guessed = _BY_ENDING.get(Path(address.split("?")[0]).suffix.lower())
-    found = given or guessed
-    if found is None:
-        schemes, endings = ", ".join(f"{name}:" for name in _BY_SCHEME), ", ".join(_BY_ENDING)
+        implied = container_of_scheme(name)
+    if format_name is not None and (implied is None or implied.muxer != format_name):
+        implied = container_of_muxer(format_name)
+    if implied is None:
         raise OutputError(
-            f"how to write to '{redact_url(address)}' is not clear; expected an address that begins with "
-            f"{schemes}, or a file that ends in {endings}. "
-            "Otherwise say it with --format, such as --format mpegts"
+            f"the format for '{redact_url(address)}' is not clear; expected an address that starts with "
+            f"{listed([f'{scheme}:' for scheme in live_schemes()])}, or a file that ends in "
+            f"{listed(live_suffixes())}. Otherwise name the format, for example --format mpegts"
         )
-    if found not in av.formats_available:
+    if implied.muxer not in av.formats_available:
         raise OutputError(
-            f"the format is {quoted(found)}, which FFmpeg does not know; expected one such as mpegts, "
-            "flv, hls or matroska"
+            f"the format is {quoted(implied.muxer)}, which FFmpeg does not know; expected one such as "
+            "mpegts, flv, hls or matroska"
         )
-    return found
+    return implied
 
 
 def live_file(address: str) -> Path | None:
-    """The file that an address names, with or without "file:"; None if it leads elsewhere."""
+    """Return the file that an address names, with or without "file:"; None if it is no file."""
     scheme = _SCHEME.match(address)
     if scheme and scheme[1].lower() == "file":
         return Path(address[scheme.end() :])
@@ -121,29 +90,29 @@ def live_file(address: str) -> Path | None:
 
 
 def live_pipe(address: str) -> int | None:
-    """The open file that "pipe:" and "pipe:N" name, by default standard output; None for other addresses."""
-    found = _PIPE.fullmatch(address)
-    return None if found is None else int(found[1] or 1)
+    """Return the descriptor of "pipe:N", and 1 (standard output) of "pipe:"; None for other addresses."""
+    match = _PIPE.fullmatch(address)
+    return None if match is None else int(match[1] or 1)
 
 
-def check_live_inputs(address: str, format_name: str, inputs: Iterable[tuple[object, str]]) -> None:
-    """Make sure that live video to a file does not replace what is read meanwhile.
+def check_live_inputs(address: str, container: Container, inputs: Iterable[tuple[object, str]]) -> None:
+    """Check that live video to a file does not replace a file that is being read.
 
     Args:
-        address: as `write_live` takes it.
-        format_name: see `live_format`.
-        inputs: what is read, and its name in a message.
+        address: as for `write_live`.
+        container: see `live_container`.
+        inputs: files that are read, each with its name in messages.
 
     Raises:
-        OutputError: it would.
+        OutputError: an input would be replaced.
     """
     if (file := live_file(address)) is None:
         return
     inputs = tuple(inputs)
     check_inputs_kept([file], inputs)
-    if format_name != "hls":
+    if container.segment_seconds is None:
         return
-    playlist = Path(_url(file, format_name))
+    playlist = Path(os.path.realpath(file))
     segment = re.compile(rf"{re.escape(playlist.stem)}\d+\.ts|{re.escape(playlist.name)}\.tmp", re.IGNORECASE)
     for path, name in inputs:
         if not isinstance(path, str | os.PathLike):
@@ -158,55 +127,13 @@ def check_live_inputs(address: str, format_name: str, inputs: Iterable[tuple[obj
 
 
 def redact_url(address: str) -> str:
-    """An address as it can be shown: streaming servers take whoever knows its last part for its owner."""
+    """Return an address without credentials: on many servers, its last part is a secret key."""
     scheme = _SCHEME.match(address)
     if not scheme or scheme[1].lower() in ("file", "pipe"):
         return address
     server = re.match(r"[^:]+:/*(?:[^/@]*@)?([^/?]*)", address)
     host = server[1] if server else ""
     return f"{scheme[1]}://{host}" + ("/..." if len(address) > len(f"{scheme[1]}://{host}") else "")
-
-
-class _Sink:
-    """An open container with both of its streams."""
-
-    def __init__(
-        self,
-        container: OutputContainer,
-        first: YuvFrame,
-        *,
-        fps: Fraction,
-        rate: int,
-        crf: int,
-        key_seconds: Fraction,
-    ) -> None:
-        options = {"crf": str(crf), "preset": "superfast", "tune": "zerolatency", "threads": "1"}
-        options |= {"keyint_min": str(key_frames(fps, key_seconds)), "sc_threshold": "0"}
-        self._container = container
-        self._video = VideoTrack(container, fps=fps, like=first, options=options, key_seconds=key_seconds)
-        self._audio: AudioStream = container.add_stream("aac", rate=rate, layout="mono")
-        self._audio.codec_context.bit_rate = _AAC_BITS
-        self._rate = rate
-        self._samples = 0
-
-    def write(self, image: YuvFrame | None, audio: Samples) -> None:
-        """Send a frame."""
-        if image is None:
-            self._video.skip()
-        else:
-            self._video.write(image)
-        frame = AudioFrame.from_ndarray(
-            np.ascontiguousarray(audio[None], np.float32), format="fltp", layout="mono"
-        )
-        frame.sample_rate = self._rate
-        frame.pts, frame.time_base = self._samples, Fraction(1, self._rate)
-        self._samples += len(audio)
-        self._container.mux(self._audio.encode(frame))
-
-    def finish(self) -> None:
-        """Send what the encoders still hold."""
-        self._video.finish()
-        self._container.mux(self._audio.encode(None))
 
 
 def write_live(
@@ -220,175 +147,187 @@ def write_live(
     crf: int = 21,
     inputs: Iterable[tuple[object, str]] = (),
 ) -> int:
-    """Send frames to an address as they come, until there are no more.
+    """Send frames to an address as they come, until the last.
+
+    A key frame comes at least every 2 s, and in HLS at the start of each segment. HLS segments are at most
+    1 s long and are written beside the playlist.
 
     Args:
-        address: an URL that FFmpeg can write (rtmp:, udp:, tcp:, pipe:, ...; srt: where its build has it), or
-            a file (.m3u8 for HLS, whose segments lie beside it; .ts, .flv, .mkv, .mp4, .mov), which is left
-            as it is until there is something to write. There is a key
-            frame at least every 2 s, and in HLS at the start of each segment, which is at most 1 s long.
-        items: pictures of one size, each with its sound. If a picture is None, the one before it stays, and
-            is encoded again if a key frame is due then: it must not change until the next one. Items before
-            the first picture are left out. The second is taken when the address has been opened: servers
-            take their time.
+        address: a URL that FFmpeg can write (rtmp:, udp:, tcp:, pipe:, ...; srt: if its build supports it),
+            or a file: see `live_suffixes`. A file stays unchanged until the first write.
+        items: frames of one size, each with its audio. If a frame is None, the previous one stays on screen.
+            It is encoded again if a key frame is due: it must not change until the next frame. Items before
+            the first frame are skipped. The second item is taken once the address is open, since servers
+            respond slowly.
         fps: frames per second.
-        rate: of the sound, in Hz: one that AAC knows, such as 48000.
-        format_name: FFmpeg's name of the container; by default as the address says.
-        metadata: tags, as far as the container takes any. A transport stream takes title and comment, as its
-            service and who provides it.
+        rate: of the audio, in Hz: one that AAC supports, such as 48000.
+        format_name: FFmpeg's name of the container; by default that of the address.
+        metadata: tags that the container supports. A transport stream has title and comment, as the names of
+            its service and its provider.
         crf: x264's quality.
-        inputs: files that `items` are made of, and their names in messages: none of them is written to.
+        inputs: files that `items` read, each with its name in messages; they are never overwritten.
 
     Returns:
-        How many pictures of `items` were sent.
+        Number of frames of `items` that were sent.
 
     Raises:
         OutputError: the address cannot be written, the disk is full, another command is writing the file, or
             an input would be replaced.
-        BrokenPipeError: whoever read the pipe has gone.
-        MediaError: there are no pictures.
-        Exception: whatever `items` raises.
+        BrokenPipeError: the reader of the pipe has closed it.
+        MediaError: there are no frames.
+        Exception: any exception of `items`.
     """
-    found = live_format(address, format_name)
+    container = live_container(address, format_name)
     file = live_file(address)
     inputs = tuple(inputs)
     if file is not None:
         check_output(file, suffixes=None, in_place=True)
-        check_live_inputs(address, found, inputs)
-
+        check_live_inputs(address, container, inputs)
     opened = threading.Event()
     files = OutputFiles(like=file, inputs=inputs)
 
     def send(coming: Iterator[LiveItem]) -> int:
-        first = next(((image, audio) for image, audio in coming if image is not None), None)
-        if first is None:
-            raise MediaError("there are no frames to send. Give speech, or let the stage go on for a while")
-        sent = 1
-        with ExitStack() as stack:
-            stack.callback(opened.set)  # nobody waits for what has failed
-            options = {"flush_packets": "1", **_muxing(found, fps)}
-            container = stack.enter_context(_opened(address, found, options, files, stack))
-            container.metadata.update(_tags(metadata or {}, found))
-            key_seconds = _HLS_SECONDS if found == "hls" else KEY_SECONDS
-            try:
-                sink = _Sink(container, first[0], fps=fps, rate=rate, crf=crf, key_seconds=key_seconds)
-            except ValueError as error:  # PyAV's, of a container that takes other codecs only
-                raise OutputError(
-                    f"the format {found} does not hold H.264 and AAC ({error}). Give another --format, such "
-                    "as mpegts"
-                ) from error
-            container.start_encoding()
-            files.check()
-            opened.set()
-            waiting: LiveItem | None = first  # until the second is there: its maker has seen by then that
-            for image, audio in coming:  # the address is open
-                if waiting is not None:
-                    sink.write(*waiting)
-                    waiting = None
-                sink.write(image, audio)
-                files.check()
-                sent += image is not None
-            if waiting is not None:
-                sink.write(*waiting)
-            sink.finish()
+        try:
+            first = _first_with_frame(coming)
+            with _open_writer(
+                address, first[0], files, container=container, fps=fps, rate=rate, tags=metadata, crf=crf
+            ) as writer:
+                opened.set()
+                second = [*itertools.islice(coming, 1)]  # made after the address was opened
+                sent = 0
+                for image, audio in itertools.chain([first], second, coming):
+                    writer.write(image, audio)
+                    files.check()
+                    sent += image is not None
+        finally:
+            opened.set()  # do not block the generator after a failure
         files.check()
-        if file is not None and found == "hls":
-            _check_hls(file)
+        if file is not None and container.segment_seconds is not None:
+            _check_playlist(file)
         return sent
 
     try:
         with ExitStack() as stack:
             if file is not None:
                 stack.enter_context(exclusive_output(file))
-            return in_background(_once(opened, items), send)
+            return in_background(_wait_until_opened(opened, items), send)
     except (av.FFmpegError, OSError) as error:
         if error.errno == errno.EPIPE and live_pipe(address) is not None:
             raise BrokenPipeError(*error.args) from error
-        raise _unwritable(address, found, error) from error
+        raise _write_error(address, container, error) from error
 
 
-def _opened(
-    address: str, format_name: str, options: dict[str, str], files: OutputFiles, stack: ExitStack
-) -> OutputContainer:
-    """An open container. FFmpeg itself opens network addresses only: see `output_file`."""
+def _first_with_frame(items: Iterator[LiveItem]) -> tuple[YuvFrame, Samples]:
+    """Return the first item with a frame, skipping those before it."""
+    for image, audio in items:
+        if image is not None:
+            return image, audio
+    raise MediaError("there are no frames to send. Give speech, or keep the target video running for a while")
+
+
+@contextmanager
+def _open_writer(
+    address: str,
+    first: YuvFrame,
+    files: OutputFiles,
+    *,
+    container: Container,
+    fps: Fraction,
+    rate: int,
+    tags: Mapping[str, str] | None,
+    crf: int,
+) -> Iterator[Writer]:
+    """Open an address; close it when the block ends."""
+    key_frames = key_interval(fps, container)
+    x264 = {"crf": str(crf), **LIVE_X264, "keyint_min": str(key_frames), "sc_threshold": "0"}
+    options = {"flush_packets": "1", **container.live_options}
+    if container.segment_seconds is not None:
+        # FFmpeg cuts at the first key frame after this time, which is half a frame before the next one.
+        options["hls_time"] = f"{float((key_frames - Fraction(1, 2)) / fps):.6f}"
+    with ExitStack() as stack:
+        target, io_open = _target(address, container, files, stack)
+        try:
+            writer = Writer(
+                target,
+                first,
+                container=container,
+                fps=fps,
+                x264=x264,
+                options=options,
+                tags=tags,
+                audio=(rate, 1),
+                io_open=io_open,
+            )
+        except ValueError as error:  # from PyAV, if the container supports other codecs only
+            raise OutputError(
+                f"the format {container.muxer} does not hold H.264 and AAC ({error}). Give another --format, "
+                "such as mpegts"
+            ) from error
+        stack.enter_context(writer)
+        files.check()
+        yield writer
+
+
+def _target(address: str, container: Container, files: OutputFiles, stack: ExitStack) -> tuple[Any, Any]:
+    """Return the target for PyAV, an address or a file, and the function that opens further files.
+
+    FFmpeg itself opens network addresses only: see `output_file`.
+    """
     file, pipe = live_file(address), live_pipe(address)
-    has_own_files = av.ContainerFormat(format_name, "w").no_file
+    has_own_files = av.ContainerFormat(container.muxer, "w").no_file
     if has_own_files and file is not None:
-        url = _url(file, format_name)
-        # PyAV hands on no other names; what FFmpeg then writes by itself, `_check_hls` looks at.
-        io_open = files.io_open if is_unicode(url) else None
-        return av.open(url, mode="w", format=format_name, options=options, io_open=io_open)
+        # Without "file:", a name with a colon reads as a protocol. With it, HLS would not find its old
+        # segments, whose names it derives from this one to delete them.
+        url = f"file:{file}" if container.segment_seconds is None else os.path.realpath(file)
+        # PyAV passes only Unicode names to `io_open`. `_check_playlist` checks what FFmpeg writes otherwise.
+        return url, files.io_open if is_unicode(url) else None
     if has_own_files or (file is None and pipe is None):
-        return av.open(address, mode="w", format=format_name, options=options)
+        return address, None
     target = files.open(file) if file is not None else files.open_descriptor(1 if pipe is None else pipe)
     stack.callback(target.close)
-    return av.open(target, mode="w", format=format_name, options=options)
+    return target, None
 
 
-def _unwritable(address: str, format_name: str, error: OSError | av.FFmpegError) -> OutputError:
-    """What a user can do where an address cannot be written to."""
+def _write_error(address: str, container: Container, error: OSError | av.FFmpegError) -> OutputError:
+    """Return the error for an address that cannot be written to."""
     shown = redact_url(address)
     if error.errno in NO_ROOM and (live_file(address) is not None or live_pipe(address) is not None):
         return OutputError(
             f"cannot write '{error.filename or shown}' ({reason(error)}). Free some space, or write "
-            "elsewhere. What was written so far stays, and is not finished"
+            "elsewhere. The part written so far stays, unfinished"
         )
     return OutputError(
-        f"cannot write to '{shown}' as {format_name} ({reason(error)}). Is somebody listening "
-        "there, may you write there, and does this FFmpeg know such addresses? Otherwise give another "
-        "address or --format"
+        f"cannot write to '{shown}' as {container.muxer} ({reason(error)}). Check that a server "
+        "is listening there, that you may write there, and that this FFmpeg supports such addresses; or give "
+        "another address or --format"
     )
 
 
-def _check_hls(file: Path) -> None:
-    """Make sure that playlist and segments are whole: FFmpeg only logs when one cannot be written or renamed.
+def _check_playlist(file: Path) -> None:
+    """Check that playlist and segments are complete: FFmpeg only logs a failed write or rename.
 
     Raises:
-        OutputError: one is not.
+        OutputError: one is incomplete.
     """
-    playlist = Path(_url(file, "hls"))
+    playlist = Path(os.path.realpath(file))
     lines = playlist.read_bytes().splitlines() if playlist.is_file() else []
     if Path(f"{playlist}.tmp").exists() or not lines or lines[-1] != b"#EXT-X-ENDLIST":
         raise OutputError(
-            f"the playlist '{file}' could not be written whole. Free some space, or write elsewhere"
+            f"the playlist '{file}' could not be written completely. Free some space, or write elsewhere"
         )
     for name in (os.fsdecode(line) for line in lines if not line.startswith(b"#")):
         segment = playlist.parent / name
         size = segment.stat().st_size if segment.is_file() else 0
         if not size or size % _TS_PACKET_BYTES:
             raise OutputError(
-                f"the segment '{segment}' could not be written whole. Free some space, or write elsewhere"
+                f"the segment '{segment}' could not be written completely. Free some space, or write "
+                "elsewhere"
             )
 
 
-def _url(file: Path, format_name: str) -> str:
-    """A file's address, in which a colon is not taken for the end of a protocol's name.
-
-    HLS deletes its old segments by names made from it, and would not find them behind "file:".
-    """
-    return os.path.realpath(file) if format_name == "hls" else f"file:{file}"
-
-
-def _muxing(format_name: str, fps: Fraction) -> dict[str, str]:
-    """FFmpeg's options of a container."""
-    options = dict(_MUXING.get(format_name, {}))
-    if format_name == "hls":  # it cuts at the first key frame from this time on: half a frame before the next
-        options["hls_time"] = f"{float((key_frames(fps, _HLS_SECONDS) - Fraction(1, 2)) / fps):.6f}"
-    return options
-
-
-def _once(opened: threading.Event, items: Iterable[LiveItem]) -> Iterator[LiveItem]:
-    """The items, all but the first of them once something has been opened."""
+def _wait_until_opened(opened: threading.Event, items: Iterable[LiveItem]) -> Iterator[LiveItem]:
+    """Yield the items; wait for `opened` after the first one with a frame."""
     for item in items:
         yield item
         if item[0] is not None:
             opened.wait()
-
-
-def _tags(metadata: Mapping[str, str], format_name: str) -> dict[str, str]:
-    tags = dict(metadata)
-    if format_name in ("mpegts", "hls", "rtp_mpegts"):
-        for name, tag in (("service_name", "title"), ("service_provider", "comment")):
-            if tag in tags:
-                tags[name] = tags[tag][:_SERVICE_CHARACTERS]
-    return tags

@@ -1,13 +1,14 @@
-"""The stage inside an anchor: a video whose frames can be had in any order.
+"""The target video inside an anchor: a video with random access to its frames.
 
-Written as H.264 in short closed groups without B-frames, so that a group can be decoded on its own; read
-group by group, with the groups last used kept. Forth and back over it decodes each frame once each way. Its
-entropy code is the plainer of H.264's two: a seventh more bytes, decoded in two thirds of the time.
+It is H.264 in short closed groups without B-frames, so that each group decodes alone. Reading decodes whole
+groups and caches the last ones. Playing forwards and backwards decodes each frame once each way. The entropy
+code is CAVLC: a seventh more bytes than CABAC, decoded in two thirds of the time.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import mmap
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -21,19 +22,21 @@ from av.codec.context import CodecContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
 from newscaster.media.background import in_background
 from newscaster.media.color import ToRgb
-from newscaster.media.container import SELF_CONTAINED, has_decoder, reason
+from newscaster.media.containers import MP4
 from newscaster.media.frame import FrameCopier, YuvFrame, is_plain
 from newscaster.media.probe import native_fps
+from newscaster.media.reader import SELF_CONTAINED, has_decoder, reason
 from newscaster.media.target_file import check_target_file
-from newscaster.media.write import Image, VideoTrack
+from newscaster.media.writer import Image, Writer
 from newscaster.safety.readers import MAX_PIXELS, open_regular_file
 
 MAX_GROUP_BYTES = 384 << 20
-"""Of a group's frames when they are decoded: seven of 8K."""
+"""Maximum size of the decoded frames of a group: seven frames of 8K."""
 _CACHE_BYTES = 192 << 20
 _MIN_GROUPS_CACHED = 2
 
@@ -41,13 +44,13 @@ _MIN_GROUPS_CACHED = 2
 def encode_target(
     frames: Iterable[Image], fps: Fraction, *, crf: int = 12, group: int = 12, preset: str = "fast"
 ) -> bytes:
-    """Encode (H, W, 3) uint8 RGB frames, all of one size, as a stage.
+    """Encode (H, W, 3) uint8 RGB frames, all of one size, as a target video.
 
     Args:
         frames: the images; odd sides grow by one pixel, the edge repeated (see `TargetVideo.size`).
         fps: frames per second.
-        crf: x264's quality; 12 is finer than what is written at the end, since a stage is encoded twice.
-        group: frames in a group, which is what one seek costs at most; of large pictures, fewer.
+        crf: x264's quality; 12 is better than that of the output, since a target video is encoded twice.
+        group: frames in a group, the maximum cost of a seek; fewer if frames are large.
         preset: x264's trade of speed for size.
 
     Returns:
@@ -69,48 +72,43 @@ def encode_target(
     def encode(images: Iterator[Image]) -> bytes:
         first = next(images, None)
         if first is None:
-            raise MediaError("there are no frames to make a stage of. Give footage with at least one frame")
+            raise MediaError("there are no frames for a target video. Give footage with at least one frame")
         height, width = first.shape[:2]
         if width * height > MAX_PIXELS:
             raise MediaError(
-                f"the pictures have {width}x{height} pixels, and those of a stage {MAX_PIXELS} in all at "
-                "most. Give smaller footage"
+                f"the frames have {width}x{height} pixels; a target video accepts {MAX_PIXELS} in all "
+                "at most. Give smaller footage"
             )
         fits = MAX_GROUP_BYTES // _decoded_bytes(width + 1, height + 1)
         if fits < group:
             options.update(g=str(fits), keyint_min=str(fits))
         buffer = io.BytesIO()
-        with av.open(buffer, mode="w", format="mp4") as container:
-            track = VideoTrack(container, fps=Fraction(fps), like=first, options=options)
-            track.write(first)
-            for image in images:
-                track.write(image)
-            track.finish()
+        with Writer(buffer, first, container=MP4, fps=Fraction(fps), x264=options) as writer:
+            for image in itertools.chain([first], images):
+                writer.write(image)
         return buffer.getvalue()
 
     return in_background(frames, encode)
 
 
 class TargetVideo:
-    """Random access to the frames of a stage.
+    """Random access to the frames of a target video; for one thread at a time.
 
     Args:
-        source: an MP4 made by `encode_target`: its bytes, or the path of a file that holds nothing else.
-        name: what error messages call it.
-
-    For one thread at a time.
+        source: an MP4 made by `encode_target`: its bytes, or the path of the file.
+        name: for error messages.
 
     Raises:
         MediaError: it is damaged, or not such a video.
     """
 
     def __init__(
-        self, source: bytes | memoryview | io.BytesIO | Path, *, name: str = "the stage video"
+        self, source: bytes | memoryview | io.BytesIO | Path, *, name: str = "the target video"
     ) -> None:
         self._name = name
         self._data = _view(source, name)
         check_target_file(self._data, name)
-        self._packets: list[tuple[int, int]] = []  # place and length in the data
+        self._packets: list[tuple[int, int]] = []  # offset and length in the data
         self._groups: list[int] = []  # the first frame of each
         self.fps, self.size, extradata = self._index()
         self._decoder = _decoder(extradata)
@@ -124,10 +122,10 @@ class TargetVideo:
         return len(self._packets)
 
     def frames(self, indices: Iterable[int]) -> Iterator[npt.NDArray[np.uint8]]:
-        """The frames of these indices, in their order.
+        """Yield the frames with these indices, in their order.
 
         Yields:
-            (H, W, 3) uint8 RGB, each the caller's to write to.
+            (H, W, 3) uint8 RGB, which the caller may modify.
 
         Raises:
             IndexError: an index is not in 0 ... frame_count - 1.
@@ -137,31 +135,36 @@ class TargetVideo:
             yield self.frame(index)
 
     def frame(self, index: int) -> npt.NDArray[np.uint8]:
-        """One frame: (H, W, 3) uint8 RGB."""
-        return self._to_rgb(self._decoded(index))
+        """Return one frame: (H, W, 3) uint8 RGB."""
+        return self._to_rgb(self._decode_frame(index))
 
     def image(self, index: int) -> YuvFrame:
-        """One frame as it was decoded, the caller's to write to."""
-        return YuvFrame(self._copier.copy(self._decoded(index)))
+        """Return a copy of one decoded frame, which the caller may modify."""
+        return YuvFrame(self._copier.copy(self._decode_frame(index)))
 
     def images(self, indices: Iterable[int]) -> Iterator[YuvFrame]:
-        """The frames of these indices as they were decoded, in their order."""
+        """Yield copies of the decoded frames with these indices, in their order."""
         return map(self.image, indices)
 
     def part(self, index: int, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
-        """Part of a frame, RGB: columns left to right, rows top to bottom (left, top, right, bottom; even).
+        """Return a part of a frame, RGB: columns left to right, rows top to bottom.
 
-        The two outermost pixels lack neighbours to mix their chroma with; all others are as in `frame`.
+        The two outermost pixels lack neighbours for their chroma; all others equal those of `frame`.
+
+        Args:
+            index: of the frame.
+            box: left, top, right, bottom; even.
         """
-        return ToRgb()(self._copier.part(self._decoded(index), box))
+        return ToRgb()(self._copier.part(self._decode_frame(index), box))
 
-    def _decoded(self, index: int) -> VideoFrame:
+    def _decode_frame(self, index: int) -> VideoFrame:
         if not 0 <= index < self.frame_count:
             raise IndexError(f"frame {index} of {self._name}: it has frames 0 to {self.frame_count - 1}")
         group = int(np.searchsorted(self._groups, index, side="right")) - 1
         return self._group(group)[index - self._groups[group]]
 
     def _index(self) -> tuple[Fraction, tuple[int, int], bytes | None]:
+        """Find all packets and groups; return the frame rate, the size and the decoder's extradata."""
         try:
             with av.open(
                 io.BytesIO(self._data),
@@ -172,33 +175,39 @@ class TargetVideo:
             ) as container:
                 stream = container.streams.video[0]
                 if not has_decoder(stream):
-                    raise self._damaged("its pictures are of no kind that can be decoded")
-                for packet in container.demux(stream):
-                    if packet.size and packet.pos is not None:
-                        if packet.is_keyframe:
-                            self._groups.append(len(self._packets))
-                        self._packets.append((packet.pos, packet.size))
-                facts = native_fps(stream), (stream.width, stream.height), stream.codec_context.extradata
+                    raise self._damage_error("its codec cannot be decoded")
+                self._index_packets(container.demux(stream))
+                metadata = native_fps(stream), (stream.width, stream.height), stream.codec_context.extradata
         except (av.FFmpegError, OSError, IndexError) as error:
-            raise self._damaged(reason(error)) from error
+            raise self._damage_error(reason(error)) from error
+        self._check_groups(*metadata[1])
+        return metadata
+
+    def _index_packets(self, packets: Iterable[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            if packet.size and packet.pos is not None:
+                if packet.is_keyframe:
+                    self._groups.append(len(self._packets))
+                self._packets.append((packet.pos, packet.size))
+
+    def _check_groups(self, width: int, height: int) -> None:
         if not self._groups or self._groups[0] != 0:
-            raise self._damaged("it does not begin with a key frame")
-        if min(facts[1]) < 2 or facts[1][0] * facts[1][1] > MAX_PIXELS:
-            raise self._damaged(f"it says that its pictures have {facts[1][0]}x{facts[1][1]} pixels")
+            raise self._damage_error("it does not start with a key frame")
+        if min(width, height) < 2 or width * height > MAX_PIXELS:
+            raise self._damage_error(f"it states frames of {width}x{height} pixels")
         longest = int(np.diff([*self._groups, len(self._packets)]).max())
-        if longest * _decoded_bytes(*facts[1]) > MAX_GROUP_BYTES:
-            raise self._damaged(
-                f"{longest} frames of {facts[1][0]}x{facts[1][1]} hang together; accepted are those "
-                f"of up to {MAX_GROUP_BYTES >> 20} MB"
+        if longest * _decoded_bytes(width, height) > MAX_GROUP_BYTES:
+            raise self._damage_error(
+                f"a group has {longest} frames of {width}x{height}; accepted are groups of up to "
+                f"{MAX_GROUP_BYTES >> 20} MB"
             )
-        return facts
 
     def _group(self, group: int) -> list[VideoFrame]:
         frames = self._cache.get(group)
         if frames is not None:
             self._cache.move_to_end(group)
             return frames
-        frames = self._decode(group)
+        frames = self._decode_group(group)
         width, height = self.size
         room = max(_MIN_GROUPS_CACHED, _CACHE_BYTES // (width * height * 3 // 2 * len(frames)))
         while len(self._cache) >= room:
@@ -206,38 +215,40 @@ class TargetVideo:
         self._cache[group] = frames
         return frames
 
-    def _decode(self, group: int) -> list[VideoFrame]:
+    def _decode_group(self, group: int) -> list[VideoFrame]:
         first = self._groups[group]
         last = self._groups[group + 1] if group + 1 < len(self._groups) else self.frame_count
         frames: list[VideoFrame] = []
         try:
             for index in range(first, last):
-                place, length = self._packets[index]
-                # Not Packet(bytes): the decoder's threads would free those, and wait for Python's lock to do
-                # so, while this thread holds it and waits for them.
+                offset, length = self._packets[index]
+                # Not Packet(bytes): the decoder's threads would free those bytes, which needs the GIL. This
+                # thread holds the GIL and waits for them.
                 packet = Packet(length)
-                packet.update(bytes(self._data[place : place + length]))
+                packet.update(bytes(self._data[offset : offset + length]))
                 packet.pts = packet.dts = index
                 frames += self._decoder.decode(packet)
             frames += self._decoder.decode(None)
         except av.FFmpegError as error:
-            raise self._damaged(reason(error)) from error
+            raise self._damage_error(reason(error)) from error
         finally:
             self._decoder.flush_buffers()
         if len(frames) != last - first:
-            raise self._damaged(f"{len(frames)} of the {last - first} frames from {first} on can be decoded")
+            raise self._damage_error(
+                f"{len(frames)} of the {last - first} frames from {first} on can be decoded"
+            )
         if not all(map(is_plain, frames)):
-            raise self._damaged(f"it is {frames[0].format.name}, and not yuv420p in limited range")
+            raise self._damage_error(f"it is {frames[0].format.name}, and not yuv420p in limited range")
         if sizes := {(frame.width, frame.height) for frame in frames} - {self.size}:
-            raise self._damaged(f"it has pictures of {sizes} pixels, and says that they are of {self.size}")
+            raise self._damage_error(f"it has frames of {sizes} pixels, but states {self.size}")
         return frames
 
-    def _damaged(self, why: str) -> MediaError:
-        return MediaError(f"{self._name} is damaged ({why}). Copy the file again, or make it anew")
+    def _damage_error(self, why: str) -> MediaError:
+        return MediaError(f"{self._name} is damaged ({why}). Copy or make the file again")
 
 
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
-"""For decoders: the size in a stream's own header is not that of its container."""
+"""For decoders: the size in the header of a stream may differ from that of its container."""
 
 
 def _decoded_bytes(width: int, height: int) -> int:

@@ -1,15 +1,16 @@
-"""Video in: the frames of a file at a constant rate, upright, in RGB.
+"""Video input: the frames of a file at a constant rate, upright, in RGB.
 
-Knows time stamps, seeking and resampling in time. The clock: t0 is the time of the file's first frame, and
-frame `i` is what is on the screen nearest to t0 + i/fps. `audio` uses the same t0, so the two stay together.
+Handles time stamps, seeking and resampling in time. The clock: t0 is the time of the first frame, and output
+frame `i` is the stored frame nearest to t0 + i/fps. `audio` uses the same t0, so that both stay in sync.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,23 +19,27 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from newscaster.media.color import ToRgb, pixel_aspect
-from newscaster.media.container import need_video, open_media
 from newscaster.media.deinterlace import RUN_UP_FRAMES
 from newscaster.media.extent import clock_restarts, has_restarted, shown_seconds
+from newscaster.media.frame import ToYuv, YuvFrame
 from newscaster.media.probe import native_fps
+from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video, measured_scan
+
+Image = npt.NDArray[np.uint8]
+Converted = TypeVar("Converted")
 
 _SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)
 _TIE_SECONDS = 1e-6
-# Formats whose time stamps belong to packets, not frames: after a seek they can be off by a frame.
+# Formats with time stamps of packets, not frames: after a seek they can be off by a frame.
 _NOT_SEEKABLE = frozenset({"mpeg", "mpegvideo", "m4v", "h264", "hevc"})
 
 
 def first_frame_seconds(path: Path) -> float:
-    """t0: the time stamp of the first frame on the container's clock."""
+    """Return t0: the time stamp of the first frame on the container's clock."""
     with open_media(path) as container:
         stream = need_video(container, path)
-        return next(_timed(decode_video(container, stream, path), stream))[0]
+        return next(_with_times(decode_video(container, stream, path), stream))[0]
 
 
 def read_frames(
@@ -44,21 +49,76 @@ def read_frames(
     start_frame: int = 0,
     stop_frame: int | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames of a video at a constant rate.
+    """Read the frames of a video at a constant rate.
 
     Args:
-        path: any video file; variable frame rates and rotated footage included.
-        fps: frames per second to read at; None is the file's own rate (see `VideoInfo.fps`).
-        start_frame: the first frame wanted; the file is searched for it, not read up to it.
-        stop_frame: one past the last frame wanted; None reads to the end.
+        path: any video file; its frame rate may vary, and it may be rotated.
+        fps: frames per second to read; None is the file's own rate (see `VideoInfo.fps`).
+        start_frame: the first frame to read; reached by seeking.
+        stop_frame: one past the last frame to read; None reads to the end.
 
     Yields:
-        (H, W, 3) uint8 RGB, each the caller's to write to. Ends with the file. The file is closed when the
-        generator ends or is dropped.
+        (H, W, 3) uint8 RGB, which the caller may modify. The file is closed when the generator ends or is
+        dropped.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
+    yield from _converted(path, fps, start_frame, stop_frame, _rgb_converter)
+
+
+def read_yuv_frames(
+    path: Path,
+    *,
+    fps: Fraction | None = None,
+    start_frame: int = 0,
+    stop_frame: int | None = None,
+) -> Iterator[YuvFrame]:
+    """Yield the frames of a video at a constant rate, as decoded: what is written again unchanged stays so.
+
+    Args:
+        path: as in :func:`read_frames`, and so are the others.
+
+    Yields:
+        Upright frames of one size, 4:2:0 of 8 bits in limited range, each the caller's to write to. 4:2:0 of
+        8 bits in limited range keeps its samples; see :func:`yuv_notes` for other video.
+
+    Raises:
+        MediaError: the file is missing, not a video, or breaks off.
+    """
+    yield from _converted(path, fps, start_frame, stop_frame, _yuv_converter)
+
+
+def yuv_notes(path: Path) -> list[str]:
+    """Return what :func:`read_yuv_frames` changes in a video's frames, a line each; none if nothing.
+
+    Raises:
+        MediaError: the file is missing, or not a video.
+    """
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        frame = next(decode_video(container, stream, path))
+        return ToYuv(frame, pixel_aspect(stream)).notes
+
+
+def _rgb_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], Image]:
+    convert = ToRgb(pixel_aspect(stream))
+    convert(first)  # the first frame sets the size, wherever reading starts
+    return convert
+
+
+def _yuv_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], YuvFrame]:
+    return ToYuv(first, pixel_aspect(stream))
+
+
+def _converted(
+    path: Path,
+    fps: Fraction | None,
+    start_frame: int,
+    stop_frame: int | None,
+    converter: Callable[[VideoFrame, VideoStream], Callable[[VideoFrame], Converted]],
+) -> Iterator[Converted]:
+    """Yield converted frames. `converter` makes the conversion from the first frame of the file."""
     path = Path(path)
     if start_frame < 0 or (stop_frame is not None and stop_frame < start_frame):
         raise ValueError(f"frames {start_frame} to {stop_frame}: 0 <= start_frame <= stop_frame is needed")
@@ -67,10 +127,9 @@ def read_frames(
     with open_media(path) as container:
         stream = need_video(container, path)
         rate = Fraction(fps) if fps is not None else native_fps(stream)
-        frames = _timed(decode_video(container, stream, path), stream)
+        frames = _with_times(decode_video(container, stream, path), stream)
         first = next(frames)
-        to_rgb = ToRgb(pixel_aspect(stream))
-        to_rgb(first[1])  # the first frame sets the size, wherever reading begins
+        convert = converter(first[1], stream)
         if start_frame > 0 and _is_seekable(container, path):
             deinterlaces = first[1].interlaced_frame or measured_scan(path).is_mixed
             run_up = RUN_UP_FRAMES / float(native_fps(stream)) if deinterlaces else 0.0
@@ -78,11 +137,11 @@ def read_frames(
         else:
             frames = _prepend(first, frames)
         for frame in _nearest(frames, first[0], rate, start_frame, stop_frame, 1 / float(native_fps(stream))):
-            yield to_rgb(frame)
+            yield convert(frame)
 
 
 def _is_seekable(container: InputContainer, path: Path) -> bool:
-    """Whether a frame can be found by its time."""
+    """Return whether a frame can be found by its time."""
     name = container.format.name
     return name not in _NOT_SEEKABLE and not (name == "mpegts" and clock_restarts(path))
 
@@ -95,12 +154,12 @@ def _prepend(first: _TimedFrame, rest: Iterator[_TimedFrame]) -> Iterator[_Timed
     yield from rest
 
 
-def _timed(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_TimedFrame]:
-    """Frames with strictly growing times in seconds on the container's clock.
+def _with_times(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_TimedFrame]:
+    """Yield frames with strictly increasing times in seconds on the container's clock.
 
-    Frames without a time stamp follow one frame duration after the last. A clock that starts again, or jumps
-    by more than an hour (recordings put end to end), goes on where it was. Of frames with one and the same
-    time the first is kept.
+    A frame without a time stamp follows one frame duration after the last. If the clock restarts, or jumps by
+    more than an hour (concatenated recordings), time continues without a jump. Of frames with equal times,
+    the first is kept.
     """
     step = 1 / float(native_fps(stream))
     last: float | None = None
@@ -119,14 +178,14 @@ def _timed(frames: Iterator[VideoFrame], stream: VideoStream) -> Iterator[_Timed
 def _seek(
     container: InputContainer, stream: VideoStream, path: Path, *, target: float
 ) -> Iterator[_TimedFrame]:
-    """Frames from a key frame at or before `target`; from the start of the file where none is found.
+    """Return the frames from a key frame at or before `target`, or from the start of the file.
 
-    What is decoded before that key frame may refer to frames never read, and is thrown away.
+    Frames decoded before that key frame are dropped: they may refer to frames that were not read.
     """
     for back in _SEEK_BACK_SECONDS:
         time_base = stream.time_base or Fraction(1, 90_000)
         container.seek(math.floor((target - back) / time_base), stream=stream, backward=True)
-        frames = _timed(decode_video(container, stream, path, sought=True), stream)
+        frames = _with_times(decode_video(container, stream, path, after_seek=True), stream)
         for time, frame in frames:
             if time > target + _TIE_SECONDS:
                 break
@@ -134,7 +193,7 @@ def _seek(
                 return _prepend((time, frame), frames)
     start = stream.start_time
     container.seek(min(0, start) if start is not None else 0, stream=stream, backward=True)
-    return _timed(decode_video(container, stream, path, sought=True), stream)
+    return _with_times(decode_video(container, stream, path, after_seek=True), stream)
 
 
 def _nearest(
@@ -145,13 +204,13 @@ def _nearest(
     stop: int | None,
     step: float,
 ) -> Iterator[VideoFrame]:
-    """For each target origin + i/fps the frame nearest in time; of two equally near the earlier.
+    """Yield the frame nearest in time to each target origin + i/fps; of two equally near, the earlier.
 
     ::
 
         decoded    |a      |b   |c         |d      (end of d)
         targets    0     1     2     3     4
-        shown      a     b     c     c     d
+        yielded    a     b     c     c     d
     """
     index = start
     last: _TimedFrame | None = None

@@ -17,14 +17,8 @@ import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
 from newscaster.media import MeasuredScan, VideoInfo, probe, read_frames
+from newscaster.media.containers import footage_suffixes, listed
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-        *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
-    }
-)
-"""Suffixes of video files that are searched for in folders; a file that is named directly may have any."""
 MIN_SECONDS = 10.0
 """Minimum length of footage: a person says about 100 phonemes in it."""
 MAX_CLIP_SECONDS = 40.0
@@ -172,7 +166,7 @@ def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Foota
         unread = f" ({len(skipped)} cannot be read)" if skipped else ""
         raise FootageError(
             f"there is no video in {places}{unread}. Give video files, or folders with files ending in "
-            f"{', '.join(sorted(VIDEO_SUFFIXES))}"
+            f"{listed(footage_suffixes())}"
         )
     return list(files.values()), skipped
 
@@ -190,7 +184,8 @@ def need_footage(footage: Path | str | Iterable[Path | str]) -> list[Path]:
 
 
 def _videos_below(folder: Path) -> list[Path]:
-    files = (p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    suffixes = footage_suffixes()
+    files = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
     return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 

@@ -13,7 +13,8 @@ frames without any measurable sample is dropped, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,13 +69,20 @@ class PersonFollower:
         self._step = max(1, round(SAMPLE_SECONDS * fps))
         self._fps = fps
         self._points: list[Landmarks | None] = []
+        self._cuts: list[int] = []
         self._samples: list[int] = []
         self._descriptors: list[Floats] = []
+
+    def cut(self) -> None:
+        """Note that the next frame is the first of another shot."""
+        self._tracker.restart()
+        self._cuts.append(len(self._points))
 
     def step(self, frame: ImageArray) -> Landmarks | None:
         """Return landmarks (478, 3) of the tracked face in the next frame; None if there is none."""
         points = self._tracker.step(frame)
-        index, starts_run = len(self._points), not self._points or self._points[-1] is None
+        index = len(self._points)
+        starts_run = not self._points or self._points[-1] is None or index in self._cuts[-1:]
         if points is not None and (starts_run or index - self._samples[-1] >= self._step):
             self._samples.append(index)
             self._descriptors.append(self._describe([frame], points[None])[0])
@@ -85,7 +93,9 @@ class PersonFollower:
         """Return the whole track, without the frames of other people."""
         landmarks, present = joined(self._points)
         descriptors = np.array(self._descriptors, np.float32).reshape(-1, 128)
-        kept = frames_of_person(present, self._samples, descriptors, reference=self._reference, fps=self._fps)
+        kept = frames_of_person(
+            present, self._samples, descriptors, reference=self._reference, fps=self._fps, cuts=self._cuts
+        )
         landmarks[~kept] = np.nan
         return Followed(landmarks, kept, present & ~kept)
 
@@ -101,7 +111,13 @@ def follow_person(
 
 
 def frames_of_person(
-    present: Mask, samples: Sequence[int], descriptors: Floats, *, reference: Floats | None, fps: float
+    present: Mask,
+    samples: Sequence[int],
+    descriptors: Floats,
+    *,
+    reference: Floats | None,
+    fps: float,
+    cuts: Sequence[int] = (),
 ) -> Mask:
     """Select the frames of a track that show the person.
 
@@ -111,6 +127,7 @@ def frames_of_person(
         descriptors: their descriptors, (n, 128); NaN if they could not be measured.
         reference: the person's descriptor (128,); None uses the largest group of samples.
         fps: frames per second.
+        cuts: first frames of shots; samples of one shot do not count for another.
 
     Returns:
         (F,), a subset of ``present``.
@@ -121,11 +138,17 @@ def frames_of_person(
         reference = _largest_group(descriptors)
     distances = descriptor_distance(descriptors, reference)
     reach = round(MAX_UNMEASURED_SECONDS * fps)
-    for start, stop in runs(present):
+    for start, stop in _runs_in_shots(present, cuts):
         inside = (indices >= start) & (indices < stop) & np.isfinite(distances)
         theirs = _is_person(distances[inside])
         kept[start:stop] = _keep(indices[inside] - start, theirs, stop - start, reach)
     return kept
+
+
+def _runs_in_shots(present: Mask, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    for start, stop in runs(present):
+        edges = [start, *(cut for cut in cuts if start < cut < stop), stop]
+        yield from itertools.pairwise(edges)
 
 
 def _is_person(distances: npt.NDArray[np.float64]) -> Mask:

@@ -67,6 +67,11 @@ class FaceTracker:
         """Return landmarks (F, 478, 3) in pixels, NaN without the face, and whether it is present, (F,)."""
         return joined([self.step(frame) for frame in frames])
 
+    def restart(self) -> None:
+        """Forget the face: the next frame is the first of another shot."""
+        self._window, self._last, self._lost = None, None, 0
+        self._mesh.reset()
+
     def step(self, frame: ImageArray) -> Landmarks | None:
         """Return the person's landmarks (478, 3) in the next frame, in pixels; None without the face."""
         if self._window is None:

@@ -1,8 +1,8 @@
-"""Where a video comes from: what is said of it, signed into the file as C2PA has it, and read from it again.
+"""Provenance of a video: a statement, signed into the file as a C2PA manifest, and its verification.
 
-Knows the statement, the certificates and how a signature is checked. What happened while a video was made is
-told by `runtime`. The only importer of c2pa and of cryptography, which are loaded when they are needed. The
-network is used only if a time-stamp authority is named.
+Handles the statement, the certificates and the signature. The content of the statement comes from
+`synthesis`. The only importer of c2pa and of cryptography, which are loaded on demand. The network is used
+only if a time-stamp authority is named.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from newscaster.provenance.credentials import (
 )
 from newscaster.provenance.signing import (
     SIDECAR_SUFFIX,
-    accepts_signature,
     can_sign,
     check_credentials,
     sidecar_of,
@@ -29,7 +28,6 @@ __all__ = [
     "Credentials",
     "Statement",
     "Verified",
-    "accepts_signature",
     "can_sign",
     "check_credentials",
     "credential_files",

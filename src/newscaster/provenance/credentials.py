@@ -1,7 +1,7 @@
-"""Who signs: a certificate and key of the user's, or a local pair that is made at first use.
+"""Signing credentials: the user's certificate and key, or a local pair that is made at first use.
 
-A local certificate tells that a file has not been changed since it was signed, and nothing about who signed
-it: anybody can make one. It is kept in the user's data folder and never made anew.
+A local certificate proves that a file has not changed since it was signed. It proves nothing about the
+signer: anyone can make one. It stays in the user's data folder and is never replaced.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ HOME_VARIABLE = "NEWSCASTER_HOME"
 CERTIFICATE_VARIABLE = "NEWSCASTER_SIGN_CERT"
 KEY_VARIABLE = "NEWSCASTER_SIGN_KEY"
 LOCAL_ORGANISATION = "newscaster local certificate"
-"""The organisation that local certificates name."""
+"""The organisation in local certificates."""
 
 _CHAIN, _KEY, _AUTHORITY = "certificate.pem", "key.pem", "authority.pem"
 _MAX_PEM_BYTES = 1 << 20
-"""Of a certificate chain or a key."""
+"""Maximum size of a certificate chain or a key."""
 _YEARS = 30
-"""Without a time stamp, a signature can be checked no longer than its certificate is valid."""
+"""Without a time stamp, a signature is valid only as long as its certificate."""
 _GIVE_ANOTHER = "Give --sign CERT KEY: a certificate chain and its unencrypted private key, both as PEM"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """A certificate chain and its key, ready to sign."""
+    """A certificate chain and its key."""
 
     name: str
-    """Whose the certificate is, as it says."""
+    """The subject of the certificate."""
     algorithm: str
-    """As C2PA names it: es256, ps256, ed25519 ..."""
+    """C2PA's name: es256, ps256, ed25519 ..."""
     chain: bytes = field(repr=False)
     """PEM, the signer's certificate first."""
     key: bytes = field(repr=False)
@@ -63,54 +63,54 @@ class Credentials:
     local: bool
     """Whether newscaster made it."""
     until: datetime | None = None
-    """The earliest end of the chain's certificates, root included; None: not read, as of local ones."""
+    """The earliest end among the certificates of the chain, root included; None: not read (local ones)."""
 
 
-def find_credentials(given: tuple[str | Path, str | Path] | None = None) -> Credentials:
-    """Credentials to sign with: those given, or those that the environment names, or the local ones.
+def find_credentials(files: tuple[str | Path, str | Path] | None = None) -> Credentials:
+    """Return the credentials to sign with: from `files`, or from the environment, or the local ones.
 
     Args:
-        given: files of the certificate chain and of the key.
+        files: the certificate chain and the key.
 
     Raises:
-        InputError: a file is missing, unreadable or not what it should be.
-        OutputError: there are no local ones yet, and they cannot be written.
+        InputError: a file is missing, unreadable or invalid.
+        OutputError: the local ones do not exist yet, and cannot be written.
     """
-    if given is not None:
-        return user_credentials(Path(given[0]), Path(given[1]))
+    if files is not None:
+        return user_credentials(Path(files[0]), Path(files[1]))
     certificate, key = os.environ.get(CERTIFICATE_VARIABLE), os.environ.get(KEY_VARIABLE)
     if certificate and key:
         return user_credentials(Path(certificate), Path(key))
     if certificate or key:
-        there, missing = (CERTIFICATE_VARIABLE, KEY_VARIABLE)[:: 1 if certificate else -1]
-        raise InputError(f"{there} is set and {missing} is not. Set both, or neither to sign locally")
+        present, missing = (CERTIFICATE_VARIABLE, KEY_VARIABLE)[:: 1 if certificate else -1]
+        raise InputError(f"{present} is set and {missing} is not. Set both, or neither to sign locally")
     return local_credentials(local_folder())
 
 
-def credential_files(given: tuple[str | Path, str | Path] | None = None) -> tuple[Path | None, Path | None]:
-    """The files of certificate and key that :func:`find_credentials` reads, if they are known."""
-    if given is not None:
-        return Path(given[0]), Path(given[1])
+def credential_files(files: tuple[str | Path, str | Path] | None = None) -> tuple[Path | None, Path | None]:
+    """Return the paths of certificate and key that :func:`find_credentials` reads; None if unknown."""
+    if files is not None:
+        return Path(files[0]), Path(files[1])
     certificate, key = os.environ.get(CERTIFICATE_VARIABLE), os.environ.get(KEY_VARIABLE)
     if certificate and key:
         return Path(certificate), Path(key)
     try:
         folder = local_folder()
-    except OutputError:  # no home: an error where they are needed
+    except OutputError:  # no home folder: `find_credentials` raises the error
         return None, None
     return folder / _CHAIN, folder / _KEY
 
 
 def local_folder() -> Path:
-    """Where the local certificate and its key are."""
+    """Return the folder of the local certificate and its key."""
     return user_data_folder() / "signing"
 
 
 def user_data_folder() -> Path:
-    """Where newscaster keeps what is the user's own; NEWSCASTER_HOME names another.
+    """Return the folder of the user's own data; NEWSCASTER_HOME names another one.
 
     Raises:
-        OutputError: the user has no home.
+        OutputError: the user has no home folder.
     """
     if named := os.environ.get(HOME_VARIABLE):
         return Path(named)
@@ -123,18 +123,18 @@ def user_data_folder() -> Path:
             base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     except RuntimeError as error:
         raise OutputError(
-            f"this user has no home folder to keep a signing certificate in ({error}). Set {HOME_VARIABLE} "
+            f"this user has no home folder for a signing certificate ({error}). Set {HOME_VARIABLE} "
             "to a folder, or sign with your own: --sign CERT KEY"
         ) from error
     return Path(base) / "newscaster"
 
 
 def user_credentials(certificate: Path, key: Path) -> Credentials:
-    """Credentials from two PEM files.
+    """Read credentials from two PEM files.
 
     Raises:
-        InputError: one is missing, not PEM, encrypted, of a kind that C2PA does not take, or out of date; or
-            the two do not belong together.
+        InputError: a file is missing, not PEM, encrypted, of a kind that C2PA does not accept, or out of
+            date; or the two do not belong together.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
@@ -152,43 +152,43 @@ def user_credentials(certificate: Path, key: Path) -> Credentials:
     leaf = chain[0]
     if _public(private.public_key()) != _public(leaf.public_key()):
         raise InputError(f"'{key}' is not the key of '{certificate}'. {_GIVE_ANOTHER}")
-    for one in chain:
-        # C2PA signs under a root that has ended, and those who trust it for the time then accept that.
-        if one is leaf or one.issuer != one.subject:
-            check_dates(one, str(certificate))
+    for link in chain:
+        # C2PA signs under an expired root, and verifiers that trust the root for that time accept it.
+        if link is leaf or link.issuer != link.subject:
+            check_dates(link, str(certificate))
     return Credentials(
         name=_name(leaf),
         algorithm=_algorithm(private, key),
-        chain=b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain),
+        chain=b"".join(link.public_bytes(serialization.Encoding.PEM) for link in chain),
         key=private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
         local=False,
-        until=min(one.not_valid_after_utc for one in chain),
+        until=min(link.not_valid_after_utc for link in chain),
     )
 
 
 def check_dates(certificate: x509.Certificate, path: str, *, remedy: str | None = None) -> None:
-    """Make sure that a certificate is valid today.
+    """Check that a certificate is valid today.
 
     Args:
         certificate: to check.
-        path: the file or folder that it is from.
-        remedy: the next step if the clock is right; by default another certificate.
+        path: the file or folder with the certificate.
+        remedy: the next step if the clock is right; default: another certificate.
 
     Raises:
         InputError: it has ended, or is not valid yet.
     """
     start, end, now = certificate.not_valid_before_utc, certificate.not_valid_after_utc, datetime.now(UTC)
-    which = f"'{path}': the certificate '{_name(certificate)}'"
+    subject = f"'{path}': the certificate '{_name(certificate)}'"
     clock = f"this machine's clock reads {day(now)}"
     if now > end:
-        todo = f"Is the clock right? If so, {remedy}" if remedy else "Renew it, or give another"
-        raise InputError(f"{which} ended on {day(end)}, and {clock}. {todo}")
+        step = f"Is the clock right? If so, {remedy}" if remedy else "Renew it, or give another"
+        raise InputError(f"{subject} ended on {day(end)}, and {clock}. {step}")
     if now < start:
         remedy = remedy or "give another certificate, or wait"
         raise InputError(
-            f"{which} is not valid before {day(start)}, and {clock}. Is the clock right? If so, {remedy}"
+            f"{subject} is not valid before {day(start)}, and {clock}. Is the clock right? If so, {remedy}"
         )
 
 
@@ -198,7 +198,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error.strerror or error}). {_GIVE_ANOTHER}") from error
     except ValueError as error:
-        raise InputError(f"'{path}' is no certificate and no key: {error}. {_GIVE_ANOTHER}") from error
+        raise InputError(f"'{path}' is neither a certificate nor a key: {error}. {_GIVE_ANOTHER}") from error
 
 
 def _public(key: PublicKeyTypes) -> bytes:
@@ -229,18 +229,18 @@ def _algorithm(key: PrivateKeyTypes, path: Path) -> str:
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 2048:
         return "ps256"
     raise InputError(
-        f"'{path}' is a key of a kind that C2PA does not take. Accepted are keys on the curves P-256, P-384 "
-        "and P-521, Ed25519, and RSA of 2048 bits or more"
+        f"'{path}' is a key of a kind that C2PA does not accept. Accepted are keys on the curves P-256, "
+        "P-384 and P-521, Ed25519, and RSA of 2048 bits or more"
     )
 
 
 def local_credentials(folder: Path) -> Credentials:
-    """The credentials in a folder, made there if the folder does not exist.
+    """Read the credentials in a folder; make them if the folder does not exist.
 
-    They are read and not looked into, which would take six times as long as signing; see `check_credentials`.
+    Their content is not checked, which would take six times as long as signing; see `check_credentials`.
 
     Raises:
-        InputError: they are there and cannot be read.
+        InputError: they exist and cannot be read.
         OutputError: they cannot be written.
     """
     media.remove_left_over_folders(folder, locked=_KEY)
@@ -251,25 +251,25 @@ def local_credentials(folder: Path) -> Credentials:
 
 
 def _make(folder: Path) -> None:
-    """Write all three files into a folder beside it, and rename that: there is no half of it at any time.
+    """Write all three files to a temporary folder and rename it, so that the folder is never partial.
 
-    The key is locked until then, so that others can tell that the folder is not left over.
+    The key is locked until then, so that other processes do not remove the folder as a leftover.
     """
     from cryptography.hazmat.primitives import serialization
 
     chain, authority, key = _new_pair()
     pem = serialization.Encoding.PEM
-    own = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:
-        make_folder(own, mode=PRIVATE_FOLDER)
-        with _written_and_locked(own / _KEY, secret):
-            _write(own / _CHAIN, chain.public_bytes(pem) + authority.public_bytes(pem))
-            _write(own / _AUTHORITY, authority.public_bytes(pem))
+        make_folder(temporary, mode=PRIVATE_FOLDER)
+        with _write_locked(temporary / _KEY, secret):
+            _write(temporary / _CHAIN, chain.public_bytes(pem) + authority.public_bytes(pem))
+            _write(temporary / _AUTHORITY, authority.public_bytes(pem))
             try:
-                rename_folder_durably(own, folder)
+                rename_folder_durably(temporary, folder)
             except OSError:
-                if not folder.is_dir():  # else another process was faster, and its pair is the one
+                if not folder.is_dir():  # otherwise another process was faster, and its pair counts
                     raise
     except OSError as error:
         raise OutputError(
@@ -277,7 +277,7 @@ def _make(folder: Path) -> None:
             f"{HOME_VARIABLE} to a folder that can be written to, or sign with your own: --sign CERT KEY"
         ) from error
     finally:
-        shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -286,11 +286,11 @@ def _write(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _written_and_locked(path: Path, data: bytes) -> Iterator[None]:
+def _write_locked(path: Path, data: bytes) -> Iterator[None]:
     """Write a new file, and hold its lock in the block.
 
-    It is locked before it is written: an empty file without a lock may be about to be locked. Windows has no
-    lock here, since the folder of an open file cannot be renamed there.
+    The lock comes before the data: an empty file without a lock may be about to be locked. There is no lock
+    on Windows, which cannot rename the folder of an open file.
     """
     with _new_file(path) as file:
         if os.name != "nt":
@@ -307,18 +307,21 @@ def _new_file(path: Path) -> BinaryIO:
 
 
 def _new_pair() -> tuple[x509.Certificate, x509.Certificate, EllipticCurvePrivateKey]:
-    """A signer's certificate, that of its authority, whose key is thrown away, and the signer's key."""
+    """Return a signer's certificate, that of its authority, and the signer's key.
+
+    The key of the authority is not kept.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-    mark = uuid.uuid4().hex[:8]
+    suffix = uuid.uuid4().hex[:8]
 
-    def named(name: str) -> x509.Name:
+    def full_name(name: str) -> x509.Name:
         return x509.Name(
             [
-                x509.NameAttribute(NameOID.COMMON_NAME, f"{name} {mark}"),
+                x509.NameAttribute(NameOID.COMMON_NAME, f"{name} {suffix}"),
                 x509.NameAttribute(NameOID.ORGANIZATION_NAME, LOCAL_ORGANISATION),
             ]
         )
@@ -326,16 +329,16 @@ def _new_pair() -> tuple[x509.Certificate, x509.Certificate, EllipticCurvePrivat
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
 
-    def begun(
+    def new_builder(
         name: str, public: ec.EllipticCurvePublicKey, *, of: str, lengths: int | None
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
-            .subject_name(named(name))
-            .issuer_name(named(of))
+            .subject_name(full_name(name))
+            .issuer_name(full_name(of))
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))  # clocks of others may be slow
+            .not_valid_before(now - timedelta(days=1))  # other machines' clocks may be slow
             .not_valid_after(now + timedelta(days=365 * _YEARS))
             .add_extension(x509.BasicConstraints(ca=lengths is not None, path_length=lengths), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
@@ -343,9 +346,11 @@ def _new_pair() -> tuple[x509.Certificate, x509.Certificate, EllipticCurvePrivat
         )
 
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
-    purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])  # of those that C2PA asks for
-    authority = begun("authority", authority_key.public_key(), of="authority", lengths=0)
-    leaf = begun("signer", key.public_key(), of="authority", lengths=None)
+    purposes = x509.ExtendedKeyUsage(
+        [ExtendedKeyUsageOID.EMAIL_PROTECTION]
+    )  # one of those that C2PA requires
+    authority = new_builder("authority", authority_key.public_key(), of="authority", lengths=0)
+    leaf = new_builder("signer", key.public_key(), of="authority", lengths=None)
     leaf = leaf.add_extension(purposes, critical=False).add_extension(issuer, critical=False)
     sha256 = hashes.SHA256()
     return leaf.sign(authority_key, sha256), authority.sign(authority_key, sha256), key

@@ -1,7 +1,7 @@
-"""The toolkit's validation codes (C2PA 2.2, section 15.2.2), sorted by what each of them proves.
+"""Classification of the toolkit's validation codes (C2PA 2.2, section 15.2.2).
 
-One kind for each cause: an ended certificate does not prove a change, and a code that this version does not
-know proves neither. Reading manifests is left to `verifying`.
+Each cause has its own kind: an expired certificate does not prove a change, and an unknown code proves
+neither. Leaves reading manifests to `verifying`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ KINDS: tuple[Kind, ...] = (
     "expired",
     "not_yet_valid",
 )
-"""From the gravest on: the first kind that is found is the verdict, and all findings are reported."""
+"""By severity: the first kind found is the verdict. All findings are reported."""
 
 _CHANGED = {
-    "assertion.bmffHash.mismatch": "picture, sound or tags are not those that were signed",
+    "assertion.bmffHash.mismatch": "video, audio or tags are not those that were signed",
     "assertion.dataHash.mismatch": "the file is not the one that was signed",
     "assertion.boxesHash.mismatch": "the file is not the one that was signed",
     "assertion.collectionHash.mismatch": "the file is not the one that was signed",
@@ -49,10 +49,10 @@ _CHANGED = {
 _EXPIRED = ("signingCredential.expired", "claimSignature.outsideValidity")
 _REVOKED = ("signingCredential.revoked", "signingCredential.ocsp.revoked")
 _NOTES = {
-    "timeStamp.untrusted": "",  # told with its date, see `verifying`
+    "timeStamp.untrusted": "",  # `verifying` reports it with its date
     "signingCredential.ocsp.unknown": "its authority does not know whether the certificate was revoked",
 }
-_NO_NEWS = (
+_IGNORED = (
     "signingCredential.untrusted",
     "signingCredential.ocsp.skipped",
     "signingCredential.ocsp.inaccessible",
@@ -61,16 +61,16 @@ _NO_NEWS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One result of the checks."""
+    """One result of the validation."""
 
     kind: Kind | Literal["note"]
-    """What it proves; a note decides nothing."""
+    """The cause; a note does not affect the verdict."""
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validity:
-    """When a certificate can be used, and when it was."""
+    """The dates of a certificate, and of its use."""
 
     start: datetime
     end: datetime
@@ -78,25 +78,27 @@ class Validity:
     """The time stamp, if its authority is trusted."""
     now: datetime
 
-    def finding(self, whose: str = "the signer's certificate") -> Finding | None:
-        """What is wrong with the time of the signature, or of this check if it has no trusted time stamp."""
+    def finding(self, subject: str = "the signer's certificate") -> Finding | None:
+        """Return the error in the time of the signature, or of now if it has no trusted time stamp."""
         at = self.signed_at or self.now
-        stamped = "" if self.signed_at is None else f", and the time stamp is of {day(self.signed_at)}"
+        stamp = "" if self.signed_at is None else f", and the time stamp is of {day(self.signed_at)}"
         if at > self.end:
-            return Finding(kind="expired", text=f"{whose} ended on {day(self.end)}{stamped}")
+            return Finding(kind="expired", text=f"{subject} ended on {day(self.end)}{stamp}")
         if at < self.start:
-            clock = stamped or f", and this machine's clock reads {day(self.now)}: is the clock right?"
-            return Finding(kind="not_yet_valid", text=f"{whose} is not valid before {day(self.start)}{clock}")
+            clock = stamp or f", and this machine's clock reads {day(self.now)}: is the clock right?"
+            return Finding(
+                kind="not_yet_valid", text=f"{subject} is not valid before {day(self.start)}{clock}"
+            )
         return None
 
 
 def day(time: datetime) -> str:
-    """A time as it is shown: to the minute, in UTC."""
+    """Format a time to the minute, in UTC."""
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def findings_of(results: Mapping[str, Any], validity: Validity | None) -> Iterator[Finding]:
-    """All that the toolkit found wrong with a file and its ingredients.
+    """Yield the findings of the toolkit about a file and its ingredients.
 
     Args:
         results: of the toolkit's `get_validation_results`.
@@ -104,25 +106,25 @@ def findings_of(results: Mapping[str, Any], validity: Validity | None) -> Iterat
     """
     active = results.get("activeManifest") or {}
     failures = [*active.get("failure", [])]
-    failures += [one for one in active.get("informational", []) if one["code"].startswith("timeStamp.")]
+    failures += [
+        status for status in active.get("informational", []) if status["code"].startswith("timeStamp.")
+    ]
     for failure in failures:
         yield from _finding(failure, validity)
     for delta in results.get("ingredientDeltas") or []:
         for failure in (delta.get("validationDeltas") or {}).get("failure", []):
             for finding in _finding(failure, None):
-                already = "ingredient" in finding.text
-                yield (
-                    finding
-                    if already
-                    else Finding(kind=finding.kind, text=f"of an ingredient: {finding.text}")
-                )
+                if "ingredient" in finding.text:
+                    yield finding
+                else:
+                    yield Finding(kind=finding.kind, text=f"of an ingredient: {finding.text}")
 
 
 def _finding(failure: Mapping[str, Any], validity: Validity | None) -> Iterator[Finding]:
     code = str(failure["code"])
     explanation = str(failure.get("explanation") or code)
     place = str(failure.get("url") or "").rsplit("/", 1)[-1]
-    if code in _NO_NEWS:
+    if code in _IGNORED:
         return
     if code in _CHANGED:
         where = f" ({place})" if code.startswith("assertion.") and "Hash." not in code and place else ""
@@ -135,7 +137,7 @@ def _finding(failure: Mapping[str, Any], validity: Validity | None) -> Iterator[
     elif code in _REVOKED:
         yield Finding(kind="revoked", text="the signer's certificate was revoked by its authority")
     elif code == "signingCredential.invalid":
-        yield Finding(kind="unfit", text=f"the certificate is not one to sign with ({explanation})")
+        yield Finding(kind="unfit", text=f"the certificate is not suitable for signing ({explanation})")
     elif code in ("algorithm.unsupported", "algorithm.deprecated"):
         yield Finding(kind="unsupported", text=f"an algorithm is not supported ({explanation})")
     elif code in _NOTES:
@@ -147,5 +149,5 @@ def _finding(failure: Mapping[str, Any], validity: Validity | None) -> Iterator[
         yield Finding(kind="malformed", text=f"the manifest is malformed ({explanation}: {code})")
     else:
         yield Finding(
-            kind="unknown", text=f"a check failed that this version does not know ({explanation}: {code})"
+            kind="unknown", text=f"a check that this version does not know failed ({explanation}: {code})"
         )

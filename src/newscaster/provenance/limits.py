@@ -1,7 +1,7 @@
-"""How large a file and its manifest may be for C2PA's toolkit to read it, checked before that.
+"""Size limits for a file and its manifest, checked before C2PA's toolkit reads them.
 
-The toolkit takes the lengths that a file states for granted, and reserves memory for them. Of MP4 and its
-like and of RIFF it reads only the boxes that it needs, whatever the file's size; other kinds it reads whole.
+The toolkit trusts the lengths in a file, and allocates memory for them. It reads only the boxes that it needs
+in ISO BMFF and RIFF files, whatever their size. It reads other formats into memory.
 """
 
 from __future__ import annotations
@@ -10,24 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from newscaster.media.containers import container_of
 from newscaster.provenance.store import BMFF_ID
 from newscaster.safety.bmff import Box, read_box
 
 MAX_MANIFEST_BYTES = 64 << 20
-"""All manifests in a file together, or in the file beside it."""
+"""Of all manifests in a file together, or of the sidecar."""
 MAX_WHOLE_BYTES = 256 << 20
-"""Size of a picture, a PDF or an MP3, which the toolkit reads whole."""
+"""Of an image, a PDF or an MP3, which the toolkit reads into memory."""
 MAX_BOXES = 500_000
-"""Boxes of an MP4, chunks of a RIFF file or of a PNG: the toolkit takes some 20 microseconds for each."""
+"""Boxes of an MP4, chunks of a RIFF file or of a PNG: the toolkit needs some 20 microseconds for each."""
 MAX_FRAGMENT_BOXES = 100_000
-"""Boxes `moof` and `mdat` side by side, a day of a live stream: the toolkit's time grows with the square."""
+"""Sibling boxes `moof` and `mdat`, a day of a live stream: the toolkit's time is quadratic in them."""
 MAX_SIBLINGS = 2_000
-"""Other boxes side by side."""
+"""Other sibling boxes."""
 MAX_DEPTH = 32
-"""Boxes within each other."""
+"""Nested boxes."""
 
-_BMFF_SUFFIXES = (".mp4", ".m4v", ".mov")
-"""Files that the toolkit takes for MP4, whatever is in them."""
 _BMFF_BEGINS = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"styp"})
 _CONTAINERS = frozenset(
     {
@@ -37,29 +36,30 @@ _CONTAINERS = frozenset(
 )
 _PNG = b"\x89PNG\r\n\x1a\n"
 _STREAMED = (b"\x1a\x45\xdf\xa3", b"fLaC", b"OggS", b"FLV", b"\x47", b"\x00\x00\x01")
-"""How Matroska, FLAC, Ogg, Flash, transport and program streams begin, of which the toolkit reads nothing."""
+"""First bytes of Matroska, FLAC, Ogg, Flash, transport and program streams, which the toolkit skips."""
 
 
 class TooLargeError(Exception):
-    """A file is beyond a limit; the message says which."""
+    """A file exceeds a limit, which the message names."""
 
 
 def check_limits(path: Path) -> None:
-    """Make sure that the toolkit needs neither much memory nor much time for a file.
+    """Check that the toolkit can read a file with little memory and time.
 
     Raises:
-        TooLargeError: it would.
+        TooLargeError: it exceeds a limit.
         OSError: the file cannot be read.
     """
     if is_too_large(path):
         raise TooLargeError(
-            f"the file has {path.stat().st_size:,} bytes; for pictures, PDF and MP3, {MAX_WHOLE_BYTES:,} "
+            f"the file has {path.stat().st_size:,} bytes; for images, PDF and MP3, {MAX_WHOLE_BYTES:,} "
             "are accepted"
         )
     with path.open("rb") as file:
         head = file.read(12)
         size = file.seek(0, 2)
-        if path.suffix.lower() in _BMFF_SUFFIXES or head[4:8] in _BMFF_BEGINS:
+        container = container_of(path)  # the toolkit parses a file as MP4 by its name, whatever its content
+        if head[4:8] in _BMFF_BEGINS or (container is not None and container.manifest == "embedded"):
             _check(_bmff_manifests(file, size))
         elif head[:4] in (b"RIFF", b"RF64"):
             _check(_chunks(file, 12, size, order="little", name=b"C2PA"))
@@ -68,7 +68,7 @@ def check_limits(path: Path) -> None:
 
 
 def is_too_large(path: Path) -> bool:
-    """Whether a file is of a kind that is read whole, and larger than `MAX_WHOLE_BYTES`.
+    """Return whether the toolkit reads a file into memory, and it is larger than `MAX_WHOLE_BYTES`.
 
     Raises:
         OSError: it cannot be read.
@@ -81,10 +81,10 @@ def is_too_large(path: Path) -> bool:
 
 
 def read_sidecar(path: Path) -> bytes:
-    """The manifest in a file of its own.
+    """Read the manifest in a sidecar.
 
     Raises:
-        TooLargeError: it is beyond the limit.
+        TooLargeError: it exceeds the limit.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
@@ -94,7 +94,11 @@ def read_sidecar(path: Path) -> bytes:
 
 
 def _check(sizes: Iterator[int]) -> None:
-    """Take the bytes of manifest in box after box, 0 for others."""
+    """Raise TooLargeError if there are too many boxes, or too many bytes of manifest in them.
+
+    Args:
+        sizes: bytes of manifest in each box; 0 for other boxes.
+    """
     total = 0
     for boxes, size in enumerate(sizes, 1):
         total += size
@@ -107,12 +111,12 @@ def _check(sizes: Iterator[int]) -> None:
 
 
 def _bmff_manifests(file: BinaryIO, end: int) -> Iterator[int]:
-    """For every box of a file, within others too: how many bytes of manifest it states to have.
+    """Yield the stated bytes of manifest of each box of a file, nested ones included.
 
     Raises:
-        TooLargeError: more boxes are side by side than the limits allow.
+        TooLargeError: there are more sibling boxes than the limits allow.
     """
-    # From where to where boxes are still to be read, the innermost last; fragments and others before them.
+    # Ranges with boxes to read, the innermost last; numbers of fragments and other boxes before them.
     open_boxes = [(0, end, 0, 0)]
     while open_boxes:
         at, end, fragments, others = open_boxes.pop()
@@ -120,7 +124,7 @@ def _bmff_manifests(file: BinaryIO, end: int) -> Iterator[int]:
         if box is None:
             continue
         yield box.size - box.header_bytes if box.holds_its_header and _is_manifest(file, box) else 0
-        if not box.holds_its_header:  # the toolkit stops here, too
+        if not box.holds_its_header:  # the toolkit also stops here
             continue
         if box.kind in (b"moof", b"mdat"):
             fragments += 1
@@ -145,7 +149,7 @@ def _is_manifest(file: BinaryIO, box: Box) -> bool:
 def _chunks(
     file: BinaryIO, at: int, end: int, *, order: Literal["little", "big"], name: bytes
 ) -> Iterator[int]:
-    """For every chunk of a RIFF file or of a PNG: how many bytes of manifest it states to have."""
+    """Yield the stated bytes of manifest of each chunk of a RIFF file or of a PNG."""
     while at + 8 <= end:
         file.seek(at)
         header = file.read(8)

@@ -1,4 +1,4 @@
-"""Signing a video file before anybody sees it: within the file, or beside it where C2PA cannot."""
+"""Signing of a video file before its release: in the file, or in a sidecar if the format has no place."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ from newscaster.provenance.timestamp_errors import refusal
 from newscaster.texts import quoted
 
 SIDECAR_SUFFIX = ".c2pa"
-"""Of the manifest beside a file, where the file's format has no place for one."""
-
-_EMBEDDED = {".mp4": "video/mp4", ".m4v": "video/x-m4v", ".mov": "video/quicktime"}
-_BESIDE = {".mkv": "video/x-matroska"}
+"""Of the manifest beside a file whose format has no place for one."""
 
 
 def can_sign() -> bool:
-    """Whether what signs is installed."""
+    """Return whether the packages for signing are installed."""
     return toolkit.is_there()
 
 
-def accepts_signature(path: Path) -> bool:
-    """Whether C2PA knows this kind of video file, by its name."""
-    return path.suffix.lower() in {**_EMBEDDED, **_BESIDE}
+def media_type_of(path: Path) -> str | None:
+    """Return the media type of a video that C2PA can sign, by its suffix; None for other files."""
+    container = media.containers.container_of(path)
+    return None if container is None or container.manifest is None else container.media_type
 
 
 def sidecar_of(path: Path) -> Path | None:
-    """The file that holds a video's manifest; None where the video itself does."""
-    return path.with_suffix(SIDECAR_SUFFIX) if path.suffix.lower() in _BESIDE else None
+    """Return the file with the manifest of a video; None if the video itself holds it."""
+    container = media.containers.container_of(path)
+    is_beside = container is not None and container.manifest == "beside"
+    return path.with_suffix(SIDECAR_SUFFIX) if is_beside else None
 
 
 def sign_video(
     path: Path, statement: Statement, credentials: Credentials, *, place: Path, timestamp: str | None = None
 ) -> str | None:
-    """Sign a finished video file that is still under another name.
+    """Sign a finished video file that still has a temporary name.
 
-    The signed file replaces `path`; a sidecar is written at once, under the name that goes with `place`.
+    The signed file replaces `path`. A sidecar is written at once, under its final name.
 
     Args:
-        path: the file: .mp4, .m4v, .mov or .mkv.
-        statement: what is said of it.
-        credentials: who says so.
-        place: where the file is going to be.
-        timestamp: address of a time-stamp authority (RFC 3161), which is sent a hash of the signature.
+        path: the file, in a container that can be signed: see `media_type_of`.
+        statement: its content.
+        credentials: of the signer.
+        place: the final path of the file.
+        timestamp: address of a time-stamp authority (RFC 3161), which receives a hash of the signature.
 
     Returns:
-        Why the signature has no time stamp, if one was to be had: the file is signed without it then, since
-        the work would be lost otherwise.
+        Why the signature has no time stamp, if one was requested. The file is then signed without it, so that
+        the work is not lost.
 
     Raises:
-        OutputError: there is no room for it.
-        InputError: the certificate is not one that C2PA takes.
+        OutputError: the disk is full.
+        InputError: C2PA does not accept the certificate.
     """
     c2pa = toolkit.load()
     unstamped = None
@@ -78,8 +78,8 @@ def sign_video(
         _sign(c2pa, path, statement, credentials, place, None)
     except c2pa.C2paError as error:
         raise OutputError(
-            f"'{place}' cannot be signed as {credentials.name} ({error}). Free some space there and where "
-            "temporary files go, or sign with another certificate: --sign CERT KEY"
+            f"'{place}' cannot be signed as {credentials.name} ({error}). Free some space there and in "
+            "the folder for temporary files, or sign with another certificate: --sign CERT KEY"
         ) from error
     return unstamped
 
@@ -92,7 +92,8 @@ def _sign(
     place: Path,
     timestamp: str | None,
 ) -> None:
-    mime_type = {**_EMBEDDED, **_BESIDE}[path.suffix.lower()]
+    mime_type = media_type_of(path)
+    assert mime_type is not None
     context = toolkit.context(c2pa, signer=_signer(c2pa, credentials, timestamp))
     builder = c2pa.Builder(statement.definition(mime_type=mime_type), context=context)
     sidecar = sidecar_of(place)
@@ -102,27 +103,27 @@ def _sign(
                 builder.sign(mime_type, source, signed)
             return
         builder.set_no_embed()
-        manifest = builder.sign(mime_type, source, _Nowhere())
+        manifest = builder.sign(mime_type, source, _NullFile())
     with media.atomic_write(sidecar) as temporary:
         temporary.write_bytes(manifest)
 
 
 def check_credentials(credentials: Credentials, *, timestamp: str | None = None) -> None:
-    """Sign a moment of silence and read it, so that a certificate that C2PA refuses is found before any work.
+    """Sign some silence and verify it, so that a certificate that C2PA rejects is found before any work.
 
     Args:
-        credentials: who signs.
-        timestamp: address of a time-stamp authority, which is asked for a stamp of that, too.
+        credentials: of the signer.
+        timestamp: address of a time-stamp authority, which is asked for one time stamp.
 
     Raises:
-        InputError: the certificate is refused; `timestamp` is no address, does not answer, or answers with
-            something else than a time stamp within the certificate's dates.
+        InputError: the certificate is rejected; `timestamp` is no address, does not answer, or does not
+            return a time stamp within the dates of the certificate.
     """
     if timestamp is not None:
         check_timestamp_address(timestamp)
     c2pa = toolkit.load()
     try:
-        results, _ = _signed_silence(c2pa, credentials, None)
+        results, _ = _sign_silence(c2pa, credentials, None)
         why = [
             str(failure.get("explanation", failure["code"]))
             for failure in results.get("failure", [])
@@ -138,19 +139,19 @@ def check_credentials(credentials: Credentials, *, timestamp: str | None = None)
         )
     if why:
         raise InputError(
-            f"C2PA does not take the certificate '{credentials.name}' ({'; '.join(why)}). It asks for X.509 "
-            "version 3, issued by an authority and not by itself, with the key usage digitalSignature and an "
-            "extended key usage such as emailProtection"
+            f"C2PA does not accept the certificate '{credentials.name}' ({'; '.join(why)}). It requires "
+            "X.509 version 3, issued by an authority and not by itself, with the key usage "
+            "digitalSignature and an extended key usage such as emailProtection"
         )
     if timestamp is not None:
         _check_timestamp(c2pa, credentials, timestamp)
 
 
 def check_timestamp_address(timestamp: str) -> None:
-    """Make sure that a time-stamp authority's address is one, without asking it.
+    """Check the form of a time-stamp authority's address, without a connection.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not an address.
     """
     try:
         parts = urlsplit(timestamp)
@@ -165,14 +166,16 @@ def check_timestamp_address(timestamp: str) -> None:
 
 
 def _check_timestamp(c2pa: ModuleType, credentials: Credentials, timestamp: str) -> None:
-    """Have one time stamp made and look at it."""
+    """Request one time stamp and check it."""
     try:
-        results, signature = _signed_silence(c2pa, credentials, timestamp)
+        results, signature = _sign_silence(c2pa, credentials, timestamp)
     except c2pa.C2paError as error:
         why = refusal(timestamp, error)
     else:
         stamp = (signature.get("timeStampInfo") or {}).get("timestamp")
-        if stamp is not None and any(one["code"] == "timeStamp.validated" for one in results["success"]):
+        if stamp is not None and any(
+            status["code"] == "timeStamp.validated" for status in results["success"]
+        ):
             dates = signature["certificateInfo"]["validity"]
             start, at, end = map(datetime.fromisoformat, (dates["notBefore"], stamp, dates["notAfter"]))
             if start <= at <= end:
@@ -180,16 +183,16 @@ def _check_timestamp(c2pa: ModuleType, credentials: Credentials, timestamp: str)
             why = f"{media.redact_url(timestamp)} stamped {day(at)}, and the certificate is valid from "
             why += f"{day(start)} to {day(end)}"
         else:
-            why = f"{media.redact_url(timestamp)} did not answer with a time stamp of what it was sent"
+            why = f"{media.redact_url(timestamp)} did not answer with a time stamp of the hash sent to it"
     raise InputError(
         f"--timestamp: {why}. Nothing was made. Try again, give another address, or leave --timestamp out"
     )
 
 
-def _signed_silence(
+def _sign_silence(
     c2pa: ModuleType, credentials: Credentials, timestamp: str | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sign a moment of silence: the results of its validation, and its signature as crJSON has it."""
+    """Sign some silence; return the results of its validation, and its signature as in crJSON."""
     silence, signed = io.BytesIO(), io.BytesIO()
     with wave.open(silence, "wb") as file:
         file.setnchannels(1)
@@ -209,9 +212,9 @@ def _signed_silence(
 
 
 def _check_local_dates(credentials: Credentials) -> None:
-    """Raise InputError if today is outside the local certificate's dates.
+    """Raise InputError if today is outside the dates of the local certificate.
 
-    No new one is made here: the clock may be what is wrong, and others may trust the certificate by now.
+    The certificate is not replaced here: the clock may be wrong, and others may trust the certificate.
     """
     from cryptography import x509
 
@@ -226,15 +229,15 @@ def _check_local_dates(credentials: Credentials) -> None:
 
 
 def _signer(c2pa: ModuleType, credentials: Credentials, timestamp: str | None) -> Any:
-    # None: no authority is asked for a time stamp, for that needs the network.
+    # None: request no time stamp, which needs the network.
     address = None if timestamp is None else timestamp.encode("ascii")
     return c2pa.Signer.from_info(
         c2pa.C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, address)
     )
 
 
-class _Nowhere(io.RawIOBase):
-    """Takes the copy of a file that the toolkit makes where it embeds nothing, and keeps none of it."""
+class _NullFile(io.RawIOBase):
+    """Discards the copy of a file that the toolkit writes even if it embeds nothing."""
 
     def __init__(self) -> None:
         self._at = 0

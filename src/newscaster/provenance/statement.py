@@ -1,12 +1,12 @@
-"""What newscaster says of a video it has made, as a C2PA manifest holds it: written here, and read here.
+"""The statement about a synthesised video in its C2PA manifest: written and parsed here.
 
-Plain values only; signing and checking are left to the modules beside it.
+Plain values only; leaves signing and verification to the other modules.
 
 ::
 
     claim_generator_info      newscaster, its version
-    c2pa.actions              created, of which digital source type; the stage placed in it
-    ingredients               the driving speech, the anchor, its stage: each by its sha256
+    c2pa.actions              created, with the digital source type; the target video placed in it
+    ingredients               the driving speech, the anchor, its target video: each by its sha256
     org.newscaster.video      anchor, consent, attribution, speech, label, watermark
     org.newscaster.frames     which frames are synthesised
 """
@@ -25,9 +25,9 @@ _VIDEO = "org.newscaster.video"
 _FRAMES = "org.newscaster.frames"
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPOSITE = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
-"""Footage whose mouth a network has painted."""
+"""Footage with a mouth that a network has rendered."""
 SYNTHETIC = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
-"""Pictures that are painted as a whole."""
+"""Frames that are rendered as a whole."""
 
 Runs = tuple[tuple[int, int], ...]
 """Runs of frames: the first of each, and the one after its last."""
@@ -35,53 +35,57 @@ Runs = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What is said of one video."""
+    """The statement about one video."""
 
     title: str
     """The file's name."""
     anchor: str
-    """What the anchor is called."""
+    """Name of the anchor."""
     anchor_id: str
-    """sha256 of what the anchor is made of, see `AnchorFile.identity`."""
+    """sha256 of the content of the anchor, see `AnchorFile.identity`."""
     anchor_created: str
     """When the anchor was made, in ISO 8601."""
     consent: Mapping[str, object] = field(default_factory=dict)
-    """Who agreed to what, as the anchor has it."""
+    """The consent record of the anchor."""
     attribution: tuple[str, ...] = ()
-    """Lines that name the footage's origin."""
+    """Lines that name the origin of the footage."""
     synthetic_target: bool
-    """Whether the stage is painted, too: no pixel is footage."""
+    """Whether the target video is synthetic, too: no pixel is footage."""
     target_sha256: str | None
-    """Of the stage's video; None where the stage is not the anchor's own."""
+    """Of the target video; None if it is not the anchor's own."""
     frames: int
     """Frames of the video, F."""
     fps: Fraction
     synthesised: Runs
-    """Frames with a mouth that is not the footage's own, in whole or in part."""
+    """Frames with a mouth that is not the footage's own, fully or in part."""
     speech_sha256: str
-    """Of the sound file that drove the mouth."""
+    """Of the audio file that drove the mouth."""
     speech_seconds: float
     synthetic_voice: bool
-    """Whether a text-to-speech voice spoke it."""
+    """Whether the speech is from a text-to-speech voice."""
     label: str | None = None
-    """What is written on the pictures; None: nothing."""
+    """The text drawn on the frames; None: no label."""
+    source_title: str | None = None
+    """Name of the video whose lips were rewritten; None: the anchor's own target video."""
+    source_sha256: str | None = None
+    """Of that video."""
     watermark: str | None = None
-    """What the mark in the pixels carries, see `watermark`; None: there is none."""
+    """The payload of the watermark, see `watermark`; None: no watermark."""
     version: str = VERSION
-    """Of the newscaster that made it."""
+    """Version of newscaster that made it."""
 
     @property
     def synthesised_frames(self) -> int:
-        """How many frames `synthesised` holds."""
+        """Number of frames in `synthesised`."""
         return sum(end - first for first, end in self.synthesised)
 
     @property
     def source_type(self) -> str:
-        """The IPTC's digital source type."""
+        """IPTC digital source type."""
         return SYNTHETIC if self.synthetic_target else COMPOSITE
 
     def definition(self, *, mime_type: str) -> dict[str, Any]:
-        """The manifest that c2pa's Builder is given."""
+        """Return the manifest definition for c2pa's Builder."""
         return {
             "claim_generator_info": [{"name": GENERATOR, "version": self.version}],
             "title": self.title,
@@ -99,8 +103,12 @@ class Statement:
             "action": "c2pa.created",
             "digitalSourceType": self.source_type,
             "softwareAgent": {"name": GENERATOR, "version": self.version},
-            "description": f"The mouth was painted to the speech, with the anchor '{self.anchor}'.",
+            "description": f"The mouth was rendered to match the speech, with the anchor '{self.anchor}'.",
         }
+        if self.source_sha256 is not None:
+            opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}}
+            edited = {**created, "action": "c2pa.edited"}
+            return [opened, edited]
         if self.target_sha256 is None:
             return [created]
         return [created, {"action": "c2pa.placed", "parameters": {"ingredientIds": ["stage"]}}]
@@ -109,12 +117,20 @@ class Statement:
         voice = "text-to-speech" if self.synthetic_voice else "as it was given"
         target = {
             "label": "stage",
-            "title": f"stage of the anchor '{self.anchor}'",
+            "title": f"target video of the anchor '{self.anchor}'",
             "format": "video/mp4",
             "relationship": "componentOf",
             "instance_id": f"sha256:{self.target_sha256}",
         }
+        source = {
+            "label": "source",
+            "title": self.source_title,
+            "format": "video/mp4",
+            "relationship": "parentOf",
+            "instance_id": f"sha256:{self.source_sha256}",
+        }
         return [
+            *([] if self.source_sha256 is None else [source]),
             *([] if self.target_sha256 is None else [target]),
             {
                 "label": "speech",
@@ -146,6 +162,11 @@ class Statement:
             },
             "label": self.label,
             "watermark": self.watermark,
+            **(
+                {}
+                if self.source_sha256 is None
+                else {"source": {"title": self.source_title, "sha256": self.source_sha256}}
+            ),
         }
 
     def _frames(self) -> dict[str, Any]:
@@ -157,15 +178,15 @@ class Statement:
 
     @staticmethod
     def of_manifest(manifest: Mapping[str, Any]) -> Statement | None:
-        """What a manifest of newscaster's says, as c2pa's Reader gives it; None where it is another's.
+        """Parse the statement in a manifest from c2pa's Reader; None if it has none of newscaster's.
 
         Raises:
-            KeyError, TypeError, ValueError: it is newscaster's, and not as newscaster writes it.
+            KeyError, TypeError, ValueError: it is newscaster's, but malformed.
         """
-        found = {part["label"]: part["data"] for part in manifest.get("assertions", [])}
-        if _VIDEO not in found or _FRAMES not in found:
+        assertions = {part["label"]: part["data"] for part in manifest.get("assertions", [])}
+        if _VIDEO not in assertions or _FRAMES not in assertions:
             return None
-        video, frames = found[_VIDEO], found[_FRAMES]
+        video, frames = assertions[_VIDEO], assertions[_FRAMES]
         anchor, speech, target = video["anchor"], video["speech"], video["stage"]
         return Statement(
             title=str(manifest.get("title", "")),
@@ -184,15 +205,17 @@ class Statement:
             synthetic_voice=speech["synthetic"],
             label=video["label"],
             watermark=video.get("watermark"),
+            source_title=video.get("source", {}).get("title"),
+            source_sha256=video.get("source", {}).get("sha256"),
             version=manifest["claim_generator_info"][0]["version"],
         )
 
 
 def is_newscasters(manifest: Mapping[str, Any]) -> bool:
-    """Whether the manifest says that newscaster made it."""
+    """Return whether the manifest names newscaster as its generator."""
     return any(info.get("name") == GENERATOR for info in manifest.get("claim_generator_info", []))
 
 
 def _assertion(label: str, data: dict[str, Any]) -> dict[str, Any]:
-    # "created": newscaster's own words, not gathered from elsewhere.
+    # "created": newscaster's own assertions, not gathered from other sources.
     return {"label": label, "created": True, "data": data}

@@ -1,9 +1,9 @@
-"""The bytes of a manifest that its signature does not cover: whether they are as newscaster's are.
+"""Checks of the bytes in a manifest that its signature does not cover.
 
-The signature covers the claim, the claim the assertions by their hashes, and one of those the pictures and
-the sound. Boxes around them, and what the signature is padded with, C2PA leaves open, so that a reader finds
-nothing where they were changed. Nothing can be said there that would count; but a changed file is to be told
-from one that is not. Only for newscaster's own manifests, whose form is known::
+The signature covers the claim; the claim covers the assertions by their hashes; one assertion covers video
+and audio. C2PA leaves the boxes around them and the padding of the signature open, so a C2PA reader does not
+notice changes there. Such changes carry no meaning, but a changed file must not pass as unchanged. These
+checks apply to newscaster's own manifests only, whose form is known::
 
     jumb c2pa
     └── jumb urn:c2pa:...                  the last of them: the manifest
@@ -34,9 +34,9 @@ _FTYPS = frozenset(
         b"qt  \0\0\2\0qt  ",
     }
 )
-"""What FFmpeg writes into the `ftyp` box of each form: brands and its version, 512."""
+"""FFmpeg's content of the `ftyp` box, by form: brands and version 512."""
 _ENTRY = struct.Struct(">QQBBB")
-"""Of a `tfra` box of version 1: time, place of the fragment; its track run and sample, all 1."""
+"""Entry of a `tfra` box of version 1: time, offset of the fragment; then traf, trun and sample, all 1."""
 _MAX_UNCOVERED_BYTES = 16 << 20
 _UUID_END = bytes.fromhex("00110010800000aa00389b71")
 _KINDS = {"c2pa": b"c2pa", "c2pa.assertions": b"c2as", "c2pa.claim.v2": b"c2cl", "c2pa.signature": b"c2cs"}
@@ -52,7 +52,7 @@ _SIGNATURE = re.compile(
 
 
 class MalformedManifestError(Exception):
-    """A part of a manifest's frame is not as newscaster writes it; the message says which."""
+    """A part of a manifest differs from the form that newscaster writes; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -61,52 +61,51 @@ class _Box:
     kind: bytes
     toggles: int
     after_label: bytes
-    """What its description holds beyond the label."""
+    """Rest of the description after the label."""
     content: bytes
-    """The boxes within, after the description."""
+    """Nested boxes, after the description."""
 
 
 def embedded_store(path: Path) -> bytes:
-    """The manifest store of an MP4 or MOV file.
+    """Read the manifest store of an MP4 or MOV file.
 
     Raises:
-        NotAsWrittenError: there is none, or the box that holds it is not as it should be.
+        MalformedManifestError: there is none, or its box is malformed.
     """
     with path.open("rb") as file:
         for box in boxes(file):
             if box.kind != b"uuid" or box.header_bytes != 8:
                 continue
             file.seek(box.content_start)
-            begin = file.read(len(BMFF_ID) + len(_BMFF_BEGIN))
-            if begin[:16] != BMFF_ID:
+            head = file.read(len(BMFF_ID) + len(_BMFF_BEGIN))
+            if head[:16] != BMFF_ID:
                 continue
-            if begin[16:] != _BMFF_BEGIN:
+            if head[16:] != _BMFF_BEGIN:
                 raise MalformedManifestError("the box that holds the manifest was changed")
-            return file.read(box.size - 8 - len(begin))
+            return file.read(box.size - 8 - len(head))
     raise MalformedManifestError("the manifest is not in a box of its own")
 
 
 def check_uncovered_boxes(path: Path) -> None:
-    """Check the boxes of an MP4 or MOV file that C2PA leaves out of its hash: `ftyp`, `free`, `skip`, `mfra`.
+    """Check the boxes of an MP4 or MOV file that C2PA excludes from its hash: `ftyp`, `free`, `skip`, `mfra`.
 
-    As newscaster writes them, they hold nothing of their own: brands that are known, no content, and where
-    the fragments are.
+    newscaster writes no content of its own there: only known brands, empty boxes, and the index of fragments.
 
     Raises:
-        NotAsWrittenError: one of them was changed or added.
+        MalformedManifestError: one of them was changed or added.
     """
     with path.open("rb") as file:
-        found = list(boxes(file))
-        kinds = [box.kind for box in found]
-        fragments = {box.start for box in found if box.kind == b"moof"}
+        all_boxes = list(boxes(file))
+        kinds = [box.kind for box in all_boxes]
+        fragments = {box.start for box in all_boxes if box.kind == b"moof"}
         if kinds.count(b"ftyp") != 1 or kinds.count(b"mfra") > 1 or kinds.count(b"free") > 1:
-            raise MalformedManifestError("a box that holds no picture and no sound was added")
-        for box in found:
+            raise MalformedManifestError("a box that holds neither video nor audio was added")
+        for box in all_boxes:
             if box.kind not in (b"ftyp", b"free", b"skip", b"mfra"):
                 continue
             file.seek(box.start)
             data = file.read(min(box.size, _MAX_UNCOVERED_BYTES + 1))
-            if not _is_as_written(box, data, fragments, last=box is found[-1]):
+            if not _is_as_written(box, data, fragments, last=box is all_boxes[-1]):
                 name = box.kind.decode("ascii")
                 raise MalformedManifestError(
                     f"the box '{name}', which no signature covers, was changed or added"
@@ -122,7 +121,7 @@ def _is_as_written(box: Box, data: bytes, fragments: Collection[int], *, last: b
 
 
 def _is_index(data: bytes, fragments: Collection[int]) -> bool:
-    """Whether an `mfra` box holds tables of fragments that are there (`tfra`), its size, and nothing else."""
+    """Return whether an `mfra` box holds only tables of existing fragments (`tfra`) and its size."""
     at, end, track = 8, len(data) - 16, 0
     if data[end:] != b"\0\0\0\x10mfro\0\0\0\0" + len(data).to_bytes(4, "big"):
         return False
@@ -143,12 +142,12 @@ def _is_index(data: bytes, fragments: Collection[int]) -> bool:
 
 
 def check_store(store: bytes) -> None:
-    """Check all that a signature leaves open in a store of newscaster's.
+    """Check the bytes of newscaster's manifest store that its signature does not cover.
 
     Raises:
-        NotAsWrittenError: something was changed.
+        MalformedManifestError: one of them was changed.
     """
-    outer = _only(store, "c2pa")
+    outer = _single_box(store, "c2pa")
     manifests = list(_boxes(outer.content))
     if not manifests or outer.after_label:
         raise MalformedManifestError("the manifest's boxes were changed")
@@ -182,22 +181,22 @@ def _check_assertion(box: _Box) -> None:
 
 
 def _check_signature(cose: bytes) -> None:
-    found = _SIGNATURE.fullmatch(cose)
-    if found is None or len(found["signature"]) < 32:
-        raise MalformedManifestError("what fills the signature up was changed")
-    if (stamp := found["stamp"]) is not None:
+    match = _SIGNATURE.fullmatch(cose)
+    if match is None or len(match["signature"]) < 32:
+        raise MalformedManifestError("the padding of the signature was changed")
+    if (stamp := match["stamp"]) is not None:
         _check_stamp(stamp)
 
 
 def _check_stamp(data: bytes) -> None:
-    """Check that a time stamp (CBOR byte string) fills its place; what it holds, its own signature covers."""
+    """Check the length of a time stamp (CBOR byte string); its own signature covers its content."""
     start = 2 if data[0] == 0x58 else 3
     token = data[start:]
     if int.from_bytes(data[1:start], "big") != len(token):
         raise MalformedManifestError("the time stamp was changed")
 
 
-def _only(data: bytes, label: str) -> _Box:
+def _single_box(data: bytes, label: str) -> _Box:
     boxes = list(_boxes(data))
     if len(boxes) != 1 or (boxes[0].label, boxes[0].kind, boxes[0].toggles) != (label, _KINDS[label], _PLAIN):
         raise MalformedManifestError(f"the box {label!r} was changed")
@@ -205,7 +204,7 @@ def _only(data: bytes, label: str) -> _Box:
 
 
 def _cbor(box: _Box) -> bytes:
-    """The content of a box that holds nothing but CBOR."""
+    """Return the content of a box that holds only CBOR."""
     ((kind, content),) = list(_parts(box.content)) or [(b"", b"")]
     if kind != b"cbor":
         raise MalformedManifestError(f"the content of {box.label!r} was changed")
@@ -213,7 +212,7 @@ def _cbor(box: _Box) -> bytes:
 
 
 def _boxes(data: bytes) -> Iterator[_Box]:
-    """Boxes of boxes, each with its description."""
+    """Yield the JUMBF boxes in `data`, each with its description."""
     for kind, content in _parts(data):
         within = _parts(content)
         name, description = next(within, (b"", b""))
@@ -230,7 +229,7 @@ def _boxes(data: bytes) -> Iterator[_Box]:
 
 
 def _parts(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of boxes that follow each other, and fill the data."""
+    """Yield kind and content of consecutive boxes, which must fill the data."""
     at = 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")

@@ -1,4 +1,4 @@
-"""The C2PA toolkit, loaded when it is needed, and told to fetch nothing."""
+"""The C2PA toolkit, loaded on demand and configured to fetch nothing."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _SETTINGS: dict[str, Any] = {
         "remote_manifest_fetch": False,
         "ocsp_fetch": False,
         "verify_trust": True,
-        "verify_after_sign": False,  # reading is as much work again; `verify` is there for it
+        "verify_after_sign": False,  # it doubles the work; `verify` does it
     },
     "builder": {"thumbnail": {"enabled": False}},
-    # What the toolkit holds of a file beyond this goes to disk; the default is 512.
+    # Above this size, the toolkit buffers files on disk; the default is 512.
     "core": {"backing_store_memory_threshold_in_mb": 8},
 }
 
 
 def is_there() -> bool:
-    """Whether the toolkit is installed."""
+    """Return whether the toolkit is installed."""
     return find_spec("c2pa") is not None and find_spec("cryptography") is not None
 
 
 def load() -> ModuleType:
-    """The module.
+    """Import and return the module.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -42,11 +42,11 @@ def load() -> ModuleType:
 
 
 def context(c2pa: ModuleType, *, signer: Any = None, anchors: str | None = None) -> Any:
-    """What the toolkit's readers and builders are made with.
+    """Return a context for the toolkit's readers and builders.
 
     Args:
         c2pa: the module.
-        signer: what signs; consumed.
+        signer: a toolkit signer, which is consumed.
         anchors: PEM certificates of authorities whose signers are trusted.
     """
     settings = dict(_SETTINGS)

@@ -11,7 +11,7 @@ from newscaster.provenance.findings import day
 from newscaster.safety.readers import read_option
 
 MAX_TRUST_BYTES = 16 << 20
-"""Of a trust list; those of browsers have a quarter of a megabyte."""
+"""Maximum size of a trust list; those of browsers have 0.25 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +24,18 @@ class TrustAnchor:
     end: datetime
 
     def is_valid_at(self, time: datetime) -> bool:
-        """Whether the certificate's dates include a time."""
+        """Return whether the certificate is valid at a time."""
         return self.start <= time <= self.end
 
     def validity_text(self, time: datetime) -> str:
-        """Why the certificate is not valid at a time."""
-        ended = time > self.end
-        when = f"ended on {day(self.end)}" if ended else f"is not valid before {day(self.start)}"
-        return f"the certificate of the authority {self.name!r} {when}"
+        """Describe why the certificate is not valid at a time."""
+        has_ended = time > self.end
+        error = f"ended on {day(self.end)}" if has_ended else f"is not valid before {day(self.start)}"
+        return f"the certificate of the authority {self.name!r} {error}"
 
 
 def read_anchors(trust: str | Path | None) -> list[TrustAnchor]:
-    """The certificates of a trust list; none if there is no list.
+    """Read the certificates of a trust list; none if there is no list.
 
     Raises:
         InputError: the file cannot be read, or holds no PEM certificates.
@@ -49,15 +49,15 @@ def read_anchors(trust: str | Path | None) -> list[TrustAnchor]:
         certificates = x509.load_pem_x509_certificates(read_option(Path(trust), most=MAX_TRUST_BYTES))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"--trust: '{trust}' holds no PEM certificates ({error}). Give a file with those of the "
-            "authorities that you trust"
+            f"--trust: '{trust}' holds no PEM certificates ({error}). Give a file with the "
+            "certificates of the authorities that you trust"
         ) from error
     return [
         TrustAnchor(
-            name=one.subject.rfc4514_string(),
-            pem=one.public_bytes(Encoding.PEM).decode("ascii"),
-            start=one.not_valid_before_utc,
-            end=one.not_valid_after_utc,
+            name=certificate.subject.rfc4514_string(),
+            pem=certificate.public_bytes(Encoding.PEM).decode("ascii"),
+            start=certificate.not_valid_before_utc,
+            end=certificate.not_valid_after_utc,
         )
-        for one in certificates
+        for certificate in certificates
     ]

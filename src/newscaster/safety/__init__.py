@@ -1,1 +1,1 @@
-"""Readers of untrusted files: each checks sizes and types against a stated limit before it uses a value."""
+"""Readers of untrusted files. Each checks sizes and types against a named limit before it uses a value."""

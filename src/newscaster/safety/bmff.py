@@ -1,11 +1,11 @@
-"""Boxes of ISO base media files (ISO/IEC 14496-12): MP4, MOV and their like.
+"""Boxes of ISO base media files (ISO/IEC 14496-12), such as MP4 and MOV.
 
 ::
 
     size (4 bytes) | kind (4) | content               size 0: up to the end of the file
     1        (4)   | kind (4) | size (8) | content
 
-Knows lengths alone, and takes none for granted. What a box means is left to those who read it.
+Reads lengths alone, and trusts none of them. The callers interpret the boxes.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ _HEADER_BYTES, _LARGE_HEADER_BYTES = 8, 16
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The header of a box, as it states to be."""
+    """The header of a box, unverified."""
 
     kind: bytes
     start: int
-    """Where its header is in the file."""
+    """Offset of its header in the file."""
     size: int
-    """Bytes, header included; of an open box, up to the end."""
+    """Bytes with the header; for an open box, up to the end."""
     header_bytes: int
     """8, or 16 if the size has 64 bits."""
     is_open: bool
-    """Whether it states to reach to the end of the file."""
+    """Whether its size field means the rest of the file."""
 
     @property
     def content_start(self) -> int:
-        """Where its content is in the file."""
+        """Offset of its content in the file."""
         return self.start + self.header_bytes
 
     @property
     def end(self) -> int:
-        """Where it ends; beyond the file's end if it is cut short."""
+        """Offset of its end; beyond the file's end if the file is truncated."""
         return self.start + self.size
 
     @property
@@ -48,11 +48,15 @@ class Box:
 
 
 def read_box(file: BinaryIO, at: int, end: int) -> Box | None:
-    """Read the header at ``at``, of a box that may reach to ``end``; None if no header fits before it."""
+    """Read the header at ``at`` of a box that may extend to ``end``; None if no header fits before it."""
     if at + _HEADER_BYTES > end:
         return None
     file.seek(at)
-    header = file.read(_LARGE_HEADER_BYTES)
+    return parse_box(file.read(_LARGE_HEADER_BYTES), at, end)
+
+
+def parse_box(header: bytes, at: int, end: int) -> Box:
+    """Parse the 16 bytes from ``at`` on, or the 8 or more that are there, as ``read_box``."""
     size, kind = int.from_bytes(header[:4], "big"), header[4:8]
     if size == 1:
         return Box(kind, at, int.from_bytes(header[8:], "big"), _LARGE_HEADER_BYTES, False)

@@ -1,10 +1,10 @@
-"""What an ONNX file holds, read before an engine sees it: a plain network of bounded cost, or an error.
+"""Validation of ONNX files before an engine loads them: a plain network of bounded cost, or an error.
 
-Engines trust the files that they are given: a network may name other files to read, code to load, loops
-without end, and arrays of any size. So this module reads the file itself (protobuf's wire format, and of
-ONNX's messages what newscaster's own networks use) and refuses all else. What the network's values come to in
-bytes and steps is only known once an engine has inferred their shapes; `outlined` makes the file that it does
-that on, and `check_cost` judges what it found. Knows no engine.
+Engines trust their files: a network may name other files to read, code to load, endless loops, and arrays of
+any size. So this module parses the file itself (protobuf's wire format, and those ONNX messages that
+newscaster's own networks use) and refuses everything else. The cost in bytes and steps is known only after an
+engine has inferred the shapes: `outlined` makes the file for the inference, and `check_cost` checks the
+result. The module does not depend on an engine.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from dataclasses import dataclass, field
 
 Shape = tuple[int, ...]
 Value = int | memoryview
-"""Of a field: a number, or the bytes of anything else."""
+"""Value of a field: a number, or the bytes of anything else."""
 
 MAX_BYTES = 256 << 20
 """Of one file. The largest network that newscaster writes has 16 MB."""
 MAX_FIELDS = 200_000
-"""Of protobuf, in a file; a renderer has some 4000."""
+"""Protobuf fields in a file; a renderer has about 4000."""
 MAX_NODES = 4_000
 """A renderer has 135."""
 MAX_VALUE_BYTES = 1 << 30
-"""All values together, of `TRIAL_BATCH` and `TRIAL_STEPS`."""
+"""All values together, for `TRIAL_BATCH` and `TRIAL_STEPS`."""
 MAX_STEPS = 30_000_000_000
-"""Multiplications and the like, of the same."""
+"""Multiplications and similar operations, for the same."""
 TRIAL_BATCH = 2
-"""Length of an input's first axis where that is free: as many frames as the renderer paints at once."""
+"""Length of a free first axis of an input: the batch of the renderer."""
 TRIAL_STEPS = 1000
-"""Length of its other free axes, and the most that a session takes: 10 s of sound for the speech encoder,
-40 s of motion."""
+"""Length of its other free axes, and the limit of a session: 10 s of audio for the speech encoder, 40 s of
+motion."""
 
 _OPERATORS = """
     Abs Add And AveragePool Cast Ceil Clip Concat Constant ConstantOfShape Conv DepthToSpace Div
@@ -41,23 +41,23 @@ _OPERATORS = """
     Sub Tanh Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
-"""Of the domain ai.onnx: those that newscaster's exports use, and their closest relatives. None holds a
-graph, reads a file or draws at random."""
+"""Of the domain ai.onnx: the operators of newscaster's exports, and similar ones. None has a subgraph, reads
+a file or is random."""
 
 ITEM_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 """Bytes of an element, by the number of its type: float, uint8, int8, int32, int64, bool, half, double."""
 
 _PER_ELEMENT = {"Resize": 16, "Softmax": 4, "LayerNormalization": 4, "Gelu": 8, "Erf": 8, "Pow": 8}
-"""Steps per element of an output, where it is more than one."""
+"""Steps per element of an output, if more than one."""
 
 
 class RefusedError(ValueError):
-    """Why a file is no network that is run: what was found, and what is accepted."""
+    """The reason to refuse a file: the problem, and what is accepted."""
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """Fields that one kind of message may have: some once at most, others again and again."""
+    """Fields that one kind of message may have: at most once, or repeated."""
 
     name: str
     once: frozenset[int]
@@ -85,41 +85,41 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     window: int = 1
-    """Elements that a pool looks at, for each that it gives."""
+    """Input elements of a pool per output element."""
 
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A network that was read and not refused, but for its cost."""
+    """A valid network, whose cost is not checked yet."""
 
     nodes: tuple[Node, ...]
     weights: Mapping[str, Shape]
     inputs: Mapping[str, Shape]
-    """Free axes have their trial's length."""
+    """Free axes have their trial lengths."""
     free: Mapping[str, int]
-    """Names of the free axes, and their trial's length."""
+    """Names of the free axes, and their trial lengths."""
     _parts: tuple[bytes, ...] = field(repr=False)
 
     def outlined(self) -> bytes:
-        """The same network with every node's outputs as its own, and without the shapes claimed for them.
+        """Return the network with all nodes' outputs as its own outputs, without their declared shapes.
 
-        An engine that loads it tells what those are.
+        An engine that loads it infers the shapes.
         """
         return b"".join(self._parts)
 
 
 def read_onnx(data: bytes) -> OnnxFile:
-    """Read a file, and refuse what is not a plain network.
+    """Parse a file, and refuse everything but a plain network.
 
     Raises:
-        RefusedError: it is damaged, too large, or holds what no network of newscaster's does.
+        RefusedError: it is damaged, too large, or has parts that newscaster's networks do not use.
     """
     if len(data) > MAX_BYTES:
         raise RefusedError(f"it has {len(data)} bytes; accepted are {MAX_BYTES}")
     reader = _Reader()
     model = reader.message(memoryview(data), _MODEL)
     if 7 not in model:
-        raise RefusedError("it holds no graph")
+        raise RefusedError("it has no graph")
     for opset in model.get(8, []):
         domain = _text(reader.message(opset, _OPSET), 1)
         if domain not in ("", "ai.onnx"):
@@ -128,78 +128,77 @@ def read_onnx(data: bytes) -> OnnxFile:
     nodes = graph.get(1, [])
     if not 1 <= len(nodes) <= MAX_NODES:
         raise RefusedError(f"it has {len(nodes)} nodes; accepted are 1 to {MAX_NODES}")
-    read = tuple(_node(reader, node) for node in nodes)
+    parsed = tuple(_node(reader, node) for node in nodes)
     weights = dict(_tensor(reader, weight) for weight in graph.get(5, []))
     free: dict[str, int] = {}
-    inputs = dict(_input(reader, found, free) for found in graph.get(11, []))
-    return OnnxFile(read, weights, inputs, free, tuple(_outline(data, model[7][0], read)))
+    inputs = dict(_input(reader, value, free) for value in graph.get(11, []))
+    return OnnxFile(parsed, weights, inputs, free, tuple(_outline(data, model[7][0], parsed)))
 
 
 def check_cost(file: OnnxFile, values: Mapping[str, tuple[Shape, int]]) -> None:
-    """Refuse a network that costs too much.
+    """Refuse a network that is too expensive.
 
     Args:
         file: the network.
         values: shape and bytes per element of every node's outputs, as an engine has inferred them.
 
     Raises:
-        RefusedError: a shape is not known, or the values or the steps are more than what is accepted.
+        RefusedError: a shape is unknown, or the values or the steps exceed their limit.
     """
     shapes = {**file.weights, **file.inputs, **{name: shape for name, (shape, _) in values.items()}}
-    held, steps = sum(8 * math.prod(shape) for shape in file.inputs.values()), 0
+    value_bytes, steps = sum(8 * math.prod(shape) for shape in file.inputs.values()), 0
     for node in file.nodes:
         for name in node.outputs:
             if name not in values or any(length < 0 for length in values[name][0]):
-                raise RefusedError(
-                    f"how large {name!r} gets depends on what is put in, which is not accepted"
-                )
-            held += math.prod(values[name][0]) * values[name][1]
+                raise RefusedError(f"the size of {name!r} depends on the input, which is not accepted")
+            value_bytes += math.prod(values[name][0]) * values[name][1]
         steps += _steps(node, shapes)
-    if held > MAX_VALUE_BYTES:
-        raise RefusedError(f"its values take {held:,} bytes; accepted are {MAX_VALUE_BYTES:,}")
+    if value_bytes > MAX_VALUE_BYTES:
+        raise RefusedError(f"its values take {value_bytes:,} bytes; accepted are {MAX_VALUE_BYTES:,}")
     if steps > MAX_STEPS:
         raise RefusedError(f"it takes {steps:,} steps; accepted are {MAX_STEPS:,}")
 
 
 def _steps(node: Node, shapes: Mapping[str, Shape]) -> int:
-    taken = [shapes.get(name, ()) for name in node.inputs]
-    given = max((math.prod(shapes[name]) for name in node.outputs), default=0)
-    each = _PER_ELEMENT.get(node.operator, node.window)
-    if node.operator == "Conv" and len(taken) > 1:
-        each = math.prod(taken[1][1:])
-    elif node.operator in ("MatMul", "MatMulInteger", "Gemm") and taken:
-        each = max(taken[0], default=1)
-    return given * each + max((math.prod(shape) for shape in taken), default=0)
+    input_shapes = [shapes.get(name, ()) for name in node.inputs]
+    output_elements = max((math.prod(shapes[name]) for name in node.outputs), default=0)
+    per_element = _PER_ELEMENT.get(node.operator, node.window)
+    if node.operator == "Conv" and len(input_shapes) > 1:
+        per_element = math.prod(input_shapes[1][1:])
+    elif node.operator in ("MatMul", "MatMulInteger", "Gemm") and input_shapes:
+        per_element = max(input_shapes[0], default=1)
+    input_elements = max((math.prod(shape) for shape in input_shapes), default=0)
+    return output_elements * per_element + input_elements
 
 
 class _Reader:
-    """Protobuf's wire format, with a limit on the fields of a whole file."""
+    """A parser of protobuf's wire format, with a limit on the fields of the whole file."""
 
     def __init__(self) -> None:
         self._left = MAX_FIELDS
 
     def message(self, data: Value, kind: _Kind) -> dict[int, list[Value]]:
-        """The fields of a message by number; those that the kind has not, are refused."""
+        """Return the fields of a message by number; refuse unknown ones."""
         if isinstance(data, int):
-            raise RefusedError(f"a number stands where the {kind.name} should be")
-        found: dict[int, list[Value]] = {}
+            raise RefusedError(f"it has a number in place of the {kind.name}")
+        message: dict[int, list[Value]] = {}
         for number, value, _ in self.fields(data):
             if number not in kind.once and number not in kind.often:
-                what = _REFUSED.get((kind.name, number), f"field {number}")
-                raise RefusedError(f"its {kind.name} has {what}, which is not accepted")
-            if number in found and number in kind.once:
-                raise RefusedError(f"field {number} of its {kind.name} is there twice")
-            found.setdefault(number, []).append(value)
-        return found
+                content = _REFUSED.get((kind.name, number), f"field {number}")
+                raise RefusedError(f"its {kind.name} has {content}, which is not accepted")
+            if number in message and number in kind.once:
+                raise RefusedError(f"field {number} of its {kind.name} occurs twice")
+            message.setdefault(number, []).append(value)
+        return message
 
     def fields(self, data: memoryview) -> Iterator[tuple[int, Value, memoryview]]:
-        """Number, value and all bytes of each field."""
+        """Yield number, value and all bytes of each field."""
         at = 0
         while at < len(data):
             self._left -= 1
             if self._left < 0:
                 raise RefusedError(f"it has more than {MAX_FIELDS} fields")
-            begin = at
+            start = at
             key, at = _varint(data, at)
             number, wire = key >> 3, key & 7
             value: Value
@@ -212,14 +211,14 @@ class _Reader:
                 length, at = _varint(data, at)
                 value, at = data[at : at + length], at + length
             else:
-                raise RefusedError(f"it is damaged: wire type {wire} at byte {begin}")
+                raise RefusedError(f"it is damaged: wire type {wire} at byte {start}")
             if at > len(data):
                 raise RefusedError("it is cut short")
-            yield number, value, data[begin:at]
+            yield number, value, data[start:at]
 
 
 _REFUSED = {
-    ("model", 20): "how to train it",
+    ("model", 20): "training information",
     ("model", 25): "functions",
     ("graph", 15): "sparse arrays",
     ("attribute", 6): "a graph within it",
@@ -231,7 +230,7 @@ _REFUSED = {
     ("array", 6): "texts",
     ("type", 4): "a sequence",
 }
-"""What the refused fields that ONNX knows are, for messages."""
+"""Contents of the refused fields of ONNX, for messages."""
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -252,7 +251,7 @@ def _text(message: Mapping[int, list[Value]], number: int) -> str:
 
 def _decoded(value: Value) -> str:
     if isinstance(value, int):
-        raise RefusedError("a number stands where a name should be")
+        raise RefusedError("it has a number in place of a name")
     try:
         return bytes(value).decode()
     except UnicodeDecodeError as error:
@@ -262,12 +261,12 @@ def _decoded(value: Value) -> str:
 def _number(message: Mapping[int, list[Value]], number: int) -> int:
     value = message.get(number, [0])[0]
     if not isinstance(value, int):
-        raise RefusedError("bytes stand where a number should be")
+        raise RefusedError("it has bytes in place of a number")
     return value
 
 
 def _numbers(values: list[Value]) -> Iterator[int]:
-    """Repeated numbers, each on its own or many in one."""
+    """Yield repeated numbers, packed or not."""
     for value in values:
         if isinstance(value, int):
             yield value
@@ -282,13 +281,13 @@ def _node(reader: _Reader, data: Value) -> Node:
     node = reader.message(data, _NODE)
     operator, domain = _text(node, 4), _text(node, 7)
     if domain not in ("", "ai.onnx") or operator not in OPERATORS:
-        where = f" of {domain!r}" if domain else ""
+        origin = f" of {domain!r}" if domain else ""
         raise RefusedError(
-            f"it uses the operator {operator!r}{where}; accepted are {', '.join(sorted(OPERATORS))}"
+            f"it uses the operator {operator!r}{origin}; accepted are {', '.join(sorted(OPERATORS))}"
         )
     window = 1
-    for found in node.get(5, []):
-        attribute = reader.message(found, _ATTRIBUTE)
+    for field_data in node.get(5, []):
+        attribute = reader.message(field_data, _ATTRIBUTE)
         for tensor in attribute.get(5, []):
             _tensor(reader, tensor)
         if _text(attribute, 1) == "kernel_shape" and operator != "Conv":
@@ -298,54 +297,56 @@ def _node(reader: _Reader, data: Value) -> Node:
 
 
 def _tensor(reader: _Reader, data: Value) -> tuple[str, Shape]:
-    """Name and shape of an array whose elements are all there."""
+    """Return name and shape of an array, after a check that it is complete."""
     tensor = reader.message(data, _TENSOR)
     name, shape = _text(tensor, 8), tuple(_numbers(tensor.get(1, [])))
     kind = _number(tensor, 2)
     if kind not in ITEM_BYTES:
-        raise RefusedError(f"the array {name!r} is of ONNX's type {kind}; accepted are {sorted(ITEM_BYTES)}")
+        raise RefusedError(f"the array {name!r} has the ONNX type {kind}; accepted are {sorted(ITEM_BYTES)}")
     if _number(tensor, 14) != 0:
         raise RefusedError(f"the array {name!r} has its data in another file, which is not accepted")
     elements = math.prod(shape) if len(shape) <= 16 else -1
     if 9 in tensor:
         raw = tensor[9][0]
-        there = -1 if isinstance(raw, int) else len(raw) // ITEM_BYTES[kind]
-        fits = elements == there
-    else:  # in a list of numbers, each of a byte at least
-        there = sum(1 if isinstance(v, int) else len(v) for n in (4, 5, 7, 10) for v in tensor.get(n, []))
-        fits = 0 <= elements <= there
+        stored = -1 if isinstance(raw, int) else len(raw) // ITEM_BYTES[kind]
+        fits = elements == stored
+    else:  # in a list of numbers, each of at least a byte
+        stored = sum(1 if isinstance(v, int) else len(v) for n in (4, 5, 7, 10) for v in tensor.get(n, []))
+        fits = 0 <= elements <= stored
     if not fits:
-        raise RefusedError(f"the array {name!r} has the shape {shape}, and data for {there} elements at most")
+        raise RefusedError(
+            f"the array {name!r} has the shape {shape}, but data for at most {stored} elements"
+        )
     return name, shape
 
 
 def _input(reader: _Reader, data: Value, free: dict[str, int]) -> tuple[str, Shape]:
-    """Name and shape of an input; its free axes are added to `free`."""
-    found = reader.message(data, _INPUT)
-    name = _text(found, 1)
-    kind = reader.message(reader.message(found.get(2, [0])[0], _TYPE).get(1, [0])[0], _TENSOR_TYPE)
+    """Return name and shape of an input, and add its free axes to `free`."""
+    message = reader.message(data, _INPUT)
+    name = _text(message, 1)
+    kind = reader.message(reader.message(message.get(2, [0])[0], _TYPE).get(1, [0])[0], _TENSOR_TYPE)
     shape = []
-    for place, data_of_axis in enumerate(reader.message(kind.get(2, [0])[0], _SHAPE).get(1, [])):
-        axis = reader.message(data_of_axis, _AXIS)
+    for index, axis_data in enumerate(reader.message(kind.get(2, [0])[0], _SHAPE).get(1, [])):
+        axis = reader.message(axis_data, _AXIS)
         length = _number(axis, 1)
         if free_name := _text(axis, 2):
-            length = free.setdefault(free_name, TRIAL_STEPS if place else TRIAL_BATCH)
+            length = free.setdefault(free_name, TRIAL_STEPS if index else TRIAL_BATCH)
         if not 1 <= length <= MAX_VALUE_BYTES:
-            raise RefusedError(f"axis {place} of the input {name!r} is {length} long and has no name")
+            raise RefusedError(f"axis {index} of the input {name!r} has the length {length} and no name")
         shape.append(length)
     return name, tuple(shape)
 
 
 def _outline(data: bytes, graph: Value, nodes: tuple[Node, ...]) -> Iterator[bytes]:
     assert isinstance(graph, memoryview)
-    kept = [whole for number, _, whole in _Reader().fields(graph) if number not in (12, 13)]
-    named = [_field(12, _field(1, name.encode())) for node in nodes for name in node.outputs]
-    for number, _, whole in _Reader().fields(memoryview(data)):
+    kept = [field_data for number, _, field_data in _Reader().fields(graph) if number not in (12, 13)]
+    outputs = [_field(12, _field(1, name.encode())) for node in nodes for name in node.outputs]
+    for number, _, field_data in _Reader().fields(memoryview(data)):
         if number != 7:
-            yield bytes(whole)
-    yield bytes([7 << 3 | 2]) + _length(sum(map(len, kept)) + sum(map(len, named)))
+            yield bytes(field_data)
+    yield bytes([7 << 3 | 2]) + _length(sum(map(len, kept)) + sum(map(len, outputs)))
     yield from map(bytes, kept)
-    yield from named
+    yield from outputs
 
 
 def _field(number: int, content: bytes) -> bytes:

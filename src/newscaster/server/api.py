@@ -17,6 +17,7 @@ from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
 from newscaster.errors import NewscasterError
+from newscaster.media.containers import MP4
 from newscaster.server.anchor_registry import reading_for
 from newscaster.server.http_errors import (
     TIMED_OUT,
@@ -208,7 +209,7 @@ async def recordings(studio: TheStudio) -> list[dict[str, object]]:
 @router.get("/recordings/{recording}", summary="A recording: MP4", response_class=FileResponse)
 async def recording_file(recording: str, studio: TheStudio) -> FileResponse:
     found = studio.recordings.get(recording)
-    return FileResponse(found.path, media_type="video/mp4", filename=found.file_name)
+    return FileResponse(found.path, media_type=MP4.media_type, filename=found.file_name)
 
 
 @router.delete("/recordings/{recording}", status_code=204, summary="Remove a recording")
@@ -276,7 +277,7 @@ async def remove_job(job: str, studio: TheStudio) -> dict[str, Any]:
 @router.get("/jobs/{job}/video", summary="A job's video: MP4", response_class=FileResponse)
 async def job_video(job: str, studio: TheStudio) -> FileResponse:
     path = studio.jobs.file(job, VIDEO)
-    return FileResponse(path, media_type="video/mp4", filename=f"newscaster-{job}.mp4")
+    return FileResponse(path, media_type=MP4.media_type, filename=f"newscaster-{job}.mp4")
 
 
 @router.get("/jobs/{job}/captions", summary="A job's captions: WebVTT", response_class=FileResponse)

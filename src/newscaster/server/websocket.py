@@ -110,12 +110,10 @@ class EncodedFrames:
 
     def _fragments(self) -> None:
         info = self._session.info
-        writer = media.FragmentWriter(fps=info.fps, rate=RATE, metadata=tags(info, synthetic_voice=False))
-        while (frame := self._frames.get()) is not None:
-            writer.write(frame.image, frame.audio)
-            self._send(writer.drain())
-        writer.close()
-        self._send(writer.drain())
+        metadata = tags(info, synthetic_voice=False)
+        items = ((frame.image, frame.audio) for frame in iter(self._frames.get, None))
+        for data in media.write_fragments(items, fps=info.fps, rate=RATE, metadata=metadata):
+            self._send(data)
 
     def _images(self) -> None:
         while (frame := self._frames.get()) is not None:

@@ -1,4 +1,4 @@
-"""The words of captions that are given as a text, SubRip or WebVTT, without times, numbers and settings."""
+"""The words of captions in SubRip or WebVTT, without times, numbers and settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MARKS = re.compile(r"</?[cv](?:[.\s][^<>\n]{0,200})?>|<(?:\d{1,3}:)?\d{2}:\d{2}
 
 
 def without_cues(text: str) -> tuple[str, bool]:
-    r"""A text without what times its captions, and whether it had any; line ends stay countable.
+    r"""Remove the timing of captions. Return the text and whether it had captions; line ends stay countable.
 
     Args:
         text: with line ends as ``\n``.
@@ -27,11 +27,11 @@ def without_cues(text: str) -> tuple[str, bool]:
     if _HAS_CUES.search(text) is None:
         return text, False
 
-    def lines(found: re.Match[str]) -> str:
-        return _LINE * found[0].count("\n") + " "
+    def keep_line_ends(match: re.Match[str]) -> str:
+        return _LINE * match[0].count("\n") + " "
 
     cue = _NAMED if _HEADER.match(text) else _NUMBERED
     for pattern in (_HEADER, _BLOCK):
-        text = pattern.sub(lambda found: "\n" * found[0].count("\n"), text)
-    text = cue.sub(lines, text)
+        text = pattern.sub(lambda match: "\n" * match[0].count("\n"), text)
+    text = cue.sub(keep_line_ends, text)
     return _MARKS.sub("", text), True

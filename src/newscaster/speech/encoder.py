@@ -1,8 +1,8 @@
 """The speech model whose states drive the mouth: Whisper tiny.en's encoder, cut after its third block.
 
-Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022. Middle layers carry more
-of the mouth than the last one, and carry it to voices that were never seen; hence blocks 2 and 3, joined.
-The packaged file is made by tools/convert_speech_encoder.py.
+Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022. Middle layers predict the
+mouth better than the last one and generalise to unseen voices; hence blocks 2 and 3, concatenated.
+tools/convert_speech_encoder.py makes the packaged file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from newscaster.speech.windows import STATE_SAMPLES, Windowing
 
 STATE_CHANNELS = 768
 WINDOWS_AT_ONCE = 4
-"""Windows computed in one call: bounds the memory, whatever the length of the sound."""
+"""Windows computed in one call. It bounds the memory for audio of any length."""
 
 
 class SpeechEncoder:
@@ -28,7 +28,7 @@ class SpeechEncoder:
 
     Args:
         session: the encoder, `mel` (B, 80, T) to `states` (B, T/2, 768).
-        windowing: how the sound is cut; the states depend on it, so it is the same in training and in use.
+        windowing: windows of the audio. The states depend on it, so it must be the same in training and use.
 
     Raises:
         InputError: the session is another network.
@@ -45,26 +45,27 @@ class SpeechEncoder:
         self.windowing = windowing or Windowing()
 
     def with_windowing(self, windowing: Windowing) -> SpeechEncoder:
-        """The same network, cut otherwise; nothing is loaded again."""
+        """Return an encoder of the same network with other windows; nothing is loaded again."""
         return SpeechEncoder(self.session, windowing)
 
     def spans(self, samples: Floats) -> Floats:
-        """States of as many whole hops as `samples` holds, context included: (left + n*hop + right,) samples
-        to (n * hop_states, 768). Memory besides the result is that of WINDOWS_AT_ONCE windows.
+        """Encode all complete hops of samples with context: (left + n*hop + right,) to (n * hop_states, 768).
+
+        Memory besides the result is that of WINDOWS_AT_ONCE windows.
         """
-        cut = self.windowing
-        windows = sliding_window_view(samples, cut.window_samples)[:: cut.hop_samples]
-        kept = np.empty((len(windows), cut.hop_states, STATE_CHANNELS), np.float32)
+        windowing = self.windowing
+        windows = sliding_window_view(samples, windowing.window_samples)[:: windowing.hop_samples]
+        kept = np.empty((len(windows), windowing.hop_states, STATE_CHANNELS), np.float32)
         for first in range(0, len(windows), WINDOWS_AT_ONCE):
-            some = slice(first, first + WINDOWS_AT_ONCE)
-            states = self.heard_alone(windows[some])
-            kept[some] = states[:, cut.left_states : cut.left_states + cut.hop_states]
+            batch = slice(first, first + WINDOWS_AT_ONCE)
+            states = self.encode_windows(windows[batch])
+            kept[batch] = states[:, windowing.left_states : windowing.left_states + windowing.hop_states]
         return kept.reshape(-1, STATE_CHANNELS)
 
-    def heard_alone(self, windows: Floats) -> Floats:
-        """All states of windows that are each heard on their own: (B, n) to (B, n / 320, 768).
+    def encode_windows(self, windows: Floats) -> Floats:
+        """Return all states of independent windows: (B, n) to (B, n / 320, 768).
 
-        One after the other: the encoder rounds to steps that the loudest value of all that it is given sets.
+        The windows run one by one: the encoder quantises to steps that the loudest value of its input sets.
         """
         shape = (1, windows.shape[1] // STATE_SAMPLES, STATE_CHANNELS)
         states = np.empty((len(windows), *shape[1:]), np.float32)
@@ -73,29 +74,30 @@ class SpeechEncoder:
         return states
 
     def states(self, samples: Floats) -> Floats:
-        """States of a whole sound, silence around it: (N,) to (ceil(N / 320), 768) at 50 Hz.
+        """Return the states of complete audio with silence around it: (N,) to (ceil(N / 320), 768) at 50 Hz.
 
-        State t belongs to the time t * 20 ms. Long sounds are better streamed (features.FeatureStream): here
-        they are copied once.
+        State t belongs to the time t * 20 ms. Stream long audio with features.FeatureStream: this function
+        copies it once.
         """
-        cut = self.windowing
-        hops = -(-len(samples) // cut.hop_samples)
+        windowing = self.windowing
+        left, hop = windowing.left_samples, windowing.hop_samples
+        hops = -(-len(samples) // hop)
         if hops == 0:
             return np.zeros((0, STATE_CHANNELS), np.float32)
-        padded = np.zeros(cut.left_samples + hops * cut.hop_samples + cut.right_samples, np.float32)
-        padded[cut.left_samples : cut.left_samples + len(samples)] = samples
+        padded = np.zeros(left + hops * hop + windowing.right_samples, np.float32)
+        padded[left : left + len(samples)] = samples
         return self.spans(padded)[: -(-len(samples) // STATE_SAMPLES)]
 
 
 def packaged_encoder() -> bytes:
-    """The encoder that comes with newscaster, as ONNX (7 MB); an anchor carries a copy."""
+    """Return the packaged encoder as ONNX (7 MB)."""
     return resources.files("newscaster").joinpath("data/speech_encoder.onnx").read_bytes()
 
 
 def load_encoder(
     model: bytes | Path | None = None, *, windowing: Windowing | None = None, threads: int | None = None
 ) -> SpeechEncoder:
-    """The packaged encoder, or the one in `model`, ready to run.
+    """Load the packaged encoder, or the one in `model`.
 
     Raises:
         InputError: `model` is damaged or is another network.

@@ -1,8 +1,8 @@
-"""Waveform to the features that drive the mouth, at once or as the sound comes in.
+"""Waveform to the features that drive the mouth, at once or as a stream.
 
-The features of one motion step (25 Hz) are stacked, so that every kind is one matrix (F, width). Whole
-sounds and streams go the same way: what a step depends on reaches a fixed number of samples to either side,
-and outside the sound there is silence.
+The features of one motion step (25 Hz) are stacked, so that every kind is one matrix (F, width). Files and
+streams use the same code: a step depends on a fixed number of samples to either side, and the audio is
+surrounded by silence.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from newscaster.speech.spectral import (
 from newscaster.speech.windows import Windowing
 
 MOTION_HZ = 25
-"""Steps of the motion network per second of sound."""
+"""Steps of the motion network per second of audio."""
 STEP_SAMPLES = SAMPLE_RATE // MOTION_HZ
-_PIECE_SAMPLES = 16 * SAMPLE_RATE
-"""How much of a whole sound is taken at once."""
+_CHUNK_SAMPLES = 16 * SAMPLE_RATE
+"""Samples of complete audio that are processed at once."""
 
 KINDS: dict[str, tuple[int, int]] = {
     "log-mel": (100, MEL_CHANNELS),
@@ -41,17 +41,17 @@ KINDS: dict[str, tuple[int, int]] = {
     "whisper": (50, STATE_CHANNELS),
     "whisper+log-mel": (50, STATE_CHANNELS + 2 * MEL_CHANNELS),
 }
-"""Rate in Hz and channels of every kind. The joined kind holds, per state, the 2 mel frames of its 20 ms."""
+"""Rate in Hz and channels of every kind. The joined kind has, per state, the 2 mel frames of its 20 ms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec:
-    """Which features drive the mouth; stored with every take and anchor."""
+    """The features that drive the mouth; stored with every anchor."""
 
     kind: str = "whisper"
     """One of KINDS."""
     windowing: Windowing = field(default_factory=Windowing)
-    """How the sound is cut for the speech encoder; without meaning for the spectral kinds."""
+    """Windows of the speech encoder; the spectral kinds ignore them."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -69,7 +69,7 @@ class FeatureSpec:
 
     @property
     def steps_per_motion_step(self) -> int:
-        """Feature steps that are stacked for one motion step."""
+        """Stacked feature steps of one motion step."""
         return self.rate_hz // MOTION_HZ
 
     @property
@@ -79,12 +79,12 @@ class FeatureSpec:
 
     @property
     def needs_encoder(self) -> bool:
-        """Whether the speech encoder takes part."""
+        """Whether the features need the speech encoder."""
         return self.kind.startswith("whisper")
 
     @property
     def delay_seconds(self) -> float:
-        """The longest that a motion step's features wait for sound that comes after the step's begin."""
+        """Largest time from the start of a motion step to the last audio that its features need."""
         lanes = [lane for lane in ("log-mel", "mfcc") if lane in self.kind]
         delays = [(STEP_SAMPLES + _SPECTRAL[lane][1]) / SAMPLE_RATE for lane in lanes]
         if self.needs_encoder:
@@ -92,12 +92,12 @@ class FeatureSpec:
         return max(delays)
 
     def to_json(self) -> dict[str, object]:
-        """As plain values, for from_json."""
+        """Return plain values, for from_json."""
         return {"kind": self.kind, "windowing": self.windowing.to_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> FeatureSpec:
-        """What to_json wrote.
+        """Parse the values of to_json.
 
         Raises:
             InputError: a field is missing, unknown or out of range.
@@ -120,7 +120,7 @@ _SPECTRAL: dict[str, tuple[int, int, Callable[[Floats], Floats]]] = {
     "log-mel": (_LEFT, _RIGHT, local_log_mel),
     "mfcc": (_LEFT + MFCC_REACH * HOP_SAMPLES, _RIGHT + MFCC_REACH * HOP_SAMPLES, local_mfcc),
 }
-"""Samples that a span of frames looks at before its begin and after its end, and what computes it.
+"""Samples that a span of frames needs before its start and after its end, and its function.
 
 ::
 
@@ -130,7 +130,7 @@ _SPECTRAL: dict[str, tuple[int, int, Callable[[Floats], Floats]]] = {
 
 
 class _Lane:
-    """One kind of features over a stream of samples; keeps the samples that later features still look at."""
+    """One kind of features over a stream of samples. It keeps the samples that later features need."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class _Lane:
         self._rest = np.zeros((0, channels), np.float32)
 
     def push(self, samples: Floats) -> Floats:
-        """The motion steps that have become complete: (f, width)."""
+        """Return the newly complete motion steps, (f, width)."""
         self._held.append(samples)
         self._held_samples += len(samples)
         self._pushed_samples += len(samples)
@@ -172,36 +172,36 @@ class _Lane:
 
     def flush(self) -> Floats:
         """As push, with silence after the audio, so that its last motion step is complete."""
-        wanted_samples = -(-self._pushed_samples // STEP_SAMPLES) * STEP_SAMPLES
-        hops = -(-(wanted_samples - self._done_samples) // self._hop)
+        total_samples = -(-self._pushed_samples // STEP_SAMPLES) * STEP_SAMPLES
+        hops = -(-(total_samples - self._done_samples) // self._hop)
         missing = self._context + hops * self._hop - self._held_samples
         return self.push(np.zeros(max(0, missing), np.float32))
 
 
 class FeatureStream:
-    """Features of speech that comes in pieces; what it gives does not depend on how the sound was cut.
+    """Features of streamed speech; the result does not depend on the chunking.
 
-    Memory is that of one window and of the pieces pushed.
+    Memory is that of one window and of the pushed chunks.
 
     Args:
-        spec: which features.
-        encoder: the speech encoder, where the spec needs one; its network is used with the spec's windowing.
+        spec: the features.
+        encoder: the speech encoder, if the spec needs one; its network runs with the spec's windowing.
 
     Raises:
-        InputError: the spec needs an encoder, and none is given.
+        InputError: the spec needs an encoder, and `encoder` is None.
     """
 
     def __init__(self, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> None:
         self.spec = spec
         self._lanes: list[_Lane] = []
         if spec.needs_encoder:
-            cut = spec.windowing
+            windowing = spec.windowing
             self._lanes.append(
                 _Lane(
-                    _needed(encoder, spec).with_windowing(cut).spans,
-                    left=cut.left_samples,
-                    hop=cut.hop_samples,
-                    right=cut.right_samples,
+                    _require_encoder(encoder, spec).with_windowing(windowing).spans,
+                    left=windowing.left_samples,
+                    hop=windowing.hop_samples,
+                    right=windowing.right_samples,
                     steps=2,
                     channels=STATE_CHANNELS,
                 )
@@ -218,7 +218,7 @@ class FeatureStream:
         self._flushed = False
 
     def push(self, samples: Floats) -> Floats:
-        """The motion steps that have become complete with these samples.
+        """Push samples and return the newly complete motion steps.
 
         Args:
             samples: (n,) float32 mono at 16 kHz, n of any size.
@@ -230,27 +230,29 @@ class FeatureStream:
             SpeechError: the samples are of another type or shape, or not finite.
         """
         if self._flushed:
-            raise SpeechError("the stream of speech has been flushed; begin a new FeatureStream for more")
+            raise SpeechError(
+                "the feature stream has been flushed. Create a new FeatureStream for more speech"
+            )
         check_speech(samples)
         self._samples += len(samples)
         return self._joined([lane.push(samples) for lane in self._lanes])
 
     def flush(self) -> Floats:
-        """The rest, with silence after the sound: in all ceil(N / 640) motion steps have then been given."""
+        """Return the rest, with silence after the audio: ceil(N / 640) motion steps in total."""
         self._flushed = True
-        wanted = -(-self._samples // STEP_SAMPLES)
-        rest = self._joined([lane.flush() for lane in self._lanes], wanted=wanted)
+        total = -(-self._samples // STEP_SAMPLES)
+        rest = self._joined([lane.flush() for lane in self._lanes], total=total)
         self._ready = [[] for _ in self._lanes]
         return rest
 
-    def _joined(self, news: list[Floats], wanted: int | None = None) -> Floats:
-        """Motion steps that every lane has, side by side; what a lane has beyond them waits."""
-        for ready, new in zip(self._ready, news, strict=True):
+    def _joined(self, new_features: list[Floats], total: int | None = None) -> Floats:
+        """Return the motion steps that all lanes have, concatenated; further steps of a lane wait."""
+        for ready, new in zip(self._ready, new_features, strict=True):
             ready.append(new)
         lanes = [np.concatenate(ready) if len(ready) > 1 else ready[0] for ready in self._ready]
         count = min(len(lane) for lane in lanes)
-        if wanted is not None:
-            count = min(count, wanted - self._steps)
+        if total is not None:
+            count = min(count, total - self._steps)
         self._ready = [[lane[count:].copy()] for lane in lanes]
         self._steps += count
         if len(lanes) == 1:
@@ -262,50 +264,51 @@ class FeatureStream:
 
 
 def extract(samples: Floats, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> Floats:
-    """Features of a whole sound, stacked per motion step.
+    """Return the features of complete audio, stacked per motion step.
 
     Args:
         samples: (N,) float32 mono at 16 kHz.
-        spec: which features.
-        encoder: the speech encoder, where the spec needs one (load_encoder()).
+        spec: the features.
+        encoder: the speech encoder, if the spec needs one (load_encoder()).
 
     Returns:
-        (ceil(N / 640), spec.width) float32; row j: the feature steps of the 40 ms that begin at j / 25 s.
+        (ceil(N / 640), spec.width) float32; row j: the feature steps of the 40 ms from j / 25 s on.
 
     Raises:
-        InputError: the spec needs an encoder, and none is given.
+        InputError: the spec needs an encoder, and `encoder` is None.
         SpeechError: the samples are of another type or shape, or not finite.
     """
     check_speech(samples)
     stream = FeatureStream(spec, encoder)
     features = np.empty((-(-len(samples) // STEP_SAMPLES), spec.width), np.float32)
     filled = 0
-    for first in range(0, len(samples), _PIECE_SAMPLES):
-        piece = stream.push(samples[first : first + _PIECE_SAMPLES])
-        features[filled : filled + len(piece)] = piece
-        filled += len(piece)
+    for first in range(0, len(samples), _CHUNK_SAMPLES):
+        steps = stream.push(samples[first : first + _CHUNK_SAMPLES])
+        features[filled : filled + len(steps)] = steps
+        filled += len(steps)
     features[filled:] = stream.flush()
     return features
 
 
-def heard_alone(windows: Floats, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> Floats:
-    """Features of windows that are each heard on their own, silence around them: the spec's windowing plays
-    no part, and nothing but the window has a say.
+def extract_windows(windows: Floats, spec: FeatureSpec, encoder: SpeechEncoder | None = None) -> Floats:
+    """Return the features of independent windows, each with silence around it.
+
+    The features of a window depend on nothing but the window; the spec's windowing is ignored.
 
     Args:
-        windows: (B, n) float32 mono at 16 kHz, n a multiple of 640, not longer than the encoder takes.
-        spec: which features.
-        encoder: the speech encoder, where the spec needs one.
+        windows: (B, n) float32 mono at 16 kHz, n a multiple of 640, at most the encoder's limit.
+        spec: the features.
+        encoder: the speech encoder, if the spec needs one.
 
     Returns:
         (B, n / 640, spec.width) float32.
 
     Raises:
-        InputError: the spec needs an encoder, and none is given.
+        InputError: the spec needs an encoder, and `encoder` is None.
     """
     lanes = []
     if spec.needs_encoder:
-        lanes.append(_needed(encoder, spec).heard_alone(windows))
+        lanes.append(_require_encoder(encoder, spec).encode_windows(windows))
     for kind, compute in (("log-mel", log_mel), ("mfcc", mfcc)):
         if kind in spec.kind:
             lanes.append(np.stack([compute(window) for window in windows]))
@@ -315,7 +318,7 @@ def heard_alone(windows: Floats, spec: FeatureSpec, encoder: SpeechEncoder | Non
     return joined
 
 
-def _needed(encoder: SpeechEncoder | None, spec: FeatureSpec) -> SpeechEncoder:
+def _require_encoder(encoder: SpeechEncoder | None, spec: FeatureSpec) -> SpeechEncoder:
     if encoder is None:
         raise InputError(f"features {spec.kind!r} need the speech encoder; pass encoder=load_encoder()")
     return encoder
@@ -328,8 +331,8 @@ def check_speech(samples: Floats) -> None:
             f"speech is {samples.dtype} {samples.shape}; expected float32 (N,): mono, 16 kHz, in [-1, 1]"
         )
     if not np.isfinite(samples).all():
-        wrong = int(np.flatnonzero(~np.isfinite(samples))[0])
+        index = int(np.flatnonzero(~np.isfinite(samples))[0])
         raise SpeechError(
-            f"speech is not finite: sample {wrong} is {samples[wrong]}; every sample must be finite. Export "
-            "the sound again, as 16-bit WAV for instance"
+            f"speech is not finite: sample {index} is {samples[index]}; every sample must be finite. Export "
+            "the audio again, for instance as 16-bit WAV"
         )

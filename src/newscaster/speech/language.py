@@ -1,7 +1,7 @@
-"""Which language a text is written in, by its commonest words: for a warning, and for no more.
+"""The language of a text, by its commonest words; used for a warning alone.
 
-A voice reads every word by the rules of its own language. Of another one in the same script, nothing is left
-out, and little can be understood.
+A voice reads every word by the rules of its own language. It skips nothing of another language in the same
+script, but the result is hard to understand.
 """
 
 from __future__ import annotations
@@ -92,37 +92,37 @@ NAMES: Mapping[str, str] = {
     "fi": "Finnish",
     "ro": "Romanian",
 }
-"""The languages that are told apart, by their codes of ISO 639-1."""
+"""The distinguished languages, by their codes of ISO 639-1."""
 _KIN = {"no": "da", "nb": "da", "nn": "da", "sk": "cs"}
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 def language_of(text: str) -> str | None:
-    """The code of a text's language, one of NAMES; None if it is too short, mixed, or in another language."""
+    """Return the code of a text's language, one of NAMES; None if the text is short, mixed, or another."""
     words = [word.lower() for word in _WORD.findall(text[:_MAX_CHARACTERS])]
     if not words:
         return None
     counts = {code: [word for word in words if word in common] for code, common in _COMMON.items()}
-    best, following = sorted(counts, key=lambda code: len(counts[code]), reverse=True)[:2]
+    best, second = sorted(counts, key=lambda code: len(counts[code]), reverse=True)[:2]
     hits = counts[best]
     is_clear = (
         len(set(hits)) >= _MIN_DIFFERENT
         and len(hits) >= _MIN_FRACTION * len(words)
-        and len(hits) >= _TIMES_THE_NEXT * len(counts[following])
+        and len(hits) >= _TIMES_THE_NEXT * len(counts[second])
     )
     return best if is_clear else None
 
 
 def another_language(text: str, voice: str) -> tuple[str, str] | None:
-    """The names of a text's language and of a voice's if both are known and differ.
+    """Return the names of a text's language and of a voice's, if both are known and differ, else None.
 
     Args:
         text: any.
-        voice: the code of the voice's language, such as "en" or "en-us"; "" if it is not known.
+        voice: the code of the voice's language, such as "en" or "en-us"; "" if unknown.
     """
     code = re.split("[-_]", voice.lower())[0]
     code = _KIN.get(code, code)
     if code not in NAMES:
         return None
-    found = language_of(text)
-    return None if found is None or found == code else (NAMES[found], NAMES[code])
+    language = language_of(text)
+    return None if language is None or language == code else (NAMES[language], NAMES[code])

@@ -1,7 +1,7 @@
-r"""The level of speech: how quiet it may be, and the gain that brings quiet speech to the usual level.
+r"""The level of speech: its minimum, and the gain that raises quiet speech to the usual level.
 
-The one place for both, so that what is accepted as speech also moves the mouth: voice activity and the motion
-network work on levelled samples, in files and in streams.
+Voice activity and the motion network use the same levelled samples, in files and in streams. So all audio
+that is accepted as speech also moves the mouth.
 
 ::
 
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from newscaster.speech.spectral import SAMPLE_RATE, Floats
 
 QUIETEST_DBFS = -60.0
-"""Speech whose loudest sample lies below this is taken for silence."""
+"""Audio whose loudest sample lies below this counts as silence."""
 TARGET_DBFS = -6.0
-"""Peak that quieter speech is brought to. Voice activity misses some voices whose peaks lie below -12 dBFS,
-and most below -48."""
+"""Peak of quiet speech after levelling. Voice activity misses some voices whose peaks lie below -12 dBFS, and
+most below -48."""
 _HOLD_STEPS = 50
-"""Steps (2 s) that the envelope stays after a peak within 6 dB of it: pauses between words and sentences."""
+"""Steps (2 s) for which the envelope holds after a peak within 6 dB of it, to bridge pauses in speech."""
 _FALL_DB_PER_SECOND = 6.0
 _STEP_SAMPLES = SAMPLE_RATE // 25
 _QUIETEST = 10 ** (QUIETEST_DBFS / 20)
@@ -35,13 +35,13 @@ _FALL = 10 ** (-_FALL_DB_PER_SECOND * _STEP_SAMPLES / SAMPLE_RATE / 20)
 
 
 def level_dbfs(peak: float) -> float:
-    """A magnitude in dB relative to full scale, 1.0; -inf for 0."""
+    """Convert a magnitude to dB relative to full scale, 1.0; -inf for 0."""
     return 20 * math.log10(peak) if peak > 0 else -math.inf
 
 
 def loud_peak(samples: Floats, rate: int = SAMPLE_RATE) -> float:
-    """The usual peak of the loud passages of (N,) float32 samples, 1.0 = full scale; 0 in silence."""
-    from newscaster.media import PeakMeter  # with PyAV, which speech is imported without
+    """Return the typical peak of the loud passages of (N,) float32 samples; 1.0 = full scale."""
+    from newscaster.media import PeakMeter  # lazy: imports PyAV
 
     meter = PeakMeter(rate)
     meter.push(samples)
@@ -49,20 +49,20 @@ def loud_peak(samples: Floats, rate: int = SAMPLE_RATE) -> float:
 
 
 def is_silence(samples: NDArray[np.floating[Any]]) -> bool:
-    """Whether none of the samples reaches QUIETEST_DBFS, if there are any."""
+    """Return whether no sample reaches QUIETEST_DBFS."""
     return not samples.size or float(np.abs(samples).max()) < _QUIETEST
 
 
 class Leveller:
-    """Brings quiet speech to the usual level as it comes in; what is loud enough stays as it is.
+    """A streaming leveller: it raises quiet speech to the usual level and leaves loud speech unchanged.
 
-    Nothing is delayed: the gain of a sample depends on it and on earlier ones. It falls at once when louder
-    samples come, so that no peak is raised above TARGET_DBFS; it rises 2 s after the last peak, by 6 dB per
-    second. Voice activity does not take raised noise for speech, and the mouth rests where there is none.
+    It adds no delay: the gain of a sample depends on it and on earlier ones. The gain falls at once when
+    louder samples arrive, so that no peak is raised above TARGET_DBFS; it rises 2 s after the last peak, by
+    6 dB per second. Voice activity rejects raised noise, and the mouth rests without speech.
 
     Args:
-        loud: peak of loud passages, 1.0 = full scale, if it is known before: it sets the gain of the first
-            samples. Otherwise they are raised as the quietest speech is, until louder ones come.
+        loud: peak of loud passages, 1.0 = full scale, if known in advance: it sets the gain of the first
+            samples. Otherwise they get the gain of the quietest speech, until louder samples arrive.
     """
 
     def __init__(self, loud: float = 0.0) -> None:
@@ -72,7 +72,7 @@ class Leveller:
         self._held = 0  # steps since the last peak
 
     def push(self, samples: Floats) -> Floats:
-        """Levelled samples (n,) of (n,) float32 mono at 16 kHz; independent of how the audio was cut."""
+        """Level (n,) float32 mono samples at 16 kHz. The result does not depend on the chunking."""
         levelled = np.empty_like(samples)
         first = 0
         while first < len(samples):
@@ -82,7 +82,7 @@ class Leveller:
         return levelled
 
     def _part(self, samples: Floats) -> Floats:
-        """Samples of one step."""
+        """Level samples of one step."""
         magnitudes = np.abs(samples)
         envelope: np.float32 | Floats
         peak = float(magnitudes.max())

@@ -1,7 +1,7 @@
-r"""The words of Markdown: without its signs, addresses and pictures.
+r"""The words of Markdown: without its signs, addresses and images.
 
-Knows CommonMark's headings, emphasis, links, lists, quotes and fences, and tables and front matter beside it.
-Signs are removed only in the places that Markdown gives them: "5 * 3", "a_b_c", "#1" and "f**k" are kept.
+Supports CommonMark's headings, emphasis, links, lists, quotes and fences, and tables and front matter. Signs
+are removed only at the places where Markdown defines them: "5 * 3", "a_b_c", "#1" and "f**k" are kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DIVIDER = re.compile(
     re.MULTILINE,
 )
 _HEADING = re.compile(rf"^{_GAP}{{0,3}}\#{{1,6}}{_GAP}+([^\n]*?[^\s\#])(?:{_GAP}+\#+)?{_GAP}*$", re.MULTILINE)
-_FRAME = re.compile(r"!\[[^\[\]\n]{0,500}\]\([^()\n]{0,2000}\)")
+_IMAGE = re.compile(r"!\[[^\[\]\n]{0,500}\]\([^()\n]{0,2000}\)")
 _LINK = re.compile(
     r"""\[([^\[\]\n]{1,500})\]\((?=[^\s()]{0,2000}[/.\#:])<?(?:[^\s()]|\([^\s()]{0,200}\)){1,2000}
     (?:[^\S\n]+(?:"[^"\n]{0,500}"|'[^'\n]{0,500}'))?\)""",
@@ -53,10 +53,10 @@ _TABLE_RULE = re.compile(
 
 
 def without_markdown(text: str) -> tuple[str, tuple[str, ...]]:
-    r"""A text without Markdown, and what there was of it, such as "headings".
+    r"""Remove Markdown. Return the text and the kinds of removed mark-up, such as "headings".
 
-    Headings, items of lists and rows of tables become paragraphs. Addresses of links, pictures, footnote
-    marks and front matter are left out; code and struck words are read. Line ends stay as many as they were.
+    Headings, items of lists and rows of tables become paragraphs. Addresses of links, images, footnote marks
+    and front matter are removed; code and struck words are kept. The number of line ends does not change.
 
     Args:
         text: with line ends as ``\n``.
@@ -76,7 +76,7 @@ def without_markdown(text: str) -> tuple[str, tuple[str, ...]]:
     kinds |= dict.fromkeys(lines.kinds)
     remove(_DIVIDER, _PARAGRAPH)
     remove(_HEADING, rf"{_PARAGRAPH}\1{_PARAGRAPH}", "headings")
-    remove(_FRAME, "", "pictures")
+    remove(_IMAGE, "", "images")
     remove(_LINK, r"\1", "links")
     names = {name.lower() for name in _DEFINITION.findall(text)}
     if names:
@@ -85,7 +85,7 @@ def without_markdown(text: str) -> tuple[str, tuple[str, ...]]:
     remove(_FOOTNOTE, "", "footnotes")
     remove(_ADDRESS, r"\1")
     remove(_CODE, r"\2", "code")
-    for _ in range(3):  # one within another
+    for _ in range(3):  # nested emphasis
         remove(_STRONG, r"\2", "emphasis")
         remove(_UNDERSCORED, r"\2", "emphasis")
     remove(_STRUCK, r"\1", "emphasis")
@@ -96,15 +96,15 @@ def without_markdown(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 class _Blocks:
-    """Lists, quotes and tables: lines that are known by the lines around them."""
+    """Lists, quotes and tables: lines that are recognised by the lines around them."""
 
     def __init__(self, text: str) -> None:
         self.kinds: dict[str, None] = {}
         self._lines = text.split("\n")
 
     def text(self) -> str:
-        """The lines, each without the sign that it begins with."""
-        read: list[str] = []
+        """Return the lines without the signs at their start."""
+        rows: list[str] = []
         before = ""
         table = False
         for number, line in enumerate(self._lines):
@@ -113,25 +113,25 @@ class _Blocks:
             table = "|" in line and (table or ("|" in after and _TABLE_RULE.match(after) is not None))
             if table:
                 self.kinds.setdefault("tables")
-                read.append(_PARAGRAPH if is_rule else _row(line))
+                rows.append(_PARAGRAPH if is_rule else _row(line))
             else:
-                read.append(self._line(line, before))
+                rows.append(self._line(line, before))
             before = line
-        return "\n".join(read)
+        return "\n".join(rows)
 
     def _line(self, line: str, before: str) -> str:
-        """A line without the sign of a list or a quote, if one may begin behind the line before."""
+        """Remove the sign of a list or a quote from a line, if one may start after the line before."""
         quote = _QUOTE.match(line)
         if quote is not None and (not before.strip() or _QUOTE.match(before)):
             self.kinds.setdefault("quotes")
             line = line[quote.end() :]
-        may_begin = (
+        may_start = (
             not before.strip()
             or before.rstrip()[-1] in ".!?:…;"
             or before.lstrip().startswith("#")
             or any(pattern.match(before) for pattern in (_BULLET, _NUMBER, _QUOTE, _DIVIDER))
         )
-        if not may_begin or _DIVIDER.match(line):
+        if not may_start or _DIVIDER.match(line):
             return line
         if (bullet := _BULLET.match(line)) is not None:
             if line[bullet.end()].isdigit():  # a minus sign, perhaps
@@ -142,6 +142,6 @@ class _Blocks:
 
 
 def _row(line: str) -> str:
-    """A row of a table as words."""
+    """Return a row of a table as words."""
     cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
     return _PARAGRAPH + ", ".join(cell for cell in cells if cell) + _PARAGRAPH

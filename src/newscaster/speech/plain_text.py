@@ -1,9 +1,9 @@
-r"""The words of a text as it comes: without mark-up, control characters and characters that are not seen.
+r"""The words of a text, without mark-up, control characters and invisible characters.
 
-Knows tags of HTML and SSML, character references (`&amp;`), ASS override codes (`{\an8}`), terminal
-sequences, and which invisible characters mean something in which script. Text that merely looks like mark-up
-is kept: "5 < 6", "a<b", "AT&T". Markdown is left to `markdown`, what times captions to `cue_text`, and where
-sentences end to `script`.
+Supports tags of HTML and SSML, character references (`&amp;`), ASS override codes (`{\an8}`), terminal
+sequences, and the invisible characters that are meaningful in some scripts. Text that merely looks like
+mark-up is kept: "5 < 6", "a<b", "AT&T". `markdown` removes Markdown, `cue_text` the timing of captions, and
+`script` finds the ends of sentences.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from newscaster.speech.cue_text import without_cues
 from newscaster.speech.markdown import without_markdown
 
 PARAGRAPH = "\u2029"
-"""Ends a paragraph in a plain text, as an empty line does."""
+"""End of a paragraph in a plain text, like an empty line."""
 LINE = "\u2028"
-"""Stands for a line end that was removed with mark-up, so that lines can still be counted. It is a space."""
+"""Placeholder for a line end that was removed with mark-up, so that lines stay countable. It is a space."""
 
 
 def _words(words: str) -> frozenset[str]:
@@ -41,7 +41,7 @@ _INLINE = _words(
     var video voice w wbr"""
 )
 _UNREAD = _words("""audio desc head metadata script style svg template""")
-"""Elements whose content is not for readers."""
+"""Elements whose content is not read."""
 _MIN_BREAK_SECONDS = 0.5
 """Pauses of SSML from this length on end a sentence."""
 
@@ -56,7 +56,7 @@ _TAG = re.compile(
 _CHARACTER_DATA = "<![CDATA["
 _SECTIONS = {"<!--": "-->", _CHARACTER_DATA: "]]>", "<?xml": "?>"}
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-"""Of ASCII alone: lower case of other letters may have another length."""
+"""ASCII alone: lower case of other letters may have another length."""
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>]{0,2000}>", re.IGNORECASE)
 _REFERENCE = re.compile(r"&(?:#\d{1,8}|#[xX][0-9A-Fa-f]{1,7}|[A-Za-z][A-Za-z0-9]{1,40});")
 _OVERRIDE = re.compile(
@@ -69,7 +69,7 @@ _ALIAS = re.compile(r"""\balias\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _PAUSE = re.compile(r"""\btime\s*=\s*["']?\s*([\d.]+)\s*(ms|s)\b""")
 _STRONG = re.compile(r"""\bstrength\s*=\s*["']?(?:x-)?strong\b""")
 
-# Sequences that terminals obey: colours and cursor (CSI), titles (OSC), character sets.
+# Terminal control sequences: colours and cursor (CSI), titles (OSC), character sets.
 _TERMINAL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]{0,100}[ -/]{0,20}[@-~]"
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\n]{0,500}(?:\x07|\x1b\\)"
@@ -83,32 +83,32 @@ _INVISIBLE = re.compile(
 )
 _JOINERS = "\u200c\u200d"
 _NO_BREAK_SCRIPTS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
-"""Thai, Lao, Burmese and Khmer: a zero-width space is what divides their words."""
+"""Thai, Lao, Burmese and Khmer: a zero-width space divides their words."""
 _JOINED_SCRIPTS = re.compile(
     "[\u0600-\u08ff\ufb50-\ufdff\ufe70-\ufefe\u0900-\u0dff\u0f00-\u0fff\u1000-\u109f\u1780-\u18af]"
 )
-"""Arabic and its kin, the scripts of India, Tibetan, Burmese, Khmer and Mongolian: joiners change a word."""
+"""Arabic and related scripts, Indic scripts, Tibetan, Burmese, Khmer and Mongolian: joiners change a word."""
 _BLACK_FLAG = "\U0001f3f4"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlainText:
-    """A text as a voice and captions take it."""
+    """A text for a voice and for captions."""
 
     text: str
-    """Its words; paragraphs end at an empty line, or at PARAGRAPH."""
+    """Its words; paragraphs end at an empty line or at PARAGRAPH."""
     notes: tuple[str, ...] = ()
-    """What was removed that its author may miss, a sentence each."""
+    """Removals that its author may miss, a sentence each."""
 
 
 def plain_text(text: str) -> PlainText:
-    """The words of a text, without mark-up, control characters and characters that are not seen.
+    """Remove mark-up, control characters and invisible characters from a text.
 
-    Pauses, voices and pronunciations that mark-up asks for are not followed, but for `<break>` of half a
-    second or more, which ends a sentence, and `<sub alias>`, which is read as its alias.
+    Pauses, voices and pronunciations in mark-up are ignored, with two exceptions: `<break>` of half a second
+    or more ends a sentence, and `<sub alias>` is read as its alias.
 
     Args:
-        text: as it comes.
+        text: any.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_SPACES)
     text, removed = _TERMINAL.subn("", text)
@@ -118,58 +118,56 @@ def plain_text(text: str) -> PlainText:
     text = _REFERENCE.sub(_character, _OVERRIDE.sub("", text))
     controls = sorted(set(_CONTROL.findall(text)))
     text, count = _CONTROL.subn("", text)
-    text = _INVISIBLE.sub(_kept, text)
+    text = _INVISIBLE.sub(_keep_meaningful, text)
     notes = []
     if has_cues:
-        notes.append("the text is captions: their words are read, and their numbers and times are left out")
+        notes.append("the text is captions: only their words are read, not their numbers and times")
     if kinds:
         notes.append(
-            f"the text has Markdown ({', '.join(kinds)}): its words are read, its signs and addresses are "
-            "left out"
+            f"the text has Markdown ({', '.join(kinds)}): only its words are read, not its signs and "
+            "addresses"
         )
     if tags:
-        some = ", ".join(list(tags)[:5]) + (", ..." if len(tags) > 5 else "")
-        notes.append(
-            f"the text has mark-up ({some}): its words are read, and what the mark-up asks for is left out"
-        )
+        names = ", ".join(list(tags)[:5]) + (", ..." if len(tags) > 5 else "")
+        notes.append(f"the text has mark-up ({names}): only its words are read, and its requests are ignored")
     if count or removed:
         names = "terminal sequences" if not count else ", ".join(f"U+{ord(c):04X}" for c in controls[:5])
         notes.append(
-            f"the text holds control characters ({names}; {count + removed} in all), which are left out"
+            f"the text has control characters ({names}; {count + removed} in total): they are removed"
         )
     return PlainText(text=text, notes=tuple(notes))
 
 
 class _Markup:
-    """Finds mark-up in a text, in time that grows with its length whatever it holds."""
+    """A finder of mark-up in a text, in time proportional to its length."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._lowered = text.translate(_LOWER)
-        self._absent: set[str] = set()  # closing marks that come nowhere behind what has been looked at
+        self._absent: set[str] = set()  # closing marks that do not occur after the current position
         self._is_xml = re.match(r"\s*(?:<\?xml\b[^<>]{0,500}\?>\s*)?<speak\b", text) is not None
 
     def removed(self) -> tuple[str, dict[str, None]]:
-        """The text without comments, tags and elements that are not read, and the tags' names in order.
+        """Return the text without comments, tags and unread elements, and the tags' names in order.
 
         Removed line ends leave LINE.
         """
-        text, names, parts, begin = self._text, dict[str, None](), list[str](), 0
-        while (opening := text.find("<", begin)) >= 0:
-            parts.append(text[begin:opening])
-            if (found := self._at(opening)) is None:
+        text, names, parts, start = self._text, dict[str, None](), list[str](), 0
+        while (opening := text.find("<", start)) >= 0:
+            parts.append(text[start:opening])
+            if (markup := self._at(opening)) is None:
                 parts.append("<")
-                begin = opening + 1
+                start = opening + 1
                 continue
-            end, name, words = found
+            end, name, words = markup
             names.setdefault(name)
             parts.append(words + LINE * text.count("\n", opening, end))
-            begin = end
-        parts.append(text[begin:])
+            start = end
+        parts.append(text[start:])
         return "".join(parts), names
 
     def _at(self, opening: int) -> tuple[int, str, str] | None:
-        """The mark-up that a "<" opens: its end, its name, and what is read in its place."""
+        """Return the end of the mark-up that a "<" opens, its name, and the text in its place, or None."""
         for first, last in _SECTIONS.items():
             if self._text.startswith(first, opening):
                 return self._section(opening, first, last)
@@ -190,25 +188,25 @@ class _Markup:
         return end, f"<{name}>", words
 
     def _section(self, opening: int, first: str, last: str) -> tuple[int, str, str] | None:
-        begin = opening + len(first)
-        close = self._find(last, begin)
+        start = opening + len(first)
+        close = self._find(last, start)
         if close is None:
             return None
-        words = self._text[begin:close].replace("\n", " ") if first == _CHARACTER_DATA else ""
+        words = self._text[start:close].replace("\n", " ") if first == _CHARACTER_DATA else ""
         return close + len(last), f"{first}{last}", words
 
-    def _find(self, mark: str, begin: int) -> int | None:
+    def _find(self, mark: str, start: int) -> int | None:
         if mark in self._absent:
             return None
-        found = self._lowered.find(mark, begin)
-        if found < 0:
+        position = self._lowered.find(mark, start)
+        if position < 0:
             self._absent.add(mark)
             return None
-        return found
+        return position
 
 
 def _read_for(name: str, attributes: str, *, closes: bool, is_xml: bool) -> str:
-    """What is read in place of a tag: the end of a paragraph, a space, an alias, or nothing."""
+    """Return the text in place of a tag: the end of a paragraph, a space, an alias, or nothing."""
     if name in _BLOCKS:
         return PARAGRAPH
     if name == "break":
@@ -221,18 +219,18 @@ def _read_for(name: str, attributes: str, *, closes: bool, is_xml: bool) -> str:
 
 
 def _character(reference: re.Match[str]) -> str:
-    """The character of a reference; what is none stays as it is."""
+    """Return the character of a reference, or the text itself if it is none."""
     text = reference[0]
     if text[1] != "#" and text[1:] not in html5:
         return text
     return html.unescape(text)
 
 
-def _kept(found: re.Match[str]) -> str:
-    """An invisible character if it means something where it stands, or nothing."""
-    character, text = found[0], found.string
-    before = text[found.start() - 1] if found.start() else ""
-    after = text[found.end()] if found.end() < len(text) else ""
+def _keep_meaningful(match: re.Match[str]) -> str:
+    """Return an invisible character if it is meaningful at its place, or nothing."""
+    character, text = match[0], match.string
+    before = text[match.start() - 1] if match.start() else ""
+    after = text[match.end()] if match.end() < len(text) else ""
     if character in _JOINERS:
         if _JOINED_SCRIPTS.match(before) or (
             character == "\u200d" and _is_pictograph(before) and _is_pictograph(after)
@@ -242,8 +240,8 @@ def _kept(found: re.Match[str]) -> str:
         if _NO_BREAK_SCRIPTS.match(before) and _NO_BREAK_SCRIPTS.match(after):
             return character
     elif character >= "\U000e0020":  # the letters of a flag, such as Scotland's
-        start = found.start() - 1
-        while start >= 0 and "\U000e0020" <= text[start] <= "\U000e007f" and found.start() - start < 16:
+        start = match.start() - 1
+        while start >= 0 and "\U000e0020" <= text[start] <= "\U000e007f" and match.start() - start < 16:
             start -= 1
         if start >= 0 and text[start] == _BLACK_FLAG:
             return character
@@ -251,7 +249,7 @@ def _kept(found: re.Match[str]) -> str:
 
 
 def _is_pictograph(character: str) -> bool:
-    """Whether a character may be part of an emoji that is joined of several."""
+    """Return whether a character may be part of a joined emoji."""
     return character != "" and (
         unicodedata.category(character) in ("So", "Sk") or character in "\ufe0f\u200d"
     )

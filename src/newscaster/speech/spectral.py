@@ -1,7 +1,7 @@
 """Waveform to spectra, in NumPy: Whisper's log-mel, and the log-mel and MFCC of the paper's baselines.
 
-Everything takes 16 kHz mono float32 in [-1, 1]. Frames are 25 ms long and 10 ms apart, and centred: frame t
-sees the samples [160 t - 200, 160 t + 200). How a sound is cut and streamed is for features.py to know.
+All functions take 16 kHz mono float32 in [-1, 1]. Frames are 25 ms long, 10 ms apart, and centred: frame t
+covers the samples [160 t - 200, 160 t + 200). features.py cuts and streams the audio.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ MFCC_REACH = 2 * _DELTA_REACH
 
 _SMALLEST_POWER = 1e-10
 _LOUDEST = 2.0
-"""log10 of the loudest mel power expected: the fixed reference that stands in for a window's own maximum."""
+"""log10 of the loudest expected mel power: the fixed reference in place of a window's own maximum."""
 _RANGE = 8.0
-"""Decades below the loudest that are kept."""
+"""Kept decades below the loudest."""
 
 
 @cache
 def mel_filters() -> Floats:
-    """Slaney's mel filter bank, (201, 80): triangles of equal area, linear under 1 kHz and logarithmic above.
+    """Return Slaney's mel filter bank, (201, 80): equal-area triangles, linear below 1 kHz, then logarithmic.
 
-    M. Slaney, Auditory Toolbox, 1998; the one that Whisper was trained with.
+    M. Slaney, Auditory Toolbox, 1998; Whisper was trained with it.
     """
 
     def to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ def mel_filters() -> Floats:
 
 
 def _log_mel_power(samples: Floats) -> Floats:
-    """log10 of the mel power of every full frame: (..., n) to (..., 1 + (n - 400) // 160, 80)."""
+    """Return log10 of the mel power of every full frame: (..., n) to (..., 1 + (n - 400) // 160, 80)."""
     window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)).astype(np.float32)
     frames = sliding_window_view(samples, FRAME_SAMPLES, axis=-1)[..., ::HOP_SAMPLES, :]
     spectrum = np.fft.rfft(frames * window)
@@ -68,10 +68,10 @@ def _log_mel_power(samples: Floats) -> Floats:
 
 
 def whisper_log_mel(windows: Floats) -> Floats:
-    """Whisper's input for windows that are heard on their own: (B, n) samples to (B, 80, n // 160).
+    """Return Whisper's input for independent windows: (B, n) samples to (B, 80, n // 160).
 
-    As OpenAI computes it: edges reflected, powers more than eight decades under the window's loudest raised
-    to that, then scaled to about [-1, 1]. (https://github.com/openai/whisper, audio.py)
+    As OpenAI computes it: edges reflected, powers clamped to eight decades below the window's loudest, then
+    scaled to about [-1, 1]. (https://github.com/openai/whisper, audio.py)
 
     n is at least 201 samples.
     """
@@ -84,17 +84,17 @@ def whisper_log_mel(windows: Floats) -> Floats:
 
 
 def local_log_mel(samples: Floats) -> Floats:
-    """Log-mel of the frames that fit into `samples`: (n,) to (1 + (n - 400) // 160, 80), about [-0.5, 1.5].
+    """Return log-mel of the frames that fit into `samples`: (n,) to (1 + (n - 400) // 160, 80).
 
-    Whisper's scale with a fixed reference in place of the window's maximum, so that a frame does not depend
-    on what is said later.
+    The values are about [-0.5, 1.5]: Whisper's scale with a fixed reference in place of the window's maximum,
+    so that a frame does not depend on later audio.
     """
     log_power = _log_mel_power(samples)
     return (np.maximum(log_power, np.float32(_LOUDEST - _RANGE)) + np.float32(4.0)) / np.float32(4.0)
 
 
 def local_mfcc(samples: Floats) -> Floats:
-    """MFCC of the frames that fit into `samples` but for four at either end: (n,) to (frames - 8, 39).
+    """Return MFCC of the frames that fit into `samples`, except four at either end: (n,) to (frames - 8, 39).
 
     Thirteen cepstra of the 80 mel channels (orthonormal DCT-II), then their first and second differences,
     each a regression over two frames on either side (S. Young et al., The HTK Book, eq. 5.16).
@@ -106,30 +106,30 @@ def local_mfcc(samples: Floats) -> Floats:
     cepstra = local_log_mel(samples) @ basis.astype(np.float32)
     first = _difference(cepstra)
     second = _difference(first)
-    here = slice(MFCC_REACH, -MFCC_REACH)
-    return np.concatenate([cepstra[here], first[_DELTA_REACH:-_DELTA_REACH], second], axis=1)
+    inner = slice(MFCC_REACH, -MFCC_REACH)
+    return np.concatenate([cepstra[inner], first[_DELTA_REACH:-_DELTA_REACH], second], axis=1)
 
 
 def _difference(frames: Floats) -> Floats:
-    """Slope over two frames on either side; four frames shorter than `frames`."""
-    one = frames[3:-1] - frames[1:-3]
-    two = frames[4:] - frames[:-4]
-    slope = (one + np.float32(2.0) * two) / np.float32(10.0)
+    """Return the slope over two frames on either side; four frames shorter than `frames`."""
+    near = frames[3:-1] - frames[1:-3]
+    far = frames[4:] - frames[:-4]
+    slope = (near + np.float32(2.0) * far) / np.float32(10.0)
     return np.asarray(slope, np.float32)
 
 
 def log_mel(samples: Floats) -> Floats:
-    """Log-mel of a whole sound, silence around it: (N,) to (ceil(N / 160), 80) at 100 Hz."""
+    """Return log-mel of complete audio with silence around it: (N,) to (ceil(N / 160), 80) at 100 Hz."""
     return local_log_mel(_around(samples, frames=0))[: -(-len(samples) // HOP_SAMPLES)]
 
 
 def mfcc(samples: Floats) -> Floats:
-    """MFCC with differences of a whole sound, silence around it: (N,) to (ceil(N / 160), 39) at 100 Hz."""
+    """Return MFCC with differences of complete audio, silence around it: (N,) to (ceil(N / 160), 39)."""
     return local_mfcc(_around(samples, frames=MFCC_REACH))[: -(-len(samples) // HOP_SAMPLES)]
 
 
 def _around(samples: Floats, *, frames: int) -> Floats:
-    """`samples` in the silence that the first and last frame, and `frames` more on either side, look into."""
+    """Pad `samples` with silence for the first and last frame, and for `frames` more on either side."""
     steps = max(1, -(-len(samples) // HOP_SAMPLES))
     left = HALF_FRAME_SAMPLES + frames * HOP_SAMPLES
     total = (steps - 1 + 2 * frames) * HOP_SAMPLES + FRAME_SAMPLES

@@ -1,14 +1,14 @@
-"""Whether somebody speaks, as the sound comes in: a probability for each motion step.
+"""Streaming voice activity: a probability of speech for each motion step.
 
-Silero VAD (Silero Team, MIT licence), a small recurrent network that tells speech from breath, clicks, hum
-and room noise, where the energy alone (`activity`) does not. The packaged file is put there by
-tools/take_voice_activity.py. It costs 2 ms per second of sound on one thread, in pieces of 100 ms 3 ms.
+Silero VAD (Silero Team, MIT licence), a small recurrent network that separates speech from breath, clicks,
+hum and room noise, which energy alone (`activity`) does not. tools/take_voice_activity.py stores the packaged
+file. It costs 2 ms per second of audio on one thread, or 3 ms in chunks of 100 ms.
 
 ::
 
-    sound     |------- 640 -------|------- 640 -------|    motion steps: the most of the frames that overlap
+    steps     |------- 640 -------|------- 640 -------|    motion steps: maximum of the overlapping frames
     frames    |----- 512 -----|----- 512 -----|----- 512 -----|
-    seen   |64|----- 512 -----|                            each frame with the 64 samples before it
+    input  |64|----- 512 -----|                            each frame with the 64 samples before it
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from newscaster.speech.spectral import SAMPLE_RATE, Floats
 FRAME_SAMPLES = 512
 CONTEXT_SAMPLES = 64
 LATE_SAMPLES = FRAME_SAMPLES - math.gcd(FRAME_SAMPLES, STEP_SAMPLES)
-"""The most that must be heard after a step's end for it to be certain (24 ms): frames end at multiples of 512
-samples, steps at multiples of 640."""
-_SEEN = CONTEXT_SAMPLES + FRAME_SAMPLES
+"""Largest number of samples needed after a step's end (24 ms): frames end at multiples of 512 samples, steps
+at multiples of 640."""
+_INPUT_SAMPLES = CONTEXT_SAMPLES + FRAME_SAMPLES
 _STATE = 128
 MIN_VOICED_SECONDS = 0.2
 _MIN_FRACTION = 0.01
-"""Voice activity takes a moment of noise or music for speech now and then."""
+"""Voice activity sometimes detects speech in short parts of noise or music."""
 _SPEECH_PROBABILITY = 0.5
 
 
 def is_without_speech(speech_seconds: float, seconds: float) -> bool:
-    """Whether voice activity found no speech to speak of in so much audio.
+    """Return whether audio counts as without speech.
 
     Args:
-        speech_seconds: found by it.
-        seconds: of audio in all.
+        speech_seconds: speech found by voice activity.
+        seconds: length of the audio.
     """
     return speech_seconds < min(MIN_VOICED_SECONDS, seconds / 4) + _MIN_FRACTION * seconds
 
 
 class VoiceActivity:
-    """The network, and streams of what it says.
+    """The network, and streams of its probabilities.
 
     Args:
         session: `input` (T, 576), `h` and `c` (1, 1, 128) to `speech_probs` (T,), `hn` and `cn`.
@@ -60,22 +60,23 @@ class VoiceActivity:
     """
 
     def __init__(self, session: Session) -> None:
-        if session.inputs.get("input", ())[1:] != (_SEEN,) or "speech_probs" not in session.outputs:
+        inputs = session.inputs.get("input", ())
+        if inputs[1:] != (_INPUT_SAMPLES,) or "speech_probs" not in session.outputs:
             raise InputError(
-                f"{session!r} is not a voice activity network; expected input (T, {_SEEN}) -> "
+                f"{session!r} is not a voice activity network; expected input (T, {_INPUT_SAMPLES}) -> "
                 "speech_probs (T,)"
             )
         self._session = session
 
     def stream(self) -> VoiceActivityStream:
-        """A fresh stream; those of one network do not disturb each other."""
+        """Return a new stream. Streams of one network are independent."""
         return VoiceActivityStream(self._session)
 
 
 class VoiceActivityStream:
-    """Probability of speech in sound that comes in pieces; it does not depend on how the sound was cut.
+    """Probability of speech in streamed audio; it does not depend on the chunking.
 
-    A step is certain 24 ms after its end at the latest. Memory is that of one step and of the piece pushed.
+    A step is final at most 24 ms after its end. Memory is that of one step and of the pushed chunk.
     """
 
     def __init__(self, session: Session) -> None:
@@ -89,7 +90,7 @@ class VoiceActivityStream:
         self._flushed = False
 
     def push(self, samples: Floats) -> Floats:
-        """The steps that have become certain with these samples.
+        """Push samples and return the newly final steps.
 
         Args:
             samples: (n,) float32 mono at 16 kHz, n of any size.
@@ -101,50 +102,50 @@ class VoiceActivityStream:
             SpeechError: the samples are of another type or shape, or not finite; or come after the end.
         """
         if self._flushed:
-            raise SpeechError("the stream of speech has been flushed; begin a new one for more")
+            raise SpeechError("the voice activity stream has been flushed. Create a new one for more speech")
         check_speech(samples)
         self._samples += len(samples)
-        self._listen(samples)
-        return self._given((self._first + len(self._frames)) * FRAME_SAMPLES // STEP_SAMPLES)
+        self._run_frames(samples)
+        return self._pop_steps((self._first + len(self._frames)) * FRAME_SAMPLES // STEP_SAMPLES)
 
     def flush(self) -> Floats:
-        """The rest, with silence after the sound: in all ceil(N / 640) steps have then been given."""
+        """Return the rest, with silence after the audio: ceil(N / 640) steps in total."""
         self._flushed = True
-        wanted = -(-self._samples // STEP_SAMPLES)
-        frames = -(-wanted * STEP_SAMPLES // FRAME_SAMPLES)
-        self._listen(np.zeros(frames * FRAME_SAMPLES - self._samples, np.float32))
-        return self._given(wanted)
+        steps = -(-self._samples // STEP_SAMPLES)
+        frames = -(-steps * STEP_SAMPLES // FRAME_SAMPLES)
+        self._run_frames(np.zeros(frames * FRAME_SAMPLES - self._samples, np.float32))
+        return self._pop_steps(steps)
 
-    def _listen(self, samples: Floats) -> None:
-        """Run the network on the frames that are whole now."""
+    def _run_frames(self, samples: Floats) -> None:
+        """Run the network on the newly complete frames."""
         self._held = np.concatenate([self._held, samples])
         count = (len(self._held) - CONTEXT_SAMPLES) // FRAME_SAMPLES
         if count <= 0:
             return
-        windows = np.lib.stride_tricks.sliding_window_view(self._held, _SEEN)[::FRAME_SAMPLES]
+        windows = np.lib.stride_tricks.sliding_window_view(self._held, _INPUT_SAMPLES)[::FRAME_SAMPLES]
         h, c = self._state
-        found = self._session.run(input=windows, h=h, c=c)
-        self._state = found["hn"], found["cn"]
-        self._frames = np.concatenate([self._frames, found["speech_probs"].reshape(-1)])
+        outputs = self._session.run(input=windows, h=h, c=c)
+        self._state = outputs["hn"], outputs["cn"]
+        self._frames = np.concatenate([self._frames, outputs["speech_probs"].reshape(-1)])
         self._held = self._held[count * FRAME_SAMPLES :].copy()
 
-    def _given(self, stop: int) -> Floats:
-        """Probabilities of the steps up to `stop`: the most of the two or three frames that overlap each."""
+    def _pop_steps(self, stop: int) -> Floats:
+        """Pop the steps up to `stop`: the maximum of the two or three frames that overlap each."""
         steps = np.arange(self._steps, max(stop, self._steps))
         self._steps += len(steps)
         first = steps * STEP_SAMPLES // FRAME_SAMPLES - self._first
         last = ((steps + 1) * STEP_SAMPLES - 1) // FRAME_SAMPLES - self._first
-        most = np.maximum(self._frames[first], self._frames[last])
-        most = np.maximum(most, self._frames[(first + last) // 2])
+        maxima = np.maximum(self._frames[first], self._frames[last])
+        maxima = np.maximum(maxima, self._frames[(first + last) // 2])
         drop = self._steps * STEP_SAMPLES // FRAME_SAMPLES - self._first
         self._frames, self._first = self._frames[drop:].copy(), self._first + drop
-        return np.asarray(most, np.float32)
+        return np.asarray(maxima, np.float32)
 
 
 class SpeechMeter:
-    """Whether there is speech in audio that comes in pieces, and not only noise or music.
+    """A streaming test for speech, as opposed to noise or music.
 
-    Quiet speech counts as loud speech does.
+    Quiet speech counts like loud speech.
     """
 
     def __init__(self) -> None:
@@ -153,12 +154,12 @@ class SpeechMeter:
         self._voiced_steps = self._samples = 0
 
     def push(self, samples: Floats) -> None:
-        """Samples that follow: (n,) float32 mono at 16 kHz, finite."""
+        """Push the next samples: (n,) float32 mono at 16 kHz, finite."""
         self._samples += len(samples)
         self._count(self._stream.push(self._leveller.push(samples)))
 
     def finish(self) -> bool:
-        """Whether there was speech in all that was pushed; nothing can be pushed after it."""
+        """Return whether the pushed audio has speech. Nothing can be pushed afterwards."""
         self._count(self._stream.flush())
         voiced_seconds = self._voiced_steps * STEP_SAMPLES / SAMPLE_RATE
         return not is_without_speech(voiced_seconds, self._samples / SAMPLE_RATE)
@@ -168,7 +169,7 @@ class SpeechMeter:
 
 
 def holds_speech(samples: Floats) -> bool:
-    """Whether there is speech in (N,) float32 mono samples at 16 kHz, see `SpeechMeter`."""
+    """Return whether (N,) float32 mono samples at 16 kHz have speech, see `SpeechMeter`."""
     meter = SpeechMeter()
     meter.push(np.ascontiguousarray(samples, np.float32))
     return meter.finish()
@@ -176,12 +177,12 @@ def holds_speech(samples: Floats) -> bool:
 
 @cache
 def _packaged() -> VoiceActivity:
-    """The packaged network, loaded once in each process."""
+    """Return the packaged network, loaded once per process."""
     return load_voice_activity()
 
 
 def load_voice_activity(model: bytes | Path | None = None) -> VoiceActivity:
-    """The packaged network (1.2 MB), or the one in `model`, ready to run on one thread.
+    """Load the packaged network (1.2 MB), or the one in `model`, for one thread.
 
     Raises:
         InputError: `model` is damaged or is another network.

@@ -1,4 +1,4 @@
-"""How a long sound is cut into windows for a network whose outputs depend on the whole window."""
+"""Windows of long audio, for a network whose outputs depend on the whole window."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from newscaster.speech.spectral import SAMPLE_RATE
 STATE_SAMPLES = 320
 """Samples per state of the speech encoder (20 ms)."""
 MAX_WINDOW_SECONDS = 10.0
-"""As many positions as the packaged encoder holds."""
+"""Limit of the packaged encoder's positions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Windowing:
-    """Overlapping windows, of which each keeps its middle.
+    """Overlapping windows; the middle of each is kept.
 
     ::
 
         window k           |--- left ---|------ hop ------|-- right --|
-        sound       ...................k*hop...........(k+1)*hop..........
+        audio       ...................k*hop...........(k+1)*hop..........
         states kept                     |=================|
         window k+1                       |--- left ---|------ hop ------|-- right --|
 
-    Outside the sound there are zeros. One windowing serves training, files and live speech alike.
-    Every length is a multiple of 20 ms, the encoder's step.
+    Outside the audio there are zeros. Training, files and live speech use the same windowing. Every length is
+    a multiple of 20 ms, the encoder's step.
     """
 
     left_seconds: float = 1.0
-    """Context before what is kept."""
+    """Context before the kept part."""
     hop_seconds: float = 2.0
-    """What is kept of each window, and the way to the next one."""
+    """The kept part of each window, and the distance to the next one."""
     right_seconds: float = 1.0
-    """Context after what is kept: how long live speech must wait, besides the hop."""
+    """Context after the kept part; live speech waits for it in addition to the hop."""
 
     def __post_init__(self) -> None:
         for name, seconds in asdict(self).items():
-            least = 0.02 if name == "hop_seconds" else 0.0
+            min_seconds = 0.02 if name == "hop_seconds" else 0.0
             steps = seconds * SAMPLE_RATE / STATE_SAMPLES
-            if not (least <= seconds <= MAX_WINDOW_SECONDS and abs(steps - round(steps)) < 1e-6):
+            if not (min_seconds <= seconds <= MAX_WINDOW_SECONDS and abs(steps - round(steps)) < 1e-6):
                 raise InputError(
-                    f"{name} is {seconds}; give a multiple of 0.02 seconds from {least} up to "
+                    f"{name} is {seconds}; give a multiple of 0.02 seconds from {min_seconds} up to "
                     f"{MAX_WINDOW_SECONDS:g}"
                 )
         if self.window_seconds > MAX_WINDOW_SECONDS + 1e-9:
             raise InputError(
                 f"the window is {self.window_seconds:g} seconds long (left + hop + right); the speech "
-                f"encoder takes at most {MAX_WINDOW_SECONDS:g}"
+                f"encoder accepts at most {MAX_WINDOW_SECONDS:g}"
             )
 
     @property
@@ -79,26 +79,26 @@ class Windowing:
 
     @property
     def left_states(self) -> int:
-        """States of a window before those that are kept."""
+        """States of a window before the kept ones."""
         return self.left_samples // STATE_SAMPLES
 
     @property
     def hop_states(self) -> int:
-        """States that are kept of a window."""
+        """Kept states of a window."""
         return self.hop_samples // STATE_SAMPLES
 
     @property
     def cost(self) -> float:
-        """Seconds of window computed per second of sound."""
+        """Seconds of window computed per second of audio."""
         return float(Fraction(self.window_samples, self.hop_samples))
 
     def to_json(self) -> dict[str, float]:
-        """As plain values, for from_json."""
+        """Return plain values, for from_json."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Windowing:
-        """What to_json wrote.
+        """Parse the values of to_json.
 
         Raises:
             InputError: a field is missing, unknown, not a number, or out of range.

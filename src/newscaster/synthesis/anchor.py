@@ -7,7 +7,7 @@ a stream to `live`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from newscaster.synthesis import frames as chain
 from newscaster.synthesis.articulation import AS_TRAINED, Articulation
 from newscaster.synthesis.clock import Clock
 from newscaster.synthesis.consent_guard import ConsentGuard
+from newscaster.synthesis.dub_options import DubOptions, DubResult
 from newscaster.synthesis.gate import AHEAD_STEPS
 from newscaster.synthesis.keywords import LIMITS, OUTPUTS, SIGNING, STYLE, moved_keywords
 from newscaster.synthesis.live import Live, open_live
@@ -192,7 +193,7 @@ class Anchor:
         Args:
             speech: an audio or video file, a .txt file to be read aloud, a binary stream that holds an audio
                 file, or samples (N,) float mono in [-1, 1]. The video has its audio as it is.
-            out: .mp4, .m4v, .mov or .mkv to write.
+            out: video to write, such as .mp4 or .mkv.
             text: what is read aloud, in place of `speech`.
             rate: of samples given as an array, in Hz.
             outputs: what is written beside the video, and how it is encoded.
@@ -214,6 +215,56 @@ class Anchor:
         request = SpeechRequest(speech=speech, text=text, rate=rate)
         return speak_to_file(
             self._loaded, request, out, outputs=outputs, signing=signing, style=style, progress=progress
+        )
+
+    def dub(
+        self,
+        video: str | Path,
+        speech: SpeechInput | None,
+        out: str | Path,
+        *,
+        text: str | None = None,
+        rate: int = SAMPLE_RATE,
+        options: DubOptions | None = None,
+        outputs: Outputs | None = None,
+        signing: SigningOptions | None = None,
+        style: Style | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> DubResult:
+        """Rewrite the lips of a given video of the anchor's person.
+
+        Frames without the person, turned away or covered keep every decoded sample.
+
+        Args:
+            video: any video of the person, at its own size and frame rate.
+            speech: as in :meth:`speak`; without `speech` and `text`, the video's own audio.
+            out: video to write.
+            text: what is read aloud, in place of `speech`.
+            rate: of samples given as an array, in Hz.
+            options: length, part, mix, face, cache and report.
+            outputs: as in :meth:`speak`.
+            signing: as in :meth:`speak`. The video is the parent ingredient.
+            style: as in :meth:`speak`; `target_start` is not used.
+            progress: called with the phase, "track" or "render", the frames done and the frames in all.
+
+        Raises:
+            FootageError: the video shows no face, somebody else's, or is shorter than a second.
+            NewscasterError: as in :meth:`speak`.
+        """
+        from newscaster.synthesis.dub import dub_to_file  # loads what tracks faces
+
+        self._permission.check()
+        request = SpeechRequest(speech=speech, text=text, rate=rate)
+        return dub_to_file(
+            self._loaded,
+            video,
+            request,
+            out,
+            options=options,
+            outputs=outputs,
+            signing=signing,
+            style=style,
+            progress=progress,
         )
 
     @moved_keywords(STYLE, LIMITS)

@@ -15,23 +15,40 @@ import itertools
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import SpeechError
+from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.media import YuvFrame
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion import MotionStream, frame_count
 from newscaster.synthesis.renderer import Job
 from newscaster.synthesis.speech_input import Samples, Speech, check_samples, open_speech
-from newscaster.synthesis.target import Target
+from newscaster.synthesis.target import TargetFrame
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
 
 _FRAMES_AT_ONCE = 64
+
+
+class MouthTarget(Protocol):
+    """Frames that get new mouths: an anchor's own target video, or one that a user names."""
+
+    def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+        """Return the weights of the new mouths in these frames, (f,), 0 to 1."""
+
+    def place(self, shapes: npt.NDArray[np.floating[Any]], indices: npt.NDArray[np.integer[Any]]) -> Array:
+        """Return mouth shapes (f, 57, 2) in head units as pixels of these frames, (f, 57, 2)."""
+
+    def transforms(self, indices: npt.NDArray[np.integer[Any]]) -> SurfaceWarp:
+        """Return the warps from frame to crop pixels."""
+
+    def frames(self, indices: Iterable[int]) -> Iterator[TargetFrame]:
+        """Yield these frames, in their order."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +65,7 @@ class PlacedMouths:
     """(f,) blend weights of the new mouths, 0 to 1."""
 
 
-def place_mouths(shapes: Array, target: Target, order: Iterator[int]) -> Iterator[PlacedMouths]:
+def place_mouths(shapes: Array, target: MouthTarget, order: Iterator[int]) -> Iterator[PlacedMouths]:
     """Put mouth shapes (F, 57, 2) in head units on the next F frames of an order, some at a time."""
     for first in range(0, len(shapes), _FRAMES_AT_ONCE):
         part = shapes[first : first + _FRAMES_AT_ONCE]
@@ -77,9 +94,14 @@ def speech_mouths(
     yield from place_mouths(stream.flush(total_frames=total), anchor.target, order)
 
 
-def render_mouths(anchor: LoadedAnchor, placed: Iterable[PlacedMouths]) -> Generator[YuvFrame]:
-    """Yield the frames of a target with their new mouths, in order. Close the generator to end early."""
-    return anchor.renderer.render(_jobs(anchor.target, placed))
+def render_mouths(
+    anchor: LoadedAnchor, placed: Iterable[PlacedMouths], target: MouthTarget | None = None
+) -> Generator[YuvFrame]:
+    """Yield the frames of a target with their new mouths, in order. Close the generator to end early.
+
+    `target` is the anchor's own by default.
+    """
+    return anchor.renderer.render(_jobs(target or anchor.target, placed))
 
 
 def mouth_points(
@@ -144,7 +166,7 @@ def count_frames(anchor: LoadedAnchor, samples: int, rate: int) -> int:
     return total
 
 
-def _jobs(target: Target, placed: Iterable[PlacedMouths]) -> Iterator[Job]:
+def _jobs(target: MouthTarget, placed: Iterable[PlacedMouths]) -> Iterator[Job]:
     for part in placed:
         in_crop = target.transforms(part.indices).apply(part.points)
         frames = target.frames(part.indices.tolist())

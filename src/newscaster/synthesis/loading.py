@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
@@ -80,14 +81,18 @@ class LoadedAnchor:
         articulation: Articulation = AS_TRAINED,
         ahead_steps: int = AHEAD_STEPS,
         look_ahead_ms: int | None = None,
+        fps: Fraction | None = None,
     ) -> MotionStream:
-        """Return a fresh stream from audio to mouth shapes. See :meth:`newscaster.Anchor.motion_stream`."""
+        """Return a fresh stream from audio to mouth shapes. See :meth:`newscaster.Anchor.motion_stream`.
+
+        `fps` are the frames per second of another target than the anchor's own.
+        """
         return MotionStream(
             self.motion,
             features=self.info.features,
             encoder=self.encoder,
             basis=self.face.basis,
-            fps=self.info.fps,
+            fps=fps or self.info.fps,
             context_steps=self.info.context_steps,
             activity=self.activity,
             ahead_steps=ahead_steps,
@@ -111,27 +116,40 @@ class LoadedAnchor:
         Raises:
             InputError: the label cannot be drawn, or is too long.
         """
-        text = self._label_text(style)
+        text = self.label_text(style)
         return Overlays(
             label=None if text is None else place_label(text, self.target.landmarks, size=self.info.size),
             watermark=self.watermark if style.watermark else None,
         )
 
     def statement(
-        self, title: str, *, frames: SynthesisedFrames, heard: SpeechSource, style: Style
+        self,
+        title: str,
+        *,
+        frames: SynthesisedFrames,
+        heard: SpeechSource,
+        style: Style,
+        fps: Fraction | None = None,
+        source: tuple[str, str] | None = None,
     ) -> Statement:
-        """Return the claims about a video. See :meth:`newscaster.Anchor.statement`."""
+        """Return the claims about a video. See :meth:`newscaster.Anchor.statement`.
+
+        `source` is the name and the sha256 of a given video whose lips were rewritten, at its own `fps`.
+        """
         return statement(
             title,
             anchor=self.info,
             origin=self.origin,
             frames=frames,
             heard=heard,
-            label=self._label_text(style),
+            label=self.label_text(style),
             watermark=id_of(self.origin.anchor_id) if style.watermark else None,
+            fps=fps,
+            source=source,
         )
 
-    def _label_text(self, style: Style) -> str | None:
+    def label_text(self, style: Style) -> str | None:
+        """Return the text of the label; None: there is none."""
         return label_text(style.label, bundled=is_bundled(self.path))
 
 

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from newscaster.errors import InputError, SpeechError
 from newscaster.inference import Session
 from newscaster.speech.encoder import SpeechEncoder
-from newscaster.speech.features import STEP_SAMPLES, FeatureSpec, check_speech, heard_alone
+from newscaster.speech.features import STEP_SAMPLES, FeatureSpec, check_speech, extract_windows
 from newscaster.speech.spectral import SAMPLE_RATE, Floats
 
 STEP_MS = 1000 * STEP_SAMPLES // SAMPLE_RATE
@@ -123,7 +123,7 @@ class LookAhead:
 
     def _kept(self, windows: Floats) -> Floats:
         """Coefficients (B * steps, K) of windows (B, n)."""
-        features = heard_alone(windows, self._features, self._encoder)
+        features = extract_windows(windows, self._features, self._encoder)
         shape = (*features.shape[:2], int(self._session.outputs["coefficients"][2]))
         coefficients = self._session.run_one("coefficients", shape, features=features)
         first = self._keep - len(self._kernel) // 2

@@ -66,10 +66,10 @@ class OutputPaths:
         Raises:
             OutputError: one cannot be written, is an input itself, or is named twice.
         """
-        media.check_output(self.video)
+        media.check_output(self.video, suffixes=media.containers.file_suffixes())
         for path, suffixes in (
             (self.motion, (".npz",)),
-            (self.speech, (".wav",)),
+            (self.speech, media.containers.AUDIO_SUFFIXES),
             *((path, media.CAPTION_SUFFIXES) for path in self.captions),
         ):
             if path is not None:

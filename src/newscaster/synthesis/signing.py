@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import TypedDict
 
@@ -166,6 +167,8 @@ def statement(
     heard: SpeechSource,
     label: str | None,
     watermark: str | None,
+    fps: Fraction | None = None,
+    source: tuple[str, str] | None = None,
 ) -> Statement:
     """What is said of a video, when all of its frames are made."""
     return Statement(
@@ -178,11 +181,13 @@ def statement(
         synthetic_target=anchor.synthetic_target and origin.target_sha256 is not None,
         target_sha256=origin.target_sha256,
         frames=frames.count,
-        fps=anchor.fps,
+        fps=fps or anchor.fps,
         synthesised=frames.runs,
         speech_sha256=heard.sha256,
         speech_seconds=heard.seconds,
         synthetic_voice=heard.synthetic_voice,
         label=label,
         watermark=watermark,
+        source_title=None if source is None else shown(source[0]),
+        source_sha256=None if source is None else source[1],
     )

@@ -253,7 +253,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _measured(audio: Path, *, name: str) -> Speech:
+def measured_speech(audio: Path, *, name: str) -> Speech:
     stamp = _stamp(audio)
     measure = media.measure_audio(audio)
     if measure.samples == 0:
@@ -277,20 +277,20 @@ def _measured(audio: Path, *, name: str) -> Speech:
 
 def _from_text(text: str, reading: Reading | None, audio: Path) -> Speech:
     sentences, notes = _read_aloud(text, audio, reading)
-    return replace(_measured(audio, name="the audio of the voice"), sentences=sentences, notes=notes)
+    return replace(measured_speech(audio, name="the audio of the voice"), sentences=sentences, notes=notes)
 
 
 def _from_path(path: Path, stack: ExitStack) -> Speech:
     if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe, which is read once
         return _from_stream(stack.enter_context(path.open("rb")), f"'{path}'", stack)
-    return _measured(path, name=f"the sound of '{path}'")
+    return measured_speech(path, name=f"the sound of '{path}'")
 
 
 def _from_stream(stream: BinaryIO, name: str, stack: ExitStack) -> Speech:
-    """As _measured, of a temporary copy, which messages do not name."""
+    """As measured_speech, of a temporary copy, which messages do not name."""
     audio = stack.enter_context(media.spooled(stream, name=name))
     try:
-        found = _measured(audio, name=name)
+        found = measured_speech(audio, name=name)
     except MediaError as error:
         raise MediaError(str(error).replace(f"'{audio}'", name)) from error
     return replace(found, notes=tuple(note.replace(f"'{audio}'", name) for note in found.notes))

@@ -1,1 +1,1 @@
-"""What the operating system gives: processors, files, locks. Imports nothing of what newscaster does."""
+"""Operating system: processors, files, locks. Independent of newscaster's functions."""

@@ -1,4 +1,4 @@
-"""How many processor cores there are to use."""
+"""The number of usable processor cores."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on: fewer than the machine has where it is held to some of them."""
+    """Return the number of cores that this process may run on, by its CPU affinity if the system has one."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,6 @@
-"""Replacing a file so that a power cut leaves the old one or the new one: fsync before and after the rename.
+"""Durable replacement of files: after a power cut, the old or the new one is there (fsync around the rename).
 
-Also keeps what the file system stores beside a file's content: mode, owner, group and extended attributes.
+Also preserves mode, owner, group and extended attributes of a file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNSUPPORTED_FOLDER = _UNSUPPORTED | {errno.EBADF, errno.EACCES, errno.EPERM}
 _KEPT_ATTRIBUTES = ("user.", "system.posix_acl_access")
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
-"""Of a folder that newscaster makes for its own use: it may hold a person's face, voice or key."""
+"""Mode of newscaster's own folders, which may contain a person's face, voice or key."""
 
 
 def sync_file(path: Path) -> None:
@@ -29,12 +29,12 @@ def sync_file(path: Path) -> None:
     Raises:
         OSError: the disk is full or fails.
     """
-    if os.name == "nt":  # which syncs only what is open to be written
+    if os.name == "nt":  # Windows syncs only files that are open for writing
         descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
     else:
         try:
             descriptor = os.open(path, os.O_RDONLY)
-        except PermissionError:  # a file that can be written to, and not read
+        except PermissionError:  # a file that is writable but not readable
             descriptor = os.open(path, os.O_WRONLY)
     try:
         sync_descriptor(descriptor)
@@ -68,7 +68,7 @@ def sync_descriptor(descriptor: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk; does nothing on Windows, which cannot.
+    """Wait until the names in a folder are on the disk; no effect on Windows, which does not support it.
 
     Raises:
         OSError: the disk is full or fails.
@@ -77,7 +77,7 @@ def sync_folder(folder: Path) -> None:
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    except PermissionError:  # a folder that can be written to, and not read
+    except PermissionError:  # a folder that is writable but not readable
         return
     try:
         os.fsync(descriptor)
@@ -113,48 +113,48 @@ def rename_folder_durably(temporary: Path, folder: Path) -> None:
 
 
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
-    """Make a folder, and those above it, if they are missing; one that exists keeps its mode.
+    """Create a folder and its parents if they are missing; an existing folder keeps its mode.
 
     Args:
-        folder: to make.
-        mode: of `folder` itself, less the umask.
+        folder: the folder.
+        mode: mode of a new `folder`, less the umask; its parents get the default.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    for one in reversed(missing):
-        one.mkdir(mode=mode if one == folder else 0o777, exist_ok=True)
-        sync_folder(one.absolute().parent)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
+        sync_folder(path.absolute().parent)
     if not folder.is_dir():
         folder.mkdir()  # a file has that name: raises
 
 
 def target_of(path: Path) -> Path:
-    """The file that is written for `path`: the target of a link, otherwise `path` itself.
+    """Return the file to write for `path`: the target of a link, otherwise `path` itself.
 
     Raises:
         OutputError: it is a pipe, a device or a socket, which a file cannot replace; or a link to itself.
     """
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if target.is_symlink():
-        raise OutputError(f"'{path}' is a link that leads to itself. Remove it, or write elsewhere")
+        raise OutputError(f"'{path}' is a link to itself. Remove it, or write elsewhere")
     try:
         mode = target.stat().st_mode
     except OSError:
         return target
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OutputError(
-            f"'{path}' is a pipe, a device or a socket, and a file is to be written there under a temporary "
-            "name first. Give the name of a file"
+            f"'{path}' is a pipe, a device or a socket, but the file is written under a temporary name and "
+            "renamed. Give the name of a file"
         )
     return target
 
 
 def keep_access(source: Path, target: Path) -> None:
-    """Give `target` the mode, owner, group and extended attributes of `source`, as far as this user may.
+    """Copy mode, owner, group and extended attributes of `source` to `target`, as far as this user may.
 
-    If the group cannot be kept, the group's rights become those of others: another group must not gain any.
+    If the group cannot be kept, the group's rights become those of others: no other group must gain rights.
 
     Raises:
         OSError: the mode cannot be set.
@@ -179,27 +179,27 @@ def keep_access(source: Path, target: Path) -> None:
 
 
 def check_inputs_kept(outputs: Iterable[str | Path], inputs: Iterable[tuple[object, str]]) -> None:
-    """Make sure that no output would replace an input, under whatever name: link, other case, other path.
+    """Check that no output would replace an input under any name: link, other case, other path.
 
     Args:
-        outputs: files to be written.
-        inputs: what is read, and its name in the message ("the speech"). Anything but a path is passed over.
+        outputs: files to write.
+        inputs: inputs, each with its name in the message ("the speech"); inputs other than paths are ignored.
 
     Raises:
         OutputError: an output is one of the inputs.
     """
-    read = [(Path(one), name) for one, name in inputs if isinstance(one, str | os.PathLike)]
+    input_paths = [(Path(source), name) for source, name in inputs if isinstance(source, str | os.PathLike)]
     for output in map(Path, outputs):
-        for path, name in read:
+        for path, name in input_paths:
             if is_same_file(output, path):
                 raise OutputError(
                     f"'{output}' is {name} itself, and would be replaced. Write to another file"
                 )
 
 
-def is_same_file(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file that exists."""
+def is_same_file(a: Path, b: Path) -> bool:
+    """Return whether two paths refer to one existing file."""
     try:
-        return os.path.samefile(one, other)
+        return os.path.samefile(a, b)
     except (OSError, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""Places on disk: checking that one can be written, writing beside it and renaming, WAV files, stdin."""
+"""Files: checks of output paths, atomic writes, temporary files and folders, arrays on disk, stdin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import re
 import shutil
 import tempfile
 import uuid
-import wave
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,9 +23,6 @@ from newscaster.system.locks import acquire_lock, is_local
 from newscaster.system.os_errors import NO_ROOM, why
 from newscaster.texts import shortened
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
-"""Endings of the video files that can be written: containers that take H.264 and AAC."""
-
 _MAX_STEM_BYTES = 200  # of 255 that file systems have for a name
 _BLOCK_BYTES = 1 << 20
 _SCRATCH = "newscaster-"
@@ -38,19 +34,18 @@ _in_use: set[Path] = set()
 """Temporary files and folders of this process: what `remove_temporaries` removes."""
 
 
-def check_output(
-    path: Path, *, suffixes: Collection[str] | None = VIDEO_SUFFIXES, in_place: bool = False
-) -> None:
-    """Make sure, before any work is done, that `path` can be written.
+def check_output(path: Path, *, suffixes: Collection[str] | None, in_place: bool = False) -> None:
+    """Check, before any work is done, that `path` can be written.
 
     Args:
-        path: the file to come. The target of a link is written, and the link stays.
+        path: the output file. The target of a link is written, and the link stays.
         suffixes: the endings that are accepted, with the dot; None accepts any.
-        in_place: whether it is written as it is, and not replaced: then it may be a pipe or a device, too.
+        in_place: whether the file is written directly instead of replaced; then a pipe or a device is
+            accepted, too.
 
     Raises:
-        OutputError: its folder is missing or cannot be written to, it is a folder, a pipe or a device, or it
-            ends wrongly.
+        OutputError: its folder is missing or not writable, it is a folder, a pipe or a device, or it has
+            another ending.
     """
     path = Path(path)
     if path.is_dir():
@@ -59,9 +54,9 @@ def check_output(
         )
     if suffixes is not None and path.suffix.lower() not in suffixes:
         accepted = ", ".join(suffixes)
-        found = f"ends in '{path.suffix}'" if path.suffix else "has no ending"
+        ending = f"ends in '{path.suffix}'" if path.suffix else "has no ending"
         raise OutputError(
-            f"'{path}' {found}; accepted are {accepted}. "
+            f"'{path}' {ending}; accepted are {accepted}. "
             f"Name the file '{path.with_suffix(next(iter(suffixes)))}'"
         )
     if in_place and path.exists():
@@ -71,7 +66,7 @@ def check_output(
     folder = target_of(path).absolute().parent
     if not folder.is_dir():
         raise OutputError(
-            f"cannot write '{path}': there is no folder '{folder}'. Make it first, or write elsewhere"
+            f"cannot write '{path}': there is no folder '{folder}'. Create it first, or write elsewhere"
         )
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -85,12 +80,11 @@ def check_output(
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it when the block ends well and removed when it does not.
+    """Yield a temporary name beside `path`; rename it to `path` if the block succeeds, else remove it.
 
-    The file is there, empty and locked, when the block begins. So what a process that was killed has left
-    half written is known from what another is still writing, and is removed first. It is on the disk before
-    it is renamed, and has the mode, owner and group of the file that it replaces. If `path` is a link, its
-    target is replaced.
+    The file exists, empty and locked, when the block starts. The lock distinguishes the leftovers of killed
+    processes, which are removed first, from files in use. The file is on the disk before it is renamed, and
+    gets the mode, owner and group of the file that it replaces. If `path` is a link, its target is replaced.
 
     Raises:
         OutputError: the disk is full, the file cannot be renamed, or `path` is a pipe or a device.
@@ -117,7 +111,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def listed_temporary(path: Path) -> Iterator[None]:
-    """List a temporary file or folder while the block lasts: see `remove_temporaries`."""
+    """Register a temporary file or folder during the block: see `remove_temporaries`."""
     _in_use.add(path)
     try:
         yield
@@ -126,7 +120,7 @@ def listed_temporary(path: Path) -> Iterator[None]:
 
 
 def remove_temporaries() -> None:
-    """Remove all temporary files and folders of this process, for one that ends without clearing away."""
+    """Remove all temporary files and folders of this process, before an exit without cleanup."""
     for path in list(_in_use):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -136,19 +130,19 @@ def remove_temporaries() -> None:
 
 
 def _final(path: Path) -> Path:
-    """The name that a file is to have in the end: what is already under a temporary one may be replaced."""
-    found = _TEMPORARY.fullmatch(path.name)
-    return path if found is None else path.with_name(found["stem"].lstrip(".") + found["suffix"])
+    """Return the final name of a file; `path` may itself be a temporary one."""
+    match = _TEMPORARY.fullmatch(path.name)
+    return path if match is None else path.with_name(match["stem"].lstrip(".") + match["suffix"])
 
 
 def short_stem(stem: str) -> str:
-    """A name's stem, so that there is room for more in a file's name."""
+    """Shorten a name's stem, so that a file's name has room for additions."""
     return shortened(stem, max_bytes=_MAX_STEM_BYTES)
 
 
 @contextmanager
 def _held(path: Path, *, mode: int = 0o666) -> Iterator[None]:
-    """Make an empty file, and hold its lock; not on Windows, where nobody could write to it then."""
+    """Create an empty file and hold its lock; not on Windows, where the lock would prevent writing."""
     if os.name == "nt":
         yield
         return
@@ -162,10 +156,10 @@ def _held(path: Path, *, mode: int = 0o666) -> Iterator[None]:
 
 @contextmanager
 def _left_behind(path: Path) -> Iterator[bool]:
-    """Whether a file of :func:`_held` is there that nobody holds any more, nor can in the block.
+    """Yield whether a file of :func:`_held` exists without an owner, and stays so during the block.
 
-    In a folder that other machines share, their locks may not be visible from here: a file counts as left
-    behind only if it has not been written to for a day.
+    In a folder that other machines share, their locks may not be visible: a file counts as left behind only
+    if it has not been written to for a day.
     """
     try:
         descriptor = os.open(path, os.O_RDWR)
@@ -179,7 +173,7 @@ def _left_behind(path: Path) -> Iterator[bool]:
 
 
 def _is_old(path: Path) -> bool:
-    """Whether a file is older than `_ABANDONED_SECONDS`, by the clock that dates the files of its folder."""
+    """Return whether a file is older than `_ABANDONED_SECONDS`, by the clock of its folder's file system."""
     try:
         with tempfile.TemporaryFile(dir=path.parent) as file:
             now = os.fstat(file.fileno()).st_mtime
@@ -189,74 +183,74 @@ def _is_old(path: Path) -> bool:
 
 
 def _remove_left_over(path: Path, *, suffix: str) -> None:
-    """Remove what killed processes have left of earlier attempts to write `path`."""
+    """Remove the leftovers of killed processes from earlier attempts to write `path`."""
     name = re.compile(rf"\.+{re.escape(short_stem(path.stem))}(\.[0-9a-f]{{8}}\.part)+{re.escape(suffix)}")
     _remove_left_behind(
-        found for found in path.absolute().parent.iterdir() if name.fullmatch(found.name) is not None
+        file for file in path.absolute().parent.iterdir() if name.fullmatch(file.name) is not None
     )
 
 
 def remove_left_overs(folder: Path) -> None:
-    """Remove all half-written files and output locks that killed processes have left, and none in use."""
+    """Remove all partial files and output locks of killed processes, and none in use."""
     _remove_left_behind(
-        found
-        for found in folder.iterdir()
-        if _TEMPORARY.fullmatch(found.name) is not None or _OUTPUT_LOCK.fullmatch(found.name) is not None
+        file
+        for file in folder.iterdir()
+        if _TEMPORARY.fullmatch(file.name) is not None or _OUTPUT_LOCK.fullmatch(file.name) is not None
     )
 
 
 def _remove_left_behind(files: Iterable[Path]) -> None:
-    for found in files:
-        with _left_behind(found) as left:
-            if left:
-                found.unlink(missing_ok=True)
+    for file in files:
+        with _left_behind(file) as is_left_behind:
+            if is_left_behind:
+                file.unlink(missing_ok=True)
 
 
 def remove_left_over_folders(folder: Path, *, locked: str) -> None:
-    """Remove the folders `.NAME.12345678` beside the folder NAME that killed processes have left half made.
+    """Remove the partial folders `.NAME.12345678` of killed processes beside the folder NAME.
 
     Args:
-        folder: the folder NAME, which need not be there.
-        locked: a file in each of them that its maker locks before writing to it, and until the folder is
-            renamed. If it is missing or empty, the folder counts as left over only when it is a day old.
+        folder: the folder NAME, which need not exist.
+        locked: a file in each of them, which its process locks before writing to it and until the folder is
+            renamed. If it is missing or empty, the folder counts as a leftover only if it is a day old.
     """
     name = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{8}}")
     try:
-        half_made = [found for found in folder.parent.iterdir() if name.fullmatch(found.name)]
-    except OSError:  # there is none yet, or it cannot be read
+        partial_folders = [path for path in folder.parent.iterdir() if name.fullmatch(path.name)]
+    except OSError:  # missing or unreadable
         return
-    for found in half_made:
-        file = found / locked
+    for partial in partial_folders:
+        file = partial / locked
         try:
             may_be_locked = file.stat().st_size > 0
         except OSError:
             may_be_locked = False
         if may_be_locked:
-            with _left_behind(file) as left:
-                if left:
-                    shutil.rmtree(found, ignore_errors=True)
-        elif _is_old(found):
-            shutil.rmtree(found, ignore_errors=True)
+            with _left_behind(file) as is_left_behind:
+                if is_left_behind:
+                    shutil.rmtree(partial, ignore_errors=True)
+        elif _is_old(partial):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for temporary files, gone when the block ends. Those that killed processes have left go, too.
+    """Yield a folder for temporary files; remove it afterwards, and first those of killed processes.
 
     Raises:
-        OutputError: there is no place for it, or no room in it.
+        OutputError: there is no folder for temporary files, or no space in it.
     """
     try:
         place = Path(tempfile.gettempdir())
     except OSError as error:
         raise OutputError(
-            f"there is no place for temporary files ({error.strerror}). Name a folder for them: TMPDIR"
+            f"there is no folder for temporary files ({error.strerror}). Set TMPDIR to a folder for them"
         ) from error
     try:
-        for found in place.glob(f"{_SCRATCH}*/{_SCRATCH_LOCK}"):
-            with _left_behind(found) as left:
-                if left:
-                    shutil.rmtree(found.parent, ignore_errors=True)
+        for lock_file in place.glob(f"{_SCRATCH}*/{_SCRATCH_LOCK}"):
+            with _left_behind(lock_file) as is_left_behind:
+                if is_left_behind:
+                    shutil.rmtree(lock_file.parent, ignore_errors=True)
         with (
             tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=place) as name,
             listed_temporary(Path(name)),
@@ -270,20 +264,20 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def no_temporary_room(error: OSError) -> OutputError:
-    """What is said where a temporary file cannot be written."""
+    """Return the error for a temporary file that cannot be written."""
     return OutputError(
         f"there is no room for temporary files ({why(error)}). Free some space in "
-        f"'{tempfile.gettempdir()}', or name another folder for them: TMPDIR"
+        f"'{tempfile.gettempdir()}', or set TMPDIR to another folder"
     )
 
 
 def new_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """A uint8 array of zeros on disk (.npy), mapped to memory, whose room is taken at once.
+    """Create a memory-mapped uint8 array of zeros on disk (.npy), and reserve its space at once.
 
-    A full disk is an error here; where a mapped file had no room yet, it would end the process (SIGBUS).
+    So a full disk is an error here. Without the reservation, a later write would kill the process (SIGBUS).
 
     Raises:
-        OSError: there is no room for it.
+        OSError: there is no space for it.
     """
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(  # type: ignore[no-untyped-call,unused-ignore]
@@ -295,48 +289,33 @@ def new_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 
 
 def _reserve_space(file: BinaryIO, size: int) -> None:
-    """Lengthen a file by so many zeros, and have the disk keep room for them."""
+    """Extend a file by `size` zeros, and reserve disk space for them."""
     if size and hasattr(os, "posix_fallocate"):
         file.flush()
         try:
             os.posix_fallocate(file.fileno(), file.tell(), size)
             return
         except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # those of file systems that cannot
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # file systems without support
                 raise
     for first in range(0, size, _BLOCK_BYTES):
         file.write(bytes(min(_BLOCK_BYTES, size - first)))
 
 
-def write_wav(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
-    """Write (N,) mono samples, 1.0 = full scale, as 16-bit WAV; louder ones are clipped.
-
-    Raises:
-        OutputError: `path` cannot be written.
-    """
-    check_output(path, suffixes=(".wav",))
-    pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
-    with atomic_write(path) as temporary, wave.open(str(temporary), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(pcm.tobytes())
-
-
 class Readable(Protocol):
-    """What bytes can be read from."""
+    """A stream of bytes."""
 
     def read(self, count: int = -1, /) -> bytes:
-        """Up to so many bytes; none at the end."""
+        """Return up to `count` bytes; none at the end."""
 
 
 @contextmanager
 def spooled(stream: Readable, *, name: str = "standard input") -> Iterator[Path]:
-    """Copy a stream that cannot be read twice into a temporary file, gone when the block ends.
+    """Copy a stream that cannot be read twice into a temporary file, removed after the block.
 
     Raises:
-        MediaError: nothing came in, or it cannot be read.
-        OutputError: there is no room for it.
+        MediaError: the stream is empty or cannot be read.
+        OutputError: there is no space for the file.
     """
     with scratch_folder() as folder:
         path = folder / "input"
@@ -345,7 +324,7 @@ def spooled(stream: Readable, *, name: str = "standard input") -> Iterator[Path]
                 file.write(block)
         if path.stat().st_size == 0:
             raise MediaError(
-                f"nothing came in on {name}, where a sound file is needed. "
+                f"nothing came in on {name}; an audio file is needed. "
                 f"Pipe one in, for example: cat news.wav | ..."
             )
         yield path
@@ -356,4 +335,4 @@ def _blocks(stream: Readable, name: str) -> Iterator[bytes]:
         while block := stream.read(_BLOCK_BYTES):
             yield block
     except OSError as error:
-        raise MediaError(f"{name} cannot be read ({why(error)}). Pipe a sound file in") from error
+        raise MediaError(f"{name} cannot be read ({why(error)}). Pipe an audio file in") from error

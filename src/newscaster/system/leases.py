@@ -1,16 +1,16 @@
-"""One process at a time in a folder, on one machine or on several that share the folder.
+"""Exclusive use of a folder by one process, on one machine or on several that share the folder.
 
 A lock (`.lock`) decides on one machine: the system drops it when its process ends, even after kill -9.
 Between machines a lock may not be visible. There a record (`.owner.json`) decides: its owner rewrites it
-every 5 s, and whoever finds the record of another machine watches it for 30 s. No two clocks are compared:
-the watcher measures with its own, and looks for a change only.
+every 5 s (heartbeat), and a process that finds the record of another machine watches it for 30 s. No two
+clocks are compared: the watcher uses its own, and only looks for a change.
 
 ::
 
     owner on A     beat ─── beat ─── beat ─x killed
     newcomer on B         └ sees the next beat: refuses       └── 30 s without a beat: takes the folder
 
-An owner that was suspended meanwhile finds another's record instead of its own, and stops writing.
+An owner that was suspended in between finds another record in place of its own, and stops writing.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from newscaster.system.locks import LockState, is_local, try_lock
 _log = logging.getLogger("newscaster.media")
 
 BEAT_SECONDS = 5.0
-"""How often an owner renews its record."""
+"""Interval at which an owner renews its record."""
 LEASE_SECONDS = 30.0
-"""How long a record of another machine has to stay unchanged until its owner counts as gone."""
+"""Time for which a record of another machine must stay unchanged until its owner counts as dead."""
 _POLL_SECONDS = 1.0
 _SETTLE_SECONDS = 2.0
-"""Two newcomers may take over one record: after this time both see whose record is the last."""
+"""Two newcomers may take over one record: after this time both see the last one."""
 _ORPHAN_SECONDS = 10.0
-"""How long processes that a killed owner has started may still hold its lock."""
+"""Time for which child processes of a killed owner may still hold its lock."""
 _LOCK, _RECORD = ".lock", ".owner.json"
 _RECORD_BYTES = 1024
 _MAX_TEXT = 120
@@ -54,14 +54,14 @@ _MACHINE_ID = Path("/etc/machine-id")
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """The process that works in a folder."""
+    """The process that uses a folder."""
 
     token: str
-    """Random; no two leases have the same."""
+    """Random; unique to a lease."""
     host: str
     pid: int
     address: str = ""
-    """Where it can be reached, such as http://127.0.0.1:8765; empty if it listens nowhere."""
+    """Its address, such as http://127.0.0.1:8765; empty if it is not a server."""
     boot: str = ""
     """Same for all processes of one running system, usually also in its containers."""
     machine: str = ""
@@ -71,7 +71,7 @@ class Owner:
 
     @staticmethod
     def this_process() -> Owner:
-        """A new owner: this process."""
+        """Return a new owner: this process."""
         pid = os.getpid()
         return Owner(
             token=secrets.token_hex(8),
@@ -84,7 +84,7 @@ class Owner:
 
     @staticmethod
     def parse(data: bytes) -> Owner | None:
-        """The owner of a record; None if the record is empty, cut short or of another kind."""
+        """Parse a record; return None if it is empty, truncated or malformed."""
         try:
             values = json.loads(data)
             owner = Owner(**{field.name: values[field.name] for field in fields(Owner)})
@@ -94,41 +94,41 @@ class Owner:
         return owner if type(owner.pid) is int and all(isinstance(text, str) for text in texts) else None
 
     def describe(self) -> str:
-        """Name it in a message."""
-        shown = "".join(c for c in f"process {self.pid} on {self.host!r:.80}" if c.isprintable())
+        """Return a description for a message."""
+        process = "".join(c for c in f"process {self.pid} on {self.host!r:.80}" if c.isprintable())
         address = "".join(c for c in self.address[:100] if c.isprintable())
-        return f"{address}, {shown}" if address else shown
+        return f"{address}, {process}" if address else process
 
     def same_system_as(self, other: Owner) -> bool:
-        """Whether both run on one kernel, so that each sees the locks of the other."""
+        """Return whether both run on one kernel, so that each sees the locks of the other."""
         return bool(self.boot) and self.boot == other.boot
 
     def same_machine_as(self, other: Owner) -> bool:
-        """Whether both run on one machine, which may have been restarted in between."""
+        """Return whether both run on one machine, which may have been restarted in between."""
         return bool(self.machine) and (self.machine, self.host) == (other.machine, other.host)
 
     def is_running(self) -> bool | None:
-        """Whether this process runs on this system; None if that is not visible from here."""
-        here, there = _process(os.getpid()).partition("/")[0], self.process.partition("/")[0]
-        if not here or here != there:
+        """Return whether this process runs on this system; None if that is not visible from here."""
+        own_namespace, namespace = _process(os.getpid()).partition("/")[0], self.process.partition("/")[0]
+        if not own_namespace or own_namespace != namespace:
             return None
         return _process(self.pid) == self.process
 
 
 class FolderLease:
-    """The right to be the only process that works in a folder, which is made if it is missing.
+    """The exclusive right to use a folder, which is created if it is missing.
 
-    One that is made is the user's alone (mode 0700): it will hold faces and voices.
+    A new folder is private to the user (mode 0700), because it will contain faces and voices.
 
     Args:
         folder: the folder.
         what: the kind of work, for messages, such as "training".
         next_step: the next step, such as "name another folder".
-        adopt: do not wait for a sign of life of an owner on another machine.
-        hint: what a message says while it waits for one.
+        adopt: do not wait for a heartbeat of an owner on another machine.
+        hint: addition to the message during that wait.
 
     Raises:
-        OutputError: the folder cannot be made, or another process works in it.
+        OutputError: the folder cannot be created, or another process uses it.
     """
 
     def __init__(
@@ -164,39 +164,39 @@ class FolderLease:
 
     @property
     def is_lost(self) -> bool:
-        """Whether another process has taken the folder over, as far as the last beat has shown."""
+        """Whether another process has taken over the folder, as of the last beat."""
         return self._lost_to is not None
 
     def check(self) -> None:
-        """Raise if another process has taken the folder over, as far as the last beat has shown.
+        """Raise if another process has taken over the folder, as of the last beat.
 
         Raises:
-            OutputError: it has.
+            OutputError: another process has taken it over.
         """
         if self._lost_to is not None:
             raise OutputError(
-                f"another {self._what} has taken '{self._folder}' over ({self._lost_to.describe()}), since "
-                f"this one gave no sign of life for {LEASE_SECONDS:.0f} s. Go on there, or {self._next_step}"
+                f"another {self._what} has taken over '{self._folder}' ({self._lost_to.describe()}), because "
+                f"this one sent no heartbeat for {LEASE_SECONDS:.0f} s. Continue there, or {self._next_step}"
             )
 
     def confirm(self) -> None:
-        """The same as `check`, with a look at the record: before a write that must not hit another's files.
+        """As `check`, but read the record first: before a write that must not hit another's files.
 
         Raises:
-            OutputError: another process has taken the folder over.
+            OutputError: another process has taken over the folder.
         """
         with suppress(OSError):
-            self._note(self._read())
+            self._note_owner(self._read())
         self.check()
 
     def announce(self, address: str) -> None:
-        """Tell others in the record where this process can be reached."""
+        """Publish the address of this process in the record."""
         with self._writing:
             self._owner = Owner(**{**asdict(self._owner), "address": address[:_MAX_TEXT]})
         self._renew()
 
     def release(self) -> None:
-        """Let others work in the folder. More than once is harmless."""
+        """Release the folder. Further calls have no effect."""
         if self._released.is_set():
             return
         self._released.set()
@@ -209,21 +209,21 @@ class FolderLease:
     def _acquire(self) -> None:
         lock = self._lock()
         data = self._read()
-        found = None if data is None else Owner.parse(data)
+        owner = None if data is None else Owner.parse(data)
         if lock is LockState.HELD and (
-            found is None or self._owner.same_system_as(found) or is_local(self._folder)
+            owner is None or self._owner.same_system_as(owner) or is_local(self._folder)
         ):
-            raise self._refusal(found)
+            raise self._refusal(owner)
         if data is None:
             self._create()
             return
-        if found is not None and self._owner.same_system_as(found) and found.is_running():
-            raise self._refusal(found)  # the folder is mounted twice, and each mount has its own locks
-        gone = self._is_gone(lock, found)
-        if not gone:
+        if owner is not None and self._owner.same_system_as(owner) and owner.is_running():
+            raise self._refusal(owner)  # the folder is mounted twice, and each mount has its own locks
+        is_dead = self._is_dead(lock, owner)
+        if not is_dead:
             self._watch(data)
         self._overwrite(os.O_CREAT)
-        if not gone:
+        if not is_dead:
             time.sleep(_SETTLE_SECONDS)
             if not self._is_own(data := self._read()):
                 raise self._refusal(None if data is None else Owner.parse(data))
@@ -241,35 +241,35 @@ class FolderLease:
         end = time.monotonic() + _ORPHAN_SECONDS
         while (state := try_lock(self._descriptor)) is LockState.HELD and time.monotonic() < end:
             data = self._read()
-            found = None if data is None else Owner.parse(data)
-            if found is None or not self._owner.same_system_as(found) or found.is_running() is not False:
+            owner = None if data is None else Owner.parse(data)
+            if owner is None or not self._owner.same_system_as(owner) or owner.is_running() is not False:
                 break
             time.sleep(_POLL_SECONDS / 10)
         return state
 
-    def _is_gone(self, lock: LockState, found: Owner | None) -> bool:
-        """Whether the lock, or the system, tells that the owner of a record is gone."""
-        if found is None:
+    def _is_dead(self, lock: LockState, owner: Owner | None) -> bool:
+        """Return whether the lock or the system proves that the owner of a record has ended."""
+        if owner is None:
             return lock is LockState.TAKEN and is_local(self._folder)
-        if self._owner.same_system_as(found):
-            return lock is LockState.TAKEN or found.is_running() is False
-        restarted = self._owner.same_machine_as(found) and is_local(self._folder)
+        if self._owner.same_system_as(owner):
+            return lock is LockState.TAKEN or owner.is_running() is False
+        restarted = self._owner.same_machine_as(owner) and is_local(self._folder)
         return lock is LockState.TAKEN and restarted
 
     def _watch(self, before: bytes) -> None:
-        """Wait until the owner on another machine has been silent for long enough, or is gone.
+        """Wait until the owner on another machine has missed its heartbeats, or has left.
 
         Raises:
-            OutputError: it gave a sign of life.
+            OutputError: it sent a heartbeat.
         """
         if self._adopt:
             return
-        found = Owner.parse(before)
+        owner = Owner.parse(before)
         _log.warning(
-            "'%s' was in use by another %s (%s): waiting %.0f s for a sign of life%s",
+            "'%s' was in use by another %s (%s): waiting %.0f s for its heartbeat%s",
             self._folder,
             self._what,
-            "of an unknown process" if found is None else found.describe(),
+            "of an unknown process" if owner is None else owner.describe(),
             LEASE_SECONDS,
             self._hint,
         )
@@ -287,25 +287,25 @@ class FolderLease:
             self._renew()
 
     def _renew(self) -> None:
-        """Write the record again, unless it is another's by now."""
+        """Write the record again, unless it has another owner now."""
         with suppress(OSError):  # a server that does not answer, a full disk: the next beat may succeed
             data = self._read()
-            self._note(data)
+            self._note_owner(data)
             if not self.is_lost:
                 self._overwrite(os.O_CREAT | os.O_EXCL if data is None else 0)
 
-    def _note(self, data: bytes | None) -> None:
-        """Keep in mind whose record it is, if it is another's."""
-        found = None if data is None else Owner.parse(data)
-        if found is not None and found.token != self._owner.token:
-            self._lost_to = found
+    def _note_owner(self, data: bytes | None) -> None:
+        """Store the owner of a record in `_lost_to`, if it is another process."""
+        owner = None if data is None else Owner.parse(data)
+        if owner is not None and owner.token != self._owner.token:
+            self._lost_to = owner
 
     def _is_own(self, data: bytes | None) -> bool:
-        found = None if data is None else Owner.parse(data)
-        return found is not None and found.token == self._owner.token
+        owner = None if data is None else Owner.parse(data)
+        return owner is not None and owner.token == self._owner.token
 
     def _read(self) -> bytes | None:
-        """The record; opened anew each time, so that NFS asks its server for changes."""
+        """Return the record. Every call opens it again, so that NFS asks its server for changes."""
         try:
             with (self._folder / _RECORD).open("rb") as file:
                 return file.read(_RECORD_BYTES)
@@ -313,7 +313,7 @@ class FolderLease:
             return None
 
     def _overwrite(self, flags: int) -> None:
-        """Write in place, always as many bytes: that needs no more room, and no reader finds half of it."""
+        """Write in place, always the same length: needs no more space, and readers see complete records."""
         with self._writing:
             self._beats += 1
             text = json.dumps({**asdict(self._owner), "beat": self._beats})
@@ -329,16 +329,16 @@ class FolderLease:
         return OutputError(f"cannot write to the folder '{self._folder}' ({error.strerror or error}). {step}")
 
     def _refusal(self, owner: Owner | None) -> OutputError:
-        who = "" if owner is None else f" ({owner.describe()})"
+        process = "" if owner is None else f" ({owner.describe()})"
         return OutputError(
-            f"another {self._what} is at work in '{self._folder}'{who}. Wait until it has ended, or "
+            f"another {self._what} is at work in '{self._folder}'{process}. Wait until it has ended, or "
             f"{self._next_step}"
         )
 
 
 @contextmanager
 def exclusive_lock(folder: Path, *, what: str, next_step: str) -> Iterator[FolderLease]:
-    """Be the only one that works in `folder`, which is made if it is missing, while the block lasts.
+    """Hold the exclusive right to use `folder` during the block; it is created if missing.
 
     Args:
         folder: the folder.
@@ -346,21 +346,21 @@ def exclusive_lock(folder: Path, *, what: str, next_step: str) -> Iterator[Folde
         next_step: the next step, such as "name another folder".
 
     Raises:
-        OutputError: the folder cannot be made, or another is at work in it.
+        OutputError: the folder cannot be created, or another process uses it.
     """
     with FolderLease(folder, what=what, next_step=next_step) as lease:
         yield lease
 
 
 def _boot() -> str:
-    """The same for all processes of a running system."""
+    """Return an id of the running system, the same for all its processes."""
     with suppress(OSError):
         return _BOOT_ID.read_bytes().decode(errors="replace").strip()
     return _node()
 
 
 def _machine() -> str:
-    """The same across restarts of a machine, and not the machine's own id, which is not to be shown."""
+    """Return an id of the machine that survives restarts: a hash, because the machine's own id is private."""
     with suppress(OSError):
         identity = _MACHINE_ID.read_bytes().strip()
         return hashlib.sha256(b"newscaster" + identity).hexdigest()[:16] if identity else ""
@@ -368,16 +368,16 @@ def _machine() -> str:
 
 
 def _node() -> str:
-    """The network card's address, hashed; empty if there is none that lasts."""
+    """Return the hash of the network card's address; empty if there is no permanent one."""
     node = uuid.getnode()
     return "" if node >> 40 & 1 else hashlib.sha256(f"newscaster{node:x}".encode()).hexdigest()[:16]
 
 
 def _process(pid: int) -> str:
-    """PID namespace and start time of a process that runs; empty if it does not, or there is no /proc."""
+    """Return PID namespace and start time of a running process; empty if it has ended or /proc is missing."""
     with suppress(OSError, IndexError):
         namespace = os.readlink("/proc/self/ns/pid")
-        # The name, in brackets, may hold anything: the last bracket ends it. Field 22 is the start time.
+        # The name, in brackets, may contain any character: the last bracket ends it. Field 22: start time.
         status = Path(f"/proc/{pid}/stat").read_bytes().decode(errors="replace")
         state, *others = status.rpartition(")")[2].split()
         return "" if state in ("Z", "X") else f"{namespace}/{others[18]}"

@@ -1,4 +1,4 @@
-"""Locks on files that end with the process, however it ends: who is at work, and what was left behind."""
+"""File locks that end with the process, even if it is killed: they show active owners and leftovers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from enum import Enum
 from pathlib import Path
 
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
-# File systems of one machine: a lock taken on one of them is seen by everybody who can write there. Any other
-# (NFS, SMB, FUSE, what a virtual machine shares) may keep a lock to the machine that took it.
+# File systems of one machine: all processes that can write there see a lock. On any other (NFS, SMB, FUSE,
+# folders shared with a virtual machine), a lock may be visible on its own machine alone.
 _LOCAL_FILE_SYSTEMS = frozenset(
     {
         *("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "bcachefs", "f2fs", "jfs", "reiserfs"),
@@ -23,11 +23,11 @@ _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
 class LockState(Enum):
-    """What became of an attempt to take a lock."""
+    """Result of an attempt to take a lock."""
 
     TAKEN = "taken"
     HELD = "held by another"
-    UNSUPPORTED = "not known to the file system"
+    UNSUPPORTED = "not supported by the file system"
 
 
 def try_lock(descriptor: int) -> LockState:
@@ -55,7 +55,7 @@ def acquire_lock(descriptor: int) -> bool:
 
 
 def is_local(folder: Path) -> bool:
-    """Whether a folder is on a disk of this machine alone; False on Linux if its file system is unknown."""
+    """Return whether a folder is on a disk of this machine alone; False on Linux for unknown file systems."""
     if sys.platform != "linux":
         return True
     try:
@@ -64,7 +64,7 @@ def is_local(folder: Path) -> bool:
         return False
     place = os.fsencode(os.path.realpath(folder))
     depth, kind = -1, b""
-    for line in mounts:  # the last of several on one place hides the others
+    for line in mounts:  # the last of several on one mount point hides the others
         fields = line.split()
         point = _ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), fields[4]).rstrip(b"/")
         if len(point) >= depth and (place + b"/").startswith(point + b"/"):

@@ -1,9 +1,9 @@
-"""Keeps what native libraries write to standard error apart from what newscaster writes there.
+"""Separation of the messages of native libraries from newscaster's own on standard error.
 
-C and C++ libraries (ONNX Runtime, FFmpeg, OpenBLAS ...) write to file descriptor 2, each in its
-own form, and no setting silences all of them. A process that newscaster owns, a command or a worker, sends
-descriptor 2 elsewhere, while Python's `sys.stderr` keeps its destination. A program that imports newscaster
-owns its descriptors: they are left alone.
+C and C++ libraries (ONNX Runtime, FFmpeg, OpenBLAS ...) write to file descriptor 2, each in its own form, and
+no setting silences all of them. A process that newscaster owns, a command or a worker, redirects this
+descriptor, while Python's `sys.stderr` keeps its destination. A program that imports newscaster owns its
+descriptors: they stay unchanged.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _STDERR = 2
 
 
 def divert_native_errors(log: Path | None = None) -> None:
-    """Send what native code writes to standard error to a log, until the process ends.
+    """Redirect the standard error of native code to a log, until the process ends.
 
-    To be called before threads are started that write there.
+    Call it before starting threads that write there.
 
     Args:
         log: the file to append to; by default the messages are dropped.
@@ -27,10 +27,10 @@ def divert_native_errors(log: Path | None = None) -> None:
         OSError: the log cannot be opened.
     """
     is_open = _is_open(_STDERR)
-    if sys.stderr is None and is_open:  # it was closed when Python started, and is another file's now
+    if sys.stderr is None and is_open:  # it was closed when Python started, and now belongs to another file
         return
     target = os.open(os.devnull, os.O_WRONLY) if log is None else _open_log(log)
-    if target == _STDERR:  # it was closed, and the log has just taken its place
+    if target == _STDERR:  # it was closed, and the log has just got its number
         return
     if sys.stderr is not None and is_open:
         sys.stderr.flush()
@@ -41,7 +41,7 @@ def divert_native_errors(log: Path | None = None) -> None:
 
 
 def _open_log(path: Path) -> int:
-    """Open a log to append to; a pipe that nobody reads is an error, and does not block."""
+    """Open a log for appending; a pipe without a reader is an error, and does not block."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags, 0o600)
     if os.name != "nt":

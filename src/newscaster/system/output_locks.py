@@ -1,4 +1,4 @@
-"""One writer at a time for an output file, and for a file that is read, changed and replaced.
+"""Exclusive writers of output files, and of files that are read, changed and replaced.
 
 A lock ends with its process. Locks of other machines may not be visible: see `leases` for folders.
 """
@@ -21,13 +21,13 @@ _POLL_SECONDS = 0.05
 
 @contextmanager
 def exclusive_output(path: Path) -> Iterator[None]:
-    """Be the only one that writes `path` while the block lasts.
+    """Hold the exclusive right to write `path` during the block.
 
-    The lock is on a hidden file beside it, `.NAME.lock`, since the file itself may be replaced. It is removed
-    at the end; a process that was killed leaves it behind, unlocked.
+    The lock is on a hidden file beside it, `.NAME.lock`, because the file itself may be replaced. The lock
+    file is removed at the end; a killed process leaves it behind, unlocked.
 
     Raises:
-        OutputError: another command is writing it.
+        OutputError: another command is writing the file.
     """
     place = Path(os.path.realpath(path))
     if place.exists() and not place.is_file():  # a device or a pipe
@@ -51,12 +51,12 @@ def exclusive_output(path: Path) -> Iterator[None]:
 
 
 def _open_locked(lock: Path, path: Path) -> int | None:
-    """The open, locked file; None if the file system knows no locks, or takes no further file."""
+    """Return the open, locked file; None if the file system supports no locks or accepts no more files."""
     while True:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:
-            return None  # the output itself fails, too, and says why
+            return None  # the output itself fails, too, with a message
         state = try_lock(descriptor)
         if state is LockState.TAKEN and _is_same(descriptor, lock):
             return descriptor
@@ -71,7 +71,7 @@ def _open_locked(lock: Path, path: Path) -> int | None:
 
 
 def _is_same(descriptor: int, path: Path) -> bool:
-    """Whether an open file still has this name: whoever held its lock may have removed or replaced it."""
+    """Return whether an open file still has this name: another process may have removed or replaced it."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:
@@ -85,14 +85,14 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Have others wait that read, change and replace the file `path` while the block lasts.
+    """Hold the exclusive right to read, change and replace the file `path` during the block.
 
-    The lock is on the file itself, so that it leaves no other file. On Windows, where a locked file can be
-    neither read nor replaced, there is none.
+    Others wait. The lock is on the file itself, so that it needs no other file. On Windows, where a locked
+    file can be neither read nor replaced, there is no lock.
 
     Raises:
-        OSError: there is no such file, or it cannot be opened.
-        OutputError: another holds it for longer than 30 s.
+        OSError: the file does not exist or cannot be opened.
+        OutputError: another process holds the lock for longer than 30 s.
     """
     if os.name == "nt":
         yield

@@ -1,4 +1,4 @@
-"""Faces in frames: where they are, and whose they are.
+"""Faces in frames: their positions and identities.
 
 ::
 
@@ -7,10 +7,10 @@
         for face in tracker.step(frame):
             face.identity, face.landmarks        # 0, (478, 3) in pixels
 
-A :class:`FaceTracker` follows the faces of one clip. A :class:`FaceDetector` finds faces in single frames,
-and a :class:`FaceMesh` the landmarks in given regions, of many faces or frames at once. They run on the CPU,
-on one thread unless asked for more, and share nothing but their networks. :func:`describe_faces` measures
-whose a face is: see ``descriptor``.
+A :class:`FaceTracker` tracks the faces of one clip. A :class:`FaceDetector` finds faces in single frames, and
+a :class:`FaceMesh` the landmarks in given ROIs, of many faces or frames at once. They run on the CPU, by
+default on one thread, and share nothing but their networks. :func:`describe_faces` measures the identity of a
+face: see ``descriptor``.
 """
 
 from newscaster.tracking.descriptor import (

@@ -1,8 +1,8 @@
-"""Whose face it is: descriptors of faces, and whether two of them are one person's.
+"""Face recognition: descriptors of faces, and a test whether two of them belong to one person.
 
 A descriptor is 128 numbers, by dlib's face recognition network (Davis King, CC0; a ResNet with 29
 convolutions, He et al. 2016, trained with a metric loss). Descriptors of one person lie close to each
-other. The packaged file is made by tools/convert_face_descriptor.py.
+other. tools/convert_face_descriptor.py makes the packaged file.
 
 A descriptor is biometric data. This module computes it in memory; it writes nothing.
 
@@ -38,19 +38,19 @@ MAX_MEAN_DISTANCE = 0.50
 MEAN_FRAMES = 3
 
 MIN_EYES_PX = 16.0
-"""Outer-eye distance in the frame; chips show it at 74 px. Faces of 44 people made so small are 0.41 from
-sharp ones of the same person (median), at 10 px 0.52, at 74 px 0.33."""
+"""Inter-ocular distance (IOD) in the frame; chips have 74 px. Reduced to 16 px, faces of 44 people are 0.41
+from sharp ones of the same person (median); at 10 px 0.52, at 74 px 0.33."""
 MAX_YAW_DEGREES = 45.0
 MIN_SHARPNESS = 0.08
-"""Of the chip; see :func:`_sharpness`. Footage has 0.16 to 0.6. A blur of 3 px of the chip (4 % of the
-outer-eye distance) leaves 0.10 and moves one person's faces from 0.33 to 0.44 apart; 5 px leave 0.054 and
-move them to 0.55."""
+"""Of the chip; see :func:`_sharpness`. Footage has 0.16 to 0.6. A blur of 3 px of the chip (4 % of the IOD)
+leaves 0.10 and increases the distance of one person's faces from 0.33 to 0.44; 5 px leave 0.054 and increase
+it to 0.55."""
 MIN_INSIDE = 0.8
-"""Share of the chip that lies within the frame."""
+"""Fraction of the chip that lies within the frame."""
 
 Describe = Callable[[Sequence[ImageArray], Floats], Floats]
-"""Measures whose faces these are: n frames and landmarks (n, 478, 3) to descriptors (n, D), NaN where a face
-cannot be described: :func:`describe_faces`, or what a test puts in its place."""
+"""A function from n frames and landmarks (n, 478, 3) to descriptors (n, D), NaN for a face that cannot be
+described: :func:`describe_faces`, or a substitute in tests."""
 
 _SIDE = 150
 _PADDING = 0.25
@@ -64,7 +64,7 @@ _MEAN_FACE = (
     (0.3340850613712, 0.2290642403242),
     (0.4901123135679, 0.6277975316475),
 )
-"""Where dlib's ``get_face_chip_details`` puts these points, in sides of a chip without padding."""
+"""Positions of these points in dlib's ``get_face_chip_details``, in sides of a chip without padding."""
 
 
 def describe_faces(frames: Sequence[ImageArray], landmarks: npt.NDArray[np.floating[Any]]) -> Floats:
@@ -86,7 +86,7 @@ def describe_faces(frames: Sequence[ImageArray], landmarks: npt.NDArray[np.float
             f"landmarks are {landmarks.shape} for {len(frames)} frames; expected "
             f"({len(frames)}, {LANDMARKS}, 3)"
         )
-    found = np.full((len(frames), DESCRIPTOR_SIZE), np.nan, np.float32)
+    descriptors = np.full((len(frames), DESCRIPTOR_SIZE), np.nan, np.float32)
     chips: list[ImageArray] = []
     rows: list[int] = []
     for row, (frame, points) in enumerate(zip(frames, landmarks, strict=True)):
@@ -97,12 +97,12 @@ def describe_faces(frames: Sequence[ImageArray], landmarks: npt.NDArray[np.float
     for start in range(0, len(chips), _BATCH):
         batch = np.stack(chips[start : start + _BATCH]).astype(np.float32)
         shape = len(batch), DESCRIPTOR_SIZE
-        found[rows[start : start + _BATCH]] = _session().run_one("embedding", shape, input=batch)
-    return found
+        descriptors[rows[start : start + _BATCH]] = _session().run_one("embedding", shape, input=batch)
+    return descriptors
 
 
 def mean_descriptor(descriptors: Floats) -> Floats:
-    """The mean (128,) of the descriptors (n, 128) that could be measured; NaN if none could."""
+    """Return the mean (128,) of the measured descriptors among (n, 128); NaN if there are none."""
     measured = descriptors[np.isfinite(descriptors).all(axis=1)]
     if not len(measured):
         return np.full(DESCRIPTOR_SIZE, np.nan, np.float32)
@@ -110,18 +110,18 @@ def mean_descriptor(descriptors: Floats) -> Floats:
 
 
 def descriptor_distance(one: Floats, other: Floats) -> Array:
-    """Euclidean distance of descriptors (..., 128) and (..., 128), which broadcast; NaN if one is missing."""
+    """Return the Euclidean distance of two descriptors (..., 128), which broadcast; NaN if one is missing."""
     return np.asarray(np.linalg.norm(one.astype(np.float64) - other, axis=-1))
 
 
 def is_same_person(one: Floats, other: Floats, *, max_distance: float = MAX_MEAN_DISTANCE) -> bool | None:
-    """Whether two descriptors (128,) are one person's; None if one of them could not be measured."""
+    """Return whether two descriptors (128,) belong to one person; None if one could not be measured."""
     distance = float(descriptor_distance(one, other))
     return None if np.isnan(distance) else distance <= max_distance
 
 
 def face_chip(frame: ImageArray, points: npt.NDArray[np.floating[Any]]) -> ImageArray | None:
-    """The face (150, 150, 3) as the network takes it; None if it shows too little of a face.
+    """Return the face (150, 150, 3) as input of the network; None if too little of it is visible.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
@@ -139,18 +139,18 @@ def face_chip(frame: ImageArray, points: npt.NDArray[np.floating[Any]]) -> Image
 
 
 def _yaw_degrees(points: npt.NDArray[np.floating[Any]]) -> float:
-    """How far the line of the eyes is turned out of the image's plane."""
+    """Return the angle of the line of the eyes with the image's plane."""
     across = points[RIGHT_EYE_OUTER] - points[LEFT_EYE_OUTER]
     return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
 
 
 def _chip_matrix(points: Array) -> Array:
-    """The similarity (2, 3) from frame to chip pixels that fits five points (5, 2) best (Umeyama 1991).
+    """Fit the similarity (2, 3) from frame to chip pixels on five points (5, 2) (Umeyama 1991).
 
-    With complex numbers, a similarity is z -> a z + b, and a a ratio of inner products.
+    With complex numbers, a similarity is z -> a z + b, and a is a ratio of inner products.
     """
-    wanted = _SIDE * (np.array(_MEAN_FACE) + _PADDING) / (1 + 2 * _PADDING)
-    source, target = points @ [1, 1j], wanted @ [1, 1j]
+    chip_points = _SIDE * (np.array(_MEAN_FACE) + _PADDING) / (1 + 2 * _PADDING)
+    source, target = points @ [1, 1j], chip_points @ [1, 1j]
     centred = source - source.mean()
     factor = np.vdot(centred, target - target.mean()) / np.vdot(centred, centred).real
     shift = target.mean() - factor * source.mean()
@@ -158,14 +158,14 @@ def _chip_matrix(points: Array) -> Array:
 
 
 def _corners(matrix: Array) -> Array:
-    """The chip's corners (4, 2) in frame pixels."""
+    """Return the chip's corners (4, 2) in frame pixels."""
     inverse = np.linalg.inv(matrix[:, :2])
     chip = np.array([[0, 0], [_SIDE, 0], [_SIDE, _SIDE], [0, _SIDE]], np.float64)
     return np.asarray((chip - matrix[:, 2]) @ inverse.T)
 
 
 def _fraction_inside(matrix: Array, frame: ImageArray) -> float:
-    """Share of the chip within the frame, from a grid of 16 x 16 points."""
+    """Return the fraction of the chip within the frame, from a grid of 16 x 16 points."""
     steps = (np.arange(16) + 0.5) * _SIDE / 16
     grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
     places = (grid - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
@@ -174,7 +174,7 @@ def _fraction_inside(matrix: Array, frame: ImageArray) -> float:
 
 
 def _cut(frame: ImageArray, matrix: Array) -> ImageArray:
-    """The chip; black outside the frame. Large faces are reduced first, so that nothing aliases."""
+    """Return the chip, black outside the frame. Large faces are reduced first, against aliasing."""
     height, width = frame.shape[:2]
     corners = _corners(matrix)
     left, top = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1]).tolist()
@@ -187,16 +187,16 @@ def _cut(frame: ImageArray, matrix: Array) -> ImageArray:
     if factor > 1:
         image = image.reduce(factor)
     offset = -inverse @ matrix[:, 2] - (left, top)
-    way = np.column_stack([inverse, offset]) / factor
+    affine = np.column_stack([inverse, offset]) / factor
     size = (_SIDE, _SIDE)
     chip = image.transform(
-        size, Image.Transform.AFFINE, way.reshape(6).tolist(), resample=Image.Resampling.BILINEAR
+        size, Image.Transform.AFFINE, affine.reshape(6).tolist(), resample=Image.Resampling.BILINEAR
     )
     return np.asarray(chip, np.uint8)
 
 
 def _sharpness(chip: ImageArray) -> float:
-    """Standard deviation of the Laplacian over that of the luma, at half the chip's size; 0 if flat."""
+    """Return the standard deviation of the Laplacian over that of the luma, at half size; 0 if flat."""
     half = Image.fromarray(chip).reduce(2)
     luma = np.asarray(half, np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     inner = luma[1:-1, 1:-1]
@@ -206,6 +206,6 @@ def _sharpness(chip: ImageArray) -> float:
 
 @cache
 def _session() -> Session:
-    """The packaged network on one thread; loaded at the first face."""
+    """Return the packaged network on one thread; loaded at the first face."""
     model = resources.files("newscaster").joinpath("data/face_descriptor.onnx").read_bytes()
     return Session(model, threads=1, name="the face descriptor network", trusted=True)

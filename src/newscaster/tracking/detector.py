@@ -1,8 +1,8 @@
 """Face detection: boxes and keypoints of the faces in a frame.
 
 MediaPipe's two detectors (Google, Apache-2.0; Bazarevsky et al. 2019, BlazeFace): one for faces up to 5 m
-away, one for close ones. The packaged files are made by tools/convert_face_models.py. This module knows their
-anchors, and how boxes are decoded and merged.
+away, one for close ones. tools/convert_face_models.py makes the packaged files. This module contains their
+anchors, and decodes and merges their boxes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ KEYPOINTS = 6
 """Eyes (the image's left, right), nose tip, mouth, and tragi (left, right)."""
 _MAX_LOGIT = 100.0
 _MAX_OVERLAP = 0.3
-"""Boxes that overlap more are one face's."""
+"""Boxes that overlap more belong to one face."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """The faces in a frame, the likeliest first, in pixels."""
+    """The faces in a frame, in pixels, by falling score."""
 
     boxes: Floats
     """(n, 4): left, top, right, bottom."""
@@ -41,7 +41,7 @@ class Detections:
         return len(self.scores)
 
     def rois(self) -> list[FaceRoi]:
-        """Where the mesh network is to look."""
+        """Return the ROIs for the mesh network."""
         return [
             FaceRoi.around(box, eyes[0], eyes[1])
             for box, eyes in zip(self.boxes, self.keypoints, strict=True)
@@ -52,13 +52,13 @@ class Detections:
 class _Network:
     file: str
     side: int
-    """Of its input, in pixels."""
+    """Side of its input in pixels."""
     grids: tuple[tuple[int, int], ...]
     """Cells along a side, and anchors in each cell."""
     min_score: float
 
     def anchors(self) -> Floats:
-        """Centres (A, 2) of the anchors, 0 to 1, in the order of the network's rows."""
+        """Return the centres (A, 2) of the anchors, 0 to 1, in the order of the network's rows."""
         parts = []
         for cells, per_cell in self.grids:
             centers = (np.arange(cells) + 0.5) / cells
@@ -74,25 +74,25 @@ SHORT_RANGE = _Network("face_detector_short.onnx", 128, ((16, 2), (8, 6)), 0.5)
 
 
 class FaceDetector:
-    """Detects faces; for one thread at a time.
+    """A face detector, for one thread at a time.
 
     Args:
-        networks: asked one after another, until one finds a face.
-        threads: of one operator.
+        networks: run in this order, until one finds a face.
+        threads: threads of one operator.
     """
 
     def __init__(self, networks: Sequence[_Network] = (FULL_RANGE, SHORT_RANGE), *, threads: int = 1) -> None:
-        self._targets = [_Target(network, threads) for network in networks]
+        self._detectors = [_NetworkDetector(network, threads) for network in networks]
 
     def detect(self, frame: ImageArray) -> Detections:
-        """The faces in a frame (H, W, 3) uint8 RGB."""
-        for target in self._targets[:-1]:
-            if len(found := target.detect(frame)):
-                return found
-        return self._targets[-1].detect(frame)
+        """Return the faces in a frame (H, W, 3) uint8 RGB."""
+        for detector in self._detectors[:-1]:
+            if len(detections := detector.detect(frame)):
+                return detections
+        return self._detectors[-1].detect(frame)
 
 
-class _Target:
+class _NetworkDetector:
     """One network with its working memory."""
 
     def __init__(self, network: _Network, threads: int) -> None:
@@ -122,14 +122,14 @@ class _Target:
 
 
 def _merge(points: Floats, scores: Floats) -> tuple[Floats, Floats]:
-    """Weighted non-maximum suppression: the mean, by score, of what overlaps the likeliest box.
+    """Merge detections by weighted non-maximum suppression: the mean, by score, of overlapping boxes.
 
     Args:
         points: (n, 2 + 6, 2): corners of the boxes, then keypoints.
         scores: (n,)
 
     Returns:
-        (m, 2 + 6, 2) and (m,), the likeliest first.
+        (m, 2 + 6, 2) and (m,), by falling score.
     """
     rest = np.argsort(-scores, kind="stable")
     merged, best = [], []
@@ -145,8 +145,8 @@ def _merge(points: Floats, scores: Floats) -> tuple[Floats, Floats]:
 
 
 def _overlaps(box: Floats, boxes: Floats) -> Floats:
-    """Shared area over joint area of a box (2, 2), as corners, with each of (n, 2, 2)."""
+    """Return the intersection over union of a box (2, 2), as corners, with each of (n, 2, 2)."""
     sides = np.maximum(np.minimum(box[1], boxes[:, 1]) - np.maximum(box[0], boxes[:, 0]), 0)
-    shared = sides.prod(axis=1)
-    joint = np.prod(box[1] - box[0]) + np.prod(boxes[:, 1] - boxes[:, 0], axis=1) - shared
-    return np.asarray(shared / np.maximum(joint, 1e-12))
+    intersection = sides.prod(axis=1)
+    union = np.prod(box[1] - box[0]) + np.prod(boxes[:, 1] - boxes[:, 0], axis=1) - intersection
+    return np.asarray(intersection / np.maximum(union, 1e-12))

@@ -1,11 +1,11 @@
-"""Who is who: identities of faces that hold through a clip, also when faces cross, leave and come back.
+"""Identities of faces that persist through a clip, also when faces cross, leave and come back.
 
-As long as a face is alone, it keeps the identity of the region that it was found in. That is not enough in
-three cases, in which identities are in *doubt*: faces touch or hide each other; a face changes suddenly; a
-face appears while another is lost. Then the face's looks decide: descriptors, if the tracker has a function
-that measures them, and otherwise the colours at the landmarks, which are comparable within a clip.
+A single face keeps the identity of the ROI in which it was found. That is not enough in three cases, in which
+identities are in *doubt*: faces touch or hide each other; a face changes suddenly; a face appears while
+another is lost. Then the appearance decides: descriptors, if the tracker has a function that measures them,
+and otherwise the colours at the landmarks, which are comparable within a clip.
 
-Looks are learnt only from faces that are not in doubt.
+Appearance is learnt only from faces that are not in doubt.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from newscaster.tracking.sampling import ImageArray
 
 Floats = npt.NDArray[np.float32]
 SAME_FACE = 0.4
-"""Two sets of landmarks are one face's if they are closer than this on average, in distances of the eyes."""
+"""Two sets of landmarks belong to one face if their mean distance is smaller, in distances of the eyes."""
 _TOUCHING = 0.75
 """Faces are in doubt while their centres are closer than this, in sums of the sides of their boxes."""
 _DOUBT_SECONDS = 0.4
-"""Doubt goes on for this long after faces have parted."""
+"""Duration of the doubt after faces have separated."""
 _MAX_COLOR_DISTANCE = 0.16
-"""Of one person's colours, of 1; see `_color_distance`."""
+"""Between colours of one person, of 1; see `_color_distance`."""
 _COLOR_JUMP = 0.10
-"""From a frame to the average of those before: more is another face, or something in front of it."""
+"""From a frame to the average of earlier ones. A larger change is another face or an occlusion."""
 _OTHER_PERSON = 1.2
-"""Cost, from which on a tracked face is somebody else's; see `Identities._cost`."""
+"""Cost from which on a tracked face belongs to another person; see `Identities._cost`."""
 _OTHER_FRAMES = 3
-"""A tracked face gets another identity only if that many frames in a row ask for it."""
+"""Successive frames that must agree before a tracked face gets another identity."""
 _MARGIN = 0.15
-"""How much less one lost identity must cost than the others for a new face to have it at once."""
+"""Cost advantage of one lost identity over the others for a new face to get it at once."""
 _STRANGER_FRAMES = 5
-"""A new face that is none of the lost for sure must be seen in that many frames to get an identity."""
+"""Frames after which a new face that is not clearly one of the lost gets an identity."""
 _SAME_STRANGER = 0.3
 """Overlap of the boxes of such a face in two frames."""
 _CONTINUITY = 0.25
-"""How much another identity must be better than that of the region, as a cost."""
+"""Cost advantage of the identity of the ROI over another one."""
 _DESCRIBE_SECONDS = 1.0
 """Between descriptors of a face that is not in doubt."""
 _MIN_DESCRIPTIONS = 3
 _KEPT_DESCRIPTIONS = 8
 _MAX_LOST = 8
-"""Lost identities that a face may be; the last seen first."""
+"""Candidates among the lost identities for a face; the last seen first."""
 
 
 @dataclass(eq=False)
@@ -61,12 +61,12 @@ class Face:
     landmarks: Landmarks
     presence: float
     sources: list[int] = field(default_factory=list)
-    """The identities in whose regions it was found; empty for a new one."""
+    """The identities in whose ROIs it was found; empty for a new one."""
     colors: Floats = field(init=False)
     is_touching: bool = False
-    """Another face is so close that parts of one may hide the other."""
+    """Whether another face is so close that one may hide parts of the other."""
     descriptor: Floats | None = None
-    """NaN if it cannot be measured; None if it was not needed yet."""
+    """NaN if it cannot be measured; None if not measured yet."""
 
     def __post_init__(self) -> None:
         self.box: Box = box_of(self.landmarks)
@@ -74,28 +74,28 @@ class Face:
 
 @dataclass(eq=False)
 class _Person:
-    """What is known of an identity."""
+    """The state of an identity."""
 
     face: Face
     seen: int
     """The last frame that showed it."""
     velocity: npt.NDArray[np.float64]
-    """Of the centre of its box, in pixels per frame."""
+    """Velocity of the centre of its box, in pixels per frame."""
     colors: Floats
     descriptors: list[Floats] = field(default_factory=list)
     described: int = -(10**9)
     doubt_until: int = -1
     other: tuple[int | None, int] = (None, 0)
-    """The identity that this face seems to have instead (None: a new one), and for how many frames."""
+    """The identity that this face seems to have instead (None: a new one), and the number of such frames."""
 
 
 class Identities:
-    """Gives identities, 0, 1, ..., to the faces of one clip, frame by frame.
+    """Identities, 0, 1, ..., of the faces of one clip, assigned frame by frame.
 
     Args:
-        fps: of the frames.
+        fps: frames per second.
         describe: measures descriptors.
-        max_distance: between descriptors of two frames of one person.
+        max_distance: largest distance between descriptors of two frames of one person.
     """
 
     def __init__(self, *, fps: float, describe: Describe | None, max_distance: float) -> None:
@@ -104,21 +104,21 @@ class Identities:
         self._describe_frames = max(1, round(_DESCRIBE_SECONDS * fps))
         self._persons: dict[int, _Person] = {}
         self._strangers: list[tuple[Box, int]] = []
-        """Where faces were left out in the last frame, and for how many frames: see `_has_waited`."""
+        """Boxes of unassigned faces in the last frame, and their numbers of frames: see `_has_waited`."""
         self._new_strangers: list[tuple[Box, int]] = []
         self._now = -1
 
     def assign(self, frame: ImageArray, faces: Sequence[Face]) -> dict[int, Face]:
-        """The faces of the next frame by identity; two that are one face are joined."""
+        """Return the faces of the next frame by identity; duplicates of one face are merged."""
         self._now += 1
         self._strangers, self._new_strangers = self._new_strangers, []
-        joined = _join(faces)
-        for face in joined:
+        merged = _merge(faces)
+        for face in merged:
             face.colors = _colors(frame, face.landmarks)
-        self._notice_doubt(joined)
+        self._update_doubt(merged)
         assigned: dict[int, Face] = {}
         open_faces = []
-        for face in joined:
+        for face in merged:
             if len(face.sources) == 1 and not self._in_doubt(face.sources[0]):
                 assigned[face.sources[0]] = face
             else:
@@ -131,7 +131,7 @@ class Identities:
     def _in_doubt(self, identity: int) -> bool:
         return self._persons[identity].doubt_until >= self._now
 
-    def _notice_doubt(self, faces: Sequence[Face]) -> None:
+    def _update_doubt(self, faces: Sequence[Face]) -> None:
         for i, face in enumerate(faces):
             involved: list[int] = []
             for other in faces[:i]:
@@ -147,7 +147,7 @@ class Identities:
                 self._doubt(source)
 
     def _decide(self, frame: ImageArray, faces: list[Face], *, taken: set[int]) -> dict[int, Face]:
-        """Identities of faces that are in doubt or new: those with the least cost in all."""
+        """Return the identities of faces that are in doubt or new: those with the least total cost."""
         lost = [i for i in self._persons if i not in taken and not any(i in face.sources for face in faces)]
         lost.sort(key=lambda i: -self._persons[i].seen)
         known = [source for face in faces for source in face.sources] + lost[:_MAX_LOST]
@@ -174,7 +174,7 @@ class Identities:
         self._persons[identity].doubt_until = self._now + self._doubt_frames
 
     def _doubt_holders(self, faces: Sequence[Face], taken: set[int]) -> None:
-        """Doubt those who have an identity that a face in doubt seems to have: the next frame decides."""
+        """Doubt the identities that a face in doubt seems to have: the next frame decides."""
         for face in faces:
             for identity in taken:
                 distance = self._distance(face, self._persons[identity])
@@ -182,7 +182,7 @@ class Identities:
                     self._doubt(identity)
 
     def _is_sure(self, face: Face, identity: int, lost: Sequence[int]) -> bool:
-        """Whether a new face can be told to be one of the lost, and not another of them."""
+        """Return whether a new face is clearly one of the lost, and not another of them."""
         person = self._persons[identity]
         if person.descriptors and self._distance(face, person) is None:
             return False
@@ -190,9 +190,9 @@ class Identities:
         return all(self._cost(face, other) - cost > _MARGIN for other in lost if other != identity)
 
     def _has_waited(self, face: Face) -> bool:
-        """Whether a new face could not be told for so long that there is no more to wait for.
+        """Return whether a new face has waited long enough for an identity.
 
-        At first it may be one of the lost, half hidden or half outside: it is left out until it can be told.
+        At first it may be one of the lost, half hidden or outside: it stays unassigned until it is clear.
         """
         before = [frames for box, frames in self._strangers if overlap(box, face.box) > _SAME_STRANGER]
         frames = max(before, default=0) + 1
@@ -200,20 +200,20 @@ class Identities:
         return frames > _STRANGER_FRAMES
 
     def _settled(self, face: Face, identity: int | None) -> int | None:
-        """What is made of a choice: a face that has a region's identity keeps it until others insist."""
+        """Filter a choice: a face keeps the identity of its ROI until several frames choose another."""
         if len(face.sources) != 1:
             return identity
         person = self._persons[face.sources[0]]
         if identity == face.sources[0] or (identity is None and face.is_touching):
             person.other = (None, 0)
             return face.sources[0]
-        wanted, frames = person.other
-        frames = frames + 1 if wanted == identity else 1
+        other, frames = person.other
+        frames = frames + 1 if other == identity else 1
         person.other = (identity, frames)
         return identity if frames >= _OTHER_FRAMES else face.sources[0]
 
     def _cost(self, face: Face, identity: int) -> float:
-        """How unlike a face is to a person: at 1 it is as likely somebody else's."""
+        """Return the cost of a face for a person: at 1, another person is equally likely."""
         person = self._persons[identity]
         cost = _color_distance(face.colors, person.colors) / _MAX_COLOR_DISTANCE
         if (distance := self._distance(face, person)) is not None:
@@ -221,8 +221,8 @@ class Identities:
         side = float((face.box[2:] - face.box[:2]).max())
         gone = self._now - person.seen
         expected = _center(person.face.box) + person.velocity * min(gone, self._doubt_frames)
-        apart = float(np.hypot(*(_center(face.box) - expected))) / side
-        cost += 0.1 * min(apart / (1 + 0.1 * gone), 2.0)
+        offset = float(np.hypot(*(_center(face.box) - expected))) / side
+        cost += 0.1 * min(offset / (1 + 0.1 * gone), 2.0)
         return cost if identity in face.sources else cost + (_CONTINUITY if face.sources else 0.0)
 
     def _distance(self, face: Face, person: _Person) -> float | None:
@@ -231,11 +231,12 @@ class Identities:
         return float(np.linalg.norm(np.mean(person.descriptors, axis=0) - face.descriptor))
 
     def _measure(self, frame: ImageArray, faces: Sequence[Face]) -> None:
-        asked = [face for face in faces if face.descriptor is None]
-        if self._describe is None or not asked:
+        unmeasured = [face for face in faces if face.descriptor is None]
+        if self._describe is None or not unmeasured:
             return
-        found = self._describe([frame] * len(asked), np.stack([face.landmarks for face in asked]))
-        for face, descriptor in zip(asked, found, strict=True):
+        landmarks = np.stack([face.landmarks for face in unmeasured])
+        descriptors = self._describe([frame] * len(unmeasured), landmarks)
+        for face, descriptor in zip(unmeasured, descriptors, strict=True):
             face.descriptor = descriptor
 
     def _add(self, face: Face) -> int:
@@ -244,7 +245,7 @@ class Identities:
         return identity
 
     def _learn(self, frame: ImageArray, assigned: dict[int, Face]) -> None:
-        """Update what is known of those who are seen; their looks only if they are not in doubt."""
+        """Update the state of the assigned faces; their appearance only if they are not in doubt."""
         due = []
         for identity, face in assigned.items():
             person = self._persons[identity]
@@ -265,27 +266,27 @@ class Identities:
                 person.descriptors = [*person.descriptors[-_KEPT_DESCRIPTIONS + 1 :], descriptor]
 
 
-def _join(faces: Sequence[Face]) -> list[Face]:
-    """Faces of which no two are the same: where two regions found one face, it has both as sources."""
-    joined: list[Face] = []
-    for face in sorted(faces, key=lambda one: not one.sources):
-        for other in joined:
+def _merge(faces: Sequence[Face]) -> list[Face]:
+    """Merge duplicates: a face that was found in two ROIs has both as sources."""
+    merged: list[Face] = []
+    for face in sorted(faces, key=lambda face: not face.sources):
+        for other in merged:
             if _are_same(face.landmarks, other.landmarks):
                 other.sources += [source for source in face.sources if source not in other.sources]
                 break
         else:
-            joined.append(face)
-    return joined
+            merged.append(face)
+    return merged
 
 
-def _are_same(one: Landmarks, other: Landmarks) -> bool:
-    apart = np.linalg.norm(one[:, :2] - other[:, :2], axis=1).mean()
-    return bool(apart < SAME_FACE * min(float(eye_distance(one)), float(eye_distance(other))))
+def _are_same(a: Landmarks, b: Landmarks) -> bool:
+    distance = np.linalg.norm(a[:, :2] - b[:, :2], axis=1).mean()
+    return bool(distance < SAME_FACE * min(float(eye_distance(a)), float(eye_distance(b))))
 
 
-def _are_touching(one: Box, other: Box) -> bool:
-    apart = np.abs(_center(one) - _center(other))
-    return bool((apart < _TOUCHING * ((one[2:] - one[:2]) + (other[2:] - other[:2]))).all())
+def _are_touching(a: Box, b: Box) -> bool:
+    distance = np.abs(_center(a) - _center(b))
+    return bool((distance < _TOUCHING * ((a[2:] - a[:2]) + (b[2:] - b[:2]))).all())
 
 
 def _center(box: Box) -> npt.NDArray[np.float64]:
@@ -293,19 +294,19 @@ def _center(box: Box) -> npt.NDArray[np.float64]:
 
 
 def _colors(frame: ImageArray, landmarks: npt.NDArray[Any]) -> Floats:
-    """Colours (96, 3), 0 to 1, at every fifth landmark."""
+    """Return the colours (96, 3), 0 to 1, at every fifth landmark."""
     last = np.array([frame.shape[1] - 1, frame.shape[0] - 1], np.float32)
     x, y = np.clip(np.rint(landmarks[::5, :2]), 0, last).astype(np.intp).T
     return np.asarray(frame[y, x], np.float32) / np.float32(255)
 
 
-def _color_distance(one: Floats, other: Floats) -> float:
-    """Mean difference of colours."""
-    return float(np.abs(one - other).mean())
+def _color_distance(a: Floats, b: Floats) -> float:
+    """Return the mean difference of colours."""
+    return float(np.abs(a - b).mean())
 
 
 def _least(costs: list[list[float]], alone: list[float]) -> list[int | None]:
-    """The column of each row with the least sum of costs, no column twice; None at the cost `alone`."""
+    """Return the column of each row with the least total cost, no column twice; None at the cost `alone`."""
 
     def best(row: int, free: frozenset[int]) -> tuple[float, list[int | None]]:
         if row == len(costs):

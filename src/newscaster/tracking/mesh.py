@@ -1,7 +1,7 @@
-"""The face mesh: 478 landmarks of the face in each of some regions.
+"""The face mesh: 478 landmarks of one face in each ROI.
 
-MediaPipe's mesh network with attention (Google, Apache-2.0; Grishchenko et al. 2020, Attention Mesh). The
-packaged file is made by tools/convert_face_models.py. Where a face is to be looked for is left to the caller.
+MediaPipe's mesh network with attention (Google, Apache-2.0; Grishchenko et al. 2020, Attention Mesh).
+tools/convert_face_models.py makes the packaged file. The caller chooses the ROIs.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from newscaster.tracking.roi import FaceRoi
 from newscaster.tracking.sampling import ImageArray, SquareSampler
 
 Landmarks = npt.NDArray[np.float32]
-"""(478, 3): x and y in pixels of the frame, z in the scale of x, less the farther away."""
+"""(478, 3): x and y in pixels of the frame, z in the scale of x; smaller z is farther away."""
 
 CROP_SIDE = 192
 _BATCH = 16
-"""Crops that run at once; more gain no time."""
+"""Crops that run at once; larger batches are not faster."""
 
 
 class FaceMesh:
-    """Finds landmarks; for one thread at a time.
+    """A landmark finder, for one thread at a time.
 
-    What is found in a region does not depend on the other regions of the call, nor on `threads`.
+    The landmarks of an ROI depend neither on the other ROIs of the call nor on `threads`.
 
     Args:
-        threads: of one operator.
+        threads: threads of one operator.
     """
 
     def __init__(self, *, threads: int = 1) -> None:
@@ -41,13 +41,13 @@ class FaceMesh:
     def find(
         self, faces: Sequence[tuple[ImageArray, FaceRoi]]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Landmarks of one face in each region.
+        """Find the landmarks of one face in each ROI.
 
         Args:
-            faces: frames (H, W, 3) uint8 RGB, of any sizes, each with a region of it.
+            faces: frames (H, W, 3) uint8 RGB, of any sizes, each with an ROI.
 
         Returns:
-            Landmarks (n, 478, 3) in pixels of the frames, and how likely each region shows a face (n,).
+            Landmarks (n, 478, 3) in pixels of the frames, and the probability of a face in each ROI (n,).
         """
         landmarks = np.empty((len(faces), LANDMARKS, 3), np.float32)
         presence = np.empty(len(faces))

@@ -10,6 +10,6 @@ from newscaster.inference import Session
 
 @cache
 def face_session(name: str, threads: int) -> Session:
-    """The network of a packaged file; threads and clips may share it."""
+    """Load the network of a packaged file, once; threads and clips may share it."""
     model = resources.files("newscaster.data").joinpath(name).read_bytes()
     return Session(model, threads=threads, name=name, trusted=True)

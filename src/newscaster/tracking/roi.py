@@ -1,4 +1,4 @@
-"""Regions of faces: the turned squares that the mesh network looks at.
+"""Face ROIs: the rotated squares that are the input of the mesh network.
 
 The rules are those of MediaPipe's graphs ``face_detection_front_detection_to_roi`` and
 ``face_landmark_landmarks_to_roi``.
@@ -20,7 +20,7 @@ Box = npt.NDArray[np.float64]
 """(4,): left, top, right and bottom in pixels."""
 
 _MARGIN = 1.5
-"""Side of the region in longer sides of the face's box."""
+"""Side of the ROI as a multiple of the longer side of the face's box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class FaceRoi:
     """Its centre."""
     side: float
     angle: float
-    """Clockwise on the screen, in radians: the turn of the line from the image's left eye to its right."""
+    """Angle of the line from the image's left eye to its right, clockwise on the screen, in radians."""
 
     def matrix(self, side: int) -> Matrix:
-        """Where the pixels of the region, resampled to `side`, come from."""
+        """Return the sampling matrix of the ROI, resampled to `side`."""
         return square_matrix((self.x, self.y), self.side, self.angle, side)
 
     def place(self, points: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
-        """Points (P, 3) of the region, resampled to `side`, in pixels of the frame; z has the scale of x."""
+        """Map points (P, 3) of the ROI, resampled to `side`, to pixels of the frame; z has the scale of x."""
         scale = self.side / side
         cos, sin = math.cos(self.angle) * scale, math.sin(self.angle) * scale
         half = side / 2
@@ -49,13 +49,13 @@ class FaceRoi:
 
     @property
     def box(self) -> Box:
-        """The square as if it were not turned."""
+        """The square without its rotation."""
         half = self.side / 2
         return np.array([self.x - half, self.y - half, self.x + half, self.y + half])
 
     @classmethod
     def around(cls, box: Box, left_eye: npt.NDArray[Any], right_eye: npt.NDArray[Any]) -> FaceRoi:
-        """The region of a face with this box and these eyes (2,), named by their side of the image."""
+        """Return the ROI of a face with this box and these eyes (2,), named by their side of the image."""
         left, top, right, bottom = box.tolist()
         angle = math.atan2(float(right_eye[1] - left_eye[1]), float(right_eye[0] - left_eye[0]))
         side = _MARGIN * max(right - left, bottom - top)
@@ -63,26 +63,27 @@ class FaceRoi:
 
     @classmethod
     def of_landmarks(cls, landmarks: npt.NDArray[np.floating[Any]]) -> FaceRoi:
-        """The region of a face in the next frame, from its landmarks (478, >=2) in this one."""
+        """Return the ROI of a face in the next frame, from its landmarks (478, >=2) in this one."""
         return cls.of_face(box_of(landmarks), landmarks)
 
     @classmethod
     def of_face(cls, box: Box, landmarks: npt.NDArray[np.floating[Any]]) -> FaceRoi:
-        """The same, if the box of the landmarks is known."""
+        """As :meth:`of_landmarks`, with the known box of the landmarks."""
         return cls.around(box, landmarks[LEFT_EYE_OUTER], landmarks[RIGHT_EYE_OUTER])
 
 
 def box_of(landmarks: npt.NDArray[np.floating[Any]]) -> Box:
-    """The least box around landmarks (P, >=2)."""
+    """Return the bounding box of landmarks (P, >=2)."""
     points = np.ascontiguousarray(landmarks[:, :2].T)
     return np.concatenate([points.min(axis=1), points.max(axis=1)], dtype=np.float64)
 
 
 def overlap(a: Box, b: Box) -> float:
-    """Area shared by two boxes over the area of both together, 0 to 1."""
+    """Return the intersection over union of two boxes, 0 to 1."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
         return 0.0
-    shared = width * height
-    return float(shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared))
+    intersection = width * height
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection
+    return float(intersection / union)

@@ -1,8 +1,8 @@
-"""Cuts squares out of frames: turned, scaled, resampled bilinearly.
+"""Sampling of rotated, scaled squares from frames, with bilinear interpolation.
 
 The arithmetic is that of OpenCV's ``warpPerspective`` with INTER_LINEAR on 8-bit frames, bit for bit: source
-positions are rounded to 1/32 px, and results to whole numbers. MediaPipe cuts with it, so that its networks
-see the same pixels here. Only the pixels that are needed are read: a large frame costs no more.
+positions are rounded to 1/32 px, and results to integers. MediaPipe uses it, so its networks get the same
+pixels here. Only the necessary pixels are read: a large frame costs no more.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _STRIP = 64
 
 
 class SquareSampler:
-    """Cuts squares of one size.
+    """A sampler of squares of one size.
 
-    It holds its working memory, for one thread at a time: allocating it anew would double the time. A
-    square is cut in strips, so that this memory stays in the processor's cache.
+    It keeps its working memory, for one thread at a time: repeated allocation would double the time. It
+    samples in strips, so that this memory stays in the processor's cache.
 
     Args:
-        side: of the squares in pixels.
+        side: side of the squares in pixels.
     """
 
     def __init__(self, side: int) -> None:
@@ -52,9 +52,9 @@ class SquareSampler:
         """Write the square as planes (3, side, side), 0 to 255, into `out`.
 
         Args:
-            frame: (H, W, 3) uint8 RGB; also a window of a larger one.
-            matrix: where each pixel comes from.
-            zeros_outside: what lies outside the frame is black; otherwise the border's pixels are repeated.
+            frame: (H, W, 3) uint8 RGB; also a view of a larger one.
+            matrix: source position of each pixel.
+            zeros_outside: whether pixels outside the frame are black; otherwise the border is repeated.
         """
         source = _Source(frame)
         planes = out.reshape(3, -1)
@@ -71,7 +71,7 @@ class SquareSampler:
             self._finish(planes[:, first * self.side : first * self.side + self._count])
 
     def _place(self, matrix: Matrix, first: int) -> None:
-        """Source positions of the rows from `first`, in steps: `_x` and `_y`."""
+        """Compute the source positions of the rows from `first`, in steps, into `_x` and `_y`."""
         rows = self._numbers[first : first + _STRIP, None]
         for (a, b, c), target in zip((matrix * _STEPS).tolist(), (self._x, self._y), strict=True):
             self._sums[:, :1] = rows * b + c
@@ -91,13 +91,13 @@ class SquareSampler:
         np.right_shift(self._y, _SHIFT, out=self._y)
 
     def _read_inside(self, source: _Source) -> None:
-        """Read positions that are in the frame. A neighbour that is not has no weight: any pixel will do."""
+        """Read positions inside the frame. A neighbour outside has no weight, so any pixel serves."""
         self._point(self._x, self._y, source.stride)
         for tap, offset in enumerate((0, 3, source.stride, source.stride + 3)):
             self._accumulate(tap, source.data[offset:])
 
     def _read_beyond(self, source: _Source) -> None:
-        """Read positions some of which are not in the frame: a neighbour that is not loses its weight."""
+        """Read positions that may be outside the frame: a neighbour outside loses its weight."""
         for axis, (pixels, size) in enumerate(((self._x, source.width), (self._y, source.height))):
             for late in (0, 1):
                 self._weights[2 * axis + late] *= (pixels >= -late) & (pixels < size - late)
@@ -111,7 +111,7 @@ class SquareSampler:
             self._accumulate(tap, source.data)
 
     def _point(self, x: npt.NDArray[np.int32], y: npt.NDArray[np.int32], stride: int) -> None:
-        """Where the pixels are in the frame's bytes; x and y are overwritten."""
+        """Compute the byte offsets of the pixels into `_index`; x and y are overwritten."""
         x *= 3
         y *= stride
         y += x
@@ -121,7 +121,7 @@ class SquareSampler:
         """Add the pixels at `_index`, times their horizontal weight, to their row, the upper or the lower."""
         down, right = divmod(tap, 2)
         for channel in range(3):
-            # "wrap" spares a check. Only pixels without weight are ever wrapped.
+            # "wrap" avoids a check. Only pixels without weight are ever wrapped.
             data[channel:].take(self._index, out=self._taps[channel], mode="wrap")
         target = self._product if right else self._rows[down]
         np.copyto(target, self._taps)
@@ -130,7 +130,7 @@ class SquareSampler:
             self._rows[down] += target
 
     def _finish(self, out: Planes) -> None:
-        """Weigh the two rows and round; before that all numbers are whole and below 2 to the power of 24."""
+        """Weight the two rows and round; the inputs are integers below 2^24."""
         for down, target in enumerate((out, self._lower)):
             np.multiply(self._weights[2 + down], np.float32(1 / _STEPS**2), out=self._vertical)
             np.copyto(target, self._rows[down])
@@ -141,7 +141,7 @@ class SquareSampler:
 
 
 class _Source:
-    """A frame as one row of bytes, without a copy if it is a window of a larger one."""
+    """A frame as one row of bytes, without a copy if it is a view of a larger one."""
 
     def __init__(self, frame: ImageArray) -> None:
         if frame.strides[1:] != (3, 1) or frame.strides[0] < 0:
@@ -156,13 +156,13 @@ class _Source:
 
 
 def square_matrix(center: tuple[float, float], side_px: float, angle: float, side: int) -> Matrix:
-    """Where the pixels of a square come from, corner to corner: column 0 from the edge, without half pixels.
+    """Return the sampling matrix of a square, corner to corner: column 0 is at the edge, without half pixels.
 
     Args:
-        center: of the square in the frame.
-        side_px: of the square in the frame.
-        angle: its turn, clockwise on the screen, in radians.
-        side: of the result in pixels.
+        center: centre of the square in the frame.
+        side_px: side of the square in the frame.
+        angle: rotation, clockwise on the screen, in radians.
+        side: side of the result in pixels.
     """
     scale = side_px / side
     cos, sin = float(np.cos(angle)) * scale, float(np.sin(angle)) * scale

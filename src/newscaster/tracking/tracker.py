@@ -1,8 +1,8 @@
 """Tracking of the faces in a clip, frame by frame.
 
-The rules are those of MediaPipe's graph ``face_landmark_front_cpu``: a face's landmarks in one frame give the
-region in which it is looked for in the next, and while fewer faces are tracked than are wanted, the detector
-looks for more. What is added are identities: see ``identity``.
+The rules are those of MediaPipe's graph ``face_landmark_front_cpu``: the landmarks of a face in one frame
+define its ROI in the next. The detector runs while fewer faces than requested are tracked. In addition, faces
+have identities: see ``identity``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from newscaster.tracking.roi import FaceRoi, overlap
 from newscaster.tracking.sampling import ImageArray
 
 _MIN_PRESENCE = 0.5
-_SAME_CROP = 0.5
-"""A region that overlaps a tracked one by more is the same face's."""
+_SAME_ROI = 0.5
+"""An ROI that overlaps a tracked one by more belongs to the same face."""
 
 
 class Detector(Protocol):
@@ -33,15 +33,15 @@ class TrackedFace:
     """A face in a frame."""
 
     identity: int
-    """Whose: the same number through the clip, from 0 in the order of appearance."""
+    """Number of the person: constant in the clip, from 0 in the order of appearance."""
     landmarks: Landmarks
     """(478, 3) in pixels of the frame."""
     presence: float
-    """How likely it is a face, 0.5 to 1."""
+    """Probability of a face, 0.5 to 1."""
 
 
 class _Numbers:
-    """Identities that end with the region."""
+    """Identities that end with the ROI."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -57,20 +57,20 @@ class _Numbers:
 
 
 class FaceTracker:
-    """Follows faces through the frames of one clip; for one thread at a time.
+    """A tracker of the faces of one clip, for one thread at a time.
 
-    What is found does not depend on the number of threads.
+    The result does not depend on the number of threads.
 
     Args:
-        max_faces: how many are followed at once.
-        fps: of the frames.
+        max_faces: largest number of faces that are tracked at once.
+        fps: frames per second.
         search_every: frames between searches while fewer than `max_faces` are tracked. In the second after a
             face was lost, every frame is searched.
-        detector, mesh: what finds faces, and their landmarks; by default new ones.
-        identify: whether identities hold when faces are lost or cross. Otherwise a face that is found again
-            is a new one, at once, as in MediaPipe.
-        describe: measures whose a face is, to hold identities by; by default the colours of faces do.
-        max_distance: between descriptors of one person.
+        detector, mesh: finders of faces and of their landmarks; by default new ones.
+        identify: whether identities survive when faces are lost or cross. Otherwise a face that is found
+            again gets a new identity at once, as in MediaPipe.
+        describe: measures the descriptors that identities rest on; by default, the colours of faces serve.
+        max_distance: largest distance between descriptors of one person.
 
     Raises:
         InputError: a number is out of range.
@@ -100,7 +100,7 @@ class FaceTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next frame is the first of another clip."""
+        """Clear the state: the next frame is the first of another clip."""
         self._identities: Identities | _Numbers = _Numbers()
         if self._identify:
             self._identities = Identities(
@@ -110,7 +110,7 @@ class FaceTracker:
         self._since_search, self._since_loss = 0, 0
 
     def step(self, frame: ImageArray) -> list[TrackedFace]:
-        """The faces in the next frame (H, W, 3) uint8 RGB, by identity."""
+        """Return the faces in the next frame (H, W, 3) uint8 RGB, by identity."""
         rois: list[tuple[int | None, FaceRoi]] = list(self._rois.items())
         if self._is_search_due():
             rois += [(None, roi) for roi in self._search(frame)]
@@ -136,11 +136,11 @@ class FaceTracker:
         return True
 
     def _search(self, frame: ImageArray) -> list[FaceRoi]:
-        """Regions of detected faces that are not tracked, at most as many as are wanted in all."""
+        """Return ROIs of detected faces that are not tracked, at most `max_faces`."""
         tracked = [roi.box for roi in self._rois.values()]
-        found: list[FaceRoi] = []
+        new_rois: list[FaceRoi] = []
         for roi in self._detector.detect(frame).rois()[: self._max_faces]:
-            others = [*tracked, *(one.box for one in found)]
-            if all(overlap(roi.box, other) <= _SAME_CROP for other in others):
-                found.append(roi)
-        return found
+            others = [*tracked, *(new_roi.box for new_roi in new_rois)]
+            if all(overlap(roi.box, other) <= _SAME_ROI for other in others):
+                new_rois.append(roi)
+        return new_rois

@@ -1,7 +1,7 @@
-"""A mark in the pixels that says newscaster made them, and with which anchor: put on, and found again.
+"""An invisible watermark for videos of newscaster, with the anchor's id: embedding and detection.
 
-Knows the pattern, how faint it is, and how sure one must be to have found it. It is no proof, and no lock:
-whoever knows how it is made can put it on or take it off. It is there for files whose manifest got lost.
+Defines the pattern, its strength, and the threshold of the detector. It is not tamper-proof: the algorithm is
+public. It serves files whose manifest was lost.
 """
 
 from __future__ import annotations

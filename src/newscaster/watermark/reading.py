@@ -1,14 +1,14 @@
-"""Finding the mark in a file, as far as pieces of five seconds show it.
+"""Detection of the mark in a file, in pieces of five seconds.
 
-The frames of a piece are averaged, without what is coarser than the mark, and with edges cut: what moves
-goes, and the mark stays. The average is folded onto the torus. Of its spectrum only the phases are kept, and
-correlated with the pattern's (Kuglin and Hines, "The phase correlation image alignment method", 1975).
+The frames of a piece are high-pass filtered, clipped and averaged: motion cancels out, and the mark remains.
+The average is folded onto the torus. The phases of its spectrum are correlated with the pattern's (Kuglin and
+Hines, "The phase correlation image alignment method", 1975).
 
-How sure is it? Without a mark, phases are as good as random, and a correlation at one place is the sum of
-some thousand terms: normal, of variance 1 as it is scaled here, beyond `t` with the chance Q(t). What is
-asked for is the `t` that any of all places tried is beyond in one of a million pieces::
+Significance: without a mark, the phases are practically random, and a correlation at one place is the sum of
+about a thousand terms: normal, of variance 1 as scaled here, beyond `t` with the probability Q(t). The
+threshold is the `t` that any of the tested places exceeds in one of a million pieces::
 
-    as the picture was made: 9 places, and as many of its mirror image      Q(5.43) * 18      = 0.5e-6
+    unchanged frame: 9 places, and as many of its mirror image              Q(5.43) * 18      = 0.5e-6
     cropped, shifted, padded: 128 x 128 places, 65 scales, mirrored, too    Q(7.23) * 2.1e6   = 0.5e-6
 """
 
@@ -39,51 +39,51 @@ from newscaster.watermark.pattern import (
 )
 
 PIECE_SECONDS = 5.0
-"""Length of a piece in which the mark is looked for."""
+"""Length of an analysed piece."""
 MAX_PIECES = 6
-"""Pieces looked at, spread over the file."""
+"""Largest number of analysed pieces, spread over the file."""
 FALSE_ALARMS = 1e-6
-"""Share of pieces without the mark in which it is found."""
+"""False positive rate per piece."""
 _ID_ERRORS = 1e-3
-"""Share of the parts of ids that are read where there is only noise."""
+"""Rate of id parts that are read from pure noise."""
 _FRAMES_PER_SECOND = 5
 _SAMPLES = 2 * CELLS
-"""Of the torus along each side: two for a cell, or shifts by half a cell would be missed."""
+"""Samples of the torus along each side: two for a cell, or shifts by half a cell would be missed."""
 SCALES = tuple(np.exp(-0.008 * np.arange(65)).tolist())
-"""Smaller side of what is left of a picture, over the whole: 1 to 0.6."""
+"""Smaller side of a cropped frame over that of the original: 1 to 0.6."""
 PLACES = (3 * 3 * 2, _SAMPLES**2 * 2 * len(SCALES))
-"""Places that are tried, in pictures as they were made and in others."""
+"""Number of tested places, in unchanged frames and in others."""
 _EDGE_LEVELS = 1.0
-"""More than that above or below its surroundings, a pixel counts no more."""
+"""Clipping of a pixel's difference from its surroundings, in 8-bit pixel values."""
 _FAINT_SQUARE = 0.05
-"""What is fainter than its root, in levels, is not raised to the strength of the rest."""
+"""Square of the amplitude, in 8-bit pixel values, below which the strength is not normalised."""
 _COARSEST = 0.06
-"""Cycles per cell below which pictures hide everything."""
+"""Cycles per cell below which the frame's content hides the mark."""
 
 _CYCLES = np.arange(-(CELLS // 2 - 1), CELLS // 2)
-"""Frequencies that are looked at, in cycles per torus; they are their indices, too."""
+"""Analysed frequencies in cycles per torus, which are also their indices."""
 
 Spectrum = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundMark:
-    """The mark, as it was found in a file."""
+    """The detected mark of a file."""
 
     id: str | None
-    """The first digits of the anchor's identity; None where too little is left to read them."""
+    """The first digits of the anchor's identity; None if they are unreadable."""
     pieces: int
-    """Pieces of 5 s that were looked at."""
+    """Analysed pieces of 5 s."""
     marked: int
-    """Pieces in which it was found."""
+    """Pieces with the mark."""
     scale: float
-    """How much is left of the picture's smaller side; 1: it was not cropped."""
+    """Remaining fraction of the frame's smaller side; 1: not cropped."""
     mirrored: bool
 
 
 @dataclass(frozen=True)
 class Lock:
-    """Where the pattern lies in a piece."""
+    """The position of the pattern in a piece."""
 
     score: float
     scale: float
@@ -93,9 +93,9 @@ class Lock:
 
 
 def find_mark(path: str | Path) -> FoundMark | None:
-    """Look for newscaster's mark in a video; None: it is not found.
+    """Detect newscaster's mark in a video; return None if there is none.
 
-    Only up to six pieces of it are decoded, so that long files take no longer than short ones.
+    At most six pieces are decoded, so that long files take no longer than short ones.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
@@ -104,7 +104,7 @@ def find_mark(path: str | Path) -> FoundMark | None:
 
 
 def seen_pieces(path: str | Path) -> list[Floats]:
-    """The pieces of a video that are looked at, each averaged.
+    """Return the analysed pieces of a video, each averaged.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
@@ -120,25 +120,25 @@ def seen_pieces(path: str | Path) -> list[Floats]:
 
 
 def mark_of(pieces: list[Floats]) -> FoundMark | None:
-    """The mark of pieces that are averaged already; see `averaged`."""
+    """Detect the mark in averaged pieces; see `averaged`."""
     locks = [aligned(piece) for piece in pieces]
     if not any(locks):
-        locks = _searched_all(pieces)
-    found = [(piece, lock) for piece, lock in zip(pieces, locks, strict=True) if lock is not None]
-    if not found:
+        locks = _search_all(pieces)
+    marked = [(piece, lock) for piece, lock in zip(pieces, locks, strict=True) if lock is not None]
+    if not marked:
         return None
-    best = max((lock for _, lock in found), key=lambda lock: lock.score)
+    best = max((lock for _, lock in marked), key=lambda lock: lock.score)
     return FoundMark(
-        id=_id_of([_at_origin(piece, lock) for piece, lock in found]),
+        id=_id_of([_at_origin(piece, lock) for piece, lock in marked]),
         pieces=len(pieces),
-        marked=len(found),
+        marked=len(marked),
         scale=round(best.scale, 3),
         mirrored=best.mirrored,
     )
 
 
-def _searched_all(pieces: list[Floats]) -> list[Lock | None]:
-    """Searching takes long: where the first is found, others are."""
+def _search_all(pieces: list[Floats]) -> list[Lock | None]:
+    """Search all pieces. A search is slow, so the scale of the first lock is reused."""
     locks: list[Lock | None] = []
     scales = SCALES
     for piece in pieces:
@@ -150,7 +150,7 @@ def _searched_all(pieces: list[Floats]) -> list[Lock | None]:
 
 
 def averaged(frames: Iterable[npt.NDArray[np.uint8]]) -> Floats:
-    """What stands still in a piece's frames (H, W uint8), without what is coarse; evened to one strength."""
+    """Return the static, high-pass filtered content of frames (H, W uint8), normalised to one strength."""
     total, count = np.zeros((2, 2), np.float32), 0
     for count, luma in enumerate(frames, 1):
         plane = luma.astype(np.float32)
@@ -161,33 +161,33 @@ def averaged(frames: Iterable[npt.NDArray[np.uint8]]) -> Floats:
 
 
 def aligned(piece: Floats, *, least: float | None = None) -> Lock | None:
-    """The best place of the mark in a picture that is whole, or mirrored, if it is good enough.
+    """Return the best place of the mark in an uncropped frame, mirrored or not, if it is significant.
 
     Args:
-        piece: as `averaged` gives it.
-        least: standard deviations that are good enough; None: by `FALSE_ALARMS`.
+        piece: a result of `averaged`.
+        least: threshold in standard deviations; None: by `FALSE_ALARMS`.
     """
     return _best(piece, [1.0], reach=1, least=threshold(PLACES[0]) if least is None else least)
 
 
 def searched(piece: Floats, *, scales: Sequence[float] = SCALES, least: float | None = None) -> Lock | None:
-    """The best place of the mark in a picture that is cropped, shifted or padded, if it is good enough.
+    """Return the best place of the mark in a cropped, shifted or padded frame, if it is significant.
 
     Args:
-        piece: as `averaged` gives it.
-        scales: what may be left of the picture's smaller side, as a share.
-        least: standard deviations that are good enough; None: by `FALSE_ALARMS`.
+        piece: a result of `averaged`.
+        scales: possible fractions of the frame's smaller side that remain.
+        least: threshold in standard deviations; None: by `FALSE_ALARMS`.
     """
     return _best(piece, scales, reach=_SAMPLES, least=threshold(PLACES[1]) if least is None else least)
 
 
 def threshold(places: int) -> float:
-    """Standard deviations that the best of so many places exceeds once in two million pieces, by chance."""
+    """Return the score, in standard deviations, that noise exceeds at `places` in one of 2 million pieces."""
     return -NormalDist().inv_cdf(FALSE_ALARMS / 2 / places)
 
 
 def _best(piece: Floats, scales: Sequence[float], *, reach: int, least: float) -> Lock | None:
-    """The best of the places that are so near to the middle."""
+    """Return the best place within `reach` of the middle."""
     near = np.arange(-reach, reach + 1)[:_SAMPLES]
     best: Lock | None = None
     for scale in scales:
@@ -202,18 +202,18 @@ def _best(piece: Floats, scales: Sequence[float], *, reach: int, least: float) -
 
 
 def _phases(piece: Floats, scale: float) -> Spectrum:
-    """(63, 63): of the piece on the torus, the phases of all frequencies below half a cycle per cell."""
+    """Return (63, 63): phases of the piece on the torus, of all frequencies below half a cycle per cell."""
     height, width = piece.shape
     side_px = min(height, width) / CELLS_ACROSS / scale
     folded = weights(height, side_px, _SAMPLES).T @ piece @ weights(width, side_px, _SAMPLES)
-    found: Spectrum = np.fft.fft2(folded)[np.ix_(_CYCLES, _CYCLES)]
-    size = np.abs(found)
-    found[size > 0] /= size[size > 0]
-    return found
+    phases: Spectrum = np.fft.fft2(folded)[np.ix_(_CYCLES, _CYCLES)]
+    magnitude = np.abs(phases)
+    phases[magnitude > 0] /= magnitude[magnitude > 0]
+    return phases
 
 
 def _correlated(phases: Spectrum, pattern: Spectrum, samples: int) -> Array:
-    """(samples, samples): how well a pattern fits at each place, in standard deviations of noise."""
+    """Return (samples, samples): correlation of a pattern at each place, in standard deviations of noise."""
     parts = phases * pattern.conj()
     spread = np.zeros((samples, samples), np.complex128)
     spread[np.ix_(_CYCLES, _CYCLES)] = parts
@@ -224,34 +224,34 @@ def _correlated(phases: Spectrum, pattern: Spectrum, samples: int) -> Array:
 
 @cache
 def _sync(mirrored: bool) -> Spectrum:
-    found = _spectrum(sync_signs())
-    return found[:, ::-1] if mirrored else found
+    spectrum = _spectrum(sync_signs())
+    return spectrum[:, ::-1] if mirrored else spectrum
 
 
 def _spectrum(pattern: Array) -> Spectrum:
-    """(63, 63): of a pattern of the torus, weighed by what interpolation leaves of it."""
+    """Return (63, 63): the spectrum of a pattern of the torus, weighted by the loss of interpolation."""
     cycles = _CYCLES / CELLS
-    left = np.sinc(cycles)
-    weighed: Spectrum = np.fft.fft2(pattern)[np.ix_(_CYCLES, _CYCLES)] * left[:, None] * left
-    weighed[np.hypot(cycles[:, None], cycles) < _COARSEST] = 0
-    return weighed
+    gain = np.sinc(cycles)
+    weighted: Spectrum = np.fft.fft2(pattern)[np.ix_(_CYCLES, _CYCLES)] * gain[:, None] * gain
+    weighted[np.hypot(cycles[:, None], cycles) < _COARSEST] = 0
+    return weighted
 
 
 def _at_origin(piece: Floats, lock: Lock) -> Spectrum:
-    """A piece's phases as they would be had the picture not been cropped or mirrored."""
+    """Return a piece's phases, corrected for crop, shift and mirroring."""
     turns = [np.exp(2j * np.pi * _CYCLES * place / _SAMPLES) for place in lock.place]
     phases: Spectrum = _phases(piece, lock.scale) * turns[0][:, None] * turns[1]
     return phases[:, ::-1] if lock.mirrored else phases
 
 
 def _id_of(phases: list[Spectrum]) -> str | None:
-    """What the parts say, of all pieces together; their common noise is measured, not assumed."""
-    least = -NormalDist().inv_cdf(_ID_ERRORS / CELLS**2)
+    """Read the parts of the id from all pieces; their common noise is measured, not assumed."""
+    threshold_sigmas = -NormalDist().inv_cdf(_ID_ERRORS / CELLS**2)
     places = []
     for part in range(ID_PARTS):
         pattern = _spectrum(part_signs(part))
-        scores = np.sum([_correlated(one, pattern, CELLS) for one in phases], axis=0)
-        if scores.max() < least * scores.std():
+        scores = np.sum([_correlated(piece_phases, pattern, CELLS) for piece_phases in phases], axis=0)
+        if scores.max() < threshold_sigmas * scores.std():
             return None
         places.append(int(scores.argmax()))
     return id_at(places)

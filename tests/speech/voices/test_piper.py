@@ -1,4 +1,4 @@
-"""Piper's adapter, against a stand-in for the package; and against the package where it is installed."""
+"""Piper's adapter, against a stand-in for the package; and against the package if it is installed."""
 
 from __future__ import annotations
 
@@ -124,6 +124,6 @@ def test_long_rows_of_initials_lose_their_full_stops(piper: types.ModuleType, fi
     """espeak-ng crashes on more than a hundred of them."""
     voice = PiperVoice(file)
     voice.say("The U.S. and J. R. R. Tolkien, " + "a.b. " * 100 + "end.", speed=1.0)
-    ((said, _),) = voice._speaker.asked
-    assert said.startswith("The U.S. and J. R. R. Tolkien, a b  a b ")
-    assert said.count(".") == 6
+    ((sentence, _),) = voice._speaker.asked
+    assert sentence.startswith("The U.S. and J. R. R. Tolkien, a b  a b ")
+    assert sentence.count(".") == 6

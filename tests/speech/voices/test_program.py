@@ -32,7 +32,7 @@ def program(code: str, tmp_path: Path) -> str:
     return shlex.join([sys.executable, str(path)])
 
 
-def test_a_sentence_goes_in_and_sound_comes_out(tmp_path: Path) -> None:
+def test_a_sentence_becomes_audio(tmp_path: Path) -> None:
     samples, rate = ProgramVoice(program(SPEAK, tmp_path)).say("Grüß Gott.", speed=1.0)
     assert rate == 11_025
     np.testing.assert_array_equal(samples, np.full(len("Grüß Gott.\n".encode()), 0.375, np.float32))
@@ -49,7 +49,7 @@ def test_commands_that_cannot_be_started(tmp_path: Path) -> None:
     for command, message in (
         ("", "is empty"),
         ("  ", "is empty"),
-        ("say 'so", r"cannot be understood \(No closing quotation\)"),
+        ("say 'so", r"cannot be parsed \(No closing quotation\)"),
         ("no-such-program-here -x", "there is no program 'no-such-program-here'"),
         (str(tmp_path / "plain"), "there is no program"),
     ):
@@ -64,7 +64,7 @@ def test_commands_that_cannot_be_started(tmp_path: Path) -> None:
     ("code", "message"),
     [
         ("", r"wrote no WAV file .* \(it wrote nothing\)"),
-        ("print('good evening')", r"wrote no WAV file .* begins with b'good evening\\n'"),
+        ("print('good evening')", r"wrote no WAV file .* starts with b'good evening\\n'"),
         ("import sys; print('one\\ntwo\\n', file=sys.stderr); sys.exit(3)", r"exit code 3 .* \(two\)"),
         ("import os; os.kill(os.getpid(), 9)", "ended by signal 9"),
     ],
@@ -92,7 +92,7 @@ def test_programs_that_hang(tmp_path: Path, code: str) -> None:
 
 
 def test_programs_that_never_stop_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newscaster.speech.voices.program._LARGEST_WAV_BYTES", 1 << 20)
+    monkeypatch.setattr("newscaster.speech.voices.program._MAX_WAV_BYTES", 1 << 20)
     code = "import sys\nwhile True: sys.stdout.buffer.write(bytes(65536))"
     with pytest.raises(SpeechError, match="wrote more than 1 MiB"):
         ProgramVoice(program(code, tmp_path)).say("Hi.", speed=1.0)

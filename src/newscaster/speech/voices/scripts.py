@@ -1,7 +1,7 @@
-"""Which words of a sentence are written in a script that a voice does not read.
+"""Words of a sentence in scripts that a voice does not read.
 
-Engines skip such words, or spell them as "Chinese letter, Chinese letter". Knows the script of a character
-and the scripts of languages. Latin letters are taken to be read by every voice.
+Engines skip such words, or spell them as "Chinese letter, Chinese letter". Contains the scripts of characters
+and of languages. All voices are assumed to read Latin letters.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ _LANGUAGES = {
     "Thai": "th",
     "Tibetan": "bo",
 }
-"""Languages that are written in a script, by the codes that voices have."""
+"""Languages that are written in a script, by the codes of the voices."""
 _WORD = re.compile(r"\S+")
 
 
 def scripts_of_language(language: str) -> frozenset[str] | None:
-    """The scripts that a voice reads.
+    """Return the scripts that a voice reads.
 
     Args:
         language: of the voice, such as "en-us" or "ru".
 
     Returns:
-        Names as in Unicode, "Chinese" for Han; None if the language is not known here.
+        Names as in Unicode, "Chinese" for Han; None if the language is unknown.
     """
     code = language.lower().replace("_", "-").partition("-")[0]
     own = {script for script, languages in _LANGUAGES.items() if code in languages.split()}
@@ -62,30 +62,30 @@ def scripts_of_language(language: str) -> frozenset[str] | None:
 
 
 def foreign_words(sentence: str, scripts: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Words with letters of other scripts, and the script of the first such letter.
+    """Yield words with letters of other scripts, and the script of the first such letter.
 
-    A Greek letter by itself is a symbol, such as π or µ, and no foreign word.
+    A single Greek letter is a symbol, such as π or µ, not a foreign word.
 
     Args:
-        sentence: on one line. Where it has no spaces, runs of such letters are the words.
+        sentence: on one line. Without spaces, runs of such letters are the words.
         scripts: those that are read.
     """
     for word in _WORD.findall(sentence):
-        begin: int | None = None
-        found = ""
+        start: int | None = None
+        first_script = ""
         for position, character in enumerate(word + " "):
             script = script_of(character) if character.isalpha() else ""
-            if begin is None and script and script not in scripts:
-                begin, found = position, script
-            elif begin is not None and (script in scripts or character in ' .,;:!?…。！？،؛।()[]"“”«»'):
-                if not (found == "Greek" and position - begin == 1):
-                    yield word[begin:position], found
-                begin = None
+            if start is None and script and script not in scripts:
+                start, first_script = position, script
+            elif start is not None and (script in scripts or character in ' .,;:!?…。！？،؛।()[]"“”«»'):
+                if not (first_script == "Greek" and position - start == 1):
+                    yield word[start:position], first_script
+                start = None
 
 
 @lru_cache(maxsize=4096)
 def script_of(letter: str) -> str:
-    """The script of a letter, as Unicode names it; "Chinese" for Han, "" for what belongs to none."""
+    """Return the Unicode name of a letter's script; "Chinese" for Han, "" for no script."""
     name = unicodedata.name(unicodedata.normalize("NFKC", letter)[0], "")
     first = name.partition(" ")[0]
     if first.startswith(_HAN):

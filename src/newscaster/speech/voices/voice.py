@@ -1,4 +1,4 @@
-"""What every voice can do."""
+"""The interface of all voices."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from newscaster.speech.spectral import Floats
 
 
 class Voice(Protocol):
-    """Says one sentence after the other."""
+    """A voice that speaks sentences."""
 
     @property
     def language(self) -> str:
-        """Code of the language that it reads, such as "en" or "de-AT"; "" if it is not known."""
+        """Code of the voice's language, such as "en" or "de-AT"; "" if unknown."""
         ...
 
     def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
-        """Words and signs of a sentence that the voice would skip or spell, as far as it can tell beforehand;
-        and what each is, such as "Cyrillic" or "a sign".
+        """Return words and signs that the voice would skip or spell, and the kind of each.
+
+        A kind is, for example, "Cyrillic" or "a sign". The result is as complete as is known in advance.
         """
         ...
 
@@ -30,9 +31,9 @@ class Voice(Protocol):
             speed: pace; 1 is the voice's own.
 
         Returns:
-            (N,) float32 mono, 1.0 = full scale, and its rate in Hz. N is 0 where there is nothing to say.
+            (N,) float32 mono, 1.0 = full scale, and its rate in Hz. N is 0 if nothing is spoken.
 
         Raises:
-            SpeechError: the voice cannot say it.
+            SpeechError: the voice cannot speak it.
         """
         ...

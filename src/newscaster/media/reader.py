@@ -1,7 +1,6 @@
 """Opening a media file and decoding one of its streams, with errors that a user can act on.
 
-Knows how FFmpeg reports what is wrong with a file. Leaves time stamps, pixels and samples to `video` and
-`audio`.
+Translates FFmpeg's errors. Leaves time stamps, pixels and samples to `video` and `audio`.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ _FORMATS = """
     iff voc
 """
 SELF_CONTAINED = {"format_whitelist": ",".join(_FORMATS.split()), "protocol_whitelist": "file"}
-"""Options of FFmpeg for every file that is read. Accepted are formats that hold their media themselves.
+"""FFmpeg's options for every input file. Only self-contained formats are accepted.
 
-Others name further files or addresses, which FFmpeg would open (HLS, DASH, concat, SDP, numbered pictures
-and more), or take any text for video."""
+Other formats name further files or addresses, which FFmpeg would open (HLS, DASH, concat, SDP, numbered
+images and more), or read any text as video."""
 _MAX_PIXELS = 2**26
 _TEXT_BYTES = 4096
 _CORRECT = "; if its end is there, correct the header: ffmpeg -i INPUT -c copy OUTPUT"
@@ -47,7 +46,7 @@ _ACCEPTED = "Accepted are MP4, MOV, MKV, WebM, AVI, MPEG, WAV, FLAC, MP3 and M4A
 
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
-    """Open `path` for reading; it is closed when the block ends.
+    """Open `path` for reading; close it when the block ends.
 
     Raises:
         MediaError: there is no such file, or it is not a media file.
@@ -55,26 +54,26 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     patches = _check_is_file(path)
     patched = PatchedFile(path, patches) if patches else None
     try:
-        # "file:" keeps a colon in a file's name from being taken for a protocol.
+        # Without "file:", FFmpeg reads a name with a colon as a protocol.
         container = av.open(
             patched or f"file:{path}", mode="r", metadata_errors="replace", options=SELF_CONTAINED
         )
     except (av.FFmpegError, OSError) as error:
         if _is_text(path):
             raise MediaError(
-                f"'{path}' cannot be read as video or sound (it is a text); playlists and other "
+                f"'{path}' cannot be read as video or audio (it is a text); playlists and other "
                 f"files that only name files are not followed. {_ACCEPTED}. Give another file, or, to "
                 "have a text read aloud, save it in one that ends in .txt"
             ) from error
         raise MediaError(
-            f"'{path}' cannot be read as video or sound ({reason(error)}): it is damaged, cut short, or not "
+            f"'{path}' cannot be read as video or audio ({reason(error)}): it is damaged, cut short, or not "
             f"a media file; playlists and other files that only name files are not followed. {_ACCEPTED}. "
             f"Copy or record it again, or convert it, for example with: "
             f"ffmpeg -i INPUT -c:v libx264 -c:a aac OUTPUT.mp4"
         ) from error
     try:
         if not (container.streams.video or container.streams.audio):
-            raise MediaError(f"'{path}' holds neither video nor sound. {_ACCEPTED}. Give another file")
+            raise MediaError(f"'{path}' holds neither video nor audio. {_ACCEPTED}. Give another file")
         yield container
     finally:
         container.close()
@@ -83,11 +82,11 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 
 
 def _check_is_file(path: Path) -> dict[int, bytes]:
-    """Refuse what is no file, or was cut short; returns bytes to read in place of others, see `lengths`."""
+    """Raise MediaError if it is no file, or truncated; return patches, see `lengths.StatedLength`."""
     if path.is_dir():
-        raise MediaError(f"'{path}' is a folder, where a media file is needed. Give one of the files in it")
+        raise MediaError(f"'{path}' is a folder; expected a media file. Give one of the files in it")
     if not path.exists():
-        raise MediaError(f"no such file: '{path}'. Give the path of an existing video or sound file")
+        raise MediaError(f"no such file: '{path}'. Give the path of an existing video or audio file")
     if not path.is_file():
         raise MediaError(
             f"'{path}' is a pipe or a device, and media files are read more than once. Save it to a file"
@@ -95,43 +94,43 @@ def _check_is_file(path: Path) -> dict[int, bytes]:
     if path.stat().st_size == 0:
         raise MediaError(f"'{path}' is empty (0 bytes). Copy or record it again")
     try:
-        found = completeness(path)
+        result = completeness(path)
     except OSError as error:
         raise MediaError(f"'{path}' cannot be read ({reason(error)}). Give a file that can be") from error
-    if found.is_cut_short:
+    if result.is_cut_short:
         raise MediaError(
-            f"'{path}' is cut short: it lacks {found.missing_bytes:,} bytes of what its header promises. "
-            "Copy or record it again" + (_CORRECT if found.is_audio else "")
+            f"'{path}' is cut short: it lacks {result.missing_bytes:,} bytes of the length in its header. "
+            "Copy or record it again" + (_CORRECT if result.is_audio else "")
         )
-    for kind, line in _notes_of(found, path).items():
+    for kind, line in _notes_of(result, path).items():
         _log.warning("%s", line, extra={ONCE: f"{kind} {path.resolve()}"})
-    return found.patches
+    return result.patches
 
 
 def _is_text(path: Path) -> bool:
-    """Whether a file that is no media holds text alone."""
+    """Return whether a file that is no media is plain text."""
     with path.open("rb") as file:
-        begin = file.read(_TEXT_BYTES)
+        head = file.read(_TEXT_BYTES)
     try:
-        text = begin.decode("utf-8-sig")
+        text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if len(begin) < _TEXT_BYTES or error.start < len(begin) - 3:
+        if len(head) < _TEXT_BYTES or error.start < len(head) - 3:
             return False
-        text = begin[: error.start].decode("utf-8-sig")
+        text = head[: error.start].decode("utf-8-sig")
     return bool(text) and not any(unicodedata.category(c) == "Cc" and c not in "\t\n\r\f" for c in text)
 
 
-def _notes_of(found: Completeness, path: Path) -> dict[str, str]:
-    """What may be wrong with a file that is read all the same: a line by the kind of it."""
+def _notes_of(result: Completeness, path: Path) -> dict[str, str]:
+    """Return warnings about a file that is read nevertheless, by kind."""
     notes = {}
-    if found.missing_bytes:
+    if result.missing_bytes:
         notes["length stated"] = (
-            f"'{path}' holds {found.missing_bytes:,} bytes fewer than its header states, and is read to its "
+            f"'{path}' holds {result.missing_bytes:,} bytes fewer than its header states, and is read to its "
             "end: its length was not known when it was written, or it is cut short"
         )
-    if found.unread_bytes:
+    if result.unread_bytes:
         notes["unread"] = (
-            f"'{path}' holds {found.unread_bytes:,} bytes after the audio that its header states, which are "
+            f"'{path}' holds {result.unread_bytes:,} bytes after the audio that its header states, which are "
             "not read: the header is wrong, or another file was appended. Of a WAV file, this reads all: "
             "ffmpeg -ignore_length 1 -i INPUT OUTPUT.wav"
         )
@@ -139,15 +138,15 @@ def _notes_of(found: Completeness, path: Path) -> dict[str, str]:
 
 
 def length_notes(path: Path) -> tuple[str, ...]:
-    """The warnings that are logged when a file is opened whose header states another length, a line each."""
+    """Return the warnings about a header with a wrong length, one line each. Opening the file logs them."""
     return tuple(_notes_of(completeness(path), path).values())
 
 
 def reason(error: BaseException) -> str:
-    """What the library said, in one line and without the file's name.
+    """Return the library's error message, in one line and without the name of the file.
 
     Raises:
-        MemoryError: that was it, and nothing is wrong with the file.
+        MemoryError: the error was a lack of memory; the file may be fine.
     """
     if is_no_memory(error):
         raise MemoryError from error
@@ -156,9 +155,9 @@ def reason(error: BaseException) -> str:
 
 
 def find_video(container: InputContainer) -> VideoStream | None:
-    """The video stream to show, or None. The cover picture of a sound file is not video.
+    """Return the video stream to show, or None.
 
-    Nor is a stream that there is no decoder for.
+    The cover image of an audio file does not count, nor does a stream without a decoder.
     """
     streams = [
         s for s in container.streams.video if not s.disposition & Disposition.attached_pic and has_decoder(s)
@@ -167,70 +166,70 @@ def find_video(container: InputContainer) -> VideoStream | None:
 
 
 def find_audio(container: InputContainer) -> AudioStream | None:
-    """The sound stream to play, or None; none that there is no decoder for."""
+    """Return the audio stream to play, or None. A stream without a decoder does not count."""
     streams = [s for s in container.streams.audio if has_decoder(s)]
     return next((s for s in streams if s.disposition & Disposition.default), streams[0] if streams else None)
 
 
 def has_decoder(stream: VideoStream | AudioStream) -> bool:
-    """Whether FFmpeg knows what to decode a stream with."""
-    context: object = stream.codec_context  # None where it does not, whatever PyAV's types say
+    """Return whether FFmpeg has a decoder for a stream."""
+    context: object = stream.codec_context  # None without a decoder, despite PyAV's types
     return context is not None
 
 
 def need_video(container: InputContainer, path: Path) -> VideoStream:
     stream = find_video(container)
     if stream is None:
-        raise MediaError(f"'{path}' has no video in it, only sound. Give a video file")
+        raise MediaError(f"'{path}' has no video in it, only audio. Give a video file")
     return stream
 
 
 def need_audio(container: InputContainer, path: Path) -> AudioStream:
     stream = find_audio(container)
     if stream is None:
-        raise MediaError(f"'{path}' has no sound in it, only video. Give a file that has sound")
+        raise MediaError(f"'{path}' has no audio in it, only video. Give a file that has audio")
     return stream
 
 
 def decode_stored_video(
-    container: InputContainer, stream: VideoStream, path: Path, *, sought: bool = False
+    container: InputContainer, stream: VideoStream, path: Path, *, after_seek: bool = False
 ) -> Iterator[VideoFrame]:
-    """The frames in presentation order, as stored; after a seek (`sought`) there may be none."""
+    """Yield the frames in presentation order, as stored; after a seek there may be none."""
     if stream.width * stream.height > _MAX_PIXELS:
         raise MediaError(
-            f"the pictures of '{path}' have {stream.width}x{stream.height} pixels; accepted are "
-            f"{_MAX_PIXELS // 1_000_000} million at most. Make them smaller, for example with: "
+            f"the frames of '{path}' have {stream.width}x{stream.height} pixels; accepted are "
+            f"{_MAX_PIXELS // 1_000_000} million at most. Scale them down, for example with: "
             f"ffmpeg -i INPUT -vf scale=-2:2160 OUTPUT.mp4"
         )
     if not stream.codec_context.is_open:
         stream.thread_type = "AUTO"
-    for frame in _decode(container, stream, path, sought=sought):
+    for frame in _decode(container, stream, path, after_seek=after_seek):
         if isinstance(frame, VideoFrame):
             yield frame
 
 
 def decode_audio(
-    container: InputContainer, stream: AudioStream, path: Path, *, sought: bool = False
+    container: InputContainer, stream: AudioStream, path: Path, *, after_seek: bool = False
 ) -> Iterator[AudioFrame]:
-    """The stream's blocks of samples in order, encoder delay removed; after a seek there may be none."""
-    for frame in _decode(container, stream, path, sought=sought):
+    """Yield the blocks of samples in order, encoder delay removed; after a seek there may be none."""
+    for frame in _decode(container, stream, path, after_seek=after_seek):
         if isinstance(frame, AudioFrame):
             yield frame
 
 
 def _decode(
-    container: InputContainer, stream: VideoStream | AudioStream, path: Path, *, sought: bool
+    container: InputContainer, stream: VideoStream | AudioStream, path: Path, *, after_seek: bool
 ) -> Iterator[VideoFrame | AudioFrame]:
-    """Decode, stepping over damaged packets (broadcast recordings begin with some).
+    """Decode, skipping damaged packets (broadcast recordings start with some).
 
-    A container that breaks off, on the other hand, is an error: what is missing is unknown.
+    A container that breaks off is an error, since the extent of the loss is unknown.
     """
     damaged = decoded = 0
-    at_seconds = 0.0
+    position_seconds = 0.0
     try:
         for packet in container.demux(stream):
             if packet.pts is not None:
-                at_seconds = float(packet.pts * packet.time_base)
+                position_seconds = float(packet.pts * packet.time_base)
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError:
@@ -241,16 +240,16 @@ def _decode(
                 yield frame  # type: ignore[misc]  # a video or audio stream decodes to nothing else
     except (av.FFmpegError, OSError) as error:
         raise MediaError(
-            f"'{path}' breaks off at {at_seconds:.2f} s ({reason(error)}): it is damaged or was not "
-            f"copied whole. Copy or record it again"
+            f"'{path}' breaks off at {position_seconds:.2f} s ({reason(error)}): it is damaged or was not "
+            f"copied completely. Copy or record it again"
         ) from error
-    if decoded == 0 and not sought:
+    if decoded == 0 and not after_seek:
         raise MediaError(
             f"none of the {stream.type} in '{path}' can be decoded: it is empty or damaged. Copy or record "
             f"it again, or convert it to MP4 (H.264 and AAC)"
         )
     if damaged:
-        text = "'%s': %d damaged %s packets were left out"
+        text = "'%s': %d damaged %s packets were skipped"
         _log.warning(
             text, path, damaged, stream.type, extra={ONCE: f"damaged {stream.type} {path.resolve()}"}
         )

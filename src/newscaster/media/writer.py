@@ -1,0 +1,299 @@
+"""Video output: H.264, AAC and subtitles in one container: a file, a stream or a buffer.
+
+`Writer` writes all video. It handles encoders and time stamps, and opens and finishes the container. Leaves
+the properties of containers to `containers`, files to `video_file`, and live video to `stream` and `sink`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from fractions import Fraction
+from typing import Any, Self
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.frame import PictureType, VideoFrame
+from av.video.reformatter import ColorRange
+from av.video.stream import VideoStream
+
+from newscaster.media.captions import Subtitles, SubtitleTrack
+from newscaster.media.color import ColourTags, FromRgb
+from newscaster.media.containers import Container
+from newscaster.media.downmix import Samples
+from newscaster.media.frame import YuvFrame
+
+Image = npt.NDArray[np.uint8]
+
+_AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+"""FFmpeg's names, by the number of channels."""
+_AAC_BITS_PER_CHANNEL = 96_000
+_AAC_BITS_PER_SAMPLE = 6  # maximum of the format per channel, at low rates
+
+FILE_CRF = 18
+"""x264's quality for files: visually lossless."""
+# "superfast" lacks the macroblock tree of "veryfast", which gives more bits to blocks that later frames refer
+# to. With it, a file is 5 % larger than with "veryfast", in half the time; without it, twice as large.
+FILE_X264 = {"preset": "superfast", "mbtree": "1", "rc-lookahead": "10"}
+"""Options of x264 for files."""
+LIVE_X264 = {"preset": "superfast", "tune": "zerolatency", "threads": "1"}
+"""Options of x264 for live video: no frame waits for a later one."""
+KEY_SECONDS = Fraction(2)
+"""Maximum time between two key frames: players seek to a key frame, and decode from there."""
+
+
+def key_interval(fps: Fraction, container: Container) -> int:
+    """Return the maximum number of frames from one key frame to the next."""
+    return max(1, math.floor(fps * (container.segment_seconds or KEY_SECONDS)))
+
+
+class VideoTrack:
+    """An H.264 stream of an open container. It takes frames of one size: RGB images, or decoded frames.
+
+    Args:
+        output: the container.
+        fps: frames per second.
+        like: the first frame: it sets the size, and a decoded one also the colour space.
+        options: of x264.
+        key_frames: maximum number of frames from one key frame to the next. Each is an IDR frame: no frame
+            after it refers to one before it, so that decoding can start there.
+    """
+
+    def __init__(
+        self,
+        output: OutputContainer,
+        *,
+        fps: Fraction,
+        like: Image | YuvFrame,
+        options: Mapping[str, str],
+        key_frames: int,
+    ) -> None:
+        if isinstance(like, YuvFrame):
+            self._size, tags = like.size, like.tags
+        else:
+            self._size = width, height = like.shape[1], like.shape[0]
+            tags = ColourTags.for_height(height)
+        width, height = self._size
+        self._from_rgb = FromRgb(tags)
+        self._output = output
+        self._time_base = 1 / fps
+        self.count = 0  # frames written and frames dropped
+        self._key_frames = key_frames
+        self._key = 0  # number of the last key frame that was due
+        self._skipped = False
+        self._last: VideoFrame | None = None
+        options = {"g": str(self._key_frames), "flags": "+cgop", **options}
+        stream: VideoStream = output.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        context: Any = stream.codec_context
+        context.time_base = self._time_base
+        context.colorspace, context.color_range = tags.matrix, ColorRange.MPEG
+        context.color_primaries, context.color_trc = tags.primaries, tags.transfer
+        self._stream = stream
+
+    @property
+    def seconds(self) -> Fraction:
+        """Duration of the frames written so far."""
+        return self.count * self._time_base
+
+    def write(self, image: Image | YuvFrame) -> None:
+        """Encode an (H, W, 3) uint8 RGB image, or a decoded frame as it is."""
+        self._last = self._frame_of(image) if isinstance(image, YuvFrame) else self._convert(image)
+        self._encode(self._last)
+
+    def skip(self) -> None:
+        """Drop a frame: the previous one stays on screen, and is encoded again only if a key frame is due.
+
+        The previous frame must not have been modified since.
+        """
+        self._skipped = True
+        if self._is_key_due and self._last is not None:
+            self._encode(self._last)
+        else:
+            self.count += 1
+
+    def _encode(self, frame: VideoFrame) -> None:
+        frame.pts, frame.time_base = self.count, self._time_base
+        frame.pict_type = self._kind()
+        self._output.mux(self._stream.encode(frame))
+        self.count += 1
+
+    @property
+    def _is_key_due(self) -> bool:
+        return self.count - self._key >= self._key_frames
+
+    def _kind(self) -> PictureType:
+        """Return the frame type: a key frame if x264, which does not count skipped frames, would be late."""
+        due = self._is_key_due
+        if due:
+            self._key = self.count
+        return PictureType.I if due and self._skipped else PictureType.NONE
+
+    def _convert(self, image: Image) -> VideoFrame:
+        if image.dtype != np.uint8 or image.shape != (self._size[1], self._size[0], 3):
+            raise ValueError(
+                f"frame {self.count} is {image.dtype} of shape {image.shape}; expected uint8 of shape "
+                f"{(self._size[1], self._size[0], 3)}, like the first frame"
+            )
+        return self._from_rgb(image)
+
+    def _frame_of(self, image: YuvFrame) -> VideoFrame:
+        if image.size != self._size:
+            raise ValueError(
+                f"frame {self.count} has {image.size[0]}x{image.size[1]} pixels; expected "
+                f"{self._size[0]}x{self._size[1]}, like the first frame"
+            )
+        return image.frame  # its frame type is reset: a key frame of the target need not be one here
+
+    def finish(self) -> None:
+        """Flush the encoder."""
+        self._output.mux(self._stream.encode(None))
+
+
+class AudioTrack:
+    """An AAC stream of an open container, at its rate or the next higher one that AAC supports.
+
+    Args:
+        output: the container.
+        rate: of the samples, in Hz.
+        channels: 1, 2, 6 or 8.
+    """
+
+    def __init__(self, output: OutputContainer, *, rate: int, channels: int) -> None:
+        self._output, self._rate, self._layout = output, rate, AAC_LAYOUTS[channels]
+        self._written = 0
+        aac_rate = next((r for r in _AAC_RATES if r >= rate), _AAC_RATES[-1])
+        self._stream: AudioStream = output.add_stream("aac", rate=aac_rate, layout=self._layout)
+        self._stream.codec_context.bit_rate = channels * min(
+            _AAC_BITS_PER_CHANNEL, _AAC_BITS_PER_SAMPLE * aac_rate
+        )
+
+    @property
+    def seconds(self) -> Fraction:
+        """Duration of the samples written so far."""
+        return Fraction(self._written, self._rate)
+
+    def write(self, samples: Samples) -> None:
+        """Encode (channels, n) float32 in [-1, 1]."""
+        # Packed: PyAV reads past the end of the pointers to eight planes.
+        packed = np.ascontiguousarray(samples.T, np.float32).reshape(1, -1)
+        frame = AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
+        frame.sample_rate = self._rate
+        frame.pts, frame.time_base = self._written, Fraction(1, self._rate)
+        self._written += samples.shape[1]
+        self._output.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Flush the encoder."""
+        self._output.mux(self._stream.encode(None))
+
+
+class Writer:
+    """An open container with H.264, and optionally AAC and subtitles.
+
+    A context manager: at the end of the block, it flushes the encoders unless an error was raised, and closes
+    the container.
+
+    Args:
+        target: an address that FFmpeg opens, or a file object.
+        first: the first frame: see `VideoTrack`.
+        container: its format.
+        fps: frames per second.
+        x264: options of the video encoder.
+        options: FFmpeg's options for the container.
+        tags: such as title and comment.
+        audio: sampling rate in Hz, and number of channels: 1, 2, 6 or 8.
+        subtitles: a track that viewers can switch off.
+        io_open: opens further files that FFmpeg requests, such as segments.
+
+    Raises:
+        ValueError: the container does not support H.264 and AAC.
+        av.FFmpegError, OSError: it cannot be opened or written to; all methods raise these.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        first: Image | YuvFrame,
+        *,
+        container: Container,
+        fps: Fraction,
+        x264: Mapping[str, str],
+        options: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        audio: tuple[int, int] | None = None,
+        subtitles: Subtitles | None = None,
+        io_open: Any = None,
+    ) -> None:
+        self._output = output = av.open(
+            target, mode="w", format=container.muxer, options=dict(options or {}), io_open=io_open
+        )
+        try:
+            output.metadata.update(container.stored_tags(tags or {}))
+            key_frames = key_interval(fps, container)
+            self._video = VideoTrack(output, fps=fps, like=first, options=x264, key_frames=key_frames)
+            self._audio = None if audio is None else AudioTrack(output, rate=audio[0], channels=audio[1])
+            self._subtitles = None if subtitles is None else SubtitleTrack(output, subtitles, container)
+            output.start_encoding()
+        except BaseException:
+            with suppress(av.FFmpegError, OSError):
+                output.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._output.close()
+
+    def _finish(self) -> None:
+        self._video.finish()
+        if self._subtitles is not None:
+            self._subtitles.write_until(None)
+        if self._audio is not None:
+            self._audio.finish()
+
+    @property
+    def count(self) -> int:
+        """Number of frames written, dropped ones included."""
+        return self._video.count
+
+    @property
+    def seconds(self) -> Fraction:
+        """Duration of the frames written so far."""
+        return self._video.seconds
+
+    def write(self, frame: Image | YuvFrame | None, audio: Samples | None = None) -> None:
+        """Write a frame and its audio.
+
+        Args:
+            frame: see `VideoTrack.write`; None drops it: see `VideoTrack.skip`.
+            audio: (n,) float32 in [-1, 1]; None: `write_audio` writes it, or there is none.
+        """
+        if frame is None:
+            self._video.skip()
+        else:
+            self._video.write(frame)
+        if self._audio is not None and audio is not None:
+            self._audio.write(audio[None])
+        if self._subtitles is not None:
+            self._subtitles.write_until(self.seconds)
+
+    def write_audio(self, blocks: Iterator[Samples], *, until: Fraction | None = None) -> None:
+        """Write (channels, n) blocks up to `until`, in seconds, or all of them."""
+        while self._audio is not None and (until is None or self._audio.seconds < until):
+            block = next(blocks, None)
+            if block is None:
+                return
+            self._audio.write(block)

@@ -1,0 +1,85 @@
+"""Cuts: the frames at which another shot starts.
+
+Compares small images of neighbouring frames. A cut changes nearly everything at once, and stands out from the
+changes around it; a moving camera, a zoom or a flash does not.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+ImageArray = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+_WIDTH, _HEIGHT = 32, 18
+MIN_CHANGE = 12.0
+"""8-bit pixel values, mean over the small image. Talking heads change by 0.2 to 2 from frame to frame."""
+MIN_CHANGE_RATIO = 4.0
+"""Of a cut to the median of the changes around it."""
+_AROUND_FRAMES = 6
+_CERTAIN_CHANGE = 36.0
+"""Of the second frame of a shot, when nothing is known yet of how much it changes."""
+_FLASH_RATIO = 0.5
+"""A frame that differs is a flash if the frames beside it differ by less than so much of that."""
+
+
+class CutDetector:
+    """Finds cuts while frames come in. The answer for a frame is final when it comes.
+
+    A flash is one bright frame: it changes twice. Only the frame after it shows that it was no cut:
+    :attr:`cuts` loses the frame of a flash again.
+    """
+
+    def __init__(self) -> None:
+        self._small: list[Floats] = []
+        self._changes: list[float] = []
+        self._count = 0
+        self.cuts: list[int] = []
+        """Numbers of the frames that start a shot, but for the first frame."""
+
+    def step(self, frame: ImageArray) -> bool:
+        """Return whether this frame (H, W, 3) starts another shot."""
+        small = _small_image(frame)
+        index, self._count = self._count, self._count + 1
+        is_cut = False
+        if self._small:
+            change = _difference(small, self._small[-1])
+            if self._changes:
+                usual = float(np.median(self._changes))
+                is_cut = change >= max(MIN_CHANGE, MIN_CHANGE_RATIO * usual)
+            else:
+                is_cut = change >= _CERTAIN_CHANGE
+            back = len(self._small) > 1 and _difference(small, self._small[-2]) < _FLASH_RATIO * change
+            if is_cut and back and self.cuts and self.cuts[-1] == index - 1:
+                self.cuts.pop()  # the frame before was a flash
+                is_cut = False
+            self._changes = [*self._changes[1 - _AROUND_FRAMES :], change]
+        if is_cut:
+            self.cuts.append(index)
+            self._changes = []
+        self._small = [*self._small[-1:], small]
+        return is_cut
+
+
+def shot_ranges(cuts: list[int], frames: int) -> list[tuple[int, int]]:
+    """Return the first frame of each shot, and one past its last.
+
+    >>> shot_ranges([10, 25], 40)
+    [(0, 10), (10, 25), (25, 40)]
+    """
+    edges = [0, *cuts, frames]
+    return list(itertools.pairwise(edges))
+
+
+def _small_image(frame: ImageArray) -> Floats:
+    step = max(1, min(frame.shape[0] // (4 * _HEIGHT), frame.shape[1] // (4 * _WIDTH)))
+    image = Image.fromarray(np.ascontiguousarray(frame[::step, ::step]))
+    return np.asarray(image.resize((_WIDTH, _HEIGHT), Image.Resampling.BOX), np.float32)
+
+
+def _difference(a: Floats, b: Floats) -> float:
+    return float(np.abs(a - b).mean())

@@ -1,0 +1,273 @@
+"""One person's face through a whole video, shot by shot: what rewriting their lips stands on.
+
+Reads the video once, in constant memory but for the landmarks. A track can be kept in a cache under the hash
+of the video, so that a second take of the same clip starts at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.errors import FootageError, OutputError
+from newscaster.face.topology import LANDMARKS
+from newscaster.media import read_frames
+from newscaster.media.background import made_ahead
+from newscaster.prepare.clips import Footage, gap_notes, read_footage
+from newscaster.prepare.following import PersonFollower
+from newscaster.prepare.mouth_occlusion import OcclusionMeter, covered_frames
+from newscaster.prepare.people import People, choose_person, several_warning
+from newscaster.prepare.persons import choose_known, times_text
+from newscaster.prepare.shots import CutDetector, shot_ranges
+from newscaster.prepare.work import look
+from newscaster.system.files import atomic_write
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Progress = Callable[[int, int], None]
+"""Called with the frames tracked and the frames expected."""
+
+MIN_SECONDS = 1.0
+"""Shorter videos are refused."""
+_CACHE_VERSION = 1
+_FRAMES_AHEAD = 4
+_OCCLUSION_EVERY = 3
+"""Of so many frames, one is looked at for something before the mouth."""
+_METER_FRAMES = 600
+"""Frames whose crops are in memory at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoTrack:
+    """A person's face in the F frames of a video."""
+
+    path: Path
+    sha256: str
+    """Of the file."""
+    fps: Fraction
+    """Nominal rate: frame i is shown at i/fps."""
+    size: tuple[int, int]
+    """Width and height in pixels, as shown."""
+    landmarks: Floats
+    """(F, 478, 3) in pixels of the frames; NaN where not present."""
+    present: Mask
+    """(F,): the person's face was found."""
+    covered: Mask
+    """(F,): something is before the mouth."""
+    cuts: tuple[int, ...] = ()
+    """Frames that start a shot, but for the first frame."""
+    notes: tuple[str, ...] = ()
+    """What a user should know, a line each."""
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    @property
+    def shots(self) -> list[tuple[int, int]]:
+        """The first frame of each shot, and one past its last."""
+        return shot_ranges(list(self.cuts), len(self))
+
+    @property
+    def seconds(self) -> float:
+        """The length of the video."""
+        return float(len(self) / self.fps)
+
+
+def track_video(
+    path: Path,
+    *,
+    person: Floats | None,
+    name: str,
+    face: int | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> VideoTrack:
+    """Track one person through a video.
+
+    Args:
+        path: any video file.
+        person: face descriptor (128,) of the person; None follows whoever is seen and speaks most.
+        name: of the person, for messages.
+        face: which face if several are seen: 0 is the leftmost. None is the one that agrees with `person`.
+        cache: folder for tracks; None: none is kept.
+        progress: called while frames are tracked.
+
+    Raises:
+        MediaError: the file is missing, damaged or not a video.
+        FootageError: it is shorter than a second, shows no face, or not that person's.
+        OutputError: the cache cannot be written.
+    """
+    footage = read_footage(path)
+    if 0 < footage.seconds < MIN_SECONDS:
+        raise FootageError(
+            f"'{path}' is {footage.seconds:.2f} s long; expected {MIN_SECONDS:g} s or more. "
+            "Give a longer video"
+        )
+    sha256 = _sha256(footage.path)
+    place = None if cache is None else _cache_place(Path(cache), sha256, person, face)
+    if place is not None and (stored := _read_cache(place, footage, sha256)) is not None:
+        return stored
+    people, notes = _choose(footage, person, face, name)
+    track = _track(footage, people, sha256, tuple(notes), progress)
+    if not track.present.any():
+        raise FootageError(
+            f"the face of '{name}' is not found in any frame of '{path}' clearly enough to rewrite it. "
+            "Give a video that shows it from the front"
+        )
+    if place is not None:
+        _write_cache(place, track)
+    return track
+
+
+def _choose(footage: Footage, person: Floats | None, face: int | None, name: str) -> tuple[People, list[str]]:
+    """Find who is to be followed; raise FootageError if no one is."""
+    persons = look(footage)
+    notes = gap_notes([footage])
+    if person is None or face is not None or not persons:
+        people = choose_person(persons, face, footage.path)
+        if face is None and len(persons) > 1:
+            notes.append(several_warning(people, footage.path))
+        return people, notes
+    known = choose_known(persons, person)
+    if known is None:
+        count = "1 other person is" if len(persons) == 1 else f"{len(persons)} other people are"
+        raise FootageError(
+            f"'{footage.path}' does not show the person of '{name}'; {count} seen. Give a video of that "
+            "person, or the anchor of a person in it. If it is that person all the same, name the face: "
+            "face=0 (leftmost), face=1 ..."
+        )
+    return People(tuple(persons), known), notes
+
+
+def _track(
+    footage: Footage, people: People, sha256: str, notes: tuple[str, ...], progress: Progress | None
+) -> VideoTrack:
+    fps = footage.fps
+    follower, detector = PersonFollower(people, fps=float(fps)), CutDetector()
+    occlusion = _Occlusion()
+    expected = round(footage.end_seconds * fps)
+    count, size = 0, (footage.video.width, footage.video.height)
+    with made_ahead(read_frames(footage.path, fps=fps), depth=_FRAMES_AHEAD) as frames:
+        for frame in frames:
+            if detector.step(frame):
+                follower.cut()
+            points = follower.step(frame)
+            occlusion.add(frame, points)
+            size = frame.shape[1], frame.shape[0]
+            count += 1
+            if progress is not None:
+                progress(count, max(expected, count))
+    followed = follower.finish()
+    if followed.others.any():
+        times = times_text((np.flatnonzero(followed.others) / float(fps)).tolist())
+        notes = (*notes, f"someone else is seen, or the face could not be measured, and is kept: {times}")
+    covered = np.zeros(count, np.bool_)
+    fractions = occlusion.fractions()
+    for start, stop in shot_ranges(detector.cuts, count):
+        shot = slice(start, stop)
+        covered[shot] = covered_frames(fractions[shot], followed.present[shot], float(fps))
+    return VideoTrack(
+        path=footage.path,
+        sha256=sha256,
+        fps=fps,
+        size=size,
+        landmarks=followed.landmarks,
+        present=followed.present,
+        covered=covered & followed.present,
+        cuts=tuple(detector.cuts),
+        notes=notes,
+    )
+
+
+class _Occlusion:
+    """Measures what is before the mouth, some frames at a time, so that memory does not grow."""
+
+    def __init__(self) -> None:
+        self._meter = OcclusionMeter(every=_OCCLUSION_EVERY)
+        self._count = 0
+        self._parts: list[npt.NDArray[np.float64]] = []
+
+    def add(self, frame: npt.NDArray[np.uint8], points: Floats | None) -> None:
+        """Look at a frame (H, W, 3) with landmarks (478, 3), or with no face."""
+        if points is not None:
+            self._meter.add(self._count, frame, points)
+        self._count += 1
+        if self._count == _METER_FRAMES:
+            self._close()
+
+    def fractions(self) -> npt.NDArray[np.float64]:
+        """Return (F, 2) as :meth:`OcclusionMeter.fractions`."""
+        self._close()
+        return np.concatenate(self._parts)
+
+    def _close(self) -> None:
+        self._parts.append(self._meter.fractions(self._count))
+        self._meter, self._count = OcclusionMeter(every=_OCCLUSION_EVERY), 0
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cache_place(cache: Path, sha256: str, person: Floats | None, face: int | None) -> Path:
+    """Return the file of a track: another video, person, face or version has another one."""
+    described = b"" if person is None else np.round(person, 3).astype(np.float32).tobytes()
+    key = hashlib.sha256(f"{_CACHE_VERSION} {sha256} {face} ".encode() + described).hexdigest()
+    return cache / f"{key[:32]}.track"
+
+
+def _write_cache(place: Path, track: VideoTrack) -> None:
+    header = {
+        "fps": f"{track.fps.numerator}/{track.fps.denominator}",
+        "size": list(track.size),
+        "notes": list(track.notes),
+    }
+    arrays = {
+        "landmarks": track.landmarks[track.present],
+        "present": track.present.astype(np.uint8),
+        "covered": track.covered.astype(np.uint8),
+        "cuts": np.array(track.cuts, np.int32),
+        "header": np.array(json.dumps(header)),
+    }
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the cache '{place.parent}' cannot be made ({error}). Name another folder"
+        ) from error
+    with atomic_write(place) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _read_cache(place: Path, footage: Footage, sha256: str) -> VideoTrack | None:
+    """Return the track that is kept; None if there is none that can be read: it is made again then."""
+    try:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        header = json.loads(str(arrays["header"]))
+        present = arrays["present"].astype(np.bool_)
+        landmarks = np.full((len(present), LANDMARKS, 3), np.nan, np.float32)
+        landmarks[present] = arrays["landmarks"]
+        width, height = header["size"]
+        return VideoTrack(
+            path=footage.path,
+            sha256=sha256,
+            fps=Fraction(header["fps"]),
+            size=(int(width), int(height)),
+            landmarks=landmarks,
+            present=present,
+            covered=arrays["covered"].astype(np.bool_),
+            cuts=tuple(arrays["cuts"].tolist()),
+            notes=tuple(map(str, header["notes"])),
+        )
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,127 @@
+"""What a dub is asked for, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from newscaster.errors import InputError
+
+Fit = Literal["video", "speech", "shortest"]
+Extend = Literal["transitions", "loop", "freeze"]
+
+FITS: tuple[Fit, ...] = ("video", "speech", "shortest")
+EXTENDS: tuple[Extend, ...] = ("transitions", "loop", "freeze")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DubOptions:
+    """How speech and video are put together.
+
+    Raises:
+        InputError: a value is out of range.
+    """
+
+    fit: Fit = "video"
+    """Length of the result. "video": the video's, or the speech's if that is longer. "speech": the
+    speech's. "shortest": the shorter one."""
+    extend: Extend = "transitions"
+    """How the video goes on if the speech is longer. "transitions": back to the frame of its last shot that
+    follows best. "loop": from its start again. "freeze": the last frame stays."""
+    mix_db: float | None = None
+    """Gain in dB of the video's own audio below the speech, such as -18. None: it is replaced."""
+    start_seconds: float | None = None
+    """Time in the video at which the speech and the new mouth start. Before it all stays as it is."""
+    stop_seconds: float | None = None
+    """Time in the video at which they end."""
+    script: Path | None = None
+    """Captions, .srt or .vtt, in place of a speech: each is spoken in its time."""
+    face: int | None = None
+    """Which face is rewritten if several are seen: 0 is the leftmost. None: the anchor's person."""
+    cache: Path | None = None
+    """Folder for tracks: a second take of the same video starts at once. None: none is kept."""
+    report: Path | None = None
+    """.json file for what was rewritten, and what was not and why."""
+
+    def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise InputError(f"fit is {self.fit!r}; expected {', '.join(FITS)}")
+        if self.extend not in EXTENDS:
+            raise InputError(f"extend is {self.extend!r}; expected {', '.join(EXTENDS)}")
+        if self.mix_db is not None and not -60 <= self.mix_db <= 12:
+            raise InputError(f"mix_db is {self.mix_db:g}; expected -60 to 12 dB, such as -18")
+        start, stop = self.start_seconds or 0.0, self.stop_seconds
+        if start < 0 or (stop is not None and stop <= start):
+            until = "the end" if stop is None else f"{stop:g} s"
+            raise InputError(
+                f"the part from {start:g} s to {until} is empty; expected a start before its end"
+            )
+
+    @property
+    def is_part(self) -> bool:
+        """Whether a part of the video alone is rewritten."""
+        return self.start_seconds is not None or self.stop_seconds is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptFrames:
+    """Frames whose mouth stays as it was."""
+
+    start: int
+    stop: int
+    """One past the last."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DubResult:
+    """A video that was dubbed, as :meth:`newscaster.Anchor.dub` returns it."""
+
+    path: Path
+    frames: int
+    fps: Fraction
+    rewritten_frames: int
+    """Frames with a new mouth, in whole or faded."""
+    kept: tuple[KeptFrames, ...]
+    """Frames without, and why."""
+    cuts: tuple[int, ...]
+    """Frames that start another shot."""
+    wall_seconds: float
+    track_seconds: float
+    """Of these, for finding the face in all frames."""
+    speech_seconds: float
+    """Speech found by voice activity, pauses excluded."""
+    notes: tuple[str, ...] = ()
+    """What may not be as intended, a line each."""
+    signed_by: str | None = None
+    signed_locally: bool = False
+    sidecar: Path | None = None
+    unsigned_because: str | None = None
+    signed_until: datetime | None = None
+    time_stamped: bool = False
+    unstamped_because: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Length of the video."""
+        return float(self.frames / self.fps)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames made per second, tracking included."""
+        return self.frames / self.wall_seconds
+
+    def to_json(self) -> dict[str, object]:
+        """Return the report."""
+        values = asdict(self)
+        return {
+            **values,
+            "path": str(self.path),
+            "fps": f"{self.fps.numerator}/{self.fps.denominator}",
+            "seconds": round(self.seconds, 3),
+            "sidecar": None if self.sidecar is None else str(self.sidecar),
+            "signed_until": None if self.signed_until is None else self.signed_until.isoformat(),
+        }

@@ -1,0 +1,232 @@
+"""A given video as the target: its own frames, in order, decoded while they are shown.
+
+Defines which frames get a new mouth, and how it is faded at their edges. An anchor's stored target is in
+`target`; both give `frames` what it asks for.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster import media
+from newscaster.errors import MediaError
+from newscaster.face.crop import FaceCrop, Mask, covered, cut_crop, place
+from newscaster.face.head_pose import Head, Poses
+from newscaster.face.mouth_basis import place_mouth
+from newscaster.face.surface_warp import SurfaceWarp
+from newscaster.formats.anchor import AnchorFace
+from newscaster.media import YuvFrame
+from newscaster.media.color import ToRgb
+from newscaster.media.frame import FrameCopier
+from newscaster.prepare.occlusion import FADE_SECONDS, faded, turned_away
+from newscaster.prepare.video_track import VideoTrack
+from newscaster.synthesis.target import TargetFrame
+
+Array = npt.NDArray[np.float64]
+Mask1D = npt.NDArray[np.bool_]
+
+_MAX_OUTSIDE = 0.02
+"""Of what would be rewritten, so much may lie outside the frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoTarget:
+    """A video whose lips are rewritten. Its frames are read once, from first to last."""
+
+    track: VideoTrack
+    face: AnchorFace
+    """The anchor's head, mouth basis and mask."""
+    crop: FaceCrop
+    poses: Poses
+    """Smoothed within each shot; frames without a face have the nearest pose."""
+    warps: SurfaceWarp
+    weights: npt.NDArray[np.float32]
+    """(F,) blend weights, 0 to 1."""
+    _reader: _Reader = field(repr=False)
+
+    @staticmethod
+    def of(track: VideoTrack, face: AnchorFace, crop: FaceCrop) -> VideoTarget:
+        """Return a tracked video as the target of an anchor."""
+        poses = _steady_poses(face.head, track)
+        warps = crop.transforms(face.head, poses)
+        weights = np.zeros(len(track), np.float32)
+        outside = _cut_off(warps, face.mask, track)
+        turned = turned_away(poses, face.poses.angles)
+        for start, stop in track.shots:
+            shot = slice(start, stop)
+            bad = ~track.present[shot] | track.covered[shot] | outside[shot] | turned[shot]
+            # A cut hides the change of the mouth; only within a shot the new mouth is faded in and out.
+            weights[shot] = 0 if bad.all() else np.where(bad, 0, faded(bad, float(track.fps)))
+        return VideoTarget(track, face, crop, poses, warps, weights, _Reader(track))
+
+    def within(self, start_seconds: float, stop_seconds: float) -> VideoTarget:
+        """Return the same, rewritten from one time to another alone, faded in and out."""
+        fps = float(self.track.fps)
+        times = np.arange(len(self.track)) / fps
+        edge = np.minimum(times - start_seconds, stop_seconds - times) / FADE_SECONDS
+        ramp = np.clip(edge, 0, 1)
+        weights = self.weights * (ramp**2 * (3 - 2 * ramp)).astype(np.float32)
+        return VideoTarget(
+            self.track, self.face, self.crop, self.poses, self.warps, weights, _Reader(self.track)
+        )
+
+    def reasons(self) -> npt.NDArray[np.str_]:
+        """Return why each frame keeps its own mouth, (F,); empty: it is rewritten, in whole or faded."""
+        outside, turned = (
+            _cut_off(self.warps, self.face.mask, self.track),
+            turned_away(self.poses, self.face.poses.angles),
+        )
+        checks = (
+            (self.weights > 0, ""),
+            (~self.track.present, "the face is not seen"),
+            (self.track.covered, "something is before the mouth"),
+            (outside, "the face is cut off by the edge of the frame"),
+            (turned, "the head is turned away"),
+        )
+        names = np.select([flags for flags, _ in checks], [name for _, name in checks], "outside the part")
+        return np.asarray(names)
+
+    def __len__(self) -> int:
+        return len(self.track)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.track.size
+
+    @property
+    def landmarks(self) -> npt.NDArray[np.float32]:
+        """(n, 478, 3) in pixels, of the frames that show the face."""
+        return self.track.landmarks[self.track.present]
+
+    def order(self, *, start: int = 0, seed: int = 0) -> Iterator[int]:
+        """Yield the frames in order; the last one stays."""
+        yield from range(start, len(self))
+        yield from itertools.repeat(len(self) - 1)
+
+    def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+        """Return the weight of the new mouth in these frames, (f,), 0 to 1."""
+        return np.asarray(self.weights[indices])
+
+    def place(self, shapes: npt.NDArray[np.floating[Any]], indices: npt.NDArray[np.integer[Any]]) -> Array:
+        """Return mouth shapes (f, 57, 2) in head units as pixels of these frames, (f, 57, 2)."""
+        return place_mouth(shapes, self.face.head, self.poses[indices])
+
+    def transforms(self, indices: npt.NDArray[np.integer[Any]]) -> SurfaceWarp:
+        """Return the warps from frame to crop pixels."""
+        return self.warps[indices]
+
+    def frames(self, indices: Iterable[int]) -> Iterator[TargetFrame]:
+        """Yield these frames, in their order. Each call goes on where the video was read to."""
+        for index in indices:
+            yield self._frame(index)
+
+    def _frame(self, index: int) -> TargetFrame:
+        image = self._reader.read(index)
+        transform = self.warps[index]
+        if self.weights[index] <= 0:
+            return TargetFrame(index, image, _NO_CROP, transform, None)  # stays as it is
+        width, height = image.frame.width, image.frame.height
+        box = covered(transform, side=self.crop.side, size=(width, height))
+        cut = cut_crop(
+            self._reader.part(image, box), transform.from_corner(box.left, box.top), self.crop.side
+        )
+        cut.flags.writeable = False
+        return TargetFrame(
+            index, image, cut, transform, place(self.face.mask.soft, transform, size=(width, height))
+        )
+
+
+_NO_CROP = np.zeros((0, 0, 3), np.uint8)
+
+
+class _Reader:
+    """Reads frames of a video in rising order, for one thread; the last one can be read again and again."""
+
+    def __init__(self, track: VideoTrack) -> None:
+        self._track = track
+        self._frames: Iterator[YuvFrame] | None = None
+        self._next = 0
+        self._last: YuvFrame | None = None
+        self._copier: FrameCopier | None = None
+
+    def read(self, index: int) -> YuvFrame:
+        """Return frame `index`, the caller's to write to.
+
+        Raises:
+            MediaError: the video is damaged, or has changed since it was tracked.
+        """
+        last = len(self._track) - 1
+        if index == last and self._last is not None:
+            return self._copy(self._last)
+        if self._frames is None or index < self._next:
+            self._frames = media.read_yuv_frames(self._track.path, fps=self._track.fps, start_frame=index)
+            self._next = index
+        while self._next < index:
+            self._advance()
+        frame = self._advance()
+        if index == last:
+            self._last = self._copy(frame)
+        return frame
+
+    def part(self, image: YuvFrame, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+        """Return a part of a frame as RGB (h, w, 3): left, top, right and bottom, all even."""
+        return ToRgb()(self._copier_of(image).part(image.frame, box))
+
+    def _advance(self) -> YuvFrame:
+        assert self._frames is not None
+        frame = next(self._frames, None)
+        if frame is None:
+            raise MediaError(
+                f"'{self._track.path}' has fewer frames than when it was tracked. Run this again when "
+                "the file no longer changes"
+            )
+        self._next += 1
+        return frame
+
+    def _copy(self, image: YuvFrame) -> YuvFrame:
+        return YuvFrame(self._copier_of(image).copy(image.frame), image.size)
+
+    def _copier_of(self, image: YuvFrame) -> FrameCopier:
+        if self._copier is None:
+            self._copier = FrameCopier(image.frame.width, image.frame.height)
+        return self._copier
+
+
+def _steady_poses(head: Head, track: VideoTrack) -> Poses:
+    """Return poses that are smoothed within each shot, (F,); frames without a face take the nearest one's."""
+    matrix = np.zeros((len(track), 2, 3))
+    shift = np.zeros((len(track), 2))
+    for start, stop in track.shots:
+        present = track.present[start:stop]
+        if not present.any():
+            continue
+        poses = head.steady_poses(track.landmarks[start:stop], present, fps=track.fps)
+        matrix[start:stop], shift[start:stop] = poses.matrix, poses.shift
+    seen = np.flatnonzero(track.present)
+    after = np.searchsorted(seen, np.arange(len(track))).clip(0, len(seen) - 1)
+    before = (after - 1).clip(0)
+    frames = np.arange(len(track))
+    nearest = np.where(
+        np.abs(seen[before] - frames) <= np.abs(seen[after] - frames), seen[before], seen[after]
+    )
+    return Poses(matrix[nearest], shift[nearest])
+
+
+def _cut_off(warps: SurfaceWarp, mask: Mask, track: VideoTrack) -> Mask1D:
+    """(F,): a part of what would be rewritten lies outside the frame."""
+    rows, columns = np.nonzero(mask.hidden[::4, ::4])
+    points = np.stack([columns, rows], axis=1) * 4.0 + 2.0
+    out = np.zeros(len(track), np.bool_)
+    for first in range(0, len(track), 512):
+        some = np.arange(first, min(first + 512, len(track)))
+        places = warps[some].back(points[None])
+        inside = ((places >= 0) & (places < np.array(track.size))).all(axis=-1)
+        out[some] = 1 - inside.mean(axis=1) > _MAX_OUTSIDE
+    return out

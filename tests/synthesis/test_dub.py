@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import newscaster
+from making_media import moving_pattern, tone
+from newscaster import Anchor, media
+from newscaster.errors import FootageError, InputError, OutputError
+from newscaster.face.geometry import eye_distance
+from newscaster.face.topology import MOUTH
+from newscaster.prepare.video_track import track_video
+from newscaster.synthesis import dub
+from newscaster.synthesis.dub_audio import RATE, AudioPlan, write_dub_audio
+from newscaster.synthesis.dub_options import DubOptions
+from newscaster.synthesis.identity import anchor_descriptor
+from newscaster.synthesis.options import Outputs, Style
+from newscaster.tracking import FaceTracker
+from tiny_anchor import speech_like, write_tiny_anchor
+
+FRAMES, PATTERN = 30, 12
+STYLE = Style(label="", watermark=False)
+
+
+@pytest.fixture(scope="module")
+def anchor() -> Anchor:
+    return newscaster.open()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all: each video is tracked once."""
+    return tmp_path_factory.mktemp("tracks")
+
+
+@pytest.fixture(scope="module")
+def video(anchor: Anchor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled anchor's person, then frames without a face, then the person again: three shots."""
+    path = tmp_path_factory.mktemp("video") / "three shots.mp4"
+    width, height = anchor.size
+    rest = np.repeat(anchor.face.basis.mean[None], FRAMES, axis=0)
+    person = [frame.rgb() for frame in anchor.show(rest, target_start=40)]
+    empty = list(moving_pattern(PATTERN, width=width, height=height))
+    wav = path.with_suffix(".wav")
+    media.write_wav(wav, tone((2 * FRAMES + PATTERN) / 25), 16_000)
+    media.write_video(path, [*person, *empty, *person[::-1]], fps=anchor.fps, audio=wav, crf=8)
+    return path
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    media.write_wav(path, speech_like(2.0), 16_000)
+    return path
+
+
+class Written:
+    """What the encoder is given in place of a file's frames."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.planes: list[npt.NDArray[np.uint8]] = []
+        self.options: dict[str, Any] = {}
+        real = media.write_video
+
+        def write(path: Path, frames: Iterable[media.YuvFrame], **options: Any) -> int:
+            self.options = options
+            return real(path, self._noted(frames), **options)
+
+        monkeypatch.setattr(dub.media, "write_video", write)
+
+    def _noted(self, frames: Iterable[media.YuvFrame]) -> Iterator[media.YuvFrame]:
+        for frame in frames:
+            self.planes.append(flat(frame))
+            yield frame
+
+
+def flat(frame: media.YuvFrame) -> npt.NDArray[np.uint8]:
+    return np.concatenate([plane.reshape(-1) for plane in frame.planes])
+
+
+def own_planes(video: Path) -> list[npt.NDArray[np.uint8]]:
+    return [flat(frame) for frame in media.read_yuv_frames(video)]
+
+
+def test_only_shots_of_the_person_change(
+    anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Written(monkeypatch)
+    report = tmp_path / "report.json"
+    made = anchor.dub(
+        video, speech, tmp_path / "out.mp4", style=STYLE, options=DubOptions(cache=cache, report=report)
+    )
+    assert made.cuts == (FRAMES, FRAMES + PATTERN)
+    assert made.frames == 2 * FRAMES + PATTERN
+    assert made.rewritten_frames == 2 * FRAMES
+    assert [(kept.start, kept.stop, kept.reason) for kept in made.kept] == [
+        (FRAMES, FRAMES + PATTERN, "the face is not seen")
+    ]
+    same = [bool((a == b).all()) for a, b in zip(own_planes(video), written.planes, strict=True)]
+    assert all(same[FRAMES : FRAMES + PATTERN])  # every decoded sample
+    assert not any(same[:FRAMES] + same[FRAMES + PATTERN :])
+    assert json.loads(report.read_text())["kept"][0]["reason"] == "the face is not seen"
+    info = media.probe(tmp_path / "out.mp4").video
+    assert info is not None
+    assert (info.width, info.height, info.fps) == (*anchor.size, anchor.fps)
+
+
+def test_the_new_mouth_lies_where_the_motion_file_says(
+    anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path
+) -> None:
+    made = anchor.dub(
+        video,
+        speech,
+        tmp_path / "out.mp4",
+        style=STYLE,
+        options=DubOptions(cache=cache),
+        outputs=Outputs(motion=tmp_path / "m.npz", crf=8),
+    )
+    motion = np.load(tmp_path / "m.npz")
+    assert motion["stage_frames"].tolist() == list(range(made.frames))
+    assert (motion["shares"][FRAMES : FRAMES + PATTERN] == 0).all()
+    tracker, off = FaceTracker(1), []
+    frames = media.read_frames(tmp_path / "out.mp4")
+    for number, frame in zip(range(FRAMES), frames, strict=False):
+        (face,) = tracker.step(frame)
+        lips = face.landmarks[list(MOUTH), :2] - motion["landmarks"][number]
+        off.append(np.linalg.norm(lips, axis=1).mean() / eye_distance(face.landmarks))
+    assert np.median(off) < 0.05
+
+
+def test_a_part_alone_is_rewritten_and_faded(
+    anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Written(monkeypatch)
+    options = DubOptions(cache=cache, start_seconds=0.2, stop_seconds=1.0)
+    made = anchor.dub(
+        video,
+        speech,
+        tmp_path / "out.mp4",
+        style=STYLE,
+        options=options,
+        outputs=Outputs(motion=tmp_path / "m.npz"),
+    )
+    assert made.frames == 2 * FRAMES + PATTERN
+    changed = np.array([bool((a != b).any()) for a, b in zip(own_planes(video), written.planes, strict=True)])
+    assert not np.r_[changed[:6], changed[25:]].any()
+    assert changed[8:23].all()
+    weights = np.load(tmp_path / "m.npz")["shares"]
+    assert (np.diff(weights[5:12]) >= 0).all()
+    assert weights[12] == 1
+    assert {kept.reason for kept in made.kept} == {"outside the part", "the face is not seen"}
+    audio = media.read_audio(tmp_path / "out.mp4", rate=16_000)
+    own = media.read_audio(video, rate=16_000)
+    after = slice(int(1.3 * 16_000), int(2.2 * 16_000))
+    assert np.corrcoef(audio[after], own[after])[0, 1] > 0.98
+
+
+def test_longer_speech_goes_on_from_a_frame_that_follows(
+    anchor: Anchor, video: Path, cache: Path, tmp_path: Path
+) -> None:
+    track = track_video(video, person=anchor_descriptor(anchor.target), name="the anchor", cache=cache)
+    target = dub.VideoTarget.of(track, anchor.face, anchor.info.crop)
+    total = len(track) + 40
+    for extend in ("transitions", "loop", "freeze"):
+        order = dub.extended_order(target, total, extend)  # type: ignore[arg-type]
+        assert order[: len(track)].tolist() == list(range(len(track)))
+        more = order[len(track) :]
+        assert len(more) == 40
+        if extend == "freeze":
+            assert set(more) == {len(track) - 1}
+        elif extend == "loop":
+            assert more.tolist() == list(range(40))
+        else:  # within the last shot, which is the person's
+            assert more.min() >= FRAMES + PATTERN
+            assert len(set(more)) > 1
+    long = tmp_path / "long.wav"
+    media.write_wav(long, speech_like(4.0), 16_000)
+    made = anchor.dub(video, long, tmp_path / "out.mp4", style=STYLE, options=DubOptions(cache=cache))
+    assert made.frames == 100
+    for fit, frames in (("speech", 100), ("shortest", 2 * FRAMES + PATTERN)):
+        made = anchor.dub(
+            video,
+            long,
+            tmp_path / "out.mp4",
+            style=STYLE,
+            options=DubOptions(cache=cache, fit=fit),  # type: ignore[arg-type]
+        )
+        assert made.frames == frames
+        audio = media.probe(tmp_path / "out.mp4").audio
+        assert audio is not None
+        assert audio.duration_seconds == pytest.approx(frames / 25, abs=0.1)
+
+
+def test_the_videos_own_audio_drives_the_mouth_without_speech(
+    anchor: Anchor, video: Path, cache: Path, tmp_path: Path
+) -> None:
+    made = anchor.dub(video, None, tmp_path / "out.mp4", style=STYLE, options=DubOptions(cache=cache))
+    assert made.frames == 2 * FRAMES + PATTERN
+    audio, own = (media.read_audio(path, rate=16_000) for path in (tmp_path / "out.mp4", video))
+    assert np.corrcoef(audio[2000:20000], own[2000:20000])[0, 1] > 0.98
+
+
+def test_a_second_take_is_not_tracked_again(
+    anchor: Anchor, video: Path, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = DubOptions(cache=tmp_path / "tracks")
+    first = anchor.dub(video, speech, tmp_path / "a.mp4", style=STYLE, options=options)
+    monkeypatch.setattr("newscaster.prepare.video_track._track", lambda *_: pytest.fail("tracked again"))
+    second = anchor.dub(video, speech, tmp_path / "b.mp4", style=STYLE, options=options)
+    assert (first.frames, first.kept, first.cuts) == (second.frames, second.kept, second.cuts)
+    (kept,) = (tmp_path / "tracks").iterdir()
+    kept.write_bytes(kept.read_bytes()[:1000])  # damaged: tracked again
+    monkeypatch.undo()
+    third = anchor.dub(video, speech, tmp_path / "c.mp4", style=STYLE, options=options)
+    assert third.cuts == first.cuts
+
+
+def test_what_is_signed_names_the_video(
+    anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path
+) -> None:
+    anchor.dub(video, speech, tmp_path / "out.mp4", options=DubOptions(cache=cache))
+    found = newscaster.verify(tmp_path / "out.mp4")
+    assert found.statement is not None
+    assert found.statement.source_title == "three shots.mp4"
+    assert found.statement.source_sha256 == hashlib.sha256(video.read_bytes()).hexdigest()
+    assert found.statement.target_sha256 is None
+    assert found.statement.synthesised == ((0, FRAMES), (FRAMES + PATTERN, 2 * FRAMES + PATTERN))
+
+
+def test_what_cannot_be_dubbed(
+    anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty.mp4"
+    media.write_video(empty, moving_pattern(40, width=96, height=64), fps=Fraction(25), audio=None)
+    short = tmp_path / "short.mp4"
+    media.write_video(short, moving_pattern(10, width=96, height=64), fps=Fraction(25), audio=None)
+    out = tmp_path / "out.mp4"
+    with pytest.raises(FootageError, match="no face was found"):
+        anchor.dub(empty, speech, out)
+    with pytest.raises(FootageError, match=r"0\.40 s long"):
+        anchor.dub(short, speech, out)
+    other = newscaster.open(write_tiny_anchor(tmp_path / "other.anchor"))
+    with pytest.raises(FootageError, match=r"does not show the person|could not be measured"):
+        other.dub(video, speech, out)
+    before = video.read_bytes()
+    with pytest.raises(OutputError, match="the video"):
+        anchor.dub(video, speech, video)
+    assert video.read_bytes() == before
+    with pytest.raises(InputError, match="starts at 9 s"):
+        anchor.dub(video, speech, out, options=DubOptions(cache=cache, start_seconds=9))
+    nothing = DubOptions(
+        cache=cache, start_seconds=(FRAMES + 2) / 25, stop_seconds=(FRAMES + PATTERN - 2) / 25
+    )
+    with pytest.raises(InputError, match="no frame"):
+        anchor.dub(video, speech, out, options=nothing)
+    for wrong in (
+        {"fit": "best"},
+        {"extend": "x"},
+        {"mix_db": 99.0},
+        {"start_seconds": 2, "stop_seconds": 1},
+    ):
+        with pytest.raises(InputError):
+            DubOptions(**wrong)  # type: ignore[arg-type]
+    assert not out.exists()
+
+
+def test_the_mix_is_the_sum_of_its_parts(tmp_path: Path) -> None:
+    own, speech = tmp_path / "own.wav", tmp_path / "speech.wav"
+    media.write_wav(own, tone(40.0, rate=RATE) * 0.5, RATE)
+    media.write_wav(speech, tone(2.0, rate=RATE) * 0.25, RATE)
+    plan = AudioPlan(
+        speech=speech, own=own, seconds=35.0, start_seconds=10.0, stop_seconds=11.5, own_gain=0.1
+    )
+    write_dub_audio(plan, tmp_path / "mix.wav")
+    mixed = media.read_audio(tmp_path / "mix.wav", rate=RATE)
+    first = media.read_audio(own, rate=RATE)[: 35 * RATE]
+    second = media.read_audio(speech, rate=RATE)
+    assert len(mixed) == 35 * RATE
+    outside = np.r_[0 : 9 * RATE, 12 * RATE : 35 * RATE]
+    np.testing.assert_allclose(mixed[outside], first[outside], atol=1e-4)
+    inside = np.arange(int(10.1 * RATE), int(11.4 * RATE))
+    expected = 0.1 * first[inside] + second[inside - 10 * RATE]
+    np.testing.assert_allclose(mixed[inside], expected, atol=1e-4)
+
+
+def test_captions_are_spoken_in_their_time(anchor: Anchor, video: Path, cache: Path, tmp_path: Path) -> None:
+    captions = tmp_path / "captions.srt"
+    captions.write_text(
+        "1\n00:00:00,400 --> 00:00:01,200\nGood evening.\n\n2\n00:00:01,800 --> 00:00:02,600\nThe news.\n"
+    )
+    made = anchor.dub(
+        video,
+        None,
+        tmp_path / "out.mp4",
+        style=STYLE,
+        options=DubOptions(cache=cache, script=captions),
+        outputs=Outputs(speech=tmp_path / "speech.wav", captions=tmp_path / "out.srt"),
+    )
+    assert made.frames == 2 * FRAMES + PATTERN
+    audio = media.read_audio(tmp_path / "speech.wav", rate=16_000)
+    loud = np.flatnonzero(np.abs(audio) > 0.01 * np.abs(audio).max()) / 16_000
+    second = loud[loud > 1.5]
+    assert loud[0] == pytest.approx(0.4, abs=0.04)
+    assert second[0] == pytest.approx(1.8, abs=0.04)
+    assert "00:00:00,400 --> " in (tmp_path / "out.srt").read_text()
+    with pytest.raises(InputError, match="expected one of them"):
+        anchor.dub(video, captions, tmp_path / "out.mp4", options=DubOptions(script=captions))
