@@ -78,7 +78,7 @@ class Resting:
     def __init__(self, anchor: Anchor) -> None:
         # Of a stage that goes round; the order of others is as long as the longest stream here.
         count = len(anchor.target) if anchor.info.target_loops else 1500
-        rest = np.repeat(anchor._loaded.live_painter.rest[None], count, axis=0)
+        rest = np.repeat(anchor._loaded.live_renderer.rest[None], count, axis=0)
         self.luma = [image.planes[0].copy() for image in anchor.show(rest)]
 
     def moves(self, frame: LiveFrame) -> bool:

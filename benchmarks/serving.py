@@ -51,9 +51,19 @@ SCRIPT = "Wow, far away!\n\nFive bars.\n\nOh, how wide.\n\nAll are out now."
 @contextmanager
 def studio() -> Iterator[tuple[str, int]]:
     """Address and process of a studio."""
-    with tempfile.TemporaryDirectory() as keep:
+    with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, "-m", "newscaster.cli", "serve", "--port", "0", "--no-token", "--keep", keep],
+            [
+                sys.executable,
+                "-m",
+                "newscaster.cli",
+                "serve",
+                "--port",
+                "0",
+                "--no-token",
+                "--data-dir",
+                folder,
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )

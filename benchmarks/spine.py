@@ -72,8 +72,8 @@ def command(*arguments: str | Path) -> tuple[float, float]:
 
 def train(a: argparse.Namespace) -> dict[str, float]:
     seconds, peak = command(
-        "train", *files(a.footage), "-o", a.anchor, "--work", a.work / "anchor", "--minutes", str(a.minutes),
-        "--consent", CONSENT, "--attribution", ATTRIBUTION,
+        "train", *files(a.footage), "-o", a.anchor, "--work-dir", a.work / "anchor",
+        "--minutes", str(a.minutes), "--consent", CONSENT, "--attribution", ATTRIBUTION,
     )  # fmt: skip
     return {"footage to anchor, minutes": seconds / 60, "training peak memory, MB": peak}
 

@@ -1,10 +1,10 @@
-"""Have a live studio (`newscaster serve`) say something, and keep the video as it comes in.
+"""Make a live studio (`newscaster serve`) speak, and save the video as it arrives.
 
     pip install websockets
-    export NEWSCASTER_TOKEN=...    # what follows #token= in the link that newscaster serve prints
+    export NEWSCASTER_TOKEN=...    # the part after #token= of the link that newscaster serve prints
     python stream_to_file.py "Good evening. Here is the news." news.mp4
 
-The studio sends fragments of one MP4, which a player could show while they come.
+The studio sends fragments of one MP4, which a player could show as they arrive.
 """
 
 import json
@@ -23,11 +23,11 @@ with connect(address) as studio, ExitStack() as files:
         studio.send(json.dumps({"token": token}))
     studio.send(json.dumps({"output": "mp4"}))  # also: anchor, voice, speed, look_ahead_ms
     studio.send(json.dumps({"type": "say", "text": text}))
-    studio.send(json.dumps({"type": "finish"}))  # close when all has been said
+    studio.send(json.dumps({"type": "finish"}))  # close after the last sentence
     video = None
     for message in studio:
         if isinstance(message, bytes):
             video = video or files.enter_context(open(path, "wb"))
             video.write(message)
-        elif (told := json.loads(message))["type"] == "refused":
-            sys.exit(told["error"])
+        elif (event := json.loads(message))["type"] == "refused":
+            sys.exit(event["error"])

@@ -28,6 +28,7 @@ from newscaster.prepare import (
 )
 from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
+from newscaster.synthesis import identity
 from tiny_anchor import speech_like
 
 WIDTH, HEIGHT = 320, 240
@@ -139,5 +140,5 @@ def describe_as(
     def describe(frames: Sequence[npt.NDArray[np.uint8]], landmarks: object) -> npt.NDArray[np.float32]:
         return np.array([descriptor(frame) for frame in frames], np.float32).reshape(-1, 128)
 
-    for module in (following, held_out):
+    for module in (following, held_out, identity):
         patch.setattr(module, "describe_faces", describe)

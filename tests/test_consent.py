@@ -29,11 +29,11 @@ def test_the_short_form(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("No!", "'No!': without the person's consent"),
+        ("No!", "'No!': no anchor is made without the person's consent"),
         ("who: Ada\nfor: no", "without the person's consent"),
-        ("who: nobody\nfor: news", "does not say who agreed"),
+        ("who: nobody\nfor: news", "does not name the person"),
         ("who: Ada\nfor: news\nuntil: soon", "until of the consent is 'soon'; expected a day"),
-        ("who: Ada\nfor: news\nphone: 12", "holds 'phone'; it has the lines who, for, when, until"),
+        ("who: Ada\nfor: news\nphone: 12", "has 'phone'; expected only who, for, when, until"),
         ("who: Ada\nfor: news\nwhen: 2026-02-02\nuntil: 2026-02-01", "ends on 2026-02-01, before that"),
     ],
 )
@@ -66,7 +66,9 @@ def test_when_consent_holds() -> None:
         Consent(statement="news", when=tomorrow).check_today()
     with pytest.raises(InputError, match=f"ended on {yesterday}"):
         Consent(statement="news", until=yesterday).check_today()
-    with pytest.raises(ConsentError, match=rf"of Ada to the anchor 'A' ended on {yesterday}: nothing"):
+    with pytest.raises(
+        ConsentError, match=rf"of Ada to the anchor 'A' ended on {yesterday}: it cannot be used"
+    ):
         Consent(who="Ada", statement="news", until=yesterday).check("A")
     with pytest.raises(ConsentError, match=r"to the anchor 'A' was withdrawn on \d+-\d+-\d+ \(asked to\)"):
         Consent(statement="news").withdraw(" asked to ").check("A")

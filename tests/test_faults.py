@@ -239,7 +239,7 @@ def test_a_job_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
         pytest.skip("limits of another process are Linux's")
     audio = speech(tmp_path, 0.4).read_bytes()
     keep = tmp_path / "kept"
-    with serving(tiny, "--keep", keep) as (process, address):
+    with serving(tiny, "--data-dir", keep) as (process, address):
 
         def limit(most: int) -> None:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
@@ -272,7 +272,7 @@ def test_a_job_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_a_job_whose_process_is_killed(tiny: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept"
-    with serving(tiny, "--keep", keep) as (process, address):
+    with serving(tiny, "--data-dir", keep) as (process, address):
         known = ask(address, "/v1/jobs/audio", speech(tmp_path, 60.0).read_bytes())["id"]
         until(lambda: ask(address, f"/v1/jobs/{known}")["frames"])
         of_threads = Path(f"/proc/{process.pid}/task").glob("*/children")
@@ -290,7 +290,7 @@ def test_a_queue_outlives_a_disk_that_takes_no_record(tiny: Path, tmp_path: Path
     queue = JobQueue(tmp_path / "jobs", Library([str(tiny)]), Limits())
     job = queue.add_script("Good evening.", anchor="tiny")
     shutil.rmtree(tmp_path / "jobs" / job.id)
-    queue._remember(job.id, state="failed", error="no space")
+    queue._update(job.id, state="failed", error="no space")
     assert queue.get(job.id).state == "failed"
 
 
@@ -339,7 +339,9 @@ def test_a_folder_below_a_file(tiny: Path, tmp_path: Path) -> None:
     code, err = run("speak", audio, "-a", tiny, "-o", audio / "news.mp4", cwd=tmp_path)
     assert code == exits.EXIT_ERROR
     assert "there is no folder" in one_error(err)
-    code, err = run("train", audio, "-o", "a.anchor", "--work", audio / "w", "--consent", "A", cwd=tmp_path)
+    code, err = run(
+        "train", audio, "-o", "a.anchor", "--work-dir", audio / "w", "--consent", "A", cwd=tmp_path
+    )
     assert code == exits.EXIT_ERROR
     assert f"cannot write to the folder '{audio / 'w'}'" in one_error(err)
 
@@ -427,7 +429,7 @@ def test_speech_that_is_cut_short_while_it_is_spoken(tiny: Path, tmp_path: Path)
         if done == 5:
             os.truncate(audio, 100_000)
 
-    with pytest.raises(MediaError, match=r"speech\.wav' has changed or gone while it was spoken"):
+    with pytest.raises(MediaError, match=r"speech\.wav' changed or disappeared during synthesis"):
         newscaster.open(tiny).speak(audio, tmp_path / "news.mp4", progress=cut)
     assert (tmp_path / "news.mp4").read_bytes() == b"the old one"
     assert not unfinished(tmp_path)
@@ -540,7 +542,7 @@ def test_speak_is_stopped(tiny: Path, tmp_path: Path, number: int, code: int, sa
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_live_is_stopped(tiny: Path, tmp_path: Path, number: int) -> None:
     """To be stopped is how a stream ends: the file is finished, and signed."""
-    with started("live", tiny, "--to", "out.mp4", "--stay", cwd=tmp_path) as process:
+    with started("live", tiny, "--to", "out.mp4", "--idle", cwd=tmp_path) as process:
         until(lambda: (tmp_path / "out.mp4").exists() and (tmp_path / "out.mp4").stat().st_size > 2000)
         os.killpg(process.pid, number)
         code, _ = ended(process)

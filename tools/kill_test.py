@@ -225,7 +225,7 @@ def _points_into(link: Path, folder: Path) -> bool:
 @contextmanager
 def studio(place: Place) -> Iterator[tuple[subprocess.Popen[str], str]]:
     anchor, keep = place.inputs / "tiny.anchor", place.folder / "kept"
-    process = place.start("serve", anchor, "--keep", keep, "--port", 0, "--no-token")
+    process = place.start("serve", anchor, "--data-dir", keep, "--port", 0, "--no-token")
     try:
         assert process.stdout is not None
         yield process, process.stdout.readline().strip()

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--work", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--minutes", type=float, default=15.0, help="for the renderer of mouths")
-    parser.add_argument("--stage-minutes", type=float, default=50.0, help="for the full-frame network")
+    parser.add_argument("--target-minutes", type=float, default=50.0, help="for the full-frame network")
     given = parser.parse_args()
     told: set[str] = set()
 

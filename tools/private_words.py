@@ -19,15 +19,15 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("src/newscaster",)
 PROSE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
-_PYAV_NAMES = frozenset({"PictureType"})
-_STATEMENT_KEYS = {"src/newscaster/provenance/statement.py": frozenset({'"stage"', '"painted"'})}
-"""String tokens that are keys of a file format, by source file: keys of the C2PA statement."""
 _TEXTS = (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
+_OLD_NAMES = ("moved_keywords", "renamed_attributes")
+"""Functions of `newscaster.deprecation`: their arguments are old names, which work for one release."""
 _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -55,11 +55,18 @@ WORDS = (
         "take",
         "takes",
     ),
-    _word("stage", "target", r"\bstages?\b", "stage", "stages", "staged"),
+    _word(
+        "stage",
+        "target",
+        r"\bstages?\b(?! (?:minutes|steps|PSNR, dB|sharpness)[\"`])",  # metrics in the header of an anchor
+        "stage",
+        "stages",
+        "staged",
+    ),
     _word(
         "painted",
         "synthetic, rendered",
-        r"\b(?:re)?paint(?:s|ed|ing|er|ers)?\b",
+        r"\b(?<!rendering-)(?:re)?paint(?:s|ed|ing|er|ers)?\b",  # rendering-painted: a folder in --work-dir
         "paint",
         "paints",
         "painted",
@@ -70,7 +77,7 @@ WORDS = (
     _word("joins", "transitions", r"\bjoins? of\b|\bthe joins?\b", "joins", "join_at"),
     _word("moment", "frame similarity", None, "moment", "moments"),
     _word("share", "blend weight, fraction", None, "share", "shares"),
-    _word("region", "crop", r"\b(?<!:)regions?\b(?!\")", "region", "regions"),
+    _word("region", "crop", r"\b(?<!:)regions?\b(?![\"`])", "region", "regions"),
     _word("face map", "landmark map", r"(?<!full-)\bface maps?\b"),
     _word("frame map", "full-face map", r"\bframe maps?\b", "framemap"),
     _word("flattening", "surface warp", r"\bflatten(?:ing|ings)\b", "flattening", "flattenings", "laid"),
@@ -102,7 +109,7 @@ WORDS = (
         "told",
         "heard",
     ),
-    _word("nobody / somebody", "no one, someone", r"\b(?:no|some)body\b"),
+    _word("nobody / somebody", "no one, someone", r"\b(?:no|some)body\b(?!\")"),
     _word("where there is", "if", r"\bwhere (?:there|it|they|that) (?:is|are|was|were|has|have)\b"),
     _word("MOST_ / LEAST_ / LONGEST_", "MAX_, MIN_", None),
 )
@@ -117,21 +124,41 @@ _QUOTED = re.compile(
     re.MULTILINE,
 )
 """Names in Markdown that are not prose: options, keys, files, and a published network."""
-_FILE_KEYS = re.compile(
-    r"\bstage\.(?:mp4|safetensors|pose_matrix|pose_shift|transforms|landmarks|share|stretch|thumbnails)\b"
-    r"|\bbasis\.deviations\b|\bregions\.npy\b"
-    r"|(?P<quote>[\"'])(?:stage|region|stage minutes|no sound)(?P=quote)"
+_EXEMPT = (
+    # files, arrays, keys and values of docs/formats.md
+    (
+        "src/newscaster/*",
+        r"\bstage\.(?:mp4|safetensors|pose_matrix|pose_shift|transforms|landmarks|share|stretch|thumbnails)\b"
+        r"|\bbasis\.deviations\b|\bregions\.npy\b|\brendering-painted\b"
+        r"|(?P<quote>[\"'`])(?:stage|region|no sound)(?P=quote)"
+        r"|\bstage (?:minutes|steps|PSNR, dB|sharpness)[\"'`]",
+    ),
+    # keys of JSON and of the C2PA statement, types of messages, file names
+    ("src/newscaster/provenance/statement.py", r'"(?:stage|painted)"'),
+    ("src/newscaster/cli/verifying.py", r'"painted"'),
+    ("src/newscaster/evaluation/*", r"[\"`]sound[\"`]"),
+    ("src/newscaster/server/speech_upload.py", r'"sound"'),
+    ("src/newscaster/server/websocket.py", r'"sound"'),
+    ("src/newscaster/server/page/studio.js", r'type: "sound"'),
+    # old names of options
+    ("src/newscaster/cli/*", r'"--stage(?:-minutes|-start)?"'),
+    # lists of HTML elements, of WebVTT's blocks and of English words
+    (
+        "src/newscaster/speech/*",
+        r"phoneme picture progress prosody|NOTE\|STYLE\|REGION|\"(?:NOTE|STYLE|REGION)\""
+        r"|replied\|says\|said\|shouts\|shouted\|tells\|told|which their said if will",
+    ),
 )
-"""Names of files and arrays, and quoted keys and values, in the formats of docs/formats.md."""
-_WORD_LISTS = re.compile(
-    r"phoneme picture progress prosody|NOTE\|STYLE\|REGION"
-    r"|replied\|says\|said\|shouts\|shouted\|tells\|told|which their said if will"
+"""Texts that are right as they are, by the files that they stand in."""
+_LIBRARY_NAMES = frozenset(
+    {
+        ("tracking/sampling.py", "take"),  # numpy.ndarray.take
+        ("prepare/lag.py", "take_along_axis"),  # numpy.take_along_axis
+        ("media/writer.py", "PictureType"),  # PyAV
+        ("media/stream.py", "PictureType"),
+    }
 )
-"""Parts of the lists of HTML elements, of WebVTT's blocks and of English words in `newscaster.speech`."""
-_CONDITION = re.compile(r"[\"`]sound[\"`]")
-"""A condition of `newscaster evaluate`, in its JSON and its file names; exempt in `evaluation` only."""
-_LIBRARY_NAMES = frozenset({("sampling.py", "take"), ("lag.py", "take_along_axis")})
-"""Functions of NumPy, by the file that calls them: ndarray.take, take_along_axis."""
+"""Names of libraries, by the file that uses them."""
 _CONSTANT = re.compile(r"_?(?:MOST|LEAST|LONGEST|GREATEST|FEWEST)_[A-Z0-9_]+|_?[A-Z0-9_]+_(?:MOST|LEAST)")
 
 
@@ -189,11 +216,13 @@ def in_markdown(path: Path, text: str) -> Iterator[Place]:
 def in_python(path: Path) -> Iterator[Place]:
     """Identifiers by their parts; comments and strings as prose."""
     source = path.read_text(encoding="utf-8")
-    keys = _STATEMENT_KEYS.get(path.relative_to(ROOT).as_posix(), frozenset())
+    old_names = False
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.string in keys or token.string in _PYAV_NAMES:
-            continue
-        if token.type == tokenize.NAME:
+        if token.type == tokenize.NEWLINE:
+            old_names = False
+        elif token.string in _OLD_NAMES:
+            old_names = True
+        elif token.type == tokenize.NAME and not old_names:
             yield from in_identifier(path, token.start[0], token.string)
         elif token.type in _TEXTS:
             yield from in_prose(path, token.string, first_line=token.start[0])
@@ -201,7 +230,7 @@ def in_python(path: Path) -> Iterator[Place]:
 
 def in_identifier(path: Path, line: int, name: str) -> Iterator[Place]:
     """Private words among the parts of a name."""
-    if (path.name, name) in _LIBRARY_NAMES:
+    if (f"{path.parent.name}/{path.name}", name) in _LIBRARY_NAMES:
         return
     if _CONSTANT.fullmatch(name):
         yield Place(WORDS[-1], path, line, name)
@@ -213,10 +242,12 @@ def in_identifier(path: Path, line: int, name: str) -> Iterator[Place]:
 
 def in_prose(path: Path, text: str, *, first_line: int = 1) -> Iterator[Place]:
     """Private words in a text that people read."""
+    file = path.relative_to(ROOT).as_posix()
+    exempt = [pattern for files, pattern in _EXEMPT if fnmatch(file, files)]
     for number, line in enumerate(text.splitlines(), first_line):
-        row = _WORD_LISTS.sub("", _FILE_KEYS.sub("", line))
-        if path.parent.name == "evaluation":
-            row = _CONDITION.sub("", row)
+        row = line
+        for pattern in exempt:
+            row = re.sub(pattern, "", row)
         for word in WORDS:
             if word.prose is not None:
                 for match in re.finditer(word.prose, row, re.IGNORECASE):

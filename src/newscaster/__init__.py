@@ -1,11 +1,11 @@
-"""newscaster: a few minutes of somebody reading the news in, an anchor who reads anything else out.
+"""newscaster: train on a few minutes of someone reading the news, then make them read anything.
 
 ::
 
-    anchor = newscaster.open("ada.anchor")  # or newscaster.open(): the one that comes with newscaster
+    anchor = newscaster.open("ada.anchor")  # or newscaster.open(): the bundled anchor
     anchor.speak("news.wav", "news.mp4")
 
-Everything is imported when it is first used: importing newscaster itself costs next to nothing.
+Submodules are imported at first use, so that importing newscaster is fast.
 """
 
 from __future__ import annotations
@@ -113,18 +113,18 @@ _RENAMED = {"Performance": "SpeakResult", "TakeError": "DatasetError"}
 
 
 def open(path: str | Path = "builtin", *, workers: int | None = None, backend: str | None = None) -> Anchor:
-    """Open an anchor and make it ready to speak.
+    """Open an anchor and load its networks.
 
     Args:
-        path: NAME.anchor; by default `builtin`, the anchor that comes with newscaster.
-        workers: threads that render; by default one per core, up to 8.
-        backend: what runs the rendering network: `onnxruntime` (on the CPU), `openvino`, `cuda`, or `auto`,
-            which times what is installed and takes the fastest. By default what the environment variable
-            NEWSCASTER_BACKEND names, or `auto`. One that cannot be used is replaced, with a warning.
+        path: NAME.anchor; by default `builtin`, the bundled anchor.
+        workers: threads for rendering; by default one per core, up to 8.
+        backend: backend of the rendering network: `onnxruntime` (on the CPU), `openvino`, `cuda`, or `auto`,
+            the fastest of the installed ones. Default: the environment variable NEWSCASTER_BACKEND, or else
+            `auto`. A backend that cannot be used is replaced by ONNX Runtime, with a warning.
 
     Raises:
         AnchorError: the file is missing, not an anchor, damaged, or of another version.
-        InputError: there is no such backend.
+        InputError: the backend does not exist, or `workers` is below 1.
     """
     from newscaster.synthesis.anchor import Anchor
 

@@ -1,7 +1,7 @@
-"""Consent: who agreed to an anchor being made of them, when, for what, and until when.
+"""Consent: who agreed to an anchor of themselves, when, for what, and until when.
 
-Knows the record, how it is written down, and whether it still holds. An anchor stores it and every video made
-with it carries it. Its hash tells a record that was changed later.
+Parses and checks the record. An anchor stores it, and the manifest of every video contains it. A hash detects
+records that were changed later.
 """
 
 from __future__ import annotations
@@ -20,71 +20,71 @@ from newscaster.texts import is_unicode, quoted
 _REFUSALS = frozenset({"", "no", "n", "none", "nobody"})
 _KEYS = ("who", "for", "when", "until")
 _SURE_KEYS = frozenset({"who", "when", "until"})
-"""Names of lines that no statement in words begins with."""
+"""Names of lines that do not occur in a plain statement."""
 _NAMED = re.compile(r"([^:\uff1a]*)[:\uff1a](.*)")
-"""A line with a name: colons of Chinese and Japanese keyboards, too."""
+"""A line with a name. Full-width colons of Chinese and Japanese keyboards are accepted, too."""
 _BYTE_ORDER_MARK = "\ufeff"
 MAX_TEXT = 10_000
-"""Characters of a text in an anchor."""
+"""Maximum length of a text in an anchor, in characters."""
 _EXAMPLE = "'who: Ada Byron', 'for: news videos on our own channels', 'when: 2026-11-02', 'until: 2027-11-02'"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Consent:
-    """A record of consent; of the short form, only the statement is known.
+    """A record of consent. A plain text has a statement only.
 
     Raises:
-        InputError: nobody agreed, or a date cannot be.
+        InputError: the statement is a refusal, a date is impossible, or a text is invalid.
     """
 
     statement: str
-    """What was agreed to, in words."""
+    """What the person agreed to."""
     who: str = ""
     when: date | None = None
-    """The day it was given."""
+    """Day of the consent."""
     until: date | None = None
-    """The last day that it holds; None: until it is withdrawn."""
+    """Last day of validity; None: until withdrawal."""
     recorded: str = ""
-    """When it was put into the anchor, in ISO 8601."""
+    """When it was stored in the anchor, in ISO 8601."""
     withdrawn: str = ""
-    """When it was withdrawn, in ISO 8601; empty: it was not."""
+    """When it was withdrawn, in ISO 8601; empty if it was not."""
     reason: str = ""
     """Why it was withdrawn."""
 
     def __post_init__(self) -> None:
         for name in ("statement", "who", "recorded", "withdrawn", "reason"):
             if not is_unicode(getattr(self, name)):
-                raise InputError(f"{name} of the consent is not valid UTF-8. Write it anew, in UTF-8")
+                raise InputError(f"{name} of the consent is not valid UTF-8. Save it as UTF-8")
             check_text(getattr(self, name), f"{name} of the consent")
         if is_refusal(self.statement):
             raise InputError(
-                f"consent is {quoted(self.statement.strip())}: without the person's consent no anchor "
-                f"is made. Say who agreed, and for what"
+                f"consent is {quoted(self.statement.strip())}: no anchor is made without the person's "
+                "consent. State who agreed, and to what"
             )
         if self.when is not None and self.until is not None and self.until < self.when:
             raise InputError(f"consent is given on {self.when} and ends on {self.until}, before that")
 
     @staticmethod
     def of(text: str) -> Consent:
-        """What somebody has written: lines such as `who: Ada Byron`, the same as JSON, or words.
+        """Parse a text: lines such as `who: Ada Byron`, the same as JSON, or a plain statement.
 
         A text is a record if it is JSON, or has a line `who`, `when` or `until`. A record has `who` and
         `for`, and optionally the dates `when` and `until`.
 
         Raises:
-            InputError: it says that nobody agreed, or the record is incomplete or ambiguous.
+            InputError: the text is a refusal, or the record is incomplete or ambiguous.
         """
         text = "\n".join(text.removeprefix(_BYTE_ORDER_MARK).strip().splitlines())
         values = _record(text)
         if values is None:
             return Consent(statement=text)
-        if odd := sorted(values.keys() - set(_KEYS)):
+        if unknown := sorted(values.keys() - set(_KEYS)):
             raise InputError(
-                f"the consent record holds {_some(odd)}; it has the lines {', '.join(_KEYS)}, "
-                f"such as {_EXAMPLE}"
+                f"the consent record has {_quote_names(unknown)}; expected only {', '.join(_KEYS)}, such "
+                f"as {_EXAMPLE}"
             )
         if is_refusal(values["who"]):
-            raise InputError(f"the consent record does not say who agreed. Write it as {_EXAMPLE}")
+            raise InputError(f"the consent record does not name the person. Write it as {_EXAMPLE}")
         return Consent(
             statement=values["for"].strip(),
             who=values["who"].strip(),
@@ -93,7 +93,7 @@ class Consent:
         )
 
     def to_json(self) -> dict[str, object]:
-        """As plain values, with their hash; what is not known is left out."""
+        """Return the record as JSON values, with their hash. Empty fields are omitted."""
         values = {
             "who": self.who,
             "statement": self.statement,
@@ -110,10 +110,10 @@ class Consent:
 
     @staticmethod
     def from_json(values: Mapping[str, object]) -> Consent | None:
-        """What to_json wrote, or the statement that older anchors hold; None where nothing is said.
+        """Parse the output of `to_json`, or the statement of older anchors; None if there is neither.
 
         Raises:
-            InputError: the record was changed after it was made, or is not one.
+            InputError: the record was changed later, or is malformed.
         """
         if not values:
             return None
@@ -124,7 +124,7 @@ class Consent:
             name: value for name, value in values.items() if name not in ("sha256", "withdrawn", "reason")
         }
         if "sha256" in values and values["sha256"] != _hash(hashed):
-            raise InputError("the record of consent was changed after it was made: its sha256 is another")
+            raise InputError("the record of consent was changed after it was made: its sha256 differs")
         if values.keys() != texts.keys():
             raise InputError(f"consent is {dict(values)!r:.200}; expected texts")
         return Consent(
@@ -138,14 +138,14 @@ class Consent:
         )
 
     def record(self) -> Consent:
-        """This consent as it goes into an anchor, now."""
+        """Return this consent with the current time as the time of recording."""
         return replace(self, recorded=_now())
 
     def check_today(self) -> None:
-        """Make sure that an anchor may be made today.
+        """Check that the consent is valid today.
 
         Raises:
-            InputError: it is not given yet, or has ended.
+            InputError: it starts later, or has ended.
         """
         today = date.today()
         if self.when is not None and self.when > today:
@@ -156,12 +156,12 @@ class Consent:
             raise InputError(f"consent ended on {self.until}, and today is {today}. Ask for it again")
 
     def withdraw(self, reason: str = "") -> Consent:
-        """This consent, withdrawn now."""
+        """Return this consent, withdrawn now."""
         return replace(self, withdrawn=_now(), reason=reason.strip())
 
     @property
     def ended(self) -> str:
-        """Why it does not hold any more; empty: it holds."""
+        """Why it is not valid any more; empty if it is valid."""
         if self.withdrawn:
             why = f" ({self.reason})" if self.reason else ""
             return f"was withdrawn on {self.withdrawn[:10]}{why}"
@@ -170,32 +170,32 @@ class Consent:
         return ""
 
     def check(self, anchor: str) -> None:
-        """Make sure that it still holds.
+        """Check that it is still valid.
 
         Args:
-            anchor: what the anchor is called.
+            anchor: name of the anchor, for the message.
 
         Raises:
-            ConsentError: it ended, or was withdrawn.
+            ConsentError: it has ended or was withdrawn.
         """
         if self.ended:
-            of = f" of {self.who}" if self.who else ""
+            person = f" of {self.who}" if self.who else ""
             raise ConsentError(
-                f"the consent{of} to the anchor '{anchor}' {self.ended}: nothing is made with it any more. "
-                "Ask for consent again, and train the anchor anew with it"
+                f"the consent{person} to the anchor '{anchor}' {self.ended}: it cannot be used any more. "
+                "Ask for consent again, and train the anchor again"
             )
 
 
 def check_text(text: str, name: str, *, most: int = MAX_TEXT) -> None:
-    """Make sure that an anchor can hold a text, before any work.
+    """Check that an anchor can store a text.
 
     Args:
-        text: as it was given.
-        name: the option or field that it was given for.
-        most: how many characters are accepted.
+        text: value of an option or a field.
+        name: name of the option or the field.
+        most: maximum number of characters.
 
     Raises:
-        InputError: it is too long, or has characters that steer a terminal.
+        InputError: the text is too long, or has control characters.
     """
     if len(text) > most:
         raise InputError(f"{name} has {len(text)} characters; accepted are {most}. Shorten it")
@@ -204,11 +204,11 @@ def check_text(text: str, name: str, *, most: int = MAX_TEXT) -> None:
 
 
 def is_refusal(text: str) -> bool:
-    """Whether somebody says no, or nothing."""
+    """Return whether a text is empty or a refusal."""
     return text.strip().lower().rstrip(".!") in _REFUSALS
 
 
-def _some(names: list[str]) -> str:
+def _quote_names(names: list[str]) -> str:
     return f"{', '.join(map(repr, names))!s:.200}"
 
 
@@ -235,10 +235,10 @@ def _date(name: str, text: str) -> date | None:
 
 
 def _record(text: str) -> dict[str, str] | None:
-    """The values of a record; None if the text is a statement in words.
+    """Parse the values of a record; None if the text is a plain statement.
 
     Raises:
-        InputError: it is a record in part, and some of it would be lost as words.
+        InputError: a part of the text is a record, and the rest is not.
     """
     if text.startswith("{"):
         return _json_record(text)
@@ -248,11 +248,11 @@ def _record(text: str) -> dict[str, str] | None:
         return None
     if missing := {"who", "for"} - set(names):
         raise InputError(
-            f"the consent record lacks the line {_some(sorted(missing))}. Write it as {_EXAMPLE}"
+            f"the consent record lacks the line {_quote_names(sorted(missing))}. Write it as {_EXAMPLE}"
         )
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"the consent record has the line {_some(twice)} twice. Keep one of them")
-    for line, match in zip((one for one in text.splitlines() if one.strip()), lines, strict=True):
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"the consent record has the line {_quote_names(repeated)} twice. Keep one of them")
+    for line, match in zip((line for line in text.splitlines() if line.strip()), lines, strict=True):
         if match is None:
             raise InputError(
                 f"the consent record has the line {quoted(line.strip()):.80}, which has no name. Write "
@@ -263,13 +263,13 @@ def _record(text: str) -> dict[str, str] | None:
 
 def _json_record(text: str) -> dict[str, str]:
     try:
-        found = read_json(text.encode("utf-8", "surrogatepass"))
+        values = read_json(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:
         raise InputError(
-            f"the consent record is not valid JSON ({error}). Mend it, or write it as {_EXAMPLE}"
+            f"the consent record is not valid JSON ({error}). Fix it, or write it as {_EXAMPLE}"
         ) from error
-    if missing := {"who", "for"} - found.keys():
-        raise InputError(f"the consent record lacks {_some(sorted(missing))}. Write it as {_EXAMPLE}")
-    if odd := sorted(name for name, value in found.items() if not isinstance(value, str | None)):
-        raise InputError(f"{_some(odd)} of the consent record is not text. Write it as {_EXAMPLE}")
-    return {name: value or "" for name, value in found.items()}
+    if missing := {"who", "for"} - values.keys():
+        raise InputError(f"the consent record lacks {_quote_names(sorted(missing))}. Write it as {_EXAMPLE}")
+    if other := sorted(name for name, value in values.items() if not isinstance(value, str | None)):
+        raise InputError(f"{_quote_names(other)} of the consent record is not text. Write it as {_EXAMPLE}")
+    return {name: value or "" for name, value in values.items()}

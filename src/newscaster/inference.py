@@ -1,8 +1,8 @@
 """Runs ONNX networks; the only module that imports inference engines.
 
-A `Session` takes and gives NumPy arrays by name and says in plain words what does not fit. No engine is given
-a file that `onnx_file` has not read before. ONNX Runtime on the CPU is always there; OpenVINO and NVIDIA GPUs
-are used where they are installed and asked for, or faster. What the networks mean is for the callers to know.
+A `Session` maps NumPy arrays by name to NumPy arrays by name, and checks them. `safety.onnx_guard` parses
+every untrusted file before an engine loads it. ONNX Runtime on the CPU is always available. OpenVINO and
+NVIDIA GPUs are used if they are installed, and requested or faster.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 Shape = tuple[int | str, ...]
-"""Axes of an array: a number where it is fixed, a name where it is free."""
+"""Axes of an array: a number if the axis is fixed, a name if it is free."""
 
 _DTYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -47,55 +47,55 @@ _log = logging.getLogger("newscaster.inference")
 
 Feed = dict[str, NDArray[Any]]
 Engine = Callable[[Feed], "list[NDArray[Any]]"]
-"""Runs the network: all outputs, in the network's order. Called from several threads at a time."""
+"""Runs the network; returns all outputs in the order of the network. Thread-safe."""
 
 ONNX_RUNTIME, OPENVINO, CUDA, AUTO = "onnxruntime", "openvino", "cuda", "auto"
 BACKENDS = (AUTO, ONNX_RUNTIME, OPENVINO, CUDA)
-"""What a network can be run with; `auto` times what is installed, and takes the fastest."""
+"""Backends of a network; `auto` measures the installed ones and uses the fastest."""
 BACKEND_VARIABLE = "NEWSCASTER_BACKEND"
 
 _FATAL = 4
-"""ONNX Runtime's highest severity of log messages."""
+"""Highest severity of log messages of ONNX Runtime."""
 _REINSTALL = "Reinstall newscaster"
 _TRIAL_BATCH = 2
 _TRIALS = 3
-_WORTH_IT = 0.95
-"""Another engine is taken for what it saves, from a twentieth on."""
+_MAX_TIME_FRACTION = 0.95
+"""Another engine is used if it takes at most this fraction of the time."""
 
 
 def backend_named(name: str | None) -> str:
-    """One of `BACKENDS`: this one, or what the environment names, or `auto`.
+    """Return one of `BACKENDS`: this one, or else that of the environment, or else `auto`.
 
     Raises:
-        InputError: there is no such backend.
+        InputError: the backend does not exist.
     """
-    found = name or os.environ.get(BACKEND_VARIABLE) or AUTO
-    if found not in BACKENDS:
+    backend = name or os.environ.get(BACKEND_VARIABLE) or AUTO
+    if backend not in BACKENDS:
         raise InputError(
-            f"the backend is {quoted(found)}; expected one of {', '.join(BACKENDS)}, as an argument or "
+            f"the backend is {quoted(backend)}; expected one of {', '.join(BACKENDS)}, as an argument or "
             f"in the environment variable {BACKEND_VARIABLE}"
         )
-    return found
+    return backend
 
 
 class Session:
-    """One ONNX network, loaded and ready.
+    """A loaded ONNX network.
 
     Args:
         model: the network as bytes, or the path of its file.
-        threads: threads of one operator; by default as many as there are physical cores.
-        spinning: whether threads that wait keep a core busy. Off, a session leaves the cores to the stages
-            that run beside it (two on two cores: a tenth faster); on, one that runs alone gains a fifth.
-        name: how error messages call the network; by default its file's name.
-        backend: one of `BACKENDS`. One that cannot be used is replaced by ONNX Runtime, with a warning.
-        callers: threads that run it at a time.
-        trusted: whether the network was made here or came with newscaster. Others are read first, and refused
-            where they hold what no anchor's network does, or cost too much: see `onnx_file`.
-        remedy: the next step if the network is damaged, for error messages. By default: reinstall newscaster
-            if it is trusted, train the anchor again if it is not.
+        threads: threads of one operator; by default one per physical core.
+        spinning: whether waiting threads busy-wait. Off, the cores are free for other work in the process
+            (two on two cores: 10 % faster). On, a session that runs alone is 20 % faster.
+        name: name of the network in error messages; by default the file name.
+        backend: one of `BACKENDS`. A backend that cannot be used is replaced by ONNX Runtime, with a warning.
+        callers: number of threads that run it at a time.
+        trusted: whether the network was made in this process or is part of newscaster. Others are parsed
+            first, and rejected if they use unexpected operators or cost too much: see `safety.onnx_guard`.
+        remedy: next step if the network is damaged, for error messages. By default: reinstall newscaster if
+            it is trusted, train the anchor again if it is not.
 
     Raises:
-        InputError: the file is missing, or what it holds is no network that can be run, or is refused.
+        InputError: the file is missing, or is not a valid network, or is rejected.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Session:
         reload = remedy or (_REINSTALL if trusted else "Fetch or export it again")
         if not trusted:
             _check(model, self.name, reload)
-        self._longest: float = float("inf") if trusted else TRIAL_STEPS
+        self._max_axis: float = float("inf") if trusted else TRIAL_STEPS
         self._remedy = remedy or (_REINSTALL if trusted else "Train the anchor again")
         session = _load(model, self.name, threads=threads, spinning=spinning, remedy=reload)
         self.inputs: dict[str, Shape] = {i.name: tuple(i.shape) for i in session.get_inputs()}
@@ -136,16 +136,20 @@ class Session:
             self._choose(backend, model, threads=threads, callers=callers)
 
     def _choose(self, backend: str, model: bytes, *, threads: int | None, callers: int) -> None:
-        """Take another engine where it was asked for, or is faster; each has run once before it is taken."""
-        wanted = [name for name in (CUDA, OPENVINO) if _installed(name)] if backend == AUTO else [backend]
+        """Use another engine if it is requested or faster. Each candidate runs before it is used."""
+        candidates = [name for name in (CUDA, OPENVINO) if _installed(name)] if backend == AUTO else [backend]
         shapes = {k: [n if isinstance(n, int) else _TRIAL_BATCH for n in s] for k, s in self.inputs.items()}
         feed: Feed = {key: np.zeros(shape, self._dtypes[key]) for key, shape in shapes.items()}
-        fastest = _WORTH_IT * _seconds(self._engine, feed) if backend == AUTO and wanted else float("inf")
-        for name in wanted:
+        fastest = (
+            _MAX_TIME_FRACTION * _seconds(self._engine, feed)
+            if backend == AUTO and candidates
+            else float("inf")
+        )
+        for name in candidates:
             try:
                 engine = _ENGINES[name](model, self._output_names, threads, callers)
                 seconds = _seconds(engine, feed)
-            except Exception as error:  # engines raise whatever they like; ONNX Runtime is there all the same
+            except Exception as error:  # engines raise errors of any type; ONNX Runtime remains
                 _log.warning(
                     "%s cannot be run with %s (%s); ONNX Runtime runs it on the CPU", self.name, name, error
                 )
@@ -157,52 +161,54 @@ class Session:
         return f"Session({self.name}: {self.inputs} -> {self.outputs})"
 
     def run(self, **inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """All outputs by name.
+        """Run the network; return all outputs by name.
 
         Args:
-            inputs: one array per input of the network, of exactly its dtype; fixed axes must agree. Free ones
-                are `onnx_file.TRIAL_STEPS` long at most, unless the network is trusted.
+            inputs: one array per input of the network, of its exact dtype; fixed axes must agree. Free axes
+                have at most `onnx_guard.TRIAL_STEPS` elements, unless the network is trusted.
 
         Raises:
             InputError: a name, dtype or shape does not fit the network.
         """
         if inputs.keys() != self.inputs.keys():
-            raise InputError(f"{self.name} takes {sorted(self.inputs)}; it was given {sorted(inputs)}")
-        feed = {key: self._checked(key, array) for key, array in inputs.items()}
+            raise InputError(f"{self.name} takes {sorted(self.inputs)}; found {sorted(inputs)}")
+        feed = {key: self._check_array(key, array) for key, array in inputs.items()}
         try:
             results = self._engine(feed)
-        except Exception as error:  # the engines' classes share no base of their own
+        except Exception as error:  # error classes of engines have no common base
             if is_no_memory(error):
                 raise MemoryError from error
             shapes = {key: array.shape for key, array in feed.items()}
             raise InputError(
-                f"{self.name} cannot be run on inputs of shape {shapes}: {_said(error)}"
+                f"{self.name} cannot be run on inputs of shape {shapes}: {_shorten_message(error)}"
             ) from error
         return dict(zip(self._output_names, results, strict=True))
 
     def run_one(self, output: str, shape: tuple[int, ...], **inputs: NDArray[Any]) -> NDArray[Any]:
-        """One output, which must be of this shape and finite: what a network claims of itself need not be so.
+        """Run the network; return one output. Check that it is finite and has this shape.
+
+        The shapes that an untrusted network declares may be wrong.
 
         Raises:
-            InputError: it is not; or as of :meth:`run`.
+            InputError: it is not finite or has another shape; or as in :meth:`run`.
         """
         outputs = self.run(**inputs)
         if output not in outputs:
             raise InputError(
-                f"{self.name} gives {sorted(outputs)}; expected {output!r} among them. {self._remedy}"
+                f"{self.name} returns {sorted(outputs)}; expected {output!r} among them. {self._remedy}"
             )
-        found = outputs[output]
-        if found.shape != shape or (found.dtype.kind == "f" and not np.isfinite(found).all()):
+        array = outputs[output]
+        if array.shape != shape or (array.dtype.kind == "f" and not np.isfinite(array).all()):
             raise InputError(
-                f"{self.name}: output {output!r} is {found.dtype} {found.shape} or not finite; expected "
+                f"{self.name}: output {output!r} is {array.dtype} {array.shape} or not finite; expected "
                 f"{shape}, all finite. {self._remedy}"
             )
-        return found
+        return array
 
-    def _checked(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+    def _check_array(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         shape, dtype = self.inputs[name], self._dtypes[name]
         fits = len(shape) == array.ndim and all(
-            want == have if isinstance(want, int) else have <= self._longest
+            want == have if isinstance(want, int) else have <= self._max_axis
             for want, have in zip(shape, array.shape, strict=True)
         )
         if array.dtype != dtype or not fits:
@@ -220,12 +226,12 @@ def _read(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror or error}). Give a file that can be"
+            f"{path} cannot be read ({error.strerror or error}). Give a readable file"
         ) from error
 
 
 def _check(model: bytes, name: str, remedy: str) -> None:
-    """Refuse a network that is not as newscaster's own are; what it costs is known from its shapes."""
+    """Reject a network with unexpected operators, or whose shapes imply too much computation."""
     try:
         file = read_onnx(model)
         check_cost(file, _values(file, name, remedy))
@@ -237,16 +243,16 @@ def _check(model: bytes, name: str, remedy: str) -> None:
 
 
 def _values(file: OnnxFile, name: str, remedy: str) -> dict[str, tuple[tuple[int, ...], int]]:
-    """Shape and bytes per element of every value, as ONNX Runtime infers them; nothing is computed."""
+    """Return shape and bytes per element of every value, as inferred by ONNX Runtime without computation."""
     import onnxruntime
 
     options = _options(1)
-    none = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # others compute constants
-    options.graph_optimization_level = none
+    level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # others compute constants
+    options.graph_optimization_level = level
     options.add_session_config_entry("session.disable_prepacking", "1")
     for axis, length in file.free.items():
         options.add_free_dimension_override_by_name(axis, length)
-    session = _made(file.outlined(), options, name, remedy)
+    session = _make_session(file.outlined(), options, name, remedy)
     values = {}
     for value in session.get_outputs():
         shape = tuple(n if isinstance(n, int) else -1 for n in value.shape)
@@ -260,10 +266,10 @@ def _load(
 ) -> onnxruntime.InferenceSession:
     options = _options(threads)
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-    return _made(model, options, name, remedy)
+    return _make_session(model, options, name, remedy)
 
 
-def _made(
+def _make_session(
     model: bytes, options: onnxruntime.SessionOptions, name: str, remedy: str
 ) -> onnxruntime.InferenceSession:
     import onnxruntime
@@ -272,17 +278,17 @@ def _made(
         return onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
-    except Exception as error:  # ONNX Runtime's classes share no base of their own
+    except Exception as error:  # error classes of ONNX Runtime have no common base
         if is_no_memory(error):
             raise MemoryError from error
         raise InputError(
-            f"{name} cannot be loaded as an ONNX network: {_said(error)}. It is damaged or was written "
-            f"for another version. {remedy}"
+            f"{name} cannot be loaded as an ONNX network: {_shorten_message(error)}. It is damaged or was "
+            f"written for another version. {remedy}"
         ) from error
 
 
-def _said(error: Exception) -> str:
-    """What an engine says, on one line of bounded length."""
+def _shorten_message(error: Exception) -> str:
+    """Return the message of an engine on one line of bounded length."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())[:400].rstrip(".")
 
 
@@ -290,7 +296,7 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _FATAL  # errors are raised as well, and standard error is the program's
+    options.log_severity_level = _FATAL  # errors are raised, too; standard error belongs to the program
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     return options
@@ -305,12 +311,12 @@ def _installed(backend: str) -> bool:
 
 
 def _seconds(engine: Engine, feed: Feed) -> float:
-    """How long one run takes, the first left out: memory is laid out in it."""
+    """Return the median time of a run, without the first: it allocates memory."""
     times = []
     for _ in range(1 + _TRIALS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         engine(feed)
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start)
     return statistics.median(times[1:])
 
 
@@ -319,7 +325,7 @@ def _cuda(model: bytes, outputs: list[str], threads: int | None, callers: int) -
 
     if not _installed(CUDA):
         raise MissingExtraError(purpose="running networks on a GPU", extra="cuda", package="onnxruntime-gpu")
-    # The default search for the fastest algorithm starts anew for every size of batch.
+    # The default search for the fastest algorithm runs again for every batch size.
     provider = ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"})
     session = onnxruntime.InferenceSession(
         model, _options(threads), providers=[provider, "CPUExecutionProvider"]
@@ -338,8 +344,8 @@ def _openvino(model: bytes, outputs: list[str], threads: int | None, callers: in
 
     core = openvino.Core()
     network = core.read_model(model)
-    # One stream per caller: requests of one stream wait for each other. The precision is OpenVINO's choice,
-    # bfloat16 where the processor computes it. Threads pinned to cores would stand in the encoder's way.
+    # One stream per caller: requests of one stream wait for each other. OpenVINO chooses the precision:
+    # bfloat16 if the processor supports it. Threads pinned to cores would slow down the video encoder.
     hints: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": callers,
@@ -356,7 +362,7 @@ def _openvino(model: bytes, outputs: list[str], threads: int | None, callers: in
         request = idle.get()
         try:
             request.infer(feed, require_same_inputs=True)
-            # The request's own memory is written to by the next run.
+            # The next run overwrites the memory of the request.
             return [np.array(request.get_tensor(name).data) for name in outputs]
         finally:
             idle.put(request)

@@ -1,7 +1,7 @@
-"""From footage to an anchor, preparation and training one after the other; and the anchor measured.
+"""Pipelines: preparation and training of an anchor, and its evaluation.
 
-The only module that knows all of them. Preparation and training leave their work on disk, so that a run that
-was stopped goes on where it was. Progress goes to a callback as phase, done and total.
+The only module that imports all of them. Preparation and training store their work on disk, so that an
+interrupted run resumes. Progress goes to a callback as phase, done and total.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from newscaster.deprecation import moved_keywords
 from newscaster.errors import AnchorError, InputError, MissingExtraError, OutputError
 from newscaster.texts import check_unicode, quoted, shown
 
@@ -44,10 +45,10 @@ DEFAULT_TARGET_MINUTES = 50.0
 _OWN_WORK = re.compile(
     r"take|\.lock|\.owner\.json|(motion|rendering|rendering-painted|full-frame)-[0-9a-f]{12}"
 )
-"""What training puts into its folder."""
+"""Names of files and folders that training writes into its working directory."""
 _FRAMES_CHECKED = 8
 SYNTHETIC = "synthetic"
-"""Named as the stage, it is painted from nothing but a face map: no frame of the footage is in the anchor."""
+"""Value of `target` for a synthetic target, rendered from landmark maps: the anchor contains no footage."""
 
 
 def _no_progress(phase: str, done: float, total: float) -> None:
@@ -61,16 +62,16 @@ def check(
     report: Path | None = None,
     progress: ReportProgress = _no_progress,
 ) -> Report:
-    """Say what footage is good for, before anything is made of it.
+    """Check whether footage is good enough to train an anchor.
 
     Args:
         footage: video files, and folders that are searched for them.
-        face: which person if several are seen, from the left; None is who is seen and speaks most.
-        report: where to write the report as a web page too.
-        progress: called with a phase, how much is done, and how much there is.
+        face: number of the person, from the left; None: the person who is visible and speaks most.
+        report: .html file for the report as a web page.
+        progress: called with a phase, the amount done, and the total.
 
     Raises:
-        MediaError, FootageError: the footage cannot be read, or shows nobody.
+        MediaError, FootageError: the footage cannot be read, or shows no face.
         OutputError: ``report`` cannot be written.
         MissingExtraError: the extra ``train`` is not installed.
     """
@@ -80,10 +81,10 @@ def check(
     if report is not None:
         check_output(report, suffixes=(".html", ".htm"))
         check_inputs_kept([report], _named(footage, "the footage"))
-    found = prepare.check(footage, face=face, progress=lambda p: progress(p.phase, p.done, p.total))
+    checked = prepare.check(footage, face=face, progress=lambda p: progress(p.phase, p.done, p.total))
     if report is not None:
-        found.write(report)
-    return found
+        checked.write(report)
+    return checked
 
 
 def evaluate(
@@ -98,21 +99,21 @@ def evaluate(
     timestamp: str | None = None,
     progress: ReportProgress = _no_progress,
 ) -> Evaluation:
-    """Measure an anchor on footage of its person that it has not learnt from.
+    """Measure an anchor on held-out footage of the same person.
 
     Args:
         anchor: NAME.anchor, or "builtin".
-        footage: video files, and folders that are searched for them. Files without sound are made anew from
-            their true mouth shapes only.
-        face: which person if several are seen, from the left; None is who is seen and speaks most.
-        articulation: how the mouth moves to the footage's sound; None is as trained, the lips at rest where
-            nobody speaks, as `speak` has it.
-        report: .html to write a page with figures, pictures and plots to.
-        json_file: .json to write the figures to.
-        keep: a folder for the videos that are made; by default they are not kept.
-        timestamp: address of a time-stamp authority (RFC 3161) for the signatures of those, which is sent a
-            hash of each; by default the network is not used.
-        progress: called with a phase, how much is done, and how much there is.
+        footage: video files, and folders that are searched for them. Files without audio are reconstructed
+            from their true mouth shapes only.
+        face: number of the person, from the left; None: the person who is visible and speaks most.
+        articulation: articulation of the mouth for the audio of the footage; None: as trained, with lips at
+            rest in silence, the default of `speak`.
+        report: .html file for a page with metrics, images and plots.
+        json_file: .json file for the metrics.
+        keep: folder for the reconstructed videos; by default they are not kept.
+        timestamp: address of a time-stamp authority (RFC 3161) for the signatures of these videos. It
+            receives a hash of each. By default the network is not used.
+        progress: called with a phase, the amount done, and the total.
 
     Raises:
         AnchorError: the anchor is missing or damaged.
@@ -130,8 +131,8 @@ def evaluate(
 
     if timestamp is not None and keep is None:
         raise InputError(
-            f"--timestamp is {quoted(timestamp)}, and no videos are kept that could be signed. Add "
-            "--keep FOLDER, or leave --timestamp out"
+            f"--timestamp is {quoted(timestamp)}, but no videos are kept that could be signed. Add "
+            "--save-videos DIR, or omit --timestamp"
         )
     need_extra()
     if report is not None:
@@ -140,9 +141,9 @@ def evaluate(
     if json_file is not None:
         check_output(Path(json_file), suffixes=(".json",))
     opened = Anchor.open(anchor)
-    outputs = [Path(one) for one in (report, json_file) if one is not None]
+    outputs = [Path(path) for path in (report, json_file) if path is not None]
     check_inputs_kept(outputs, [*_named(footage, "the footage"), (opened.path, "the anchor")])
-    found = measure(
+    evaluation = measure(
         opened,
         [footage] if isinstance(footage, str | Path) else footage,
         face=face,
@@ -152,13 +153,14 @@ def evaluate(
         progress=lambda p: progress(p.phase, p.done, p.total),
     )
     if report is not None:
-        write_page(report, lambda: evaluation_page(found))
+        write_page(report, lambda: evaluation_page(evaluation))
     if json_file is not None:
         with atomic_write(Path(json_file)) as temporary:
-            temporary.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
-    return found
+            temporary.write_text(json.dumps(evaluation.to_json(), indent=2) + "\n", encoding="utf-8")
+    return evaluation
 
 
+@moved_keywords(stage="target", stage_minutes="target_minutes", share_encoder="reuse_encoder")
 def train(
     footage: Footage,
     out: Path | str,
@@ -175,34 +177,34 @@ def train(
     reuse_encoder: bool = False,
     progress: ReportProgress = _no_progress,
 ) -> Path:
-    """Make an anchor of the person in some footage.
+    """Train an anchor of the person in footage.
 
     Args:
-        footage: video files, and folders that are searched for them; 10 s of the person at least. The
-            mouth's motion is learnt from what has sound; without any, it is the package's base network's.
-        out: NAME.anchor to write; one that is there is replaced when the new one is finished.
-        consent: who agreed to the anchor, when, for what and until when: a record, or words; stored in it.
-            Texts that are records are read as such, see :meth:`newscaster.Consent.of`.
-        name: what the anchor is called; by default as its file.
-        minutes: how long the rendering network is trained; preparation and motion come on top.
-        work: folder for prepared footage and training. It is kept, and a later call goes on from it. By
-            default ``OUT.work`` beside the anchor, removed when the anchor is written.
-        fps: frames per second of the anchor, 10 to 120; by default the footage's own.
-        face: which person if several are seen, from the left; None is who is seen and speaks most.
-        target: the clip that the mouth will be rewritten on; by default the calmest stretch. "synthetic" has
-            it painted: the whole picture is then made from a face map, and none of it is footage.
-        target_minutes: how long the network that paints a synthetic stage is trained.
-        attribution: lines for every video made, such as the footage's source.
-        reuse_encoder: leave the speech encoder out of the anchor, 7 MB: it then works only with a newscaster
-            that comes with the same one.
-        progress: called with a phase, how much is done, and how much there is.
+        footage: video files, and folders that are searched for them; at least 10 s of the person. Motion is
+            trained on clips with audio. Without audio, the base network of the package is used.
+        out: NAME.anchor to write. An existing file is replaced when the new anchor is finished.
+        consent: who agreed to the anchor, when, for what and until when: a record or a text, stored in the
+            anchor. See :meth:`newscaster.Consent.of` for texts that are records.
+        name: name of the anchor; by default that of the file.
+        minutes: training time of the rendering network, in addition to preparation and motion.
+        work: working directory. It is kept, and a later call resumes from it. By default ``OUT.work`` beside
+            the anchor, removed when the anchor is written.
+        fps: frames per second of the anchor, 10 to 120; by default that of the footage.
+        face: number of the person, from the left; None: the person who is visible and speaks most.
+        target: clip for the target video; by default the calmest segment of the footage. "synthetic": whole
+            frames are rendered from landmark maps, and the anchor contains no footage.
+        target_minutes: training time of the full-frame network of a synthetic target.
+        attribution: lines for the metadata of every video, such as the source of the footage.
+        reuse_encoder: omit the speech encoder (7 MB) from the anchor. The anchor then needs a version of
+            newscaster with the same encoder.
+        progress: called with a phase, the amount done, and the total.
 
     Returns:
         The path of the anchor.
 
     Raises:
-        InputError: the footage cannot be learnt from, or an argument is off.
-        OutputError: ``out`` or ``work`` cannot be written, or another training is at work in ``work``.
+        InputError: the footage is unsuitable, or an argument is invalid.
+        OutputError: ``out`` or ``work`` cannot be written, or another training uses ``work``.
         MissingExtraError: the extra ``train`` is not installed.
     """
     from newscaster.media import check_inputs_kept, check_output, exclusive_lock
@@ -226,14 +228,14 @@ def train(
     prepare.need_footage(footage)
     _need_training()
     synthetic = target == SYNTHETIC
-    inputs = [*_named(footage, "the footage"), (None if synthetic else target, "the stage")]
+    inputs = [*_named(footage, "the footage"), (None if synthetic else target, "the target video")]
     check_inputs_kept([out], inputs)
     folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
     if work is None:
         _check_outside(folder, inputs)
     removed = folder.with_name(f".{folder.name}.removed")
     shutil.rmtree(removed, ignore_errors=True)  # of a training that was killed
-    with exclusive_lock(folder, what="training", next_step="name another folder with --work") as lease:
+    with exclusive_lock(folder, what="training", next_step="name another folder with --work-dir") as lease:
 
         def report(phase: str, done: float, total: float) -> None:
             lease.check()
@@ -265,38 +267,38 @@ def train(
 
 
 def _named(footage: Footage, name: str) -> list[tuple[object, str]]:
-    """Paths, and what they are called in a message."""
-    return [(one, name) for one in ([footage] if isinstance(footage, str | Path) else footage)]
+    """Return paths, each with a name for messages."""
+    return [(path, name) for path in ([footage] if isinstance(footage, str | Path) else footage)]
 
 
 def _check_outside(folder: Path, inputs: Sequence[tuple[object, str]]) -> None:
-    """Make sure that a working folder, which is removed in the end, holds no input.
+    """Check that a temporary working directory contains no input.
 
     Raises:
-        OutputError: it does.
+        OutputError: it contains one.
     """
     work = folder.resolve()
     for path, name in inputs:
         if isinstance(path, str | Path) and Path(path).resolve().is_relative_to(work):
             raise OutputError(
                 f"{name} '{path}' is in '{folder}', the folder for prepared footage and training, which is "
-                "removed when the anchor is written. Name another folder with --work, or another output"
+                "removed when the anchor is written. Name another folder with --work-dir, or another output"
             )
 
 
 def _remove_work(folder: Path, removed: Path) -> None:
-    """Remove a working folder at once: nobody goes on from one that lacks some of its files.
+    """Remove a working directory atomically: no later run resumes from an incomplete one.
 
-    A folder that holds files of others stays, without what training has put there.
+    If it contains other files, only the files of training are removed.
     """
-    mine = [one for one in folder.iterdir() if _OWN_WORK.fullmatch(one.name)]
-    if len(mine) == len(list(folder.iterdir())):
+    own = [path for path in folder.iterdir() if _OWN_WORK.fullmatch(path.name)]
+    if len(own) == len(list(folder.iterdir())):
         folder.rename(removed)
         shutil.rmtree(removed, ignore_errors=True)
         return
     removed.mkdir()
-    for one in mine:
-        one.rename(removed / one.name)
+    for path in own:
+        path.rename(removed / path.name)
     shutil.rmtree(removed, ignore_errors=True)
 
 
@@ -313,9 +315,9 @@ def train_on_dataset(
     reuse_encoder: bool = False,
     progress: ReportProgress = _no_progress,
 ) -> Path:
-    """Make an anchor of footage that is prepared already; arguments and errors as in :func:`train`.
+    """Train an anchor on a prepared dataset; arguments and errors as in :func:`train`.
 
-    ``target_minutes`` has the stage painted, by a network that is trained for so long; None takes the take's.
+    ``target_minutes`` is the training time of a synthetic target; None: the target of the dataset.
     """
     from newscaster.models.renderer.data import RenderingData
     from newscaster.models.renderer.training import train_renderer
@@ -343,7 +345,7 @@ def train_on_dataset(
 def _synthetic(
     dataset: Dataset, work: Path, minutes: float, progress: ReportProgress
 ) -> tuple[Dataset, RenderingData, dict[str, float]]:
-    """The take with a painted stage, what its renderer learns from, and figures of the painting network."""
+    """Return the dataset with a synthetic target, the training data of its renderer, and metrics."""
     from newscaster.models.portrait.target import render_target, synthetic_data
     from newscaster.models.portrait.training import FullFrameData, load_full_frame, train_full_frame
     from newscaster.training.precision import compute_device
@@ -362,26 +364,26 @@ def _synthetic(
     data = synthetic_data(
         network, dataset, folder, scale=scale, progress=lambda done, total: progress("faces", done, total)
     )
-    figures = {
+    metrics = {
         "stage minutes": round(trained.minutes, 1),
         "stage steps": trained.steps,
         "stage PSNR, dB": round(trained.psnr, 2),
         "stage sharpness": round(trained.sharpness, 3),
     }
-    return replace(dataset, target=target), data, figures
+    return replace(dataset, target=target), data, metrics
 
 
 def _check_renderer(psnr: float, images: FullFrameData, folder: Path) -> None:
-    """Raise AnchorError if a full-frame network paints no better than one colour: training may diverge."""
+    """Raise AnchorError if a full-frame network is no better than a single colour: training may diverge."""
     held_out = images.held_out
     frames = np.stack([held_out.image(number) for number in held_out.spread(_FRAMES_CHECKED)])
     variance = float(frames.var(axis=(0, 1, 2), dtype=np.float64).mean())
     flat = 10 * math.log10(255**2 / max(variance, 1.0))
     if not psnr > flat:
         raise AnchorError(
-            f"the network that paints the synthetic target does not work: its frames are at {psnr:.1f} dB "
-            f"(PSNR) from held-out ones, and one colour for all pixels is at {flat:.1f} dB. Remove "
-            f"'{folder}', and train it anew; if it happens again, report it"
+            f"the network that renders the synthetic target does not work: its PSNR on held-out frames is "
+            f"{psnr:.1f} dB, and that of a single colour is {flat:.1f} dB. Remove '{folder}', and train it "
+            "again; if it happens again, report it"
         )
 
 
@@ -412,7 +414,7 @@ def _info(
     from newscaster.models.renderer.training import load_renderer
 
     errors = {} if motion.errors is None else asdict(motion.errors)
-    figures = {f"motion {name}": float(f"{value:.4g}") for name, value in errors.items()}
+    motion_metrics = {f"motion {name}": float(f"{value:.4g}") for name, value in errors.items()}
     return AnchorInfo(
         name=name,
         fps=dataset.fps,
@@ -432,7 +434,7 @@ def _info(
             "rendering minutes": round(rendering.minutes, 1),
             "rendering steps": rendering.steps,
             "rendering PSNR in the mask, dB": round(rendering.psnr, 2),
-            **figures,
+            **motion_metrics,
         },
         consent=consent,
         attribution=attribution,
@@ -483,22 +485,22 @@ def _write(
             Anchor.open(temporary, workers=1)
         except AnchorError as error:
             raise AnchorError(
-                f"the anchor that was trained does not work, and is not written: {error}. Train it anew, in "
-                f"another --work folder; if it happens again, report it"
+                f"the trained anchor does not work, and is not written: {error}. Train it again in another "
+                "--work-dir; if it happens again, report it"
             ) from error
     return out
 
 
 def _run_folder(folder: Path, kind: str, dataset: Dataset, *, with_audio: bool = False) -> Path:
-    """The folder of a training run, named after what it is trained on: other footage is another run.
+    """Return the folder of a training run, named after a hash of its data: other footage is another run.
 
     Args:
-        folder: the working folder.
-        kind: of the run.
-        dataset: the prepared footage.
-        with_audio: whether other audio under the same frames is another run, too.
+        folder: the working directory.
+        kind: kind of the run.
+        dataset: the prepared dataset.
+        with_audio: whether the hash includes the audio.
     """
-    about: dict[str, object] = {
+    identity: dict[str, object] = {
         "clips": [(clip.name, clip.frames, clip.record.cropped_with) for clip in dataset.clips],
         "fps": str(dataset.fps),
     }
@@ -507,12 +509,12 @@ def _run_folder(folder: Path, kind: str, dataset: Dataset, *, with_audio: bool =
         for clip in dataset.clips:
             audio.update(clip.speech.tobytes())
             audio.update(clip.audio_fits.tobytes())
-        about["audio"] = audio.hexdigest()
-    return folder / f"{kind}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]}"
+        identity["audio"] = audio.hexdigest()
+    return folder / f"{kind}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
 
 
 def _agreed(consent: str | Consent) -> Consent:
-    """Consent, however it was given, that holds today."""
+    """Parse consent if it is a text; check that it is valid today."""
     from newscaster.consent import Consent
 
     agreed = Consent.of(consent) if isinstance(consent, str) else consent
@@ -521,7 +523,7 @@ def _agreed(consent: str | Consent) -> Consent:
 
 
 def _need_training() -> None:
-    # Not imported here: training imports it; but before an hour of preparation is the time to say so.
+    # Only checked, not imported: fail before an hour of preparation.
     from importlib.util import find_spec
 
     for package in ("torch", "onnx"):

@@ -9,14 +9,14 @@ Out = TypeVar("Out", covariant=True)
 
 
 class StreamOperator(Protocol[In, Out]):
-    """Turns a stream into another, piece by piece.
+    """Transforms a stream piece by piece.
 
-    The output does not depend on how the input was cut into pieces. Memory is that of a window and of the
-    piece pushed. Operators whose output waits for later input have ``delay_seconds``, too.
+    The output does not depend on how the input was cut into pieces. Memory is that of a window and the
+    pushed piece. Operators with look-ahead also have ``delay_seconds``.
     """
 
     def push(self, piece: In, /) -> Out:
-        """Return the output that has become certain with this piece, of any size."""
+        """Return the output that is complete with this piece, of any size."""
 
     def flush(self) -> Out:
         """End the stream; return the rest of the output."""

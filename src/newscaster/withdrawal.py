@@ -1,4 +1,4 @@
-"""Withdrawing the consent to an anchor: its header is written anew, and all else is copied as it is."""
+"""Withdrawal of the consent to an anchor: the header is rewritten, all other members are copied."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from newscaster.formats.anchor import HEADER, AnchorFile
 
 
 def withdraw(path: str | Path, *, reason: str = "") -> Consent:
-    """Mark an anchor's consent as withdrawn: nothing is made with it from then on, and it cannot be undone.
+    """Mark the consent to an anchor as withdrawn. The anchor cannot be used any more; this is irreversible.
 
-    Other copies of the file do not know of it.
+    Other copies of the file are not affected.
 
     Args:
         path: NAME.anchor.
-        reason: why, in words; shown wherever the anchor is refused.
+        reason: why; shown in error messages about the anchor.
 
     Returns:
-        The consent as it is stored now.
+        The stored consent.
 
     Raises:
         AnchorError: the file is missing, not an anchor, or damaged.
-        ConsentError: it was withdrawn before.
-        InputError: the anchor says nothing of consent.
+        ConsentError: the consent was withdrawn before.
+        InputError: the anchor has no record of consent.
         OutputError: the file cannot be written.
     """
     from newscaster.media import locked
 
-    AnchorFile(Path(path))  # says what is wrong with a file that is no anchor, or is not there
+    AnchorFile(Path(path))  # raises an AnchorError if the file is missing or not an anchor
     try:
-        with locked(Path(path)):  # of two that withdraw at once, the second finds it withdrawn
+        with locked(Path(path)):  # of two concurrent withdrawals, the second one fails
             return _withdraw(path, reason)
     except OSError as error:
         raise OutputError(
-            f"'{path}' cannot be opened ({error.strerror or error}). Give a file that can be"
+            f"'{path}' cannot be opened ({error.strerror or error}). Give a readable, writable file"
         ) from error
 
 
@@ -58,7 +58,7 @@ def _withdraw(path: str | Path, reason: str) -> Consent:
         zipfile.ZipFile(temporary, "w") as new,
     ):
         for entry in old.infolist():
-            with old.open(entry) as source, new.open(_like(entry), "w") as target:
+            with old.open(entry) as source, new.open(_copy_entry(entry), "w") as target:
                 if entry.filename == HEADER:
                     header = {**json.load(source), "consent": consent.to_json()}
                     target.write(json.dumps(header, indent=1, ensure_ascii=False).encode())
@@ -67,8 +67,8 @@ def _withdraw(path: str | Path, reason: str) -> Consent:
     return consent
 
 
-def _like(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """A member of the same name, time and rights, whose size and place are still to be known."""
-    like = zipfile.ZipInfo(entry.filename, entry.date_time)
-    like.external_attr = entry.external_attr
-    return like
+def _copy_entry(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return a member of the same name, time and permissions, without size and offset."""
+    copied = zipfile.ZipInfo(entry.filename, entry.date_time)
+    copied.external_attr = entry.external_attr
+    return copied

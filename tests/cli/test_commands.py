@@ -83,7 +83,7 @@ def figures_of(condition: str) -> Figures:
     return Figures(condition, 2, 150, 7, 1 if condition == "real" else None, *measured)  # type: ignore[arg-type]
 
 
-def test_info_tells_of_stretches_and_of_mouths_that_are_not_free(
+def test_info_counts_segments_and_mouths_that_are_not_free(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blend_weight = np.ones(10, np.float32)
@@ -91,7 +91,7 @@ def test_info_tells_of_stretches_and_of_mouths_that_are_not_free(
     segment = np.repeat([0, 1, 2], [2, 3, 5])
     path = write_tiny_anchor(tmp_path / "a.anchor", blend_weight=blend_weight, segment=segment)
     assert cli.run(["info", str(path)]) == 0
-    expected = "0.4 s, 10 frames in 3 stretches, 1 of them with the footage's own mouth"
+    expected = "0.4 s, 10 frames in 3 segments, 1 of them with their original mouth"
     assert expected in capsys.readouterr().out
 
 
@@ -106,7 +106,10 @@ def test_errors_are_one_line_and_exit_code_2(
         (["evaluate", "none.anchor", "x.mp4"], "error: no such file: 'none.anchor'"),
         (["evaluate", str(tiny), "none.mp4"], "error: no such file or folder: 'none.mp4'"),
         (["evaluate", str(tiny), "x.mp4", "--report", "x.pdf"], "error: 'x.pdf' ends in '.pdf'"),
-        (["train", "x.mp4", "-o", "x.anchor"], "error: an anchor is made of a person"),
+        (
+            ["train", "x.mp4", "-o", "x.anchor"],
+            "error: training an anchor needs the consent of the person shown",
+        ),
         (["train", "x.mp4", "-o", "x.anchor", "--consent", "no"], "error: consent is 'no'"),
         (["train", "x.mp4", "-o", "x.anchor", "--consent", "A.", "--fps", "fast"], "error: --fps is 'fast'"),
     ):
@@ -149,15 +152,15 @@ def test_info(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["info", str(tiny)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "name         Tiny" in lines
-    assert "pictures     96x80 at 25 frames/s" in lines
+    assert "video        96x80 at 25 frames/s" in lines
     assert "consent      statement: drawn by a test" in lines
     assert cli.run(["info", "--json", str(tiny)]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert facts["region"] == {"side": 128, "extent": 1.8}
-    assert facts["bytes"] == tiny.stat().st_size
+    metadata = json.loads(capsys.readouterr().out)
+    assert metadata["region"] == {"side": 128, "extent": 1.8}
+    assert metadata["bytes"] == tiny.stat().st_size
 
 
-def test_info_of_the_built_in_anchor(
+def test_info_of_the_bundled_anchor(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: tiny)
@@ -196,9 +199,9 @@ def test_check(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
 
 
 def test_evaluate(workflow: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report, figures = tmp_path / "r.html", tmp_path / "f.json"
-    arguments = ["evaluate", "builtin", "a.mp4", "b", "--report", str(report), "--json", str(figures)]
-    assert cli.run([*arguments, "--face", "1", "--breath"]) == 0
+    report, metrics = tmp_path / "r.html", tmp_path / "f.json"
+    arguments = ["evaluate", "builtin", "a.mp4", "b", "--report", str(report), "--json", str(metrics)]
+    assert cli.run([*arguments, "--face", "1", "--no-rest"]) == 0
     shown = capsys.readouterr()
     assert shown.err == "measure ...\n"
     head, real, rendered, *written = shown.out.splitlines()
@@ -218,7 +221,7 @@ def test_evaluate(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Ca
     images = ["38.20", "0.9750", "0.94", "1.02", "0.310"]
     assert real.split() == ["the", "real", "video", *images, "0.0083", "0.910", "-4", "7", "1"]
     assert rendered.split()[4:] == [*images, "–", "–", "–", "7", "–"]
-    assert written == [f"report: {report}", f"figures: {figures}"]
+    assert written == [f"report: {report}", f"metrics: {metrics}"]
     del workflow["progress"]
     assert workflow == {
         "anchor": "builtin",
@@ -226,7 +229,7 @@ def test_evaluate(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Ca
         "articulation": Articulation(rests=False),
         "face": 1,
         "report": report,
-        "json_file": figures,
+        "json_file": metrics,
         "keep": None,
         "timestamp": None,
     }
@@ -234,7 +237,7 @@ def test_evaluate(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Ca
     assert workflow["articulation"] == Articulation()
 
 
-def test_evaluate_says_what_could_not_be_measured(
+def test_evaluate_names_conditions_without_a_face(
     workflow: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(["evaluate", "ada.anchor", "lost.mp4"]) == 1
@@ -274,7 +277,7 @@ def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
 def test_a_file_of_consent_that_is_missing(
     workflow: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    """Its name is not what somebody agreed to."""
+    """Its name is not a statement of consent."""
     assert cli.run(["train", "a.mp4", "-o", str(tmp_path / "x.anchor"), "--consent", name]) == 2
     assert f"error: --consent: no such file: '{name}'" in capsys.readouterr().err
     assert not workflow
@@ -283,8 +286,8 @@ def test_a_file_of_consent_that_is_missing(
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        ("who: Ada".encode("utf-16"), "cannot be read as text in UTF-8"),
-        (b"\xff" * 9, "cannot be read as text in UTF-8"),
+        ("who: Ada".encode("utf-16"), "cannot be read as UTF-8 text"),
+        (b"\xff" * 9, "cannot be read as UTF-8 text"),
         (b"x" * (1 << 20) + b"x", "longer than 1,048,576 bytes"),
     ],
 )
@@ -293,10 +296,10 @@ def test_a_file_of_consent_that_is_no_text(
 ) -> None:
     consent = tmp_path / "consent.txt"
     consent.write_bytes(data)
-    for given in (consent, tmp_path):
-        arguments = ["train", "a.mp4", "-o", str(tmp_path / "x.anchor"), "--consent", str(given)]
+    for path in (consent, tmp_path):
+        arguments = ["train", "a.mp4", "-o", str(tmp_path / "x.anchor"), "--consent", str(path)]
         assert cli.run(arguments) == 2
-        assert (why if given == consent else "Is a directory") in capsys.readouterr().err
+        assert (why if path == consent else "Is a directory") in capsys.readouterr().err
     assert not workflow
 
 
@@ -313,7 +316,7 @@ def test_options_that_name_endless_files(
         assert "longer than" in capsys.readouterr().err
 
 
-def test_train_asks_for_consent(
+def test_train_prompts_for_consent(
     workflow: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -334,15 +337,15 @@ def test_train_asks_for_consent(
     assert (workflow["consent"], len(asked)) == ("no", 1)
 
 
-def test_train_hands_on_what_the_workflow_refuses(
+def test_train_prints_errors_of_the_pipeline(
     workflow: dict[str, object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: object, **__: object) -> Path:
-        raise FootageError("nobody is in 'a.mp4'.\nFilm somebody")
+        raise FootageError("no one is in 'a.mp4'.\nFilm someone")
 
     monkeypatch.setattr("newscaster.pipelines.train", refuse)
     assert cli.run(["train", "a.mp4", "-o", "x.anchor", "--consent", "Ada"]) == 2
-    assert capsys.readouterr().err == "error: nobody is in 'a.mp4'. Film somebody\n"
+    assert capsys.readouterr().err == "error: no one is in 'a.mp4'. Film someone\n"
 
 
 @pytest.mark.parametrize(
@@ -353,17 +356,17 @@ def test_frame_rates(text: str, rate: Fraction) -> None:
     assert commands._frame_rate(text) == rate
 
 
-def test_facts_of_an_anchor_cannot_forge_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    odd = "Ada\nfile         sound\u200f"
+def test_metadata_of_an_anchor_cannot_forge_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = "Ada\nfile         valid\u200f"
     anchor = write_tiny_anchor(tmp_path / "odd.anchor", consent={"statement": odd}, attribution=(odd,))
     for arguments in (["info", str(anchor)], ["info", "--json", str(anchor)]):
         assert cli.run(arguments) == 0
         shown = capsys.readouterr().out
         assert shown.replace("\n", "").isprintable()
-        assert not any(line.startswith("file         sound") for line in shown.splitlines())
+        assert not any(line.startswith("file         valid") for line in shown.splitlines())
     assert cli.run(["info", "\x1b[31mnone\u202e.anchor"]) == cli.EXIT_ERROR
     assert cli.run(["\x1b[31mnone"]) == cli.EXIT_ERROR
-    logging.getLogger("newscaster.test").warning("two\nlines \x1b[2A")  # nobody listens now
+    logging.getLogger("newscaster.test").warning("two\nlines \x1b[2A")  # no handler is installed now
     shown = capsys.readouterr().err
     assert shown.replace("\n", "").isprintable()
 
@@ -397,7 +400,7 @@ def test_consent_may_be_a_long_text_or_a_pipe(workflow: dict[str, object], tmp_p
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=["Ada agreed"])
     writer.start()
-    given = ["train", "a.mp4", "-o", str(tmp_path / "a.anchor"), "--consent", str(tmp_path / "pipe")]
-    assert cli.run(given) == 0
+    arguments = ["train", "a.mp4", "-o", str(tmp_path / "a.anchor"), "--consent", str(tmp_path / "pipe")]
+    assert cli.run(arguments) == 0
     writer.join()
     assert workflow["consent"] == "Ada agreed"

@@ -73,6 +73,7 @@ def named(folder: Path, arguments: list[str]) -> list[str]:
 SPEAK = ["speak", "FOLDER/CAFE.wav", "-a", "FOLDER/CAFE.anchor", "-o"]
 READ = ["speak", "FOLDER/CAFE.txt", "-a", "FOLDER/CAFE.anchor", "--voice-command", "VOICE", "-o"]
 LIVE = ["live", "FOLDER/CAFE.anchor", "--speech", "FOLDER/CAFE.wav", "--to"]
+DUB = ["dub", "-a", "FOLDER/CAFE.anchor", "-o", "FOLDER/out.mp4"]
 SAY = ["speak", "-a", "FOLDER/CAFE.anchor", "-o", "FOLDER/out.mp4", "--text"]
 TRAIN = ["train", "FOLDER/CAFE.wav", "-o", "FOLDER/out.anchor", "--consent"]
 
@@ -157,9 +158,11 @@ def test_long_names(folder: Path, run: Run) -> None:
         [*TRAIN, "Ada agreed", "--attribution", "CAFE"],
         [*TRAIN, "Ada agreed", "--fps", "CAFE"],
         ["withdraw", "FOLDER/CAFE.anchor", "--reason", "CAFE"],
-        ["evaluate", "FOLDER/noCAFE.anchor", "FOLDER/CAFE.wav"],
+        [*DUB, "FOLDER/noCAFE.mp4", "--cache", "FOLDER/CAFE"],
+        [*DUB, "FOLDER/CAFE.wav", "--script", "FOLDER/noCAFE.srt"],
+        ["evaluate", "FOLDER/noCAFE.anchor", "FOLDER/CAFE.wav", "--save-videos", "FOLDER/CAFE"],
         ["evaluate", "FOLDER/CAFE.anchor", "FOLDER/noCAFE.mp4"],
-        ["serve", "FOLDER/noCAFE.anchor", "--keep", "FOLDER/CAFE"],
+        ["serve", "FOLDER/noCAFE.anchor", "--data-dir", "FOLDER/CAFE"],
         ["serve", "FOLDER/CAFE.anchor", "--token", "CAFECAFECAFE"],
         ["serve", "FOLDER/CAFE.anchor", "--host", "CAFE", "--token", "a" * 12],
         ["serve", "FOLDER/CAFE.anchor", "--origin", "http://CAFE"],
@@ -168,7 +171,7 @@ def test_long_names(folder: Path, run: Run) -> None:
     ],
     ids=lambda value: "" if not value else value[0].split("/")[-1],
 )  # fmt: skip
-def test_one_line_where_such_names_and_texts_cannot_be_used(
+def test_one_line_if_such_names_and_texts_cannot_be_used(
     folder: Path, run: Run, arguments: list[str]
 ) -> None:
     before = sorted(folder.iterdir())
@@ -176,7 +179,7 @@ def test_one_line_where_such_names_and_texts_cannot_be_used(
     assert code == 2
     (line,) = errors.splitlines()
     assert line.startswith(b"error: ")
-    assert b"\\udc" not in line  # Python's own name of a byte, of no use to anybody
+    assert b"\\udc" not in line  # an escape of Python, of no use to users
     assert sorted(path for path in folder.iterdir() if path.name != CAFE) == before
 
 
@@ -207,8 +210,9 @@ def test_values_in_messages() -> None:
 
 def _text_parameters(command: click.Command) -> set[str]:
     texts = (click.Path, click.types.StringParamType)
-    flags = {one.name for one in command.params if isinstance(one, click.Option) and one.is_flag}
-    return {one.opts[-1] for one in command.params if isinstance(one.type, texts) and one.name not in flags}
+    flags = {option.name for option in command.params if isinstance(option, click.Option) and option.is_flag}
+    parameters = (parameter for parameter in command.params if parameter.name not in flags)
+    return {parameter.opts[-1] for parameter in parameters if isinstance(parameter.type, texts)}
 
 
 def test_every_option_that_takes_a_name_or_a_text_is_tried() -> None:
@@ -216,12 +220,12 @@ def test_every_option_that_takes_a_name_or_a_text_is_tried() -> None:
         part
         for mark in (
             test_such_names.pytestmark,  # type: ignore[attr-defined]
-            test_one_line_where_such_names_and_texts_cannot_be_used.pytestmark,  # type: ignore[attr-defined]
+            test_one_line_if_such_names_and_texts_cannot_be_used.pytestmark,  # type: ignore[attr-defined]
         )
         for case in mark[0].args[1]
         for part in (case[0] if isinstance(case, tuple) else case)
     )
-    pages = {"--report", "--json", "--work", "--stage"}  # of commands that need footage: see below
+    pages = {"--report", "--json", "--work-dir", "--target"}  # of commands that need footage: see below
     for name, command in commands.commands.items():
         for option in _text_parameters(command) - pages:
             if option.startswith("--") and option not in ("--anchor", "--output"):

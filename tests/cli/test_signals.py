@@ -1,4 +1,4 @@
-"""Signals end every command, also one that waits for what never comes, and leave nothing half written."""
+"""Signals end every command, also a blocked one, and leave no partial output."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def is_waiting(process: subprocess.Popen[bytes], *, seen: dict[int, list[int]]) 
 
 
 def left_over(folder: Path) -> list[str]:
-    return [one.name for one in folder.iterdir() if one.name.startswith(".")] + os.listdir(folder / "tmp")
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")] + os.listdir(folder / "tmp")
 
 
 SLEEPS = shlex.join([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -166,7 +166,7 @@ def test_a_connection_that_is_not_answered(folder: Path, number: signal.Signals)
             one.connect_ex(server.getsockname())
         seen: dict[int, list[int]] = {}
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with started(folder, "live", "tiny.anchor", "--stay", "--to", address) as process:
+        with started(folder, "live", "tiny.anchor", "--idle", "--to", address) as process:
             until(lambda: is_waiting(process, seen=seen))
             process.send_signal(number)
             process.communicate(timeout=PATIENCE_SECONDS)
@@ -178,7 +178,7 @@ def test_a_connection_that_is_not_answered(folder: Path, number: signal.Signals)
 
 
 def test_a_reader_that_stops_reading(folder: Path) -> None:
-    with started(folder, "live", "tiny.anchor", "--stay", "--to", "pipe:1", program=IMPATIENT) as process:
+    with started(folder, "live", "tiny.anchor", "--idle", "--to", "pipe:1", program=IMPATIENT) as process:
         assert process.stdout is not None
         pipe = process.stdout.fileno()
         room = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)

@@ -73,13 +73,13 @@ def test_speak(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert int(motion["frames"]) == 32
 
 
-def test_frames_that_are_passed_through_are_told(
+def test_passthrough_frames_are_counted(
     wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hidden = write_tiny_anchor(tmp_path / "hidden.anchor", blend_weight=np.zeros(10, np.float32))
     assert cli.run(["speak", str(wav), "-a", str(hidden), "-o", str(tmp_path / "x.mp4")]) == 0
     second = capsys.readouterr().out.splitlines()[1]
-    assert second.startswith("32 of 32 frames keep the footage's own mouth")
+    assert second.startswith("32 of 32 frames keep their original mouth")
 
 
 @pytest.mark.parametrize("command", ["speak", "demo"])
@@ -94,8 +94,8 @@ def test_openness_and_smoothness(
         return make(self, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Anchor, "speak", spy)
-    said = [str(wav)] if command == "speak" else ["--speech", str(wav)]
-    arguments = [command, *said, "-o", str(tmp_path / "news.mp4")]
+    speech = [str(wav)] if command == "speak" else ["--speech", str(wav)]
+    arguments = [command, *speech, "-o", str(tmp_path / "news.mp4")]
     assert cli.run(arguments) == 0
     assert cli.run([*arguments, "--openness", "1.4", "--smoothness", "0.5"]) == 0
     assert asked == [Articulation(), Articulation(openness=1.4, smoothness=0.5)]
@@ -175,8 +175,8 @@ def test_readings_that_cannot_be(
         (["--text", "One.", "--voice", "nobody"], "the voice is 'nobody'; expected one of hibari"),
         (["--text", "One.", "--voice-command", "no-such-program"], "there is no program 'no-such-program'"),
         (["--text", "One.", "--speed", "3"], "speed is 3.0; expected 0.5 to 2"),
-        ([str(wav), "--voice", "hibari"], "a voice or its pace is given, and the speech is a sound"),
-        ([str(wav), "--captions", "x.srt"], "captions show the text that is read aloud"),
+        ([str(wav), "--voice", "hibari"], "a voice or its speed is given, but the speech is audio"),
+        ([str(wav), "--captions", "x.srt"], "captions need a text that is read aloud"),
         ([str(wav), "--keep-speech", str(wav)], f"'{wav}' is the speech itself"),
     ):
         assert cli.run(["speak", "-o", out, *arguments]) == 2
@@ -194,7 +194,7 @@ def test_demo(
     assert cli.run(["demo", "--voice-command", voice]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("newscaster-demo.mp4  ")
-    assert "s of video, made in " in shown.out
+    assert "s of video, rendered in " in shown.out
     assert shown.out.splitlines()[0].endswith(" x real time")
     bulletin = (Path(cli.__file__).parents[1] / "data" / "bulletin.txt").read_text(encoding="utf-8")
     assert 40 < len(bulletin.split()) < 90
@@ -203,7 +203,7 @@ def test_demo(
     assert "The voice is synthetic too." in info.metadata["comment"]
 
 
-def test_the_built_in_anchor_has_a_man_s_voice_where_one_is_installed(
+def test_the_bundled_anchor_has_a_man_s_voice_if_one_is_installed(
     bundled: Path, tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = str(tmp_path / "x.mp4")
@@ -215,13 +215,13 @@ def test_the_built_in_anchor_has_a_man_s_voice_where_one_is_installed(
 
     monkeypatch.setattr(Anchor, "speak", speak)
     monkeypatch.setattr(voices, "voice_of_a_man", lambda: "joe")
-    said = ["--text", "One."]
+    text = ["--text", "One."]
     for arguments, voice in (
         (["demo"], "joe"),
-        (["speak", *said, "-o", out], "joe"),
+        (["speak", *text, "-o", out], "joe"),
         (["demo", "--voice", "hibari"], "hibari"),
         (["demo", "--speed", "1.2"], "joe"),
-        (["speak", *said, "--anchor", str(tiny), "-o", out], None),
+        (["speak", *text, "--anchor", str(tiny), "-o", out], None),
         (["demo", "--speech", str(wav)], None),
     ):
         assert cli.run(arguments) == 2
@@ -241,7 +241,7 @@ def test_a_demo_of_one_s_own(
     assert "both speech and a text" in capsys.readouterr().err
 
 
-def test_a_demo_without_the_built_in_anchor(
+def test_a_demo_without_the_bundled_anchor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def missing() -> Path:
@@ -255,7 +255,7 @@ def test_a_demo_without_the_built_in_anchor(
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_left_out_of_a_text_is_told(
+def test_skipped_parts_of_a_text_are_named(
     tiny: Path, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "news.txt").write_text("Good evening.\n\n<b>Good</b>\x00 night.", encoding="utf-8")

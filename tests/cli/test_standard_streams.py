@@ -1,4 +1,4 @@
-"""Standard input, output and error that are closed, full, read by nobody, or of another encoding."""
+"""Standard streams that are closed, full, without a reader, or in another encoding."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def made(folder: Path, make_clip: object) -> None:
 def run(
     folder: Path, arguments: list[str], *, redirected: str = "", **variables: str
 ) -> subprocess.CompletedProcess[bytes]:
-    """A command as a shell starts it, with redirections."""
+    """Run a command with redirections, as a shell does."""
     return subprocess.run(
         ["sh", "-c", f'exec "$@" {redirected}', "sh", *COMMAND, *arguments],
         cwd=folder,
@@ -104,7 +104,7 @@ def test_standard_output_that_is_full(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_nobody_reads_standard_output(folder: Path, name: str) -> None:
+def test_no_one_reads_standard_output(folder: Path, name: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
@@ -119,9 +119,9 @@ def test_nobody_reads_standard_output(folder: Path, name: str) -> None:
     assert (done.returncode, done.stderr) == (exits.EXIT_NOT_READ, b"")
 
 
-def test_nobody_reads_live_video(folder: Path) -> None:
+def test_no_one_reads_live_video(folder: Path) -> None:
     with subprocess.Popen(
-        [*COMMAND, "live", "tiny.anchor", "--stay", "--to", "pipe:1"],
+        [*COMMAND, "live", "tiny.anchor", "--idle", "--to", "pipe:1"],
         cwd=folder,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -136,7 +136,7 @@ def test_nobody_reads_live_video(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["speak", "check"])
-def test_nobody_reads_standard_error(folder: Path, name: str) -> None:
+def test_no_one_reads_standard_error(folder: Path, name: str) -> None:
     arguments, code = {**RESULTS, "check": (ERRORS["check"], exits.EXIT_ERROR)}[name]
     reading, writing = os.pipe()
     os.close(reading)
@@ -163,16 +163,16 @@ def test_characters_that_an_encoding_lacks(folder: Path, encoding: str) -> None:
     shown = {"latin-1": rb"\u4e2d \U0001f600.mp4: ", "cp1252": rb"\u4e2d \U0001f600.mp4: "}
     assert shown.get(encoding, " 中 😀.mp4: ".encode()) in done.stdout
     done = run(folder, ["verify", name, "--json"], **ENCODINGS[encoding])
-    facts = json.loads(done.stdout.decode("latin-1" if encoding in shown else "utf-8"))
-    if encoding != "C":  # where Python itself takes names for bytes
-        assert facts["path"] == name
+    values = json.loads(done.stdout.decode("latin-1" if encoding in shown else "utf-8"))
+    if encoding != "C":  # Python itself treats names as bytes there
+        assert values["path"] == name
     done = run(folder, ["info", name], **ENCODINGS[encoding])
     assert done.returncode == exits.EXIT_ERROR
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_file_is_never_taken_for_a_closed_stream(folder: Path, tmp_path: Path) -> None:
-    """Otherwise the first file that is opened would get its number, and what is printed."""
+    """Otherwise the first opened file would get its descriptor, and all printed text."""
     code = (
         "import sys, os; from newscaster.cli import terminal; terminal.open_standard_streams();"
         "first = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT); os.write(1, b'x'); os.write(2, b'x');"

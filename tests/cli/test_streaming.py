@@ -27,37 +27,37 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lengths(path: Path) -> tuple[int, float]:
-    """Pictures, and seconds of sound."""
+    """Return the number of frames, and the seconds of audio."""
     with av.open(str(path)) as container:
         frames = list(container.decode(container.streams.video[0], container.streams.audio[0]))
     images = sum(isinstance(frame, av.VideoFrame) for frame in frames)
     return images, sum(f.samples for f in frames if isinstance(f, av.AudioFrame)) / 48_000
 
 
-@pytest.mark.parametrize("kind", ["sound", "text", "script"])
+@pytest.mark.parametrize("kind", ["audio", "text", "script"])
 def test_live(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     media.write_wav(tmp_path / "speech.wav", speech_like(0.6, 22_050), 22_050)
     code = f"import sys; sys.stdout.buffer.write(open({str(tmp_path / 'speech.wav')!r}, 'rb').read())"
     voice = ["--voice-command", shlex.join([sys.executable, "-c", code])]
     (tmp_path / "x.txt").write_text("Good evening.")
-    given = {
-        "sound": ["--speech", tmp_path / "speech.wav"],
+    options = {
+        "audio": ["--speech", tmp_path / "speech.wav"],
         "text": ["--text", "Good evening.", *voice],
         "script": ["--speech", tmp_path / "x.txt", *voice],
     }
     out = tmp_path / "x.ts"
-    assert cli.run(["live", str(tiny), "--to", str(out), *map(str, given[kind])]) == 0
+    assert cli.run(["live", str(tiny), "--to", str(out), *map(str, options[kind])]) == 0
     shown = capsys.readouterr()
     assert shown.out == ""
     counts, signature = shown.err.splitlines()
     assert counts.startswith(f"{out}  ")
-    assert counts.endswith(" left out")
-    assert signature.startswith("not signed: C2PA signs finished files")
+    assert counts.endswith(" dropped")
+    assert signature.startswith("not signed: C2PA signs only finished files")
     images, seconds = lengths(out)
     assert seconds > 1.2
     assert 1 <= images <= seconds * 25 + 1
-    said = b"The voice is synthetic too" in out.read_bytes()
-    assert said == (kind != "sound")
+    is_declared = b"The voice is synthetic too" in out.read_bytes()
+    assert is_declared == (kind != "audio")
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
@@ -79,7 +79,7 @@ def test_a_file_is_signed_when_it_is_finished(
     assert (found.statement.synthetic_voice, found.statement.label) == (False, "made")
 
 
-def test_raw_sound_on_standard_input(tiny: Path, tmp_path: Path) -> None:
+def test_raw_audio_on_standard_input(tiny: Path, tmp_path: Path) -> None:
     pcm = (speech_like(0.8, 24_000) * 32767).astype("<i2").tobytes()
     out = tmp_path / "x.mkv"
     command = [sys.executable, "-m", "newscaster.cli", "live", tiny, "--to", out, "--speech", "-"]
@@ -93,7 +93,7 @@ def heard(path: Path) -> np.ndarray:
     return media.read_audio(path, rate=48_000)
 
 
-def test_a_wav_file_on_standard_input_is_no_raw_sound(tiny: Path, tmp_path: Path) -> None:
+def test_a_wav_file_on_standard_input_is_no_raw_audio(tiny: Path, tmp_path: Path) -> None:
     """Stereo at 44.1 kHz, whose header is followed and not spoken; the rate for raw samples is not used."""
     voice = speech_like(1.0, 44_100)
     with wave.open(str(tmp_path / "x.wav"), "wb") as file:
@@ -119,14 +119,14 @@ def test_a_wav_file_on_standard_input_is_no_raw_sound(tiny: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "expected"),
     [
-        (b"", "nothing came in on standard input"),
+        (b"", "standard input is empty"),
         (b"Good evening. Here is the news.\n" * 20, "standard input is text"),
         (b"\x00\x00\x00\x20ftypM4A " + bytes(400), "starts like an MP4 file and cannot be decoded"),
     ],
 )
-def test_standard_input_that_cannot_be_spoken(tiny: Path, tmp_path: Path, data: bytes, said: str) -> None:
+def test_standard_input_that_cannot_be_spoken(tiny: Path, tmp_path: Path, data: bytes, expected: str) -> None:
     command = [
         sys.executable,
         "-m",
@@ -140,11 +140,11 @@ def test_standard_input_that_cannot_be_spoken(tiny: Path, tmp_path: Path, data: 
     ]
     done = subprocess.run(command, input=data, capture_output=True, env=environment())
     assert done.returncode == cli.EXIT_ERROR
-    assert said in done.stderr.decode()
+    assert expected in done.stderr.decode()
 
 
 def test_a_pipe_that_is_stopped(tiny: Path) -> None:
-    command = [sys.executable, "-m", "newscaster.cli", "live", tiny, "--to", "pipe:1", "--stay"]
+    command = [sys.executable, "-m", "newscaster.cli", "live", tiny, "--to", "pipe:1", "--idle"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     ) as process:
@@ -158,15 +158,15 @@ def test_a_pipe_that_is_stopped(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["--to", "x.ts"], "neither --speech nor --text is given"),
         (["--to", "x.ts", "--speech", "a.wav", "--text", "A."], "both --speech and --text are given"),
         (["--to", "x.ts", "--speech", "none.wav"], "none.wav"),
-        (["--to", "x.ts", "--speech", "-", "--voice", "emma"], "nothing is read aloud"),
-        (["--to", "x.avi", "--stay"], "is not clear"),
-        (["--to", "x.ts", "--stay", "--sign", "c.pem", "k.pem"], "'x.ts' cannot be signed as mpegts"),
-        (["--to", "x.ts", "--stay", "--look-ahead", "50"], "look_ahead_ms is 50"),
+        (["--to", "x.ts", "--speech", "-", "--voice", "emma"], "there is no text to read"),
+        (["--to", "x.avi", "--idle"], "is not clear"),
+        (["--to", "x.ts", "--idle", "--sign", "c.pem", "k.pem"], "'x.ts' cannot be signed as mpegts"),
+        (["--to", "x.ts", "--idle", "--look-ahead", "50"], "look_ahead_ms is 50"),
     ],
 )
 def test_errors(
@@ -175,14 +175,14 @@ def test_errors(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
-    said: str,
+    expected: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.run(["live", str(tiny), *arguments]) == cli.EXIT_ERROR
-    assert said in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
-def test_sound_that_cannot_be_read_is_found_before_anything_is_written(
+def test_audio_that_cannot_be_read_is_refused_before_anything_is_written(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = speech_like(0.5)
@@ -194,7 +194,7 @@ def test_sound_that_cannot_be_read_is_found_before_anything_is_written(
         container.mux([*stream.encode(frame), *stream.encode(None)])
     code = cli.run(["live", str(tiny), "--to", str(tmp_path / "x.ts"), "--speech", str(tmp_path / "x.wav")])
     assert code == cli.EXIT_ERROR
-    assert "samples that are not numbers" in capsys.readouterr().err
+    assert "contains NaN, infinite, or far too large samples" in capsys.readouterr().err
     assert not (tmp_path / "x.ts").exists()
 
 
@@ -272,15 +272,15 @@ def test_pipes_are_not_signed(tiny: Path, tmp_path: Path, address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["--to", "keep.mp4", "--speech", "-", "--rate", "5"], "rate is 5"),
         (["--to", "keep.mp4", "--text", "..."], "holds no word"),
         (["--to", "keep.mp4", "--text", "A.", "--voice-command", "false"], "voice"),
         (["--to", "keep.mp4", "--speech", "broken.wav"], "broken.wav"),
-        (["--to", "keep.mp4", "--speech", "silence.mp4"], "no sound"),
+        (["--to", "keep.mp4", "--speech", "silence.mp4"], "no audio track"),
         (["--to", "keep.mp4", "--speech", "speech.wav", "--format", "wav"], "wav does not hold"),
-        (["--to", "keep.mp4", "--speech", "speech.wav", "--stage-start", "-1"], "target_start"),
+        (["--to", "keep.mp4", "--speech", "speech.wav", "--target-start", "-1"], "target_start"),
         (["--to", "keep.mp4", "--speech", "speech.wav", "--openness", "9"], "openness"),
         (["--to", "keep.mp4", "--speech", "speech.wav", "--sign", "none.pem", "none.pem"], "none.pem"),
         (["--to", "keep.mp4", "--speech", "keep.mp4"], "is the speech itself"),
@@ -291,13 +291,13 @@ def test_pipes_are_not_signed(tiny: Path, tmp_path: Path, address: str) -> None:
         (["--to", "keep.mkv", "--speech", "keep.c2pa"], "is the speech itself"),
         (["--to", "words.txt", "--speech", "words.txt", "--format", "mpegts"], "is the speech itself"),
         (["--to", "x.m3u8", "--speech", "x12.ts"], "name of a segment"),
-        (["--to", "tiny.anchor", "--stay", "--format", "mpegts"], "is the anchor itself"),
+        (["--to", "tiny.anchor", "--idle", "--format", "mpegts"], "is the anchor itself"),
         (
             ["--to", "c/chain.pem", "--speech", "speech.wav", "--format", "mpegts"],
             "is the certificate itself",
         ),
         (["--to", "c/key.pem", "--speech", "speech.wav", "--format", "mpegts"], "is the key itself"),
-        (["--to", "tee:keep.mp4|other.mp4", "--stay", "--format", "mpegts"], "writes to other addresses"),
+        (["--to", "tee:keep.mp4|other.mp4", "--idle", "--format", "mpegts"], "writes to other addresses"),
     ],
 )
 def test_what_is_refused_leaves_all_files_as_they_were(
@@ -305,7 +305,7 @@ def test_what_is_refused_leaves_all_files_as_they_were(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
-    said: str,
+    expected: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_tiny_anchor(Path("tiny.anchor"))
@@ -332,24 +332,24 @@ def test_what_is_refused_leaves_all_files_as_they_were(
     monkeypatch.setenv("NEWSCASTER_SIGN_KEY", str(key.rename(tmp_path / "c" / "key.pem")))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert cli.run(["live", "tiny.anchor", *arguments]) == cli.EXIT_ERROR
-    assert said in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(
-    ("piped", "said"),
-    [(b"", "nothing came in"), (b"Good evening. Here is the news.", "standard input is text")],
+    ("piped", "expected"),
+    [(b"", "standard input is empty"), (b"Good evening. Here is the news.", "standard input is text")],
 )
-def test_standard_input_is_looked_at_before_an_older_file_is_replaced(
+def test_standard_input_is_checked_before_an_older_file_is_replaced(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     piped: bytes,
-    said: str,
+    expected: str,
 ) -> None:
     anchor, kept = write_tiny_anchor(tmp_path / "tiny.anchor"), tmp_path / "keep.mp4"
     kept.write_bytes(b"the old one")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(piped)))
     assert cli.run(["live", str(anchor), "--speech", "-", "--to", str(kept)]) == cli.EXIT_ERROR
-    assert said in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
     assert kept.read_bytes() == b"the old one"

@@ -21,7 +21,7 @@ import numpy as np
 from fuzz.scripts import Script, changed, drawn, rezipped, zip_step, zipped
 from making_media import moving_pattern
 from newscaster import media
-from newscaster.cli.commands import _facts
+from newscaster.cli.commands import _metadata
 from newscaster.consent import Consent
 from newscaster.errors import InputError
 from newscaster.formats.anchor import MOTION, TARGET, AnchorFile
@@ -80,7 +80,7 @@ def _anchor(folder: Path) -> Target:
                 data = rezipped(data, step)
         path.write_bytes(data)
         file = AnchorFile(path)
-        list(_facts(file))
+        list(_metadata(file))
         anchor = Anchor(file, workers=1, backend="onnxruntime")
         for image in itertools.islice(anchor.render(speech), 6):
             assert image.shape == (*anchor.size[::-1], 3)

@@ -331,15 +331,15 @@ def test_a_chain_ends_with_the_first_of_its_certificates(tmp_path: Path) -> None
             assert until == chain[ends[::-1].index(min(ends[::-1][:count]))].not_valid_after_utc
 
 
-def test_the_signature_line_states_the_end_of_the_chain(tmp_path: Path) -> None:
-    for authority_days, text in (
-        ((-300, 10), f", to be checked until {datetime.now(UTC) + 10 * DAY:%Y-%m-%d} "),
-        ((-300, -2), f": a certificate of the chain ended on {datetime.now(UTC) - 2 * DAY:%Y-%m-%d} "),
+def test_the_validity_of_a_signature_is_that_of_the_chain(tmp_path: Path) -> None:
+    for authority_days, expected in (
+        ((-300, 10), f", verifiable until {datetime.now(UTC) + 10 * DAY:%Y-%m-%d} "),
+        ((-300, -2), f"but a certificate of the chain expired on {datetime.now(UTC) - 2 * DAY:%Y-%m-%d} "),
     ):
         chain, key, _ = write_certificate(tmp_path, authority_days=authority_days)
         who = user_credentials(chain, key)
         line = signature_line(by=who.name, locally=False, why_not=None, until=who.until, time_stamped=False)
-        assert text in line
+        assert expected in line
 
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)

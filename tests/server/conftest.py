@@ -27,25 +27,25 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sound") / "speech.wav"
+    path = tmp_path_factory.mktemp("audio") / "speech.wav"
     media.write_wav(path, speech_like(1.3), 16_000)
     return path
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The browser's program; what is missing skips the test, and fails it in CI."""
+    """The program of the browser. If something is missing, the test is skipped, or fails in CI."""
     missing = missing_for_browser_tests()
     if missing is not None:
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    found = find_chromium()
-    assert found is not None
-    return found
+    program = find_chromium()
+    assert program is not None
+    return program
 
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """One for all tests of a module: each has a page with a storage of its own."""
+    """One browser per module; each test has a page with its own storage."""
     with open_browser(chromium) as browser:
         yield browser
 
@@ -53,13 +53,13 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A studio with the bundled anchor."""
-    with serving("--sessions", 40, "--keep", tmp_path_factory.mktemp("kept")) as (_, address):
+    with serving("--sessions", 40, "--data-dir", tmp_path_factory.mktemp("kept")) as (_, address):
         yield address
 
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The studio's page. What breaks in it, or is asked of another host, fails the test."""
+    """The page of the studio. Errors in it, and requests to other hosts, fail the test."""
     with new_page(browser) as page:
         faults = faults_of(page, address)
         page.goto(address)
@@ -70,7 +70,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 @pytest.fixture
 def open_studio(tiny: Path, tmp_path: Path) -> Iterator[OpenStudio]:
-    """A function that opens a studio with these limits and settings, and gives its client."""
+    """A function that opens a studio with given limits and settings, and returns its client."""
     with ExitStack() as stack:
 
         def make(*, limits: dict[str, Any] | None = None, **options: Any) -> TestClient:
@@ -85,5 +85,5 @@ def open_studio(tiny: Path, tmp_path: Path) -> Iterator[OpenStudio]:
 
 @pytest.fixture
 def studio(open_studio: OpenStudio) -> TestClient:
-    """A studio with the usual limits, on loopback."""
+    """A studio with the default limits, on loopback."""
     return open_studio()

@@ -15,7 +15,7 @@ from newscaster.speech.voices import Reading
 from studios import SOCKETS, OpenStudio, until
 
 
-def test_what_a_studio_says_of_itself(studio: TestClient) -> None:
+def test_the_metadata_of_a_studio(studio: TestClient) -> None:
     assert studio.get("/v1/health").json()["status"] == "ok"
     info = studio.get("/v1/info").json()
     assert info["limits"]["sessions"] == 8
@@ -35,13 +35,13 @@ class Voice:
     language = ""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.sentences: list[str] = []
 
     def unread(self, sentence: str) -> tuple[()]:
         return ()
 
     def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
-        self.said.append(sentence)
+        self.sentences.append(sentence)
         return np.zeros(4000, np.float32), 16_000
 
 
@@ -56,30 +56,30 @@ def test_the_voice_is_loaded_when_a_page_opens(
 
     monkeypatch.setattr(Reading, "load", load)
     studio = open_studio()
-    assert not voice.said
+    assert not voice.sentences
     studio.get("/v1/info")
-    until(lambda: voice.said)
+    until(lambda: voice.sentences)
     loads = len(loaded)
     studio.get("/v1/info")
     session = studio.post("/v1/sessions", json={"speed": 1.3}).json()
     studio.post(f"/v1/sessions/{session['id']}/say", json={"text": "Good evening."})
-    until(lambda: "Good evening." in voice.said)
+    until(lambda: "Good evening." in voice.sentences)
     assert len(loaded) == loads
 
 
-def test_what_is_not_there(studio: TestClient) -> None:
+def test_unknown_paths_and_ids(studio: TestClient) -> None:
     for path in ("/v1/sessions/x", "/v1/jobs/..", "/v1/jobs/x/video", "/v1/recordings/x", "/v1/x", "/x"):
         reply = studio.get(path)
         assert reply.status_code == 404, path
         assert "error" in reply.json()
-    assert studio.get("/v1/anchors/nobody/poster.jpg").json()["error"].startswith("there is no anchor")
+    assert studio.get("/v1/anchors/no-one/poster.jpg").json()["error"].startswith("there is no anchor")
     assert studio.get("/v1/recordings/..%2f..%2fetc%2fpasswd").status_code == 404
 
 
-def test_methods_that_are_not_taken(studio: TestClient) -> None:
+def test_methods_that_are_not_accepted(studio: TestClient) -> None:
     reply = studio.delete("/v1/anchors")
     assert reply.status_code == 405
-    assert reply.json() == {"error": "'/v1/anchors' does not take DELETE; it takes GET"}
+    assert reply.json() == {"error": "'/v1/anchors' does not accept DELETE; it accepts GET"}
 
 
 def test_a_session(studio: TestClient) -> None:
@@ -94,21 +94,21 @@ def test_a_session(studio: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("options", "expected"),
     [
         ({"anchor": "../../etc/passwd"}, "there is no anchor"),
         ({"voice": "/tmp/voice.onnx"}, "there is no voice"),
-        ({"voice": "nobody"}, "there is no voice"),
+        ({"voice": "no-one"}, "there is no voice"),
         ({"speed": 7}, "speed: "),
         ({"look_ahead_ms": 130}, "look_ahead_ms: "),
         ({"command": "rm"}, "command: "),
         ([1], "the request: "),
     ],
 )
-def test_sessions_that_cannot_be(studio: TestClient, wanted: Any, said: str) -> None:
-    reply = studio.post("/v1/sessions", json=wanted)
+def test_sessions_that_cannot_be(studio: TestClient, options: Any, expected: str) -> None:
+    reply = studio.post("/v1/sessions", json=options)
     assert reply.status_code in (404, 422)
-    assert reply.json()["error"].startswith(said)
+    assert reply.json()["error"].startswith(expected)
 
 
 def test_more_sessions_than_may_be(open_studio: OpenStudio) -> None:
@@ -117,18 +117,18 @@ def test_more_sessions_than_may_be(open_studio: OpenStudio) -> None:
     assert studio.post("/v1/sessions", json={}).status_code == 201
     reply = studio.post("/v1/sessions", json={})
     assert reply.status_code == 429
-    assert reply.json()["error"].startswith("2 sessions are live, the most there may be")
+    assert reply.json()["error"].startswith("2 sessions are live, the maximum")
     studio.delete(f"/v1/sessions/{first['id']}")
     assert studio.post("/v1/sessions", json={}).status_code == 201
 
 
-def test_a_session_that_nobody_uses_ends(open_studio: OpenStudio) -> None:
+def test_an_unused_session_ends(open_studio: OpenStudio) -> None:
     studio = open_studio(limits={"idle_seconds": 0.1})
     session = studio.post("/v1/sessions", json={}).json()
     until(lambda: studio.get(f"/v1/sessions/{session['id']}").status_code == 404)
 
 
-def test_a_sound_file_is_spoken_and_stopped(studio: TestClient, wav: Path, tmp_path: Path) -> None:
+def test_an_audio_file_is_spoken_and_stopped(studio: TestClient, wav: Path, tmp_path: Path) -> None:
     session = studio.post("/v1/sessions", json={}).json()
     path = f"/v1/sessions/{session['id']}"
     reply = studio.post(f"{path}/audio", content=wav.read_bytes())
@@ -147,25 +147,25 @@ def test_uploads_that_are_refused(open_studio: OpenStudio, wav: Path, tmp_path: 
     session = studio.post("/v1/sessions", json={}).json()
     path = f"/v1/sessions/{session['id']}/audio"
     playlist = b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"
-    for content, status, said in (
-        (b"", 415, "the file is empty. Choose another: WAV, FLAC"),
-        (playlist, 415, "the file is a text, not a sound file. Choose another: WAV"),
+    for content, status, expected in (
+        (b"", 415, "the file is empty. Choose another one: WAV, FLAC"),
+        (playlist, 415, "the file is a text, not an audio file. Choose another one: WAV"),
         (b"ffconcat version 1.0\nfile /etc/passwd\n", 415, "the file is a text"),
-        (b"\x89PNG\r\n\x1a\n", 415, "the file is a PNG picture, not a sound file"),
+        (b"\x89PNG\r\n\x1a\n", 415, "the file is a PNG image, not an audio file"),
         (bytes(range(128, 160)), 415, "the file is of an unknown kind"),
         (b"RIFF\x00\x00\x00\x00WAVEnonsense", 415, "the file"),
-        (wav.read_bytes(), 413, "the sound lasts more than 1 s, the most that is accepted"),
+        (wav.read_bytes(), 413, "the audio is longer than 1 s, the maximum"),
     ):
         reply = studio.post(path, content=content)
         assert reply.status_code == status
-        assert reply.json()["error"].startswith(said)
+        assert reply.json()["error"].startswith(expected)
         assert str(tmp_path) not in reply.json()["error"]
         checked = studio.post("/v1/check/audio", content=content)
         assert (checked.status_code, checked.json()) == (status, reply.json())
     assert not list((tmp_path / "kept" / "uploads").iterdir())
 
 
-def test_a_sound_file_is_checked_and_not_kept(studio: TestClient, wav: Path, tmp_path: Path) -> None:
+def test_an_audio_file_is_checked_and_not_stored(studio: TestClient, wav: Path, tmp_path: Path) -> None:
     reply = studio.post("/v1/check/audio", content=wav.read_bytes())
     assert (reply.status_code, reply.json()) == (200, {"seconds": 1.3})
     assert not list((tmp_path / "kept" / "uploads").iterdir())
@@ -179,18 +179,18 @@ def test_a_session_is_changed_and_goes_on(studio: TestClient) -> None:
     shown = studio.get(path).json()["state"]["shown"]
     reply = studio.patch(path, json={"speed": 1.25, "look_ahead_ms": 120})
     assert (reply.status_code, reply.json()["id"]) == (200, session["id"])
-    wanted = session_of(studio, session["id"]).wanted
-    assert (wanted.speed, wanted.look_ahead_ms, wanted.articulation.openness) == (1.25, 120, 0.5)
+    options = session_of(studio, session["id"]).options
+    assert (options.speed, options.look_ahead_ms, options.articulation.openness) == (1.25, 120, 0.5)
     assert live.delay_seconds < before
     for changes, error in (
         ({"speed": 7}, "speed: "),
-        ({"voice": "nobody"}, "there is no voice 'nobody' here"),
+        ({"voice": "no-one"}, "there is no voice 'no-one' here"),
         ({"anchor": "tiny"}, "anchor: "),
     ):
         reply = studio.patch(path, json=changes)
         assert 400 <= reply.status_code < 500
         assert reply.json()["error"].startswith(error)
-    assert session_of(studio, session["id"]).wanted == wanted
+    assert session_of(studio, session["id"]).options == options
     assert session_of(studio, session["id"]).live is live
     until(lambda: studio.get(path).json()["state"]["shown"] > shown + 3)
     assert studio.patch("/v1/sessions/none", json={}).status_code == 404
@@ -253,19 +253,20 @@ def test_a_recording_that_ends_by_itself(
 ) -> None:
     if cause == "disk":
         monkeypatch.setattr("newscaster.media.stream.has_room", lambda folder, size=0: False)
-    said = {"disk": "the disk is nearly full", "length": "a recording lasts 0.5 s at most"}[cause]
+    reasons = {"disk": "the disk is nearly full", "length": "the maximum length of a recording is 0.5 s"}
+    reason = reasons[cause]
     studio = open_studio(limits={"recording_seconds": 0.5 if cause == "length" else 3600})
     session = studio.post("/v1/sessions", json={}).json()
     path = f"/v1/sessions/{session['id']}"
     with studio.websocket_connect(f"{SOCKETS}{path}/socket") as socket:
         begun = studio.post(f"{path}/recording").json()
         until(lambda: studio.get(path).json()["state"]["recording"] is None)
-        told = until(lambda: socket.receive_json()["errors"])
-        assert told == [f"the recording has ended, and what was recorded is kept: {said}"]
-        assert studio.get(path).json()["state"]["recording_ended"] == told[0]
-        assert [one["id"] for one in studio.get("/v1/recordings").json()] == [begun["id"]]
+        errors = until(lambda: socket.receive_json()["errors"])
+        assert errors == [f"the recording ended, and is stored: {reason}"]
+        assert studio.get(path).json()["state"]["recording_ended"] == errors[0]
+        assert [recording["id"] for recording in studio.get("/v1/recordings").json()] == [begun["id"]]
         stopped = studio.post(f"{path}/recording/stop").json()
-        assert (stopped["id"], stopped["remark"]) == (begun["id"], said)
+        assert (stopped["id"], stopped["remark"]) == (begun["id"], reason)
         assert studio.get(path).json()["state"]["recording_ended"] is None
         assert studio.post(f"{path}/recording/stop").status_code == 409
         studio.delete(path)
@@ -286,7 +287,7 @@ def test_a_recording_that_fails_leaves_its_session_alone(
     path = f"/v1/sessions/{session['id']}"
     assert studio.post(f"{path}/recording").status_code == 201
     ended = until(lambda: studio.get(path).json()["state"]["recording_ended"])
-    assert ended.startswith("the recording has failed: cannot write the recording")
+    assert ended.startswith("the recording failed: cannot write the recording")
     stopped = studio.post(f"{path}/recording/stop")
     assert stopped.status_code == 507
     assert "No space left on device" in stopped.json()["error"]
@@ -310,29 +311,29 @@ def test_texts(studio: TestClient) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     session = studio.post("/v1/sessions", json={}).json()
     path = f"/v1/sessions/{session['id']}"
-    for text, said in (
+    for text, expected in (
         ("", "text: "),
         ("...", "the text '...' holds no word"),
         ("a" * 20_001, "the text has 20,001"),
     ):
         reply = studio.post(f"{path}/say", json={"text": text})
         assert 400 <= reply.status_code < 500
-        assert reply.json()["error"].startswith(said)
+        assert reply.json()["error"].startswith(expected)
     assert studio.post(f"{path}/say", json={"text": "Good evening."}).status_code == 202
     until(lambda: studio.get(path).json()["state"]["speaking"])
     until(lambda: not studio.get(path).json()["state"]["busy"])
 
 
-def test_what_is_left_out_of_a_text_is_told(studio: TestClient) -> None:
+def test_skipped_parts_of_a_text_are_named(studio: TestClient) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     session = studio.post("/v1/sessions", json={"voice": "hibari"}).json()
     path = f"/v1/sessions/{session['id']}"
-    for text, said in (
+    for text, expected in (
         ("Good evening. Добрый вечер.", "sentence 2, line 1, is skipped: the voice 'hibari' does not read"),
         ("Добрый вечер.", "the voice 'hibari' does not read Cyrillic, and 1 of 1 sentences"),
     ):
         assert studio.post(f"{path}/say", json={"text": text}).status_code == 202
         errors = until(lambda: studio.get(path).json()["state"]["errors"])
         assert len(errors) == 1
-        assert errors[0].startswith(said)
+        assert errors[0].startswith(expected)
     assert studio.post(f"{path}/say", json={"text": "<break/>"}).status_code == 400

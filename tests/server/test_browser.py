@@ -1,4 +1,4 @@
-"""The page in a real browser, with the built-in anchor: what is shown and heard there."""
+"""The page in a real browser, with the bundled anchor: its video and audio."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ QUIET, LOUD = 0.004, 0.02
 
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """What the command prints: the studio's address, with its token."""
-    with serving("--keep", tmp_path_factory.mktemp("kept"), token=True) as (_, link):
+    """The printed link: the address of the studio, with its token."""
+    with serving("--data-dir", tmp_path_factory.mktemp("kept"), token=True) as (_, link):
         yield link
 
 
 def test_the_printed_link(browser: Browser, link: str) -> None:
-    """Its token leaves the address bar, outlives a reload, and is asked for where it is missing or wrong."""
+    """Its token leaves the address bar, outlives a reload, and is requested if it is missing or wrong."""
     address = link.split("/#")[0]
     with new_page(browser) as page:
         page.goto(link)
@@ -73,7 +73,7 @@ def swift(time: np.ndarray, bright: np.ndarray) -> np.ndarray:
     return bright - np.array([bright[np.abs(time - t) <= 250].mean() for t in time])
 
 
-def test_the_mouth_moves_with_the_sound_and_rests_in_silence(page: Page) -> None:
+def test_the_mouth_moves_with_the_audio_and_rests_in_silence(page: Page) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     page.click("#go-live")
     page.wait_for_selector("#screen.is-live")
@@ -91,14 +91,14 @@ def test_the_mouth_moves_with_the_sound_and_rests_in_silence(page: Page) -> None
     assert np.median(bright[talking]) < np.median(bright[calm]) - 2  # lips part, and it is dark between them
     shown = figures(page)
     assert (shown["video"]["frameWidth"], shown["video"]["frameHeight"]) == (360, 288)
-    assert page.inner_text("#delay") == "–"  # of nothing that is said there is none
+    assert page.inner_text("#delay") == "–"  # no delay without speech
     assert page.inner_text("#rate").endswith("fps")
 
 
 def test_stopping_silences_and_closes_the_mouth(page: Page, tmp_path: Path) -> None:
     audio = tmp_path / "long.wav"
     media.write_wav(audio, speech_like(30.0), 16_000)
-    page.click("#tab-sound")
+    page.click("#tab-audio")
     page.set_input_files("#file", audio)
     page.click("#play")
     page.wait_for_selector("#status[data-state=talking]")
@@ -117,7 +117,7 @@ def test_a_recording_from_the_page(page: Page, tmp_path: Path) -> None:
     page.wait_for_selector("#screen.is-live")
     page.click("#record")
     page.wait_for_selector("#recording-badge:visible")
-    page.click("#tab-sound")
+    page.click("#tab-audio")
     page.set_input_files("#file", audio)
     page.click("#play")
     page.wait_for_selector("#status[data-state=talking]")
@@ -168,8 +168,8 @@ def test_the_microphone(page: Page) -> None:
 def test_keyboard_and_names(page: Page) -> None:
     page.focus("#tab-script")
     page.keyboard.press("ArrowRight")
-    assert page.evaluate("() => document.activeElement.id") == "tab-sound"
-    assert page.is_visible("#panel-sound")
+    assert page.evaluate("() => document.activeElement.id") == "tab-audio"
+    assert page.is_visible("#panel-audio")
     assert not page.is_visible("#panel-script")
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, textarea, video")]

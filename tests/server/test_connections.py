@@ -263,7 +263,7 @@ def test_malformed_handshakes(port: int, headers: tuple[str, ...], dial: Dial) -
 
 
 def test_clients_that_do_nothing(tiny: Path, tmp_path: Path, dial: Dial) -> None:
-    """Silent, slow to ask, slow to send a body: each is left, and others are served."""
+    """Silent, slow request, slow body: each is closed, and others are served."""
     with limited(tiny, tmp_path, stall_seconds=1) as (process, port):
         silent, half, kept, body, expecting = (dial(port) for _ in range(5))
         half.sendall(head(HEALTH, port)[:-2])
@@ -274,10 +274,10 @@ def test_clients_that_do_nothing(tiny: Path, tmp_path: Path, dial: Dial) -> None
         assert until_closed(silent) == b""
         assert until_closed(kept).count(b"HTTP/1.1 ") == 1
         assert until_closed(body).startswith(b"HTTP/1.1 408 ")
-        said = until_closed(expecting)
-        assert said.startswith(b"HTTP/1.1 100 ")
-        assert b"HTTP/1.1 408 " in said
-        assert b"the body of the request stopped coming in" in said
+        reply = until_closed(expecting)
+        assert reply.startswith(b"HTTP/1.1 100 ")
+        assert b"HTTP/1.1 408 " in reply
+        assert b"the body of the request stalled for 1 s" in reply
         with dial(port) as connection:
             connection.sendall(head(HEALTH, port, "Connection: close"))
             assert until_closed(connection).startswith(b"HTTP/1.1 200 ")
@@ -349,7 +349,7 @@ def test_uploads_at_once(tiny: Path, tmp_path: Path, dial: Dial) -> None:
             connection.sendall(head("POST /v1/jobs/audio", port, "Content-Length: 9", "Connection: close"))
             reply = until_closed(connection)
         assert reply.startswith(b"HTTP/1.1 429 ")
-        assert b"2 sound files are coming in, the most there may be" in reply
+        assert b"2 audio files are being uploaded, the maximum" in reply
         sending[0].close()
         until(lambda: len(list(uploads.iterdir())) == 1)
         with dial(port) as connection:
@@ -357,7 +357,7 @@ def test_uploads_at_once(tiny: Path, tmp_path: Path, dial: Dial) -> None:
             until(lambda: len(list(uploads.iterdir())) == 2)
 
 
-# --- Clients that leave
+# --- Clients that disconnect
 
 
 def leave(connection: socket.socket, *, rudely: bool) -> None:
@@ -384,7 +384,7 @@ def text(message: str | bytes) -> bytes:
 
 
 def stderr_of(process: Any) -> str:
-    """All that a studio has logged, when it has been told to end."""
+    """Stop a studio, and return its log."""
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -419,9 +419,11 @@ def test_clients_that_leave(tiny: Path, tmp_path: Path, rudely: bool, dial: Dial
         assert struct.pack("!H", 1007) in until_closed(connection)
         lines = stderr_of(process).splitlines()
     assert "Traceback" not in "".join(lines)
-    assert lines.count("POST '/v1/jobs/audio': the client left before its upload had arrived") == 1
-    left = {"'/v1/stream': the client left while it was answered"}  # if it left before the session was there
-    assert set(lines) - left == {"POST '/v1/jobs/audio': the client left before its upload had arrived"}
+    assert lines.count("POST '/v1/jobs/audio': the client disconnected during its upload") == 1
+    left = {
+        "'/v1/stream': the client disconnected during the reply"
+    }  # if it disconnected before the session existed
+    assert set(lines) - left == {"POST '/v1/jobs/audio': the client disconnected during its upload"}
 
 
 def test_a_studio_that_ends_in_the_middle(tiny: Path, tmp_path: Path, dial: Dial) -> None:
@@ -437,4 +439,4 @@ def test_a_studio_that_ends_in_the_middle(tiny: Path, tmp_path: Path, dial: Dial
             with suppress(ConnectionError):
                 until_closed(socket_)
     assert not [line for line in lines if "Traceback" in line]
-    assert "'/v1/jobs/audio': the studio ended before the request was answered" in lines
+    assert "'/v1/jobs/audio': the studio stopped before it replied" in lines

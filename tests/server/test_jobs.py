@@ -35,7 +35,7 @@ def in_state(studio: TestClient, job: str, *states: str) -> dict[str, Any]:
 
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
-    """Jobs that begin and never end, unless they are cancelled."""
+    """Jobs that start and never end, unless they are cancelled."""
     import asyncio
 
     begun: list[Work] = []
@@ -51,7 +51,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
     return begun
 
 
-def test_a_job_from_a_sound_to_its_video(studio: TestClient, wav: Path, tmp_path: Path) -> None:
+def test_a_job_from_audio_to_its_video(studio: TestClient, wav: Path, tmp_path: Path) -> None:
     reply = studio.post(
         "/v1/jobs/audio", params={"openness": 1.1, "title": "../../x"}, content=wav.read_bytes()
     )
@@ -73,14 +73,14 @@ def test_a_job_from_a_sound_to_its_video(studio: TestClient, wav: Path, tmp_path
     assert not list((tmp_path / "kept" / "jobs").iterdir())
 
 
-def test_a_job_whose_sound_holds_no_speech_warns(studio: TestClient, tmp_path: Path) -> None:
+def test_a_job_whose_audio_contains_no_speech_warns(studio: TestClient, tmp_path: Path) -> None:
     hiss = np.random.default_rng(0).normal(0, 0.05, 24_000).astype(np.float32)
     media.write_wav(tmp_path / "hiss.wav", hiss, 16_000)
     job = studio.post("/v1/jobs/audio", content=(tmp_path / "hiss.wav").read_bytes()).json()["id"]
     done = in_state(studio, job, "done", "failed")
     assert done["state"] == "done"
     (warning,) = done["notes"]
-    assert warning.startswith("no speech detected in the sound of 'sound.wav' (0.0 of 1.5 s)")
+    assert warning.startswith("no speech detected in the audio of 'sound.wav' (0.0 of 1.5 s)")
 
 
 def test_a_job_from_a_script_has_captions(studio: TestClient) -> None:
@@ -92,7 +92,7 @@ def test_a_job_from_a_script_has_captions(studio: TestClient) -> None:
     assert "Here is the news." in studio.get(done["captions"]).text
 
 
-def test_a_job_that_fails_says_why(studio: TestClient, tmp_path: Path) -> None:
+def test_a_job_that_fails_has_a_reason(studio: TestClient, tmp_path: Path) -> None:
     quiet = tmp_path / "quiet.wav"
 
     media.write_wav(quiet, np.zeros(16_000, np.float32), 16_000)
@@ -105,13 +105,13 @@ def test_a_job_that_fails_says_why(studio: TestClient, tmp_path: Path) -> None:
 
 
 def test_jobs_that_are_refused(studio: TestClient, wav: Path) -> None:
-    for wanted in (
+    for options in (
         {"text": ""},
         {"text": "..."},
         {"text": "a" * 200_001},
         {"text": "Hi.", "voice": "/x.onnx"},
     ):
-        reply = studio.post("/v1/jobs", json=wanted)
+        reply = studio.post("/v1/jobs", json=options)
         assert 400 <= reply.status_code < 500
         assert "error" in reply.json()
     assert studio.post("/v1/jobs/audio", params={"anchor": "x"}, content=b"").status_code == 404
@@ -127,7 +127,7 @@ def test_progress_queue_and_cancelling(
     assert in_state(studio, second, "queued")
     reply = studio.post("/v1/jobs/audio", content=wav.read_bytes())
     assert reply.status_code == 429
-    assert reply.json()["error"].startswith("2 jobs wait or run, the most there may be")
+    assert reply.json()["error"].startswith("2 jobs are queued or running, the maximum")
     assert studio.delete(f"/v1/jobs/{first}").json()["state"] == "cancelled"
     in_state(studio, second, "running")
     assert in_state(studio, first, "cancelled")
@@ -135,7 +135,7 @@ def test_progress_queue_and_cancelling(
     assert len(stuck) == 2
 
 
-def test_what_was_not_finished_is_taken_up_again(
+def test_unfinished_jobs_resume(
     open_studio: OpenStudio, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -156,14 +156,14 @@ def test_what_was_not_finished_is_taken_up_again(
 def test_one_studio_at_a_time_in_a_folder(
     open_studio: OpenStudio, stuck: list[Work], wav: Path, tmp_path: Path
 ) -> None:
-    """Jobs of a studio that is at work are not taken up, nor is anything of it cleared away."""
+    """Jobs of a running studio are not resumed, and none of its files are removed."""
     studio = open_studio()
     jobs = [studio.post("/v1/jobs/audio", content=wav.read_bytes()).json()["id"] for _ in range(2)]
     until(lambda: list((tmp_path / "kept" / "jobs" / jobs[0]).glob(".*.part.mp4")))
     (tmp_path / "kept" / "uploads" / "coming.wav").write_bytes(b"half")
     (tmp_path / "kept" / "recordings" / ".x.0123abcd.part.mp4").write_bytes(b"half")
     before = contents(tmp_path / "kept")
-    with pytest.raises(OutputError, match=r"another studio is at work in '.*kept' \(.*--keep"):
+    with pytest.raises(OutputError, match=r"another studio is at work in '.*kept' \(.*--data-dir"):
         open_studio()
     assert contents(tmp_path / "kept") == before
     assert len(stuck) == 1
@@ -174,7 +174,7 @@ def test_one_studio_at_a_time_in_a_folder(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files but the record that its owner renews."""
+    """Return all files but the record that its owner renews."""
     return {
         str(path): path.read_bytes()
         for path in folder.rglob("*")
@@ -185,7 +185,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_studio_whose_folder_was_taken_over_writes_no_record(
     open_studio: OpenStudio, stuck: list[Work], wav: Path, tmp_path: Path
 ) -> None:
-    """One that was suspended, while another machine went on with its jobs."""
+    """A studio that was suspended, while another machine resumed its jobs."""
     studio = open_studio()
     job = studio.post("/v1/jobs/audio", content=wav.read_bytes()).json()["id"]
     in_state(studio, job, "running")
@@ -193,7 +193,7 @@ def test_a_studio_whose_folder_was_taken_over_writes_no_record(
     other = {**json.loads(owner.read_text()), "token": "other", "host": "elsewhere", "pid": 7}
     owner.write_bytes(json.dumps(other).encode().ljust(1023) + b"\n")
     record = tmp_path / "kept" / "jobs" / job / "job.json"
-    record.write_text(record.read_text().replace("running", "done"))  # as the other has made it
+    record.write_text(record.read_text().replace("running", "done"))  # as written by the other one
     studio.__exit__()
     assert json.loads(record.read_text())["state"] == "done"
     assert json.loads(owner.read_text())["token"] == "other"
@@ -201,7 +201,7 @@ def test_a_studio_whose_folder_was_taken_over_writes_no_record(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
 def test_a_job_ends_with_its_studio_whatever_it_is_doing(tmp_path: Path) -> None:
-    """Also before its first frame: nobody is told of progress then."""
+    """Also before its first frame, when no progress is sent."""
     process = subprocess.Popen(
         [sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True, env=environment()
     )
@@ -215,11 +215,11 @@ def test_a_job_ends_with_its_studio_whatever_it_is_doing(tmp_path: Path) -> None
 
 _PARENT = """
 import multiprocessing, sys, time
-from newscaster.server import working
+from newscaster.server import job_process
 
 def work(lifeline):
     import threading
-    threading.Thread(target=working._end_with_parent, daemon=True).start()
+    threading.Thread(target=job_process._end_with_parent, daemon=True).start()
     time.sleep(3600)
 
 if __name__ == "__main__":
@@ -240,10 +240,8 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_jobs_are_taken_up_in_the_order_in_which_they_came(
-    open_studio: OpenStudio, stuck: list[Work], wav: Path
-) -> None:
-    """Also those of one second."""
+def test_jobs_resume_in_order_of_arrival(open_studio: OpenStudio, stuck: list[Work], wav: Path) -> None:
+    """Also those of the same second."""
     studio = open_studio()
     jobs = [studio.post("/v1/jobs/audio", content=wav.read_bytes()).json()["id"] for _ in range(8)]
     studio.__exit__()
@@ -292,7 +290,7 @@ async def _never(work: Work, *, progress: Any) -> dict[str, Any]:
     return {}
 
 
-def test_a_job_tells_what_is_left_out_and_its_real_cause(studio: TestClient, tmp_path: Path) -> None:
+def test_a_job_names_skipped_parts_and_its_real_cause(studio: TestClient, tmp_path: Path) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     mixed = "\x1b[1m<b>Good</b>\u202e evening. Добрый вечер. The number is " + "1" * 37 + "."
     for text, state in ((mixed, "done"), ("Добрый вечер.", "failed")):
@@ -327,14 +325,14 @@ def test_a_bug_in_a_jobs_process_is_its_cause(tmp_path: Path, caplog: pytest.Log
     (result,) = sent
     assert result["state"] == "failed"
     assert result["error"].startswith(
-        r"newscaster failed (IndexError: list index \x1b out of range). The studio's"
+        r"newscaster failed (IndexError: list index \x1b out of range). The log of the studio"
     )
     assert "Traceback (most recent call last)" in result["traceback"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
 @pytest.mark.parametrize(
-    ("end", "said"),
+    ("end", "expected"),
     [
         (_killed, "the worker process was killed (often out of memory)"),
         (_crashed, "the worker process was ended by signal SIGSEGV: it was stopped, or native code crashed"),
@@ -342,8 +340,8 @@ def test_a_bug_in_a_jobs_process_is_its_cause(tmp_path: Path, caplog: pytest.Log
         (_failed, "it failed. The studio's log"),
     ],
 )
-def test_how_a_jobs_process_ended_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, end: Any, said: str
+def test_the_end_of_a_worker_process_is_described(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, end: Any, expected: str
 ) -> None:
     import threading
 
@@ -351,11 +349,11 @@ def test_how_a_jobs_process_ended_is_told(
     monkeypatch.setattr(job_process.multiprocessing, "get_context", lambda _: _context("fork"))
     result = job_process._watch(a_work(tmp_path), threading.Event(), lambda *_: None)
     assert result == {"state": "failed", "error": result["error"]}
-    assert result["error"].startswith(said)
-    assert ("in its process" in caplog.text) == (end is _failed)
+    assert result["error"].startswith(expected)
+    assert ("in the worker process" in caplog.text) == (end is _failed)
 
 
-def test_a_job_that_outlives_its_studio_says_so_in_one_line(tiny: Path, wav: Path, tmp_path: Path) -> None:
+def test_a_job_that_outlives_its_studio_prints_one_line(tiny: Path, wav: Path, tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from multiprocessing import Pipe\n"
@@ -372,5 +370,5 @@ def test_a_job_that_outlives_its_studio_says_so_in_one_line(tiny: Path, wav: Pat
         command, capture_output=True, text=True, env=environment(), timeout=100, check=False
     )
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "warning: the studio has gone, and its job ends; the next studio makes it again\n"
+    assert ended.stderr == "warning: the studio is gone, so its job ends; the next studio restarts it\n"
     assert not (tmp_path / "video.mp4").exists()

@@ -82,7 +82,7 @@ def test_jobs_on_a_full_disk(
     assert [job["state"] for job in studio.get("/v1/jobs").json()] == ["done", "cancelled", "cancelled"]
 
 
-def test_a_queue_stops_though_the_folder_of_its_job_has_gone(
+def test_a_queue_stops_if_the_folder_of_its_job_is_gone(
     tiny: Path, tmp_path: Path, ended: list[Path]
 ) -> None:
     async def run() -> None:
@@ -128,13 +128,11 @@ def test_records_that_cannot_be_used(
     record.write_text(changed)
     queue = JobQueue(tmp_path / "jobs", library, Limits())
     assert [job.to_json()["id"] for job in queue.list()] == [second.id]
-    assert "is no job of this version, and is left alone" in caplog.text
+    assert "is not a job of this version; it is ignored" in caplog.text
     assert record.read_text() == changed
 
 
-def test_folders_that_were_tidied_away_are_made_again(
-    open_studio: OpenStudio, wav: Path, tmp_path: Path
-) -> None:
+def test_deleted_folders_are_created_again(open_studio: OpenStudio, wav: Path, tmp_path: Path) -> None:
     studio = open_studio()
     for name in ("uploads", "jobs", "recordings"):
         (tmp_path / "kept" / name).rmdir()
@@ -150,11 +148,11 @@ def test_folders_that_were_tidied_away_are_made_again(
 def test_an_upload_that_the_disk_has_no_room_for(
     open_studio: OpenStudio, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def full(*given: Any) -> None:
+    async def full(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("newscaster.server.speech_upload._write", full)
     reply = open_studio().post("/v1/check/audio", content=wav.read_bytes())
     assert reply.status_code == 507
-    assert reply.json()["error"].startswith("the studio's disk is full: there is no room for the sound file.")
+    assert reply.json()["error"].startswith("the studio's disk is full: there is no room for the audio file.")
     assert not list((tmp_path / "kept" / "uploads").iterdir())

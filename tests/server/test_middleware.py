@@ -13,9 +13,9 @@ from studios import SOCKETS, TOKEN, OpenStudio
 
 def error_of(reply: Any) -> str:
     assert list(reply.json()) == ["error"]
-    said = str(reply.json()["error"])
-    assert "\n" not in said
-    return said
+    message = str(reply.json()["error"])
+    assert "\n" not in message
+    return message
 
 
 def test_a_page_elsewhere_gets_nothing(studio: TestClient) -> None:
@@ -34,7 +34,7 @@ def test_a_page_elsewhere_gets_nothing(studio: TestClient) -> None:
 def test_a_name_that_only_resolves_to_here_gets_nothing(studio: TestClient) -> None:
     reply = studio.get("/v1/info", headers={"host": "rebound.example:8765"})
     assert reply.status_code == 403
-    assert "is not called 'rebound.example'" in error_of(reply)
+    assert "'rebound.example' is not a name of this studio" in error_of(reply)
     for host in ("localhost:8765", "127.0.0.1", "[::1]:8765"):
         assert studio.get("/v1/info", headers={"host": host}).status_code == 200
 
@@ -54,7 +54,7 @@ def test_the_token(open_studio: OpenStudio) -> None:
         assert "the token is missing or wrong" in error_of(reply)
     assert studio.get("/v1/anchors", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
     assert studio.get("/v1/anchors", params={"token": TOKEN}).status_code == 200
-    assert studio.get("/v1/health").status_code == 200  # says nothing
+    assert studio.get("/v1/health").status_code == 200  # has no secrets
     assert studio.get("/").status_code == 200  # asks for it
     assert studio.get("/v1/openapi.json").status_code == 401
 
@@ -77,7 +77,7 @@ def test_the_token_of_a_websocket(open_studio: OpenStudio) -> None:
 
 DEEP = "[" * 20_000 + "]" * 20_000
 SURROGATE = "\\ud800"
-"""As JSON has it: half of a surrogate pair, which is no character and cannot be encoded."""
+"""JSON escape of half of a surrogate pair, which is no character and cannot be encoded."""
 
 
 @pytest.mark.parametrize(
@@ -248,11 +248,11 @@ def test_uploads_have_room_on_the_disk(
 ) -> None:
     audio = wav.read_bytes()
     studio = open_studio(limits={"stored_upload_bytes": 5 * len(audio) // 2, "spare_disk_bytes": 1000})
-    for _ in range(2):  # those of jobs count, whether they are done or not
+    for _ in range(2):  # files of jobs count, finished or not
         assert studio.post("/v1/jobs/audio", content=audio).status_code == 202
     reply = studio.post("/v1/jobs/audio", content=audio)
     assert reply.status_code == 507
-    assert "are the most they may. Remove jobs" in error_of(reply)
+    assert "; the maximum is " in error_of(reply)
     for job in studio.get("/v1/jobs").json():
         while studio.delete(f"/v1/jobs/{job['id']}").status_code == 200:
             pass
@@ -263,7 +263,9 @@ def test_uploads_have_room_on_the_disk(
     assert reply.status_code == 507
     assert "the disk is nearly full" in error_of(reply)
     monkeypatch.undo()
-    assert studio.post("/v1/jobs/audio", content=(audio[:20], audio[20:])).status_code == 507  # says no size
+    assert (
+        studio.post("/v1/jobs/audio", content=(audio[:20], audio[20:])).status_code == 507
+    )  # without a length
 
 
 def test_requests_that_are_too_large(open_studio: OpenStudio) -> None:
@@ -271,7 +273,7 @@ def test_requests_that_are_too_large(open_studio: OpenStudio) -> None:
     reply = studio.post("/v1/jobs", json={"text": "a" * 3000})
     assert reply.status_code == 413
     assert "larger than 2,000 bytes" in error_of(reply)
-    pieces = studio.post("/v1/jobs", content=(b"x" * 500 for _ in range(10)))  # says no size
+    pieces = studio.post("/v1/jobs", content=(b"x" * 500 for _ in range(10)))  # without a length
     assert pieces.status_code == 413
     reply = studio.post("/v1/jobs/audio", content=b"RIFF____WAVE" + bytes(6000))
     assert reply.status_code == 413
@@ -279,7 +281,7 @@ def test_requests_that_are_too_large(open_studio: OpenStudio) -> None:
     assert reply.status_code == 413
 
 
-def test_the_page_takes_nothing_from_elsewhere(studio: TestClient) -> None:
+def test_the_page_loads_nothing_from_other_hosts(studio: TestClient) -> None:
     reply = studio.get("/")
     assert reply.status_code == 200
     policy = reply.headers["content-security-policy"]

@@ -1,4 +1,4 @@
-"""Offers of WebRTC that are wrong in some way: refused in a sentence, and nothing is left of them."""
+"""WebRTC offers with errors: rejected in a sentence, without leaving anything behind."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def mutated(offer: str, chance: random.Random) -> str:
             lines[place] = " ".join(bits)
         elif change == 6:
             name = line.split(":")[0]
-            lines = [one for one in lines if not one.startswith(name)] or [line]
+            lines = [other for other in lines if not other.startswith(name)] or [line]
         elif change == 7:
             start = chance.randrange(len(lines))
             lines[place:place] = lines[start : start + chance.randrange(30)]
@@ -150,7 +150,7 @@ def mutated(offer: str, chance: random.Random) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def test_a_browser_s_offer_keeps_what_is_needed() -> None:
+def test_an_offer_of_a_browser_keeps_its_necessary_parts() -> None:
     offer = read_offer(OFFER)
     assert offer.mids == {"audio": "0", "video": "1"}
     for line in (
@@ -169,10 +169,10 @@ def without(start: str, offer: str = OFFER) -> str:
 
 
 @pytest.mark.parametrize(
-    ("offer", "why"),
+    ("offer", "reason"),
     [
         (without("a=rtpmap"), "it is not valid SDP"),
-        (without("a=rtpmap", without("a=fmtp")), "its audio section has no a=rtpmap of a codec"),
+        (without("a=rtpmap", without("a=fmtp")), "its audio section has no a=rtpmap of a supported codec"),
         (
             without("a=rtpmap:96", without("a=rtpmap:102", without("a=fmtp"))),
             "its video section has no a=rtpmap",
@@ -195,17 +195,17 @@ def without(start: str, offer: str = OFFER) -> str:
         (OFFER + "".join(AUDIO.replace("mid:0", f"mid:{n}") for n in range(2, 5)), "it has 5 media sections"),
     ],
 )
-def test_offers_that_are_refused(offer: str, why: str) -> None:
+def test_offers_that_are_refused(offer: str, reason: str) -> None:
     with pytest.raises(RefusedError) as refused:
         read_offer(offer)
-    assert str(refused.value).startswith(f"the offer cannot be used: {why}")
+    assert str(refused.value).startswith(f"the offer cannot be used: {reason}")
     assert refused.value.status == 400
 
 
 def test_offers_that_are_too_long() -> None:
-    with pytest.raises(RefusedError, match="lines; expected 1000 at most"):
+    with pytest.raises(RefusedError, match="lines; expected at most 1000"):
         read_offer(OFFER + "a=rtpmap:96 VP8/90000\n" * 1000)
-    with pytest.raises(RefusedError, match="characters; expected 64000 at most"):
+    with pytest.raises(RefusedError, match="characters; expected at most 64000"):
         read_offer(OFFER + "a" * 64_000)
 
 
@@ -216,19 +216,19 @@ def read_or_none(sdp: str) -> Offer | None:
         return None
 
 
-def test_changed_offers_are_taken_or_refused() -> None:
+def test_changed_offers_are_accepted_or_refused() -> None:
     chance = random.Random(1)
-    taken = 0
+    accepted = 0
     for _ in range(4000):
         offer = read_or_none(mutated(OFFER, chance))
         if offer is not None:
-            taken += 1
+            accepted += 1
             assert read_offer(offer.sdp) == offer
-    assert 400 < taken < 3600
+    assert 400 < accepted < 3600
 
 
 class Unhandled(logging.Handler):
-    """What is logged as a warning or worse, and what the event loop finds unhandled."""
+    """Collects warnings, errors, and unhandled exceptions of the event loop."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -242,7 +242,7 @@ class Unhandled(logging.Handler):
 
 
 async def answer_all(tiny: Path, folder: Path, offers: list[str]) -> tuple[int, list[str]]:
-    """Offer all of these; how many were answered, and what went wrong."""
+    """Send these offers; return the number of answers, and all problems."""
     unhandled = Unhandled()
     asyncio.get_running_loop().set_exception_handler(unhandled.from_loop)
     for name in ("aiortc", "aioice", "asyncio", "newscaster"):

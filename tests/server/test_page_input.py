@@ -1,4 +1,4 @@
-"""What is put into the page, in a real browser: scripts, files, and what is removed again."""
+"""Input of the page, in a real browser: scripts, files, and removals."""
 
 from __future__ import annotations
 
@@ -40,26 +40,30 @@ def requests_of(page: Page) -> list[str]:
 
 
 def sessions(asked: list[str]) -> list[str]:
-    return [one for one in asked if one.startswith("POST") and one.endswith("/sessions")]
+    return [request for request in asked if request.startswith("POST") and request.endswith("/sessions")]
 
 
-def test_a_script_that_is_too_long_is_kept_and_said_to_be(page: Page) -> None:
+def test_a_script_that_is_too_long_is_kept_and_marked(page: Page) -> None:
     asked = requests_of(page)
     page.fill("#script", "a" * 210_980)
     assert len(page.input_value("#script")) == 210_980
-    assert "210,980 characters: too long. A video may have 200,000" in page.inner_text("#script-count")
+    assert "210,980 characters: too long. The maximum for a video is 200,000" in page.inner_text(
+        "#script-count"
+    )
     assert "too long" in page.inner_text("#announce")
     page.click("#make-script")
     message = page.inner_text("#panel-script #message")
-    assert message.startswith("The script has 210,980 characters; a video may have 200,000. ")
+    assert message.startswith("The script has 210,980 characters; the maximum for a video is 200,000. ")
     page.wait_for_timeout(600)
     page.click("#say")
-    page.wait_for_selector("#message:has-text('what is said live may have 20,000')")
-    page.fill("#script", "😀" * 20_000)  # counted as the studio counts
+    page.wait_for_selector("#message:has-text('the maximum for live speech is 20,000')")
+    page.fill("#script", "😀" * 20_000)  # counts code points, as the studio does
     assert page.inner_text("#script-count") == "20,000 characters"
     page.fill("#script", "a" * 20_001)
-    assert "too long to be said live (20,000); make a video" in page.inner_text("#script-count")
-    assert not [one for one in asked if one.startswith("POST")]
+    assert "too long for live speech (maximum 20,000). Render a video instead" in page.inner_text(
+        "#script-count"
+    )
+    assert not [request for request in asked if request.startswith("POST")]
 
 
 def test_a_message_is_beside_its_button(page: Page) -> None:
@@ -74,7 +78,7 @@ def test_a_message_is_beside_its_button(page: Page) -> None:
     assert page.evaluate("() => document.activeElement.id") == "script"
 
 
-def test_a_file_that_is_no_sound_is_refused_before_a_session_begins(page: Page, tmp_path: Path) -> None:
+def test_a_file_without_audio_is_refused_before_a_session_starts(page: Page, tmp_path: Path) -> None:
     image, damaged, audio = tmp_path / "photo.png", tmp_path / "damaged.wav", tmp_path / "speech.wav"
     image.write_bytes(PNG)
     short = tmp_path / "short.wav"
@@ -82,17 +86,17 @@ def test_a_file_that_is_no_sound_is_refused_before_a_session_begins(page: Page, 
     short.write_bytes(audio.read_bytes()[:10_000])
     damaged.write_bytes(b"RIFF\0\0\0\0WAVE" + b"nonsense" * 10)
     asked = requests_of(page)
-    page.click("#tab-sound")
+    page.click("#tab-audio")
     for path, expected in (
-        (image, "“photo.png” is a PNG picture, not a sound file. Choose another: WAV"),
+        (image, "“photo.png” is a PNG image, not an audio file. Choose another one: WAV"),
         (short, "“short.wav” is cut short: it lacks 5"),
-        (damaged, "“damaged.wav” cannot be read as sound: it is damaged"),
+        (damaged, "“damaged.wav” cannot be read as audio: it is damaged"),
     ):
         page.set_input_files("#file", path)
-        page.wait_for_selector(f"#panel-sound #message:has-text('{expected}')")
-        assert page.inner_text("#file-name") == "Drop a sound file here, or choose one"
+        page.wait_for_selector(f"#panel-audio #message:has-text('{expected}')")
+        assert page.inner_text("#file-name") == "Drop or choose an audio file"
         assert page.is_disabled("#play")
-        assert page.is_disabled("#make-sound")
+        assert page.is_disabled("#make-audio")
     page.set_input_files("#file", audio)
     page.wait_for_selector("#file-name:has-text('speech.wav, 0:02')")
     assert not page.is_visible("#message")
@@ -102,23 +106,23 @@ def test_a_file_that_is_no_sound_is_refused_before_a_session_begins(page: Page, 
     assert sessions(asked) == []
 
 
-def test_a_file_that_is_dropped_beside_the_box_is_taken(page: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_dropped_beside_the_box_is_accepted(page: Page, tmp_path: Path) -> None:
     audio = tmp_path / "bulletin.wav"
     media.write_wav(audio, speech_like(1.0), 16_000)
     before = page.url
     dropped = page.evaluate(_DROP, ["#videos-title", audio.name, "audio/wav", list(audio.read_bytes())])
     assert dropped == [True, True]
-    page.wait_for_selector("#panel-sound #file-name:has-text('bulletin.wav, 0:01')")
+    page.wait_for_selector("#panel-audio #file-name:has-text('bulletin.wav, 0:01')")
     assert page.url == before
     page.evaluate(_DROP, ["body", "photo.png", "image/png", list(PNG)])
-    page.wait_for_selector("#message:has-text('“photo.png” is a PNG picture')")
+    page.wait_for_selector("#message:has-text('“photo.png” is a PNG image')")
     page.click("#tab-script")
-    assert page.evaluate(_DROP, ["#script", "a text", "", None]) == [False, False]  # the browser's own affair
+    assert page.evaluate(_DROP, ["#script", "a text", "", None]) == [False, False]  # left to the browser
 
 
-def test_a_reload_keeps_what_was_typed_and_chosen(page: Page) -> None:
+def test_a_reload_keeps_the_input(page: Page) -> None:
     page.fill("#script", "Good evening.\n\nThis is the news.")
-    page.click("#manner summary")
+    page.click("#speak-options summary")
     page.focus("#speed")
     page.keyboard.press("ArrowRight")
     page.select_option("#ahead", "320")
@@ -132,7 +136,7 @@ def test_a_reload_keeps_what_was_typed_and_chosen(page: Page) -> None:
     page.wait_for_function("() => document.querySelector('#ahead').value === '320'")
 
 
-def test_what_is_removed_can_be_had_back(page: Page, address: str, tmp_path: Path) -> None:
+def test_a_removal_can_be_undone(page: Page, address: str, tmp_path: Path) -> None:
     audio = tmp_path / "speech.wav"
     media.write_wav(audio, speech_like(1.0), 16_000)
     job = ask(address, "/v1/jobs/audio?title=Morning%20news", audio.read_bytes())["id"]
@@ -158,11 +162,11 @@ def test_what_is_removed_can_be_had_back(page: Page, address: str, tmp_path: Pat
     row.get_by_text("Removed.").wait_for()
     page.clock.fast_forward(11_000)
     row.wait_for(state="detached")
-    assert job not in [one["id"] for one in ask(address, "/v1/jobs")]
+    assert job not in [listed["id"] for listed in ask(address, "/v1/jobs")]
     assert page.evaluate("() => document.activeElement.id") == "videos-title"
 
 
-def test_a_page_that_is_left_removes_what_was_to_be_removed(page: Page, address: str, tmp_path: Path) -> None:
+def test_a_closed_page_completes_its_removals(page: Page, address: str, tmp_path: Path) -> None:
     audio = tmp_path / "speech.wav"
     media.write_wav(audio, speech_like(1.0), 16_000)
     job = ask(address, "/v1/jobs/audio?title=Evening%20news", audio.read_bytes())["id"]
@@ -172,5 +176,5 @@ def test_a_page_that_is_left_removes_what_was_to_be_removed(page: Page, address:
     row.get_by_text("Remove").click()
     row.get_by_text("Undo").wait_for()
     page.goto("about:blank")
-    until(lambda: job not in [one["id"] for one in ask(address, "/v1/jobs")])
+    until(lambda: job not in [listed["id"] for listed in ask(address, "/v1/jobs")])
     page.goto(address)

@@ -1,4 +1,4 @@
-"""The page while the anchor is live, in a real browser: nothing ends that was not asked to."""
+"""The page while the anchor is live, in a real browser: nothing ends without a request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ON_AIR, TALKING, OFF = "#screen.is-live", "#status[data-state=talking]", "#statu
 
 
 class Sent:
-    """What the page asks of the studio from now on."""
+    """Requests and messages of the page from now on."""
 
     def __init__(self, page: Page) -> None:
         self.requests: list[tuple[str, str, str | None]] = []
@@ -38,7 +38,7 @@ class Sent:
             self.messages.append(json.loads(payload))
 
     def count(self, method: str, end: str) -> int:
-        return sum(one == method and path.endswith(end) for one, path, _ in self.requests)
+        return sum(verb == method and path.endswith(end) for verb, path, _ in self.requests)
 
     def says(self) -> int:
         return sum(message.get("type") == "say" for message in self.messages)
@@ -48,7 +48,7 @@ class Sent:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A studio with two anchors."""
     kept = tmp_path_factory.mktemp("kept")
-    with serving("builtin", "builtin", "--sessions", 40, "--keep", kept) as (_, address):
+    with serving("builtin", "builtin", "--sessions", 40, "--data-dir", kept) as (_, address):
         yield address
 
 
@@ -59,17 +59,17 @@ def say(page: Page, text: str = LONG) -> None:
 
 
 def focused(page: Page) -> str:
-    found: str = page.evaluate("() => document.activeElement.id")
-    return found
+    element_id: str = page.evaluate("() => document.activeElement.id")
+    return element_id
 
 
-def test_what_is_changed_while_live_applies_and_ends_nothing(page: Page) -> None:
+def test_changes_while_live_apply_without_interruption(page: Page) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     say(page)
     page.click("#record")
     page.wait_for_selector("#recording-badge:visible")
     sent = Sent(page)
-    page.click("#manner summary")
+    page.click("#speak-options summary")
     page.focus("#speed")
     for _ in range(4):
         page.keyboard.press("ArrowRight")
@@ -98,20 +98,20 @@ def test_what_is_changed_while_live_applies_and_ends_nothing(page: Page) -> None
     page.wait_for_selector(OFF)
 
 
-def test_another_anchor_comes_when_nothing_is_being_said(page: Page) -> None:
+def test_another_anchor_appears_after_the_current_speech(page: Page) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     say(page, "Here is the news of the day, and there is not much of it to be read this time.")
     sent = Sent(page)
     page.focus("#anchors input >> nth=0")
     page.keyboard.press("ArrowDown")
-    page.wait_for_selector("text=comes on when what is being said or recorded has ended")
+    page.wait_for_selector("text=will appear after the current speech or recording")
     assert page.is_visible(TALKING)
     assert sent.count("POST", "/sessions") == 0
     with page.expect_request(lambda r: r.method == "POST" and r.url.endswith("/sessions")) as begun:
         pass
     assert json.loads(begun.value.post_data or "")["anchor"] == "builtin-2"
     page.wait_for_selector(ON_AIR)
-    for key in ("ArrowUp", "ArrowDown", "ArrowUp"):  # when nothing is being said, at once
+    for key in ("ArrowUp", "ArrowDown", "ArrowUp"):  # without speech, at once
         page.keyboard.press(key)
     page.wait_for_function("() => document.querySelector('#status').dataset.state === 'live'")
     page.wait_for_timeout(1000)
@@ -146,7 +146,7 @@ def test_every_button_acts_once_when_it_is_pressed_twice(page: Page) -> None:
     page.wait_for_timeout(300)
     assert (sent.count("POST", "/recording"), sent.count("POST", "/recording/stop")) == (1, 1)
     page.dblclick("#mute")
-    assert page.inner_text("#mute-label") == "Sound off"
+    assert page.inner_text("#mute-label") == "Audio off"
     page.dblclick("#make-script")
     page.dblclick("#end")
     page.wait_for_selector(OFF)
@@ -159,7 +159,7 @@ def test_every_button_acts_once_when_it_is_pressed_twice(page: Page) -> None:
     assert sent.count("POST", "/sessions") == 2
 
 
-def test_the_focus_stays_with_what_can_be_done_next(page: Page) -> None:
+def test_the_focus_moves_to_the_next_control(page: Page) -> None:
     page.focus("#go-live")
     page.keyboard.press("Enter")
     page.wait_for_selector(ON_AIR)
@@ -170,7 +170,7 @@ def test_the_focus_stays_with_what_can_be_done_next(page: Page) -> None:
     assert focused(page) == "go-live"
 
 
-def test_the_delay_is_shown_only_while_something_is_said(page: Page) -> None:
+def test_the_delay_is_shown_only_during_speech(page: Page) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     page.click("#go-live")
     page.wait_for_selector("#status[data-state=live]")
@@ -227,7 +227,7 @@ def test_the_microphone_is_opened_once_and_always_closed(with_microphone: Page, 
     assert not page.is_visible("#message")
 
 
-def test_a_microphone_that_is_stopped_while_it_is_asked_for(with_microphone: Page) -> None:
+def test_a_microphone_that_is_stopped_during_its_request(with_microphone: Page) -> None:
     page = with_microphone
     sent = Sent(page)
     page.evaluate(_ASK)
@@ -241,13 +241,13 @@ def test_a_microphone_that_is_stopped_while_it_is_asked_for(with_microphone: Pag
     assert sent.count("POST", "/sessions") == 0
 
 
-def test_a_microphone_that_is_not_allowed_begins_no_session(with_microphone: Page) -> None:
+def test_a_blocked_microphone_starts_no_session(with_microphone: Page) -> None:
     page = with_microphone
     sent = Sent(page)
     page.evaluate(_ASK)
     page.click("#mic")
     page.evaluate("() => window.no(new DOMException('no', 'NotAllowedError'))")
-    page.wait_for_selector("#panel-mic >> text=The microphone was not allowed.")
+    page.wait_for_selector("#panel-mic >> text=The microphone is blocked.")
     assert sent.count("POST", "/sessions") == 0
     assert page.is_visible(OFF)
 
@@ -266,7 +266,7 @@ def test_a_studio_that_dies_is_noticed_and_connected_to_again(browser: Browser, 
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     silent = "#silence:has-text('does not answer')"
     with new_page(browser) as talking, new_page(browser) as idle:
-        with serving("--keep", tmp_path) as (process, address):
+        with serving("--data-dir", tmp_path) as (process, address):
             for page in (talking, idle):
                 faults_of(page, address)
                 page.goto(address)
@@ -292,16 +292,16 @@ def test_a_studio_that_dies_is_noticed_and_connected_to_again(browser: Browser, 
         assert talking.input_value("#script") == LONG
         port = urlsplit(address).port
         assert port is not None
-        with serving("--keep", tmp_path, port=port):
+        with serving("--data-dir", tmp_path, port=port):
             for page in (talking, idle):
                 page.wait_for_selector("#silence", state="hidden")
             talking.wait_for_selector(ON_AIR)
-            talking.wait_for_selector("text=The studio was away, and is back.")
+            talking.wait_for_selector("text=The studio is back. Pending speech was dropped")
             idle.wait_for_selector(OFF)
             say(idle, "Here is the news.")
 
 
-def test_a_recording_that_ends_by_itself_is_said_beside_record(
+def test_a_recording_that_ends_by_itself_is_reported_beside_record(
     browser: Browser, tiny: Path, tmp_path: Path
 ) -> None:
     with limited(tiny, tmp_path / "kept", recording_seconds=1.0) as (_, port), new_page(browser) as page:
@@ -312,7 +312,7 @@ def test_a_recording_that_ends_by_itself_is_said_beside_record(
         page.click("#record")
         page.wait_for_selector("#message")
         assert page.inner_text("#message") == (
-            "The recording has ended, and what was recorded is kept: a recording lasts 1 s at most."
+            "The recording ended, and is stored: the maximum length of a recording is 1 s."
         )
         assert page.locator(":has(> #record) + #message").count() == 1  # it follows the row of the button
         page.wait_for_selector("#videos li:has-text('Recording')")

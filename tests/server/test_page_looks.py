@@ -89,7 +89,7 @@ _CAN_BE_TYPED_INTO = """
     return ys.filter((y) => document.elementFromPoint(left + 20, y) === script).length > 40;
   }
 """
-SCRIPT = "Good evening. Here is the news, read by somebody who never read it."
+SCRIPT = "Good evening. Here is the news, read by someone who never read it."
 
 
 def assert_fit(page: Page, state: str) -> None:
@@ -98,7 +98,7 @@ def assert_fit(page: Page, state: str) -> None:
     assert page.evaluate(_CONTRAST) == [], state
     assert page.evaluate(_SMALL) == [], state
     found = Axe().run(page).response
-    assert len(found["passes"]) > 15, state  # it has looked
+    assert len(found["passes"]) > 15, state  # the check ran
     broken = {rule["id"]: [node["html"][:200] for node in rule["nodes"]] for rule in found["violations"]}
     assert not broken, state
 
@@ -110,7 +110,7 @@ _LOW = ((576, 320), (640, 360), (740, 360), (926, 428))
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
     """A studio that may be suspended: its process and its address."""
-    with serving("--keep", tmp_path_factory.mktemp("kept")) as (process, address):
+    with serving("--data-dir", tmp_path_factory.mktemp("kept")) as (process, address):
         yield process.pid, address
 
 
@@ -119,7 +119,7 @@ def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]
 def test_how_it_looks(
     browser: Browser, address: str, tmp_path: Path, name: str, width: int, height: int, dark: bool
 ) -> None:
-    """In each of its states. NEWSCASTER_SCREENSHOTS names a folder for pictures."""
+    """In each of its states. NEWSCASTER_SCREENSHOTS names a folder for screenshots."""
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     folder = Path(os.environ.get("NEWSCASTER_SCREENSHOTS", tmp_path))
     audio = tmp_path / "speech.wav"
@@ -134,13 +134,11 @@ def test_how_it_looks(
         page.click("#say")
         page.wait_for_selector("#message")
         assert_fit(page, "error")
-        for tab in ("#tab-sound", "#tab-mic", "#tab-script"):
+        for tab in ("#tab-audio", "#tab-mic", "#tab-script"):
             page.click(tab)
             assert_fit(page, tab)
         page.fill("#script", SCRIPT)
-        if (
-            "NEWSCASTER_SCREENSHOTS" in os.environ
-        ):  # what a voice needs to be loaded is no delay worth showing
+        if "NEWSCASTER_SCREENSHOTS" in os.environ:  # the delay of the first text includes loading the voice
             page.click("#say")
             page.wait_for_selector("#status[data-state=talking]")
             page.wait_for_selector("#status[data-state=live]")
@@ -158,12 +156,12 @@ def test_how_it_looks(
         page.click("#record")
         page.locator("#videos li", has_text="bulletin.wav").first.get_by_text("Remove").click()
         page.wait_for_selector("#videos >> text=Undo")
-        page.click("#manner summary")
+        page.click("#speak-options summary")
         assert_fit(page, "removed")
         for size in ((320, 800), (768, 800), (1000, 800), *_LOW):
             page.set_viewport_size({"width": size[0], "height": size[1]})
             assert not page.evaluate(_STICKS_OUT), size
-        page.evaluate("() => document.querySelector('#door').showModal()")
+        page.evaluate("() => document.querySelector('#token-dialog').showModal()")
         assert_fit(page, "locked")
 
 
@@ -185,7 +183,7 @@ def test_how_it_looks_when_the_studio_is_silent(
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 568), (844, 390)])
-def test_the_picture_and_stop_stay_in_view_on_a_phone(
+def test_the_video_and_stop_stay_in_view_on_a_phone(
     browser: Browser, address: str, width: int, height: int
 ) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")

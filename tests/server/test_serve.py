@@ -1,4 +1,4 @@
-"""The command as a process: it listens, and ends well when it is told to."""
+"""The command as a process: it serves, and ends cleanly on a signal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are tho
 
 def test_sigterm_ends_sessions_and_keeps_jobs(tiny: Path, wav: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept"
-    with serving(tiny, "--keep", keep) as (process, address):
+    with serving(tiny, "--data-dir", keep) as (process, address):
         assert address.startswith("http://127.0.0.1:")
         session = ask(address, "/v1/sessions", b"{}", **{"Content-Type": "application/json"})
         until(lambda: ask(address, f"/v1/sessions/{session['id']}")["state"]["shown"])
@@ -38,7 +38,7 @@ def test_sigterm_ends_sessions_and_keeps_jobs(tiny: Path, wav: Path, tmp_path: P
     states = {json.loads(path.read_text())["state"] for path in (keep / "jobs").glob("*/job.json")}
     assert "running" not in states
     assert states <= {"queued", "done"}
-    with serving(tiny, "--keep", keep) as (process, address):
+    with serving(tiny, "--data-dir", keep) as (process, address):
         for job in jobs:
             until(lambda job=job: ask(address, f"/v1/jobs/{job}")["state"] == "done")  # type: ignore[misc]
         process.send_signal(signal.SIGINT)
@@ -46,7 +46,7 @@ def test_sigterm_ends_sessions_and_keeps_jobs(tiny: Path, wav: Path, tmp_path: P
 
 
 def test_the_folder_is_the_users_own_and_sighup_ends(tiny: Path, tmp_path: Path) -> None:
-    """Also one that an earlier version has made."""
+    """Also a folder of an earlier version."""
     folder = tmp_path / "newscaster" / "studio"
     for _ in range(2):
         with serving(tiny, XDG_CACHE_HOME=str(tmp_path)) as (process, address):
@@ -58,7 +58,7 @@ def test_the_folder_is_the_users_own_and_sighup_ends(tiny: Path, tmp_path: Path)
 
 
 def test_a_killed_studio_leaves_no_process_behind(tiny: Path, wav: Path, tmp_path: Path) -> None:
-    with serving(tiny, "--keep", tmp_path, NEWSCASTER_TOKEN=TOKEN) as (process, address):
+    with serving(tiny, "--data-dir", tmp_path, NEWSCASTER_TOKEN=TOKEN) as (process, address):
         assert address.endswith("/#token=TOKEN, with your token")
         assert TOKEN not in address
         ask(address.split("/#")[0], "/v1/jobs/audio", wav.read_bytes(), Authorization=f"Bearer {TOKEN}")
@@ -72,7 +72,7 @@ def test_a_killed_studio_leaves_no_process_behind(tiny: Path, wav: Path, tmp_pat
 def test_a_recording_on_a_full_disk_ends_nothing_else(tiny: Path, tmp_path: Path) -> None:
     import resource
 
-    with serving(tiny, "--keep", tmp_path / "kept") as (process, address):
+    with serving(tiny, "--data-dir", tmp_path / "kept") as (process, address):
         session = ask(address, "/v1/sessions", b"{}", **{"Content-Type": "application/json"})
         path = f"/v1/sessions/{session['id']}"
         until(lambda: ask(address, path)["state"]["shown"])
@@ -92,66 +92,66 @@ def test_a_recording_on_a_full_disk_ends_nothing_else(tiny: Path, tmp_path: Path
         assert process.poll() is None
 
 
-def test_a_recording_of_a_killed_studio_is_kept(tiny: Path, tmp_path: Path) -> None:
+def test_a_recording_of_a_killed_studio_is_stored(tiny: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept"
-    with serving(tiny, "--keep", keep) as (process, address):
+    with serving(tiny, "--data-dir", keep) as (process, address):
         session = ask(address, "/v1/sessions", b"{}", **{"Content-Type": "application/json"})
         path = f"/v1/sessions/{session['id']}"
         recording = ask(address, f"{path}/recording", b"")["id"]
         until(lambda: [file for file in (keep / "recordings").iterdir() if file.stat().st_size > 10_000])
         process.kill()
         process.wait()
-    with serving(tiny, "--keep", keep, "--take-over") as (process, address):
-        assert [one["id"] for one in ask(address, "/v1/recordings")] == [recording]
+    with serving(tiny, "--data-dir", keep, "--take-over") as (process, address):
+        assert [stored["id"] for stored in ask(address, "/v1/recordings")] == [recording]
     file = keep / "recordings" / f"{recording}.mp4"
     assert len(list(media.read_frames(file))) >= 20
     assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_studio_makes_a_token_of_its_own(tiny: Path, wav: Path, tmp_path: Path) -> None:
-    """It is in the link, and nowhere else: not in what is logged, in a file, or in a process's arguments."""
-    with serving(tiny, "--keep", tmp_path, token=True) as (process, link):
+    """It is in the link, and nowhere else: not in the log, in a file, or in command lines."""
+    with serving(tiny, "--data-dir", tmp_path, token=True) as (process, link):
         address, token = link.split("/#token=")
         assert len(token) >= 20
         assert ask(address, "/v1/health")["status"] == "ok"
         for headers in ({}, {"Authorization": f"Bearer {token[:-1]}"}):
             with pytest.raises(urllib.error.HTTPError, match="401"):
                 ask(address, "/v1/jobs", **headers)
-        known = {"Authorization": f"Bearer {token}"}
-        job = ask(address, "/v1/jobs/audio", wav.read_bytes(), **known)["id"]
-        until(lambda: ask(address, f"/v1/jobs/{job}", **known)["state"] != "queued")
+        headers = {"Authorization": f"Bearer {token}"}
+        job = ask(address, "/v1/jobs/audio", wav.read_bytes(), **headers)["id"]
+        until(lambda: ask(address, f"/v1/jobs/{job}", **headers)["state"] != "queued")
         with pytest.raises(urllib.error.HTTPError, match="404"):
             ask(address, f"/v1/jobs/none?token={token}")
         if Path("/proc").is_dir():
             assert token not in _command_lines()
-        until(lambda: ask(address, f"/v1/jobs/{job}", **known)["state"] == "done")
+        until(lambda: ask(address, f"/v1/jobs/{job}", **headers)["state"] == "done")
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (0, "", "")
     texts = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert texts
     assert not [text for text in texts if token.encode() in text]
-    with serving(tiny, "--keep", tmp_path, token=True) as (_, link):
+    with serving(tiny, "--data-dir", tmp_path, token=True) as (_, link):
         assert link.split("/#token=")[1] != token
 
 
 def test_no_token_wins_over_the_environment_alone(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(tiny, "--keep", tmp_path, "--no-token", NEWSCASTER_TOKEN=TOKEN) as (_, address):
+    with serving(tiny, "--data-dir", tmp_path, "--no-token", NEWSCASTER_TOKEN=TOKEN) as (_, address):
         assert "#" not in address
         assert ask(address, "/v1/jobs") == []
     assert cli.run(["serve", str(tiny), "--no-token", "--token", TOKEN]) == 2
     assert capsys.readouterr().err.startswith("error: --token and --no-token exclude each other")
     assert cli.run(["serve", str(tiny), "--no-token", "--host", "0.0.0.0"]) == 2
-    assert "which other machines can reach, and there is no token" in capsys.readouterr().err
+    assert "which other machines can reach, but there is no token" in capsys.readouterr().err
 
 
 def test_a_second_studio_in_one_folder(tiny: Path, wav: Path, tmp_path: Path) -> None:
-    """Refused at once, with a line that says who is there; free at once when that one is killed."""
+    """It ends at once, with a line that names the first; a killed one frees the folder at once."""
     keep = tmp_path / "kept"
-    command = [sys.executable, "-m", "newscaster.cli", "serve", tiny, "--keep", keep, "--port", "0"]
-    with serving(tiny, "--keep", keep) as (process, address):
+    command = [sys.executable, "-m", "newscaster.cli", "serve", tiny, "--data-dir", keep, "--port", "0"]
+    with serving(tiny, "--data-dir", keep) as (process, address):
         jobs = [ask(address, "/v1/jobs/audio", wav.read_bytes())["id"] for _ in range(2)]
         for options in ([], ["--take-over"]):
             second = subprocess.run(
@@ -161,17 +161,17 @@ def test_a_second_studio_in_one_folder(tiny: Path, wav: Path, tmp_path: Path) ->
             assert second.stderr == (
                 f"error: another studio is at work in '{keep}' ({address}, process {process.pid} on "
                 f"{platform.node()!r}). Wait until it has ended, or give this one another folder with "
-                "--keep\n"
+                "--data-dir\n"
             )
         process.kill()
         process.wait(timeout=60)
-    with serving(tiny, "--keep", keep) as (process, address):
+    with serving(tiny, "--data-dir", keep) as (process, address):
         for job in jobs:
             until(lambda job=job: ask(address, f"/v1/jobs/{job}")["state"] == "done")  # type: ignore[misc]
 
 
 def test_a_studio_ends_if_another_machine_took_its_folder_over(tiny: Path, tmp_path: Path) -> None:
-    with serving(tiny, "--keep", tmp_path) as (process, _):
+    with serving(tiny, "--data-dir", tmp_path) as (process, _):
         owner = tmp_path / ".owner.json"
         other = {**json.loads(owner.read_text()), "token": "other", "host": "elsewhere", "pid": 7}
         owner.write_bytes(json.dumps(other).encode().ljust(1023) + b"\n")
@@ -192,18 +192,18 @@ def _command_lines() -> str:
     return "\n".join(found)
 
 
-def test_what_cannot_be_served(
+def test_settings_that_cannot_be_served(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NEWSCASTER_TOKEN", raising=False)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        port, here = str(taken.getsockname()[1]), [str(tiny), "--keep", str(tmp_path)]
-        for arguments, said in (
+        port, here = str(taken.getsockname()[1]), [str(tiny), "--data-dir", str(tmp_path)]
+        for arguments, expected in (
             (
                 ["--host", "0.0.0.0"],
-                "--host is '0.0.0.0', which other machines can reach, and there is no token",
+                "--host is '0.0.0.0', which other machines can reach, but there is no token",
             ),
             (["--token", "short"], "the token has 5 characters"),
             ([str(tmp_path / "x.anchor")], "no such file"),
@@ -211,10 +211,10 @@ def test_what_cannot_be_served(
                 [*here, "--port", port],
                 f"cannot listen on 127.0.0.1, port {port}",
             ),
-            ([str(tiny), "--keep", str(tiny)], f"cannot write to the folder '{tiny}'"),
+            ([str(tiny), "--data-dir", str(tiny)], f"cannot write to the folder '{tiny}'"),
         ):
             assert cli.run(["serve", *arguments]) == 2
-            assert capsys.readouterr().err.startswith(f"error: {said}")
+            assert capsys.readouterr().err.startswith(f"error: {expected}")
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

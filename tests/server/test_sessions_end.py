@@ -1,4 +1,4 @@
-"""What a session leaves behind: nothing."""
+"""A session leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:aiortc.*")
 
 
 async def a_session(studio: Studio) -> list[weakref.ref[Any]]:
-    """A session that is listened to, spoken in and recorded, and ends; what it was made of."""
+    """Run a session with a client, speech and a recording, and end it; return references to its objects."""
     session = await studio.begin(SessionOptions())
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver("audio", direction="recvonly")
@@ -36,10 +36,11 @@ async def a_session(studio: Studio) -> list[weakref.ref[Any]]:
         await asyncio.sleep(0.05)
     await studio.recordings.stop(session)
     (peer,) = studio.peers._peers[session.id]
-    found = [weakref.ref(one) for one in (session, session.live, peer, peer.connection, peer.images)]
+    objects = (session, session.live, peer, peer.connection, peer.images)
+    references = [weakref.ref(item) for item in objects]
     await studio.end(session)
     await connection.close()
-    return found
+    return references
 
 
 def test_nothing_of_a_session_is_kept(tiny: Path, tmp_path: Path) -> None:
@@ -48,10 +49,10 @@ def test_nothing_of_a_session_is_kept(tiny: Path, tmp_path: Path) -> None:
             Studio(Settings(anchors=(str(tiny),), keep=tmp_path)).open() as studio,
             asyncio.timeout(120),
         ):
-            found = [one for _ in range(2) for one in await a_session(studio)]
+            references = [reference for _ in range(2) for reference in await a_session(studio)]
             while True:
                 gc.collect()
-                left = [one() for one in found if one() is not None]
+                left = [item for reference in references if (item := reference()) is not None]
                 threads = [
                     thread.name
                     for thread in threading.enumerate()

@@ -1,4 +1,4 @@
-"""Who uses a session: clients that listen, requests that talk to it, and a recording of its speech."""
+"""Uses of a session: connected clients, requests, and a recording of its speech."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def test_speech_that_is_recorded_over_http_alone_is_recorded_to_its_end(
     path = f"/v1/sessions/{studio.post('/v1/sessions', json={}).json()['id']}"
     assert studio.post(f"{path}/recording").status_code == 201
     assert studio.post(f"{path}/audio", content=speech.read_bytes()).status_code == 202
-    until(lambda: studio.get(path).status_code == 404)  # it ends when all has been said
+    until(lambda: studio.get(path).status_code == 404)  # it ends after the last utterance
     (recording,) = until(lambda: studio.get("/v1/recordings").json())
     assert recording["seconds"] >= SPEECH_SECONDS
 
 
-def test_a_request_that_talks_to_a_session_uses_it(open_studio: OpenStudio, wav: Path) -> None:
+def test_requests_to_a_session_use_it(open_studio: OpenStudio, wav: Path) -> None:
     studio = open_studio(limits={"idle_seconds": 1000})
     path = f"/v1/sessions/{studio.post('/v1/sessions', json={}).json()['id']}"
     (session,) = studio.app.state.studio.sessions()  # type: ignore[attr-defined]
     requests: list[tuple[str, str, dict[str, Any]]] = [
-        ("POST", "/say", {"json": {"text": "..."}}),  # refused, and a client all the same
+        ("POST", "/say", {"json": {"text": "..."}}),  # rejected, but still from a client
         ("POST", "/audio", {"content": wav.read_bytes()}),
         ("POST", "/stop", {}),
         ("POST", "/recording", {}),
@@ -44,9 +44,9 @@ def test_a_request_that_talks_to_a_session_uses_it(open_studio: OpenStudio, wav:
         ("POST", "/webrtc", {"json": {"type": "offer", "sdp": ""}}),
         ("PATCH", "", {"json": {"speed": 1.2}}),
     ]
-    for method, name, given in requests:
+    for method, name, options in requests:
         session.last_used = time.monotonic() - 500
-        studio.request(method, path + name, **given)
+        studio.request(method, path + name, **options)
         assert session.idle_seconds() < 500, name
     session.last_used = time.monotonic() - 500
     studio.get(path)  # looks at it
@@ -62,10 +62,10 @@ def test_an_upload_that_comes_in_uses_its_session(
     idle: list[float] = []
     measure = media.measure_audio
 
-    def slow(*given: Any, **options: Any) -> Any:
+    def slow(*arguments: Any, **options: Any) -> Any:
         session.last_used = time.monotonic() - 500
         idle.append(session.idle_seconds())
-        return measure(*given, **options)
+        return measure(*arguments, **options)
 
     monkeypatch.setattr(media, "measure_audio", slow)
     assert studio.post(f"{path}/audio", content=wav.read_bytes()).status_code == 202
@@ -81,7 +81,7 @@ def test_the_last_of_changes_at_once_applies(tiny: Path, tmp_path: Path) -> None
             second = threading.Event()
             speeds = iter((1.1, 1.2))
 
-            def change(**given: Any) -> None:
+            def change(**_: Any) -> None:
                 speed = next(speeds)
                 if speed == 1.1:
                     second.wait(0.5)  # time for the second to overtake it
@@ -91,7 +91,7 @@ def test_the_last_of_changes_at_once_applies(tiny: Path, tmp_path: Path) -> None
 
             session.live.change = change  # type: ignore[method-assign]
             await asyncio.gather(*(studio.change(session, {"speed": speed}) for speed in (1.1, 1.2)))
-            return applied, session.wanted.speed
+            return applied, session.options.speed
 
     assert asyncio.run(run()) == ([1.1, 1.2], 1.2)
 

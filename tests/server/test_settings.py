@@ -17,17 +17,17 @@ def test_loopback_needs_no_token(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "studio.example"])
 def test_any_other_address_does(host: str) -> None:
-    with pytest.raises(InputError, match="which other machines can reach, and there is no token"):
+    with pytest.raises(InputError, match="which other machines can reach, but there is no token"):
         Settings(host=host)
     assert not Settings(host=host, token=TOKEN).is_loopback
 
 
-def test_what_cannot_be() -> None:
+def test_settings_out_of_range() -> None:
     with pytest.raises(InputError, match="no anchor is given"):
         Settings(anchors=())
     with pytest.raises(InputError, match="expected 0 to 65535"):
         Settings(port=70_000)
-    with pytest.raises(InputError, match="the token has 5 characters; expected 12 or more"):
+    with pytest.raises(InputError, match="the token has 5 characters; expected at least 12"):
         Settings(token="short")
     with pytest.raises(InputError, match=r"--origin is 'news\.example'"):
         Settings(origins=("news.example",))

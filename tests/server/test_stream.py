@@ -18,20 +18,20 @@ from tiny_anchor import speech_like
 PCM = (speech_like(1.0) * 32767).astype("<i2").tobytes()
 
 
-def told(socket: Any, kind: str) -> dict[str, Any]:
-    """The next message of this type."""
+def next_message(socket: Any, kind: str) -> dict[str, Any]:
+    """Return the next message of this type."""
     while True:
         message = socket.receive()
         assert message["type"] != "websocket.close", message
         if message.get("text") and f'"type":"{kind}"' in message["text"].replace(" ", ""):
             import json
 
-            found: dict[str, Any] = json.loads(message["text"])
-            return found
+            values: dict[str, Any] = json.loads(message["text"])
+            return values
 
 
-def heard(socket: Any) -> tuple[list[bytes], int]:
-    """Binary messages up to the end, and the close code."""
+def binary_messages(socket: Any) -> tuple[list[bytes], int]:
+    """Return all binary messages up to the end, and the close code."""
     parts = []
     while True:
         message = socket.receive()
@@ -41,15 +41,15 @@ def heard(socket: Any) -> tuple[list[bytes], int]:
             parts.append(message["bytes"])
 
 
-def test_sound_in_mp4_out(studio: TestClient, tmp_path: Path) -> None:
+def test_audio_in_mp4_out(studio: TestClient, tmp_path: Path) -> None:
     with studio.websocket_connect(f"{SOCKETS}/v1/stream") as socket:
         socket.send_json({"output": "mp4", "look_ahead_ms": 120})
-        assert told(socket, "session")["sound_rate"] == 48_000
+        assert next_message(socket, "session")["sound_rate"] == 48_000
         socket.send_json({"type": "sound", "rate": 16_000})
         for first in range(0, len(PCM), 640):
             socket.send_bytes(PCM[first : first + 640])
         socket.send_json({"type": "finish"})
-        parts, code = heard(socket)
+        parts, code = binary_messages(socket)
     assert code == 1000
     assert len(parts) > 3
     assert parts[0][4:8] == b"ftyp"
@@ -62,12 +62,12 @@ def test_sound_in_mp4_out(studio: TestClient, tmp_path: Path) -> None:
     assert not studio.app.state.studio.sessions()  # type: ignore[attr-defined]
 
 
-def test_sound_in_pictures_and_pcm_out(studio: TestClient) -> None:
+def test_audio_in_frames_and_pcm_out(studio: TestClient) -> None:
     with studio.websocket_connect(f"{SOCKETS}/v1/stream") as socket:
         socket.send_json({"output": "frames"})
         socket.send_bytes(PCM)
         socket.send_json({"type": "finish"})
-        parts, code = heard(socket)
+        parts, code = binary_messages(socket)
     assert code == 1000
     audios: dict[int, bytes] = {}
     for part in parts:
@@ -77,7 +77,7 @@ def test_sound_in_pictures_and_pcm_out(studio: TestClient) -> None:
         else:
             audios[number] = part[8:]
     numbers = sorted(audios)
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))  # sound is whole
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))  # no audio is missing
     assert {len(audio) for audio in audios.values()} == {2 * 1920}
     assert any(np.abs(np.frombuffer(audio, "<i2")).max() > 1500 for audio in audios.values())
 
@@ -85,14 +85,14 @@ def test_sound_in_pictures_and_pcm_out(studio: TestClient) -> None:
 def test_stopping(studio: TestClient) -> None:
     with studio.websocket_connect(f"{SOCKETS}/v1/stream") as socket:
         socket.send_json({"output": "none"})
-        session = told(socket, "session")["id"]
+        session = next_message(socket, "session")["id"]
         for _ in range(8):
             socket.send_bytes(PCM)
-        while not told(socket, "state")["speaking"]:
+        while not next_message(socket, "state")["speaking"]:
             pass
         socket.send_json({"type": "stop"})
-        told(socket, "stopped")
-        while told(socket, "state")["busy"]:
+        next_message(socket, "stopped")
+        while next_message(socket, "state")["busy"]:
             pass
     until(lambda: studio.get(f"/v1/sessions/{session}").status_code == 404)
 
@@ -101,8 +101,8 @@ def test_messages_that_are_refused_end_nothing(open_studio: OpenStudio) -> None:
     studio = open_studio(limits={"waiting_seconds": 2.0, "script_characters": 50})
     with studio.websocket_connect(f"{SOCKETS}/v1/stream") as socket:
         socket.send_json({"output": "none"})
-        told(socket, "session")
-        for message, said in (
+        next_message(socket, "session")
+        for message, expected in (
             ("{nonsense", "the message is not JSON"),
             ("[" * 100_000, "the message is not JSON"),
             ("[]", "the message is not a JSON object"),
@@ -110,44 +110,44 @@ def test_messages_that_are_refused_end_nothing(open_studio: OpenStudio) -> None:
             ('{"type": "explode"}', "the message's type is 'explode'"),
             ('{"type": "say"}', "text is NoneType"),
             ('{"type": "say", "text": "..."}', "the text '...' holds no word"),
-            ('{"type": "say", "text": "%s"}' % ("a" * 60), "the text has 60 characters; 50 are taken"),
+            ('{"type": "say", "text": "%s"}' % ("a" * 60), "the text has 60 characters; the maximum is 50"),
             ('{"type": "sound", "rate": 3}', "rate is 3; expected 8000 to 96000 Hz"),
-            (PCM, "the audio is not taken, since its rate was refused"),
+            (PCM, "audio is rejected, since its rate was rejected"),
             ('{"type": "sound", "rate": "48000"}', "rate is '48000'; expected 8000 to 96000 Hz"),
             ('{"type": "sound", "rate": 0}', "rate is 0"),
             ('{"type": "sound", "rate": 16000, "format": "f32"}', "the message sound has a field 'format'"),
-            (PCM, "the audio is not taken, since its rate was refused"),
+            (PCM, "audio is rejected, since its rate was rejected"),
             ('{"type": "sound", "rate": 16000}', None),
-            (b"abc", "the sound has 3 bytes"),
-            (b"RIFF\x24\x08\x00\x00WAVEfmt ", "the message begins as a WAV file"),
-            (b"fLaC" + PCM, "the message begins as a FLAC file"),
-            (b"abc", "the sound has 3 bytes"),
-            (PCM * 3, ""),  # too much waits
+            (b"abc", "the audio has 3 bytes"),
+            (b"RIFF\x24\x08\x00\x00WAVEfmt ", "the message starts like a WAV file"),
+            (b"fLaC" + PCM, "the message starts like a FLAC file"),
+            (b"abc", "the audio has 3 bytes"),
+            (PCM * 3, ""),  # too much is pending
         ):
             if isinstance(message, bytes):
                 socket.send_bytes(message)
             else:
                 socket.send_text(message)
-            if said is not None:
-                assert told(socket, "refused")["error"].startswith(said)
+            if expected is not None:
+                assert next_message(socket, "refused")["error"].startswith(expected)
         socket.send_bytes(PCM)  # and goes on
-        while not told(socket, "state")["speaking"]:
+        while not next_message(socket, "state")["speaking"]:
             pass
 
 
 @pytest.mark.parametrize(
-    ("first", "said"),
+    ("first", "expected"),
     [
         ('{"output": "gif"}', "output is 'gif'; expected one of none, mp4, frames"),
-        ('{"anchor": "nobody"}', "there is no anchor 'nobody'"),
+        ('{"anchor": "no-one"}', "there is no anchor 'no-one'"),
         ('{"path": "/etc/passwd"}', "path: "),
         ("nonsense", "the message is not JSON"),
     ],
 )
-def test_streams_that_cannot_be(studio: TestClient, first: str, said: str) -> None:
+def test_streams_that_cannot_be(studio: TestClient, first: str, expected: str) -> None:
     with studio.websocket_connect(f"{SOCKETS}/v1/stream") as socket:
         socket.send_text(first)
-        assert socket.receive_json()["error"].startswith(said)
+        assert socket.receive_json()["error"].startswith(expected)
         with pytest.raises(WebSocketDisconnect):
             socket.receive_json()
 
@@ -155,10 +155,10 @@ def test_streams_that_cannot_be(studio: TestClient, first: str, said: str) -> No
 def test_the_socket_of_a_session(studio: TestClient) -> None:
     session = studio.post("/v1/sessions", json={}).json()
     with studio.websocket_connect(f"{SOCKETS}/v1/sessions/{session['id']}/socket") as socket:
-        state = told(socket, "state")
+        state = next_message(socket, "state")
         assert {"frames_per_second", "dropped", "delay_ms", "waiting_seconds", "busy"} <= set(state)
         studio.delete(f"/v1/sessions/{session['id']}")
-        _, code = heard(socket)
+        _, code = binary_messages(socket)
         assert code == 1001
     with studio.websocket_connect(f"{SOCKETS}/v1/sessions/x/socket") as socket:
         assert socket.receive_json()["error"].startswith("there is no session 'x'")
@@ -167,12 +167,12 @@ def test_the_socket_of_a_session(studio: TestClient) -> None:
 def test_a_client_that_vanishes_leaves_the_others_alone(studio: TestClient) -> None:
     with studio.websocket_connect(f"{SOCKETS}/v1/stream") as steady:
         steady.send_json({"output": "frames"})
-        told(steady, "session")
+        next_message(steady, "session")
         with studio.websocket_connect(f"{SOCKETS}/v1/stream") as other:
             other.send_json({"output": "mp4"})
-            told(other, "session")
+            next_message(other, "session")
             other.send_bytes(PCM)
-        shown = told(steady, "state")["shown"]
-        while told(steady, "state")["shown"] < shown + 10:
+        shown = next_message(steady, "state")["shown"]
+        while next_message(steady, "state")["shown"] < shown + 10:
             pass
     until(lambda: not studio.get("/v1/health").is_error and not studio.app.state.studio.sessions())  # type: ignore[attr-defined]

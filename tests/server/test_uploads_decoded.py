@@ -1,4 +1,4 @@
-"""Uploads are decoded within limits, and in threads of their own."""
+"""Uploads are decoded within limits, and in their own threads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tiny_anchor import speech_like
 Watch = Callable[[float], None]
 
 
-def test_uploads_that_are_being_decoded_hold_up_nothing_else(
+def test_decoding_delays_nothing_else(
     open_studio: OpenStudio, wav: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     studio = open_studio(limits={"uploads": 40})
@@ -80,11 +80,11 @@ def test_decoding_ends_if_the_client_leaves(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_sound_that_takes_too_long_to_decode(open_studio: OpenStudio, wav: Path) -> None:
+def test_audio_that_takes_too_long_to_decode(open_studio: OpenStudio, wav: Path) -> None:
     studio = open_studio(limits={"decode_seconds": 1e-9})
     reply = studio.post("/v1/jobs/audio", content=wav.read_bytes())
     assert reply.status_code == 413
-    assert reply.json()["error"].startswith("the sound takes more than 1e-09 s to decode. Convert it")
+    assert reply.json()["error"].startswith("the audio takes more than 1e-09 s to decode. Convert it")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
@@ -103,4 +103,4 @@ def test_samples_that_are_no_audio_are_refused_before_they_are_spoken(
     for address in ("check/audio", "jobs/audio", f"sessions/{session}/audio"):
         reply = studio.post(f"/v1/{address}", content=path.read_bytes())
         assert reply.status_code == 415
-        assert "samples that are not numbers (NaN or infinite), or far beyond" in reply.json()["error"]
+        assert "the file contains NaN, infinite, or far too large samples" in reply.json()["error"]

@@ -37,7 +37,7 @@ async def offering() -> RTCPeerConnection:
     return connection
 
 
-async def listener(studio: Studio, session: Session) -> RTCPeerConnection:
+async def connect(studio: Studio, session: Session) -> RTCPeerConnection:
     connection = await offering()
     try:
         answer = await studio.peers.answer(session, connection.localDescription.sdp)
@@ -48,10 +48,10 @@ async def listener(studio: Studio, session: Session) -> RTCPeerConnection:
     return connection
 
 
-def test_pictures_and_sound_arrive(tiny: Path, tmp_path: Path) -> None:
+def test_video_and_audio_arrive(tiny: Path, tmp_path: Path) -> None:
     async def run() -> tuple[set[tuple[int, int]], float, str]:
         async with a_session(tiny, tmp_path) as (studio, session), asyncio.timeout(PATIENCE_SECONDS):
-            connection = await listener(studio, session)
+            connection = await connect(studio, session)
             tracks = {receiver.track.kind: receiver.track for receiver in connection.getReceivers()}
             sizes, loudest = set(), 0.0
             for _ in range(5):
@@ -72,20 +72,20 @@ def test_pictures_and_sound_arrive(tiny: Path, tmp_path: Path) -> None:
     assert hosts == {"127.0.0.1"}  # a studio on loopback opens no other port
 
 
-def test_a_listener_that_hangs_up_frees_its_place(tiny: Path, tmp_path: Path) -> None:
+def test_a_client_that_disconnects_frees_its_place(tiny: Path, tmp_path: Path) -> None:
     async def run() -> None:
         async with (
             a_session(tiny, tmp_path, clients=1) as (studio, session),
             asyncio.timeout(PATIENCE_SECONDS),
         ):
-            first = await listener(studio, session)
+            first = await connect(studio, session)
             await first.getReceivers()[1].track.recv()
-            with pytest.raises(RefusedError, match="1 listeners are connected to this session"):
-                await listener(studio, session)
+            with pytest.raises(RefusedError, match="1 clients are connected to this session"):
+                await connect(studio, session)
             await first.close()
             while True:
                 try:
-                    second = await listener(studio, session)
+                    second = await connect(studio, session)
                 except RefusedError:
                     await asyncio.sleep(0.1)
                 else:
@@ -99,7 +99,7 @@ def test_a_listener_that_hangs_up_frees_its_place(tiny: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "offer", ["", "nonsense", "v=0\r\n", "v=0\r\nm=video 9 RTP/AVP\r\n", "v=0\n" * 20_000]
 )
-def test_offers_that_are_nonsense(tiny: Path, tmp_path: Path, offer: str) -> None:
+def test_malformed_offers(tiny: Path, tmp_path: Path, offer: str) -> None:
     async def run() -> None:
         async with a_session(tiny, tmp_path) as (studio, session):
             with pytest.raises(RefusedError, match="the offer"):
@@ -108,10 +108,10 @@ def test_offers_that_are_nonsense(tiny: Path, tmp_path: Path, offer: str) -> Non
     asyncio.run(run())
 
 
-def test_a_session_that_ends_hangs_up(tiny: Path, tmp_path: Path) -> None:
+def test_a_session_that_ends_closes_its_connections(tiny: Path, tmp_path: Path) -> None:
     async def run() -> None:
         async with a_session(tiny, tmp_path) as (studio, session), asyncio.timeout(PATIENCE_SECONDS):
-            connection = await listener(studio, session)
+            connection = await connect(studio, session)
             await connection.getReceivers()[1].track.recv()
             await studio.end(session)
             assert not studio.sessions()
@@ -122,7 +122,7 @@ def test_a_session_that_ends_hangs_up(tiny: Path, tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_nothing_that_a_listener_sends_is_received(tiny: Path, tmp_path: Path) -> None:
+def test_nothing_that_a_client_sends_is_received(tiny: Path, tmp_path: Path) -> None:
     async def run() -> tuple[str, set[str | None], list[object]]:
         async with a_session(tiny, tmp_path) as (studio, session), asyncio.timeout(PATIENCE_SECONDS):
             connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -151,7 +151,7 @@ def test_nothing_that_a_listener_sends_is_received(tiny: Path, tmp_path: Path) -
     assert decoders == [None, None]
 
 
-def test_a_listener_with_a_data_channel_is_refused(tiny: Path, tmp_path: Path) -> None:
+def test_a_client_with_a_data_channel_is_refused(tiny: Path, tmp_path: Path) -> None:
     async def run() -> None:
         async with a_session(tiny, tmp_path) as (studio, session):
             connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -167,7 +167,7 @@ def test_a_listener_with_a_data_channel_is_refused(tiny: Path, tmp_path: Path) -
     asyncio.run(run())
 
 
-def test_a_listener_that_never_connects_frees_its_place(tiny: Path, tmp_path: Path) -> None:
+def test_a_client_that_never_connects_frees_its_place(tiny: Path, tmp_path: Path) -> None:
     assert Limits().connect_seconds == 10
 
     async def run() -> None:
@@ -177,7 +177,7 @@ def test_a_listener_that_never_connects_frees_its_place(tiny: Path, tmp_path: Pa
         ):
             silent = await offering()
             await studio.peers.answer(session, silent.localDescription.sdp)
-            with pytest.raises(RefusedError, match="1 listeners are connected to this session"):
+            with pytest.raises(RefusedError, match="1 clients are connected to this session"):
                 await studio.peers.answer(session, silent.localDescription.sdp)
             while not session.idle_seconds():
                 await asyncio.sleep(0.05)
@@ -187,13 +187,13 @@ def test_a_listener_that_never_connects_frees_its_place(tiny: Path, tmp_path: Pa
     asyncio.run(run())
 
 
-def test_a_listener_that_connects_stays_connected(tiny: Path, tmp_path: Path) -> None:
+def test_a_client_that_connects_stays_connected(tiny: Path, tmp_path: Path) -> None:
     async def run() -> None:
         async with (
             a_session(tiny, tmp_path, connect_seconds=2) as (studio, session),
             asyncio.timeout(PATIENCE_SECONDS),
         ):
-            connection = await listener(studio, session)
+            connection = await connect(studio, session)
             video = connection.getReceivers()[1].track
             for _ in range(75):  # three seconds
                 await video.recv()

@@ -25,10 +25,10 @@ def test_the_built_in_anchor(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_an_anchor_says_of_itself(anchor: Anchor) -> None:
     assert (anchor.name, anchor.fps, anchor.size) == ("Tiny", 25, (96, 80))
-    assert repr(anchor) == "Anchor('Tiny': 96x80 at 25 fps, 0.4 s of stage)"
+    assert repr(anchor) == "Anchor('Tiny': 96x80 at 25 fps, 0.4 s of target video)"
 
 
-def test_mouths_that_are_given_are_shown_as_those_that_are_heard(anchor: Anchor) -> None:
+def test_given_mouths_are_rendered_as_spoken_ones(anchor: Anchor) -> None:
     speech = speech_like(1.0)
     stream = anchor.motion_stream()
     stream.expect_level(loud_peak(speech))
@@ -40,7 +40,7 @@ def test_mouths_that_are_given_are_shown_as_those_that_are_heard(anchor: Anchor)
         anchor.show(shapes, target_start=10)
 
 
-def test_the_same_person_on_another_stage(anchor: Anchor, tmp_path: Path) -> None:
+def test_the_same_person_on_another_target(anchor: Anchor, tmp_path: Path) -> None:
     other = newscaster.open(write_tiny_anchor(tmp_path / "other.anchor", frames=7, scale=20.0))
     moved = anchor.on_target(other.target)
     shapes = np.repeat(anchor.face.basis.mean[None], 4, axis=0)
@@ -50,7 +50,7 @@ def test_the_same_person_on_another_stage(anchor: Anchor, tmp_path: Path) -> Non
     assert (moved.name, moved.face) == (anchor.name, anchor.face)
 
 
-def test_the_mouth_moves_with_the_sound(anchor: Anchor) -> None:
+def test_the_mouth_moves_with_the_audio(anchor: Anchor) -> None:
     loud, quiet = speech_like(2.0), speech_like(2.0, seed=3) * np.float32(0.1)
     assert np.abs(anchor.motion(loud) - anchor.motion(quiet)).max() > 0.2
 

@@ -42,7 +42,7 @@ def test_smoothing_keeps_what_is_slow_and_does_not_delay(smoothness: float) -> N
     assert smoothed(np.ones((1, 2)), smoothness).shape == (1, 2)
 
 
-def test_more_smoothness_less_of_the_fast_sounds() -> None:
+def test_smoothness_attenuates_fast_movements() -> None:
     fast = [smoothed(wave(5), smoothness).std() for smoothness in (0, 0.5, 1, 1.5, 2, 3, 4)]
     assert (np.diff(fast) < 0).all()
     assert fast[0] > 1.3 * fast[2]

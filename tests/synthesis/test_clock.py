@@ -10,7 +10,7 @@ from virtual_clock import VirtualClock
 
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(30000, 1001), Fraction(24)])
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
-def test_half_an_hour_of_frames_has_half_an_hour_of_sound(fps: Fraction, rate: int) -> None:
+def test_half_an_hour_of_frames_has_half_an_hour_of_audio(fps: Fraction, rate: int) -> None:
     media = MediaClock(fps, rate)
     frames = round(1800 * fps)
     assert sum(media.samples(number) for number in range(frames)) == round(frames * rate / fps)
@@ -36,8 +36,8 @@ def test_delays() -> None:
 
 
 def test_a_clock_that_tests_move() -> None:
-    clock, said = VirtualClock(), []
-    clock.at(0.5, lambda: said.append(clock.now))
+    clock, calls = VirtualClock(), []
+    clock.at(0.5, lambda: calls.append(clock.now))
     clock.wait(None, 1.0)  # type: ignore[arg-type]
     clock.wait(None, 1.0)  # type: ignore[arg-type]
-    assert (said, clock.now) == ([100.5], 101.5)
+    assert (calls, clock.now) == ([100.5], 101.5)

@@ -1,4 +1,4 @@
-"""New mouths in decoded pictures: nothing but the mask is touched, and colours are as if pasted in RGB."""
+"""New mouths in decoded frames: only pixels in the mask change, and colours are as if pasted in RGB."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def waves(width: int, height: int, *, seed: int = 0) -> np.ndarray:
     return np.stack([128 + 60 * np.sin(x / 17 + p) * np.cos(y / 13 - p) for p in phase], -1).astype(np.uint8)
 
 
-def stage_of(image: np.ndarray) -> TargetVideo:
+def target_of(image: np.ndarray) -> TargetVideo:
     return TargetVideo(encode_target([image] * 2, Fraction(25), crf=1))
 
 
@@ -61,7 +61,7 @@ CASES = [
 @pytest.mark.parametrize("size", [(320, 240), (319, 241)])
 def test_what_the_mask_leaves_out_stays_as_decoded(case: tuple, size: tuple[int, int]) -> None:
     """Bit for bit, on all three planes, against a footprint that is worked out pixel by pixel."""
-    video, transform, mask = stage_of(waves(*size)), turned(*case), round_mask()
+    video, transform, mask = target_of(waves(*size)), turned(*case), round_mask()
     before, after = video.image(0), video.image(0)
     composite(after, np.full((SIDE, SIDE, 3), (255, 0, 90), np.uint8), placed(after, transform, mask))
 
@@ -82,7 +82,7 @@ def test_what_the_mask_leaves_out_stays_as_decoded(case: tuple, size: tuple[int,
 
 def test_the_encoder_is_given_those_very_planes(tmp_path: Path) -> None:
     """At crf 0 x264 is lossless: the file decodes to the planes that were composited."""
-    video, transform = stage_of(waves(320, 240)), turned(7, 0.8, (151.3, 117.7))
+    video, transform = target_of(waves(320, 240)), turned(7, 0.8, (151.3, 117.7))
     image = video.image(0)
     composite(image, waves(SIDE, SIDE, seed=3), placed(image, transform, round_mask()))
     expected = [plane.copy() for plane in image.planes]
@@ -104,8 +104,8 @@ def _decoded(path: Path) -> list[YuvFrame]:
 @pytest.mark.parametrize("case", CASES[:4])
 @pytest.mark.parametrize("height", [288, 720])
 def test_colours_are_those_of_pasting_in_rgb(case: tuple, height: int) -> None:
-    """BT.601 and BT.709; what is shown afterwards is what pasting into the RGB picture shows."""
-    video, transform, mask = stage_of(waves(384, height)), turned(*case), round_mask()
+    """BT.601 and BT.709; the result is that of pasting into the RGB frame."""
+    video, transform, mask = target_of(waves(384, height)), turned(*case), round_mask()
     crop, image = waves(SIDE, SIDE, seed=1), video.image(0)
     composite(image, crop, placed(image, transform, mask))
     expected = video.frame(0)
@@ -116,11 +116,11 @@ def test_colours_are_those_of_pasting_in_rgb(case: tuple, height: int) -> None:
 
 
 def test_colours_lie_where_h264_has_them() -> None:
-    """An edge of colour, of one lightness: composited, it stands where it stood in the picture's own chroma.
+    """An edge of colour, of one lightness: composited, it stays in its place in the chroma of the frame.
 
     Half a pixel to the side, which is where chroma lies in JPEG, the error would be three times as large.
     """
-    video = stage_of(waves(320, 240))
+    video = target_of(waves(320, 240))
     image = video.image(0)
     x = np.arange(SIDE)[None, :, None] + 0.5
     crop = (128 + np.clip((x - 64) * 8, -60, 60) * np.array([0.0, -0.35, 1.8])).clip(0, 255)
@@ -132,8 +132,8 @@ def test_colours_lie_where_h264_has_them() -> None:
     assert np.abs(middle - wanted)[..., 2].mean() < 2.5
 
 
-def test_share() -> None:
-    video, transform = stage_of(waves(320, 240)), turned(7, 0.8, (151.3, 117.7))
+def test_blend_weight() -> None:
+    video, transform = target_of(waves(320, 240)), turned(7, 0.8, (151.3, 117.7))
     crop = waves(SIDE, SIDE, seed=1)
     planes = []
     for blend_weight in (0.0, 0.25, 1.0):
@@ -144,13 +144,13 @@ def test_share() -> None:
     np.testing.assert_allclose(planes[1], planes[0] + 0.25 * (planes[2] - planes[0]), atol=1.5)
 
 
-def test_a_mask_beyond_the_picture_has_no_place() -> None:
+def test_a_mask_outside_the_frame_has_no_placement() -> None:
     assert place(round_mask(), turned(0, 1.0, (-500.0, 0.0)), size=(320, 240)) is None
     assert place(np.zeros((SIDE, SIDE), np.uint8), turned(0, 1.0, (160.0, 120.0)), size=(320, 240)) is None
 
 
-def test_a_mask_that_reaches_the_regions_border_brings_no_foreign_colour() -> None:
-    video, transform = stage_of(np.full((240, 320, 3), 128, np.uint8)), turned(20, 1.3, (160.0, 120.0))
+def test_a_mask_at_the_border_of_the_crop_adds_no_other_colour() -> None:
+    video, transform = target_of(np.full((240, 320, 3), 128, np.uint8)), turned(20, 1.3, (160.0, 120.0))
     image = video.image(0)
     full = np.full((SIDE, SIDE), 255, np.uint8)
     composite(image, np.full((SIDE, SIDE, 3), 128, np.uint8), placed(image, transform, full))

@@ -8,10 +8,10 @@ from newscaster.synthesis.gate import AHEAD_STEPS, Gate
 from tiny_anchor import speech_like
 
 
-class Said:
+class FakeActivity:
     """Stands in for the network: one probability per 640 samples, which are their first values."""
 
-    def stream(self) -> Said:
+    def stream(self) -> FakeActivity:
         return self
 
     def push(self, samples: np.ndarray) -> np.ndarray:
@@ -22,7 +22,7 @@ class Said:
 
 
 def gains(probabilities: np.ndarray, *, ahead_steps: int = AHEAD_STEPS, piece: int = 7) -> np.ndarray:
-    gate = Gate(Said(), ahead_steps=ahead_steps)  # type: ignore[arg-type]
+    gate = Gate(FakeActivity(), ahead_steps=ahead_steps)  # type: ignore[arg-type]
     audio = np.repeat(probabilities.astype(np.float32), 640)
     parts = [gate.push(audio[i : i + piece * 640]) for i in range(0, len(audio), piece * 640)]
     return np.concatenate([*parts, gate.flush()])
@@ -65,10 +65,10 @@ def test_hysteresis() -> None:
 
 
 @pytest.mark.parametrize("ahead_steps", [1, 2, 3, 8])
-def test_looks_no_further_than_it_says(ahead_steps: int) -> None:
+def test_the_gate_uses_no_more_look_ahead_than_stated(ahead_steps: int) -> None:
     gain = gains(spoken((20, 30)), ahead_steps=ahead_steps)
     assert np.flatnonzero(gain)[0] == 20 - ahead_steps
-    gate = Gate(Said(), ahead_steps=ahead_steps)  # type: ignore[arg-type]
+    gate = Gate(FakeActivity(), ahead_steps=ahead_steps)  # type: ignore[arg-type]
     assert len(gate.push(np.zeros(640 * 10, np.float32))) == 10 - ahead_steps
 
 

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import inspect
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,81 +10,8 @@ import pytest
 import newscaster
 from newscaster import Articulation, LiveLimits, Outputs, SigningOptions, Style
 from newscaster.synthesis.anchor import Anchor
-from newscaster.synthesis.keywords import Grouped, moved_keywords
 from tiny_anchor import speech_like, write_tiny_anchor
 from virtual_clock import VirtualClock
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    x: int = 0
-    y: int = 0
-    name: str = ""
-
-
-@moved_keywords(
-    Grouped("at", Point, {"position": ("x", "y"), "called": "name"}), size="width", colour="color"
-)
-def draw(
-    shape: str, *, width: int = 1, color: str | None = None, at: Point | None = None
-) -> tuple[str, int, str | None, Point | None]:
-    """Draw a shape."""
-    return shape, width, color, at
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "spelling"),
-    [
-        ({"size": 3}, {"width": 3}, r"write draw\(width=\.\.\.\)$"),
-        ({"called": "p"}, {"at": Point(name="p")}, r"write draw\(at=Point\(name=\.\.\.\)\)$"),
-        ({"position": (1, 2)}, {"at": Point(x=1, y=2)}, r"at=Point\(x=\.\.\., y=\.\.\.\)"),
-        ({"position": None}, {"at": Point()}, r"at=Point\(x=\.\.\., y=\.\.\.\)"),
-        (
-            {"colour": None, "size": 2, "called": "p", "position": (1, 2)},
-            {"width": 2, "at": Point(x=1, y=2, name="p")},
-            r"write draw\(width=\.\.\., color=\.\.\., at=Point\(x=\.\.\., y=\.\.\., name=\.\.\.\)\)$",
-        ),
-        ({"size": 3, "at": Point(x=4)}, {"width": 3, "at": Point(x=4)}, r"write draw\(width=\.\.\.\)$"),
-        ({"called": "p", "at": None}, {"at": Point(name="p")}, r"at=Point\(name=\.\.\.\)"),
-    ],
-)
-def test_old_keywords_are_moved(old: dict[str, Any], new: dict[str, Any], spelling: str) -> None:
-    with pytest.warns(DeprecationWarning, match=spelling) as caught:
-        assert draw("dot", **old) == draw("dot", **new)
-    assert [one.filename for one in caught] == [__file__]
-
-
-def test_new_keywords_are_not_warned_of() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert draw("dot", width=2, at=Point(x=1)) == ("dot", 2, None, Point(x=1))
-
-
-@pytest.mark.parametrize(
-    ("keywords", "message"),
-    [
-        ({"size": 1, "width": 0}, r"draw\(\) got size and width; expected width=\.\.\. alone"),
-        (
-            {"position": (1, 2), "called": "p", "at": Point()},
-            r"got position, called and at; expected at=Point\(x=\.\.\., y=\.\.\., name=\.\.\.\) alone",
-        ),
-    ],
-)
-def test_old_and_new_keywords_for_one_thing_are_refused(keywords: dict[str, Any], message: str) -> None:
-    with pytest.raises(TypeError, match=message):
-        draw("dot", **keywords)
-
-
-@pytest.mark.parametrize("keywords", [{"nonsense": 1}, {"nonsense": 1, "size": 3}])
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_unknown_keywords_are_refused_as_ever(keywords: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match=r"draw\(\) got an unexpected keyword argument 'nonsense'"):
-        draw("dot", **keywords)
-
-
-def test_the_signature_is_the_new_one() -> None:
-    assert [*inspect.signature(draw).parameters] == ["shape", "width", "color", "at"]
-    assert draw.__doc__ == "Draw a shape."
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +132,60 @@ def test_show_takes_its_old_keyword(anchor: Anchor) -> None:
         old = anchor.show(shapes, stage_start=3)  # type: ignore[call-arg]
     for one, other in zip(old, anchor.show(shapes, target_start=3), strict=True):
         np.testing.assert_array_equal(one.rgb(), other.rgb())
+
+
+def old_attribute(instance: object, old: str, new: str) -> object:
+    """Return the value of an old name, which must warn of the new one."""
+    with pytest.warns(DeprecationWarning, match=rf"\.{old} is now \w+\.{new}$"):
+        return getattr(instance, old)
+
+
+def test_an_anchor_has_its_old_names(anchor: Anchor) -> None:
+    assert old_attribute(anchor, "stage", "target") is anchor.target
+    assert old_attribute(anchor, "share_voices", "use_voices") == anchor.use_voices
+    info = anchor.info
+    assert old_attribute(info, "stage_frames", "target_frames") == info.target_frames
+    assert old_attribute(info, "stage_loops", "target_loops") == info.target_loops
+    assert old_attribute(info, "stage_seconds", "target_seconds") == info.target_seconds
+    assert old_attribute(info, "region", "crop") is info.crop
+
+
+def test_another_target_by_its_old_names(anchor: Anchor) -> None:
+    on_stage: Any = old_attribute(anchor, "on_stage", "on_target")
+    with pytest.warns(DeprecationWarning, match=r"write on_target\(target=\.\.\.\)"):
+        assert on_stage(stage=anchor.target).target is anchor.target
+
+
+def test_live_frames_have_their_old_names(anchor: Anchor) -> None:
+    with anchor.live(clock=VirtualClock()) as live:
+        frame, counts = next(live.frames(paced=False)), live.counts
+    assert old_attribute(frame, "picture", "image") is frame.image
+    assert old_attribute(frame, "sound", "audio") is frame.audio
+    assert old_attribute(counts, "starved", "underrun") == counts.underrun
+    assert old_attribute(counts, "sound_seconds", "audio_seconds") == counts.audio_seconds > 0
+
+
+def test_a_result_and_its_statement_have_their_old_names(anchor: Anchor, tmp_path: Path) -> None:
+    made = anchor.speak(speech_like(0.5), tmp_path / "x.mp4")
+    assert old_attribute(made, "passed_through", "passthrough_frames") == made.passthrough_frames
+    statement = newscaster.verify(made.path).statement
+    assert statement is not None
+    assert old_attribute(statement, "painted", "synthetic_target") == statement.synthetic_target
+    assert old_attribute(statement, "stage_sha256", "target_sha256") == statement.target_sha256
+
+
+def test_train_takes_its_old_keywords(tmp_path: Path) -> None:
+    with (
+        pytest.warns(
+            DeprecationWarning, match=r"write train\(target=\.\.\., target_minutes=\.\.\., reuse_enc"
+        ),
+        pytest.raises(newscaster.InputError, match="target_minutes is 0"),
+    ):
+        newscaster.train(  # type: ignore[call-arg]
+            tmp_path,
+            tmp_path / "x.anchor",
+            consent="Ada agreed",
+            stage="synthetic",
+            stage_minutes=0,
+            share_encoder=True,
+        )

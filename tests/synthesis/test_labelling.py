@@ -27,7 +27,7 @@ def faces(*boxes: tuple[int, int, int, int]) -> np.ndarray:
     [
         ([(120, 80, 220, 200)], "right lower"),
         ([(260, 150, 340, 270)], "left lower"),
-        ([(120, 80, 220, 200), (250, 160, 330, 260)], "left lower"),  # where the head goes for a moment
+        ([(120, 80, 220, 200), (250, 160, 330, 260)], "left lower"),  # where the head goes briefly
         ([(100, 160, 300, 280), (20, 200, 100, 280)], "right upper"),
         ([(100, 160, 300, 280), (20, 200, 100, 280), (270, 50, 350, 100)], "left upper"),
     ],
@@ -41,12 +41,12 @@ def test_the_corner_that_no_face_comes_near_to(boxes: list[tuple[int, int, int, 
         assert max(x - right, left - far_x, y - bottom, top - far_y) > 0
 
 
-def test_a_head_that_fills_the_picture(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_head_that_fills_the_frame(caplog: pytest.LogCaptureFixture) -> None:
     place_label("AI-generated", faces((10, 10, 350, 280)), size=SIZE)
-    assert "the face fills the picture" in caplog.text
+    assert "the face fills the frame" in caplog.text
 
 
-def test_which_pictures_have_one() -> None:
+def test_which_anchors_have_a_label() -> None:
     assert label_text(None, bundled=True) == "AI-generated"
     assert label_text(None, bundled=False) is None
     assert label_text(" Synthetic ", bundled=False) == "Synthetic"
@@ -68,9 +68,9 @@ def test_speak_writes_it_and_says_so(anchor: Anchor, tmp_path: Path, monkeypatch
             speech, tmp_path / f"{name}.mp4", outputs=Outputs(crf=0), style=Style(label=label)
         )
         shown[name] = np.stack(list(media.read_frames(made.path)))
-        said = provenance.verify(made.path).statement
-        assert said is not None
-        assert said.label == {"default": "AI-generated", "none": None, "other": "Test"}[name]
+        statement = provenance.verify(made.path).statement
+        assert statement is not None
+        assert statement.label == {"default": "AI-generated", "none": None, "other": "Test"}[name]
     left, top, right, bottom = place_label("AI-generated", anchor.target.landmarks, size=anchor.size).box
     changed = (shown["default"] != shown["none"]).any(axis=(0, 3))
     assert changed[top:bottom, left:right].mean() > 0.9
@@ -109,6 +109,6 @@ def test_the_options(anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyP
     ):
         out = tmp_path / "news.mp4"
         assert cli.run(["speak", str(tmp_path / "speech.wav"), "-o", str(out), *options]) == 0
-        said = provenance.verify(out).statement
-        assert said is not None
-        assert said.label == label
+        statement = provenance.verify(out).statement
+        assert statement is not None
+        assert statement.label == label

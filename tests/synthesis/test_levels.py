@@ -33,7 +33,7 @@ def likeness(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def live_motion(anchor: Anchor, samples: np.ndarray) -> np.ndarray:
-    """As live speech is heard: in small pieces, its level unknown."""
+    """As live speech arrives: in small pieces, at an unknown level."""
     stream = anchor.motion_stream(look_ahead_ms=200)
     pieces = [stream.push(samples[i : i + 320]) for i in range(0, len(samples), 320)]
     return np.concatenate([*pieces, stream.flush()])

@@ -51,8 +51,8 @@ def in_pieces(samples: np.ndarray, *, most: int = 3000) -> Iterator[np.ndarray]:
             return
 
 
-def all_said(live: Live) -> list[LiveFrame]:
-    """Frames until nothing more is to be said."""
+def all_frames(live: Live) -> list[LiveFrame]:
+    """Return the frames until no speech is left."""
     given = []
     for frame in live.frames(paced=False):
         given.append(frame)
@@ -67,7 +67,7 @@ def taken(live: Live, seconds: float) -> list[LiveFrame]:
 
 def at_rest(anchor: Anchor, frames: list[LiveFrame]) -> list[bool]:
     """Which frames show the mouth at rest."""
-    images = anchor.show(np.repeat(anchor._loaded.live_painter.rest[None], frames[-1].number + 1, axis=0))
+    images = anchor.show(np.repeat(anchor._loaded.live_renderer.rest[None], frames[-1].number + 1, axis=0))
     resting = [image.rgb() for image in images]
     return [f.image is not None and bool((f.image.rgb() == resting[f.number]).all()) for f in frames]
 
@@ -85,8 +85,8 @@ def test_live_frames_are_those_that_rendering_gives(anchor: Anchor, look_ahead_m
         for piece in in_pieces(speech):
             live.push(piece)
         live.flush()
-        frames = all_said(live)
-    # Half a frame of sound is left.
+        frames = all_frames(live)
+    # Half a frame of audio is left.
     assert len(rendered) == 58
     assert len(frames) in (58, 59)
     assert max(difference(f, image) for f, image in zip(frames, rendered, strict=False)) <= 1
@@ -104,8 +104,8 @@ def test_other_rates_and_frame_rates(tmp_path: Path) -> None:
         for piece in in_pieces(speech):
             live.push(piece, 22_050)
         live.flush()
-        frames = all_said(live)
-    for frame, image in zip(frames, rendered, strict=False):  # heard from a 16-bit file: an edge may move
+        frames = all_frames(live)
+    for frame, image in zip(frames, rendered, strict=False):  # read from a 16-bit file: an edge may move
         assert frame.image is not None
         assert (np.abs(frame.image.rgb().astype(int) - image) > 1).mean() < 1e-3
     for frame in frames:
@@ -114,13 +114,13 @@ def test_other_rates_and_frame_rates(tmp_path: Path) -> None:
         assert frame.seconds == pytest.approx(frame.number * 1001 / 30000)
 
 
-def test_the_sound_is_what_was_pushed(anchor: Anchor) -> None:
+def test_the_audio_is_what_was_pushed(anchor: Anchor) -> None:
     speech = speech_like(1.0, 48_000)
     with anchor.live() as live:
         for piece in in_pieces(speech, most=9000):
             live.push(piece.astype(np.float64), 48_000)
         live.flush()
-        audio = np.concatenate([frame.audio for frame in all_said(live)])
+        audio = np.concatenate([frame.audio for frame in all_frames(live)])
         np.testing.assert_array_equal(audio[: len(speech)], speech)
         assert (audio[len(speech) :] == 0).all()
         assert live.counts.audio_seconds == 1.0
@@ -128,7 +128,7 @@ def test_the_sound_is_what_was_pushed(anchor: Anchor) -> None:
 
 
 def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
-    """Sound that comes in pieces of 20 ms begins a whole number of frames after it came, and goes on so."""
+    """Audio in pieces of 20 ms starts an integer number of frames after its arrival, without later gaps."""
     clock, speech = VirtualClock(), speech_like(2.0)
     with anchor.live(clock=clock, style=Style(watermark=False)) as live:
         for k in range(100):
@@ -141,18 +141,18 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     assert first == 19
     assert [frame.speaking for frame in frames] == [19 <= k < 69 for k in range(100)]
     stream = anchor.motion_stream(look_ahead_ms=200)
-    before = np.repeat(anchor._loaded.live_painter.rest[None], first, axis=0)
+    before = np.repeat(anchor._loaded.live_renderer.rest[None], first, axis=0)
     shown = anchor.show(np.concatenate([before, stream.push(speech), stream.flush()]))
     assert max(difference(f, image.rgb()) for f, image in zip(frames, shown, strict=False)) <= 1
     assert (counts.shown, counts.dropped, counts.underrun) == (100, 0, 0)
     assert counts.delay_seconds == pytest.approx(0.26)
     assert counts.late_seconds_p95 == pytest.approx(0, abs=1e-6)
-    heard = np.concatenate([frame.audio for frame in frames])
-    assert (heard[: first * 1920] == 0).all()
-    assert np.abs(heard[first * 1920 : first * 1920 + 1920]).max() > 0
+    audio = np.concatenate([frame.audio for frame in frames])
+    assert (audio[: first * 1920] == 0).all()
+    assert np.abs(audio[first * 1920 : first * 1920 + 1920]).max() > 0
 
 
-def test_silence_shows_the_stage_with_its_mouth_at_rest(anchor: Anchor) -> None:
+def test_silence_shows_the_target_with_its_mouth_at_rest(anchor: Anchor) -> None:
     with anchor.live(clock=VirtualClock(), style=Style(watermark=False)) as live:
         frames = taken(live, 1.0)
         assert [frame.number for frame in frames] == list(range(25))
@@ -172,7 +172,7 @@ def test_speech_that_breaks_off_closes_the_mouth(anchor: Anchor) -> None:
     assert rest[last + 3 :] == [True] * (len(frames) - last - 3)
 
 
-def test_sound_that_does_not_come(anchor: Anchor) -> None:
+def test_an_underrun_ends_the_utterance(anchor: Anchor) -> None:
     clock, speech = VirtualClock(), speech_like(3.0)
     with anchor.live(clock=clock, style=Style(watermark=False)) as live:
         for k in range(50):
@@ -193,8 +193,8 @@ def test_sound_that_does_not_come(anchor: Anchor) -> None:
     assert counts.late_seconds_p95 < 0.04 + 1e-6
     rest = at_rest(anchor, frames)
     assert all(rest[spoken[gaps[0]] + 3 : spoken[gaps[0] + 1]])
-    heard = np.concatenate([frame.audio for frame in frames])
-    assert np.abs(heard[1920 * spoken[0] :][:48_000]).max() > 0.05
+    audio = np.concatenate([frame.audio for frame in frames])
+    assert np.abs(audio[1920 * spoken[0] :][:48_000]).max() > 0.05
 
 
 @pytest.mark.parametrize("speak", ["push", "say"])
@@ -207,16 +207,16 @@ def test_interrupt(anchor: Anchor, voice: Reading, speak: str) -> None:
             live.say("Good evening. This is the news. It goes on.").result()
         before = taken(live, 0.6)
         assert before[-1].speaking
-        moment = clock.now
+        interrupted_at = clock.now
         clock.at(0.013, live.interrupt)  # while the next frame waits to be shown
         after = taken(live, 1.0)
         assert not any(frame.speaking for frame in after)
         rest = at_rest(anchor, after)
         assert not rest[0]
-        assert all(rest[2:])  # shown 120 ms after `moment`
+        assert all(rest[2:])  # shown 120 ms after `interrupted_at`
         assert live.counts.late_seconds is not None
-        assert clock.now == pytest.approx(moment + 1.0, abs=0.041)
-        # The sound goes on where it was, and fades out.
+        assert clock.now == pytest.approx(interrupted_at + 1.0, abs=0.041)
+        # The audio continues, and fades out.
         assert np.abs(after[0].audio[:480]).max() > 0
         assert (after[0].audio[960:] == 0).all()
         assert not any(frame.audio.any() for frame in after[1:])
@@ -240,17 +240,15 @@ def test_interrupt_before_the_next_frame_is_asked_for(anchor: Anchor) -> None:
     assert all(at_rest(anchor, after)[2:])
 
 
-def test_a_slow_machine_leaves_frames_out_and_no_sound(
-    anchor: Anchor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_machine_drops_frames_and_no_audio(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, speech = VirtualClock(), speech_like(3.0, 48_000)
-    render_frames = type(anchor._loaded.live_painter).image
+    render_frames = type(anchor._loaded.live_renderer).image
 
     def slowly(self: object, index: int, shape: np.ndarray) -> media.YuvFrame:
         clock.now += 0.06
-        return render_frames(anchor._loaded.live_painter, index, shape)
+        return render_frames(anchor._loaded.live_renderer, index, shape)
 
-    monkeypatch.setattr(type(anchor._loaded.live_painter), "image", slowly)
+    monkeypatch.setattr(type(anchor._loaded.live_renderer), "image", slowly)
     with anchor.live(clock=clock) as live:
         live.push(speech, 48_000)
         live.flush()
@@ -261,9 +259,9 @@ def test_a_slow_machine_leaves_frames_out_and_no_sound(
     assert [frame.number for frame in frames] == list(range(100))
     assert counts.late_seconds_p95 is not None
     assert counts.late_seconds_p95 <= 0.08 + 0.06 + 1e-6
-    heard = np.concatenate([frame.audio for frame in frames])
+    audio = np.concatenate([frame.audio for frame in frames])
     first = next(frame.number for frame in frames if frame.speaking) * 1920
-    np.testing.assert_array_equal(heard[first : first + len(speech)], speech)
+    np.testing.assert_array_equal(audio[first : first + len(speech)], speech)
 
 
 def test_a_machine_that_is_far_too_slow_still_shows_something(anchor: Anchor) -> None:
@@ -277,29 +275,29 @@ def test_a_machine_that_is_far_too_slow_still_shows_something(anchor: Anchor) ->
 
 def test_texts_are_read_in_their_order(anchor: Anchor, voice: Reading) -> None:
     with anchor.live(style=Style(reading=voice)) as live:
-        said = [live.say("Good evening. This is the news."), live.say("Good night.")]
+        readings = [live.say("Good evening. This is the news."), live.say("Good night.")]
         live.push(speech_like(0.5))
         live.flush()
-        for text in said:
+        for text in readings:
             text.result()
-        frames = all_said(live)
+        frames = all_frames(live)
         spoken = sum(frame.speaking for frame in frames) / 25
     # Lead, sentences of 1.3 s and their pauses, twice; then what was pushed.
     assert spoken == pytest.approx(2 * 0.16 + 3 * (1.3 + 0.35) + 0.5, abs=0.6)
 
 
-def test_the_mouth_opens_before_a_text_is_heard(anchor: Anchor, voice: Reading) -> None:
+def test_the_mouth_opens_before_the_audio_of_a_text(anchor: Anchor, voice: Reading) -> None:
     with anchor.live(style=Style(reading=voice)) as live:
         live.say("Good evening.").result()
-        frames = all_said(live)
-    heard = next(frame.number for frame in frames if np.abs(frame.audio).max() > 1e-3)
+        frames = all_frames(live)
+    audible = next(frame.number for frame in frames if np.abs(frame.audio).max() > 1e-3)
     moved = at_rest(anchor, frames).index(False)
-    assert 1 <= heard - moved <= 4
+    assert 1 <= audible - moved <= 4
 
 
 def test_a_text_that_is_made_too_slowly_goes_on_in_its_place(anchor: Anchor) -> None:
     live = anchor.live()
-    place = live._programme.read(10, 0.0)
+    place = live._queue.read(10, 0.0)
     live.push(speech_like(0.3))
     live.flush()
     place.utterance.add(speech_like(0.5, 24_000))
@@ -308,7 +306,7 @@ def test_a_text_that_is_made_too_slowly_goes_on_in_its_place(anchor: Anchor) -> 
 
     def more() -> None:
         place.utterance.add(speech_like(0.6, 24_000))
-        live._programme.made(place)
+        live._queue.made(place)
 
     clock.at(1.5, more)
     spoken = [frame.speaking for frame in taken(live, 4.0)]
@@ -326,13 +324,13 @@ def test_a_voice_that_fails_does_not_end_the_stream(anchor: Anchor, caplog: pyte
     with anchor.live(style=Style(reading=failing)) as live:
         with pytest.raises(SpeechError, match="exit code 3"):
             live.say("Good evening.").result()
-        assert "a text was not said" in caplog.text
+        assert "a text was not read" in caplog.text
         live.push(speech_like(0.4))
         live.flush()
-        assert any(frame.speaking for frame in all_said(live))
+        assert any(frame.speaking for frame in all_frames(live))
 
 
-def test_what_cannot_be_said(anchor: Anchor) -> None:
+def test_invalid_speech_is_refused(anchor: Anchor) -> None:
     with anchor.live(limits=LiveLimits(max_pending_audio_seconds=2.0, max_pending_chars=20)) as live:
         with pytest.raises(SpeechError, match="int16"):
             live.push(np.zeros(10, np.int16))
@@ -349,7 +347,7 @@ def test_what_cannot_be_said(anchor: Anchor) -> None:
             live.push(speech_like(0.6))
         live.push(speech_like(0.5))
         live.flush()
-        assert sum(frame.speaking for frame in all_said(live)) == 50
+        assert sum(frame.speaking for frame in all_frames(live)) == 50
         live.push(speech_like(1.9))
     with pytest.raises(InputError, match="the stream is closed"):
         live.push(speech_like(0.5))
@@ -366,7 +364,7 @@ def test_pushed_samples_are_copied(anchor: Anchor) -> None:
         live.push(buffer)
         buffer[:] = 0
         live.flush()
-        assert max(np.abs(frame.audio).max() for frame in all_said(live)) > 0.05
+        assert max(np.abs(frame.audio).max() for frame in all_frames(live)) > 0.05
 
 
 def test_closing_ends_iteration(anchor: Anchor) -> None:
@@ -379,7 +377,7 @@ def test_closing_ends_iteration(anchor: Anchor) -> None:
     assert list(live) == []
 
 
-def test_closing_from_another_thread_ends_the_wait_for_sound(anchor: Anchor) -> None:
+def test_closing_from_another_thread_ends_the_wait_for_audio(anchor: Anchor) -> None:
     live = anchor.live()
     live.push(speech_like(0.1))
     threading.Timer(0.05, live.close).start()
@@ -403,7 +401,7 @@ def test_async(anchor: Anchor) -> None:
     assert sum(frame.speaking for frame in frames) == 25
 
 
-def test_listeners_do_not_disturb_each_other(anchor: Anchor) -> None:
+def test_clients_do_not_disturb_each_other(anchor: Anchor) -> None:
     speeches = [speech_like(1.5, seed=seed) for seed in range(3)]
     found: dict[int, list[LiveFrame]] = {}
 
@@ -411,7 +409,7 @@ def test_listeners_do_not_disturb_each_other(anchor: Anchor) -> None:
         with anchor.live(style=Style(watermark=False, target_start=k)) as live:
             live.push(speeches[k])
             live.flush()
-            found[k] = all_said(live)
+            found[k] = all_frames(live)
 
     threads = [threading.Thread(target=listen, args=(k,)) for k in range(3)]
     for thread in threads:
@@ -428,14 +426,14 @@ def test_memory_does_not_grow(anchor: Anchor) -> None:
         for second in range(20):
             live.push(speech_like(1.0, seed=second))
             taken(live, 1.0)
-        utterance = live._programme.current
+        utterance = live._queue.current
         assert utterance is not None
         assert len(utterance._pieces) <= 14
         assert len(utterance._shapes) <= 2
         assert len(utterance._audio) <= RATE // 2
 
 
-def test_what_is_left_out_of_a_text_is_noted(anchor: Anchor, caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_sentences_are_noted(anchor: Anchor, caplog: pytest.LogCaptureFixture) -> None:
     class Voice:
         language = ""
 

@@ -30,13 +30,13 @@ class Pitched:
     language = ""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.sentences: list[str] = []
 
     def unread(self, sentence: str) -> tuple[()]:
         return ()
 
     def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
-        self.said.append(sentence)
+        self.sentences.append(sentence)
         time = np.arange(round(SENTENCE_SECONDS * 24_000)) / 24_000
         return (0.3 * np.sin(2 * np.pi * 400 * speed * time)).astype(np.float32), 24_000
 
@@ -54,12 +54,12 @@ def voice(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) -> Pitched:
     return voice
 
 
-def until_said(live: Live, frames: Iterator[LiveFrame], seconds: float) -> list[LiveFrame]:
+def until_spoken(live: Live, frames: Iterator[LiveFrame], seconds: float) -> list[LiveFrame]:
     """Frames until so much has been spoken."""
     given = []
     while sum(frame.speaking for frame in given) < seconds * 25:
         given.append(next(frames))
-        assert len(given) < 60 * 25, "nothing is said"
+        assert len(given) < 60 * 25, "no speech"
     return given
 
 
@@ -73,8 +73,8 @@ def rest_of(live: Live, frames: Iterator[LiveFrame]) -> list[LiveFrame]:
 
 
 def pitches(frames: list[LiveFrame]) -> list[int]:
-    """The tones that are heard, one after the other, in Hz."""
-    heard: list[int] = []
+    """Return the tones in order, in Hz."""
+    tones: list[int] = []
     sounding = False
     for frame in frames:
         loud = np.abs(frame.audio) > 0.1
@@ -82,11 +82,11 @@ def pitches(frames: list[LiveFrame]) -> list[int]:
             sounding = False
         elif not sounding:
             sounding = True
-            heard.append(-1)
-        elif heard[-1] == -1:
+            tones.append(-1)
+        elif tones[-1] == -1:
             crossings = np.count_nonzero(np.diff(np.signbit(frame.audio)))
-            heard[-1] = round(crossings / 2 * 25 / 50) * 50
-    return heard
+            tones[-1] = round(crossings / 2 * 25 / 50) * 50
+    return tones
 
 
 @pytest.mark.parametrize("ahead_seconds", [2.0, 4.0])
@@ -96,23 +96,23 @@ def test_a_change_of_pace_applies_to_what_is_not_made_yet(
     with anchor.live(
         style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=ahead_seconds)
     ) as live:
-        said = live.say(TEXT)
+        reading = live.say(TEXT)
         frames = live.frames(paced=False)
-        before = until_said(live, frames, 0.5)
+        before = until_spoken(live, frames, 0.5)
         delay = live.counts.delay_seconds
         live.change(reading=Reading(speed=1.5))
         after = rest_of(live, frames)
-        said.result()
+        reading.result()
         assert live.counts.delay_seconds == delay  # a sentence that goes on has not waited
-    heard = pitches(before + after)
-    assert len(heard) == len(NAMES)  # each once, and none is left out
-    assert heard == sorted(heard)
-    at_first = heard.count(400)
-    assert heard.count(600) == len(NAMES) - at_first
+    tones = pitches(before + after)
+    assert len(tones) == len(NAMES)  # each once, and none is skipped
+    assert tones == sorted(tones)
+    at_first = tones.count(400)
+    assert tones.count(600) == len(NAMES) - at_first
     assert 1 <= at_first <= 2 + ahead_seconds / SENTENCE_SECONDS
 
 
-def test_what_was_being_made_is_made_again_and_heard_once(anchor: Anchor, voice: Pitched) -> None:
+def test_a_sentence_in_synthesis_is_made_again_and_played_once(anchor: Anchor, voice: Pitched) -> None:
     with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
         slowly = voice.say
 
@@ -123,9 +123,9 @@ def test_what_was_being_made_is_made_again_and_heard_once(anchor: Anchor, voice:
 
         voice.say = changed  # type: ignore[method-assign]
         live.say(TEXT)
-        heard = pitches(rest_of(live, live.frames(paced=False)))
-    assert heard == [400, 400, 500, 500, 500, 500]
-    assert voice.said[-7:] == ["One.", "Two.", "Three.", "Three.", "Four.", "Five.", "Six."]
+        tones = pitches(rest_of(live, live.frames(paced=False)))
+    assert tones == [400, 400, 500, 500, 500, 500]
+    assert voice.sentences[-7:] == ["One.", "Two.", "Three.", "Three.", "Four.", "Five.", "Six."]
 
 
 def test_texts_that_wait_are_read_as_changed(anchor: Anchor, voice: Pitched) -> None:
@@ -133,33 +133,33 @@ def test_texts_that_wait_are_read_as_changed(anchor: Anchor, voice: Pitched) -> 
         frames = live.frames(paced=False)
         live.say("One. Two.")
         live.say("Three. Four.")
-        until_said(live, frames, 0.3)
+        until_spoken(live, frames, 0.3)
         live.change(reading=Reading(speed=2.0))
         assert pitches(rest_of(live, frames))[-1] == 800
 
 
 def test_a_change_of_the_mouth_applies_within_a_text(anchor: Anchor, voice: Pitched) -> None:
-    heard_samples: list[int] = []
+    pushed_samples: list[int] = []
 
     def new_stream() -> MotionStream:
         stream = anchor.motion_stream(articulation=Articulation(openness=0.5), look_ahead_ms=320)
         push = stream.push
-        stream.push = lambda samples: heard_samples.append(len(samples)) or push(samples)  # type: ignore
+        stream.push = lambda samples: pushed_samples.append(len(samples)) or push(samples)  # type: ignore
         return stream
 
     with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
         live.say(TEXT)
         frames = live.frames(paced=False)
-        before = until_said(live, frames, 0.5)
+        before = until_spoken(live, frames, 0.5)
         live.change(new_stream=new_stream)
         assert live.delay_seconds == new_stream().delay_seconds
         spoken = [frame for frame in before + rest_of(live, frames) if frame.speaking]
-    # One sentence had been made, or up to three; all others are heard by the new stream.
-    others = sum(heard_samples) / 16_000 / (len(spoken) / 25)
+    # One sentence had been made, or up to three; the new stream gets all others.
+    others = sum(pushed_samples) / 16_000 / (len(spoken) / 25)
     assert 0.4 < others < 0.9
 
 
-def test_less_sound_ahead_than_the_mouth_waits_for(anchor: Anchor) -> None:
+def test_less_prefetch_than_the_look_ahead_is_refused(anchor: Anchor) -> None:
     with pytest.raises(InputError, match=r"prefetch_seconds is 0\.5; expected 2 or more"):
         anchor.live(limits=LiveLimits(prefetch_seconds=0.5))
 

@@ -33,31 +33,31 @@ class Counting:
 
 
 def live_renderer(anchor: Anchor, counting: Counting, **options: int) -> LiveRenderer:
-    return LiveRenderer(anchor.target, counting, rest=anchor._loaded.live_painter.rest, **options)  # type: ignore[arg-type]
+    return LiveRenderer(anchor.target, counting, rest=anchor._loaded.live_renderer.rest, **options)  # type: ignore[arg-type]
 
 
-def test_pictures_are_those_of_the_whole(anchor: Anchor) -> None:
+def test_frames_are_those_of_the_file_renderer(anchor: Anchor) -> None:
     order = [index for index, _ in zip(anchor.target.order(), range(12), strict=False)]
     noise = np.random.default_rng(0).normal(0, 0.02, (12, 57, 2))
-    shapes = anchor._loaded.live_painter.rest + noise * (np.arange(12) % 3 > 0)[:, None, None]
+    shapes = anchor._loaded.live_renderer.rest + noise * (np.arange(12) % 3 > 0)[:, None, None]
     render_frames = live_renderer(anchor, Counting(anchor))
     for index, shape, wanted in zip(order, shapes, anchor.show(shapes), strict=True):
         made = render_frames.image(index, shape).rgb().astype(int)
         assert np.abs(made - wanted.rgb()).max() <= 1
 
 
-@pytest.mark.parametrize(("kept_bytes", "asked"), [(64 << 20, 9), (0, 18)])
-def test_a_mouth_at_rest_is_rendered_once(anchor: Anchor, kept_bytes: int, asked: int) -> None:
+@pytest.mark.parametrize(("cache_bytes", "asked"), [(64 << 20, 9), (0, 18)])
+def test_a_mouth_at_rest_is_rendered_once(anchor: Anchor, cache_bytes: int, asked: int) -> None:
     counting = Counting(anchor)
-    render_frames = live_renderer(anchor, counting, kept_bytes=kept_bytes)
+    render_frames = live_renderer(anchor, counting, cache_bytes=cache_bytes)
     first = [render_frames.image(index, render_frames.rest).rgb() for index in range(10)]
     second = [render_frames.image(index, render_frames.rest).rgb() for index in range(10)]
     np.testing.assert_array_equal(first, second)
     assert counting.asked == asked  # one frame's mouth is not free
 
 
-def test_threads_paint_at_once(anchor: Anchor, tmp_path: Path) -> None:
-    live_renderer = newscaster.open(write_tiny_anchor(tmp_path / "x.anchor"))._loaded.live_painter
+def test_threads_render_at_once(anchor: Anchor, tmp_path: Path) -> None:
+    live_renderer = newscaster.open(write_tiny_anchor(tmp_path / "x.anchor"))._loaded.live_renderer
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda k: live_renderer.image(k % 10, live_renderer.rest).rgb(), range(80)))
     for number, image in enumerate(made):

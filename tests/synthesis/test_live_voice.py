@@ -14,7 +14,7 @@ class Slow:
 
     def __init__(self) -> None:
         self.speaking = threading.Lock()
-        self.said: list[str] = []
+        self.sentences: list[str] = []
 
     language = ""
 
@@ -24,7 +24,7 @@ class Slow:
     def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
         assert self.speaking.acquire(blocking=False)
         threading.Event().wait(0.01)
-        self.said.append(sentence)
+        self.sentences.append(sentence)
         self.speaking.release()
         return np.zeros(len(sentence), np.float32), 16_000
 
@@ -61,9 +61,9 @@ def test_a_voice_has_spoken_before_it_is_wanted(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Reading, "load", lambda reading: slow)
     voices = SharedVoices()
     voices.voice(Reading())
-    assert len(slow.said) == 1
+    assert len(slow.sentences) == 1
     voices.voice(Reading(speed=1.2)).say("Good evening.", speed=1.2)
-    assert slow.said[1:] == ["Good evening."]
-    slow.said.clear()
+    assert slow.sentences[1:] == ["Good evening."]
+    slow.sentences.clear()
     SharedVoices().voice(Reading(command="espeak-ng --stdin --stdout"))
-    assert not slow.said  # a program is started anew for each sentence
+    assert not slow.sentences  # a program is started again for each sentence

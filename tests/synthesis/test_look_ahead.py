@@ -82,12 +82,12 @@ def test_each_step_is_that_of_its_window_alone(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_window_alone_is_a_whole_sound(kind: str, encoder: SpeechEncoder) -> None:
+def test_a_window_alone_is_a_whole_recording(kind: str, encoder: SpeechEncoder) -> None:
     windows = np.stack([speech_like(1.2, seed=seed) for seed in (1, 2)])
     found = extract_windows(windows, FeatureSpec(kind=kind), encoder)
     assert found.shape == (2, 30, FeatureSpec(kind=kind).width)
     assert found.dtype == np.float32
-    if kind != "whisper":  # spectra of the middle do not depend on how the sound is cut; states do
+    if kind != "whisper":  # spectra of the middle do not depend on how the audio is cut; states do
         spectra = slice(768, 928) if kind == "whisper+log-mel" else slice(None)
         for window, features in zip(windows, found, strict=True):
             expected = extract(window, FeatureSpec(kind=kind), encoder)
@@ -166,7 +166,7 @@ def test_all_of_the_look_ahead_is_used(look_ahead_ms: int, shared: int, encoder:
     ("fps", "smoothness"),
     [(25, 0.0), (25, 3.0), (NTSC, 1.0), (50, 1.0), (4, 1.0)],
 )
-def test_frames_come_when_they_are_said_to(
+def test_frames_come_within_the_stated_delay(
     look_ahead_ms: int | None, fps: float | Fraction, smoothness: float, activity: VoiceActivity
 ) -> None:
     fps = Fraction(fps)
@@ -184,11 +184,11 @@ def test_frames_come_when_they_are_said_to(
             pushed += len(part)
             due = frame + len(motion.push(part))
             # Every frame that is as old as the delay is there.
-            heard = Fraction(pushed, 16_000) - Fraction(round(motion.delay_seconds * 1e6), 1_000_000)
+            complete = Fraction(pushed, 16_000) - Fraction(round(motion.delay_seconds * 1e6), 1_000_000)
             while frame < due:
                 latest = max(latest, (pushed - len(part)) / 16_000 - float(frame / fps))
                 frame += 1
-            assert Fraction(frame) / fps > heard
+            assert Fraction(frame) / fps > complete
             if pushed == len(samples):
                 break
         assert latest <= motion.delay_seconds
@@ -224,7 +224,7 @@ def test_the_gate_keeps_to_the_look_ahead() -> None:
 
 @pytest.mark.parametrize("samples", [0, 1, 300, 640, 641, 1500])
 @pytest.mark.parametrize("look_ahead_ms", [80, 120, 320])
-def test_short_sounds(samples: int, look_ahead_ms: int, encoder: SpeechEncoder) -> None:
+def test_short_audio(samples: int, look_ahead_ms: int, encoder: SpeechEncoder) -> None:
     source = look_ahead("log-mel", look_ahead_ms, encoder)
     assert len(coefficients(source, speech_like(1.0)[:samples])) == -(-samples // 640)
     with pytest.raises(SpeechError, match="flushed"):
@@ -232,7 +232,7 @@ def test_short_sounds(samples: int, look_ahead_ms: int, encoder: SpeechEncoder) 
 
 
 @pytest.mark.parametrize("look_ahead_ms", [80, 120, 320, 1000])
-def test_memory_does_not_grow_with_the_sound(look_ahead_ms: int, encoder: SpeechEncoder) -> None:
+def test_memory_does_not_grow_with_the_audio(look_ahead_ms: int, encoder: SpeechEncoder) -> None:
     source = look_ahead("log-mel", look_ahead_ms, encoder)
     sizes: list[int] = []
     run = source._session.run

@@ -58,7 +58,7 @@ def whole(samples: np.ndarray, kind: str, fps: Fraction) -> np.ndarray:
 @pytest.mark.parametrize("piece", [1777, 40_000])
 def test_chunked_equals_whole(kind: str, seconds: float, fps: Fraction, piece: int) -> None:
     samples = speech_like(seconds)
-    samples /= np.abs(samples).max()  # loud enough to be heard as it is
+    samples /= np.abs(samples).max()  # loud enough to need no levelling
     at_once = stream(kind, fps=fps, chunk_steps=1000)
     at_once.expect_level(1.0)
     expected = np.concatenate([at_once.push(samples), at_once.flush()])
@@ -118,7 +118,7 @@ def test_chunked_equals_whole_with_everything(
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_the_mouth_rests_where_nobody_speaks(activity: VoiceActivity) -> None:
+def test_the_mouth_rests_in_silence(activity: VoiceActivity) -> None:
     free, gated = stream(), stream(activity=activity)
     moved = np.concatenate([free.push(pauses()), free.flush()])
     shapes = np.concatenate([gated.push(pauses()), gated.flush()])
@@ -165,7 +165,7 @@ def test_the_last_motion_is_held() -> None:
     assert (shapes[25:] == shapes[24]).all()
 
 
-def test_a_tiny_piece_of_sound() -> None:
+def test_a_tiny_piece_of_audio() -> None:
     motion = stream()
     assert len(motion.push(speech_like(0.01))) == 0
     assert len(motion.flush(total_frames=1)) == 1
@@ -188,12 +188,12 @@ def test_interpolation_is_the_identity_at_25_fps_and_smooth_elsewhere() -> None:
         np.testing.assert_allclose(found[inside], np.sin(at[inside] / 6.0), atol=1e-3)
 
 
-def test_memory_does_not_grow_with_the_sound() -> None:
+def test_memory_does_not_grow_with_the_audio() -> None:
     motion = stream(activity=load_voice_activity(), articulation=Articulation(smoothness=3))
     block = speech_like(1.0)
     for _ in range(30):
         motion.push(block)
-    assert len(motion._held._coefficients) + len(motion._held._gains) < 100
+    assert len(motion._gated._coefficients) + len(motion._gated._gains) < 100
     assert len(motion._source._held) < 100
     assert len(motion._interpolator._steps) < 100
 

@@ -56,9 +56,9 @@ def test_what_reaches_the_encoder(anchor: Anchor, tmp_path: Path, monkeypatch: p
         encoded.clear()
         anchor.speak(speech_like(1.0), tmp_path / "x.mp4", style=Style(label="Test", watermark=watermark))
         found[watermark] = list(encoded)
-        said = provenance.verify(tmp_path / "x.mp4").statement
-        assert said is not None
-        assert said.watermark == (said.anchor_id[:6] if watermark else None)
+        statement = provenance.verify(tmp_path / "x.mp4").statement
+        assert statement is not None
+        assert statement.watermark == (statement.anchor_id[:6] if watermark else None)
     check_marked(found[False], found[True])
 
 

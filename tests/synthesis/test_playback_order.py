@@ -1,4 +1,4 @@
-"""Orders of made-up stages: a head that goes round, one that only drifts, one that rests and blinks."""
+"""Orders of made-up targets: a head that goes round, one that only drifts, one that rests and blinks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def directions(order: np.ndarray) -> np.ndarray:
     return np.where(np.abs(steps) == 1, steps, 0)
 
 
-def test_every_step_is_the_next_frame_or_a_join() -> None:
+def test_every_step_is_the_next_frame_or_a_transition() -> None:
     target = similarity(round_way(600), blinks=some_blinks(600))
     transitions = find_transitions(target)
     taken = set(zip(transitions.source.tolist(), transitions.target.tolist(), strict=True))
@@ -47,7 +47,7 @@ def test_cuts_are_not_seen() -> None:
             assert target.change(follows, order[at + 1 : at + 2])[0] <= 1.5 * UNSEEN
 
 
-def test_an_order_is_a_function_of_stage_start_and_seed() -> None:
+def test_an_order_is_a_function_of_target_start_and_seed() -> None:
     target = similarity(round_way(400), blinks=some_blinks(400))
     order = PlaybackOrder.of(target)
     first, second = order.frames(start=30, seed=1), order.frames(start=30, seed=1)
@@ -59,7 +59,7 @@ def test_an_order_is_a_function_of_stage_start_and_seed() -> None:
     assert shown(target, 700, start=31, seed=1)[0] == 31
 
 
-def test_without_joins_it_goes_forth_and_back_and_turns_near_the_ends() -> None:
+def test_without_transitions_it_goes_forth_and_back_and_turns_near_the_ends() -> None:
     frames = 200
     order = shown(similarity(drift(frames)), 3000)
     steps = np.diff(order)
@@ -70,7 +70,7 @@ def test_without_joins_it_goes_forth_and_back_and_turns_near_the_ends() -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
-def test_tiny_stages(frames: int) -> None:
+def test_tiny_targets(frames: int) -> None:
     order = shown(similarity(drift(frames)), 10)
     assert order.tolist() == [0] * 10 if frames == 1 else (np.abs(np.diff(order)) == 1).all()
 
@@ -109,7 +109,7 @@ def test_what_was_just_shown_is_avoided() -> None:
     assert soon < 0.75 * len(order)  # forth and back: all of it
 
 
-def test_stretches_are_left_through_joins_only() -> None:
+def test_segments_are_left_through_transitions_only() -> None:
     segment = np.repeat([0, 1, 2], [150, 150, 100])
     way = np.concatenate([round_way(150), round_way(150), 5 + drift(100)])
     order = shown(similarity(way, segment=segment), 4000)
@@ -136,7 +136,7 @@ def test_memory_does_not_grow() -> None:
     assert grown < 20_000
 
 
-def test_values_along_a_stretch() -> None:
+def test_values_along_a_segment() -> None:
     rng = np.random.default_rng(0)
     cost, places, worth, step = rng.random(30), np.array([4, 17, 29]), np.array([1.0, -3.0, 2.0]), 0.93
     for direction in (1, -1):

@@ -46,7 +46,7 @@ def test_threads_and_batches_give_what_one_frame_at_a_time_gives(target: Target)
     expected = []
     for job in jobs(target, 23):
         drawn = draw_landmark_map(job.points, side=128, map_side=64)
-        patch = session.run(region=job.frame.crop[None], face_map=drawn[None])["rendered"][0]
+        patch = session.run(**{"region": job.frame.crop[None], "face_map": drawn[None]})["rendered"][0]
         assert job.frame.placement is not None
         composite(job.frame.image, patch, job.frame.placement)
         expected.append(job.frame.rgb)
@@ -56,7 +56,7 @@ def test_threads_and_batches_give_what_one_frame_at_a_time_gives(target: Target)
         assert all((a == b).all() for a, b in zip(found, expected, strict=True))
 
 
-def test_only_the_region_changes(target: Target) -> None:
+def test_only_the_crop_changes(target: Target) -> None:
     (image,) = renderer().render(jobs(target, 1))
     found = image.rgb()
     before = target.frame(0).rgb
@@ -69,7 +69,7 @@ def test_only_the_region_changes(target: Target) -> None:
     assert not changed[: int(corners[:, 1].min())].any()
 
 
-def test_jobs_are_taken_no_faster_than_pictures(target: Target) -> None:
+def test_jobs_are_consumed_no_faster_than_frames(target: Target) -> None:
     taken = 0
 
     def counted() -> Iterator[Job]:
@@ -78,14 +78,14 @@ def test_jobs_are_taken_no_faster_than_pictures(target: Target) -> None:
             taken += 1
             yield job
 
-    pictures_out = renderer(workers=2, batch=2).render(counted())
-    next(pictures_out)
+    rendered = renderer(workers=2, batch=2).render(counted())
+    next(rendered)
     assert taken <= 2 * (2 + 1) + 2 + JOBS_AHEAD + 1
-    pictures_out.close()
+    rendered.close()
     assert not any(t.name.startswith("newscaster-") for t in threading.enumerate())
 
 
-def test_frames_without_a_share_pass_through_as_they_are(target: Target) -> None:
+def test_frames_of_blend_weight_zero_are_unchanged(target: Target) -> None:
     half = list(renderer().render(jobs(target, 6, blend_weight=0.5)))
     full = list(renderer().render(jobs(target, 6)))
     none = renderer().render(jobs(target, 6, blend_weight=0.0))
@@ -101,7 +101,7 @@ def test_frames_without_a_share_pass_through_as_they_are(target: Target) -> None
 def test_an_error_in_the_jobs_comes_through(target: Target) -> None:
     def broken() -> Iterator[Job]:
         yield from jobs(target, 5)
-        raise RuntimeError("the stage has burnt down")
+        raise RuntimeError("the target has burnt down")
 
     with pytest.raises(RuntimeError, match="burnt down"):
         list(renderer(workers=2, batch=2).render(broken()))
@@ -112,7 +112,7 @@ def test_another_network_is_refused() -> None:
         Renderer(Session(renderer_network(side=128, map_side=32)), side=128, map_side=64)
 
 
-def test_grain_goes_to_what_is_painted_and_belongs_to_the_frame(target: Target) -> None:
+def test_grain_is_added_to_rendered_pixels_and_belongs_to_the_frame(target: Target) -> None:
     plain, grained, again = (
         [image.planes[0].astype(int) for image in renderer(**options).render(jobs(target, 3))]
         for options in ({}, {"grain": 3.0}, {"grain": 3.0, "batch": 1})

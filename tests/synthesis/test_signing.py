@@ -28,16 +28,16 @@ def test_a_video_says_what_made_it(wav: Path, tmp_path: Path) -> None:
     assert made.signed_locally
     assert made.signed_by is not None
     assert (made.sidecar, made.unsigned_because) == (None, None)
-    said = provenance.verify(made.path).statement
-    assert said is not None
+    statement = provenance.verify(made.path).statement
+    assert statement is not None
     file = AnchorFile(path)
-    assert (said.title, said.anchor, said.anchor_id) == ("news.mp4", "Tiny", file.identity)
-    assert said.target_sha256 == file.members["stage.mp4"]["sha256"]
-    assert said.speech_sha256 == hashlib.sha256(wav.read_bytes()).hexdigest()
-    assert (said.consent, said.attribution) == (anchor.info.consent, anchor.info.attribution)
-    assert (said.frames, said.synthesised, said.fps) == (15, ((0, 15),), 25)
-    assert not said.synthetic_target
-    assert not said.synthetic_voice
+    assert (statement.title, statement.anchor, statement.anchor_id) == ("news.mp4", "Tiny", file.identity)
+    assert statement.target_sha256 == file.members["stage.mp4"]["sha256"]
+    assert statement.speech_sha256 == hashlib.sha256(wav.read_bytes()).hexdigest()
+    assert (statement.consent, statement.attribution) == (anchor.info.consent, anchor.info.attribution)
+    assert (statement.frames, statement.synthesised, statement.fps) == (15, ((0, 15),), 25)
+    assert not statement.synthetic_target
+    assert not statement.synthetic_voice
 
 
 def test_which_frames_are_synthesised(wav: Path, tmp_path: Path) -> None:
@@ -45,10 +45,10 @@ def test_which_frames_are_synthesised(wav: Path, tmp_path: Path) -> None:
     blend_weight = np.array([1, 0, 0, 0.5, 1, 1, 0, 1, 1, 1], np.float32)
     anchor = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor", blend_weight=blend_weight))
     made = anchor.speak(wav, tmp_path / "news.mov", outputs=Outputs(motion=tmp_path / "m.npz"))
-    said = provenance.verify(made.path).statement
-    assert said is not None
-    new = np.zeros(said.frames, bool)
-    for first, end in said.synthesised:
+    statement = provenance.verify(made.path).statement
+    assert statement is not None
+    new = np.zeros(statement.frames, bool)
+    for first, end in statement.synthesised:
         new[first:end] = True
     with np.load(tmp_path / "m.npz") as motion:
         np.testing.assert_array_equal(new, motion["shares"] > 0)
@@ -118,7 +118,7 @@ def test_a_video_that_cannot_be_signed_is_not_left(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_wrong_certificate_is_told_before_any_work(wav: Path, tmp_path: Path) -> None:
+def test_a_wrong_certificate_is_refused_before_any_work(wav: Path, tmp_path: Path) -> None:
     anchor = newscaster.open(write_tiny_anchor(tmp_path / "tiny.anchor"))
     with pytest.raises(InputError, match=r"no.pem' cannot be read"):
         anchor.speak(

@@ -101,7 +101,7 @@ def test_articulation(anchor: Anchor, tmp_path: Path) -> None:
         np.testing.assert_allclose(motion["shapes"], expected, atol=1e-4)
 
 
-def test_frames_whose_mouth_is_not_free_are_passed_through(anchor: Anchor, tmp_path: Path) -> None:
+def test_frames_with_occluded_mouths_keep_them(anchor: Anchor, tmp_path: Path) -> None:
     blend_weight = np.ones(10, np.float32)
     blend_weight[3:7] = [0.5, 0, 0, 0.5]
     path = write_tiny_anchor(tmp_path / "hand.anchor", blend_weight=blend_weight)
@@ -109,7 +109,7 @@ def test_frames_whose_mouth_is_not_free_are_passed_through(anchor: Anchor, tmp_p
     made = hand.speak(speech_like(1.0), tmp_path / "x.mp4", outputs=Outputs(motion=tmp_path / "x.npz"))
     with np.load(tmp_path / "x.npz") as motion:
         np.testing.assert_array_equal(motion["shares"], blend_weight[motion["stage_frames"]])
-        assert made.passed_through == (motion["shares"] < 1).sum() > 0
+        assert made.passthrough_frames == (motion["shares"] < 1).sum() > 0
         frames = motion["stage_frames"]
     for index, image, plain in zip(
         frames, hand.render(speech_like(1.0)), anchor.render(speech_like(1.0)), strict=True
@@ -121,10 +121,10 @@ def test_frames_whose_mouth_is_not_free_are_passed_through(anchor: Anchor, tmp_p
             assert (image == plain).all()
         else:
             assert 0 < np.abs(image.astype(int) - own).sum() < np.abs(plain.astype(int) - own).sum()
-    assert anchor.speak(speech_like(1.0), tmp_path / "y.mp4").passed_through == 0
+    assert anchor.speak(speech_like(1.0), tmp_path / "y.mp4").passthrough_frames == 0
 
 
-def test_the_stage_goes_on_under_the_mouth(anchor: Anchor, tmp_path: Path) -> None:
+def test_the_target_continues_under_the_mouth(anchor: Anchor, tmp_path: Path) -> None:
     made = anchor.speak(
         speech_like(1.0),
         tmp_path / "x.mp4",
@@ -151,7 +151,7 @@ def test_the_video_says_that_it_is_synthetic(anchor: Anchor, wav: Path, tmp_path
     assert tags["copyright"] == "Drawn by a test; CC0"
 
 
-def test_the_sound_is_the_speech(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
+def test_the_audio_is_the_speech(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
     anchor.speak(wav, tmp_path / "x.mp4")
     before, after = media.measure_audio(wav), media.measure_audio(tmp_path / "x.mp4")
     assert (after.rate, after.channels) == (before.rate, before.channels)
@@ -173,8 +173,8 @@ def test_a_stream_as_speech(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def voice(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A voice that takes a second for every sentence; what it was given to say."""
-    said: list[str] = []
+    """A voice that needs a second for every sentence; return the sentences it reads."""
+    sentences: list[str] = []
 
     class Voice:
         language = ""
@@ -183,11 +183,11 @@ def voice(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return ()
 
         def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
-            said.append(sentence)
+            sentences.append(sentence)
             return np.abs(speech_like(1.0 / speed, 24_000)) + np.float32(0.01), 24_000
 
     monkeypatch.setattr(Reading, "load", lambda self: Voice())
-    return said
+    return sentences
 
 
 def test_text_and_text_files(anchor: Anchor, voice: list[str], tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_captions(anchor: Anchor, voice: list[str], tmp_path: Path, suffix: str)
         ends = [float((p.pts + p.duration) * p.time_base) for p in shown]
     assert begins == pytest.approx([0.0, 1.35, 3.15], abs=1e-3)
     for begin, end in zip(begins, ends, strict=True):
-        # Shown while it is heard: from silence to sound, and from sound to silence.
+        # Shown with its audio: from silence to speech, and from speech to silence.
         first, last = round(begin * 24_000), round(end * 24_000)
         assert not samples[max(0, first - 2400) : max(0, first - 24)].any()
         assert np.abs(samples[first + 24 : last - 24]).min() > 0
@@ -240,11 +240,11 @@ def test_captions_of_a_script_in_one_file(anchor: Anchor, voice: list[str], tmp_
         assert container.streams.subtitles[0].metadata["language"] == "deu"
 
 
-def test_what_a_sound_has_no_use_for(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
+def test_options_that_audio_cannot_use_are_refused(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
     for options, message in (
-        ({"outputs": Outputs(captions=tmp_path / "x.srt")}, "captions show the text .* Give the text"),
-        ({"outputs": Outputs(subtitles=True)}, "captions show the text"),
-        ({"style": Style(reading=Reading(speed=1.2))}, "a sound, which needs no voice"),
+        ({"outputs": Outputs(captions=tmp_path / "x.srt")}, "captions need a text .* Give the text"),
+        ({"outputs": Outputs(subtitles=True)}, "captions need a text"),
+        ({"style": Style(reading=Reading(speed=1.2))}, "audio, which needs no voice"),
     ):
         for speech in (wav, speech_like(1.0)):
             with pytest.raises(InputError, match=message):
@@ -252,7 +252,7 @@ def test_what_a_sound_has_no_use_for(anchor: Anchor, wav: Path, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == [wav.name]
 
 
-def test_the_sound_is_kept(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
+def test_the_audio_is_kept(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.wav"
     for speech, rate in ((wav, 44_100), (io.BytesIO(wav.read_bytes()), 44_100), (speech_like(1.3), 16_000)):
         made = anchor.speak(speech, tmp_path / "x.mp4", outputs=Outputs(speech=kept))
@@ -326,17 +326,17 @@ def test_no_output_replaces_an_input_under_another_name(
 
 
 def test_progress(anchor: Anchor, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    anchor.speak(speech_like(1.0), tmp_path / "x.mp4", progress=lambda *at: told.append(at))
-    assert told == [(i, 25) for i in range(1, 26)]
+    calls: list[tuple[int, int]] = []
+    anchor.speak(speech_like(1.0), tmp_path / "x.mp4", progress=lambda *at: calls.append(at))
+    assert calls == [(i, 25) for i in range(1, 26)]
 
 
 def test_speech_that_cannot_drive_an_anchor(anchor: Anchor, tmp_path: Path) -> None:
     out = tmp_path / "x.mp4"
     for samples, message in (
         (np.zeros(0, np.float32), "empty"),
-        (np.zeros(16_000, np.float32), r"silent: its loudest sample is at -inf dBFS"),
-        (np.full(16_000, 1e-4, np.float32), r"silent: its loudest sample is at -80\.0 dBFS"),
+        (np.zeros(16_000, np.float32), r"silent: its peak is -inf dBFS"),
+        (np.full(16_000, 1e-4, np.float32), r"silent: its peak is -80\.0 dBFS"),
         (np.full(16_000, np.nan, np.float32), "sample 0 of 16000 is nan"),
         (np.full(100, 0.5, np.float32), r"6\.2 ms long, and one frame takes 40\.0 ms"),
         (np.zeros((16_000, 2), np.float32), r"float32 \(16000, 2\); expected float \(N,\)"),
@@ -360,7 +360,7 @@ def test_files_that_cannot_drive_an_anchor(
         ("missing.txt", InputError, r"missing\.txt' cannot be read"),
         (tmp_path / "empty.wav", MediaError, "empty"),
         (make_clip(audio=False), MediaError, "no sound"),
-        (tmp_path / "silent.wav", SpeechError, r"silent: its loudest sample is at -70\.\d dBFS"),
+        (tmp_path / "silent.wav", SpeechError, r"silent: its peak is -70\.\d dBFS"),
         (io.BytesIO(), MediaError, "nothing came in"),
         (None, InputError, "neither speech nor a text"),
         (42, InputError, "speech is a int"),
@@ -383,7 +383,7 @@ def test_places_are_checked_before_any_work(
         ("x.mp4", Outputs(motion=tmp_path / "x.csv"), "csv"),
         ("x.mp4", Outputs(speech=tmp_path / "x.mp3"), r"mp3'; accepted are \.wav"),
         ("x.mp4", Outputs(captions=[tmp_path / "x.ass"]), r"ass'; accepted are \.srt, \.vtt"),
-        ("x.mp4", Outputs(captions=[tmp_path / "x.srt", tmp_path / "x.srt"]), "written twice"),
+        ("x.mp4", Outputs(captions=[tmp_path / "x.srt", tmp_path / "x.srt"]), "named twice as an output"),
     ):
         with pytest.raises(OutputError, match=message):
             anchor.speak("missing.wav", tmp_path / out, outputs=more)

@@ -51,7 +51,7 @@ def test_a_file_without_speech(
     media.write_wav(tmp_path / "x.wav", OTHERS[kind], 16_000)
     made = anchor.speak(tmp_path / "x.wav", tmp_path / "x.mp4")
     (warning,) = made.notes
-    assert warning.startswith(f"no speech detected in the sound of '{tmp_path / 'x.wav'}' (0.0 of 3.0 s)")
+    assert warning.startswith(f"no speech detected in the audio of '{tmp_path / 'x.wav'}' (0.0 of 3.0 s)")
     assert "stays at rest" in warning
     assert caplog.record_tuples == [("newscaster.synthesis", logging.WARNING, warning)]
     assert made.speech_seconds == 0
@@ -87,7 +87,7 @@ def test_without_rest_the_mouth_may_move(anchor: Anchor, tmp_path: Path) -> None
     ("speech_seconds", "seconds", "without"),
     [(0, 0.5, True), (0.2, 0.4, False), (0.16, 3, True), (0.4, 3, False), (1.0, 300, True), (5, 300, False)],
 )
-def test_moments_that_sound_like_speech_are_none(
+def test_short_bursts_like_speech_are_not_speech(
     speech_seconds: float, seconds: float, without: bool
 ) -> None:
     assert is_without_speech(speech_seconds, seconds) is without
@@ -117,7 +117,7 @@ def test_the_counts_of_a_live_stream(anchor: Anchor) -> None:
 def test_a_long_stream_is_warned_of_once_and_early(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newscaster.cli.streaming._CHECKED_SECONDS", 0.8)
+    monkeypatch.setattr("newscaster.cli.streaming._SPEECH_CHECK_SECONDS", 0.8)
     media.write_wav(tmp_path / "x.wav", noise(1.6), 16_000)
     command = ["live", str(path), "--to", str(tmp_path / "x.ts"), "--speech", str(tmp_path / "x.wav")]
     assert cli.run(command) == 0
@@ -144,14 +144,14 @@ def test_audio_that_is_not_read_to_its_end_is_noted(anchor: Anchor, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "problem"),
     [
         (b"Good evening.\n" * 9, r"cannot be .* \(it is a text"),
         (bytes(9999), "cannot be read"),
     ],
 )
 def test_errors_about_a_stream_do_not_name_a_temporary_file(
-    anchor: Anchor, tmp_path: Path, data: bytes, said: str
+    anchor: Anchor, tmp_path: Path, data: bytes, problem: str
 ) -> None:
-    with pytest.raises(newscaster.MediaError, match=f"^the audio stream {said}"):
+    with pytest.raises(newscaster.MediaError, match=f"^the audio stream {problem}"):
         anchor.speak(io.BytesIO(data), tmp_path / "x.mp4")

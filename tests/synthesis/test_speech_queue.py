@@ -15,13 +15,13 @@ SECOND = np.zeros(16_000, np.float32)
 
 
 def never() -> MotionStream:
-    raise AssertionError("nothing is heard here")
+    raise AssertionError("no motion stream is needed here")
 
 
-def programme() -> SpeechQueue:
+def make_queue() -> SpeechQueue:
     def new(rate: int, begun: float, read: bool) -> Utterance:
         return Utterance(
-            never, rate=rate, heard_rate=48_000, fps=Fraction(25), begun_seconds=begun, read=read
+            never, rate=rate, output_rate=48_000, fps=Fraction(25), start_seconds=begun, read=read
         )
 
     limits = LiveLimits(max_pending_audio_seconds=5, max_pending_chars=10)
@@ -29,56 +29,56 @@ def programme() -> SpeechQueue:
 
 
 def test_what_is_pushed_goes_on_until_it_is_flushed() -> None:
-    said = programme()
-    assert (said.busy, said.next) == (False, None)
-    said.push(SECOND, 16_000, 1.0)
-    said.push(SECOND, 16_000, 2.0)
-    first = said.begin()
-    assert (first.begun_seconds, first.waiting_seconds, first.ended) == (1.0, 2.0, False)
-    said.push(SECOND, 16_000, 3.0)
-    assert said.waiting_seconds(read=False) == 3.0
-    said.flush()
+    queue = make_queue()
+    assert (queue.busy, queue.next) == (False, None)
+    queue.push(SECOND, 16_000, 1.0)
+    queue.push(SECOND, 16_000, 2.0)
+    first = queue.start_next()
+    assert (first.start_seconds, first.waiting_seconds, first.ended) == (1.0, 2.0, False)
+    queue.push(SECOND, 16_000, 3.0)
+    assert queue.waiting_seconds(read=False) == 3.0
+    queue.flush()
     assert first.ended
-    said.push(SECOND, 16_000, 4.0)
-    said.push(SECOND[:8000], 8000, 5.0)  # another rate begins anew
-    assert said.begin().ended
-    assert not said.begin().ended
+    queue.push(SECOND, 16_000, 4.0)
+    queue.push(SECOND[:8000], 8000, 5.0)  # another rate starts a new utterance
+    assert queue.start_next().ended
+    assert not queue.start_next().ended
 
 
 def test_a_text_keeps_its_place() -> None:
-    said = programme()
-    said.push(SECOND, 16_000, 1.0)
-    text = said.read(7, 2.0)
-    said.push(SECOND, 16_000, 3.0)
-    assert said.begin().ended
-    assert said.begin() is text.utterance
+    queue = make_queue()
+    queue.push(SECOND, 16_000, 1.0)
+    text = queue.read(7, 2.0)
+    queue.push(SECOND, 16_000, 3.0)
+    assert queue.start_next().ended
+    assert queue.start_next() is text.utterance
     text.utterance.add(SECOND)
-    said.underrun(text.utterance)
-    assert said.next is text.utterance  # for the next sentence, before what was pushed later
-    said.made(text)
+    queue.underrun(text.utterance)
+    assert queue.next is text.utterance  # for the next sentence, before what was pushed later
+    queue.made(text)
     assert text.made
-    assert said.begin().ended
-    assert not said.begin().read
+    assert queue.start_next().ended
+    assert not queue.start_next().read
 
 
 def test_what_may_wait() -> None:
-    said = programme()
-    said.push(np.zeros(5 * 16_000, np.float32), 16_000, 0.0)
-    with pytest.raises(InputError, match=r"5\.0 s wait to be heard; expected 5 s at most"):
-        said.push(SECOND, 16_000, 1.0)
-    assert said.waiting_seconds(read=False) == 5.0
-    text = said.read(7, 0.0)
-    with pytest.raises(InputError, match="has 4 characters, and 7 wait to be read; expected 10"):
-        said.read(4, 0.0)
-    said.made(text)
-    said.read(10, 0.0)
+    queue = make_queue()
+    queue.push(np.zeros(5 * 16_000, np.float32), 16_000, 0.0)
+    with pytest.raises(InputError, match=r"5\.0 s are queued; expected 5 s at most"):
+        queue.push(SECOND, 16_000, 1.0)
+    assert queue.waiting_seconds(read=False) == 5.0
+    text = queue.read(7, 0.0)
+    with pytest.raises(InputError, match="has 4 characters, and 7 are queued; expected 10"):
+        queue.read(4, 0.0)
+    queue.made(text)
+    queue.read(10, 0.0)
 
 
 def test_clearing_drops_all_but_the_current_one() -> None:
-    said = programme()
-    said.push(SECOND, 16_000, 0.0)
-    first, text = said.begin(), said.read(3, 0.0)
-    said.clear()
-    assert (said.next, said.current, text.dropped) == (None, first, True)
-    said.push(SECOND, 16_000, 1.0)
-    assert said.begin() is not first
+    queue = make_queue()
+    queue.push(SECOND, 16_000, 0.0)
+    first, text = queue.start_next(), queue.read(3, 0.0)
+    queue.clear()
+    assert (queue.next, queue.current, text.dropped) == (None, first, True)
+    queue.push(SECOND, 16_000, 1.0)
+    assert queue.start_next() is not first

@@ -32,7 +32,7 @@ def test_order_goes_forth_and_back() -> None:
         make(4).order(start=4)
 
 
-def test_a_stage_that_loops_goes_round() -> None:
+def test_a_looping_target_wraps_around() -> None:
     assert list(itertools.islice(make(3, loops=True).order(), 7)) == [0, 1, 2, 0, 1, 2, 0]
     assert list(itertools.islice(make(3, loops=True).order(start=2), 3)) == [2, 0, 1]
 
@@ -53,9 +53,9 @@ def test_kept_and_fresh_agree(size: tuple[int, int]) -> None:
         for frame in (a, b, c):  # the caller's to write to
             for plane in frame.image.planes:
                 plane[:] = 0
-    assert len(kept._kept) == 10
-    assert 0 < len(some._kept) < 10
-    assert not fresh._kept
+    assert len(kept._cache) == 10
+    assert 0 < len(some._cache) < 10
+    assert not fresh._cache
 
 
 def test_frames_show_what_the_footage_did() -> None:
@@ -65,8 +65,8 @@ def test_frames_show_what_the_footage_did() -> None:
 
 
 @pytest.mark.parametrize(("scale", "size"), [(24.0, (96, 80)), (40.0, (200, 161)), (60.0, (64, 120))])
-def test_regions_are_those_of_the_whole_picture(scale: float, size: tuple[int, int]) -> None:
-    """Inside the picture, and where the square hangs over its border."""
+def test_crops_are_those_of_the_whole_frame(scale: float, size: tuple[int, int]) -> None:
+    """Inside the frame, and beyond its border."""
     video = TargetVideo(encode_target(iter(images(4, size)), Fraction(25)))
     face = tiny_face(frames=4, size=size, crop=CROP, scale=scale)
     target = Target(video, face, crop=CROP, size=size)
@@ -80,7 +80,7 @@ def test_mouths_are_put_on_the_frames_poses() -> None:
     indices = np.array([3, 2, 9])
     shapes = np.broadcast_to(face.basis.mean, (3, 57, 2))
     assert (target.place(shapes, indices) == place_mouth(shapes, face.head, face.poses[indices])).all()
-    # The region is upright about the mouth's depth, so a mouth at rest always lands in the same place there.
+    # The crop is upright at the depth of the mouth, so a mouth at rest always lands in the same place.
     in_crop = target.transforms(indices).apply(target.place(shapes, indices))
     np.testing.assert_allclose(in_crop, np.broadcast_to(in_crop[:1], in_crop.shape), atol=0.1)
 

@@ -87,13 +87,13 @@ def test_a_log_that_cannot_be_written(place: Place) -> None:
     assert done.returncode == exits.EXIT_ERROR
     (line,) = done.stderr.splitlines()
     assert line.startswith(
-        f"error: the log '{place.work}' cannot be written to (Is a directory). Name another"
+        f"error: the log '{place.work}' cannot be written to (Is a directory). Set NEWSCASTER_LOG to another"
     )
 
 
 @pytest.mark.parametrize("named", ["input", "link", "option", "output", "other"])
 def test_no_file_of_the_command_is_a_log(place: Place, named: str) -> None:
-    """Nothing is appended to it, and it is left as it is."""
+    """The file stays unchanged."""
     script, media = place.work / "script.txt", place.work / "media.mp4"
     script.write_text("Good evening.")
     media.write_bytes(b"\0\0\0\x20ftypisom")
@@ -106,7 +106,7 @@ def test_no_file_of_the_command_is_a_log(place: Place, named: str) -> None:
     command = [sys.executable, "-m", "newscaster", "speak", *arguments]
     done = run(*command, place=place, NEWSCASTER_LOG=str(log))
     assert done.returncode == 2
-    why = "holds something else than text" if named == "other" else "is a file of this command"
+    why = "contains binary data" if named == "other" else "is a file of this command"
     assert done.stderr.startswith(f"error: the log '{log}' {why}")
     assert {path: path.read_bytes() for path in place.work.iterdir() if path.is_file()} == before
 

@@ -1,6 +1,6 @@
-"""The commands. The only room that prints, asks or exits.
+"""The commands. The only package that prints, prompts or exits.
 
-Imports what a command needs when it runs, so that `newscaster --help` and `newscaster info` answer at once.
+Each command imports its modules when it runs, so that `newscaster --help` and `newscaster info` start fast.
 """
 
 from __future__ import annotations

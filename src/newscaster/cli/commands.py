@@ -1,4 +1,4 @@
-"""The group of all commands, those that make an anchor or look at one, and how errors leave the program."""
+"""The command group, the commands that make or inspect an anchor, and error handling."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from newscaster.cli.exits import (
     EXIT_UNMEASURED,
     EXIT_UNUSABLE,
 )
+from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.serving import serve
 from newscaster.cli.signals import SIGNALS, Terminated, end_programs, word
 from newscaster.cli.speaking import demo, speak, timestamp_option
@@ -57,93 +58,120 @@ if TYPE_CHECKING:
 
 CONSENT_QUESTIONS = (
     ("who", "Who in this footage agrees to an anchor being made of them?", ""),
-    ("for", "For what?", ""),
+    ("for", "For which use?", ""),
     ("when", "When did they agree (YEAR-MONTH-DAY)?", "today"),
     ("until", "Until when (YEAR-MONTH-DAY; nothing: until it is withdrawn)?", ""),
 )
-"""Lines of the record of consent, what is asked for each, and what is taken where nothing is said."""
+"""Lines of the consent record: name, question, default."""
 _MAX_CONSENT_BYTES = 1 << 20
-_NAMES_FILE = re.compile(
-    r"\S*[/\\]\S*|.*\.(txt|text|md|json|ya?ml|toml|csv|rtf|odt|docx?|pdf)", re.IGNORECASE
-)
-"""A consent that is no words but the name of a file."""
+_FILE_NAME = re.compile(r"\S*[/\\]\S*|.*\.(txt|text|md|json|ya?ml|toml|csv|rtf|odt|docx?|pdf)", re.IGNORECASE)
+"""A value of --consent that looks like a file name rather than a statement."""
 _FILE = click.Path(path_type=Path)
-_WRITTEN = {"report": "report", "json_file": "figures", "keep": "videos"}
+_OUTPUT_NAMES = {"report": "report", "json_file": "metrics", "keep": "videos"}
+
+
+_face_option = click.option(
+    "--face",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Face to use if there are several, counted from the left (0 is the leftmost).",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, prog_name="newscaster")
 def cli() -> None:
-    """A few minutes of somebody reading the news in; an anchor who reads anything else out."""
+    """Train on a few minutes of someone reading the news, then make them read anything."""
     need_memory()
 
 
 @cli.command()
 @click.argument("footage", nargs=-1, required=True, type=_FILE)
-@click.option(
-    "--face", type=click.IntRange(min=0), help="Which face, where there are several (from the left)."
-)
-@click.option("--report", type=_FILE, help="Also write the report as a web page.")
+@_face_option
+@click.option("--report", type=_FILE, metavar="FILE", help="Also write the report as a web page (.html).")
 def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> None:
-    """Say whether FOOTAGE (files or folders) is fit to make an anchor of."""
+    """Check whether FOOTAGE is good enough to train an anchor.
+
+    FOOTAGE: files or folders.
+    """
     from newscaster import pipelines
 
     with progress_report() as progress:
-        found = pipelines.check(footage, face=face, report=report, progress=progress)
-    say(found.headline)
-    for measure in found.measures:
+        result = pipelines.check(footage, face=face, report=report, progress=progress)
+    say(result.headline)
+    for measure in result.measures:
         say(f"  {measure.verdict:<9} {measure.title}: {measure.text}")
         if measure.advice:
             say(f"            {measure.advice}")
-    for note in found.notes:
+    for note in result.notes:
         say(f"  note      {note}")
     if report is not None:
         say(f"report: {report}")
-    if found.verdict == "unusable":
+    if result.verdict == "unusable":
         click.get_current_context().exit(EXIT_UNUSABLE)
 
 
 @cli.command()
 @click.argument("footage", nargs=-1, required=True, type=_FILE)
-@click.option("-o", "--output", "out", required=True, type=_FILE, help="NAME.anchor to write.")
-@click.option("--name", help="What the anchor is called; by default as its file.")
+@click.option(
+    "-o", "--output", "out", required=True, type=_FILE, metavar="FILE", help="Anchor to write (.anchor)."
+)
+@click.option("--name", help="Name of the anchor (default: the file name without .anchor).")
 @click.option(
     "--minutes",
     default=12.0,
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
-    help="How long the rendering network is trained.",
-)
-@click.option("--work", type=_FILE, help="Folder for prepared footage and training; kept, and resumed from.")
-@click.option("--fps", help="Frames per second, such as 25 or 30000/1001; by default the footage's own.")
-@click.option(
-    "--face", type=click.IntRange(min=0), help="Which face, where there are several (from the left)."
+    metavar="MINUTES",
+    help="Training time of the rendering network.",
 )
 @click.option(
-    "--stage",
-    "target",
+    "--work-dir",
+    "work",
+    cls=RenamedOption,
+    old_name="--work",
+    type=_FILE,
+    metavar="DIR",
+    help="Working directory; reused to resume (default: a temporary one beside the output).",
+)
+@click.option(
+    "--fps", metavar="RATE", help="Frame rate, such as 25 or 30000/1001 (default: the footage's rate)."
+)
+@_face_option
+@click.option(
+    "--target",
+    cls=RenamedOption,
+    old_name="--stage",
     metavar="FILE",
-    help="Clip that the mouth will be rewritten on; by default the calmest stretch. 'synthetic' paints one: "
-    "no frame of the footage is then in the anchor.",
+    help="Target video, whose mouth is rewritten (default: the calmest segment of the footage). 'synthetic' "
+    "renders one instead: the anchor then contains no frame of the footage.",
 )
 @click.option(
-    "--stage-minutes",
-    "target_minutes",
+    "--target-minutes",
+    cls=RenamedOption,
+    old_name="--stage-minutes",
     default=50.0,
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
-    help="How long the network that paints a synthetic stage is trained.",
+    metavar="MINUTES",
+    help="Training time of the full-frame network, which renders a synthetic target.",
 )
 @click.option(
     "--consent",
-    help="Who agreed to the anchor, and for what: the text, or a file that holds it, or one with the lines "
-    "who, for, when and until (days, YEAR-MONTH-DAY). Asked for by default.",
+    metavar="TEXT|FILE",
+    help="Consent: who agreed, and to which use. A statement, a file with one, or a file with the lines "
+    "'who', 'for', 'when' and 'until' (dates as YEAR-MONTH-DAY). Prompts for it by default.",
 )
 @click.option(
-    "--attribution", multiple=True, help="A line for every video made, such as the footage's source."
+    "--attribution",
+    multiple=True,
+    help="Credit line for each video, such as the footage's source. Repeatable.",
 )
 def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | None, **options: Any) -> None:
-    """Make an anchor of the person in FOOTAGE (files or folders)."""
+    """Train an anchor of the person in FOOTAGE.
+
+    FOOTAGE: files or folders.
+    """
     statement = _consent(consent)
     rate = None if fps is None else _frame_rate(fps)
     from newscaster import pipelines
@@ -156,39 +184,50 @@ def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | 
 @cli.command()
 @click.argument("anchor")
 @click.argument("footage", nargs=-1, required=True, type=_FILE)
+@_face_option
 @click.option(
-    "--face", type=click.IntRange(min=0), help="Which face, where there are several (from the left)."
-)
-@click.option(
-    "--breath",
+    "--no-rest",
+    cls=RenamedOption,
+    old_name="--breath",
     is_flag=True,
-    help="Let the motion network move the mouth in silence, too, as people do who draw breath; otherwise the "
-    "lips rest there.",
+    help="Do not close the mouth during silence.",
 )
-@click.option("--json", "json_file", type=_FILE, help="Also write the figures to this file.")
-@click.option("--report", type=_FILE, help="Also write a web page, with pictures and plots.")
-@click.option("--keep", type=_FILE, metavar="FOLDER", help="Keep the videos that are made.")
+@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Also write the metrics as JSON.")
+@click.option(
+    "--report", type=_FILE, metavar="FILE", help="Also write a web page with frames and plots (.html)."
+)
+@click.option(
+    "--save-videos",
+    "keep",
+    cls=RenamedOption,
+    old_name="--keep",
+    type=_FILE,
+    metavar="DIR",
+    help="Save the reconstructed videos in this folder.",
+)
 @timestamp_option
-def evaluate(anchor: str, footage: tuple[Path, ...], breath: bool, **options: Any) -> None:
-    """Measure ANCHOR (a file, or builtin) on FOOTAGE (files or folders) that it has not learnt from.
+def evaluate(anchor: str, footage: tuple[Path, ...], no_rest: bool, **options: Any) -> None:
+    """Evaluate ANCHOR on held-out FOOTAGE of the same person.
 
-    The footage of the anchor's person is made anew, from its true mouth shapes and from its own sound, and
-    compared with what it was. The real video, encoded alike, shows how near anything can come.
+    ANCHOR: a file, or 'builtin'. FOOTAGE: files or folders.
+
+    Reconstructs the footage twice, from its true mouth shapes and from its audio, and compares both with the
+    original. The original, encoded in the same way, gives the upper bound.
     """
     from newscaster import pipelines
     from newscaster.evaluation.page import table, unmeasured
     from newscaster.synthesis.articulation import Articulation
 
     with progress_report() as progress:
-        found = pipelines.evaluate(
-            anchor, footage, articulation=Articulation(rests=not breath), progress=progress, **options
+        result = pipelines.evaluate(
+            anchor, footage, articulation=Articulation(rests=not no_rest), progress=progress, **options
         )
-    for line in [*table(found.figures), *unmeasured(found.figures)]:
+    for line in [*table(result.figures), *unmeasured(result.figures)]:
         say(line)
     for kind in ("report", "json_file", "keep"):
         if options[kind] is not None:
-            say(f"{_WRITTEN[kind]}: {options[kind]}")
-    if found.unmeasured:
+            say(f"{_OUTPUT_NAMES[kind]}: {options[kind]}")
+    if result.unmeasured:
         click.get_current_context().exit(EXIT_UNMEASURED)
 
 
@@ -202,80 +241,84 @@ cli.add_command(verify)
 
 @cli.command()
 @click.argument("anchor", default="builtin")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(anchor: str, as_json: bool) -> None:
-    """Say what ANCHOR (a file, or by default the built-in one) is, and check that its file is sound."""
+    """Show the metadata of ANCHOR, and verify its checksums.
+
+    ANCHOR: a file (default: the bundled anchor).
+    """
     from newscaster.formats.anchor import AnchorFile, anchor_path
 
     file = AnchorFile(anchor_path(anchor))
     if as_json:
-        facts = {
+        metadata = {
             **file.info.to_json(),
             "members": file.members,
             "path": str(file.path),
             "bytes": file.path.stat().st_size,
         }
-        click.echo(json_output(facts))
+        click.echo(json_output(metadata))
         return
-    for name, value in _facts(file):
+    for name, value in _metadata(file):
         say(f"{name:<12} {value_text(value)}")
 
 
 @cli.command()
 @click.argument("anchor", type=_FILE)
-@click.option("--reason", default="", metavar="TEXT", help="Why; shown wherever the anchor is refused.")
+@click.option("--reason", default="", metavar="TEXT", help="Reason, shown whenever the anchor is refused.")
 def withdraw(anchor: Path, reason: str) -> None:
-    """Mark the consent to ANCHOR (a file) as withdrawn: nothing is made with it from then on.
+    """Withdraw the consent to ANCHOR.
 
-    It cannot be undone, and other copies of the file do not know of it.
+    newscaster then refuses to use this file. This cannot be undone, and does not affect other copies of it.
     """
     from newscaster.withdrawal import withdraw as mark
 
     consent = mark(anchor, reason=reason)
-    say(f"{anchor}: the consent {consent.ended}. Delete other copies of the file: they do not know of it")
+    say(f"{anchor}: the consent {consent.ended}. Delete other copies of the file: they are not affected")
 
 
-def _of_target(file: AnchorFile) -> str:
-    """What else is to be said of a stage."""
-    face, said = file.face(), ""
+def _target_details(file: AnchorFile) -> str:
+    """Return the number of segments of the target, and of frames that keep their mouth."""
+    face, details = file.face(), ""
     segments = 1 if face.segment is None else int(face.segment.max()) + 1
     if segments > 1:
-        said += f" in {segments} stretches"
+        details += f" in {segments} segments"
     kept = 0 if face.blend_weight is None else int((face.blend_weight < 1).sum())
     if kept:
-        said += f", {kept} of them with the footage's own mouth"
-    return said
+        details += f", {kept} of them with their original mouth"
+    return details
 
 
-def _facts(file: AnchorFile) -> Iterator[tuple[str, str]]:
-    about = file.info
-    width, height = about.size
-    yield "name", about.name
-    yield "created", f"{about.created} by newscaster {about.newscaster}"
-    yield "pictures", f"{width}x{height} at {_shown(about.fps)} frames/s"
-    yield "stage", f"{about.target_seconds:.1f} s, {about.target_frames} frames{_of_target(file)}"
+def _metadata(file: AnchorFile) -> Iterator[tuple[str, str]]:
+    """Yield the lines of `info`, as name and value."""
+    info = file.info
+    width, height = info.size
+    yield "name", info.name
+    yield "created", f"{info.created} by newscaster {info.newscaster}"
+    yield "video", f"{width}x{height} at {_rate_text(info.fps)} frames/s"
+    yield "target", f"{info.target_seconds:.1f} s, {info.target_frames} frames{_target_details(file)}"
     yield (
-        "region",
-        f"{about.crop.side}x{about.crop.side} pixels, face maps {about.map_side}x{about.map_side}",
+        "face crop",
+        f"{info.crop.side}x{info.crop.side} px, landmark maps {info.map_side}x{info.map_side}",
     )
-    yield "motion", f"{about.features.kind} -> {about.coefficients} coefficients"
-    for section, values in (("training", about.training), ("consent", about.consent)):
+    yield "motion", f"{info.features.kind} -> {info.coefficients} coefficients"
+    for section, values in (("training", info.training), ("consent", info.consent)):
         for name, value in values.items():
             yield section, f"{name}: {value}"
-    if about.consent_record is not None and about.consent_record.ended:
-        yield "consent", f"{about.consent_record.ended}: nothing is made with this anchor any more"
-    for line in about.attribution:
+    if info.consent_record is not None and info.consent_record.ended:
+        yield "consent", f"{info.consent_record.ended}: newscaster refuses to use this anchor"
+    for line in info.attribution:
         yield "attribution", line
     size = file.path.stat().st_size
-    yield "file", f"{size / 1e6:.1f} MB, {len(file.members)} members, every sha256 as recorded"
+    yield "file", f"{size / 1e6:.1f} MB, {len(file.members)} members, all SHA-256 checksums match"
 
 
-def _shown(fps: Fraction) -> str:
+def _rate_text(fps: Fraction) -> str:
     return str(fps) if fps.denominator == 1 else f"{float(fps):.3f} ({fps})"
 
 
-def _asked_consent() -> str:
-    """A record of consent, asked for line by line; somebody who does not agree is not asked further."""
+def _prompt_consent() -> str:
+    """Prompt for the consent record line by line; stop at a refusal."""
     lines = []
     for name, question, default in CONSENT_QUESTIONS:
         answer = click.prompt(question, default=default, show_default=bool(default), err=True).strip()
@@ -287,33 +330,34 @@ def _asked_consent() -> str:
     return "\n".join(lines)
 
 
-def _consent(given: str | None) -> str:
-    """The statement or the record of consent: from the option, or asked for."""
-    if given is None:
+def _consent(option: str | None) -> str:
+    """Return the consent statement or record, from the value of --consent or from a prompt."""
+    if option is None:
         if not _interactive():
             raise InputError(
-                "an anchor is made of a person, and no statement of their consent was given. Add who agreed, "
-                "and to what: --consent 'Ada Byron, 2026-11-02: news videos on our own channels', or a file "
-                "with the lines who, for, when and until"
+                "training an anchor needs the consent of the person shown, and --consent is missing. Add who "
+                "agreed, and to which use: --consent 'Ada Byron, 2026-11-02: news videos on our site', or "
+                "a file with the lines who, for, when and until"
             )
-        return _asked_consent()
-    path = Path(given)
+        return _prompt_consent()
+    path = Path(option)
     try:
-        exists = bool(given) and path.exists()
-    except (OSError, ValueError):  # a text that is too long for a name, or has a null character in it
+        exists = bool(option) and path.exists()
+    except (OSError, ValueError):  # a text that is too long for a file name, or contains a null character
         exists = False
-    if not exists and _NAMES_FILE.fullmatch(given):
+    if not exists and _FILE_NAME.fullmatch(option):
         raise InputError(
-            f"--consent: no such file: '{given}'. Give the file, or who agreed, and to what, in words"
+            f"--consent: no such file: '{option}'. Give an existing file, or write who agreed, and to which "
+            "use"
         )
     try:
-        # A pipe, too: <(...).
-        statement = read_option(path, most=_MAX_CONSENT_BYTES).decode("utf-8") if exists else given
+        # The file may also be a pipe: <(...).
+        statement = read_option(path, most=_MAX_CONSENT_BYTES).decode("utf-8") if exists else option
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(
-            f"--consent: '{given}' cannot be read as text in UTF-8 ({why}). Give another file, or the text "
-            "itself"
+            f"--consent: '{option}' cannot be read as UTF-8 text ({reason}). Give another file, or the "
+            "statement itself"
         ) from error
     return statement.strip()
 
@@ -323,7 +367,7 @@ def _interactive() -> bool:
 
 
 def _frame_rate(text: str) -> Fraction:
-    """A frame rate; 29.97 and its like mean 30000/1001."""
+    """Parse a frame rate; 29.97 and similar decimals become 30000/1001."""
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
@@ -337,9 +381,9 @@ def _frame_rate(text: str) -> Fraction:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line (by default the process's own) and return its exit code.
+    """Run a command line (default: `sys.argv`) and return its exit code.
 
-    Errors that a user or the machine can cause become one line; any other keeps its traceback.
+    An error of the user or the machine is printed in one line; any other exception propagates.
     """
     handler = Warnings(logging.WARNING)
     logger = logging.getLogger("newscaster")
@@ -351,16 +395,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if SIGNALS.received is not None:
             end_programs()
-        # Libraries may make an error of their own of what a signal raises within them.
+        # A library may replace the exception of a signal by its own.
         return _exit_code(SIGNALS.received or error)
     finally:
         logger.removeHandler(handler)
 
 
 def _exit_code(error: BaseException) -> int:
-    """Say in one line what has ended the work; raises the error again where that is a bug."""
+    """Print the error in one line and return its exit code; raise it again if it is a bug."""
     if isinstance(error, NewscasterError):
-        return _told(str(error))
+        return _print_error(str(error))
     if isinstance(error, click.Abort | KeyboardInterrupt):
         say("interrupted", err=True)
         return EXIT_INTERRUPTED
@@ -374,20 +418,20 @@ def _exit_code(error: BaseException) -> int:
             say(line, err=True)
         return EXIT_ERROR
     if isinstance(error, SystemExit):
-        return EXIT_NOT_READ  # all that click makes of a broken pipe; it has silenced standard output
-    if isinstance(error, Exception) and (said := fault(error)) is not None:
-        return _told(said)
+        return EXIT_NOT_READ  # click raises it only for a broken pipe, and has silenced standard output
+    if isinstance(error, Exception) and (text := fault(error)) is not None:
+        return _print_error(text)
     raise error
 
 
-def _told(said: str) -> int:
-    """Say what is wrong, in one line."""
-    say(f"error: {without_escapes(' '.join(said.split()))}", err=True)
+def _print_error(message: str) -> int:
+    """Print an error in one line, and return the exit code."""
+    say(f"error: {without_escapes(' '.join(message.split()))}", err=True)
     return EXIT_ERROR
 
 
 def main() -> None:
-    """The command `newscaster`."""
+    """Run the command `newscaster`, and exit."""
     open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         write_raw_names(stream)
@@ -397,7 +441,7 @@ def main() -> None:
         watch_standard_streams()
         code = run()
     except NewscasterError as error:
-        code = _told(str(error))
+        code = _print_error(str(error))
     except Exception:
         traceback.print_exc()
         code = EXIT_BUG

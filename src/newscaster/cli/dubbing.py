@@ -10,17 +10,20 @@ from typing import Any
 import click
 
 from newscaster.cli.speaking import (
+    anchor_option,
     articulation_options,
+    crf_option,
     end_if_unstamped,
     engine_options,
     label_options,
+    motion_option,
+    output_option,
     reading_of,
     signature_line,
     signing_options,
     style_of,
     voice_options,
 )
-from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import progress_report, say, value_text
 
 _FILE = click.Path(path_type=Path)
@@ -54,23 +57,25 @@ TIME = _TimeType()
 @click.command()
 @click.argument("video", type=_FILE)
 @click.argument("speech", required=False)
-@click.option(
-    "-a", "--anchor", default="builtin", show_default=True, metavar="ANCHOR", help="NAME.anchor, or builtin."
-)
-@click.option(
-    "-o", "--output", "out", required=True, type=_FILE, cls=SuffixOption, help="Video to write: {video}."
-)
+@anchor_option
+@output_option
 @voice_options
 @click.option(
-    "--script", type=_FILE, metavar="FILE", help="Captions to speak, each in its time: .srt or .vtt."
+    "--script", type=_FILE, metavar="FILE", help="Captions to speak, each in its time (.srt or .vtt)."
 )
-@click.option("--keep-speech", type=_FILE, help="Also write the new speech: .wav.")
+@click.option("--keep-speech", type=_FILE, metavar="FILE", help="Also write the new speech (.wav).")
 @click.option(
-    "--captions", multiple=True, type=_FILE, help="Also write the text, timed by sentence: .srt or .vtt."
+    "--captions",
+    multiple=True,
+    type=_FILE,
+    metavar="FILE",
+    help="Also write captions, timed by sentence (.srt or .vtt). Repeatable.",
 )
-@click.option("--subtitles", is_flag=True, help="Also put the captions into the video, as a track.")
+@click.option("--subtitles", is_flag=True, help="Also add the captions to the video as a subtitle track.")
 @click.option(
-    "--language", metavar="CODE", help="Language of a text, for --subtitles: three letters (default: eng)."
+    "--language",
+    metavar="CODE",
+    help="Language of the --subtitles track, as a three-letter code (default: eng).",
 )
 @click.option(
     "--fit",
@@ -84,27 +89,29 @@ TIME = _TimeType()
     type=click.Choice(["transitions", "loop", "freeze"]),
     default="transitions",
     show_default=True,
-    help="How the video goes on under longer speech.",
+    help="How to extend the video if the speech is longer.",
 )
 @click.option(
     "--mix", "mix_db", type=float, metavar="DB", help="Keep the video's own audio at this gain, such as -18."
 )
-@click.option("--from", "start_seconds", type=TIME, metavar="TIME", help="Rewrite from this time on alone.")
-@click.option("--to", "stop_seconds", type=TIME, metavar="TIME", help="Rewrite up to this time.")
+@click.option("--from", "start_seconds", type=TIME, metavar="TIME", help="Rewrite only from this time on.")
+@click.option("--to", "stop_seconds", type=TIME, metavar="TIME", help="Rewrite only up to this time.")
 @click.option(
     "--face",
     type=click.IntRange(min=0),
-    help="Face to rewrite, from the left (default: the anchor's person).",
+    metavar="N",
+    help="Face to rewrite, counted from the left (default: the anchor's person).",
 )
 @click.option(
-    "--cache", type=_FILE, metavar="DIR", help="Keep face tracks there: a second take starts at once."
+    "--cache",
+    type=_FILE,
+    metavar="DIR",
+    help="Folder for face tracks: a second run on the same video starts at once.",
 )
-@click.option("--report", type=_FILE, help="Also write what was rewritten, and what was not and why: .json.")
+@click.option("--report", type=_FILE, metavar="FILE", help="Also write which frames were rewritten (.json).")
 @articulation_options
-@click.option("--motion", "motion_out", type=_FILE, help="Also write the mouth's motion: .npz.")
-@click.option(
-    "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
-)
+@motion_option
+@crf_option(18)
 @label_options
 @signing_options
 @engine_options
@@ -113,8 +120,8 @@ def dub(
 ) -> None:
     """Rewrite the lips of VIDEO to SPEECH.
 
-    VIDEO shows ANCHOR's person. SPEECH is an audio or video file, a .txt file to be read aloud, or - for an
-    audio file on standard input. Without SPEECH and --text, the lips follow VIDEO's own audio.
+    VIDEO shows the person of the anchor. SPEECH is an audio or video file, a .txt file to read aloud, or -
+    for an audio file on standard input. Without SPEECH and --text, the lips follow VIDEO's own audio.
     """
     import newscaster
     from newscaster.synthesis.dub_options import DubOptions

@@ -1,4 +1,4 @@
-"""The exit codes of the command `newscaster`; docs/faults.md says what each means."""
+"""The exit codes of the command `newscaster`; docs/faults.md describes each."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import signal
 
 EXIT_DONE = 0
 EXIT_UNUSABLE = 1
-"""What `check` returns for footage that no anchor can be made of."""
+"""`check`: the footage is unusable."""
 EXIT_UNMEASURED = 1
-"""What `evaluate` returns if no face is found in one kind of its videos."""
+"""`evaluate`: one condition has no video with a face."""
 EXIT_BROKEN = 1
-"""What `verify` returns for a file that was changed since it was signed."""
+"""`verify`: the file was changed after signing."""
 EXIT_ERROR = 2
-"""An error that the user or the machine has caused: one line on standard error says which."""
+"""An error of the user or the machine, printed in one line on standard error."""
 EXIT_UNSIGNED = 3
-"""What `verify` returns for a file without a manifest."""
+"""`verify`: no manifest."""
 EXIT_MARKED = 4
-"""What `verify` returns for a file without a manifest whose pixels carry newscaster's mark."""
+"""`verify`: no manifest, but newscaster's watermark in the pixels."""
 EXIT_EXPIRED = 5
-"""What `verify` returns for an unchanged file whose signer's certificate has ended."""
+"""`verify`: unchanged, but the signer's certificate has expired."""
 EXIT_NOT_YET_VALID = 6
-"""What `verify` returns for an unchanged file whose signer's certificate is not valid yet."""
+"""`verify`: unchanged, but the signer's certificate is not valid yet."""
 EXIT_UNFIT = 7
-"""What `verify` returns for an unchanged file whose certificate was revoked, or is not one to sign with."""
+"""`verify`: unchanged, but the certificate was revoked, or must not be used for signing."""
 EXIT_UNCHECKED = 8
-"""What `verify` returns for a manifest that cannot be checked, such as a malformed one."""
+"""`verify`: the manifest cannot be checked, such as a malformed one."""
 EXIT_BUG = 70
-"""An error that is newscaster's own, with a traceback: sysexits' EX_SOFTWARE, which no answer shares."""
+"""A bug in newscaster, with a traceback: EX_SOFTWARE of sysexits, used for nothing else."""
 EXIT_HUNG_UP = 128 + 1
 """SIGHUP (1, which Windows lacks): the terminal was closed."""
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_NOT_READ = 128 + 13
-"""Whoever read standard output has gone: as SIGPIPE (13) ends other programs."""
+"""The reader of standard output has closed it: other programs die of SIGPIPE (13)."""
 EXIT_TERMINATED = 128 + signal.SIGTERM

@@ -1,4 +1,4 @@
-"""Which files libraries' messages may be appended to: none that a command reads or writes."""
+"""Check the log file of library messages: it must not be a file that the command reads or writes."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from pathlib import Path
 
 from newscaster.errors import OutputError
 
-_LOOKED_AT_BYTES = 4096
-"""Of a file that is there, to see whether it may be an older log."""
-_NAMING_FILES = ("NEWSCASTER_SIGN_CERT", "NEWSCASTER_SIGN_KEY")
+_SNIFFED_BYTES = 4096
+"""Bytes of an existing file that are checked for binary content."""
+_FILE_VARIABLES = ("NEWSCASTER_SIGN_CERT", "NEWSCASTER_SIGN_KEY")
 
 
 def check_log(path: Path) -> None:
-    """Make sure that a log is neither a file of this command nor one that holds something else than text.
+    """Check that a log is no other file of this command, and that it contains only text.
 
     Raises:
-        OutputError: it is.
+        OutputError: it fails a check.
     """
     if _is_used(path):
         why = "is a file of this command"
     elif _is_binary(path):
-        why = "holds something else than text"
+        why = "contains binary data"
     else:
         return
     raise OutputError(
-        f"the log '{path}' {why}, and is left as it is. Name another file in NEWSCASTER_LOG, or none"
+        f"the log '{path}' {why}, so it is not written to. Set NEWSCASTER_LOG to another file, or unset it"
     )
 
 
 def _is_used(path: Path) -> bool:
-    arguments = [part for one in sys.argv[1:] for part in (one, one.partition("=")[2])]
-    arguments += [os.environ.get(name, "") for name in _NAMING_FILES]
-    if any(_is_same(path, one) for one in arguments if one):
+    arguments = [part for argument in sys.argv[1:] for part in (argument, argument.partition("=")[2])]
+    arguments += [os.environ.get(name, "") for name in _FILE_VARIABLES]
+    if any(_is_same(path, argument) for argument in arguments if argument):
         return True
     return path.is_file() and any(_is_open_as(path, stream) for stream in (0, 1))
 
 
 def _is_same(path: Path, other: str) -> bool:
-    """Whether two paths lead to the same file, which need not be there yet."""
+    """Whether two paths name the same file, which need not exist."""
     try:
         return path.samefile(other)
     except (OSError, ValueError):
         pass
     try:
         return os.path.realpath(path) == os.path.realpath(other)
-    except (OSError, ValueError):  # a text that is no path
+    except (OSError, ValueError):  # not a path
         return False
 
 
@@ -62,6 +62,6 @@ def _is_binary(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            return b"\0" in file.read(_LOOKED_AT_BYTES)
-    except OSError:  # a log that can be written, and not read
+            return b"\0" in file.read(_SNIFFED_BYTES)
+    except OSError:  # writable, but not readable
         return False

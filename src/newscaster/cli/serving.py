@@ -10,7 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from newscaster.cli.speaking import timestamp_option
+from newscaster.cli.renamed import RenamedOption
+from newscaster.cli.speaking import backend_option, timestamp_option
 from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError, MissingExtraError
 
@@ -20,48 +21,58 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
 @click.command()
 @click.argument("anchors", nargs=-1, metavar="[ANCHOR]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8765, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--port", default=8765, show_default=True, help="Port to listen on; 0 picks a free port.")
 @click.option(
     "--token",
     envvar="NEWSCASTER_TOKEN",
-    help="API token of 12 characters or more (default: a new one at each start, in the printed link). "
-    "Required if other machines can connect. Better set as NEWSCASTER_TOKEN: others on this machine may see "
-    "options.",
+    help="API token, at least 12 characters; required when binding to a non-loopback address (default: a new "
+    "token at each start, in the printed link). Prefer the variable NEWSCASTER_TOKEN: other users of this "
+    "machine can read command lines.",
 )
 @click.option(
     "--no-token",
     is_flag=True,
-    help="Ask for no token: every user and program of this machine can use the studio, and sign as you.",
+    help="Require no token: every user and program on this machine can use the studio and sign as you.",
 )
 @click.option(
-    "--keep",
+    "--data-dir",
+    "keep",
+    cls=RenamedOption,
+    old_name="--keep",
     type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Folder of jobs and recordings, for one studio at a time; by default in the user's cache.",
+    metavar="DIR",
+    help="Folder for jobs, uploads and recordings; one studio at a time (default: in the user's cache).",
 )
 @click.option(
     "--take-over",
     "adopt",
     is_flag=True,
-    help="Take the folder over from a studio on another machine that has ended, without waiting 30 s.",
+    help="Take over the data folder of a stopped studio on another machine without waiting 30 s.",
 )
-@click.option("--origin", "origins", multiple=True, help="A page elsewhere that may use the API: its origin.")
-@click.option("--allow-host", "hosts", multiple=True, help="Another name of the studio, as behind a proxy.")
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Allow pages of this origin to use the API. Repeatable.",
+)
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    help="Accept this Host header too, such as a proxy's name. Repeatable.",
+)
 @click.option(
     "--look-ahead",
     "look_ahead_ms",
     default=200,
     show_default=True,
     metavar="MS",
-    help="How much later sound live mouths may know of, where a client does not say.",
+    help="Audio look-ahead of live speech in ms, if the client does not set it (80-1000, multiple of 40).",
 )
-@click.option("--sessions", default=8, show_default=True, help="Live sessions at once.")
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "onnxruntime", "openvino", "cuda"]),
-    envvar="NEWSCASTER_BACKEND",
-    help="What runs the rendering network; by default what is installed and fastest.",
-)
+@click.option("--sessions", default=8, show_default=True, help="Maximum number of concurrent live sessions.")
+@backend_option
 @timestamp_option
 @click.pass_context
 def serve(
@@ -74,10 +85,12 @@ def serve(
     no_token: bool,
     **options: Any,
 ) -> None:
-    """Open a live studio in the browser for each ANCHOR (a file; by default the built-in one).
+    """Serve a live studio for each ANCHOR.
 
-    The page and an API under /v1 are served to this machine alone, unless --host names another address. Open
-    the printed link: it holds the token that the API asks for.
+    ANCHOR: a file (default: the bundled anchor).
+
+    Serves a web page and an API under /v1, on this machine only unless --host is set. Open the printed link:
+    it contains the API token.
     """
     numpy_on_one_thread()
     from importlib.util import find_spec
@@ -90,7 +103,7 @@ def serve(
     from newscaster.server.settings import Limits, Settings, default_folder, new_token
 
     if no_token and context.get_parameter_source("token") is ParameterSource.COMMANDLINE:
-        raise InputError("--token and --no-token exclude each other. Leave one of them out")
+        raise InputError("--token and --no-token exclude each other. Remove one of them")
     settings = Settings(
         anchors=anchors or (BUNDLED,),
         keep=keep or _private(default_folder()),
@@ -98,12 +111,12 @@ def serve(
         token=None if no_token else token,
         **options,
     )
-    made = token is None and not no_token
-    if made and settings.is_loopback:
+    is_new_token = token is None and not no_token
+    if is_new_token and settings.is_loopback:
         settings = replace(settings, token=new_token())
 
     def started(address: str) -> None:
-        if made:
+        if is_new_token:
             say(f"{address}/#token={settings.token}")
         else:
             say(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
@@ -112,7 +125,7 @@ def serve(
 
 
 def _private(folder: Path) -> Path:
-    """The default folder, closed to other users; earlier versions left it open. It may be missing yet."""
+    """Close the default folder, if it exists, to other users; earlier versions left it open."""
     from newscaster.system.durable import PRIVATE_FOLDER
 
     if folder.is_dir():

@@ -1,4 +1,4 @@
-"""The commands that have an anchor say something: `speak` and `demo`."""
+"""The commands `speak` and `demo`, and the options that other commands share with them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from newscaster.cli.exits import EXIT_ERROR
+from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import progress_report, say, value_text
 
@@ -25,66 +26,108 @@ _FILE = click.Path(path_type=Path)
 
 Decorated = Callable[..., None]
 
+anchor_option = click.option(
+    "-a",
+    "--anchor",
+    default="builtin",
+    show_default=True,
+    metavar="ANCHOR",
+    help="Anchor file, or 'builtin'.",
+)
+output_option = click.option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    type=_FILE,
+    cls=SuffixOption,
+    metavar="FILE",
+    help="Video to write ({video}).",
+)
+motion_option = click.option(
+    "--motion", "motion_out", type=_FILE, metavar="FILE", help="Also write the mouth motion (.npz)."
+)
+
+
+def crf_option(default: int) -> Callable[[Decorated], Decorated]:
+    """Return the option of the x264 quality."""
+    return click.option(
+        "--crf",
+        default=default,
+        show_default=True,
+        type=click.IntRange(0, 51),
+        metavar="N",
+        help="x264 quality; lower is better.",
+    )
+
 
 def with_options(command: Decorated, *options: Callable[[Decorated], Decorated]) -> Decorated:
-    """A command with these options, shown in this order."""
+    """Add options to a command; its help shows them in this order."""
     for option in reversed(options):
         command = option(command)
     return command
 
 
 def voice_options(command: Decorated) -> Decorated:
-    """The options that say how a text is read aloud."""
+    """Add the options of text and voice."""
     return with_options(
         command,
-        click.option("--text", help="What is to be said; by default the voice needs newscaster[tts]."),
+        click.option("--text", help="Text to speak. The default voice needs newscaster[tts]."),
         click.option(
             "--voice",
-            help="Who reads a text: hibari (the default; for the built-in anchor joe where installed), "
-            "emma, fable, fenrir, kore, joe, or NAME.onnx, a voice of Piper's.",
+            help="Voice of a text: hibari, emma, fable, fenrir, kore, joe, or a Piper voice NAME.onnx "
+            "(default: hibari; for the bundled anchor joe, if installed).",
         ),
         click.option(
             "--voice-command",
             metavar="COMMAND",
-            help="A program that reads a text: a sentence on its standard input, WAV on its output.",
+            help="External speech synthesis: reads a sentence on standard input, writes WAV to its output.",
         ),
-        click.option("--speed", type=float, help="Pace of a text, 0.5 to 2; 1 is the voice's own."),
+        click.option(
+            "--speed",
+            type=float,
+            metavar="FACTOR",
+            help="Speaking rate of a text, 0.5 to 2 (default: 1, the voice's own).",
+        ),
     )
 
 
-def _kept_options(command: Decorated) -> Decorated:
-    """The options that say what else is kept of a text."""
+def _extra_output_options(command: Decorated) -> Decorated:
+    """Add the options of speech and captions as outputs."""
     return with_options(
         command,
         click.option(
             "--language",
             metavar="CODE",
-            help="Language of a text, for --subtitles: three letters; by default eng.",
+            help="Language of the --subtitles track, as a three-letter code (default: eng).",
         ),
-        click.option("--keep-speech", type=_FILE, help="Also write the sound: .wav."),
+        click.option("--keep-speech", type=_FILE, metavar="FILE", help="Also write the audio (.wav)."),
         click.option(
             "--captions",
             multiple=True,
             type=_FILE,
-            help="Also write the text, timed by sentence: .srt or .vtt. Can be given twice.",
+            metavar="FILE",
+            help="Also write captions, timed by sentence (.srt or .vtt). Repeatable.",
         ),
-        click.option("--subtitles", is_flag=True, help="Also put the captions into the video, as a track."),
+        click.option(
+            "--subtitles", is_flag=True, help="Also add the captions to the video as a subtitle track."
+        ),
     )
 
 
 def timestamp_option(command: Decorated) -> Decorated:
-    """The option that says who stamps a signature with its time."""
+    """Add the option of the time-stamp authority."""
     option = click.option(
         "--timestamp",
         metavar="URL",
-        help="Have this time-stamp authority (RFC 3161) stamp signatures, so that they can be checked when "
-        "the certificate has ended. It is sent a hash, over the network; by default the network is not used.",
+        help="Time-stamp signatures with this authority (RFC 3161), so that they stay verifiable after the "
+        "certificate expires. Sends a hash over the network (default: no network use).",
     )
     return option(command)
 
 
 def signing_options(command: Decorated) -> Decorated:
-    """The options that say how a video is marked."""
+    """Add the options of the signature."""
     return with_options(
         command,
         click.option(
@@ -92,109 +135,125 @@ def signing_options(command: Decorated) -> Decorated:
             nargs=2,
             type=_FILE,
             metavar="CERT KEY",
-            help="Sign the video with this certificate chain and key (PEM); by default with those that "
-            "NEWSCASTER_SIGN_CERT and NEWSCASTER_SIGN_KEY name, or with a local certificate.",
+            help="Sign with this certificate chain and key, in PEM (default: NEWSCASTER_SIGN_CERT and "
+            "NEWSCASTER_SIGN_KEY, or else a local certificate).",
         ),
         timestamp_option,
     )
 
 
 def label_options(command: Decorated) -> Decorated:
-    """The options that say what pictures are marked with."""
+    """Add the options of label and watermark."""
     return with_options(
         command,
         click.option(
             "--label",
             metavar="TEXT",
-            help="What is written in a corner of the pictures, away from the face; by default 'AI-generated' "
-            "on the built-in anchor, and nothing on others.",
+            help="Text in a corner of the video, away from the face (default: 'AI-generated' for the bundled "
+            "anchor, none for others).",
         ),
-        click.option("--no-label", "label", flag_value="", help="Write nothing on the pictures."),
+        click.option("--no-label", "label", flag_value="", help="Draw no label."),
         click.option(
             "--no-watermark",
             "watermark",
             flag_value=False,
             default=True,
-            help="Leave out the mark in the pixels, which is not seen, and which `newscaster verify` finds.",
+            help="Do not embed the invisible watermark, which `newscaster verify` detects.",
         ),
     )
 
 
 def articulation_options(command: Decorated) -> Decorated:
-    """The options that say how the mouth moves."""
+    """Add the options of the articulation."""
     return with_options(
         command,
         click.option(
             "--smoothness",
             default=1.0,
             show_default=True,
-            help="How softly the mouth moves, 0 (crisp) to 4 (sluggish); 1 is as trained.",
+            metavar="FACTOR",
+            help="Smoothing of the mouth motion, 0 (crisp) to 4 (sluggish); 1 is as trained.",
         ),
         click.option(
             "--openness",
             default=1.0,
             show_default=True,
-            help="How far the mouth moves, 0 (not at all) to 2; 1 is as trained.",
+            metavar="FACTOR",
+            help="Amplitude of the mouth motion, 0 (closed) to 2; 1 is as trained.",
         ),
     )
 
 
+def backend_option(command: Decorated) -> Decorated:
+    """Add the option of the inference backend."""
+    option = click.option(
+        "--backend",
+        type=click.Choice(["auto", "onnxruntime", "openvino", "cuda"]),
+        envvar="NEWSCASTER_BACKEND",
+        help="Inference backend (default: the fastest installed).",
+    )
+    return option(command)
+
+
+def target_start_option(command: Decorated) -> Decorated:
+    """Add the option of the first target frame."""
+    option = click.option(
+        "--target-start",
+        cls=RenamedOption,
+        old_name="--stage-start",
+        default=0,
+        show_default=True,
+        metavar="FRAME",
+        help="First frame of the target video to use.",
+    )
+    return option(command)
+
+
 def engine_options(command: Decorated) -> Decorated:
-    """The options that say what renders."""
+    """Add the options of the inference."""
     return with_options(
         command,
         click.option(
-            "--workers", type=click.IntRange(min=1), help="Threads that render; by default one per core."
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Number of rendering threads (default: one per core).",
         ),
-        click.option(
-            "--backend",
-            type=click.Choice(["auto", "onnxruntime", "openvino", "cuda"]),
-            envvar="NEWSCASTER_BACKEND",
-            help="What runs the rendering network; by default what is installed and fastest.",
-        ),
+        backend_option,
     )
 
 
 @click.command()
 @click.argument("speech", required=False)
-@click.option(
-    "-a", "--anchor", default="builtin", show_default=True, metavar="ANCHOR", help="NAME.anchor, or builtin."
-)
-@click.option(
-    "-o", "--output", "out", required=True, type=_FILE, cls=SuffixOption, help="Video to write: {video}."
-)
+@anchor_option
+@output_option
 @voice_options
-@_kept_options
+@_extra_output_options
 @articulation_options
 @click.option(
     "--look-ahead",
     "look_ahead_ms",
     type=int,
     metavar="MS",
-    help="How many milliseconds of later sound the mouth may know of, as in live speech: a multiple of 40 "
-    "from 80 to 1000, such as 120, 200 or 320; by default all.",
+    help="Audio look-ahead in ms (80-1000, multiple of 40; default: full context).",
 )
-@click.option("--motion", "motion_out", type=_FILE, help="Also write the mouth's motion: .npz.")
-@click.option(
-    "--crf", default=18, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
-)
-@click.option(
-    "--stage-start", "target_start", default=0, show_default=True, help="Frame of the stage to begin with."
-)
+@motion_option
+@crf_option(18)
+@target_start_option
 @label_options
 @signing_options
 @engine_options
 def speak(speech: str | None, anchor: str, workers: int | None, backend: str | None, **options: Any) -> None:
-    """Make a video of an anchor saying SPEECH.
+    """Render a video of an anchor that speaks SPEECH.
 
-    SPEECH is a sound or video file, a .txt file to be read aloud, or - for a sound file on standard input.
+    SPEECH is an audio or video file, a .txt file to read aloud, or - for an audio file on standard input.
     """
-    made = _speak(speech, anchor, workers, backend, **options)
+    result = _speak(speech, anchor, workers, backend, **options)
     say(
-        f"{made.path}  {made.seconds:.1f} s in {made.wall_seconds:.1f} s: {made.speed:.2f} x real time, "
-        f"{made.frames_per_second:.1f} frames/s"
+        f"{result.path}  {result.seconds:.1f} s in {result.wall_seconds:.1f} s: {result.speed:.2f} x real "
+        f"time, {result.frames_per_second:.1f} frames/s"
     )
-    _say_what_else(made)
+    _print_details(result)
 
 
 @click.command()
@@ -206,26 +265,30 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
     show_default=True,
     type=_FILE,
     cls=SuffixOption,
-    help="Video to write: {video}.",
+    metavar="FILE",
+    help="Video to write ({video}).",
 )
-@click.option("--speech", help="A sound or .txt file to be said in place of the bulletin.")
+@click.option("--speech", metavar="FILE", help="Audio or .txt file to speak instead of the bulletin.")
 @voice_options
-@_kept_options
+@_extra_output_options
 @articulation_options
 @label_options
 @signing_options
 def demo(speech: str | None, text: str | None, **options: Any) -> None:
-    """Have the built-in anchor read a short bulletin, or what you give it."""
-    began = time.perf_counter()
+    """Render a video of the bundled anchor reading a short bulletin.
+
+    --text and --speech replace the bulletin.
+    """
+    start = time.perf_counter()
     if speech is None and text is None:
         text = (Path(__file__).parents[1] / "data" / "bulletin.txt").read_text(encoding="utf-8")
-    made = _speak(speech, "builtin", None, None, text=text, **options)
-    took = time.perf_counter() - began
+    result = _speak(speech, "builtin", None, None, text=text, **options)
+    wall_seconds = time.perf_counter() - start
     say(
-        f"{made.path}  {made.seconds:.1f} s of video, made in {took:.1f} s: "
-        f"{made.seconds / took:.1f} x real time"
+        f"{result.path}  {result.seconds:.1f} s of video, rendered in {wall_seconds:.1f} s: "
+        f"{result.seconds / wall_seconds:.1f} x real time"
     )
-    _say_what_else(made)
+    _print_details(result)
 
 
 def _speak(
@@ -272,7 +335,7 @@ def _speak(
 
 
 def style_of(reading: Reading | None, options: Mapping[str, Any]) -> Style:
-    """Return the style that options ask for; `demo` has fewer of them."""
+    """Return the style of the given options; `demo` has fewer of them."""
     from newscaster.synthesis.articulation import Articulation
     from newscaster.synthesis.options import Style
 
@@ -286,58 +349,66 @@ def style_of(reading: Reading | None, options: Mapping[str, Any]) -> Style:
     )
 
 
-def reading_of(anchor: str | None, **given: Any) -> Reading | None:
-    """How a text is to be read by an anchor; None where nothing is said about it, or nothing is read."""
+def reading_of(anchor: str | None, **options: Any) -> Reading | None:
+    """Return how a text is read aloud; None if no option is given.
+
+    Args:
+        anchor: the anchor that reads a text; None: there is no text.
+        options: fields of `Reading`; None: not given.
+    """
     from newscaster.formats.anchor import BUNDLED
     from newscaster.speech.voices import Reading, voice_of_a_man
 
-    if anchor == BUNDLED and given["voice"] is None and given["command"] is None:
-        given["voice"] = voice_of_a_man()
-    values = {name: value for name, value in given.items() if value is not None}
+    if anchor == BUNDLED and options["voice"] is None and options["command"] is None:
+        options["voice"] = voice_of_a_man()
+    values = {name: value for name, value in options.items() if value is not None}
     return Reading(**values) if values else None
 
 
 def signature_line(
     *, by: str | None, locally: bool, why_not: str | None, until: datetime | None, time_stamped: bool
 ) -> str:
-    """Who signed a video and until when that can be checked, in a line."""
+    """Return one line: who signed a video, and until when that can be verified."""
     if why_not is not None:
         return f"not signed: {why_not}"
     line = f"signed by {value_text(by or '')}"
     if locally:
-        line = "signed with a local certificate, which shows changes and vouches for nobody (--sign)"
+        line = "signed with a local certificate, which reveals changes but proves no identity (--sign)"
     if time_stamped:
         return f"{line}, with a time stamp"
     if until is None:
         return line
     when = f"{until:%Y-%m-%d %H:%M} UTC"
     if until < datetime.now(UTC):
-        return f"{line}, whom nobody can trust any more: a certificate of the chain ended on {when} (--sign)"
-    return f"{line}, to be checked until {when}, when the first certificate of the chain ends (--timestamp)"
+        return (
+            f"{line}, but a certificate of the chain expired on {when}: no one can trust it any more (--sign)"
+        )
+    return f"{line}, verifiable until {when}, when the first certificate of the chain expires (--timestamp)"
 
 
 def end_if_unstamped(unstamped_because: str | None) -> None:
-    """End with an error's code if a time stamp was to be had and is missing; the log has said why."""
+    """Exit with an error if a requested time stamp is missing; a log record gave the reason."""
     if unstamped_because is not None:
         click.get_current_context().exit(EXIT_ERROR)
 
 
-def _say_what_else(made: SpeakResult) -> None:
-    if made.passed_through:
+def _print_details(result: SpeakResult) -> None:
+    """Print the signature, the other outputs and the frames that keep their mouth."""
+    if result.passthrough_frames:
         say(
-            f"{made.passed_through} of {made.frames} frames keep the footage's own mouth, which is turned "
-            "away, cut off or hidden in them"
+            f"{result.passthrough_frames} of {result.frames} frames keep their original mouth, which is "
+            "turned away, cut off or hidden"
         )
     say(
         signature_line(
-            by=made.signed_by,
-            locally=made.signed_locally,
-            why_not=made.unsigned_because,
-            until=made.signed_until,
-            time_stamped=made.time_stamped,
+            by=result.signed_by,
+            locally=result.signed_locally,
+            why_not=result.unsigned_because,
+            until=result.signed_until,
+            time_stamped=result.time_stamped,
         )
     )
-    for path in (made.sidecar, made.motion, made.kept_speech, *made.captions):
+    for path in (result.sidecar, result.motion, result.kept_speech, *result.captions):
         if path is not None:
             say(str(path))
-    end_if_unstamped(made.unstamped_because)
+    end_if_unstamped(result.unstamped_because)

@@ -1,4 +1,4 @@
-"""The command that has an anchor speak live, to an address: `live`."""
+"""The command `live`: an anchor speaks live, to an address or a file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.signals import StopInOrder
 from newscaster.cli.speaking import (
     articulation_options,
+    crf_option,
     end_if_unstamped,
     engine_options,
     label_options,
@@ -22,6 +24,7 @@ from newscaster.cli.speaking import (
     signature_line,
     signing_options,
     style_of,
+    target_start_option,
     voice_options,
 )
 from newscaster.cli.suffix_option import SuffixOption
@@ -39,19 +42,19 @@ if TYPE_CHECKING:
     from newscaster.provenance import Statement
     from newscaster.synthesis.live import Live
     from newscaster.synthesis.live_frame import LiveFrame
-    from newscaster.synthesis.live_manifest import LiveAccount
+    from newscaster.synthesis.live_manifest import LiveManifestBuilder
     from newscaster.synthesis.signing import Signing
 
     Floats = npt.NDArray[np.float32]
 
 
-_WAITING_SECONDS = 2.0
-"""Sound that is read ahead of what is heard."""
+_AHEAD_SECONDS = 2.0
+"""Audio that is read ahead of the audio shown."""
 _POLL_SECONDS = 0.02
 _AFTER_SECONDS = 0.6
-"""How long the stage goes on after the last word."""
-_CHECKED_SECONDS = 10.0
-"""Of audio, after which there is a warning if no speech was found in it."""
+"""Time for which the target goes on after the last word."""
+_SPEECH_CHECK_SECONDS = 10.0
+"""Amount of audio after which a warning follows if it contains no speech."""
 _PCM_BYTES = 1920
 
 
@@ -63,24 +66,34 @@ _PCM_BYTES = 1920
     required=True,
     metavar="ADDRESS",
     cls=SuffixOption,
-    help="Where to: rtmp://, udp://, tcp://, pipe:1, or a file: {live} (.m3u8 is HLS).",
+    help="Output: rtmp://, udp://, tcp://, pipe:1, or a file ({live}; .m3u8 is HLS).",
 )
 @click.option(
     "--format",
     "format_name",
     metavar="NAME",
-    help="FFmpeg's name of the container, such as mpegts; by default as the address says.",
+    help="FFmpeg name of the container, such as mpegts (default: from the address).",
 )
 @click.option(
     "--speech",
     metavar="FILE",
-    help="A sound or video file, a .txt file to be read aloud, or - for standard input as it comes: a sound "
-    "file, such as WAV, or raw samples, signed 16 bits, little endian, mono, at --rate.",
+    help="Audio or video file, .txt file to read aloud, or - for standard input as it arrives: an audio "
+    "file, such as WAV, or raw samples (signed 16-bit little-endian mono at --rate).",
 )
 @voice_options
-@click.option("--rate", default=16_000, show_default=True, help="Of raw samples on standard input, in Hz.")
 @click.option(
-    "--stay", is_flag=True, help="Go on when all is said, with the mouth at rest, until interrupted."
+    "--rate",
+    default=16_000,
+    show_default=True,
+    metavar="HZ",
+    help="Sample rate of raw samples on standard input.",
+)
+@click.option(
+    "--idle",
+    cls=RenamedOption,
+    old_name="--stay",
+    is_flag=True,
+    help="Keep streaming the idle loop after the last utterance.",
 )
 @articulation_options
 @click.option(
@@ -89,14 +102,10 @@ _PCM_BYTES = 1920
     default=200,
     show_default=True,
     metavar="MS",
-    help="How many milliseconds of later sound the mouth may know of: a multiple of 40 from 80 to 1000.",
+    help="Audio look-ahead in ms (80-1000, multiple of 40).",
 )
-@click.option(
-    "--stage-start", "target_start", default=0, show_default=True, help="Frame of the stage to begin with."
-)
-@click.option(
-    "--crf", default=21, show_default=True, type=click.IntRange(0, 51), help="Quality; lower is better."
-)
+@target_start_option
+@crf_option(21)
 @label_options
 @signing_options
 @engine_options
@@ -107,37 +116,39 @@ def live(
     speech: str | None,
     text: str | None,
     rate: int,
-    stay: bool,
+    idle: bool,
     crf: int,
     sign: tuple[str, str] | None,
     timestamp: str | None,
     **options: Any,
 ) -> None:
-    """Have ANCHOR (a file, or by default the built-in one) speak live, to an address.
+    """Stream ANCHOR live to an address or a file.
 
-    Picture and sound go out as they are made, 200 ms and a little after the speech comes in. Frames that come
-    too late are left out, sound never is. Ends when all is said, or when it is interrupted. A file is signed
-    then, if C2PA covers its container; a stream never is.
+    ANCHOR: a file (default: the bundled anchor).
+
+    Video and audio follow the speech after the look-ahead and a little more. Late frames are dropped, audio
+    never is. The stream ends after the last utterance, or on an interrupt. A file is signed then, if C2PA
+    covers its container; other outputs are not.
     """
     numpy_on_one_thread()
     import newscaster
     from newscaster import media, provenance
-    from newscaster.synthesis.live_manifest import LiveAccount
+    from newscaster.synthesis.live_manifest import LiveManifestBuilder
     from newscaster.synthesis.options import LiveLimits
     from newscaster.synthesis.output_paths import inputs_of
     from newscaster.synthesis.result import tags
     from newscaster.synthesis.signing import Signing
     from newscaster.synthesis.speech_input import check_rate, is_script, read_script
 
-    if (speech is None) == (text is None) and not (stay and text is None):
-        given = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
-        raise InputError(f"{given} given; give one of them, or --stay to show the stage alone")
+    if (speech is None) == (text is None) and not (idle and text is None):
+        state = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
+        raise InputError(f"{state} given; give one of them, or only --idle to stream the idle loop")
     check_unicode(text or "", "the text")  # before anything is opened
     container = media.live_container(address, format_name)
-    signed = _signed_file(address, container, must=_first_given(sign=sign, timestamp=timestamp))
+    signed = _signed_file(address, container, required_by=_first_given(sign=sign, timestamp=timestamp))
     if speech == "-":
         check_rate(rate)
-    given_speech = None if speech == "-" else speech
+    speech_file = None if speech == "-" else speech
     if is_script(speech):
         text, speech = read_script(Path(speech)), None
     reading = reading_of(
@@ -148,13 +159,13 @@ def live(
     )
     if reading is not None and text is None:
         raise InputError(
-            "a voice or its pace is given, and nothing is read aloud. Give --text or a .txt file, or leave "
-            "them out"
+            "--voice, --voice-command or --speed is given, but there is no text to read. Give --text or a "
+            ".txt file, or remove the option"
         )
-    ending = None if signed is None else (signed, Signing.begin(sign, timestamp=timestamp))
+    signing = None if signed is None else Signing.begin(sign, timestamp=timestamp)
     performer = newscaster.open(anchor, workers=options["workers"], backend=options["backend"])
     inputs = inputs_of(
-        speech=given_speech,
+        speech=speech_file,
         anchor=performer.path,
         sign=sign,
         voice=None if reading is None else reading.voice,
@@ -164,17 +175,17 @@ def live(
         media.check_inputs_kept([sidecar], inputs)
     style = style_of(reading, options)
     stream = performer.live(style=style, limits=LiveLimits(max_pending_chars=max(1, len(text or ""))))
-    account = LiveAccount(rate=stream.rate, repeats=False)
+    account = LiveManifestBuilder(rate=stream.rate, repeats=False)
     file = media.live_file(address)
     is_local = file is not None or media.live_pipe(address) is not None
-    # Outside of what stops in order: it may wait for standard input.
-    feeding = _source(speech, text, rate, whole=is_local, replaces=file is not None and file.exists())
+    # Outside of StopInOrder: it may wait for standard input.
+    feeding = _source(speech, text, rate, checks_all=is_local, replaces=file is not None and file.exists())
     check = _SpeechCheck(stream, "the text" if speech is None else _speech_name(speech))
     with stream, StopInOrder(native=not is_local) as stop:
         feed = _Feed(stream, feeding, ahead=text is not None)
         media.write_live(
             address,
-            _followed(_items(stream, feed, stop, stay=stay), account, check),
+            _observed(_items(stream, feed, stop, idle=idle), account, check),
             fps=stream.fps,
             rate=stream.rate,
             format_name=format_name,
@@ -186,25 +197,26 @@ def live(
     counts = stream.counts
     say(
         f"{media.redact_url(address)}  {counts.audio_seconds:.1f} s, {counts.shown} frames, "
-        f"{counts.dropped} left out",
+        f"{counts.dropped} dropped",
         err=True,
     )
-    if ending is None:
+    if signed is None or signing is None:
         say(f"not signed: {_unsigned()}", err=True)
     else:
-        signed_file, signing = ending
-        statement = account.statement(
-            performer, signed_file.name, synthetic_voice=text is not None, style=style
-        )
-        _sign(signed_file, signing, statement)
+        statement = account.statement(performer, signed.name, synthetic_voice=text is not None, style=style)
+        _sign(signed, signing, statement)
 
 
 def _first_given(**options: object) -> str | None:
     return next((f"--{name}" for name, value in options.items() if value is not None), None)
 
 
-def _signed_file(address: str, container: Container, *, must: str | None) -> Path | None:
-    """The file that can be signed when it is finished; None: there is none, and no option `must` have one."""
+def _signed_file(address: str, container: Container, *, required_by: str | None) -> Path | None:
+    """Return the output file if it can be signed at the end, else None.
+
+    Raises:
+        InputError: it cannot be signed, and the option `required_by` asks for a signature.
+    """
     from newscaster import media, provenance
 
     file = media.live_file(address)
@@ -214,33 +226,40 @@ def _signed_file(address: str, container: Container, *, must: str | None) -> Pat
         if (sidecar := provenance.sidecar_of(file)) is not None:
             media.check_output(sidecar, suffixes=None)
         return file
-    if must is not None:
+    if required_by is not None:
         raise InputError(
-            f"{must} is given, and '{media.redact_url(address)}' cannot be signed as "
-            f"{container.muxer}: {_unsigned()}. Write to such a file, or leave it out"
+            f"{required_by} is given, but '{media.redact_url(address)}' cannot be signed as "
+            f"{container.muxer}. {_unsigned()}. Write to such a file, or remove the option"
         )
     return None
 
 
 def _unsigned() -> str:
+    """Return why an output is not signed."""
     from newscaster import media
 
-    endings = media.containers.listed(media.containers.signed_suffixes())
-    return f"C2PA signs finished files, and of live video those that end in {endings}"
+    suffixes = media.containers.listed(media.containers.signed_suffixes())
+    return f"C2PA signs only finished files: here {suffixes}"
 
 
 Feeding = Callable[["Live"], None]
-"""Gives a stream all that it is to say, and returns when all has been taken."""
+"""Pushes all speech into a stream; returns when the stream has accepted it."""
 
 
 class _Feed(threading.Thread):
-    """Feeds a stream in a thread of its own; `error` is what ended it, if anything did.
+    """A thread that feeds a stream.
 
-    `ahead` says that its speech may be made before anybody listens.
+    Args:
+        stream: the stream to feed.
+        feeding: pushes the speech.
+        ahead: whether speech may be synthesised before the output is open.
+
+    Attributes:
+        error: the exception that ended the thread, or None.
     """
 
     def __init__(self, stream: Live, feeding: Feeding, *, ahead: bool) -> None:
-        super().__init__(name="newscaster-feed", daemon=True)  # may wait for standard input for ever
+        super().__init__(name="newscaster-feed", daemon=True)  # may wait for standard input forever
         self.error: BaseException | None = None
         self.ahead = ahead
         self._stream = stream
@@ -249,86 +268,89 @@ class _Feed(threading.Thread):
     def run(self) -> None:
         try:
             self._feeding(self._stream)
-        except BaseException as error:  # raised where frames are taken
+        except BaseException as error:  # raised again in the thread taking frames
             self.error = error
 
 
 class _SpeechCheck:
-    """Warns once of audio in which no speech is found: early in a long stream, else at its end."""
+    """Warns once of audio without speech: early in a long stream, otherwise at its end."""
 
     def __init__(self, stream: Live, name: str) -> None:
         self._stream, self._name = stream, name
         self._frames = 0
-        self._early_frames = round(_CHECKED_SECONDS * stream.fps)
+        self._early_frames = round(_SPEECH_CHECK_SECONDS * stream.fps)
         self._warned = False
 
     def add(self, frame: LiveFrame) -> None:
-        """The next frame."""
+        """Count the next frame."""
         self._frames += frame.speaking
         if self._frames == self._early_frames and frame.speaking:
             self.finish()
 
     def finish(self) -> None:
-        """All has been shown."""
+        """Warn if the audio so far contains no speech."""
         from newscaster.speech.voice_activity import is_without_speech
         from newscaster.synthesis.speech_found import without_speech
 
         counts = self._stream.counts
-        found, seconds = counts.speech_seconds, counts.spoken_seconds
-        if not self._warned and self._frames and is_without_speech(found, seconds):
-            say(f"warning: {without_speech(self._name, found, seconds, rests=True)}", err=True)
+        speech_seconds, seconds = counts.speech_seconds, counts.spoken_seconds
+        if not self._warned and self._frames and is_without_speech(speech_seconds, seconds):
+            say(f"warning: {without_speech(self._name, speech_seconds, seconds, rests=True)}", err=True)
             self._warned = True
 
 
 def _sign(file: Path, signing: Signing, statement: Statement) -> None:
     """Sign a finished file, and print who signed it."""
     signing.sign(file, statement)
-    who = signing.outcome(file)
+    outcome = signing.outcome(file)
     line = signature_line(
-        by=who["signed_by"],
-        locally=who["signed_locally"],
-        why_not=who["unsigned_because"],
-        until=who["signed_until"],
-        time_stamped=who["time_stamped"],
+        by=outcome["signed_by"],
+        locally=outcome["signed_locally"],
+        why_not=outcome["unsigned_because"],
+        until=outcome["signed_until"],
+        time_stamped=outcome["time_stamped"],
     )
     say(line, err=True)
-    end_if_unstamped(who["unstamped_because"])
+    end_if_unstamped(outcome["unstamped_because"])
 
 
 def _speech_name(speech: str) -> str:
     return "standard input" if speech == "-" else f"'{speech}'"
 
 
-def _followed(frames: Iterable[LiveFrame], account: LiveAccount, check: _SpeechCheck) -> Iterator[LiveItem]:
+def _observed(
+    frames: Iterable[LiveFrame], account: LiveManifestBuilder, check: _SpeechCheck
+) -> Iterator[LiveItem]:
     for frame in frames:
         account.add(frame)
         check.add(frame)
         yield frame.image, frame.audio
 
 
-def _items(stream: Live, feed: _Feed, stop: StopInOrder, *, stay: bool) -> Iterator[LiveFrame]:
-    """Frames to be sent, until all is said and a little longer, or until stopped.
+def _items(stream: Live, feed: _Feed, stop: StopInOrder, *, idle: bool) -> Iterator[LiveFrame]:
+    """Yield frames until shortly after the last utterance, or until stopped.
 
-    The second is asked for when there is a connection: speech and pace begin then. A text's first sentence is
-    made before, since loading a voice would make the first frames late; if it cannot be, nothing is opened.
+    The caller asks for the second frame once it is connected: speech and real-time output start then. The
+    first sentence of a text is synthesised before, since loading a voice would delay the first frames. If
+    that fails, no output is opened.
     """
     if feed.ahead:
         feed.start()
         while feed.is_alive() and not stream.counts.waiting_seconds:
             time.sleep(_POLL_SECONDS)
-        if feed.error is not None:  # before anything is written
+        if feed.error is not None:  # before any output
             raise feed.error
     stop.waiting()
     yield from itertools.islice(stream.frames(paced=False), 1)
     stop.flowing()
     if not feed.ahead:
         feed.start()
-    yield from _flowing(stream, feed, stop.stopped, stay=stay)
+    yield from _flowing(stream, feed, stop.stopped, idle=idle)
     stop.waiting()
 
 
-def _flowing(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool) -> Iterator[LiveFrame]:
-    """All frames but the first."""
+def _flowing(stream: Live, feed: _Feed, stopped: threading.Event, *, idle: bool) -> Iterator[LiveFrame]:
+    """Yield all frames but the first."""
     after = round(_AFTER_SECONDS * stream.fps)
     for frame in stream:
         yield frame
@@ -338,29 +360,29 @@ def _flowing(stream: Live, feed: _Feed, stopped: threading.Event, *, stay: bool)
             raise feed.error
         if feed.is_alive() or stream.busy:
             after = round(_AFTER_SECONDS * stream.fps)
-        elif not stay:
+        elif not idle:
             after -= 1
             if after <= 0:
                 return
 
 
-def _source(speech: str | None, text: str | None, rate: int, *, whole: bool, replaces: bool) -> Feeding:
-    """What a stream is given to say.
+def _source(speech: str | None, text: str | None, rate: int, *, checks_all: bool, replaces: bool) -> Feeding:
+    """Return the function that pushes the speech into a stream.
 
     Args:
-        speech: a sound file, or - for standard input.
-        text: in place of it.
-        rate: of standard input, in Hz.
-        whole: whether all of a sound file is checked now: an older output may be replaced.
-        replaces: whether an older output is replaced: then the first bytes of standard input are waited for.
+        speech: audio file, or - for standard input.
+        text: text to speak instead.
+        rate: sample rate of raw samples on standard input, in Hz.
+        checks_all: whether to decode all of an audio file first, since an existing output may be replaced.
+        replaces: whether an existing output is replaced: then wait for the first bytes of standard input.
 
     Raises:
-        MediaError: the sound file, or the beginning of standard input, is missing, damaged, empty or a text.
-        SpeechError: it holds samples that are not numbers.
+        MediaError: the audio file, or the start of standard input, is missing, damaged, empty or text.
+        SpeechError: the audio contains NaN or infinite samples.
     """
     if text is not None:
-        words = text
-        return lambda stream: stream.say(words).result()
+        script = text
+        return lambda stream: stream.say(script).result()
     if speech == "-":
         from newscaster import media
 
@@ -374,19 +396,19 @@ def _source(speech: str | None, text: str | None, rate: int, *, whole: bool, rep
         path = Path(speech)
         audio = media.probe(path, header_only=True).audio
         if audio is None:
-            raise MediaError(f"'{path}' has no sound in it, only video. Give a file that has sound")
-        if whole:
+            raise MediaError(f"'{path}' has no audio track, only video. Give a file with audio")
+        if checks_all:
             _check_audio(path)
         blocks = media.read_audio_blocks(path, rate=audio.rate, block_samples=audio.rate // 5)
-        first = next(blocks, None)  # what cannot be decoded shows before anything is written
+        first = next(blocks, None)  # decoding errors show before any output
         if first is None:
-            raise SpeechError(f"'{path}' is empty: 0 samples. Give a sentence at least")
+            raise SpeechError(f"'{path}' is empty: 0 samples. Give at least one sentence")
         return lambda stream: _push_all(stream, itertools.chain([first], blocks), audio.rate)
     return lambda stream: None
 
 
 def _push_piped(stream: Live, piped: PipedAudio, rate: int) -> None:
-    """Push what comes in through a pipe: the audio of a file, or else raw samples at `rate`."""
+    """Push the data of a pipe: the audio of a file, or raw samples at `rate`."""
     _check_piped(piped)
     if piped.container is None:
         _push_all(stream, _raw(piped), rate)
@@ -396,54 +418,62 @@ def _push_piped(stream: Live, piped: PipedAudio, rate: int) -> None:
 
 
 def _check_piped(piped: PipedAudio) -> None:
-    """Wait for the first bytes; MediaError if there are none, or a text."""
+    """Wait for the first bytes.
+
+    Raises:
+        MediaError: there are none, or they are text.
+    """
     if piped.is_empty:
         raise MediaError(
-            "nothing came in on standard input, where raw samples or a sound file are needed. Check the "
-            "command before the pipe"
+            "standard input is empty; expected raw samples or an audio file. Check the command before the "
+            "pipe"
         )
     if piped.is_text:
         raise MediaError(
-            "standard input is text, where raw samples or a sound file are needed. Give --text, or a .txt "
-            "file as --speech"
+            "standard input is text; expected raw samples or an audio file. Give --text, or a .txt file as "
+            "--speech"
         )
 
 
 def _check_audio(path: Path) -> None:
-    """Decode all of a sound file."""
+    """Decode all of an audio file.
+
+    Raises:
+        SpeechError: it contains samples that are no valid audio.
+    """
     from newscaster import media
 
     measure = media.measure_audio(path)
     if not measure.is_audio:
         raise SpeechError(
-            f"the sound of '{path}' holds samples that are not numbers (NaN or infinite), or far beyond full "
-            "scale. Export it again, as 16-bit WAV for instance"
+            f"the audio of '{path}' contains NaN, infinite, or far too large samples. Export it again, for "
+            "instance as 16-bit WAV"
         )
 
 
 def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
     for block in blocks:
         stream.push(block, rate)
-        while stream.counts.waiting_seconds > _WAITING_SECONDS:
+        while stream.counts.waiting_seconds > _AHEAD_SECONDS:
             time.sleep(_POLL_SECONDS)
     stream.flush()
 
 
 def _raw(source: PipedAudio) -> Iterator[Floats]:
-    """Blocks of raw sound as it comes: signed 16 bits, little endian, to (n,) float32 in [-1, 1]."""
+    """Yield raw audio as it arrives: signed 16-bit little-endian, as (n,) float32 in [-1, 1]."""
     import numpy as np
 
-    held = b""
-    # As much as there is: a microphone's sound is not held back until a block is full.
+    pending = b""
+    # Read what is available: a microphone's audio must not wait for a full block.
     while data := _read(source.read):
-        held += data
-        whole = len(held) // 2 * 2
-        yield np.frombuffer(held[:whole], "<i2").astype(np.float32) / np.float32(32768)
-        held = held[whole:]
+        pending += data
+        even_length = len(pending) // 2 * 2
+        yield np.frombuffer(pending[:even_length], "<i2").astype(np.float32) / np.float32(32768)
+        pending = pending[even_length:]
 
 
 def _read(read: Callable[[int], bytes]) -> bytes:
     try:
         return read(_PCM_BYTES)
     except OSError as error:
-        raise MediaError(f"standard input cannot be read ({why(error)}). Pipe raw sound in") from error
+        raise MediaError(f"standard input cannot be read ({why(error)}). Pipe raw audio in") from error

@@ -1,4 +1,4 @@
-"""What all commands show in the same way: progress, warnings, and nothing of what other libraries print."""
+"""Terminal output that all commands share: progress, warnings, standard streams, and the library log."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from newscaster.system.os_errors import why
 from newscaster.texts import ONCE, escaped, json_text
 
 ProgressReport = Callable[[str, float, float], None]
-"""Progress: a phase's name, how much is done, and how much there is."""
+"""Progress: name of the phase, amount done, total."""
 
 LOG_VARIABLE = "NEWSCASTER_LOG"
-"""Environment variable that names a file for what libraries write."""
+"""Environment variable with the file for library output."""
 _MIN_MEMORY_BYTES = 640 << 20
-"""What the libraries alone need. NumPy's linear algebra tries for ever where its workspace is refused."""
+"""Need of the libraries alone. NumPy's linear algebra retries forever if its workspace is refused."""
 
 
 def say(line: str, *, err: bool = False) -> None:
-    """Print a line, in which control characters are escaped: names from files cannot forge another line."""
+    """Print a line with control characters escaped: names from files cannot forge another line."""
     click.echo(escaped(line), err=err)
 
 
 def value_text(value: str) -> str:
-    """A value from a file for a line of its own: escaped, and without long runs of spaces.
+    """Escape a value from a file, and shorten long runs of spaces.
 
     Those could fill a terminal's line, so that what follows looks like another line.
     """
@@ -46,13 +46,13 @@ def value_text(value: str) -> str:
 
 @contextmanager
 def progress_report(*, announced: bool = True) -> Iterator[ProgressReport]:
-    """A function to report progress to: bars on a terminal, a line per phase elsewhere."""
+    """Yield a progress callback: bars on a terminal, otherwise a line per phase."""
     if not sys.stderr.isatty():
-        told: set[str] = set()
+        announced_phases: set[str] = set()
 
         def announce(phase: str, done: float, total: float) -> None:
-            if announced and phase not in told:
-                told.add(phase)
+            if announced and phase not in announced_phases:
+                announced_phases.add(phase)
                 click.echo(f"{phase} ...", err=True)
 
         yield announce
@@ -73,7 +73,7 @@ def progress_report(*, announced: bool = True) -> Iterator[ProgressReport]:
 
 
 class Warnings(logging.Handler):
-    """Shows what the library has to warn of; of records on one subject (`ONCE`) the first."""
+    """Prints the library's log records; of records on one subject (`ONCE`), only the first."""
 
     def __init__(self, level: int = logging.NOTSET) -> None:
         super().__init__(level)
@@ -89,7 +89,7 @@ class Warnings(logging.Handler):
 
 
 class _OthersErrors(logging.Handler):
-    """Shows errors that other libraries log, such as the traceback of a task that failed."""
+    """Prints errors that other libraries log, such as the traceback of a failed task."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -101,7 +101,7 @@ class _OthersErrors(logging.Handler):
 
 
 class _LogFormatter(logging.Formatter):
-    """Writes records to the log so that no name in them can forge a line or steer a terminal."""
+    """Log formatter that escapes names, so that they cannot forge a line or control a terminal."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         if record.name.partition(".")[0] == "newscaster":
@@ -113,7 +113,7 @@ class _LogFormatter(logging.Formatter):
 
 
 class _Stream:
-    """A text stream of which only the errors are other ones."""
+    """A text stream with its own error handling."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -135,14 +135,14 @@ class _Stream:
 
 
 class _Messages(_Stream):
-    """Standard error: messages that cannot be written must not end the work."""
+    """Standard error: failed writes are ignored."""
 
     def _errors(self) -> AbstractContextManager[None]:
         return suppress(OSError)
 
 
 class _Results(_Stream):
-    """Standard output: a result that cannot be written is an error, and not a file's."""
+    """Standard output: a failed write raises `OutputError`."""
 
     def _errors(self) -> AbstractContextManager[None]:
         return _result_errors()
@@ -152,19 +152,18 @@ class _Results(_Stream):
 def _result_errors() -> Iterator[None]:
     try:
         yield
-    except BrokenPipeError:  # whoever read it has gone
+    except BrokenPipeError:  # the reader has closed it
         raise
     except OSError as error:
         raise OutputError(
-            f"standard output cannot be written to ({why(error)}). Files that were written are whole"
+            f"standard output cannot be written to ({why(error)}). Output files are complete"
         ) from error
 
 
 def open_standard_streams() -> None:
-    """Open those of standard input, output and error that were closed when the command started: `<&-`, `>&-`.
+    """Open the standard streams that were closed at the start (`<&-`, `>&-`) on the null device.
 
-    A file that is opened later would take their place otherwise, and native code would write to it. What is
-    written there is dropped, and nothing comes in.
+    Otherwise, a file opened later would get their descriptor, and native code would write to it.
     """
     closed = [
         number for number, name in enumerate(("stdin", "stdout", "stderr")) if getattr(sys, name) is None
@@ -183,13 +182,13 @@ def open_standard_streams() -> None:
 
 
 def watch_standard_streams() -> None:
-    """Have a standard output that fails be an error of its own, and a standard error that fails be none."""
+    """Turn write errors of standard output into `OutputError`, and ignore those of standard error."""
     sys.stdout = cast("TextIO", _Results(sys.stdout))
     sys.stderr = cast("TextIO", _Messages(sys.stderr))
 
 
 def has_written_all() -> bool:
-    """Whether standard output takes the rest; otherwise that is dropped, or Python would try again."""
+    """Flush standard output; on failure, drop the rest (Python would retry) and return False."""
     try:
         sys.stdout.flush()
     except (OSError, OutputError):
@@ -201,35 +200,36 @@ def has_written_all() -> bool:
     return True
 
 
-def json_output(facts: Mapping[str, object]) -> str:
-    """Facts as JSON for standard output: what its encoding lacks is escaped as JSON has it."""
+def json_output(values: Mapping[str, object]) -> str:
+    """Format values as JSON for standard output; escape what its encoding lacks."""
     encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
-    text = json_text(facts)
+    text = json_text(values)
     return text if encoding.startswith("utf") else json.dumps(json.loads(text), indent=2)
 
 
 def send_library_output_to_log() -> None:
-    """Keep what libraries write to standard error apart from a command's own lines, until the process ends.
+    """Redirect library output on standard error to the log, until the process ends.
 
-    Messages of native code, Python's warnings and what other packages log go to the file that NEWSCASTER_LOG
-    names, and nowhere by default. If native code crashes, Python's stack is still written to standard error.
+    Messages of native code, Python's warnings and log records of other packages go to the file in
+    NEWSCASTER_LOG, and are dropped by default. If native code crashes, Python's stack still goes to standard
+    error.
 
     Raises:
         OutputError: the log cannot be written to.
     """
-    named = os.environ.get(LOG_VARIABLE)
-    if named:
-        check_log(Path(named))
+    log_path = os.environ.get(LOG_VARIABLE)
+    if log_path:
+        check_log(Path(log_path))
     try:
-        divert_native_errors(Path(named) if named else None)
+        divert_native_errors(Path(log_path) if log_path else None)
     except OSError as error:
         raise OutputError(
-            f"the log '{named}' cannot be written to ({error.strerror}). Name another file in "
-            f"{LOG_VARIABLE}, or none"
+            f"the log '{log_path}' cannot be written to ({error.strerror}). Set {LOG_VARIABLE} to another "
+            "file, or unset it"
         ) from error
     root = logging.getLogger()
     root.addHandler(_OthersErrors())
-    if named:
+    if log_path:
         log = logging.StreamHandler(os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace"))
         log.setFormatter(_LogFormatter())
         root.addHandler(log)
@@ -238,17 +238,17 @@ def send_library_output_to_log() -> None:
 
 
 def numpy_on_one_thread() -> None:
-    """For commands that stream live; to be called before NumPy is imported.
+    """Limit NumPy to one thread, for live commands; call it before NumPy is imported.
 
-    Threads of NumPy's own would spin beside the many small products that a listener's motion is made of, and
-    take the processor from other listeners: 0.42 s of it per second of speech, where one thread takes 0.25.
+    The motion of a client takes many small matrix products. NumPy's threads would spin between them and slow
+    other clients: 0.42 s of CPU time per second of speech, against 0.25 s with one thread.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 
 def need_memory() -> None:
-    """Refuse to begin under a limit that nothing can be made under.
+    """Refuse to start under a memory limit that is too low.
 
     Raises:
         NewscasterError: the limit is too low.
@@ -261,6 +261,6 @@ def need_memory() -> None:
     least = min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=_MIN_MEMORY_BYTES)
     if least < _MIN_MEMORY_BYTES:
         raise NewscasterError(
-            f"there is not enough memory: the limit is {least >> 20} MiB (ulimit -v, ulimit -d), and "
-            f"{_MIN_MEMORY_BYTES >> 20} MiB are needed at least. Raise the limit"
+            f"the memory limit is {least >> 20} MiB (ulimit -v, ulimit -d); at least "
+            f"{_MIN_MEMORY_BYTES >> 20} MiB are needed. Raise the limit"
         )

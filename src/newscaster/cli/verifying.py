@@ -1,4 +1,4 @@
-"""The command that reads what a manifest claims, and looks for the watermark: `verify`."""
+"""The command `verify`: check the manifest of a video, and detect the watermark."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 _MAX_RUNS = 6
-"""Runs of frames that are shown; --json gives all."""
+"""Maximum number of frame runs printed; --json prints all."""
 _EXITS: Mapping[Verdict, int] = {
     "trusted": EXIT_DONE,
     "untrusted": EXIT_DONE,
@@ -44,132 +44,146 @@ _EXITS: Mapping[Verdict, int] = {
     "malformed": EXIT_UNCHECKED,
 }
 _HEADLINES: Mapping[Verdict, str] = {
-    "trusted": "holds, and its signer is trusted",
-    "broken": "BROKEN: this is not what was signed",
-    "expired": "nothing was changed; {reason}",
-    "not_yet_valid": "nothing was changed; {reason}",
-    "revoked": "nothing was changed; {reason}",
-    "unfit": "nothing was changed; {reason}",
+    "trusted": "valid, and its signer is trusted",
+    "broken": "INVALID: the file differs from what was signed",
+    "expired": "unchanged; {reason}",
+    "not_yet_valid": "unchanged; {reason}",
+    "revoked": "unchanged; {reason}",
+    "unfit": "unchanged; {reason}",
     "unsupported": "NOT CHECKED: {reason}",
     "unknown": "NOT CHECKED: {reason}",
     "malformed": "NOT CHECKED: {reason}",
 }
 
+_EXIT_CODES = """\b
+Exit codes:
+  0  the manifest is valid, whoever signed it
+  1  the file was changed after signing
+  3  no manifest
+  4  no manifest, but newscaster's watermark
+  5  unchanged, but the signer's certificate has expired, and no time stamp
+     of an authority in --trust proves an earlier signature
+  6  unchanged, but the certificate is not valid yet (check the clock)
+  7  unchanged, but the certificate was revoked or must not sign
+  8  the manifest cannot be checked: it is malformed, or too new
+"""
 
-@click.command()
+
+@click.command(epilog=_EXIT_CODES)
 @click.argument("file", type=_FILE)
 @click.option(
     "--trust",
     type=_FILE,
     metavar="FILE",
-    help="PEM certificates of the authorities that you trust, for signers and for time stamps; by default "
-    "nobody is trusted.",
+    help="PEM certificates of authorities to trust, for signers and time stamps (default: none).",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(file: Path, trust: Path | None, as_json: bool) -> None:
-    """Read the C2PA manifest of FILE: what it claims, whether it holds, and which frames were synthesised.
+    """Verify the C2PA manifest of FILE.
 
-    The pixels are looked at for newscaster's watermark, too, which is there when the manifest is lost.
-    Returns 0 if the manifest holds, whoever signed it, 1 if something was changed, 3 if there is none, and
-    4 if there is none, but the watermark. Nothing was changed with 5 (the signer's certificate has ended, and
-    no time stamp of an authority in --trust shows that it was signed before), 6 (the certificate is not valid
-    yet: is the clock right?) and 7 (it was revoked, or is not one to sign with). 8: the manifest cannot be
-    checked, since it is malformed, or uses what this version does not know. Nothing is fetched from a
-    network.
+    Shows its claims, its signature, and the synthesised frames. Also detects newscaster's watermark in the
+    pixels, which survives the loss of the manifest. Uses no network.
     """
     from newscaster import provenance
 
-    found = provenance.verify(file, trust=trust)
+    result = provenance.verify(file, trust=trust)
     if as_json:
-        click.echo(json_output(_facts(found)))
+        click.echo(json_output(_json_values(result)))
     else:
-        say(f"{found.path}: {value_text(_headline(found))}")
-        for name, value in (*_lines(found), *_of_mark(found.watermark, found.statement)):
+        say(f"{result.path}: {value_text(_headline(result))}")
+        lines = (*_manifest_lines(result), *_watermark_lines(result.watermark, result.statement))
+        for name, value in lines:
             say(f"  {name:<12} {value_text(value)}")
-    marked = found.verdict == "unsigned" and found.watermark is not None
-    click.get_current_context().exit(EXIT_MARKED if marked else _EXITS[found.verdict])
+    marked = result.verdict == "unsigned" and result.watermark is not None
+    click.get_current_context().exit(EXIT_MARKED if marked else _EXITS[result.verdict])
 
 
-def _headline(found: Verified) -> str:
-    if found.verdict == "unsigned":
-        marked = "" if found.watermark is None else ", but the pixels carry newscaster's watermark"
+def _headline(result: Verified) -> str:
+    if result.verdict == "unsigned":
+        marked = "" if result.watermark is None else ", but the pixels carry newscaster's watermark"
         return "no manifest" + marked
-    if found.verdict in _HEADLINES:
-        return _HEADLINES[found.verdict].format(reason=found.reasons[0] if found.reasons else "")
-    if found.local:
+    if result.verdict in _HEADLINES:
+        return _HEADLINES[result.verdict].format(reason=result.reasons[0] if result.reasons else "")
+    if result.local:
         return (
-            "holds, signed with a local certificate: nothing was changed since, and who signed is not known, "
-            "since anybody can make one"
+            "valid, signed with a local certificate: unchanged since, but the signer is unknown, because "
+            "anyone can make one"
         )
-    return "holds, signed by somebody who is not on a list of yours (--trust FILE): nothing was changed since"
+    return "valid, but the signer is not trusted (--trust FILE): unchanged since signing"
 
 
-def _lines(found: Verified) -> Iterator[tuple[str, str]]:
-    in_headline = "{reason}" in _HEADLINES.get(found.verdict, "")
-    for reason in found.reasons[1 if in_headline else 0 :]:
-        yield ("broken" if found.verdict == "broken" else "why"), reason
-    for note in found.notes:
+def _manifest_lines(result: Verified) -> Iterator[tuple[str, str]]:
+    reason_in_headline = "{reason}" in _HEADLINES.get(result.verdict, "")
+    for reason in result.reasons[1 if reason_in_headline else 0 :]:
+        yield ("invalid" if result.verdict == "broken" else "reason"), reason
+    for note in result.notes:
         yield "note", note
-    if found.sidecar is not None:
-        yield "manifest", str(found.sidecar)
-    if found.generator:
-        yield "made by", found.generator
-    if found.signer:
-        yield "signed by", found.signer
-    if found.certificate_start is not None and found.certificate_end is not None and not found.local:
-        yield "certificate", f"{_minute(found.certificate_start)} to {_minute(found.certificate_end)}"
-    if found.signed_at is not None:
-        yield "time stamp", _minute(found.signed_at)
-    for source_type in found.source_types:
+    if result.sidecar is not None:
+        yield "manifest", str(result.sidecar)
+    if result.generator:
+        yield "made by", result.generator
+    if result.signer:
+        yield "signed by", result.signer
+    if result.certificate_start is not None and result.certificate_end is not None and not result.local:
+        yield (
+            "certificate",
+            f"{_minute_text(result.certificate_start)} to {_minute_text(result.certificate_end)}",
+        )
+    if result.signed_at is not None:
+        yield "time stamp", _minute_text(result.signed_at)
+    for source_type in result.source_types:
         yield "source type", source_type
-    if found.statement is not None:
-        yield from _of_statement(found.statement)
-    for ingredient in found.ingredients:
+    if result.statement is not None:
+        yield from _statement_lines(result.statement)
+    for ingredient in result.ingredients:
         yield "ingredient", ingredient
 
 
-def _minute(time: datetime) -> str:
+def _minute_text(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def _of_statement(said: Statement) -> Iterator[tuple[str, str]]:
-    yield "anchor", f"{said.anchor}, sha256 {said.anchor_id}, made {said.anchor_created}"
-    for name, value in said.consent.items():
+def _statement_lines(statement: Statement) -> Iterator[tuple[str, str]]:
+    yield "anchor", f"{statement.anchor}, sha256 {statement.anchor_id}, made {statement.anchor_created}"
+    for name, value in statement.consent.items():
         yield "consent", f"{name}: {value}"
-    for line in said.attribution:
+    for line in statement.attribution:
         yield "attribution", line
-    voice = "a text-to-speech voice" if said.synthetic_voice else "as it was given"
-    yield "speech", f"{said.speech_seconds:.1f} s, {voice}, sha256 {said.speech_sha256}"
-    yield "label", said.label if said.label is not None else "none"
-    yield "synthesised", f"{said.synthesised_frames} of {said.frames} frames: {_runs(said)}"
-    if said.synthetic_target:
-        yield "", "and the rest of every picture: none of it is footage"
+    voice = "a text-to-speech voice" if statement.synthetic_voice else "the given audio"
+    yield "speech", f"{statement.speech_seconds:.1f} s, {voice}, sha256 {statement.speech_sha256}"
+    yield "label", statement.label if statement.label is not None else "none"
+    yield (
+        "synthesised",
+        f"{statement.synthesised_frames} of {statement.frames} frames: {_frame_runs(statement)}",
+    )
+    if statement.synthetic_target:
+        yield "", "and the rest of every frame: nothing in it is footage"
 
 
-def _of_mark(mark: FoundMark | None, said: Statement | None) -> Iterator[tuple[str, str]]:
+def _watermark_lines(mark: FoundMark | None, statement: Statement | None) -> Iterator[tuple[str, str]]:
     if mark is None:
-        if said is not None and said.watermark is not None:
-            yield "watermark", "not found, though the manifest speaks of one"
+        if statement is not None and statement.watermark is not None:
+            yield "watermark", "not found, although the manifest claims one"
         return
     if mark.id is None:
-        whose = "too faint to tell of which anchor"
-    elif said is None:
-        whose = f"of the anchor whose sha256 begins with {mark.id}"
-    elif said.anchor_id.startswith(mark.id):
-        whose = f"{mark.id}, of the same anchor"
+        anchor = "too faint to identify the anchor"
+    elif statement is None:
+        anchor = f"of the anchor whose sha256 starts with {mark.id}"
+    elif statement.anchor_id.startswith(mark.id):
+        anchor = f"{mark.id}, of the same anchor"
     else:
-        whose = f"{mark.id}: this is not the anchor that the manifest names"
-    yield "watermark", f"newscaster's, {whose}, found in {mark.marked} of {mark.pieces} pieces"
+        anchor = f"{mark.id}: not the anchor in the manifest"
+    yield "watermark", f"newscaster's, {anchor}, detected in {mark.marked} of {mark.pieces} pieces"
     if mark.scale < 1:
-        yield "", f"the picture was cropped to about {mark.scale:.0%} of its smaller side"
+        yield "", f"the video was cropped to about {mark.scale:.0%} of its smaller side"
     if mark.mirrored:
-        yield "", "the picture was mirrored"
+        yield "", "the video was mirrored"
 
 
-def _runs(said: Statement) -> str:
-    """The runs of frames, first and last of each counted from 0."""
-    shown = [f"{first}-{end - 1}" for first, end in said.synthesised[:_MAX_RUNS]]
-    more = len(said.synthesised) - len(shown)
+def _frame_runs(statement: Statement) -> str:
+    """Format the synthesised runs, first and last frame of each counted from 0."""
+    shown = [f"{first}-{end - 1}" for first, end in statement.synthesised[:_MAX_RUNS]]
+    more = len(statement.synthesised) - len(shown)
     return (", ".join(shown) or "none") + (f" and {more} more runs (--json)" if more else "")
 
 
@@ -177,31 +191,31 @@ def _iso(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
 
 
-def _facts(found: Verified) -> dict[str, object]:
-    said = found.statement
-    facts: dict[str, object] = {
-        "path": str(found.path),
-        "verdict": found.verdict,
-        "holds": found.holds,
-        "unchanged": found.unchanged,
-        "reasons": list(found.reasons),
-        "notes": list(found.notes),
-        "sidecar": None if found.sidecar is None else str(found.sidecar),
-        "generator": found.generator,
-        "signer": found.signer,
-        "certificate_start": _iso(found.certificate_start),
-        "certificate_end": _iso(found.certificate_end),
-        "signed_at": _iso(found.signed_at),
-        "local": found.local,
-        "source_types": list(found.source_types),
-        "ingredients": list(found.ingredients),
-        "watermark": None if found.watermark is None else asdict(found.watermark),
+def _json_values(result: Verified) -> dict[str, object]:
+    statement = result.statement
+    values: dict[str, object] = {
+        "path": str(result.path),
+        "verdict": result.verdict,
+        "holds": result.holds,
+        "unchanged": result.unchanged,
+        "reasons": list(result.reasons),
+        "notes": list(result.notes),
+        "sidecar": None if result.sidecar is None else str(result.sidecar),
+        "generator": result.generator,
+        "signer": result.signer,
+        "certificate_start": _iso(result.certificate_start),
+        "certificate_end": _iso(result.certificate_end),
+        "signed_at": _iso(result.signed_at),
+        "local": result.local,
+        "source_types": list(result.source_types),
+        "ingredients": list(result.ingredients),
+        "watermark": None if result.watermark is None else asdict(result.watermark),
     }
-    return {**facts, "statement": None if said is None else _statement_json(said)}
+    return {**values, "statement": None if statement is None else _statement_json(statement)}
 
 
 def _statement_json(statement: Statement) -> dict[str, object]:
-    """Under the names that the statement has had from the start."""
-    old = {"synthetic_target": "painted", "target_sha256": "stage_sha256"}
+    """Return a statement under its original JSON keys."""
+    old_keys = {"synthetic_target": "painted", "target_sha256": "stage_sha256"}
     values = {**asdict(statement), "fps": str(statement.fps)}
-    return {old.get(name, name): value for name, value in values.items()}
+    return {old_keys.get(name, name): value for name, value in values.items()}

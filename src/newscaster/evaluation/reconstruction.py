@@ -95,7 +95,7 @@ def remake(
         frames = SynthesisedFrames()
         frames.add(rendered)
         style = Style(label="", watermark=False)
-        return anchor.on_target(target).statement(path.name, frames=frames, heard=source, style=style)
+        return anchor.on_target(target).statement(path.name, frames=frames, speech=source, style=style)
 
     _write(video("real"), held, anchor, _images(anchor, target, held.shapes, nothing))
     crops = work / f"{held.name}.crops"

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from newscaster.consent import MAX_TEXT, Consent, check_text
+from newscaster.deprecation import renamed_attributes
 from newscaster.errors import AnchorError, InputError
 from newscaster.face.crop import FaceCrop
 from newscaster.face.grain import STRONGEST
@@ -50,6 +51,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+@renamed_attributes(
+    stage_frames="target_frames", stage_loops="target_loops", stage_seconds="target_seconds", region="crop"
+)
 @dataclass(frozen=True, kw_only=True)
 class AnchorInfo:
     """The header of an anchor. Raises AnchorError for values that no anchor can have."""

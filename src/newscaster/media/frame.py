@@ -145,9 +145,9 @@ def _filter_frame(graph: Graph, frame: VideoFrame) -> VideoFrame:
 
 
 class ToYuv:
-    """Turns decoded frames into upright 4:2:0 frames of 8 bits in limited range, of one size.
+    """Converts decoded frames to upright 8-bit 4:2:0 frames in limited range, of one size.
 
-    Frames that are so already keep every sample.
+    Frames that already have this form keep every sample.
 
     Args:
         first: the first frame of the video, which sets the size.
@@ -160,28 +160,28 @@ class ToYuv:
         self._is_dimmed = to_sdr(ColourTags.of(first).transfer) is not None
         self.size = self._orientation.size(*self._stored)
         """Width and height as shown."""
-        self.notes = self._changes(first, aspect)
-        """What is changed in the frames, a line each."""
+        self.notes = self._describe_changes(first, aspect)
+        """The changes to the frames, one line each."""
         self._reformatter = VideoReformatter()
         self._to_rgb = ToRgb(aspect)
         self._copiers: dict[tuple[int, int], FrameCopier] = {}
 
     def __call__(self, frame: VideoFrame) -> YuvFrame:
-        """Return the frame, the caller's to write to."""
+        """Return the converted frame, which the caller may modify."""
         if self._is_dimmed:
             image = self._to_rgb(frame)
             return YuvFrame(FromRgb(ColourTags.for_height(image.shape[0]))(image), self.size)
         if (frame.width, frame.height) == self._stored and is_plain(frame):
             plain = self._copy(frame)  # the decoder refers to the original
         else:
-            plain = self._reformatted(frame)
+            plain = self._reformat(frame)
         tags = ColourTags.of(frame)
         width, height = self._stored
         if self._orientation == Orientation() and not width % 2 and not height % 2:
             return YuvFrame(plain, self.size)
-        return YuvFrame(self._upright(plain, tags), self.size)
+        return YuvFrame(self._turn_upright(plain, tags), self.size)
 
-    def _changes(self, first: VideoFrame, aspect: Fraction) -> list[str]:
+    def _describe_changes(self, first: VideoFrame, aspect: Fraction) -> list[str]:
         notes = []
         if self._is_dimmed:
             notes.append("HDR video becomes standard dynamic range, BT.709 or BT.601")
@@ -206,7 +206,7 @@ class ToYuv:
         copied.color_primaries, copied.color_trc = frame.color_primaries, frame.color_trc
         return copied
 
-    def _reformatted(self, frame: VideoFrame) -> VideoFrame:
+    def _reformat(self, frame: VideoFrame) -> VideoFrame:
         tags = ColourTags.of(frame)
         width, height = self._stored
         plain = self._reformatter.reformat(
@@ -222,7 +222,7 @@ class ToYuv:
         )
         return _tagged(plain, tags)
 
-    def _upright(self, frame: VideoFrame, tags: ColourTags) -> VideoFrame:
+    def _turn_upright(self, frame: VideoFrame, tags: ColourTags) -> VideoFrame:
         """Turn the planes; odd sides grow by one, the edge repeated."""
         width, height = (side + side % 2 for side in self.size)
         out = VideoFrame(width, height, "yuv420p")

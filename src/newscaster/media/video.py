@@ -64,7 +64,7 @@ def read_frames(
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
-    yield from _converted(path, fps, start_frame, stop_frame, _rgb_converter)
+    yield from _read_converted(path, fps, start_frame, stop_frame, _rgb_converter)
 
 
 def read_yuv_frames(
@@ -74,23 +74,26 @@ def read_yuv_frames(
     start_frame: int = 0,
     stop_frame: int | None = None,
 ) -> Iterator[YuvFrame]:
-    """Yield the frames of a video at a constant rate, as decoded: what is written again unchanged stays so.
+    """Read the frames of a video at a constant rate, as decoded, to be encoded without conversion.
 
     Args:
-        path: as in :func:`read_frames`, and so are the others.
+        path: see :func:`read_frames`, also for the other arguments.
+        fps: frames per second.
+        start_frame: the first frame.
+        stop_frame: one past the last frame.
 
     Yields:
-        Upright frames of one size, 4:2:0 of 8 bits in limited range, each the caller's to write to. 4:2:0 of
-        8 bits in limited range keeps its samples; see :func:`yuv_notes` for other video.
+        Upright 8-bit 4:2:0 frames in limited range, of one size, which the caller may modify. Video in this
+        form keeps its samples; see :func:`yuv_notes` for other video.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
-    yield from _converted(path, fps, start_frame, stop_frame, _yuv_converter)
+    yield from _read_converted(path, fps, start_frame, stop_frame, _yuv_converter)
 
 
 def yuv_notes(path: Path) -> list[str]:
-    """Return what :func:`read_yuv_frames` changes in a video's frames, a line each; none if nothing.
+    """Return the changes that :func:`read_yuv_frames` makes to frames, one line each; empty if none.
 
     Raises:
         MediaError: the file is missing, or not a video.
@@ -111,7 +114,7 @@ def _yuv_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFra
     return ToYuv(first, pixel_aspect(stream))
 
 
-def _converted(
+def _read_converted(
     path: Path,
     fps: Fraction | None,
     start_frame: int,

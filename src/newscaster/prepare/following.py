@@ -146,6 +146,7 @@ def frames_of_person(
 
 
 def _runs_in_shots(present: Mask, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the runs of frames with a face, cut where a shot starts."""
     for start, stop in runs(present):
         edges = [start, *(cut for cut in cuts if start < cut < stop), stop]
         yield from itertools.pairwise(edges)

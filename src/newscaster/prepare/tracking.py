@@ -68,7 +68,7 @@ class FaceTracker:
         return joined([self.step(frame) for frame in frames])
 
     def restart(self) -> None:
-        """Forget the face: the next frame is the first of another shot."""
+        """Forget the track: the next frame is the first of another shot."""
         self._window, self._last, self._lost = None, None, 0
         self._mesh.reset()
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from newscaster.deprecation import renamed_attributes
 from newscaster.version import VERSION
 
 GENERATOR = "newscaster"
@@ -33,6 +34,7 @@ Runs = tuple[tuple[int, int], ...]
 """Runs of frames: the first of each, and the one after its last."""
 
 
+@renamed_attributes(painted="synthetic_target", stage_sha256="target_sha256")
 @dataclass(frozen=True, kw_only=True)
 class Statement:
     """The statement about one video."""

@@ -2,10 +2,10 @@
 
 ::
 
-    page, programs ─► doors ─► api ─┬► Session ─► Anchor.live ─► frames ─┬► WebRTC
-                                    │                                    ├► WebSocket: MP4, or pictures
-                                    │                                    └► a recording
-                                    └► JobQueue ─► a process of its own ─► Anchor.speak ─► a file
+    page, programs ─► middleware ─► api ─┬► Session ─► Anchor.live ─► frames ─┬► WebRTC
+                                         │                                    ├► WebSocket: MP4, or JPEG
+                                         │                                    └► a recording
+                                         └► JobQueue ─► worker process ─► Anchor.speak ─► a file
 
-A listener is a `Session` with its own `Live`; what it shows goes to sinks that never wait for each other.
+A client has a `Session` with its own `Live`. Frames go to sinks, which never wait for each other.
 """

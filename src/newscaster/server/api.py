@@ -1,6 +1,6 @@
-"""The API under /v1: what each address does. Documented in docs/serve.md, and by itself in OpenAPI.
+"""The endpoints of the API under /v1. Documented in docs/serve.md, and as OpenAPI.
 
-Every refusal is JSON, `{"error": "one sentence"}`. Ids from clients are looked up, never made part of a path.
+Every error is JSON, `{"error": "one sentence"}`. Ids from clients are looked up, never used in a path.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _GREETING_SECONDS = 10.0
 _AUDIO_BODY = {
     "requestBody": {
         "required": True,
-        "description": f"A sound file: {KINDS}.",
+        "description": f"An audio file: {KINDS}.",
         "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
@@ -74,24 +74,24 @@ TheStudio = Annotated[Studio, Depends(_studio)]
 
 
 async def _used_session(session: str, request: Request) -> AsyncIterator[Session]:
-    found = _session(session, request)
-    with found.used():
-        yield found
+    live_session = _session(session, request)
+    with live_session.used():
+        yield live_session
 
 
 TheSession = Annotated[Session, Depends(_session)]
 UsedSession = Annotated[Session, Depends(_used_session)]
-"""Of a request that talks to the session, which is not idle then."""
+"""The session of a request that uses it: it is not idle meanwhile."""
 
 
-@router.get("/health", summary="Whether the studio answers; needs no token")
+@router.get("/health", summary="Health check; needs no token")
 async def health() -> dict[str, str]:
     return {"status": "ok", "version": VERSION}
 
 
 @router.get("/info", summary="Voices, limits and defaults")
 async def info(studio: TheStudio) -> dict[str, Any]:
-    studio.warm_up()  # it is what a page asks first
+    studio.warm_up()  # a page requests this first
     return {
         "version": VERSION,
         "voices": studio.voices,
@@ -101,45 +101,47 @@ async def info(studio: TheStudio) -> dict[str, Any]:
     }
 
 
-@router.get("/anchors", summary="The anchors that can speak here")
+@router.get("/anchors", summary="The anchors of this studio")
 async def anchors(studio: TheStudio) -> list[dict[str, Any]]:
-    return [_anchor(studio, known) for known in studio.library.ids]
+    return [_anchor(studio, anchor_id) for anchor_id in studio.library.ids]
 
 
-def _anchor(studio: Studio, known: str) -> dict[str, Any]:
-    about = studio.library.info(known)
-    width, height = about.size
+def _anchor(studio: Studio, anchor_id: str) -> dict[str, Any]:
+    metadata = studio.library.info(anchor_id)
+    width, height = metadata.size
     return {
-        "id": known,
-        "name": escaped(about.name),
+        "id": anchor_id,
+        "name": escaped(metadata.name),
         "width": width,
         "height": height,
-        "fps": float(about.fps),
-        "poster": f"{API}/anchors/{known}/poster.jpg",
-        "attribution": [escaped(line) for line in about.attribution],
+        "fps": float(metadata.fps),
+        "poster": f"{API}/anchors/{anchor_id}/poster.jpg",
+        "attribution": [escaped(line) for line in metadata.attribution],
         "consent": {
             escaped(name): escaped(value) if isinstance(value, str) else value
-            for name, value in about.consent.items()
+            for name, value in metadata.consent.items()
         },
     }
 
 
-@router.get("/anchors/{anchor}/poster.jpg", summary="A picture of an anchor", response_class=Response)
+@router.get(
+    "/anchors/{anchor}/poster.jpg", summary="First frame of an anchor, as JPEG", response_class=Response
+)
 async def poster(anchor: str, studio: TheStudio) -> Response:
     return Response(await asyncio.to_thread(studio.library.poster, anchor), media_type="image/jpeg")
 
 
-@router.post("/sessions", status_code=201, summary="Begin a live session")
-async def begin(wanted: NewSession, studio: TheStudio) -> dict[str, Any]:
-    return (await studio.begin(wanted.wanted())).to_json()
+@router.post("/sessions", status_code=201, summary="Start a live session")
+async def begin(new: NewSession, studio: TheStudio) -> dict[str, Any]:
+    return (await studio.begin(new.to_options())).to_json()
 
 
-@router.get("/sessions/{session}", summary="How a session is doing")
+@router.get("/sessions/{session}", summary="State of a session")
 async def session_state(session: TheSession) -> dict[str, Any]:
     return session.to_json()
 
 
-@router.patch("/sessions/{session}", summary="Change voice, pace or expression from the next sentence on")
+@router.patch("/sessions/{session}", summary="Change voice, speed or articulation from the next sentence on")
 async def change(changes: SessionChange, session: UsedSession, studio: TheStudio) -> dict[str, Any]:
     await studio.change(session, changes.model_dump(exclude_unset=True))
     return session.to_json()
@@ -150,23 +152,23 @@ async def end(session: TheSession, studio: TheStudio) -> None:
     await studio.end(session)
 
 
-@router.post("/sessions/{session}/webrtc", summary="Listen over WebRTC: an offer in, the answer out")
+@router.post("/sessions/{session}/webrtc", summary="Connect over WebRTC: send an offer, receive the answer")
 async def webrtc(offer: Description, session: UsedSession, studio: TheStudio) -> Description:
     if offer.type != "offer":
         raise RefusedError(f"the description is an {offer.type}; expected an offer")
     return Description(type="answer", sdp=await studio.peers.answer(session, offer.sdp))
 
 
-@router.post("/sessions/{session}/say", status_code=202, summary="Have a text read, behind what waits")
+@router.post("/sessions/{session}/say", status_code=202, summary="Speak a text, after pending speech")
 async def say(text: Text, session: UsedSession, studio: TheStudio) -> dict[str, Any]:
-    session.say(text_of(text.text, most=studio.settings.limits.script_characters))
+    session.say(text_of(text.text, max_characters=studio.settings.limits.script_characters))
     return session.to_json()
 
 
 @router.post(
     "/sessions/{session}/audio",
     status_code=202,
-    summary="Have a sound file spoken, in place of one that plays",
+    summary="Speak an audio file; replaces one that is playing",
     openapi_extra=_AUDIO_BODY,
 )
 async def audio(session: UsedSession, request: Request, studio: TheStudio) -> dict[str, Any]:
@@ -175,25 +177,27 @@ async def audio(session: UsedSession, request: Request, studio: TheStudio) -> di
     return session.to_json()
 
 
-@router.post("/sessions/{session}/stop", summary="Stop talking now; what waits is dropped")
+@router.post("/sessions/{session}/stop", summary="Stop speaking now, and drop pending speech")
 async def stop(session: UsedSession) -> dict[str, Any]:
     await session.interrupt()
     return session.to_json()
 
 
-@router.post("/sessions/{session}/recording", status_code=201, summary="Begin to record a session")
+@router.post("/sessions/{session}/recording", status_code=201, summary="Start recording a session")
 async def record(session: UsedSession, studio: TheStudio) -> dict[str, str]:
     return {"id": studio.recordings.start(session)}
 
 
-@router.post("/sessions/{session}/recording/stop", summary="Finish the recording")
+@router.post("/sessions/{session}/recording/stop", summary="Stop the recording")
 async def finish_recording(session: UsedSession, studio: TheStudio) -> dict[str, Any]:
     recording, remark = await studio.recordings.stop(session)
     return {**recording.to_json(), "remark": remark}
 
 
 @router.post(
-    "/check/audio", summary="Check that a sound file can be spoken; keeps nothing", openapi_extra=_AUDIO_BODY
+    "/check/audio",
+    summary="Check that an audio file can be spoken; stores nothing",
+    openapi_extra=_AUDIO_BODY,
 )
 async def check_audio(request: Request, studio: TheStudio) -> dict[str, float]:
     audio, seconds = await _upload(request, studio)
@@ -201,15 +205,15 @@ async def check_audio(request: Request, studio: TheStudio) -> dict[str, float]:
     return {"seconds": round(seconds, 2)}
 
 
-@router.get("/recordings", summary="Recordings that are kept, the newest first")
+@router.get("/recordings", summary="Stored recordings, newest first")
 async def recordings(studio: TheStudio) -> list[dict[str, object]]:
     return await asyncio.to_thread(described, studio.recordings.list())
 
 
-@router.get("/recordings/{recording}", summary="A recording: MP4", response_class=FileResponse)
+@router.get("/recordings/{recording}", summary="A recording, as MP4", response_class=FileResponse)
 async def recording_file(recording: str, studio: TheStudio) -> FileResponse:
-    found = studio.recordings.get(recording)
-    return FileResponse(found.path, media_type=MP4.media_type, filename=found.file_name)
+    stored = studio.recordings.get(recording)
+    return FileResponse(stored.path, media_type=MP4.media_type, filename=stored.file_name)
 
 
 @router.delete("/recordings/{recording}", status_code=204, summary="Remove a recording")
@@ -217,70 +221,72 @@ async def remove_recording(recording: str, studio: TheStudio) -> None:
     studio.recordings.remove(recording)
 
 
-@router.get("/jobs", summary="Jobs, the newest first")
+@router.get("/jobs", summary="Jobs, newest first")
 async def jobs(studio: TheStudio) -> list[dict[str, Any]]:
     return [job.to_json() for job in studio.jobs.list()]
 
 
-@router.post("/jobs", status_code=202, summary="Make a video of a script")
-async def new_job(wanted: NewJob, studio: TheStudio) -> dict[str, Any]:
-    text = text_of(wanted.text, most=studio.settings.limits.job_characters)
-    words = (await asyncio.to_thread(plain_text, text)).text  # of long texts it takes a while
+@router.post("/jobs", status_code=202, summary="Render a video of a script")
+async def new_job(new: NewJob, studio: TheStudio) -> dict[str, Any]:
+    text = text_of(new.text, max_characters=studio.settings.limits.job_characters)
+    words = (await asyncio.to_thread(plain_text, text)).text  # slow for long texts
     if not any(character.isalnum() for character in words):
-        raise RefusedError("the text holds no word to speak; give a sentence or more")
-    return studio.jobs.add_script(text, words=words, **_options(studio, wanted)).to_json()
+        raise RefusedError("the text contains no word to speak; give at least one sentence")
+    return studio.jobs.add_script(text, words=words, **_options(studio, new)).to_json()
 
 
 @router.post(
-    "/jobs/audio", status_code=202, summary="Make a video of a sound file", openapi_extra=_AUDIO_BODY
+    "/jobs/audio", status_code=202, summary="Render a video of an audio file", openapi_extra=_AUDIO_BODY
 )
 async def new_audio_job(
-    wanted: Annotated[NewAudioJob, Query()], request: Request, studio: TheStudio
+    new: Annotated[NewAudioJob, Query()], request: Request, studio: TheStudio
 ) -> dict[str, Any]:
     studio.jobs.check_room()
-    options = _options(studio, wanted)
+    options = _options(studio, new)
     audio, _ = await _upload(request, studio)
     try:
-        return studio.jobs.add_audio(audio, title=wanted.title, **options).to_json()
+        return studio.jobs.add_audio(audio, title=new.title, **options).to_json()
     finally:
         audio.unlink(missing_ok=True)
 
 
 async def _upload(request: Request, studio: Studio) -> tuple[Path, float]:
-    return await studio.uploads.receive(request.stream(), announced=request.headers.get("content-length"))
+    return await studio.uploads.receive(
+        request.stream(), content_length=request.headers.get("content-length")
+    )
 
 
-def _options(studio: Studio, wanted: SpeakOptions) -> dict[str, Any]:
-    """Fields of a Job."""
-    anchor = studio.library.resolve(wanted.anchor)
-    reading = reading_for(anchor, voice=wanted.voice, speed=wanted.speed, known=studio.voices)
+def _options(studio: Studio, options: SpeakOptions) -> dict[str, Any]:
+    """Return fields of a Job."""
+    anchor = studio.library.resolve(options.anchor)
+    reading = reading_for(anchor, voice=options.voice, speed=options.speed, installed=studio.voices)
     return {
         "anchor": anchor,
         "voice": reading.voice,
-        "speed": wanted.speed,
-        "openness": wanted.openness,
-        "smoothness": wanted.smoothness,
+        "speed": options.speed,
+        "openness": options.openness,
+        "smoothness": options.smoothness,
     }
 
 
-@router.get("/jobs/{job}", summary="How a job is doing")
+@router.get("/jobs/{job}", summary="State of a job")
 async def job_state(job: str, studio: TheStudio) -> dict[str, Any]:
     return studio.jobs.get(job).to_json()
 
 
-@router.delete("/jobs/{job}", summary="Cancel a job that waits or runs; remove one that is finished")
+@router.delete("/jobs/{job}", summary="Cancel a queued or running job; remove a finished one")
 async def remove_job(job: str, studio: TheStudio) -> dict[str, Any]:
-    left = await studio.jobs.remove(job)
-    return {"id": job, "state": "removed" if left is None else left.state}
+    cancelled = await studio.jobs.remove(job)
+    return {"id": job, "state": "removed" if cancelled is None else cancelled.state}
 
 
-@router.get("/jobs/{job}/video", summary="A job's video: MP4", response_class=FileResponse)
+@router.get("/jobs/{job}/video", summary="Video of a job, as MP4", response_class=FileResponse)
 async def job_video(job: str, studio: TheStudio) -> FileResponse:
     path = studio.jobs.file(job, VIDEO)
     return FileResponse(path, media_type=MP4.media_type, filename=f"newscaster-{job}.mp4")
 
 
-@router.get("/jobs/{job}/captions", summary="A job's captions: WebVTT", response_class=FileResponse)
+@router.get("/jobs/{job}/captions", summary="Captions of a job, as WebVTT", response_class=FileResponse)
 async def job_captions(job: str, studio: TheStudio) -> FileResponse:
     path = studio.jobs.file(job, CAPTIONS)
     return FileResponse(path, media_type="text/vtt", filename=f"newscaster-{job}.vtt")
@@ -288,39 +294,39 @@ async def job_captions(job: str, studio: TheStudio) -> FileResponse:
 
 @router.websocket("/sessions/{session}/socket")
 async def session_socket(socket: WebSocket, session: str, output: str = "none") -> None:
-    """Talk to a session that was made over HTTP."""
+    """Control a session that was started over HTTP."""
     await socket.accept()
     try:
         studio = await _greeted(socket)
-        found = studio.session(session)
+        live_session = studio.session(session)
         _check_output(output)
     except NewscasterError as error:
         await _turn_away(socket, error)
         return
-    await Conversation(socket, found, output=output, limits=studio.settings.limits).run()
+    await Conversation(socket, live_session, output=output, limits=studio.settings.limits).run()
 
 
 @router.websocket("/stream")
 async def stream(socket: WebSocket) -> None:
-    """A session of its own, as long as the connection: the first message says what is wanted."""
+    """Start a session that lasts as long as the connection; the first message has its options."""
     await socket.accept()
     try:
         studio = await _greeted(socket)
         first = parsed(await _received(socket), studio.settings.limits)
-        if first.keys() == {"token"}:  # which was not needed
+        if first.keys() == {"token"}:  # not needed here
             first = parsed(await _received(socket), studio.settings.limits)
         output = first.pop("output", "mp4")
         _check_output(output)
         if first.pop("type", "session") != "session":
             raise RefusedError(
-                "the first message asks for a session: it has no type, or the type session. Send "
-                '{"output": "mp4"}, then say, sound and the like'
+                "the type of the first message must be session, or missing. Send "
+                '{"output": "mp4"} first, then the other messages'
             )
         try:
-            wanted = NewSession.model_validate(first).wanted()
+            options = NewSession.model_validate(first).to_options()
         except ValidationError as error:
             raise RefusedError(of_validation(error.errors())) from error
-        session = await studio.begin(wanted)
+        session = await studio.begin(options)
     except NewscasterError as error:
         await _turn_away(socket, error)
         return
@@ -332,7 +338,11 @@ async def stream(socket: WebSocket) -> None:
 
 
 async def _greeted(socket: WebSocket) -> Studio:
-    """The studio, for a client that knows the token: from the handshake, or as the first message."""
+    """Return the studio if the client has sent the token, in the handshake or as the first message.
+
+    Raises:
+        RefusedError: the token is missing or wrong.
+    """
     studio: Studio = socket.app.state.studio
     if not socket.scope["state"].get("trusted"):
         token = parsed(await _received(socket), studio.settings.limits).get("token")
@@ -346,19 +356,23 @@ async def _greeted(socket: WebSocket) -> Studio:
 
 
 async def _received(socket: WebSocket) -> str:
-    """A text message, which must not take long."""
+    """Return the next text message.
+
+    Raises:
+        RefusedError: none came within `_GREETING_SECONDS`, or the client has disconnected.
+    """
     try:
         async with asyncio.timeout(_GREETING_SECONDS):
             message = await socket.receive()
     except TimeoutError:
-        raise RefusedError("no message came; say what is wanted", status=TIMED_OUT) from None
+        raise RefusedError("no message came. Send the first message at once", status=TIMED_OUT) from None
     if message["type"] == "websocket.disconnect":
-        raise RefusedError("the client has left")
+        raise RefusedError("the client has disconnected")
     return message.get("text") or ""
 
 
 async def _turn_away(socket: WebSocket, error: NewscasterError) -> None:
-    with suppress(Exception):  # it may have left
+    with suppress(Exception):  # the client may be gone
         await socket.send_json({"type": "refused", "error": sentence(error)})
         await socket.close(close_code(status_of(error)), close_reason(error))
 
@@ -369,9 +383,9 @@ def _check_output(output: object) -> None:
 
 
 def of_validation(errors: Any) -> str:
-    """What pydantic found, in one sentence."""
-    told = []
+    """Return pydantic's errors as one sentence."""
+    messages = []
     for error in errors:
-        where = ".".join(str(part) for part in error["loc"] if part not in ("body", "query")) or "the request"
-        told.append(f"{where}: {error['msg']}")
-    return "; ".join(told)
+        field = ".".join(str(part) for part in error["loc"] if part not in ("body", "query")) or "the request"
+        messages.append(f"{field}: {error['msg']}")
+    return "; ".join(messages)

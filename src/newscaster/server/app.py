@@ -1,4 +1,4 @@
-"""The application: doors, API and page put together, and served until it is told to stop."""
+"""The application: middleware, API and page, and the server that runs it."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ _LEASE_POLL_SECONDS = 1.0
 _OPEN_FILES = 4096
 _ABOUT = (
     "Anchors over HTTP, WebSocket and WebRTC. Everything they show is synthetic. WebSockets (/v1/stream and "
-    "/v1/sessions/{session}/socket) are described in docs/serve.md, since OpenAPI has no words for them."
+    "/v1/sessions/{session}/socket) are described in docs/serve.md, since OpenAPI cannot describe them."
 )
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The ASGI application of a studio.
+    """Return the ASGI application of a studio.
 
     Raises:
         AnchorError: an anchor is missing or damaged.
-        OutputError: its folder cannot be written to, or another studio is at work in it.
+        OutputError: its folder cannot be written to, or is in use by another studio.
     """
     studio = Studio(settings)
 
@@ -111,51 +111,51 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     path, allowed = _path(request.scope), (error.headers or {}).get("Allow", "none")
-    said = {
-        404: f"there is nothing at {path}; {API}/openapi.json lists what there is",
-        405: f"{path} does not take {request.method}; it takes {allowed}",
+    messages = {
+        404: f"there is nothing at {path}; {API}/openapi.json lists all paths",
+        405: f"{path} does not accept {request.method}; it accepts {allowed}",
     }
     status = error.status_code
-    return JSONResponse({"error": said.get(status, error.detail)}, status, error.headers)
+    return JSONResponse({"error": messages.get(status, error.detail)}, status, error.headers)
 
 
 def _path(scope: Scope) -> str:
-    """The path of a request, in quotation marks, for a line of the log or a reply."""
+    """Return the path of a request in quotation marks, for a log line or a reply."""
     return quoted(str(scope["path"])[:200])
 
 
 async def _left(request: Request, error: Exception) -> JSONResponse:
-    _log.warning("%s %s: the client left before its upload had arrived", request.method, _path(request.scope))
-    return JSONResponse({"error": "the upload did not arrive as a whole. Send it again"}, BAD_REQUEST)
+    _log.warning("%s %s: the client disconnected during its upload", request.method, _path(request.scope))
+    return JSONResponse({"error": "the upload is incomplete. Send it again"}, BAD_REQUEST)
 
 
 async def _broken(request: Request, error: Exception) -> JSONResponse:
-    befallen = fault(error)
-    said = befallen or repr(error)
-    _log.error("%s %s failed: %s", request.method, _path(request.scope), said, exc_info=error)
-    return JSONResponse({"error": befallen or "something broke in the studio; its log says what"}, BROKEN)
+    system_error = fault(error)
+    reason = system_error or repr(error)
+    _log.error("%s %s failed: %s", request.method, _path(request.scope), reason, exc_info=error)
+    return JSONResponse({"error": system_error or "internal error; see the log of the studio"}, BROKEN)
 
 
 def without_tracebacks(app: App) -> App:
-    """An application whose clients may leave, and which may be ended, at any moment: one line is logged then.
+    """Wrap an application so that disconnects and shutdown log one line.
 
-    uvicorn logs a traceback for whatever an application raises. Errors of the studio's own keep theirs.
+    uvicorn logs a traceback for any exception of an application. Bugs of the studio keep theirs.
     """
 
     async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def noting(message: Message) -> None:
+        async def send_noting_start(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await app(scope, receive, noting)
+            await app(scope, receive, send_noting_start)
         except (ClientDisconnect, WebSocketDisconnect):
-            _log.warning("%s: the client left while it was answered", _path(scope))
+            _log.warning("%s: the client disconnected during the reply", _path(scope))
         except asyncio.CancelledError:
-            _log.warning("%s: the studio ended before the request was answered", _path(scope))
+            _log.warning("%s: the studio stopped before it replied", _path(scope))
             if scope["type"] == "http" and not started:
                 await JSONResponse({"error": "the studio is closing"}, CLOSING)(scope, receive, send)
         except Exception as error:
@@ -166,17 +166,17 @@ def without_tracebacks(app: App) -> App:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, which ends well on a signal, in place of passing it on when all is done."""
+    """uvicorn's server, which exits normally on a signal instead of raising it again."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        known = [signal.SIGINT, signal.SIGTERM]
+        signals = [signal.SIGINT, signal.SIGTERM]
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-            known.append(signal.SIGHUP)
+            signals.append(signal.SIGHUP)
         try:
-            for one in known:
-                loop.add_signal_handler(one, self.handle_exit, one, None)
+            for number in signals:
+                loop.add_signal_handler(number, self.handle_exit, number, None)
         except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
             with super().capture_signals():
                 yield
@@ -184,16 +184,16 @@ class _Server(uvicorn.Server):
         try:
             yield
         finally:
-            for one in known:
-                loop.remove_signal_handler(one)
+            for number in signals:
+                loop.remove_signal_handler(number)
 
 
 def _leave_threads_running() -> None:
-    """Have the system (Linux) take the processor from a thread of this process less often.
+    """Make Linux preempt threads of this process less often.
 
-    Threads that hand Python's lock to one another wake each other thousands of times a second. By default
-    each one woken may drive another away at once, often the one that holds the lock: with three listeners on
-    two cores, threads spent as long waiting for a core as running on one.
+    Threads that pass the GIL on wake each other thousands of times a second. By default, each woken thread
+    may preempt another at once, often the one that holds the GIL. With three clients on two cores, threads
+    waited for a core as long as they ran.
     """
     if hasattr(os, "SCHED_BATCH"):
         with suppress(OSError):  # not allowed here
@@ -201,35 +201,35 @@ def _leave_threads_running() -> None:
 
 
 def _allow_open_files() -> None:
-    """Raise this process's limit of open files, which each connection takes one of, as far as it may."""
+    """Raise the limit of open files: each connection needs one."""
     if resource is not None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < limit:
             with suppress(OSError, ValueError):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes the event loop: uvloop, which takes less time per packet, where it is installed."""
+    """Return the factory of uvloop, which needs less time per packet, if it is installed."""
     try:
         import uvloop
-    except ImportError:  # there is none for Windows
+    except ImportError:  # not available on Windows
         return None
     return uvloop.new_event_loop
 
 
 def serve(settings: Settings, *, started: Callable[[str], None] = lambda address: None) -> None:
-    """Serve until SIGTERM or SIGINT. Live sessions end then; jobs are kept, and taken up at the next start.
+    """Serve until SIGTERM or SIGINT. Live sessions end then; jobs are kept, and resume at the next start.
 
     Args:
-        settings: what is served, and to whom.
-        started: called with the address, such as http://127.0.0.1:8765, when it is served.
+        settings: settings of the studio.
+        started: called with the address, such as http://127.0.0.1:8765, once it accepts connections.
 
     Raises:
         AnchorError: an anchor is missing or damaged.
-        OutputError: the port is taken; the folder cannot be written to, or another studio is at work in it,
-            or has taken it over meanwhile.
+        OutputError: the port is in use; the folder cannot be written to, is in use by another studio, or was
+            taken over by one.
     """
     _leave_threads_running()
     app = create_app(settings)
@@ -241,10 +241,10 @@ def serve(settings: Settings, *, started: Callable[[str], None] = lambda address
 
 
 def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callable[[str], None]) -> None:
-    """Serve until told to stop, or until the lease is lost.
+    """Serve until a signal, or until the lease is lost.
 
     Raises:
-        OutputError: the port is taken, or the lease is lost.
+        OutputError: the port is in use, or the lease is lost.
     """
     listening = _listen(settings)
     _allow_open_files()
@@ -252,11 +252,11 @@ def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callab
     config = uvicorn.Config(
         without_tracebacks(app),
         log_level="warning",
-        access_log=False,  # addresses may hold a token
-        http=cast(Any, connections.protocol),  # over h11, also if httptools is installed
+        access_log=False,  # URLs may contain a token
+        http=cast(Any, connections.protocol),  # h11, even if httptools is installed
         ws="websockets-sansio",
         ws_max_size=settings.limits.message_bytes,
-        ws_per_message_deflate=False,  # sound does not get smaller by it
+        ws_per_message_deflate=False,  # audio does not compress
         ws_ping_interval=20,
         ws_ping_timeout=settings.limits.stall_seconds,
         timeout_keep_alive=max(1, round(settings.limits.stall_seconds)),
@@ -267,13 +267,13 @@ def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callab
     server = _Server(config)
 
     async def run() -> None:
-        telling = asyncio.create_task(_tell(server, address, started))
+        announcing = asyncio.create_task(_announce(server, address, started))
         watching = asyncio.create_task(_stop_without(lease, server))
         sweeping = asyncio.create_task(connections.watch())
         try:
             await server.serve(sockets=[listening])
         finally:
-            for task in (telling, watching, sweeping):
+            for task in (announcing, watching, sweeping):
                 task.cancel()
 
     address = _address(settings, listening)
@@ -295,7 +295,7 @@ def _address(settings: Settings, listening: socket.socket) -> str:
     return f"http://{host}:{listening.getsockname()[1]}"
 
 
-async def _tell(server: uvicorn.Server, address: str, started: Callable[[str], None]) -> None:
+async def _announce(server: uvicorn.Server, address: str, started: Callable[[str], None]) -> None:
     while not server.started:
         await asyncio.sleep(0.05)
     started(address)
@@ -316,5 +316,5 @@ def _listen(settings: Settings) -> socket.socket:
             listening.close()
         raise OutputError(
             f"cannot listen on {settings.host}, port {settings.port} ({error.strerror or error}). Choose "
-            "another with --port, or 0 for one that is free"
+            "another one with --port, or 0 for a free one"
         ) from error

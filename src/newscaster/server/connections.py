@@ -1,7 +1,7 @@
-"""Connections: how many there may be, how long a silent one is kept, and which requests are malformed.
+"""Limits of connections: their number, idle and stalled clients, and malformed requests.
 
-This works below the application, on transports: a client that sends no request, or reads nothing of a reply,
-never reaches the application or leaves it waiting. Who may ask for what is left to `doors`.
+This works below the application, on transports: a client that sends no request never reaches it, and one that
+reads nothing would leave it waiting. `middleware` checks hosts, origins and tokens.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _log = logging.getLogger("newscaster.server")
 
 SWEEP_SECONDS = 1.0
 MAX_HEAD_BYTES = 16 << 10
-"""Size of a request's first line and headers."""
+"""Maximum size of the first line and the headers of a request."""
 _HEAD_END = re.compile(rb"\n\r?\n")
 _BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 _IPV6_PREFIX = 64
-"""Bits that are one client's: it may use any address of its network."""
+"""Prefix length that counts as one client, which may use any address of its network."""
 
 
 class Connection:
-    """One open connection, over HTTP and then perhaps WebSocket.
+    """One open HTTP connection, possibly upgraded to WebSocket.
 
     Args:
-        transport: open.
+        transport: the open transport.
         network: the client's address; of IPv6, its /64 network.
         now: the event loop's time in seconds.
     """
@@ -50,21 +50,21 @@ class Connection:
     def __init__(self, transport: asyncio.Transport, network: str, now: float) -> None:
         self.transport, self.network = transport, network
         self.waiting_since: float | None = now
-        """Since when the client has owed a request, in the event loop's time; None while one is answered."""
+        """Event loop time since which a request is due; None while one is answered."""
         self.socket_state: dict[str, Any] | None = None
-        """Of a WebSocket: the state of its scope, in which `trusted` tells whether the token has come."""
+        """State of a WebSocket's scope; its `trusted` is True once the token has come."""
         self._opened = now
         self._unsent, self._progress = 0, now
 
     @property
     def idle_since(self) -> float | None:
-        """Since when it has had no request in progress and no WebSocket with the token; None: it has one."""
+        """Event loop time since the last request or trusted WebSocket; None: one is in progress."""
         if self.socket_state is not None:
             return None if self.socket_state.get("trusted") else self._opened
         return self.waiting_since
 
     def is_stalled(self, now: float, limit: float) -> bool:
-        """Whether the client has taken nothing of what was sent for `limit` seconds."""
+        """Whether the client has read nothing for `limit` seconds although data is pending."""
         unsent = self.transport.get_write_buffer_size()
         if unsent:
             unsent += _kernel_unsent(self.transport)
@@ -74,10 +74,10 @@ class Connection:
 
 
 def _kernel_unsent(transport: asyncio.Transport) -> int:
-    """Bytes that the system holds and the client has not confirmed; 0 if the system does not tell.
+    """Return the bytes in the kernel that the client has not acknowledged; 0 if unknown.
 
-    The system may hold megabytes, and takes more only when a third of them has gone. A client that reads
-    slowly would otherwise look like one that does not read at all.
+    The kernel may buffer megabytes, and accepts more only when a third of them is gone. Without this, a slow
+    reader would look like one that does not read at all.
     """
     if sys.platform == "win32":
         return 0
@@ -92,21 +92,21 @@ class Connections:
     """All open connections of a studio.
 
     Args:
-        limits: how many in all and from one address, and how long a client may do nothing.
+        limits: maximum number in total and per address, and idle times.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._open: dict[Connection, None] = {}  # in the order in which they came
+        self._open: dict[Connection, None] = {}  # in order of arrival
 
     def __len__(self) -> int:
         return len(self._open)
 
     def add(self, transport: asyncio.Transport, *, now: float) -> Connection | None:
-        """Admit a connection, if need be in place of one whose client sends no request; None: too many."""
+        """Admit a connection, if necessary by closing an idle one; return None if there are too many."""
         network = network_of(transport.get_extra_info("peername"))
-        same = [one for one in self._open if one.network == network]
-        if len(same) >= self._limits.address_connections and not self._close_one(same):
+        neighbours = [connection for connection in self._open if connection.network == network]
+        if len(neighbours) >= self._limits.address_connections and not self._close_one(neighbours):
             return None
         if len(self._open) >= self._limits.connections and not self._close_one(list(self._open)):
             return None
@@ -115,12 +115,13 @@ class Connections:
         return connection
 
     def remove(self, connection: Connection | None) -> None:
-        """Forget one that was lost."""
+        """Remove a lost connection."""
         if connection is not None:
             self._open.pop(connection, None)
 
     def _close_one(self, among: list[Connection]) -> bool:
-        idle = [(since, one) for one in among if (since := one.idle_since) is not None]
+        """Close the connection that has been idle longest; return False if none is idle."""
+        idle = [(since, candidate) for candidate in among if (since := candidate.idle_since) is not None]
         if not idle:
             return False
         _, longest = min(idle, key=lambda pair: pair[0])
@@ -135,12 +136,12 @@ class Connections:
             now: the event loop's time in seconds.
         """
         limit = self._limits.stall_seconds
-        for one in tuple(self._open):
-            if one.is_stalled(now, limit):
+        for connection in tuple(self._open):
+            if connection.is_stalled(now, limit):
                 _log.warning("a client read nothing for %g s; its connection was closed", limit)
-                one.transport.abort()
-            elif one.waiting_since is not None and now - one.waiting_since > limit:
-                one.transport.close()
+                connection.transport.abort()
+            elif connection.waiting_since is not None and now - connection.waiting_since > limit:
+                connection.transport.close()
 
     async def watch(self) -> None:
         """Sweep until cancelled."""
@@ -150,12 +151,12 @@ class Connections:
             self.sweep(loop.time())
 
     def protocol(self, **options: Any) -> HttpProtocol:
-        """Make the protocol of a new connection, as uvicorn asks for it."""
+        """Return the protocol of a new connection, for uvicorn."""
         return HttpProtocol(**options, connections=self)
 
 
 def network_of(peer: object) -> str:
-    """The network of a client's socket address: an IPv4 address, a /64 of IPv6, or an empty string."""
+    """Return the network of a client: an IPv4 address, a /64 of IPv6, or an empty string."""
     try:
         address = ipaddress.ip_address(str(peer[0]).partition("%")[0])  # type: ignore[index]
     except (TypeError, IndexError, ValueError):
@@ -168,15 +169,15 @@ def network_of(peer: object) -> str:
 
 
 class StrictConnection(h11.Connection):
-    """h11's parser, which refuses requests that two parsers could read in two ways (RFC 9112).
+    """h11's parser, restricted to unambiguous requests (RFC 9112).
 
     h11 itself accepts lines that end in a bare LF, folded lines, repeated Content-Length headers, and
-    Content-Length beside Transfer-Encoding. Behind a proxy that reads them otherwise, a second request could
-    be smuggled in.
+    Content-Length beside Transfer-Encoding. Behind a proxy that parses them differently, a second request
+    could be smuggled in.
     """
 
     def next_event(self) -> Any:
-        """The next event.
+        """Return the next event.
 
         Raises:
             h11.RemoteProtocolError: the request is malformed.
@@ -189,10 +190,10 @@ class StrictConnection(h11.Connection):
 
 
 def check_head(head: bytes) -> None:
-    """Check the first line and the headers of a request, with the empty line that ends them.
+    """Check the first line and the headers of a request, including the final empty line.
 
     Raises:
-        h11.RemoteProtocolError: they can be read in more than one way.
+        h11.RemoteProtocolError: they are ambiguous.
     """
     if _BARE_LINE_END.search(head):
         raise h11.RemoteProtocolError("a line of the request does not end in CR LF")
@@ -213,7 +214,7 @@ def check_head(head: bytes) -> None:
 
 
 class HttpProtocol(H11Protocol):
-    """uvicorn's, over h11, with the limits of `Connections` and the strictness of `StrictConnection`."""
+    """uvicorn's h11 protocol with the limits of `Connections` and the parser `StrictConnection`."""
 
     def __init__(
         self,
@@ -255,17 +256,17 @@ class HttpProtocol(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse a malformed request, if it is not being answered already, and close the connection."""
+        """Reject a malformed request, unless a reply has started, and close the connection."""
         if self.cycle is not None:
-            self.cycle.disconnected = True  # nothing more can be sent by the application
+            self.cycle.disconnected = True  # the application can send nothing more
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.write(_reply(400, "the request is malformed. Send one that keeps to RFC 9112"))
+            self.transport.write(_reply(400, "the request is malformed. Send one that conforms to RFC 9112"))
         self.transport.close()
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's, as one of the studio's connections."""
+    """uvicorn's WebSocket protocol, counted among the connections of the studio."""
 
     def __init__(self, *, connections: Connections, watched: Connection | None, **options: Any) -> None:
         super().__init__(**options)
@@ -283,7 +284,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._watched.socket_state = self.scope["state"]
 
     def send_receive_event_to_app(self) -> None:
-        """Hand a message on; close the connection if it is text and not UTF-8 (RFC 6455, 8.1)."""
+        """Pass a message on; close the connection if its text is not UTF-8 (RFC 6455, 8.1)."""
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:
                 b"".join(self.frames).decode()
@@ -295,7 +296,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came in; refuse a handshake that cannot be parsed: uvicorn does not."""
+        """Handle received data; reject a malformed handshake, which uvicorn does not."""
         super().data_received(data)
         if not self.handshake_initiated and not self.handshake_complete:
             self.close_sent = self.handshake_complete = True

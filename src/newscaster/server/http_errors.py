@@ -1,4 +1,4 @@
-"""Refusals: what a client may not do, in one sentence, with the HTTP status and WebSocket code that fit."""
+"""Rejected requests: one sentence, with an HTTP status and a WebSocket close code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BROKEN = 500
 CLOSING = 503
 DISK_FULL = 507
 MAX_SENTENCE = 600
-"""Characters of a refusal: it may hold what a client sent."""
+"""Maximum characters of an error message, which may quote a client."""
 
 _CLOSE_CODES = {
     UNAUTHORIZED: 4401,
@@ -32,15 +32,15 @@ _CLOSE_CODES = {
     CLOSING: 1001,
     BROKEN: 1011,
 }
-"""WebSocket close codes by status; others are 1008, a breach of the rules."""
+"""WebSocket close codes by status; all others are 1008, a policy violation."""
 
 
 class RefusedError(NewscasterError):
-    """A request that is not carried out.
+    """A rejected request.
 
     Args:
-        message: what was found, what is accepted, and the next step.
-        status: of HTTP.
+        message: value found, values accepted, and next step.
+        status: HTTP status.
     """
 
     def __init__(self, message: str, *, status: int = BAD_REQUEST) -> None:
@@ -50,13 +50,13 @@ class RefusedError(NewscasterError):
 
 @contextmanager
 def refusing_full_disk(what: str) -> Iterator[None]:
-    """Refuse a request that the block finds no room on the disk for.
+    """Reject a request if the block finds the disk full.
 
     Args:
-        what: there is no room for.
+        what: the thing that needs room, for the message.
 
     Raises:
-        RefusedError: the disk takes no more.
+        RefusedError: the disk is full.
     """
     try:
         yield
@@ -64,7 +64,7 @@ def refusing_full_disk(what: str) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, OutputError) else error
         if isinstance(cause, OSError) and cause.errno in NO_ROOM:
             raise RefusedError(
-                f"the studio's disk is full: there is no room for {what}. Free some space on it, such as by "
+                f"the studio's disk is full: there is no room for {what}. Free some space, for example by "
                 "removing recordings and videos",
                 status=DISK_FULL,
             ) from error
@@ -72,7 +72,7 @@ def refusing_full_disk(what: str) -> Iterator[None]:
 
 
 def status_of(error: NewscasterError) -> int:
-    """The HTTP status that an error is reported with."""
+    """Return the HTTP status of an error."""
     if isinstance(error, RefusedError):
         return error.status
     if isinstance(error, OutputError):
@@ -81,16 +81,16 @@ def status_of(error: NewscasterError) -> int:
 
 
 def close_code(status: int) -> int:
-    """The WebSocket close code that goes with an HTTP status."""
+    """Return the WebSocket close code for an HTTP status."""
     return _CLOSE_CODES.get(status, 1008)
 
 
 def sentence(error: BaseException) -> str:
-    """An error's message on one line, shortened, without lone surrogates, control characters escaped."""
-    said = escaped(" ".join(shown(str(error)).split()))
-    return said if len(said) <= MAX_SENTENCE else f"{said[: MAX_SENTENCE - 1]}…"
+    """Return the message of an error: one line, shortened, no lone surrogates, controls escaped."""
+    message = escaped(" ".join(shown(str(error)).split()))
+    return message if len(message) <= MAX_SENTENCE else f"{message[: MAX_SENTENCE - 1]}…"
 
 
 def close_reason(error: BaseException) -> str:
-    """The reason of a WebSocket close: at most 123 bytes of UTF-8 (RFC 6455, 5.5)."""
+    """Return the reason of a WebSocket close: at most 123 bytes of UTF-8 (RFC 6455, 5.5)."""
     return sentence(error).encode()[:123].decode(errors="ignore")

@@ -1,6 +1,6 @@
-"""A job at work: `Anchor.speak` in a process of its own, behind live listeners in the queue for processors.
+"""The worker process of a job: runs `Anchor.speak` at a lower priority than live clients.
 
-Its own process, so that it can be stopped at any time, and that nothing it does reaches a listener.
+In a separate process, it can be stopped at any time, and cannot affect a client.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from newscaster.system.os_errors import fault
 _log = logging.getLogger("newscaster.server")
 
 _NICENESS = 10
-_TELL_SECONDS = 0.25
+_REPORT_SECONDS = 0.25
 _POLL_SECONDS = 0.2
 _END_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is to be made of what."""
+    """Inputs and outputs of a job."""
 
     anchor: Path
     backend: str | None
     source: Path
-    """A .txt script or a sound file."""
+    """A .txt script or an audio file."""
     video: Path
     captions: Path | None
-    """Where captions go; None for a sound."""
+    """Output of captions; None for audio."""
     voice: str | None
     speed: float
     openness: float
@@ -52,11 +52,11 @@ class Work:
 
 
 async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-    """Do it; cancelling this ends the process.
+    """Run a job; cancelling this ends the process.
 
     Args:
-        work: what is to be done.
-        progress: called in the event loop with frames made and frames in all.
+        work: inputs and outputs.
+        progress: called in the event loop with frames done and the total.
 
     Returns:
         Fields of a Job: `state`, `seconds` and `notes`, or `state` and `error`.
@@ -64,11 +64,11 @@ async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mappi
     loop = asyncio.get_running_loop()
     ended = threading.Event()
 
-    def tell(frames: int, total: int) -> None:
+    def report(frames: int, total: int) -> None:
         with suppress(RuntimeError):  # the loop has been closed meanwhile
             loop.call_soon_threadsafe(progress, frames, total)
 
-    result = loop.run_in_executor(None, _watch, work, ended, tell)
+    result = loop.run_in_executor(None, _watch, work, ended, report)
     try:
         return await asyncio.shield(result)
     finally:
@@ -78,7 +78,7 @@ async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mappi
 
 
 def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-    """Start the process and hear what it says, in a thread."""
+    """Start the process and receive its messages, in a thread."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_do, args=(work, theirs), daemon=True, name="newscaster-job")
@@ -89,11 +89,11 @@ def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], No
         while not ended.is_set():
             if not ours.poll(_POLL_SECONDS):
                 continue
-            news = ours.recv()
-            if isinstance(news, dict):
-                result = news
+            message = ours.recv()
+            if isinstance(message, dict):
+                result = message
                 break
-            progress(*news)
+            progress(*message)
     except (EOFError, OSError):
         pass
     finally:
@@ -105,15 +105,15 @@ def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], No
             process.kill()
             process.join()
     if result is None:
-        return {"state": "failed", "error": _end_of(process.exitcode)}
+        return {"state": "failed", "error": _exit_reason(process.exitcode)}
     if (details := result.pop("traceback", None)) is not None:
-        in_process = RuntimeError(f"in its process\n{details}")
+        in_process = RuntimeError(f"in the worker process\n{details}")
         _log.error("a job failed: %s", result["error"], exc_info=in_process)
     return result
 
 
-def _end_of(code: int | None) -> str:
-    """Why a process ended without a word, by its exit code: less than 0 is a signal."""
+def _exit_reason(code: int | None) -> str:
+    """Describe why a process ended without a result; an exit code below 0 is a signal."""
     if code == -getattr(signal, "SIGKILL", 9):
         return "the worker process was killed (often out of memory). Try it again"
     if code is not None and code < 0:
@@ -129,19 +129,19 @@ def _end_of(code: int | None) -> str:
 
 
 def _do(work: Work, parent: Connection) -> None:
-    """In the process: make the video, and say how far it is, or what has failed."""
-    for name in ("SIGINT", "SIGHUP"):  # the studio is told, and tells; Windows has no SIGHUP
+    """In the process: render the video; send progress, then the result or the error."""
+    for name in ("SIGINT", "SIGHUP"):  # the studio handles them; Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="newscaster-parent", daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
-    told = 0.0
+    last_report = 0.0
 
-    def tell(frames: int, total: int) -> None:
-        nonlocal told
-        if frames == total or time.monotonic() - told > _TELL_SECONDS:
-            told = time.monotonic()
+    def report(frames: int, total: int) -> None:
+        nonlocal last_report
+        if frames == total or time.monotonic() - last_report > _REPORT_SECONDS:
+            last_report = time.monotonic()
             _send(parent, (frames, total))
 
     try:
@@ -160,7 +160,7 @@ def _do(work: Work, parent: Connection) -> None:
                 reading=Reading(voice=work.voice, speed=work.speed) if is_text else None,
                 articulation=Articulation(openness=work.openness, smoothness=work.smoothness),
             ),
-            progress=tell,
+            progress=report,
         )
         result: dict[str, object] = {
             "state": "done",
@@ -174,33 +174,33 @@ def _do(work: Work, parent: Connection) -> None:
 
 
 def _failure(error: Exception, folder: Path) -> dict[str, str]:
-    """What has failed, in a sentence without the job's own folder; with the traceback if it is a bug."""
+    """Return the error as a sentence without the folder of the job; with a traceback if it is a bug."""
     result = {"state": "failed"}
-    said = sentence(error) if isinstance(error, NewscasterError) else fault(error)
-    if said is None:
+    message = sentence(error) if isinstance(error, NewscasterError) else fault(error)
+    if message is None:
         result["traceback"] = "".join(traceback.format_exception(error))
-        said = (
-            f"newscaster failed ({type(error).__name__}: {sentence(error)}). The studio's log, a file that "
-            "NEWSCASTER_LOG names, has the details"
+        message = (
+            f"newscaster failed ({type(error).__name__}: {sentence(error)}). The log of the studio "
+            "(NEWSCASTER_LOG) has the details"
         )
-    return {**result, "error": _without_folder(said, folder)}
+    return {**result, "error": _without_folder(message, folder)}
 
 
 def _without_folder(text: str, folder: Path) -> str:
-    """A message in one line, in which the job's files have their names alone."""
+    """Return a message as one line, without the folder of the job in file names."""
     return " ".join(text.replace(f"{folder}{os.sep}", "").split())
 
 
-def _send(parent: Connection, news: object) -> None:
-    """In the process: tell the studio, or end if it has gone."""
+def _send(parent: Connection, message: object) -> None:
+    """In the process: send a message to the studio; exit if it is gone."""
     try:
-        parent.send(news)
+        parent.send(message)
     except OSError:
         _end()
 
 
 def _end_with_parent() -> None:
-    """In the process: end as soon as the studio is gone, however it ended."""
+    """In the process: exit when the studio is gone, however it ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -208,7 +208,7 @@ def _end_with_parent() -> None:
 
 
 def _end() -> None:
-    """In the process: end at once, with one line, and leave what is half written to the next studio."""
-    with suppress(OSError):  # standard error may have gone, too
-        os.write(2, b"warning: the studio has gone, and its job ends; the next studio makes it again\n")
+    """In the process: exit at once with one line; the next studio removes partial files."""
+    with suppress(OSError):  # standard error may be gone too
+        os.write(2, b"warning: the studio is gone, so its job ends; the next studio restarts it\n")
     os._exit(1)

@@ -1,8 +1,8 @@
-"""Jobs: videos of long scripts and sound files, made one after the other, each in a process of its own.
+"""Jobs: videos of long scripts and audio files, rendered one after another in worker processes.
 
-A job is a folder: what is to be said, the video when it is made, and `job.json`, which is replaced at every
-step. So a studio that is stopped, or killed, takes up its jobs again when it starts next. That takes for
-granted that no other studio works in the folder, which a lease of the studio's sees to.
+A job is a folder: the speech, the finished video, and `job.json`, which is replaced at every step. A studio
+that was stopped or killed therefore resumes its jobs at the next start. A lease of the folder ensures that no
+other studio works in it.
 
 ::
 
@@ -40,6 +40,7 @@ from newscaster.server.http_errors import (
 )
 from newscaster.server.job_process import Work, run_work
 from newscaster.server.settings import Limits
+from newscaster.server.speech_upload import JOB_AUDIO_STEM
 from newscaster.speech.plain_text import plain_text
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted, without_controls
@@ -55,15 +56,15 @@ _MAX_TITLE = 80
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A video that is to be made, is being made, or was."""
+    """A video in the queue, in progress, or finished."""
 
     id: str
     anchor: str
-    """The anchor's id."""
+    """Id of the anchor."""
     title: str
-    """The first words of the script, or what the client calls the sound; shown, and nothing else."""
+    """First words of the script, or the client's name of the audio; for display only."""
     source: str
-    """The file in the job's folder that is to be said: script.txt, or a sound."""
+    """File to speak, in the folder of the job: script.txt, or audio."""
     voice: str | None = None
     speed: float = 1.0
     openness: float = 1.0
@@ -71,28 +72,28 @@ class Job:
     created: str = ""
     state: str = QUEUED
     frames: int = 0
-    """Frames made."""
+    """Frames done."""
     total: int = 0
-    """Frames in all; 0 while that is not known."""
+    """Total frames; 0 while unknown."""
     seconds: float | None = None
-    """Length of the video, when it is made."""
+    """Length of the finished video."""
     error: str | None = None
-    """Why it failed."""
+    """Reason of a failure."""
     notes: Sequence[str] = ()
-    """What may not be as intended, a line each: parts of the script, or audio without speech."""
+    """Warnings, one line each, such as skipped parts of the script or audio without speech."""
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits or runs."""
+        """Whether it is queued or running."""
         return self.state in (QUEUED, RUNNING)
 
     @property
     def has_script(self) -> bool:
-        """Whether a text is read."""
+        """Whether the source is a text."""
         return self.source.endswith(".txt")
 
     def to_json(self) -> dict[str, object]:
-        """As the API shows it."""
+        """Return the JSON of the API."""
         shown: dict[str, object] = {name: value for name, value in asdict(self).items() if name != "source"}
         shown["progress"] = 1.0 if self.state == DONE else self.frames / self.total if self.total else 0.0
         shown["video"] = f"/v1/jobs/{self.id}/video" if self.state == DONE else None
@@ -101,14 +102,14 @@ class Job:
 
 
 def _read_record(path: Path) -> Job:
-    """A job as it was remembered.
+    """Read a job from its record.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError, TypeError, RecursionError: it is no record of this version.
+        ValueError, TypeError, RecursionError: it is not a record of this version.
     """
     text = path.read_text(encoding="utf-8")
-    Job(**json.loads(text))  # fields of a later version are refused
+    Job(**json.loads(text))  # rejects fields of a later version
     job = TypeAdapter(Job).validate_json(text, strict=True)
     if job.state not in _STATES or Path(job.source).name != job.source:
         raise ValueError(job.state)
@@ -116,14 +117,15 @@ def _read_record(path: Path) -> Job:
 
 
 class JobQueue:
-    """The jobs of a studio, in the order in which they came.
+    """The jobs of a studio, in order of arrival.
 
     Args:
-        folder: where they are kept; made where it is missing.
+        folder: folder of the jobs; created if missing.
         library: the anchors.
-        limits: how many.
+        limits: maximum numbers.
         backend: see `newscaster.open`.
-        lease: the right to write to the folder; no record is written after it is lost.
+        lease: lease of the folder; no record is written after it is lost.
+        timestamp: address of a time-stamp authority for signatures; None: no time stamps.
     """
 
     def __init__(
@@ -141,82 +143,82 @@ class JobQueue:
         self._folder, self._library, self._limits, self._backend = folder, library, limits, backend
         self._timestamp = timestamp
         self._jobs: dict[str, Job] = {}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._running: tuple[str, asyncio.Task[Mapping[str, Any]]] | None = None
         self._start_waiting()
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start working."""
         self._worker = asyncio.create_task(self._work(), name="jobs")
 
     async def stop(self) -> None:
-        """Stop working; the job that runs is begun anew at the next start."""
+        """Stop working; the running job restarts at the next start."""
         if self._worker is not None:
             self._worker.cancel()
             await asyncio.wait([self._worker])
 
     def list(self) -> list[Job]:
-        """All jobs, the newest first."""
+        """Return all jobs, newest first."""
         return list(reversed(self._jobs.values()))
 
-    def get(self, known: str) -> Job:
-        """A job by its id.
+    def get(self, job_id: str) -> Job:
+        """Return a job.
 
         Raises:
-            RefusedError: there is none.
+            RefusedError: there is no such job.
         """
         try:
-            return self._jobs[known]
+            return self._jobs[job_id]
         except KeyError:
-            raise RefusedError(f"there is no job {quoted(known)}", status=NOT_FOUND) from None
+            raise RefusedError(f"there is no job {quoted(job_id)}", status=NOT_FOUND) from None
 
     def check_room(self) -> None:
-        """Refuse a further job where there are too many.
+        """Check that one more job is allowed.
 
         Raises:
-            RefusedError: too many wait, or are kept.
+            RefusedError: too many jobs are open, or stored.
         """
         waiting = sum(job.is_open for job in self._jobs.values())
         if waiting >= self._limits.jobs:
             raise RefusedError(
-                f"{waiting} jobs wait or run, the most there may be. Wait for one, or cancel one",
+                f"{waiting} jobs are queued or running, the maximum. Wait for one, or cancel one",
                 status=TOO_MANY,
             )
         if len(self._jobs) - waiting >= self._limits.kept_jobs:
             raise RefusedError(
-                f"{self._limits.kept_jobs} finished jobs are kept, the most there may be. Remove some",
+                f"{self._limits.kept_jobs} finished jobs are stored, the maximum. Remove some",
                 status=TOO_MANY,
             )
 
     def add_script(self, text: str, *, words: str | None = None, **options: Any) -> Job:
-        """A job that has a text read; `words` is its plain text if known, `options` are fields of Job."""
+        """Add a job that reads a text; `words` is its plain text if known, `options` are fields of Job."""
         title = without_controls(plain_text(text).text if words is None else words)
         title = title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 1] + "…"
         return self._add(title, "script.txt", text.encode(), **options)
 
     def add_audio(self, audio: Path, *, title: str, **options: Any) -> Job:
-        """A job that has a sound file spoken, which is moved into its folder."""
-        return self._add(without_controls(title), f"sound{audio.suffix}", audio, **options)
+        """Add a job that speaks an audio file, which is moved into its folder."""
+        return self._add(without_controls(title), f"{JOB_AUDIO_STEM}{audio.suffix}", audio, **options)
 
     def _add(self, title: str, source: str, content: bytes | Path, **options: Any) -> Job:
         self.check_room()
-        created = datetime.now(UTC).isoformat(timespec="microseconds")  # jobs are taken up in this order
+        created = datetime.now(UTC).isoformat(timespec="microseconds")  # the order of the queue
         job = Job(id=secrets.token_hex(8), title=title, source=source, created=created, **options)
         folder = self._folder / job.id
         with refusing_full_disk("a job"):
             self._write(job, folder, content)
-        self._news.set()
+        self._changed.set()
         return job
 
     def _write(self, job: Job, folder: Path, content: bytes | Path) -> None:
-        """Write a new job's folder, or nothing.
+        """Write the folder of a new job; remove it on failure.
 
         Raises:
             OSError: it cannot be written.
-            OutputError: the disk takes no record, or another studio has taken the folder over.
+            OutputError: the record cannot be written, or another studio has taken the folder over.
         """
-        self._folder.mkdir(exist_ok=True)  # it may have been tidied away
+        self._folder.mkdir(exist_ok=True)  # it may have been deleted
         folder.mkdir()
         source = job.source
         try:
@@ -230,44 +232,43 @@ class JobQueue:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    async def remove(self, known: str) -> Job | None:
-        """Cancel a job that waits or runs, which is then kept as cancelled; delete one that is finished."""
-        job = self.get(known)
+    async def remove(self, job_id: str) -> Job | None:
+        """Cancel and return an open job, or delete a finished one and return None."""
+        job = self.get(job_id)
         if not job.is_open:
-            if self._running is not None and self._running[0] == known:  # its process still ends
+            if self._running is not None and self._running[0] == job_id:  # its process is still ending
                 await asyncio.wait([self._running[1]])
-                self.get(known)  # another request may have removed it meanwhile
-            del self._jobs[known]
-            folder = self._folder / known
-            (folder / _RECORD).unlink(missing_ok=True)  # first: killed here, it is removed later
+                self.get(job_id)  # another request may have removed it meanwhile
+            del self._jobs[job_id]
+            folder = self._folder / job_id
+            # First: after a kill here, the next start removes the folder.
+            (folder / _RECORD).unlink(missing_ok=True)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             return None
-        self._remember(known, state=CANCELLED)
-        if self._running is not None and self._running[0] == known:
+        self._update(job_id, state=CANCELLED)
+        if self._running is not None and self._running[0] == job_id:
             self._running[1].cancel()
-        return self._jobs[known]
+        return self._jobs[job_id]
 
-    def file(self, known: str, name: str) -> Path:
-        """A file that a job has made: VIDEO or CAPTIONS.
+    def file(self, job_id: str, name: str) -> Path:
+        """Return an output file of a job: VIDEO or CAPTIONS.
 
         Raises:
-            RefusedError: the job is not done, or makes none.
+            RefusedError: the job is not done, or has no such file.
         """
-        job = self.get(known)
+        job = self.get(job_id)
         if job.state != DONE:
-            raise RefusedError(
-                f"the job is {job.state}; its files are there when it is done", status=CONFLICT
-            )
+            raise RefusedError(f"the job is {job.state}; its files exist once it is done", status=CONFLICT)
         path = self._folder / job.id / name
         if not path.is_file():
             raise RefusedError(f"the job has no {name}", status=NOT_FOUND)
         return path
 
     def _put(self, job: Job) -> None:
-        """Remember a job, on disk first.
+        """Store a job, on disk first.
 
         Raises:
-            OutputError: the disk takes no record, or another studio has taken the folder over.
+            OutputError: the record cannot be written, or another studio has taken the folder over.
         """
         if self._lease is not None:
             self._lease.confirm()
@@ -276,20 +277,20 @@ class JobQueue:
         self._jobs[job.id] = job
 
     def _start_waiting(self) -> None:
-        """Find the jobs of earlier; what was running waits again. Folders of no job are removed."""
+        """Load stored jobs; queue those that were running. Remove folders without a record."""
         for folder in self._folder.iterdir():
-            if folder.is_dir() and not (folder / _RECORD).exists():  # killed before the client was answered
+            if folder.is_dir() and not (folder / _RECORD).exists():  # killed before the reply
                 shutil.rmtree(folder, ignore_errors=True)
-        found = []
+        stored = []
         for record in self._folder.glob(f"*/{_RECORD}"):
             try:
                 job = _read_record(record)
             except (OSError, ValueError, TypeError, RecursionError):
-                _log.warning("'%s' is no job of this version, and is left alone", record)
+                _log.warning("'%s' is not a job of this version; it is ignored", record)
                 continue
             if job.id == record.parent.name:
-                found.append(job)
-        for job in sorted(found, key=lambda job: job.created):
+                stored.append(job)
+        for job in sorted(stored, key=lambda job: job.created):
             self._jobs[job.id] = job
             if job.state == RUNNING:
                 self._put(replace(job, state=QUEUED, frames=0, total=0))
@@ -298,27 +299,27 @@ class JobQueue:
         while True:
             job = next((job for job in self._jobs.values() if job.state == QUEUED), None)
             if job is None:
-                self._news.clear()
-                await self._news.wait()
+                self._changed.clear()
+                await self._changed.wait()
                 continue
             try:
                 await self._do(job)
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                said = sentence(error) if isinstance(error, NewscasterError) else fault(error)
-                if said is None:
+                reason = sentence(error) if isinstance(error, NewscasterError) else fault(error)
+                if reason is None:
                     _log.exception("job %s failed", job.id)
-                self._remember(job.id, state=FAILED, error=said or f"it broke off ({error!r})")
+                self._update(job.id, state=FAILED, error=reason or f"internal error ({error!r})")
 
     async def _do(self, job: Job) -> None:
         folder = self._folder / job.id
         if job.anchor not in self._library.ids:
-            said = f"the anchor {quoted(job.anchor)} is not served any more"
-            self._remember(job.id, state=FAILED, error=said)
+            reason = f"the anchor {quoted(job.anchor)} is no longer served"
+            self._update(job.id, state=FAILED, error=reason)
             return
         remove_left_overs(folder)
-        self._remember(job.id, state=RUNNING, frames=0, total=0)
+        self._update(job.id, state=RUNNING, frames=0, total=0)
         work = Work(
             anchor=self._library.path(job.anchor),
             backend=self._backend,
@@ -337,38 +338,39 @@ class JobQueue:
             result = await task
         except asyncio.CancelledError:
             if job.id not in self._jobs or self._jobs[job.id].state == CANCELLED:
-                self._remember(job.id)  # again: there may be room for it now
-                return  # the job, not the queue
+                self._update(job.id)  # again: the disk may have room now
+                return  # only the job was cancelled, not the queue
             task.cancel()
-            self._remember(job.id, state=QUEUED, frames=0, total=0)
+            self._update(job.id, state=QUEUED, frames=0, total=0)
             raise
         finally:
             self._running = None
-        self._remember(job.id, **result)
+        self._update(job.id, **result)
 
-    async def _make(self, work: Work, known: str) -> Mapping[str, Any]:
-        """Do the work, and remove what it leaves half made."""
+    async def _make(self, work: Work, job_id: str) -> Mapping[str, Any]:
+        """Run the worker, and remove its partial files."""
         try:
-            return await run_work(work, progress=lambda *count: self._count(known, *count))
+            return await run_work(work, progress=lambda *count: self._count(job_id, *count))
         finally:
-            with suppress(OSError):  # the next start removes it; here it would hide why the work ended
+            # The next start removes them; an error here would hide that of the worker.
+            with suppress(OSError):
                 remove_left_overs(work.video.parent)
 
-    def _remember(self, known: str, **changes: Any) -> None:
-        """How a job stands now, if it was not removed meanwhile.
+    def _update(self, job_id: str, **changes: Any) -> None:
+        """Change a job, unless it was removed meanwhile.
 
-        Even if the disk takes no record: the next start begins the job anew, then.
+        The change applies even if the record cannot be written: the next start then restarts the job.
         """
-        if known not in self._jobs:
+        if job_id not in self._jobs:
             return
-        job = replace(self._jobs[known], **changes)
+        job = replace(self._jobs[job_id], **changes)
         try:
             self._put(job)
         except OutputError as error:
             _log.warning("%s", error)
-            self._jobs[known] = job
+            self._jobs[job_id] = job
 
-    def _count(self, known: str, frames: int, total: int) -> None:
-        """Progress; not worth a file."""
-        if known in self._jobs:
-            self._jobs[known] = replace(self._jobs[known], frames=frames, total=total)
+    def _count(self, job_id: str, frames: int, total: int) -> None:
+        """Update the progress, in memory only."""
+        if job_id in self._jobs:
+            self._jobs[job_id] = replace(self._jobs[job_id], frames=frames, total=total)

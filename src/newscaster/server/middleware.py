@@ -1,8 +1,7 @@
-"""The doors: who may come in, from which page, with how much, how fast. In front of every request.
+"""Security checks in front of every request: host, origin, token, size and rate of the body.
 
-Checked are the host that the client believes to speak to (a strange name that resolves to loopback is how a
-page elsewhere would reach a studio), the origin of the page that asks, the token, and the size and the pace
-of the body.
+The Host header is checked because a foreign name that resolves to loopback would let a foreign page reach a
+studio (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ API = "/v1"
 OPEN = frozenset({f"{API}/health"})
 UPLOADS = ("/audio", f"{API}/jobs/audio")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_ANY = frozenset({"0.0.0.0", "::", ""})  # listening on all addresses says nothing about their names
+_ANY = frozenset({"0.0.0.0", "::", ""})  # all addresses, whatever their names
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?", re.ASCII)
-"""A Host header: a name or an address, and perhaps a port (RFC 9110, 7.2)."""
+"""A Host header: a name or an address, and an optional port (RFC 9110, 7.2)."""
 _MAX_LENGTH_DIGITS = 20
 MIN_BODY_RATE = 1000
-"""How fast a body must come in, in bytes per second, on average."""
+"""Minimum average rate of a body, in bytes per second."""
 
-# Nothing of the page comes from another host, and no other page may frame it.
+# The page loads nothing from other hosts, and no other page may frame it.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; "
@@ -62,20 +61,20 @@ _HEADERS = (
 )
 
 
-def is_token(given: str | bytes | None, settings: Settings) -> bool:
-    """Whether a client knows the token, compared in constant time; True if none is asked for."""
+def is_token(token: str | bytes | None, settings: Settings) -> bool:
+    """Whether a client's token is right, compared in constant time; True if none is required."""
     if settings.token is None:
         return True
-    if isinstance(given, str):
-        given = given.encode("utf-8", "surrogatepass")  # JSON can hold lone surrogates
-    return given is not None and hmac.compare_digest(given, settings.token.encode())
+    if isinstance(token, str):
+        token = token.encode("utf-8", "surrogatepass")  # JSON may contain lone surrogates
+    return token is not None and hmac.compare_digest(token, settings.token.encode())
 
 
 class SecurityMiddleware:
-    """The ASGI application behind the doors.
+    """ASGI middleware with the security checks.
 
-    A WebSocket without a token is let through, marked as not `trusted`: browsers cannot set its headers, so
-    that the token may come as the first message.
+    A WebSocket without a token passes, marked as not `trusted`: browsers cannot set its headers, so the token
+    may come as the first message.
     """
 
     def __init__(self, app: App, settings: Settings) -> None:
@@ -96,7 +95,7 @@ class SecurityMiddleware:
                 return
             if not trusted:
                 raise RefusedError(
-                    "the token is missing or wrong. Send the one that the studio was started with, as: "
+                    "the token is missing or wrong. Send the token of the studio as: "
                     "Authorization: Bearer TOKEN",
                     status=UNAUTHORIZED,
                 )
@@ -104,28 +103,30 @@ class SecurityMiddleware:
         except RefusedError as refusal:
             await _refuse(scope, send, refusal)
             return
-        await self._app(scope, _limited(receive, limit, self._settings.limits), _dressed(send, scope["path"]))
+        await self._app(
+            scope, _limited(receive, limit, self._settings.limits), _with_headers(send, scope["path"])
+        )
 
     def _check_host(self, host: str) -> None:
         if _HOST.fullmatch(host) is None:
             raise RefusedError(
-                f"the Host header is {quoted(host[:60])}; expected the studio's name or address, and its port"
+                f"the Host header is {quoted(host[:60])}; expected name or address and port of the studio"
             )
         name = (urlsplit(f"//{host}").hostname or "").lower()
         settings = self._settings
-        named = {known.lower() for known in (*settings.hosts, settings.host)}
-        known = named | (_LOOPBACK_NAMES if settings.is_loopback else frozenset())
+        own_names = {own.lower() for own in (*settings.hosts, settings.host)}
+        allowed = own_names | (_LOOPBACK_NAMES if settings.is_loopback else frozenset())
         if settings.host in _ANY and not settings.hosts:
-            return  # the token guards these
-        if name not in known and name not in _LOOPBACK_NAMES:
+            return  # the token protects them
+        if name not in allowed and name not in _LOOPBACK_NAMES:
             raise RefusedError(
-                f"this studio is not called {quoted(name)}. Use the address that it was started with, "
-                "or start it with --allow-host NAME",
+                f"{quoted(name)} is not a name of this studio. Use the address it was started with, or start "
+                "it with --allow-host NAME",
                 status=FORBIDDEN,
             )
 
     def _check_origin(self, origin: str | None, scope: Scope, headers: dict[str, str]) -> None:
-        """Programs send none; browsers always do where a page of another origin asks."""
+        """Check the origin. Programs send none; browsers always do for a page of another origin."""
         if origin is None or origin in self._settings.origins:
             return
         scheme, _, rest = origin.partition("://")
@@ -140,34 +141,32 @@ class SecurityMiddleware:
     def _is_trusted(self, scope: Scope, headers: dict[str, str]) -> bool:
         if scope["type"] == "http" and (not scope["path"].startswith(API) or scope["path"] in OPEN):
             return True
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        token: str | bytes | None = given.strip().encode("latin-1") if scheme.lower() == "bearer" else None
+        scheme, _, value = headers.get("authorization", "").partition(" ")
+        token: str | bytes | None = value.strip().encode("latin-1") if scheme.lower() == "bearer" else None
         if token is None:
             token = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [None])[0]
         return is_token(token, self._settings)
 
-    def _check_length(self, path: str, announced: str | None) -> int:
+    def _check_length(self, path: str, content_length: str | None) -> int:
         limits = self._settings.limits
         limit = limits.upload_bytes if path.endswith(UPLOADS) else limits.message_bytes
-        if announced is not None and not (announced.isascii() and announced.isdigit()):
+        if content_length is not None and not (content_length.isascii() and content_length.isdigit()):
             raise RefusedError(
-                f"Content-Length is {quoted(announced[:60])}; expected the body's number of bytes"
+                f"Content-Length is {quoted(content_length[:60])}; expected the number of bytes of the body"
             )
-        if announced is not None and int(announced[:_MAX_LENGTH_DIGITS]) > limit:
+        if content_length is not None and int(content_length[:_MAX_LENGTH_DIGITS]) > limit:
             raise _too_large(limit)
         return limit
 
 
 def _too_large(limit: int) -> RefusedError:
-    return RefusedError(
-        f"the request is larger than {limit:,} bytes, the most that is taken", status=TOO_LARGE
-    )
+    return RefusedError(f"the request is larger than {limit:,} bytes, the maximum", status=TOO_LARGE)
 
 
 def _limited(receive: Receive, limit: int, limits: Limits) -> Receive:
-    """What comes in, as long as it is not more and not slower than bodies may be.
+    """Wrap `receive` with the limits of size and rate of a body.
 
-    What it raises is FastAPI's own: while FastAPI reads a body, it takes any other error for nonsense in it.
+    It raises FastAPI's own HTTPException: FastAPI reports any other error during a read as a malformed body.
     """
     received, ended = 0, False
     loop = asyncio.get_running_loop()
@@ -175,7 +174,7 @@ def _limited(receive: Receive, limit: int, limits: Limits) -> Receive:
 
     async def limited() -> Message:
         nonlocal received, ended
-        if ended:  # what follows is that the client leaves, at any time
+        if ended:  # only a disconnect follows, at any time
             return await receive()
         latest = started + limits.stall_seconds + received / MIN_BODY_RATE
         try:
@@ -184,8 +183,8 @@ def _limited(receive: Receive, limit: int, limits: Limits) -> Receive:
         except TimeoutError:
             raise HTTPException(
                 TIMED_OUT,
-                f"the body of the request stopped coming in, or came in at less than {MIN_BODY_RATE} bytes "
-                f"per second; {limits.stall_seconds:g} s are waited for it. Send it again",
+                f"the body of the request stalled for {limits.stall_seconds:g} s, or came at less than "
+                f"{MIN_BODY_RATE} bytes per second. Send it again",
                 {"connection": "close"},
             ) from None
         received += len(message.get("body", b""))
@@ -197,14 +196,14 @@ def _limited(receive: Receive, limit: int, limits: Limits) -> Receive:
     return limited
 
 
-def _dressed(send: Send, path: str) -> Send:
-    async def dressed(message: Message) -> None:
+def _with_headers(send: Send, path: str) -> Send:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            kept = b"no-store" if path.startswith(API) else b"no-cache"
-            message["headers"] = [*message.get("headers", ()), *_HEADERS, (b"cache-control", kept)]
+            caching = b"no-store" if path.startswith(API) else b"no-cache"
+            message["headers"] = [*message.get("headers", ()), *_HEADERS, (b"cache-control", caching)]
         await send(message)
 
-    return dressed
+    return send_with_headers
 
 
 async def _refuse(scope: Scope, send: Send, refusal: RefusedError) -> None:

@@ -1,7 +1,7 @@
-"""WebRTC offers from clients: checked, and written anew with what is needed of them, before aiortc sees them.
+"""WebRTC offers of clients: validated, and rewritten with the necessary parts only, before aiortc reads them.
 
-An offer of a stranger may be anything. What passes here can be answered, and its answer cannot fail later, in
-a task that no one waits for. See RFC 8866 (SDP) and RFC 9429 (what browsers put into it).
+An offer is untrusted input. An offer that passes can be answered, and its answer cannot fail later, in a task
+that no one awaits. See RFC 8866 (SDP) and RFC 9429 (offers of browsers).
 """
 
 from __future__ import annotations
@@ -41,63 +41,62 @@ _CANDIDATES = ("a=candidate:", "a=end-of-candidates", "a=ice-options:")
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """An offer that can be answered."""
+    """A valid offer."""
 
     sdp: str
-    """Written anew."""
+    """The rewritten offer."""
     mids: dict[str, str]
-    """By kind, `audio` and `video`: which section the client receives that on."""
+    """Section on which the client receives each kind, `audio` and `video`."""
 
 
 def read_offer(sdp: str) -> Offer:
-    """Check an offer, and keep what is needed of it.
+    """Validate an offer, and keep its necessary parts.
 
-    Of its addresses nothing is kept: the client finds the studio, not the studio the client. Packets go only
-    to where the client's own came from, never to an address that it names, and no name of a local network
-    has to be resolved. aioice wants an address all the same, and gets one (port 9, "discard") that does not
-    answer.
+    All its addresses are dropped: the client connects to the studio, not the other way round. Packets go only
+    to the source of the client's own packets, never to an address that it names, and no local name has to be
+    resolved. aioice needs an address, and gets one (port 9, "discard") that does not answer.
 
     Raises:
-        RefusedError: it cannot be used; says why.
+        RefusedError: the offer cannot be used.
     """
     offered = _parsed(sdp)
     if not 0 < len(offered.media) <= MAX_SECTIONS:
-        raise _refused(f"it has {len(offered.media)} media sections; expected 2, and {MAX_SECTIONS} at most")
+        raise _refused(f"it has {len(offered.media)} media sections; expected 2, at most {MAX_SECTIONS}")
     mids = [media.rtp.muxId for media in offered.media]
     if len(set(mids)) < len(mids):
         raise _refused("two of its media sections have the same a=mid, or none")
-    wanted = SessionDescription()
-    wanted.type, wanted.origin = "offer", "- 0 0 IN IP4 127.0.0.1"
-    wanted.group = _bundles(offered.group, mids)
-    wanted.media = [_section(media) for media in offered.media]
+    rewritten = SessionDescription()
+    rewritten.type, rewritten.origin = "offer", "- 0 0 IN IP4 127.0.0.1"
+    rewritten.group = _bundles(offered.group, mids)
+    rewritten.media = [_section(media) for media in offered.media]
     received: dict[str, str] = {}
-    for media in wanted.media:
+    for media in rewritten.media:
         if media.direction in _RECEIVING:
             received.setdefault(media.kind, media.rtp.muxId)
     if received.keys() != set(_KINDS):
         raise _refused("it does not ask to receive audio and video")
-    return Offer(sdp=str(wanted), mids=received)
+    return Offer(sdp=str(rewritten), mids=received)
 
 
-def _refused(why: str) -> RefusedError:
-    return RefusedError(f"the offer cannot be used: {why}. {_NEXT}")
+def _refused(reason: str) -> RefusedError:
+    return RefusedError(f"the offer cannot be used: {reason}. {_NEXT}")
 
 
 def _parsed(sdp: str) -> SessionDescription:
     if len(sdp) > MAX_CHARACTERS:
-        raise RefusedError(f"the offer has {len(sdp)} characters; expected {MAX_CHARACTERS} at most")
+        raise RefusedError(f"the offer has {len(sdp)} characters; expected at most {MAX_CHARACTERS}")
     lines = sdp.splitlines()
     if len(lines) > MAX_LINES:
-        raise RefusedError(f"the offer has {len(lines)} lines; expected {MAX_LINES} at most")
+        raise RefusedError(f"the offer has {len(lines)} lines; expected at most {MAX_LINES}")
     kept = "\r\n".join(line for line in lines if not line.startswith(_CANDIDATES))
     try:
         return SessionDescription.parse(kept + "\r\n")
-    except Exception as error:  # aiortc has no error of its own for nonsense: assertions, StopIteration, ...
+    except Exception as error:  # aiortc raises anything for malformed SDP: AssertionError, StopIteration, ...
         raise _refused("it is not valid SDP") from error
 
 
 def _bundles(groups: Iterable[GroupDescription], mids: list[str]) -> list[GroupDescription]:
-    """The sections that share one transport, as far as they are there."""
+    """Return the existing sections that share one transport."""
     bundle = next((group for group in groups if group.semantic == "BUNDLE"), None)
     if bundle is None:
         return []
@@ -106,16 +105,16 @@ def _bundles(groups: Iterable[GroupDescription], mids: list[str]) -> list[GroupD
 
 
 def _section(offered: MediaDescription) -> MediaDescription:
-    """A media section with what is needed of it."""
+    """Return the necessary parts of a media section."""
     kind, mid = offered.kind, offered.rtp.muxId
     if kind not in _KINDS:
-        raise _refused(f"it has a section of the kind {quoted(kind)}; expected audio and video alone")
+        raise _refused(f"it has a section of the kind {quoted(kind)}; expected only audio and video")
     if not _MID.fullmatch(mid or ""):
         raise _refused(f"the a=mid of its {kind} section is {quoted(mid)}; expected 1 to 16 characters")
     codecs = _codecs(kind, offered.rtp.codecs, offered.fmt)
     if not codecs:
-        known = ", ".join(sorted(_known_codecs(kind)))
-        raise _refused(f"its {kind} section has no a=rtpmap of a codec that is known here ({known})")
+        supported = ", ".join(sorted(_supported_codecs(kind)))
+        raise _refused(f"its {kind} section has no a=rtpmap of a supported codec ({supported})")
     if not offered.rtcp_mux:
         raise _refused(f"its {kind} section has no a=rtcp-mux")
     section = MediaDescription(
@@ -131,7 +130,7 @@ def _section(offered: MediaDescription) -> MediaDescription:
 
 
 def _copy_transport(offered: MediaDescription, section: MediaDescription) -> None:
-    """How a section is connected and encrypted."""
+    """Copy the parameters of connection and encryption."""
     kind, ice, dtls = offered.kind, offered.ice, offered.dtls
     if (
         ice is None
@@ -141,7 +140,11 @@ def _copy_transport(offered: MediaDescription, section: MediaDescription) -> Non
         raise _refused(f"its {kind} section has no valid a=ice-ufrag and a=ice-pwd")
     if dtls is None:
         raise _refused(f"its {kind} section has no a=setup")
-    dtls.fingerprints = [one for one in dtls.fingerprints if one.algorithm.lower() in _FINGERPRINT_BYTES]
+    dtls.fingerprints = [
+        fingerprint
+        for fingerprint in dtls.fingerprints
+        if fingerprint.algorithm.lower() in _FINGERPRINT_BYTES
+    ]
     if not dtls.fingerprints or not all(map(_is_fingerprint, dtls.fingerprints)):
         algorithms = ", ".join(_FINGERPRINT_BYTES)
         raise _refused(f"its {kind} section has no valid a=fingerprint ({algorithms})")
@@ -156,23 +159,23 @@ def _copy_transport(offered: MediaDescription, section: MediaDescription) -> Non
 
 
 def _is_fingerprint(fingerprint: RTCDtlsFingerprint) -> bool:
-    """Whether it is as long as its algorithm makes it."""
+    """Whether it has the length of its algorithm."""
     count = _FINGERPRINT_BYTES[fingerprint.algorithm.lower()]
     return re.fullmatch(rf"[0-9A-Fa-f]{{2}}(:[0-9A-Fa-f]{{2}}){{{count - 1}}}", fingerprint.value) is not None
 
 
-def _known_codecs(kind: str) -> set[str]:
-    """Names of the codecs that aiortc encodes, with their clock rates: `VP8/90000`."""
-    known = RTCRtpSender.getCapabilities(kind).codecs
-    names = {f"{codec.mimeType.split('/')[1]}/{codec.clockRate}" for codec in known}
+def _supported_codecs(kind: str) -> set[str]:
+    """Return the codecs that aiortc encodes, with their clock rates: `VP8/90000`."""
+    capabilities = RTCRtpSender.getCapabilities(kind).codecs
+    names = {f"{codec.mimeType.split('/')[1]}/{codec.clockRate}" for codec in capabilities}
     return {name for name in names if not name.startswith("rtx/")}
 
 
 def _codecs(
     kind: str, offered: Iterable[RTCRtpCodecParameters], formats: Iterable[int]
 ) -> list[RTCRtpCodecParameters]:
-    """Those of the offered codecs that are known, each payload type once; retransmissions of these."""
-    known = {name.lower() for name in _known_codecs(kind)}
+    """Return the supported codecs of an offer, each payload type once, with their retransmissions."""
+    supported = {name.lower() for name in _supported_codecs(kind)}
     by_type: dict[int, RTCRtpCodecParameters] = {}
     listed = set(formats)
     for codec in offered:
@@ -184,13 +187,13 @@ def _codecs(
             if key in _FORMAT_PARAMETERS and value is not None and re.fullmatch(r"[\w-]{1,32}", str(value))
         }
         codec.rtcpFeedback = [
-            one
-            for one in codec.rtcpFeedback
-            if (one.type, one.parameter) in (("nack", None), ("nack", "pli"), ("goog-remb", None))
+            feedback
+            for feedback in codec.rtcpFeedback
+            if (feedback.type, feedback.parameter) in (("nack", None), ("nack", "pli"), ("goog-remb", None))
         ]
-        is_known = f"{name.partition('/')[2]}/{codec.clockRate}" in known
+        is_supported = f"{name.partition('/')[2]}/{codec.clockRate}" in supported
         is_repeat = name == f"{kind}/rtx" and codec.parameters.get("apt") in by_type
-        if number in listed and number not in by_type and allowed and (is_known or is_repeat):
+        if number in listed and number not in by_type and allowed and (is_supported or is_repeat):
             by_type[number] = codec
     codecs = list(by_type.values())
     return codecs if any(not codec.mimeType.lower().endswith("/rtx") for codec in codecs) else []
@@ -199,7 +202,7 @@ def _codecs(
 def _extensions(
     offered: Iterable[RTCRtpHeaderExtensionParameters],
 ) -> list[RTCRtpHeaderExtensionParameters]:
-    """The header extensions with an id that fits one byte, each id once."""
+    """Return the header extensions with a one-byte id, each id once."""
     by_id: dict[int, RTCRtpHeaderExtensionParameters] = {}
     for extension in offered:
         if extension.id in _EXTENSION_IDS:

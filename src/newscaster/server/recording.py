@@ -1,4 +1,4 @@
-"""Recordings: a session's frames into an MP4 file, by a thread of its own, kept until they are removed."""
+"""Recordings: a thread writes the frames of a session to an MP4 file, which is stored until it is removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from newscaster.server.http_errors import (
 from newscaster.server.session import RATE, Session
 from newscaster.server.settings import Limits
 from newscaster.synthesis.live_frame import LiveFrame
-from newscaster.synthesis.live_manifest import LiveAccount
+from newscaster.synthesis.live_manifest import LiveManifestBuilder
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.result import tags
 from newscaster.synthesis.signing import Signing
@@ -40,18 +40,18 @@ _log = logging.getLogger("newscaster.server")
 
 _MAX_WAITING_FRAMES = 500
 _UNFINISHED = re.compile(r"\.(?P<id>[\w-]+)\.[0-9a-f]{8}\.part\.mp4")
-"""Name of a recording while it is written, see `media.replacing`."""
+"""Name of an unfinished recording, see `media.atomic_write`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """A recording that is finished."""
+    """A finished recording."""
 
     id: str
     path: Path
 
     def to_json(self) -> dict[str, object]:
-        """As the API shows it."""
+        """Return the JSON of the API."""
         status = self.path.stat()
         return {
             "id": self.id,
@@ -64,29 +64,29 @@ class Recording:
 
     @property
     def seconds(self) -> float | None:
-        """Its length; None if the file cannot be read."""
+        """Length; None if the file cannot be read."""
         return _length_seconds(self.path, self.path.stat().st_mtime_ns)
 
     @property
     def file_name(self) -> str:
-        """What it is called when it is downloaded: date and time of its end, local, and its length."""
+        """File name of a download: local date and time of the end, and length."""
         end = datetime.fromtimestamp(self.path.stat().st_mtime).strftime("%Y-%m-%d-%H%M%S")
         minutes, seconds = divmod(int(self.seconds or 0), 60)
         return f"newscaster-recording-{end}-{minutes}m{seconds:02}s.mp4"
 
 
 def described(recordings: Iterable[Recording]) -> list[dict[str, object]]:
-    """Recordings as the API shows them. Reads their files, once each: not for an event loop."""
-    found = []
+    """Return recordings as JSON of the API. Reads the files, so do not call it in an event loop."""
+    values = []
     for recording in recordings:
         with suppress(FileNotFoundError):  # removed meanwhile
-            found.append(recording.to_json())
-    return found
+            values.append(recording.to_json())
+    return values
 
 
 @lru_cache(maxsize=256)
 def _length_seconds(path: Path, changed_ns: int) -> float | None:
-    """Length of a video as it was when it was last changed."""
+    """Return the length of a video; `changed_ns` invalidates the cache."""
     try:
         video = media.probe(path).video
     except NewscasterError:
@@ -96,15 +96,15 @@ def _length_seconds(path: Path, changed_ns: int) -> float | None:
 
 
 class _Recorder:
-    """The sink of one recording. Too slow a disk costs it pictures, never sound.
+    """The sink of one recording. If the disk is too slow, it drops frames, never audio.
 
     Args:
-        session: whose frames.
-        path: the file.
-        signing: who signs it.
-        max_seconds: its greatest length.
-        turn: held while a file is signed: each needs its own size once more, for a while.
-        ended: called in the event loop when the recording ends before it was asked to.
+        session: the session to record.
+        path: output file.
+        signing: signs the file.
+        max_seconds: maximum length.
+        turn: lock held while a file is signed: signing temporarily needs the size of the file again.
+        ended: called in the event loop if the recording ends by itself.
     """
 
     def __init__(
@@ -125,30 +125,30 @@ class _Recorder:
         self._turn = turn
         self._ended = ended
         self._loop = asyncio.get_running_loop()
-        self._is_asked_to_end = False
-        self._account = LiveAccount(rate=RATE, repeats=True)
+        self._is_stopping = False
+        self._account = LiveManifestBuilder(rate=RATE, repeats=True)
         self.error: NewscasterError | None = None
         self.remark: str | None = None
-        """What the client must know of a recording that is kept all the same."""
+        """Note for the client on a stored recording."""
         self._thread = threading.Thread(target=self._run, name="newscaster-recorder", daemon=True)
         self._thread.start()
 
-    def offer(self, frame: LiveFrame) -> None:
+    def push(self, frame: LiveFrame) -> None:
         behind = self._frames.qsize() > _MAX_WAITING_FRAMES
         self._frames.put(replace(frame, image=None) if behind else frame)
 
     def end(self) -> None:
-        self._is_asked_to_end = True
+        self._is_stopping = True
         self._frames.put(None)
 
     def wait(self) -> None:
-        """Until the file is written."""
+        """Wait until the file is written."""
         self._thread.join()
 
     def _items(self) -> Iterator[tuple[media.YuvFrame | None, media.Samples]]:
         while (frame := self._frames.get()) is not None:
             if self._account.seconds >= self._max_seconds:
-                self._remarked(f"a recording lasts {self._max_seconds:g} s at most")
+                self._add_remark(f"the maximum length of a recording is {self._max_seconds:g} s")
                 return
             self._account.add(frame)
             yield frame.image, frame.audio
@@ -165,15 +165,15 @@ class _Recorder:
             with self._turn:
                 sign(path)
 
-    def _remarked(self, text: str) -> None:
+    def _add_remark(self, text: str) -> None:
         self.remark = text if self.remark is None else f"{self.remark}; {text}"
 
     def _run(self) -> None:
         try:
             self._record()
         finally:
-            if not self._is_asked_to_end:
-                with suppress(RuntimeError):  # the loop has been closed meanwhile
+            if not self._is_stopping:
+                with suppress(RuntimeError):  # the loop was closed meanwhile
                     self._loop.call_soon_threadsafe(self._ended)
 
     def _record(self) -> None:
@@ -196,38 +196,36 @@ class _Recorder:
             self.error = error
         except Exception as error:
             _log.exception("the recording of session %s failed", self._session.id)
-            self.error = OutputError(fault(error) or f"the recording broke off ({error!r})")
+            self.error = OutputError(fault(error) or f"the recording failed ({error!r})")
         else:
             if made.cut_because is not None:
-                self._remarked(made.cut_because)
+                self._add_remark(made.cut_because)
             if made.unfinished_because is not None:
                 because = made.unfinished_because.replace(f"'{self._path}'", "it")
-                self._remarked(f"it is kept without a signature: {because}")
+                self._add_remark(f"it is stored without a signature: {because}")
 
 
 def _rescue(folder: Path) -> None:
-    """Keep what a studio that was killed had recorded so far. Nothing else writes to the folder."""
+    """Keep the unfinished recordings of a killed studio. Nothing else writes to the folder."""
     for path in folder.iterdir():
-        found = _UNFINISHED.fullmatch(path.name)
-        if found is None:
+        match = _UNFINISHED.fullmatch(path.name)
+        if match is None:
             continue
         try:
             if path.stat().st_size and media.cut_to_whole_fragments(path):
-                path.replace(folder / f"{found['id']}.mp4")
-                _log.warning(
-                    "the recording %s was broken off; what was recorded is kept, unsigned", found["id"]
-                )
+                path.replace(folder / f"{match['id']}.mp4")
+                _log.warning("the recording %s was interrupted; its part is stored, unsigned", match["id"])
         except OSError as error:
-            _log.warning("'%s' cannot be kept: %s", path, error)
+            _log.warning("'%s' cannot be stored: %s", path, error)
 
 
 class Recordings:
     """All recordings of a studio.
 
     Args:
-        folder: where they are kept; made where it is missing.
-        limits: how many and how long.
-        timestamp: address of a time-stamp authority for their signatures; None: none is asked.
+        folder: folder of the recordings; created if missing.
+        limits: maximum number and length.
+        timestamp: address of a time-stamp authority for signatures; None: no time stamps.
 
     Raises:
         InputError: the authority gives no time stamp.
@@ -235,7 +233,7 @@ class Recordings:
 
     def __init__(self, folder: Path, limits: Limits, *, timestamp: str | None = None) -> None:
         if timestamp is not None:
-            Signing.begin(None, timestamp=timestamp)  # now: a client must not wait for it
+            Signing.begin(None, timestamp=timestamp)  # now, so that no client waits for it
         folder.mkdir(parents=True, exist_ok=True)
         _rescue(folder)
         media.remove_left_overs(folder)
@@ -243,53 +241,55 @@ class Recordings:
         self._signing_turn = threading.Lock()
         self._running: dict[str, tuple[Session, _Recorder]] = {}
         self._ended: dict[str, tuple[str, _Recorder]] = {}
-        """By session: recordings that have ended by themselves, until the client stops them."""
+        """By session: recordings that ended by themselves, until the client stops them."""
 
     def list(self) -> list[Recording]:
-        """Those that are finished, the newest first."""
-        found = [Recording(id=path.stem, path=path) for path in self._folder.glob("*.mp4")]
-        found = [one for one in found if one.id not in self._running and not one.id.startswith(".")]
-        return sorted(found, key=lambda one: one.path.stat().st_mtime, reverse=True)
+        """Return the finished recordings, newest first."""
+        files = [path for path in self._folder.glob("*.mp4") if not path.name.startswith(".")]
+        recordings = [Recording(id=path.stem, path=path) for path in files if path.stem not in self._running]
+        return sorted(recordings, key=lambda recording: recording.path.stat().st_mtime, reverse=True)
 
-    def get(self, known: str) -> Recording:
-        """One that is finished.
+    def get(self, recording_id: str) -> Recording:
+        """Return a finished recording.
 
         Raises:
-            RefusedError: there is none of this id.
+            RefusedError: there is no such recording.
         """
-        for recording in self.list():  # a client's id is compared, never made part of a path
-            if recording.id == known:
+        for recording in self.list():  # the id of a client is compared, never used in a path
+            if recording.id == recording_id:
                 return recording
-        raise RefusedError(f"there is no recording {quoted(known)}", status=NOT_FOUND)
+        raise RefusedError(f"there is no recording {quoted(recording_id)}", status=NOT_FOUND)
 
-    def remove(self, known: str) -> None:
-        """Delete one."""
-        self.get(known).path.unlink(missing_ok=True)
+    def remove(self, recording_id: str) -> None:
+        """Delete a recording."""
+        self.get(recording_id).path.unlink(missing_ok=True)
 
     def start(self, session: Session) -> str:
-        """Begin to record a session; the recording's id.
+        """Start recording a session, and return the id of the recording.
 
         Raises:
-            RefusedError: it is being recorded already, too many are kept, or the disk is full.
-            OutputError: there is no local certificate to sign with yet, and none can be written.
+            RefusedError: a recording is in progress, too many are stored, or the disk is full.
+            OutputError: there is no local certificate yet, and none can be written.
             InputError: the certificate or the key of the environment cannot be used.
         """
         if session.recording is not None:
-            raise RefusedError("this session is being recorded already; stop that first", status=CONFLICT)
-        self._folder.mkdir(exist_ok=True)  # it may have been tidied away
+            raise RefusedError(
+                "this session is already being recorded; stop that recording first", status=CONFLICT
+            )
+        self._folder.mkdir(exist_ok=True)  # it may have been deleted
         if len(self.list()) + len(self._running) >= self._limits.recordings:
             raise RefusedError(
-                f"{self._limits.recordings} recordings are kept, the most there may be. Remove some",
+                f"{self._limits.recordings} recordings are stored, the maximum. Remove some",
                 status=TOO_MANY,
             )
         if not media.has_room(self._folder):
             raise RefusedError(
-                "the studio's disk is full: there is no room for a recording. Free some space on it, such as "
+                "the studio's disk is full: there is no room for a recording. Free some space, for example "
                 "by removing recordings and videos",
                 status=DISK_FULL,
             )
-        known = secrets.token_urlsafe(9)
-        path = self._folder / f"{known}.mp4"
+        recording_id = secrets.token_urlsafe(9)
+        path = self._folder / f"{recording_id}.mp4"
         signing = Signing.begin(None).stamped_by(self._timestamp)
         recorder = _Recorder(
             session,
@@ -297,59 +297,59 @@ class Recordings:
             signing,
             max_seconds=self._limits.recording_seconds,
             turn=self._signing_turn,
-            ended=lambda: self._ended_by_itself(known),
+            ended=lambda: self._handle_end(recording_id),
         )
         self._ended.pop(session.id, None)
-        self._running[known] = (session, recorder)
-        session.recording, session.recording_ended = known, None
+        self._running[recording_id] = (session, recorder)
+        session.recording, session.recording_ended = recording_id, None
         session.add(recorder)
-        return known
+        return recording_id
 
     async def stop(self, session: Session) -> tuple[Recording, str | None]:
-        """Finish a session's recording, or return the one that has ended by itself since it was started.
+        """Stop the recording of a session, or return one that ended by itself.
 
         Returns:
-            The recording, and what the client must know of it: why it ended early, or is not signed.
+            The recording, and a note or None: why it ended early, or is not signed.
 
         Raises:
-            RefusedError: it is not being recorded.
+            RefusedError: the session is not being recorded.
             NewscasterError: the file could not be written.
         """
-        known, session.recording = session.recording, None
-        if known is not None:
-            _, recorder = self._running[known]
+        recording_id, session.recording = session.recording, None
+        if recording_id is not None:
+            _, recorder = self._running[recording_id]
             session.remove(recorder)
             recorder.end()
             await asyncio.to_thread(recorder.wait)
-            del self._running[known]
+            del self._running[recording_id]
         elif session.id in self._ended:
-            known, recorder = self._ended.pop(session.id)
+            recording_id, recorder = self._ended.pop(session.id)
         else:
             raise RefusedError("this session is not being recorded; start a recording first", status=CONFLICT)
         session.recording_ended = None
         if recorder.error is not None:
             raise recorder.error
-        return self.get(known), recorder.remark
+        return self.get(recording_id), recorder.remark
 
     async def finish(self, session: Session) -> None:
-        """The same where the session ends: what has been recorded is kept, errors are not told."""
+        """Stop the recording of a session that ends; errors are ignored."""
         with suppress(NewscasterError):
             await self.stop(session)
 
-    def _ended_by_itself(self, known: str) -> None:
-        """Tell the session, and let go of the recorder: in the event loop."""
-        session, recorder = self._running[known]
-        if session.recording != known:
+    def _handle_end(self, recording_id: str) -> None:
+        """Report a recording that ended by itself to its session, in the event loop."""
+        session, recorder = self._running[recording_id]
+        if session.recording != recording_id:
             return  # it is being stopped
-        del self._running[known]
+        del self._running[recording_id]
         session.recording = None
         session.remove(recorder)
         if session.over.is_set():
             return
-        self._ended[session.id] = (known, recorder)
+        self._ended[session.id] = (recording_id, recorder)
         if recorder.error is None:
-            what = f"the recording has ended, and what was recorded is kept: {recorder.remark}"
+            message = f"the recording ended, and is stored: {recorder.remark}"
         else:
-            what = f"the recording has failed: {sentence(recorder.error)}"
-        session.recording_ended = what
-        session.report(what)
+            message = f"the recording failed: {sentence(recorder.error)}"
+        session.recording_ended = message
+        session.report(message)

@@ -1,4 +1,4 @@
-"""The shapes of requests and replies, as OpenAPI shows them. What values mean is left to who uses them."""
+"""Schemas of requests and replies, as published in OpenAPI."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from newscaster.server.session import SessionOptions
 from newscaster.synthesis.articulation import Articulation
 
 
-class _Shape(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Delivery(_Shape):
+class _Delivery(_Schema):
     """How an anchor speaks."""
 
-    voice: str | None = Field(None, max_length=200, description="Name of an installed voice, for texts.")
-    speed: float = Field(1.0, ge=0.5, le=2, description="Pace of texts; 1 is the voice's own.")
-    openness: float = Field(1.0, ge=0, le=2, description="How far the mouth moves; 1 is as trained.")
-    smoothness: float = Field(1.0, ge=0, le=4, description="How softly the mouth moves; 1 is as trained.")
+    voice: str | None = Field(None, max_length=200, description="Installed voice for texts.")
+    speed: float = Field(1.0, ge=0.5, le=2, description="Speaking rate of texts; 1 is the voice's own.")
+    openness: float = Field(1.0, ge=0, le=2, description="Amplitude of the mouth motion; 1 is as trained.")
+    smoothness: float = Field(1.0, ge=0, le=4, description="Smoothing of the mouth motion; 1 is as trained.")
 
 
 class SpeakOptions(_Delivery):
-    """Who speaks, and how."""
+    """An anchor, and how it speaks."""
 
-    anchor: str | None = Field(None, max_length=200, description="Id of an anchor; by default the first.")
+    anchor: str | None = Field(None, max_length=200, description="Id of the anchor (default: the first).")
 
 
 class _LiveDelivery(_Delivery):
@@ -35,19 +35,19 @@ class _LiveDelivery(_Delivery):
         ge=80,
         le=1000,
         multiple_of=40,
-        description="How much later sound the mouth may know of: more is nearer to life and later.",
+        description="Audio look-ahead in ms: more is more lifelike, with more delay.",
     )
 
 
 class SessionChange(_LiveDelivery):
-    """What changes in a session; fields that are not given stay as they are."""
+    """Changes of a session; missing fields stay unchanged."""
 
 
 class NewSession(SpeakOptions, _LiveDelivery):
     """A live session."""
 
-    def wanted(self) -> SessionOptions:
-        """As the studio takes it."""
+    def to_options(self) -> SessionOptions:
+        """Return the options of the session."""
         return SessionOptions(
             anchor=self.anchor,
             look_ahead_ms=self.look_ahead_ms,
@@ -57,10 +57,10 @@ class NewSession(SpeakOptions, _LiveDelivery):
         )
 
 
-class Text(_Shape):
-    """A text to be read."""
+class Text(_Schema):
+    """A text to speak."""
 
-    text: str = Field(min_length=1, description="What is to be said; an empty line divides paragraphs.")
+    text: str = Field(min_length=1, description="Text to speak; an empty line separates paragraphs.")
 
 
 class NewJob(SpeakOptions, Text):
@@ -68,12 +68,12 @@ class NewJob(SpeakOptions, Text):
 
 
 class NewAudioJob(SpeakOptions):
-    """A video of a sound file."""
+    """A video of an audio file."""
 
-    title: str = Field("Sound file", min_length=1, max_length=80, description="What it is called in lists.")
+    title: str = Field("Audio file", min_length=1, max_length=80, description="Title in lists.")
 
 
-class Description(_Shape):
+class Description(_Schema):
     """An RTCSessionDescription."""
 
     type: str = Field(pattern="^(offer|answer)$")
@@ -81,6 +81,6 @@ class Description(_Shape):
 
 
 class ErrorReply(BaseModel):
-    """What every refusal says."""
+    """An error."""
 
-    error: str = Field(description="One sentence: what was found, what is accepted, what to do next.")
+    error: str = Field(description="One sentence: value found, values accepted, next step.")

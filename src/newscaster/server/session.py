@@ -1,7 +1,7 @@
-"""A live session: one `Live`, and what its frames go to.
+"""A live session: one `Live`, and the sinks of its frames.
 
-A sink takes every frame at once or loses it: one that is slow, or fails, is of no concern to the session nor
-to any other sink.
+A sink takes each frame at once or drops it. A slow or failing sink affects neither the session nor other
+sinks.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from newscaster.texts import escaped
 _log = logging.getLogger("newscaster.server")
 
 RATE = 48_000
-"""Of the sound that frames carry, in Hz: what Opus and AAC have."""
+"""Sample rate of the audio of frames, in Hz: that of Opus and AAC."""
 _MAX_ERRORS = 50
-"""Messages that are kept until a client asks: the latest."""
+"""Maximum number of stored errors; older ones are dropped."""
 _FEED_RATE = 16_000
 _FEED_AHEAD_SECONDS = 5.0
 _FEED_POLL_SECONDS = 0.2
@@ -45,88 +45,88 @@ _RATE_WINDOW_SECONDS = 2.0
 
 
 class Sink(Protocol):
-    """Where frames go."""
+    """A consumer of frames."""
 
-    def offer(self, frame: LiveFrame) -> None:
-        """Take a frame, or lose it; returns at once. What it raises ends this sink alone."""
+    def push(self, frame: LiveFrame) -> None:
+        """Take or drop a frame, without blocking. An exception removes only this sink."""
 
     def end(self) -> None:
-        """There are no more frames."""
+        """Handle the end of the frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionState:
-    """What clients are told of a session, several times a second."""
+    """State of a session, sent to clients several times per second."""
 
     speaking: bool
-    """Whether the frame just shown belongs to speech."""
+    """Whether the current frame belongs to speech."""
     busy: bool
-    """Whether something is being said or waits to be."""
+    """Whether speech is in progress or pending."""
     frames_per_second: float
-    """Pictures made, over the last two seconds."""
+    """Frames rendered per second, over the last two seconds."""
     shown: int
-    """Frames with a picture, since the begin."""
+    """Rendered frames, since the start."""
     dropped: int
-    """Frames that were left out, since the begin."""
+    """Dropped frames, since the start."""
     delay_ms: int | None
-    """From a sound, or a text, that came in to the first frame of its speech; the last one's."""
+    """Delay from the arrival of the last audio or text to the first frame of its speech."""
     waiting_seconds: float
-    """Speech that has come in and not been shown."""
+    """Pending speech: received, but not shown yet."""
     recording: str | None = None
-    """The recording that is being made."""
+    """Id of the recording in progress."""
     recording_ended: str | None = None
-    """Why the last recording ended by itself; until it is stopped, or another one is started."""
+    """Why the last recording ended by itself, until it is stopped or another one starts."""
     errors: tuple[str, ...] = ()
-    """What has gone wrong, or was left out of a text, since the client last asked."""
+    """Errors and skipped parts of texts, since the client last asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """How a session's anchor is to look and sound."""
+    """Options of a session: anchor, voice and articulation."""
 
     anchor: str | None = None
-    """Its id; None for the first."""
+    """Id of the anchor; None for the first."""
     look_ahead_ms: int | None = None
     voice: str | None = None
     speed: float = 1.0
     articulation: Articulation = field(default_factory=Articulation)
 
     def with_changes(self, changes: Mapping[str, Any]) -> SessionOptions:
-        """The same with other values: of fields of this class, or of `openness` and `smoothness`."""
+        """Return a copy with other values of these fields, or of `openness` and `smoothness`."""
         mouth = {name: changes[name] for name in ("openness", "smoothness") if name in changes}
         others = {name: value for name, value in changes.items() if name not in mouth}
         return replace(self, **others, articulation=replace(self.articulation, **mouth))
 
 
 class Session:
-    """One listener's anchor, live.
+    """The live anchor of one client.
 
     Args:
-        anchor: its id.
+        anchor: id of the anchor.
         opened: the anchor itself.
         live: the stream; the session closes it.
-        wanted: how the anchor is to look and sound.
+        options: anchor, voice and articulation.
     """
 
-    def __init__(self, anchor: str, opened: Anchor, live: Live, wanted: SessionOptions) -> None:
+    def __init__(self, anchor: str, opened: Anchor, live: Live, options: SessionOptions) -> None:
         self.id = secrets.token_urlsafe(12)
         self.anchor, self.opened, self.live = anchor, opened, live
         self.info: AnchorInfo = opened.info
-        self.wanted = wanted
+        self.options = options
         self.read_aloud = False
-        """Whether it has been given a text."""
+        """Whether a text was spoken."""
         self.last_used = time.monotonic()
         self.recording: str | None = None
         self.recording_ended: str | None = None
         self.change_turn = asyncio.Lock()
-        """Held while it is changed: the last change applies."""
+        """Lock of a change: the last change applies."""
         self._users = 0
         self._sinks: list[Sink] = []
         self._problems: deque[tuple[int, str]] = deque(maxlen=_MAX_ERRORS)
         self._problem_count = 0
         self._polled = 0
         self.reported = 0
-        """Number of the last error that any client has seen."""
+        """Number of the last error that a client has seen."""
         self._times: deque[float] = deque()
         self._speaking = False
         self._feeding: asyncio.Task[None] | None = None
@@ -134,7 +134,7 @@ class Session:
         self._over = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to show frames."""
+        """Start showing frames."""
         self._pump = asyncio.create_task(self._show(), name=f"session-{self.id}")
 
     @property
@@ -149,7 +149,7 @@ class Session:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """While somebody listens or talks; an unused session is closed after a while."""
+        """Mark the session as used by a client; an unused session is closed after a while."""
         self._users += 1
         try:
             yield
@@ -158,81 +158,81 @@ class Session:
             self.last_used = time.monotonic()
 
     def idle_seconds(self) -> float:
-        """How long it has had neither a client nor speech that is recorded."""
+        """Return the time since the last client or recorded speech."""
         if self._users or (self.recording is not None and self.busy):
             self.last_used = time.monotonic()
             return 0.0
         return time.monotonic() - self.last_used
 
     def add(self, sink: Sink) -> None:
-        """Give this sink every frame from now on."""
+        """Add a sink for all frames from now on."""
         if self._over.is_set():
             sink.end()
         else:
             self._sinks.append(sink)
 
     def remove(self, sink: Sink) -> None:
-        """No more frames for this sink, if it still gets any."""
+        """Remove a sink, if it is still there."""
         with suppress(ValueError):
             self._sinks.remove(sink)
 
     def report(self, problem: str) -> None:
-        """Have `state` say what has gone wrong."""
+        """Add an error to `state`."""
         self._problem_count += 1
         self._problems.append((self._problem_count, problem))
 
-    # What is said
+    # Speech
 
     def say(self, text: str) -> None:
-        """Have a text read, behind what waits.
+        """Speak a text, after pending speech.
 
         Raises:
-            NewscasterError: there is no word in it, too much waits, or the session is closing.
+            NewscasterError: it contains no word, too much is pending, or the session is closing.
         """
         loop = asyncio.get_running_loop()
 
         def note(line: str) -> None:
-            with suppress(RuntimeError):  # the loop has been closed meanwhile
+            with suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(self.report, escaped(line))
 
         made: Future[None] = self.live.say(text, on_note=note)
         self.read_aloud = True
-        made.add_done_callback(lambda done: _tell(loop, self._failed, done))
+        made.add_done_callback(lambda done: _call_in_loop(loop, self._report_failure, done))
 
     def push(self, samples: npt.NDArray[np.float32], rate: int) -> None:
-        """Have sound (n,) spoken as it comes in.
+        """Speak audio (n,) as it arrives.
 
         Raises:
-            NewscasterError: it cannot be, or too much waits; nothing of it is taken then.
+            NewscasterError: it cannot be spoken, or too much is pending; nothing of it is accepted then.
         """
         self.live.push(samples, rate)
 
     async def play(self, audio: Path, *, done: Callable[[], None]) -> None:
-        """Have a sound file spoken from its begin to its end; returns when that has begun."""
+        """Start speaking an audio file, from start to end; call `done` when it has been pushed."""
         await self.stop_playing()
         self._feeding = asyncio.create_task(self._feed(audio), name=f"feed-{self.id}")
         self._feeding.add_done_callback(lambda feeding: done())  # also if it is cancelled before it starts
 
     async def stop_playing(self) -> None:
-        """Feed no more of a sound file; what has been fed goes on."""
+        """Stop pushing an audio file; speech already pushed goes on."""
         feeding, self._feeding = self._feeding, None
         if feeding is not None and not feeding.done():
             feeding.cancel()
             await asyncio.wait([feeding])
 
     async def interrupt(self) -> None:
-        """Stop talking now; what waits is dropped."""
+        """Stop speaking now, and drop pending speech."""
         self.live.interrupt()
         await self.stop_playing()
-        self.live.interrupt()  # a block may have been on its way
+        self.live.interrupt()  # a block may have been in transit
 
     @property
     def busy(self) -> bool:
-        """Whether something is being said, or waits to be."""
+        """Whether speech is in progress or pending."""
         return self.live.busy or (self._feeding is not None and not self._feeding.done())
 
     def state(self, *, after: int | None = None) -> SessionState:
-        """The state as clients see it.
+        """Return the state for clients.
 
         Args:
             after: number of the last error that the client has seen, as in `reported` after the last call;
@@ -260,7 +260,7 @@ class Session:
         )
 
     def to_json(self) -> dict[str, object]:
-        """The session as the API shows it."""
+        """Return the JSON of the API."""
         width, height = self.info.size
         return {
             "id": self.id,
@@ -273,7 +273,7 @@ class Session:
         }
 
     async def close(self) -> None:
-        """End it: frames stop, sinks are told. More than once is harmless."""
+        """End the session: frames stop, and sinks end. Safe to call more than once."""
         self.live.close()
         await self.stop_playing()
         if self._pump is not None:
@@ -297,18 +297,18 @@ class Session:
                     self._times.append(time.monotonic())
                 for sink in tuple(self._sinks):
                     try:
-                        sink.offer(frame)
+                        sink.push(frame)
                     except Exception as error:
                         _log.warning("a sink of session %s was dropped: %s", self.id, sentence(error))
                         self.remove(sink)
         except Exception:
-            _log.exception("session %s broke off", self.id)
+            _log.exception("session %s failed", self.id)
         finally:
             self.live.close()
             self._end()
 
     async def _feed(self, audio: Path) -> None:
-        """Push a file's sound, a little ahead of what is shown."""
+        """Push the audio of a file, a little ahead of the frames shown."""
         blocks = media.read_audio_blocks(audio, rate=_FEED_RATE, block_samples=_FEED_RATE // 2)
         try:
             while (block := await asyncio.to_thread(next, blocks, None)) is not None:
@@ -319,15 +319,17 @@ class Session:
         except InputError as error:
             self.report(sentence(error))
 
-    def _failed(self, done: Future[None]) -> None:
+    def _report_failure(self, done: Future[None]) -> None:
         if done.cancelled():
             return
         error = done.exception()
         if error is not None:
-            known = sentence(error) if isinstance(error, NewscasterError) else fault(error)
-            self.report(known or f"the voice failed ({type(error).__name__}: {sentence(error)})")
+            reason = sentence(error) if isinstance(error, NewscasterError) else fault(error)
+            self.report(reason or f"the voice failed ({type(error).__name__}: {sentence(error)})")
 
 
-def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[Future[None]], None], done: Future[None]) -> None:
-    with suppress(RuntimeError):  # the loop has been closed meanwhile
-        loop.call_soon_threadsafe(what, done)
+def _call_in_loop(
+    loop: asyncio.AbstractEventLoop, callback: Callable[[Future[None]], None], done: Future[None]
+) -> None:
+    with suppress(RuntimeError):  # the loop was closed meanwhile
+        loop.call_soon_threadsafe(callback, done)

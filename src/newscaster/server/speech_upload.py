@@ -1,7 +1,7 @@
-"""Sound files from clients: limited in size, time and kind before anything decodes them.
+"""Uploaded audio files: size, time and format are checked before they are decoded.
 
-A kind is told by a file's first bytes, not by its name: playlists and the like, which make a decoder read
-other files, are none of those accepted.
+The format follows from the first bytes, not from the name. Playlists and similar formats, which make a
+decoder read other files, are not accepted.
 """
 
 from __future__ import annotations
@@ -22,26 +22,28 @@ from newscaster.server.settings import Limits
 
 KINDS = "WAV, FLAC, MP3, Ogg, WebM, MP4/M4A or AIFF"
 PARTIAL = ".part"
-"""Suffix of a file that is coming in."""
+"""Suffix of an upload in progress."""
+JOB_AUDIO_STEM = "sound"
+"""File name, without suffix, of the audio in the folder of a job."""
 _MAX_MARK = 12
 _DECODERS = 2
-"""Uploads that are decoded at once; others wait. They must not take the threads that sessions need."""
+"""Concurrent decoders; other uploads wait, so that sessions keep their threads."""
 _OTHER_KINDS = (
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF8", "a GIF picture"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive or an office document"),
 )
 
 
-def audio_suffix(begin: bytes) -> str | None:
-    """The ending of a sound file that begins like this; None for a kind that is not accepted."""
-    if begin[:4] in (b"RIFF", b"RF64") and begin[8:12] == b"WAVE":
+def audio_suffix(head: bytes) -> str | None:
+    """Return the suffix of an audio file from its first bytes; None: not an accepted format."""
+    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return ".wav"
-    if begin[:4] == b"FORM" and begin[8:12] in (b"AIFF", b"AIFC"):
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return ".aiff"
-    if begin[4:8] == b"ftyp":
+    if head[4:8] == b"ftyp":
         return ".mp4"
     for mark, suffix in (
         (b"fLaC", ".flac"),
@@ -49,42 +51,41 @@ def audio_suffix(begin: bytes) -> str | None:
         (b"\x1aE\xdf\xa3", ".webm"),
         (b"ID3", ".mp3"),
     ):
-        if begin.startswith(mark):
+        if head.startswith(mark):
             return suffix
-    is_mpeg = (
-        len(begin) > 1 and begin[0] == 0xFF and begin[1] & 0xE6 == 0xE2
-    )  # layer III, no reserved version
+    is_mpeg = len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2  # layer III, no reserved version
     return ".mp3" if is_mpeg else None
 
 
-def _kind_of(begin: bytes) -> str:
-    """What a file is that begins like this, as far as that can be told."""
+def _kind_of(head: bytes) -> str:
+    """Describe the format of a file that is not accepted, from its first bytes."""
     for mark, kind in _OTHER_KINDS:
-        if begin.startswith(mark):
+        if head.startswith(mark):
             return kind
-    is_text = all(byte >= 32 or byte in b"\t\n\r" for byte in begin)
-    return "a text" if is_text and begin.isascii() else "of an unknown kind"
+    is_text = all(byte >= 32 or byte in b"\t\n\r" for byte in head)
+    return "a text" if is_text and head.isascii() else "of an unknown kind"
 
 
 async def receive_audio(stream: AsyncIterator[bytes], folder: Path, *, limits: Limits) -> tuple[Path, float]:
-    """Write a request's body to a new file in `folder`, if it is a sound file within limits.
+    """Write the body of a request to a new file in `folder`, if it is an audio file within limits.
 
-    The caller removes it. Its length, in seconds, is what could be decoded.
+    Returns:
+        The file, which the caller removes, and its decoded length in seconds.
 
     Raises:
-        RefusedError: it is too large, too long, of another kind, damaged, or stops coming in.
+        RefusedError: it is too large, too long, of another format, damaged, or stalls.
     """
     temporary = folder / f"{secrets.token_hex(8)}{PARTIAL}"
     try:
-        size, begin = await _write(stream, temporary, limits)
-        suffix = audio_suffix(begin)
+        size, head = await _write(stream, temporary, limits)
+        suffix = audio_suffix(head)
         if suffix is None:
-            what = "is empty" if not size else f"is {_kind_of(begin)}, not a sound file"
-            raise RefusedError(f"the file {what}. Choose another: {KINDS}", status=WRONG_KIND)
+            problem = "is empty" if not size else f"is {_kind_of(head)}, not an audio file"
+            raise RefusedError(f"the file {problem}. Choose another one: {KINDS}", status=WRONG_KIND)
         path = temporary.with_suffix(suffix)
         temporary.rename(path)
         try:
-            seconds = await _checked(path, limits)
+            seconds = await _check_in_thread(path, limits)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -94,8 +95,8 @@ async def receive_audio(stream: AsyncIterator[bytes], folder: Path, *, limits: L
 
 
 async def _write(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> tuple[int, bytes]:
-    """Size and first bytes of what has been written."""
-    size, begin = 0, b""
+    """Write a body to a file; return its size and first bytes."""
+    size, head = 0, b""
     with path.open("wb") as file:
         while True:
             try:
@@ -103,23 +104,23 @@ async def _write(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> tu
                     part = await anext(stream, None)
             except TimeoutError:
                 raise RefusedError(
-                    f"nothing of the upload came in for {limits.stall_seconds:g} s. Send it again",
+                    f"the upload stalled for {limits.stall_seconds:g} s. Send it again",
                     status=TIMED_OUT,
                 ) from None
             if part is None:
-                return size, begin
+                return size, head
             size += len(part)
             if size > limits.upload_bytes:
                 raise RefusedError(
                     f"the upload is larger than {limits.upload_bytes:,} bytes. Cut it, or compress it",
                     status=TOO_LARGE,
                 )
-            begin = (begin + part)[:_MAX_MARK] if len(begin) < _MAX_MARK else begin
+            head = (head + part)[:_MAX_MARK] if len(head) < _MAX_MARK else head
             file.write(part)
 
 
-async def _checked(path: Path, limits: Limits) -> float:
-    """Decode a file, in a thread kept for that; its length in seconds. If the client leaves, decoding ends.
+async def _check_in_thread(path: Path, limits: Limits) -> float:
+    """Decode a file in a decoder thread; return its length in seconds. A disconnect ends the decoding.
 
     Raises:
         RefusedError: it cannot be decoded, is too long, or takes too long to decode.
@@ -130,7 +131,7 @@ async def _checked(path: Path, limits: Limits) -> float:
         return await asyncio.shield(checking)
     except asyncio.CancelledError:
         left.set()
-        await asyncio.wait([checking])  # it reads the file, which is removed next
+        await asyncio.wait([checking])  # it reads the file, which the caller removes next
         raise
 
 
@@ -140,7 +141,7 @@ def _decoders() -> ThreadPoolExecutor:
 
 
 class _LeftError(Exception):
-    """The client has left."""
+    """The client has disconnected."""
 
 
 def _check(path: Path, limits: Limits, left: threading.Event) -> float:
@@ -151,12 +152,12 @@ def _check(path: Path, limits: Limits, left: threading.Event) -> float:
             raise _LeftError
         if seconds > limits.upload_seconds:
             raise RefusedError(
-                f"the sound lasts more than {limits.upload_seconds:g} s, the most that is accepted. Cut it",
+                f"the audio is longer than {limits.upload_seconds:g} s, the maximum. Cut it",
                 status=TOO_LARGE,
             )
         if time.monotonic() - start > limits.decode_seconds:
             raise RefusedError(
-                f"the sound takes more than {limits.decode_seconds:g} s to decode. Convert it, for example "
+                f"the audio takes more than {limits.decode_seconds:g} s to decode. Convert it, for example "
                 "with: ffmpeg -i INPUT -ac 1 -ar 48000 OUTPUT.wav",
                 status=TOO_LARGE,
             )
@@ -164,17 +165,17 @@ def _check(path: Path, limits: Limits, left: threading.Event) -> float:
     try:
         measure = media.measure_audio(path, watch=watch)
     except MediaError as error:
-        said = str(error).replace(f"'{path}'", "the file")
-        if "cannot be read" in said:  # what its containers might be is of no use to whoever chose it as sound
-            said = (
-                "the file cannot be read as sound: it is damaged, cut short, or holds none. Choose another: "
+        message = str(error).replace(f"'{path}'", "the file")
+        if "cannot be read" in message:  # a list of containers would not help here
+            message = (
+                "the file cannot be read as audio: it is damaged, cut short, or contains none. Choose "
+                f"another one: {KINDS}"
             )
-            said += KINDS
-        raise RefusedError(said, status=WRONG_KIND) from error
+        raise RefusedError(message, status=WRONG_KIND) from error
     if not measure.is_audio:
         raise RefusedError(
-            "the file holds samples that are not numbers (NaN or infinite), or far beyond full scale. "
-            "Export it again, as 16-bit WAV for instance",
+            "the file contains NaN, infinite, or far too large samples. Export it again, for instance as "
+            "16-bit WAV",
             status=WRONG_KIND,
         )
     return measure.seconds

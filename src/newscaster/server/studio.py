@@ -28,19 +28,19 @@ from newscaster.texts import quoted
 _log = logging.getLogger("newscaster.server")
 
 _SWEEP_SECONDS = 2.0
-_MADE_AHEAD_SECONDS = 3.0
-"""Speech of texts that is made before it is heard: what a change of voice or pace comes after."""
+_PREFETCH_SECONDS = 3.0
+"""Speech of texts that is synthesised ahead; a change of voice or speed applies after it."""
 
 
 class Studio:
-    """Everything behind the API. Made and used in one event loop.
+    """The state behind the API. Create and use it in one event loop.
 
     Args:
-        settings: what it is told.
+        settings: settings of the studio.
 
     Raises:
         AnchorError: an anchor is missing or damaged.
-        OutputError: its folder cannot be written to, or another studio is at work in it.
+        OutputError: its folder cannot be written to, or is in use by another studio.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,14 +49,14 @@ class Studio:
         self.voices: tuple[str, ...] = ()
         self._sessions: dict[str, Session] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._coming = 0
+        self._starting = 0
         self._closing = False
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self.lease = FolderLease(
             settings.keep,
             what="studio",
-            next_step="give this one another folder with --keep",
+            next_step="give this one another folder with --data-dir",
             adopt=settings.adopt,
             hint="; --take-over does not wait",
         )
@@ -78,14 +78,14 @@ class Studio:
             if isinstance(error, OSError):
                 raise OutputError(
                     f"'{settings.keep}' cannot be written to ({error.strerror or error}). Name another "
-                    "folder with --keep"
+                    "folder with --data-dir"
                 ) from error
             raise
         self.peers = Peers(settings.limits)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Studio]:
-        """The studio at work."""
+        """Run the studio."""
         if self.settings.is_loopback:
             listen_on(["::1"] if ":" in self.settings.host else ["127.0.0.1"])
         self.voices = await asyncio.to_thread(voices)
@@ -98,22 +98,22 @@ class Studio:
             await self.close()
 
     def warm_up(self) -> None:
-        """Load the voice that sessions read with unless they ask for another, in the background, once.
+        """Load the default voice in the background, once.
 
-        Called when a page opens: the first text is then spoken as soon as any other.
+        Called when a page opens, so that the first text starts as fast as later ones.
         """
         if self._warming is None and self.voices and not self._closing:
             self._warming = asyncio.create_task(self._warm_up(), name="warming")
 
     async def _warm_up(self) -> None:
-        reading = reading_for(self.library.ids[0], voice=None, speed=1.0, known=self.voices)
+        reading = reading_for(self.library.ids[0], voice=None, speed=1.0, installed=self.voices)
         try:
             await asyncio.to_thread(self.library.voices.voice, reading)
-        except NewscasterError as error:  # whoever wants it to speak is told
+        except NewscasterError as error:  # clients that use it get the error
             _log.warning("the voice cannot be loaded: %s", error)
 
     async def close(self) -> None:
-        """End all sessions, keep all jobs. More than once is harmless."""
+        """End all sessions, and keep all jobs. Safe to call more than once."""
         self._closing = True
         if self._warming is not None:
             await asyncio.wait([self._warming])
@@ -125,39 +125,39 @@ class Studio:
         await self.jobs.stop()
         self.lease.release()
 
-    async def begin(self, wanted: SessionOptions) -> Session:
-        """A new session.
+    async def begin(self, options: SessionOptions) -> Session:
+        """Start a session.
 
         Raises:
-            NewscasterError: there are too many, no such anchor or voice, or a value is out of range.
+            NewscasterError: too many sessions, no such anchor or voice, or a value out of range.
         """
         limits = self.settings.limits
         if self._closing or self.lease.is_lost:
             raise RefusedError("the studio is closing", status=CLOSING)
-        if len(self._sessions) + self._coming >= limits.sessions:
+        if len(self._sessions) + self._starting >= limits.sessions:
             raise RefusedError(
-                f"{limits.sessions} sessions are live, the most there may be. Wait until one ends",
+                f"{limits.sessions} sessions are live, the maximum. Wait until one ends",
                 status=TOO_MANY,
             )
-        anchor = self.library.resolve(wanted.anchor)
-        reading = self._reading(anchor, wanted)
-        ahead = self._look_ahead_ms(wanted)
-        self._coming += 1
+        anchor = self.library.resolve(options.anchor)
+        reading = self._reading(anchor, options)
+        look_ahead_ms = self._look_ahead_ms(options)
+        self._starting += 1
         try:
             opened = await asyncio.to_thread(self.library.open, anchor)
-            make: Callable[[], Live] = partial(
+            open_stream: Callable[[], Live] = partial(
                 opened.live,
                 rate=RATE,
-                style=Style(reading=reading, articulation=wanted.articulation, look_ahead_ms=ahead),
+                style=Style(reading=reading, articulation=options.articulation, look_ahead_ms=look_ahead_ms),
                 limits=LiveLimits(
                     max_pending_audio_seconds=limits.waiting_seconds,
                     max_pending_chars=limits.script_characters,
-                    prefetch_seconds=_MADE_AHEAD_SECONDS,
+                    prefetch_seconds=_PREFETCH_SECONDS,
                 ),
             )
-            session = Session(anchor, opened, await asyncio.to_thread(make), wanted)
+            session = Session(anchor, opened, await asyncio.to_thread(open_stream), options)
         finally:
-            self._coming -= 1
+            self._starting -= 1
         if self._closing:
             session.live.close()
             raise RefusedError("the studio is closing", status=CLOSING)
@@ -166,57 +166,57 @@ class Studio:
         return session
 
     async def change(self, session: Session, changes: Mapping[str, Any]) -> None:
-        """Change how a session's anchor speaks, from the next sentence on. Nothing ends.
+        """Change how an anchor speaks, from the next sentence on, without interruption.
 
         Args:
-            session: that is live.
-            changes: values of `voice`, `speed`, `openness`, `smoothness` and `look_ahead_ms`.
+            session: a live session.
+            changes: new values of `voice`, `speed`, `openness`, `smoothness` and `look_ahead_ms`.
 
         Raises:
-            NewscasterError: there is no such voice, or a value is out of range; nothing changes then.
+            NewscasterError: no such voice, or a value out of range; nothing changes then.
         """
         async with session.change_turn:
-            wanted = session.wanted.with_changes(changes)
-            reading = self._reading(session.anchor, wanted)
+            options = session.options.with_changes(changes)
+            reading = self._reading(session.anchor, options)
             new_stream = partial(
                 session.opened.motion_stream,
-                articulation=wanted.articulation,
-                look_ahead_ms=self._look_ahead_ms(wanted),
+                articulation=options.articulation,
+                look_ahead_ms=self._look_ahead_ms(options),
             )
             await asyncio.to_thread(session.live.change, new_stream=new_stream, reading=reading)
-            session.wanted = wanted
+            session.options = options
 
-    def _reading(self, anchor: str, wanted: SessionOptions) -> Reading | None:
-        """How texts are read; None if there is no voice."""
-        reading = reading_for(anchor, voice=wanted.voice, speed=wanted.speed, known=self.voices)
+    def _reading(self, anchor: str, options: SessionOptions) -> Reading | None:
+        """Return how texts are read aloud; None if no voice is installed."""
+        reading = reading_for(anchor, voice=options.voice, speed=options.speed, installed=self.voices)
         return reading if self.voices else None
 
-    def _look_ahead_ms(self, wanted: SessionOptions) -> int:
-        return self.settings.look_ahead_ms if wanted.look_ahead_ms is None else wanted.look_ahead_ms
+    def _look_ahead_ms(self, options: SessionOptions) -> int:
+        return self.settings.look_ahead_ms if options.look_ahead_ms is None else options.look_ahead_ms
 
-    def session(self, known: str) -> Session:
-        """A session by its id.
+    def session(self, session_id: str) -> Session:
+        """Return a session.
 
         Raises:
-            RefusedError: there is none, or it has ended.
+            RefusedError: there is no such session, or it has ended.
         """
-        session = self._sessions.get(known)
+        session = self._sessions.get(session_id)
         if session is None or session.over.is_set():
             raise RefusedError(
-                f"there is no session {quoted(known)}: it has ended, or never was. Make one: POST "
+                f"there is no session {quoted(session_id)}: it has ended, or never existed. Start one: POST "
                 "/v1/sessions",
                 status=NOT_FOUND,
             )
         return session
 
     def sessions(self) -> list[Session]:
-        """All that are live."""
+        """Return all live sessions."""
         return list(self._sessions.values())
 
     async def end(self, session: Session) -> None:
-        """End a session; its recording is kept. More than once is harmless."""
+        """End a session, and keep its recording. Safe to call more than once."""
         if self._sessions.pop(session.id, None) is not None:
-            # In a task of its own: where a client's is cancelled, the session must end all the same.
+            # In its own task: the session must end even if the task of the client is cancelled.
             ending = asyncio.create_task(self._end(session))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
@@ -229,11 +229,11 @@ class Studio:
         await self.peers.hang_up(session)
 
     async def play(self, session: Session, audio: Path) -> None:
-        """Have a session speak an uploaded file, which is removed then."""
+        """Speak an uploaded file in a session, and remove it afterwards."""
         await session.play(audio, done=lambda: audio.unlink(missing_ok=True))
 
     async def _sweep(self) -> None:
-        """End sessions that nobody uses."""
+        """End unused sessions."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             for session in tuple(self._sessions.values()):

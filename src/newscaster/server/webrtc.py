@@ -1,10 +1,10 @@
-"""WebRTC: a session's frames to a browser, as a VP8 and an Opus stream of one clock.
+"""WebRTC: the frames of a session for a browser, as VP8 and Opus streams with one clock.
 
-aiortc encodes each stream in a thread, negotiates, encrypts and sends. Here is what it is fed, and when:
-every frame is offered at its time, and where an encoder or a network is slower than that, pictures are lost,
-never order, and sound only where half a second of it waits.
+aiortc encodes each stream in a thread, negotiates, encrypts and sends. This module feeds it in real time.
+If an encoder or the network is too slow, frames are dropped, but never reordered. Audio is dropped only when
+half a second of it is queued.
 
-VP8 comes first: at 360x288 it takes 1.4 ms per frame, where aiortc's H.264 takes 6.5.
+VP8 is preferred: at 360x288 it takes 1.4 ms per frame, against 6.5 ms for aiortc's H.264.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from newscaster.synthesis.live_frame import LiveFrame
 _log = logging.getLogger("newscaster.server")
 
 _PACKET_SAMPLES = RATE // 50
-"""What one Opus packet holds: 20 ms."""
+"""Samples of one Opus packet: 20 ms."""
 _QUIET_FRAMES = 15
 _MAX_FRAMES = 2
 _MAX_PACKETS = 25
@@ -47,52 +47,56 @@ _NOT_ANSWERABLE = (
     InvalidStateError,
     OperationError,
 )
-"""What aiortc raises if it cannot answer an offer that is valid by itself."""
+"""Exceptions of aiortc for a valid offer that it cannot answer."""
 
 
 class _Connection(RTCPeerConnection):
-    """A connection whose own task ends quietly.
+    """A connection whose own task does not raise.
 
-    aiortc connects in a task that no one waits for. If the connection is closed meanwhile, or the network
-    fails, that task raises; the state says so, too, and that is what is acted on.
+    aiortc connects in a task that no one awaits. The task raises if the connection is closed meanwhile or the
+    network fails. The connection state shows that too, and is handled.
     """
 
-    async def _RTCPeerConnection__connect(self) -> None:  # noqa: N802  # the name that Python makes of it
+    async def _RTCPeerConnection__connect(self) -> None:  # noqa: N802  # the mangled name
         try:
             await super()._RTCPeerConnection__connect()  # type: ignore[misc]
         except Exception as error:
-            _log.debug("a listener could not be connected: %r", error)
+            _log.debug("a client could not be connected: %r", error)
             await self.close()
 
 
 class _Track(MediaStreamTrack):
-    """What both tracks have in common: a queue that `recv` takes from."""
+    """Base of both tracks: a queue for `recv`.
 
-    def __init__(self, most: int) -> None:
+    Args:
+        max_queued: maximum length of the queue; the oldest frames are dropped.
+    """
+
+    def __init__(self, max_queued: int) -> None:
         super().__init__()
-        self._queued: deque[Callable[[], object]] = deque(maxlen=most)
-        self._news = asyncio.Event()
+        self._queued: deque[Callable[[], object]] = deque(maxlen=max_queued)
+        self._changed_event = asyncio.Event()
 
     def put(self, make: Callable[[], object]) -> None:
-        """Add a frame, to be made when it is taken; the oldest is lost where too many wait."""
+        """Queue a frame, which is created when it is taken."""
         self._queued.append(make)
-        self._news.set()
+        self._changed_event.set()
 
     async def _next(self) -> object:
         while not self._queued:
             if self.readyState != "live":
                 raise MediaStreamError
-            self._news.clear()
-            await self._news.wait()
+            self._changed_event.clear()
+            await self._changed_event.wait()
         return self._queued.popleft()()
 
     def stop(self) -> None:
         super().stop()
-        self._news.set()
+        self._changed_event.set()
 
 
 class FrameTrack(_Track):
-    """A session's pictures, as `media.FrameMaker` makes them."""
+    """The video of a session, from `media.FrameMaker`."""
 
     kind = "video"
 
@@ -101,20 +105,20 @@ class FrameTrack(_Track):
 
 
 class AudioTrack(_Track):
-    """A session's sound, in packets of 20 ms, each sent when its time has come.
+    """The audio of a session, in packets of 20 ms, each sent at its due time.
 
-    Two that are sent at once would make the browser hold back more, and shift sound against pictures: it
-    takes the time at which a packet is sent for the time that it belongs to.
+    The browser uses the send time of a packet as its media time. Two packets sent at once would grow its
+    buffer and shift audio against video.
     """
 
     kind = "audio"
 
-    def __init__(self, most: int) -> None:
-        super().__init__(most)
-        self._due: deque[float] = deque(maxlen=most)
+    def __init__(self, max_queued: int) -> None:
+        super().__init__(max_queued)
+        self._due: deque[float] = deque(maxlen=max_queued)
 
     def put_at(self, make: Callable[[], object], due: float) -> None:
-        """Add a packet that is to be sent at this time of the event loop."""
+        """Queue a packet to be sent at this event loop time."""
         self._due.append(due)
         self.put(make)
 
@@ -127,11 +131,11 @@ class AudioTrack(_Track):
 
 
 class Peer:
-    """One browser that listens to a session: a sink with two tracks.
+    """One browser connected to a session: a sink with two tracks.
 
     Args:
-        session: whose frames are sent.
-        connect_seconds: how long the browser may take to connect.
+        session: the session to send.
+        connect_seconds: time for the browser to connect.
     """
 
     def __init__(self, session: Session, *, connect_seconds: float) -> None:
@@ -139,9 +143,9 @@ class Peer:
         self._maker = media.FrameMaker(fps=session.info.fps, rate=RATE)
         self.images, self.audio = FrameTrack(_MAX_FRAMES), AudioTrack(_MAX_PACKETS)
         self._first: int | None = None
-        self._held = np.zeros(0, np.float32)
+        self._pending = np.zeros(0, np.float32)
         self._sent = 0
-        self.connection = _Connection(RTCConfiguration(iceServers=[]))  # nobody outside is asked
+        self.connection = _Connection(RTCConfiguration(iceServers=[]))  # no STUN or TURN servers
         self.connection.on("connectionstatechange", self._changed)
         self._used = session.used()
         self._used.__enter__()
@@ -151,10 +155,10 @@ class Peer:
         self._deadline = loop.call_later(connect_seconds, self._begin_closing)
 
     async def answer(self, sdp: str) -> str:
-        """The answer to a browser's offer; frames flow as soon as it is connected.
+        """Return the answer to an offer; frames flow once the browser is connected.
 
-        Audio and video are sent on one section each. Nothing is received: what a browser sends is dropped
-        before it is decoded.
+        Audio and video are sent on one section each. Nothing is received: media of the browser is dropped
+        before decoding.
 
         Raises:
             RefusedError: the offer cannot be used.
@@ -171,21 +175,21 @@ class Peer:
         await connection.setLocalDescription(await connection.createAnswer())
         return str(connection.localDescription.sdp)
 
-    def offer(self, frame: LiveFrame) -> None:
-        """Send a frame. Time stamps are those of the session's clock, counted from the first frame here."""
+    def push(self, frame: LiveFrame) -> None:
+        """Send a frame. Time stamps follow the clock of the session, from the first frame sent."""
         if self._first is None:
             self._first = frame.number
         number = frame.number - self._first
         image = frame.image
         if image is not None:
             self.images.put(lambda: self._maker.image(image, number))
-        due = asyncio.get_running_loop().time() - len(self._held) / RATE
-        self._held = np.concatenate([self._held, frame.audio])
-        # The first packets find encoders that have yet to be made, come late, and a browser then holds all
-        # sound back for seconds. Silence is not missed.
+        due = asyncio.get_running_loop().time() - len(self._pending) / RATE
+        self._pending = np.concatenate([self._pending, frame.audio])
+        # Creating the encoders delays the first packets, and a browser would then delay all audio for
+        # seconds. So initial silence is skipped.
         is_early = number < _QUIET_FRAMES and not frame.speaking
-        while len(self._held) >= _PACKET_SAMPLES:
-            part, self._held = self._held[:_PACKET_SAMPLES], self._held[_PACKET_SAMPLES:]
+        while len(self._pending) >= _PACKET_SAMPLES:
+            part, self._pending = self._pending[:_PACKET_SAMPLES], self._pending[_PACKET_SAMPLES:]
             if not is_early:
                 self._put_audio(part, self._sent, due)
             self._sent += _PACKET_SAMPLES
@@ -195,11 +199,11 @@ class Peer:
         self.audio.put_at(lambda: self._maker.audio(samples, first), due)
 
     def end(self) -> None:
-        """The session is over."""
+        """Close the connection: the session has ended."""
         self._begin_closing()
 
     async def close(self) -> None:
-        """Hang up. More than once is harmless."""
+        """Close the connection. Safe to call more than once."""
         if not self.is_closed:
             self.is_closed = True
             self._deadline.cancel()
@@ -219,7 +223,7 @@ class Peer:
             return
         if state == "connected":
             self._deadline.cancel()
-            self._session.remove(self)  # it may have been connected before
+            self._session.remove(self)  # it may be a reconnection
             self._session.add(self)
         elif state in ("failed", "closed", "disconnected"):
             self._begin_closing()
@@ -233,15 +237,15 @@ class Peers:
         self._peers: dict[str, list[Peer]] = {}
 
     async def answer(self, session: Session, sdp: str) -> str:
-        """Let a browser listen to a session: its offer, as SDP, for our answer.
+        """Connect a browser to a session: return the answer to its offer, both as SDP.
 
         Raises:
-            RefusedError: the offer cannot be used, or too many listen to the session.
+            RefusedError: the offer cannot be used, or the session has too many clients.
         """
         peers = [peer for peer in self._peers.get(session.id, ()) if not peer.is_closed]
         if len(peers) >= self._limits.clients:
             raise RefusedError(
-                f"{len(peers)} listeners are connected to this session, the most there may be. Make another",
+                f"{len(peers)} clients are connected to this session, the maximum. Start another one",
                 status=TOO_MANY,
             )
         peer = Peer(session, connect_seconds=self._limits.connect_seconds)
@@ -251,7 +255,9 @@ class Peers:
                 return await peer.answer(sdp)
         except TimeoutError:
             await peer.close()
-            raise RefusedError("the offer could not be answered in time", status=TIMED_OUT) from None
+            raise RefusedError(
+                "the offer could not be answered in time. Try again", status=TIMED_OUT
+            ) from None
         except _NOT_ANSWERABLE as error:
             await peer.close()
             raise RefusedError(
@@ -263,17 +269,17 @@ class Peers:
             raise
 
     async def hang_up(self, session: Session) -> None:
-        """End all connections of a session."""
+        """Close all connections of a session."""
         for peer in self._peers.pop(session.id, []):
             with suppress(Exception):
                 await peer.close()
 
 
 def listen_on(addresses: Iterable[str]) -> None:
-    """Have WebRTC use these addresses of this machine alone, loopback too.
+    """Restrict WebRTC to these addresses of this machine, which may be loopback.
 
-    aioice takes all addresses but loopback, and has no setting for it. A studio on loopback neither opens a
-    port to the network nor needs one.
+    aioice uses all addresses except loopback, and has no setting for that. A studio on loopback must not open
+    a port to the network.
     """
     chosen = list(addresses)
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [

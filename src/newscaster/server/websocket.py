@@ -1,8 +1,8 @@
-"""WebSocket conversations: JSON and PCM in; states, and what a sink makes of frames, out.
+"""WebSocket conversations: JSON and PCM in, states and encoded frames out.
 
-Messages that cannot be used are answered with `{"type": "refused", "error": ...}`, and the conversation goes
-on as it was before them; only audio is refused from a refused rate to the next one that is accepted, since it
-would be taken at another rate than the client's. The protocol is written down in docs/serve.md.
+An invalid message is answered with `{"type": "refused", "error": ...}`, and the conversation continues.
+After a rejected rate, audio is rejected until a rate is accepted: it would be played at the wrong rate.
+docs/serve.md specifies the protocol.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _log = logging.getLogger("newscaster.server")
 STATE_SECONDS = 0.25
 _MAX_WAITING_FRAMES = 50
 _MAX_WAITING_BYTES = 8 << 20
-_LOWEST_RATE, _HIGHEST_RATE = 8_000, 96_000
+_MIN_RATE, _MAX_RATE = 8_000, 96_000
 _LEFT = (WebSocketDisconnect, RuntimeError, TimeoutError)
-"""What is raised where a client has gone, or takes nothing."""
+"""Exceptions for a client that has disconnected, or reads nothing."""
 FRAME, AUDIO = 1, 2
-"""First byte of binary messages with `output: frames`."""
+"""First byte of binary messages, with `output: frames`."""
 OUTPUTS = ("none", "mp4", "frames")
 _FIELDS = {
     "say": {"type", "text"},
@@ -49,15 +49,15 @@ _FIELDS = {
     "stop": {"type"},
     "finish": {"type"},
 }
-"""What each message may hold. Others are refused: a client that names them counts on what is not done."""
+"""Fields of each message. Others are rejected: a client that sends them would expect an effect."""
 
 
 class EncodedFrames:
-    """A sink that encodes frames in a thread of its own and hands bytes to a WebSocket's task.
+    """A sink that encodes frames in a thread, for the task of a WebSocket.
 
     Args:
-        session: whose frames.
-        output: `mp4`: fragments of one MP4 stream; `frames`: a JPEG picture and PCM for each frame.
+        session: the session to send.
+        output: `mp4`: fragments of one MP4 stream; `frames`: a JPEG image and PCM for each frame.
     """
 
     def __init__(self, session: Session, output: str) -> None:
@@ -70,12 +70,16 @@ class EncodedFrames:
         work = self._fragments if output == "mp4" else self._images
         threading.Thread(target=self._run, args=(work,), name="newscaster-encoder", daemon=True).start()
 
-    def offer(self, frame: LiveFrame) -> None:
-        """Take a frame. Raises where the client is too far behind: half an MP4 stream is of no use."""
+    def push(self, frame: LiveFrame) -> None:
+        """Queue a frame.
+
+        Raises:
+            RuntimeError: the client is too far behind; an MP4 stream with gaps would be useless.
+        """
         if self._waiting_bytes > _MAX_WAITING_BYTES or self._frames.full():
             self.stalled = True
             self.end()
-            raise RuntimeError("the client does not take what it asked for")
+            raise RuntimeError("the client reads too slowly")
         self._frames.put_nowait(frame)
 
     def end(self) -> None:
@@ -85,7 +89,7 @@ class EncodedFrames:
             self._ready.put_nowait(None)
 
     async def drain(self) -> bytes | None:
-        """The next message; None at the end."""
+        """Return the next message; None at the end."""
         data = await self._ready.get()
         self._waiting_bytes -= len(data or b"")
         return data
@@ -95,16 +99,16 @@ class EncodedFrames:
             work()
         except Exception:
             _log.exception("the encoder of session %s failed", self._session.id)
-        with suppress(RuntimeError):  # the loop has been closed meanwhile
+        with suppress(RuntimeError):  # the loop was closed meanwhile
             self._loop.call_soon_threadsafe(self._ready.put_nowait, None)
 
     def _send(self, data: bytes) -> None:
         if data:
-            with suppress(RuntimeError):  # the loop has been closed meanwhile
+            with suppress(RuntimeError):  # the loop was closed meanwhile
                 self._loop.call_soon_threadsafe(self._queue, data)
 
     def _queue(self, data: bytes) -> None:
-        """In the event loop, which alone counts: two threads would lose some of it."""
+        """Queue a message, in the event loop: only one thread may count bytes."""
         self._waiting_bytes += len(data)
         self._ready.put_nowait(data)
 
@@ -127,39 +131,39 @@ class Conversation:
     """One WebSocket and one session, from the first message to the last.
 
     Args:
-        socket: accepted.
-        session: running.
-        output: what is sent of the frames, one of OUTPUTS.
-        limits: the studio's.
+        socket: an accepted WebSocket.
+        session: a running session.
+        output: format of the frames, one of OUTPUTS.
+        limits: limits of the studio.
     """
 
     def __init__(self, socket: WebSocket, session: Session, *, output: str, limits: Limits) -> None:
         self._socket, self._session, self._limits = socket, session, limits
         self._sink = None if output == "none" else EncodedFrames(session, output)
         self._rate: int | None = 16_000
-        """Of the audio that comes in, in Hz; None after a refused one, until one is accepted."""
-        self._is_first = True  # no message with samples has come since the last flush
+        """Rate of incoming audio in Hz; None after a rejected rate, until one is accepted."""
+        self._is_first = True  # no samples came since the last flush
         self._finishing = asyncio.Event()
 
     async def run(self) -> None:
-        """Talk until the client leaves, what it asked to finish is finished, or the session ends."""
+        """Run until the client disconnects, its `finish` is done, or the session ends."""
         session = self._session
         parts: list[Callable[[], Awaitable[object]]] = [
-            self._listen,
-            self._tell,
+            self._receive,
+            self._send_states,
             self._finish,
             session.over.wait,
         ]
         if self._sink is not None:
             session.add(self._sink)
-            parts.append(self._show)
+            parts.append(self._send_frames)
         tasks = [asyncio.ensure_future(part()) for part in parts]
         try:
             with session.used():
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 if (error := task.exception()) and not isinstance(error, _LEFT):
-                    _log.error("a conversation with session %s broke off", session.id, exc_info=error)
+                    _log.error("a conversation with session %s failed", session.id, exc_info=error)
         finally:
             if self._sink is not None:
                 session.remove(self._sink)
@@ -179,49 +183,49 @@ class Conversation:
                     while (data := await sink.drain()) is not None:
                         await self._socket.send_bytes(data)
                 if sink is not None and sink.stalled:
-                    await self._socket.close(1008, "too far behind: what was asked for is not being taken")
+                    await self._socket.close(1008, "too far behind: the client reads too slowly")
                 elif self._finishing.is_set():
                     await self._socket.close(1000)
                 else:
                     await self._socket.close(1001, "the session has ended")
 
-    async def _listen(self) -> None:
+    async def _receive(self) -> None:
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1005))
             try:
                 if (data := message.get("bytes")) is not None:
-                    self._spoken(data)
+                    self._push_audio(data)
                 else:
-                    await self._told(message.get("text") or "")
+                    await self._handle(message.get("text") or "")
             except NewscasterError as error:
                 await self._socket.send_json({"type": "refused", "error": sentence(error)})
 
-    def _spoken(self, data: bytes) -> None:
+    def _push_audio(self, data: bytes) -> None:
         if len(data) > self._limits.message_bytes:
             raise RefusedError(
-                f"the message has {len(data)} bytes; expected {self._limits.message_bytes} at most",
+                f"the message has {len(data)} bytes; expected at most {self._limits.message_bytes}",
                 status=TOO_LARGE,
             )
         if self._rate is None:
             raise RefusedError(
-                "the audio is not taken, since its rate was refused. First send "
-                f'{{"type": "sound", "rate": ...}} with {_LOWEST_RATE} to {_HIGHEST_RATE} Hz'
+                "audio is rejected, since its rate was rejected. First send "
+                f'{{"type": "sound", "rate": ...}} with {_MIN_RATE} to {_MAX_RATE} Hz'
             )
         kind = media.container_named(data[: media.MARK_BYTES]) if self._is_first else None
         if kind is not None:
             raise RefusedError(
-                f"the message begins as {kind}; expected raw 16-bit samples without a header. Send the "
-                "samples alone, or POST the file to the session's /audio"
+                f"the message starts like {kind}; expected raw 16-bit samples without a header. Send only "
+                "the samples, or POST the file to the session's /audio"
             )
         if len(data) % 2:
-            raise RefusedError(f"the sound has {len(data)} bytes; expected 16-bit samples, two bytes each")
+            raise RefusedError(f"the audio has {len(data)} bytes; expected 16-bit samples of two bytes each")
         samples = np.frombuffer(data, "<i2").astype(np.float32)
         self._session.push(samples / np.float32(32768), self._rate)
-        self._is_first = self._is_first and not data  # a refused message leaves it as it was
+        self._is_first = self._is_first and not data  # a rejected message does not change it
 
-    async def _told(self, text: str) -> None:
+    async def _handle(self, text: str) -> None:
         message = parsed(text, self._limits)
         kind = message.get("type")
         if kind == "sound":
@@ -234,7 +238,7 @@ class Conversation:
                 f"the message {kind} has a field {quoted(min(unknown))}; expected {', '.join(sorted(fields))}"
             )
         if kind == "say":
-            self._session.say(text_of(message.get("text"), most=self._limits.script_characters))
+            self._session.say(text_of(message.get("text"), max_characters=self._limits.script_characters))
         elif kind == "sound":
             self._rate = _rate_of(message.get("rate"))
             self._is_first = True
@@ -248,7 +252,7 @@ class Conversation:
             self._session.live.flush()
             self._finishing.set()
 
-    async def _tell(self) -> None:
+    async def _send_states(self) -> None:
         seen = self._session.reported
         while True:
             state = {"type": "state", **asdict(self._session.state(after=seen))}
@@ -258,13 +262,13 @@ class Conversation:
             await asyncio.sleep(STATE_SECONDS)
 
     async def _finish(self) -> None:
-        """Wait until all that was said has been shown, and the mouth is at rest again."""
+        """Wait until all speech was shown and the mouth is at rest."""
         await self._finishing.wait()
         while self._session.busy:
             await asyncio.sleep(0.04)
         await asyncio.sleep(0.4)
 
-    async def _show(self) -> None:
+    async def _send_frames(self) -> None:
         assert self._sink is not None
         while (data := await self._sink.drain()) is not None:
             async with asyncio.timeout(self._limits.stall_seconds):
@@ -272,14 +276,14 @@ class Conversation:
 
 
 def parsed(text: str, limits: Limits) -> dict[str, Any]:
-    """A message as JSON (RFC 8259: without NaN and infinities), each of whose keys is there once.
+    """Parse a message as a JSON object (RFC 8259: no NaN, no infinity) with unique keys.
 
     Raises:
-        RefusedError: it is not an object, or too long.
+        RefusedError: it is not such an object, or too long.
     """
     if len(text) > limits.message_bytes:
         raise RefusedError(
-            f"the message has {len(text)} characters; expected {limits.message_bytes} at most",
+            f"the message has {len(text)} characters; expected at most {limits.message_bytes}",
             status=TOO_LARGE,
         )
     try:
@@ -294,7 +298,7 @@ def parsed(text: str, limits: Limits) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key appears twice")
     return fields
 
 
@@ -302,28 +306,26 @@ def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is not a number in JSON")
 
 
-def text_of(given: object, *, most: int) -> str:
-    """A text to be read.
+def text_of(value: object, *, max_characters: int) -> str:
+    """Check a text to speak.
 
     Raises:
-        RefusedError: it is none, or too long.
+        RefusedError: it is not valid text, or too long.
     """
-    if not isinstance(given, str):
-        raise RefusedError(f"text is {type(given).__name__}; expected a string")
-    if not is_unicode(given):
-        raise RefusedError("the text holds half of a surrogate pair, which is no character. Leave it out")
-    if len(given) > most:
+    if not isinstance(value, str):
+        raise RefusedError(f"text is {type(value).__name__}; expected a string")
+    if not is_unicode(value):
+        raise RefusedError("the text contains half of a surrogate pair, which is no character. Remove it")
+    if len(value) > max_characters:
         raise RefusedError(
-            f"the text has {len(given):,} characters; {most:,} are taken at most. Make a video of it as a "
-            "job, or send it in parts",
+            f"the text has {len(value):,} characters; the maximum is {max_characters:,}. Render it as a job, "
+            "or send it in parts",
             status=TOO_LARGE,
         )
-    return given
+    return value
 
 
-def _rate_of(given: object) -> int:
-    if not isinstance(given, int) or isinstance(given, bool) or not _LOWEST_RATE <= given <= _HIGHEST_RATE:
-        raise RefusedError(
-            f"rate is {quoted(given)}; expected {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, as an integer"
-        )
-    return given
+def _rate_of(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not _MIN_RATE <= value <= _MAX_RATE:
+        raise RefusedError(f"rate is {quoted(value)}; expected {_MIN_RATE} to {_MAX_RATE} Hz, as an integer")
+    return value

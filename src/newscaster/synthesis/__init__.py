@@ -1,1 +1,1 @@
-"""Anchors at work: speech in, pictures out. Never sees a landmark detector or PyTorch."""
+"""Synthesis: speech in, video frames out. Imports neither a landmark detector nor PyTorch."""

@@ -1,7 +1,7 @@
-"""An anchor at work: speech in, frames out, a video file or a live stream.
+"""The public interface of an anchor: speech in; frames, a video file or a live stream out.
 
-A facade. Loading is left to `loading`, the chain from speech to frames to `frames`, a video file to `speak`,
-a stream to `live`.
+A facade. `loading` loads the file, `frames` turns speech into frames, `speak` writes a video file, `live`
+runs a stream.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from newscaster.deprecation import moved_keywords, renamed_attributes
 from newscaster.formats.anchor import AnchorFace, AnchorFile, anchor_path
 from newscaster.media import YuvFrame
 from newscaster.provenance import Statement
@@ -24,7 +25,7 @@ from newscaster.synthesis.clock import Clock
 from newscaster.synthesis.consent_guard import ConsentGuard
 from newscaster.synthesis.dub_options import DubOptions, DubResult
 from newscaster.synthesis.gate import AHEAD_STEPS
-from newscaster.synthesis.keywords import LIMITS, OUTPUTS, SIGNING, STYLE, moved_keywords
+from newscaster.synthesis.keywords import LIMITS, OUTPUTS, SIGNING, STYLE
 from newscaster.synthesis.live import Live, open_live
 from newscaster.synthesis.live_voice import SharedVoices
 from newscaster.synthesis.loading import load_anchor
@@ -38,21 +39,22 @@ from newscaster.synthesis.speech_input import Samples, SpeechInput
 from newscaster.synthesis.target import Target
 
 
+@renamed_attributes(stage="target", on_stage="on_target", share_voices="use_voices")
 class Anchor:
-    """A person who says what they are given. Made by :func:`newscaster.open`.
+    """A person who speaks any text or audio. Made by :func:`newscaster.open`.
 
-    Several threads may use it at a time: networks and target are shared, and take turns where they must.
+    Thread-safe: networks and target are shared, and locked where necessary.
 
     Attributes:
-        path: the anchor's file.
-        info: what the file says of the anchor.
-        name: what the anchor is called.
+        path: the anchor file.
+        info: the header of the file.
+        name: name of the anchor.
         fps: frames per second.
         size: width and height of the frames in pixels.
     """
 
     def __init__(self, file: AnchorFile, *, workers: int | None = None, backend: str | None = None) -> None:
-        """Load an anchor. Arguments and errors are those of :func:`newscaster.open`."""
+        """Load an anchor. See :func:`newscaster.open` for arguments and errors."""
         info = file.info
         self.path, self.info = file.path, info
         self.name, self.fps, self.size = info.name, info.fps, info.size
@@ -62,31 +64,32 @@ class Anchor:
 
     @staticmethod
     def open(path: str | Path, *, workers: int | None = None, backend: str | None = None) -> Anchor:
-        """Open an anchor. Arguments and errors are those of :func:`newscaster.open`."""
+        """Open an anchor. See :func:`newscaster.open` for arguments and errors."""
         return Anchor(AnchorFile(anchor_path(path)), workers=workers, backend=backend)
 
     def __repr__(self) -> str:
         (width, height), seconds = self.size, self.info.target_seconds
-        return f"Anchor({self.name!r}: {width}x{height} at {self.fps} fps, {seconds:.1f} s of stage)"
+        return f"Anchor({self.name!r}: {width}x{height} at {self.fps} fps, {seconds:.1f} s of target video)"
 
     @property
     def face(self) -> AnchorFace:
-        """The person's head, mouth basis and mask, and the head's poses in the target video."""
+        """Head, mouth basis and mask of the person, and the head poses in the target video."""
         return self._loaded.face
 
     @property
     def target(self) -> Target:
-        """The target video, whose mouth is rewritten."""
+        """The target video, whose mouth is replaced."""
         return self._loaded.target
 
+    @moved_keywords(stage="target")
     def on_target(self, target: Target) -> Anchor:
-        """Return the same person on another target video, such as footage that the anchor has never seen."""
+        """Return the same person on another target video, such as footage outside the training set."""
         other = copy.copy(self)
         other._loaded = self._loaded.on_target(target)
         return other
 
     def use_voices(self, voices: SharedVoices) -> None:
-        """Read texts to later live streams with voices that other anchors use, too: each is loaded once."""
+        """Use voices that are shared with other anchors for later live streams: each is loaded once."""
         self._voices = voices
 
     def motion_stream(
@@ -96,13 +99,13 @@ class Anchor:
         ahead_steps: int = AHEAD_STEPS,
         look_ahead_ms: int | None = None,
     ) -> MotionStream:
-        """Return a fresh stream from audio to mouth shapes, for speech that comes in pieces.
+        """Return a new stream from audio to mouth shapes, for speech that arrives in pieces.
 
         Args:
-            articulation: how far and how softly the mouth moves.
-            ahead_steps: motion steps (40 ms) before speech in which the mouth may begin to open.
-            look_ahead_ms: how much later audio the motion may wait for, a multiple of 40 from 80 to 1000.
-                None: all that it can use. `delay_seconds` of the stream is the delay that results.
+            articulation: amplitude and smoothness of the mouth.
+            ahead_steps: motion steps (40 ms) before speech during which the mouth may start to open.
+            look_ahead_ms: audio look-ahead of the motion, a multiple of 40 from 80 to 1000. None: full
+                context. `delay_seconds` of the stream is the resulting delay.
 
         Raises:
             InputError: `look_ahead_ms` is out of range.
@@ -121,11 +124,11 @@ class Anchor:
         articulation: Articulation = AS_TRAINED,
         look_ahead_ms: int | None = None,
     ) -> npt.NDArray[np.float64]:
-        """Return the mouth of every frame that :meth:`render` yields: (F, 57, 2) pixels.
+        """Return the mouth landmarks of all frames that :meth:`render` yields: (F, 57, 2) pixels.
 
         Args:
             samples: (N,) float mono in [-1, 1].
-            rate: of the samples, in Hz. The other arguments are those of :meth:`render`.
+            rate: sampling rate in Hz. See :meth:`render` for the other arguments.
 
         Raises:
             SpeechError: the samples cannot drive an anchor.
@@ -148,13 +151,13 @@ class Anchor:
 
         Args:
             samples: (N,) float mono in [-1, 1].
-            rate: of the samples, in Hz.
+            rate: sampling rate in Hz.
             target_start: frame of the target video to start with.
-            articulation: how far and how softly the mouth moves.
+            articulation: amplitude and smoothness of the mouth.
             look_ahead_ms: as in :meth:`motion_stream`.
 
         Raises:
-            ConsentError: the person's consent has ended, or was withdrawn. All errors are raised at once.
+            ConsentError: the person's consent has ended or was withdrawn. All errors are raised immediately.
             SpeechError: the samples cannot drive an anchor.
             InputError: a value is out of range.
         """
@@ -164,14 +167,14 @@ class Anchor:
 
     @moved_keywords(stage_start="target_start")
     def show(self, shapes: npt.NDArray[np.floating[Any]], *, target_start: int = 0) -> Iterator[YuvFrame]:
-        """Yield the frames of mouth shapes as :meth:`speak` encodes them.
+        """Yield the frames for mouth shapes, as :meth:`speak` encodes them.
 
         Args:
-            shapes: (F, 57, 2) in head units, such as a :meth:`motion_stream` gives.
+            shapes: (F, 57, 2) in head units, such as those of a :meth:`motion_stream`.
             target_start: frame of the target video to start with.
 
         Raises:
-            InputError: the target video has no such frame; raised at once.
+            InputError: the target video has no such frame; raised immediately.
         """
         return chain.render_shapes(self._loaded, shapes, target_start=target_start)
 
@@ -188,25 +191,25 @@ class Anchor:
         style: Style | None = None,
         progress: Progress | None = None,
     ) -> SpeakResult:
-        """Make a video file of the anchor who speaks.
+        """Write a video file of the anchor speaking.
 
         Args:
-            speech: an audio or video file, a .txt file to be read aloud, a binary stream that holds an audio
-                file, or samples (N,) float mono in [-1, 1]. The video has its audio as it is.
+            speech: an audio or video file, a .txt file to read aloud, a binary stream of an audio file, or
+                samples (N,) float mono in [-1, 1]. The video carries its audio unchanged.
             out: video to write, such as .mp4 or .mkv.
-            text: what is read aloud, in place of `speech`.
-            rate: of samples given as an array, in Hz.
-            outputs: what is written beside the video, and how it is encoded.
-            signing: who signs its manifest.
+            text: text to read aloud, instead of `speech`.
+            rate: sampling rate of samples given as an array, in Hz.
+            outputs: further output files, and encoder settings.
+            signing: who signs the manifest.
             style: voice, mouth, target, label and watermark.
-            progress: called after every frame with the frames done and the frames in all.
+            progress: called after every frame with the frames done and the total.
 
         Raises:
-            ConsentError: the person's consent has ended, or was withdrawn; raised before any work.
+            ConsentError: the person's consent has ended or was withdrawn; raised before any work.
             OutputError: a file cannot be written, would replace an input, or is being written by another
                 command; raised before any work.
-            InputError: captions of audio are wanted; a value is out of range; a voice cannot be used; the
-                time-stamp authority gives no time stamp.
+            InputError: captions are requested for audio; a value is out of range; a voice cannot be used; the
+                time-stamp authority returns no time stamp.
             SpeechError: the speech is empty, silent or not finite.
             MediaError: a file cannot be read.
             MissingExtraError: the voice is not installed.
@@ -239,19 +242,19 @@ class Anchor:
             video: any video of the person, at its own size and frame rate.
             speech: as in :meth:`speak`; without `speech` and `text`, the video's own audio.
             out: video to write.
-            text: what is read aloud, in place of `speech`.
-            rate: of samples given as an array, in Hz.
+            text: text to read aloud, instead of `speech`.
+            rate: sampling rate of samples given as an array, in Hz.
             options: length, part, mix, face, cache and report.
             outputs: as in :meth:`speak`.
             signing: as in :meth:`speak`. The video is the parent ingredient.
             style: as in :meth:`speak`; `target_start` is not used.
-            progress: called with the phase, "track" or "render", the frames done and the frames in all.
+            progress: called with the phase, "track" or "render", the frames done and the total.
 
         Raises:
-            FootageError: the video shows no face, somebody else's, or is shorter than a second.
+            FootageError: the video shows no face, another person, or is shorter than a second.
             NewscasterError: as in :meth:`speak`.
         """
-        from newscaster.synthesis.dub import dub_to_file  # loads what tracks faces
+        from newscaster.synthesis.dub import dub_to_file  # imports face tracking
 
         self._permission.check()
         request = SpeechRequest(speech=speech, text=text, rate=rate)
@@ -276,25 +279,25 @@ class Anchor:
         limits: LiveLimits | None = None,
         clock: Clock | None = None,
     ) -> Live:
-        """Return a stream for one client: speech goes in as it comes, frames and audio come out in time.
+        """Return a live stream for one client: speech goes in as it arrives, frames and audio come out.
 
         Any number of clients share this anchor's networks, target and voices; each has its own state.
 
         Args:
-            rate: of the audio that frames carry, in Hz.
+            rate: sampling rate of the output audio, in Hz.
             style: voice, mouth, target, label and watermark. Its voice is loaded now, in the background.
-            limits: how much speech may wait.
-            clock: what paces the frames; by default the machine's own.
+            limits: limits on queued speech.
+            clock: clock that paces the frames; by default the system clock.
 
         Raises:
-            ConsentError: the person's consent has ended, or was withdrawn.
+            ConsentError: the person's consent has ended or was withdrawn.
             InputError: a value is out of range.
         """
         self._permission.check()
         return open_live(self._loaded, self._voices, rate=rate, style=style, limits=limits, clock=clock)
 
     def statement(
-        self, title: str, *, frames: SynthesisedFrames, heard: SpeechSource, style: Style
+        self, title: str, *, frames: SynthesisedFrames, speech: SpeechSource, style: Style
     ) -> Statement:
-        """Return the claims about a video of this anchor, for the manifest of the file of this name."""
-        return self._loaded.statement(title, frames=frames, heard=heard, style=style)
+        """Return the claims about a video of this anchor, for the manifest of the file named `title`."""
+        return self._loaded.statement(title, frames=frames, speech=speech, style=style)

@@ -1,7 +1,6 @@
-"""How much the mouth moves, and how fast: two numbers for taste, 1 as trained.
+"""Articulation: openness and smoothness of the mouth motion, both 1 as trained.
 
-Knows what they do to the mouth's coefficients and to the lips. The gate that closes the mouth in silence is
-another's affair (`gate`).
+Applies them to mouth coefficients and lips. `gate` closes the mouth in silence.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from newscaster.synthesis.sliding_window import Array, SlidingWindow
 
 Coefficients = npt.NDArray[np.floating[Any]]
 
-_LARGEST = 3.5
-"""Coefficients stay below this when they are made larger: real mouths hardly go beyond."""
-_NEARLY = 0.02
-"""Outer-eye distances: lips that are nearer than this come nearer still. Of 60 closures (b, p, m) in GRID's
-test clips, the real lips met on 58, predicted ones on 54 without this, and on 59 with it."""
+_MAX_COEFFICIENT = 3.5
+"""Upper bound of scaled coefficients: real mouths hardly exceed it."""
+_CLOSING_DISTANCE = 0.02
+"""Inter-ocular distances (outer corners): lips closer than this are moved closer. Of 60 closures (b, p, m) in
+the test clips of GRID, the real lips met on 58, predicted ones on 54 without this, and on 59 with it."""
 _UPPER = [MOUTH.index(INNER_LIPS[k]) for k in range(1, RING // 2)]
 _LOWER = [MOUTH.index(INNER_LIPS[-k]) for k in range(1, RING // 2)]
 
@@ -35,18 +34,19 @@ class Articulation:
     """How clearly an anchor speaks. The defaults are the motion as trained.
 
     Raises:
-        InputError: a number is out of its range.
+        InputError: a value is out of range.
     """
 
     openness: float = 1.0
-    """How far the mouth moves from rest, 0 (not at all) to 2. Motion that is already wide grows less, so that
-    the mouth stays one that the renderer has seen; lips that meet still meet, and never cross."""
+    """Amplitude of the motion from rest, 0 (none) to 2. Wide motion grows less, so that mouths stay within
+    the training range of the renderer. Lips that meet still meet, and never cross."""
     smoothness: float = 1.0
-    """How softly it moves, 0 to 4. Above 1, motion is averaged over about 40 ms times this number, which
-    takes from fast sounds first; below 1, what such an average would take is added: they become crisper."""
+    """Smoothness of the motion, 0 to 4. Above 1, motion is averaged over about 40 ms times this number, which
+    attenuates fast movements first. Below 1, the difference to such an average is added: they become
+    crisper."""
     rests: bool = True
-    """Whether the lips close where nobody speaks, and meet where they nearly do. Otherwise the motion network
-    alone decides: it may move a little in noise, and breathes in before a sentence as the person did."""
+    """Whether the lips close in silence, and meet if they nearly do. Otherwise the motion network alone
+    decides: the mouth may move a little in noise, and breathes in before a sentence as the person did."""
 
     def __post_init__(self) -> None:
         for name, most in (("openness", 2), ("smoothness", 4)):
@@ -56,31 +56,31 @@ class Articulation:
 
     @property
     def kernel(self) -> Array:
-        """Weights of neighbouring motion steps, symmetric, of odd length, with sum 1; at smoothness 1 just 1.
+        """Weights of neighbouring motion steps: symmetric, odd length, sum 1; [1] at smoothness 1.
 
-        Above 1 a raised cosine, 1 + cos(pi k / smoothness) at k steps; below 1, with w that of smoothness 2,
-        delta + (1 - smoothness) (delta - w).
+        Above 1: a raised cosine, 1 + cos(pi k / smoothness) at k steps. Below 1, with w the kernel of
+        smoothness 2: delta + (1 - smoothness) (delta - w).
         """
         if self.smoothness >= 1:
             return _raised_cosine(self.smoothness)
-        once = np.array([0.0, 1.0, 0.0])
-        return np.asarray(once + (1 - self.smoothness) * (once - _raised_cosine(2.0)))
+        delta = np.array([0.0, 1.0, 0.0])
+        return np.asarray(delta + (1 - self.smoothness) * (delta - _raised_cosine(2.0)))
 
     def shapes(self, coefficients: Coefficients, basis: MouthBasis) -> Array:
-        """Mouth shapes (F, 57, 2) of coefficients (F, K), opened more or less."""
+        """Return mouth shapes (F, 57, 2) of coefficients (F, K), with this articulation."""
         if self.openness == 1 and not self.rests:
             return basis.reconstruct(coefficients)
-        scaled = coefficients if self.openness == 1 else _scaled(coefficients, self.openness)
-        return _met(basis.reconstruct(scaled), basis.mean)
+        scaled = coefficients if self.openness == 1 else _scale_coefficients(coefficients, self.openness)
+        return _close_lips(basis.reconstruct(scaled), basis.mean)
 
 
 AS_TRAINED = Articulation()
 
 
 class Smoother:
-    """Smoothness over a stream of coefficients, without delay of the motion; it waits for 3 steps at most.
+    """A zero-phase filter over a stream of coefficients; it waits for 3 later steps at most.
 
-    Beyond either end of the sound, the end's step goes on.
+    The first and the last step are repeated beyond the ends of the audio.
 
     Args:
         kernel: (2 r + 1,), centred.
@@ -94,15 +94,15 @@ class Smoother:
 
     @property
     def delay_seconds(self) -> float:
-        """How long each step waits for later ones."""
+        """Delay of each step."""
         return len(self._kernel) // 2 / MOTION_HZ
 
     def push(self, coefficients: Coefficients) -> Array:
-        """Coefficients (t, K) that have become certain with these (n, K)."""
+        """Return the coefficients (t, K) that are complete with these (n, K)."""
         return np.asarray(self._windows.push(coefficients) @ self._kernel)
 
     def flush(self) -> Array:
-        """The rest: as many have then been given as were pushed."""
+        """Return the rest: as many coefficients in all as were pushed."""
         return np.asarray(self._windows.flush() @ self._kernel)
 
 
@@ -112,30 +112,30 @@ def _raised_cosine(width: float) -> Array:
     return np.asarray(weights / weights.sum())
 
 
-def _scaled(coefficients: Coefficients, openness: float) -> Array:
-    """Coefficients (F, K) times `openness`; where that would leave the range of real mouths, less.
+def _scale_coefficients(coefficients: Coefficients, openness: float) -> Array:
+    """Return coefficients (F, K) times `openness`, limited to the range of real mouths.
 
-    With m the largest of a frame and r = _LARGEST - m the room that is left, m becomes
-    m + r tanh((openness - 1) m / r), and the others keep their proportion to it: no frame is made smaller
-    than it was trained.
+    With m the largest magnitude of a frame and r = _MAX_COEFFICIENT - m the remaining range, m becomes
+    m + r tanh((openness - 1) m / r). The others keep their proportion to it. For openness above 1, no frame
+    shrinks.
     """
     if openness <= 1:
         return np.asarray(openness * coefficients, np.float64)
     largest = np.maximum(np.abs(coefficients).max(axis=1, keepdims=True), 1e-9)
-    room = np.maximum(_LARGEST - largest, 1e-9)
+    room = np.maximum(_MAX_COEFFICIENT - largest, 1e-9)
     return np.asarray(coefficients * (1 + room / largest * np.tanh((openness - 1) * largest / room)))
 
 
-def _met(shapes: Array, rest: Array) -> Array:
-    """Shapes (F, 57, 2) whose inner lips meet where they nearly met, or crossed.
+def _close_lips(shapes: Array, rest: Array) -> Array:
+    """Return shapes (F, 57, 2) whose inner lips meet if they nearly met or crossed.
 
-    A predicted mouth is a mean of likely ones, and where most are closed it is nearly so. With g the way
-    between an upper and a lower point, g becomes g sqrt(g / _NEARLY) below _NEARLY, and 0 where it was below
-    0. Where the points cross at rest already, they may do so as far as there.
+    A predicted mouth is a mean of likely ones: if most of them are closed, it is nearly closed. With g the
+    vertical distance between an upper and a lower point and d = _CLOSING_DISTANCE, g becomes g sqrt(g / d)
+    below d, and 0 below 0. Points that cross at rest may cross as far as at rest.
     """
-    least = np.minimum(rest[_LOWER, 1] - rest[_UPPER, 1], 0)
-    apart = shapes[:, _LOWER, 1] - shapes[:, _UPPER, 1] - least
-    wanted = np.maximum(apart, 0) * np.sqrt(np.clip(apart / _NEARLY, 0, 1))
-    shapes[:, _UPPER, 1] -= (wanted - apart) / 2
-    shapes[:, _LOWER, 1] += (wanted - apart) / 2
+    crossing = np.minimum(rest[_LOWER, 1] - rest[_UPPER, 1], 0)
+    distance = shapes[:, _LOWER, 1] - shapes[:, _UPPER, 1] - crossing
+    closed = np.maximum(distance, 0) * np.sqrt(np.clip(distance / _CLOSING_DISTANCE, 0, 1))
+    shapes[:, _UPPER, 1] -= (closed - distance) / 2
+    shapes[:, _LOWER, 1] += (closed - distance) / 2
     return shapes

@@ -1,4 +1,4 @@
-"""The media clock of a live stream: which sound a frame covers, when it is due, and how late things were.
+"""The media clock of a live stream: samples and due time of each frame, and statistics of delays.
 
 ::
 
@@ -6,7 +6,7 @@
     seconds    k/fps       (k + 1)/fps
     samples    round(k rate/fps) to round((k + 1) rate/fps)
 
-Both are cut by the same count, so that they cannot drift apart, whatever is late or left out.
+Frames and samples follow from the same frame number: late or dropped frames cause no drift.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from typing import Protocol
 
 import numpy as np
 
-_REMEMBERED = 250
-"""Delays that the percentiles are taken of."""
+_WINDOW = 250
+"""Number of recent delays for percentiles."""
 
 
 class Clock(Protocol):
-    """Seconds that go on, and how to wait for them."""
+    """A monotonic clock that can wait."""
 
     def __call__(self) -> float:
-        """Seconds since some moment."""
+        """Return seconds since an arbitrary origin."""
         ...
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
-        """Wait until `condition`, which is held, is notified, or for so many seconds."""
+        """Wait until `condition`, whose lock is held, is notified, or until `seconds` have passed."""
         ...
 
 
 class WallClock:
-    """The machine's own clock, which nobody sets."""
+    """The monotonic clock of the system."""
 
     def __call__(self) -> float:
-        """Seconds since the machine was started."""
+        """Return seconds since an arbitrary origin."""
         return time.monotonic()
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
-        """Wait as long as is said, or until notified."""
+        """Wait until notified, or until `seconds` have passed."""
         condition.wait(seconds)
 
 
@@ -61,41 +61,41 @@ class MediaClock:
         self._origin: float | None = None
 
     def start(self, now: float, number: int) -> None:
-        """Have frame `number` be due now, unless the clock runs already."""
+        """Start the clock: frame `number` is due now. Do nothing if it runs."""
         if self._origin is None:
             self._origin = now - self.seconds(number)
 
     def seconds(self, number: int) -> float:
-        """Begin of a frame on the media clock."""
+        """Return the start of a frame on the media clock."""
         return float(number / self.fps)
 
     def due(self, number: int) -> float:
-        """When a frame is to be shown, on the clock that `start` was told of."""
+        """Return when a frame is due, on the clock of `start`."""
         assert self._origin is not None
         return self._origin + self.seconds(number)
 
     def samples(self, number: int) -> int:
-        """How many samples frame `number` covers."""
+        """Return how many samples frame `number` covers."""
         first, stop = (round(k * self.rate / self.fps) for k in (number, number + 1))
         return stop - first
 
 
 class Delays:
-    """The last delays of one kind."""
+    """Recent delays of one kind."""
 
     def __init__(self) -> None:
-        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
+        self._seconds: deque[float] = deque(maxlen=_WINDOW)
 
     def add(self, seconds: float) -> None:
-        """Remember one."""
+        """Add a delay."""
         self._seconds.append(seconds)
 
     @property
     def last(self) -> float | None:
-        """The last one in seconds; None where there was none."""
+        """The last delay in seconds; None if there was none."""
         return self._seconds[-1] if self._seconds else None
 
     @property
     def p95(self) -> float | None:
-        """What 19 of 20 of the last 250 did not exceed."""
+        """95th percentile of the last 250 delays; None if there were none."""
         return float(np.percentile(self._seconds, 95)) if self._seconds else None

@@ -1,6 +1,6 @@
-"""Whether something may be made with an anchor: its consent, as the file has it now.
+"""The current consent to an anchor, read again from its file before each use.
 
-An anchor may be open for months; its consent can end, or be withdrawn, meanwhile.
+An anchor may be open for months; its consent can end or be withdrawn meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from newscaster.formats.anchor_info import AnchorInfo
 
 
 class ConsentGuard:
-    """The consent to one anchor, asked for whenever something is made.
+    """The consent to one anchor, checked before each synthesis.
 
     Args:
         file: the anchor's file.
@@ -26,19 +26,19 @@ class ConsentGuard:
         self._stamp = _stamp(file.path)
 
     def check(self) -> None:
-        """Make sure that something may be made now.
+        """Check that synthesis is allowed now.
 
         Raises:
-            ConsentError: the person's consent has ended, or was withdrawn.
+            ConsentError: the person's consent has ended or was withdrawn.
         """
         stamp = _stamp(self._path)
         if stamp != self._stamp:
             self._stamp = stamp
-            self._read_again()
+            self._reload()
         self._info.check_consent()
 
-    def _read_again(self) -> None:
-        """What the file says now; a file that is gone, or another anchor's, says nothing of this one."""
+    def _reload(self) -> None:
+        """Read the header again. Ignore a file that is missing or holds another anchor."""
         try:
             file = AnchorFile(self._path)
         except AnchorError:
@@ -48,9 +48,9 @@ class ConsentGuard:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file is replaced."""
+    """Return values that change when a file is replaced; None if it is missing."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns

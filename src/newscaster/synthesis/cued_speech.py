@@ -16,7 +16,7 @@ from newscaster.speech.captions import TimedSentence
 from newscaster.speech.cued_script import parse_cues
 from newscaster.speech.voices import Reading
 from newscaster.speech.voices.cued import speak_cues
-from newscaster.synthesis.speech_input import Speech, measured_speech, read_script
+from newscaster.synthesis.speech_input import Speech, measure_speech, read_script
 
 SUFFIXES = (".srt", ".vtt")
 _RATE = 48_000
@@ -58,5 +58,5 @@ def open_cued_speech(path: Path, reading: Reading | None) -> Iterator[Speech]:
                     )
         except OSError as error:
             raise media.no_temporary_room(error) from error
-        measured = measured_speech(audio, name=f"the speech of '{path}'")
+        measured = measure_speech(audio, name=f"the speech of '{path}'")
         yield replace(measured, sentences=tuple(sentences), notes=(*notes, *measured.notes))

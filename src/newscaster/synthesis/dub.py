@@ -81,8 +81,8 @@ def dub_to_file(
         media.check_output(options.report, suffixes=(".json",))
     if (paths.captions or outputs.subtitles) and not is_read:
         raise InputError(
-            "captions show the text that is read aloud, and the speech is an audio file. Give the text, or a "
-            ".txt file, in place of the audio, or leave captions and subtitles out"
+            "captions need a text that is read aloud, but the speech is audio. Give the text or a .txt file "
+            "instead of the audio, or omit captions and subtitles"
         )
     signer = Signing.begin(signing.files, timestamp=signing.timestamp)
     with ExitStack() as stack:
@@ -234,7 +234,7 @@ class _Dub:
             return len(self.track)
         spoken = frame_count(self.speech.samples, self.speech.rate, self.track.fps)
         if spoken == 0:
-            raise SpeechError("the speech is shorter than one frame. Give a sentence at least")
+            raise SpeechError("the speech is shorter than one frame. Give at least one sentence")
         by_fit = {
             "video": max(len(self.track), spoken),
             "speech": spoken,
@@ -310,7 +310,7 @@ class _Dub:
         return self.anchor.on_target(self.anchor.target).statement(
             self.paths.video.name,
             frames=record.synthesised,
-            heard=SpeechSource.of(self.speech),
+            speech=SpeechSource.of(self.speech),
             style=self.style,
             fps=self.track.fps,
             source=(self.track.path.name, self.track.sha256),

@@ -1,12 +1,12 @@
-"""Speech to frames: a chain of generators, so that memory does not grow with the speech.
+"""Speech to frames: a chain of generators, so that memory does not grow with the length of the speech.
 
 ::
 
     blocks of audio ─► MotionStream ─► shapes ─┐
-                          Stage.order ─► frames ┴─► PlacedMouths ─► Job ─► Renderer ─► frames
+                         Target.order ─► frames ┴─► PlacedMouths ─► Job ─► Renderer ─► frames
 
-Knows how mouths get onto the frames of a target. What a mouth looks like is left to `motion`, which frame
-comes next to `stage`, how it is painted to `renderer`.
+Places mouths on the frames of a target. `motion` predicts their shapes, `target` the order of the frames,
+`renderer` renders them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class PlacedMouths:
 
 
 def place_mouths(shapes: Array, target: MouthTarget, order: Iterator[int]) -> Iterator[PlacedMouths]:
-    """Put mouth shapes (F, 57, 2) in head units on the next F frames of an order, some at a time."""
+    """Place mouth shapes (F, 57, 2) in head units on the next F frames of an order, in batches."""
     for first in range(0, len(shapes), _FRAMES_AT_ONCE):
         part = shapes[first : first + _FRAMES_AT_ONCE]
         indices = np.fromiter(itertools.islice(order, len(part)), np.int64, len(part))
@@ -76,13 +76,13 @@ def place_mouths(shapes: Array, target: MouthTarget, order: Iterator[int]) -> It
 def speech_mouths(
     anchor: LoadedAnchor, speech: Speech, stream: MotionStream, order: Iterator[int]
 ) -> Iterator[PlacedMouths]:
-    """Put the mouths of a speech on frames of the target, as the speech is read.
+    """Place the mouths of a speech on frames of the target, as the speech is read.
 
     Args:
-        anchor: who speaks.
-        speech: what is said.
-        stream: fresh; it has heard the whole speech at the end.
-        order: frames of the target.
+        anchor: the speaker.
+        speech: checked speech.
+        stream: a new stream; it has consumed the whole speech at the end.
+        order: frame numbers of the target.
 
     Raises:
         SpeechError: the speech is shorter than a frame.
@@ -97,9 +97,9 @@ def speech_mouths(
 def render_mouths(
     anchor: LoadedAnchor, placed: Iterable[PlacedMouths], target: MouthTarget | None = None
 ) -> Generator[YuvFrame]:
-    """Yield the frames of a target with their new mouths, in order. Close the generator to end early.
+    """Yield the frames of a target with their new mouths, in order. Close the generator to stop early.
 
-    `target` is the anchor's own by default.
+    By default the target is that of the anchor.
     """
     return anchor.renderer.render(_jobs(target or anchor.target, placed))
 
@@ -117,11 +117,11 @@ def mouth_points(
 def render_samples(
     anchor: LoadedAnchor, samples: Samples, rate: int, stream: MotionStream, *, target_start: int
 ) -> Iterator[Image]:
-    """Yield the frames of samples (N,), as (H, W, 3) uint8 RGB.
+    """Yield the frames for samples (N,), as (H, W, 3) uint8 RGB.
 
     Raises:
-        SpeechError: the samples cannot drive an anchor; raised at once.
-        InputError: a value is out of range; raised at once.
+        SpeechError: the samples cannot drive an anchor; raised immediately.
+        InputError: a value is out of range; raised immediately.
     """
     checked = check_samples(samples, rate)
     count_frames(anchor, len(checked), rate)
@@ -141,27 +141,27 @@ def render_samples(
 def render_shapes(
     anchor: LoadedAnchor, shapes: npt.NDArray[np.floating[Any]], *, target_start: int
 ) -> Iterator[YuvFrame]:
-    """Yield the frames of mouth shapes (F, 57, 2) in head units.
+    """Yield the frames for mouth shapes (F, 57, 2) in head units.
 
     Raises:
-        InputError: the target has no frame `target_start`; raised at once.
+        InputError: the target has no frame `target_start`; raised immediately.
     """
     order = anchor.order(target_start)
     return render_mouths(anchor, place_mouths(shapes.astype(np.float64), anchor.target, order))
 
 
 def count_frames(anchor: LoadedAnchor, samples: int, rate: int) -> int:
-    """Return how many frames a speech of so many samples takes.
+    """Return how many frames a speech of `samples` samples takes.
 
     Raises:
-        SpeechError: none.
+        SpeechError: it is shorter than half a frame.
     """
     fps = anchor.info.fps
     total = frame_count(samples, rate, fps)
     if total == 0:
         raise SpeechError(
             f"the speech is {samples / rate * 1000:.1f} ms long, and one frame takes "
-            f"{float(1000 / fps):.1f} ms. Give a sentence at least"
+            f"{float(1000 / fps):.1f} ms. Give at least one sentence"
         )
     return total
 

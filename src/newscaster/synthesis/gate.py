@@ -1,18 +1,18 @@
-r"""Where the mouth may move: open a little before somebody speaks, closed a little after.
+r"""A gate for the mouth: it opens a little before speech, and closes a little after.
 
-A gain for the mouth's coefficients, from the probability of speech; 0 leaves the mouth at rest. Each step's
-gain depends on a fixed number of steps to either side, and so not on how the sound was cut.
+A gain for mouth coefficients, computed from the probability of speech; 0 keeps the mouth at rest. Each gain
+depends on a fixed number of steps on either side. Chunked audio therefore gives the same gains.
 
 ::
 
     probability   . . . . . . . 8 9 9 9 9 9 9 . . . . . .
     speaking      . . . . . . . # # # # # # # . . . . . .     from 0.8 on, until it falls below 0.65
-    widened       . . . . # # # # # # # # # # # . . . . .     gaps of up to 160 ms go
+    widened       . . . . # # # # # # # # # # # . . . . .     gaps of up to 160 ms close
     gain          . . / / / / # # # # # # # \ \ \ \ . . .     a raised cosine of 5 steps
                       |- ahead -|             |    |          behind
 
-On 40 sentences of GRID the gain is one half 100 ms before the sound begins (median; 70 to 140 ms), and zero
-100 ms after it ends (0 to 220 ms): voice activity comes late and lingers.
+On 40 sentences of GRID the gain is one half 100 ms before the audio starts (median; 70 to 140 ms), and zero
+100 ms after it ends (0 to 220 ms): voice activity starts late and lingers.
 """
 
 from __future__ import annotations
@@ -26,30 +26,31 @@ from newscaster.speech.voice_activity import LATE_SAMPLES, VoiceActivity
 from newscaster.synthesis.sliding_window import Array, SlidingWindow
 
 AHEAD_STEPS = 5
-"""Motion steps (200 ms) before speech is found in which the mouth begins to open: what the gate waits for."""
+"""Motion steps (200 ms) before detected speech during which the mouth starts to open: the look-ahead."""
 _BEHIND_STEPS = 3
-"""Motion steps after the last one with speech in which the mouth still moves."""
+"""Motion steps after the last one with speech during which the mouth still moves."""
 _ON, _OFF = 0.8, 0.65
-"""Probabilities between which speech goes on but does not begin. Noise shaped like breath reaches 0.7; higher
-numbers take whispered speech for breath."""
+"""Hysteresis: between these probabilities speech continues but does not start. Breath-like noise reaches 0.7;
+higher thresholds reject whispered speech as breath."""
 _FADE = np.array([1.0, 3.0, 4.0, 3.0, 1.0])
-"""Raised cosine, 2 + 2 cos(pi k / 3); whole numbers, so that a gain of 1 is exactly 1."""
+"""Raised cosine, 2 + 2 cos(pi k / 3); integers, so that a gain of 1 is exactly 1."""
 
 
 def ahead_steps_within(look_ahead_ms: int) -> int:
-    """How far a gate looks ahead that may wait for so much sound from its step's begin: AHEAD_STEPS at most,
-    and 1 at least, which takes 104 ms.
+    """Return how many steps a gate with this look-ahead, counted from the start of a step, can use.
+
+    At most AHEAD_STEPS, and at least 1, which takes 104 ms.
     """
     samples = look_ahead_ms * SAMPLE_RATE // 1000
     return min(AHEAD_STEPS, max(1, (samples - LATE_SAMPLES) // STEP_SAMPLES - 1))
 
 
 class Gate:
-    """Gains for the mouth's coefficients, of speech that comes in pieces.
+    """Gains for mouth coefficients, for speech that arrives in pieces.
 
     Args:
-        activity: tells speech from other sound.
-        ahead_steps: how far the gate looks ahead, 1 or more. With fewer steps the mouth opens later, and only
+        activity: voice activity detection.
+        ahead_steps: look-ahead of the gate, 1 or more. With fewer steps the mouth opens later, and only
             shorter gaps between words are bridged.
     """
 
@@ -63,39 +64,39 @@ class Gate:
 
     @property
     def delay_seconds(self) -> float:
-        """The longest from a step's begin to the sample that makes its gain certain."""
+        """Longest time from the start of a step to the last sample that its gain depends on."""
         return ((self._ahead_steps + 1) * STEP_SAMPLES + LATE_SAMPLES) / SAMPLE_RATE
 
     @property
     def speech_seconds(self) -> float:
-        """Speech found so far."""
+        """Detected speech so far."""
         return self._speech_steps * STEP_SAMPLES / SAMPLE_RATE
 
     def push(self, samples: Floats) -> Array:
-        """The gains (t,) in [0, 1] that have become certain with samples (n,), float32 mono at 16 kHz.
+        """Return the gains (t,) in [0, 1] that are complete with samples (n,), float32 mono at 16 kHz.
 
         Raises:
             SpeechError: the samples are of another type or shape, or not finite.
         """
-        return _gains(self._windows.push(self._decided(self._activity.push(samples))))
+        return _gains(self._windows.push(self._detect(self._activity.push(samples))))
 
     def flush(self) -> Array:
-        """The rest: in all ceil(N / 640) gains have then been given."""
-        gains = _gains(self._windows.push(self._decided(self._activity.flush())))
+        """Return the rest: ceil(N / 640) gains in all."""
+        gains = _gains(self._windows.push(self._detect(self._activity.flush())))
         return np.concatenate([gains, _gains(self._windows.flush())])
 
-    def _decided(self, probabilities: Floats) -> Array:
-        """Whether there is speech, (t, 1), with hysteresis."""
-        decided = np.zeros((len(probabilities), 1))
+    def _detect(self, probabilities: Floats) -> Array:
+        """Return whether there is speech, (t, 1), with hysteresis."""
+        detected = np.zeros((len(probabilities), 1))
         for step, probability in enumerate(probabilities):
             self._speaking = bool(probability >= (_OFF if self._speaking else _ON))
-            decided[step] = self._speaking
-        self._speech_steps += int(decided.sum())
-        return decided
+            detected[step] = self._speaking
+        self._speech_steps += int(detected.sum())
+        return detected
 
 
 def _gains(windows: npt.NDArray[np.float64]) -> Array:
-    """Gains (t,) of windows (t, 1, behind + 1 + ahead): the most of as many steps as fit, faded."""
+    """Return gains (t,) of windows (t, 1, behind + 1 + ahead): a moving maximum, then a fade."""
     reach = windows.shape[2] - len(_FADE) + 1
     widened = np.lib.stride_tricks.sliding_window_view(windows[:, 0], reach, axis=1).max(axis=2)
     return np.asarray(widened @ _FADE / _FADE.sum())

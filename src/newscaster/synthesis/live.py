@@ -1,15 +1,15 @@
-"""A live stream of an anchor: speech in at any pace, frames out one by one, each with its sound.
+"""A live stream of an anchor: speech in at any speed, frames out one by one, each with its audio.
 
-Knows what each frame shows and when. What is to be heard is kept by `programme`, how speech becomes mouths
-and sound by `utterance`, what a picture is made of by `live_rendering`.
+Schedules the frames. `speech_queue` holds the speech, `utterance` turns it into mouths and audio,
+`live_rendering` renders the frames.
 
 ::
 
-    pushed         |--- sound ------------- ...
-    heard                  |--- sound ------------- ...
-    shown          . . . . |### mouth ############# ...      a whole number of frames later
+    pushed         |--- audio ------------- ...
+    output                 |--- audio ------------- ...
+    shown          . . . . |### mouth ############# ...      an integer number of frames later
                    |-------|
-                    look-ahead, RESERVE_SECONDS, and what is left to the next frame
+                    look-ahead, RESERVE_SECONDS, and the rest of the frame
 """
 
 from __future__ import annotations
@@ -49,25 +49,24 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 RESERVE_SECONDS = 0.04
-"""Pushed speech begins this much later than its look-ahead asks for: time to compute, and for sound that does
-not come evenly."""
+"""Delay of pushed speech beyond its look-ahead: time for computation and for jitter."""
 GRACE_SECONDS = 0.04
-"""How long a frame that is due waits for sound that has not come."""
+"""How long a due frame waits for audio that has not arrived."""
 LATE_SECONDS = 0.08
-"""A frame that is later than this before it is painted is left out."""
-MAX_LEFT_OUT = 12
-"""Frames in a row that are left out: a machine that is far too slow still shows that somebody is there."""
+"""A frame that is later than this before rendering is dropped."""
+MAX_DROPPED_IN_A_ROW = 12
+"""Limit for consecutive drops: a machine that is far too slow still shows some frames."""
 CLOSING_SECONDS = 0.08
-"""In which the mouth comes to rest where speech breaks off."""
+"""Duration of closing the mouth if speech breaks off."""
 FADE_SECONDS = 0.02
-"""In which sound that is interrupted fades out."""
+"""Duration of the fade-out of interrupted audio."""
 _TEXT_RATE = 24_000
 _POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Made:
-    """What a frame is to show and sound like."""
+class _Plan:
+    """Mouth shape and audio of a frame, before rendering."""
 
     shape: Array
     audio: Floats
@@ -75,22 +74,21 @@ class _Made:
 
 
 class Live:
-    """One listener's stream. Made by :meth:`newscaster.Anchor.live`; a context manager, also an async one.
+    """The stream of one client. Made by :meth:`newscaster.Anchor.live`; a context manager, also an async one.
 
-    Iterating gives a frame every 1/fps seconds, without end, until :meth:`close`. Where nothing is said the
-    stage goes on with its mouth at rest, and `sound` is silence.
+    Iterating yields a frame every 1/fps seconds, without end, until :meth:`close`. Without speech the target
+    video continues with its mouth at rest, and `audio` is silence.
 
-    - *Pushed sound* is heard and shown `delay_seconds` + 40 ms after its first sample came, and then up to
-      the next frame. Large pieces are spoken at their own pace, one after the other.
-    - *Sound that does not come*: where a frame is due and its sound has not come 40 ms later, what has come
-      is spoken to its end, as if :meth:`flush` had been called. The stage goes on; sound that comes later
-      begins anew.
-    - *A slow machine*: a frame that is more than 80 ms late before it is painted is left out (`picture` is
-      None) and counted, but no more than 12 in a row. Its sound is given all the same, and motion goes on as
-      if it had been shown.
+    - *Pushed audio* is output `delay_seconds` + 40 ms after the arrival of its first sample, at the start of
+      the next frame. Large pieces play in real time, in order.
+    - *An underrun*: if a frame is due and its audio has not arrived 40 ms later, the utterance ends, as if
+      :meth:`flush` had been called. The target video continues. Later audio starts a new utterance.
+    - *A slow machine*: a frame that is more than 80 ms late before rendering is dropped (`image` is None) and
+      counted, but no more than 12 in a row. Its audio is still output, and motion continues as if the frame
+      had been shown.
     - *Speech that breaks off* with an open mouth closes it within 80 ms.
 
-    One thread, or one task, iterates; everything else may be called from any thread.
+    One thread or one task iterates. All other methods may be called from any thread.
     """
 
     def __init__(
@@ -111,28 +109,28 @@ class Live:
         self.fps = fps
         self.rate = rate
         self.delay_seconds = new_stream().delay_seconds
-        """What a frame's motion waits for."""
+        """Look-ahead of the motion of a frame."""
         self._live_renderer = live_renderer
         self._order = order
         self._new_stream = new_stream
         self._clock: Clock = clock or WallClock()
         self._media = MediaClock(fps, rate)
-        self._programme = SpeechQueue(self._new_utterance, text_rate=_TEXT_RATE, limits=limits)
-        self._changed = threading.Condition()  # its lock guards the programme and all flags
-        self._turn = threading.Lock()
+        self._queue = SpeechQueue(self._new_utterance, text_rate=_TEXT_RATE, limits=limits)
+        self._changed = threading.Condition()  # its lock guards the queue and all flags
+        self._lock = threading.Lock()
         self._number = 0
         self._shape = live_renderer.rest  # as last shown
         self._closing: deque[Array] = deque()
         self._interrupted = False
         self._closed = False
         self._shown = self._dropped = self._underrun = 0
-        self._left_out = 0  # in a row
-        self._begun: Utterance | None = None  # whose first frame has been shown
+        self._dropped_in_a_row = 0
+        self._started: Utterance | None = None  # whose first frame has been shown
         self._spoken = 0  # frames of utterances
-        self._speech_seconds = self._speech_before = 0.0  # found in all utterances, and in those before
+        self._speech_seconds = self._speech_before = 0.0  # of all utterances, and of all but the last
         self._delays, self._late = Delays(), Delays()
         self._reader = TextReader(
-            self._programme,
+            self._queue,
             self._changed,
             voices=voices,
             reading=reading,
@@ -141,59 +139,62 @@ class Live:
         )
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="newscaster-live")
 
-    # What is said
+    # Input
 
     def push(self, samples: Samples, rate: int = SAMPLE_RATE) -> None:
-        """Have sound spoken: it follows what was pushed before. Returns at once.
+        """Speak audio, after the audio pushed before. Returns immediately.
 
         Args:
             samples: (n,) float mono in [-1, 1], any n; copied.
-            rate: in Hz. Another one than before begins anew, as after a flush.
+            rate: sampling rate in Hz. A change of the rate starts a new utterance, as after a flush.
 
         Raises:
             SpeechError: the samples are of another type or shape, or not finite.
-            InputError: the rate is out of range; more waits than may (nothing of it is taken then); the
-                stream is closed.
+            InputError: the rate is out of range; the queue is full (none of the samples are accepted then);
+                the stream is closed.
         """
-        checked = _checked(samples, rate)
+        checked = _check_samples(samples, rate)
         if len(checked):
             with self._changed:
                 self._check_open()
-                self._programme.push(checked, rate, self._clock())
+                self._queue.push(checked, rate, self._clock())
                 self._changed.notify_all()
 
     def say(self, text: str, *, on_note: Callable[[str], None] | None = None) -> Future[None]:
-        """Have a text read aloud, behind everything that waits, by sentence. Returns at once.
+        """Read a text aloud sentence by sentence, after all queued speech. Returns immediately.
 
         Args:
-            text: an empty line divides paragraphs; mark-up and control characters are removed.
-            on_note: called, in another thread, with a line for each sentence that is left out or lacks words,
-                and for what is removed; it is also logged.
+            text: an empty line separates paragraphs; mark-up and control characters are removed.
+            on_note: called in another thread with a line for each sentence that is skipped or lacks words,
+                and for removed text. The lines are also logged.
 
         Returns:
-            Done when all of it has become sound; it raises what the voice raises, which is also logged.
+            A future that is done when all of the text is audio. It raises the error of the voice, which is
+            also logged.
 
         Raises:
-            SpeechError: there is no word in it.
-            InputError: more text waits than may; the stream is closed; the text is not valid UTF-8.
+            SpeechError: the text has no words.
+            InputError: the queue is full; the stream is closed; the text is not valid UTF-8.
         """
         check_unicode(text, "the text")
         if not any(character.isalnum() for character in plain_text(text).text):
             raise SpeechError(f"the text {quoted(text[:60])} holds no word to speak; give a sentence or more")
         with self._changed:
             self._check_open()
-            place = self._programme.read(len(text), self._clock())
+            place = self._queue.read(len(text), self._clock())
             return self._reader.read(text, place, on_note=on_note)
 
     def change(
         self, *, new_stream: Callable[[], MotionStream] | None = None, reading: Reading | None = None
     ) -> None:
-        """Speak otherwise from the next sentence on that has not been made, and from the next pushed sound
-        that begins anew. Nothing that is being said ends. From any thread.
+        """Change motion and voice for later speech. May be called from any thread.
+
+        The change applies from the next sentence that is not synthesised yet, and from the next pushed
+        utterance. Current speech continues unchanged.
 
         Args:
-            new_stream: makes the streams of utterances from now on; None keeps them as they are.
-            reading: how texts are read; None keeps it.
+            new_stream: makes the motion streams of later utterances; None: no change.
+            reading: voice and speed of texts; None: no change.
 
         Raises:
             InputError: the stream is closed.
@@ -206,40 +207,41 @@ class Live:
             self._reader.change(reading)
 
     def flush(self) -> None:
-        """What was pushed is whole: it is spoken to its end without waiting for more."""
+        """End the pushed utterance: it is spoken to its end without waiting for more audio."""
         with self._changed:
-            self._programme.flush()
+            self._queue.flush()
             self._changed.notify_all()
 
     def interrupt(self) -> None:
-        """Drop everything that has not been shown: the next frame's sound fades out within 20 ms, and the
-        mouth is at rest 80 ms from now.
+        """Drop all speech that has not been shown.
+
+        The audio of the next frame fades out within 20 ms. The mouth is at rest 80 ms from now.
         """
         with self._changed:
-            self._programme.clear()
+            self._queue.clear()
             self._interrupted = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the stream, from any thread and more than once: iterators end, what waits is dropped."""
+        """Close the stream: iterators end, and queued speech is dropped. May be called repeatedly."""
         with self._changed:
             self._closed = True
-            self._programme.clear()
+            self._queue.clear()
             self._changed.notify_all()
         self._reader.close()
         self._runner.shutdown(wait=False)
 
     @property
     def busy(self) -> bool:
-        """Whether something is being said, or waits to be."""
+        """Whether speech is playing or queued."""
         with self._changed:
-            return self._programme.busy
+            return self._queue.busy
 
     @property
     def counts(self) -> LiveCounts:
-        """What the stream has given so far."""
+        """Statistics of the stream so far."""
         with self._changed:
-            waiting = sum(self._programme.waiting_seconds(read=read) for read in (False, True))
+            waiting = sum(self._queue.waiting_seconds(read=read) for read in (False, True))
             return LiveCounts(
                 shown=self._shown,
                 dropped=self._dropped,
@@ -254,14 +256,14 @@ class Live:
                 late_seconds_p95=self._late.p95,
             )
 
-    # What is shown
+    # Output
 
     def frames(self, *, paced: bool = True) -> Iterator[LiveFrame]:
-        """Frames without end, from where the last iteration stopped.
+        """Yield frames without end, from the end of the last iteration.
 
         Args:
-            paced: whether each is given when it is due. Otherwise as fast as they can be made: nothing is
-                late, nothing is left out, and speech that has begun waits for its sound as long as it takes.
+            paced: whether each frame is yielded when it is due. Otherwise as fast as possible: no frame is
+                late or dropped, and speech that has started waits for its audio without a limit.
         """
         while (frame := self._next(paced)) is not None:
             yield frame
@@ -274,7 +276,7 @@ class Live:
         while not self._closed:
             try:
                 waiting = loop.run_in_executor(self._runner, self._next, True)
-            except RuntimeError:  # closed just now
+            except RuntimeError:  # closed meanwhile
                 return
             frame = await waiting
             if frame is None:
@@ -298,34 +300,34 @@ class Live:
         self.close()
 
     def _next(self, paced: bool) -> LiveFrame | None:
-        """Make the next frame, and give it when it is due; None when the stream is closed."""
-        with self._turn:
+        """Render the next frame, and return it when it is due; None if the stream is closed."""
+        with self._lock:
             if self._closed:
                 return None
             number = self._number
             if paced:
                 self._media.start(self._clock(), number)
             index = next(self._order)
-            made: _Made | None = None
+            plan: _Plan | None = None
             while True:
-                made = self._make(number, paced, made)
-                if made is None:
+                plan = self._plan(number, paced, plan)
+                if plan is None:
                     return None
                 late = paced and self._clock() > self._media.due(number) + LATE_SECONDS
-                late = late and self._left_out < MAX_LEFT_OUT
-                image = None if late else self._live_renderer.image(index, made.shape)
-                if self._given(number, paced, made, late):
+                late = late and self._dropped_in_a_row < MAX_DROPPED_IN_A_ROW
+                image = None if late else self._live_renderer.image(index, plan.shape)
+                if self._wait_and_count(number, paced, plan, late):
                     return LiveFrame(
                         number=number,
                         seconds=self._media.seconds(number),
                         image=image,
-                        audio=made.audio,
+                        audio=plan.audio,
                         synthesised=image is not None and self._live_renderer.synthesises(index),
-                        speaking=made.utterance is not None,
+                        speaking=plan.utterance is not None,
                     )
 
-    def _given(self, number: int, paced: bool, made: _Made, late: bool) -> bool:
-        """Wait until a frame is due and count it as given; False where it has been interrupted meanwhile."""
+    def _wait_and_count(self, number: int, paced: bool, plan: _Plan, late: bool) -> bool:
+        """Wait until a frame is due, and count it. Return False if it was interrupted meanwhile."""
         with self._changed:
             while not self._stopped():
                 left = self._media.due(number) - self._clock() if paced else 0.0
@@ -335,30 +337,30 @@ class Live:
             if self._stopped():
                 return False
             self._number = number + 1
-            self._shape = made.shape
-            self._left_out = self._left_out + 1 if late else 0
+            self._shape = plan.shape
+            self._dropped_in_a_row = self._dropped_in_a_row + 1 if late else 0
             self._dropped, self._shown = self._dropped + late, self._shown + (not late)
             now = self._clock()
             if paced:
                 self._late.add(max(0.0, now - self._media.due(number)))
-            if made.utterance is None:
+            if plan.utterance is None:
                 return True
-            if made.utterance is not self._begun:
+            if plan.utterance is not self._started:
                 self._speech_before = self._speech_seconds
-                self._begun = made.utterance
-                if not made.utterance.continues:
-                    self._delays.add(now - made.utterance.begun_seconds)
+                self._started = plan.utterance
+                if not plan.utterance.continues:
+                    self._delays.add(now - plan.utterance.start_seconds)
             self._spoken += 1
-            self._speech_seconds = self._speech_before + made.utterance.speech_seconds
+            self._speech_seconds = self._speech_before + plan.utterance.speech_seconds
             return True
 
-    def _make(self, number: int, paced: bool, unshown: _Made | None) -> _Made | None:
-        """What a frame shows, once that is certain.
+    def _plan(self, number: int, paced: bool, interrupted: _Plan | None) -> _Plan | None:
+        """Return mouth and audio of a frame, once its speech is known; None if the stream is closed.
 
         Args:
-            number: the frame's.
-            paced: whether it is to be shown at its time.
-            unshown: what was made for it before an interruption.
+            number: of the frame.
+            paced: whether the frame is shown when it is due.
+            interrupted: an earlier plan for the frame, before an interruption.
         """
         count = self._media.samples(number)
         while True:
@@ -366,39 +368,40 @@ class Live:
                 if self._closed:
                     return None
                 if self._interrupted:
-                    return self._broken_off(count, unshown)
+                    return self._plan_interruption(count, interrupted)
                 utterance = self._current(number, paced)
             if utterance is None:
-                return _Made(shape=self._at_rest(), audio=np.zeros(count, np.float32))
-            shape = self._awaited(utterance, number, paced)
+                return _Plan(shape=self._next_closing_shape(), audio=np.zeros(count, np.float32))
+            shape = self._wait_for_shape(utterance, number, paced)
             with self._changed:
                 if self._stopped():
                     continue
                 if shape is not None:
                     self._closing.clear()
-                    return _Made(shape=shape, audio=utterance.audio(count), utterance=utterance)
+                    return _Plan(shape=shape, audio=utterance.audio(count), utterance=utterance)
                 if not self._closing:
                     self._close_mouth()
-                if not utterance.over:  # less than half a frame of sound is left, which has none of its own
-                    return _Made(shape=self._at_rest(), audio=utterance.audio(count), utterance=utterance)
-                self._programme.current = None
+                if not utterance.over:  # less than half a frame of audio is left, which has no shape
+                    shape = self._next_closing_shape()
+                    return _Plan(shape=shape, audio=utterance.audio(count), utterance=utterance)
+                self._queue.current = None
 
     def _current(self, number: int, paced: bool) -> Utterance | None:
-        """The utterance that frame `number` belongs to."""
-        programme = self._programme
-        if programme.current is not None:
-            return programme.current
-        coming = programme.next
+        """Return the utterance of frame `number`; None if there is none."""
+        queue = self._queue
+        if queue.current is not None:
+            return queue.current
+        coming = queue.next
         if coming is None or (coming.is_empty and not coming.ended):
             return None
         if paced and not coming.ended and not coming.read:
-            begin = coming.begun_seconds + coming.delay_seconds + RESERVE_SECONDS
-            if self._media.due(number) < begin:
+            start = coming.start_seconds + coming.delay_seconds + RESERVE_SECONDS
+            if self._media.due(number) < start:
                 return None
-        return programme.begin()
+        return queue.start_next()
 
-    def _awaited(self, utterance: Utterance, number: int, paced: bool) -> Array | None:
-        """The next shape of an utterance; None at its end, and where it is interrupted."""
+    def _wait_for_shape(self, utterance: Utterance, number: int, paced: bool) -> Array | None:
+        """Return the next shape of an utterance; None at its end, or if it is interrupted."""
         while True:
             shape = utterance.shape()
             if shape is not None:
@@ -406,7 +409,7 @@ class Live:
             with self._changed:
                 if self._stopped():
                     return None
-                if utterance.unheard:
+                if utterance.has_input:
                     continue
                 if utterance.ended:
                     return None
@@ -414,33 +417,33 @@ class Live:
                 if paced:
                     left = self._media.due(number) + GRACE_SECONDS - self._clock()
                 if left > 0:
-                    self._changed.notify_all()  # whoever makes sound ahead may wait for this
+                    self._changed.notify_all()  # the reader may wait for this
                     self._clock.wait(self._changed, left)
                 else:
                     self._underrun += 1
-                    self._programme.underrun(utterance)
+                    self._queue.underrun(utterance)
 
     def _stopped(self) -> bool:
-        """Whether what is being made is not to be shown."""
+        """Return whether the current plan is obsolete."""
         return self._interrupted or self._closed
 
-    def _broken_off(self, count: int, unshown: _Made | None) -> _Made:
-        """The first frame after an interruption."""
+    def _plan_interruption(self, count: int, interrupted: _Plan | None) -> _Plan:
+        """Return the first frame after an interruption: its audio fades out."""
         self._interrupted = False
-        current, self._programme.current = self._programme.current, None
+        current, self._queue.current = self._queue.current, None
         audio = np.zeros(count, np.float32)
-        if unshown is not None:
-            audio = unshown.audio.copy()
+        if interrupted is not None:
+            audio = interrupted.audio.copy()
         elif current is not None:
             audio = current.audio(count)
         fade = round(FADE_SECONDS * self.rate)
         weights = np.clip(1 - (np.arange(count) + 0.5) / fade, 0, 1).astype(np.float32)
         if not self._closing:
             self._close_mouth()
-        return _Made(shape=self._at_rest(), audio=audio * weights)
+        return _Plan(shape=self._next_closing_shape(), audio=audio * weights)
 
     def _close_mouth(self) -> None:
-        """Shapes on the way from the one last shown to rest, by a raised cosine; rest follows them."""
+        """Queue shapes from the last one shown to rest, by a raised cosine."""
         rest = self._live_renderer.rest
         if np.array_equal(self._shape, rest):
             return
@@ -448,25 +451,25 @@ class Live:
         gains = (1 + np.cos(np.pi * np.arange(1, steps) / steps)) / 2
         self._closing.extend(rest + gain * (self._shape - rest) for gain in gains)
 
-    def _at_rest(self) -> Array:
-        """The mouth of a frame without speech: on its way to rest, or there."""
+    def _next_closing_shape(self) -> Array:
+        """Return the mouth of a frame without speech: closing, or at rest."""
         return self._closing.popleft() if self._closing else self._live_renderer.rest
 
-    def _new_utterance(self, rate: int, begun_seconds: float, read: bool) -> Utterance:
+    def _new_utterance(self, rate: int, start_seconds: float, read: bool) -> Utterance:
         return Utterance(
-            # A text takes what is set when its mouth first moves, pushed sound what it has been waiting for.
+            # A text uses the settings at its first shape, pushed audio those at its arrival.
             (lambda: self._new_stream()) if read else self._new_stream,
             rate=rate,
-            heard_rate=self.rate,
+            output_rate=self.rate,
             fps=self.fps,
-            begun_seconds=begun_seconds,
+            start_seconds=start_seconds,
             read=read,
             delay_seconds=self.delay_seconds,
         )
 
     def _check_open(self) -> None:
         if self._closed:
-            raise InputError("the stream is closed, and says nothing more; begin a new one: anchor.live()")
+            raise InputError("the stream is closed; start a new one with anchor.live()")
 
 
 def open_live(
@@ -482,7 +485,7 @@ def open_live(
     style = style or Style()
     look_ahead_ms = LIVE_LOOK_AHEAD_MS if style.look_ahead_ms is None else style.look_ahead_ms
     return Live(
-        anchor.live_painter.marked(anchor.marks(style)),
+        anchor.live_renderer.marked(anchor.marks(style)),
         anchor.order(style.target_start),
         partial(anchor.motion_stream, articulation=style.articulation, look_ahead_ms=look_ahead_ms),
         fps=anchor.info.fps,
@@ -494,8 +497,8 @@ def open_live(
     )
 
 
-def _checked(samples: Samples, rate: int) -> Floats:
-    """A copy of pushed samples, if they can be spoken."""
+def _check_samples(samples: Samples, rate: int) -> Floats:
+    """Return a copy of pushed samples. Raise an error if they cannot be spoken."""
     check_rate(rate)
     samples = np.asarray(samples)
     if samples.ndim != 1 or samples.dtype.kind != "f":

@@ -1,54 +1,57 @@
-"""What a live stream gives: its frames, and its counts."""
+"""Frames and statistics of a live stream."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from newscaster.deprecation import renamed_attributes
 from newscaster.media import YuvFrame
 from newscaster.speech.spectral import Floats
 
 
+@renamed_attributes(picture="image", sound="audio")
 @dataclass(frozen=True, kw_only=True)
 class LiveFrame:
     """One frame of a live stream."""
 
     number: int
-    """On the media clock, from 0."""
+    """Frame number, from 0."""
     seconds: float
-    """Its begin on the media clock: number / fps."""
+    """Start on the media clock: number / fps."""
     image: YuvFrame | None
-    """The caller's to keep; None where the frame was left out, whose sound is here all the same."""
+    """Owned by the caller; None if the frame was dropped. A dropped frame still has its audio."""
     audio: Floats
     """(n,) float32 mono: samples round(number rate / fps) to round((number + 1) rate / fps)."""
     synthesised: bool
-    """Whether the picture's mouth is a new one, and not the footage's own."""
+    """Whether the mouth is synthesised, not the original one of the footage."""
     speaking: bool
-    """Whether it belongs to speech, the pauses in it included."""
+    """Whether the frame belongs to speech, pauses included."""
 
 
+@renamed_attributes(starved="underrun", sound_seconds="audio_seconds")
 @dataclass(frozen=True, kw_only=True)
 class LiveCounts:
-    """What a stream has given so far."""
+    """Statistics of a live stream so far."""
 
     shown: int
-    """Frames with a picture."""
+    """Frames with an image."""
     dropped: int
-    """Frames without one, since they were late."""
+    """Frames without an image, dropped because they were late."""
     underrun: int
-    """How often speech was ended because no more sound came."""
+    """How often speech was ended because no more audio arrived in time."""
     audio_seconds: float
-    """Sound given out, silence included."""
+    """Length of the output audio, silence included."""
     spoken_seconds: float
-    """Of it, what came as speech: pushed audio and texts, whatever they hold."""
+    """The part of it that came from pushed audio and texts, whatever they contain."""
     speech_seconds: float
-    """Speech found in that by voice activity, pauses left out."""
+    """Speech in that part by voice activity detection, without pauses."""
     waiting_seconds: float
-    """Speech that has come in, or been made, and not been heard."""
+    """Pushed and synthesised audio that has not been output yet."""
     delay_seconds: float | None
-    """From the first sound, or the text, to the first frame of its speech: the last one's. None: none yet."""
+    """Latency of the last utterance, from its first sample or its text to its first frame; None: none yet."""
     delay_seconds_p95: float | None
-    """The same: what 19 of 20 did not exceed."""
+    """95th percentile of the latencies of the last 250 utterances."""
     late_seconds: float | None
-    """How long after it was due the last frame was given out; None where there is no pace."""
+    """How late the last frame was output; None if frames are not paced."""
     late_seconds_p95: float | None
-    """The same: what 19 of 20 of the last 250 did not exceed."""
+    """95th percentile of the last 250 frames."""

@@ -1,4 +1,4 @@
-"""What is told of live frames that go into a file: counted as they go by, for the file's signature."""
+"""The manifest of a live recording, built from its frames as they are written."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from newscaster.synthesis.options import Style
 from newscaster.synthesis.signing import SpeechSource
 
 
-class LiveAccount:
-    """Follows the frames of one file, which begins with the first picture.
+class LiveManifestBuilder:
+    """Collects the claims about one file, which starts with the first image.
 
     Args:
-        rate: of the frames' sound, in Hz.
-        repeats: whether the file shows the last picture again where one was left out; otherwise it has none.
+        rate: sampling rate of the audio of frames, in Hz.
+        repeats: whether the file repeats the last image for a dropped frame. Otherwise it has none there.
     """
 
     def __init__(self, *, rate: int, repeats: bool) -> None:
@@ -27,27 +27,27 @@ class LiveAccount:
         self._frames = SynthesisedFrames()
         self._audio = hashlib.sha256()
         self._samples = 0
-        self._new = False
+        self._synthesised = False
 
     @property
     def seconds(self) -> float:
-        """Length of the file."""
+        """Length of the file in seconds."""
         return self._samples / self._rate
 
     def add(self, frame: LiveFrame) -> None:
-        """The next frame; it is the file's own to leave it out before the first picture."""
+        """Add the next frame. Frames before the first image are ignored; the file must drop them, too."""
         if frame.image is None and not self._frames.count:
             return
         if frame.image is not None:
-            self._new = frame.synthesised
+            self._synthesised = frame.synthesised
         if frame.image is not None or self._repeats:
-            self._frames.add(np.array([self._new]))
+            self._frames.add(np.array([self._synthesised]))
         self._audio.update(np.ascontiguousarray(frame.audio, "<f4").tobytes())
         self._samples += len(frame.audio)
 
     def statement(self, anchor: Anchor, title: str, *, synthetic_voice: bool, style: Style) -> Statement:
-        """What is said of the file; its speech is known by the sound that it holds, as 32-bit floats."""
-        heard = SpeechSource(
+        """Return the claims about the file. Its speech is identified by its audio, as 32-bit floats."""
+        speech = SpeechSource(
             sha256=self._audio.hexdigest(), seconds=self.seconds, synthetic_voice=synthetic_voice
         )
-        return anchor.statement(title, frames=self._frames, heard=heard, style=style)
+        return anchor.statement(title, frames=self._frames, speech=speech, style=style)

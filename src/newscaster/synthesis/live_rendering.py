@@ -1,7 +1,6 @@
-"""Single pictures for live streams: the next frame of a stage with its new mouth, made when it is wanted.
+"""Frames on demand for live streams: one frame of the target with its new mouth at a time.
 
-What a mouth at rest looks like in a frame of the stage is always the same, and kept: where nobody speaks,
-nothing is rendered.
+Crops with the mouth at rest are cached for each frame of the target. Without speech, nothing is rendered.
 """
 
 from __future__ import annotations
@@ -20,73 +19,73 @@ from newscaster.synthesis.target import Target
 
 Array = npt.NDArray[np.float64]
 
-_KEPT_BYTES = 64 << 20
-"""What regions with the mouth at rest may take."""
+_CACHE_BYTES = 64 << 20
+"""Memory for cached crops with the mouth at rest."""
 
 
 class LiveRenderer:
-    """Paints one frame at a time, for any number of listeners at once.
+    """Renders one frame at a time, for any number of clients at once.
 
     Args:
-        target: shared by all.
-        renderer: shared by all.
-        rest: the mouth where nobody speaks, (57, 2) in head units.
-        kept_bytes: budget for regions with the mouth at rest.
+        target: shared by all clients.
+        renderer: shared by all clients.
+        rest: the mouth in silence, (57, 2) in head units.
+        cache_bytes: memory for cached crops with the mouth at rest.
     """
 
     def __init__(
-        self, target: Target, renderer: Renderer, *, rest: Array, kept_bytes: int = _KEPT_BYTES
+        self, target: Target, renderer: Renderer, *, rest: Array, cache_bytes: int = _CACHE_BYTES
     ) -> None:
         self.rest = rest
         self._target = target
         self._renderer = renderer
-        self._resting = _Resting(kept_bytes)
+        self._rest_crops = _RestCache(cache_bytes)
         self._marks = NO_MARKS
 
     def marked(self, marks: Overlays) -> LiveRenderer:
-        """This painter, which marks its pictures, too. What is kept is shared."""
+        """Return this renderer with overlays on its frames. The cache is shared."""
         other = copy.copy(self)
         other._marks = marks
         return other
 
     def image(self, index: int, shape: Array) -> YuvFrame:
-        """Frame `index` of the stage with the mouth (57, 2) in head units: the caller's to keep."""
-        return self._marks.put_on(self._rendered_frames(index, shape))
+        """Return frame `index` of the target with the mouth (57, 2) in head units, owned by the caller."""
+        return self._marks.put_on(self._render_frame(index, shape))
 
     def synthesises(self, index: int) -> bool:
-        """Whether frame `index` of the stage gets a new mouth, in whole or in part."""
+        """Return whether frame `index` of the target gets a new mouth, in whole or in part."""
         return bool(self._target.blend_weights(np.array([index]))[0] > 0)
 
-    def _rendered_frames(self, index: int, shape: Array) -> YuvFrame:
-        one = np.array([index])
-        blend_weight = float(self._target.blend_weights(one)[0])
+    def _render_frame(self, index: int, shape: Array) -> YuvFrame:
+        indices = np.array([index])
+        blend_weight = float(self._target.blend_weights(indices)[0])
         frame = self._target.frame(index)
         if blend_weight <= 0 or frame.placement is None:
             return frame.image
         at_rest = np.array_equal(shape, self.rest)
-        crop = self._resting.get(index) if at_rest else None
+        crop = self._rest_crops.get(index) if at_rest else None
         if crop is None:
-            points = self._target.transforms(one).apply(self._target.place(shape[None], one))[0]
+            points = self._target.transforms(indices).apply(self._target.place(shape[None], indices))[0]
             crop = self._renderer.crops([Job(frame, points, blend_weight)])[0]
             if at_rest:
-                self._resting.keep(index, crop)
+                self._rest_crops.keep(index, crop)
         composite(frame.image, crop, frame.placement, blend_weight=blend_weight)
         return frame.image
 
 
-class _Resting:
-    """Regions with the mouth at rest, by frames of the stage; for several threads."""
+class _RestCache:
+    """A thread-safe cache of crops with the mouth at rest, by frame number of the target."""
 
     def __init__(self, bytes_left: int) -> None:
         self._crops: dict[int, Image] = {}
         self._bytes_left = bytes_left
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def get(self, index: int) -> Image | None:
         return self._crops.get(index)
 
     def keep(self, index: int, crop: Image) -> None:
-        with self._turn:
+        with self._lock:
             if index not in self._crops and crop.nbytes <= self._bytes_left:
                 self._crops[index] = crop
                 self._bytes_left -= crop.nbytes

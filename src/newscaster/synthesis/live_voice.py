@@ -1,6 +1,6 @@
-"""Texts read aloud for live streams, by voices that several listeners share.
+"""Text-to-speech for live streams, with voices that several clients share.
 
-Each voice is loaded once, and says one sentence at a time. Where a text's sound goes is for `programme`.
+Each voice is loaded once, and synthesises one sentence at a time. `speech_queue` takes the audio.
 """
 
 from __future__ import annotations
@@ -25,75 +25,75 @@ if TYPE_CHECKING:
 _log = logging.getLogger("newscaster.synthesis")
 
 _LEAD_SECONDS = 0.16
-"""Silence before a text, in which the mouth opens as it does before any speech."""
+"""Silence before a text, during which the mouth opens as before any speech."""
 _POLL_SECONDS = 0.25
 _FIRST_WORD = "One."
 
 
 class SharedVoices:
-    """The voices that have been asked for so far, each loaded once: a pace is not a voice."""
+    """The voices in use, each loaded once. Readings that differ in speed alone share a voice."""
 
     def __init__(self) -> None:
-        self._voices: dict[tuple[str | None, str | None], _Shared] = {}
-        self._turn = threading.Lock()
+        self._voices: dict[tuple[str | None, str | None], _LockedVoice] = {}
+        self._lock = threading.Lock()
 
     def voice(self, reading: Reading) -> Voice:
-        """The voice of a reading, loaded when it is first wanted, and ready to speak at once.
+        """Return the voice of a reading, loaded at first use and warmed up.
 
         Raises:
             MissingExtraError: the voice's package is not installed.
-            InputError: the voice's file is missing or damaged, or there is no such program.
+            InputError: the voice file is missing or damaged, or the program does not exist.
         """
         key = (reading.voice, reading.command)
-        with self._turn:
+        with self._lock:
             if key not in self._voices:
                 voice = reading.load()
                 if reading.command is None:
-                    with suppress(SpeechError):  # networks are loaded when the first word is said
+                    with suppress(SpeechError):  # networks are loaded with the first word
                         voice.say(_FIRST_WORD, speed=reading.speed)
-                self._voices[key] = _Shared(voice)
+                self._voices[key] = _LockedVoice(voice)
             return self._voices[key]
 
 
-class _Shared:
-    """A voice in whose turn one thread speaks: what engines keep between calls is not for two."""
+class _LockedVoice:
+    """A voice that one thread at a time uses: engines keep state between calls."""
 
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     @property
     def language(self) -> str:
-        """As Voice.language."""
+        """See Voice.language."""
         return self._voice.language
 
     def unread(self, sentence: str) -> Sequence[tuple[str, str]]:
-        """As Voice.unread."""
-        with self._turn:
+        """See Voice.unread."""
+        with self._lock:
             return self._voice.unread(sentence)
 
     def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
-        """As Voice.say."""
-        with self._turn:
+        """See Voice.say."""
+        with self._lock:
             return self._voice.say(sentence, speed=speed)
 
 
 class TextReader:
-    """Reads one listener's texts, one after the other, in a thread of its own.
+    """Reads the texts of one client in order, in its own thread.
 
     Args:
-        programme: where their sound goes.
-        changed: its lock guards the programme; notified of every sentence.
-        voices: shared with other listeners.
-        reading: how texts are read; its voice is loaded at once, since it will be wanted at once.
-        rate: of the sound, in Hz.
-        prefetch_seconds: sound that is made before it is heard. A change of the reading applies to what is
-            made after it.
+        queue: takes the audio.
+        changed: its lock guards the queue; notified of every sentence.
+        voices: shared with other clients.
+        reading: voice and speed; the voice is loaded immediately, in the background.
+        rate: sampling rate of the audio, in Hz.
+        prefetch_seconds: audio that is synthesised ahead of its output. A change of the reading applies to
+            later sentences.
     """
 
     def __init__(
         self,
-        programme: SpeechQueue,
+        queue: SpeechQueue,
         changed: threading.Condition,
         *,
         voices: SharedVoices,
@@ -101,7 +101,7 @@ class TextReader:
         rate: int,
         prefetch_seconds: float,
     ) -> None:
-        self._programme = programme
+        self._queue = queue
         self._changed = changed
         self._voices = voices
         self._reading = reading
@@ -115,27 +115,27 @@ class TextReader:
     def read(
         self, text: str, place: ReadText, *, on_note: Callable[[str], None] | None = None
     ) -> Future[None]:
-        """Have a text read into its place. Done when all of it has become sound.
+        """Synthesise a text at its place in the queue. The future is done when all of it is audio.
 
-        `on_note` is called, in the reader's thread, with each line on what is not read as it is written; that
-        is also logged.
+        `on_note` is called in the thread of the reader with a line for each part of the text that is not read
+        as written. The lines are also logged.
         """
         return self._thread.submit(self._read, text, place, on_note)
 
     def change(self, reading: Reading | None) -> None:
-        """Read the sentences that have not been made yet like this. The caller holds the lock.
+        """Use another reading for sentences that are not synthesised yet. The caller holds the lock.
 
         Args:
-            reading: None keeps the reading; the next sentence begins a new utterance all the same.
+            reading: None keeps the reading; the next sentence still starts a new utterance.
         """
         self._changes += 1
         if reading is not None and reading != self._reading:
             self._reading = reading
-            with suppress(RuntimeError):  # closed just now
+            with suppress(RuntimeError):  # closed meanwhile
                 self._thread.submit(self._voices.voice, reading)
 
     def close(self) -> None:
-        """Read nothing more; what is being said now is not waited for."""
+        """Read nothing more, without waiting for the current sentence."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, text: str, place: ReadText, on_note: Callable[[str], None] | None) -> None:
@@ -152,18 +152,18 @@ class TextReader:
                     changes = self._changes
                     self._split(place)
                 first = self._read_from(text, first, place, changes, note)
-        except Exception as error:  # nobody may be waiting for the future
-            _log.warning("a text was not said: %s", error)
+        except Exception as error:  # no one may be waiting for the future
+            _log.warning("a text was not read: %s", error)
             raise
         finally:
             with self._changed:
-                self._programme.made(place)
+                self._queue.made(place)
                 self._changed.notify_all()
 
     def _read_from(
         self, text: str, first: int, place: ReadText, changes: int, note: Callable[[str], None]
     ) -> int | None:
-        """Read on from sentence `first`; the number of the next one after a change, None at the end."""
+        """Read from sentence `first` on. Return the next sentence number after a change, None at the end."""
         from newscaster.speech.voices import Reading, speak_sentences
 
         reading = self._reading or Reading()
@@ -185,14 +185,14 @@ class TextReader:
     def _split(self, place: ReadText) -> None:
         with self._changed:
             if not place.dropped and not place.utterance.is_empty:
-                self._programme.split(place)
+                self._queue.split(place)
 
     def _deliver(self, place: ReadText, audio: Floats) -> bool:
-        """Add a sentence to a text, and wait while enough of it waits; False where the text is dropped."""
+        """Add a sentence to a text, and wait while the queue is full. Return False if the text is dropped."""
         with self._changed:
             if not place.dropped:
                 place.utterance.add(audio)
                 self._changed.notify_all()
-            while not place.dropped and self._programme.waiting_seconds(read=True) > self._prefetch_seconds:
+            while not place.dropped and self._queue.waiting_seconds(read=True) > self._prefetch_seconds:
                 self._changed.wait(_POLL_SECONDS)
             return not place.dropped

@@ -1,6 +1,6 @@
-"""An anchor's file as what makes frames: its networks, its face and its target video, loaded and tried.
+"""Loading of an anchor file: its networks, face and target video, with a check that they fit and work.
 
-Knows what must fit what. The chain from speech to frames is left to `frames`, what a user sees to `anchor`.
+`frames` turns speech into frames, `anchor` is the public interface.
 """
 
 from __future__ import annotations
@@ -46,29 +46,29 @@ from newscaster.watermark import Watermark, id_of
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedAnchor:
-    """What frames are made with. Several threads may use it at a time."""
+    """The loaded parts of an anchor. Thread-safe."""
 
     path: Path
     info: AnchorInfo
     face: AnchorFace
     origin: AnchorSource
     encoder: SpeechEncoder | None
-    """None: the features need none."""
+    """None if the features need none."""
     motion: Session
     activity: VoiceActivity
     target: Target
     renderer: Renderer
 
     @cached_property
-    def live_painter(self) -> LiveRenderer:
-        """Makes single frames of the target. Live streams share it."""
+    def live_renderer(self) -> LiveRenderer:
+        """Renders single frames of the target. Live streams share it."""
         basis = self.face.basis
         rest = AS_TRAINED.shapes(np.zeros((1, basis.size)), basis)[0]
         return LiveRenderer(self.target, self.renderer, rest=rest)
 
     @cached_property
     def watermark(self) -> Watermark:
-        """The mark of all frames of the target."""
+        """The watermark of all frames of the target."""
         return Watermark(self.origin.anchor_id, like=self.target.frame(0).image)
 
     def on_target(self, target: Target) -> LoadedAnchor:
@@ -101,7 +101,7 @@ class LoadedAnchor:
         )
 
     def order(self, target_start: int) -> Iterator[int]:
-        """Return frames of the target without end.
+        """Return an endless order of frames of the target.
 
         Raises:
             InputError: the target has no such frame to start with.
@@ -127,7 +127,7 @@ class LoadedAnchor:
         title: str,
         *,
         frames: SynthesisedFrames,
-        heard: SpeechSource,
+        speech: SpeechSource,
         style: Style,
         fps: Fraction | None = None,
         source: tuple[str, str] | None = None,
@@ -141,7 +141,7 @@ class LoadedAnchor:
             anchor=self.info,
             origin=self.origin,
             frames=frames,
-            heard=heard,
+            speech=speech,
             label=self.label_text(style),
             watermark=id_of(self.origin.anchor_id) if style.watermark else None,
             fps=fps,
@@ -154,23 +154,23 @@ class LoadedAnchor:
 
 
 def load_anchor(file: AnchorFile, *, workers: int | None = None, backend: str | None = None) -> LoadedAnchor:
-    """Load what an anchor's file holds, and try its networks.
+    """Load an anchor file, and run its networks once.
 
     Args:
-        file: the anchor's file.
+        file: the anchor file.
         workers: threads that render; None: one per core, up to 8.
         backend: inference backend of the rendering network, see :func:`newscaster.open`.
 
     Raises:
-        AnchorError: the parts of the anchor do not fit each other, or a network is broken.
-        InputError: there is no such backend, or there are no workers.
+        AnchorError: the parts of the anchor do not fit each other, or a network does not work.
+        InputError: the backend does not exist, or `workers` is below 1.
     """
     face, origin = file.face(), AnchorSource.of(file)
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; expected 1 or more, or None for one per core")
     backend = backend_named(backend)
     try:
-        # One thread for each network: several would cost a third more, and other work fills the other cores.
+        # One thread per network: several would cost a third more, and other work fills the other cores.
         loaded = LoadedAnchor(
             path=file.path,
             info=file.info,
@@ -219,9 +219,9 @@ def _renderer(file: AnchorFile, workers: int, backend: str) -> Renderer:
 
 
 def _try(loaded: LoadedAnchor) -> None:
-    """Find what does not fit now, and not in the middle of a video. The bundled anchor is tried by tests."""
+    """Find parts that do not fit or work now, not in the middle of a video. Tests try the bundled anchor."""
     info, face = loaded.info, loaded.face
-    _ = loaded.live_painter
+    _ = loaded.live_renderer
     loaded.motion_stream()  # the network fits the features and the basis
     if is_bundled(loaded.path):
         return

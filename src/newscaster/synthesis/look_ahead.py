@@ -1,8 +1,8 @@
-"""Coefficients of the mouth that wait for little sound, from the same networks.
+"""Mouth coefficients with bounded look-ahead, from the same networks.
 
-The encoder's windows and the motion network look ahead by seconds where they can. Here the networks hear
-short windows on their own, each of which ends where the look-ahead of its steps does. How much is lost by
-that, and what it costs, is in docs/decisions/0022-live-motion-on-short-windows.md.
+With full context, the encoder and the motion network look ahead by seconds. Here the networks run on short,
+independent windows; each ends at the look-ahead of its steps. For loss and cost see
+docs/decisions/0022-live-motion-on-short-windows.md.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from newscaster.speech.spectral import SAMPLE_RATE, Floats
 
 STEP_MS = 1000 * STEP_SAMPLES // SAMPLE_RATE
 MIN_MS, MAX_MS = 80, 1000
-"""Below, there is next to nothing to go by; above, the window holds too little of what came before."""
+"""Below, there is too little context; above, the window has too little past."""
 LOOK_AHEADS_MS = range(MIN_MS, MAX_MS + 1, STEP_MS)
-_CUTS = ((320, 50, 3), (120, 30, 2), (80, 20, 1))
-"""From so many ms on: the steps of a window, and how many of them are kept. All cost about the same."""
-_WINDOWS_AT_ONCE = 8
+_WINDOWS = ((320, 50, 3), (120, 30, 2), (80, 20, 1))
+"""Minimum look-ahead in ms, steps of a window, kept steps of a window. All cost about the same."""
+_BATCH = 8
 
 
 def _check(look_ahead_ms: object) -> None:
     if look_ahead_ms not in LOOK_AHEADS_MS or not isinstance(look_ahead_ms, int):
         raise InputError(
             f"look_ahead_ms is {look_ahead_ms!r}; expected a multiple of {STEP_MS} from {MIN_MS} to "
-            f"{MAX_MS} milliseconds, or None (no --look-ahead) for all the sound that the motion can use"
+            f"{MAX_MS} milliseconds, or None (no --look-ahead) for full context"
         )
 
 
 class LookAhead:
-    """Coefficients of sound that comes in pieces, each certain as soon as what it may look ahead to is heard.
+    """Coefficients of audio that arrives in pieces, each complete as soon as its look-ahead has arrived.
 
     ::
 
@@ -44,19 +44,19 @@ class LookAhead:
                                                                 |-------------|
                                                                  look_ahead_ms
 
-    The first of the steps that share a window looks ahead as far as it may, the next 40 ms less, and so on.
-    Outside the sound there are zeros. What is held is one window of samples.
+    The first step of a window has the full look-ahead, the next one 40 ms less, and so on. The audio is
+    padded with zeros. Memory is one window of samples.
 
     Args:
         session: the motion network, `features` (B, T, D) to `coefficients` (B, T, K).
-        features: what the network hears.
-        encoder: the speech encoder, where the features need one.
+        features: input features of the network.
+        encoder: the speech encoder, if the features need one.
         look_ahead_ms: step j depends on samples before 640 j + 16 look_ahead_ms only.
-        kernel: weights of neighbouring steps, of odd length, taken within each window. Where more neighbours
-            follow than the window has, `look_ahead_ms` must be larger.
+        kernel: weights of neighbouring steps, of odd length, applied within each window. If a window has too
+            few later steps for it, `look_ahead_ms` must be larger.
 
     Raises:
-        InputError: `look_ahead_ms` is no multiple of 40 from 80 to 1000; there is no encoder.
+        InputError: `look_ahead_ms` is not a multiple of 40 from 80 to 1000; the encoder is missing.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class LookAhead:
         self._encoder = encoder
         self._kernel = np.ones(1) if kernel is None else kernel
         self._look_ahead_ms = look_ahead_ms
-        self._window, self._at_once = next(cut[1:] for cut in _CUTS if look_ahead_ms >= cut[0])
+        self._window, self._at_once = next(row[1:] for row in _WINDOWS if look_ahead_ms >= row[0])
         self._keep = self._window - look_ahead_ms // STEP_MS
         assert len(self._kernel) // 2 <= self._window - self._keep - self._at_once
         self._held: Floats = np.zeros(self._keep * STEP_SAMPLES, np.float32)
@@ -84,51 +84,51 @@ class LookAhead:
 
     @property
     def delay_seconds(self) -> float:
-        """The longest from a step's begin to the sample that makes it certain."""
+        """Longest time from the start of a step to the last sample that it depends on."""
         return self._look_ahead_ms / 1000
 
     def push(self, samples: Floats) -> Floats:
-        """The coefficients (t, K) that have become certain with samples (n,), float32 mono at 16 kHz.
+        """Return the coefficients (t, K) that are complete with samples (n,), float32 mono at 16 kHz.
 
         Raises:
-            SpeechError: the samples are of another type or shape, or not finite; or come after the end.
+            SpeechError: the samples are of another type or shape, or not finite; or the stream was flushed.
         """
         if self._flushed:
-            raise SpeechError("the stream of speech has been flushed; begin a new one for more")
+            raise SpeechError("the stream of speech has been flushed; start a new one for more")
         check_speech(samples)
         self._samples += len(samples)
-        return self._spoken(samples)
+        return self._process(samples)
 
     def flush(self) -> Floats:
-        """The rest, with zeros after the sound: in all ceil(N / 640) steps have then been given."""
+        """Return the rest, with zeros after the audio: ceil(N / 640) steps in all."""
         self._flushed = True
         left = -(-self._samples // STEP_SAMPLES) - self._steps
         windows = -(-left // self._at_once)
-        wanted = (self._window + (windows - 1) * self._at_once) * STEP_SAMPLES
-        return self._spoken(np.zeros(max(0, wanted - len(self._held)), np.float32))[:left]
+        samples = (self._window + (windows - 1) * self._at_once) * STEP_SAMPLES
+        return self._process(np.zeros(max(0, samples - len(self._held)), np.float32))[:left]
 
-    def _spoken(self, samples: Floats) -> Floats:
-        """Coefficients of the windows that are whole with these samples, in batches."""
+    def _process(self, samples: Floats) -> Floats:
+        """Return the coefficients of the windows that are complete with these samples, in batches."""
         self._held = np.concatenate([self._held, samples])
         length, hop = self._window * STEP_SAMPLES, self._at_once * STEP_SAMPLES
         parts = []
         while len(self._held) >= length:
-            windows = sliding_window_view(self._held, length)[::hop][:_WINDOWS_AT_ONCE]
-            parts.append(self._kept(windows))
+            windows = sliding_window_view(self._held, length)[::hop][:_BATCH]
+            parts.append(self._run(windows))
             self._held = self._held[len(windows) * hop :]
         self._held = self._held.copy()
-        given = np.concatenate(parts) if parts else self._none()
-        self._steps += len(given)
-        return given
+        coefficients = np.concatenate(parts) if parts else self._none()
+        self._steps += len(coefficients)
+        return coefficients
 
-    def _kept(self, windows: Floats) -> Floats:
-        """Coefficients (B * steps, K) of windows (B, n)."""
+    def _run(self, windows: Floats) -> Floats:
+        """Return coefficients (B * steps, K) of windows (B, n)."""
         features = extract_windows(windows, self._features, self._encoder)
         shape = (*features.shape[:2], int(self._session.outputs["coefficients"][2]))
         coefficients = self._session.run_one("coefficients", shape, features=features)
         first = self._keep - len(self._kernel) // 2
-        near = coefficients[:, first : first + self._at_once + len(self._kernel) - 1]
-        kept = sliding_window_view(near, len(self._kernel), axis=1) @ self._kernel
+        neighbours = coefficients[:, first : first + self._at_once + len(self._kernel) - 1]
+        kept = sliding_window_view(neighbours, len(self._kernel), axis=1) @ self._kernel
         return np.asarray(kept.reshape(-1, kept.shape[2]), np.float32)
 
     def _none(self) -> Floats:

@@ -1,11 +1,11 @@
-"""Speech to mouth shapes, chunk by chunk: features, the motion network, the anchor's frame rate.
+"""Speech to mouth shapes, chunk by chunk: features, the motion network, the frame rate of the anchor.
 
-What comes out does not depend on how the sound was cut. Memory is that of one chunk. Leaves where the shapes
-are put to `stage`.
+The output does not depend on how the audio was cut. Memory is that of one chunk. `target` places the shapes
+on frames.
 
 ::
 
-    sound at 16 kHz ─► Leveller
+    audio at 16 kHz ─► Leveller
                          │
                      ┌───┘
                      ├► coefficients at 25 Hz ─────────────┬► at the anchor's fps ──► shapes
@@ -42,37 +42,35 @@ Array = npt.NDArray[np.float64]
 
 _ONCE = np.ones(1)
 CHUNK_STEPS = 50
-"""Motion steps computed at once in files; more wait longer, fewer compute the context more often."""
+"""Motion steps per call of the network in files; more add delay, fewer compute the context more often."""
 _PUSH_SAMPLES = 2 * SAMPLE_RATE
 
 
 def frame_count(samples: int, rate: int, fps: Fraction) -> int:
-    """Frames of a video with this much sound: round(N * fps / rate), halves to the even number."""
+    """Return the frames of a video with N samples of audio: round(N * fps / rate), half to even."""
     return round(samples * fps / rate)
 
 
 class MotionStream:
-    """Mouth shapes at the anchor's frame rate, of speech that comes in pieces.
+    """Mouth shapes at the frame rate of the anchor, for speech that arrives in pieces.
 
     Args:
         session: the motion network, `features` (B, T, D) to `coefficients` (B, T, K).
-        features: what the network hears.
-        encoder: the speech encoder, where the features need one.
-        basis: what the coefficients refer to.
-        fps: frames per second wanted.
-        context_steps: steps on either side that make a step of the network exact.
-        chunk_steps: new steps to wait for before the network is run.
-        activity: tells speech from other sound, where the mouth stays at rest; without it the mouth is never
-            held.
-        ahead_steps: steps before speech in which the mouth may begin to open; the motion waits for them.
-        articulation: how far and how softly the mouth moves.
-        look_ahead_ms: how much sound a motion step may wait for, from its own begin: a multiple of 40 from
-            80 to 1000. None: all that the features and the network can use, seconds. The gate then looks no
-            further ahead than that allows; its least is 104 ms. Smoothness above 1 waits for up to three
-            steps (120 ms) more, a frame rate other than 25 for two.
+        features: input features of the network.
+        encoder: the speech encoder, if the features need one.
+        basis: basis of the coefficients.
+        fps: output frames per second.
+        context_steps: receptive field of the network on either side, in steps.
+        chunk_steps: new steps per call of the network.
+        activity: voice activity detection, which keeps the mouth at rest without speech. None: no gate.
+        ahead_steps: steps before speech during which the mouth may start to open; the motion waits for them.
+        articulation: amplitude and smoothness of the mouth.
+        look_ahead_ms: audio look-ahead of a motion step, from its own start: a multiple of 40 from 80 to
+            1000. None: full context, which is seconds. The gate then uses no more look-ahead; its minimum is
+            104 ms. Smoothness above 1 adds up to three steps (120 ms), a frame rate other than 25 two.
 
     Raises:
-        AnchorError: the network takes or gives something else.
+        AnchorError: the inputs or outputs of the network do not fit.
         InputError: `look_ahead_ms` is out of range.
     """
 
@@ -104,7 +102,7 @@ class MotionStream:
                 chunk_steps=chunk_steps,
             )
         else:
-            # What is crisper than trained need not wait: the next step is in the window.
+            # A crisper kernel adds no delay: its next step is in the window.
             within, kernel = (kernel, _ONCE) if articulation.smoothness < 1 else (_ONCE, kernel)
             self._source = LookAhead(
                 session, features=features, encoder=encoder, look_ahead_ms=look_ahead_ms, kernel=within
@@ -113,7 +111,7 @@ class MotionStream:
         self._leveller = Leveller()
         self._smoother = Smoother(kernel, basis.size)
         self._gate = None if activity is None else Gate(activity, ahead_steps=ahead_steps)
-        self._held = _Held(self._gate, basis.size, rests=articulation.rests)
+        self._gated = _GatedCoefficients(self._gate, basis.size, rests=articulation.rests)
         self._interpolator = _Interpolator(fps, basis.size)
         self._basis = basis
         self._articulation = articulation
@@ -122,28 +120,28 @@ class MotionStream:
 
     @property
     def delay_seconds(self) -> float:
-        """The longest from a frame's own time to the moment its last needed sample is heard."""
-        moved = self._source.delay_seconds + self._smoother.delay_seconds
+        """Longest time from a frame to the last sample that it depends on."""
+        motion = self._source.delay_seconds + self._smoother.delay_seconds
         rests = self._articulation.rests
-        held = self._gate.delay_seconds if self._gate is not None and rests else 0.0
-        return max(moved, held) + self._interpolator.delay_seconds
+        gate = self._gate.delay_seconds if self._gate is not None and rests else 0.0
+        return max(motion, gate) + self._interpolator.delay_seconds
 
     @property
     def speech_seconds(self) -> float:
-        """How much speech has been found in what was pushed; all of it without voice activity."""
+        """Speech in the pushed audio by voice activity detection; all of it without detection."""
         return self._samples / SAMPLE_RATE if self._gate is None else self._gate.speech_seconds
 
     def expect_level(self, loud: float) -> None:
-        """Set the level of the speech before any is pushed: see :class:`Leveller`.
+        """Set the level of the speech before the first push: see :class:`Leveller`.
 
-        Ignored with `look_ahead_ms`: such a stream goes by what live speech can know.
+        Ignored with `look_ahead_ms`: the level of live speech is not known in advance.
         """
         assert not self._samples
         if isinstance(self._source, _WholeContext):
             self._leveller = Leveller(loud)
 
     def push(self, samples: Floats) -> Array:
-        """The shapes that have become certain with these samples.
+        """Return the shapes that are complete with these samples.
 
         Args:
             samples: (n,) float32 mono at 16 kHz, n of any size.
@@ -161,15 +159,15 @@ class MotionStream:
             check_speech(piece)
             piece = self._leveller.push(piece)
             coefficients = self._smoother.push(self._source.push(piece))
-            pieces.append(self._interpolator.push(self._held.push((coefficients, piece))))
+            pieces.append(self._interpolator.push(self._gated.push((coefficients, piece))))
         return self._articulation.shapes(np.concatenate(pieces), self._basis)
 
     def flush(self, *, total_frames: int | None = None) -> Array:
-        """Return the rest; the last motion is held if the audio ends before the last frame.
+        """Return the rest; the last step is repeated if the audio ends before the last frame.
 
         Args:
-            total_frames: frames of the whole audio, pushed ones included; by default `frame_count` of the
-                samples pushed. Audio that had another rate has its own count, which may differ by one.
+            total_frames: frames of the whole audio, returned ones included; by default `frame_count` of the
+                pushed samples. The count of audio with another original rate may differ by one.
 
         Returns:
             (f, 57, 2) in head units.
@@ -177,13 +175,13 @@ class MotionStream:
         if total_frames is None:
             total_frames = frame_count(self._samples, SAMPLE_RATE, self._fps)
         last = np.concatenate([self._smoother.push(self._source.flush()), self._smoother.flush()])
-        none: Floats = np.zeros(0, np.float32)
-        gated = np.concatenate([self._held.push((last, none)), self._held.flush()])
+        no_samples: Floats = np.zeros(0, np.float32)
+        gated = np.concatenate([self._gated.push((last, no_samples)), self._gated.flush()])
         before = self._interpolator.push(gated)
         self._interpolator.total_frames = total_frames
         frames = np.concatenate([before, self._interpolator.flush()])
-        # The last push may already have reached beyond the end by a frame.
-        frames = frames[: max(0, len(frames) - (self._interpolator.given - total_frames))]
+        # The last push may have returned one frame beyond the end.
+        frames = frames[: max(0, len(frames) - (self._interpolator.count - total_frames))]
         return self._articulation.shapes(frames, self._basis)
 
     def finish(self, total_frames: int | None = None) -> Array:
@@ -193,8 +191,8 @@ class MotionStream:
 
 
 def _check_network(session: Session, width: int, size: int) -> None:
-    expected, gives = session.inputs.get("features", ()), session.outputs.get("coefficients", ())
-    if expected[2:] != (width,) or gives[2:] != (size,):
+    features, coefficients = session.inputs.get("features", ()), session.outputs.get("coefficients", ())
+    if features[2:] != (width,) or coefficients[2:] != (size,):
         raise AnchorError(
             f"{session!r} is not this anchor's motion network; expected features (B, T, {width}) -> "
             f"coefficients (B, T, {size})"
@@ -207,7 +205,7 @@ class _WholeContext:
     ::
 
         held     |-- context --|------ new ------|-- context --|
-        given                  |=================|              when `new` has chunk_steps, or at the end
+        output                 |=================|              when `new` has chunk_steps, or at the end
     """
 
     def __init__(
@@ -227,23 +225,23 @@ class _WholeContext:
         self._chunk = chunk_steps
         self._size = size
         self._held: Floats = np.zeros((0, features.width), np.float32)
-        self._done = 0  # steps of `held` that have been given: context of those to come
+        self._done = 0  # steps of `held` that were returned: context of later ones
 
     @property
     def delay_seconds(self) -> float:
-        """The longest from a step's begin to the sample that makes it certain."""
-        waited = float((self._context + self._chunk - 1) / Fraction(MOTION_HZ))
-        return self._features.spec.delay_seconds + waited
+        """Longest time from the start of a step to the last sample that it depends on."""
+        context = float((self._context + self._chunk - 1) / Fraction(MOTION_HZ))
+        return self._features.spec.delay_seconds + context
 
     def push(self, samples: Floats) -> Floats:
-        """Coefficients (t, K) of the steps that have their context with these samples (n,)."""
+        """Return coefficients (t, K) of the steps whose context is complete with these samples (n,)."""
         self._held = np.concatenate([self._held, self._features.push(samples)])
         if len(self._held) - self._context - self._done < self._chunk:
             return np.zeros((0, self._size), np.float32)
         return self._run(len(self._held) - self._context)
 
     def flush(self) -> Floats:
-        """Coefficients of the steps that are left."""
+        """Return the coefficients of the remaining steps."""
         self._held = np.concatenate([self._held, self._features.flush()])
         if len(self._held) == self._done:
             return np.zeros((0, self._size), np.float32)
@@ -251,16 +249,17 @@ class _WholeContext:
 
     def _run(self, until: int) -> Floats:
         shape = (1, len(self._held), self._size)
-        given = self._session.run_one("coefficients", shape, features=self._held[None])[0, self._done : until]
+        coefficients = self._session.run_one("coefficients", shape, features=self._held[None])[0]
+        steps = slice(self._done, until)
         keep = max(0, until - self._context)
         self._held, self._done = self._held[keep:].copy(), until - keep
-        return np.asarray(given, np.float32)
+        return np.asarray(coefficients[steps], np.float32)
 
 
-class _Held:
-    """Coefficients times the gate's gains: whichever comes first waits for the other.
+class _GatedCoefficients:
+    """Coefficients times the gains of the gate; whichever arrives first waits for the other.
 
-    Without `rests`, the gate hears the speech, and holds nothing.
+    Without `rests`, the gate measures speech, but does not change coefficients.
     """
 
     def __init__(self, gate: Gate | None, size: int, *, rests: bool) -> None:
@@ -270,31 +269,31 @@ class _Held:
         self._gains: Array = np.zeros(0)
 
     def push(self, piece: tuple[Array, Floats]) -> Array:
-        """Coefficients (t, K) that have both, with these coefficients and samples."""
+        """Return the coefficients (t, K) whose gains are known with these coefficients and samples."""
         coefficients, samples = piece
-        return coefficients if self._gate is None else self._joined(coefficients, self._gate.push(samples))
+        return coefficients if self._gate is None else self._apply(coefficients, self._gate.push(samples))
 
     def flush(self) -> Array:
-        """The rest."""
-        none = self._coefficients[:0]
-        return none if self._gate is None else self._joined(none, self._gate.flush())
+        """Return the rest."""
+        empty = self._coefficients[:0]
+        return empty if self._gate is None else self._apply(empty, self._gate.flush())
 
-    def _joined(self, coefficients: Array, gains: Array) -> Array:
+    def _apply(self, coefficients: Array, gains: Array) -> Array:
         if not self._rests:
             return coefficients
         self._coefficients = np.concatenate([self._coefficients, coefficients])
         self._gains = np.concatenate([self._gains, gains])
         count = min(len(self._coefficients), len(self._gains))
-        given = self._coefficients[:count] * self._gains[:count, None]
+        gated = self._coefficients[:count] * self._gains[:count, None]
         self._coefficients, self._gains = self._coefficients[count:].copy(), self._gains[count:].copy()
-        return given
+        return gated
 
 
 class _Interpolator:
     """Coefficients at 25 Hz to frames: Catmull-Rom splines (Catmull and Rom 1974), exact at 25 fps.
 
-    Frame i lies at step 25 i / fps; between steps j and j + 1 the spline takes steps j - 1 to j + 2, and
-    beyond either end the end's step. Where every frame lies on a step, it waits for no others.
+    Frame i lies at step 25 i / fps. Between steps j and j + 1 the spline uses steps j - 1 to j + 2; the first
+    and the last step are repeated beyond the ends. If every frame lies on a step, there is no delay.
     """
 
     def __init__(self, fps: Fraction, size: int) -> None:
@@ -304,46 +303,46 @@ class _Interpolator:
         self._first = 0  # number of the first step held
         self._frame = 0  # number of the next frame
         self.total_frames: int | None = None
-        """Frames in all, for `flush`; None: those whose steps are all there."""
+        """Total number of frames, for `flush`; None: only frames whose steps are complete."""
 
     @property
-    def given(self) -> int:
-        """Frames that have been given."""
+    def count(self) -> int:
+        """Frames returned so far."""
         return self._frame
 
     @property
     def delay_seconds(self) -> float:
-        """The longest from a frame's own time to the start of the last step that it waits for."""
+        """Longest time from a frame to the start of the last step that it depends on."""
         half = self._steps_per_frame / 2
         return float(max(self._reach, math.floor(half) if self._reach == 0 else half) / MOTION_HZ)
 
     def push(self, steps: npt.NDArray[np.floating[Any]]) -> Array:
-        """Frames (f, K) whose steps are all there."""
+        """Return the frames (f, K) whose steps are complete."""
         self._steps = np.concatenate([self._steps, steps])
-        # Step j + 2 must be there for a frame that lies between j and j + 1. And more than half a frame of
-        # sound, since the end has no frame for less; the sound reaches to the last step's end at least.
+        # A frame between j and j + 1 needs step j + 2. It also needs more than half a frame of audio, since
+        # the end has no frame for less. The audio covers the last step at least.
         count = self._first + len(self._steps)
         complete = math.ceil((count - self._reach) / self._steps_per_frame)
         stop = min(complete, math.ceil(count / self._steps_per_frame - Fraction(1, 2)))
-        frames = self._between(max(stop, self._frame))
+        frames = self._interpolate(max(stop, self._frame))
         unneeded = int(self._frame * self._steps_per_frame) - 1 - self._first
         drop = max(0, min(unneeded, len(self._steps) - 1))
         self._steps, self._first = self._steps[drop:].copy(), self._first + drop
         return frames
 
     def flush(self) -> Array:
-        """The frames that are left of `total_frames`; the last step goes on."""
-        return self._between(max(self.total_frames or 0, self._frame))
+        """Return the rest of `total_frames`; the last step is repeated."""
+        return self._interpolate(max(self.total_frames or 0, self._frame))
 
-    def _between(self, stop: int) -> Array:
+    def _interpolate(self, stop: int) -> Array:
         numbers = range(self._frame, stop)
         self._frame = stop
         if not numbers or not len(self._steps):
             return np.zeros((len(numbers), self._steps.shape[1]))
-        places = [number * self._steps_per_frame for number in numbers]
-        whole = np.array([int(place) for place in places])
-        t = np.array([float(place - int(place)) for place in places])[:, None]
+        positions = [number * self._steps_per_frame for number in numbers]
+        steps = np.array([int(position) for position in positions])
+        t = np.array([float(position - int(position)) for position in positions])[:, None]
         last = len(self._steps) - 1
-        p0, p1, p2, p3 = (self._steps[np.clip(whole - self._first + k, 0, last)] for k in (-1, 0, 1, 2))
+        p0, p1, p2, p3 = (self._steps[np.clip(steps - self._first + k, 0, last)] for k in (-1, 0, 1, 2))
         curve = p1 + t / 2 * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
         return np.asarray(curve)

@@ -1,6 +1,6 @@
-"""The motion of a performance, kept beside the video for measuring: landmarks and shapes of every frame.
+"""The motion of a video in an .npz file, for measurements: landmarks and shapes of every frame.
 
-Spooled to disk while the video is made and written as .npz at the end, in constant memory.
+Spooled to disk during synthesis and written at the end, in constant memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from newscaster import media
 from newscaster.face.topology import MOUTH_POINTS
 
-_PARTS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
+_COLUMNS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "landmarks": (np.float32, (MOUTH_POINTS, 2)),
     "shapes": (np.float32, (MOUTH_POINTS, 2)),
     "stage_frames": (np.int32, ()),
@@ -27,7 +27,7 @@ _PARTS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
 
 
 class SynthesisedFrames:
-    """Counts frames, and notes which have a new mouth."""
+    """The frames of a video that have a synthesised mouth."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -36,37 +36,37 @@ class SynthesisedFrames:
 
     @property
     def runs(self) -> tuple[tuple[int, int], ...]:
-        """Those with a new mouth, in whole or in part: the first, and the one after the last."""
+        """Runs of frames with a synthesised mouth, in whole or in part: (first, end), end exclusive."""
         return tuple((first, end) for first, end in self._runs)
 
-    def add(self, new: npt.NDArray[np.bool_]) -> None:
-        """Frames that follow those added before: whether each has a new mouth, (f,)."""
-        steps = np.flatnonzero(np.diff(new, prepend=False, append=False)) + self.count
+    def add(self, synthesised: npt.NDArray[np.bool_]) -> None:
+        """Append frames: whether each has a synthesised mouth, (f,)."""
+        steps = np.flatnonzero(np.diff(synthesised, prepend=False, append=False)) + self.count
         for first, end in steps.reshape(-1, 2).tolist():
             if self._runs and self._runs[-1][1] == first:
                 self._runs[-1][1] = end
             else:
                 self._runs.append([first, end])
-        self.count += len(new)
+        self.count += len(synthesised)
 
 
 class MotionLog:
-    """Collects frames; only counts where `path` is None. A context manager: what is not saved is gone."""
+    """Collects the motion of frames; only counts them if `path` is None. A context manager; see `save`."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self.passed_through = 0
-        """Frames that keep the footage's own mouth, in whole or in part."""
+        self.passthrough_frames = 0
+        """Frames that keep the original mouth, in whole or in part."""
         self.synthesised = SynthesisedFrames()
-        """Of all frames added so far."""
+        """All frames added so far."""
         self._stack = ExitStack()
 
     def __enter__(self) -> MotionLog:
         if self._path is not None:
             folder = self._stack.enter_context(media.scratch_folder())
-            self._places = {name: folder / name for name in _PARTS}
+            self._paths = {name: folder / name for name in _COLUMNS}
             self._files = {
-                name: self._stack.enter_context(path.open("wb")) for name, path in self._places.items()
+                name: self._stack.enter_context(path.open("wb")) for name, path in self._paths.items()
             }
         return self
 
@@ -85,28 +85,28 @@ class MotionLog:
         target_frames: npt.NDArray[np.integer[Any]],
         blend_weights: npt.NDArray[np.floating[Any]],
     ) -> None:
-        """Frames that follow those added before: (f, 57, 2), (f, 57, 2), (f,), (f,)."""
-        self.passed_through += int((blend_weights < 1).sum())
+        """Append frames: (f, 57, 2), (f, 57, 2), (f,), (f,)."""
+        self.passthrough_frames += int((blend_weights < 1).sum())
         self.synthesised.add(blend_weights > 0)
         if self._path is None:
             return
-        given = {
+        columns = {
             "landmarks": landmarks,
             "shapes": shapes,
             "stage_frames": target_frames,
             "shares": blend_weights,
         }
         try:
-            for name, array in given.items():
-                self._files[name].write(array.astype(_PARTS[name][0]).tobytes())
+            for name, array in columns.items():
+                self._files[name].write(array.astype(_COLUMNS[name][0]).tobytes())
         except OSError as error:
             raise media.no_temporary_room(error) from error
 
     def save(self, *, fps: Fraction) -> None:
-        """Write the file.
+        """Write the file. Do nothing without a path.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the file cannot be written.
         """
         if self._path is None:
             return
@@ -116,12 +116,12 @@ class MotionLog:
         except OSError as error:
             raise media.no_temporary_room(error) from error
         arrays: dict[str, npt.NDArray[Any]] = {
-            name: np.memmap(self._places[name], dtype, "r").reshape(-1, *shape)
-            for name, (dtype, shape) in _PARTS.items()
+            name: np.memmap(self._paths[name], dtype, "r").reshape(-1, *shape)
+            for name, (dtype, shape) in _COLUMNS.items()
         }
         arrays["fps"] = np.array([fps.numerator, fps.denominator])
         arrays["frames"] = np.array(len(arrays["stage_frames"]))
-        # As np.savez, which complains a second time where the disk is full.
+        # As np.savez, which raises a second error if the disk is full.
         with media.atomic_write(self._path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

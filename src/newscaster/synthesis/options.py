@@ -1,4 +1,4 @@
-"""What an anchor is asked for beside its speech, in groups: outputs, signature, style and limits."""
+"""Options of `Anchor.speak` and `Anchor.live`, in groups: outputs, signature, style and limits."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LIVE_LOOK_AHEAD_MS = 200
 """Look-ahead of live speech, unless a style has another one."""
 MAX_CRF = 51
 MIN_PREFETCH_SECONDS = 2.0
-"""More than any look-ahead, which a mouth waits for in the middle of a text."""
+"""More than any look-ahead, which the motion waits for within a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What is written beside a video, and how the video is encoded.
+    """Further output files, and encoder settings of the video.
 
     Raises:
         InputError: `crf` is out of range.
@@ -42,7 +42,7 @@ class Outputs:
     speech: str | Path | None = None
     """.wav for the audio of the video, at its own rate."""
     crf: int = 18
-    """Constant rate factor of x264, 0 to 51. Lower is better and larger."""
+    """Constant rate factor of x264, 0 to 51. Lower means better quality and a larger file."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.crf <= MAX_CRF:
@@ -69,8 +69,8 @@ class SigningOptions:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
-            given, missing = ("certificate", "key") if self.key is None else ("key", "certificate")
-            raise InputError(f"{given} is given without {missing}; expected both or neither")
+            present, missing = ("certificate", "key") if self.key is None else ("key", "certificate")
+            raise InputError(f"{present} is given without {missing}; expected both or neither")
 
     @property
     def files(self) -> SignWith | None:
@@ -88,34 +88,34 @@ class Style:
     """How a text is read aloud: voice, speed, language. None: by the default voice, which needs the extra
     `tts`."""
     articulation: Articulation = AS_TRAINED
-    """How far and how softly the mouth moves."""
+    """Amplitude and smoothness of the mouth."""
     look_ahead_ms: int | None = None
-    """How much later audio the mouth may depend on: a multiple of 40 from 80 to 1000. None: all that the
-    networks can use in a file, 200 ms live."""
+    """Audio look-ahead of the motion in ms: a multiple of 40 from 80 to 1000. None: full context in a file,
+    200 ms live."""
     target_start: int = 0
     """Frame of the target video to start with."""
     label: str | None = None
     """Text in a corner of the frames, away from the face; empty: none. None: "AI-generated" on the bundled
     anchor, none on others."""
     watermark: bool = True
-    """Whether frames carry an invisible mark, which `newscaster verify` finds if the manifest is gone."""
+    """Whether frames carry an invisible watermark, which `newscaster verify` detects without a manifest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveLimits:
-    """How much speech may wait in a live stream.
+    """Limits on the queued speech of a live stream.
 
     Raises:
         InputError: a limit is out of range.
     """
 
     max_pending_audio_seconds: float = 120.0
-    """Pushed audio that may wait; more is refused."""
+    """Limit for queued pushed audio; more is refused."""
     max_pending_chars: int = 100_000
-    """Characters of text that may wait to be read; more is refused."""
+    """Limit for queued text in characters; more is refused."""
     prefetch_seconds: float = 20.0
-    """Audio of texts that is synthesised before it is heard, 2 or more. A lower number lets
-    :meth:`Live.change` apply sooner, a higher one outlasts a slow machine."""
+    """Audio of texts that is synthesised ahead of its output, 2 or more. With a lower value
+    :meth:`Live.change` applies sooner; a higher one bridges slow synthesis."""
 
     def __post_init__(self) -> None:
         for name in ("max_pending_audio_seconds", "max_pending_chars"):

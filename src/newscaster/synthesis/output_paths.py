@@ -1,4 +1,4 @@
-"""The files that a performance is written to, checked before any work is done."""
+"""The output files of a video, checked before any work."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def inputs_of(
     sign: SignWith | None,
     voice: str | None = None,
 ) -> list[tuple[object, str]]:
-    """The files that a performance reads, and their names in a message.
+    """Return the input files of a video, and their names for messages.
 
     Args:
-        speech: as it was given.
-        anchor: its file; None: it has none.
-        sign: certificate and key, if they are given; otherwise those of the environment, or the local ones.
-        voice: who reads a text, which may be a file.
+        speech: argument of `Anchor.speak`.
+        anchor: path of the anchor; None: it has none.
+        sign: certificate and key; None: those of the environment, or the local ones.
+        voice: name or file of the voice.
     """
     return [
         (speech, "the speech"),
@@ -38,7 +38,7 @@ def inputs_of(
 
 @dataclass(frozen=True, kw_only=True)
 class OutputPaths:
-    """Where everything goes."""
+    """Paths of all output files."""
 
     video: Path
     motion: Path | None = None
@@ -47,24 +47,24 @@ class OutputPaths:
 
     @classmethod
     def of(cls, video: str | Path, outputs: Outputs) -> OutputPaths:
-        """Return the places of a video and what is written beside it."""
+        """Return the paths of a video and its further outputs."""
         captions = outputs.captions
-        some = [captions] if isinstance(captions, str | Path) else captions
+        caption_paths = [captions] if isinstance(captions, str | Path) else captions
         return cls(
             video=Path(video),
             motion=None if outputs.motion is None else Path(outputs.motion),
             speech=None if outputs.speech is None else Path(outputs.speech),
-            captions=tuple(Path(path) for path in some),
+            captions=tuple(Path(path) for path in caption_paths),
         )
 
     def check(self, inputs: Iterable[tuple[object, str]]) -> None:
-        """Make sure that all can be written, and that none replaces an input or another.
+        """Check that all files can be written, and that none replaces an input or another output.
 
         Args:
-            inputs: what is read, and its name in a message: see :func:`inputs_of`.
+            inputs: input files and their names for messages, see :func:`inputs_of`.
 
         Raises:
-            OutputError: one cannot be written, is an input itself, or is named twice.
+            OutputError: a file cannot be written, is an input, or is named twice.
         """
         media.check_output(self.video, suffixes=media.containers.file_suffixes())
         for path, suffixes in (
@@ -79,10 +79,10 @@ class OutputPaths:
         media.check_inputs_kept(self._all(), inputs)
         seen: list[Path] = []
         for path in self._all():
-            whole = path.resolve()
-            if any(whole == other or media.is_same_file(whole, other) for other in seen):
-                raise OutputError(f"'{path}' is to be written twice. Give each output a name of its own")
-            seen.append(whole)
+            resolved = path.resolve()
+            if any(resolved == other or media.is_same_file(resolved, other) for other in seen):
+                raise OutputError(f"'{path}' is named twice as an output. Give each output its own name")
+            seen.append(resolved)
 
     def _all(self) -> Iterator[Path]:
         yield self.video

@@ -1,4 +1,4 @@
-"""What finished pictures get on top: the label that is seen, and over it the watermark that is not."""
+"""Overlays of finished frames: the visible label, and the invisible watermark on top of it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from newscaster.watermark import Watermark
 
 @dataclass(frozen=True, kw_only=True)
 class Overlays:
-    """The last that is done to a picture before it is encoded; with neither, nothing is."""
+    """Label and watermark of frames, applied just before encoding; None: no such overlay."""
 
     label: PlacedLabel | None = None
     watermark: Watermark | None = None
 
     def put_on(self, image: YuvFrame) -> YuvFrame:
-        """Mark a picture, in place."""
+        """Apply the overlays to a frame, in place; return it."""
         if self.label is not None:
             self.label.put_on(image)
         if self.watermark is not None:
@@ -26,9 +26,9 @@ class Overlays:
         return image
 
     def on_all(self, images: Iterable[YuvFrame]) -> Iterator[YuvFrame]:
-        """Mark pictures as they come, in place."""
+        """Yield frames with the overlays applied, in place."""
         return map(self.put_on, images)
 
 
 NO_MARKS = Overlays()
-"""Pictures as they were painted."""
+"""No label and no watermark."""

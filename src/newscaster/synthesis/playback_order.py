@@ -1,8 +1,8 @@
-"""The order in which a stage's frames are shown: without end, without visible cuts, without a loop to notice.
+"""The playback order of the frames of a target: endless, without visible cuts or a noticeable loop.
 
-In the spirit of video textures (Schoedl et al. 2000): a graph whose states are the frames, played forward or
-backward, and whose joins lead to where head, eyes and picture go on nearly as they would have. Knows which
-joins to take; which there are is left to `face.joins`, the pictures themselves to `stage`.
+Similar to video textures (Schoedl et al. 2000): a graph whose states are frames, played forward or backward.
+Its transitions lead to frames where head, eyes and image continue almost smoothly. `face.transitions` finds
+them; this module chooses among them. `target` holds the frames.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Indices = npt.NDArray[np.int64]
 
 _MIN_RUN_SECONDS = 1.2
 
-# What costs as much as what, for choosing.
+# Relative costs of a choice.
 _DISCOUNT_PER_SECOND = 0.8
-_COST_OF_JOIN = 0.8
+_COST_OF_TRANSITION = 0.8
 _COST_AT_UNSEEN = 0.7
-_COST_AT_MOST = 6.0
-_COST_OF_SAME_JOIN = 1.0
-_SAME_JOIN_SECONDS = 60.0
+_MAX_CHANGE_COST = 6.0
+_COST_OF_REPETITION = 1.0
+_REPETITION_SECONDS = 60.0
 _COST_OF_DOUBLED_BLINK = 1.0
 _DOUBLED_SECONDS = 0.8
 _COST_OF_REVERSED_BLINK = 2.0
 _COST_PER_SECOND_BACKWARD = 0.15
 _COST_PER_SECOND_SEEN = 1.0
-"""Of what has just been shown; less the longer ago that was."""
+"""Cost of frames shown just before; it decays with time."""
 _FORGOTTEN_SECONDS = 20.0
 _AGAIN_SECONDS = 2.0
 _SWEEPS = 8
@@ -42,41 +42,41 @@ _TEMPERATURE = 0.15
 
 @dataclass
 class _Memory:
-    """What has been shown when, in frames since the beginning."""
+    """When frames were shown and transitions taken, in frames since the start."""
 
     shown: Array
     """(F,)"""
     taken: Array
-    """(n,): of every join."""
+    """(n,): of every transition."""
     now: int = 0
 
 
 @dataclass(frozen=True)
 class PlaybackOrder:
-    """The endless orders of one stage.
+    """The endless orders of one target.
 
-    Each is a function of the stage, the frame it begins with, and the seed.
+    Each is a function of the target, its start frame and the seed.
     """
 
     similarity: FrameSimilarity
     transitions: Transitions
     _static: Array = field(repr=False)
-    """(n,): what joins cost, but for what has been shown before."""
+    """(n,): costs of transitions that do not depend on the history."""
 
     @staticmethod
     def of(similarity: FrameSimilarity) -> PlaybackOrder:
-        """Find the joins of a stage."""
+        """Find the transitions of a target."""
         transitions = find_transitions(similarity)
         change = transitions.change / UNSEEN
-        static = _COST_OF_JOIN + np.minimum(_COST_AT_UNSEEN * change**2, _COST_AT_MOST)
+        static = _COST_OF_TRANSITION + np.minimum(_COST_AT_UNSEEN * change**2, _MAX_CHANGE_COST)
         return PlaybackOrder(
             similarity, transitions, static + _COST_OF_DOUBLED_BLINK * _doubles_blink(similarity, transitions)
         )
 
     def frames(self, *, start: int = 0, seed: int = 0) -> Iterator[int]:
-        """Frame numbers without end, beginning with `start`, forward.
+        """Yield frame numbers without end, from `start` forward.
 
-        Memory does not grow: of the past, only when each frame and each join came last is known.
+        Memory does not grow: the history is the last time of each frame and each transition.
         """
         if len(self.similarity) == 1:
             while True:
@@ -86,21 +86,21 @@ class PlaybackOrder:
         memory = _Memory(np.full(len(self.similarity), long_ago), np.full(len(self.transitions), long_ago))
         frame, direction = start, +1
         while True:
-            join = self._choose(frame, direction, memory, rng)
-            source = int(self.transitions.source[join])
+            chosen = self._choose(frame, direction, memory, rng)
+            source = int(self.transitions.source[chosen])
             for shown in range(frame, source + direction, direction):
                 memory.shown[shown] = memory.now
                 memory.now += 1
                 yield shown
-            memory.taken[join] = memory.now
-            frame, direction = int(self.transitions.target[join]), int(self.transitions.after[join])
+            memory.taken[chosen] = memory.now
+            frame, direction = int(self.transitions.target[chosen]), int(self.transitions.after[chosen])
 
     def _choose(self, frame: int, direction: int, memory: _Memory, rng: np.random.Generator) -> int:
-        """The join to take next of those ahead."""
+        """Choose the next of the transitions ahead."""
         transitions, fps = self.transitions, self.similarity.fps
         per_frame = self._costs_per_frame(memory)
         age = (memory.now - memory.taken) / fps
-        cost = self._static + _COST_OF_SAME_JOIN * np.exp(-age / _SAME_JOIN_SECONDS)
+        cost = self._static + _COST_OF_REPETITION * np.exp(-age / _REPETITION_SECONDS)
         ahead = (transitions.source - frame) * direction
         same = self.similarity.segment[transitions.source] == self.similarity.segment[frame]
         within = np.flatnonzero(same & (transitions.before == direction) & (ahead >= 0))
@@ -112,22 +112,21 @@ class PlaybackOrder:
         line = per_frame[direction][frame::direction] if direction > 0 else per_frame[direction][frame::-1]
         spent = np.concatenate([[0.0], np.cumsum(line * discount[: len(line)])])
         worth = worth * discount[run] - spent[run + 1]
-        blend_weight = np.exp((worth - worth.max()) / _TEMPERATURE)
-        return int(
-            within[np.searchsorted(np.cumsum(blend_weight / blend_weight.sum()), rng.random() * (1 - 1e-9))]
-        )
+        weight = np.exp((worth - worth.max()) / _TEMPERATURE)
+        drawn = np.searchsorted(np.cumsum(weight / weight.sum()), rng.random() * (1 - 1e-9))
+        return int(within[drawn])
 
     def _costs_per_frame(self, memory: _Memory) -> dict[int, Array]:
-        """What showing each frame costs, by direction."""
+        """Return the cost of showing each frame, by direction."""
         similarity, fps = self.similarity, self.similarity.fps
         age = (memory.now - memory.shown) / fps
         seen = _COST_PER_SECOND_SEEN / fps * np.exp(-age / _FORGOTTEN_SECONDS)
-        begins = np.diff(similarity.blinks.astype(int), prepend=0) > 0
-        backward = seen + _COST_PER_SECOND_BACKWARD / fps + _COST_OF_REVERSED_BLINK * begins
+        blink_starts = np.diff(similarity.blinks.astype(int), prepend=0) > 0
+        backward = seen + _COST_PER_SECOND_BACKWARD / fps + _COST_OF_REVERSED_BLINK * blink_starts
         return {+1: seen, -1: backward}
 
     def _worth(self, per_frame: dict[int, Array], cost: Array) -> Array:
-        """(n,): what is gained by each join, all that follows included: value iteration, join by join."""
+        """Return the value (n,) of each transition, with all later ones: value iteration over transitions."""
         transitions, similarity = self.transitions, self.similarity
         step = _DISCOUNT_PER_SECOND ** (1 / similarity.fps)
         worth = -cost
@@ -153,7 +152,7 @@ class PlaybackOrder:
         return np.asarray(worth)
 
     def _seen_again(self, frame: int, within: Indices) -> Array:
-        """What joins cost because they lead back to what will just have been shown when they are taken."""
+        """Return the cost of transitions that lead back to frames shown just before them."""
         transitions, similarity = self.transitions, self.similarity
         source, target = transitions.source[within], transitions.target[within]
         low, high = np.minimum(frame, source), np.maximum(frame, source)
@@ -164,9 +163,11 @@ class PlaybackOrder:
 
 
 def _along(per_frame: Array, places: Indices, worth: Array, step: float, direction: int) -> Array:
-    """The value (f,) of being at each frame of a stretch, played to its best join ahead.
+    """Return the value (f,) of each frame of a segment, played to its best transition ahead.
 
-    value(i) = max over joins at s ahead of  step^(s-i) worth(s) - sum of step^(k-i) per_frame(k), i <= k <= s
+    value(i) = max over s of  step^(s-i) worth(s) - sum of step^(k-i) per_frame(k), i <= k <= s
+
+    with s the frames ahead that have a transition.
     """
     frames = len(per_frame)
     if direction < 0:
@@ -180,7 +181,7 @@ def _along(per_frame: Array, places: Indices, worth: Array, step: float, directi
 
 
 def _doubles_blink(similarity: FrameSimilarity, transitions: Transitions) -> npt.NDArray[np.bool_]:
-    """(n,): a blink shortly before a join, and another, or the same, shortly after it."""
+    """Return (n,): whether blinks lie shortly before and shortly after a transition."""
     before, after = np.empty(len(transitions)), np.empty(len(transitions))
     for direction in (+1, -1):
         since, until = _from_blinks(similarity, -direction), _from_blinks(similarity, direction)
@@ -192,7 +193,7 @@ def _doubles_blink(similarity: FrameSimilarity, transitions: Transitions) -> npt
 
 
 def _from_blinks(similarity: FrameSimilarity, direction: int) -> Array:
-    """(F,): frames from each frame to the next blink in a direction; inf where none comes."""
+    """Return (F,): frames from each frame to the next blink in a direction; inf if there is none."""
     out = np.full(len(similarity), np.inf)
     for start, stop in similarity.bounds:
         count = np.inf

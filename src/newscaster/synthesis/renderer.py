@@ -1,8 +1,8 @@
-"""New mouths on stage frames: face map, rendering network, compositing; several frames at a time, in order.
+"""New mouths on target frames: landmark map, rendering network, compositing; parallel, in order.
 
-The network spends its time outside Python's lock, so that worker threads share the cores. Which threads and
-batches are fastest was measured for a whole pipeline, decoding and encoding included: workers with one thread
-each beat one network call that all cores share.
+The network runs outside Python's global lock, so that worker threads use all cores. Threads and batches are
+the fastest measured for a whole pipeline, with decoding and encoding: workers with one thread each beat one
+network call on all cores.
 """
 
 from __future__ import annotations
@@ -31,40 +31,40 @@ Array = npt.NDArray[np.float64]
 BATCH = 2
 """Frames per call of the network."""
 JOBS_AHEAD = 8
-"""Frames that are decoded before a worker is free for them; a group of the stage takes a while."""
+"""Frames decoded before a worker is free: decoding from a keyframe takes a while."""
 _MAX_WORKERS = 8
 
 
 def default_workers() -> int:
-    """One thread per core that this process may use, up to 8."""
+    """Return one thread per core that this process may use, up to 8."""
     return min(_MAX_WORKERS, usable_cores())
 
 
 @dataclass(frozen=True)
 class Job:
-    """A frame and the mouth that it is to get."""
+    """A frame and its new mouth."""
 
     frame: TargetFrame
     points: Array
-    """(57, 2) in region pixels."""
+    """(57, 2) in pixels of the crop."""
     blend_weight: float = 1.0
-    """How much of the new mouth is taken, 0 to 1; at 0 the frame passes through as it is."""
+    """Weight of the new mouth, 0 to 1; at 0 the frame is unchanged."""
 
 
 class Renderer:
-    """Paints mouths into stage frames.
+    """Renders mouths into target frames.
 
     Args:
         session: the rendering network, `region` (B, S, S, 3) and `face_map` (B, C, M, M), both uint8, to
             `rendered` (B, S, S, 3) uint8. Called from several threads at a time; best made with threads=1.
-        side: side of the regions, S.
-        map_side: side of the face maps, M.
-        grain: strength of the grain that painted regions get, in levels.
+        side: side of the crops, S.
+        map_side: side of the landmark maps, M.
+        grain: strength of the grain of rendered crops, in 8-bit pixel values.
         workers: threads that render at a time; by default one per core, up to 8.
         batch: frames per call of the network.
 
     Raises:
-        AnchorError: the network takes or gives something else.
+        AnchorError: the inputs or outputs of the network do not fit.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Renderer:
         batch: int = BATCH,
     ) -> None:
         image, landmark_map = (side, side, 3), (len(CHANNELS), map_side, map_side)
-        found = [
+        shapes = [
             session.inputs.get("region", ())[1:],
             session.inputs.get("face_map", ())[1:],
             session.outputs.get("rendered", ())[1:],
         ]
-        if found != [image, landmark_map, image]:
+        if shapes != [image, landmark_map, image]:
             raise AnchorError(
                 f"{session!r} is not this anchor's rendering network; expected "
-                f"region (B, {side}, {side}, 3) and face_map (B, {len(CHANNELS)}, {map_side}, {map_side}) -> "
-                "rendered, shaped as the region"
+                f'"region" (B, {side}, {side}, 3) and "face_map" (B, {len(CHANNELS)}, {map_side}, '
+                f'{map_side}) -> "rendered", of the shape of "region"'
             )
         self._session = session
         self._side = side
@@ -97,11 +97,10 @@ class Renderer:
         self._batch = batch
 
     def render(self, jobs: Iterable[Job]) -> Generator[YuvFrame]:
-        """The finished pictures, in the order of the jobs: their frames' own, written to.
+        """Yield the finished frames, in the order of the jobs. The frames of the jobs are modified in place.
 
-        The jobs are made in a thread of their own, `JOBS_AHEAD` before they are taken; as many batches as
-        there are workers, and one more, are in work at a time. Memory grows no further than that. Where not
-        all pictures are wanted, close the generator: the threads end with it.
+        A thread prefetches up to `JOBS_AHEAD` jobs. One batch more than workers is in progress at a time.
+        Memory grows no further than that. Close the generator to stop early: the threads end with it.
         """
         pending: deque[Future[list[YuvFrame]]] = deque()
         with (
@@ -120,22 +119,23 @@ class Renderer:
                     future.cancel()
 
     def crops(self, jobs: list[Job]) -> Image:
-        """The new regions of these jobs, (B, S, S, 3) uint8 RGB, made at once in the caller's thread."""
+        """Return the rendered crops of jobs, (B, S, S, 3) uint8 RGB, computed in the calling thread."""
         maps = np.stack(
             [draw_landmark_map(job.points, side=self._side, map_side=self._map_side) for job in jobs]
         )
         crops = np.stack([job.frame.crop for job in jobs])
-        rendered = self._session.run_one("rendered", crops.shape, region=crops, face_map=maps)
+        inputs = {"region": crops, "face_map": maps}
+        rendered = self._session.run_one("rendered", crops.shape, **inputs)
         if rendered.dtype != np.uint8:
-            raise AnchorError(f"{self._session!r} gives {rendered.dtype} pixels; expected uint8")
+            raise AnchorError(f"{self._session!r} returns {rendered.dtype} pixels; expected uint8")
         if self._grain.strength == 0:
             return rendered
         grained = [self._grain.add(crop, job.frame.index) for crop, job in zip(rendered, jobs, strict=True)]
         return np.stack(grained)
 
     def _finish(self, batch: list[Job]) -> list[YuvFrame]:
-        if seen := [job for job in batch if job.blend_weight > 0 and job.frame.placement is not None]:
-            self._render_frames(seen)
+        if visible := [job for job in batch if job.blend_weight > 0 and job.frame.placement is not None]:
+            self._render_frames(visible)
         return [job.frame.image for job in batch]
 
     def _render_frames(self, batch: list[Job]) -> None:

@@ -1,7 +1,6 @@
-"""What is told of a performance when it is signed: gathered here, from all that took part in it.
+"""Signing of videos: the claims of a manifest, and when to sign.
 
-Knows when: who signs is settled before any work, and the file is signed before it gets its name. How, is left
-to `provenance`.
+Credentials are checked before any work. A file is signed before it gets its name. `provenance` signs it.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ class _Outcome(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorSource:
-    """Which anchor, by what it is made of."""
+    """The anchor of a video, identified by its contents."""
 
     anchor_id: str
     """As `AnchorFile.identity`."""
     target_sha256: str | None
-    """Of the stage's video; None where the stage is not the anchor's own."""
+    """Hash of the target video; None if the target is not that of the anchor."""
 
     @staticmethod
     def of(file: AnchorFile) -> AnchorSource:
-        """The origin of what an anchor makes."""
+        """Return the source of an anchor file."""
         return AnchorSource(anchor_id=file.identity, target_sha256=str(file.members[TARGET]["sha256"]))
 
 
@@ -63,14 +62,14 @@ class SpeechSource:
 
     @staticmethod
     def of(speech: Speech) -> SpeechSource:
-        """A speech's, by its sound file."""
+        """Return the source of a speech, by its audio file."""
         return SpeechSource.of_file(
             speech.audio_file, seconds=speech.seconds, synthetic_voice=speech.synthetic
         )
 
     @staticmethod
     def of_file(audio: Path | None, *, seconds: float, synthetic_voice: bool) -> SpeechSource:
-        """What a sound file of so many seconds says; None: nothing is heard."""
+        """Return the source for an audio file of this length; without a file, that of no audio."""
         digest = hashlib.sha256()
         if audio is not None:
             with audio.open("rb") as file:
@@ -80,50 +79,50 @@ class SpeechSource:
 
 @dataclass(frozen=True, kw_only=True)
 class Signing:
-    """Who signs a performance, or why nobody does."""
+    """The credentials for signing, or the reason for not signing."""
 
     credentials: Credentials | None
     unsigned_because: str | None = None
     timestamp: str | None = None
     """Address of a time-stamp authority."""
     _unstamped: dict[Path, str] = field(default_factory=dict)
-    """Files that have no time stamp though one was to be had, and why."""
+    """Files without the requested time stamp, and why."""
 
     @staticmethod
-    def begin(given: SignWith | None, *, timestamp: str | None = None) -> Signing:
-        """Find who signs, and make sure that they can.
+    def begin(files: SignWith | None, *, timestamp: str | None = None) -> Signing:
+        """Find and check the credentials.
 
         Args:
-            given: certificate and key; None: as `provenance.find_credentials`.
+            files: certificate and key; None: see `provenance.find_credentials`.
             timestamp: address of a time-stamp authority (RFC 3161); None: the network is not used.
 
         Raises:
-            InputError: the certificate or the key cannot be used; the authority gives no time stamp.
+            InputError: the certificate or the key cannot be used; the authority returns no time stamp.
             OutputError: there is no local certificate yet, and none can be written.
-            MissingExtraError: a certificate is given, and what signs is not installed.
+            MissingExtraError: a certificate is given, and the package for signing is not installed.
         """
         if not provenance.can_sign():
             missing = MissingExtraError(purpose="signing", extra=None, package="c2pa-python")
-            if given is not None or timestamp is not None:
+            if files is not None or timestamp is not None:
                 raise missing
             return Signing(credentials=None, unsigned_because=str(missing))
-        credentials = provenance.find_credentials(given)
+        credentials = provenance.find_credentials(files)
         provenance.check_credentials(credentials, timestamp=timestamp)
         return Signing(credentials=credentials, timestamp=timestamp)
 
     def stamped_by(self, timestamp: str | None) -> Signing:
-        """The same, with a time-stamp authority that was checked before."""
+        """Return the same with a time-stamp authority that was checked before."""
         return replace(self, timestamp=timestamp)
 
-    def finishing(self, place: Path, told: Callable[[], Statement]) -> Callable[[Path], None] | None:
-        """What is done to the finished file before it is renamed to its place; None: nothing."""
+    def finishing(self, place: Path, make_claims: Callable[[], Statement]) -> Callable[[Path], None] | None:
+        """Return a function that signs the file before it is renamed to `place`; None without credentials."""
         credentials = self.credentials
         if credentials is None:
             return None
 
         def sign(path: Path) -> None:
             unstamped = provenance.sign_video(
-                path, told(), credentials, place=place, timestamp=self.timestamp
+                path, make_claims(), credentials, place=place, timestamp=self.timestamp
             )
             if unstamped is not None:
                 self._unstamped[place] = unstamped
@@ -131,31 +130,31 @@ class Signing:
 
         return sign
 
-    def sign(self, path: Path, told: Statement) -> None:
-        """Sign a finished file where it is, if anybody signs.
+    def sign(self, path: Path, claims: Statement) -> None:
+        """Sign a finished file in place, if there are credentials.
 
         Raises:
-            OutputError: there is no room for it. The file stays as it was.
+            OutputError: the disk is full. The file stays unchanged.
         """
-        if (sign := self.finishing(path, lambda: told)) is not None:
+        if (sign := self.finishing(path, lambda: claims)) is not None:
             sign(path)
 
     def outcome(self, place: Path) -> _Outcome:
-        """What a `SpeakResult` says of it."""
-        who = self.credentials
+        """Return the fields of a `SpeakResult` about the signature."""
+        credentials = self.credentials
         return {
-            "signed_by": None if who is None else who.name,
-            "signed_locally": who is not None and who.local,
-            "sidecar": None if who is None else provenance.sidecar_of(place),
+            "signed_by": None if credentials is None else credentials.name,
+            "signed_locally": credentials is not None and credentials.local,
+            "sidecar": None if credentials is None else provenance.sidecar_of(place),
             "unsigned_because": self.unsigned_because,
-            "signed_until": None if who is None else who.until,
+            "signed_until": None if credentials is None else credentials.until,
             "time_stamped": self.timestamp is not None and place not in self._unstamped,
             "unstamped_because": self._unstamped.get(place),
         }
 
 
 UNSIGNED = Signing(credentials=None)
-"""Nobody signs."""
+"""No signature."""
 
 
 def statement(
@@ -164,13 +163,13 @@ def statement(
     anchor: AnchorInfo,
     origin: AnchorSource,
     frames: SynthesisedFrames,
-    heard: SpeechSource,
+    speech: SpeechSource,
     label: str | None,
     watermark: str | None,
     fps: Fraction | None = None,
     source: tuple[str, str] | None = None,
 ) -> Statement:
-    """What is said of a video, when all of its frames are made."""
+    """Return the claims about a video whose frames are all finished."""
     return Statement(
         title=shown(title),
         anchor=anchor.name,
@@ -183,9 +182,9 @@ def statement(
         frames=frames.count,
         fps=fps or anchor.fps,
         synthesised=frames.runs,
-        speech_sha256=heard.sha256,
-        speech_seconds=heard.seconds,
-        synthetic_voice=heard.synthetic_voice,
+        speech_sha256=speech.sha256,
+        speech_seconds=speech.seconds,
+        synthetic_voice=speech.synthetic_voice,
         label=label,
         watermark=watermark,
         source_title=None if source is None else shown(source[0]),

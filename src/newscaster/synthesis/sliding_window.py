@@ -1,7 +1,6 @@
-"""Windows over a stream of steps, for filters that reach a fixed number of steps to either side.
+"""Sliding windows over a stream of steps, for filters with a fixed reach on either side.
 
-What comes out does not depend on how the stream was cut; memory is that of one window and of what is
-pushed.
+The output does not depend on how the stream was cut. Memory is that of one window and the pushed piece.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ Array = npt.NDArray[np.float64]
 
 
 class SlidingWindow:
-    """Every step of a stream with its neighbours.
+    """The steps of a stream, each with its neighbours.
 
     ::
 
         held     |-- behind --|=== next steps ===|-- ahead --|
-                              given when what is ahead of them has come, or at the end
+                              returned when `ahead` is complete, or at the end
 
     Args:
-        behind: steps before each one that its window holds.
-        ahead: steps after it.
-        channels: of each step, K.
-        ends_last: whether the first and the last step go on beyond the ends; otherwise there are zeros.
+        behind: earlier steps in the window of a step.
+        ahead: later steps in the window of a step.
+        channels: channels per step, K.
+        ends_last: whether the first and the last step are repeated beyond the ends; otherwise zeros.
     """
 
     def __init__(self, *, behind: int, ahead: int, channels: int, ends_last: bool) -> None:
@@ -39,11 +38,11 @@ class SlidingWindow:
         self._held: Array | None = None
 
     def push(self, steps: npt.NDArray[np.floating[Any]]) -> Array:
-        """Windows (t, K, behind + 1 + ahead) of the steps that have theirs now, of steps (n, K)."""
+        """Push steps (n, K); return the windows (t, K, behind + 1 + ahead) that are complete now."""
         width = self._behind + 1 + self._ahead
         if not len(steps):
             return np.zeros((0, steps.shape[1], width))
-        before = self._beyond(steps[:1], self._behind) if self._held is None else self._held
+        before = self._pad(steps[:1], self._behind) if self._held is None else self._held
         joined = np.concatenate([before, steps]).astype(np.float64)
         count = max(0, len(joined) - width + 1)
         self._held = joined[count:].copy()
@@ -52,11 +51,11 @@ class SlidingWindow:
         return np.lib.stride_tricks.sliding_window_view(joined, width, axis=0)
 
     def flush(self) -> Array:
-        """Windows of the steps that are left: (t, K, behind + 1 + ahead)."""
+        """Return the windows of the remaining steps: (t, K, behind + 1 + ahead)."""
         if self._held is None:
             return np.zeros((0, self._channels, self._behind + 1 + self._ahead))
-        return self.push(self._beyond(self._held[-1:], self._ahead))
+        return self.push(self._pad(self._held[-1:], self._ahead))
 
-    def _beyond(self, end: npt.NDArray[np.floating[Any]], count: int) -> Array:
+    def _pad(self, end: npt.NDArray[np.floating[Any]], count: int) -> Array:
         repeated = np.repeat(end, count, axis=0)
         return np.asarray(repeated if self._ends_last else np.zeros_like(repeated), np.float64)

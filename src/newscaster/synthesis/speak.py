@@ -1,7 +1,7 @@
-"""One video file of an anchor who speaks: the order of the work, outputs, captions, signature.
+"""One video file of an anchor that speaks: steps, outputs, captions, signature.
 
-All that can be refused is refused before any work. What the frames show is left to `frames`, where files go
-to `places`, what they are signed with to `signing`.
+Arguments and files are checked before any work. `frames` makes the frames, `output_paths` holds the paths,
+`signing` the credentials.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from newscaster.synthesis.speech_found import warn_without_speech
 from newscaster.synthesis.speech_input import Speech, SpeechInput, is_script, open_speech
 
 Progress = Callable[[int, int], None]
-"""Called with the frames done and the frames in all."""
+"""Called with the frames done and the total."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechRequest:
-    """What is to be spoken: a `speech` or a `text`. See :meth:`newscaster.Anchor.speak`."""
+    """A speech or a text. See :meth:`newscaster.Anchor.speak`."""
 
     speech: SpeechInput | None
     text: str | None
     rate: int
-    """Of samples given as an array, in Hz."""
+    """Sampling rate of samples given as an array, in Hz."""
 
     @property
     def is_read_aloud(self) -> bool:
-        """Whether a voice reads it."""
+        """Whether a voice reads it aloud."""
         return self.speech is None or is_script(self.speech)
 
 
@@ -56,24 +56,24 @@ def speak_to_file(
     style: Style | None = None,
     progress: Progress | None = None,
 ) -> SpeakResult:
-    """Make a video file of an anchor who speaks. See :meth:`newscaster.Anchor.speak`."""
+    """Write a video file of an anchor that speaks. See :meth:`newscaster.Anchor.speak`."""
     started = time.perf_counter()
     outputs, signing, style = outputs or Outputs(), signing or SigningOptions(), style or Style()
-    places = OutputPaths.of(out, outputs)
+    paths = OutputPaths.of(out, outputs)
     voice = None if style.reading is None else style.reading.voice
-    places.check(inputs_of(speech=request.speech, anchor=anchor.path, sign=signing.files, voice=voice))
-    if (places.captions or outputs.subtitles) and not request.is_read_aloud:
+    paths.check(inputs_of(speech=request.speech, anchor=anchor.path, sign=signing.files, voice=voice))
+    if (paths.captions or outputs.subtitles) and not request.is_read_aloud:
         raise InputError(
-            "captions show the text that is read aloud, and the speech is a sound. "
-            "Give the text, or a .txt file, in place of the sound, or leave captions and subtitles out"
+            "captions need a text that is read aloud, but the speech is audio. Give the text or a .txt file "
+            "instead of the audio, or omit captions and subtitles"
         )
     order, marks = anchor.order(style.target_start), anchor.marks(style)
     signer = Signing.begin(signing.files, timestamp=signing.timestamp)
     stream = anchor.motion_stream(articulation=style.articulation, look_ahead_ms=style.look_ahead_ms)
     with (
-        media.exclusive_output(places.video),
+        media.exclusive_output(paths.video),
         open_speech(request.speech, text=request.text, rate=request.rate, reading=style.reading) as speech,
-        MotionLog(places.motion) as record,
+        MotionLog(paths.motion) as log,
     ):
         if not speech.samples:
             raise SpeechError("the speech is empty")
@@ -81,42 +81,42 @@ def speak_to_file(
             anchor=anchor,
             speech=speech,
             total=count_frames(anchor, speech.samples, speech.rate),
-            record=record,
-            places=places,
+            log=log,
+            paths=paths,
             outputs=outputs,
             signer=signer,
             style=style,
         )
-        mouths = _recorded(speech_mouths(anchor, speech, stream, order), record)
+        mouths = _log_motion(speech_mouths(anchor, speech, stream, order), log)
         frames = video.write(mouths, marks, progress)
         video.write_beside()
     warnings = warn_without_speech(speech, stream, rests=style.articulation.rests)
     return SpeakResult(
-        path=places.video,
+        path=paths.video,
         frames=frames,
         fps=anchor.info.fps,
         seconds=speech.seconds,
         wall_seconds=time.perf_counter() - started,
         speech_seconds=stream.speech_seconds,
-        passed_through=record.passed_through,
-        motion=places.motion,
-        kept_speech=places.speech,
-        captions=places.captions,
+        passthrough_frames=log.passthrough_frames,
+        motion=paths.motion,
+        kept_speech=paths.speech,
+        captions=paths.captions,
         notes=(*speech.notes, *warnings),
-        **signer.outcome(places.video),
+        **signer.outcome(paths.video),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Video:
-    """A video on its way into its file."""
+    """A video that is being written."""
 
     anchor: LoadedAnchor
     speech: Speech
     total: int
-    """Frames that the speech takes."""
-    record: MotionLog
-    places: OutputPaths
+    """Frames of the whole speech."""
+    log: MotionLog
+    paths: OutputPaths
     outputs: Outputs
     signer: Signing
     style: Style
@@ -126,8 +126,8 @@ class _Video:
         anchor, speech = self.anchor, self.speech
         with closing(render_mouths(anchor, mouths)) as frames:
             return media.write_video(
-                self.places.video,
-                _counted(marks.on_all(frames), self.total, progress),
+                self.paths.video,
+                _report_progress(marks.on_all(frames), self.total, progress),
                 fps=anchor.info.fps,
                 audio=speech.audio_file,
                 metadata=tags(anchor.info, synthetic_voice=speech.synthetic),
@@ -137,16 +137,16 @@ class _Video:
             )
 
     def write_beside(self) -> None:
-        """Write motion, audio and captions, each where it is asked for."""
-        self.record.save(fps=self.anchor.info.fps)
-        if self.places.speech is not None:
-            media.copy_as_wav(self.speech.audio_file, self.places.speech)
-        for path in self.places.captions:
+        """Write motion, audio and captions, if requested."""
+        self.log.save(fps=self.anchor.info.fps)
+        if self.paths.speech is not None:
+            media.copy_as_wav(self.speech.audio_file, self.paths.speech)
+        for path in self.paths.captions:
             media.write_captions(path, self._cues)
 
     @property
     def _cues(self) -> list[media.Cue]:
-        """The captions of a text; none of other speech."""
+        """Captions of a text; empty for other speech."""
         return caption_cues(self.speech.sentences)
 
     @property
@@ -157,33 +157,37 @@ class _Video:
         return media.Subtitles(cues=self._cues, language=reading.language if reading is not None else "eng")
 
     def _finish(self, video: Path) -> None:
-        """Check and sign the finished file, before it gets its name."""
+        """Check and sign the finished file before it gets its name."""
         self.speech.check_unchanged()
-        if (made := self.record.synthesised.count) != self.total:
+        if (frames := self.log.synthesised.count) != self.total:
             raise MediaError(
-                f"the speech has changed while it was spoken: it had {self.total} frames, and {made} were "
-                "made. Run this again when it is whole"
+                f"the speech changed during synthesis: it had {self.total} frames, and {frames} were "
+                "rendered. Run this again when the file is complete"
             )
-        sign = self.signer.finishing(self.places.video, self._statement)
+        sign = self.signer.finishing(self.paths.video, self._statement)
         if sign is not None:
             sign(video)
 
     def _statement(self) -> Statement:
-        heard = SpeechSource.of(self.speech)
         return self.anchor.statement(
-            self.places.video.name, frames=self.record.synthesised, heard=heard, style=self.style
+            self.paths.video.name,
+            frames=self.log.synthesised,
+            speech=SpeechSource.of(self.speech),
+            style=self.style,
         )
 
 
-def _recorded(placed: Iterable[PlacedMouths], record: MotionLog) -> Iterator[PlacedMouths]:
+def _log_motion(placed: Iterable[PlacedMouths], log: MotionLog) -> Iterator[PlacedMouths]:
+    """Pass mouths on, and add each to the log."""
     for part in placed:
-        record.add(part.points, part.shapes, part.indices, part.weights)
+        log.add(part.points, part.shapes, part.indices, part.weights)
         yield part
 
 
-def _counted(
+def _report_progress(
     frames: Iterable[media.YuvFrame], total: int, progress: Progress | None
 ) -> Iterator[media.YuvFrame]:
+    """Pass frames on, and report each."""
     for count, frame in enumerate(frames, 1):
         yield frame
         if progress is not None:

@@ -1,7 +1,7 @@
-"""Speech from wherever it comes: a file, samples, standard input, or a text to be read aloud.
+"""Speech input: a file, samples, standard input, or a text that is read aloud.
 
-Knows how each becomes one thing: a sound file that can be heard, its exact length, and blocks of 16 kHz
-samples. Everything that cannot drive an anchor is refused here, before anything is rendered.
+Converts each of them to an audio file, its exact length, and blocks of 16 kHz samples. Input that cannot
+drive an anchor raises an error here, before rendering.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _log = logging.getLogger("newscaster.synthesis")
 
 Samples = npt.NDArray[np.floating[Any]]
 SpeechInput = str | Path | BinaryIO | Samples
-"""A sound or video file, a .txt file, a binary stream that holds a sound file, or samples (N,)."""
+"""An audio or video file, a .txt file, a binary stream of an audio file, or samples (N,)."""
 
 BLOCK_SAMPLES = SAMPLE_RATE
-_LARGEST_TEXT_BYTES = 4 << 20
+_MAX_TEXT_BYTES = 4 << 20
 _UTF_8 = "utf-8-sig"
 _BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, with which it begins
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16: it starts with that mark
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -52,46 +52,46 @@ _DOCUMENTS = {
     b"PK\x03\x04": "a ZIP archive or an office document",
     b"\xd0\xcf\x11\xe0": "an office document",
     b"\x7fELF": "a program",
-    b"\x89PNG": "a picture",
-    b"GIF87a": "a picture",
-    b"GIF89a": "a picture",
-    b"\xff\xd8\xff": "a picture",
+    b"\x89PNG": "an image",
+    b"GIF87a": "an image",
+    b"GIF89a": "an image",
+    b"\xff\xd8\xff": "an image",
     b"SQLite format 3": "a database",
 }
-"""How files begin that are no text."""
+"""First bytes of files that are not plain text."""
 _CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\v\f\r")
 _TERMINAL_SEQUENCE = re.compile(rb"\x1b[\[\]()]")
 _MAX_STRAY_CONTROLS = 8
 _MAX_CONTROL_FRACTION = 0.05
-"""Of a text's bytes: stray control characters are removed, more of them are a sign of another file."""
+"""Of the bytes of a text. Stray control characters are removed; more of them indicate a binary file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speech:
-    """Speech that has been checked."""
+    """Checked speech."""
 
     name: str
-    """What it is called in messages."""
+    """Name in messages."""
     audio: Path | None
-    """A file with the sound as it will be heard; None for samples that nobody will hear."""
+    """A file with the output audio; None for samples without audio output."""
     samples: int
-    """Its length, at its own rate."""
+    """Length in samples at `rate`."""
     rate: int
-    """Its own rate in Hz."""
+    """Original sampling rate in Hz."""
     loud: float
-    """Peak of its loud passages, 1.0 = full scale."""
+    """Peak of the loud passages, 1.0 = full scale."""
     sentences: tuple[TimedSentence, ...] = field(default=(), repr=False)
-    """What is said and when, where a text-to-speech voice spoke it."""
+    """Sentences and their times, if a text-to-speech voice read a text."""
     notes: tuple[str, ...] = field(default=(), repr=False)
-    """What of a text is not read as it is written, a line each."""
-    given: npt.NDArray[np.float32] | None = field(default=None, repr=False)
-    """The samples themselves, where they were given at 16 kHz."""
+    """Parts of a text that are not read as written, a line each."""
+    array: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    """The samples themselves, if they were given at 16 kHz."""
     stamp: tuple[int, int] | None = field(default=None, repr=False)
-    """What was to be told of a user's own file when it was measured: see `check_unchanged`."""
+    """Size and modification time of the file when it was measured, see `check_unchanged`."""
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Length in seconds."""
         return self.samples / self.rate
 
     @property
@@ -101,25 +101,25 @@ class Speech:
 
     @property
     def audio_file(self) -> Path:
-        """The file with the sound, where there is one."""
+        """The file with the output audio. Requires `audio`."""
         assert self.audio is not None
         return self.audio
 
     def check_unchanged(self) -> None:
-        """Make sure that what was read later is what was measured: a file is read several times.
+        """Check that the file has not changed since it was measured: it is read several times.
 
         Raises:
-            MediaError: the file has changed, or has gone.
+            MediaError: the file has changed or is missing.
         """
         if self.stamp is not None and _stamp(self.audio_file) != self.stamp:
             raise MediaError(
-                f"'{self.audio}' has changed or gone while it was spoken. Run this again when it is whole"
+                f"'{self.audio}' changed or disappeared during synthesis. Run this again when it is complete"
             )
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
-        """(n,) float32 mono at 16 kHz, block by block."""
-        if self.given is not None:
-            return blocks_of(self.given)
+        """Yield blocks (n,), float32 mono at 16 kHz."""
+        if self.array is not None:
+            return blocks_of(self.array)
         return media.read_audio_blocks(self.audio_file, rate=SAMPLE_RATE, block_samples=BLOCK_SAMPLES)
 
 
@@ -132,25 +132,27 @@ def open_speech(
     reading: Reading | None = None,
     audible: bool = True,
 ) -> Iterator[Speech]:
-    """Make one thing of what was given; temporary files are gone when the block ends.
+    """Open and check speech of any kind. Temporary files are removed at the end of the block.
 
     Args:
-        speech: see SpeechInput; None where `text` is given.
-        text: what is to be said, in place of `speech`.
-        rate: of samples given as an array, in Hz.
-        reading: how a text is read aloud.
-        audible: whether the sound is needed as a file, too.
+        speech: see SpeechInput; None if `text` is given.
+        text: text to read aloud, instead of `speech`.
+        rate: sampling rate of samples given as an array, in Hz.
+        reading: voice and speed for a text.
+        audible: whether the audio is also needed as a file.
 
     Raises:
-        InputError: neither or both of speech and text are given, or there is nothing to be read as `reading`
-            says; or the voice cannot be used.
-        MediaError: a file is missing, unreadable, empty or without sound.
+        InputError: neither or both of speech and text are given; `reading` is given without a text; or the
+            voice cannot be used.
+        MediaError: a file is missing, unreadable, empty or without audio.
         SpeechError: the speech is empty, silent or not finite.
-        MissingExtraError: there is a text, and its voice is not installed.
+        MissingExtraError: the voice for a text is not installed.
     """
     if (speech is None) == (text is None):
-        given = "neither speech nor a text is given" if speech is None else "both speech and a text are given"
-        raise InputError(f"{given}; give either a sound file, for instance, or a text to be spoken")
+        problem = (
+            "neither speech nor a text is given" if speech is None else "both speech and a text are given"
+        )
+        raise InputError(f"{problem}; give either speech, such as an audio file, or a text to read aloud")
     with ExitStack() as stack:
         if is_script(speech):
             text, speech = read_script(Path(speech)), None
@@ -159,8 +161,8 @@ def open_speech(
             return
         if reading is not None:
             raise InputError(
-                "a voice or its pace is given, and the speech is a sound, which needs no voice. Give a text "
-                "or a .txt file to be read aloud, or leave them out"
+                "a voice or its speed is given, but the speech is audio, which needs no voice. Give a text "
+                "or a .txt file to read aloud, or omit voice and speed"
             )
         if isinstance(speech, np.ndarray):
             needs_file = audible or rate != SAMPLE_RATE
@@ -172,24 +174,24 @@ def open_speech(
             yield _from_stream(speech, name, stack)
         else:
             raise InputError(
-                f"speech is a {type(speech).__name__}; expected the path of a sound file, a binary stream, "
+                f"speech is a {type(speech).__name__}; expected the path of an audio file, a binary stream, "
                 "or samples as a NumPy array"
             )
 
 
 def is_script(speech: SpeechInput | None) -> TypeGuard[str | Path]:
-    """Whether it is the path of a text to be read aloud."""
+    """Return whether it is the path of a text to read aloud."""
     return isinstance(speech, str | Path) and Path(speech).suffix.lower() == ".txt"
 
 
 def blocks_of(samples: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
-    """Samples, block by block."""
+    """Yield samples in blocks."""
     for first in range(0, len(samples), BLOCK_SAMPLES):
         yield samples[first : first + BLOCK_SAMPLES]
 
 
 def check_rate(rate: int) -> None:
-    """Raise InputError unless a sound may have this rate, in Hz."""
+    """Raise InputError unless this sampling rate in Hz is supported."""
     if not 4000 <= rate <= 384_000:
         raise InputError(f"rate is {rate} Hz; expected 4000 to 384000")
 
@@ -202,19 +204,18 @@ def check_magnitudes(samples: npt.NDArray[np.floating]) -> None:
     """
     is_audio = np.abs(samples) <= media.MAX_MAGNITUDE  # false for NaN
     if not is_audio.all():
-        where = int(np.flatnonzero(~is_audio)[0])
-        what = "far beyond full scale" if np.isfinite(samples[where]) else "not finite"
+        first = int(np.flatnonzero(~is_audio)[0])
+        problem = "far beyond full scale" if np.isfinite(samples[first]) else "not finite"
         raise SpeechError(
-            f"the speech is {what}: sample {where} of {len(samples)} is {samples[where]}. "
-            "Repair it, or leave it out"
+            f"the speech is {problem}: sample {first} of {len(samples)} is {samples[first]}. Fix or remove it"
         )
 
 
 def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
-    """Samples as float32, if they can drive an anchor.
+    """Return samples as float32. Raise an error if they cannot drive an anchor.
 
     Raises:
-        SpeechError: they are of another type or shape, empty, silent or not finite.
+        SpeechError: the samples are of another type or shape, empty, silent or not finite.
         InputError: the rate is out of range.
     """
     check_rate(rate)
@@ -225,7 +226,7 @@ def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
             "Take the mean of the channels; divide 16-bit integers by 32768"
         )
     if not len(samples):
-        raise SpeechError("the speech is empty: 0 samples. Give a sentence at least")
+        raise SpeechError("the speech is empty: 0 samples. Give at least one sentence")
     check_magnitudes(samples)
     _check_level(float(np.abs(samples).max()), "the speech")
     return np.ascontiguousarray(samples, np.float32)
@@ -235,33 +236,39 @@ def _check_level(peak: float, name: str) -> None:
     level = level_dbfs(peak)
     if level < QUIETEST_DBFS:
         raise SpeechError(
-            f"{name} is silent: its loudest sample is at {level:.1f} dBFS, and speech reaches at least "
-            f"{QUIETEST_DBFS:.0f} dBFS. Check that the right microphone or track was recorded, or raise it"
+            f"{name} is silent: its peak is {level:.1f} dBFS; expected {QUIETEST_DBFS:.0f} dBFS or more. "
+            "Check that the right microphone or track was recorded, or raise its level"
         )
     if peak > 1.05:
         _log.warning(
-            "%s is louder than full scale (peak %.1f, expected 1.0 at most): it will be clipped", name, peak
+            "%s exceeds full scale (peak %.1f, expected 1.0 at most): it will be clipped", name, peak
         )
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of a file, which change with it; None where there is none."""
+    """Return size and modification time of a file; None if it is missing."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
-def measured_speech(audio: Path, *, name: str) -> Speech:
+def measure_speech(audio: Path, *, name: str) -> Speech:
+    """Measure and check the speech in an audio file.
+
+    Raises:
+        MediaError: the file cannot be read.
+        SpeechError: the speech is empty, silent or not finite.
+    """
     stamp = _stamp(audio)
     measure = media.measure_audio(audio)
     if measure.samples == 0:
-        raise SpeechError(f"{name} is empty: 0 samples. Give a sentence at least")
+        raise SpeechError(f"{name} is empty: 0 samples. Give at least one sentence")
     if not measure.is_audio:
         raise SpeechError(
-            f"{name} holds samples that are not numbers (NaN or infinite), or far beyond full scale. "
-            "Export it again, as 16-bit WAV for instance"
+            f"{name} has samples that are not finite (NaN or infinity) or far beyond full scale. "
+            "Export it again, for instance as 16-bit WAV"
         )
     _check_level(measure.peak, name)
     return Speech(
@@ -277,37 +284,37 @@ def measured_speech(audio: Path, *, name: str) -> Speech:
 
 def _from_text(text: str, reading: Reading | None, audio: Path) -> Speech:
     sentences, notes = _read_aloud(text, audio, reading)
-    return replace(measured_speech(audio, name="the audio of the voice"), sentences=sentences, notes=notes)
+    return replace(measure_speech(audio, name="the audio of the voice"), sentences=sentences, notes=notes)
 
 
 def _from_path(path: Path, stack: ExitStack) -> Speech:
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe, which is read once
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe, which can be read only once
         return _from_stream(stack.enter_context(path.open("rb")), f"'{path}'", stack)
-    return measured_speech(path, name=f"the sound of '{path}'")
+    return measure_speech(path, name=f"the audio of '{path}'")
 
 
 def _from_stream(stream: BinaryIO, name: str, stack: ExitStack) -> Speech:
-    """As measured_speech, of a temporary copy, which messages do not name."""
+    """Measure a temporary copy. Messages name the stream, not the copy."""
     audio = stack.enter_context(media.spooled(stream, name=name))
     try:
-        found = measured_speech(audio, name=name)
+        measured = measure_speech(audio, name=name)
     except MediaError as error:
         raise MediaError(str(error).replace(f"'{audio}'", name)) from error
-    return replace(found, notes=tuple(note.replace(f"'{audio}'", name) for note in found.notes))
+    return replace(measured, notes=tuple(note.replace(f"'{audio}'", name) for note in measured.notes))
 
 
 def _from_samples(samples: Samples, rate: int, audio: Path | None) -> Speech:
     checked = check_samples(samples, rate)
     if audio is not None:
         media.write_wav(audio, checked, rate)
-    given = checked if rate == SAMPLE_RATE else None
+    array = checked if rate == SAMPLE_RATE else None
     return Speech(
         name="the samples",
         audio=audio,
         samples=len(checked),
         rate=rate,
         loud=loud_peak(checked, rate),
-        given=given,
+        array=array,
     )
 
 
@@ -316,17 +323,17 @@ def _temporary(stack: ExitStack) -> Path:
 
 
 def read_script(path: Path) -> str:
-    """A text that is to be read aloud.
+    """Read the text of a script.
 
     Raises:
-        InputError: it is missing, no UTF-8 (or UTF-16 with a byte-order mark), longer than 4 MiB, or no text:
-            a document, a picture or another binary file.
+        InputError: the file is missing, neither UTF-8 nor UTF-16 with a byte-order mark, larger than 4 MiB,
+            or not a text: a document, an image or another binary file.
     """
     try:
         size = path.stat().st_size
-        if size > _LARGEST_TEXT_BYTES:
+        if size > _MAX_TEXT_BYTES:
             raise InputError(
-                f"the text '{path}' has {size} bytes; expected {_LARGEST_TEXT_BYTES} at most. Split it"
+                f"the text '{path}' has {size} bytes; expected {_MAX_TEXT_BYTES} at most. Split it"
             )
         content = path.read_bytes()
         _check_is_text(content, path)
@@ -339,17 +346,17 @@ def read_script(path: Path) -> str:
 
 
 def _encoding_of(content: bytes) -> str:
-    """UTF-8, or what a byte-order mark says."""
+    """Return the encoding of a byte-order mark, or else UTF-8."""
     return next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), _UTF_8)
 
 
 def _check_is_text(content: bytes, path: Path) -> None:
-    """Refuse documents and binary files, some of which are valid UTF-8.
+    """Check that a file is plain text. Some documents and binary files are valid UTF-8.
 
     Raises:
-        InputError: it is one.
+        InputError: the file is a document or a binary file.
     """
-    kind = next((kind for begin, kind in _DOCUMENTS.items() if content.startswith(begin)), None)
+    kind = next((kind for start, kind in _DOCUMENTS.items() if content.startswith(start)), None)
     if kind is None and _encoding_of(content) == _UTF_8:
         rest = _TERMINAL_SEQUENCE.sub(b"", content)
         controls = len(rest) - len(rest.translate(None, _CONTROLS))
@@ -357,17 +364,17 @@ def _check_is_text(content: bytes, path: Path) -> None:
             kind = f"a binary file: {controls} of its {len(content)} bytes are control characters"
     if kind is not None:
         raise InputError(
-            f"the text '{path}' is {kind}, and not plain text. Save or export it as plain text (.txt, UTF-8)"
+            f"the text '{path}' is {kind}, not plain text. Save or export it as plain text (.txt, UTF-8)"
         )
 
 
 def _read_aloud(
     text: str, audio: Path, reading: Reading | None
 ) -> tuple[tuple[TimedSentence, ...], tuple[str, ...]]:
-    """Speak the text into a WAV file, sentence by sentence.
+    """Read a text aloud into a WAV file, sentence by sentence.
 
     Returns:
-        Where each sentence is, and what is not read as it is written, which is also logged.
+        The times of the sentences, and notes on parts that are not read as written, which are also logged.
     """
     from newscaster.speech.voices import speak_sentences
 
@@ -378,10 +385,10 @@ def _read_aloud(
         notes.append(line)
 
     spoken = speak_sentences(text, reading=reading, on_note=note)
-    # What is wrong with the voice or the text shows before there is a file to close.
-    first = next(spoken)  # finds one, or raises
+    # Errors of the voice or the text are raised before a file is open.
+    first = next(spoken)  # there is at least one, or an error
     timed: list[TimedSentence] = []
-    begin = 0
+    start = 0
     with wave.open(str(audio), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -391,9 +398,9 @@ def _read_aloud(
             timed.append(
                 TimedSentence(
                     text=sentence.text,
-                    start_seconds=begin / first.rate,
-                    stop_seconds=(begin + sentence.spoken_samples) / first.rate,
+                    start_seconds=start / first.rate,
+                    stop_seconds=(start + sentence.spoken_samples) / first.rate,
                 )
             )
-            begin += len(sentence.samples)
+            start += len(sentence.samples)
     return tuple(timed), tuple(notes)

@@ -1,7 +1,7 @@
-"""What one listener is still to hear: sound that is pushed and texts that are read, in their order.
+"""The queue of speech of one client: pushed audio and texts, in order.
 
-Knows what may wait, for how long, and what follows what. When it is shown is for `live`; nothing here waits
-or locks, so that whoever holds the listener's lock may call it.
+Enforces the limits. `live` schedules the output. Nothing here blocks or locks: callers hold the lock of the
+stream.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ from newscaster.synthesis.options import LiveLimits
 from newscaster.synthesis.utterance import Utterance
 
 NewUtterance = Callable[[int, float, bool], Utterance]
-"""Makes an utterance of a rate in Hz, begun at a moment, that is read or not."""
+"""Makes an utterance of a rate in Hz, a start time in seconds, and whether it is read aloud."""
 
 
 @dataclass(kw_only=True)
 class ReadText:
-    """A text on its way to be heard."""
+    """A queued text."""
 
     characters: int
-    begun_seconds: float
+    start_seconds: float
+    """Arrival of the text, on the clock of the stream."""
     utterance: Utterance
-    """Where its next sentence goes: its place in the order."""
+    """The utterance of its next sentence: its place in the order."""
     dropped: bool = False
     made: bool = False
-    """Whether all of it has become sound."""
+    """Whether all of it is synthesised."""
 
 
 class SpeechQueue:
-    """Utterances in the order in which they are heard.
+    """Utterances in the order of output.
 
     Args:
-        new_utterance: makes one.
-        text_rate: of texts that are read, in Hz.
-        limits: what may wait.
+        new_utterance: makes an utterance.
+        text_rate: sampling rate of synthesised texts, in Hz.
+        limits: limits on queued speech.
     """
 
     def __init__(self, new_utterance: NewUtterance, *, text_rate: int, limits: LiveLimits) -> None:
@@ -46,38 +47,38 @@ class SpeechQueue:
         self._text_rate = text_rate
         self._limits = limits
         self._coming: deque[Utterance] = deque()
-        self._open: Utterance | None = None  # the one that pushed sound goes to
+        self._open: Utterance | None = None  # takes pushed audio
         self._texts: list[ReadText] = []
         self.current: Utterance | None = None
-        """The one that is being heard."""
+        """The utterance that is playing."""
 
     @property
     def next(self) -> Utterance | None:
-        """The one that comes after the current one."""
+        """The utterance after the current one; None if there is none."""
         return self._coming[0] if self._coming else None
 
     @property
     def busy(self) -> bool:
-        """Whether something is heard, waits, or is being made."""
+        """Whether an utterance is playing or queued."""
         return bool(self._coming) or (self.current is not None and not self.current.over)
 
     def waiting_seconds(self, *, read: bool) -> float:
-        """Sound that has come and not been heard: of texts, or of what was pushed."""
-        heard = [self.current, *self._coming]
-        return sum(u.waiting_seconds for u in heard if u is not None and u.read == read)
+        """Return the audio that is queued: of texts, or of pushed audio."""
+        utterances = [self.current, *self._coming]
+        return sum(u.waiting_seconds for u in utterances if u is not None and u.read == read)
 
     def push(self, samples: Floats, rate: int, now: float) -> None:
-        """Sound (n,) that follows what was pushed before, or begins anew after a flush.
+        """Append samples (n,) to the pushed utterance. Start a new one after a flush or a change of the rate.
 
         Raises:
-            InputError: too much waits already; nothing of it is taken.
+            InputError: the queue is full; none of the samples are accepted.
         """
         waiting, limit = self.waiting_seconds(read=False), self._limits.max_pending_audio_seconds
         if waiting + len(samples) / rate > limit:
             raise InputError(
-                f"{len(samples) / rate:.1f} s of sound are pushed, and {waiting:.1f} s wait to be heard; "
-                f"expected {limit:g} s at most in all (max_pending_audio_seconds). Nothing of it was taken: "
-                "push it again when some of what waits has been heard"
+                f"{len(samples) / rate:.1f} s of audio are pushed, and {waiting:.1f} s are queued; expected "
+                f"{limit:g} s at most in all (max_pending_audio_seconds). No samples were accepted: push "
+                "them again when some of the queue has been output"
             )
         if self._open is None or self._open.ended or self._open.rate != rate:
             self.flush()
@@ -86,63 +87,64 @@ class SpeechQueue:
         self._open.add(samples)
 
     def flush(self) -> None:
-        """What was pushed is whole."""
+        """End the pushed utterance."""
         if self._open is not None:
             self._open.end()
         self._open = None
 
     def read(self, characters: int, now: float) -> ReadText:
-        """A place for a text of so many characters, behind everything that waits.
+        """Return a place for a text of this length, at the end of the queue.
 
         Raises:
-            InputError: too much text waits already.
+            InputError: the queue is full.
         """
         waiting, limit = sum(text.characters for text in self._texts), self._limits.max_pending_chars
         if waiting + characters > limit:
             raise InputError(
-                f"the text has {characters} characters, and {waiting} wait to be read; expected {limit} at "
-                "most in all (max_pending_chars). Say it when some of them have been read, or in parts"
+                f"the text has {characters} characters, and {waiting} are queued; expected {limit} at most "
+                "in all (max_pending_chars). Send it when some of them have been read, or in parts"
             )
         self.flush()
         utterance = self._new_utterance(self._text_rate, now, True)
-        text = ReadText(characters=characters, begun_seconds=now, utterance=utterance)
+        text = ReadText(characters=characters, start_seconds=now, utterance=utterance)
         self._texts.append(text)
         self._coming.append(utterance)
         return text
 
     def made(self, text: ReadText) -> None:
-        """All of a text has become sound, or nothing more of it will."""
+        """Mark a text as synthesised, in whole or as far as it will be."""
         text.utterance.end()
         text.made = True
         self._texts = [other for other in self._texts if other is not text]
 
     def underrun(self, utterance: Utterance) -> None:
-        """The current utterance's sound does not come in time: it ends here. What follows begins anew, a
-        text's next sentence in its place.
+        """End the current utterance, whose audio is late. Later audio starts a new one.
+
+        The next sentence of a text keeps its place in the order.
         """
         utterance.end()
         for text in self._texts:
             if text.utterance is utterance:
-                text.utterance = self._new_utterance(self._text_rate, text.begun_seconds, True)
+                text.utterance = self._new_utterance(self._text_rate, text.start_seconds, True)
                 text.utterance.continues = not utterance.is_empty
                 self._coming.appendleft(text.utterance)
 
     def split(self, text: ReadText) -> None:
-        """End a text's utterance here. Its next sentence begins a new one, at the same place in the order."""
-        ended = text.utterance
-        ended.end()
-        text.utterance = self._new_utterance(self._text_rate, text.begun_seconds, True)
+        """End the utterance of a text. Its next sentence starts a new one, at the same place in the order."""
+        previous = text.utterance
+        previous.end()
+        text.utterance = self._new_utterance(self._text_rate, text.start_seconds, True)
         text.utterance.continues = True
-        after = self._coming.index(ended) + 1 if ended in self._coming else 0
+        after = self._coming.index(previous) + 1 if previous in self._coming else 0
         self._coming.insert(after, text.utterance)
 
-    def begin(self) -> Utterance:
-        """Make the next one the current one."""
+    def start_next(self) -> Utterance:
+        """Make the next utterance the current one, and return it."""
         self.current = self._coming.popleft()
         return self.current
 
     def clear(self) -> None:
-        """Drop all that waits, texts that are being made included; the current one is left to the caller."""
+        """Drop all queued speech, including texts in synthesis. The current utterance stays."""
         for text in self._texts:
             text.dropped = True
         self._texts = []

@@ -1,8 +1,7 @@
-"""The stage at work: the footage's frames in the order of showing, and the region cut out of each.
+"""The target video of an anchor: its frames in playback order, and the face crop of each.
 
-Knows what is worth keeping in memory: of every frame the region and where it goes back, which are the same
-whenever it is shown. Frames stay as they were decoded, and `media.TargetVideo` keeps them. The order is left
-to `order`, what is drawn into the region to `renderer`.
+Caches the crop and the placement of each frame, which are the same whenever it is shown. `media.TargetVideo`
+holds the decoded frames. `playback_order` orders them, `renderer` renders the crops.
 """
 
 from __future__ import annotations
@@ -29,40 +28,40 @@ Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
 
 CACHE_BYTES = 128 << 20
-"""What regions and masks may take; frames beyond that are cut again each time they are shown."""
+"""Memory for crops and masks; other frames are cut again each time they are shown."""
 
 
 @dataclass(frozen=True)
 class TargetFrame:
-    """One frame of the stage, about to get a new mouth."""
+    """One frame of the target, before it gets a new mouth."""
 
     index: int
-    """Its number on the stage."""
+    """Frame number in the target."""
     image: YuvFrame
-    """As decoded, free to be written to."""
+    """As decoded; may be modified."""
     crop: Image
-    """The region (S, S, 3) RGB cut out of it; not to be written to."""
+    """Face crop (S, S, 3) RGB; read-only."""
     transform: SurfaceWarp
-    """Picture to region pixels."""
+    """From pixels of the frame to pixels of the crop."""
     placement: Placement | None
-    """Where a new region goes on the picture; None where nothing of it would show."""
+    """Position of the crop on the frame; None if no pixel of it would be visible."""
 
     @property
     def rgb(self) -> Image:
-        """The picture (H, W, 3) RGB: converted anew, and apart from it."""
+        """A copy of the frame, (H, W, 3) RGB."""
         return self.image.rgb()
 
 
 class Target:
-    """A stage's pictures, poses and regions.
+    """Frames, head poses and face crops of a target video.
 
     Args:
-        video: the pictures.
-        face: the face track, of as many frames.
-        crop: the square that is cut out.
-        loops: whether the last frame is followed by the first. Otherwise `PlaybackOrder` sets the order.
-        size: width and height of the pictures.
-        cache_bytes: budget for what is kept of the frames.
+        video: the decoded frames.
+        face: the face track, of the same number of frames.
+        crop: the square of the face crop.
+        loops: whether the first frame follows the last one. Otherwise `PlaybackOrder` sets the order.
+        size: width and height of the frames.
+        cache_bytes: memory for cached crops and masks.
 
     Raises:
         AnchorError: video and face track do not fit each other.
@@ -82,7 +81,7 @@ class Target:
         # An odd side has grown by one pixel in the video.
         if video.frame_count != len(face.poses) or video.size != (width + width % 2, height + height % 2):
             raise AnchorError(
-                f"the stage's video has {video.frame_count} frames of {video.size[0]}x{video.size[1]} "
+                f"the target video has {video.frame_count} frames of {video.size[0]}x{video.size[1]} "
                 f"pixels; expected {len(face.poses)} of {width}x{height}"
             )
         self._video = video
@@ -90,30 +89,30 @@ class Target:
         self._crop_of = crop
         self._size = size
         self._loops = loops
-        self._kept: dict[int, _Kept] = {}
+        self._cache: dict[int, _CachedCrop] = {}
         self._bytes_left = cache_bytes
-        self._turn = threading.Lock()  # decoder, cache and filters are for one thread at a time
+        self._lock = threading.Lock()  # guards decoder, cache and filters
 
     def __len__(self) -> int:
         return len(self._face.poses)
 
     @property
     def landmarks(self) -> npt.NDArray[np.float32]:
-        """(F, 478, 3) pixels on the pictures, as detected."""
+        """(F, 478, 3) in pixels of the frames, as detected."""
         return self._face.landmarks
 
     def order(self, *, start: int = 0, seed: int = 0) -> Iterator[int]:
-        """Frame numbers without end, so that nothing is seen to jump; the same for the same start and seed.
+        """Return endless frame numbers without visible cuts; deterministic for a start and a seed.
 
-        A stage whose end meets its beginning goes round and round. Others are played on, cut where two
-        moments meet unseen, and turned round where the head is calm: see `order`.
+        A target whose end meets its start loops. Others are cut between similar frames, and reversed while
+        the head is calm: see `playback_order`.
         """
         last = len(self) - 1
         if not 0 <= start <= last:
-            raise ValueError(f"the stage has frames 0 to {last}; start={start}")
-        return self._round(start) if self._loops else self._play_order.frames(start=start, seed=seed)
+            raise ValueError(f"the target has frames 0 to {last}; start={start}")
+        return self._loop(start) if self._loops else self._play_order.frames(start=start, seed=seed)
 
-    def _round(self, start: int) -> Iterator[int]:
+    def _loop(self, start: int) -> Iterator[int]:
         while True:
             yield from range(start, len(self))
             start = 0
@@ -133,51 +132,51 @@ class Target:
         )
 
     def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
-        """(f,): how much of the new mouth these frames take, 0 to 1."""
+        """Return the weights (f,) of the new mouth in frames, 0 to 1."""
         blend_weight = self._face.blend_weight
         return np.ones(len(indices), np.float32) if blend_weight is None else blend_weight[indices]
 
     def place(self, shapes: npt.NDArray[np.floating[Any]], indices: npt.NDArray[np.integer[Any]]) -> Array:
-        """Pixels on the picture (f, 57, 2) of mouth shapes (f, 57, 2) put on these frames of the stage."""
+        """Return mouth shapes (f, 57, 2) placed on these frames of the target: (f, 57, 2) in pixels."""
         return place_mouth(shapes, self._face.head, self._face.poses[indices])
 
     def transforms(self, indices: npt.NDArray[np.integer[Any]]) -> SurfaceWarp:
-        """Picture to region pixels of these frames."""
+        """Return the warps from pixels of these frames to pixels of their crops."""
         return self._face.transforms[indices]
 
     def frames(self, indices: Iterable[int]) -> Iterator[TargetFrame]:
-        """These frames, in their order."""
+        """Yield frames, in this order."""
         for index in indices:
             yield self.frame(index)
 
     def frame(self, index: int) -> TargetFrame:
-        """One frame. Threads that ask at once take turns; what they are given is theirs."""
-        with self._turn:
+        """Return one frame, owned by the caller. Thread-safe."""
+        with self._lock:
             image = self._video.image(index)
-            kept = self._kept.get(index) or self._keep(index, self._cut(index))
+            cached = self._cache.get(index) or self._keep(index, self._cut(index))
         image.size = self._size
-        return TargetFrame(index, image, kept.crop, self._face.transforms[index], kept.placement)
+        return TargetFrame(index, image, cached.crop, self._face.transforms[index], cached.placement)
 
-    def _cut(self, index: int) -> _Kept:
+    def _cut(self, index: int) -> _CachedCrop:
         transform, side = self._face.transforms[index], self._crop_of.side
         box = covered(transform, side=side, size=self._video.size)
         part = self._video.part(index, box)
         crop = cut_crop(part, transform.from_corner(box.left, box.top), side)
         crop.flags.writeable = False
-        return _Kept(crop, place(self._face.mask.soft, transform, size=self._video.size))
+        return _CachedCrop(crop, place(self._face.mask.soft, transform, size=self._video.size))
 
-    def _keep(self, index: int, cut: _Kept) -> _Kept:
+    def _keep(self, index: int, cut: _CachedCrop) -> _CachedCrop:
         masks = (cut.placement.soft.nbytes + cut.placement.half_soft.nbytes) if cut.placement else 0
         size = cut.crop.nbytes + masks
         if size <= self._bytes_left:
-            self._kept[index] = cut
+            self._cache[index] = cut
             self._bytes_left -= size
         return cut
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """What is the same whenever a frame is shown."""
+class _CachedCrop:
+    """The parts of a frame that are the same whenever it is shown."""
 
     crop: Image
     placement: Placement | None

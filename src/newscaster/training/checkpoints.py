@@ -89,7 +89,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"'{path}' is damaged or was not written by training ({error!r}). Remove its folder to train "
-            "anew, or name another one with --work"
+            "anew, or name another one with --work-dir"
         ) from error
     return Checkpoint(tensors, facts)
 

@@ -280,7 +280,7 @@ class Trainer(Generic[Batch]):
         except (AttributeError, IndexError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise InputError(
                 f"'{path}' cannot be resumed: {error}. Remove its folder to train anew, or name another one "
-                "with --work"
+                "with --work-dir"
             ) from error
 
 

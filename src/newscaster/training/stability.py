@@ -46,5 +46,5 @@ def diverged(model: str, reason: str) -> TrainingError:
     """
     return TrainingError(
         f"training the {model} diverged: {reason}. No anchor is written. Run the same command again, which "
-        "goes on from the last good state; if it diverges again, name another --work folder, and report it"
+        "goes on from the last good state; if it diverges again, name another --work-dir, and report it"
     )

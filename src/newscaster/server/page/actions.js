@@ -1,6 +1,6 @@
-// Buttons that do a thing once, and messages beside the control that they are about.
+// Buttons that act once per press, and messages beside their control.
 
-const AGAIN_MS = 500; // a press that follows another sooner belongs to it: a double click, a key that is held
+const AGAIN_MS = 500; // a press within this time belongs to the one before: a double click, or a held key
 
 export const $ = (id) => document.getElementById(id);
 
@@ -18,7 +18,7 @@ export function quiet() {
   shown = null;
 }
 
-// Shows a message beside a control. It is a new element each time: screen readers read out what is added.
+// Shows a message beside a control, in a new element each time: screen readers announce added elements.
 export function message(text, control, { role = "alert", kind = "error" } = {}) {
   quiet();
   const beside = control?.closest(BESIDE);
@@ -32,8 +32,8 @@ export function message(text, control, { role = "alert", kind = "error" } = {}) 
 
 // Buttons
 
-// Does `action` once, however often the button is pressed meanwhile. `failed` gets what it throws. A button that is new
-// where another was pressed just now does not take the second half of a double click for a press of its own.
+// Runs `action` once, however often the button is pressed meanwhile. `failed` gets its errors. A new button in the place of
+// one that was just pressed ignores the second half of a double click.
 export function once(button, action, failed, { isNew = false } = {}) {
   let busy = false;
   let again = isNew ? performance.now() + AGAIN_MS : 0;
@@ -57,7 +57,7 @@ export function once(button, action, failed, { isNew = false } = {}) {
 
 // Focus
 
-// Moves the focus from a control that goes away to one that stays; leaves it alone if it is elsewhere.
+// Moves the focus from a control that is removed to one that stays, if it has the focus.
 export function handFocus(from, to) {
   if (from.includes(document.activeElement)) to.focus({ preventScroll: true });
 }

@@ -1,17 +1,17 @@
-// The choice of an anchor. One that is live hands over when nothing is being said or recorded: their pictures may differ in
-// size, so that the other takes a session of its own.
+// The choice of an anchor. A live anchor hands over when nothing is spoken or recorded. The other one needs its own session,
+// since its frame size may differ.
 
 import { $, message, quiet } from "/page/actions.js";
 import * as api from "/page/api.js";
 import { keep, kept } from "/page/keep.js";
 
 export class Anchors {
-  // `isOccupied` says whether something is being said or recorded; `handOver` ends the session, calls its argument, and
-  // begins another with the anchor that is chosen then.
+  // `isOccupied` returns whether speech or a recording is in progress. `handOver` ends the session, calls its argument, and
+  // starts another session with the chosen anchor.
   constructor(live, { isOccupied, handOver, failed }) {
     Object.assign(this, { live, isOccupied, handOver, failed });
     this.all = [];
-    this.isNext = false; // another one is chosen, and waits for its turn
+    this.isNext = false; // another one is chosen, and is waiting
   }
 
   get chosen() {
@@ -28,31 +28,31 @@ export class Anchors {
   #choice(anchor, checked) {
     const label = document.createElement("label");
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "anchor", value: anchor.id, checked });
-    const picture = Object.assign(document.createElement("img"), { alt: "" });
+    const image = Object.assign(document.createElement("img"), { alt: "" });
     const name = document.createElement("span");
     const size = `${anchor.width} × ${anchor.height}, ${Math.round(anchor.fps * 100) / 100} fps`;
     name.append(anchor.name, Object.assign(document.createElement("small"), { textContent: size }));
-    label.append(input, picture, name);
+    label.append(input, image, name);
     input.addEventListener("change", () => {
       quiet();
       keep("anchor", anchor.id);
       this.change();
     });
-    const loaded = api.blobUrl(anchor.poster).then((url) => (picture.src = anchor.picture = url));
+    const loaded = api.blobUrl(anchor.poster).then((url) => (image.src = anchor.image = url));
     loaded.then(() => anchor.id === this.chosen && !this.live.on && this.#present()).catch((error) => this.failed(error, label));
     return label;
   }
 
-  // The chosen one's still picture, shape and attribution.
+  // Shows the poster, shape and attribution of the chosen anchor.
   #present() {
     const anchor = this.all.find(({ id }) => id === this.chosen);
     if (!anchor) return;
     $("screen").style.aspectRatio = `${anchor.width} / ${anchor.height}`;
-    if (anchor.picture) $("poster").src = anchor.picture;
+    if (anchor.image) $("poster").src = anchor.image;
     $("credit").textContent = anchor.attribution.join(" ");
   }
 
-  // Brings on the chosen one, now or when nothing is being said or recorded.
+  // Switches to the chosen anchor, now or when nothing is spoken or recorded.
   change() {
     this.changing ??= this.#change()
       .catch((error) => this.failed(error, $("anchors")))
@@ -65,7 +65,7 @@ export class Anchors {
       this.isNext = this.isOccupied();
       if (this.isNext) {
         const { name } = this.all.find(({ id }) => id === this.chosen);
-        message(`${name} comes on when what is being said or recorded has ended.`, $("anchors"), { role: "status", kind: "note" });
+        message(`${name} will appear after the current speech or recording.`, $("anchors"), { role: "status", kind: "note" });
         return;
       }
       await this.handOver(() => this.#present());

@@ -1,19 +1,19 @@
-// The studio's API, with the token where one is asked for. It stays in this tab, and never in an address.
+// The API of the studio, with its token, if any. The token stays in this tab, and never in a URL.
 
-const KEPT = "newscaster-token";
+const TOKEN_KEY = "newscaster-token";
 
-const fromAddress = new URLSearchParams(location.hash.slice(1)).get("token");
-if (fromAddress) {
-  sessionStorage.setItem(KEPT, fromAddress);
+const fromUrl = new URLSearchParams(location.hash.slice(1)).get("token");
+if (fromUrl) {
+  sessionStorage.setItem(TOKEN_KEY, fromUrl);
   history.replaceState(null, "", location.pathname);
 }
 
-export const token = () => sessionStorage.getItem(KEPT);
-export const setToken = (given) => sessionStorage.setItem(KEPT, given);
+export const token = () => sessionStorage.getItem(TOKEN_KEY);
+export const setToken = (value) => sessionStorage.setItem(TOKEN_KEY, value);
 
 export const SILENT = "The studio does not answer. Is it still running?";
 
-// What the studio refuses, in its own words.
+// A rejected request, with the message of the studio.
 export class Refused extends Error {
   constructor(message, status) {
     super(message);
@@ -37,8 +37,8 @@ export async function request(method, path, body, { kind, keepalive = false } = 
     throw new Refused(SILENT, 0);
   }
   if (!reply.ok) {
-    const told = await reply.json().catch(() => ({}));
-    throw new Refused(told.error ?? `The studio answered ${reply.status}.`, reply.status);
+    const refusal = await reply.json().catch(() => ({}));
+    throw new Refused(refusal.error ?? `The studio answered ${reply.status}.`, reply.status);
   }
   return reply;
 }

@@ -1,15 +1,15 @@
-// What has been typed and chosen, kept in this tab: a reload loses none of it.
+// Input and choices, stored in this tab, so that a reload keeps them.
 
-const KEPT = "newscaster-fields";
+const FIELDS_KEY = "newscaster-fields";
 
-const read = () => JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
+const read = () => JSON.parse(sessionStorage.getItem(FIELDS_KEY) ?? "{}");
 
 export const kept = (name) => read()[name];
 
 export function keep(name, value) {
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify({ ...read(), [name]: value }));
+    sessionStorage.setItem(FIELDS_KEY, JSON.stringify({ ...read(), [name]: value }));
   } catch {
-    // The browser's storage is full, or not allowed: the page works without it.
+    // The storage is full or not allowed: the page works without it.
   }
 }

@@ -1,9 +1,9 @@
-// A live session: pictures and sound over WebRTC, words and states over a WebSocket.
+// A live session: video and audio over WebRTC, text and states over a WebSocket.
 
 import * as api from "/page/api.js";
 
 const CONNECT_MS = 15_000;
-const HUSH_MS = 350; // what may still be on its way when the studio has stopped
+const HUSH_MS = 350; // audio may still be in transit when the studio has stopped
 
 export class Live extends EventTarget {
   constructor(video) {
@@ -17,16 +17,16 @@ export class Live extends EventTarget {
     return this.session !== null;
   }
 
-  // Whether it can be talked to.
+  // Whether it accepts messages.
   get ready() {
     return this.on && this.socket?.readyState === WebSocket.OPEN;
   }
 
-  async start(wanted) {
-    this.session = await api.post("/sessions", wanted);
+  async start(options) {
+    this.session = await api.post("/sessions", options);
     const { id } = this.session;
     try {
-      await Promise.all([this.#listen(), this.#talk()]);
+      await Promise.all([this.#connectVideo(), this.#connectSocket()]);
       if (this.session?.id !== id) throw new Error("The session was ended while it connected.");
     } catch (error) {
       await this.end();
@@ -35,7 +35,7 @@ export class Live extends EventTarget {
     this.watching = setInterval(() => this.#measure(), 500);
   }
 
-  // Whether the studio still has it.
+  // Whether the session still exists.
   async exists() {
     try {
       await api.get(`/sessions/${this.session.id}`);
@@ -46,12 +46,12 @@ export class Live extends EventTarget {
     }
   }
 
-  // How the anchor speaks from the next sentence on.
+  // Changes how the anchor speaks, from the next sentence on.
   change(values) {
     return api.patch(`/sessions/${this.session.id}`, values);
   }
 
-  async #listen() {
+  async #connectVideo() {
     const session = this.session;
     const connection = (this.connection = new RTCPeerConnection());
     const stream = new MediaStream();
@@ -84,14 +84,14 @@ export class Live extends EventTarget {
     });
   }
 
-  #talk() {
+  #connectSocket() {
     const session = this.session;
     const socket = (this.socket = api.socket(`/sessions/${this.session.id}/socket`));
     socket.addEventListener("message", ({ data }) => {
-      const told = JSON.parse(data);
-      if (told.type === "stopped") setTimeout(() => (this.video.muted = this.muted), HUSH_MS);
-      this.dispatchEvent(new CustomEvent(told.type, { detail: told }));
-      if (told.type === "state" && told.errors.length) this.#tell("refused", { error: told.errors.join("\n") });
+      const message = JSON.parse(data);
+      if (message.type === "stopped") setTimeout(() => (this.video.muted = this.muted), HUSH_MS);
+      this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+      if (message.type === "state" && message.errors.length) this.#emit("refused", { error: message.errors.join("\n") });
     });
     socket.addEventListener("close", ({ reason }) => {
       this.#lost(session, reason);
@@ -102,7 +102,7 @@ export class Live extends EventTarget {
     });
   }
 
-  #tell(type, detail) {
+  #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
@@ -119,7 +119,7 @@ export class Live extends EventTarget {
     return api.upload(`/sessions/${this.session.id}/audio`, file);
   }
 
-  // Heard no more from this moment; the mouth follows.
+  // Mutes at once; the mouth follows.
   stop() {
     if (!this.ready) return;
     this.video.muted = true;
@@ -146,13 +146,13 @@ export class Live extends EventTarget {
     if (session) await api.remove(`/sessions/${session.id}`, { keepalive: true }).catch(() => {});
   }
 
-  async #lost(session, why) {
+  async #lost(session, reason) {
     if (this.session !== session) return; // it was ended here
     await this.end();
-    this.#tell("lost", { why });
+    this.#emit("lost", { reason });
   }
 
-  // What the browser itself knows: how late it shows, how fast, and what it leaves out.
+  // Measures in the browser: buffer delay, frame rate and dropped frames.
   async #measure() {
     if (this.connection?.connectionState !== "connected") return;
     const figures = { rate: null, dropped: 0, received: 0, buffer_ms: 0 };
@@ -169,6 +169,6 @@ export class Live extends EventTarget {
         this.buffered = { delay, count };
       }
     }
-    this.#tell("figures", figures);
+    this.#emit("figures", figures);
   }
 }

@@ -1,4 +1,4 @@
-// Runs in the audio thread: gathers 20 ms, and hands them over as 16-bit PCM.
+// Runs in the audio thread: posts blocks of 20 ms as 16-bit PCM.
 
 class Pieces extends AudioWorkletProcessor {
   constructor() {

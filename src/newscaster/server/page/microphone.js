@@ -1,22 +1,22 @@
-// The microphone: 16-bit PCM in pieces of 20 ms, and how loud it is. One stream at a time, and always closed.
+// The microphone: 16-bit PCM in blocks of 20 ms, and its level. One stream at a time, and always closed.
 
 const REASONS = {
   NotFoundError: "No microphone was found. Connect one, and try again.",
-  NotAllowedError: "The microphone was not allowed. Allow it for this page in the browser's settings, and try again.",
-  NotReadableError: "The microphone cannot be used. Does another program use it?",
+  NotAllowedError: "The microphone is blocked. Allow it for this page in the browser's settings, and try again.",
+  NotReadableError: "The microphone cannot be used. Close other programs that use it, and try again.",
 };
 
 export class Microphone {
-  constructor({ onSound, onLevel, onGone }) {
-    Object.assign(this, { onSound, onLevel, onGone });
-    this.turn = 0; // each start and each stop begins another: whoever finds it changed has been stopped
+  constructor({ onAudio, onLevel, onGone }) {
+    Object.assign(this, { onAudio, onLevel, onGone });
+    this.turn = 0; // each start and stop increments it: code that finds it changed was stopped
   }
 
   get on() {
     return this.context !== undefined;
   }
 
-  // The rate of what will come, in Hz; null if it was stopped while the browser asked for permission.
+  // Returns the sample rate in Hz; null if it was stopped while the browser asked for permission.
   async start() {
     this.stop();
     const turn = this.turn;
@@ -30,7 +30,7 @@ export class Microphone {
       const node = new AudioWorkletNode(context, "pieces", { numberOfOutputs: 0 });
       node.port.onmessage = ({ data }) => {
         if (turn !== this.turn) return;
-        this.onSound(data.pcm);
+        this.onAudio(data.pcm);
         this.onLevel(data.level);
       };
       context.createMediaStreamSource(stream).connect(node);
@@ -52,7 +52,7 @@ export class Microphone {
 }
 
 async function open() {
-  if (!navigator.mediaDevices) throw new Error("Browsers give the microphone to https and localhost pages alone.");
+  if (!navigator.mediaDevices) throw new Error("Browsers allow the microphone only on https and localhost pages.");
   try {
     return await navigator.mediaDevices.getUserMedia({
       audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },

@@ -1,4 +1,4 @@
-// How the stream is doing, in figures.
+// Statistics of the stream.
 
 import { $ } from "/page/actions.js";
 
@@ -6,8 +6,8 @@ export function clearReadouts() {
   for (const id of ["delay", "rate", "dropped", "waiting"]) $(id).textContent = "–";
 }
 
-// `server` is the studio's description of the session, `figures` what the browser measures; `hasSpoken`: since something
-// began to be said. Without that there is no delay: the studio's is that of the speech before.
+// `server` is the state from the studio, `figures` the browser's measurements, `hasSpoken` whether the current speech has
+// started. Before that no delay is shown: the studio's value is that of earlier speech.
 export function showReadouts(server, figures, hasSpoken) {
   const late = figures?.buffer_ms ?? 0;
   const isMeasured = hasSpoken && server.delay_ms !== null;

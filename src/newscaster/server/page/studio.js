@@ -1,14 +1,14 @@
-// The studio's page: what its buttons do, and what it shows of the session that is live.
+// The page of the studio: its buttons, and the state of the live session.
 
 import { $, announce, message, once, quiet } from "/page/actions.js";
 import { Anchors } from "/page/anchors.js";
 import * as api from "/page/api.js";
+import { AudioFile, readable } from "/page/audio-file.js";
 import { Live } from "/page/live.js";
-import { Manner } from "/page/manner.js";
+import { SpeakOptions } from "/page/speak-options.js";
 import { Microphone } from "/page/microphone.js";
 import { clearReadouts, showReadouts } from "/page/readouts.js";
 import { Script } from "/page/script.js";
-import { readable, SoundFile } from "/page/sound-file.js";
 import { selectTab, startTabs } from "/page/tabs.js";
 import { startTheme } from "/page/theme.js";
 import { clock, Videos } from "/page/videos.js";
@@ -20,13 +20,13 @@ const LIVE_BUTTONS = ["stop", "record", "end"];
 const live = new Live($("video"));
 const watch = new Watch();
 const script = new Script();
-const manner = new Manner(live, { failed });
+const speakOptions = new SpeakOptions(live, { failed });
 const videos = new Videos($("videos"), $("no-videos"), { failed });
-const soundFile = new SoundFile({ failed, onDropped: () => selectTab($("tab-sound")) });
+const audioFile = new AudioFile({ failed, onDropped: () => selectTab($("tab-audio")) });
 const isOccupied = () => state.server?.busy || state.recordingSince !== null || microphone.on;
 const anchors = new Anchors(live, { isOccupied, handOver, failed });
 const microphone = new Microphone({
-  onSound: (pcm) => state.microphoneSends && live.ready && live.send(pcm),
+  onAudio: (pcm) => state.microphoneSends && live.ready && live.send(pcm),
   onLevel: (level) => {
     const percent = Math.round(Math.min(1, level * 4) * 100);
     $("meter").firstElementChild.style.width = `${percent}%`;
@@ -40,15 +40,15 @@ const microphone = new Microphone({
 const state = {
   recordingSince: null,
   isRecordingConfirmed: false, // by the studio
-  server: null, // as the studio last described the session
-  figures: null, // as the browser measures it
-  hasSpoken: false, // since something began to be said
+  server: null, // the last state from the studio
+  figures: null, // the measurements of the browser
+  hasSpoken: false, // whether the current speech has started
   microphoneSends: false,
-  resumes: false, // goes live again when the studio is back
-  lostAt: -Infinity, // when a session ended that nobody had ended here
+  resumes: false, // whether to go live again when the studio is back
+  lostAt: -Infinity, // when a session ended that was not ended here
 };
 
-// Telling
+// Messages
 
 function failed(error, control) {
   if (error.status === 0) watch.check();
@@ -76,7 +76,7 @@ async function goLive() {
     status("coming", "Connecting");
     $("go-live").setAttribute("aria-busy", "true");
     try {
-      const values = manner.liveValues;
+      const values = speakOptions.liveValues;
       await live.start({ anchor: anchors.chosen, ...values });
       const hadFocus = document.activeElement === $("go-live");
       $("screen").classList.add("is-live");
@@ -84,7 +84,7 @@ async function goLive() {
       for (const id of LIVE_BUTTONS) $(id).disabled = false;
       if (hadFocus) $("stop").focus({ preventScroll: true });
       announce("Live");
-      manner.began(values);
+      speakOptions.began(values);
     } catch (error) {
       offAir();
       throw error;
@@ -138,7 +138,7 @@ live.addEventListener("figures", ({ detail }) => {
   showFigures();
 });
 live.addEventListener("refused", ({ detail }) => {
-  const lines = detail.error.split("\n").filter((line) => line !== state.server?.recording_ended); // said beside Record
+  const lines = detail.error.split("\n").filter((line) => line !== state.server?.recording_ended); // shown beside Record
   if (lines.length) failed(new Error(lines.join("\n")), openPanel().querySelector("button"));
 });
 live.addEventListener("lost", async ({ detail }) => {
@@ -148,15 +148,15 @@ live.addEventListener("lost", async ({ detail }) => {
   state.lostAt = performance.now();
   if (!(await watch.check())) return;
   state.resumes = false;
-  const recorded = wasRecording ? " What was recorded is kept, below." : "";
-  message(`The live session was ended: ${detail.why || "the studio closed it"}.${recorded} Press Go live to begin another.`, $("go-live"));
+  const recorded = wasRecording ? " The recording is stored below." : "";
+  message(`The live session has ended: ${detail.reason || "the studio closed it"}.${recorded} Press Go live to start another one.`, $("go-live"));
   await videos.refresh();
 });
 
 function showFigures() {
   const { server, figures } = state;
   if (!live.on || !server) return;
-  if (watch.up) status(server.busy ? "talking" : "live", server.busy ? "Talking" : "Live");
+  if (watch.up) status(server.busy ? "talking" : "live", server.busy ? "Speaking" : "Live");
   state.hasSpoken = server.busy && (state.hasSpoken || server.speaking);
   showReadouts(server, figures, state.hasSpoken);
   if (state.recordingSince) $("recording-time").textContent = clock((Date.now() - state.recordingSince) / 1000);
@@ -164,32 +164,32 @@ function showFigures() {
 
 on("go-live", goLive);
 on("end", endLive);
-on("stop", stopTalking);
+on("stop", stopSpeaking);
 on("mute", () => {
   const muted = $("mute").getAttribute("aria-pressed") !== "true";
   live.mute(muted);
   $("mute").setAttribute("aria-pressed", muted);
-  $("mute-label").textContent = muted ? "Sound off" : "Sound on";
+  $("mute-label").textContent = muted ? "Audio off" : "Audio on";
 });
 
-function stopTalking() {
+function stopSpeaking() {
   stopMicrophone();
   if (live.on) live.stop();
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !$("door").open) stopTalking();
+  if (event.key === "Escape" && !$("token-dialog").open) stopSpeaking();
 });
 
-// The studio's silence
+// Outages
 
 watch.addEventListener("down", () => {
   if (performance.now() - state.lostAt < ENDING_MS) {
-    state.resumes = true; // a studio that ends still answers for a moment after its sessions
+    state.resumes = true; // a stopping studio still answers for a moment after its sessions end
     quiet();
   }
   status("down", "No answer");
-  $("silence").textContent = `${api.SILENT} This page connects again when it is back.`;
+  $("silence").textContent = `${api.SILENT} This page reconnects when it is back.`;
   $("silence").hidden = false;
 });
 watch.addEventListener("up", async () => {
@@ -206,7 +206,7 @@ watch.addEventListener("up", async () => {
     if (!state.resumes) return;
     state.resumes = false;
     await goLive();
-    message("The studio was away, and is back. What was left to say was dropped: say it again.", $("go-live"), { role: "status", kind: "note" });
+    message("The studio is back. Pending speech was dropped: send it again.", $("go-live"), { role: "status", kind: "note" });
   } catch (error) {
     failed(error, $("go-live"));
   }
@@ -219,7 +219,7 @@ async function toggleRecording() {
     showRecording(null);
     const { remark } = await live.record(false);
     announce("Recording finished");
-    if (remark) message(`The recording is kept: ${remark}.`, $("record"));
+    if (remark) message(`The recording is stored: ${remark}.`, $("record"));
     await videos.refresh();
   } else {
     await live.record(true);
@@ -227,12 +227,12 @@ async function toggleRecording() {
   }
 }
 
-// A recording that the studio ends by itself: at its greatest length, or on a full disk.
-function followRecording({ recording, recording_ended: why }) {
+// Shows a recording that the studio ended by itself: at the maximum length, or on a full disk.
+function followRecording({ recording, recording_ended: reason }) {
   if (recording) state.isRecordingConfirmed = true;
   else if (state.isRecordingConfirmed && state.recordingSince) {
     showRecording(null);
-    message(`${sentence(why ?? "the studio ended the recording")}.`, $("record"));
+    message(`${sentence(reason ?? "the studio ended the recording")}.`, $("record"));
     videos.refresh();
   }
 }
@@ -256,18 +256,18 @@ on("say", async () => {
   live.say(text);
 });
 on("make-script", async () => {
-  await api.post("/jobs", { anchor: anchors.chosen, ...manner.values, text: script.videoText });
-  announce("The video is being made");
+  await api.post("/jobs", { anchor: anchors.chosen, ...speakOptions.values, text: script.videoText });
+  announce("The video is being rendered");
   await videos.refresh();
 });
 $("script").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) $("say").click();
 });
 
-// Sound file
+// Audio file
 
 on("play", async () => {
-  const { file } = soundFile;
+  const { file } = audioFile;
   await readable(file);
   const wasLive = live.on;
   await goLive();
@@ -278,18 +278,18 @@ on("play", async () => {
     throw error;
   }
 });
-on("make-sound", async () => {
-  const { file } = soundFile;
+on("make-audio", async () => {
+  const { file } = audioFile;
   await readable(file);
-  const { openness, smoothness } = manner.values;
+  const { openness, smoothness } = speakOptions.values;
   const anchor = anchors.chosen;
   const query = new URLSearchParams({ title: [...file.name].slice(0, 80).join(""), openness, smoothness, ...(anchor && { anchor }) });
   await api.upload(`/jobs/audio?${query}`, file);
-  announce("The video is being made");
+  announce("The video is being rendered");
   await videos.refresh();
 });
 
-// Microphone: asked for first, so that no session begins if it is not allowed
+// Microphone: requested first, so that no session starts if it is blocked
 
 on("mic", async () => {
   if (microphone.on) {
@@ -323,14 +323,14 @@ function showMicrophone() {
   $("mic").textContent = microphone.on ? "Stop microphone" : "Start microphone";
 }
 
-// Coming in
+// Access
 
-function askForToken(why) {
-  $("door-why").textContent = `${why} Enter the one that the studio was started with.`;
-  if (!$("door").open) $("door").showModal();
+function askForToken(reason) {
+  $("token-reason").textContent = `${reason} Enter the API token of this studio.`;
+  if (!$("token-dialog").open) $("token-dialog").showModal();
 }
 
-$("door-form").addEventListener("submit", () => {
+$("token-form").addEventListener("submit", () => {
   api.setToken($("token").value.trim());
   quiet();
   open();
@@ -339,9 +339,9 @@ $("door-form").addEventListener("submit", () => {
 async function open() {
   try {
     const info = await api.get("/info");
-    script.limits = soundFile.limits = info.limits;
+    script.limits = audioFile.limits = info.limits;
     script.show();
-    manner.show(info);
+    speakOptions.show(info);
     $("say").disabled = $("make-script").disabled = !info.voices.length;
     await anchors.show();
     await videos.refresh();
@@ -355,7 +355,7 @@ async function open() {
 
 const openPanel = () => document.querySelector("[role=tabpanel]:not([hidden])");
 
-// The studio ends what nobody uses; this only spares it the wait.
+// The studio also ends unused sessions itself, later.
 addEventListener("pagehide", () => live.end());
 
 startTheme();

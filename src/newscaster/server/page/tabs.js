@@ -1,4 +1,4 @@
-// Tabs: arrow keys move between them, as everywhere. The one that is open stays so when the page is loaded again.
+// Tabs, with arrow keys. The open tab stays open after a reload.
 
 import { $ } from "/page/actions.js";
 import { keep, kept } from "/page/keep.js";
@@ -6,11 +6,11 @@ import { keep, kept } from "/page/keep.js";
 const tabs = [...document.querySelectorAll("[role=tab]")];
 
 export function selectTab(tab) {
-  for (const one of tabs) {
-    const isChosen = one === tab;
-    one.setAttribute("aria-selected", isChosen);
-    one.tabIndex = isChosen ? 0 : -1;
-    $(one.getAttribute("aria-controls")).hidden = !isChosen;
+  for (const other of tabs) {
+    const isChosen = other === tab;
+    other.setAttribute("aria-selected", isChosen);
+    other.tabIndex = isChosen ? 0 : -1;
+    $(other.getAttribute("aria-controls")).hidden = !isChosen;
   }
   keep("tab", tab.id);
 }

@@ -1,4 +1,4 @@
-// Light and dark: as the system has it, until the button is pressed.
+// Light and dark: follows the system until the button is pressed.
 
 import { $, message, once } from "/page/actions.js";
 

@@ -1,4 +1,4 @@
-// The list of videos: jobs with their progress, and recordings. What is removed can be had back for a while.
+// The list of videos: jobs with their progress, and recordings. A removal can be undone for a while.
 
 import * as api from "/page/api.js";
 import { $, announce, handFocus, once } from "/page/actions.js";
@@ -13,7 +13,7 @@ export class Videos {
     this.items = [];
     this.states = new Map();
     this.rows = new Map();
-    this.leaving = new Map(); // by key: what is removed soon, and the timer
+    this.leaving = new Map(); // by key: pending removals, with their timers
     addEventListener("pagehide", () => {
       for (const { item, timer } of this.leaving.values()) {
         clearTimeout(timer);
@@ -53,7 +53,7 @@ export class Videos {
   async #removeNow(item) {
     const now = this.items.find(({ key }) => key === item.key);
     try {
-      // A job that was to be cancelled, and was finished meanwhile, is not thrown away.
+      // A job that finished before it was cancelled is kept.
       if (now && now.open === item.open) await api.remove(item.path);
     } catch (error) {
       if (error.status !== 404) this.failed(error, $("videos-title"));
@@ -75,7 +75,7 @@ export class Videos {
     }
     items.forEach((item, index) => {
       const before = this.states.get(item.key);
-      if (before && before !== item.state) announce(`${item.title}: ${item.told}`);
+      if (before && before !== item.state) announce(`${item.title}: ${item.text}`);
       this.states.set(item.key, item.state);
       let row = this.rows.get(item.key);
       if (!row || before !== item.state) {
@@ -85,7 +85,7 @@ export class Videos {
         if (hadFocus) fresh.querySelector("button").focus({ preventScroll: true });
         this.rows.set(item.key, (row = fresh));
       }
-      row.querySelector(".line > span").textContent = item.told;
+      row.querySelector(".line > span").textContent = item.text;
       const bar = row.querySelector("progress");
       if (bar && item.total) bar.value = item.progress;
       if (this.list.children[index] !== row) this.list.insertBefore(row, this.list.children[index] ?? null);
@@ -104,7 +104,7 @@ export class Videos {
       line.append(this.#button(label, `${label} ${item.title}`, () => api.download(path, name)));
     }
     const verb = item.open ? "Cancel" : "Remove";
-    if (item.state === "leaving") line.append(this.#button("Undo", `Undo: ${item.told} ${item.title}`, () => this.#keep(item), { isNew: true }));
+    if (item.state === "leaving") line.append(this.#button("Undo", `Undo: ${item.text} ${item.title}`, () => this.#keep(item), { isNew: true }));
     else line.append(this.#button(verb, `${verb} ${item.title}`, () => this.#remove(item), { kind: "quiet" }));
     row.append(line);
     return row;
@@ -123,8 +123,8 @@ const isOpen = ({ state }) => state === "queued" || state === "running";
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 function jobRow(job) {
-  const told = {
-    queued: "Waiting for its turn",
+  const text = {
+    queued: "Queued",
     running: job.total ? `${Math.round(job.progress * 100)} %` : "Reading the script",
     done: job.seconds ? clock(job.seconds) : "Done",
     failed: "Failed",
@@ -134,7 +134,7 @@ function jobRow(job) {
   const name = `newscaster-${plain(job.title)}-${stamp(job.created)}`;
   if (job.video) files.push(["Download", job.video, `${name}.mp4`]);
   if (job.captions) files.push(["Captions", job.captions, `${name}.vtt`]);
-  return { ...job, key: `job-${job.id}`, told, files, open: isOpen(job), path: `/jobs/${job.id}` };
+  return { ...job, key: `job-${job.id}`, text, files, open: isOpen(job), path: `/jobs/${job.id}` };
 }
 
 function recordingRow(recording) {
@@ -144,7 +144,7 @@ function recordingRow(recording) {
     key: `recording-${recording.id}`,
     title: `Recording, ${day}${length}`,
     state: "done",
-    told: recording.bytes < 1e6 ? `${Math.ceil(recording.bytes / 1e3)} kB` : `${(recording.bytes / 1e6).toFixed(1)} MB`,
+    text: recording.bytes < 1e6 ? `${Math.ceil(recording.bytes / 1e3)} kB` : `${(recording.bytes / 1e6).toFixed(1)} MB`,
     created: recording.created,
     files: [["Download", recording.href, recording.file_name]],
     open: false,
@@ -153,13 +153,13 @@ function recordingRow(recording) {
 }
 
 function leavingRow(item) {
-  return { ...item, state: "leaving", told: item.open ? "Cancelled." : "Removed.", files: [], error: null, open: false };
+  return { ...item, state: "leaving", text: item.open ? "Cancelled." : "Removed.", files: [], error: null, open: false };
 }
 
-// A title as a part of a file's name.
+// Converts a title to a part of a file name.
 const plain = (title) => title.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").slice(0, 40).replace(/^-+|-+$/g, "") || "video";
 
-// A moment as a part of a file's name, in local time: 2026-01-31-205959.
+// Converts a time to a part of a file name, in local time: 2026-01-31-205959.
 function stamp(iso) {
   const local = new Date(new Date(iso).getTime() - new Date(iso).getTimezoneOffset() * 60_000);
   return local.toISOString().slice(0, 19).replace("T", "-").replaceAll(":", "");

@@ -1,7 +1,7 @@
-// Whether the studio answers: asked all the time, also while nothing else is.
+// Polls whether the studio answers.
 
 const EVERY_MS = 1_500;
-const PATIENCE_MS = 2_500; // with EVERY_MS: silence is noticed within 4 s
+const PATIENCE_MS = 2_500; // with EVERY_MS: an outage is noticed within 4 s
 
 export class Watch extends EventTarget {
   constructor() {
@@ -15,7 +15,7 @@ export class Watch extends EventTarget {
     this.check();
   }
 
-  // Asks now. Returns whether the studio answers; `down` and `up` are dispatched when that changes.
+  // Polls now. Returns whether the studio answers; dispatches `down` and `up` on changes.
   check() {
     clearTimeout(this.timer);
     this.asking ??= this.#ask().finally(() => {

@@ -1,11 +1,11 @@
-// How the anchor speaks: voice, pace and mouth. Changes apply to what is said next; nothing that is live ends.
+// How the anchor speaks: voice, speed and articulation. Changes apply to the next sentence, without interruption.
 
 import { $, announce } from "/page/actions.js";
 import { keep, kept } from "/page/keep.js";
 
 const FIELDS = ["voice", "speed", "openness", "smoothness", "ahead"];
 
-export class Manner {
+export class SpeakOptions {
   constructor(live, { failed }) {
     Object.assign(this, { live, failed });
     for (const id of FIELDS) {
@@ -21,7 +21,7 @@ export class Manner {
     }
   }
 
-  // For scripts and sound files that become videos.
+  // Options for rendering a video.
   get values() {
     const numbers = Object.fromEntries(["speed", "openness", "smoothness"].map((id) => [id, Number($(id).value)]));
     return { voice: $("voice").value || null, ...numbers };
@@ -31,7 +31,7 @@ export class Manner {
     return { ...this.values, look_ahead_ms: Number($("ahead").value) };
   }
 
-  // Sends what is set to the session that is live: one request at a time, the last values last.
+  // Sends the options to the live session: one request at a time, the latest values last.
   async apply(control) {
     this.waiting = control;
     if (this.sending) return;
@@ -54,16 +54,16 @@ export class Manner {
     }
   }
 
-  // What a new session was begun with.
+  // Notes the options of a new session.
   began(values) {
     this.applied = JSON.stringify(values);
-    this.apply($("voice")); // what was changed while it connected
+    this.apply($("voice")); // changes made while it connected
   }
 
-  // The voices and the look-ahead of this studio; what was chosen stays, if it is still there.
+  // Shows the voices and the look-ahead of this studio; keeps the choice, if it still exists.
   show({ voices, look_ahead_ms: ahead }) {
     const options = voices.map((name) => new Option(name, name));
-    if (voices.length) options.unshift(new Option("The anchor's usual one", ""));
+    if (voices.length) options.unshift(new Option("Default", ""));
     else options.push(new Option("None installed", ""));
     choose($("voice"), options, kept("voice") ?? "");
     const steps = [...$("ahead").options];

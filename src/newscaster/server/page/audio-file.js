@@ -1,24 +1,24 @@
-// A sound file: chosen, or dropped anywhere on the page, and checked before anything is done with it.
+// An audio file: chosen, or dropped anywhere on the page, and checked before it is used.
 
 import { $, quiet } from "/page/actions.js";
 import * as api from "/page/api.js";
 import { clock } from "/page/videos.js";
 
-const NONE = "Drop a sound file here, or choose one";
+const NONE = "Drop or choose an audio file";
 
-export class SoundFile {
+export class AudioFile {
   constructor({ failed, onDropped }) {
     Object.assign(this, { failed, onDropped, limits: null });
     this.file = null;
     this.turn = 0;
     $("file").addEventListener("change", () => {
       if ($("file").files.length) this.choose([...$("file").files]);
-      $("file").value = ""; // so that the same file can be chosen again when it has changed
+      $("file").value = ""; // so that a changed file can be chosen again
     });
     for (const type of ["dragenter", "dragover", "dragleave", "drop"]) addEventListener(type, (event) => this.#drag(event));
   }
 
-  // A browser leaves the page for a file that is dropped where nothing takes it.
+  // Without a handler, the browser would leave the page and open a dropped file.
   #drag(event) {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
@@ -34,9 +34,9 @@ export class SoundFile {
     quiet();
     this.#show(null, NONE);
     try {
-      if (files.length !== 1) throw new Error(`${files.length} files were dropped. Drop one.`);
+      if (files.length !== 1) throw new Error(`${files.length} files were dropped. Drop only one.`);
       const [file] = files;
-      this.#show(null, `${file.name}: being checked …`);
+      this.#show(null, `${file.name}: checking …`);
       const seconds = await this.#check(file);
       if (turn === this.turn) this.#show(file, `${file.name}, ${clock(seconds)}`);
     } catch (error) {
@@ -46,12 +46,12 @@ export class SoundFile {
     }
   }
 
-  // Its length in seconds.
+  // Returns the length in seconds.
   async #check(file) {
     const name = `“${file.name}”`;
-    const most = this.limits?.upload_bytes ?? Infinity;
-    if (file.size > most) {
-      throw new Error(`${name} has ${megabytes(file.size)}; this studio takes ${megabytes(most)} at most. Cut it, or compress it.`);
+    const max = this.limits?.upload_bytes ?? Infinity;
+    if (file.size > max) {
+      throw new Error(`${name} has ${megabytes(file.size)}; the maximum is ${megabytes(max)}. Cut it, or compress it.`);
     }
     await readable(file);
     try {
@@ -65,11 +65,11 @@ export class SoundFile {
   #show(file, text) {
     this.file = file;
     $("file-name").textContent = text;
-    $("play").disabled = $("make-sound").disabled = !file;
+    $("play").disabled = $("make-audio").disabled = !file;
   }
 }
 
-// Throws if a file cannot be read: it was moved meanwhile, or is a folder.
+// Throws if a file cannot be read, such as a folder or a moved file.
 export async function readable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
