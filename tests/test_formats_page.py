@@ -166,9 +166,9 @@ def test_kinds_of_features() -> None:
     rows = {name: row for name, row in TABLES["Networks"].items() if "D" in row}
     assert set(rows) == set(KINDS)
     for kind, row in rows.items():
-        rate, channels = KINDS[kind]
-        assert (row["rate"], row["channels"]) == (f"{rate} Hz", str(channels))
-        assert int(row["D"]) == FeatureSpec(kind=kind).width == channels * rate // MOTION_HZ
+        spec = FeatureSpec(kind=kind)
+        assert (row["rate"], row["channels"]) == (f"{spec.rate_hz} Hz", str(spec.channels))
+        assert int(row["D"]) == spec.width == spec.channels * spec.rate_hz // MOTION_HZ
 
 
 def test_a_record_of_consent_that_says_everything() -> None:

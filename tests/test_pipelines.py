@@ -132,7 +132,7 @@ def test_a_trained_anchor_that_does_not_work_is_not_written(
     """What training that diverged leaves: the anchor that was there before stays."""
     export = training.export_renderer
     monkeypatch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
-    monkeypatch.setattr(training, "export_renderer", lambda path: broken(export(path), np.zeros_like))
+    monkeypatch.setattr(training, "export_renderer", lambda network: broken(export(network), np.zeros_like))
     out = tmp_path / "ada.anchor"
     out.write_bytes(b"older")
     with pytest.raises(AnchorError, match=r"does not work, and is not written.*renderer\.onnx"):

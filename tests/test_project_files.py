@@ -258,6 +258,7 @@ def test_names_that_do_not_exist_are_found() -> None:
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_paths_in_documents_exist(page: Path) -> None:
     text = re.sub(r"\]\([^)]*\)", "]", page.read_text(encoding="utf-8"))
+    text = re.sub(r"^```.*$", "", text, flags=re.M)  # titles of code: files that a reader adds
     folders = r"src|tests|tools|benchmarks|docs|examples|requirements|\.ci|\.github"
     for path in re.findall(rf"(?<![\w/.-])(?:{folders})/[\w./-]*\w", text):
         assert (ROOT / path).exists(), path
@@ -330,3 +331,71 @@ def test_the_workflow_runs_what_ci_runs() -> None:
             assert {"name", "description", "body"} <= form.keys()
             ids = [part["id"] for part in form["body"] if part["type"] != "markdown"]
             assert len(ids) == len(set(ids)) > 0
+
+
+# --- Sources
+
+MAX_BODY_LINES, MAX_NESTING = 60, 4
+LEFT = {"synthesis/cued_speech.py: open_cued_speech", "synthesis/dub.py: dub_to_file"}
+"""Functions beyond the limits that are still to be split."""
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BLOCKS = (
+    *(ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith),
+    *(ast.Try, ast.TryStar, ast.Match),
+)
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the first statement after the docstring to the last."""
+    body = function.body[1:] if ast.get_docstring(function, clean=False) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def nesting(node: ast.AST) -> int:
+    """How many blocks lie in each other; elif counts as its if, and functions inside count on their own."""
+    deepest = 0
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (*_FUNCTIONS, ast.Lambda, ast.ClassDef)):
+            continue
+        is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and node.orelse == [child]
+        deepest = max(deepest, nesting(child) + (isinstance(child, _BLOCKS) and not is_elif))
+    return deepest
+
+
+def test_lines_and_nesting_are_counted() -> None:
+    code = """
+def f(x):
+    '''Docstrings do not
+    count.'''
+    if x:
+        return [y for y in x if y]
+    elif x is None:
+        with x:
+            for y in x:
+                print(y)
+    else:
+        def g():
+            while x:
+                try:
+                    match x:
+                        case _:
+                            pass
+                finally:
+                    pass
+    return x
+"""
+    f, g = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef))
+    assert (body_lines(f), nesting(f)) == (16, 3)
+    assert (body_lines(g), nesting(g)) == (7, 3)
+
+
+def test_functions_are_short_and_flat() -> None:
+    """The body without its docstring has at most 60 lines, and at most 4 blocks lie in each other."""
+    package = ROOT / "src" / "newscaster"
+    found = {
+        f"{path.relative_to(package).as_posix()}: {node.name}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, _FUNCTIONS) and (body_lines(node) > MAX_BODY_LINES or nesting(node) > MAX_NESTING)
+    }
+    assert found == LEFT

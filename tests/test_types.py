@@ -1,14 +1,20 @@
-"""Stream operators: however a stream is cut, the output is the same."""
+"""Shared types: the one place of array aliases and progress callbacks, and stream operators.
+
+However a stream is cut, the output of an operator is the same.
+"""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import newscaster
 from newscaster.media import Resampler
 from newscaster.speech.features import FeatureSpec, FeatureStream
 from newscaster.speech.voice_activity import load_voice_activity
@@ -21,6 +27,35 @@ from tiny_anchor import speech_like
 
 STEPS = np.random.default_rng(0).standard_normal((40, 2))
 AUDIO = speech_like(1.7)
+SOURCES = sorted(Path(newscaster.__file__).parent.rglob("*.py"), key=lambda path: len(path.parts))
+
+
+def array_aliases(code: str) -> list[str]:
+    """Names that stand for an array type, at the level of the module or in a block of it."""
+    body = ast.parse(code).body
+    body += [node for block in body if isinstance(block, ast.If | ast.Try) for node in block.body]
+    found = []
+    for node in body:
+        match node:
+            case ast.Assign(targets=[ast.Name(name)], value=ast.Subscript(value=value)):
+                found += [name] if ast.unparse(value).split(".")[-1] == "NDArray" else []
+            case ast.AnnAssign(target=ast.Name(name), value=ast.Subscript(value=value)):
+                found += [name] if ast.unparse(value).split(".")[-1] == "NDArray" else []
+    return found
+
+
+def test_array_aliases_are_found() -> None:
+    code = (
+        "A = npt.NDArray[np.int8]\nB: TypeAlias = NDArray[Any]\nif X:\n    C = npt.NDArray[Any]\nD = list[A]"
+    )
+    assert array_aliases(code) == ["A", "B", "C"]
+
+
+def test_array_types_have_one_place() -> None:
+    """A module takes them from newscaster.types."""
+    names = {path: array_aliases(path.read_text(encoding="utf-8")) for path in SOURCES}
+    assert "ArrayF64" in names.pop(SOURCES[0].parent / "types.py")
+    assert {str(path): found for path, found in names.items() if found} == {}
 
 
 def _interpolator() -> _Interpolator:

@@ -105,7 +105,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert cli.run(["info", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "consent      who: Ada Byron" in lines
-    assert any("nothing is made with this anchor any more" in line for line in lines)
+    assert any("newscaster refuses to use this anchor" in line for line in lines)
     assert cli.run(["info", "--json", str(path)]) == 0
     assert json.loads(capsys.readouterr().out)["consent"]["sha256"] == AGREED.to_json()["sha256"]
     for command in (["speak", "--text", "News."], ["live", "--text", "News.", "--to"]):

@@ -2,7 +2,7 @@
 
     python tools/private_words.py             counts by word
     python tools/private_words.py --list      every place
-    python tools/private_words.py --most N    fails if there are more than N
+    python tools/private_words.py --max N     fails if there are more than N
 
 Prose is what people read: comments, docstrings, messages, Markdown and the page's texts. Identifiers are
 counted by their parts (``stage_frames`` has ``stage``). Keys of file formats and names of FFmpeg keep
@@ -178,7 +178,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--list", action="store_true", help="print every place")
-    parser.add_argument("--most", type=int, help="fail if there are more")
+    parser.add_argument("--max", type=int, help="fail if there are more")
     a = parser.parse_args()
     found = list(places())
     if a.list:
@@ -188,8 +188,8 @@ def main() -> int:
     for word in WORDS:
         print(f"{counts[word.name]:6}  {word.name}  ->  {word.use}")
     print(f"{len(found):6}  in all")
-    if a.most is not None and len(found) > a.most:
-        print(f"more than {a.most}: write the field's term instead; --list names every place")
+    if a.max is not None and len(found) > a.max:
+        print(f"more than {a.max}: write the field's term instead; --list names every place")
         return 1
     return 0
 

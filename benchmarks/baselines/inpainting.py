@@ -22,16 +22,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.inpainter_network import Inpainter, InpainterConfig, PatchDiscriminator
-from newscaster.errors import InputError
 from newscaster.face.topology import RING
 from newscaster.models.renderer.data import RenderingClip, RenderingData, frame_table
 from newscaster.models.renderer.losses import psnr
-from newscaster.training.adversarial import CROSS_ENTROPY, AdversarialLoss, Adversary
+from newscaster.training.adversarial import AdversarialLoss, Adversary, Criterion
 from newscaster.training.budget import TimeBudget
-from newscaster.training.checkpoints import WEIGHTS, read_checkpoint
+from newscaster.training.checkpoints import Checkpoint, load_network
 from newscaster.training.loop import Intervals, Metrics, Optimization, Progress, Trainer, TrainTask
 from newscaster.training.onnx_export import export_network
 from newscaster.training.previews import write_comparison
+from newscaster.training.seeds import seeded
 
 ImageArray = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
@@ -40,6 +40,17 @@ Batch = tuple[ImageArray, ImageArray]
 _FINE = 4
 _PREVIEW_FRAMES = 6
 _CHECKING_BATCH = 16
+
+
+def _cross_entropy(logits: Tensor, target: float) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+
+CROSS_ENTROPY = Criterion(
+    lambda real, generated: 0.5 * (_cross_entropy(real, 1.0) + _cross_entropy(generated, 0.0)),
+    lambda generated: _cross_entropy(generated, 1.0),
+)
+"""As in pix2pix (arXiv 1611.07004)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +121,7 @@ class InpainterTask(TrainTask[Batch]):
         self.how, self.optimization, self.intervals = how, how.optimization, how.intervals
         self.samples_per_step, self.device = how.batch, torch.device("cpu")
         self.frames, self.held_out = Outlined(data.clips), Outlined(data.held_out)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.network, judge = Inpainter(config, data.hidden), PatchDiscriminator(config)
         self.optimizer = _adam(self.network.parameters(), how.learning_rate)
         if how.realism:
@@ -120,7 +130,7 @@ class InpainterTask(TrainTask[Batch]):
                 AdversarialLoss(realism=how.realism, matching=0.0, learning_rate=how.learning_rate),
                 device=self.device,
                 criterion=CROSS_ENTROPY,
-                optimizer=lambda parameters: _adam(parameters, how.learning_rate),
+                optimizer=_adam(judge.parameters(), how.learning_rate),
                 precise=True,
             )
 
@@ -212,19 +222,12 @@ def load_inpainter(folder: Path) -> Inpainter:
     Raises:
         InputError: its weights are missing, damaged, or not an in-painter's.
     """
-    weights = read_checkpoint(folder / WEIGHTS)
-    try:
-        if weights.facts.get("kind") != "inpainter":
-            raise ValueError(f"it holds a {weights.facts.get('kind')!r}")
-        network = Inpainter(
-            InpainterConfig.from_json(weights.facts["config"]), weights.tensors["hidden"].numpy()
-        )
-        network.load_state_dict(dict(weights.tensors))
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise InputError(
-            f"'{folder / WEIGHTS}' does not hold an in-painter's weights: {error}. Train anew"
-        ) from error
-    return network.eval()
+
+    def build(stored: Checkpoint) -> Inpainter:
+        config = InpainterConfig.from_json(stored.facts["config"])
+        return Inpainter(config, stored.tensors["hidden"].numpy())
+
+    return load_network(folder, build, kind="inpainter")[0]
 
 
 def export_inpainter(network: Inpainter) -> bytes:

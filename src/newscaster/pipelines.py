@@ -22,6 +22,7 @@ import numpy as np
 
 from newscaster.deprecation import moved_keywords
 from newscaster.errors import AnchorError, InputError, MissingExtraError, OutputError
+from newscaster.models.registry import DEFAULT_RENDERER, check_renderer
 from newscaster.texts import check_unicode, quoted, shown
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from newscaster.formats.dataset import Dataset
     from newscaster.models.motion.speaker import SpeakerMotion
     from newscaster.models.portrait.data import FullFrameData
+    from newscaster.models.renderer.contract import CropNetwork
     from newscaster.models.renderer.data import RenderingData
     from newscaster.models.renderer.training import RenderingResult
     from newscaster.prepare import Report
@@ -173,6 +175,7 @@ def train(
     face: int | None = None,
     target: Path | str | None = None,
     target_minutes: float = DEFAULT_TARGET_MINUTES,
+    renderer: str = DEFAULT_RENDERER,
     attribution: Sequence[str] = (),
     reuse_encoder: bool = False,
     progress: ReportProgress = _no_progress,
@@ -194,6 +197,7 @@ def train(
         target: clip for the target video; by default the calmest segment of the footage. "synthetic": whole
             frames are rendered from landmark maps, and the anchor contains no footage.
         target_minutes: training time of the full-frame network of a synthetic target.
+        renderer: name of the rendering network, one of ``newscaster.models.registry.RENDERERS``.
         attribution: lines for the metadata of every video, such as the source of the footage.
         reuse_encoder: omit the speech encoder (7 MB) from the anchor. The anchor then needs a version of
             newscaster with the same encoder.
@@ -219,6 +223,7 @@ def train(
     ):
         if not (value > 0 and math.isfinite(value)):
             raise InputError(f"{argument} is {value}; expected a number above 0, such as {usual:g}")
+    check_renderer(renderer)
     check_output(out, suffixes=(".anchor",))
     from newscaster import prepare
     from newscaster.formats.anchor_info import check_labels
@@ -257,6 +262,7 @@ def train(
             name=name,
             minutes=minutes,
             target_minutes=target_minutes if synthetic else None,
+            renderer=renderer,
             attribution=attribution,
             reuse_encoder=reuse_encoder,
             progress=report,
@@ -311,6 +317,7 @@ def train_on_dataset(
     name: str | None = None,
     minutes: float = DEFAULT_MINUTES,
     target_minutes: float | None = None,
+    renderer: str = DEFAULT_RENDERER,
     attribution: Sequence[str] = (),
     reuse_encoder: bool = False,
     progress: ReportProgress = _no_progress,
@@ -320,26 +327,32 @@ def train_on_dataset(
     ``target_minutes`` is the training time of a synthetic target; None: the target of the dataset.
     """
     from newscaster.models.renderer.data import RenderingData
-    from newscaster.models.renderer.training import train_renderer
+    from newscaster.models.renderer.training import load_renderer, train_renderer
 
     agreed = _agreed(consent)
     motion = _motion(dataset, _run_folder(work, "motion", dataset, with_audio=True), progress)
     synthetic: dict[str, float] = {}
     if target_minutes is None:
-        data, folder = RenderingData.from_dataset(dataset), _run_folder(work, "rendering", dataset)
+        data, kind = RenderingData.from_dataset(dataset), "rendering"
     else:
         dataset, data, synthetic = _synthetic(dataset, work, target_minutes, progress)
-        folder = _run_folder(work, "rendering-painted", dataset)
+        kind = "rendering-painted"
     rendering = train_renderer(
         data,
-        folder,
+        _run_folder(work, kind, dataset, renderer=renderer),
         minutes=minutes,
+        renderer=renderer,
         progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
     )
-    record = agreed.record().to_json()
-    info = _info(dataset, motion, rendering, name or shown(out.stem), record, tuple(attribution))
-    info = replace(info, training={**info.training, **synthetic}, synthetic_target=target_minutes is not None)
-    return _write(out, dataset, motion, rendering, info, reuse_encoder=reuse_encoder)
+    network = load_renderer(rendering.weights, renderer=renderer)
+    info = replace(
+        _info(dataset, motion, rendering, network, name=name or shown(out.stem)),
+        consent=agreed.record().to_json(),
+        attribution=tuple(attribution),
+        synthetic_target=target_minutes is not None,
+    )
+    info = replace(info, training={**info.training, **synthetic})
+    return _write(out, dataset, motion, network, info, reuse_encoder=reuse_encoder)
 
 
 def _synthetic(
@@ -403,15 +416,10 @@ def _motion(dataset: Dataset, folder: Path, progress: ReportProgress) -> Speaker
 
 
 def _info(
-    dataset: Dataset,
-    motion: SpeakerMotion,
-    rendering: RenderingResult,
-    name: str,
-    consent: dict[str, object],
-    attribution: tuple[str, ...],
+    dataset: Dataset, motion: SpeakerMotion, rendering: RenderingResult, network: CropNetwork, *, name: str
 ) -> AnchorInfo:
+    """The metadata of an anchor, but for consent and attribution."""
     from newscaster.formats.anchor_info import AnchorInfo
-    from newscaster.models.renderer.training import load_renderer
 
     errors = {} if motion.errors is None else asdict(motion.errors)
     motion_metrics = {f"motion {name}": float(f"{value:.4g}") for name, value in errors.items()}
@@ -425,7 +433,7 @@ def _info(
         features=motion.features,
         coefficients=motion.basis.size,
         context_steps=motion.network.config.context_steps,
-        map_side=load_renderer(rendering.weights).config.map_side_for(dataset.crop.side),
+        map_side=network.map_side,
         grain=rendering.grain,
         training={
             "clips": len(dataset.clips),
@@ -436,8 +444,6 @@ def _info(
             "rendering PSNR in the mask, dB": round(rendering.psnr, 2),
             **motion_metrics,
         },
-        consent=consent,
-        attribution=attribution,
     )
 
 
@@ -445,7 +451,7 @@ def _write(
     out: Path,
     dataset: Dataset,
     motion: SpeakerMotion,
-    rendering: RenderingResult,
+    network: CropNetwork,
     info: AnchorInfo,
     *,
     reuse_encoder: bool,
@@ -477,7 +483,7 @@ def _write(
             info,
             face,
             motion=export_motion(motion.network),
-            renderer=export_renderer(rendering.weights),
+            renderer=export_renderer(network),
             target=dataset.target.video.read_bytes(),
             speech_encoder=encoder,
         )
@@ -491,7 +497,9 @@ def _write(
     return out
 
 
-def _run_folder(folder: Path, kind: str, dataset: Dataset, *, with_audio: bool = False) -> Path:
+def _run_folder(
+    folder: Path, kind: str, dataset: Dataset, *, with_audio: bool = False, renderer: str = DEFAULT_RENDERER
+) -> Path:
     """Return the folder of a training run, named after a hash of its data: other footage is another run.
 
     Args:
@@ -499,11 +507,14 @@ def _run_folder(folder: Path, kind: str, dataset: Dataset, *, with_audio: bool =
         kind: kind of the run.
         dataset: the prepared dataset.
         with_audio: whether the hash includes the audio.
+        renderer: name of the rendering network, if one is trained. Each has a run of its own.
     """
     identity: dict[str, object] = {
         "clips": [(clip.name, clip.frames, clip.record.cropped_with) for clip in dataset.clips],
         "fps": str(dataset.fps),
     }
+    if renderer != DEFAULT_RENDERER:
+        identity["renderer"] = renderer
     if with_audio:
         audio = hashlib.sha256()
         for clip in dataset.clips:

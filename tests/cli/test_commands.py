@@ -268,6 +268,7 @@ def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
         "face": None,
         "target": None,
         "target_minutes": 50.0,
+        "renderer": "unet",
         "attribution": ("From a test", "CC0"),
         "name": "Ada",
     }

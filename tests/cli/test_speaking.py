@@ -284,7 +284,7 @@ def test_a_script_in_several_languages(
     )
     assert cli.run([*speak, text, "--captions", str(srt)]) == 0
     shown = capsys.readouterr()
-    assert [line[:42] for line in shown.err.splitlines()] == [
+    assert [line[:43] for line in shown.err.splitlines()] == [
         "warning: sentence 2, line 3, is skipped: th",
         "warning: sentence 3, line 3, is skipped: th",
     ]

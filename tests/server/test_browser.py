@@ -73,6 +73,7 @@ def swift(time: np.ndarray, bright: np.ndarray) -> np.ndarray:
     return bright - np.array([bright[np.abs(time - t) <= 250].mean() for t in time])
 
 
+@pytest.mark.alone
 def test_the_mouth_moves_with_the_audio_and_rests_in_silence(page: Page) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     page.click("#go-live")

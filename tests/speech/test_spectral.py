@@ -5,11 +5,10 @@ import pytest
 
 from newscaster.speech.spectral import (
     local_log_mel,
-    log_mel,
     mel_filters,
-    mfcc,
     whisper_log_mel,
 )
+from whole_spectra import log_mel, mfcc
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:

@@ -9,7 +9,8 @@ import pytest
 import newscaster
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.live_rendering import LiveRenderer
-from newscaster.synthesis.renderer import Image, Job
+from newscaster.synthesis.renderer import Job
+from newscaster.types import ImageU8
 from tiny_anchor import write_tiny_anchor
 
 
@@ -27,7 +28,7 @@ class Counting:
     def __init__(self, anchor: Anchor) -> None:
         self.renderer, self.asked = anchor._loaded.renderer, 0
 
-    def crops(self, jobs: list[Job]) -> Image:
+    def crops(self, jobs: list[Job]) -> ImageU8:
         self.asked += len(jobs)
         return self.renderer.crops(jobs)
 

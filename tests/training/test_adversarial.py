@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from baselines.inpainting import CROSS_ENTROPY
 from torch.nn import functional
 
 from newscaster.models.discriminators import PatchDiscriminator
-from newscaster.training.adversarial import CROSS_ENTROPY, HINGE, AdversarialLoss, Adversary
+from newscaster.training.adversarial import HINGE, AdversarialLoss, Adversary
 from newscaster.training.budget import Ramp
 
 CPU = torch.device("cpu")

@@ -48,6 +48,7 @@ from newscaster.cli.terminal import (
 from newscaster.cli.verifying import verify
 from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
+from newscaster.models.registry import DEFAULT_RENDERER, RENDERERS
 from newscaster.safety.readers import read_option
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted, without_escapes, write_raw_names
@@ -155,6 +156,13 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     type=click.FloatRange(min=0, min_open=True),
     metavar="MINUTES",
     help="Training time of the full-frame network, which renders a synthetic target.",
+)
+@click.option(
+    "--renderer",
+    default=DEFAULT_RENDERER,
+    show_default=True,
+    type=click.Choice(list(RENDERERS)),
+    help="Rendering network.",
 )
 @click.option(
     "--consent",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,9 @@ from newscaster.cli.speaking import (
     voice_options,
 )
 from newscaster.cli.terminal import progress_report, say, value_text
+
+if TYPE_CHECKING:
+    from newscaster.synthesis.dub_options import DubResult
 
 _FILE = click.Path(path_type=Path)
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):(?=\d{1,2}(?:\.|$)))?(\d+(?:\.\d+)?)")
@@ -167,6 +170,11 @@ def dub(
             style=style_of(reading, options),
             progress=progress,
         )
+    _say_result(made)
+
+
+def _say_result(made: DubResult) -> None:
+    """Print what was rewritten, what was kept and why, and who signed it."""
     say(
         f"{made.path}  {made.seconds:.1f} s in {made.wall_seconds:.1f} s, "
         f"{made.frames_per_second:.1f} frames/s ({made.track_seconds:.1f} s to find the face)"

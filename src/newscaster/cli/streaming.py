@@ -6,7 +6,7 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,18 +34,15 @@ from newscaster.system.os_errors import why
 from newscaster.texts import check_unicode
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from newscaster.media import LiveItem, PipedAudio
     from newscaster.media.containers import Container
     from newscaster.provenance import Statement
+    from newscaster.speech.voices import Reading
     from newscaster.synthesis.live import Live
-    from newscaster.synthesis.live_frame import LiveFrame
+    from newscaster.synthesis.live_frame import LiveCounts, LiveFrame
     from newscaster.synthesis.live_manifest import LiveManifestBuilder
     from newscaster.synthesis.signing import Signing
-
-    Floats = npt.NDArray[np.float32]
+    from newscaster.types import ArrayF32
 
 
 _AHEAD_SECONDS = 2.0
@@ -138,30 +135,15 @@ def live(
     from newscaster.synthesis.output_paths import inputs_of
     from newscaster.synthesis.result import tags
     from newscaster.synthesis.signing import Signing
-    from newscaster.synthesis.speech_input import check_rate, is_script, read_script
+    from newscaster.synthesis.speech_input import check_rate
 
-    if (speech is None) == (text is None) and not (idle and text is None):
-        state = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
-        raise InputError(f"{state} given; give one of them, or only --idle to stream the idle loop")
-    check_unicode(text or "", "the text")  # before anything is opened
+    _check_speech_or_text(speech, text, idle=idle)
     container = media.live_container(address, format_name)
     signed = _signed_file(address, container, required_by=_first_given(sign=sign, timestamp=timestamp))
     if speech == "-":
         check_rate(rate)
     speech_file = None if speech == "-" else speech
-    if is_script(speech):
-        text, speech = read_script(Path(speech)), None
-    reading = reading_of(
-        anchor if text is not None else None,
-        voice=options["voice"],
-        command=options["voice_command"],
-        speed=options["speed"],
-    )
-    if reading is not None and text is None:
-        raise InputError(
-            "--voice, --voice-command or --speed is given, but there is no text to read. Give --text or a "
-            ".txt file, or remove the option"
-        )
+    speech, text, reading = _reading(anchor, speech, text, options)
     signing = None if signed is None else Signing.begin(sign, timestamp=timestamp)
     performer = newscaster.open(anchor, workers=options["workers"], backend=options["backend"])
     inputs = inputs_of(
@@ -194,17 +176,42 @@ def live(
             inputs=inputs,
         )
     check.finish()
-    counts = stream.counts
-    say(
-        f"{media.redact_url(address)}  {counts.audio_seconds:.1f} s, {counts.shown} frames, "
-        f"{counts.dropped} dropped",
-        err=True,
-    )
+    _say_counts(address, stream.counts)
     if signed is None or signing is None:
         say(f"not signed: {_unsigned()}", err=True)
     else:
         statement = account.statement(performer, signed.name, synthetic_voice=text is not None, style=style)
         _sign(signed, signing, statement)
+
+
+def _check_speech_or_text(speech: str | None, text: str | None, *, idle: bool) -> None:
+    """Raise InputError unless there is one speech, or none with --idle, before anything is opened."""
+    if (speech is None) == (text is None) and not (idle and text is None):
+        state = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
+        raise InputError(f"{state} given; give one of them, or only --idle to stream the idle loop")
+    check_unicode(text or "", "the text")
+
+
+def _reading(
+    anchor: str, speech: str | None, text: str | None, options: Mapping[str, Any]
+) -> tuple[str | None, str | None, Reading | None]:
+    """Return speech, text, and how the text is read; a script that is given as speech becomes the text."""
+    from newscaster.synthesis.speech_input import is_script, read_script
+
+    if is_script(speech):
+        text, speech = read_script(Path(speech)), None
+    reading = reading_of(
+        anchor if text is not None else None,
+        voice=options["voice"],
+        command=options["voice_command"],
+        speed=options["speed"],
+    )
+    if reading is not None and text is None:
+        raise InputError(
+            "--voice, --voice-command or --speed is given, but there is no text to read. Give --text or a "
+            ".txt file, or remove the option"
+        )
+    return speech, text, reading
 
 
 def _first_given(**options: object) -> str | None:
@@ -297,6 +304,17 @@ class _SpeechCheck:
         if not self._warned and self._frames and is_without_speech(speech_seconds, seconds):
             say(f"warning: {without_speech(self._name, speech_seconds, seconds, rests=True)}", err=True)
             self._warned = True
+
+
+def _say_counts(address: str, counts: LiveCounts) -> None:
+    """Print what was sent to the address."""
+    from newscaster import media
+
+    say(
+        f"{media.redact_url(address)}  {counts.audio_seconds:.1f} s, {counts.shown} frames, "
+        f"{counts.dropped} left out",
+        err=True,
+    )
 
 
 def _sign(file: Path, signing: Signing, statement: Statement) -> None:
@@ -451,7 +469,7 @@ def _check_audio(path: Path) -> None:
         )
 
 
-def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
+def _push_all(stream: Live, blocks: Iterator[ArrayF32], rate: int) -> None:
     for block in blocks:
         stream.push(block, rate)
         while stream.counts.waiting_seconds > _AHEAD_SECONDS:
@@ -459,7 +477,7 @@ def _push_all(stream: Live, blocks: Iterator[Floats], rate: int) -> None:
     stream.flush()
 
 
-def _raw(source: PipedAudio) -> Iterator[Floats]:
+def _raw(source: PipedAudio) -> Iterator[ArrayF32]:
     """Yield raw audio as it arrives: signed 16-bit little-endian, as (n,) float32 in [-1, 1]."""
     import numpy as np
 

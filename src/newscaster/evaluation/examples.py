@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from newscaster.evaluation.held_out import HeldOut
@@ -18,8 +17,7 @@ from newscaster.evaluation.reconstruction import Condition, Remade
 from newscaster.face.crop import cut_crop
 from newscaster.media import read_frames
 from newscaster.synthesis.anchor import Anchor
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayBool, ArrayF64, ArrayI64
 
 _SHOWN = 8
 _APART_FRAMES = 8
@@ -67,7 +65,7 @@ def choose_examples(
     excess_flicker = [c.flicker - c.real_flicker for c in mouths]
     median = float(np.nanmedian(np.concatenate(errors)))
 
-    def show(frames: Sequence[tuple[int, int]], series: Sequence[Array]) -> tuple[Example, ...]:
+    def show(frames: Sequence[tuple[int, int]], series: Sequence[ArrayF64]) -> tuple[Example, ...]:
         return tuple(_example(anchor, clips[c], made[c], i, float(series[c][i])) for c, i in frames)
 
     return Examples(
@@ -77,7 +75,7 @@ def choose_examples(
     )
 
 
-def _largest(series: Sequence[Array], *, per_clip: int = _PER_CLIP) -> list[tuple[int, int]]:
+def _largest(series: Sequence[ArrayF64], *, per_clip: int = _PER_CLIP) -> list[tuple[int, int]]:
     """Return (clip, frame) of the largest finite values, largest first, spread over clips and time."""
     ranked = sorted(
         ((float(values[i]), c, int(i)) for c, values in enumerate(series) for i in _finite(values)),
@@ -94,7 +92,7 @@ def _largest(series: Sequence[Array], *, per_clip: int = _PER_CLIP) -> list[tupl
     return chosen
 
 
-def _finite(values: Array) -> npt.NDArray[np.int64]:
+def _finite(values: ArrayF64) -> ArrayI64:
     return np.flatnonzero(np.isfinite(values))
 
 
@@ -114,7 +112,7 @@ def _example(anchor: Anchor, held: HeldOut, made: Sequence[Remade], frame: int, 
     return Example(held.name, frame, float(frame / anchor.fps), figure, mouths)
 
 
-def _box(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def _box(mask: ArrayBool) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom of a mask, with a margin."""
     side = len(mask)
     margin = round(_MARGIN * side)

@@ -13,7 +13,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.face.head_pose import Poses
@@ -34,10 +33,7 @@ from newscaster.tracking.descriptor import (
     descriptor_distance,
     mean_descriptor,
 )
-
-Array = npt.NDArray[np.float64]
-Image = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ImageU8
 
 MIN_FRAMES = 25
 """Clips that show the face in fewer frames are skipped: they are too short to measure motion."""
@@ -55,7 +51,7 @@ class HeldOut:
     """Smoothed, as in an anchor's target. A frame without a face has the pose of the nearest with one."""
     transforms: SurfaceWarp
     """Frame pixels to crop pixels, for the same poses."""
-    shapes: Array
+    shapes: ArrayF64
     """(F, 57, 2): the clip's own mouth on these poses; projected back, it lies at its detected place. NaN in
     frames without a face."""
 
@@ -84,11 +80,11 @@ class HeldOut:
         return self.clip.frames
 
     @property
-    def present(self) -> npt.NDArray[np.bool_]:
+    def present(self) -> ArrayBool:
         """(F,): the face was found."""
         return self.clip.present
 
-    def images(self, start: int = 0, stop: int | None = None) -> Iterator[Image]:
+    def images(self, start: int = 0, stop: int | None = None) -> Iterator[ImageU8]:
         """Yield the footage's own frames (H, W, 3), from ``start`` to before ``stop``."""
         record = self.clip.record
         stop = self.frames if stop is None else stop
@@ -122,7 +118,7 @@ def find_held_out(
     folder: Path,
     *,
     face: int | None = None,
-    person: Floats | None = None,
+    person: ArrayF32 | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> list[HeldOut]:
@@ -172,18 +168,18 @@ def find_held_out(
     return held_out
 
 
-def clip_descriptors(clip: Clip) -> Floats:
+def clip_descriptors(clip: Clip) -> ArrayF32:
     """Return descriptors (n, 128) of frames spread over a clip; rows that cannot be measured are NaN."""
     chosen = spread(np.flatnonzero(clip.present))
     record = clip.record
-    frames: list[Image] = []
+    frames: list[ImageU8] = []
     for index in chosen:
         first = record.start_frame + int(index)
         frames += read_frames(Path(record.source), fps=record.fps, start_frame=first, stop_frame=first + 1)
     return describe_faces(frames, clip.landmarks[chosen][: len(frames)])
 
 
-def check_person(clip: Clip, anchor: Anchor, person: Floats) -> None:
+def check_person(clip: Clip, anchor: Anchor, person: ArrayF32) -> None:
     """Raise FootageError unless a clip shows the anchor's person, with descriptor ``person`` (128,)."""
     descriptors = clip_descriptors(clip)
     measured = int(np.isfinite(descriptors).all(axis=1).sum())
@@ -210,10 +206,10 @@ def retracked(
     *,
     fps: Fraction,
     face: int | None = None,
-    person: Floats | None = None,
+    person: ArrayF32 | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
-) -> dict[Path, npt.NDArray[np.float32]]:
+) -> dict[Path, ArrayF32]:
     """Return landmarks (F, 478, 3) of reconstructed videos, in pixels; NaN in frames without a face.
 
     Keys are the paths as passed, relative or absolute. Videos without any face have no key.
@@ -235,7 +231,7 @@ def retracked(
     return {path: _joined(parts) for path, parts in tracked.items() if parts}
 
 
-def _joined(parts: Sequence[Clip]) -> npt.NDArray[np.float32]:
+def _joined(parts: Sequence[Clip]) -> ArrayF32:
     """Return the landmarks of all clips of one file, each at its start frame; NaN between them."""
     starts = [clip.record.start_frame for clip in parts]
     frames = max(start + clip.frames for start, clip in zip(starts, parts, strict=True))

@@ -18,11 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from newscaster.face.topology import RING
-
-Images = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
-Array = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.floating[Any]]
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ImageU8
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _PEAK = 255.0
@@ -34,18 +30,18 @@ _MIN_INSET_PX = 2
 _FINE = 4
 
 
-def luma(images: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+def luma(images: npt.NDArray[np.integer[Any]]) -> ArrayF32:
     """Return the luma (..., H, W) of RGB images (..., H, W, 3), 0 to 255: ITU-R BT.601."""
     return np.asarray(images.astype(np.float32) @ _LUMA)
 
 
-def squared_errors(made: Images, real: Images, mask: Mask) -> Array:
+def squared_errors(made: ImageU8, real: ImageU8, mask: ArrayBool) -> ArrayF64:
     """Return the mean squared error of each frame, (F,), over the mask's pixels and three channels."""
     error = made[:, mask].astype(np.float32) - real[:, mask]
     return np.asarray((error**2).mean(axis=(1, 2), dtype=np.float64))
 
 
-def psnr(errors: Floats) -> float:
+def psnr(errors: ArrayFloat) -> float:
     """Return the peak signal-to-noise ratio in dB from the frames' mean squared errors (F,).
 
     10 log10(255² / mean), with the mean over all pixels of all frames. If frames differ, this is less than
@@ -55,7 +51,7 @@ def psnr(errors: Floats) -> float:
     return float(10 * np.log10(_PEAK**2 / mean)) if mean > 0 else float("inf")
 
 
-def structural_similarities(made: Images, real: Images, mask: Mask) -> Array:
+def structural_similarities(made: ImageU8, real: ImageU8, mask: ArrayBool) -> ArrayF64:
     """Return the SSIM of each frame, (F,), at most 1: the mean of the SSIM map over the mask's pixels.
 
     Computed on luma, after Wang, Bovik, Sheikh and Simoncelli, *Image quality assessment: from error
@@ -83,13 +79,13 @@ def structural_similarities(made: Images, real: Images, mask: Mask) -> Array:
     return np.asarray((of_means * of_structure)[:, inner[box]].mean(axis=1))
 
 
-def _box(mask: Mask) -> tuple[slice, slice]:
+def _box(mask: ArrayBool) -> tuple[slice, slice]:
     """Return the rows and columns of a mask's bounding box."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _windowed(values: Floats) -> Floats:
+def _windowed(values: ArrayFloat) -> ArrayFloat:
     """Return Gaussian means (F, H - 10, W - 10) of values (F, H, W)."""
     offsets = np.arange(_WINDOW_SIDE) - _WINDOW_SIDE // 2
     weights = np.exp(-0.5 * (offsets / _WINDOW_SIGMA) ** 2)
@@ -104,7 +100,7 @@ def _windowed(values: Floats) -> Floats:
     return values
 
 
-def lip_masks(points: Floats, *, side: int, pixels_per_unit: float) -> Mask:
+def lip_masks(points: ArrayFloat, *, side: int, pixels_per_unit: float) -> ArrayBool:
     """Return masks (F, side, side) of the inside of the lips, from mouths (F, 57, 2) in crop pixels.
 
     The mask is the polygon of the outer lips, eroded by 0.03 IOD and at least 2 pixels. The edge between lip
@@ -129,7 +125,7 @@ def lip_masks(points: Floats, *, side: int, pixels_per_unit: float) -> Mask:
     return masks
 
 
-def detail(images: Images, lips: Mask) -> Array:
+def detail(images: ImageU8, lips: ArrayBool) -> ArrayF64:
     """Return the variance of the Laplacian of luma, (F,), inside each frame's lips (F, H, W).
 
     The Laplacian is the sum of the four neighbours minus four times the pixel. NaN if fewer than 12 pixels
@@ -146,7 +142,7 @@ def detail(images: Images, lips: Mask) -> Array:
     )
 
 
-def ratio(made: Floats, real: Floats) -> float:
+def ratio(made: ArrayFloat, real: ArrayFloat) -> float:
     """Return the mean of one series (F,) over that of another, for the frames in which both are finite.
 
     NaN if there is no such frame, or if the real mean is 0.
@@ -157,7 +153,9 @@ def ratio(made: Floats, real: Floats) -> float:
     return float(made[both].mean() / real[both].mean())
 
 
-def sharpness_ratio(made: Images, real: Images, lips: Mask, made_lips: Mask | None = None) -> float:
+def sharpness_ratio(
+    made: ImageU8, real: ImageU8, lips: ArrayBool, made_lips: ArrayBool | None = None
+) -> float:
     """Return the fine detail inside the lips, rendered over real: 1 is as sharp, less is softer.
 
     The mean of :func:`detail` over the rendered frames divided by that over the real frames.
@@ -170,7 +168,7 @@ def sharpness_ratio(made: Images, real: Images, lips: Mask, made_lips: Mask | No
     return ratio(detail(made, lips if made_lips is None else made_lips), detail(real, lips))
 
 
-def flicker(images: Images, mask: Mask) -> Array:
+def flicker(images: ImageU8, mask: ArrayBool) -> ArrayF64:
     """Return how much each frame differs from its two neighbours, (F,): NaN for the first and the last.
 
     The mean magnitude of before - 2 * frame + after, of luma over the mask's pixels, 0 to 255: the second
@@ -184,7 +182,7 @@ def flicker(images: Images, mask: Mask) -> Array:
     return out
 
 
-def change(images: Images, mask: Mask) -> Array:
+def change(images: ImageU8, mask: ArrayBool) -> ArrayF64:
     """Return how much each frame differs from the previous one, (F,): NaN for the first.
 
     The mean absolute difference of luma over the mask's pixels, 0 to 255: motion and noise together.
@@ -195,7 +193,7 @@ def change(images: Images, mask: Mask) -> Array:
     return out
 
 
-def flicker_ratio(made: Images, real: Images, mask: Mask) -> float:
+def flicker_ratio(made: ImageU8, real: ImageU8, mask: ArrayBool) -> float:
     """Return the mean :func:`flicker` of rendered frames over that of the real ones.
 
     Above 1 the frames flicker. Below 1 they are steadier than the footage, for example without its noise.
@@ -203,12 +201,12 @@ def flicker_ratio(made: Images, real: Images, mask: Mask) -> float:
     return ratio(flicker(made, mask), flicker(real, mask))
 
 
-def change_ratio(made: Images, real: Images, mask: Mask) -> float:
+def change_ratio(made: ImageU8, real: ImageU8, mask: ArrayBool) -> float:
     """Return the mean :func:`change` of rendered frames over that of the real ones."""
     return ratio(change(made, mask), change(real, mask))
 
 
-def perceptual_distances(made: Images, real: Images, mask: Mask) -> Array:
+def perceptual_distances(made: ImageU8, real: ImageU8, mask: ArrayBool) -> ArrayF64:
     """Return the distance of the frames in the features of an image classifier, (F,): 0 is the same.
 
     See :func:`newscaster.models.perceptual_distance.perceptual_distances`, which this imports with PyTorch.

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import MediaError
 from newscaster.evaluation import image_metrics
@@ -26,9 +24,7 @@ from newscaster.face.mouth_basis import mouth_shapes, opening
 from newscaster.face.topology import INNER_LIPS, OUTER_LIPS
 from newscaster.media import read_frames
 from newscaster.synthesis.anchor import Anchor
-
-Array = npt.NDArray[np.float64]
-Image = npt.NDArray[np.uint8]
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ImageU8
 
 _AT_ONCE = 24
 _LIPS = [*OUTER_LIPS, *INNER_LIPS]
@@ -40,29 +36,29 @@ class Compared:
 
     clip: str
     condition: Condition
-    rendered: npt.NDArray[np.bool_]
+    rendered: ArrayBool
     """(F,): the frame got a new mouth."""
-    seen: npt.NDArray[np.bool_]
+    seen: ArrayBool
     """(F,): the footage shows the face. In other frames all metrics are NaN."""
-    error: Array
+    error: ArrayF64
     """Mean squared error inside the mask (`image_metrics.squared_errors`)."""
-    similarity: Array
+    similarity: ArrayF64
     """`image_metrics.structural_similarities`."""
-    distance: Array
+    distance: ArrayF64
     """`image_metrics.perceptual_distances`."""
-    detail: Array
+    detail: ArrayF64
     """`image_metrics.detail` inside the lips of the video."""
-    real_detail: Array
+    real_detail: ArrayF64
     """The same of the footage, inside its own lips."""
-    flicker: Array
+    flicker: ArrayF64
     """`image_metrics.flicker` of the video."""
-    real_flicker: Array
+    real_flicker: ArrayF64
     """The same of the footage."""
-    landmarks: Array
+    landmarks: ArrayF64
     """`landmark_distances`; NaN also if no face was found in the video."""
-    opening: Array
+    opening: ArrayF64
     """Mouth opening in the video, in IOD."""
-    real_opening: Array
+    real_opening: ArrayF64
     """Mouth opening in the footage, in IOD."""
 
 
@@ -140,7 +136,7 @@ def figures(clips: Sequence[Compared], *, fps: Fraction) -> Figures:
     )
 
 
-def _mean(values: Array) -> float:
+def _mean(values: ArrayF64) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else float("nan")
 
@@ -148,7 +144,7 @@ def _mean(values: Array) -> float:
 def compare(
     held: HeldOut,
     made: Sequence[Remade],
-    landmarks: Mapping[Path, npt.NDArray[np.float32]],
+    landmarks: Mapping[Path, ArrayF32],
     anchor: Anchor,
 ) -> list[Compared]:
     """Compare the reconstructions of a clip with the clip.
@@ -189,11 +185,9 @@ class _Column:
     def __init__(self, frames: int) -> None:
         names = ("error", "similarity", "distance", "detail", "flicker")
         self.values = {name: np.full(frames, np.nan) for name in names}
-        self._last: Image | None = None
+        self._last: ImageU8 | None = None
 
-    def add(
-        self, start: int, crops: Image, real: Image, lips: image_metrics.Mask, mask: image_metrics.Mask
-    ) -> None:
+    def add(self, start: int, crops: ImageU8, real: ImageU8, lips: ArrayBool, mask: ArrayBool) -> None:
         part = slice(start, start + len(crops))
         self.values["detail"][part] = image_metrics.detail(crops, lips)
         if crops is not real:
@@ -209,7 +203,7 @@ class _Column:
         self._last = joined[-2:]
 
 
-def _crops(made: Remade, held: HeldOut, anchor: Anchor) -> Iterator[Image]:
+def _crops(made: Remade, held: HeldOut, anchor: Anchor) -> Iterator[ImageU8]:
     """Yield the crops (S, S, 3) of a reconstructed clip."""
     side = anchor.info.crop.side
     if made.condition == "rendered":
@@ -217,12 +211,12 @@ def _crops(made: Remade, held: HeldOut, anchor: Anchor) -> Iterator[Image]:
     return _cut(read_frames(made.path, fps=anchor.fps), held, side)
 
 
-def _cut(frames: Iterator[Image], held: HeldOut, side: int) -> Iterator[Image]:
+def _cut(frames: Iterator[ImageU8], held: HeldOut, side: int) -> Iterator[ImageU8]:
     for i, frame in enumerate(itertools.islice(frames, held.frames)):
         yield cut_crop(frame, held.transforms[i], side)
 
 
-def _blocks(streams: Sequence[Iterator[Image]], held: HeldOut) -> Iterator[tuple[int, list[Image]]]:
+def _blocks(streams: Sequence[Iterator[ImageU8]], held: HeldOut) -> Iterator[tuple[int, list[ImageU8]]]:
     """Yield blocks of successive frames: the number of the first, and (n, S, S, 3) of each stream."""
     for start in range(0, held.frames, _AT_ONCE):
         count = min(_AT_ONCE, held.frames - start)
@@ -240,7 +234,7 @@ def _compared(
     made: Remade,
     column: _Column,
     real: _Column,
-    detected: npt.NDArray[np.float32] | None,
+    detected: ArrayF32 | None,
     anchor: Anchor,
 ) -> Compared:
     seen, head = held.present, anchor.face.head
@@ -269,7 +263,7 @@ def _compared(
     )
 
 
-def landmark_distances(made: npt.NDArray[np.floating[Any]], real: npt.NDArray[np.floating[Any]]) -> Array:
+def landmark_distances(made: ArrayFloat, real: ArrayFloat) -> ArrayF64:
     """Return the distance of the lips' landmarks from the real ones, (F,), in IOD of the real face.
 
     The mean distance of the 40 points of the lips in the frame. A misplaced mouth counts like a wrong shape.

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
-Mask = npt.NDArray[np.bool_]
+from newscaster.types import ArrayBool, ArrayFloat
+
 _MIN_STEPS = 20
 
 
@@ -27,7 +26,9 @@ class Agreement:
     """Steps by which the predicted series lags behind the real one."""
 
 
-def opening_agreement(predicted: Floats, seen: Floats, present: Mask, *, reach: int = 8) -> Agreement:
+def opening_agreement(
+    predicted: ArrayFloat, seen: ArrayFloat, present: ArrayBool, *, reach: int = 8
+) -> Agreement:
     """Correlate two openings (T,) at the best lag within ``reach`` steps, over steps with a face.
 
     The measure ignores the size of the mouth and a constant offset between audio and video, which is common
@@ -56,7 +57,7 @@ def shifted(values: npt.NDArray[np.generic], lag: int) -> npt.NDArray[np.generic
     return values[lag:] if lag >= 0 else values[:lag]
 
 
-def best_lag(late: Sequence[Floats], early: Sequence[Floats], *, reach: int = 8) -> Agreement:
+def best_lag(late: Sequence[ArrayFloat], early: Sequence[ArrayFloat], *, reach: int = 8) -> Agreement:
     """Return the lag within ``reach`` steps at which series (T,) of all clips together correlate best.
 
     Each clip is centred on its own mean. A parabola through three lags gives fractions of a step. Steps that
@@ -77,7 +78,7 @@ def best_lag(late: Sequence[Floats], early: Sequence[Floats], *, reach: int = 8)
     return Agreement(float(correlations.max()), float(best - reach + fraction))
 
 
-def correlation_at(late: Sequence[Floats], early: Sequence[Floats], lag: int) -> float:
+def correlation_at(late: Sequence[ArrayFloat], early: Sequence[ArrayFloat], lag: int) -> float:
     """Return Pearson's r of ``late`` with ``early`` shifted by ``lag`` steps, each clip about its mean."""
     pairs = [np.zeros((2, 0))]
     for ours, theirs in zip(late, early, strict=True):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from newscaster.evaluation.examples import Example
@@ -21,8 +20,7 @@ from newscaster.evaluation.result import ClipResult, Evaluation
 from newscaster.prepare.thumbnails import data_uri
 from newscaster.reports.page import rendered_page
 from newscaster.reports.plots import Line, Plot, plot
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF64
 
 CONDITION_NAMES: dict[Condition, str] = {
     "real": "the real video",
@@ -243,7 +241,7 @@ def _plots(clip: ClipResult, evaluation: Evaluation) -> list[Plot]:
     seconds = float(clip.frames / evaluation.fps)
     real = clip.compared[0]
 
-    def lines(of: Callable[[Compared], Array], footage: Array | None = None) -> list[Line]:
+    def lines(of: Callable[[Compared], ArrayF64], footage: ArrayF64 | None = None) -> list[Line]:
         series = [Line("footage", footage, "c1")] if footage is not None else []
         series += [
             Line(CONDITION_NAMES[condition], of(c), _COLOURS[condition])
@@ -272,14 +270,14 @@ def _strips(evaluation: Evaluation) -> list[tuple[str, str, list[_Strip]]]:
     """Return for each metric its title, the value of the brightest colour, and a strip per condition."""
     conditions: list[Condition] = [row.condition for row in evaluation.figures if row.condition != "rendered"]
 
-    def joined(condition: Condition, of: Callable[[Compared], Array]) -> Array:
+    def joined(condition: Condition, of: Callable[[Compared], ArrayF64]) -> ArrayF64:
         parts = []
         for clip in evaluation.clips:
             compared = {c.condition: c for c in clip.compared}
             parts.append(of(compared[condition]) if condition in compared else np.full(clip.frames, np.nan))
         return np.concatenate(parts)
 
-    measures: list[tuple[str, str, Callable[[Compared], Array]]] = [
+    measures: list[tuple[str, str, Callable[[Compared], ArrayF64]]] = [
         ("Error inside the mask, root mean square", "{:.1f}", lambda c: np.sqrt(c.error)),
         ("Distance of the lips' landmarks, % of the eye distance", "{:.1f}", lambda c: 100 * c.landmarks),
         ("Flicker beyond that of the footage", "{:.1f}", lambda c: c.flicker - c.real_flicker),
@@ -297,7 +295,7 @@ def _strips(evaluation: Evaluation) -> list[tuple[str, str, list[_Strip]]]:
     return rows
 
 
-def strip(values: Array, *, top: float) -> Image.Image:
+def strip(values: ArrayF64, *, top: float) -> Image.Image:
     """Return a line of colours: dark at 0 and below, bright at ``top`` and above, grey for NaN.
 
     A column that several frames share shows their largest value.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.evaluation.held_out import HeldOut
 from newscaster.face.crop import cut_crop
@@ -29,8 +28,7 @@ from newscaster.synthesis.options import Style
 from newscaster.synthesis.result import tags
 from newscaster.synthesis.signing import UNSIGNED, Signing, SpeechSource
 from newscaster.synthesis.target import Target
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayBool, ArrayF64
 
 Condition = Literal["real", "rendered", "mouth", "sound"]
 """How a clip is reconstructed: not at all (``real``), from its true mouth shapes before encoding
@@ -47,9 +45,9 @@ class Remade:
     condition: Condition
     path: Path
     """A video; for ``rendered`` a file with the bytes of the crops (F, S, S, 3) before encoding."""
-    mouths: Array
+    mouths: ArrayF64
     """(F, 57, 2): the mouth of each frame in crop pixels; NaN if the footage shows no face."""
-    rendered: npt.NDArray[np.bool_]
+    rendered: ArrayBool
     """(F,): whether the frame got a new mouth. Other frames are unchanged."""
 
 
@@ -80,7 +78,7 @@ def remake(
     """
     target, head = held.target(anchor), anchor.face.head
 
-    def made(condition: Condition, path: Path, shapes: Array, rendered: npt.NDArray[np.bool_]) -> Remade:
+    def made(condition: Condition, path: Path, shapes: ArrayF64, rendered: ArrayBool) -> Remade:
         mouths = held.transforms.apply(place_mouth(shapes, head, held.poses))
         mouths[~held.present] = np.nan
         return Remade(condition, path, mouths, rendered)
@@ -113,16 +111,14 @@ def remake(
     return reconstructions
 
 
-def spoken_shapes(held: HeldOut, anchor: Anchor, articulation: Articulation) -> Array:
+def spoken_shapes(held: HeldOut, anchor: Anchor, articulation: Articulation) -> ArrayF64:
     """Return the mouth shapes (F, 57, 2) that an anchor predicts from a clip's audio."""
     stream = anchor.motion_stream(articulation=articulation)
     stream.expect_level(loud_peak(held.clip.speech))
     return np.concatenate([stream.push(held.clip.speech), stream.flush(total_frames=held.frames)])
 
 
-def _images(
-    anchor: Anchor, target: Target, shapes: Array, rendered: npt.NDArray[np.bool_]
-) -> Iterator[YuvFrame]:
+def _images(anchor: Anchor, target: Target, shapes: ArrayF64, rendered: ArrayBool) -> Iterator[YuvFrame]:
     on_footage = anchor.on_target(target)
     after = 0
     for start, stop in [*runs(rendered), (len(rendered), len(rendered))]:

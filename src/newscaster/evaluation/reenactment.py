@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.evaluation.motion import Agreement, opening_agreement
@@ -28,8 +27,8 @@ from newscaster.speech.level import loud_peak
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.motion import frame_count
+from newscaster.types import ArrayBool, ArrayF64, ImageU8
 
-Array = npt.NDArray[np.float64]
 _HEAD_FRAMES = 400
 
 
@@ -37,11 +36,11 @@ _HEAD_FRAMES = 400
 class SpokenClip:
     """Shapes of an anchor's mouth under a clip's audio, and of the clip's own mouth."""
 
-    predicted: Array
+    predicted: ArrayF64
     """(F, 57, 2) shapes of the anchor's mouth, at the anchor's frame rate."""
-    seen: Array
+    seen: ArrayF64
     """(F, 57, 2) raw shapes of the clip's mouth, in its own head's frame; NaN in frames without a face."""
-    present: npt.NDArray[np.bool_]
+    present: ArrayBool
 
     @property
     def agreement(self) -> Agreement:
@@ -111,9 +110,9 @@ def opening_std(clips: Iterable[SpokenClip]) -> float:
 class RenderedClip:
     """Real crops of a clip, and the renderer's crops from their surroundings and true mouth shapes."""
 
-    real: npt.NDArray[np.uint8]
+    real: ImageU8
     """(F, S, S, 3)."""
-    rendered: npt.NDArray[np.uint8]
+    rendered: ImageU8
     """(F, S, S, 3), before blending."""
 
 
@@ -138,7 +137,7 @@ def rendered(file: AnchorFile, clip: Clip, *, session: Session | None = None) ->
     return RenderedClip(np.stack(real), np.stack(made))
 
 
-def psnr(clips: Sequence[RenderedClip], hidden: npt.NDArray[np.bool_]) -> float:
+def psnr(clips: Sequence[RenderedClip], hidden: ArrayBool) -> float:
     """Return the PSNR in dB over the hidden pixels of all frames together, of RGB 0 to 255."""
     error = np.concatenate(
         [(c.real[:, hidden].astype(np.float32) - c.rendered[:, hidden]).reshape(-1) ** 2 for c in clips]

@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.evaluation.motion import best_lag
 from newscaster.speech.features import MOTION_HZ, STEP_SAMPLES
-
-Opening = npt.NDArray[np.floating[Any]]
-Mask = npt.NDArray[np.bool_]
+from newscaster.types import ArrayBool, ArrayF32, ArrayFloat
 
 MIN_SILENCE_STEPS = 8
 """Silences below 300 ms are not counted: they belong to the speech around them."""
@@ -56,14 +52,14 @@ def read_alignment(path: Path) -> list[Word]:
     ]
 
 
-def spoken_steps(words: Sequence[Word], steps: int) -> Mask:
+def spoken_steps(words: Sequence[Word], steps: int) -> ArrayBool:
     """Return whether a word is spoken in each motion step, (steps,)."""
     times = (np.arange(steps) + 0.5) / MOTION_HZ
     within = [(word.begin_seconds <= times) & (times < word.end_seconds) for word in words]
     return np.any(within, axis=0) if within else np.zeros(steps, np.bool_)
 
 
-def long_silences(speaking: Mask) -> Mask:
+def long_silences(speaking: ArrayBool) -> ArrayBool:
     """Return a mask (T,) of the silences that last 300 ms or more."""
     edges = np.flatnonzero(np.diff(np.concatenate([[True], speaking, [True]]).astype(np.int8)))
     silent = np.zeros(len(speaking), np.bool_)
@@ -73,14 +69,14 @@ def long_silences(speaking: Mask) -> Mask:
     return silent
 
 
-def silence_ratio(openings: Sequence[Opening], speaking: Sequence[Mask]) -> float:
+def silence_ratio(openings: Sequence[ArrayFloat], speaking: Sequence[ArrayBool]) -> float:
     """Return the 95th percentile of the opening in silences of 300 ms or more, over that in speech."""
     quiet = np.concatenate([o[long_silences(s)] for o, s in zip(openings, speaking, strict=True)])
     loud = np.concatenate([o[s] for o, s in zip(openings, speaking, strict=True)])
     return float(np.percentile(quiet, 95) / np.percentile(loud, 95))
 
 
-def closed_below(seen: Sequence[Opening], speaking: Sequence[Mask]) -> float:
+def closed_below(seen: Sequence[ArrayFloat], speaking: Sequence[ArrayBool]) -> float:
     """Return the opening below which lips count as closed: the real mouth's 20th percentile in speech.
 
     Silence is excluded. Lips are closed there for so long that a percentile of all steps would be the jitter
@@ -90,7 +86,7 @@ def closed_below(seen: Sequence[Opening], speaking: Sequence[Mask]) -> float:
     return float(np.percentile(np.concatenate(in_speech), _CLOSED_PERCENT))
 
 
-def closure_fraction(openings: Sequence[Opening], words: Sequence[Sequence[Word]], below: float) -> float:
+def closure_fraction(openings: Sequence[ArrayFloat], words: Sequence[Sequence[Word]], below: float) -> float:
     """Return the fraction of b, p and m with closed lips: opening under ``below`` within two steps."""
     closed = []
     for opening, of_clip in zip(openings, words, strict=True):
@@ -102,7 +98,7 @@ def closure_fraction(openings: Sequence[Opening], words: Sequence[Sequence[Word]
     return float(np.mean(closed))
 
 
-def opening_lag_ms(made: Sequence[Opening], seen: Sequence[Opening]) -> float:
+def opening_lag_ms(made: Sequence[ArrayFloat], seen: Sequence[ArrayFloat]) -> float:
     """Return the delay of the predicted mouth behind the real one, over all clips together, in ms.
 
     Args:
@@ -112,7 +108,7 @@ def opening_lag_ms(made: Sequence[Opening], seen: Sequence[Opening]) -> float:
     return _lag_ms(made, seen)
 
 
-def envelope_lag_ms(openings: Sequence[Opening], audios: Sequence[npt.NDArray[np.float32]]) -> float:
+def envelope_lag_ms(openings: Sequence[ArrayFloat], audios: Sequence[ArrayF32]) -> float:
     """Return the delay of the mouth behind the audio's level, over all clips together, in ms.
 
     The level is in dB, clamped to 40 dB below its maximum. Compare the value with that of real footage:
@@ -122,12 +118,12 @@ def envelope_lag_ms(openings: Sequence[Opening], audios: Sequence[npt.NDArray[np
     return _lag_ms(openings, [_level(audio) for audio in audios])
 
 
-def _level(samples: npt.NDArray[np.float32]) -> Opening:
+def _level(samples: ArrayF32) -> ArrayFloat:
     steps = len(samples) // STEP_SAMPLES
     audio = samples[: steps * STEP_SAMPLES].reshape(steps, STEP_SAMPLES).astype(np.float64)
     level = 10 * np.log10((audio**2).mean(axis=1) + 1e-10)
     return np.asarray(np.maximum(level, level.max() - 40))
 
 
-def _lag_ms(late: Sequence[Opening], early: Sequence[Opening]) -> float:
+def _lag_ms(late: Sequence[ArrayFloat], early: Sequence[ArrayFloat]) -> float:
     return best_lag(late, early).lag * 1000 / MOTION_HZ

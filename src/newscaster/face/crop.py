@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from newscaster.face.geometry import Similarity
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.surface_warp import Surface, SurfaceWarp, resample, sampling_grid, warped
 from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
+from newscaster.types import ArrayBool, ArrayF64, ArrayFloat, ImageU8
 
 SIDES = (128, 256, 512)
 """Possible sides of a crop in pixels."""
@@ -36,9 +36,6 @@ _ABOVE_LIPS = 0.1
 
 _AROUND = 4
 """Margin in pixels: two for the interpolation, and two for colours interpolated from neighbours."""
-
-ImageArray = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.float64]
 
 
 class Box(NamedTuple):
@@ -132,7 +129,7 @@ def covered(transform: SurfaceWarp, *, side: int, size: tuple[int, int]) -> Box:
     return _even_box(transform.outline(0, 0, side, side), margin=_AROUND, size=size)
 
 
-def cut_crop(image: ImageArray, transform: SurfaceWarp, side: int) -> ImageArray:
+def cut_crop(image: ImageU8, transform: SurfaceWarp, side: int) -> ImageU8:
     """Return the crop (side, side, 3) of a frame (H, W, 3); pixels outside the frame are black.
 
     ``transform`` is one surface warp from frame to crop pixels.
@@ -151,9 +148,9 @@ class Placement:
 
     box: Box
     """The part of the frame that changes; all edges are even."""
-    soft: ImageArray
+    soft: ImageU8
     """(h, w) of the box: blend weight of the new crop, 0 to 255."""
-    half_soft: ImageArray
+    half_soft: ImageU8
     """(h/2, w/2): the mean of each four pixels, for planes of half the size."""
     used: Box
     """The part of the crop that the box shows; all edges are even."""
@@ -161,7 +158,7 @@ class Placement:
     """Pixels of the box to pixels of the used part."""
 
 
-def place(mask: ImageArray, transform: SurfaceWarp, *, size: tuple[int, int]) -> Placement | None:
+def place(mask: ImageU8, transform: SurfaceWarp, *, size: tuple[int, int]) -> Placement | None:
     """Return the placement of a crop with ``mask`` (S, S) on a frame of ``size`` (width, height).
 
     ``mask`` is the blend weight of each pixel, 0 to 255. Return None if no pixel of the crop is visible.
@@ -181,12 +178,12 @@ def place(mask: ImageArray, transform: SurfaceWarp, *, size: tuple[int, int]) ->
     return Placement(box, soft, np.asarray(Image.fromarray(soft).reduce(2)), used, onto)
 
 
-def as_image(array: ImageArray) -> Image.Image:
+def as_image(array: ImageU8) -> Image.Image:
     """Return Pillow's image of an array (h, w) or (h, w, 3), contiguous or not."""
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
+def blend(target: ImageU8, new: ImageU8, soft: ImageU8) -> None:
     """Blend ``new`` into ``target``, in place, by the weights ``soft``, 0 to 255.
 
     Pixels of weight 0 keep their value exactly. The shapes must broadcast.
@@ -201,7 +198,7 @@ def blend(target: ImageArray, new: ImageArray, soft: ImageArray) -> None:
     target[:] = change
 
 
-def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: SurfaceWarp) -> None:
+def paste(image: ImageU8, patch: ImageU8, mask: ImageU8, transform: SurfaceWarp) -> None:
     """Paste a crop (S, S, 3) back into a frame (H, W, 3), in place.
 
     ``mask`` (S, S) is the blend weight of each pixel of ``patch``, 0 to 255. Pixels of weight 0 keep their
@@ -215,7 +212,7 @@ def paste(image: ImageArray, patch: ImageArray, mask: ImageArray, transform: Sur
         blend(image[box.rows, box.columns], new, placement.soft[..., None])
 
 
-def _even_box(points: Array, *, margin: int, size: tuple[int, int]) -> Box:
+def _even_box(points: ArrayF64, *, margin: int, size: tuple[int, int]) -> Box:
     """Return the box of all points and a margin, with even edges, inside ``size``; at least two pixels."""
     first = np.floor(points.min(axis=0)).astype(int) - margin
     last = np.ceil(points.max(axis=0)).astype(int) + margin
@@ -229,13 +226,13 @@ def _even_box(points: Array, *, margin: int, size: tuple[int, int]) -> Box:
 class Mask:
     """The rewritten part of a crop."""
 
-    hidden: npt.NDArray[np.bool_]
+    hidden: ArrayBool
     """(S, S): pixels that the renderer must not see, since they show the speech of the old mouth."""
-    soft: ImageArray
+    soft: ImageU8
     """(S, S): blend weight of the new crop, 0 to 255; 0 wherever ``hidden`` is false."""
 
 
-def lower_face_mask(points: npt.NDArray[np.floating[Any]], crop: FaceCrop) -> Mask:
+def lower_face_mask(points: ArrayFloat, crop: FaceCrop) -> Mask:
     """Return one mask for all frames, which covers the lower face of every mouth in ``points`` (F, 57, 2).
 
     ``points`` are in crop pixels. The mask does not follow the jaw of a frame, so it cannot reveal to the

@@ -22,10 +22,7 @@ from newscaster.face.head_pose import Head, Poses
 from newscaster.face.measures import eyes_open
 from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.face.topology import STABLE
-
-Array = npt.NDArray[np.float64]
-ImageArray = npt.NDArray[np.uint8]
-Indices = npt.NDArray[np.integer[Any]]
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8
 
 THUMBNAIL_SIDE = 48
 """Side of the two grey thumbnails of a frame: the whole frame, and the head with its surroundings."""
@@ -55,27 +52,27 @@ _ALL = slice(None)
 class FrameSimilarity:
     """Features of the F frames of successive segments of footage, without the mouth."""
 
-    head: Array
+    head: ArrayF64
     """(F, P, 2): points that are fixed on the head, in image positions divided by the IOD, smoothed."""
-    eyes: Array
+    eyes: ArrayF64
     """(F, Q, 2): lids, irises and brows in the head frame."""
-    blinks: npt.NDArray[np.bool_]
+    blinks: ArrayBool
     """(F,): the eyes are closing, closed or opening."""
-    segment: npt.NDArray[np.int64]
+    segment: ArrayI64
     """(F,): the segment number of each frame, never falling."""
     fps: float
-    images: ImageArray | None = None
+    images: ImageU8 | None = None
     """(F, 2, 48, 48), from `thumbnail`; pixels of 0 are not compared. None if unknown."""
 
     @staticmethod
     def of(
-        landmarks: npt.NDArray[np.floating[Any]],
+        landmarks: ArrayFloat,
         poses: Poses,
         head: Head,
         *,
         fps: float,
-        segment: npt.NDArray[np.int64] | None = None,
-        images: ImageArray | None = None,
+        segment: ArrayI64 | None = None,
+        images: ImageU8 | None = None,
     ) -> FrameSimilarity:
         """Return the features of landmarks (F, 478, >=2) in pixels and the head's steady poses, F."""
         frames = len(poses)
@@ -117,16 +114,16 @@ class FrameSimilarity:
         )
         return head, eyes, image
 
-    def change(self, a: Indices, b: Indices) -> Array:
+    def change(self, a: npt.NDArray[np.integer[Any]], b: npt.NDArray[np.integer[Any]]) -> ArrayF64:
         """Return the largest of the three changes of cuts from frames a (n,) to b (n,), in usual changes."""
         head, eyes = self._changes(a, b)
         usual = self.usual
-        largest: Array = np.max(
+        largest: ArrayF64 = np.max(
             [head / usual[0], eyes / usual[1], self.image_change(a, b) / usual[2]], axis=0
         )
         return largest
 
-    def changes_of_face(self, a: slice = _ALL, b: slice = _ALL) -> npt.NDArray[np.float32]:
+    def changes_of_face(self, a: slice = _ALL, b: slice = _ALL) -> ArrayF32:
         """Return (n, m): the change between any frame of a and any of b, of head and eyes alone."""
         shape = len(range(*a.indices(len(self)))), len(range(*b.indices(len(self))))
         largest = np.zeros(shape, np.float32)
@@ -141,13 +138,15 @@ class FrameSimilarity:
             np.maximum(largest, change, out=largest, casting="same_kind")
         return largest
 
-    def _changes(self, a: Indices, b: Indices) -> tuple[Array, Array]:
-        def distance(points: Array) -> Array:
+    def _changes(
+        self, a: npt.NDArray[np.integer[Any]], b: npt.NDArray[np.integer[Any]]
+    ) -> tuple[ArrayF64, ArrayF64]:
+        def distance(points: ArrayF64) -> ArrayF64:
             return np.asarray(np.sqrt(((points[a] - points[b]) ** 2).sum(axis=-1).mean(axis=-1)))
 
         return distance(self.head), distance(self.eyes)
 
-    def image_change(self, a: Indices, b: Indices) -> Array:
+    def image_change(self, a: npt.NDArray[np.integer[Any]], b: npt.NDArray[np.integer[Any]]) -> ArrayF64:
         """Return the RMS difference (n,) outside both mouths in 8-bit grey values, of the worse thumbnail."""
         out = np.zeros(len(a))
         if self.images is None:
@@ -161,7 +160,7 @@ class FrameSimilarity:
         return out
 
 
-def _blinks(opened: Array, fps: float) -> npt.NDArray[np.bool_]:
+def _blinks(opened: ArrayF64, fps: float) -> ArrayBool:
     usual = max(float(np.median(opened)), 1e-6)
     shut = opened < _SHUT * usual
     margin = max(1, round(_BLINK_MARGIN_SECONDS * fps))
@@ -171,9 +170,7 @@ def _blinks(opened: Array, fps: float) -> npt.NDArray[np.bool_]:
     return blinks
 
 
-def head_window(
-    landmarks: Sequence[npt.NDArray[np.floating[Any]]], size: tuple[int, int]
-) -> tuple[int, int, int, int]:
+def head_window(landmarks: Sequence[ArrayFloat], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return the window (left, top, right, bottom) of the frame that shows the head in all landmarks.
 
     Args:
@@ -189,8 +186,8 @@ def head_window(
 
 
 def thumbnail(
-    image: ImageArray, transform: SurfaceWarp, mask: Mask, window: tuple[int, int, int, int]
-) -> ImageArray:
+    image: ImageU8, transform: SurfaceWarp, mask: Mask, window: tuple[int, int, int, int]
+) -> ImageU8:
     """Return a frame (H, W, 3) as thumbnails (2, 48, 48) in grey, 1 to 255, with 0 in the rewritten mouth.
 
     Args:
@@ -209,9 +206,7 @@ def thumbnail(
     return out
 
 
-def _hidden_cells(
-    box: tuple[int, int, int, int], transform: SurfaceWarp, mask: Mask
-) -> npt.NDArray[np.bool_]:
+def _hidden_cells(box: tuple[int, int, int, int], transform: SurfaceWarp, mask: Mask) -> ArrayBool:
     """Return (48, 48): cells with a corner or the middle inside the rewritten mouth."""
     left, top, right, bottom = box
     steps = np.linspace(0, 1, 2 * THUMBNAIL_SIDE + 1)

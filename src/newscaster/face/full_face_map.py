@@ -6,13 +6,11 @@ covers the whole frame and shows everything of the face that moves.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from newscaster.face.topology import INNER_LIPS, JAW, OUTER_LIPS, RING
+from newscaster.types import ArrayFloat, ImageU8
 
 CHANNELS = (
     "face oval",
@@ -48,10 +46,9 @@ _NOSE = (98, 97, 2, 326, 327, 294, 278, 344, 440, 275, 4, 45, 220, 115, 48, 64)
 _BRIDGE = (168, 6, 197, 195, 5, 4)
 
 _OVERSAMPLING = 2
-Floats = npt.NDArray[np.floating[Any]]
 
 
-def draw_full_face_map(landmarks: Floats, *, size: tuple[int, int], cell: int) -> npt.NDArray[np.uint8]:
+def draw_full_face_map(landmarks: ArrayFloat, *, size: tuple[int, int], cell: int) -> ImageU8:
     """Draw one face, as landmarks (478, >=2) in pixels of its frame, as a map (C, H / cell, W / cell).
 
     Args:
@@ -88,10 +85,10 @@ def draw_full_face_map(landmarks: Floats, *, size: tuple[int, int], cell: int) -
 class _Canvas:
     """A canvas that draws landmarks, in pixels of the canvas, and then reduces the drawing."""
 
-    def __init__(self, size: tuple[int, int], points: Floats) -> None:
+    def __init__(self, size: tuple[int, int], points: ArrayFloat) -> None:
         self._size, self._points = size, points
 
-    def polygons(self, *rings: tuple[int, ...], line: tuple[int, ...] | None = None) -> npt.NDArray[np.uint8]:
+    def polygons(self, *rings: tuple[int, ...], line: tuple[int, ...] | None = None) -> ImageU8:
         image = Image.new("L", self._size, 0)
         draw = ImageDraw.Draw(image)
         for ring in rings:
@@ -100,7 +97,7 @@ class _Canvas:
             draw.line(self._corners(line), fill=255, width=_OVERSAMPLING)
         return np.asarray(image.reduce(_OVERSAMPLING))
 
-    def discs(self, *irises: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    def discs(self, *irises: tuple[int, ...]) -> ImageU8:
         image = Image.new("L", self._size, 0)
         draw = ImageDraw.Draw(image)
         for centre, *rim in irises:

@@ -8,21 +8,18 @@ Pixel coordinates are edge based: pixel (0, 0) covers [0, 1) x [0, 1) and its ce
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.topology import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayBool, ArrayF64, ArrayFloat
 
 
 @dataclass(frozen=True)
 class Similarity:
     """Rotations, uniform scales and shifts, one or many: ``matrix`` has shape (..., 2, 3)."""
 
-    matrix: Array
+    matrix: ArrayF64
 
     def __post_init__(self) -> None:
         if self.matrix.shape[-2:] != (2, 3):
@@ -43,11 +40,11 @@ class Similarity:
         return Similarity(np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]]))
 
     @property
-    def scale(self) -> Array:
+    def scale(self) -> ArrayF64:
         """The factor by which lengths grow, shape (...)."""
         return np.asarray(np.hypot(self.matrix[..., 0, 0], self.matrix[..., 1, 0]))
 
-    def apply(self, points: npt.NDArray[np.floating[Any]]) -> Array:
+    def apply(self, points: ArrayFloat) -> ArrayF64:
         """Map points of shape (..., P, 2); the leading axes broadcast against the similarity's."""
         turned = np.einsum("...ij,...pj->...pi", self.matrix[..., :2], points)
         return np.asarray(turned + self.matrix[..., None, :, 2])
@@ -59,9 +56,7 @@ class Similarity:
         return Similarity(np.concatenate([linear, (shift + after.matrix[..., 2])[..., None]], axis=-1))
 
 
-def smooth(
-    values: npt.NDArray[np.floating[Any]], present: npt.NDArray[np.bool_], *, sigma_frames: float
-) -> Array:
+def smooth(values: ArrayFloat, present: ArrayBool, *, sigma_frames: float) -> ArrayF64:
     """Smooth a series along its first axis without lag, never across frames that are not ``present``.
 
     A Gaussian of ``sigma_frames``, symmetric in time, renormalised at the ends of every run of present
@@ -81,13 +76,13 @@ def smooth(
     return out
 
 
-def runs(present: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(present: ArrayBool) -> list[tuple[int, int]]:
     """Return the runs of true values as (start, stop) pairs."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], present.astype(np.int8), [0]])))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def eye_distance(landmarks: npt.NDArray[np.floating[Any]]) -> Array:
+def eye_distance(landmarks: ArrayFloat) -> ArrayF64:
     """Return the distance between the outer eye corners in pixels, for landmarks (..., L, >=2)."""
     between = landmarks[..., LEFT_EYE_OUTER, :2] - landmarks[..., RIGHT_EYE_OUTER, :2]
     return np.asarray(np.hypot(between[..., 0], between[..., 1]), np.float64)

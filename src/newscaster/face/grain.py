@@ -8,12 +8,10 @@ flickers. Grain is added to brightness, because it is most visible there.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-ImageArray = npt.NDArray[np.uint8]
+from newscaster.types import ArrayFloat, ImageU8
 
 STRONGEST = 4.0
 """8-bit pixel values. Stronger flicker is not grain."""
@@ -46,7 +44,7 @@ class Grain:
             noise = np.moveaxis(noise[1:-1] + _SIDEWAYS * (noise[:-2] + noise[2:]), 0, axis)
         self._noise = np.rint(strength * noise / noise.std()).astype(np.int16)[..., None]
 
-    def add(self, crop: ImageArray, number: int) -> ImageArray:
+    def add(self, crop: ImageU8, number: int) -> ImageU8:
         """Return the crop (S, S, 3) with the grain of frame ``number``."""
         if self.strength == 0:
             return crop
@@ -58,7 +56,7 @@ class Grain:
         return np.asarray(np.clip(grained, 0, 255), np.uint8)
 
 
-def grain_between(made: npt.NDArray[np.floating[Any]], real: npt.NDArray[np.floating[Any]]) -> float:
+def grain_between(made: ArrayFloat, real: ArrayFloat) -> float:
     """Return the strength of the grain that real pixels have and rendered ones lack, in 8-bit pixel values.
 
     From mean absolute second differences in time, d: noise of standard deviation s on top of a common motion

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from newscaster.face.geometry import Similarity, smooth
 from newscaster.face.topology import LANDMARKS, LEFT_EYE_OUTER, RIGHT_EYE_OUTER, STABLE
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat
 
-Array = npt.NDArray[np.float64]
 _POSE_STEPS = 8
 _MIN_SPREAD_PX = 1e-3
 _MIN_AREA = 1e-9
@@ -37,9 +37,9 @@ SMOOTHING_SECONDS = 0.06
 class Poses:
     """Poses of the head in F images."""
 
-    matrix: Array
+    matrix: ArrayF64
     """The first two rows of scale * rotation, (F, 2, 3): head frame to pixels."""
-    shift: Array
+    shift: ArrayF64
     """Position of the head frame's origin in the image, (F, 2) pixels."""
 
     def __post_init__(self) -> None:
@@ -51,45 +51,43 @@ class Poses:
     def __len__(self) -> int:
         return len(self.matrix)
 
-    def __getitem__(self, index: slice | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]) -> Poses:
+    def __getitem__(self, index: slice | npt.NDArray[np.integer[Any]] | ArrayBool) -> Poses:
         return Poses(self.matrix[index], self.shift[index])
 
     @property
-    def scale(self) -> Array:
+    def scale(self) -> ArrayF64:
         """Pixels per IOD of a frontal face, (F,)."""
-        rows: Array = np.linalg.norm(self.matrix, axis=2)
+        rows: ArrayF64 = np.linalg.norm(self.matrix, axis=2)
         return np.asarray(rows.mean(axis=1))
 
     @property
-    def angles(self) -> Array:
+    def angles(self) -> ArrayF64:
         """Yaw, pitch and roll in degrees, (F, 3)."""
         r = self.matrix / np.linalg.norm(self.matrix, axis=2, keepdims=True)
         yaw, pitch = np.arcsin(np.clip(r[:, :, 2], -1, 1)).T
         return np.asarray(np.degrees(np.stack([yaw, pitch, self._roll()], axis=1)))
 
     @property
-    def planes(self) -> npt.NDArray[np.float32]:
+    def planes(self) -> ArrayF32:
         """Head units (x, y) on the plane through the outer eye corners, z = 0, to pixels: (F, 2, 3)."""
         planes = np.concatenate([self.matrix[:, :, :2], self.shift[..., None]], axis=-1)
         return np.asarray(planes, np.float32)
 
-    def _roll(self) -> Array:
+    def _roll(self) -> ArrayF64:
         m = self.matrix
         return np.asarray(np.arctan2(m[:, 1, 0] - m[:, 0, 1], m[:, 0, 0] + m[:, 1, 1]))
 
-    def project(self, points: npt.NDArray[np.floating[Any]]) -> Array:
+    def project(self, points: ArrayFloat) -> ArrayF64:
         """Return the pixels (F, P, 2) of head-frame points (P, 3) or (F, P, 3)."""
         many = np.broadcast_to(points, (len(self), *points.shape[-2:]))
         return np.asarray(np.einsum("fij,fpj->fpi", self.matrix, many) + self.shift[:, None])
 
-    def unproject(
-        self, pixels: npt.NDArray[np.floating[Any]], depths: npt.NDArray[np.floating[Any]]
-    ) -> Array:
+    def unproject(self, pixels: ArrayFloat, depths: ArrayFloat) -> ArrayF64:
         """Return the head-frame (x, y), (F, P, 2), of pixels (F, P, 2) with known depths (P,)."""
         flat = pixels - self.shift[:, None] - np.einsum("fi,p->fpi", self.matrix[:, :, 2], depths)
         return np.asarray(np.einsum("fij,fpj->fpi", np.linalg.inv(self.matrix[:, :, :2]), flat))
 
-    def upright(self, centre: npt.NDArray[np.floating[Any]], *, to: Similarity) -> Similarity:
+    def upright(self, centre: ArrayFloat, *, to: Similarity) -> Similarity:
         """Return the similarities that set the head upright: pixels -> ``to`` of flat head units.
 
         ``centre`` (3,) is the head-frame point about which yaw and pitch distort least. In every pose, it
@@ -107,14 +105,14 @@ class Poses:
 class Head:
     """One person's mean face in the head frame; ``points`` has shape (478, 3)."""
 
-    points: Array
+    points: ArrayF64
 
     def __post_init__(self) -> None:
         if self.points.shape != (LANDMARKS, 3):
             raise ValueError(f"a head has points of shape ({LANDMARKS}, 3), not {self.points.shape}")
 
     @staticmethod
-    def fit(landmarks: npt.NDArray[np.floating[Any]]) -> Head:
+    def fit(landmarks: ArrayFloat) -> Head:
         """Return the mean face of landmarks (F, 478, 3), rigidly aligned on the :data:`STABLE` points.
 
         Generalised Procrustes analysis (Gower 1975) with the depths of the landmark detector.
@@ -130,8 +128,8 @@ class Head:
 
     def poses(
         self,
-        landmarks: npt.NDArray[np.floating[Any]],
-        present: npt.NDArray[np.bool_] | None = None,
+        landmarks: ArrayFloat,
+        present: ArrayBool | None = None,
         *,
         sigma_frames: float = 0.0,
     ) -> Poses:
@@ -155,8 +153,8 @@ class Head:
 
     def steady_poses(
         self,
-        landmarks: npt.NDArray[np.floating[Any]],
-        present: npt.NDArray[np.bool_] | None = None,
+        landmarks: ArrayFloat,
+        present: ArrayBool | None = None,
         *,
         fps: Fraction | float,
     ) -> Poses:
@@ -169,7 +167,7 @@ class Head:
         points = self.points[list(STABLE)]
         return int(np.linalg.matrix_rank(points - points.mean(axis=0))) == 3
 
-    def _fit(self, pixels: Array) -> tuple[Array, Array]:
+    def _fit(self, pixels: ArrayF64) -> tuple[ArrayF64, ArrayF64]:
         # The unknown depths of the image's points come from the last pose; with depths the fit is Procrustes
         # in three dimensions. The two steps alternate until they agree.
         template = self.points[list(STABLE)]
@@ -187,17 +185,17 @@ class Head:
         matrix = scale[:, None, None] * rows
         return matrix, pixels.mean(axis=1) - matrix @ centre
 
-    def to_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+    def to_arrays(self) -> dict[str, ArrayF32]:
         """Return the arrays to store; :meth:`from_arrays` is the inverse."""
         return {"head.points": self.points.astype(np.float32)}
 
     @staticmethod
-    def from_arrays(arrays: Mapping[str, npt.NDArray[np.floating[Any]]]) -> Head:
+    def from_arrays(arrays: Mapping[str, ArrayFloat]) -> Head:
         """Return the head stored by :meth:`to_arrays`. Raise ``KeyError`` if it is missing."""
         return Head(np.asarray(arrays["head.points"], np.float64))
 
 
-def _rigid(source: Array, target: Array) -> tuple[Array, Array]:
+def _rigid(source: ArrayF64, target: ArrayF64) -> tuple[ArrayF64, ArrayF64]:
     """Return rotations R (F, 3, 3) and scales (F,): scale * (source - mean) @ R fits target - mean.
 
     Orthogonal Procrustes for sources (F, P, 3) and one target (P, 3) (Kabsch 1976, Umeyama 1991).
@@ -209,7 +207,7 @@ def _rigid(source: Array, target: Array) -> tuple[Array, Array]:
     return np.einsum("fij,fj,fjk->fik", u, sign, vt), (s * sign).sum(axis=1) / (a**2).sum(axis=(1, 2))
 
 
-def _frontal(points: Array) -> Array:
+def _frontal(points: ArrayF64) -> ArrayF64:
     """Move, scale and turn points so that the outer eye corners lie at (-0.5, 0, 0) and (0.5, 0, 0)."""
     left, right = points[LEFT_EYE_OUTER], points[RIGHT_EYE_OUTER]
     points = (points - (left + right) / 2) / np.linalg.norm(right - left)

@@ -6,22 +6,18 @@ moves by less than a pixel.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from newscaster.face.topology import RING
+from newscaster.types import ArrayFloat, ImageU8
 
 CHANNELS = ("inner mouth", "upper lip", "lower lip", "face above the jaw line")
 """Names of the channels of a landmark map. Each holds coverage from 0 to 255."""
 _OVERSAMPLING = 4
 
 
-def draw_landmark_map(
-    points: npt.NDArray[np.floating[Any]], *, side: int, map_side: int
-) -> npt.NDArray[np.uint8]:
+def draw_landmark_map(points: ArrayFloat, *, side: int, map_side: int) -> ImageU8:
     """Draw one mouth (57, 2), in pixels of a crop of ``side``, as a landmark map (C, map_side, map_side)."""
     scaled = np.asarray(points, np.float64) * (map_side * _OVERSAMPLING / side)
     outer, inner, jaw = scaled[:RING], scaled[RING : 2 * RING], scaled[2 * RING :]

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.topology import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
-
-Array = npt.NDArray[np.float64]
-Shapes = npt.NDArray[np.floating[Any]]
+from newscaster.types import ArrayBool, ArrayF64, ArrayFloat
 
 _LIDS = ((159, 145), (386, 374))
 _EYES = ((LEFT_EYE_OUTER, 133), (362, RIGHT_EYE_OUTER))
@@ -32,7 +28,7 @@ class ShapeErrors:
 
 
 def shape_errors(
-    predicted: Sequence[Shapes], seen: Sequence[Shapes], present: Sequence[npt.NDArray[np.bool_]]
+    predicted: Sequence[ArrayFloat], seen: Sequence[ArrayFloat], present: Sequence[ArrayBool]
 ) -> ShapeErrors:
     """Return the errors over clips of shapes (F, 57, 2). Frames that are not ``present`` (F,) are skipped."""
     errors, steps, references = [], [], []
@@ -50,11 +46,11 @@ def shape_errors(
     )
 
 
-def eyes_open(landmarks: npt.NDArray[np.floating[Any]]) -> Array:
+def eyes_open(landmarks: ArrayFloat) -> ArrayF64:
     """Return the openness of the eyes, (F,): height over width, the mean of both eyes."""
     points = landmarks[..., :2].astype(np.float64)
 
-    def gap(pairs: tuple[tuple[int, int], ...]) -> Array:
+    def gap(pairs: tuple[tuple[int, int], ...]) -> ArrayF64:
         return np.stack([np.linalg.norm(points[:, a] - points[:, b], axis=-1) for a, b in pairs])
 
     return np.asarray((gap(_LIDS) / np.maximum(gap(_EYES), 1e-6)).mean(axis=0))

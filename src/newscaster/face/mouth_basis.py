@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.topology import MOUTH, MOUTH_POINTS, OPENING_PAIRS
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
-Array = npt.NDArray[np.float64]
 _CLOSED_PERCENT = 15
 """Percentage of frames taken as a closed mouth: running speech has more pauses and bilabials than that."""
 _MOVING_RANGE = 0.03
@@ -24,13 +22,13 @@ _MOVING_RANGE = 0.03
 and under 0.002 while the mouth rests."""
 
 
-def mouth_shapes(landmarks: npt.NDArray[np.floating[Any]], head: Head) -> Array:
+def mouth_shapes(landmarks: ArrayFloat, head: Head) -> ArrayF64:
     """Return the mouth shapes (F, 57, 2) of landmarks (F, 478, >=2), frame by frame, not smoothed."""
     points = landmarks[:, list(MOUTH), :2].astype(np.float64)
     return head.poses(landmarks).unproject(points, head.points[list(MOUTH), 2])
 
 
-def place_mouth(shapes: npt.NDArray[np.floating[Any]], head: Head, poses: Poses) -> Array:
+def place_mouth(shapes: ArrayFloat, head: Head, poses: Poses) -> ArrayF64:
     """Return the pixels (F, 57, 2) of mouth shapes (F, 57, 2) on a head in these poses.
 
     The inverse of :func:`mouth_shapes`.
@@ -39,20 +37,20 @@ def place_mouth(shapes: npt.NDArray[np.floating[Any]], head: Head, poses: Poses)
     return poses.project(np.concatenate([shapes, depths], axis=-1))
 
 
-def opening(shapes: npt.NDArray[np.floating[Any]]) -> Array:
+def opening(shapes: ArrayFloat) -> ArrayF64:
     """Return the distance between the inner lips in IOD, (...), for shapes (..., 57, 2)."""
     upper = shapes[..., [MOUTH.index(u) for u, _ in OPENING_PAIRS], :]
     lower = shapes[..., [MOUTH.index(v) for _, v in OPENING_PAIRS], :]
     return np.asarray(np.hypot(*np.moveaxis(upper - lower, -1, 0)).mean(axis=-1))
 
 
-def is_moving(openings: npt.NDArray[np.floating[Any]]) -> bool:
+def is_moving(openings: ArrayFloat) -> bool:
     """Return whether a mouth of these openings (F,) moves clearly, as in talking; unseen frames are NaN."""
     visible = openings[np.isfinite(openings)]
     return len(visible) > 0 and float(np.ptp(np.percentile(visible, [5, 95]))) >= _MOVING_RANGE
 
 
-def rest_shape(shapes: npt.NDArray[np.floating[Any]]) -> Array:
+def rest_shape(shapes: ArrayFloat) -> ArrayF64:
     """Return a person's mouth at rest, (57, 2): the median of the most closed among shapes (F, 57, 2).
 
     Closed lips mean the same in every mouth (silence; b, p, m), so motion measured from here transfers
@@ -71,11 +69,11 @@ _KEYS = ("basis.mean", "basis.components", "basis.deviations")
 class MouthBasis:
     """A linear basis of mouth shapes: shape = mean + sum of coefficient * std * component."""
 
-    mean: Array
+    mean: ArrayF64
     """Origin of the shapes, (57, 2): the person's mouth at rest (:func:`rest_shape`)."""
-    components: Array
+    components: ArrayF64
     """Orthonormal directions, (K, 57, 2)."""
-    stds: Array
+    stds: ArrayF64
     """Standard deviation along each direction, (K,): coefficients have unit variance."""
 
     def __post_init__(self) -> None:
@@ -85,7 +83,7 @@ class MouthBasis:
             if array.shape != shape:
                 raise ValueError(f"the mouth basis's array {key} has shape {array.shape}, expected {shape}")
 
-    def _arrays(self) -> tuple[Array, Array, Array]:
+    def _arrays(self) -> tuple[ArrayF64, ArrayF64, ArrayF64]:
         return self.mean, self.components, self.stds
 
     @property
@@ -94,7 +92,7 @@ class MouthBasis:
         return len(self.stds)
 
     @staticmethod
-    def fit(shapes: npt.NDArray[np.floating[Any]], *, size: int = 20) -> MouthBasis:
+    def fit(shapes: ArrayFloat, *, size: int = 20) -> MouthBasis:
         """Fit the principal components of shapes (F, 57, 2)."""
         flat = shapes.reshape(len(shapes), -1).astype(np.float64)
         mean = flat.mean(axis=0)
@@ -107,24 +105,24 @@ class MouthBasis:
             np.sqrt(np.maximum(values[top], 1e-12)),
         )
 
-    def with_mean(self, mean: npt.NDArray[np.floating[Any]]) -> MouthBasis:
+    def with_mean(self, mean: ArrayFloat) -> MouthBasis:
         """Return the same directions around another person's mean shape (57, 2)."""
         return MouthBasis(np.asarray(mean, np.float64), self.components, self.stds)
 
-    def project(self, shapes: npt.NDArray[np.floating[Any]]) -> Array:
+    def project(self, shapes: ArrayFloat) -> ArrayF64:
         """Return the coefficients (..., K) of shapes (..., 57, 2)."""
         return np.asarray(np.einsum("...pd,kpd->...k", shapes - self.mean, self.components) / self.stds)
 
-    def reconstruct(self, coefficients: npt.NDArray[np.floating[Any]]) -> Array:
+    def reconstruct(self, coefficients: ArrayFloat) -> ArrayF64:
         """Return the shapes (..., 57, 2) of coefficients (..., K)."""
         return np.asarray(self.mean + np.einsum("...k,kpd->...pd", coefficients * self.stds, self.components))
 
-    def to_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+    def to_arrays(self) -> dict[str, ArrayF32]:
         """Return the arrays to store; :meth:`from_arrays` is the inverse."""
         arrays = zip(_KEYS, self._arrays(), strict=True)
         return {key: array.astype(np.float32) for key, array in arrays}
 
     @staticmethod
-    def from_arrays(arrays: Mapping[str, npt.NDArray[np.floating[Any]]]) -> MouthBasis:
+    def from_arrays(arrays: Mapping[str, ArrayFloat]) -> MouthBasis:
         """Return the basis stored by :meth:`to_arrays`. Raise ``KeyError`` if an array is missing."""
         return MouthBasis(*(np.asarray(arrays[key], np.float64) for key in _KEYS))

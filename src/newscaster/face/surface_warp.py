@@ -26,10 +26,8 @@ from PIL import Image
 
 from newscaster.face.geometry import Similarity
 from newscaster.face.head_pose import Head, Poses
+from newscaster.types import ArrayF64, ArrayFloat, ArrayI64, ImageU8
 
-Array = npt.NDArray[np.float64]
-ImageArray = npt.NDArray[np.uint8]
-Integers = npt.NDArray[np.int64]
 SamplingGrid = tuple[Image.Transform, Sequence[Any]]
 """A method of Pillow's ``Image.transform``, and its data."""
 
@@ -74,9 +72,9 @@ class Surface(NamedTuple):
 class SurfaceWarp:
     """Mappings from images to crops, one or many; see above. Points are in pixels, edge based."""
 
-    matrix: Array
+    matrix: ArrayF64
     """(..., 2, 3)."""
-    bend: Array
+    bend: ArrayF64
     """(..., 2), in 1/px; 0 is flat."""
     middle: float = 0.0
     """The column of the crop about which the surface is bent."""
@@ -115,7 +113,7 @@ class SurfaceWarp:
         bend *= np.minimum(1, max_bend / np.maximum(np.abs(bend[:, :1]), 1e-12))
         return SurfaceWarp(np.concatenate([back, shift[..., None]], axis=-1), bend, float(corner[0]))
 
-    def apply(self, points: npt.NDArray[np.floating[Any]]) -> Array:
+    def apply(self, points: ArrayFloat) -> ArrayF64:
         """Map image points (..., P, 2) to crop pixels; leading axes broadcast against the matrix's."""
         flat = np.einsum("...ij,...pj->...pi", self.matrix[..., :2], points) + self.matrix[..., None, :, 2]
         if not self.bend.any():
@@ -125,7 +123,7 @@ class SurfaceWarp:
         root = np.sqrt(np.maximum(1 + 4 * bend[..., 0] * across, 0))
         return np.asarray(flat - bend * ((2 * across / (1 + root)) ** 2)[..., None])
 
-    def back(self, points: npt.NDArray[np.floating[Any]]) -> Array:
+    def back(self, points: ArrayFloat) -> ArrayF64:
         """Map crop points (..., P, 2) to image pixels."""
         across = points[..., 0] - self.middle
         bent = points + self.bend[..., None, :] * (across**2)[..., None] - self.matrix[..., None, :, 2]
@@ -148,20 +146,20 @@ class SurfaceWarp:
         matrix[..., 2] += [right, down]
         return SurfaceWarp(matrix, self.bend, self.middle + right)
 
-    def outline(self, left: float, top: float, right: float, bottom: float) -> Array:
+    def outline(self, left: float, top: float, right: float, bottom: float) -> ArrayF64:
         """Return the border of a rectangle of the crop in the image: a closed line (..., P, 2)."""
         along = np.linspace(left, right, _EDGE_POINTS)
         above, below = (np.stack([along, np.full_like(along, y)], axis=1) for y in (top, bottom))
         return self.back(np.concatenate([above, below[::-1], above[:1]]))
 
-    def to_array(self) -> Array:
+    def to_array(self) -> ArrayF64:
         """Return the array to store: (..., 2, 3), or (..., 2, 4) on a surface, bent or not."""
         if self.middle or self.bend.any():
             return np.concatenate([self.matrix, self.bend[..., None]], axis=-1)
         return self.matrix
 
     @staticmethod
-    def from_array(array: npt.NDArray[np.floating[Any]], side: int) -> SurfaceWarp:
+    def from_array(array: ArrayFloat, side: int) -> SurfaceWarp:
         """Return the warp stored by :meth:`to_array`, for crops of ``side``."""
         stored = array.astype(np.float64)
         if stored.shape[-1] == 3:
@@ -169,7 +167,7 @@ class SurfaceWarp:
         return SurfaceWarp(stored[..., :3], stored[..., 3], side / 2)
 
 
-def warped(image: Image.Image, warp: SurfaceWarp, side: int) -> ImageArray:
+def warped(image: Image.Image, warp: SurfaceWarp, side: int) -> ImageU8:
     """Return the crop (side, side, ...) of an image by bicubic interpolation; pixels outside it are 0."""
     linear = np.linalg.inv(warp.matrix[:, :2])
     grid: SamplingGrid
@@ -191,7 +189,7 @@ def sampling_grid(warp: SurfaceWarp, size: tuple[int, int]) -> SamplingGrid:
 
 def resample(
     image: Image.Image, grid: SamplingGrid, size: tuple[int, int], *, smooth: bool = True
-) -> ImageArray:
+) -> ImageU8:
     """Resample a crop, or a part of one, onto a frame of ``size`` (width, height).
 
     Args:
@@ -205,11 +203,11 @@ def resample(
     return np.asarray(image.transform(size, method, data, resample=resample))
 
 
-def _straight(matrix: Array) -> SamplingGrid:
+def _straight(matrix: ArrayF64) -> SamplingGrid:
     return Image.Transform.AFFINE, tuple(matrix.reshape(6).tolist())
 
 
-def _cuts(warp: SurfaceWarp, size: tuple[int, int]) -> tuple[Integers, Integers]:
+def _cuts(warp: SurfaceWarp, size: tuple[int, int]) -> tuple[ArrayI64, ArrayI64]:
     """Return columns and rows of an image between which the warp is nearly linear."""
     width, height = size
     right, down, first = warp.matrix[0]
@@ -227,13 +225,13 @@ def _pieces(length: float, curvature: float) -> int:
     return max(1, int(np.ceil(length * (curvature / (8 * _OFF_PX)) ** 0.5)))
 
 
-def _cut(length: int, pieces: int) -> Integers:
+def _cut(length: int, pieces: int) -> ArrayI64:
     """Return the ends of pieces, in whole pixels."""
     return np.linspace(0, length, min(pieces, length) + 1).round().astype(int)
 
 
 def _tiles(
-    columns: Integers, rows: Integers, lookup: Callable[[Array], Array]
+    columns: ArrayI64, rows: ArrayI64, lookup: Callable[[ArrayF64], ArrayF64]
 ) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
     """Return Pillow's mesh: rectangles, and the sources of their corners from upper left, anticlockwise."""
     sources = lookup(np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float64))

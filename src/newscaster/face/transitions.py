@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.face.frame_similarity import UNSEEN, FrameSimilarity
-
-Array = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64
 
 _SIDES = ((+1, +1), (-1, -1), (+1, -1), (-1, +1))
 """Playback directions before and after a transition."""
@@ -37,12 +35,12 @@ class Transitions:
     After frame `source`, played in direction `before`, comes `target`, played in direction `after`.
     """
 
-    source: Indices
-    before: Indices
+    source: ArrayI64
+    before: ArrayI64
     """+1 or -1"""
-    target: Indices
-    after: Indices
-    change: Array
+    target: ArrayI64
+    after: ArrayI64
+    change: ArrayF64
     """In usual steps; see `UNSEEN`."""
 
     def __len__(self) -> int:
@@ -79,9 +77,7 @@ def find_transitions(similarity: FrameSimilarity) -> Transitions:
 _PLACES = ((-1, 1.0), (0, 2.0), (1, 2.0), (2, 1.0))
 
 
-def _by_face(
-    similarity: FrameSimilarity, face: npt.NDArray[np.float32], before: int, after: int
-) -> Transitions:
+def _by_face(similarity: FrameSimilarity, face: ArrayF32, before: int, after: int) -> Transitions:
     """Return the transitions whose head and eyes match, each the best among its neighbours in time."""
     frames = len(similarity)
     total, weight = np.zeros((frames,) * 2, np.float32), np.zeros((frames,) * 2, np.float32)
@@ -120,24 +116,24 @@ def _thinned(transitions: Transitions, fps: float, *, kept: int) -> Transitions:
 
 
 def _transitions(
-    source: Indices, before: int, target: Indices, after: int, change: npt.NDArray[Any]
+    source: ArrayI64, before: int, target: ArrayI64, after: int, change: npt.NDArray[Any]
 ) -> Transitions:
     ones = np.ones(len(source), np.int64)
     return Transitions(source, before * ones, target, after * ones, change.astype(np.float64))
 
 
-def _moved(similarity: FrameSimilarity, by: int) -> tuple[Indices, npt.NDArray[np.bool_]]:
+def _moved(similarity: FrameSimilarity, by: int) -> tuple[ArrayI64, ArrayBool]:
     """Return frame numbers (F,) shifted in time, and whether they stay in their segment."""
     frames = np.arange(len(similarity))
     moved = np.clip(frames + by, 0, len(similarity) - 1)
     return moved, (moved == frames + by) & (similarity.segment[moved] == similarity.segment)
 
 
-def _outside_blinks(similarity: FrameSimilarity) -> npt.NDArray[np.bool_]:
+def _outside_blinks(similarity: FrameSimilarity) -> ArrayBool:
     return ~similarity.blinks
 
 
-def _is_useful(similarity: FrameSimilarity, before: int, after: int) -> npt.NDArray[np.bool_]:
+def _is_useful(similarity: FrameSimilarity, before: int, after: int) -> ArrayBool:
     """Return (F, F): transitions that lead far away, reverse on the spot, or skip a blink in reverse."""
     frames = np.arange(len(similarity))
     step = frames[None] - frames[:, None]

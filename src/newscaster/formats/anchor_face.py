@@ -21,6 +21,7 @@ from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.face.topology import LANDMARKS, MOUTH_POINTS
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.safety.readers import check_range
+from newscaster.types import ArrayF32, ArrayI64, ImageU8
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -36,13 +37,13 @@ class AnchorFace:
     """Smoothed poses, F."""
     transforms: SurfaceWarp
     """Frame to crop pixels, F."""
-    landmarks: npt.NDArray[np.float32]
+    landmarks: ArrayF32
     """(F, 478, 3) px on the target's frames, as detected."""
-    blend_weight: npt.NDArray[np.float32] | None = None
+    blend_weight: ArrayF32 | None = None
     """(F,): blend weight of the new mouth in each frame, 0 to 1; None: 1 everywhere."""
-    segment: npt.NDArray[np.int64] | None = None
+    segment: ArrayI64 | None = None
     """(F,): number of the segment of footage of each frame, 0 first; None: one segment."""
-    thumbnails: npt.NDArray[np.uint8] | None = None
+    thumbnails: ImageU8 | None = None
     """(F, 2, 48, 48): the frames without the mouth (``face.frame_similarity``); None: unknown."""
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:

@@ -63,6 +63,7 @@ from newscaster.safety.readers import (
 from newscaster.system.files import atomic_write, new_array
 from newscaster.system.leases import exclusive_lock
 from newscaster.texts import restored, shown, stored
+from newscaster.types import ArrayBool, ArrayF32, ArrayI64, ImageU8
 
 __all__ = [
     "FORMAT",
@@ -96,8 +97,6 @@ _MAX_VALUES = {
     "share": 1.0,
 }
 """Largest possible absolute values, in IOD and pixels."""
-Array = npt.NDArray[np.float64]
-ImageArray = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Target:
     start_frame: int
     size: tuple[int, int]
     """Width and height in pixels."""
-    landmarks: npt.NDArray[np.float32]
+    landmarks: ArrayF32
     """(F, 478, 3) pixels, raw."""
     poses: Poses
     """Smoothed poses of the head, (F,)."""
@@ -130,9 +129,9 @@ class Target:
     """Whether its end meets its start, so that it plays as a loop; else see ``synthesis.playback_order``."""
     parts: tuple[TargetPart, ...] = ()
     """Its segments, in order; empty: one segment from :attr:`start_frame` on."""
-    blend_weight: npt.NDArray[np.float32] | None = None
+    blend_weight: ArrayF32 | None = None
     """(F,): blend weight of the new mouth in each frame, 0 to 1; None: 1 everywhere."""
-    thumbnails: ImageArray | None = None
+    thumbnails: ImageU8 | None = None
     """(F, 2, 48, 48): the frames without the mouth (``face.frame_similarity``); None: unknown."""
 
     def __repr__(self) -> str:
@@ -143,7 +142,7 @@ class Target:
         return len(self.landmarks)
 
     @property
-    def segment(self) -> npt.NDArray[np.int64]:
+    def segment(self) -> ArrayI64:
         """(F,): index of the part of each frame."""
         frames = [part.frames for part in self.parts] or [self.frames]
         return np.repeat(np.arange(len(frames)), frames)
@@ -350,9 +349,9 @@ def write_track(
     folder: Path,
     record: ClipRecord,
     *,
-    landmarks: npt.NDArray[np.float32],
-    present: npt.NDArray[np.bool_],
-    speech: npt.NDArray[np.float32],
+    landmarks: ArrayF32,
+    present: ArrayBool,
+    speech: ArrayF32,
 ) -> ClipRecord:
     """Store a clip's face track and speech, which invalidates its crops. Return the record as stored."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -365,7 +364,7 @@ def write_track(
 
 
 def write_audio(
-    folder: Path, record: ClipRecord, speech: npt.NDArray[np.float32], *, shift_ms: int, dropped: bool
+    folder: Path, record: ClipRecord, speech: ArrayF32, *, shift_ms: int, dropped: bool
 ) -> ClipRecord:
     """Replace a clip's audio and record its shift in the footage. Return the record as stored.
 
@@ -378,7 +377,7 @@ def write_audio(
 
 
 @contextmanager
-def writing_crops(folder: Path, *, frames: int, side: int) -> Iterator[ImageArray]:
+def writing_crops(folder: Path, *, frames: int, side: int) -> Iterator[ImageU8]:
     """Yield a black (F, S, S, 3) uint8 array on disk for crops; the clip gets it if the block succeeds."""
     with atomic_write(folder / "regions.npy") as temporary:
         array: Any = new_array(temporary, (frames, side, side, 3))
@@ -395,13 +394,13 @@ def write_transforms(
     return _write_record(folder, replace(record, cropped_with=cropped_with))
 
 
-def write_blend_weights(folder: Path, blend_weight: npt.NDArray[np.float32]) -> None:
+def write_blend_weights(folder: Path, blend_weight: ArrayF32) -> None:
     """Store the blend weights of a clip, (F,)."""
     with atomic_write(folder / "share.npy") as temporary:
         np.save(temporary, blend_weight.astype(np.float32), allow_pickle=False)
 
 
-def write_audio_fits(folder: Path, fits: npt.NDArray[np.bool_]) -> None:
+def write_audio_fits(folder: Path, fits: ArrayBool) -> None:
     """Store which frames of a clip have audio that matches the mouth, (F,)."""
     with atomic_write(folder / "fits.npy") as temporary:
         np.save(temporary, fits, allow_pickle=False)

@@ -32,6 +32,7 @@ from newscaster.speech.activity import MIN_SPEECH_SECONDS, speech_activity
 from newscaster.speech.features import MOTION_HZ
 from newscaster.speech.voice_activity import holds_speech
 from newscaster.texts import restored, stored
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ImageU8
 
 SPEECH_RATE = 16_000
 """Samples per second of a dataset's speech."""
@@ -50,8 +51,6 @@ _KINDS: dict[str, npt.DTypeLike] = {
 }
 """Types of a clip's arrays."""
 
-Array = npt.NDArray[np.float64]
-ImageArray = npt.NDArray[np.uint8]
 AudioUse = Literal["speech", "silence", "no speech", "no sound"]
 """The use of a clip's audio for the motion network: speech to train on; silence with a resting mouth, which
 trains the rest alone; silence with a moving mouth, as in a muted track; or no audio. The latter two train the
@@ -152,17 +151,17 @@ class Clip:
         return self.record.frames
 
     @cached_property
-    def landmarks(self) -> npt.NDArray[np.float32]:
+    def landmarks(self) -> ArrayF32:
         """(F, 478, 3) pixels of the source frame, raw; NaN if not :attr:`present`."""
         return np.asarray(self._load("landmarks", (self.frames, LANDMARKS, 3)), np.float32)
 
     @cached_property
-    def present(self) -> npt.NDArray[np.bool_]:
+    def present(self) -> ArrayBool:
         """(F,): the person's face was found and tracked."""
         return np.asarray(self._load("present", (self.frames,)), np.bool_)
 
     @cached_property
-    def blend_weight(self) -> npt.NDArray[np.float32]:
+    def blend_weight(self) -> ArrayF32:
         """(F,): blend weight of a new mouth in each frame, 0 to 1.
 
         It falls to 0 if the head turns away, the frame's border cuts it off, something covers the mouth, or
@@ -173,7 +172,7 @@ class Clip:
         return np.asarray(self._load("share", (self.frames,)), np.float32)
 
     @cached_property
-    def audio_fits(self) -> npt.NDArray[np.bool_]:
+    def audio_fits(self) -> ArrayBool:
         """(F,): frames whose audio matches the mouth, as far as measured. They train the motion network.
 
         False if the audio has another voice, or if a mouth moves in silence.
@@ -183,12 +182,12 @@ class Clip:
         return np.asarray(self._load("fits", (self.frames,)), np.bool_)
 
     @property
-    def usable(self) -> npt.NDArray[np.bool_]:
+    def usable(self) -> ArrayBool:
         """(F,): frames with a free mouth, which may train a renderer."""
         return np.asarray(self.blend_weight >= 1)
 
     @cached_property
-    def speech(self) -> npt.NDArray[np.float32]:
+    def speech(self) -> ArrayF32:
         """(N,) 16 kHz mono; sample 0 is the audio at frame 0, and N spans the F frames.
 
         (0,) if the footage has no audio.
@@ -226,9 +225,9 @@ class Clip:
         return self.audio_use(head) in ("speech", "silence")
 
     @cached_property
-    def crops(self) -> ImageArray:
+    def crops(self) -> ImageU8:
         """(F, S, S, 3) uint8 RGB crops, memory-mapped; black if not :attr:`present`."""
-        crops: ImageArray = self._load("regions", (self.frames, None, None, 3), memory_map=True)
+        crops: ImageU8 = self._load("regions", (self.frames, None, None, 3), memory_map=True)
         return crops
 
     @cached_property
@@ -236,15 +235,15 @@ class Clip:
         """Source frame to crop pixels, (F,); NaN if not :attr:`present`."""
         return SurfaceWarp.from_array(self._load("transforms", (self.frames, 2, None)), self.crops.shape[1])
 
-    def mouth_points(self) -> Array:
+    def mouth_points(self) -> ArrayF64:
         """Return the mouth in crop pixels, (F, 57, 2), raw; NaN if not :attr:`present`."""
         return self.transforms.apply(self.landmarks[:, list(MOUTH), :2].astype(np.float64))
 
-    def learnable_points(self) -> Array:
+    def learnable_points(self) -> ArrayF64:
         """Return :meth:`mouth_points` for training a renderer: NaN also if not :attr:`usable`."""
         return np.where(self.usable[:, None, None], self.mouth_points(), np.nan)
 
-    def mouth_shapes(self, head: Head) -> Array:
+    def mouth_shapes(self, head: Head) -> ArrayF64:
         """Return the mouth in the head frame, (F, 57, 2); NaN if not :attr:`present`."""
         return mouth_shapes(self.landmarks, head)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from newscaster.matting.filters import Enlarger, Floats, box_mean, size_of
+from newscaster.matting.filters import Enlarger, box_mean, size_of
+from newscaster.types import ArrayBool, ArrayF32
 
 CELL = 4
 """Side of a cell in pixels."""
@@ -35,30 +35,30 @@ class ColorModel:
     the classes: `score` is 0 at the background's mean and 1 at the foreground's.
     """
 
-    weights: Floats
+    weights: ArrayF32
     """(3, h, w)"""
-    offset: Floats
+    offset: ArrayF32
     """(h, w)"""
-    variance: Floats
+    variance: ArrayF32
     """(h, w): of the score within a class, 1 / (d' S^-1 d)"""
-    difference: Floats
+    difference: ArrayF32
     """(3, h, w): mean foreground colour minus mean background colour"""
 
-    def score(self, pixels: Floats) -> Floats:
+    def score(self, pixels: ArrayF32) -> ArrayF32:
         """Place colours (3, h, w) between background (0) and foreground (1): (h, w), not clipped."""
         weights = self.weights
-        scores: Floats = weights[0] * pixels[0]
+        scores: ArrayF32 = weights[0] * pixels[0]
         scores += weights[1] * pixels[1]
         scores += weights[2] * pixels[2]
         scores += self.offset
         return scores
 
-    def stacked(self) -> Floats:
+    def stacked(self) -> ArrayF32:
         """Return the model as (8, h, w); `unstack` is the inverse."""
         return np.concatenate([self.weights, self.difference, self.offset[None], self.variance[None]])
 
     @staticmethod
-    def unstack(values: Floats) -> ColorModel:
+    def unstack(values: ArrayF32) -> ColorModel:
         return ColorModel(weights=values[:3], difference=values[3:6], offset=values[6], variance=values[7])
 
     def enlarged(self, shape: tuple[int, int]) -> ColorModel:
@@ -74,12 +74,12 @@ class ColorStatistics:
         frame: (3, H, W) in 0..1.
     """
 
-    def __init__(self, frame: Floats) -> None:
+    def __init__(self, frame: ArrayF32) -> None:
         self._shape = frame.shape[1:]
         products = [frame[i] * frame[j] for i, j in _PAIRS]
         self._values = _cells(np.stack([np.ones_like(frame[0]), *frame, *products]))
 
-    def model(self, foreground: Floats, background: Floats) -> ColorModel:
+    def model(self, foreground: ArrayF32, background: ArrayF32) -> ColorModel:
         """Fit the discriminant of every cell.
 
         Args:
@@ -106,9 +106,9 @@ class ColorStatistics:
             np.where(known, difference, 0).astype(np.float32),
         )
 
-    def _class(self, weight: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    def _class(self, weight: ArrayF32) -> tuple[ArrayF32, ArrayF32, ArrayBool]:
         """Return mean (3, h, w) and covariance (6, h, w) of one class, and its presence (h, w), bool."""
-        sums: Floats = np.einsum("nrica,rica->nrc", self._values, _cells(weight[None])[0])
+        sums: ArrayF32 = np.einsum("nrica,rica->nrc", self._values, _cells(weight[None])[0])
         mean_cell = sums[1:4] / np.maximum(sums[0], _TINY)
         within = np.stack([sums[4 + n] - sums[1 + i] * mean_cell[j] for n, (i, j) in enumerate(_PAIRS)])
         sums = np.asarray(np.concatenate([sums, within]) / CELL**2, np.float32)
@@ -122,7 +122,7 @@ class ColorStatistics:
         return mean, cov, wide[0] > _MIN_FRACTION
 
 
-def _cells(values: Floats) -> Floats:
+def _cells(values: ArrayF32) -> ArrayF32:
     """Divide (C, H, W) into cells, (C, h, 4, w, 4); the border is filled with zeros."""
     height, width = values.shape[-2:]
     if height % CELL or width % CELL:
@@ -130,7 +130,7 @@ def _cells(values: Floats) -> Floats:
     return values.reshape(values.shape[0], values.shape[1] // CELL, CELL, values.shape[2] // CELL, CELL)
 
 
-def _solve_symmetric(cov: Floats, right: Floats) -> Floats:
+def _solve_symmetric(cov: ArrayF32, right: ArrayF32) -> ArrayF32:
     """Solve 3 x 3 systems per cell: cov (6, h, w) as xx, xy, xz, yy, yz, zz; right (3, h, w)."""
     xx, xy, xz, yy, yz, zz = cov.astype(np.float64)
     c00, c01, c02 = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy

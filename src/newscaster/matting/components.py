@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from newscaster.matting.filters import Floats, box_max, box_mean, resize, shrink_floats
+from newscaster.matting.filters import box_max, box_mean, resize, shrink_floats
+from newscaster.types import ArrayBool, ArrayF32
 
-Mask = npt.NDArray[np.bool_]
 Box = tuple[float, float, float, float]
 """left, top, right, bottom as fractions of the frame's width and height, unless pixels are specified."""
 Size = tuple[int, int]
@@ -34,7 +33,7 @@ _STEADY = 0.06
 """Crops stay while the people's box moves by less than this fraction of it."""
 
 
-def spread(seed: Mask, allowed: Mask) -> Mask:
+def spread(seed: ArrayBool, allowed: ArrayBool) -> ArrayBool:
     """Return all pixels of `allowed` that are connected with `seed` through `allowed` (4 neighbours)."""
     reached = seed & allowed
     views = [(reached, allowed), (reached[:, ::-1], allowed[:, ::-1])]
@@ -48,10 +47,10 @@ def spread(seed: Mask, allowed: Mask) -> Mask:
     return reached
 
 
-def components(mask: Mask) -> list[Mask]:
+def components(mask: ArrayBool) -> list[ArrayBool]:
     """Return the connected components, the largest first; at most 64, the first ones from the top."""
     rest = mask.copy()
-    parts: list[Mask] = []
+    parts: list[ArrayBool] = []
     while len(parts) < _MAX_COMPONENTS and rest.any():
         seed = np.zeros_like(mask)
         seed.flat[int(np.argmax(rest))] = True
@@ -60,7 +59,7 @@ def components(mask: Mask) -> list[Mask]:
     return sorted(parts, key=lambda part: -int(part.sum()))
 
 
-def holes(mask: Floats) -> Mask:
+def holes(mask: ArrayF32) -> ArrayBool:
     """Return the false holes in people: tiny ones, and small ones of which the network is not sure.
 
     Visible background between an arm and the body is larger, or surely background.
@@ -81,7 +80,7 @@ def holes(mask: Floats) -> Mask:
     return filled
 
 
-def bounding_box(mask: Mask) -> Box:
+def bounding_box(mask: ArrayBool) -> Box:
     """Return the box of all true pixels."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     height, width = mask.shape
@@ -111,11 +110,11 @@ class People:
         crops: close-up crops for the network.
     """
 
-    keep: Mask
+    keep: ArrayBool
     box: Box
     crops: list[Crop]
 
-    def clean(self, mask: Floats) -> Floats:
+    def clean(self, mask: ArrayF32) -> ArrayF32:
         """Remove other people and false holes from the fine mask (h, w)."""
         size, coarse_size = (mask.shape[0], mask.shape[1]), (self.keep.shape[0], self.keep.shape[1])
         if not self.keep.all():
@@ -128,7 +127,7 @@ class People:
 
 
 def find_people(
-    whole: Floats,
+    whole: ArrayF32,
     size: Size,
     *,
     face: Box | None = None,
@@ -188,7 +187,7 @@ def layout(box: Box, heads: list[Box], size: Size) -> list[Crop]:
     return crops + [Crop(head, 2.0) for head in heads]
 
 
-def _head(part: Mask, size: Size) -> Box:
+def _head(part: ArrayBool, size: Size) -> Box:
     """Estimate the box of a person's head from the silhouette alone: at the top, around its topmost tenth."""
     left, top, right, bottom = bounding_box(part)
     side = 0.74 * min((right - left) * size[1], (bottom - top) * size[0])
@@ -211,7 +210,7 @@ def _square(left: float, top: float, side: float, size: Size) -> Box:
     return left / size[1], top / size[0], right / size[1], bottom / size[0]
 
 
-def _touches(part: Mask, size: Size, face: Box) -> bool:
+def _touches(part: ArrayBool, size: Size, face: Box) -> bool:
     """Return whether a component of the coarse mask overlaps the box of a face in pixels."""
     rows = slice(
         int(max(face[1], 0) / size[0] * part.shape[0]), int(np.ceil(face[3] / size[0] * part.shape[0]))
@@ -222,12 +221,12 @@ def _touches(part: Mask, size: Size, face: Box) -> bool:
     return bool(part[rows, columns].any())
 
 
-def _nearest(shape: tuple[int, ...], size: Size, face: Box, others: Sequence[Box]) -> Mask:
+def _nearest(shape: tuple[int, ...], size: Size, face: Box, others: Sequence[Box]) -> ArrayBool:
     """Return the pixels nearest to this face, in face widths; horizontal distances count four times."""
     y = (np.arange(shape[0], dtype=np.float32)[:, None] + 0.5) * size[0] / shape[0]
     x = (np.arange(shape[1], dtype=np.float32)[None, :] + 0.5) * size[1] / shape[1]
 
-    def distance(box: Box) -> Floats:
+    def distance(box: Box) -> ArrayF32:
         center_x, center_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         return np.asarray(np.hypot(x - center_x, (y - center_y) / 4) / (box[2] - box[0]), np.float32)
 

@@ -6,19 +6,17 @@ Images are channels first, (C, H, W) float32, unless a docstring says otherwise.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-Floats = npt.NDArray[np.float32]
-Frame = npt.NDArray[np.uint8]
+from newscaster.types import ArrayF32, ImageU8
 
 
-def size_of(values: Floats) -> tuple[int, int]:
+def size_of(values: ArrayF32) -> tuple[int, int]:
     """Return height and width of (..., H, W)."""
     return int(values.shape[-2]), int(values.shape[-1])
 
 
-def box_mean(values: Floats, radius: int) -> Floats:
+def box_mean(values: ArrayF32, radius: int) -> ArrayF32:
     """Return the mean over the square of side 2 * radius + 1 around each pixel, cut at the border.
 
     Args:
@@ -27,7 +25,7 @@ def box_mean(values: Floats, radius: int) -> Floats:
     """
     sums = _box_sum if radius <= _FEW else _long_box_sum
     height, width = values.shape[-2:]
-    total: Floats = sums(sums(values, radius).swapaxes(-1, -2), radius).swapaxes(-1, -2)
+    total: ArrayF32 = sums(sums(values, radius).swapaxes(-1, -2), radius).swapaxes(-1, -2)
     total *= (1 / _counts(height, radius))[:, None]
     total *= 1 / _counts(width, radius)
     return total
@@ -37,14 +35,14 @@ _FEW = 3
 """Up to this radius, adding neighbours is faster than cumulative sums."""
 
 
-def _counts(length: int, radius: int) -> Floats:
+def _counts(length: int, radius: int) -> ArrayF32:
     """Return the number of pixels of each window."""
     position = np.arange(length)
     counts = np.minimum(position + radius, length - 1) - np.maximum(position - radius, 0) + 1
     return np.asarray(counts, np.float32)
 
 
-def _box_sum(values: Floats, radius: int) -> Floats:
+def _box_sum(values: ArrayF32, radius: int) -> ArrayF32:
     """Sum along the last axis."""
     total = values.copy()
     for shift in range(1, min(radius, values.shape[-1] - 1) + 1):
@@ -53,7 +51,7 @@ def _box_sum(values: Floats, radius: int) -> Floats:
     return total
 
 
-def _long_box_sum(values: Floats, radius: int) -> Floats:
+def _long_box_sum(values: ArrayF32, radius: int) -> ArrayF32:
     """Sum along the last axis, at a cost that does not depend on the radius."""
     length = values.shape[-1]
     sums = np.zeros((*values.shape[:-1], length + 2 * radius + 1))  # float64: differences of long sums
@@ -62,7 +60,7 @@ def _long_box_sum(values: Floats, radius: int) -> Floats:
     return np.asarray(sums[..., 2 * radius + 1 :] - sums[..., :length], np.float32)
 
 
-def box_max(values: Floats, radius: int) -> Floats:
+def box_max(values: ArrayF32, radius: int) -> ArrayF32:
     """Return the maximum over the square of side 2 * radius + 1 around each pixel; for small radii.
 
     Args:
@@ -83,23 +81,23 @@ def box_max(values: Floats, radius: int) -> Floats:
     return values
 
 
-def resize(values: Floats, shape: tuple[int, int]) -> Floats:
+def resize(values: ArrayF32, shape: tuple[int, int]) -> ArrayF32:
     """Resample (H, W) to (height, width): triangle-filtered when shrinking, bilinear when enlarging."""
     image = Image.fromarray(np.ascontiguousarray(values, np.float32))
     return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
 
 
-def shrink(frame: Frame, factor: int) -> Frame:
+def shrink(frame: ImageU8, factor: int) -> ImageU8:
     """Return area means of a (H, W, 3) frame over squares of `factor` pixels, cut at the border."""
     return np.asarray(Image.fromarray(frame).reduce(factor)) if factor > 1 else frame
 
 
-def shrink_floats(values: Floats, factor: int) -> Floats:
+def shrink_floats(values: ArrayF32, factor: int) -> ArrayF32:
     """Like `shrink`, of (H, W) float32."""
     return np.asarray(Image.fromarray(values).reduce(factor)) if factor > 1 else values
 
 
-def planes(frame: Frame) -> Floats:
+def planes(frame: ImageU8) -> ArrayF32:
     """Convert (H, W, 3) uint8 to (3, H, W) float32 in 0..1."""
     return np.ascontiguousarray(frame.transpose(2, 0, 1), np.float32) * np.float32(1 / 255)
 
@@ -120,18 +118,18 @@ class Enlarger:
             (part, weights.T.copy()) for part, weights in _pieces(small[1], large[1], step, side)
         ]
 
-    def enlarge(self, values: Floats, row: int, column: int) -> Floats:
+    def enlarge(self, values: ArrayF32, row: int, column: int) -> ArrayF32:
         """Return rectangle (row, column) of the enlarged (C, h, w)."""
         rows, row_weights = self._rows[row]
         columns, column_weights = self._columns[column]
         return np.asarray(row_weights @ values[:, rows, columns] @ column_weights, np.float32)
 
-    def source(self, values: Floats, row: int, column: int) -> Floats:
+    def source(self, values: ArrayF32, row: int, column: int) -> ArrayF32:
         """Return the part of the small (..., h, w) under rectangle (row, column)."""
         return values[..., self._rows[row][0], self._columns[column][0]]
 
 
-def _pieces(small: int, large: int, step: float, side: int) -> list[tuple[slice, Floats]]:
+def _pieces(small: int, large: int, step: float, side: int) -> list[tuple[slice, ArrayF32]]:
     """Return, per rectangle along one axis, its samples and the (large, small) matrix of their weights."""
     position = np.clip((np.arange(large) + 0.5) / step - 0.5, 0, small - 1)
     first = np.minimum(position.astype(np.intp), max(small - 2, 0))
@@ -148,7 +146,7 @@ def _pieces(small: int, large: int, step: float, side: int) -> list[tuple[slice,
     return pieces
 
 
-def cell_sums(values: Floats, side: int) -> Floats:
+def cell_sums(values: ArrayF32, side: int) -> ArrayF32:
     """Return sums of (C, H, W) over cells of `side` pixels: (C, h, w), cut at the border."""
     height, width = values.shape[-2:]
     if height % side or width % side:
@@ -158,8 +156,8 @@ def cell_sums(values: Floats, side: int) -> Floats:
 
 
 def smooth_colors(
-    frame: Floats, alpha: Floats, *, cell: int, radii: tuple[int, int]
-) -> tuple[Floats, Floats]:
+    frame: ArrayF32, alpha: ArrayF32, *, cell: int, radii: tuple[int, int]
+) -> tuple[ArrayF32, ArrayF32]:
     """Estimate smooth colours of foreground and background around every pixel.
 
     First, per window of cells, the two colours that explain all its pixels best (least squares; exact if
@@ -196,7 +194,7 @@ def smooth_colors(
 _RIDGE = np.float32(1e-4)
 
 
-def fuse(pixels: Floats, alpha: Floats, front: Floats, back: Floats) -> Floats:
+def fuse(pixels: ArrayF32, alpha: ArrayF32, front: ArrayF32, back: ArrayF32) -> ArrayF32:
     """Return foreground colours near `front` that explain `pixels` at `alpha`: (3, ...), not clipped.
 
     At alpha 1 they are the pixels themselves.

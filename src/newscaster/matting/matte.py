@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import InputError
 from newscaster.matting.components import People, find_people
-from newscaster.matting.filters import Floats, Frame, planes, shrink, shrink_floats
+from newscaster.matting.filters import planes, shrink, shrink_floats
 from newscaster.matting.network import PersonNetwork, load_person_network
 from newscaster.matting.refine import STEP, Evidence, Refiner
 from newscaster.matting.temporal import MotionGain
+from newscaster.types import ArrayF32, ImageU8
 
 FaceBox = tuple[float, float, float, float]
 """left, top, right, bottom of a face in pixels of the frame."""
@@ -33,8 +33,8 @@ class Matte:
         found: whether there is a person; if not, alpha is 0 everywhere.
     """
 
-    alpha: npt.NDArray[np.uint8]
-    foreground: Frame
+    alpha: ImageU8
+    foreground: ImageU8
     found: bool
 
 
@@ -53,7 +53,7 @@ class PersonMatte:
         self._people: People | None = None
 
     def push(
-        self, frame: Frame, *, face: FaceBox | None = None, other_faces: Sequence[FaceBox] = ()
+        self, frame: ImageU8, *, face: FaceBox | None = None, other_faces: Sequence[FaceBox] = ()
     ) -> Matte:
         """Return the matte of the clip's next frame.
 
@@ -90,7 +90,7 @@ class PersonMatte:
         alpha = (self._alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
         return Matte(alpha, foreground, bool(alpha.any()))
 
-    def _checked_size(self, frame: Frame) -> tuple[int, int]:
+    def _checked_size(self, frame: ImageU8) -> tuple[int, int]:
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise InputError(f"a frame is {frame.dtype} {frame.shape}; expected uint8 (H, W, 3), RGB")
         height, width = frame.shape[:2]
@@ -111,9 +111,9 @@ class PersonMatte:
         self._factor = -(-max(size) // _MASK_SIDE_PX)
         self._refiner = Refiner(size, factor=self._factor)
         self._motion = MotionGain()
-        self._alpha: Floats = np.zeros(size, np.float32)
+        self._alpha: ArrayF32 = np.zeros(size, np.float32)
 
-    def _no_person(self, frame: Frame) -> Matte:
+    def _no_person(self, frame: ImageU8) -> Matte:
         self._motion = MotionGain()
         self._alpha.fill(0)
         return Matte(np.zeros(frame.shape[:2], np.uint8), frame.copy(), found=False)
@@ -129,7 +129,7 @@ def _check_face(box: FaceBox, size: tuple[int, int]) -> None:
         )
 
 
-def composite(matte: Matte, background: Frame) -> Frame:
+def composite(matte: Matte, background: ImageU8) -> ImageU8:
     """Composite the person over another background.
 
     Args:

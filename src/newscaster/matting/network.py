@@ -15,7 +15,8 @@ from PIL import Image
 from newscaster.errors import InputError
 from newscaster.inference import Session
 from newscaster.matting.components import Crop
-from newscaster.matting.filters import Floats, Frame, resize
+from newscaster.matting.filters import resize
+from newscaster.types import ArrayF32, ImageU8
 
 SIDE = 256
 _MAX_LOGIT = 5.0
@@ -40,7 +41,7 @@ class PersonNetwork:
             )
         self._session, self._input, self._output = session, inputs[0][0], outputs[0][0]
 
-    def mask(self, frame: Frame, box: tuple[int, int, int, int] | None = None) -> Floats:
+    def mask(self, frame: ImageU8, box: tuple[int, int, int, int] | None = None) -> ArrayF32:
         """Return (256, 256) probabilities of a person in a box (left, top, right, bottom), by default all."""
         image = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box)
         pixels = np.asarray(image, np.float32)[None] / np.float32(255)
@@ -48,7 +49,7 @@ class PersonNetwork:
         probabilities = self._session.run_one(self._output, shape, **{self._input: pixels})
         return np.asarray(np.clip(probabilities[0, ..., 0], 0, 1), np.float32)
 
-    def fused(self, frame: Frame, whole: Floats, crops: list[Crop]) -> Floats:
+    def fused(self, frame: ImageU8, whole: ArrayF32, crops: list[Crop]) -> ArrayF32:
         """Return (H, W) probabilities: the mean of the logits of the whole frame's mask and of every crop's.
 
         The weight of a crop falls towards its own border, because context is missing there, unless the border
@@ -71,13 +72,13 @@ class PersonNetwork:
         return np.asarray(1 / (1 + np.exp(-total / total_weight)), np.float32)
 
 
-def _logit(mask: Floats) -> Floats:
+def _logit(mask: ArrayF32) -> ArrayF32:
     floor = np.float32(1 / (1 + np.exp(_MAX_LOGIT)))
     clipped = np.clip(mask, floor, 1 - floor)
     return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
 
 
-def _window(length: int, fade_start: bool, fade_stop: bool) -> Floats:
+def _window(length: int, fade_start: bool, fade_stop: bool) -> ArrayF32:
     """Return weights along one side of a crop: 1, fading to 0 over a quarter at a border inside the frame."""
     position = (np.arange(length, dtype=np.float32) + 0.5) / max(length, 1)
     window = np.ones(length, np.float32)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from newscaster.matting.color import CELL, ColorModel, ColorStatistics
-from newscaster.matting.filters import Enlarger, Floats, Frame, box_mean, fuse, planes, size_of, smooth_colors
+from newscaster.matting.filters import Enlarger, box_mean, fuse, planes, size_of, smooth_colors
 from newscaster.matting.temporal import hold
+from newscaster.types import ArrayF32, ImageU8
 
 STEP = 2
 """Pixels of the mask per pixel of the images on which colours and motion are measured."""
@@ -38,7 +39,7 @@ class Evidence:
         band_px: half the width of the band along the mask's edge in which colours count.
     """
 
-    def __init__(self, small: Floats, mask: Floats, *, band_px: int) -> None:
+    def __init__(self, small: ArrayF32, mask: ArrayF32, *, band_px: int) -> None:
         self.small = small
         near = box_mean(mask, band_px)
         around = box_mean(mask, max(band_px // 3, 1))
@@ -59,7 +60,7 @@ class Evidence:
         """(h, w)"""
         self._fusion_cells = max(band_px // CELL, 1)
 
-    def smooth_colors(self, alpha: Floats) -> tuple[Floats, Floats]:
+    def smooth_colors(self, alpha: ArrayF32) -> tuple[ArrayF32, ArrayF32]:
         """Return smooth foreground and background colours for alpha (h, w); see `filters.smooth_colors`."""
         return smooth_colors(self.small, alpha, cell=CELL, radii=(self._fusion_cells, _FUSION_PX))
 
@@ -80,7 +81,9 @@ class Refiner:
         self._small = Enlarger(small, size, step=factor * STEP, side=_SIDE)
         self._cells = Enlarger(cells, size, step=factor * STEP * CELL, side=_SIDE)
 
-    def refine(self, frame: Frame, mask: Floats, evidence: Evidence, gain: Floats, alpha: Floats) -> Frame:
+    def refine(
+        self, frame: ImageU8, mask: ArrayF32, evidence: Evidence, gain: ArrayF32, alpha: ArrayF32
+    ) -> ImageU8:
         """Update alpha, and return the foreground.
 
         Args:
@@ -122,24 +125,24 @@ def shrunk(size: tuple[int, int], factor: int) -> tuple[int, int]:
     return -(-size[0] // factor), -(-size[1] // factor)
 
 
-def _constant(mask: Floats) -> float | None:
+def _constant(mask: ArrayF32) -> float | None:
     """Return 0 or 1 if the whole mask surely is that, else None."""
     if mask.max() <= _FLOOR:
         return 0.0
     return 1.0 if mask.min() >= 1 - _FLOOR else None
 
 
-def _open(alpha: Floats) -> bool:
+def _open(alpha: ArrayF32) -> bool:
     """Return whether any pixel is neither pure foreground nor pure background."""
     return bool(((alpha > 0) & (alpha < 1)).any())
 
 
-def _ramp(values: Floats, zero: float, one: float) -> Floats:
+def _ramp(values: ArrayF32, zero: float, one: float) -> ArrayF32:
     """Map values linearly from 0 at `zero` to 1 at `one`, clipped."""
     return np.asarray(np.clip((values - np.float32(zero)) * np.float32(1 / (one - zero)), 0, 1), np.float32)
 
 
-def posterior(pixels: Floats, mask: Floats, band: Floats, model: ColorModel) -> Floats:
+def posterior(pixels: ArrayF32, mask: ArrayF32, band: ArrayF32, model: ColorModel) -> ArrayF32:
     """Return alpha (h, w) from the mask and the colours.
 
     The weight of the mask falls the more undecided it is, and near its edge if the colours are clear. Scores
@@ -160,7 +163,7 @@ def posterior(pixels: Floats, mask: Floats, band: Floats, model: ColorModel) -> 
     return _ramp(prior + fraction * (score - prior), _CONTRAST, 1 - _CONTRAST)
 
 
-def despill(colors: Floats, band: Floats, model: ColorModel) -> Floats:
+def despill(colors: ArrayF32, band: ArrayF32, model: ColorModel) -> ArrayF32:
     """Move colours (3, h, w) from the background's towards the foreground's, if the two differ clearly."""
     clear = band / (1 + (model.variance * np.float32(1 / 0.02)) ** 2)
     lack = np.maximum(1 - np.sqrt(model.variance) - model.score(colors), 0) * clear

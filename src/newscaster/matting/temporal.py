@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from newscaster.matting.filters import Floats, box_max, box_mean
+from newscaster.matting.filters import box_max, box_mean
+from newscaster.types import ArrayF32
 
 _STILL = 7 / 255
 """Change of colour, averaged over 3 x 3 pixels of the small frame, that always counts as noise."""
@@ -40,12 +41,12 @@ class MotionGain:
     """The weight of the new alpha for every pixel of the small frames."""
 
     def __init__(self) -> None:
-        self._reference: Floats | None = None
-        self._alpha: Floats | None = None
-        self._disagreed: Floats | None = None
-        self._recent: Floats | float = 0.0
+        self._reference: ArrayF32 | None = None
+        self._alpha: ArrayF32 | None = None
+        self._disagreed: ArrayF32 | None = None
+        self._recent: ArrayF32 | float = 0.0
 
-    def push(self, small: Floats, alpha: Floats) -> Floats:
+    def push(self, small: ArrayF32, alpha: ArrayF32) -> ArrayF32:
         """Return the gain (h, w) in 0..1 for the next frame.
 
         Args:
@@ -74,7 +75,7 @@ class MotionGain:
         return gain
 
 
-def hold(alpha: Floats, new: Floats, gain: Floats) -> None:
+def hold(alpha: ArrayF32, new: ArrayF32, gain: ArrayF32) -> None:
     """Move `alpha` towards `new` in place, by the weight `gain` or by a drift of under one 8-bit value.
 
     Without motion, differences of at most 0.06 are ignored: they are noise of the estimate.

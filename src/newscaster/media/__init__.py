@@ -18,7 +18,6 @@ from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMete
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.completeness import missing_bytes
-from newscaster.media.downmix import Samples
 from newscaster.media.fragments import cut_to_whole_fragments
 from newscaster.media.frame import CHROMA_SHIFT, YuvFrame, to_planes
 from newscaster.media.label import Label
@@ -78,7 +77,6 @@ __all__ = [
     "PipedAudio",
     "RecordedVideo",
     "Resampler",
-    "Samples",
     "Subtitles",
     "TargetVideo",
     "VideoInfo",

@@ -23,7 +23,7 @@ from av.container import InputContainer
 from newscaster.errors import MediaError
 from newscaster.media.conform import Conformer
 from newscaster.media.containers import AUDIO_SUFFIXES
-from newscaster.media.downmix import Downmix, Samples
+from newscaster.media.downmix import Downmix
 from newscaster.media.ogg_chain import FilePart, chain_links
 from newscaster.media.reader import (
     SELF_CONTAINED,
@@ -35,6 +35,7 @@ from newscaster.media.reader import (
 )
 from newscaster.media.video import first_frame_seconds
 from newscaster.system.files import atomic_write, check_output
+from newscaster.types import AudioF32
 
 # Time stamps are rounded to a container's clock (1 ms in MKV) and jitter; only more than this is a gap.
 _GAP_SECONDS = 0.03
@@ -119,7 +120,7 @@ class AudioSource:
         self._frames, self._first = frames, first
         self.first_seconds = first.time or 0.0
 
-    def blocks(self) -> Iterator[Samples]:
+    def blocks(self) -> Iterator[AudioF32]:
         """Yield (C, n) float32 blocks, contiguous in time from `first_seconds`.
 
         A gap in the time stamps becomes zeros; samples that overlap earlier ones are cut. If the clock
@@ -175,7 +176,7 @@ class AudioSource:
         counted = self._container.format.name in _SAMPLE_COUNTERS
         return counted and (is_behind or self._conformer.rate_changed)
 
-    def mono_blocks(self) -> Iterator[Samples]:
+    def mono_blocks(self) -> Iterator[AudioF32]:
         """Yield (n,) float32: the channels as :class:`Downmix` mixes them, otherwise as `blocks`."""
         downmix = Downmix(self.channels, self.rate)
         for block in self.blocks():
@@ -219,7 +220,7 @@ def open_audio(path: Path) -> Iterator[AudioSource]:
 
 def read_audio(
     path: Path, *, rate: int = 16_000, start_seconds: float = 0.0, stop_seconds: float | None = None
-) -> Samples:
+) -> AudioF32:
     """Return the audio of a file, on the video's clock.
 
     ::
@@ -265,11 +266,11 @@ def read_audio(
         count = None if stop is None else math.ceil((stop - run_up + room) / rate * source.rate)
         native = _window(source.mono_blocks(), skip, count)
         blocks = list(_resample(native, source.rate, rate))
-    samples: Samples = np.concatenate([np.zeros(0, np.float32), *blocks])
+    samples: AudioF32 = np.concatenate([np.zeros(0, np.float32), *blocks])
     return samples[start - run_up : None if stop is None else stop - run_up].copy()
 
 
-def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16_000) -> Iterator[Samples]:
+def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16_000) -> Iterator[AudioF32]:
     """Yield the audio alone, from its first sample, in constant memory.
 
     Yields:
@@ -279,7 +280,7 @@ def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16
         MediaError: the file is missing, has no audio, or breaks off.
     """
     with open_audio(Path(path)) as source:
-        held: list[Samples] = []
+        held: list[AudioF32] = []
         count = 0
         for block in _resample(source.mono_blocks(), source.rate, rate):
             held.append(block)
@@ -294,7 +295,7 @@ def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16
             yield np.concatenate(held)
 
 
-def decode_wav(data: bytes) -> tuple[Samples, int]:
+def decode_wav(data: bytes) -> tuple[AudioF32, int]:
     """Decode a WAV file in memory: (N,) float32 mono, 1.0 = full scale, and its rate in Hz.
 
     The header may state more samples than exist: programs that write to a pipe do not know the length.
@@ -309,7 +310,7 @@ def decode_wav(data: bytes) -> tuple[Samples, int]:
         raise MediaError(f"{name} cannot be read ({reason(error)}). Give a WAV file") from error
     with container:
         source = AudioSource(container, name)
-        samples: Samples = np.concatenate([np.zeros(0, np.float32), *source.mono_blocks()])
+        samples: AudioF32 = np.concatenate([np.zeros(0, np.float32), *source.mono_blocks()])
     return samples, source.rate
 
 
@@ -337,7 +338,7 @@ def copy_as_wav(source: Path, path: Path) -> None:
             file.writeframes(pcm.astype("<i2").tobytes())
 
 
-def _window(blocks: Iterator[Samples], skip: int, count: int | None) -> Iterator[Samples]:
+def _window(blocks: Iterator[AudioF32], skip: int, count: int | None) -> Iterator[AudioF32]:
     """Drop the first `skip` samples (if negative, prepend zeros), and end after `count` samples."""
     if skip < 0:
         blocks = itertools.chain([np.zeros(-skip, np.float32)], blocks)
@@ -354,7 +355,7 @@ def _window(blocks: Iterator[Samples], skip: int, count: int | None) -> Iterator
             yield cut
 
 
-def _resample(blocks: Iterator[Samples], source_rate: int, rate: int) -> Iterator[Samples]:
+def _resample(blocks: Iterator[AudioF32], source_rate: int, rate: int) -> Iterator[AudioF32]:
     """Yield (n,) float32 blocks at another rate; the first sample keeps its time."""
     if source_rate == rate:
         yield from blocks
@@ -380,7 +381,7 @@ class Resampler:
         same = source_rate == rate
         self._resampler = None if same else AudioResampler(format="flt", layout="mono", rate=rate)
 
-    def blocks(self, samples: Samples | None) -> Iterator[Samples]:
+    def blocks(self, samples: AudioF32 | None) -> Iterator[AudioF32]:
         """Push (n,) samples, or None at the end, and yield the blocks (n,) float32 that are ready."""
         if self._resampler is None:
             if samples is not None:
@@ -391,16 +392,16 @@ class Resampler:
         ):
             yield frame.to_ndarray()[0].astype(np.float32, copy=False)
 
-    def push(self, samples: Samples) -> Samples:
+    def push(self, samples: AudioF32) -> AudioF32:
         """Push (n,) samples; return those that are ready, float32."""
         return np.concatenate([np.zeros(0, np.float32), *self.blocks(samples)]) if len(samples) else samples
 
-    def flush(self) -> Samples:
+    def flush(self) -> AudioF32:
         """Return the rest; nothing can be pushed after it."""
         return np.concatenate([np.zeros(0, np.float32), *self.blocks(None)])
 
 
-def mono_frame(block: Samples, rate: int) -> AudioFrame:
+def mono_frame(block: AudioF32, rate: int) -> AudioFrame:
     """Return an FFmpeg frame of (n,) float32 samples."""
     frame = AudioFrame.from_ndarray(np.ascontiguousarray(block[None]), format="flt", layout="mono")
     frame.sample_rate = rate

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from newscaster.media.audio import open_audio
-from newscaster.media.downmix import Samples
+from newscaster.types import AudioF32
 
 MAX_MAGNITUDE = float(2**32)
 """Maximum magnitude of audio, 1.0 = full scale. Unscaled 32-bit integers are within it."""
@@ -59,16 +59,16 @@ class PeakMeter:
     def __init__(self, rate: int) -> None:
         self._piece = max(1, rate // 25)
         self._counts = np.zeros((_HIGHEST_DB - _LOWEST_DB) * _BINS_PER_DB, np.int64)
-        self._rest: Samples = np.zeros(0, np.float32)
+        self._rest: AudioF32 = np.zeros(0, np.float32)
 
-    def push(self, samples: Samples) -> None:
+    def push(self, samples: AudioF32) -> None:
         """Add the next samples: (n,) float32, finite."""
         samples = np.concatenate([self._rest, samples]) if len(self._rest) else samples
         whole = len(samples) // self._piece * self._piece
         self._count(np.abs(samples[:whole]).reshape(-1, self._piece).max(axis=1))
         self._rest = samples[whole:].copy()
 
-    def _count(self, peaks: Samples) -> None:
+    def _count(self, peaks: AudioF32) -> None:
         with np.errstate(divide="ignore"):
             bins = np.ceil((20 * np.log10(peaks.astype(np.float64)) - _LOWEST_DB) * _BINS_PER_DB) - 1
         bins = np.clip(bins, 0, len(self._counts) - 1).astype(np.int64)

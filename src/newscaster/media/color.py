@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
@@ -20,6 +19,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from newscaster.media.hdr import to_sdr
+from newscaster.types import ImageU8
 
 # Without these flags swscale rounds down: every conversion would darken the frame by 1 to 2 levels.
 UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -123,7 +123,7 @@ class Orientation:
         """Return width and height as shown, of a frame stored as `width` x `height`."""
         return (height, width) if self.transpose else (width, height)
 
-    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def apply(self, image: ImageU8) -> ImageU8:
         """Turn an (H, W, 3) image; the result is contiguous."""
         if self == Orientation():
             return image
@@ -155,7 +155,7 @@ class ToRgb:
         self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
 
-    def __call__(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
+    def __call__(self, frame: VideoFrame) -> ImageU8:
         """Return (H, W, 3) uint8, which the caller may modify."""
         if self._size is None:
             self._size = (round(frame.width * self._aspect), frame.height)
@@ -184,7 +184,7 @@ class FromRgb:
         self._reformatter = VideoReformatter()
         self._tags = tags
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> VideoFrame:
+    def __call__(self, image: ImageU8) -> VideoFrame:
         """Convert (H, W, 3) uint8. Odd sides grow by one pixel, the edge repeated: 4:2:0 needs even sides."""
         height, width = image.shape[:2]
         if height % 2 or width % 2:

@@ -27,7 +27,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Luma = npt.NDArray[np.int16]
+from newscaster.types import ArrayI64
+
 Scan = Literal["top first", "bottom first", "progressive"]
 """How a frame was exposed: two fields, the even lines or the odd ones first, or all lines at once."""
 _SCANS: tuple[Scan, ...] = ("top first", "bottom first", "progressive")
@@ -54,7 +55,9 @@ _MIN_AGREEMENT = 0.9
 _MIN_LEANING = 0.5
 
 
-def scan_of(before: Luma, frame: Luma, after: Luma) -> Scan | None:
+def scan_of(
+    before: npt.NDArray[np.int16], frame: npt.NDArray[np.int16], after: npt.NDArray[np.int16]
+) -> Scan | None:
     """Return how the middle one of three consecutive frames (H, W) was exposed; None if undecided."""
     above, line, below = frame[:-2], frame[1:-1], frame[2:]
     earlier, later = before[1:-1], after[1:-1]
@@ -76,7 +79,7 @@ def scan_of(before: Luma, frame: Luma, after: Luma) -> Scan | None:
     return "progressive" if abs(uneven) < _MAX_EVEN and combed >= _MIN_COMBED else None
 
 
-def _is_line_doubled(frame: Luma) -> bool:
+def _is_line_doubled(frame: npt.NDArray[np.int16]) -> bool:
     """Return whether lines come in pairs, as in video enlarged by repeating lines: parity is then no clue."""
     steps = np.abs(np.diff(frame, axis=0)).sum(axis=1, dtype=np.int64)
     even, odd = float(steps[0::2].sum()), float(steps[1::2].sum())
@@ -125,9 +128,7 @@ def scan_runs(votes: Sequence[Scan | None]) -> list[tuple[int, int, Scan]]:
     return [(start, stop, _SCANS[kind]) for start, stop, kind in runs if stop > start]
 
 
-def _find_change(
-    is_vote: npt.NDArray[np.int64], before: tuple[int, int, int], after: tuple[int, int, int]
-) -> int:
+def _find_change(is_vote: ArrayI64, before: tuple[int, int, int], after: tuple[int, int, int]) -> int:
     """Return the frame at which most votes agree with the run before and the run after."""
     low = max(before[0] + 1, before[1] - 2 * _WINDOW_FRAMES)
     high = min(after[1] - 1, after[0] + 2 * _WINDOW_FRAMES)

@@ -12,7 +12,8 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from newscaster.media.downmix import Downmix, Samples
+from newscaster.media.downmix import Downmix
+from newscaster.types import AudioF32
 
 _MAX_PLANES = 8
 _READABLE = frozenset({"u8", "u8p", "s16", "s16p", "s32", "s32p", "flt", "fltp", "dbl", "dblp"})
@@ -40,7 +41,7 @@ class Conformer:
         """Record the rate of a frame before it is converted."""
         self.rate_changed |= frame.sample_rate != self.rate
 
-    def convert(self, frame: AudioFrame) -> Iterator[Samples]:
+    def convert(self, frame: AudioFrame) -> Iterator[AudioF32]:
         """Yield (C, n) float32 blocks, full scale 1.0; the resampler may delay them by a few samples."""
         source = _format_of(frame)
         if source != self._source:
@@ -54,7 +55,7 @@ class Conformer:
         for converted in self._resampler.resample(frame):
             yield self._map_channels(to_float(converted))
 
-    def flush(self) -> Iterator[Samples]:
+    def flush(self) -> Iterator[AudioF32]:
         """Yield the samples that the resampler holds; more frames may follow."""
         if self._resampler is not None:
             for converted in self._resampler.resample(None):
@@ -71,7 +72,7 @@ class Conformer:
             return None
         return AudioResampler(format="flt", layout=layout, rate=self.rate)
 
-    def _map_channels(self, block: Samples) -> Samples:
+    def _map_channels(self, block: AudioF32) -> AudioF32:
         """Return the block with the first frame's number of channels: each is the downmix if it differs."""
         if len(block) == self.channels:
             return block
@@ -93,7 +94,7 @@ def _is_readable(frame: AudioFrame) -> bool:
     return kind.name in _READABLE and not (kind.is_planar and len(layout.channels) >= _MAX_PLANES)
 
 
-def to_float(frame: AudioFrame) -> Samples:
+def to_float(frame: AudioFrame) -> AudioF32:
     """Convert a frame of any sample format to (C, n) float32, full scale 1.0."""
     data = frame.to_ndarray()
     name = frame.format.name
@@ -102,7 +103,7 @@ def to_float(frame: AudioFrame) -> Samples:
     kind = name.removesuffix("p")
     if kind in _FULL_SCALE:
         scale = _FULL_SCALE[kind]
-        block: Samples = data.astype(np.float32) - (scale if kind == "u8" else 0.0)
+        block: AudioF32 = data.astype(np.float32) - (scale if kind == "u8" else 0.0)
         return block / np.float32(scale)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(data, dtype=np.float32)

@@ -7,10 +7,8 @@ of many tracks has audio. Channels are compared block by block, so that streams 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Samples = npt.NDArray[np.float32]
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF64, AudioF32
 
 _LIMITS = ((0.1, -0.9), (0.5, -0.7))
 """Time constants in seconds, each with the correlation below which one of two channels is inverted.
@@ -42,14 +40,14 @@ class Downmix:
         self._products = [np.zeros((channels, channels)) for _ in _LIMITS]
 
     @property
-    def _fractions(self) -> Array:
+    def _fractions(self) -> ArrayF64:
         """Weights (C,) of the channels in the mean."""
         counted = self._has_audio if self._has_audio.any() else np.ones(self.channels)
         return np.asarray(self._signs * counted / counted.sum())
 
-    def mix(self, block: Samples) -> Samples:
+    def mix(self, block: AudioF32) -> AudioF32:
         """Mix (C, n) float32 to (n,) float32; not finite if a sample is not."""
-        mean: Samples = block.mean(axis=0, dtype=np.float32)
+        mean: AudioF32 = block.mean(axis=0, dtype=np.float32)
         if len(block) == 1 or not block.shape[1]:
             return mean
         before, is_first = self._fractions, not self._has_audio.any()
@@ -58,14 +56,14 @@ class Downmix:
         if (fractions == before).all() and (fractions == 1 / len(block)).all():
             return mean
         with np.errstate(invalid="ignore", over="ignore"):
-            mixed: Samples = fractions.astype(np.float32) @ block
+            mixed: AudioF32 = fractions.astype(np.float32) @ block
             if (before != fractions).any() and not is_first:
                 fade = self._fade(block)
                 old = before.astype(np.float32) @ block[:, : len(fade)]
                 mixed[: len(fade)] = old + fade * (mixed[: len(fade)] - old)
         return mixed
 
-    def align(self, block: Samples) -> Samples:
+    def align(self, block: AudioF32) -> AudioF32:
         """Return the channels (C, n) float32, each with its sign, so that no mean of them cancels."""
         if len(block) == 1 or not block.shape[1]:
             return block
@@ -79,12 +77,12 @@ class Downmix:
         gains[:, : len(fade)] = old + fade * (gains[:, : len(fade)] - old)
         return block * gains
 
-    def _fade(self, block: Samples) -> Samples:
+    def _fade(self, block: AudioF32) -> AudioF32:
         """Return weights (m,) of the new mean at the start of a block, from 0 to 1."""
         count = min(block.shape[1], max(1, round(_FADE_SECONDS * self._rate)))
         return np.asarray((np.arange(count) + 1) / (count + 1), np.float32)
 
-    def _compare(self, block: Samples) -> None:
+    def _compare(self, block: AudioF32) -> None:
         """Update the signs, and the channels that count, from a block."""
         self._has_audio = self._has_audio | (np.abs(block).max(axis=1) >= _SILENT)
         samples = block.astype(np.float64)
@@ -100,7 +98,7 @@ class Downmix:
         self._signs = signs
 
 
-def _align_signs(signs: Array, products: Array, limit: float) -> Array:
+def _align_signs(signs: ArrayF64, products: ArrayF64, limit: float) -> ArrayF64:
     """Change signs (C,) of channels with these products (C, C) until no two cancel each other."""
     scale = np.sqrt(np.maximum(np.diag(products), 1e-12))
     correlation = products / np.outer(scale, scale)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.media.reader import find_video, open_media
+from newscaster.types import ArrayF64
 
 CLOCK_RESTART_SECONDS = 1.0
 """A clock that goes back by more has restarted (concatenated recordings)."""
@@ -157,7 +157,7 @@ def _extent_of(parts: list[_Part]) -> Extent:
     return Extent(total - sum(stop - start for start, stop in gaps), gaps, fps)
 
 
-def _gaps_between(times: npt.NDArray[np.float64]) -> tuple[Gaps, float | None]:
+def _gaps_between(times: ArrayF64) -> tuple[Gaps, float | None]:
     """Return the gaps between frames at these times, and the rate outside them if it is not the mean rate."""
     steps = np.diff(np.unique(times))
     if not len(steps):
@@ -172,7 +172,7 @@ def _gaps_between(times: npt.NDArray[np.float64]) -> tuple[Gaps, float | None]:
     return tuple((float(start), float(stop)) for start, stop in gaps), 1 / step
 
 
-def nominal_rate(steps: npt.NDArray[np.float64]) -> float | None:
+def nominal_rate(steps: ArrayF64) -> float | None:
     """Return the frame rate of footage with dropped frames, from the steps between frames in seconds.
 
     The steps are then integer multiples of the shortest usual step. None if no frame is missing, or if the
@@ -189,7 +189,7 @@ def nominal_rate(steps: npt.NDArray[np.float64]) -> float | None:
     return float(_multiples(steps, base).sum() / steps.sum())
 
 
-def _multiples(steps: npt.NDArray[np.float64], base: float) -> npt.NDArray[np.float64]:
+def _multiples(steps: ArrayF64, base: float) -> ArrayF64:
     return np.asarray(np.maximum(1, np.round(steps / base)))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.format import VideoFormat
@@ -26,9 +25,9 @@ from newscaster.media.color import (
     yuv_matrix,
 )
 from newscaster.media.hdr import to_sdr
+from newscaster.types import ImageU8
 
-Plane = npt.NDArray[np.uint8]
-Planes = tuple[Plane, Plane, Plane]
+Planes = tuple[ImageU8, ImageU8, ImageU8]
 
 CHROMA_SHIFT = (-0.5, 0.0)
 """Offset (x, y) of chroma: luma position = 2 * chroma position + this. See `YuvFrame`."""
@@ -69,14 +68,14 @@ class YuvFrame:
         return y, u, v
 
     @property
-    def luma_rows(self) -> Plane:
+    def luma_rows(self) -> ImageU8:
         """Y as one contiguous block of memory: (H, W plus row padding). NumPy is fastest on it."""
         plane = self.frame.planes[0]
         rows = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
-        padded: Plane = rows.reshape(plane.height, plane.line_size)
+        padded: ImageU8 = rows.reshape(plane.height, plane.line_size)
         return padded
 
-    def rgb(self) -> npt.NDArray[np.uint8]:
+    def rgb(self) -> ImageU8:
         """Return (H, W, 3) uint8 of the size shown, which the caller may modify."""
         width, height = self.size
         image = ToRgb()(self.frame)
@@ -88,7 +87,7 @@ def is_plain(frame: VideoFrame) -> bool:
     return frame.format.name == "yuv420p" and frame.color_range != ColorRange.JPEG
 
 
-def to_planes(image: npt.NDArray[np.uint8], tags: ColourTags) -> tuple[Image.Image, Image.Image, Image.Image]:
+def to_planes(image: ImageU8, tags: ColourTags) -> tuple[Image.Image, Image.Image, Image.Image]:
     """Convert RGB (H, W, 3) with even sides to Y (H, W), U and V (H/2, W/2).
 
     Chroma is centred between four pixels. The planes are Pillow images, since Pillow processes planes that

@@ -10,10 +10,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ImageFilter
 
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF64
 
 _PQ, _HLG = 16, 18  # transfer codes of ITU-T H.273
 _WHITE_NITS, _PQ_NITS, _HLG_NITS = 203.0, 10_000.0, 1000.0
@@ -42,27 +41,27 @@ def to_sdr(transfer: int) -> ImageFilter.Color3DLUT | None:
     return ImageFilter.Color3DLUT(_STEPS, table)
 
 
-def _light_of_pq(coded: Array) -> Array:
+def _light_of_pq(coded: ArrayF64) -> ArrayF64:
     """Apply the EOTF of SMPTE ST 2084: (n, 3) of 0 to 1 to linear light, 1 = white."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     power = coded ** (1 / m2)
-    light: Array = (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1) * _PQ_NITS / _WHITE_NITS
+    light: ArrayF64 = (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1) * _PQ_NITS / _WHITE_NITS
     return light
 
 
-def _light_of_hlg(coded: Array) -> Array:
+def _light_of_hlg(coded: ArrayF64) -> ArrayF64:
     """Apply the inverse OETF of ARIB STD-B67, then the OOTF of BT.2100 for a display of 1000 cd/m².
 
     Shapes and units are those of `_light_of_pq`.
     """
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
-    light: Array = scene * (scene @ _LUMA_2020)[:, None] ** 0.2 * _HLG_NITS / _WHITE_NITS
+    light: ArrayF64 = scene * (scene @ _LUMA_2020)[:, None] ** 0.2 * _HLG_NITS / _WHITE_NITS
     return light
 
 
-def _roll_off(light: Array) -> Array:
+def _roll_off(light: ArrayF64) -> ArrayF64:
     """Compress light above the knee towards 1; the slope is continuous."""
     over = np.maximum(light - _KNEE, 0) / (1 - _KNEE)
-    rolled: Array = np.where(light <= _KNEE, light, 1 - (1 - _KNEE) * np.exp(-over))
+    rolled: ArrayF64 = np.where(light <= _KNEE, light, 1 - (1 - _KNEE) * np.exp(-over))
     return rolled

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from newscaster.errors import InputError
 from newscaster.media.frame import YuvFrame
 from newscaster.texts import quoted
+from newscaster.types import ImageU8
 
 _FRACTION = 28
 """Maximum ratio of the frame's smaller side to the height of capitals."""
@@ -112,7 +113,7 @@ def _even(pixels: float) -> int:
 
 
 def _blend_factors(
-    letters: npt.NDArray[np.uint8], ink: int, backing: int
+    letters: ImageU8, ink: int, backing: int
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
     """Return the factor for a plane and the value to add, both in 256ths.
 
@@ -124,5 +125,5 @@ def _blend_factors(
     return kept.astype(np.uint16), np.round(added + 128).astype(np.uint16)  # 128: round, do not truncate
 
 
-def _blend(plane: npt.NDArray[np.uint8], kept: npt.NDArray[np.uint16], added: npt.NDArray[np.uint16]) -> None:
+def _blend(plane: ImageU8, kept: npt.NDArray[np.uint16], added: npt.NDArray[np.uint16]) -> None:
     plane[:] = (plane * kept + added) >> 8

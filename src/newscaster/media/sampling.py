@@ -11,7 +11,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -21,13 +20,12 @@ from newscaster.media.color import Orientation
 from newscaster.media.probe import native_fps, probe
 from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video
-
-Plane = npt.NDArray[np.uint8]
+from newscaster.types import ImageU8
 
 
 def read_luma_pieces(
     path: Path, *, pieces: int, seconds: float, frames_per_second: float, smaller_side_px: int
-) -> Iterator[list[Plane]]:
+) -> Iterator[list[ImageU8]]:
     """Read some frames of pieces of a video, which are spread evenly over it and do not overlap.
 
     If the file has no duration, or is not seekable, the pieces are consecutive.
@@ -84,7 +82,7 @@ class _ToLuma:
         self._size: tuple[int, int] | None = None  # the first frame's, for all
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame: VideoFrame) -> Plane:
+    def __call__(self, frame: VideoFrame) -> ImageU8:
         if self._size is None:
             scale = min(1.0, self._side_px / min(frame.width, frame.height))
             self._size = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))

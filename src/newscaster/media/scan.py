@@ -16,6 +16,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 from av.container import InputContainer
 from av.filter import Graph
 from av.video.frame import VideoFrame
@@ -23,7 +24,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from newscaster.errors import MediaError
-from newscaster.media.combing import Luma, Scan, ScanVotes, scan_of, scan_runs
+from newscaster.media.combing import Scan, ScanVotes, scan_of, scan_runs
 from newscaster.media.deinterlace import deinterlaced
 from newscaster.media.reader import decode_stored_video, find_video, open_media
 
@@ -138,7 +139,7 @@ def _measure_all(path: Path, sampled: MeasuredScan) -> MeasuredScan:
 def _scan_frames(frames: Iterator[VideoFrame]) -> Iterator[tuple[VideoFrame, Scan | None]]:
     """Yield each frame and its scan, measured with its neighbours; None for the first and the last."""
     to_luma = _ToLuma()
-    kept: list[tuple[VideoFrame, Luma]] = []
+    kept: list[tuple[VideoFrame, npt.NDArray[np.int16]]] = []
     for frame in frames:
         kept = [*kept[-2:], (frame, to_luma(frame))]
         if len(kept) == 1:
@@ -195,7 +196,7 @@ class _ToLuma:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame: VideoFrame) -> Luma:
+    def __call__(self, frame: VideoFrame) -> npt.NDArray[np.int16]:
         """Return (H, W') int16, 0 to 255."""
         grey = self._reformatter.reformat(frame, format="gray", threads=1)
         plane = np.asarray(grey.to_ndarray(), dtype=np.uint8)

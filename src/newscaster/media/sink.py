@@ -30,7 +30,6 @@ from newscaster.media.containers import (
     live_schemes,
     live_suffixes,
 )
-from newscaster.media.downmix import Samples
 from newscaster.media.frame import YuvFrame
 from newscaster.media.output_file import OutputFiles
 from newscaster.media.reader import reason
@@ -41,6 +40,7 @@ from newscaster.system.files import check_output
 from newscaster.system.os_errors import NO_ROOM
 from newscaster.system.output_locks import exclusive_output
 from newscaster.texts import is_unicode, quoted
+from newscaster.types import AudioF32
 
 _NESTED = frozenset({"async", "cache", "concat", "concatf", "crypto", "ffrtmpcrypt", "subfile", "tee"})
 """Protocols that write to further addresses: they could replace files unchecked."""
@@ -217,7 +217,7 @@ def write_live(
         raise _write_error(address, container, error) from error
 
 
-def _first_with_frame(items: Iterator[LiveItem]) -> tuple[YuvFrame, Samples]:
+def _first_with_frame(items: Iterator[LiveItem]) -> tuple[YuvFrame, AudioF32]:
     """Return the first item with a frame, skipping those before it."""
     for image, audio in items:
         if image is not None:

@@ -26,15 +26,15 @@ from av.video.frame import PictureType, VideoFrame
 
 from newscaster.errors import MediaError, NewscasterError, OutputError
 from newscaster.media.containers import MP4
-from newscaster.media.downmix import Samples
 from newscaster.media.fragments import FragmentFile, cut_to_whole_fragments
 from newscaster.media.frame import FrameCopier, YuvFrame
 from newscaster.media.reader import reason
 from newscaster.media.writer import FILE_CRF, FILE_X264, LIVE_X264, Writer
 from newscaster.system.files import atomic_write, check_output
 from newscaster.system.os_errors import why
+from newscaster.types import AudioF32
 
-LiveItem = tuple[YuvFrame | None, Samples]
+LiveItem = tuple[YuvFrame | None, AudioF32]
 """A frame, or None if it was dropped, and its audio (n,) float32 mono."""
 
 _FRAGMENTS = {"movflags": "empty_moov+default_base_moof+frag_keyframe", "frag_duration": "200000"}
@@ -45,7 +45,7 @@ MIN_FREE_BYTES = 64 << 20
 _FRAMES_PER_CHECK = 25
 
 
-def own_frames(items: Iterable[LiveItem]) -> Iterator[tuple[YuvFrame, Samples]]:
+def own_frames(items: Iterable[LiveItem]) -> Iterator[tuple[YuvFrame, AudioF32]]:
     """Copy frames, since another encoder may set the time stamps of the same ones.
 
     The previous frame replaces a dropped one. Items before the first frame are skipped.
@@ -239,7 +239,7 @@ class FrameMaker:
         frame.pts, frame.time_base = number, self._time_base
         return frame
 
-    def audio(self, samples: Samples, first: int) -> AudioFrame:
+    def audio(self, samples: AudioF32, first: int) -> AudioFrame:
         """Convert (n,) float32 mono in [-1, 1] to 16-bit; `first` is the number of the first sample."""
         pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)
         frame = AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")

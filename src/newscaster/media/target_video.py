@@ -17,7 +17,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.codec.context import CodecContext
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
@@ -32,8 +31,9 @@ from newscaster.media.frame import FrameCopier, YuvFrame, is_plain
 from newscaster.media.probe import native_fps
 from newscaster.media.reader import SELF_CONTAINED, has_decoder, reason
 from newscaster.media.target_file import check_target_file
-from newscaster.media.writer import Image, Writer
+from newscaster.media.writer import Writer
 from newscaster.safety.readers import MAX_PIXELS, open_regular_file
+from newscaster.types import ImageU8
 
 MAX_GROUP_BYTES = 384 << 20
 """Maximum size of the decoded frames of a group: seven frames of 8K."""
@@ -42,7 +42,7 @@ _MIN_GROUPS_CACHED = 2
 
 
 def encode_target(
-    frames: Iterable[Image], fps: Fraction, *, crf: int = 12, group: int = 12, preset: str = "fast"
+    frames: Iterable[ImageU8], fps: Fraction, *, crf: int = 12, group: int = 12, preset: str = "fast"
 ) -> bytes:
     """Encode (H, W, 3) uint8 RGB frames, all of one size, as a target video.
 
@@ -69,7 +69,7 @@ def encode_target(
         "coder": "vlc",
     }
 
-    def encode(images: Iterator[Image]) -> bytes:
+    def encode(images: Iterator[ImageU8]) -> bytes:
         first = next(images, None)
         if first is None:
             raise MediaError("there are no frames for a target video. Give footage with at least one frame")
@@ -121,7 +121,7 @@ class TargetVideo:
         """Number of frames."""
         return len(self._packets)
 
-    def frames(self, indices: Iterable[int]) -> Iterator[npt.NDArray[np.uint8]]:
+    def frames(self, indices: Iterable[int]) -> Iterator[ImageU8]:
         """Yield the frames with these indices, in their order.
 
         Yields:
@@ -134,7 +134,7 @@ class TargetVideo:
         for index in indices:
             yield self.frame(index)
 
-    def frame(self, index: int) -> npt.NDArray[np.uint8]:
+    def frame(self, index: int) -> ImageU8:
         """Return one frame: (H, W, 3) uint8 RGB."""
         return self._to_rgb(self._decode_frame(index))
 
@@ -146,7 +146,7 @@ class TargetVideo:
         """Yield copies of the decoded frames with these indices, in their order."""
         return map(self.image, indices)
 
-    def part(self, index: int, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+    def part(self, index: int, box: tuple[int, int, int, int]) -> ImageU8:
         """Return a part of a frame, RGB: columns left to right, rows top to bottom.
 
         The two outermost pixels lack neighbours for their chroma; all others equal those of `frame`.

@@ -12,8 +12,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -25,8 +23,8 @@ from newscaster.media.frame import ToYuv, YuvFrame
 from newscaster.media.probe import native_fps
 from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video, measured_scan
+from newscaster.types import ImageU8
 
-Image = npt.NDArray[np.uint8]
 Converted = TypeVar("Converted")
 
 _SEEK_BACK_SECONDS = (0.0, 2.0, 10.0)
@@ -48,7 +46,7 @@ def read_frames(
     fps: Fraction | None = None,
     start_frame: int = 0,
     stop_frame: int | None = None,
-) -> Iterator[npt.NDArray[np.uint8]]:
+) -> Iterator[ImageU8]:
     """Read the frames of a video at a constant rate.
 
     Args:
@@ -104,7 +102,7 @@ def yuv_notes(path: Path) -> list[str]:
         return ToYuv(frame, pixel_aspect(stream)).notes
 
 
-def _rgb_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], Image]:
+def _rgb_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], ImageU8]:
     convert = ToRgb(pixel_aspect(stream))
     convert(first)  # the first frame sets the size, wherever reading starts
     return convert

@@ -21,16 +21,17 @@ from newscaster.media.audio import AudioSource, open_audio
 from newscaster.media.background import in_background
 from newscaster.media.captions import Subtitles
 from newscaster.media.containers import container_of, file_suffixes
-from newscaster.media.downmix import Downmix, Samples
+from newscaster.media.downmix import Downmix
 from newscaster.media.frame import YuvFrame
 from newscaster.media.reader import reason
-from newscaster.media.writer import AAC_LAYOUTS, FILE_CRF, FILE_X264, Image, Writer
+from newscaster.media.writer import AAC_LAYOUTS, FILE_CRF, FILE_X264, Writer
 from newscaster.system.files import atomic_write, check_output
+from newscaster.types import AudioF32, ImageU8
 
 
 def write_video(
     path: Path,
-    frames: Iterable[Image | YuvFrame],
+    frames: Iterable[ImageU8 | YuvFrame],
     *,
     fps: Fraction,
     audio: Path | None,
@@ -95,7 +96,7 @@ def write_video(
 
 
 def _encode(
-    open_writer: Callable[..., Writer], audio: Path | None, images: Iterator[Image | YuvFrame]
+    open_writer: Callable[..., Writer], audio: Path | None, images: Iterator[ImageU8 | YuvFrame]
 ) -> int:
     """Write frames, and the audio up to each; open the writer when the first frame has come."""
     with ExitStack() as stack:
@@ -107,7 +108,7 @@ def _encode(
             )
         if source is None:
             writer = stack.enter_context(open_writer(first))
-            blocks: Iterator[Samples] = iter(())
+            blocks: Iterator[AudioF32] = iter(())
         else:
             channels = source.channels if source.channels in AAC_LAYOUTS else 1
             writer = stack.enter_context(open_writer(first, audio=(source.rate, channels)))
@@ -119,7 +120,7 @@ def _encode(
         return writer.count
 
 
-def _read_blocks(source: AudioSource, name: str) -> Iterator[Samples]:
+def _read_blocks(source: AudioSource, name: str) -> Iterator[AudioF32]:
     """Yield audio for AAC: (channels, n) float32 in [-1, 1].
 
     If AAC has no layout for the number of channels, it is mono.

@@ -6,13 +6,13 @@ import wave
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.media.containers import AUDIO_SUFFIXES
 from newscaster.system.files import atomic_write, check_output
+from newscaster.types import ArrayF32
 
 
-def write_wav(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
+def write_wav(path: Path, samples: ArrayF32, rate: int) -> None:
     """Write (N,) mono samples, 1.0 = full scale, as 16-bit WAV; louder ones are clipped.
 
     Raises:

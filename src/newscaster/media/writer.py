@@ -14,7 +14,6 @@ from typing import Any, Self
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
@@ -25,10 +24,8 @@ from av.video.stream import VideoStream
 from newscaster.media.captions import Subtitles, SubtitleTrack
 from newscaster.media.color import ColourTags, FromRgb
 from newscaster.media.containers import Container
-from newscaster.media.downmix import Samples
 from newscaster.media.frame import YuvFrame
-
-Image = npt.NDArray[np.uint8]
+from newscaster.types import AudioF32, ImageU8
 
 _AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
@@ -70,7 +67,7 @@ class VideoTrack:
         output: OutputContainer,
         *,
         fps: Fraction,
-        like: Image | YuvFrame,
+        like: ImageU8 | YuvFrame,
         options: Mapping[str, str],
         key_frames: int,
     ) -> None:
@@ -103,7 +100,7 @@ class VideoTrack:
         """Duration of the frames written so far."""
         return self.count * self._time_base
 
-    def write(self, image: Image | YuvFrame) -> None:
+    def write(self, image: ImageU8 | YuvFrame) -> None:
         """Encode an (H, W, 3) uint8 RGB image, or a decoded frame as it is."""
         self._last = self._frame_of(image) if isinstance(image, YuvFrame) else self._convert(image)
         self._encode(self._last)
@@ -136,7 +133,7 @@ class VideoTrack:
             self._key = self.count
         return PictureType.I if due and self._skipped else PictureType.NONE
 
-    def _convert(self, image: Image) -> VideoFrame:
+    def _convert(self, image: ImageU8) -> VideoFrame:
         if image.dtype != np.uint8 or image.shape != (self._size[1], self._size[0], 3):
             raise ValueError(
                 f"frame {self.count} is {image.dtype} of shape {image.shape}; expected uint8 of shape "
@@ -180,7 +177,7 @@ class AudioTrack:
         """Duration of the samples written so far."""
         return Fraction(self._written, self._rate)
 
-    def write(self, samples: Samples) -> None:
+    def write(self, samples: AudioF32) -> None:
         """Encode (channels, n) float32 in [-1, 1]."""
         # Packed: PyAV reads past the end of the pointers to eight planes.
         packed = np.ascontiguousarray(samples.T, np.float32).reshape(1, -1)
@@ -221,7 +218,7 @@ class Writer:
     def __init__(
         self,
         target: Any,
-        first: Image | YuvFrame,
+        first: ImageU8 | YuvFrame,
         *,
         container: Container,
         fps: Fraction,
@@ -274,7 +271,7 @@ class Writer:
         """Duration of the frames written so far."""
         return self._video.seconds
 
-    def write(self, frame: Image | YuvFrame | None, audio: Samples | None = None) -> None:
+    def write(self, frame: ImageU8 | YuvFrame | None, audio: AudioF32 | None = None) -> None:
         """Write a frame and its audio.
 
         Args:
@@ -290,7 +287,7 @@ class Writer:
         if self._subtitles is not None:
             self._subtitles.write_until(self.seconds)
 
-    def write_audio(self, blocks: Iterator[Samples], *, until: Fraction | None = None) -> None:
+    def write_audio(self, blocks: Iterator[AudioF32], *, until: Fraction | None = None) -> None:
         """Write (channels, n) blocks up to `until`, in seconds, or all of them."""
         while self._audio is not None and (until is None or self._audio.seconds < until):
             block = next(blocks, None)

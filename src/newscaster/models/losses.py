@@ -52,16 +52,23 @@ def pixel_weights(oval: Tensor, weights: FullFrameWeights) -> Tensor:
     return pixels / pixels.mean()
 
 
-def error_loss(rendered: Tensor, real: Tensor, pixels: Tensor, weights: FullFrameWeights) -> Tensor:
-    """Weighted L1 of pixels (B, 3, h, w), of their differences in space, and in time; a scalar.
+def reconstruction_loss(
+    output: Tensor, target: Tensor, pixels: Tensor, *, gradient: float, temporal: float
+) -> Tensor:
+    """Weighted L1 of pixels (B, 3, h, w) and of their differences in space and time; a scalar.
 
-    Pictures come in pairs of successive frames, the two of a pair next to each other.
+    Args:
+        output: frames in pairs of successive ones, the two of a pair next to each other.
+        target: the real ones.
+        pixels: weight of every pixel, (B, 1, h, w).
+        gradient: weight of the differences between neighbours.
+        temporal: weight of the differences between successive frames; 0: frames need not be in pairs.
     """
-    error = rendered - real
+    error = output - target
     across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
     edges = (across.abs() * pixels[..., 1:]).mean() + (down.abs() * pixels[..., 1:, :]).mean()
-    change = ((error[1::2] - error[::2]).abs() * pixels[::2]).mean()
-    return (error.abs() * pixels).mean() + weights.gradient * edges + weights.temporal * change
+    change = ((error[1::2] - error[::2]).abs() * pixels[::2]).mean() if temporal else 0.0
+    return (error.abs() * pixels).mean() + gradient * edges + temporal * change
 
 
 def perceptual_loss(network: Perceptual, rendered: Tensor, real: Tensor) -> Tensor:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from newscaster.models.perceptual import Perceptual
+from newscaster.types import ArrayBool, ArrayF64, ImageU8
 
 _AT_ONCE = 16
 _MIN_LENGTH = 1e-5
 
 
-def perceptual_distances(
-    made: npt.NDArray[np.uint8], real: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
+def perceptual_distances(made: ImageU8, real: ImageU8, mask: ArrayBool) -> ArrayF64:
     """Distance of each frame, (F,), 0 to 2 per resolution and in practice far below 1; 0 is the same.
 
     As in LPIPS without learnt weights (Zhang, Isola, Efros, Shechtman, Wang, *The unreasonable effectiveness
@@ -59,7 +57,7 @@ def _unit(activations: Tensor) -> Tensor:
     return activations / length.clamp_min(_MIN_LENGTH)
 
 
-def _tensor(images: npt.NDArray[np.uint8]) -> Tensor:
+def _tensor(images: ImageU8) -> Tensor:
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
 
 

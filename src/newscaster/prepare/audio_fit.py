@@ -18,13 +18,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.prepare.lag import STEP_SECONDS, Lag, SpokenSegment, mouth_course, speed, without_trend
 from newscaster.prepare.predicted_opening import PREDICTED_HZ
-
-Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from newscaster.types import ArrayBool, ArrayF64
 
 WINDOW_SECONDS = 8.0
 _MIN_WINDOW_SECONDS = 2.5
@@ -40,7 +37,7 @@ _RESTS, _MOVES = 0.1, 0.3
 moves."""
 
 
-def unfit_frames(segments: Sequence[SpokenSegment], lag: Lag) -> list[Flags]:
+def unfit_frames(segments: Sequence[SpokenSegment], lag: Lag) -> list[ArrayBool]:
     """Return for each segment (F,) the frames whose audio, at this lag, does not match the mouth.
 
     Args:
@@ -59,7 +56,7 @@ def unfit_frames(segments: Sequence[SpokenSegment], lag: Lag) -> list[Flags]:
     ]
 
 
-def _courses(segment: SpokenSegment, lag_seconds: float) -> Array:
+def _courses(segment: SpokenSegment, lag_seconds: float) -> ArrayF64:
     """Return mouth and audio every 20 ms, (2, 2, T): openings and their speed, 0 without the face."""
     times, mouth, seen = mouth_course(segment)
     if not len(segment.predicted) or not len(times):
@@ -72,7 +69,7 @@ def _courses(segment: SpokenSegment, lag_seconds: float) -> Array:
     )
 
 
-def _unfit_steps(courses: Array, power: Array) -> Flags:
+def _unfit_steps(courses: ArrayF64, power: ArrayF64) -> ArrayBool:
     """Return the steps (T,) that do not fit.
 
     Args:
@@ -94,11 +91,11 @@ def _unfit_steps(courses: Array, power: Array) -> Flags:
     return np.asarray(around > 0.5)
 
 
-def _window_steps(values: Array) -> int:
+def _window_steps(values: ArrayF64) -> int:
     return max(1, min(round(WINDOW_SECONDS / STEP_SECONDS), int(values.shape[-1])))
 
 
-def _window_sums(values: Array) -> Array:
+def _window_sums(values: ArrayF64) -> ArrayF64:
     """Return sums (..., T) over the window around each step; at both ends, over the outermost window."""
     steps, width = values.shape[-1], _window_steps(values)
     sums = np.concatenate([np.zeros((*values.shape[:-1], 1)), values.cumsum(axis=-1)], axis=-1)
@@ -106,7 +103,7 @@ def _window_sums(values: Array) -> Array:
     return np.asarray(sums[..., first + width] - sums[..., first])
 
 
-def _at_frames(segment: SpokenSegment, steps: Flags) -> Flags:
+def _at_frames(segment: SpokenSegment, steps: ArrayBool) -> ArrayBool:
     """Convert flags of steps to flags of frames (F,)."""
     frames = len(segment.opening)
     if not len(steps):

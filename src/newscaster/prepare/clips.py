@@ -12,12 +12,10 @@ from fractions import Fraction
 from pathlib import Path
 from statistics import median_low
 
-import numpy as np
-import numpy.typing as npt
-
 from newscaster.errors import FootageError, MediaError
 from newscaster.media import MeasuredScan, VideoInfo, probe, read_frames
 from newscaster.media.containers import footage_suffixes, listed
+from newscaster.types import ImageU8
 
 MIN_SECONDS = 10.0
 """Minimum length of footage: a person says about 100 phonemes in it."""
@@ -98,7 +96,7 @@ class Segment:
         end = round(self.footage.end_seconds * self.fps) if self.stop_frame is None else self.stop_frame
         return max(0, end - self.start_frame)
 
-    def frames(self) -> Iterator[npt.NDArray[np.uint8]]:
+    def frames(self) -> Iterator[ImageU8]:
         """Yield the frames (H, W, 3), uint8 RGB."""
         return read_frames(
             self.footage.path, fps=self.fps, start_frame=self.start_frame, stop_frame=self.stop_frame

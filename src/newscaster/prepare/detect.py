@@ -6,18 +6,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from newscaster.tracking import SHORT_RANGE, FaceDetector, FaceTracker, Landmarks
+from newscaster.tracking import SHORT_RANGE, FaceDetector, FaceTracker
+from newscaster.types import Box, ImageU8, Landmarks
 
-ImageArray = npt.NDArray[np.uint8]
-Boxes = npt.NDArray[np.float64]
-"""(..., 4): left, top, right and bottom of faces, in pixels."""
-
-__all__ = ["Boxes", "ImageArray", "Landmarks", "Mesh", "detect_faces"]
+__all__ = ["Mesh", "detect_faces"]
 
 
-def detect_faces(image: ImageArray) -> Boxes:
+def detect_faces(image: ImageU8) -> Box:
     """Return boxes (n, 4) of the faces in an image (H, W, 3), by descending confidence.
 
     The detector for faces up to 5 m away runs first. If it finds none, the detector for close faces runs.
@@ -35,7 +31,7 @@ class Mesh:
         """Forget the faces of the previous frame."""
         self._tracker.reset()
 
-    def find(self, image: ImageArray, window: tuple[int, int, int, int]) -> list[Landmarks]:
+    def find(self, image: ImageU8, window: tuple[int, int, int, int]) -> list[Landmarks]:
         """Return landmarks (478, 3), in pixels of the image (H, W, 3), of the faces in a window.
 
         ``window`` is left, top, right, bottom. Depths have the scale of x.

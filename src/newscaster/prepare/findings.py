@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.crop import FaceCrop
 from newscaster.face.geometry import eye_distance
@@ -22,8 +21,8 @@ from newscaster.prepare.lag import SpokenSegment
 from newscaster.prepare.persons import Identity, Member, Seen, identities_of
 from newscaster.prepare.sync import AudioSync, audio_syncs
 from newscaster.speech.activity import speech_activity
+from newscaster.types import ArrayF64
 
-Array = npt.NDArray[np.float64]
 _FIT_FRAMES = 2000
 
 
@@ -38,7 +37,7 @@ class Findings:
     """None if no frame shows a face."""
     poses: tuple[Poses, ...]
     """Head poses of each segment."""
-    openings: tuple[Array, ...]
+    openings: tuple[ArrayF64, ...]
     """Mouth opening of each segment, (F,) in IOD; NaN in frames without the face."""
     audio_uses: tuple[AudioUse, ...]
     """One per inspection."""
@@ -61,13 +60,13 @@ class Findings:
             else None
         )
 
-    def angles(self) -> Array:
+    def angles(self) -> ArrayF64:
         """Return yaw, pitch and roll of every frame with a face, (n, 3), in degrees."""
         return np.concatenate(
             [p.angles[s.present] for p, s in zip(self.poses, self.tracked_segments, strict=True)]
         )
 
-    def _present(self, of: Callable[[TrackedSegment], Array]) -> Array:
+    def _present(self, of: Callable[[TrackedSegment], ArrayF64]) -> ArrayF64:
         return np.concatenate([of(tracked)[tracked.present] for tracked in self.tracked_segments])
 
     @property
@@ -120,7 +119,7 @@ def _gather(inspections: Sequence[Inspection]) -> Findings:
     poses = tuple(head.poses(s.landmarks, s.present) for s in tracked_segments)
     openings = tuple(opening(mouth_shapes(s.landmarks, head)) for s in tracked_segments)
     owners = [k for k, i in enumerate(inspections) for s in i.tracked_segments if s.present.any()]
-    mouths: list[list[Array]] = [[] for _ in inspections]
+    mouths: list[list[ArrayF64]] = [[] for _ in inspections]
     for owner, mouth in zip(owners, openings, strict=True):
         mouths[owner].append(mouth)
     uses = tuple(_use(i, m) for i, m in zip(inspections, mouths, strict=True))
@@ -134,7 +133,7 @@ def _gather(inspections: Sequence[Inspection]) -> Findings:
     return Findings(tuple(inspections), tracked_segments, head, poses, openings, uses, syncs)
 
 
-def _spoken_segment(tracked: TrackedSegment, mouth: Array) -> SpokenSegment:
+def _spoken_segment(tracked: TrackedSegment, mouth: ArrayF64) -> SpokenSegment:
     segment = tracked.segment
     return SpokenSegment(
         mouth,
@@ -145,7 +144,7 @@ def _spoken_segment(tracked: TrackedSegment, mouth: Array) -> SpokenSegment:
     )
 
 
-def _use(inspection: Inspection, openings: Sequence[Array]) -> AudioUse:
+def _use(inspection: Inspection, openings: Sequence[ArrayF64]) -> AudioUse:
     """Return the use by the rule of ``Clip.audio_use``; if faces were not tracked, assume a moving mouth."""
     if inspection.audio is None:
         return "no sound"

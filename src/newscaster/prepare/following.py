@@ -18,17 +18,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.geometry import runs
-from newscaster.prepare.detect import ImageArray, Landmarks
 from newscaster.prepare.people import People
 from newscaster.prepare.tracking import FaceTracker, joined
 from newscaster.tracking import Describe
 from newscaster.tracking.descriptor import describe_faces, descriptor_distance, mean_descriptor
-
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8, Landmarks
 
 SAMPLE_SECONDS = 0.5
 MAX_SAMPLE_DISTANCE = 0.6
@@ -44,11 +40,11 @@ limit."""
 class Followed:
     """A person's track through F frames."""
 
-    landmarks: Floats
+    landmarks: ArrayF32
     """(F, 478, 3) in pixels, NaN if not present."""
-    present: Mask
+    present: ArrayBool
     """(F,): the person's face was found."""
-    others: Mask
+    others: ArrayBool
     """(F,): the tracked face is someone else's, or could not be measured."""
 
 
@@ -71,14 +67,14 @@ class PersonFollower:
         self._points: list[Landmarks | None] = []
         self._cuts: list[int] = []
         self._samples: list[int] = []
-        self._descriptors: list[Floats] = []
+        self._descriptors: list[ArrayF32] = []
 
     def cut(self) -> None:
         """Note that the next frame is the first of another shot."""
         self._tracker.restart()
         self._cuts.append(len(self._points))
 
-    def step(self, frame: ImageArray) -> Landmarks | None:
+    def step(self, frame: ImageU8) -> Landmarks | None:
         """Return landmarks (478, 3) of the tracked face in the next frame; None if there is none."""
         points = self._tracker.step(frame)
         index = len(self._points)
@@ -101,7 +97,7 @@ class PersonFollower:
 
 
 def follow_person(
-    frames: Iterable[ImageArray], people: People, *, fps: float, describe: Describe | None = None
+    frames: Iterable[ImageU8], people: People, *, fps: float, describe: Describe | None = None
 ) -> Followed:
     """Track the selected person through frames."""
     follower = PersonFollower(people, fps=fps, describe=describe)
@@ -111,14 +107,14 @@ def follow_person(
 
 
 def frames_of_person(
-    present: Mask,
+    present: ArrayBool,
     samples: Sequence[int],
-    descriptors: Floats,
+    descriptors: ArrayF32,
     *,
-    reference: Floats | None,
+    reference: ArrayF32 | None,
     fps: float,
     cuts: Sequence[int] = (),
-) -> Mask:
+) -> ArrayBool:
     """Select the frames of a track that show the person.
 
     Args:
@@ -145,14 +141,14 @@ def frames_of_person(
     return kept
 
 
-def _runs_in_shots(present: Mask, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _runs_in_shots(present: ArrayBool, cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the runs of frames with a face, cut where a shot starts."""
     for start, stop in runs(present):
         edges = [start, *(cut for cut in cuts if start < cut < stop), stop]
         yield from itertools.pairwise(edges)
 
 
-def _is_person(distances: npt.NDArray[np.float64]) -> Mask:
+def _is_person(distances: ArrayF64) -> ArrayBool:
     """Return which consecutive samples show the person; an outlier between two of them counts, too."""
     near = distances <= MAX_SAMPLE_DISTANCE
     before, after = np.roll(near, 1), np.roll(near, -1)
@@ -163,7 +159,7 @@ def _is_person(distances: npt.NDArray[np.float64]) -> Mask:
     return np.asarray(smoothed)
 
 
-def _keep(indices: npt.NDArray[np.int64], theirs: Mask, length: int, reach: int) -> Mask:
+def _keep(indices: ArrayI64, theirs: ArrayBool, length: int, reach: int) -> ArrayBool:
     """Keep the frames of a run between two samples of the person, and ``reach`` frames at both ends."""
     kept = np.zeros(length, np.bool_)
     if not len(indices):
@@ -181,7 +177,7 @@ def _keep(indices: npt.NDArray[np.int64], theirs: Mask, length: int, reach: int)
     return kept
 
 
-def _largest_group(descriptors: Floats) -> Floats:
+def _largest_group(descriptors: ArrayF32) -> ArrayF32:
     """Return the mean of the largest group of similar samples; NaN if none could be measured."""
     measured = descriptors[np.isfinite(descriptors).all(axis=1)]
     if not len(measured):

@@ -24,8 +24,7 @@ from newscaster.tracking.descriptor import (
     descriptor_distance,
     mean_descriptor,
 )
-
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayF32
 
 MIN_PRESENCE = 0.2
 """Minimum fraction of the frames with faces; others are passers-by, or no faces."""
@@ -57,7 +56,7 @@ class _Group:
         return sum(s.is_described for s in self.sightings)
 
     @property
-    def descriptor(self) -> Floats:
+    def descriptor(self) -> ArrayF32:
         return mean_descriptor(np.stack([s.descriptor for s in self.sightings]))
 
     def cost(self, sighting: Sighting) -> float:
@@ -149,7 +148,7 @@ def in_order(persons: Sequence[Person]) -> tuple[Person, ...]:
     return tuple(person for place in places for person in sorted(place, key=first))
 
 
-def is_still(landmarks: Sequence[npt.NDArray[np.float32] | None]) -> bool:
+def is_still(landmarks: Sequence[ArrayF32 | None]) -> bool:
     """Return whether landmarks (478, 3) of several frames are those of a photo: the face never moves."""
     shapes = [_normalised(points) for points in landmarks if points is not None]
     if len(shapes) < _MIN_STILL_FRAMES:
@@ -163,7 +162,7 @@ def stillness(shapes: Sequence[npt.NDArray[np.complex128]]) -> float:
     return float(np.sqrt((np.abs(stacked - stacked.mean(axis=0)) ** 2).mean()))
 
 
-def _normalised(points: npt.NDArray[np.float32]) -> npt.NDArray[np.complex128]:
+def _normalised(points: ArrayF32) -> npt.NDArray[np.complex128]:
     """Return landmarks (468,) as complex numbers, with shift, rotation and scale removed."""
     plane = points[:468, 0] + 1j * points[:468, 1]
     left, right = plane[33], plane[263]

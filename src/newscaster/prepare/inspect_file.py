@@ -11,7 +11,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from newscaster.errors import MediaError
@@ -26,6 +25,7 @@ from newscaster.prepare.thumbnails import Mouth, Shown, mouth_of
 from newscaster.prepare.work import audio_ignored, check_finite, look, read_speech
 from newscaster.speech.activity import speech_activity
 from newscaster.speech.voice_activity import SpeechMeter
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ImageU8
 
 _FRAMES_PER_SEGMENT = 8
 _FACE_WIDTH_PX = 128
@@ -67,9 +67,9 @@ class TrackedSegment:
     """A segment of a file in which the person's face was tracked."""
 
     segment: Segment
-    landmarks: npt.NDArray[np.float32]
-    present: npt.NDArray[np.bool_]
-    speech: npt.NDArray[np.float32]
+    landmarks: ArrayF32
+    present: ArrayBool
+    speech: ArrayF32
     sharpness: tuple[float, ...]
     """Sharpness of sampled frames: see :func:`sharpness_of`."""
     brightness: tuple[float, ...]
@@ -78,9 +78,9 @@ class TrackedSegment:
     """Sampled mouths, from closed to wide open."""
     shown: tuple[Shown, ...]
     """Frames for the report."""
-    occlusion: npt.NDArray[np.float64]
+    occlusion: ArrayF64
     """(F, 2): covered fractions of lips and lower face; NaN in frames that were not measured."""
-    predicted: npt.NDArray[np.float64]
+    predicted: ArrayF64
     """(T,) at 25 Hz: opening predicted from the audio, see `predicted_opening`; (0,) without audio."""
     others: tuple[float, ...] = ()
     """Times in the file at which the tracked face is someone else's, or could not be measured."""
@@ -134,7 +134,7 @@ def _audio_of(footage: Footage) -> tuple[AudioLevels | None, str | None]:
         return None, audio_ignored(error)
 
 
-def _finite(blocks: Iterator[npt.NDArray[np.float32]], path: Path) -> Iterator[npt.NDArray[np.float32]]:
+def _finite(blocks: Iterator[ArrayF32], path: Path) -> Iterator[ArrayF32]:
     for block in blocks:
         check_finite(block, path)
         yield block
@@ -144,7 +144,7 @@ def _track(segment: Segment, people: People) -> TrackedSegment:
     follower = PersonFollower(people, fps=float(segment.fps))
     length = segment.expected_frames
     every = max(1, length // _FRAMES_PER_SEGMENT)
-    faces: list[npt.NDArray[np.float32]] = []
+    faces: list[ArrayF32] = []
     mouths: list[Mouth] = []
     shown: list[Shown] = []
     meter = OcclusionMeter(every=_OCCLUSION_EVERY)
@@ -180,7 +180,7 @@ def _track(segment: Segment, people: People) -> TrackedSegment:
     )
 
 
-def _grey_face(frame: npt.NDArray[np.uint8], landmarks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _grey_face(frame: ImageU8, landmarks: ArrayF32) -> ArrayF32:
     """Return the face (H, 128) in grey, in the orientation of the frame."""
     left, top, right, bottom = (float(v) for v in box_of(landmarks))
     height, width = frame.shape[:2]
@@ -192,7 +192,7 @@ def _grey_face(frame: npt.NDArray[np.uint8], landmarks: npt.NDArray[np.float32])
     return np.asarray(image.convert("L"), np.float32)
 
 
-def sharpness_of(face: npt.NDArray[np.float32]) -> float:
+def sharpness_of(face: ArrayF32) -> float:
     """Return the standard deviation of the Laplacian of a grey face (H, 128) over that of the face.
 
     The variance of the Laplacian is a common measure of focus (Pech-Pacheco et al. 2000). It grows with
@@ -203,7 +203,7 @@ def sharpness_of(face: npt.NDArray[np.float32]) -> float:
     return float((around - 4 * inner).std() / max(float(face.std()), 1.0))
 
 
-def measure_audio(blocks: Iterator[npt.NDArray[np.float32]]) -> AudioLevels:
+def measure_audio(blocks: Iterator[ArrayF32]) -> AudioLevels:
     """Measure 16 kHz mono audio block by block. Noise and music do not count as speech."""
     meter = SpeechMeter()
     samples = clipped = 0

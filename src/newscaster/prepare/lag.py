@@ -17,11 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.prepare.predicted_opening import PREDICTED_HZ
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayBool, ArrayF64, ArrayI64
 
 REACH_SECONDS = 3.0
 """Maximum lag in either direction."""
@@ -52,12 +50,12 @@ _MIN_DRIFT_SECONDS = 0.08
 class SpokenSegment:
     """A segment of footage: the detected mouth opening, and the one predicted from the audio."""
 
-    opening: Array
+    opening: ArrayF64
     """(F,), NaN in frames without the face; frame i is at i/fps."""
     fps: float
-    predicted: Array
+    predicted: ArrayF64
     """(T,) at 25 Hz, as long as the frames; (0,) without audio."""
-    speaking: npt.NDArray[np.bool_]
+    speaking: ArrayBool
     """(T,): the audio has speech."""
     start_seconds: float = 0.0
     """Start of the segment in its file."""
@@ -125,7 +123,7 @@ def estimate_lag(segments: Sequence[SpokenSegment]) -> Lag | None:
     return Lag(seconds, uncertainty, correlation, height, speech_seconds, drift)
 
 
-def correlations(segments: Sequence[SpokenSegment], *, reach_seconds: float) -> Array:
+def correlations(segments: Sequence[SpokenSegment], *, reach_seconds: float) -> ArrayF64:
     """Correlate mouth and audio at lags from -reach to reach, every 20 ms; 0 without either."""
     reach = round(reach_seconds / STEP_SECONDS)
     sums = [piece_sums for segment in segments for _, piece_sums in _pieces(segment)]
@@ -134,7 +132,7 @@ def correlations(segments: Sequence[SpokenSegment], *, reach_seconds: float) -> 
     return _curve(np.sum(sums, axis=0))[_REACH - reach : _REACH + reach + 1]
 
 
-def _pieces(segment: SpokenSegment) -> list[tuple[float, Array]]:
+def _pieces(segment: SpokenSegment) -> list[tuple[float, ArrayF64]]:
     """Return for every piece of a segment its time in the file and its sums, see :func:`_sums`."""
     if np.isfinite(segment.opening).sum() < 2 or not len(segment.predicted):
         return []
@@ -153,11 +151,11 @@ def _pieces(segment: SpokenSegment) -> list[tuple[float, Array]]:
     return pieces
 
 
-def mouth_course(segment: SpokenSegment) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+def mouth_course(segment: SpokenSegment) -> tuple[ArrayF64, ArrayF64, ArrayBool]:
     """Return times, openings and whether the mouth is visible, (T,) each, every 20 ms of a segment."""
     known = np.isfinite(segment.opening)
     steps = int(len(segment.opening) / segment.fps / STEP_SECONDS)
-    times: Array = np.arange(steps, dtype=np.float64) * STEP_SECONDS
+    times: ArrayF64 = np.arange(steps, dtype=np.float64) * STEP_SECONDS
     if not known.any():
         return times, np.zeros(len(times)), np.zeros(len(times), np.bool_)
     frames = np.arange(len(segment.opening)) / segment.fps
@@ -165,7 +163,7 @@ def mouth_course(segment: SpokenSegment) -> tuple[Array, Array, npt.NDArray[np.b
     return times, mouth, np.interp(times, frames, known.astype(np.float64)) > 0.99
 
 
-def _sums(mouth: Array, predicted: Array, piece: npt.NDArray[np.int64]) -> Array:
+def _sums(mouth: ArrayF64, predicted: ArrayF64, piece: ArrayI64) -> ArrayF64:
     """Sum products and squares of mouth[t] and predicted[t + lag] over a piece, for every lag: (3, L).
 
     Steps t without audio at t + lag are ignored.
@@ -184,7 +182,7 @@ def _sums(mouth: Array, predicted: Array, piece: npt.NDArray[np.int64]) -> Array
     )
 
 
-def _curve(sums: Array) -> Array:
+def _curve(sums: ArrayF64) -> ArrayF64:
     """Return the correlation for every lag, (L,), from sums (2, 3, L); 0 if too little overlaps."""
     products, mouth, predicted = sums[:, 0], sums[:, 1], sums[:, 2]
     enough = mouth >= _MIN_OVERLAP * mouth.max(axis=1, keepdims=True)
@@ -192,7 +190,7 @@ def _curve(sums: Array) -> Array:
     return np.asarray(np.where(enough, correlation, 0.0).mean(axis=0))
 
 
-def _shift_lags(sums: Array, seconds: Array) -> Array:
+def _shift_lags(sums: ArrayF64, seconds: ArrayF64) -> ArrayF64:
     """Shift the lags of each piece's sums (P, 2, 3, L) by so many seconds (P,)."""
     lags = np.arange(sums.shape[-1]) + np.round(seconds / STEP_SECONDS).astype(int)[:, None]
     inside = (lags >= 0) & (lags < sums.shape[-1])
@@ -200,7 +198,7 @@ def _shift_lags(sums: Array, seconds: Array) -> Array:
     return np.asarray(shifted * inside[:, None, None])
 
 
-def _estimate_drift(times: Array, sums: Array) -> float:
+def _estimate_drift(times: ArrayF64, sums: ArrayF64) -> float:
     """Return the drift at which pieces at these times around 0 agree best; 0 unless it is clearly better."""
     span = float(np.ptp(times))
     if span == 0:
@@ -214,21 +212,21 @@ def _estimate_drift(times: Array, sums: Array) -> float:
     return best if gain > _DRIFT_GAIN and abs(best) * span >= _MIN_DRIFT_SECONDS else 0.0
 
 
-def without_trend(values: Array) -> Array:
+def without_trend(values: ArrayF64) -> ArrayF64:
     """Remove changes slower than syllables."""
     width = round(_TREND_SECONDS / STEP_SECONDS) | 1
     padded = np.pad(values, width // 2, mode="edge")
     return np.asarray(values - np.convolve(padded, np.ones(width) / width, mode="valid"))
 
 
-def speed(values: Array) -> Array:
+def speed(values: ArrayF64) -> ArrayF64:
     """Return the centred change over 80 ms."""
     half = round(0.04 / STEP_SECONDS)
     padded = np.pad(values, half, mode="edge")
     return np.asarray(padded[2 * half :] - padded[: -2 * half])
 
 
-def _peak(curve: Array) -> tuple[float, float]:
+def _peak(curve: ArrayF64) -> tuple[float, float]:
     """Return the position of a curve's maximum over all lags, in seconds, and its height."""
     top = int(np.argmax(curve))
     exact = float(top)

@@ -16,10 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from newscaster.errors import InputError
@@ -27,10 +25,7 @@ from newscaster.face.geometry import Similarity, runs
 from newscaster.face.topology import LEFT_EYE_OUTER, OUTER_LIPS, RIGHT_EYE_OUTER
 from newscaster.formats.dataset import Clip
 from newscaster.inference import Session
-
-Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-ImageArray = npt.NDArray[np.uint8]
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ImageU8
 
 SIDE = 64
 """Side of the network's input, in pixels."""
@@ -76,9 +71,7 @@ _ABOVE_LIPS, _BESIDE_LIPS, _BELOW_LIPS = 0.1, 0.08, 0.3
 """Extent of the lower face beyond the lips, in IOD: from the nose to the chin."""
 
 
-def crop_window(
-    landmarks: npt.NDArray[np.floating[Any]], *, extent: float = EXTENT, side: int = SIDE
-) -> Similarity:
+def crop_window(landmarks: ArrayFloat, *, extent: float = EXTENT, side: int = SIDE) -> Similarity:
     """Map image pixels to crop pixels, for landmarks (478, >=2): upright, from the eyes to below the chin."""
     left, right = (landmarks[i, :2].astype(np.float64) for i in (LEFT_EYE_OUTER, RIGHT_EYE_OUTER))
     distance = max(float(np.linalg.norm(right - left)), 1e-3)
@@ -90,7 +83,7 @@ def crop_window(
     return Similarity(np.concatenate([linear, shift[:, None]], axis=1))
 
 
-def cut_crop(image: ImageArray, window: Similarity, *, side: int = SIDE) -> ImageArray:
+def cut_crop(image: ImageU8, window: Similarity, *, side: int = SIDE) -> ImageU8:
     """Cut the crop (side, side, 3) out of an image (H, W, 3), whose border pixels are repeated outside."""
     inverse = np.linalg.inv(np.vstack([window.matrix, [0, 0, 1]]))[:2]
     corners = Similarity(inverse).apply(np.array([(0, 0), (side, 0), (0, side), (side, side)], np.float64))
@@ -113,7 +106,7 @@ def cut_crop(image: ImageArray, window: Similarity, *, side: int = SIDE) -> Imag
     return np.asarray(crop)
 
 
-def can_measure(crop: ImageArray, eyes_px: float) -> bool:
+def can_measure(crop: ImageU8, eyes_px: float) -> bool:
     """Return whether a crop of a face with this IOD is large and well exposed enough to find occluders.
 
     A crop of one colour is: it shows a board or a cloth.
@@ -145,7 +138,7 @@ class OcclusionNetwork:
             )
         self._session = session
 
-    def cells(self, crops: ImageArray) -> npt.NDArray[np.float32]:
+    def cells(self, crops: ImageU8) -> ArrayF32:
         """Return the probability of an occluder in each cell, (n, 16, 16), of crops (n, 64, 64, 3)."""
         batches = [crops[i : i + _BATCH] for i in range(0, len(crops), _BATCH)]
         covered = [self._session.run(crops=np.ascontiguousarray(batch))["covered"] for batch in batches]
@@ -159,7 +152,7 @@ def load_occlusion_network() -> OcclusionNetwork:
     return OcclusionNetwork(Session(model, threads=1, name="the occlusion network", trusted=True))
 
 
-def covered_fractions(cells: npt.NDArray[np.floating[Any]], lips: npt.NDArray[np.floating[Any]]) -> Array:
+def covered_fractions(cells: ArrayFloat, lips: ArrayFloat) -> ArrayF64:
     """Return the covered fractions of the lips and of the lower face: (n, 2), 0 to 1.
 
     Args:
@@ -179,7 +172,7 @@ def covered_fractions(cells: npt.NDArray[np.floating[Any]], lips: npt.NDArray[np
     return out
 
 
-def _inside(outline: npt.NDArray[np.floating[Any]]) -> Array:
+def _inside(outline: ArrayFloat) -> ArrayF64:
     """Return the fraction of each cell inside an outline in crop pixels, (16, 16)."""
     canvas = Image.new("L", (SIDE, SIDE), 0)
     ImageDraw.Draw(canvas).polygon(
@@ -203,10 +196,10 @@ class OcclusionMeter:
         self._every = every
         self._frames: list[int] = []
         self._skipped: list[int] = []
-        self._crops: list[ImageArray] = []
-        self._lips: list[Array] = []
+        self._crops: list[ImageU8] = []
+        self._lips: list[ArrayF64] = []
 
-    def add(self, index: int, image: ImageArray, landmarks: npt.NDArray[np.floating[Any]]) -> None:
+    def add(self, index: int, image: ImageU8, landmarks: ArrayFloat) -> None:
         """Add a frame (H, W, 3) of the clip, and its landmarks (478, >=2) in the frame's pixels."""
         if index % self._every:
             self._skipped.append(index)
@@ -219,7 +212,7 @@ class OcclusionMeter:
             self._crops.append(crop)
             self._lips.append(window.apply(landmarks[list(OUTER_LIPS), :2].astype(np.float64)))
 
-    def fractions(self, frames: int) -> Array:
+    def fractions(self, frames: int) -> ArrayF64:
         """Return the covered fractions of lips and lower face, (F, 2), 0 to 1; NaN if not measurable.
 
         A skipped frame gets the mean of the measured frames before and after it.
@@ -237,7 +230,7 @@ class OcclusionMeter:
         return out
 
 
-def measure_face_crops(clip: Clip) -> Array:
+def measure_face_crops(clip: Clip) -> ArrayF64:
     """Return :meth:`OcclusionMeter.fractions` of a clip of a prepared dataset, from its face crops."""
     meter = OcclusionMeter()
     for frame in map(int, np.flatnonzero(clip.present)):
@@ -246,7 +239,7 @@ def measure_face_crops(clip: Clip) -> Array:
     return meter.fractions(clip.frames)
 
 
-def covered_frames(fractions: Array, present: Flags, fps: float) -> Flags:
+def covered_frames(fractions: ArrayF64, present: ArrayBool, fps: float) -> ArrayBool:
     """Return the frames (F,) with a covered mouth, from covered fractions (F, 2).
 
     NaN are interpolated in time. A single odd frame is an error unless it is certain. An occluder that moves
@@ -275,7 +268,7 @@ def leaves_too_little(covered_fraction: float, free_seconds: float) -> bool:
     return covered_fraction > _MANY_COVERED and free_seconds < MIN_FREE_SECONDS
 
 
-def describe_times(covered: Sequence[tuple[str, Flags, int, float]]) -> str:
+def describe_times(covered: Sequence[tuple[str, ArrayBool, int, float]]) -> str:
     """Describe the longest covered segments, as ``'NAME' 5.0 to 9.0 s``.
 
     Args:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from newscaster.face.crop import Mask
@@ -19,10 +18,7 @@ from newscaster.face.geometry import runs
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.topology import MOUTH
 from newscaster.formats.dataset import Clip
-
-Array = npt.NDArray[np.float64]
-Small = npt.NDArray[np.uint8]
-Flags = npt.NDArray[np.bool_]
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ImageU8
 
 SIDE = 24
 """Side of the small images."""
@@ -57,7 +53,7 @@ _MAX_SLIP_SECONDS = 0.05
 """A single odd frame, unless it is very odd, is an error of the landmarks."""
 
 
-def small_components(clip: Clip) -> Small:
+def small_components(clip: Clip) -> ImageU8:
     """Return the clip's crops at (F, 24, 24, 3)."""
     out = np.zeros((clip.frames, SIDE, SIDE, 3), np.uint8)
     for frame in np.flatnonzero(clip.present):
@@ -70,19 +66,19 @@ def small_components(clip: Clip) -> Small:
 class Usual:
     """Model of a person's crop without an occluder."""
 
-    mean: Array
+    mean: ArrayF64
     """(P,) of the selected cells."""
-    components: Array
+    components: ArrayF64
     """(K, P), orthonormal."""
-    noise: Array
+    noise: ArrayF64
     """(P,): usual residual of the components, in 8-bit pixel values."""
-    cells: Flags
+    cells: ArrayBool
     """(24, 24): the cells in which the mouth is rewritten."""
     error: float = 1.0
     """99th percentile of the error of ordinary frames, in units of the noise."""
 
     @staticmethod
-    def of(clips: Sequence[Small], mask: Mask) -> Usual:
+    def of(clips: Sequence[ImageU8], mask: Mask) -> Usual:
         """Fit the model to images (n, 24, 24, 3) of clips, some of which may show an occluder.
 
         A microphone in a few frames has more variance than all mouths, and would become a component. But it
@@ -105,24 +101,24 @@ class Usual:
             kept |= errors <= _FAR * usual.error
         return usual
 
-    def oddness(self, images: Small) -> Array:
+    def oddness(self, images: ImageU8) -> ArrayF64:
         """Return how odd images (n, 24, 24, 3) are in their oddest patch, (n,): 99 % are below 1."""
         flat = images[:, self.cells].reshape(len(images), -1).astype(np.float64)
         return self._errors(flat) / max(self.error, 1e-9)  # 0 if all are alike, such as black
 
-    def _errors(self, flat: Array) -> Array:
+    def _errors(self, flat: ArrayF64) -> ArrayF64:
         """Return the root mean square residual over the noise in the worst patch, (n,)."""
         centred = flat - self.mean
         return self._sizes(centred - centred @ self.components.T @ self.components)
 
-    def _sizes(self, rest: Array) -> Array:
+    def _sizes(self, rest: ArrayF64) -> ArrayF64:
         """Return the root mean square of differences (n, P) over the noise in the worst patch, (n,)."""
         square = np.zeros((len(rest), SIDE, SIDE))
         square[:, self.cells] = ((rest / self.noise) ** 2).reshape(len(rest), -1, 3).mean(axis=-1)
         return np.asarray(np.sqrt(_patch_means(square, self.cells).max(axis=(1, 2))))
 
 
-def _fit(flat: Array, cells: Flags, *, count: int) -> Usual:
+def _fit(flat: ArrayF64, cells: ArrayBool, *, count: int) -> Usual:
     mean = flat.mean(axis=0)
     sampled = flat[:: -(-len(flat) // _FIT_FRAMES)] - mean
     _, _, vt = np.linalg.svd(sampled, full_matrices=False)
@@ -132,7 +128,7 @@ def _fit(flat: Array, cells: Flags, *, count: int) -> Usual:
     return Usual(mean, components, 1.48 * np.median(np.abs(rest), axis=0) + _MIN_NOISE, cells)
 
 
-def _without_episodes(flat: Array, usual: Usual, sudden: float) -> Flags:
+def _without_episodes(flat: ArrayF64, usual: Usual, sudden: float) -> ArrayBool:
     """Select the frames (n,) of a clip (n, P) outside episodes that start and end suddenly.
 
     ::
@@ -151,15 +147,15 @@ def _without_episodes(flat: Array, usual: Usual, sudden: float) -> Flags:
     return out
 
 
-def _cells(mask: Mask) -> Flags:
+def _cells(mask: Mask) -> ArrayBool:
     small = Image.fromarray(mask.hidden.astype(np.uint8) * 255).resize((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(small) > 127
 
 
-def _patch_means(values: Array, cells: Flags) -> Array:
+def _patch_means(values: ArrayF64, cells: ArrayBool) -> ArrayF64:
     """Return means of the selected cells over patches of 5 x 5; 0 if less than half are selected."""
 
-    def sums(a: Array) -> Array:
+    def sums(a: ArrayF64) -> ArrayF64:
         padded = np.pad(a.cumsum(axis=-1).cumsum(axis=-2), [(0, 0)] * (a.ndim - 2) + [(1, 0), (1, 0)])
         n = _PATCH
         return np.asarray(
@@ -170,7 +166,7 @@ def _patch_means(values: Array, cells: Flags) -> Array:
     return np.where(count >= _PATCH**2 / 2, sums(np.where(cells, values, 0.0)) / np.maximum(count, 1), 0.0)
 
 
-def hidden_mouths(oddness: Array, fps: float) -> Flags:
+def hidden_mouths(oddness: ArrayF64, fps: float) -> ArrayBool:
     """Return the frames (F,) with an occluded mouth, from the oddness of the frames."""
     out = np.zeros(len(oddness), np.bool_)
     slip = max(1, round(_MAX_SLIP_SECONDS * fps))
@@ -185,7 +181,7 @@ _MIN_INSIDE = 0.9
 """Minimum fraction of a mouth's points inside the frame."""
 
 
-def turned_away(poses: Poses, seen: Array) -> Flags:
+def turned_away(poses: Poses, seen: ArrayF64) -> ArrayBool:
     """Return the poses (F,) beyond the limits, or beyond the angles of the footage, `seen` (n, 3)."""
     angles = poses.angles
     limits = np.array([_MAX_YAW, _MAX_PITCH, _MAX_ROLL])
@@ -195,9 +191,7 @@ def turned_away(poses: Poses, seen: Array) -> Flags:
     return np.asarray(out.any(axis=1))
 
 
-def shows_mouth(
-    landmarks: npt.NDArray[np.float32], poses: Poses, seen: Array, frame_size: tuple[int, int]
-) -> Flags:
+def shows_mouth(landmarks: ArrayF32, poses: Poses, seen: ArrayF64, frame_size: tuple[int, int]) -> ArrayBool:
     """Return the frames (n,) with a mouth that is neither turned away nor outside the frame.
 
     Args:
@@ -211,7 +205,7 @@ def shows_mouth(
     return np.asarray((inside > _MIN_INSIDE) & ~turned_away(poses, seen))
 
 
-def cut_off(clip: Clip, mask: Mask) -> Flags:
+def cut_off(clip: Clip, mask: Mask) -> ArrayBool:
     """Return the frames (F,) in which a part of the mask lies outside the frame."""
     rows, columns = np.nonzero(mask.hidden[::4, ::4])
     out = np.zeros(clip.frames, np.bool_)
@@ -225,7 +219,7 @@ def cut_off(clip: Clip, mask: Mask) -> Flags:
     return out
 
 
-def faded(bad: Flags, fps: float) -> npt.NDArray[np.float32]:
+def faded(bad: ArrayBool, fps: float) -> ArrayF32:
     """Return weights (F,): 0 in bad frames and a margin around them, rising smoothly to 1 further away."""
     frames = np.arange(len(bad))
     bad_frames = np.flatnonzero(bad)
@@ -242,11 +236,11 @@ def faded(bad: Flags, fps: float) -> npt.NDArray[np.float32]:
 
 def blend_weights(
     clips: Sequence[Clip],
-    images: Sequence[Small],
+    images: Sequence[ImageU8],
     head: Head,
     mask: Mask,
-    covered: Sequence[Flags] | None = None,
-) -> list[npt.NDArray[np.float32]]:
+    covered: Sequence[ArrayBool] | None = None,
+) -> list[ArrayF32]:
     """Return the blend weights of each clip's frames: (F,), 0 to 1; 0 without a face.
 
     Args:

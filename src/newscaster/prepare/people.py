@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import FootageError
-from newscaster.prepare.detect import Boxes
 from newscaster.tracking.descriptor import MAX_DISTANCE, descriptor_distance
-
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, Box
 
 FACE_ADVICE = (
     "Give footage that shows one person's face from the front, well lit, at least a tenth of the frame high"
@@ -37,13 +33,13 @@ MIN_SPEAKING = 0.05
 class Person:
     """A person in the footage."""
 
-    boxes: Boxes
+    boxes: Box
     """Boxes (n, 4) of the face in the sampled frames."""
     seconds: tuple[float, ...] = ()
     """Times of these frames in the file."""
     presence: float = 1.0
     """Fraction of the sampled frames with faces that show this person."""
-    descriptor: Floats | None = None
+    descriptor: ArrayF32 | None = None
     """(128,) mean over the frames in which it could be measured, else None. Never written to disk."""
     described: int = 0
     """Number of those frames."""
@@ -68,7 +64,7 @@ class Person:
     def centre_x(self) -> float:
         return float(np.median((self.boxes[:, 0] + self.boxes[:, 2]) / 2))
 
-    def distance(self, box: npt.NDArray[np.float64]) -> float:
+    def distance(self, box: ArrayF64) -> float:
         """Return the distance of a box (4,) from this person's nearest box, in box sides."""
         return float(distances(self.boxes, box).min())
 
@@ -84,7 +80,7 @@ class People:
     def person(self) -> Person:
         return self.persons[self.chosen]
 
-    def is_meant(self, box: npt.NDArray[np.float64]) -> bool:
+    def is_meant(self, box: ArrayF64) -> bool:
         """Return whether a face in this box counts as the selected person: no other person was closer."""
         if len(self.persons) == 1:
             return True
@@ -137,13 +133,13 @@ def several_warning(people: People, path: Path) -> str:
     )
 
 
-def box_of(landmarks: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+def box_of(landmarks: ArrayFloat) -> ArrayF64:
     """Return the box (4,) around landmarks (L, >=2)."""
     points = np.ascontiguousarray(landmarks[:, :2].T)
     return np.asarray(np.concatenate([points.min(axis=1), points.max(axis=1)]), np.float64)
 
 
-def overlap(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+def overlap(a: ArrayF64, b: ArrayF64) -> float:
     """Return the intersection over union of two boxes (4,), 0 to 1."""
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     intersection = float(np.prod(np.maximum(sides, 0)))
@@ -151,12 +147,12 @@ def overlap(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
     return intersection / union if union > 0 else 0.0
 
 
-def distances(boxes: Boxes, box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def distances(boxes: Box, box: ArrayF64) -> ArrayF64:
     """Return the distances of boxes (n, 4) from a box (4,), centre to centre, in sides of the larger one."""
     offset = (boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]) / 2
     side = np.maximum(_sizes(boxes), _sizes(box[None]))
     return np.asarray(np.hypot(offset[:, 0], offset[:, 1]) / np.maximum(side, 1e-6))
 
 
-def _sizes(boxes: Boxes) -> npt.NDArray[np.float64]:
+def _sizes(boxes: Box) -> ArrayF64:
     return np.asarray(np.sqrt(np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 0)))

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.prepare.grouping import max_distance
 from newscaster.prepare.people import People, Person, choose_person, heaviest, several_warning
 from newscaster.tracking.descriptor import DESCRIPTOR_SIZE, descriptor_distance
-
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayF32
 
 MAX_RUNNER_UP = 0.6
 """Maximum weight of the second person relative to the first; with more, the selection is not clear."""
@@ -76,7 +74,7 @@ class Identity:
         return sum(member.weight for member in self.members)
 
     @property
-    def descriptor(self) -> Floats:
+    def descriptor(self) -> ArrayF32:
         """Mean descriptor (128,) over all members' frames."""
         described = [m.person for m in self.members if m.person.descriptor is not None]
         means = np.stack([p.descriptor for p in described if p.descriptor is not None])
@@ -229,7 +227,7 @@ def is_clear(identities: Sequence[Identity]) -> bool:
     return len(identities) < 2 or identities[1].weight <= MAX_RUNNER_UP * identities[0].weight
 
 
-def choose_known(persons: Sequence[Person], known: Floats) -> int | None:
+def choose_known(persons: Sequence[Person], known: ArrayF32) -> int | None:
     """Return the number of the person of a file with a known descriptor (128,); None if there is none."""
     agreeing = [
         number

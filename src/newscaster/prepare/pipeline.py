@@ -20,7 +20,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import FootageError, MediaError
 from newscaster.face.crop import FaceCrop, Mask, lower_face_mask
@@ -69,6 +68,7 @@ from newscaster.prepare.work import (
     CropTask,
     cut_crops,
 )
+from newscaster.types import ArrayBool, ArrayF32, ImageU8
 
 _log = logging.getLogger("newscaster.prepare")
 
@@ -229,7 +229,7 @@ def _crop(job: Job, clips: dict[str, Clip], head: Head, crop: FaceCrop, pool: Wo
     tasks = [CropTask(clip.folder, head, crop, fingerprint) for clip in clips.values()]
     names, done = list(clips), 0
     total = sum(clip.frames for clip in clips.values())
-    mouths: dict[str, npt.NDArray[np.float32]] = {}
+    mouths: dict[str, ArrayF32] = {}
     for index, (frames, points) in pool.map(cut_crops, tasks):
         mouths[names[index]] = points
         done += frames
@@ -258,7 +258,7 @@ def _store_blend_weights(job: Job, clips: dict[str, Clip], head: Head, mask: Mas
     Raises:
         FootageError: the training clips show the mouth uncovered for too short a time.
     """
-    names, small = list(clips), dict[str, npt.NDArray[np.uint8]]()
+    names, small = list(clips), dict[str, ImageU8]()
     for index, images in pool.map(small_components, list(clips.values())):
         small[names[index]] = images
     covered = _find_covered(job, clips, pool)
@@ -281,7 +281,7 @@ def _store_blend_weights(job: Job, clips: dict[str, Clip], head: Head, mask: Mas
         )
 
 
-def _check_free(clips: Sequence[Clip], head: Head, covered: Sequence[npt.NDArray[np.bool_]]) -> None:
+def _check_free(clips: Sequence[Clip], head: Head, covered: Sequence[ArrayBool]) -> None:
     """Raise FootageError if the mouth is visible too little, by the rule of the report on footage."""
     poses = [head.poses(clip.landmarks, clip.present)[clip.present] for clip in clips]
     angles = np.concatenate([pose.angles for pose in poses])
@@ -299,13 +299,13 @@ def _check_free(clips: Sequence[Clip], head: Head, covered: Sequence[npt.NDArray
         )
 
 
-def _find_covered(job: Job, clips: dict[str, Clip], pool: Workers) -> dict[str, npt.NDArray[np.bool_]]:
+def _find_covered(job: Job, clips: dict[str, Clip], pool: Workers) -> dict[str, ArrayBool]:
     """Find the frames (F,) of every clip with a covered mouth, and warn of them.
 
     Raises:
         FootageError: the training clips show the mouth uncovered for too short a time.
     """
-    names, covered = list(clips), dict[str, npt.NDArray[np.bool_]]()
+    names, covered = list(clips), dict[str, ArrayBool]()
     for index, measured in pool.map(measure_face_crops, list(clips.values())):
         clip = clips[names[index]]
         covered[names[index]] = covered_frames(measured, clip.present, float(clip.record.fps))
@@ -345,9 +345,9 @@ def _write_target(
     record = segments[0].clip.record
     width, height = (side - side % 2 for side in record.frame_size)  # H.264 wants even sides
     window = head_window([landmarks], (width, height))
-    thumbnails: list[npt.NDArray[np.uint8]] = []
+    thumbnails: list[ImageU8] = []
 
-    def even_frames() -> Iterable[npt.NDArray[np.uint8]]:
+    def even_frames() -> Iterable[ImageU8]:
         for frame in itertools.chain.from_iterable(map(_frames_of, segments)):
             even = np.ascontiguousarray(frame[:height, :width])
             thumbnails.append(thumbnail(even, transforms[len(thumbnails)], mask, window))
@@ -375,7 +375,7 @@ def _write_target(
     return target
 
 
-def _frames_of(segment: TargetSegment) -> Iterator[npt.NDArray[np.uint8]]:
+def _frames_of(segment: TargetSegment) -> Iterator[ImageU8]:
     record = segment.clip.record
     first = record.start_frame + segment.start
     return read_frames(

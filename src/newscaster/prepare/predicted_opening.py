@@ -10,15 +10,13 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.mouth_basis import MouthBasis, opening
 from newscaster.formats.anchor import MOTION, AnchorFile, bundled_anchor
 from newscaster.inference import Session
 from newscaster.speech.encoder import SpeechEncoder, load_encoder
 from newscaster.speech.features import FeatureSpec, extract
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, ArrayF64
 
 PREDICTED_HZ = 25
 _CHUNK_SAMPLES = 60 * 16_000
@@ -41,7 +39,7 @@ class OpeningPredictor:
             self._encoder = load_encoder(own, windowing=self._features.windowing, threads=1)
         self._network = Session(file.read(MOTION), threads=1, name=MOTION, trusted=True)
 
-    def openings(self, speech: npt.NDArray[np.float32]) -> Array:
+    def openings(self, speech: ArrayF32) -> ArrayF64:
         """Predict openings (T,) at 25 Hz from speech (N,) at 16 kHz; the k-th is at the time k/25."""
         parts = [
             self._part(speech[first : first + _CHUNK_SAMPLES])
@@ -49,14 +47,14 @@ class OpeningPredictor:
         ]
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def _part(self, speech: npt.NDArray[np.float32]) -> Array:
+    def _part(self, speech: ArrayF32) -> ArrayF64:
         features = extract(speech, self._features, self._encoder)
         shape = (1, len(features), self._basis.size)
         coefficients = self._network.run_one("coefficients", shape, features=features[None])[0]
         return opening(self._basis.reconstruct(coefficients))
 
 
-def predicted_openings(speech: npt.NDArray[np.float32]) -> Array:
+def predicted_openings(speech: ArrayF32) -> ArrayF64:
     """Predict openings (T,) from speech (N,), see :meth:`OpeningPredictor.openings`; (0,) without speech."""
     return load_opening_predictor().openings(speech) if len(speech) else np.zeros(0)
 

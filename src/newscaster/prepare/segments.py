@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.crop import Mask
 from newscaster.face.frame_similarity import UNSEEN, FrameSimilarity, head_window, thumbnail
@@ -30,8 +29,7 @@ from newscaster.prepare.target import (
     unrest,
     usual_angles,
 )
-
-ImageArray = npt.NDArray[np.uint8]
+from newscaster.types import ImageU8
 
 _LONG_ENOUGH = 0.6
 """A single segment of this fraction of the maximum target length is preferred to several."""
@@ -123,7 +121,7 @@ class _Graph:
         window = head_window(
             [piece.clip.landmarks for piece in self.pieces], self.pieces[0].clip.record.frame_size
         )
-        images: dict[int, ImageArray] = {}
+        images: dict[int, ImageU8] = {}
         longest: list[int] = []
         # Pieces with most neighbours first: their groups are the largest.
         for seed in sorted(neighbours, key=lambda i: (-len(neighbours[i]), self.pieces[i].cost))[:_SEEDS]:
@@ -142,7 +140,7 @@ class _Graph:
         seed: int,
         neighbours: dict[int, set[int]],
         max_frames: int,
-        images: dict[int, ImageArray],
+        images: dict[int, ImageU8],
         window: tuple[int, int, int, int],
     ) -> list[int]:
         chosen, tried = [seed], set[tuple[int, int]]()
@@ -162,7 +160,7 @@ class _Graph:
                 chosen.append(b)
         return chosen
 
-    def _thumbnails(self, index: int, window: tuple[int, int, int, int]) -> ImageArray:
+    def _thumbnails(self, index: int, window: tuple[int, int, int, int]) -> ImageU8:
         """Decode a piece, and return the thumbnails of its frames."""
         piece = self.pieces[index]
         record = piece.clip.record
@@ -173,11 +171,11 @@ class _Graph:
         transforms = piece.clip.transforms[piece.start : piece.stop]
         return np.stack([thumbnail(f, transforms[i], self.mask, window) for i, f in enumerate(frames)])
 
-    def _meet(self, a: int, b: int, images: dict[int, ImageArray]) -> bool:
+    def _meet(self, a: int, b: int, images: dict[int, ImageU8]) -> bool:
         """Return whether there is a transition from one piece to the other, images included."""
         return len(self._connected([a, b], images)) == 2
 
-    def _connected(self, chosen: list[int], images: dict[int, ImageArray]) -> list[int]:
+    def _connected(self, chosen: list[int], images: dict[int, ImageU8]) -> list[int]:
         """Return the pieces that transitions reach from the first one, scaled by all of these pieces."""
         if len(chosen) == 1:
             return chosen

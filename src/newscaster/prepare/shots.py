@@ -9,11 +9,9 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-ImageArray = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayF32, ImageU8
 
 _WIDTH, _HEIGHT = 32, 18
 MIN_CHANGE = 12.0
@@ -35,13 +33,13 @@ class CutDetector:
     """
 
     def __init__(self) -> None:
-        self._small: list[Floats] = []
+        self._small: list[ArrayF32] = []
         self._changes: list[float] = []
         self._count = 0
         self.cuts: list[int] = []
         """Numbers of the frames that start a shot, except the first frame."""
 
-    def step(self, frame: ImageArray) -> bool:
+    def step(self, frame: ImageU8) -> bool:
         """Return whether this frame (H, W, 3) starts another shot."""
         small = _small_image(frame)
         index, self._count = self._count, self._count + 1
@@ -75,11 +73,11 @@ def shot_ranges(cuts: list[int], frames: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def _small_image(frame: ImageArray) -> Floats:
+def _small_image(frame: ImageU8) -> ArrayF32:
     step = max(1, min(frame.shape[0] // (4 * _HEIGHT), frame.shape[1] // (4 * _WIDTH)))
     image = Image.fromarray(np.ascontiguousarray(frame[::step, ::step]))
     return np.asarray(image.resize((_WIDTH, _HEIGHT), Image.Resampling.BOX), np.float32)
 
 
-def _difference(a: Floats, b: Floats) -> float:
+def _difference(a: ArrayF32, b: ArrayF32) -> float:
     return float(np.abs(a - b).mean())

@@ -9,16 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from newscaster.prepare.detect import Boxes, ImageArray, Landmarks, Mesh, detect_faces
+from newscaster.prepare.detect import Mesh, detect_faces
 from newscaster.prepare.people import box_of, overlap
 from newscaster.prepare.tracking import window_around
 from newscaster.tracking import Describe
 from newscaster.tracking.descriptor import DESCRIPTOR_SIZE, describe_faces
-
-Floats = npt.NDArray[np.float32]
-Box = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, Box, ImageU8, Landmarks
 
 _MIN_OVERLAP = 0.25
 """Minimum overlap of a detected box and the landmarks in the window around it; with less, they are another
@@ -35,7 +32,7 @@ class Sighting:
     """(4,): left, top, right, bottom in pixels."""
     landmarks: Landmarks | None
     """(478, 3) pixels; None if the mesh found none."""
-    descriptor: Floats
+    descriptor: ArrayF32
     """(128,); NaN if it could not be measured."""
 
     @property
@@ -49,10 +46,10 @@ class Sighting:
 
 
 def sightings_in(
-    frame: ImageArray,
+    frame: ImageU8,
     second: float,
     *,
-    detect: Callable[[ImageArray], Boxes] = detect_faces,
+    detect: Callable[[ImageU8], Box] = detect_faces,
     make_mesh: Callable[[int], Mesh] = Mesh,
     describe: Describe = describe_faces,
 ) -> list[Sighting]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.geometry import eye_distance
 from newscaster.face.mouth_basis import is_moving
@@ -23,9 +22,7 @@ from newscaster.prepare.lag import SpokenSegment, correlations
 from newscaster.prepare.people import People, Person
 from newscaster.prepare.predicted_opening import predicted_openings
 from newscaster.speech.activity import MIN_SPEECH_SECONDS, speech_activity
-
-Array = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayF32, ArrayF64
 
 _WHOLE_SECONDS = 15.0
 """A file up to this long is tracked throughout; a longer one in `_WINDOWS` windows of `_WINDOW_SECONDS`."""
@@ -39,7 +36,7 @@ _MIN_FRAMES = 25
 
 
 def weigh_persons(
-    footage: Footage, persons: Sequence[Person], *, read_speech: Callable[[Segment, int], Floats]
+    footage: Footage, persons: Sequence[Person], *, read_speech: Callable[[Segment, int], ArrayF32]
 ) -> tuple[Person, ...]:
     """Measure :attr:`Person.speaking` of the persons of a file, if there are several.
 
@@ -67,7 +64,7 @@ def weigh_persons(
 
 
 def follow_audio(
-    openings: Sequence[Sequence[Array]], predicted: Sequence[Array], *, fps: float
+    openings: Sequence[Sequence[ArrayF64]], predicted: Sequence[ArrayF64], *, fps: float
 ) -> list[float]:
     """Return the correlation of each person's mouth with the audio, 0 to 1.
 
@@ -85,7 +82,7 @@ def follow_audio(
     return [float(np.clip(value, 0.0, 1.0)) for value in near.max(axis=1)]
 
 
-def _curve(openings: Sequence[Array], predicted: Sequence[Array], *, fps: float) -> Array:
+def _curve(openings: Sequence[ArrayF64], predicted: Sequence[ArrayF64], *, fps: float) -> ArrayF64:
     """Return the correlation at every lag; 0 if the face is visible for less than a second."""
     frames = sum(int(np.isfinite(opening).sum()) for opening in openings)
     segments = [
@@ -103,7 +100,7 @@ def _windows(footage: Footage) -> list[Segment]:
     )
 
 
-def raw_openings(landmarks: Floats) -> Array:
+def raw_openings(landmarks: ArrayF32) -> ArrayF64:
     """Return the distance of the inner lips in IOD, (F,), of landmarks (F, 478, 3); NaN stays NaN."""
     gaps = [
         np.hypot(*(landmarks[:, upper, :2] - landmarks[:, lower, :2]).T) for upper, lower in OPENING_PAIRS
@@ -111,7 +108,7 @@ def raw_openings(landmarks: Floats) -> Array:
     return np.asarray(np.mean(gaps, axis=0) / np.maximum(eye_distance(landmarks), 1e-6), np.float64)
 
 
-def loudness_db(speech: Floats, *, rate: int, step_seconds: float, steps: int) -> Array:
+def loudness_db(speech: ArrayF32, *, rate: int, step_seconds: float, steps: int) -> ArrayF64:
     """Return the level in dBFS around the times k * step_seconds, (steps,), over 40 ms.
 
     Digital silence is -70 dBFS; in quiet audio, 40 dB below its maximum.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.head_pose import Head
 from newscaster.face.mouth_basis import opening
@@ -24,6 +23,7 @@ from newscaster.prepare.predicted_opening import predicted_openings
 from newscaster.prepare.sync import AudioSync, Part, audio_syncs
 from newscaster.prepare.work import readable_speech
 from newscaster.speech.activity import speech_activity
+from newscaster.types import ArrayBool, ArrayF64
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class AudioTask:
     drop: bool = False
 
 
-def analyse_audio(task: AudioTask) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+def analyse_audio(task: AudioTask) -> tuple[ArrayF64, ArrayBool]:
     """Return the opening predicted from a clip's audio, (T,), and its voice activity, (T,).
 
     Audio that was dropped before is read again: with more footage, the decision may change.
@@ -108,7 +108,7 @@ def _changes(
     return tasks
 
 
-def _fits(clip: Clip, unfit: Sequence[Part]) -> npt.NDArray[np.bool_]:
+def _fits(clip: Clip, unfit: Sequence[Part]) -> ArrayBool:
     """Return the frames (F,) of a clip outside these parts of its file."""
     seconds = (clip.record.start_frame + np.arange(clip.frames) + 0.5) / float(clip.record.fps)
     fits = np.ones(clip.frames, np.bool_)

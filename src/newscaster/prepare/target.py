@@ -22,8 +22,7 @@ from newscaster.face.head_pose import Head, Poses
 from newscaster.face.measures import eyes_open
 from newscaster.formats.dataset import Clip
 from newscaster.safety.readers import MAX_TARGET_FRAMES
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, ArrayF64
 
 MAX_SECONDS = 40.0
 """Maximum length of a target; less for large frames, but at least the usual length."""
@@ -96,7 +95,7 @@ def choose_segment(clips: Sequence[Clip], head: Head, mask: Mask) -> TargetSegme
     return trim(winner, poses[clips.index(winner.clip)])
 
 
-def usual_angles(clips: Sequence[Clip], poses: Sequence[Poses]) -> Array:
+def usual_angles(clips: Sequence[Clip], poses: Sequence[Poses]) -> ArrayF64:
     """Return the median yaw, pitch and roll of the head, (3,)."""
     angles = np.concatenate([p.angles[clip.present] for p, clip in zip(poses, clips, strict=True)])
     return np.asarray(np.median(angles, axis=0) if len(angles) else np.zeros(3))
@@ -106,7 +105,7 @@ def smooth_poses(clip: Clip, head: Head) -> Poses:
     return head.steady_poses(clip.landmarks, clip.present, fps=clip.record.fps)
 
 
-def speed_of(poses: Poses, fps: float) -> Array:
+def speed_of(poses: Poses, fps: float) -> ArrayF64:
     """Return the speed of the head, (F,), in IOD per second; a rotation of 1 radian counts as 1 IOD."""
     if len(poses) < 2:
         return np.zeros(len(poses))
@@ -117,13 +116,13 @@ def speed_of(poses: Poses, fps: float) -> Array:
     return np.concatenate([speed[:1], speed])
 
 
-def unrest(speed: Array, angle: Array) -> float:
+def unrest(speed: ArrayF64, angle: ArrayF64) -> float:
     """Return the cost of a segment's movement, from speeds (F,) and angles to the usual pose (F,)."""
     # The first frame's speed belongs to the step before it.
     return float(_COST_PER_SPEED * np.nanmean(speed[1:]) + _COST_PER_DEGREE * angle.mean())
 
 
-def _candidates(clip: Clip, poses: Poses, usual: Array) -> list[TargetSegment]:
+def _candidates(clip: Clip, poses: Poses, usual: ArrayF64) -> list[TargetSegment]:
     fps = float(clip.record.fps)
     speed = speed_of(poses, fps)
     angle = np.linalg.norm(poses.angles - usual, axis=1)
@@ -179,7 +178,7 @@ def judge_images(segments: Sequence[TargetSegment], clips: Sequence[Clip], mask:
     return judged
 
 
-def _reference_images(clips: Sequence[Clip]) -> npt.NDArray[np.float32]:
+def _reference_images(clips: Sequence[Clip]) -> ArrayF32:
     """Return small images of the crop, spread over all clips, as a reference."""
     with_face = [clip for clip in clips if clip.present.any()]
     chosen = [with_face[i] for i in np.unique(np.linspace(0, len(with_face) - 1, _FRAMES).astype(int))]
@@ -191,7 +190,7 @@ def _reference_images(clips: Sequence[Clip]) -> npt.NDArray[np.float32]:
     return np.concatenate(images)
 
 
-def _images(clip: Clip, frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def _images(clip: Clip, frames: npt.NDArray[Any]) -> ArrayF32:
     """Return small grey images (n, 64, 64) of a clip's crops."""
     small = []
     for frame in frames.astype(int):
@@ -200,7 +199,7 @@ def _images(clip: Clip, frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return np.stack(small)
 
 
-def _laplacian_variance(grey: npt.NDArray[np.float32]) -> float:
+def _laplacian_variance(grey: ArrayF32) -> float:
     inner = grey[1:-1, 1:-1]
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     return float((around - 4 * inner).var())

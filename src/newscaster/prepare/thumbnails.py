@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from newscaster.face.crop import FaceCrop, cut_crop
@@ -22,8 +21,7 @@ from newscaster.face.topology import (
     OUTER_LIPS,
     RIGHT_EYE_OUTER,
 )
-
-ImageArray = npt.NDArray[np.uint8]
+from newscaster.types import ArrayF32, ImageU8
 
 _WIDEST_PX = 360
 _SHOWN_FACES = 2.2
@@ -50,7 +48,7 @@ class Shown:
     """Frame number in the segment."""
 
     @staticmethod
-    def of(image: ImageArray, landmarks: npt.NDArray[np.float32], frame: int) -> Shown:
+    def of(image: ImageU8, landmarks: ArrayF32, frame: int) -> Shown:
         points = landmarks[:, :2]
         middle = (points.min(axis=0) + points.max(axis=0)) / 2
         half = _SHOWN_FACES * float(np.ptp(points, axis=0).max()) / 2
@@ -69,11 +67,11 @@ class Mouth:
 
     opening: float
     """Gap between the inner lips, in IOD."""
-    image: ImageArray
+    image: ImageU8
     """(64, 96, 3), upright, lips in the middle, 1.1 IOD wide."""
 
 
-def mouth_of(image: ImageArray, landmarks: npt.NDArray[np.float32]) -> Mouth:
+def mouth_of(image: ImageU8, landmarks: ArrayF32) -> Mouth:
     """Cut out the mouth of a frame (H, W, 3) with landmarks (478, 3)."""
     points = landmarks[:, :2].astype(np.float64)
     eyes = points[RIGHT_EYE_OUTER] - points[LEFT_EYE_OUTER]
@@ -93,9 +91,7 @@ def mouth_of(image: ImageArray, landmarks: npt.NDArray[np.float32]) -> Mouth:
     return Mouth(float(gap), cut_crop(near, upright, _MOUTH_SIZE[0])[rows])
 
 
-def annotated(
-    shown: Shown, landmarks: npt.NDArray[np.float32], transform: SurfaceWarp, crop: FaceCrop
-) -> Image.Image:
+def annotated(shown: Shown, landmarks: ArrayF32, transform: SurfaceWarp, crop: FaceCrop) -> Image.Image:
     """Draw the crop's square and the landmarks (478, 3), in pixels of the footage, into a frame."""
     small = Image.open(io.BytesIO(shown.jpeg))
     fine = 2  # drawn at twice the size: Pillow's lines are not anti-aliased

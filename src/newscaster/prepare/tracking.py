@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.topology import LANDMARKS
-from newscaster.prepare.detect import Boxes, ImageArray, Landmarks, Mesh, detect_faces
+from newscaster.prepare.detect import Mesh, detect_faces
 from newscaster.prepare.people import People, box_of, overlap
+from newscaster.types import ArrayBool, ArrayF32, Box, ImageU8, Landmarks
 
-Box = npt.NDArray[np.float64]
 Window = tuple[int, int, int, int]
 
 _MIN_OVERLAP = 0.5
@@ -52,7 +51,7 @@ class FaceTracker:
         people: People,
         *,
         fps: float,
-        detect: Callable[[ImageArray], Boxes] = detect_faces,
+        detect: Callable[[ImageU8], Box] = detect_faces,
         make_mesh: Callable[[int], Mesh] = Mesh,
     ) -> None:
         self._people = people
@@ -63,7 +62,7 @@ class FaceTracker:
         self._last: Box | None = None
         self._lost = 0
 
-    def follow(self, frames: Iterable[ImageArray]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def follow(self, frames: Iterable[ImageU8]) -> tuple[ArrayF32, ArrayBool]:
         """Return landmarks (F, 478, 3) in pixels, NaN without the face, and whether it is present, (F,)."""
         return joined([self.step(frame) for frame in frames])
 
@@ -72,7 +71,7 @@ class FaceTracker:
         self._window, self._last, self._lost = None, None, 0
         self._mesh.reset()
 
-    def step(self, frame: ImageArray) -> Landmarks | None:
+    def step(self, frame: ImageU8) -> Landmarks | None:
         """Return the person's landmarks (478, 3) in the next frame, in pixels; None without the face."""
         if self._window is None:
             self._move(window_around(self._people.person.boxes[0], frame))
@@ -91,7 +90,7 @@ class FaceTracker:
             self._move(window_around(box, frame))
         return None if jumped else points
 
-    def _find(self, frame: ImageArray) -> tuple[Landmarks, Box, bool] | None:
+    def _find(self, frame: ImageU8) -> tuple[Landmarks, Box, bool] | None:
         """Return the person's landmarks, their box, and whether the track jumped there."""
         assert self._window is not None, "the window is set before it is searched"
         faces = [(points, box_of(points)) for points in self._mesh.find(frame, self._window)]
@@ -105,7 +104,7 @@ class FaceTracker:
             return None
         return *max(selected, key=lambda face: float(np.prod(face[1][2:] - face[1][:2]))), recent
 
-    def _search(self, frame: ImageArray) -> None:
+    def _search(self, frame: ImageU8) -> None:
         """Search the whole frame for the person's face, and set the window around it."""
         boxes = [box for box in self._detect(frame) if self._people.is_meant(box)]
         if boxes:
@@ -118,7 +117,7 @@ class FaceTracker:
             self._mesh.reset()
 
 
-def joined(frames: Sequence[Landmarks | None]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def joined(frames: Sequence[Landmarks | None]) -> tuple[ArrayF32, ArrayBool]:
     """Stack landmarks of F frames as (F, 478, 3), NaN if None; also return which are present, (F,)."""
     present = np.array([points is not None for points in frames], np.bool_)
     landmarks = np.full((len(frames), LANDMARKS, 3), np.nan, np.float32)
@@ -128,7 +127,7 @@ def joined(frames: Sequence[Landmarks | None]) -> tuple[npt.NDArray[np.float32],
     return landmarks, present
 
 
-def window_around(box: Box, frame: ImageArray) -> Window:
+def window_around(box: Box, frame: ImageU8) -> Window:
     """Return a square around a face, cut at the frame's borders; the whole frame if the face is large."""
     height, width = frame.shape[:2]
     half = _WINDOW_SIDES * float((box[2:] - box[:2]).max()) / 2
@@ -140,7 +139,7 @@ def window_around(box: Box, frame: ImageArray) -> Window:
     return left, top, right, bottom
 
 
-def _near_border(box: Box, window: Window, frame: ImageArray) -> bool:
+def _near_border(box: Box, window: Window, frame: ImageU8) -> bool:
     """Return whether a face is close to, or beyond, a border of its window that is inside the frame."""
     height, width = frame.shape[:2]
     margin = _NEAR_BORDER * float((box[2:] - box[:2]).max())

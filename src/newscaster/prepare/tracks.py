@@ -12,9 +12,6 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from newscaster.errors import FootageError, MediaError
 from newscaster.formats.dataset import Clip, read_record
 from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_footage, gap_notes
@@ -23,8 +20,7 @@ from newscaster.prepare.persons import choose_known
 from newscaster.prepare.pool import Workers, worker_pool
 from newscaster.prepare.progress import Progress
 from newscaster.prepare.work import TrackTask, attempt, look, record_of, track
-
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayF32
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +32,7 @@ def track_footage(
     fps: Fraction | None = None,
     face: int | None = None,
     silent: bool = False,
-    person: Floats | None = None,
+    person: ArrayF32 | None = None,
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> list[Clip]:
@@ -98,7 +94,7 @@ def track_footage(
 def _select(
     footage: Iterable[Footage],
     face: int | None,
-    person: Floats | None,
+    person: ArrayF32 | None,
     files: Sequence[Footage],
     pool: Workers,
 ) -> dict[Path, People]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.geometry import runs
 from newscaster.prepare.clips import MIN_SECONDS
@@ -16,6 +15,7 @@ from newscaster.prepare.mouth_occlusion import covered_frames, describe_times, l
 from newscaster.prepare.occlusion import shows_mouth
 from newscaster.prepare.persons import UNMEASURED, Identity, is_clear, times_text
 from newscaster.prepare.target import MIN_TARGET_SECONDS
+from newscaster.types import ArrayBool
 
 _MIN_MEASURED = 0.8
 """Minimum fraction of frames that were searched for occluders; with less, the mouth is not known to be
@@ -183,7 +183,7 @@ def _pose(findings: Findings) -> list[Measure]:
 
 def _mouth_free(findings: Findings) -> Measure:
     free = frames = measured = 0
-    hidden: list[tuple[str, npt.NDArray[np.bool_], int, float]] = []
+    hidden: list[tuple[str, ArrayBool, int, float]] = []
     for tracked, poses in zip(findings.tracked_segments, findings.poses, strict=True):
         seen, segment = tracked.present, tracked.segment
         video = segment.footage.video

@@ -15,7 +15,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import FootageError, OutputError
 from newscaster.face.topology import LANDMARKS
@@ -29,9 +28,8 @@ from newscaster.prepare.persons import choose_known, times_text
 from newscaster.prepare.shots import CutDetector, shot_ranges
 from newscaster.prepare.work import look
 from newscaster.system.files import atomic_write
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ImageU8
 
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 Progress = Callable[[int, int], None]
 """Called with the frames tracked and the frames expected."""
 
@@ -56,11 +54,11 @@ class VideoTrack:
     """Nominal rate: frame i is shown at i/fps."""
     size: tuple[int, int]
     """Width and height in pixels, as shown."""
-    landmarks: Floats
+    landmarks: ArrayF32
     """(F, 478, 3) in pixels of the frames; NaN where not present."""
-    present: Mask
+    present: ArrayBool
     """(F,): the person's face was found."""
-    covered: Mask
+    covered: ArrayBool
     """(F,): something covers the mouth."""
     cuts: tuple[int, ...] = ()
     """Frames that start a shot, except the first frame."""
@@ -84,7 +82,7 @@ class VideoTrack:
 def track_video(
     path: Path,
     *,
-    person: Floats | None,
+    person: ArrayF32 | None,
     name: str,
     face: int | None = None,
     cache: Path | None = None,
@@ -127,7 +125,9 @@ def track_video(
     return track
 
 
-def _choose(footage: Footage, person: Floats | None, face: int | None, name: str) -> tuple[People, list[str]]:
+def _choose(
+    footage: Footage, person: ArrayF32 | None, face: int | None, name: str
+) -> tuple[People, list[str]]:
     """Select the person to track; raise FootageError if there is none."""
     persons = look(footage)
     notes = gap_notes([footage])
@@ -193,9 +193,9 @@ class _Occlusion:
     def __init__(self) -> None:
         self._meter = OcclusionMeter(every=_OCCLUSION_EVERY)
         self._count = 0
-        self._parts: list[npt.NDArray[np.float64]] = []
+        self._parts: list[ArrayF64] = []
 
-    def add(self, frame: npt.NDArray[np.uint8], points: Floats | None) -> None:
+    def add(self, frame: ImageU8, points: ArrayF32 | None) -> None:
         """Add a frame (H, W, 3) with landmarks (478, 3), or without a face."""
         if points is not None:
             self._meter.add(self._count, frame, points)
@@ -203,7 +203,7 @@ class _Occlusion:
         if self._count == _METER_FRAMES:
             self._close()
 
-    def fractions(self) -> npt.NDArray[np.float64]:
+    def fractions(self) -> ArrayF64:
         """Return (F, 2) as :meth:`OcclusionMeter.fractions`."""
         self._close()
         return np.concatenate(self._parts)
@@ -218,7 +218,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _cache_path(cache: Path, sha256: str, person: Floats | None, face: int | None) -> Path:
+def _cache_path(cache: Path, sha256: str, person: ArrayF32 | None, face: int | None) -> Path:
     """Return the file of a track, whose name depends on video, person, face and version."""
     described = b"" if person is None else np.round(person, 3).astype(np.float32).tobytes()
     key = hashlib.sha256(f"{_CACHE_VERSION} {sha256} {face} ".encode() + described).hexdigest()

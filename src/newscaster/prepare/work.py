@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import MediaError
 from newscaster.face.crop import FaceCrop, cut_crop
@@ -35,6 +34,7 @@ from newscaster.prepare.people import People, Person
 from newscaster.prepare.persons import times_text
 from newscaster.prepare.sightings import sightings_in
 from newscaster.prepare.speaking import weigh_persons
+from newscaster.types import ArrayF32, ImageU8
 
 _LOOK_FPS = Fraction(1)
 _LOOK_SECONDS = 12.0
@@ -48,7 +48,6 @@ _SHORT_BYTES = 2**28
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-ImageArray = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def attempt(work: Callable[[Task], Result], task: Task) -> Attempt[Result]:
         return Attempt(None, str(error))
 
 
-def sampled_frames(footage: Footage) -> Iterator[tuple[float, ImageArray]]:
+def sampled_frames(footage: Footage) -> Iterator[tuple[float, ImageU8]]:
     """Yield frames spread over a file, with their times in seconds."""
     if footage.seconds <= _LOOK_SECONDS and not footage.video.gaps:
         yield from enumerate(read_frames(footage.path, fps=_LOOK_FPS))
@@ -89,7 +88,7 @@ def seconds_with_frames(footage: Footage, count: int) -> list[int]:
     return [seconds[i] for i in np.linspace(0, len(seconds) - 1, min(count, len(seconds))).astype(int)]
 
 
-def look(footage: Footage, frames: Sequence[ImageArray] | None = None) -> tuple[Person, ...]:
+def look(footage: Footage, frames: Sequence[ImageU8] | None = None) -> tuple[Person, ...]:
     """Find the people in a file, from left to right, in sampled frames.
 
     Args:
@@ -139,7 +138,7 @@ def track(task: TrackTask) -> tuple[str, ...]:
 
 
 def _track(
-    folder: Path, record: ClipRecord, segment: Segment, people: People, frames: Iterable[ImageArray]
+    folder: Path, record: ClipRecord, segment: Segment, people: People, frames: Iterable[ImageU8]
 ) -> tuple[str, ...]:
     followed = follow_person(frames, people, fps=float(segment.fps))
     speech, fault = readable_speech(segment, len(followed.present))
@@ -190,7 +189,7 @@ def look_and_track(task: ShortTask) -> tuple[tuple[Person, ...], tuple[str, ...]
 
 def readable_speech(
     segment: Segment, frames: int, *, lag_seconds: float = 0.0
-) -> tuple[npt.NDArray[np.float32], str | None]:
+) -> tuple[ArrayF32, str | None]:
     """Run :func:`read_speech`; return (0,) and the reason if the audio is damaged: the frames are still
     used.
     """
@@ -205,7 +204,7 @@ def audio_ignored(error: MediaError) -> str:
     return f"audio ignored, only the frames are used: {error}"
 
 
-def read_speech(segment: Segment, frames: int, *, lag_seconds: float = 0.0) -> npt.NDArray[np.float32]:
+def read_speech(segment: Segment, frames: int, *, lag_seconds: float = 0.0) -> ArrayF32:
     """Read the audio of a clip's frames, as a player plays it: 16 kHz mono, cut or padded to their length.
 
     ``lag_seconds`` is the delay of the audio in the file, which is corrected. (0,) if the footage has no
@@ -230,7 +229,7 @@ def read_speech(segment: Segment, frames: int, *, lag_seconds: float = 0.0) -> n
     return samples
 
 
-def check_finite(samples: npt.NDArray[np.float32], path: Path) -> None:
+def check_finite(samples: ArrayF32, path: Path) -> None:
     """Raise MediaError if audio holds NaN or infinity."""
     if not np.isfinite(samples).all():
         raise MediaError(
@@ -248,7 +247,7 @@ class CropTask:
     fingerprint: str
 
 
-def cut_crops(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
+def cut_crops(task: CropTask) -> tuple[int, ArrayF32]:
     """Cut a clip's crops unless that is done. Returns its number of frames, and sampled mouths."""
     record = read_record(task.folder)
     assert record is not None, f"'{task.folder}' is not tracked"
@@ -271,7 +270,7 @@ def cut_crops(task: CropTask) -> tuple[int, npt.NDArray[np.float32]]:
     return record.frames, some_mouths(clip)
 
 
-def some_mouths(clip: Clip) -> npt.NDArray[np.float32]:
+def some_mouths(clip: Clip) -> ArrayF32:
     """Return up to 64 mouths (n, 57, 2) of a clip in crop pixels, spread over it."""
     frames = np.flatnonzero(clip.present)
     frames = frames[:: -(-len(frames) // _POINTS_PER_CLIP) or 1]

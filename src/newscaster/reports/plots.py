@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.geometry import runs
 from newscaster.texts import escaped
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayBool, ArrayF64
 
 _WIDTH, _HEIGHT = 720, 130
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 10, 20
@@ -27,7 +25,7 @@ class Line:
     """A series over time; NaN leaves a gap."""
 
     label: str
-    values: Array
+    values: ArrayF64
     colour: str
     """CSS class of the style sheet: "c1", "c2" or "c3"."""
 
@@ -47,7 +45,7 @@ def plot(
     *,
     seconds: float,
     limits: tuple[float, float] | None = None,
-    shade: npt.NDArray[np.bool_] | None = None,
+    shade: ArrayBool | None = None,
 ) -> Plot:
     """Draw lines over time.
 
@@ -91,7 +89,7 @@ def plot(
 
 
 def _paths(
-    values: Array, x_of: Callable[[float], float], y_of: Callable[[float], float], low: float, high: float
+    values: ArrayF64, x_of: Callable[[float], float], y_of: Callable[[float], float], low: float, high: float
 ) -> list[str]:
     stride = -(-len(values) // _MAX_POINTS)
     paths = []

@@ -35,6 +35,7 @@ from newscaster.synthesis.result import tags
 from newscaster.synthesis.signing import Signing
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted
+from newscaster.types import AudioF32
 
 _log = logging.getLogger("newscaster.server")
 
@@ -145,7 +146,7 @@ class _Recorder:
         """Wait until the file is written."""
         self._thread.join()
 
-    def _items(self) -> Iterator[tuple[media.YuvFrame | None, media.Samples]]:
+    def _items(self) -> Iterator[tuple[media.YuvFrame | None, AudioF32]]:
         while (frame := self._frames.get()) is not None:
             if self._account.seconds >= self._max_seconds:
                 self._add_remark(f"the maximum length of a recording is {self._max_seconds:g} s")

@@ -18,9 +18,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from newscaster import media
 from newscaster.errors import InputError, NewscasterError
 from newscaster.formats.anchor_info import AnchorInfo
@@ -31,6 +28,7 @@ from newscaster.synthesis.live import Live
 from newscaster.synthesis.live_frame import LiveFrame
 from newscaster.system.os_errors import fault
 from newscaster.texts import escaped
+from newscaster.types import ArrayF32
 
 _log = logging.getLogger("newscaster.server")
 
@@ -199,7 +197,7 @@ class Session:
         self.read_aloud = True
         made.add_done_callback(lambda done: _call_in_loop(loop, self._report_failure, done))
 
-    def push(self, samples: npt.NDArray[np.float32], rate: int) -> None:
+    def push(self, samples: ArrayF32, rate: int) -> None:
         """Speak audio (n,) as it arrives.
 
         Raises:

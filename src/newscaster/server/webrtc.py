@@ -28,6 +28,7 @@ from newscaster.server.offers import read_offer
 from newscaster.server.session import RATE, Session
 from newscaster.server.settings import Limits
 from newscaster.synthesis.live_frame import LiveFrame
+from newscaster.types import AudioF32
 
 _log = logging.getLogger("newscaster.server")
 
@@ -195,7 +196,7 @@ class Peer:
             self._sent += _PACKET_SAMPLES
             due += _PACKET_SAMPLES / RATE
 
-    def _put_audio(self, samples: media.Samples, first: int, due: float) -> None:
+    def _put_audio(self, samples: AudioF32, first: int, due: float) -> None:
         self.audio.put_at(lambda: self._maker.audio(samples, first), due)
 
     def end(self) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from newscaster.speech.level import is_silence
-from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64
 
 _STEP_SAMPLES = SAMPLE_RATE // 25
 _NOISE_STEPS = 125
@@ -24,7 +24,7 @@ MIN_SPEAKING_SECONDS = 3.0
 """Of speech in all footage. With less, the motion network is not adapted: the base network is used."""
 
 
-def speech_activity(samples: Floats) -> NDArray[np.bool_]:
+def speech_activity(samples: ArrayF32) -> ArrayBool:
     """Return whether each motion step has speech: (N,) samples at 16 kHz to (ceil(N / 640),).
 
     A step is active if its level lies 8 dB above the noise floor of the 5 seconds around it, and at most
@@ -51,7 +51,7 @@ def speech_activity(samples: Floats) -> NDArray[np.bool_]:
     return widened > 0.5
 
 
-def _running_percentile(values: NDArray[np.float64], *, reach: int, percent: float) -> NDArray[np.float64]:
+def _running_percentile(values: ArrayF64, *, reach: int, percent: float) -> ArrayF64:
     """Return the percentile of the values around each one, computed once per half second and held."""
     stride = 12
     held = [

@@ -15,8 +15,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from newscaster.errors import InputError
 from newscaster.inference import Session
-from newscaster.speech.spectral import MEL_CHANNELS, Floats, whisper_log_mel
+from newscaster.speech.spectral import MEL_CHANNELS, whisper_log_mel
 from newscaster.speech.windows import STATE_SAMPLES, Windowing
+from newscaster.types import ArrayF32
 
 STATE_CHANNELS = 768
 WINDOWS_AT_ONCE = 4
@@ -48,7 +49,7 @@ class SpeechEncoder:
         """Return an encoder of the same network with other windows; nothing is loaded again."""
         return SpeechEncoder(self.session, windowing)
 
-    def spans(self, samples: Floats) -> Floats:
+    def spans(self, samples: ArrayF32) -> ArrayF32:
         """Encode all complete hops of samples with context: (left + n*hop + right,) to (n * hop_states, 768).
 
         Memory besides the result is that of WINDOWS_AT_ONCE windows.
@@ -62,7 +63,7 @@ class SpeechEncoder:
             kept[batch] = states[:, windowing.left_states : windowing.left_states + windowing.hop_states]
         return kept.reshape(-1, STATE_CHANNELS)
 
-    def encode_windows(self, windows: Floats) -> Floats:
+    def encode_windows(self, windows: ArrayF32) -> ArrayF32:
         """Return all states of independent windows: (B, n) to (B, n / 320, 768).
 
         The windows run one by one: the encoder quantises to steps that the loudest value of its input sets.
@@ -73,7 +74,7 @@ class SpeechEncoder:
             states[index] = self.session.run_one("states", shape, mel=mel[None])[0]
         return states
 
-    def states(self, samples: Floats) -> Floats:
+    def states(self, samples: ArrayF32) -> ArrayF32:
         """Return the states of complete audio with silence around it: (N,) to (ceil(N / 320), 768) at 50 Hz.
 
         State t belongs to the time t * 20 ms. Stream long audio with features.FeatureStream: this function

@@ -13,12 +13,11 @@ that is accepted as speech also moves the mouth.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.types import ArrayF32, ArrayFloat
 
 QUIETEST_DBFS = -60.0
 """Audio whose loudest sample lies below this counts as silence."""
@@ -39,7 +38,7 @@ def level_dbfs(peak: float) -> float:
     return 20 * math.log10(peak) if peak > 0 else -math.inf
 
 
-def loud_peak(samples: Floats, rate: int = SAMPLE_RATE) -> float:
+def loud_peak(samples: ArrayF32, rate: int = SAMPLE_RATE) -> float:
     """Return the typical peak of the loud passages of (N,) float32 samples; 1.0 = full scale."""
     from newscaster.media import PeakMeter  # lazy: imports PyAV
 
@@ -48,7 +47,7 @@ def loud_peak(samples: Floats, rate: int = SAMPLE_RATE) -> float:
     return meter.loud
 
 
-def is_silence(samples: NDArray[np.floating[Any]]) -> bool:
+def is_silence(samples: ArrayFloat) -> bool:
     """Return whether no sample reaches QUIETEST_DBFS."""
     return not samples.size or float(np.abs(samples).max()) < _QUIETEST
 
@@ -71,7 +70,7 @@ class Leveller:
         self._in_step = 0  # samples of it
         self._held = 0  # steps since the last peak
 
-    def push(self, samples: Floats) -> Floats:
+    def push(self, samples: ArrayF32) -> ArrayF32:
         """Level (n,) float32 mono samples at 16 kHz. The result does not depend on the chunking."""
         levelled = np.empty_like(samples)
         first = 0
@@ -81,10 +80,10 @@ class Leveller:
             first = stop
         return levelled
 
-    def _part(self, samples: Floats) -> Floats:
+    def _part(self, samples: ArrayF32) -> ArrayF32:
         """Level samples of one step."""
         magnitudes = np.abs(samples)
-        envelope: np.float32 | Floats
+        envelope: np.float32 | ArrayF32
         peak = float(magnitudes.max())
         if peak <= self._envelope:
             envelope = np.float32(self._envelope)

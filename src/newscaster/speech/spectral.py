@@ -10,9 +10,8 @@ from functools import cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from newscaster.types import ArrayF32, ArrayF64
 
 SAMPLE_RATE = 16000
 FRAME_SAMPLES = 400
@@ -34,17 +33,17 @@ _RANGE = 8.0
 
 
 @cache
-def mel_filters() -> Floats:
+def mel_filters() -> ArrayF32:
     """Return Slaney's mel filter bank, (201, 80): equal-area triangles, linear below 1 kHz, then logarithmic.
 
     M. Slaney, Auditory Toolbox, 1998; Whisper was trained with it.
     """
 
-    def to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_mel(hz: ArrayF64) -> ArrayF64:
         logarithmic = 15.0 + np.log(np.maximum(hz, 1000.0) / 1000.0) * 27.0 / np.log(6.4)
         return np.where(hz < 1000.0, hz * 3.0 / 200.0, logarithmic)
 
-    def to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_hz(mel: ArrayF64) -> ArrayF64:
         logarithmic = 1000.0 * np.exp((np.maximum(mel, 15.0) - 15.0) * np.log(6.4) / 27.0)
         return np.where(mel < 15.0, mel * 200.0 / 3.0, logarithmic)
 
@@ -57,17 +56,17 @@ def mel_filters() -> Floats:
     return (triangles * 2.0 / (upper - lower)).astype(np.float32)
 
 
-def _log_mel_power(samples: Floats) -> Floats:
+def _log_mel_power(samples: ArrayF32) -> ArrayF32:
     """Return log10 of the mel power of every full frame: (..., n) to (..., 1 + (n - 400) // 160, 80)."""
     window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)).astype(np.float32)
     frames = sliding_window_view(samples, FRAME_SAMPLES, axis=-1)[..., ::HOP_SAMPLES, :]
     spectrum = np.fft.rfft(frames * window)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    log_power: Floats = np.log10(np.maximum(power @ mel_filters(), np.float32(_SMALLEST_POWER)))
+    log_power: ArrayF32 = np.log10(np.maximum(power @ mel_filters(), np.float32(_SMALLEST_POWER)))
     return log_power
 
 
-def whisper_log_mel(windows: Floats) -> Floats:
+def whisper_log_mel(windows: ArrayF32) -> ArrayF32:
     """Return Whisper's input for independent windows: (B, n) samples to (B, 80, n // 160).
 
     As OpenAI computes it: edges reflected, powers clamped to eight decades below the window's loudest, then
@@ -83,7 +82,7 @@ def whisper_log_mel(windows: Floats) -> Floats:
     return np.ascontiguousarray(scaled.transpose(0, 2, 1))
 
 
-def local_log_mel(samples: Floats) -> Floats:
+def local_log_mel(samples: ArrayF32) -> ArrayF32:
     """Return log-mel of the frames that fit into `samples`: (n,) to (1 + (n - 400) // 160, 80).
 
     The values are about [-0.5, 1.5]: Whisper's scale with a fixed reference in place of the window's maximum,
@@ -93,7 +92,7 @@ def local_log_mel(samples: Floats) -> Floats:
     return (np.maximum(log_power, np.float32(_LOUDEST - _RANGE)) + np.float32(4.0)) / np.float32(4.0)
 
 
-def local_mfcc(samples: Floats) -> Floats:
+def local_mfcc(samples: ArrayF32) -> ArrayF32:
     """Return MFCC of the frames that fit into `samples`, except four at either end: (n,) to (frames - 8, 39).
 
     Thirteen cepstra of the 80 mel channels (orthonormal DCT-II), then their first and second differences,
@@ -110,29 +109,9 @@ def local_mfcc(samples: Floats) -> Floats:
     return np.concatenate([cepstra[inner], first[_DELTA_REACH:-_DELTA_REACH], second], axis=1)
 
 
-def _difference(frames: Floats) -> Floats:
+def _difference(frames: ArrayF32) -> ArrayF32:
     """Return the slope over two frames on either side; four frames shorter than `frames`."""
     near = frames[3:-1] - frames[1:-3]
     far = frames[4:] - frames[:-4]
     slope = (near + np.float32(2.0) * far) / np.float32(10.0)
     return np.asarray(slope, np.float32)
-
-
-def log_mel(samples: Floats) -> Floats:
-    """Return log-mel of complete audio with silence around it: (N,) to (ceil(N / 160), 80) at 100 Hz."""
-    return local_log_mel(_around(samples, frames=0))[: -(-len(samples) // HOP_SAMPLES)]
-
-
-def mfcc(samples: Floats) -> Floats:
-    """Return MFCC with differences of complete audio, silence around it: (N,) to (ceil(N / 160), 39)."""
-    return local_mfcc(_around(samples, frames=MFCC_REACH))[: -(-len(samples) // HOP_SAMPLES)]
-
-
-def _around(samples: Floats, *, frames: int) -> Floats:
-    """Pad `samples` with silence for the first and last frame, and for `frames` more on either side."""
-    steps = max(1, -(-len(samples) // HOP_SAMPLES))
-    left = HALF_FRAME_SAMPLES + frames * HOP_SAMPLES
-    total = (steps - 1 + 2 * frames) * HOP_SAMPLES + FRAME_SAMPLES
-    padded = np.zeros(total, np.float32)
-    padded[left : left + len(samples)] = samples
-    return padded

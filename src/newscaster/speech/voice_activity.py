@@ -24,7 +24,8 @@ from newscaster.errors import InputError, SpeechError
 from newscaster.inference import Session
 from newscaster.speech.features import STEP_SAMPLES, check_speech
 from newscaster.speech.level import Leveller
-from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.types import ArrayF32
 
 FRAME_SAMPLES = 512
 CONTEXT_SAMPLES = 64
@@ -82,14 +83,14 @@ class VoiceActivityStream:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._state = np.zeros((1, 1, _STATE), np.float32), np.zeros((1, 1, _STATE), np.float32)
-        self._held: Floats = np.zeros(CONTEXT_SAMPLES, np.float32)
-        self._frames: Floats = np.zeros(0, np.float32)  # probabilities of frames that later steps overlap
+        self._held: ArrayF32 = np.zeros(CONTEXT_SAMPLES, np.float32)
+        self._frames: ArrayF32 = np.zeros(0, np.float32)  # probabilities of frames that later steps overlap
         self._first = 0  # number of the first of them
         self._samples = 0
         self._steps = 0
         self._flushed = False
 
-    def push(self, samples: Floats) -> Floats:
+    def push(self, samples: ArrayF32) -> ArrayF32:
         """Push samples and return the newly final steps.
 
         Args:
@@ -108,7 +109,7 @@ class VoiceActivityStream:
         self._run_frames(samples)
         return self._pop_steps((self._first + len(self._frames)) * FRAME_SAMPLES // STEP_SAMPLES)
 
-    def flush(self) -> Floats:
+    def flush(self) -> ArrayF32:
         """Return the rest, with silence after the audio: ceil(N / 640) steps in total."""
         self._flushed = True
         steps = -(-self._samples // STEP_SAMPLES)
@@ -116,7 +117,7 @@ class VoiceActivityStream:
         self._run_frames(np.zeros(frames * FRAME_SAMPLES - self._samples, np.float32))
         return self._pop_steps(steps)
 
-    def _run_frames(self, samples: Floats) -> None:
+    def _run_frames(self, samples: ArrayF32) -> None:
         """Run the network on the newly complete frames."""
         self._held = np.concatenate([self._held, samples])
         count = (len(self._held) - CONTEXT_SAMPLES) // FRAME_SAMPLES
@@ -129,7 +130,7 @@ class VoiceActivityStream:
         self._frames = np.concatenate([self._frames, outputs["speech_probs"].reshape(-1)])
         self._held = self._held[count * FRAME_SAMPLES :].copy()
 
-    def _pop_steps(self, stop: int) -> Floats:
+    def _pop_steps(self, stop: int) -> ArrayF32:
         """Pop the steps up to `stop`: the maximum of the two or three frames that overlap each."""
         steps = np.arange(self._steps, max(stop, self._steps))
         self._steps += len(steps)
@@ -153,7 +154,7 @@ class SpeechMeter:
         self._stream = _packaged().stream()
         self._voiced_steps = self._samples = 0
 
-    def push(self, samples: Floats) -> None:
+    def push(self, samples: ArrayF32) -> None:
         """Push the next samples: (n,) float32 mono at 16 kHz, finite."""
         self._samples += len(samples)
         self._count(self._stream.push(self._leveller.push(samples)))
@@ -164,11 +165,11 @@ class SpeechMeter:
         voiced_seconds = self._voiced_steps * STEP_SAMPLES / SAMPLE_RATE
         return not is_without_speech(voiced_seconds, self._samples / SAMPLE_RATE)
 
-    def _count(self, probabilities: Floats) -> None:
+    def _count(self, probabilities: ArrayF32) -> None:
         self._voiced_steps += int((probabilities > _SPEECH_PROBABILITY).sum())
 
 
-def holds_speech(samples: Floats) -> bool:
+def holds_speech(samples: ArrayF32) -> bool:
     """Return whether (N,) float32 mono samples at 16 kHz have speech, see `SpeechMeter`."""
     meter = SpeechMeter()
     meter.push(np.ascontiguousarray(samples, np.float32))

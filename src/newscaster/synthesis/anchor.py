@@ -9,10 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from newscaster.deprecation import moved_keywords, renamed_attributes
 from newscaster.formats.anchor import AnchorFace, AnchorFile, anchor_path
@@ -35,8 +31,9 @@ from newscaster.synthesis.options import LiveLimits, Outputs, SigningOptions, St
 from newscaster.synthesis.result import SpeakResult
 from newscaster.synthesis.signing import SpeechSource
 from newscaster.synthesis.speak import Progress, SpeechRequest, speak_to_file
-from newscaster.synthesis.speech_input import Samples, SpeechInput
+from newscaster.synthesis.speech_input import SpeechInput
 from newscaster.synthesis.target import Target
+from newscaster.types import ArrayF64, ArrayFloat, ImageU8
 
 
 @renamed_attributes(stage="target", on_stage="on_target", share_voices="use_voices")
@@ -117,13 +114,13 @@ class Anchor:
     @moved_keywords(stage_start="target_start")
     def motion(
         self,
-        samples: Samples,
+        samples: ArrayFloat,
         rate: int = SAMPLE_RATE,
         *,
         target_start: int = 0,
         articulation: Articulation = AS_TRAINED,
         look_ahead_ms: int | None = None,
-    ) -> npt.NDArray[np.float64]:
+    ) -> ArrayF64:
         """Return the mouth landmarks of all frames that :meth:`render` yields: (F, 57, 2) pixels.
 
         Args:
@@ -140,13 +137,13 @@ class Anchor:
     @moved_keywords(stage_start="target_start")
     def render(
         self,
-        samples: Samples,
+        samples: ArrayFloat,
         rate: int = SAMPLE_RATE,
         *,
         target_start: int = 0,
         articulation: Articulation = AS_TRAINED,
         look_ahead_ms: int | None = None,
-    ) -> Iterator[npt.NDArray[np.uint8]]:
+    ) -> Iterator[ImageU8]:
         """Yield the frames of speech: round(N * fps / rate) of (H, W, 3) uint8 RGB.
 
         Args:
@@ -166,7 +163,7 @@ class Anchor:
         return chain.render_samples(self._loaded, samples, rate, stream, target_start=target_start)
 
     @moved_keywords(stage_start="target_start")
-    def show(self, shapes: npt.NDArray[np.floating[Any]], *, target_start: int = 0) -> Iterator[YuvFrame]:
+    def show(self, shapes: ArrayFloat, *, target_start: int = 0) -> Iterator[YuvFrame]:
         """Yield the frames for mouth shapes, as :meth:`speak` encodes them.
 
         Args:

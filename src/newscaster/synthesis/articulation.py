@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import InputError
 from newscaster.face.mouth_basis import MouthBasis
 from newscaster.face.topology import INNER_LIPS, MOUTH, RING
 from newscaster.speech.features import MOTION_HZ
-from newscaster.synthesis.sliding_window import Array, SlidingWindow
-
-Coefficients = npt.NDArray[np.floating[Any]]
+from newscaster.synthesis.sliding_window import SlidingWindow
+from newscaster.types import ArrayF64, ArrayFloat
 
 _MAX_COEFFICIENT = 3.5
 """Upper bound of scaled coefficients: real mouths hardly exceed it."""
@@ -55,7 +52,7 @@ class Articulation:
                 raise InputError(f"{name} is {value}; expected 0 to {most}, where 1 is the motion as trained")
 
     @property
-    def kernel(self) -> Array:
+    def kernel(self) -> ArrayF64:
         """Weights of neighbouring motion steps: symmetric, odd length, sum 1; [1] at smoothness 1.
 
         Above 1: a raised cosine, 1 + cos(pi k / smoothness) at k steps. Below 1, with w the kernel of
@@ -66,7 +63,7 @@ class Articulation:
         delta = np.array([0.0, 1.0, 0.0])
         return np.asarray(delta + (1 - self.smoothness) * (delta - _raised_cosine(2.0)))
 
-    def shapes(self, coefficients: Coefficients, basis: MouthBasis) -> Array:
+    def shapes(self, coefficients: ArrayFloat, basis: MouthBasis) -> ArrayF64:
         """Return mouth shapes (F, 57, 2) of coefficients (F, K), with this articulation."""
         if self.openness == 1 and not self.rests:
             return basis.reconstruct(coefficients)
@@ -87,7 +84,7 @@ class Smoother:
         channels: coefficients per step, K.
     """
 
-    def __init__(self, kernel: Array, channels: int) -> None:
+    def __init__(self, kernel: ArrayF64, channels: int) -> None:
         self._kernel = kernel
         reach = len(self._kernel) // 2
         self._windows = SlidingWindow(behind=reach, ahead=reach, channels=channels, ends_last=True)
@@ -97,22 +94,22 @@ class Smoother:
         """Delay of each step."""
         return len(self._kernel) // 2 / MOTION_HZ
 
-    def push(self, coefficients: Coefficients) -> Array:
+    def push(self, coefficients: ArrayFloat) -> ArrayF64:
         """Return the coefficients (t, K) that are complete with these (n, K)."""
         return np.asarray(self._windows.push(coefficients) @ self._kernel)
 
-    def flush(self) -> Array:
+    def flush(self) -> ArrayF64:
         """Return the rest: as many coefficients in all as were pushed."""
         return np.asarray(self._windows.flush() @ self._kernel)
 
 
-def _raised_cosine(width: float) -> Array:
+def _raised_cosine(width: float) -> ArrayF64:
     reach = math.ceil(width) - 1
     weights = 1 + np.cos(np.pi * np.arange(-reach, reach + 1) / width)
     return np.asarray(weights / weights.sum())
 
 
-def _scale_coefficients(coefficients: Coefficients, openness: float) -> Array:
+def _scale_coefficients(coefficients: ArrayFloat, openness: float) -> ArrayF64:
     """Return coefficients (F, K) times `openness`, limited to the range of real mouths.
 
     With m the largest magnitude of a frame and r = _MAX_COEFFICIENT - m the remaining range, m becomes
@@ -126,7 +123,7 @@ def _scale_coefficients(coefficients: Coefficients, openness: float) -> Array:
     return np.asarray(coefficients * (1 + room / largest * np.tanh((openness - 1) * largest / room)))
 
 
-def _close_lips(shapes: Array, rest: Array) -> Array:
+def _close_lips(shapes: ArrayF64, rest: ArrayF64) -> ArrayF64:
     """Return shapes (F, 57, 2) whose inner lips meet if they nearly met or crossed.
 
     A predicted mouth is a mean of likely ones: if most of them are closed, it is nearly closed. With g the

@@ -10,19 +10,17 @@ The frame itself is not converted. Pixels outside the soft mask reach the encode
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.crop import Placement, blend
 from newscaster.face.surface_warp import SurfaceWarp, resample, sampling_grid
 from newscaster.media import CHROMA_SHIFT, YuvFrame, to_planes
-
-ImageArray = npt.NDArray[np.uint8]
+from newscaster.types import ImageU8
 
 _EDGE = 2
 """Padding of a crop in pixels, so that chroma has neighbours at its border."""
 
 
-def composite(image: YuvFrame, crop: ImageArray, placement: Placement, *, blend_weight: float = 1.0) -> None:
+def composite(image: YuvFrame, crop: ImageU8, placement: Placement, *, blend_weight: float = 1.0) -> None:
     """Blend a crop (S, S, 3) RGB into a frame, in place.
 
     Args:
@@ -50,7 +48,7 @@ def composite(image: YuvFrame, crop: ImageArray, placement: Placement, *, blend_
         blend(plane[rows, columns], resample(source, half_grid, half_size, smooth=False), half_soft)
 
 
-def _scale_mask(soft: ImageArray, blend_weight: float) -> ImageArray:
+def _scale_mask(soft: ImageU8, blend_weight: float) -> ImageU8:
     return soft if blend_weight >= 1 else np.round(soft * np.float32(blend_weight)).astype(np.uint8)
 
 

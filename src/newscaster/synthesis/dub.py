@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster import media
 from newscaster.errors import InputError, MediaError, SpeechError
@@ -43,6 +42,7 @@ from newscaster.synthesis.speak import SpeechRequest
 from newscaster.synthesis.speech_found import warn_without_speech
 from newscaster.synthesis.speech_input import Speech, is_script, open_speech
 from newscaster.synthesis.video_target import VideoTarget
+from newscaster.types import ArrayF64, ArrayI64
 from newscaster.watermark import Watermark
 
 Progress = Callable[[str, int, int], None]
@@ -243,7 +243,7 @@ class _Dub:
         return by_fit[self.options.fit]
 
     def _mouths(
-        self, target: VideoTarget, stream: MotionStream, order: npt.NDArray[np.int64], total: int
+        self, target: VideoTarget, stream: MotionStream, order: ArrayI64, total: int
     ) -> Iterator[PlacedMouths]:
         """Yield the mouths of all frames: at rest before and after the speech."""
         first = round(self._start_seconds * self.track.fps)
@@ -252,7 +252,7 @@ class _Dub:
         numbers = iter(order.tolist())
         done = 0
 
-        def place(shapes: npt.NDArray[np.float64]) -> Iterator[PlacedMouths]:
+        def place(shapes: ArrayF64) -> Iterator[PlacedMouths]:
             nonlocal done
             some = shapes[: total - done]
             done += len(some)
@@ -317,7 +317,7 @@ class _Dub:
         )
 
 
-def extended_order(target: VideoTarget, total: int, extend: Extend) -> npt.NDArray[np.int64]:
+def extended_order(target: VideoTarget, total: int, extend: Extend) -> ArrayI64:
     """Return which frame of a video each frame of the result shows, (total,).
 
     Args:
@@ -355,7 +355,7 @@ def _best_return(target: VideoTarget) -> int:
     return start + int(candidates[int(np.argmin(change))])
 
 
-def kept_frames(target: VideoTarget, order: npt.NDArray[np.int64]) -> tuple[KeptFrames, ...]:
+def kept_frames(target: VideoTarget, order: ArrayI64) -> tuple[KeptFrames, ...]:
     """Return the runs of frames of a result that keep their mouth, and why."""
     reasons = target.reasons()[order]
     out = []
@@ -376,7 +376,7 @@ def _recorded(placed: Iterable[PlacedMouths], record: MotionLog) -> Iterator[Pla
 
 def _marked(
     frames: Iterable[media.YuvFrame],
-    order: npt.NDArray[np.int64],
+    order: ArrayI64,
     target: VideoTarget,
     overlays: Overlays,
 ) -> Iterator[media.YuvFrame]:

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster import media
-
-Samples = npt.NDArray[np.float32]
+from newscaster.types import AudioF32
 
 RATE = 48_000
 """Of mixed audio, in Hz."""
@@ -66,11 +64,11 @@ def write_dub_audio(plan: AudioPlan, path: Path) -> None:
 class _Track:
     """Audio that is read in blocks of any size."""
 
-    def __init__(self, blocks: Iterator[Samples]) -> None:
+    def __init__(self, blocks: Iterator[AudioF32]) -> None:
         self._blocks = blocks
         self._rest = np.zeros(0, np.float32)
 
-    def read(self, count: int) -> Samples:
+    def read(self, count: int) -> AudioF32:
         """Return the next samples, with zeros after the end."""
         parts = [self._rest]
         while sum(map(len, parts)) < count and (block := next(self._blocks, None)) is not None:
@@ -80,7 +78,7 @@ class _Track:
         return np.pad(joined[:count], (0, max(0, count - len(joined))))
 
 
-def _speech(track: _Track, start: int, count: int, first: int, stop: int) -> Samples:
+def _speech(track: _Track, start: int, count: int, first: int, stop: int) -> AudioF32:
     """Return the speech of a block: it starts at sample `first`, and is cut at `stop`."""
     out = np.zeros(count, np.float32)
     begin, end = max(first, start), min(stop, start + count)
@@ -89,7 +87,7 @@ def _speech(track: _Track, start: int, count: int, first: int, stop: int) -> Sam
     return out
 
 
-def _own(plan: AudioPlan, start: int, count: int) -> Samples:
+def _own(plan: AudioPlan, start: int, count: int) -> AudioF32:
     if plan.own is None:
         return np.zeros(count, np.float32)
     found = media.read_audio(
@@ -98,7 +96,7 @@ def _own(plan: AudioPlan, start: int, count: int) -> Samples:
     return np.pad(found, (0, count - len(found)))
 
 
-def _own_gain(plan: AudioPlan, start: int, count: int, first: int, stop: int) -> Samples:
+def _own_gain(plan: AudioPlan, start: int, count: int, first: int, stop: int) -> AudioF32:
     """Return the gain of the video's own audio, with short ramps at both ends of the speech."""
     ramp = _CROSSFADE_SECONDS * RATE
     times = np.arange(start, start + count, dtype=np.float32)

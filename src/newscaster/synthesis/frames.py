@@ -26,11 +26,9 @@ from newscaster.media import YuvFrame
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion import MotionStream, frame_count
 from newscaster.synthesis.renderer import Job
-from newscaster.synthesis.speech_input import Samples, Speech, check_samples, open_speech
+from newscaster.synthesis.speech_input import Speech, check_samples, open_speech
 from newscaster.synthesis.target import TargetFrame
-
-Image = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8
 
 _FRAMES_AT_ONCE = 64
 
@@ -38,10 +36,10 @@ _FRAMES_AT_ONCE = 64
 class MouthTarget(Protocol):
     """Frames that get new mouths: an anchor's own target video, or one that a user names."""
 
-    def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+    def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> ArrayF32:
         """Return the weights of the new mouths in these frames, (f,), 0 to 1."""
 
-    def place(self, shapes: npt.NDArray[np.floating[Any]], indices: npt.NDArray[np.integer[Any]]) -> Array:
+    def place(self, shapes: ArrayFloat, indices: npt.NDArray[np.integer[Any]]) -> ArrayF64:
         """Return mouth shapes (f, 57, 2) in head units as pixels of these frames, (f, 57, 2)."""
 
     def transforms(self, indices: npt.NDArray[np.integer[Any]]) -> SurfaceWarp:
@@ -55,17 +53,17 @@ class MouthTarget(Protocol):
 class PlacedMouths:
     """Mouths on f frames of a target."""
 
-    indices: npt.NDArray[np.int64]
+    indices: ArrayI64
     """(f,) frames of the target."""
-    shapes: Array
+    shapes: ArrayF64
     """(f, 57, 2) in head units."""
-    points: Array
+    points: ArrayF64
     """(f, 57, 2) in pixels of the frames."""
-    weights: npt.NDArray[np.float32]
+    weights: ArrayF32
     """(f,) blend weights of the new mouths, 0 to 1."""
 
 
-def place_mouths(shapes: Array, target: MouthTarget, order: Iterator[int]) -> Iterator[PlacedMouths]:
+def place_mouths(shapes: ArrayF64, target: MouthTarget, order: Iterator[int]) -> Iterator[PlacedMouths]:
     """Place mouth shapes (F, 57, 2) in head units on the next F frames of an order, in batches."""
     for first in range(0, len(shapes), _FRAMES_AT_ONCE):
         part = shapes[first : first + _FRAMES_AT_ONCE]
@@ -105,8 +103,8 @@ def render_mouths(
 
 
 def mouth_points(
-    anchor: LoadedAnchor, samples: Samples, rate: int, stream: MotionStream, *, target_start: int
-) -> Array:
+    anchor: LoadedAnchor, samples: ArrayFloat, rate: int, stream: MotionStream, *, target_start: int
+) -> ArrayF64:
     """Return the mouths of :func:`render_samples`, (F, 57, 2) in pixels of the frames."""
     order = anchor.order(target_start)
     with open_speech(samples, rate=rate, audible=False) as speech:
@@ -115,8 +113,8 @@ def mouth_points(
 
 
 def render_samples(
-    anchor: LoadedAnchor, samples: Samples, rate: int, stream: MotionStream, *, target_start: int
-) -> Iterator[Image]:
+    anchor: LoadedAnchor, samples: ArrayFloat, rate: int, stream: MotionStream, *, target_start: int
+) -> Iterator[ImageU8]:
     """Yield the frames for samples (N,), as (H, W, 3) uint8 RGB.
 
     Raises:
@@ -127,7 +125,7 @@ def render_samples(
     count_frames(anchor, len(checked), rate)
     order = anchor.order(target_start)
 
-    def frames() -> Iterator[Image]:
+    def frames() -> Iterator[ImageU8]:
         with (
             open_speech(checked, rate=rate, audible=False) as speech,
             closing(render_mouths(anchor, speech_mouths(anchor, speech, stream, order))) as rendered,
@@ -138,9 +136,7 @@ def render_samples(
     return frames()
 
 
-def render_shapes(
-    anchor: LoadedAnchor, shapes: npt.NDArray[np.floating[Any]], *, target_start: int
-) -> Iterator[YuvFrame]:
+def render_shapes(anchor: LoadedAnchor, shapes: ArrayFloat, *, target_start: int) -> Iterator[YuvFrame]:
     """Yield the frames for mouth shapes (F, 57, 2) in head units.
 
     Raises:

@@ -18,12 +18,12 @@ On 40 sentences of GRID the gain is one half 100 ms before the audio starts (med
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.speech.features import STEP_SAMPLES
-from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.speech.voice_activity import LATE_SAMPLES, VoiceActivity
-from newscaster.synthesis.sliding_window import Array, SlidingWindow
+from newscaster.synthesis.sliding_window import SlidingWindow
+from newscaster.types import ArrayF32, ArrayF64
 
 AHEAD_STEPS = 5
 """Motion steps (200 ms) before detected speech during which the mouth starts to open: the look-ahead."""
@@ -72,7 +72,7 @@ class Gate:
         """Detected speech so far."""
         return self._speech_steps * STEP_SAMPLES / SAMPLE_RATE
 
-    def push(self, samples: Floats) -> Array:
+    def push(self, samples: ArrayF32) -> ArrayF64:
         """Return the gains (t,) in [0, 1] that are complete with samples (n,), float32 mono at 16 kHz.
 
         Raises:
@@ -80,12 +80,12 @@ class Gate:
         """
         return _gains(self._windows.push(self._detect(self._activity.push(samples))))
 
-    def flush(self) -> Array:
+    def flush(self) -> ArrayF64:
         """Return the rest: ceil(N / 640) gains in all."""
         gains = _gains(self._windows.push(self._detect(self._activity.flush())))
         return np.concatenate([gains, _gains(self._windows.flush())])
 
-    def _detect(self, probabilities: Floats) -> Array:
+    def _detect(self, probabilities: ArrayF32) -> ArrayF64:
         """Return whether there is speech, (t, 1), with hysteresis."""
         detected = np.zeros((len(probabilities), 1))
         for step, probability in enumerate(probabilities):
@@ -95,7 +95,7 @@ class Gate:
         return detected
 
 
-def _gains(windows: npt.NDArray[np.float64]) -> Array:
+def _gains(windows: ArrayF64) -> ArrayF64:
     """Return gains (t,) of windows (t, 1, behind + 1 + ahead): a moving maximum, then a fade."""
     reach = windows.shape[2] - len(_FADE) + 1
     widened = np.lib.stride_tricks.sliding_window_view(windows[:, 0], reach, axis=1).max(axis=2)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.synthesis.target import Target
 from newscaster.tracking.descriptor import describe_faces, mean_descriptor
+from newscaster.types import ArrayF32, ArrayI64
 
 DESCRIBED_FRAMES = 8
 """Of a clip or a target video, spread over it: a mean of so many is compared."""
 
 
-def anchor_descriptor(target: Target) -> npt.NDArray[np.float32]:
+def anchor_descriptor(target: Target) -> ArrayF32:
     """Return the descriptor (128,) of the person in an anchor's target video; NaN if not measurable."""
     chosen = spread(np.arange(len(target)))
     frames = [target.frame(int(index)).rgb for index in chosen]
     return mean_descriptor(describe_faces(frames, target.landmarks[chosen]))
 
 
-def spread(indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def spread(indices: ArrayI64) -> ArrayI64:
     """Return up to `DESCRIBED_FRAMES` of these, spread evenly."""
     places = np.linspace(0, len(indices) - 1, min(DESCRIBED_FRAMES, len(indices))).round().astype(int)
     return np.asarray(indices[places])

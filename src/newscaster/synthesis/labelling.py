@@ -8,13 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.media import Label, YuvFrame
 from newscaster.texts import check_unicode
+from newscaster.types import ArrayF64, ArrayFloat
 
 _log = logging.getLogger("newscaster.synthesis")
 
@@ -64,7 +63,7 @@ def label_text(label: str | None, *, bundled: bool) -> str | None:
     return label.strip() or None
 
 
-def place_label(text: str, landmarks: npt.NDArray[np.floating[Any]], *, size: tuple[int, int]) -> PlacedLabel:
+def place_label(text: str, landmarks: ArrayFloat, *, size: tuple[int, int]) -> PlacedLabel:
     """Return a label in a corner that no face comes near, if possible the lower right one.
 
     Args:
@@ -98,17 +97,17 @@ def _corners(label: Label, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
     yield from ((far_x, far_y), (near, far_y), (far_x, near), (near, near))
 
 
-def _heads(landmarks: npt.NDArray[np.floating[Any]], *, beyond: bool = True) -> npt.NDArray[np.float64]:
+def _heads(landmarks: ArrayFloat, *, beyond: bool = True) -> ArrayF64:
     """Return (F, 4): left, top, right and bottom of the head in each frame, or of its landmarks alone."""
     across, down = landmarks[:, :, 0], landmarks[:, :, 1]  # separately: 20 times as fast as both at once
     boxes = np.stack([across.min(axis=1), down.min(axis=1), across.max(axis=1), down.max(axis=1)], axis=1)
     face = (boxes[:, 3] - boxes[:, 1])[:, None]
     more = np.array([-_AROUND, -_HAIR, _AROUND, _AROUND]) * beyond
-    heads: npt.NDArray[np.float64] = boxes + face * more
+    heads: ArrayF64 = boxes + face * more
     return heads
 
 
-def _distance(box: tuple[int, int, int, int], heads: npt.NDArray[np.float64]) -> float:
+def _distance(box: tuple[int, int, int, int], heads: ArrayF64) -> float:
     """Return the distance in pixels of a box to the nearest head, on the larger axis; below 0: overlap."""
     left, top, right, bottom = box
     across = np.maximum(heads[:, 0] - right, left - heads[:, 2])

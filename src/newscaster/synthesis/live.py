@@ -26,11 +26,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import InputError, SpeechError
 from newscaster.speech.plain_text import plain_text
-from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.synthesis.clock import Clock, Delays, MediaClock, WallClock
 from newscaster.synthesis.live_frame import LiveCounts, LiveFrame
 from newscaster.synthesis.live_rendering import LiveRenderer
@@ -38,15 +37,15 @@ from newscaster.synthesis.live_voice import SharedVoices, TextReader
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.options import LIVE_LOOK_AHEAD_MS, LiveLimits, Style
-from newscaster.synthesis.speech_input import Samples, check_magnitudes, check_rate
+from newscaster.synthesis.speech_input import check_magnitudes, check_rate
 from newscaster.synthesis.speech_queue import SpeechQueue
 from newscaster.synthesis.utterance import Utterance
 from newscaster.texts import check_unicode, quoted
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
 
-Array = npt.NDArray[np.float64]
 
 RESERVE_SECONDS = 0.04
 """Delay of pushed speech beyond its look-ahead: time for computation and for jitter."""
@@ -68,8 +67,8 @@ _POLL_SECONDS = 1.0
 class _Plan:
     """Mouth shape and audio of a frame, before rendering."""
 
-    shape: Array
-    audio: Floats
+    shape: ArrayF64
+    audio: ArrayF32
     utterance: Utterance | None = None
 
 
@@ -120,7 +119,7 @@ class Live:
         self._lock = threading.Lock()
         self._number = 0
         self._shape = live_renderer.rest  # as last shown
-        self._closing: deque[Array] = deque()
+        self._closing: deque[ArrayF64] = deque()
         self._interrupted = False
         self._closed = False
         self._shown = self._dropped = self._underrun = 0
@@ -141,7 +140,7 @@ class Live:
 
     # Input
 
-    def push(self, samples: Samples, rate: int = SAMPLE_RATE) -> None:
+    def push(self, samples: ArrayFloat, rate: int = SAMPLE_RATE) -> None:
         """Speak audio, after the audio pushed before. Returns immediately.
 
         Args:
@@ -400,7 +399,7 @@ class Live:
                 return None
         return queue.start_next()
 
-    def _wait_for_shape(self, utterance: Utterance, number: int, paced: bool) -> Array | None:
+    def _wait_for_shape(self, utterance: Utterance, number: int, paced: bool) -> ArrayF64 | None:
         """Return the next shape of an utterance; None at its end, or if it is interrupted."""
         while True:
             shape = utterance.shape()
@@ -451,7 +450,7 @@ class Live:
         gains = (1 + np.cos(np.pi * np.arange(1, steps) / steps)) / 2
         self._closing.extend(rest + gain * (self._shape - rest) for gain in gains)
 
-    def _next_closing_shape(self) -> Array:
+    def _next_closing_shape(self) -> ArrayF64:
         """Return the mouth of a frame without speech: closing, or at rest."""
         return self._closing.popleft() if self._closing else self._live_renderer.rest
 
@@ -497,7 +496,7 @@ def open_live(
     )
 
 
-def _check_samples(samples: Samples, rate: int) -> Floats:
+def _check_samples(samples: ArrayFloat, rate: int) -> ArrayF32:
     """Return a copy of pushed samples. Raise an error if they cannot be spoken."""
     check_rate(rate)
     samples = np.asarray(samples)

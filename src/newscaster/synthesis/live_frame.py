@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from newscaster.deprecation import renamed_attributes
 from newscaster.media import YuvFrame
-from newscaster.speech.spectral import Floats
+from newscaster.types import ArrayF32
 
 
 @renamed_attributes(picture="image", sound="audio")
@@ -20,7 +20,7 @@ class LiveFrame:
     """Start on the media clock: number / fps."""
     image: YuvFrame | None
     """Owned by the caller; None if the frame was dropped. A dropped frame still has its audio."""
-    audio: Floats
+    audio: ArrayF32
     """(n,) float32 mono: samples round(number rate / fps) to round((number + 1) rate / fps)."""
     synthesised: bool
     """Whether the mouth is synthesised, not the original one of the footage."""

@@ -9,15 +9,13 @@ import copy
 import threading
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.media import YuvFrame
 from newscaster.synthesis.compositing import composite
 from newscaster.synthesis.overlays import NO_MARKS, Overlays
-from newscaster.synthesis.renderer import Image, Job, Renderer
+from newscaster.synthesis.renderer import Job, Renderer
 from newscaster.synthesis.target import Target
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF64, ImageU8
 
 _CACHE_BYTES = 64 << 20
 """Memory for cached crops with the mouth at rest."""
@@ -34,7 +32,7 @@ class LiveRenderer:
     """
 
     def __init__(
-        self, target: Target, renderer: Renderer, *, rest: Array, cache_bytes: int = _CACHE_BYTES
+        self, target: Target, renderer: Renderer, *, rest: ArrayF64, cache_bytes: int = _CACHE_BYTES
     ) -> None:
         self.rest = rest
         self._target = target
@@ -48,7 +46,7 @@ class LiveRenderer:
         other._marks = marks
         return other
 
-    def image(self, index: int, shape: Array) -> YuvFrame:
+    def image(self, index: int, shape: ArrayF64) -> YuvFrame:
         """Return frame `index` of the target with the mouth (57, 2) in head units, owned by the caller."""
         return self._marks.put_on(self._render_frame(index, shape))
 
@@ -56,7 +54,7 @@ class LiveRenderer:
         """Return whether frame `index` of the target gets a new mouth, in whole or in part."""
         return bool(self._target.blend_weights(np.array([index]))[0] > 0)
 
-    def _render_frame(self, index: int, shape: Array) -> YuvFrame:
+    def _render_frame(self, index: int, shape: ArrayF64) -> YuvFrame:
         indices = np.array([index])
         blend_weight = float(self._target.blend_weights(indices)[0])
         frame = self._target.frame(index)
@@ -77,14 +75,14 @@ class _RestCache:
     """A thread-safe cache of crops with the mouth at rest, by frame number of the target."""
 
     def __init__(self, bytes_left: int) -> None:
-        self._crops: dict[int, Image] = {}
+        self._crops: dict[int, ImageU8] = {}
         self._bytes_left = bytes_left
         self._lock = threading.Lock()
 
-    def get(self, index: int) -> Image | None:
+    def get(self, index: int) -> ImageU8 | None:
         return self._crops.get(index)
 
-    def keep(self, index: int, crop: Image) -> None:
+    def keep(self, index: int, crop: ImageU8) -> None:
         with self._lock:
             if index not in self._crops and crop.nbytes <= self._bytes_left:
                 self._crops[index] = crop

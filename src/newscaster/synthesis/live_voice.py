@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from newscaster.errors import SpeechError
-from newscaster.speech.spectral import Floats
 from newscaster.synthesis.speech_queue import ReadText, SpeechQueue
+from newscaster.types import ArrayF32
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
@@ -72,7 +72,7 @@ class _LockedVoice:
         with self._lock:
             return self._voice.unread(sentence)
 
-    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+    def say(self, sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
         """See Voice.say."""
         with self._lock:
             return self._voice.say(sentence, speed=speed)
@@ -187,7 +187,7 @@ class TextReader:
             if not place.dropped and not place.utterance.is_empty:
                 self._queue.split(place)
 
-    def _deliver(self, place: ReadText, audio: Floats) -> bool:
+    def _deliver(self, place: ReadText, audio: ArrayF32) -> bool:
         """Add a sentence to a text, and wait while the queue is full. Return False if the text is dropped."""
         with self._changed:
             if not place.dropped:

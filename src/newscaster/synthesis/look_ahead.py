@@ -8,14 +8,14 @@ docs/decisions/0022-live-motion-on-short-windows.md.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from newscaster.errors import InputError, SpeechError
 from newscaster.inference import Session
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import STEP_SAMPLES, FeatureSpec, check_speech, extract_windows
-from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.types import ArrayF32, ArrayF64
 
 STEP_MS = 1000 * STEP_SAMPLES // SAMPLE_RATE
 MIN_MS, MAX_MS = 80, 1000
@@ -66,7 +66,7 @@ class LookAhead:
         features: FeatureSpec,
         encoder: SpeechEncoder | None,
         look_ahead_ms: int,
-        kernel: npt.NDArray[np.float64] | None = None,
+        kernel: ArrayF64 | None = None,
     ) -> None:
         _check(look_ahead_ms)
         self._session = session
@@ -77,7 +77,7 @@ class LookAhead:
         self._window, self._at_once = next(row[1:] for row in _WINDOWS if look_ahead_ms >= row[0])
         self._keep = self._window - look_ahead_ms // STEP_MS
         assert len(self._kernel) // 2 <= self._window - self._keep - self._at_once
-        self._held: Floats = np.zeros(self._keep * STEP_SAMPLES, np.float32)
+        self._held: ArrayF32 = np.zeros(self._keep * STEP_SAMPLES, np.float32)
         self._samples = 0
         self._steps = 0
         self._flushed = False
@@ -87,7 +87,7 @@ class LookAhead:
         """Longest time from the start of a step to the last sample that it depends on."""
         return self._look_ahead_ms / 1000
 
-    def push(self, samples: Floats) -> Floats:
+    def push(self, samples: ArrayF32) -> ArrayF32:
         """Return the coefficients (t, K) that are complete with samples (n,), float32 mono at 16 kHz.
 
         Raises:
@@ -99,7 +99,7 @@ class LookAhead:
         self._samples += len(samples)
         return self._process(samples)
 
-    def flush(self) -> Floats:
+    def flush(self) -> ArrayF32:
         """Return the rest, with zeros after the audio: ceil(N / 640) steps in all."""
         self._flushed = True
         left = -(-self._samples // STEP_SAMPLES) - self._steps
@@ -107,7 +107,7 @@ class LookAhead:
         samples = (self._window + (windows - 1) * self._at_once) * STEP_SAMPLES
         return self._process(np.zeros(max(0, samples - len(self._held)), np.float32))[:left]
 
-    def _process(self, samples: Floats) -> Floats:
+    def _process(self, samples: ArrayF32) -> ArrayF32:
         """Return the coefficients of the windows that are complete with these samples, in batches."""
         self._held = np.concatenate([self._held, samples])
         length, hop = self._window * STEP_SAMPLES, self._at_once * STEP_SAMPLES
@@ -121,7 +121,7 @@ class LookAhead:
         self._steps += len(coefficients)
         return coefficients
 
-    def _run(self, windows: Floats) -> Floats:
+    def _run(self, windows: ArrayF32) -> ArrayF32:
         """Return coefficients (B * steps, K) of windows (B, n)."""
         features = extract_windows(windows, self._features, self._encoder)
         shape = (*features.shape[:2], int(self._session.outputs["coefficients"][2]))
@@ -131,5 +131,5 @@ class LookAhead:
         kept = sliding_window_view(neighbours, len(self._kernel), axis=1) @ self._kernel
         return np.asarray(kept.reshape(-1, kept.shape[2]), np.float32)
 
-    def _none(self) -> Floats:
+    def _none(self) -> ArrayF32:
         return np.zeros((0, int(self._session.outputs["coefficients"][2])), np.float32)

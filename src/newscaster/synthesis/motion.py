@@ -20,10 +20,8 @@ from __future__ import annotations
 import math
 import warnings
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import AnchorError
 from newscaster.face.mouth_basis import MouthBasis
@@ -36,9 +34,7 @@ from newscaster.speech.voice_activity import VoiceActivity
 from newscaster.synthesis.articulation import AS_TRAINED, Articulation, Smoother
 from newscaster.synthesis.gate import AHEAD_STEPS, Gate, ahead_steps_within
 from newscaster.synthesis.look_ahead import LookAhead
-
-Floats = npt.NDArray[np.float32]
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
 _ONCE = np.ones(1)
 CHUNK_STEPS = 50
@@ -140,7 +136,7 @@ class MotionStream:
         if isinstance(self._source, _WholeContext):
             self._leveller = Leveller(loud)
 
-    def push(self, samples: Floats) -> Array:
+    def push(self, samples: ArrayF32) -> ArrayF64:
         """Return the shapes that are complete with these samples.
 
         Args:
@@ -162,7 +158,7 @@ class MotionStream:
             pieces.append(self._interpolator.push(self._gated.push((coefficients, piece))))
         return self._articulation.shapes(np.concatenate(pieces), self._basis)
 
-    def flush(self, *, total_frames: int | None = None) -> Array:
+    def flush(self, *, total_frames: int | None = None) -> ArrayF64:
         """Return the rest; the last step is repeated if the audio ends before the last frame.
 
         Args:
@@ -175,7 +171,7 @@ class MotionStream:
         if total_frames is None:
             total_frames = frame_count(self._samples, SAMPLE_RATE, self._fps)
         last = np.concatenate([self._smoother.push(self._source.flush()), self._smoother.flush()])
-        no_samples: Floats = np.zeros(0, np.float32)
+        no_samples: ArrayF32 = np.zeros(0, np.float32)
         gated = np.concatenate([self._gated.push((last, no_samples)), self._gated.flush()])
         before = self._interpolator.push(gated)
         self._interpolator.total_frames = total_frames
@@ -184,7 +180,7 @@ class MotionStream:
         frames = frames[: max(0, len(frames) - (self._interpolator.count - total_frames))]
         return self._articulation.shapes(frames, self._basis)
 
-    def finish(self, total_frames: int | None = None) -> Array:
+    def finish(self, total_frames: int | None = None) -> ArrayF64:
         """Use :meth:`flush`; this name is deprecated."""
         warnings.warn("MotionStream.finish is now flush", DeprecationWarning, stacklevel=2)
         return self.flush(total_frames=total_frames)
@@ -224,7 +220,7 @@ class _WholeContext:
         self._context = context_steps
         self._chunk = chunk_steps
         self._size = size
-        self._held: Floats = np.zeros((0, features.width), np.float32)
+        self._held: ArrayF32 = np.zeros((0, features.width), np.float32)
         self._done = 0  # steps of `held` that were returned: context of later ones
 
     @property
@@ -233,21 +229,21 @@ class _WholeContext:
         context = float((self._context + self._chunk - 1) / Fraction(MOTION_HZ))
         return self._features.spec.delay_seconds + context
 
-    def push(self, samples: Floats) -> Floats:
+    def push(self, samples: ArrayF32) -> ArrayF32:
         """Return coefficients (t, K) of the steps whose context is complete with these samples (n,)."""
         self._held = np.concatenate([self._held, self._features.push(samples)])
         if len(self._held) - self._context - self._done < self._chunk:
             return np.zeros((0, self._size), np.float32)
         return self._run(len(self._held) - self._context)
 
-    def flush(self) -> Floats:
+    def flush(self) -> ArrayF32:
         """Return the coefficients of the remaining steps."""
         self._held = np.concatenate([self._held, self._features.flush()])
         if len(self._held) == self._done:
             return np.zeros((0, self._size), np.float32)
         return self._run(len(self._held))
 
-    def _run(self, until: int) -> Floats:
+    def _run(self, until: int) -> ArrayF32:
         shape = (1, len(self._held), self._size)
         coefficients = self._session.run_one("coefficients", shape, features=self._held[None])[0]
         steps = slice(self._done, until)
@@ -265,20 +261,20 @@ class _GatedCoefficients:
     def __init__(self, gate: Gate | None, size: int, *, rests: bool) -> None:
         self._gate = gate
         self._rests = rests
-        self._coefficients: Array = np.zeros((0, size))
-        self._gains: Array = np.zeros(0)
+        self._coefficients: ArrayF64 = np.zeros((0, size))
+        self._gains: ArrayF64 = np.zeros(0)
 
-    def push(self, piece: tuple[Array, Floats]) -> Array:
+    def push(self, piece: tuple[ArrayF64, ArrayF32]) -> ArrayF64:
         """Return the coefficients (t, K) whose gains are known with these coefficients and samples."""
         coefficients, samples = piece
         return coefficients if self._gate is None else self._apply(coefficients, self._gate.push(samples))
 
-    def flush(self) -> Array:
+    def flush(self) -> ArrayF64:
         """Return the rest."""
         empty = self._coefficients[:0]
         return empty if self._gate is None else self._apply(empty, self._gate.flush())
 
-    def _apply(self, coefficients: Array, gains: Array) -> Array:
+    def _apply(self, coefficients: ArrayF64, gains: ArrayF64) -> ArrayF64:
         if not self._rests:
             return coefficients
         self._coefficients = np.concatenate([self._coefficients, coefficients])
@@ -299,7 +295,7 @@ class _Interpolator:
     def __init__(self, fps: Fraction, size: int) -> None:
         self._steps_per_frame = MOTION_HZ / fps
         self._reach = 0 if self._steps_per_frame.denominator == 1 else 2
-        self._steps: Array = np.zeros((0, size))
+        self._steps: ArrayF64 = np.zeros((0, size))
         self._first = 0  # number of the first step held
         self._frame = 0  # number of the next frame
         self.total_frames: int | None = None
@@ -316,7 +312,7 @@ class _Interpolator:
         half = self._steps_per_frame / 2
         return float(max(self._reach, math.floor(half) if self._reach == 0 else half) / MOTION_HZ)
 
-    def push(self, steps: npt.NDArray[np.floating[Any]]) -> Array:
+    def push(self, steps: ArrayFloat) -> ArrayF64:
         """Return the frames (f, K) whose steps are complete."""
         self._steps = np.concatenate([self._steps, steps])
         # A frame between j and j + 1 needs step j + 2. It also needs more than half a frame of audio, since
@@ -330,11 +326,11 @@ class _Interpolator:
         self._steps, self._first = self._steps[drop:].copy(), self._first + drop
         return frames
 
-    def flush(self) -> Array:
+    def flush(self) -> ArrayF64:
         """Return the rest of `total_frames`; the last step is repeated."""
         return self._interpolate(max(self.total_frames or 0, self._frame))
 
-    def _interpolate(self, stop: int) -> Array:
+    def _interpolate(self, stop: int) -> ArrayF64:
         numbers = range(self._frame, stop)
         self._frame = stop
         if not numbers or not len(self._steps):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from newscaster import media
 from newscaster.face.topology import MOUTH_POINTS
+from newscaster.types import ArrayBool, ArrayFloat
 
 _COLUMNS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "landmarks": (np.float32, (MOUTH_POINTS, 2)),
@@ -39,7 +40,7 @@ class SynthesisedFrames:
         """Runs of frames with a synthesised mouth, in whole or in part: (first, end), end exclusive."""
         return tuple((first, end) for first, end in self._runs)
 
-    def add(self, synthesised: npt.NDArray[np.bool_]) -> None:
+    def add(self, synthesised: ArrayBool) -> None:
         """Append frames: whether each has a synthesised mouth, (f,)."""
         steps = np.flatnonzero(np.diff(synthesised, prepend=False, append=False)) + self.count
         for first, end in steps.reshape(-1, 2).tolist():
@@ -80,10 +81,10 @@ class MotionLog:
 
     def add(
         self,
-        landmarks: npt.NDArray[np.floating[Any]],
-        shapes: npt.NDArray[np.floating[Any]],
+        landmarks: ArrayFloat,
+        shapes: ArrayFloat,
         target_frames: npt.NDArray[np.integer[Any]],
-        blend_weights: npt.NDArray[np.floating[Any]],
+        blend_weights: ArrayFloat,
     ) -> None:
         """Append frames: (f, 57, 2), (f, 57, 2), (f,), (f,)."""
         self.passthrough_frames += int((blend_weights < 1).sum())

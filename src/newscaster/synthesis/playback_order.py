@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.frame_similarity import UNSEEN, FrameSimilarity
 from newscaster.face.transitions import Transitions, find_transitions
-
-Array = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
+from newscaster.types import ArrayBool, ArrayF64, ArrayI64
 
 _MIN_RUN_SECONDS = 1.2
 
@@ -44,9 +41,9 @@ _TEMPERATURE = 0.15
 class _Memory:
     """When frames were shown and transitions taken, in frames since the start."""
 
-    shown: Array
+    shown: ArrayF64
     """(F,)"""
-    taken: Array
+    taken: ArrayF64
     """(n,): of every transition."""
     now: int = 0
 
@@ -60,7 +57,7 @@ class PlaybackOrder:
 
     similarity: FrameSimilarity
     transitions: Transitions
-    _static: Array = field(repr=False)
+    _static: ArrayF64 = field(repr=False)
     """(n,): costs of transitions that do not depend on the history."""
 
     @staticmethod
@@ -116,7 +113,7 @@ class PlaybackOrder:
         drawn = np.searchsorted(np.cumsum(weight / weight.sum()), rng.random() * (1 - 1e-9))
         return int(within[drawn])
 
-    def _costs_per_frame(self, memory: _Memory) -> dict[int, Array]:
+    def _costs_per_frame(self, memory: _Memory) -> dict[int, ArrayF64]:
         """Return the cost of showing each frame, by direction."""
         similarity, fps = self.similarity, self.similarity.fps
         age = (memory.now - memory.shown) / fps
@@ -125,7 +122,7 @@ class PlaybackOrder:
         backward = seen + _COST_PER_SECOND_BACKWARD / fps + _COST_OF_REVERSED_BLINK * blink_starts
         return {+1: seen, -1: backward}
 
-    def _worth(self, per_frame: dict[int, Array], cost: Array) -> Array:
+    def _worth(self, per_frame: dict[int, ArrayF64], cost: ArrayF64) -> ArrayF64:
         """Return the value (n,) of each transition, with all later ones: value iteration over transitions."""
         transitions, similarity = self.transitions, self.similarity
         step = _DISCOUNT_PER_SECOND ** (1 / similarity.fps)
@@ -151,7 +148,7 @@ class PlaybackOrder:
             worth = step * reached - cost
         return np.asarray(worth)
 
-    def _seen_again(self, frame: int, within: Indices) -> Array:
+    def _seen_again(self, frame: int, within: ArrayI64) -> ArrayF64:
         """Return the cost of transitions that lead back to frames shown just before them."""
         transitions, similarity = self.transitions, self.similarity
         source, target = transitions.source[within], transitions.target[within]
@@ -162,7 +159,7 @@ class PlaybackOrder:
         return np.asarray(_COST_PER_SECOND_SEEN / similarity.fps * shared)
 
 
-def _along(per_frame: Array, places: Indices, worth: Array, step: float, direction: int) -> Array:
+def _along(per_frame: ArrayF64, places: ArrayI64, worth: ArrayF64, step: float, direction: int) -> ArrayF64:
     """Return the value (f,) of each frame of a segment, played to its best transition ahead.
 
     value(i) = max over s of  step^(s-i) worth(s) - sum of step^(k-i) per_frame(k), i <= k <= s
@@ -180,7 +177,7 @@ def _along(per_frame: Array, places: Indices, worth: Array, step: float, directi
     return np.asarray((ahead + spent - per_frame * power) / power)
 
 
-def _doubles_blink(similarity: FrameSimilarity, transitions: Transitions) -> npt.NDArray[np.bool_]:
+def _doubles_blink(similarity: FrameSimilarity, transitions: Transitions) -> ArrayBool:
     """Return (n,): whether blinks lie shortly before and shortly after a transition."""
     before, after = np.empty(len(transitions)), np.empty(len(transitions))
     for direction in (+1, -1):
@@ -192,7 +189,7 @@ def _doubles_blink(similarity: FrameSimilarity, transitions: Transitions) -> npt
     return np.asarray(before + after < _DOUBLED_SECONDS * similarity.fps)
 
 
-def _from_blinks(similarity: FrameSimilarity, direction: int) -> Array:
+def _from_blinks(similarity: FrameSimilarity, direction: int) -> ArrayF64:
     """Return (F,): frames from each frame to the next blink in a direction; inf if there is none."""
     out = np.full(len(similarity), np.inf)
     for start, stop in similarity.bounds:

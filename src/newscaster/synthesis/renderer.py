@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import AnchorError
 from newscaster.face.grain import Grain
@@ -24,9 +23,7 @@ from newscaster.media import YuvFrame, made_ahead
 from newscaster.synthesis.compositing import composite
 from newscaster.synthesis.target import TargetFrame
 from newscaster.system.cpu import usable_cores
-
-Image = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF64, ImageU8
 
 BATCH = 2
 """Frames per call of the network."""
@@ -45,7 +42,7 @@ class Job:
     """A frame and its new mouth."""
 
     frame: TargetFrame
-    points: Array
+    points: ArrayF64
     """(57, 2) in pixels of the crop."""
     blend_weight: float = 1.0
     """Weight of the new mouth, 0 to 1; at 0 the frame is unchanged."""
@@ -118,7 +115,7 @@ class Renderer:
                 for future in pending:
                     future.cancel()
 
-    def crops(self, jobs: list[Job]) -> Image:
+    def crops(self, jobs: list[Job]) -> ImageU8:
         """Return the rendered crops of jobs, (B, S, S, 3) uint8 RGB, computed in the calling thread."""
         maps = np.stack(
             [draw_landmark_map(job.points, side=self._side, map_side=self._map_side) for job in jobs]

@@ -5,12 +5,9 @@ The output does not depend on how the stream was cut. Memory is that of one wind
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF64, ArrayFloat
 
 
 class SlidingWindow:
@@ -35,9 +32,9 @@ class SlidingWindow:
         self._ahead = ahead
         self._channels = channels
         self._ends_last = ends_last
-        self._held: Array | None = None
+        self._held: ArrayF64 | None = None
 
-    def push(self, steps: npt.NDArray[np.floating[Any]]) -> Array:
+    def push(self, steps: ArrayFloat) -> ArrayF64:
         """Push steps (n, K); return the windows (t, K, behind + 1 + ahead) that are complete now."""
         width = self._behind + 1 + self._ahead
         if not len(steps):
@@ -50,12 +47,12 @@ class SlidingWindow:
             return np.zeros((0, steps.shape[1], width))
         return np.lib.stride_tricks.sliding_window_view(joined, width, axis=0)
 
-    def flush(self) -> Array:
+    def flush(self) -> ArrayF64:
         """Return the windows of the remaining steps: (t, K, behind + 1 + ahead)."""
         if self._held is None:
             return np.zeros((0, self._channels, self._behind + 1 + self._ahead))
         return self.push(self._pad(self._held[-1:], self._ahead))
 
-    def _pad(self, end: npt.NDArray[np.floating[Any]], count: int) -> Array:
+    def _pad(self, end: ArrayFloat, count: int) -> ArrayF64:
         repeated = np.repeat(end, count, axis=0)
         return np.asarray(repeated if self._ends_last else np.zeros_like(repeated), np.float64)

@@ -16,24 +16,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
+from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster import media
 from newscaster.errors import InputError, MediaError, SpeechError
 from newscaster.speech.captions import TimedSentence
 from newscaster.speech.level import QUIETEST_DBFS, level_dbfs, loud_peak
 from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.types import ArrayF32, ArrayFloat
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
 
 _log = logging.getLogger("newscaster.synthesis")
 
-Samples = npt.NDArray[np.floating[Any]]
-SpeechInput = str | Path | BinaryIO | Samples
+SpeechInput = str | Path | BinaryIO | ArrayFloat
 """An audio or video file, a .txt file, a binary stream of an audio file, or samples (N,)."""
 
 BLOCK_SAMPLES = SAMPLE_RATE
@@ -84,7 +83,7 @@ class Speech:
     """Sentences and their times, if a text-to-speech voice read a text."""
     notes: tuple[str, ...] = field(default=(), repr=False)
     """Parts of a text that are not read as written, a line each."""
-    array: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    array: ArrayF32 | None = field(default=None, repr=False)
     """The samples themselves, if they were given at 16 kHz."""
     stamp: tuple[int, int] | None = field(default=None, repr=False)
     """Size and modification time of the file when it was measured, see `check_unchanged`."""
@@ -116,7 +115,7 @@ class Speech:
                 f"'{self.audio}' changed or disappeared during synthesis. Run this again when it is complete"
             )
 
-    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
+    def blocks(self) -> Iterator[ArrayF32]:
         """Yield blocks (n,), float32 mono at 16 kHz."""
         if self.array is not None:
             return blocks_of(self.array)
@@ -184,7 +183,7 @@ def is_script(speech: SpeechInput | None) -> TypeGuard[str | Path]:
     return isinstance(speech, str | Path) and Path(speech).suffix.lower() == ".txt"
 
 
-def blocks_of(samples: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
+def blocks_of(samples: ArrayF32) -> Iterator[ArrayF32]:
     """Yield samples in blocks."""
     for first in range(0, len(samples), BLOCK_SAMPLES):
         yield samples[first : first + BLOCK_SAMPLES]
@@ -196,7 +195,7 @@ def check_rate(rate: int) -> None:
         raise InputError(f"rate is {rate} Hz; expected 4000 to 384000")
 
 
-def check_magnitudes(samples: npt.NDArray[np.floating]) -> None:
+def check_magnitudes(samples: ArrayFloat) -> None:
     """Check that samples (n,) can be audio.
 
     Raises:
@@ -211,7 +210,7 @@ def check_magnitudes(samples: npt.NDArray[np.floating]) -> None:
         )
 
 
-def check_samples(samples: Samples, rate: int) -> npt.NDArray[np.float32]:
+def check_samples(samples: ArrayFloat, rate: int) -> ArrayF32:
     """Return samples as float32. Raise an error if they cannot drive an anchor.
 
     Raises:
@@ -303,7 +302,7 @@ def _from_stream(stream: BinaryIO, name: str, stack: ExitStack) -> Speech:
     return replace(measured, notes=tuple(note.replace(f"'{audio}'", name) for note in measured.notes))
 
 
-def _from_samples(samples: Samples, rate: int, audio: Path | None) -> Speech:
+def _from_samples(samples: ArrayFloat, rate: int, audio: Path | None) -> Speech:
     checked = check_samples(samples, rate)
     if audio is not None:
         media.write_wav(audio, checked, rate)

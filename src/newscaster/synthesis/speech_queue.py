@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from newscaster.errors import InputError
-from newscaster.speech.spectral import Floats
 from newscaster.synthesis.options import LiveLimits
 from newscaster.synthesis.utterance import Utterance
+from newscaster.types import ArrayF32
 
 NewUtterance = Callable[[int, float, bool], Utterance]
 """Makes an utterance of a rate in Hz, a start time in seconds, and whether it is read aloud."""
@@ -67,7 +67,7 @@ class SpeechQueue:
         utterances = [self.current, *self._coming]
         return sum(u.waiting_seconds for u in utterances if u is not None and u.read == read)
 
-    def push(self, samples: Floats, rate: int, now: float) -> None:
+    def push(self, samples: ArrayF32, rate: int, now: float) -> None:
         """Append samples (n,) to the pushed utterance. Start a new one after a flush or a change of the rate.
 
         Raises:

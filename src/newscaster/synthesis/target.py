@@ -23,9 +23,7 @@ from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.formats.anchor import AnchorFace
 from newscaster.media import TargetVideo, YuvFrame
 from newscaster.synthesis.playback_order import PlaybackOrder
-
-Image = npt.NDArray[np.uint8]
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ImageU8
 
 CACHE_BYTES = 128 << 20
 """Memory for crops and masks; other frames are cut again each time they are shown."""
@@ -39,7 +37,7 @@ class TargetFrame:
     """Frame number in the target."""
     image: YuvFrame
     """As decoded; may be modified."""
-    crop: Image
+    crop: ImageU8
     """Face crop (S, S, 3) RGB; read-only."""
     transform: SurfaceWarp
     """From pixels of the frame to pixels of the crop."""
@@ -47,7 +45,7 @@ class TargetFrame:
     """Position of the crop on the frame; None if no pixel of it would be visible."""
 
     @property
-    def rgb(self) -> Image:
+    def rgb(self) -> ImageU8:
         """A copy of the frame, (H, W, 3) RGB."""
         return self.image.rgb()
 
@@ -97,7 +95,7 @@ class Target:
         return len(self._face.poses)
 
     @property
-    def landmarks(self) -> npt.NDArray[np.float32]:
+    def landmarks(self) -> ArrayF32:
         """(F, 478, 3) in pixels of the frames, as detected."""
         return self._face.landmarks
 
@@ -131,12 +129,12 @@ class Target:
             )
         )
 
-    def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+    def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> ArrayF32:
         """Return the weights (f,) of the new mouth in frames, 0 to 1."""
         blend_weight = self._face.blend_weight
         return np.ones(len(indices), np.float32) if blend_weight is None else blend_weight[indices]
 
-    def place(self, shapes: npt.NDArray[np.floating[Any]], indices: npt.NDArray[np.integer[Any]]) -> Array:
+    def place(self, shapes: ArrayFloat, indices: npt.NDArray[np.integer[Any]]) -> ArrayF64:
         """Return mouth shapes (f, 57, 2) placed on these frames of the target: (f, 57, 2) in pixels."""
         return place_mouth(shapes, self._face.head, self._face.poses[indices])
 
@@ -178,5 +176,5 @@ class Target:
 class _CachedCrop:
     """The parts of a frame that are the same whenever it is shown."""
 
-    crop: Image
+    crop: ImageU8
     placement: Placement | None

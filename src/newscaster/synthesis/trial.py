@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import AnchorError
 from newscaster.face.mouth_basis import MouthBasis, opening
@@ -21,6 +20,7 @@ from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import FeatureSpec, extract
 from newscaster.synthesis.renderer import Job, Renderer
 from newscaster.synthesis.target import Target
+from newscaster.types import ArrayF64
 
 _OPENED = 0.15
 """Opening of the test mouth in inter-ocular distances (outer corners), as in speech."""
@@ -68,7 +68,7 @@ def try_renderer(renderer: Renderer, target: Target, face: AnchorFace, *, pixels
         )
 
 
-def _open_mouth(mouth: npt.NDArray[np.float64], *, by_px: float) -> npt.NDArray[np.float64]:
+def _open_mouth(mouth: ArrayF64, *, by_px: float) -> ArrayF64:
     """Return a mouth (57, 2) with lower lip and jaw moved down."""
     lowered, half = mouth.copy(), RING // 2
     for part in (slice(half + 1, RING), slice(RING + half + 1, 2 * RING), slice(2 * RING, None)):

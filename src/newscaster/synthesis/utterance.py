@@ -10,13 +10,11 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster import media
-from newscaster.speech.spectral import SAMPLE_RATE, Floats
+from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.synthesis.motion import MotionStream, frame_count
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, ArrayF64
 
 _PIECE_SECONDS = Fraction(2, 25)
 """Audio per call of the stream: a window of the look-ahead, so that no frame computes more than it needs."""
@@ -59,17 +57,17 @@ class Utterance:
         self._output_rate = output_rate
         self._fps = fps
         self._stream: MotionStream | None = None
-        self._pieces: deque[Floats] = deque()
+        self._pieces: deque[ArrayF32] = deque()
         self._to_motion = media.Resampler(rate, SAMPLE_RATE)
         self._to_output = media.Resampler(rate, output_rate)
         self._piece_samples = round(_PIECE_SECONDS * rate)
         self._samples = 0
         self._taken = 0  # samples of the output
-        self._shapes: deque[Array] = deque()
-        self._audio: Floats = np.zeros(0, np.float32)
+        self._shapes: deque[ArrayF64] = deque()
+        self._audio: ArrayF32 = np.zeros(0, np.float32)
         self._finished = False
 
-    def add(self, samples: Floats) -> None:
+    def add(self, samples: ArrayF32) -> None:
         """Append samples (n,), float32 mono at `rate`."""
         assert not self.ended
         self._samples += len(samples)
@@ -105,7 +103,7 @@ class Utterance:
         """Whether all audio and all shapes have been taken."""
         return self._finished and not self._shapes and not len(self._audio)
 
-    def shape(self) -> Array | None:
+    def shape(self) -> ArrayF64 | None:
         """Return the mouth (57, 2) of the next frame, in head units.
 
         None if it needs more audio, and after the last frame.
@@ -114,13 +112,13 @@ class Utterance:
             self._process(self._pieces.popleft() if self._pieces else None)
         return self._shapes.popleft() if self._shapes else None
 
-    def audio(self, count: int) -> Floats:
+    def audio(self, count: int) -> ArrayF32:
         """Return the next `count` samples at `output_rate`, padded with silence at the end."""
         samples, self._audio = self._audio[:count], self._audio[count:]
         self._taken += len(samples)
         return np.pad(samples, (0, count - len(samples)))
 
-    def _process(self, piece: Floats | None) -> None:
+    def _process(self, piece: ArrayF32 | None) -> None:
         """Compute shapes and output audio of a piece; None: the end of the input."""
         stream = self._stream = self._stream or self._new_stream()
         if piece is not None:

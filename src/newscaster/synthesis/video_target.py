@@ -27,9 +27,7 @@ from newscaster.media.frame import FrameCopier
 from newscaster.prepare.occlusion import FADE_SECONDS, faded, turned_away
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.synthesis.target import TargetFrame
-
-Array = npt.NDArray[np.float64]
-Mask1D = npt.NDArray[np.bool_]
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ImageU8
 
 _MAX_OUTSIDE = 0.02
 """Of what would be rewritten, so much may lie outside the frame."""
@@ -46,7 +44,7 @@ class VideoTarget:
     poses: Poses
     """Smoothed within each shot; frames without a face have the nearest pose."""
     warps: SurfaceWarp
-    weights: npt.NDArray[np.float32]
+    weights: ArrayF32
     """(F,) blend weights, 0 to 1."""
     _reader: _Reader = field(repr=False)
 
@@ -101,7 +99,7 @@ class VideoTarget:
         return self.track.size
 
     @property
-    def landmarks(self) -> npt.NDArray[np.float32]:
+    def landmarks(self) -> ArrayF32:
         """(n, 478, 3) in pixels, of the frames that show the face."""
         return self.track.landmarks[self.track.present]
 
@@ -110,11 +108,11 @@ class VideoTarget:
         yield from range(start, len(self))
         yield from itertools.repeat(len(self) - 1)
 
-    def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+    def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> ArrayF32:
         """Return the weight of the new mouth in these frames, (f,), 0 to 1."""
         return np.asarray(self.weights[indices])
 
-    def place(self, shapes: npt.NDArray[np.floating[Any]], indices: npt.NDArray[np.integer[Any]]) -> Array:
+    def place(self, shapes: ArrayFloat, indices: npt.NDArray[np.integer[Any]]) -> ArrayF64:
         """Return mouth shapes (f, 57, 2) in head units as pixels of these frames, (f, 57, 2)."""
         return place_mouth(shapes, self.face.head, self.poses[indices])
 
@@ -175,7 +173,7 @@ class _Reader:
             self._last = self._copy(frame)
         return frame
 
-    def part(self, image: YuvFrame, box: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+    def part(self, image: YuvFrame, box: tuple[int, int, int, int]) -> ImageU8:
         """Return a part of a frame as RGB (h, w, 3): left, top, right and bottom, all even."""
         return ToRgb()(self._copier_of(image).part(image.frame, box))
 
@@ -219,7 +217,7 @@ def _steady_poses(head: Head, track: VideoTrack) -> Poses:
     return Poses(matrix[nearest], shift[nearest])
 
 
-def _cut_off(warps: SurfaceWarp, mask: Mask, track: VideoTrack) -> Mask1D:
+def _cut_off(warps: SurfaceWarp, mask: Mask, track: VideoTrack) -> ArrayBool:
     """(F,): a part of what would be rewritten lies outside the frame."""
     rows, columns = np.nonzero(mask.hidden[::4, ::4])
     points = np.stack([columns, rows], axis=1) * 4.0 + 2.0

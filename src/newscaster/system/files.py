@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import MediaError, OutputError
 from newscaster.system.durable import PRIVATE_FILE, keep_access, replace_durably, target_of
 from newscaster.system.locks import acquire_lock, is_local
 from newscaster.system.os_errors import NO_ROOM, why
 from newscaster.texts import shortened
+from newscaster.types import ImageU8
 
 _MAX_STEM_BYTES = 200  # of 255 that file systems have for a name
 _BLOCK_BYTES = 1 << 20
@@ -271,7 +271,7 @@ def no_temporary_room(error: OSError) -> OutputError:
     )
 
 
-def new_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def new_array(path: Path, shape: tuple[int, ...]) -> ImageU8:
     """Create a memory-mapped uint8 array of zeros on disk (.npy), and reserve its space at once.
 
     So a full disk is an error here. Without the reservation, a later write would kill the process (SIGBUS).
@@ -284,7 +284,7 @@ def new_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
             file, {"descr": "|u1", "fortran_order": False, "shape": shape}
         )
         _reserve_space(file, math.prod(shape))
-    array: npt.NDArray[np.uint8] = np.lib.format.open_memmap(path, "r+")  # type: ignore[no-untyped-call,unused-ignore]
+    array: ImageU8 = np.lib.format.open_memmap(path, "r+")  # type: ignore[no-untyped-call,unused-ignore]
     return array
 
 

@@ -23,9 +23,8 @@ from newscaster.tracking.descriptor import (
     mean_descriptor,
 )
 from newscaster.tracking.detector import FULL_RANGE, SHORT_RANGE, Detections, FaceDetector
-from newscaster.tracking.mesh import FaceMesh, Landmarks
+from newscaster.tracking.mesh import FaceMesh
 from newscaster.tracking.roi import FaceRoi
-from newscaster.tracking.sampling import ImageArray
 from newscaster.tracking.tracker import FaceTracker, TrackedFace
 
 __all__ = [
@@ -39,8 +38,6 @@ __all__ = [
     "FaceMesh",
     "FaceRoi",
     "FaceTracker",
-    "ImageArray",
-    "Landmarks",
     "TrackedFace",
     "describe_faces",
     "descriptor_distance",

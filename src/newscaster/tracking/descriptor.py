@@ -15,20 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from newscaster.errors import InputError
 from newscaster.face.geometry import eye_distance
 from newscaster.face.topology import LANDMARKS, LEFT_EYE_OUTER, RIGHT_EYE_OUTER
 from newscaster.inference import Session
-
-ImageArray = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ImageU8
 
 DESCRIPTOR_SIZE = 128
 MAX_DISTANCE = 0.55
@@ -48,7 +43,7 @@ it to 0.55."""
 MIN_INSIDE = 0.8
 """Fraction of the chip that lies within the frame."""
 
-Describe = Callable[[Sequence[ImageArray], Floats], Floats]
+Describe = Callable[[Sequence[ImageU8], ArrayF32], ArrayF32]
 """A function from n frames and landmarks (n, 478, 3) to descriptors (n, D), NaN for a face that cannot be
 described: :func:`describe_faces`, or a substitute in tests."""
 
@@ -67,7 +62,7 @@ _MEAN_FACE = (
 """Positions of these points in dlib's ``get_face_chip_details``, in sides of a chip without padding."""
 
 
-def describe_faces(frames: Sequence[ImageArray], landmarks: npt.NDArray[np.floating[Any]]) -> Floats:
+def describe_faces(frames: Sequence[ImageU8], landmarks: ArrayFloat) -> ArrayF32:
     """Describe one face in each frame.
 
     Args:
@@ -87,7 +82,7 @@ def describe_faces(frames: Sequence[ImageArray], landmarks: npt.NDArray[np.float
             f"({len(frames)}, {LANDMARKS}, 3)"
         )
     descriptors = np.full((len(frames), DESCRIPTOR_SIZE), np.nan, np.float32)
-    chips: list[ImageArray] = []
+    chips: list[ImageU8] = []
     rows: list[int] = []
     for row, (frame, points) in enumerate(zip(frames, landmarks, strict=True)):
         chip = face_chip(frame, points)
@@ -101,7 +96,7 @@ def describe_faces(frames: Sequence[ImageArray], landmarks: npt.NDArray[np.float
     return descriptors
 
 
-def mean_descriptor(descriptors: Floats) -> Floats:
+def mean_descriptor(descriptors: ArrayF32) -> ArrayF32:
     """Return the mean (128,) of the measured descriptors among (n, 128); NaN if there are none."""
     measured = descriptors[np.isfinite(descriptors).all(axis=1)]
     if not len(measured):
@@ -109,18 +104,18 @@ def mean_descriptor(descriptors: Floats) -> Floats:
     return np.asarray(measured.mean(axis=0), np.float32)
 
 
-def descriptor_distance(one: Floats, other: Floats) -> Array:
+def descriptor_distance(one: ArrayF32, other: ArrayF32) -> ArrayF64:
     """Return the Euclidean distance of two descriptors (..., 128), which broadcast; NaN if one is missing."""
     return np.asarray(np.linalg.norm(one.astype(np.float64) - other, axis=-1))
 
 
-def is_same_person(one: Floats, other: Floats, *, max_distance: float = MAX_MEAN_DISTANCE) -> bool | None:
+def is_same_person(one: ArrayF32, other: ArrayF32, *, max_distance: float = MAX_MEAN_DISTANCE) -> bool | None:
     """Return whether two descriptors (128,) belong to one person; None if one could not be measured."""
     distance = float(descriptor_distance(one, other))
     return None if np.isnan(distance) else distance <= max_distance
 
 
-def face_chip(frame: ImageArray, points: npt.NDArray[np.floating[Any]]) -> ImageArray | None:
+def face_chip(frame: ImageU8, points: ArrayFloat) -> ImageU8 | None:
     """Return the face (150, 150, 3) as input of the network; None if too little of it is visible.
 
     Args:
@@ -138,13 +133,13 @@ def face_chip(frame: ImageArray, points: npt.NDArray[np.floating[Any]]) -> Image
     return chip if _sharpness(chip) >= MIN_SHARPNESS else None
 
 
-def _yaw_degrees(points: npt.NDArray[np.floating[Any]]) -> float:
+def _yaw_degrees(points: ArrayFloat) -> float:
     """Return the angle of the line of the eyes with the image's plane."""
     across = points[RIGHT_EYE_OUTER] - points[LEFT_EYE_OUTER]
     return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
 
 
-def _chip_matrix(points: Array) -> Array:
+def _chip_matrix(points: ArrayF64) -> ArrayF64:
     """Fit the similarity (2, 3) from frame to chip pixels on five points (5, 2) (Umeyama 1991).
 
     With complex numbers, a similarity is z -> a z + b, and a is a ratio of inner products.
@@ -157,14 +152,14 @@ def _chip_matrix(points: Array) -> Array:
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
 
-def _corners(matrix: Array) -> Array:
+def _corners(matrix: ArrayF64) -> ArrayF64:
     """Return the chip's corners (4, 2) in frame pixels."""
     inverse = np.linalg.inv(matrix[:, :2])
     chip = np.array([[0, 0], [_SIDE, 0], [_SIDE, _SIDE], [0, _SIDE]], np.float64)
     return np.asarray((chip - matrix[:, 2]) @ inverse.T)
 
 
-def _fraction_inside(matrix: Array, frame: ImageArray) -> float:
+def _fraction_inside(matrix: ArrayF64, frame: ImageU8) -> float:
     """Return the fraction of the chip within the frame, from a grid of 16 x 16 points."""
     steps = (np.arange(16) + 0.5) * _SIDE / 16
     grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
@@ -173,7 +168,7 @@ def _fraction_inside(matrix: Array, frame: ImageArray) -> float:
     return float(((places >= 0) & (places < (width, height))).all(axis=1).mean())
 
 
-def _cut(frame: ImageArray, matrix: Array) -> ImageArray:
+def _cut(frame: ImageU8, matrix: ArrayF64) -> ImageU8:
     """Return the chip, black outside the frame. Large faces are reduced first, against aliasing."""
     height, width = frame.shape[:2]
     corners = _corners(matrix)
@@ -195,7 +190,7 @@ def _cut(frame: ImageArray, matrix: Array) -> ImageArray:
     return np.asarray(chip, np.uint8)
 
 
-def _sharpness(chip: ImageArray) -> float:
+def _sharpness(chip: ImageU8) -> float:
     """Return the standard deviation of the Laplacian over that of the luma, at half size; 0 if flat."""
     half = Image.fromarray(chip).reduce(2)
     luma = np.asarray(half, np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)

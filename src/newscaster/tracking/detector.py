@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.tracking.models import face_session
 from newscaster.tracking.roi import FaceRoi
-from newscaster.tracking.sampling import ImageArray, SquareSampler, square_matrix
-
-Floats = npt.NDArray[np.float64]
+from newscaster.tracking.sampling import SquareSampler, square_matrix
+from newscaster.types import ArrayF64, ImageU8
 
 KEYPOINTS = 6
 """Eyes (the image's left, right), nose tip, mouth, and tragi (left, right)."""
@@ -30,11 +28,11 @@ _MAX_OVERLAP = 0.3
 class Detections:
     """The faces in a frame, in pixels, by falling score."""
 
-    boxes: Floats
+    boxes: ArrayF64
     """(n, 4): left, top, right, bottom."""
-    keypoints: Floats
+    keypoints: ArrayF64
     """(n, 6, 2)"""
-    scores: Floats
+    scores: ArrayF64
     """(n,): 0 to 1."""
 
     def __len__(self) -> int:
@@ -57,7 +55,7 @@ class _Network:
     """Cells along a side, and anchors in each cell."""
     min_score: float
 
-    def anchors(self) -> Floats:
+    def anchors(self) -> ArrayF64:
         """Return the centres (A, 2) of the anchors, 0 to 1, in the order of the network's rows."""
         parts = []
         for cells, per_cell in self.grids:
@@ -84,7 +82,7 @@ class FaceDetector:
     def __init__(self, networks: Sequence[_Network] = (FULL_RANGE, SHORT_RANGE), *, threads: int = 1) -> None:
         self._detectors = [_NetworkDetector(network, threads) for network in networks]
 
-    def detect(self, frame: ImageArray) -> Detections:
+    def detect(self, frame: ImageU8) -> Detections:
         """Return the faces in a frame (H, W, 3) uint8 RGB."""
         for detector in self._detectors[:-1]:
             if len(detections := detector.detect(frame)):
@@ -102,7 +100,7 @@ class _NetworkDetector:
         self._sampler = SquareSampler(network.side)
         self._input = np.empty((1, 3, network.side, network.side), np.float32)
 
-    def detect(self, frame: ImageArray) -> Detections:
+    def detect(self, frame: ImageU8) -> Detections:
         height, width = frame.shape[:2]
         square, side = max(height, width), self._network.side
         matrix = square_matrix((width / 2, height / 2), square, 0.0, side)
@@ -121,7 +119,7 @@ class _NetworkDetector:
         return Detections(placed[:, :2].reshape(-1, 4), placed[:, 2:], best)
 
 
-def _merge(points: Floats, scores: Floats) -> tuple[Floats, Floats]:
+def _merge(points: ArrayF64, scores: ArrayF64) -> tuple[ArrayF64, ArrayF64]:
     """Merge detections by weighted non-maximum suppression: the mean, by score, of overlapping boxes.
 
     Args:
@@ -144,7 +142,7 @@ def _merge(points: Floats, scores: Floats) -> tuple[Floats, Floats]:
     return np.array(merged).reshape(-1, *points.shape[1:]), np.array(best)
 
 
-def _overlaps(box: Floats, boxes: Floats) -> Floats:
+def _overlaps(box: ArrayF64, boxes: ArrayF64) -> ArrayF64:
     """Return the intersection over union of a box (2, 2), as corners, with each of (n, 2, 2)."""
     sides = np.maximum(np.minimum(box[1], boxes[:, 1]) - np.maximum(box[0], boxes[:, 0]), 0)
     intersection = sides.prod(axis=1)

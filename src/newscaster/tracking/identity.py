@@ -19,11 +19,9 @@ import numpy.typing as npt
 
 from newscaster.face.geometry import eye_distance
 from newscaster.tracking.descriptor import Describe
-from newscaster.tracking.mesh import Landmarks
-from newscaster.tracking.roi import Box, box_of, overlap
-from newscaster.tracking.sampling import ImageArray
+from newscaster.tracking.roi import box_of, overlap
+from newscaster.types import ArrayF32, ArrayF64, Box, ImageU8, Landmarks
 
-Floats = npt.NDArray[np.float32]
 SAME_FACE = 0.4
 """Two sets of landmarks belong to one face if their mean distance is smaller, in distances of the eyes."""
 _TOUCHING = 0.75
@@ -62,10 +60,10 @@ class Face:
     presence: float
     sources: list[int] = field(default_factory=list)
     """The identities in whose ROIs it was found; empty for a new one."""
-    colors: Floats = field(init=False)
+    colors: ArrayF32 = field(init=False)
     is_touching: bool = False
     """Whether another face is so close that one may hide parts of the other."""
-    descriptor: Floats | None = None
+    descriptor: ArrayF32 | None = None
     """NaN if it cannot be measured; None if not measured yet."""
 
     def __post_init__(self) -> None:
@@ -79,10 +77,10 @@ class _Person:
     face: Face
     seen: int
     """The last frame that showed it."""
-    velocity: npt.NDArray[np.float64]
+    velocity: ArrayF64
     """Velocity of the centre of its box, in pixels per frame."""
-    colors: Floats
-    descriptors: list[Floats] = field(default_factory=list)
+    colors: ArrayF32
+    descriptors: list[ArrayF32] = field(default_factory=list)
     described: int = -(10**9)
     doubt_until: int = -1
     other: tuple[int | None, int] = (None, 0)
@@ -108,7 +106,7 @@ class Identities:
         self._new_strangers: list[tuple[Box, int]] = []
         self._now = -1
 
-    def assign(self, frame: ImageArray, faces: Sequence[Face]) -> dict[int, Face]:
+    def assign(self, frame: ImageU8, faces: Sequence[Face]) -> dict[int, Face]:
         """Return the faces of the next frame by identity; duplicates of one face are merged."""
         self._now += 1
         self._strangers, self._new_strangers = self._new_strangers, []
@@ -146,7 +144,7 @@ class Identities:
             for source in involved:
                 self._doubt(source)
 
-    def _decide(self, frame: ImageArray, faces: list[Face], *, taken: set[int]) -> dict[int, Face]:
+    def _decide(self, frame: ImageU8, faces: list[Face], *, taken: set[int]) -> dict[int, Face]:
         """Return the identities of faces that are in doubt or new: those with the least total cost."""
         lost = [i for i in self._persons if i not in taken and not any(i in face.sources for face in faces)]
         lost.sort(key=lambda i: -self._persons[i].seen)
@@ -230,7 +228,7 @@ class Identities:
             return None
         return float(np.linalg.norm(np.mean(person.descriptors, axis=0) - face.descriptor))
 
-    def _measure(self, frame: ImageArray, faces: Sequence[Face]) -> None:
+    def _measure(self, frame: ImageU8, faces: Sequence[Face]) -> None:
         unmeasured = [face for face in faces if face.descriptor is None]
         if self._describe is None or not unmeasured:
             return
@@ -244,7 +242,7 @@ class Identities:
         self._persons[identity] = _Person(face, self._now, np.zeros(2), face.colors.copy())
         return identity
 
-    def _learn(self, frame: ImageArray, assigned: dict[int, Face]) -> None:
+    def _learn(self, frame: ImageU8, assigned: dict[int, Face]) -> None:
         """Update the state of the assigned faces; their appearance only if they are not in doubt."""
         due = []
         for identity, face in assigned.items():
@@ -289,18 +287,18 @@ def _are_touching(a: Box, b: Box) -> bool:
     return bool((distance < _TOUCHING * ((a[2:] - a[:2]) + (b[2:] - b[:2]))).all())
 
 
-def _center(box: Box) -> npt.NDArray[np.float64]:
+def _center(box: Box) -> ArrayF64:
     return (box[:2] + box[2:]) / 2
 
 
-def _colors(frame: ImageArray, landmarks: npt.NDArray[Any]) -> Floats:
+def _colors(frame: ImageU8, landmarks: npt.NDArray[Any]) -> ArrayF32:
     """Return the colours (96, 3), 0 to 1, at every fifth landmark."""
     last = np.array([frame.shape[1] - 1, frame.shape[0] - 1], np.float32)
     x, y = np.clip(np.rint(landmarks[::5, :2]), 0, last).astype(np.intp).T
     return np.asarray(frame[y, x], np.float32) / np.float32(255)
 
 
-def _color_distance(a: Floats, b: Floats) -> float:
+def _color_distance(a: ArrayF32, b: ArrayF32) -> float:
     """Return the mean difference of colours."""
     return float(np.abs(a - b).mean())
 

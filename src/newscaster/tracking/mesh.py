@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.face.topology import LANDMARKS
 from newscaster.tracking.models import face_session
 from newscaster.tracking.roi import FaceRoi
-from newscaster.tracking.sampling import ImageArray, SquareSampler
-
-Landmarks = npt.NDArray[np.float32]
-"""(478, 3): x and y in pixels of the frame, z in the scale of x; smaller z is farther away."""
+from newscaster.tracking.sampling import SquareSampler
+from newscaster.types import ArrayF32, ArrayF64, ImageU8
 
 CROP_SIDE = 192
 _BATCH = 16
@@ -38,9 +35,7 @@ class FaceMesh:
         self._sampler = SquareSampler(CROP_SIDE)
         self._crops = np.empty((1, 3, CROP_SIDE, CROP_SIDE), np.float32)
 
-    def find(
-        self, faces: Sequence[tuple[ImageArray, FaceRoi]]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    def find(self, faces: Sequence[tuple[ImageU8, FaceRoi]]) -> tuple[ArrayF32, ArrayF64]:
         """Find the landmarks of one face in each ROI.
 
         Args:

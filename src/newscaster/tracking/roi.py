@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.face.topology import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
-from newscaster.tracking.sampling import Matrix, square_matrix
-
-Box = npt.NDArray[np.float64]
-"""(4,): left, top, right and bottom in pixels."""
+from newscaster.tracking.sampling import square_matrix
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, Box
 
 _MARGIN = 1.5
 """Side of the ROI as a multiple of the longer side of the face's box."""
@@ -34,11 +32,11 @@ class FaceRoi:
     angle: float
     """Angle of the line from the image's left eye to its right, clockwise on the screen, in radians."""
 
-    def matrix(self, side: int) -> Matrix:
+    def matrix(self, side: int) -> ArrayF64:
         """Return the sampling matrix of the ROI, resampled to `side`."""
         return square_matrix((self.x, self.y), self.side, self.angle, side)
 
-    def place(self, points: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
+    def place(self, points: ArrayF32, side: int) -> ArrayF32:
         """Map points (P, 3) of the ROI, resampled to `side`, to pixels of the frame; z has the scale of x."""
         scale = self.side / side
         cos, sin = math.cos(self.angle) * scale, math.sin(self.angle) * scale
@@ -62,17 +60,17 @@ class FaceRoi:
         return cls((left + right) / 2, (top + bottom) / 2, side, angle)
 
     @classmethod
-    def of_landmarks(cls, landmarks: npt.NDArray[np.floating[Any]]) -> FaceRoi:
+    def of_landmarks(cls, landmarks: ArrayFloat) -> FaceRoi:
         """Return the ROI of a face in the next frame, from its landmarks (478, >=2) in this one."""
         return cls.of_face(box_of(landmarks), landmarks)
 
     @classmethod
-    def of_face(cls, box: Box, landmarks: npt.NDArray[np.floating[Any]]) -> FaceRoi:
+    def of_face(cls, box: Box, landmarks: ArrayFloat) -> FaceRoi:
         """As :meth:`of_landmarks`, with the known box of the landmarks."""
         return cls.around(box, landmarks[LEFT_EYE_OUTER], landmarks[RIGHT_EYE_OUTER])
 
 
-def box_of(landmarks: npt.NDArray[np.floating[Any]]) -> Box:
+def box_of(landmarks: ArrayFloat) -> Box:
     """Return the bounding box of landmarks (P, >=2)."""
     points = np.ascontiguousarray(landmarks[:, :2].T)
     return np.concatenate([points.min(axis=1), points.max(axis=1)], dtype=np.float64)

@@ -12,10 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-ImageArray = npt.NDArray[np.uint8]
-Planes = npt.NDArray[np.float32]
-Matrix = npt.NDArray[np.float64]
-"""(2, 3): the source position (x, y) of column x and row y of the square is ``M @ (x, y, 1)``."""
+from newscaster.types import ArrayF32, ArrayF64, ImageU8
 
 _STEPS = 32
 """Positions between two pixels."""
@@ -48,7 +45,7 @@ class SquareSampler:
         self._rows = np.empty((2, 3, self._count), np.uint16)
         self._lower = np.empty((3, self._count), np.float32)
 
-    def cut(self, frame: ImageArray, matrix: Matrix, out: Planes, *, zeros_outside: bool = False) -> None:
+    def cut(self, frame: ImageU8, matrix: ArrayF64, out: ArrayF32, *, zeros_outside: bool = False) -> None:
         """Write the square as planes (3, side, side), 0 to 255, into `out`.
 
         Args:
@@ -70,7 +67,7 @@ class SquareSampler:
                 self._read_inside(source)
             self._finish(planes[:, first * self.side : first * self.side + self._count])
 
-    def _place(self, matrix: Matrix, first: int) -> None:
+    def _place(self, matrix: ArrayF64, first: int) -> None:
         """Compute the source positions of the rows from `first`, in steps, into `_x` and `_y`."""
         rows = self._numbers[first : first + _STRIP, None]
         for (a, b, c), target in zip((matrix * _STEPS).tolist(), (self._x, self._y), strict=True):
@@ -117,7 +114,7 @@ class SquareSampler:
         y += x
         np.copyto(self._index, y)
 
-    def _accumulate(self, tap: int, data: npt.NDArray[np.uint8]) -> None:
+    def _accumulate(self, tap: int, data: ImageU8) -> None:
         """Add the pixels at `_index`, times their horizontal weight, to their row, the upper or the lower."""
         down, right = divmod(tap, 2)
         for channel in range(3):
@@ -129,7 +126,7 @@ class SquareSampler:
         if right:
             self._rows[down] += target
 
-    def _finish(self, out: Planes) -> None:
+    def _finish(self, out: ArrayF32) -> None:
         """Weight the two rows and round; the inputs are integers below 2^24."""
         for down, target in enumerate((out, self._lower)):
             np.multiply(self._weights[2 + down], np.float32(1 / _STEPS**2), out=self._vertical)
@@ -143,7 +140,7 @@ class SquareSampler:
 class _Source:
     """A frame as one row of bytes, without a copy if it is a view of a larger one."""
 
-    def __init__(self, frame: ImageArray) -> None:
+    def __init__(self, frame: ImageU8) -> None:
         if frame.strides[1:] != (3, 1) or frame.strides[0] < 0:
             frame = np.ascontiguousarray(frame)
         if min(frame.shape[:2]) < 2:  # every pixel has a neighbour to its right and below
@@ -155,7 +152,7 @@ class _Source:
         self.data = np.lib.stride_tricks.as_strided(frame, (count,), (1,))
 
 
-def square_matrix(center: tuple[float, float], side_px: float, angle: float, side: int) -> Matrix:
+def square_matrix(center: tuple[float, float], side_px: float, angle: float, side: int) -> ArrayF64:
     """Return the sampling matrix of a square, corner to corner: column 0 is at the edge, without half pixels.
 
     Args:

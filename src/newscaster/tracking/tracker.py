@@ -15,9 +15,9 @@ from newscaster.errors import InputError
 from newscaster.tracking.descriptor import MAX_DISTANCE, Describe
 from newscaster.tracking.detector import Detections, FaceDetector
 from newscaster.tracking.identity import Face, Identities
-from newscaster.tracking.mesh import FaceMesh, Landmarks
+from newscaster.tracking.mesh import FaceMesh
 from newscaster.tracking.roi import FaceRoi, overlap
-from newscaster.tracking.sampling import ImageArray
+from newscaster.types import ImageU8, Landmarks
 
 _MIN_PRESENCE = 0.5
 _SAME_ROI = 0.5
@@ -25,7 +25,7 @@ _SAME_ROI = 0.5
 
 
 class Detector(Protocol):
-    def detect(self, frame: ImageArray) -> Detections: ...
+    def detect(self, frame: ImageU8) -> Detections: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class _Numbers:
     def __init__(self) -> None:
         self._count = 0
 
-    def assign(self, frame: ImageArray, faces: Sequence[Face]) -> dict[int, Face]:
+    def assign(self, frame: ImageU8, faces: Sequence[Face]) -> dict[int, Face]:
         assigned = {}
         for face in faces:
             if not face.sources:
@@ -109,7 +109,7 @@ class FaceTracker:
         self._rois: dict[int, FaceRoi] = {}
         self._since_search, self._since_loss = 0, 0
 
-    def step(self, frame: ImageArray) -> list[TrackedFace]:
+    def step(self, frame: ImageU8) -> list[TrackedFace]:
         """Return the faces in the next frame (H, W, 3) uint8 RGB, by identity."""
         rois: list[tuple[int | None, FaceRoi]] = list(self._rois.items())
         if self._is_search_due():
@@ -135,7 +135,7 @@ class FaceTracker:
         self._since_search = 0
         return True
 
-    def _search(self, frame: ImageArray) -> list[FaceRoi]:
+    def _search(self, frame: ImageU8) -> list[FaceRoi]:
         """Return ROIs of detected faces that are not tracked, at most `max_faces`."""
         tracked = [roi.box for roi in self._rois.values()]
         new_rois: list[FaceRoi] = []

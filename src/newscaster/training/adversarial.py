@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from newscaster.training.checkpoints import in_parts, optimizer_tensors, part_of, restore_optimizer
 from newscaster.training.precision import autocast, fast_precision
-from newscaster.training.stability import SkippedSteps
+from newscaster.training.stability import GuardedOptimizer
 
 Activations = list[list[Tensor]]
 """Of a discriminator: one list per scale, which ends with the logits."""
@@ -50,17 +48,6 @@ HINGE = Criterion(
 )
 
 
-def _cross_entropy(logits: Tensor, target: float) -> Tensor:
-    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
-
-
-CROSS_ENTROPY = Criterion(
-    lambda real, generated: 0.5 * (_cross_entropy(real, 1.0) + _cross_entropy(generated, 0.0)),
-    lambda generated: _cross_entropy(generated, 1.0),
-)
-"""As in pix2pix (arXiv 1611.07004)."""
-
-
 class Adversary:
     """A discriminator in training, and the loss that it gives a generator.
 
@@ -69,7 +56,7 @@ class Adversary:
         loss: its weights and learning rate.
         device: the discriminator is moved there.
         criterion: how logits become losses.
-        optimizer: makes the discriminator's optimizer from its parameters; by default AdamW.
+        optimizer: of the discriminator; by default AdamW.
         precise: compute in float32, whatever is faster.
     """
 
@@ -80,40 +67,28 @@ class Adversary:
         *,
         device: torch.device,
         criterion: Criterion = HINGE,
-        optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
         precise: bool = False,
     ) -> None:
         self.discriminator = discriminator.to(device)
         self.weights, self._criterion, self._device = loss, criterion, device
         self._precision = None if precise else fast_precision(device)
-        make = optimizer or (
-            lambda p: torch.optim.AdamW(p, lr=loss.learning_rate, betas=(0.5, 0.99), fused=True)
-        )
-        self._optimizer = make(self.discriminator.parameters())
-        self._skipped = SkippedSteps("discriminator")
-
-    def _adam(self, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameters, lr=self.weights.learning_rate, betas=(0.5, 0.99), fused=True)
+        if optimizer is None:
+            parameters = discriminator.parameters()
+            optimizer = torch.optim.AdamW(parameters, lr=loss.learning_rate, betas=(0.5, 0.99), fused=True)
+        self._optimizer = GuardedOptimizer(self.discriminator, optimizer, name="discriminator")
 
     def train_step(
         self, generated: Tensor, real: Tensor, condition: Tensor, *, step: int, rate_scale: float = 1.0
     ) -> None:
         """Train the discriminator on generated and real samples (B, ...) of the same conditions (B, ...)."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.weights.learning_rate * rate_scale
         with autocast(self._device, self._precision):
             scales = self.discriminator(
                 torch.cat([real, generated.detach()]), torch.cat([condition, condition])
             )
         logits = [scale[-1].float().chunk(2) for scale in scales]
         loss = torch.stack([self._criterion.discriminator(*pair) for pair in logits]).sum()
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.get_total_norm(p.grad for p in self.discriminator.parameters() if p.grad is not None)
-        if bool(torch.isfinite(norm)):
-            self._optimizer.step()
-        else:
-            self._skipped.add(step)
+        self._optimizer.minimize(loss, rate=self.weights.learning_rate * rate_scale, step=step)
 
     def loss(self, generated: Tensor, real: Tensor, condition: Tensor) -> Tensor:
         """Return the generator's loss; the discriminator gets no gradient."""
@@ -135,7 +110,7 @@ class Adversary:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what a checkpoint stores; :meth:`restore` is the inverse."""
-        return in_parts(network=self.discriminator.state_dict(), optimizer=optimizer_tensors(self._optimizer))
+        return self._optimizer.tensors()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Load what :meth:`tensors` returned.
@@ -143,8 +118,7 @@ class Adversary:
         Raises:
             KeyError, RuntimeError: the tensors belong to another network.
         """
-        self.discriminator.load_state_dict(part_of(tensors, "network"))
-        restore_optimizer(self._optimizer, part_of(tensors, "optimizer"))
+        self._optimizer.restore(tensors)
 
     @contextmanager
     def _frozen(self) -> Iterator[None]:

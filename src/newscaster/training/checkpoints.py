@@ -15,15 +15,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from newscaster.errors import InputError, OutputError
 from newscaster.system.files import atomic_write
@@ -34,6 +34,7 @@ WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
 PROGRESS = "progress.csv"
 _KEY = "newscaster"
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,34 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "anew, or name another one with --work-dir"
         ) from error
     return Checkpoint(tensors, facts)
+
+
+def load_network(
+    path: Path, build: Callable[[Checkpoint], Network], *, kind: str
+) -> tuple[Network, Mapping[str, Any]]:
+    """Return a network in evaluation mode on the CPU, and the facts stored with its weights.
+
+    Args:
+        path: the folder of a run, or its file of weights.
+        build: makes a network of the shape that the checkpoint describes.
+        kind: of the training task.
+
+    Raises:
+        InputError: the file is missing, damaged, or belongs to another kind of network.
+    """
+    path = path / WEIGHTS if path.is_dir() else path
+    stored = read_checkpoint(path)
+    try:
+        if stored.facts.get("kind") != kind:
+            raise ValueError(f"it holds a {stored.facts.get('kind')!r}")
+        network = build(stored)
+        network.load_state_dict(dict(stored.tensors))
+    except (AttributeError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"'{path}' does not hold the weights of a network of the kind {kind!r}: {error}. Give the folder "
+            "of a run, or train anew"
+        ) from error
+    return network.eval(), stored.facts
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -18,8 +18,8 @@ import copy
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -38,13 +38,12 @@ from newscaster.training.checkpoints import (
     ProgressTable,
     in_parts,
     make_run_folder,
-    optimizer_tensors,
     read_checkpoint,
-    restore_optimizer,
     write_checkpoint,
 )
 from newscaster.training.prefetch import maker_processes, prefetch
-from newscaster.training.stability import SkippedSteps, diverged
+from newscaster.training.seeds import seeded
+from newscaster.training.stability import GuardedOptimizer, diverged
 
 PREVIEW = "preview.png"
 _COLUMNS = ("step", "minutes", "loss", "samples_per_second", "learning_rate")
@@ -152,9 +151,9 @@ class Trainer(Generic[Batch]):
         self.task, self.folder, self.budget, self.seed = task, folder, budget, seed
         self.step = 0
         self.metrics: Metrics = {}
-        averages = task.optimization.ema_decay is not None
-        self.average = copy.deepcopy(task.network).requires_grad_(False) if averages else task.network
-        self._skipped = SkippedSteps(task.kind)
+        network, how = task.network, task.optimization
+        self.average = network if how.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
+        self._optimizer = GuardedOptimizer(network, task.optimizer, name=task.kind, clip_norm=how.clip_norm)
 
     def run(self, *, resume: bool = True, progress: Progress | None = None) -> None:
         """Train until the budget is spent, from the state in the folder if there is one.
@@ -195,36 +194,26 @@ class Trainer(Generic[Batch]):
         with closing(batches) as ready:  # type: ignore[type-var]
             while (fraction := self.budget.fraction(self.step)) < 1:
                 reporter.after_step(self.update(next(ready), fraction))
-        if 0 < self.step - first == self._skipped.count:
+        if 0 < self.step - first == self._optimizer.skipped:
             raise diverged(task.kind, f"the gradient of none of {self.step - first} steps was finite")
         reporter.finish()
 
     def initialize(self) -> None:
         """Let the task compute its start, and start the average from it."""
-        with _seeded(self.seed, self.step):
+        with seeded(self.seed, self.step):
             self.task.initialize(self.seed)
         if self.average is not self.task.network:
             self.average.load_state_dict(self.task.network.state_dict())
 
     def update(self, batch: Batch, fraction: float) -> Tensor:
         """Take one step when ``fraction`` of the budget is spent; return its loss, detached."""
-        task = self.task
-        rate = task.learning_rate(self.step, fraction)
-        for group in task.optimizer.param_groups:
-            group["lr"] = rate * group.get("rate_scale", 1.0)
+        task, decay = self.task, self.task.optimization.ema_decay
         task.network.train()
-        with _seeded(self.seed, self.step):
+        with seeded(self.seed, self.step):
             loss = task.loss(batch, step=self.step, fraction=fraction)
-        task.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        how = task.optimization
-        norm = nn.utils.clip_grad_norm_(task.network.parameters(), how.clip_norm or float("inf"))
-        if bool(torch.isfinite(norm)):
-            task.optimizer.step()
-            if how.ema_decay is not None:
-                update_ema(self.average, task.network, decay=how.ema_decay, step=self.step)
-        else:
-            self._skipped.add(self.step)
+        rate = task.learning_rate(self.step, fraction)
+        if self._optimizer.minimize(loss, rate=rate, step=self.step) and decay is not None:
+            update_ema(self.average, task.network, decay=decay, step=self.step)
         self.step += 1
         return loss.detach()
 
@@ -244,12 +233,8 @@ class Trainer(Generic[Batch]):
         task, identity = self.task, dict(self.task.identity())
         about = {"kind": task.kind, "config": identity["config"], "step": self.step, **self.metrics}
         write_checkpoint(self.folder / WEIGHTS, Checkpoint(self.average.state_dict(), about))
-        tensors = in_parts(
-            network=task.network.state_dict(),
-            average=self.average.state_dict(),
-            optimizer=optimizer_tensors(task.optimizer),
-            adversary={} if task.adversary is None else task.adversary.tensors(),
-        )
+        adversary = {} if task.adversary is None else task.adversary.tensors()
+        tensors = in_parts(average=self.average.state_dict(), adversary=adversary) | self._optimizer.tensors()
         state: dict[str, Any] = {"kind": task.kind, "identity": identity, "metrics": self.metrics}
         state |= {"step": self.step, "seed": self.seed, "used_seconds": self.budget.used_seconds}
         write_checkpoint(self.folder / STATE, Checkpoint(tensors, state))
@@ -269,9 +254,8 @@ class Trainer(Generic[Batch]):
         state = read_checkpoint(path)
         try:
             _check_identity(task, state.facts)
-            task.network.load_state_dict(state.part("network"))
+            self._optimizer.restore(state.tensors)
             self.average.load_state_dict(state.part("average"))
-            restore_optimizer(task.optimizer, state.part("optimizer"))
             if task.adversary is not None:
                 task.adversary.restore(state.part("adversary"))
             self.step, self.seed = int(state.facts["step"]), int(state.facts["seed"])
@@ -369,11 +353,3 @@ def _check_identity(task: TrainTask[Any], stored: Mapping[str, Any]) -> None:
     for key, value in expected.items():
         if stored["identity"].get(key) != value:
             raise ValueError(f"it belongs to a training with another {key}")
-
-
-@contextmanager
-def _seeded(seed: int, step: int) -> Iterator[None]:
-    """Seed PyTorch by (seed, step), and restore its generator afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(hash((seed, step)))
-        yield

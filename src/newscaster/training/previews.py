@@ -5,21 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from newscaster.system.files import atomic_write
-
-ImageArray = npt.NDArray[np.uint8]
+from newscaster.types import ArrayBool, ImageU8
 
 
 def write_preview(
     path: Path,
     *,
-    crops: ImageArray,
-    landmark_maps: ImageArray,
-    rendered: ImageArray,
-    hidden: npt.NDArray[np.bool_],
+    crops: ImageU8,
+    landmark_maps: ImageU8,
+    rendered: ImageU8,
+    hidden: ArrayBool,
 ) -> None:
     """Write one column per frame: region without its hidden pixels, face map, rendered, real.
 
@@ -41,7 +39,7 @@ def write_preview(
         Image.fromarray(np.concatenate(rows)).save(temporary, format="PNG")
 
 
-def write_comparison(path: Path, *, real: ImageArray, rendered: ImageArray) -> None:
+def write_comparison(path: Path, *, real: ImageU8, rendered: ImageU8) -> None:
     """Write one column per frame: real above painted, both (B, H, W, 3).
 
     Raises:
@@ -52,7 +50,7 @@ def write_comparison(path: Path, *, real: ImageArray, rendered: ImageArray) -> N
         Image.fromarray(np.concatenate(rows)).save(temporary, format="PNG")
 
 
-def _colours(landmark_map: ImageArray, side: int) -> ImageArray:
+def _colours(landmark_map: ImageU8, side: int) -> ImageU8:
     """Inner mouth red, upper lip green, lower lip blue, face grey."""
     grey = landmark_map[3:].astype(np.uint16) // 3
     colours = np.minimum(grey + landmark_map[:3], 255).astype(np.uint8).transpose(1, 2, 0)

@@ -1,50 +1,86 @@
-"""Steps that are skipped because their gradient is not finite."""
+"""Optimizer steps that are guarded against gradients that are not finite."""
 
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
 
 from newscaster.errors import TrainingError
+from newscaster.training.checkpoints import in_parts, optimizer_tensors, part_of, restore_optimizer
 
 _LOG = logging.getLogger("newscaster.training")
 _MAX_SKIPPED = 20
 
 
-class SkippedSteps:
-    """Counts skipped steps; too many of them end the training.
+class GuardedOptimizer:
+    """The optimizer of a network. It skips a step whose gradient is not finite; too many end the training.
 
     Args:
-        model: name of the network, for messages.
+        network: its gradient's norm is taken over all parameters.
+        optimizer: a parameter group may hold ``rate_scale``, a factor of its learning rate.
+        name: of the network, for messages.
+        clip_norm: upper bound of the norm; None leaves gradients as they are.
     """
 
-    def __init__(self, model: str) -> None:
-        self._model, self._count = model, 0
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        name: str,
+        clip_norm: float | None = None,
+    ) -> None:
+        self._network, self._optimizer, self._name = network, optimizer, name
+        self._max_norm = clip_norm or math.inf
+        self.skipped = 0
+        """Steps that were skipped so far."""
 
-    @property
-    def count(self) -> int:
-        """How many steps were skipped so far."""
-        return self._count
-
-    def add(self, step: int) -> None:
-        """Count one more.
+    def minimize(self, loss: Tensor, *, rate: float, step: int) -> bool:
+        """Take one step that lowers ``loss``, and return whether it was taken.
 
         Raises:
             TrainingError: more than 20 steps were skipped.
         """
-        self._count += 1
-        if self._count > _MAX_SKIPPED:
-            raise diverged(self._model, f"the gradient was not finite {self._count} times")
-        _LOG.warning("training the %s: step %d is skipped, its gradient is not finite", self._model, step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group.get("rate_scale", 1.0)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._max_norm)
+        if bool(torch.isfinite(norm)):
+            self._optimizer.step()
+            return True
+        self.skipped += 1
+        if self.skipped > _MAX_SKIPPED:
+            raise diverged(self._name, f"the gradient was not finite {self.skipped} times")
+        _LOG.warning("training the %s: step %d is skipped, its gradient is not finite", self._name, step)
+        return False
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what a checkpoint stores of network and optimizer; :meth:`restore` is the inverse."""
+        return in_parts(network=self._network.state_dict(), optimizer=optimizer_tensors(self._optimizer))
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load what :meth:`tensors` returned.
+
+        Raises:
+            KeyError, RuntimeError: the tensors belong to another network.
+        """
+        self._network.load_state_dict(part_of(tensors, "network"))
+        restore_optimizer(self._optimizer, part_of(tensors, "optimizer"))
 
 
-def diverged(model: str, reason: str) -> TrainingError:
+def diverged(name: str, reason: str) -> TrainingError:
     """Return the error of a training whose numbers are not finite any more.
 
     Args:
-        model: name of the network.
+        name: of the network.
         reason: what is not finite.
     """
     return TrainingError(
-        f"training the {model} diverged: {reason}. No anchor is written. Run the same command again, which "
+        f"training the {name} diverged: {reason}. No anchor is written. Run the same command again, which "
         "goes on from the last good state; if it diverges again, name another --work-dir, and report it"
     )

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from newscaster.media import YuvFrame
-from newscaster.watermark.pattern import (
-    CELLS,
-    SMALLER_SIDE_PX,
-    Floats,
-    blurred,
-    cell_px,
-    field,
-    id_of,
-    weights,
-)
+from newscaster.types import ArrayF32, ImageU8
+from newscaster.watermark.pattern import CELLS, SMALLER_SIDE_PX, blurred, cell_px, field, id_of, weights
 
 _FAINTEST, _STRONGEST = 0.65, 1.4
 """RMS amplitude of the mark in 8-bit pixel values: in flat areas, and at most (45 dB)."""
@@ -47,7 +38,7 @@ class Watermark:
         np.rint(pattern, out=pattern)
         self.levels = np.clip(pattern, -_MAX_LEVELS, _MAX_LEVELS, out=pattern).astype(np.int8)
         """(H, W), -3 to 3: added to luma."""
-        self._padded: dict[int, npt.NDArray[np.uint8]] = {}
+        self._padded: dict[int, ImageU8] = {}
 
     def put_on(self, image: YuvFrame) -> None:
         """Mark a frame, in place. Luma is first clamped to 3 to 252, the valid range of video.
@@ -59,7 +50,7 @@ class Watermark:
         np.clip(luma, _MAX_LEVELS, 255 - _MAX_LEVELS, out=luma)
         np.add(luma, self._added(luma.shape[1]), out=luma)  # modulo 256: adding 255 takes 1 away
 
-    def _added(self, row_bytes: int) -> npt.NDArray[np.uint8]:
+    def _added(self, row_bytes: int) -> ImageU8:
         """Return the levels in rows of `row_bytes`, as in the frame's memory."""
         if (padded := self._padded.get(row_bytes)) is None:
             padding = row_bytes - self.levels.shape[1]
@@ -68,11 +59,11 @@ class Watermark:
         return padded
 
 
-def _strength(luma: npt.NDArray[np.uint8]) -> Floats:
+def _strength(luma: ImageU8) -> ArrayF32:
     """Return the local amplitude (H, W), by the texture of a frame at the scale of cells."""
     height, width = luma.shape
     factor = max(1, round(min(height, width) / SMALLER_SIDE_PX))
     plane = np.asarray(Image.fromarray(luma).reduce(factor), np.float32)
     texture = blurred(np.abs(plane - blurred(plane)))
-    strength: Floats = np.clip(_FAINTEST + _OF_TEXTURE * texture, _FAINTEST, _STRONGEST)
+    strength: ArrayF32 = np.clip(_FAINTEST + _OF_TEXTURE * texture, _FAINTEST, _STRONGEST)
     return strength.repeat(factor, axis=0).repeat(factor, axis=1)[:height, :width]  # smooth enough

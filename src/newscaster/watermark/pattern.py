@@ -17,12 +17,9 @@ import hashlib
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import InputError
-
-Floats = npt.NDArray[np.float32]
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, ArrayF64
 
 CELLS = 64
 """Cells of the torus, along each side."""
@@ -39,7 +36,7 @@ _ID_WEIGHT = 0.7
 
 
 @cache
-def signs(name: str) -> Array:
+def signs(name: str) -> ArrayF64:
     """Return (64, 64) of -1 and 1, which depend on the name alone.
 
     They come from SHAKE-256, because NumPy's generators may change.
@@ -51,12 +48,12 @@ def signs(name: str) -> Array:
     return field_signs
 
 
-def sync_signs() -> Array:
+def sync_signs() -> ArrayF64:
     """Return the constant field."""
     return signs("sync")
 
 
-def part_signs(part: int) -> Array:
+def part_signs(part: int) -> ArrayF64:
     """Return the field of one part of the id, for the value 0."""
     return signs(f"id {part}")
 
@@ -76,12 +73,12 @@ def id_of(identity: str) -> str:
     return digits
 
 
-def field(mark_id: str) -> Floats:
+def field(mark_id: str) -> ArrayF32:
     """Return the field of an id, (64, 64), of mean square 1."""
     total = sync_signs().copy()
     for part, place in enumerate(_places(mark_id)):
         total += _ID_WEIGHT * np.roll(part_signs(part), divmod(place, CELLS), (0, 1))
-    normalised: Floats = (total / np.sqrt((total**2).mean())).astype(np.float32)
+    normalised: ArrayF32 = (total / np.sqrt((total**2).mean())).astype(np.float32)
     return normalised
 
 
@@ -93,7 +90,7 @@ def id_at(places: list[int]) -> str:
     return f"{value:0{ID_DIGITS}x}"
 
 
-def weights(length_px: int, side_px: float, samples: int) -> Floats:
+def weights(length_px: int, side_px: float, samples: int) -> ArrayF32:
     """Return (length, samples): weights of the pixels of one axis on the torus, for linear interpolation.
 
     Pixel i has its centre at i + 1/2; the middle of the axis is at 0 of the torus.
@@ -118,14 +115,14 @@ def cell_px(width: int, height: int) -> float:
     return min(width, height) / CELLS_ACROSS
 
 
-def blurred(plane: Floats) -> Floats:
+def blurred(plane: ArrayF32) -> ArrayF32:
     """Return the mean around each pixel, over three cells."""
     radius = max(1, round(1.5 * min(plane.shape) / CELLS_ACROSS))
     side = 2 * radius + 1
     sums = np.pad(plane.astype(np.float64), ((radius + 1, radius), (radius + 1, radius)), mode="edge")
     sums = sums.cumsum(axis=0).cumsum(axis=1)
     total = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    mean: Floats = (total / side**2).astype(np.float32)
+    mean: ArrayF32 = (total / side**2).astype(np.float32)
     return mean
 
 

@@ -24,13 +24,12 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster import media
+from newscaster.types import ArrayF32, ArrayF64, ImageU8
 from newscaster.watermark.pattern import (
     CELLS,
     CELLS_ACROSS,
     ID_PARTS,
     SMALLER_SIDE_PX,
-    Array,
-    Floats,
     blurred,
     id_at,
     part_signs,
@@ -62,8 +61,6 @@ _COARSEST = 0.06
 
 _CYCLES = np.arange(-(CELLS // 2 - 1), CELLS // 2)
 """Analysed frequencies in cycles per torus, which are also their indices."""
-
-Spectrum = npt.NDArray[np.complex128]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +100,7 @@ def find_mark(path: str | Path) -> FoundMark | None:
     return mark_of(seen_pieces(path))
 
 
-def seen_pieces(path: str | Path) -> list[Floats]:
+def seen_pieces(path: str | Path) -> list[ArrayF32]:
     """Return the analysed pieces of a video, each averaged.
 
     Raises:
@@ -119,7 +116,7 @@ def seen_pieces(path: str | Path) -> list[Floats]:
     return [averaged(frames) for frames in pieces]
 
 
-def mark_of(pieces: list[Floats]) -> FoundMark | None:
+def mark_of(pieces: list[ArrayF32]) -> FoundMark | None:
     """Detect the mark in averaged pieces; see `averaged`."""
     locks = [aligned(piece) for piece in pieces]
     if not any(locks):
@@ -137,7 +134,7 @@ def mark_of(pieces: list[Floats]) -> FoundMark | None:
     )
 
 
-def _search_all(pieces: list[Floats]) -> list[Lock | None]:
+def _search_all(pieces: list[ArrayF32]) -> list[Lock | None]:
     """Search all pieces. A search is slow, so the scale of the first lock is reused."""
     locks: list[Lock | None] = []
     scales = SCALES
@@ -149,7 +146,7 @@ def _search_all(pieces: list[Floats]) -> list[Lock | None]:
     return locks
 
 
-def averaged(frames: Iterable[npt.NDArray[np.uint8]]) -> Floats:
+def averaged(frames: Iterable[ImageU8]) -> ArrayF32:
     """Return the static, high-pass filtered content of frames (H, W uint8), normalised to one strength."""
     total, count = np.zeros((2, 2), np.float32), 0
     for count, luma in enumerate(frames, 1):
@@ -160,7 +157,7 @@ def averaged(frames: Iterable[npt.NDArray[np.uint8]]) -> Floats:
     return np.asarray(mean / np.sqrt(blurred(mean * mean) + _FAINT_SQUARE), np.float32)
 
 
-def aligned(piece: Floats, *, least: float | None = None) -> Lock | None:
+def aligned(piece: ArrayF32, *, least: float | None = None) -> Lock | None:
     """Return the best place of the mark in an uncropped frame, mirrored or not, if it is significant.
 
     Args:
@@ -170,7 +167,7 @@ def aligned(piece: Floats, *, least: float | None = None) -> Lock | None:
     return _best(piece, [1.0], reach=1, least=threshold(PLACES[0]) if least is None else least)
 
 
-def searched(piece: Floats, *, scales: Sequence[float] = SCALES, least: float | None = None) -> Lock | None:
+def searched(piece: ArrayF32, *, scales: Sequence[float] = SCALES, least: float | None = None) -> Lock | None:
     """Return the best place of the mark in a cropped, shifted or padded frame, if it is significant.
 
     Args:
@@ -186,7 +183,7 @@ def threshold(places: int) -> float:
     return -NormalDist().inv_cdf(FALSE_ALARMS / 2 / places)
 
 
-def _best(piece: Floats, scales: Sequence[float], *, reach: int, least: float) -> Lock | None:
+def _best(piece: ArrayF32, scales: Sequence[float], *, reach: int, least: float) -> Lock | None:
     """Return the best place within `reach` of the middle."""
     near = np.arange(-reach, reach + 1)[:_SAMPLES]
     best: Lock | None = None
@@ -201,50 +198,54 @@ def _best(piece: Floats, scales: Sequence[float], *, reach: int, least: float) -
     return best
 
 
-def _phases(piece: Floats, scale: float) -> Spectrum:
+def _phases(piece: ArrayF32, scale: float) -> npt.NDArray[np.complex128]:
     """Return (63, 63): phases of the piece on the torus, of all frequencies below half a cycle per cell."""
     height, width = piece.shape
     side_px = min(height, width) / CELLS_ACROSS / scale
     folded = weights(height, side_px, _SAMPLES).T @ piece @ weights(width, side_px, _SAMPLES)
-    phases: Spectrum = np.fft.fft2(folded)[np.ix_(_CYCLES, _CYCLES)]
+    phases: npt.NDArray[np.complex128] = np.fft.fft2(folded)[np.ix_(_CYCLES, _CYCLES)]
     magnitude = np.abs(phases)
     phases[magnitude > 0] /= magnitude[magnitude > 0]
     return phases
 
 
-def _correlated(phases: Spectrum, pattern: Spectrum, samples: int) -> Array:
+def _correlated(
+    phases: npt.NDArray[np.complex128], pattern: npt.NDArray[np.complex128], samples: int
+) -> ArrayF64:
     """Return (samples, samples): correlation of a pattern at each place, in standard deviations of noise."""
     parts = phases * pattern.conj()
     spread = np.zeros((samples, samples), np.complex128)
     spread[np.ix_(_CYCLES, _CYCLES)] = parts
     norm = np.sqrt((np.abs(parts) ** 2).sum())
-    scores: Array = np.fft.ifft2(spread, norm="forward").real / max(norm, 1e-9)
+    scores: ArrayF64 = np.fft.ifft2(spread, norm="forward").real / max(norm, 1e-9)
     return scores
 
 
 @cache
-def _sync(mirrored: bool) -> Spectrum:
+def _sync(mirrored: bool) -> npt.NDArray[np.complex128]:
     spectrum = _spectrum(sync_signs())
     return spectrum[:, ::-1] if mirrored else spectrum
 
 
-def _spectrum(pattern: Array) -> Spectrum:
+def _spectrum(pattern: ArrayF64) -> npt.NDArray[np.complex128]:
     """Return (63, 63): the spectrum of a pattern of the torus, weighted by the loss of interpolation."""
     cycles = _CYCLES / CELLS
     gain = np.sinc(cycles)
-    weighted: Spectrum = np.fft.fft2(pattern)[np.ix_(_CYCLES, _CYCLES)] * gain[:, None] * gain
+    weighted: npt.NDArray[np.complex128] = (
+        np.fft.fft2(pattern)[np.ix_(_CYCLES, _CYCLES)] * gain[:, None] * gain
+    )
     weighted[np.hypot(cycles[:, None], cycles) < _COARSEST] = 0
     return weighted
 
 
-def _at_origin(piece: Floats, lock: Lock) -> Spectrum:
+def _at_origin(piece: ArrayF32, lock: Lock) -> npt.NDArray[np.complex128]:
     """Return a piece's phases, corrected for crop, shift and mirroring."""
     turns = [np.exp(2j * np.pi * _CYCLES * place / _SAMPLES) for place in lock.place]
-    phases: Spectrum = _phases(piece, lock.scale) * turns[0][:, None] * turns[1]
+    phases: npt.NDArray[np.complex128] = _phases(piece, lock.scale) * turns[0][:, None] * turns[1]
     return phases[:, ::-1] if lock.mirrored else phases
 
 
-def _id_of(phases: list[Spectrum]) -> str | None:
+def _id_of(phases: list[npt.NDArray[np.complex128]]) -> str | None:
     """Read the parts of the id from all pieces; their common noise is measured, not assumed."""
     threshold_sigmas = -NormalDist().inv_cdf(_ID_ERRORS / CELLS**2)
     places = []

@@ -75,14 +75,19 @@ def test_errors_count_more_in_the_face_and_flicker_counts() -> None:
     inside, outside = real.clone(), real.clone()
     inside[:, :, 12:20, 12:20] += 0.1
     outside[:, :, 32:40, 32:40] += 0.1
-    errors = [float(losses.error_loss(p, real, pixels, weights)) for p in (inside, outside)]
-    assert errors[0] > 2.5 * errors[1] > 0
+
+    def error(output: torch.Tensor) -> float:
+        return float(
+            losses.reconstruction_loss(
+                output, real, pixels, gradient=weights.gradient, temporal=weights.temporal
+            )
+        )
+
+    assert error(inside) > 2.5 * error(outside) > 0
     steady, flickering = real + 0.1, real.clone()
     flickering[::2] += 0.1
     flickering[1::2] -= 0.1
-    assert losses.error_loss(flickering, real, pixels, weights) > 1.9 * losses.error_loss(
-        steady, real, pixels, weights
-    )
+    assert error(flickering) > 1.9 * error(steady)
 
 
 def test_detail_is_missed_in_soft_pictures_wherever_it_lies() -> None:

@@ -149,7 +149,7 @@ def test_a_killed_run_goes_on_where_its_state_was_written(data: FullFrameData, t
         train_full_frame(data, tmp_path, minutes=1, config=replace(TINY, code=4), training=HOW)
     with pytest.raises(InputError, match=r"config.size is \(90, 80\)"):
         train_full_frame(data, tmp_path, minutes=1, config=replace(TINY, size=(90, 80)), training=HOW)
-    with pytest.raises(InputError, match="does not hold a full-frame"):
+    with pytest.raises(InputError, match="of the kind 'full frame'"):
         load_full_frame(tmp_path / STATE)
 
 
@@ -159,7 +159,7 @@ def test_a_resumed_run_computes_what_an_uninterrupted_one_does(data: FullFrameDa
 
     def trainer(folder: Path) -> Trainer[PairBatch]:
         cpu = torch.device("cpu")
-        task = PortraitTask(data, config=TINY, how=how, device=cpu, seed=5, perceptual=seeing)
+        task = PortraitTask(data, config=TINY, training=how, device=cpu, seed=5, perceptual=seeing)
         return Trainer(task, folder, budget=TimeBudget(1), seed=5)
 
     resumed_equals_uninterrupted(trainer, tmp_path, steps=6)
@@ -167,7 +167,7 @@ def test_a_resumed_run_computes_what_an_uninterrupted_one_does(data: FullFrameDa
 
 def test_a_step_that_is_not_finite_is_skipped(data: FullFrameData, tmp_path: Path) -> None:
     task = PortraitTask(
-        data, config=TINY, how=HOW, device=torch.device("cpu"), seed=0, perceptual=Perceptual()
+        data, config=TINY, training=HOW, device=torch.device("cpu"), seed=0, perceptual=Perceptual()
     )
     trainer = Trainer(task, tmp_path, budget=TimeBudget(1), seed=0)
     trainer.initialize()

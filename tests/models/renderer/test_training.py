@@ -12,6 +12,8 @@ from PIL import Image
 from making_mouths import SIDE, TINY, hidden_mask, talking_clip
 from newscaster.errors import FootageError, InputError
 from newscaster.models.losses import Sharpening
+from newscaster.models.renderer import training
+from newscaster.models.renderer.crop_task import missing_grain
 from newscaster.models.renderer.data import (
     STILL,
     Batch,
@@ -23,7 +25,7 @@ from newscaster.models.renderer.data import (
     mouth_box,
 )
 from newscaster.models.renderer.network import RendererConfig
-from newscaster.models.renderer.task import RendererTask, missing_grain
+from newscaster.models.renderer.task import RendererTask
 from newscaster.models.renderer.training import (
     RenderingTraining,
     load_renderer,
@@ -31,6 +33,7 @@ from newscaster.models.renderer.training import (
 )
 from newscaster.training.budget import Ramp, TimeBudget
 from newscaster.training.loop import Intervals, Optimization, Trainer, TrainProgress
+from onnx_networks import UINT8, Builder
 from resuming import resumed_equals_uninterrupted
 from ticking import TickingClock
 
@@ -118,7 +121,7 @@ def test_a_resumed_run_computes_what_an_uninterrupted_one_does(
     how = replace(HOW, sharpening=sharpening)
 
     def trainer(folder: Path) -> Trainer[Batch]:
-        task = RendererTask(data, config=TINY, how=how, device=torch.device("cpu"), seed=5)
+        task = RendererTask(data, config=TINY, training=how, device=torch.device("cpu"), seed=5)
         return Trainer(task, folder, budget=TimeBudget(1), seed=5)
 
     resumed_equals_uninterrupted(trainer, tmp_path, steps=8)
@@ -257,3 +260,17 @@ def test_the_mouth_box_holds_the_lips() -> None:
     assert (left <= lips[..., 0]).all()
     assert (lips[..., 0] <= right).all()
     assert (bottom - top) * (right - left) < SIDE**2 / 2
+
+
+def test_operators_that_no_anchor_accepts_are_refused_before_training(
+    data: RenderingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Builder()
+    network.node("Einsum", "region", equation="bhwc->bhwc", out="rendered")
+    shape = (UINT8, ["B", SIDE, SIDE, 3])
+    exported = network.model({"region": shape}, {"rendered": shape})
+    monkeypatch.setattr(training, "renderer_task", lambda name: RendererTask)
+    monkeypatch.setattr(training, "export_renderer", lambda network: exported)
+    with pytest.raises(InputError, match=r"the renderer 'other' .*operator 'Einsum'.*Change its network"):
+        train_renderer(data, tmp_path, minutes=1, renderer="other", config=TINY, training=HOW)
+    assert list(tmp_path.iterdir()) == []

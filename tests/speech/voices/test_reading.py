@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from newscaster.errors import InputError, MissingExtraError, SpeechError
-from newscaster.speech.spectral import Floats
 from newscaster.speech.voices import Reading, reading, resample, speak_sentences, synthesize
 from newscaster.speech.voices.hibari import HibariVoice
 from newscaster.speech.voices.program import ProgramVoice
 from newscaster.speech.voices.scripts import LATIN, foreign_words
+from newscaster.types import ArrayF32
 
 
 class Beeps:
@@ -26,7 +26,7 @@ class Beeps:
     def unread(self, sentence: str) -> list[tuple[str, str]]:
         return list(foreign_words(sentence, LATIN))
 
-    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+    def say(self, sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
         self.spoken.append((sentence, speed))
         rate = self.rates[min(len(self.spoken), len(self.rates)) - 1]
         words = 0 if "silence" in sentence.lower() else len(sentence.split())
@@ -226,7 +226,7 @@ def test_speech_that_is_far_too_short_is_noted(beeps: Beeps) -> None:
     "error", [IndexError("list index out of range"), UnicodeError("odd"), RuntimeError()]
 )
 def test_whatever_an_engine_raises_names_the_sentence(beeps: Beeps, error: Exception) -> None:
-    def say(sentence: str, *, speed: float) -> tuple[Floats, int]:
+    def say(sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
         raise error
 
     beeps.say = say  # type: ignore[method-assign]
@@ -236,7 +236,7 @@ def test_whatever_an_engine_raises_names_the_sentence(beeps: Beeps, error: Excep
 
 
 def test_a_lack_of_memory_is_not_blamed_on_the_sentence(beeps: Beeps) -> None:
-    def say(sentence: str, *, speed: float) -> tuple[Floats, int]:
+    def say(sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
         raise MemoryError
 
     beeps.say = say  # type: ignore[method-assign]
@@ -245,7 +245,7 @@ def test_a_lack_of_memory_is_not_blamed_on_the_sentence(beeps: Beeps) -> None:
 
 
 def test_samples_that_are_not_numbers(beeps: Beeps) -> None:
-    def say(sentence: str, *, speed: float) -> tuple[Floats, int]:
+    def say(sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
         return np.full(100, np.nan, np.float32), 16_000
 
     beeps.say = say  # type: ignore[method-assign]

@@ -6,17 +6,13 @@ are cut elsewhere too, since its states depend on them.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.models.motion.data import MotionClip
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, STEP_SAMPLES, FeatureSpec, extract
 from newscaster.speech.spectral import SAMPLE_RATE
-
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayF32, ArrayFloat
 
 _PACES = (0.87, 0.93, 1.0, 1.07, 1.15)
 """Lengths of the sound, times what it was; pitch and formants go down as it gets longer."""
@@ -25,7 +21,7 @@ _TAPS = 9
 
 def augment_audio(
     clip: MotionClip,
-    speech: Floats,
+    speech: ArrayF32,
     features: FeatureSpec,
     encoder: SpeechEncoder | None,
     rng: np.random.Generator,
@@ -47,7 +43,7 @@ def augment_audio(
     return MotionClip(heard[: len(place)], shapes, clip.present[before] & clip.present[after])
 
 
-def at_pace(speech: Floats, pace: float) -> Floats:
+def at_pace(speech: ArrayF32, pace: float) -> ArrayF32:
     """Speech (N,) as if recorded on tape and played at another speed: (round(N * pace),)."""
     count = round(len(speech) * pace)
     if count == len(speech):
@@ -56,7 +52,7 @@ def at_pace(speech: Floats, pace: float) -> Floats:
     return np.asarray(np.fft.irfft(spectrum, count) * (count / len(speech)), np.float32)
 
 
-def with_tone(speech: Floats, rng: np.random.Generator) -> Floats:
+def with_tone(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
     """Through a short random filter, 6 times in 10: other microphones, other mouths."""
     if rng.random() > 0.6:
         return speech
@@ -65,7 +61,7 @@ def with_tone(speech: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(np.convolve(speech, taps, "same"), np.float32)
 
 
-def with_room(speech: Floats, rng: np.random.Generator) -> Floats:
+def with_room(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
     """In a room that echoes for 50 to 300 ms, 4 times in 10."""
     if rng.random() > 0.4:
         return speech
@@ -78,11 +74,11 @@ def with_room(speech: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(heard[: len(speech)], np.float32)
 
 
-def with_noise(speech: Floats, rng: np.random.Generator) -> Floats:
+def with_noise(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
     """In white or pink noise 8 to 35 dB below the speech, 6 times in 10."""
     if rng.random() > 0.6:
         return speech
-    noise: npt.NDArray[np.floating[Any]] = rng.normal(size=len(speech))
+    noise: ArrayFloat = rng.normal(size=len(speech))
     if rng.random() < 0.5:
         spectrum = np.fft.rfft(noise)
         noise = np.fft.irfft(spectrum / np.sqrt(1 + np.arange(len(spectrum))), len(speech))
@@ -90,6 +86,6 @@ def with_noise(speech: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(speech + noise * (level / max(float(np.linalg.norm(noise)), 1e-9)), np.float32)
 
 
-def with_level(speech: Floats, rng: np.random.Generator) -> Floats:
+def with_level(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
     """Between 12 dB softer and 6 dB louder."""
     return np.asarray(speech * 10 ** (rng.uniform(-12, 6) / 20), np.float32)

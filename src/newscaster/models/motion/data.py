@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from newscaster.models.motion.network import AnyMotion, restored
@@ -23,19 +22,18 @@ from newscaster.training.adversarial import AdversarialLoss
 from newscaster.training.budget import Ramp
 from newscaster.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from newscaster.training.loop import Intervals, Optimization
-
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayBool, ArrayF32, ArrayFloat
 
 
 @dataclass(frozen=True)
 class MotionClip:
     """Speech features and the mouth that went with them, 25 steps per second."""
 
-    features: npt.NDArray[np.floating[Any]]
+    features: ArrayFloat
     """(T, D); in half precision where there are many."""
-    shapes: Floats
+    shapes: ArrayF32
     """Mouth shapes less the person's own rest shape, (T, 57, 2), in outer-eye distances."""
-    present: npt.NDArray[np.bool_]
+    present: ArrayBool
     """(T,): steps whose mouth was seen."""
 
     def __post_init__(self) -> None:
@@ -47,9 +45,7 @@ class MotionClip:
             )
 
 
-def motion_clip(
-    features: Floats, shapes: npt.NDArray[np.floating[Any]], present: npt.NDArray[np.bool_], *, fps: Fraction
-) -> MotionClip:
+def motion_clip(features: ArrayF32, shapes: ArrayFloat, present: ArrayBool, *, fps: Fraction) -> MotionClip:
     """Bring mouth shapes (F, 57, 2) at ``fps`` to the motion rate, beside features (T, D) already at it.
 
     Linear between neighbouring frames; a step counts as seen where both of them are.

@@ -11,10 +11,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from newscaster.errors import FootageError
@@ -31,6 +29,7 @@ from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
 from newscaster.training.loop import Progress
 from newscaster.training.onnx_export import export_network
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ class DatasetMotion:
 
     clips: tuple[MotionClip | None, ...]
     """Of each clip of the take; None where it has no sound to learn from."""
-    rest: npt.NDArray[np.float64]
+    rest: ArrayF64
     """(57, 2), measured on all clips."""
     speaking_seconds: float
     """How long a mouth is seen while speech is heard."""
@@ -133,7 +132,7 @@ def train_speaker(
 def adapt(
     base: BaseMotion,
     clips: Sequence[MotionClip | None],
-    rest: npt.NDArray[np.float64],
+    rest: ArrayF64,
     folder: Path,
     *,
     progress: Progress | None = None,
@@ -159,9 +158,9 @@ def _set_aside(clips: Sequence[MotionClip | None]) -> tuple[list[MotionClip], li
 
 
 @torch.no_grad()
-def predict(network: AnyMotion, features: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+def predict(network: AnyMotion, features: ArrayFloat) -> ArrayF32:
     """Coefficients (T, K) of one sound's features (T, D)."""
-    coefficients: npt.NDArray[np.float32] = network(torch.from_numpy(features).float()[None])[0].numpy()
+    coefficients: ArrayF32 = network(torch.from_numpy(features).float()[None])[0].numpy()
     return coefficients
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,6 +24,8 @@ from newscaster.training.adversarial import Adversary
 from newscaster.training.budget import Clock, StepBudget
 from newscaster.training.loop import Progress, Trainer, TrainTask
 from newscaster.training.precision import autocast, fast_precision
+from newscaster.training.seeds import seeded
+from newscaster.types import ArrayFloat
 
 Segments = tuple[Tensor, Tensor, Tensor]
 """Features (B, T, D), target shapes (B, T, P), and whether the mouth was seen (B, T, 1)."""
@@ -101,8 +102,7 @@ class MotionTask(TrainTask[Segments]):
         )
         if how.pair is not None:
             motion = segments.targets[segments.weights[:, 0] > 0] @ self._measure
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(how.seed)
+            with seeded(how.seed):
                 discriminator = MotionDiscriminator(
                     coefficients=motion.shape[1], inputs=network.config.inputs
                 )
@@ -169,7 +169,7 @@ class _Segments:
         return self.features[index].float(), self.targets[index], self.weights[index]
 
 
-def _at_least(steps: npt.NDArray[np.floating[Any]], count: int) -> npt.NDArray[np.floating[Any]]:
+def _at_least(steps: ArrayFloat, count: int) -> ArrayFloat:
     """Steps (T, ...), followed by zeros if they are fewer than ``count``."""
     missing = np.zeros((max(0, count - len(steps)), *steps.shape[1:]), steps.dtype)
     return np.concatenate([steps, missing])

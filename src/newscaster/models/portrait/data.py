@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.face.full_face_map import draw_full_face_map
@@ -30,13 +29,11 @@ from newscaster.models.portrait.frames import (
 )
 from newscaster.models.portrait.network import FullFrameConfig, Window
 from newscaster.models.renderer.data import set_aside
+from newscaster.types import ArrayF32, ArrayFloat, ArrayI64, ImageU8
 
 if TYPE_CHECKING:
     from newscaster.formats.dataset import Clip, Dataset
 
-ImageArray = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.int64]
 
 _MIN_CROP = 32
 _MAX_LEARNED = 24_000_000
@@ -46,19 +43,19 @@ _MAX_LEARNED = 24_000_000
 class WholeFrames:
     """F frames of one size: pictures, and what is known of the face in each."""
 
-    images: ImageArray
+    images: ImageU8
     """(N, H, W, 3) RGB; memory-mapped."""
-    rows: Numbers
+    rows: ArrayI64
     """(F,): which of the pictures are meant."""
-    landmarks: Floats
+    landmarks: ArrayF32
     """(F, 478, 2) pixels of these pictures, raw."""
-    planes: Floats
+    planes: ArrayF32
     """(F, 2, 3): how the head stands, smoothed; head units on the plane of the face, z = 0, to pixels."""
-    appearances: Floats
+    appearances: ArrayF32
     """(F, 2, 3): the mean plane of the clip that the frame belongs to, which says what it looks like."""
-    clips: Numbers
+    clips: ArrayI64
     """(F,): the clip that a frame belongs to."""
-    instants: Numbers
+    instants: ArrayI64
     """(F,): the frame within its clip."""
 
     def __post_init__(self) -> None:
@@ -85,7 +82,7 @@ class WholeFrames:
         return float(np.median(np.linalg.norm(self.planes[:, :, :2], axis=1)))
 
     @property
-    def firsts(self) -> Numbers:
+    def firsts(self) -> ArrayI64:
         """Numbers of the frames that the next one in time follows."""
         follows = (np.diff(self.clips) == 0) & (np.diff(self.instants) == 1)
         return np.flatnonzero(follows)
@@ -94,22 +91,22 @@ class WholeFrames:
         """The frames of some clips."""
         return self[np.flatnonzero(np.isin(self.clips, list(clips)))]
 
-    def __getitem__(self, numbers: slice | Numbers) -> WholeFrames:
+    def __getitem__(self, numbers: slice | ArrayI64) -> WholeFrames:
         return WholeFrames(
             self.images,
             *(self.rows[numbers], self.landmarks[numbers], self.planes[numbers], self.appearances[numbers]),
             *(self.clips[numbers], self.instants[numbers]),
         )
 
-    def image(self, number: int) -> ImageArray:
+    def image(self, number: int) -> ImageU8:
         """(H, W, 3) of the frame with this number."""
         return np.asarray(self.images[self.rows[number]])
 
-    def spread(self, count: int) -> Numbers:
+    def spread(self, count: int) -> ArrayI64:
         """Numbers of at most ``count`` frames, evenly spread over all."""
         return np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)
 
-    def maps(self, numbers: Numbers, config: FullFrameConfig) -> ImageArray:
+    def maps(self, numbers: ArrayI64, config: FullFrameConfig) -> ImageU8:
         """Frame maps (B, C, H' / cell, W' / cell) of frames, drawn on the padded picture."""
         return np.stack(
             [draw_full_face_map(self.landmarks[i], size=config.padded, cell=config.cell) for i in numbers]
@@ -163,7 +160,7 @@ def whole_frames(
     )
 
 
-def _planes(clip: Clip, head: Head) -> Floats:
+def _planes(clip: Clip, head: Head) -> ArrayF32:
     """(F, 2, 3) in pixels of the source; NaN where the person is not present."""
     return head.steady_poses(clip.landmarks, clip.present, fps=clip.record.fps).planes
 
@@ -275,13 +272,13 @@ class Sight:
 class PairBatch:
     """P pairs of successive frames, the two of a pair next to each other, B = 2 P."""
 
-    images: ImageArray
+    images: ImageU8
     """(B, h, w, 3): what the windows show of the pictures, and so what the network paints there."""
-    maps: ImageArray
+    maps: ImageU8
     """(B, C, h' / cell, w' / cell) of the windows."""
-    planes: Floats
+    planes: ArrayF32
     """(B, 2, 3)"""
-    appearances: Floats
+    appearances: ArrayF32
     """(B, 2, 3)"""
     window: Window
     """Of the padded pictures, h' by w': larger than h by w where a window is as large as the picture."""
@@ -316,7 +313,7 @@ class Pairs:
         centres = self._frames.planes[firsts, :, 2] + away * self._eye_distance_px
         return self.batch(firsts, centres)
 
-    def batch(self, firsts: Numbers, centres: npt.NDArray[np.floating[Any]]) -> PairBatch:
+    def batch(self, firsts: ArrayI64, centres: ArrayFloat) -> PairBatch:
         """Pairs by the numbers of their first frames, seen in windows about these centres (P, 2)."""
         crop, grid = np.array(self.crop), self._grid
         corners = np.round((centres - crop / 2) / grid) * grid
@@ -331,7 +328,7 @@ class Pairs:
         planes, appearances = self._frames.planes[numbers], self._frames.appearances[numbers]
         return PairBatch(np.stack(images), np.stack(cut), planes, appearances, window)
 
-    def _cut(self, number: int, x: int, y: int) -> ImageArray:
+    def _cut(self, number: int, x: int, y: int) -> ImageU8:
         """What a window shows of a picture, whose edge is repeated beyond it.
 
         ::

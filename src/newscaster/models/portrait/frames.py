@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from newscaster.errors import FootageError
@@ -30,6 +29,7 @@ from newscaster.formats.dataset import Clip
 from newscaster.media import read_frames
 from newscaster.system.files import atomic_write
 from newscaster.training.checkpoints import make_run_folder
+from newscaster.types import ArrayBool, ArrayI64, ImageU8
 
 _LOG = logging.getLogger("newscaster.training")
 _FORMAT = 1
@@ -39,8 +39,6 @@ RUN = 8
 MAX_BYTES = 6_000_000_000
 MAX_PIXELS = 640 * 480
 
-ImageArray = npt.NDArray[np.uint8]
-Frames = npt.NDArray[np.int64]
 Size = tuple[int, int]
 
 
@@ -67,7 +65,7 @@ def of_one_size(clips: Sequence[Clip]) -> list[Clip]:
     return kept
 
 
-def chosen_frames(seen: Sequence[npt.NDArray[np.bool_]], *, most: int) -> list[Frames]:
+def chosen_frames(seen: Sequence[ArrayBool], *, most: int) -> list[ArrayI64]:
     """Which frames of each clip are taken: all that show the person, (F,) bool, or ``most`` of them.
 
     Footage that is longer is thinned to runs of :data:`RUN` successive frames, evenly spread over all clips.
@@ -83,18 +81,18 @@ def chosen_frames(seen: Sequence[npt.NDArray[np.bool_]], *, most: int) -> list[F
     count = min(len(runs), max(1, most // RUN))
     spread = np.linspace(0, len(runs) - 1, count).round().astype(int)
     kept = np.unique(spread).tolist() if runs else []
-    chosen: list[list[Frames]] = [[] for _ in seen]
+    chosen: list[list[ArrayI64]] = [[] for _ in seen]
     for index, start in (runs[number] for number in kept):
         chosen[index].append(np.arange(start, start + RUN))
     return [np.concatenate([np.empty(0, np.int64), *parts]) for parts in chosen]
 
 
-def _segments(frames: Frames) -> list[Frames]:
+def _segments(frames: ArrayI64) -> list[ArrayI64]:
     """Frames cut where one is missing."""
     return np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
 
 
-def whole_images(clips: Sequence[Clip], chosen: Sequence[Frames], folder: Path, *, size: Size) -> ImageArray:
+def whole_images(clips: Sequence[Clip], chosen: Sequence[ArrayI64], folder: Path, *, size: Size) -> ImageU8:
     """The chosen frames of clips, one clip after the other, as one (N, H, W, 3) uint8 array on disk.
 
     Args:
@@ -131,17 +129,17 @@ def whole_images(clips: Sequence[Clip], chosen: Sequence[Frames], folder: Path, 
     return written
 
 
-def _cached(path: Path, facts: Path, wanted: dict[str, Any], shape: tuple[int, ...]) -> ImageArray | None:
+def _cached(path: Path, facts: Path, wanted: dict[str, Any], shape: tuple[int, ...]) -> ImageU8 | None:
     try:
         if json.loads(facts.read_text(encoding="utf-8")) != wanted:
             return None
-        array: ImageArray = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: ImageU8 = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         return None
     return array if array.shape == shape and array.dtype == np.uint8 else None
 
 
-def _fingerprint(clips: Sequence[Clip], chosen: Sequence[Frames]) -> str:
+def _fingerprint(clips: Sequence[Clip], chosen: Sequence[ArrayI64]) -> str:
     digest = hashlib.sha256()
     for clip, frames in zip(clips, chosen, strict=True):
         record = clip.record
@@ -163,7 +161,7 @@ def _unchanged(clip: Clip) -> Path:
     return source
 
 
-def _read(clip: Clip, source: Path, frames: Frames, size: Size) -> Iterator[ImageArray]:
+def _read(clip: Clip, source: Path, frames: ArrayI64, size: Size) -> Iterator[ImageU8]:
     """The frames of one clip, read in one go: what lies between them has to be decoded anyway."""
     if not len(frames):
         return
@@ -183,7 +181,7 @@ def _read(clip: Clip, source: Path, frames: Frames, size: Size) -> Iterator[Imag
         )
 
 
-def _reduced(image: ImageArray, size: Size) -> ImageArray:
+def _reduced(image: ImageU8, size: Size) -> ImageU8:
     if image.shape[:2] == size[::-1]:
         return image
     reduced = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

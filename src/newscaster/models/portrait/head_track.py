@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.face.full_face_map import BROWS, EYES, IRISES
@@ -21,8 +19,7 @@ from newscaster.face.head_pose import Head, Poses
 from newscaster.face.measures import eyes_open
 from newscaster.face.mouth_basis import opening
 from newscaster.face.topology import LANDMARKS, MOUTH
-
-Array = npt.NDArray[np.float64]
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
 CALM = 1.0
 """How far the head moves, as a share of how far it moves while its owner talks."""
@@ -39,23 +36,21 @@ _SHUT = 0.5
 _BROWS_FRACTION = 0.5
 _NEIGHBOURS = 6
 
-Landmarks = npt.NDArray[np.floating[Any]]
-
 
 @dataclass(frozen=True)
 class FaceTrack:
     """F frames of a face that a picture can be painted of."""
 
-    landmarks: npt.NDArray[np.float32]
+    landmarks: ArrayF32
     """(F, 478, 3) in pixels; the third is depth, in pixels too."""
     poses: Poses
     """(F,)"""
-    home: npt.NDArray[np.float32]
+    home: ArrayF32
     """(2, 3): the plane of the pose that the head keeps coming back to."""
 
 
 def resting_track(
-    clips: Sequence[Landmarks], head: Head, *, fps: float, seconds: float = 10.0, seed: int = 0
+    clips: Sequence[ArrayFloat], head: Head, *, fps: float, seconds: float = 10.0, seed: int = 0
 ) -> FaceTrack:
     """A track of a resting face, made from clips of landmarks (F, 478, 3) in pixels of one camera's pictures.
 
@@ -94,24 +89,24 @@ class _Face:
     """One clip: where the head is, and its face in the head's own frame."""
 
     poses: Poses
-    shapes: Array
+    shapes: ArrayF64
     """(F, 478, 2) in head units."""
-    open: Array
+    open: ArrayF64
     """(F,): how far the eyes are open."""
 
     @staticmethod
-    def of(landmarks: Landmarks, head: Head, fps: float) -> _Face:
+    def of(landmarks: ArrayFloat, head: Head, fps: float) -> _Face:
         poses = head.steady_poses(landmarks, fps=fps)
         shapes = poses.unproject(landmarks[:, :, :2].astype(np.float64), head.points[:, 2])
         return _Face(poses, shapes, eyes_open(landmarks))
 
     @property
-    def numbers(self) -> Array:
+    def numbers(self) -> ArrayF64:
         """The pose as (F, 8) numbers."""
         return np.concatenate([self.poses.matrix.reshape(-1, 6), self.poses.shift], axis=1)
 
 
-def _longest_run(clip: Landmarks) -> slice:
+def _longest_run(clip: ArrayFloat) -> slice:
     found = runs(np.asarray(np.isfinite(clip).all(axis=(1, 2)))) or [(0, 0)]
     return slice(*max(found, key=lambda run: run[1] - run[0]))
 
@@ -141,7 +136,7 @@ def _wander(
     return Poses(s.mean(axis=1)[:, None, None] * (u @ vt), numbers[:, 6:])
 
 
-def _periodic(frames: int, fps: float, rng: np.random.Generator) -> Array:
+def _periodic(frames: int, fps: float, rng: np.random.Generator) -> ArrayF64:
     """(frames,) of slow noise of unit variance whose end meets its beginning."""
     frequencies = np.fft.rfftfreq(frames, 1 / fps)
     size = np.where(
@@ -154,7 +149,7 @@ def _periodic(frames: int, fps: float, rng: np.random.Generator) -> Array:
     return np.asarray(wave / wave.std())
 
 
-def _neutral(home: Sequence[_Face]) -> Array:
+def _neutral(home: Sequence[_Face]) -> ArrayF64:
     """The face at rest (478, 2): the median over frames with closed lips and open eyes."""
     shapes = np.concatenate([face.shapes for face in home])
     gap = opening(shapes[:, list(MOUTH)])
@@ -164,7 +159,7 @@ def _neutral(home: Sequence[_Face]) -> Array:
     return np.asarray(np.median(shapes[awake & closed], axis=0))
 
 
-def _brows(home: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator) -> Array:
+def _brows(home: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator) -> ArrayF64:
     """What the brows do by themselves, (frames, 478, 2): along their first principal component."""
     points = [i for brow in BROWS for i in brow]
     moved = np.concatenate([face.shapes[:, points] - face.shapes[:, points].mean(axis=0) for face in home])
@@ -175,7 +170,7 @@ def _brows(home: Sequence[_Face], frames: int, fps: float, rng: np.random.Genera
     return out
 
 
-def _blinks(faces: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator) -> Array:
+def _blinks(faces: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator) -> ArrayF64:
     """What blinks do to the face, (frames, 478, 2): the person's usual blink, at moments well apart."""
     one = _usual_blink(faces, fps)
     out = np.zeros((frames, LANDMARKS, 2))
@@ -188,7 +183,7 @@ def _blinks(faces: Sequence[_Face], frames: int, fps: float, rng: np.random.Gene
     return out
 
 
-def _usual_blink(faces: Sequence[_Face], fps: float) -> Array:
+def _usual_blink(faces: Sequence[_Face], fps: float) -> ArrayF64:
     """The median blink (steps, 478, 2), as a difference from open eyes; nothing else moves."""
     reach = max(2, round(_BLINK_SECONDS * fps))
     points = [i for ring in (*EYES, *BROWS, *IRISES) for i in ring]
@@ -213,7 +208,7 @@ def _usual_blink(faces: Sequence[_Face], fps: float) -> Array:
     return out
 
 
-def _drawn_blink(faces: Sequence[_Face], reach: int) -> Array:
+def _drawn_blink(faces: Sequence[_Face], reach: int) -> ArrayF64:
     """Upper lids that meet the lower ones: for footage in which nobody blinks."""
     face = np.median(np.concatenate([face.shapes for face in faces]), axis=0)
     steps = np.arange(-reach, reach + 1)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,22 +19,21 @@ from newscaster.models.portrait.data import WholeFrames
 from newscaster.models.portrait.network import FullFrame, Window
 from newscaster.models.renderer.losses import psnr
 from newscaster.training.precision import autocast
+from newscaster.types import ArrayBool, ArrayFloat, ArrayI64, ImageU8
 
-ImageArray = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.floating[Any]]
 _OVAL = CHANNELS.index("face oval")
 _BATCH = 5
 
 
 def render_frames(
     network: FullFrame,
-    landmarks: Floats,
-    planes: Floats,
-    appearances: Floats,
+    landmarks: ArrayFloat,
+    planes: ArrayFloat,
+    appearances: ArrayFloat,
     *,
     batch: int = _BATCH,
     precision: torch.dtype | None = None,
-) -> Iterator[ImageArray]:
+) -> Iterator[ImageU8]:
     """Pictures of faces.
 
     Args:
@@ -60,15 +57,15 @@ def render_frames(
 
 def render_crops(
     network: FullFrame,
-    landmarks: Floats,
-    planes: Floats,
-    appearances: Floats,
+    landmarks: ArrayFloat,
+    planes: ArrayFloat,
+    appearances: ArrayFloat,
     transforms: SurfaceWarp,
     *,
     side: int,
     batch: int = _BATCH,
     precision: torch.dtype | None = None,
-) -> Iterator[ImageArray]:
+) -> Iterator[ImageU8]:
     """Regions (side, side, 3) of pictures of faces, of which no more is painted than needed.
 
     Args:
@@ -106,14 +103,14 @@ def _windows_of(network: FullFrame, transforms: SurfaceWarp, side: int) -> Windo
 
 def _rendered_frames(
     network: FullFrame,
-    landmarks: Floats,
-    planes: Floats,
-    appearances: Floats,
+    landmarks: ArrayFloat,
+    planes: ArrayFloat,
+    appearances: ArrayFloat,
     windows: Window,
     *,
     batch: int,
     precision: torch.dtype | None,
-) -> Iterator[ImageArray]:
+) -> Iterator[ImageU8]:
     """Windows of the pictures, of the padded ones where they reach beyond the others' edge."""
     config, device = network.config, network.backdrops.device
     for start in range(0, len(landmarks), batch):
@@ -128,7 +125,7 @@ def _rendered_frames(
         yield from to_images(rendered)
 
 
-def to_images(rendered: Tensor) -> ImageArray:
+def to_images(rendered: Tensor) -> ImageU8:
     """Pictures (B, 3, H, W) of about 0 to 1 as (B, H, W, 3) uint8."""
     whole = (rendered.float().clamp(0, 1) * 255).round().to(torch.uint8)
     return np.ascontiguousarray(whole.permute(0, 2, 3, 1).cpu().numpy())
@@ -151,7 +148,7 @@ class ImageQuality:
 def evaluate(
     network: FullFrame,
     frames: WholeFrames,
-    numbers: npt.NDArray[np.int64] | None = None,
+    numbers: ArrayI64 | None = None,
     *,
     precision: torch.dtype | None = None,
 ) -> ImageQuality:
@@ -185,7 +182,7 @@ def evaluate(
     return ImageQuality(whole, face, ratio, len(numbers))
 
 
-def face_oval(network: FullFrame, landmarks: Floats) -> npt.NDArray[np.bool_]:
+def face_oval(network: FullFrame, landmarks: ArrayFloat) -> ArrayBool:
     """(H, W): the pixels inside the face."""
     config = network.config
     drawn = draw_full_face_map(landmarks, size=config.padded, cell=config.cell)[_OVAL] > 127
@@ -193,7 +190,7 @@ def face_oval(network: FullFrame, landmarks: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray(drawn.repeat(config.cell, axis=0).repeat(config.cell, axis=1)[:height, :width])
 
 
-def _sharpness(image: ImageArray, inside: npt.NDArray[np.bool_]) -> float:
+def _sharpness(image: ImageU8, inside: ArrayBool) -> float:
     """Variance of the Laplacian of the luma of (H, W, 3) inside."""
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double()
     values = laplacian(luma(images=pixels))[0, 0].numpy()[inside[1:-1, 1:-1]]

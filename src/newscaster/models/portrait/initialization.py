@@ -7,16 +7,14 @@ backdrop where pictures vary less when they are seen from the head.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from newscaster.models.portrait.data import WholeFrames
 from newscaster.models.portrait.network import TEXTURE_BOX, FullFrame, FullFrameConfig
+from newscaster.types import ArrayFloat, ArrayI64
 
 _COLOURS = 3
 _MIN_SPREAD = 0.005
@@ -24,8 +22,6 @@ _MIN_SPREAD = 0.005
 _MIN_VARIANCE, _STEEPNESS, _MAX_COVER = 1e-4, 2.0, 4.0
 _EVERY = 10
 _ROUNDS = 50
-Floats = npt.NDArray[np.floating[Any]]
-Numbers = npt.NDArray[np.int64]
 
 
 @torch.no_grad()
@@ -64,7 +60,7 @@ class _Appearances:
     """Means and variances of groups of frames, in the picture and on the plane of the face."""
 
     def __init__(
-        self, frames: WholeFrames, config: FullFrameConfig, numbers: Numbers, groups: Numbers
+        self, frames: WholeFrames, config: FullFrameConfig, numbers: ArrayI64, groups: ArrayI64
     ) -> None:
         self._frames, self._config = frames, config
         self._pairs = list(zip(numbers.tolist(), groups.tolist(), strict=True))
@@ -116,7 +112,7 @@ class _Appearances:
         return functional.grid_sample(image[None], grid[None], align_corners=False, padding_mode="border")[0]
 
 
-def group(points: Floats, count: int, *, seed: int) -> tuple[Floats, Numbers]:
+def group(points: ArrayFloat, count: int, *, seed: int) -> tuple[ArrayFloat, ArrayI64]:
     """Centres (count, D) of points (N, D), and which one each belongs to, (N,).
 
     k-means (Lloyd 1982) from the start of k-means++ (Arthur and Vassilvitskii 2007). Where there are fewer
@@ -138,6 +134,6 @@ def group(points: Floats, count: int, *, seed: int) -> tuple[Floats, Numbers]:
     return centres, nearest
 
 
-def _distances(points: Floats, centres: Floats) -> Floats:
+def _distances(points: ArrayFloat, centres: ArrayFloat) -> ArrayFloat:
     """Squared, (N, count)."""
     return np.asarray(((points[:, None] - centres[None]) ** 2).sum(axis=-1))

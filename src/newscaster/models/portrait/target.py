@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from newscaster.face.crop import Mask
@@ -24,8 +23,8 @@ from newscaster.models.portrait.inference import render_crops, render_frames
 from newscaster.models.portrait.network import FullFrame
 from newscaster.models.renderer.data import RenderingClip, RenderingData
 from newscaster.training.precision import fast_precision
+from newscaster.types import ArrayI64, ImageU8
 
-ImageArray = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
 TARGET_SECONDS = 10.0
@@ -59,7 +58,7 @@ def render_target(
     track = resting_track(landmarks, dataset.head, fps=fps, seconds=seconds or TARGET_SECONDS, seed=seed)
     width, height = (side - side % 2 for side in dataset.target.size)
 
-    def images() -> Iterator[ImageArray]:
+    def images() -> Iterator[ImageU8]:
         for count, image in enumerate(_rendered_frames(network, track, scale), start=1):
             if progress is not None:
                 progress(count, len(track.landmarks))
@@ -80,7 +79,7 @@ def render_target(
     )
 
 
-def _rendered_frames(network: FullFrame, track: FaceTrack, scale: float) -> Iterator[ImageArray]:
+def _rendered_frames(network: FullFrame, track: FaceTrack, scale: float) -> Iterator[ImageU8]:
     planes = track.poses.planes * scale
     appearances = np.repeat(track.home[None] * scale, len(planes), axis=0)
     precision = fast_precision(network.backdrops.device)
@@ -132,8 +131,8 @@ def _rendered_clip(
 
 
 def _rendered_crops(
-    network: FullFrame, dataset: Dataset, clip: Clip, shown: npt.NDArray[np.int64], scale: float
-) -> ImageArray:
+    network: FullFrame, dataset: Dataset, clip: Clip, shown: ArrayI64, scale: float
+) -> ImageU8:
     """The regions of the frames ``shown`` of a clip, all painted: (f, S, S, 3)."""
     poses = dataset.head.steady_poses(clip.landmarks, clip.present, fps=dataset.fps)
     planes = poses.planes[shown] * scale
@@ -150,7 +149,7 @@ def _rendered_crops(
     return np.stack(list(found))
 
 
-def with_real_mouths(rendered: ImageArray, real: ImageArray, mask: Mask, *, ring_px: float) -> ImageArray:
+def with_real_mouths(rendered: ImageU8, real: ImageU8, mask: Mask, *, ring_px: float) -> ImageU8:
     """Painted regions (F, S, S, 3) with the lower faces of real ones (F, S, S, 3) faded in.
 
     Before that the real ones get, by one offset per channel and clip, the colours that the painted ones have
@@ -175,7 +174,7 @@ def _fingerprint(network: FullFrame) -> str:
     return digest.hexdigest()[:12]
 
 
-def _resized(image: ImageArray, size: tuple[int, int]) -> ImageArray:
+def _resized(image: ImageU8, size: tuple[int, int]) -> ImageU8:
     if (image.shape[1], image.shape[0]) == size:
         return image
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))

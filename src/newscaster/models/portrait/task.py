@@ -1,6 +1,6 @@
 """How a full-frame network is trained: its start, its losses, its metrics on held-out frames.
 
-The loop is :class:`newscaster.training.loop.Trainer`; :mod:`newscaster.models.portrait.training` calls it.
+What all trainings on frames share is in :mod:`newscaster.models.frame_task`.
 """
 
 from __future__ import annotations
@@ -11,31 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from newscaster.errors import InputError
 from newscaster.face.full_face_map import CHANNELS
-from newscaster.models.discriminators import PatchDiscriminator
-from newscaster.models.losses import (
-    FullFrameWeights,
-    Sharpening,
-    detail_loss,
-    error_loss,
-    perceptual_loss,
-    pixel_weights,
-)
+from newscaster.models.frame_task import FrameTask, FrameTraining
+from newscaster.models.losses import FullFrameWeights, Sharpening, pixel_weights, reconstruction_loss
 from newscaster.models.perceptual import Perceptual
 from newscaster.models.portrait.data import FullFrameData, PairBatch, Pairs, Sight
 from newscaster.models.portrait.inference import evaluate, render_frames
 from newscaster.models.portrait.initialization import start_from
 from newscaster.models.portrait.network import FullFrame, FullFrameConfig
-from newscaster.training.adversarial import Adversary
-from newscaster.training.budget import learning_rate
-from newscaster.training.loop import Intervals, Metrics, Optimization, TrainTask
-from newscaster.training.precision import autocast, fast_precision
+from newscaster.training.loop import Intervals, Metrics
 from newscaster.training.previews import write_comparison
 
 KIND = "full frame"
@@ -43,7 +32,7 @@ _PREVIEW_FRAMES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class FullFrameTraining:
+class FullFrameTraining(FrameTraining):
     """How a full-frame network is trained."""
 
     pairs: int = 4
@@ -56,9 +45,6 @@ class FullFrameTraining:
     """The learning rate of backdrops and textures, as a share of the others': they start as good pictures."""
     warmup_steps: int = 200
     """Steps over which the rate rises."""
-    weight_decay: float = 1e-2
-    """Of all but backdrops and textures."""
-    optimization: Optimization = field(default_factory=Optimization)
     look_sharpness: float = 6.0
     """How sharply looks give way to each other at first."""
     start_frames: int = 2000
@@ -74,13 +60,13 @@ class FullFrameTraining:
     """The state is large, since appearance codes are pictures: it is written less often."""
 
 
-class PortraitTask(TrainTask[PairBatch]):
+class PortraitTask(FrameTask[PairBatch]):
     """A full-frame network in training.
 
     Args:
         data: whole frames and the faces in them.
         config: the shape of the network.
-        how: how it is trained.
+        training: how it is trained.
         device: where it computes.
         seed: of the first weights.
         perceptual: the network of the perceptual loss.
@@ -91,39 +77,29 @@ class PortraitTask(TrainTask[PairBatch]):
 
     kind = KIND
     metric_names = ("psnr", "face_psnr", "sharpness")
+    training: FullFrameTraining
     network: FullFrame
-    adversary: Adversary
 
     def __init__(
         self,
         data: FullFrameData,
         *,
         config: FullFrameConfig,
-        how: FullFrameTraining,
+        training: FullFrameTraining,
         device: torch.device,
         seed: int,
         perceptual: Perceptual,
     ) -> None:
         if config.size != data.learn.size:
             raise InputError(f"config.size is {config.size}; the pictures are {data.learn.size}. Give that")
-        self.data, self.how, self.device = data, how, device
-        self.optimization, self.intervals = how.optimization, how.intervals
-        self._pairs_per_step = how.pairs if device.type == "cpu" else how.gpu_pairs
-        self.samples_per_step = 2 * self._pairs_per_step
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = self._placed(FullFrame(config))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            discriminator = self._placed(PatchDiscriminator(len(CHANNELS)))
-        self.adversary = Adversary(discriminator, how.sharpening.adversarial, device=device)
-        self._perceptual = self._placed(perceptual)
-        self.optimizer = _optimizer(self.network, how)
-        self.pairs = Pairs(data.learn, config, how.sight)
-        self._precision = fast_precision(device)
-
-    def _placed(self, network: nn.Module) -> Any:
-        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        super().__init__(
+            training, device=device, seed=seed, samples=(2 * training.pairs, 2 * training.gpu_pairs)
+        )
+        self.data = data
+        self.network = self.build(lambda: FullFrame(config))
+        self.set_up_sharpening(maps=len(CHANNELS), perceptual=perceptual)
+        self.optimizer = self.adamw(_parameter_groups(self.network, training))
+        self.pairs = Pairs(data.learn, config, training.sight)
 
     def identity(self) -> dict[str, Any]:
         """The network's shape."""
@@ -131,7 +107,7 @@ class PortraitTask(TrainTask[PairBatch]):
 
     def initialize(self, seed: int) -> None:
         """Give the network its first backdrops and textures."""
-        network, how = copy.deepcopy(self.network).cpu(), self.how
+        network, how = copy.deepcopy(self.network).cpu(), self.training
         start_from(
             network,
             self.data.learn,
@@ -143,32 +119,25 @@ class PortraitTask(TrainTask[PairBatch]):
 
     def batch(self, *, seed: int, step: int) -> PairBatch:
         """Pairs of successive frames."""
-        return self.pairs.random(self._pairs_per_step, seed=seed, step=step)
-
-    def learning_rate(self, step: int, fraction: float) -> float:
-        """Warm-up, then cosine decay."""
-        how = self.how
-        return learning_rate(how.learning_rate, step=step, used=fraction, warmup_steps=how.warmup_steps)
-
-    # -- losses ----------------------------------------------------------------------------------------------
+        return self.pairs.random(self.samples_per_step // 2, seed=seed, step=step)
 
     def loss(self, batch: PairBatch, *, step: int, fraction: float) -> Tensor:
         """Reconstruction and perceptual distance, and from some time on what makes frames sharp."""
-        real, maps, planes, appearances = map(self._to_device, _arrays(batch))
+        real, maps, planes, appearances = self.to_device(
+            batch.images, batch.maps, batch.planes, batch.appearances
+        )
         real = real.permute(0, 3, 1, 2).float() / 255
-        with autocast(self.device, self._precision):
+        with self.autocast():
             rendered = self.network(maps, planes, appearances, batch.window).float()
-        maps, weights, sharpening = self._fine(maps, real), self.how.loss, self.how.sharpening
-        loss = error_loss(rendered, real, pixel_weights(maps[:, :1], weights), weights)
-        with autocast(self.device, self._precision):
-            loss = loss + weights.perceptual * perceptual_loss(self._perceptual, rendered, real)
-        weight = sharpening.ramp.weight(fraction)
+        maps, weights = self._fine(maps, real), self.training.loss
+        pixels = pixel_weights(maps[:, :1], weights)
+        loss = reconstruction_loss(
+            rendered, real, pixels, gradient=weights.gradient, temporal=weights.temporal
+        )
+        loss = loss + weights.perceptual * self.perceptual_loss(rendered, real)
+        weight = self.sharp_weight(fraction)
         if weight > 0:
-            self.adversary.train_step(rendered, real, maps, step=step)
-            sharp = sharpening.detail * detail_loss(rendered, real) + self.adversary.loss(
-                rendered, real, maps
-            )
-            loss = loss + weight * sharp
+            loss = loss + weight * self.sharp_loss(rendered, real, maps, step=step)
         return loss
 
     def _fine(self, maps: Tensor, real: Tensor) -> Tensor:
@@ -176,15 +145,10 @@ class PortraitTask(TrainTask[PairBatch]):
         fine = functional.interpolate(maps.float() / 255, scale_factor=float(self.network.config.cell))
         return fine[..., : real.shape[2], : real.shape[3]]
 
-    def _to_device(self, array: npt.NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
-
-    # -- held-out frames -------------------------------------------------------------------------------------
-
     def evaluate(self, network: nn.Module) -> Metrics:
         """PSNR of whole frames and of faces, dB; sharpness of faces over the real one."""
         assert isinstance(network, FullFrame)
-        numbers = self.data.held_out.spread(self.how.check_frames)
+        numbers = self.data.held_out.spread(self.training.check_frames)
         quality = evaluate(network, self.data.held_out, numbers, precision=self._precision)
         return {"psnr": quality.psnr, "face_psnr": quality.face_psnr, "sharpness": quality.sharpness}
 
@@ -199,16 +163,12 @@ class PortraitTask(TrainTask[PairBatch]):
         write_comparison(path, real=real, rendered=np.stack(list(rendered)))
 
 
-def _optimizer(network: FullFrame, how: FullFrameTraining) -> torch.optim.AdamW:
+def _parameter_groups(network: FullFrame, how: FullFrameTraining) -> list[dict[str, Any]]:
+    """Weights, and backdrops and textures, which have a rate of their own and no decay."""
     appearances = [network.backdrops, network.textures]
     own = {id(parameter) for parameter in appearances}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in own]
-    groups = [
+    return [
         {"params": rest, "weight_decay": how.weight_decay},
         {"params": appearances, "weight_decay": 0.0, "rate_scale": how.look_rate},
     ]
-    return torch.optim.AdamW(groups, lr=how.learning_rate, betas=(0.9, 0.99), fused=True)
-
-
-def _arrays(batch: PairBatch) -> tuple[npt.NDArray[Any], ...]:
-    return batch.images, batch.maps, batch.planes, batch.appearances

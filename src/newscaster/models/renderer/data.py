@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence, Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import FootageError
 from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.topology import MOUTH_POINTS, RING
+from newscaster.types import ArrayBool, ArrayF32, ArrayFloat, ArrayI64, ImageU8
 
 if TYPE_CHECKING:
     from newscaster.formats.dataset import Dataset
 
-ImageArray = npt.NDArray[np.uint8]
-FloatArray = npt.NDArray[np.float32]
 Clip = TypeVar("Clip", bound=Sized)
 
 HELD_OUT_EVERY = 20
@@ -34,9 +32,9 @@ _FOLD_FRAMES = 75
 class RenderingClip:
     """Successive frames of one clip."""
 
-    crops: ImageArray
+    crops: ImageU8
     """(F, S, S, 3) RGB; may be memory-mapped."""
-    points: npt.NDArray[np.floating[Any]]
+    points: ArrayFloat
     """(F, 57, 2): the mouth in region pixels; rows that are not finite are frames to leave out."""
 
     def __post_init__(self) -> None:
@@ -58,7 +56,7 @@ class RenderingData:
 
     clips: tuple[RenderingClip, ...]
     held_out: tuple[RenderingClip, ...]
-    hidden: npt.NDArray[np.bool_]
+    hidden: ArrayBool
     """(S, S): the pixels that are rendered."""
 
     def __post_init__(self) -> None:
@@ -84,7 +82,7 @@ class RenderingData:
     @staticmethod
     def of(
         clips: Sequence[RenderingClip],
-        hidden: npt.NDArray[np.bool_],
+        hidden: ArrayBool,
         *,
         held_out: Sequence[RenderingClip] | None = None,
     ) -> RenderingData:
@@ -126,7 +124,7 @@ def _part(clip: RenderingClip, frames: slice) -> RenderingClip:
     return RenderingClip(clip.crops[frames], clip.points[frames])
 
 
-def frame_table(clips: Sequence[RenderingClip]) -> npt.NDArray[np.int64]:
+def frame_table(clips: Sequence[RenderingClip]) -> ArrayI64:
     """(N, 2): clip and frame of every frame whose points are known."""
     rows = []
     for index, clip in enumerate(clips):
@@ -159,15 +157,15 @@ STILL = Variation(shift_px=0, brightness=0.0, contrast=0.0, smoothing=0.0)
 class Batch:
     """B frames."""
 
-    crops: ImageArray
+    crops: ImageU8
     """(B, S, S, 3)"""
-    landmark_maps: ImageArray
+    landmark_maps: ImageU8
     """(B, 4, M, M)"""
-    gain: FloatArray
+    gain: ArrayF32
     """(B, 1, 1, 1): what pixel values of 0 to 1 are to be multiplied by, and"""
-    offset: FloatArray
+    offset: ArrayF32
     """(B, 3, 1, 1): what is to be added to them then."""
-    folds: npt.NDArray[np.int64]
+    folds: ArrayI64
     """(B,): the half of all frames that each belongs to, 0 or 1: about three seconds by turns."""
 
 
@@ -194,17 +192,17 @@ class Frames:
     def __len__(self) -> int:
         return len(self._table)
 
-    def spread(self, count: int) -> npt.NDArray[np.int64]:
+    def spread(self, count: int) -> ArrayI64:
         """Numbers of at most ``count`` frames, evenly spread over all."""
         return np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64))
 
-    def triples(self, count: int) -> npt.NDArray[np.int64]:
+    def triples(self, count: int) -> ArrayI64:
         """Numbers (n, 3) of at most ``count`` times three successive frames, evenly spread."""
         middle = np.intersect1d(self._followed, self._followed + 1)
         chosen = np.unique(np.linspace(0, len(middle) - 1, min(count, len(middle))).round().astype(np.int64))
         return np.asarray(middle[chosen][:, None] + np.array([-1, 0, 1]), np.int64)
 
-    def openings(self, count: int) -> npt.NDArray[np.int64]:
+    def openings(self, count: int) -> ArrayI64:
         """Numbers of at most ``count`` frames, from the most closed mouth to the widest open one."""
         inner = np.stack([self._points[clip][frame][RING : 2 * RING, 1] for clip, frame in self._table])
         order = np.argsort(inner.max(axis=1) - inner.min(axis=1), kind="stable")
@@ -225,7 +223,7 @@ class Frames:
 
     def batch(
         self,
-        numbers: npt.NDArray[np.int64],
+        numbers: ArrayI64,
         *,
         generator: np.random.Generator | None = None,
         together: int = 1,
@@ -252,9 +250,7 @@ class Frames:
             numbers // self._fold_frames % 2,
         )
 
-    def _draw(
-        self, number: int, shift: npt.NDArray[np.int64], blend_weight: float
-    ) -> tuple[ImageArray, ImageArray]:
+    def _draw(self, number: int, shift: ArrayI64, blend_weight: float) -> tuple[ImageU8, ImageU8]:
         clip, frame = self._table[number]
         crop = self._clips[clip].crops[frame]
         points = self._points[clip][frame]
@@ -280,7 +276,7 @@ def mouth_box(clips: Sequence[RenderingClip], *, around: float = 0.35) -> tuple[
     return int(top - more), int(bottom + more), int(left - more), int(right + more)
 
 
-def _smoothed(points: FloatArray) -> FloatArray:
+def _smoothed(points: ArrayF32) -> ArrayF32:
     # NaN beside a frame without a face, and the clip's ends: the frame's own points.
     out = points.copy()
     if len(points) > 2:

@@ -1,6 +1,6 @@
-"""What a rendered region is measured by: the training loss and the peak signal-to-noise ratio.
+"""Weights of a renderer's training loss, and the peak signal-to-noise ratio.
 
-What asks for sharpness, an opponent and a network that has learnt to see, comes on top in ``rendering_loop``.
+The losses themselves are in :mod:`newscaster.models.losses`.
 """
 
 from __future__ import annotations
@@ -42,18 +42,6 @@ def pixel_weights(covered: Tensor, inner_mouth: Tensor, weights: LossWeights) ->
         inner_mouth = functional.interpolate(inner_mouth, size=size, mode="bilinear", align_corners=False)
     where = torch.where(covered, 1.0, weights.outside)
     return where * (1 + weights.inner_mouth * inner_mouth) / covered.float().mean()
-
-
-def reconstruction_loss(output: Tensor, target: Tensor, pixels: Tensor, weights: LossWeights) -> Tensor:
-    """Weighted L1 of pixels (B, 3, h, w) and of their differences in space and time; a scalar.
-
-    Pictures come in pairs of successive frames, the two of a pair next to each other.
-    """
-    error = output - target
-    across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
-    edges = (across.abs() * pixels[..., 1:]).mean() + (down.abs() * pixels[..., 1:, :]).mean()
-    change = ((error[1::2] - error[::2]).abs() * pixels[::2]).mean() if weights.temporal else 0.0
-    return (error.abs() * pixels).mean() + weights.gradient * edges + weights.temporal * change
 
 
 def psnr(squared_error: float, count: int) -> float:

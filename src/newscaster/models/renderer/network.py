@@ -24,14 +24,15 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from newscaster.face.landmark_map import CHANNELS
 from newscaster.models.blocks import convolution, residuals, unshuffle
+from newscaster.models.renderer.contract import CropNetwork
 from newscaster.models.renderer.ridge_init import KernelFace, KernelShape
+from newscaster.types import ArrayBool
 
 _UNSHUFFLE = {128: 2, 256: 4, 512: 8}
 _LARGEST_MAP = 128
@@ -107,7 +108,7 @@ class Box(NamedTuple):
         return Box(*(edge // by for edge in self))
 
 
-def box_of(hidden: npt.NDArray[np.bool_], *, size_multiple: int, place_multiple: int) -> Box:
+def box_of(hidden: ArrayBool, *, size_multiple: int, place_multiple: int) -> Box:
     """The part of a region (S, S) that is computed: what is hidden, and a margin of S / 32 if there is room.
 
     Its sides are multiples of ``size_multiple``, its corner lies on multiples of ``place_multiple``.
@@ -128,25 +129,22 @@ def box_of(hidden: npt.NDArray[np.bool_], *, size_multiple: int, place_multiple:
     return Box(*edges)
 
 
-class Renderer(nn.Module):
-    """Region (B, S, S, 3) and face map (B, 4, M, M), both uint8, to the region with a new lower face.
+class Renderer(CropNetwork):
+    """The U-Net. Hidden pixels are taken out before anything is computed from the crop.
 
-    ``hidden`` (S, S) says which pixels are replaced. They are taken out before anything is computed from the
-    region, so that nothing of the old mouth reaches the new one. All others come back as they were.
+    Args:
+        config: its shape.
+        hidden: (S, S), which pixels are replaced.
     """
 
-    hidden: Tensor
     covered: Tensor
     fill: Tensor
-    grain = 0.0
-    """Strength of the grain that what it paints lacks, in levels (`face.grain`); it does not paint it."""
 
-    def __init__(self, config: RendererConfig, hidden: npt.NDArray[np.bool_]) -> None:
-        super().__init__()
+    def __init__(self, config: RendererConfig, hidden: ArrayBool) -> None:
         side = hidden.shape[0]
-        self.config, self.side = config, side
+        super().__init__(hidden, map_side=config.map_side_for(side))
+        self.config = config
         self.cell = config.unshuffle_for(side)
-        self.map_side = config.map_side_for(side)
         self.map_cell = self.map_side * self.cell // side
         self.map_ratio = side // self.map_side
         deepest = self.cell << (len(config.channels) - 1)
@@ -154,7 +152,6 @@ class Renderer(nn.Module):
             raise ValueError(f"the mask is square and its side a multiple of {deepest}, not {hidden.shape}")
         self.box = box_of(hidden, size_multiple=deepest, place_multiple=self.cell)
         t, b, l, r = self.box  # noqa: E741
-        self.register_buffer("hidden", torch.from_numpy(hidden.copy()))
         self.register_buffer("covered", self.hidden[None, None, t:b, l:r].clone(), persistent=False)
         self.register_buffer("fill", torch.full((1, 3, b - t, r - l), 0.5))
         self._build((b - t) // self.cell, (r - l) // self.cell)
@@ -170,6 +167,15 @@ class Renderer(nn.Module):
             if config.start is not None
             else None
         )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], hidden: ArrayBool) -> Renderer:
+        """See :class:`CropNetwork`."""
+        return cls(RendererConfig.from_json(config), hidden)
+
+    def config_json(self) -> dict[str, Any]:
+        """See :class:`CropNetwork`."""
+        return self.config.to_json()
 
     def _build(self, rows: int, columns: int) -> None:
         channels, config = self.config.channels, self.config

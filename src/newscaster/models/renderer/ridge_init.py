@@ -27,6 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from newscaster.training.seeds import seeded
+
 FOLDS = 2
 """Parts of the frames, each painted in training by a fit to the others."""
 _MIN_SEEN = 1 / 8
@@ -218,8 +220,7 @@ class KernelFace(nn.Module):
         every = max(1, len(wanted) // _FRAME_FRAMES)
         sample = wanted[::every].float()
         rank = min(self.shape.rank, len(sample) - 1)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             *_, pictures = torch.svd_lowrank(sample, q=min(rank + 16, *sample.shape), niter=2)
         pictures = pictures[:, :rank]
         mixed = torch.cat([part.float() @ pictures for part in torch.split(wanted, _AT_ONCE)])

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from newscaster.errors import InputError
 from newscaster.speech.cued_script import ScriptCue, clock
 from newscaster.speech.voices.reading import FASTEST, SLOWEST, OnNote, Reading, speak_sentences
-
-Floats = npt.NDArray[np.float32]
+from newscaster.types import ArrayF32
 
 MIN_PACE, MAX_PACE = 0.8, 1.25
 """How far the pace of a caption may be from the voice's own."""
@@ -28,7 +26,7 @@ class SpokenCue:
     """A spoken caption."""
 
     cue: ScriptCue
-    samples: Floats
+    samples: ArrayF32
     """(N,) float32 mono; the first one is played at the start of the caption."""
     rate: int
     pace: float
@@ -77,7 +75,7 @@ def speak_cues(
         )
     voice = reading.load()
 
-    def spoken(cue: ScriptCue, pace: float) -> Floats:
+    def spoken(cue: ScriptCue, pace: float) -> ArrayF32:
         paced = replace(reading, speed=min(max(reading.speed * pace, SLOWEST), FASTEST))
         sentences = list(speak_sentences(cue.text, reading=paced, rate=rate, voice=voice, on_note=on_note))
         last = sentences[-1]
@@ -105,13 +103,13 @@ def speak_cues(
         )
 
 
-def _from_onset(samples: Floats) -> Floats:
+def _from_onset(samples: ArrayF32) -> ArrayF32:
     """Return the samples without the quiet before the speech."""
     loud = np.flatnonzero(np.abs(samples) > _ONSET * np.abs(samples).max())
     return samples[loud[0] :] if len(loud) else samples
 
 
-def _cut(samples: Floats, count: int, rate: int) -> Floats:
+def _cut(samples: ArrayF32, count: int, rate: int) -> ArrayF32:
     """Return the first samples, faded out at their end."""
     kept = samples[:count].copy()
     fade = min(round(_FADE_SECONDS * rate), count)

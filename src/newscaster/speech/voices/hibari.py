@@ -14,8 +14,8 @@ from importlib import import_module
 import numpy as np
 
 from newscaster.errors import InputError, MissingExtraError
-from newscaster.speech.spectral import Floats
 from newscaster.speech.voices.scripts import LATIN, foreign_words
+from newscaster.types import ArrayF32
 
 HIBARI_VOICES = {"hibari": "heart", "emma": "emma", "fable": "fable", "fenrir": "fenrir", "kore": "kore"}
 """Voices by name, and their names in hibari: American (hibari, kore: women; fenrir: a man) and British (emma:
@@ -69,7 +69,7 @@ class HibariVoice:
         signs = [sign for sign in dict.fromkeys(sentence) if self._skips(sign, sentence)]
         return [*foreign_words(sentence, LATIN), *((sign, "a sign") for sign in signs)]
 
-    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+    def say(self, sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
         """As Voice.say; deterministic. Numbers of more than 36 digits are read digit by digit."""
         sentence = _NUMBER.sub(_digits, sentence)
         audios = [np.asarray(s, np.float32) for s in self._speaker.stream(sentence, speed=speed, seed=0)]

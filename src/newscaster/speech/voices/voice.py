@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from newscaster.speech.spectral import Floats
+from newscaster.types import ArrayF32
 
 
 class Voice(Protocol):
@@ -23,7 +23,7 @@ class Voice(Protocol):
         """
         ...
 
-    def say(self, sentence: str, *, speed: float) -> tuple[Floats, int]:
+    def say(self, sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
         """Speak a sentence.
 
         Args:
