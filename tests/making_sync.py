@@ -17,7 +17,7 @@ def talk(
     seed: int = 0,
     audio_seed: int | None = None,
 ) -> SpokenSegment:
-    """A mouth that opens at random, and what its audio predicts, so much later; or that of another seed."""
+    """A mouth that opens at random, and the prediction from its audio, delayed; or from other audio."""
     times = np.arange(round(seconds * 25)) / 25
     mouth = _wave(np.arange(round(seconds * FPS)) / FPS, seed)
     audio = _wave((times - lag_seconds) / (1 + drift), seed if audio_seed is None else audio_seed)

@@ -243,9 +243,9 @@ def test_evaluate_names_conditions_without_a_face(
     assert cli.run(["evaluate", "ada.anchor", "lost.mp4"]) == 1
     assert workflow["footage"] == (Path("lost.mp4"),)
     *_, row, last = capsys.readouterr().out.splitlines()
-    assert row.startswith("its own sound")
+    assert row.startswith("its own audio")
     assert last == (
-        "its own sound: landmarks, opening r and lag could not be measured: no face was found in its video, "
+        "its own audio: landmarks, opening r and lag could not be measured: no face was found in its video, "
         "in any of 9 frames that show one in the footage"
     )
 

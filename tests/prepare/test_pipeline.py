@@ -575,4 +575,4 @@ def test_a_mouth_covered_in_all_frames_is_refused(tmp_path: Path) -> None:
     assert report.verdict == "unusable"
     (free,) = [m for m in report.measures if m.name == "mouth_free"]
     assert free.verdict == "unusable"
-    assert free.text.startswith("0.0 %; something is before it in 300 of 300 frames")
+    assert free.text.startswith("0.0 %; covered in 300 of 300 frames")

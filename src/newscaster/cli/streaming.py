@@ -307,12 +307,12 @@ class _SpeechCheck:
 
 
 def _say_counts(address: str, counts: LiveCounts) -> None:
-    """Print what was sent to the address."""
+    """Print the totals of a stream."""
     from newscaster import media
 
     say(
         f"{media.redact_url(address)}  {counts.audio_seconds:.1f} s, {counts.shown} frames, "
-        f"{counts.dropped} left out",
+        f"{counts.dropped} dropped",
         err=True,
     )
 

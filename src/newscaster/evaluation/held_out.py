@@ -37,6 +37,7 @@ from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ImageU8
 
 MIN_FRAMES = 25
 """Clips that show the face in fewer frames are skipped: they are too short to measure motion."""
+
 _log = logging.getLogger("newscaster.evaluation")
 
 

@@ -123,7 +123,7 @@ def frames_of_person(
         descriptors: their descriptors, (n, 128); NaN if they could not be measured.
         reference: the person's descriptor (128,); None uses the largest group of samples.
         fps: frames per second.
-        cuts: first frames of shots. What is known of one shot does not count for the next.
+        cuts: first frames of shots; samples of one shot do not count for another.
 
     Returns:
         (F,), a subset of ``present``.

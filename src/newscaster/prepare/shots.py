@@ -17,19 +17,19 @@ _WIDTH, _HEIGHT = 32, 18
 MIN_CHANGE = 12.0
 """8-bit pixel values, mean over the small image. Talking heads change by 0.2 to 2 from frame to frame."""
 MIN_CHANGE_RATIO = 4.0
-"""Of a cut to the median of the changes around it."""
+"""Minimum ratio of the change at a cut to the median of the changes before it."""
 _AROUND_FRAMES = 6
 _CERTAIN_CHANGE = 36.0
-"""Of the second frame of a shot, when nothing is known yet of how much it changes."""
+"""Minimum change at a cut in the second frame of a shot, whose usual change is not known yet."""
 _FLASH_RATIO = 0.5
-"""A frame that differs is a flash if the frames beside it differ by less than so much of that."""
+"""A frame is a flash if its two neighbours differ by less than this fraction of the change."""
 
 
 class CutDetector:
-    """Finds cuts while frames come in. The answer for a frame is final when it comes.
+    """Finds cuts frame by frame, without look-ahead.
 
-    A flash is one bright frame: it changes twice. Only the frame after it shows that it was no cut:
-    :attr:`cuts` loses the frame of a flash again.
+    A flash is one bright frame with two changes. Only the next frame shows that it was no cut. :attr:`cuts`
+    then drops it.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class CutDetector:
         self._changes: list[float] = []
         self._count = 0
         self.cuts: list[int] = []
-        """Numbers of the frames that start a shot, but for the first frame."""
+        """Numbers of the frames that start a shot, except the first frame."""
 
     def step(self, frame: ImageU8) -> bool:
         """Return whether this frame (H, W, 3) starts another shot."""
@@ -64,7 +64,7 @@ class CutDetector:
 
 
 def shot_ranges(cuts: list[int], frames: int) -> list[tuple[int, int]]:
-    """Return the first frame of each shot, and one past its last.
+    """Return the first frame of each shot, and one past its last frame.
 
     >>> shot_ranges([10, 25], 40)
     [(0, 10), (10, 25), (25, 40)]

@@ -1,7 +1,7 @@
-"""One person's face through a whole video, shot by shot: what rewriting their lips stands on.
+"""Track of one person's face through a whole video, shot by shot, for dubbing.
 
-Reads the video once, in constant memory but for the landmarks. A track can be kept in a cache under the hash
-of the video, so that a second take of the same clip starts at once.
+Reads the video once. Memory is constant except for the landmarks. A cache can keep a track under the hash of
+the video, so that the same video is tracked only once.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ MIN_SECONDS = 1.0
 _CACHE_VERSION = 1
 _FRAMES_AHEAD = 4
 _OCCLUSION_EVERY = 3
-"""Of so many frames, one is looked at for something before the mouth."""
+"""One in so many frames is searched for occluders of the mouth."""
 _METER_FRAMES = 600
-"""Frames whose crops are in memory at a time."""
+"""Maximum number of frames whose crops are in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class VideoTrack:
 
     path: Path
     sha256: str
-    """Of the file."""
+    """Hash of the file."""
     fps: Fraction
     """Nominal rate: frame i is shown at i/fps."""
     size: tuple[int, int]
@@ -59,18 +59,18 @@ class VideoTrack:
     present: ArrayBool
     """(F,): the person's face was found."""
     covered: ArrayBool
-    """(F,): something is before the mouth."""
+    """(F,): something covers the mouth."""
     cuts: tuple[int, ...] = ()
-    """Frames that start a shot, but for the first frame."""
+    """Frames that start a shot, except the first frame."""
     notes: tuple[str, ...] = ()
-    """What a user should know, a line each."""
+    """Lines for the user."""
 
     def __len__(self) -> int:
         return len(self.present)
 
     @property
     def shots(self) -> list[tuple[int, int]]:
-        """The first frame of each shot, and one past its last."""
+        """The first frame of each shot, and one past its last frame."""
         return shot_ranges(list(self.cuts), len(self))
 
     @property
@@ -92,10 +92,10 @@ def track_video(
 
     Args:
         path: any video file.
-        person: face descriptor (128,) of the person; None follows whoever is seen and speaks most.
-        name: of the person, for messages.
-        face: which face if several are seen: 0 is the leftmost. None is the one that agrees with `person`.
-        cache: folder for tracks; None: none is kept.
+        person: face descriptor (128,) of the person; None selects the one who is visible and speaks most.
+        name: name of the person, for messages.
+        face: number of the face if there are several; 0 is the leftmost; None selects `person`.
+        cache: folder for tracks; None keeps none.
         progress: called while frames are tracked.
 
     Raises:
@@ -110,25 +110,25 @@ def track_video(
             "Give a longer video"
         )
     sha256 = _sha256(footage.path)
-    place = None if cache is None else _cache_place(Path(cache), sha256, person, face)
-    if place is not None and (stored := _read_cache(place, footage, sha256)) is not None:
+    cached = None if cache is None else _cache_path(Path(cache), sha256, person, face)
+    if cached is not None and (stored := _read_cache(cached, footage, sha256)) is not None:
         return stored
     people, notes = _choose(footage, person, face, name)
     track = _track(footage, people, sha256, tuple(notes), progress)
     if not track.present.any():
         raise FootageError(
-            f"the face of '{name}' is not found in any frame of '{path}' clearly enough to rewrite it. "
+            f"no frame of '{path}' shows the face of '{name}' clearly enough to rewrite it. "
             "Give a video that shows it from the front"
         )
-    if place is not None:
-        _write_cache(place, track)
+    if cached is not None:
+        _write_cache(cached, track)
     return track
 
 
 def _choose(
     footage: Footage, person: ArrayF32 | None, face: int | None, name: str
 ) -> tuple[People, list[str]]:
-    """Find who is to be followed; raise FootageError if no one is."""
+    """Select the person to track; raise FootageError if there is none."""
     persons = look(footage)
     notes = gap_notes([footage])
     if person is None or face is not None or not persons:
@@ -140,8 +140,8 @@ def _choose(
     if known is None:
         count = "1 other person is" if len(persons) == 1 else f"{len(persons)} other people are"
         raise FootageError(
-            f"'{footage.path}' does not show the person of '{name}'; {count} seen. Give a video of that "
-            "person, or the anchor of a person in it. If it is that person all the same, name the face: "
+            f"'{footage.path}' does not show the person of '{name}'; {count} visible. Give a video of that "
+            "person, or the anchor of a person in it. If it is that person after all, select the face: "
             "face=0 (leftmost), face=1 ..."
         )
     return People(tuple(persons), known), notes
@@ -168,7 +168,7 @@ def _track(
     followed = follower.finish()
     if followed.others.any():
         times = times_text((np.flatnonzero(followed.others) / float(fps)).tolist())
-        notes = (*notes, f"someone else is seen, or the face could not be measured, and is kept: {times}")
+        notes = (*notes, f"someone else is visible, or the face could not be measured, and is kept: {times}")
     covered = np.zeros(count, np.bool_)
     fractions = occlusion.fractions()
     for start, stop in shot_ranges(detector.cuts, count):
@@ -188,7 +188,7 @@ def _track(
 
 
 class _Occlusion:
-    """Measures what is before the mouth, some frames at a time, so that memory does not grow."""
+    """Measures occlusion of the mouth in batches of frames, in constant memory."""
 
     def __init__(self) -> None:
         self._meter = OcclusionMeter(every=_OCCLUSION_EVERY)
@@ -196,7 +196,7 @@ class _Occlusion:
         self._parts: list[ArrayF64] = []
 
     def add(self, frame: ImageU8, points: ArrayF32 | None) -> None:
-        """Look at a frame (H, W, 3) with landmarks (478, 3), or with no face."""
+        """Add a frame (H, W, 3) with landmarks (478, 3), or without a face."""
         if points is not None:
             self._meter.add(self._count, frame, points)
         self._count += 1
@@ -218,14 +218,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _cache_place(cache: Path, sha256: str, person: ArrayF32 | None, face: int | None) -> Path:
-    """Return the file of a track: another video, person, face or version has another one."""
+def _cache_path(cache: Path, sha256: str, person: ArrayF32 | None, face: int | None) -> Path:
+    """Return the file of a track, whose name depends on video, person, face and version."""
     described = b"" if person is None else np.round(person, 3).astype(np.float32).tobytes()
     key = hashlib.sha256(f"{_CACHE_VERSION} {sha256} {face} ".encode() + described).hexdigest()
     return cache / f"{key[:32]}.track"
 
 
-def _write_cache(place: Path, track: VideoTrack) -> None:
+def _write_cache(path: Path, track: VideoTrack) -> None:
     header = {
         "fps": f"{track.fps.numerator}/{track.fps.denominator}",
         "size": list(track.size),
@@ -239,19 +239,19 @@ def _write_cache(place: Path, track: VideoTrack) -> None:
         "header": np.array(json.dumps(header)),
     }
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"the cache '{place.parent}' cannot be made ({error}). Name another folder"
+            f"the cache '{path.parent}' cannot be made ({error}). Name another folder"
         ) from error
-    with atomic_write(place) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def _read_cache(place: Path, footage: Footage, sha256: str) -> VideoTrack | None:
-    """Return the track that is kept; None if there is none that can be read: it is made again then."""
+def _read_cache(path: Path, footage: Footage, sha256: str) -> VideoTrack | None:
+    """Return the cached track; None if there is none, or if it cannot be read."""
     try:
-        with place.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         header = json.loads(str(arrays["header"]))
         present = arrays["present"].astype(np.bool_)
