@@ -339,14 +339,7 @@ def test_own_audio_stays_with_the_frames(
     loud = np.abs(own[int(1.05 * 16_000) :]).max()
     outputs = Outputs(motion=tmp_path / "m.npz")
     for options in (DubOptions(), DubOptions(start_seconds=0.5, stop_seconds=2.8)):
-        anchor.dub(
-            late,
-            None,
-            tmp_path / "out.mp4",
-            style=STYLE,
-            options=options,
-            outputs=Outputs(motion=tmp_path / "m.npz"),
-        )
+        anchor.dub(late, None, tmp_path / "out.mp4", style=STYLE, options=options, outputs=outputs)
         made = media.read_audio(tmp_path / "out.mp4", rate=16_000)
         assert np.abs(made[: int(0.9 * 16_000)]).max() < 0.05 * loud
         part = slice(int(1.1 * 16_000), int(2.2 * 16_000))
