@@ -1,4 +1,4 @@
-"""A cartoon face that moves and talks before a wall: what full-frame networks are trained on in tests."""
+"""A cartoon face that moves and talks in front of a wall: training data of full-frame networks in tests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PAINTS = {
 
 
 def whole_face(opening: float = 0.0) -> npt.NDArray[np.float64]:
-    """(478, 3) in outer-eye distances; unlike `face_points` with outline, brows and eyes in their places."""
+    """(478, 3) in inter-ocular distances; unlike `face_points` with true outline, brows and eyes."""
     points = face_points(opening)
     outline = [index for index in FACE_OVAL if index not in JAW]
     angle = np.linspace(0, 2 * np.pi, len(FACE_OVAL), endpoint=False) - np.pi / 2
@@ -65,7 +65,7 @@ def moving_faces(
 ) -> npt.NDArray[np.float32]:
     """Landmarks (F, 478, 3) of a head that moves and talks."""
     rng = np.random.default_rng(seed)
-    phases, found = rng.uniform(0, 6, 5), []
+    phases, faces = rng.uniform(0, 6, 5), []
     for t in np.arange(frames) / 25:
         turn = rotation(
             yaw=8 * np.sin(3 * t + phases[0]), pitch=3 * np.sin(4 * t + phases[1]), roll=3 * np.sin(2 * t)
@@ -74,17 +74,17 @@ def moving_faces(
         points = eyes_px * whole_face(float(opening)) @ turn.T
         away = 0.25 * eyes_px * np.array([np.sin(2.5 * t + phases[3]), 0.6 * np.sin(3.5 * t + phases[4])])
         points[:, :2] += np.array(place) + away
-        found.append(points)
-    return np.array(found, np.float32)
+        faces.append(points)
+    return np.array(faces, np.float32)
 
 
 def draw(
-    landmarks: npt.NDArray[np.floating], *, size: tuple[int, int] = SIZE, sitting: int = 0
+    landmarks: npt.NDArray[np.floating], *, size: tuple[int, int] = SIZE, session: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """(F, H, W, 3): the faces before a wall of stripes, which hangs elsewhere in another sitting."""
+    """(F, H, W, 3): the faces before a wall of stripes, which is shifted in another session."""
     xs, ys = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     wall = np.stack(
-        [60 + 30 * ((xs + 4 * sitting) // 6 % 2), 70 + ys * 60 // size[1], 110 + 20 * ((ys // 5) % 2)],
+        [60 + 30 * ((xs + 4 * session) // 6 % 2), 70 + ys * 60 // size[1], 110 + 20 * ((ys // 5) % 2)],
         axis=-1,
     )
     images = []
@@ -98,8 +98,8 @@ def draw(
     return np.stack(images)
 
 
-def frames_of(clips: list[npt.NDArray[np.float32]], *, sittings: list[int] | None = None) -> WholeFrames:
-    """Frames of clips of landmarks, whose pictures are in memory."""
+def frames_of(clips: list[npt.NDArray[np.float32]], *, sessions: list[int] | None = None) -> WholeFrames:
+    """Return frames of clips of landmarks, with the images in memory."""
     planes = []
     for landmarks in clips:
         poses = HEAD.poses(landmarks, sigma_frames=1.5)
@@ -107,7 +107,7 @@ def frames_of(clips: list[npt.NDArray[np.float32]], *, sittings: list[int] | Non
     counts = [len(clip) for clip in clips]
     return WholeFrames(
         np.concatenate(
-            [draw(c, sitting=s) for c, s in zip(clips, sittings or [0] * len(clips), strict=True)]
+            [draw(c, session=s) for c, s in zip(clips, sessions or [0] * len(clips), strict=True)]
         ),
         np.arange(sum(counts)),
         np.concatenate(clips)[:, :, :2],
@@ -118,12 +118,12 @@ def frames_of(clips: list[npt.NDArray[np.float32]], *, sittings: list[int] | Non
     )
 
 
-def two_sittings() -> FullFrameData:
+def two_sessions() -> FullFrameData:
     """Clips of a head in two places."""
-    sittings = [0, 0, 1, 0, 1]
-    places = [((44.0, 32.0), (53.0, 30.0))[sitting] for sitting in sittings]
+    sessions = [0, 0, 1, 0, 1]
+    places = [((44.0, 32.0), (53.0, 30.0))[session] for session in sessions]
     clips = [moving_faces(12, seed=seed, place=place) for seed, place in enumerate(places)]
-    return FullFrameData.of(frames_of(clips, sittings=sittings))
+    return FullFrameData.of(frames_of(clips, sessions=sessions))
 
 
 def write_clip(
@@ -135,7 +135,7 @@ def write_clip(
     size: tuple[int, int] = SIZE,
     eyes_px: float = EYES_PX,
 ) -> Clip:
-    """A clip of a take whose source is a video in the same folder: it is all but the first two frames."""
+    """Write a clip and its source, a video in the same folder; the clip skips the first two frames."""
     folder.mkdir(parents=True)
     landmarks = moving_faces(frames + 2, seed=seed, place=(size[0] / 2, size[1] * 0.4), eyes_px=eyes_px)
     source = folder / "source.mp4"

@@ -256,12 +256,12 @@ def renderer_run(folder: Path) -> None:
 
 
 def full_frame_run(folder: Path) -> None:
-    from making_faces import TINY, two_sittings
+    from making_faces import TINY, two_sessions
     from newscaster.models.portrait.training import FullFrameTraining, train_full_frame
 
     how = FullFrameTraining(pairs=2, check_frames=6, last_check_frames=6)
     train_full_frame(
-        two_sittings(), folder, minutes=0.02, device="cpu", config=TINY, training=how, clock=TickingClock()
+        two_sessions(), folder, minutes=0.02, device="cpu", config=TINY, training=how, clock=TickingClock()
     )
 
 

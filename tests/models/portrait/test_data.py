@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from making_faces import EYES_PX, HEAD, SIZE, TINY, frames_of, moving_faces, two_sittings, write_clip
+from making_faces import EYES_PX, HEAD, SIZE, TINY, frames_of, moving_faces, two_sessions, write_clip
 from newscaster.errors import FootageError
 from newscaster.models.portrait.data import FullFrameData, Pairs, Sight, whole_frames
 from newscaster.models.portrait.frames import RUN, chosen_frames, of_one_size, reduced_size
@@ -18,22 +18,20 @@ def test_frames_are_those_of_the_landmarks(tmp_path: Path) -> None:
     frames = whole_frames(clips, HEAD, tmp_path)
     assert (len(frames), frames.size) == (46, SIZE)
     assert frames.eye_distance_px == pytest.approx(EYES_PX, rel=0.02)
-    wanted = frames_of([clip.landmarks[clip.present] for clip in clips])
-    apart = np.abs(frames.images.astype(int) - wanted.images).mean(axis=(1, 2, 3))
-    shifted = np.abs(frames.images[1:].astype(int) - wanted.images[:-1]).mean(axis=(1, 2, 3))
+    expected = frames_of([clip.landmarks[clip.present] for clip in clips])
+    apart = np.abs(frames.images.astype(int) - expected.images).mean(axis=(1, 2, 3))
+    shifted = np.abs(frames.images[1:].astype(int) - expected.images[:-1]).mean(axis=(1, 2, 3))
     assert apart.max() < 3
     assert (apart[1:] < shifted).mean() > 0.9
-    np.testing.assert_allclose(frames.landmarks, wanted.landmarks)
+    np.testing.assert_allclose(frames.landmarks, expected.landmarks)
     corners = (
         np.einsum("fij,pj->fpi", frames.planes[:, :, :2], [[-0.5, 0], [0.5, 0]])
         + frames.planes[:, None, :, 2]
     )
     assert np.abs(corners - frames.landmarks[:, [33, 263]]).max() < 1.5
     assert len(np.unique(frames.appearances[:, 0, 2])) == 2
-    assert np.flatnonzero(np.diff(frames.firsts) > 1).tolist() == [
-        3,
-        19,
-    ]  # none over the gap, none over clips
+    breaks = np.flatnonzero(np.diff(frames.firsts) > 1)
+    assert breaks.tolist() == [3, 19]  # none over the gap, none over clips
     assert "46 frames" in repr(frames)
 
 
@@ -66,15 +64,15 @@ def test_a_source_that_is_gone_or_changed_is_refused(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a")
     source = Path(clip.record.source)
     os.utime(source, ns=(0, 0))
-    with pytest.raises(FootageError, match=r"was changed since it was prepared.*Put the file"):
+    with pytest.raises(FootageError, match=r"has changed since it was prepared.*Restore the file"):
         whole_frames([clip], HEAD, tmp_path)
     source.unlink()
-    with pytest.raises(FootageError, match="is not there any more"):
+    with pytest.raises(FootageError, match="no longer exists"):
         whole_frames([clip], HEAD, tmp_path)
     assert not (tmp_path / "pictures.npy").exists()
 
 
-def test_large_pictures_are_reduced_and_faces_with_them(tmp_path: Path) -> None:
+def test_large_frames_are_downscaled_and_landmarks_with_them(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a", size=(288, 240), eyes_px=3 * EYES_PX, frames=10)
     frames = whole_frames([clip], HEAD, tmp_path, max_pixels=SIZE[0] * SIZE[1])
     assert frames.size == SIZE
@@ -97,10 +95,10 @@ def test_long_footage_is_thinned_to_runs_over_all_clips() -> None:
     assert [len(c) for c in chosen_frames(seen, most=195)] == [100, 50, 5, 40]
 
 
-def test_pictures_are_of_one_size(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_frames_of_other_sizes_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clips = [write_clip(tmp_path / "a"), write_clip(tmp_path / "b", frames=9, size=(64, 64))]
     assert of_one_size(clips) == clips[:1]
-    assert "1 of 2 clips" in caplog.text
+    assert "skipped 1 of 2 clips" in caplog.text
     dataset = SimpleNamespace(clips=tuple(clips), head=HEAD)
     data = FullFrameData.from_dataset(dataset, tmp_path)  # type: ignore[arg-type]
     assert (len(data.learn), len(data.held_out)) == (22, 2)
@@ -108,7 +106,7 @@ def test_pictures_are_of_one_size(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 
 def test_clips_are_held_out_whole_and_by_name(tmp_path: Path) -> None:
-    data = two_sittings()
+    data = two_sessions()
     assert set(data.held_out.clips) == {0}
     assert set(data.learn.clips) == {1, 2, 3, 4}
     clips = tuple(write_clip(tmp_path / name, frames=9) for name in "ab")
@@ -120,15 +118,15 @@ def test_clips_are_held_out_whole_and_by_name(tmp_path: Path) -> None:
 
 
 def test_batches_depend_on_seed_and_step_alone() -> None:
-    pairs = Pairs(two_sittings().learn, TINY, Sight())
+    pairs = Pairs(two_sessions().learn, TINY, Sight())
     first, again, other = (pairs.random(3, seed=1, step=step) for step in (7, 7, 8))
     np.testing.assert_array_equal(first.images, again.images)
     np.testing.assert_array_equal(first.maps, again.maps)
     assert first.window == again.window != other.window
 
 
-def test_a_window_shows_its_part_of_picture_and_map() -> None:
-    frames = two_sittings().learn
+def test_a_window_shows_its_part_of_frame_and_map() -> None:
+    frames = two_sessions().learn
     pairs = Pairs(frames, TINY, Sight())
     assert pairs.crop == (36, 36)  # 160 px at 65 px
     batch = pairs.batch(np.array([3, 15]), np.array([[40.0, 33.0], [500.0, -9.0]]))
@@ -143,7 +141,7 @@ def test_a_window_shows_its_part_of_picture_and_map() -> None:
     np.testing.assert_array_equal(batch.planes, frames.planes[numbers])
 
 
-def test_edges_are_repeated_in_windows_and_left_out_of_whole_pictures() -> None:
+def test_edges_are_repeated_in_windows_and_cropped_off_whole_frames() -> None:
     frames = frames_of([moving_faces(3)])
     cut = frames[np.arange(3)]
     narrow = type(frames)(np.ascontiguousarray(frames.images[:, :78, :94]), *list(vars(cut).values())[1:])

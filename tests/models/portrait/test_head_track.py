@@ -47,7 +47,7 @@ def head() -> Head:
     return Head.fit(np.concatenate(footage()))
 
 
-def test_the_end_meets_the_beginning_and_nothing_jumps(head: Head) -> None:
+def test_the_end_matches_the_start_and_nothing_jumps(head: Head) -> None:
     track = resting_track(footage(), head, fps=FPS, seconds=8, seed=2)
     assert track.landmarks.shape == (200, 478, 3)
     still = eyes_open(track.landmarks) > 0.9 * np.median(eyes_open(track.landmarks))
@@ -74,7 +74,7 @@ def test_the_head_moves_as_in_the_footage(head: Head) -> None:
     angles = track.poses.angles.std(axis=0)
     seen = np.mean([head.poses(clip).angles.std(axis=0) for clip in clips], axis=0)
     assert 0.4 * seen[0] < angles[0] < 1.8 * seen[0]
-    assert angles[2] < 0.3  # nobody tilts the head in this footage
+    assert angles[2] < 0.3  # the head does not tilt in this footage
     usual = np.mean([head.poses(clip).planes.mean(axis=0) for clip in clips], axis=0)
     assert np.abs(track.home - usual).max() < 0.1 * SCALE
 
@@ -85,7 +85,7 @@ def test_one_seed_one_track(head: Head) -> None:
     assert not np.allclose(tracks[0], tracks[2])
 
 
-def test_who_never_blinks_in_the_footage_blinks_all_the_same(head: Head) -> None:
+def test_footage_without_blinks_gives_a_track_with_blinks(head: Head) -> None:
     track = resting_track(footage(blinks=False), head, fps=FPS, seconds=8, seed=2)
     fraction = eyes_open(track.landmarks) / np.median(eyes_open(track.landmarks))
     assert fraction.min() < 0.3

@@ -41,7 +41,7 @@ def faces() -> tuple[np.ndarray, np.ndarray]:
     return landmarks, planes
 
 
-def test_pictures_are_what_the_network_paints(network: FullFrame, faces: tuple) -> None:
+def test_frames_show_the_face_whatever_the_batch(network: FullFrame, faces: tuple) -> None:
     landmarks, planes = faces
     images = list(render_frames(network, landmarks, planes, planes))
     assert len(images) == 11
@@ -52,10 +52,10 @@ def test_pictures_are_what_the_network_paints(network: FullFrame, faces: tuple) 
     assert np.abs(again.astype(int) - images[3]).max() <= 2
 
 
-def test_regions_are_cut_out_of_the_same_pictures(network: FullFrame, faces: tuple) -> None:
+def test_crops_agree_with_whole_frames(network: FullFrame, faces: tuple) -> None:
     landmarks, planes = faces
     side = 32
-    # Upright squares about the mouth, larger in the region than in the picture.
+    # Almost upright squares around the mouth, smaller in the crop than in the frame.
     matrix = np.stack([np.array([[0.8, 0.1, -40.0 - i], [-0.1, 0.8, -35.0]]) for i in range(11)])
     transforms = SurfaceWarp.of(Similarity(matrix))
     crops = list(render_crops(network, landmarks, planes, planes, transforms, side=side))
@@ -64,7 +64,7 @@ def test_regions_are_cut_out_of_the_same_pictures(network: FullFrame, faces: tup
         assert np.abs(crops[index] - whole).mean() < 0.5
 
 
-def test_real_mouths_take_on_the_painted_colours() -> None:
+def test_real_mouths_take_on_the_synthetic_colours() -> None:
     side = 32
     hidden = np.zeros((side, side), bool)
     hidden[10:28, 8:24] = True

@@ -90,7 +90,7 @@ def test_errors_count_more_in_the_face_and_flicker_counts() -> None:
     assert error(flickering) > 1.9 * error(steady)
 
 
-def test_detail_is_missed_in_soft_pictures_wherever_it_lies() -> None:
+def test_detail_loss_penalises_blur_more_than_displacement() -> None:
     real = stripes(2)
     soft, elsewhere = losses.detail_loss(softened(real), real), losses.detail_loss(real.roll(3, -1), real)
     assert soft > 3 * elsewhere

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from making_faces import SIZE, TINY, two_sittings
+from making_faces import SIZE, TINY, two_sessions
 from newscaster.errors import InputError
 from newscaster.models.losses import Sharpening
 from newscaster.models.perceptual import Perceptual
@@ -45,12 +45,12 @@ HOW = FullFrameTraining(
 
 @pytest.fixture(scope="module")
 def data() -> FullFrameData:
-    return two_sittings()
+    return two_sessions()
 
 
 @pytest.fixture(scope="module")
 def started(data: FullFrameData) -> FullFrame:
-    """A network with its first looks."""
+    """A network with its initial appearance codes."""
     torch.manual_seed(0)
     network = FullFrame(TINY).eval()
     start_from(network, data.learn)
@@ -62,13 +62,13 @@ def steps(folder: Path) -> list[int]:
         return [int(row["step"]) for row in csv.DictReader(file)]
 
 
-def test_the_first_looks_are_means_of_sittings(data: FullFrameData, started: FullFrame) -> None:
+def test_the_first_appearances_are_means_of_sessions(data: FullFrameData, started: FullFrame) -> None:
     start = evaluate(started, data.held_out)
     grey = FullFrame(TINY).eval()
     assert start.psnr > evaluate(grey, data.held_out).psnr + 5
-    one = FullFrame(replace(TINY, appearances=1)).eval()
-    start_from(one, data.learn)
-    assert start.psnr > evaluate(one, data.held_out).psnr + 0.5, "two looks are better than one"
+    single = FullFrame(replace(TINY, appearances=1)).eval()
+    start_from(single, data.learn)
+    assert start.psnr > evaluate(single, data.held_out).psnr + 0.5, "two appearances are better than one"
     blend_weights, _ = started.look(torch.from_numpy(data.learn.appearances))
     assert blend_weights.max(dim=1).values.min() > 0.9
     where = data.learn.appearances[:, 0, 2] > 48
@@ -83,7 +83,7 @@ def test_the_first_looks_are_means_of_sittings(data: FullFrameData, started: Ful
     assert middle > 0.8 > cover[:4].mean()
 
 
-def test_a_head_in_one_place_and_fewer_places_than_looks(data: FullFrameData) -> None:
+def test_a_head_in_one_place_and_fewer_places_than_appearances(data: FullFrameData) -> None:
     still = data.learn.of_clips({1})
     network = FullFrame(TINY).eval()
     start_from(network, still)
@@ -177,12 +177,14 @@ def test_a_step_that_is_not_finite_is_skipped(data: FullFrameData, tmp_path: Pat
     torch.testing.assert_close(task.network.backdrops, before, rtol=0, atol=0)
 
 
-def test_painting_is_what_the_network_computes(data: FullFrameData, started: FullFrame) -> None:
-    some = data.held_out[np.arange(7)]
-    rendered = np.stack(list(render_frames(started, some.landmarks, some.planes, some.appearances, batch=3)))
-    maps = torch.from_numpy(some.maps(np.arange(7), TINY))
+def test_rendered_frames_are_what_the_network_computes(data: FullFrameData, started: FullFrame) -> None:
+    frames = data.held_out[np.arange(7)]
+    rendered = np.stack(
+        list(render_frames(started, frames.landmarks, frames.planes, frames.appearances, batch=3))
+    )
+    maps = torch.from_numpy(frames.maps(np.arange(7), TINY))
     with torch.no_grad():
-        whole = started(maps, torch.from_numpy(some.planes), torch.from_numpy(some.appearances))
+        whole = started(maps, torch.from_numpy(frames.planes), torch.from_numpy(frames.appearances))
     assert rendered.shape == (7, SIZE[1], SIZE[0], 3)
     assert rendered.dtype == np.uint8
     assert np.abs(rendered.astype(int) - to_images(whole)).max() <= 1
@@ -190,12 +192,12 @@ def test_painting_is_what_the_network_computes(data: FullFrameData, started: Ful
 
 def test_frames_of_another_size_are_refused(data: FullFrameData) -> None:
     network = FullFrame(replace(TINY, size=(90, 80))).eval()
-    with pytest.raises(InputError, match=r"paints pictures of \(90, 80\)"):
+    with pytest.raises(InputError, match=r"renders frames of \(90, 80\)"):
         evaluate(network, data.held_out)
 
 
 def test_a_window_is_a_part_of_the_whole(data: FullFrameData, started: FullFrame) -> None:
-    # What the network paints is zero at first: backdrop and texture are left, which are pointwise.
+    # The output of the convolutions is zero at first; backdrop and texture remain, which are pointwise.
     numbers = np.array([2, 9])
     planes, appearances = (
         torch.from_numpy(a[numbers]) for a in (data.held_out.planes, data.held_out.appearances)

@@ -1,8 +1,8 @@
-"""What the full-frame network is trained on: whole pictures, the faces seen in them, and batches of both.
+"""Training data of the full-frame network: whole frames, the faces in them, and batches of both.
 
-Knows where frames come from, which are held out, and which part of a picture a step looks at. Pictures come
-in pairs of successive frames, so that what flickers can be told from what moves. A batch is a function of the
-seed and the step alone, so that a resumed run sees what an uninterrupted one would have seen.
+Defines the source of the frames, the train/validation split, and the window of a frame that a step sees.
+Frames come in pairs of successive ones, so that the loss can distinguish flicker from motion. A batch depends
+on the seed and the step alone, so that a resumed run sees the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ _MAX_LEARNED = 24_000_000
 
 @dataclass(frozen=True)
 class WholeFrames:
-    """F frames of one size: pictures, and what is known of the face in each."""
+    """F frames of one size: images, and the landmarks and pose of the face in each."""
 
     images: ImageU8
     """(N, H, W, 3) RGB; memory-mapped."""
     rows: ArrayI64
-    """(F,): which of the pictures are meant."""
+    """(F,): index into ``images`` of each frame."""
     landmarks: ArrayF32
-    """(F, 478, 2) pixels of these pictures, raw."""
+    """(F, 478, 2) in pixels of ``images``, not smoothed."""
     planes: ArrayF32
-    """(F, 2, 3): how the head stands, smoothed; head units on the plane of the face, z = 0, to pixels."""
+    """(F, 2, 3): smoothed head pose; maps head units on the plane of the face, z = 0, to pixels."""
     appearances: ArrayF32
-    """(F, 2, 3): the mean plane of the clip that the frame belongs to, which says what it looks like."""
+    """(F, 2, 3): the mean plane of the frame's clip, which selects the appearance codes."""
     clips: ArrayI64
-    """(F,): the clip that a frame belongs to."""
+    """(F,): index of the frame's clip."""
     instants: ArrayI64
-    """(F,): the frame within its clip."""
+    """(F,): index of the frame within its clip."""
 
     def __post_init__(self) -> None:
         frames = len(self.rows)
         shapes = [self.landmarks.shape, self.planes.shape, self.appearances.shape, self.clips.shape]
-        wanted = [(frames, LANDMARKS, 2), (frames, 2, 3), (frames, 2, 3), (frames,)]
-        if shapes != wanted or self.instants.shape != (frames,):
-            raise ValueError(f"{frames} frames need arrays of {wanted} and (F,), not {shapes}")
+        expected = [(frames, LANDMARKS, 2), (frames, 2, 3), (frames, 2, 3), (frames,)]
+        if shapes != expected or self.instants.shape != (frames,):
+            raise ValueError(f"{frames} frames need arrays of {expected} and (F,), not {shapes}")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,22 +73,22 @@ class WholeFrames:
 
     @property
     def size(self) -> Size:
-        """Width and height of the pictures."""
+        """Width and height of the images."""
         return self.images.shape[2], self.images.shape[1]
 
     @property
     def eye_distance_px(self) -> float:
-        """Median length of a head unit."""
+        """Median length of a head unit in pixels."""
         return float(np.median(np.linalg.norm(self.planes[:, :, :2], axis=1)))
 
     @property
     def firsts(self) -> ArrayI64:
-        """Numbers of the frames that the next one in time follows."""
+        """Indices of the frames whose successor in time is the next frame here."""
         follows = (np.diff(self.clips) == 0) & (np.diff(self.instants) == 1)
         return np.flatnonzero(follows)
 
     def of_clips(self, clips: Collection[int]) -> WholeFrames:
-        """The frames of some clips."""
+        """Return the frames of these clips."""
         return self[np.flatnonzero(np.isin(self.clips, list(clips)))]
 
     def __getitem__(self, numbers: slice | ArrayI64) -> WholeFrames:
@@ -99,15 +99,15 @@ class WholeFrames:
         )
 
     def image(self, number: int) -> ImageU8:
-        """(H, W, 3) of the frame with this number."""
+        """Return the frame with this index, (H, W, 3)."""
         return np.asarray(self.images[self.rows[number]])
 
     def spread(self, count: int) -> ArrayI64:
-        """Numbers of at most ``count`` frames, evenly spread over all."""
+        """Return the indices of at most ``count`` frames, evenly spread over all."""
         return np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)
 
     def maps(self, numbers: ArrayI64, config: FullFrameConfig) -> ImageU8:
-        """Frame maps (B, C, H' / cell, W' / cell) of frames, drawn on the padded picture."""
+        """Draw full-face maps (B, C, H' / cell, W' / cell) of frames at the padded size."""
         return np.stack(
             [draw_full_face_map(self.landmarks[i], size=config.padded, cell=config.cell) for i in numbers]
         )
@@ -121,18 +121,18 @@ def whole_frames(
     max_bytes: int = MAX_BYTES,
     max_pixels: int = MAX_PIXELS,
 ) -> WholeFrames:
-    """Read the whole pictures of clips anew from their sources, into a cache in ``folder``.
+    """Read the whole frames of clips again from their sources, into a cache in ``folder``.
 
     Args:
-        clips: of one size of picture, one at least.
-        head: whose poses are fitted.
-        folder: what belongs to these clips alone; a cache in it of other clips is replaced.
-        max_bytes: size of the cache at most; longer footage is thinned.
-        max_pixels: area of a picture at most; larger ones are reduced.
+        clips: at least one; all of one frame size.
+        head: fitted to the landmarks for the poses.
+        folder: folder for these clips alone; a cache of other clips in it is replaced.
+        max_bytes: maximum size of the cache; longer footage is thinned.
+        max_pixels: maximum area of a frame; larger frames are downscaled.
 
     Raises:
-        FootageError: a source is missing, or was changed since it was prepared, or no frame shows the person.
-        MediaError: a source breaks off.
+        FootageError: a source is missing or has changed since preparation, or no frame shows the person.
+        MediaError: a source is truncated.
         OutputError: the folder is full or cannot be written.
     """
     source_size = clips[0].record.frame_size
@@ -161,18 +161,18 @@ def whole_frames(
 
 
 def _planes(clip: Clip, head: Head) -> ArrayF32:
-    """(F, 2, 3) in pixels of the source; NaN where the person is not present."""
+    """Return (F, 2, 3) in pixels of the source; NaN for frames without the person."""
     return head.steady_poses(clip.landmarks, clip.present, fps=clip.record.fps).planes
 
 
 @dataclass(frozen=True)
 class FullFrameData:
-    """Frames to learn from, and frames held out."""
+    """Training frames and validation frames."""
 
     learn: WholeFrames
     held_out: WholeFrames
     source_size: Size
-    """Width and height of the footage's own pictures; ours are reduced from it, or the same."""
+    """Width and height of the footage; our frames have this size or are downscaled from it."""
 
     def __post_init__(self) -> None:
         for kind, frames in (("learn from", self.learn), ("check on", self.held_out)):
@@ -187,7 +187,7 @@ class FullFrameData:
                 "seen for at least a few seconds without a break"
             )
         if self.learn.size != self.held_out.size:
-            raise ValueError(f"pictures are of two sizes, {self.learn.size} and {self.held_out.size}")
+            raise ValueError(f"frames have two sizes, {self.learn.size} and {self.held_out.size}")
 
     def __repr__(self) -> str:
         (width, height), held_out = self.learn.size, len(self.held_out)
@@ -195,19 +195,19 @@ class FullFrameData:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """What the footage's pixels were multiplied by along x and y; 1 where it was not reduced."""
+        """Downscaling factor of the footage along x and y; 1 if the footage keeps its size."""
         (width, height), (full_width, full_height) = self.learn.size, self.source_size
         return width / full_width, height / full_height
 
     @property
     def config(self) -> FullFrameConfig:
-        """The network that suits these frames: at most a look per clip, and as many as memory bears."""
+        """Network shape for these frames: at most one appearance per clip, limited by memory."""
         eye_distance_px = round(self.learn.eye_distance_px, 1)
-        one = FullFrameConfig(size=self.learn.size, eye_distance_px=eye_distance_px, appearances=1)
-        (width, height), (across, down) = one.padded, one.texture_size
-        most = _MAX_LEARNED // (3 * width * height + one.texture_channels * across * down)
-        appearances = min(FullFrameConfig.appearances, len(np.unique(self.learn.clips)), max(1, most))
-        return FullFrameConfig(size=one.size, eye_distance_px=eye_distance_px, appearances=appearances)
+        single = FullFrameConfig(size=self.learn.size, eye_distance_px=eye_distance_px, appearances=1)
+        (width, height), (across, down) = single.padded, single.texture_size
+        limit = _MAX_LEARNED // (3 * width * height + single.texture_channels * across * down)
+        appearances = min(FullFrameConfig.appearances, len(np.unique(self.learn.clips)), max(1, limit))
+        return FullFrameConfig(size=single.size, eye_distance_px=eye_distance_px, appearances=appearances)
 
     @staticmethod
     def from_dataset(
@@ -218,24 +218,24 @@ class FullFrameData:
         max_bytes: int = MAX_BYTES,
         max_pixels: int = MAX_PIXELS,
     ) -> FullFrameData:
-        """Whole pictures of a take.
+        """Read the whole frames of a dataset and split them.
 
         Args:
             dataset: prepared footage; its sources are read again.
-            folder: where they are kept, reduced; a finished cache of the same footage is used again.
-            held_out: names of the clips to check on; by default every twentieth is set aside, or of a single
-                clip the last tenth.
-            max_bytes: size of the cache at most; longer footage is thinned.
-            max_pixels: area of a picture at most; larger ones are reduced.
+            folder: for the cache of downscaled frames; a finished cache of the same footage is reused.
+            held_out: names of the validation clips; by default every twentieth clip, or the last tenth of a
+                single clip.
+            max_bytes: maximum size of the cache; longer footage is thinned.
+            max_pixels: maximum area of a frame; larger frames are downscaled.
 
         Raises:
-            FootageError: a source is missing or was changed, or there is nothing to learn from or check on.
-            MediaError: a source breaks off.
+            FootageError: a source is missing or has changed, or no frame is left for training or validation.
+            MediaError: a source is truncated.
             OutputError: the folder is full or cannot be written.
         """
         clips = of_one_size(dataset.clips)
         if not clips:
-            raise FootageError("the take has no clip. Prepare footage of one person talking")
+            raise FootageError("the dataset has no clip. Prepare footage of one person talking")
         frames = whole_frames(clips, dataset.head, folder, max_bytes=max_bytes, max_pixels=max_pixels)
         size = clips[0].record.frame_size
         if held_out is None:
@@ -246,7 +246,7 @@ class FullFrameData:
 
     @staticmethod
     def of(frames: WholeFrames, *, source_size: Size | None = None) -> FullFrameData:
-        """Data of frames, of which some are set aside, as :meth:`from_dataset` says."""
+        """Split frames for training and validation; see ``held_out`` of :meth:`from_dataset`."""
         size = source_size or frames.size
         clips = [np.flatnonzero(frames.clips == clip) for clip in np.unique(frames.clips)]
         learn, check = set_aside(clips, lambda numbers, cut: numbers[cut])
@@ -255,25 +255,25 @@ class FullFrameData:
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """Which part of a picture a step looks at: a square around the head, moved about at random.
+    """The window of a frame that a step sees: a square around the head with a random offset.
 
-    In outer-eye distances, so that it sees as much of every person.
+    Lengths are in inter-ocular distances (outer corners), so that the window is the same for every person.
     """
 
     side: float = 160 / 65
-    """Of the square; brought to a multiple of the coarsest cell, and no larger than the picture."""
+    """Side of the square; rounded to a multiple of the coarsest cell, at most the frame's."""
     across: tuple[float, float] = (-80 / 65, 80 / 65)
-    """How far its centre may lie from the head's origin, to the left and to the right."""
+    """Horizontal offset of its centre from the head's origin: the leftmost and the rightmost."""
     down: tuple[float, float] = (-50 / 65, 110 / 65)
-    """And above and below."""
+    """Vertical offset: the uppermost and the lowest."""
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """P pairs of successive frames, the two of a pair next to each other, B = 2 P."""
+    """P pairs of successive frames, the two of a pair adjacent, B = 2 P."""
 
     images: ImageU8
-    """(B, h, w, 3): what the windows show of the pictures, and so what the network paints there."""
+    """(B, h, w, 3): the frames inside the windows, which the network learns to render."""
     maps: ImageU8
     """(B, C, h' / cell, w' / cell) of the windows."""
     planes: ArrayF32
@@ -281,21 +281,21 @@ class PairBatch:
     appearances: ArrayF32
     """(B, 2, 3)"""
     window: Window
-    """Of the padded pictures, h' by w': larger than h by w where a window is as large as the picture."""
+    """Windows of the padded frames, h' by w'; larger than h by w if a window spans the whole frame."""
 
 
 class Pairs:
-    """Pairs of successive frames, by batches.
+    """Batches of pairs of successive frames.
 
     Args:
-        frames: where they come from.
-        config: of the network; its padded picture is what windows lie in.
-        sight: which part of a picture is looked at.
+        frames: source of the pairs.
+        config: of the network; windows lie inside its padded size.
+        sight: size and offset of the windows.
     """
 
     def __init__(self, frames: WholeFrames, config: FullFrameConfig, sight: Sight) -> None:
         if frames.size != config.size:
-            raise ValueError(f"the network paints {config.size}, the pictures are {frames.size}")
+            raise ValueError(f"the network renders {config.size}, the frames are {frames.size}")
         self._frames, self._config, self._sight = frames, config, sight
         self._firsts, self._eye_distance_px = frames.firsts, frames.eye_distance_px
         self._grid = config.coarsest_cell
@@ -304,17 +304,17 @@ class Pairs:
         self.crop: Size = min(side, config.padded[0]), min(side, config.padded[1])
 
     def random(self, pairs: int, *, seed: int, step: int) -> PairBatch:
-        """The batch of so many pairs that belongs to a step."""
+        """Return the batch of a step, with this number of pairs."""
         rng = np.random.default_rng((seed, step))
         firsts = rng.choice(self._firsts, pairs)
-        away = np.stack(
+        offsets = np.stack(
             [rng.uniform(*self._sight.across, pairs), rng.uniform(*self._sight.down, pairs)], axis=1
         )
-        centres = self._frames.planes[firsts, :, 2] + away * self._eye_distance_px
+        centres = self._frames.planes[firsts, :, 2] + offsets * self._eye_distance_px
         return self.batch(firsts, centres)
 
     def batch(self, firsts: ArrayI64, centres: ArrayFloat) -> PairBatch:
-        """Pairs by the numbers of their first frames, seen in windows about these centres (P, 2)."""
+        """Return pairs by the indices of their first frames, in windows around these centres (P, 2)."""
         crop, grid = np.array(self.crop), self._grid
         corners = np.round((centres - crop / 2) / grid) * grid
         corners = np.clip(corners, 0, np.array(self._config.padded) - crop).astype(int).repeat(2, axis=0)
@@ -329,14 +329,14 @@ class Pairs:
         return PairBatch(np.stack(images), np.stack(cut), planes, appearances, window)
 
     def _cut(self, number: int, x: int, y: int) -> ImageU8:
-        """What a window shows of a picture, whose edge is repeated beyond it.
+        """Cut a window out of a frame; the edge of the frame is repeated beyond it.
 
         ::
 
-            picture    |---------------------|
+            frame      |---------------------|
             padded     |------------------------|
-            windows       |=======|     |=======|    edge repeated: the network paints there, too
-                       |========================|    as large as all: the network cuts off what is beyond
+            windows       |=======|     |=======|    edge repeated: the network renders the padding, too
+                       |========================|    whole frame: the network cuts the padding off
         """
         (width, height), crop = self._frames.size, self.crop
         columns = np.minimum(np.arange(x, x + min(crop[0], width)), width - 1)

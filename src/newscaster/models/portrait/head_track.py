@@ -1,8 +1,8 @@
-"""A face track that nobody acted: somebody who listens, looks at the camera and blinks, round and round.
+"""Synthetic face track of a resting person, who looks at the camera and blinks, as a loop.
 
-Knows how such a track is made from footage, so that it is this person's own: the head moves as theirs does
-from moment to moment, only slower; they blink as they do; the lips rest closed. Everything is periodic, so
-that the end meets the beginning. Leaves it to the full-frame network what that looks like.
+The statistics come from footage of the person: the head moves with the same covariance, but more slowly; the
+blink is their usual one; the lips rest closed. Everything is periodic, so that the end matches the start. The
+full-frame network renders the track.
 """
 
 from __future__ import annotations
@@ -22,55 +22,55 @@ from newscaster.face.topology import LANDMARKS, MOUTH
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
 CALM = 1.0
-"""How far the head moves, as a share of how far it moves while its owner talks."""
+"""Amplitude of the head motion, as a fraction of the motion while the person talks."""
 BLINKS_PER_MINUTE = 15.0
-"""People who rest blink 15 to 20 times a minute (Bentivoglio et al. 1997)."""
+"""People at rest blink 15 to 20 times a minute (Bentivoglio et al. 1997)."""
 _FASTEST_HZ = 0.6
 _SLOPE_HZ = 0.15
-"""Below this the head moves as far at every frequency; above it, less and less."""
+"""Corner frequency of the head motion: its spectrum is flat below and falls above."""
 _CLOSED_PERCENT = 15
 _BLINK_SECONDS = 0.28
-"""How long before and after its lowest point a blink is taken up."""
+"""Time before and after its lowest point that belongs to a blink."""
 _SHUT = 0.5
-"""Lids are shut when the eyes are open by less than this share of the usual."""
+"""Lids count as shut if the opening of the eyes is below this fraction of the usual."""
 _BROWS_FRACTION = 0.5
 _NEIGHBOURS = 6
 
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """F frames of a face that a picture can be painted of."""
+    """F frames of a face, to be rendered."""
 
     landmarks: ArrayF32
-    """(F, 478, 3) in pixels; the third is depth, in pixels too."""
+    """(F, 478, 3) in pixels; the third coordinate is depth, also in pixels."""
     poses: Poses
     """(F,)"""
     home: ArrayF32
-    """(2, 3): the plane of the pose that the head keeps coming back to."""
+    """(2, 3): the plane of the mean pose."""
 
 
 def resting_track(
     clips: Sequence[ArrayFloat], head: Head, *, fps: float, seconds: float = 10.0, seed: int = 0
 ) -> FaceTrack:
-    """A track of a resting face, made from clips of landmarks (F, 478, 3) in pixels of one camera's pictures.
+    """Return a track of a resting face, made from clips of landmarks.
 
     Args:
-        clips: footage; frames without a face are NaN.
-        head: the person's.
+        clips: landmarks (F, 478, 3) in pixels, all of one camera; frames without a face are NaN.
+        head: of the same person.
         fps: frames per second, of the clips and of the track.
-        seconds: how long the track is before it starts anew.
-        seed: of the head's way and the moments of the blinks.
+        seconds: length of the loop.
+        seed: of the head motion and the times of the blinks.
 
     Raises:
-        FootageError: no clip shows the face for half a second.
+        FootageError: no clip shows the face for half a second without a break.
     """
     rng = np.random.default_rng(seed)
     faces = [_Face.of(clip[_longest_run(clip)], head, fps) for clip in clips]
     faces = [face for face in faces if len(face.poses) >= fps / 2]
     if not faces:
         raise FootageError(
-            "no clip shows the face for half a second on end, which a track is made from. Give footage in "
-            "which the face is seen"
+            "no clip shows the face for half a second without a break. Give footage that shows the face for "
+            "longer"
         )
     frames = max(2, round(seconds * fps))
     home = _home(faces)
@@ -86,13 +86,13 @@ def resting_track(
 
 @dataclass(frozen=True)
 class _Face:
-    """One clip: where the head is, and its face in the head's own frame."""
+    """One clip: head poses, and the face in head coordinates."""
 
     poses: Poses
     shapes: ArrayF64
     """(F, 478, 2) in head units."""
     open: ArrayF64
-    """(F,): how far the eyes are open."""
+    """(F,): opening of the eyes."""
 
     @staticmethod
     def of(landmarks: ArrayFloat, head: Head, fps: float) -> _Face:
@@ -102,42 +102,42 @@ class _Face:
 
     @property
     def numbers(self) -> ArrayF64:
-        """The pose as (F, 8) numbers."""
+        """Poses as vectors (F, 8)."""
         return np.concatenate([self.poses.matrix.reshape(-1, 6), self.poses.shift], axis=1)
 
 
 def _longest_run(clip: ArrayFloat) -> slice:
-    found = runs(np.asarray(np.isfinite(clip).all(axis=(1, 2)))) or [(0, 0)]
-    return slice(*max(found, key=lambda run: run[1] - run[0]))
+    face_runs = runs(np.asarray(np.isfinite(clip).all(axis=(1, 2)))) or [(0, 0)]
+    return slice(*max(face_runs, key=lambda run: run[1] - run[0]))
 
 
 def _home(faces: Sequence[_Face]) -> list[_Face]:
-    """The clip whose place most others share, and those nearest to it: one sitting, as far as can be told."""
+    """Return the clip whose pose is most typical and its nearest neighbours: probably one session."""
     means = np.stack([face.numbers.mean(axis=0) for face in faces])
     spread = np.maximum(means.std(axis=0), 1e-9)
-    far = np.linalg.norm((means[:, None] - means[None]) / spread, axis=-1)
-    near = np.sort(far, axis=1)[:, : _NEIGHBOURS + 1].mean(axis=1)
-    order = np.argsort(far[int(np.argmin(near))], kind="stable")
+    distances = np.linalg.norm((means[:, None] - means[None]) / spread, axis=-1)
+    to_nearest = np.sort(distances, axis=1)[:, : _NEIGHBOURS + 1].mean(axis=1)
+    order = np.argsort(distances[int(np.argmin(to_nearest))], kind="stable")
     return [faces[i] for i in order[: _NEIGHBOURS + 1]]
 
 
 def _wander(
     home: Sequence[_Face], faces: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator
 ) -> Poses:
-    """Poses (frames,) about home: periodic noise with the covariance that poses have within a clip."""
+    """Return poses (frames,) around home: periodic noise with the covariance of poses within a clip."""
     moved = np.concatenate([face.numbers - face.numbers.mean(axis=0) for face in faces])
     values, vectors = np.linalg.eigh(np.cov(moved.T))
     noise = np.stack([_periodic(frames, fps, rng) for _ in values], axis=1)
-    way = noise * np.sqrt(np.maximum(values, 0)) @ vectors.T * CALM
+    motion = noise * np.sqrt(np.maximum(values, 0)) @ vectors.T * CALM
     usual = np.mean([face.numbers.mean(axis=0) for face in home], axis=0)
-    numbers = usual + way
-    # Back to rotations: of all pairs of rows of one length at right angles, the nearest.
+    numbers = usual + motion
+    # Project back to scaled rotations: the nearest pair of orthogonal rows of equal length.
     u, s, vt = np.linalg.svd(numbers[:, :6].reshape(-1, 2, 3), full_matrices=False)
     return Poses(s.mean(axis=1)[:, None, None] * (u @ vt), numbers[:, 6:])
 
 
 def _periodic(frames: int, fps: float, rng: np.random.Generator) -> ArrayF64:
-    """(frames,) of slow noise of unit variance whose end meets its beginning."""
+    """Return slow periodic noise (frames,) of unit variance."""
     frequencies = np.fft.rfftfreq(frames, 1 / fps)
     size = np.where(
         (frequencies > 0) & (frequencies <= max(_FASTEST_HZ, frequencies[1])),
@@ -150,7 +150,7 @@ def _periodic(frames: int, fps: float, rng: np.random.Generator) -> ArrayF64:
 
 
 def _neutral(home: Sequence[_Face]) -> ArrayF64:
-    """The face at rest (478, 2): the median over frames with closed lips and open eyes."""
+    """Return the face at rest (478, 2): the median over frames with closed lips and open eyes."""
     shapes = np.concatenate([face.shapes for face in home])
     gap = opening(shapes[:, list(MOUTH)])
     opened = np.concatenate([face.open for face in home])
@@ -160,34 +160,34 @@ def _neutral(home: Sequence[_Face]) -> ArrayF64:
 
 
 def _brows(home: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator) -> ArrayF64:
-    """What the brows do by themselves, (frames, 478, 2): along their first principal component."""
+    """Return the motion of the brows (frames, 478, 2) along their first principal component."""
     points = [i for brow in BROWS for i in brow]
     moved = np.concatenate([face.shapes[:, points] - face.shapes[:, points].mean(axis=0) for face in home])
     _, s, vt = np.linalg.svd(moved.reshape(len(moved), -1), full_matrices=False)
-    way = _periodic(frames, fps, rng)[:, None] * s[0] / np.sqrt(len(moved)) * vt[0] * _BROWS_FRACTION
+    motion = _periodic(frames, fps, rng)[:, None] * s[0] / np.sqrt(len(moved)) * vt[0] * _BROWS_FRACTION
     out = np.zeros((frames, LANDMARKS, 2))
-    out[:, points] = way.reshape(frames, len(points), 2)
+    out[:, points] = motion.reshape(frames, len(points), 2)
     return out
 
 
 def _blinks(faces: Sequence[_Face], frames: int, fps: float, rng: np.random.Generator) -> ArrayF64:
-    """What blinks do to the face, (frames, 478, 2): the person's usual blink, at moments well apart."""
-    one = _usual_blink(faces, fps)
+    """Return offsets (frames, 478, 2) of the person's usual blink, repeated at separate times."""
+    blink = _usual_blink(faces, fps)
     out = np.zeros((frames, LANDMARKS, 2))
     count = max(1, round(frames / fps / 60 * BLINKS_PER_MINUTE))
-    # One in each of as many equal parts, not near its edges: the track goes round.
+    # One blink in each of `count` equal parts, away from its edges: the track is a loop.
     times = (np.arange(count) + rng.uniform(0.25, 0.75, count)) * frames / count
     for time in times:
-        for step, moved in enumerate(one, start=int(time) - len(one) // 2):
+        for step, moved in enumerate(blink, start=int(time) - len(blink) // 2):
             out[step % frames] += moved
     return out
 
 
 def _usual_blink(faces: Sequence[_Face], fps: float) -> ArrayF64:
-    """The median blink (steps, 478, 2), as a difference from open eyes; nothing else moves."""
+    """Return the median blink (steps, 478, 2) as offsets from open eyes; other landmarks stay fixed."""
     reach = max(2, round(_BLINK_SECONDS * fps))
     points = [i for ring in (*EYES, *BROWS, *IRISES) for i in ring]
-    found = []
+    blinks = []
     for face in faces:
         fraction = face.open / np.median(face.open)
         for at in np.flatnonzero(fraction < _SHUT):
@@ -199,17 +199,17 @@ def _usual_blink(faces: Sequence[_Face], fps: float) -> ArrayF64:
                 and fraction[part][[0, -1]].min() > 0.8
             ):
                 shapes = face.shapes[part][:, points]
-                found.append(shapes - (shapes[0] + shapes[-1]) / 2)
-    if not found:
+                blinks.append(shapes - (shapes[0] + shapes[-1]) / 2)
+    if not blinks:
         return _drawn_blink(faces, reach)
     out = np.zeros((2 * reach + 1, LANDMARKS, 2))
     fade = np.minimum(1, np.minimum(np.arange(2 * reach + 1), np.arange(2 * reach + 1)[::-1]) / 2)
-    out[:, points] = np.median(found, axis=0) * fade[:, None, None]
+    out[:, points] = np.median(blinks, axis=0) * fade[:, None, None]
     return out
 
 
 def _drawn_blink(faces: Sequence[_Face], reach: int) -> ArrayF64:
-    """Upper lids that meet the lower ones: for footage in which nobody blinks."""
+    """Return a blink that moves the upper lids to the lower ones, for footage without blinks."""
     face = np.median(np.concatenate([face.shapes for face in faces]), axis=0)
     steps = np.arange(-reach, reach + 1)
     # Closing takes about half as long as opening.
@@ -220,6 +220,6 @@ def _drawn_blink(faces: Sequence[_Face], reach: int) -> ArrayF64:
     for ring in EYES:
         half = len(ring) // 2
         upper, lower = ring[1:half], ring[:half:-1]
-        way = 0.9 * (face[list(lower)] - face[list(upper)])
-        out[:, list(upper)] = closed[:, None, None] * way
+        travel = 0.9 * (face[list(lower)] - face[list(upper)])
+        out[:, list(upper)] = closed[:, None, None] * travel
     return out

@@ -1,4 +1,4 @@
-"""What a full-frame network paints, and how good it is: for previews, figures and benchmarks."""
+"""Inference and evaluation of a full-frame network, for previews, metrics and benchmarks."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def render_frames(
     batch: int = _BATCH,
     precision: torch.dtype | None = None,
 ) -> Iterator[ImageU8]:
-    """Pictures of faces.
+    """Render frames of faces.
 
     Args:
-        network: in evaluation mode; it computes where its weights are.
-        landmarks: (F, 478, >=2) pixels of the network's picture.
-        planes: (F, 2, 3), how the head stands, smoothed.
-        appearances: (F, 2, 3), the planes to choose the look by; see :class:`WholeFrames`.
-        batch: how many are painted at once.
-        precision: what the network computes in; None: float32.
+        network: in evaluation mode; it computes on the device of its weights.
+        landmarks: (F, 478, >=2) in pixels of the network's frame.
+        planes: (F, 2, 3), smoothed head poses.
+        appearances: (F, 2, 3), planes that select the appearance codes; see :class:`WholeFrames`.
+        batch: number of frames rendered at once.
+        precision: dtype of the computation; None: float32.
 
     Yields:
         (H, W, 3) uint8 RGB, one per face.
@@ -66,16 +66,16 @@ def render_crops(
     batch: int = _BATCH,
     precision: torch.dtype | None = None,
 ) -> Iterator[ImageU8]:
-    """Regions (side, side, 3) of pictures of faces, of which no more is painted than needed.
+    """Render crops (side, side, 3) of frames of faces, and no more of each frame than the crop needs.
 
     Args:
-        network: see :func:`render_frames`, also for what is not named here.
+        network: see :func:`render_frames`.
         landmarks: likewise.
         planes: likewise.
         appearances: likewise.
-        transforms: the network's pictures to region pixels, (F,).
-        side: of the regions, in pixels.
-        batch: likewise.
+        transforms: (F,), from pixels of the network's frame to pixels of the crop.
+        side: of the crops, in pixels.
+        batch: see :func:`render_frames`.
         precision: likewise.
     """
     windows = _windows_of(network, transforms, side)
@@ -88,12 +88,12 @@ def render_crops(
 
 
 def _windows_of(network: FullFrame, transforms: SurfaceWarp, side: int) -> Window:
-    """Windows of one size, on the coarsest grid, that hold what regions show."""
+    """Return windows of one size, on the coarsest grid, that contain the crops."""
     config = network.config
     padded = np.array(config.padded)
     coarsest = config.coarsest_cell
     seen = transforms.outline(0, 0, side, side)
-    # One coarsest cell more on every side: what lies outside a window, convolutions do not see.
+    # One coarsest cell more on every side: convolutions do not see the outside of a window.
     first = np.floor(seen.min(axis=1) / coarsest).astype(int) - 1
     last = np.ceil(seen.max(axis=1) / coarsest).astype(int) + 1
     size = np.minimum((last - first).max(axis=0) * coarsest, padded)
@@ -111,37 +111,37 @@ def _rendered_frames(
     batch: int,
     precision: torch.dtype | None,
 ) -> Iterator[ImageU8]:
-    """Windows of the pictures, of the padded ones where they reach beyond the others' edge."""
+    """Yield windows of the padded frames."""
     config, device = network.config, network.backdrops.device
     for start in range(0, len(landmarks), batch):
-        some = slice(start, start + batch)
-        window = Window(windows.corners[some], windows.size)
+        part = slice(start, start + batch)
+        window = Window(windows.corners[part], windows.size)
         cells = window.scaled(config.cell)
-        drawn = (draw_full_face_map(face, size=config.padded, cell=config.cell) for face in landmarks[some])
-        maps = torch.stack([cells.part(torch.from_numpy(one), index) for index, one in enumerate(drawn)])
-        poses = (torch.from_numpy(np.ascontiguousarray(a[some], np.float32)) for a in (planes, appearances))
+        drawn = (draw_full_face_map(face, size=config.padded, cell=config.cell) for face in landmarks[part])
+        maps = torch.stack([cells.part(torch.from_numpy(face_map), i) for i, face_map in enumerate(drawn)])
+        poses = (torch.from_numpy(np.ascontiguousarray(a[part], np.float32)) for a in (planes, appearances))
         with torch.inference_mode(), autocast(device, precision):
             rendered = network(maps.to(device), *(pose.to(device) for pose in poses), window)
         yield from to_images(rendered)
 
 
 def to_images(rendered: Tensor) -> ImageU8:
-    """Pictures (B, 3, H, W) of about 0 to 1 as (B, H, W, 3) uint8."""
-    whole = (rendered.float().clamp(0, 1) * 255).round().to(torch.uint8)
-    return np.ascontiguousarray(whole.permute(0, 2, 3, 1).cpu().numpy())
+    """Convert images (B, 3, H, W) of about 0 to 1 to (B, H, W, 3) uint8."""
+    levels = (rendered.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
 
 
 @dataclass(frozen=True)
 class ImageQuality:
-    """How good painted pictures are."""
+    """Quality of rendered frames."""
 
     psnr: float
-    """Over all pixels of all frames together, dB."""
+    """Over all pixels of all frames together, in dB."""
     face_psnr: float
-    """Inside the face oval alone."""
+    """Inside the face oval alone, in dB."""
     sharpness: float
-    """Variance of the Laplacian inside the face oval, painted over real, each summed over frames; 1: as
-    sharp. NaN where no oval lies in the picture."""
+    """Ratio of the variances of the Laplacian inside the face oval, rendered to real, each summed over
+    frames; 1: equally sharp. NaN if no oval lies inside the frame."""
     frames: int
 
 
@@ -152,26 +152,26 @@ def evaluate(
     *,
     precision: torch.dtype | None = None,
 ) -> ImageQuality:
-    """Paint frames of any footage of the person, and compare them with the real ones.
+    """Render frames of any footage of the person and compare them with the real ones.
 
     Args:
         network: in evaluation mode.
-        frames: of the size that the network paints.
-        numbers: which frames; by default all.
-        precision: what the network computes in; None: float32.
+        frames: of the size that the network renders.
+        numbers: indices of the frames to compare; by default all.
+        precision: dtype of the computation; None: float32.
 
     Raises:
-        InputError: the frames are of another size.
+        InputError: the frames have another size.
     """
     if frames.size != network.config.size:
         raise InputError(
-            f"the network paints pictures of {network.config.size}, the footage was read at {frames.size}. "
-            f"Read it with the same limit of pixels, from footage of the same size"
+            f"the network renders frames of {network.config.size}; the footage was read at {frames.size}. "
+            f"Use footage of the same size and read it with the same max_pixels"
         )
     numbers = np.arange(len(frames)) if numbers is None else numbers
-    some = (frames.landmarks[numbers], frames.planes[numbers], frames.appearances[numbers])
+    faces = (frames.landmarks[numbers], frames.planes[numbers], frames.appearances[numbers])
     squared, counts, sharp = np.zeros(2), np.zeros(2, np.int64), np.zeros(2)
-    for number, rendered in zip(numbers, render_frames(network, *some, precision=precision), strict=True):
+    for number, rendered in zip(numbers, render_frames(network, *faces, precision=precision), strict=True):
         real, oval = frames.image(number), face_oval(network, frames.landmarks[number])
         error = (rendered.astype(np.float64) - real) ** 2
         squared += error.sum(), error[oval].sum()
@@ -183,7 +183,7 @@ def evaluate(
 
 
 def face_oval(network: FullFrame, landmarks: ArrayFloat) -> ArrayBool:
-    """(H, W): the pixels inside the face."""
+    """Return the mask (H, W) of pixels inside the face oval."""
     config = network.config
     drawn = draw_full_face_map(landmarks, size=config.padded, cell=config.cell)[_OVAL] > 127
     width, height = config.size
@@ -191,7 +191,7 @@ def face_oval(network: FullFrame, landmarks: ArrayFloat) -> ArrayBool:
 
 
 def _sharpness(image: ImageU8, inside: ArrayBool) -> float:
-    """Variance of the Laplacian of the luma of (H, W, 3) inside."""
+    """Return the variance of the Laplacian of the luma of (H, W, 3) over the pixels ``inside``."""
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double()
     values = laplacian(luma(images=pixels))[0, 0].numpy()[inside[1:-1, 1:-1]]
     return float(values.var()) if values.size else 0.0

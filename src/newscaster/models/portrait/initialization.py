@@ -1,8 +1,8 @@
-"""Where the training of a full-frame network starts: with looks made of the footage itself.
+"""Initialization of a full-frame network: appearance codes computed from the footage.
 
-The frames are gathered into groups by where the head is in their clips; each group is a look. Its backdrop is
-the mean of its pictures, its texture the mean of the same pictures seen from the head. A texture covers the
-backdrop where pictures vary less when they are seen from the head.
+The frames are clustered by the head pose of their clips; each cluster is one appearance. Its backdrop is the
+mean of its frames, its texture the mean of the same frames in head coordinates. A texture covers the backdrop
+at points at which frames vary less in head coordinates.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from newscaster.types import ArrayFloat, ArrayI64
 
 _COLOURS = 3
 _MIN_SPREAD = 0.005
-"""Outer-eye distances: of clips in which the head is in one place."""
+"""Minimum spread of poses in inter-ocular distances, for clips in which the head stays in one place."""
 _MIN_VARIANCE, _STEEPNESS, _MAX_COVER = 1e-4, 2.0, 4.0
 _EVERY = 10
 _ROUNDS = 50
@@ -28,14 +28,14 @@ _ROUNDS = 50
 def start_from(
     network: FullFrame, frames: WholeFrames, *, sharpness: float = 6.0, most_frames: int = 2000, seed: int = 0
 ) -> None:
-    """Set the looks of a network on the CPU from frames.
+    """Set the appearance codes of a network on the CPU from frames.
 
     Args:
-        network: its backdrops, textures and centres, and the scale of poses are set.
-        frames: what it will learn from.
-        sharpness: how sharply looks give way to each other: the weight of squared distances in spreads.
-        most_frames: so many, evenly spread, are read.
-        seed: of the grouping.
+        network: its backdrops, textures, centres and pose scale are set.
+        frames: training frames.
+        sharpness: of the transition between appearances: weight of squared distances, in spreads.
+        most_frames: maximum number of frames that are read, evenly spread.
+        seed: of the clustering.
     """
     config = network.config
     poses = frames.appearances.reshape(len(frames), -1)
@@ -57,7 +57,7 @@ def start_from(
 
 
 class _Appearances:
-    """Means and variances of groups of frames, in the picture and on the plane of the face."""
+    """Means and variances of groups of frames, in the frame and on the plane of the face."""
 
     def __init__(
         self, frames: WholeFrames, config: FullFrameConfig, numbers: ArrayI64, groups: ArrayI64
@@ -72,32 +72,35 @@ class _Appearances:
         self._places = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
 
     def means(self) -> tuple[Tensor, Tensor]:
-        """Backdrops (looks, 3, H, W) and textures (looks, 3, h, w); a look without frames has all's mean."""
+        """Return backdrops (appearances, 3, H, W) and textures (appearances, 3, h, w).
+
+        An appearance without frames gets the mean of the others.
+        """
         appearances, (width, height), (across, down) = (
             self._config.appearances, self._config.size, self._config.texture_size
         )  # fmt: skip
         backdrops = torch.zeros(appearances, _COLOURS, height, width)
         textures = torch.zeros(appearances, _COLOURS, down, across)
-        for number, look in self._pairs:
+        for number, appearance in self._pairs:
             image = self._image(number)
-            backdrops[look] += image / self._counts[look]
-            textures[look] += self._from_head(image, number) / self._counts[look]
+            backdrops[appearance] += image / self._counts[appearance]
+            textures[appearance] += self._from_head(image, number) / self._counts[appearance]
         empty = torch.from_numpy(self._counts == 0)
         for means in (backdrops, textures):
             means[empty] = means[~empty].mean(dim=0)
         return backdrops, textures
 
     def cover(self, backdrops: Tensor, textures: Tensor) -> Tensor:
-        """How much textures cover, (h, w), before the sigmoid."""
+        """Return the coverage of the textures (h, w), before the sigmoid."""
         still, moving = torch.zeros(backdrops.shape[2:]), torch.zeros(textures.shape[2:])
-        for number, look in self._pairs:
+        for number, appearance in self._pairs:
             image = self._image(number)
-            still += ((image - backdrops[look]) ** 2).mean(dim=0) / len(self._pairs)
+            still += ((image - backdrops[appearance]) ** 2).mean(dim=0) / len(self._pairs)
             seen = self._from_head(image, number)
-            moving += ((seen - textures[look]) ** 2).mean(dim=0) / len(self._pairs)
-        some = self._pairs[::_EVERY]
-        behind = sum((self._from_head(still[None], number)[0] for number, _ in some), torch.zeros(()))
-        ratio = (behind / len(some) + _MIN_VARIANCE) / (moving + _MIN_VARIANCE)
+            moving += ((seen - textures[appearance]) ** 2).mean(dim=0) / len(self._pairs)
+        sample = self._pairs[::_EVERY]
+        behind = sum((self._from_head(still[None], number)[0] for number, _ in sample), torch.zeros(()))
+        ratio = (behind / len(sample) + _MIN_VARIANCE) / (moving + _MIN_VARIANCE)
         return (torch.log(ratio) * _STEEPNESS).clamp(-_MAX_COVER, _MAX_COVER)
 
     def _image(self, number: int) -> Tensor:
@@ -105,7 +108,7 @@ class _Appearances:
         return image.permute(2, 0, 1).float() / 255
 
     def _from_head(self, image: Tensor, number: int) -> Tensor:
-        """A picture (C, H, W) on the plane of the face, (C, h, w); beyond its edge the edge."""
+        """Resample an image (C, H, W) on the plane of the face, (C, h, w); its edge is repeated."""
         plane = torch.from_numpy(self._frames.planes[number])
         places = self._places @ plane[:, :2].T + plane[:, 2]
         grid = places / torch.tensor(self._config.size) * 2 - 1
@@ -113,10 +116,10 @@ class _Appearances:
 
 
 def group(points: ArrayFloat, count: int, *, seed: int) -> tuple[ArrayFloat, ArrayI64]:
-    """Centres (count, D) of points (N, D), and which one each belongs to, (N,).
+    """Cluster points (N, D): return centres (count, D), and the index of each point's centre, (N,).
 
-    k-means (Lloyd 1982) from the start of k-means++ (Arthur and Vassilvitskii 2007). Where there are fewer
-    different points than centres, some centres have no point.
+    k-means (Lloyd 1982) with the initialization of k-means++ (Arthur and Vassilvitskii 2007). If there are
+    fewer distinct points than centres, some centres have no point.
     """
     rng = np.random.default_rng(seed)
     centres = points[rng.choice(len(points), 1)]
@@ -135,5 +138,5 @@ def group(points: ArrayFloat, count: int, *, seed: int) -> tuple[ArrayFloat, Arr
 
 
 def _distances(points: ArrayFloat, centres: ArrayFloat) -> ArrayFloat:
-    """Squared, (N, count)."""
+    """Return squared distances (N, count)."""
     return np.asarray(((points[:, None] - centres[None]) ** 2).sum(axis=-1))

@@ -1,19 +1,18 @@
-"""The full-frame network: a frame map and a head's pose to the whole picture.
+"""The full-frame network: a full-face map and a head pose to the whole frame.
 
-Knows the network alone. A U-Net (Ronneberger et al., arXiv 1505.04597) of the kind of ``models.renderer``,
-for one person before one fixed camera, with pictures that it learns beside its weights, so that fine detail
-need not be made anew by convolutions for every frame. There are a few *looks*, each of
+A U-Net (Ronneberger et al., arXiv 1505.04597) like those of ``models.renderer``, for one person in front of
+one fixed camera. It learns images beside its weights, so that convolutions need not reconstruct fine detail
+in every frame. There are a few *appearance codes*, each of
 
-* a *backdrop*, which stays where it is in the picture, and
+* a *backdrop*, which is fixed in the frame, and
 * a *texture*, which moves with the head: a neural texture (Thies et al., *Deferred Neural Rendering*,
-  arXiv 1904.12356) on the plane of the face, laid into the picture by the head's pose. Its first three
-  channels are colours, the fourth says how much of them covers the backdrop, the rest is for the network to
-  use.
+  arXiv 1904.12356) on the plane of the face, warped into the frame by the head pose. Its first three
+  channels are colours, the fourth is its coverage of the backdrop, the rest are features for the network.
 
-Footage is taken in sittings: hair, collar, light and the place of the chair change between them, and
-averaging over sittings is what makes a picture soft. How far the head is from the usual place of each look
-mixes the looks (a mixture of experts, Jacobs et al. 1991). What the network paints is added to texture over
-backdrop.
+Footage comes from several sessions: hair, collar, light and the position of the chair change between them,
+and averaging over sessions blurs the frame. The distances of the head from the usual position of each
+appearance give the blend weights (a mixture of experts, Jacobs et al. 1991). The output of the network is
+added to the texture over the backdrop.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from newscaster.face.full_face_map import CHANNELS
 from newscaster.models.blocks import convolution, residuals, unshuffle
 
 TEXTURE_BOX = (-1.6, -1.9, 1.6, 2.1)
-"""What the texture shows: left, top, right and bottom in the head's frame, in outer-eye distances."""
+"""Extent of the texture: left, top, right and bottom in head coordinates, in inter-ocular distances."""
 _COLOURS = 3
 _POSE = 6
 _FADE = 0.2
@@ -43,53 +42,53 @@ class FullFrameConfig:
     """The shape of a full-frame network."""
 
     size: tuple[int, int]
-    """Width and height of the picture in pixels."""
+    """Width and height of the frame in pixels."""
     eye_distance_px: float
-    """Outer-eye distance in the picture: the texture's resolution follows from it."""
+    """Inter-ocular distance in the frame, in pixels; determines the resolution of the texture."""
     channels: tuple[int, ...] = (24, 48, 96, 160)
-    """Channels per level, the finest first; every level halves the grid."""
+    """Channels per level, the finest first; every level halves the resolution."""
     encoder_blocks: tuple[int, ...] = (1, 1, 2, 2)
     decoder_blocks: tuple[int, ...] = (1, 1, 1)
     cell: int = 2
-    """Pixels to a side of one cell of the finest grid."""
+    """Side of a cell of the finest grid in pixels."""
     texture_channels: int = 8
     appearances: int = 24
     code: int = 64
-    """Width of what the network is told of the pose besides."""
+    """Width of the pose code, a further input of the network."""
 
     @property
     def coarsest_cell(self) -> int:
-        """Pixels to a side of one cell of the coarsest grid."""
+        """Side of a cell of the coarsest grid in pixels."""
         return self.cell << (len(self.channels) - 1)
 
     @property
     def padded(self) -> tuple[int, int]:
-        """Width and height of what is computed: the least multiples of the coarsest cell."""
+        """Computed width and height: the frame, rounded up to multiples of the coarsest cell."""
         width, height = (-(-side // self.coarsest_cell) * self.coarsest_cell for side in self.size)
         return width, height
 
     @property
     def texture_size(self) -> tuple[int, int]:
-        """Width and height of the texture: one of its pixels is as large as one of the picture's."""
+        """Width and height of the texture, whose pixels are as large as those of the frame."""
         left, top, right, bottom = TEXTURE_BOX
         return round((right - left) * self.eye_distance_px), round((bottom - top) * self.eye_distance_px)
 
     def to_json(self) -> dict[str, Any]:
-        """For storing; the way back is :meth:`from_json`."""
+        """Return a dictionary for JSON; :meth:`from_json` reads it."""
         return asdict(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> FullFrameConfig:
-        """``TypeError`` or ``ValueError`` where the data are not a config's."""
+        """Parse a config; raise ``TypeError`` or ``ValueError`` if the data are not valid."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         return FullFrameConfig(**fields)
 
 
 class FullFrame(nn.Module):
-    """Frame maps (B, C, h, w) uint8 and planes (B, 2, 3) to pictures (B, 3, H, W) of about 0 to 1.
+    """Full-face maps (B, C, h, w) uint8 and planes (B, 2, 3) to frames (B, 3, H, W) of about 0 to 1.
 
-    Maps are drawn on the padded picture, ``h = H' / cell``. A plane takes head units (x, y) on the plane of
-    the face to pixels of the picture.
+    Maps are drawn at the padded size, ``h = H' / cell``. A plane maps head units (x, y) on the plane of the
+    face to pixels of the frame.
     """
 
     corners: Tensor
@@ -131,36 +130,37 @@ class FullFrame(nn.Module):
         self.leave = _zeroed(nn.Conv2d(channels[0], _COLOURS * config.cell**2, 3, padding=1))
 
     def look(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """How much of each look poses call for, (B, looks), and a code (B, code) of the pose."""
+        """Return the blend weights of the appearances (B, appearances) and a code (B, code) of the pose."""
         pose = (planes.flatten(1) - self.usual) / self.spread
         code = self.gate(pose)
         distance = ((pose[:, None] - self.centres) ** 2).sum(-1)
         return torch.softmax(self.to_appearances(code) - distance, dim=1), code
 
     def _warped(self, planes: Tensor, fractions: Tensor, window: Window) -> Tensor:
-        """The texture laid into windows of the picture, (B, C, h, w); zero where it does not reach."""
+        """Warp the texture into windows of the frame, (B, C, h, w); zero outside the texture."""
         left, top, right, bottom = TEXTURE_BOX
         back = torch.linalg.inv(planes[:, :, :2])
         back = torch.cat([back, -back @ planes[:, :, 2:]], dim=2)
         scale = planes.new_tensor([[2 / (right - left)], [2 / (bottom - top)]])
         shift = planes.new_tensor([(right + left) / (right - left), (bottom + top) / (bottom - top)])
-        where = torch.einsum("bkhw,bck->bhwc", window.cut(self.corners), back * scale) - shift
+        sampling_grid = torch.einsum("bkhw,bck->bhwc", window.cut(self.corners), back * scale) - shift
         textures = torch.einsum("bn,nchw->bchw", fractions, self.textures)
-        # How much it covers comes before the edge fades out, so that no border is ever seen.
+        # The coverage fades out at the edge, so that no border is visible.
         cover = torch.sigmoid(textures[:, _COLOURS : _COLOURS + 1]) * self.edge
         textures = torch.cat([textures[:, :_COLOURS], cover, textures[:, _COLOURS + 1 :] * self.edge], dim=1)
-        return functional.grid_sample(textures, where, align_corners=False)
+        return functional.grid_sample(textures, sampling_grid, align_corners=False)
 
     def forward(
         self, maps: Tensor, planes: Tensor, look_at: Tensor | None = None, window: Window | None = None
     ) -> Tensor:
-        """See the class.
+        """Render frames, or windows of them.
 
         Args:
             maps: (B, C, h, w), of the window.
             planes: (B, 2, 3)
-            look_at: (B, 2, 3), other planes to choose the look by: it would change with a moving head.
-            window: what of each padded picture is computed; by default all of it, cut to the picture's size.
+            look_at: (B, 2, 3), planes that select the appearance, which would change with the head otherwise;
+                by default ``planes``.
+            window: part of each padded frame to render; by default all of it, cropped to the frame size.
         """
         whole = window is None
         if window is None:
@@ -169,7 +169,7 @@ class FullFrame(nn.Module):
             fractions, code = self.look(planes if look_at is None else look_at)
             resample = self._warped(planes, fractions, window)
             backdrop = torch.einsum("bn,nchw->bchw", fractions, self.backdrops)
-            backdrop = torch.stack([window.part(one, index) for index, one in enumerate(backdrop)])
+            backdrop = torch.stack([window.part(image, index) for index, image in enumerate(backdrop)])
             place = window.scaled(self.config.cell).cut(self.place[0])
         x = torch.cat([unshuffle(resample, self.config.cell), maps.float() * (1 / 255)], dim=1)
         x = functional.relu(self.enter(x) + place)
@@ -191,7 +191,7 @@ class FullFrame(nn.Module):
 
 @dataclass(frozen=True)
 class Window:
-    """A part of each of B pictures: all of one size."""
+    """A part of each of B frames; all parts have one size."""
 
     corners: tuple[tuple[int, int], ...]
     """Left and top of each."""
@@ -199,17 +199,17 @@ class Window:
     """Width and height."""
 
     def scaled(self, cell: int) -> Window:
-        """The same in cells of so many pixels."""
+        """Return the same windows in cells of ``cell`` pixels."""
         corners = tuple((x // cell, y // cell) for x, y in self.corners)
         return Window(corners, (self.size[0] // cell, self.size[1] // cell))
 
     def part(self, image: Tensor, index: int) -> Tensor:
-        """The window of the picture with this index, of one (C, H, W): (C, h, w)."""
+        """Return the window with this index of its image (C, H, W), as (C, h, w)."""
         (x, y), (width, height) = self.corners[index], self.size
         return image[:, y : y + height, x : x + width]
 
     def cut(self, image: Tensor) -> Tensor:
-        """All windows of one picture (C, H, W): (B, C, h, w)."""
+        """Return all windows of one image (C, H, W), as (B, C, h, w)."""
         return torch.stack([self.part(image, index) for index in range(len(self.corners))])
 
 
@@ -220,8 +220,8 @@ def _zeroed(layer: Layer) -> Layer:
 
 
 def _faded(rows: int, columns: int) -> Tensor:
-    """1 inside, falling to 0 over the last tenth at the left, the top and the right edge."""
+    """Return 1 inside, falling to 0 over the last tenth at the left, top and right edges."""
     across = (1 - (torch.arange(columns) + 0.5) / columns * 2).abs()
     down = 1 - (torch.arange(rows) + 0.5) / rows * 2
-    ways = [((1 - way) / _FADE).clamp(0, 1) for way in (across, down)]
-    return ways[1][:, None] * ways[0][None, :]
+    fade_x, fade_y = (((1 - distance) / _FADE).clamp(0, 1) for distance in (across, down))
+    return fade_y[:, None] * fade_x[None, :]

@@ -1,8 +1,8 @@
-"""An anchor without a frame of the footage inside: a stage that is painted, and mouths that sit on it.
+"""Synthetic target of an anchor without footage, and training data for mouths on it.
 
-Knows what a trained full-frame network is used for. :func:`render_target` lets it paint a resting face that
-nobody acted; :func:`painted_clips` lets it paint the surroundings of every mouth of the footage, so that the
-renderer learns to put real mouths into painted faces. Nothing of the stage is footage.
+Uses a trained full-frame network. :func:`render_target` renders a resting face from a synthetic track;
+:func:`synthetic_data` renders the surroundings of every mouth of the footage, so that the renderer learns to
+put real mouths into synthetic faces. No frame of the target is footage.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 TARGET_SECONDS = 10.0
 RING_UNITS = 0.12
-"""How far around the mask the colours of painted and real face are compared, in outer-eye distances."""
+"""Width of the ring around the mask for matching colours, in inter-ocular distances."""
 
 
 def render_target(
@@ -42,16 +42,16 @@ def render_target(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Target:
-    """A stage that goes round and round, painted from a track made of the take's own face.
+    """Render a target video that loops, from a synthetic track of the face in the dataset.
 
     Args:
-        network: trained on the take.
+        network: trained on the dataset.
         dataset: the footage.
-        folder: where ``stage.mp4`` is written.
-        scale: pixels of the network's pictures per pixel of the footage's.
-        seconds: how long the stage is; by default STAGE_SECONDS.
+        folder: output folder of ``stage.mp4``.
+        scale: pixels of the network's frames per pixel of the footage.
+        seconds: length of the target video; by default :data:`TARGET_SECONDS`.
         seed: of the track.
-        progress: called with the frames painted and the frames in all.
+        progress: called with the number of rendered frames and of all frames.
     """
     fps = float(dataset.fps)
     landmarks = [np.where(clip.present[:, None, None], clip.landmarks, np.nan) for clip in dataset.clips]
@@ -69,7 +69,7 @@ def render_target(
         temporary.write_bytes(video)
     return Target(
         video=folder / "stage.mp4",
-        source="painted by a full-frame network",
+        source="rendered by a full-frame network",
         start_frame=0,
         size=(width, height),
         landmarks=track.landmarks,
@@ -94,22 +94,22 @@ def synthetic_data(
     scale: float = 1.0,
     progress: Progress | None = None,
 ) -> RenderingData:
-    """What a renderer is trained on that shall put real mouths into painted faces.
+    """Return training data for a renderer that puts real mouths into synthetic faces.
 
-    Every region is painted but for the mouth inside the mask, which is the real one, its colours matched to
-    the painted face around it, and faded in as it will be when an anchor speaks.
+    Every crop is synthetic except for the real mouth inside the mask. The colours of the mouth are matched
+    to the synthetic face around it, and it is blended in as in an anchor that speaks.
 
     Args:
-        network: trained on the take.
+        network: trained on the dataset.
         dataset: the footage.
-        folder: where the regions are written; those found there for the same network are used again.
-        scale: pixels of the network's pictures per pixel of the footage's.
-        progress: called with the clips painted and the clips in all.
+        folder: output folder of the crops; crops of the same network in it are reused.
+        scale: pixels of the network's frames per pixel of the footage.
+        progress: called with the number of rendered clips and of all clips.
     """
-    made = folder / f"painted-{_fingerprint(network)}"
+    clips_folder = folder / f"painted-{_fingerprint(network)}"
     clips = []
     for count, clip in enumerate(dataset.clips, start=1):
-        clips.append(_rendered_clip(network, dataset, clip, made / clip.name, scale))
+        clips.append(_rendered_clip(network, dataset, clip, clips_folder / clip.name, scale))
         if progress is not None:
             progress(count, len(dataset.clips))
     return RenderingData.of(clips, dataset.mask.hidden)
@@ -133,11 +133,11 @@ def _rendered_clip(
 def _rendered_crops(
     network: FullFrame, dataset: Dataset, clip: Clip, shown: ArrayI64, scale: float
 ) -> ImageU8:
-    """The regions of the frames ``shown`` of a clip, all painted: (f, S, S, 3)."""
+    """Render the crops (f, S, S, 3) of the frames ``shown`` of a clip."""
     poses = dataset.head.steady_poses(clip.landmarks, clip.present, fps=dataset.fps)
     planes = poses.planes[shown] * scale
     to_footage = Similarity.of(scale=1 / scale, shift=(0.0, 0.0))
-    found = render_crops(
+    crops = render_crops(
         network,
         clip.landmarks[shown, :, :2] * scale,
         planes,
@@ -146,14 +146,14 @@ def _rendered_crops(
         side=dataset.crop.side,
         precision=fast_precision(network.backdrops.device),
     )
-    return np.stack(list(found))
+    return np.stack(list(crops))
 
 
 def with_real_mouths(rendered: ImageU8, real: ImageU8, mask: Mask, *, ring_px: float) -> ImageU8:
-    """Painted regions (F, S, S, 3) with the lower faces of real ones (F, S, S, 3) faded in.
+    """Blend the lower faces of real crops (F, S, S, 3) into synthetic crops (F, S, S, 3).
 
-    Before that the real ones get, by one offset per channel and clip, the colours that the painted ones have
-    around the mask.
+    First, one offset per channel and clip matches the colours of the real crops to those of the synthetic
+    crops around the mask.
     """
     reach = 2 * max(1, round(ring_px)) + 1
     grown = Image.fromarray(mask.hidden).convert("L").filter(ImageFilter.MaxFilter(reach))

@@ -1,6 +1,6 @@
-"""How a full-frame network is trained: its start, its losses, its metrics on held-out frames.
+"""Training task of the full-frame network: initialization, losses, metrics on held-out frames.
 
-What all trainings on frames share is in :mod:`newscaster.models.frame_task`.
+:mod:`newscaster.models.frame_task` has the parts that all training tasks on frames have in common.
 """
 
 from __future__ import annotations
@@ -33,43 +33,43 @@ _PREVIEW_FRAMES = 5
 
 @dataclass(frozen=True, kw_only=True)
 class FullFrameTraining(FrameTraining):
-    """How a full-frame network is trained."""
+    """Training settings of a full-frame network."""
 
     pairs: int = 4
     """Pairs of successive frames per step."""
     gpu_pairs: int = 16
-    """The same on a GPU, which takes as long for a small step as for a large one."""
+    """The same on a GPU, on which a small step takes as long as a large one."""
     learning_rate: float = 1.5e-3
-    """Its peak; it follows the time budget."""
+    """Peak learning rate; the schedule follows the time budget."""
     look_rate: float = 0.15
-    """The learning rate of backdrops and textures, as a share of the others': they start as good pictures."""
+    """Factor on the learning rate for backdrops and textures, which start close to their final values."""
     warmup_steps: int = 200
-    """Steps over which the rate rises."""
+    """Steps of learning rate warm-up."""
     look_sharpness: float = 6.0
-    """How sharply looks give way to each other at first."""
+    """Initial sharpness of the transition between appearances; see :func:`start_from`."""
     start_frames: int = 2000
-    """Frames that the first looks are made of."""
+    """Maximum number of frames for the initial appearance codes."""
     loss: FullFrameWeights = field(default_factory=FullFrameWeights)
     sharpening: Sharpening = field(default_factory=Sharpening)
     sight: Sight = field(default_factory=Sight)
     check_frames: int = 60
-    """Held-out frames that figures are taken on along the way, evenly spread."""
+    """Held-out frames for the metrics during training, evenly spread."""
     last_check_frames: int = 300
-    """And at the end."""
+    """The same at the end."""
     intervals: Intervals = field(default_factory=lambda: Intervals(save_fraction=0.02))
-    """The state is large, since appearance codes are pictures: it is written less often."""
+    """The state is large because appearance codes are images, so it is saved less often."""
 
 
 class PortraitTask(FrameTask[PairBatch]):
-    """A full-frame network in training.
+    """Training task of a full-frame network.
 
     Args:
         data: whole frames and the faces in them.
-        config: the shape of the network.
-        training: how it is trained.
-        device: where it computes.
-        seed: of the first weights.
-        perceptual: the network of the perceptual loss.
+        config: network shape.
+        training: training settings.
+        device: for the computation.
+        seed: of the initial weights.
+        perceptual: network of the perceptual loss.
 
     Raises:
         InputError: ``config`` is for frames of another size.
@@ -91,7 +91,9 @@ class PortraitTask(FrameTask[PairBatch]):
         perceptual: Perceptual,
     ) -> None:
         if config.size != data.learn.size:
-            raise InputError(f"config.size is {config.size}; the pictures are {data.learn.size}. Give that")
+            raise InputError(
+                f"config.size is {config.size}, but the frames are {data.learn.size}. Use that size"
+            )
         super().__init__(
             training, device=device, seed=seed, samples=(2 * training.pairs, 2 * training.gpu_pairs)
         )
@@ -102,27 +104,27 @@ class PortraitTask(FrameTask[PairBatch]):
         self.pairs = Pairs(data.learn, config, training.sight)
 
     def identity(self) -> dict[str, Any]:
-        """The network's shape."""
+        """Return the network shape."""
         return {"config": self.network.config.to_json()}
 
     def initialize(self, seed: int) -> None:
-        """Give the network its first backdrops and textures."""
-        network, how = copy.deepcopy(self.network).cpu(), self.training
+        """Set the initial backdrops and textures of the network."""
+        network, training = copy.deepcopy(self.network).cpu(), self.training
         start_from(
             network,
             self.data.learn,
-            sharpness=how.look_sharpness,
-            most_frames=how.start_frames,
+            sharpness=training.look_sharpness,
+            most_frames=training.start_frames,
             seed=seed,
         )
         self.network.load_state_dict(network.state_dict())
 
     def batch(self, *, seed: int, step: int) -> PairBatch:
-        """Pairs of successive frames."""
+        """Return pairs of successive frames."""
         return self.pairs.random(self.samples_per_step // 2, seed=seed, step=step)
 
     def loss(self, batch: PairBatch, *, step: int, fraction: float) -> Tensor:
-        """Reconstruction and perceptual distance, and from some time on what makes frames sharp."""
+        """Return reconstruction plus perceptual loss, and after some time plus the sharpening losses."""
         real, maps, planes, appearances = self.to_device(
             batch.images, batch.maps, batch.planes, batch.appearances
         )
@@ -141,34 +143,34 @@ class PortraitTask(FrameTask[PairBatch]):
         return loss
 
     def _fine(self, maps: Tensor, real: Tensor) -> Tensor:
-        """Maps as coverage of 0 to 1 on the grid of pixels."""
+        """Upsample maps to the pixel grid, as coverage of 0 to 1."""
         fine = functional.interpolate(maps.float() / 255, scale_factor=float(self.network.config.cell))
         return fine[..., : real.shape[2], : real.shape[3]]
 
     def evaluate(self, network: nn.Module) -> Metrics:
-        """PSNR of whole frames and of faces, dB; sharpness of faces over the real one."""
+        """Return the PSNR of whole frames and of faces in dB, and the relative sharpness of faces."""
         assert isinstance(network, FullFrame)
         numbers = self.data.held_out.spread(self.training.check_frames)
         quality = evaluate(network, self.data.held_out, numbers, precision=self._precision)
         return {"psnr": quality.psnr, "face_psnr": quality.face_psnr, "sharpness": quality.sharpness}
 
     def preview(self, network: nn.Module, path: Path) -> None:
-        """Fixed held-out frames, real above painted."""
+        """Write a comparison of fixed held-out frames, real above rendered."""
         assert isinstance(network, FullFrame)
-        some = self.data.held_out[self.data.held_out.spread(_PREVIEW_FRAMES)]
+        frames = self.data.held_out[self.data.held_out.spread(_PREVIEW_FRAMES)]
         rendered = render_frames(
-            network, some.landmarks, some.planes, some.appearances, precision=self._precision
+            network, frames.landmarks, frames.planes, frames.appearances, precision=self._precision
         )
-        real = np.stack([some.image(number) for number in range(len(some))])
+        real = np.stack([frames.image(number) for number in range(len(frames))])
         write_comparison(path, real=real, rendered=np.stack(list(rendered)))
 
 
-def _parameter_groups(network: FullFrame, how: FullFrameTraining) -> list[dict[str, Any]]:
-    """Weights, and backdrops and textures, which have a rate of their own and no decay."""
+def _parameter_groups(network: FullFrame, training: FullFrameTraining) -> list[dict[str, Any]]:
+    """Return the weights, and the backdrops and textures with their own learning rate and no decay."""
     appearances = [network.backdrops, network.textures]
-    own = {id(parameter) for parameter in appearances}
-    rest = [parameter for parameter in network.parameters() if id(parameter) not in own]
+    ids = {id(parameter) for parameter in appearances}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in ids]
     return [
-        {"params": rest, "weight_decay": how.weight_decay},
-        {"params": appearances, "weight_decay": 0.0, "rate_scale": how.look_rate},
+        {"params": rest, "weight_decay": training.weight_decay},
+        {"params": appearances, "weight_decay": 0.0, "rate_scale": training.look_rate},
     ]

@@ -1,6 +1,6 @@
-"""Training the full-frame network: from whole pictures of a take to weights.
+"""Training of the full-frame network: from the whole frames of a dataset to weights.
 
-Bounded by minutes, and safe to kill at any time; the task itself is in ``models.portrait.task``.
+A run has a time budget in minutes, and can be killed at any time. The task is in ``models.portrait.task``.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class FullFrameResult(FrameRun):
-    """A finished training."""
+    """Result of a finished training run."""
 
     psnr: float
-    """Of whole held-out frames, over all that were checked together, dB."""
+    """PSNR of whole held-out frames, over all checked frames together, in dB."""
     sharpness: float
-    """Of held-out faces: variance of the Laplacian, painted over real; 1: as sharp."""
+    """Ratio of the variances of the Laplacian on held-out faces, rendered to real; 1: equally sharp."""
     held_out_frames: int
-    """How many frames the metrics were taken on."""
+    """Number of frames that the metrics were computed on."""
 
 
 def train_full_frame(
@@ -64,22 +64,22 @@ def train_full_frame(
 
     Args:
         data: whole frames and the faces in them.
-        folder: see :func:`train_frames`, also for what is not named here.
-        minutes: the whole budget, the first appearance codes included.
-        resume: likewise.
-        device: where to compute; "auto" takes a GPU if PyTorch has one.
-        seed: of the first weights and of the order of frames.
-        progress: likewise.
-        config: the shape of the network, by default ``data.config``; a resumed run must have the same.
-        training: how it is trained.
-        clock: likewise.
+        folder: see :func:`train_frames`.
+        minutes: the whole budget, including the initialization of the appearance codes.
+        resume: see :func:`train_frames`.
+        device: for the computation; "auto" uses a GPU if PyTorch has one.
+        seed: of the initial weights and of the order of frames.
+        progress: see :func:`train_frames`.
+        config: network shape, by default ``data.config``; a resumed run must have the same.
+        training: training settings.
+        clock: see :func:`train_frames`.
 
     Returns:
-        Where the weights are, and metrics on held-out frames.
+        Paths of the weights, and metrics on held-out frames.
 
     Raises:
         InputError: the state in ``folder`` is damaged or of another network, ``config`` is for frames of
-            another size, or ``device`` is not there.
+            another size, or ``device`` is not available.
         MissingExtraError: the weights of the perceptual loss are not installed.
         OutputError: ``folder`` cannot be written.
     """
@@ -105,7 +105,7 @@ def train_full_frame(
 
 
 def load_full_frame(path: Path) -> FullFrame:
-    """The network of a run's folder, or of its ``weights.safetensors``, on the CPU and in evaluation mode.
+    """Load the network of a run folder, or of its ``weights.safetensors``, on the CPU in evaluation mode.
 
     Raises:
         InputError: the file is missing, damaged, or not a full-frame network's.
