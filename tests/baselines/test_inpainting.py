@@ -129,7 +129,7 @@ def test_the_loss_falls_and_the_mouth_is_filled_in(data: RenderingData, tmp_path
     given = crops.copy()
     given[:, data.hidden] = 0
     session = Session(export_inpainter(load_inpainter(tmp_path)), trusted=True)
-    rendered = session.run(crop=given, outline=outlines)["rendered"]
+    rendered = session.run(region=given, outline=outlines)["rendered"]
     error = (rendered[:, data.hidden].astype(float) - clip.crops[:, data.hidden]) ** 2
     assert 10 * np.log10(255**2 / error.mean()) == pytest.approx(psnr, abs=0.1)
 

@@ -100,7 +100,7 @@ def test_candidates_hold_the_share_of_all_weight() -> None:
     rng = np.random.default_rng(1)
     squared = np.sort(rng.uniform(2, 50, 400).astype(np.float32))
     for count in (3, 20, 100):
-        weights = shape_weights(squared, squared[:count], blend_weight=0.9).astype(float)
+        weights = shape_weights(squared, squared[:count], fraction=0.9).astype(float)
         assert weights.sum() == pytest.approx(1, abs=1e-5)
         assert (np.diff(weights) <= 0).all()
         # The width that the weights were made with, from the first and the last of them.

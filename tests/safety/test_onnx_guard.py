@@ -207,5 +207,5 @@ def test_what_a_network_gives_is_looked_at() -> None:
     audio = Session(relu().SerializeToString())
     with pytest.raises(InputError, match=r"float32 \(1, 4\) or not finite; expected \(1, 5\)"):
         audio.run_one("y", (1, 5), x=np.zeros((1, 4), np.float32))
-    with pytest.raises(InputError, match=r"gives \['y'\]; expected 'z'"):
+    with pytest.raises(InputError, match=r"returns \['y'\]; expected 'z'"):
         audio.run_one("z", (1, 4), x=np.zeros((1, 4), np.float32))

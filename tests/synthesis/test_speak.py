@@ -359,7 +359,7 @@ def test_files_that_cannot_drive_an_anchor(
         ("missing.wav", MediaError, "no such file"),
         ("missing.txt", InputError, r"missing\.txt' cannot be read"),
         (tmp_path / "empty.wav", MediaError, "empty"),
-        (make_clip(audio=False), MediaError, "no sound"),
+        (make_clip(audio=False), MediaError, "no audio in it"),
         (tmp_path / "silent.wav", SpeechError, r"silent: its peak is -70\.\d dBFS"),
         (io.BytesIO(), MediaError, "nothing came in"),
         (None, InputError, "neither speech nor a text"),
@@ -481,7 +481,7 @@ def test_mark_up_and_control_characters_reach_neither_voice_nor_captions(
         assert f"\n{line}\n" in shown
     assert [note.split(":")[0].split(" (")[0] for note in made.notes] == [
         "the text has mark-up",
-        "the text holds control characters",
+        "the text has control characters",
         "no speech detected in the audio of the voice",  # a hum stands in for the voice
     ]
     assert [record.getMessage() for record in caplog.records] == list(made.notes)
