@@ -312,7 +312,7 @@ def _say_counts(address: str, counts: LiveCounts) -> None:
 
     say(
         f"{media.redact_url(address)}  {counts.audio_seconds:.1f} s, {counts.shown} frames, "
-        f"{counts.dropped} left out",
+        f"{counts.dropped} dropped",
         err=True,
     )
 
