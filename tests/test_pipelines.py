@@ -194,7 +194,7 @@ def test_footage_without_sound_takes_the_base_network_as_it_is(
     )
     assert anchor.info.training["motion clips"] == 0
     assert {name for name in anchor.info.training if name.startswith("motion")} == {"motion clips"}
-    assert "0 of 1 clips have sound" in caplog.text
+    assert "0 of 1 clips have audio" in caplog.text
     assert not list(work.glob("motion-*"))
     # Its own mouth at rest, which is that of the same person's footage with sound.
     np.testing.assert_allclose(anchor.face.basis.mean, newscaster.open(made).face.basis.mean, atol=5e-3)
@@ -216,7 +216,7 @@ def test_a_clip_without_sound_does_not_teach_motion(
             dataset, tmp_path / "run", base=base, encoder=load_encoder(windowing=base.features.windowing)
         )
     assert found.clips == 4
-    assert "4 of 6 clips have sound" in caplog.text
+    assert "4 of 6 clips have audio" in caplog.text
 
 
 def test_frames_whose_audio_does_not_fit_do_not_teach_motion(tmp_path: Path) -> None:
@@ -234,17 +234,17 @@ def test_frames_whose_audio_does_not_fit_do_not_teach_motion(tmp_path: Path) -> 
         assert (None if made is None else np.flatnonzero(made.present).max() + 1) == frames
 
 
-def test_clips_set_aside_are_the_renderers() -> None:
+def test_held_out_clips_are_the_renderers() -> None:
     def clip(value: int) -> MotionClip:
         return MotionClip(
             np.full((1, 1), value, np.float32), np.zeros((1, 57, 2), np.float32), np.ones(1, bool)
         )
 
     clips = [None if i % 3 == 1 else clip(i) for i in range(60)]
-    learn, held_out = speaker._set_aside(clips)
+    learn, held_out = speaker._split_clips(clips)
     assert [c.features[0, 0] for c in held_out] == [0, 20]
     assert len(learn) == 38
-    assert speaker._set_aside(clips[:20]) == ([c for c in clips[:20] if c], [])
+    assert speaker._split_clips(clips[:20]) == ([c for c in clips[:20] if c], [])
 
 
 def test_consent_must_be_said(tmp_path: Path) -> None:

@@ -143,6 +143,8 @@ _EXEMPT = (
     ("src/newscaster/server/speech_upload.py", r'"sound"'),
     ("src/newscaster/server/websocket.py", r'"sound"'),
     ("src/newscaster/server/page/studio.js", r'type: "sound"'),
+    # the key of a tensor in anchors
+    ("src/newscaster/models/renderer/ridge_init.py", r'"pictures"'),
     # old names of options
     ("src/newscaster/cli/*", r'"--stage(?:-minutes|-start)?"'),
     # lists of HTML elements, of WebVTT's blocks and of English words
@@ -159,9 +161,15 @@ _LIBRARY_NAMES = frozenset(
         ("prepare/lag.py", "take_along_axis"),  # numpy.take_along_axis
         ("media/writer.py", "PictureType"),  # PyAV
         ("media/stream.py", "PictureType"),
+        # keys of tensors in checkpoints and anchors: the names of buffers
+        ("motion/network.py", "feature_deviation"),
+        ("motion/speaker.py", "feature_deviation"),
+        ("motion/task.py", "feature_deviation"),
+        ("motion/discriminator.py", "motion_deviation"),
+        ("renderer/ridge_init.py", "pictures"),
     }
 )
-"""Names of libraries, by the file that uses them."""
+"""Names of libraries and of stored tensors, by the file that uses them."""
 _CONSTANT = re.compile(r"_?(?:MOST|LEAST|LONGEST|GREATEST|FEWEST)_[A-Z0-9_]+|_?[A-Z0-9_]+_(?:MOST|LEAST)")
 
 

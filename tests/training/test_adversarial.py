@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 def images(count: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Speckled pictures, and the same without their speckles."""
+    """Return speckled images, and the same without their speckles."""
     generator = torch.Generator().manual_seed(seed)
     smooth = functional.interpolate(torch.rand(count, 3, 4, 4, generator=generator), size=32, mode="bilinear")
     return (smooth + 0.05 * torch.randn(count, 3, 32, 32, generator=generator)).clamp(0, 1), smooth
@@ -24,7 +24,7 @@ def adversary(seed: int = 0, **weights: float) -> Adversary:
     return Adversary(PatchDiscriminator(1), AdversarialLoss(**weights), device=CPU)
 
 
-def test_it_learns_to_prefer_sharp_pictures_and_pulls_soft_ones_towards_them() -> None:
+def test_it_learns_to_prefer_sharp_images_and_pulls_soft_ones_towards_them() -> None:
     judge = adversary(realism=1.0, matching=0.0)
     maps = torch.zeros(4, 1, 32, 32)
     for step in range(40):
@@ -40,7 +40,7 @@ def test_it_learns_to_prefer_sharp_pictures_and_pulls_soft_ones_towards_them() -
     assert all(p.grad is None or p.requires_grad for p in judge.discriminator.parameters())
 
 
-def test_matching_is_nothing_for_the_real_picture() -> None:
+def test_matching_is_nothing_for_the_real_image() -> None:
     judge = adversary(realism=0.0, matching=1.0)
     sharp, soft = images(2, seed=0)
     maps = torch.zeros(2, 1, 32, 32)

@@ -49,7 +49,7 @@ def test_a_process_that_is_killed() -> None:
     assert next(batches) == 0
     for process in set(multiprocessing.active_children()) - others:
         process.kill()
-    with pytest.raises(NewscasterError, match="ended from outside"):
+    with pytest.raises(NewscasterError, match="was killed"):
         list(itertools.islice(batches, 1000))
     assert not set(multiprocessing.active_children()) - others
 

@@ -15,11 +15,11 @@ _MIN_SIDE = 16
 
 
 class PatchDiscriminator(nn.Module):
-    """How real every patch of a picture looks (pix2pix, arXiv 1611.07004), at two scales (arXiv 1711.11585).
+    """A patch discriminator (pix2pix, arXiv 1611.07004) at two scales (arXiv 1711.11585).
 
-    Pictures (B, 3, H, W) of 0 to 1 and maps (B, M, H, W) to activations per scale; the last of each scale is
-    the verdict, (B, 1, h, w). Beside the picture it is shown its fine detail, amplified: without that it took
-    many hundred steps to notice that a picture was soft.
+    It maps images (B, 3, H, W) of 0 to 1 and maps (B, M, H, W) to activations per scale. The last of each
+    scale are the logits, (B, 1, h, w). Amplified fine detail is part of the input: without it, the
+    discriminator needed many hundred steps to detect blur.
     """
 
     def __init__(self, maps: int, *, channels: tuple[int, ...] = (32, 64, 128), scales: int = 2) -> None:

@@ -154,7 +154,7 @@ def train_frames(
         folder: where weights, state, ``progress.csv`` and ``preview.png`` go; made if missing.
         minutes: the whole budget, time before an interruption included.
         seed: of the order of frames.
-        resume: go on from the state in ``folder`` if there is one; otherwise start anew and replace it.
+        resume: resume from the state in ``folder`` if there is one; otherwise start over and replace it.
         progress: called every few seconds with a report; what it raises ends the training.
         clock: returns seconds from some point in time on; for tests.
 

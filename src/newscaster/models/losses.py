@@ -1,7 +1,7 @@
-"""What a painted picture is trained by: what it should be, how it should change, and whether it looks real.
+"""Losses of rendered frames: pixels and gradients, changes in time, detail and perceptual distance.
 
-Errors alone make a soft picture: the mean of all that might have been. Detail, a discriminator and a network
-that has learnt to see ask for a sharp one, and come in when the picture is otherwise right.
+Pixel errors alone give blurred frames: the mean of all plausible ones. The detail loss, a discriminator and
+the perceptual loss favour sharp frames. They start once the frame is otherwise right.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class Sharpening:
 
 @dataclass(frozen=True, kw_only=True)
 class FullFrameWeights:
-    """How much every part of the loss counts, beside the error of pixels, which counts 1."""
+    """Weights of the loss terms, relative to the pixel error, which has weight 1."""
 
     face: float = 2.0
     """Added weight of pixels inside the face."""
     gradient: float = 0.5
     """Of the error of differences between neighbours."""
     temporal: float = 0.5
-    """Of the error of differences between successive frames: what flickers is seen, what is soft is not."""
+    """Of the error of differences between successive frames: viewers notice flicker more than blur."""
     perceptual: float = 0.003
-    """Of activations of a network that has learnt to see."""
+    """Of the perceptual loss."""
 
 
 def pixel_weights(oval: Tensor, weights: FullFrameWeights) -> Tensor:
@@ -74,9 +74,9 @@ def reconstruction_loss(
 def perceptual_loss(network: Perceptual, rendered: Tensor, real: Tensor) -> Tensor:
     """L1 between activations, summed over resolutions; a scalar."""
     with torch.no_grad():
-        wanted = network(real)
+        expected = network(real)
     return _summed(
-        [(a.float() - b.float()).abs().mean() for a, b in zip(network(rendered), wanted, strict=True)]
+        [(a.float() - b.float()).abs().mean() for a, b in zip(network(rendered), expected, strict=True)]
     )
 
 
@@ -92,7 +92,7 @@ def luma(images: Tensor) -> Tensor:
 
 
 def detail_loss(rendered: Tensor, real: Tensor) -> Tensor:
-    """L1 between root mean squares of the Laplacian about each place: how much detail is there; a scalar."""
+    """L1 between local root mean squares of the Laplacian, which measure fine detail; a scalar."""
     return (_detail(rendered) - _detail(real)).abs().mean()
 
 

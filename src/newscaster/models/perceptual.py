@@ -1,4 +1,4 @@
-"""What pictures look like to a network that has learnt to tell things apart.
+"""A pretrained image classifier, whose activations measure perceptual distance.
 
 The first blocks of EfficientNet-Lite0 (Tan and Le, *EfficientNet*, arXiv 1905.11946; the Lite variant has no
 squeeze-and-excitation and ReLU6 throughout), with the ImageNet weights that the package
@@ -31,12 +31,12 @@ _BLOCKS = (
     (80, 480, 80, 3, 1),
 )
 _LOOKED_AT = (0, 2, 4, 6)
-"""Blocks whose activations are compared: the last of each resolution, 1/2 to 1/16 of the picture's."""
+"""Blocks whose activations are compared: the last of each resolution, 1/2 to 1/16 of the image's."""
 _EPS = 1e-3
 
 
 class Perceptual(nn.Module):
-    """Pictures (B, 3, H, W) of 0 to 1 to activations, the finest first. Its weights are never trained."""
+    """The network: images (B, 3, H, W) of 0 to 1 to activations, finest first. Its weights stay frozen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,18 +47,22 @@ class Perceptual(nn.Module):
 
     @staticmethod
     def pretrained() -> Perceptual:
-        """With the weights of the installed package; MissingExtraError where there is none."""
-        found = find_spec(_PACKAGE)
-        if found is None or found.origin is None:
+        """Return the network with the weights of the installed package.
+
+        Raises:
+            MissingExtraError: the package is not installed.
+        """
+        spec = find_spec(_PACKAGE)
+        if spec is None or spec.origin is None:
             package = _PACKAGE.replace("_", "-")
             raise MissingExtraError(purpose="training a full-frame network", extra="train", package=package)
-        path = Path(found.origin).parent / _FILE
+        path = Path(spec.origin).parent / _FILE
         network = Perceptual()
         network.load(torch.load(path, map_location="cpu", weights_only=True))
         return network
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Take weights named as in the package."""
+        """Load weights named as in the package."""
         self.stem.load(weights, "_conv_stem", "_bn0")
         for index, block in enumerate(self.blocks):
             assert isinstance(block, _Block)

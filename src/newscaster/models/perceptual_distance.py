@@ -1,4 +1,4 @@
-"""How different pictures look to a network that has learnt to see: a measure, which nothing is trained by."""
+"""Perceptual distance between frames: a metric, not a training loss."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ _MIN_LENGTH = 1e-5
 
 
 def perceptual_distances(made: ImageU8, real: ImageU8, mask: ArrayBool) -> ArrayF64:
-    """Distance of each frame, (F,), 0 to 2 per resolution and in practice far below 1; 0 is the same.
+    """Return the distance of each frame, (F,): 0 to 2 per resolution, in practice far below 1; 0: identical.
 
     As in LPIPS without learnt weights (Zhang, Isola, Efros, Shechtman, Wang, *The unreasonable effectiveness
     of deep features as a perceptual metric*, arXiv 1801.03924), with the first blocks of EfficientNet-Lite0
-    for a network: at four resolutions, 1/2 to 1/16 of the picture's, the activations of every place are
-    brought to length 1 over the channels; the distance is the squared length of their difference, averaged
-    over places as far as the mask covers them, and summed over the resolutions. Not to be compared with
-    LPIPS of other networks, nor between regions of different sides.
+    as the network. At four resolutions, 1/2 to 1/16 of the frame's, the activations at every position are
+    normalised to unit length over the channels. The distance is the squared length of their difference,
+    averaged over positions with the mask's coverage as weight, and summed over the resolutions. Values are
+    not comparable with LPIPS of other networks, nor between crops of different sides.
 
     Args:
         made, real: (F, H, W, 3) RGB.
-        mask: (H, W), what counts. The network sees all of the pictures.
+        mask: (H, W), the pixels that count. The network sees the whole frames.
 
     Raises:
         MissingExtraError: the network's weights are not installed.
     """
     network = _network()
     covered = torch.from_numpy(mask.astype(np.float32))[None, None]
-    found = []
+    distances = []
     with torch.inference_mode():
         for first in range(0, len(made), _AT_ONCE):
             part = slice(first, first + _AT_ONCE)
-            found.append(_distances(network(_tensor(made[part])), network(_tensor(real[part])), covered))
-    return torch.cat(found).double().numpy() if found else np.zeros(0)
+            distances.append(_distances(network(_tensor(made[part])), network(_tensor(real[part])), covered))
+    return torch.cat(distances).double().numpy() if distances else np.zeros(0)
 
 
 def _distances(made: list[Tensor], real: list[Tensor], covered: Tensor) -> Tensor:

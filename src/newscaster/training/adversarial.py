@@ -1,4 +1,4 @@
-"""Adversarial training: one :class:`Adversary` for pictures and for motion.
+"""Adversarial training: one :class:`Adversary` for frames and for motion.
 
 Goodfellow et al., arXiv 1406.2661; hinge loss, arXiv 1705.02894; feature matching, Salimans et al., arXiv
 1606.03498. An adversary is handed its discriminator, and leaves all other losses to the tasks that use it.

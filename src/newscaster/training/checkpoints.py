@@ -73,7 +73,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """What :func:`write_checkpoint` wrote.
+    """Read a file that :func:`write_checkpoint` wrote.
 
     Raises:
         InputError: the file is missing, damaged, or was written by something else.
@@ -89,8 +89,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         facts = json.loads(header["__metadata__"][_KEY])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"'{path}' is damaged or was not written by training ({error!r}). Remove its folder to train "
-            "anew, or name another one with --work-dir"
+            f"'{path}' is damaged or was not written by training ({error!r}). Remove its folder to start "
+            "over, or name another one with --work-dir"
         ) from error
     return Checkpoint(tensors, facts)
 
@@ -118,7 +118,7 @@ def load_network(
     except (AttributeError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(
             f"'{path}' does not hold the weights of a network of the kind {kind!r}: {error}. Give the folder "
-            "of a run, or train anew"
+            "of a run, or train again"
         ) from error
     return network.eval(), stored.facts
 
@@ -128,8 +128,8 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
     return {
         f"{index}.{kind}": torch.as_tensor(value)
-        for index, similarity in state.items()
-        for kind, value in similarity.items()
+        for index, values in state.items()
+        for kind, value in values.items()
     }
 
 
@@ -147,7 +147,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
 
 
 def make_run_folder(folder: Path) -> None:
-    """Make the folder of a run where there is none.
+    """Make the folder of a run if it does not exist.
 
     Raises:
         OutputError: it cannot be made.
@@ -198,7 +198,7 @@ def _csv(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
-    # A row that was cut short by a kill, or a table of other columns, is left out.
+    # A row that a kill cut short, or a table with other columns, is dropped.
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:

@@ -81,7 +81,7 @@ class Intervals:
     save_fraction: float = 1.0
     """Upper bound on the part of the time that checkpoints take: large ones are written less often."""
     evaluate_seconds: float = 120.0
-    """Between two evaluations on held-out data, each with a preview picture."""
+    """Between two evaluations on held-out data, each with a preview image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ class TrainTask(ABC, Generic[Batch]):
         return {}
 
     def preview(self, network: nn.Module, path: Path) -> None:
-        """Write a picture of what the (averaged) network makes. By default none."""
+        """Write an image of the (averaged) network's output. By default none."""
 
 
 class Trainer(Generic[Batch]):
@@ -263,7 +263,7 @@ class Trainer(Generic[Batch]):
             return float(state.facts["used_seconds"])
         except (AttributeError, IndexError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise InputError(
-                f"'{path}' cannot be resumed: {error}. Remove its folder to train anew, or name another one "
+                f"'{path}' cannot be resumed: {error}. Remove its folder to start over, or name another one "
                 "with --work-dir"
             ) from error
 

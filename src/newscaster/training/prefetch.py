@@ -43,7 +43,7 @@ def prefetch(make: Callable[[int], Made], *, first_step: int, processes: int = 0
     of a process, with that process's traceback as a note.
 
     Raises:
-        NewscasterError: a process was ended from outside.
+        NewscasterError: a worker process was killed.
     """
     return _from_processes(make, first_step, processes) if processes else _from_thread(make, first_step)
 
@@ -70,8 +70,8 @@ def _from_processes(make: Callable[[int], Made], first_step: int, processes: int
                 made, error = receiving.recv()
             except (EOFError, OSError):  # in between two batches, or within one
                 raise NewscasterError(
-                    "one of the processes that make batches for training was ended from outside. Most often "
-                    "memory was short: free some and start again, training goes on where it was"
+                    "a worker process that makes training batches was killed (often out of memory). Free "
+                    "some memory and run the same command again: training resumes from its last checkpoint"
                 ) from None
             if error is not None:
                 raise error
@@ -87,7 +87,7 @@ def _from_processes(make: Callable[[int], Made], first_step: int, processes: int
 def _make_all(
     make: Callable[[int], Made], steps: Iterator[int], sending: Connection, others: list[Connection]
 ) -> None:
-    """What a process does, until it is killed or there is nobody to send to."""
+    """Send batches until the process is killed or the receiver is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group, whose leader decides
         signal.signal(number, signal.SIG_IGN)
     for receiving in others:  # held open here, they would keep other processes from seeing that it ended

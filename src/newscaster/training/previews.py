@@ -1,4 +1,4 @@
-"""Pictures of how far a network has come: for fixed frames what it sees, what it paints, what was real."""
+"""Preview images of training: for fixed frames the network's input, its output and the real frames."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def write_preview(
     rendered: ImageU8,
     hidden: ArrayBool,
 ) -> None:
-    """Write one column per frame: region without its hidden pixels, face map, rendered, real.
+    """Write one column per frame: crop without its hidden pixels, landmark map, rendered, real.
 
     Args:
         path: a PNG file; an older one is replaced at once or not at all.
-        crops: (B, S, S, 3), the real pictures.
+        crops: (B, S, S, 3), the real crops.
         landmark_maps: (B, 4, M, M).
         rendered: (B, S, S, 3).
         hidden: (S, S).
@@ -40,7 +40,7 @@ def write_preview(
 
 
 def write_comparison(path: Path, *, real: ImageU8, rendered: ImageU8) -> None:
-    """Write one column per frame: real above painted, both (B, H, W, 3).
+    """Write one column per frame: real above rendered, both (B, H, W, 3).
 
     Raises:
         OutputError: ``path`` cannot be written.

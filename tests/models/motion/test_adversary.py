@@ -41,11 +41,11 @@ TRAINING = MotionTraining(
 
 
 def motions(count: int, *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Lively courses (B, T, K), the same oversmoothed, and a sound (B, T, D) that goes with both."""
+    """Return expressive motion (B, T, K), the same oversmoothed, and matching features (B, T, D)."""
     generator = torch.Generator().manual_seed(seed)
-    lively = torch.randn(count, 24, SIZE, generator=generator)
-    smooth = torch.nn.functional.avg_pool1d(lively.transpose(1, 2), 5, 1, 2).transpose(1, 2)
-    return lively, smooth, torch.cat([smooth, smooth], dim=2)
+    expressive = torch.randn(count, 24, SIZE, generator=generator)
+    smooth = torch.nn.functional.avg_pool1d(expressive.transpose(1, 2), 5, 1, 2).transpose(1, 2)
+    return expressive, smooth, torch.cat([smooth, smooth], dim=2)
 
 
 def adversary(seed: int = 0, **values: float) -> Adversary:
@@ -160,7 +160,7 @@ def test_the_adversary_counts(tmp_path: Path) -> None:
         return torch.cat([p.detach().flatten() for p in made.parameters()])
 
     alone = trained(None)
-    # In float32, convolutions may round otherwise from one run to the next.
+    # In float32, convolutions may round differently from one run to the next.
     torch.testing.assert_close(
         alone, trained(PairTraining(loss=AdversarialLoss(realism=0.0, matching=0.0))), rtol=0, atol=1e-5
     )

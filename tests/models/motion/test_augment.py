@@ -1,4 +1,4 @@
-"""Words heard otherwise: the mouth keeps time, and every change is the one that is meant."""
+"""Audio augmentation: mouth shapes follow the pace, and every change has the documented effect."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_noise_lies_under_the_speech() -> None:
         assert 7.9 < below < 35.1
 
 
-def test_a_room_comes_after_the_sound() -> None:
+def test_reverberation_follows_the_audio() -> None:
     click = np.zeros(8000, np.float32)
     click[1000] = 1
-    heard = with_room(click, Always())
-    assert np.abs(heard[:1000]).max() < 1e-6
-    assert heard[1000] == pytest.approx(1, abs=1e-5)
-    assert np.abs(heard[1001:5800]).max() > 1e-3
+    reverberant = with_room(click, Always())
+    assert np.abs(reverberant[:1000]).max() < 1e-6
+    assert reverberant[1000] == pytest.approx(1, abs=1e-5)
+    assert np.abs(reverberant[1001:5800]).max() > 1e-3
 
 
 def test_tone_and_level_keep_the_words() -> None:
@@ -85,7 +85,7 @@ def test_nothing_is_changed_when_the_dice_say_so(monkeypatch) -> None:
 
 @pytest.mark.parametrize("pace", [0.87, 1.0, 1.15])
 def test_the_mouth_keeps_time(pace: float, monkeypatch) -> None:
-    # A mouth that opens with the sound's loudness still does, whatever the pace.
+    # A mouth that opens with the audio's loudness still does at any pace.
     for name in ("with_tone", "with_room", "with_noise"):
         monkeypatch.setattr(augment, name, lambda audio, rng: audio)
     loud = (np.arange(100) // 10 % 2).astype(np.float32)

@@ -145,7 +145,7 @@ def test_the_discriminator_judges_at_every_scale(scales: tuple[int, ...]) -> Non
         assert [tuple(a.shape) for a in activations] == [(2, 6, 13 // pooled)] * 3 + [(2, 1, 13 // pooled)]
 
 
-def test_the_discriminator_sees_motion_in_deviations_and_hears_the_sound() -> None:
+def test_the_discriminator_normalises_motion_and_uses_the_audio() -> None:
     torch.manual_seed(0)
     judge = MotionDiscriminator(coefficients=SIZE, inputs=WIDTH, channels=6, scales=(1,))
     motion, audio = torch.randn(1, 20, SIZE), torch.randn(1, 20, WIDTH)

@@ -36,7 +36,7 @@ class Flawed(CropNetwork):
     def forward(self, crop: Tensor, landmark_map: Tensor) -> Tensor:
         hidden = self.hidden[..., None]
         made = torch.where(hidden, 127, crop)
-        if self.flaw == "looks":
+        if self.flaw == "hidden":
             made = torch.where(hidden, crop // 2, crop)
         if self.flaw == "changes":
             made = made // 2
@@ -48,7 +48,7 @@ class Flawed(CropNetwork):
 @pytest.mark.parametrize(
     ("flaw", "message"),
     [
-        ("looks", "Flawed depends on hidden pixels"),
+        ("hidden", "Flawed depends on hidden pixels"),
         ("changes", "Flawed changes visible pixels"),
         ("floats", r"returns torch.float32 \(2, 32, 32, 3\); expected uint8 \(2, 32, 32, 3\)"),
         ("one", r"returns torch.uint8 \(1, 32, 32, 3\)"),

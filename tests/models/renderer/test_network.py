@@ -8,7 +8,7 @@ from making_mouths import SIDE, TINY, hidden_mask
 from newscaster.models.renderer.network import Renderer, RendererConfig, box_of
 
 
-def lively(network: Renderer) -> Renderer:
+def with_random_output(network: Renderer) -> Renderer:
     """The same network with weights that do something: fresh ones render the fill."""
     torch.manual_seed(1)
     for parameter in network.parameters():
@@ -25,7 +25,7 @@ def inputs(network: Renderer, *, batch: int = 2) -> tuple[torch.Tensor, torch.Te
 
 def test_hidden_pixels_do_not_influence_the_output() -> None:
     hidden = hidden_mask()
-    network = lively(Renderer(TINY, hidden))
+    network = with_random_output(Renderer(TINY, hidden))
     crop, landmark_map = inputs(network)
     other = crop.clone()
     other[:, torch.from_numpy(hidden)] = torch.randint(0, 256, (2, int(hidden.sum()), 3), dtype=torch.uint8)
@@ -36,7 +36,7 @@ def test_hidden_pixels_do_not_influence_the_output() -> None:
 
 def test_visible_pixels_influence_the_output_and_come_back_as_they_were() -> None:
     hidden = hidden_mask()
-    network = lively(Renderer(TINY, hidden))
+    network = with_random_output(Renderer(TINY, hidden))
     crop, landmark_map = inputs(network)
     with torch.no_grad():
         rendered = network(crop, landmark_map)
@@ -50,7 +50,7 @@ def test_visible_pixels_influence_the_output_and_come_back_as_they_were() -> Non
 
 def test_training_does_not_see_hidden_pixels_either() -> None:
     hidden = hidden_mask()
-    network = lively(Renderer(TINY, hidden))
+    network = with_random_output(Renderer(TINY, hidden))
     crop, landmark_map = inputs(network)
     context = network.cut(crop).requires_grad_()
     network.predict(context, network.cut_map(landmark_map)).sum().backward()
@@ -63,7 +63,7 @@ def test_training_does_not_see_hidden_pixels_either() -> None:
 @pytest.mark.parametrize("side", [128, 256, 512])
 def test_every_side_renders_at_its_own_size(side: int) -> None:
     config = RendererConfig(channels=(4, 4, 4), encoder_blocks=(0, 0, 1), decoder_blocks=(0, 0))
-    network = lively(Renderer(config, hidden_mask(side)))
+    network = with_random_output(Renderer(config, hidden_mask(side)))
     crop, landmark_map = inputs(network, batch=1)
     assert landmark_map.shape[-1] == min(side // 2, 128)
     with torch.no_grad():
@@ -89,7 +89,7 @@ def test_what_does_not_fit_is_refused() -> None:
         RendererConfig(channels=(8, 16), encoder_blocks=(1,), decoder_blocks=(1,))
     with pytest.raises(ValueError, match="hides no pixel"):
         Renderer(TINY, np.zeros((SIDE, SIDE), bool))
-    with pytest.raises(ValueError, match="whole number"):
+    with pytest.raises(ValueError, match="expected a divisor"):
         RendererConfig(map_side=48).map_side_for(128)
 
 

@@ -23,15 +23,15 @@ def face(*, shape: KernelShape = SHAPE, cell: int = 2) -> KernelFace:
 
 
 def frames(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Maps and surroundings that vary in few ways, those ways (N, 5), and three pictures to mix."""
+    """Maps and surroundings that vary in few ways, those ways (N, 5), and five basis images."""
     generator = torch.Generator().manual_seed(0)
     ways = torch.rand(3, 4, 16, 24, generator=generator)
     light = torch.rand(2, 3, 32, 48, generator=generator)
     mouth, sun = torch.randn(count, 3, generator=generator), torch.randn(count, 2, generator=generator)
     maps = torch.einsum("nk,kchw->nchw", mouth, ways)
     surroundings = torch.einsum("nk,kchw->nchw", sun, light)
-    pictures = 0.1 * torch.randn(5, 3, 32, 48, generator=generator)
-    return maps, surroundings, torch.cat([mouth, sun], dim=1), pictures
+    images = 0.1 * torch.randn(5, 3, 32, 48, generator=generator)
+    return maps, surroundings, torch.cat([mouth, sun], dim=1), images
 
 
 def fit(kernel: KernelFace, maps: torch.Tensor, surroundings: torch.Tensor, wanted: torch.Tensor) -> None:
@@ -42,8 +42,8 @@ def fit(kernel: KernelFace, maps: torch.Tensor, surroundings: torch.Tensor, want
 @pytest.mark.parametrize("cell", [1, 2])
 def test_what_follows_linearly_is_found_and_shown_where_it_is_hidden(cell: int) -> None:
     kernel = face(cell=cell)
-    maps, surroundings, ways, pictures = frames(600)
-    whole = torch.einsum("nk,kchw->nchw", ways, pictures) * COVERED
+    maps, surroundings, ways, images = frames(600)
+    whole = torch.einsum("nk,kchw->nchw", ways, images) * COVERED
     fit(kernel, maps[:-20], surroundings[:-20], kernel.elements(whole[:-20]))
     made = kernel(maps[-20:], surroundings[-20:])
     assert made.shape == (20, 3, 32, 48)
@@ -60,11 +60,11 @@ def test_what_follows_linearly_is_found_and_shown_where_it_is_hidden(cell: int) 
 
 
 def test_likeness_to_frames_finds_what_is_not_linear() -> None:
-    _, _, ways, pictures = frames(600)
+    _, _, ways, images = frames(600)
     where = torch.rand(4, 16, 24, generator=torch.Generator().manual_seed(1))
     maps = ways[:, :1, None, None] * where
     surroundings = ways[:, 3:4, None, None] * (~COVERED).float().expand(1, 3, -1, -1)
-    whole = torch.sin(2 * ways[:, :1, None, None]) * pictures[0] * COVERED
+    whole = torch.sin(2 * ways[:, :1, None, None]) * images[0] * COVERED
     errors = {}
     for centres in (100, 0):
         kernel = face(cell=1, shape=replace(SHAPE, centres=centres))
@@ -73,13 +73,13 @@ def test_likeness_to_frames_finds_what_is_not_linear() -> None:
     assert errors[100] < 0.1 * errors[0]
 
 
-def test_a_frame_of_one_fold_is_painted_by_the_fit_to_the_other() -> None:
-    maps, surroundings, ways, pictures = frames(600)
+def test_a_frame_of_one_fold_is_rendered_by_the_fit_to_the_other() -> None:
+    maps, surroundings, ways, images = frames(600)
     kernel = face(cell=1)
     # What belongs to one fold is the opposite of what belongs to the other.
     folds = torch.arange(600) % FOLDS
     sign = (1 - 2 * folds).float()[:, None, None, None]
-    whole = torch.einsum("nk,kchw->nchw", ways[:, :3], pictures[:3]) * COVERED
+    whole = torch.einsum("nk,kchw->nchw", ways[:, :3], images[:3]) * COVERED
     wanted = kernel.elements(whole * sign)
     kernel._choose = lambda *_: kernel_choice()  # type: ignore[method-assign]
     kernel.fit(*kernel.pooled(maps, surroundings), wanted, folds)

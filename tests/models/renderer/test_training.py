@@ -231,7 +231,7 @@ def test_triples_are_successive_frames_of_one_clip() -> None:
     assert frames.batch(np.arange(11)).folds.tolist() == [0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1]
 
 
-def test_the_grain_that_painted_frames_lack_is_found() -> None:
+def test_the_grain_that_rendered_frames_lack_is_measured() -> None:
     still, rng = talking_clip(1), np.random.default_rng(0)
     noise = rng.normal(0, 2, size=(30, SIDE, SIDE, 1))
     noisy = (still.crops + noise).clip(0, 255).astype(np.uint8)

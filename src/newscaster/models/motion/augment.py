@@ -1,7 +1,7 @@
-"""The same words, heard otherwise: what a motion network that should follow anybody is trained on besides.
+"""Audio augmentation for motion networks that must generalise to any speaker.
 
-Knows how voices and rooms differ: pace and pitch, tone, echoes, noise, level. Windows of the speech encoder
-are cut elsewhere too, since its states depend on them.
+It varies pace and pitch, tone, reverberation, noise and level. It also shifts the windows of the speech
+encoder, because the encoder's states depend on them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.types import ArrayF32, ArrayFloat
 
 _PACES = (0.87, 0.93, 1.0, 1.07, 1.15)
-"""Lengths of the sound, times what it was; pitch and formants go down as it gets longer."""
+"""Factors of the audio's duration; pitch and formants fall as it grows."""
 _TAPS = 9
 
 
@@ -26,25 +26,25 @@ def augment_audio(
     encoder: SpeechEncoder | None,
     rng: np.random.Generator,
 ) -> MotionClip:
-    """A clip with its sound ``speech`` (N,) at 16 kHz changed at random, features in half precision.
+    """Return a clip whose audio ``speech`` (N,) at 16 kHz is augmented at random; features in half precision.
 
-    The mouth keeps time where the pace changes.
+    If the pace changes, the mouth shapes are resampled to match.
     """
     pace = float(rng.choice(_PACES))
     audio = with_level(with_noise(with_room(with_tone(at_pace(speech, pace), rng), rng), rng), rng)
     late = int(rng.integers(0, MOTION_HZ))
     later = np.concatenate([np.zeros(late * STEP_SAMPLES, np.float32), audio])
-    heard = extract(later, features, encoder)[late:].astype(np.float16)
-    place = np.arange(min(len(heard), int((len(clip.shapes) - 1) * pace) + 1)) / pace
-    before = np.minimum(place.astype(int), len(clip.shapes) - 1)
+    matrix = extract(later, features, encoder)[late:].astype(np.float16)
+    position = np.arange(min(len(matrix), int((len(clip.shapes) - 1) * pace) + 1)) / pace
+    before = np.minimum(position.astype(int), len(clip.shapes) - 1)
     after = np.minimum(before + 1, len(clip.shapes) - 1)
-    part = (place - before).astype(np.float32)[:, None, None]
-    shapes = clip.shapes[before] * (1 - part) + clip.shapes[after] * part
-    return MotionClip(heard[: len(place)], shapes, clip.present[before] & clip.present[after])
+    weight = (position - before).astype(np.float32)[:, None, None]
+    shapes = clip.shapes[before] * (1 - weight) + clip.shapes[after] * weight
+    return MotionClip(matrix[: len(position)], shapes, clip.present[before] & clip.present[after])
 
 
 def at_pace(speech: ArrayF32, pace: float) -> ArrayF32:
-    """Speech (N,) as if recorded on tape and played at another speed: (round(N * pace),)."""
+    """Resample speech (N,) to (round(N * pace),), like a tape played at another speed."""
     count = round(len(speech) * pace)
     if count == len(speech):
         return speech
@@ -53,7 +53,7 @@ def at_pace(speech: ArrayF32, pace: float) -> ArrayF32:
 
 
 def with_tone(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
-    """Through a short random filter, 6 times in 10: other microphones, other mouths."""
+    """Apply a short random filter with probability 0.6, for other microphones and voices."""
     if rng.random() > 0.6:
         return speech
     taps = rng.normal(size=_TAPS) * rng.uniform(0, 0.3)
@@ -62,7 +62,7 @@ def with_tone(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
 
 
 def with_room(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
-    """In a room that echoes for 50 to 300 ms, 4 times in 10."""
+    """Add the reverberation of a room, 50 to 300 ms long, with probability 0.4."""
     if rng.random() > 0.4:
         return speech
     count = int(SAMPLE_RATE * rng.uniform(0.05, 0.3))
@@ -70,12 +70,12 @@ def with_room(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
     echo *= rng.uniform(0.05, 0.5) / np.linalg.norm(echo)
     echo[0] = 1
     length = len(speech) + count
-    heard = np.fft.irfft(np.fft.rfft(speech, length) * np.fft.rfft(echo, length), length)
-    return np.asarray(heard[: len(speech)], np.float32)
+    reverberant = np.fft.irfft(np.fft.rfft(speech, length) * np.fft.rfft(echo, length), length)
+    return np.asarray(reverberant[: len(speech)], np.float32)
 
 
 def with_noise(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
-    """In white or pink noise 8 to 35 dB below the speech, 6 times in 10."""
+    """Add white or pink noise 8 to 35 dB below the speech, with probability 0.6."""
     if rng.random() > 0.6:
         return speech
     noise: ArrayFloat = rng.normal(size=len(speech))
@@ -87,5 +87,5 @@ def with_noise(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
 
 
 def with_level(speech: ArrayF32, rng: np.random.Generator) -> ArrayF32:
-    """Between 12 dB softer and 6 dB louder."""
+    """Change the level by -12 to +6 dB."""
     return np.asarray(speech * 10 ** (rng.uniform(-12, 6) / 20), np.float32)

@@ -1,8 +1,8 @@
-"""The base motion network: what every training of a speaker starts from.
+"""The base motion network, from which the training of every speaker starts.
 
-It has heard many people, so that a speaker's few minutes need not teach it what speech sounds like. Stored in
-the package as one safetensors file: weights in half precision, the basis that its coefficients refer to, and
-the features it hears. Made by ``tools/train_base_motion.py``.
+It is pretrained on many people, so a few minutes of footage are enough to adapt it to a speaker. The package
+stores it as one safetensors file: weights in half precision, the basis of its coefficients, and the spec of
+its input features. ``tools/train_base_motion.py`` makes the file.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ NAME = "base_motion.safetensors"
 
 @dataclass(frozen=True)
 class BaseMotion:
-    """A motion network for anyone, its basis around no mean, and the features that it hears."""
+    """A speaker-independent motion network, its basis without a mean, and its input features."""
 
     network: MotionNetwork
     basis: MouthBasis
     features: FeatureSpec
     facts: Mapping[str, object]
-    """What it was trained on and the figures it reached."""
+    """The training data and the metrics reached."""
 
 
 def save_base_motion(path: Path, base: BaseMotion) -> None:
@@ -48,7 +48,7 @@ def save_base_motion(path: Path, base: BaseMotion) -> None:
 
 
 def load_base_motion(path: Path | None = None, *, dropout: float | None = None) -> BaseMotion:
-    """The base network of the package, or the one in a file; ``dropout`` replaces its own.
+    """Load the base network of the package, or of a file; ``dropout`` replaces the stored one.
 
     Raises:
         InputError: the file is missing or damaged.

@@ -1,8 +1,8 @@
-"""What a motion network is trained on, its settings and its losses.
+"""Training data, settings and losses of motion networks.
 
-Knows mouths and features, not where they come from: clips are handed in as arrays. Positions and velocities
-of the mouth's points are fitted, in outer-eye distances, so that a coefficient counts as much as the points
-that it moves. With ``MotionTraining.pair`` it is the paper's pair: a discriminator is trained against it.
+Clips are plain arrays; this module does not depend on their source. The loss compares positions and
+velocities of the mouth's points, in IOD, so that a coefficient counts as much as the points that it moves.
+``MotionTraining.pair`` trains a discriminator against the network, as in the paper.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class MotionClip:
     """Speech features and the mouth that went with them, 25 steps per second."""
 
     features: ArrayFloat
-    """(T, D); in half precision where there are many."""
+    """(T, D); half precision for large data sets."""
     shapes: ArrayF32
-    """Mouth shapes less the person's own rest shape, (T, 57, 2), in outer-eye distances."""
+    """Mouth shapes minus the person's own rest shape, (T, 57, 2), in IOD (outer corners)."""
     present: ArrayBool
     """(T,): steps whose mouth was seen."""
 
@@ -48,7 +48,7 @@ class MotionClip:
 def motion_clip(features: ArrayF32, shapes: ArrayFloat, present: ArrayBool, *, fps: Fraction) -> MotionClip:
     """Bring mouth shapes (F, 57, 2) at ``fps`` to the motion rate, beside features (T, D) already at it.
 
-    Linear between neighbouring frames; a step counts as seen where both of them are.
+    Interpolation is linear between neighbouring frames; a step counts as seen if both of them do.
     """
     count = min(len(features), int((len(shapes) - 1) * MOTION_HZ / fps) + 1)
     position = np.arange(count) * float(fps / MOTION_HZ)
@@ -93,7 +93,7 @@ class MotionTraining:
     """Weight of the squared distance to the weights that training starts from (L2-SP, arXiv 1802.01483)."""
     optimization: Optimization = field(default_factory=lambda: Optimization(ema_decay=0.995))
     feature_noise: float = 0.0
-    """Noise added to the features, in deviations of each."""
+    """Noise added to the features, in standard deviations of each."""
     pair: PairTraining | None = None
     """The discriminator that the network is trained against; None trains it alone."""
     intervals: Intervals = field(default_factory=lambda: Intervals(report_seconds=1.0))
@@ -123,23 +123,23 @@ def motion_loss(error: Tensor, seen: Tensor, velocity: float) -> Tensor:
 
 
 def network_values(network: AnyMotion) -> dict[str, object]:
-    """A network's configuration as JSON gives it back: lists for tuples."""
+    """Return a network's configuration as JSON restores it: lists for tuples."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(network.config).items()}
 
 
 def save_motion(path: Path, network: AnyMotion, **facts: object) -> None:
-    """Write a network's weights and configuration; ``facts`` go along."""
+    """Write a network's weights and configuration, with ``facts`` as extra metadata."""
     values = {"config": network_values(network), **facts}
     write_checkpoint(path, Checkpoint(network.state_dict(), values))
 
 
 def load_motion(path: Path) -> AnyMotion:
-    """The network that :func:`save_motion` wrote, in evaluation mode."""
+    """Load a network that :func:`save_motion` wrote, in evaluation mode."""
     return restore_motion(read_checkpoint(path))
 
 
 def restore_motion(checkpoint: Checkpoint, *, dropout: float | None = None) -> AnyMotion:
-    """The network in a checkpoint, with another dropout where one is given."""
+    """Restore the network in a checkpoint; ``dropout`` replaces the stored one."""
     values = dict(checkpoint.facts["config"])
     if dropout is not None:
         values["dropout"] = dropout

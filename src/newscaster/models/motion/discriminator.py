@@ -1,8 +1,8 @@
-"""The discriminator of mouth motion: whether a course of mouth shapes is real, and goes with its sound.
+"""The discriminator of mouth motion: it classifies motion as real or generated, given the audio.
 
-A TCN over the coefficients, their steps and the steps of those, since what gives a made motion away are its
-fine movements; heard beside the speech features, at several resolutions in time. Knows the network alone;
-what it teaches the generator is in ``training.adversarial``.
+It is a TCN over the coefficients and their first and second differences, because fine movements distinguish
+generated motion. The speech features are its condition. It works at several temporal resolutions. The
+adversarial loss is in ``training.adversarial``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_HEARD = 32
+_AUDIO_CHANNELS = 32
 _SLOPE = 0.2
 
 
@@ -30,23 +30,23 @@ class _Scale(nn.Module):
         self.verdict = nn.Conv1d(channels, 1, 1)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        seen = []
+        activations = []
         for layer in self.layers:
             x = functional.leaky_relu(layer(x), _SLOPE)
-            seen.append(x)
-        return [*seen, self.verdict(x)]
+            activations.append(x)
+        return [*activations, self.verdict(x)]
 
 
 class MotionDiscriminator(nn.Module):
     """Coefficients (B, T, K) and features (B, T, D) to activations, one list for every scale.
 
-    Each list ends with the verdicts (B, 1, T'), of any size; the others are (B, C, T').
+    Each list ends with the logits (B, 1, T'); the others are (B, C, T').
 
     Args:
         coefficients: mouth coefficients per step, K.
         inputs: features per step, D.
         channels: C.
-        scales: by how much time is pooled before each of the scales.
+        scales: temporal pooling factor of each scale.
     """
 
     motion_deviation: Tensor
@@ -56,17 +56,17 @@ class MotionDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("motion_deviation", torch.ones(3 * coefficients))
-        self.hear = nn.Conv1d(inputs, _HEARD, 1)
+        self.hear = nn.Conv1d(inputs, _AUDIO_CHANNELS, 1)
         self.pooled = tuple(scales)
-        self.scales = nn.ModuleList(_Scale(3 * coefficients + _HEARD, channels) for _ in scales)
+        self.scales = nn.ModuleList(_Scale(3 * coefficients + _AUDIO_CHANNELS, channels) for _ in scales)
 
     def normalise_with(self, motion: Sequence[Tensor]) -> None:
-        """Take the deviations of real courses (T, K), of their steps, and of the steps of those."""
+        """Set the standard deviations from real motion (T, K) and its first and second differences."""
         courses = torch.cat([_with_steps(course.T[None])[0] for course in motion], dim=1)
         self.motion_deviation.copy_(courses.std(dim=1).clamp_min(1e-4))
 
     def forward(self, motion: Tensor, features: Tensor) -> list[list[Tensor]]:
-        """Motion (B, T, K) and normalised features (B, T, D), T at least the coarsest scale."""
+        """Compute activations of motion (B, T, K), normalised features (B, T, D), T >= the coarsest scale."""
         moved = _with_steps(motion.transpose(1, 2)) / self.motion_deviation[:, None]
         x = torch.cat([moved, self.hear(features.transpose(1, 2))], dim=1)
         return [
@@ -76,7 +76,7 @@ class MotionDiscriminator(nn.Module):
 
 
 def _with_steps(course: Tensor) -> Tensor:
-    """(B, K, T) to (B, 3K, T): the course, its differences, and theirs; 0 at the begin."""
+    """Map (B, K, T) to (B, 3K, T): values, first and second differences, which start with 0."""
     steps = functional.pad(course[..., 1:] - course[..., :-1], (1, 0))
     curve = functional.pad(steps[..., 1:] - steps[..., :-1], (1, 0))
     return torch.cat([course, steps, curve], dim=1)

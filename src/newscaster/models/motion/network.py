@@ -1,13 +1,13 @@
 """The generators of mouth motion: the temporal convolutional network, and its recurrent baselines.
 
-Features in, mouth coefficients out, one step each per 40 ms of sound. Knows the networks alone; losses and
-its training are in ``models.motion.data`` and ``models.motion.task``.
+They map features to mouth coefficients, one step per 40 ms of audio. Losses and the training loop are in
+``models.motion.data`` and ``models.motion.task``.
 
 - :class:`MotionNetwork`, a TCN: residual blocks of dilated convolutions after Bai, Kolter and Koltun, *An
   Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling* (arXiv
-  1803.01271), but centred in time, for a mouth shape depends on the sounds before and after it. With
-  ``causal`` it is theirs.
-- :class:`RecurrentMotion`, an LSTM that answers some steps late, as in *Synthesizing Obama* (Suwajanakorn et
+  1803.01271), but centred in time, because a mouth shape depends on the phonemes before and after it.
+  ``causal`` gives the original.
+- :class:`RecurrentMotion`, an LSTM with delayed output, as in *Synthesizing Obama* (Suwajanakorn et
   al. 2017) and *ObamaNet* (arXiv 1801.01442), or a bidirectional one.
 """
 
@@ -37,13 +37,13 @@ class MotionConfig:
     kernel: int = 3
     """Taps of every dilated convolution; odd."""
     dropout: float = 0.4
-    """Share of channels dropped in training after every convolution."""
+    """Fraction of channels dropped in training after every convolution."""
     input_dropout: float | None = None
-    """Share of features dropped in training; None is ``dropout``. Few, and correlated, features want less."""
+    """Fraction of features dropped in training; None: ``dropout``. Few, correlated features need less."""
     causal: bool = False
-    """Whether a step depends on what came before it alone."""
+    """Whether a step depends on the past alone."""
     smoothing: float = 0.0
-    """Once trained, the share of either neighbour in a mean over three steps of what the network answers."""
+    """Weight of either neighbour in a mean over three steps of the output; not applied in training."""
 
     def __post_init__(self) -> None:
         if self.kernel % 2 == 0:
@@ -71,15 +71,15 @@ class RecurrentConfig:
     """Units of the LSTM, in each direction."""
     layers: int = 1
     bidirectional: bool = False
-    """Whether a second LSTM reads the sound from its end."""
+    """Whether a second LSTM reads the audio backwards."""
     delay_steps: int = 0
-    """Steps of sound after its own that are heard before a step is answered."""
+    """Look-ahead in steps: the output lags the audio by so many."""
     dropout: float = 0.3
-    """Share of what the LSTM gives that is dropped in training."""
+    """Fraction of the LSTM's outputs dropped in training."""
     input_dropout: float | None = None
-    """Share of features dropped in training; None is ``dropout``."""
+    """Fraction of features dropped in training; None: ``dropout``."""
     smoothing: float = 0.0
-    """As of a :class:`MotionConfig`; a delayed network then answers one step later still."""
+    """As in :class:`MotionConfig`; it delays the output by one more step."""
 
     def __post_init__(self) -> None:
         if self.delay_steps < 0:
@@ -93,7 +93,7 @@ def _check_smoothing(fraction: float) -> None:
 
 
 class MotionModel(nn.Module):
-    """What all of them share: features (B, T, D) to mouth coefficients (B, T, K), both float32."""
+    """Base class: features (B, T, D) to mouth coefficients (B, T, K), both float32."""
 
     feature_mean: Tensor
     feature_deviation: Tensor
@@ -107,21 +107,21 @@ class MotionModel(nn.Module):
         self._smoothing = config.smoothing
 
     def normalise_with(self, features: Tensor) -> None:
-        """Take mean and deviation of the features (T, D) that training sees into the network."""
+        """Set the mean and standard deviation from the training features (T, D)."""
         self.feature_mean.copy_(features.mean(dim=0))
         self.feature_deviation.copy_(features.std(dim=0).clamp_min(1e-4))
 
     def entering(self, features: Tensor) -> Tensor:
-        """Features (B, T, D) as the layers take them: normalised, in training some dropped, (B, D, T)."""
+        """Return the input (B, D, T) of the layers: features (B, T, D), normalised, dropout in training."""
         x = (features - self.feature_mean) / self.feature_deviation
         dropped: Tensor = self.input_dropout(x.transpose(1, 2))
         return dropped
 
     def leaving(self, motion: Tensor) -> Tensor:
-        """Coefficients (B, T, K) as the network gives them: smoothed, but not in training.
+        """Return the output coefficients (B, T, K): smoothed, but not in training.
 
-        A network trained on few clips takes the landmarks' jitter for motion. Were it trained through the
-        mean, it would learn to answer more sharply and undo it.
+        A network trained on few clips learns the landmarks' jitter as motion. If smoothing were part of
+        training, the network would learn to compensate for it.
         """
         fraction = self._smoothing
         if self.training or not fraction:
@@ -195,7 +195,7 @@ class RecurrentMotion(MotionModel):
         self.leave = nn.Linear(config.hidden * (2 if config.bidirectional else 1), config.coefficients)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, T, D) to coefficients (B, T, K); silence is heard after the end."""
+        """Map features (B, T, D) to coefficients (B, T, K); the input is zero-padded at the end."""
         late = self.config.delay_steps
         x = functional.pad(self.entering(features), (0, late)).transpose(1, 2)
         out: Tensor = self.leave(self.dropout(self.lstm(x)[0]))
@@ -206,7 +206,7 @@ AnyMotion = MotionNetwork | RecurrentMotion
 
 
 def restored(values: Mapping[str, Any]) -> AnyMotion:
-    """A network of the stored configuration, with new weights."""
+    """Return a network of the stored configuration, with new weights."""
     if "hidden" in values:
         return RecurrentMotion(RecurrentConfig(**values))
     return MotionNetwork(MotionConfig(**{**values, "dilations": tuple(values["dilations"])}))

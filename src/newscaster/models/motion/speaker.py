@@ -1,8 +1,7 @@
-"""One speaker's motion network: the base network, adapted to the footage of a take.
+"""One speaker's motion network: the base network, adapted to a prepared dataset.
 
-Knows which clips are learnt from and which are set aside for the figures, and how far the network may move
-from what it has learnt of other people; footage without sound does not move it at all. Leaves the
-training to ``models.motion.task``.
+This module splits clips into training and validation, and limits how far the weights may move from the base
+network. Footage without audio does not change them. The training itself is in ``models.motion.task``.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 _log = logging.getLogger(__name__)
 
 ADAPTING = MotionTraining(steps=250, learning_rate=5e-4, hold=1e-3)
-"""From the base network: short and held, so that other voices are not forgotten."""
+"""Short, and regularised towards the base network, so that other voices are not forgotten."""
 ADAPTING_DROPOUT = 0.3
 
 
@@ -46,25 +45,25 @@ class SpeakerMotion:
     basis: MouthBasis
     features: FeatureSpec
     errors: ShapeErrors | None
-    """On clips that were set aside; None where the footage has too few to set any aside."""
+    """On validation clips; None if the footage has too few clips for a split."""
     clips: int
-    """How many the base network was adapted on, with those set aside; 0: it is used as it is."""
+    """Clips that the base network was adapted on, validation included; 0: the network is unchanged."""
 
 
 @dataclass(frozen=True)
 class DatasetMotion:
-    """The clips of a take as motion, relative to the speaker's rest shape."""
+    """The clips of a dataset as motion, relative to the speaker's rest shape."""
 
     clips: tuple[MotionClip | None, ...]
-    """Of each clip of the take; None where it has no sound to learn from."""
+    """One for each clip of the dataset; None if it has no audio to learn from."""
     rest: ArrayF64
     """(57, 2), measured on all clips."""
     speaking_seconds: float
-    """How long a mouth is seen while speech is heard."""
+    """Duration of speech with a visible mouth."""
 
 
 def dataset_motion(dataset: Dataset, features: FeatureSpec, encoder: SpeechEncoder | None) -> DatasetMotion:
-    """What the clips of a take teach of motion: under a hand or a microphone, landmarks are guesses.
+    """Return the motion of a dataset's clips; steps with an occluded mouth are marked as not present.
 
     Raises:
         FootageError: no clip shows a mouth that is free.
@@ -79,14 +78,14 @@ def dataset_motion(dataset: Dataset, features: FeatureSpec, encoder: SpeechEncod
     clips: list[MotionClip | None] = []
     speaking_steps = 0
     for clip, shape in zip(dataset.clips, shapes, strict=True):
-        learnt = clip.usable & clip.audio_fits
-        if not (learnt.any() and clip.teaches_motion(dataset.head)):
+        usable = clip.usable & clip.audio_fits
+        if not (usable.any() and clip.teaches_motion(dataset.head)):
             clips.append(None)
             continue
-        heard = extract(clip.speech, features, encoder)
-        made = motion_clip(heard, shape - rest, learnt, fps=dataset.fps)
-        speaking_steps += int((made.present & speech_activity(clip.speech)[: len(made.present)]).sum())
-        clips.append(made)
+        matrix = extract(clip.speech, features, encoder)
+        motion = motion_clip(matrix, shape - rest, usable, fps=dataset.fps)
+        speaking_steps += int((motion.present & speech_activity(clip.speech)[: len(motion.present)]).sum())
+        clips.append(motion)
     return DatasetMotion(tuple(clips), rest, speaking_steps / MOTION_HZ)
 
 
@@ -98,14 +97,14 @@ def train_speaker(
     encoder: SpeechEncoder | None,
     progress: Progress | None = None,
 ) -> SpeakerMotion:
-    """Adapt the base network to a take's speaker, or use it as it is where the take has too little sound.
+    """Adapt the base network to a dataset's speaker; leave it unchanged if there is too little speech.
 
     Args:
-        dataset: prepared footage; clips without sound are passed over.
+        dataset: prepared footage; clips without audio are skipped.
         folder: of the run, resumed from.
-        base: what is adapted, with a dropout of :data:`ADAPTING_DROPOUT`; its network is changed.
-        encoder: for base networks that hear states of the speech model.
-        progress: called now and then.
+        base: the network to adapt in place, with a dropout of :data:`ADAPTING_DROPOUT`.
+        encoder: for base networks whose features are states of the speech model.
+        progress: called at intervals.
 
     Raises:
         FootageError: the footage shows no face.
@@ -115,15 +114,15 @@ def train_speaker(
     count = sum(clip is not None for clip in motion.clips)
     if motion.speaking_seconds < MIN_SPEAKING_SECONDS:
         _log.warning(
-            "%d of %d clips have sound, with %.0f s of speech under a mouth that is seen. With less than "
-            "%g s, the mouth moves as the base network has it, and its looks alone are learnt",
+            "%d of %d clips have audio, with %.0f s of speech while the mouth is visible. With less than "
+            "%g s, the base motion network is used unchanged, and only the appearance is learnt",
             *(count, len(dataset.clips), motion.speaking_seconds, MIN_SPEAKING_SECONDS),
         )
         return SpeakerMotion(base.network.eval(), basis, base.features, None, 0)
     if count < len(dataset.clips):
         _log.warning(
-            "%d of %d clips have sound that goes with the mouth: its motion is learnt from these, its looks "
-            "from all",
+            "%d of %d clips have audio that is in sync with the mouth: motion is learnt from these, "
+            "appearance from all",
             *(count, len(dataset.clips)),
         )
     return adapt(base, motion.clips, motion.rest, folder, progress=progress)
@@ -139,17 +138,17 @@ def adapt(
 ) -> SpeakerMotion:
     """Adapt the base network, which is changed, to clips relative to a rest shape (57, 2).
 
-    Every so many clips are set aside for the figures; None stands for a clip without sound.
+    One clip of :data:`HELD_OUT_EVERY` is held out for validation; None stands for a clip without audio.
     """
-    learn, held_out = _set_aside(clips)
+    learn, held_out = _split_clips(clips)
     network = train_motion(base.network, learn, base.basis, folder, config=ADAPTING, progress=progress)
     errors = motion_errors(network, held_out, base.basis) if held_out else None
     count = sum(clip is not None for clip in clips)
     return SpeakerMotion(network, base.basis.with_mean(rest), base.features, errors, count)
 
 
-def _set_aside(clips: Sequence[MotionClip | None]) -> tuple[list[MotionClip], list[MotionClip]]:
-    # The same clips as the renderer's, so that the figures of an anchor are of one footage.
+def _split_clips(clips: Sequence[MotionClip | None]) -> tuple[list[MotionClip], list[MotionClip]]:
+    # The renderer's split, so that all metrics of an anchor are of the same footage.
     every = [clip for clip in clips if clip is not None]
     learn = [clip for i, clip in enumerate(clips) if clip is not None and i % HELD_OUT_EVERY]
     if len(every) < HELD_OUT_EVERY or not learn:
@@ -159,20 +158,20 @@ def _set_aside(clips: Sequence[MotionClip | None]) -> tuple[list[MotionClip], li
 
 @torch.no_grad()
 def predict(network: AnyMotion, features: ArrayFloat) -> ArrayF32:
-    """Coefficients (T, K) of one sound's features (T, D)."""
+    """Return coefficients (T, K) for the features (T, D) of one recording."""
     coefficients: ArrayF32 = network(torch.from_numpy(features).float()[None])[0].numpy()
     return coefficients
 
 
 def motion_errors(network: AnyMotion, clips: Sequence[MotionClip], basis: MouthBasis) -> ShapeErrors:
-    """Errors of a network's mouths; clips and ``basis`` are relative to a rest shape, whose place is 0."""
+    """Return errors of a network's mouths; clips and ``basis`` are relative to a rest shape at 0."""
     centred = basis.with_mean(np.zeros_like(basis.mean))
     predicted = [centred.reconstruct(predict(network, clip.features)) for clip in clips]
     return shape_errors(predicted, [clip.shapes for clip in clips], [clip.present for clip in clips])
 
 
 def export_motion(network: MotionNetwork) -> bytes:
-    """The network as ONNX: ``features`` (B, T, D) to ``coefficients`` (B, T, K), checked against PyTorch."""
+    """Export to ONNX, ``features`` (B, T, D) to ``coefficients`` (B, T, K); verify it against PyTorch."""
     example = torch.randn(1, 2 * network.config.context_steps + 5, network.config.inputs)
     example = example * network.feature_deviation + network.feature_mean
     return export_network(

@@ -28,8 +28,7 @@ from newscaster.training.previews import write_preview
 from newscaster.types import ArrayBool, ArrayI64, ImageU8
 
 GENTLE = Sharpening(detail=0.06, adversarial=AdversarialLoss(realism=0.008, matching=0.08))
-"""With all of it 2.5 times as strong, its gradients left the error of pixels little to say: edges of the face
-were torn."""
+"""Weights 2.5 times as large outweighed the gradients of the pixel error, and edges of the face broke up."""
 _PREVIEW_FRAMES = 6
 _MEAN_FRAMES = 400
 _CHECKING_BATCH = 16
@@ -41,16 +40,16 @@ class RenderingTraining(FrameTraining):
     """How a renderer is trained."""
 
     batch: int = 8
-    """Frames per step, half of them following the others; within a few minutes, many small steps do more than
-    few large ones."""
+    """Frames per step, in pairs of successive ones; in a few minutes, many small steps achieve more than few
+    large ones."""
     gpu_batch: int = 32
-    """The same on a GPU, which takes as long for a small step as for a large one."""
+    """Frames per step on a GPU, where a small step takes as long as a large one."""
     loss: LossWeights = field(default_factory=LossWeights)
     sharpening: Sharpening | None = GENTLE
-    """What makes a mouth as sharp as the face around it, and costs some PSNR; None: nothing."""
+    """Losses that make the mouth as sharp as the face around it, at some cost in PSNR; None: none."""
     variation: Variation = field(default_factory=Variation)
     check_frames: int = 400
-    """Held-out frames that figures are taken on, evenly spread."""
+    """Held-out frames, evenly spread, that metrics are computed on."""
 
 
 class CropTask(FrameTask[Batch]):
@@ -138,12 +137,12 @@ def missing_grain(
     frames: Frames,
     hidden: ArrayBool,
 ) -> float:
-    """Strength of the grain that frames have and painted ones lack, in levels.
+    """Return the strength of the grain that rendered frames lack, in 8-bit pixel values.
 
     Args:
-        render: what gives frames by their numbers, and what is painted in their place, (B, S, S, 3).
-        frames: that were not learnt from.
-        hidden: (S, S), the pixels that count.
+        render: returns the batch of some frame numbers, and the rendered frames (B, S, S, 3).
+        frames: held-out frames.
+        hidden: (S, S), the pixels to measure.
     """
     triples = frames.triples(_GRAIN_TRIPLES)
     if not len(triples):

@@ -1,7 +1,7 @@
-"""What the renderer is trained on: regions, the mouths seen in them, and batches of both.
+"""Training data of the renderer: face crops, their mouth landmarks, and batches of both.
 
-Knows where frames come from, which are held out, and how a batch is varied. A batch is a function of the seed
-and the step alone, so that a resumed run sees what an uninterrupted one would have seen.
+This module loads frames, splits them into training and validation, and augments batches. A batch is a
+function of the seed and the step alone, so a resumed run sees the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Clip = TypeVar("Clip", bound=Sized)
 
 HELD_OUT_EVERY = 20
-"""Of so many clips one is set aside for validation."""
+"""One clip of so many is held out for validation."""
 _TAIL = 10
 _FOLD_FRAMES = 75
 
@@ -35,15 +35,15 @@ class RenderingClip:
     crops: ImageU8
     """(F, S, S, 3) RGB; may be memory-mapped."""
     points: ArrayFloat
-    """(F, 57, 2): the mouth in region pixels; rows that are not finite are frames to leave out."""
+    """(F, 57, 2): the mouth in crop pixels; frames whose rows are not finite are skipped."""
 
     def __post_init__(self) -> None:
         frames, side = self.crops.shape[:2]
         if self.crops.shape != (frames, side, side, 3) or self.crops.dtype != np.uint8:
-            raise ValueError(f"regions are (F, S, S, 3) uint8, not {self.crops.shape} {self.crops.dtype}")
+            raise ValueError(f"crops are (F, S, S, 3) uint8, not {self.crops.shape} {self.crops.dtype}")
         if self.points.shape != (frames, MOUTH_POINTS, 2):
             raise ValueError(
-                f"points are ({frames}, {MOUTH_POINTS}, 2) for these regions, not {self.points.shape}"
+                f"points are ({frames}, {MOUTH_POINTS}, 2) for these crops, not {self.points.shape}"
             )
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class RenderingClip:
 
 @dataclass(frozen=True)
 class RenderingData:
-    """Clips to learn from, clips held out, and what of a region is hidden."""
+    """Training clips, held-out clips, and the mask of a crop."""
 
     clips: tuple[RenderingClip, ...]
     held_out: tuple[RenderingClip, ...]
@@ -62,7 +62,7 @@ class RenderingData:
     def __post_init__(self) -> None:
         sides = {clip.crops.shape[1] for clip in (*self.clips, *self.held_out)} | set(self.hidden.shape)
         if len(sides) != 1:
-            raise ValueError(f"all regions and the mask have one side; found {sorted(sides)}")
+            raise ValueError(f"all crops and the mask must have the same side; found {sorted(sides)}")
         for kind, clips in (("learn from", self.clips), ("check on", self.held_out)):
             if not len(frame_table(clips)):
                 raise FootageError(
@@ -76,7 +76,7 @@ class RenderingData:
 
     @property
     def side(self) -> int:
-        """Side of the regions, ``S``."""
+        """Side of the crops, ``S``."""
         return int(self.hidden.shape[0])
 
     @staticmethod
@@ -86,9 +86,9 @@ class RenderingData:
         *,
         held_out: Sequence[RenderingClip] | None = None,
     ) -> RenderingData:
-        """Data of clips; without ``held_out`` some are set aside.
+        """Make data of clips; without ``held_out``, split them into training and validation.
 
-        Set aside is every twentieth clip, at least one, or of a single clip its last tenth.
+        The split holds out every twentieth clip, at least one. Of a single clip, it holds out the last tenth.
 
         Raises:
             FootageError: there is no frame to learn from or none to check on.
@@ -98,11 +98,11 @@ class RenderingData:
 
     @staticmethod
     def from_dataset(dataset: Dataset, *, held_out: Collection[str] | None = None) -> RenderingData:
-        """The clips of a take; ``held_out`` names those to check on, by default some are set aside.
+        """Make data of a dataset's clips; ``held_out`` names validation clips (default: split as :meth:`of`).
 
         Raises:
             FootageError: there is no frame to learn from or none to check on.
-            TakeError: a file of the take is damaged.
+            TakeError: a file of the dataset is damaged.
         """
         named = {clip.name: RenderingClip(clip.crops, clip.learnable_points()) for clip in dataset.clips}
         if held_out is None:
@@ -113,7 +113,7 @@ class RenderingData:
 
 
 def set_aside(clips: Sequence[Clip], part: Callable[[Clip, slice], Clip]) -> tuple[list[Clip], list[Clip]]:
-    """Clips to learn from, and every twentieth to check on; of a single one ``part`` cuts off a tenth."""
+    """Split clips into training and validation: every twentieth, or a tenth of a single clip, by ``part``."""
     if len(clips) != 1:
         return [clip for i, clip in enumerate(clips) if i % HELD_OUT_EVERY], list(clips[::HELD_OUT_EVERY])
     cut = len(clips[0]) - max(1, len(clips[0]) // _TAIL)
@@ -135,22 +135,22 @@ def frame_table(clips: Sequence[RenderingClip]) -> ArrayI64:
 
 @dataclass(frozen=True, kw_only=True)
 class Variation:
-    """How frames are varied in training; context and target alike, so that the two stay one picture."""
+    """Augmentation of frames, the same for context and target, so that both stay one image."""
 
     shift_px: int = 0
-    """Greatest shift of the region along each axis, in whole pixels. Regions are stabilised, and those of a
-    stage no less: a pixel costs 0.15 dB in five minutes of one core."""
+    """Maximum shift of the crop along each axis, in whole pixels. Crops are stabilised, also those of a
+    target video: a shift of one pixel costs 0.15 dB in five minutes of one core."""
     brightness: float = 0.03
-    """Greatest offset of a colour channel, 1.0 = full scale."""
+    """Maximum offset of a colour channel, 1.0 = full scale."""
     contrast: float = 0.08
-    """Greatest change of the gain."""
+    """Maximum change of the gain."""
     smoothing: float = 1.0
-    """Greatest share by which a mouth is replaced by the mean over it (1/2) and its neighbours in time (1/4
+    """Maximum blend weight of the smoothed mouth, a mean over the frame (1/2) and its neighbours in time (1/4
     each): predicted mouths are smoother than tracked ones."""
 
 
 STILL = Variation(shift_px=0, brightness=0.0, contrast=0.0, smoothing=0.0)
-"""Frames as they are, for checking."""
+"""No augmentation, for validation."""
 
 
 @dataclass(frozen=True)
@@ -162,20 +162,20 @@ class Batch:
     landmark_maps: ImageU8
     """(B, 4, M, M)"""
     gain: ArrayF32
-    """(B, 1, 1, 1): what pixel values of 0 to 1 are to be multiplied by, and"""
+    """(B, 1, 1, 1): factor of pixel values of 0 to 1."""
     offset: ArrayF32
-    """(B, 3, 1, 1): what is to be added to them then."""
+    """(B, 3, 1, 1): added after the gain."""
     folds: ArrayI64
-    """(B,): the half of all frames that each belongs to, 0 or 1: about three seconds by turns."""
+    """(B,): fold of each frame, 0 or 1; folds alternate about every three seconds."""
 
 
 class Frames:
-    """All frames of some clips with their face maps, by batches.
+    """All frames of some clips with their landmark maps, in batches.
 
     Args:
-        clips: where the frames are.
-        map_side: side of the face maps, ``M``.
-        variation: how frames are varied.
+        clips: the clips that hold the frames.
+        map_side: side of the landmark maps, ``M``.
+        variation: the augmentation.
     """
 
     def __init__(
@@ -193,25 +193,25 @@ class Frames:
         return len(self._table)
 
     def spread(self, count: int) -> ArrayI64:
-        """Numbers of at most ``count`` frames, evenly spread over all."""
+        """Return the numbers of at most ``count`` frames, evenly spread over all."""
         return np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64))
 
     def triples(self, count: int) -> ArrayI64:
-        """Numbers (n, 3) of at most ``count`` times three successive frames, evenly spread."""
+        """Return the numbers (n, 3) of at most ``count`` triples of successive frames, evenly spread."""
         middle = np.intersect1d(self._followed, self._followed + 1)
         chosen = np.unique(np.linspace(0, len(middle) - 1, min(count, len(middle))).round().astype(np.int64))
         return np.asarray(middle[chosen][:, None] + np.array([-1, 0, 1]), np.int64)
 
     def openings(self, count: int) -> ArrayI64:
-        """Numbers of at most ``count`` frames, from the most closed mouth to the widest open one."""
+        """Return numbers of at most ``count`` frames, from the most closed mouth to the most open one."""
         inner = np.stack([self._points[clip][frame][RING : 2 * RING, 1] for clip, frame in self._table])
         order = np.argsort(inner.max(axis=1) - inner.min(axis=1), kind="stable")
         return np.asarray(order[self.spread(count)], np.int64)
 
     def pairs(self, count: int, *, seed: int, step: int) -> Batch:
-        """The batch of ``count`` pairs of successive frames that belongs to a step, a pair varied as one.
+        """Return the batch of a step: ``count`` pairs of successive frames, augmented pair by pair.
 
-        A frame that none follows is its own successor.
+        If no frames are successive, each frame is its own successor.
         """
         generator = np.random.default_rng((seed, step))
         if len(self._followed):
@@ -228,9 +228,9 @@ class Frames:
         generator: np.random.Generator | None = None,
         together: int = 1,
     ) -> Batch:
-        """Frames by their numbers, 0 to ``len(self) - 1``, varied when there is a ``generator``.
+        """Return the frames of these numbers, 0 to ``len(self) - 1``, augmented if there is a ``generator``.
 
-        So many next to each other are varied ``together``, in the same way.
+        Groups of ``together`` neighbours share one augmentation.
         """
         rng, size = generator or np.random.default_rng(0), len(numbers) // together
         how = self._variation if generator else STILL
@@ -258,16 +258,16 @@ class Frames:
             points = points + blend_weight * (self._smoothed[clip][frame] - points)
         if shift.any():
             # Rows and columns that come in from outside repeat the edge.
-            dataset = [np.clip(np.arange(len(crop)) - s, 0, len(crop) - 1) for s in shift[::-1]]
-            crop, points = crop[dataset[0]][:, dataset[1]], points + shift
+            rows, columns = (np.clip(np.arange(len(crop)) - s, 0, len(crop) - 1) for s in shift[::-1])
+            crop, points = crop[rows][:, columns], points + shift
         landmark_map = draw_landmark_map(points, side=len(crop), map_side=self._map_side)
         return crop, landmark_map
 
 
 def mouth_box(clips: Sequence[RenderingClip], *, around: float = 0.35) -> tuple[int, int, int, int]:
-    """Where lips are in these clips: top, bottom, left and right in region pixels.
+    """Return the bounding box of the lips in these clips: top, bottom, left and right in crop pixels.
 
-    All but the outermost hundredth of their points, and ``around`` of the width of that more on every side.
+    It covers the central 99 % of their points, plus a margin of ``around`` / 2 of its width on every side.
     """
     lips = np.concatenate([clip.points[:, : 2 * RING].reshape(-1, 2)[::7] for clip in clips])
     lips = lips[np.isfinite(lips).all(axis=1)]

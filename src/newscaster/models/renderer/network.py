@@ -1,16 +1,14 @@
-"""The renderer: a small U-Net that paints the lower face into a region.
+"""The renderer: a small U-Net that renders the lower face into a face crop.
 
-Knows the network alone; data, losses and loops are in ``models.renderer.data`` and
-``models.renderer.task``. Image-to-image translation
-after Ronneberger et al., *U-Net* (arXiv 1505.04597) and Isola et al., *pix2pix* (arXiv 1611.07004), with
-three changes that make it quick on a CPU:
+Data, losses and the training task are in ``models.renderer.data`` and ``models.renderer.task``. The network
+does image-to-image translation after Ronneberger et al., *U-Net* (arXiv 1505.04597) and Isola et al.,
+*pix2pix* (arXiv 1611.07004), with three changes that make it fast on a CPU:
 
-* Only the mask's bounding box and a margin are computed, about half of the region.
-* Pixels are unshuffled into channels at the door and shuffled back at the end (Shi et al., arXiv 1609.05158),
-  so that the network's own grid is far coarser than the picture.
-* What is hidden is filled with what a regression makes of the person's face before the first layer
-  (``ridge_init``), the network adds what is missing to that, and every cell of the grid has a
-  learned bias: the crop is stabilised, and the person always the same.
+* It computes the mask's bounding box and a margin alone, about half of the crop.
+* Pixels are unshuffled into channels at the input and shuffled back at the output (Shi et al., arXiv
+  1609.05158), so that the network's grid is far coarser than the crop.
+* A regression predicts the hidden pixels before the first layer (``ridge_init``), and the network adds a
+  residual. Every cell of the grid has a learned bias: the crop is stabilised, and the person always the same.
 
 All layers are 3x3 or 1x1 convolutions with ReLU, and skips are added rather than joined, which ONNX Runtime
 fuses.
@@ -36,15 +34,15 @@ from newscaster.types import ArrayBool
 
 _UNSHUFFLE = {128: 2, 256: 4, 512: 8}
 _LARGEST_MAP = 128
-_FRAME_SIDE = 128
-"""Elements to a side of a region in what the regression mixes."""
+_BASIS_SIDE = 128
+"""Elements to a side of a crop in the regression's basis images."""
 _POOLED_CELLS = 4
-"""Cells of the grid to a side of what it looks at."""
+"""Cells of the grid to a side of a cell of the regression's pooled input."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RendererConfig:
-    """The shape of a renderer; the same numbers serve every side of region."""
+    """The shape of a renderer; it fits crops of any side."""
 
     channels: tuple[int, ...] = (24, 48, 72, 96)
     """Channels per level, the finest first; every level halves the grid."""
@@ -53,12 +51,12 @@ class RendererConfig:
     decoder_blocks: tuple[int, ...] = (1, 1, 1)
     """Residual blocks per level on the way up; the coarsest level has none."""
     unshuffle: int | None = None
-    """Pixels to a side of one cell of the finest grid; None: by the region's side, a 64th."""
+    """Pixels to a side of one cell of the finest grid; None: 2, 4, 8 for sides 128, 256, 512, else 1."""
     map_side: int | None = None
-    """Side of the face map, ``M``; None: half the region's side, 128 at most. Maps are anti-aliased: half the
-    resolution holds what the landmarks know."""
+    """Side of the landmark map, ``M``; None: half the crop's side, 128 at most. Maps are anti-aliased, so
+    half the resolution keeps the landmarks' precision."""
     start: KernelShape | None = field(default_factory=KernelShape)
-    """The regression that the network starts from; None: the mean face."""
+    """The regression that predicts the fill; None: the mean face."""
 
     def __post_init__(self) -> None:
         levels = len(self.channels)
@@ -69,34 +67,34 @@ class RendererConfig:
             )
 
     def unshuffle_for(self, side: int) -> int:
-        """Pixels to a side of one cell of the finest grid, for a region of ``side``."""
+        """Pixels to a side of one cell of the finest grid, for a crop of ``side``."""
         return self.unshuffle or _UNSHUFFLE.get(side, 1)
 
     def map_side_for(self, side: int) -> int:
-        """Side of the face map for a region of ``side``."""
+        """Side of the landmark map for a crop of ``side``."""
         map_side = self.map_side or min(side // 2, _LARGEST_MAP)
         grid = side // self.unshuffle_for(side)
         if side % map_side or map_side % grid:
             raise ValueError(
-                f"a face map of side {map_side} must fit a whole number of times into the region of {side} "
-                f"pixels, and the grid of {grid} cells into the map"
+                f"the side of the landmark map is {map_side}; expected a divisor of the crop's side, {side} "
+                f"pixels, and a multiple of the grid's side, {grid} cells"
             )
         return map_side
 
     def to_json(self) -> dict[str, Any]:
-        """For storing; the way back is :meth:`from_json`."""
+        """Return the config as JSON; :meth:`from_json` reads it."""
         return asdict(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> RendererConfig:
-        """``TypeError`` or ``ValueError`` where the data are not a config's."""
+        """Parse a config; raise ``TypeError`` or ``ValueError`` if the data are not a config's."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         start = fields.pop("start", None)
         return RendererConfig(**fields, start=None if start is None else KernelShape(**start))
 
 
 class Box(NamedTuple):
-    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right`` of a region, the last ones excluded."""
+    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right`` of a crop, the last ones excluded."""
 
     top: int
     bottom: int
@@ -104,12 +102,12 @@ class Box(NamedTuple):
     right: int
 
     def scaled(self, by: int) -> Box:
-        """The same box in pixels ``by`` times as large."""
+        """Return the same box in pixels ``by`` times as large."""
         return Box(*(edge // by for edge in self))
 
 
 def box_of(hidden: ArrayBool, *, size_multiple: int, place_multiple: int) -> Box:
-    """The part of a region (S, S) that is computed: what is hidden, and a margin of S / 32 if there is room.
+    """Return the computed part of a crop (S, S): the hidden pixels, and a margin of S / 32 if there is room.
 
     Its sides are multiples of ``size_multiple``, its corner lies on multiples of ``place_multiple``.
     """
@@ -122,7 +120,7 @@ def box_of(hidden: ArrayBool, *, size_multiple: int, place_multiple: int) -> Box
         first, last = max(0, int(where[0]) - side // 32), min(side, int(where[-1]) + 1 + side // 32)
         start = first - first % place_multiple
         size = -(-(last - start) // size_multiple) * size_multiple
-        # What the rounding adds is shared by both ends.
+        # Rounding up extends both ends alike.
         start = max(0, start - (start + size - last) // 2)
         start = min(start - start % place_multiple, side - size)
         edges += [start, start + size]
@@ -130,11 +128,11 @@ def box_of(hidden: ArrayBool, *, size_multiple: int, place_multiple: int) -> Box
 
 
 class Renderer(CropNetwork):
-    """The U-Net. Hidden pixels are taken out before anything is computed from the crop.
+    """The U-Net. Hidden pixels are removed before anything is computed from the crop.
 
     Args:
         config: its shape.
-        hidden: (S, S), which pixels are replaced.
+        hidden: (S, S), the pixels to replace.
     """
 
     covered: Tensor
@@ -161,7 +159,7 @@ class Renderer(CropNetwork):
                 self.covered,
                 channels=len(CHANNELS),
                 map_size=((b - t) // self.map_ratio, (r - l) // self.map_ratio),
-                cell=max(1, side // _FRAME_SIDE),
+                cell=max(1, side // _BASIS_SIDE),
                 pool=_POOLED_CELLS * self.cell,
             )
             if config.start is not None
@@ -192,23 +190,23 @@ class Renderer(CropNetwork):
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def fill_with(self, mean: Tensor) -> None:
-        """Let the mean (S, S, 3) of the regions that training sees, 0 to 255, stand for hidden pixels."""
+        """Set the fill of hidden pixels from the mean (S, S, 3) of the training crops, 0 to 255."""
         self.fill.copy_(self.cut(mean[None])[0])
 
     def cut(self, crops: Tensor) -> Tensor:
-        """The box of regions (B, S, S, 3) of 0 to 255: (B, 3, h, w) of 0 to 1."""
+        """Cut the box from crops (B, S, S, 3) of 0 to 255: (B, 3, h, w) of 0 to 1."""
         t, b, l, r = self.box  # noqa: E741
         return crops[:, t:b, l:r].float().permute(0, 3, 1, 2) * (1 / 255)
 
     def cut_map(self, landmark_map: Tensor) -> Tensor:
-        """The box of face maps (B, 4, M, M) of 0 to 255: (B, 4, h', w') of 0 to 1."""
+        """Cut the box from landmark maps (B, 4, M, M) of 0 to 255: (B, 4, h', w') of 0 to 1."""
         t, b, l, r = self.box.scaled(self.map_ratio)  # noqa: E741
         return landmark_map[:, :, t:b, l:r].float() * (1 / 255)
 
     def predict(self, context: Tensor, landmark_map: Tensor, fold: Tensor | None = None) -> Tensor:
-        """The box as the network paints it, float of about 0 to 1, from what ``cut`` and ``cut_map`` give.
+        """Render the box, float of about 0 to 1, from the results of ``cut`` and ``cut_map``.
 
-        In training, ``fold`` (B,) says which part of the frames each one belongs to.
+        In training, ``fold`` (B,) is the fold of each frame.
         """
         filled = torch.where(self.covered, self.start(context, landmark_map, fold), context)
         x = torch.cat([unshuffle(filled, self.cell), unshuffle(landmark_map, self.map_cell)], dim=1)
@@ -226,15 +224,15 @@ class Renderer(CropNetwork):
         return filled + (functional.pixel_shuffle(x, self.cell) if self.cell > 1 else x)
 
     def start(self, context: Tensor, landmark_map: Tensor, fold: Tensor | None = None) -> Tensor:
-        """What hidden pixels are filled with: the mean face, and how the regression deviates from it."""
+        """Return the fill of hidden pixels: the mean face plus the residual that the regression predicts."""
         if self.kernel is None:
             return self.fill
         with torch.autocast(context.device.type, enabled=False):
-            std: Tensor = self.kernel(landmark_map.float(), self.surroundings(context), fold)
-        return self.fill + std
+            residual: Tensor = self.kernel(landmark_map.float(), self.surroundings(context), fold)
+        return self.fill + residual
 
     def surroundings(self, context: Tensor) -> Tensor:
-        """The box (B, 3, h, w) without its hidden pixels, which are 0."""
+        """Return the box (B, 3, h, w) with hidden pixels set to 0."""
         return context.float() * ~self.covered
 
     def _placed(self, x: Tensor) -> Tensor:

@@ -61,30 +61,30 @@ class RendererTask(CropTask):
 
     @torch.no_grad()
     def initialize(self, seed: int) -> None:
-        """Fit the kernel face to frames as they are, and once more in other light."""
+        """Fit the kernel regression to the frames, with and without random changes of light."""
         net = self.network
         if net.kernel is None:
             return
         numbers = self.frames.spread(_START_FRAMES)
         generator = torch.Generator().manual_seed(seed)
-        maps, contexts, wanted, folds = [], [], [], []
+        maps, contexts, residuals, folds = [], [], [], []
         for first in range(0, len(numbers), _START_BATCH):
             batch = self.frames.batch(numbers[first : first + _START_BATCH])
             target, landmark_map = self._seen(batch)
-            for seen in (target, _in_other_light(target, generator)):
-                map_part, context = net.kernel.pooled(landmark_map, net.surroundings(seen))
+            for images in (target, _in_other_light(target, generator)):
+                map_part, context = net.kernel.pooled(landmark_map, net.surroundings(images))
                 maps.append(map_part.cpu())
                 contexts.append(context.cpu())
-                wanted.append(net.kernel.elements((seen - net.fill) * net.covered).half().cpu())
+                residuals.append(net.kernel.elements((images - net.fill) * net.covered).half().cpu())
                 folds.append(torch.from_numpy(batch.folds))
         fitted = copy.deepcopy(net.kernel).cpu()
-        fitted.fit(torch.cat(maps), torch.cat(contexts), torch.cat(wanted), torch.cat(folds))
+        fitted.fit(torch.cat(maps), torch.cat(contexts), torch.cat(residuals), torch.cat(folds))
         net.kernel.load_state_dict(fitted.state_dict())
 
     # -- losses ----------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, *, step: int, fraction: float) -> Tensor:
-        """Reconstruction, and from some time on what makes the mouth sharp."""
+        """Return the reconstruction loss, plus the sharpening losses once their ramp has started."""
         net, weights, (target, landmark_map) = self.network, self.training.loss, self._seen(batch)
         (folds,) = self.to_device(batch.folds)
         with self.autocast():
@@ -119,7 +119,7 @@ class RendererTask(CropTask):
 
 
 def _in_other_light(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures (B, 3, h, w), each with a gain and an offset of its own."""
+    """Apply a random gain and offset to each of the images (B, 3, h, w)."""
     light, colour, lift = (
         torch.randn(len(images), channels, 1, 1, generator=generator).to(images.device)
         for channels in (1, 3, 1)

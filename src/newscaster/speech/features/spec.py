@@ -14,12 +14,12 @@ from newscaster.speech.windows import Windowing
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec:
-    """Which features drive the mouth; stored with every take and anchor."""
+    """Which features drive the mouth; stored with every dataset and anchor."""
 
     kind: str = "whisper"
     """One of KINDS."""
     windowing: Windowing = field(default_factory=Windowing)
-    """How the sound is cut for the speech encoder; without meaning for the spectral kinds."""
+    """Windows of audio for the speech encoder; the spectral kinds ignore it."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -27,7 +27,7 @@ class FeatureSpec:
 
     @property
     def parts(self) -> tuple[Feature, ...]:
-        """What the features consist of, side by side."""
+        """The features that are concatenated."""
         return KINDS[self.kind]
 
     @property

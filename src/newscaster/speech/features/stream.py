@@ -17,7 +17,7 @@ from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.types import ArrayF32
 
 _CHUNK_SAMPLES = 16 * SAMPLE_RATE
-"""How much of a whole sound is taken at once."""
+"""Samples of complete audio that are processed at once."""
 
 
 class _Lane:
