@@ -97,7 +97,7 @@ def test_messages_and_helps_list_a_new_container(
     with pytest.raises(InputError, match=r"Give a video that ends in .* \.mk3d, an image or"):
         provenance.verify(tmp_path / "x.txt")
     assert cli.run(["live", str(anchor), "--to", str(tmp_path / "x.ts"), "--speech", str(speech)]) == 0
-    assert "of live video those that end in .mp4, .m4v, .mov, .mkv or .mk3d" in capsys.readouterr().err
+    assert "only finished files: here .mp4, .m4v, .mov, .mkv or .mk3d" in capsys.readouterr().err
     for command in ("speak", "demo", "live"):
         assert cli.run([command, "--help"]) == 0
         assert ".mk3d" in capsys.readouterr().out, command
@@ -105,7 +105,7 @@ def test_messages_and_helps_list_a_new_container(
 
 def test_helps_list_what_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["speak", "--help"]) == 0
-    assert "Video to write: .mp4, .m4v, .mov or .mkv." in " ".join(capsys.readouterr().out.split())
+    assert "Video to write (.mp4, .m4v, .mov or .mkv)." in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.fixture(scope="module")
