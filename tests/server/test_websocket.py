@@ -1,6 +1,9 @@
+"""A conversation over a WebSocket: audio and texts in, video out, and messages that are refused."""
+
 from __future__ import annotations
 
 import io
+import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -24,8 +27,6 @@ def next_message(socket: Any, kind: str) -> dict[str, Any]:
         message = socket.receive()
         assert message["type"] != "websocket.close", message
         if message.get("text") and f'"type":"{kind}"' in message["text"].replace(" ", ""):
-            import json
-
             values: dict[str, Any] = json.loads(message["text"])
             return values
 
