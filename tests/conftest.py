@@ -1,4 +1,4 @@
-"""What all tests share: small media made on the spot, the example footage, and the GPU mark."""
+"""What all tests share: small media and a tiny anchor, the example footage, and marks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from making_media import SPEECH_RATE, moving_pattern, tone
+from newscaster import provenance
 from newscaster.media import write_video, write_wav
+from newscaster.speech.encoder import SpeechEncoder, load_encoder
+from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
 from no_network import watch_beyond_this_machine
+from tiny_anchor import speech_like, write_tiny_anchor
 
 _own_home = pytest.StashKey[TemporaryDirectory[str]]()
 
@@ -118,3 +122,35 @@ def make_clip(tmp_path: Path) -> ClipMaker:
         return path
 
     return make
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    """1.3 s of speech at 16 kHz, in the test's folder."""
+    write_wav(tmp_path / "speech.wav", speech_like(1.3), SPEECH_RATE)
+    return tmp_path / "speech.wav"
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file of a tiny anchor, which no test changes."""
+    path = write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
+    content = path.read_bytes()
+    yield path
+    assert path.read_bytes() == content
+
+
+@pytest.fixture(scope="session")
+def local_certificate() -> None:
+    """Make the local certificate before commands sign with it: making it takes time and is logged."""
+    provenance.find_credentials(None)
+
+
+@pytest.fixture(scope="session")
+def activity() -> VoiceActivity:
+    return load_voice_activity()
+
+
+@pytest.fixture(scope="session")
+def encoder() -> SpeechEncoder:
+    return load_encoder(threads=1)

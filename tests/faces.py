@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -75,6 +77,11 @@ def talking(
     frames: int, *, moving: float = 1.0, shift: tuple[float, float] = (160.0, 120.0)
 ) -> npt.NDArray[np.float32]:
     """Landmarks (F, 478, 3) of a face that talks and moves its head a little (``moving`` times as much)."""
+    return _talking(frames, moving, shift).copy()
+
+
+@lru_cache(maxsize=64)
+def _talking(frames: int, moving: float, shift: tuple[float, float]) -> npt.NDArray[np.float32]:
     time = np.arange(frames) / 25
     gaps = 0.12 * np.clip(np.sin(2 * np.pi * 2.3 * time), 0, None)
     found = []

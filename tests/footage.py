@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,16 @@ import pytest
 from faces import talking
 from making_media import SPEECH_RATE, moving_pattern
 from newscaster.evaluation import held_out
+from newscaster.face.crop import Mask
+from newscaster.face.geometry import runs
+from newscaster.face.head_pose import Head
+from newscaster.formats.dataset import Clip
 from newscaster.media import write_video, write_wav
 from newscaster.prepare import (
     following,
     inspect_file,
     mouth_occlusion,
+    pipeline,
     synchronise,
     track_clips,
     tracks,
@@ -28,6 +34,7 @@ from newscaster.prepare import (
 )
 from newscaster.prepare.clips import Footage
 from newscaster.prepare.people import People, Person
+from newscaster.prepare.target import TargetSegment
 from newscaster.synthesis import identity
 from tiny_anchor import speech_like
 
@@ -55,18 +62,23 @@ def write_footage(
     covered: range = range(0),
 ) -> Path:
     """A clip with a moving pattern and babble; in frames that are covered, a red box over the lower face."""
-    wav = None
-    if audio:
-        wav = path.with_suffix(".wav")
-        write_wav(wav, babble(seconds) * (0 if silent else 1), SPEECH_RATE)
-    frames = (
-        _with_box(frame) if index in covered else frame
-        for index, frame in enumerate(moving_pattern(round(seconds * fps), width=WIDTH, height=HEIGHT))
-    )
-    write_video(path, frames, fps=Fraction(fps), audio=wav, preset="ultrafast")
-    if wav is not None:
-        wav.unlink()
+    path.write_bytes(_footage(path.suffix, seconds, Fraction(fps), audio, silent, covered))
     return path
+
+
+@lru_cache(maxsize=32)
+def _footage(suffix: str, seconds: float, fps: Fraction, audio: bool, silent: bool, covered: range) -> bytes:
+    with TemporaryDirectory() as folder:
+        path, wav = Path(folder, f"footage{suffix}"), None
+        if audio:
+            wav = Path(folder, "audio.wav")
+            write_wav(wav, babble(seconds) * (0 if silent else 1), SPEECH_RATE)
+        frames = (
+            _with_box(frame) if index in covered else frame
+            for index, frame in enumerate(moving_pattern(round(seconds * fps), width=WIDTH, height=HEIGHT))
+        )
+        write_video(path, frames, fps=fps, audio=wav, preset="ultrafast")
+        return path.read_bytes()
 
 
 def _with_box(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -130,6 +142,19 @@ def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(synchronise, "audio_syncs", lambda segments: [])
     patch.setattr(following, "FaceTracker", MadeUpTracker)
     describe_as(patch, lambda frame: somebody())
+
+
+def shorten_target(patch: pytest.MonkeyPatch, *, frames: int = 12) -> None:
+    """Let preparations in this process take the first clip's first frames as the target video.
+
+    To choose it, and to encode it in full length, takes as long as all else.
+    """
+
+    def first_frames(clips: Sequence[Clip], head: Head, mask: Mask) -> list[TargetSegment]:
+        start, stop = max(runs(clips[0].usable), key=lambda run: run[1] - run[0])
+        return [TargetSegment(clips[0], start, min(stop, start + frames), 0.0)]
+
+    patch.setattr(pipeline, "choose_segments", first_frames)
 
 
 def describe_as(

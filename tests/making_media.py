@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 
 SPEECH_RATE = 16_000
 CLICK_SAMPLES = 64
@@ -103,6 +104,7 @@ def write_media(
 ) -> Path:
     """Write `frames` at `frame_times`, and mono `audio` from `audio_start` on."""
     clock = Fraction(1, 90_000 if kind.video != "mpeg1video" else fps)
+    reformatter = VideoReformatter()
     with av.open(str(path), "w") as container:
         video = container.add_stream(
             kind.video, rate=fps, options={"g": str(gop), **_QUALITY.get(kind.video, {})}
@@ -116,7 +118,7 @@ def write_media(
         if audio is not None:
             track = container.add_stream(kind.audio, rate=kind.rate, layout="mono")
         for image, time in zip(frames, frame_times, strict=True):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+            frame = reformatter.reformat(av.VideoFrame.from_ndarray(image, format="rgb24"), format="yuv420p")
             frame.pts, frame.time_base = round(time / clock), clock
             container.mux(video.encode(frame))
         container.mux(video.encode(None))

@@ -16,7 +16,7 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from PIL import Image
 
 from making_media import tone
@@ -83,6 +83,7 @@ def write_frames(
     """Write a video of (H, W, 3) uint8 or uint16 RGB images, and optional audio (N,) in all channels."""
     fps = Fraction(fps)
     clock = 1 / fps if times is None else Fraction(1, 90_000)
+    reformatter = VideoReformatter()
     with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
         quality = {"crf": "8"} if codec in ("libx264", "libx265") else {}
         stream: Any = container.add_stream(codec, rate=fps, options={**quality, **(options or {})})
@@ -102,7 +103,7 @@ def write_frames(
         if audio is not None:
             track = container.add_stream(audio_codec, rate=audio_rate, layout=audio_layout)
         for index, image in enumerate(images):
-            frame = as_frame(image, layout, tags=tags, full=full)
+            frame = as_frame(image, layout, tags=tags, full=full, reformatter=reformatter)
             frame.pts = index if times is None else round(Fraction(times[index]) / clock)
             frame.time_base = clock
             stamp(frame, index)
@@ -117,12 +118,21 @@ def write_frames(
 
 
 def as_frame(
-    image: npt.NDArray[Any], layout: str, *, tags: tuple[int, int, int] | None = None, full: bool = False
+    image: npt.NDArray[Any],
+    layout: str,
+    *,
+    tags: tuple[int, int, int] | None = None,
+    full: bool = False,
+    reformatter: VideoReformatter | None = None,
 ) -> av.VideoFrame:
-    """An RGB image in another layout, by the matrix and in the range that is asked for."""
+    """An RGB image in another layout, by the matrix and in the range that is asked for.
+
+    A `reformatter` that is used for one frame after the other is set up once, which takes most of the time.
+    """
     deep = image.dtype == np.uint16
     frame = av.VideoFrame.from_ndarray(image, format="rgb48le" if deep else "rgb24")
-    frame = frame.reformat(
+    frame = (reformatter or VideoReformatter()).reformat(
+        frame,
         format=layout,
         dst_colorspace=_MATRICES[tags[0] if tags else 6],
         dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,

@@ -11,13 +11,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
 
 from fresh_python import environment
+from newscaster.server.app import create_app
+from newscaster.server.settings import Limits, Settings
 
 ADDRESS = "http://127.0.0.1:8765"
 SOCKETS = "ws://127.0.0.1:8765"
@@ -33,6 +35,19 @@ def until(what: Callable[[], Any]) -> Any:
         assert time.monotonic() < end, "it takes too long"
         time.sleep(0.05)
     return found
+
+
+@contextmanager
+def opening(anchor: Path, keep: Path) -> Iterator[OpenStudio]:
+    """A function that opens a studio in this process with limits and settings, and returns its client."""
+    with ExitStack() as stack:
+
+        def make(*, limits: dict[str, Any] | None = None, **options: Any) -> TestClient:
+            settings = Settings(anchors=(str(anchor),), keep=keep, limits=Limits(**(limits or {})), **options)
+            client = TestClient(create_app(settings), base_url=ADDRESS, raise_server_exceptions=False)
+            return stack.enter_context(client)
+
+        yield make
 
 
 @contextmanager

@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 
 import newscaster
-from footage import make_up_faces, write_footage
+from footage import make_up_faces, shorten_target, write_footage
 from fresh_python import environment
-from newscaster import consent, media, pipelines, provenance
+from newscaster import consent, media, pipelines
 from newscaster.cli import exits
 from newscaster.cli.commands import main
 from newscaster.cli.signals import NUMBERS
@@ -40,18 +40,13 @@ from tiny_anchor import speech_like, write_tiny_anchor
 
 resource = pytest.importorskip("resource", reason="limits and signals are those of Unix")
 
+pytestmark = pytest.mark.usefixtures("local_certificate")
 FAULTS_PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 CLI = (sys.executable, "-m", "newscaster.cli")
 MADE_UP = (sys.executable, str(Path(__file__).with_name("made_up_cli.py")))
 NOBODY = 65534
 PATIENCE_SECONDS = 120.0
 MostOfKinds = dict[int, int]
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    provenance.find_credentials(None)  # makes the local certificate, which is there but once
-    return write_tiny_anchor(tmp_path_factory.mktemp("faults") / "tiny.anchor")
 
 
 def speech(folder: Path, seconds: float = 2.0) -> Path:
@@ -193,7 +188,7 @@ def test_live_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("footage")
     for number in range(3):
-        write_footage(folder / f"{number}.mp4", seconds=4.0)
+        write_footage(folder / f"{number}.mp4", seconds=3.4)
     return folder
 
 
@@ -212,8 +207,9 @@ def test_training_goes_on_when_a_full_disk_has_room_again(
     tracked = list((tmp_path / "ada.work").rglob("clip.json"))
     assert len(tracked) == 3
     make_up_faces(monkeypatch)
+    shorten_target(monkeypatch)
     monkeypatch.setattr(work, "follow_person", None)  # nothing is tracked again
-    assert prepare(footage, tmp_path / "ada.work" / "take", workers=0).frames == 300
+    assert prepare(footage, tmp_path / "ada.work" / "take", workers=0).frames == 255
 
 
 def test_regions_take_their_room_before_they_are_written(tmp_path: Path) -> None:
@@ -512,7 +508,7 @@ def test_two_trainings_in_one_folder_and_sigterm(footage: Path, tmp_path: Path) 
     assert (code, err.splitlines()[-1:]) == (exits.EXIT_TERMINATED, ["terminated"])
     assert not unfinished(tmp_path)
     assert not (tmp_path / "ada.anchor").exists()
-    assert dataset.Dataset.open(tmp_path / "ada.work" / "take").frames == 300
+    assert dataset.Dataset.open(tmp_path / "ada.work" / "take").frames == 255
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def _traced() -> None:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor", features="whisper")
+def whisper_anchor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "whisper.anchor", features="whisper")
 
 
 @pytest.fixture(scope="module")
@@ -146,22 +146,24 @@ def test_the_old_behaviour_is_seen(place: Place) -> None:
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_speak_verify_info_withdraw(tiny: Path, speech: Path, place: Place, offline: bool) -> None:
+def test_speak_verify_info_withdraw(whisper_anchor: Path, speech: Path, place: Place, offline: bool) -> None:
     if offline and empty_network() is None:
         pytest.skip("a network namespace may not be made here")
-    given = ("speak", speech, "-a", tiny, "-o", "a.mp4", "--motion", "a.npz")
+    given = ("speak", speech, "-a", whisper_anchor, "-o", "a.mp4", "--motion", "a.npz")
     check(trace(CLI, *given, place=place, offline=offline), place, "a.mp4", "a.npz")
     check(trace(CLI, "verify", "a.mp4", place=place, offline=offline), place)
     if not offline:
-        check(trace(CLI, "info", tiny, "--json", place=place), place)
-        shutil.copy(tiny, place.work / "x.anchor")
+        check(trace(CLI, "info", whisper_anchor, "--json", place=place), place)
+        shutil.copy(whisper_anchor, place.work / "x.anchor")
         check(trace(CLI, "withdraw", "x.anchor", place=place), place, "x.anchor")
 
 
 @pytest.mark.parametrize("command", ["speak", "demo"])
-def test_a_text_is_read(tiny: Path, place: Place, command: str) -> None:
+def test_a_text_is_read(whisper_anchor: Path, place: Place, command: str) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
-    anchor = ("-a", tiny, "--keep-speech", "a.wav", "--captions", "a.srt") if command == "speak" else ()
+    anchor = (
+        ("-a", whisper_anchor, "--keep-speech", "a.wav", "--captions", "a.srt") if command == "speak" else ()
+    )
     given = (command, *anchor, "--text", "Yes.", "--voice", "hibari", "-o", "a.mp4")
     check(trace(CLI, *given, place=place), place, "a.mp4", "a.wav", "a.srt")
 
@@ -196,7 +198,12 @@ def test_train_and_evaluate(place: Place) -> None:
     # One process for both, as PyTorch takes longer to import than either does.
     (place.work / "both.py").write_text(
         f"import os, sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-        "import made_up_cli\n"
+        "import functools, made_up_cli\n"
+        "from footage import shorten_target\n"
+        "from making_mouths import TINY\n"
+        "from newscaster.models.renderer import training\n"
+        "shorten_target(made_up_cli.PATCH)\n"
+        "training.train_renderer = functools.partial(training.train_renderer, config=TINY)\n"
         "if __name__ == '__main__':\n"
         "    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"  # one worker process
         f"    for sys.argv[1:] in ({train!r}, {evaluate!r}):\n"
@@ -207,26 +214,26 @@ def test_train_and_evaluate(place: Place) -> None:
     check(traced, place, "a.anchor", "w", "r.html")
 
 
-def test_live_to_a_file(tiny: Path, speech: Path, place: Place) -> None:
-    traced = trace(CLI, "live", tiny, "--to", "a.mkv", "--speech", speech, place=place)
+def test_live_to_a_file(whisper_anchor: Path, speech: Path, place: Place) -> None:
+    traced = trace(CLI, "live", whisper_anchor, "--to", "a.mkv", "--speech", speech, place=place)
     check(traced, place, "a.mkv", "a.c2pa")
 
 
-def test_live_to_an_address_sends_there_alone(tiny: Path, speech: Path, place: Place) -> None:
+def test_live_to_an_address_sends_there_alone(whisper_anchor: Path, speech: Path, place: Place) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         port = receiver.getsockname()[1]
         address = f"udp://127.0.0.1:{port}"
-        traced = trace(CLI, "live", tiny, "--to", address, "--speech", speech, place=place)
+        traced = trace(CLI, "live", whisper_anchor, "--to", address, "--speech", speech, place=place)
         assert receiver.recv(188)[:1] == b"\x47"
     assert traced.code == 0, traced.err
     assert addresses(traced.network) <= {("127.0.0.1", port), ("0.0.0.0", 0)}
     assert elsewhere(traced, place, ()) == set()
 
 
-def test_serve_is_where_it_was_asked_to_be(tiny: Path, speech: Path, place: Place) -> None:
+def test_serve_is_where_it_was_asked_to_be(whisper_anchor: Path, speech: Path, place: Place) -> None:
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
-    with tracing(CLI, "serve", tiny, "--port", "0", "--no-token", place=place) as (process, log):
+    with tracing(CLI, "serve", whisper_anchor, "--port", "0", "--no-token", place=place) as (process, log):
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         port = int(address.rpartition(":")[2])
@@ -262,14 +269,14 @@ def addresses(network: tuple[str, ...]) -> set[tuple[str, int]]:
 # --- In Python
 
 
-def test_the_python_api(tiny: Path, speech: Path, place: Place) -> None:
+def test_the_python_api(whisper_anchor: Path, speech: Path, place: Place) -> None:
     code = (
         "import sys, newscaster\n"
         "anchor = newscaster.open(sys.argv[1])\n"
         "anchor.speak(sys.argv[2], 'a.mp4')\n"
         "newscaster.verify('a.mp4')"
     )
-    check(trace(PYTHON, code, tiny, speech, place=place), place, "a.mp4")
+    check(trace(PYTHON, code, whisper_anchor, speech, place=place), place, "a.mp4")
 
 
 ENGINES = [

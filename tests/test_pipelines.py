@@ -2,32 +2,84 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from torch import Tensor, nn
 
 import newscaster
 from broken_networks import broken
-from footage import RAW, babble, make_up_faces, write_footage
+from footage import RAW, babble, make_up_faces, shorten_target, write_footage
+from making_mouths import TINY
 from newscaster import pipelines
 from newscaster.errors import AnchorError, InputError, MediaError, MissingExtraError, OutputError
+from newscaster.formats.anchor import SPEECH_ENCODER, AnchorFile
 from newscaster.formats.dataset import Dataset, write_audio_fits
 from newscaster.media import probe, read_frames
 from newscaster.models.motion import speaker
 from newscaster.models.motion.base import load_base_motion
 from newscaster.models.motion.data import MotionClip, MotionTraining
 from newscaster.models.portrait import target as synthetic
+from newscaster.models.portrait import training as portrait
 from newscaster.models.portrait.data import FullFrameData
+from newscaster.models.portrait.network import FullFrameConfig
 from newscaster.models.renderer import training
+from newscaster.models.renderer.contract import CropNetwork
 from newscaster.prepare import prepare
 from newscaster.prepare.pool import worker_pool
 from newscaster.speech.encoder import load_encoder
+from newscaster.training.onnx_export import export_network
+from onnx_networks import renderer_network
 from talkers import talker
+from ticking import TickingClock
+
+MINUTES = 0.1
+CLIPS, CLIP_SECONDS = 4, 2.6
+
+
+def train_briefly(patch: pytest.MonkeyPatch) -> None:
+    """Let trainings take a few steps, whatever the time: their clocks move when they are read."""
+    patch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
+    for module, name in ((training, "train_renderer"), (portrait, "train_full_frame")):
+        patch.setattr(module, name, partial(getattr(module, name), clock=TickingClock(0.2)))
+
+
+def train_small_networks_briefly(patch: pytest.MonkeyPatch) -> None:
+    """Renderers are small too, and a drawn one is exported: to export one takes longer than to train it."""
+    train_briefly(patch)
+    patch.setattr(training, "train_renderer", partial(training.train_renderer, config=TINY))
+
+    def export(network: CropNetwork) -> bytes:
+        return renderer_network(side=network.side, map_side=network.map_side)
+
+    patch.setattr(training, "export_renderer", export)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _exports_are_made_once() -> Iterator[None]:
+    """One network is exported in several tests, and that takes longer than its training here."""
+    made: dict[tuple[object, ...], bytes] = {}
+
+    def export(network: nn.Module, inputs: Mapping[str, Tensor], **options: object) -> bytes:
+        weights = hashlib.sha256(b"".join(v.cpu().numpy().tobytes() for v in network.state_dict().values()))
+        key = (type(network), weights.digest(), str(options))
+        if key not in made:
+            made[key] = export_network(network, inputs, **options)  # type: ignore[arg-type]
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (speaker, training):
+            patch.setattr(module, "export_network", export)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +87,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An anchor, and the phases that were reported while it was made."""
     folder = tmp_path_factory.mktemp("workflow")
     (folder / "footage").mkdir()
-    for i in range(4):
-        write_footage(folder / "footage" / f"{RAW}{i}.mp4", seconds=4.0)
+    for i in range(CLIPS):
+        write_footage(folder / "footage" / f"{RAW}{i}.mp4", seconds=CLIP_SECONDS)
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
-        patch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
+        train_briefly(patch)
         dataset = prepare([folder / "footage"], folder / f"{RAW}.take", workers=0)
         phases: list[str] = []
         out = pipelines.train_on_dataset(
@@ -47,7 +99,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / "ada.anchor",
             folder / f"{RAW}.work",
             consent=" Ada agreed. ",
-            minutes=0.2,
+            minutes=MINUTES,
             attribution=["Made-up footage"],
             progress=lambda phase, done, total: phases.append(phase),
         )
@@ -59,7 +111,7 @@ def test_the_anchor_says_what_it_is(made: Path) -> None:
     info = newscaster.open(made).info
     assert info.name == "ada"
     assert info.consent["statement"] == "Ada agreed."
-    assert info.training["clips"] == info.training["motion clips"] == 4
+    assert info.training["clips"] == info.training["motion clips"] == CLIPS
     assert info.attribution == ("Made-up footage",)
 
 
@@ -88,17 +140,24 @@ def test_only_the_mask_is_rewritten(made: Path) -> None:
 
 @pytest.fixture(scope="module")
 def rendered(made: Path) -> Path:
-    """An anchor of the same footage with a synthetic stage."""
+    """An anchor of the same footage with a synthetic stage, made by small networks."""
+    usual = FullFrameData.config.fget
+    assert usual is not None
+
+    def small(data: FullFrameData) -> FullFrameConfig:
+        return replace(usual(data), channels=(8, 12), encoder_blocks=(1, 1), decoder_blocks=(1,))
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
+        train_small_networks_briefly(patch)
         patch.setattr(synthetic, "TARGET_SECONDS", 1.2)
+        patch.setattr(FullFrameData, "config", property(small))
         return pipelines.train_on_dataset(
             Dataset.open(made.parent / f"{RAW}.take"),
             made.parent / "painted.anchor",
             made.parent / f"{RAW}.work",
             consent="Ada agreed.",
-            minutes=0.05,
-            target_minutes=0.05,
+            minutes=MINUTES,
+            target_minutes=MINUTES / 3,
             reuse_encoder=True,
         )
 
@@ -113,7 +172,8 @@ def test_a_synthetic_stage_holds_no_frame_of_the_footage(made: Path, rendered: P
     for frame in anchor.target.frames(range(0, 30, 10)):
         assert np.abs(footage.astype(int) - frame.rgb).mean(axis=(1, 2, 3)).min() > 2
     assert anchor.info.training["stage PSNR, dB"] > 10
-    assert rendered.stat().st_size < made.stat().st_size - 10e6  # without the speech encoder
+    assert SPEECH_ENCODER in AnchorFile(made).members
+    assert SPEECH_ENCODER not in AnchorFile(rendered).members
 
 
 def test_a_painter_that_does_not_work_is_refused(made: Path, tmp_path: Path) -> None:
@@ -131,7 +191,7 @@ def test_a_trained_anchor_that_does_not_work_is_not_written(
 ) -> None:
     """What training that diverged leaves: the anchor that was there before stays."""
     export = training.export_renderer
-    monkeypatch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
+    train_briefly(monkeypatch)
     monkeypatch.setattr(training, "export_renderer", lambda network: broken(export(network), np.zeros_like))
     out = tmp_path / "ada.anchor"
     out.write_bytes(b"older")
@@ -141,7 +201,7 @@ def test_a_trained_anchor_that_does_not_work_is_not_written(
             out,
             made.parent / f"{RAW}.work",
             consent="Ada agreed.",
-            minutes=0.2,
+            minutes=MINUTES,
         )
     assert out.read_bytes() == b"older"
     assert [one.name for one in tmp_path.iterdir()] == ["ada.anchor"]
@@ -187,11 +247,13 @@ def test_footage_without_sound_takes_the_base_network_as_it_is(
     write_footage(tmp_path / "mute.mp4", seconds=10.0, audio=False)
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
+        shorten_target(patch)
+        train_small_networks_briefly(patch)
         dataset = prepare(tmp_path / "mute.mp4", tmp_path / "take", workers=0)
-    out, work = tmp_path / "mute.anchor", tmp_path / "work"
-    anchor = newscaster.open(
-        pipelines.train_on_dataset(dataset, out, work, consent="Ada agreed.", minutes=0.05)
-    )
+        out, work = tmp_path / "mute.anchor", tmp_path / "work"
+        anchor = newscaster.open(
+            pipelines.train_on_dataset(dataset, out, work, consent="Ada agreed.", minutes=MINUTES)
+        )
     assert anchor.info.training["motion clips"] == 0
     assert {name for name in anchor.info.training if name.startswith("motion")} == {"motion clips"}
     assert "0 of 1 clips have audio" in caplog.text
@@ -204,11 +266,12 @@ def test_footage_without_sound_takes_the_base_network_as_it_is(
 def test_a_clip_without_sound_does_not_teach_motion(
     made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write_footage(tmp_path / "mute.mp4", seconds=4.0, audio=False)
-    write_footage(tmp_path / "silent.mp4", seconds=4.0, silent=True)
+    write_footage(tmp_path / "mute.mp4", seconds=CLIP_SECONDS, audio=False)
+    write_footage(tmp_path / "silent.mp4", seconds=CLIP_SECONDS, silent=True)
     footage = [made.parent / "footage", tmp_path / "mute.mp4", tmp_path / "silent.mp4"]
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
+        shorten_target(patch)
         dataset = prepare(footage, tmp_path / "take", workers=0)
         patch.setattr(speaker, "ADAPTING", MotionTraining(steps=2))
         base = load_base_motion()
@@ -220,9 +283,10 @@ def test_a_clip_without_sound_does_not_teach_motion(
 
 
 def test_frames_whose_audio_does_not_fit_do_not_teach_motion(tmp_path: Path) -> None:
-    write_footage(tmp_path / "a.mp4", seconds=12.0)
+    write_footage(tmp_path / "a.mp4", seconds=10.4)
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
+        shorten_target(patch)
         dataset = prepare(tmp_path / "a.mp4", tmp_path / "take", workers=0)
     base = load_base_motion()
     encoder = load_encoder(windowing=base.features.windowing)

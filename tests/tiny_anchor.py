@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,11 @@ CONTEXT_STEPS = 3
 
 def speech_like(seconds: float, rate: int = 16_000, *, seed: int = 0) -> np.ndarray:
     """A buzz through moving formants, in syllables, taken for speech by newscaster: (N,) float32."""
+    return _speech_like(seconds, rate, seed).copy()
+
+
+@lru_cache(maxsize=64)
+def _speech_like(seconds: float, rate: int, seed: int) -> np.ndarray:
     t = np.arange(round(seconds * rate)) / rate
     turns = 2 * np.pi * t + np.random.default_rng(seed).uniform(0, 6)
     pitch = 115 + 12 * np.sin(0.6 * turns) + 6 * np.sin(2.3 * turns)

@@ -116,7 +116,7 @@ def test_the_networks_are_those_of_pix2pix(side: int) -> None:
 def test_the_loss_falls_and_the_mouth_is_filled_in(data: RenderingData, tmp_path: Path) -> None:
     reports: list[TrainProgress] = []
     train_inpainter(
-        data, tmp_path, minutes=1, config=TINY, training=HOW, progress=reports.append, clock=TickingClock()
+        data, tmp_path, minutes=0.6, config=TINY, training=HOW, progress=reports.append, clock=TickingClock()
     )
     assert reports[-1].loss < 0.4 * reports[0].loss
     psnr = reports[-1].metrics["psnr"]

@@ -16,23 +16,12 @@ import numpy as np
 import pytest
 
 from fresh_python import environment
-from newscaster import cli, media
+from newscaster import cli
 from newscaster.cli import commands
 from newscaster.errors import FootageError
 from newscaster.evaluation.metrics import Figures
 from newscaster.synthesis.articulation import Articulation
-from tiny_anchor import speech_like, write_tiny_anchor
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
-
-
-@pytest.fixture
-def wav(tmp_path: Path) -> Path:
-    media.write_wav(tmp_path / "speech.wav", speech_like(1.3), 16_000)
-    return tmp_path / "speech.wav"
+from tiny_anchor import write_tiny_anchor
 
 
 @pytest.fixture

@@ -33,8 +33,7 @@ SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    provenance.find_credentials(None)  # the local certificate, which is made once
+def folder(tmp_path: Path, local_certificate: None) -> Path:
     write_tiny_anchor(tmp_path / "tiny.anchor")
     media.write_wav(tmp_path / "speech.wav", speech_like(0.5), 16_000)
     (tmp_path / "tmp").mkdir()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from subprocess import run as run_process
@@ -8,6 +7,7 @@ from subprocess import run as run_process
 import numpy as np
 import pytest
 
+from fake_voices import voice_command
 from fresh_python import environment
 from newscaster import cli, media
 from newscaster.errors import AnchorError, SpeechError
@@ -21,11 +21,6 @@ from newscaster.synthesis.result import SpeakResult
 from tiny_anchor import speech_like, write_tiny_anchor
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
-
-
 @pytest.fixture
 def bundled(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny anchor in place of the built-in one."""
@@ -34,17 +29,10 @@ def bundled(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def wav(tmp_path: Path) -> Path:
-    media.write_wav(tmp_path / "speech.wav", speech_like(1.3), 16_000)
-    return tmp_path / "speech.wav"
-
-
-@pytest.fixture
 def voice(tmp_path: Path) -> str:
     """A voice command that says 1.3 s of noise for each sentence."""
     media.write_wav(tmp_path / "voice.wav", speech_like(1.3), 16_000)
-    code = f"import sys; sys.stdout.buffer.write(open({str(tmp_path / 'voice.wav')!r}, 'rb').read())"
-    return shlex.join([sys.executable, "-c", code])
+    return voice_command(tmp_path / "voice.wav")
 
 
 def newscaster(*arguments: object, **options: object) -> tuple[int, str, str]:

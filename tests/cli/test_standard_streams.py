@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from footage import write_footage
 from fresh_python import environment
 from newscaster import media, provenance
 from newscaster.cli import exits
@@ -39,18 +40,16 @@ ERRORS = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, local_certificate: None) -> Path:
     folder = tmp_path_factory.mktemp("streams")
-    provenance.find_credentials(None)  # the local certificate, which is made once
     write_tiny_anchor(folder / "tiny.anchor")
     media.write_wav(folder / "speech.wav", speech_like(0.3), 16_000)
     return folder
 
 
 @pytest.fixture(autouse=True)
-def made(folder: Path, make_clip: object) -> None:
-    clip = make_clip(frames=10, audio=False)  # type: ignore[operator]
-    (folder / "made.mp4").write_bytes(Path(clip).read_bytes())
+def made(folder: Path) -> None:
+    write_footage(folder / "made.mp4", seconds=0.4, audio=False)
     (folder / "out.mp4").unlink(missing_ok=True)
 
 

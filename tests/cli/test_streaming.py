@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,16 +13,12 @@ import av
 import numpy as np
 import pytest
 
+from fake_voices import voice_command
 from fresh_python import environment
 from making_media import moving_pattern
 from newscaster import cli, media, provenance
 from signing import write_certificate
 from tiny_anchor import speech_like, write_tiny_anchor
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
 
 
 def lengths(path: Path) -> tuple[int, float]:
@@ -37,8 +32,7 @@ def lengths(path: Path) -> tuple[int, float]:
 @pytest.mark.parametrize("kind", ["audio", "text", "script"])
 def test_live(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     media.write_wav(tmp_path / "speech.wav", speech_like(0.6, 22_050), 22_050)
-    code = f"import sys; sys.stdout.buffer.write(open({str(tmp_path / 'speech.wav')!r}, 'rb').read())"
-    voice = ["--voice-command", shlex.join([sys.executable, "-c", code])]
+    voice = ["--voice-command", voice_command(tmp_path / "speech.wav")]
     (tmp_path / "x.txt").write_text("Good evening.")
     options = {
         "audio": ["--speech", tmp_path / "speech.wav"],

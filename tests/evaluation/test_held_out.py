@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import footage as made
 from faces import talking
@@ -23,11 +24,6 @@ from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.tracking.descriptor import mean_descriptor
 from talkers import clip_of, talker
-
-
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return talker(tmp_path_factory.mktemp("anchor"))
 
 
 def test_mouths_put_back_lie_where_they_were_found(anchor: Anchor, tmp_path: Path) -> None:
@@ -156,11 +152,12 @@ def test_the_end_of_a_clip_shows_the_person_of_its_beginning(
     portrait, other = (
         data_folder / "hd" / f"{n}.mp4" for n in ("portrait_512_25fps_15s", "interview_512_25fps_8s")
     )
-    parts = {"first": (portrait, 0, 300), "last": (portrait, 300, 375), "other": (other, 0, 75)}
+    parts = {"first": (portrait, 0, 100), "last": (portrait, 300, 375), "other": (other, 0, 75)}
     clips = {}
     for name, (source, start, stop) in parts.items():
         path = tmp_path / f"{name}.mp4"
-        frames = read_frames(source, start_frame=start, stop_frame=stop)
+        shown = read_frames(source, start_frame=start, stop_frame=stop)
+        frames = (np.asarray(Image.fromarray(frame).reduce(2)) for frame in shown)
         write_video(path, frames, fps=Fraction(25), audio=None, preset="ultrafast")
         (clips[name],) = tracks.track_footage([path], tmp_path / "tracks", silent=True, workers=0)
     person = mean_descriptor(held_out.clip_descriptors(clips["first"]))

@@ -19,7 +19,7 @@ from newscaster.face.crop import cut_crop
 from newscaster.face.geometry import eye_distance
 from newscaster.media import read_frames
 from newscaster.synthesis.anchor import Anchor
-from talkers import clip_of, talker
+from talkers import clip_of
 
 ABSENT = (0, 20, 39)
 FRAMES = 40
@@ -31,11 +31,6 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         image_metrics, "perceptual_distances", lambda made, real, mask: np.full(len(made), 0.25)
     )
-
-
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return talker(tmp_path_factory.mktemp("anchor"))
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,9 @@ from newscaster.media import probe, read_frames
 from newscaster.speech.level import loud_peak
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.articulation import Articulation
-from talkers import clip_of, talker
+from talkers import clip_of
 
 ABSENT = (0, 7, 8, 29)
-
-
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return talker(tmp_path_factory.mktemp("anchor"))
 
 
 @pytest.fixture(scope="module")

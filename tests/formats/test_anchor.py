@@ -30,11 +30,6 @@ from newscaster.version import VERSION
 from tiny_anchor import write_tiny_anchor
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
-
-
 def rewritten(path: Path, out: Path, **members: bytes | None) -> Path:
     """Return a copy with other members (None drops one); hashes are not updated."""
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(out, "w") as target:

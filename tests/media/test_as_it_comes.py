@@ -48,7 +48,6 @@ from newscaster.errors import MediaError, NewscasterError
 from newscaster.media import measure_audio, probe, read_audio, read_frames
 from newscaster.prepare.clips import choose_fps, read_footage
 from newscaster.prepare.inspect_file import InspectTask, inspect_file, segments_of
-from tiny_anchor import write_tiny_anchor
 
 MAX_SECONDS = 10
 LOSSY, CLOSE = 9.0, 2.5
@@ -612,11 +611,6 @@ row("a hole in a transport stream", "a.ts", with_hole, Right(frames=50))
 # -- the table --
 
 
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
-
-
 @pytest.fixture
 def watch() -> Iterator[None]:
     """Ten seconds, and no more."""
@@ -645,7 +639,7 @@ def test_media_as_it_comes(
     tmp_path: Path,
     watch: None,
     monkeypatch: pytest.MonkeyPatch,
-    anchor: Path,
+    tiny: Path,
     name: str,
     file: str,
     make: Callable[[Path], object],
@@ -656,7 +650,7 @@ def test_media_as_it_comes(
     path = tmp_path / file
     make(path)
     if isinstance(expected, Refused):
-        refused(path, expected, anchor, capsys)
+        refused(path, expected, tiny, capsys)
         return
     if expected.frames is not None:
         check_frames(path, expected)
@@ -667,14 +661,14 @@ def test_media_as_it_comes(
         check_audio(path, expected)
 
 
-def refused(path: Path, expected: Refused, anchor: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def refused(path: Path, expected: Refused, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if expected.frames:
         with pytest.raises(MediaError, match=expected.error):
             list(read_frames(path))
     if expected.audio:
         with pytest.raises(NewscasterError, match=expected.error):
             read_audio(path)
-        assert cli.run(["speak", "-a", str(anchor), "-o", "out.mp4", "--", path.name]) == cli.EXIT_ERROR
+        assert cli.run(["speak", "-a", str(tiny), "-o", "out.mp4", "--", path.name]) == cli.EXIT_ERROR
         shown = capsys.readouterr().err
         assert [line.split(":")[0] for line in shown.splitlines()][-1:] == ["error"]
         assert shown.count("error: ") == 1
@@ -749,16 +743,14 @@ def check_audio(path: Path, expected: Right) -> None:
             assert 0.6 * expected.level < end < 1.1 * expected.level
 
 
-def test_odd_names_are_read_and_written(
-    tmp_path: Path, anchor: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_odd_names_are_read_and_written(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a user names files: within their folder, after the options."""
     monkeypatch.chdir(tmp_path)
     write_audio(tmp_path / "audio.wav", tone(1.0), 16_000)
     for name in ("Новости 📺", "-o", "n" * 251, "http:news", "news%03d", ' it\'s "new" '):
         speech, made = Path(f"{name}.wav"), Path(f"{name}.mp4")
         shutil.copy("audio.wav", speech)
-        assert cli.run(["speak", "-a", str(anchor), f"--output={made}", "--", str(speech)]) == 0
+        assert cli.run(["speak", "-a", str(tiny), f"--output={made}", "--", str(speech)]) == 0
         assert sum(1 for _ in read_frames(made)) == 25
         speech.unlink()
         made.unlink()

@@ -15,11 +15,6 @@ from newscaster.media import TargetVideo, YuvFrame, encode_target, to_planes, wr
 from newscaster.media.color import ColourTags, FromRgb
 
 
-@pytest.fixture(scope="module")
-def target() -> TargetVideo:
-    return TargetVideo(encode_target(moving_pattern(30), Fraction(25)))
-
-
 def test_a_frame_is_the_decoded_one_in_its_own_memory(target: TargetVideo) -> None:
     image = target.image(17)
     assert [plane.shape for plane in image.planes] == [(64, 96), (32, 48), (32, 48)]

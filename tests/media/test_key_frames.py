@@ -16,7 +16,7 @@ import pytest
 
 from making_media import moving_pattern, tone
 from newscaster import media
-from newscaster.media import LiveItem, TargetVideo, encode_target, write_live, write_video
+from newscaster.media import LiveItem, TargetVideo, write_live, write_video
 
 RATE = 48_000
 SECONDS = 5
@@ -82,11 +82,6 @@ def decoded(path: Path, group: int) -> list[np.ndarray]:
             if seen >= group or not packet.size:
                 frames.extend(frame.to_ndarray(format="gray") for frame in packet.decode())
         return frames
-
-
-@pytest.fixture(scope="module")
-def target() -> TargetVideo:
-    return TargetVideo(encode_target(moving_pattern(2, width=64, height=48), Fraction(25)))
 
 
 def items(

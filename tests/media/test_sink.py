@@ -12,17 +12,12 @@ import av
 import numpy as np
 import pytest
 
-from making_media import moving_pattern, tone
+from making_media import tone
 from newscaster.errors import MediaError, OutputError
-from newscaster.media import LiveItem, TargetVideo, encode_target, live_container, redact_url, write_live
+from newscaster.media import LiveItem, TargetVideo, live_container, redact_url, write_live
 
 RATE, FRAMES = 48_000, 60
 TAGS = {"title": "Ada", "comment": "Synthetic video: the mouth was generated."}
-
-
-@pytest.fixture(scope="module")
-def target() -> TargetVideo:
-    return TargetVideo(encode_target(iter(moving_pattern(FRAMES, width=96, height=64)), Fraction(25)))
 
 
 def items(target: TargetVideo, *, without: tuple[int, ...] = ()) -> Iterator[LiveItem]:

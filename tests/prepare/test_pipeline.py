@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import shutil
 from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +24,7 @@ from newscaster.prepare import Progress, check, following, inspect_file, pipelin
 from newscaster.prepare import clips as clips_of_footage
 from newscaster.prepare.people import People
 
+pytestmark = pytest.mark.usefixtures("made_up_faces")
 SECONDS = 4.0
 
 
@@ -36,9 +37,24 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _made_up_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    made.make_up_faces(monkeypatch)
+@pytest.fixture(scope="module")
+def steps() -> list[Progress]:
+    """What was reported while `prepared` was made."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def prepared(clips: Path, steps: list[Progress], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The dataset of the three clips, made once; tests that change it use a `copy`."""
+    with pytest.MonkeyPatch.context() as patch:
+        made.make_up_faces(patch)
+        return run(clips, tmp_path_factory.mktemp("prepared") / "take", progress=steps.append)
+
+
+@pytest.fixture
+def copy(prepared: Dataset, tmp_path: Path) -> Path:
+    """The folder of a dataset of the three clips."""
+    return Path(shutil.copytree(prepared.folder, tmp_path / "copy"))  # with its times
 
 
 def run(footage: object, folder: Path, **options: object) -> Dataset:
@@ -49,9 +65,8 @@ def written(folder: Path, kind: str) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in sorted(folder.glob(f"clips/*/{kind}.npy"))}
 
 
-def test_a_dataset_holds_what_was_in_the_footage(clips: Path, tmp_path: Path) -> None:
-    reports: list[Progress] = []
-    dataset = run(clips, tmp_path / "take", progress=reports.append)
+def test_a_dataset_holds_what_was_in_the_footage(prepared: Dataset, steps: list[Progress]) -> None:
+    dataset = prepared
     assert [clip.name for clip in dataset.clips] == ["a", "b", "c"]
     assert dataset.fps == 25
     assert dataset.seconds == pytest.approx(12)
@@ -70,21 +85,21 @@ def test_a_dataset_holds_what_was_in_the_footage(clips: Path, tmp_path: Path) ->
     assert dataset.target.thumbnails.shape == (dataset.target.frames, 2, 48, 48)
     assert len(clip.speech) == 64_000
     assert np.corrcoef(clip.speech, made.babble(SECONDS))[0, 1] > 0.9
-    assert list(dict.fromkeys(p.phase for p in reports)) == ["track", "crop", "target"]
-    assert all(p.done <= p.total for p in reports)
-    assert reports[-1].done == reports[-1].total == dataset.target.frames
+    assert list(dict.fromkeys(p.phase for p in steps)) == ["track", "crop", "target"]
+    assert all(p.done <= p.total for p in steps)
+    assert steps[-1].done == steps[-1].total == dataset.target.frames
 
 
-def test_crops_show_the_frames_they_were_cut_from(clips: Path, tmp_path: Path) -> None:
-    clip = run(clips, tmp_path / "take").clips[1]
+def test_crops_show_the_frames_they_were_cut_from(clips: Path, prepared: Dataset) -> None:
+    clip = prepared.clips[1]
     frame = list(read_frames(clips / "b.mp4"))[40]
     inside = clip.transforms[40].back(np.array([[30.5, 40.5], [90.5, 100.5]]))
     for (x, y), shown in zip(inside, clip.crops[40][[40, 100], [30, 90]], strict=True):
         assert np.abs(frame[int(y), int(x)].astype(int) - shown).max() < 40
 
 
-def test_the_target_is_a_segment_of_the_footage(clips: Path, tmp_path: Path) -> None:
-    dataset = run(clips, tmp_path / "take")
+def test_the_target_is_a_segment_of_the_footage(prepared: Dataset) -> None:
+    dataset = prepared
     video = TargetVideo(dataset.target.video)
     assert (
         video.frame_count
@@ -109,50 +124,46 @@ def test_the_target_can_be_another_file(clips: Path, tmp_path: Path) -> None:
     assert len(again.clips) == 3
 
 
-def test_finished_clips_are_kept(clips: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "take"
-    run(clips, folder)
-    tracks, crops = written(folder, "landmarks"), written(folder, "regions")
-    run(clips, folder)
-    assert written(folder, "landmarks") == tracks
-    assert written(folder, "regions") == crops
+def test_finished_clips_are_kept(clips: Path, copy: Path) -> None:
+    tracks, crops = written(copy, "landmarks"), written(copy, "regions")
+    run(clips, copy)
+    assert written(copy, "landmarks") == tracks
+    assert written(copy, "regions") == crops
 
 
-def test_footage_that_has_changed_is_tracked_again(tmp_path: Path) -> None:
-    source, folder = tmp_path / "footage", tmp_path / "take"
-    source.mkdir()
-    for name in "abc":
-        made.write_footage(source / f"{name}.mp4")
-    run(source, folder)
-    before = written(folder, "landmarks")
+@pytest.mark.usefixtures("short_target")
+def test_footage_that_has_changed_is_tracked_again(clips: Path, copy: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(clips, tmp_path / "footage"))
+    before = written(copy, "landmarks")
     made.write_footage(source / "b.mp4", seconds=5)
     made.write_footage(source / "d.mp4")
-    dataset = run(source, folder)
-    after = written(folder, "landmarks")
+    dataset = run(source, copy)
+    after = written(copy, "landmarks")
     assert [name for name in before if before[name] != after[name]] == ["b"]
     assert [clip.frames for clip in dataset.clips] == [100, 125, 100, 100]
 
 
-def test_another_rate_or_face_starts_again(clips: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "take"
-    run(clips, folder)
-    dataset = run(clips, folder, fps=30)
+@pytest.mark.usefixtures("short_target")
+def test_another_rate_or_face_starts_again(clips: Path, copy: Path) -> None:
+    dataset = run(clips, copy, fps=30)
     assert dataset.fps == 30
     assert dataset.clips[0].frames == 120
     assert len(dataset.clips[0].speech) == 64_000
-    before = written(folder, "landmarks")
-    run(clips, folder, fps=30, face=0)
-    assert written(folder, "landmarks") != before
+    before = written(copy, "landmarks")
+    run(clips, copy, fps=30, face=0)
+    assert written(copy, "landmarks") != before
 
 
+@pytest.mark.usefixtures("short_target")
 def test_mixed_rates_are_brought_to_one(tmp_path: Path) -> None:
-    files = [made.write_footage(tmp_path / f"{fps}.mp4", fps=fps, seconds=5) for fps in (25, 50, 30)]
+    files = [made.write_footage(tmp_path / f"{fps}.mp4", fps=fps, seconds=3.6) for fps in (25, 50, 30)]
     dataset = run(files, tmp_path / "take")
     assert dataset.fps == 30
-    assert [clip.frames for clip in dataset.clips] == [150, 150, 150]
+    assert [clip.frames for clip in dataset.clips] == [108, 108, 108]
     assert run(files, tmp_path / "other", fps=Fraction(30_000, 1001)).fps == Fraction(30_000, 1001)
 
 
+@pytest.mark.usefixtures("short_target")
 @pytest.mark.parametrize(
     ("module", "at"),
     [(track_clips, "look_and_track"), (pipeline, "cut_crops"), (pipeline, "encode_target")],
@@ -185,6 +196,7 @@ def test_an_interrupted_preparation_goes_on(
     assert not list(folder.rglob(".*.part*"))
 
 
+@pytest.mark.usefixtures("short_target")
 def test_two_preparations_on_one_folder(clips: Path, tmp_path: Path) -> None:
     folder = tmp_path / "take"
     with DatasetWriter(folder), pytest.raises(OutputError, match="another preparation"):
@@ -228,6 +240,7 @@ def test_no_face_anywhere(clips: Path, tmp_path: Path, monkeypatch: pytest.Monke
         run(one, tmp_path / "other")
 
 
+@pytest.mark.usefixtures("short_target")
 def test_a_file_without_a_face_is_left_out(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -239,6 +252,7 @@ def test_a_file_without_a_face_is_left_out(
     assert "landscape.mp4" in caplog.text
 
 
+@pytest.mark.usefixtures("short_target")
 def test_several_faces(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -257,6 +271,7 @@ def test_several_faces(
     assert not caplog.text
 
 
+@pytest.mark.usefixtures("short_target")
 def test_another_person_is_left_out_of_a_folder(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +295,7 @@ def test_two_people_in_a_folder_are_refused(
         run([clips, long], tmp_path / "take")
 
 
+@pytest.mark.usefixtures("short_target")
 def test_another_person_within_a_file_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = made.write_footage(tmp_path / "a.mp4", seconds=16)
     seen = iter(range(10_000))
@@ -290,6 +306,7 @@ def test_another_person_within_a_file_is_left_out(tmp_path: Path, monkeypatch: p
     assert not [path.name for path in (tmp_path / "take").rglob("*") if "descriptor" in path.name]
 
 
+@pytest.mark.usefixtures("short_target")
 def test_footage_without_audio_is_kept_for_its_frames(clips: Path, tmp_path: Path) -> None:
     mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=12)
     dataset = run(mute, tmp_path / "take")
@@ -302,12 +319,14 @@ def test_footage_without_audio_is_kept_for_its_frames(clips: Path, tmp_path: Pat
     assert dataset.warnings == ("no audio in 1 of 4 clips, used for the renderer only: 'mute'",)
 
 
+@pytest.mark.usefixtures("short_target")
 def test_many_clips_without_audio_are_counted(tmp_path: Path) -> None:
     files = [made.write_footage(tmp_path / f"{n}.mp4", audio=False, seconds=2.5) for n in "abcde"]
     dataset = run(files, tmp_path / "take")
     assert dataset.warnings[0].endswith("5 of 5 clips, used for the renderer only: 'a', 'b', 'c' and 2 more")
 
 
+@pytest.mark.usefixtures("short_target")
 def test_silence_under_a_moving_mouth_counts_as_no_audio(tmp_path: Path) -> None:
     path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
     dataset = run(path, tmp_path / "take")
@@ -316,6 +335,7 @@ def test_silence_under_a_moving_mouth_counts_as_no_audio(tmp_path: Path) -> None
     assert "no speech under a moving mouth in 1 of 1 clips" in dataset.warnings[0]
 
 
+@pytest.mark.usefixtures("short_target")
 def test_damaged_frames_cost_one_file(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = work.read_frames
 
@@ -338,6 +358,7 @@ def test_damaged_frames_cost_one_file(clips: Path, tmp_path: Path, monkeypatch: 
             alone()
 
 
+@pytest.mark.usefixtures("short_target")
 def test_damaged_audio_costs_its_file_the_audio(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,6 +382,7 @@ def test_damaged_audio_costs_its_file_the_audio(
     assert not check(clips / "b.mp4", workers=0).files[0].has_audio
 
 
+@pytest.mark.usefixtures("short_target")
 def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
     parts = [
         write_frames(
@@ -382,6 +404,7 @@ def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
     assert min(quarters) > 0.3 * max(quarters)
 
 
+@pytest.mark.usefixtures("short_target")
 def test_silence_under_a_mouth_at_rest_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
     monkeypatch.setattr(made.MadeUpTracker, "step", lambda self, frame: talking(1)[0])
@@ -393,6 +416,7 @@ def test_silence_under_a_mouth_at_rest_is_reported(tmp_path: Path, monkeypatch: 
     assert (report.verdict != "unusable", report.measure("files_with_sound").text) == (True, "0 of 1")
 
 
+@pytest.mark.usefixtures("short_target")
 def test_unmarked_interlacing_is_reported(tmp_path: Path) -> None:
     frames = [f.copy() for f in moving_pattern(560, width=320, height=240)]
     combed = frames[::2]
@@ -404,6 +428,7 @@ def test_unmarked_interlacing_is_reported(tmp_path: Path) -> None:
     assert line in run(path, tmp_path / "take").warnings
 
 
+@pytest.mark.usefixtures("short_target")
 def test_a_gap_is_skipped_and_reported(tmp_path: Path) -> None:
     times = [start + i / 25 for start in (0, 25) for i in range(130)]
     frames = list(moving_pattern(260, width=320, height=240))
@@ -492,7 +517,14 @@ def test_what_check_calls_unusable_is_what_training_refuses(
     if measure == "sharpness":
         small = [Image.fromarray(frame).resize((10, 8), Image.Resampling.BOX) for frame in frames]
         frames = [np.asarray(image.resize((320, 240), Image.Resampling.BICUBIC)) for image in small]
-    path = write_frames(tmp_path / "a.mkv", frames, audio=audio, audio_rate=16_000, audio_codec="pcm_s16le")
+    path = write_frames(
+        tmp_path / "a.mkv",
+        frames,
+        options={"preset": "ultrafast"},
+        audio=audio,
+        audio_rate=16_000,
+        audio_codec="pcm_s16le",
+    )
     monkeypatch.setattr(following, "FaceTracker", found)
     report = check(path, workers=0)
     assert report.measure(measure).verdict != "good"
@@ -511,10 +543,11 @@ def test_footage_without_audio_must_show_a_face(tmp_path: Path, monkeypatch: pyt
         run(mute, tmp_path / "take")
 
 
+@pytest.mark.usefixtures("short_target")
 def test_long_footage_becomes_several_clips(tmp_path: Path) -> None:
-    path = made.write_footage(tmp_path / "long.mp4", seconds=41)
-    dataset = run(path, tmp_path / "take")
-    assert [clip.frames for clip in dataset.clips] == [512, 513]
+    path = made.write_footage(tmp_path / "long.mp4", seconds=41, fps=10)
+    dataset = run(path, tmp_path / "take", fps=10)
+    assert [clip.frames for clip in dataset.clips] == [205, 205]
     joined = np.concatenate([clip.speech for clip in dataset.clips])
     assert len(joined) == 41 * 16_000
     assert np.corrcoef(joined, made.babble(41))[0, 1] > 0.9
@@ -535,17 +568,12 @@ def test_a_missing_file_is_reported_before_anything_is_tracked(tmp_path: Path) -
         check(tmp_path / "gone.mp4")
 
 
-def test_a_moved_footage_folder_is_recognised(clips: Path, tmp_path: Path) -> None:
-    folder, moved = tmp_path / "take", tmp_path / "moved"
-    run(clips, folder)
-    before = written(folder, "landmarks")
-    moved.mkdir()
-    for file in clips.glob("*.mp4"):
-        target = moved / file.name
-        target.write_bytes(file.read_bytes())
-        os.utime(target, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
-    run(moved, folder)
-    assert written(folder, "landmarks") == before
+@pytest.mark.usefixtures("short_target")
+def test_a_moved_footage_folder_is_recognised(clips: Path, copy: Path, tmp_path: Path) -> None:
+    before = written(copy, "landmarks")
+    moved = Path(shutil.copytree(clips, tmp_path / "moved"))
+    run(moved, copy)
+    assert written(copy, "landmarks") == before
 
 
 def test_covered_mouths_are_left_out_and_passed_through(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from newscaster.tracking.descriptor import MAX_DISTANCE, is_same_person
 
 pytestmark = pytest.mark.data
 
-CLIPS = 5
+CLIPS = 4
 FRAMES = 75
 
 
@@ -63,6 +63,7 @@ def test_heads_are_nearly_frontal_and_mouths_move(dataset: Dataset) -> None:
     assert np.abs(lips - lips.mean(axis=0)).max() < 8  # stabilised
 
 
+@pytest.mark.usefixtures("short_target")
 def test_the_same_footage_gives_the_same_dataset(dataset: Dataset, clips: list[Path], tmp_path: Path) -> None:
     again = prepare(clips, tmp_path / "take", workers=1)
     np.testing.assert_allclose(again.head.points, dataset.head.points, atol=1e-5)
@@ -71,6 +72,7 @@ def test_the_same_footage_gives_the_same_dataset(dataset: Dataset, clips: list[P
         np.testing.assert_array_equal(one.crops, other.crops)
 
 
+@pytest.mark.usefixtures("short_target")
 def test_killed_without_warning_and_resumed(dataset: Dataset, clips: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "take"
     code = (
@@ -140,10 +142,11 @@ def test_a_photo_is_not_followed(clips: list[Path], tmp_path: Path) -> None:
     assert person.centre_x > 540
 
 
+@pytest.mark.usefixtures("short_target")
 def test_of_several_faces_the_one_that_speaks_is_followed(
     side_by_side: Path, clips: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    footage = [side_by_side, *clips[2:]]
+    footage = [side_by_side, *clips[1:]]
     with caplog.at_level(logging.WARNING):
         taken = prepare(footage, tmp_path / "take")
     assert "interview.mp4' shows 2 faces" in caplog.text

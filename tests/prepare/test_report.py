@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -49,8 +49,8 @@ def image(width: int = 320, height: int = 240) -> np.ndarray:
 
 
 @pytest.fixture
-def file(make_clip: Callable[..., Path]) -> Footage:
-    found = read_footage(make_clip(width=320, height=240))
+def file(tmp_path: Path) -> Footage:
+    found = read_footage(made.write_footage(tmp_path / "clip.mp4", seconds=1))
     return replace(found, video=replace(found.video, duration_seconds=300.0))
 
 
@@ -91,6 +91,7 @@ def inspection(
     return Inspection(file, True, People(persons, 0) if people else None, (tracked,) if people else (), audio)
 
 
+@cache
 def _opening() -> np.ndarray:
     """Of the talking face: its audio predicts it exactly."""
     landmarks = talking(FRAMES)

@@ -13,10 +13,7 @@ from faces import talking
 from newscaster.prepare import tracks
 from newscaster.prepare.tracks import track_footage
 
-
-@pytest.fixture(autouse=True)
-def _made_up_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    made.make_up_faces(monkeypatch)
+pytestmark = pytest.mark.usefixtures("made_up_faces")
 
 
 def test_every_file_keeps_its_own_rate(tmp_path: Path) -> None:

@@ -2,34 +2,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from starlette.testclient import TestClient
 
 from browsing import faults_of, find_chromium, missing_for_browser_tests, new_page, open_browser
-from newscaster import media
-from newscaster.server.app import create_app
-from newscaster.server.settings import Limits, Settings
-from studios import ADDRESS, OpenStudio, serving
-from tiny_anchor import speech_like, write_tiny_anchor
+from studios import OpenStudio, opening, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
-
-
-@pytest.fixture(scope="session")
-def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("audio") / "speech.wav"
-    media.write_wav(path, speech_like(1.3), 16_000)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -71,16 +54,8 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 @pytest.fixture
 def open_studio(tiny: Path, tmp_path: Path) -> Iterator[OpenStudio]:
     """A function that opens a studio with given limits and settings, and returns its client."""
-    with ExitStack() as stack:
-
-        def make(*, limits: dict[str, Any] | None = None, **options: Any) -> TestClient:
-            settings = Settings(
-                anchors=(str(tiny),), keep=tmp_path / "kept", limits=Limits(**(limits or {})), **options
-            )
-            client = TestClient(create_app(settings), base_url=ADDRESS, raise_server_exceptions=False)
-            return stack.enter_context(client)
-
-        yield make
+    with opening(tiny, tmp_path / "kept") as open_studio:
+        yield open_studio
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from fake_voices import FakeVoice
 from newscaster import media, provenance
 from newscaster.speech.voices import Reading
 from studios import SOCKETS, OpenStudio, until
@@ -29,28 +30,12 @@ def test_the_metadata_of_a_studio(studio: TestClient) -> None:
     assert {"/v1/sessions", "/v1/jobs", "/v1/jobs/{job}/video", "/v1/sessions/{session}/webrtc"} <= set(paths)
 
 
-class Voice:
-    """A voice of silence."""
-
-    language = ""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def unread(self, sentence: str) -> tuple[()]:
-        return ()
-
-    def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
-        self.sentences.append(sentence)
-        return np.zeros(4000, np.float32), 16_000
-
-
 def test_the_voice_is_loaded_when_a_page_opens(
     open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    voice, loaded = Voice(), []
+    voice, loaded = FakeVoice(lambda sentence, speed: np.zeros(4000, np.float32)), []
 
-    def load(reading: Reading) -> Voice:
+    def load(reading: Reading) -> FakeVoice:
         loaded.append(reading)
         return voice
 

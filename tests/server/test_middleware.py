@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from studios import SOCKETS, TOKEN, OpenStudio
+from studios import SOCKETS, TOKEN, OpenStudio, opening
 
 
 def error_of(reply: Any) -> str:
@@ -75,6 +76,27 @@ def test_the_token_of_a_websocket(open_studio: OpenStudio) -> None:
             assert socket.receive_json()["type"] == "session"
 
 
+@pytest.fixture(scope="module")
+def refusing(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One studio on loopback for all that is refused, which changes nothing in it."""
+    with opening(tiny, tmp_path_factory.mktemp("refusing")) as open_studio:
+        yield open_studio()
+
+
+@pytest.fixture(scope="module")
+def closed(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Another one, which asks for a token."""
+    with opening(tiny, tmp_path_factory.mktemp("closed")) as open_studio:
+        yield open_studio(token=TOKEN)
+
+
+@pytest.fixture(scope="module")
+def everywhere(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A third one, which listens on all addresses."""
+    with opening(tiny, tmp_path_factory.mktemp("everywhere")) as open_studio:
+        yield open_studio(host="0.0.0.0", token=TOKEN)
+
+
 DEEP = "[" * 20_000 + "]" * 20_000
 SURROGATE = "\\ud800"
 """JSON escape of half of a surrogate pair, which is no character and cannot be encoded."""
@@ -98,16 +120,15 @@ SURROGATE = "\\ud800"
         *("localhost/v1/health?", "localhost?x", "localhost#x", "\xe9", "localhost, b", "%00", "[::1%25lo]"),
     ],
 )
-def test_odd_hosts(open_studio: OpenStudio, host: str) -> None:
+def test_odd_hosts(everywhere: TestClient, host: str) -> None:
     """Also if the studio listens on all addresses, whose names it does not know."""
-    studio = open_studio(host="0.0.0.0", token=TOKEN)
     for path in ("/v1/info", "/v1/health", "/", "/nothing"):
-        reply = studio.get(path, headers={"host": host.encode("latin-1")})  # type: ignore[dict-item]
+        reply = everywhere.get(path, headers={"host": host.encode("latin-1")})  # type: ignore[dict-item]
         assert reply.status_code == 400
         assert error_of(reply).startswith("the Host header is ")
     with (
         pytest.raises(WebSocketDisconnect) as closed,
-        studio.websocket_connect(f"{SOCKETS}/v1/stream", headers={"host": host.encode("latin-1")}),  # type: ignore[dict-item]
+        everywhere.websocket_connect(f"{SOCKETS}/v1/stream", headers={"host": host.encode("latin-1")}),  # type: ignore[dict-item]
     ):
         pass
     assert closed.value.code == 1008
@@ -120,8 +141,8 @@ def test_odd_hosts(open_studio: OpenStudio, host: str) -> None:
         *("http://127.0.0.1:8765/", "http://127.0.0.1:8765@elsewhere.example", "ftp://127.0.0.1:8765"),
     ],
 )
-def test_odd_origins(studio: TestClient, origin: str) -> None:
-    reply = studio.get("/v1/info", headers={"origin": origin.encode("latin-1")})  # type: ignore[dict-item]
+def test_odd_origins(refusing: TestClient, origin: str) -> None:
+    reply = refusing.get("/v1/info", headers={"origin": origin.encode("latin-1")})  # type: ignore[dict-item]
     assert reply.status_code == 403
     assert len(error_of(reply)) < 300
 
@@ -134,12 +155,11 @@ def test_names_are_compared_without_regard_to_case(open_studio: OpenStudio) -> N
 
 
 @pytest.mark.parametrize("token", ["\xff", "a" * 8000, "", "\xe9 \xe9"])
-def test_odd_tokens(open_studio: OpenStudio, token: str) -> None:
-    studio = open_studio(token=TOKEN)
+def test_odd_tokens(closed: TestClient, token: str) -> None:
     headers = {"authorization": f"Bearer {token}".encode("latin-1")}
-    assert studio.get("/v1/info", headers=headers).status_code == 401  # type: ignore[arg-type]
+    assert closed.get("/v1/info", headers=headers).status_code == 401  # type: ignore[arg-type]
     for query in ("token=%ff", "token=%ed%a0%80", "token", "token=&token=", "%", "&" * 3000, "token=%00"):
-        assert studio.get(f"/v1/info?{query}").status_code == 401
+        assert closed.get(f"/v1/info?{query}").status_code == 401
 
 
 def test_a_token_with_letters_beyond_ascii(open_studio: OpenStudio) -> None:
@@ -164,15 +184,14 @@ def test_a_token_with_letters_beyond_ascii(open_studio: OpenStudio) -> None:
         f'{{"token": 1{"0" * 5000}}}',
     ],
 )
-def test_odd_first_messages(open_studio: OpenStudio, first: str) -> None:
-    studio = open_studio(token=TOKEN)
+def test_odd_first_messages(closed: TestClient, first: str) -> None:
     for path in ("/v1/stream", "/v1/sessions/x/socket"):
-        with studio.websocket_connect(SOCKETS + path) as socket:
+        with closed.websocket_connect(SOCKETS + path) as socket:
             socket.send_text(first)
             assert socket.receive_json()["type"] == "refused"
-            with pytest.raises(WebSocketDisconnect) as closed:
+            with pytest.raises(WebSocketDisconnect) as left:
                 socket.receive_json()
-            assert closed.value.code in (1008, 4401)
+            assert left.value.code in (1008, 4401)
 
 
 @pytest.mark.parametrize(
@@ -203,9 +222,9 @@ def test_odd_first_messages(open_studio: OpenStudio, first: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/sessions"])
-def test_odd_bodies(studio: TestClient, path: str, body: str) -> None:
+def test_odd_bodies(refusing: TestClient, path: str, body: str) -> None:
     for kind in ("application/json", "application/json; charset=\xff", "text/plain", ""):
-        reply = studio.post(path, content=body, headers={"content-type": kind.encode("latin-1")})  # type: ignore[dict-item]
+        reply = refusing.post(path, content=body, headers={"content-type": kind.encode("latin-1")})  # type: ignore[dict-item]
         if (path, body, reply.status_code) == ("/v1/sessions", "null", 201):  # no wishes
             continue
         assert reply.status_code in (400, 404, 422)
@@ -215,21 +234,21 @@ def test_odd_bodies(studio: TestClient, path: str, body: str) -> None:
 @pytest.mark.parametrize(
     "known", ["%00", "%ff", "%ed%a0%80", "..%2f..%2fjob.json", "a" * 5000, "%", "%0a", "*", "{x}"]
 )
-def test_odd_ids(studio: TestClient, known: str) -> None:
+def test_odd_ids(refusing: TestClient, known: str) -> None:
     for path in ("jobs/{}", "jobs/{}/video", "recordings/{}", "sessions/{}", "anchors/{}/poster.jpg"):
         for method in ("GET", "DELETE"):
-            reply = studio.request(method, f"/v1/{path.replace('{}', known)}")
+            reply = refusing.request(method, f"/v1/{path.replace('{}', known)}")
             assert reply.status_code in (404, 405)
             assert len(error_of(reply)) <= 600
     for path in (f"/{known}", f"/page/{known}"):
-        assert studio.get(path).status_code == (200 if path == "/%0a" else 404)  # the page is at that, too
+        assert refusing.get(path).status_code == (200 if path == "/%0a" else 404)  # the page is at that, too
 
 
 @pytest.mark.parametrize("length", ["\xb2", "x", "-1", "1e3", "", "+5", "1_0"])
-def test_odd_lengths(studio: TestClient, length: str) -> None:
+def test_odd_lengths(refusing: TestClient, length: str) -> None:
     headers = {"content-length": length.encode("latin-1")}
     for path in ("/v1/jobs", "/v1/jobs/audio"):
-        reply = studio.post(path, content=b"", headers=headers)  # type: ignore[arg-type]
+        reply = refusing.post(path, content=b"", headers=headers)  # type: ignore[arg-type]
         assert reply.status_code == 400
         assert error_of(reply).startswith("Content-Length is ")
 

@@ -3,13 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from newscaster.speech.encoder import SpeechEncoder, load_encoder
-
-
-@pytest.fixture(scope="session")
-def encoder() -> SpeechEncoder:
-    return load_encoder(threads=1)
-
 
 @pytest.fixture(scope="session")
 def audio() -> np.ndarray:

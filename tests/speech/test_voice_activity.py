@@ -5,14 +5,9 @@ import pytest
 
 from newscaster.errors import InputError, SpeechError
 from newscaster.inference import Session
-from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
+from newscaster.speech.voice_activity import VoiceActivity
 from onnx_networks import motion_network
 from tiny_anchor import speech_like
-
-
-@pytest.fixture(scope="module")
-def activity() -> VoiceActivity:
-    return load_voice_activity()
 
 
 def sentence() -> np.ndarray:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
+from newscaster.speech.voice_activity import VoiceActivity
 from newscaster.synthesis.gate import AHEAD_STEPS, Gate
 from tiny_anchor import speech_like
 
@@ -76,11 +76,6 @@ def test_the_gate_uses_no_more_look_ahead_than_stated(ahead_steps: int) -> None:
 def test_does_not_depend_on_the_cut(piece: int) -> None:
     noise = np.random.default_rng(0).uniform(0, 1, 60)
     np.testing.assert_array_equal(gains(noise, piece=piece), gains(noise, piece=13))
-
-
-@pytest.fixture(scope="module")
-def activity() -> VoiceActivity:
-    return load_voice_activity()
 
 
 def test_a_voice_in_room_noise(activity: VoiceActivity) -> None:

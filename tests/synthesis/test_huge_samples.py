@@ -11,12 +11,7 @@ import pytest
 from newscaster import media
 from newscaster.errors import SpeechError
 from newscaster.synthesis.anchor import Anchor
-from tiny_anchor import speech_like, write_tiny_anchor
-
-
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return Anchor.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"))
+from tiny_anchor import speech_like
 
 
 def float_wav(path: Path, samples: np.ndarray) -> Path:

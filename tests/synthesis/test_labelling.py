@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import newscaster
 from newscaster import cli, media, provenance
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.labelling import label_text, place_label
 from newscaster.synthesis.options import Outputs, Style
-from tiny_anchor import speech_like, write_tiny_anchor
+from tiny_anchor import speech_like
 from virtual_clock import VirtualClock
 
 SIZE = (360, 288)
@@ -53,25 +52,23 @@ def test_which_anchors_have_a_label() -> None:
     assert label_text("", bundled=True) is None
 
 
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    path = tmp_path_factory.mktemp("anchor") / "tiny.anchor"
-    return newscaster.open(write_tiny_anchor(path, size=(192, 144)))
-
-
-def test_speak_writes_it_and_says_so(anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: anchor.path)
+def test_speak_writes_it_and_says_so(
+    larger_anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: larger_anchor.path)
     speech = speech_like(0.4)
     shown = {}
     for name, label in (("default", None), ("none", ""), ("other", "Test")):
-        made = anchor.speak(
+        made = larger_anchor.speak(
             speech, tmp_path / f"{name}.mp4", outputs=Outputs(crf=0), style=Style(label=label)
         )
         shown[name] = np.stack(list(media.read_frames(made.path)))
         statement = provenance.verify(made.path).statement
         assert statement is not None
         assert statement.label == {"default": "AI-generated", "none": None, "other": "Test"}[name]
-    left, top, right, bottom = place_label("AI-generated", anchor.target.landmarks, size=anchor.size).box
+    left, top, right, bottom = place_label(
+        "AI-generated", larger_anchor.target.landmarks, size=larger_anchor.size
+    ).box
     changed = (shown["default"] != shown["none"]).any(axis=(0, 3))
     assert changed[top:bottom, left:right].mean() > 0.9
     changed[top - 2 : bottom + 2, left - 2 : right + 2] = (
@@ -80,16 +77,18 @@ def test_speak_writes_it_and_says_so(anchor: Anchor, tmp_path: Path, monkeypatch
     assert not changed.any()
 
 
-def test_live_frames_have_it_and_nothing_else_is_touched(anchor: Anchor) -> None:
+def test_live_frames_have_it_and_nothing_else_is_touched(larger_anchor: Anchor) -> None:
     def planes(label: str | None) -> list[tuple[np.ndarray, ...]]:
-        with anchor.live(clock=VirtualClock(), style=Style(label=label)) as stream:
+        with larger_anchor.live(clock=VirtualClock(), style=Style(label=label)) as stream:
             stream.push(speech_like(0.5), 16_000)
             stream.flush()
             images = [frame.image for frame in itertools.islice(stream, 20)]
         return [tuple(p.copy() for p in image.planes) for image in images if image is not None]
 
     plain, labelled = planes(None), planes("Test")
-    left, top, right, bottom = place_label("Test", anchor.target.landmarks, size=anchor.size).box
+    left, top, right, bottom = place_label(
+        "Test", larger_anchor.target.landmarks, size=larger_anchor.size
+    ).box
     assert len(plain) == len(labelled) == 20
     for before, after in zip(plain, labelled, strict=True):
         for old, new, half in zip(before, after, (1, 2, 2), strict=True):
@@ -99,8 +98,8 @@ def test_live_frames_have_it_and_nothing_else_is_touched(anchor: Anchor) -> None
         assert (before[0] != after[0]).any()
 
 
-def test_the_options(anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: anchor.path)
+def test_the_options(larger_anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: larger_anchor.path)
     media.write_wav(tmp_path / "speech.wav", speech_like(0.4), 16_000)
     for options, label in (
         ([], "AI-generated"),

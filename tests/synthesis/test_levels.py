@@ -13,7 +13,7 @@ from newscaster.errors import SpeechError
 from newscaster.speech.level import QUIETEST_DBFS
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.options import Outputs
-from tiny_anchor import speech_like, write_tiny_anchor
+from tiny_anchor import speech_like
 
 LEVELS = {-12: 0.99, -30: 0.99, -48: 0.95, -54: 0.95, QUIETEST_DBFS + 0.1: 0.85}
 """With the least likeness: 16 bits have 33 levels for a peak of -59.9 dBFS."""
@@ -47,11 +47,6 @@ def file_motion(anchor: Anchor, samples: np.ndarray, folder: Path) -> np.ndarray
         return np.asarray(motion["shapes"])
 
 
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return newscaster.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"))
-
-
 @pytest.mark.parametrize("dbfs", LEVELS)
 def test_quiet_speech_moves_the_mouth(anchor: Anchor, tmp_path: Path, dbfs: float) -> None:
     speech = np.concatenate([speech_like(2.0), np.zeros(24_000, np.float32), speech_like(2.0, seed=3)])
@@ -74,11 +69,25 @@ def test_the_mouth_rests_in_pauses_of_quiet_speech(anchor: Anchor) -> None:
     assert motion[:50].std(axis=0).max() > 1e-3
 
 
-@pytest.mark.parametrize("language", ["english", "german", "japanese", "chinese_news"])
+@pytest.fixture(scope="module")
+def bundled() -> Anchor:
+    return newscaster.open()
+
+
+Usual = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module", params=["english", "german", "japanese", "chinese_news"])
+def usual(request: pytest.FixtureRequest, data_folder: Path, bundled: Anchor) -> Usual:
+    """Speech at the usual level, and its motion as a whole and live."""
+    path = data_folder / "speech" / f"{request.param}.flac"
+    speech = at_level(media.read_audio(path, stop_seconds=6.0), -3)
+    return speech, bundled.motion(speech), live_motion(bundled, speech)
+
+
 @pytest.mark.parametrize("dbfs", [-20, -48, QUIETEST_DBFS + 0.1])
-def test_quiet_voices(data_folder: Path, language: str, dbfs: float) -> None:
-    anchor = newscaster.open()
-    speech = media.read_audio(data_folder / "speech" / f"{language}.flac", stop_seconds=8.0)
-    usual, quiet = at_level(speech, -3), at_level(speech, dbfs)
-    assert likeness(anchor.motion(quiet), anchor.motion(usual)) > 0.95
-    assert likeness(live_motion(anchor, quiet), live_motion(anchor, usual)) > 0.9
+def test_quiet_voices(usual: Usual, bundled: Anchor, dbfs: float) -> None:
+    speech, motion, live = usual
+    quiet = at_level(speech, dbfs)
+    assert likeness(bundled.motion(quiet), motion) > 0.95
+    assert likeness(live_motion(bundled, quiet), live) > 0.9

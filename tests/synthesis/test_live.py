@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import newscaster
+from fake_voices import FakeVoice, use_voice, voice_command
 from newscaster import media
 from newscaster.errors import InputError, SpeechError
 from newscaster.speech.voices import Reading
@@ -28,17 +29,11 @@ NTSC = Fraction(30000, 1001)
 RATE = 48_000
 
 
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return newscaster.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"), workers=2)
-
-
 @pytest.fixture
 def voice(tmp_path: Path) -> Reading:
     """A program that says 1.3 s of speech for each sentence."""
     media.write_wav(tmp_path / "voice.wav", speech_like(1.3), 16_000)
-    code = f"import sys; sys.stdout.buffer.write(open({str(tmp_path / 'voice.wav')!r}, 'rb').read())"
-    return Reading(command=shlex.join([sys.executable, "-c", code]))
+    return Reading(command=voice_command(tmp_path / "voice.wav"))
 
 
 def in_pieces(samples: np.ndarray, *, most: int = 3000) -> Iterator[np.ndarray]:
@@ -434,19 +429,10 @@ def test_memory_does_not_grow(anchor: Anchor) -> None:
 
 
 def test_skipped_sentences_are_noted(anchor: Anchor, caplog: pytest.LogCaptureFixture) -> None:
-    class Voice:
-        language = ""
-
-        def unread(self, sentence: str) -> list[tuple[str, str]]:
-            return [(sentence, "Cyrillic")] if "Добрый" in sentence else []
-
-        def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
-            return speech_like(0.3, 24_000), 24_000
-
     reading = Reading()
     notes: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Reading, "load", lambda self: Voice())
+        use_voice(patch, FakeVoice(lambda sentence, speed: speech_like(0.3, 24_000)))
         with anchor.live(style=Style(reading=reading)) as live:
             live.say("Good evening. Добрый вечер.", on_note=notes.append).result()
             assert notes == [record.getMessage() for record in caplog.records]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-import newscaster
+from fake_voices import FakeVoice, use_voice
+from making_media import tone
 from newscaster.errors import InputError
 from newscaster.speech.voices import Reading
 from newscaster.synthesis.anchor import Anchor
@@ -17,40 +18,22 @@ from newscaster.synthesis.live_frame import LiveFrame
 from newscaster.synthesis.live_voice import SharedVoices
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.options import LiveLimits, Style
-from tiny_anchor import write_tiny_anchor
 
 TEXT = "One. Two. Three. Four. Five. Six."
 NAMES = TEXT.split()
 SENTENCE_SECONDS = 1.5
 
 
-class Pitched:
-    """A voice that says a tone for each sentence, of 400 Hz times its speed."""
-
-    language = ""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def unread(self, sentence: str) -> tuple[()]:
-        return ()
-
-    def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
-        self.sentences.append(sentence)
-        time = np.arange(round(SENTENCE_SECONDS * 24_000)) / 24_000
-        return (0.3 * np.sin(2 * np.pi * 400 * speed * time)).astype(np.float32), 24_000
-
-
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return newscaster.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"))
+def pitched(sentence: str, speed: float) -> np.ndarray:
+    """A tone of 400 Hz times the speed, as long for every sentence."""
+    return 0.6 * tone(SENTENCE_SECONDS, rate=24_000, hz=400 * speed)
 
 
 @pytest.fixture
-def voice(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) -> Pitched:
-    voice = Pitched()
+def voice(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) -> FakeVoice:
+    voice = FakeVoice(pitched)
     monkeypatch.setattr(anchor, "_voices", SharedVoices())
-    monkeypatch.setattr(Reading, "load", lambda self: voice)
+    use_voice(monkeypatch, voice)
     return voice
 
 
@@ -91,7 +74,7 @@ def pitches(frames: list[LiveFrame]) -> list[int]:
 
 @pytest.mark.parametrize("ahead_seconds", [2.0, 4.0])
 def test_a_change_of_pace_applies_to_what_is_not_made_yet(
-    anchor: Anchor, voice: Pitched, ahead_seconds: float
+    anchor: Anchor, voice: FakeVoice, ahead_seconds: float
 ) -> None:
     with anchor.live(
         style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=ahead_seconds)
@@ -112,23 +95,22 @@ def test_a_change_of_pace_applies_to_what_is_not_made_yet(
     assert 1 <= at_first <= 2 + ahead_seconds / SENTENCE_SECONDS
 
 
-def test_a_sentence_in_synthesis_is_made_again_and_played_once(anchor: Anchor, voice: Pitched) -> None:
+def test_a_sentence_in_synthesis_is_made_again_and_played_once(anchor: Anchor, voice: FakeVoice) -> None:
     with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
-        slowly = voice.say
 
-        def changed(sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
+        def changed(sentence: str, speed: float) -> np.ndarray:
             if sentence == "Three." and speed == 1.0:
                 live.change(reading=Reading(speed=1.25))
-            return slowly(sentence, speed=speed)
+            return pitched(sentence, speed)
 
-        voice.say = changed  # type: ignore[method-assign]
+        voice.audio = changed
         live.say(TEXT)
         tones = pitches(rest_of(live, live.frames(paced=False)))
     assert tones == [400, 400, 500, 500, 500, 500]
     assert voice.sentences[-7:] == ["One.", "Two.", "Three.", "Three.", "Four.", "Five.", "Six."]
 
 
-def test_texts_that_wait_are_read_as_changed(anchor: Anchor, voice: Pitched) -> None:
+def test_texts_that_wait_are_read_as_changed(anchor: Anchor, voice: FakeVoice) -> None:
     with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:
         frames = live.frames(paced=False)
         live.say("One. Two.")
@@ -138,7 +120,7 @@ def test_texts_that_wait_are_read_as_changed(anchor: Anchor, voice: Pitched) -> 
         assert pitches(rest_of(live, frames))[-1] == 800
 
 
-def test_a_change_of_the_mouth_applies_within_a_text(anchor: Anchor, voice: Pitched) -> None:
+def test_a_change_of_the_mouth_applies_within_a_text(anchor: Anchor, voice: FakeVoice) -> None:
     pushed_samples: list[int] = []
 
     def new_stream() -> MotionStream:

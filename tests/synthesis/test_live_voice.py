@@ -5,36 +5,25 @@ import threading
 import numpy as np
 import pytest
 
+from fake_voices import FakeVoice, use_voice
 from newscaster.speech.voices import Reading
 from newscaster.synthesis.live_voice import SharedVoices
 
 
-class Slow:
-    """A voice that notices when two speak with it at once."""
-
-    def __init__(self) -> None:
-        self.speaking = threading.Lock()
-        self.sentences: list[str] = []
-
-    language = ""
-
-    def unread(self, sentence: str) -> tuple[tuple[str, str], ...]:
-        return ()
-
-    def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
-        assert self.speaking.acquire(blocking=False)
+def slow_voice() -> FakeVoice:
+    def silence(sentence: str, speed: float) -> np.ndarray:
         threading.Event().wait(0.01)
-        self.sentences.append(sentence)
-        self.speaking.release()
-        return np.zeros(len(sentence), np.float32), 16_000
+        return np.zeros(len(sentence), np.float32)
+
+    return FakeVoice(silence)
 
 
 def test_a_voice_is_loaded_once_and_speaks_with_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[Reading] = []
 
-    def load(reading: Reading) -> Slow:
+    def load(reading: Reading) -> FakeVoice:
         loaded.append(reading)
-        return Slow()
+        return slow_voice()
 
     monkeypatch.setattr(Reading, "load", load)
     voices, found = SharedVoices(), []
@@ -57,8 +46,8 @@ def test_a_voice_is_loaded_once_and_speaks_with_one_at_a_time(monkeypatch: pytes
 
 def test_a_voice_has_spoken_before_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks are loaded with the first word."""
-    slow = Slow()
-    monkeypatch.setattr(Reading, "load", lambda reading: slow)
+    slow = slow_voice()
+    use_voice(monkeypatch, slow)
     voices = SharedVoices()
     voices.voice(Reading())
     assert len(slow.sentences) == 1

@@ -21,16 +21,6 @@ NTSC = Fraction(30000, 1001)
 KINDS = ["log-mel", "mfcc", "whisper", "whisper+log-mel"]
 
 
-@pytest.fixture(scope="module")
-def encoder() -> SpeechEncoder:
-    return load_encoder(threads=1)
-
-
-@pytest.fixture(scope="module")
-def activity() -> VoiceActivity:
-    return load_voice_activity()
-
-
 def network(kind: str) -> Session:
     width = FeatureSpec(kind=kind).width
     return Session(motion_network(width=width, coefficients=COEFFICIENTS, context_steps=CONTEXT_STEPS))

@@ -18,11 +18,6 @@ from tiny_anchor import COEFFICIENTS, CONTEXT_STEPS, speech_like, tiny_basis
 NTSC = Fraction(30000, 1001)
 
 
-@pytest.fixture(scope="module")
-def activity() -> VoiceActivity:
-    return load_voice_activity()
-
-
 def stream(
     kind: str = "log-mel", *, fps: Fraction = Fraction(25), chunk_steps: int = 50, **more: object
 ) -> MotionStream:

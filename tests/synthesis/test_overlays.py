@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import newscaster
 from newscaster import media, provenance
 from newscaster.formats.anchor import AnchorFile
 from newscaster.synthesis import speak
@@ -15,16 +14,10 @@ from newscaster.synthesis.labelling import place_label
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.overlays import NO_MARKS, Overlays
 from newscaster.watermark import Watermark, find_mark, id_of
-from tiny_anchor import speech_like, write_tiny_anchor
+from tiny_anchor import speech_like
 from virtual_clock import VirtualClock
 
 Planes = list[list[np.ndarray]]
-
-
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    path = tmp_path_factory.mktemp("anchor") / "tiny.anchor"
-    return newscaster.open(write_tiny_anchor(path, size=(320, 240)))
 
 
 def planes_of(images: list[media.YuvFrame]) -> Planes:
@@ -43,7 +36,9 @@ def check_marked(plain: Planes, marked: Planes) -> None:
             np.testing.assert_array_equal(before, after)
 
 
-def test_what_reaches_the_encoder(anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_reaches_the_encoder(
+    larger_anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     encoded: Planes = []
     write_video = media.write_video
 
@@ -54,7 +49,9 @@ def test_what_reaches_the_encoder(anchor: Anchor, tmp_path: Path, monkeypatch: p
     found = {}
     for watermark in (True, False):
         encoded.clear()
-        anchor.speak(speech_like(1.0), tmp_path / "x.mp4", style=Style(label="Test", watermark=watermark))
+        larger_anchor.speak(
+            speech_like(1.0), tmp_path / "x.mp4", style=Style(label="Test", watermark=watermark)
+        )
         found[watermark] = list(encoded)
         statement = provenance.verify(tmp_path / "x.mp4").statement
         assert statement is not None
@@ -62,9 +59,9 @@ def test_what_reaches_the_encoder(anchor: Anchor, tmp_path: Path, monkeypatch: p
     check_marked(found[False], found[True])
 
 
-def test_live_frames(anchor: Anchor) -> None:
+def test_live_frames(larger_anchor: Anchor) -> None:
     def shown(*, watermark: bool) -> Planes:
-        with anchor.live(clock=VirtualClock(), style=Style(label="Test", watermark=watermark)) as live:
+        with larger_anchor.live(clock=VirtualClock(), style=Style(label="Test", watermark=watermark)) as live:
             live.push(speech_like(0.5), 16_000)
             live.flush()
             images = [frame.image for frame in itertools.islice(live, 20)]
@@ -73,18 +70,18 @@ def test_live_frames(anchor: Anchor) -> None:
     check_marked(shown(watermark=False), shown(watermark=True))
 
 
-def test_it_is_read_from_what_was_spoken(anchor: Anchor, tmp_path: Path) -> None:
-    made = anchor.speak(speech_like(1.5), tmp_path / "x.mp4")
+def test_it_is_read_from_what_was_spoken(larger_anchor: Anchor, tmp_path: Path) -> None:
+    made = larger_anchor.speak(speech_like(1.5), tmp_path / "x.mp4")
     found = find_mark(made.path)
     assert found is not None
-    assert found.id == id_of(AnchorFile(anchor.path).identity)
-    anchor.speak(speech_like(1.5), tmp_path / "x.mp4", style=Style(watermark=False))
+    assert found.id == id_of(AnchorFile(larger_anchor.path).identity)
+    larger_anchor.speak(speech_like(1.5), tmp_path / "x.mp4", style=Style(watermark=False))
     assert find_mark(made.path) is None
 
 
-def test_the_watermark_lies_over_the_label(anchor: Anchor) -> None:
-    label = place_label("Test", anchor.target.landmarks, size=anchor.size)
-    plain, one, both = (anchor.target.frame(0).image for _ in range(3))
+def test_the_watermark_lies_over_the_label(larger_anchor: Anchor) -> None:
+    label = place_label("Test", larger_anchor.target.landmarks, size=larger_anchor.size)
+    plain, one, both = (larger_anchor.target.frame(0).image for _ in range(3))
     mark = Watermark("abcdef", like=plain)
     Overlays(label=label).put_on(one)
     (shown,) = Overlays(label=label, watermark=mark).on_all([both])

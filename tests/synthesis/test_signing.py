@@ -12,13 +12,7 @@ from newscaster.errors import InputError, OutputError
 from newscaster.formats.anchor import AnchorFile
 from newscaster.synthesis.motion_log import MotionLog
 from newscaster.synthesis.options import Outputs, SigningOptions
-from tiny_anchor import speech_like, write_tiny_anchor
-
-
-@pytest.fixture
-def wav(tmp_path: Path) -> Path:
-    media.write_wav(tmp_path / "speech.wav", speech_like(0.6), 16_000)
-    return tmp_path / "speech.wav"
+from tiny_anchor import write_tiny_anchor
 
 
 def test_a_video_says_what_made_it(wav: Path, tmp_path: Path) -> None:
@@ -35,7 +29,7 @@ def test_a_video_says_what_made_it(wav: Path, tmp_path: Path) -> None:
     assert statement.target_sha256 == file.members["stage.mp4"]["sha256"]
     assert statement.speech_sha256 == hashlib.sha256(wav.read_bytes()).hexdigest()
     assert (statement.consent, statement.attribution) == (anchor.info.consent, anchor.info.attribution)
-    assert (statement.frames, statement.synthesised, statement.fps) == (15, ((0, 15),), 25)
+    assert (statement.frames, statement.synthesised, statement.fps) == (32, ((0, 32),), 25)
     assert not statement.synthetic_target
     assert not statement.synthetic_voice
 
@@ -77,7 +71,7 @@ def test_a_signed_video_has_its_index_first(wav: Path, tmp_path: Path, suffix: s
         kinds.append(data[at + 4 : at + 8])
         at += size
     assert kinds.index(b"uuid") < kinds.index(b"moov") < kinds.index(b"mdat")
-    assert len(list(media.read_frames(made.path))) == 15
+    assert len(list(media.read_frames(made.path))) == 32
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

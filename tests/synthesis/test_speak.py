@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import newscaster
+from fake_voices import FakeVoice, use_voice
 from newscaster import media
 from newscaster.errors import (
     InputError,
@@ -36,13 +37,8 @@ from tiny_anchor import speech_like, write_tiny_anchor
 NTSC = Fraction(30000, 1001)
 
 
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return newscaster.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"))
-
-
 @pytest.fixture
-def wav(tmp_path: Path) -> Path:
+def wav_44100_hz(tmp_path: Path) -> Path:
     media.write_wav(tmp_path / "speech.wav", speech_like(1.3, 44_100), 44_100)
     return tmp_path / "speech.wav"
 
@@ -151,9 +147,9 @@ def test_the_video_says_that_it_is_synthetic(anchor: Anchor, wav: Path, tmp_path
     assert tags["copyright"] == "Drawn by a test; CC0"
 
 
-def test_the_audio_is_the_speech(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
-    anchor.speak(wav, tmp_path / "x.mp4")
-    before, after = media.measure_audio(wav), media.measure_audio(tmp_path / "x.mp4")
+def test_the_audio_is_the_speech(anchor: Anchor, wav_44100_hz: Path, tmp_path: Path) -> None:
+    anchor.speak(wav_44100_hz, tmp_path / "x.mp4")
+    before, after = media.measure_audio(wav_44100_hz), media.measure_audio(tmp_path / "x.mp4")
     assert (after.rate, after.channels) == (before.rate, before.channels)
     assert 0 <= after.samples - before.samples < 1024  # AAC comes in blocks
     assert after.rms == pytest.approx(before.rms, rel=0.1)
@@ -172,36 +168,25 @@ def test_a_stream_as_speech(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def voice(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A voice that needs a second for every sentence; return the sentences it reads."""
-    sentences: list[str] = []
-
-    class Voice:
-        language = ""
-
-        def unread(self, sentence: str) -> tuple[tuple[str, str], ...]:
-            return ()
-
-        def say(self, sentence: str, *, speed: float) -> tuple[np.ndarray, int]:
-            sentences.append(sentence)
-            return np.abs(speech_like(1.0 / speed, 24_000)) + np.float32(0.01), 24_000
-
-    monkeypatch.setattr(Reading, "load", lambda self: Voice())
-    return sentences
+def voice(monkeypatch: pytest.MonkeyPatch) -> FakeVoice:
+    """A voice that needs a second for every sentence, and is never silent."""
+    voice = FakeVoice(lambda sentence, speed: np.abs(speech_like(1.0 / speed, 24_000)) + np.float32(0.01))
+    use_voice(monkeypatch, voice)
+    return voice
 
 
-def test_text_and_text_files(anchor: Anchor, voice: list[str], tmp_path: Path) -> None:
+def test_text_and_text_files(anchor: Anchor, voice: FakeVoice, tmp_path: Path) -> None:
     made = anchor.speak(None, tmp_path / "x.mp4", text="Good evening. Here is Dr. Lee.")
     assert made.frames == round(2.7 * 25)
     assert "The voice is synthetic too." in media.probe(tmp_path / "x.mp4").metadata["comment"]
     (tmp_path / "news.txt").write_text("Guten Abend.", encoding="utf-8-sig")
     made = anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4", style=Style(reading=Reading(speed=2.0)))
     assert made.seconds == pytest.approx(0.5 + 0.175)
-    assert voice == ["Good evening.", "Here is Dr. Lee.", "Guten Abend."]
+    assert voice.sentences == ["Good evening.", "Here is Dr. Lee.", "Guten Abend."]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_captions(anchor: Anchor, voice: list[str], tmp_path: Path, suffix: str) -> None:
+def test_captions(anchor: Anchor, voice: FakeVoice, tmp_path: Path, suffix: str) -> None:
     out, srt, vtt = tmp_path / f"x{suffix}", tmp_path / "x.srt", tmp_path / "x.vtt"
     text = "Good evening. Here is the news.\n\nIt rains."
     wav = tmp_path / "x.wav"
@@ -227,7 +212,7 @@ def test_captions(anchor: Anchor, voice: list[str], tmp_path: Path, suffix: str)
     assert "00:00:03.150 --> 00:00:04.150\nIt rains.\n" in vtt.read_text(encoding="utf-8")
 
 
-def test_captions_of_a_script_in_one_file(anchor: Anchor, voice: list[str], tmp_path: Path) -> None:
+def test_captions_of_a_script_in_one_file(anchor: Anchor, voice: FakeVoice, tmp_path: Path) -> None:
     (tmp_path / "news.txt").write_text("Guten Abend.")
     made = anchor.speak(
         tmp_path / "news.txt",
@@ -252,9 +237,13 @@ def test_options_that_audio_cannot_use_are_refused(anchor: Anchor, wav: Path, tm
     assert [path.name for path in tmp_path.iterdir()] == [wav.name]
 
 
-def test_the_audio_is_kept(anchor: Anchor, wav: Path, tmp_path: Path) -> None:
+def test_the_audio_is_kept(anchor: Anchor, wav_44100_hz: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.wav"
-    for speech, rate in ((wav, 44_100), (io.BytesIO(wav.read_bytes()), 44_100), (speech_like(1.3), 16_000)):
+    for speech, rate in (
+        (wav_44100_hz, 44_100),
+        (io.BytesIO(wav_44100_hz.read_bytes()), 44_100),
+        (speech_like(1.3), 16_000),
+    ):
         made = anchor.speak(speech, tmp_path / "x.mp4", outputs=Outputs(speech=kept))
         measure = media.measure_audio(kept)
         assert (made.kept_speech, measure.rate, measure.samples) == (kept, rate, round(1.3 * rate))
@@ -441,7 +430,7 @@ def test_look_ahead_everywhere(anchor: Anchor, tmp_path: Path) -> None:
     assert not (tmp_path / "b.mp4").exists()
 
 
-def test_scripts_that_are_no_text(anchor: Anchor, voice: list[str], tmp_path: Path) -> None:
+def test_scripts_that_are_no_text(anchor: Anchor, voice: FakeVoice, tmp_path: Path) -> None:
     out, script = tmp_path / "x.mp4", tmp_path / "news.txt"
     for content, kind in (
         (b"{\\rtf1\\ansi Hello.}", "an RTF document"),
@@ -455,27 +444,27 @@ def test_scripts_that_are_no_text(anchor: Anchor, voice: list[str], tmp_path: Pa
         script.write_bytes(content)
         with pytest.raises(InputError, match=kind):
             anchor.speak(script, out)
-    assert voice == []
+    assert voice.sentences == []
     assert not out.exists()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_scripts_with_a_byte_order_mark(
-    anchor: Anchor, voice: list[str], tmp_path: Path, encoding: str
+    anchor: Anchor, voice: FakeVoice, tmp_path: Path, encoding: str
 ) -> None:
     (tmp_path / "news.txt").write_bytes("Größe.".encode(encoding))
     anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4")
-    assert voice == ["Größe."]
+    assert voice.sentences == ["Größe."]
 
 
 def test_mark_up_and_control_characters_reach_neither_voice_nor_captions(
-    anchor: Anchor, voice: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    anchor: Anchor, voice: FakeVoice, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = "<speak>AT&amp;T: 5 &lt; 6, a&lt;b.</speak>\n\n"
     text += "\x1b[31mNews\u00adcaster\x00\u202e red. Write &lt;i&gt;x&lt;/i&gt;."
     srt = tmp_path / "x.srt"
     made = anchor.speak(None, tmp_path / "x.mp4", text=text, outputs=Outputs(captions=srt))
-    assert voice == ["AT&T: 5 < 6, a<b.", "Newscaster red.", "Write <i>x</i>."]
+    assert voice.sentences == ["AT&T: 5 < 6, a<b.", "Newscaster red.", "Write <i>x</i>."]
     shown = srt.read_text(encoding="utf-8")
     for line in ("AT&T: 5 < 6, a<b.", "Newscaster red.", "Write \u2039i\u203ax\u2039/i\u203a."):
         assert f"\n{line}\n" in shown

@@ -16,17 +16,7 @@ from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.speech_found import without_speech
-from tiny_anchor import speech_like, write_tiny_anchor
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
-
-
-@pytest.fixture(scope="module")
-def anchor(path: Path) -> Anchor:
-    return newscaster.open(path)
+from tiny_anchor import speech_like
 
 
 def noise(seconds: float) -> np.ndarray:
@@ -94,10 +84,10 @@ def test_short_bursts_like_speech_are_not_speech(
 
 
 @pytest.mark.parametrize("kind", ["noise", "speech"])
-def test_live(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+def test_live(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     media.write_wav(tmp_path / "x.wav", noise(1.2) if kind == "noise" else speech_like(1.2), 16_000)
     out = tmp_path / "x.ts"
-    assert cli.run(["live", str(path), "--to", str(out), "--speech", str(tmp_path / "x.wav")]) == 0
+    assert cli.run(["live", str(tiny), "--to", str(out), "--speech", str(tmp_path / "x.wav")]) == 0
     warned = f"warning: no speech detected in '{tmp_path / 'x.wav'}' (0.0 of 1.2 s)"
     assert capsys.readouterr().err.count(warned) == (kind == "noise")
 
@@ -115,11 +105,11 @@ def test_the_counts_of_a_live_stream(anchor: Anchor) -> None:
 
 
 def test_a_long_stream_is_warned_of_once_and_early(
-    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("newscaster.cli.streaming._SPEECH_CHECK_SECONDS", 0.8)
     media.write_wav(tmp_path / "x.wav", noise(1.6), 16_000)
-    command = ["live", str(path), "--to", str(tmp_path / "x.ts"), "--speech", str(tmp_path / "x.wav")]
+    command = ["live", str(tiny), "--to", str(tmp_path / "x.ts"), "--speech", str(tmp_path / "x.wav")]
     assert cli.run(command) == 0
     (warning,) = [line for line in capsys.readouterr().err.splitlines() if "no speech" in line]
     assert "(0.0 of 0.8 s)" in warning

@@ -6,15 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import newscaster
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.utterance import Utterance
-from tiny_anchor import speech_like, write_tiny_anchor
-
-
-@pytest.fixture(scope="module")
-def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
-    return newscaster.open(write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor"))
+from tiny_anchor import speech_like
 
 
 def utterance(anchor: Anchor, rate: int = 16_000, output_rate: int = 48_000) -> Utterance:

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 
 from fuzz.scripts import zipped
-from newscaster import provenance
 from newscaster.cli import exits
 from newscaster.formats.anchor import HEADER, MOTION, AnchorFile
 from newscaster.media import write_wav
 from onnx_networks import Builder
-from tiny_anchor import speech_like, write_tiny_anchor
+from tiny_anchor import speech_like
 from tracing import Place, new_place
 
 CLI = (sys.executable, "-m", "newscaster.cli")
@@ -36,12 +35,6 @@ commands.cli.main = work
 cli.main()
 """
 """The command, in which a library writes in every way that there is."""
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    provenance.find_credentials(None)
-    return write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "tiny.anchor")
 
 
 @pytest.fixture

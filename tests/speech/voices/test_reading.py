@@ -5,40 +5,32 @@ import sys
 import numpy as np
 import pytest
 
+from fake_voices import FakeVoice, use_voice
 from newscaster.errors import InputError, MissingExtraError, SpeechError
 from newscaster.speech.voices import Reading, reading, resample, speak_sentences, synthesize
 from newscaster.speech.voices.hibari import HibariVoice
 from newscaster.speech.voices.program import ProgramVoice
-from newscaster.speech.voices.scripts import LATIN, foreign_words
 from newscaster.types import ArrayF32
 
 
-class Beeps:
-    """A voice that beeps a tenth of a second per word, with silence around, at one rate after the other."""
+class Beeps(FakeVoice):
+    """A voice that beeps a tenth of a second per word, with silence around."""
 
-    def __init__(self, *rates: int) -> None:
-        self.rates = list(rates)
+    def __init__(self) -> None:
+        super().__init__(self.beep, rate=16_000)
         self.peak = 1.5
-        self.spoken: list[tuple[str, float]] = []
 
-    language = ""
-
-    def unread(self, sentence: str) -> list[tuple[str, str]]:
-        return list(foreign_words(sentence, LATIN))
-
-    def say(self, sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
-        self.spoken.append((sentence, speed))
-        rate = self.rates[min(len(self.spoken), len(self.rates)) - 1]
+    def beep(self, sentence: str, speed: float) -> ArrayF32:
         words = 0 if "silence" in sentence.lower() else len(sentence.split())
-        quiet = np.zeros(rate // 2, np.float32)
-        beep = self.peak * np.sin(2 * np.pi * 440 * np.arange(words * rate // 10) / rate)
-        return np.concatenate([quiet, beep.astype(np.float32), quiet]), rate
+        quiet = np.zeros(self.rate // 2, np.float32)
+        beep = self.peak * np.sin(2 * np.pi * 440 * np.arange(words * self.rate // 10) / self.rate)
+        return np.concatenate([quiet, beep.astype(np.float32), quiet])
 
 
 @pytest.fixture
 def beeps(monkeypatch: pytest.MonkeyPatch) -> Beeps:
-    voice = Beeps(16_000)
-    monkeypatch.setattr(Reading, "load", lambda self: voice)
+    voice = Beeps()
+    use_voice(monkeypatch, voice)
     return voice
 
 
@@ -62,18 +54,23 @@ def test_sentences_and_pauses(beeps: Beeps) -> None:
 def test_pauses_follow_the_pace(beeps: Beeps) -> None:
     first, _ = speak_sentences("One. Two.", reading=Reading(speed=2.0))
     assert len(first.samples) - first.spoken_samples == round(0.175 * 16_000)
-    assert beeps.spoken == [("One.", 2.0), ("Two.", 2.0)]
+    assert (beeps.sentences, beeps.speeds) == (["One.", "Two."], [2.0, 2.0])
 
 
 def test_sentences_are_spoken_when_they_are_asked_for(beeps: Beeps) -> None:
     spoken = speak_sentences("One. Two. Three.")
-    assert beeps.spoken == []
+    assert beeps.sentences == []
     next(spoken)
-    assert len(beeps.spoken) == 1
+    assert len(beeps.sentences) == 1
 
 
 def test_one_rate_for_all(beeps: Beeps) -> None:
-    beeps.rates = [16_000, 48_000]
+
+    def at_two_rates(sentence: str, speed: float) -> ArrayF32:
+        beeps.rate = 48_000 if sentence == "Two." else 16_000
+        return beeps.beep(sentence, speed)
+
+    beeps.audio = at_two_rates
     first, second = speak_sentences("One. Two.")
     assert first.rate == second.rate == 16_000
     assert first.spoken_samples == pytest.approx(second.spoken_samples, abs=5)
@@ -171,9 +168,7 @@ def test_each_skipped_sentence_is_noted(beeps: Beeps) -> None:
     text = "Good evening.\nДобрый вечер.\n\nHe said 你好 to everyone. Now silence. Good night."
     spoken, notes = notes_of(text)
     assert spoken == ["Good evening.", "He said 你好 to everyone.", "Good night."]
-    assert [sentence for sentence, _ in beeps.spoken] == [
-        *("Good evening.", "He said to everyone.", "Now silence.", "Good night.")
-    ]
+    assert beeps.sentences == [*("Good evening.", "He said to everyone.", "Now silence.", "Good night.")]
     assert notes == [
         "sentence 2, line 2, is skipped: the voice 'hibari' does not read Cyrillic ('Добрый вечер.'). "
         "Use a voice that can, or write it differently",
@@ -194,7 +189,7 @@ def test_notes_are_logged_by_default(beeps: Beeps, caplog: pytest.LogCaptureFixt
 def test_a_text_that_is_mostly_in_other_scripts_is_refused_before_anything_is_spoken(beeps: Beeps) -> None:
     with pytest.raises(SpeechError, match=r"does not read Cyrillic and Chinese, and 2 of 3 sentences are"):
         speak_sentences("Good evening. Добрый вечер. 晚上好。")
-    assert beeps.spoken == []
+    assert beeps.sentences == []
     spoken, notes = notes_of("Good evening. Добрый вечер.")  # half is left
     assert (spoken, len(notes)) == (["Good evening."], 1)
 
@@ -226,29 +221,26 @@ def test_speech_that_is_far_too_short_is_noted(beeps: Beeps) -> None:
     "error", [IndexError("list index out of range"), UnicodeError("odd"), RuntimeError()]
 )
 def test_whatever_an_engine_raises_names_the_sentence(beeps: Beeps, error: Exception) -> None:
-    def say(sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
+    def fail(sentence: str, speed: float) -> ArrayF32:
         raise error
 
-    beeps.say = say  # type: ignore[method-assign]
+    beeps.audio = fail
     message = r"the voice 'hibari' cannot say sentence 1, line 1, 'One\.' \(" + type(error).__name__
     with pytest.raises(SpeechError, match=message):
         synthesize("One. Two.")
 
 
 def test_a_lack_of_memory_is_not_blamed_on_the_sentence(beeps: Beeps) -> None:
-    def say(sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
+    def fail(sentence: str, speed: float) -> ArrayF32:
         raise MemoryError
 
-    beeps.say = say  # type: ignore[method-assign]
+    beeps.audio = fail
     with pytest.raises(MemoryError):
         synthesize("One.")
 
 
 def test_samples_that_are_not_numbers(beeps: Beeps) -> None:
-    def say(sentence: str, *, speed: float) -> tuple[ArrayF32, int]:
-        return np.full(100, np.nan, np.float32), 16_000
-
-    beeps.say = say  # type: ignore[method-assign]
+    beeps.audio = lambda sentence, speed: np.full(100, np.nan, np.float32)
     with pytest.raises(SpeechError, match=r"not numbers for sentence 1, line 1, 'One\.'"):
         synthesize("One.")
 
@@ -256,7 +248,7 @@ def test_samples_that_are_not_numbers(beeps: Beeps) -> None:
 def test_a_voice_gets_common_letters_and_digits_and_captions_the_text(beeps: Beeps) -> None:
     odd = "Ｈｅｌｌｏ \U0001d400\U0001d401 ﬁve ١٢ mc²."
     spoken, notes = notes_of(f"{odd} \ufeffNews\u00adcaster \x1b[1mred\x1b[0m &amp; <i>x</i>.")
-    assert [sentence for sentence, _ in beeps.spoken] == ["Hello AB five 12 mc².", "Newscaster red & x."]
+    assert beeps.sentences == ["Hello AB five 12 mc².", "Newscaster red & x."]
     assert spoken == [odd, "Newscaster red & x."]
     assert len(notes) == 2
     with pytest.raises(SpeechError, match="holds no word to speak"):
