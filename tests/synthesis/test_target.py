@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import itertools
 from fractions import Fraction
 
@@ -16,10 +17,16 @@ from tiny_anchor import images, tiny_face
 CROP = FaceCrop(128, 1.8)
 
 
+@functools.cache
+def encoded(frames: int, size: tuple[int, int]) -> bytes:
+    """Encode once: with several threads, x264 does not always write the same."""
+    return encode_target(iter(images(frames, size)), Fraction(25))
+
+
 def make(
     frames: int = 10, size: tuple[int, int] = (96, 80), cache_bytes: int = CACHE_BYTES, loops: bool = False
 ) -> Target:
-    video = TargetVideo(encode_target(iter(images(frames, size)), Fraction(25)))
+    video = TargetVideo(encoded(frames, size))
     face = tiny_face(frames=frames, size=size, crop=CROP, scale=24.0)
     return Target(video, face, crop=CROP, size=size, loops=loops, cache_bytes=cache_bytes)
 
