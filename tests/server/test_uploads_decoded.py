@@ -56,6 +56,8 @@ def test_decoding_ends_if_the_client_leaves(
     wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, ended = threading.Event(), threading.Event()
+    folder = tmp_path / "upload"
+    folder.mkdir()
 
     def endless(path: Path, *, watch: Watch) -> media.AudioMeasure:
         begun.set()
@@ -68,7 +70,7 @@ def test_decoding_ends_if_the_client_leaves(
     monkeypatch.setattr(media, "measure_audio", endless)
 
     async def run() -> None:
-        task = asyncio.create_task(receive_audio(body(wav.read_bytes()), tmp_path, limits=Limits()))
+        task = asyncio.create_task(receive_audio(body(wav.read_bytes()), folder, limits=Limits()))
         while not begun.is_set():
             await asyncio.sleep(0.01)
         task.cancel()
@@ -77,7 +79,7 @@ def test_decoding_ends_if_the_client_leaves(
         assert ended.is_set()
 
     asyncio.run(run())
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
 
 
 def test_audio_that_takes_too_long_to_decode(open_studio: OpenStudio, wav: Path) -> None:
