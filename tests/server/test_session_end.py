@@ -44,6 +44,8 @@ async def a_session(studio: Studio) -> list[weakref.ref[Any]]:
 
 
 def test_nothing_of_a_session_is_kept(tiny: Path, tmp_path: Path) -> None:
+    others = set(threading.enumerate())  # of earlier tests in this process
+
     async def run() -> tuple[list[object], list[str]]:
         async with (
             Studio(Settings(anchors=(str(tiny),), keep=tmp_path)).open() as studio,
@@ -56,7 +58,8 @@ def test_nothing_of_a_session_is_kept(tiny: Path, tmp_path: Path) -> None:
                 threads = [
                     thread.name
                     for thread in threading.enumerate()
-                    if thread.name.startswith(("newscaster-live", "newscaster-reader", "newscaster-rec"))
+                    if thread not in others
+                    and thread.name.startswith(("newscaster-live", "newscaster-reader", "newscaster-rec"))
                 ]
                 if not left and not threads:
                     return left, threads
