@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from newscaster.prepare import Progress, prepare
+from newscaster.prepare import prepare
 from newscaster.prepare.clips import find_footage
 
 
@@ -28,8 +28,8 @@ def once(footage: list[Path], workers: int | None) -> dict[str, float]:
     processor = _processor_seconds()
     ends = dict.fromkeys(("look", "track", "crop", "target"), began)
 
-    def note(progress: Progress) -> None:
-        ends[progress.phase] = time.perf_counter()
+    def note(phase: str, done: float, total: float) -> None:
+        ends[phase] = time.perf_counter()
 
     with tempfile.TemporaryDirectory() as folder:
         dataset = prepare(footage, Path(folder) / "take", workers=workers, progress=note)

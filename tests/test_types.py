@@ -6,6 +6,7 @@ However a stream is cut, the output of an operator is the same.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -56,6 +57,24 @@ def test_array_types_have_one_place() -> None:
     names = {path: array_aliases(path.read_text(encoding="utf-8")) for path in SOURCES}
     assert "ArrayF64" in names.pop(SOURCES[0].parent / "types.py")
     assert {str(path): found for path, found in names.items() if found} == {}
+
+
+def test_progress_callbacks_have_named_types() -> None:
+    defined = {
+        str(path) for path in SOURCES if re.search(r"^\w*Progress = ", path.read_text(encoding="utf-8"), re.M)
+    }
+    assert defined == {str(SOURCES[0].parent / "types.py")}
+    allowed = {
+        f"{name}{end}" for name in ("Progress", "FrameProgress", "OnReport") for end in ("", " | None")
+    }
+    found = {
+        ast.unparse(node.annotation)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.arg) and node.arg == "progress" and node.annotation is not None
+    }
+    assert "Progress" in found
+    assert found <= allowed
 
 
 def _interpolator() -> _Interpolator:

@@ -28,7 +28,7 @@ from newscaster.models.renderer.losses import psnr
 from newscaster.training.adversarial import AdversarialLoss, Adversary, Criterion
 from newscaster.training.budget import TimeBudget
 from newscaster.training.checkpoints import Checkpoint, load_network
-from newscaster.training.loop import Intervals, Metrics, Optimization, Progress, Trainer, TrainTask
+from newscaster.training.loop import Intervals, Metrics, OnReport, Optimization, Trainer, TrainTask
 from newscaster.training.onnx_export import export_network
 from newscaster.training.previews import write_comparison
 from newscaster.training.seeds import seeded
@@ -197,7 +197,7 @@ def train_inpainter(
     minutes: float,
     resume: bool = True,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: OnReport | None = None,
     config: InpainterConfig | None = None,
     training: InpaintingTraining | None = None,
     clock: Callable[[], float] = time.monotonic,

@@ -36,7 +36,7 @@ from newscaster.models.renderer.training import (
     load_renderer,
     train_renderer,
 )
-from newscaster.training.loop import Intervals, Progress
+from newscaster.training.loop import Intervals, OnReport
 
 ImageArray = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
@@ -110,7 +110,7 @@ class Train(Protocol):
         *,
         minutes: float,
         monitoring: Monitoring,
-        progress: Progress | None = None,
+        progress: OnReport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None: ...
 
@@ -139,7 +139,7 @@ def _train_renderer(how: Callable[[], RenderingTraining]) -> Train:
         *,
         minutes: float,
         monitoring: Monitoring,
-        progress: Progress | None = None,
+        progress: OnReport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         training = replace(
@@ -160,7 +160,7 @@ def _train_inpainter(
     *,
     minutes: float,
     monitoring: Monitoring,
-    progress: Progress | None = None,
+    progress: OnReport | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     training = InpaintingTraining(
@@ -175,7 +175,7 @@ def _build_index(
     *,
     minutes: float,
     monitoring: Monitoring,
-    progress: Progress | None = None,
+    progress: OnReport | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     build_index(data, folder)

@@ -12,7 +12,7 @@ import logging
 import math
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from newscaster.models.renderer.training import RenderingResult
     from newscaster.prepare import Report
     from newscaster.synthesis.articulation import Articulation
+    from newscaster.types import Progress
 
 _log = logging.getLogger(__name__)
 
-ReportProgress = Callable[[str, float, float], None]
 Footage = Path | str | Sequence[Path | str]
 DEFAULT_MINUTES = 12.0
 DEFAULT_TARGET_MINUTES = 50.0
@@ -62,7 +62,7 @@ def check(
     *,
     face: int | None = None,
     report: Path | None = None,
-    progress: ReportProgress = _no_progress,
+    progress: Progress = _no_progress,
 ) -> Report:
     """Check whether footage is good enough to train an anchor.
 
@@ -83,7 +83,7 @@ def check(
     if report is not None:
         check_output(report, suffixes=(".html", ".htm"))
         check_inputs_kept([report], _named(footage, "the footage"))
-    checked = prepare.check(footage, face=face, progress=lambda p: progress(p.phase, p.done, p.total))
+    checked = prepare.check(footage, face=face, progress=progress)
     if report is not None:
         checked.write(report)
     return checked
@@ -99,7 +99,7 @@ def evaluate(
     json_file: Path | str | None = None,
     keep: Path | str | None = None,
     timestamp: str | None = None,
-    progress: ReportProgress = _no_progress,
+    progress: Progress = _no_progress,
 ) -> Evaluation:
     """Measure an anchor on held-out footage of the same person.
 
@@ -152,7 +152,7 @@ def evaluate(
         keep=keep,
         timestamp=timestamp,
         articulation=AS_TRAINED if articulation is None else articulation,
-        progress=lambda p: progress(p.phase, p.done, p.total),
+        progress=progress,
     )
     if report is not None:
         write_page(report, lambda: evaluation_page(evaluation))
@@ -178,7 +178,7 @@ def train(
     renderer: str = DEFAULT_RENDERER,
     attribution: Sequence[str] = (),
     reuse_encoder: bool = False,
-    progress: ReportProgress = _no_progress,
+    progress: Progress = _no_progress,
 ) -> Path:
     """Train an anchor of the person in footage.
 
@@ -252,7 +252,7 @@ def train(
             fps=fps,
             face=face,
             target=None if synthetic else target,
-            progress=lambda p: report(p.phase, p.done, p.total),
+            progress=report,
         )
         path = train_on_dataset(
             dataset,
@@ -320,7 +320,7 @@ def train_on_dataset(
     renderer: str = DEFAULT_RENDERER,
     attribution: Sequence[str] = (),
     reuse_encoder: bool = False,
-    progress: ReportProgress = _no_progress,
+    progress: Progress = _no_progress,
 ) -> Path:
     """Train an anchor on a prepared dataset; arguments and errors as in :func:`train`.
 
@@ -356,7 +356,7 @@ def train_on_dataset(
 
 
 def _synthetic(
-    dataset: Dataset, work: Path, minutes: float, progress: ReportProgress
+    dataset: Dataset, work: Path, minutes: float, progress: Progress
 ) -> tuple[Dataset, RenderingData, dict[str, float]]:
     """Return the dataset with a synthetic target, the training data of its renderer, and metrics."""
     from newscaster.models.portrait.target import render_target, synthetic_data
@@ -400,7 +400,7 @@ def _check_renderer(psnr: float, images: FullFrameData, folder: Path) -> None:
         )
 
 
-def _motion(dataset: Dataset, folder: Path, progress: ReportProgress) -> SpeakerMotion:
+def _motion(dataset: Dataset, folder: Path, progress: Progress) -> SpeakerMotion:
     from newscaster.models.motion.base import load_base_motion
     from newscaster.models.motion.speaker import ADAPTING_DROPOUT, train_speaker
     from newscaster.speech.encoder import load_encoder

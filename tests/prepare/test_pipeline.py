@@ -20,7 +20,7 @@ from making_odd_media import write_frames
 from newscaster.errors import FootageError, MediaError, OutputError
 from newscaster.formats.dataset import Dataset, DatasetWriter
 from newscaster.media import TargetVideo, read_frames
-from newscaster.prepare import Progress, check, following, inspect_file, pipeline, prepare, track_clips, work
+from newscaster.prepare import check, following, inspect_file, pipeline, prepare, track_clips, work
 from newscaster.prepare import clips as clips_of_footage
 from newscaster.prepare.people import People
 
@@ -38,17 +38,21 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def steps() -> list[Progress]:
+def steps() -> list[tuple[str, float, float]]:
     """What was reported while `prepared` was made."""
     return []
 
 
 @pytest.fixture(scope="module")
-def prepared(clips: Path, steps: list[Progress], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def prepared(
+    clips: Path, steps: list[tuple[str, float, float]], tmp_path_factory: pytest.TempPathFactory
+) -> Dataset:
     """The dataset of the three clips, made once; tests that change it use a `copy`."""
     with pytest.MonkeyPatch.context() as patch:
         made.make_up_faces(patch)
-        return run(clips, tmp_path_factory.mktemp("prepared") / "take", progress=steps.append)
+        return run(
+            clips, tmp_path_factory.mktemp("prepared") / "take", progress=lambda *step: steps.append(step)
+        )
 
 
 @pytest.fixture
@@ -65,7 +69,9 @@ def written(folder: Path, kind: str) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in sorted(folder.glob(f"clips/*/{kind}.npy"))}
 
 
-def test_a_dataset_holds_what_was_in_the_footage(prepared: Dataset, steps: list[Progress]) -> None:
+def test_a_dataset_holds_what_was_in_the_footage(
+    prepared: Dataset, steps: list[tuple[str, float, float]]
+) -> None:
     dataset = prepared
     assert [clip.name for clip in dataset.clips] == ["a", "b", "c"]
     assert dataset.fps == 25
@@ -85,9 +91,9 @@ def test_a_dataset_holds_what_was_in_the_footage(prepared: Dataset, steps: list[
     assert dataset.target.thumbnails.shape == (dataset.target.frames, 2, 48, 48)
     assert len(clip.speech) == 64_000
     assert np.corrcoef(clip.speech, made.babble(SECONDS))[0, 1] > 0.9
-    assert list(dict.fromkeys(p.phase for p in steps)) == ["track", "crop", "target"]
-    assert all(p.done <= p.total for p in steps)
-    assert steps[-1].done == steps[-1].total == dataset.target.frames
+    assert list(dict.fromkeys(phase for phase, _, _ in steps)) == ["track", "crop", "target"]
+    assert all(done <= total for _, done, total in steps)
+    assert steps[-1] == ("target", dataset.target.frames, dataset.target.frames)
 
 
 def test_crops_show_the_frames_they_were_cut_from(clips: Path, prepared: Dataset) -> None:

@@ -9,10 +9,10 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -22,8 +22,8 @@ from newscaster.system.native_output import divert_native_errors
 from newscaster.system.os_errors import why
 from newscaster.texts import ONCE, escaped, json_text
 
-ProgressReport = Callable[[str, float, float], None]
-"""Progress: name of the phase, amount done, total."""
+if TYPE_CHECKING:
+    from newscaster.types import Progress
 
 LOG_VARIABLE = "NEWSCASTER_LOG"
 """Environment variable with the file for library output."""
@@ -45,7 +45,7 @@ def value_text(value: str) -> str:
 
 
 @contextmanager
-def progress_report(*, announced: bool = True) -> Iterator[ProgressReport]:
+def progress_report(*, announced: bool = True) -> Iterator[Progress]:
     """Yield a progress callback: bars on a terminal, otherwise a line per phase."""
     if not sys.stderr.isatty():
         announced_phases: set[str] = set()
@@ -58,10 +58,11 @@ def progress_report(*, announced: bool = True) -> Iterator[ProgressReport]:
         yield announce
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBars
 
     columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+    with ProgressBars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(phase: str, done: float, total: float) -> None:

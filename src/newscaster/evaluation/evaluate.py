@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,12 +24,12 @@ from newscaster.evaluation.metrics import Compared, compare, figures
 from newscaster.evaluation.reconstruction import CONDITIONS, Remade, remake
 from newscaster.evaluation.result import ClipResult, Evaluation
 from newscaster.media import check_inputs_kept, scratch_folder
-from newscaster.prepare import Progress
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.articulation import AS_TRAINED, Articulation
 from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.signing import UNSIGNED, Signing
 from newscaster.texts import shown
+from newscaster.types import Progress
 
 _log = logging.getLogger("newscaster.evaluation")
 
@@ -45,7 +45,7 @@ def evaluate(
     timestamp: str | None = None,
     articulation: Articulation = AS_TRAINED,
     workers: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Reconstruct footage of an anchor's person, and compare the result with the footage.
 
@@ -74,12 +74,7 @@ def evaluate(
     """
     need_extra()
 
-    def report(phase: str, done: int, total: int) -> None:
-        if progress is not None:
-            progress(Progress(phase, done, total))
-
-    def tracked(phase: str) -> Callable[[Progress], None]:
-        return lambda p: report(phase, p.done, p.total)
+    report = progress or (lambda phase, done, total: None)
 
     with ExitStack() as stack:
         work = stack.enter_context(scratch_folder())
@@ -95,7 +90,7 @@ def evaluate(
             face=face,
             person=person,
             workers=workers,
-            progress=tracked("track"),
+            progress=report,
         )
         _warn_of_silence(clips)
         made: list[list[Remade]] = []
@@ -109,7 +104,7 @@ def evaluate(
             face=face,
             person=person,
             workers=workers,
-            progress=tracked("track again"),
+            progress=lambda _, done, total: report("track again", done, total),
         )
         compared: list[list[Compared]] = []
         for done, (held, videos) in enumerate(zip(clips, made, strict=True), 1):

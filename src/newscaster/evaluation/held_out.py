@@ -7,7 +7,7 @@ renders videos from it; `metrics` measures them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +20,6 @@ from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.face.topology import MOUTH
 from newscaster.formats.dataset import Clip
 from newscaster.media import TargetVideo, encode_target, read_frames
-from newscaster.prepare import Progress
 from newscaster.prepare.tracks import track_footage
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.identity import anchor_descriptor, spread
@@ -33,7 +32,7 @@ from newscaster.tracking.descriptor import (
     descriptor_distance,
     mean_descriptor,
 )
-from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ImageU8
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ImageU8, Progress
 
 MIN_FRAMES = 25
 """Clips that show the face in fewer frames are skipped: they are too short to measure motion."""
@@ -120,7 +119,7 @@ def find_held_out(
     face: int | None = None,
     person: ArrayF32 | None = None,
     workers: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[HeldOut]:
     """Track footage of an anchor's person.
 
@@ -208,7 +207,7 @@ def retracked(
     face: int | None = None,
     person: ArrayF32 | None = None,
     workers: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[Path, ArrayF32]:
     """Return landmarks (F, 478, 3) of reconstructed videos, in pixels; NaN in frames without a face.
 

@@ -22,7 +22,7 @@ from newscaster.models.perceptual import Perceptual
 from newscaster.training.adversarial import Adversary
 from newscaster.training.budget import Clock, TimeBudget, learning_rate
 from newscaster.training.checkpoints import WEIGHTS, Network
-from newscaster.training.loop import Batch, Intervals, Optimization, Progress, Trainer, TrainTask
+from newscaster.training.loop import Batch, Intervals, OnReport, Optimization, Trainer, TrainTask
 from newscaster.training.precision import autocast, fast_precision
 from newscaster.training.seeds import seeded
 
@@ -144,7 +144,7 @@ def train_frames(
     minutes: float,
     seed: int,
     resume: bool = True,
-    progress: Progress | None = None,
+    progress: OnReport | None = None,
     clock: Clock = time.monotonic,
 ) -> tuple[Trainer[Any], FrameRun]:
     """Train a task for some minutes.

@@ -6,7 +6,6 @@ from newscaster.prepare.check import check
 from newscaster.prepare.clips import need_footage
 from newscaster.prepare.measure import Measure
 from newscaster.prepare.pipeline import prepare
-from newscaster.prepare.progress import Progress
 from newscaster.prepare.report import Report
 
-__all__ = ["Measure", "Progress", "Report", "check", "need_footage", "prepare"]
+__all__ = ["Measure", "Report", "check", "need_footage", "prepare"]

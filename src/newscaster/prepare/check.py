@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from newscaster.prepare.findings import gather
 from newscaster.prepare.inspect_file import Inspection, InspectTask, inspect_file, segments_of
 from newscaster.prepare.measures import measure
 from newscaster.prepare.pool import worker_pool
-from newscaster.prepare.progress import Progress
 from newscaster.prepare.report import Report, audio_notes, make_report
 from newscaster.prepare.work import attempt
+from newscaster.types import Progress
 
 _SAMPLED_SECONDS = 45.0
 """A longer file is tracked in three segments of this total length."""
@@ -28,7 +28,7 @@ def check(
     *,
     face: int | None = None,
     workers: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Check whether footage is good enough to train an anchor.
 
@@ -63,7 +63,7 @@ def check(
             else:
                 faults.append(outcome.fault)
             if progress is not None:
-                progress(Progress("check", done, len(tasks)))
+                progress("check", done, len(tasks))
     if not by_index:
         raise MediaError(faults[0])
     inspections = [by_index[i] for i in sorted(by_index)]

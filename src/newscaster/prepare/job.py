@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from newscaster.prepare.clips import Segment
-from newscaster.prepare.progress import Progress
+from newscaster.types import Progress
 
 _log = logging.getLogger("newscaster.prepare")
 
@@ -22,7 +22,7 @@ class Job:
     training: list[Segment]
     target_candidates: list[Segment]
     """Segments that the target may be chosen from: the training segments unless another file was named."""
-    report: Callable[[Progress], None]
+    report: Progress
     warnings: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     """Reasons why files could not be read."""

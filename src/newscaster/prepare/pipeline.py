@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -59,7 +59,6 @@ from newscaster.prepare.mouth_occlusion import (
 from newscaster.prepare.occlusion import blend_weights, shows_mouth, small_components
 from newscaster.prepare.people import FACE_ADVICE
 from newscaster.prepare.pool import Workers, worker_pool
-from newscaster.prepare.progress import Progress
 from newscaster.prepare.segments import choose_segments
 from newscaster.prepare.synchronise import synchronise
 from newscaster.prepare.target import TargetSegment
@@ -68,7 +67,7 @@ from newscaster.prepare.work import (
     CropTask,
     cut_crops,
 )
-from newscaster.types import ArrayBool, ArrayF32, ImageU8
+from newscaster.types import ArrayBool, ArrayF32, ImageU8, Progress
 
 _log = logging.getLogger("newscaster.prepare")
 
@@ -87,7 +86,7 @@ def prepare(
     face: int | None = None,
     target: Path | str | None = None,
     workers: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Prepare footage of one person talking.
 
@@ -102,7 +101,8 @@ def prepare(
             who speaks most.
         target: file to choose the target from, which need not be part of the footage; None uses the footage.
         workers: number of worker processes; None: one per core.
-        progress: called as work gets done.
+        progress: called in the phases "look" (long files only), "track", "crop" and "target", in this order.
+            Counts files in "look", otherwise frames; the total is approximate: it comes from file headers.
 
     Raises:
         MediaError: a file is missing, damaged or not a video.
@@ -114,7 +114,7 @@ def prepare(
     rate = choose_fps([file.fps for file in files]) if fps is None else _as_rate(fps)
     training = cut(files, rate)
     candidates = training if target is None else _target_segments(Path(target), training, rate)
-    job = Job(rate, face, training, candidates, progress or (lambda _: None))
+    job = Job(rate, face, training, candidates, progress or (lambda phase, done, total: None))
     with DatasetWriter(Path(folder)) as writer:
         job.warn_all(skipped)
         job.warn_all(gap_notes({s.footage.path: s.footage for s in job.segments}.values()))
@@ -233,7 +233,7 @@ def _crop(job: Job, clips: dict[str, Clip], head: Head, crop: FaceCrop, pool: Wo
     for index, (frames, points) in pool.map(cut_crops, tasks):
         mouths[names[index]] = points
         done += frames
-        job.report(Progress("crop", done, total))
+        job.report("crop", done, total)
     points = np.concatenate([mouths[s.name] for s in job.training if s.name in mouths])
     far = np.abs(points - np.median(points, axis=0)).max(axis=(1, 2)) > _FAR_FROM_SHAPE * crop.side
     points = points[~far][:: -(-len(points) // _MAX_FIT_FRAMES)]
@@ -351,7 +351,7 @@ def _write_target(
         for frame in itertools.chain.from_iterable(map(_frames_of, segments)):
             even = np.ascontiguousarray(frame[:height, :width])
             thumbnails.append(thumbnail(even, transforms[len(thumbnails)], mask, window))
-            job.report(Progress("target", len(thumbnails), len(landmarks)))
+            job.report("target", len(thumbnails), len(landmarks))
             yield even
 
     video = encode_target(even_frames(), record.fps)

@@ -17,7 +17,6 @@ from newscaster.prepare.job import Job
 from newscaster.prepare.people import People, Person
 from newscaster.prepare.persons import Seen, choose_people
 from newscaster.prepare.pool import Workers
-from newscaster.prepare.progress import Progress
 from newscaster.prepare.work import (
     ShortTask,
     TrackTask,
@@ -51,7 +50,7 @@ def track_clips(job: Job, writer: DatasetWriter, pool: Workers) -> dict[str, Cli
             people_of[path], notes = outcome.result
             job.warn_all(notes)
         done += short[index].expected_frames
-        job.report(Progress("track", done, total))
+        job.report("track", done, total)
     unseen = [s.footage for s in job.segments if s.footage.path not in people_of.keys() | unread]
     people_of |= _look(job, unseen, pool)
     selected = _choose(job, people_of)
@@ -67,7 +66,7 @@ def track_clips(job: Job, writer: DatasetWriter, pool: Workers) -> dict[str, Cli
         job.warn_all(tracked.result or ())
         if tasks[index].segment not in short:
             done += tasks[index].segment.expected_frames
-        job.report(Progress("track", min(done, total), total))
+        job.report("track", min(done, total), total)
     return _stored_clips(job, writer, selected)
 
 
@@ -86,7 +85,7 @@ def _look(job: Job, footage: Sequence[Footage], pool: Workers) -> dict[Path, tup
     files = list({file.path: file for file in footage}.values())
     people_of = {}
     for count, (index, outcome) in enumerate(pool.map(partial(attempt, look), files), start=1):
-        job.report(Progress("look", count, len(files)))
+        job.report("look", count, len(files))
         if outcome.result is None:
             _skip_damaged(job, outcome.fault)
         else:

@@ -7,7 +7,7 @@ whole of ``prepare.pipeline``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,8 @@ from newscaster.prepare.clips import Footage, Segment, choose_fps, cut, find_foo
 from newscaster.prepare.people import People, choose_person
 from newscaster.prepare.persons import choose_known
 from newscaster.prepare.pool import Workers, worker_pool
-from newscaster.prepare.progress import Progress
 from newscaster.prepare.work import TrackTask, attempt, look, record_of, track
-from newscaster.types import ArrayF32
+from newscaster.types import ArrayF32, Progress
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ def track_footage(
     silent: bool = False,
     person: ArrayF32 | None = None,
     workers: int | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Clip]:
     """Track one face of every file.
 
@@ -86,7 +85,7 @@ def track_footage(
             for text in tracked.result or ():
                 _log.warning("%s", text)
             if progress is not None:
-                progress(Progress("track", done, len(tasks)))
+                progress("track", done, len(tasks))
     records = ((name, read_record(clip_folder)) for name, clip_folder in folders.items())
     return [Clip(folders[name], record) for name, record in records if record is not None and record.frames]
 

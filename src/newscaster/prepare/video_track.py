@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -28,10 +27,7 @@ from newscaster.prepare.persons import choose_known, times_text
 from newscaster.prepare.shots import CutDetector, shot_ranges
 from newscaster.prepare.work import look
 from newscaster.system.files import atomic_write
-from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ImageU8
-
-Progress = Callable[[int, int], None]
-"""Called with the frames tracked and the frames expected."""
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, FrameProgress, ImageU8
 
 MIN_SECONDS = 1.0
 """Shorter videos are refused."""
@@ -86,7 +82,7 @@ def track_video(
     name: str,
     face: int | None = None,
     cache: Path | None = None,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> VideoTrack:
     """Track one person through a video.
 
@@ -148,7 +144,7 @@ def _choose(
 
 
 def _track(
-    footage: Footage, people: People, sha256: str, notes: tuple[str, ...], progress: Progress | None
+    footage: Footage, people: People, sha256: str, notes: tuple[str, ...], progress: FrameProgress | None
 ) -> VideoTrack:
     fps = footage.fps
     follower, detector = PersonFollower(people, fps=float(fps)), CutDetector()

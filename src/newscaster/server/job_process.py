@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -23,6 +23,7 @@ from typing import Any
 from newscaster.errors import NewscasterError
 from newscaster.server.http_errors import sentence
 from newscaster.system.os_errors import fault
+from newscaster.types import FrameProgress
 
 _log = logging.getLogger("newscaster.server")
 
@@ -51,7 +52,7 @@ class Work:
     """Address of a time-stamp authority for the video's signature."""
 
 
-async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+async def run_work(work: Work, *, progress: FrameProgress) -> Mapping[str, Any]:
     """Run a job; cancelling this ends the process.
 
     Args:
@@ -77,7 +78,7 @@ async def run_work(work: Work, *, progress: Callable[[int, int], None]) -> Mappi
             await asyncio.shield(result)
 
 
-def _watch(work: Work, ended: threading.Event, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+def _watch(work: Work, ended: threading.Event, progress: FrameProgress) -> Mapping[str, Any]:
     """Start the process and receive its messages, in a thread."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)

@@ -7,7 +7,7 @@ runs a stream.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from newscaster.deprecation import moved_keywords, renamed_attributes
@@ -30,10 +30,10 @@ from newscaster.synthesis.motion_log import SynthesisedFrames
 from newscaster.synthesis.options import LiveLimits, Outputs, SigningOptions, Style
 from newscaster.synthesis.result import SpeakResult
 from newscaster.synthesis.signing import SpeechSource
-from newscaster.synthesis.speak import Progress, SpeechRequest, speak_to_file
+from newscaster.synthesis.speak import SpeechRequest, speak_to_file
 from newscaster.synthesis.speech_input import SpeechInput
 from newscaster.synthesis.target import Target
-from newscaster.types import ArrayF64, ArrayFloat, ImageU8
+from newscaster.types import ArrayF64, ArrayFloat, FrameProgress, ImageU8, Progress
 
 
 @renamed_attributes(stage="target", on_stage="on_target", share_voices="use_voices")
@@ -186,7 +186,7 @@ class Anchor:
         outputs: Outputs | None = None,
         signing: SigningOptions | None = None,
         style: Style | None = None,
-        progress: Progress | None = None,
+        progress: FrameProgress | None = None,
     ) -> SpeakResult:
         """Write a video file of the anchor speaking.
 
@@ -229,7 +229,7 @@ class Anchor:
         outputs: Outputs | None = None,
         signing: SigningOptions | None = None,
         style: Style | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> DubResult:
         """Rewrite the lips of a given video of the anchor's person.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +42,8 @@ from newscaster.synthesis.speak import SpeechRequest
 from newscaster.synthesis.speech_found import warn_without_speech
 from newscaster.synthesis.speech_input import Speech, is_script, open_speech
 from newscaster.synthesis.video_target import VideoTarget
-from newscaster.types import ArrayF64, ArrayI64
+from newscaster.types import ArrayF64, ArrayI64, Progress
 from newscaster.watermark import Watermark
-
-Progress = Callable[[str, int, int], None]
-"""Called with the phase, "track" or "render", the frames done and the frames in all."""
 
 _MIN_LOOP_SECONDS = 1.0
 _BLOCK_FRAMES = 64
@@ -123,8 +120,7 @@ def dub_to_file(
         **signer.outcome(paths.video),
     )
     if options.report is not None:
-        with media.atomic_write(options.report) as temporary:
-            temporary.write_text(json.dumps(made.to_json(), indent=2) + "\n", encoding="utf-8")
+        _write_report(options.report, made)
     return made
 
 
@@ -168,6 +164,11 @@ def _own_audio(video: Path, options: DubOptions) -> Iterator[Path]:
         plan = AudioPlan(speech=None, own=video, seconds=stop - start, own_gain=1.0, own_from_seconds=start)
         write_dub_audio(plan, path)
         yield path
+
+
+def _write_report(path: Path, made: DubResult) -> None:
+    with media.atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(made.to_json(), indent=2) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)

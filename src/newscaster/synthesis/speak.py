@@ -7,7 +7,7 @@ Arguments and files are checked before any work. `frames` makes the frames, `out
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,7 @@ from newscaster.synthesis.result import SpeakResult, tags
 from newscaster.synthesis.signing import Signing, SpeechSource
 from newscaster.synthesis.speech_found import warn_without_speech
 from newscaster.synthesis.speech_input import Speech, SpeechInput, is_script, open_speech
-
-Progress = Callable[[int, int], None]
-"""Called with the frames done and the total."""
+from newscaster.types import FrameProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,7 @@ def speak_to_file(
     outputs: Outputs | None = None,
     signing: SigningOptions | None = None,
     style: Style | None = None,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> SpeakResult:
     """Write a video file of an anchor that speaks. See :meth:`newscaster.Anchor.speak`."""
     started = time.perf_counter()
@@ -121,7 +119,7 @@ class _Video:
     signer: Signing
     style: Style
 
-    def write(self, mouths: Iterable[PlacedMouths], marks: Overlays, progress: Progress | None) -> int:
+    def write(self, mouths: Iterable[PlacedMouths], marks: Overlays, progress: FrameProgress | None) -> int:
         """Write the file; return how many frames it has."""
         anchor, speech = self.anchor, self.speech
         with closing(render_mouths(anchor, mouths)) as frames:
@@ -185,7 +183,7 @@ def _log_motion(placed: Iterable[PlacedMouths], log: MotionLog) -> Iterator[Plac
 
 
 def _report_progress(
-    frames: Iterable[media.YuvFrame], total: int, progress: Progress | None
+    frames: Iterable[media.YuvFrame], total: int, progress: FrameProgress | None
 ) -> Iterator[media.YuvFrame]:
     """Pass frames on, and report each."""
     for count, frame in enumerate(frames, 1):

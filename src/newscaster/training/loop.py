@@ -67,7 +67,7 @@ class TrainProgress:
     """On held-out data, as last measured; empty before the first measurement."""
 
 
-Progress = Callable[[TrainProgress], None]
+OnReport = Callable[[TrainProgress], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ class Trainer(Generic[Batch]):
         self.average = network if how.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
         self._optimizer = GuardedOptimizer(network, task.optimizer, name=task.kind, clip_norm=how.clip_norm)
 
-    def run(self, *, resume: bool = True, progress: Progress | None = None) -> None:
+    def run(self, *, resume: bool = True, progress: OnReport | None = None) -> None:
         """Train until the budget is spent, from the state in the folder if there is one.
 
         Afterwards :attr:`average` holds the weights in evaluation mode, and :attr:`metrics` its figures.
@@ -183,7 +183,7 @@ class Trainer(Generic[Batch]):
         self._check_finite()
         self.average.eval()
 
-    def _train(self, progress: Progress) -> None:
+    def _train(self, progress: OnReport) -> None:
         task, seed, first = self.task, self.seed, self.step
         reporter = _Reporter(self, progress)
         batches = prefetch(
@@ -271,7 +271,7 @@ class Trainer(Generic[Batch]):
 class _Reporter:
     """Decides when a trainer reports, evaluates and saves."""
 
-    def __init__(self, trainer: Trainer[Batch], progress: Progress) -> None:
+    def __init__(self, trainer: Trainer[Batch], progress: OnReport) -> None:
         self._trainer, self._progress = trainer, progress
         columns = (*_COLUMNS, *trainer.task.metric_names)
         self._table = ProgressTable(trainer.folder / PROGRESS, columns, resume_step=trainer.step)

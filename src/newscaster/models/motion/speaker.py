@@ -26,7 +26,7 @@ from newscaster.models.renderer.data import HELD_OUT_EVERY
 from newscaster.speech.activity import MIN_SPEAKING_SECONDS, speech_activity
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
-from newscaster.training.loop import Progress
+from newscaster.training.loop import OnReport
 from newscaster.training.onnx_export import export_network
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
@@ -95,7 +95,7 @@ def train_speaker(
     *,
     base: BaseMotion,
     encoder: SpeechEncoder | None,
-    progress: Progress | None = None,
+    progress: OnReport | None = None,
 ) -> SpeakerMotion:
     """Adapt the base network to a dataset's speaker; leave it unchanged if there is too little speech.
 
@@ -134,7 +134,7 @@ def adapt(
     rest: ArrayF64,
     folder: Path,
     *,
-    progress: Progress | None = None,
+    progress: OnReport | None = None,
 ) -> SpeakerMotion:
     """Adapt the base network, which is changed, to clips relative to a rest shape (57, 2).
 

@@ -22,7 +22,7 @@ from newscaster.models.motion.discriminator import MotionDiscriminator
 from newscaster.models.motion.network import MotionNetwork, RecurrentMotion
 from newscaster.training.adversarial import Adversary
 from newscaster.training.budget import Clock, StepBudget
-from newscaster.training.loop import Progress, Trainer, TrainTask
+from newscaster.training.loop import OnReport, Trainer, TrainTask
 from newscaster.training.precision import autocast, fast_precision
 from newscaster.training.seeds import seeded
 from newscaster.types import ArrayFloat
@@ -41,7 +41,7 @@ def train_motion(
     config: MotionTraining,
     fractions: Sequence[float] | None = None,
     resume: bool = True,
-    progress: Progress | None = None,
+    progress: OnReport | None = None,
     clock: Clock = time.monotonic,
 ) -> _Network:
     """Train ``network`` in place and return it with averaged weights, in evaluation mode.

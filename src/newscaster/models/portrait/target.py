@@ -8,7 +8,7 @@ put real mouths into synthetic faces. No frame of the target is footage.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,7 @@ from newscaster.models.portrait.inference import render_crops, render_frames
 from newscaster.models.portrait.network import FullFrame
 from newscaster.models.renderer.data import RenderingClip, RenderingData
 from newscaster.training.precision import fast_precision
-from newscaster.types import ArrayI64, ImageU8
-
-Progress = Callable[[int, int], None]
+from newscaster.types import ArrayI64, FrameProgress, ImageU8
 
 TARGET_SECONDS = 10.0
 RING_UNITS = 0.12
@@ -40,7 +38,7 @@ def render_target(
     scale: float = 1.0,
     seconds: float | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> Target:
     """Render a target video that loops, from a synthetic track of the face in the dataset.
 
@@ -92,7 +90,7 @@ def synthetic_data(
     folder: Path,
     *,
     scale: float = 1.0,
-    progress: Progress | None = None,
+    progress: FrameProgress | None = None,
 ) -> RenderingData:
     """Return training data for a renderer that puts real mouths into synthetic faces.
 

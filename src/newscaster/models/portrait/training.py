@@ -17,7 +17,7 @@ from newscaster.models.portrait.network import FullFrame, FullFrameConfig
 from newscaster.models.portrait.task import KIND, FullFrameTraining, PortraitTask
 from newscaster.training.budget import Clock
 from newscaster.training.checkpoints import Checkpoint, load_network
-from newscaster.training.loop import Progress
+from newscaster.training.loop import OnReport
 from newscaster.training.precision import Device, compute_device, fast_precision
 
 __all__ = [
@@ -55,7 +55,7 @@ def train_full_frame(
     resume: bool = True,
     device: Device = "auto",
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: OnReport | None = None,
     config: FullFrameConfig | None = None,
     training: FullFrameTraining | None = None,
     clock: Clock = time.monotonic,

@@ -25,7 +25,7 @@ from newscaster.models.renderer.data import RenderingData
 from newscaster.models.renderer.network import RendererConfig
 from newscaster.training.budget import Clock
 from newscaster.training.checkpoints import Checkpoint, load_network
-from newscaster.training.loop import Progress
+from newscaster.training.loop import OnReport
 from newscaster.training.onnx_export import export_network
 from newscaster.training.precision import Device, compute_device
 
@@ -61,7 +61,7 @@ def train_renderer(
     resume: bool = True,
     device: Device = "auto",
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: OnReport | None = None,
     clock: Clock = time.monotonic,
     **settings: Any,
 ) -> RenderingResult:
