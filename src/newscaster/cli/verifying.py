@@ -23,7 +23,7 @@ from newscaster.cli.exits import (
 from newscaster.cli.terminal import json_output, say, value_text
 
 if TYPE_CHECKING:
-    from newscaster.provenance import Statement, Verified
+    from newscaster.provenance import FurtherPerson, Statement, Verified
     from newscaster.provenance.verifying import Verdict
     from newscaster.watermark import FoundMark
 
@@ -149,8 +149,14 @@ def _statement_lines(statement: Statement) -> Iterator[tuple[str, str]]:
         yield "consent", f"{name}: {value}"
     for line in statement.attribution:
         yield "attribution", line
-    voice = "a text-to-speech voice" if statement.synthetic_voice else "the given audio"
-    yield "speech", f"{statement.speech_seconds:.1f} s, {voice}, sha256 {statement.speech_sha256}"
+    yield "speech", _speech_text(statement)
+    for person in statement.others:
+        yield "anchor", f"{person.anchor}, sha256 {person.anchor_id}, made {person.anchor_created}"
+        for name, value in person.consent.items():
+            yield "consent", f"{name}: {value}"
+        for line in person.attribution:
+            yield "attribution", line
+        yield "speech", _speech_text(person)
     yield "label", statement.label if statement.label is not None else "none"
     yield (
         "synthesised",
@@ -158,6 +164,13 @@ def _statement_lines(statement: Statement) -> Iterator[tuple[str, str]]:
     )
     if statement.synthetic_target:
         yield "", "and the rest of every frame: nothing in it is footage"
+
+
+def _speech_text(person: Statement | FurtherPerson) -> str:
+    if person.speech_sha256 is None:
+        return "none: the mouth is at rest"
+    voice = "a text-to-speech voice" if person.synthetic_voice else "the given audio"
+    return f"{person.speech_seconds:.1f} s, {voice}, sha256 {person.speech_sha256}"
 
 
 def _watermark_lines(mark: FoundMark | None, statement: Statement | None) -> Iterator[tuple[str, str]]:

@@ -20,12 +20,13 @@ from newscaster.provenance.signing import (
     sidecar_of,
     sign_video,
 )
-from newscaster.provenance.statement import Statement
+from newscaster.provenance.statement import FurtherPerson, Statement
 from newscaster.provenance.verifying import Verified, verify
 
 __all__ = [
     "SIDECAR_SUFFIX",
     "Credentials",
+    "FurtherPerson",
     "Statement",
     "Verified",
     "can_sign",

@@ -7,7 +7,7 @@ Plain values only; leaves signing and verification to the other modules.
     claim_generator_info      newscaster, its version
     c2pa.actions              created, with the digital source type; the target video placed in it
     ingredients               the driving speech, the anchor, its target video: each by its sha256
-    org.newscaster.video      anchor, consent, attribution, speech, label, watermark
+    org.newscaster.video      anchor, consent, attribution, speech, label, watermark; further people
     org.newscaster.frames     which frames are synthesised
 """
 
@@ -32,6 +32,60 @@ SYNTHETIC = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
 
 Runs = tuple[tuple[int, int], ...]
 """Runs of frames: the first of each, and the one after its last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherPerson:
+    """Another person in a video whose mouth is synthesised, too."""
+
+    anchor: str
+    """Name of the anchor."""
+    anchor_id: str
+    """sha256 of the content of the anchor."""
+    anchor_created: str
+    """When the anchor was made, in ISO 8601."""
+    consent: Mapping[str, object] = field(default_factory=dict)
+    """The consent record of the anchor."""
+    attribution: tuple[str, ...] = ()
+    """Lines that name the origin of the footage."""
+    speech_sha256: str | None = None
+    """Of the audio file that drove the mouth; None: the mouth is at rest."""
+    speech_seconds: float = 0.0
+    synthetic_voice: bool = False
+    """Whether the speech is from a text-to-speech voice."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values of the manifest."""
+        speech = _speech_json(self.speech_sha256, self.speech_seconds, synthetic=self.synthetic_voice)
+        return {
+            "anchor": {"name": self.anchor, "sha256": self.anchor_id, "created": self.anchor_created},
+            "consent": dict(self.consent),
+            "attribution": list(self.attribution),
+            "speech": None if self.speech_sha256 is None else speech,
+        }
+
+    @staticmethod
+    def of_json(values: Mapping[str, Any]) -> FurtherPerson:
+        """Parse the values of a manifest.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are malformed.
+        """
+        anchor, speech = values["anchor"], values["speech"] or {}
+        return FurtherPerson(
+            anchor=anchor["name"],
+            anchor_id=anchor["sha256"],
+            anchor_created=anchor["created"],
+            consent=dict(values["consent"]),
+            attribution=tuple(values["attribution"]),
+            speech_sha256=speech.get("sha256"),
+            speech_seconds=float(speech.get("seconds", 0.0)),
+            synthetic_voice=bool(speech.get("synthetic", False)),
+        )
+
+
+def _speech_json(sha256: str | None, seconds: float, *, synthetic: bool) -> dict[str, Any]:
+    return {"sha256": sha256, "seconds": round(seconds, 3), "synthetic": synthetic}
 
 
 @renamed_attributes(painted="synthetic_target", stage_sha256="target_sha256")
@@ -73,6 +127,8 @@ class Statement:
     """Of that video."""
     watermark: str | None = None
     """The payload of the watermark, see `watermark`; None: no watermark."""
+    others: tuple[FurtherPerson, ...] = ()
+    """Further people whose mouths are synthesised."""
     version: str = VERSION
     """Version of newscaster that made it."""
 
@@ -105,7 +161,7 @@ class Statement:
             "action": "c2pa.created",
             "digitalSourceType": self.source_type,
             "softwareAgent": {"name": GENERATOR, "version": self.version},
-            "description": f"The mouth was rendered to match the speech, with the anchor '{self.anchor}'.",
+            "description": self._description(),
         }
         if self.source_sha256 is not None:
             opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}}
@@ -115,8 +171,13 @@ class Statement:
             return [created]
         return [created, {"action": "c2pa.placed", "parameters": {"ingredientIds": ["stage"]}}]
 
+    def _description(self) -> str:
+        if not self.others:
+            return f"The mouth was rendered to match the speech, with the anchor '{self.anchor}'."
+        names = ", ".join(f"'{name}'" for name in (self.anchor, *(person.anchor for person in self.others)))
+        return f"The mouths were rendered to match the speeches, with the anchors {names}."
+
     def _ingredients(self) -> list[dict[str, Any]]:
-        voice = "text-to-speech" if self.synthetic_voice else "as it was given"
         target = {
             "label": "stage",
             "title": f"target video of the anchor '{self.anchor}'",
@@ -134,21 +195,9 @@ class Statement:
         return [
             *([] if self.source_sha256 is None else [source]),
             *([] if self.target_sha256 is None else [target]),
-            {
-                "label": "speech",
-                "title": f"the speech, {voice}",
-                "format": "audio/wav",
-                "relationship": "inputTo",
-                "instance_id": f"sha256:{self.speech_sha256}",
-            },
-            {
-                "label": "anchor",
-                "title": f"the anchor '{self.anchor}'",
-                "format": "application/zip",
-                "relationship": "inputTo",
-                "instance_id": f"sha256:{self.anchor_id}",
-                "data_types": [{"type": "c2pa.types.model"}],
-            },
+            _speech_ingredient("speech", self.speech_sha256, synthetic=self.synthetic_voice),
+            _anchor_ingredient("anchor", self.anchor, self.anchor_id),
+            *(part for number, person in enumerate(self.others, 2) for part in _of_person(number, person)),
         ]
 
     def _video(self) -> dict[str, Any]:
@@ -157,11 +206,7 @@ class Statement:
             "consent": dict(self.consent),
             "attribution": list(self.attribution),
             "stage": {"sha256": self.target_sha256, "painted": self.synthetic_target},
-            "speech": {
-                "sha256": self.speech_sha256,
-                "seconds": round(self.speech_seconds, 3),
-                "synthetic": self.synthetic_voice,
-            },
+            "speech": _speech_json(self.speech_sha256, self.speech_seconds, synthetic=self.synthetic_voice),
             "label": self.label,
             "watermark": self.watermark,
             **(
@@ -169,6 +214,7 @@ class Statement:
                 if self.source_sha256 is None
                 else {"source": {"title": self.source_title, "sha256": self.source_sha256}}
             ),
+            **({"others": [person.to_json() for person in self.others]} if self.others else {}),
         }
 
     def _frames(self) -> dict[str, Any]:
@@ -209,8 +255,40 @@ class Statement:
             watermark=video.get("watermark"),
             source_title=video.get("source", {}).get("title"),
             source_sha256=video.get("source", {}).get("sha256"),
+            others=tuple(FurtherPerson.of_json(values) for values in video.get("others", ())),
             version=manifest["claim_generator_info"][0]["version"],
         )
+
+
+def _of_person(number: int, person: FurtherPerson) -> list[dict[str, Any]]:
+    """Return the ingredients of a further person: the anchor, and the speech if there is one."""
+    anchor = _anchor_ingredient(f"anchor{number}", person.anchor, person.anchor_id)
+    if person.speech_sha256 is None:
+        return [anchor]
+    speech = _speech_ingredient(f"speech{number}", person.speech_sha256, synthetic=person.synthetic_voice)
+    return [speech, anchor]
+
+
+def _speech_ingredient(label: str, sha256: str, *, synthetic: bool) -> dict[str, Any]:
+    voice = "text-to-speech" if synthetic else "as it was given"
+    return {
+        "label": label,
+        "title": f"the speech, {voice}",
+        "format": "audio/wav",
+        "relationship": "inputTo",
+        "instance_id": f"sha256:{sha256}",
+    }
+
+
+def _anchor_ingredient(label: str, name: str, sha256: str) -> dict[str, Any]:
+    return {
+        "label": label,
+        "title": f"the anchor '{name}'",
+        "format": "application/zip",
+        "relationship": "inputTo",
+        "instance_id": f"sha256:{sha256}",
+        "data_types": [{"type": "c2pa.types.model"}],
+    }
 
 
 def is_newscasters(manifest: Mapping[str, Any]) -> bool:
