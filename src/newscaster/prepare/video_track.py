@@ -1,14 +1,16 @@
-"""Track of one person's face through a whole video, shot by shot, for dubbing.
+"""Tracks of people's faces through a whole video, shot by shot, for dubbing.
 
-Reads the video once. Memory is constant except for the landmarks. A cache can keep a track under the hash of
-the video, so that the same video is tracked only once.
+Reads the video once for all of them. Memory is constant except for the landmarks. A cache can keep the tracks
+under the hash of the video, so that the same video is tracked only once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,17 +23,19 @@ from newscaster.media import read_frames
 from newscaster.media.background import made_ahead
 from newscaster.prepare.clips import Footage, gap_notes, read_footage
 from newscaster.prepare.following import PersonFollower
+from newscaster.prepare.grouping import max_distance
 from newscaster.prepare.mouth_occlusion import OcclusionMeter, covered_frames
-from newscaster.prepare.people import People, choose_person, several_warning
-from newscaster.prepare.persons import choose_known, times_text
+from newscaster.prepare.people import People, Person, choose_person, several_warning
+from newscaster.prepare.persons import UNMEASURED, choose_known, times_text
 from newscaster.prepare.shots import CutDetector, shot_ranges
 from newscaster.prepare.work import look
 from newscaster.system.files import atomic_write
+from newscaster.tracking.descriptor import descriptor_distance
 from newscaster.types import ArrayBool, ArrayF32, ArrayF64, FrameProgress, ImageU8
 
 MIN_SECONDS = 1.0
 """Shorter videos are refused."""
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _FRAMES_AHEAD = 4
 _OCCLUSION_EVERY = 3
 """One in so many frames is searched for occluders of the mouth."""
@@ -56,6 +60,8 @@ class VideoTrack:
     """(F,): the person's face was found."""
     covered: ArrayBool
     """(F,): something covers the mouth."""
+    face: int
+    """Number of the face in the video; 0 is the leftmost."""
     cuts: tuple[int, ...] = ()
     """Frames that start a shot, except the first frame."""
     notes: tuple[str, ...] = ()
@@ -75,6 +81,30 @@ class VideoTrack:
         return float(len(self) / self.fps)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WantedPerson:
+    """A person to find in a video and to track."""
+
+    name: str
+    """For messages."""
+    descriptor: ArrayF32 | None = None
+    """Face descriptor (128,) of the person. None, without `face`: the one who is visible and speaks most."""
+    face: int | None = None
+    """Number of the face, if it is not to be found by the descriptor; 0 is the leftmost."""
+
+
+class OtherPersonError(FootageError):
+    """A video shows other people than the wanted one."""
+
+    def __init__(self, message: str, *, wanted: WantedPerson, path: Path, persons: Sequence[Person]) -> None:
+        super().__init__(message)
+        self.wanted = wanted
+        self.path = path
+        """The video."""
+        self.persons = tuple(persons)
+        """The people that it shows, from left to right."""
+
+
 def track_video(
     path: Path,
     *,
@@ -84,19 +114,33 @@ def track_video(
     cache: Path | None = None,
     progress: FrameProgress | None = None,
 ) -> VideoTrack:
-    """Track one person through a video.
+    """Track one person through a video. See :class:`WantedPerson` and :func:`track_people`."""
+    wanted = WantedPerson(name=name, descriptor=person, face=face)
+    return track_people(path, [wanted], cache=cache, progress=progress)[0]
+
+
+def track_people(
+    path: Path,
+    wanted: Sequence[WantedPerson],
+    *,
+    cache: Path | None = None,
+    progress: FrameProgress | None = None,
+) -> tuple[VideoTrack, ...]:
+    """Track people through a video, in one pass over its frames.
 
     Args:
         path: any video file.
-        person: face descriptor (128,) of the person; None selects the one who is visible and speaks most.
-        name: name of the person, for messages.
-        face: number of the face if there are several; 0 is the leftmost; None selects `person`.
+        wanted: the people.
         cache: folder for tracks; None keeps none.
         progress: called while frames are tracked.
 
+    Returns:
+        A track for each wanted person, in their order.
+
     Raises:
         MediaError: the file is missing, damaged or not a video.
-        FootageError: it is shorter than a second, shows no face, or not that person's.
+        OtherPersonError: it shows other people than a wanted one.
+        FootageError: it is shorter than a second, shows no face, or one person is wanted twice.
         OutputError: the cache cannot be written.
     """
     footage = read_footage(path)
@@ -106,81 +150,134 @@ def track_video(
             "Give a longer video"
         )
     sha256 = _sha256(footage.path)
-    cached = None if cache is None else _cache_path(Path(cache), sha256, person, face)
-    if cached is not None and (stored := _read_cache(cached, footage, sha256)) is not None:
-        return stored
-    people, notes = _choose(footage, person, face, name)
-    track = _track(footage, people, sha256, tuple(notes), progress)
-    if not track.present.any():
-        raise FootageError(
-            f"no frame of '{path}' shows the face of '{name}' clearly enough to rewrite it. "
-            "Give a video that shows it from the front"
-        )
-    if cached is not None:
-        _write_cache(cached, track)
-    return track
+    places = [None if cache is None else _cache_path(Path(cache), sha256, person) for person in wanted]
+    tracks = [None if place is None else _read_cache(place, footage, sha256) for place in places]
+    missing = [number for number, track in enumerate(tracks) if track is None]
+    if missing:
+        persons = look(footage)
+        choices = [_choose(footage, persons, wanted[number]) for number in missing]
+        faces = [None if track is None else track.face for track in tracks]
+        for number, (people, _) in zip(missing, choices, strict=True):
+            faces[number] = people.chosen
+        _check_faces_differ(path, wanted, faces)
+        for number, track in zip(missing, _track(footage, choices, sha256, progress), strict=True):
+            if not track.present.any():
+                raise FootageError(
+                    f"no frame of '{path}' shows the face of '{wanted[number].name}' clearly enough to "
+                    "rewrite it. Give a video that shows it from the front"
+                )
+            tracks[number] = track
+            if (place := places[number]) is not None:
+                _write_cache(place, track)
+    found = tuple(track for track in tracks if track is not None)
+    _check_faces_differ(path, wanted, [track.face for track in found])
+    return found
 
 
-def _choose(
-    footage: Footage, person: ArrayF32 | None, face: int | None, name: str
-) -> tuple[People, list[str]]:
+def _check_faces_differ(path: Path, wanted: Sequence[WantedPerson], faces: Sequence[int | None]) -> None:
+    for (a, face), (b, other) in itertools.combinations(enumerate(faces), 2):
+        if face == other:
+            raise FootageError(
+                f"'{wanted[a].name}' and '{wanted[b].name}' are both face={face} of '{path}'. Give each "
+                "person a face of their own: face=0 (leftmost), face=1 ..."
+            )
+
+
+_Choice = tuple[People, tuple[str, ...]]
+"""The people of a video with the one to track, and notes."""
+
+
+def _choose(footage: Footage, persons: Sequence[Person], wanted: WantedPerson) -> _Choice:
     """Select the person to track; raise FootageError if there is none."""
-    persons = look(footage)
     notes = gap_notes([footage])
-    if person is None or face is not None or not persons:
-        people = choose_person(persons, face, footage.path)
-        if face is None and len(persons) > 1:
+    if wanted.descriptor is None or wanted.face is not None or not persons:
+        people = choose_person(persons, wanted.face, footage.path)
+        if wanted.face is None and len(persons) > 1:
             notes.append(several_warning(people, footage.path))
-        return people, notes
-    known = choose_known(persons, person)
+        elif _is_someone_else(people.person, wanted.descriptor):
+            notes.append(
+                f"face={people.chosen} of '{footage.path}' does not look like the person of '{wanted.name}'; "
+                "it is rewritten because it was selected"
+            )
+        return people, tuple(notes)
+    advice = "select the face: face=0 (leftmost), face=1 ..."
+    if not np.isfinite(wanted.descriptor).all():
+        raise FootageError(
+            f"whether '{footage.path}' shows the person of '{wanted.name}' is unknown: the anchor's own face "
+            f"could not be measured. If it does, {advice}"
+        )
+    known = choose_known(persons, wanted.descriptor)
+    if known is None and all(person.descriptor is None for person in persons):
+        raise FootageError(
+            f"whether '{footage.path}' shows the person of '{wanted.name}' {UNMEASURED}. Give a sharper or "
+            f"larger video; or, if it does, {advice}"
+        )
     if known is None:
         count = "1 other person is" if len(persons) == 1 else f"{len(persons)} other people are"
-        raise FootageError(
-            f"'{footage.path}' does not show the person of '{name}'; {count} visible. Give a video of that "
-            "person, or the anchor of a person in it. If it is that person after all, select the face: "
-            "face=0 (leftmost), face=1 ..."
+        raise OtherPersonError(
+            f"'{footage.path}' does not show the person of '{wanted.name}'; {count} visible. Give a video of "
+            f"that person, or the anchor of a person in it. If it is that person after all, {advice}",
+            wanted=wanted,
+            path=footage.path,
+            persons=persons,
         )
-    return People(tuple(persons), known), notes
+    return People(tuple(persons), known), tuple(notes)
+
+
+def _is_someone_else(person: Person, descriptor: ArrayF32 | None) -> bool:
+    if descriptor is None or person.descriptor is None:
+        return False
+    return float(descriptor_distance(person.descriptor, descriptor)) > max_distance(person.described)
 
 
 def _track(
-    footage: Footage, people: People, sha256: str, notes: tuple[str, ...], progress: FrameProgress | None
-) -> VideoTrack:
+    footage: Footage, choices: Sequence[_Choice], sha256: str, progress: FrameProgress | None
+) -> list[VideoTrack]:
+    """Track the chosen people in one pass over the frames."""
     fps = footage.fps
-    follower, detector = PersonFollower(people, fps=float(fps)), CutDetector()
-    occlusion = _Occlusion()
+    detector = CutDetector()
+    followers = [PersonFollower(people, fps=float(fps)) for people, _ in choices]
+    meters = [_Occlusion() for _ in choices]
     expected = round(footage.end_seconds * fps)
     count, size = 0, (footage.video.width, footage.video.height)
     with made_ahead(read_frames(footage.path, fps=fps), depth=_FRAMES_AHEAD) as frames:
         for frame in frames:
-            if detector.step(frame):
-                follower.cut()
-            points = follower.step(frame)
-            occlusion.add(frame, points)
+            is_cut = detector.step(frame)
+            for follower, meter in zip(followers, meters, strict=True):
+                if is_cut:
+                    follower.cut()
+                meter.add(frame, follower.step(frame))
             size = frame.shape[1], frame.shape[0]
             count += 1
             if progress is not None:
                 progress(count, max(expected, count))
-    followed = follower.finish()
-    if followed.others.any():
-        times = times_text((np.flatnonzero(followed.others) / float(fps)).tolist())
-        notes = (*notes, f"someone else is visible, or the face could not be measured, and is kept: {times}")
-    covered = np.zeros(count, np.bool_)
-    fractions = occlusion.fractions()
-    for start, stop in shot_ranges(detector.cuts, count):
-        shot = slice(start, stop)
-        covered[shot] = covered_frames(fractions[shot], followed.present[shot], float(fps))
-    return VideoTrack(
-        path=footage.path,
-        sha256=sha256,
-        fps=fps,
-        size=size,
-        landmarks=followed.landmarks,
-        present=followed.present,
-        covered=covered & followed.present,
-        cuts=tuple(detector.cuts),
-        notes=notes,
-    )
+    tracks = []
+    for (people, notes), follower, meter in zip(choices, followers, meters, strict=True):
+        followed = follower.finish()
+        if followed.others.any():
+            times = times_text((np.flatnonzero(followed.others) / float(fps)).tolist())
+            other = f"someone else is visible, or the face could not be measured, and is kept: {times}"
+            notes = (*notes, other)
+        covered = np.zeros(count, np.bool_)
+        fractions = meter.fractions()
+        for start, stop in shot_ranges(detector.cuts, count):
+            shot = slice(start, stop)
+            covered[shot] = covered_frames(fractions[shot], followed.present[shot], float(fps))
+        tracks.append(
+            VideoTrack(
+                path=footage.path,
+                sha256=sha256,
+                fps=fps,
+                size=size,
+                landmarks=followed.landmarks,
+                present=followed.present,
+                covered=covered & followed.present,
+                face=people.chosen,
+                cuts=tuple(detector.cuts),
+                notes=notes,
+            )
+        )
+    return tracks
 
 
 class _Occlusion:
@@ -214,10 +311,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _cache_path(cache: Path, sha256: str, person: ArrayF32 | None, face: int | None) -> Path:
+def _cache_path(cache: Path, sha256: str, wanted: WantedPerson) -> Path:
     """Return the file of a track, whose name depends on video, person, face and version."""
-    described = b"" if person is None else np.round(person, 3).astype(np.float32).tobytes()
-    key = hashlib.sha256(f"{_CACHE_VERSION} {sha256} {face} ".encode() + described).hexdigest()
+    descriptor = wanted.descriptor
+    described = b"" if descriptor is None else np.round(descriptor, 3).astype(np.float32).tobytes()
+    key = hashlib.sha256(f"{_CACHE_VERSION} {sha256} {wanted.face} ".encode() + described).hexdigest()
     return cache / f"{key[:32]}.track"
 
 
@@ -225,6 +323,7 @@ def _write_cache(path: Path, track: VideoTrack) -> None:
     header = {
         "fps": f"{track.fps.numerator}/{track.fps.denominator}",
         "size": list(track.size),
+        "face": track.face,
         "notes": list(track.notes),
     }
     arrays = {
@@ -262,6 +361,7 @@ def _read_cache(path: Path, footage: Footage, sha256: str) -> VideoTrack | None:
             landmarks=landmarks,
             present=present,
             covered=arrays["covered"].astype(np.bool_),
+            face=int(header["face"]),
             cuts=tuple(arrays["cuts"].tolist()),
             notes=tuple(map(str, header["notes"])),
         )
