@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from newscaster.synthesis.live_frame import LiveFrame
     from newscaster.synthesis.options import LiveLimits, Outputs, SigningOptions, Style
     from newscaster.synthesis.result import SpeakResult
+    from newscaster.synthesis.speakers import Speaker, dub
     from newscaster.withdrawal import withdraw
 
 __all__ = [
@@ -73,12 +74,14 @@ __all__ = [
     "Reading",
     "SigningOptions",
     "SpeakResult",
+    "Speaker",
     "SpeechError",
     "Style",
     "TrainingError",
     "Verified",
     "__version__",
     "check",
+    "dub",
     "evaluate",
     "open",
     "train",
@@ -99,10 +102,12 @@ _LAZY = {
     "Reading": "newscaster.speech.voices",
     "SigningOptions": "newscaster.synthesis.options",
     "SpeakResult": "newscaster.synthesis.result",
+    "Speaker": "newscaster.synthesis.speakers",
     "Style": "newscaster.synthesis.options",
     "Consent": "newscaster.consent",
     "Verified": "newscaster.provenance",
     "check": "newscaster.pipelines",
+    "dub": "newscaster.synthesis.speakers",
     "evaluate": "newscaster.pipelines",
     "train": "newscaster.pipelines",
     "verify": "newscaster.provenance",

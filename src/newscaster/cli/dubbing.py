@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+from click.core import ParameterSource
 
+from newscaster.cli.face_option import FACE, FaceChoice, check_faces
 from newscaster.cli.speaking import (
     anchor_option,
     articulation_options,
@@ -24,9 +27,10 @@ from newscaster.cli.speaking import (
     style_of,
     voice_options,
 )
-from newscaster.cli.terminal import progress_report, say, value_text
+from newscaster.cli.terminal import json_output, progress_report, say, value_text
 
 if TYPE_CHECKING:
+    from newscaster.speech.voices import Reading
     from newscaster.synthesis.dub_options import DubResult
 
 _FILE = click.Path(path_type=Path)
@@ -101,9 +105,20 @@ TIME = _TimeType()
 @click.option("--to", "stop_seconds", type=TIME, metavar="TIME", help="Rewrite only up to this time.")
 @click.option(
     "--face",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Face to rewrite, counted from the left (default: the anchor's person).",
+    "faces",
+    type=FACE,
+    multiple=True,
+    metavar="N[=ANCHOR[:SPEECH]]",
+    help="Face to rewrite, counted from the left (default: the anchor's person). Repeatable, with an anchor "
+    "and a speech for each of several people: 0=left.anchor:left.wav. The speech is audio, a .txt "
+    "file or captions.",
+)
+@click.option(
+    "--others",
+    type=click.Choice(["keep", "rest"]),
+    default="keep",
+    show_default=True,
+    help="Mouths of people with an anchor and without a speech: keep them, or rewrite them at rest.",
 )
 @click.option(
     "--cache",
@@ -111,87 +126,174 @@ TIME = _TimeType()
     metavar="DIR",
     help="Folder for face tracks: a second run on the same video starts at once.",
 )
-@click.option("--report", type=_FILE, metavar="FILE", help="Also write which frames were rewritten (.json).")
+@click.option(
+    "--report",
+    type=_FILE,
+    metavar="FILE",
+    help="Also write which frames were rewritten: a web page with frames before and after (.html), or .json.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @articulation_options
 @motion_option
 @crf_option(18)
 @label_options
 @signing_options
 @engine_options
-def dub(
-    video: Path, speech: str | None, anchor: str, workers: int | None, backend: str | None, **options: Any
-) -> None:
+def dub(video: Path, speech: str | None, anchor: str, as_json: bool, **options: Any) -> None:
     """Rewrite the lips of VIDEO to SPEECH.
 
     VIDEO shows the person of the anchor. SPEECH is an audio or video file, a .txt file to read aloud, or -
     for an audio file on standard input. Without SPEECH and --text, the lips follow VIDEO's own audio.
+
+    For several people, name each one's face, anchor and speech with --face.
     """
-    import newscaster
     from newscaster.synthesis.dub_options import DubOptions
     from newscaster.synthesis.options import Outputs, SigningOptions
+
+    faces: tuple[FaceChoice, ...] = options["faces"]
+    check_faces(faces)
+    if any(face.anchor is not None for face in faces):
+        _check_alone(speech, options, faces)
+    certificate, key = options["sign"] or (None, None)
+    several = len(faces) > 1
+    common: dict[str, Any] = {
+        "options": DubOptions(
+            fit=options["fit"],
+            extend=options["extend"],
+            mix_db=options["mix_db"],
+            start_seconds=options["start_seconds"],
+            stop_seconds=options["stop_seconds"],
+            script=None if several else options["script"] or (faces[0].script if faces else None),
+            face=faces[0].number if len(faces) == 1 else None,
+            others=options["others"],
+            cache=options["cache"],
+            report=options["report"],
+        ),
+        "outputs": Outputs(
+            captions=options["captions"],
+            subtitles=options["subtitles"],
+            motion=options["motion_out"],
+            speech=options["keep_speech"],
+            crf=options["crf"],
+        ),
+        "signing": SigningOptions(certificate=certificate, key=key, timestamp=options["timestamp"]),
+    }
+    if several:
+        result = _dub_several(video, faces, common, options)
+    else:
+        if faces and faces[0].anchor is not None:
+            anchor = faces[0].anchor
+            speech = speech if faces[0].speech is None or faces[0].script else faces[0].speech
+        result = _dub_one(video, speech, anchor, common, options)
+    if as_json:
+        click.echo(json_output(result.to_json()))
+        end_if_unstamped(result.unstamped_because)
+    else:
+        _say_result(result)
+
+
+def _check_alone(speech: str | None, options: Mapping[str, Any], faces: Sequence[FaceChoice]) -> None:
+    """Raise InputError if an anchor or a speech is given twice: in --face, and beside it."""
+    from newscaster.errors import InputError
+
+    context = click.get_current_context()
+    if context.get_parameter_source("anchor") is not ParameterSource.DEFAULT:
+        raise InputError("--anchor and an anchor in --face are given; expected one of them")
+    name = "SPEECH" if speech is not None else "--text" if options["text"] is not None else "--script"
+    if speech is None and options["text"] is None and options["script"] is None:
+        return
+    if len(faces) > 1:
+        raise InputError(
+            f"{name} is given, and --face names several people. Put it into --face: N=ANCHOR:SPEECH"
+        )
+    if faces[0].speech is not None:
+        raise InputError(f"{name} and a speech in --face are given; expected one of them")
+
+
+def _dub_one(
+    video: Path, speech: str | None, anchor: str, common: Mapping[str, Any], options: Mapping[str, Any]
+) -> DubResult:
+    import newscaster
     from newscaster.synthesis.speech_input import is_script
 
-    text = options["text"]
-    reading = reading_of(
-        anchor if text is not None or options["script"] is not None or is_script(speech) else None,
+    is_read = options["text"] is not None or common["options"].script is not None or is_script(speech)
+    reading = _reading(anchor if is_read else None, options)
+    performer = newscaster.open(anchor, workers=options["workers"], backend=options["backend"])
+    with progress_report() as progress:
+        return performer.dub(
+            video,
+            _source(speech),
+            options["out"],
+            text=options["text"],
+            style=style_of(reading, options),
+            progress=progress,
+            **common,
+        )
+
+
+def _dub_several(
+    video: Path, faces: Sequence[FaceChoice], common: Mapping[str, Any], options: Mapping[str, Any]
+) -> DubResult:
+    import newscaster
+    from newscaster.synthesis.speech_input import is_script
+
+    speakers = []
+    for face in faces:
+        assert face.anchor is not None
+        is_read = face.script is not None or is_script(face.speech)
+        speakers.append(
+            newscaster.Speaker(
+                anchor=newscaster.open(face.anchor, workers=options["workers"], backend=options["backend"]),
+                speech=None if face.script is not None else _source(face.speech),
+                script=face.script,
+                face=face.number,
+                reading=_reading(face.anchor, options) if is_read else None,
+            )
+        )
+    style = style_of(_reading(None, options), options)
+    with progress_report() as progress:
+        return newscaster.dub(video, speakers, options["out"], style=style, progress=progress, **common)
+
+
+def _reading(anchor: str | None, options: Mapping[str, Any]) -> Reading | None:
+    return reading_of(
+        anchor,
         voice=options["voice"],
         command=options["voice_command"],
         speed=options["speed"],
         language=options["language"],
     )
-    dub_options = DubOptions(
-        fit=options["fit"],
-        extend=options["extend"],
-        mix_db=options["mix_db"],
-        start_seconds=options["start_seconds"],
-        stop_seconds=options["stop_seconds"],
-        script=options["script"],
-        face=options["face"],
-        cache=options["cache"],
-        report=options["report"],
-    )
-    certificate, key = options["sign"] or (None, None)
-    performer = newscaster.open(anchor, workers=workers, backend=backend)
-    with progress_report() as progress:
-        made = performer.dub(
-            video,
-            sys.stdin.buffer if speech == "-" else speech,
-            options["out"],
-            text=text,
-            options=dub_options,
-            outputs=Outputs(
-                captions=options["captions"],
-                subtitles=options["subtitles"],
-                motion=options["motion_out"],
-                speech=options["keep_speech"],
-                crf=options["crf"],
-            ),
-            signing=SigningOptions(certificate=certificate, key=key, timestamp=options["timestamp"]),
-            style=style_of(reading, options),
-            progress=progress,
-        )
-    _say_result(made)
 
 
-def _say_result(made: DubResult) -> None:
+def _source(speech: str | None) -> BinaryIO | str | None:
+    return sys.stdin.buffer if speech == "-" else speech
+
+
+def _say_result(result: DubResult) -> None:
     """Print what was rewritten, what was kept and why, and who signed it."""
     say(
-        f"{made.path}  {made.seconds:.1f} s in {made.wall_seconds:.1f} s, "
-        f"{made.frames_per_second:.1f} frames/s ({made.track_seconds:.1f} s to find the face)"
+        f"{result.path}  {result.seconds:.1f} s in {result.wall_seconds:.1f} s, "
+        f"{result.frames_per_second:.1f} frames/s ({result.track_seconds:.1f} s to find the face)"
     )
-    say(f"{made.rewritten_frames} of {made.frames} frames have a new mouth")
-    for kept in made.kept:
-        start, stop = float(kept.start / made.fps), float(kept.stop / made.fps)
+    say(f"{result.rewritten_frames} of {result.frames} frames have a new mouth")
+    several = len(result.faces) > 1
+    for face in result.faces if several else ():
+        mouth = "speaks" if face.speaks else "at rest"
+        say(f"  face {face.face}, {value_text(face.anchor)}, {mouth}: {face.rewritten_frames} frames")
+    for kept in result.kept:
+        start, stop = float(kept.start / result.fps), float(kept.stop / result.fps)
         say(f"  kept: {start:.2f} to {stop:.2f} s, {kept.reason}")
-    for note in made.notes:
+    if result.own_audio is not None:
+        say(result.own_audio.text)
+    for note in result.notes:
         say(f"note: {value_text(note)}")
     say(
         signature_line(
-            by=made.signed_by,
-            locally=made.signed_locally,
-            why_not=made.unsigned_because,
-            until=made.signed_until,
-            time_stamped=made.time_stamped,
+            by=result.signed_by,
+            locally=result.signed_locally,
+            why_not=result.unsigned_because,
+            until=result.signed_until,
+            time_stamped=result.time_stamped,
         )
     )
-    end_if_unstamped(made.unstamped_because)
+    end_if_unstamped(result.unstamped_because)

@@ -24,7 +24,7 @@ from newscaster.synthesis.gate import AHEAD_STEPS
 from newscaster.synthesis.keywords import LIMITS, OUTPUTS, SIGNING, STYLE
 from newscaster.synthesis.live import Live, open_live
 from newscaster.synthesis.live_voice import SharedVoices
-from newscaster.synthesis.loading import load_anchor
+from newscaster.synthesis.loading import LoadedAnchor, load_anchor
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.motion_log import SynthesisedFrames
 from newscaster.synthesis.options import LiveLimits, Outputs, SigningOptions, Style
@@ -84,6 +84,15 @@ class Anchor:
         other = copy.copy(self)
         other._loaded = self._loaded.on_target(target)
         return other
+
+    def checked(self) -> LoadedAnchor:
+        """Return the loaded parts, for synthesis.
+
+        Raises:
+            ConsentError: the person's consent has ended or was withdrawn.
+        """
+        self._permission.check()
+        return self._loaded
 
     def use_voices(self, voices: SharedVoices) -> None:
         """Use voices that are shared with other anchors for later live streams: each is loaded once."""
@@ -211,10 +220,9 @@ class Anchor:
             MediaError: a file cannot be read.
             MissingExtraError: the voice is not installed.
         """
-        self._permission.check()
         request = SpeechRequest(speech=speech, text=text, rate=rate)
         return speak_to_file(
-            self._loaded, request, out, outputs=outputs, signing=signing, style=style, progress=progress
+            self.checked(), request, out, outputs=outputs, signing=signing, style=style, progress=progress
         )
 
     def dub(
@@ -231,7 +239,7 @@ class Anchor:
         style: Style | None = None,
         progress: Progress | None = None,
     ) -> DubResult:
-        """Rewrite the lips of a given video of the anchor's person.
+        """Rewrite the lips of a given video of the anchor's person. For several people: `newscaster.dub`.
 
         Frames without the person, turned away or covered keep every decoded sample.
 
@@ -252,13 +260,18 @@ class Anchor:
             NewscasterError: as in :meth:`speak`.
         """
         from newscaster.synthesis.dub import dub_to_file  # imports face tracking
+        from newscaster.synthesis.dub_roles import Role
 
-        self._permission.check()
-        request = SpeechRequest(speech=speech, text=text, rate=rate)
+        role = Role(
+            anchor=self.checked(),
+            request=SpeechRequest(speech=speech, text=text, rate=rate),
+            script=None if options is None else options.script,
+            face=None if options is None else options.face,
+            reading=None if style is None else style.reading,
+        )
         return dub_to_file(
-            self._loaded,
+            [role],
             video,
-            request,
             out,
             options=options,
             outputs=outputs,
@@ -290,8 +303,7 @@ class Anchor:
             ConsentError: the person's consent has ended or was withdrawn.
             InputError: a value is out of range.
         """
-        self._permission.check()
-        return open_live(self._loaded, self._voices, rate=rate, style=style, limits=limits, clock=clock)
+        return open_live(self.checked(), self._voices, rate=rate, style=style, limits=limits, clock=clock)
 
     def statement(
         self, title: str, *, frames: SynthesisedFrames, speech: SpeechSource, style: Style

@@ -14,6 +14,8 @@ Fit = Literal["video", "speech", "shortest"]
 Extend = Literal["transitions", "loop", "freeze"]
 
 FITS: tuple[Fit, ...] = ("video", "speech", "shortest")
+Others = Literal["keep", "rest"]
+OTHERS: tuple[Others, ...] = ("keep", "rest")
 EXTENDS: tuple[Extend, ...] = ("transitions", "loop", "freeze")
 
 
@@ -41,16 +43,22 @@ class DubOptions:
     """Captions, .srt or .vtt, in place of a speech: each is spoken in its time."""
     face: int | None = None
     """Which face is rewritten if several are seen: 0 is the leftmost. None: the anchor's person."""
+    others: Others = "keep"
+    """Mouths of people with an anchor and without a speech. "keep": they stay as they are. "rest": they are
+    rewritten at rest. People without an anchor always keep theirs."""
     cache: Path | None = None
     """Folder for tracks: a second take of the same video starts at once. None: none is kept."""
     report: Path | None = None
-    """.json file for what was rewritten, and what was not and why."""
+    """.html page or .json file for what was rewritten, and what was not and why. If the video shows other
+    people than the anchor's, a page shows their faces."""
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
             raise InputError(f"fit is {self.fit!r}; expected {', '.join(FITS)}")
         if self.extend not in EXTENDS:
             raise InputError(f"extend is {self.extend!r}; expected {', '.join(EXTENDS)}")
+        if self.others not in OTHERS:
+            raise InputError(f"others is {self.others!r}; expected {', '.join(OTHERS)}")
         if self.mix_db is not None and not -60 <= self.mix_db <= 12:
             raise InputError(f"mix_db is {self.mix_db:g}; expected -60 to 12 dB, such as -18")
         start, stop = self.start_seconds or 0.0, self.stop_seconds
@@ -77,6 +85,40 @@ class KeptFrames:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DubbedFace:
+    """A person whose mouth was rewritten."""
+
+    anchor: str
+    """Name of the anchor."""
+    face: int
+    """Number of the face in the video; 0 is the leftmost."""
+    speaks: bool
+    """Whether the person has a speech; otherwise the mouth is at rest."""
+    rewritten_frames: int
+    """Frames in which this mouth is new, in whole or faded."""
+    kept: tuple[KeptFrames, ...]
+    """Frames in which it is not, and why."""
+    speech_seconds: float
+    """Speech found by voice activity, pauses excluded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnAudioLag:
+    """How the video's own audio fits its mouth, measured before the mouth was rewritten."""
+
+    seconds: float | None
+    """Lag of the audio; positive: the audio is late. None: it could not be measured."""
+    uncertainty_seconds: float | None = None
+    """Two standard errors of the lag."""
+    correlation: float | None = None
+    """Correlation of the mouth with the one predicted from the audio, at that lag."""
+    drift: float = 0.0
+    """Seconds by which the audio falls behind per second; the lag is then that halfway through."""
+    text: str
+    """The same in words, or why it could not be measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DubResult:
     """A video that was dubbed, as :meth:`newscaster.Anchor.dub` returns it."""
 
@@ -84,7 +126,7 @@ class DubResult:
     frames: int
     fps: Fraction
     rewritten_frames: int
-    """Frames with a new mouth, in whole or faded."""
+    """Frames in which at least one mouth is new, in whole or faded."""
     kept: tuple[KeptFrames, ...]
     """Frames without, and why."""
     cuts: tuple[int, ...]
@@ -94,6 +136,10 @@ class DubResult:
     """Of these, for finding the face in all frames."""
     speech_seconds: float
     """Speech found by voice activity, pauses excluded."""
+    faces: tuple[DubbedFace, ...] = ()
+    """The people whose mouths were rewritten."""
+    own_audio: OwnAudioLag | None = None
+    """The lag of the video's own audio, if that drives the mouth; None: another speech does."""
     notes: tuple[str, ...] = ()
     """What may not be as intended, a line each."""
     signed_by: str | None = None

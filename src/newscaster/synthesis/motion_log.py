@@ -6,6 +6,7 @@ Spooled to disk during synthesis and written at the end, in constant memory.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -109,21 +110,45 @@ class MotionLog:
         Raises:
             OutputError: the file cannot be written.
         """
-        if self._path is None:
-            return
+        save_logs([self], fps=fps)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns; requires a path."""
         try:
             for file in self._files.values():
                 file.flush()
         except OSError as error:
             raise media.no_temporary_room(error) from error
-        arrays: dict[str, npt.NDArray[Any]] = {
+        return {
             name: np.memmap(self._paths[name], dtype, "r").reshape(-1, *shape)
             for name, (dtype, shape) in _COLUMNS.items()
         }
-        arrays["fps"] = np.array([fps.numerator, fps.denominator])
-        arrays["frames"] = np.array(len(arrays["stage_frames"]))
-        # As np.savez, which raises a second error if the disk is full.
-        with media.atomic_write(self._path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array)  # type: ignore[no-untyped-call,unused-ignore]
+
+    @property
+    def path(self) -> Path | None:
+        """The file to write."""
+        return self._path
+
+
+def save_logs(logs: Sequence[MotionLog], *, fps: Fraction) -> None:
+    """Write the motion of the mouths of one video into the file of the first log, if it has one.
+
+    The arrays of the second mouth are named `landmarks_2`, `shapes_2` and so on.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    path = logs[0].path
+    if path is None:
+        return
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for number, log in enumerate(logs, 1):
+        suffix = "" if number == 1 else f"_{number}"
+        arrays |= {f"{name}{suffix}": column for name, column in log.arrays().items()}
+    arrays["fps"] = np.array([fps.numerator, fps.denominator])
+    arrays["frames"] = np.array(len(arrays["stage_frames"]))
+    # As np.savez, which raises a second error if the disk is full.
+    with media.atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array)  # type: ignore[no-untyped-call,unused-ignore]

@@ -9,6 +9,7 @@ from pathlib import Path
 from newscaster import media
 from newscaster.errors import OutputError
 from newscaster.provenance import credential_files, sidecar_of
+from newscaster.reports.page import PAGE_SUFFIXES
 from newscaster.synthesis.options import Outputs, SignWith
 from newscaster.synthesis.speech_input import SpeechInput
 
@@ -44,9 +45,10 @@ class OutputPaths:
     motion: Path | None = None
     speech: Path | None = None
     captions: tuple[Path, ...] = ()
+    report: Path | None = None
 
     @classmethod
-    def of(cls, video: str | Path, outputs: Outputs) -> OutputPaths:
+    def of(cls, video: str | Path, outputs: Outputs, *, report: Path | None = None) -> OutputPaths:
         """Return the paths of a video and its further outputs."""
         captions = outputs.captions
         caption_paths = [captions] if isinstance(captions, str | Path) else captions
@@ -55,6 +57,7 @@ class OutputPaths:
             motion=None if outputs.motion is None else Path(outputs.motion),
             speech=None if outputs.speech is None else Path(outputs.speech),
             captions=tuple(Path(path) for path in caption_paths),
+            report=None if report is None else Path(report),
         )
 
     def check(self, inputs: Iterable[tuple[object, str]]) -> None:
@@ -70,6 +73,7 @@ class OutputPaths:
         for path, suffixes in (
             (self.motion, (".npz",)),
             (self.speech, media.containers.AUDIO_SUFFIXES),
+            (self.report, (".json", *PAGE_SUFFIXES)),
             *((path, media.CAPTION_SUFFIXES) for path in self.captions),
         ):
             if path is not None:
@@ -92,4 +96,6 @@ class OutputPaths:
             yield self.motion
         if self.speech is not None:
             yield self.speech
+        if self.report is not None:
+            yield self.report
         yield from self.captions

@@ -1,21 +1,19 @@
-"""A given video as the target: its own frames, in order, decoded while they are shown.
+"""A given video as the target of an anchor: which frames get a new mouth, where it lies, how it is faded.
 
-Defines which frames get a new mouth, and how it is faded at their edges. An anchor's stored target is in
-`target`; both give `frames` what it asks for.
+The frames come from outside (`on`): from `video_reader`, or from the renderer of another person's mouth in
+the same video. An anchor's stored target is in `target`; both give `frames` what it asks for.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from newscaster import media
-from newscaster.errors import MediaError
 from newscaster.face.crop import FaceCrop, Mask, covered, cut_crop, place
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import place_mouth
@@ -35,7 +33,7 @@ _MAX_OUTSIDE = 0.02
 
 @dataclass(frozen=True, eq=False)
 class VideoTarget:
-    """A video whose lips are rewritten. Its frames are read once, from first to last."""
+    """A video in which one person's lips are rewritten."""
 
     track: VideoTrack
     face: AnchorFace
@@ -46,7 +44,8 @@ class VideoTarget:
     warps: SurfaceWarp
     weights: ArrayF32
     """(F,) blend weights, 0 to 1."""
-    _reader: _Reader = field(repr=False)
+    images: _Images | None = None
+    """The decoded frames in the order in which `frames` asks for them; see `on`."""
 
     @staticmethod
     def of(track: VideoTrack, face: AnchorFace, crop: FaceCrop) -> VideoTarget:
@@ -61,7 +60,11 @@ class VideoTarget:
             bad = ~track.present[shot] | track.covered[shot] | outside[shot] | turned[shot]
             # A cut hides the change of the mouth; only within a shot the new mouth is faded in and out.
             weights[shot] = 0 if bad.all() else np.where(bad, 0, faded(bad, float(track.fps)))
-        return VideoTarget(track, face, crop, poses, warps, weights, _Reader(track))
+        return VideoTarget(track, face, crop, poses, warps, weights)
+
+    def on(self, images: Iterator[YuvFrame]) -> VideoTarget:
+        """Return the same with decoded frames, which are modified in place."""
+        return replace(self, images=_Images(images))
 
     def within(self, start_seconds: float, stop_seconds: float) -> VideoTarget:
         """Return the same, rewritten from one time to another alone, faded in and out."""
@@ -70,9 +73,7 @@ class VideoTarget:
         edge = np.minimum(times - start_seconds, stop_seconds - times) / FADE_SECONDS
         ramp = np.clip(edge, 0, 1)
         weights = self.weights * (ramp**2 * (3 - 2 * ramp)).astype(np.float32)
-        return VideoTarget(
-            self.track, self.face, self.crop, self.poses, self.warps, weights, _Reader(self.track)
-        )
+        return replace(self, weights=weights)
 
     def reasons(self) -> npt.NDArray[np.str_]:
         """Return why each frame keeps its own mouth, (F,); empty: it is rewritten, in whole or faded."""
@@ -121,20 +122,22 @@ class VideoTarget:
         return self.warps[indices]
 
     def frames(self, indices: Iterable[int]) -> Iterator[TargetFrame]:
-        """Yield these frames, in their order. Each call goes on where the video was read to."""
+        """Yield these frames, with the next of `images`. Each call goes on where the last one ended."""
+        assert self.images is not None, "frames come from `on`"
         for index in indices:
-            yield self._frame(index)
+            image = self.images.next()
+            if image is None:
+                return
+            yield self._frame(index, image, self.images)
 
-    def _frame(self, index: int) -> TargetFrame:
-        image = self._reader.read(index)
+    def _frame(self, index: int, image: YuvFrame, images: _Images) -> TargetFrame:
         transform = self.warps[index]
         if self.weights[index] <= 0:
             return TargetFrame(index, image, _NO_CROP, transform, None)  # stays as it is
         width, height = image.frame.width, image.frame.height
         box = covered(transform, side=self.crop.side, size=(width, height))
-        cut = cut_crop(
-            self._reader.part(image, box), transform.from_corner(box.left, box.top), self.crop.side
-        )
+        part = images.part(image, box)
+        cut = cut_crop(part, transform.from_corner(box.left, box.top), self.crop.side)
         cut.flags.writeable = False
         return TargetFrame(
             index, image, cut, transform, place(self.face.mask.soft, transform, size=(width, height))
@@ -144,57 +147,22 @@ class VideoTarget:
 _NO_CROP = np.zeros((0, 0, 3), np.uint8)
 
 
-class _Reader:
-    """Reads frames of a video in rising order, for one thread; the last one can be read again and again."""
+class _Images:
+    """Decoded frames of one size, and parts of them; for one thread."""
 
-    def __init__(self, track: VideoTrack) -> None:
-        self._track = track
-        self._frames: Iterator[YuvFrame] | None = None
-        self._next = 0
-        self._last: YuvFrame | None = None
+    def __init__(self, images: Iterator[YuvFrame]) -> None:
+        self._images = images
         self._copier: FrameCopier | None = None
 
-    def read(self, index: int) -> YuvFrame:
-        """Return frame `index`, the caller's to write to.
-
-        Raises:
-            MediaError: the video is damaged, or has changed since it was tracked.
-        """
-        last = len(self._track) - 1
-        if index == last and self._last is not None:
-            return self._copy(self._last)
-        if self._frames is None or index < self._next:
-            self._frames = media.read_yuv_frames(self._track.path, fps=self._track.fps, start_frame=index)
-            self._next = index
-        while self._next < index:
-            self._advance()
-        frame = self._advance()
-        if index == last:
-            self._last = self._copy(frame)
-        return frame
+    def next(self) -> YuvFrame | None:
+        """Return the next frame; None after the last one."""
+        return next(self._images, None)
 
     def part(self, image: YuvFrame, box: tuple[int, int, int, int]) -> ImageU8:
         """Return a part of a frame as RGB (h, w, 3): left, top, right and bottom, all even."""
-        return ToRgb()(self._copier_of(image).part(image.frame, box))
-
-    def _advance(self) -> YuvFrame:
-        assert self._frames is not None
-        frame = next(self._frames, None)
-        if frame is None:
-            raise MediaError(
-                f"'{self._track.path}' has fewer frames than when it was tracked. Run this again when "
-                "the file no longer changes"
-            )
-        self._next += 1
-        return frame
-
-    def _copy(self, image: YuvFrame) -> YuvFrame:
-        return YuvFrame(self._copier_of(image).copy(image.frame), image.size)
-
-    def _copier_of(self, image: YuvFrame) -> FrameCopier:
         if self._copier is None:
             self._copier = FrameCopier(image.frame.width, image.frame.height)
-        return self._copier
+        return ToRgb()(self._copier.part(image.frame, box))
 
 
 def _steady_poses(head: Head, track: VideoTrack) -> Poses:
@@ -223,8 +191,8 @@ def _cut_off(warps: SurfaceWarp, mask: Mask, track: VideoTrack) -> ArrayBool:
     points = np.stack([columns, rows], axis=1) * 4.0 + 2.0
     out = np.zeros(len(track), np.bool_)
     for first in range(0, len(track), 512):
-        some = np.arange(first, min(first + 512, len(track)))
-        places = warps[some].back(points[None])
+        indices = np.arange(first, min(first + 512, len(track)))
+        places = warps[indices].back(points[None])
         inside = ((places >= 0) & (places < np.array(track.size))).all(axis=-1)
-        out[some] = 1 - inside.mean(axis=1) > _MAX_OUTSIDE
+        out[indices] = 1 - inside.mean(axis=1) > _MAX_OUTSIDE
     return out

@@ -1,0 +1,350 @@
+"""The file of a dubbed video: the mouths of all people, one after another, on frames that are decoded once.
+
+::
+
+    decoded frames ─► mouth of the first person ─► mouth of the next ─► label, watermark ─► encoder
+
+Frames in which no mouth is rewritten keep every decoded sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from newscaster import media
+from newscaster.errors import InputError, MediaError, SpeechError
+from newscaster.formats.anchor import is_bundled
+from newscaster.prepare.video_track import VideoTrack
+from newscaster.provenance import FurtherPerson, Statement
+from newscaster.speech.captions import caption_cues
+from newscaster.synthesis.dub_audio import AudioPlan, write_dub_audio
+from newscaster.synthesis.dub_options import DubbedFace, DubOptions, KeptFrames
+from newscaster.synthesis.dub_order import extended_order, kept_frames
+from newscaster.synthesis.dub_roles import Role, Speeches
+from newscaster.synthesis.dubbed_mouth import DubbedMouth
+from newscaster.synthesis.frame_strip import FrameStrip
+from newscaster.synthesis.frames import render_mouths
+from newscaster.synthesis.labelling import label_text, place_label
+from newscaster.synthesis.motion import frame_count
+from newscaster.synthesis.motion_log import MotionLog, SynthesisedFrames, save_logs
+from newscaster.synthesis.options import Outputs, Style
+from newscaster.synthesis.output_paths import OutputPaths
+from newscaster.synthesis.overlays import Overlays
+from newscaster.synthesis.result import tags
+from newscaster.synthesis.signing import Signing, SpeechSource
+from newscaster.synthesis.speech_found import warn_without_speech
+from newscaster.synthesis.speech_input import Speech
+from newscaster.synthesis.video_reader import read_in_order
+from newscaster.synthesis.video_target import VideoTarget
+from newscaster.types import ArrayBool, ArrayI64, Progress
+from newscaster.watermark import Watermark
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenVideo:
+    """What was written."""
+
+    frames: int
+    rewritten: int
+    kept: tuple[KeptFrames, ...]
+    faces: tuple[DubbedFace, ...]
+    warnings: tuple[str, ...]
+    strip: FrameStrip | None
+    """Frames for the report, if there is one."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DubbedVideo:
+    """A dubbed video on its way into its file."""
+
+    roles: Sequence[Role]
+    """The people whose mouths are rewritten; the first is named by the watermark."""
+    tracks: Sequence[VideoTrack]
+    """Of each of them."""
+    speeches: Speeches
+    options: DubOptions
+    outputs: Outputs
+    style: Style
+    paths: OutputPaths
+
+    def write(self, stack: ExitStack, signer: Signing, progress: Progress | None) -> WrittenVideo:
+        """Write the file, and those beside it."""
+        total = self._total_frames()
+        mouths = self._mouths(stack)
+        targets = [mouth.target for mouth in mouths]
+        order = extended_order(targets, total, self.options.extend)
+        weights = np.stack([target.weights[order] for target in targets])
+        rewritten = np.asarray((weights > 0).any(axis=0))
+        overlays = self._overlays(targets)
+        kept = kept_frames(targets, order)
+        strip = self._strip(targets, order, kept)
+        audio = self._audio(stack, total)
+        frames = self._frames(stack, mouths, order, strip)
+
+        def finish(path: Path) -> None:
+            self.speeches.check_unchanged()
+            counts = [mouth.log.synthesised.count for mouth in mouths]
+            if any(count != total for count in counts):
+                raise MediaError(
+                    f"the speech changed while it was dubbed: {total} frames were planned, and {min(counts)} "
+                    "were made. Run this again when the file no longer changes"
+                )
+            sign = signer.finishing(self.paths.video, lambda: self._statement(rewritten))
+            if sign is not None:
+                sign(path)
+
+        finished = _marked(frames, rewritten, overlays)
+        if strip is not None:
+            finished = strip.after(finished)
+        count = self._encode(_counted(finished, total, progress), audio, finish)
+        self._write_beside(mouths)
+        return WrittenVideo(
+            frames=count,
+            rewritten=int(rewritten.sum()),
+            kept=kept,
+            faces=tuple(_dubbed_face(mouth, order) for mouth in mouths),
+            warnings=self._warnings(mouths),
+            strip=strip,
+        )
+
+    def _encode(self, frames: Iterable[media.YuvFrame], audio: Path, finish: Callable[[Path], None]) -> int:
+        infos = [role.anchor.info for role in self.roles]
+        return media.write_video(
+            self.paths.video,
+            frames,
+            fps=self._fps,
+            audio=audio,
+            metadata=tags(*infos, synthetic_voice=any(speech.synthetic for speech in self.speeches.given)),
+            subtitles=self._subtitles,
+            crf=self.outputs.crf,
+            finish=finish,
+        )
+
+    def _write_beside(self, mouths: Sequence[DubbedMouth]) -> None:
+        save_logs([mouth.log for mouth in mouths], fps=self._fps)
+        if self.paths.speech is not None:
+            media.copy_as_wav(self.speeches.audible.audio_file, self.paths.speech)
+        for path in self.paths.captions:
+            media.write_captions(path, self._cues)
+
+    @property
+    def _track(self) -> VideoTrack:
+        """The video, as any of the tracks describes it."""
+        return self.tracks[0]
+
+    @property
+    def _fps(self) -> Fraction:
+        return self._track.fps
+
+    @property
+    def _start_seconds(self) -> float:
+        return self.options.start_seconds or 0.0
+
+    @property
+    def _stop_seconds(self) -> float:
+        stop = self.options.stop_seconds
+        return self._track.seconds if stop is None else min(stop, self._track.seconds)
+
+    def _total_frames(self) -> int:
+        """Return the number of frames of the result."""
+        track = self._track
+        if self._start_seconds >= track.seconds:
+            raise InputError(
+                f"the part to rewrite starts at {self._start_seconds:g} s, and '{track.path}' has "
+                f"{track.seconds:.2f} s; expected an earlier start"
+            )
+        if self.options.is_part:
+            return len(track)
+        spoken = max(frame_count(s.samples, s.rate, track.fps) for s in self.speeches.given)
+        if spoken == 0:
+            raise SpeechError("the speech is shorter than one frame. Give at least one sentence")
+        by_fit = {
+            "video": max(len(track), spoken),
+            "speech": spoken,
+            "shortest": min(len(track), spoken),
+        }
+        return by_fit[self.options.fit]
+
+    def _mouths(self, stack: ExitStack) -> list[DubbedMouth]:
+        mouths = []
+        for role, track, speech in zip(self.roles, self.tracks, self.speeches.by_role, strict=True):
+            anchor = role.anchor
+            stream = anchor.motion_stream(
+                articulation=self.style.articulation,
+                look_ahead_ms=self.style.look_ahead_ms,
+                fps=track.fps,
+            )
+            log = stack.enter_context(MotionLog(self.paths.motion))
+            mouths.append(
+                DubbedMouth(
+                    anchor=anchor,
+                    speech=speech,
+                    target=self._target(role, track),
+                    stream=stream,
+                    log=log,
+                )
+            )
+        return mouths
+
+    def _target(self, role: Role, track: VideoTrack) -> VideoTarget:
+        target = VideoTarget.of(track, role.anchor.face, role.anchor.info.crop)
+        if self.options.is_part:
+            target = target.within(self._start_seconds, self._stop_seconds)
+        if not (target.weights > 0).any():
+            name = f" for '{role.anchor.info.name}'" if len(self.roles) > 1 else ""
+            reasons = ", ".join(sorted(set(target.reasons().tolist()) - {""}))
+            raise InputError(
+                f"no frame of '{track.path}' can be rewritten{name}: {reasons}. Give a part of the video, or "
+                "a video, that shows the face from the front"
+            )
+        return target
+
+    def _frames(
+        self, stack: ExitStack, mouths: Sequence[DubbedMouth], order: ArrayI64, strip: FrameStrip | None
+    ) -> Iterator[media.YuvFrame]:
+        """Yield the frames with all new mouths; their generators are closed by the stack."""
+        frames = read_in_order(self._track, order.tolist())
+        if strip is not None:
+            frames = strip.before(frames)
+        start_frame = round(self._start_seconds * self._fps)
+        for mouth in mouths:
+            placed = mouth.placed(order, start_frame=start_frame)
+            frames = stack.enter_context(
+                closing(render_mouths(mouth.anchor, placed, mouth.target.on(frames)))
+            )
+        return frames
+
+    def _strip(
+        self, targets: Sequence[VideoTarget], order: ArrayI64, kept: Sequence[KeptFrames]
+    ) -> FrameStrip | None:
+        if self.paths.report is None or self.paths.report.suffix.lower() == ".json":
+            return None
+        return FrameStrip([target.track for target in targets], order, kept)
+
+    def _overlays(self, targets: Sequence[VideoTarget]) -> Overlays:
+        """Return the label and the watermark, which are put on once, however many mouths are new."""
+        text = self._label_text
+        first = next(media.read_yuv_frames(self._track.path, fps=self._fps, stop_frame=1))
+        landmarks = np.concatenate([target.landmarks for target in targets])
+        anchor_id = self.roles[0].anchor.origin.anchor_id
+        return Overlays(
+            label=None if text is None else place_label(text, landmarks, size=self._track.size),
+            watermark=Watermark(anchor_id, like=first) if self.style.watermark else None,
+        )
+
+    @property
+    def _label_text(self) -> str | None:
+        return label_text(self.style.label, bundled=any(is_bundled(role.anchor.path) for role in self.roles))
+
+    def _audio(self, stack: ExitStack, total: int) -> Path:
+        """Return a file of the audio: the speech's own, unless it must be cut or mixed."""
+        speech = self.speeches.audible
+        seconds = float(total / self._fps)
+        mixes = self.options.mix_db is not None or self.options.is_part
+        if not mixes and speech.seconds <= seconds:
+            return speech.audio_file
+        has_own = mixes and media.probe(self._track.path, header_only=True).audio is not None
+        gain = 0.0 if self.options.mix_db is None else 10 ** (self.options.mix_db / 20)
+        path = stack.enter_context(media.scratch_folder()) / "audio.wav"
+        plan = AudioPlan(
+            speech=speech.audio_file,
+            own=self._track.path if has_own else None,
+            seconds=seconds,
+            start_seconds=self._start_seconds,
+            stop_seconds=self._stop_seconds if self.options.is_part else seconds,
+            own_gain=gain,
+        )
+        write_dub_audio(plan, path)
+        return path
+
+    @property
+    def _cues(self) -> list[media.Cue]:
+        """Captions of the one speech, if it is read aloud."""
+        return caption_cues(self.speeches.given[0].sentences)
+
+    @property
+    def _subtitles(self) -> media.Subtitles | None:
+        if not self.outputs.subtitles:
+            return None
+        reading = next(role.reading for role in self.roles if role.is_read_aloud)
+        language = reading.language if reading is not None else "eng"
+        return media.Subtitles(cues=self._cues, language=language)
+
+    def _warnings(self, mouths: Sequence[DubbedMouth]) -> tuple[str, ...]:
+        rests = self.style.articulation.rests
+        return tuple(
+            line
+            for mouth in mouths
+            if mouth.speech is not None
+            for line in warn_without_speech(mouth.speech, mouth.stream, rests=rests)
+        )
+
+    def _statement(self, rewritten: ArrayBool) -> Statement:
+        """Return the claims about the whole video: all anchors, and the frames with any new mouth."""
+        synthesised = SynthesisedFrames()
+        synthesised.add(rewritten)
+        anchor, speech = self.roles[0].anchor, self.speeches.by_role[0]
+        assert speech is not None, "the first role speaks"
+        statement = anchor.on_target(anchor.target).statement(
+            self.paths.video.name,
+            frames=synthesised,
+            speech=SpeechSource.of(speech),
+            style=self.style,
+            fps=self._fps,
+            source=(self._track.path.name, self._track.sha256),
+        )
+        others = zip(self.roles[1:], self.speeches.by_role[1:], strict=True)
+        return replace(
+            statement,
+            label=self._label_text,
+            others=tuple(_further_person(role, speech) for role, speech in others),
+        )
+
+
+def _further_person(role: Role, speech: Speech | None) -> FurtherPerson:
+    info = role.anchor.info
+    source = None if speech is None else SpeechSource.of(speech)
+    return FurtherPerson(
+        anchor=info.name,
+        anchor_id=role.anchor.origin.anchor_id,
+        anchor_created=info.created,
+        consent=info.consent,
+        attribution=info.attribution,
+        speech_sha256=None if source is None else source.sha256,
+        speech_seconds=0.0 if source is None else source.seconds,
+        synthetic_voice=source is not None and source.synthetic_voice,
+    )
+
+
+def _dubbed_face(mouth: DubbedMouth, order: ArrayI64) -> DubbedFace:
+    return DubbedFace(
+        anchor=mouth.anchor.info.name,
+        face=mouth.target.track.face,
+        speaks=mouth.speech is not None,
+        rewritten_frames=int((mouth.target.weights[order] > 0).sum()),
+        kept=kept_frames([mouth.target], order),
+        speech_seconds=mouth.stream.speech_seconds if mouth.speech is not None else 0.0,
+    )
+
+
+def _marked(
+    frames: Iterable[media.YuvFrame], rewritten: ArrayBool, overlays: Overlays
+) -> Iterator[media.YuvFrame]:
+    """Mark the frames that are rewritten; the others stay as they are."""
+    for is_new, frame in zip(rewritten.tolist(), frames, strict=False):
+        yield overlays.put_on(frame) if is_new else frame
+
+
+def _counted(
+    frames: Iterable[media.YuvFrame], total: int, progress: Progress | None
+) -> Iterator[media.YuvFrame]:
+    for count, frame in enumerate(frames, 1):
+        yield frame
+        if progress is not None:
+            progress("render", count, total)

@@ -1,0 +1,63 @@
+"""Frames of a given video in a rising order: a dubbed video may also loop, or stand still at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from newscaster import media
+from newscaster.errors import MediaError
+from newscaster.media import YuvFrame
+from newscaster.media.frame import FrameCopier
+from newscaster.prepare.video_track import VideoTrack
+
+
+def read_in_order(track: VideoTrack, order: Iterable[int]) -> Iterator[YuvFrame]:
+    """Yield the frames of a tracked video with these numbers; each is the caller's to write to.
+
+    Raises:
+        MediaError: the video is damaged, or has changed since it was tracked.
+    """
+    reader = _Reader(track)
+    for index in order:
+        yield reader.read(index)
+
+
+class _Reader:
+    """Reads frames in rising order, for one thread; the last one can be read again and again."""
+
+    def __init__(self, track: VideoTrack) -> None:
+        self._track = track
+        self._frames: Iterator[YuvFrame] | None = None
+        self._next = 0
+        self._last: YuvFrame | None = None
+        self._copier: FrameCopier | None = None
+
+    def read(self, index: int) -> YuvFrame:
+        last = len(self._track) - 1
+        if index == last and self._last is not None:
+            return self._copy(self._last)
+        if self._frames is None or index < self._next:
+            self._frames = media.read_yuv_frames(self._track.path, fps=self._track.fps, start_frame=index)
+            self._next = index
+        while self._next < index:
+            self._advance()
+        frame = self._advance()
+        if index == last:
+            self._last = self._copy(frame)
+        return frame
+
+    def _advance(self) -> YuvFrame:
+        assert self._frames is not None
+        frame = next(self._frames, None)
+        if frame is None:
+            raise MediaError(
+                f"'{self._track.path}' has fewer frames than when it was tracked. Run this again when "
+                "the file no longer changes"
+            )
+        self._next += 1
+        return frame
+
+    def _copy(self, image: YuvFrame) -> YuvFrame:
+        if self._copier is None:
+            self._copier = FrameCopier(image.frame.width, image.frame.height)
+        return YuvFrame(self._copier.copy(image.frame), image.size)
