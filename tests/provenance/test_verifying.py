@@ -12,7 +12,7 @@ from PIL import Image
 
 from newscaster.errors import InputError
 from newscaster.media.containers import container_of
-from newscaster.provenance import Credentials, find_credentials, verify
+from newscaster.provenance import Credentials, FurtherPerson, find_credentials, verify
 from newscaster.provenance.credentials import user_credentials
 from newscaster.provenance.store import (
     MalformedManifestError,
@@ -51,6 +51,24 @@ def test_what_was_signed_is_read_again(
     assert found.sidecar == (sidecar if ending == "mkv" else None)
     assert sidecar.exists() == (ending == "mkv")
     assert not list(tmp_path.glob(".*"))
+
+
+def test_further_people_are_named(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:
+    speaks = FurtherPerson(
+        anchor="Bob",
+        anchor_id="d" * 64,
+        anchor_created="2026-11-03T10:00:00+00:00",
+        consent={"statement": "Bob agreed"},
+        attribution=("Footage: Bob",),
+        speech_sha256="e" * 64,
+        speech_seconds=2.5,
+        synthetic_voice=True,
+    )
+    silent = FurtherPerson(anchor="Eve", anchor_id="f" * 64, anchor_created="2026-11-04T10:00:00+00:00")
+    found = verify(signed(make_clip(), tmp_path / "news.mp4", local, others=(speaks, silent)))
+    assert found.statement == statement(others=(speaks, silent))
+    assert found.ingredients.count("the speech, text-to-speech") == 2
+    assert {"the anchor 'Ada'", "the anchor 'Bob'", "the anchor 'Eve'"} <= set(found.ingredients)
 
 
 def test_a_synthetic_target_and_another_one(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:

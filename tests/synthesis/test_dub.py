@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
+from PIL import Image
 
 import newscaster
+from dubbed import Written, own_planes
 from making_media import moving_pattern, tone
 from newscaster import Anchor, media
 from newscaster.errors import FootageError, InputError, OutputError
@@ -20,6 +19,7 @@ from newscaster.face.geometry import eye_distance
 from newscaster.face.topology import MOUTH
 from newscaster.synthesis.dub_audio import RATE, AudioPlan, write_dub_audio
 from newscaster.synthesis.dub_options import DubOptions
+from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.options import Outputs, Style
 from newscaster.tracking import FaceTracker
 from tiny_anchor import speech_like, write_tiny_anchor
@@ -58,34 +58,6 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("speech") / "speech.wav"
     media.write_wav(path, speech_like(2.0), 16_000)
     return path
-
-
-class Written:
-    """What the encoder is given in place of a file's frames."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.planes: list[npt.NDArray[np.uint8]] = []
-        self.options: dict[str, Any] = {}
-        real = media.write_video
-
-        def write(path: Path, frames: Iterable[media.YuvFrame], **options: Any) -> int:
-            self.options = options
-            return real(path, self._noted(frames), **options)
-
-        monkeypatch.setattr(media, "write_video", write)
-
-    def _noted(self, frames: Iterable[media.YuvFrame]) -> Iterator[media.YuvFrame]:
-        for frame in frames:
-            self.planes.append(flat(frame))
-            yield frame
-
-
-def flat(frame: media.YuvFrame) -> npt.NDArray[np.uint8]:
-    return np.concatenate([plane.reshape(-1) for plane in frame.planes])
-
-
-def own_planes(video: Path) -> list[npt.NDArray[np.uint8]]:
-    return [flat(frame) for frame in media.read_yuv_frames(video)]
 
 
 def test_only_shots_of_the_person_change(
@@ -228,9 +200,9 @@ def test_what_cannot_be_dubbed(
         anchor.dub(empty, speech, out)
     with pytest.raises(FootageError, match=r"0\.40 s long"):
         anchor.dub(short, speech, out)
-    other = newscaster.open(write_tiny_anchor(tmp_path / "other.anchor"))
-    with pytest.raises(FootageError, match=r"does not show the person|could not be measured"):
-        other.dub(video, speech, out)
+    drawn = newscaster.open(write_tiny_anchor(tmp_path / "drawn.anchor"))
+    with pytest.raises(FootageError, match="the anchor's own face could not be measured"):
+        drawn.dub(video, speech, out)
     before = video.read_bytes()
     with pytest.raises(OutputError, match="the video"):
         anchor.dub(video, speech, video)
@@ -251,6 +223,104 @@ def test_what_cannot_be_dubbed(
         with pytest.raises(InputError):
             DubOptions(**wrong)  # type: ignore[arg-type]
     assert not out.exists()
+
+
+def test_no_output_replaces_an_input(anchor: Anchor, video: Path, speech: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_bytes(speech.read_bytes())  # any name may hold audio
+    link = tmp_path / "link.mp4"
+    link.symlink_to(video)
+    before = video.read_bytes()
+    with pytest.raises(OutputError, match="the speech"):
+        anchor.dub(video, page, tmp_path / "out.mp4", options=DubOptions(report=page))
+    with pytest.raises(OutputError, match="the video"):
+        anchor.dub(video, speech, link)
+    with pytest.raises(OutputError, match=r"\.json, \.html|\.html"):
+        anchor.dub(video, speech, tmp_path / "out.mp4", options=DubOptions(report=tmp_path / "report.txt"))
+    assert video.read_bytes() == before
+    assert page.read_bytes() == speech.read_bytes()
+
+
+@pytest.mark.parametrize("report", [None, "report.html"])
+def test_another_person_is_shown(
+    report: str | None,
+    anchor: Anchor,
+    video: Path,
+    speech: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = -anchor_descriptor(anchor.target)
+    monkeypatch.setattr("newscaster.synthesis.dub.anchor_descriptor", lambda _: other)
+    path = tmp_path / (report or "out.faces.png")
+    options = DubOptions(report=None if report is None else path)
+    with pytest.raises(FootageError, match="1 other person is visible") as caught:
+        anchor.dub(video, speech, tmp_path / "out.mp4", options=options)
+    assert str(caught.value).endswith(f"The faces are shown in '{path}'")
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+    if report is None:
+        with Image.open(path) as image:
+            assert image.width > 2 * 220
+    else:
+        assert path.read_text(encoding="utf-8").count("data:image/jpeg") == 2
+
+
+def test_a_selected_face_of_someone_else_is_noted(
+    anchor: Anchor, video: Path, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = -anchor_descriptor(anchor.target)
+    monkeypatch.setattr("newscaster.synthesis.dub.anchor_descriptor", lambda _: other)
+    made = anchor.dub(video, speech, tmp_path / "out.mp4", style=STYLE, options=DubOptions(face=0))
+    assert made.rewritten_frames == 2 * FRAMES
+    assert any("does not look like the person of" in note for note in made.notes)
+
+
+def test_captions_that_overlap(anchor: Anchor, video: Path, tmp_path: Path) -> None:
+    captions = tmp_path / "captions.srt"
+    captions.write_text(
+        "1\n00:00:00,000 --> 00:00:01,500\nGood evening.\n\n2\n00:00:01,000 --> 00:00:02,000\nThe news.\n"
+    )
+    with pytest.raises(InputError, match=r"caption 2 of .* starts at 0:00:01\.000, before caption 1"):
+        anchor.dub(video, None, tmp_path / "out.mp4", options=DubOptions(script=captions))
+    assert [path.name for path in tmp_path.iterdir()] == ["captions.srt"]
+
+
+def test_a_variable_frame_rate_becomes_the_nominal_one(
+    anchor: Anchor, video: Path, speech: Path, tmp_path: Path
+) -> None:
+    """Every third frame is shown for three times as long as each of the two others."""
+    path, steps = tmp_path / "variable.mp4", (25, 25, 75)
+    with av.open(str(video)) as source, av.open(str(path), "w") as out:
+        track = out.add_stream("libx264", rate=30, options={"crf": "10", "bf": "0"})
+        track.width, track.height, track.pix_fmt = *anchor.size, "yuv420p"
+        track.time_base = track.codec_context.time_base = Fraction(1, 1000)
+        time = 0
+        for number, frame in zip(range(FRAMES), source.decode(video=0), strict=False):
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            frame.pict_type = av.video.frame.PictureType.NONE
+            out.mux(track.encode(frame))
+            time += steps[number % 3]
+        out.mux(track.encode(None))
+    made = anchor.dub(path, speech, tmp_path / "out.mp4", style=STYLE, options=DubOptions(fit="shortest"))
+    (note,) = (note for note in made.notes if "variable frame rate" in note)
+    assert f"at its nominal {float(made.fps):.5g} frames/s" in note
+    info = media.probe(tmp_path / "out.mp4").video
+    assert info is not None
+    assert info.uneven == 0
+    assert made.seconds == pytest.approx(time / 1000, abs=0.07)
+
+
+def test_the_lag_of_the_own_audio_is_said(anchor: Anchor, video: Path, cache: Path, tmp_path: Path) -> None:
+    """A tone is no speech: the lag is not known, and the mouth rests."""
+    report = tmp_path / "report.html"
+    options = DubOptions(cache=cache, report=report)
+    made = anchor.dub(video, None, tmp_path / "out.mp4", style=STYLE, options=options)
+    assert made.own_audio is not None
+    assert made.own_audio.seconds is None
+    page = report.read_text(encoding="utf-8")
+    assert "The lag of the video&#39;s own audio could not be measured" in page
+    assert page.count("data:image/jpeg") >= 2 * 8
+    assert "the face is not seen" in page
 
 
 def test_the_mix_is_the_sum_of_its_parts(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import av
 import numpy as np
 
 from newscaster.media.reader import find_video, open_media
-from newscaster.types import ArrayF64
+from newscaster.types import ArrayBool, ArrayF64
 
 CLOCK_RESTART_SECONDS = 1.0
 """A clock that goes back by more has restarted (concatenated recordings)."""
@@ -36,6 +36,8 @@ _SHORT_PERCENT = 20
 """Minimum percentage of steps between frames without a dropped frame."""
 _OFF_GRID = 0.25
 _MIN_ON_GRID = 0.9
+_MAX_JITTER = 0.25
+"""Of a constant frame rate, in steps."""
 
 
 def clock_restarts(path: Path) -> bool:
@@ -77,6 +79,8 @@ class Extent:
     gaps: Gaps = ()
     fps: float | None = None
     """Frame rate without gaps and dropped frames; None if there are none: then the mean rate is right."""
+    uneven: float = 0.0
+    """Fraction of the frames that are shown for another time than at the constant rate; gaps do not count."""
 
 
 def video_extent(path: Path, *, first_seconds: float, frame_seconds: float) -> Extent:
@@ -153,8 +157,31 @@ def _extent_of(parts: list[_Part]) -> Extent:
         start = float(of_part.min())
         times.append(of_part - start + total)
         total += part.end - start
-    gaps, fps = _gaps_between(np.concatenate(times))
-    return Extent(total - sum(stop - start for start, stop in gaps), gaps, fps)
+    joined = np.concatenate(times)
+    gaps, fps = _gaps_between(joined)
+    return Extent(total - sum(stop - start for start, stop in gaps), gaps, fps, uneven_fraction(joined, fps))
+
+
+def uneven_fraction(times: ArrayF64, fps: float | None) -> float:
+    """Return the fraction of the frames at these times whose duration is not that of the constant rate.
+
+    Args:
+        times: presentation times in seconds.
+        fps: the constant rate; None: the mean rate outside gaps.
+    """
+    steps = np.diff(np.unique(times))
+    steps = steps[~_is_gap(steps)]
+    if not len(steps):
+        return 0.0
+    step = float(steps.mean()) if fps is None else 1 / fps
+    # Time stamps are rounded, to milliseconds in some containers, and jitter.
+    return float((np.abs(steps - step) > max(_MAX_JITTER * step, 0.0011)).mean())
+
+
+def _is_gap(steps: ArrayF64) -> ArrayBool:
+    if not len(steps):
+        return np.zeros(0, np.bool_)
+    return np.asarray(steps > max(MIN_GAP_SECONDS, MIN_GAP_FRAMES * float(np.median(steps))))
 
 
 def _gaps_between(times: ArrayF64) -> tuple[Gaps, float | None]:
@@ -162,7 +189,7 @@ def _gaps_between(times: ArrayF64) -> tuple[Gaps, float | None]:
     steps = np.diff(np.unique(times))
     if not len(steps):
         return (), None
-    is_gap = steps > max(MIN_GAP_SECONDS, MIN_GAP_FRAMES * float(np.median(steps)))
+    is_gap = _is_gap(steps)
     fps = nominal_rate(steps[~is_gap])
     if not is_gap.any():
         return (), fps

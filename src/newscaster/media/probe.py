@@ -42,6 +42,8 @@ class VideoInfo:
     """Times without frames between others, see `newscaster.media.extent`."""
     nominal_fps: Fraction | None = None
     """Frame rate without gaps and dropped frames, which lower `fps`; None if there are none."""
+    uneven: float = 0.0
+    """Fraction of the frames that are shown for another time than at the constant rate; 0 if not measured."""
 
     @property
     def end_seconds(self) -> float | None:
@@ -95,7 +97,13 @@ def probe(path: Path, *, header_only: bool = False) -> MediaInfo:
     if video is not None and not header_only:
         extent = video_extent(path, first_seconds=video.start_seconds, frame_seconds=float(1 / video.fps))
         fps = None if extent.fps is None else Fraction(extent.fps).limit_denominator(1001)
-        video = replace(video, duration_seconds=extent.seconds, gaps=extent.gaps, nominal_fps=fps)
+        video = replace(
+            video,
+            duration_seconds=extent.seconds,
+            gaps=extent.gaps,
+            nominal_fps=fps,
+            uneven=extent.uneven,
+        )
     if video is None and audio is None:
         raise MediaError(f"'{path}' holds an image but neither video nor audio. Give another file")
     return MediaInfo(path=path, video=video, audio=audio, metadata=metadata)

@@ -39,6 +39,8 @@ _CACHE_VERSION = 2
 _FRAMES_AHEAD = 4
 _OCCLUSION_EVERY = 3
 """One in so many frames is searched for occluders of the mouth."""
+_MAX_UNEVEN = 0.01
+"""Fraction of frames off the constant rate up to which a video has a constant rate."""
 _METER_FRAMES = 600
 """Maximum number of frames whose crops are in memory."""
 
@@ -189,7 +191,7 @@ _Choice = tuple[People, tuple[str, ...]]
 
 def _choose(footage: Footage, persons: Sequence[Person], wanted: WantedPerson) -> _Choice:
     """Select the person to track; raise FootageError if there is none."""
-    notes = gap_notes([footage])
+    notes = [*gap_notes([footage]), *_rate_notes(footage)]
     if wanted.descriptor is None or wanted.face is not None or not persons:
         people = choose_person(persons, wanted.face, footage.path)
         if wanted.face is None and len(persons) > 1:
@@ -222,6 +224,17 @@ def _choose(footage: Footage, persons: Sequence[Person], wanted: WantedPerson) -
             persons=persons,
         )
     return People(tuple(persons), known), tuple(notes)
+
+
+def _rate_notes(footage: Footage) -> list[str]:
+    """Return a line if the frame rate varies."""
+    if footage.video.uneven <= _MAX_UNEVEN:
+        return []
+    return [
+        f"'{footage.path.name}' has a variable frame rate: {footage.video.uneven:.0%} of its frames are off "
+        f"the constant rate. It is rewritten at its nominal {float(footage.fps):.5g} frames/s: frames are "
+        "repeated or dropped"
+    ]
 
 
 def _is_someone_else(person: Person, descriptor: ArrayF32 | None) -> bool:

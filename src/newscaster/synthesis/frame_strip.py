@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from newscaster.media import YuvFrame
+from newscaster.prepare.people import box_of
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.synthesis.dub_options import KeptFrames
 from newscaster.types import ArrayI64
@@ -17,9 +18,9 @@ SPREAD_FRAMES = 8
 """Number of frames at evenly spread times."""
 MAX_RUNS = 10
 """Kept runs whose edges are shown; of more, the longest."""
-_MARGIN = 0.5
-"""Around the faces, in heights of their box."""
-_SIDE_PX = 260
+_SHOWN_FACES = 1.5
+"""Side of the part that is shown of each face, in sides of its box."""
+_SIDE_PX, _GAP_PX = 240, 6
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class FramePair:
 
     number: int
     original: Image.Image
-    """The faces and their surroundings, or the whole frame without a face."""
+    """The faces side by side, from the first person's, or the whole frame without a face."""
     result: Image.Image
-    """The same part after, before encoding."""
+    """The same parts after, before encoding."""
 
 
 class FrameStrip:
@@ -44,7 +45,7 @@ class FrameStrip:
 
     def __init__(self, tracks: Sequence[VideoTrack], order: ArrayI64, kept: Sequence[KeptFrames]) -> None:
         self.numbers = shown_frames(len(order), kept)
-        self._boxes = {number: _box(tracks, int(order[number])) for number in self.numbers}
+        self._boxes = {number: _boxes(tracks, int(order[number])) for number in self.numbers}
         self._originals: dict[int, Image.Image] = {}
         self._results: dict[int, Image.Image] = {}
 
@@ -67,9 +68,7 @@ class FrameStrip:
     def _taken(self, images: Iterable[YuvFrame], parts: dict[int, Image.Image]) -> Iterator[YuvFrame]:
         for number, image in enumerate(images):
             if number in self._boxes:
-                part = Image.fromarray(image.rgb()).crop(self._boxes[number] or (0, 0, *image.size))
-                part.thumbnail((_SIDE_PX, _SIDE_PX), Image.Resampling.LANCZOS)
-                parts[number] = part
+                parts[number] = _part(image, self._boxes[number])
             yield image
 
 
@@ -81,14 +80,28 @@ def shown_frames(total: int, kept: Sequence[KeptFrames]) -> list[int]:
     return sorted(number for number in numbers if 0 <= number < total)
 
 
-def _box(tracks: Sequence[VideoTrack], index: int) -> tuple[int, int, int, int] | None:
-    """Return the part of a frame with all tracked faces; None if there is none."""
-    faces = [track.landmarks[index, :, :2] for track in tracks if track.present[index]]
-    if not faces:
-        return None
-    points = np.concatenate(faces)
-    margin = _MARGIN * max(float(np.ptp(face[:, 1])) for face in faces)
-    limits = np.array(tracks[0].size)
-    left, top = np.clip(points.min(axis=0) - margin, 0, limits - 2).astype(int).tolist()
-    right, bottom = np.clip(points.max(axis=0) + margin, (left + 2, top + 2), limits).astype(int).tolist()
-    return left, top, right, bottom
+def _boxes(tracks: Sequence[VideoTrack], index: int) -> list[tuple[int, int, int, int]]:
+    """Return a square around each tracked face of a frame; its edges may be beyond those of the frame."""
+    boxes = []
+    for track in tracks:
+        if not track.present[index]:
+            continue
+        left, top, right, bottom = box_of(track.landmarks[index])
+        half = _SHOWN_FACES * max(right - left, bottom - top) / 2
+        x, y = (left + right) / 2, (top + bottom) / 2
+        boxes.append((round(x - half), round(y - half), round(x + half), round(y + half)))
+    return boxes
+
+
+def _part(image: YuvFrame, boxes: Sequence[tuple[int, int, int, int]]) -> Image.Image:
+    """Return squares of a frame side by side; without any, the whole frame."""
+    frame = Image.fromarray(image.rgb())
+    if not boxes:
+        frame.thumbnail((2 * _SIDE_PX, _SIDE_PX), Image.Resampling.LANCZOS)
+        return frame
+    width = len(boxes) * (_SIDE_PX + _GAP_PX) - _GAP_PX
+    row = Image.new("RGB", (width, _SIDE_PX), (128, 128, 128))
+    for number, box in enumerate(boxes):
+        face = frame.crop(box).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.LANCZOS)
+        row.paste(face, (number * (_SIDE_PX + _GAP_PX), 0))
+    return row
