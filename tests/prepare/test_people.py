@@ -166,6 +166,21 @@ def test_landmarks_of_a_neighbour_are_not_taken_for_a_faces_own() -> None:
     assert [s.is_described for s in found] == [True, False]
 
 
+def test_all_faces_of_a_frame_are_searched_for() -> None:
+    """A window that takes in the whole frame shows the neighbours, too."""
+    asked: list[int] = []
+    points = seen(face_points(), np.eye(3), scale=40, shift=(100, 100)).astype(np.float32)
+    own = np.concatenate([points[:, :2].min(axis=0), points[:, :2].max(axis=0)])
+    sightings_in(
+        np.zeros((200, 300, 3), np.uint8),
+        0.0,
+        detect=lambda frame: np.stack([own, own + 40, own + 80]),
+        make_mesh=lambda faces: asked.append(faces) or OneMesh(points),  # type: ignore[return-value,arg-type,func-returns-value]
+        describe=lambda frames, landmarks: np.ones((len(frames), 128), np.float32),
+    )
+    assert asked == [3, 3, 3]
+
+
 def test_overlap() -> None:
     a = np.array([0.0, 0, 10, 10])
     assert overlap(a, a) == 1.0

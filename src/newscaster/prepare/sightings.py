@@ -21,6 +21,9 @@ _MIN_OVERLAP = 0.25
 """Minimum overlap of a detected box and the landmarks in the window around it; with less, they are another
 face's."""
 
+_MAX_FACES = 4
+"""Maximum number of faces that are searched for in the window around one of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sighting:
@@ -58,8 +61,9 @@ def sightings_in(
     Tests replace ``detect``, ``make_mesh`` and ``describe``.
     """
     sightings = []
-    for box in detect(frame):
-        mesh = make_mesh(1)
+    boxes = detect(frame)
+    for box in boxes:
+        mesh = make_mesh(min(len(boxes), _MAX_FACES))  # the window may show other faces, too
         mesh.reset()
         faces = mesh.find(frame, window_around(box, frame))
         landmarks = max(faces, key=lambda points: overlap(box_of(points), box), default=None)

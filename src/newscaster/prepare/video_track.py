@@ -171,9 +171,9 @@ def track_people(
             tracks[number] = track
             if (place := places[number]) is not None:
                 _write_cache(place, track)
-    found = tuple(track for track in tracks if track is not None)
-    _check_faces_differ(path, wanted, [track.face for track in found])
-    return found
+    complete = tuple(track for track in tracks if track is not None)
+    _check_faces_differ(path, wanted, [track.face for track in complete])
+    return complete
 
 
 def _check_faces_differ(path: Path, wanted: Sequence[WantedPerson], faces: Sequence[int | None]) -> None:
@@ -181,7 +181,7 @@ def _check_faces_differ(path: Path, wanted: Sequence[WantedPerson], faces: Seque
         if face == other:
             raise FootageError(
                 f"'{wanted[a].name}' and '{wanted[b].name}' are both face={face} of '{path}'. Give each "
-                "person a face of their own: face=0 (leftmost), face=1 ..."
+                "person a face of their own: face=0 (leftmost), face=1 and so on"
             )
 
 
@@ -202,7 +202,7 @@ def _choose(footage: Footage, persons: Sequence[Person], wanted: WantedPerson) -
                 "it is rewritten because it was selected"
             )
         return people, tuple(notes)
-    advice = "select the face: face=0 (leftmost), face=1 ..."
+    advice = "select the face: face=0 (leftmost), face=1 and so on"
     if not np.isfinite(wanted.descriptor).all():
         raise FootageError(
             f"whether '{footage.path}' shows the person of '{wanted.name}' is unknown: the anchor's own face "

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from newscaster.face.frame_similarity import FrameSimilarity
 from newscaster.face.geometry import runs
@@ -65,20 +66,20 @@ def _changes(target: VideoTarget, candidates: ArrayI64) -> ArrayF64:
     return np.asarray(similarity.change(np.full(len(candidates), stop - start - 1), candidates))
 
 
-def kept_frames(targets: Sequence[VideoTarget], order: ArrayI64) -> tuple[KeptFrames, ...]:
+def kept_frames(reasons: Sequence[npt.NDArray[np.str_]], order: ArrayI64) -> tuple[KeptFrames, ...]:
     """Return the runs of frames of a result in which no mouth is rewritten, and why.
 
     Args:
-        targets: the video, once for each person in it.
+        reasons: of each person, see :meth:`VideoTarget.reasons`.
         order: frames of the video, (F,).
     """
-    by_person = np.stack([target.reasons()[order] for target in targets])
+    by_person = np.stack([of_person[order] for of_person in reasons])
     kept = (by_person != "").all(axis=0)
-    reasons = np.where(kept, [_joined(column) for column in by_person.T.tolist()], "")
-    found = []
-    for reason in sorted(set(reasons.tolist()) - {""}):
-        found += [KeptFrames(start=a, stop=b, reason=reason) for a, b in runs(reasons == reason)]
-    return tuple(sorted(found, key=lambda frames: frames.start))
+    joined = np.where(kept, [_joined(column) for column in by_person.T.tolist()], "")
+    frames = []
+    for reason in sorted(set(joined.tolist()) - {""}):
+        frames += [KeptFrames(start=a, stop=b, reason=reason) for a, b in runs(joined == reason)]
+    return tuple(sorted(frames, key=lambda run: run.start))
 
 
 def _joined(reasons: Sequence[str]) -> str:

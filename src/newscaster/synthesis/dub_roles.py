@@ -63,7 +63,7 @@ class Speeches:
     notes: tuple[str, ...]
 
     @property
-    def given(self) -> list[Speech]:
+    def spoken(self) -> list[Speech]:
         """The speeches without the silent people."""
         return [speech for speech in self.by_role if speech is not None]
 
@@ -73,7 +73,7 @@ class Speeches:
         Raises:
             MediaError: one has changed or is missing.
         """
-        for speech in self.given:
+        for speech in self.spoken:
             speech.check_unchanged()
 
 
@@ -97,13 +97,13 @@ def open_speeches(roles: Sequence[Role], video: Path, options: DubOptions) -> It
             by_role: list[Speech | None] = [stack.enter_context(open_speech(path, reading=roles[0].reading))]
         else:
             by_role = [stack.enter_context(_open(role)) if role.has_speech else None for role in roles]
-        given = [speech for speech in by_role if speech is not None]
-        if not all(speech.samples for speech in given):
+        spoken = [speech for speech in by_role if speech is not None]
+        if not all(speech.samples for speech in spoken):
             raise SpeechError("the speech is empty")
-        notes = [note for speech in given for note in speech.notes]
-        audible = given[0]
-        if len(given) > 1:
-            audible = _mixed(given, stack, notes)
+        notes = [note for speech in spoken for note in speech.notes]
+        audible = spoken[0]
+        if len(spoken) > 1:
+            audible = _mixed(spoken, stack, notes)
         yield Speeches(
             by_role=tuple(by_role), audible=audible, is_own_audio=is_own, notes=tuple(dict.fromkeys(notes))
         )

@@ -82,7 +82,8 @@ class DubbedVideo:
         weights = np.stack([target.weights[order] for target in targets])
         rewritten = np.asarray((weights > 0).any(axis=0))
         overlays = self._overlays(targets)
-        kept = kept_frames(targets, order)
+        reasons = [target.reasons() for target in targets]
+        kept = kept_frames(reasons, order)
         strip = self._strip(targets, order, kept)
         audio = self._audio(stack, total)
         frames = self._frames(stack, mouths, order, strip)
@@ -108,7 +109,10 @@ class DubbedVideo:
             frames=count,
             rewritten=int(rewritten.sum()),
             kept=kept,
-            faces=tuple(_dubbed_face(mouth, order) for mouth in mouths),
+            faces=tuple(
+                _dubbed_face(mouth, order, kept_frames([why], order))
+                for mouth, why in zip(mouths, reasons, strict=True)
+            ),
             warnings=self._warnings(mouths),
             strip=strip,
         )
@@ -120,7 +124,7 @@ class DubbedVideo:
             frames,
             fps=self._fps,
             audio=audio,
-            metadata=tags(*infos, synthetic_voice=any(speech.synthetic for speech in self.speeches.given)),
+            metadata=tags(*infos, synthetic_voice=any(speech.synthetic for speech in self.speeches.spoken)),
             subtitles=self._subtitles,
             crf=self.outputs.crf,
             finish=finish,
@@ -161,7 +165,7 @@ class DubbedVideo:
             )
         if self.options.is_part:
             return len(track)
-        spoken = max(frame_count(s.samples, s.rate, track.fps) for s in self.speeches.given)
+        spoken = max(frame_count(s.samples, s.rate, track.fps) for s in self.speeches.spoken)
         if spoken == 0:
             raise SpeechError("the speech is shorter than one frame. Give at least one sentence")
         by_fit = {
@@ -229,14 +233,15 @@ class DubbedVideo:
 
     def _overlays(self, targets: Sequence[VideoTarget]) -> Overlays:
         """Return the label and the watermark, which are put on once, however many mouths are new."""
-        text = self._label_text
-        first = next(media.read_yuv_frames(self._track.path, fps=self._fps, stop_frame=1))
-        landmarks = np.concatenate([target.landmarks for target in targets])
-        anchor_id = self.roles[0].anchor.origin.anchor_id
-        return Overlays(
-            label=None if text is None else place_label(text, landmarks, size=self._track.size),
-            watermark=Watermark(anchor_id, like=first) if self.style.watermark else None,
-        )
+        label = watermark = None
+        if (text := self._label_text) is not None:
+            landmarks = [target.landmarks for target in targets]
+            every = landmarks[0] if len(landmarks) == 1 else np.concatenate(landmarks)
+            label = place_label(text, every, size=self._track.size)
+        if self.style.watermark:
+            first = next(media.read_yuv_frames(self._track.path, fps=self._fps, stop_frame=1))
+            watermark = Watermark(self.roles[0].anchor.origin.anchor_id, like=first)
+        return Overlays(label=label, watermark=watermark)
 
     @property
     def _label_text(self) -> str | None:
@@ -266,7 +271,7 @@ class DubbedVideo:
     @property
     def _cues(self) -> list[media.Cue]:
         """Captions of the one speech, if it is read aloud."""
-        return caption_cues(self.speeches.given[0].sentences)
+        return caption_cues(self.speeches.spoken[0].sentences)
 
     @property
     def _subtitles(self) -> media.Subtitles | None:
@@ -322,13 +327,13 @@ def _further_person(role: Role, speech: Speech | None) -> FurtherPerson:
     )
 
 
-def _dubbed_face(mouth: DubbedMouth, order: ArrayI64) -> DubbedFace:
+def _dubbed_face(mouth: DubbedMouth, order: ArrayI64, kept: tuple[KeptFrames, ...]) -> DubbedFace:
     return DubbedFace(
         anchor=mouth.anchor.info.name,
         face=mouth.target.track.face,
         speaks=mouth.speech is not None,
         rewritten_frames=int((mouth.target.weights[order] > 0).sum()),
-        kept=kept_frames([mouth.target], order),
+        kept=kept,
         speech_seconds=mouth.stream.speech_seconds if mouth.speech is not None else 0.0,
     )
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from newscaster import media
 from newscaster.errors import MediaError
@@ -54,11 +54,11 @@ def write_faces(images: Sequence[FaceImage], video: Path) -> Path:
     """
     width = len(images) * (_SIDE_PX + _GAP_PX) + _GAP_PX
     sheet = Image.new("RGB", (width, _SIDE_PX + _TEXT_PX + 2 * _GAP_PX), (250, 249, 246))
-    draw = ImageDraw.Draw(sheet)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
     for number, face in enumerate(images):
         left = _GAP_PX + number * (_SIDE_PX + _GAP_PX)
         sheet.paste(face.image, (left, _GAP_PX))
-        draw.text((left, _SIDE_PX + 2 * _GAP_PX), face.caption, fill=(40, 40, 38))
+        draw.text((left, _SIDE_PX + 2 * _GAP_PX), face.caption, fill=(40, 40, 38), font=font)
     path = _free_path(video)
     info = PngImagePlugin.PngInfo()
     info.add_text(*_MARK)

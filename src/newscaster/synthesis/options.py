@@ -38,7 +38,8 @@ class Outputs:
     motion: str | Path | None = None
     """.npz for the motion of the mouth: `landmarks` (F, 57, 2) in pixels of the frames, `shapes` (F, 57, 2)
     in head units, `stage_frames` (F,), `shares` (F,), the weight of the new mouth in each frame, `fps`
-    (numerator, denominator), `frames`."""
+    (numerator, denominator), `frames`. Of several people in a dubbed video, the second has `landmarks_2`,
+    `shapes_2` and so on."""
     speech: str | Path | None = None
     """.wav for the audio of the video, at its own rate."""
     crf: int = 18
