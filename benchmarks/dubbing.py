@@ -24,6 +24,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ def frames_of(clips: Iterable[Path]) -> Iterator[ImageU8]:
 
 
 def audio_of(clips: Iterable[Path]) -> np.ndarray:
-    return np.concatenate([media.read_audio(clip, rate=RATE)[: 3 * RATE] for clip in clips])
+    """The audio of clips, each as long as its 75 frames."""
+    parts = [media.read_audio(clip, rate=RATE)[: 3 * RATE] for clip in clips]
+    return np.concatenate([np.pad(part, (0, 3 * RATE - len(part))) for part in parts])
 
 
 def part_of(path: Path, start: float, seconds: float, out: Path) -> Path:
@@ -154,36 +157,46 @@ def changed_frames(anchor: Anchor, video: Path, speech: Path, out: Path) -> np.n
 
 def measure_lags(data: Path, work: Path) -> dict[str, Any]:
     person = anchor_descriptor(newscaster.open().target)
-    results: dict[str, Any] = {}
-    for count in CLIPS:
-        errors, unknown, unshifted = [], 0, []
-        for first in range(0, 24, max(count, 4)):
-            clips = sentences(data, "grid_s1", "test", slice(first, first + count))
-            video = work / f"lag{count}-{first}.mp4"
-            media.write_video(video, frames_of(clips), fps=25, audio=None, crf=14)  # type: ignore[arg-type]
-            track, audio = track_video(video, person=person, name="s1"), audio_of(clips)
-            lags = [lag_of(track, np.roll(audio, round(ms / 1000 * RATE))) for ms in (0, *SHIFTS_MS)]
-            unknown += sum(lag is None for lag in lags)
-            if lags[0] is None:
-                continue
-            unshifted.append(1000 * lags[0])
-            errors += [
-                abs(1000 * lag - unshifted[-1] - ms)
-                for lag, ms in zip(lags[1:], SHIFTS_MS, strict=True)
-                if lag is not None
-            ]
-        videos = len(range(0, 24, max(count, 4)))
-        row = {
-            "videos": videos,
-            "measured": videos * (1 + len(SHIFTS_MS)) - unknown,
-            "of": videos * (1 + len(SHIFTS_MS)),
-            "unshifted_ms": round(float(np.median(unshifted)), 1) if unshifted else None,
-            "median_error_ms": round(float(np.median(errors)), 1) if errors else None,
-            "largest_error_ms": round(max(errors), 1) if errors else None,
-        }
-        results[f"{3 * count} s"] = row
-        print(f"lag, videos of {3 * count} s: {row}")
-    return results
+    rows: dict[int, list[list[float | None]]] = {count: [] for count in CLIPS}
+    for first in range(0, 24, max(CLIPS)):
+        clips = sentences(data, "grid_s1", "test", slice(first, first + max(CLIPS)))
+        video = work / f"lag-{first}.mp4"
+        media.write_video(video, frames_of(clips), fps=25, audio=None, crf=14)  # type: ignore[arg-type]
+        track = track_video(video, person=person, name="s1", cache=work / "tracks")
+        audio = audio_of(clips)
+        parts = [(count, start) for count in CLIPS for start in range(0, len(clips), count)]
+        for count, start in parts:
+            frames = slice(75 * start, 75 * (start + count))
+            part = replace(
+                track,
+                landmarks=track.landmarks[frames],
+                present=track.present[frames],
+                covered=track.covered[frames],
+            )
+            samples = audio[3 * RATE * start : 3 * RATE * (start + count)]
+            shifted = [np.roll(samples, round(ms / 1000 * RATE)) for ms in (0, *SHIFTS_MS)]
+            rows[count].append([lag_of(part, samples) for samples in shifted])
+    return {f"{3 * count} s": lag_row(f"{3 * count} s", lags) for count, lags in rows.items()}
+
+
+def lag_row(name: str, lags: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+    """Figures of videos of one length; of each the lag without a shift, and with those of SHIFTS_MS."""
+    measured = [of_video for of_video in lags if of_video[0] is not None]
+    errors = [
+        abs(1000 * (lag - of_video[0]) - ms)  # type: ignore[operator]
+        for of_video in measured
+        for lag, ms in zip(of_video[1:], SHIFTS_MS, strict=True)
+        if lag is not None
+    ]
+    row = {
+        "measured": sum(lag is not None for of_video in lags for lag in of_video),
+        "of": sum(map(len, lags)),
+        "unshifted_ms": [round(1000 * of_video[0]) for of_video in measured],  # type: ignore[operator]
+        "median_error_ms": round(float(np.median(errors)), 1) if errors else None,
+        "largest_error_ms": round(float(max(errors)), 1) if errors else None,
+    }
+    print(f"lag, videos of {name}: {row}")
+    return row
 
 
 def lag_of(track: Any, audio: np.ndarray) -> float | None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -145,11 +147,33 @@ def test_whoever_does_not_speak(
     if others == "keep":
         assert all(unchanged)
         assert len(result.faces) == 1
-        assert any("keeps the own mouth" in note for note in result.notes)
+        assert any("keeps their own mouth" in note for note in result.notes)
     else:
         assert not any(unchanged)
         assert np.ptp(motion["shapes_2"], axis=0).max() == 0
         assert np.ptp(motion["shapes"], axis=0).max() > 0.01
+
+
+def test_an_error_of_the_encoder_ends_the_threads_of_all(
+    anchor: Anchor,
+    video: Path,
+    speeches: tuple[Path, Path],
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(path: Path, frames: Iterator[media.YuvFrame], **_: object) -> int:
+        for _frame, _number in zip(frames, range(3), strict=False):
+            pass
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(media, "write_video", full)
+    before = set(threading.enumerate())
+    speakers = [Speaker(anchor=anchor, speech=speech, face=face) for face, speech in enumerate(speeches)]
+    with pytest.raises(OutputError, match="disk is full"):
+        newscaster.dub(video, speakers, tmp_path / "out.mp4", style=STYLE, options=DubOptions(cache=cache))
+    assert {thread for thread in threading.enumerate() if thread.is_alive()} <= before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_consent_is_checked(

@@ -101,7 +101,7 @@ def _active(roles: Sequence[Role], options: DubOptions) -> tuple[list[Role], lis
     if options.others == "rest" or not speaking:  # without any speech, this is an error of its own
         return [*speaking, *silent], []
     return speaking, [
-        f"'{role.anchor.info.name}' has no speech and keeps the own mouth (others: keep)" for role in silent
+        f"'{role.anchor.info.name}' has no speech and keeps their own mouth (others: keep)" for role in silent
     ]
 
 
