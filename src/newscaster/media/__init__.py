@@ -46,6 +46,7 @@ from newscaster.media.target_video import TargetVideo, encode_target
 from newscaster.media.video import read_frames, read_yuv_frames, yuv_notes
 from newscaster.media.video_file import write_video
 from newscaster.media.wav import write_wav
+from newscaster.media.web import plays_in_browsers
 from newscaster.system.durable import check_inputs_kept, is_same_file, sync_file
 from newscaster.system.files import (
     atomic_write,
@@ -105,6 +106,7 @@ __all__ = [
     "measured_scan",
     "missing_bytes",
     "no_temporary_room",
+    "plays_in_browsers",
     "probe",
     "read_audio",
     "read_audio_blocks",

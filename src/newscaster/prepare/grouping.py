@@ -125,9 +125,10 @@ def max_distance(*described: int) -> float:
 
 
 def _person(group: _Group, with_faces: int) -> Person:
+    sightings = sorted(group.sightings, key=lambda s: s.second)  # merged groups are not in order
     return Person(
-        np.stack([s.box for s in group.sightings]),
-        seconds=tuple(sorted(s.second for s in group.sightings)),
+        np.stack([s.box for s in sightings]),
+        seconds=tuple(s.second for s in sightings),
         presence=len(group.frames) / max(1, with_faces),
         descriptor=group.descriptor if group.described else None,
         described=group.described,

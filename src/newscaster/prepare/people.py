@@ -36,7 +36,7 @@ class Person:
     boxes: Box
     """Boxes (n, 4) of the face in the sampled frames."""
     seconds: tuple[float, ...] = ()
-    """Times of these frames in the file."""
+    """Times of these frames in the file, in the order of `boxes`."""
     presence: float = 1.0
     """Fraction of the sampled frames with faces that show this person."""
     descriptor: ArrayF32 | None = None

@@ -95,9 +95,14 @@ def look(footage: Footage, frames: Sequence[ImageU8] | None = None) -> tuple[Per
         footage: the file.
         frames: one frame per second of it; None reads a sample.
     """
-    sampled = sampled_frames(footage) if frames is None else enumerate(frames)
-    persons = group_sightings(sightings_in(frame, float(second)) for second, frame in sampled)
+    persons = people_in(footage, frames)
     return weigh_persons(footage, persons, read_speech=lambda s, frames: readable_speech(s, frames)[0])
+
+
+def people_in(footage: Footage, frames: Sequence[ImageU8] | None = None) -> tuple[Person, ...]:
+    """Find the people in a file as :func:`look` does, without measuring who of them speaks."""
+    sampled = sampled_frames(footage) if frames is None else enumerate(frames)
+    return group_sightings(sightings_in(frame, float(second)) for second, frame in sampled)
 
 
 @dataclass(frozen=True)

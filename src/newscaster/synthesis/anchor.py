@@ -280,6 +280,57 @@ class Anchor:
             progress=progress,
         )
 
+    def preview_dub(
+        self,
+        video: str | Path,
+        speech: SpeechInput | None,
+        out: str | Path,
+        *,
+        original: str | Path,
+        at_seconds: float | None = None,
+        text: str | None = None,
+        rate: int = SAMPLE_RATE,
+        options: DubOptions | None = None,
+        signing: SigningOptions | None = None,
+        style: Style | None = None,
+        progress: Progress | None = None,
+    ) -> DubResult:
+        """Dub three seconds of a video, to judge the whole dub by. Its cost is that of three seconds.
+
+        Args:
+            video: as in :meth:`dub`, like the arguments that are not listed here.
+            speech: the whole speech; the part of it that falls into the preview is spoken.
+            out: .mp4 of the preview.
+            original: .mp4 for the same three seconds as they were, in a form that browsers play.
+            at_seconds: time in the middle of the preview. None: the first time at which the person is seen.
+            text: text to read aloud, instead of `speech`.
+            rate: sampling rate of samples given as an array, in Hz.
+            options: those of the whole dub; `cache` and `report` are not used.
+            signing: as in :meth:`dub`.
+            style: as in :meth:`dub`.
+            progress: as in :meth:`dub`.
+
+        Raises:
+            InputError: the preview lies outside the video, or outside the part to rewrite.
+            SpeechError: no speech falls into the preview.
+            NewscasterError: as in :meth:`dub`.
+        """
+        from newscaster.synthesis.dub_preview import preview_to_file  # imports face tracking
+
+        self._permission.check()
+        return preview_to_file(
+            self._loaded,
+            Path(video),
+            SpeechRequest(speech=speech, text=text, rate=rate),
+            Path(out),
+            original=Path(original),
+            at_seconds=at_seconds,
+            options=options,
+            signing=signing,
+            style=style,
+            progress=progress,
+        )
+
     @moved_keywords(STYLE, LIMITS)
     def live(
         self,

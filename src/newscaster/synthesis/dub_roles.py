@@ -37,7 +37,9 @@ class Role:
     @property
     def has_speech(self) -> bool:
         """Whether the person has a speech of their own."""
-        return self.script is not None or self.request.speech is not None or self.request.text is not None
+        request = self.request
+        given = (self.script, request.speech, request.text, request.opened)
+        return any(speech is not None for speech in given)
 
     @property
     def is_read_aloud(self) -> bool:
@@ -116,6 +118,9 @@ def _open(role: Role) -> Iterator[Speech]:
             yield speech
         return
     request = role.request
+    if request.opened is not None:
+        yield request.opened
+        return
     with open_speech(request.speech, text=request.text, rate=request.rate, reading=role.reading) as speech:
         yield speech
 

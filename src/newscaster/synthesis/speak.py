@@ -37,6 +37,8 @@ class SpeechRequest:
     text: str | None
     rate: int
     """Sampling rate of samples given as an array, in Hz."""
+    opened: Speech | None = None
+    """Speech that is open already, instead of `speech` and `text`."""
 
     @property
     def is_read_aloud(self) -> bool:
