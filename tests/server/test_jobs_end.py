@@ -151,7 +151,7 @@ def test_an_upload_that_the_disk_has_no_room_for(
     async def full(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("newscaster.server.speech_upload._write", full)
+    monkeypatch.setattr("newscaster.server.speech_upload.write_body", full)
     reply = open_studio().post("/v1/check/audio", content=wav.read_bytes())
     assert reply.status_code == 507
     assert reply.json()["error"].startswith("the studio's disk is full: there is no room for the audio file.")

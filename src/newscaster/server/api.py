@@ -1,4 +1,4 @@
-"""The endpoints of the API under /v1. Documented in docs/serve.md, and as OpenAPI.
+"""The endpoints of the API under /v1, except those of `job_api`. Documented in docs/serve.md, and as OpenAPI.
 
 Every error is JSON, `{"error": "one sentence"}`. Ids from clients are looked up, never used in a path.
 """
@@ -9,16 +9,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response, WebSocket
+from fastapi import Depends, Request, Response, WebSocket
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
 from newscaster.errors import NewscasterError
 from newscaster.media.containers import MP4
-from newscaster.server.anchor_registry import reading_for
+from newscaster.server.api_requests import AUDIO_BODY, TheStudio, new_router, studio_of, upload_audio
 from newscaster.server.http_errors import (
     TIMED_OUT,
     UNAUTHORIZED,
@@ -28,49 +27,27 @@ from newscaster.server.http_errors import (
     sentence,
     status_of,
 )
-from newscaster.server.jobs import CAPTIONS, VIDEO
 from newscaster.server.middleware import API, is_token
 from newscaster.server.recording import described
 from newscaster.server.schemas import (
     Description,
-    ErrorReply,
-    NewAudioJob,
-    NewJob,
     NewSession,
     SessionChange,
-    SpeakOptions,
     Text,
 )
 from newscaster.server.session import Session
-from newscaster.server.speech_upload import KINDS
 from newscaster.server.studio import Studio
 from newscaster.server.websocket import OUTPUTS, Conversation, parsed, text_of
-from newscaster.speech.plain_text import plain_text
 from newscaster.texts import escaped, quoted
 from newscaster.version import VERSION
 
 _GREETING_SECONDS = 10.0
-_AUDIO_BODY = {
-    "requestBody": {
-        "required": True,
-        "description": f"An audio file: {KINDS}.",
-        "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
-router = APIRouter(prefix=API, responses={"4XX": {"model": ErrorReply, "description": "Refused"}})
-
-
-def _studio(request: Request) -> Studio:
-    studio: Studio = request.app.state.studio
-    return studio
+router = new_router()
 
 
 def _session(session: str, request: Request) -> Session:
-    return _studio(request).session(session)
-
-
-TheStudio = Annotated[Studio, Depends(_studio)]
+    return studio_of(request).session(session)
 
 
 async def _used_session(session: str, request: Request) -> AsyncIterator[Session]:
@@ -169,10 +146,10 @@ async def say(text: Text, session: UsedSession, studio: TheStudio) -> dict[str, 
     "/sessions/{session}/audio",
     status_code=202,
     summary="Speak an audio file; replaces one that is playing",
-    openapi_extra=_AUDIO_BODY,
+    openapi_extra=AUDIO_BODY,
 )
 async def audio(session: UsedSession, request: Request, studio: TheStudio) -> dict[str, Any]:
-    audio, _ = await _upload(request, studio)
+    audio, _ = await upload_audio(request, studio)
     await studio.play(session, audio)
     return session.to_json()
 
@@ -197,10 +174,10 @@ async def finish_recording(session: UsedSession, studio: TheStudio) -> dict[str,
 @router.post(
     "/check/audio",
     summary="Check that an audio file can be spoken; stores nothing",
-    openapi_extra=_AUDIO_BODY,
+    openapi_extra=AUDIO_BODY,
 )
 async def check_audio(request: Request, studio: TheStudio) -> dict[str, float]:
-    audio, seconds = await _upload(request, studio)
+    audio, seconds = await upload_audio(request, studio)
     audio.unlink(missing_ok=True)
     return {"seconds": round(seconds, 2)}
 
@@ -219,77 +196,6 @@ async def recording_file(recording: str, studio: TheStudio) -> FileResponse:
 @router.delete("/recordings/{recording}", status_code=204, summary="Remove a recording")
 async def remove_recording(recording: str, studio: TheStudio) -> None:
     studio.recordings.remove(recording)
-
-
-@router.get("/jobs", summary="Jobs, newest first")
-async def jobs(studio: TheStudio) -> list[dict[str, Any]]:
-    return [job.to_json() for job in studio.jobs.list()]
-
-
-@router.post("/jobs", status_code=202, summary="Render a video of a script")
-async def new_job(new: NewJob, studio: TheStudio) -> dict[str, Any]:
-    text = text_of(new.text, max_characters=studio.settings.limits.job_characters)
-    words = (await asyncio.to_thread(plain_text, text)).text  # slow for long texts
-    if not any(character.isalnum() for character in words):
-        raise RefusedError("the text contains no word to speak; give at least one sentence")
-    return studio.jobs.add_script(text, words=words, **_options(studio, new)).to_json()
-
-
-@router.post(
-    "/jobs/audio", status_code=202, summary="Render a video of an audio file", openapi_extra=_AUDIO_BODY
-)
-async def new_audio_job(
-    new: Annotated[NewAudioJob, Query()], request: Request, studio: TheStudio
-) -> dict[str, Any]:
-    studio.jobs.check_room()
-    options = _options(studio, new)
-    audio, _ = await _upload(request, studio)
-    try:
-        return studio.jobs.add_audio(audio, title=new.title, **options).to_json()
-    finally:
-        audio.unlink(missing_ok=True)
-
-
-async def _upload(request: Request, studio: Studio) -> tuple[Path, float]:
-    return await studio.uploads.receive(
-        request.stream(), content_length=request.headers.get("content-length")
-    )
-
-
-def _options(studio: Studio, options: SpeakOptions) -> dict[str, Any]:
-    """Return fields of a Job."""
-    anchor = studio.library.resolve(options.anchor)
-    reading = reading_for(anchor, voice=options.voice, speed=options.speed, installed=studio.voices)
-    return {
-        "anchor": anchor,
-        "voice": reading.voice,
-        "speed": options.speed,
-        "openness": options.openness,
-        "smoothness": options.smoothness,
-    }
-
-
-@router.get("/jobs/{job}", summary="State of a job")
-async def job_state(job: str, studio: TheStudio) -> dict[str, Any]:
-    return studio.jobs.get(job).to_json()
-
-
-@router.delete("/jobs/{job}", summary="Cancel a queued or running job; remove a finished one")
-async def remove_job(job: str, studio: TheStudio) -> dict[str, Any]:
-    cancelled = await studio.jobs.remove(job)
-    return {"id": job, "state": "removed" if cancelled is None else cancelled.state}
-
-
-@router.get("/jobs/{job}/video", summary="Video of a job, as MP4", response_class=FileResponse)
-async def job_video(job: str, studio: TheStudio) -> FileResponse:
-    path = studio.jobs.file(job, VIDEO)
-    return FileResponse(path, media_type=MP4.media_type, filename=f"newscaster-{job}.mp4")
-
-
-@router.get("/jobs/{job}/captions", summary="Captions of a job, as WebVTT", response_class=FileResponse)
-async def job_captions(job: str, studio: TheStudio) -> FileResponse:
-    path = studio.jobs.file(job, CAPTIONS)
-    return FileResponse(path, media_type="text/vtt", filename=f"newscaster-{job}.vtt")
 
 
 @router.websocket("/sessions/{session}/socket")

@@ -1,4 +1,4 @@
-"""The worker process of a job: runs `Anchor.speak` at a lower priority than live clients.
+"""The worker process of a task, such as a job: it runs at a lower priority than live clients.
 
 In a separate process, it can be stopped at any time, and cannot affect a client.
 """
@@ -18,12 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from newscaster.errors import NewscasterError
 from newscaster.server.http_errors import sentence
 from newscaster.system.os_errors import fault
-from newscaster.types import FrameProgress
 
 _log = logging.getLogger("newscaster.server")
 
@@ -33,9 +32,27 @@ _POLL_SECONDS = 0.2
 _END_SECONDS = 5.0
 
 
+class Report(Protocol):
+    """Takes the progress of a task."""
+
+    def __call__(self, frames: int, total: int, phase: str | None = None) -> None:
+        """Take the frames done, the total, and the phase if there are several."""
+
+
+class Task(Protocol):
+    """What a worker process runs. It is pickled."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files, which messages leave out."""
+
+    def run(self, report: Report) -> dict[str, Any]:
+        """Do it, in the worker process; return fields of the result besides `state`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Inputs and outputs of a job."""
+    """Inputs and outputs of a job in which an anchor speaks."""
 
     anchor: Path
     backend: str | None
@@ -51,23 +68,53 @@ class Work:
     timestamp: str | None = None
     """Address of a time-stamp authority for the video's signature."""
 
+    @property
+    def folder(self) -> Path:
+        """See :class:`Task`."""
+        return self.source.parent
 
-async def run_work(work: Work, *, progress: FrameProgress) -> Mapping[str, Any]:
-    """Run a job; cancelling this ends the process.
+    def run(self, report: Report) -> dict[str, Any]:
+        """Render the video. See :class:`Task`."""
+        from newscaster.speech.voices import Reading
+        from newscaster.synthesis.anchor import Anchor
+        from newscaster.synthesis.articulation import Articulation
+        from newscaster.synthesis.options import Outputs, SigningOptions, Style
+
+        is_text = self.source.suffix == ".txt"
+        made = Anchor.open(self.anchor, backend=self.backend).speak(
+            self.source,
+            self.video,
+            outputs=Outputs(captions=() if self.captions is None else self.captions, subtitles=is_text),
+            signing=SigningOptions(timestamp=self.timestamp),
+            style=Style(
+                reading=Reading(voice=self.voice, speed=self.speed) if is_text else None,
+                articulation=Articulation(openness=self.openness, smoothness=self.smoothness),
+            ),
+            progress=report,
+        )
+        return {
+            "seconds": round(made.seconds, 2),
+            "frames": made.frames,
+            "notes": [without_folder(note, self.folder) for note in made.notes],
+        }
+
+
+async def run_work(work: Task, *, progress: Report) -> Mapping[str, Any]:
+    """Run a task; cancelling this ends the process.
 
     Args:
         work: inputs and outputs.
-        progress: called in the event loop with frames done and the total.
+        progress: called in the event loop with frames done, the total, and the phase.
 
     Returns:
-        Fields of a Job: `state`, `seconds` and `notes`, or `state` and `error`.
+        The result of the task and its `state`, "done"; or `state`, "failed", and `error`.
     """
     loop = asyncio.get_running_loop()
     ended = threading.Event()
 
-    def report(frames: int, total: int) -> None:
+    def report(frames: int, total: int, phase: str | None = None) -> None:
         with suppress(RuntimeError):  # the loop has been closed meanwhile
-            loop.call_soon_threadsafe(progress, frames, total)
+            loop.call_soon_threadsafe(progress, frames, total, phase)
 
     result = loop.run_in_executor(None, _watch, work, ended, report)
     try:
@@ -78,7 +125,7 @@ async def run_work(work: Work, *, progress: FrameProgress) -> Mapping[str, Any]:
             await asyncio.shield(result)
 
 
-def _watch(work: Work, ended: threading.Event, progress: FrameProgress) -> Mapping[str, Any]:
+def _watch(work: Task, ended: threading.Event, progress: Report) -> Mapping[str, Any]:
     """Start the process and receive its messages, in a thread."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -129,48 +176,27 @@ def _exit_reason(code: int | None) -> str:
     return f"the worker process ended early, with exit code {code}. The studio's log may say why"
 
 
-def _do(work: Work, parent: Connection) -> None:
-    """In the process: render the video; send progress, then the result or the error."""
+def _do(work: Task, parent: Connection) -> None:
+    """In the process: run the task; send progress, then the result or the error."""
     for name in ("SIGINT", "SIGHUP"):  # the studio handles them; Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="newscaster-parent", daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
-    last_report = 0.0
+    last_report, last_phase = 0.0, None
 
-    def report(frames: int, total: int) -> None:
-        nonlocal last_report
-        if frames == total or time.monotonic() - last_report > _REPORT_SECONDS:
-            last_report = time.monotonic()
-            _send(parent, (frames, total))
+    def report(frames: int, total: int, phase: str | None = None) -> None:
+        nonlocal last_report, last_phase
+        is_due = time.monotonic() - last_report > _REPORT_SECONDS
+        if frames == total or phase != last_phase or is_due:
+            last_report, last_phase = time.monotonic(), phase
+            _send(parent, (frames, total, phase))
 
     try:
-        from newscaster.speech.voices import Reading
-        from newscaster.synthesis.anchor import Anchor
-        from newscaster.synthesis.articulation import Articulation
-        from newscaster.synthesis.options import Outputs, SigningOptions, Style
-
-        is_text = work.source.suffix == ".txt"
-        made = Anchor.open(work.anchor, backend=work.backend).speak(
-            work.source,
-            work.video,
-            outputs=Outputs(captions=() if work.captions is None else work.captions, subtitles=is_text),
-            signing=SigningOptions(timestamp=work.timestamp),
-            style=Style(
-                reading=Reading(voice=work.voice, speed=work.speed) if is_text else None,
-                articulation=Articulation(openness=work.openness, smoothness=work.smoothness),
-            ),
-            progress=report,
-        )
-        result: dict[str, object] = {
-            "state": "done",
-            "seconds": round(made.seconds, 2),
-            "frames": made.frames,
-            "notes": [_without_folder(note, work.source.parent) for note in made.notes],
-        }
+        result: dict[str, Any] = {"state": "done", **work.run(report)}
     except Exception as error:
-        result = dict(_failure(error, work.source.parent))
+        result = dict(_failure(error, work.folder))
     _send(parent, result)
 
 
@@ -184,10 +210,10 @@ def _failure(error: Exception, folder: Path) -> dict[str, str]:
             f"newscaster failed ({type(error).__name__}: {sentence(error)}). The log of the studio "
             "(NEWSCASTER_LOG) has the details"
         )
-    return {**result, "error": _without_folder(message, folder)}
+    return {**result, "error": without_folder(message, folder)}
 
 
-def _without_folder(text: str, folder: Path) -> str:
+def without_folder(text: str, folder: Path) -> str:
     """Return a message as one line, without the folder of the job in file names."""
     return " ".join(text.replace(f"{folder}{os.sep}", "").split())
 

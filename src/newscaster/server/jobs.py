@@ -1,6 +1,7 @@
-"""Jobs: videos of long scripts and audio files, rendered one after another in worker processes.
+"""Jobs: videos of long scripts and audio files, and dubs, rendered one after another in worker processes.
 
-A job is a folder: the speech, the finished video, and `job.json`, which is replaced at every step. A studio
+A job is a folder: the speech, the finished video, and `job.json`, which is replaced at every step. A dub also
+has the video that it dubs there, whatever becomes of the upload. A studio
 that was stopped or killed therefore resumes its jobs at the next start. A lease of the folder ensures that no
 other studio works in it.
 
@@ -16,20 +17,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease, atomic_write, remove_left_overs, sync_file
 from newscaster.server.anchor_registry import Library
+from newscaster.server.dub_process import DubWork
 from newscaster.server.http_errors import (
     CONFLICT,
     NOT_FOUND,
@@ -38,7 +39,20 @@ from newscaster.server.http_errors import (
     refusing_full_disk,
     sentence,
 )
-from newscaster.server.job_process import Work, run_work
+from newscaster.server.job_process import Task, Work, run_work
+from newscaster.server.job_record import (
+    CANCELLED,
+    CAPTIONS,
+    DONE,
+    FAILED,
+    PLAYABLE,
+    QUEUED,
+    RECORD,
+    RUNNING,
+    VIDEO,
+    Job,
+    read_record,
+)
 from newscaster.server.settings import Limits
 from newscaster.server.speech_upload import JOB_AUDIO_STEM
 from newscaster.speech.plain_text import plain_text
@@ -47,73 +61,7 @@ from newscaster.texts import quoted, without_controls
 
 _log = logging.getLogger("newscaster.server")
 
-QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
-_STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
-_RECORD = "job.json"
-VIDEO, CAPTIONS = "video.mp4", "captions.vtt"
 _MAX_TITLE = 80
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A video in the queue, in progress, or finished."""
-
-    id: str
-    anchor: str
-    """Id of the anchor."""
-    title: str
-    """First words of the script, or the client's name of the audio; for display only."""
-    source: str
-    """File to speak, in the folder of the job: script.txt, or audio."""
-    voice: str | None = None
-    speed: float = 1.0
-    openness: float = 1.0
-    smoothness: float = 1.0
-    created: str = ""
-    state: str = QUEUED
-    frames: int = 0
-    """Frames done."""
-    total: int = 0
-    """Total frames; 0 while unknown."""
-    seconds: float | None = None
-    """Length of the finished video."""
-    error: str | None = None
-    """Reason of a failure."""
-    notes: Sequence[str] = ()
-    """Warnings, one line each, such as skipped parts of the script or audio without speech."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is queued or running."""
-        return self.state in (QUEUED, RUNNING)
-
-    @property
-    def has_script(self) -> bool:
-        """Whether the source is a text."""
-        return self.source.endswith(".txt")
-
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON of the API."""
-        shown: dict[str, object] = {name: value for name, value in asdict(self).items() if name != "source"}
-        shown["progress"] = 1.0 if self.state == DONE else self.frames / self.total if self.total else 0.0
-        shown["video"] = f"/v1/jobs/{self.id}/video" if self.state == DONE else None
-        shown["captions"] = f"/v1/jobs/{self.id}/captions" if self.state == DONE and self.has_script else None
-        return shown
-
-
-def _read_record(path: Path) -> Job:
-    """Read a job from its record.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError, TypeError, RecursionError: it is not a record of this version.
-    """
-    text = path.read_text(encoding="utf-8")
-    Job(**json.loads(text))  # rejects fields of a later version
-    job = TypeAdapter(Job).validate_json(text, strict=True)
-    if job.state not in _STATES or Path(job.source).name != job.source:
-        raise ValueError(job.state)
-    return job
 
 
 class JobQueue:
@@ -126,6 +74,7 @@ class JobQueue:
         backend: see `newscaster.open`.
         lease: lease of the folder; no record is written after it is lost.
         timestamp: address of a time-stamp authority for signatures; None: no time stamps.
+        track_folder: returns the folder for face tracks of an upload, by its id; None keeps none.
     """
 
     def __init__(
@@ -137,8 +86,10 @@ class JobQueue:
         backend: str | None = None,
         lease: FolderLease | None = None,
         timestamp: str | None = None,
+        track_folder: Callable[[str], Path | None] = lambda video_id: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._track_folder = track_folder
         self._lease = lease
         self._folder, self._library, self._limits, self._backend = folder, library, limits, backend
         self._timestamp = timestamp
@@ -194,24 +145,46 @@ class JobQueue:
     def add_script(self, text: str, *, words: str | None = None, **options: Any) -> Job:
         """Add a job that reads a text; `words` is its plain text if known, `options` are fields of Job."""
         title = without_controls(plain_text(text).text if words is None else words)
-        title = title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 1] + "…"
         return self._add(title, "script.txt", text.encode(), **options)
 
     def add_audio(self, audio: Path, *, title: str, **options: Any) -> Job:
         """Add a job that speaks an audio file, which is moved into its folder."""
         return self._add(without_controls(title), f"{JOB_AUDIO_STEM}{audio.suffix}", audio, **options)
 
-    def _add(self, title: str, source: str, content: bytes | Path, **options: Any) -> Job:
+    def add_dub(
+        self, video: Path, source: str, content: bytes | Path | None, *, title: str, **options: Any
+    ) -> Job:
+        """Add a job that dubs a video.
+
+        Args:
+            video: the video, which is not moved; `options` has the `dub`.
+            source: name of the speech in the folder of the job.
+            content: the speech: bytes, a file that is moved, or None for the video's own audio.
+            title: name of the video, for display.
+            options: fields of Job.
+        """
+        return self._add(without_controls(title), source, content, video=video, **options)
+
+    def _add(
+        self,
+        title: str,
+        source: str,
+        content: bytes | Path | None,
+        *,
+        video: Path | None = None,
+        **options: Any,
+    ) -> Job:
         self.check_room()
         created = datetime.now(UTC).isoformat(timespec="microseconds")  # the order of the queue
+        title = title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 1] + "…"
         job = Job(id=secrets.token_hex(8), title=title, source=source, created=created, **options)
         folder = self._folder / job.id
         with refusing_full_disk("a job"):
-            self._write(job, folder, content)
+            self._write(job, folder, content, video)
         self._changed.set()
         return job
 
-    def _write(self, job: Job, folder: Path, content: bytes | Path) -> None:
+    def _write(self, job: Job, folder: Path, content: bytes | Path | None, video: Path | None) -> None:
         """Write the folder of a new job; remove it on failure.
 
         Raises:
@@ -220,13 +193,15 @@ class JobQueue:
         """
         self._folder.mkdir(exist_ok=True)  # it may have been deleted
         folder.mkdir()
-        source = job.source
+        source = folder / job.source
         try:
+            if video is not None and job.dub is not None:
+                _link(video, folder / job.dub.original)
             if isinstance(content, bytes):
-                (folder / source).write_bytes(content)
-            else:
-                shutil.move(content, folder / source)
-            sync_file(folder / source)
+                source.write_bytes(content)
+            elif content is not None:
+                shutil.move(content, source)
+            sync_file(source)
             self._put(job)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -242,7 +217,7 @@ class JobQueue:
             del self._jobs[job_id]
             folder = self._folder / job_id
             # First: after a kill here, the next start removes the folder.
-            (folder / _RECORD).unlink(missing_ok=True)
+            (folder / RECORD).unlink(missing_ok=True)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             return None
         self._update(job_id, state=CANCELLED)
@@ -251,7 +226,7 @@ class JobQueue:
         return self._jobs[job_id]
 
     def file(self, job_id: str, name: str) -> Path:
-        """Return an output file of a job: VIDEO or CAPTIONS.
+        """Return an output file of a job, such as VIDEO, or its original if it has no playable copy.
 
         Raises:
             RefusedError: the job is not done, or has no such file.
@@ -260,9 +235,17 @@ class JobQueue:
         if job.state != DONE:
             raise RefusedError(f"the job is {job.state}; its files exist once it is done", status=CONFLICT)
         path = self._folder / job.id / name
+        if name == PLAYABLE and job.dub is not None and not path.is_file():
+            path = path.with_name(job.dub.original)
         if not path.is_file():
             raise RefusedError(f"the job has no {name}", status=NOT_FOUND)
         return path
+
+    def uses_video(self, video_id: str) -> bool:
+        """Whether an open job dubs this upload."""
+        return any(
+            job.is_open and job.dub is not None and job.dub.video_id == video_id for job in self.list()
+        )
 
     def _put(self, job: Job) -> None:
         """Store a job, on disk first.
@@ -272,19 +255,19 @@ class JobQueue:
         """
         if self._lease is not None:
             self._lease.confirm()
-        with atomic_write(self._folder / job.id / _RECORD) as temporary:
+        with atomic_write(self._folder / job.id / RECORD) as temporary:
             temporary.write_text(json.dumps(asdict(job), indent=1), encoding="utf-8")
         self._jobs[job.id] = job
 
     def _start_waiting(self) -> None:
         """Load stored jobs; queue those that were running. Remove folders without a record."""
         for folder in self._folder.iterdir():
-            if folder.is_dir() and not (folder / _RECORD).exists():  # killed before the reply
+            if folder.is_dir() and not (folder / RECORD).exists():  # killed before the reply
                 shutil.rmtree(folder, ignore_errors=True)
         stored = []
-        for record in self._folder.glob(f"*/{_RECORD}"):
+        for record in self._folder.glob(f"*/{RECORD}"):
             try:
-                job = _read_record(record)
+                job = read_record(record)
             except (OSError, ValueError, TypeError, RecursionError):
                 _log.warning("'%s' is not a job of this version; it is ignored", record)
                 continue
@@ -293,7 +276,7 @@ class JobQueue:
         for job in sorted(stored, key=lambda job: job.created):
             self._jobs[job.id] = job
             if job.state == RUNNING:
-                self._put(replace(job, state=QUEUED, frames=0, total=0))
+                self._put(replace(job, state=QUEUED, phase=None, frames=0, total=0))
 
     async def _work(self) -> None:
         while True:
@@ -319,9 +302,37 @@ class JobQueue:
             self._update(job.id, state=FAILED, error=reason)
             return
         remove_left_overs(folder)
-        self._update(job.id, state=RUNNING, frames=0, total=0)
-        work = Work(
-            anchor=self._library.path(job.anchor),
+        self._update(job.id, state=RUNNING, phase=None, frames=0, total=0)
+        work = self._task(job, folder)
+        task = asyncio.create_task(self._make(work, job.id))
+        self._running = (job.id, task)
+        try:
+            result = await task
+        except asyncio.CancelledError:
+            if job.id not in self._jobs or self._jobs[job.id].state == CANCELLED:
+                self._update(job.id)  # again: the disk may have room now
+                return  # only the job was cancelled, not the queue
+            task.cancel()
+            self._update(job.id, state=QUEUED, phase=None, frames=0, total=0)
+            raise
+        finally:
+            self._running = None
+        self._update(job.id, **result)
+
+    def _task(self, job: Job, folder: Path) -> Task:
+        """Return what the worker process of a job runs."""
+        anchor = self._library.path(job.anchor)
+        if job.dub is not None:
+            return DubWork(
+                anchor=anchor,
+                backend=self._backend,
+                folder=folder,
+                job=job,
+                cache=self._track_folder(job.dub.video_id),
+                timestamp=self._timestamp,
+            )
+        return Work(
+            anchor=anchor,
             backend=self._backend,
             source=folder / job.source,
             video=folder / VIDEO,
@@ -332,29 +343,15 @@ class JobQueue:
             smoothness=job.smoothness,
             timestamp=self._timestamp,
         )
-        task = asyncio.create_task(self._make(work, job.id))
-        self._running = (job.id, task)
-        try:
-            result = await task
-        except asyncio.CancelledError:
-            if job.id not in self._jobs or self._jobs[job.id].state == CANCELLED:
-                self._update(job.id)  # again: the disk may have room now
-                return  # only the job was cancelled, not the queue
-            task.cancel()
-            self._update(job.id, state=QUEUED, frames=0, total=0)
-            raise
-        finally:
-            self._running = None
-        self._update(job.id, **result)
 
-    async def _make(self, work: Work, job_id: str) -> Mapping[str, Any]:
+    async def _make(self, work: Task, job_id: str) -> Mapping[str, Any]:
         """Run the worker, and remove its partial files."""
         try:
             return await run_work(work, progress=lambda *count: self._count(job_id, *count))
         finally:
             # The next start removes them; an error here would hide that of the worker.
             with suppress(OSError):
-                remove_left_overs(work.video.parent)
+                remove_left_overs(work.folder)
 
     def _update(self, job_id: str, **changes: Any) -> None:
         """Change a job, unless it was removed meanwhile.
@@ -370,7 +367,15 @@ class JobQueue:
             _log.warning("%s", error)
             self._jobs[job_id] = job
 
-    def _count(self, job_id: str, frames: int, total: int) -> None:
+    def _count(self, job_id: str, frames: int, total: int, phase: str | None = None) -> None:
         """Update the progress, in memory only."""
         if job_id in self._jobs:
-            self._jobs[job_id] = replace(self._jobs[job_id], frames=frames, total=total)
+            self._jobs[job_id] = replace(self._jobs[job_id], frames=frames, total=total, phase=phase)
+
+
+def _link(video: Path, path: Path) -> None:
+    """Make a file that shares the content of another; copy it if that is not possible."""
+    try:
+        os.link(video, path)
+    except OSError:
+        shutil.copyfile(video, path)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from newscaster.server.session import SessionOptions
 from newscaster.synthesis.articulation import Articulation
+from newscaster.synthesis.dub_options import Extend, Fit
 
 
 class _Schema(BaseModel):
@@ -71,6 +72,55 @@ class NewAudioJob(SpeakOptions):
     """A video of an audio file."""
 
     title: str = Field("Audio file", min_length=1, max_length=80, description="Title in lists.")
+
+
+class DubSettings(SpeakOptions):
+    """A video to dub, and how speech and video are put together."""
+
+    video: str = Field(max_length=64, description="Id of an uploaded video.")
+    title: str | None = Field(
+        None, min_length=1, max_length=80, description="Title in lists (default: the video's)."
+    )
+    fit: Fit = Field(
+        "video", description="Length of the result: the video's, the speech's, or the shorter one's."
+    )
+    extend: Extend = Field("transitions", description="How the video is extended if the speech is longer.")
+    mix: float | None = Field(
+        None,
+        ge=-60,
+        le=12,
+        allow_inf_nan=False,
+        description="Gain in dB at which the video's own audio is kept (default: it is replaced).",
+    )
+    face: int | None = Field(
+        None, ge=0, description="Number of the face to rewrite (default: that of the anchor's person)."
+    )
+    start_seconds: float | None = Field(
+        None, alias="from", ge=0, allow_inf_nan=False, description="Rewrite only from this second on."
+    )
+    stop_seconds: float | None = Field(
+        None, alias="to", gt=0, allow_inf_nan=False, description="Rewrite only up to this second."
+    )
+    preview: bool = Field(False, description="Dub three seconds only.")
+    preview_at: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Second in the middle of the preview (default: the first one that shows the person).",
+    )
+
+
+class NewDub(DubSettings):
+    """A dub to a text, to captions, or, without either, to the video's own audio."""
+
+    text: str | None = Field(None, min_length=1, description="Text to speak.")
+    captions: str | None = Field(
+        None, min_length=1, description="SubRip or WebVTT captions to speak, each in its time."
+    )
+
+
+class NewAudioDub(DubSettings):
+    """A dub to an audio file."""
 
 
 class Description(_Schema):

@@ -47,11 +47,19 @@ class Limits:
     upload_seconds: float = 3600.0
     """Length of an audio file."""
     decode_seconds: float = 60.0
-    """Time to decode an audio file."""
+    """Time to decode an audio file, and to find the faces in a video."""
     uploads: int = 8
-    """Concurrent uploads of audio files."""
-    stored_upload_bytes: int = 4 << 30
-    """Total size of audio files on disk: uploads in progress, pending files, and files of jobs."""
+    """Concurrent uploads of audio and video files."""
+    video_bytes: int = 1 << 30
+    """Size of a video to dub."""
+    video_seconds: float = 3600.0
+    """Length of a video to dub."""
+    videos: int = 20
+    """Uploaded videos that are not removed."""
+    video_idle_seconds: float = 3600.0
+    """Time after which an uploaded video that no request and no job uses is removed."""
+    stored_upload_bytes: int = 8 << 30
+    """Total size of audio and video files on disk: uploads in progress, pending files, and files of jobs."""
     spare_disk_bytes: int = 256 << 20
     """Free disk space that uploads leave."""
     waiting_seconds: float = 60.0

@@ -25,6 +25,7 @@ PARTIAL = ".part"
 """Suffix of an upload in progress."""
 JOB_AUDIO_STEM = "sound"
 """File name, without suffix, of the audio in the folder of a job."""
+UNKNOWN = "of an unknown kind"
 _MAX_MARK = 12
 _DECODERS = 2
 """Concurrent decoders; other uploads wait, so that sessions keep their threads."""
@@ -57,13 +58,13 @@ def audio_suffix(head: bytes) -> str | None:
     return ".mp3" if is_mpeg else None
 
 
-def _kind_of(head: bytes) -> str:
+def kind_of(head: bytes) -> str:
     """Describe the format of a file that is not accepted, from its first bytes."""
     for mark, kind in _OTHER_KINDS:
         if head.startswith(mark):
             return kind
     is_text = all(byte >= 32 or byte in b"\t\n\r" for byte in head)
-    return "a text" if is_text and head.isascii() else "of an unknown kind"
+    return "a text" if is_text and head.isascii() else UNKNOWN
 
 
 async def receive_audio(stream: AsyncIterator[bytes], folder: Path, *, limits: Limits) -> tuple[Path, float]:
@@ -77,10 +78,10 @@ async def receive_audio(stream: AsyncIterator[bytes], folder: Path, *, limits: L
     """
     temporary = folder / f"{secrets.token_hex(8)}{PARTIAL}"
     try:
-        size, head = await _write(stream, temporary, limits)
+        size, head = await write_body(stream, temporary, limits, limits.upload_bytes)
         suffix = audio_suffix(head)
         if suffix is None:
-            problem = "is empty" if not size else f"is {_kind_of(head)}, not an audio file"
+            problem = "is empty" if not size else f"is {kind_of(head)}, not an audio file"
             raise RefusedError(f"the file {problem}. Choose another one: {KINDS}", status=WRONG_KIND)
         path = temporary.with_suffix(suffix)
         temporary.rename(path)
@@ -94,8 +95,14 @@ async def receive_audio(stream: AsyncIterator[bytes], folder: Path, *, limits: L
         temporary.unlink(missing_ok=True)
 
 
-async def _write(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> tuple[int, bytes]:
-    """Write a body to a file; return its size and first bytes."""
+async def write_body(
+    stream: AsyncIterator[bytes], path: Path, limits: Limits, max_bytes: int
+) -> tuple[int, bytes]:
+    """Write a body to a file; return its size and first bytes.
+
+    Raises:
+        RefusedError: it is larger than `max_bytes`, or stalls.
+    """
     size, head = 0, b""
     with path.open("wb") as file:
         while True:
@@ -110,9 +117,9 @@ async def _write(stream: AsyncIterator[bytes], path: Path, limits: Limits) -> tu
             if part is None:
                 return size, head
             size += len(part)
-            if size > limits.upload_bytes:
+            if size > max_bytes:
                 raise RefusedError(
-                    f"the upload is larger than {limits.upload_bytes:,} bytes. Cut it, or compress it",
+                    f"the upload is larger than {max_bytes:,} bytes. Cut it, or compress it",
                     status=TOO_LARGE,
                 )
             head = (head + part)[:_MAX_MARK] if len(head) < _MAX_MARK else head
@@ -126,7 +133,7 @@ async def _check_in_thread(path: Path, limits: Limits) -> float:
         RefusedError: it cannot be decoded, is too long, or takes too long to decode.
     """
     left = threading.Event()
-    checking = asyncio.get_running_loop().run_in_executor(_decoders(), _check, path, limits, left)
+    checking = asyncio.get_running_loop().run_in_executor(decoders(), _check, path, limits, left)
     try:
         return await asyncio.shield(checking)
     except asyncio.CancelledError:
@@ -136,7 +143,8 @@ async def _check_in_thread(path: Path, limits: Limits) -> float:
 
 
 @cache
-def _decoders() -> ThreadPoolExecutor:
+def decoders() -> ThreadPoolExecutor:
+    """Return the threads that decode uploads."""
     return ThreadPoolExecutor(_DECODERS, thread_name_prefix="newscaster-upload")
 
 

@@ -19,6 +19,7 @@ from newscaster.server.recording import Recordings
 from newscaster.server.session import RATE, Session, SessionOptions
 from newscaster.server.settings import Settings
 from newscaster.server.uploads import Uploads
+from newscaster.server.videos import Videos
 from newscaster.server.webrtc import Peers, listen_on
 from newscaster.speech.voices import Reading
 from newscaster.synthesis.live import Live
@@ -72,6 +73,14 @@ class Studio:
                 backend=settings.backend,
                 lease=self.lease,
                 timestamp=settings.timestamp,
+                track_folder=lambda video_id: self.videos.track_folder(video_id),
+            )
+            self.videos = Videos(
+                settings.keep / "videos",
+                self.library,
+                settings.limits,
+                is_needed=self.jobs.uses_video,
+                backend=settings.backend,
             )
         except BaseException as error:
             self.lease.release()
@@ -122,6 +131,7 @@ class Studio:
             await asyncio.wait([self._sweeper])
         await asyncio.gather(*(self.end(session) for session in tuple(self._sessions.values())))
         await asyncio.gather(*self._ending)
+        await self.videos.close()
         await self.jobs.stop()
         self.lease.release()
 
@@ -233,9 +243,10 @@ class Studio:
         await session.play(audio, done=lambda: audio.unlink(missing_ok=True))
 
     async def _sweep(self) -> None:
-        """End unused sessions."""
+        """End unused sessions, and remove unused videos."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
+            await self.videos.sweep()
             for session in tuple(self._sessions.values()):
                 if session.over.is_set() or session.idle_seconds() > self.settings.limits.idle_seconds:
                     try:

@@ -1,29 +1,32 @@
-"""Limits of uploads: concurrent audio files, and disk space.
+"""Limits of uploads: concurrent audio and video files, and disk space.
 
-Space is reserved before a byte of a file is read. `speech_upload` checks the files themselves.
+Space is reserved before a byte of a file is read. `speech_upload` and `video_upload` check the files
+themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from newscaster.server.http_errors import DISK_FULL, TOO_MANY, RefusedError, refusing_full_disk
+from newscaster.server.job_record import ORIGINAL_STEM
 from newscaster.server.settings import Limits
 from newscaster.server.speech_upload import JOB_AUDIO_STEM, PARTIAL, receive_audio
+from newscaster.server.video_upload import UploadedVideo, receive_video
 
 _MIB = 1 << 20
 
 
 class Uploads:
-    """Uploads of audio files.
+    """Uploads of audio and video files.
 
     Args:
         keep: folder of the studio. Uploads go to its folder `uploads`, which is created and emptied; files of
-            jobs are under `jobs`.
+            jobs are under `jobs`, and videos under `videos`.
         limits: limits of the studio.
 
     Raises:
@@ -53,19 +56,40 @@ class Uploads:
         Raises:
             RefusedError: too many uploads, no space, or not an audio file within limits.
         """
-        size = int(content_length) if content_length is not None else self._limits.upload_bytes
+        with refusing_full_disk("the audio file"):
+            async with self._reserving(content_length, self._limits.upload_bytes):
+                return await receive_audio(stream, self.folder, limits=self._limits)
+
+    async def receive_video(
+        self, stream: AsyncIterator[bytes], *, content_length: str | None
+    ) -> UploadedVideo:
+        """Write the body of a request to a new file; the same as :meth:`receive` for a video.
+
+        Raises:
+            RefusedError: too many uploads, no space, or not a video within limits.
+        """
+        with refusing_full_disk("the video"):
+            async with self._reserving(content_length, self._limits.video_bytes):
+                return await receive_video(stream, self.folder, limits=self._limits)
+
+    @asynccontextmanager
+    async def _reserving(self, content_length: str | None, most: int) -> AsyncIterator[None]:
+        """Reserve space for an upload.
+
+        Raises:
+            RefusedError: too many uploads, or no space.
+        """
         if len(self._reserved) >= self._limits.uploads:
             raise RefusedError(
-                f"{self._limits.uploads} audio files are being uploaded, the maximum. Send this one when "
-                "another is complete",
+                f"{self._limits.uploads} files are being uploaded, the maximum. Send this one when another "
+                "is complete",
                 status=TOO_MANY,
             )
         ticket = object()
-        self._reserved[ticket] = size
+        self._reserved[ticket] = int(content_length) if content_length is not None else most
         try:
             await asyncio.to_thread(self._check_room, sum(self._reserved.values()))
-            with refusing_full_disk("the audio file"):
-                return await receive_audio(stream, self.folder, limits=self._limits)
+            yield
         finally:
             del self._reserved[ticket]
 
@@ -76,19 +100,20 @@ class Uploads:
             RefusedError: there is not.
         """
         self.folder.mkdir(exist_ok=True)  # it may have been deleted
-        arrived = stored = 0
-        for path in (*self.folder.iterdir(), *self._keep.glob(f"jobs/*/{JOB_AUDIO_STEM}.*")):
+        arrived, stored = 0, {}  # a job shares the content of its video with the upload
+        for path in self._stored():
             with suppress(FileNotFoundError):  # removed meanwhile
-                size = path.stat().st_size
+                status = path.stat()
                 if path.suffix == PARTIAL:
-                    arrived += size
+                    arrived += status.st_size
                 else:
-                    stored += size
+                    stored[status.st_dev, status.st_ino] = status.st_size
         limit = self._limits.stored_upload_bytes
-        if stored + reserved > limit:
+        total = sum(stored.values()) + reserved
+        if total > limit:
             raise RefusedError(
-                f"audio files would take {(stored + reserved) // _MIB:,} MiB of the disk with this one; the "
-                f"maximum is {limit // _MIB:,} MiB. Remove jobs",
+                f"uploaded files would take {total // _MIB:,} MiB of the disk with this one; the maximum is "
+                f"{limit // _MIB:,} MiB. Remove jobs and uploaded videos",
                 status=DISK_FULL,
             )
         spare = self._limits.spare_disk_bytes
@@ -98,3 +123,10 @@ class Uploads:
                 "recordings, or start the studio with another --data-dir",
                 status=DISK_FULL,
             )
+
+    def _stored(self) -> Iterator[Path]:
+        """Yield the uploaded files, wherever they are now, and what was made of videos."""
+        yield from self.folder.iterdir()
+        for stem in (JOB_AUDIO_STEM, ORIGINAL_STEM):
+            yield from self._keep.glob(f"jobs/*/{stem}*")
+        yield from self._keep.glob("videos/**/*")

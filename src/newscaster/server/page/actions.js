@@ -10,7 +10,7 @@ export function announce(text) {
 
 // Messages
 
-const BESIDE = ".controls, .row, .anchors, .fields, .drop, .screen, li, .videos h2";
+const BESIDE = ".controls, .row, .task, .transport, .anchors, .fields, .drop, .screen, li, .videos h2";
 let shown = null;
 
 export function quiet() {

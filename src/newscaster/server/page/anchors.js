@@ -8,8 +8,9 @@ import { keep, kept } from "/page/keep.js";
 export class Anchors {
   // `isOccupied` returns whether speech or a recording is in progress. `handOver` ends the session, calls its argument, and
   // starts another session with the chosen anchor.
-  constructor(live, { isOccupied, handOver, failed }) {
-    Object.assign(this, { live, isOccupied, handOver, failed });
+  // `onChosen` is called after each choice.
+  constructor(live, { isOccupied, handOver, onChosen, failed }) {
+    Object.assign(this, { live, isOccupied, handOver, onChosen, failed });
     this.all = [];
     this.isNext = false; // another one is chosen, and is waiting
   }
@@ -37,6 +38,7 @@ export class Anchors {
       quiet();
       keep("anchor", anchor.id);
       this.change();
+      this.onChosen();
     });
     const loaded = api.blobUrl(anchor.poster).then((url) => (image.src = anchor.image = url));
     loaded.then(() => anchor.id === this.chosen && !this.live.on && this.#present()).catch((error) => this.failed(error, label));

@@ -47,6 +47,27 @@ export const get = async (path) => (await request("GET", path)).json();
 export const post = async (path, body) => (await request("POST", path, body)).json();
 export const patch = async (path, body) => (await request("PATCH", path, body)).json();
 export const upload = async (path, file) => (await request("POST", path, file, { kind: file.type || "application/octet-stream" })).json();
+
+// Uploads a file; `onProgress` gets the fraction that was sent. fetch cannot report it. An aborted `signal` rejects with null.
+export function uploadSlowly(path, file, { onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest();
+    sending.open("POST", `/v1${path}`);
+    if (token()) sending.setRequestHeader("Authorization", `Bearer ${token()}`);
+    sending.setRequestHeader("Content-Type", file.type || "application/octet-stream");
+    sending.responseType = "json";
+    sending.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
+    sending.onload = () => {
+      if (sending.status < 300) resolve(sending.response);
+      else reject(new Refused(sending.response?.error ?? `The studio answered ${sending.status}.`, sending.status));
+    };
+    sending.onerror = () => reject(new Refused(SILENT, 0));
+    sending.onabort = () => reject(null);
+    signal.addEventListener("abort", () => sending.abort());
+    sending.send(file);
+  });
+}
+
 export const remove = (path, options) => request("DELETE", path, undefined, options);
 export const blobUrl = async (path) => URL.createObjectURL(await (await request("GET", path.replace(/^\/v1/, ""))).blob());
 

@@ -7,8 +7,9 @@ import { clock } from "/page/videos.js";
 const NONE = "Drop or choose an audio file";
 
 export class AudioFile {
-  constructor({ failed, onDropped }) {
-    Object.assign(this, { failed, onDropped, limits: null });
+  // `takes` returns whether another part of the page takes dropped files.
+  constructor({ failed, takes, onDropped }) {
+    Object.assign(this, { failed, takes, onDropped, limits: null });
     this.file = null;
     this.turn = 0;
     $("file").addEventListener("change", () => {
@@ -23,8 +24,9 @@ export class AudioFile {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     const isOver = event.type === "dragover" || event.type === "dragenter";
-    $("drop").classList.toggle("is-over", isOver);
+    for (const drop of document.querySelectorAll(".drop")) drop.classList.toggle("is-over", isOver);
     if (event.type !== "drop" || document.querySelector("dialog[open]")) return;
+    if (this.takes([...event.dataTransfer.files])) return;
     this.onDropped();
     this.choose([...event.dataTransfer.files]);
   }
@@ -78,4 +80,4 @@ export async function readable(file) {
   }
 }
 
-const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;

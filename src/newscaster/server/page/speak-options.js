@@ -14,7 +14,7 @@ export class SpeakOptions {
         this.apply($(id));
       });
     }
-    for (const range of document.querySelectorAll(".range input")) {
+    for (const range of document.querySelectorAll("#speak-options .range input")) {
       range.value = kept(range.id) ?? range.value;
       range.addEventListener("input", () => showValue(range));
       showValue(range);

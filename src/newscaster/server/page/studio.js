@@ -4,6 +4,8 @@ import { $, announce, message, once, quiet } from "/page/actions.js";
 import { Anchors } from "/page/anchors.js";
 import * as api from "/page/api.js";
 import { AudioFile, readable } from "/page/audio-file.js";
+import { Compare } from "/page/compare.js";
+import { Dub } from "/page/dub.js";
 import { Live } from "/page/live.js";
 import { SpeakOptions } from "/page/speak-options.js";
 import { Microphone } from "/page/microphone.js";
@@ -21,10 +23,12 @@ const live = new Live($("video"));
 const watch = new Watch();
 const script = new Script();
 const speakOptions = new SpeakOptions(live, { failed });
-const videos = new Videos($("videos"), $("no-videos"), { failed });
-const audioFile = new AudioFile({ failed, onDropped: () => selectTab($("tab-audio")) });
+const compare = new Compare({ failed });
+const videos = new Videos($("videos"), $("no-videos"), { compare, failed });
+const audioFile = new AudioFile({ failed, takes: (files) => dub.drop(files), onDropped: () => selectTab($("tab-audio")) });
 const isOccupied = () => state.server?.busy || state.recordingSince !== null || microphone.on;
-const anchors = new Anchors(live, { isOccupied, handOver, failed });
+const anchors = new Anchors(live, { isOccupied, handOver, onChosen: () => dub.video.findFaces(), failed });
+const dub = new Dub({ anchors, speakOptions, videos, compare, failed });
 const microphone = new Microphone({
   onAudio: (pcm) => state.microphoneSends && live.ready && live.send(pcm),
   onLevel: (level) => {
@@ -178,7 +182,7 @@ function stopSpeaking() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !$("token-dialog").open) stopSpeaking();
+  if (event.key === "Escape" && !document.querySelector("dialog[open]")) stopSpeaking();
 });
 
 // Outages
@@ -345,6 +349,7 @@ async function open() {
     $("say").disabled = $("make-script").disabled = !info.voices.length;
     await anchors.show();
     await videos.refresh();
+    await dub.show(info);
     if (!info.voices.length) {
       throw new Error("No voice is installed, so scripts cannot be read. Install one with: pip install 'newscaster[tts]'");
     }

@@ -8,8 +8,9 @@ const LATER_MS = 8_000;
 const UNDO_MS = 10_000;
 
 export class Videos {
-  constructor(list, empty, { failed }) {
-    Object.assign(this, { list, empty, failed });
+  // `compare` opens a finished dub. `onJobs`, if set, gets the jobs at each refresh.
+  constructor(list, empty, { compare, failed }) {
+    Object.assign(this, { list, empty, compare, failed, onJobs: null });
     this.items = [];
     this.states = new Map();
     this.rows = new Map();
@@ -27,6 +28,7 @@ export class Videos {
     clearTimeout(this.timer);
     try {
       const [jobs, recordings] = await Promise.all([api.get("/jobs"), api.get("/recordings")]);
+      this.onJobs?.(jobs);
       this.items = [...jobs.map(jobRow), ...recordings.map(recordingRow)].sort((a, b) => b.created.localeCompare(a.created));
       this.#show();
     } catch (error) {
@@ -100,6 +102,7 @@ export class Videos {
     if (item.error) row.append(element("p", { className: "error", textContent: item.error }));
     const line = element("div", { className: "line" });
     line.append(element("span"));
+    if (item.dub && item.original && item.state === "done") line.append(this.#button("Compare", `Compare ${item.title}`, () => this.compare.open(item)));
     for (const [label, path, name] of item.files) {
       line.append(this.#button(label, `${label} ${item.title}`, () => api.download(path, name)));
     }
@@ -122,19 +125,38 @@ const isOpen = ({ state }) => state === "queued" || state === "running";
 
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
-function jobRow(job) {
-  const text = {
+const PHASES = { track: "Following the face", render: "Rendering", convert: "Converting the original" };
+
+// Returns the state of a job in words.
+export function jobText(job) {
+  const percent = `${Math.round(job.progress * 100)} %`;
+  const running = job.dub ? (PHASES[job.phase] ? `${PHASES[job.phase]}, ${percent}` : "Preparing") : job.total ? percent : "Reading the script";
+  return {
     queued: "Queued",
-    running: job.total ? `${Math.round(job.progress * 100)} %` : "Reading the script",
+    running,
     done: job.seconds ? clock(job.seconds) : "Done",
     failed: "Failed",
     cancelled: "Cancelled",
   }[job.state];
+}
+
+// Returns a message of a dub with the name of its video, which the studio stores under another one.
+export const asText = (job, text) => (job.dub ? text.replace(/'original[^'/]*'/g, `“${job.title}”`) : text);
+
+// Returns the title of a job in lists.
+export const titleOf = (job) => (job.dub ? `${job.dub.preview ? "Preview" : "Dub"} of ${job.title}` : job.title);
+
+function jobRow(job) {
+  const text = jobText(job);
   const files = [];
-  const name = `newscaster-${plain(job.title)}-${stamp(job.created)}`;
+  const kind = job.dub ? (job.dub.preview ? "preview" : "dub") : "newscaster";
+  const name = `${kind}-${plain(job.title)}-${stamp(job.created)}`;
+  const title = titleOf(job);
   if (job.video) files.push(["Download", job.video, `${name}.mp4`]);
   if (job.captions) files.push(["Captions", job.captions, `${name}.vtt`]);
-  return { ...job, key: `job-${job.id}`, text, files, open: isOpen(job), path: `/jobs/${job.id}` };
+  if (job.report && !job.dub.preview) files.push(["Report", job.report, `${name}.json`]);
+  const [error, notes] = [job.error && asText(job, job.error), job.notes.map((note) => asText(job, note))];
+  return { ...job, title, error, notes, key: `job-${job.id}`, text, files, open: isOpen(job), path: `/jobs/${job.id}` };
 }
 
 function recordingRow(recording) {

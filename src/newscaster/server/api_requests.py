@@ -1,0 +1,58 @@
+"""What the endpoints share: the studio of a request, uploads, and the options of jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from newscaster.server.anchor_registry import reading_for
+from newscaster.server.middleware import API
+from newscaster.server.schemas import ErrorReply, SpeakOptions
+from newscaster.server.speech_upload import KINDS
+from newscaster.server.studio import Studio
+
+AUDIO_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": f"An audio file: {KINDS}.",
+        "content": {"audio/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+"""OpenAPI of a request whose body is an audio file."""
+
+
+def new_router() -> APIRouter:
+    """Return a router for endpoints under /v1."""
+    return APIRouter(prefix=API, responses={"4XX": {"model": ErrorReply, "description": "Refused"}})
+
+
+def studio_of(request: Request) -> Studio:
+    """Return the studio that a request came to."""
+    studio: Studio = request.app.state.studio
+    return studio
+
+
+TheStudio = Annotated[Studio, Depends(studio_of)]
+"""The studio, as an argument of an endpoint."""
+
+
+async def upload_audio(request: Request, studio: Studio) -> tuple[Path, float]:
+    """Receive the audio file that is the body of a request; the caller removes it."""
+    return await studio.uploads.receive(
+        request.stream(), content_length=request.headers.get("content-length")
+    )
+
+
+def job_options(studio: Studio, options: SpeakOptions) -> dict[str, Any]:
+    """Return fields of a Job."""
+    anchor = studio.library.resolve(options.anchor)
+    reading = reading_for(anchor, voice=options.voice, speed=options.speed, installed=studio.voices)
+    return {
+        "anchor": anchor,
+        "voice": reading.voice,
+        "speed": options.speed,
+        "openness": options.openness,
+        "smoothness": options.smoothness,
+    }

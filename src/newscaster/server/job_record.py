@@ -1,0 +1,162 @@
+"""The record of a job: what is to be rendered, its state, and the JSON that clients get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from newscaster.synthesis.dub_options import DubOptions, Extend, Fit
+
+QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+_STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
+RECORD = "job.json"
+VIDEO, CAPTIONS, REPORT = "video.mp4", "captions.vtt", "report.json"
+PLAYABLE = "original-playable.mp4"
+"""A copy of the original that browsers play: of a preview, or if they do not play the original itself."""
+ORIGINAL_STEM = "original"
+"""File name, without suffix, of the video to dub in the folder of a job."""
+_SCRIPTS = (".txt", ".srt", ".vtt")
+_STARTS = {"track": 0.0, "render": 0.5}
+"""Progress of a dub at which each phase starts; they take about as long as each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DubJob:
+    """What a job adds that dubs a video."""
+
+    original: str
+    """The video, in the folder of the job."""
+    video_id: str
+    """Id of the upload that it came from."""
+    fit: Fit = "video"
+    extend: Extend = "transitions"
+    mix_db: float | None = None
+    face: int | None = None
+    start_seconds: float | None = None
+    stop_seconds: float | None = None
+    preview: bool = False
+    """Whether three seconds are dubbed."""
+    preview_seconds: float | None = None
+    """Time in the middle of a preview; None: the first time at which the person is seen."""
+
+    def to_options(self, *, script: Path | None = None, cache: Path | None = None) -> DubOptions:
+        """Return the options of the dub.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        return DubOptions(
+            fit=self.fit,
+            extend=self.extend,
+            mix_db=self.mix_db,
+            face=self.face,
+            start_seconds=self.start_seconds,
+            stop_seconds=self.stop_seconds,
+            script=script,
+            cache=cache,
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON of the API."""
+        return {
+            "fit": self.fit,
+            "extend": self.extend,
+            "mix": self.mix_db,
+            "face": self.face,
+            "from": self.start_seconds,
+            "to": self.stop_seconds,
+            "preview": self.preview,
+            "preview_at": self.preview_seconds,
+            "video_id": self.video_id,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A video in the queue, in progress, or finished."""
+
+    id: str
+    anchor: str
+    """Id of the anchor."""
+    title: str
+    """First words of the script, or the client's name of the audio or the video; for display only."""
+    source: str
+    """File to speak, in the folder of the job: script.txt, audio, or cues. Of a dub without a speech, the
+    video itself."""
+    voice: str | None = None
+    speed: float = 1.0
+    openness: float = 1.0
+    smoothness: float = 1.0
+    dub: DubJob | None = None
+    """Of a dub; None: the anchor speaks on its own target."""
+    created: str = ""
+    state: str = QUEUED
+    phase: str | None = None
+    """Of a running dub: track, render, or convert."""
+    frames: int = 0
+    """Frames done in this phase."""
+    total: int = 0
+    """Total frames; 0 while unknown."""
+    seconds: float | None = None
+    """Length of the finished video."""
+    error: str | None = None
+    """Reason of a failure."""
+    notes: Sequence[str] = ()
+    """Warnings, one line each, such as skipped parts of the script or audio without speech."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is queued or running."""
+        return self.state in (QUEUED, RUNNING)
+
+    @property
+    def has_script(self) -> bool:
+        """Whether the source is a text or captions."""
+        return self.source.endswith(_SCRIPTS)
+
+    @property
+    def progress(self) -> float:
+        """Fraction done, 0 to 1."""
+        if self.state == DONE:
+            return 1.0
+        done = self.frames / self.total if self.total else 0.0
+        if self.phase is None:
+            return done
+        return min(1.0, _STARTS.get(self.phase, 1.0) + _STARTS["render"] * done)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON of the API."""
+        shown: dict[str, object] = {name: value for name, value in asdict(self).items() if name != "source"}
+        path = f"/v1/jobs/{self.id}"
+        is_done, is_dub = self.state == DONE, self.dub is not None
+        shown["dub"] = None if self.dub is None else self.dub.to_json()
+        shown["progress"] = self.progress
+        shown["video"] = f"{path}/video" if is_done else None
+        has_captions = self.has_script and not (self.dub is not None and self.dub.preview)
+        shown["captions"] = f"{path}/captions" if is_done and has_captions else None
+        shown["report"] = f"{path}/report" if is_done and is_dub else None
+        shown["original"] = f"{path}/original" if is_done and is_dub else None
+        return shown
+
+
+def read_record(path: Path) -> Job:
+    """Read a job from its record.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError, TypeError, RecursionError: it is not a record of this version.
+    """
+    text = path.read_text(encoding="utf-8")
+    fields = json.loads(text)
+    Job(**fields)  # rejects fields of a later version
+    if fields.get("dub") is not None:
+        DubJob(**fields["dub"])
+    job = TypeAdapter(Job).validate_json(text, strict=True)
+    files = [job.source] if job.dub is None else [job.source, job.dub.original]
+    if job.state not in _STATES or any(not name or Path(name).name != name for name in files):
+        raise ValueError(job.state)
+    return job
