@@ -27,6 +27,7 @@ CROSS_CUTTING = {
     "test_levels",
     "test_network",
     "test_nothing_leaves",
+    "test_page_dub",
     "test_page_input",
     "test_page_live",
     "test_page_looks",

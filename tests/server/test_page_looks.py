@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,55 +12,15 @@ import pytest
 
 from browsing import new_page
 from newscaster import media
+from page_looks import STICKS_OUT, assert_fit
 from studios import ask, serving, until
 from tiny_anchor import speech_like
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-if find_spec("axe_playwright_python") is not None:  # if it is missing, these tests are skipped
-    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 
-_STICKS_OUT = """
-  () => document.documentElement.scrollWidth <= innerWidth ? [] :
-    [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
-      .map((e) => `${e.tagName}#${e.id} ${e.innerText}`)
-"""
-_CONTRAST = """
-  () => {
-    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    const light = (c) => linear(c / 255);
-    const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-    const luminance = ([r, g, b]) => 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b);
-    const behind = (e) => {
-      for (; e; e = e.parentElement) {
-        const [r, g, b, a = 1] = parse(getComputedStyle(e).backgroundColor);
-        if (a === 1) return [r, g, b];
-      }
-    };
-    const low = [];
-    for (const e of document.querySelectorAll("body *")) {
-      const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-      if (!own || !e.checkVisibility() || e.closest(":disabled")) continue;
-      const both = [luminance(parse(getComputedStyle(e).color)), luminance(behind(e))];
-      const [a, b] = both.sort((x, y) => y - x);
-      const ratio = (a + 0.05) / (b + 0.05);
-      if (ratio < 4.5) low.push(`${e.tagName}.${e.className}#${e.id} ${ratio.toFixed(2)}`);
-    }
-    return low;
-  }
-"""
-
-
-_SMALL = """
-  () => [...document.querySelectorAll("button, select, textarea, summary, [type=range], a, label:has(input)")]
-    .filter((e) => e.checkVisibility() && !e.matches(".skip:not(:focus)"))
-    .map((e) => [e, e.getBoundingClientRect()])
-    .filter(([, { width, height }]) => width < 43.9 || height < 43.9)
-    .map(([e, { width, height }]) => `${e.tagName}#${e.id} ${e.innerText} ${width} x ${height}`)
-"""
 _OVER_THE_FRAME = """
   () => {
     const { left, right, top, bottom } = document.querySelector("#video").getBoundingClientRect();
@@ -90,17 +49,6 @@ _CAN_BE_TYPED_INTO = """
   }
 """
 SCRIPT = "Good evening. Here is the news, read by someone who never read it."
-
-
-def assert_fit(page: Page, state: str) -> None:
-    """Nothing sticks out, every text can be read, everything can be hit, and axe-core finds nothing."""
-    assert not page.evaluate(_STICKS_OUT), state
-    assert page.evaluate(_CONTRAST) == [], state
-    assert page.evaluate(_SMALL) == [], state
-    found = Axe().run(page).response
-    assert len(found["passes"]) > 15, state  # the check ran
-    broken = {rule["id"]: [node["html"][:200] for node in rule["nodes"]] for rule in found["violations"]}
-    assert not broken, state
 
 
 _LOW = ((576, 320), (640, 360), (740, 360), (926, 428))
@@ -145,7 +93,7 @@ def test_how_it_looks(
         page.click("#say")
         page.wait_for_selector("#status[data-state=talking]")
         page.wait_for_timeout(1500)
-        assert not page.evaluate(_STICKS_OUT)
+        assert not page.evaluate(STICKS_OUT)
         image = folder / f"serve-{name}-{'dark' if dark else 'light'}.jpg"
         page.evaluate("() => scrollTo(0, 0)")
         page.screenshot(path=image, type="jpeg", quality=80, full_page=name == "narrow")
@@ -160,7 +108,7 @@ def test_how_it_looks(
         assert_fit(page, "removed")
         for size in ((320, 800), (768, 800), (1000, 800), *_LOW):
             page.set_viewport_size({"width": size[0], "height": size[1]})
-            assert not page.evaluate(_STICKS_OUT), size
+            assert not page.evaluate(STICKS_OUT), size
         page.evaluate("() => document.querySelector('#token-dialog').showModal()")
         assert_fit(page, "locked")
 

@@ -30,6 +30,7 @@ _VIDEO_BODY = {
         "content": {"video/*": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+_CAPTION_FILE = "the caption file"
 _MEDIA_TYPES = {
     ".mp4": MP4.media_type,
     ".mov": MP4.media_type,  # browsers play it under this name
@@ -169,9 +170,9 @@ def _script(new: NewDub, max_characters: int) -> tuple[str | None, bytes | None]
     if new.captions is not None:
         captions = text_of(new.captions, max_characters=max_characters)
         try:
-            parse_cues(captions, name="the captions")
+            parse_cues(captions, name=_CAPTION_FILE)
         except InputError as error:
-            raise InputError(str(error).replace("'the captions'", "the captions")) from error
+            raise InputError(str(error).replace(f"'{_CAPTION_FILE}'", _CAPTION_FILE)) from error
         suffix = ".vtt" if captions.startswith("WEBVTT") else ".srt"
         return f"cues{suffix}", captions.encode()
     return None, None

@@ -1,6 +1,6 @@
 // The original beside the dubbed video: one play button, both in step, and the audio of one of them.
 
-import { $, once } from "/page/actions.js";
+import { $ } from "/page/actions.js";
 import * as api from "/page/api.js";
 import { clock } from "/page/videos.js";
 
@@ -13,13 +13,19 @@ export class Compare {
     this.original = $("compare-original");
     this.dubbed = $("compare-dubbed");
     this.urls = [];
-    once($("compare-play"), () => this.#toggle(), failed);
+    $("compare-play").addEventListener("click", () => {
+      // A pause during the start of playback aborts it.
+      this.#toggle().catch((error) => error.name === "AbortError" || failed(error, $("compare-play")));
+    });
     $("compare-close").addEventListener("click", () => $("compare").close());
     $("compare").addEventListener("close", () => this.#clear());
     $("compare-seek").addEventListener("input", () => this.#seek(Number($("compare-seek").value)));
     for (const input of document.querySelectorAll("[name=compare-audio]")) input.addEventListener("change", () => this.#setAudio());
     for (const type of ["play", "pause", "ended"]) this.dubbed.addEventListener(type, () => this.#show());
-    this.dubbed.addEventListener("pause", () => this.original.pause());
+    this.dubbed.addEventListener("pause", () => {
+      this.original.pause();
+      this.#seek(this.dubbed.currentTime); // so that both show the same frame
+    });
     this.dubbed.addEventListener("timeupdate", () => this.#show());
   }
 
@@ -59,18 +65,17 @@ export class Compare {
       this.dubbed.pause();
       return;
     }
-    if (this.dubbed.ended || this.dubbed.currentTime >= this.dubbed.duration) this.#seek(0);
-    else this.#seek(this.dubbed.currentTime);
+    await this.#seek(this.dubbed.ended ? 0 : this.dubbed.currentTime);
     clearInterval(this.timer);
     this.timer = setInterval(() => this.#keepInStep(), EVERY_MS);
     const isOver = this.original.currentTime >= this.original.duration - NEAR_SECONDS;
     await Promise.all([this.dubbed.play(), isOver || this.original.play()]);
   }
 
-  #seek(seconds) {
-    this.dubbed.currentTime = seconds;
-    this.original.currentTime = Math.min(seconds, this.original.duration);
+  async #seek(seconds) {
+    const seeks = [seek(this.dubbed, seconds), seek(this.original, Math.min(seconds, this.original.duration))];
     this.#show();
+    await Promise.all(seeks);
   }
 
   #keepInStep() {
@@ -79,7 +84,8 @@ export class Compare {
     const late = this.dubbed.currentTime - this.original.currentTime;
     if (this.original.ended || this.dubbed.currentTime >= this.original.duration) return; // it stays on its last frame
     if (Math.abs(late) > FAR_SECONDS) this.original.currentTime = this.dubbed.currentTime;
-    this.original.playbackRate = Math.abs(late) < NEAR_SECONDS ? 1 : 1 + Math.max(-0.1, Math.min(0.1, late));
+    const change = Math.abs(late) < NEAR_SECONDS ? 0 : Math.max(-0.1, Math.min(0.1, late));
+    this.original.playbackRate = this.dubbed.playbackRate * (1 + change);
     if (this.original.paused) this.original.play().catch(() => {});
   }
 
@@ -96,6 +102,16 @@ export class Compare {
     $("compare-time").textContent = `${clock(currentTime)} / ${clock(duration || 0)}`;
     if (paused) clearInterval(this.timer);
   }
+}
+
+// Seeks, unless the video is there; resolves when the frame is shown.
+function seek(video, seconds) {
+  if (video.currentTime === seconds || !video.src) return Promise.resolve();
+  return new Promise((resolve) => {
+    video.addEventListener("seeked", resolve, { once: true });
+    video.addEventListener("emptied", resolve, { once: true });
+    video.currentTime = seconds;
+  });
 }
 
 function load(video, url, name) {

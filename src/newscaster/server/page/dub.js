@@ -113,10 +113,12 @@ export class Dub {
     const job = audio
       ? await api.upload(`/jobs/dub/audio?${new URLSearchParams(given)}`, audio)
       : await api.post("/jobs/dub", { ...given, ...texts });
-    await this.#removePreview();
     this.jobId = job.id;
     keep("dub-job", job.id);
-    if (preview) keep("dub-preview-job", job.id);
+    if (preview) {
+      await this.#removePreview();
+      keep("dub-preview-job", job.id);
+    }
     this.pressed = preview ? $("dub-preview") : $("dub-make");
     announce(preview ? "The preview is being made" : "The video is being dubbed");
     await this.videos.refresh();
@@ -165,15 +167,16 @@ export class Dub {
 
   async #cancel() {
     await api.remove(`/jobs/${this.jobId}`);
-    if (this.job?.dub.preview) await api.remove(`/jobs/${this.jobId}`).catch(() => {});
+    const isPreview = this.job?.dub.preview;
+    if (isPreview) await api.remove(`/jobs/${this.jobId}`).catch(() => {});
     this.#forget();
-    message(this.job?.dub.preview ? "The preview was cancelled." : "The dub was cancelled.", $("dub-make"), { role: "status", kind: "note" });
+    message(isPreview ? "The preview was cancelled." : "The dub was cancelled.", $("dub-make"), { role: "status", kind: "note" });
     await this.videos.refresh();
   }
 
   #forget() {
     handFocus([$("dub-cancel"), $("dub-compare")], $("dub-make"));
-    this.jobId = null;
+    this.jobId = this.job = null;
     keep("dub-job", null);
     $("dub-task").hidden = true;
   }
@@ -183,7 +186,7 @@ export class Dub {
     this.jobs = jobs;
     const job = jobs.find(({ id }) => id === this.jobId);
     if (!job?.dub) {
-      if (this.jobId) this.#forget();
+      if (this.job?.id === this.jobId) this.#forget(); // a list from before the job was started lacks it, too
       return;
     }
     const wasOpen = this.job?.id === job.id && isOpenState(this.job);
