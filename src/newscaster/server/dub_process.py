@@ -162,7 +162,6 @@ class FacesWork:
     """A search for the faces in a video. Writes their images."""
 
     anchor: Path
-    backend: str | None
     video: Path
     out: Path
     """Folder for the images; created if missing."""
@@ -174,12 +173,13 @@ class FacesWork:
 
     def run(self, report: Report) -> dict[str, Any]:
         """Find the faces. See :class:`newscaster.server.job_process.Task`."""
-        from newscaster.synthesis.anchor import Anchor
+        from newscaster.formats.anchor import AnchorFile
         from newscaster.synthesis.identity import anchor_descriptor
+        from newscaster.synthesis.loading import load_target
         from newscaster.synthesis.video_faces import find_faces
 
-        anchor = Anchor.open(self.anchor, backend=self.backend)
-        found = find_faces(self.video, anchor_descriptor(anchor.target))
+        file = AnchorFile(self.anchor)
+        found = find_faces(self.video, anchor_descriptor(load_target(file, file.face())))
         self.out.mkdir(exist_ok=True)
         for face in found.faces:
             _write_jpeg(face.image, self.out / face_image(face.number), side=_FACE_SIDE)

@@ -80,7 +80,6 @@ class Studio:
                 self.library,
                 settings.limits,
                 is_needed=self.jobs.uses_video,
-                backend=settings.backend,
             )
         except BaseException as error:
             self.lease.release()

@@ -73,7 +73,6 @@ class Videos:
         library: the anchors.
         limits: limits of the studio.
         is_needed: returns whether a job needs a video, by its id.
-        backend: see `newscaster.open`.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -86,9 +85,8 @@ class Videos:
         limits: Limits,
         *,
         is_needed: Callable[[str], bool],
-        backend: str | None = None,
     ) -> None:
-        self._folder, self._library, self._limits, self._backend = folder, library, limits, backend
+        self._folder, self._library, self._limits = folder, library, limits
         self._is_needed = is_needed
         self._videos: dict[str, Video] = {}
         self._turns = asyncio.Semaphore(_SEARCHES)
@@ -174,7 +172,6 @@ class Videos:
     async def _search(self, video: Video, anchor: str) -> Mapping[str, Any]:
         work = FacesWork(
             anchor=self._library.path(anchor),
-            backend=self._backend,
             video=video.path,
             out=video.path.parent / f"faces-{anchor}",
         )

@@ -179,7 +179,7 @@ def load_anchor(file: AnchorFile, *, workers: int | None = None, backend: str | 
             encoder=_encoder(file),
             motion=Session(file.read(MOTION), threads=1, name=MOTION),
             activity=load_voice_activity(),
-            target=_target(file, face),
+            target=load_target(file, face),
             renderer=_renderer(file, workers or default_workers(), backend),
         )
         _try(loaded)
@@ -200,7 +200,12 @@ def _encoder(file: AnchorFile) -> SpeechEncoder | None:
     return SpeechEncoder(session, info.features.windowing)
 
 
-def _target(file: AnchorFile, face: AnchorFace) -> Target:
+def load_target(file: AnchorFile, face: AnchorFace) -> Target:
+    """Load the target video of an anchor alone, without the networks.
+
+    Raises:
+        AnchorError: it does not fit the anchor.
+    """
     info, video = file.info, media.TargetVideo(file.read(TARGET), name=TARGET)
     if video.fps != info.fps:
         raise AnchorError(f"{TARGET} has {video.fps} frames per second; expected {info.fps}")

@@ -65,15 +65,18 @@ export class DubVideo {
     }
   }
 
-  // Shows the video of before a reload, if the studio still has it.
+  // Shows the video of before a reload, if the studio still has it. A studio that has started again has none.
   async restore() {
     const id = kept("dub-video");
-    if (!id || this.video || this.sending) return;
+    if (!id || this.sending) return;
     try {
-      await this.#show(await api.get(`/videos/${id}`));
+      const video = await api.get(`/videos/${id}`);
+      if (!this.video) await this.#show(video);
     } catch (error) {
-      keep("dub-video", null);
+      const wasShown = this.video !== null;
+      if (error.status === 404) this.#clear();
       if (error.status !== 404) this.failed(error, $("dub-drop"));
+      else if (wasShown) this.failed(new Error("The studio no longer has the video. Choose it again."), $("dub-drop"));
     }
   }
 

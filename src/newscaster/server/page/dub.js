@@ -50,7 +50,7 @@ export class Dub {
     return !$("panel-dub").hidden;
   }
 
-  // Takes dropped files while the tab is open, and videos that cannot be spoken at any time.
+  // Takes dropped files while the tab is open; returns whether it did.
   drop(files) {
     if (!this.isOpen) return false;
     if (files.length !== 1 || isVideo(files[0])) this.video.choose(files);

@@ -129,7 +129,8 @@ const PHASES = { track: "Following the face", render: "Rendering", convert: "Con
 
 // Returns the state of a job in words.
 export function jobText(job) {
-  const percent = `${Math.round(job.progress * 100)} %`;
+  const done = job.phase === "convert" && job.total ? job.frames / job.total : job.progress;
+  const percent = `${Math.round(done * 100)} %`;
   const running = job.dub ? (PHASES[job.phase] ? `${PHASES[job.phase]}, ${percent}` : "Preparing") : job.total ? percent : "Reading the script";
   return {
     queued: "Queued",
