@@ -16,7 +16,7 @@ from newscaster.models.perceptual import Perceptual
 from newscaster.models.portrait.data import PairBatch
 from newscaster.models.portrait.inference import to_images
 from newscaster.models.portrait.initialization import group, start_from
-from newscaster.models.portrait.network import FullFrame, Window
+from newscaster.models.portrait.network import FullFrame, FullFrameConfig, Window
 from newscaster.models.portrait.task import PortraitTask
 from newscaster.models.portrait.training import (
     FullFrameData,
@@ -81,6 +81,14 @@ def test_the_first_appearances_are_means_of_sessions(data: FullFrameData, starte
     down, across = cover.shape
     middle = cover[down // 3 : down // 2, across // 3 : 2 * across // 3].mean()
     assert middle > 0.8 > cover[:4].mean()
+
+
+def test_runs_of_older_versions_keep_their_keys() -> None:
+    network = FullFrame(TINY)
+    assert TINY.to_json()["looks"] == TINY.appearances, "the key in files of training runs"
+    assert FullFrameConfig.from_json(TINY.to_json()) == TINY
+    names = {name.split(".")[0] for name in network.state_dict()}
+    assert {"backdrops", "textures", "usual", "spread", "centres", "gate", "to_looks", "place"} <= names
 
 
 def test_a_head_in_one_place_and_fewer_places_than_appearances(data: FullFrameData) -> None:

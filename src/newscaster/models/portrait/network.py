@@ -37,6 +37,11 @@ _FADE = 0.2
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
+# Names in files of training runs, which outlive the names in the code.
+_STORED_NAMES = {"appearances": "looks"}
+_STORED_LAYER = "to_looks"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FullFrameConfig:
     """The shape of a full-frame network."""
@@ -75,12 +80,16 @@ class FullFrameConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for JSON; :meth:`from_json` reads it."""
-        return asdict(self)
+        fields = asdict(self)
+        return {_STORED_NAMES.get(name, name): value for name, value in fields.items()}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> FullFrameConfig:
         """Parse a config; raise ``TypeError`` or ``ValueError`` if the data are not valid."""
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        names = {stored: name for name, stored in _STORED_NAMES.items()}
+        fields: dict[str, Any] = {
+            names.get(k, k): tuple(v) if isinstance(v, list) else v for k, v in data.items()
+        }
         return FullFrameConfig(**fields)
 
 
@@ -113,7 +122,7 @@ class FullFrame(nn.Module):
         self.gate = nn.Sequential(
             nn.Linear(_POSE, config.code), nn.SiLU(), nn.Linear(config.code, config.code), nn.SiLU()
         )
-        self.to_appearances = _zeroed(nn.Linear(config.code, appearances))
+        self.add_module(_STORED_LAYER, _zeroed(nn.Linear(config.code, appearances)))
         self._build(height // config.cell, width // config.cell)
 
     def _build(self, rows: int, columns: int) -> None:
@@ -134,7 +143,7 @@ class FullFrame(nn.Module):
         pose = (planes.flatten(1) - self.usual) / self.spread
         code = self.gate(pose)
         distance = ((pose[:, None] - self.centres) ** 2).sum(-1)
-        return torch.softmax(self.to_appearances(code) - distance, dim=1), code
+        return torch.softmax(self.get_submodule(_STORED_LAYER)(code) - distance, dim=1), code
 
     def _warped(self, planes: Tensor, fractions: Tensor, window: Window) -> Tensor:
         """Warp the texture into windows of the frame, (B, C, h, w); zero outside the texture."""
