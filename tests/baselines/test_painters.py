@@ -22,7 +22,7 @@ def data() -> RenderingData:
     return RenderingData.of([talking_clip(4, side=SIDE, seed=s) for s in range(3)], hidden_mask(SIDE))
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("name", [name for name in RIVALS if name != "l1"])  # "ours" with another loss
 def test_every_rival_trains_by_name_and_paints_what_is_hidden(
     data: RenderingData, tmp_path: Path, name: str
 ) -> None:

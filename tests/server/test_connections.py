@@ -349,7 +349,7 @@ def test_uploads_at_once(tiny: Path, tmp_path: Path, dial: Dial) -> None:
             connection.sendall(head("POST /v1/jobs/audio", port, "Content-Length: 9", "Connection: close"))
             reply = until_closed(connection)
         assert reply.startswith(b"HTTP/1.1 429 ")
-        assert b"2 audio files are being uploaded, the maximum" in reply
+        assert b"2 files are being uploaded, the maximum" in reply
         sending[0].close()
         until(lambda: len(list(uploads.iterdir())) == 1)
         with dial(port) as connection:
