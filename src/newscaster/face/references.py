@@ -1,0 +1,189 @@
+"""References: frames of a person that a renderer copies from, and which of them suit a new mouth.
+
+:func:`spread_mouths` reduces footage to a few hundred frames that cover its mouths. :class:`ReferencePath`
+chooses some of them for every frame of a video, so that the one that gives the fine detail changes no more
+often than it must.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from newscaster.face.topology import MOUTH_POINTS
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8
+
+MAX_REFERENCES = 240
+"""References of an anchor."""
+COUNT = 4
+"""References for one frame: the first one for detail, all for the rest."""
+_CANDIDATES = 12
+"""Nearest references that the path chooses the first one from."""
+_SWITCH = 0.35
+"""Cost of a change of the first reference, relative to the typical distance of the nearest one, squared."""
+_LANDMARK_ERROR = 0.003
+"""Of tracked mouths, in crop widths."""
+_MAX_RELATIVE = 4.0
+LOOK_AHEAD = 12
+"""Frames after which a choice is certain, if they are known."""
+
+
+def spread_mouths(points: ArrayFloat, count: int) -> ArrayI64:
+    """Return the numbers of at most ``count`` frames whose mouths cover all mouths, in rising order.
+
+    Greedy k-centre (Gonzalez 1985), from the mouth that is most typical: each further frame is the one that
+    is farthest from all before it, so that no mouth of the footage is far from a chosen one.
+
+    Args:
+        points: (F, 57, 2), the mouths in any unit; frames whose rows are not finite are skipped.
+        count: how many.
+    """
+    known = np.flatnonzero(np.isfinite(points).all(axis=(1, 2)))
+    if len(known) <= count:
+        return known
+    shapes = points[known].reshape(len(known), -1).astype(np.float64)
+    first = int(np.argmin(((shapes - np.median(shapes, axis=0)) ** 2).sum(axis=1)))
+    chosen = [first]
+    nearest = ((shapes - shapes[first]) ** 2).sum(axis=1)
+    while len(chosen) < count:
+        farthest = int(np.argmax(nearest))
+        chosen.append(farthest)
+        nearest = np.minimum(nearest, ((shapes - shapes[farthest]) ** 2).sum(axis=1))
+    return np.sort(known[chosen])
+
+
+def nearest_references(mouth: ArrayFloat, references: ArrayFloat, count: int = COUNT) -> ArrayI64:
+    """Return the numbers of the ``count`` references (N, 57, 2) nearest to a mouth (57, 2), nearest first.
+
+    If there are fewer, the last one is repeated.
+    """
+    order = np.argsort(_squared(mouth, references), kind="stable")[:count]
+    return np.asarray(np.pad(order, (0, count - len(order)), mode="edge"), np.int64)
+
+
+def relative_distances(mouth: ArrayFloat, chosen: ArrayFloat) -> ArrayF32:
+    """Return how much farther references (K, 57, 2) are from a mouth than the nearest of them, (K,).
+
+    All are in crop widths. 0 is as near; 1 is twice as far. Distances below the errors of landmarks are
+    alike, and values end at 4: a reference may be the very frame.
+    """
+    distances = np.maximum(np.sqrt(_squared(mouth, chosen)), _LANDMARK_ERROR)
+    return np.asarray(np.minimum(distances / distances.min() - 1, _MAX_RELATIVE), np.float32)
+
+
+@dataclass(frozen=True)
+class References:
+    """Frames of a person that are copied from."""
+
+    crops: Sequence[ImageU8]
+    """N face crops (S, S, 3); may be decoded when they are read."""
+    points: ArrayF32
+    """(N, 57, 2): their mouths, in crop widths."""
+
+    def __post_init__(self) -> None:
+        if len(self.points) != len(self.crops) or self.points.shape[1:] != (MOUTH_POINTS, 2):
+            raise ValueError(f"{len(self.crops)} crops have points of shape {self.points.shape}")
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+
+class ReferencePath:
+    """Chooses references for the frames of a video, in order.
+
+    The first reference of each frame is that of the cheapest path (Viterbi 1967): the sum of squared
+    distances to the mouths, plus a cost for each change. The others are the nearest ones beside it. A stream
+    operator: mouths (F, 57, 2) to numbers (f, K).
+
+    Args:
+        references: (N, 57, 2), in the unit of the mouths.
+        count: references for each frame, K.
+        look_ahead: frames that are known before a choice is made. More frames change no choice.
+    """
+
+    def __init__(self, references: ArrayFloat, *, count: int = COUNT, look_ahead: int = LOOK_AHEAD) -> None:
+        self._references = np.asarray(references, np.float64)
+        self._count, self._look_ahead = count, look_ahead
+        self._switch = _SWITCH * _typical_distance(self._references)
+        self._open: deque[_Step] = deque()
+        self._last: _Step | None = None
+
+    def push(self, mouths: ArrayFloat) -> ArrayI64:
+        """Return the references of the frames that have become certain, (f, K)."""
+        chosen = []
+        for mouth in mouths:
+            self._last = self._step(_squared(mouth, self._references))
+            self._open.append(self._last)
+            if len(self._open) > self._look_ahead:
+                chosen.append(self._settle())
+        return self._numbers(chosen)
+
+    def flush(self) -> ArrayI64:
+        """Return the references of the remaining frames."""
+        return self._numbers([self._settle() for _ in range(len(self._open))])
+
+    def _numbers(self, chosen: list[ArrayI64]) -> ArrayI64:
+        return np.stack(chosen) if chosen else np.zeros((0, self._count), np.int64)
+
+    def _step(self, squared: ArrayF64) -> _Step:
+        order = np.argsort(squared, kind="stable")[: _CANDIDATES + self._count]
+        candidates = order[:_CANDIDATES]
+        if self._last is None:
+            return _Step(order, candidates, squared[candidates], np.zeros(len(candidates), np.int64))
+        change = self._switch * (self._last.candidates[:, None] != candidates)
+        through = self._last.costs[:, None] + change
+        before = np.argmin(through, axis=0)
+        costs = through[before, np.arange(len(candidates))] + squared[candidates]
+        return _Step(order, candidates, costs - costs.min(), before)
+
+    def _settle(self) -> ArrayI64:
+        """Return the references of the oldest open frame, on the path that is the cheapest now.
+
+        Paths that had another first reference there end: what is settled is part of every later path.
+        """
+        newest = self._open[-1]
+        states = np.arange(len(newest.candidates))
+        for step in itertools.islice(reversed(self._open), len(self._open) - 1):
+            states = step.before[states]
+        state = int(states[np.argmin(newest.costs)])
+        newest.costs[states != state] = np.inf
+        oldest = self._open.popleft()
+        first = oldest.candidates[state]
+        others = oldest.order[oldest.order != first]
+        numbers = np.concatenate([[first], others])[: self._count]
+        return np.asarray(np.pad(numbers, (0, self._count - len(numbers)), mode="edge"), np.int64)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One frame of the trellis."""
+
+    order: ArrayI64
+    """Nearest references, nearest first."""
+    candidates: ArrayI64
+    """Those of them that may be the first one, (C,)."""
+    costs: ArrayF64
+    """(C,) of the cheapest path that ends at each."""
+    before: ArrayI64
+    """(C,) candidate of the frame before, on that path."""
+
+
+def _squared(mouth: ArrayFloat, references: ArrayFloat) -> ArrayF64:
+    """Return the mean squared distances of the points of a mouth (57, 2) to those of references (N, 57, 2).
+
+    Mouth by mouth: products of matrices round otherwise for pieces of another size.
+    """
+    squared = (np.asarray(references, np.float64) - mouth) ** 2
+    return np.asarray(squared.sum(axis=(1, 2)) / MOUTH_POINTS)
+
+
+def _typical_distance(references: ArrayF64) -> float:
+    """Return the median squared distance of a reference to the nearest other one."""
+    if len(references) < 2:
+        return 0.0
+    nearest = [np.partition(_squared(reference, references), 1)[1] for reference in references]
+    return float(np.median(nearest))

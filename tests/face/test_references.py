@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from making_mouths import mouth
+from newscaster.face.references import (
+    COUNT,
+    ReferencePath,
+    References,
+    nearest_references,
+    relative_distances,
+    spread_mouths,
+)
+
+
+def shapes(openings: list[float] | np.ndarray) -> np.ndarray:
+    return np.stack([mouth(opening, side=1) for opening in openings])
+
+
+def test_chosen_mouths_cover_all_mouths() -> None:
+    openings = np.concatenate([np.full(90, 0.1), np.linspace(0, 1, 10)])
+    points = shapes(openings + 1e-4 * np.arange(100))
+    chosen = spread_mouths(points, 8)
+    assert len(chosen) == 8
+    assert (np.diff(chosen) > 0).all()
+    farthest = max(np.abs(openings[chosen] - opening).min() for opening in openings)
+    assert farthest < 0.12, "no mouth is far from a chosen one, though most frames are alike"
+
+
+def test_frames_without_a_face_are_not_chosen() -> None:
+    points = shapes([0.1, 0.5, 0.9])
+    points[1] = np.nan
+    assert spread_mouths(points, 5).tolist() == [0, 2]
+
+
+def test_the_nearest_come_first_and_the_last_is_repeated() -> None:
+    points = shapes([0.0, 0.3, 0.35])
+    assert nearest_references(mouth(0.32, side=1), points).tolist() == [1, 2, 0, 0]
+
+
+def test_distances_are_relative_to_the_nearest_and_end() -> None:
+    here = mouth(0.5, side=1)
+    distances = relative_distances(here, shapes([0.5, 0.51, 0.9, 0.0]))
+    assert distances[0] == 0
+    assert distances[1] == pytest.approx(0, abs=0.5), "within the error of landmarks all are alike"
+    assert distances.max() == 4
+    assert np.isfinite(distances).all()
+
+
+def test_points_must_fit_the_crops() -> None:
+    with pytest.raises(ValueError, match="2 crops"):
+        References([np.zeros((8, 8, 3), np.uint8)] * 2, np.zeros((3, 57, 2), np.float32))
+
+
+def test_pieces_of_any_size_give_the_same_path() -> None:
+    rng = np.random.default_rng(0)
+    references, mouths = shapes(rng.uniform(0, 1, 30)), shapes(rng.uniform(0, 1, 50))
+
+    def path(sizes: list[int]) -> np.ndarray:
+        operator, parts, first = ReferencePath(references), [], 0
+        for size in sizes:
+            parts.append(operator.push(mouths[first : first + size]))
+            first += size
+        return np.concatenate([*parts, operator.flush()])
+
+    whole = path([50])
+    assert whole.shape == (50, COUNT)
+    assert (path([1] * 50) == whole).all()
+    assert (path([7, 0, 30, 13]) == whole).all()
+    assert all(len(set(numbers)) == COUNT for numbers in whole.tolist())
+
+
+def test_the_first_reference_does_not_flicker() -> None:
+    references = shapes([0.0, 0.4, 0.5, 1.0])
+    tremor = 0.45 + 0.01 * np.array([1, -1] * 20)
+    path = ReferencePath(references)
+    first = np.concatenate([path.push(shapes(tremor)), path.flush()])[:, 0]
+    nearest = [nearest_references(shape, references)[0] for shape in shapes(tremor)]
+    assert len(set(nearest)) == 2, "the nearest one changes from frame to frame"
+    assert len(set(first.tolist())) == 1
+
+
+def test_the_path_follows_the_mouth() -> None:
+    references = shapes(np.linspace(0, 1, 21))
+    openings = np.concatenate([np.zeros(15), np.linspace(0, 1, 15), np.ones(15)])
+    path = ReferencePath(references)
+    first = np.concatenate([path.push(shapes(openings)), path.flush()])[:, 0]
+    assert np.abs(first / 20 - openings).max() < 0.2
+    assert first[0] == 0
+    assert first[-1] == 20
+
+
+def test_a_live_path_decides_at_once() -> None:
+    path = ReferencePath(shapes([0.0, 0.5, 1.0]), look_ahead=0)
+    assert [path.push(shapes([opening]))[0, 0] for opening in (0.0, 0.0, 1.0)] == [0, 0, 2]
+    assert path.flush().shape == (0, COUNT)
