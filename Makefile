@@ -153,6 +153,16 @@ base: setup  ## train the base motion network
 		--person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
 		--people $(DATA)/speakers/train:tools/base_people.txt --check-people $(DATA)/speakers/test
 
+# Footage of many people, one in each file; see tools/train_base_renderer.py. It can be stopped, and resumes. About an hour on
+# one core. The people of the benchmarks are measured only.
+BASE_RENDERER_MINUTES ?= 60
+.PHONY: base-renderer
+base-renderer: setup  ## train the base reference renderer
+	$(BIN)/python tools/train_base_renderer.py --work build/base-renderer --minutes $(BASE_RENDERER_MINUTES) \
+		--out src/newscaster/data/base_renderer.safetensors \
+		--people $(DATA)/speakers/train $(DATA)/grid_others $(DATA)/grid_s4_hq/clips $(DATA)/hd/anchor_512_25fps_71s.mp4 \
+		--check $(DATA)/hd/portrait_512_25fps_15s.mp4 $(DATA)/hd/talk_700_30fps_6s.mp4
+
 # The tables of the paper, in docs/benchmarks. About 75 minutes on two cores.
 .PHONY: tables
 tables: setup  ## benchmark the adversarial pair and its baselines

@@ -29,8 +29,15 @@ def test_a_step_budget_counts_steps() -> None:
     assert budget.minutes_left(50) == 0
 
 
-@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
-def test_a_time_budget_must_be_a_positive_number(minutes: float) -> None:
+def test_a_budget_of_no_minutes_is_spent() -> None:
+    budget = TimeBudget(0)
+    budget.start(0.0)
+    assert budget.fraction(0) == 1
+    assert budget.minutes_left(0) == 0
+
+
+@pytest.mark.parametrize("minutes", [-1, float("nan"), float("inf")])
+def test_a_time_budget_must_not_be_negative(minutes: float) -> None:
     with pytest.raises(ValueError, match="minutes"):
         TimeBudget(minutes)
 

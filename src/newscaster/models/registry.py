@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 RENDERERS = {
     "unet": "newscaster.models.renderer.task:RendererTask",
+    "reference": "newscaster.models.reference.task:ReferenceTask",
 }
 """Module and class of the training task of each renderer."""
+UNTRAINED = frozenset({"reference"})
+"""Renderers that work before they are trained on a person."""
 DEFAULT_RENDERER = "unet"
 
 

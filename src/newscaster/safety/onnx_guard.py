@@ -35,10 +35,10 @@ motion."""
 
 _OPERATORS = """
     Abs Add And AveragePool Cast Ceil Clip Concat Constant ConstantOfShape Conv DepthToSpace Div
-    DynamicQuantizeLinear Equal Erf Exp Expand Flatten Floor Gather GatherND Gelu Gemm Greater Identity
-    LayerNormalization LeakyRelu Less Log MatMul MatMulInteger Max Min Mul Neg Not Or Pad Pow Reciprocal
-    ReduceMean ReduceSum Relu Reshape Resize Round Shape Sigmoid Slice Softmax SpaceToDepth Split Sqrt Squeeze
-    Sub Tanh Transpose Unsqueeze Where
+    DynamicQuantizeLinear Equal Erf Exp Expand Flatten Floor Gather GatherND Gelu Gemm Greater GridSample
+    Identity LayerNormalization LeakyRelu Less Log MatMul MatMulInteger Max Min Mul Neg Not Or Pad Pow
+    Reciprocal ReduceMean ReduceSum Relu Reshape Resize Round Shape Sigmoid Slice Softmax SpaceToDepth
+    Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
 """Of the domain ai.onnx: the operators of newscaster's exports, and similar ones. None has a subgraph, reads
@@ -47,7 +47,15 @@ a file or is random."""
 ITEM_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 """Bytes of an element, by the number of its type: float, uint8, int8, int32, int64, bool, half, double."""
 
-_PER_ELEMENT = {"Resize": 16, "Softmax": 4, "LayerNormalization": 4, "Gelu": 8, "Erf": 8, "Pow": 8}
+_PER_ELEMENT = {
+    "Resize": 16,
+    "Softmax": 4,
+    "LayerNormalization": 4,
+    "Gelu": 8,
+    "Erf": 8,
+    "Pow": 8,
+    "GridSample": 16,
+}
 """Steps per element of an output, if more than one."""
 
 

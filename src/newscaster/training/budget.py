@@ -51,19 +51,19 @@ class TimeBudget(_Stopwatch):
     """A bound in minutes.
 
     Args:
-        minutes: the whole budget.
+        minutes: the whole budget; 0: nothing is trained.
         clock: returns seconds from some point in time on; for tests.
     """
 
     def __init__(self, minutes: float, *, clock: Clock = time.monotonic) -> None:
-        if not (minutes > 0 and math.isfinite(minutes)):
-            raise ValueError(f"minutes is {minutes}; expected a number above 0")
+        if not (minutes >= 0 and math.isfinite(minutes)):
+            raise ValueError(f"minutes is {minutes}; expected 0 or more")
         super().__init__(clock)
         self._seconds = minutes * 60
 
     def fraction(self, step: int) -> float:
         """See :class:`Budget`."""
-        return min(1.0, self.used_seconds / self._seconds)
+        return min(1.0, self.used_seconds / self._seconds) if self._seconds else 1.0
 
     def minutes_left(self, step: int) -> float:
         """See :class:`Budget`."""

@@ -180,6 +180,7 @@ class Trainer(Generic[Batch]):
             self._train(progress or (lambda report: None))
         elif not self.metrics:
             self.evaluate()
+            self.save()
         self._check_finite()
         self.average.eval()
 

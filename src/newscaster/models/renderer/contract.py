@@ -20,6 +20,8 @@ from newscaster.types import ArrayBool
 class CropNetwork(nn.Module, ABC):
     """Face crops (B, S, S, 3) and landmark maps (B, 4, M, M), both uint8, to crops with a new lower face.
 
+    A network may take more inputs; :meth:`example` has them all.
+
     ``hidden`` says which pixels are replaced. The result must not depend on their values, so that nothing of
     the old mouth reaches the new one. All other pixels come back as they were. :func:`check_contract` checks
     both.
@@ -32,6 +34,8 @@ class CropNetwork(nn.Module, ABC):
     hidden: Tensor
     grain = 0.0
     """Strength of the grain that the results lack, in levels (`face.grain`)."""
+    any_batch = True
+    """Whether an exported network takes any number of frames; False: one."""
 
     def __init__(self, hidden: ArrayBool, *, map_side: int) -> None:
         super().__init__()
@@ -46,6 +50,14 @@ class CropNetwork(nn.Module, ABC):
     @abstractmethod
     def config_json(self) -> dict[str, Any]:
         """Return the shape of the network as JSON."""
+
+    def calibrate(self, metrics: Mapping[str, Any]) -> None:
+        """Adjust to what was measured on held-out frames: the metrics of the task, by name."""
+        self.grain = float(metrics.get("grain") or 0.0)
+
+    def example(self, crop: Tensor, landmark_map: Tensor) -> dict[str, Tensor]:
+        """Return all inputs for crops and their landmark maps, by name, in the order of ``forward``."""
+        return {"region": crop, "face_map": landmark_map}
 
 
 def check_contract(network: CropNetwork) -> None:
@@ -65,8 +77,10 @@ def check_contract(network: CropNetwork) -> None:
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        rendered = network(crops, maps)
-        other = network(torch.where(hidden[..., None], 255 - crops, crops), maps)
+        inputs = network.example(crops, maps)
+        rendered = network(*inputs.values())
+        inputs["region"] = torch.where(hidden[..., None], 255 - crops, crops)
+        other = network(*inputs.values())
     network.train(was_training)
     if rendered.shape != crops.shape or rendered.dtype != torch.uint8:
         raise ValueError(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from newscaster.face.grain import grain_between
+from newscaster.face.references import References
 from newscaster.models.frame_task import FrameTask, FrameTraining
 from newscaster.models.losses import LUMA, Sharpening
 from newscaster.models.renderer.contract import CropNetwork
@@ -63,7 +64,7 @@ class CropTask(FrameTask[Batch]):
         map_side: side of the landmark maps, ``M``.
     """
 
-    metric_names = ("psnr", "grain")
+    metric_names: ClassVar[tuple[str, ...]] = ("psnr", "grain")
     training: RenderingTraining
     network_class: ClassVar[type[CropNetwork]]
     network: CropNetwork
@@ -82,6 +83,11 @@ class CropTask(FrameTask[Batch]):
         self.held_out = Frames(data.held_out, map_side=map_side)
         self.checked = self.held_out.spread(training.check_frames)
         self.hidden: ArrayBool = data.hidden
+
+    @classmethod
+    def references_of(cls, data: RenderingData) -> References | None:
+        """Return the frames that the renderer copies from, for the anchor; None: it copies nothing."""
+        return None
 
     def identity(self) -> dict[str, Any]:
         """The network's shape, and the mask that it was trained for."""

@@ -105,6 +105,10 @@ class Box(NamedTuple):
         """Return the same box in pixels ``by`` times as large."""
         return Box(*(edge // by for edge in self))
 
+    def scaled_up(self, by: int) -> Box:
+        """Return the same box in pixels ``by`` times as small."""
+        return Box(*(edge * by for edge in self))
+
 
 def box_of(hidden: ArrayBool, *, size_multiple: int, place_multiple: int) -> Box:
     """Return the computed part of a crop (S, S): the hidden pixels, and a margin of S / 32 if there is room.

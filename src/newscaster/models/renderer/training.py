@@ -18,7 +18,7 @@ import torch
 from newscaster.face.landmark_map import CHANNELS
 from newscaster.inference import Session
 from newscaster.models.frame_task import FrameRun, train_frames
-from newscaster.models.registry import DEFAULT_RENDERER, renderer_task
+from newscaster.models.registry import DEFAULT_RENDERER, UNTRAINED, renderer_task
 from newscaster.models.renderer.contract import CropNetwork, check_contract
 from newscaster.models.renderer.crop_task import CropTask, RenderingTraining
 from newscaster.models.renderer.data import RenderingData
@@ -91,7 +91,7 @@ def train_renderer(
     make: Callable[..., CropTask] = renderer_task(renderer)
     task = make(data, device=compute_device(device), seed=seed, **settings)
     check_contract(task.network)
-    if renderer != DEFAULT_RENDERER:  # an export takes seconds, and tests cover the default's
+    if renderer not in (DEFAULT_RENDERER, *UNTRAINED):  # an export takes seconds, and tests cover these
         Session(export_renderer(task.network), name=f"the renderer {renderer!r}", remedy="Change its network")
     trainer, run = train_frames(
         task, folder, minutes=minutes, seed=seed, resume=resume, progress=progress, clock=clock
@@ -114,15 +114,15 @@ def load_renderer(path: Path, *, renderer: str = DEFAULT_RENDERER) -> CropNetwor
         return task.network_class.from_config(stored.facts["config"], stored.tensors["hidden"].numpy())
 
     network, facts = load_network(path, build, kind=task.kind)
-    network.grain = float(facts.get("grain") or 0.0)
+    network.calibrate(facts)
     return network
 
 
 def export_renderer(network: CropNetwork, *, metadata: Mapping[str, str] | None = None) -> bytes:
     """The renderer as an ONNX network, checked against PyTorch.
 
-    ``region`` (B, S, S, 3) uint8 and ``face_map`` (B, 4, M, M) uint8 to ``rendered`` (B, S, S, 3) uint8. The
-    crop is given whole: what is hidden is taken out inside.
+    ``region`` (B, S, S, 3) uint8 and ``face_map`` (B, 4, M, M) uint8, and what else the network takes, to
+    ``rendered`` (B, S, S, 3) uint8. The crop is given whole: what is hidden is taken out inside.
 
     Args:
         network: in evaluation mode.
@@ -137,10 +137,11 @@ def export_renderer(network: CropNetwork, *, metadata: Mapping[str, str] | None 
     waves = np.sin(np.linspace(0, 3 * math.pi, side))[:, None] * np.cos(np.linspace(0, 5, side))[None]
     crop = (127 + 90 * waves[..., None] + rng.uniform(-9, 9, size=(1, 1, 1, 3))).astype(np.uint8)
     landmark_map = rng.integers(0, 256, size=(1, len(CHANNELS), map_side, map_side), dtype=np.uint8)
+    inputs = network.example(torch.from_numpy(crop), torch.from_numpy(landmark_map))
     return export_network(
         network,
-        {"region": torch.from_numpy(crop), "face_map": torch.from_numpy(landmark_map)},
+        inputs,
         names=["rendered"],
-        dynamic={"region": {0: "B"}, "face_map": {0: "B"}},
+        dynamic={name: {0: "B"} for name in inputs} if network.any_batch else None,
         metadata=metadata,
     )

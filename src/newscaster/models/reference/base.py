@@ -1,0 +1,208 @@
+"""The base reference renderer: weights that fit people whom it was not trained on.
+
+The package stores them as one safetensors file, in half precision. ``tools/train_base_renderer.py`` makes it.
+The training of every person's renderer starts from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from newscaster.errors import InputError
+from newscaster.models.frame_task import FrameTask, FrameTraining
+from newscaster.models.reference.data import LightVariation, ReferenceBatch, ReferenceFrames
+from newscaster.models.reference.losses import ReferenceWeights, reference_loss
+from newscaster.models.reference.network import BlendingUNet, ReferenceConfig, cell_box
+from newscaster.models.renderer.data import RenderingClip
+from newscaster.models.renderer.losses import psnr
+from newscaster.models.renderer.network import Box
+from newscaster.training.budget import TimeBudget
+from newscaster.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from newscaster.training.loop import Metrics, OnReport, Trainer
+from newscaster.training.precision import Device, compute_device
+from newscaster.types import ArrayBool
+
+NAME = "base_renderer.safetensors"
+_CHECKED_FRAMES = 24
+"""Held-out frames of each person."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Frames of one person."""
+
+    name: str
+    clips: Sequence[RenderingClip]
+    hidden: ArrayBool
+    """(S, S), the pixels to replace."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseTraining(FrameTraining):
+    """How the base renderer is trained."""
+
+    batch: int = 8
+    """Frames per step of crops of 256 pixels; twice as many of smaller ones."""
+    sharpening: None = None
+    weights: ReferenceWeights = field(default_factory=ReferenceWeights)
+    variation: LightVariation = field(default_factory=LightVariation)
+
+
+class BaseRendererTask(FrameTask[ReferenceBatch]):
+    """The base renderer in training.
+
+    Args:
+        people: to train on.
+        checked: other people; each is rendered from the first four fifths of their own frames.
+        config: the shape of the network.
+        training: how it is trained.
+        device: where it computes.
+        seed: of the first weights.
+    """
+
+    kind = "base renderer"
+    metric_names = ("psnr",)
+    training: BaseTraining
+    network: BlendingUNet
+
+    def __init__(
+        self,
+        people: Sequence[Person],
+        checked: Sequence[Person],
+        *,
+        device: torch.device,
+        seed: int,
+        config: ReferenceConfig | None = None,
+        training: BaseTraining | None = None,
+    ) -> None:
+        training, config = training or BaseTraining(), config or ReferenceConfig()
+        super().__init__(training, device=device, seed=seed, samples=(training.batch, training.batch))
+        self._frames = [
+            ReferenceFrames(person.clips, person.hidden, variation=training.variation) for person in people
+        ]
+        self._sides = sorted({frames.side for frames in self._frames})
+        self._boxes = {
+            side: _common_box([p.hidden for p in people if p.hidden.shape[0] == side], config)
+            for side in self._sides
+        }
+        self._checked = [(person, *_split(person)) for person in checked]
+        self.network = self.build(lambda: BlendingUNet(config))
+        self.optimizer = self.adamw(self.network.parameters())
+
+    def identity(self) -> dict[str, Any]:
+        """The shape of the network."""
+        return {"config": self.network.config.to_json()}
+
+    def batch(self, *, seed: int, step: int) -> ReferenceBatch:
+        """Pairs of frames of several people, whose crops have one size."""
+        generator = np.random.default_rng((seed, step))
+        side = self._sides[step % len(self._sides)]
+        pool = [frames for frames in self._frames if frames.side == side]
+        chances = np.sqrt([len(frames) for frames in pool])
+        pairs = self.training.batch // 2 * (2 if side < 256 else 1)
+        drawn = generator.choice(len(pool), size=pairs, p=chances / chances.sum())
+        return ReferenceBatch.joined([pool[number].random(2, generator) for number in drawn])
+
+    def loss(self, batch: ReferenceBatch, *, step: int, fraction: float) -> Tensor:
+        """See :func:`reference_loss`."""
+        target, sight = batch.on(self.device)
+        box = self._boxes[batch.crops.shape[1]]
+        with self.autocast():
+            rendering = self.network(sight, box)
+        return reference_loss(rendering, target, sight, box, self.training.weights)
+
+    @torch.inference_mode()
+    def evaluate(self, network: nn.Module) -> Metrics:
+        """Mean PSNR over the checked people, inside their masks, dB."""
+        network.eval()
+        values = []
+        for person, frames in self._checked:
+            box = cell_box(person.hidden, levels=len(self.network.config.channels))
+            squared, count = 0.0, 0
+            for number in frames.spread(_CHECKED_FRAMES):
+                target, sight = frames.batch(np.array([number])).on(self.device)
+                t, b, l, r = box.scaled_up(frames.side // 64)  # noqa: E741
+                error = (network(sight, box).image.clamp(0, 1) - target[..., t:b, l:r]) * 255
+                inside = sight.hidden[..., t:b, l:r] > 0
+                squared += float((error.square() * inside).sum())
+                count += 3 * int(inside.sum())
+            values.append(psnr(squared, count))
+        return {"psnr": float(np.mean(values)) if values else None}
+
+
+def _split(person: Person) -> tuple[ReferenceFrames]:
+    """Return the last fifth of a person's frames, with references from the rest."""
+    known, new = [], []
+    for clip in person.clips:
+        cut = len(clip) * 4 // 5
+        known.append(RenderingClip(clip.crops[:cut], clip.points[:cut]))
+        new.append(RenderingClip(clip.crops[cut:], clip.points[cut:]))
+    return (ReferenceFrames(new, person.hidden, sources=known),)
+
+
+def _common_box(hidden: Sequence[ArrayBool], config: ReferenceConfig) -> Box:
+    """Return the box of several masks of one size together, in cells."""
+    return cell_box(np.any(np.stack(list(hidden)), axis=0), levels=len(config.channels))
+
+
+def train_base_renderer(
+    people: Sequence[Person],
+    checked: Sequence[Person],
+    folder: Path,
+    *,
+    minutes: float,
+    device: Device = "auto",
+    seed: int = 0,
+    progress: OnReport | None = None,
+    **settings: Any,
+) -> tuple[BlendingUNet, Mapping[str, object]]:
+    """Train the base renderer for some minutes, or resume its training.
+
+    Returns:
+        The network, and facts about its training.
+    """
+    task = BaseRendererTask(people, checked, device=compute_device(device), seed=seed, **settings)
+    trainer: Trainer[ReferenceBatch] = Trainer(task, folder, budget=TimeBudget(minutes), seed=seed)
+    trainer.run(progress=progress)
+    network = trainer.average
+    assert isinstance(network, BlendingUNet)
+    facts = {"people": len(people), "steps": trainer.step, "minutes": round(trainer.budget.used_seconds / 60)}
+    return network.cpu(), {**facts, **trainer.metrics}
+
+
+def save_base_renderer(path: Path, network: BlendingUNet, facts: Mapping[str, object]) -> None:
+    """Write the weights of a base renderer."""
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    write_checkpoint(path, Checkpoint(tensors, {"config": network.config.to_json(), "facts": dict(facts)}))
+
+
+def load_base_renderer(path: Path | None = None) -> BlendingUNet:
+    """Load the base renderer of the package, or of a file, in evaluation mode.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    if path is None:
+        with resources.as_file(resources.files("newscaster") / "data" / NAME) as packaged:
+            return load_base_renderer(packaged)
+    stored = read_checkpoint(path)
+    try:
+        network = BlendingUNet(ReferenceConfig.from_json(stored.facts["config"]))
+        values: dict[str, Tensor] = {
+            k: v.float() if v.is_floating_point() else v for k, v in stored.tensors.items()
+        }
+        network.load_state_dict(values)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"'{path}' does not hold a base renderer ({error}). Install newscaster again, or make the file "
+            "with: make base-renderer"
+        ) from error
+    return network.eval()

@@ -1,0 +1,110 @@
+"""Train the base reference renderer of the package on footage of many people.
+
+    python tools/train_base_renderer.py --work FOLDER --out base_renderer.safetensors --minutes 60
+        --people FILE_OR_FOLDER... [--check FILE_OR_FOLDER...]
+
+Every file shows one person. Face crops are cut once and kept in FOLDER/crops; the training is resumed from
+FOLDER/run. People of --check are only measured. Ends with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from newscaster import media
+from newscaster.errors import NewscasterError
+from newscaster.face.crop import FaceCrop, cut_crop, lower_face_mask
+from newscaster.face.geometry import eye_distance
+from newscaster.face.head_pose import Head
+from newscaster.face.surface_warp import Surface
+from newscaster.face.topology import MOUTH
+from newscaster.models.reference.base import Person, save_base_renderer, train_base_renderer
+from newscaster.models.renderer.data import RenderingClip
+from newscaster.prepare.clips import find_footage
+from newscaster.prepare.video_track import track_video
+from newscaster.training.loop import TrainProgress
+
+_MIN_FRAMES = 25
+_EXTENT = 2.0
+"""Side of the crops in inter-ocular distances, the same for everybody."""
+
+
+def crops_of(path: Path, *, every: int) -> dict[str, np.ndarray]:
+    """Cut the face crops of a video: crops (F, S, S, 3), mouths (F, 57, 2) and the mask (S, S)."""
+    track = track_video(path, person=None, name=path.stem)
+    frames = np.flatnonzero(track.present & ~track.covered)
+    landmarks = track.landmarks[frames]
+    head = Head.fit(landmarks)
+    side = 256 if float(np.median(eye_distance(landmarks))) > 96 else 128
+    crop = FaceCrop(side, _EXTENT, Surface.where_turned(head, head.poses(landmarks)))
+    poses = head.steady_poses(track.landmarks, track.present, fps=track.fps)[frames]
+    warps = crop.transforms(head, poses)
+    points = warps.apply(landmarks[:, list(MOUTH), :2].astype(np.float64)).astype(np.float32)
+    number = {int(frame): index for index, frame in enumerate(frames)}
+    kept = np.arange(0, len(frames), every)
+    crops = np.zeros((len(kept), side, side, 3), np.uint8)
+    for frame, image in enumerate(media.read_frames(path, fps=track.fps)):
+        index = number.get(frame)
+        if index is not None and index % every == 0:
+            crops[index // every] = cut_crop(image, warps[index], side)
+    return {"crops": crops, "points": points[kept], "hidden": lower_face_mask(points, crop).hidden}
+
+
+def people(paths: list[Path], folder: Path, *, every: int) -> Iterator[Person]:
+    """Yield the people in some files; files without a usable face are named and left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for footage in find_footage(paths)[0]:
+        path = footage.path
+        stored = folder / f"{path.parent.name}-{path.stem}-{every}.npz"
+        try:
+            if not stored.exists():
+                with media.atomic_write(stored) as temporary, temporary.open("wb") as file:
+                    np.savez(file, **crops_of(path, every=every))
+            arrays = np.load(stored)
+            clip = RenderingClip(arrays["crops"], arrays["points"])
+        except (NewscasterError, ValueError) as error:
+            print(f"left out: {path.name}: {error}", flush=True)
+            continue
+        if len(clip) * every >= _MIN_FRAMES:
+            yield Person(path.stem, [clip], arrays["hidden"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--people", type=Path, nargs="+", required=True)
+    parser.add_argument("--check", type=Path, nargs="*", default=[])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--every", type=int, default=1, help="take one frame in so many")
+    options = parser.parse_args()
+    learn = list(people(options.people, options.work / "crops", every=options.every))
+    check = list(people(options.check, options.work / "crops", every=1))
+    print(f"{len(learn)} people, {sum(len(p.clips[0]) for p in learn)} frames", flush=True)
+    told = 0.0
+
+    def tell(report: TrainProgress) -> None:
+        nonlocal told
+        if time.monotonic() - told > 60:
+            told = time.monotonic()
+            print(
+                f"step {report.step}, {report.minutes_left:.1f} min left, loss {report.loss:.4f}, "
+                f"{report.metrics}",
+                flush=True,
+            )
+
+    network, facts = train_base_renderer(
+        learn, check, options.work / "run", minutes=options.minutes, progress=tell
+    )
+    save_base_renderer(options.out, network, facts)
+    print(json.dumps({"bytes": options.out.stat().st_size, **facts}))
+
+
+if __name__ == "__main__":
+    main()
