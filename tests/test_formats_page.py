@@ -16,13 +16,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+from making_mouths import talking_clip
 from newscaster.consent import Consent
 from newscaster.errors import DatasetError
 from newscaster.face.crop import FaceCrop
 from newscaster.face.head_pose import Poses
+from newscaster.face.references import References
 from newscaster.face.surface_warp import Surface
 from newscaster.formats.anchor import AnchorFile, bundled_anchor
 from newscaster.formats.anchor_info import FORMAT as ANCHOR_FORMAT
+from newscaster.formats.anchor_references import references_to_bytes
 from newscaster.formats.dataset import FORMAT as TAKE_FORMAT
 from newscaster.formats.dataset import Dataset
 from newscaster.inference import Session
@@ -130,7 +133,15 @@ def test_anchors_hold_what_is_documented(tmp_path: Path) -> None:
         check_arrays(load(members["face.safetensors"]), "face.safetensors", sizes)
         seen |= set(keys(header)) | set(members) | set(load(members["face.safetensors"]))
     optional = documented("Members") | documented("anchor.json") | documented("face.safetensors")
-    assert optional - seen == {"region.surface", "stage.thumbnails"}  # see the next test
+    # See the next two tests.
+    assert optional - seen == {"region.surface", "stage.thumbnails", "references.safetensors"}
+
+
+def test_references_hold_what_is_documented() -> None:
+    clip = talking_clip(5, side=128)
+    references = References(list(clip.crops), np.asarray(clip.points / 128, np.float32))
+    arrays = load(references_to_bytes(references))
+    check_arrays(arrays, "references.safetensors", {"N": 5, "bytes": arrays["images"].size})
 
 
 def test_the_face_of_a_turning_head() -> None:

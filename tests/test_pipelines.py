@@ -138,6 +138,34 @@ def test_only_the_mask_is_rewritten(made: Path) -> None:
         assert columns.min() > 0
 
 
+def test_a_renderer_that_copies_works_untrained(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_briefly(monkeypatch)
+    dataset = Dataset.open(made.parent / f"{RAW}.take")
+    out = pipelines.train_on_dataset(
+        dataset,
+        tmp_path / "copies.anchor",
+        made.parent / f"{RAW}.work",
+        consent="Ada agreed.",
+        minutes=0,
+        renderer="reference",
+    )
+    anchor = newscaster.open(out)
+    assert anchor.info.copies
+    assert anchor.info.training["rendering steps"] == 0
+    references = AnchorFile(out).references()
+    assert len(references) == len(references.crops) > 20
+    frames = list(anchor.render(babble(0.6)))
+    for shown, staged in zip(frames, anchor.target.frames(range(len(frames))), strict=True):
+        changed = np.abs(shown.astype(int) - staged.rgb).max(axis=2) > 0
+        assert 0 < changed.mean() < 0.5
+        assert np.abs(shown.astype(int) - staged.rgb)[changed].mean() < 40, "a face, not noise"
+    live = anchor._loaded.live_renderer
+    width, height = anchor.size
+    assert live.image(0, live.rest).rgb().shape == (height, width, 3)
+
+
 @pytest.fixture(scope="module")
 def rendered(made: Path) -> Path:
     """An anchor of the same footage with a synthetic stage, made by small networks."""

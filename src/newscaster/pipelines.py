@@ -22,12 +22,13 @@ import numpy as np
 
 from newscaster.deprecation import moved_keywords
 from newscaster.errors import AnchorError, InputError, MissingExtraError, OutputError
-from newscaster.models.registry import DEFAULT_RENDERER, check_renderer
+from newscaster.models.registry import DEFAULT_RENDERER, UNTRAINED, check_renderer, renderer_task
 from newscaster.texts import check_unicode, quoted, shown
 
 if TYPE_CHECKING:
     from newscaster.consent import Consent
     from newscaster.evaluation.result import Evaluation
+    from newscaster.face.references import References
     from newscaster.formats.anchor_info import AnchorInfo
     from newscaster.formats.dataset import Dataset
     from newscaster.models.motion.speaker import SpeakerMotion
@@ -217,13 +218,14 @@ def train(
     agreed = _agreed(consent)
     for text in (name or "", *attribution):
         check_unicode(text, "name or attribution")
-    for argument, value, usual in (
-        ("minutes", minutes, DEFAULT_MINUTES),
-        ("target_minutes", target_minutes, DEFAULT_TARGET_MINUTES),
-    ):
-        if not (value > 0 and math.isfinite(value)):
-            raise InputError(f"{argument} is {value}; expected a number above 0, such as {usual:g}")
     check_renderer(renderer)
+    for argument, value, usual, least in (
+        ("minutes", minutes, DEFAULT_MINUTES, renderer in UNTRAINED),
+        ("target_minutes", target_minutes, DEFAULT_TARGET_MINUTES, False),
+    ):
+        if not (math.isfinite(value) and (value > 0 or (value == 0 and least))):
+            accepted = "0 or more" if least else "a number above 0"
+            raise InputError(f"{argument} is {value}; expected {accepted}, such as {usual:g}")
     check_output(out, suffixes=(".anchor",))
     from newscaster import prepare
     from newscaster.formats.anchor_info import check_labels
@@ -345,14 +347,16 @@ def train_on_dataset(
         progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
     )
     network = load_renderer(rendering.weights, renderer=renderer)
+    references = renderer_task(renderer).references_of(data)
     info = replace(
         _info(dataset, motion, rendering, network, name=name or shown(out.stem)),
         consent=agreed.record().to_json(),
         attribution=tuple(attribution),
         synthetic_target=target_minutes is not None,
+        copies=references is not None,
     )
     info = replace(info, training={**info.training, **synthetic})
-    return _write(out, dataset, motion, network, info, reuse_encoder=reuse_encoder)
+    return _write(out, dataset, motion, network, references, info, reuse_encoder=reuse_encoder)
 
 
 def _synthetic(
@@ -452,6 +456,7 @@ def _write(
     dataset: Dataset,
     motion: SpeakerMotion,
     network: CropNetwork,
+    references: References | None,
     info: AnchorInfo,
     *,
     reuse_encoder: bool,
@@ -486,6 +491,7 @@ def _write(
             renderer=export_renderer(network),
             target=dataset.target.video.read_bytes(),
             speech_encoder=encoder,
+            references=references,
         )
         try:
             Anchor.open(temporary, workers=1)

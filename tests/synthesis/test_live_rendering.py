@@ -9,7 +9,7 @@ import pytest
 import newscaster
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.live_rendering import LiveRenderer
-from newscaster.synthesis.renderer import Job
+from newscaster.synthesis.renderer import Job, Renderer
 from newscaster.types import ImageU8
 from tiny_anchor import write_tiny_anchor
 
@@ -22,10 +22,11 @@ def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
     return newscaster.open(path)
 
 
-class Counting:
+class Counting(Renderer):
     """The anchor's renderer, and how often it was asked."""
 
     def __init__(self, anchor: Anchor) -> None:
+        super().__init__(workers=1)
         self.renderer, self.asked = anchor._loaded.renderer, 0
 
     def crops(self, jobs: list[Job]) -> ImageU8:
@@ -34,7 +35,7 @@ class Counting:
 
 
 def live_renderer(anchor: Anchor, counting: Counting, **options: int) -> LiveRenderer:
-    return LiveRenderer(anchor.target, counting, rest=anchor._loaded.live_renderer.rest, **options)  # type: ignore[arg-type]
+    return LiveRenderer(anchor.target, counting, rest=anchor._loaded.live_renderer.rest, **options)
 
 
 def test_frames_are_those_of_the_file_renderer(anchor: Anchor) -> None:

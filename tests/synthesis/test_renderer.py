@@ -14,7 +14,7 @@ from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.inference import Session
 from newscaster.media import TargetVideo, encode_target
 from newscaster.synthesis.compositing import composite
-from newscaster.synthesis.renderer import JOBS_AHEAD, Job, Renderer
+from newscaster.synthesis.renderer import JOBS_AHEAD, Job, MapRenderer, Renderer
 from newscaster.synthesis.target import Target
 from onnx_networks import renderer_network
 from tiny_anchor import images, tiny_face
@@ -38,7 +38,7 @@ def jobs(target: Target, count: int, *, blend_weight: float = 1.0) -> Iterator[J
 
 def renderer(**options: float) -> Renderer:
     session = Session(renderer_network(side=128, map_side=64), threads=1)
-    return Renderer(session, side=128, map_side=64, **options)
+    return MapRenderer(session, side=128, map_side=64, **options)
 
 
 def test_threads_and_batches_give_what_one_frame_at_a_time_gives(target: Target) -> None:
@@ -109,7 +109,7 @@ def test_an_error_in_the_jobs_comes_through(target: Target) -> None:
 
 def test_another_network_is_refused() -> None:
     with pytest.raises(AnchorError, match="not this anchor's rendering network"):
-        Renderer(Session(renderer_network(side=128, map_side=32)), side=128, map_side=64)
+        MapRenderer(Session(renderer_network(side=128, map_side=32)), side=128, map_side=64)
 
 
 def test_grain_is_added_to_rendered_pixels_and_belongs_to_the_frame(target: Target) -> None:

@@ -122,9 +122,9 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     "--minutes",
     default=12.0,
     show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0),
     metavar="MINUTES",
-    help="Training time of the rendering network.",
+    help="Training time of the rendering network. 0, with --renderer reference alone: none.",
 )
 @click.option(
     "--work-dir",

@@ -11,6 +11,7 @@ detects damage; `synthesis` uses their content.
     │                                  of the encoder of the package
     ├── networks/motion.onnx           features (B, T, D) float32 -> coefficients (B, T, K) float32
     ├── networks/renderer.onnx         "region" (B, S, S, 3), "face_map" (B, C, M, M) -> rendered, all uint8
+    ├── references.safetensors         face crops that the renderer copies from, if it does
     ├── face.safetensors               mouth basis, head, mask, face track of the target
     └── stage.mp4                      the target video, on which the mouth is rewritten
 """
@@ -30,8 +31,10 @@ from typing import BinaryIO
 import numpy as np
 
 from newscaster.errors import AnchorError, InputError
+from newscaster.face.references import References
 from newscaster.formats.anchor_face import AnchorFace as AnchorFace  # re-exported
 from newscaster.formats.anchor_info import FORMAT, AnchorInfo
+from newscaster.formats.anchor_references import references_from_bytes, references_to_bytes
 from newscaster.safety.readers import open_regular_file, read_json, read_tensors
 from newscaster.version import VERSION
 
@@ -43,8 +46,9 @@ SPEECH_ENCODER = "networks/speech_encoder.onnx"
 MOTION = "networks/motion.onnx"
 RENDERER = "networks/renderer.onnx"
 FACE = "face.safetensors"
+REFERENCES = "references.safetensors"
 TARGET = "stage.mp4"
-_ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, TARGET)
+_ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, REFERENCES, TARGET)
 MAX_BYTES = 1 << 30
 """Largest size of an anchor's file. The bundled anchor has 18 MB."""
 _ZIP_BEGIN = b"PK\x03\x04"
@@ -85,8 +89,11 @@ def anchor_path(anchor: str | Path) -> Path:
 
 def _members(info: AnchorInfo) -> list[str]:
     """Return the members of an anchor without its header, in the order of the file."""
-    own_encoder = info.features.needs_encoder and info.shared_encoder is None
-    return [name for name in _ORDER[1:] if name != SPEECH_ENCODER or own_encoder]
+    optional = {
+        SPEECH_ENCODER: info.features.needs_encoder and info.shared_encoder is None,
+        REFERENCES: info.copies,
+    }
+    return [name for name in _ORDER[1:] if optional.get(name, True)]
 
 
 class AnchorFile:
@@ -158,6 +165,18 @@ class AnchorFile:
             return AnchorFace.from_arrays(read_tensors(data), self.info)
         except (AnchorError, KeyError, ValueError) as error:
             raise AnchorError(f"'{self.path}' cannot be used: {FACE}: {error}. {_AGAIN}") from error
+
+    def references(self) -> References:
+        """Return what the renderer copies from.
+
+        Raises:
+            AnchorError: they are damaged, or do not fit the header.
+        """
+        data = self.read(REFERENCES)
+        try:
+            return references_from_bytes(data, side=self.info.crop.side)
+        except AnchorError as error:
+            raise AnchorError(f"'{self.path}' cannot be used: {REFERENCES}: {error}. {_AGAIN}") from error
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
@@ -331,6 +350,7 @@ def write_anchor(
     renderer: bytes,
     target: bytes,
     speech_encoder: bytes | None = None,
+    references: References | None = None,
 ) -> Path:
     """Write an anchor under a temporary name, then rename it.
 
@@ -343,13 +363,14 @@ def write_anchor(
         target: the target video, made by `media.encode_target`.
         speech_encoder: the speech encoder, ONNX; required exactly if `info.features` needs it and
             `info.shared_encoder` is None.
+        references: what the renderer copies from; required exactly if `info.copies`.
 
     Returns:
         The path.
 
     Raises:
         OutputError: `path` cannot be written.
-        AnchorError: the face does not fit `info`, or the speech encoder is missing or superfluous.
+        AnchorError: the face does not fit `info`, or speech encoder or references are missing or superfluous.
     """
     from safetensors.numpy import save
 
@@ -361,11 +382,17 @@ def write_anchor(
             f"features {info.features.kind!r} {'need' if speech_encoder is None else 'do not need'} a "
             f"speech encoder; {'pass' if speech_encoder is None else 'omit'} speech_encoder"
         )
+    if (references is not None) != info.copies:
+        raise AnchorError(
+            f"copies is {info.copies}, and references are {'missing' if info.copies else 'given'}"
+        )
     arrays = {name: np.ascontiguousarray(array) for name, array in face.to_arrays().items()}
     AnchorFace.from_arrays(arrays, info)
     contents = {FACE: save(arrays), MOTION: motion, RENDERER: renderer, TARGET: target}
     if speech_encoder is not None:
         contents[SPEECH_ENCODER] = speech_encoder
+    if references is not None:
+        contents[REFERENCES] = references_to_bytes(references)
     records = {
         name: {"sha256": hashlib.sha256(contents[name]).hexdigest(), "bytes": len(contents[name])}
         for name in _members(info)

@@ -85,6 +85,8 @@ class AnchorInfo:
     """Side of the landmark maps in pixels, M."""
     grain: float = 0.0
     """Strength of the grain on rendered mouths, in 8-bit pixel values (`face.grain`)."""
+    copies: bool = False
+    """Whether the renderer copies from references, which the anchor stores."""
     training: Mapping[str, object] = field(default_factory=dict)
     """Metrics of the training."""
     consent: Mapping[str, object] = field(default_factory=dict)
@@ -173,7 +175,7 @@ class AnchorInfo:
                 "coefficients": self.coefficients,
                 "context_steps": self.context_steps,
             },
-            "renderer": {"map_side": self.map_side, "grain": self.grain},
+            "renderer": {"map_side": self.map_side, "grain": self.grain, "copies": self.copies},
             "training": dict(self.training),
             "consent": dict(self.consent),
             "attribution": list(self.attribution),
@@ -213,6 +215,7 @@ class AnchorInfo:
             context_steps=_field(motion, "context_steps", int),
             map_side=_field(renderer, "map_side", int),
             grain=float(_optional(renderer, "grain", float, 0.0)),
+            copies=_optional(renderer, "copies", bool, False),
             training=training,
             consent=_field(values, "consent", dict),
             attribution=tuple(attribution),

@@ -39,11 +39,12 @@ class LiveRenderer:
         self._renderer = renderer
         self._rest_crops = _RestCache(cache_bytes)
         self._marks = NO_MARKS
+        self._chooser = renderer.chooser()
 
     def marked(self, marks: Overlays) -> LiveRenderer:
-        """Return this renderer with overlays on its frames. The cache is shared."""
+        """Return a renderer of another stream, with overlays on its frames. The cache is shared."""
         other = copy.copy(self)
-        other._marks = marks
+        other._marks, other._chooser = marks, self._renderer.chooser()
         return other
 
     def image(self, index: int, shape: ArrayF64) -> YuvFrame:
@@ -64,7 +65,8 @@ class LiveRenderer:
         crop = self._rest_crops.get(index) if at_rest else None
         if crop is None:
             points = self._target.transforms(indices).apply(self._target.place(shape[None], indices))[0]
-            crop = self._renderer.crops([Job(frame, points, blend_weight)])[0]
+            references = self._chooser.choose(points)
+            crop = self._renderer.crops([Job(frame, points, blend_weight, references)])[0]
             if at_rest:
                 self._rest_crops.keep(index, crop)
         composite(frame.image, crop, frame.placement, blend_weight=blend_weight)

@@ -37,7 +37,8 @@ from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.motion_log import SynthesisedFrames
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.overlays import Overlays
-from newscaster.synthesis.renderer import Renderer, default_workers
+from newscaster.synthesis.reference_renderer import ReferenceRenderer
+from newscaster.synthesis.renderer import MapRenderer, Renderer, default_workers
 from newscaster.synthesis.signing import AnchorSource, SpeechSource, statement
 from newscaster.synthesis.target import Target
 from newscaster.synthesis.trial import try_encoder, try_motion, try_renderer
@@ -213,14 +214,12 @@ def load_target(file: AnchorFile, face: AnchorFace) -> Target:
 
 
 def _renderer(file: AnchorFile, workers: int, backend: str) -> Renderer:
-    info = file.info
-    return Renderer(
-        Session(file.read(RENDERER), threads=1, name=RENDERER, backend=backend, callers=workers),
-        side=info.crop.side,
-        map_side=info.map_side,
-        grain=info.grain,
-        workers=workers,
-    )
+    info, side = file.info, file.info.crop.side
+    session = Session(file.read(RENDERER), threads=1, name=RENDERER, backend=backend, callers=workers)
+    if info.copies:
+        references = file.references()
+        return ReferenceRenderer(session, references, side=side, map_side=info.map_side, workers=workers)
+    return MapRenderer(session, side=side, map_side=info.map_side, grain=info.grain, workers=workers)
 
 
 def _try(loaded: LoadedAnchor) -> None:

@@ -8,10 +8,12 @@ network call on all cores.
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from newscaster.media import YuvFrame, made_ahead
 from newscaster.synthesis.compositing import composite
 from newscaster.synthesis.target import TargetFrame
 from newscaster.system.cpu import usable_cores
-from newscaster.types import ArrayF64, ImageU8
+from newscaster.types import ArrayF64, ArrayI64, ImageU8
 
 BATCH = 2
 """Frames per call of the network."""
@@ -46,10 +48,81 @@ class Job:
     """(57, 2) in pixels of the crop."""
     blend_weight: float = 1.0
     """Weight of the new mouth, 0 to 1; at 0 the frame is unchanged."""
+    references: ArrayI64 | None = None
+    """(K,) numbers of the frames to copy from, if the renderer copies; None: the nearest ones."""
 
 
-class Renderer:
-    """Renders mouths into target frames.
+class Chooser(Protocol):
+    """Chooses what a renderer copies from, for the frames of one stream in order."""
+
+    def choose(self, points: ArrayF64) -> ArrayI64 | None:
+        """Return the references for the next mouth (57, 2) in crop pixels; None: there are none."""
+
+
+class _NoReferences:
+    def choose(self, points: ArrayF64) -> ArrayI64 | None:
+        return None
+
+
+class Renderer(ABC):
+    """Renders mouths into target frames. Subclasses render the crops.
+
+    Args:
+        workers: threads that render at a time; by default one per core, up to 8.
+        batch: frames per call of :meth:`crops`.
+    """
+
+    def __init__(self, *, workers: int | None = None, batch: int = BATCH) -> None:
+        self._workers = workers or default_workers()
+        self._batch = batch
+
+    @abstractmethod
+    def crops(self, jobs: list[Job]) -> ImageU8:
+        """Return the rendered crops of jobs, (B, S, S, 3) uint8 RGB, computed in the calling thread."""
+
+    def planned(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """Yield jobs in their order, with the references that suit the whole stream best."""
+        yield from jobs
+
+    def chooser(self) -> Chooser:
+        """Return what chooses references frame by frame, for a live stream."""
+        return _NoReferences()
+
+    def render(self, jobs: Iterable[Job]) -> Generator[YuvFrame]:
+        """Yield the finished frames, in the order of the jobs. The frames of the jobs are modified in place.
+
+        A thread prefetches up to `JOBS_AHEAD` jobs. One batch more than workers is in progress at a time.
+        Memory grows no further than that. Close the generator to stop early: the threads end with it.
+        """
+        pending: deque[Future[list[YuvFrame]]] = deque()
+        with (
+            made_ahead(self.planned(jobs), depth=JOBS_AHEAD) as source,
+            ThreadPoolExecutor(self._workers, thread_name_prefix="newscaster-renderer") as pool,
+        ):
+            try:
+                while batch := list(itertools.islice(source, self._batch)):
+                    pending.append(pool.submit(self._finish, batch))
+                    if len(pending) > self._workers:
+                        yield from pending.popleft().result()
+                while pending:
+                    yield from pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def _finish(self, batch: list[Job]) -> list[YuvFrame]:
+        if visible := [job for job in batch if job.blend_weight > 0 and job.frame.placement is not None]:
+            self._render_frames(visible)
+        return [job.frame.image for job in batch]
+
+    def _render_frames(self, batch: list[Job]) -> None:
+        for job, crop in zip(batch, self.crops(batch), strict=True):
+            assert job.frame.placement is not None
+            composite(job.frame.image, crop, job.frame.placement, blend_weight=job.blend_weight)
+
+
+class MapRenderer(Renderer):
+    """Renders crops by a network that predicts them from their surroundings and a landmark map.
 
     Args:
         session: the rendering network, `region` (B, S, S, 3) and `face_map` (B, C, M, M), both uint8, to
@@ -74,6 +147,7 @@ class Renderer:
         workers: int | None = None,
         batch: int = BATCH,
     ) -> None:
+        super().__init__(workers=workers, batch=batch)
         image, landmark_map = (side, side, 3), (len(CHANNELS), map_side, map_side)
         shapes = [
             session.inputs.get("region", ())[1:],
@@ -90,30 +164,6 @@ class Renderer:
         self._side = side
         self._map_side = map_side
         self._grain = Grain(grain, side=side)
-        self._workers = workers or default_workers()
-        self._batch = batch
-
-    def render(self, jobs: Iterable[Job]) -> Generator[YuvFrame]:
-        """Yield the finished frames, in the order of the jobs. The frames of the jobs are modified in place.
-
-        A thread prefetches up to `JOBS_AHEAD` jobs. One batch more than workers is in progress at a time.
-        Memory grows no further than that. Close the generator to stop early: the threads end with it.
-        """
-        pending: deque[Future[list[YuvFrame]]] = deque()
-        with (
-            made_ahead(jobs, depth=JOBS_AHEAD) as source,
-            ThreadPoolExecutor(self._workers, thread_name_prefix="newscaster-renderer") as pool,
-        ):
-            try:
-                while batch := list(itertools.islice(source, self._batch)):
-                    pending.append(pool.submit(self._finish, batch))
-                    if len(pending) > self._workers:
-                        yield from pending.popleft().result()
-                while pending:
-                    yield from pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
 
     def crops(self, jobs: list[Job]) -> ImageU8:
         """Return the rendered crops of jobs, (B, S, S, 3) uint8 RGB, computed in the calling thread."""
@@ -129,13 +179,3 @@ class Renderer:
             return rendered
         grained = [self._grain.add(crop, job.frame.index) for crop, job in zip(rendered, jobs, strict=True)]
         return np.stack(grained)
-
-    def _finish(self, batch: list[Job]) -> list[YuvFrame]:
-        if visible := [job for job in batch if job.blend_weight > 0 and job.frame.placement is not None]:
-            self._render_frames(visible)
-        return [job.frame.image for job in batch]
-
-    def _render_frames(self, batch: list[Job]) -> None:
-        for job, crop in zip(batch, self.crops(batch), strict=True):
-            assert job.frame.placement is not None
-            composite(job.frame.image, crop, job.frame.placement, blend_weight=job.blend_weight)
