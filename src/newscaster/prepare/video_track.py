@@ -21,6 +21,7 @@ from newscaster.media import read_frames
 from newscaster.media.background import made_ahead
 from newscaster.prepare.clips import Footage, gap_notes, read_footage
 from newscaster.prepare.following import PersonFollower
+from newscaster.prepare.key_frames import look_at_key_frames
 from newscaster.prepare.mouth_occlusion import OcclusionMeter, covered_frames
 from newscaster.prepare.people import People, choose_person, several_warning
 from newscaster.prepare.persons import choose_known, times_text
@@ -125,7 +126,7 @@ def _choose(
     footage: Footage, person: ArrayF32 | None, face: int | None, name: str
 ) -> tuple[People, list[str]]:
     """Select the person to track; raise FootageError if there is none."""
-    persons = look(footage)
+    persons = look_at_key_frames(footage) or look(footage)
     notes = gap_notes([footage])
     if person is None or face is not None or not persons:
         people = choose_person(persons, face, footage.path)
@@ -151,7 +152,7 @@ def _track(
     occlusion = _Occlusion()
     expected = round(footage.end_seconds * fps)
     count, size = 0, (footage.video.width, footage.video.height)
-    with made_ahead(read_frames(footage.path, fps=fps), depth=_FRAMES_AHEAD) as frames:
+    with made_ahead(read_frames(footage.path, fps=fps, exact=False), depth=_FRAMES_AHEAD) as frames:
         for frame in frames:
             if detector.step(frame):
                 follower.cut()
