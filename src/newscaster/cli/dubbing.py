@@ -111,6 +111,20 @@ TIME = _TimeType()
     metavar="DIR",
     help="Folder for face tracks: a second run on the same video starts at once.",
 )
+@click.option(
+    "--drop",
+    multiple=True,
+    type=click.Choice(["audio", "subtitles", "video", "attachments", "chapters", "tags"]),
+    help="Leave out what VIDEO has beside its main tracks: other audio, subtitles, other video and covers, "
+    "attachments, chapters, tags (default: keep all). Repeatable.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["auto", "h264", "hevc"]),
+    default="auto",
+    show_default=True,
+    help="Compression of the video; auto: HEVC if VIDEO is HEVC of 10 bits, else H.264.",
+)
 @click.option("--report", type=_FILE, metavar="FILE", help="Also write which frames were rewritten (.json).")
 @articulation_options
 @motion_option
@@ -148,6 +162,8 @@ def dub(
         script=options["script"],
         face=options["face"],
         cache=options["cache"],
+        drop=options["drop"],
+        codec=options["codec"],
         report=options["report"],
     )
     certificate, key = options["sign"] or (None, None)

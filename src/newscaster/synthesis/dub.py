@@ -25,8 +25,9 @@ from newscaster.provenance import Statement
 from newscaster.speech.captions import caption_cues
 from newscaster.synthesis.articulation import AS_TRAINED
 from newscaster.synthesis.cued_speech import open_cued_speech
-from newscaster.synthesis.dub_audio import AudioPlan, write_dub_audio
+from newscaster.synthesis.dub_audio import AudioPlan, like, write_dub_audio
 from newscaster.synthesis.dub_options import DubOptions, DubResult, Extend, KeptFrames
+from newscaster.synthesis.dub_tracks import open_dub_tracks
 from newscaster.synthesis.frames import PlacedMouths, place_mouths, render_mouths
 from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.labelling import place_label
@@ -36,7 +37,6 @@ from newscaster.synthesis.motion_log import MotionLog
 from newscaster.synthesis.options import Outputs, SigningOptions, Style
 from newscaster.synthesis.output_paths import OutputPaths, inputs_of
 from newscaster.synthesis.overlays import Overlays
-from newscaster.synthesis.result import tags
 from newscaster.synthesis.signing import Signing, SpeechSource
 from newscaster.synthesis.speak import SpeechRequest
 from newscaster.synthesis.speech_found import warn_without_speech
@@ -103,6 +103,7 @@ def dub_to_file(
             outputs=outputs,
             style=style,
             paths=paths,
+            uses_own_audio=options.script is None and request.speech is None and request.text is None,
         )
         result = dub.write(stack, signer, progress)
     notes = (*media.yuv_notes(video), *track.notes, *speech.notes, *result.warnings)
@@ -161,7 +162,16 @@ def _own_audio(video: Path, options: DubOptions) -> Iterator[Path]:
         )
     with media.scratch_folder() as folder:
         path = folder / f"{video.stem}.wav"
-        plan = AudioPlan(speech=None, own=video, seconds=stop - start, own_gain=1.0, own_from_seconds=start)
+        rate, channels = like(video)
+        plan = AudioPlan(
+            speech=None,
+            own=video,
+            seconds=stop - start,
+            own_gain=1.0,
+            own_from_seconds=start,
+            rate=rate,
+            channels=channels,
+        )
         write_dub_audio(plan, path)
         yield path
 
@@ -191,6 +201,8 @@ class _Dub:
     outputs: Outputs
     style: Style
     paths: OutputPaths
+    uses_own_audio: bool
+    """Whether the speech is the video's own audio."""
 
     def write(self, stack: ExitStack, signer: Signing, progress: Progress | None) -> _Written:
         """Write the file."""
@@ -212,7 +224,12 @@ class _Dub:
         record = stack.enter_context(MotionLog(self.paths.motion))
         mouths = _recorded(self._mouths(target, stream, order, total), record)
         overlays = self._overlays(target)
-        audio = self._audio(stack, total)
+        tracks = stack.enter_context(
+            open_dub_tracks(
+                self.track, self.paths.video, self.options, frames=total, own_audio=self.uses_own_audio
+            )
+        )
+        audio = None if tracks.kept.has_main_audio else self._audio(stack, total)
 
         def finish(path: Path) -> None:
             self.speech.check_unchanged()
@@ -231,8 +248,11 @@ class _Dub:
                 _counted(_marked(frames, order, target, overlays), total, progress),
                 fps=self.track.fps,
                 audio=audio,
-                metadata=tags(self.anchor.info, synthetic_voice=self.speech.synthetic),
+                metadata=tracks.tags(self.anchor.info, synthetic_voice=self.speech.synthetic),
                 subtitles=self._subtitles,
+                kept=tracks.kept,
+                audio_tags=tracks.audio_tags(language=self._language, keeps_speaker=self._keeps_own_audio),
+                codec=tracks.codec,
                 crf=self.outputs.crf,
                 finish=finish,
             )
@@ -247,7 +267,10 @@ class _Dub:
             rewritten=int((shown > 0).sum()),
             kept=kept_frames(target, order),
             speech_seconds=stream.speech_seconds,
-            warnings=warn_without_speech(self.speech, stream, rests=self.style.articulation.rests),
+            warnings=(
+                *tracks.notes,
+                *warn_without_speech(self.speech, stream, rests=self.style.articulation.rests),
+            ),
         )
 
     @property
@@ -317,10 +340,11 @@ class _Dub:
     def _audio(self, stack: ExitStack, total: int) -> Path:
         """Return a file of the audio: the speech's own, unless it must be cut or mixed."""
         seconds = float(total / self.track.fps)
-        mixes = self.options.mix_db is not None or self.options.is_part
+        mixes = self._keeps_own_audio
         if not mixes and self.speech.seconds <= seconds:
             return self.speech.audio_file
         has_own = mixes and media.probe(self.track.path, header_only=True).audio is not None
+        rate, channels = like(self.track.path if has_own else self.speech.audio_file)
         gain = 0.0 if self.options.mix_db is None else 10 ** (self.options.mix_db / 20)
         path = stack.enter_context(media.scratch_folder()) / "audio.wav"
         plan = AudioPlan(
@@ -330,9 +354,25 @@ class _Dub:
             start_seconds=self._start_seconds,
             stop_seconds=self._stop_seconds if self.options.is_part else seconds,
             own_gain=gain,
+            rate=rate,
+            channels=channels,
         )
         write_dub_audio(plan, path)
         return path
+
+    @property
+    def _keeps_own_audio(self) -> bool:
+        return self.options.mix_db is not None or self.options.is_part
+
+    @property
+    def _language(self) -> str | None:
+        """The language of a text that is read aloud, three letters; None if unknown."""
+        reading = self.style.reading
+        if not self.speech.synthetic or reading is None:
+            return None
+        # "eng" is the default, which need not be true of a voice that the user brings.
+        is_default = reading.language == "eng" and (reading.voice or reading.command)
+        return None if is_default else reading.language
 
     @property
     def _subtitles(self) -> media.Subtitles | None:

@@ -21,9 +21,7 @@ from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.formats.anchor import AnchorFace
-from newscaster.media import YuvFrame
-from newscaster.media.color import ToRgb
-from newscaster.media.frame import FrameCopier
+from newscaster.media import FrameCopier, YuvFrame
 from newscaster.prepare.occlusion import FADE_SECONDS, faded, turned_away
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.synthesis.target import TargetFrame
@@ -130,7 +128,7 @@ class VideoTarget:
         transform = self.warps[index]
         if self.weights[index] <= 0:
             return TargetFrame(index, image, _NO_CROP, transform, None)  # stays as it is
-        width, height = image.frame.width, image.frame.height
+        width, height = image.padded_size
         box = covered(transform, side=self.crop.side, size=(width, height))
         cut = cut_crop(
             self._reader.part(image, box), transform.from_corner(box.left, box.top), self.crop.side
@@ -175,7 +173,7 @@ class _Reader:
 
     def part(self, image: YuvFrame, box: tuple[int, int, int, int]) -> ImageU8:
         """Return a part of a frame as RGB (h, w, 3): left, top, right and bottom, all even."""
-        return ToRgb()(self._copier_of(image).part(image.frame, box))
+        return self._copier_of(image).rgb_part(image, box)
 
     def _advance(self) -> YuvFrame:
         assert self._frames is not None
@@ -189,11 +187,11 @@ class _Reader:
         return frame
 
     def _copy(self, image: YuvFrame) -> YuvFrame:
-        return YuvFrame(self._copier_of(image).copy(image.frame), image.size)
+        return self._copier_of(image).copy_of(image)
 
     def _copier_of(self, image: YuvFrame) -> FrameCopier:
         if self._copier is None:
-            self._copier = FrameCopier(image.frame.width, image.frame.height)
+            self._copier = FrameCopier.like(image)
         return self._copier
 
 
