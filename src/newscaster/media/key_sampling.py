@@ -45,12 +45,23 @@ def read_key_frames(path: Path, times: Sequence[float]) -> Iterator[tuple[float,
         to_rgb = ToRgb(pixel_aspect(stream), exact=False)
         last = -math.inf
         for time in times:
-            with suppress(av.FFmpegError):  # reading the file raises it again
-                container.seek(math.floor((origin + time) / stream.time_base), stream=stream, backward=True)
-                frame = _decode_next(container, stream)
-                if frame is not None and frame.pts is not None and frame.time - origin > last:
-                    last = frame.time - origin
-                    yield last, to_rgb(frame)
+            frame = _key_frame_before(container, stream, origin + time)
+            if frame is None or frame.pts is None:
+                continue
+            # A frame that is flushed out of the decoder has no time base of its own.
+            seconds = float(frame.pts * stream.time_base) - origin
+            if seconds > last:
+                last = seconds
+                yield seconds, to_rgb(frame)
+
+
+def _key_frame_before(container: InputContainer, stream: VideoStream, time: float) -> VideoFrame | None:
+    """Return the key frame at or before a time on the container's clock; None if it cannot be decoded."""
+    assert stream.time_base is not None
+    with suppress(av.FFmpegError):  # reading the file raises it again
+        container.seek(math.floor(time / stream.time_base), stream=stream, backward=True)
+        return _decode_next(container, stream)
+    return None
 
 
 def _decode_next(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
