@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from newscaster.face.crop import Placement, paste, place
 from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.media import TargetVideo, YuvFrame, encode_target, read_frames, write_video
+from newscaster.media.color import UNBIASED, Orientation
+from newscaster.media.hdr import from_sdr
 from newscaster.synthesis.compositing import composite
 
 SIDE = 128
@@ -155,3 +159,97 @@ def test_a_mask_at_the_border_of_the_crop_adds_no_other_colour() -> None:
     full = np.full((SIDE, SIDE), 255, np.uint8)
     composite(image, np.full((SIDE, SIDE, 3), 128, np.uint8), placed(image, transform, full))
     assert all(np.ptp(plane.astype(int)) <= 2 for plane in image.planes)
+
+
+def stored_as(image: np.ndarray, pixels: str, *, full: bool = False, rotation: int = 0) -> YuvFrame:
+    """A frame whose upright picture is `image`, in a pixel format, stored turned."""
+    orientation = {
+        0: Orientation(),
+        90: Orientation(transpose=True, mirror_x=True),
+        180: Orientation(mirror_x=True, mirror_y=True),
+    }[rotation]
+    stored = np.ascontiguousarray(orientation.undo(image))
+    frame = VideoReformatter().reformat(
+        VideoFrame.from_ndarray(stored, format="rgb24"),
+        format=pixels,
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        interpolation=UNBIASED,
+    )
+    frame.colorspace, frame.color_primaries, frame.color_trc = 1, 1, 1
+    frame.color_range = ColorRange.JPEG if full else ColorRange.MPEG
+    return YuvFrame(frame, orientation=orientation)
+
+
+@pytest.mark.parametrize("case", CASES[:4])
+@pytest.mark.parametrize(
+    ("pixels", "full", "rotation"),
+    [
+        ("yuv420p", True, 0),
+        ("yuv420p", False, 90),
+        ("yuv422p", False, 90),
+        ("yuv444p", False, 0),
+        ("yuv420p10le", False, 0),
+        ("yuv420p10le", True, 180),
+        ("yuv422p10le", False, 0),
+    ],
+)
+def test_frames_of_any_layout_look_like_pasting_in_rgb(
+    case: tuple, pixels: str, full: bool, rotation: int
+) -> None:
+    size, mask, crop = (384, 288), round_mask(), waves(SIDE, SIDE, seed=1)
+    image = stored_as(waves(*size), pixels, full=full, rotation=rotation)
+    before = [plane.copy() for plane in image.planes]
+    expected = image.rgb()
+    transform = turned(*case)
+    placement = place(mask, transform, size=image.padded_size)
+    assert placement is not None
+    composite(image, crop, placement)
+    paste(expected, crop, mask, transform)
+    error = np.abs(image.rgb().astype(int) - expected)
+    assert error.mean() < 0.35
+    assert error.max() <= 9
+    outside = np.ones(before[0].shape, bool)
+    outside[placement.box.rows, placement.box.columns] = placement.soft == 0
+    np.testing.assert_array_equal(image.planes[0][outside], before[0][outside])
+    assert (image.planes[0] != before[0]).any()
+
+
+def test_a_mouth_in_ten_bits_has_no_bands() -> None:
+    """A gradient of 8 bits, enlarged: composited in 10 bits it has the steps between."""
+    ramp = np.broadcast_to((100 + np.arange(SIDE) // 8)[None, :, None], (SIDE, SIDE, 3)).astype(np.uint8)
+    levels = {}
+    for pixels in ("yuv420p", "yuv420p10le"):
+        image = stored_as(np.full((480, 640, 3), 108, np.uint8), pixels, full=True)
+        placement = place(np.full((SIDE, SIDE), 255, np.uint8), turned(0, 0.3, (320, 240)), size=(640, 480))
+        assert placement is not None
+        composite(image, ramp, placement)
+        line = image.planes[0][240, 130:500].astype(int)
+        levels[pixels] = len(np.unique(line))
+    assert levels["yuv420p10le"] > 2.5 * levels["yuv420p"]
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_gets_the_light_that_sdr_would_show(transfer: int) -> None:
+    """A crop that is the frame's own picture, tone mapped, changes the frame by less than its rounding."""
+    sdr = np.clip(waves(384, 288).astype(int) + 20, 0, 215).astype(np.uint8)
+    coded = np.rint(from_sdr(sdr, transfer) * 65535).astype(np.uint16)
+    frame = VideoReformatter().reformat(
+        VideoFrame.from_ndarray(coded, format="rgb48le"),
+        format="yuv444p10le",
+        dst_colorspace=Colorspace.BT2020,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=UNBIASED,
+    )
+    frame.colorspace, frame.color_primaries, frame.color_trc = 9, 9, transfer
+    frame.color_range = ColorRange.MPEG
+    image = YuvFrame(frame)
+    before = image.rgb().astype(int)
+    assert np.abs(before - sdr).mean() < 2.5  # tone mapping comes back to the SDR picture
+    crop = np.ascontiguousarray(sdr[80:208, 100:228])
+    matrix = np.array([[1.0, 0, -100], [0, 1.0, -80]])
+    placement = place(round_mask(), SurfaceWarp(matrix, np.zeros(2)), size=(384, 288))
+    assert placement is not None
+    old = image.planes[0].astype(int)
+    composite(image, crop, placement)
+    assert np.abs(image.planes[0].astype(int) - old).max() <= 6  # of 1023

@@ -127,6 +127,20 @@ TIME = _TimeType()
     help="Folder for face tracks: a second run on the same video starts at once.",
 )
 @click.option(
+    "--drop",
+    multiple=True,
+    type=click.Choice(["audio", "subtitles", "video", "attachments", "chapters", "tags"]),
+    help="Leave out what VIDEO has beside its main tracks: other audio, subtitles, other video and covers, "
+    "attachments, chapters, tags (default: keep all). Repeatable.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["auto", "h264", "hevc"]),
+    default="auto",
+    show_default=True,
+    help="Compression of the video; auto: HEVC if VIDEO is HEVC of 10 bits, else H.264.",
+)
+@click.option(
     "--report",
     type=_FILE,
     metavar="FILE",
@@ -167,6 +181,8 @@ def dub(video: Path, speech: str | None, anchor: str, as_json: bool, **options: 
             face=faces[0].number if len(faces) == 1 else None,
             others=options["others"],
             cache=options["cache"],
+            drop=options["drop"],
+            codec=options["codec"],
             report=options["report"],
         ),
         "outputs": Outputs(

@@ -17,9 +17,13 @@ from newscaster.media.audio import (
 from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMeter, measure_audio
 from newscaster.media.background import made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
+from newscaster.media.channels import listening_rate, read_channels
 from newscaster.media.completeness import missing_bytes
+from newscaster.media.encoders import CODECS, Codec, layout_note
 from newscaster.media.fragments import cut_to_whole_fragments
-from newscaster.media.frame import CHROMA_SHIFT, YuvFrame, to_planes
+from newscaster.media.frame import CHROMA_SHIFT, FrameCopier, Plane, YuvFrame, to_planes, to_samples
+from newscaster.media.kept_tracks import KINDS, KeptTracks, Kind, open_kept_tracks
+from newscaster.media.key_sampling import read_key_frames
 from newscaster.media.label import Label
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
@@ -47,6 +51,7 @@ from newscaster.media.video import read_frames, read_yuv_frames, yuv_notes
 from newscaster.media.video_file import write_video
 from newscaster.media.wav import write_wav
 from newscaster.media.web import plays_in_browsers
+from newscaster.media.writer import AAC_LAYOUTS
 from newscaster.system.durable import check_inputs_kept, is_same_file, sync_file
 from newscaster.system.files import (
     atomic_write,
@@ -61,21 +66,29 @@ from newscaster.system.leases import FolderLease, exclusive_lock
 from newscaster.system.output_locks import exclusive_output, locked
 
 __all__ = [
+    "AAC_LAYOUTS",
     "CAPTION_SUFFIXES",
     "CHROMA_SHIFT",
+    "CODECS",
+    "KINDS",
     "MARK_BYTES",
     "MAX_MAGNITUDE",
     "AudioInfo",
     "AudioMeasure",
+    "Codec",
     "Cue",
     "FolderLease",
+    "FrameCopier",
     "FrameMaker",
+    "KeptTracks",
+    "Kind",
     "Label",
     "LiveItem",
     "MeasuredScan",
     "MediaInfo",
     "PeakMeter",
     "PipedAudio",
+    "Plane",
     "RecordedVideo",
     "Resampler",
     "Subtitles",
@@ -96,7 +109,9 @@ __all__ = [
     "exclusive_output",
     "has_room",
     "is_same_file",
+    "layout_note",
     "length_notes",
+    "listening_rate",
     "live_container",
     "live_file",
     "live_pipe",
@@ -106,11 +121,14 @@ __all__ = [
     "measured_scan",
     "missing_bytes",
     "no_temporary_room",
+    "open_kept_tracks",
     "plays_in_browsers",
     "probe",
     "read_audio",
     "read_audio_blocks",
+    "read_channels",
     "read_frames",
+    "read_key_frames",
     "read_luma_pieces",
     "read_yuv_frames",
     "record_video",
@@ -121,6 +139,7 @@ __all__ = [
     "spooled",
     "sync_file",
     "to_planes",
+    "to_samples",
     "write_captions",
     "write_fragments",
     "write_live",

@@ -26,7 +26,7 @@ CAPTION_SUFFIXES = (".srt", ".vtt")
 _TAG = re.compile(r"<(\s*[A-Za-z/!?][^<>]*)>")
 _CODE = re.compile(r"\{((?:\\|[A-Za-z]:)[^}]*)\}")
 # The encoder of MP4's subtitles reads font and position of a track from this: white, at the bottom.
-_STYLE = b"""[Script Info]
+SUBTITLE_STYLE = b"""[Script Info]
 ScriptType: v4.00+
 
 [V4+ Styles]
@@ -72,7 +72,7 @@ class SubtitleTrack:
         self._stream.metadata["language"] = container.languages.get(language, language)
         context = self._stream.codec_context
         assert isinstance(context, SubtitleCodecContext)
-        context.subtitle_header = _STYLE
+        context.subtitle_header = SUBTITLE_STYLE
         self._stream.time_base = Fraction(1, 1000)
 
     def write_until(self, seconds: Fraction | None) -> None:

@@ -54,6 +54,11 @@ class Container:
         renamed = {name: tags[tag] for name, tag in self.service_tags.items() if tag in tags}
         return {**tags, **{name: text[:_MAX_SERVICE_CHARACTERS] for name, text in renamed.items()}}
 
+    def track_tags(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """Return the tags of a track, its language in the container's own code."""
+        language = tags.get("language")
+        return {**tags} if language is None else {**tags, "language": self.languages.get(language, language)}
+
 
 _MAX_SERVICE_CHARACTERS = 200
 """The service descriptor of a transport stream has 255 bytes."""
@@ -72,7 +77,21 @@ MP4 = Container(
     live_options={"movflags": "frag_keyframe+delay_moov+default_base_moof+use_metadata_tags"},
     subtitle_codec="mov_text",
     common_tags=frozenset(
-        {"title", "artist", "album", "date", "comment", "genre", "copyright", "description"}
+        {
+            *(
+                "title",
+                "artist",
+                "album",
+                "album_artist",
+                "composer",
+                "date",
+                "comment",
+                "genre",
+                "copyright",
+            ),
+            *("description", "synopsis", "show", "network", "episode_id", "grouping", "lyrics"),
+            "creation_time",  # in the header, where all players look for it
+        }
     ),
     manifest="embedded",
 )

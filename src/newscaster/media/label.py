@@ -6,6 +6,8 @@ Handles letters, backing and planes. Leaves the position to the caller.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from newscaster.errors import InputError
 from newscaster.media.frame import YuvFrame
+from newscaster.media.hdr import white_code
 from newscaster.texts import quoted
 from newscaster.types import ImageU8
 
@@ -23,6 +26,7 @@ _MIN_PIXELS = 7
 _BACKING = 0.72
 """Opacity of the backing: white letters on a white frame then have a contrast of 9 : 1."""
 _BLACK, _WHITE, _GREY = 16, 235, 128
+_Factors = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
 _MISSING_CHARACTER = "\U0010ffff"
 """A character that no font has: it is drawn like every character that the font lacks."""
 
@@ -56,11 +60,10 @@ class Label:
                 f"the label {quoted(self.text)} needs {self.size[0]}x{self.size[1]} pixels, and frames of "
                 f"{size[0]}x{size[1]} have room for {room[0]}x{room[1]}. Give a shorter label"
             )
-        drawn = Image.new("L", self.size)
+        self._letters = Image.new("L", self.size)
         place = ((self.size[0] - right - left) / 2, (self.size[1] - bottom - top) / 2)
-        ImageDraw.Draw(drawn).text(place, self.text, fill=255, font=font)
-        self._kept, self._added = _blend_factors(np.asarray(drawn), _WHITE, _BLACK)
-        self._kept_chroma, self._added_chroma = _blend_factors(np.asarray(drawn.reduce(2)), _GREY, _GREY)
+        ImageDraw.Draw(self._letters).text(place, self.text, fill=255, font=font)
+        self._factors: dict[Hashable, tuple[_Factors, _Factors]] = {}
 
     def put_on(self, image: YuvFrame, corner: tuple[int, int]) -> None:
         """Draw the label on a frame, in place; pixels outside its box stay unchanged.
@@ -71,11 +74,28 @@ class Label:
         """
         left, top = corner
         width, height = self.size
+        across, down = image.chroma_steps
+        of_luma, of_chroma = self._factors_for(image)
         luma, *chroma = image.planes
-        _blend(luma[top : top + height, left : left + width], self._kept, self._added)
-        left, top, width, height = left // 2, top // 2, width // 2, height // 2
+        _blend(luma[top : top + height, left : left + width], of_luma)
+        left, top, width, height = left // across, top // down, width // across, height // down
         for plane in chroma:
-            _blend(plane[top : top + height, left : left + width], self._kept_chroma, self._added_chroma)
+            _blend(plane[top : top + height, left : left + width], of_chroma)
+
+    def _factors_for(self, image: YuvFrame) -> tuple[_Factors, _Factors]:
+        """Return the factors of luma and of chroma, computed once for each kind of frame."""
+        layout, steps, full = image.layout, image.chroma_steps, image.is_full_range
+        key = layout, steps, full, image.tags.transfer
+        if key not in self._factors:
+            unit = 1 << (layout.depth - 8)
+            black, top = (0, layout.peak) if full else (_BLACK * unit, _WHITE * unit)
+            white = round(black + (top - black) * white_code(image.tags.transfer))
+            letters, small = np.asarray(self._letters), np.asarray(self._letters.reduce(steps))
+            self._factors[key] = (
+                _blend_factors(letters, white, black),
+                _blend_factors(small, _GREY * unit, _GREY * unit),
+            )
+        return self._factors[key]
 
     def _check(self, font: ImageFont.FreeTypeFont) -> None:
         if not self.text or len(self.text.splitlines()) > 1:
@@ -112,9 +132,7 @@ def _even(pixels: float) -> int:
     return 2 * math.ceil(pixels / 2)
 
 
-def _blend_factors(
-    letters: ImageU8, ink: int, backing: int
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+def _blend_factors(letters: ImageU8, ink: int, backing: int) -> _Factors:
     """Return the factor for a plane and the value to add, both in 256ths.
 
     frame * (1 - b) + backing * b, and letters over that: f (1 - b) (1 - c) + backing b (1 - c) + ink c.
@@ -122,8 +140,9 @@ def _blend_factors(
     cover = letters / 255
     kept = np.round(256 * (1 - _BACKING) * (1 - cover))
     added = 256 * (backing * _BACKING * (1 - cover) + ink * cover)
-    return kept.astype(np.uint16), np.round(added + 128).astype(np.uint16)  # 128: round, do not truncate
+    return kept.astype(np.uint32), np.round(added + 128).astype(np.uint32)  # 128: round, do not truncate
 
 
-def _blend(plane: ImageU8, kept: npt.NDArray[np.uint16], added: npt.NDArray[np.uint16]) -> None:
+def _blend(plane: npt.NDArray[Any], factors: _Factors) -> None:
+    kept, added = factors
     plane[:] = (plane * kept + added) >> 8

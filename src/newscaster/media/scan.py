@@ -33,6 +33,10 @@ _FRAMES_PER_PLACE = 12
 _PLACE_EVERY_SECONDS = 60.0
 """A file longer than `_PLACES` times this is sampled once in each such interval."""
 _MAX_PLACES = 30
+_MIN_PLACES = 3
+_MAX_RUN_UP_SECONDS = 1.0
+"""Places further from the last key frame are skipped if `_MIN_PLACES` others were read: each would cost the
+decoding of all frames from there."""
 _MAX_COLUMNS = 480
 """Wider frames are sampled in this many columns; all lines are read."""
 _SAME_SECONDS = 1e-4
@@ -174,20 +178,38 @@ def _places(container: InputContainer, stream: VideoStream, path: Path) -> Itera
         return
     start = float((stream.start_time or 0) * time_base)
     places = min(max(_PLACES, math.ceil(length / _PLACE_EVERY_SECONDS)), _MAX_PLACES)
-    for place in range(1, places):
-        at = start + place / places * length
+    far = []  # times that are long after the last key frame
+    read = 1
+    for at in (start + place / places * length for place in range(1, places)):
         if at <= end:
             continue
-        with suppress(av.FFmpegError):
-            container.seek(math.floor(at / time_base), stream=stream, backward=True)
-        frames = decode_stored_video(container, stream, path, after_seek=True)
-        frames = itertools.dropwhile(lambda frame: not frame.key_frame, frames)
-        first = next(frames, None)
+        first, frames = _seek(container, stream, path, at)
         if first is None:
             continue
-        if first.pts is not None and first.time <= end:  # the same key frame as before: continue from it
-            frames = itertools.dropwhile(lambda frame, at=at: frame.time < at, frames)  # type: ignore[misc]
-        yield run(itertools.chain([first], frames) if first.pts is None or first.time > end else frames)
+        is_new = first.pts is None or first.time > end
+        if not is_new and at - first.time > _MAX_RUN_UP_SECONDS:
+            far.append(at)
+            continue
+        read += 1
+        yield run(itertools.chain([first], frames) if is_new else _from(frames, at))
+    for at in far[: max(0, _MIN_PLACES - read)]:
+        yield run(_from(_seek(container, stream, path, at)[1], at))
+
+
+def _seek(
+    container: InputContainer, stream: VideoStream, path: Path, at: float
+) -> tuple[VideoFrame | None, Iterator[VideoFrame]]:
+    """Return the key frame before a time on the container's clock, and the frames after it."""
+    assert stream.time_base is not None
+    with suppress(av.FFmpegError):
+        container.seek(math.floor(at / stream.time_base), stream=stream, backward=True)
+    frames = decode_stored_video(container, stream, path, after_seek=True)
+    frames = itertools.dropwhile(lambda frame: not frame.key_frame, frames)
+    return next(frames, None), frames
+
+
+def _from(frames: Iterator[VideoFrame], at: float) -> Iterator[VideoFrame]:
+    return itertools.dropwhile(lambda frame: frame.time < at, frames)
 
 
 class _ToLuma:

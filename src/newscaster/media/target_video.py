@@ -142,6 +142,10 @@ class TargetVideo:
         """Return a copy of one decoded frame, which the caller may modify."""
         return YuvFrame(self._copier.copy(self._decode_frame(index)))
 
+    def release(self) -> None:
+        """Free the decoded frames, which are decoded again when they are needed."""
+        self._cache.clear()
+
     def images(self, indices: Iterable[int]) -> Iterator[YuvFrame]:
         """Yield copies of the decoded frames with these indices, in their order."""
         return map(self.image, indices)

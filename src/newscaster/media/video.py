@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,10 +20,11 @@ from av.video.stream import VideoStream
 from newscaster.media.color import ToRgb, pixel_aspect
 from newscaster.media.deinterlace import RUN_UP_FRAMES
 from newscaster.media.extent import clock_restarts, has_restarted, shown_seconds
-from newscaster.media.frame import ToYuv, YuvFrame
+from newscaster.media.frame import YuvFrame
 from newscaster.media.probe import native_fps
 from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video, measured_scan
+from newscaster.media.to_yuv import ToPlainYuv, ToYuv
 from newscaster.types import ImageU8
 
 Converted = TypeVar("Converted")
@@ -46,6 +48,7 @@ def read_frames(
     fps: Fraction | None = None,
     start_frame: int = 0,
     stop_frame: int | None = None,
+    exact: bool = True,
 ) -> Iterator[ImageU8]:
     """Read the frames of a video at a constant rate.
 
@@ -54,6 +57,7 @@ def read_frames(
         fps: frames per second to read; None is the file's own rate (see `VideoInfo.fps`).
         start_frame: the first frame to read; reached by seeking.
         stop_frame: one past the last frame to read; None reads to the end.
+        exact: convert without bias. Otherwise faster and darker by 1 of 255: enough to find faces.
 
     Yields:
         (H, W, 3) uint8 RGB, which the caller may modify. The file is closed when the generator ends or is
@@ -62,7 +66,7 @@ def read_frames(
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
-    yield from _read_converted(path, fps, start_frame, stop_frame, _rgb_converter)
+    yield from _read_converted(path, fps, start_frame, stop_frame, partial(_rgb_converter, exact=exact))
 
 
 def read_yuv_frames(
@@ -71,6 +75,7 @@ def read_yuv_frames(
     fps: Fraction | None = None,
     start_frame: int = 0,
     stop_frame: int | None = None,
+    plain: bool = False,
 ) -> Iterator[YuvFrame]:
     """Read the frames of a video at a constant rate, as decoded, to be encoded without conversion.
 
@@ -79,18 +84,21 @@ def read_yuv_frames(
         fps: frames per second.
         start_frame: the first frame.
         stop_frame: one past the last frame.
+        plain: convert to upright 8-bit 4:2:0 in limited range and SDR.
 
     Yields:
-        Upright 8-bit 4:2:0 frames in limited range, of one size, which the caller may modify. Video in this
-        form keeps its samples; see :func:`yuv_notes` for other video.
+        Frames of one size and layout, which the caller may modify. They keep their samples, or are the
+        nearest that an encoder takes; see :func:`yuv_notes`.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
-    yield from _read_converted(path, fps, start_frame, stop_frame, _yuv_converter)
+    yield from _read_converted(
+        path, fps, start_frame, stop_frame, _plain_converter if plain else _yuv_converter
+    )
 
 
-def yuv_notes(path: Path) -> list[str]:
+def yuv_notes(path: Path, *, plain: bool = False) -> list[str]:
     """Return the changes that :func:`read_yuv_frames` makes to frames, one line each; empty if none.
 
     Raises:
@@ -99,17 +107,21 @@ def yuv_notes(path: Path) -> list[str]:
     with open_media(path) as container:
         stream = need_video(container, path)
         frame = next(decode_video(container, stream, path))
-        return ToYuv(frame, pixel_aspect(stream)).notes
+        return (ToPlainYuv if plain else ToYuv)(frame, pixel_aspect(stream)).notes
 
 
-def _rgb_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], ImageU8]:
-    convert = ToRgb(pixel_aspect(stream))
+def _rgb_converter(first: VideoFrame, stream: VideoStream, *, exact: bool) -> Callable[[VideoFrame], ImageU8]:
+    convert = ToRgb(pixel_aspect(stream), exact=exact)
     convert(first)  # the first frame sets the size, wherever reading starts
     return convert
 
 
 def _yuv_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], YuvFrame]:
     return ToYuv(first, pixel_aspect(stream))
+
+
+def _plain_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], YuvFrame]:
+    return ToPlainYuv(first, pixel_aspect(stream))
 
 
 def _read_converted(
@@ -131,7 +143,7 @@ def _read_converted(
         frames = _with_times(decode_video(container, stream, path), stream)
         first = next(frames)
         convert = converter(first[1], stream)
-        if start_frame > 0 and _is_seekable(container, path):
+        if start_frame > 0 and is_seekable(container, path):
             deinterlaces = first[1].interlaced_frame or measured_scan(path).is_mixed
             run_up = RUN_UP_FRAMES / float(native_fps(stream)) if deinterlaces else 0.0
             frames = _seek(container, stream, path, target=first[0] + start_frame / float(rate) - run_up)
@@ -141,7 +153,7 @@ def _read_converted(
             yield convert(frame)
 
 
-def _is_seekable(container: InputContainer, path: Path) -> bool:
+def is_seekable(container: InputContainer, path: Path) -> bool:
     """Return whether a frame can be found by its time."""
     name = container.format.name
     return name not in _NOT_SEEKABLE and not (name == "mpegts" and clock_restarts(path))

@@ -22,7 +22,9 @@ from newscaster.media.background import in_background
 from newscaster.media.captions import Subtitles
 from newscaster.media.containers import container_of, file_suffixes
 from newscaster.media.downmix import Downmix
+from newscaster.media.encoders import Codec
 from newscaster.media.frame import YuvFrame
+from newscaster.media.kept_tracks import KeptTracks
 from newscaster.media.reader import reason
 from newscaster.media.writer import AAC_LAYOUTS, FILE_CRF, FILE_X264, Writer
 from newscaster.system.files import atomic_write, check_output
@@ -37,13 +39,18 @@ def write_video(
     audio: Path | None,
     metadata: Mapping[str, str] | None = None,
     subtitles: Subtitles | None = None,
+    kept: KeptTracks | None = None,
+    audio_tags: Mapping[str, str] | None = None,
+    codec: Codec = "h264",
     crf: int = FILE_CRF,
     preset: str = "superfast",
     finish: Callable[[Path], None] | None = None,
 ) -> int:
-    """Write a video file: H.264 (4:2:0, limited range, BT.709 from 720 lines, BT.601 below) and AAC.
+    """Write a video file: H.264 and AAC.
 
-    A key frame comes at least every 2 s, and the index is at the start of the file.
+    RGB images become 4:2:0 in limited range, BT.709 from 720 lines and BT.601 below. Decoded frames keep
+    their layout, range, colour space and rotation. A key frame comes at least every 2 s, and the index is at
+    the start of the file.
 
     Args:
         path: its suffix names the container: see `file_suffixes`. It is written under a temporary name beside
@@ -56,7 +63,10 @@ def write_video(
             audio.
         metadata: tags of the container, such as title and comment.
         subtitles: captions as a separate track, which viewers can switch on and off.
-        crf: x264's quality: lower is better and larger.
+        kept: tracks of another file to copy, see `open_kept_tracks`.
+        audio_tags: of the audio track, such as language.
+        codec: compression format of the video.
+        crf: x264's and x265's quality: lower is better and larger.
         preset: x264's trade-off between speed and size.
         finish: called with the finished file under its temporary name, for example to sign it.
 
@@ -83,6 +93,9 @@ def write_video(
             options=container.muxer_options(tags),
             tags=tags,
             subtitles=subtitles,
+            kept=kept,
+            audio_tags=audio_tags,
+            codec=codec,
         )
         try:
             count = in_background(frames, partial(_encode, open_writer, audio))

@@ -1,7 +1,8 @@
-"""Video output: H.264, AAC and subtitles in one container: a file, a stream or a buffer.
+"""Video output: video, AAC, subtitles and copied tracks in one container: a file, a stream or a buffer.
 
 `Writer` writes all video. It handles encoders and time stamps, and opens and finishes the container. Leaves
-the properties of containers to `containers`, files to `video_file`, and live video to `stream` and `sink`.
+the properties of containers to `containers`, those of encoders to `encoders`, files to `video_file`, and live
+video to `stream` and `sink`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from newscaster.media.captions import Subtitles, SubtitleTrack
-from newscaster.media.color import ColourTags, FromRgb
+from newscaster.media.color import ColourTags, FromRgb, Orientation
 from newscaster.media.containers import Container
+from newscaster.media.encoders import Codec, VideoEncoding
 from newscaster.media.frame import YuvFrame
+from newscaster.media.kept_tracks import KeptTracks
 from newscaster.types import AudioF32, ImageU8
 
 _AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -51,13 +54,14 @@ def key_interval(fps: Fraction, container: Container) -> int:
 
 
 class VideoTrack:
-    """An H.264 stream of an open container. It takes frames of one size: RGB images, or decoded frames.
+    """A video stream of an open container. It takes frames of one size: RGB images, or decoded frames.
 
     Args:
         output: the container.
+        container: its format.
         fps: frames per second.
-        like: the first frame: it sets the size, and a decoded one also the colour space.
-        options: of x264.
+        like: the first frame: it sets the size; a decoded one also layout, range, colours and rotation.
+        encoding: codec and options.
         key_frames: maximum number of frames from one key frame to the next. Each is an IDR frame: no frame
             after it refers to one before it, so that decoding can start there.
     """
@@ -66,17 +70,18 @@ class VideoTrack:
         self,
         output: OutputContainer,
         *,
+        container: Container,
         fps: Fraction,
         like: ImageU8 | YuvFrame,
-        options: Mapping[str, str],
+        encoding: VideoEncoding,
         key_frames: int,
     ) -> None:
+        stored = like.frame if isinstance(like, YuvFrame) else None
         if isinstance(like, YuvFrame):
             self._size, tags = like.size, like.tags
         else:
-            self._size = width, height = like.shape[1], like.shape[0]
-            tags = ColourTags.for_height(height)
-        width, height = self._size
+            self._size = like.shape[1], like.shape[0]
+            tags = ColourTags.for_height(like.shape[0])
         self._from_rgb = FromRgb(tags)
         self._output = output
         self._time_base = 1 / fps
@@ -85,15 +90,23 @@ class VideoTrack:
         self._key = 0  # number of the last key frame that was due
         self._skipped = False
         self._last: VideoFrame | None = None
-        options = {"g": str(self._key_frames), "flags": "+cgop", **options}
-        stream: VideoStream = output.add_stream("libx264", rate=fps, options=options)
-        stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuv420p"
+        options = encoding.encoder_options(key_frames, stored)
+        stream: Any = output.add_stream(encoding.library, rate=fps, options=options)
+        if stored is None:
+            stream.width, stream.height = (side + side % 2 for side in self._size)
+            stream.pix_fmt = "yuv420p"
+        else:
+            stream.width, stream.height, stream.pix_fmt = stored.width, stored.height, stored.format.name
+        if isinstance(like, YuvFrame) and like.orientation != Orientation():
+            stream.set_display_matrix(like.orientation.matrix)
         context: Any = stream.codec_context
+        if (tag := encoding.tag(container)) is not None:
+            context.codec_tag = tag
         context.time_base = self._time_base
-        context.colorspace, context.color_range = tags.matrix, ColorRange.MPEG
+        full = isinstance(like, YuvFrame) and like.is_full_range
+        context.colorspace, context.color_range = tags.matrix, ColorRange.JPEG if full else ColorRange.MPEG
         context.color_primaries, context.color_trc = tags.primaries, tags.transfer
-        self._stream = stream
+        self._stream: VideoStream = stream
 
     @property
     def seconds(self) -> Fraction:
@@ -104,6 +117,10 @@ class VideoTrack:
         """Encode an (H, W, 3) uint8 RGB image, or a decoded frame as it is."""
         self._last = self._frame_of(image) if isinstance(image, YuvFrame) else self._convert(image)
         self._encode(self._last)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags of the stream, before the first frame."""
+        self._stream.metadata.update(tags)
 
     def skip(self) -> None:
         """Drop a frame: the previous one stays on screen, and is encoded again only if a key frame is due.
@@ -172,6 +189,10 @@ class AudioTrack:
             _AAC_BITS_PER_CHANNEL, _AAC_BITS_PER_SAMPLE * aac_rate
         )
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags of the stream, before the first samples."""
+        self._stream.metadata.update(tags)
+
     @property
     def seconds(self) -> Fraction:
         """Duration of the samples written so far."""
@@ -203,11 +224,14 @@ class Writer:
         first: the first frame: see `VideoTrack`.
         container: its format.
         fps: frames per second.
-        x264: options of the video encoder.
+        x264: options of the video encoder if it is x264.
+        codec: compression format of the video.
         options: FFmpeg's options for the container.
         tags: such as title and comment.
         audio: sampling rate in Hz, and number of channels: 1, 2, 6 or 8.
         subtitles: a track that viewers can switch off.
+        kept: tracks to copy.
+        audio_tags: of the audio track, such as language.
         io_open: opens further files that FFmpeg requests, such as segments.
 
     Raises:
@@ -223,10 +247,13 @@ class Writer:
         container: Container,
         fps: Fraction,
         x264: Mapping[str, str],
+        codec: Codec = "h264",
         options: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         audio: tuple[int, int] | None = None,
         subtitles: Subtitles | None = None,
+        kept: KeptTracks | None = None,
+        audio_tags: Mapping[str, str] | None = None,
         io_open: Any = None,
     ) -> None:
         self._output = output = av.open(
@@ -235,9 +262,22 @@ class Writer:
         try:
             output.metadata.update(container.stored_tags(tags or {}))
             key_frames = key_interval(fps, container)
-            self._video = VideoTrack(output, fps=fps, like=first, options=x264, key_frames=key_frames)
+            self._video = VideoTrack(
+                output,
+                container=container,
+                fps=fps,
+                like=first,
+                encoding=VideoEncoding(codec=codec, options=x264),
+                key_frames=key_frames,
+            )
             self._audio = None if audio is None else AudioTrack(output, rate=audio[0], channels=audio[1])
             self._subtitles = None if subtitles is None else SubtitleTrack(output, subtitles, container)
+            self._kept = kept
+            if kept is not None:
+                self._video.tag(container.track_tags(kept.video_tags))
+                kept.add_to(output, container)
+            if self._audio is not None:
+                self._audio.tag(container.track_tags(audio_tags or {}))
             output.start_encoding()
         except BaseException:
             with suppress(av.FFmpegError, OSError):
@@ -258,6 +298,8 @@ class Writer:
         self._video.finish()
         if self._subtitles is not None:
             self._subtitles.write_until(None)
+        if self._kept is not None:
+            self._kept.write_until(None)
         if self._audio is not None:
             self._audio.finish()
 
@@ -286,6 +328,8 @@ class Writer:
             self._audio.write(audio[None])
         if self._subtitles is not None:
             self._subtitles.write_until(self.seconds)
+        if self._kept is not None:
+            self._kept.write_until(self.seconds)
 
     def write_audio(self, blocks: Iterator[AudioF32], *, until: Fraction | None = None) -> None:
         """Write (channels, n) blocks up to `until`, in seconds, or all of them."""

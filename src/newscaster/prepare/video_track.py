@@ -24,6 +24,7 @@ from newscaster.media.background import made_ahead
 from newscaster.prepare.clips import Footage, gap_notes, read_footage
 from newscaster.prepare.following import PersonFollower
 from newscaster.prepare.grouping import max_distance
+from newscaster.prepare.key_frames import look_at_key_frames
 from newscaster.prepare.mouth_occlusion import OcclusionMeter, covered_frames
 from newscaster.prepare.people import People, Person, choose_person, several_warning
 from newscaster.prepare.persons import UNMEASURED, choose_known, times_text
@@ -156,7 +157,7 @@ def track_people(
     tracks = [None if place is None else _read_cache(place, footage, sha256) for place in places]
     missing = [number for number, track in enumerate(tracks) if track is None]
     if missing:
-        persons = look(footage)
+        persons = look_at_key_frames(footage) or look(footage)
         choices = [_choose(footage, persons, wanted[number]) for number in missing]
         faces = [None if track is None else track.face for track in tracks]
         for number, (people, _) in zip(missing, choices, strict=True):
@@ -253,7 +254,7 @@ def _track(
     meters = [_Occlusion() for _ in choices]
     expected = round(footage.end_seconds * fps)
     count, size = 0, (footage.video.width, footage.video.height)
-    with made_ahead(read_frames(footage.path, fps=fps), depth=_FRAMES_AHEAD) as frames:
+    with made_ahead(read_frames(footage.path, fps=fps, exact=False), depth=_FRAMES_AHEAD) as frames:
         for frame in frames:
             is_cut = detector.step(frame)
             for follower, meter in zip(followers, meters, strict=True):

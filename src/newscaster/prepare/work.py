@@ -95,7 +95,12 @@ def look(footage: Footage, frames: Sequence[ImageU8] | None = None) -> tuple[Per
         footage: the file.
         frames: one frame per second of it; None reads a sample.
     """
-    persons = people_in(footage, frames)
+    return look_at(footage, sampled_frames(footage) if frames is None else enumerate(frames))
+
+
+def look_at(footage: Footage, sampled: Iterable[tuple[float, ImageU8]]) -> tuple[Person, ...]:
+    """Find the people in frames of a file, each with its time in seconds, from left to right."""
+    persons = group_sightings(sightings_in(frame, float(second)) for second, frame in sampled)
     return weigh_persons(footage, persons, read_speech=lambda s, frames: readable_speech(s, frames)[0])
 
 

@@ -1,5 +1,8 @@
 """Compositing: the only module that converts RGB face crops to YUV planes and blends them into frames.
 
+Plain frames (8-bit 4:2:0) take the fast way below. Frames of other depth, subsampling, range or transfer take
+`_composite_samples`, which blends in the frame's own precision.
+
 ::
 
     crop (S, S, 3) RGB ─► Y (S, S), U and V (S/2, S/2) ─► each warped onto the frame ─► into its plane
@@ -9,11 +12,15 @@ The frame itself is not converted. Pixels outside the soft mask reach the encode
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from newscaster.face.crop import Placement, blend
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from newscaster.face.crop import Box, Placement, blend
 from newscaster.face.surface_warp import SurfaceWarp, resample, sampling_grid
-from newscaster.media import CHROMA_SHIFT, YuvFrame, to_planes
+from newscaster.media import CHROMA_SHIFT, YuvFrame, to_planes, to_samples
 from newscaster.types import ImageU8
 
 _EDGE = 2
@@ -36,29 +43,67 @@ def composite(image: YuvFrame, crop: ImageU8, placement: Placement, *, blend_wei
     if used.left == 0 or used.top == 0 or used.right == crop.shape[1] or used.bottom == crop.shape[0]:
         part = np.pad(part, ((_EDGE, _EDGE), (_EDGE, _EDGE), (0, 0)), mode="edge")
         to_crop = to_crop.moved(_EDGE, _EDGE)
+    if not image.is_plain:
+        _composite_samples(image, part, to_crop, box, _scale_mask(placement.soft, blend_weight))
+        return
     luma, *chroma = to_planes(part, image.tags)
     planes = image.planes
     warped = resample(luma, sampling_grid(to_crop, box.size), box.size)
     blend(planes[0][box.rows, box.columns], warped, _scale_mask(placement.soft, blend_weight))
     half_size = (box.size[0] // 2, box.size[1] // 2)
     half_soft = _scale_mask(placement.half_soft, blend_weight)
-    half_grid = sampling_grid(_halve_warp(to_crop), half_size)
+    half_grid = sampling_grid(_divide_warp(to_crop, (2, 2), CHROMA_SHIFT), half_size)
     rows, columns = slice(box.top // 2, box.bottom // 2), slice(box.left // 2, box.right // 2)
     for plane, source in zip(planes[1:], chroma, strict=True):
         blend(plane[rows, columns], resample(source, half_grid, half_size, smooth=False), half_soft)
+
+
+def _composite_samples(image: YuvFrame, part: ImageU8, to_crop: SurfaceWarp, box: Box, soft: ImageU8) -> None:
+    """Blend a part of a crop into a frame of any layout, in float32: no step is coarser than the frame's own.
+
+    Args:
+        image: modified inside the mask.
+        part: (h, w, 3) RGB with even sides.
+        to_crop: from pixels of the box to pixels of the part.
+        box: in pixels of the frame, even.
+        soft: (h, w) of the box: blend weight, 0 to 255.
+    """
+    luma, *chroma = (Image.fromarray(plane) for plane in to_samples(part, image))
+    across, down = image.chroma_steps
+    small_box = (box.left // across, box.top // down, box.right // across, box.bottom // down)
+    small_warp = _divide_warp(to_crop, image.chroma_steps, image.chroma_shift)
+    small_soft = np.asarray(Image.fromarray(soft).reduce((across, down)))
+    planes, peak = image.planes, image.layout.peak
+    _blend_samples(planes[0], box, luma, to_crop, soft, peak=peak)
+    for plane, source in zip(planes[1:], chroma, strict=True):
+        small = source.reduce((across, down))
+        _blend_samples(plane, Box(*small_box), small, small_warp, small_soft, peak=peak)
+
+
+def _blend_samples(
+    plane: npt.NDArray[Any], box: Box, source: Image.Image, warp: SurfaceWarp, soft: ImageU8, *, peak: int
+) -> None:
+    """Warp float32 samples onto a box of a plane, and blend them; samples of weight 0 keep their value."""
+    old = plane[box.rows, box.columns]
+    method, data = sampling_grid(warp, box.size)
+    new = np.asarray(source.transform(box.size, method, data, resample=Image.Resampling.BICUBIC))
+    weight = soft.astype(np.float32) / 255
+    old[:] = np.rint(np.clip(old + (new - old) * weight, 0, peak))
 
 
 def _scale_mask(soft: ImageU8, blend_weight: float) -> ImageU8:
     return soft if blend_weight >= 1 else np.round(soft * np.float32(blend_weight)).astype(np.uint8)
 
 
-def _halve_warp(warp: SurfaceWarp) -> SurfaceWarp:
-    """Return the same warp between planes of half the width and height.
+def _divide_warp(warp: SurfaceWarp, steps: tuple[int, int], shift: tuple[float, float]) -> SurfaceWarp:
+    """Return the same warp between planes of fewer samples.
 
-    A chroma sample at c of the frame lies at 2 c + s of its luma, with s = `CHROMA_SHIFT`. One at c of the
-    crop, whose chroma lies in the centre of four pixels, lies at 2 c. And A (2 c + s) + b is twice
-    A c + (A s + b) / 2. The bend doubles, since it applies to half as many pixels.
+    A chroma sample at c of the frame lies at D c + s of its luma, with D = diag(`steps`) and s = `shift`. One
+    at c of the crop, whose chroma lies in the centre of its pixels, lies at D c. So A (D c + s) + b of the
+    crop's luma is (D^-1 A D) c + D^-1 (A s + b) of its chroma. The bend applies to X = D_x c_x.
     """
-    matrix = warp.matrix.copy()
-    matrix[:, 2] = (matrix[:, :2] @ np.array(CHROMA_SHIFT) + matrix[:, 2]) / 2
-    return SurfaceWarp(matrix, 2 * warp.bend, warp.middle / 2)
+    step = np.array(steps, np.float64)
+    linear = warp.matrix[:, :2] * step[None] / step[:, None]
+    offset = (warp.matrix[:, :2] @ np.array(shift) + warp.matrix[:, 2]) / step
+    bend = warp.bend * step[0] ** 2 / step
+    return SurfaceWarp(np.column_stack([linear, offset]), bend, warp.middle / step[0])

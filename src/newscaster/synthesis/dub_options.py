@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from newscaster.errors import InputError
+from newscaster.media import CODECS, KINDS, Kind
 
 Fit = Literal["video", "speech", "shortest"]
 Extend = Literal["transitions", "loop", "freeze"]
+CodecChoice = Literal["auto", "h264", "hevc"]
 
 FITS: tuple[Fit, ...] = ("video", "speech", "shortest")
 Others = Literal["keep", "rest"]
@@ -48,6 +50,11 @@ class DubOptions:
     rewritten at rest. People without an anchor always keep theirs."""
     cache: Path | None = None
     """Folder for tracks: a second take of the same video starts at once. None: none is kept."""
+    drop: tuple[Kind, ...] = ()
+    """What the result does not keep of the video: "audio" (other audio tracks), "subtitles", "video" (other
+    video tracks and cover images), "attachments", "chapters", "tags"."""
+    codec: CodecChoice = "auto"
+    """Compression of the video: "h264" or "hevc". "auto": HEVC if the video is HEVC of 10 bits."""
     report: Path | None = None
     """.html page or .json file for what was rewritten, and what was not and why. If the video shows other
     people than the anchor's, a page shows their faces."""
@@ -59,6 +66,10 @@ class DubOptions:
             raise InputError(f"extend is {self.extend!r}; expected {', '.join(EXTENDS)}")
         if self.others not in OTHERS:
             raise InputError(f"others is {self.others!r}; expected {', '.join(OTHERS)}")
+        if unknown := set(self.drop) - set(KINDS):
+            raise InputError(f"drop names {', '.join(sorted(unknown))}; expected {', '.join(KINDS)}")
+        if self.codec not in ("auto", *CODECS):
+            raise InputError(f"codec is {self.codec!r}; expected auto, {', '.join(CODECS)}")
         if self.mix_db is not None and not -60 <= self.mix_db <= 12:
             raise InputError(f"mix_db is {self.mix_db:g}; expected -60 to 12 dB, such as -18")
         start, stop = self.start_seconds or 0.0, self.stop_seconds

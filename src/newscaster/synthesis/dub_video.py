@@ -23,10 +23,11 @@ from newscaster.formats.anchor import is_bundled
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.provenance import FurtherPerson, Statement
 from newscaster.speech.captions import caption_cues
-from newscaster.synthesis.dub_audio import AudioPlan, write_dub_audio
+from newscaster.synthesis.dub_audio import AudioPlan, like, write_dub_audio
 from newscaster.synthesis.dub_options import DubbedFace, DubOptions, KeptFrames
 from newscaster.synthesis.dub_order import extended_order, kept_frames
 from newscaster.synthesis.dub_roles import Role, Speeches
+from newscaster.synthesis.dub_tracks import DubTracks, open_dub_tracks
 from newscaster.synthesis.dubbed_mouth import DubbedMouth
 from newscaster.synthesis.frame_strip import FrameStrip
 from newscaster.synthesis.frames import render_mouths
@@ -36,7 +37,6 @@ from newscaster.synthesis.motion_log import MotionLog, SynthesisedFrames, save_l
 from newscaster.synthesis.options import Outputs, Style
 from newscaster.synthesis.output_paths import OutputPaths
 from newscaster.synthesis.overlays import Overlays
-from newscaster.synthesis.result import tags
 from newscaster.synthesis.signing import Signing, SpeechSource
 from newscaster.synthesis.speech_found import warn_without_speech
 from newscaster.synthesis.speech_input import Speech
@@ -85,7 +85,16 @@ class DubbedVideo:
         reasons = [target.reasons() for target in targets]
         kept = kept_frames(reasons, order)
         strip = self._strip(targets, order, kept)
-        audio = self._audio(stack, total)
+        tracks = stack.enter_context(
+            open_dub_tracks(
+                self._track,
+                self.paths.video,
+                self.options,
+                frames=total,
+                own_audio=self.speeches.is_own_audio,
+            )
+        )
+        audio = None if tracks.kept.has_main_audio else self._audio(stack, total)
         frames = self._frames(stack, mouths, order, strip)
 
         def finish(path: Path) -> None:
@@ -103,7 +112,7 @@ class DubbedVideo:
         finished = _marked(frames, rewritten, overlays)
         if strip is not None:
             finished = strip.after(finished)
-        count = self._encode(_counted(finished, total, progress), audio, finish)
+        count = self._encode(_counted(finished, total, progress), audio, tracks, finish)
         self._write_beside(mouths)
         return WrittenVideo(
             frames=count,
@@ -113,19 +122,29 @@ class DubbedVideo:
                 _dubbed_face(mouth, order, kept_frames([why], order))
                 for mouth, why in zip(mouths, reasons, strict=True)
             ),
-            warnings=self._warnings(mouths),
+            warnings=(*tracks.notes, *self._warnings(mouths)),
             strip=strip,
         )
 
-    def _encode(self, frames: Iterable[media.YuvFrame], audio: Path, finish: Callable[[Path], None]) -> int:
+    def _encode(
+        self,
+        frames: Iterable[media.YuvFrame],
+        audio: Path | None,
+        tracks: DubTracks,
+        finish: Callable[[Path], None],
+    ) -> int:
         infos = [role.anchor.info for role in self.roles]
+        synthetic = any(speech.synthetic for speech in self.speeches.spoken)
         return media.write_video(
             self.paths.video,
             frames,
             fps=self._fps,
             audio=audio,
-            metadata=tags(*infos, synthetic_voice=any(speech.synthetic for speech in self.speeches.spoken)),
+            metadata=tracks.tags(*infos, synthetic_voice=synthetic),
             subtitles=self._subtitles,
+            kept=tracks.kept,
+            audio_tags=tracks.audio_tags(language=self._language, keeps_speaker=self._keeps_own_audio),
+            codec=tracks.codec,
             crf=self.outputs.crf,
             finish=finish,
         )
@@ -251,10 +270,11 @@ class DubbedVideo:
         """Return a file of the audio: the speech's own, unless it must be cut or mixed."""
         speech = self.speeches.audible
         seconds = float(total / self._fps)
-        mixes = self.options.mix_db is not None or self.options.is_part
+        mixes = self._keeps_own_audio
         if not mixes and speech.seconds <= seconds:
             return speech.audio_file
         has_own = mixes and media.probe(self._track.path, header_only=True).audio is not None
+        rate, channels = like(self._track.path if has_own else speech.audio_file)
         gain = 0.0 if self.options.mix_db is None else 10 ** (self.options.mix_db / 20)
         path = stack.enter_context(media.scratch_folder()) / "audio.wav"
         plan = AudioPlan(
@@ -264,9 +284,31 @@ class DubbedVideo:
             start_seconds=self._start_seconds,
             stop_seconds=self._stop_seconds if self.options.is_part else seconds,
             own_gain=gain,
+            rate=rate,
+            channels=channels,
         )
         write_dub_audio(plan, path)
         return path
+
+    @property
+    def _keeps_own_audio(self) -> bool:
+        return self.options.mix_db is not None or self.options.is_part
+
+    @property
+    def _language(self) -> str | None:
+        """The language of a text that is read aloud, three letters; None if unknown."""
+        languages = set()
+        for role, speech in zip(self.roles, self.speeches.by_role, strict=True):
+            if speech is None:
+                continue
+            reading = role.reading
+            if not speech.synthetic or reading is None:
+                return None
+            # "eng" is the default, which need not be true of a voice that the user brings.
+            if reading.language == "eng" and (reading.voice or reading.command):
+                return None
+            languages.add(reading.language)
+        return languages.pop() if len(languages) == 1 else None
 
     @property
     def _cues(self) -> list[media.Cue]:

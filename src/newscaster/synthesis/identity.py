@@ -15,7 +15,10 @@ DESCRIBED_FRAMES = 8
 def anchor_descriptor(target: Target) -> ArrayF32:
     """Return the descriptor (128,) of the person in an anchor's target video; NaN if not measurable."""
     chosen = spread(np.arange(len(target)))
-    frames = [target.frame(int(index)).rgb for index in chosen]
+    frames = []
+    for index in chosen.tolist():
+        frames.append(target.frame(index).rgb)
+        target.release()  # each is in another group, which takes a dozen frames of memory
     return mean_descriptor(describe_faces(frames, target.landmarks[chosen]))
 
 

@@ -17,7 +17,7 @@ from newscaster.prepare.sync import AudioSync, audio_syncs
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.speech.activity import speech_activity
 from newscaster.speech.spectral import SAMPLE_RATE
-from newscaster.synthesis.dub_audio import AudioPlan, write_dub_audio
+from newscaster.synthesis.dub_audio import AudioPlan, like, write_dub_audio
 from newscaster.synthesis.dub_options import DubOptions, OwnAudioLag
 from newscaster.synthesis.speech_input import Speech
 
@@ -43,7 +43,16 @@ def own_audio(video: Path, options: DubOptions) -> Iterator[Path]:
         )
     with media.scratch_folder() as folder:
         path = folder / f"{video.stem}.wav"
-        plan = AudioPlan(speech=None, own=video, seconds=stop - start, own_gain=1.0, own_from_seconds=start)
+        rate, channels = like(video)
+        plan = AudioPlan(
+            speech=None,
+            own=video,
+            seconds=stop - start,
+            own_gain=1.0,
+            own_from_seconds=start,
+            rate=rate,
+            channels=channels,
+        )
         write_dub_audio(plan, path)
         yield path
 

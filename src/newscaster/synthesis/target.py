@@ -147,6 +147,11 @@ class Target:
         for index in indices:
             yield self.frame(index)
 
+    def release(self) -> None:
+        """Free the decoded frames of the video. Thread-safe."""
+        with self._lock:
+            self._video.release()
+
     def frame(self, index: int) -> TargetFrame:
         """Return one frame, owned by the caller. Thread-safe."""
         with self._lock:

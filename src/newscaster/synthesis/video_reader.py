@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from newscaster import media
 from newscaster.errors import MediaError
-from newscaster.media import YuvFrame
-from newscaster.media.frame import FrameCopier
+from newscaster.media import FrameCopier, YuvFrame
 from newscaster.prepare.video_track import VideoTrack
 
 
@@ -59,5 +58,5 @@ class _Reader:
 
     def _copy(self, image: YuvFrame) -> YuvFrame:
         if self._copier is None:
-            self._copier = FrameCopier(image.frame.width, image.frame.height)
-        return YuvFrame(self._copier.copy(image.frame), image.size)
+            self._copier = FrameCopier.like(image)
+        return self._copier.copy_of(image)

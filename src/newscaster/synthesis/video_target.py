@@ -19,9 +19,7 @@ from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.formats.anchor import AnchorFace
-from newscaster.media import YuvFrame
-from newscaster.media.color import ToRgb
-from newscaster.media.frame import FrameCopier
+from newscaster.media import FrameCopier, YuvFrame
 from newscaster.prepare.occlusion import FADE_SECONDS, faded, turned_away
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.synthesis.target import TargetFrame
@@ -134,7 +132,7 @@ class VideoTarget:
         transform = self.warps[index]
         if self.weights[index] <= 0:
             return TargetFrame(index, image, _NO_CROP, transform, None)  # stays as it is
-        width, height = image.frame.width, image.frame.height
+        width, height = image.padded_size
         box = covered(transform, side=self.crop.side, size=(width, height))
         part = images.part(image, box)
         cut = cut_crop(part, transform.from_corner(box.left, box.top), self.crop.side)
@@ -161,8 +159,8 @@ class _Images:
     def part(self, image: YuvFrame, box: tuple[int, int, int, int]) -> ImageU8:
         """Return a part of a frame as RGB (h, w, 3): left, top, right and bottom, all even."""
         if self._copier is None:
-            self._copier = FrameCopier(image.frame.width, image.frame.height)
-        return ToRgb()(self._copier.part(image.frame, box))
+            self._copier = FrameCopier.like(image)
+        return self._copier.rgb_part(image, box)
 
 
 def _steady_poses(head: Head, track: VideoTrack) -> Poses:

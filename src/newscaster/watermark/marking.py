@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 from PIL import Image
 
-from newscaster.media import YuvFrame
+from newscaster.media import Plane, YuvFrame
 from newscaster.types import ArrayF32, ImageU8
 from newscaster.watermark.pattern import CELLS, SMALLER_SIDE_PX, blurred, cell_px, field, id_of, weights
 
@@ -30,7 +32,7 @@ class Watermark:
     def __init__(self, identity: str, *, like: YuvFrame) -> None:
         self.id = id_of(identity)
         """The id in the mark."""
-        luma = like.planes[0]
+        luma = np.asarray(like.planes[0] >> (like.layout.depth - 8), np.uint8)
         height, width = luma.shape
         side_px = cell_px(width, height)
         pattern = weights(height, side_px, CELLS) @ field(self.id) @ weights(width, side_px, CELLS).T
@@ -38,24 +40,31 @@ class Watermark:
         np.rint(pattern, out=pattern)
         self.levels = np.clip(pattern, -_MAX_LEVELS, _MAX_LEVELS, out=pattern).astype(np.int8)
         """(H, W), -3 to 3: added to luma."""
-        self._padded: dict[int, ImageU8] = {}
+        self._padded: dict[Hashable, Plane] = {}
 
     def put_on(self, image: YuvFrame) -> None:
-        """Mark a frame, in place. Luma is first clamped to 3 to 252, the valid range of video.
+        """Mark a frame, in place. Luma is first clamped to 3 to 252 of 255, the valid range of video.
 
         Args:
             image: a writable frame of the same size.
         """
         luma = image.luma_rows
-        np.clip(luma, _MAX_LEVELS, 255 - _MAX_LEVELS, out=luma)
-        np.add(luma, self._added(luma.shape[1]), out=luma)  # modulo 256: adding 255 takes 1 away
+        unit = 1 << (image.layout.depth - 8)
+        np.clip(luma, _MAX_LEVELS * unit, (255 - _MAX_LEVELS) * unit, out=luma)
+        np.add(luma, self._added(image, luma.shape[1]), out=luma)  # modulo 256: adding 255 takes 1 away
 
-    def _added(self, row_bytes: int) -> ImageU8:
-        """Return the levels in rows of `row_bytes`, as in the frame's memory."""
-        if (padded := self._padded.get(row_bytes)) is None:
-            padding = row_bytes - self.levels.shape[1]
-            padded = np.pad(self.levels, ((0, 0), (0, padding))).view(np.uint8)
-            self._padded[row_bytes] = padded
+    def _added(self, image: YuvFrame, row_samples: int) -> Plane:
+        """Return the levels as stored, in rows of `row_samples`, as in the frame's memory."""
+        key = row_samples, image.layout.depth, image.orientation
+        if (padded := self._padded.get(key)) is None:
+            stored = image.orientation.undo(self.levels)
+            padding = row_samples - stored.shape[1]
+            wide = np.pad(stored, ((0, 0), (0, padding)))
+            if image.layout.depth > 8:
+                padded = (wide.astype(np.int16) << (image.layout.depth - 8)).view(np.uint16)
+            else:
+                padded = wide.view(np.uint8)
+            self._padded[key] = padded
         return padded
 
 
