@@ -12,7 +12,8 @@ detects damage; `synthesis` uses their content.
     ├── networks/motion.onnx           features (B, T, D) float32 -> coefficients (B, T, K) float32
     ├── networks/renderer.onnx         "region" (B, S, S, 3), "face_map" (B, C, M, M) -> rendered, all uint8
     ├── face.safetensors               mouth basis, head, mask, face track of the target
-    └── stage.mp4                      the target video, on which the mouth is rewritten
+    ├── stage.mp4                      the target video, on which the mouth is rewritten
+    └── matte.bin                      optional: the matte of the person in it (format 2)
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import numpy as np
 
 from newscaster.errors import AnchorError, InputError
 from newscaster.formats.anchor_face import AnchorFace as AnchorFace  # re-exported
-from newscaster.formats.anchor_info import FORMAT, AnchorInfo
+from newscaster.formats.anchor_info import FORMATS, MATTE_FORMAT, AnchorInfo
 from newscaster.safety.readers import open_regular_file, read_json, read_tensors
 from newscaster.version import VERSION
 
@@ -44,7 +45,8 @@ MOTION = "networks/motion.onnx"
 RENDERER = "networks/renderer.onnx"
 FACE = "face.safetensors"
 TARGET = "stage.mp4"
-_ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, TARGET)
+MATTE = "matte.bin"
+_ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, TARGET, MATTE)
 MAX_BYTES = 1 << 30
 """Largest size of an anchor's file. The bundled anchor has 18 MB."""
 _ZIP_BEGIN = b"PK\x03\x04"
@@ -83,10 +85,13 @@ def anchor_path(anchor: str | Path) -> Path:
     return bundled_anchor() if anchor == BUNDLED else Path(anchor)
 
 
-def _members(info: AnchorInfo) -> list[str]:
+def _members(info: AnchorInfo, *, matte: bool) -> list[str]:
     """Return the members of an anchor without its header, in the order of the file."""
-    own_encoder = info.features.needs_encoder and info.shared_encoder is None
-    return [name for name in _ORDER[1:] if name != SPEECH_ENCODER or own_encoder]
+    optional = {
+        SPEECH_ENCODER: info.features.needs_encoder and info.shared_encoder is None,
+        MATTE: matte,
+    }
+    return [name for name in _ORDER[1:] if optional.get(name, True)]
 
 
 class AnchorFile:
@@ -207,20 +212,22 @@ class AnchorFile:
             ) from error
         if type(values.get("format")) is not int:
             raise self._not_an_anchor(f"{HEADER} names no format")
-        if values["format"] != FORMAT:
+        if values["format"] not in FORMATS:
             raise AnchorError(
                 f"'{self.path}' has anchor format {values['format']} (written by newscaster "
                 f"{str(values.get('newscaster', 'of an unknown version'))[:40]}); newscaster {VERSION} "
-                f"reads format {FORMAT}. "
+                f"reads the formats {FORMATS[0]} to {FORMATS[-1]}. "
                 + (
                     "Upgrade: pip install --upgrade newscaster"
-                    if values["format"] > FORMAT
+                    if values["format"] > FORMATS[-1]
                     else "Train the anchor again"
                 )
             )
         try:
             info = AnchorInfo.from_json(values)
-            return info, _records(values.get("members"), _members(info))
+            members = values.get("members")
+            matte = values["format"] >= MATTE_FORMAT and isinstance(members, dict) and MATTE in members
+            return info, _records(members, _members(info, matte=matte))
         except (InputError, ValueError) as error:
             raise AnchorError(f"'{self.path}' cannot be used: {HEADER}: {error}. {_AGAIN}") from error
 
@@ -330,6 +337,7 @@ def write_anchor(
     motion: bytes,
     renderer: bytes,
     target: bytes,
+    matte: bytes | None = None,
     speech_encoder: bytes | None = None,
 ) -> Path:
     """Write an anchor under a temporary name, then rename it.
@@ -341,6 +349,7 @@ def write_anchor(
         motion: the motion network, ONNX.
         renderer: the rendering network, ONNX.
         target: the target video, made by `media.encode_target`.
+        matte: of the target video, as written by `matting.store`; None: it is computed at first use.
         speech_encoder: the speech encoder, ONNX; required exactly if `info.features` needs it and
             `info.shared_encoder` is None.
 
@@ -356,7 +365,8 @@ def write_anchor(
     from newscaster.system.files import atomic_write, check_output
 
     check_output(path, suffixes=(SUFFIX,))
-    if (speech_encoder is not None) != (SPEECH_ENCODER in _members(info)):
+    members = _members(info, matte=matte is not None)
+    if (speech_encoder is not None) != (SPEECH_ENCODER in members):
         raise AnchorError(
             f"features {info.features.kind!r} {'need' if speech_encoder is None else 'do not need'} a "
             f"speech encoder; {'pass' if speech_encoder is None else 'omit'} speech_encoder"
@@ -366,18 +376,21 @@ def write_anchor(
     contents = {FACE: save(arrays), MOTION: motion, RENDERER: renderer, TARGET: target}
     if speech_encoder is not None:
         contents[SPEECH_ENCODER] = speech_encoder
+    if matte is not None:
+        contents[MATTE] = matte
     records = {
         name: {"sha256": hashlib.sha256(contents[name]).hexdigest(), "bytes": len(contents[name])}
-        for name in _members(info)
+        for name in members
     }
     if sum(map(len, contents.values())) > MAX_BYTES - (1 << 20):
         raise AnchorError(
             f"an anchor has at most {MAX_BYTES} bytes. Make its target video shorter or its frames smaller"
         )
-    header = json.dumps({**info.to_json(), "members": records}, indent=1, ensure_ascii=False)
+    values = {**info.to_json(), "format": FORMATS[0] if matte is None else MATTE_FORMAT}
+    header = json.dumps({**values, "members": records}, indent=1, ensure_ascii=False)
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_entry(HEADER), header.encode())
-        for name in _members(info):
+        for name in members:
             archive.writestr(_entry(name), contents[name])
     return Path(path)
 

@@ -45,13 +45,17 @@ class YuvFrame:
     Args:
         frame: of 8 bits, 4:2:0, limited range; see `is_plain`.
         size: width and height as shown, if an odd side was padded by one pixel; default: the frame's.
+
+    Attributes:
+        alpha: opacity (H, W) uint8 of luma's size; colours are not premultiplied. None: opaque.
     """
 
-    __slots__ = ("frame", "size")
+    __slots__ = ("alpha", "frame", "size")
 
     def __init__(self, frame: VideoFrame, size: tuple[int, int] | None = None) -> None:
         self.frame = frame
         self.size = size or (frame.width, frame.height)
+        self.alpha: ImageU8 | None = None
 
     @property
     def tags(self) -> ColourTags:

@@ -63,7 +63,7 @@ class Label:
         self._kept_chroma, self._added_chroma = _blend_factors(np.asarray(drawn.reduce(2)), _GREY, _GREY)
 
     def put_on(self, image: YuvFrame, corner: tuple[int, int]) -> None:
-        """Draw the label on a frame, in place; pixels outside its box stay unchanged.
+        """Draw the label on a frame, in place; pixels outside its box stay unchanged. The box is opaque.
 
         Args:
             image: modified.
@@ -73,6 +73,8 @@ class Label:
         width, height = self.size
         luma, *chroma = image.planes
         _blend(luma[top : top + height, left : left + width], self._kept, self._added)
+        if image.alpha is not None:
+            image.alpha[top : top + height, left : left + width] = 255
         left, top, width, height = left // 2, top // 2, width // 2, height // 2
         for plane in chroma:
             _blend(plane[top : top + height, left : left + width], self._kept_chroma, self._added_chroma)

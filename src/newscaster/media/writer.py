@@ -1,4 +1,4 @@
-"""Video output: H.264, AAC and subtitles in one container: a file, a stream or a buffer.
+"""Video output: video, audio and subtitles in one container: a file, a stream or a buffer.
 
 `Writer` writes all video. It handles encoders and time stamps, and opens and finishes the container. Leaves
 the properties of containers to `containers`, files to `video_file`, and live video to `stream` and `sink`.
@@ -21,15 +21,18 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
+from newscaster.media.alpha import AlphaConverter
 from newscaster.media.captions import Subtitles, SubtitleTrack
 from newscaster.media.color import ColourTags, FromRgb
-from newscaster.media.containers import Container
+from newscaster.media.containers import Container, VideoCodec
 from newscaster.media.frame import YuvFrame
 from newscaster.types import AudioF32, ImageU8
 
 _AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """FFmpeg's names, by the number of channels."""
+_RATES = {"aac": _AAC_RATES, "libopus": (48000,)}
+"""Sampling rates in Hz by codec; others take any."""
 _AAC_BITS_PER_CHANNEL = 96_000
 _AAC_BITS_PER_SAMPLE = 6  # maximum of the format per channel, at low rates
 
@@ -50,14 +53,38 @@ def key_interval(fps: Fraction, container: Container) -> int:
     return max(1, math.floor(fps * (container.segment_seconds or KEY_SECONDS)))
 
 
+def codec_for(container: Container, first: ImageU8 | YuvFrame) -> VideoCodec:
+    """Return the codec for frames like the first one in a container.
+
+    Raises:
+        ValueError: it has alpha, which the container cannot carry.
+    """
+    if not isinstance(first, YuvFrame) or first.alpha is None:
+        return container.codec
+    if container.alpha_codec is None:
+        raise ValueError(f"{container.muxer} cannot carry alpha")
+    return container.alpha_codec
+
+
+def _options(codec: VideoCodec, x264: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of an encoder, from those of x264."""
+    if codec.encoder == "libx264":
+        return {"flags": "+cgop", **x264}
+    options = dict(codec.live_options if x264.get("tune") == "zerolatency" else codec.file_options)
+    if codec.crf_offset is not None and "crf" in x264:
+        options["crf"] = str(int(x264["crf"]) + codec.crf_offset)
+    return options
+
+
 class VideoTrack:
-    """An H.264 stream of an open container. It takes frames of one size: RGB images, or decoded frames.
+    """A video stream of an open container. It takes frames of one size: RGB images, or decoded frames.
 
     Args:
         output: the container.
+        codec: see `codec_for`.
         fps: frames per second.
         like: the first frame: it sets the size, and a decoded one also the colour space.
-        options: of x264.
+        options: of x264; other encoders get similar ones.
         key_frames: maximum number of frames from one key frame to the next. Each is an IDR frame: no frame
             after it refers to one before it, so that decoding can start there.
     """
@@ -66,6 +93,7 @@ class VideoTrack:
         self,
         output: OutputContainer,
         *,
+        codec: VideoCodec,
         fps: Fraction,
         like: ImageU8 | YuvFrame,
         options: Mapping[str, str],
@@ -85,15 +113,16 @@ class VideoTrack:
         self._key = 0  # number of the last key frame that was due
         self._skipped = False
         self._last: VideoFrame | None = None
-        options = {"g": str(self._key_frames), "flags": "+cgop", **options}
-        stream: VideoStream = output.add_stream("libx264", rate=fps, options=options)
+        options = {"g": str(self._key_frames), **_options(codec, options)}
+        stream: Any = output.add_stream(codec.encoder, rate=fps, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = codec.pixels
+        self._convert_alpha = None if codec.pixels == "yuv420p" else AlphaConverter(codec.pixels)
         context: Any = stream.codec_context
         context.time_base = self._time_base
         context.colorspace, context.color_range = tags.matrix, ColorRange.MPEG
         context.color_primaries, context.color_trc = tags.primaries, tags.transfer
-        self._stream = stream
+        self._stream: VideoStream = stream
 
     @property
     def seconds(self) -> Fraction:
@@ -102,7 +131,13 @@ class VideoTrack:
 
     def write(self, image: ImageU8 | YuvFrame) -> None:
         """Encode an (H, W, 3) uint8 RGB image, or a decoded frame as it is."""
-        self._last = self._frame_of(image) if isinstance(image, YuvFrame) else self._convert(image)
+        if self._convert_alpha is None:
+            self._last = self._frame_of(image) if isinstance(image, YuvFrame) else self._convert(image)
+        else:
+            if not isinstance(image, YuvFrame):
+                image = YuvFrame(self._convert(image), self._size)
+            self._frame_of(image)
+            self._last = self._convert_alpha(image)
         self._encode(self._last)
 
     def skip(self) -> None:
@@ -155,21 +190,24 @@ class VideoTrack:
 
 
 class AudioTrack:
-    """An AAC stream of an open container, at its rate or the next higher one that AAC supports.
+    """An audio stream of an open container, at its rate or the next higher one that the codec supports.
 
     Args:
         output: the container.
+        codec: FFmpeg's name of the codec.
         rate: of the samples, in Hz.
         channels: 1, 2, 6 or 8.
     """
 
-    def __init__(self, output: OutputContainer, *, rate: int, channels: int) -> None:
+    def __init__(self, output: OutputContainer, *, rate: int, channels: int, codec: str = "aac") -> None:
         self._output, self._rate, self._layout = output, rate, AAC_LAYOUTS[channels]
         self._written = 0
-        aac_rate = next((r for r in _AAC_RATES if r >= rate), _AAC_RATES[-1])
-        self._stream: AudioStream = output.add_stream("aac", rate=aac_rate, layout=self._layout)
+        rates = _RATES.get(codec, (rate,))
+        coded_rate = next((r for r in rates if r >= rate), rates[-1])
+        stream: Any = output.add_stream(codec, rate=coded_rate, layout=self._layout)
+        self._stream: AudioStream = stream
         self._stream.codec_context.bit_rate = channels * min(
-            _AAC_BITS_PER_CHANNEL, _AAC_BITS_PER_SAMPLE * aac_rate
+            _AAC_BITS_PER_CHANNEL, _AAC_BITS_PER_SAMPLE * coded_rate
         )
 
     @property
@@ -193,7 +231,7 @@ class AudioTrack:
 
 
 class Writer:
-    """An open container with H.264, and optionally AAC and subtitles.
+    """An open container with video, and optionally audio and subtitles.
 
     A context manager: at the end of the block, it flushes the encoders unless an error was raised, and closes
     the container.
@@ -211,7 +249,7 @@ class Writer:
         io_open: opens further files that FFmpeg requests, such as segments.
 
     Raises:
-        ValueError: the container does not support H.264 and AAC.
+        ValueError: the container does not support these codecs, or alpha.
         av.FFmpegError, OSError: it cannot be opened or written to; all methods raise these.
     """
 
@@ -235,8 +273,14 @@ class Writer:
         try:
             output.metadata.update(container.stored_tags(tags or {}))
             key_frames = key_interval(fps, container)
-            self._video = VideoTrack(output, fps=fps, like=first, options=x264, key_frames=key_frames)
-            self._audio = None if audio is None else AudioTrack(output, rate=audio[0], channels=audio[1])
+            codec = codec_for(container, first)
+            self._video = VideoTrack(
+                output, codec=codec, fps=fps, like=first, options=x264, key_frames=key_frames
+            )
+            self._audio = None
+            if audio is not None and codec.audio is not None:
+                rate, channels = audio
+                self._audio = AudioTrack(output, rate=rate, channels=channels, codec=codec.audio)
             self._subtitles = None if subtitles is None else SubtitleTrack(output, subtitles, container)
             output.start_encoding()
         except BaseException:

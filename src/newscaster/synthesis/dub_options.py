@@ -47,7 +47,7 @@ class DubOptions:
     """Mouths of people with an anchor and without a speech. "keep": they stay as they are. "rest": they are
     rewritten at rest. People without an anchor always keep theirs."""
     cache: Path | None = None
-    """Folder for tracks: a second take of the same video starts at once. None: none is kept."""
+    """Folder for tracks and mattes: a second take of the same video starts at once. None: none is kept."""
     report: Path | None = None
     """.html page or .json file for what was rewritten, and what was not and why. If the video shows other
     people than the anchor's, a page shows their faces."""

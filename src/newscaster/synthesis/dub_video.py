@@ -23,6 +23,7 @@ from newscaster.formats.anchor import is_bundled
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.provenance import FurtherPerson, Statement
 from newscaster.speech.captions import caption_cues
+from newscaster.synthesis.background import Background
 from newscaster.synthesis.dub_audio import AudioPlan, write_dub_audio
 from newscaster.synthesis.dub_options import DubbedFace, DubOptions, KeptFrames
 from newscaster.synthesis.dub_order import extended_order, kept_frames
@@ -40,6 +41,7 @@ from newscaster.synthesis.result import tags
 from newscaster.synthesis.signing import Signing, SpeechSource
 from newscaster.synthesis.speech_found import warn_without_speech
 from newscaster.synthesis.speech_input import Speech
+from newscaster.synthesis.video_matte import video_compositor
 from newscaster.synthesis.video_reader import read_in_order
 from newscaster.synthesis.video_target import VideoTarget
 from newscaster.types import ArrayBool, ArrayI64, Progress
@@ -86,7 +88,13 @@ class DubbedVideo:
         kept = kept_frames(reasons, order)
         strip = self._strip(targets, order, kept)
         audio = self._audio(stack, total)
-        frames = self._frames(stack, mouths, order, strip)
+        frames: Iterable[media.YuvFrame] = self._frames(stack, mouths, order, strip)
+        background = Background.of(self.style.background)
+        compositor = video_compositor(
+            background, self.tracks, stack, cache=self.options.cache, progress=progress
+        )
+        if compositor is not None:
+            frames = compositor.on_all(frames, order.tolist())
 
         def finish(path: Path) -> None:
             self.speeches.check_unchanged()
