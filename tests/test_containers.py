@@ -109,7 +109,9 @@ def test_messages_and_helps_list_a_new_container(
 
 def test_helps_list_what_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["speak", "--help"]) == 0
-    assert "Video to write (.mp4, .m4v, .mov, .mkv, .webm or .png)." in " ".join(capsys.readouterr().out.split())
+    assert "Video to write (.mp4, .m4v, .mov, .mkv, .webm or .png)." in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,9 @@ def test_suffixes_and_addresses_name_one_container_each() -> None:
     for row in CONTAINERS:
         assert row.muxer in av.formats_available
         assert row.media_type is not None or row.manifest is None  # C2PA is told it
-        assert row.file_options is None or row.subtitle_codec is not None or row.is_sequence  # `speak --subtitles`
+        assert (
+            row.file_options is None or row.subtitle_codec is not None or row.is_sequence
+        )  # `speak --subtitles`
         assert row.common_tags is None or "movflags" in (row.file_options or {})
 
 

@@ -2,7 +2,10 @@
 
 ::
 
-    blurred = blur(frame * (1 - alpha)) / blur(1 - alpha), at an eighth of the size
+    blurred = blur(frame * outside) / blur(outside), at an eighth of the size
+
+Pixels on the edge show the person, too, and do not count; nor do those next to them, since filters of
+encoders reach there.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ _RADIUS = 0.035
 _BOXES = 3
 _FLOOR = np.float32(1e-3)
 """Weight of the mean background: it fills what no outside pixel reaches, deep inside the person."""
+_MARGIN_PX = 2
 _CACHE_BYTES = 64 << 20
 
 
@@ -69,7 +73,7 @@ class BackgroundBlur:
     def _blurred(self, plane: ImageU8, matte: PlaneMatte | None, radius: int) -> ImageU8:
         weight: ArrayF32 = np.ones(plane.shape, np.float32)
         if matte is not None:
-            weight -= matte.full_alpha() * np.float32(1 / 255)
+            np.multiply(_eroded(matte.outside), np.float32(1 / 255), out=weight)
         colour = self._reduce(weight * plane)
         weight = self._reduce(weight)
         mean = colour.sum() / max(float(weight.sum()), 1.0)
@@ -80,3 +84,14 @@ class BackgroundBlur:
 
     def _reduce(self, values: ArrayF32) -> ArrayF32:
         return np.asarray(Image.fromarray(values).reduce(self._factor))
+
+
+def _eroded(mask: ImageU8) -> ImageU8:
+    """Return a mask (h, w) of 0 and 255 without the pixels that have a 0 within `_MARGIN_PX`."""
+    mask = mask.copy()
+    for _ in range(_MARGIN_PX):
+        for view in (mask, mask.T):
+            before = view.copy()
+            view[1:] &= before[:-1]
+            view[:-1] &= before[1:]
+    return mask

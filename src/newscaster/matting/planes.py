@@ -201,7 +201,7 @@ class FrameMatte:
             content = inflater.decompress(data[1:], most)
         except zlib.error as error:
             raise ValueError(f"a matte cannot be decompressed ({error})") from error
-        if not inflater.eof:
+        if not inflater.eof or inflater.unused_data:
             raise ValueError("a matte is cut short or too long")
         luma, rest = _decode_plane(memoryview(content), size, 1)
         chroma, rest = _decode_plane(rest, half, 2)
