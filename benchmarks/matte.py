@@ -5,9 +5,9 @@ For every video:
 * matte: computed for all frames, or the first N, into a file as an anchor stores it: processor time per
   frame, bytes per frame, the part of pixels on the edge;
 * repeated: one frame, several times: the largest change of alpha, in levels of 255;
-* still: pixels whose colour changes by less than `STILL` levels from frame to frame, in a box of 5 x 5
-  pixels: median and 99th percentile of alpha's change there, on the edge of the person alone, where alpha
-  could change;
+* still: pixels on the person's edge whose colour, averaged over 5 x 5 pixels, has changed by less than
+  `STILL` levels against each of the last `MEMORY` frames: median and 99th percentile of alpha's change from
+  frame to frame. Pixels that hardly change from one frame to the next, and do over a second, move;
 * images: composites over green, white, black and the blurred background, of frames spread over the clip.
 
 With `--cost`, the same video is dubbed with its own audio, tracks and mattes cached, with and without each
@@ -20,6 +20,7 @@ import argparse
 import json
 import statistics
 import time
+from collections import deque
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -39,7 +40,8 @@ from newscaster.synthesis.background import Background, Compositor
 from newscaster.synthesis.dub_options import DubOptions
 from newscaster.synthesis.options import Style
 
-STILL = 1.5
+STILL = 2.0
+MEMORY = 25
 EDGE = 12
 BACKGROUNDS = ("green", "white", "black", "blur")
 
@@ -69,18 +71,24 @@ def repeated(frame: np.ndarray, times: int = 8) -> int:
 
 def still(store: MatteStore, video: Path) -> dict[str, float]:
     """Change of alpha from frame to frame at still pixels along the edge."""
-    changes, before, held = [], None, None
+    changes, edges, held = [], 0, None
+    past: deque[np.ndarray] = deque(maxlen=MEMORY)
     for index, frame in enumerate(islice(read_frames(video), len(store))):
         alpha = store.frame(index).luma.full_alpha()[: frame.shape[0], : frame.shape[1]].astype(np.int16)
-        colour = np.moveaxis(frame.astype(np.float32), 2, 0)
-        if before is not None:
-            change = np.abs(box_mean(colour - before, 2)).max(axis=0)
+        past.append(box_mean(np.moveaxis(frame.astype(np.float32), 2, 0), 2).astype(np.float16))
+        if len(past) == MEMORY:
+            lowest, highest = np.minimum.reduce(past), np.maximum.reduce(past)
             near = (alpha > EDGE) & (alpha < 255 - EDGE)
-            changes.append(np.abs(alpha - held)[near & (change < STILL)])
-        before, held = colour, alpha
+            still = near & ((highest - lowest).max(axis=0) < STILL)
+            changes.append(np.abs(alpha - held)[still])
+            edges += int(near.sum())
+        held = alpha
     all_changes = np.concatenate(changes)
+    if not len(all_changes):
+        return {"pixels": 0}
     return {
         "pixels": len(all_changes),
+        "percent of the edge": 100 * len(all_changes) / edges,
         "median": float(np.median(all_changes)),
         "p99": float(np.percentile(all_changes, 99)),
         "percent over 1": float(100 * (all_changes > 1).mean()),
@@ -140,6 +148,7 @@ def main() -> None:
     )
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--frames", type=int, default=10_000, help="of each video, at most")
+    parser.add_argument("--keep", type=Path, help="folder for the mattes; existing ones are not timed")
     parser.add_argument("--images", type=Path, help="folder for the composites")
     parser.add_argument("--cost", type=int, default=0, metavar="ROUNDS", help="measure the cost instead")
     parser.add_argument("--anchor", default="builtin")
@@ -151,7 +160,12 @@ def main() -> None:
             if options.cost:
                 rows += cost(video, options.anchor, Path(name), [None, *options.backgrounds], options.cost)
                 continue
-            store, ms = write_matte(Path(name) / f"{video.stem}.matte", video, options.frames)
+            path = (options.keep or Path(name)) / f"{video.stem}.matte"
+            store, ms = (
+                (MatteStore(path), float("nan"))
+                if path.exists()
+                else write_matte(path, video, options.frames)
+            )
             if options.images is not None:
                 options.images.mkdir(parents=True, exist_ok=True)
                 contact_sheet(store, video, options.images / f"{video.stem}.png")
@@ -162,7 +176,7 @@ def main() -> None:
                     "size": "x".join(map(str, store.size)),
                     "frames": len(store),
                     "ms": ms,
-                    "kB per frame": (Path(name) / f"{video.stem}.matte").stat().st_size / len(store) / 1e3,
+                    "kB per frame": path.stat().st_size / len(store) / 1e3,
                     "edge, percent": 100 * statistics.mean(edge) / (store.size[0] * store.size[1]),
                     "repeated": repeated(next(read_frames(video))),
                     "still": still(store, video),
