@@ -98,6 +98,17 @@ class Background:
         )
 
 
+def check_plain_background(value: str | None) -> None:
+    """Check a background that is neither a file nor transparent.
+
+    Raises:
+        InputError: it is no colour, and not "blur".
+    """
+    if value is None or value.lower() == "blur" or value.lower() == "green" or _colour(value) is not None:
+        return
+    raise InputError(f"the background is {quoted(value)}; expected a colour (#rrggbb or a CSS name) or blur")
+
+
 def background_change(value: str | Path | None) -> str | None:
     """Return what happens to the footage's own background, as the manifest states it; None: nothing.
 
