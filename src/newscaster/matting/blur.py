@@ -2,10 +2,10 @@
 
 ::
 
-    blurred = blur(frame * outside) / blur(outside), at an eighth of the size
+    blurred = blur(frame * outside) / blur(outside), in cells of 8 x 8 or 16 x 16 pixels
 
-Pixels on the edge show the person, too, and do not count; nor do those next to them, since filters of
-encoders reach there.
+Cells that show any part of the person do not count; nor do those beside them, since the filters of encoders
+reach there.
 """
 
 from __future__ import annotations
@@ -13,21 +13,18 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from newscaster.matting.filters import box_mean
-from newscaster.matting.planes import FrameMatte, PlaneMatte
+from newscaster.matting.planes import FrameMatte
 from newscaster.media import YuvFrame
 from newscaster.media.backdrop import PlaneEnlarger
 from newscaster.media.frame import Planes
-from newscaster.types import ArrayF32, ImageU8
+from newscaster.types import ArrayBool, ArrayF32, ImageU8
 
-_FACTOR, _SMALL_FACTOR = 8, 4
-_SMALL_SIDE_PX = 360
-_RADIUS = 0.035
-"""Half the width of a box, of the frame's smaller side. Three boxes are close to a Gaussian."""
-_BOXES = 3
+_CELL_PX, _LARGE_CELL_PX = 8, 16
+_LARGE_SIDE_PX = 700
+_SIGMA = 0.04
+"""Standard deviation of the blur as a fraction of the frame's smaller side."""
 _FLOOR = np.float32(1e-3)
-"""Weight of the mean background: it fills what no outside pixel reaches, deep inside the person."""
-_MARGIN_PX = 2
+"""Weight of the mean background."""
 _CACHE_BYTES = 64 << 20
 
 
@@ -39,11 +36,13 @@ class BackgroundBlur:
     """
 
     def __init__(self, like: YuvFrame) -> None:
-        side = min(like.frame.width, like.frame.height)
-        self._factor = _FACTOR if side >= _SMALL_SIDE_PX else _SMALL_FACTOR
-        self._radius = max(1, round(_RADIUS * side / self._factor))
+        width, height = like.frame.width, like.frame.height
+        side = min(width, height)
+        self._cell = _CELL_PX if side < _LARGE_SIDE_PX else _LARGE_CELL_PX
+        sigma = _SIGMA * side / self._cell
+        self._down, self._across = (_gaussian(-(-length // self._cell), sigma) for length in (height, width))
         self._enlargers = [PlaneEnlarger() for _ in range(3)]
-        self._cache: dict[int, tuple[ImageU8, ...]] = {}
+        self._cache: dict[int, ImageU8] = {}
         self._bytes_left = _CACHE_BYTES
 
     def planes(self, image: YuvFrame, matte: FrameMatte, index: int) -> Planes:
@@ -51,47 +50,50 @@ class BackgroundBlur:
         small = self._cache.get(index)
         if small is None:
             small = self._small(image, matte)
-            size = sum(plane.nbytes for plane in small)
-            if size <= self._bytes_left:
+            if small.nbytes <= self._bytes_left:
                 self._cache[index] = small
-                self._bytes_left -= size
+                self._bytes_left -= small.nbytes
         y, u, v = (
             enlarge(plane, own.shape)
             for enlarge, plane, own in zip(self._enlargers, small, image.planes, strict=True)
         )
         return y, u, v
 
-    def _small(self, image: YuvFrame, matte: FrameMatte) -> tuple[ImageU8, ...]:
+    def _small(self, image: YuvFrame, matte: FrameMatte) -> ImageU8:
+        """Return the blurred background, (3, h, w): Y, U and V, all of one size."""
         y, u, v = image.planes
-        chroma_radius = max(1, round(self._radius / 2))
-        return (
-            self._blurred(y, matte.luma, self._radius),
-            self._blurred(u, matte.chroma, chroma_radius),
-            self._blurred(v, matte.chroma, chroma_radius),
-        )
-
-    def _blurred(self, plane: ImageU8, matte: PlaneMatte | None, radius: int) -> ImageU8:
-        weight: ArrayF32 = np.ones(plane.shape, np.float32)
-        if matte is not None:
-            np.multiply(_eroded(matte.outside), np.float32(1 / 255), out=weight)
-        colour = self._reduce(weight * plane)
-        weight = self._reduce(weight)
-        mean = colour.sum() / max(float(weight.sum()), 1.0)
-        for _ in range(_BOXES):
-            colour, weight = box_mean(colour, radius), box_mean(weight, radius)
-        blurred = (colour + _FLOOR * mean) / (weight + _FLOOR)
-        return np.asarray(np.clip(np.rint(blurred), 0, 255), np.uint8)
-
-    def _reduce(self, values: ArrayF32) -> ArrayF32:
-        return np.asarray(Image.fromarray(values).reduce(self._factor))
+        cell = self._cell
+        values = np.empty((4, len(self._down), len(self._across)), np.float32)
+        values[0], values[1], values[2] = _reduced(y, cell), _reduced(u, cell // 2), _reduced(v, cell // 2)
+        values[3] = 1
+        if matte.luma is not None:
+            values[3] = _eroded(_reduced(matte.luma.outside, cell) == 255)
+        values[:3] *= values[3]
+        sums = values.sum(axis=(1, 2), dtype=np.float32)
+        values = np.asarray(self._down @ values @ self._across, np.float32)
+        # What no outside pixel reaches, deep inside the person, gets the mean of the background.
+        values[:3] += (sums[:3] * (_FLOOR / max(float(sums[3]), 1.0)))[:, None, None]
+        values[:3] /= values[3] + _FLOOR
+        return np.rint(values[:3]).astype(np.uint8)
 
 
-def _eroded(mask: ImageU8) -> ImageU8:
-    """Return a mask (h, w) of 0 and 255 without the pixels that have a 0 within `_MARGIN_PX`."""
+def _gaussian(count: int, sigma: float) -> ArrayF32:
+    """Return the weights of a Gaussian between `count` cells in a row, (count, count)."""
+    place = np.arange(count, dtype=np.float32)
+    weights: ArrayF32 = np.exp(-0.5 * ((place[:, None] - place) / np.float32(sigma)) ** 2)
+    return weights / np.float32(weights.sum(axis=0).max())
+
+
+def _reduced(plane: ImageU8, factor: int) -> ImageU8:
+    """Return the mean of each cell of `factor` x `factor` pixels, cut at the border."""
+    return np.asarray(Image.fromarray(plane).reduce(factor))
+
+
+def _eroded(mask: ArrayBool) -> ArrayBool:
+    """Return a mask (h, w) without the cells beside a false one."""
     mask = mask.copy()
-    for _ in range(_MARGIN_PX):
-        for view in (mask, mask.T):
-            before = view.copy()
-            view[1:] &= before[:-1]
-            view[:-1] &= before[1:]
+    for view in (mask, mask.T):
+        before = view.copy()
+        view[1:] &= before[:-1]
+        view[:-1] &= before[1:]
     return mask
