@@ -52,7 +52,7 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class SigningOptions:
-    """Who signs the C2PA manifest of a video. A .mkv has its manifest beside it, as .c2pa.
+    """Who signs the C2PA manifest of a video. A .mkv or .webm has its manifest beside it, as .c2pa.
 
     Raises:
         InputError: a certificate without a key, or a key without a certificate.
