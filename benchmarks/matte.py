@@ -159,6 +159,7 @@ def main() -> None:
         for video in options.videos:
             if options.cost:
                 rows += cost(video, options.anchor, Path(name), [None, *options.backgrounds], options.cost)
+                print(json.dumps(rows[-1 - len(options.backgrounds) :]), flush=True)
                 continue
             path = (options.keep or Path(name)) / f"{video.stem}.matte"
             store, ms = (

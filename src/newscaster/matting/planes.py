@@ -55,24 +55,37 @@ class PlaneMatte:
             planes: of the frame; rows may be padded.
             background: as many planes (h, w), or constants.
         """
+        weight = self.alpha.astype(np.uint16)
+        rest = np.uint16(255) - weight
+        positions = _positions(planes[0], self.index)
         for k, (plane, behind) in enumerate(zip(planes, background, strict=True)):
-            flat, positions = _flat(plane, self.index)
-            colour = flat[positions].astype(np.int32)
-            colour += self.difference[k]
-            np.clip(colour, 0, 255, out=colour)
-            old = behind if isinstance(behind, int) else _taken(behind, self.index)
-            weight = self.alpha.astype(np.int32)
-            mixed = (weight * colour + (255 - weight) * old + 127) // 255
+            flat = _flat(plane)
+            mixed = self._colour(flat[positions], k)
+            mixed *= weight
+            if isinstance(behind, int):
+                mixed += rest * np.uint16(behind)
+            else:
+                mixed += rest * _flat(behind)[_positions(behind, self.index)]
+            mixed += np.uint16(128)
+            mixed += mixed >> 8  # with the next line: a division by 255, rounded
+            mixed >>= 8
             self._fill(plane, behind)
             flat[positions] = mixed.astype(np.uint8)
 
     def clean(self, planes: tuple[ImageU8, ...], fill: tuple[int, ...]) -> None:
         """Give edge pixels the person's colour, and outside pixels a constant, in place."""
+        positions = _positions(planes[0], self.index)
         for k, (plane, value) in enumerate(zip(planes, fill, strict=True)):
-            flat, positions = _flat(plane, self.index)
-            colour = flat[positions].astype(np.int16) + self.difference[k]
+            flat = _flat(plane)
+            colour = self._colour(flat[positions], k)
             self._fill(plane, value)
-            flat[positions] = np.clip(colour, 0, 255).astype(np.uint8)
+            flat[positions] = colour.astype(np.uint8)
+
+    def _colour(self, pixels: ImageU8, plane: int) -> npt.NDArray[np.uint16]:
+        """Return the person's colour (n,) at the edge pixels, from the frame's."""
+        colour = pixels.astype(np.int16)
+        colour += self.difference[plane]
+        return np.clip(colour, 0, 255, out=colour).view(np.uint16)
 
     def _fill(self, plane: ImageU8, value: ImageU8 | int) -> None:
         """Replace the outside pixels. Bitwise: three times as fast as a masked copy."""
@@ -214,17 +227,20 @@ OPAQUE = FrameMatte(None, None)
 """A frame that keeps its background."""
 
 
-def _flat(plane: ImageU8, index: Indices) -> tuple[ImageU8, Indices]:
-    """Return a writable flat view of a plane whose rows may be padded, and the indices in it."""
+def _flat(plane: ImageU8) -> ImageU8:
+    """Return a writable flat view of a plane whose rows may be padded."""
     height, width = plane.shape
-    stride = plane.strides[0]
-    flat = np.lib.stride_tricks.as_strided(plane, ((height - 1) * stride + width,), (1,))
-    return flat, index if stride == width else index + index // width * (stride - width)
+    return np.lib.stride_tricks.as_strided(plane, ((height - 1) * plane.strides[0] + width,), (1,))
+
+
+def _positions(plane: ImageU8, index: Indices) -> Indices:
+    """Return indices of a plane as indices of its flat view."""
+    padding = plane.strides[0] - plane.shape[1]
+    return index + index // plane.shape[1] * padding if padding else index
 
 
 def _taken(plane: ImageU8, index: Indices) -> ImageU8:
-    flat, positions = _flat(plane, index)
-    return flat[positions]
+    return _flat(plane)[_positions(plane, index)]
 
 
 def _plane(alpha: ImageU8, edge: Indices, difference: npt.NDArray[np.int16]) -> PlaneMatte:
