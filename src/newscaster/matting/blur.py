@@ -23,6 +23,8 @@ _CELL_PX, _LARGE_CELL_PX = 8, 16
 _LARGE_SIDE_PX = 700
 _SIGMA = 0.04
 """Standard deviation of the blur as a fraction of the frame's smaller side."""
+_SAMPLES = 4
+"""Of a cell on each axis: the blur reaches over so many cells that more change nothing."""
 _FLOOR = np.float32(1e-3)
 """Weight of the mean background."""
 _CACHE_BYTES = 64 << 20
@@ -84,9 +86,10 @@ def _gaussian(count: int, sigma: float) -> ArrayF32:
     return weights / np.float32(weights.sum(axis=0).max())
 
 
-def _reduced(plane: ImageU8, factor: int) -> ImageU8:
-    """Return the mean of each cell of `factor` x `factor` pixels, cut at the border."""
-    return np.asarray(Image.fromarray(plane).reduce(factor))
+def _reduced(plane: ImageU8, cell: int) -> ImageU8:
+    """Return the mean of up to 4 x 4 samples of each cell of `cell` x `cell` pixels, cut at the border."""
+    step = max(1, cell // _SAMPLES)
+    return np.asarray(Image.fromarray(plane[::step, ::step]).reduce(cell // step))
 
 
 def _eroded(mask: ArrayBool) -> ArrayBool:
