@@ -35,6 +35,7 @@ def track_of(path: Path, *, frames: int = FRAMES) -> VideoTrack:
         present=present,
         covered=np.zeros(frames, np.bool_),
         cuts=CUTS,
+        face=0,
     )
 
 
@@ -62,7 +63,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[list[bool]]:
 
 def compose(track: VideoTrack, cache: Path | None, **options: Any) -> None:
     with ExitStack() as stack:
-        assert video_compositor(Background.of("green"), track, stack, cache=cache, **options) is not None
+        assert video_compositor(Background.of("green"), [track], stack, cache=cache, **options) is not None
 
 
 def test_shots_without_the_person_stay(make_clip: Callable[..., Path], kept: list[list[bool]]) -> None:
@@ -86,7 +87,7 @@ def test_a_cached_matte_is_read(
     compose(track, cache)
     assert len(kept) == 2
     with ExitStack() as stack:
-        assert video_compositor(None, track, stack) is None
+        assert video_compositor(None, [track], stack) is None
 
 
 def test_a_video_that_has_changed(
