@@ -22,7 +22,11 @@ from newscaster.media.reader import SELF_CONTAINED
 from tiny_anchor import speech_like, write_tiny_anchor
 
 FPS, RATE, FRAMES = Fraction(25), 48_000, 60
-FILES = [row for row in CONTAINERS if row.suffix is not None and row.segment_seconds is None]
+FILES = [
+    row
+    for row in CONTAINERS
+    if row.suffix is not None and row.segment_seconds is None and not row.is_sequence
+]
 
 
 @pytest.fixture
@@ -97,7 +101,7 @@ def test_messages_and_helps_list_a_new_container(
     with pytest.raises(InputError, match=r"Give a video that ends in .* \.mk3d, an image or"):
         provenance.verify(tmp_path / "x.txt")
     assert cli.run(["live", str(anchor), "--to", str(tmp_path / "x.ts"), "--speech", str(speech)]) == 0
-    assert "only finished files: here .mp4, .m4v, .mov, .mkv or .mk3d" in capsys.readouterr().err
+    assert "only finished files: here .mp4, .m4v, .mov, .mkv, .webm or .mk3d" in capsys.readouterr().err
     for command in ("speak", "demo", "live"):
         assert cli.run([command, "--help"]) == 0
         assert ".mk3d" in capsys.readouterr().out, command
@@ -105,7 +109,9 @@ def test_messages_and_helps_list_a_new_container(
 
 def test_helps_list_what_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["speak", "--help"]) == 0
-    assert "Video to write (.mp4, .m4v, .mov or .mkv)." in " ".join(capsys.readouterr().out.split())
+    assert "Video to write (.mp4, .m4v, .mov, .mkv, .webm or .png)." in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +154,9 @@ def test_suffixes_and_addresses_name_one_container_each() -> None:
     for row in CONTAINERS:
         assert row.muxer in av.formats_available
         assert row.media_type is not None or row.manifest is None  # C2PA is told it
-        assert row.file_options is None or row.subtitle_codec is not None  # `speak --subtitles`
+        assert (
+            row.file_options is None or row.subtitle_codec is not None or row.is_sequence
+        )  # `speak --subtitles`
         assert row.common_tags is None or "movflags" in (row.file_options or {})
 
 

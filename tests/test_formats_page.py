@@ -24,7 +24,7 @@ from newscaster.face.head_pose import Poses
 from newscaster.face.references import References
 from newscaster.face.surface_warp import Surface
 from newscaster.formats.anchor import AnchorFile, bundled_anchor
-from newscaster.formats.anchor_info import FORMAT as ANCHOR_FORMAT
+from newscaster.formats.anchor_info import FORMATS as ANCHOR_FORMATS
 from newscaster.formats.anchor_references import references_to_bytes
 from newscaster.formats.dataset import FORMAT as TAKE_FORMAT
 from newscaster.formats.dataset import Dataset
@@ -34,7 +34,7 @@ from newscaster.speech.encoder import packaged_encoder
 from newscaster.speech.features import KINDS, MOTION_HZ, FeatureSpec
 from small_dataset import write_take
 from ticking import TickingClock
-from tiny_anchor import COEFFICIENTS, tiny_basis, tiny_face, write_tiny_anchor
+from tiny_anchor import COEFFICIENTS, tiny_basis, tiny_face, tiny_matte, write_tiny_anchor
 
 PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
 Row = dict[str, str]
@@ -105,7 +105,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], heading: str, sizes: Mapping[
 
 def anchors(folder: Path) -> Iterator[Path]:
     yield bundled_anchor()
-    yield write_tiny_anchor(folder / "small.anchor")
+    yield write_tiny_anchor(folder / "small.anchor", matte=tiny_matte(10, (96, 80)))
     blend_weight, segment = np.linspace(0, 1, 10).astype(np.float32), np.repeat([0, 1], 5)
     yield write_tiny_anchor(
         folder / "large.anchor", features="whisper", blend_weight=blend_weight, segment=segment
@@ -124,7 +124,7 @@ def test_anchors_hold_what_is_documented(tmp_path: Path) -> None:
         assert set(members) <= documented("Members")
         assert required("Members") <= set(members)
         header = json.loads(members["anchor.json"])
-        assert header["format"] == ANCHOR_FORMAT
+        assert header["format"] == ANCHOR_FORMATS["matte.bin" in members]
         check_keys(header, "anchor.json", free=("training", "consent"))
         assert set(header["training"]) <= documented("Training metrics")
         check_keys(header["consent"], "Consent record")

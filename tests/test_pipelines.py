@@ -22,7 +22,7 @@ from footage import RAW, babble, make_up_faces, shorten_target, write_footage
 from making_mouths import TINY
 from newscaster import pipelines
 from newscaster.errors import AnchorError, InputError, MediaError, MissingExtraError, OutputError
-from newscaster.formats.anchor import SPEECH_ENCODER, AnchorFile
+from newscaster.formats.anchor import MATTE, SPEECH_ENCODER, AnchorFile
 from newscaster.formats.dataset import Dataset, write_audio_fits
 from newscaster.media import probe, read_frames
 from newscaster.models.motion import speaker
@@ -103,7 +103,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             attribution=["Made-up footage"],
             progress=lambda phase, done, total: phases.append(phase),
         )
-    assert {"motion", "rendering"} <= set(phases)
+    assert {"motion", "rendering", "matte"} <= set(phases)
     return out
 
 
@@ -111,6 +111,8 @@ def test_the_anchor_says_what_it_is(made: Path) -> None:
     info = newscaster.open(made).info
     assert info.name == "ada"
     assert info.consent["statement"] == "Ada agreed."
+    assert len(newscaster.open(made)._loaded.matte.load()) == info.target_frames
+    assert MATTE in AnchorFile(made).members
     assert info.training["clips"] == info.training["motion clips"] == CLIPS
     assert info.attribution == ("Made-up footage",)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -24,6 +25,11 @@ from newscaster.face.topology import (
 )
 from newscaster.formats.anchor import AnchorFace, write_anchor
 from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.matting import Matte
+from newscaster.matting.planes import FrameMatte
+from newscaster.matting.store import MatteWriter
+from newscaster.media import YuvFrame
+from newscaster.media.color import ColourTags, FromRgb
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.speech.features import FeatureSpec
 from onnx_networks import motion_network, renderer_network
@@ -99,6 +105,20 @@ def images(frames: int, size: tuple[int, int]) -> np.ndarray:
     return np.clip(out, 0, 255).astype(np.uint8)
 
 
+def tiny_matte(frames: int, size: tuple[int, int]) -> bytes:
+    """A stored matte: a rectangle in the middle of each frame, with a soft edge of four pixels."""
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    inside = np.minimum(np.minimum(x - width // 4, 3 * width // 4 - 1 - x), y - height // 4)
+    alpha = np.clip(inside * 51, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    with MatteWriter(buffer, size=(width + width % 2, height + height % 2)) as writer:
+        for image in images(frames, size):
+            frame = YuvFrame(FromRgb(ColourTags.for_height(height))(image), size)
+            writer.add(FrameMatte.of(Matte(alpha, image, True), frame))
+    return buffer.getvalue()
+
+
 def tiny_basis() -> MouthBasis:
     """Four directions in which the drawn mouth moves, any which way."""
     flat = np.random.default_rng(1).standard_normal((2 * len(MOUTH), COEFFICIENTS))
@@ -137,6 +157,7 @@ def write_tiny_anchor(
     motion: bytes | None = None,
     renderer: bytes | None = None,
     target: bytes | None = None,
+    matte: bytes | None = None,
     stage_fps: Fraction | None = None,
     side: int = 128,
     map_side: int = 64,
@@ -172,5 +193,6 @@ def write_tiny_anchor(
         or motion_network(width=spec.width, coefficients=COEFFICIENTS, context_steps=CONTEXT_STEPS),
         renderer=renderer or renderer_network(side=side, map_side=map_side),
         target=target or _encoded(frames, size, Fraction(stage_fps or fps)),
+        matte=matte,
         speech_encoder=packaged_encoder() if spec.needs_encoder and "shared_encoder" not in changes else None,
     )

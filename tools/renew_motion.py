@@ -16,7 +16,7 @@ from pathlib import Path
 from train_base_motion import footage
 
 from newscaster.face.mouth_basis import mouth_shapes
-from newscaster.formats.anchor import RENDERER, TARGET, AnchorFile, write_anchor
+from newscaster.formats.anchor import MATTE, RENDERER, TARGET, AnchorFile, write_anchor
 from newscaster.models.motion.base import load_base_motion
 from newscaster.models.motion.data import motion_clip
 from newscaster.models.motion.speaker import ADAPTING_DROPOUT, adapt, export_motion
@@ -68,6 +68,7 @@ def main() -> None:
         motion=export_motion(motion.network),
         renderer=anchor.read(RENDERER),
         target=anchor.read(TARGET),
+        matte=anchor.read(MATTE) if MATTE in anchor.members else None,
         speech_encoder=None if info.shared_encoder else shared,
     )
     print(f"{arguments.out}: {figures}")

@@ -19,7 +19,7 @@ from train_base_motion import footage
 
 from newscaster.face.crop import cut_crop
 from newscaster.face.topology import MOUTH
-from newscaster.formats.anchor import MOTION, TARGET, AnchorFace, AnchorFile, write_anchor
+from newscaster.formats.anchor import MATTE, MOTION, TARGET, AnchorFace, AnchorFile, write_anchor
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.formats.dataset import Clip
 from newscaster.media import TargetVideo, read_frames
@@ -97,6 +97,7 @@ def main() -> None:
         motion=anchor.read(MOTION),
         renderer=export_renderer(load_renderer(result.weights)),
         target=anchor.read(TARGET),
+        matte=anchor.read(MATTE) if MATTE in anchor.members else None,
         speech_encoder=None if info.shared_encoder else anchor.speech_encoder(),
     )
     print(f"{arguments.out}: {figures}")

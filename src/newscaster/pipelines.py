@@ -356,7 +356,9 @@ def train_on_dataset(
         copies=references is not None,
     )
     info = replace(info, training={**info.training, **synthetic})
-    return _write(out, dataset, motion, network, references, info, reuse_encoder=reuse_encoder)
+    return _write(
+        out, dataset, motion, network, references, info, reuse_encoder=reuse_encoder, progress=progress
+    )
 
 
 def _synthetic(
@@ -460,6 +462,7 @@ def _write(
     info: AnchorInfo,
     *,
     reuse_encoder: bool,
+    progress: Progress,
 ) -> Path:
     from newscaster.formats.anchor import AnchorFace, write_anchor
     from newscaster.models.motion.speaker import export_motion
@@ -482,6 +485,7 @@ def _write(
     encoder = packaged_encoder() if motion.features.needs_encoder else None
     if encoder is not None and reuse_encoder:
         info, encoder = replace(info, shared_encoder=hashlib.sha256(encoder).hexdigest()), None
+    matte = _matte(dataset, progress)
     with atomic_write(out) as temporary:
         write_anchor(
             temporary,
@@ -490,6 +494,7 @@ def _write(
             motion=export_motion(motion.network),
             renderer=export_renderer(network),
             target=dataset.target.video.read_bytes(),
+            matte=matte,
             speech_encoder=encoder,
             references=references,
         )
@@ -501,6 +506,25 @@ def _write(
                 "--work-dir; if it happens again, report it"
             ) from error
     return out
+
+
+def _matte(dataset: Dataset, progress: Progress) -> bytes | None:
+    """Return the matte of the target; None if its frames are too small for one."""
+    from newscaster.matting.matte import MIN_SIDE_PX
+    from newscaster.media import TargetVideo
+    from newscaster.synthesis.target_matte import video_matte
+
+    target = dataset.target
+    if min(target.size) < MIN_SIDE_PX:
+        return None
+    return video_matte(
+        TargetVideo(target.video, name=target.video.name),
+        target.landmarks,
+        size=target.size,
+        segment=target.segment if target.parts else None,
+        loops=target.loops,
+        progress=lambda done, total: progress("matte", done, total),
+    )
 
 
 def _run_folder(

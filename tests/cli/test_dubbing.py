@@ -75,6 +75,7 @@ def test_options_reach_the_anchor(
         "1:19.5",
     ]
     more = ["--mix", "-18", "--fit", "shortest", "--extend", "loop", "--face", "1", "--report", "r.json"]
+    more += ["--background", "#102030"]
     assert cli.run([*arguments, *more]) == 0
     ((video, speech, path), options) = performer.calls[0]
     assert (video, speech, path) == (Path("v.mp4"), "s.wav", out)
@@ -82,6 +83,7 @@ def test_options_reach_the_anchor(
     assert (asked.start_seconds, asked.stop_seconds, asked.mix_db) == (12.0, 79.5, -18.0)
     assert (asked.fit, asked.extend, asked.face, asked.report) == ("shortest", "loop", 1, Path("r.json"))
     assert asked.others == "keep"
+    assert options["style"].background == "#102030"
     lines = capsys.readouterr().out
     assert "80 of 100 frames have a new mouth" in lines
     assert "kept: 2.00 to 2.80 s, the face is not seen" in lines

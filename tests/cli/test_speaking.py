@@ -18,7 +18,7 @@ from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.result import SpeakResult
-from tiny_anchor import speech_like, write_tiny_anchor
+from tiny_anchor import speech_like, tiny_matte, write_tiny_anchor
 
 
 @pytest.fixture
@@ -282,3 +282,19 @@ def test_a_script_in_several_languages(
     shown = capsys.readouterr()
     assert shown.err.startswith("error: the voice 'hibari' does not read Cyrillic and Chinese, and 2 of 2 ")
     assert not out.exists()
+
+
+def test_a_background(
+    wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], local_certificate: None
+) -> None:
+    anchor = write_tiny_anchor(tmp_path / "x.anchor", matte=tiny_matte(10, (96, 80)))
+    speak = ["speak", str(wav), "-a", str(anchor), "--background"]
+    assert cli.run([*speak, "alpha", "-o", str(tmp_path / "x_%03d.png")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("not signed: C2PA signs only")
+    assert lines[2] == str(tmp_path / "x.wav")
+    assert cli.run([*speak, "alpha", "-o", str(tmp_path / "x.mp4")]) == cli.EXIT_ERROR
+    assert capsys.readouterr().err.count("\n") == 1
+    assert cli.run([*speak, "gren", "-o", str(tmp_path / "x.webm")]) == cli.EXIT_ERROR
+    assert "'gren'; expected a colour" in capsys.readouterr().err
+    assert not (tmp_path / "x.webm").exists()

@@ -18,7 +18,7 @@ from fresh_python import environment
 from making_media import moving_pattern
 from newscaster import cli, media, provenance
 from signing import write_certificate
-from tiny_anchor import speech_like, write_tiny_anchor
+from tiny_anchor import speech_like, tiny_matte, write_tiny_anchor
 
 
 def lengths(path: Path) -> tuple[int, float]:
@@ -347,3 +347,16 @@ def test_standard_input_is_checked_before_an_older_file_is_replaced(
     assert cli.run(["live", str(anchor), "--speech", "-", "--to", str(kept)]) == cli.EXIT_ERROR
     assert expected in capsys.readouterr().err
     assert kept.read_bytes() == b"the old one"
+
+
+def test_live_backgrounds(wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    anchor = write_tiny_anchor(tmp_path / "x.anchor", matte=tiny_matte(10, (96, 80)))
+    live = ["live", str(anchor), "--speech", str(wav), "--background", "alpha", "--to"]
+    assert cli.run([*live, str(tmp_path / "x.webm")]) == 0
+    capsys.readouterr()
+    with av.open(str(tmp_path / "x.webm")) as file:
+        assert file.streams.video[0].metadata["alpha_mode"] == "1"
+        assert {stream.codec_context.name for stream in file.streams} == {"vp9", "opus"}
+    for name, expected in (("x.ts", r".ts cannot carry alpha"), ("x_%d.png", "cannot be written live")):
+        assert cli.run([*live, str(tmp_path / name)]) == cli.EXIT_ERROR
+        assert expected in capsys.readouterr().err

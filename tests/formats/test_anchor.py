@@ -24,7 +24,7 @@ from newscaster.formats.anchor import (
     AnchorFile,
     write_anchor,
 )
-from newscaster.formats.anchor_info import FORMAT, AnchorInfo
+from newscaster.formats.anchor_info import FORMATS, AnchorInfo
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.version import VERSION
 from tiny_anchor import write_tiny_anchor
@@ -156,9 +156,11 @@ def test_a_file_that_was_cut_short(tmp_path: Path, tiny: Path, fraction: float) 
 
 
 def test_a_newer_format_is_named(tmp_path: Path, tiny: Path) -> None:
-    values = {**header(tiny), "format": FORMAT + 1, "newscaster": "9.9"}
+    values = {**header(tiny), "format": FORMATS[-1] + 1, "newscaster": "9.9"}
     path = rewritten(tiny, tmp_path / "x.anchor", **{HEADER: json.dumps(values).encode()})
-    with pytest.raises(AnchorError, match=rf"format 2 .*newscaster 9\.9.*{VERSION} reads format 1.*Upgrade"):
+    with pytest.raises(
+        AnchorError, match=rf"format 3 .*newscaster 9\.9.*{VERSION} reads the formats 1 to 2.*Upgrade"
+    ):
         AnchorFile(path)
 
 

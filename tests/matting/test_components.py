@@ -50,6 +50,14 @@ def test_spread_follows_a_winding_path_and_no_diagonal() -> None:
     assert set(zip(*np.nonzero(spread(seed, allowed)), strict=True)) == naive
 
 
+def test_a_hole_that_is_rather_person_is_filled_even_if_it_is_larger() -> None:
+    for value, filled in ((0.6, True), (0.3, False)):
+        mask = np.zeros((128, 128), np.float32)
+        mask[14:114, 14:114] = 1
+        mask[50:62, 50:62] = value  # 1.4 % of the person
+        assert holes(mask).any() == filled
+
+
 def test_components_come_by_size_and_make_the_whole() -> None:
     mask = np.random.default_rng(0).random((12, 12)) < 0.5
     parts = components(mask)

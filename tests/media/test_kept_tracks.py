@@ -57,7 +57,8 @@ def test_all_is_kept_at_its_time(tmp_path: Path, suffix: str, start: Fraction) -
     with av.open(str(out)) as container:
         audio = container.streams.audio[0]
         assert audio.metadata["language"] in ("deu", "ger")
-        assert audio.disposition & Disposition.comment
+        if suffix != ".mov":  # QuickTime has no such flag
+            assert audio.disposition & Disposition.comment
         assert container.streams.subtitles[0].metadata["language"] in ("fra", "fre")
         assert container.metadata["title"] == "The late news"
         stamp = container.metadata.get("creation_time") or container.metadata["CREATION_TIME"]

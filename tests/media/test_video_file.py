@@ -214,7 +214,7 @@ def test_audio_that_cannot_be_read(tmp_path: Path, make_clip: Callable[..., Path
     ("name", "message"),
     [
         ("missing/out.mp4", "there is no folder"),
-        ("out.webm", r"ends in '.webm'; accepted are .mp4"),
+        ("out.avi", r"ends in '.avi'; accepted are .mp4"),
         ("out", "has no ending"),
         ("folder.mp4", "is a folder"),
     ],

@@ -68,7 +68,7 @@ def test_methods_that_are_not_accepted(studio: TestClient) -> None:
 
 
 def test_a_session(studio: TestClient) -> None:
-    reply = studio.post("/v1/sessions", json={"look_ahead_ms": 120, "openness": 1.2})
+    reply = studio.post("/v1/sessions", json={"look_ahead_ms": 120, "openness": 1.2, "background": "#336699"})
     assert reply.status_code == 201
     session = reply.json()
     path = f"/v1/sessions/{session['id']}"
@@ -86,13 +86,15 @@ def test_a_session(studio: TestClient) -> None:
         ({"voice": "no-one"}, "there is no voice"),
         ({"speed": 7}, "speed: "),
         ({"look_ahead_ms": 130}, "look_ahead_ms: "),
+        ({"background": "/etc/passwd"}, "the background is '/etc/passwd'; expected a colour"),
+        ({"background": "alpha"}, "the background is 'alpha'; expected a colour"),
         ({"command": "rm"}, "command: "),
         ([1], "the request: "),
     ],
 )
 def test_sessions_that_cannot_be(studio: TestClient, options: Any, expected: str) -> None:
     reply = studio.post("/v1/sessions", json=options)
-    assert reply.status_code in (404, 422)
+    assert reply.status_code in (400, 404, 422)
     assert reply.json()["error"].startswith(expected)
 
 

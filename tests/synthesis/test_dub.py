@@ -457,3 +457,33 @@ def test_own_audio_stays_with_the_frames(
         shapes = np.load(tmp_path / "m.npz")["shapes"]
         moving = np.abs(np.diff(shapes, axis=0)).mean(axis=(1, 2))
         assert moving[27:55].mean() > 4 * moving[13:20].mean()  # rests until the speech starts
+
+
+def test_a_background_behind_the_person_alone(
+    anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Written(monkeypatch)
+    phases: list[str] = []
+    made = anchor.dub(
+        video,
+        speech,
+        tmp_path / "out.webm",
+        style=Style(label="", watermark=False, background="alpha"),
+        options=DubOptions(cache=cache),
+        progress=lambda phase, done, total: phases.append(phase),
+    )
+    assert phases.count("matte") == 2 * FRAMES + PATTERN
+    assert len(list(cache.glob("*.matte"))) == 1
+    assert made.frames == 2 * FRAMES + PATTERN
+    own = own_planes(video)
+    for index in range(FRAMES, FRAMES + PATTERN):  # the shot without the person
+        assert np.array_equal(own[index], written.planes[index])
+    with av.open(str(made.path)) as file:
+        decoder = av.CodecContext.create("libvpx-vp9", "r")
+        packets = [packet for packet in file.demux(file.streams.video[0]) if packet.size]
+        frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
+    alphas = [frame.to_ndarray(format="rgba")[..., 3] for frame in frames]
+    assert alphas[FRAMES + 2].min() > 250
+    for index in (5, FRAMES + PATTERN + 5):
+        assert alphas[index][:40, :60].max() < 8
+        assert alphas[index][120:180, 125:165].min() > 240  # the face

@@ -239,9 +239,9 @@ def test_a_slow_machine_drops_frames_and_no_audio(anchor: Anchor, monkeypatch: p
     clock, speech = VirtualClock(), speech_like(3.0, 48_000)
     render_frames = type(anchor._loaded.live_renderer).image
 
-    def slowly(self: object, index: int, shape: np.ndarray) -> media.YuvFrame:
+    def slowly(self: object, index: int, shape: np.ndarray, *, number: int) -> media.YuvFrame:
         clock.now += 0.06
-        return render_frames(anchor._loaded.live_renderer, index, shape)
+        return render_frames(anchor._loaded.live_renderer, index, shape, number=number)
 
     monkeypatch.setattr(type(anchor._loaded.live_renderer), "image", slowly)
     with anchor.live(clock=clock) as live:

@@ -15,6 +15,7 @@ from newscaster.cli.face_option import FACE, FaceChoice, check_faces
 from newscaster.cli.speaking import (
     anchor_option,
     articulation_options,
+    background_option,
     crf_option,
     end_if_unstamped,
     engine_options,
@@ -124,7 +125,7 @@ TIME = _TimeType()
     "--cache",
     type=_FILE,
     metavar="DIR",
-    help="Folder for face tracks: a second run on the same video starts at once.",
+    help="Folder for face tracks and mattes: a second run on the same video starts at once.",
 )
 @click.option(
     "--drop",
@@ -150,6 +151,7 @@ TIME = _TimeType()
 @articulation_options
 @motion_option
 @crf_option(18)
+@background_option
 @label_options
 @signing_options
 @engine_options

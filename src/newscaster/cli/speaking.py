@@ -142,6 +142,17 @@ def signing_options(command: Decorated) -> Decorated:
     )
 
 
+def background_option(command: Decorated) -> Decorated:
+    """Add the option of the background."""
+    option = click.option(
+        "--background",
+        metavar="WHAT",
+        help="Background behind the person: an image, a video (looped), a colour (a CSS name or #rrggbb; "
+        "'green' is #00ff00), 'blur', or 'alpha' for a transparent one (default: the footage's own).",
+    )
+    return option(command)
+
+
 def label_options(command: Decorated) -> Decorated:
     """Add the options of label and watermark."""
     return with_options(
@@ -240,6 +251,7 @@ def engine_options(command: Decorated) -> Decorated:
 @motion_option
 @crf_option(18)
 @target_start_option
+@background_option
 @label_options
 @signing_options
 @engine_options
@@ -272,6 +284,7 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
 @voice_options
 @_extra_output_options
 @articulation_options
+@background_option
 @label_options
 @signing_options
 def demo(speech: str | None, text: str | None, **options: Any) -> None:
@@ -344,6 +357,7 @@ def style_of(reading: Reading | None, options: Mapping[str, Any]) -> Style:
         articulation=Articulation(openness=options["openness"], smoothness=options["smoothness"]),
         look_ahead_ms=options.get("look_ahead_ms"),
         target_start=options.get("target_start", 0),
+        background=options.get("background"),
         label=options["label"],
         watermark=options["watermark"],
     )

@@ -16,6 +16,7 @@ from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.signals import StopInOrder
 from newscaster.cli.speaking import (
     articulation_options,
+    background_option,
     crf_option,
     end_if_unstamped,
     engine_options,
@@ -103,6 +104,7 @@ _PCM_BYTES = 1920
 )
 @target_start_option
 @crf_option(21)
+@background_option
 @label_options
 @signing_options
 @engine_options
@@ -130,6 +132,7 @@ def live(
     numpy_on_one_thread()
     import newscaster
     from newscaster import media, provenance
+    from newscaster.synthesis.background import Background
     from newscaster.synthesis.live_manifest import LiveManifestBuilder
     from newscaster.synthesis.options import LiveLimits
     from newscaster.synthesis.output_paths import inputs_of
@@ -139,6 +142,9 @@ def live(
 
     _check_speech_or_text(speech, text, idle=idle)
     container = media.live_container(address, format_name)
+    background = Background.of(options["background"])
+    if background is not None:
+        background.check_container(container, live=True)
     signed = _signed_file(address, container, required_by=_first_given(sign=sign, timestamp=timestamp))
     if speech == "-":
         check_rate(rate)
@@ -151,6 +157,7 @@ def live(
         anchor=performer.path,
         sign=sign,
         voice=None if reading is None else reading.voice,
+        background=None if background is None else background.path,
     )
     media.check_live_inputs(address, container, inputs)
     if signed is not None and (sidecar := provenance.sidecar_of(signed)) is not None:

@@ -13,7 +13,8 @@ detects damage; `synthesis` uses their content.
     ├── networks/renderer.onnx         "region" (B, S, S, 3), "face_map" (B, C, M, M) -> rendered, all uint8
     ├── references.safetensors         face crops that the renderer copies from, if it does
     ├── face.safetensors               mouth basis, head, mask, face track of the target
-    └── stage.mp4                      the target video, on which the mouth is rewritten
+    ├── stage.mp4                      the target video, on which the mouth is rewritten
+    └── matte.bin                      optional: the matte of the person in it (format 2)
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import numpy as np
 from newscaster.errors import AnchorError, InputError
 from newscaster.face.references import References
 from newscaster.formats.anchor_face import AnchorFace as AnchorFace  # re-exported
-from newscaster.formats.anchor_info import FORMAT, AnchorInfo
+from newscaster.formats.anchor_info import FORMATS, MATTE_FORMAT, AnchorInfo
 from newscaster.formats.anchor_references import references_from_bytes, references_to_bytes
 from newscaster.safety.readers import open_regular_file, read_json, read_tensors
 from newscaster.version import VERSION
@@ -48,7 +49,8 @@ RENDERER = "networks/renderer.onnx"
 FACE = "face.safetensors"
 REFERENCES = "references.safetensors"
 TARGET = "stage.mp4"
-_ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, REFERENCES, TARGET)
+MATTE = "matte.bin"
+_ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, REFERENCES, TARGET, MATTE)
 MAX_BYTES = 1 << 30
 """Largest size of an anchor's file. The bundled anchor has 18 MB."""
 _ZIP_BEGIN = b"PK\x03\x04"
@@ -87,11 +89,12 @@ def anchor_path(anchor: str | Path) -> Path:
     return bundled_anchor() if anchor == BUNDLED else Path(anchor)
 
 
-def _members(info: AnchorInfo) -> list[str]:
+def _members(info: AnchorInfo, *, matte: bool) -> list[str]:
     """Return the members of an anchor without its header, in the order of the file."""
     optional = {
         SPEECH_ENCODER: info.features.needs_encoder and info.shared_encoder is None,
         REFERENCES: info.copies,
+        MATTE: matte,
     }
     return [name for name in _ORDER[1:] if optional.get(name, True)]
 
@@ -226,20 +229,22 @@ class AnchorFile:
             ) from error
         if type(values.get("format")) is not int:
             raise self._not_an_anchor(f"{HEADER} names no format")
-        if values["format"] != FORMAT:
+        if values["format"] not in FORMATS:
             raise AnchorError(
                 f"'{self.path}' has anchor format {values['format']} (written by newscaster "
                 f"{str(values.get('newscaster', 'of an unknown version'))[:40]}); newscaster {VERSION} "
-                f"reads format {FORMAT}. "
+                f"reads the formats {FORMATS[0]} to {FORMATS[-1]}. "
                 + (
                     "Upgrade: pip install --upgrade newscaster"
-                    if values["format"] > FORMAT
+                    if values["format"] > FORMATS[-1]
                     else "Train the anchor again"
                 )
             )
         try:
             info = AnchorInfo.from_json(values)
-            return info, _records(values.get("members"), _members(info))
+            members = values.get("members")
+            matte = values["format"] >= MATTE_FORMAT and isinstance(members, dict) and MATTE in members
+            return info, _records(members, _members(info, matte=matte))
         except (InputError, ValueError) as error:
             raise AnchorError(f"'{self.path}' cannot be used: {HEADER}: {error}. {_AGAIN}") from error
 
@@ -349,6 +354,7 @@ def write_anchor(
     motion: bytes,
     renderer: bytes,
     target: bytes,
+    matte: bytes | None = None,
     speech_encoder: bytes | None = None,
     references: References | None = None,
 ) -> Path:
@@ -361,6 +367,7 @@ def write_anchor(
         motion: the motion network, ONNX.
         renderer: the rendering network, ONNX.
         target: the target video, made by `media.encode_target`.
+        matte: of the target video, as written by `matting.store`; None: it is computed at first use.
         speech_encoder: the speech encoder, ONNX; required exactly if `info.features` needs it and
             `info.shared_encoder` is None.
         references: what the renderer copies from; required exactly if `info.copies`.
@@ -377,7 +384,8 @@ def write_anchor(
     from newscaster.system.files import atomic_write, check_output
 
     check_output(path, suffixes=(SUFFIX,))
-    if (speech_encoder is not None) != (SPEECH_ENCODER in _members(info)):
+    members = _members(info, matte=matte is not None)
+    if (speech_encoder is not None) != (SPEECH_ENCODER in members):
         raise AnchorError(
             f"features {info.features.kind!r} {'need' if speech_encoder is None else 'do not need'} a "
             f"speech encoder; {'pass' if speech_encoder is None else 'omit'} speech_encoder"
@@ -393,18 +401,21 @@ def write_anchor(
         contents[SPEECH_ENCODER] = speech_encoder
     if references is not None:
         contents[REFERENCES] = references_to_bytes(references)
+    if matte is not None:
+        contents[MATTE] = matte
     records = {
         name: {"sha256": hashlib.sha256(contents[name]).hexdigest(), "bytes": len(contents[name])}
-        for name in _members(info)
+        for name in members
     }
     if sum(map(len, contents.values())) > MAX_BYTES - (1 << 20):
         raise AnchorError(
             f"an anchor has at most {MAX_BYTES} bytes. Make its target video shorter or its frames smaller"
         )
-    header = json.dumps({**info.to_json(), "members": records}, indent=1, ensure_ascii=False)
+    values = {**info.to_json(), "format": FORMATS[0] if matte is None else MATTE_FORMAT}
+    header = json.dumps({**values, "members": records}, indent=1, ensure_ascii=False)
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_entry(HEADER), header.encode())
-        for name in _members(info):
+        for name in members:
             archive.writestr(_entry(name), contents[name])
     return Path(path)
 

@@ -21,8 +21,10 @@ from newscaster.safety.readers import MAX_PIXELS, MAX_TARGET_FRAMES, fraction, i
 from newscaster.speech.features import MOTION_HZ, FeatureSpec
 from newscaster.version import VERSION
 
-FORMAT = 1
-"""The supported version of the anchor format."""
+FORMATS = (1, 2)
+"""The supported versions of the anchor format."""
+MATTE_FORMAT = 2
+"""The version from which on an anchor may hold a matte; without one, version 1 is written."""
 
 MAX_CONTEXT_STEPS = 250
 """Ten seconds on either side."""
@@ -158,7 +160,7 @@ class AnchorInfo:
     def to_json(self) -> dict[str, object]:
         """Return plain values, for from_json."""
         return {
-            "format": FORMAT,
+            "format": FORMATS[0],
             "name": self.name,
             "created": self.created,
             "newscaster": self.newscaster,

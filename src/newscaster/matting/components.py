@@ -29,6 +29,8 @@ _MAX_COMPONENTS = 64
 _HOLE = 0.004
 _SPECK = 0.001
 """Of a person's area: a hole of at most this size is filled; one of up to `_HOLE` if its mask is not sure."""
+_LIKELY_HOLE = 0.02
+"""The same, of a hole that is rather person than background, such as an ear ring before hair."""
 _STEADY = 0.06
 """Crops stay while the people's box moves by less than this fraction of it."""
 
@@ -74,8 +76,9 @@ def holes(mask: ArrayF32) -> ArrayBool:
         return filled
     area = people.sum()
     for part in components(inner):
-        fraction = part.sum() / area
-        if fraction <= _SPECK or (fraction <= _HOLE and mask[part].mean() > _FAINT):
+        fraction, mean = part.sum() / area, mask[part].mean()
+        is_likely = fraction <= _LIKELY_HOLE and mean > _PERSON
+        if fraction <= _SPECK or (fraction <= _HOLE and mean > _FAINT) or is_likely:
             filled |= part
     return filled
 

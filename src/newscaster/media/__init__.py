@@ -30,6 +30,7 @@ from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.reader import length_notes
 from newscaster.media.sampling import read_luma_pieces
 from newscaster.media.scan import MeasuredScan, measured_scan
+from newscaster.media.sequence import check_sequence, is_sequence, sequence_audio, sequence_path
 from newscaster.media.sink import (
     check_live_inputs,
     live_container,
@@ -99,6 +100,7 @@ __all__ = [
     "check_inputs_kept",
     "check_live_inputs",
     "check_output",
+    "check_sequence",
     "container_named",
     "containers",
     "copy_as_wav",
@@ -109,6 +111,7 @@ __all__ = [
     "exclusive_output",
     "has_room",
     "is_same_file",
+    "is_sequence",
     "layout_note",
     "length_notes",
     "listening_rate",
@@ -136,6 +139,8 @@ __all__ = [
     "remove_left_over_folders",
     "remove_left_overs",
     "scratch_folder",
+    "sequence_audio",
+    "sequence_path",
     "spooled",
     "sync_file",
     "to_planes",

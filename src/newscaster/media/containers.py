@@ -14,8 +14,26 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
+class VideoCodec:
+    """A video codec, and the codec of the audio beside it."""
+
+    encoder: str = "libx264"
+    """FFmpeg's name of it."""
+    pixels: str = "yuv420p"
+    """FFmpeg's name of its pixel format."""
+    file_options: Mapping[str, str] = field(default_factory=dict)
+    """FFmpeg's options for files. Those of x264 are in `writer`."""
+    live_options: Mapping[str, str] = field(default_factory=dict)
+    """The same for live video."""
+    crf_offset: int | None = None
+    """Added to x264's quality for one of about the same fidelity; None: it has no such option."""
+    audio: Literal["aac", "libopus", "pcm_s16le"] | None = "aac"
+    """FFmpeg's name of the audio codec; None: images carry no audio."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Container:
-    """One way to store or send H.264 and AAC."""
+    """One way to store or send video and audio: H.264 and AAC, unless its codec is another."""
 
     muxer: str
     """FFmpeg's name of the format."""
@@ -29,9 +47,15 @@ class Container:
     """FFmpeg's options for a file that is renamed into place when finished; None: live only."""
     live_options: Mapping[str, str] = field(default_factory=dict)
     """FFmpeg's options for live video. A file is playable up to the last write."""
+    codec: VideoCodec = field(default_factory=VideoCodec)
+    """Of opaque frames."""
+    alpha_codec: VideoCodec | None = None
+    """Of frames with alpha; None: it cannot carry alpha."""
+    is_sequence: bool = False
+    """Whether each frame is a file of its own: the name has a pattern such as %05d."""
     segment_seconds: Fraction | None = None
     """Maximum length of a live segment beside the playlist. A segment starts with its only key frame."""
-    subtitle_codec: Literal["mov_text", "subrip"] | None = None
+    subtitle_codec: Literal["mov_text", "subrip", "webvtt"] | None = None
     """FFmpeg's codec of subtitle tracks."""
     languages: Mapping[str, str] = field(default_factory=dict)
     """Its language codes that differ from ISO 639-2/T, by the ISO code."""
@@ -41,6 +65,11 @@ class Container:
     """Names of its own tags, and the tags that they copy, cut to a length that fits."""
     manifest: Literal["embedded", "beside"] | None = None
     """Place of the C2PA manifest: in a box of the file (ISO BMFF), or in a separate file."""
+
+    @property
+    def keeps_layout(self) -> bool:
+        """Whether its codecs take frames of any depth and subsampling: H.264 and HEVC do."""
+        return self.codec.encoder == "libx264"
 
     def muxer_options(self, tags: Mapping[str, str]) -> dict[str, str]:
         """Return FFmpeg's options for a finished file with these tags."""
@@ -68,6 +97,31 @@ _SERVICE_TAGS = {"service_name": "title", "service_provider": "comment"}
 # QuickTime's own language codes, as FFmpeg spells those that differ from ISO 639-2/T.
 _ISO_CODES = ["deu", "ell", "gle", "isl", "nld", "sqi", "swe", "zho"]
 _QUICKTIME_CODES = ["ger", "gre", "iri", "ice", "dut", "alb", "sve", "chi"]
+
+_VP9_FILE = {"deadline": "good", "cpu-used": "5", "row-mt": "1", "b": "0"}
+_VP9_LIVE = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "lag-in-frames": "0", "b": "0"}
+VP9 = VideoCodec(
+    encoder="libvpx-vp9",
+    file_options=_VP9_FILE,
+    live_options=_VP9_LIVE,
+    crf_offset=8,
+    audio="libopus",
+)
+VP9_ALPHA = replace(
+    VP9,
+    pixels="yuva420p",
+    # A hidden reference frame would have no alpha.
+    file_options={**_VP9_FILE, "auto-alt-ref": "0"},
+    live_options={**_VP9_LIVE, "auto-alt-ref": "0"},
+)
+PRORES_4444 = VideoCodec(
+    encoder="prores_ks",
+    pixels="yuva444p10le",
+    file_options={"profile": "4444", "vendor": "apl0", "alpha_bits": "16"},
+    audio="pcm_s16le",
+)
+PNG = VideoCodec(encoder="png", pixels="rgb24", file_options={"compression_level": "3"}, audio=None)
+PNG_ALPHA = replace(PNG, pixels="rgba")
 
 MP4 = Container(
     muxer="mp4",
@@ -104,6 +158,7 @@ CONTAINERS: tuple[Container, ...] = (
         suffix=".mov",
         media_type="video/quicktime",
         languages=dict(zip(_ISO_CODES, _QUICKTIME_CODES, strict=True)),
+        alpha_codec=PRORES_4444,
     ),
     Container(
         muxer="matroska",
@@ -112,6 +167,25 @@ CONTAINERS: tuple[Container, ...] = (
         file_options={"cues_to_front": "1"},
         subtitle_codec="subrip",
         manifest="beside",
+    ),
+    Container(
+        muxer="webm",
+        suffix=".webm",
+        media_type="video/webm",
+        file_options={"cues_to_front": "1"},
+        codec=VP9,
+        alpha_codec=VP9_ALPHA,
+        subtitle_codec="webvtt",
+        manifest="beside",
+    ),
+    Container(
+        muxer="image2",
+        suffix=".png",
+        media_type="image/png",
+        file_options={},
+        codec=PNG,
+        alpha_codec=PNG_ALPHA,
+        is_sequence=True,
     ),
     Container(
         muxer="hls",
@@ -142,7 +216,7 @@ CONTAINERS: tuple[Container, ...] = (
 """In the order in which messages list them."""
 AUDIO_SUFFIXES = (".wav",)
 """Suffixes of audio files that can be written."""
-_READ_ONLY_SUFFIXES = (".3gp", ".avi", ".m2ts", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".webm", ".wmv")
+_READ_ONLY_SUFFIXES = (".3gp", ".avi", ".m2ts", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".wmv")
 
 
 def container_of(path: Path) -> Container | None:
@@ -168,7 +242,17 @@ def file_suffixes() -> tuple[str, ...]:
 
 def live_suffixes() -> tuple[str, ...]:
     """Return the suffixes of files that can take live video."""
-    return _suffixes(lambda row: True)
+    return _suffixes(lambda row: not row.is_sequence)
+
+
+def subtitle_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of video files with a place for a subtitle track."""
+    return _suffixes(lambda row: row.subtitle_codec is not None)
+
+
+def alpha_suffixes(*, live: bool = False) -> tuple[str, ...]:
+    """Return the suffixes of files that can carry alpha."""
+    return _suffixes(lambda row: row.alpha_codec is not None and not (live and row.is_sequence))
 
 
 def live_schemes() -> tuple[str, ...]:
@@ -186,7 +270,8 @@ def footage_suffixes() -> tuple[str, ...]:
 
     A file that is named directly may have any suffix.
     """
-    return tuple(sorted((*_READ_ONLY_SUFFIXES, *_suffixes(lambda row: row.segment_seconds is None))))
+    written = _suffixes(lambda row: row.segment_seconds is None and not row.is_sequence)
+    return tuple(sorted((*_READ_ONLY_SUFFIXES, *written)))
 
 
 def listed(suffixes: Sequence[str]) -> str:

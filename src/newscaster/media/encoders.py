@@ -14,8 +14,10 @@ from typing import Any, Literal
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
-from newscaster.media.containers import Container
+from newscaster.media.containers import Container, VideoCodec
+from newscaster.media.frame import YuvFrame
 from newscaster.media.pixel_layout import PLAIN, PixelLayout
+from newscaster.types import ImageU8
 
 Codec = Literal["h264", "hevc"]
 CODECS: tuple[Codec, ...] = ("h264", "hevc")
@@ -35,17 +37,49 @@ class VideoEncoding:
     """How frames are encoded.
 
     Args:
-        codec: the compression format.
-        options: of the encoder.
+        codec: the compression format, in containers of H.264 and HEVC.
+        options: of x264; other encoders get similar ones.
+        row: the codec of the container's row.
     """
 
     codec: Codec = "h264"
     options: Mapping[str, str] = field(default_factory=dict)
+    row: VideoCodec = field(default_factory=VideoCodec)
+
+    @staticmethod
+    def of(
+        container: Container, first: ImageU8 | YuvFrame, *, codec: Codec, options: Mapping[str, str]
+    ) -> VideoEncoding:
+        """Return the encoding of frames like the first one in a container.
+
+        Raises:
+            ValueError: it has alpha, which the container cannot carry.
+        """
+        row = container.codec
+        if isinstance(first, YuvFrame) and first.alpha is not None:
+            if container.alpha_codec is None:
+                raise ValueError(f"{container.muxer} cannot carry alpha")
+            row = container.alpha_codec
+        return VideoEncoding(codec=codec, options=options, row=row)
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is H.264 or HEVC, which keep a frame's layout."""
+        return self.row.encoder == "libx264"
 
     @property
     def library(self) -> str:
         """FFmpeg's name of the encoder."""
-        return _LIBRARIES[self.codec]
+        return _LIBRARIES[self.codec] if self.is_usual else self.row.encoder
+
+    @property
+    def converts(self) -> bool:
+        """Whether frames are converted to the pixel format of the encoder."""
+        return self.row.pixels != "yuv420p"
+
+    def pixels(self, like: VideoFrame | None) -> str:
+        """Return FFmpeg's name of the pixel format for frames like this one; None: RGB images."""
+        return like.format.name if self.is_usual and like is not None else self.row.pixels
 
     def encoder_options(self, key_frames: int, like: VideoFrame | None) -> dict[str, str]:
         """Return the encoder's options.
@@ -54,6 +88,8 @@ class VideoEncoding:
             key_frames: maximum number of frames from one key frame to the next.
             like: the first frame, whose HDR metadata is written; None: it has none.
         """
+        if not self.is_usual:
+            return {"g": str(key_frames), **self._similar_options()}
         light = {} if like is None else hdr_parameters(like)
         if self.codec == "h264":
             names = {"master-display": "mastering-display", "max-cll": "cll"}
@@ -65,9 +101,17 @@ class VideoEncoding:
         usual["x265-params"] = ":".join(f"{key}={value}" for key, value in parameters.items())
         return usual
 
+    def _similar_options(self) -> dict[str, str]:
+        """Return the options of an encoder that is neither x264 nor x265."""
+        row, is_live = self.row, self.options.get("tune") == "zerolatency"
+        options = dict(row.live_options if is_live else row.file_options)
+        if row.crf_offset is not None and "crf" in self.options:
+            options["crf"] = str(int(self.options["crf"]) + row.crf_offset)
+        return options
+
     def tag(self, container: Container) -> str | None:
         """Return the code by which players of a container find the decoder; None: FFmpeg's own choice."""
-        return "hvc1" if self.codec == "hevc" and container.muxer in ("mp4", "mov") else None
+        return "hvc1" if self.library == "libx265" and container.muxer in ("mp4", "mov") else None
 
 
 def layout_note(codec: Codec, layout: PixelLayout) -> str | None:

@@ -22,6 +22,8 @@ from newscaster.media.hdr import from_sdr, to_sdr
 from newscaster.media.pixel_layout import PixelLayout, layout_of
 from newscaster.types import ArrayF32, ImageU8
 
+Planes = tuple[ImageU8, ImageU8, ImageU8]
+"""Luma and chroma of a plain frame: see `YuvFrame.is_plain`."""
 Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 CHROMA_SHIFT = (-0.5, 0.0)
@@ -41,9 +43,12 @@ class YuvFrame:
         frame: in a layout of `pixel_layout`.
         size: width and height as shown, if an odd side was padded by one pixel; default: the frame's.
         orientation: how players turn the stored frame. `planes` are turned already.
+
+    Attributes:
+        alpha: opacity (H, W) uint8 of luma's size; colours are not premultiplied. None: opaque.
     """
 
-    __slots__ = ("frame", "orientation", "size")
+    __slots__ = ("alpha", "frame", "orientation", "size")
 
     def __init__(
         self, frame: VideoFrame, size: tuple[int, int] | None = None, orientation: Orientation | None = None
@@ -51,6 +56,7 @@ class YuvFrame:
         self.frame = frame
         self.orientation = orientation or Orientation()
         self.size = size or self.padded_size
+        self.alpha: ImageU8 | None = None
 
     @property
     def padded_size(self) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from newscaster.media.captions import SUBTITLE_STYLE
 from newscaster.media.containers import Container
 from newscaster.media.extent import clock_restarts
 from newscaster.media.reader import find_audio, find_video, open_media
-from newscaster.media.subtitle_text import TEXT_CODECS, from_text, text_of
+from newscaster.media.subtitle_text import TEXT_CODECS, TextCodec, from_text, text_of
 from newscaster.media.video import first_frame_seconds
 
 Kind = Literal["audio", "subtitles", "video", "attachments", "chapters", "tags"]
@@ -45,6 +45,7 @@ _OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "
 """Tags that describe the old file, not its content."""
 _OF_THE_STREAM = ("bps", "duration", "number_of_", "_statistics", "encoder", "vendor_id")
 """Starts of the tags, in lower case, that describe an old stream."""
+_MATROSKA = ("matroska", "webm")
 _IMAGES = {"mjpeg": ("image/jpeg", ".jpg"), "png": ("image/png", ".png")}
 _UNLISTED: Mapping[str, frozenset[str]] = {
     "matroska": frozenset({"dca", "pgssub", "dvdsub", "dvbsub"}),
@@ -58,7 +59,7 @@ class _Plan:
     """One stream of the file and what becomes of it."""
 
     stream: Any
-    subtitle_codec: Literal["mov_text", "subrip"] | None = None
+    subtitle_codec: TextCodec | None = None
     """The text codec it is converted to; None: it is copied."""
 
 
@@ -103,11 +104,11 @@ class KeptTracks:
     def add_to(self, output: OutputContainer, container: Container) -> None:
         """Add the streams, attachments and chapters to a container that is not started yet."""
         self._output = output
-        self._preroll = Fraction(0) if container.subtitle_codec == "subrip" else Fraction(_PREROLL_SECONDS)
+        self._preroll = Fraction(0) if container.muxer in _MATROSKA else Fraction(_PREROLL_SECONDS)
         for plan in self._plans:
             if plan.subtitle_codec is None:
                 stream: Any = output.add_stream_from_template(plan.stream)
-                if container.muxer != "matroska":
+                if container.muxer not in _MATROSKA:
                     stream.codec_context.codec_tag = "\0\0\0\0"  # codes of another container do not fit
             else:
                 stream = output.add_stream(plan.subtitle_codec)
@@ -278,12 +279,12 @@ def _plan(
         codec = None if kind in (None, "attachments") else getattr(stream.codec_context, "name", None)
         if kind == "attachments" and container.muxer == "matroska":
             attachments.append(stream)
-        elif stream.disposition & Disposition.attached_pic and codec in _IMAGES:
+        elif stream.disposition & Disposition.attached_pic and codec in _IMAGES and _holds_covers(container):
             covers.append(stream)
         elif codec is not None and _can_hold(container, codec):
             plans.append(_Plan(stream))
-        elif kind == "subtitles" and codec in TEXT_CODECS and container.subtitle_codec is not None:
-            plans.append(_Plan(stream, container.subtitle_codec))
+        elif kind == "subtitles" and codec in TEXT_CODECS and (text := container.subtitle_codec):
+            plans.append(_Plan(stream, text))
             notes.append(f"{_described(stream)} becomes plain text, without its styles")
         else:
             what = f" ({codec})" if codec else ""
@@ -303,6 +304,10 @@ def _described(stream: Any) -> str:
     title = stream.metadata.get("title") or getattr(stream, "name", None)
     details = ", ".join(filter(None, [language, title and f"'{title}'"]))
     return f"{name or f'{stream.type} track'} {stream.index}" + (f" ({details})" if details else "")
+
+
+def _holds_covers(container: Container) -> bool:
+    return container.muxer != "webm"
 
 
 def _can_hold(container: Container, codec: str) -> bool:

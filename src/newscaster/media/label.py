@@ -66,7 +66,7 @@ class Label:
         self._factors: dict[Hashable, tuple[_Factors, _Factors]] = {}
 
     def put_on(self, image: YuvFrame, corner: tuple[int, int]) -> None:
-        """Draw the label on a frame, in place; pixels outside its box stay unchanged.
+        """Draw the label on a frame, in place; pixels outside its box stay unchanged. The box is opaque.
 
         Args:
             image: modified.
@@ -78,6 +78,8 @@ class Label:
         of_luma, of_chroma = self._factors_for(image)
         luma, *chroma = image.planes
         _blend(luma[top : top + height, left : left + width], of_luma)
+        if image.alpha is not None:
+            image.alpha[top : top + height, left : left + width] = 255
         left, top, width, height = left // across, top // down, width // across, height // down
         for plane in chroma:
             _blend(plane[top : top + height, left : left + width], of_chroma)

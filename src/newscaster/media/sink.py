@@ -73,6 +73,11 @@ def live_container(address: str, format_name: str | None = None) -> Container:
             f"{listed([f'{scheme}:' for scheme in live_schemes()])}, or a file that ends in "
             f"{listed(live_suffixes())}. Otherwise name the format, for example --format mpegts"
         )
+    if implied.is_sequence:
+        raise OutputError(
+            f"'{redact_url(address)}' is a sequence of images, which cannot be written live; accepted are "
+            f"{listed(live_suffixes())}. Write such a file, or make images with: newscaster speak"
+        )
     if implied.muxer not in av.formats_available:
         raise OutputError(
             f"the format is {quoted(implied.muxer)}, which FFmpeg does not know; expected one such as "

@@ -6,6 +6,8 @@ import html
 import re
 from typing import Literal
 
+TextCodec = Literal["mov_text", "subrip", "webvtt"]
+"""Formats that text can be converted to."""
 TEXT_CODECS = frozenset({"subrip", "srt", "text", "webvtt", "ass", "ssa", "mov_text"})
 """FFmpeg's names of the text formats that can be converted."""
 
@@ -29,7 +31,7 @@ def text_of(packet: bytes, codec: str) -> str:
     return text.strip()
 
 
-def from_text(text: str, codec: Literal["mov_text", "subrip"]) -> bytes:
+def from_text(text: str, codec: TextCodec) -> bytes:
     """Return plain text as a packet."""
-    data = text.encode()
+    data = (html.escape(text, quote=False) if codec == "webvtt" else text).encode()
     return len(data).to_bytes(2, "big") + data if codec == "mov_text" else data

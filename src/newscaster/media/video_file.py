@@ -1,4 +1,4 @@
-"""Video files: frames and an audio file, encoded to one H.264 and AAC file in constant memory.
+"""Video files: frames and an audio file, encoded to one file in constant memory, or to a sequence of images.
 
 The frames determine the length of the video; the audio is kept in full. Encoding runs in a second thread, in
 parallel with the generator of the frames.
@@ -17,7 +17,7 @@ import av
 import numpy as np
 
 from newscaster.errors import MediaError, OutputError
-from newscaster.media.audio import AudioSource, open_audio
+from newscaster.media.audio import AudioSource, copy_as_wav, open_audio
 from newscaster.media.background import in_background
 from newscaster.media.captions import Subtitles
 from newscaster.media.containers import container_of, file_suffixes
@@ -26,6 +26,7 @@ from newscaster.media.encoders import Codec
 from newscaster.media.frame import YuvFrame
 from newscaster.media.kept_tracks import KeptTracks
 from newscaster.media.reader import reason
+from newscaster.media.sequence import atomic_sequence, check_sequence, sequence_audio
 from newscaster.media.writer import AAC_LAYOUTS, FILE_CRF, FILE_X264, Writer
 from newscaster.system.files import atomic_write, check_output
 from newscaster.types import AudioF32, ImageU8
@@ -46,17 +47,18 @@ def write_video(
     preset: str = "superfast",
     finish: Callable[[Path], None] | None = None,
 ) -> int:
-    """Write a video file: H.264 and AAC.
+    """Write a video file: by default H.264 and AAC.
 
     RGB images become 4:2:0 in limited range, BT.709 from 720 lines and BT.601 below. Decoded frames keep
     their layout, range, colour space and rotation. A key frame comes at least every 2 s, and the index is at
     the start of the file.
 
     Args:
-        path: its suffix names the container: see `file_suffixes`. It is written under a temporary name beside
-            it, then renamed.
+        path: its suffix names the container and its codecs: see `containers`. It is written under a temporary
+            name beside it, then renamed. Images are numbered from 1, and their audio is a file beside them:
+            see `sequence`.
         frames: all of one size, taken one by one: (H, W, 3) uint8 RGB images, whose odd sides grow by one
-            pixel, or decoded frames, which reach the encoder unchanged.
+            pixel, or decoded frames, which reach the encoder unchanged, with or without alpha.
         fps: frames per second; frame `i` is shown at i/fps.
         audio: audio file that plays from time 0, from its first sample to its last, at its own rate and
             channels if AAC supports them; a channel of inverted polarity is inverted back. None writes no
@@ -82,11 +84,13 @@ def write_video(
     check_output(path, suffixes=file_suffixes())
     container = container_of(path)
     assert container is not None
+    if container.is_sequence:
+        check_sequence(path)
     tags = metadata or {}
-    with atomic_write(path) as temporary:
+    with atomic_sequence(path) if container.is_sequence else atomic_write(path) as temporary:
         open_writer = partial(
             Writer,
-            f"file:{temporary}",
+            str(temporary) if container.is_sequence else f"file:{temporary}",
             container=container,
             fps=Fraction(fps),
             x264={"crf": str(crf), **FILE_X264, "preset": preset},
@@ -105,6 +109,8 @@ def write_video(
             ) from error
         if finish is not None:
             finish(temporary)
+        if container.is_sequence and audio is not None:
+            copy_as_wav(audio, sequence_audio(path))
     return count
 
 

@@ -1,4 +1,4 @@
-"""Video output: video, AAC, subtitles and copied tracks in one container: a file, a stream or a buffer.
+"""Video output: video, audio, subtitles and copied tracks in one container: a file, a stream or a buffer.
 
 `Writer` writes all video. It handles encoders and time stamps, and opens and finishes the container. Leaves
 the properties of containers to `containers`, those of encoders to `encoders`, files to `video_file`, and live
@@ -22,6 +22,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
+from newscaster.media.alpha import AlphaConverter
 from newscaster.media.captions import Subtitles, SubtitleTrack
 from newscaster.media.color import ColourTags, FromRgb, Orientation
 from newscaster.media.containers import Container
@@ -33,6 +34,8 @@ from newscaster.types import AudioF32, ImageU8
 _AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """FFmpeg's names, by the number of channels."""
+_RATES = {"aac": _AAC_RATES, "libopus": (48000,)}
+"""Sampling rates in Hz by codec; others take any."""
 _AAC_BITS_PER_CHANNEL = 96_000
 _AAC_BITS_PER_SAMPLE = 6  # maximum of the format per channel, at low rates
 
@@ -94,9 +97,10 @@ class VideoTrack:
         stream: Any = output.add_stream(encoding.library, rate=fps, options=options)
         if stored is None:
             stream.width, stream.height = (side + side % 2 for side in self._size)
-            stream.pix_fmt = "yuv420p"
         else:
-            stream.width, stream.height, stream.pix_fmt = stored.width, stored.height, stored.format.name
+            stream.width, stream.height = stored.width, stored.height
+        stream.pix_fmt = encoding.pixels(stored)
+        self._convert_alpha = AlphaConverter(stream.pix_fmt) if encoding.converts else None
         if isinstance(like, YuvFrame) and like.orientation != Orientation():
             stream.set_display_matrix(like.orientation.matrix)
         context: Any = stream.codec_context
@@ -115,7 +119,13 @@ class VideoTrack:
 
     def write(self, image: ImageU8 | YuvFrame) -> None:
         """Encode an (H, W, 3) uint8 RGB image, or a decoded frame as it is."""
-        self._last = self._frame_of(image) if isinstance(image, YuvFrame) else self._convert(image)
+        if self._convert_alpha is None:
+            self._last = self._frame_of(image) if isinstance(image, YuvFrame) else self._convert(image)
+        else:
+            if not isinstance(image, YuvFrame):
+                image = YuvFrame(self._convert(image), self._size)
+            self._frame_of(image)
+            self._last = self._convert_alpha(image)
         self._encode(self._last)
 
     def tag(self, tags: Mapping[str, str]) -> None:
@@ -172,21 +182,24 @@ class VideoTrack:
 
 
 class AudioTrack:
-    """An AAC stream of an open container, at its rate or the next higher one that AAC supports.
+    """An audio stream of an open container, at its rate or the next higher one that the codec supports.
 
     Args:
         output: the container.
+        codec: FFmpeg's name of the codec.
         rate: of the samples, in Hz.
         channels: 1, 2, 6 or 8.
     """
 
-    def __init__(self, output: OutputContainer, *, rate: int, channels: int) -> None:
+    def __init__(self, output: OutputContainer, *, rate: int, channels: int, codec: str = "aac") -> None:
         self._output, self._rate, self._layout = output, rate, AAC_LAYOUTS[channels]
         self._written = 0
-        aac_rate = next((r for r in _AAC_RATES if r >= rate), _AAC_RATES[-1])
-        self._stream: AudioStream = output.add_stream("aac", rate=aac_rate, layout=self._layout)
+        rates = _RATES.get(codec, (rate,))
+        coded_rate = next((r for r in rates if r >= rate), rates[-1])
+        stream: Any = output.add_stream(codec, rate=coded_rate, layout=self._layout)
+        self._stream: AudioStream = stream
         self._stream.codec_context.bit_rate = channels * min(
-            _AAC_BITS_PER_CHANNEL, _AAC_BITS_PER_SAMPLE * aac_rate
+            _AAC_BITS_PER_CHANNEL, _AAC_BITS_PER_SAMPLE * coded_rate
         )
 
     def tag(self, tags: Mapping[str, str]) -> None:
@@ -214,7 +227,7 @@ class AudioTrack:
 
 
 class Writer:
-    """An open container with H.264, and optionally AAC and subtitles.
+    """An open container with video, and optionally audio and subtitles.
 
     A context manager: at the end of the block, it flushes the encoders unless an error was raised, and closes
     the container.
@@ -235,7 +248,7 @@ class Writer:
         io_open: opens further files that FFmpeg requests, such as segments.
 
     Raises:
-        ValueError: the container does not support H.264 and AAC.
+        ValueError: the container does not support these codecs, or alpha.
         av.FFmpegError, OSError: it cannot be opened or written to; all methods raise these.
     """
 
@@ -262,15 +275,14 @@ class Writer:
         try:
             output.metadata.update(container.stored_tags(tags or {}))
             key_frames = key_interval(fps, container)
+            encoding = VideoEncoding.of(container, first, codec=codec, options=x264)
             self._video = VideoTrack(
-                output,
-                container=container,
-                fps=fps,
-                like=first,
-                encoding=VideoEncoding(codec=codec, options=x264),
-                key_frames=key_frames,
+                output, container=container, fps=fps, like=first, encoding=encoding, key_frames=key_frames
             )
-            self._audio = None if audio is None else AudioTrack(output, rate=audio[0], channels=audio[1])
+            self._audio = None
+            if audio is not None and encoding.row.audio is not None:
+                rate, channels = audio
+                self._audio = AudioTrack(output, rate=rate, channels=channels, codec=encoding.row.audio)
             self._subtitles = None if subtitles is None else SubtitleTrack(output, subtitles, container)
             self._kept = kept
             if kept is not None:

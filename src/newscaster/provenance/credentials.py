@@ -27,6 +27,7 @@ from newscaster.system.durable import (
     make_folder,
     rename_folder_durably,
 )
+from newscaster.system.folders import HOME_VARIABLE
 from newscaster.system.locks import acquire_lock
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-HOME_VARIABLE = "NEWSCASTER_HOME"
 CERTIFICATE_VARIABLE = "NEWSCASTER_SIGN_CERT"
 KEY_VARIABLE = "NEWSCASTER_SIGN_KEY"
 LOCAL_ORGANISATION = "newscaster local certificate"

@@ -121,6 +121,8 @@ class Statement:
     """Whether the speech is from a text-to-speech voice."""
     label: str | None = None
     """The text drawn on the frames; None: no label."""
+    background: str | None = None
+    """What was put behind the person: "replaced", "blurred" or "removed"; None: the footage's own."""
     source_title: str | None = None
     """Name of the video whose lips were rewritten; None: the anchor's own target video."""
     source_sha256: str | None = None
@@ -163,13 +165,18 @@ class Statement:
             "softwareAgent": {"name": GENERATOR, "version": self.version},
             "description": self._description(),
         }
+        composited = []
+        if self.background is not None:
+            text = f"The background behind the person was {self.background}."
+            composited = [{"action": "c2pa.edited", "description": text}]
         if self.source_sha256 is not None:
             opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["source"]}}
             edited = {**created, "action": "c2pa.edited"}
-            return [opened, edited]
+            return [opened, edited, *composited]
         if self.target_sha256 is None:
-            return [created]
-        return [created, {"action": "c2pa.placed", "parameters": {"ingredientIds": ["stage"]}}]
+            return [created, *composited]
+        placed = {"action": "c2pa.placed", "parameters": {"ingredientIds": ["stage"]}}
+        return [created, placed, *composited]
 
     def _description(self) -> str:
         if not self.others:
@@ -209,6 +216,7 @@ class Statement:
             "speech": _speech_json(self.speech_sha256, self.speech_seconds, synthetic=self.synthetic_voice),
             "label": self.label,
             "watermark": self.watermark,
+            **({} if self.background is None else {"background": self.background}),
             **(
                 {}
                 if self.source_sha256 is None
@@ -253,6 +261,7 @@ class Statement:
             synthetic_voice=speech["synthetic"],
             label=video["label"],
             watermark=video.get("watermark"),
+            background=video.get("background"),
             source_title=video.get("source", {}).get("title"),
             source_sha256=video.get("source", {}).get("sha256"),
             others=tuple(FurtherPerson.of_json(values) for values in video.get("others", ())),

@@ -144,7 +144,7 @@ def write_playable(original: Path, path: Path, report: Report) -> None:
     total = max(1, round(footage.end_seconds * footage.fps))
 
     def counted() -> Any:
-        for count, frame in enumerate(media.read_yuv_frames(original, fps=footage.fps), 1):
+        for count, frame in enumerate(media.read_yuv_frames(original, fps=footage.fps, plain=True), 1):
             yield frame
             report(min(count, total), total, "convert")
 

@@ -157,7 +157,10 @@ class _Recorder:
     def _statement(self) -> Statement:
         session = self._session
         return self._account.statement(
-            session.opened, self._path.name, synthetic_voice=session.read_aloud, style=Style()
+            session.opened,
+            self._path.name,
+            synthetic_voice=session.read_aloud,
+            style=Style(background=session.options.background),
         )
 
     def _finish(self, path: Path) -> None:

@@ -47,6 +47,13 @@ class SessionChange(_LiveDelivery):
 class NewSession(SpeakOptions, _LiveDelivery):
     """A live session."""
 
+    background: str | None = Field(
+        None,
+        max_length=40,
+        description="Background behind the person: a colour (#rrggbb or a CSS name) or blur (default: the "
+        "footage's own).",
+    )
+
     def to_options(self) -> SessionOptions:
         """Return the options of the session."""
         return SessionOptions(
@@ -54,6 +61,7 @@ class NewSession(SpeakOptions, _LiveDelivery):
             look_ahead_ms=self.look_ahead_ms,
             voice=self.voice,
             speed=self.speed,
+            background=self.background,
             articulation=Articulation(openness=self.openness, smoothness=self.smoothness),
         )
 

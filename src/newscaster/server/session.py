@@ -87,6 +87,8 @@ class SessionOptions:
     look_ahead_ms: int | None = None
     voice: str | None = None
     speed: float = 1.0
+    background: str | None = None
+    """A colour or "blur"; None: the footage's own. Files are not accepted from clients."""
     articulation: Articulation = field(default_factory=Articulation)
 
     def with_changes(self, changes: Mapping[str, Any]) -> SessionOptions:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import secrets
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from newscaster.errors import InputError
 from newscaster.formats.anchor import BUNDLED
 from newscaster.synthesis.look_ahead import LOOK_AHEADS_MS, MAX_MS, MIN_MS, STEP_MS
+from newscaster.system.folders import platform_cache_folder
 from newscaster.texts import check_unicode, is_unicode, quoted
 
 DEFAULT_PORT = 8765
@@ -165,10 +164,4 @@ def new_token() -> str:
 
 def default_folder() -> Path:
     """Return the default folder of jobs and recordings, in the user's cache."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "newscaster" / "studio"
+    return platform_cache_folder() / "studio"

@@ -22,6 +22,7 @@ from newscaster.server.uploads import Uploads
 from newscaster.server.videos import Videos
 from newscaster.server.webrtc import Peers, listen_on
 from newscaster.speech.voices import Reading
+from newscaster.synthesis.background import check_plain_background
 from newscaster.synthesis.live import Live
 from newscaster.synthesis.options import LiveLimits, Style
 from newscaster.texts import quoted
@@ -151,13 +152,19 @@ class Studio:
         anchor = self.library.resolve(options.anchor)
         reading = self._reading(anchor, options)
         look_ahead_ms = self._look_ahead_ms(options)
+        check_plain_background(options.background)
         self._starting += 1
         try:
             opened = await asyncio.to_thread(self.library.open, anchor)
             open_stream: Callable[[], Live] = partial(
                 opened.live,
                 rate=RATE,
-                style=Style(reading=reading, articulation=options.articulation, look_ahead_ms=look_ahead_ms),
+                style=Style(
+                    reading=reading,
+                    articulation=options.articulation,
+                    look_ahead_ms=look_ahead_ms,
+                    background=options.background,
+                ),
                 limits=LiveLimits(
                     max_pending_audio_seconds=limits.waiting_seconds,
                     max_pending_chars=limits.script_characters,

@@ -15,6 +15,7 @@ from pathlib import Path
 from newscaster import media
 from newscaster.errors import FootageError, InputError, OutputError
 from newscaster.prepare.video_track import OtherPersonError, VideoTrack, WantedPerson, track_people
+from newscaster.synthesis.background import Background
 from newscaster.synthesis.dub_options import DubOptions, DubResult
 from newscaster.synthesis.dub_report import check_report, is_page, write_people_page, write_report
 from newscaster.synthesis.dub_roles import Role, open_speeches
@@ -51,7 +52,7 @@ def dub_to_file(
     )
     job.check(roles)
     active, silent = _active(roles, job.options)
-    signer = Signing.begin(job.signing.files, timestamp=job.signing.timestamp)
+    signer = Signing.of_output(job.paths.video, job.signing.files, timestamp=job.signing.timestamp)
     with ExitStack() as stack:
         stack.enter_context(media.exclusive_output(job.paths.video))
         speeches = stack.enter_context(open_speeches(active, job.video, job.options))
@@ -71,7 +72,7 @@ def dub_to_file(
             paths=job.paths,
         )
         written = dubbed.write(stack, signer, progress)
-        notes = (*job.notes(tracks), *silent, *speeches.notes, *written.warnings)
+        notes = (*job.notes(tracks, plain=dubbed.is_plain), *silent, *speeches.notes, *written.warnings)
     result = DubResult(
         path=job.paths.video,
         frames=written.frames,
@@ -120,7 +121,10 @@ class _Job:
         """Check files and options before any work."""
         for role in roles:
             role.check()
-        self.paths.check(self._inputs(roles))
+        background = Background.of(self.style.background)
+        inputs = [*self._inputs(roles), (None if background is None else background.path, "the background")]
+        self.paths.check(inputs, background=background)
+        self.paths.check_subtitles(self.outputs.subtitles)
         check_report(self.paths.report)
         if not (self.paths.captions or self.outputs.subtitles):
             return
@@ -177,8 +181,8 @@ class _Job:
         except OutputError as failure:
             return f"An image of the faces could not be written: {failure}"
 
-    def notes(self, tracks: Sequence[VideoTrack]) -> Iterator[str]:
+    def notes(self, tracks: Sequence[VideoTrack], *, plain: bool) -> Iterator[str]:
         """Yield what the conversion of frames and the tracking changed or skipped."""
-        yield from media.yuv_notes(self.video)
+        yield from media.yuv_notes(self.video, plain=plain)
         for track in tracks:
             yield from track.notes

@@ -49,7 +49,7 @@ class DubOptions:
     """Mouths of people with an anchor and without a speech. "keep": they stay as they are. "rest": they are
     rewritten at rest. People without an anchor always keep theirs."""
     cache: Path | None = None
-    """Folder for tracks: a second take of the same video starts at once. None: none is kept."""
+    """Folder for tracks and mattes: a second take of the same video starts at once. None: none is kept."""
     drop: tuple[Kind, ...] = ()
     """What the result does not keep of the video: "audio" (other audio tracks), "subtitles", "video" (other
     video tracks and cover images), "attachments", "chapters", "tags"."""

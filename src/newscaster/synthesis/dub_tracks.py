@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newscaster import media
+from newscaster.errors import InputError
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.media import Codec, KeptTracks
 from newscaster.prepare.video_track import VideoTrack
@@ -51,7 +52,7 @@ class DubTracks:
 
 @contextmanager
 def open_dub_tracks(
-    track: VideoTrack, out: Path, options: DubOptions, *, frames: int, own_audio: bool
+    track: VideoTrack, out: Path, options: DubOptions, *, frames: int, own_audio: bool, plain: bool
 ) -> Iterator[DubTracks]:
     """Open the tracks of a video that the result keeps; close the file when the block ends.
 
@@ -61,16 +62,30 @@ def open_dub_tracks(
         options: what is dropped, and the codec.
         frames: of the result.
         own_audio: whether the audio is the video's own, unchanged: then it is copied.
+        plain: whether frames are converted to 8-bit 4:2:0.
+
+    Raises:
+        InputError: a codec was chosen that the container does not take.
     """
     container = media.containers.container_of(out)
     assert container is not None  # the paths were checked
+    if options.codec != "auto" and not container.keeps_layout:
+        raise InputError(
+            f"the codec is {options.codec!r}, and {container.suffix} takes its own alone. Omit the codec, or "
+            "write .mp4, .mov or .mkv"
+        )
     seconds = frames / track.fps
-    first = next(media.read_yuv_frames(track.path, fps=track.fps, stop_frame=1))
+    first = next(media.read_yuv_frames(track.path, fps=track.fps, stop_frame=1, plain=plain))
+    single_images = container.is_sequence  # hold no other tracks
     with media.open_kept_tracks(
-        track.path, container, seconds=seconds, drop=options.drop, main_audio=own_audio
+        track.path,
+        container,
+        seconds=seconds,
+        drop=media.KINDS if single_images else options.drop,
+        main_audio=own_audio and not single_images,
     ) as kept:
         codec = _codec(options, first.layout.depth, kept.video_codec)
-        note = media.layout_note(codec, first.layout)
+        note = media.layout_note(codec, first.layout) if container.keeps_layout else None
         yield DubTracks(kept=kept, codec=codec, notes=(*kept.notes, *([] if note is None else [note])))
 
 

@@ -23,6 +23,7 @@ from newscaster.formats.anchor import is_bundled
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.provenance import FurtherPerson, Statement
 from newscaster.speech.captions import caption_cues
+from newscaster.synthesis.background import Background
 from newscaster.synthesis.dub_audio import AudioPlan, like, write_dub_audio
 from newscaster.synthesis.dub_options import DubbedFace, DubOptions, KeptFrames
 from newscaster.synthesis.dub_order import extended_order, kept_frames
@@ -40,6 +41,7 @@ from newscaster.synthesis.overlays import Overlays
 from newscaster.synthesis.signing import Signing, SpeechSource
 from newscaster.synthesis.speech_found import warn_without_speech
 from newscaster.synthesis.speech_input import Speech
+from newscaster.synthesis.video_matte import video_compositor
 from newscaster.synthesis.video_reader import read_in_order
 from newscaster.synthesis.video_target import VideoTarget
 from newscaster.types import ArrayBool, ArrayI64, Progress
@@ -92,10 +94,17 @@ class DubbedVideo:
                 self.options,
                 frames=total,
                 own_audio=self.speeches.is_own_audio,
+                plain=self.is_plain,
             )
         )
         audio = None if tracks.kept.has_main_audio else self._audio(stack, total)
-        frames = self._frames(stack, mouths, order, strip)
+        frames: Iterable[media.YuvFrame] = self._frames(stack, mouths, order, strip)
+        background = Background.of(self.style.background)
+        compositor = video_compositor(
+            background, self.tracks, stack, cache=self.options.cache, progress=progress
+        )
+        if compositor is not None:
+            frames = compositor.on_all(frames, order.tolist())
 
         def finish(path: Path) -> None:
             self.speeches.check_unchanged()
@@ -155,6 +164,13 @@ class DubbedVideo:
             media.copy_as_wav(self.speeches.audible.audio_file, self.paths.speech)
         for path in self.paths.captions:
             media.write_captions(path, self._cues)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all frames become 8-bit 4:2:0: for a background, or for the codec."""
+        container = media.containers.container_of(self.paths.video)
+        assert container is not None  # the paths were checked
+        return self.style.background is not None or not container.keeps_layout
 
     @property
     def _track(self) -> VideoTrack:
@@ -232,7 +248,7 @@ class DubbedVideo:
         self, stack: ExitStack, mouths: Sequence[DubbedMouth], order: ArrayI64, strip: FrameStrip | None
     ) -> Iterator[media.YuvFrame]:
         """Yield the frames with all new mouths; their generators are closed by the stack."""
-        frames = read_in_order(self._track, order.tolist())
+        frames = read_in_order(self._track, order.tolist(), plain=self.is_plain)
         if strip is not None:
             frames = strip.before(frames)
         start_frame = round(self._start_seconds * self._fps)
@@ -258,7 +274,9 @@ class DubbedVideo:
             every = landmarks[0] if len(landmarks) == 1 else np.concatenate(landmarks)
             label = place_label(text, every, size=self._track.size)
         if self.style.watermark:
-            first = next(media.read_yuv_frames(self._track.path, fps=self._fps, stop_frame=1))
+            first = next(
+                media.read_yuv_frames(self._track.path, fps=self._fps, stop_frame=1, plain=self.is_plain)
+            )
             watermark = Watermark(self.roles[0].anchor.origin.anchor_id, like=first)
         return Overlays(label=label, watermark=watermark)
 

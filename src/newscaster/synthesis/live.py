@@ -30,6 +30,7 @@ import numpy as np
 from newscaster.errors import InputError, SpeechError
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.synthesis.background import Background
 from newscaster.synthesis.clock import Clock, Delays, MediaClock, WallClock
 from newscaster.synthesis.live_frame import LiveCounts, LiveFrame
 from newscaster.synthesis.live_rendering import LiveRenderer
@@ -314,7 +315,7 @@ class Live:
                     return None
                 late = paced and self._clock() > self._media.due(number) + LATE_SECONDS
                 late = late and self._dropped_in_a_row < MAX_DROPPED_IN_A_ROW
-                image = None if late else self._live_renderer.image(index, plan.shape)
+                image = None if late else self._live_renderer.image(index, plan.shape, number=number)
                 if self._wait_and_count(number, paced, plan, late):
                     return LiveFrame(
                         number=number,
@@ -483,9 +484,11 @@ def open_live(
     """Start a stream. See :meth:`newscaster.Anchor.live`."""
     style = style or Style()
     look_ahead_ms = LIVE_LOOK_AHEAD_MS if style.look_ahead_ms is None else style.look_ahead_ms
+    order, marks = anchor.order(style.target_start), anchor.marks(style)
+    compositor = anchor.compositor(Background.of(style.background), start=style.target_start)
     return Live(
-        anchor.live_renderer.marked(anchor.marks(style)),
-        anchor.order(style.target_start),
+        anchor.live_renderer.marked(marks, compositor),
+        order,
         partial(anchor.motion_stream, articulation=style.articulation, look_ahead_ms=look_ahead_ms),
         fps=anchor.info.fps,
         rate=rate,

@@ -11,6 +11,7 @@ import threading
 import numpy as np
 
 from newscaster.media import YuvFrame
+from newscaster.synthesis.background import Compositor
 from newscaster.synthesis.compositing import composite
 from newscaster.synthesis.overlays import NO_MARKS, Overlays
 from newscaster.synthesis.renderer import Job, Renderer
@@ -40,16 +41,27 @@ class LiveRenderer:
         self._rest_crops = _RestCache(cache_bytes)
         self._marks = NO_MARKS
         self._chooser = renderer.chooser()
+        self._compositor: Compositor | None = None
 
-    def marked(self, marks: Overlays) -> LiveRenderer:
-        """Return a renderer of another stream, with overlays on its frames. The cache is shared."""
+    def marked(self, marks: Overlays, compositor: Compositor | None = None) -> LiveRenderer:
+        """Return a renderer of another stream, with overlays and a background. The cache is shared."""
         other = copy.copy(self)
-        other._marks, other._chooser = marks, self._renderer.chooser()
+        other._marks, other._compositor = marks, compositor
+        other._chooser = self._renderer.chooser()
         return other
 
-    def image(self, index: int, shape: ArrayF64) -> YuvFrame:
-        """Return frame `index` of the target with the mouth (57, 2) in head units, owned by the caller."""
-        return self._marks.put_on(self._render_frame(index, shape))
+    def image(self, index: int, shape: ArrayF64, *, number: int = 0) -> YuvFrame:
+        """Return frame `index` of the target, owned by the caller.
+
+        Args:
+            index: of the frame.
+            shape: mouth, (57, 2) in head units.
+            number: of the frame in the stream.
+        """
+        image = self._render_frame(index, shape)
+        if self._compositor is not None:
+            self._compositor.put_behind(image, index=index, number=number)
+        return self._marks.put_on(image)
 
     def synthesises(self, index: int) -> bool:
         """Return whether frame `index` of the target gets a new mouth, in whole or in part."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -16,6 +16,7 @@ import numpy as np
 from newscaster import media
 from newscaster.errors import AnchorError, InputError
 from newscaster.formats.anchor import (
+    MATTE,
     MOTION,
     RENDERER,
     SPEECH_ENCODER,
@@ -30,6 +31,12 @@ from newscaster.provenance import Statement
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
 from newscaster.synthesis.articulation import AS_TRAINED, Articulation
+from newscaster.synthesis.background import (
+    Background,
+    Compositor,
+    background_change,
+    open_compositor,
+)
 from newscaster.synthesis.gate import AHEAD_STEPS
 from newscaster.synthesis.labelling import label_text, place_label
 from newscaster.synthesis.live_rendering import LiveRenderer
@@ -41,6 +48,7 @@ from newscaster.synthesis.reference_renderer import ReferenceRenderer
 from newscaster.synthesis.renderer import MapRenderer, Renderer, default_workers
 from newscaster.synthesis.signing import AnchorSource, SpeechSource, statement
 from newscaster.synthesis.target import Target
+from newscaster.synthesis.target_matte import TargetMatte, write_target_matte
 from newscaster.synthesis.trial import try_encoder, try_motion, try_renderer
 from newscaster.watermark import Watermark, id_of
 
@@ -59,6 +67,8 @@ class LoadedAnchor:
     activity: VoiceActivity
     target: Target
     renderer: Renderer
+    stored_matte: Callable[[], bytes] | None = None
+    """Reads the matte in the anchor's file; None: it has none."""
 
     @cached_property
     def live_renderer(self) -> LiveRenderer:
@@ -68,13 +78,42 @@ class LoadedAnchor:
         return LiveRenderer(self.target, self.renderer, rest=rest)
 
     @cached_property
+    def matte(self) -> TargetMatte:
+        """The matte of the target."""
+        target = self.target
+        return TargetMatte(
+            name=self.info.name,
+            compute=lambda file: write_target_matte(
+                file, target.image, target.landmarks, segment=target.segment, loops=target.loops
+            ),
+            frames=len(target),
+            size=target.plane_size,
+            stored=self.stored_matte,
+            key=self.origin.target_sha256,
+        )
+
+    def compositor(self, background: Background | None, *, start: int = 0) -> Compositor | None:
+        """Return what puts a background behind the frames of the target; None without a background.
+
+        Raises:
+            MediaError: the file of the background cannot be read.
+            AnchorError: the stored matte is damaged.
+        """
+        if background is None:
+            return None
+        return open_compositor(
+            background, self.matte.load, like=self.target.image(start), first=start, fps=self.info.fps
+        )
+
+    @cached_property
     def watermark(self) -> Watermark:
         """The watermark of all frames of the target."""
         return Watermark(self.origin.anchor_id, like=self.target.frame(0).image)
 
     def on_target(self, target: Target) -> LoadedAnchor:
         """Return the same person on another target video."""
-        return replace(self, target=target, origin=replace(self.origin, target_sha256=None))
+        origin = replace(self.origin, target_sha256=None)
+        return replace(self, target=target, origin=origin, stored_matte=None)
 
     def motion_stream(
         self,
@@ -145,6 +184,7 @@ class LoadedAnchor:
             speech=speech,
             label=self.label_text(style),
             watermark=id_of(self.origin.anchor_id) if style.watermark else None,
+            background=background_change(style.background),
             fps=fps,
             source=source,
         )
@@ -182,6 +222,7 @@ def load_anchor(file: AnchorFile, *, workers: int | None = None, backend: str | 
             activity=load_voice_activity(),
             target=load_target(file, face),
             renderer=_renderer(file, workers or default_workers(), backend),
+            stored_matte=(lambda: file.read(MATTE)) if MATTE in file.members else None,
         )
         _try(loaded)
     except (InputError, ValueError) as error:

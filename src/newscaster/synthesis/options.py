@@ -52,7 +52,7 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class SigningOptions:
-    """Who signs the C2PA manifest of a video. A .mkv has its manifest beside it, as .c2pa.
+    """Who signs the C2PA manifest of a video. A .mkv or .webm has its manifest beside it, as .c2pa.
 
     Raises:
         InputError: a certificate without a key, or a key without a certificate.
@@ -95,6 +95,10 @@ class Style:
     200 ms live."""
     target_start: int = 0
     """Frame of the target video to start with."""
+    background: str | Path | None = None
+    """What is shown behind the person: the file of an image or a video, a colour (#rrggbb or a CSS name;
+    "green" is #00ff00, for chroma keys), "blur" or "alpha". Alpha needs an output that can carry it. None:
+    the footage's own background."""
     label: str | None = None
     """Text in a corner of the frames, away from the face; empty: none. None: "AI-generated" on the bundled
     anchor, none on others."""

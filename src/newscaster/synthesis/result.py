@@ -32,7 +32,7 @@ class SpeakResult:
     motion: Path | None = None
     """Path of the motion file."""
     kept_speech: Path | None = None
-    """Path of the audio file."""
+    """Path of the audio file; a sequence of images always has one."""
     captions: tuple[Path, ...] = ()
     """Paths of the caption files."""
     notes: tuple[str, ...] = ()

@@ -14,8 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypedDict
 
-from newscaster import provenance
-from newscaster.errors import MissingExtraError
+from newscaster import media, provenance
+from newscaster.errors import InputError, MissingExtraError
 from newscaster.formats.anchor import TARGET, AnchorFile
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.provenance import Credentials, Statement
@@ -110,6 +110,21 @@ class Signing:
         provenance.check_credentials(credentials, timestamp=timestamp)
         return Signing(credentials=credentials, timestamp=timestamp)
 
+    @staticmethod
+    def of_output(video: Path, files: SignWith | None, *, timestamp: str | None = None) -> Signing:
+        """Find and check the credentials for one video; images of a sequence are not signed.
+
+        Raises:
+            InputError: a signature is asked for where there can be none; see also :meth:`begin`.
+        """
+        if not media.is_sequence(video):
+            return Signing.begin(files, timestamp=timestamp)
+        suffixes = media.containers.listed(media.containers.signed_suffixes())
+        reason = f"C2PA signs only finished videos: here {suffixes}"
+        if files is not None or timestamp is not None:
+            raise InputError(f"'{video}' cannot be signed. {reason}. Write to such a file")
+        return Signing(credentials=None, unsigned_because=reason)
+
     def stamped_by(self, timestamp: str | None) -> Signing:
         """Return the same with a time-stamp authority that was checked before."""
         return replace(self, timestamp=timestamp)
@@ -166,6 +181,7 @@ def statement(
     speech: SpeechSource,
     label: str | None,
     watermark: str | None,
+    background: str | None = None,
     fps: Fraction | None = None,
     source: tuple[str, str] | None = None,
 ) -> Statement:
@@ -187,6 +203,7 @@ def statement(
         synthetic_voice=speech.synthetic_voice,
         label=label,
         watermark=watermark,
+        background=background,
         source_title=None if source is None else shown(source[0]),
         source_sha256=None if source is None else source[1],
     )

@@ -7,6 +7,7 @@ Arguments and files are checked before any work. `frames` makes the frames, `out
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from newscaster import media
 from newscaster.errors import InputError, MediaError, SpeechError
 from newscaster.provenance import Statement
 from newscaster.speech.captions import caption_cues
+from newscaster.synthesis.background import Background, Compositor
 from newscaster.synthesis.frames import PlacedMouths, count_frames, render_mouths, speech_mouths
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion_log import MotionLog
@@ -59,16 +61,26 @@ def speak_to_file(
     """Write a video file of an anchor that speaks. See :meth:`newscaster.Anchor.speak`."""
     started = time.perf_counter()
     outputs, signing, style = outputs or Outputs(), signing or SigningOptions(), style or Style()
-    paths = OutputPaths.of(out, outputs)
+    paths, background = OutputPaths.of(out, outputs), Background.of(style.background)
     voice = None if style.reading is None else style.reading.voice
-    paths.check(inputs_of(speech=request.speech, anchor=anchor.path, sign=signing.files, voice=voice))
+    inputs = inputs_of(
+        speech=request.speech,
+        anchor=anchor.path,
+        sign=signing.files,
+        voice=voice,
+        background=None if background is None else background.path,
+    )
+    paths.check(inputs, background=background)
+    paths.check_subtitles(outputs.subtitles)
     if (paths.captions or outputs.subtitles) and not request.is_read_aloud:
         raise InputError(
             "captions need a text that is read aloud, but the speech is audio. Give the text or a .txt file "
             "instead of the audio, or omit captions and subtitles"
         )
+    if background is not None:
+        background.check_file(like=anchor.target.image(0), fps=anchor.info.fps)
     order, marks = anchor.order(style.target_start), anchor.marks(style)
-    signer = Signing.begin(signing.files, timestamp=signing.timestamp)
+    signer = Signing.of_output(paths.video, signing.files, timestamp=signing.timestamp)
     stream = anchor.motion_stream(articulation=style.articulation, look_ahead_ms=style.look_ahead_ms)
     with (
         media.exclusive_output(paths.video),
@@ -86,6 +98,7 @@ def speak_to_file(
             outputs=outputs,
             signer=signer,
             style=style,
+            compositor=anchor.compositor(background, start=style.target_start),
         )
         mouths = _log_motion(speech_mouths(anchor, speech, stream, order), log)
         frames = video.write(mouths, marks, progress)
@@ -100,7 +113,7 @@ def speak_to_file(
         speech_seconds=stream.speech_seconds,
         passthrough_frames=log.passthrough_frames,
         motion=paths.motion,
-        kept_speech=paths.speech,
+        kept_speech=paths.speech or paths.audio,
         captions=paths.captions,
         notes=(*speech.notes, *warnings),
         **signer.outcome(paths.video),
@@ -120,14 +133,17 @@ class _Video:
     outputs: Outputs
     signer: Signing
     style: Style
+    compositor: Compositor | None
 
     def write(self, mouths: Iterable[PlacedMouths], marks: Overlays, progress: FrameProgress | None) -> int:
         """Write the file; return how many frames it has."""
         anchor, speech = self.anchor, self.speech
-        with closing(render_mouths(anchor, mouths)) as frames:
+        shown = IndexLog()
+        with closing(render_mouths(anchor, shown.passing(mouths))) as frames:
+            composed = frames if self.compositor is None else self.compositor.on_all(frames, shown)
             return media.write_video(
                 self.paths.video,
-                _report_progress(marks.on_all(frames), self.total, progress),
+                _report_progress(marks.on_all(composed), self.total, progress),
                 fps=anchor.info.fps,
                 audio=speech.audio_file,
                 metadata=tags(anchor.info, synthetic_voice=speech.synthetic),
@@ -182,6 +198,24 @@ def _log_motion(placed: Iterable[PlacedMouths], log: MotionLog) -> Iterator[Plac
     for part in placed:
         log.add(part.points, part.shapes, part.indices, part.weights)
         yield part
+
+
+class IndexLog:
+    """Which frames of the target are being shown: logged as mouths pass, taken as frames are finished."""
+
+    def __init__(self) -> None:
+        self._indices: deque[int] = deque()
+
+    def passing(self, placed: Iterable[PlacedMouths]) -> Iterator[PlacedMouths]:
+        """Pass mouths on, which another thread may take."""
+        for part in placed:
+            self._indices.extend(part.indices.tolist())
+            yield part
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the number of each finished frame."""
+        while self._indices:
+            yield self._indices.popleft()
 
 
 def _report_progress(

@@ -23,7 +23,7 @@ from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.formats.anchor import AnchorFace
 from newscaster.media import TargetVideo, YuvFrame
 from newscaster.synthesis.playback_order import PlaybackOrder
-from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ImageU8
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8
 
 CACHE_BYTES = 128 << 20
 """Memory for crops and masks; other frames are cut again each time they are shown."""
@@ -159,6 +159,28 @@ class Target:
             cached = self._cache.get(index) or self._keep(index, self._cut(index))
         image.size = self._size
         return TargetFrame(index, image, cached.crop, self._face.transforms[index], cached.placement)
+
+    def image(self, index: int) -> YuvFrame:
+        """Return the image of one frame, owned by the caller. Thread-safe."""
+        with self._lock:
+            image = self._video.image(index)
+        image.size = self._size
+        return image
+
+    @property
+    def plane_size(self) -> tuple[int, int]:
+        """Width and height of luma, both even."""
+        return self._video.size
+
+    @property
+    def segment(self) -> ArrayI64 | None:
+        """(F,) number of the segment of footage of each frame; None: one segment."""
+        return self._face.segment
+
+    @property
+    def loops(self) -> bool:
+        """Whether the first frame follows the last one."""
+        return self._loops
 
     def _cut(self, index: int) -> _CachedCrop:
         transform, side = self._face.transforms[index], self._crop_of.side

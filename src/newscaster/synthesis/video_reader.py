@@ -10,13 +10,18 @@ from newscaster.media import FrameCopier, YuvFrame
 from newscaster.prepare.video_track import VideoTrack
 
 
-def read_in_order(track: VideoTrack, order: Iterable[int]) -> Iterator[YuvFrame]:
+def read_in_order(track: VideoTrack, order: Iterable[int], *, plain: bool = False) -> Iterator[YuvFrame]:
     """Yield the frames of a tracked video with these numbers; each is the caller's to write to.
+
+    Args:
+        track: the video.
+        order: numbers of its frames.
+        plain: convert to 8-bit 4:2:0, see `media.read_yuv_frames`.
 
     Raises:
         MediaError: the video is damaged, or has changed since it was tracked.
     """
-    reader = _Reader(track)
+    reader = _Reader(track, plain=plain)
     for index in order:
         yield reader.read(index)
 
@@ -24,8 +29,8 @@ def read_in_order(track: VideoTrack, order: Iterable[int]) -> Iterator[YuvFrame]
 class _Reader:
     """Reads frames in rising order, for one thread; the last one can be read again and again."""
 
-    def __init__(self, track: VideoTrack) -> None:
-        self._track = track
+    def __init__(self, track: VideoTrack, *, plain: bool) -> None:
+        self._track, self._plain = track, plain
         self._frames: Iterator[YuvFrame] | None = None
         self._next = 0
         self._last: YuvFrame | None = None
@@ -36,7 +41,9 @@ class _Reader:
         if index == last and self._last is not None:
             return self._copy(self._last)
         if self._frames is None or index < self._next:
-            self._frames = media.read_yuv_frames(self._track.path, fps=self._track.fps, start_frame=index)
+            self._frames = media.read_yuv_frames(
+                self._track.path, fps=self._track.fps, start_frame=index, plain=self._plain
+            )
             self._next = index
         while self._next < index:
             self._advance()

@@ -1,0 +1,356 @@
+"""The matte of one frame in its own YUV planes: what compositing needs, and nothing else.
+
+A pixel is outside (alpha 0), inside (alpha 255) or on the edge. Inside, the frame stays as it is. Outside,
+the background is copied. On the edge, alpha and the person's colour, as the difference to the frame, are
+stored. Some 3 % of the pixels are on the edge, so that compositing is cheap and the matte small.
+
+::
+
+    outside | edge | inside        chroma sample i lies on luma column 2 i, between two rows:
+    0 0 0 0 | 9 90 | 255 255       it is the mean of 3 x 2 pixels with the weights 1 2 1
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from newscaster.matting.matte import Matte
+from newscaster.media import YuvFrame
+from newscaster.media.color import yuv_matrix
+from newscaster.types import ArrayF32, ImageU8
+
+Size = tuple[int, int]
+"""height, width"""
+Indices = npt.NDArray[np.int64]
+_STEP = 4
+"""Of stored colour differences, in 8-bit pixel values."""
+_MAX_GAP = 0xFFFF
+_LEVEL = 6
+_MOSTLY_PERSON = 160
+_NORMAL, _OPAQUE, _EMPTY = 0, 1, 2
+_TINY = np.float32(1e-6)
+
+
+@dataclass(frozen=True)
+class PlaneMatte:
+    """The matte of planes of one size: luma, or both chroma planes."""
+
+    outside: ImageU8
+    """(h, w): 255 where alpha is 0, else 0."""
+    index: Indices
+    """(n,) flat indices of the edge pixels, rising."""
+    alpha: ImageU8
+    """(n,): of the edge pixels, 1 to 254."""
+    difference: npt.NDArray[np.int16]
+    """(C, n): the person's colour minus the frame's, of C planes."""
+
+    def composite(self, planes: tuple[ImageU8, ...], background: tuple[ImageU8 | int, ...]) -> None:
+        """Replace the background of C planes (h, w), in place.
+
+        Args:
+            planes: of the frame; rows may be padded.
+            background: as many planes (h, w), or constants.
+        """
+        weight = self.alpha.astype(np.uint16)
+        rest = np.uint16(255) - weight
+        positions = _positions(planes[0], self.index)
+        for k, (plane, behind) in enumerate(zip(planes, background, strict=True)):
+            flat = _flat(plane)
+            mixed = self._colour(flat[positions], k)
+            mixed *= weight
+            if isinstance(behind, int):
+                mixed += rest * np.uint16(behind)
+            else:
+                mixed += rest * _flat(behind)[_positions(behind, self.index)]
+            mixed += np.uint16(128)
+            mixed += mixed >> 8  # with the next line: a division by 255, rounded
+            mixed >>= 8
+            self._fill(plane, behind)
+            flat[positions] = mixed.astype(np.uint8)
+
+    def clean(self, planes: tuple[ImageU8, ...], fill: tuple[int, ...]) -> None:
+        """Give edge pixels the person's colour, and outside pixels a constant, in place."""
+        positions = _positions(planes[0], self.index)
+        for k, (plane, value) in enumerate(zip(planes, fill, strict=True)):
+            flat = _flat(plane)
+            colour = self._colour(flat[positions], k)
+            self._fill(plane, value)
+            flat[positions] = colour.astype(np.uint8)
+
+    def _colour(self, pixels: ImageU8, plane: int) -> npt.NDArray[np.uint16]:
+        """Return the person's colour (n,) at the edge pixels, from the frame's."""
+        colour = pixels.astype(np.int16)
+        colour += self.difference[plane]
+        return np.clip(colour, 0, 255, out=colour).view(np.uint16)
+
+    def _fill(self, plane: ImageU8, value: ImageU8 | int) -> None:
+        """Replace the outside pixels. Bitwise: three times as fast as a masked copy."""
+        change = np.bitwise_xor(plane, np.uint8(value) if isinstance(value, int) else value)
+        change &= self.outside
+        np.bitwise_xor(plane, change, out=plane)
+
+    def full_alpha(self) -> ImageU8:
+        """Return alpha (h, w)."""
+        alpha: ImageU8 = np.bitwise_not(self.outside)
+        alpha.reshape(-1)[self.index] = self.alpha
+        return alpha
+
+
+@dataclass(frozen=True)
+class FrameMatte:
+    """The matte of one frame.
+
+    Attributes:
+        luma: of Y; None: the frame is opaque.
+        chroma: of U and V.
+    """
+
+    luma: PlaneMatte | None
+    chroma: PlaneMatte | None
+
+    def composite(self, image: YuvFrame, background: tuple[ImageU8 | int, ...]) -> None:
+        """Replace the background of a frame, in place, by planes Y, U and V or constants."""
+        if self.luma is not None and self.chroma is not None:
+            y, u, v = image.planes
+            self.luma.composite((y,), background[:1])
+            self.chroma.composite((u, v), background[1:])
+
+    def cut_out(self, image: YuvFrame, fill: tuple[int, int, int]) -> None:
+        """Set the alpha of a frame, in place, and remove its background from its colours.
+
+        Args:
+            image: its planes are changed where alpha is less than 255.
+            fill: Y, U and V where alpha is 0.
+        """
+        y, u, v = image.planes
+        if self.luma is None or self.chroma is None:
+            image.alpha = np.full(y.shape, 255, np.uint8)
+            return
+        self.luma.clean((y,), fill[:1])
+        self.chroma.clean((u, v), fill[1:])
+        image.alpha = self.luma.full_alpha()
+
+    @staticmethod
+    def of(matte: Matte, image: YuvFrame) -> FrameMatte:
+        """Return the matte of a frame in its own planes.
+
+        Args:
+            matte: of `image.rgb()`.
+            image: an odd side of it has grown by one pixel.
+        """
+        planes = [plane.astype(np.int16) for plane in image.planes]
+        height, width = planes[0].shape
+        grown = (0, height - matte.alpha.shape[0]), (0, width - matte.alpha.shape[1])
+        alpha = np.pad(matte.alpha, grown, mode="edge")
+        if alpha.min() == 255:
+            return OPAQUE
+        colour = np.pad(matte.foreground, (*grown, (0, 0)), mode="edge")
+        matrix = np.array(yuv_matrix(image.tags), np.float32).reshape(3, 4)
+        edge = np.flatnonzero((alpha > 0) & (alpha < 255))
+        luma = colour.reshape(-1, 3)[edge] @ matrix[0, :3] + matrix[0, 3]
+        difference = np.rint(luma).astype(np.int16) - planes[0].reshape(-1)[edge]
+        y = _plane(alpha, edge, difference[None])
+        half, chroma = _subsample(alpha, colour, matrix)
+        half_edge = np.flatnonzero((half > 0) & (half < 255))
+        differences = np.stack(
+            [
+                np.rint(plane.reshape(-1)[half_edge]).astype(np.int16) - own.reshape(-1)[half_edge]
+                for plane, own in zip(chroma, planes[1:], strict=True)
+            ]
+        )
+        return FrameMatte(y, _plane(half, half_edge, differences))
+
+    def edge_colour(self, image: YuvFrame) -> tuple[int, int, int] | None:
+        """Return the mean colour (Y, U, V) of the person along the edge; None if there is no edge."""
+        if self.luma is None or self.chroma is None:
+            return None
+        y, u, v = image.planes
+        means: list[int] = []
+        for part, planes in ((self.luma, (y,)), (self.chroma, (u, v))):
+            near = part.alpha > _MOSTLY_PERSON
+            if not near.any():
+                return None
+            for k, plane in enumerate(planes):
+                colour = _taken(plane, part.index[near]) + part.difference[k][near]
+                means.append(int(np.clip(np.rint(colour.mean()), 16, 235)))
+        return means[0], means[1], means[2]
+
+    def encode(self) -> bytes:
+        """Return the matte as bytes: see docs/formats.md."""
+        if self.luma is None or self.chroma is None:
+            return bytes([_OPAQUE])
+        if not len(self.luma.index) and not len(self.chroma.index) and self.luma.outside.all():
+            return bytes([_EMPTY])
+        content = _encode_plane(self.luma) + _encode_plane(self.chroma)
+        return bytes([_NORMAL]) + zlib.compress(content, _LEVEL)
+
+    @staticmethod
+    def decode(data: bytes | memoryview, size: Size) -> FrameMatte:
+        """Parse the bytes of `encode`; untrusted.
+
+        Args:
+            data: the matte.
+            size: height and width of luma, both even.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        height, width = size
+        half = height // 2, width // 2
+        kind = data[0] if len(data) else None
+        if kind == _OPAQUE:
+            return OPAQUE
+        if kind == _EMPTY:
+            return FrameMatte(_nothing(size, 1), _nothing(half, 2))
+        if kind != _NORMAL:
+            raise ValueError(f"a matte is of kind {kind}; accepted are 0 to 2")
+        most = _max_bytes(size, 1) + _max_bytes(half, 2)
+        inflater = zlib.decompressobj()
+        try:
+            content = inflater.decompress(data[1:], most)
+        except zlib.error as error:
+            raise ValueError(f"a matte cannot be decompressed ({error})") from error
+        if not inflater.eof or inflater.unused_data:
+            raise ValueError("a matte is cut short or too long")
+        luma, rest = _decode_plane(memoryview(content), size, 1)
+        chroma, rest = _decode_plane(rest, half, 2)
+        if len(rest):
+            raise ValueError(f"a matte has {len(rest)} bytes too many")
+        return FrameMatte(luma, chroma)
+
+
+OPAQUE = FrameMatte(None, None)
+"""A frame that keeps its background."""
+
+
+def _flat(plane: ImageU8) -> ImageU8:
+    """Return a writable flat view of a plane whose rows may be padded."""
+    height, width = plane.shape
+    return np.lib.stride_tricks.as_strided(plane, ((height - 1) * plane.strides[0] + width,), (1,))
+
+
+def _positions(plane: ImageU8, index: Indices) -> Indices:
+    """Return indices of a plane as indices of its flat view."""
+    padding = plane.strides[0] - plane.shape[1]
+    return index + index // plane.shape[1] * padding if padding else index
+
+
+def _taken(plane: ImageU8, index: Indices) -> ImageU8:
+    return _flat(plane)[_positions(plane, index)]
+
+
+def _plane(alpha: ImageU8, edge: Indices, difference: npt.NDArray[np.int16]) -> PlaneMatte:
+    outside = np.negative((alpha == 0).view(np.uint8))
+    rounded = np.clip(np.rint(difference / _STEP), -127, 127) * _STEP
+    return PlaneMatte(outside, edge, alpha.reshape(-1)[edge], rounded.astype(np.int16))
+
+
+def _nothing(size: Size, count: int) -> PlaneMatte:
+    return PlaneMatte(
+        np.full(size, 255, np.uint8),
+        np.zeros(0, np.int64),
+        np.zeros(0, np.uint8),
+        np.zeros((count, 0), np.int16),
+    )
+
+
+def _subsample(alpha: ImageU8, colour: ImageU8, matrix: ArrayF32) -> tuple[ImageU8, ArrayF32]:
+    """Return alpha (h, w) and colour (2, h, w) of the chroma samples.
+
+    Colours are weighted by alpha: those of outside pixels have no meaning.
+    """
+    weight = alpha.astype(np.float32)
+    filtered = _chroma_filter(weight)
+    # Truncated, so that 255 is reached only if every pixel is inside, and 0 only if every one is outside.
+    half = np.clip(np.rint(filtered), filtered > 0, 255 - (filtered < 255)).astype(np.uint8)
+    rows = matrix[1:]
+    chroma = [
+        _chroma_filter(weight * (colour @ row[:3] + row[3])) / np.maximum(filtered, _TINY) for row in rows
+    ]
+    return half, np.stack(chroma)
+
+
+def _chroma_filter(plane: ArrayF32) -> ArrayF32:
+    """Return the weighted mean around each chroma sample, (H/2, W/2), of (H, W)."""
+    rows = (plane[0::2] + plane[1::2]) / 2
+    left = np.concatenate([rows[:, :1], rows[:, 1:-1:2]], axis=1)
+    return np.asarray((left + 2 * rows[:, 0::2] + rows[:, 1::2]) / 4, np.float32)
+
+
+def _max_bytes(size: Size, count: int) -> int:
+    pixels = size[0] * size[1]
+    return (pixels + 7) // 8 + 8 + 4 * (pixels + 2) + (1 + count) * pixels
+
+
+def _encode_plane(plane: PlaneMatte) -> bytes:
+    gaps, lengths = _runs(plane.index)
+    alpha = np.diff(plane.alpha, prepend=np.uint8(0)).astype(np.uint8)
+    return b"".join(
+        [
+            np.packbits(plane.outside != 0).tobytes(),
+            len(gaps).to_bytes(4, "little"),
+            gaps.astype("<u2").tobytes(),
+            lengths.astype("<u2").tobytes(),
+            alpha.tobytes(),
+            (plane.difference // _STEP).astype(np.int8).tobytes(),
+        ]
+    )
+
+
+def _runs(index: Indices) -> tuple[Indices, Indices]:
+    """Return runs of successive indices: the gap before each, and its length, both below 65536."""
+    starts = np.flatnonzero(np.diff(index, prepend=-2) != 1)
+    first = index[starts]
+    lengths = np.diff(np.append(starts, len(index)))
+    gaps = first - np.concatenate([[0], first[:-1] + lengths[:-1]])
+    if len(gaps) and max(gaps.max(), lengths.max()) > _MAX_GAP:
+        pairs = [pair for gap, length in zip(gaps, lengths, strict=True) for pair in _split(gap, length)]
+        gaps, lengths = (np.array(values, np.int64) for values in zip(*pairs, strict=True))
+    return gaps, lengths
+
+
+def _split(gap: int, length: int) -> list[tuple[int, int]]:
+    """Split a run whose gap or length needs more than 16 bits."""
+    pairs = []
+    while gap > _MAX_GAP:
+        pairs.append((_MAX_GAP, 0))
+        gap -= _MAX_GAP
+    while length > _MAX_GAP:
+        pairs.append((gap, _MAX_GAP))
+        gap, length = 0, length - _MAX_GAP
+    return [*pairs, (gap, length)]
+
+
+def _decode_plane(data: memoryview, size: Size, count: int) -> tuple[PlaneMatte, memoryview]:
+    """Return the matte of `count` planes, and the remaining bytes."""
+    height, width = size
+    pixels = height * width
+    packed, data = _cut(data, (pixels + 7) // 8)
+    outside = np.negative(np.unpackbits(np.frombuffer(packed, np.uint8), count=pixels)).reshape(size)
+    number, data = _cut(data, 4)
+    runs = int.from_bytes(number, "little")
+    gaps, data = _cut(data, 2 * runs)
+    lengths, data = _cut(data, 2 * runs)
+    length = np.frombuffer(lengths, "<u2").astype(np.int64)
+    starts = np.cumsum(np.frombuffer(gaps, "<u2"), dtype=np.int64)
+    starts[1:] += np.cumsum(length)[:-1]
+    edge = int(length.sum())
+    if runs and starts[-1] + length[-1] > pixels:
+        raise ValueError("a matte reaches beyond its frame")
+    before = np.cumsum(length) - length
+    index = np.arange(edge) + np.repeat(starts - before, length)
+    alpha, data = _cut(data, edge)
+    difference, data = _cut(data, count * edge)
+    values = np.frombuffer(difference, np.int8).reshape(count, edge).astype(np.int16) * _STEP
+    summed = np.cumsum(np.frombuffer(alpha, np.uint8), dtype=np.uint8)
+    return PlaneMatte(outside, index, summed, values), data
+
+
+def _cut(data: memoryview, length: int) -> tuple[memoryview, memoryview]:
+    if len(data) < length:
+        raise ValueError("a matte is cut short")
+    return data[:length], data[length:]

@@ -1,0 +1,36 @@
+"""Folders of the user."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+HOME_VARIABLE = "NEWSCASTER_HOME"
+"""Environment variable that names another folder for what newscaster keeps of a user."""
+
+
+def platform_cache_folder() -> Path:
+    """Return the folder of newscaster in the user's cache.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "newscaster"
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be computed again: that of `platform_cache_folder`, unless
+    NEWSCASTER_HOME names another one.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    named = os.environ.get(HOME_VARIABLE)
+    return Path(named) / "cache" if named else platform_cache_folder()
