@@ -53,10 +53,16 @@ def train_briefly(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, name, partial(getattr(module, name), clock=TickingClock(0.2)))
 
 
+def without_matte(patch: pytest.MonkeyPatch) -> None:
+    """Train without a matte, which takes longer than the rest: one anchor of these tests has one."""
+    patch.setattr(pipelines, "_matte", lambda dataset, progress: None)
+
+
 def train_small_networks_briefly(patch: pytest.MonkeyPatch) -> None:
     """Renderers are small too, and a drawn one is exported: to export one takes longer than to train it."""
     train_briefly(patch)
     patch.setattr(training, "train_renderer", partial(training.train_renderer, config=TINY))
+    without_matte(patch)
 
     def export(network: CropNetwork) -> bytes:
         return renderer_network(side=network.side, map_side=network.map_side)
@@ -144,6 +150,7 @@ def test_a_renderer_that_copies_works_untrained(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train_briefly(monkeypatch)
+    without_matte(monkeypatch)
     dataset = Dataset.open(made.parent / f"{RAW}.take")
     out = pipelines.train_on_dataset(
         dataset,

@@ -253,9 +253,13 @@ class Studio:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             await self.videos.sweep()
-            for session in tuple(self._sessions.values()):
-                if session.over.is_set() or session.idle_seconds() > self.settings.limits.idle_seconds:
-                    try:
-                        await self.end(session)
-                    except Exception:
-                        _log.exception("session %s failed to end", session.id)
+            await self._end_unused()
+
+    async def _end_unused(self) -> None:
+        """End unused sessions. A loop in `_sweep` would keep the last one until the next sweep."""
+        for session in tuple(self._sessions.values()):
+            if session.over.is_set() or session.idle_seconds() > self.settings.limits.idle_seconds:
+                try:
+                    await self.end(session)
+                except Exception:
+                    _log.exception("session %s failed to end", session.id)
