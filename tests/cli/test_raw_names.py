@@ -135,6 +135,8 @@ def test_long_names(folder: Path, run: Run) -> None:
         [*SPEAK, "FOLDER/out.mp4", "--sign", "FOLDER/noCAFE.pem", "FOLDER/keyCAFE.pem"],
         [*SPEAK, "FOLDER/out.mp4", "--timestamp", "http://CAFE/"],
         [*SPEAK, "FOLDER/out.mp4", "--label", "CAFE"],
+        [*SPEAK, "FOLDER/out.mp4", "--background", "CAFE"],
+        [*SPEAK, "FOLDER/out.mp4", "--background", "FOLDER/noCAFE.jpg"],
         [*SAY, "CAFE", "--captions", "FOLDER/out.srt"],
         [*SAY, "CAFE", "--voice-command", "VOICE"],
         [*READ[:4], "-o", "FOLDER/out.mp4", "--voice", "CAFE"],
