@@ -1,6 +1,8 @@
-"""What the renderers are built of: convolutions with batch normalisation, and residual blocks of them."""
+"""What the renderers are built of: convolutions with batch normalisation, residual blocks, U-Nets of them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,6 +30,37 @@ class Residual(nn.Module):
 def residuals(channels: int, count: int) -> nn.Sequential:
     """Some residual blocks in a row."""
     return nn.Sequential(*(Residual(channels) for _ in range(count)))
+
+
+def through_levels(
+    x: Tensor,
+    encoder: nn.ModuleList,
+    down: nn.ModuleList,
+    up: nn.ModuleList,
+    decoder: nn.ModuleList,
+    *,
+    shifts: Sequence[Tensor] = (),
+) -> Tensor:
+    """Run the levels of a U-Net, the finest first; skips are added rather than joined.
+
+    Args:
+        x: (B, C, h, w), input of the finest level.
+        encoder: blocks of each level on the way down.
+        down: convolutions that halve the grid, between the levels.
+        up: convolutions to the channels of the next finer level.
+        decoder: blocks of each level on the way up; the coarsest has none.
+        shifts: added to the input of each level, (B, C, 1, 1); none: nothing is added.
+    """
+    skips: list[Tensor] = []
+    for level, blocks in enumerate(encoder):
+        x = blocks(x + shifts[level] if shifts else x)
+        if level < len(down):
+            skips.append(x)
+            x = functional.relu(down[level](x))
+    for level in reversed(range(len(skips))):
+        x = functional.interpolate(up[level](x), scale_factor=2.0, mode="nearest")
+        x = decoder[level](functional.relu(x + skips[level]))
+    return x
 
 
 def unshuffle(x: Tensor, cell: int) -> Tensor:

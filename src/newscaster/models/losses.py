@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,6 +16,7 @@ from torch.nn import functional
 from newscaster.models.perceptual import Perceptual
 from newscaster.training.adversarial import AdversarialLoss
 from newscaster.training.budget import Ramp
+from newscaster.types import ArrayBool, ImageU8
 
 LUMA = (0.299, 0.587, 0.114)
 _AROUND, _EVERY = 9, 4
@@ -84,6 +86,13 @@ def laplacian(luma: Tensor) -> Tensor:
     """Sum of the four neighbours less four times the middle, (B, 1, h - 2, w - 2) of (B, 1, h, w)."""
     kernel = luma.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
     return functional.conv2d(luma, kernel[None, None])
+
+
+def sharpness(image: ImageU8, inside: ArrayBool) -> float:
+    """Return the variance of the Laplacian of the luma of (H, W, 3) over the pixels ``inside`` (H, W)."""
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double()
+    values = laplacian(luma(images=pixels))[0, 0].numpy()[inside[1:-1, 1:-1]]
+    return float(values.var()) if values.size else 0.0
 
 
 def luma(images: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from newscaster.face.landmark_map import CHANNELS, draw_landmark_map
 from newscaster.face.reference_flow import GRID, coarse_flow
 from newscaster.face.references import (
     COUNT,
+    SMALL_SIDE,
     ReferencePath,
     References,
     nearest_references,
@@ -29,9 +30,6 @@ from newscaster.face.references import (
 from newscaster.inference import Session
 from newscaster.synthesis.renderer import Job, Renderer
 from newscaster.types import ArrayF32, ArrayF64, ArrayI64, ImageU8
-
-SMALL_SIDE = 128
-"""Side of the reduced references that the network mixes."""
 
 
 class ReferenceRenderer(Renderer):

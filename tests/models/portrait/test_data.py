@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -145,7 +146,7 @@ def test_edges_are_repeated_in_windows_and_cropped_off_whole_frames() -> None:
     frames = frames_of([moving_faces(3)])
     cut = frames[np.arange(3)]
     narrow = type(frames)(np.ascontiguousarray(frames.images[:, :78, :94]), *list(vars(cut).values())[1:])
-    config = type(TINY)(**{**TINY.to_json(), "size": (94, 78)})
+    config = replace(TINY, size=(94, 78))
     assert config.padded == (96, 80)
     at_corner = Pairs(narrow, config, Sight()).batch(np.array([0]), np.array([[90.0, 75.0]]))
     assert at_corner.images.shape == (2, 36, 36, 3)

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from making_mouths import hidden_mask, talking_clip
+from newscaster.face.references import SMALL_SIDE
 from newscaster.models.reference.data import LightVariation, ReferenceBatch, ReferenceFrames
-from newscaster.models.reference.network import CELLS, SMALL_SIDE
+from newscaster.models.reference.network import CELLS
 
 HIDDEN = hidden_mask(128)
 CLIPS = [talking_clip(30, side=128, seed=seed) for seed in range(2)]

@@ -10,7 +10,7 @@ from making_mouths import hidden_mask, talking_clip
 from newscaster.face.references import MAX_REFERENCES
 from newscaster.models.reference.base import load_base_renderer
 from newscaster.models.reference.network import ReferenceNetwork
-from newscaster.models.reference.task import AdaptingTraining, ReferenceTask, sharpness
+from newscaster.models.reference.task import AdaptingTraining, ReferenceTask, lip_sharpness
 from newscaster.models.renderer import training
 from newscaster.models.renderer.data import RenderingData
 from newscaster.models.renderer.training import load_renderer, train_renderer
@@ -66,9 +66,9 @@ def test_sharpness_is_relative_and_of_the_lips() -> None:
     blurred = np.asarray(Image.fromarray(real).filter(ImageFilter.GaussianBlur(1)))
     lips = np.zeros((32, 32), np.uint8)
     lips[8:24, 8:24] = 255
-    assert sharpness(real, real, lips) == 1
-    assert sharpness(blurred, real, lips) < 0.2
+    assert lip_sharpness(real, real, lips) == 1
+    assert lip_sharpness(blurred, real, lips) < 0.2
     elsewhere = real.copy()
     elsewhere[:10] = 0
-    assert sharpness(elsewhere, real, lips) == 1
-    assert sharpness(blurred, real, np.zeros_like(lips)) == 1, "nothing to compare"
+    assert lip_sharpness(elsewhere, real, lips) == 1
+    assert lip_sharpness(blurred, real, np.zeros_like(lips)) == 1, "nothing to compare"

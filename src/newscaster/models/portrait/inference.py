@@ -14,7 +14,7 @@ from newscaster.errors import InputError
 from newscaster.face.crop import cut_crop
 from newscaster.face.full_face_map import CHANNELS, draw_full_face_map
 from newscaster.face.surface_warp import SurfaceWarp
-from newscaster.models.losses import laplacian, luma
+from newscaster.models.losses import sharpness
 from newscaster.models.portrait.data import WholeFrames
 from newscaster.models.portrait.network import FullFrame, Window
 from newscaster.models.renderer.losses import psnr
@@ -176,7 +176,7 @@ def evaluate(
         error = (rendered.astype(np.float64) - real) ** 2
         squared += error.sum(), error[oval].sum()
         counts += error.size, error[oval].size
-        sharp += [_sharpness(image, oval) for image in (rendered, real)]
+        sharp += [sharpness(image, oval) for image in (rendered, real)]
     ratio = float(sharp[0] / sharp[1]) if sharp[1] else math.nan
     whole, face = (psnr(float(s), max(1, int(c))) for s, c in zip(squared, counts, strict=True))
     return ImageQuality(whole, face, ratio, len(numbers))
@@ -188,10 +188,3 @@ def face_oval(network: FullFrame, landmarks: ArrayFloat) -> ArrayBool:
     drawn = draw_full_face_map(landmarks, size=config.padded, cell=config.cell)[_OVAL] > 127
     width, height = config.size
     return np.asarray(drawn.repeat(config.cell, axis=0).repeat(config.cell, axis=1)[:height, :width])
-
-
-def _sharpness(image: ImageU8, inside: ArrayBool) -> float:
-    """Return the variance of the Laplacian of the luma of (H, W, 3) over the pixels ``inside``."""
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double()
-    values = laplacian(luma(images=pixels))[0, 0].numpy()[inside[1:-1, 1:-1]]
-    return float(values.var()) if values.size else 0.0

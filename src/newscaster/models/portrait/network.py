@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from newscaster.face.full_face_map import CHANNELS
-from newscaster.models.blocks import convolution, residuals, unshuffle
+from newscaster.models.blocks import convolution, residuals, through_levels, unshuffle
 
 TEXTURE_BOX = (-1.6, -1.9, 1.6, 2.1)
 """Extent of the texture: left, top, right and bottom in head coordinates, in inter-ocular distances."""
@@ -182,15 +182,8 @@ class FullFrame(nn.Module):
             place = window.scaled(self.config.cell).cut(self.place[0])
         x = torch.cat([unshuffle(resample, self.config.cell), maps.float() * (1 / 255)], dim=1)
         x = functional.relu(self.enter(x) + place)
-        skips: list[Tensor] = []
-        for blocks, tint, down in zip(self.encoder, self.tints, [*self.down, None], strict=True):
-            x = blocks(x + tint(code)[:, :, None, None])
-            if down is not None:
-                skips.append(x)
-                x = functional.relu(down(x))
-        for level in reversed(range(len(skips))):
-            x = functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
-            x = self.decoder[level](functional.relu(x + skips[level]))
+        tints = [tint(code)[:, :, None, None] for tint in self.tints]
+        x = through_levels(x, self.encoder, self.down, self.up, self.decoder, shifts=tints)
         cover = resample[:, _COLOURS : _COLOURS + 1]
         rendered = backdrop + cover * (resample[:, :_COLOURS] - backdrop)
         rendered = rendered + functional.pixel_shuffle(self.leave(x), self.config.cell)

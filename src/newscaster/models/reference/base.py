@@ -20,7 +20,7 @@ from newscaster.errors import InputError
 from newscaster.models.frame_task import FrameTask, FrameTraining
 from newscaster.models.reference.data import LightVariation, ReferenceBatch, ReferenceFrames
 from newscaster.models.reference.losses import ReferenceWeights, reference_loss
-from newscaster.models.reference.network import BlendingUNet, ReferenceConfig, cell_box
+from newscaster.models.reference.network import CELLS, BlendingUNet, ReferenceConfig, cell_box
 from newscaster.models.renderer.data import RenderingClip
 from newscaster.models.renderer.losses import psnr
 from newscaster.models.renderer.network import Box
@@ -93,7 +93,7 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
             side: _common_box([p.hidden for p in people if p.hidden.shape[0] == side], config)
             for side in self._sides
         }
-        self._checked = [(person, *_split(person)) for person in checked]
+        self._checked = [(person, _last_fifth(person)) for person in checked]
         self.network = self.build(lambda: BlendingUNet(config))
         self.optimizer = self.adamw(self.network.parameters())
 
@@ -129,7 +129,7 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
             squared, count = 0.0, 0
             for number in frames.spread(_CHECKED_FRAMES):
                 target, sight = frames.batch(np.array([number])).on(self.device)
-                t, b, l, r = box.scaled_up(frames.side // 64)  # noqa: E741
+                t, b, l, r = box.scaled_up(frames.side // CELLS)  # noqa: E741
                 error = (network(sight, box).image.clamp(0, 1) - target[..., t:b, l:r]) * 255
                 inside = sight.hidden[..., t:b, l:r] > 0
                 squared += float((error.square() * inside).sum())
@@ -138,14 +138,14 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
         return {"psnr": float(np.mean(values)) if values else None}
 
 
-def _split(person: Person) -> tuple[ReferenceFrames]:
+def _last_fifth(person: Person) -> ReferenceFrames:
     """Return the last fifth of a person's frames, with references from the rest."""
     known, new = [], []
     for clip in person.clips:
         cut = len(clip) * 4 // 5
         known.append(RenderingClip(clip.crops[:cut], clip.points[:cut]))
         new.append(RenderingClip(clip.crops[cut:], clip.points[cut:]))
-    return (ReferenceFrames(new, person.hidden, sources=known),)
+    return ReferenceFrames(new, person.hidden, sources=known)
 
 
 def _common_box(hidden: Sequence[ArrayBool], config: ReferenceConfig) -> Box:

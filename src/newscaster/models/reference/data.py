@@ -17,8 +17,8 @@ from torch import Tensor
 from newscaster.face.crop import reduced
 from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.reference_flow import coarse_flow
-from newscaster.face.references import nearest_references, relative_distances
-from newscaster.models.reference.network import CELLS, SMALL_SIDE, Sight
+from newscaster.face.references import SMALL_SIDE, nearest_references, relative_distances
+from newscaster.models.reference.network import CELLS, Sight
 from newscaster.models.renderer.data import RenderingClip, frame_table
 from newscaster.types import ArrayBool, ArrayF32, ArrayFloat, ArrayI64, ImageU8
 

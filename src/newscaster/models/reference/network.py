@@ -28,16 +28,14 @@ from torch.nn import functional
 
 from newscaster.face.landmark_map import CHANNELS
 from newscaster.face.reference_flow import GRID
-from newscaster.face.references import COUNT
-from newscaster.models.blocks import convolution, residuals
+from newscaster.face.references import COUNT, SMALL_SIDE
+from newscaster.models.blocks import convolution, residuals, through_levels
 from newscaster.models.renderer.contract import CropNetwork
 from newscaster.models.renderer.network import Box, box_of
 from newscaster.types import ArrayBool
 
 CELLS = 64
 """Cells of the network's grid to a side of the crop."""
-SMALL_SIDE = 2 * CELLS
-"""Side of the reduced crops that the network sees."""
 _SHARPNESS = 0.95
 """Sharpness asked of rendered lips; real ones have 1. More costs fidelity where copies are misplaced."""
 _GAIN_RANGE = (0.7, 1.5)
@@ -244,16 +242,7 @@ class BlendingUNet(nn.Module):
 
     def _convolved(self, x: Tensor) -> Tensor:
         x = functional.relu(self.enter(x))
-        skips: list[Tensor] = []
-        for blocks, down in zip(self.encoder, [*self.down, None], strict=True):
-            x = blocks(x)
-            if down is not None:
-                skips.append(x)
-                x = functional.relu(down(x))
-        for level in reversed(range(len(skips))):
-            x = functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
-            x = self.decoder[level](functional.relu(x + skips[level]))
-        leaving: Tensor = self.leave(x)
+        leaving: Tensor = self.leave(through_levels(x, self.encoder, self.down, self.up, self.decoder))
         return leaving
 
 

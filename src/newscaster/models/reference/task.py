@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from newscaster.face.crop import as_image
 from newscaster.face.references import MAX_REFERENCES, References, spread_mouths
-from newscaster.models.losses import LUMA
+from newscaster.models.losses import sharpness
 from newscaster.models.reference.base import load_base_renderer
 from newscaster.models.reference.data import LightVariation, ReferenceBatch, ReferenceFrames
 from newscaster.models.reference.losses import ReferenceWeights, reference_loss
@@ -19,7 +19,7 @@ from newscaster.models.reference.network import CELLS, ReferenceConfig, Referenc
 from newscaster.models.renderer.crop_task import CropTask, RenderingTraining
 from newscaster.models.renderer.data import Batch, RenderingClip, RenderingData, frame_table
 from newscaster.training.loop import Metrics
-from newscaster.types import ArrayF32, ArrayI64, ImageU8
+from newscaster.types import ArrayI64, ImageU8
 
 _CALIBRATION_FRAMES = 60
 """Frames that the sharpness is measured on."""
@@ -107,7 +107,7 @@ class ReferenceTask(CropTask):
             batch = self._references.batch(np.array([number]))
             with torch.inference_mode(), self.autocast():
                 rendered = self._rendered(network, batch)
-            ratios.append(sharpness(rendered[0], batch.crops[0], batch.landmark_maps[0, :3].max(axis=0)))
+            ratios.append(lip_sharpness(rendered[0], batch.crops[0], batch.landmark_maps[0, :3].max(axis=0)))
         return {**super().evaluate(network), "sharpness": round(float(np.median(ratios)), 4)}
 
     def render(self, network: nn.Module, numbers: ArrayI64) -> tuple[Batch, ImageU8]:
@@ -125,24 +125,15 @@ class ReferenceTask(CropTask):
         return np.asarray(rendered.cpu().numpy())
 
 
-def sharpness(made: ImageU8, real: ImageU8, lips: ImageU8) -> float:
-    """Return the variance of the Laplacian of an image (S, S, 3) over that of the real one, on the lips.
+def lip_sharpness(made: ImageU8, real: ImageU8, lips: ImageU8) -> float:
+    """Return the sharpness of an image (S, S, 3) over that of the real one, on the lips.
 
     ``lips`` (M, M) is their coverage, 0 to 255.
     """
     side = len(made)
-    inside = np.asarray(as_image(lips).resize((side, side)))[1:-1, 1:-1] > 127
-    if not inside.any():
-        return 1.0
-    made_variance, real_variance = (float(_laplacian(image)[inside].var()) for image in (made, real))
-    return made_variance / max(real_variance, 1e-6)
-
-
-def _laplacian(image: ImageU8) -> ArrayF32:
-    """Return the Laplacian of the brightness of an image (S, S, 3), without its border."""
-    grey = image.astype(np.float32) @ np.array(LUMA, np.float32)
-    across = grey[1:-1, :-2] + grey[1:-1, 2:] - 2 * grey[1:-1, 1:-1]
-    return np.asarray(across + grey[:-2, 1:-1] + grey[2:, 1:-1] - 2 * grey[1:-1, 1:-1])
+    inside = np.asarray(as_image(lips).resize((side, side))) > 127
+    real_sharpness = sharpness(real, inside)
+    return sharpness(made, inside) / real_sharpness if real_sharpness else 1.0
 
 
 def _started(config: ReferenceConfig, data: RenderingData, start: nn.Module) -> ReferenceNetwork:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from newscaster.face.landmark_map import CHANNELS
-from newscaster.models.blocks import convolution, residuals, unshuffle
+from newscaster.models.blocks import convolution, residuals, through_levels, unshuffle
 from newscaster.models.renderer.contract import CropNetwork
 from newscaster.models.renderer.ridge_init import KernelFace, KernelShape
 from newscaster.types import ArrayBool
@@ -215,16 +215,7 @@ class Renderer(CropNetwork):
         filled = torch.where(self.covered, self.start(context, landmark_map, fold), context)
         x = torch.cat([unshuffle(filled, self.cell), unshuffle(landmark_map, self.map_cell)], dim=1)
         x = functional.relu(self._placed(self.enter(x)))
-        skips: list[Tensor] = []
-        for blocks, down in zip(self.encoder, [*self.down, None], strict=True):
-            x = blocks(x)
-            if down is not None:
-                skips.append(x)
-                x = functional.relu(down(x))
-        for level in reversed(range(len(skips))):
-            x = functional.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
-            x = self.decoder[level](functional.relu(x + skips[level]))
-        x = self.leave(x)
+        x = self.leave(through_levels(x, self.encoder, self.down, self.up, self.decoder))
         return filled + (functional.pixel_shuffle(x, self.cell) if self.cell > 1 else x)
 
     def start(self, context: Tensor, landmark_map: Tensor, fold: Tensor | None = None) -> Tensor:
