@@ -17,7 +17,7 @@ def test_an_original_that_browsers_do_not_play_gets_a_copy_in_step(tmp_path: Pat
     frames = numbered(30)
     write_media(original, kind, frames, [Fraction(i, 25) for i in range(30)], tone(1.2, rate=kind.rate))
     counts: list[tuple[int, int, str | None]] = []
-    write_playable(original, copy, lambda frames, total, phase=None: counts.append((frames, total, phase)))
+    write_playable(original, copy, lambda phase, frames, total: counts.append((frames, total, phase)))
     assert media.plays_in_browsers(copy)
     same = zip(media.read_frames(original), media.read_frames(copy), strict=True)
     assert max(np.abs(a.astype(int) - b).mean() for a, b in same) < 3

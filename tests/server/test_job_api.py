@@ -30,8 +30,8 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> list[DubWork]:
 
     async def run(work: DubWork, *, progress: Any) -> dict[str, Any]:
         begun.append(work)
-        progress(10, 40, "track")
-        progress(10, 40, "render")
+        progress("track", 10, 40)
+        progress("render", 10, 40)
         await asyncio.sleep(3600)
         return {}
 

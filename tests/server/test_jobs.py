@@ -42,7 +42,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
 
     async def run(work: Work, *, progress: Any) -> dict[str, Any]:
         begun.append(work)
-        progress(10, 40)
+        progress("", 10, 40)
         (work.video.parent / ".video.0123abcd.part.mp4").write_bytes(b"half")
         await asyncio.sleep(3600)
         return {}

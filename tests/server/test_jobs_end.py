@@ -30,7 +30,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     async def run(work: Work, *, progress: Any) -> dict[str, Any]:
         if "short" in work.source.read_text():
             return {"state": "done", "seconds": 1.0}
-        progress(1, 2)
+        progress("", 1, 2)
         try:
             await asyncio.sleep(3600)
         finally:

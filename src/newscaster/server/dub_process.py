@@ -11,14 +11,14 @@ import numpy as np
 from PIL import Image
 
 from newscaster import media
-from newscaster.server.job_process import Report, without_folder
+from newscaster.server.job_process import without_folder
 from newscaster.server.job_record import CAPTIONS, PLAYABLE, REPORT, VIDEO, Job
 
 if TYPE_CHECKING:
     from newscaster.synthesis.anchor import Anchor
     from newscaster.synthesis.dub_options import DubResult
     from newscaster.synthesis.options import Style
-    from newscaster.types import ImageU8
+    from newscaster.types import ImageU8, Progress
 
 _FACE_SIDE, _FRAME_SIDE = 160, 960
 """Maximum sides of the images in pixels."""
@@ -39,14 +39,11 @@ class DubWork:
     timestamp: str | None = None
     """Address of a time-stamp authority for the video's signature."""
 
-    def run(self, report: Report) -> dict[str, Any]:
+    def run(self, progress: Progress) -> dict[str, Any]:
         """Dub the video. See :class:`newscaster.server.job_process.Task`."""
         from newscaster.synthesis.anchor import Anchor
 
         assert self.job.dub is not None
-
-        def progress(phase: str, done: float, total: float) -> None:
-            report(round(done), round(total), phase)
 
         anchor = Anchor.open(self.anchor, backend=self.backend)
         made = self._preview(anchor, progress) if self.job.dub.preview else self._dub(anchor, progress)
@@ -55,7 +52,7 @@ class DubWork:
         with media.atomic_write(self.folder / REPORT) as temporary:
             temporary.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
         if not self.job.dub.preview:
-            write_playable(self._original, self.folder / PLAYABLE, report)
+            write_playable(self._original, self.folder / PLAYABLE, progress)
         return {"seconds": round(made.seconds, 2), "frames": made.frames, "notes": [*_kept(made), *notes]}
 
     @property
@@ -86,7 +83,7 @@ class DubWork:
             articulation=Articulation(openness=job.openness, smoothness=job.smoothness),
         )
 
-    def _dub(self, anchor: Anchor, progress: Any) -> DubResult:
+    def _dub(self, anchor: Anchor, progress: Progress) -> DubResult:
         from newscaster.synthesis.options import Outputs, SigningOptions
 
         assert self.job.dub is not None
@@ -102,7 +99,7 @@ class DubWork:
             progress=progress,
         )
 
-    def _preview(self, anchor: Anchor, progress: Any) -> DubResult:
+    def _preview(self, anchor: Anchor, progress: Progress) -> DubResult:
         from newscaster.synthesis.options import SigningOptions
 
         assert self.job.dub is not None
@@ -128,7 +125,7 @@ def _kept(made: DubResult) -> list[str]:
     return [f"{count} of {made.frames} frames keep their own mouth: {reasons}. The report has their times"]
 
 
-def write_playable(original: Path, path: Path, report: Report) -> None:
+def write_playable(original: Path, path: Path, progress: Progress) -> None:
     """Write a copy of a video that browsers play, unless they play the video itself.
 
     Raises:
@@ -146,7 +143,7 @@ def write_playable(original: Path, path: Path, report: Report) -> None:
     def counted() -> Any:
         for count, frame in enumerate(media.read_yuv_frames(original, fps=footage.fps, plain=True), 1):
             yield frame
-            report(min(count, total), total, "convert")
+            progress("convert", min(count, total), total)
 
     with media.scratch_folder() as folder:
         audio = None
@@ -171,7 +168,7 @@ class FacesWork:
         """See :class:`newscaster.server.job_process.Task`."""
         return self.video.parent
 
-    def run(self, report: Report) -> dict[str, Any]:
+    def run(self, progress: Progress) -> dict[str, Any]:
         """Find the faces. See :class:`newscaster.server.job_process.Task`."""
         from newscaster.formats.anchor import AnchorFile
         from newscaster.synthesis.identity import anchor_descriptor

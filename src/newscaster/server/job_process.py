@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from typing import Any, Protocol
 from newscaster.errors import NewscasterError
 from newscaster.server.http_errors import sentence
 from newscaster.system.os_errors import fault
+from newscaster.types import Progress
 
 _log = logging.getLogger("newscaster.server")
 
@@ -32,13 +34,6 @@ _POLL_SECONDS = 0.2
 _END_SECONDS = 5.0
 
 
-class Report(Protocol):
-    """Takes the progress of a task."""
-
-    def __call__(self, frames: int, total: int, phase: str | None = None) -> None:
-        """Take the frames done, the total, and the phase if there are several."""
-
-
 class Task(Protocol):
     """What a worker process runs. It is pickled."""
 
@@ -46,8 +41,11 @@ class Task(Protocol):
     def folder(self) -> Path:
         """The folder of its files, which messages leave out."""
 
-    def run(self, report: Report) -> dict[str, Any]:
-        """Do it, in the worker process; return fields of the result besides `state`."""
+    def run(self, progress: Progress) -> dict[str, Any]:
+        """Do it, in the worker process; return fields of the result besides `state`.
+
+        The phase that `progress` is called with is empty if there is one alone.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +71,7 @@ class Work:
         """See :class:`Task`."""
         return self.source.parent
 
-    def run(self, report: Report) -> dict[str, Any]:
+    def run(self, progress: Progress) -> dict[str, Any]:
         """Render the video. See :class:`Task`."""
         from newscaster.speech.voices import Reading
         from newscaster.synthesis.anchor import Anchor
@@ -90,7 +88,7 @@ class Work:
                 reading=Reading(voice=self.voice, speed=self.speed) if is_text else None,
                 articulation=Articulation(openness=self.openness, smoothness=self.smoothness),
             ),
-            progress=report,
+            progress=partial(progress, ""),
         )
         return {
             "seconds": round(made.seconds, 2),
@@ -99,12 +97,12 @@ class Work:
         }
 
 
-async def run_work(work: Task, *, progress: Report) -> Mapping[str, Any]:
+async def run_work(work: Task, *, progress: Progress) -> Mapping[str, Any]:
     """Run a task; cancelling this ends the process.
 
     Args:
         work: inputs and outputs.
-        progress: called in the event loop with frames done, the total, and the phase.
+        progress: called in the event loop with the phase, frames done, and the total.
 
     Returns:
         The result of the task and its `state`, "done"; or `state`, "failed", and `error`.
@@ -112,9 +110,9 @@ async def run_work(work: Task, *, progress: Report) -> Mapping[str, Any]:
     loop = asyncio.get_running_loop()
     ended = threading.Event()
 
-    def report(frames: int, total: int, phase: str | None = None) -> None:
+    def report(phase: str, done: float, total: float) -> None:
         with suppress(RuntimeError):  # the loop has been closed meanwhile
-            loop.call_soon_threadsafe(progress, frames, total, phase)
+            loop.call_soon_threadsafe(progress, phase, done, total)
 
     result = loop.run_in_executor(None, _watch, work, ended, report)
     try:
@@ -125,7 +123,7 @@ async def run_work(work: Task, *, progress: Report) -> Mapping[str, Any]:
             await asyncio.shield(result)
 
 
-def _watch(work: Task, ended: threading.Event, progress: Report) -> Mapping[str, Any]:
+def _watch(work: Task, ended: threading.Event, progress: Progress) -> Mapping[str, Any]:
     """Start the process and receive its messages, in a thread."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -184,14 +182,14 @@ def _do(work: Task, parent: Connection) -> None:
     threading.Thread(target=_end_with_parent, name="newscaster-parent", daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
-    last_report, last_phase = 0.0, None
+    last_report, last_phase = 0.0, ""
 
-    def report(frames: int, total: int, phase: str | None = None) -> None:
+    def report(phase: str, done: float, total: float) -> None:
         nonlocal last_report, last_phase
         is_due = time.monotonic() - last_report > _REPORT_SECONDS
-        if frames == total or phase != last_phase or is_due:
+        if done == total or phase != last_phase or is_due:
             last_report, last_phase = time.monotonic(), phase
-            _send(parent, (frames, total, phase))
+            _send(parent, (phase, done, total))
 
     try:
         result: dict[str, Any] = {"state": "done", **work.run(report)}

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -347,7 +348,7 @@ class JobQueue:
     async def _make(self, work: Task, job_id: str) -> Mapping[str, Any]:
         """Run the worker, and remove its partial files."""
         try:
-            return await run_work(work, progress=lambda *count: self._count(job_id, *count))
+            return await run_work(work, progress=partial(self._count, job_id))
         finally:
             # The next start removes them; an error here would hide that of the worker.
             with suppress(OSError):
@@ -367,10 +368,12 @@ class JobQueue:
             _log.warning("%s", error)
             self._jobs[job_id] = job
 
-    def _count(self, job_id: str, frames: int, total: int, phase: str | None = None) -> None:
+    def _count(self, job_id: str, phase: str, done: float, total: float) -> None:
         """Update the progress, in memory only."""
         if job_id in self._jobs:
-            self._jobs[job_id] = replace(self._jobs[job_id], frames=frames, total=total, phase=phase)
+            self._jobs[job_id] = replace(
+                self._jobs[job_id], frames=round(done), total=round(total), phase=phase or None
+            )
 
 
 def _link(video: Path, path: Path) -> None:

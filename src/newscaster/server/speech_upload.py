@@ -10,15 +10,19 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from newscaster import media
 from newscaster.errors import MediaError
 from newscaster.server.http_errors import TIMED_OUT, TOO_LARGE, WRONG_KIND, RefusedError
 from newscaster.server.settings import Limits
+
+Checked = TypeVar("Checked")
 
 KINDS = "WAV, FLAC, MP3, Ogg, WebM, MP4/M4A or AIFF"
 PARTIAL = ".part"
@@ -76,21 +80,65 @@ async def receive_audio(stream: AsyncIterator[bytes], folder: Path, *, limits: L
     Raises:
         RefusedError: it is too large, too long, of another format, damaged, or stalls.
     """
+    left = threading.Event()
+
+    def check(path: Path) -> tuple[Path, float]:
+        return path, _check(path, limits, left)
+
+    accepted = Accepted(suffix_of=audio_suffix, name="an audio file", kinds=KINDS)
+    return await receive(stream, folder, accepted, check, limits, limits.upload_bytes, left=left)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """What an upload may be."""
+
+    suffix_of: Callable[[bytes], str | None]
+    """The suffix of a file from its first bytes; None: not accepted."""
+    name: str
+    """Such as "an audio file"."""
+    kinds: str
+    """Formats, for messages."""
+
+
+async def receive(
+    stream: AsyncIterator[bytes],
+    folder: Path,
+    accepted: Accepted,
+    check: Callable[[Path], Checked],
+    limits: Limits,
+    max_bytes: int,
+    *,
+    left: threading.Event | None = None,
+) -> Checked:
+    """Write the body of a request to a new file, and return what its check returns.
+
+    Args:
+        stream: the body.
+        folder: of the file, which the caller removes.
+        accepted: formats.
+        check: called with the file in a decoder thread; the file is removed if it raises.
+        limits: how long an upload may stall.
+        max_bytes: maximum size.
+        left: set if the client disconnects during the check.
+
+    Raises:
+        RefusedError: it is too large, of another format, or stalls; or as `check`.
+    """
     temporary = folder / f"{secrets.token_hex(8)}{PARTIAL}"
     try:
-        size, head = await write_body(stream, temporary, limits, limits.upload_bytes)
-        suffix = audio_suffix(head)
+        size, head = await write_body(stream, temporary, limits, max_bytes)
+        suffix = accepted.suffix_of(head)
         if suffix is None:
-            problem = "is empty" if not size else f"is {kind_of(head)}, not an audio file"
-            raise RefusedError(f"the file {problem}. Choose another one: {KINDS}", status=WRONG_KIND)
+            problem = "is empty" if not size else f"is {kind_of(head)}, not {accepted.name}"
+            raise RefusedError(f"the file {problem}. Choose another one: {accepted.kinds}", status=WRONG_KIND)
         path = temporary.with_suffix(suffix)
         temporary.rename(path)
         try:
-            seconds = await _check_in_thread(path, limits)
+            return await _in_decoder(check, path, left)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return path, seconds
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -126,24 +174,20 @@ async def write_body(
             file.write(part)
 
 
-async def _check_in_thread(path: Path, limits: Limits) -> float:
-    """Decode a file in a decoder thread; return its length in seconds. A disconnect ends the decoding.
-
-    Raises:
-        RefusedError: it cannot be decoded, is too long, or takes too long to decode.
-    """
-    left = threading.Event()
-    checking = asyncio.get_running_loop().run_in_executor(decoders(), _check, path, limits, left)
+async def _in_decoder(check: Callable[[Path], Checked], path: Path, left: threading.Event | None) -> Checked:
+    """Check a file in a decoder thread. A disconnect sets `left`, and waits for the check to end."""
+    checking = asyncio.get_running_loop().run_in_executor(_decoders(), check, path)
     try:
         return await asyncio.shield(checking)
     except asyncio.CancelledError:
-        left.set()
+        if left is not None:
+            left.set()
         await asyncio.wait([checking])  # it reads the file, which the caller removes next
         raise
 
 
 @cache
-def decoders() -> ThreadPoolExecutor:
+def _decoders() -> ThreadPoolExecutor:
     """Return the threads that decode uploads."""
     return ThreadPoolExecutor(_DECODERS, thread_name_prefix="newscaster-upload")
 

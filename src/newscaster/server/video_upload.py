@@ -6,17 +6,16 @@ read other files, are not accepted.
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import MediaError
 from newscaster.server.http_errors import BAD_REQUEST, TOO_LARGE, WRONG_KIND, RefusedError
 from newscaster.server.settings import Limits
-from newscaster.server.speech_upload import PARTIAL, UNKNOWN, decoders, kind_of, write_body
+from newscaster.server.speech_upload import UNKNOWN, Accepted, kind_of, receive
 
 KINDS = "MP4, MOV, MKV, WebM, AVI, MPEG, WMV or MXF"
 MIN_SECONDS = 1.0
@@ -71,34 +70,11 @@ async def receive_video(stream: AsyncIterator[bytes], folder: Path, *, limits: L
         RefusedError: it is too large, too long or too short, of another format, damaged, without video, or
             stalls.
     """
-    temporary = folder / f"{secrets.token_hex(8)}{PARTIAL}"
-    try:
-        size, head = await write_body(stream, temporary, limits, limits.video_bytes)
-        suffix = video_suffix(head)
-        if suffix is None:
-            problem = "is empty" if not size else f"is {kind_of(head)}, not a video"
-            raise RefusedError(f"the file {problem}. Choose another one: {KINDS}", status=WRONG_KIND)
-        path = temporary.with_suffix(suffix)
-        temporary.rename(path)
-        try:
-            return await _check_in_thread(path, size, limits)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    accepted = Accepted(suffix_of=video_suffix, name="a video", kinds=KINDS)
+    return await receive(stream, folder, accepted, partial(_check, limits=limits), limits, limits.video_bytes)
 
 
-async def _check_in_thread(path: Path, size: int, limits: Limits) -> UploadedVideo:
-    checking = asyncio.get_running_loop().run_in_executor(decoders(), _check, path, size, limits)
-    try:
-        return await asyncio.shield(checking)
-    except asyncio.CancelledError:
-        await asyncio.wait([checking])  # it reads the file, which the caller removes next
-        raise
-
-
-def _check(path: Path, size: int, limits: Limits) -> UploadedVideo:
+def _check(path: Path, *, limits: Limits) -> UploadedVideo:
     """Probe a video: its headers, first frame and time stamps.
 
     Raises:
@@ -133,7 +109,7 @@ def _check(path: Path, size: int, limits: Limits) -> UploadedVideo:
         )
     return UploadedVideo(
         path=path,
-        size_bytes=size,
+        size_bytes=path.stat().st_size,
         width=video.width,
         height=video.height,
         fps=round(float(video.nominal_fps or video.fps), 3),
