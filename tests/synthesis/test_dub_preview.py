@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import newscaster
+from making_odd_media import write_frames
 from newscaster import Anchor, media
 from newscaster.errors import FootageError, InputError, SpeechError
 from newscaster.media import VideoInfo
-from newscaster.prepare.clips import Footage
+from newscaster.prepare.clips import Footage, read_footage
 from newscaster.prepare.people import Person
 from newscaster.speech.cued_script import parse_cues
 from newscaster.synthesis import dub_preview
@@ -183,3 +184,13 @@ def test_a_preview_is_a_part_of_the_video_beside_the_same_part_as_it_was(tmp_pat
 def difference(a: ImageU8, b: ImageU8) -> float:
     """The mean difference of two frames, in 8-bit pixel values."""
     return float(np.abs(a.astype(int) - b).mean())
+
+
+def test_the_cut_of_a_video_of_10_bits_plays_in_browsers(tmp_path: Path) -> None:
+    images = [np.full((64, 96, 3), level, np.uint8) for level in range(20, 220, 4)]
+    video = write_frames(tmp_path / "deep.mp4", images, codec="libx265", layout="yuv420p10le")
+    assert not media.plays_in_browsers(video)
+    plan = PreviewPlan(first=5, stop=30, fps=Fraction(25), speech_seconds=0.0)
+    assert dub_preview._cut_video(read_footage(video), plan, tmp_path / "cut.mp4") is None
+    assert media.plays_in_browsers(tmp_path / "cut.mp4")
+    assert sum(1 for _ in media.read_frames(tmp_path / "cut.mp4")) == 25

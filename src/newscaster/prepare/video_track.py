@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from newscaster.errors import FootageError, OutputError
+from newscaster.errors import FootageError
 from newscaster.face.topology import LANDMARKS
 from newscaster.media import read_frames
 from newscaster.media.background import made_ahead
@@ -31,6 +31,7 @@ from newscaster.prepare.persons import UNMEASURED, choose_known, times_text
 from newscaster.prepare.shots import CutDetector, shot_ranges
 from newscaster.prepare.work import look
 from newscaster.system.files import atomic_write
+from newscaster.system.folders import make_cache_folder
 from newscaster.tracking.descriptor import descriptor_distance
 from newscaster.types import ArrayBool, ArrayF32, ArrayF64, FrameProgress, ImageU8
 
@@ -347,12 +348,7 @@ def _write_cache(path: Path, track: VideoTrack) -> None:
         "cuts": np.array(track.cuts, np.int32),
         "header": np.array(json.dumps(header)),
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"the cache '{path.parent}' cannot be made ({error}). Name another folder"
-        ) from error
+    make_cache_folder(path.parent)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 

@@ -100,13 +100,17 @@ def look(footage: Footage, frames: Sequence[ImageU8] | None = None) -> tuple[Per
 
 def look_at(footage: Footage, sampled: Iterable[tuple[float, ImageU8]]) -> tuple[Person, ...]:
     """Find the people in frames of a file, each with its time in seconds, from left to right."""
-    persons = group_sightings(sightings_in(frame, float(second)) for second, frame in sampled)
-    return weigh_persons(footage, persons, read_speech=lambda s, frames: readable_speech(s, frames)[0])
+    return weigh_persons(
+        footage, _people_at(sampled), read_speech=lambda s, frames: readable_speech(s, frames)[0]
+    )
 
 
 def people_in(footage: Footage, frames: Sequence[ImageU8] | None = None) -> tuple[Person, ...]:
     """Find the people in a file as :func:`look` does, without measuring who of them speaks."""
-    sampled = sampled_frames(footage) if frames is None else enumerate(frames)
+    return _people_at(sampled_frames(footage) if frames is None else enumerate(frames))
+
+
+def _people_at(sampled: Iterable[tuple[float, ImageU8]]) -> tuple[Person, ...]:
     return group_sightings(sightings_in(frame, float(second)) for second, frame in sampled)
 
 

@@ -85,6 +85,19 @@ class DubOptions:
         return self.start_seconds is not None or self.stop_seconds is not None
 
 
+def check_part_start(start_seconds: float, video: Path, end_seconds: float) -> None:
+    """Check that the part to rewrite starts before the video ends.
+
+    Raises:
+        InputError: it does not.
+    """
+    if start_seconds >= end_seconds:
+        raise InputError(
+            f"the part to rewrite starts at {start_seconds:g} s, and '{video}' has {end_seconds:.2f} s; "
+            "expected an earlier start"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeptFrames:
     """Frames whose mouth stays as it was."""

@@ -26,10 +26,10 @@ from newscaster.prepare.people import Person
 from newscaster.prepare.persons import choose_known
 from newscaster.prepare.work import people_in
 from newscaster.speech.captions import TimedSentence
-from newscaster.speech.cued_script import parse_cues
+from newscaster.speech.cued_script import clock, parse_cues
 from newscaster.synthesis.cued_speech import open_cued_speech
 from newscaster.synthesis.dub import dub_to_file
-from newscaster.synthesis.dub_options import DubOptions, DubResult
+from newscaster.synthesis.dub_options import DubOptions, DubResult, check_part_start
 from newscaster.synthesis.dub_roles import Role
 from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.loading import LoadedAnchor
@@ -158,11 +158,7 @@ def plan_preview(
     fps, end = footage.fps, footage.end_seconds
     part_start = options.start_seconds or 0.0
     part_stop = end if options.stop_seconds is None else min(options.stop_seconds, end)
-    if part_start >= end:
-        raise InputError(
-            f"the part to rewrite starts at {part_start:g} s, and '{footage.path}' has {end:.2f} s; expected "
-            "an earlier start"
-        )
+    check_part_start(part_start, footage.path, end)
     if at_seconds is not None:
         if not 0 <= at_seconds <= end:
             raise InputError(
@@ -206,7 +202,7 @@ def _options_in_cut(options: DubOptions, plan: PreviewPlan, face: int | None) ->
 
 
 def _cut_video(footage: Footage, plan: PreviewPlan, path: Path) -> Path | None:
-    """Write the window as a file of its own; return a file of its audio, if it has any."""
+    """Write the window as a file that browsers play; return a file of its audio, if it has any."""
     own = None
     if footage.has_audio:
         samples = media.read_audio(
@@ -215,7 +211,9 @@ def _cut_video(footage: Footage, plan: PreviewPlan, path: Path) -> Path | None:
         if len(samples):
             own = path.with_name("own.wav")
             media.write_wav(own, np.nan_to_num(samples), _RATE)
-    frames = media.read_yuv_frames(footage.path, fps=plan.fps, start_frame=plan.first, stop_frame=plan.stop)
+    frames = media.read_yuv_frames(
+        footage.path, fps=plan.fps, start_frame=plan.first, stop_frame=plan.stop, plain=True
+    )
     media.write_video(path, frames, fps=plan.fps, audio=own, crf=_CRF)
     return own
 
@@ -291,17 +289,12 @@ def _captions_within(path: Path, start: float, stop: float, folder: Path) -> tup
     shift_ms = min(recent[0].start_ms, round(start * 1000))
     lines = []
     for cue in (*recent, *later):
-        times = " --> ".join(_clock(ms - shift_ms) for ms in (cue.start_ms, cue.stop_ms))
+        times = " --> ".join(clock(ms - shift_ms) for ms in (cue.start_ms, cue.stop_ms))
         lines += [str(cue.number), times, cue.text, ""]
     script = folder / f"captions{path.suffix}"
     head = ["WEBVTT", ""] if path.suffix.lower() == ".vtt" else []
     script.write_text("\n".join([*head, *lines]), encoding="utf-8")
     return shift_ms / 1000, script
-
-
-def _clock(ms: int) -> str:
-    seconds, ms = divmod(ms, 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms:03}"
 
 
 def _cut_speech(speech: Speech, start: float, stop: float, folder: Path) -> Speech:

@@ -25,7 +25,7 @@ from newscaster.provenance import FurtherPerson, Statement
 from newscaster.speech.captions import caption_cues
 from newscaster.synthesis.background import Background
 from newscaster.synthesis.dub_audio import AudioPlan, like, write_dub_audio
-from newscaster.synthesis.dub_options import DubbedFace, DubOptions, KeptFrames
+from newscaster.synthesis.dub_options import DubbedFace, DubOptions, KeptFrames, check_part_start
 from newscaster.synthesis.dub_order import extended_order, kept_frames
 from newscaster.synthesis.dub_roles import Role, Speeches
 from newscaster.synthesis.dub_tracks import DubTracks, open_dub_tracks
@@ -193,11 +193,7 @@ class DubbedVideo:
     def _total_frames(self) -> int:
         """Return the number of frames of the result."""
         track = self._track
-        if self._start_seconds >= track.seconds:
-            raise InputError(
-                f"the part to rewrite starts at {self._start_seconds:g} s, and '{track.path}' has "
-                f"{track.seconds:.2f} s; expected an earlier start"
-            )
+        check_part_start(self._start_seconds, track.path, track.seconds)
         if self.options.is_part:
             return len(track)
         spoken = max(frame_count(s.samples, s.rate, track.fps) for s in self.speeches.spoken)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from newscaster import media
-from newscaster.errors import InputError
 from newscaster.prepare.lag import SpokenSegment
 from newscaster.prepare.predicted_opening import predicted_openings
 from newscaster.prepare.speaking import raw_openings
@@ -18,7 +17,7 @@ from newscaster.prepare.video_track import VideoTrack
 from newscaster.speech.activity import speech_activity
 from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.synthesis.dub_audio import AudioPlan, like, write_dub_audio
-from newscaster.synthesis.dub_options import DubOptions, OwnAudioLag
+from newscaster.synthesis.dub_options import DubOptions, OwnAudioLag, check_part_start
 from newscaster.synthesis.speech_input import Speech
 
 
@@ -36,11 +35,7 @@ def own_audio(video: Path, options: DubOptions) -> Iterator[Path]:
     end = info.video.end_seconds or info.audio.duration_seconds or 0.0
     start = options.start_seconds or 0.0
     stop = end if options.stop_seconds is None else min(options.stop_seconds, end)
-    if stop <= start:
-        raise InputError(
-            f"the part to rewrite starts at {start:g} s, and '{video}' has {end:.2f} s; expected an earlier "
-            "start"
-        )
+    check_part_start(start, video, end)
     with media.scratch_folder() as folder:
         path = folder / f"{video.stem}.wav"
         rate, channels = like(video)

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from newscaster import media
-from newscaster.errors import MediaError, OutputError
+from newscaster.errors import MediaError
 from newscaster.matting.clips import matte_clip
 from newscaster.matting.store import MATTE_VERSION, MatteStore, MatteWriter
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.synthesis.background import Background, Compositor, open_compositor
+from newscaster.system.folders import make_cache_folder
 from newscaster.types import ArrayBool, Progress
 
 
@@ -81,12 +82,7 @@ def _read(path: Path, frames: int) -> MatteStore | None:
 
 def _compute(path: Path, track: VideoTrack, shown: ArrayBool, progress: Progress | None) -> MatteStore:
     total, count = len(track), 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"the cache '{path.parent}' cannot be made ({error}). Name another folder"
-        ) from error
+    make_cache_folder(path.parent)
     decoded = media.read_yuv_frames(track.path, fps=track.fps, stop_frame=total, plain=True)
     with media.made_ahead(decoded) as frames:
         first = next(frames)

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from newscaster.errors import OutputError
+
 HOME_VARIABLE = "NEWSCASTER_HOME"
 """Environment variable that names another folder for what newscaster keeps of a user."""
 
@@ -23,6 +25,18 @@ def platform_cache_folder() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "newscaster"
+
+
+def make_cache_folder(folder: Path) -> None:
+    """Make a folder that the user named for what can be computed again, if it is missing.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the cache '{folder}' cannot be made ({error}). Name another folder") from error
 
 
 def cache_folder() -> Path:
