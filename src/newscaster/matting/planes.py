@@ -21,11 +21,10 @@ import numpy.typing as npt
 from newscaster.matting.matte import Matte
 from newscaster.media import YuvFrame
 from newscaster.media.color import yuv_matrix
-from newscaster.types import ArrayF32, ImageU8
+from newscaster.types import ArrayF32, ArrayI64, ImageU8
 
 Size = tuple[int, int]
 """height, width"""
-Indices = npt.NDArray[np.int64]
 _STEP = 4
 """Of stored colour differences, in 8-bit pixel values."""
 _MAX_GAP = 0xFFFF
@@ -41,7 +40,7 @@ class PlaneMatte:
 
     outside: ImageU8
     """(h, w): 255 where alpha is 0, else 0."""
-    index: Indices
+    index: ArrayI64
     """(n,) flat indices of the edge pixels, rising."""
     alpha: ImageU8
     """(n,): of the edge pixels, 1 to 254."""
@@ -233,17 +232,17 @@ def _flat(plane: ImageU8) -> ImageU8:
     return np.lib.stride_tricks.as_strided(plane, ((height - 1) * plane.strides[0] + width,), (1,))
 
 
-def _positions(plane: ImageU8, index: Indices) -> Indices:
+def _positions(plane: ImageU8, index: ArrayI64) -> ArrayI64:
     """Return indices of a plane as indices of its flat view."""
     padding = plane.strides[0] - plane.shape[1]
     return index + index // plane.shape[1] * padding if padding else index
 
 
-def _taken(plane: ImageU8, index: Indices) -> ImageU8:
+def _taken(plane: ImageU8, index: ArrayI64) -> ImageU8:
     return _flat(plane)[_positions(plane, index)]
 
 
-def _plane(alpha: ImageU8, edge: Indices, difference: npt.NDArray[np.int16]) -> PlaneMatte:
+def _plane(alpha: ImageU8, edge: ArrayI64, difference: npt.NDArray[np.int16]) -> PlaneMatte:
     outside = np.negative((alpha == 0).view(np.uint8))
     rounded = np.clip(np.rint(difference / _STEP), -127, 127) * _STEP
     return PlaneMatte(outside, edge, alpha.reshape(-1)[edge], rounded.astype(np.int16))
@@ -301,7 +300,7 @@ def _encode_plane(plane: PlaneMatte) -> bytes:
     )
 
 
-def _runs(index: Indices) -> tuple[Indices, Indices]:
+def _runs(index: ArrayI64) -> tuple[ArrayI64, ArrayI64]:
     """Return runs of successive indices: the gap before each, and its length, both below 65536."""
     starts = np.flatnonzero(np.diff(index, prepend=-2) != 1)
     first = index[starts]
