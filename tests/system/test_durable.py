@@ -90,8 +90,8 @@ def test_files_are_renamed_in_one_place_only() -> None:
         for path in SOURCE.rglob("*.py")
         if re.search(r"os\.replace\(|os\.rename\(|\.rename\(", path.read_text(encoding="utf-8"))
     }
-    # The others rename what need not outlive a power cut: a folder to be removed, an upload.
-    assert found == {"system/durable.py", "pipelines.py", "server/speech_upload.py"}
+    # The others rename what need not outlive a power cut: a folder to be removed, uploads.
+    assert found == {"system/durable.py", "pipelines.py", "server/speech_upload.py", "server/videos.py"}
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from newscaster.errors import OutputError
 from newscaster.media.containers import container_of
-from newscaster.system.durable import sync_file, sync_folder
+from newscaster.system.durable import move_files_durably
 from newscaster.system.files import listed_temporary
 from newscaster.system.os_errors import why
 
@@ -76,10 +76,7 @@ def atomic_sequence(path: Path) -> Iterator[Path]:
         try:
             with listed_temporary(folder):
                 yield folder / path.name
-                for image in sorted(folder.iterdir()):
-                    sync_file(image)
-                    os.replace(image, path.parent / image.name)
-                sync_folder(path.absolute().parent)
+                move_files_durably(folder, path.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:

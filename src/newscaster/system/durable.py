@@ -99,6 +99,18 @@ def replace_durably(temporary: Path, path: Path) -> None:
     sync_folder(path.absolute().parent)
 
 
+def move_files_durably(folder: Path, target: Path) -> None:
+    """Move finished files to the folder `target`, in order of their names, as :func:`replace_durably`.
+
+    Raises:
+        OSError: one cannot be moved, or the disk is full or fails.
+    """
+    for file in sorted(folder.iterdir()):
+        sync_file(file)
+        os.replace(file, target / file.name)
+    sync_folder(target.absolute())
+
+
 def rename_folder_durably(temporary: Path, folder: Path) -> None:
     """Rename a finished folder of plain files to `folder`, as :func:`replace_durably`.
 
