@@ -113,7 +113,8 @@ def test_verify_reads_the_watermark(tmp_path: Path, capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{without}: no manifest, but the pixels carry newscaster's watermark"
     assert lines[-1] == (
-        f"  watermark    newscaster's, of the anchor whose sha256 starts with {carried}, {pieces}"
+        "  watermark    newscaster's, of the anchor whose sha256, or the person whose id, starts with "
+        f"{carried}, {pieces}"
     )
     assert cli.run(["verify", str(without), "--json"]) == 4
     values = json.loads(capsys.readouterr().out)
@@ -153,7 +154,7 @@ def test_verify_reads_the_watermark(tmp_path: Path, capsys: pytest.CaptureFixtur
         (
             FoundMark(id="123456", pieces=6, marked=5, scale=1.0, mirrored=False),
             None,
-            "sha256 starts with 123456",
+            "starts with 123456",
         ),
         (
             FoundMark(id=None, pieces=6, marked=5, scale=1.0, mirrored=False),

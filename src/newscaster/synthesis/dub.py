@@ -14,14 +14,13 @@ from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import FootageError, InputError, OutputError
-from newscaster.prepare.video_track import OtherPersonError, VideoTrack, WantedPerson, track_people
+from newscaster.prepare.video_track import OtherPersonError, VideoTrack, track_people
 from newscaster.synthesis.background import Background
 from newscaster.synthesis.dub_options import DubOptions, DubResult
 from newscaster.synthesis.dub_report import check_report, is_page, write_people_page, write_report
 from newscaster.synthesis.dub_roles import Role, open_speeches
 from newscaster.synthesis.dub_video import DubbedVideo
 from newscaster.synthesis.faces_found import face_images, write_faces
-from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.options import Outputs, SigningOptions, Style
 from newscaster.synthesis.output_paths import OutputPaths, inputs_of
 from newscaster.synthesis.own_audio import measure_own_lag
@@ -57,6 +56,7 @@ def dub_to_file(
         stack.enter_context(media.exclusive_output(job.paths.video))
         speeches = stack.enter_context(open_speeches(active, job.video, job.options))
         tracks = job.track(active, progress)
+        found = [role.source.found(track) for role, track in zip(active, tracks, strict=True)]
         tracked = time.perf_counter()
         own_lag = None
         if speeches.is_own_audio:
@@ -64,6 +64,7 @@ def dub_to_file(
             own_lag = measure_own_lag(tracks[0], speeches.audible, start_seconds=start)
         dubbed = DubbedVideo(
             roles=active,
+            people=[one.person for one in found],
             tracks=tracks,
             speeches=speeches,
             options=job.options,
@@ -72,7 +73,14 @@ def dub_to_file(
             paths=job.paths,
         )
         written = dubbed.write(stack, signer, progress)
-        notes = (*job.notes(tracks, plain=dubbed.is_plain), *silent, *speeches.notes, *written.warnings)
+        known = [note for one in found for note in one.notes]
+        notes = (
+            *job.notes(tracks, plain=dubbed.is_plain),
+            *known,
+            *silent,
+            *speeches.notes,
+            *written.warnings,
+        )
     result = DubResult(
         path=job.paths.video,
         frames=written.frames,
@@ -102,7 +110,7 @@ def _active(roles: Sequence[Role], options: DubOptions) -> tuple[list[Role], lis
     if options.others == "rest" or not speaking:  # without any speech, this is an error of its own
         return [*speaking, *silent], []
     return speaking, [
-        f"'{role.anchor.info.name}' has no speech and keeps their own mouth (others: keep)" for role in silent
+        f"'{role.source.name}' has no speech and keeps their own mouth (others: keep)" for role in silent
     ]
 
 
@@ -146,7 +154,7 @@ class _Job:
             yield role.script, "the captions"
             yield from inputs_of(
                 speech=role.request.speech,
-                anchor=role.anchor.path,
+                anchor=role.source.path,
                 sign=self.signing.files,
                 voice=voice,
             )
@@ -157,12 +165,7 @@ class _Job:
         Raises:
             FootageError: one is not in the video; an image of those who are is written.
         """
-        wanted = [
-            WantedPerson(
-                name=role.anchor.info.name, descriptor=anchor_descriptor(role.anchor.target), face=role.face
-            )
-            for role in roles
-        ]
+        wanted = [role.source.wanted(role.face) for role in roles]
         report = None if progress is None else lambda done, total: progress("track", done, total)
         try:
             return track_people(self.video, wanted, cache=self.options.cache, progress=report)
@@ -172,7 +175,7 @@ class _Job:
 
     def _write_faces(self, role: Role, error: OtherPersonError) -> str:
         """Write an image of the people in the video beside the anchor's; return a sentence with its path."""
-        images = face_images(role.anchor.target, error.path, error.persons)
+        images = [*role.source.images(), *face_images(error.path, error.persons)]
         try:
             if self.paths.report is not None and is_page(self.paths.report):
                 write_people_page(self.paths.report, str(error), images)

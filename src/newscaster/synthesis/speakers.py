@@ -12,6 +12,7 @@ from newscaster.speech.voices import Reading
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.dub import dub_to_file
 from newscaster.synthesis.dub_options import DubOptions, DubResult
+from newscaster.synthesis.dub_people import FromAnchor
 from newscaster.synthesis.dub_roles import Role
 from newscaster.synthesis.options import Outputs, SigningOptions, Style
 from newscaster.synthesis.speak import SpeechRequest
@@ -92,7 +93,7 @@ def dub(
 def _role(speaker: Speaker, style: Style) -> Role:
     """Return the role of a speaker; the style's reading is for texts alone."""
     role = Role(
-        anchor=speaker.anchor.checked(),
+        source=FromAnchor(speaker.anchor.checked()),
         request=SpeechRequest(speech=speaker.speech, text=speaker.text, rate=speaker.rate),
         script=None if speaker.script is None else Path(speaker.script),
         face=speaker.face,

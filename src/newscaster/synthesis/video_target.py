@@ -48,7 +48,7 @@ class VideoTarget:
     @staticmethod
     def of(track: VideoTrack, face: AnchorFace, crop: FaceCrop) -> VideoTarget:
         """Return a tracked video as the target of an anchor."""
-        poses = _steady_poses(face.head, track)
+        poses = steady_poses(face.head, track)
         warps = crop.transforms(face.head, poses)
         weights = np.zeros(len(track), np.float32)
         outside = _cut_off(warps, face.mask, track)
@@ -128,18 +128,29 @@ class VideoTarget:
                 return
             yield self._frame(index, image, self.images)
 
+    def crops(self, indices: Iterable[int]) -> Iterator[ImageU8]:
+        """Yield the face crops (S, S, 3) of these frames, with the next of `images`."""
+        assert self.images is not None, "frames come from `on`"
+        for index in indices:
+            image = self.images.next()
+            if image is None:
+                return
+            yield self._cut(index, image, self.images)
+
     def _frame(self, index: int, image: YuvFrame, images: _Images) -> TargetFrame:
         transform = self.warps[index]
         if self.weights[index] <= 0:
             return TargetFrame(index, image, _NO_CROP, transform, None)  # stays as it is
-        width, height = image.padded_size
-        box = covered(transform, side=self.crop.side, size=(width, height))
+        placement = place(self.face.mask.soft, transform, size=image.padded_size)
+        return TargetFrame(index, image, self._cut(index, image, images), transform, placement)
+
+    def _cut(self, index: int, image: YuvFrame, images: _Images) -> ImageU8:
+        transform = self.warps[index]
+        box = covered(transform, side=self.crop.side, size=image.padded_size)
         part = images.part(image, box)
         cut = cut_crop(part, transform.from_corner(box.left, box.top), self.crop.side)
         cut.flags.writeable = False
-        return TargetFrame(
-            index, image, cut, transform, place(self.face.mask.soft, transform, size=(width, height))
-        )
+        return cut
 
 
 _NO_CROP = np.zeros((0, 0, 3), np.uint8)
@@ -163,7 +174,7 @@ class _Images:
         return self._copier.rgb_part(image, box)
 
 
-def _steady_poses(head: Head, track: VideoTrack) -> Poses:
+def steady_poses(head: Head, track: VideoTrack) -> Poses:
     """Return poses that are smoothed within each shot, (F,); frames without a face take the nearest one's."""
     matrix = np.zeros((len(track), 2, 3))
     shift = np.zeros((len(track), 2))
