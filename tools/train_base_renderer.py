@@ -1,7 +1,7 @@
 """Train the base reference renderer of the package on footage of many people.
 
     python tools/train_base_renderer.py --work FOLDER --out base_renderer.safetensors --minutes 60
-        --people FILE_OR_FOLDER... [--check FILE_OR_FOLDER...]
+        --people FILE_OR_FOLDER... [--check FILE_OR_FOLDER...] [--start base_renderer.safetensors]
 
 Every file shows one person. Face crops are cut once and kept in FOLDER/crops; the training is resumed from
 FOLDER/run. People of --check are only measured. Ends with one line of JSON.
@@ -24,7 +24,13 @@ from newscaster.face.geometry import eye_distance
 from newscaster.face.head_pose import Head
 from newscaster.face.surface_warp import Surface
 from newscaster.face.topology import MOUTH
-from newscaster.models.reference.base import Person, save_base_renderer, train_base_renderer
+from newscaster.models.reference.base import (
+    Person,
+    load_base_renderer,
+    save_base_renderer,
+    train_base_renderer,
+)
+from newscaster.models.reference.graph import write_graphs
 from newscaster.models.renderer.data import RenderingClip
 from newscaster.prepare.clips import find_footage
 from newscaster.prepare.video_track import track_video
@@ -83,6 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--every", type=int, default=1, help="take one frame in so many")
+    parser.add_argument("--start", type=Path, help="weights to begin with")
     options = parser.parse_args()
     learn = list(people(options.people, options.work / "crops", every=options.every))
     check = list(people(options.check, options.work / "crops", every=1))
@@ -100,9 +107,15 @@ def main() -> None:
             )
 
     network, facts = train_base_renderer(
-        learn, check, options.work / "run", minutes=options.minutes, progress=tell
+        learn,
+        check,
+        options.work / "run",
+        minutes=options.minutes,
+        progress=tell,
+        start=None if options.start is None else load_base_renderer(options.start),
     )
     save_base_renderer(options.out, network, facts)
+    write_graphs(options.out.parent, network.config)
     print(json.dumps({"bytes": options.out.stat().st_size, **facts}))
 
 

@@ -21,8 +21,8 @@ MAX_REFERENCES = 240
 """References of an anchor."""
 COUNT = 4
 """References for one frame: the first one for detail, all for the rest."""
-SMALL_SIDE = 128
-"""Side of the reduced crops that are mixed: twice the cells of the network's grid."""
+CELLS = 64
+"""Cells of the renderer's grid to a side of the crop; the side of the reduced references that it mixes."""
 _CANDIDATES = 12
 """Nearest references that the path chooses the first one from."""
 _SWITCH = 0.35

@@ -10,7 +10,8 @@ detects damage; `synthesis` uses their content.
     ├── networks/speech_encoder.onnx   only if the features need it, and the header does not name the sha256
     │                                  of the encoder of the package
     ├── networks/motion.onnx           features (B, T, D) float32 -> coefficients (B, T, K) float32
-    ├── networks/renderer.onnx         "region" (B, S, S, 3), "face_map" (B, C, M, M) -> rendered, all uint8
+    ├── networks/renderer.onnx         "region" (B, S, S, 3), "face_map" (B, C, M, M) -> rendered, all uint8;
+    │   or renderer.safetensors        if the renderer copies: weights for the graph of the package
     ├── references.safetensors         face crops that the renderer copies from, if it does
     ├── face.safetensors               mouth basis, head, mask, face track of the target
     ├── stage.mp4                      the target video, on which the mouth is rewritten
@@ -46,11 +47,12 @@ HEADER = "anchor.json"
 SPEECH_ENCODER = "networks/speech_encoder.onnx"
 MOTION = "networks/motion.onnx"
 RENDERER = "networks/renderer.onnx"
+RENDERER_WEIGHTS = "networks/renderer.safetensors"
 FACE = "face.safetensors"
 REFERENCES = "references.safetensors"
 TARGET = "stage.mp4"
 MATTE = "matte.bin"
-_ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, REFERENCES, TARGET, MATTE)
+_ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, RENDERER_WEIGHTS, REFERENCES, TARGET, MATTE)
 MAX_BYTES = 1 << 30
 """Largest size of an anchor's file. The bundled anchor has 18 MB."""
 _ZIP_BEGIN = b"PK\x03\x04"
@@ -93,6 +95,8 @@ def _members(info: AnchorInfo, *, matte: bool) -> list[str]:
     """Return the members of an anchor without its header, in the order of the file."""
     optional = {
         SPEECH_ENCODER: info.features.needs_encoder and info.shared_encoder is None,
+        RENDERER: not info.copies,
+        RENDERER_WEIGHTS: info.copies,
         REFERENCES: info.copies,
         MATTE: matte,
     }
@@ -365,7 +369,7 @@ def write_anchor(
         info: the header.
         face: the arrays; they must fit `info`.
         motion: the motion network, ONNX.
-        renderer: the rendering network, ONNX.
+        renderer: the rendering network, ONNX; if `info.copies`, its weights, a safetensors file.
         target: the target video, made by `media.encode_target`.
         matte: of the target video, as written by `matting.store`; None: it is computed at first use.
         speech_encoder: the speech encoder, ONNX; required exactly if `info.features` needs it and
@@ -396,7 +400,8 @@ def write_anchor(
         )
     arrays = {name: np.ascontiguousarray(array) for name, array in face.to_arrays().items()}
     AnchorFace.from_arrays(arrays, info)
-    contents = {FACE: save(arrays), MOTION: motion, RENDERER: renderer, TARGET: target}
+    network = RENDERER_WEIGHTS if info.copies else RENDERER
+    contents = {FACE: save(arrays), MOTION: motion, network: renderer, TARGET: target}
     if speech_encoder is not None:
         contents[SPEECH_ENCODER] = speech_encoder
     if references is not None:

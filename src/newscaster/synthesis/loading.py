@@ -19,6 +19,7 @@ from newscaster.formats.anchor import (
     MATTE,
     MOTION,
     RENDERER,
+    RENDERER_WEIGHTS,
     SPEECH_ENCODER,
     TARGET,
     AnchorFace,
@@ -45,6 +46,7 @@ from newscaster.synthesis.motion_log import SynthesisedFrames
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.overlays import Overlays
 from newscaster.synthesis.person import LoadedPerson
+from newscaster.synthesis.reference_network import reference_session
 from newscaster.synthesis.reference_renderer import ReferenceRenderer
 from newscaster.synthesis.renderer import MapRenderer, Renderer, default_workers
 from newscaster.synthesis.signing import PersonOrigin, SpeechSource, statement
@@ -202,7 +204,7 @@ def load_anchor(file: AnchorFile, *, workers: int | None = None, backend: str | 
             motion=Session(file.read(MOTION), threads=1, name=MOTION),
             activity=load_voice_activity(),
             target=load_target(file, face),
-            renderer=_renderer(file, workers or default_workers(), backend),
+            renderer=_renderer(file, face, workers or default_workers(), backend),
             stored_matte=(lambda: file.read(MATTE)) if MATTE in file.members else None,
         )
         _try(loaded)
@@ -235,12 +237,15 @@ def load_target(file: AnchorFile, face: AnchorFace) -> Target:
     return Target(video, face, crop=info.crop, size=info.size, loops=info.target_loops)
 
 
-def _renderer(file: AnchorFile, workers: int, backend: str) -> Renderer:
+def _renderer(file: AnchorFile, face: AnchorFace, workers: int, backend: str) -> Renderer:
     info, side = file.info, file.info.crop.side
-    session = Session(file.read(RENDERER), threads=1, name=RENDERER, backend=backend, callers=workers)
     if info.copies:
-        references = file.references()
-        return ReferenceRenderer(session, references, side=side, map_side=info.map_side, workers=workers)
+        weights = file.read(RENDERER_WEIGHTS)
+        session = reference_session(
+            weights, side=side, name=RENDERER_WEIGHTS, backend=backend, callers=workers
+        )
+        return ReferenceRenderer(session, file.references(), hidden=face.mask.hidden, workers=workers)
+    session = Session(file.read(RENDERER), threads=1, name=RENDERER, backend=backend, callers=workers)
     return MapRenderer(session, side=side, map_side=info.map_side, grain=info.grain, workers=workers)
 
 

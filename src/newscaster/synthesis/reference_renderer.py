@@ -6,77 +6,78 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import AnchorError
-from newscaster.face.crop import reduced
-from newscaster.face.landmark_map import CHANNELS, draw_landmark_map
+from newscaster.face.crop import Mask, as_image, reduced
+from newscaster.face.hidden_box import cell_box
+from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.reference_flow import GRID, coarse_flow
 from newscaster.face.references import (
-    COUNT,
-    SMALL_SIDE,
+    CELLS,
     ReferencePath,
     References,
     nearest_references,
     relative_distances,
 )
-from newscaster.inference import Session
-from newscaster.synthesis.renderer import Job, Renderer
-from newscaster.types import ArrayF32, ArrayF64, ArrayI64, ImageU8
+from newscaster.inference import ONNX_RUNTIME, Session
+from newscaster.synthesis.reference_network import reference_session
+from newscaster.synthesis.renderer import Job, Renderer, default_workers
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
+
+_BOX_MULTIPLE = 8
+"""Of the sides of the box, in cells: the network has four levels."""
+_LARGE_KEPT = 12
+"""References whose rows of neighbours are kept, 3 MB each at a side of 512."""
+
+
+def base_renderer(
+    references: References, mask: Mask, *, workers: int | None = None, backend: str = ONNX_RUNTIME
+) -> ReferenceRenderer:
+    """Return a renderer with the weights of the package, which fit people whom they were not trained on."""
+    side = mask.hidden.shape[0]
+    session = reference_session(
+        None,
+        side=side,
+        name="the base renderer",
+        backend=backend,
+        callers=workers or default_workers(),
+    )
+    return ReferenceRenderer(session, references, hidden=mask.hidden, workers=workers)
 
 
 class ReferenceRenderer(Renderer):
     """Renders crops from references.
 
     Args:
-        session: the rendering network of `models.reference`, for one frame at a time. Called from several
-            threads at a time; best made with threads=1.
+        session: the network, see `reference_network`. Called from several threads at a time.
         references: the frames to copy from; their crops have the side of the rendered ones.
-        side: side of the crops, S.
-        map_side: side of the landmark maps, M.
+        hidden: (S, S), the pixels to replace.
         workers: threads that render at a time; by default one per core, up to 8.
 
     Raises:
-        AnchorError: the inputs or outputs of the network do not fit.
+        AnchorError: there are no references.
     """
 
     def __init__(
-        self,
-        session: Session,
-        references: References,
-        *,
-        side: int,
-        map_side: int,
-        workers: int | None = None,
+        self, session: Session, references: References, *, hidden: ArrayBool, workers: int | None = None
     ) -> None:
         super().__init__(workers=workers, batch=1)
-        image = (1, side, side, 3)
-        expected = {
-            "region": image,
-            "face_map": (1, len(CHANNELS), map_side, map_side),
-            "flow": (1, COUNT, 2, GRID, GRID),
-            "distance": (1, COUNT),
-            "small": (1, COUNT, SMALL_SIDE, SMALL_SIDE, 3),
-            "large": image,
-        }
-        if session.inputs != expected or session.outputs.get("rendered") != image:
-            raise AnchorError(
-                f"{session!r} is not a network that copies from {COUNT} references; expected the inputs "
-                f'{expected} and the output "rendered", {image}'
-            )
         if not len(references):
             raise AnchorError("there are no references to copy from")
         self._session, self._references = session, references
-        self._side, self._map_side = side, map_side
-        self._small: dict[int, ImageU8] = {}
-        self._lock = threading.Lock()
+        self._side = hidden.shape[0]
+        self._box = _BoxOf(hidden)
+        # Successive frames have the same first reference, which is large; all the others soon come again.
+        self._large = lru_cache(_LARGE_KEPT)(lambda number: neighbours(references.crops[number]))
+        self._small = cache(lambda number: neighbours(reduced(references.crops[number], CELLS)))
 
     def planned(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """See :class:`Renderer`: the references are those of the cheapest path."""
@@ -102,30 +103,80 @@ class ReferenceRenderer(Renderer):
         points = self._references.points
         numbers = nearest_references(mouth, points) if job.references is None else job.references
         chosen = points[numbers]
-        crop = job.frame.crop
-        landmark_map = draw_landmark_map(job.points, side=self._side, map_side=self._map_side)
-        inputs: dict[str, npt.NDArray[Any]] = {
-            "region": crop,
-            "face_map": landmark_map,
-            "flow": coarse_flow(mouth, chosen),
-            "distance": relative_distances(mouth, chosen),
-            "small": np.stack([self._reduced(number) for number in numbers.tolist()]),
-            "large": self._references.crops[int(numbers[0])],
-        }
-        single = {name: array[None] for name, array in inputs.items()}
-        rendered = self._session.run_one("rendered", (1, *crop.shape), **single)
-        if rendered.dtype != np.uint8:
-            raise AnchorError(f"{self._session!r} returns {rendered.dtype} pixels; expected uint8")
-        return rendered
+        crop, box = job.frame.crop, self._box
+        rendered = self._session.run_one(
+            "rendered",
+            box.shape,
+            **box.inputs,
+            context=box.context(crop),
+            landmark_map=box.cut(draw_landmark_map(job.points, side=self._side, map_side=CELLS))[None],
+            flow=box.cut_flow(coarse_flow(mouth, chosen)),
+            distance=relative_distances(mouth, chosen)[None],
+            small=np.concatenate([self._small(number) for number in numbers.tolist()]),
+            large=self._large(int(numbers[0])),
+        )
+        return box.pasted(crop, rendered)
 
-    def _reduced(self, number: int) -> ImageU8:
-        """Return a reference at the side that the network mixes; it is computed once."""
-        small = self._small.get(number)
-        if small is None:
-            small = reduced(self._references.crops[number], SMALL_SIDE)
-            with self._lock:
-                self._small[number] = small
-        return small
+
+class _BoxOf:
+    """The box of a crop that the network computes, and its inputs that never change."""
+
+    def __init__(self, hidden: ArrayBool) -> None:
+        cell = hidden.shape[0] // CELLS
+        self._cells = cell_box(hidden, cells=CELLS, multiple=_BOX_MULTIPLE)
+        self._cell = cell
+        self._pixels = self._cells.scaled_up(cell)
+        self._hidden = self._of(hidden)[..., None]
+        share = reduced_mean(self._hidden, cell)
+        self.inputs: dict[str, npt.NDArray[Any]] = {
+            "hidden": share.transpose(2, 0, 1)[None],
+            "cell_columns": np.arange(self._cells.left, self._cells.right, dtype=np.float32),
+            "cell_rows": np.arange(self._cells.top, self._cells.bottom, dtype=np.float32)[:, None],
+            "columns": np.arange(self._pixels.left, self._pixels.right, dtype=np.float32),
+            "rows": np.arange(self._pixels.top, self._pixels.bottom, dtype=np.float32)[:, None],
+        }
+        self.shape = (*self._hidden.shape[:2], 3)
+
+    def context(self, crop: ImageU8) -> ImageU8:
+        """Return the reduced visible pixels, (1, h, w, 3)."""
+        visible = np.where(self._hidden, np.uint8(0), self._of(crop))
+        return np.asarray(as_image(visible).reduce(self._cell))[None]
+
+    def cut(self, maps: ImageU8) -> ImageU8:
+        """Cut the box out of maps (C, CELLS, CELLS)."""
+        box = self._cells
+        return maps[:, box.top : box.bottom, box.left : box.right]
+
+    def cut_flow(self, flow: ArrayF32) -> ArrayF32:
+        """Cut the box out of flows (K, 2, GRID, GRID)."""
+        box = self._cells.scaled(CELLS // GRID)
+        return flow[..., box.top : box.bottom, box.left : box.right]
+
+    def pasted(self, crop: ImageU8, rendered: ImageU8) -> ImageU8:
+        """Return a crop whose hidden pixels are rendered, (1, S, S, 3)."""
+        result = crop.copy()
+        np.copyto(self._of(result), rendered, where=self._hidden)
+        return result[None]
+
+    def _of(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        box = self._pixels
+        return image[box.top : box.bottom, box.left : box.right]
+
+
+def neighbours(image: ImageU8) -> ImageU8:
+    """Return rows of each pixel of an image (S, S, 3) and of those to its right, below, and both, (S^2, 12).
+
+    At the edges they wrap around.
+    """
+    pairs = np.concatenate([image, np.roll(image, -1, axis=1)], axis=2)
+    return np.concatenate([pairs, np.roll(pairs, -1, axis=0)], axis=2).reshape(-1, 12)
+
+
+def reduced_mean(values: npt.NDArray[Any], factor: int) -> ArrayF32:
+    """Return the mean of each square of values (H, W, C), (H / factor, W / factor, C)."""
+    height, width, channels = values.shape
+    squares = values.reshape(height // factor, factor, width // factor, factor, channels)
+    return np.asarray(squares.mean(axis=(1, 3)), np.float32)
 
 
 class _LiveChooser:

@@ -6,6 +6,7 @@ The training of every person's renderer starts from them.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -17,13 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from newscaster.errors import InputError
+from newscaster.face.hidden_box import Box, cell_box
+from newscaster.face.references import CELLS
 from newscaster.models.frame_task import FrameTask, FrameTraining
 from newscaster.models.reference.data import LightVariation, ReferenceBatch, ReferenceFrames
 from newscaster.models.reference.losses import ReferenceWeights, reference_loss
-from newscaster.models.reference.network import CELLS, BlendingUNet, ReferenceConfig, cell_box
+from newscaster.models.reference.network import BlendingUNet, ReferenceConfig
 from newscaster.models.renderer.data import RenderingClip
 from newscaster.models.renderer.losses import psnr
-from newscaster.models.renderer.network import Box
 from newscaster.training.budget import TimeBudget
 from newscaster.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from newscaster.training.loop import Metrics, OnReport, Trainer
@@ -62,10 +64,10 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
     Args:
         people: to train on.
         checked: other people; each is rendered from the first four fifths of their own frames.
-        config: the shape of the network.
+        start: the network to begin with; None: a new one.
         training: how it is trained.
         device: where it computes.
-        seed: of the first weights.
+        seed: of the first weights of a new network.
     """
 
     kind = "base renderer"
@@ -80,10 +82,10 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
         *,
         device: torch.device,
         seed: int,
-        config: ReferenceConfig | None = None,
+        start: BlendingUNet | None = None,
         training: BaseTraining | None = None,
     ) -> None:
-        training, config = training or BaseTraining(), config or ReferenceConfig()
+        training, config = training or BaseTraining(), ReferenceConfig() if start is None else start.config
         super().__init__(training, device=device, seed=seed, samples=(training.batch, training.batch))
         self._frames = [
             ReferenceFrames(person.clips, person.hidden, variation=training.variation) for person in people
@@ -94,7 +96,7 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
             for side in self._sides
         }
         self._checked = [(person, _last_fifth(person)) for person in checked]
-        self.network = self.build(lambda: BlendingUNet(config))
+        self.network = self.build(lambda: BlendingUNet(config) if start is None else copy.deepcopy(start))
         self.optimizer = self.adamw(self.network.parameters())
 
     def identity(self) -> dict[str, Any]:
@@ -113,11 +115,10 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
 
     def loss(self, batch: ReferenceBatch, *, step: int, fraction: float) -> Tensor:
         """See :func:`reference_loss`."""
-        target, sight = batch.on(self.device)
-        box = self._boxes[batch.crops.shape[1]]
+        boxes = batch.on(self.device, self._boxes[batch.crops.shape[1]])
         with self.autocast():
-            rendering = self.network(sight, box)
-        return reference_loss(rendering, target, sight, box, self.training.weights)
+            rendering = self.network(boxes.sight)
+        return reference_loss(rendering, boxes, self.training.weights)
 
     @torch.inference_mode()
     def evaluate(self, network: nn.Module) -> Metrics:
@@ -125,15 +126,13 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
         network.eval()
         values = []
         for person, frames in self._checked:
-            box = cell_box(person.hidden, levels=len(self.network.config.channels))
+            box = _box(person.hidden, self.network.config)
             squared, count = 0.0, 0
             for number in frames.spread(_CHECKED_FRAMES):
-                target, sight = frames.batch(np.array([number])).on(self.device)
-                t, b, l, r = box.scaled_up(frames.side // CELLS)  # noqa: E741
-                error = (network(sight, box).image.clamp(0, 1) - target[..., t:b, l:r]) * 255
-                inside = sight.hidden[..., t:b, l:r] > 0
-                squared += float((error.square() * inside).sum())
-                count += 3 * int(inside.sum())
+                target, hidden, sight = frames.batch(np.array([number])).on(self.device, box)
+                error = (network(sight).image.clamp(0, 1) - target) * 255
+                squared += float((error.square() * hidden).sum())
+                count += 3 * int(hidden.sum())
             values.append(psnr(squared, count))
         return {"psnr": float(np.mean(values)) if values else None}
 
@@ -150,7 +149,11 @@ def _last_fifth(person: Person) -> ReferenceFrames:
 
 def _common_box(hidden: Sequence[ArrayBool], config: ReferenceConfig) -> Box:
     """Return the box of several masks of one size together, in cells."""
-    return cell_box(np.any(np.stack(list(hidden)), axis=0), levels=len(config.channels))
+    return _box(np.any(np.stack(list(hidden)), axis=0), config)
+
+
+def _box(hidden: ArrayBool, config: ReferenceConfig) -> Box:
+    return cell_box(hidden, cells=CELLS, multiple=config.multiple)
 
 
 def train_base_renderer(

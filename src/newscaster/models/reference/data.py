@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from newscaster.face.crop import reduced
+from newscaster.face.hidden_box import Box
 from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.reference_flow import coarse_flow
-from newscaster.face.references import SMALL_SIDE, nearest_references, relative_distances
-from newscaster.models.reference.network import CELLS, Sight
+from newscaster.face.references import CELLS, nearest_references, relative_distances
+from newscaster.models.reference.network import Sight, box_sight
 from newscaster.models.renderer.data import RenderingClip, frame_table
 from newscaster.types import ArrayBool, ArrayF32, ArrayFloat, ArrayI64, ImageU8
 
@@ -63,7 +64,7 @@ class ReferenceBatch:
     distance: ArrayF32
     """(B, K)."""
     small: ImageU8
-    """(B, K, SMALL_SIDE, SMALL_SIDE, 3)."""
+    """(B, K, CELLS, CELLS, 3)."""
     large: ImageU8
     """(B, S, S, 3)."""
     light: ArrayF32
@@ -75,8 +76,8 @@ class ReferenceBatch:
         values = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in _DRAWN}
         return ReferenceBatch(**values, light=np.concatenate([batch.light for batch in batches], axis=1))
 
-    def on(self, device: torch.device) -> tuple[Tensor, Sight]:
-        """Return the frames (B, 3, S, S) of 0 to 1, and what the network sees of them."""
+    def on(self, device: torch.device, box: Box) -> BoxBatch:
+        """Return the box of the frames, in cells, on a device."""
         crops, hidden, maps, flow, distance, small, large, light = (
             torch.from_numpy(array).to(device)
             for array in (
@@ -91,18 +92,29 @@ class ReferenceBatch:
             )
         )
         gain, offset, reference_gain, reference_offset = light
-        target = crops.permute(0, 3, 1, 2).float() / 255 * gain[..., None, None] + offset[..., None, None]
-        covered = hidden[:, None].float()
-        sight = Sight(
-            context=target * (1 - covered),
-            hidden=covered,
-            landmark_map=maps.float() / 255,
-            flow=flow,
-            distance=distance,
-            small=_lit(small, reference_gain[:, None], reference_offset[:, None]),
-            large=_lit(large, reference_gain, reference_offset),
+        image = crops.permute(0, 3, 1, 2).float() / 255 * gain[..., None, None] + offset[..., None, None]
+        sight = box_sight(
+            image,
+            hidden[:, None],
+            maps,
+            flow,
+            distance,
+            _lit(small, reference_gain[:, None], reference_offset[:, None]),
+            _lit(large, reference_gain, reference_offset),
+            box=box,
         )
-        return target, sight
+        t, b, l, r = box.scaled_up(self.crops.shape[1] // CELLS)  # noqa: E741
+        return BoxBatch(image[..., t:b, l:r], hidden[:, None, t:b, l:r], sight)
+
+
+class BoxBatch(NamedTuple):
+    """The box of B frames: h x w cells of `cell` pixels."""
+
+    target: Tensor
+    """(B, 3, h cell, w cell) of 0 to 1."""
+    hidden: Tensor
+    """(B, 1, h cell, w cell), bool."""
+    sight: Sight
 
 
 def _lit(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
@@ -187,7 +199,7 @@ class ReferenceFrames:
             draw_landmark_map(mouth * side, side=side, map_side=CELLS),
             coarse_flow(mouth, shapes),
             relative_distances(mouth, shapes),
-            np.stack([reduced(image, SMALL_SIDE) for image in images]),
+            np.stack([reduced(image, CELLS) for image in images]),
             np.asarray(images[0]),
         )
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from newscaster.models.losses import reconstruction_loss
-from newscaster.models.reference.network import CELLS, Rendering, Sight
+from newscaster.models.reference.data import BoxBatch
+from newscaster.models.reference.network import Rendering
 from newscaster.models.renderer.losses import LossWeights, pixel_weights
-from newscaster.models.renderer.network import Box
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,29 +33,22 @@ class ReferenceWeights:
     """Of the square of the flow's refinement, in crop widths."""
 
 
-def reference_loss(
-    rendering: Rendering, target: Tensor, sight: Sight, box: Box, weights: ReferenceWeights
-) -> Tensor:
-    """Return the loss of what the network made of the box of some crops; a scalar.
+def reference_loss(rendering: Rendering, batch: BoxBatch, weights: ReferenceWeights) -> Tensor:
+    """Return the loss of what the network made of a box; a scalar.
 
     Args:
         rendering: what the network made.
-        target: the real crops (B, 3, S, S), in pairs of successive frames.
-        sight: what the network saw.
-        box: the computed part of the crops, in cells.
+        batch: the real frames, in pairs of successive ones.
         weights: how much every part counts.
     """
-    cell = target.shape[-1] // CELLS
-    t, b, l, r = box.scaled_up(cell)  # noqa: E741
-    real, covered = target[..., t:b, l:r], sight.hidden[..., t:b, l:r]
-    made = torch.where(covered > 0, rendering.image, real)
-    t, b, l, r = box  # noqa: E741
-    pixels = pixel_weights(covered > 0, sight.landmark_map[:, :1, t:b, l:r], weights.pixels)
+    cell = batch.target.shape[-1] // rendering.low.shape[-1]
+    made = torch.where(batch.hidden, rendering.image, batch.target)
+    pixels = pixel_weights(batch.hidden, batch.sight.landmark_map[:, :1], weights.pixels)
     loss = reconstruction_loss(
-        made, real, pixels, gradient=weights.pixels.gradient, temporal=weights.pixels.temporal
+        made, batch.target, pixels, gradient=weights.pixels.gradient, temporal=weights.pixels.temporal
     )
-    cells = functional.avg_pool2d(covered, cell)
-    low = (rendering.low - functional.avg_pool2d(real, cell)).abs() * cells
+    cells = batch.sight.hidden
+    low = (rendering.low - functional.avg_pool2d(batch.target, cell)).abs() * cells
     return (
         loss
         + weights.low * low.sum() / (3 * cells.sum())

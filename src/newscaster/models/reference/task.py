@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from newscaster.face.crop import as_image
-from newscaster.face.references import MAX_REFERENCES, References, spread_mouths
+from newscaster.face.references import CELLS, MAX_REFERENCES, References, spread_mouths
 from newscaster.models.losses import sharpness
 from newscaster.models.reference.base import load_base_renderer
 from newscaster.models.reference.data import LightVariation, ReferenceBatch, ReferenceFrames
 from newscaster.models.reference.losses import ReferenceWeights, reference_loss
-from newscaster.models.reference.network import CELLS, ReferenceConfig, ReferenceNetwork
+from newscaster.models.reference.network import ReferenceConfig, ReferenceNetwork
 from newscaster.models.renderer.crop_task import CropTask, RenderingTraining
 from newscaster.models.renderer.data import Batch, RenderingClip, RenderingData, frame_table
 from newscaster.training.loop import Metrics
@@ -90,10 +90,10 @@ class ReferenceTask(CropTask):
 
     def loss(self, batch: ReferenceBatch, *, step: int, fraction: float) -> Tensor:  # type: ignore[override]
         """See :func:`reference_loss`."""
-        target, sight = batch.on(self.device)
+        boxes = batch.on(self.device, self.network.box)
         with self.autocast():
-            rendering = self.network.predict(sight)
-        return reference_loss(rendering, target, sight, self.network.box, self.training.weights)
+            rendering = self.network.predict(boxes.sight)
+        return reference_loss(rendering, boxes, self.training.weights)
 
     def evaluate(self, network: nn.Module) -> Metrics:
         """See :class:`CropTask`; and the sharpness of the lips, the real ones being 1.

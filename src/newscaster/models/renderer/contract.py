@@ -34,8 +34,6 @@ class CropNetwork(nn.Module, ABC):
     hidden: Tensor
     grain = 0.0
     """Strength of the grain that the results lack, in levels (`face.grain`)."""
-    any_batch = True
-    """Whether an exported network takes any number of frames; False: one."""
 
     def __init__(self, hidden: ArrayBool, *, map_side: int) -> None:
         super().__init__()
@@ -54,6 +52,10 @@ class CropNetwork(nn.Module, ABC):
     def calibrate(self, metrics: Mapping[str, Any]) -> None:
         """Adjust to what was measured on held-out frames: the metrics of the task, by name."""
         self.grain = float(metrics.get("grain") or 0.0)
+
+    def weights_alone(self) -> Mapping[str, Tensor] | None:
+        """Return what an anchor stores of a network whose graph the package has; None: it stores both."""
+        return None
 
     def example(self, crop: Tensor, landmark_map: Tensor) -> dict[str, Tensor]:
         """Return all inputs for crops and their landmark maps, by name, in the order of ``forward``."""

@@ -19,13 +19,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from newscaster.face.hidden_box import box_of
 from newscaster.face.landmark_map import CHANNELS
 from newscaster.models.blocks import convolution, residuals, through_levels, unshuffle
 from newscaster.models.renderer.contract import CropNetwork
@@ -91,44 +91,6 @@ class RendererConfig:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         start = fields.pop("start", None)
         return RendererConfig(**fields, start=None if start is None else KernelShape(**start))
-
-
-class Box(NamedTuple):
-    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right`` of a crop, the last ones excluded."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    def scaled(self, by: int) -> Box:
-        """Return the same box in pixels ``by`` times as large."""
-        return Box(*(edge // by for edge in self))
-
-    def scaled_up(self, by: int) -> Box:
-        """Return the same box in pixels ``by`` times as small."""
-        return Box(*(edge * by for edge in self))
-
-
-def box_of(hidden: ArrayBool, *, size_multiple: int, place_multiple: int) -> Box:
-    """Return the computed part of a crop (S, S): the hidden pixels, and a margin of S / 32 if there is room.
-
-    Its sides are multiples of ``size_multiple``, its corner lies on multiples of ``place_multiple``.
-    """
-    side = hidden.shape[0]
-    if not hidden.any():
-        raise ValueError("the mask hides no pixel: there is nothing to render")
-    edges: list[int] = []
-    for along in (1, 0):
-        where = np.flatnonzero(hidden.any(axis=along))
-        first, last = max(0, int(where[0]) - side // 32), min(side, int(where[-1]) + 1 + side // 32)
-        start = first - first % place_multiple
-        size = -(-(last - start) // size_multiple) * size_multiple
-        # Rounding up extends both ends alike.
-        start = max(0, start - (start + size - last) // 2)
-        start = min(start - start % place_multiple, side - size)
-        edges += [start, start + size]
-    return Box(*edges)
 
 
 class Renderer(CropNetwork):

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from newscaster.face.hidden_box import Box
 from newscaster.face.landmark_map import CHANNELS
 from newscaster.models.losses import reconstruction_loss
 from newscaster.models.perceptual import Perceptual
 from newscaster.models.renderer.crop_task import CropTask, RenderingTraining
 from newscaster.models.renderer.data import Batch, RenderingData, mouth_box
 from newscaster.models.renderer.losses import pixel_weights
-from newscaster.models.renderer.network import Box, Renderer, RendererConfig
+from newscaster.models.renderer.network import Renderer, RendererConfig
 
 _START_FRAMES = 6000
 _START_BATCH = 16

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
 from newscaster.face.landmark_map import CHANNELS
 from newscaster.inference import Session
@@ -119,10 +120,11 @@ def load_renderer(path: Path, *, renderer: str = DEFAULT_RENDERER) -> CropNetwor
 
 
 def export_renderer(network: CropNetwork, *, metadata: Mapping[str, str] | None = None) -> bytes:
-    """The renderer as an ONNX network, checked against PyTorch.
+    """The renderer as an anchor stores it: an ONNX network, checked against PyTorch.
 
-    ``region`` (B, S, S, 3) uint8 and ``face_map`` (B, 4, M, M) uint8, and what else the network takes, to
-    ``rendered`` (B, S, S, 3) uint8. The crop is given whole: what is hidden is taken out inside.
+    ``region`` (B, S, S, 3) uint8 and ``face_map`` (B, 4, M, M) uint8 to ``rendered`` (B, S, S, 3) uint8. The
+    crop is given whole: what is hidden is taken out inside. A network whose graph the package has is stored
+    as its weights, a safetensors file.
 
     Args:
         network: in evaluation mode.
@@ -131,6 +133,8 @@ def export_renderer(network: CropNetwork, *, metadata: Mapping[str, str] | None 
     Raises:
         ExportError: the exported network computes something else.
     """
+    if (weights := network.weights_alone()) is not None:
+        return save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
     rng = np.random.default_rng(0)
     side, map_side = network.side, network.map_side
     # Smooth frames, as real ones are: noise would put many values next to a rounding edge.
@@ -142,6 +146,6 @@ def export_renderer(network: CropNetwork, *, metadata: Mapping[str, str] | None 
         network,
         inputs,
         names=["rendered"],
-        dynamic={name: {0: "B"} for name in inputs} if network.any_batch else None,
+        dynamic={name: {0: "B"} for name in inputs},
         metadata=metadata,
     )

@@ -1,0 +1,251 @@
+"""The reference renderer as an ONNX graph without weights, for boxes of any size.
+
+It computes what :class:`newscaster.models.reference.network.BlendingUNet` does, in the order that is the
+fastest on a CPU: pixels are gathered as rows of four neighbours, which the caller prepares once per
+reference. `synthesis.reference_network` completes the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from newscaster.face.crop import SIDES
+from newscaster.face.landmark_map import CHANNELS
+from newscaster.face.reference_flow import GRID
+from newscaster.face.references import CELLS
+from newscaster.models.reference.network import MAX_FLOW, ReferenceConfig
+from newscaster.training.onnx_export import OPSET
+
+_FOUR = 4 * 3
+"""Values of a pixel and its neighbours to the right, below, and both."""
+_IR_VERSION = 10
+
+
+def reference_graph(config: ReferenceConfig, side: int) -> bytes:
+    """Return the graph for crops of a side S, a model in ONNX's format whose initializers are missing.
+
+    A box has h x w cells of S / CELLS pixels, H x W pixels. The inputs:
+
+    - ``context`` (1, h, w, 3) uint8: the sum of each cell's visible pixels over the number of all its pixels.
+    - ``hidden`` (1, 1, h, w): the share of each cell that is hidden.
+    - ``landmark_map`` (1, 4, h, w) uint8.
+    - ``flow`` (K, 2, h / 2, w / 2) and ``distance`` (1, K): of the references.
+    - ``small`` (K CELLS², 12) uint8: the reduced references, as rows of four neighbours.
+    - ``large`` (S², 12) uint8: the first of them at full size, likewise.
+    - ``cell_columns`` (w,), ``cell_rows`` (h, 1), ``columns`` (W,), ``rows`` (H, 1): of the box in the crop.
+
+    The output ``rendered`` is (H, W, 3) uint8.
+    """
+    writer = _Writer(config, side)
+    writer.write()
+    # The caller's arrays prove the axes; weights are appended later, so ONNX's own checks cannot pass here.
+    model = helper.make_model(
+        writer.graph(), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION
+    )
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def write_graphs(folder: Path, config: ReferenceConfig) -> None:
+    """Write the graphs for all sides of crops, as the package has them."""
+    for side in SIDES:
+        (folder / f"reference_renderer_{side}.onnx").write_bytes(reference_graph(config, side))
+
+
+class _Writer:
+    """Writes nodes; values are known by their names."""
+
+    def __init__(self, config: ReferenceConfig, side: int) -> None:
+        self._config, self._side = config, side
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[bytes, str] = {}
+        self._initializers: list[onnx.TensorProto] = []
+
+    def graph(self) -> onnx.GraphProto:
+        count, side = self._config.references, self._side
+        floating, byte = TensorProto.FLOAT, TensorProto.UINT8
+        inputs: list[tuple[str, int, list[int | str]]] = [
+            ("context", byte, [1, "h", "w", 3]),
+            ("hidden", floating, [1, 1, "h", "w"]),
+            ("landmark_map", byte, [1, len(CHANNELS), "h", "w"]),
+            ("flow", floating, [count, 2, "h/2", "w/2"]),
+            ("distance", floating, [1, count]),
+            ("small", byte, [count * CELLS**2, _FOUR]),
+            ("large", byte, [side**2, _FOUR]),
+            ("cell_columns", floating, ["w"]),
+            ("cell_rows", floating, ["h", 1]),
+            ("columns", floating, ["W"]),
+            ("rows", floating, ["H", 1]),
+        ]
+        return helper.make_graph(
+            self._nodes,
+            "reference renderer",
+            [helper.make_tensor_value_info(*one) for one in inputs],
+            [helper.make_tensor_value_info("rendered", byte, ["H", "W", 3])],
+            self._initializers,
+        )
+
+    def write(self) -> None:
+        count, cell = self._config.references, self._side // CELLS
+        coarse = self._enlarged("flow", CELLS // GRID)
+        warped = self._warped("small", coarse, "cell_columns", "cell_rows", CELLS, count)
+        warped = self.add("Mul", warped, self.constant(1 / 255))  # (K, 3, h, w)
+        prior = self.add(
+            "Softmax", self.add("Mul", "distance", self.add("Neg", self.add("Exp", "trust"))), axis=1
+        )
+        by_reference = self.add("Reshape", prior, self.constant([count, 1, 1, 1], np.int64))
+        convolved = self._convolved(self._seen(warped, by_reference))
+        logits, shift, correction = self.split(convolved, [count, 2, 3])
+        known = self.add("Log", self.add("Add", by_reference, self.constant(1e-4)))
+        known = self.add("Reshape", known, self.constant([1, count, 1, 1], np.int64))
+        weights = self.add(
+            "Softmax", self.add("Add", self.add("Mul", logits, self.constant(2.0)), known), axis=1
+        )
+        weights = self.add("Transpose", weights, perm=[1, 0, 2, 3])  # (K, 1, h, w)
+        refinement = self.add("Tanh", self.add("Mul", shift, self.constant(0.5)))
+        refinement = self.add("Mul", refinement, self.constant(MAX_FLOW))
+        first, _ = self.split(coarse, [1, count - 1], axis=0)
+        flow = self._enlarged(self.add("Add", first, refinement), cell)
+        copied = self._warped("large", flow, "columns", "rows", self._side, 1)
+        reduced = self.add("AveragePool", copied, kernel_shape=[cell, cell], strides=[cell, cell])
+        own, others = self.split(weights, [1, count - 1], axis=0)
+        _, other = self.split(warped, [1, count - 1], axis=0)
+        mixed = self._sum(self.add("Mul", others, other))
+        low = self.add("Add", mixed, self.add("Mul", correction, self.constant(0.3)))
+        low = self.add("Mul", low, self.constant(255.0))
+        # The first reference's low band counts by its weight, but its high band in whole.
+        own = self.add("Sub", own, "detail_gain")
+        low = self.add("Add", low, self.add("Mul", own, reduced))
+        image = self.add("Add", self.add("Mul", copied, "detail_gain"), self._enlarged(low, cell))
+        rounded = self.add("Add", image, self.constant(0.5))
+        levels = self.add("Cast", self.add("Clip", rounded, self.constant(0.0), self.constant(255.0)), to=2)
+        self.add(
+            "Transpose",
+            self.add("Squeeze", levels, self.constant([0], np.int64)),
+            perm=[1, 2, 0],
+            name="rendered",
+        )
+
+    def _seen(self, warped: str, prior: str) -> str:
+        """Write the input of the U-Net, (1, C, h, w); see `network._seen`."""
+        count = self._config.references
+        mean = self._sum(self.add("Mul", warped, prior))
+        others = self.add("Mul", self.add("Sub", warped, mean), self.constant(2.0))
+        grid = self.add("Shape", "hidden", start=2)
+        shape = self.add("Concat", self.constant([1, 3 * count], np.int64), grid, axis=0)
+        far = self.add("Mul", "distance", self.constant(0.2))
+        far = self.add("Reshape", far, self.constant([1, count, 1, 1], np.int64))
+        context = self.add("Cast", self.add("Transpose", "context", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
+        maps = self.add("Cast", "landmark_map", to=TensorProto.FLOAT)
+        return self.add(
+            "Concat",
+            self.add("Mul", context, self.constant(1 / 255)),
+            "hidden",
+            mean,
+            self.add("Reshape", others, shape),
+            self.add("Mul", maps, self.constant(1 / 255)),
+            self.add("Expand", far, self.add("Concat", self.constant([1, count], np.int64), grid, axis=0)),
+            axis=1,
+        )
+
+    def _convolved(self, seen: str) -> str:
+        channels = self._config.channels
+        levels, skips = range(len(channels)), []
+        x = self.add("Relu", self._convolution(seen, "enter", 3))
+        for level in levels:
+            x = self._residual(x, f"encoder.{level}")
+            if level < len(channels) - 1:
+                skips.append(x)
+                x = self.add("Relu", self._convolution(x, f"down.{level}", 3, stride=2))
+        for level, skip in reversed(list(enumerate(skips))):
+            x = self._convolution(x, f"up.{level}", 1)
+            x = self._resized(x, 2, mode="nearest", coordinates="asymmetric", nearest_mode="floor")
+            x = self._residual(self.add("Relu", self.add("Add", x, skip)), f"decoder.{level}")
+        return self._convolution(x, "leave", 3)
+
+    def _residual(self, x: str, name: str) -> str:
+        first = self.add("Relu", self._convolution(x, f"{name}.0.first", 3))
+        return self.add("Relu", self.add("Add", self._convolution(first, f"{name}.0.second", 3), x))
+
+    def _convolution(self, x: str, name: str, kernel: int, *, stride: int = 1) -> str:
+        return self.add(
+            "Conv",
+            x,
+            f"{name}.weight",
+            f"{name}.bias",
+            kernel_shape=[kernel, kernel],
+            strides=[stride, stride],
+            pads=[kernel // 2] * 4,
+        )
+
+    def _warped(self, data: str, flow: str, columns: str, rows: str, side: int, count: int) -> str:
+        """Write the sampling of rows of neighbours, (count, 3, h, w) of 0 to 255; see `network._warp`."""
+        shift = self.add("Mul", flow, self.constant(float(side)))
+        end = self.constant(side - 1.001)
+        x, y = (
+            self.add("Clip", self.add("Add", moved, still), self.constant(0.0), end)
+            for moved, still in zip(self.split(shift, [1, 1]), (columns, rows), strict=True)
+        )
+        left, top = self.add("Floor", x), self.add("Floor", y)
+        place = self.add("Add", self.add("Mul", top, self.constant(float(side))), left)
+        if count > 1:
+            starts = np.arange(count, dtype=np.float32).reshape(-1, 1, 1, 1) * side**2
+            place = self.add("Add", place, self.constant(starts))
+        place = self.add("Cast", place, to=TensorProto.INT32)
+        taken = self.add("Gather", data, self.add("Reshape", place, self.constant([-1], np.int64)), axis=0)
+        # Reshaped at once, or ONNX Runtime moves the transposition behind the interpolation, which it slows.
+        shape = self.add("Concat", self.constant([_FOUR], np.int64), self.add("Shape", place), axis=0)
+        planes = self.add("Reshape", self.add("Transpose", taken, perm=[1, 0]), shape)
+        planes = self.add("Cast", planes, to=TensorProto.FLOAT)  # (12, count, 1, h, w)
+        corners = self.split(planes, [3] * 4, axis=0)
+        across, along = self.add("Sub", x, left), self.add("Sub", y, top)
+        upper_left, upper_right, lower_left, lower_right = corners
+        upper = self._between(upper_left, upper_right, across)
+        lower = self._between(lower_left, lower_right, across)
+        sampled = self._between(upper, lower, along)  # (3, count, 1, h, w)
+        sampled = self.add("Squeeze", sampled, self.constant([2], np.int64))
+        return self.add("Transpose", sampled, perm=[1, 0, 2, 3])
+
+    def _between(self, first: str, last: str, share: str) -> str:
+        return self.add("Add", first, self.add("Mul", self.add("Sub", last, first), share))
+
+    def _sum(self, x: str) -> str:
+        """Write the sum over references, (1, C, h, w)."""
+        return self.add("ReduceSum", x, self.constant([0], np.int64), keepdims=1)
+
+    def _enlarged(self, x: str, factor: int) -> str:
+        if factor == 1:
+            return x
+        return self._resized(x, factor, mode="linear", coordinates="half_pixel")
+
+    def _resized(self, x: str, factor: int, *, mode: str, coordinates: str, **attributes: str) -> str:
+        scales = self.constant([1.0, 1.0, factor, factor])
+        return self.add(
+            "Resize", x, "", scales, mode=mode, coordinate_transformation_mode=coordinates, **attributes
+        )
+
+    def split(self, x: str, lengths: Sequence[int], *, axis: int = 1) -> list[str]:
+        names = [f"{len(self._nodes)}.{index}" for index in range(len(lengths))]
+        inputs = [x, self.constant(list(lengths), np.int64)]
+        self._nodes.append(helper.make_node("Split", inputs, names, axis=axis))
+        return names
+
+    def add(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        """Write a node; return the name of its output."""
+        output = name or str(len(self._nodes))
+        self._nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        """Return the name of a constant; equal ones are stored once."""
+        array = np.asarray(value, dtype)
+        key = repr((array.dtype, array.shape)).encode() + array.tobytes()
+        if key not in self._constants:
+            self._constants[key] = f"constant.{len(self._constants)}"
+            self._initializers.append(numpy_helper.from_array(array, self._constants[key]))
+        return self._constants[key]

@@ -1,0 +1,105 @@
+"""The network of the reference renderer: a graph of the package, completed by weights.
+
+The package has a graph for each size of crops, without weights (`models.reference.graph` writes them), and
+weights that fit people whom they were not trained on. An anchor has weights of its own, of the same shape.
+Neither needs PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from newscaster.errors import AnchorError
+from newscaster.inference import ONNX_RUNTIME, Session
+from newscaster.onnx_weights import with_weights
+from newscaster.safety.readers import read_tensors
+
+_BASE_WEIGHTS = "base_renderer.safetensors"
+_GRAPH = "reference_renderer_{side}.onnx"
+_EPSILON = 1e-5
+"""Of batch normalisation in PyTorch, by default."""
+_STATISTICS = ("weight", "bias", "running_mean", "running_var")
+
+Weights = Mapping[str, NDArray[Any]]
+
+
+def reference_session(
+    weights: bytes | None, *, side: int, name: str, backend: str = ONNX_RUNTIME, callers: int = 1
+) -> Session:
+    """Load the network.
+
+    Args:
+        weights: of a training, a safetensors file; None: those of the package.
+        side: side of the crops.
+        name: of the weights, for messages.
+        backend: see :class:`Session`.
+        callers: threads that run it at a time.
+
+    Raises:
+        AnchorError: the weights are damaged, or of another network.
+    """
+    base = _base_weights()
+    arrays = base if weights is None else _read(weights, name, like=base)
+    data = resources.files("newscaster") / "data"
+    graph = (data / _GRAPH.format(side=side)).read_bytes()
+    # Weights are numbers alone: a graph of the package can run only what the package's authors wrote.
+    return Session(
+        with_weights(graph, folded(arrays)),
+        threads=1,
+        name=name,
+        backend=backend,
+        callers=callers,
+        trusted=True,
+        remedy=None if weights is None else "Train the anchor again",
+    )
+
+
+def folded(weights: Weights) -> dict[str, NDArray[Any]]:
+    """Return weights in which each batch normalisation has become part of the convolution before it.
+
+    ``NAME.0`` is a convolution without a bias and ``NAME.1`` its normalisation; the result has
+    ``NAME.weight`` and ``NAME.bias``. All others stay as they are.
+    """
+    result = dict(weights)
+    for name in weights:
+        if not name.endswith(".1.running_var"):
+            continue
+        block = name.removesuffix(".1.running_var")
+        scale, shift, mean, variance = (
+            result.pop(f"{block}.1.{field}").astype(np.float64) for field in _STATISTICS
+        )
+        result.pop(f"{block}.1.num_batches_tracked", None)
+        factor = scale / np.sqrt(variance + _EPSILON)
+        kernel = result.pop(f"{block}.0.weight").astype(np.float64)
+        result[f"{block}.weight"] = (kernel * factor[:, None, None, None]).astype(np.float32)
+        result[f"{block}.bias"] = (shift - mean * factor).astype(np.float32)
+    return result
+
+
+@cache
+def _base_weights() -> Weights:
+    return read_tensors((resources.files("newscaster") / "data" / _BASE_WEIGHTS).read_bytes())
+
+
+def _read(data: bytes, name: str, *, like: Weights) -> Weights:
+    try:
+        arrays = read_tensors(data)
+    except ValueError as error:
+        raise AnchorError(f"{name} is damaged ({error})") from error
+    shapes, expected = ({key: array.shape for key, array in one.items()} for one in (arrays, like))
+    if shapes != expected:
+        wrong = sorted(key for key in shapes.keys() | expected.keys() if shapes.get(key) != expected.get(key))
+        raise AnchorError(
+            f"{name} does not have the weights of the reference renderer: {len(wrong)} of {len(expected)} "
+            f"differ, the first is {wrong[0]!r:.80}, {shapes.get(wrong[0])} in place of "
+            f"{expected.get(wrong[0])}"
+        )
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise AnchorError(f"{name} has weights that are not finite")
+    return arrays
