@@ -9,10 +9,17 @@ import torch
 
 from making_mouths import hidden_mask, talking_clip
 from newscaster.errors import AnchorError
+from newscaster.face.crop import Mask
 from newscaster.face.references import ReferencePath, References, nearest_references
 from newscaster.inference import Session
-from newscaster.models.reference.network import CELLS, ReferenceConfig, ReferenceNetwork
-from newscaster.synthesis.reference_renderer import ReferenceRenderer
+from newscaster.models.reference.base import load_base_renderer
+from newscaster.models.reference.data import ReferenceFrames
+from newscaster.models.reference.graph import reference_graph
+from newscaster.models.reference.network import BlendingUNet, ReferenceConfig, ReferenceNetwork
+from newscaster.models.renderer.data import RenderingClip
+from newscaster.onnx_weights import with_weights
+from newscaster.synthesis.reference_network import folded
+from newscaster.synthesis.reference_renderer import ReferenceRenderer, base_renderer
 from newscaster.synthesis.renderer import Job
 
 SIDE = 128
@@ -21,34 +28,24 @@ CLIP = talking_clip(30, side=SIDE)
 REFERENCES = References(list(CLIP.crops[:20]), np.asarray(CLIP.points[:20] / SIDE, np.float32))
 
 
-class TorchSession:
-    """A session that runs the network in PyTorch: an export takes 20 s, and `test_pipelines` makes one."""
+def unet() -> BlendingUNet:
+    torch.manual_seed(0)
+    return BlendingUNet(ReferenceConfig(channels=(8, 12), detail_gain=1.0)).eval()
 
-    def __init__(self, network: ReferenceNetwork) -> None:
-        self._network = network
-        crop = torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8)
-        example = network.example(crop, torch.zeros(1, 4, CELLS, CELLS, dtype=torch.uint8))
-        self.inputs = {name: tuple(tensor.shape) for name, tensor in example.items()}
-        self.outputs = {"rendered": tuple(crop.shape)}
 
-    def run_one(self, output: str, shape: tuple[int, ...], **inputs: np.ndarray) -> np.ndarray:
-        assert output == "rendered"
-        assert {name: array.shape for name, array in inputs.items()} == self.inputs
-        with torch.no_grad():
-            rendered = self._network(*(torch.from_numpy(np.array(inputs[name])) for name in self.inputs))
-        assert rendered.shape == shape
-        return np.asarray(rendered.numpy())
+def weights(network: BlendingUNet) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
 
 
 @pytest.fixture(scope="module")
 def session() -> Session:
-    torch.manual_seed(0)
-    network = ReferenceNetwork(ReferenceConfig(channels=(8, 12), detail_gain=1.0), HIDDEN).eval()
-    return TorchSession(network)  # type: ignore[return-value]
+    network = unet()
+    graph = reference_graph(network.config, SIDE)
+    return Session(with_weights(graph, folded(weights(network))), trusted=True, threads=1)
 
 
 def renderer(session: Session) -> ReferenceRenderer:
-    return ReferenceRenderer(session, REFERENCES, side=SIDE, map_side=CELLS, workers=1)
+    return ReferenceRenderer(session, REFERENCES, hidden=HIDDEN, workers=1)
 
 
 def jobs(numbers: range) -> Iterator[Job]:
@@ -68,7 +65,7 @@ def test_mouths_without_a_frame_of_their_own_are_rendered(session: Session) -> N
     openings = np.ptp(CLIP.points[:, 20:40, 1], axis=1)
     few = np.argsort(openings)[[0, 15, 29]]
     references = References([CLIP.crops[n] for n in few], np.asarray(CLIP.points[few] / SIDE, np.float32))
-    made = ReferenceRenderer(session, references, side=SIDE, map_side=CELLS, workers=1)
+    made = ReferenceRenderer(session, references, hidden=HIDDEN, workers=1)
     new = [n for n in range(30) if n not in few]
     rendered = np.concatenate([made.crops(list(jobs(range(n, n + 1)))) for n in new])
     nearest = [few[nearest_references(CLIP.points[n] / SIDE, references.points)[0]] for n in new]
@@ -98,10 +95,23 @@ def test_a_stream_chooses_for_itself(session: Session) -> None:
     assert later[0] == 7, "streams do not share their paths"
 
 
-def test_another_network_is_refused(session: Session) -> None:
-    with pytest.raises(AnchorError, match="not a network that copies"):
-        ReferenceRenderer(session, REFERENCES, side=256, map_side=CELLS)
+def test_it_renders_what_the_trained_network_does() -> None:
+    """The graph of the package, its weights, and the box that the renderer cuts, against PyTorch."""
+    made = base_renderer(REFERENCES, Mask(HIDDEN, HIDDEN.astype(np.uint8)), workers=1)
+    network = ReferenceNetwork(ReferenceConfig(), HIDDEN).eval()
+    network.unet.load_state_dict(load_base_renderer().state_dict())
+    frames = ReferenceFrames([CLIP], HIDDEN, sources=[RenderingClip(CLIP.crops[:20], CLIP.points[:20])])
+    for number in (0, 24):
+        batch = frames.batch(np.array([number]))
+        arrays = (batch.crops, batch.landmark_maps, batch.flow, batch.distance, batch.small, batch.large)
+        with torch.no_grad():
+            expected = network(*map(torch.from_numpy, arrays)).numpy()
+        difference = np.abs(made.crops(list(jobs(range(number, number + 1)))).astype(int) - expected)
+        # Levels of the context are rounded here, and not there.
+        assert difference.max() <= 3
+        assert difference.mean() < 0.1
+
+
+def test_no_references_are_refused(session: Session) -> None:
     with pytest.raises(AnchorError, match="no references"):
-        ReferenceRenderer(
-            session, References([], np.zeros((0, 57, 2), np.float32)), side=SIDE, map_side=CELLS
-        )
+        ReferenceRenderer(session, References([], np.zeros((0, 57, 2), np.float32)), hidden=HIDDEN)

@@ -145,8 +145,12 @@ def is_plain_text(text: str, *, most: int) -> bool:
     return len(text) <= most and not _CONTROL.search(text)
 
 
-def read_tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
+def read_tensors(data: bytes, *, limit: int = MAX_TENSORS) -> dict[str, npt.NDArray[Any]]:
     """Parse the arrays of a safetensors file.
+
+    Args:
+        data: the file.
+        limit: how many arrays it may have.
 
     Raises:
         ValueError: it is damaged or too large, or has arrays of types that NumPy lacks.
@@ -162,8 +166,8 @@ def read_tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
         arrays = load(data)
     except (SafetensorError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"it has no readable arrays ({error})") from error
-    if len(arrays) > MAX_TENSORS:
-        raise ValueError(f"it has {len(arrays)} arrays; accepted are {MAX_TENSORS}")
+    if len(arrays) > limit:
+        raise ValueError(f"it has {len(arrays)} arrays; accepted are {limit}")
     return arrays
 
 

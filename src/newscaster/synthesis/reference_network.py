@@ -24,6 +24,7 @@ _BASE_WEIGHTS = "base_renderer.safetensors"
 _GRAPH = "reference_renderer_{side}.onnx"
 _EPSILON = 1e-5
 """Of batch normalisation in PyTorch, by default."""
+_MAX_TENSORS = 256
 _STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
 Weights = Mapping[str, NDArray[Any]]
@@ -84,12 +85,13 @@ def folded(weights: Weights) -> dict[str, NDArray[Any]]:
 
 @cache
 def _base_weights() -> Weights:
-    return read_tensors((resources.files("newscaster") / "data" / _BASE_WEIGHTS).read_bytes())
+    data = (resources.files("newscaster") / "data" / _BASE_WEIGHTS).read_bytes()
+    return read_tensors(data, limit=_MAX_TENSORS)
 
 
 def _read(data: bytes, name: str, *, like: Weights) -> Weights:
     try:
-        arrays = read_tensors(data)
+        arrays = read_tensors(data, limit=_MAX_TENSORS)
     except ValueError as error:
         raise AnchorError(f"{name} is damaged ({error})") from error
     shapes, expected = ({key: array.shape for key, array in one.items()} for one in (arrays, like))

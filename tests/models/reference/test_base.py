@@ -28,9 +28,14 @@ def person(seed: int, frames: int = 40) -> Person:
 def task(**settings: object) -> BaseRendererTask:
     people, checked = [person(0), person(1)], [person(2)]
     return BaseRendererTask(
-        people, checked, device=torch.device("cpu"), seed=0, config=SMALL, training=BaseTraining(batch=4),
+        people,
+        checked,
+        device=torch.device("cpu"),
+        seed=0,
+        start=BlendingUNet(SMALL),
+        training=BaseTraining(batch=4),
         **settings,
-    )  # fmt: skip
+    )
 
 
 def test_training_lowers_the_loss() -> None:

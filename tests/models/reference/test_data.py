@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from making_mouths import hidden_mask, talking_clip
-from newscaster.face.references import SMALL_SIDE
+from newscaster.face.hidden_box import Box
+from newscaster.face.references import CELLS
 from newscaster.models.reference.data import LightVariation, ReferenceBatch, ReferenceFrames
-from newscaster.models.reference.network import CELLS
 
 HIDDEN = hidden_mask(128)
 CLIPS = [talking_clip(30, side=128, seed=seed) for seed in range(2)]
@@ -27,7 +27,7 @@ def test_references_come_from_their_sources() -> None:
     batch = frames.batch(frames.spread(5))
     for crop in batch.large:
         assert any((crop == source).all() for source in CLIPS[1].crops)
-    assert batch.small.shape == (5, 4, SMALL_SIDE, SMALL_SIDE, 3)
+    assert batch.small.shape == (5, 4, CELLS, CELLS, 3)
     assert batch.landmark_maps.shape == (5, 4, CELLS, CELLS)
     assert (batch.distance[:, 0] == 0).all()
 
@@ -49,11 +49,17 @@ def test_light_changes_frames_and_references_together() -> None:
     frames = ReferenceFrames(CLIPS, HIDDEN)
     batch = frames.batch(np.array([3]))
     batch.light[:] = [[[0.5] * 3], [[0.1] * 3], [[0.5] * 3], [[0.1] * 3]]
-    target, sight = batch.on(torch.device("cpu"))
-    expected = batch.crops[0].astype(np.float32) / 255 * 0.5 + 0.1
+    box = Box(8, 56, 16, 48)
+    target, hidden, sight = batch.on(torch.device("cpu"), box)
+    inside = np.s_[16:112, 32:96]
+    expected = batch.crops[0][inside].astype(np.float32) / 255 * 0.5 + 0.1
     np.testing.assert_allclose(target[0].permute(1, 2, 0).numpy(), expected, atol=1e-5)
     np.testing.assert_allclose(sight.large[0].numpy() / 255, batch.large[0] / 255 * 0.5 + 0.1, atol=1e-4)
-    assert (sight.context[0][:, HIDDEN] == 0).all()
+    assert (hidden[0, 0].numpy() == HIDDEN[inside]).all()
+    wholly = sight.hidden[0, 0] == 1
+    assert wholly.any()
+    assert (sight.context[0][:, wholly] == 0).all()
+    assert sight.corner.tolist() == [16, 8]
 
 
 def test_batches_of_several_people_are_joined() -> None:

@@ -37,7 +37,7 @@ def test_it_works_before_it_is_trained(data: RenderingData, tmp_path: Path) -> N
     network = load_renderer(result.weights, renderer="reference")
     assert isinstance(network, ReferenceNetwork)
     base = load_base_renderer().state_dict()
-    assert all((value == base[name]).all() for name, value in network.unet.state_dict().items())
+    assert all((value == base[k]).all() for k, value in network.unet.named_parameters())
     assert network.unet.detail_gain != network.config.detail_gain, "calibrated by the sharpness"
 
 

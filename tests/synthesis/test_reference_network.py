@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from importlib import resources
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save
+from torch import nn
+
+from newscaster.errors import AnchorError
+from newscaster.face.crop import SIDES
+from newscaster.models.blocks import convolution
+from newscaster.models.reference.graph import reference_graph
+from newscaster.models.reference.network import ReferenceConfig
+from newscaster.safety.readers import read_tensors
+from newscaster.synthesis.reference_network import folded, reference_session
+
+
+def base() -> dict[str, np.ndarray]:
+    data = (resources.files("newscaster") / "data" / "base_renderer.safetensors").read_bytes()
+    return {name: array.astype(np.float32) for name, array in read_tensors(data, limit=256).items()}
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_package_has_the_graph_of_each_side(side: int) -> None:
+    stored = (resources.files("newscaster") / "data" / f"reference_renderer_{side}.onnx").read_bytes()
+    assert stored == reference_graph(ReferenceConfig(), side), "write it again: make base-renderer"
+    assert reference_session(None, side=side, name="x").inputs["large"] == (side**2, 12)
+
+
+def test_normalisation_becomes_part_of_the_convolution() -> None:
+    torch.manual_seed(0)
+    block = convolution(3, 5, 3)
+    nn.init.normal_(block[1].weight)
+    nn.init.normal_(block[1].bias)
+    block[1].running_mean.normal_()
+    block[1].running_var.uniform_(0.1, 3)
+    weights = {f"one.{name}": tensor.detach().numpy() for name, tensor in block.state_dict().items()}
+    result = folded({**weights, "trust": np.float32(2.0)})
+    assert sorted(result) == ["one.bias", "one.weight", "trust"]
+    x = torch.randn(1, 3, 8, 8)
+    kernel, shift = torch.from_numpy(result["one.weight"]), torch.from_numpy(result["one.bias"])
+    made = nn.functional.conv2d(x, kernel, shift, padding=1)
+    torch.testing.assert_close(made, block.eval()(x), atol=1e-5, rtol=1e-4)
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    def session(data: bytes) -> None:
+        reference_session(data, side=128, name="weights of a test")
+
+    session(save(base()))
+    with pytest.raises(AnchorError, match="weights of a test is damaged"):
+        session(b"no weights")
+    lacking = {name: array for name, array in base().items() if name != "leave.bias"}
+    with pytest.raises(AnchorError, match=r"1 of \d+ differ, the first is 'leave.bias', None in place"):
+        session(save(lacking))
+    with pytest.raises(AnchorError, match="differ, the first is 'strange'"):
+        session(save({**base(), "strange": np.zeros(3, np.float32)}))
+    with pytest.raises(AnchorError, match="not finite"):
+        session(save({**base(), "leave.bias": np.full(9, np.nan, np.float32)}))
