@@ -56,7 +56,8 @@ def dub_to_file(
         stack.enter_context(media.exclusive_output(job.paths.video))
         speeches = stack.enter_context(open_speeches(active, job.video, job.options))
         tracks = job.track(active, progress)
-        found = [role.source.found(track) for role, track in zip(active, tracks, strict=True)]
+        plain = job.is_plain
+        found = [role.source.found(track, plain=plain) for role, track in zip(active, tracks, strict=True)]
         tracked = time.perf_counter()
         own_lag = None
         if speeches.is_own_audio:
@@ -65,7 +66,8 @@ def dub_to_file(
         dubbed = DubbedVideo(
             roles=active,
             people=[one.person for one in found],
-            tracks=tracks,
+            targets=[one.target for one in found],
+            is_plain=plain,
             speeches=speeches,
             options=job.options,
             outputs=job.outputs,
@@ -75,7 +77,7 @@ def dub_to_file(
         written = dubbed.write(stack, signer, progress)
         known = [note for one in found for note in one.notes]
         notes = (
-            *job.notes(tracks, plain=dubbed.is_plain),
+            *job.notes(tracks, plain=plain),
             *known,
             *silent,
             *speeches.notes,
@@ -146,6 +148,13 @@ class _Job:
                 "captions need a text that is read aloud, but the speech is audio. Give the text or a .txt "
                 "file instead of the audio, or omit captions and subtitles"
             )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all frames become 8-bit 4:2:0: for a background, or for the codec."""
+        container = media.containers.container_of(self.paths.video)
+        assert container is not None  # the paths were checked
+        return self.style.background is not None or not container.keeps_layout
 
     def _inputs(self, roles: Sequence[Role]) -> Iterator[tuple[object, str]]:
         yield self.video, "the video"

@@ -69,8 +69,10 @@ class DubbedVideo:
     """Whose mouths are rewritten; the first is named by the watermark."""
     people: Sequence[LoadedPerson]
     """Of the roles."""
-    tracks: Sequence[VideoTrack]
-    """Of each of them."""
+    targets: Sequence[VideoTarget]
+    """The video, for each of them."""
+    is_plain: bool
+    """Whether all frames become 8-bit 4:2:0: for a background, or for the codec."""
     speeches: Speeches
     options: DubOptions
     outputs: Outputs
@@ -102,9 +104,8 @@ class DubbedVideo:
         audio = None if tracks.kept.has_main_audio else self._audio(stack, total)
         frames: Iterable[media.YuvFrame] = self._frames(stack, mouths, order, strip)
         background = Background.of(self.style.background)
-        compositor = video_compositor(
-            background, self.tracks, stack, cache=self.options.cache, progress=progress
-        )
+        faces = [target.track for target in targets]
+        compositor = video_compositor(background, faces, stack, cache=self.options.cache, progress=progress)
         if compositor is not None:
             frames = compositor.on_all(frames, order.tolist())
 
@@ -167,16 +168,9 @@ class DubbedVideo:
             media.write_captions(path, self._cues)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether all frames become 8-bit 4:2:0: for a background, or for the codec."""
-        container = media.containers.container_of(self.paths.video)
-        assert container is not None  # the paths were checked
-        return self.style.background is not None or not container.keeps_layout
-
-    @property
     def _track(self) -> VideoTrack:
         """The video, as any of the tracks describes it."""
-        return self.tracks[0]
+        return self.targets[0].track
 
     @property
     def _fps(self) -> Fraction:
@@ -209,34 +203,34 @@ class DubbedVideo:
 
     def _mouths(self, stack: ExitStack) -> list[DubbedMouth]:
         mouths = []
-        for person, track, speech in zip(self.people, self.tracks, self.speeches.by_role, strict=True):
+        for person, target, speech in zip(self.people, self.targets, self.speeches.by_role, strict=True):
             stream = person.motion_stream(
                 articulation=self.style.articulation,
                 look_ahead_ms=self.style.look_ahead_ms,
-                fps=track.fps,
+                fps=self._fps,
             )
             log = stack.enter_context(MotionLog(self.paths.motion))
             mouths.append(
                 DubbedMouth(
                     person=person,
                     speech=speech,
-                    target=self._target(person, track),
+                    target=self._part_of(target, person),
                     stream=stream,
                     log=log,
                 )
             )
         return mouths
 
-    def _target(self, person: LoadedPerson, track: VideoTrack) -> VideoTarget:
-        target = VideoTarget.of(track, person.face, person.info.crop)
+    def _part_of(self, target: VideoTarget, person: LoadedPerson) -> VideoTarget:
+        """Return the target in the part that is rewritten; raise InputError if it has no frame."""
         if self.options.is_part:
             target = target.within(self._start_seconds, self._stop_seconds)
         if not (target.weights > 0).any():
             name = f" for '{person.info.name}'" if len(self.roles) > 1 else ""
             reasons = ", ".join(sorted(set(target.reasons().tolist()) - {""}))
             raise InputError(
-                f"no frame of '{track.path}' can be rewritten{name}: {reasons}. Give a part of the video, or "
-                "a video, that shows the face from the front"
+                f"no frame of '{target.track.path}' can be rewritten{name}: {reasons}. Give a part of the "
+                "video, or a video, that shows the face from the front"
             )
         return target
 

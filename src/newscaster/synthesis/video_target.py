@@ -7,14 +7,16 @@ the same video. An anchor's stored target is in `target`; both give `frames` wha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.face.crop import FaceCrop, Mask, covered, cut_crop, place
+from newscaster.face.crop import Box, FaceCrop, Mask, covered, cut_crop, place
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
@@ -42,6 +44,8 @@ class VideoTarget:
     warps: SurfaceWarp
     weights: ArrayF32
     """(F,) blend weights, 0 to 1."""
+    cuts: Mapping[int, ImageU8] = field(default_factory=dict)
+    """Crops (S, S, 3) that were cut before, by the number of their frame."""
     images: _Images | None = None
     """The decoded frames in the order in which `frames` asks for them; see `on`."""
 
@@ -128,27 +132,38 @@ class VideoTarget:
                 return
             yield self._frame(index, image, self.images)
 
-    def crops(self, indices: Iterable[int]) -> Iterator[ImageU8]:
-        """Yield the face crops (S, S, 3) of these frames, with the next of `images`."""
-        assert self.images is not None, "frames come from `on`"
-        for index in indices:
-            image = self.images.next()
-            if image is None:
-                return
-            yield self._cut(index, image, self.images)
+    def with_cuts(self, indices: Sequence[int], images: Iterator[YuvFrame], *, workers: int) -> VideoTarget:
+        """Return the same with the crops of some decoded frames, which are cut in parallel."""
+        parts = _Images(images)
+        with ThreadPoolExecutor(workers, thread_name_prefix="newscaster-crops") as pool:
+            pending: deque[Future[ImageU8]] = deque()
+            crops: list[ImageU8] = []
+            for index in indices:
+                image = parts.next()
+                assert image is not None, "each index has an image"
+                pending.append(pool.submit(self._cut, index, *self._part(index, image, parts)))
+                if len(pending) > workers:
+                    crops.append(pending.popleft().result())
+            crops += [future.result() for future in pending]
+        return replace(self, cuts=dict(zip(indices, crops, strict=True)))
 
     def _frame(self, index: int, image: YuvFrame, images: _Images) -> TargetFrame:
         transform = self.warps[index]
         if self.weights[index] <= 0:
             return TargetFrame(index, image, _NO_CROP, transform, None)  # stays as it is
         placement = place(self.face.mask.soft, transform, size=image.padded_size)
-        return TargetFrame(index, image, self._cut(index, image, images), transform, placement)
+        cut = self.cuts.get(index)
+        if cut is None:
+            cut = self._cut(index, *self._part(index, image, images))
+        return TargetFrame(index, image, cut, transform, placement)
 
-    def _cut(self, index: int, image: YuvFrame, images: _Images) -> ImageU8:
-        transform = self.warps[index]
-        box = covered(transform, side=self.crop.side, size=image.padded_size)
-        part = images.part(image, box)
-        cut = cut_crop(part, transform.from_corner(box.left, box.top), self.crop.side)
+    def _part(self, index: int, image: YuvFrame, images: _Images) -> tuple[ImageU8, Box]:
+        """Return the part of a frame that its crop shows, as RGB, and where it lies."""
+        box = covered(self.warps[index], side=self.crop.side, size=image.padded_size)
+        return images.part(image, box), box
+
+    def _cut(self, index: int, part: ImageU8, box: Box) -> ImageU8:
+        cut = cut_crop(part, self.warps[index].from_corner(box.left, box.top), self.crop.side)
         cut.flags.writeable = False
         return cut
 
