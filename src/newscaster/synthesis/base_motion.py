@@ -9,8 +9,6 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 
-import numpy as np
-
 from newscaster.errors import InputError
 from newscaster.face.mouth_basis import MouthBasis
 from newscaster.inference import Session
@@ -47,22 +45,28 @@ def base_motion() -> LoadedMotion:
     """
     package = resources.files("newscaster")
     try:
-        data, graph = package.joinpath(_WEIGHTS).read_bytes(), package.joinpath(_GRAPH).read_bytes()
-        arrays = read_tensors(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        features = FeatureSpec.from_json(json.loads(header["__metadata__"][_KEY])["features"])
-        weights = {
-            name.removeprefix(_PREFIX): array.astype(np.float32)
-            for name, array in arrays.items()
-            if name.startswith(_PREFIX)
-        }
-        session = Session(
-            with_weights(graph, weights), threads=1, name="the base motion network", trusted=True
-        )
-        return LoadedMotion(
-            session, MouthBasis.from_arrays(arrays), features, int(session.metadata[CONTEXT_STEPS])
-        )
+        return load_motion(package.joinpath(_WEIGHTS).read_bytes(), package.joinpath(_GRAPH).read_bytes())
     except (OSError, KeyError, ValueError) as error:
         raise InputError(
             f"the base motion network of the package cannot be read ({error}). Install newscaster again"
         ) from error
+
+
+def load_motion(weights: bytes, graph: bytes) -> LoadedMotion:
+    """Load a base motion network from the contents of its two files.
+
+    Raises:
+        KeyError, ValueError: a file is damaged.
+        InputError: they do not fit each other.
+    """
+    arrays = read_tensors(weights)
+    header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
+    features = FeatureSpec.from_json(json.loads(header["__metadata__"][_KEY])["features"])
+    network = with_weights(
+        graph,
+        {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)},
+    )
+    session = Session(network, threads=1, name="the base motion network", trusted=True)
+    return LoadedMotion(
+        session, MouthBasis.from_arrays(arrays), features, int(session.metadata[CONTEXT_STEPS])
+    )
