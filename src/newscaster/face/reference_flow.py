@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from newscaster.face.hidden_box import Box
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
@@ -30,16 +31,19 @@ def _border() -> ArrayF64:
 
 
 _FIXED = _border()
-_CENTRES = (np.arange(GRID) + 0.5) / GRID
-_CELLS = np.stack(np.meshgrid(_CENTRES, _CENTRES), axis=-1).reshape(-1, 2)
+_CENTRES = (np.arange(GRID, dtype=np.float32) + np.float32(0.5)) / GRID
+_WHOLE = Box(0, GRID, 0, GRID)
+_ROWS_AT_ONCE = 8
+"""Of cells. BLAS computes larger products in several threads, which wait for each other in a busy loop."""
 
 
-def coarse_flow(mouth: ArrayFloat, references: ArrayFloat) -> ArrayF32:
-    """Return the flow from a mouth to reference mouths, (K, 2, GRID, GRID).
+def coarse_flow(mouth: ArrayFloat, references: ArrayFloat, *, box: Box = _WHOLE) -> ArrayF32:
+    """Return the flow from a mouth to reference mouths, (K, 2, h, w).
 
     Args:
         mouth: (57, 2), in crop widths.
         references: (K, 57, 2), likewise.
+        box: the cells to compute, h x w of them; by default all.
 
     Returns:
         What is added to a place (x, y) in the crop of the mouth to find it in the crop of each reference, at
@@ -56,9 +60,14 @@ def coarse_flow(mouth: ArrayFloat, references: ArrayFloat) -> ArrayF32:
     system[-1, -1] = 0.0
     known = np.zeros((size, 2 * count))
     known[:-1] = moved.reshape(size - 1, -1)
-    weights = np.linalg.solve(system, known)
-    flow = _distances(_CELLS, centres) @ weights[:-1] + weights[-1]
-    return np.asarray(flow.reshape(GRID, GRID, count, 2).transpose(2, 3, 0, 1), np.float32)
+    weights = np.linalg.solve(system, known).astype(np.float32)
+    across = (_CENTRES[box.left : box.right, None] - centres[:, 0].astype(np.float32)) ** 2
+    along = (_CENTRES[box.top : box.bottom, None] - centres[:, 1].astype(np.float32)) ** 2
+    flow = np.empty((len(along), len(across), 2 * count), np.float32)
+    for first in range(0, len(along), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        flow[rows] = np.sqrt(along[rows, None] + across) @ weights[:-1] + weights[-1]
+    return np.ascontiguousarray(flow.reshape(*flow.shape[:2], count, 2).transpose(2, 3, 0, 1))
 
 
 def _distances(a: ArrayF64, b: ArrayF64) -> ArrayF64:

@@ -110,7 +110,7 @@ class ReferenceRenderer(Renderer):
             **box.inputs,
             context=box.context(crop),
             landmark_map=box.cut(draw_landmark_map(job.points, side=self._side, map_side=CELLS))[None],
-            flow=box.cut_flow(coarse_flow(mouth, chosen)),
+            flow=coarse_flow(mouth, chosen, box=box.of_flow),
             distance=relative_distances(mouth, chosen)[None],
             small=np.concatenate([self._small(number) for number in numbers.tolist()]),
             large=self._large(int(numbers[0])),
@@ -126,8 +126,11 @@ class _BoxOf:
         self._cells = cell_box(hidden, cells=CELLS, multiple=_BOX_MULTIPLE)
         self._cell = cell
         self._pixels = self._cells.scaled_up(cell)
-        self._hidden = self._of(hidden)[..., None]
-        share = reduced_mean(self._hidden, cell)
+        self.of_flow = self._cells.scaled(CELLS // GRID)
+        # One value for each colour: NumPy is slow where it has to repeat them.
+        self._hidden = np.repeat(self._of(hidden)[..., None], 3, axis=2)
+        self._visible = (~self._hidden).astype(np.uint8)
+        share = reduced_mean(self._hidden[..., :1], cell)
         self.inputs: dict[str, npt.NDArray[Any]] = {
             "hidden": share.transpose(2, 0, 1)[None],
             "cell_columns": np.arange(self._cells.left, self._cells.right, dtype=np.float32),
@@ -135,22 +138,17 @@ class _BoxOf:
             "columns": np.arange(self._pixels.left, self._pixels.right, dtype=np.float32),
             "rows": np.arange(self._pixels.top, self._pixels.bottom, dtype=np.float32)[:, None],
         }
-        self.shape = (*self._hidden.shape[:2], 3)
+        self.shape = self._hidden.shape
 
     def context(self, crop: ImageU8) -> ImageU8:
         """Return the reduced visible pixels, (1, h, w, 3)."""
-        visible = np.where(self._hidden, np.uint8(0), self._of(crop))
+        visible = self._of(crop) * self._visible
         return np.asarray(as_image(visible).reduce(self._cell))[None]
 
     def cut(self, maps: ImageU8) -> ImageU8:
         """Cut the box out of maps (C, CELLS, CELLS)."""
         box = self._cells
         return maps[:, box.top : box.bottom, box.left : box.right]
-
-    def cut_flow(self, flow: ArrayF32) -> ArrayF32:
-        """Cut the box out of flows (K, 2, GRID, GRID)."""
-        box = self._cells.scaled(CELLS // GRID)
-        return flow[..., box.top : box.bottom, box.left : box.right]
 
     def pasted(self, crop: ImageU8, rendered: ImageU8) -> ImageU8:
         """Return a crop whose hidden pixels are rendered, (1, S, S, 3)."""
