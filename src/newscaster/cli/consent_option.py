@@ -56,7 +56,7 @@ def read_consent(option: str | None, purpose: ConsentPurpose) -> str:
     """Return the consent statement or record, from the value of --consent or from a prompt.
 
     Raises:
-        InputError: there is no value, and nobody to ask; or the named file cannot be read.
+        InputError: there is no value, and no one to ask; or the named file cannot be read.
     """
     if option is None:
         if not _interactive():
