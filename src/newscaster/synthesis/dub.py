@@ -16,9 +16,10 @@ from newscaster import media
 from newscaster.errors import FootageError, InputError, OutputError
 from newscaster.prepare.video_track import OtherPersonError, VideoTrack, track_people
 from newscaster.synthesis.background import Background
-from newscaster.synthesis.dub_options import DubOptions, DubResult
+from newscaster.synthesis.dub_options import DubOptions, DubResult, OwnAudioLag
+from newscaster.synthesis.dub_people import FoundPerson
 from newscaster.synthesis.dub_report import check_report, is_page, write_people_page, write_report
-from newscaster.synthesis.dub_roles import Role, open_speeches
+from newscaster.synthesis.dub_roles import Role, Speeches, open_speeches
 from newscaster.synthesis.dub_video import DubbedVideo
 from newscaster.synthesis.faces_found import face_images, write_faces
 from newscaster.synthesis.options import Outputs, SigningOptions, Style
@@ -55,19 +56,15 @@ def dub_to_file(
     with ExitStack() as stack:
         stack.enter_context(media.exclusive_output(job.paths.video))
         speeches = stack.enter_context(open_speeches(active, job.video, job.options))
-        tracks = job.track(active, progress)
-        plain = job.is_plain
-        found = [role.source.found(track, plain=plain) for role, track in zip(active, tracks, strict=True)]
+        found = job.find(active, progress)
+        tracks = [one.target.track for one in found]
         tracked = time.perf_counter()
-        own_lag = None
-        if speeches.is_own_audio:
-            start = job.options.start_seconds or 0.0
-            own_lag = measure_own_lag(tracks[0], speeches.audible, start_seconds=start)
+        own_lag = job.own_lag(tracks[0], speeches)
         dubbed = DubbedVideo(
             roles=active,
             people=[one.person for one in found],
             targets=[one.target for one in found],
-            is_plain=plain,
+            is_plain=job.is_plain,
             speeches=speeches,
             options=job.options,
             outputs=job.outputs,
@@ -75,14 +72,7 @@ def dub_to_file(
             paths=job.paths,
         )
         written = dubbed.write(stack, signer, progress)
-        known = [note for one in found for note in one.notes]
-        notes = (
-            *job.notes(tracks, plain=plain),
-            *known,
-            *silent,
-            *speeches.notes,
-            *written.warnings,
-        )
+        notes = (*job.notes(found), *silent, *speeches.notes, *written.warnings)
     result = DubResult(
         path=job.paths.video,
         frames=written.frames,
@@ -168,12 +158,26 @@ class _Job:
                 voice=voice,
             )
 
-    def track(self, roles: Sequence[Role], progress: Progress | None) -> tuple[VideoTrack, ...]:
-        """Track the people of the roles.
+    def find(self, roles: Sequence[Role], progress: Progress | None) -> list[FoundPerson]:
+        """Track the people of the roles, and make those who are known from the video alone.
 
         Raises:
-            FootageError: one is not in the video; an image of those who are is written.
+            FootageError: one is not in the video, and an image of those who are is written; or the video
+                shows too little of one.
         """
+        tracks = self._track(roles, progress)
+        return [
+            role.source.found(track, plain=self.is_plain) for role, track in zip(roles, tracks, strict=True)
+        ]
+
+    def own_lag(self, track: VideoTrack, speeches: Speeches) -> OwnAudioLag | None:
+        """Measure the lag of the video's own audio; None if another speech drives the mouth."""
+        if not speeches.is_own_audio:
+            return None
+        start = self.options.start_seconds or 0.0
+        return measure_own_lag(track, speeches.audible, start_seconds=start)
+
+    def _track(self, roles: Sequence[Role], progress: Progress | None) -> tuple[VideoTrack, ...]:
         wanted = [role.source.wanted(role.face) for role in roles]
         report = None if progress is None else lambda done, total: progress("track", done, total)
         try:
@@ -193,8 +197,10 @@ class _Job:
         except OutputError as failure:
             return f"An image of the faces could not be written: {failure}"
 
-    def notes(self, tracks: Sequence[VideoTrack], *, plain: bool) -> Iterator[str]:
-        """Yield what the conversion of frames and the tracking changed or skipped."""
-        yield from media.yuv_notes(self.video, plain=plain)
-        for track in tracks:
-            yield from track.notes
+    def notes(self, found: Sequence[FoundPerson]) -> Iterator[str]:
+        """Yield what the conversion of frames and the tracking changed or skipped, and what is missing."""
+        yield from media.yuv_notes(self.video, plain=self.is_plain)
+        for one in found:
+            yield from one.target.track.notes
+        for one in found:
+            yield from one.notes
