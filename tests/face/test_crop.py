@@ -32,7 +32,8 @@ def moved(right: float, down: float) -> SurfaceWarp:
 
 
 @pytest.mark.parametrize(
-    ("eyes", "side"), [(30, 128), (65, 128), (83, 128), (90, 256), (160, 256), (170, 512), (500, 512)]
+    ("eyes", "side"),
+    [(30, 128), (65, 128), (83, 128), (90, 256), (160, 256), (170, 512), (334, 512), (336, 768), (900, 768)],
 )
 def test_side_follows_the_face(eyes: float, side: int) -> None:
     crop = FaceCrop.for_face(eyes)

@@ -19,7 +19,7 @@ from newscaster.face.surface_warp import Surface, SurfaceWarp, resample, samplin
 from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
 from newscaster.types import ArrayBool, ArrayF64, ArrayFloat, ImageU8
 
-SIDES = (128, 256, 512)
+SIDES = (128, 256, 512, 768)
 """Possible sides of a crop in pixels."""
 CENTRE_Y = 0.9
 """Height of the crop's centre in the head frame: between nose and chin."""

@@ -34,8 +34,8 @@ from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
 
 _BOX_MULTIPLE = 8
 """Of the sides of the box, in cells: the network has four levels."""
-_LARGE_KEPT = 12
-"""References whose rows of neighbours are kept, 3 MB each at a side of 512."""
+_LARGE_KEPT = 6
+"""References whose rows of neighbours are kept, 3 MB each at a side of 512, 7 MB at 768."""
 
 
 def base_renderer(

@@ -60,7 +60,7 @@ def test_training_does_not_see_hidden_pixels_either() -> None:
     assert context.grad[~covered].any()
 
 
-@pytest.mark.parametrize("side", [128, 256, 512])
+@pytest.mark.parametrize("side", [128, 256, 512, 768])
 def test_every_side_renders_at_its_own_size(side: int) -> None:
     config = RendererConfig(channels=(4, 4, 4), encoder_blocks=(0, 0, 1), decoder_blocks=(0, 0))
     network = with_random_output(Renderer(config, hidden_mask(side)))

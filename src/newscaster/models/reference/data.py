@@ -28,6 +28,8 @@ _APART_FRAMES = 10
 it, as no frame is like the mouth of other speech."""
 _MIN_SUBSET = 12
 """Least number of frames that references are drawn from, if there are so many."""
+_SINGLE = 0.2
+"""Share of pairs of frames that have a single reference, as a person has of whom there is one photograph."""
 
 
 _DRAWN = ("crops", "hidden", "landmark_maps", "flow", "distance", "small", "large")
@@ -178,6 +180,8 @@ class ReferenceFrames:
     def _subset(self, generator: np.random.Generator) -> ArrayI64:
         """Return the sources that references may be, as if there were less footage."""
         total = len(self._source_table)
+        if generator.random() < _SINGLE:
+            return generator.integers(total, size=1)
         count = max(min(_MIN_SUBSET, total), int(total * generator.uniform(0.05, 1.0)))
         return np.sort(generator.permutation(total)[:count])
 
