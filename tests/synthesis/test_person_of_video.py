@@ -146,6 +146,15 @@ def test_the_mask_leaves_room_for_wider_mouths(made: PersonOfVideo) -> None:
     assert np.flatnonzero(face.mask.hidden.any(axis=1)).max() >= min(lowest, target.crop.side - 1)
 
 
+def test_what_is_copied_from_takes_no_more_memory_than_allowed(
+    made: PersonOfVideo, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = made.target.crop.side
+    monkeypatch.setattr("newscaster.synthesis.person_of_video._MAX_BYTES", 7 * 3 * side**2)
+    fewer = person_of_video(made.target.track, name="Ada", consent=Consent.of(CONSENT))
+    assert len(fewer.target.cuts) == 7 < len(made.target.cuts)
+
+
 def test_blurred_frames_are_not_copied_from() -> None:
     rng = np.random.default_rng(0)
     crops = [rng.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(5)]

@@ -48,6 +48,8 @@ MIN_SECONDS = 1.0
 _FEW_SECONDS = 6.0
 """With less, a note says that mouths are missing: they are about 60 phones of 40 phonemes."""
 _FRAMES_AHEAD = 4
+_MAX_BYTES = 1 << 28
+"""Of all crops to copy from, which are in memory."""
 _MAX_FIT_FRAMES = 2000
 """Frames that head and mask are fitted on."""
 _FAR_FROM_SHAPE = 0.35
@@ -243,7 +245,7 @@ def _references(
 ) -> tuple[VideoTarget, References]:
     """Decode the frames to copy from; return the target with their crops, and the references."""
     points = np.asarray(known.places / known.crop.side, np.float32)
-    chosen = spread_mouths(points, MAX_REFERENCES)
+    chosen = spread_mouths(points, min(MAX_REFERENCES, _MAX_BYTES // (3 * known.crop.side**2)))
     numbers: list[int] = known.frames[chosen].tolist()
     images = read_in_order(target.track, numbers, plain=plain)
     with made_ahead(images, depth=_FRAMES_AHEAD) as ahead:
