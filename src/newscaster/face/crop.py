@@ -181,10 +181,7 @@ def place(mask: ImageU8, transform: SurfaceWarp, *, size: tuple[int, int]) -> Pl
 def reduced(crop: ImageU8, side: int) -> ImageU8:
     """Return a crop (S, S, 3) at a smaller side that divides S, (side, side, 3): the mean of each square."""
     factor = len(crop) // side
-    if factor == 1:
-        return np.asarray(crop)
-    squares = crop.reshape(side, factor, side, factor, 3).astype(np.uint32)
-    return np.asarray((squares.sum(axis=(1, 3)) + factor**2 // 2) // factor**2, np.uint8)
+    return np.asarray(crop) if factor == 1 else np.asarray(as_image(crop).reduce(factor))
 
 
 def as_image(array: ImageU8) -> Image.Image:

@@ -262,7 +262,8 @@ def _is_sharp(crops: list[ImageU8]) -> ArrayBool:
 
 
 def _detail(crop: ImageU8) -> float:
-    """Return the standard deviation of the Laplacian of the green channel."""
-    image = crop[..., 1].astype(np.int16)
+    """Return the standard deviation of the Laplacian of the green channel, in the middle half of the rows."""
+    rows = len(crop) // 4
+    image = crop[rows:-rows, :, 1].astype(np.int16)
     around = image[:-2, 1:-1] + image[2:, 1:-1] + image[1:-1, :-2] + image[1:-1, 2:]
-    return float((around - 4 * image[1:-1, 1:-1]).std())
+    return float((around - 4 * image[1:-1, 1:-1]).std(dtype=np.float32))
