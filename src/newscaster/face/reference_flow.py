@@ -31,19 +31,20 @@ def _border() -> ArrayF64:
 
 
 _FIXED = _border()
-_CENTRES = (np.arange(GRID, dtype=np.float32) + np.float32(0.5)) / GRID
-_WHOLE = Box(0, GRID, 0, GRID)
 _ROWS_AT_ONCE = 8
 """Of cells. BLAS computes larger products in several threads, which wait for each other in a busy loop."""
 
 
-def coarse_flow(mouth: ArrayFloat, references: ArrayFloat, *, box: Box = _WHOLE) -> ArrayF32:
+def coarse_flow(
+    mouth: ArrayFloat, references: ArrayFloat, *, box: Box | None = None, cells: int = GRID
+) -> ArrayF32:
     """Return the flow from a mouth to reference mouths, (K, 2, h, w).
 
     Args:
         mouth: (57, 2), in crop widths.
         references: (K, 57, 2), likewise.
         box: the cells to compute, h x w of them; by default all.
+        cells: how many cells a side of the crop has.
 
     Returns:
         What is added to a place (x, y) in the crop of the mouth to find it in the crop of each reference, at
@@ -61,8 +62,10 @@ def coarse_flow(mouth: ArrayFloat, references: ArrayFloat, *, box: Box = _WHOLE)
     known = np.zeros((size, 2 * count))
     known[:-1] = moved.reshape(size - 1, -1)
     weights = np.linalg.solve(system, known).astype(np.float32)
-    across = (_CENTRES[box.left : box.right, None] - centres[:, 0].astype(np.float32)) ** 2
-    along = (_CENTRES[box.top : box.bottom, None] - centres[:, 1].astype(np.float32)) ** 2
+    box = box or Box(0, cells, 0, cells)
+    at = (np.arange(cells, dtype=np.float32) + np.float32(0.5)) / cells
+    across = (at[box.left : box.right, None] - centres[:, 0].astype(np.float32)) ** 2
+    along = (at[box.top : box.bottom, None] - centres[:, 1].astype(np.float32)) ** 2
     flow = np.empty((len(along), len(across), 2 * count), np.float32)
     for first in range(0, len(along), _ROWS_AT_ONCE):
         rows = slice(first, first + _ROWS_AT_ONCE)

@@ -51,7 +51,7 @@ class RendererConfig:
     decoder_blocks: tuple[int, ...] = (1, 1, 1)
     """Residual blocks per level on the way up; the coarsest level has none."""
     unshuffle: int | None = None
-    """Pixels to a side of one cell of the finest grid; None: 2, 4, 8, 12 for sides 128, 256, 512, 768, else 1."""
+    """Pixels to a side of one cell of the finest grid; None: as in `_UNSHUFFLE`, else 1."""
     map_side: int | None = None
     """Side of the landmark map, ``M``; None: half the crop's side, 128 at most. Maps are anti-aliased, so
     half the resolution keeps the landmarks' precision."""

@@ -1,0 +1,137 @@
+"""Open mouths of a person of whom there is one picture: what a renderer copies from, made from it.
+
+Lips are moved apart by the flow of `face.reference_flow`, which keeps their own pixels. Between them a
+picture of a closed mouth has nothing: `inner_mouth` draws teeth and tongue in the light of the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from newscaster.face.inner_mouth import draw_inner_mouth
+from newscaster.face.mouth_basis import MouthBasis, opening
+from newscaster.face.reference_flow import coarse_flow
+from newscaster.face.references import References, spread_mouths
+from newscaster.face.topology import INNER_LIPS, JAW, MOUTH, OUTER_LIPS
+from newscaster.types import ArrayBool, ArrayF64, ArrayFloat, ImageU8
+
+COUNT = 60
+"""Mouths that are made of one picture."""
+_DRAWN = 4000
+_DIRECTIONS = 6
+"""Directions of the basis along which mouths vary: beyond them are details that no single picture tells."""
+_MAX_STDS = 2.2
+_MIN_GAP = -0.004
+"""Inner lips may cross by so much, in IOD: the basis is linear, and closed lips press."""
+_SMALLEST_OPENING = 0.01
+"""In IOD; with less, there is no inner mouth to be seen."""
+_FLOW_CELLS = 128
+_OVERSAMPLING = 4
+_INNER = slice(len(OUTER_LIPS), len(OUTER_LIPS) + len(INNER_LIPS))
+_JAW = slice(len(MOUTH) - len(JAW), len(MOUTH))
+_MAX_REFLECTANCE = 0.8
+"""Brightest channel of skin over that of white in the same light."""
+_HIGHLIGHTS = 0.95
+"""White over the highlights of skin."""
+
+
+def natural_shapes(basis: MouthBasis, count: int = COUNT) -> ArrayF64:
+    """Return mouths that speech may make, (count, 57, 2) in head units; the first is at rest.
+
+    They are spread over a normal distribution along the strongest directions of the basis, whose unit is the
+    standard deviation in speech.
+    """
+    generator = np.random.default_rng(0)
+    coefficients = np.zeros((_DRAWN, basis.size))
+    used = min(_DIRECTIONS, basis.size)
+    coefficients[1:, :used] = generator.standard_normal((_DRAWN - 1, used)).clip(-_MAX_STDS, _MAX_STDS)
+    shapes = basis.reconstruct(coefficients)
+    shapes = shapes[_gap(shapes) >= min(_MIN_GAP, float(_gap(shapes[:1])[0]))]
+    others = spread_mouths(shapes[1:], count - 1) + 1
+    return np.concatenate([shapes[:1], shapes[others]])
+
+
+def opened_mouths(
+    picture: ImageU8,
+    mouth: ArrayFloat,
+    *,
+    points: ArrayFloat,
+    rest: ArrayFloat,
+    pixels_per_unit: float,
+) -> References:
+    """Return pictures of a person with other mouths.
+
+    Args:
+        picture: face crop (S, S, 3).
+        mouth: (57, 2), where its mouth is, in crop widths.
+        points: (N, 57, 2), where the mouths to make are, in crop widths.
+        rest: (57, 2), where the mouth is at rest, in crop widths.
+        pixels_per_unit: pixels of the crop per IOD.
+    """
+    side = len(picture)
+    light = white_light(picture, mouth)
+    crops = []
+    for place in points:
+        moved = moved_mouth(picture, mouth, place)
+        if float(opening(place)) * side > _SMALLEST_OPENING * pixels_per_unit:
+            moved = draw_inner_mouth(
+                moved, side * place, side * rest, pixels_per_unit=pixels_per_unit, light=light
+            )
+        crops.append(moved)
+    return References(crops, np.asarray(points, np.float32))
+
+
+def moved_mouth(picture: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8:
+    """Move the mouth of a picture (S, S, 3) to another place (57, 2), both in crop widths; bilinear."""
+    side = len(picture)
+    flow = coarse_flow(np.asarray(place), np.asarray(mouth)[None], cells=min(side, _FLOW_CELLS))[0]
+    shift = np.stack(
+        [np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BILINEAR)) for plane in flow]
+    )
+    at = np.arange(side, dtype=np.float32)
+    x = np.clip(at + side * shift[0], 0, side - 1.001)
+    y = np.clip(at[:, None] + side * shift[1], 0, side - 1.001)
+    left, top = x.astype(np.int64), y.astype(np.int64)
+    across, along = (x - left)[..., None], (y - top)[..., None]
+    rows = [
+        picture[row, left].astype(np.float32) * (1 - across) + picture[row, left + 1] * across
+        for row in (top, top + 1)
+    ]
+    return np.asarray(rows[0] * (1 - along) + rows[1] * along + 0.5, np.uint8)
+
+
+def white_light(crop: ImageU8, mouth: ArrayFloat) -> ArrayF64:
+    """Return the colour of a white thing at the mouth of a crop (S, S, 3), (3,), 0 to 255; a guess.
+
+    Skin reflects at most four fifths of the light, dark skin less: its highlights tell.
+    """
+    side, points = len(crop), np.asarray(mouth)
+    lips = np.asarray(_polygon(points[: len(OUTER_LIPS)], side).filter(ImageFilter.MaxFilter(7))) > 0
+    face: ArrayBool = np.asarray(_polygon(points[_JAW], side)) > 127
+    ring = face & ~lips
+    pixels = crop[ring if ring.any() else ~lips].astype(np.float64)
+    skin = pixels.mean(axis=0)
+    brightest = max(skin.max() / _MAX_REFLECTANCE, _HIGHLIGHTS * np.percentile(pixels.max(axis=1), 98))
+    # The light's colour is unknown. A third of the skin's tint is a fair guess of what it adds.
+    tint = 1 + (skin / skin.mean() - 1) / 3
+    return np.asarray(np.clip(brightest * tint / tint.max(), 0, 255))
+
+
+def _polygon(points: ArrayFloat, side: int) -> Image.Image:
+    """Return the coverage of a polygon, in crop widths, by each pixel, as an image."""
+    large = side * _OVERSAMPLING
+    canvas = Image.new("L", (large, large), 0)
+    outline: Sequence[tuple[float, float]] = [(x * large - 0.5, y * large - 0.5) for x, y in points.tolist()]
+    ImageDraw.Draw(canvas).polygon(list(outline), fill=255)
+    return canvas.reduce(_OVERSAMPLING)
+
+
+def _gap(shapes: ArrayF64) -> ArrayF64:
+    """Return the smallest distance from upper to lower inner lip, negative where they cross, (N,)."""
+    half = len(INNER_LIPS) // 2
+    inner = shapes[:, _INNER, 1]
+    upper, lower = inner[:, 1:half], inner[:, :half:-1]
+    return np.asarray((lower - upper).min(axis=1))

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from making_mouths import mouth, talking_clip
+from newscaster.face.inner_mouth import draw_inner_mouth
+from newscaster.face.landmark_map import draw_landmark_map
+from newscaster.face.mouth_basis import MouthBasis, opening
+from newscaster.face.open_mouths import moved_mouth, natural_shapes, opened_mouths, white_light
+from newscaster.face.topology import RING
+from newscaster.models.renderer.data import RenderingClip
+
+SIDE, UNIT = 256, 128.0
+LIGHT = np.array([235.0, 230.0, 225.0])
+
+
+def clip() -> RenderingClip:
+    return talking_clip(30, side=SIDE)
+
+
+def closed() -> tuple[np.ndarray, np.ndarray]:
+    made = clip()
+    number = int(np.argmin(opening(made.points)))
+    return made.crops[number], made.points[number]
+
+
+def inside(points: np.ndarray) -> np.ndarray:
+    return draw_landmark_map(points, side=SIDE, map_side=SIDE)[0] > 250
+
+
+def test_teeth_and_tongue_are_drawn_between_the_lips_alone() -> None:
+    picture, rest = closed()
+    place = mouth(1.0, side=SIDE)
+    moved = moved_mouth(picture, rest / SIDE, place / SIDE)
+    made = draw_inner_mouth(moved, place, rest, pixels_per_unit=UNIT, light=LIGHT)
+    within = draw_landmark_map(place, side=SIDE, map_side=SIDE)[0] > 0
+    grown = np.asarray(
+        [
+            [within[max(0, y - 4) : y + 5, max(0, x - 4) : x + 5].any() for x in range(SIDE)]
+            for y in range(SIDE)
+        ]
+    )
+    assert (made[~grown] == moved[~grown]).all()
+    column = made[:, SIDE // 2 + 3][inside(place)[:, SIDE // 2 + 3]].astype(int)
+    brightness = column.max(axis=1)
+    upper = brightness[: len(brightness) // 2].max()
+    middle = brightness[len(brightness) // 2 : 3 * len(brightness) // 4].min()
+    assert upper > 170, "upper teeth"
+    assert middle < 90, "the dark"
+    assert (column[:, 0] >= column[:, 2] - 1).all(), "nothing in a mouth is blue"
+
+
+def test_upper_teeth_stay_and_lower_teeth_follow_the_jaw() -> None:
+    picture, rest = closed()
+
+    def edge_of_upper(place: np.ndarray) -> int:
+        moved = moved_mouth(picture, rest / SIDE, place / SIDE)
+        made = draw_inner_mouth(moved, place, rest, pixels_per_unit=UNIT, light=LIGHT)
+        rows = np.flatnonzero(inside(place)[:, SIDE // 2 + 3])
+        bright = rows[made[rows, SIDE // 2 + 3].max(axis=1) > 180]
+        return int(bright[bright < rows.mean() + 8].max())
+
+    half, full = (mouth(amount, side=SIDE) for amount in (0.7, 1.0))
+    assert edge_of_upper(half) == pytest.approx(edge_of_upper(full), abs=2)
+
+
+def test_a_dimmer_light_is_seen_in_the_mouth() -> None:
+    picture, rest = closed()
+    bright = white_light(picture, rest / SIDE)
+    dim = white_light(picture // 3, rest / SIDE)
+    np.testing.assert_allclose(dim * 3, bright, rtol=0.05)
+    assert bright.max() <= 255
+    assert bright[0] >= bright[2], "the cartoon's skin is warm, and its light a little"
+
+
+def test_lips_keep_their_pixels_and_part() -> None:
+    picture, rest = closed()
+    place = mouth(0.8, side=SIDE)
+    moved = moved_mouth(picture, rest / SIDE, place / SIDE)
+    maps = draw_landmark_map(place, side=SIDE, map_side=SIDE)
+    lips = (maps[1] > 250) | (maps[2] > 250)
+    red = moved[..., 0].astype(int) - moved[..., 1]
+    assert np.median(red[lips]) > 80
+    assert (moved_mouth(picture, rest / SIDE, rest / SIDE) == picture).mean() > 0.999
+
+
+def test_shapes_are_spread_and_lips_do_not_cross() -> None:
+    rng = np.random.default_rng(0)
+    flat = rng.standard_normal((114, 8))
+    components = np.linalg.qr(flat)[0].T.reshape(8, 57, 2)
+    rest = (mouth(0.0) / 32 - 0.5) * 2
+    basis = MouthBasis(rest, components, np.full(8, 0.15))
+    shapes = natural_shapes(basis, 30)
+    assert 10 < len(shapes) <= 30
+    np.testing.assert_allclose(shapes[0], rest)
+    inner = shapes[:, RING : 2 * RING, 1]
+    gaps = inner[:, 11:][:, ::-1] - inner[:, 1:10]
+    assert gaps.min() >= -0.0041
+    apart = np.linalg.norm((shapes[:, None] - shapes).reshape(len(shapes), len(shapes), -1), axis=2)
+    assert apart[~np.eye(len(shapes), dtype=bool)].min() > 0
+
+
+def test_pictures_are_made_for_every_mouth() -> None:
+    picture, rest = closed()
+    places = np.stack([rest, mouth(0.5, side=SIDE), mouth(1.0, side=SIDE)]) / SIDE
+    made = opened_mouths(picture, rest / SIDE, points=places, rest=rest / SIDE, pixels_per_unit=UNIT)
+    assert len(made) == 3
+    assert made.points.dtype == np.float32
+    assert np.abs(made.crops[0].astype(int) - picture).mean() < 0.5
+    assert (made.crops[2][inside(places[2] * SIDE)].max(axis=1) > 170).any(), "teeth"
