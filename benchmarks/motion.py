@@ -39,7 +39,7 @@ from newscaster.face.head_pose import Head
 from newscaster.face.measures import shape_errors
 from newscaster.face.mouth_basis import MouthBasis, mouth_shapes, opening, rest_shape
 from newscaster.inference import Session
-from newscaster.models.motion.base import load_base_motion
+from newscaster.models.motion.base import export_motion, load_base_motion
 from newscaster.models.motion.data import MotionClip, MotionTraining, PairTraining, load_motion, motion_clip
 from newscaster.models.motion.network import (
     AnyMotion,
@@ -48,7 +48,7 @@ from newscaster.models.motion.network import (
     RecurrentConfig,
     RecurrentMotion,
 )
-from newscaster.models.motion.speaker import export_motion, predict
+from newscaster.models.motion.speaker import predict
 from newscaster.models.motion.task import train_motion
 from newscaster.prepare.tracks import track_footage
 from newscaster.speech.encoder import load_encoder

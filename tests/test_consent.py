@@ -29,7 +29,7 @@ def test_the_short_form(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("No!", "'No!': no anchor is made without the person's consent"),
+        ("No!", "'No!': nothing is made without the person's consent"),
         ("who: Ada\nfor: no", "without the person's consent"),
         ("who: nobody\nfor: news", "does not name the person"),
         ("who: Ada\nfor: news\nuntil: soon", "until of the consent is 'soon'; expected a day"),

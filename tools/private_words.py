@@ -163,7 +163,7 @@ _LIBRARY_NAMES = frozenset(
         ("media/stream.py", "PictureType"),
         # keys of tensors in checkpoints and anchors: the names of buffers
         ("motion/network.py", "feature_deviation"),
-        ("motion/speaker.py", "feature_deviation"),
+        ("motion/base.py", "feature_deviation"),
         ("motion/task.py", "feature_deviation"),
         ("motion/discriminator.py", "motion_deviation"),
         ("renderer/ridge_init.py", "pictures"),

@@ -17,9 +17,9 @@ from train_base_motion import footage
 
 from newscaster.face.mouth_basis import mouth_shapes
 from newscaster.formats.anchor import MATTE, RENDERER, TARGET, AnchorFile, write_anchor
-from newscaster.models.motion.base import load_base_motion
+from newscaster.models.motion.base import export_motion, load_base_motion
 from newscaster.models.motion.data import motion_clip
-from newscaster.models.motion.speaker import ADAPTING_DROPOUT, adapt, export_motion
+from newscaster.models.motion.speaker import ADAPTING_DROPOUT, adapt
 from newscaster.prepare.tracks import track_footage
 from newscaster.speech.encoder import load_encoder, packaged_encoder
 from newscaster.speech.features import extract

@@ -1,4 +1,4 @@
-"""Train the base motion network that the package carries.
+"""Train the base motion network that the package carries. Writes its ONNX graph beside it, too.
 
     python tools/train_base_motion.py --person FOLDER[:NAMES.txt] --people FOLDER --check-people FOLDER \
         --work FOLDER --out src/newscaster/data/base_motion.safetensors

@@ -1,6 +1,7 @@
 """Consent: who agreed to an anchor of themselves, when, for what, and until when.
 
-Parses and checks the record. An anchor stores it, and the manifest of every video contains it. A hash detects
+Parses and checks the record. An anchor stores it, and the manifest of every video contains it: also that of a
+video that is dubbed without an anchor. A hash detects
 records that were changed later.
 """
 
@@ -58,7 +59,7 @@ class Consent:
             check_text(getattr(self, name), f"{name} of the consent")
         if is_refusal(self.statement):
             raise InputError(
-                f"consent is {quoted(self.statement.strip())}: no anchor is made without the person's "
+                f"consent is {quoted(self.statement.strip())}: nothing is made without the person's "
                 "consent. State who agreed, and to what"
             )
         if self.when is not None and self.until is not None and self.until < self.when:
@@ -201,6 +202,17 @@ def check_text(text: str, name: str, *, most: int = MAX_TEXT) -> None:
         raise InputError(f"{name} has {len(text)} characters; accepted are {most}. Shorten it")
     if not is_plain_text(text, most=most):
         raise InputError(f"{name} is {quoted(text):.200}; control characters are not accepted. Remove them")
+
+
+def valid_consent(consent: str | Consent) -> Consent:
+    """Parse consent if it is a text; check that it is valid today.
+
+    Raises:
+        InputError: it is a refusal, malformed, starts later or has ended.
+    """
+    agreed = Consent.of(consent) if isinstance(consent, str) else consent
+    agreed.check_today()
+    return agreed
 
 
 def is_refusal(text: str) -> bool:

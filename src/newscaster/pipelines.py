@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from newscaster.consent import valid_consent
 from newscaster.deprecation import moved_keywords
 from newscaster.errors import AnchorError, InputError, MissingExtraError, OutputError
 from newscaster.models.registry import DEFAULT_RENDERER, UNTRAINED, check_renderer, renderer_task
@@ -215,7 +216,7 @@ def train(
     from newscaster.media import check_inputs_kept, check_output, exclusive_lock
 
     out = Path(out)
-    agreed = _agreed(consent)
+    agreed = valid_consent(consent)
     for text in (name or "", *attribution):
         check_unicode(text, "name or attribution")
     check_renderer(renderer)
@@ -331,7 +332,7 @@ def train_on_dataset(
     from newscaster.models.renderer.data import RenderingData
     from newscaster.models.renderer.training import load_renderer, train_renderer
 
-    agreed = _agreed(consent)
+    agreed = valid_consent(consent)
     motion = _motion(dataset, _run_folder(work, "motion", dataset, with_audio=True), progress)
     synthetic: dict[str, float] = {}
     if target_minutes is None:
@@ -465,7 +466,7 @@ def _write(
     progress: Progress,
 ) -> Path:
     from newscaster.formats.anchor import AnchorFace, write_anchor
-    from newscaster.models.motion.speaker import export_motion
+    from newscaster.models.motion.base import export_motion
     from newscaster.models.renderer.training import export_renderer
     from newscaster.speech.encoder import packaged_encoder
     from newscaster.synthesis.anchor import Anchor
@@ -552,15 +553,6 @@ def _run_folder(
             audio.update(clip.audio_fits.tobytes())
         identity["audio"] = audio.hexdigest()
     return folder / f"{kind}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
-
-
-def _agreed(consent: str | Consent) -> Consent:
-    """Parse consent if it is a text; check that it is valid today."""
-    from newscaster.consent import Consent
-
-    agreed = Consent.of(consent) if isinstance(consent, str) else consent
-    agreed.check_today()
-    return agreed
 
 
 def _need_training() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from fresh_python import environment
 from newscaster import cli
-from newscaster.cli import commands
+from newscaster.cli import commands, consent_option
 from newscaster.errors import FootageError
 from newscaster.evaluation.metrics import Figures
 from newscaster.synthesis.articulation import Articulation
@@ -316,11 +316,11 @@ def test_train_prompts_for_consent(
         asked.append(text)
         return {"When": "today", "Until": "2999-01-01"}.get(text.split()[0], "Ada") if agreed else "no"
 
-    monkeypatch.setattr(commands, "_interactive", lambda: True)
-    monkeypatch.setattr(commands.click, "prompt", prompt)
+    monkeypatch.setattr(consent_option, "_interactive", lambda: True)
+    monkeypatch.setattr(consent_option.click, "prompt", prompt)
     assert cli.run(["train", "a.mp4", "-o", str(tmp_path / "x.anchor")]) == 0
     assert workflow["consent"] == f"who: Ada\nfor: Ada\nwhen: {date.today()}\nuntil: 2999-01-01"
-    assert asked == [question for _, question, _ in commands.CONSENT_QUESTIONS]
+    assert asked == [question for _, question, _ in consent_option.TRAINING.questions]
     asked.clear()
     agreed = False
     assert cli.run(["train", "a.mp4", "-o", str(tmp_path / "x.anchor")]) == 0

@@ -9,6 +9,7 @@ import pytest
 
 import newscaster
 from newscaster import cli
+from newscaster.cli import consent_option
 from newscaster.cli.dubbing import TIME
 from newscaster.synthesis.dub_options import DubbedFace, DubResult, KeptFrames, OwnAudioLag
 
@@ -105,7 +106,9 @@ def test_no_times(text: str) -> None:
 
 
 def test_a_missing_video_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = cli.run(["dub", str(tmp_path / "none.mp4"), "x.wav", "-o", str(tmp_path / "out.mp4")])
+    code = cli.run(
+        ["dub", str(tmp_path / "none.mp4"), "x.wav", "-a", "builtin", "-o", str(tmp_path / "out.mp4")]
+    )
     err = capsys.readouterr().err
     assert code == cli.EXIT_ERROR
     assert len(err.strip().splitlines()) == 1
@@ -114,7 +117,9 @@ def test_a_missing_video_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_json_alone_is_printed(
     performer: Performer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["dub", "v.mp4", "s.wav", "-o", str(tmp_path / "out.mp4"), "--json"]) == 0
+    assert (
+        cli.run(["dub", "v.mp4", "s.wav", "-a", "x.anchor", "-o", str(tmp_path / "out.mp4"), "--json"]) == 0
+    )
     values = json.loads(capsys.readouterr().out)
     assert values["rewritten_frames"] == 80
     assert values["own_audio"]["seconds"] == 0.12
@@ -156,7 +161,12 @@ def test_one_face_with_an_anchor(performer: Performer, tmp_path: Path) -> None:
         (["y.wav", "--face", "0=a.anchor:x.wav"], "SPEECH and a speech in --face"),
         (["y.wav", "--face", "0=a.anchor:x.wav", "--face", "1=b.anchor"], "SPEECH is given, and --face"),
         (["--text", "x", "--face", "0=a.anchor", "--face", "1=b.anchor"], "--text is given, and --face"),
-        (["y.wav", "--face", "0", "--face", "1"], "--face 0 names no anchor"),
+        (["y.wav", "--face", "0", "--face", "1"], "SPEECH is given, and --face names several"),
+        (["y.wav", "--face", "0=:x.wav"], "SPEECH and a speech in --face"),
+        (
+            ["-a", "a.anchor", "--face", "0=:x.wav", "--face", "1"],
+            "--anchor is given, and --face names several",
+        ),
         (["--face", "0=a.wav"], "names no anchor"),
     ],
 )
@@ -170,3 +180,105 @@ def test_faces_that_do_not_fit(
     assert cli.run(["dub", "v.mp4", *arguments, "-o", str(tmp_path / "out.mp4")]) != 0
     assert message in capsys.readouterr().err
     assert performer.calls == []
+
+
+AGREED = "Ada Byron, 2026-11-02: a test"
+
+
+def test_a_person_known_from_the_video(performer: Performer, tmp_path: Path) -> None:
+    out = str(tmp_path / "out.mp4")
+    arguments = ["dub", "v.mp4", "s.wav", "--consent", AGREED, "--face", "1", "--workers", "1", "-o", out]
+    assert cli.run([*arguments, "--name", "Ada"]) == 0
+    assert cli.run(["dub", "v.mp4", "--text", "Hello.", "--consent", f" {AGREED} ", "-o", out]) == 0
+    assert cli.run(["dub", "v.mp4", "--face", "0=:cues.srt", "--consent", AGREED, "-o", out]) == 0
+    (_, (first,), _), options = performer.calls[0]
+    assert (first.anchor, first.consent, first.name, first.speech, first.face) == (
+        None,
+        AGREED,
+        "Ada",
+        "s.wav",
+        1,
+    )
+    assert (options["workers"], options["options"].face) == (1, None)
+    (second,), (third,) = (arguments[1] for arguments, _ in performer.calls[1:])
+    assert (second.text, second.speech, second.face, second.name, second.consent) == (
+        "Hello.",
+        None,
+        None,
+        None,
+        AGREED,
+    )
+    assert (third.script, third.speech, third.face) == (Path("cues.srt"), None, 0)
+
+
+def test_people_with_an_anchor_and_without(performer: Performer, tmp_path: Path) -> None:
+    faces = ["--face", "0=left.anchor:left.wav", "--face", "1=:right.wav", "--face", "2"]
+    given = ["--consent", f"1={AGREED}", "--consent", "2=Eve: a test", "--name", "2=Eve"]
+    assert cli.run(["dub", "v.mp4", *faces, *given, "-o", str(tmp_path / "out.mp4")]) == 0
+    ((_, (left, right, silent), _), _) = performer.calls[0]
+    assert (left.anchor, left.consent, left.speech) == (performer, None, "left.wav")
+    assert (right.anchor, right.consent, right.name, right.speech) == (None, AGREED, None, "right.wav")
+    assert (silent.consent, silent.name, silent.speech, silent.face) == ("Eve: a test", "Eve", None, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "needs the consent of the person shown, and --consent is missing"),
+        (["--consent", AGREED, "--consent", "Eve"], "--consent is given twice; expected one for each"),
+        (["-a", "a.anchor", "--consent", AGREED], "--consent is given, and everyone has an anchor"),
+        (["-a", "a.anchor", "--name", "Ada"], "--name is given, and everyone has an anchor"),
+        (["--consent", "none.txt"], "no such file: 'none.txt'"),
+    ],
+)
+def test_consent_that_is_missing_or_too_much(
+    arguments: list[str],
+    message: str,
+    performer: Performer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(["dub", "v.mp4", "s.wav", *arguments, "-o", str(tmp_path / "out.mp4")]) == cli.EXIT_ERROR
+    assert message in capsys.readouterr().err
+    assert performer.calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--consent", f"0={AGREED}"], "needs the consent of face 1"),
+        (["--consent", AGREED], "expected N=TEXT with the number of the face"),
+        (
+            ["--consent", f"0={AGREED}", "--consent", "7=Eve"],
+            "for face 7; expected one without an anchor: 0, 1",
+        ),
+        (["--consent", f"0={AGREED}", "--consent", "0=Eve"], "twice for face 0"),
+    ],
+)
+def test_each_person_has_a_consent(
+    arguments: list[str],
+    message: str,
+    performer: Performer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    faces = ["--face", "0=:a.wav", "--face", "1=:b.wav"]
+    assert cli.run(["dub", "v.mp4", *faces, *arguments, "-o", str(tmp_path / "out.mp4")]) == cli.EXIT_ERROR
+    assert message in capsys.readouterr().err
+    assert performer.calls == []
+
+
+def test_consent_is_asked_for(performer: Performer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def prompt(text: str, **_: object) -> str:
+        asked.append(text)
+        return {"When": "2026-11-02", "Until": ""}.get(text.split()[0], "Ada")
+
+    monkeypatch.setattr(consent_option, "_interactive", lambda: True)
+    monkeypatch.setattr(consent_option.click, "prompt", prompt)
+    assert cli.run(["dub", "v.mp4", "s.wav", "-o", str(tmp_path / "out.mp4")]) == 0
+    ((_, (speaker,), _), _) = performer.calls[0]
+    assert speaker.consent == "who: Ada\nfor: Ada\nwhen: 2026-11-02\nuntil: "
+    assert asked[0] == "Who is the person shown, and agrees to their lips being rewritten?"
+    assert len(asked) == 4

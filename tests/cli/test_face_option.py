@@ -22,13 +22,17 @@ from newscaster.errors import InputError
         ("0=x=1.anchor:take=2.wav", FaceChoice(0, "x=1.anchor", "take=2.wav")),
         (r"0=C:\a\left.anchor:D:\left.wav", FaceChoice(0, r"C:\a\left.anchor", r"D:\left.wav")),
         ("0=left.anchor:12:30:00.wav", FaceChoice(0, "left.anchor", "12:30:00.wav")),
+        ("1=:right.wav", FaceChoice(1, None, "right.wav")),
+        (r"1=:C:\right.wav", FaceChoice(1, None, r"C:\right.wav")),
     ],
 )
 def test_values(value: str, choice: FaceChoice) -> None:
     assert FACE.convert(value, None, None) == choice
 
 
-@pytest.mark.parametrize("value", ["", "x", "-1", "left.anchor:left.wav", "0=", "0=left.wav", "0=a.anchor:"])
+@pytest.mark.parametrize(
+    "value", ["", "x", "-1", "left.anchor:left.wav", "0=", "0=left.wav", "0=a.anchor:", "0=:"]
+)
 def test_values_that_cannot_be_read(value: str) -> None:
     with pytest.raises(click.BadParameter, match=r"expected|Name one"):
         FACE.convert(value, None, None)
@@ -56,7 +60,6 @@ def test_values_that_do_not_fit_each_other() -> None:
     check_faces([FaceChoice(0, "a", "-"), FaceChoice(1, "b", "x.wav")])
     with pytest.raises(InputError, match="--face 1 is given 2 times"):
         check_faces([FaceChoice(1, "a"), FaceChoice(1, "b")])
-    with pytest.raises(InputError, match="--face 1 names no anchor"):
-        check_faces([FaceChoice(0, "a"), FaceChoice(1)])
+    check_faces([FaceChoice(0, "a"), FaceChoice(1)])
     with pytest.raises(InputError, match="standard input"):
         check_faces([FaceChoice(0, "a", "-"), FaceChoice(1, "b", "-")])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from newscaster import cli, media
-from newscaster.cli.verifying import _EXITS, _watermark_lines
+from newscaster.cli.verifying import _EXITS, _statement_lines, _watermark_lines
 from newscaster.cli.verifying import verify as verify_command
 from newscaster.formats.anchor import AnchorFile
 from newscaster.provenance import verify
@@ -113,7 +113,8 @@ def test_verify_reads_the_watermark(tmp_path: Path, capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{without}: no manifest, but the pixels carry newscaster's watermark"
     assert lines[-1] == (
-        f"  watermark    newscaster's, of the anchor whose sha256 starts with {carried}, {pieces}"
+        "  watermark    newscaster's, of the anchor whose sha256, or the person whose id, starts with "
+        f"{carried}, {pieces}"
     )
     assert cli.run(["verify", str(without), "--json"]) == 4
     values = json.loads(capsys.readouterr().out)
@@ -153,7 +154,7 @@ def test_verify_reads_the_watermark(tmp_path: Path, capsys: pytest.CaptureFixtur
         (
             FoundMark(id="123456", pieces=6, marked=5, scale=1.0, mirrored=False),
             None,
-            "sha256 starts with 123456",
+            "starts with 123456",
         ),
         (
             FoundMark(id=None, pieces=6, marked=5, scale=1.0, mirrored=False),
@@ -306,3 +307,13 @@ def test_names_in_certificates_and_manifests_cannot_forge_lines(
     shown = capsys.readouterr()
     assert steers(shown.out + shown.err) == set()
     assert r"signed by BBC\n  signed by  BBC News\x1b[2A\u202e, BBC" in shown.out
+
+
+def test_the_line_of_a_person_without_an_anchor() -> None:
+    claimed = statement(from_source=True, watermark="aaaaaa")
+    lines = dict(_statement_lines(claimed))
+    assert "anchor" not in lines
+    assert lines["person"] == f"Ada, known from the source video itself, id {'a' * 64}"
+    mark = FoundMark(id="aaaaaa", pieces=6, marked=5, scale=1.0, mirrored=False)
+    ((_, text),) = _watermark_lines(mark, claimed)
+    assert "aaaaaa, of the same person" in text

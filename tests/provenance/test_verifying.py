@@ -71,6 +71,28 @@ def test_further_people_are_named(make_clip: ClipMaker, tmp_path: Path, local: C
     assert {"the anchor 'Ada'", "the anchor 'Bob'", "the anchor 'Eve'"} <= set(found.ingredients)
 
 
+def test_people_who_are_known_from_the_source(
+    make_clip: ClipMaker, tmp_path: Path, local: Credentials
+) -> None:
+    """There is no anchor to name: the source is the parent."""
+    source = {"source_title": "talk.mp4", "source_sha256": "9" * 64, "target_sha256": None}
+    other = FurtherPerson(
+        anchor="Bob", anchor_id="d" * 64, anchor_created="2026-11-03T10:00:00+00:00", from_source=True
+    )
+    claims = {**source, "from_source": True, "others": (other,)}
+    found = verify(signed(make_clip(), tmp_path / "news.mp4", local, **claims))
+    assert found.holds
+    assert found.statement == statement(**claims)
+    assert found.ingredients == ("talk.mp4", "the speech, text-to-speech")
+    actions = statement(**claims).definition(mime_type="video/mp4")["assertions"][0]["data"]["actions"]
+    assert actions[1]["description"] == (
+        "The mouths were rendered to match the speeches, with models of 'Ada', 'Bob' that were made from the "
+        "video itself."
+    )
+    mixed = statement(**source, others=(other,)).definition(mime_type="video/mp4")
+    assert "with the anchor 'Ada' and with models of 'Bob' that" in str(mixed)
+
+
 def test_a_synthetic_target_and_another_one(make_clip: ClipMaker, tmp_path: Path, local: Credentials) -> None:
     clip = make_clip()
     synthetic_target = verify(signed(clip, tmp_path / "synthetic.mp4", local, synthetic_target=True))

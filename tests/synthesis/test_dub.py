@@ -252,7 +252,7 @@ def test_another_person_is_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other = -anchor_descriptor(anchor.target)
-    monkeypatch.setattr("newscaster.synthesis.dub.anchor_descriptor", lambda _: other)
+    monkeypatch.setattr("newscaster.synthesis.dub_people.anchor_descriptor", lambda _: other)
     path = tmp_path / (report or "out.faces.png")
     options = DubOptions(report=None if report is None else path)
     with pytest.raises(FootageError, match="1 other person is visible") as caught:
@@ -270,7 +270,7 @@ def test_a_selected_face_of_someone_else_is_noted(
     anchor: Anchor, video: Path, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = -anchor_descriptor(anchor.target)
-    monkeypatch.setattr("newscaster.synthesis.dub.anchor_descriptor", lambda _: other)
+    monkeypatch.setattr("newscaster.synthesis.dub_people.anchor_descriptor", lambda _: other)
     made = anchor.dub(video, speech, tmp_path / "out.mp4", style=STYLE, options=DubOptions(face=0))
     assert made.rewritten_frames == 2 * FRAMES
     assert any("does not look like the person of" in note for note in made.notes)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli.consent_option import CONSENT_HELP, TRAINING, read_consent
 from newscaster.cli.dubbing import dub
 from newscaster.cli.exits import (
     EXIT_BUG,
@@ -46,10 +45,8 @@ from newscaster.cli.terminal import (
     watch_standard_streams,
 )
 from newscaster.cli.verifying import verify
-from newscaster.consent import is_refusal
 from newscaster.errors import InputError, NewscasterError
 from newscaster.models.registry import DEFAULT_RENDERER, RENDERERS
-from newscaster.safety.readers import read_option
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted, without_escapes, write_raw_names
 from newscaster.version import VERSION
@@ -57,16 +54,6 @@ from newscaster.version import VERSION
 if TYPE_CHECKING:
     from newscaster.formats.anchor import AnchorFile
 
-CONSENT_QUESTIONS = (
-    ("who", "Who in this footage agrees to an anchor being made of them?", ""),
-    ("for", "For which use?", ""),
-    ("when", "When did they agree (YEAR-MONTH-DAY)?", "today"),
-    ("until", "Until when (YEAR-MONTH-DAY; nothing: until it is withdrawn)?", ""),
-)
-"""Lines of the consent record: name, question, default."""
-_MAX_CONSENT_BYTES = 1 << 20
-_FILE_NAME = re.compile(r"\S*[/\\]\S*|.*\.(txt|text|md|json|ya?ml|toml|csv|rtf|odt|docx?|pdf)", re.IGNORECASE)
-"""A value of --consent that looks like a file name rather than a statement."""
 _FILE = click.Path(path_type=Path)
 _OUTPUT_NAMES = {"report": "report", "json_file": "metrics", "keep": "videos"}
 
@@ -164,12 +151,7 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     type=click.Choice(list(RENDERERS)),
     help="Rendering network.",
 )
-@click.option(
-    "--consent",
-    metavar="TEXT|FILE",
-    help="Consent: who agreed, and to which use. A statement, a file with one, or a file with the lines "
-    "'who', 'for', 'when' and 'until' (dates as YEAR-MONTH-DAY). Prompts for it by default.",
-)
+@click.option("--consent", metavar="TEXT|FILE", help=CONSENT_HELP)
 @click.option(
     "--attribution",
     multiple=True,
@@ -180,7 +162,7 @@ def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | 
 
     FOOTAGE: files or folders.
     """
-    statement = _consent(consent)
+    statement = read_consent(consent, TRAINING)
     rate = None if fps is None else _frame_rate(fps)
     from newscaster import pipelines
 
@@ -323,55 +305,6 @@ def _metadata(file: AnchorFile) -> Iterator[tuple[str, str]]:
 
 def _rate_text(fps: Fraction) -> str:
     return str(fps) if fps.denominator == 1 else f"{float(fps):.3f} ({fps})"
-
-
-def _prompt_consent() -> str:
-    """Prompt for the consent record line by line; stop at a refusal."""
-    lines = []
-    for name, question, default in CONSENT_QUESTIONS:
-        answer = click.prompt(question, default=default, show_default=bool(default), err=True).strip()
-        if name == "who" and is_refusal(answer):
-            return answer
-        if name == "when" and answer == default:
-            answer = date.today().isoformat()
-        lines.append(f"{name}: {answer}")
-    return "\n".join(lines)
-
-
-def _consent(option: str | None) -> str:
-    """Return the consent statement or record, from the value of --consent or from a prompt."""
-    if option is None:
-        if not _interactive():
-            raise InputError(
-                "training an anchor needs the consent of the person shown, and --consent is missing. Add who "
-                "agreed, and to which use: --consent 'Ada Byron, 2026-11-02: news videos on our site', or "
-                "a file with the lines who, for, when and until"
-            )
-        return _prompt_consent()
-    path = Path(option)
-    try:
-        exists = bool(option) and path.exists()
-    except (OSError, ValueError):  # a text that is too long for a file name, or contains a null character
-        exists = False
-    if not exists and _FILE_NAME.fullmatch(option):
-        raise InputError(
-            f"--consent: no such file: '{option}'. Give an existing file, or write who agreed, and to which "
-            "use"
-        )
-    try:
-        # The file may also be a pipe: <(...).
-        statement = read_option(path, most=_MAX_CONSENT_BYTES).decode("utf-8") if exists else option
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(
-            f"--consent: '{option}' cannot be read as UTF-8 text ({reason}). Give another file, or the "
-            "statement itself"
-        ) from error
-    return statement.strip()
-
-
-def _interactive() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _frame_rate(text: str) -> Fraction:

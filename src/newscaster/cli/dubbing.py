@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
-from click.core import ParameterSource
 
+from newscaster.cli.consent_option import CONSENT_HELP
 from newscaster.cli.face_option import FACE, FaceChoice, check_faces
 from newscaster.cli.speaking import (
-    anchor_option,
     articulation_options,
     background_option,
     crf_option,
@@ -29,6 +29,7 @@ from newscaster.cli.speaking import (
     voice_options,
 )
 from newscaster.cli.terminal import json_output, progress_report, say, value_text
+from newscaster.cli.video_people import VideoPerson, video_people
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
@@ -65,7 +66,28 @@ TIME = _TimeType()
 @click.command()
 @click.argument("video", type=_FILE)
 @click.argument("speech", required=False)
-@anchor_option
+@click.option(
+    "-a",
+    "--anchor",
+    metavar="ANCHOR",
+    help="Anchor of the person, or 'builtin' (default: none; the person is known from VIDEO alone, and "
+    "--consent is needed).",
+)
+@click.option(
+    "--consent",
+    "consents",
+    metavar="TEXT|FILE",
+    multiple=True,
+    help=f"Without an anchor: {CONSENT_HELP[0].lower()}{CONSENT_HELP[1:]} For several people: N=TEXT|FILE, "
+    "repeatable.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    help="Without an anchor: name of the person (default: the name of VIDEO). For several people: N=NAME, "
+    "repeatable.",
+)
 @output_option
 @voice_options
 @click.option(
@@ -109,17 +131,18 @@ TIME = _TimeType()
     "faces",
     type=FACE,
     multiple=True,
-    metavar="N[=ANCHOR[:SPEECH]]",
-    help="Face to rewrite, counted from the left (default: the anchor's person). Repeatable, with an anchor "
-    "and a speech for each of several people: 0=left.anchor:left.wav. The speech is audio, a .txt "
-    "file or captions.",
+    metavar="N[=[ANCHOR][:SPEECH]]",
+    help="Face to rewrite, counted from the left (default: the anchor's person; without an anchor, whoever "
+    "is visible and speaks most). Repeatable, with an anchor and a speech for each of several people: "
+    "0=left.anchor:left.wav, or without an anchor: 1=:right.wav. The speech is audio, a .txt file or "
+    "captions.",
 )
 @click.option(
     "--others",
     type=click.Choice(["keep", "rest"]),
     default="keep",
     show_default=True,
-    help="Mouths of people with an anchor and without a speech: keep them, or rewrite them at rest.",
+    help="Mouths of people who are named without a speech: keep them, or rewrite them at rest.",
 )
 @click.option(
     "--cache",
@@ -155,11 +178,12 @@ TIME = _TimeType()
 @label_options
 @signing_options
 @engine_options
-def dub(video: Path, speech: str | None, anchor: str, as_json: bool, **options: Any) -> None:
+def dub(video: Path, speech: str | None, anchor: str | None, as_json: bool, **options: Any) -> None:
     """Rewrite the lips of VIDEO to SPEECH.
 
-    VIDEO shows the person of the anchor. SPEECH is an audio or video file, a .txt file to read aloud, or -
-    for an audio file on standard input. Without SPEECH and --text, the lips follow VIDEO's own audio.
+    VIDEO shows the person of the anchor, or anyone who agrees. SPEECH is an audio or video file, a .txt file
+    to read aloud, or - for an audio file on standard input. Without SPEECH and --text, the lips follow
+    VIDEO's own audio.
 
     For several people, name each one's face, anchor and speech with --face.
     """
@@ -168,10 +192,17 @@ def dub(video: Path, speech: str | None, anchor: str, as_json: bool, **options: 
 
     faces: tuple[FaceChoice, ...] = options["faces"]
     check_faces(faces)
-    if any(face.anchor is not None for face in faces):
-        _check_alone(speech, options, faces)
+    if len(faces) > 1 or any(face.anchor is not None or face.speech is not None for face in faces):
+        _check_alone(speech, anchor, options, faces)
     certificate, key = options["sign"] or (None, None)
-    several = len(faces) > 1
+    chosen = _chosen(faces, anchor, speech, options)
+    in_video = [face for face in chosen if face.anchor is None]
+    people = video_people(
+        [face.number for face in in_video],
+        several=len(chosen) > 1,
+        names=options["names"],
+        consents=options["consents"],
+    )
     common: dict[str, Any] = {
         "options": DubOptions(
             fit=options["fit"],
@@ -179,8 +210,6 @@ def dub(video: Path, speech: str | None, anchor: str, as_json: bool, **options: 
             mix_db=options["mix_db"],
             start_seconds=options["start_seconds"],
             stop_seconds=options["stop_seconds"],
-            script=None if several else options["script"] or (faces[0].script if faces else None),
-            face=faces[0].number if len(faces) == 1 else None,
             others=options["others"],
             cache=options["cache"],
             drop=options["drop"],
@@ -196,13 +225,10 @@ def dub(video: Path, speech: str | None, anchor: str, as_json: bool, **options: 
         ),
         "signing": SigningOptions(certificate=certificate, key=key, timestamp=options["timestamp"]),
     }
-    if several:
-        result = _dub_several(video, faces, common, options)
+    if len(chosen) == 1 and not people:
+        result = _dub_one(video, chosen[0], common, options)
     else:
-        if faces and faces[0].anchor is not None:
-            anchor = faces[0].anchor
-            speech = speech if faces[0].speech is None or faces[0].script else faces[0].speech
-        result = _dub_one(video, speech, anchor, common, options)
+        result = _dub_speakers(video, chosen, dict(zip(in_video, people, strict=True)), common, options)
     if as_json:
         click.echo(json_output(result.to_json()))
         end_if_unstamped(result.unstamped_because)
@@ -210,67 +236,118 @@ def dub(video: Path, speech: str | None, anchor: str, as_json: bool, **options: 
         _say_result(result)
 
 
-def _check_alone(speech: str | None, options: Mapping[str, Any], faces: Sequence[FaceChoice]) -> None:
+@dataclass(frozen=True)
+class _Chosen:
+    """One of the people whose lips are rewritten."""
+
+    number: int | None
+    """Of the face; None: the anchor's person, or who is visible and speaks most."""
+    anchor: str | None
+    """None: the person is known from the video alone."""
+    speech: str | None
+    text: str | None
+    script: Path | None
+
+
+def _chosen(
+    faces: Sequence[FaceChoice], anchor: str | None, speech: str | None, options: Mapping[str, Any]
+) -> list[_Chosen]:
+    """Return the people that the options name; one of them takes what stands outside --face."""
+    if len(faces) > 1:
+        return [_Chosen(f.number, f.anchor, None if f.script else f.speech, None, f.script) for f in faces]
+    (face,) = faces or (FaceChoice(None),)
+    return [
+        _Chosen(
+            face.number,
+            face.anchor or anchor,
+            speech if face.speech is None or face.script else face.speech,
+            options["text"],
+            options["script"] or face.script,
+        )
+    ]
+
+
+def _check_alone(
+    speech: str | None, anchor: str | None, options: Mapping[str, Any], faces: Sequence[FaceChoice]
+) -> None:
     """Raise InputError if an anchor or a speech is given twice: in --face, and beside it."""
     from newscaster.errors import InputError
 
-    context = click.get_current_context()
-    if context.get_parameter_source("anchor") is not ParameterSource.DEFAULT:
+    if anchor is not None and any(face.anchor is not None for face in faces):
         raise InputError("--anchor and an anchor in --face are given; expected one of them")
+    if anchor is not None and len(faces) > 1:
+        raise InputError(
+            "--anchor is given, and --face names several people. Put it into --face: N=ANCHOR:SPEECH"
+        )
     name = "SPEECH" if speech is not None else "--text" if options["text"] is not None else "--script"
     if speech is None and options["text"] is None and options["script"] is None:
         return
     if len(faces) > 1:
         raise InputError(
-            f"{name} is given, and --face names several people. Put it into --face: N=ANCHOR:SPEECH"
+            f"{name} is given, and --face names several people. Put it into --face: N=ANCHOR:SPEECH, or "
+            "N=:SPEECH without an anchor"
         )
     if faces[0].speech is not None:
         raise InputError(f"{name} and a speech in --face are given; expected one of them")
 
 
-def _dub_one(
-    video: Path, speech: str | None, anchor: str, common: Mapping[str, Any], options: Mapping[str, Any]
-) -> DubResult:
+def _dub_one(video: Path, face: _Chosen, common: Mapping[str, Any], options: Mapping[str, Any]) -> DubResult:
+    """Dub the person of an anchor."""
     import newscaster
-    from newscaster.synthesis.speech_input import is_script
 
-    is_read = options["text"] is not None or common["options"].script is not None or is_script(speech)
-    reading = _reading(anchor if is_read else None, options)
-    performer = newscaster.open(anchor, workers=options["workers"], backend=options["backend"])
+    assert face.anchor is not None
+    reading = _reading(face.anchor if _is_read(face) else None, options)
+    performer = newscaster.open(face.anchor, workers=options["workers"], backend=options["backend"])
+    common = {**common, "options": replace(common["options"], face=face.number, script=face.script)}
     with progress_report() as progress:
         return performer.dub(
             video,
-            _source(speech),
+            _source(face.speech),
             options["out"],
-            text=options["text"],
+            text=face.text,
             style=style_of(reading, options),
             progress=progress,
             **common,
         )
 
 
-def _dub_several(
-    video: Path, faces: Sequence[FaceChoice], common: Mapping[str, Any], options: Mapping[str, Any]
+def _dub_speakers(
+    video: Path,
+    chosen: Sequence[_Chosen],
+    in_video: Mapping[_Chosen, VideoPerson],
+    common: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> DubResult:
+    """Dub several people, or one without an anchor."""
     import newscaster
-    from newscaster.synthesis.speech_input import is_script
 
+    engine = {"workers": options["workers"], "backend": options["backend"]}
     speakers = []
-    for face in faces:
-        assert face.anchor is not None
-        is_read = face.script is not None or is_script(face.speech)
+    for face in chosen:
+        person = in_video.get(face)
         speakers.append(
             newscaster.Speaker(
-                anchor=newscaster.open(face.anchor, workers=options["workers"], backend=options["backend"]),
-                speech=None if face.script is not None else _source(face.speech),
+                anchor=None if face.anchor is None else newscaster.open(face.anchor, **engine),
+                consent=None if person is None else person.consent,
+                name=None if person is None else person.name,
+                speech=_source(face.speech),
+                text=face.text,
                 script=face.script,
                 face=face.number,
-                reading=_reading(face.anchor, options) if is_read else None,
+                reading=_reading(face.anchor, options) if _is_read(face) else None,
             )
         )
     style = style_of(_reading(None, options), options)
     with progress_report() as progress:
-        return newscaster.dub(video, speakers, options["out"], style=style, progress=progress, **common)
+        return newscaster.dub(
+            video, speakers, options["out"], style=style, progress=progress, **engine, **common
+        )
+
+
+def _is_read(face: _Chosen) -> bool:
+    from newscaster.synthesis.speech_input import is_script
+
+    return face.text is not None or face.script is not None or is_script(face.speech)
 
 
 def _reading(anchor: str | None, options: Mapping[str, Any]) -> Reading | None:

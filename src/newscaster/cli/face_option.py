@@ -1,4 +1,4 @@
-"""The option `--face`: a face of a video, or several of them with an anchor and a speech each."""
+"""The option `--face`: a face of a video, or several, each with an anchor or without, and a speech."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 from newscaster.errors import InputError
 
-_FORM = "N, or N=ANCHOR:SPEECH, such as 0=left.anchor:left.wav"
+_FORM = "N, N=ANCHOR:SPEECH, such as 0=left.anchor:left.wav, or N=:SPEECH without an anchor"
 _CAPTIONS = (".srt", ".vtt")
 
 
@@ -20,10 +20,10 @@ _CAPTIONS = (".srt", ".vtt")
 class FaceChoice:
     """One value of the option."""
 
-    number: int
-    """Of the face, from the left."""
+    number: int | None
+    """Of the face, from the left; None: it was not selected."""
     anchor: str | None = None
-    """None: a number alone."""
+    """None: it is not named here."""
     speech: str | None = None
     """None: the person has no speech."""
 
@@ -35,7 +35,7 @@ class FaceChoice:
 
 
 class _FaceType(click.ParamType[FaceChoice]):
-    """N, N=ANCHOR or N=ANCHOR:SPEECH."""
+    """N, N=ANCHOR, N=ANCHOR:SPEECH or N=:SPEECH."""
 
     name = "face"
 
@@ -49,6 +49,8 @@ class _FaceType(click.ParamType[FaceChoice]):
         number, rest = int(match[1]), match[2]
         if rest is None:
             return FaceChoice(number)
+        if rest.startswith(":") and len(rest) > 1:
+            return FaceChoice(number, None, rest[1:])
         try:
             anchor, speech = split_anchor(rest)
         except ValueError as error:
@@ -98,17 +100,11 @@ def check_faces(choices: Sequence[FaceChoice]) -> None:
     """Check that the values of the option fit each other.
 
     Raises:
-        InputError: a number is given twice, several numbers are without an anchor, or two people read
-            standard input.
+        InputError: a number is given twice, or two people read standard input.
     """
     numbers = [choice.number for choice in choices]
     for number in numbers:
         if numbers.count(number) > 1:
             raise InputError(f"--face {number} is given {numbers.count(number)} times; expected one of each")
-    if len(choices) > 1 and any(choice.anchor is None for choice in choices):
-        without = next(choice.number for choice in choices if choice.anchor is None)
-        raise InputError(
-            f"--face {without} names no anchor; expected {_FORM} for each of several people, or one --face N"
-        )
     if sum(choice.speech == "-" for choice in choices) > 1:
         raise InputError("two people read standard input (-); expected one, and files for the others")

@@ -144,14 +144,14 @@ def _minute_text(time: datetime) -> str:
 
 
 def _statement_lines(statement: Statement) -> Iterator[tuple[str, str]]:
-    yield "anchor", f"{statement.anchor}, sha256 {statement.anchor_id}, made {statement.anchor_created}"
+    yield _person_line(statement)
     for name, value in statement.consent.items():
         yield "consent", f"{name}: {value}"
     for line in statement.attribution:
         yield "attribution", line
     yield "speech", _speech_text(statement)
     for person in statement.others:
-        yield "anchor", f"{person.anchor}, sha256 {person.anchor_id}, made {person.anchor_created}"
+        yield _person_line(person)
         for name, value in person.consent.items():
             yield "consent", f"{name}: {value}"
         for line in person.attribution:
@@ -164,6 +164,12 @@ def _statement_lines(statement: Statement) -> Iterator[tuple[str, str]]:
     )
     if statement.synthetic_target:
         yield "", "and the rest of every frame: nothing in it is footage"
+
+
+def _person_line(person: Statement | FurtherPerson) -> tuple[str, str]:
+    if person.from_source:
+        return "person", f"{person.anchor}, known from the source video itself, id {person.anchor_id}"
+    return "anchor", f"{person.anchor}, sha256 {person.anchor_id}, made {person.anchor_created}"
 
 
 def _speech_text(person: Statement | FurtherPerson) -> str:
@@ -181,11 +187,12 @@ def _watermark_lines(mark: FoundMark | None, statement: Statement | None) -> Ite
     if mark.id is None:
         anchor = "too faint to identify the anchor"
     elif statement is None:
-        anchor = f"of the anchor whose sha256 starts with {mark.id}"
+        anchor = f"of the anchor whose sha256, or the person whose id, starts with {mark.id}"
     elif statement.anchor_id.startswith(mark.id):
-        anchor = f"{mark.id}, of the same anchor"
+        anchor = f"{mark.id}, of the same {'person' if statement.from_source else 'anchor'}"
     else:
-        anchor = f"{mark.id}: not the anchor in the manifest"
+        kind = "person" if statement.from_source else "anchor"
+        anchor = f"{mark.id}: not the {kind} in the manifest"
     yield "watermark", f"newscaster's, {anchor}, detected in {mark.marked} of {mark.pieces} pieces"
     if mark.scale < 1:
         yield "", f"the video was cropped to about {mark.scale:.0%} of its smaller side"

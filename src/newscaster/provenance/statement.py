@@ -6,14 +6,14 @@ Plain values only; leaves signing and verification to the other modules.
 
     claim_generator_info      newscaster, its version
     c2pa.actions              created, with the digital source type; the target video placed in it
-    ingredients               the driving speech, the anchor, its target video: each by its sha256
+    ingredients               the driving speech, the anchor, the target or source video: each by its sha256
     org.newscaster.video      anchor, consent, attribution, speech, label, watermark; further people
     org.newscaster.frames     which frames are synthesised
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -24,11 +24,14 @@ from newscaster.version import VERSION
 GENERATOR = "newscaster"
 _VIDEO = "org.newscaster.video"
 _FRAMES = "org.newscaster.frames"
+_FROM_SOURCE = "from_source"
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPOSITE = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 """Footage with a mouth that a network has rendered."""
 SYNTHETIC = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
 """Frames that are rendered as a whole."""
+
+_ONE_MOUTH = "The mouth was rendered to match the speech"
 
 Runs = tuple[tuple[int, int], ...]
 """Runs of frames: the first of each, and the one after its last."""
@@ -39,13 +42,15 @@ class FurtherPerson:
     """Another person in a video whose mouth is synthesised, too."""
 
     anchor: str
-    """Name of the anchor."""
+    """Name of the anchor or the person."""
     anchor_id: str
-    """sha256 of the content of the anchor."""
+    """As in :class:`Statement`."""
     anchor_created: str
     """When the anchor was made, in ISO 8601."""
+    from_source: bool = False
+    """Whether there is no anchor: the person is known from the video whose lips were rewritten."""
     consent: Mapping[str, object] = field(default_factory=dict)
-    """The consent record of the anchor."""
+    """The person's consent record."""
     attribution: tuple[str, ...] = ()
     """Lines that name the origin of the footage."""
     speech_sha256: str | None = None
@@ -58,7 +63,7 @@ class FurtherPerson:
         """Return the values of the manifest."""
         speech = _speech_json(self.speech_sha256, self.speech_seconds, synthetic=self.synthetic_voice)
         return {
-            "anchor": {"name": self.anchor, "sha256": self.anchor_id, "created": self.anchor_created},
+            "anchor": _anchor_json(self),
             "consent": dict(self.consent),
             "attribution": list(self.attribution),
             "speech": None if self.speech_sha256 is None else speech,
@@ -76,12 +81,18 @@ class FurtherPerson:
             anchor=anchor["name"],
             anchor_id=anchor["sha256"],
             anchor_created=anchor["created"],
+            from_source=bool(anchor.get(_FROM_SOURCE, False)),
             consent=dict(values["consent"]),
             attribution=tuple(values["attribution"]),
             speech_sha256=speech.get("sha256"),
             speech_seconds=float(speech.get("seconds", 0.0)),
             synthetic_voice=bool(speech.get("synthetic", False)),
         )
+
+
+def _anchor_json(person: Statement | FurtherPerson) -> dict[str, Any]:
+    values = {"name": person.anchor, "sha256": person.anchor_id, "created": person.anchor_created}
+    return {**values, _FROM_SOURCE: True} if person.from_source else values
 
 
 def _speech_json(sha256: str | None, seconds: float, *, synthetic: bool) -> dict[str, Any]:
@@ -96,13 +107,16 @@ class Statement:
     title: str
     """The file's name."""
     anchor: str
-    """Name of the anchor."""
+    """Name of the anchor or the person."""
     anchor_id: str
     """sha256 of the content of the anchor, see `AnchorFile.identity`."""
     anchor_created: str
     """When the anchor was made, in ISO 8601."""
+    from_source: bool = False
+    """Whether there is no anchor: the person is known from the video whose lips were rewritten. Then
+    `anchor_id` is the sha256 of `source_sha256` and the number of the face."""
     consent: Mapping[str, object] = field(default_factory=dict)
-    """The consent record of the anchor."""
+    """The person's consent record."""
     attribution: tuple[str, ...] = ()
     """Lines that name the origin of the footage."""
     synthetic_target: bool
@@ -179,10 +193,16 @@ class Statement:
         return [created, placed, *composited]
 
     def _description(self) -> str:
-        if not self.others:
-            return f"The mouth was rendered to match the speech, with the anchor '{self.anchor}'."
-        names = ", ".join(f"'{name}'" for name in (self.anchor, *(person.anchor for person in self.others)))
-        return f"The mouths were rendered to match the speeches, with the anchors {names}."
+        people: list[Statement | FurtherPerson] = [self, *self.others]
+        anchors = [person.anchor for person in people if not person.from_source]
+        known = [person.anchor for person in people if person.from_source]
+        what = "The mouths were rendered to match the speeches" if self.others else _ONE_MOUTH
+        models = []
+        if anchors:
+            models.append(f"with the anchor{'s' if len(anchors) > 1 else ''} {_quoted(anchors)}")
+        if known:
+            models.append(f"with models of {_quoted(known)} that were made from the video itself")
+        return f"{what}, {' and '.join(models)}."
 
     def _ingredients(self) -> list[dict[str, Any]]:
         target = {
@@ -203,13 +223,13 @@ class Statement:
             *([] if self.source_sha256 is None else [source]),
             *([] if self.target_sha256 is None else [target]),
             _speech_ingredient("speech", self.speech_sha256, synthetic=self.synthetic_voice),
-            _anchor_ingredient("anchor", self.anchor, self.anchor_id),
+            *([] if self.from_source else [_anchor_ingredient("anchor", self.anchor, self.anchor_id)]),
             *(part for number, person in enumerate(self.others, 2) for part in _of_person(number, person)),
         ]
 
     def _video(self) -> dict[str, Any]:
         return {
-            "anchor": {"name": self.anchor, "sha256": self.anchor_id, "created": self.anchor_created},
+            "anchor": _anchor_json(self),
             "consent": dict(self.consent),
             "attribution": list(self.attribution),
             "stage": {"sha256": self.target_sha256, "painted": self.synthetic_target},
@@ -249,6 +269,7 @@ class Statement:
             anchor=anchor["name"],
             anchor_id=anchor["sha256"],
             anchor_created=anchor["created"],
+            from_source=bool(anchor.get(_FROM_SOURCE, False)),
             consent=dict(video["consent"]),
             attribution=tuple(video["attribution"]),
             synthetic_target=target["painted"],
@@ -269,13 +290,19 @@ class Statement:
         )
 
 
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
 def _of_person(number: int, person: FurtherPerson) -> list[dict[str, Any]]:
-    """Return the ingredients of a further person: the anchor, and the speech if there is one."""
-    anchor = _anchor_ingredient(f"anchor{number}", person.anchor, person.anchor_id)
-    if person.speech_sha256 is None:
-        return [anchor]
-    speech = _speech_ingredient(f"speech{number}", person.speech_sha256, synthetic=person.synthetic_voice)
-    return [speech, anchor]
+    """Return the ingredients of a further person: the speech and the anchor, if there are such."""
+    parts = []
+    if person.speech_sha256 is not None:
+        label = f"speech{number}"
+        parts.append(_speech_ingredient(label, person.speech_sha256, synthetic=person.synthetic_voice))
+    if not person.from_source:
+        parts.append(_anchor_ingredient(f"anchor{number}", person.anchor, person.anchor_id))
+    return parts
 
 
 def _speech_ingredient(label: str, sha256: str, *, synthetic: bool) -> dict[str, Any]:

@@ -138,10 +138,11 @@ class Anchor(AnchorFrames):
             NewscasterError: as in :meth:`speak`.
         """
         from newscaster.synthesis.dub import dub_to_file  # imports face tracking
+        from newscaster.synthesis.dub_people import FromAnchor
         from newscaster.synthesis.dub_roles import Role
 
         role = Role(
-            anchor=self.checked(),
+            source=FromAnchor(self.checked()),
             request=SpeechRequest(speech=speech, text=text, rate=rate),
             script=None if options is None else options.script,
             face=None if options is None else options.face,

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import FootageError, InputError, OutputError
-from newscaster.prepare.video_track import OtherPersonError, VideoTrack, WantedPerson, track_people
+from newscaster.prepare.video_track import OtherPersonError, VideoTrack, track_people
 from newscaster.synthesis.background import Background
-from newscaster.synthesis.dub_options import DubOptions, DubResult
+from newscaster.synthesis.dub_options import DubOptions, DubResult, OwnAudioLag
+from newscaster.synthesis.dub_people import FoundPerson
 from newscaster.synthesis.dub_report import check_report, is_page, write_people_page, write_report
-from newscaster.synthesis.dub_roles import Role, open_speeches
+from newscaster.synthesis.dub_roles import Role, Speeches, open_speeches
 from newscaster.synthesis.dub_video import DubbedVideo
 from newscaster.synthesis.faces_found import face_images, write_faces
-from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.options import Outputs, SigningOptions, Style
 from newscaster.synthesis.output_paths import OutputPaths, inputs_of
 from newscaster.synthesis.own_audio import measure_own_lag
@@ -56,15 +56,15 @@ def dub_to_file(
     with ExitStack() as stack:
         stack.enter_context(media.exclusive_output(job.paths.video))
         speeches = stack.enter_context(open_speeches(active, job.video, job.options))
-        tracks = job.track(active, progress)
+        found = job.find(active, progress)
+        tracks = [one.target.track for one in found]
         tracked = time.perf_counter()
-        own_lag = None
-        if speeches.is_own_audio:
-            start = job.options.start_seconds or 0.0
-            own_lag = measure_own_lag(tracks[0], speeches.audible, start_seconds=start)
+        own_lag = job.own_lag(tracks[0], speeches)
         dubbed = DubbedVideo(
             roles=active,
-            tracks=tracks,
+            people=[one.person for one in found],
+            targets=[one.target for one in found],
+            is_plain=job.is_plain,
             speeches=speeches,
             options=job.options,
             outputs=job.outputs,
@@ -72,7 +72,7 @@ def dub_to_file(
             paths=job.paths,
         )
         written = dubbed.write(stack, signer, progress)
-        notes = (*job.notes(tracks, plain=dubbed.is_plain), *silent, *speeches.notes, *written.warnings)
+        notes = (*job.notes(found), *silent, *speeches.notes, *written.warnings)
     result = DubResult(
         path=job.paths.video,
         frames=written.frames,
@@ -102,7 +102,7 @@ def _active(roles: Sequence[Role], options: DubOptions) -> tuple[list[Role], lis
     if options.others == "rest" or not speaking:  # without any speech, this is an error of its own
         return [*speaking, *silent], []
     return speaking, [
-        f"'{role.anchor.info.name}' has no speech and keeps their own mouth (others: keep)" for role in silent
+        f"'{role.source.name}' has no speech and keeps their own mouth (others: keep)" for role in silent
     ]
 
 
@@ -139,6 +139,13 @@ class _Job:
                 "file instead of the audio, or omit captions and subtitles"
             )
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all frames become 8-bit 4:2:0: for a background, or for the codec."""
+        container = media.containers.container_of(self.paths.video)
+        assert container is not None  # the paths were checked
+        return self.style.background is not None or not container.keeps_layout
+
     def _inputs(self, roles: Sequence[Role]) -> Iterator[tuple[object, str]]:
         yield self.video, "the video"
         for role in roles:
@@ -146,23 +153,32 @@ class _Job:
             yield role.script, "the captions"
             yield from inputs_of(
                 speech=role.request.speech,
-                anchor=role.anchor.path,
+                anchor=role.source.path,
                 sign=self.signing.files,
                 voice=voice,
             )
 
-    def track(self, roles: Sequence[Role], progress: Progress | None) -> tuple[VideoTrack, ...]:
-        """Track the people of the roles.
+    def find(self, roles: Sequence[Role], progress: Progress | None) -> list[FoundPerson]:
+        """Track the people of the roles, and make those who are known from the video alone.
 
         Raises:
-            FootageError: one is not in the video; an image of those who are is written.
+            FootageError: one is not in the video, and an image of those who are is written; or the video
+                shows too little of one.
         """
-        wanted = [
-            WantedPerson(
-                name=role.anchor.info.name, descriptor=anchor_descriptor(role.anchor.target), face=role.face
-            )
-            for role in roles
+        tracks = self._track(roles, progress)
+        return [
+            role.source.found(track, plain=self.is_plain) for role, track in zip(roles, tracks, strict=True)
         ]
+
+    def own_lag(self, track: VideoTrack, speeches: Speeches) -> OwnAudioLag | None:
+        """Measure the lag of the video's own audio; None if another speech drives the mouth."""
+        if not speeches.is_own_audio:
+            return None
+        start = self.options.start_seconds or 0.0
+        return measure_own_lag(track, speeches.audible, start_seconds=start)
+
+    def _track(self, roles: Sequence[Role], progress: Progress | None) -> tuple[VideoTrack, ...]:
+        wanted = [role.source.wanted(role.face) for role in roles]
         report = None if progress is None else lambda done, total: progress("track", done, total)
         try:
             return track_people(self.video, wanted, cache=self.options.cache, progress=report)
@@ -172,7 +188,7 @@ class _Job:
 
     def _write_faces(self, role: Role, error: OtherPersonError) -> str:
         """Write an image of the people in the video beside the anchor's; return a sentence with its path."""
-        images = face_images(role.anchor.target, error.path, error.persons)
+        images = [*role.source.images(), *face_images(error.path, error.persons)]
         try:
             if self.paths.report is not None and is_page(self.paths.report):
                 write_people_page(self.paths.report, str(error), images)
@@ -181,8 +197,10 @@ class _Job:
         except OutputError as failure:
             return f"An image of the faces could not be written: {failure}"
 
-    def notes(self, tracks: Sequence[VideoTrack], *, plain: bool) -> Iterator[str]:
-        """Yield what the conversion of frames and the tracking changed or skipped."""
-        yield from media.yuv_notes(self.video, plain=plain)
-        for track in tracks:
-            yield from track.notes
+    def notes(self, found: Sequence[FoundPerson]) -> Iterator[str]:
+        """Yield what the conversion of frames and the tracking changed or skipped, and what is missing."""
+        yield from media.yuv_notes(self.video, plain=self.is_plain)
+        for one in found:
+            yield from one.target.track.notes
+        for one in found:
+            yield from one.notes

@@ -44,10 +44,11 @@ class DubOptions:
     script: Path | None = None
     """Captions, .srt or .vtt, in place of a speech: each is spoken in its time."""
     face: int | None = None
-    """Which face is rewritten if several are seen: 0 is the leftmost. None: the anchor's person."""
+    """Which face is rewritten if several are seen: 0 is the leftmost. None: the anchor's person; without an
+    anchor, the person who is visible and speaks most."""
     others: Others = "keep"
-    """Mouths of people with an anchor and without a speech. "keep": they stay as they are. "rest": they are
-    rewritten at rest. People without an anchor always keep theirs."""
+    """Mouths of people who are named without a speech. "keep": they stay as they are. "rest": they are
+    rewritten at rest. People who are not named always keep theirs."""
     cache: Path | None = None
     """Folder for tracks and mattes: a second take of the same video starts at once. None: none is kept."""
     drop: tuple[Kind, ...] = ()
@@ -113,7 +114,7 @@ class DubbedFace:
     """A person whose mouth was rewritten."""
 
     anchor: str
-    """Name of the anchor."""
+    """Name of the anchor or the person."""
     face: int
     """Number of the face in the video; 0 is the leftmost."""
     speaks: bool
@@ -157,7 +158,7 @@ class DubResult:
     """Frames that start another shot."""
     wall_seconds: float
     track_seconds: float
-    """Of these, for finding the face in all frames."""
+    """Of these, for finding the face in all frames; without an anchor, also for what is copied from."""
     speech_seconds: float
     """Speech found by voice activity, pauses excluded."""
     faces: tuple[DubbedFace, ...] = ()

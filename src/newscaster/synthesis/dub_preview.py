@@ -30,6 +30,7 @@ from newscaster.speech.cued_script import clock, parse_cues
 from newscaster.synthesis.cued_speech import open_cued_speech
 from newscaster.synthesis.dub import dub_to_file
 from newscaster.synthesis.dub_options import DubOptions, DubResult, check_part_start
+from newscaster.synthesis.dub_people import FromAnchor
 from newscaster.synthesis.dub_roles import Role
 from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.loading import LoadedAnchor
@@ -125,7 +126,7 @@ def preview_to_file(
         speech = stack.enter_context(_open_window(request, options, style, plan, own, folder))
         opened = SpeechRequest(speech=None, text=None, rate=request.rate, opened=speech)
         made = dub_to_file(
-            [Role(anchor=anchor, request=opened, face=face)],
+            [Role(source=FromAnchor(anchor), request=opened, face=face)],
             cut,
             out,
             options=_options_in_cut(options, plan, face),

@@ -14,7 +14,7 @@ from newscaster.errors import InputError, SpeechError
 from newscaster.speech.voices import Reading
 from newscaster.synthesis.cued_speech import open_cued_speech
 from newscaster.synthesis.dub_options import DubOptions
-from newscaster.synthesis.loading import LoadedAnchor
+from newscaster.synthesis.dub_people import PersonSource
 from newscaster.synthesis.own_audio import own_audio
 from newscaster.synthesis.speak import SpeechRequest
 from newscaster.synthesis.speech_input import Speech, is_script, measure_speech, open_speech
@@ -25,12 +25,12 @@ from newscaster.synthesis.speech_mix import mix_speeches
 class Role:
     """One person in a dubbed video."""
 
-    anchor: LoadedAnchor
+    source: PersonSource
     request: SpeechRequest
     script: Path | None = None
     """Captions in place of a speech."""
     face: int | None = None
-    """Number of the face in the video; None: found by the anchor's person."""
+    """Number of the face in the video; None: as the source of the person finds it."""
     reading: Reading | None = None
     """How a text is read aloud; None: by the default voice."""
 

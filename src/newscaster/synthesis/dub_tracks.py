@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import InputError
-from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.media import Codec, KeptTracks
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.synthesis.dub_options import DubOptions
+from newscaster.synthesis.person import LoadedPerson
 from newscaster.synthesis.result import tags
 
 
@@ -25,12 +25,14 @@ class DubTracks:
     notes: tuple[str, ...]
     """Lines for the user."""
 
-    def tags(self, *anchors: AnchorInfo, synthetic_voice: bool) -> dict[str, str]:
+    def tags(self, people: Sequence[LoadedPerson], *, synthetic_voice: bool) -> dict[str, str]:
         """Return the tags of the result: the video's, and those that label it as synthetic.
 
         The title stays the video's. Comments and copyrights are joined, so that both are read.
         """
-        label = tags(*anchors, synthetic_voice=synthetic_voice)
+        anchors = [person.info for person in people if not person.origin.from_video]
+        in_video = [person.info for person in people if person.origin.from_video]
+        label = tags(*anchors, in_video=in_video, synthetic_voice=synthetic_voice)
         own = {key.lower(): value for key, value in self.kept.tags.items()}
         out = {**label, **self.kept.tags}
         for key, joint in (("comment", "\n"), ("copyright", "; ")):

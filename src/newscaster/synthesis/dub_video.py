@@ -19,7 +19,6 @@ import numpy as np
 
 from newscaster import media
 from newscaster.errors import InputError, MediaError, SpeechError
-from newscaster.formats.anchor import is_bundled
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.provenance import FurtherPerson, Statement
 from newscaster.speech.captions import caption_cues
@@ -38,6 +37,7 @@ from newscaster.synthesis.motion_log import MotionLog, SynthesisedFrames, save_l
 from newscaster.synthesis.options import Outputs, Style
 from newscaster.synthesis.output_paths import OutputPaths
 from newscaster.synthesis.overlays import Overlays
+from newscaster.synthesis.person import LoadedPerson
 from newscaster.synthesis.signing import Signing, SpeechSource
 from newscaster.synthesis.speech_found import warn_without_speech
 from newscaster.synthesis.speech_input import Speech
@@ -66,9 +66,13 @@ class DubbedVideo:
     """A dubbed video on its way into its file."""
 
     roles: Sequence[Role]
-    """The people whose mouths are rewritten; the first is named by the watermark."""
-    tracks: Sequence[VideoTrack]
-    """Of each of them."""
+    """Whose mouths are rewritten; the first is named by the watermark."""
+    people: Sequence[LoadedPerson]
+    """Of the roles."""
+    targets: Sequence[VideoTarget]
+    """The video, for each of them."""
+    is_plain: bool
+    """Whether all frames become 8-bit 4:2:0: for a background, or for the codec."""
     speeches: Speeches
     options: DubOptions
     outputs: Outputs
@@ -100,9 +104,8 @@ class DubbedVideo:
         audio = None if tracks.kept.has_main_audio else self._audio(stack, total)
         frames: Iterable[media.YuvFrame] = self._frames(stack, mouths, order, strip)
         background = Background.of(self.style.background)
-        compositor = video_compositor(
-            background, self.tracks, stack, cache=self.options.cache, progress=progress
-        )
+        faces = [target.track for target in targets]
+        compositor = video_compositor(background, faces, stack, cache=self.options.cache, progress=progress)
         if compositor is not None:
             frames = compositor.on_all(frames, order.tolist())
 
@@ -142,14 +145,13 @@ class DubbedVideo:
         tracks: DubTracks,
         finish: Callable[[Path], None],
     ) -> int:
-        infos = [role.anchor.info for role in self.roles]
         synthetic = any(speech.synthetic for speech in self.speeches.spoken)
         return media.write_video(
             self.paths.video,
             frames,
             fps=self._fps,
             audio=audio,
-            metadata=tracks.tags(*infos, synthetic_voice=synthetic),
+            metadata=tracks.tags(self.people, synthetic_voice=synthetic),
             subtitles=self._subtitles,
             kept=tracks.kept,
             audio_tags=tracks.audio_tags(language=self._language, keeps_speaker=self._keeps_own_audio),
@@ -166,16 +168,9 @@ class DubbedVideo:
             media.write_captions(path, self._cues)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether all frames become 8-bit 4:2:0: for a background, or for the codec."""
-        container = media.containers.container_of(self.paths.video)
-        assert container is not None  # the paths were checked
-        return self.style.background is not None or not container.keeps_layout
-
-    @property
     def _track(self) -> VideoTrack:
         """The video, as any of the tracks describes it."""
-        return self.tracks[0]
+        return self.targets[0].track
 
     @property
     def _fps(self) -> Fraction:
@@ -208,35 +203,34 @@ class DubbedVideo:
 
     def _mouths(self, stack: ExitStack) -> list[DubbedMouth]:
         mouths = []
-        for role, track, speech in zip(self.roles, self.tracks, self.speeches.by_role, strict=True):
-            anchor = role.anchor
-            stream = anchor.motion_stream(
+        for person, target, speech in zip(self.people, self.targets, self.speeches.by_role, strict=True):
+            stream = person.motion_stream(
                 articulation=self.style.articulation,
                 look_ahead_ms=self.style.look_ahead_ms,
-                fps=track.fps,
+                fps=self._fps,
             )
             log = stack.enter_context(MotionLog(self.paths.motion))
             mouths.append(
                 DubbedMouth(
-                    anchor=anchor,
+                    person=person,
                     speech=speech,
-                    target=self._target(role, track),
+                    target=self._part_of(target, person),
                     stream=stream,
                     log=log,
                 )
             )
         return mouths
 
-    def _target(self, role: Role, track: VideoTrack) -> VideoTarget:
-        target = VideoTarget.of(track, role.anchor.face, role.anchor.info.crop)
+    def _part_of(self, target: VideoTarget, person: LoadedPerson) -> VideoTarget:
+        """Return the target in the part that is rewritten; raise InputError if it has no frame."""
         if self.options.is_part:
             target = target.within(self._start_seconds, self._stop_seconds)
         if not (target.weights > 0).any():
-            name = f" for '{role.anchor.info.name}'" if len(self.roles) > 1 else ""
+            name = f" for '{person.info.name}'" if len(self.roles) > 1 else ""
             reasons = ", ".join(sorted(set(target.reasons().tolist()) - {""}))
             raise InputError(
-                f"no frame of '{track.path}' can be rewritten{name}: {reasons}. Give a part of the video, or "
-                "a video, that shows the face from the front"
+                f"no frame of '{target.track.path}' can be rewritten{name}: {reasons}. Give a part of the "
+                "video, or a video, that shows the face from the front"
             )
         return target
 
@@ -251,7 +245,7 @@ class DubbedVideo:
         for mouth in mouths:
             placed = mouth.placed(order, start_frame=start_frame)
             frames = stack.enter_context(
-                closing(render_mouths(mouth.anchor, placed, mouth.target.on(frames)))
+                closing(render_mouths(mouth.person.renderer, placed, mouth.target.on(frames)))
             )
         return frames
 
@@ -273,12 +267,12 @@ class DubbedVideo:
             first = next(
                 media.read_yuv_frames(self._track.path, fps=self._fps, stop_frame=1, plain=self.is_plain)
             )
-            watermark = Watermark(self.roles[0].anchor.origin.anchor_id, like=first)
+            watermark = Watermark(self.people[0].origin.person_id, like=first)
         return Overlays(label=label, watermark=watermark)
 
     @property
     def _label_text(self) -> str | None:
-        return label_text(self.style.label, bundled=any(is_bundled(role.anchor.path) for role in self.roles))
+        return label_text(self.style.label, bundled=any(person.is_bundled for person in self.people))
 
     def _audio(self, stack: ExitStack, total: int) -> Path:
         """Return a file of the audio: the speech's own, unless it must be cut or mixed."""
@@ -347,12 +341,12 @@ class DubbedVideo:
         )
 
     def _statement(self, rewritten: ArrayBool) -> Statement:
-        """Return the claims about the whole video: all anchors, and the frames with any new mouth."""
+        """Return the claims about the whole video: all people, and the frames with any new mouth."""
         synthesised = SynthesisedFrames()
         synthesised.add(rewritten)
-        anchor, speech = self.roles[0].anchor, self.speeches.by_role[0]
+        speech = self.speeches.by_role[0]
         assert speech is not None, "the first role speaks"
-        statement = anchor.on_target(anchor.target).statement(
+        statement = self.people[0].dub_statement(
             self.paths.video.name,
             frames=synthesised,
             speech=SpeechSource.of(speech),
@@ -360,21 +354,22 @@ class DubbedVideo:
             fps=self._fps,
             source=(self._track.path.name, self._track.sha256),
         )
-        others = zip(self.roles[1:], self.speeches.by_role[1:], strict=True)
+        others = zip(self.people[1:], self.speeches.by_role[1:], strict=True)
         return replace(
             statement,
             label=self._label_text,
-            others=tuple(_further_person(role, speech) for role, speech in others),
+            others=tuple(_further_person(person, speech) for person, speech in others),
         )
 
 
-def _further_person(role: Role, speech: Speech | None) -> FurtherPerson:
-    info = role.anchor.info
+def _further_person(person: LoadedPerson, speech: Speech | None) -> FurtherPerson:
+    info, origin = person.info, person.origin
     source = None if speech is None else SpeechSource.of(speech)
     return FurtherPerson(
         anchor=info.name,
-        anchor_id=role.anchor.origin.anchor_id,
+        anchor_id=origin.person_id,
         anchor_created=info.created,
+        from_source=origin.from_video,
         consent=info.consent,
         attribution=info.attribution,
         speech_sha256=None if source is None else source.sha256,
@@ -385,7 +380,7 @@ def _further_person(role: Role, speech: Speech | None) -> FurtherPerson:
 
 def _dubbed_face(mouth: DubbedMouth, order: ArrayI64, kept: tuple[KeptFrames, ...]) -> DubbedFace:
     return DubbedFace(
-        anchor=mouth.anchor.info.name,
+        anchor=mouth.person.info.name,
         face=mouth.target.track.face,
         speaks=mouth.speech is not None,
         rewritten_frames=int((mouth.target.weights[order] > 0).sum()),

@@ -9,9 +9,9 @@ import numpy as np
 
 from newscaster.synthesis.articulation import AS_TRAINED
 from newscaster.synthesis.frames import PlacedMouths, place_mouths
-from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion import MotionStream, frame_count
 from newscaster.synthesis.motion_log import MotionLog
+from newscaster.synthesis.person import LoadedPerson
 from newscaster.synthesis.speech_input import Speech
 from newscaster.synthesis.video_target import VideoTarget
 from newscaster.types import ArrayF64, ArrayI64
@@ -23,7 +23,7 @@ _BLOCK_FRAMES = 64
 class DubbedMouth:
     """A person in a dubbed video."""
 
-    anchor: LoadedAnchor
+    person: LoadedPerson
     speech: Speech | None
     """None: the mouth is at rest throughout."""
     target: VideoTarget
@@ -39,7 +39,7 @@ class DubbedMouth:
             start_frame: the frame of the result at which the speech starts.
         """
         total = len(order)
-        basis = self.anchor.face.basis
+        basis = self.person.face.basis
         rest = AS_TRAINED.shapes(np.zeros((1, basis.size)), basis)
         numbers = iter(order.tolist())
         done = 0

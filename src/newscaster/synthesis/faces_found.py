@@ -33,10 +33,15 @@ class FaceImage:
     """Square, `_SIDE_PX` wide."""
 
 
-def face_images(target: Target, video: Path, persons: Sequence[Person]) -> list[FaceImage]:
-    """Return the face of an anchor's person, and those of the people in a video, from left to right."""
+def anchor_image(target: Target) -> FaceImage:
+    """Return the face of an anchor's person."""
     middle = len(target) // 2
-    images = [FaceImage("the anchor", _face(target.frame(middle).rgb, box_of(target.landmarks[middle])))]
+    return FaceImage("the anchor", _face(target.frame(middle).rgb, box_of(target.landmarks[middle])))
+
+
+def face_images(video: Path, persons: Sequence[Person]) -> list[FaceImage]:
+    """Return the faces of the people in a video, from left to right."""
+    images = []
     for number, person in enumerate(persons):
         place = len(person.seconds) // 2
         frame = _frame_at(video, person.seconds[place] if person.seconds else 0.0)

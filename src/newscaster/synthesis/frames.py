@@ -25,7 +25,7 @@ from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.media import YuvFrame
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion import MotionStream, frame_count
-from newscaster.synthesis.renderer import Job
+from newscaster.synthesis.renderer import Job, Renderer
 from newscaster.synthesis.speech_input import Speech, check_samples, open_speech
 from newscaster.synthesis.target import TargetFrame
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8
@@ -93,13 +93,10 @@ def speech_mouths(
 
 
 def render_mouths(
-    anchor: LoadedAnchor, placed: Iterable[PlacedMouths], target: MouthTarget | None = None
+    renderer: Renderer, placed: Iterable[PlacedMouths], target: MouthTarget
 ) -> Generator[YuvFrame]:
-    """Yield the frames of a target with their new mouths, in order. Close the generator to stop early.
-
-    By default the target is that of the anchor.
-    """
-    return anchor.renderer.render(_jobs(target or anchor.target, placed))
+    """Yield the frames of a target with their new mouths, in order. Close the generator to stop early."""
+    return renderer.render(_jobs(target, placed))
 
 
 def mouth_points(
@@ -128,7 +125,9 @@ def render_samples(
     def frames() -> Iterator[ImageU8]:
         with (
             open_speech(checked, rate=rate, audible=False) as speech,
-            closing(render_mouths(anchor, speech_mouths(anchor, speech, stream, order))) as rendered,
+            closing(
+                render_mouths(anchor.renderer, speech_mouths(anchor, speech, stream, order), anchor.target)
+            ) as rendered,
         ):
             for frame in rendered:
                 yield frame.rgb()
@@ -143,7 +142,8 @@ def render_shapes(anchor: LoadedAnchor, shapes: ArrayFloat, *, target_start: int
         InputError: the target has no frame `target_start`; raised immediately.
     """
     order = anchor.order(target_start)
-    return render_mouths(anchor, place_mouths(shapes.astype(np.float64), anchor.target, order))
+    placed = place_mouths(shapes.astype(np.float64), anchor.target, order)
+    return render_mouths(anchor.renderer, placed, anchor.target)
 
 
 def count_frames(anchor: LoadedAnchor, samples: int, rate: int) -> int:

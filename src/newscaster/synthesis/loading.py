@@ -30,7 +30,7 @@ from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.inference import Session, backend_named
 from newscaster.provenance import Statement
 from newscaster.speech.encoder import SpeechEncoder
-from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
+from newscaster.speech.voice_activity import load_voice_activity
 from newscaster.synthesis.articulation import AS_TRAINED, Articulation
 from newscaster.synthesis.background import (
     Background,
@@ -39,16 +39,17 @@ from newscaster.synthesis.background import (
     open_compositor,
 )
 from newscaster.synthesis.gate import AHEAD_STEPS
-from newscaster.synthesis.labelling import label_text, place_label
+from newscaster.synthesis.labelling import place_label
 from newscaster.synthesis.live_rendering import LiveRenderer
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.motion_log import SynthesisedFrames
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.overlays import Overlays
+from newscaster.synthesis.person import LoadedPerson
 from newscaster.synthesis.reference_network import reference_session
 from newscaster.synthesis.reference_renderer import ReferenceRenderer
 from newscaster.synthesis.renderer import MapRenderer, Renderer, default_workers
-from newscaster.synthesis.signing import AnchorSource, SpeechSource, statement
+from newscaster.synthesis.signing import PersonOrigin, SpeechSource, statement
 from newscaster.synthesis.target import Target
 from newscaster.synthesis.target_matte import TargetMatte, write_target_matte
 from newscaster.synthesis.trial import try_encoder, try_motion, try_renderer
@@ -56,21 +57,19 @@ from newscaster.watermark import Watermark, id_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LoadedAnchor:
+class LoadedAnchor(LoadedPerson):
     """The loaded parts of an anchor. Thread-safe."""
 
     path: Path
     info: AnchorInfo
-    face: AnchorFace
-    origin: AnchorSource
-    encoder: SpeechEncoder | None
-    """None if the features need none."""
-    motion: Session
-    activity: VoiceActivity
     target: Target
-    renderer: Renderer
     stored_matte: Callable[[], bytes] | None = None
     """Reads the matte in the anchor's file; None: it has none."""
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether this is the bundled anchor."""
+        return is_bundled(self.path)
 
     @cached_property
     def live_renderer(self) -> LiveRenderer:
@@ -110,7 +109,7 @@ class LoadedAnchor:
     @cached_property
     def watermark(self) -> Watermark:
         """The watermark of all frames of the target."""
-        return Watermark(self.origin.anchor_id, like=self.target.frame(0).image)
+        return Watermark(self.origin.person_id, like=self.target.frame(0).image)
 
     def on_target(self, target: Target) -> LoadedAnchor:
         """Return the same person on another target video."""
@@ -125,20 +124,11 @@ class LoadedAnchor:
         look_ahead_ms: int | None = None,
         fps: Fraction | None = None,
     ) -> MotionStream:
-        """Return a fresh stream from audio to mouth shapes. See :meth:`newscaster.Anchor.motion_stream`.
-
-        `fps` are the frames per second of another target than the anchor's own.
-        """
-        return MotionStream(
-            self.motion,
-            features=self.info.features,
-            encoder=self.encoder,
-            basis=self.face.basis,
+        """See :meth:`LoadedPerson.motion_stream`; ``fps`` is by default that of the anchor."""
+        return super().motion_stream(
             fps=fps or self.info.fps,
-            context_steps=self.info.context_steps,
-            activity=self.activity,
-            ahead_steps=ahead_steps,
             articulation=articulation,
+            ahead_steps=ahead_steps,
             look_ahead_ms=look_ahead_ms,
         )
 
@@ -171,29 +161,20 @@ class LoadedAnchor:
         frames: SynthesisedFrames,
         speech: SpeechSource,
         style: Style,
-        fps: Fraction | None = None,
-        source: tuple[str, str] | None = None,
     ) -> Statement:
-        """Return the claims about a video. See :meth:`newscaster.Anchor.statement`.
-
-        `source` is the name and the sha256 of a given video whose lips were rewritten, at its own `fps`.
-        """
+        """Return the claims about a video of the target. See :meth:`newscaster.Anchor.statement`."""
         return statement(
             title,
-            anchor=self.info,
+            person=self.info,
             origin=self.origin,
             frames=frames,
             speech=speech,
             label=self.label_text(style),
-            watermark=id_of(self.origin.anchor_id) if style.watermark else None,
+            watermark=id_of(self.origin.person_id) if style.watermark else None,
             background=background_change(style.background),
-            fps=fps,
-            source=source,
+            fps=self.info.fps,
+            synthetic_target=self.info.synthetic_target and self.origin.target_sha256 is not None,
         )
-
-    def label_text(self, style: Style) -> str | None:
-        """Return the text of the label; None: there is none."""
-        return label_text(style.label, bundled=is_bundled(self.path))
 
 
 def load_anchor(file: AnchorFile, *, workers: int | None = None, backend: str | None = None) -> LoadedAnchor:
@@ -208,7 +189,7 @@ def load_anchor(file: AnchorFile, *, workers: int | None = None, backend: str | 
         AnchorError: the parts of the anchor do not fit each other, or a network does not work.
         InputError: the backend does not exist, or `workers` is below 1.
     """
-    face, origin = file.face(), AnchorSource.of(file)
+    face, origin = file.face(), PersonOrigin.of(file)
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; expected 1 or more, or None for one per core")
     backend = backend_named(backend)

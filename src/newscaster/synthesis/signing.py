@@ -17,10 +17,10 @@ from typing import TypedDict
 from newscaster import media, provenance
 from newscaster.errors import InputError, MissingExtraError
 from newscaster.formats.anchor import TARGET, AnchorFile
-from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.provenance import Credentials, Statement
 from newscaster.synthesis.motion_log import SynthesisedFrames
 from newscaster.synthesis.options import SignWith
+from newscaster.synthesis.person_info import PersonInfo
 from newscaster.synthesis.speech_input import Speech
 from newscaster.texts import shown
 
@@ -38,18 +38,27 @@ class _Outcome(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnchorSource:
-    """The anchor of a video, identified by its contents."""
+class PersonOrigin:
+    """Where the person in a video comes from, identified by content."""
 
-    anchor_id: str
-    """As `AnchorFile.identity`."""
-    target_sha256: str | None
-    """Hash of the target video; None if the target is not that of the anchor."""
+    person_id: str
+    """Of an anchor: `AnchorFile.identity`. Of a person in a given video: sha256 of the video's own sha256 and
+    the number of the face. Its first digits are in the watermark."""
+    target_sha256: str | None = None
+    """Hash of the anchor's target video; None if the video has another target."""
+    from_video: bool = False
+    """Whether there is no anchor: the person is known from the video whose lips are rewritten."""
 
     @staticmethod
-    def of(file: AnchorFile) -> AnchorSource:
-        """Return the source of an anchor file."""
-        return AnchorSource(anchor_id=file.identity, target_sha256=str(file.members[TARGET]["sha256"]))
+    def of(file: AnchorFile) -> PersonOrigin:
+        """Return the origin of an anchor file."""
+        return PersonOrigin(person_id=file.identity, target_sha256=str(file.members[TARGET]["sha256"]))
+
+    @staticmethod
+    def in_video(sha256: str, face: int) -> PersonOrigin:
+        """Return the origin of a person in a video with this hash; ``face`` is the number of the face."""
+        digest = hashlib.sha256(f"{sha256} face {face}\n".encode())
+        return PersonOrigin(person_id=digest.hexdigest(), from_video=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,28 +184,30 @@ UNSIGNED = Signing(credentials=None)
 def statement(
     title: str,
     *,
-    anchor: AnchorInfo,
-    origin: AnchorSource,
+    person: PersonInfo,
+    origin: PersonOrigin,
     frames: SynthesisedFrames,
     speech: SpeechSource,
     label: str | None,
     watermark: str | None,
+    fps: Fraction,
+    synthetic_target: bool = False,
     background: str | None = None,
-    fps: Fraction | None = None,
     source: tuple[str, str] | None = None,
 ) -> Statement:
     """Return the claims about a video whose frames are all finished."""
     return Statement(
         title=shown(title),
-        anchor=anchor.name,
-        anchor_id=origin.anchor_id,
-        anchor_created=anchor.created,
-        consent=anchor.consent,
-        attribution=anchor.attribution,
-        synthetic_target=anchor.synthetic_target and origin.target_sha256 is not None,
+        anchor=person.name,
+        anchor_id=origin.person_id,
+        anchor_created=person.created,
+        from_source=origin.from_video,
+        consent=person.consent,
+        attribution=person.attribution,
+        synthetic_target=synthetic_target,
         target_sha256=origin.target_sha256,
         frames=frames.count,
-        fps=fps or anchor.fps,
+        fps=fps,
         synthesised=frames.runs,
         speech_sha256=speech.sha256,
         speech_seconds=speech.seconds,

@@ -139,7 +139,7 @@ class _Video:
         """Write the file; return how many frames it has."""
         anchor, speech = self.anchor, self.speech
         shown = IndexLog()
-        with closing(render_mouths(anchor, shown.passing(mouths))) as frames:
+        with closing(render_mouths(anchor.renderer, shown.passing(mouths), anchor.target)) as frames:
             composed = frames if self.compositor is None else self.compositor.on_all(frames, shown)
             return media.write_video(
                 self.paths.video,

@@ -7,14 +7,16 @@ the same video. An anchor's stored target is in `target`; both give `frames` wha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.face.crop import FaceCrop, Mask, covered, cut_crop, place
+from newscaster.face.crop import Box, FaceCrop, Mask, covered, cut_crop, place
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
@@ -42,13 +44,15 @@ class VideoTarget:
     warps: SurfaceWarp
     weights: ArrayF32
     """(F,) blend weights, 0 to 1."""
+    cuts: Mapping[int, ImageU8] = field(default_factory=dict)
+    """Crops (S, S, 3) that were cut before, by the number of their frame."""
     images: _Images | None = None
     """The decoded frames in the order in which `frames` asks for them; see `on`."""
 
     @staticmethod
     def of(track: VideoTrack, face: AnchorFace, crop: FaceCrop) -> VideoTarget:
         """Return a tracked video as the target of an anchor."""
-        poses = _steady_poses(face.head, track)
+        poses = steady_poses(face.head, track)
         warps = crop.transforms(face.head, poses)
         weights = np.zeros(len(track), np.float32)
         outside = _cut_off(warps, face.mask, track)
@@ -128,18 +132,40 @@ class VideoTarget:
                 return
             yield self._frame(index, image, self.images)
 
+    def with_cuts(self, indices: Sequence[int], images: Iterator[YuvFrame], *, workers: int) -> VideoTarget:
+        """Return the same with the crops of some decoded frames, which are cut in parallel."""
+        parts = _Images(images)
+        with ThreadPoolExecutor(workers, thread_name_prefix="newscaster-crops") as pool:
+            pending: deque[Future[ImageU8]] = deque()
+            crops: list[ImageU8] = []
+            for index in indices:
+                image = parts.next()
+                assert image is not None, "each index has an image"
+                pending.append(pool.submit(self._cut, index, *self._part(index, image, parts)))
+                if len(pending) > workers:
+                    crops.append(pending.popleft().result())
+            crops += [future.result() for future in pending]
+        return replace(self, cuts=dict(zip(indices, crops, strict=True)))
+
     def _frame(self, index: int, image: YuvFrame, images: _Images) -> TargetFrame:
         transform = self.warps[index]
         if self.weights[index] <= 0:
             return TargetFrame(index, image, _NO_CROP, transform, None)  # stays as it is
-        width, height = image.padded_size
-        box = covered(transform, side=self.crop.side, size=(width, height))
-        part = images.part(image, box)
-        cut = cut_crop(part, transform.from_corner(box.left, box.top), self.crop.side)
+        placement = place(self.face.mask.soft, transform, size=image.padded_size)
+        cut = self.cuts.get(index)
+        if cut is None:
+            cut = self._cut(index, *self._part(index, image, images))
+        return TargetFrame(index, image, cut, transform, placement)
+
+    def _part(self, index: int, image: YuvFrame, images: _Images) -> tuple[ImageU8, Box]:
+        """Return the part of a frame that its crop shows, as RGB, and where it lies."""
+        box = covered(self.warps[index], side=self.crop.side, size=image.padded_size)
+        return images.part(image, box), box
+
+    def _cut(self, index: int, part: ImageU8, box: Box) -> ImageU8:
+        cut = cut_crop(part, self.warps[index].from_corner(box.left, box.top), self.crop.side)
         cut.flags.writeable = False
-        return TargetFrame(
-            index, image, cut, transform, place(self.face.mask.soft, transform, size=(width, height))
-        )
+        return cut
 
 
 _NO_CROP = np.zeros((0, 0, 3), np.uint8)
@@ -163,7 +189,7 @@ class _Images:
         return self._copier.rgb_part(image, box)
 
 
-def _steady_poses(head: Head, track: VideoTrack) -> Poses:
+def steady_poses(head: Head, track: VideoTrack) -> Poses:
     """Return poses that are smoothed within each shot, (F,); frames without a face take the nearest one's."""
     matrix = np.zeros((len(track), 2, 3))
     shift = np.zeros((len(track), 2))

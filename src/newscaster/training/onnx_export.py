@@ -10,7 +10,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +82,23 @@ def export_network(
         with atomic_write(path) as temporary:
             temporary.write_bytes(model)
     return model
+
+
+def without_weights(model: bytes, names: Iterable[str]) -> bytes:
+    """Return an ONNX model without these initializers; `newscaster.onnx_weights` completes it.
+
+    Raises:
+        ValueError: it has no initializer of one of the names.
+    """
+    import onnx
+
+    proto, wanted = onnx.load_from_string(model), set(names)
+    if missing := sorted(wanted - {initializer.name for initializer in proto.graph.initializer}):
+        raise ValueError(f"the model has no initializers {', '.join(missing)}")
+    kept = [initializer for initializer in proto.graph.initializer if initializer.name not in wanted]
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(kept)
+    return bytes(proto.SerializeToString())
 
 
 def _to_onnx(

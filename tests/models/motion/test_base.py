@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from newscaster.face.topology import MOUTH_POINTS
 from newscaster.models.motion.base import BaseMotion, load_base_motion, save_base_motion
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
 from newscaster.speech.features import FeatureSpec
+from newscaster.synthesis.base_motion import base_motion, load_motion
 
 
 def test_comes_back_as_it_was_stored(tmp_path) -> None:
@@ -28,6 +31,11 @@ def test_comes_back_as_it_was_stored(tmp_path) -> None:
     assert again.features == features
     assert again.facts == {"clips": 3}
     assert np.allclose(again.basis.components, basis.components, atol=1e-6)
+    graph = path.with_suffix(".onnx").read_bytes()
+    same = load_motion(path.read_bytes(), graph)
+    computed = same.session.run_one("coefficients", (1, 20, 4), features=audio.numpy())
+    assert np.allclose(computed, again.network.eval()(audio).detach().numpy(), atol=1e-5)
+    assert (same.context_steps, same.features) == (network.config.context_steps, features)
 
 
 def test_the_package_carries_one() -> None:
@@ -44,3 +52,18 @@ def test_a_damaged_file_says_so(tmp_path) -> None:
     path.write_bytes(b"no such thing")
     with pytest.raises(InputError, match=r"base\.safetensors.*damaged"):
         load_base_motion(path)
+
+
+def test_the_package_computes_the_same_without_pytorch() -> None:
+    """Its graph, completed by the weights, against the network."""
+    base, same = load_base_motion(), base_motion()
+    network = base.network.eval()
+    features = torch.randn(1, 90, base.features.width) * network.feature_deviation + network.feature_mean
+    expected = network(features).detach().numpy()
+    computed = same.session.run_one("coefficients", expected.shape, features=features.numpy())
+    assert np.abs(computed - expected).max() < 1e-4 * np.abs(expected).max()
+    assert same.features == base.features
+    assert same.context_steps == network.config.context_steps
+    np.testing.assert_array_equal(same.basis.components, base.basis.components)
+    graph = resources.files("newscaster").joinpath("data/base_motion.onnx").read_bytes()
+    assert len(graph) < 10_000  # no weights

@@ -13,6 +13,7 @@ from newscaster.errors import InputError
 from newscaster.face.mouth_basis import MouthBasis
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.inference import Session
+from newscaster.models.motion.base import export_motion
 from newscaster.models.motion.data import (
     MotionClip,
     MotionTraining,
@@ -21,7 +22,7 @@ from newscaster.models.motion.data import (
     motion_loss,
 )
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
-from newscaster.models.motion.speaker import export_motion, motion_errors
+from newscaster.models.motion.speaker import motion_errors
 from newscaster.models.motion.task import train_motion
 from newscaster.training.loop import Intervals, TrainProgress
 from ticking import TickingClock

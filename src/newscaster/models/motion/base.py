@@ -2,7 +2,8 @@
 
 It is pretrained on many people, so a few minutes of footage are enough to adapt it to a speaker. The package
 stores it as one safetensors file: weights in half precision, the basis of its coefficients, and the spec of
-its input features. ``tools/train_base_motion.py`` makes the file.
+its input features. Beside it is the network's ONNX graph without weights, for inference without PyTorch
+(`synthesis.base_motion`). ``tools/train_base_motion.py`` makes both files.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from newscaster.face.mouth_basis import MouthBasis
 from newscaster.models.motion.data import restore_motion
 from newscaster.models.motion.network import MotionNetwork
 from newscaster.speech.features import FeatureSpec
+from newscaster.system.files import atomic_write
 from newscaster.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from newscaster.training.onnx_export import export_network, without_weights
 
 NAME = "base_motion.safetensors"
 
@@ -36,7 +39,7 @@ class BaseMotion:
 
 
 def save_base_motion(path: Path, base: BaseMotion) -> None:
-    """Write a base network."""
+    """Write a base network, and its graph beside it: ``path`` with the suffix .onnx."""
     tensors = {f"network.{k}": v.half() for k, v in base.network.state_dict().items()}
     tensors |= {k: torch.from_numpy(v) for k, v in base.basis.to_arrays().items()}
     facts = {
@@ -45,6 +48,27 @@ def save_base_motion(path: Path, base: BaseMotion) -> None:
         "facts": dict(base.facts),
     }
     write_checkpoint(path, Checkpoint(tensors, facts))
+    with atomic_write(path.with_suffix(".onnx")) as temporary:
+        temporary.write_bytes(motion_graph(base.network))
+
+
+def motion_graph(network: MotionNetwork) -> bytes:
+    """Return the ONNX graph of a network, whose initializers are missing; the metadata name its context."""
+    steps = str(network.config.context_steps)
+    return without_weights(export_motion(network, metadata={"context_steps": steps}), network.state_dict())
+
+
+def export_motion(network: MotionNetwork, *, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Export to ONNX, ``features`` (B, T, D) to ``coefficients`` (B, T, K); verify it against PyTorch."""
+    example = torch.randn(1, 2 * network.config.context_steps + 5, network.config.inputs)
+    example = example * network.feature_deviation + network.feature_mean
+    return export_network(
+        network,
+        {"features": example},
+        names=["coefficients"],
+        dynamic={"features": {0: "B", 1: "T"}},
+        metadata=metadata,
+    )
 
 
 def load_base_motion(path: Path | None = None, *, dropout: float | None = None) -> BaseMotion:

@@ -27,7 +27,6 @@ from newscaster.speech.activity import MIN_SPEAKING_SECONDS, speech_activity
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
 from newscaster.training.loop import OnReport
-from newscaster.training.onnx_export import export_network
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
 _log = logging.getLogger(__name__)
@@ -168,12 +167,3 @@ def motion_errors(network: AnyMotion, clips: Sequence[MotionClip], basis: MouthB
     centred = basis.with_mean(np.zeros_like(basis.mean))
     predicted = [centred.reconstruct(predict(network, clip.features)) for clip in clips]
     return shape_errors(predicted, [clip.shapes for clip in clips], [clip.present for clip in clips])
-
-
-def export_motion(network: MotionNetwork) -> bytes:
-    """Export to ONNX, ``features`` (B, T, D) to ``coefficients`` (B, T, K); verify it against PyTorch."""
-    example = torch.randn(1, 2 * network.config.context_steps + 5, network.config.inputs)
-    example = example * network.feature_deviation + network.feature_mean
-    return export_network(
-        network, {"features": example}, names=["coefficients"], dynamic={"features": {0: "B", 1: "T"}}
-    )

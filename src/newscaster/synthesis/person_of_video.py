@@ -1,0 +1,269 @@
+"""A person made from the video that is dubbed: head, crop, mask, mouth at rest, and frames to copy from.
+
+No network is trained. The motion is that of the base network of the package (`base_motion`), around the
+person's own mouth at rest. The renderer copies from those frames of the video that show the mouth freely.
+
+::
+
+    track ─► head, crop, poses ─► usable frames ─► mask, mouth at rest
+                                        └► spread over their mouths ─► decoded once ─► References
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from newscaster.consent import Consent
+from newscaster.errors import FootageError
+from newscaster.face.crop import FaceCrop, Mask, lower_face_mask
+from newscaster.face.geometry import eye_distance
+from newscaster.face.head_pose import Head, Poses
+from newscaster.face.mouth_basis import MouthBasis, is_moving, mouth_shapes, opening, place_mouth, rest_shape
+from newscaster.face.references import MAX_REFERENCES, References, spread_mouths
+from newscaster.face.surface_warp import Surface, SurfaceWarp
+from newscaster.face.topology import MOUTH
+from newscaster.formats.anchor import AnchorFace
+from newscaster.inference import AUTO
+from newscaster.media import made_ahead
+from newscaster.prepare.occlusion import turned_away
+from newscaster.prepare.video_track import VideoTrack
+from newscaster.speech.encoder import load_encoder
+from newscaster.speech.features import FeatureSpec
+from newscaster.speech.voice_activity import load_voice_activity
+from newscaster.synthesis.base_motion import base_motion
+from newscaster.synthesis.person import LoadedPerson
+from newscaster.synthesis.reference_renderer import base_renderer
+from newscaster.synthesis.renderer import default_workers
+from newscaster.synthesis.signing import PersonOrigin
+from newscaster.synthesis.video_reader import read_in_order
+from newscaster.synthesis.video_target import VideoTarget, steady_poses
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
+
+MIN_SECONDS = 1.0
+"""Of frames that show the mouth freely. With less, a video is refused."""
+_FEW_SECONDS = 6.0
+"""With less, a note says that mouths are missing: they are about 60 phones of 40 phonemes."""
+_FRAMES_AHEAD = 4
+_MAX_BYTES = 1 << 28
+"""Of all crops to copy from, which are in memory."""
+_MAX_FIT_FRAMES = 2000
+"""Frames that head and mask are fitted on."""
+_FAR_FROM_SHAPE = 0.35
+"""Distance from the median mouth, in crop widths, beyond which landmarks are wrong."""
+_STDS = 2.0
+"""Standard deviations along each direction of the mouth that the mask leaves room for: speech may open a
+mouth further than the video does."""
+_MIN_SHARPNESS = 0.5
+"""Of a frame to copy from, relative to the median of them: below, it is blurred by motion or focus."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoPersonInfo:
+    """The metadata of a person in a given video."""
+
+    name: str
+    consent: Mapping[str, object]
+    crop: FaceCrop
+    features: FeatureSpec
+    context_steps: int
+    attribution: tuple[str, ...] = ()
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PersonOfVideo:
+    """A person, and the video that they are made from."""
+
+    person: LoadedPerson
+    target: VideoTarget
+    """The video; it has the crops that are copied from."""
+    notes: tuple[str, ...]
+    """Lines for the user."""
+
+
+def person_of_video(
+    track: VideoTrack,
+    *,
+    name: str,
+    consent: Consent,
+    plain: bool = False,
+    workers: int | None = None,
+    backend: str = AUTO,
+) -> PersonOfVideo:
+    """Make a person from a tracked video.
+
+    Args:
+        track: the video, and the face in it.
+        name: of the person.
+        consent: to the rewriting of their lips.
+        plain: whether the frames to rewrite are converted to 8-bit 4:2:0; those to copy from are, too.
+        workers: threads that render; None: one per core, up to 8.
+        backend: one of `inference.BACKENDS`, for the rendering network.
+
+    Raises:
+        FootageError: the mouth is seen freely for less than :data:`MIN_SECONDS`.
+        MediaError: the video has changed since it was tracked.
+    """
+    motion = base_motion()
+    known = _KnownFace.of(track, name)
+    shapes = known.shapes
+    basis = motion.basis.with_mean(rest_shape(shapes))
+    mask = known.mask(basis)
+    face = AnchorFace(
+        basis=basis,
+        head=known.head,
+        mask=mask,
+        poses=known.poses,
+        transforms=known.warps,
+        landmarks=known.landmarks,
+    )
+    target, references = _references(
+        VideoTarget.of(track, face, known.crop), known, plain=plain, workers=workers or default_workers()
+    )
+    person = LoadedPerson(
+        info=VideoPersonInfo(
+            name=name,
+            consent=consent.record().to_json(),
+            crop=known.crop,
+            features=motion.features,
+            context_steps=motion.context_steps,
+        ),
+        face=face,
+        origin=PersonOrigin.in_video(track.sha256, track.face),
+        # One thread per network, as for an anchor.
+        encoder=load_encoder(windowing=motion.features.windowing, threads=1)
+        if motion.features.needs_encoder
+        else None,
+        motion=motion.session,
+        activity=load_voice_activity(),
+        renderer=base_renderer(references, mask, workers=workers, backend=backend),
+    )
+    notes = _notes(track, name, opening(shapes))
+    return PersonOfVideo(person=person, target=target, notes=tuple(notes))
+
+
+def _notes(track: VideoTrack, name: str, openings: ArrayF64) -> list[str]:
+    seconds = len(openings) / float(track.fps)
+    if not is_moving(openings):
+        return [
+            f"the mouth of '{name}' hardly opens in '{track.path}': open mouths are made by stretching "
+            "closed ones, without the person's own teeth"
+        ]
+    if seconds < _FEW_SECONDS:
+        return [
+            f"'{track.path}' shows the mouth of '{name}' for only {seconds:.1f} s: mouths that it never "
+            "shows are made by stretching others"
+        ]
+    return []
+
+
+@dataclass(frozen=True, eq=False)
+class _KnownFace:
+    """The face in the n frames that show its mouth freely."""
+
+    head: Head
+    crop: FaceCrop
+    frames: ArrayI64
+    """(n,) of the video."""
+    poses: Poses
+    warps: SurfaceWarp
+    landmarks: ArrayF32
+    """(n, 478, 3) in pixels."""
+
+    @staticmethod
+    def of(track: VideoTrack, name: str) -> _KnownFace:
+        """Find these frames; raise FootageError if they are too few."""
+        free = np.flatnonzero(track.present & ~track.covered)
+        _check_enough(len(free), track, name)
+        landmarks = track.landmarks[free]
+        sample = landmarks[:: -(-len(landmarks) // _MAX_FIT_FRAMES)]
+        head = Head.fit(sample)
+        crop = FaceCrop.for_face(float(np.median(eye_distance(sample))))
+        crop = replace(crop, surface=Surface.where_turned(head, head.poses(sample)))
+        poses = steady_poses(head, track)[free]
+        warps = crop.transforms(head, poses)
+        usable = ~turned_away(poses, poses.angles) & _in_frame(landmarks, track.size)
+        places = warps.apply(_mouths(landmarks))
+        far = np.abs(places - np.median(places, axis=0)).max(axis=(1, 2)) > _FAR_FROM_SHAPE * crop.side
+        usable &= ~far
+        _check_enough(int(usable.sum()), track, name)
+        return _KnownFace(head, crop, free[usable], poses[usable], warps[usable], landmarks[usable])
+
+    @property
+    def shapes(self) -> ArrayF64:
+        """The mouths in head units, (n, 57, 2)."""
+        return mouth_shapes(self.landmarks, self.head)
+
+    @property
+    def places(self) -> ArrayF64:
+        """The mouths in pixels of the crop, (n, 57, 2)."""
+        return self.warps.apply(_mouths(self.landmarks))
+
+    def mask(self, basis: MouthBasis) -> Mask:
+        """Return a mask of the mouths that were seen, and of those that speech may make."""
+        places = self.places
+        places = places[:: -(-len(places) // _MAX_FIT_FRAMES)]
+        steps = _STDS * np.concatenate([np.eye(basis.size), -np.eye(basis.size)])
+        upright = self.poses[np.array([np.argmin(np.abs(self.poses.angles).sum(axis=1))])]
+        possible = basis.reconstruct(steps)
+        pixels = place_mouth(possible, self.head, _repeated(upright, len(possible)))
+        made = self.crop.transforms(self.head, upright)[0].apply(pixels)
+        return lower_face_mask(np.concatenate([places, made]), self.crop)
+
+
+def _repeated(pose: Poses, count: int) -> Poses:
+    return Poses(np.repeat(pose.matrix, count, axis=0), np.repeat(pose.shift, count, axis=0))
+
+
+def _mouths(landmarks: ArrayF32) -> ArrayF64:
+    """Return the mouths of landmarks (n, 478, 3), (n, 57, 2)."""
+    return landmarks[:, list(MOUTH), :2].astype(np.float64)
+
+
+def _in_frame(landmarks: ArrayF32, size: tuple[int, int]) -> ArrayBool:
+    """Return the frames (n,) whose mouth lies inside the frame."""
+    points = landmarks[:, list(MOUTH), :2]
+    return np.asarray(((points >= 0) & (points < size)).all(axis=(1, 2)))
+
+
+def _check_enough(frames: int, track: VideoTrack, name: str) -> None:
+    seconds = frames / float(track.fps)
+    if seconds < MIN_SECONDS:
+        raise FootageError(
+            f"'{track.path}' shows the mouth of '{name}' freely and from the front for only {seconds:.1f} s; "
+            f"expected {MIN_SECONDS:g} s or more, to copy from. Give a longer video, or an anchor of the "
+            "person: --anchor NAME.anchor"
+        )
+
+
+def _references(
+    target: VideoTarget, known: _KnownFace, *, plain: bool, workers: int
+) -> tuple[VideoTarget, References]:
+    """Decode the frames to copy from; return the target with their crops, and the references."""
+    points = np.asarray(known.places / known.crop.side, np.float32)
+    chosen = spread_mouths(points, min(MAX_REFERENCES, _MAX_BYTES // (3 * known.crop.side**2)))
+    numbers: list[int] = known.frames[chosen].tolist()
+    images = read_in_order(target.track, numbers, plain=plain)
+    with made_ahead(images, depth=_FRAMES_AHEAD) as ahead:
+        target = target.with_cuts(numbers, ahead, workers=workers)
+    crops = [target.cuts[number] for number in numbers]
+    kept = np.flatnonzero(_is_sharp(crops))
+    return target, References([crops[index] for index in kept.tolist()], points[chosen[kept]])
+
+
+def _is_sharp(crops: list[ImageU8]) -> ArrayBool:
+    """Return which crops (S, S, 3) are not much more blurred than most, (N,)."""
+    values = np.array([_detail(crop) for crop in crops])
+    return np.asarray(values >= _MIN_SHARPNESS * np.median(values))
+
+
+def _detail(crop: ImageU8) -> float:
+    """Return the standard deviation of the Laplacian of the green channel, in the middle half of the rows."""
+    rows = len(crop) // 4
+    image = crop[rows:-rows, :, 1].astype(np.int16)
+    around = image[:-2, 1:-1] + image[2:, 1:-1] + image[1:-1, :-2] + image[1:-1, 2:]
+    return float((around - 4 * image[1:-1, 1:-1]).std(dtype=np.float32))
