@@ -30,9 +30,9 @@ def inside(points: np.ndarray) -> np.ndarray:
 
 
 def test_teeth_and_tongue_are_drawn_between_the_lips_alone() -> None:
-    picture, rest = closed()
+    photo, rest = closed()
     place = mouth(1.0, side=SIDE)
-    moved = moved_mouth(picture, rest / SIDE, place / SIDE)
+    moved = moved_mouth(photo, rest / SIDE, place / SIDE)
     made = draw_inner_mouth(moved, place, rest, pixels_per_unit=UNIT, light=LIGHT)
     within = draw_landmark_map(place, side=SIDE, map_side=SIDE)[0] > 0
     grown = np.asarray(
@@ -52,10 +52,10 @@ def test_teeth_and_tongue_are_drawn_between_the_lips_alone() -> None:
 
 
 def test_upper_teeth_stay_and_lower_teeth_follow_the_jaw() -> None:
-    picture, rest = closed()
+    photo, rest = closed()
 
     def edge_of_upper(place: np.ndarray) -> int:
-        moved = moved_mouth(picture, rest / SIDE, place / SIDE)
+        moved = moved_mouth(photo, rest / SIDE, place / SIDE)
         made = draw_inner_mouth(moved, place, rest, pixels_per_unit=UNIT, light=LIGHT)
         rows = np.flatnonzero(inside(place)[:, SIDE // 2 + 3])
         bright = rows[made[rows, SIDE // 2 + 3].max(axis=1) > 180]
@@ -66,23 +66,23 @@ def test_upper_teeth_stay_and_lower_teeth_follow_the_jaw() -> None:
 
 
 def test_a_dimmer_light_is_seen_in_the_mouth() -> None:
-    picture, rest = closed()
-    bright = white_light(picture, rest / SIDE)
-    dim = white_light(picture // 3, rest / SIDE)
+    photo, rest = closed()
+    bright = white_light(photo, rest / SIDE)
+    dim = white_light(photo // 3, rest / SIDE)
     np.testing.assert_allclose(dim * 3, bright, rtol=0.05)
     assert bright.max() <= 255
     assert bright[0] >= bright[2], "the cartoon's skin is warm, and its light a little"
 
 
 def test_lips_keep_their_pixels_and_part() -> None:
-    picture, rest = closed()
+    photo, rest = closed()
     place = mouth(0.8, side=SIDE)
-    moved = moved_mouth(picture, rest / SIDE, place / SIDE)
+    moved = moved_mouth(photo, rest / SIDE, place / SIDE)
     maps = draw_landmark_map(place, side=SIDE, map_side=SIDE)
     lips = (maps[1] > 250) | (maps[2] > 250)
     red = moved[..., 0].astype(int) - moved[..., 1]
     assert np.median(red[lips]) > 80
-    assert (moved_mouth(picture, rest / SIDE, rest / SIDE) == picture).mean() > 0.999
+    assert (moved_mouth(photo, rest / SIDE, rest / SIDE) == photo).mean() > 0.999
 
 
 def test_shapes_are_spread_and_lips_do_not_cross() -> None:
@@ -101,11 +101,11 @@ def test_shapes_are_spread_and_lips_do_not_cross() -> None:
     assert apart[~np.eye(len(shapes), dtype=bool)].min() > 0
 
 
-def test_pictures_are_made_for_every_mouth() -> None:
-    picture, rest = closed()
+def test_photos_are_made_for_every_mouth() -> None:
+    photo, rest = closed()
     places = np.stack([rest, mouth(0.5, side=SIDE), mouth(1.0, side=SIDE)]) / SIDE
-    made = opened_mouths(picture, rest / SIDE, points=places, rest=rest / SIDE, pixels_per_unit=UNIT)
+    made = opened_mouths(photo, rest / SIDE, points=places, rest=rest / SIDE, pixels_per_unit=UNIT)
     assert len(made) == 3
     assert made.points.dtype == np.float32
-    assert np.abs(made.crops[0].astype(int) - picture).mean() < 0.5
+    assert np.abs(made.crops[0].astype(int) - photo).mean() < 0.5
     assert (made.crops[2][inside(places[2] * SIDE)].max(axis=1) > 170).any(), "teeth"

@@ -67,8 +67,8 @@ def draw_inner_mouth(
 
     Args:
         crop: with lips that are open.
-        mouth: (57, 2), where they are, in pixels.
-        rest: (57, 2), where they are in the same pose at rest, in pixels.
+        mouth: (57, 2), their mouth in pixels.
+        rest: (57, 2), that mouth at rest in the same pose, in pixels.
         pixels_per_unit: pixels of the crop per IOD.
         light: (3,), the colour of a white thing there, 0 to 255.
     """
@@ -118,7 +118,7 @@ def _drawn(
 
 
 def _over(image: ArrayF64, colour: ArrayF64, strength: ArrayF64, *, tooth: ArrayF64 | None = None) -> None:
-    """Paint a colour; ``strength`` darkens it, and its coverage is ``tooth`` if that is given."""
+    """Lay a colour over the image; ``strength`` darkens it, and its coverage is ``tooth`` if that is given."""
     cover = (strength if tooth is None else tooth)[..., None]
     lit = np.where(cover > 0, strength[..., None] / np.maximum(cover, 1e-6), 0)
     image += (colour * lit - image) * cover

@@ -1,7 +1,7 @@
-"""Open mouths of a person of whom there is one picture: what a renderer copies from, made from it.
+"""Open mouths of a person of whom there is one photo: what a renderer copies from, made from it.
 
 Lips are moved apart by the flow of `face.reference_flow`, which keeps their own pixels. Between them a
-picture of a closed mouth has nothing: `inner_mouth` draws teeth and tongue in the light of the picture.
+photo of a closed mouth has nothing: `inner_mouth` draws teeth and tongue in the light of the photo.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from newscaster.face.topology import INNER_LIPS, JAW, MOUTH, OUTER_LIPS
 from newscaster.types import ArrayBool, ArrayF64, ArrayFloat, ImageU8
 
 COUNT = 60
-"""Mouths that are made of one picture."""
+"""Mouths that are made of one photo."""
 _DRAWN = 4000
 _DIRECTIONS = 6
-"""Directions of the basis along which mouths vary: beyond them are details that no single picture tells."""
+"""Directions of the basis along which mouths vary: beyond them are details that no single photo tells."""
 _MAX_STDS = 2.2
 _MIN_GAP = -0.004
 """Inner lips may cross by so much, in IOD: the basis is linear, and closed lips press."""
@@ -55,27 +55,27 @@ def natural_shapes(basis: MouthBasis, count: int = COUNT) -> ArrayF64:
 
 
 def opened_mouths(
-    picture: ImageU8,
+    photo: ImageU8,
     mouth: ArrayFloat,
     *,
     points: ArrayFloat,
     rest: ArrayFloat,
     pixels_per_unit: float,
 ) -> References:
-    """Return pictures of a person with other mouths.
+    """Return photos of a person with other mouths.
 
     Args:
-        picture: face crop (S, S, 3).
+        photo: face crop (S, S, 3).
         mouth: (57, 2), where its mouth is, in crop widths.
         points: (N, 57, 2), where the mouths to make are, in crop widths.
         rest: (57, 2), where the mouth is at rest, in crop widths.
         pixels_per_unit: pixels of the crop per IOD.
     """
-    side = len(picture)
-    light = white_light(picture, mouth)
+    side = len(photo)
+    light = white_light(photo, mouth)
     crops = []
     for place in points:
-        moved = moved_mouth(picture, mouth, place)
+        moved = moved_mouth(photo, mouth, place)
         if float(opening(place)) * side > _SMALLEST_OPENING * pixels_per_unit:
             moved = draw_inner_mouth(
                 moved, side * place, side * rest, pixels_per_unit=pixels_per_unit, light=light
@@ -84,9 +84,9 @@ def opened_mouths(
     return References(crops, np.asarray(points, np.float32))
 
 
-def moved_mouth(picture: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8:
-    """Move the mouth of a picture (S, S, 3) to another place (57, 2), both in crop widths; bilinear."""
-    side = len(picture)
+def moved_mouth(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8:
+    """Move the mouth of a photo (S, S, 3) to another place (57, 2), both in crop widths; bilinear."""
+    side = len(photo)
     flow = coarse_flow(np.asarray(place), np.asarray(mouth)[None], cells=min(side, _FLOW_CELLS))[0]
     shift = np.stack(
         [np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BILINEAR)) for plane in flow]
@@ -97,7 +97,7 @@ def moved_mouth(picture: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> Image
     left, top = x.astype(np.int64), y.astype(np.int64)
     across, along = (x - left)[..., None], (y - top)[..., None]
     rows = [
-        picture[row, left].astype(np.float32) * (1 - across) + picture[row, left + 1] * across
+        photo[row, left].astype(np.float32) * (1 - across) + photo[row, left + 1] * across
         for row in (top, top + 1)
     ]
     return np.asarray(rows[0] * (1 - along) + rows[1] * along + 0.5, np.uint8)

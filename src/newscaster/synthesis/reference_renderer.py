@@ -127,12 +127,12 @@ class _BoxOf:
         self._cell = cell
         self._pixels = self._cells.scaled_up(cell)
         self.of_flow = self._cells.scaled(CELLS // GRID)
-        # One value for each colour: NumPy is slow where it has to repeat them.
+        # One value for each colour: repeating them is slow in NumPy.
         self._hidden = np.repeat(self._of(hidden)[..., None], 3, axis=2)
         self._visible = (~self._hidden).astype(np.uint8)
-        share = reduced_mean(self._hidden[..., :1], cell)
+        hidden_fraction = reduced_mean(self._hidden[..., :1], cell)
         self.inputs: dict[str, npt.NDArray[Any]] = {
-            "hidden": share.transpose(2, 0, 1)[None],
+            "hidden": hidden_fraction.transpose(2, 0, 1)[None],
             "cell_columns": np.arange(self._cells.left, self._cells.right, dtype=np.float32),
             "cell_rows": np.arange(self._cells.top, self._cells.bottom, dtype=np.float32)[:, None],
             "columns": np.arange(self._pixels.left, self._pixels.right, dtype=np.float32),

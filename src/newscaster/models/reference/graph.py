@@ -211,8 +211,8 @@ class _Writer:
         sampled = self.add("Squeeze", sampled, self.constant([2], np.int64))
         return self.add("Transpose", sampled, perm=[1, 0, 2, 3])
 
-    def _between(self, first: str, last: str, share: str) -> str:
-        return self.add("Add", first, self.add("Mul", self.add("Sub", last, first), share))
+    def _between(self, first: str, last: str, fraction: str) -> str:
+        return self.add("Add", first, self.add("Mul", self.add("Sub", last, first), fraction))
 
     def _sum(self, x: str) -> str:
         """Write the sum over references, (1, C, h, w)."""
