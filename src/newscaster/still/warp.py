@@ -44,6 +44,7 @@ _BREATH_IOD, _BREATH_WIDTH, _BREATH_HEAD = 0.018, 0.003, 0.3
 _BODY = (3.0, 6.0)
 """Breathing falls off between these heights below the chin, in IOD."""
 _FACE_SIDES = (234, 454)
+_EYE_CORNERS = (33, 263)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class HeadFlow:
         self._origin = pose.shift[0]
         roll = np.radians(float(pose.angles[0, 2]))
         self._axes = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+        self._depth_origin = float(points[list(_EYE_CORNERS), 2].mean())
         self._chin = points[CHIN, :2]
         self._pivot = self._turn @ (self.iod * np.array(_PIVOT))
         cell = max(_MIN_CELL_PX, round(self.iod / _CELLS_PER_IOD))
@@ -116,6 +118,12 @@ class HeadFlow:
     def depth(self, points: ArrayFloat) -> ArrayF64:
         """Return depths (P,) of the surface in pixels, from the eye corners into the image."""
         return self._fields(points)[:, 0]
+
+    def turned_depth(self, points: ArrayFloat, move: HeadMove) -> ArrayF64:
+        """Return depths (P,) of landmarks (P, 3) in pixels after the head turned about its pivot."""
+        middle = np.array([*self._origin, self._depth_origin]) + self._pivot
+        turn = move.scale * (self._turn @ rotation(move.angles) @ self._turn.T)[2]
+        return np.asarray((points - middle) @ turn + middle[2])
 
     def forward(self, points: ArrayFloat, grid: ArrayF64) -> ArrayF64:
         """Return the pixels in the frame, (P, 2), of points of the photograph: the inverse of the grid."""
@@ -168,7 +176,7 @@ class HeadFlow:
             return np.asarray(np.sqrt((inside + np.hypot(inside, _LIMB)) / 2))
 
         pixels = points[:, :2]
-        depths = points[:, 2] - points[[33, 263], 2].mean()
+        depths = points[:, 2] - self._depth_origin
         terms = np.stack([np.ones(len(pixels)), cap(pixels)], axis=1)
         fit = np.linalg.lstsq(terms, depths, rcond=None)[0]
         kernel = _gauss(pixels, pixels, _KERNEL_IOD * self.iod)
