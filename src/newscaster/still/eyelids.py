@@ -34,7 +34,7 @@ _ZONE = 0.8
 """The skin that stretches, as a fraction of the distance from lid to brow."""
 _ZONE_IOD = (0.08, 0.26)
 _LOWER_ZONE_IOD = 0.14
-_INVERSION_STEPS = 6
+_BISECTIONS = 12
 
 
 class _EyePoints(NamedTuple):
@@ -176,17 +176,18 @@ class _Eye:
         upper = 1 - _smoothstep((y - at.upper - drop - 0.5 * lash) / self._feather)
         lower = _smoothstep((y - at.lower + rise + 0.5 * lash) / self._feather + 1) * (1 - upper)
         ball = 1 - upper - lower
+        changes = (upper > 0) * (drop > 0) + (lower > 0) * (rise > 0) + (ball > 0) * any(shift) > 0
         out = np.zeros((len(y), 3), np.float32)
         for weight, source in (
             (upper, lambda part: (0.0, self._before_closing(part, drop))),
             (lower, lambda part: (0.0, self._before_rising(part, rise))),
             (ball, lambda part: self._before_looking(part, shift)),
         ):
-            part = np.flatnonzero(weight > 0)
+            part = np.flatnonzero((weight > 0) & changes)
             across, down = source(part)
             out[part] += weight[part, None].astype(np.float32) * self._sample(part, across, down)
         pixels = self._pixels.copy()
-        pixels.reshape(-1, 3)[self._inside] = np.rint(out.clip(0, 255)).astype(np.uint8)
+        pixels.reshape(-1, 3)[self._inside[changes]] = np.rint(out[changes].clip(0, 255)).astype(np.uint8)
         return Patch(self._left, self._top, pixels)
 
     def _travel(self, at: _Lids, closure: float) -> tuple[ArrayF64, ArrayF64]:
@@ -198,12 +199,12 @@ class _Eye:
         at, zone = self._at, self._at.zone[part]
         height = (self._y[part] - at.upper[part] + zone) / zone
         ratio = drop[part] / zone
-        source = height
-        for _ in range(_INVERSION_STEPS):
-            inner = np.clip(source, 0, 1)
-            slope = 1 + ratio * 6 * inner * (1 - inner)
-            source = source - (source + ratio * _smoothstep(source) - height) / slope
-        return np.asarray((source - height) * zone)
+        low, high = height - ratio, height
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            is_above = middle + ratio * _smoothstep(middle) < height
+            low, high = np.where(is_above, middle, low), np.where(is_above, high, middle)
+        return np.asarray(((low + high) / 2 - height) * zone)
 
     def _before_rising(self, part: ArrayI64, rise: ArrayF64) -> ArrayF64:
         zone = _LOWER_ZONE_IOD * self._iod
