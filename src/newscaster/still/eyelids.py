@@ -1,0 +1,300 @@
+"""Blinks and saccades, drawn into the photograph before the head turns.
+
+Three layers: the eyeball, over it the lower lid, over both the upper lid. An upper lid that closes takes the
+lash line down to the lower lid. The skin between the lash line and the brow stretches; near the lashes it
+moves as one. The lower lid rises a little. The eyeball moves by the gaze, its white is stretched or squeezed
+between iris and corners. Lids and eyes are the person's own pixels, so glasses in front of them are moved
+where they cross a lid: only above the eye opening and inside it.
+
+Coordinates of an eye: x along the line through its corners, y across it, downwards, in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8, Landmarks
+
+MIN_OPENING = 0.13
+"""Minimum height of an open eye, as a fraction of its width: a smaller one does not blink."""
+EYEBALL_IOD = 0.133
+"""Radius of the eyeball: 12 mm of 90."""
+_RISE = 0.12
+"""How much of the opening the lower lid closes."""
+_LASH_IOD = 0.014
+"""Thickness of the strip below the edge of the lid that moves along: the lash line."""
+_LASH_OPENING = 0.22
+"""The same, at most, as a fraction of the opening."""
+_FEATHER_IOD, _MIN_FEATHER_PX = 0.01, 1.2
+_ZONE = 0.8
+"""The skin that stretches, as a fraction of the distance from lid to brow."""
+_ZONE_IOD = (0.08, 0.26)
+_LOWER_ZONE_IOD = 0.14
+_BISECTIONS = 12
+
+
+class _EyePoints(NamedTuple):
+    upper: tuple[int, ...]
+    """The edge of the upper lid from the image's left to its right, both corners included."""
+    lower: tuple[int, ...]
+    brow: tuple[int, ...]
+    """The lower edge of the brow."""
+    iris: tuple[int, ...]
+    """Its centre, then four points of its edge."""
+
+
+EYES = (
+    _EyePoints(
+        (33, 246, 161, 160, 159, 158, 157, 173, 133),
+        (33, 7, 163, 144, 145, 153, 154, 155, 133),
+        (46, 53, 52, 65, 55),
+        (468, 469, 470, 471, 472),
+    ),
+    _EyePoints(
+        (362, 398, 384, 385, 386, 387, 388, 466, 263),
+        (362, 382, 381, 380, 374, 373, 390, 249, 263),
+        (285, 295, 282, 283, 276),
+        (473, 474, 475, 476, 477),
+    ),
+)
+"""The eye at the image's left, and that at its right."""
+
+
+class Patch(NamedTuple):
+    """Pixels that replace a part of the photograph."""
+
+    left: int
+    top: int
+    pixels: ImageU8
+    """(h, w, 3)."""
+
+
+class Eyes:
+    """Both eyes of a photograph.
+
+    Args:
+        photo: (H, W, 3).
+        landmarks: (478, 3).
+        iod: inter-ocular distance in pixels.
+    """
+
+    def __init__(self, photo: ImageU8, landmarks: Landmarks, *, iod: float) -> None:
+        self._eyes = [_Eye(photo, landmarks, points, iod) for points in EYES]
+        self._iod = iod
+
+    @property
+    def can_blink(self) -> bool:
+        """Whether both eyes are open in the photograph."""
+        return all(eye.aspect >= MIN_OPENING for eye in self._eyes)
+
+    def patches(self, closure: float, gaze: tuple[float, float]) -> Iterator[Patch]:
+        """Yield what changes in the photograph.
+
+        Args:
+            closure: of the lids, 0 as in the photograph to 1 closed; ignored if the eyes cannot blink.
+            gaze: rotation of the eyeballs relative to the photograph, in degrees, right and down.
+        """
+        closure, shift = self._checked(closure, gaze)
+        if closure > 0 or any(shift):
+            for eye in self._eyes:
+                yield eye.patch(closure, shift)
+
+    def move(self, landmarks: ArrayFloat, closure: float, gaze: tuple[float, float]) -> ArrayF64:
+        """Return the photograph's landmarks (478, >=2) with the lids and irises of :meth:`patches`."""
+        out = landmarks.astype(np.float64)
+        closure, shift = self._checked(closure, gaze)
+        for eye in self._eyes:
+            eye.move(out, closure, shift)
+        return out
+
+    def _checked(self, closure: float, gaze: tuple[float, float]) -> tuple[float, tuple[float, float]]:
+        right, down = EYEBALL_IOD * self._iod * np.sin(np.radians(gaze))
+        return (min(max(closure, 0.0), 1.0) if self.can_blink else 0.0), (float(right), float(down))
+
+
+class _Lids(NamedTuple):
+    """Heights of an eye's lids at places (P,) along the eye, in its coordinates."""
+
+    upper: ArrayF64
+    lower: ArrayF64
+    zone: ArrayF64
+    """Height of the skin above the upper lid that stretches."""
+
+    @property
+    def opening(self) -> ArrayF64:
+        return np.asarray(self.lower - self.upper)
+
+
+class _Eye:
+    def __init__(self, photo: ImageU8, landmarks: Landmarks, points: _EyePoints, iod: float) -> None:
+        self._points, self._iod = points, iod
+        flat = landmarks[:, :2].astype(np.float64)
+        left, right = flat[points.upper[0]], flat[points.upper[-1]]
+        self._width = max(float(np.linalg.norm(right - left)), 1e-3)
+        along = (right - left) / self._width
+        self._axes = np.array([along, [-along[1], along[0]]])
+        self._middle = (left + right) / 2
+        self._upper, self._lower, self._brow = (
+            self._to_eye(flat[list(line)]) for line in (points.upper, points.lower, points.brow)
+        )
+        iris = self._to_eye(flat[list(points.iris)])
+        self._iris_x = float(iris[0, 0])
+        self._iris_radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
+        opening = self._lids(np.linspace(-0.25, 0.25, 9) * self._width).opening
+        self.aspect: float = float(opening.max()) / self._width
+        self._feather = max(_MIN_FEATHER_PX, _FEATHER_IOD * iod)
+        self._cut(photo)
+
+    def _cut(self, photo: ImageU8) -> None:
+        """Cut the part of the photograph out that may change, and measure the lids at its pixels."""
+        half = self._width / 2
+        above = float(-(self._upper[:, 1].min())) + _ZONE_IOD[1] * self._iod
+        below = float(self._lower[:, 1].max()) + _LOWER_ZONE_IOD * self._iod
+        corners = np.array([(x, y) for x in (-half, half) for y in (-above, below)]) @ self._axes + self._middle
+        size = photo.shape[1::-1]
+        low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, np.array(size) - 1)
+        high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, low + 1, size)
+        self._left, self._top = map(int, low)
+        self._pixels: ImageU8 = photo[low[1] : high[1], low[0] : high[0]]
+        self._floats: ArrayF32 = self._pixels.astype(np.float32)
+        shape = self._pixels.shape[:2]
+        rows, columns = np.mgrid[: shape[0], : shape[1]].reshape(2, -1) + 0.5
+        x, y = self._to_eye(np.stack([columns + self._left, rows + self._top], axis=1)).T
+        inside = np.abs(x) < half
+        self._inside = np.flatnonzero(inside)
+        self._x, self._y = x[inside], y[inside]
+        self._at = self._lids(self._x)
+
+    def patch(self, closure: float, shift: tuple[float, float]) -> Patch:
+        at, y = self._at, self._y
+        lash = np.minimum(_LASH_IOD * self._iod, _LASH_OPENING * at.opening)
+        drop, rise = self._travel(at, closure)
+        upper = 1 - _smoothstep((y - at.upper - drop - 0.5 * lash) / self._feather)
+        lower = _smoothstep((y - at.lower + rise + 0.5 * lash) / self._feather + 1) * (1 - upper)
+        ball = 1 - upper - lower
+        changes = (upper > 0) * (drop > 0) + (lower > 0) * (rise > 0) + (ball > 0) * any(shift) > 0
+        out = np.zeros((len(y), 3), np.float32)
+        for weight, source in (
+            (upper, lambda part: (0.0, self._before_closing(part, drop))),
+            (lower, lambda part: (0.0, self._before_rising(part, rise))),
+            (ball, lambda part: self._before_looking(part, shift)),
+        ):
+            part = np.flatnonzero((weight > 0) & changes)
+            across, down = source(part)
+            out[part] += weight[part, None].astype(np.float32) * self._sample(part, across, down)
+        pixels = self._pixels.copy()
+        pixels.reshape(-1, 3)[self._inside[changes]] = np.rint(out[changes].clip(0, 255)).astype(np.uint8)
+        return Patch(self._left, self._top, pixels)
+
+    def _travel(self, at: _Lids, closure: float) -> tuple[ArrayF64, ArrayF64]:
+        """Return how far the edges of the upper lid go down and of the lower lid up."""
+        return closure * (1 - _RISE) * at.opening, closure * _RISE * at.opening
+
+    def _before_closing(self, part: ArrayI64, drop: ArrayF64) -> ArrayF64:
+        """Return the offsets (P,) down to the source of pixels of the upper lid."""
+        at, zone = self._at, self._at.zone[part]
+        height = (self._y[part] - at.upper[part] + zone) / zone
+        ratio = drop[part] / zone
+        low, high = height - ratio, height
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            is_above = middle + ratio * _smoothstep(middle) < height
+            low, high = np.where(is_above, middle, low), np.where(is_above, high, middle)
+        return np.asarray(((low + high) / 2 - height) * zone)
+
+    def _before_rising(self, part: ArrayI64, rise: ArrayF64) -> ArrayF64:
+        zone = _LOWER_ZONE_IOD * self._iod
+        below = (self._y[part] - self._at.lower[part] + rise[part]) / (zone + rise[part])
+        return np.asarray(rise[part] * (1 - _smoothstep(below)))
+
+    def _before_looking(self, part: ArrayI64, shift: tuple[float, float]) -> tuple[ArrayF64, ArrayF64]:
+        x, at = self._x[part], self._at
+        height = (self._y[part] - at.upper[part]) / np.maximum(at.opening[part], 1e-6)
+        across = self._ball_weight(x)
+        down = across * _smoothstep(height / 0.3) * _smoothstep((1 - height) / 0.3)
+        return -shift[0] * across, -shift[1] * down
+
+    def _ball_weight(self, x: ArrayF64) -> ArrayF64:
+        half, radius = self._width / 2, 0.9 * self._iris_radius
+        left = (x + half) / max(self._iris_x - radius + half, 1e-3)
+        right = (half - x) / max(half - self._iris_x - radius, 1e-3)
+        return np.asarray(np.clip(left, 0, 1) * np.clip(right, 0, 1))
+
+    def _sample(self, part: ArrayI64, across: ArrayF64 | float, down: ArrayF64) -> ArrayF32:
+        """Return the photograph's colours (P, 3) beside pixels of the patch, offsets in eye coordinates."""
+        height, width = self._pixels.shape[:2]
+        offsets = np.stack(np.broadcast_arrays(across, down), axis=1) @ self._axes
+        row, column = np.divmod(self._inside[part], width)
+        return _bicubic(self._floats, column + offsets[:, 0], row + offsets[:, 1])
+
+    def move(self, landmarks: ArrayF64, closure: float, shift: tuple[float, float]) -> None:
+        """Move the lids' and the iris's points of landmarks (478, >=2), in place."""
+        points = self._to_eye(landmarks[:, :2])
+        x, y = points.T
+        at = self._lids(x)
+        drop, rise = self._travel(at, closure)
+        near = np.abs(x) < self._width / 2
+        near[[i for eye in EYES for i in eye.iris]] = False
+        down = drop * _smoothstep((y - at.upper + at.zone) / at.zone)
+        up = rise * (1 - _smoothstep((y - at.lower) / (_LOWER_ZONE_IOD * self._iod)))
+        is_upper = y < (at.upper + at.lower) / 2
+        points[:, 1] += np.where(near, np.where(is_upper, down, -up), 0)
+        iris = list(self._points.iris)
+        points[iris] += np.array(shift)
+        landmarks[:, :2] = points @ self._axes + self._middle
+
+    def _lids(self, x: ArrayF64) -> _Lids:
+        upper, lower = (np.interp(x, line[:, 0], line[:, 1]) for line in (self._upper, self._lower))
+        lower = np.maximum(lower, upper)
+        brow = np.interp(x, self._brow[:, 0], self._brow[:, 1])
+        zone = np.clip(_ZONE * (upper - brow), *(limit * self._iod for limit in _ZONE_IOD))
+        return _Lids(upper, lower, zone)
+
+    def _to_eye(self, points: ArrayF64) -> ArrayF64:
+        return np.asarray((points - self._middle) @ self._axes.T)
+
+
+def paste(photo: Image.Image, patches: Iterator[Patch]) -> list[Patch]:
+    """Paste patches into an image in place; return the pixels that were there, to be pasted back."""
+    before = []
+    for patch in patches:
+        height, width = patch.pixels.shape[:2]
+        box = (patch.left, patch.top, patch.left + width, patch.top + height)
+        before.append(Patch(patch.left, patch.top, np.asarray(photo.crop(box))))
+        photo.paste(Image.fromarray(patch.pixels), box)
+    return before
+
+
+def _bicubic(image: ArrayF32, x: ArrayF64, y: ArrayF64) -> ArrayF32:
+    """Return an image (H, W, 3) at columns and rows (P,), its border repeated (Keys 1981, a = -0.75)."""
+    height, width = image.shape[:2]
+    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    wx, wy = _weights((x - left).astype(np.float32)), _weights((y - top).astype(np.float32))
+    out = np.zeros((len(x), 3), np.float32)
+    columns = [np.clip(left + j - 1, 0, width - 1) for j in range(4)]
+    for i in range(4):
+        row = np.clip(top + i - 1, 0, height - 1)
+        line = sum((wx[j][:, None] * image[row, columns[j]] for j in range(4)), np.float32(0))
+        out += wy[i][:, None] * line
+    return out
+
+
+def _weights(t: ArrayF32) -> list[ArrayF32]:
+    a = np.float32(-0.75)
+
+    def near(d: ArrayF32) -> ArrayF32:
+        return np.asarray(((a + 2) * d - (a + 3)) * d * d + 1, np.float32)
+
+    def far(d: ArrayF32) -> ArrayF32:
+        return np.asarray(((a * d - 5 * a) * d + 8 * a) * d - 4 * a, np.float32)
+
+    return [far(1 + t), near(t), near(1 - t), far(2 - t)]
+
+
+def _smoothstep(x: ArrayF64) -> ArrayF64:
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x))

@@ -1,0 +1,201 @@
+"""The layers of a photograph: the person, who moves, over the background, which does not.
+
+The background behind the person's edge is filled in from around it. A frame is, with alpha a, background b
+and the photograph I, all warped (') except for b::
+
+    frame = I' + (1 - a') b - ((1 - a) b)'
+
+Inside the person this is the warped photograph. Outside it is the background. In between, what differs from
+the filled background moves along: hairs that the matte misses leave no copy behind. Without motion the terms
+cancel to the last bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
+
+_MARGIN_IOD = 0.035
+"""Around the person, the background is filled in as well: a matte may be a little too narrow."""
+_OPAQUE, _CLEAR = 250, 6
+"""Alpha from and up to which a pixel is one or the other."""
+_STILL_PX = 0.01
+_REACH_PX = 3
+"""Reach of bicubic sampling, and a bit more."""
+
+Tile = tuple[tuple[int, int, int, int], tuple[float, ...]]
+
+
+class Layers:
+    """The layers of one photograph.
+
+    Args:
+        photo: (H, W, 3).
+        alpha: (H, W), 255 for the person.
+        iod: inter-ocular distance in pixels.
+    """
+
+    def __init__(self, photo: ImageU8, alpha: ImageU8, *, iod: float) -> None:
+        alpha = np.where(alpha >= _OPAQUE, 255, np.where(alpha <= _CLEAR, 0, alpha)).astype(np.uint8)
+        self.background: ImageU8 = _filled(photo, alpha, margin=max(2, round(_MARGIN_IOD * iod)))
+        """(H, W, 3): the photograph's own around the person, filled in behind them."""
+        self._photo = photo
+        behind = _scaled(self.background, 255 - alpha)
+        self._behind = Image.frombuffer(
+            "CMYK", photo.shape[1::-1], np.concatenate([behind, alpha[..., None]], axis=-1).tobytes()
+        )
+        self._not_opaque = _integral(alpha < 255)
+        self._person = _integral((alpha > 0) | (photo != self.background).any(axis=-1))
+
+    def render(self, photo: Image.Image, grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> ImageU8:
+        """Return a frame (H, W, 3).
+
+        Args:
+            photo: the photograph, RGB; its eyes may differ from the original's, but not its outline.
+            grid: pixels of the photograph under the corners of the cells, (rows, columns, 2).
+            columns, rows: where the cells of the frame are cut, in whole pixels.
+        """
+        kinds = self._kinds(grid, columns, rows)
+        cells = _Cells(grid, columns, rows)
+        out = np.array(photo, np.uint8)
+        for box in cells.runs(kinds == _VACATED):
+            out[box] = self.background[box]
+        warped = _warp(photo, cells.tiles(kinds >= _INSIDE))
+        for box in cells.runs(kinds == _INSIDE):
+            out[box] = warped[box]
+        behind = _warp(self._behind, cells.tiles(kinds == _EDGE))
+        for box in cells.runs(kinds == _EDGE):
+            part = behind[box]
+            mixed = _scaled(self.background[box], 255 - part[..., 3]).astype(np.int16)
+            mixed += warped[box]
+            mixed -= part[..., :3]
+            out[box] = mixed.clip(0, 255)
+        return out
+
+    def alpha(self, grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> ImageU8:
+        """Return the person's alpha in a frame, (H, W)."""
+        cells = _Cells(grid, columns, rows)
+        everywhere = np.ones((len(rows) - 1, len(columns) - 1), np.bool_)
+        return np.asarray(_warp(self._behind.getchannel("K"), cells.tiles(everywhere)))
+
+    def _kinds(self, grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> ArrayI64:
+        """Return what cells show, (rows - 1, columns - 1)."""
+        corners = np.stack([grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]])
+        height, width = self._photo.shape[:2]
+        low = np.clip(np.floor(corners.min(axis=0)).astype(np.int64) - _REACH_PX, 0, [width, height])
+        high = np.clip(np.ceil(corners.max(axis=0)).astype(np.int64) + _REACH_PX, 0, [width, height])
+        edge = _count(self._not_opaque, low, high) > 0
+        person = _count(self._person, low, high) > 0
+        own = np.stack(np.meshgrid(columns, rows), axis=-1)
+        before = _count(self._person, own[:-1, :-1], own[1:, 1:]) > 0
+        moved = np.abs(grid - own).max(axis=-1)
+        moves = np.maximum.reduce([moved[:-1, :-1], moved[1:, :-1], moved[1:, 1:], moved[:-1, 1:]]) > _STILL_PX
+        kinds = np.where(person, np.where(edge, _EDGE, _INSIDE), np.where(before, _VACATED, _UNTOUCHED))
+        return np.asarray(np.where(moves, kinds, _UNTOUCHED))
+
+
+_UNTOUCHED, _VACATED, _INSIDE, _EDGE = range(4)
+
+
+class _Cells:
+    def __init__(self, grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> None:
+        self._grid, self._columns, self._rows = grid, columns.tolist(), rows.tolist()
+
+    def tiles(self, wanted: ArrayBool) -> list[Tile]:
+        """Return Pillow's mesh of the cells: boxes, and the sources of their corners, anticlockwise."""
+        grid, columns, rows = self._grid, self._columns, self._rows
+        quads = np.stack([grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]], axis=2)
+        sources = quads[wanted].reshape(-1, 8).tolist()
+        return [
+            ((columns[j], rows[i], columns[j + 1], rows[i + 1]), tuple(source))
+            for (i, j), source in zip(np.argwhere(wanted).tolist(), sources, strict=True)
+        ]
+
+    def runs(self, wanted: ArrayBool) -> list[tuple[slice, slice]]:
+        """Return slices of the frame that cover the cells: one for each run within a row."""
+        out = []
+        for i in np.flatnonzero(wanted.any(axis=1)).tolist():
+            ends = np.flatnonzero(np.diff(wanted[i].astype(np.int8), prepend=0, append=0)).tolist()
+            for start, stop in zip(ends[::2], ends[1::2], strict=True):
+                out.append(
+                    (
+                        slice(self._rows[i], self._rows[i + 1]),
+                        slice(self._columns[start], self._columns[stop]),
+                    )
+                )
+        return out
+
+
+def _warp(image: Image.Image, tiles: list[Tile]) -> ImageU8:
+    return np.asarray(
+        image.transform(image.size, Image.Transform.MESH, tiles, resample=Image.Resampling.BICUBIC)
+    )
+
+
+def _scaled(colours: ImageU8, weights: ImageU8) -> ImageU8:
+    """Return colours (H, W, 3) times weights (H, W) of 255, rounded."""
+    return np.asarray((colours * weights[..., None].astype(np.uint16) + 127) // 255, np.uint8)
+
+
+def _integral(mask: ArrayBool) -> ArrayI64:
+    out = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int64)
+    out[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
+    return out
+
+
+def _count(integral: ArrayI64, low: ArrayI64, high: ArrayI64) -> ArrayI64:
+    """Return how many pixels are set from `low` (..., 2; x, y) to `high`, exclusive."""
+    (x0, y0), (x1, y1) = np.moveaxis(low, -1, 0), np.moveaxis(high, -1, 0)
+    return np.asarray(integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0])
+
+
+def _filled(photo: ImageU8, alpha: ImageU8, *, margin: int) -> ImageU8:
+    """Return the photograph with the person, and a margin around them, filled in from the surroundings."""
+    person = Image.fromarray(((alpha > 0) * 255).astype(np.uint8))
+    near = np.asarray(person.filter(ImageFilter.MaxFilter(2 * margin + 1))) > 0
+    if near.all() or not near.any():
+        return photo
+    smooth = push_pull(photo.astype(np.float32), ~near)
+    return np.asarray(np.where(near[..., None], smooth.clip(0, 255).round(), photo), np.uint8)
+
+
+def push_pull(colours: ArrayF32, known: ArrayBool) -> ArrayF32:
+    """Fill unknown pixels of an image (H, W, C) smoothly from the known ones (H, W).
+
+    The pull phase averages known pixels in ever coarser images. The push phase fills what is still unknown
+    from the next coarser image (Gortler et al. 1996, The Lumigraph).
+    """
+    return _push_pull(colours * known[..., None], known.astype(np.float32))
+
+
+def _push_pull(colours: ArrayF32, weights: ArrayF32) -> ArrayF32:
+    """Fill an image from premultiplied colours (H, W, C) and weights (H, W), 0 to 1."""
+    plain = colours / np.maximum(weights, 1e-6)[..., None]
+    if min(weights.shape) <= 1 or weights.min() >= 1:
+        mean = colours.sum(axis=(0, 1)) / max(float(weights.sum()), 1e-6)
+        return np.asarray(plain + (1 - np.minimum(weights, 1))[..., None] * (mean - plain), np.float32)
+    total = _halved(weights[..., None])[..., 0] * 4
+    coarse_weights = np.minimum(total, 1)
+    coarse = _halved(colours) * 4 * (coarse_weights / np.maximum(total, 1e-6))[..., None]
+    below = _doubled(_push_pull(coarse, coarse_weights), weights.shape)
+    return np.asarray(colours + (1 - weights)[..., None] * below, np.float32)
+
+
+def _halved(image: ArrayF32) -> ArrayF32:
+    height, width = image.shape[:2]
+    even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)))
+    return np.asarray(even.reshape(-(-height // 2), 2, -(-width // 2), 2, -1).mean(axis=(1, 3)))
+
+
+def _doubled(image: ArrayF32, shape: tuple[int, ...]) -> ArrayF32:
+    """Return an image twice the size, bilinear, cut to `shape`."""
+    for axis in (0, 1):
+        padded = np.pad(image, [(1, 1) if i == axis else (0, 0) for i in range(3)], mode="edge")
+        before, here, after = (
+            np.take(padded, np.arange(image.shape[axis]) + offset, axis=axis) for offset in (0, 1, 2)
+        )
+        pair = np.stack([0.75 * here + 0.25 * before, 0.75 * here + 0.25 * after], axis=axis + 1)
+        image = pair.reshape(*(2 * n if i == axis else n for i, n in enumerate(image.shape)))
+    return image[: shape[0], : shape[1]]
