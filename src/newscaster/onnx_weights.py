@@ -2,7 +2,7 @@
 
 A graph of the package serves any weights of its shape: those of the package and those of an anchor. Protocol
 buffers make this simple: the bytes of two messages, one after the other, are the message that has the fields
-of both. So weights are appended to a graph without parsing it (*Protocol Buffers Encoding*, "Last One Wins").
+of both (*Protocol Buffers Encoding*, "Last One Wins"). So weights are appended to the graph within a model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,33 @@ def with_weights(graph: bytes, weights: Mapping[str, NDArray[Any]]) -> bytes:
     initializers = b"".join(
         _field(_GRAPH_INITIALIZER, _tensor(name, array)) for name, array in weights.items()
     )
-    return graph + _field(_MODEL_GRAPH, initializers)
+    return b"".join(
+        _field(number, content + initializers) if number == _MODEL_GRAPH else whole
+        for number, content, whole in _fields(graph)
+    )
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield number, content and all bytes of the fields of a message that has integers and bytes alone."""
+    at = 0
+    while at < len(message):
+        start = at
+        tag, at = _read_varint(message, at)
+        length, at = _read_varint(message, at)
+        end = at if tag & 7 == _VARINT else at + length
+        yield tag >> 3, message[at:end], message[start:end]
+        at = end
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    """Return the integer that starts at an offset, and the offset behind it."""
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
 
 
 def _tensor(name: str, array: NDArray[Any]) -> bytes:

@@ -46,7 +46,7 @@ _UPPER = _Teeth(
 _LOWER = _Teeth(
     ends=(0.056, 0.114, 0.172, 0.218, 0.252, 0.280),
     edges=(0.0, 0.0, 0.003, -0.008, -0.020, -0.032),
-    reach=0.012,
+    reach=0.032,
     height=0.1,
 )
 _ENAMEL = np.array([0.93, 0.89, 0.81])
@@ -56,7 +56,7 @@ _TONGUE = np.array([0.60, 0.34, 0.34])
 _DARK = np.array([0.17, 0.075, 0.075])
 _DEEP = 0.07
 """Depth of the shadow below the upper lip."""
-_LOWER_SHOWN = 0.028
+_LOWER_SHOWN = 0.036
 """What the lower lip shows of the lower teeth at most."""
 
 
@@ -100,7 +100,7 @@ def _drawn(
     x = ((np.arange(width) + 0.5) / _OVERSAMPLING - middle)[None] / unit
     y = ((np.arange(height) + 0.5) / _OVERSAMPLING - line)[:, None] / unit
     chin, lip = (float(mouth[point, 1] - rest[point, 1]) / unit for point in (_CHIN, _LOWER_LIP))
-    drop = max(0.0, chin, lip - _LOWER_SHOWN)
+    drop = max(0.0, chin, lip - _LOWER_SHOWN + _LOWER.reach)
     shade = np.clip(1.04 - (np.abs(x) / 0.34) ** 2, 0.2, 1)
     image = np.broadcast_to(_DARK, (height, width, 3)).copy()
     _over(image, _TONGUE * 0.8, shade + 0 * y, tooth=_tongue(x, y, drop))
@@ -118,7 +118,7 @@ def _drawn(
 
 
 def _over(image: ArrayF64, colour: ArrayF64, strength: ArrayF64, *, tooth: ArrayF64 | None = None) -> None:
-    """Lay a colour over the image; ``strength`` darkens it, and its coverage is ``tooth`` if that is given."""
+    """Lay a colour over the image; ``strength`` darkens it, and ``tooth`` is its coverage, if given."""
     cover = (strength if tooth is None else tooth)[..., None]
     lit = np.where(cover > 0, strength[..., None] / np.maximum(cover, 1e-6), 0)
     image += (colour * lit - image) * cover
@@ -133,7 +133,7 @@ def _row(x: ArrayF64, y: ArrayF64, teeth: _Teeth) -> tuple[ArrayF64, ArrayF64]:
     begin, end = starts[number], ends[number]
     across = (away[0] - begin) / (end - begin)
     # Corners are rounded, and neighbours part in a thin shadow.
-    rounding = 0.018 * np.abs(2 * across - 1) ** 3
+    rounding = 0.010 * np.abs(2 * across - 1) ** 3
     reach = teeth.reach + np.array(teeth.edges)[number] - rounding
     below = reach[None] - y
     cover = np.clip(below / 0.006 + 0.5, 0, 1) * (away[0] <= ends[-1])[None]

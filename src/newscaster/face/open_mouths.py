@@ -16,7 +16,7 @@ from newscaster.face.mouth_basis import MouthBasis, opening
 from newscaster.face.reference_flow import coarse_flow
 from newscaster.face.references import References, spread_mouths
 from newscaster.face.topology import INNER_LIPS, JAW, MOUTH, OUTER_LIPS
-from newscaster.types import ArrayBool, ArrayF64, ArrayFloat, ImageU8
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ImageU8
 
 COUNT = 60
 """Mouths that are made of one photo."""
@@ -32,6 +32,14 @@ _FLOW_CELLS = 128
 _OVERSAMPLING = 4
 _INNER = slice(len(OUTER_LIPS), len(OUTER_LIPS) + len(INNER_LIPS))
 _JAW = slice(len(MOUTH) - len(JAW), len(MOUTH))
+_WITH_UPPER, _WITH_LOWER = (
+    [point for point in range(len(MOUTH)) if point not in between]
+    for between in (
+        range(_INNER.start + len(INNER_LIPS) // 2 + 1, _INNER.stop),
+        range(_INNER.start + 1, _INNER.start + len(INNER_LIPS) // 2),
+    )
+)
+"""The points of the mouth without the inner border of the other lip."""
 _MAX_REFLECTANCE = 0.8
 """Brightest channel of skin over that of white in the same light."""
 _HIGHLIGHTS = 0.95
@@ -85,22 +93,50 @@ def opened_mouths(
 
 
 def moved_mouth(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8:
-    """Move the mouth of a photo (S, S, 3) to another place (57, 2), both in crop widths; bilinear."""
+    """Move the mouth of a photo (S, S, 3) to another place (57, 2), both in crop widths; bilinear.
+
+    Each lip has a flow of its own, up to the line between them: lips that touch in one mouth and are apart in
+    the other would fold a common one.
+    """
     side = len(photo)
-    flow = coarse_flow(np.asarray(place), np.asarray(mouth)[None], cells=min(side, _FLOW_CELLS))[0]
-    shift = np.stack(
-        [np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BILINEAR)) for plane in flow]
+    mouth, place = np.asarray(mouth, np.float64), np.asarray(place, np.float64)
+    upper, lower = (
+        _sampled(photo, _flow(mouth[kept], place[kept], side)) for kept in (_WITH_UPPER, _WITH_LOWER)
     )
+    below = np.clip(np.arange(side)[:, None] + 1 - _line_between(place, side), 0, 1)[..., None]
+    return np.asarray(upper + (lower - upper) * below + 0.5, np.uint8)
+
+
+def _sampled(photo: ImageU8, flow: ArrayF32) -> ArrayF32:
+    """Return the colours (S, S, 3) of a photo where a flow (2, S, S) in crop widths leads; bilinear."""
+    side = len(photo)
     at = np.arange(side, dtype=np.float32)
-    x = np.clip(at + side * shift[0], 0, side - 1.001)
-    y = np.clip(at[:, None] + side * shift[1], 0, side - 1.001)
+    x = np.clip(at + side * flow[0], 0, side - 1.001)
+    y = np.clip(at[:, None] + side * flow[1], 0, side - 1.001)
     left, top = x.astype(np.int64), y.astype(np.int64)
     across, along = (x - left)[..., None], (y - top)[..., None]
-    rows = [
+    first, last = (
         photo[row, left].astype(np.float32) * (1 - across) + photo[row, left + 1] * across
         for row in (top, top + 1)
-    ]
-    return np.asarray(rows[0] * (1 - along) + rows[1] * along + 0.5, np.uint8)
+    )
+    return np.asarray(first + (last - first) * along, np.float32)
+
+
+def _flow(mouth: ArrayFloat, place: ArrayFloat, side: int) -> ArrayF32:
+    """Return the flow from points to their places in a photo, for each pixel, (2, S, S) in crop widths."""
+    flow = coarse_flow(place, np.asarray(mouth)[None], cells=min(side, _FLOW_CELLS))[0]
+    enlarged = [Image.fromarray(plane).resize((side, side), Image.Resampling.BILINEAR) for plane in flow]
+    return np.stack([np.asarray(plane) for plane in enlarged])
+
+
+def _line_between(mouth: ArrayFloat, side: int) -> ArrayF64:
+    """Return the height of the line between the lips in each column, (S,) pixels."""
+    half = len(INNER_LIPS) // 2
+    inner = np.asarray(mouth[_INNER] * side, np.float64)
+    upper, lower = inner[: half + 1], np.concatenate([inner[:1], inner[: half - 1 : -1]])
+    middle = (upper + lower) / 2
+    order = np.argsort(middle[:, 0])
+    return np.asarray(np.interp(np.arange(side) + 0.5, middle[order, 0], middle[order, 1]))
 
 
 def white_light(crop: ImageU8, mouth: ArrayFloat) -> ArrayF64:

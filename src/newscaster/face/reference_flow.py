@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 
 from newscaster.face.hidden_box import Box
-from newscaster.face.topology import MOUTH_POINTS
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
 GRID = 32
@@ -41,7 +40,7 @@ def coarse_flow(
     """Return the flow from a mouth to reference mouths, (K, 2, h, w).
 
     Args:
-        mouth: (57, 2), in crop widths.
+        mouth: (57, 2), in crop widths; or some of its points.
         references: (K, 57, 2), likewise.
         box: the cells to compute, h x w of them; by default all.
         cells: how many cells a side of the crop has.
@@ -53,7 +52,7 @@ def coarse_flow(
     count = len(references)
     centres = np.concatenate([np.asarray(mouth, np.float64), _FIXED])
     moved = np.zeros((len(centres), count, 2))
-    moved[:MOUTH_POINTS] = np.moveaxis(np.asarray(references, np.float64) - mouth, 0, 1)
+    moved[: len(mouth)] = np.moveaxis(np.asarray(references, np.float64) - mouth, 0, 1)
     # The last row and column: a constant, orthogonal to the weights.
     size = len(centres) + 1
     system = np.ones((size, size))

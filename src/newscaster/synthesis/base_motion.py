@@ -52,6 +52,12 @@ def base_motion() -> LoadedMotion:
         ) from error
 
 
+def base_motion_network() -> bytes:
+    """Return the base motion network of the package, ONNX."""
+    package = resources.files("newscaster")
+    return _network(package.joinpath(_WEIGHTS).read_bytes(), package.joinpath(_GRAPH).read_bytes())
+
+
 def load_motion(weights: bytes, graph: bytes) -> LoadedMotion:
     """Load a base motion network from the contents of its two files.
 
@@ -62,11 +68,15 @@ def load_motion(weights: bytes, graph: bytes) -> LoadedMotion:
     arrays = read_tensors(weights)
     header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
     features = FeatureSpec.from_json(json.loads(header["__metadata__"][_KEY])["features"])
-    network = with_weights(
-        graph,
-        {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)},
-    )
-    session = Session(network, threads=1, name="the base motion network", trusted=True)
+    session = Session(_network(weights, graph), threads=1, name="the base motion network", trusted=True)
     return LoadedMotion(
         session, MouthBasis.from_arrays(arrays), features, int(session.metadata[CONTEXT_STEPS])
+    )
+
+
+def _network(weights: bytes, graph: bytes) -> bytes:
+    arrays = read_tensors(weights)
+    return with_weights(
+        graph,
+        {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)},
     )

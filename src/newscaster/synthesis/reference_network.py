@@ -83,10 +83,14 @@ def folded(weights: Weights) -> dict[str, NDArray[Any]]:
     return result
 
 
+def base_renderer_weights() -> bytes:
+    """Return the weights of the package, a safetensors file."""
+    return (resources.files("newscaster") / "data" / _BASE_WEIGHTS).read_bytes()
+
+
 @cache
 def _base_weights() -> Weights:
-    data = (resources.files("newscaster") / "data" / _BASE_WEIGHTS).read_bytes()
-    return read_tensors(data, limit=_MAX_TENSORS)
+    return read_tensors(base_renderer_weights(), limit=_MAX_TENSORS)
 
 
 def _read(data: bytes, name: str, *, like: Weights) -> Weights:

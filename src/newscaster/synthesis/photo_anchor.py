@@ -1,0 +1,163 @@
+"""An anchor from one photograph: no training, no footage.
+
+::
+
+    photo ─► target video (`still`): the head moves, the eyes blink
+      ├────► face crop ─► open mouths (`face.open_mouths`): what the renderer copies from
+      └────► mouth, closed ─► around which the base motion network moves it
+
+Both networks are those of the package, which fit people whom they were not trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from newscaster.consent import Consent
+from newscaster.face.crop import FaceCrop, Mask, cut_crop, lower_face_mask
+from newscaster.face.geometry import eye_distance
+from newscaster.face.head_pose import Poses
+from newscaster.face.mouth_basis import MouthBasis, closed_shape, mouth_shapes, place_mouth
+from newscaster.face.open_mouths import natural_shapes, opened_mouths
+from newscaster.face.references import CELLS, References
+from newscaster.face.surface_warp import Surface
+from newscaster.face.topology import MOUTH
+from newscaster.formats.anchor import AnchorFace, AnchorFile, write_anchor
+from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.media import encode_target
+from newscaster.speech.encoder import packaged_encoder
+from newscaster.still.target import StillTarget
+from newscaster.synthesis.base_motion import base_motion, base_motion_network
+from newscaster.synthesis.loading import load_anchor
+from newscaster.synthesis.reference_network import base_renderer_weights
+from newscaster.system.files import atomic_write
+from newscaster.types import ArrayF64, ImageU8, Progress
+
+_STDS = 2.0
+"""Standard deviations along each direction of the mouth that the mask leaves room for."""
+
+
+def write_photo_anchor(
+    still: StillTarget,
+    out: Path,
+    *,
+    name: str,
+    fps: Fraction,
+    consent: Consent,
+    attribution: Sequence[str] = (),
+    reuse_encoder: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the anchor of a photograph.
+
+    Args:
+        still: its target video.
+        out: NAME.anchor; an existing file is replaced when the new one is complete.
+        name: of the anchor.
+        fps: frames per second of the target video.
+        consent: of the person.
+        attribution: lines for the metadata of every video.
+        reuse_encoder: omit the speech encoder from the anchor.
+        progress: called with "target", the frames done and the total.
+
+    Raises:
+        OutputError: the file cannot be written.
+        AnchorError: the anchor does not work; it is not written.
+    """
+    motion = base_motion()
+    known = _KnownFace(still)
+    basis = motion.basis.with_mean(closed_shape(known.shape, motion.basis))
+    poses = still.poses
+    face = AnchorFace(
+        basis=basis,
+        head=still.head,
+        mask=known.mask(basis),
+        poses=poses,
+        transforms=known.crop.transforms(still.head, poses),
+        landmarks=still.landmarks,
+    )
+    encoder = packaged_encoder()
+    info = AnchorInfo(
+        name=name,
+        fps=fps,
+        size=(still.photo.shape[1], still.photo.shape[0]),
+        target_frames=len(still),
+        crop=known.crop,
+        target_loops=True,
+        shared_encoder=hashlib.sha256(encoder).hexdigest() if reuse_encoder else None,
+        features=motion.features,
+        coefficients=basis.size,
+        context_steps=motion.context_steps,
+        map_side=CELLS,
+        copies=True,
+        training={"photographs": 1},
+        consent=consent.record().to_json(),
+        attribution=tuple(attribution),
+    )
+    video = encode_target(_reported(still, progress), fps)
+    with atomic_write(out) as temporary:
+        write_anchor(
+            temporary,
+            info,
+            face,
+            motion=base_motion_network(),
+            renderer=base_renderer_weights(),
+            target=video,
+            speech_encoder=None if reuse_encoder or not motion.features.needs_encoder else encoder,
+            references=known.references(basis),
+        )
+        load_anchor(AnchorFile(temporary), workers=1)  # it works
+    return out
+
+
+class _KnownFace:
+    """The face in a photograph: its crop, and its mouth."""
+
+    def __init__(self, still: StillTarget) -> None:
+        landmarks = still.photo_landmarks[None]
+        self._head, self._pose = still.head, still.head.poses(landmarks)
+        crop = FaceCrop.for_face(float(eye_distance(landmarks)[0]))
+        self.crop = replace(crop, surface=Surface.where_turned(still.head, still.poses))
+        self._warp = self.crop.transforms(still.head, self._pose)
+        self.shape: ArrayF64 = mouth_shapes(landmarks, still.head)[0]
+        """The mouth, (57, 2) in head units."""
+        self._mouth = self._warp.apply(landmarks[:, list(MOUTH), :2].astype(np.float64))[0]
+        self._image = cut_crop(still.photo, self._warp[0], self.crop.side)
+
+    def mask(self, basis: MouthBasis) -> Mask:
+        """Return the mask of the mouth as it is, and of those that speech may make."""
+        steps = _STDS * np.concatenate([np.eye(basis.size), -np.eye(basis.size)])
+        return lower_face_mask(
+            np.concatenate([self._mouth[None], self._placed(basis.reconstruct(steps))]), self.crop
+        )
+
+    def references(self, basis: MouthBasis) -> References:
+        """Return what a renderer copies from: the photograph with other mouths."""
+        side = self.crop.side
+        places = self._placed(natural_shapes(basis)) / side
+        return opened_mouths(
+            self._image,
+            self._mouth / side,
+            points=places,
+            rest=places[0],
+            pixels_per_unit=self.crop.pixels_per_unit,
+        )
+
+    def _placed(self, shapes: ArrayF64) -> ArrayF64:
+        """Return where mouth shapes (N, 57, 2) lie in the crop of the photograph, in pixels."""
+        count = len(shapes)
+        pose = Poses(np.repeat(self._pose.matrix, count, axis=0), np.repeat(self._pose.shift, count, axis=0))
+        return self._warp[0].apply(place_mouth(shapes, self._head, pose))
+
+
+def _reported(still: StillTarget, progress: Progress | None) -> Iterator[ImageU8]:
+    for number, frame in enumerate(still):
+        if progress is not None:
+            progress("target", number, len(still))
+        yield frame
