@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from newscaster.still.sampling import bilinear, doubled
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8, Landmarks
 
 MIN_OPENING = 0.13
@@ -71,6 +71,12 @@ class Patch(NamedTuple):
     top: int
     pixels: ImageU8
     """(h, w, 3)."""
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Its rows and columns in the photograph."""
+        height, width = self.pixels.shape[:2]
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
 class Eyes:
@@ -154,13 +160,15 @@ class _Eye:
         half = self._width / 2
         above = float(-(self._upper[:, 1].min())) + _ZONE_IOD[1] * self._iod
         below = float(self._lower[:, 1].max()) + _LOWER_ZONE_IOD * self._iod
-        corners = np.array([(x, y) for x in (-half, half) for y in (-above, below)]) @ self._axes + self._middle
+        corners = (
+            np.array([(x, y) for x in (-half, half) for y in (-above, below)]) @ self._axes + self._middle
+        )
         size = photo.shape[1::-1]
         low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, np.array(size) - 1)
         high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, low + 1, size)
         self._left, self._top = map(int, low)
         self._pixels: ImageU8 = photo[low[1] : high[1], low[0] : high[0]]
-        self._floats: ArrayF32 = self._pixels.astype(np.float32)
+        self._doubled: ArrayF32 = doubled(self._pixels).astype(np.float32)
         shape = self._pixels.shape[:2]
         rows, columns = np.mgrid[: shape[0], : shape[1]].reshape(2, -1) + 0.5
         x, y = self._to_eye(np.stack([columns + self._left, rows + self._top], axis=1)).T
@@ -226,10 +234,10 @@ class _Eye:
 
     def _sample(self, part: ArrayI64, across: ArrayF64 | float, down: ArrayF64) -> ArrayF32:
         """Return the photograph's colours (P, 3) beside pixels of the patch, offsets in eye coordinates."""
-        height, width = self._pixels.shape[:2]
+        width = self._pixels.shape[1]
         offsets = np.stack(np.broadcast_arrays(across, down), axis=1) @ self._axes
         row, column = np.divmod(self._inside[part], width)
-        return _bicubic(self._floats, column + offsets[:, 0], row + offsets[:, 1])
+        return bilinear(self._doubled, 2 * (column + offsets[:, 0]), 2 * (row + offsets[:, 1]))
 
     def move(self, landmarks: ArrayF64, closure: float, shift: tuple[float, float]) -> None:
         """Move the lids' and the iris's points of landmarks (478, >=2), in place."""
@@ -251,48 +259,11 @@ class _Eye:
         upper, lower = (np.interp(x, line[:, 0], line[:, 1]) for line in (self._upper, self._lower))
         lower = np.maximum(lower, upper)
         brow = np.interp(x, self._brow[:, 0], self._brow[:, 1])
-        zone = np.clip(_ZONE * (upper - brow), *(limit * self._iod for limit in _ZONE_IOD))
+        zone = np.clip(_ZONE * (upper - brow), _ZONE_IOD[0] * self._iod, _ZONE_IOD[1] * self._iod)
         return _Lids(upper, lower, zone)
 
     def _to_eye(self, points: ArrayF64) -> ArrayF64:
         return np.asarray((points - self._middle) @ self._axes.T)
-
-
-def paste(photo: Image.Image, patches: Iterator[Patch]) -> list[Patch]:
-    """Paste patches into an image in place; return the pixels that were there, to be pasted back."""
-    before = []
-    for patch in patches:
-        height, width = patch.pixels.shape[:2]
-        box = (patch.left, patch.top, patch.left + width, patch.top + height)
-        before.append(Patch(patch.left, patch.top, np.asarray(photo.crop(box))))
-        photo.paste(Image.fromarray(patch.pixels), box)
-    return before
-
-
-def _bicubic(image: ArrayF32, x: ArrayF64, y: ArrayF64) -> ArrayF32:
-    """Return an image (H, W, 3) at columns and rows (P,), its border repeated (Keys 1981, a = -0.75)."""
-    height, width = image.shape[:2]
-    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    wx, wy = _weights((x - left).astype(np.float32)), _weights((y - top).astype(np.float32))
-    out = np.zeros((len(x), 3), np.float32)
-    columns = [np.clip(left + j - 1, 0, width - 1) for j in range(4)]
-    for i in range(4):
-        row = np.clip(top + i - 1, 0, height - 1)
-        line = sum((wx[j][:, None] * image[row, columns[j]] for j in range(4)), np.float32(0))
-        out += wy[i][:, None] * line
-    return out
-
-
-def _weights(t: ArrayF32) -> list[ArrayF32]:
-    a = np.float32(-0.75)
-
-    def near(d: ArrayF32) -> ArrayF32:
-        return np.asarray(((a + 2) * d - (a + 3)) * d * d + 1, np.float32)
-
-    def far(d: ArrayF32) -> ArrayF32:
-        return np.asarray(((a * d - 5 * a) * d + 8 * a) * d - 4 * a, np.float32)
-
-    return [far(1 + t), near(t), near(1 - t), far(2 - t)]
 
 
 def _smoothstep(x: ArrayF64) -> ArrayF64:

@@ -140,7 +140,9 @@ class HeadMotion:
         sizes = _STYLES[style]
         frames = round(seconds * fps)
         clock = _Clock(frames, fps)
-        rng = {name: np.random.default_rng([seed, i]) for i, name in enumerate(("head", "air", "gaze", "lids"))}
+        rng = {
+            name: np.random.default_rng([seed, i]) for i, name in enumerate(("head", "air", "gaze", "lids"))
+        }
         turned = _with_pauses(clock, rng["head"])
         angles = np.stack([_noise(turned, clock, rng["head"]) for _ in range(3)], axis=1) * sizes.angles
         shift = np.stack([_noise(turned, clock, rng["head"]) for _ in range(2)], axis=1) * sizes.shift

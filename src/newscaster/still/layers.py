@@ -8,13 +8,20 @@ and the photograph I, all warped (') except for b::
 Inside the person this is the warped photograph. Outside it is the background. In between, what differs from
 the filled background moves along: hairs that the matte misses leave no copy behind. Without motion the terms
 cancel to the last bit.
+
+Sampling is bilinear in images of twice the size, whose even pixels are the photograph's (Lanczos in between).
+It is as sharp as bicubic sampling of the photograph, and takes Pillow half the time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageFilter
 
+from newscaster.still.eyelids import Patch
+from newscaster.still.sampling import doubled
 from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
 
 _MARGIN_IOD = 0.035
@@ -22,8 +29,10 @@ _MARGIN_IOD = 0.035
 _OPAQUE, _CLEAR = 250, 6
 """Alpha from and up to which a pixel is one or the other."""
 _STILL_PX = 0.01
-_REACH_PX = 3
-"""Reach of bicubic sampling, and a bit more."""
+_BLOCKS, _OFF_PX = (4, 2, 1), 0.08
+"""Sides of blocks of cells that are sampled at once, and their largest error."""
+_REACH_PX = 4
+"""Reach of the interpolation in pixels, and a bit more."""
 
 Tile = tuple[tuple[int, int, int, int], tuple[float, ...]]
 
@@ -42,30 +51,34 @@ class Layers:
         self.background: ImageU8 = _filled(photo, alpha, margin=max(2, round(_MARGIN_IOD * iod)))
         """(H, W, 3): the photograph's own around the person, filled in behind them."""
         self._photo = photo
-        behind = _scaled(self.background, 255 - alpha)
-        self._behind = Image.frombuffer(
-            "CMYK", photo.shape[1::-1], np.concatenate([behind, alpha[..., None]], axis=-1).tobytes()
-        )
+        self._doubled = Image.fromarray(doubled(photo))
+        behind = np.concatenate([_scaled(self.background, 255 - alpha), alpha[..., None]], axis=-1)
+        self._behind = Image.frombuffer("CMYK", self._doubled.size, doubled(behind).tobytes())
         self._not_opaque = _integral(alpha < 255)
         self._person = _integral((alpha > 0) | (photo != self.background).any(axis=-1))
 
-    def render(self, photo: Image.Image, grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> ImageU8:
+    def render(self, patches: Sequence[Patch], grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> ImageU8:
         """Return a frame (H, W, 3).
 
         Args:
-            photo: the photograph, RGB; its eyes may differ from the original's, but not its outline.
+            patches: changes of the photograph, inside the person's outline.
             grid: pixels of the photograph under the corners of the cells, (rows, columns, 2).
             columns, rows: where the cells of the frame are cut, in whole pixels.
         """
         kinds = self._kinds(grid, columns, rows)
         cells = _Cells(grid, columns, rows)
-        out = np.array(photo, np.uint8)
+        out = self._photo.copy()
+        for patch in patches:
+            out[patch.box] = patch.pixels
+        before = [self._replace(patch, out) for patch in patches]
+        warped = self._warp(self._doubled, cells.tiles(kinds >= _INSIDE))
+        for corner, pixels in before:
+            self._doubled.paste(pixels, corner)
         for box in cells.runs(kinds == _VACATED):
             out[box] = self.background[box]
-        warped = _warp(photo, cells.tiles(kinds >= _INSIDE))
         for box in cells.runs(kinds == _INSIDE):
             out[box] = warped[box]
-        behind = _warp(self._behind, cells.tiles(kinds == _EDGE))
+        behind = self._warp(self._behind, cells.tiles(kinds == _EDGE))
         for box in cells.runs(kinds == _EDGE):
             part = behind[box]
             mixed = _scaled(self.background[box], 255 - part[..., 3]).astype(np.int16)
@@ -78,7 +91,28 @@ class Layers:
         """Return the person's alpha in a frame, (H, W)."""
         cells = _Cells(grid, columns, rows)
         everywhere = np.ones((len(rows) - 1, len(columns) - 1), np.bool_)
-        return np.asarray(_warp(self._behind.getchannel("K"), cells.tiles(everywhere)))
+        return np.asarray(self._warp(self._behind.getchannel("K"), cells.tiles(everywhere)))
+
+    def _replace(self, patch: Patch, photo: ImageU8) -> tuple[tuple[int, int], Image.Image]:
+        """Put a patch of the photograph into the doubled image; return what was there, and its corner."""
+        reach = _REACH_PX
+        height, width = photo.shape[:2]
+        rows, columns = patch.box
+        top, left = max(rows.start - 2 * reach, 0), max(columns.start - 2 * reach, 0)
+        around = doubled(photo[top : rows.stop + 2 * reach, left : columns.stop + 2 * reach])
+        first = max(rows.start - reach, 0), max(columns.start - reach, 0)
+        last = min(rows.stop + reach, height), min(columns.stop + reach, width)
+        rows, columns = (
+            slice(2 * (a - c), 2 * (b - c)) for a, b, c in zip(first, last, (top, left), strict=True)
+        )
+        corner = 2 * first[1], 2 * first[0]
+        before = self._doubled.crop((*corner, 2 * last[1], 2 * last[0]))
+        self._doubled.paste(Image.fromarray(np.ascontiguousarray(around[rows, columns])), corner)
+        return corner, before
+
+    def _warp(self, image: Image.Image, tiles: list[Tile]) -> ImageU8:
+        size = self._photo.shape[1], self._photo.shape[0]
+        return np.asarray(image.transform(size, Image.Transform.MESH, tiles, Image.Resampling.BILINEAR))
 
     def _kinds(self, grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> ArrayI64:
         """Return what cells show, (rows - 1, columns - 1)."""
@@ -91,7 +125,9 @@ class Layers:
         own = np.stack(np.meshgrid(columns, rows), axis=-1)
         before = _count(self._person, own[:-1, :-1], own[1:, 1:]) > 0
         moved = np.abs(grid - own).max(axis=-1)
-        moves = np.maximum.reduce([moved[:-1, :-1], moved[1:, :-1], moved[1:, 1:], moved[:-1, 1:]]) > _STILL_PX
+        moves = (
+            np.maximum.reduce([moved[:-1, :-1], moved[1:, :-1], moved[1:, 1:], moved[:-1, 1:]]) > _STILL_PX
+        )
         kinds = np.where(person, np.where(edge, _EDGE, _INSIDE), np.where(before, _VACATED, _UNTOUCHED))
         return np.asarray(np.where(moves, kinds, _UNTOUCHED))
 
@@ -100,43 +136,72 @@ _UNTOUCHED, _VACATED, _INSIDE, _EDGE = range(4)
 
 
 class _Cells:
+    """The cells of a frame, and the pixels of the photograph under their corners."""
+
     def __init__(self, grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> None:
-        self._grid, self._columns, self._rows = grid, columns.tolist(), rows.tolist()
+        self._grid, self._columns, self._rows = grid, columns, rows
 
     def tiles(self, wanted: ArrayBool) -> list[Tile]:
-        """Return Pillow's mesh of the cells: boxes, and the sources of their corners, anticlockwise."""
-        grid, columns, rows = self._grid, self._columns, self._rows
-        quads = np.stack([grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]], axis=2)
-        sources = quads[wanted].reshape(-1, 8).tolist()
-        return [
-            ((columns[j], rows[i], columns[j + 1], rows[i + 1]), tuple(source))
-            for (i, j), source in zip(np.argwhere(wanted).tolist(), sources, strict=True)
-        ]
+        """Return Pillow's mesh of cells: boxes, and their corners in the doubled image, anticlockwise.
+
+        Blocks of cells whose flow is bilinear as a whole become one tile: each costs a call.
+        """
+        left, tiles = wanted.copy(), []
+        for side in _BLOCKS:
+            starts = [np.arange(0, count - side + 1, side) for count in left.shape]
+            inner = [start[:, None] + np.arange(side) for start in starts]
+            whole = left[inner[0][:, None, :, None], inner[1][None, :, None, :]].all(axis=(2, 3))
+            if side > 1:
+                whole &= self._off_bilinear(starts, side) < _OFF_PX
+            blocks = np.argwhere(whole) * side
+            for i in range(side):
+                for j in range(side):
+                    left[blocks[:, 0] + i, blocks[:, 1] + j] = False
+            tiles += self._tiles(blocks, side)
+        return tiles
+
+    def _tiles(self, blocks: ArrayI64, side: int) -> list[Tile]:
+        top, start = blocks.T
+        bottom, stop = top + side, start + side
+        grid, columns, rows = 2 * self._grid - 0.5, self._columns, self._rows
+        corners = [grid[i, j] for i, j in ((top, start), (bottom, start), (bottom, stop), (top, stop))]
+        boxes = np.stack([columns[start], rows[top], columns[stop], rows[bottom]], axis=1).tolist()
+        quads = np.concatenate(corners, axis=1).tolist()
+        return [(tuple(box), tuple(quad)) for box, quad in zip(boxes, quads, strict=True)]
+
+    def _off_bilinear(self, starts: list[ArrayI64], side: int) -> ArrayF64:
+        """Return the largest distance of a block's corners from the bilinear map of its outer four."""
+        i, j = (start[:, None] + np.arange(side + 1) for start in starts)
+        inner = self._grid[i[:, None, :, None], j[None, :, None, :]]
+        y, x = (
+            ((cuts[at] - cuts[at[:, :1]]) / (cuts[at[:, -1:]] - cuts[at[:, :1]]))
+            for cuts, at in ((self._rows, i), (self._columns, j))
+        )
+        y, x = y[:, None, :, None, None], x[None, :, None, :, None]
+        above = inner[:, :, :1, :1] * (1 - x) + inner[:, :, :1, -1:] * x
+        below = inner[:, :, -1:, :1] * (1 - x) + inner[:, :, -1:, -1:] * x
+        return np.asarray(np.abs(above * (1 - y) + below * y - inner).max(axis=(2, 3, 4)))
 
     def runs(self, wanted: ArrayBool) -> list[tuple[slice, slice]]:
         """Return slices of the frame that cover the cells: one for each run within a row."""
-        out = []
+        out, columns, rows = [], self._columns.tolist(), self._rows.tolist()
         for i in np.flatnonzero(wanted.any(axis=1)).tolist():
             ends = np.flatnonzero(np.diff(wanted[i].astype(np.int8), prepend=0, append=0)).tolist()
             for start, stop in zip(ends[::2], ends[1::2], strict=True):
                 out.append(
                     (
-                        slice(self._rows[i], self._rows[i + 1]),
-                        slice(self._columns[start], self._columns[stop]),
+                        slice(rows[i], rows[i + 1]),
+                        slice(columns[start], columns[stop]),
                     )
                 )
         return out
 
 
-def _warp(image: Image.Image, tiles: list[Tile]) -> ImageU8:
-    return np.asarray(
-        image.transform(image.size, Image.Transform.MESH, tiles, resample=Image.Resampling.BICUBIC)
-    )
-
-
 def _scaled(colours: ImageU8, weights: ImageU8) -> ImageU8:
     """Return colours (H, W, 3) times weights (H, W) of 255, rounded."""
-    return np.asarray((colours * weights[..., None].astype(np.uint16) + 127) // 255, np.uint8)
+    product = colours * weights[..., None].astype(np.uint16) + np.uint16(128)
+    product += product >> 8  # then >> 8: division by 255, rounded, of all products of bytes
+    return np.asarray(product >> 8, np.uint8)
 
 
 def _integral(mask: ArrayBool) -> ArrayI64:
@@ -178,8 +243,8 @@ def _push_pull(colours: ArrayF32, weights: ArrayF32) -> ArrayF32:
         return np.asarray(plain + (1 - np.minimum(weights, 1))[..., None] * (mean - plain), np.float32)
     total = _halved(weights[..., None])[..., 0] * 4
     coarse_weights = np.minimum(total, 1)
-    coarse = _halved(colours) * 4 * (coarse_weights / np.maximum(total, 1e-6))[..., None]
-    below = _doubled(_push_pull(coarse, coarse_weights), weights.shape)
+    coarse = _halved(colours) * (4 * coarse_weights / np.maximum(total, 1e-6))[..., None]
+    below = _doubled(_push_pull(coarse.astype(np.float32), coarse_weights.astype(np.float32)), weights.shape)
     return np.asarray(colours + (1 - weights)[..., None] * below, np.float32)
 
 

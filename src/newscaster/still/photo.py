@@ -70,7 +70,9 @@ def read_photo(path: Path) -> Photo:
     except Image.DecompressionBombError as error:
         raise MediaError(_too_large(path, "too many")) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise MediaError(f"'{path}' cannot be read ({error!s:.200}). Export it again, or give another") from error
+        raise MediaError(
+            f"'{path}' cannot be read ({error!s:.200}). Export it again, or give another"
+        ) from error
 
 
 def find_face(pixels: ImageU8, *, name: str, face: int | None = None) -> Landmarks:
@@ -116,9 +118,7 @@ def _check(image: Image.Image, path: Path) -> None:
 
 
 def _too_large(path: Path, found: str) -> str:
-    return (
-        f"'{path}' has {found} pixels; accepted are {MAX_PHOTO_PIXELS >> 20} Mi in all. Give a smaller version"
-    )
+    return f"'{path}' has {found} pixels; accepted are {MAX_PHOTO_PIXELS >> 20} Mi in all. Give a smaller version"
 
 
 def _to_srgb(image: Image.Image, path: Path, notes: list[str]) -> Image.Image:
@@ -210,7 +210,9 @@ def _chosen(faces: list[Landmarks], name: str, face: int | None) -> Landmarks:
     if face is not None:
         if not 0 <= face < len(faces):
             count = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
-            raise FootageError(f"face={face} was requested, but {count} found in '{name}'; accepted: {accepted}")
+            raise FootageError(
+                f"face={face} was requested, but {count} found in '{name}'; accepted: {accepted}"
+            )
         return faces[face]
     largest = max(faces, key=_size)
     rivals = sum(_size(points) >= _BYSTANDER * _size(largest) for points in faces)

@@ -12,13 +12,12 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from PIL import Image
 
 from newscaster.errors import InputError
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.topology import LANDMARKS
 from newscaster.matting import PersonMatte
-from newscaster.still.eyelids import Eyes, paste
+from newscaster.still.eyelids import Eyes
 from newscaster.still.head_motion import HeadMotion
 from newscaster.still.layers import Layers
 from newscaster.still.warp import HeadFlow, HeadMove, rotation
@@ -61,7 +60,6 @@ class StillTarget:
         self.motion = self._within_limits(motion)
         """As given, or less if the flow would fold."""
         self.head = Head.fit(landmarks[None])
-        self._image = Image.fromarray(photo)
 
     def __len__(self) -> int:
         return len(self.motion)
@@ -71,12 +69,9 @@ class StillTarget:
 
     def frame(self, number: int) -> ImageU8:
         """Return frame `number`, (H, W, 3) uint8."""
-        before = paste(self._image, self._eyes.patches(*self._eye_state(number)))
-        try:
-            grid = self._flow.grid(self._move(number))
-            return self._layers.render(self._image, grid, self._flow.columns, self._flow.rows)
-        finally:
-            paste(self._image, iter(before))
+        patches = tuple(self._eyes.patches(*self._eye_state(number)))
+        grid = self._flow.grid(self._move(number))
+        return self._layers.render(patches, grid, self._flow.columns, self._flow.rows)
 
     def alpha(self, number: int) -> ImageU8:
         """Return the person's alpha in frame `number`, (H, W) uint8."""
@@ -123,7 +118,9 @@ class StillTarget:
         right, bottom = map(float, high)
         matte = PersonMatte().push(self.photo, face=(left, top, right, bottom))
         if not matte.found:
-            self.notes.append("no person was found around the face, so the background near the head moves along")
+            self.notes.append(
+                "no person was found around the face, so the background near the head moves along"
+            )
             return np.full(self.photo.shape[:2], 255, np.uint8)
         return matte.alpha
 
@@ -141,7 +138,9 @@ class StillTarget:
             )
         if self.motion is not motion:
             part = float(np.abs(self.motion.angles).max() / max(np.abs(motion.angles).max(), 1e-9))
-            self.notes.append(f"the head moves by {part:.0%} of the motion requested, to keep the image whole")
+            self.notes.append(
+                f"the head moves by {part:.0%} of the motion requested, to keep the image whole"
+            )
         return self.motion
 
 

@@ -148,7 +148,9 @@ class HeadFlow:
         right = np.diff(grid, axis=1) / np.diff(self.columns)[None, :, None]
         below = np.diff(grid, axis=0) / np.diff(self.rows)[:, None, None]
         areas = [
-            _cross(right[i : i + len(below)], below[:, j : j + right.shape[1]]) for i in (0, 1) for j in (0, 1)
+            _cross(right[i : i + len(below)], below[:, j : j + right.shape[1]])
+            for i in (0, 1)
+            for j in (0, 1)
         ]
         return float(np.min(areas))
 
@@ -230,4 +232,3 @@ def _gauss(a: ArrayF64, b: ArrayF64, width: float) -> ArrayF64:
 def _smoothstep(x: ArrayF64, start: float, end: float) -> ArrayF64:
     x = np.clip((x - start) / (end - start), 0, 1)
     return np.asarray(x * x * x * (x * (6 * x - 15) + 10))
-
