@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from newscaster.models.renderer.data import RenderingData
     from newscaster.models.renderer.training import RenderingResult
     from newscaster.prepare import Report
+    from newscaster.still.head_motion import MotionStyle
     from newscaster.synthesis.articulation import Articulation
     from newscaster.types import Progress
 
@@ -180,13 +181,17 @@ def train(
     renderer: str = DEFAULT_RENDERER,
     attribution: Sequence[str] = (),
     reuse_encoder: bool = False,
+    motion: MotionStyle | None = None,
+    blinks: bool = True,
     progress: Progress = _no_progress,
 ) -> Path:
-    """Train an anchor of the person in footage.
+    """Train an anchor of the person in footage, or make one of a single photograph.
 
     Args:
         footage: video files, and folders that are searched for them; at least 10 s of the person. Motion is
-            trained on clips with audio. Without audio, the base network of the package is used.
+            trained on clips with audio. Without audio, the base network of the package is used. Or one
+            photograph, which needs no training: minutes, work, target, target_minutes and renderer are for
+            footage.
         out: NAME.anchor to write. An existing file is replaced when the new anchor is finished.
         consent: who agreed to the anchor, when, for what and until when: a record or a text, stored in the
             anchor. See :meth:`newscaster.Consent.of` for texts that are records.
@@ -203,6 +208,8 @@ def train(
         attribution: lines for the metadata of every video, such as the source of the footage.
         reuse_encoder: omit the speech encoder (7 MB) from the anchor. The anchor then needs a version of
             newscaster with the same encoder.
+        motion: of the head in a photograph: "calm", "lively" or "still"; None: calm.
+        blinks: whether the eyes in a photograph blink.
         progress: called with a phase, the amount done, and the total.
 
     Returns:
@@ -211,7 +218,7 @@ def train(
     Raises:
         InputError: the footage is unsuitable, or an argument is invalid.
         OutputError: ``out`` or ``work`` cannot be written, or another training uses ``work``.
-        MissingExtraError: the extra ``train`` is not installed.
+        MissingExtraError: the extra ``train`` is not installed, which a photograph does not need.
     """
     from newscaster.media import check_inputs_kept, check_output, exclusive_lock
 
@@ -219,6 +226,37 @@ def train(
     agreed = valid_consent(consent)
     for text in (name or "", *attribution):
         check_unicode(text, "name or attribution")
+    if (photo := _photo(footage)) is not None:
+        for_footage = {
+            "minutes": minutes != DEFAULT_MINUTES,
+            "work": work is not None,
+            "target": target is not None,
+            "target_minutes": target_minutes != DEFAULT_TARGET_MINUTES,
+            "renderer": renderer != DEFAULT_RENDERER,
+        }
+        if given := [argument for argument, is_given in for_footage.items() if is_given]:
+            raise InputError(
+                f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} given, but '{photo}' is a "
+                "photograph, which needs no training. Omit what is for footage, or give a video"
+            )
+        return _train_photo(
+            photo,
+            out,
+            consent=agreed,
+            name=name,
+            face=face,
+            fps=None if fps is None else Fraction(fps),
+            motion=motion,
+            blinks=blinks,
+            attribution=attribution,
+            reuse_encoder=reuse_encoder,
+            progress=progress,
+        )
+    if motion is not None or not blinks:
+        raise InputError(
+            "the motion of the head or the blinking is given, but the footage has its own. Give a single "
+            "photograph, or omit them"
+        )
     check_renderer(renderer)
     for argument, value, usual, least in (
         ("minutes", minutes, DEFAULT_MINUTES, renderer in UNTRAINED),
@@ -273,6 +311,37 @@ def train(
         if work is None:
             _remove_work(folder, removed)
     return path
+
+
+def _photo(footage: Footage) -> Path | None:
+    """Return the photograph that is given instead of footage; None: it is footage.
+
+    Raises:
+        InputError: there are several files, and one is a photograph.
+    """
+    from newscaster.synthesis.photo_anchor import is_photo
+
+    paths = [Path(path) for path in ([footage] if isinstance(footage, str | Path) else footage)]
+    photos = [path for path in paths if is_photo(path)]
+    if photos and len(paths) > 1:
+        raise InputError(
+            f"'{photos[0]}' is a photograph, and {len(paths)} files are given; expected one photograph, or "
+            "footage alone"
+        )
+    return photos[0] if photos else None
+
+
+def _train_photo(photo: Path, out: Path, *, name: str | None, **settings: Any) -> Path:
+    """Make an anchor of a photograph; arguments and errors as in :func:`train`."""
+    from newscaster.formats.anchor_info import check_labels
+    from newscaster.media import check_inputs_kept, check_output
+    from newscaster.synthesis.photo_anchor import anchor_of_photo
+
+    name = name or shown(out.stem)
+    check_output(out, suffixes=(".anchor",))
+    check_labels(name, settings["attribution"])
+    check_inputs_kept([out], [(photo, "the photograph")])
+    return anchor_of_photo(photo, out, name=name, **settings)
 
 
 def _named(footage: Footage, name: str) -> list[tuple[object, str]]:

@@ -151,23 +151,44 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     type=click.Choice(list(RENDERERS)),
     help="Rendering network.",
 )
+@click.option(
+    "--motion",
+    type=click.Choice(["calm", "lively", "still"]),
+    help="Motion of the head, for a photograph (default: calm).",
+)
+@click.option("--no-blink", is_flag=True, help="Do not let the eyes blink, for a photograph.")
 @click.option("--consent", metavar="TEXT|FILE", help=CONSENT_HELP)
 @click.option(
     "--attribution",
     multiple=True,
     help="Credit line for each video, such as the footage's source. Repeatable.",
 )
-def train(footage: tuple[Path, ...], out: Path, consent: str | None, fps: str | None, **options: Any) -> None:
+def train(
+    footage: tuple[Path, ...],
+    out: Path,
+    consent: str | None,
+    fps: str | None,
+    no_blink: bool,
+    **options: Any,
+) -> None:
     """Train an anchor of the person in FOOTAGE.
 
-    FOOTAGE: files or folders.
+    FOOTAGE: files or folders; or one photograph, which needs no training and less than a minute.
     """
     statement = read_consent(consent, TRAINING)
     rate = None if fps is None else _frame_rate(fps)
     from newscaster import pipelines
 
     with progress_report() as progress:
-        path = pipelines.train(footage, out, consent=statement, fps=rate, progress=progress, **options)
+        path = pipelines.train(
+            footage,
+            out,
+            consent=statement,
+            fps=rate,
+            blinks=not no_blink,
+            progress=progress,
+            **options,
+        )
     say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 

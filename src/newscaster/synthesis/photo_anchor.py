@@ -12,6 +12,7 @@ Both networks are those of the package, which fit people whom they were not trai
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -32,6 +33,8 @@ from newscaster.formats.anchor import AnchorFace, AnchorFile, write_anchor
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.media import encode_target
 from newscaster.speech.encoder import packaged_encoder
+from newscaster.still.head_motion import HeadMotion, MotionStyle
+from newscaster.still.photo import find_face, read_photo
 from newscaster.still.target import StillTarget
 from newscaster.synthesis.base_motion import base_motion, base_motion_network
 from newscaster.synthesis.loading import load_anchor
@@ -39,8 +42,75 @@ from newscaster.synthesis.reference_network import base_renderer_weights
 from newscaster.system.files import atomic_write
 from newscaster.types import ArrayF64, ImageU8, Progress
 
+_log = logging.getLogger(__name__)
+
 _STDS = 2.0
 """Standard deviations along each direction of the mouth that the mask leaves room for."""
+
+
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"}
+)
+DEFAULT_MOTION: MotionStyle = "calm"
+DEFAULT_FPS = Fraction(25)
+
+
+def is_photo(path: Path) -> bool:
+    """Return whether a file is a still image, by its suffix."""
+    return path.suffix.lower() in PHOTO_SUFFIXES
+
+
+def anchor_of_photo(
+    path: Path,
+    out: Path,
+    *,
+    name: str,
+    consent: Consent,
+    face: int | None = None,
+    fps: Fraction | None = None,
+    motion: MotionStyle | None = None,
+    blinks: bool = True,
+    attribution: Sequence[str] = (),
+    reuse_encoder: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Make an anchor of the person in a photograph. What it does not allow is logged as a warning.
+
+    Args:
+        path: the photograph.
+        out: NAME.anchor; an existing file is replaced when the new one is complete.
+        name: of the anchor.
+        consent: of the person.
+        face: number of the person, from the left, if there are several.
+        fps: frames per second of the anchor; None: 25.
+        motion: of the head: "calm", "lively" or "still"; None: calm.
+        blinks: whether the eyes blink.
+        attribution: lines for the metadata of every video.
+        reuse_encoder: omit the speech encoder from the anchor.
+        progress: called with "target", the frames done and the total.
+
+    Raises:
+        MediaError: the file is missing, damaged or no still image.
+        FootageError: it shows no face, one that is too small, turned away or covered, or several.
+        InputError: an argument is out of range.
+        OutputError: the anchor cannot be written.
+    """
+    rate = fps or DEFAULT_FPS
+    head_motion = HeadMotion.generate(fps=float(rate), style=motion or DEFAULT_MOTION, blinks=blinks)
+    photo = read_photo(path)
+    still = StillTarget(photo.pixels, find_face(photo.pixels, name=str(path), face=face), head_motion)
+    for note in (*photo.notes, *still.notes):
+        _log.warning("'%s': %s", path, note)
+    return write_photo_anchor(
+        still,
+        out,
+        name=name,
+        fps=rate,
+        consent=consent,
+        attribution=attribution,
+        reuse_encoder=reuse_encoder,
+        progress=progress,
+    )
 
 
 def write_photo_anchor(
