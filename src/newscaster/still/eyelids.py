@@ -33,6 +33,11 @@ _FEATHER_IOD, _MIN_FEATHER_PX = 0.01, 1.2
 _ZONE = 0.8
 """The skin that stretches, as a fraction of the distance from lid to brow."""
 _ZONE_IOD = (0.08, 0.26)
+_PLACES, _PLACE_WIDTH = (-0.35, -0.18, 0.0, 0.18, 0.35), 0.12
+"""Places along the eye, in its widths, at which the skin above the lid is measured, and their extent."""
+_DARK = 0.5
+"""Brightness, relative to the cheeks, of what is no skin: a rim of glasses, a brow."""
+_CHEEKS = (50, 280)
 _LOWER_ZONE_IOD = 0.14
 _BISECTIONS = 12
 
@@ -147,6 +152,7 @@ class _Eye:
         self._upper, self._lower, self._brow = (
             self._to_eye(flat[list(line)]) for line in (points.upper, points.lower, points.brow)
         )
+        self._skin = self._skin_height(photo, float(_luma(photo, flat[list(_CHEEKS)]).mean()))
         iris = self._to_eye(flat[list(points.iris)])
         self._iris_x = float(iris[0, 0])
         self._iris_radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
@@ -258,12 +264,31 @@ class _Eye:
     def _lids(self, x: ArrayF64) -> _Lids:
         upper, lower = (np.interp(x, line[:, 0], line[:, 1]) for line in (self._upper, self._lower))
         lower = np.maximum(lower, upper)
-        brow = np.interp(x, self._brow[:, 0], self._brow[:, 1])
-        zone = np.clip(_ZONE * (upper - brow), _ZONE_IOD[0] * self._iod, _ZONE_IOD[1] * self._iod)
-        return _Lids(upper, lower, zone)
+        return _Lids(upper, lower, np.interp(x, np.array(_PLACES) * self._width, self._skin))
+
+    def _skin_height(self, photo: ImageU8, skin: float) -> ArrayF64:
+        """Return the height of the skin above the upper lid that can stretch, at :data:`_PLACES`."""
+        limits = _ZONE_IOD[0] * self._iod, _ZONE_IOD[1] * self._iod
+        heights = np.arange(4.5 * _LASH_IOD * self._iod, limits[1])
+        free, brows = [], []
+        for place in np.array(_PLACES) * self._width:
+            x = place + np.linspace(-0.5, 0.5, 7) * _PLACE_WIDTH * self._width
+            upper = np.interp(x, self._upper[:, 0], self._upper[:, 1])
+            at = np.stack(np.broadcast_arrays(x, upper - heights[:, None]), axis=-1)
+            ends = np.flatnonzero(_luma(photo, at @ self._axes + self._middle).mean(axis=1) < _DARK * skin)
+            free.append(float(heights[ends[0]]) if len(ends) else limits[1])
+            brows.append(float(upper.mean() - np.interp(place, self._brow[:, 0], self._brow[:, 1])))
+        return np.clip(np.minimum(np.median(free), _ZONE * np.array(brows)), *limits)
 
     def _to_eye(self, points: ArrayF64) -> ArrayF64:
         return np.asarray((points - self._middle) @ self._axes.T)
+
+
+def _luma(photo: ImageU8, points: ArrayF64) -> ArrayF64:
+    """Return the brightness (...) of the pixels at points (..., 2), 0 to 255."""
+    column, row = np.moveaxis(np.floor(points).astype(np.int64), -1, 0)
+    column, row = np.clip(column, 0, photo.shape[1] - 1), np.clip(row, 0, photo.shape[0] - 1)
+    return np.asarray(photo[row, column].mean(axis=-1))
 
 
 def _smoothstep(x: ArrayF64) -> ArrayF64:

@@ -26,6 +26,8 @@ from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
 
 _MARGIN_IOD = 0.035
 """Around the person, the background is filled in as well: a matte may be a little too narrow."""
+_ALIKE_LEVELS = 12
+"""There, a pixel counts as background if it is so much like the background beside it."""
 _OPAQUE, _CLEAR = 250, 6
 """Alpha from and up to which a pixel is one or the other."""
 _STILL_PX = 0.01
@@ -222,8 +224,22 @@ def _filled(photo: ImageU8, alpha: ImageU8, *, margin: int) -> ImageU8:
     near = np.asarray(person.filter(ImageFilter.MaxFilter(2 * margin + 1))) > 0
     if near.all() or not near.any():
         return photo
-    smooth = push_pull(photo.astype(np.float32), ~near)
-    return np.asarray(np.where(near[..., None], smooth.clip(0, 255).round(), photo), np.uint8)
+    known = ~near
+    known |= (alpha == 0) & _continues(photo, known)
+    smooth = push_pull(photo.astype(np.float32), known)
+    return np.asarray(np.where(known[..., None], photo, smooth.clip(0, 255).round()), np.uint8)
+
+
+def _continues(photo: ImageU8, known: ArrayBool) -> ArrayBool:
+    """Return which pixels look like the nearest known one in some direction along rows or columns."""
+    like = np.zeros_like(known)
+    for turn in range(4):
+        turned, there = np.rot90(photo, turn), np.rot90(known, turn)
+        nearest = np.maximum.accumulate(np.where(there, np.arange(there.shape[1]), -1), axis=1)
+        seen = np.take_along_axis(turned, np.maximum(nearest, 0)[..., None], axis=1)
+        far = np.abs(turned.astype(np.int16) - seen).max(axis=-1)
+        like |= np.rot90((far <= _ALIKE_LEVELS) & (nearest >= 0), -turn)
+    return like
 
 
 def push_pull(colours: ArrayF32, known: ArrayBool) -> ArrayF32:
