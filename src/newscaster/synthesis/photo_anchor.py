@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -39,6 +41,7 @@ from newscaster.still.target import StillTarget
 from newscaster.synthesis.base_motion import base_motion, base_motion_network
 from newscaster.synthesis.loading import load_anchor
 from newscaster.synthesis.reference_network import base_renderer_weights
+from newscaster.synthesis.renderer import default_workers
 from newscaster.system.files import atomic_write
 from newscaster.types import ArrayF64, ImageU8, Progress
 
@@ -170,7 +173,7 @@ def write_photo_anchor(
         consent=consent.record().to_json(),
         attribution=tuple(attribution),
     )
-    video = encode_target(_reported(still, progress), fps)
+    video = encode_target(_frames(still, progress), fps)
     with atomic_write(out) as temporary:
         write_anchor(
             temporary,
@@ -226,8 +229,15 @@ class _KnownFace:
         return self._warp[0].apply(place_mouth(shapes, self._head, pose))
 
 
-def _reported(still: StillTarget, progress: Progress | None) -> Iterator[ImageU8]:
-    for number, frame in enumerate(still):
-        if progress is not None:
-            progress("target", number, len(still))
-        yield frame
+def _frames(still: StillTarget, progress: Progress | None) -> Iterator[ImageU8]:
+    """Yield the frames in order; they are rendered on all cores, a few ahead."""
+    workers, total = default_workers(), len(still)
+    with ThreadPoolExecutor(workers, thread_name_prefix="newscaster-photo") as pool:
+        pending: deque[Future[ImageU8]] = deque()
+        for number in range(total + workers):
+            if number < total:
+                pending.append(pool.submit(still.frame, number))
+            if number >= workers:
+                yield pending.popleft().result()
+                if progress is not None:
+                    progress("target", number - workers + 1, total)
