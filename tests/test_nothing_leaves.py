@@ -195,7 +195,7 @@ def test_train_and_evaluate(place: Place) -> None:
         "Ada agreed",
     ]
     evaluate = ["evaluate", "a.anchor", str(place.folder / "held_out.mp4"), "--report", "r.html"]
-    # One process for both, as PyTorch takes longer to import than either does. One of two networks is exported.
+    # One process for both, as PyTorch takes longer to import than either does. One network is exported.
     (place.work / "both.py").write_text(
         f"import os, sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
         "import functools, made_up_cli\n"
