@@ -23,6 +23,9 @@ TORCH_OPTIONS ?=
 # checked by hash. Elsewhere, or with LOCKED=, the newest matching versions are installed.
 LOCKED ?= requirements/ci.txt
 
+# Bytecode is stored: the tests start hundreds of Python processes, and pytest rewrites the assertions of every test file.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup help test check format clean demo base bundled builtin anchor
 
 setup: $(STAMP)  ## create .venv with everything: training, speech synthesis, development tools

@@ -9,15 +9,19 @@ import sys
 
 import pytest
 
-from footage import make_up_faces
+from footage import accept_short_footage, make_up_faces
 from newscaster import cli
 from newscaster.models.motion import speaker
 from newscaster.models.motion.data import MotionTraining
+from newscaster.models.renderer import crop_task
 from newscaster.prepare.pool import worker_pool
 
 if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
+        accept_short_footage(patch)
+        patch.setattr(crop_task, "_GRAIN_TRIPLES", 4)
+        patch.setattr(speaker, "MIN_SPEAKING_SECONDS", 0.5)
         for module in ("pipeline", "tracks"):
             patch.setattr(
                 f"newscaster.prepare.{module}.worker_pool",

@@ -30,6 +30,7 @@ from newscaster.prepare import (
     synchronise,
     track_clips,
     tracks,
+    video_measures,
     work,
 )
 from newscaster.prepare.clips import Footage
@@ -142,6 +143,14 @@ def make_up_faces(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(synchronise, "audio_syncs", lambda segments: [])
     patch.setattr(following, "FaceTracker", MadeUpTracker)
     describe_as(patch, lambda frame: somebody())
+
+
+def accept_short_footage(patch: pytest.MonkeyPatch, *, seconds: float = 4.0) -> None:
+    """Let preparations and reports in this process accept footage of so many seconds."""
+    for module in (pipeline, video_measures):
+        patch.setattr(module, "MIN_SECONDS", seconds)
+    for module in (pipeline, mouth_occlusion):
+        patch.setattr(module, "MIN_FREE_SECONDS", seconds)
 
 
 def shorten_target(patch: pytest.MonkeyPatch, *, frames: int = 12) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from footage import make_up_faces
+from footage import accept_short_footage, make_up_faces
 
 PATCH = pytest.MonkeyPatch()
 make_up_faces(PATCH)
+accept_short_footage(PATCH)
 
 MOTION_STEPS = 8
 
@@ -23,8 +24,11 @@ def main() -> None:
     if sys.argv[1:2] == ["train"]:
         from newscaster.models.motion import speaker
         from newscaster.models.motion.data import MotionTraining
+        from newscaster.models.renderer import crop_task
 
         PATCH.setattr(speaker, "ADAPTING", MotionTraining(steps=MOTION_STEPS))
+        PATCH.setattr(speaker, "MIN_SPEAKING_SECONDS", 0.5)
+        PATCH.setattr(crop_task, "_GRAIN_TRIPLES", 4)
     from newscaster import cli
 
     cli.main()

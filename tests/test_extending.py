@@ -117,7 +117,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Extended:
             path.write_text(changed(path.read_text(encoding="utf-8"), difference), encoding="utf-8")
     (work / "footage").mkdir()
     for index in range(2):
-        write_footage(work / "footage" / f"{index}.mp4", seconds=5.2)
+        write_footage(work / "footage" / f"{index}.mp4", seconds=2.2)
     write_wav(work / "speech.wav", babble(1.2), 16_000)
     return Extended(folder / "src", work)
 

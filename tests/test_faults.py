@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import newscaster
-from footage import make_up_faces, shorten_target, write_footage
+from footage import accept_short_footage, make_up_faces, shorten_target, write_footage
 from fresh_python import environment
 from newscaster import consent, media, pipelines
 from newscaster.cli import exits
@@ -188,7 +188,7 @@ def test_live_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("footage")
     for number in range(3):
-        write_footage(folder / f"{number}.mp4", seconds=3.4)
+        write_footage(folder / f"{number}.mp4", seconds=1.4)
     return folder
 
 
@@ -207,9 +207,10 @@ def test_training_goes_on_when_a_full_disk_has_room_again(
     tracked = list((tmp_path / "ada.work").rglob("clip.json"))
     assert len(tracked) == 3
     make_up_faces(monkeypatch)
+    accept_short_footage(monkeypatch)
     shorten_target(monkeypatch)
     monkeypatch.setattr(work, "follow_person", None)  # nothing is tracked again
-    assert prepare(footage, tmp_path / "ada.work" / "take", workers=0).frames == 255
+    assert prepare(footage, tmp_path / "ada.work" / "take", workers=0).frames == 105
 
 
 def test_regions_take_their_room_before_they_are_written(tmp_path: Path) -> None:
@@ -390,6 +391,7 @@ def test_footage_that_goes_away_while_it_is_prepared(
 ) -> None:
     """Found, tracked, and gone when its regions are to be cut."""
     make_up_faces(monkeypatch)
+    accept_short_footage(monkeypatch)
     own = tmp_path / "footage"
     own.mkdir()
     for path in footage.glob("*.mp4"):
@@ -508,7 +510,7 @@ def test_two_trainings_in_one_folder_and_sigterm(footage: Path, tmp_path: Path) 
     assert (code, err.splitlines()[-1:]) == (exits.EXIT_TERMINATED, ["terminated"])
     assert not unfinished(tmp_path)
     assert not (tmp_path / "ada.anchor").exists()
-    assert dataset.Dataset.open(tmp_path / "ada.work" / "take").frames == 255
+    assert dataset.Dataset.open(tmp_path / "ada.work" / "take").frames == 105
 
 
 @pytest.mark.parametrize(

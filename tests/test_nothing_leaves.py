@@ -180,7 +180,7 @@ def test_train_and_evaluate(place: Place) -> None:
     footage = place.folder / "footage"
     footage.mkdir()
     for number in range(3):
-        write_footage(footage / f"{number}.mp4", seconds=3.5)
+        write_footage(footage / f"{number}.mp4", seconds=1.4)
     write_footage(place.folder / "held_out.mp4", seconds=1.2)
     train = [
         "train",
@@ -195,15 +195,17 @@ def test_train_and_evaluate(place: Place) -> None:
         "Ada agreed",
     ]
     evaluate = ["evaluate", "a.anchor", str(place.folder / "held_out.mp4"), "--report", "r.html"]
-    # One process for both, as PyTorch takes longer to import than either does.
+    # One process for both, as PyTorch takes longer to import than either does. One network is exported.
     (place.work / "both.py").write_text(
         f"import os, sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
         "import functools, made_up_cli\n"
         "from footage import shorten_target\n"
         "from making_mouths import TINY\n"
+        "from onnx_networks import renderer_network\n"
         "from newscaster.models.renderer import training\n"
         "shorten_target(made_up_cli.PATCH)\n"
         "training.train_renderer = functools.partial(training.train_renderer, config=TINY)\n"
+        "training.export_renderer = lambda n: renderer_network(side=n.side, map_side=n.map_side)\n"
         "if __name__ == '__main__':\n"
         "    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"  # one worker process
         f"    for sys.argv[1:] in ({train!r}, {evaluate!r}):\n"

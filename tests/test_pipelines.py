@@ -14,11 +14,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 
 import newscaster
 from broken_networks import broken
-from footage import RAW, babble, make_up_faces, shorten_target, write_footage
+from footage import RAW, accept_short_footage, babble, make_up_faces, shorten_target, write_footage
 from making_mouths import TINY
 from newscaster import pipelines
 from newscaster.errors import AnchorError, InputError, MediaError, MissingExtraError, OutputError
@@ -28,29 +29,47 @@ from newscaster.media import probe, read_frames
 from newscaster.models.motion import speaker
 from newscaster.models.motion.base import load_base_motion
 from newscaster.models.motion.data import MotionClip, MotionTraining
+from newscaster.models.motion.network import MotionNetwork
 from newscaster.models.portrait import target as synthetic
 from newscaster.models.portrait import training as portrait
 from newscaster.models.portrait.data import FullFrameData
 from newscaster.models.portrait.network import FullFrameConfig
-from newscaster.models.renderer import training
+from newscaster.models.reference import task as reference_task
+from newscaster.models.renderer import crop_task, training
 from newscaster.models.renderer.contract import CropNetwork
+from newscaster.models.renderer.network import RendererConfig
 from newscaster.prepare import prepare
 from newscaster.prepare.pool import worker_pool
 from newscaster.speech.encoder import load_encoder
 from newscaster.training.onnx_export import export_network
-from onnx_networks import renderer_network
+from onnx_networks import motion_network, renderer_network
 from talkers import talker
 from ticking import TickingClock
 
 MINUTES = 0.1
-CLIPS, CLIP_SECONDS = 4, 2.6
+CLIPS, CLIP_SECONDS = 4, 1.2
+THIN = RendererConfig(channels=(8, 12, 16, 24))
+"""The operators of the default renderer, with few channels."""
 
 
 def train_briefly(patch: pytest.MonkeyPatch) -> None:
-    """Let trainings take a few steps, whatever the time: their clocks move when they are read."""
+    """Let trainings take a few steps, whatever the time: their clocks move when they are read.
+
+    They take short footage, and measure few frames of it.
+    """
+    accept_short_footage(patch)
+    patch.setattr(speaker, "MIN_SPEAKING_SECONDS", 0.5)
     patch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
+    patch.setattr(crop_task, "_GRAIN_TRIPLES", 4)
+    patch.setattr(reference_task, "_CALIBRATION_FRAMES", 8)
     for module, name in ((training, "train_renderer"), (portrait, "train_full_frame")):
         patch.setattr(module, name, partial(getattr(module, name), clock=TickingClock(0.2)))
+
+
+def train_thin_renderers(patch: pytest.MonkeyPatch) -> None:
+    """Train for a few steps, the default renderer with few channels."""
+    train_briefly(patch)
+    patch.setattr(training, "train_renderer", partial(training.train_renderer, config=THIN))
 
 
 def without_matte(patch: pytest.MonkeyPatch) -> None:
@@ -97,7 +116,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_footage(folder / "footage" / f"{RAW}{i}.mp4", seconds=CLIP_SECONDS)
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
-        train_briefly(patch)
+        train_thin_renderers(patch)
         dataset = prepare([folder / "footage"], folder / f"{RAW}.take", workers=0)
         phases: list[str] = []
         out = pipelines.train_on_dataset(
@@ -228,7 +247,8 @@ def test_a_trained_anchor_that_does_not_work_is_not_written(
 ) -> None:
     """What training that diverged leaves: the anchor that was there before stays."""
     export = training.export_renderer
-    train_briefly(monkeypatch)
+    train_thin_renderers(monkeypatch)
+    without_matte(monkeypatch)
     monkeypatch.setattr(training, "export_renderer", lambda network: broken(export(network), np.zeros_like))
     out = tmp_path / "ada.anchor"
     out.write_bytes(b"older")
@@ -281,11 +301,22 @@ def test_other_audio_under_the_same_frames_is_another_run_of_motion_alone(tmp_pa
 def test_footage_without_sound_takes_the_base_network_as_it_is(
     made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write_footage(tmp_path / "mute.mp4", seconds=10.0, audio=False)
+    write_footage(tmp_path / "mute.mp4", seconds=4.0, audio=False)
+    exported: list[MotionNetwork] = []
+
+    def export(network: MotionNetwork) -> bytes:
+        """In place of `export_motion`, whose result other tests cover."""
+        exported.append(network)
+        how = network.config
+        return motion_network(
+            width=how.inputs, coefficients=how.coefficients, context_steps=how.context_steps
+        )
+
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
         shorten_target(patch)
         train_small_networks_briefly(patch)
+        patch.setattr(speaker, "export_motion", export)
         dataset = prepare(tmp_path / "mute.mp4", tmp_path / "take", workers=0)
         out, work = tmp_path / "mute.anchor", tmp_path / "work"
         anchor = newscaster.open(
@@ -295,6 +326,9 @@ def test_footage_without_sound_takes_the_base_network_as_it_is(
     assert {name for name in anchor.info.training if name.startswith("motion")} == {"motion clips"}
     assert "0 of 1 clips have audio" in caplog.text
     assert not list(work.glob("motion-*"))
+    (network,) = exported
+    for ours, base in zip(network.parameters(), load_base_motion().network.parameters(), strict=True):
+        assert torch.equal(ours, base)
     # Its own mouth at rest, which is that of the same person's footage with sound.
     np.testing.assert_allclose(anchor.face.basis.mean, newscaster.open(made).face.basis.mean, atol=5e-3)
     assert len(list(anchor.render(babble(1.0)))) == 25
@@ -309,8 +343,8 @@ def test_a_clip_without_sound_does_not_teach_motion(
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
         shorten_target(patch)
+        train_briefly(patch)
         dataset = prepare(footage, tmp_path / "take", workers=0)
-        patch.setattr(speaker, "ADAPTING", MotionTraining(steps=2))
         base = load_base_motion()
         found = speaker.train_speaker(
             dataset, tmp_path / "run", base=base, encoder=load_encoder(windowing=base.features.windowing)
@@ -320,16 +354,17 @@ def test_a_clip_without_sound_does_not_teach_motion(
 
 
 def test_frames_whose_audio_does_not_fit_do_not_teach_motion(tmp_path: Path) -> None:
-    write_footage(tmp_path / "a.mp4", seconds=10.4)
+    write_footage(tmp_path / "a.mp4", seconds=4.4)
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
         shorten_target(patch)
+        accept_short_footage(patch)
         dataset = prepare(tmp_path / "a.mp4", tmp_path / "take", workers=0)
     base = load_base_motion()
     encoder = load_encoder(windowing=base.features.windowing)
     (clip,) = dataset.clips
-    fits = np.arange(clip.frames) < 100
-    for stored, frames in ((fits, 100), (np.zeros_like(fits), None)):
+    fits = np.arange(clip.frames) < 50
+    for stored, frames in ((fits, 50), (np.zeros_like(fits), None)):
         write_audio_fits(clip.folder, stored)
         (made,) = speaker.dataset_motion(Dataset.open(dataset.folder), base.features, encoder).clips
         assert (None if made is None else np.flatnonzero(made.present).max() + 1) == frames

@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from footage import write_footage
 from fresh_python import environment
+from making_media import moving_pattern
 from newscaster import media, provenance
 from newscaster.cli import exits
 from tiny_anchor import speech_like, write_tiny_anchor
@@ -47,9 +50,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory, local_certificate: None) ->
     return folder
 
 
+@cache
+def _pattern() -> bytes:
+    """A video of 10 small frames."""
+    with TemporaryDirectory() as place:
+        path = Path(place, "made.mp4")
+        media.write_video(path, moving_pattern(10), fps=Fraction(25), audio=None)
+        return path.read_bytes()
+
+
 @pytest.fixture(autouse=True)
 def made(folder: Path) -> None:
-    write_footage(folder / "made.mp4", seconds=0.4, audio=False)
+    (folder / "made.mp4").write_bytes(_pattern())
     (folder / "out.mp4").unlink(missing_ok=True)
 
 

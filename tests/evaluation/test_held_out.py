@@ -19,7 +19,7 @@ from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.topology import MOUTH
 from newscaster.formats.dataset import Clip
 from newscaster.media import read_frames, write_video
-from newscaster.prepare import tracks
+from newscaster.prepare import clips, tracks
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.tracking.descriptor import mean_descriptor
@@ -102,12 +102,19 @@ def test_footage_is_found_with_and_without_audio(
         find_held_out(anchor, files[2:], tmp_path / "tracks", workers=0)
 
 
+def shorten_parts(patch: pytest.MonkeyPatch) -> None:
+    """Cut footage of more than 4 s into parts of about 2 s, instead of 40 and 20 s."""
+    patch.setattr(clips, "MAX_CLIP_SECONDS", 4.0)
+    patch.setattr(clips, "SEGMENT_SECONDS", 2.0)
+
+
 def test_faces_are_found_again_in_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made.make_up_faces(monkeypatch)
+    shorten_parts(monkeypatch)
     video = made.write_footage(tmp_path / "a.mp4", seconds=2, audio=False)
-    long = made.write_footage(tmp_path / "long.mp4", seconds=41, audio=False)
+    long = made.write_footage(tmp_path / "long.mp4", seconds=4.08, audio=False)
     found = retracked([video, long], tmp_path / "tracks", fps=talker(tmp_path).fps, workers=0)
-    assert {path: len(landmarks) for path, landmarks in found.items()} == {video: 50, long: 1025}
+    assert {path: len(landmarks) for path, landmarks in found.items()} == {video: 50, long: 102}
     np.testing.assert_array_equal(found[video], talking(50))
 
 
@@ -130,7 +137,8 @@ def test_a_part_of_a_video_without_a_face_keeps_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.make_up_faces(monkeypatch)
-    long = made.write_footage(tmp_path / "long.mp4", seconds=41, audio=False)
+    shorten_parts(monkeypatch)
+    long = made.write_footage(tmp_path / "long.mp4", seconds=4.08, audio=False)
     tracking = tracks.track_footage
 
     def second_part_only(*arguments: Any, **options: Any) -> list[Clip]:
@@ -138,9 +146,9 @@ def test_a_part_of_a_video_without_a_face_keeps_its_place(
 
     monkeypatch.setattr(held_out, "track_footage", second_part_only)
     found = retracked([long], tmp_path / "tracks", fps=talker(tmp_path).fps, workers=0)[long]
-    assert len(found) == 1025
+    assert len(found) == 102
     first = int(np.isfinite(found[:, 0, 0]).argmax())
-    assert first == 512
+    assert first == 51
     assert np.isnan(found[:first]).all()
 
 

@@ -24,13 +24,14 @@ from newscaster.prepare import check, following, inspect_file, pipeline, prepare
 from newscaster.prepare import clips as clips_of_footage
 from newscaster.prepare.people import People
 
-pytestmark = pytest.mark.usefixtures("made_up_faces")
-SECONDS = 4.0
+pytestmark = pytest.mark.usefixtures("made_up_faces", "short_footage")
+SECONDS = 1.6
+FRAMES = round(25 * SECONDS)
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with three clips of 4 s."""
+    """A folder with three short clips."""
     folder = tmp_path_factory.mktemp("footage")
     for name in "abc":
         made.write_footage(folder / f"{name}.mp4", seconds=SECONDS)
@@ -50,6 +51,7 @@ def prepared(
     """The dataset of the three clips, made once; tests that change it use a `copy`."""
     with pytest.MonkeyPatch.context() as patch:
         made.make_up_faces(patch)
+        made.accept_short_footage(patch)
         return run(
             clips, tmp_path_factory.mktemp("prepared") / "take", progress=lambda *step: steps.append(step)
         )
@@ -75,12 +77,12 @@ def test_a_dataset_holds_what_was_in_the_footage(
     dataset = prepared
     assert [clip.name for clip in dataset.clips] == ["a", "b", "c"]
     assert dataset.fps == 25
-    assert dataset.seconds == pytest.approx(12)
+    assert dataset.seconds == pytest.approx(3 * SECONDS)
     assert dataset.crop.side == 128
     clip = dataset.clips[0]
-    assert clip.crops.shape == (100, 128, 128, 3)
-    np.testing.assert_array_equal(clip.landmarks, talking(100))
-    assert clip.blend_weight.shape == (100,)
+    assert clip.crops.shape == (FRAMES, 128, 128, 3)
+    np.testing.assert_array_equal(clip.landmarks, talking(FRAMES))
+    assert clip.blend_weight.shape == (FRAMES,)
     assert dataset.target.blend_weight is not None
     assert (
         len(dataset.target.blend_weight)
@@ -89,7 +91,7 @@ def test_a_dataset_holds_what_was_in_the_footage(
     )
     assert dataset.target.thumbnails is not None
     assert dataset.target.thumbnails.shape == (dataset.target.frames, 2, 48, 48)
-    assert len(clip.speech) == 64_000
+    assert len(clip.speech) == 16_000 * SECONDS
     assert np.corrcoef(clip.speech, made.babble(SECONDS))[0, 1] > 0.9
     assert list(dict.fromkeys(phase for phase, _, _ in steps)) == ["track", "crop", "target"]
     assert all(done <= total for _, done, total in steps)
@@ -98,9 +100,9 @@ def test_a_dataset_holds_what_was_in_the_footage(
 
 def test_crops_show_the_frames_they_were_cut_from(clips: Path, prepared: Dataset) -> None:
     clip = prepared.clips[1]
-    frame = list(read_frames(clips / "b.mp4"))[40]
-    inside = clip.transforms[40].back(np.array([[30.5, 40.5], [90.5, 100.5]]))
-    for (x, y), shown in zip(inside, clip.crops[40][[40, 100], [30, 90]], strict=True):
+    frame = list(read_frames(clips / "b.mp4"))[20]
+    inside = clip.transforms[20].back(np.array([[30.5, 40.5], [90.5, 100.5]]))
+    for (x, y), shown in zip(inside, clip.crops[20][[40, 100], [30, 90]], strict=True):
         assert np.abs(frame[int(y), int(x)].astype(int) - shown).max() < 40
 
 
@@ -121,7 +123,7 @@ def test_the_target_is_a_segment_of_the_footage(prepared: Dataset) -> None:
 
 
 def test_the_target_can_be_another_file(clips: Path, tmp_path: Path) -> None:
-    other = made.write_footage(tmp_path / "elsewhere.mp4", seconds=3, audio=False)
+    other = made.write_footage(tmp_path / "elsewhere.mp4", seconds=1.8, audio=False)
     dataset = run(clips, tmp_path / "take", target=other)
     assert Path(dataset.target.source) == other
     assert "elsewhere" not in [clip.name for clip in dataset.clips]
@@ -141,20 +143,20 @@ def test_finished_clips_are_kept(clips: Path, copy: Path) -> None:
 def test_footage_that_has_changed_is_tracked_again(clips: Path, copy: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(clips, tmp_path / "footage"))
     before = written(copy, "landmarks")
-    made.write_footage(source / "b.mp4", seconds=5)
-    made.write_footage(source / "d.mp4")
+    made.write_footage(source / "b.mp4", seconds=2)
+    made.write_footage(source / "d.mp4", seconds=SECONDS)
     dataset = run(source, copy)
     after = written(copy, "landmarks")
     assert [name for name in before if before[name] != after[name]] == ["b"]
-    assert [clip.frames for clip in dataset.clips] == [100, 125, 100, 100]
+    assert [clip.frames for clip in dataset.clips] == [40, 50, 40, 40]
 
 
 @pytest.mark.usefixtures("short_target")
 def test_another_rate_or_face_starts_again(clips: Path, copy: Path) -> None:
     dataset = run(clips, copy, fps=30)
     assert dataset.fps == 30
-    assert dataset.clips[0].frames == 120
-    assert len(dataset.clips[0].speech) == 64_000
+    assert dataset.clips[0].frames == 30 * SECONDS
+    assert len(dataset.clips[0].speech) == 16_000 * SECONDS
     before = written(copy, "landmarks")
     run(clips, copy, fps=30, face=0)
     assert written(copy, "landmarks") != before
@@ -162,10 +164,10 @@ def test_another_rate_or_face_starts_again(clips: Path, copy: Path) -> None:
 
 @pytest.mark.usefixtures("short_target")
 def test_mixed_rates_are_brought_to_one(tmp_path: Path) -> None:
-    files = [made.write_footage(tmp_path / f"{fps}.mp4", fps=fps, seconds=3.6) for fps in (25, 50, 30)]
+    files = [made.write_footage(tmp_path / f"{fps}.mp4", fps=fps, seconds=1.6) for fps in (25, 50, 30)]
     dataset = run(files, tmp_path / "take")
     assert dataset.fps == 30
-    assert [clip.frames for clip in dataset.clips] == [108, 108, 108]
+    assert [clip.frames for clip in dataset.clips] == [48, 48, 48]
     assert run(files, tmp_path / "other", fps=Fraction(30_000, 1001)).fps == Fraction(30_000, 1001)
 
 
@@ -216,7 +218,8 @@ def test_a_folder_that_cannot_be_written(clips: Path, tmp_path: Path) -> None:
         run(clips, tmp_path / "file")
 
 
-def test_too_short(tmp_path: Path) -> None:
+def test_too_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "MIN_SECONDS", clips_of_footage.MIN_SECONDS)
     path = made.write_footage(tmp_path / "short.mp4", seconds=3)
     with pytest.raises(FootageError, match=r"3\.0 s of video .*short\.mp4.* at least 10 s"):
         run(path, tmp_path / "take")
@@ -230,10 +233,10 @@ def test_too_short_where_the_face_is_seen(
 
     def absent(self: made.MadeUpTracker, frame: object) -> object:
         points = whole(self, frame)
-        return None if self.seen <= 50 else points
+        return None if self.seen <= 20 else points
 
     monkeypatch.setattr(made.MadeUpTracker, "step", absent)
-    with pytest.raises(FootageError, match=r"6\.0 s with the person's face"):
+    with pytest.raises(FootageError, match=r"2\.4 s with the person's face"):
         run(clips, tmp_path / "take")
 
 
@@ -241,7 +244,7 @@ def test_no_face_anywhere(clips: Path, tmp_path: Path, monkeypatch: pytest.Monke
     made.let_show(monkeypatch, lambda _: ())
     with pytest.raises(FootageError, match="no face was found in any of 3 files"):
         run(clips, tmp_path / "take")
-    one = made.write_footage(tmp_path / "one.mp4", seconds=11)
+    one = made.write_footage(tmp_path / "one.mp4", seconds=4.4)
     with pytest.raises(FootageError, match=r"no face was found in '.*one\.mp4'"):
         run(one, tmp_path / "other")
 
@@ -250,7 +253,7 @@ def test_no_face_anywhere(clips: Path, tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_file_without_a_face_is_left_out(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made.write_footage(tmp_path / "landscape.mp4")
+    made.write_footage(tmp_path / "landscape.mp4", seconds=SECONDS)
     made.let_show(monkeypatch, lambda f: () if "landscape" in f.path.name else made.one_person(f))
     dataset = run([clips, tmp_path / "landscape.mp4"], tmp_path / "take")
     assert len(dataset.clips) == 3
@@ -281,7 +284,7 @@ def test_several_faces(
 def test_another_person_is_left_out_of_a_folder(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = made.write_footage(tmp_path / "other.mp4")
+    other = made.write_footage(tmp_path / "other.mp4", seconds=SECONDS)
     made.let_show(monkeypatch, lambda f: made.one_person(f, seed="other" in f.path.name))
     dataset = run([clips, other], tmp_path / "take")
     assert [clip.name for clip in dataset.clips] == ["a", "b", "c"]
@@ -295,7 +298,7 @@ def test_another_person_is_left_out_of_a_folder(
 def test_two_people_in_a_folder_are_refused(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long = made.write_footage(tmp_path / "long.mp4", seconds=12)
+    long = made.write_footage(tmp_path / "long.mp4", seconds=3 * SECONDS)
     made.let_show(monkeypatch, lambda f: made.one_person(f, seed="long" in f.path.name))
     with pytest.raises(FootageError, match="two people about equally"):
         run([clips, long], tmp_path / "take")
@@ -303,22 +306,22 @@ def test_two_people_in_a_folder_are_refused(
 
 @pytest.mark.usefixtures("short_target")
 def test_another_person_within_a_file_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = made.write_footage(tmp_path / "a.mp4", seconds=16)
+    file = made.write_footage(tmp_path / "a.mp4", seconds=6.4)
     seen = iter(range(10_000))
-    made.describe_as(monkeypatch, lambda frame: made.somebody(next(seen) >= 25))  # after about 12 s
+    made.describe_as(monkeypatch, lambda frame: made.somebody(next(seen) >= 10))  # after about 5 s
     (clip,) = run(file, tmp_path / "take").clips
-    assert clip.present[:280].all()
-    assert not clip.present[-75:].any()
+    assert clip.present[:100].all()
+    assert not clip.present[-30:].any()
     assert not [path.name for path in (tmp_path / "take").rglob("*") if "descriptor" in path.name]
 
 
 @pytest.mark.usefixtures("short_target")
 def test_footage_without_audio_is_kept_for_its_frames(clips: Path, tmp_path: Path) -> None:
-    mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=12)
+    mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=4.8)
     dataset = run(mute, tmp_path / "take")
     assert dataset.warnings == ("no audio in 1 of 1 clips, used for the renderer only: 'mute'",)
     (clip,) = dataset.clips
-    assert clip.crops.shape == (300, 128, 128, 3)
+    assert clip.crops.shape == (120, 128, 128, 3)
     assert (clip.has_audio, len(clip.speech), clip.teaches_motion(dataset.head)) == (False, 0, False)
     dataset = run([clips, mute], tmp_path / "other")
     assert [clip.teaches_motion(dataset.head) for clip in dataset.clips] == [True, True, True, False]
@@ -327,14 +330,14 @@ def test_footage_without_audio_is_kept_for_its_frames(clips: Path, tmp_path: Pat
 
 @pytest.mark.usefixtures("short_target")
 def test_many_clips_without_audio_are_counted(tmp_path: Path) -> None:
-    files = [made.write_footage(tmp_path / f"{n}.mp4", audio=False, seconds=2.5) for n in "abcde"]
+    files = [made.write_footage(tmp_path / f"{n}.mp4", audio=False, seconds=1) for n in "abcde"]
     dataset = run(files, tmp_path / "take")
     assert dataset.warnings[0].endswith("5 of 5 clips, used for the renderer only: 'a', 'b', 'c' and 2 more")
 
 
 @pytest.mark.usefixtures("short_target")
 def test_silence_under_a_moving_mouth_counts_as_no_audio(tmp_path: Path) -> None:
-    path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
+    path = made.write_footage(tmp_path / "silent.mp4", seconds=4.4, silent=True)
     dataset = run(path, tmp_path / "take")
     (clip,) = dataset.clips
     assert (clip.has_audio, clip.speech_seconds, clip.teaches_motion(dataset.head)) == (True, 0, False)
@@ -352,7 +355,7 @@ def test_damaged_frames_cost_one_file(clips: Path, tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(work, "read_frames", broken)
     monkeypatch.setattr(clips_of_footage, "read_frames", broken)
-    more = made.write_footage(tmp_path / "more.mp4", seconds=6)
+    more = made.write_footage(tmp_path / "more.mp4", seconds=2.4)
     dataset = run([clips, more], tmp_path / "take")
     assert [clip.name for clip in dataset.clips] == ["a", "c", "more"]
     assert any(text.startswith("skipped: ") and "breaks off" in text for text in dataset.warnings)
@@ -393,8 +396,8 @@ def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
     parts = [
         write_frames(
             tmp_path / f"{layout}.ts",
-            list(moving_pattern(140, width=320, height=240)),
-            audio=made.babble(5.6),
+            list(moving_pattern(56, width=320, height=240)),
+            audio=made.babble(2.24),
             audio_rate=16_000,
             audio_layout=layout,
         )
@@ -412,7 +415,7 @@ def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("short_target")
 def test_silence_under_a_mouth_at_rest_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = made.write_footage(tmp_path / "silent.mp4", seconds=11, silent=True)
+    path = made.write_footage(tmp_path / "silent.mp4", seconds=4.4, silent=True)
     monkeypatch.setattr(made.MadeUpTracker, "step", lambda self, frame: talking(1)[0])
     dataset = run(path, tmp_path / "take")
     assert (
@@ -424,7 +427,7 @@ def test_silence_under_a_mouth_at_rest_is_reported(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.usefixtures("short_target")
 def test_unmarked_interlacing_is_reported(tmp_path: Path) -> None:
-    frames = [f.copy() for f in moving_pattern(560, width=320, height=240)]
+    frames = [f.copy() for f in moving_pattern(220, width=320, height=240)]
     combed = frames[::2]
     for frame, later in zip(combed, frames[1::2], strict=True):
         frame[1::2] = later[1::2]
@@ -436,26 +439,26 @@ def test_unmarked_interlacing_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("short_target")
 def test_a_gap_is_skipped_and_reported(tmp_path: Path) -> None:
-    times = [start + i / 25 for start in (0, 25) for i in range(130)]
-    frames = list(moving_pattern(260, width=320, height=240))
-    path = write_frames(tmp_path / "a.mkv", frames, times=times, audio=made.babble(30.2), audio_rate=16_000)
-    line = "'a.mkv' has no frames for 19.8 s, skipped: 5.2 to 25.0 s"
+    times = [start + i / 25 for start in (0, 10) for i in range(55)]
+    frames = list(moving_pattern(110, width=320, height=240))
+    path = write_frames(tmp_path / "a.mkv", frames, times=times, audio=made.babble(12.2), audio_rate=16_000)
+    line = "'a.mkv' has no frames for 7.8 s, skipped: 2.2 to 10.0 s"
     report = check(path, workers=0)
-    assert report.measure("usable_minutes").text == "10.4 s"
+    assert report.measure("usable_minutes").text == "4.4 s"
     assert [note for note in report.notes if "frames" in note] == [line]
-    assert report.looked_at_seconds == pytest.approx(report.total_seconds) == pytest.approx(10.4)
+    assert report.looked_at_seconds == pytest.approx(report.total_seconds) == pytest.approx(4.4)
     dataset = run(path, tmp_path / "take")
     assert dataset.warnings.count(line) == 1
-    assert [(clip.record.start_frame, clip.frames) for clip in dataset.clips] == [(0, 130), (625, 130)]
+    assert [(clip.record.start_frame, clip.frames) for clip in dataset.clips] == [(0, 55), (250, 55)]
     for clip in dataset.clips:
-        assert len(clip.speech) == 130 * 640
+        assert len(clip.speech) == 55 * 640
 
 
 def test_footage_is_too_short_without_its_gaps(tmp_path: Path) -> None:
-    times = [start + i / 25 for start in (0, 25) for i in range(100)]
-    frames = list(moving_pattern(200, width=320, height=240))
+    times = [start + i / 25 for start in (0, 10) for i in range(40)]
+    frames = list(moving_pattern(80, width=320, height=240))
     path = write_frames(tmp_path / "a.mkv", frames, times=times)
-    with pytest.raises(FootageError, match=r"there are 8\.0 s of video"):
+    with pytest.raises(FootageError, match=r"there are 3\.2 s of video"):
         run(path, tmp_path / "take")
     assert check(path, workers=0).measure("usable_minutes").verdict == "unusable"
 
@@ -495,7 +498,7 @@ def outside(face: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("measure", "found", "gain", "unusable"),
     [
-        ("usable_minutes", Found(lambda face: face, range(100, 275)), 1.0, True),
+        ("usable_minutes", Found(lambda face: face, range(40, 110)), 1.0, True),
         ("face_share", Found(lambda face: face, range(0, 400, 20)), 1.0, True),
         ("mouth_free", Found(outside), 1.0, True),
         ("yaw", Found(turned), 1.0, True),
@@ -516,8 +519,8 @@ def test_what_check_calls_unusable_is_what_training_refuses(
     unusable: bool,
 ) -> None:
     """Each measure that is bad: the one command must not take what the other refuses."""
-    audio = np.clip(gain * made.babble(11), -1, 1)
-    frames = list(moving_pattern(275, width=320, height=240))
+    audio = np.clip(gain * made.babble(4.4), -1, 1)
+    frames = list(moving_pattern(110, width=320, height=240))
     if measure == "brightness":
         frames = [frame // 8 for frame in frames]
     if measure == "sharpness":
@@ -543,7 +546,7 @@ def test_what_check_calls_unusable_is_what_training_refuses(
 
 
 def test_footage_without_audio_must_show_a_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=11)
+    mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=4.4)
     made.let_show(monkeypatch, lambda _: ())
     with pytest.raises(FootageError, match=r"no face was found in '.*mute\.mp4'"):
         run(mute, tmp_path / "take")
@@ -583,30 +586,30 @@ def test_a_moved_footage_folder_is_recognised(clips: Path, copy: Path, tmp_path:
 
 
 def test_covered_mouths_are_left_out_and_passed_through(tmp_path: Path) -> None:
-    covered = range(100, 200)
-    film = made.write_footage(tmp_path / "film.mp4", seconds=15, covered=covered)
+    covered = range(40, 80)
+    film = made.write_footage(tmp_path / "film.mp4", seconds=6, covered=covered)
     dataset = run(film, tmp_path / "take")
     (clip,) = dataset.clips
-    assert not clip.usable[100:200].any()
-    assert clip.usable[:90].all()
-    assert clip.usable[210:].all()
+    assert not clip.usable[40:80].any()
+    assert clip.usable[:30].all()
+    assert clip.usable[90:].all()
     (warning,) = [text for text in dataset.warnings if "covers the mouth" in text]
-    assert "100 frames" in warning
-    assert "'film.mp4' 4.0 to 8.0 s" in warning
+    assert "40 frames" in warning
+    assert "'film.mp4' 1.6 to 3.2 s" in warning
     assert dataset.target.blend_weight is not None
     (part,) = dataset.target.parts
     shown = np.arange(part.start_frame, part.start_frame + part.frames)
-    assert (dataset.target.blend_weight[(shown >= 100) & (shown < 200)] == 0).all()
+    assert (dataset.target.blend_weight[(shown >= 40) & (shown < 80)] == 0).all()
 
 
 def test_a_mouth_covered_in_all_frames_is_refused(tmp_path: Path) -> None:
-    film = made.write_footage(tmp_path / "film.mp4", seconds=12, covered=range(300))
+    film = made.write_footage(tmp_path / "film.mp4", seconds=4.8, covered=range(120))
     with pytest.raises(
-        FootageError, match=r"covers the mouth in 300 of 300 frames \('film.mp4' 0.0 to 12.0 s\)"
+        FootageError, match=r"covers the mouth in 120 of 120 frames \('film.mp4' 0.0 to 4.8 s\)"
     ):
         run(film, tmp_path / "take")
     report = check(film, workers=0)
     assert report.verdict == "unusable"
     (free,) = [m for m in report.measures if m.name == "mouth_free"]
     assert free.verdict == "unusable"
-    assert free.text.startswith("0.0 %; covered in 300 of 300 frames")
+    assert free.text.startswith("0.0 %; covered in 120 of 120 frames")

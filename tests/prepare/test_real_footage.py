@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from footage import accept_short_footage
 from newscaster.errors import FootageError
 from newscaster.face.mouth_basis import opening
 from newscaster.formats.dataset import Dataset
@@ -24,9 +25,9 @@ from newscaster.prepare.clips import read_footage
 from newscaster.prepare.work import look
 from newscaster.tracking.descriptor import MAX_DISTANCE, is_same_person
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.usefixtures("short_footage")]
 
-CLIPS = 4
+CLIPS = 2
 FRAMES = 75
 
 
@@ -37,7 +38,9 @@ def clips(data_folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def dataset(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return prepare(clips, tmp_path_factory.mktemp("take"))
+    with pytest.MonkeyPatch.context() as patch:
+        accept_short_footage(patch)
+        return prepare(clips, tmp_path_factory.mktemp("take"))
 
 
 def test_a_sentence_corpus_becomes_a_dataset(dataset: Dataset, clips: list[Path]) -> None:
@@ -76,7 +79,8 @@ def test_the_same_footage_gives_the_same_dataset(dataset: Dataset, clips: list[P
 def test_killed_without_warning_and_resumed(dataset: Dataset, clips: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "take"
     code = (
-        "import sys; from pathlib import Path; from newscaster.prepare import prepare\n"
+        "import sys; from pathlib import Path; from newscaster.prepare import pipeline, prepare\n"
+        "pipeline.MIN_SECONDS = pipeline.MIN_FREE_SECONDS = 4.0\n"
         "if __name__ == '__main__': prepare([Path(a) for a in sys.argv[2:]], sys.argv[1], workers=1)"
     )
     script = tmp_path / "run.py"
@@ -130,10 +134,14 @@ def test_two_people_in_one_file_and_in_two(clips: list[Path], data_folder: Path,
     assert "lwbsza.mpg" in people.advice
 
 
-def test_a_photo_is_not_followed(clips: list[Path], tmp_path: Path) -> None:
+def test_a_photo_is_not_followed(clips: list[Path], data_folder: Path, tmp_path: Path) -> None:
     """A larger one, beside the speaker, for two sentences."""
-    speaker = [frame for clip in clips[:2] for frame in read_frames(clip)]
-    photo = np.asarray(Image.fromarray(next(read_frames(clips[2]))).resize((540, 432)))
+    speaker = [frame for clip in clips for frame in read_frames(clip)]
+    photo = np.asarray(
+        Image.fromarray(
+            next(read_frames(sorted((data_folder / "grid_s1" / "clips").glob("*.mpg"))[CLIPS]))
+        ).resize((540, 432))
+    )
     small = [np.pad(frame, ((72, 72), (0, 0), (0, 0)), mode="edge") for frame in speaker]
     frames = [np.ascontiguousarray(np.concatenate([photo, frame], axis=1)) for frame in small]
     path = tmp_path / "photo.mp4"

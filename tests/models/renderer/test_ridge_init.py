@@ -11,7 +11,7 @@ from newscaster.models.renderer.data import STILL, RenderingData
 from newscaster.models.renderer.network import Renderer
 from newscaster.models.renderer.ridge_init import FOLDS, KernelFace, KernelShape
 from newscaster.models.renderer.task import RenderingTraining
-from newscaster.models.renderer.training import export_renderer, load_renderer, train_renderer
+from newscaster.models.renderer.training import load_renderer, train_renderer
 
 SHAPE = KernelShape(map_components=8, context_components=8, products=3, centres=100, compared=4, rank=6)
 COVERED = torch.zeros(1, 1, 32, 48, dtype=torch.bool)
@@ -132,4 +132,3 @@ def test_a_training_starts_from_it_and_keeps_it(tmp_path) -> None:
     landmark_map = network.cut_map(torch.full((1, 4, network.map_side, network.map_side), 255))
     black = torch.zeros(1, 3, *network.covered.shape[-2:])
     assert (network.start(black, landmark_map) - network.fill).abs().max() > 0.01
-    export_renderer(network)  # which compares with ONNX Runtime
