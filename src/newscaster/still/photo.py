@@ -84,8 +84,8 @@ def find_face(pixels: ImageU8, *, name: str, face: int | None = None) -> Landmar
         face: number of the face if there are several; 0 is the leftmost.
 
     Raises:
-        FootageError: there is no face, it is too small, turned away or covered, none has this number, or there
-            are several and ``face`` is None.
+        FootageError: there is no face, it is too small, turned away or covered, none has this number, or
+            there are several and ``face`` is None.
     """
     faces = _find_faces(pixels)
     landmarks = _chosen(faces, name, face)
@@ -118,7 +118,8 @@ def _check(image: Image.Image, path: Path) -> None:
 
 
 def _too_large(path: Path, found: str) -> str:
-    return f"'{path}' has {found} pixels; accepted are {MAX_PHOTO_PIXELS >> 20} Mi in all. Give a smaller version"
+    limit = MAX_PHOTO_PIXELS >> 20
+    return f"'{path}' has {found} pixels; accepted are {limit} Mi in all. Give a smaller version"
 
 
 def _to_srgb(image: Image.Image, path: Path, notes: list[str]) -> Image.Image:
@@ -218,8 +219,8 @@ def _chosen(faces: list[Landmarks], name: str, face: int | None) -> Landmarks:
     rivals = sum(_size(points) >= _BYSTANDER * _size(largest) for points in faces)
     if rivals > 1:
         raise FootageError(
-            f"'{name}' shows {len(faces)} faces; expected one person. Select one with face={accepted}, or give "
-            "a photograph of one person"
+            f"'{name}' shows {len(faces)} faces; expected one person. Select one with face={accepted}, or "
+            "give a photograph of one person"
         )
     return largest
 

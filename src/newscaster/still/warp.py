@@ -1,8 +1,8 @@
 """The flow of a turning head: from the pixels of a frame back to those of the photograph.
 
-The head is a surface in a weak perspective: the depths of the landmarks inside the face, an ellipsoid around
-it. It turns about the top of the neck. The displacement D of a pixel of the photograph falls off from the head
-through the neck to the shoulders, which only breathe, and towards the borders of the image::
+The head is a surface in a weak perspective: the depths of the landmarks inside the face, an ellipsoid
+around it. It turns about the top of the neck. The displacement D of a pixel of the photograph falls off from
+the head through the neck to the shoulders, which only breathe, and towards the borders of the image::
 
     frame pixel p = q + D(q)        q: pixel of the photograph
 
@@ -155,7 +155,7 @@ class HeadFlow:
         return float(np.min(areas))
 
     def _sample_fields(self, at: ArrayF64, points: ArrayF64, head: Head) -> ArrayF64:
-        """Return depth, and the weights of motion, breathing and both directions, (P, 5), at pixels (P, 2)."""
+        """Return depth and the weights of motion, breathing, x and y: (P, 5), at pixels (P, 2)."""
         below = (at - self._chin) @ self._axes[1] / self.iod
         aside = np.linalg.norm(at - self._origin - self._pivot[:2] * 0.2, axis=1) / self.iod
         follow = (1 - _smoothstep(below, *_NECK)) * (1 - _smoothstep(aside, *_ASIDE))
