@@ -96,7 +96,6 @@ WORDS = (
     _word("anew", "again, reconstructed", r"\banew\b"),
     _word("whole numbers", "int8, quantised", r"\bwhole numbers\b"),
     _word("holds / is broken", "valid, invalid", r"\bmanifests? (?:holds|is broken)\b"),
-    _word("lively", "expressive", r"\blively\b", "lively"),
     _word("set aside", "split", r"\bset aside\b"),
     _word("heard otherwise", "augment_audio", r"\bheard otherwise\b", "otherwise"),
     _word("picture", "frame", r"\bpictures?\b", "picture", "pictures"),

@@ -258,6 +258,8 @@ def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
         "target": None,
         "target_minutes": 50.0,
         "renderer": "unet",
+        "motion": None,
+        "blinks": True,
         "attribution": ("From a test", "CC0"),
         "name": "Ada",
     }
