@@ -26,7 +26,7 @@ from newscaster.errors import AnchorError, InputError, MediaError, MissingExtraE
 from newscaster.formats.anchor import MATTE, SPEECH_ENCODER, AnchorFile
 from newscaster.formats.dataset import Dataset, write_audio_fits
 from newscaster.media import probe, read_frames
-from newscaster.models.motion import speaker
+from newscaster.models.motion import base as base_motion
 from newscaster.models.motion.base import load_base_motion
 from newscaster.models.motion.data import MotionClip, MotionTraining
 from newscaster.models.motion.network import MotionNetwork
@@ -102,8 +102,7 @@ def _exports_are_made_once() -> Iterator[None]:
         return made[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (speaker, training):
-            patch.setattr(module, "export_network", export)
+        patch.setattr(training, "export_network", export)
         yield
 
 
@@ -304,19 +303,15 @@ def test_footage_without_sound_takes_the_base_network_as_it_is(
     write_footage(tmp_path / "mute.mp4", seconds=4.0, audio=False)
     exported: list[MotionNetwork] = []
 
-    def export(network: MotionNetwork) -> bytes:
-        """In place of `export_motion`, whose result other tests cover."""
+    def exporting(network: MotionNetwork) -> bytes:
         exported.append(network)
-        how = network.config
-        return motion_network(
-            width=how.inputs, coefficients=how.coefficients, context_steps=how.context_steps
-        )
+        return motion_of_speaker(network)
 
     with pytest.MonkeyPatch.context() as patch:
         make_up_faces(patch)
         shorten_target(patch)
         train_small_networks_briefly(patch)
-        patch.setattr(speaker, "export_motion", export)
+        patch.setattr(base_motion, "motion_of_speaker", exporting)
         dataset = prepare(tmp_path / "mute.mp4", tmp_path / "take", workers=0)
         out, work = tmp_path / "mute.anchor", tmp_path / "work"
         anchor = newscaster.open(

@@ -17,7 +17,7 @@ from train_base_motion import footage
 
 from newscaster.face.mouth_basis import mouth_shapes
 from newscaster.formats.anchor import MATTE, RENDERER, TARGET, AnchorFile, write_anchor
-from newscaster.models.motion.base import export_motion, load_base_motion
+from newscaster.models.motion.base import load_base_motion, motion_of_speaker
 from newscaster.models.motion.data import motion_clip
 from newscaster.models.motion.speaker import ADAPTING_DROPOUT, adapt
 from newscaster.prepare.tracks import track_footage
@@ -65,7 +65,7 @@ def main() -> None:
             shared_encoder=hashlib.sha256(shared).hexdigest() if info.shared_encoder else None,
         ),
         replace(face, basis=motion.basis),
-        motion=export_motion(motion.network),
+        motion=motion_of_speaker(motion.network),
         renderer=anchor.read(RENDERER),
         target=anchor.read(TARGET),
         matte=anchor.read(MATTE) if MATTE in anchor.members else None,

@@ -234,14 +234,10 @@ def train(
             "target_minutes": target_minutes != DEFAULT_TARGET_MINUTES,
             "renderer": renderer != DEFAULT_RENDERER,
         }
-        if given := [argument for argument, is_given in for_footage.items() if is_given]:
-            raise InputError(
-                f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} given, but '{photo}' is a "
-                "photograph, which needs no training. Omit what is for footage, or give a video"
-            )
         return _train_photo(
             photo,
             out,
+            [argument for argument, is_given in for_footage.items() if is_given],
             consent=agreed,
             name=name,
             face=face,
@@ -252,11 +248,7 @@ def train(
             reuse_encoder=reuse_encoder,
             progress=progress,
         )
-    if motion is not None or not blinks:
-        raise InputError(
-            "the motion of the head or the blinking is given, but the footage has its own. Give a single "
-            "photograph, or omit them"
-        )
+    _check_footage_moves(motion, blinks=blinks)
     check_renderer(renderer)
     for argument, value, usual, least in (
         ("minutes", minutes, DEFAULT_MINUTES, renderer in UNTRAINED),
@@ -331,8 +323,26 @@ def _photo(footage: Footage) -> Path | None:
     return photos[0] if photos else None
 
 
-def _train_photo(photo: Path, out: Path, *, name: str | None, **settings: Any) -> Path:
-    """Make an anchor of a photograph; arguments and errors as in :func:`train`."""
+def _check_footage_moves(motion: MotionStyle | None, *, blinks: bool) -> None:
+    if motion is not None or not blinks:
+        raise InputError(
+            "the motion of the head or the blinking is given, but the footage has its own. Give a single "
+            "photograph, or omit them"
+        )
+
+
+def _train_photo(
+    photo: Path, out: Path, for_footage: Sequence[str], *, name: str | None, **settings: Any
+) -> Path:
+    """Make an anchor of a photograph; arguments and errors as in :func:`train`.
+
+    ``for_footage`` are the given arguments that are for footage; expected none.
+    """
+    if for_footage:
+        raise InputError(
+            f"{', '.join(for_footage)} {'is' if len(for_footage) == 1 else 'are'} given, but '{photo}' is a "
+            "photograph, which needs no training. Omit what is for footage, or give a video"
+        )
     from newscaster.formats.anchor_info import check_labels
     from newscaster.media import check_inputs_kept, check_output
     from newscaster.synthesis.photo_anchor import anchor_of_photo
@@ -535,7 +545,7 @@ def _write(
     progress: Progress,
 ) -> Path:
     from newscaster.formats.anchor import AnchorFace, write_anchor
-    from newscaster.models.motion.base import export_motion
+    from newscaster.models.motion.base import motion_of_speaker
     from newscaster.models.renderer.training import export_renderer
     from newscaster.speech.encoder import packaged_encoder
     from newscaster.synthesis.anchor import Anchor
@@ -561,7 +571,7 @@ def _write(
             temporary,
             info,
             face,
-            motion=export_motion(motion.network),
+            motion=motion_of_speaker(motion.network),
             renderer=export_renderer(network),
             target=dataset.target.video.read_bytes(),
             matte=matte,

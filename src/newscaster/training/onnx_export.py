@@ -21,6 +21,7 @@ from newscaster.inference import Session
 from newscaster.system.files import atomic_write
 
 OPSET = 18
+_TOLERANCE = 1e-4
 DynamicAxes = Mapping[str, Mapping[int, str]]
 
 
@@ -35,7 +36,7 @@ def export_network(
     *,
     names: Sequence[str],
     dynamic: DynamicAxes | None = None,
-    tolerance: float = 1e-4,
+    tolerance: float = _TOLERANCE,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     """Write a module as ONNX and make sure that ONNX Runtime computes the same from it.
@@ -72,10 +73,10 @@ def export_network(
     module.eval().cpu()
     try:
         model = _to_onnx(module, examples, names=names, dynamic=dynamic, metadata=metadata or {})
-        _check(module, model, examples, names=names, tolerance=tolerance)
+        check_export(module, model, examples, names=names, tolerance=tolerance)
         if dynamic:
             longer = {name: _longer(tensor, dynamic.get(name, {})) for name, tensor in examples.items()}
-            _check(module, model, longer, names=names, tolerance=tolerance)
+            check_export(module, model, longer, names=names, tolerance=tolerance)
     finally:
         module.train(was_training).to(device)
     if path is not None:
@@ -169,14 +170,26 @@ def _longer(tensor: Tensor, axes: Mapping[int, str]) -> Tensor:
     return tensor.repeat([2 if index in axes else 1 for index in range(tensor.ndim)])
 
 
-def _check(
+def check_export(
     module: nn.Module,
     model: bytes,
     inputs: Mapping[str, Tensor],
     *,
     names: Sequence[str],
-    tolerance: float,
+    tolerance: float = _TOLERANCE,
 ) -> None:
+    """Check that a network (ONNX) computes the same as a module in evaluation mode.
+
+    Args:
+        module: the module, on the CPU.
+        model: the network.
+        inputs: examples by name, in the order of ``forward``.
+        names: the outputs.
+        tolerance: as in :func:`export_network`.
+
+    Raises:
+        ExportError: it does not.
+    """
     with torch.no_grad():
         wanted = module(*inputs.values())
     found = Session(model, name="the exported network", trusted=True, remedy="Export it again").run(
