@@ -278,7 +278,8 @@ class _Eye:
             ends = np.flatnonzero(_luma(photo, at @ self._axes + self._middle).mean(axis=1) < _DARK * skin)
             free.append(float(heights[ends[0]]) if len(ends) else limits[1])
             brows.append(float(upper.mean() - np.interp(place, self._brow[:, 0], self._brow[:, 1])))
-        return np.clip(np.minimum(np.median(free), _ZONE * np.array(brows)), *limits)
+        free = np.minimum(free, np.median(free))
+        return np.clip(np.minimum(free, _ZONE * np.array(brows)), *limits)
 
     def _to_eye(self, points: ArrayF64) -> ArrayF64:
         return np.asarray((points - self._middle) @ self._axes.T)
