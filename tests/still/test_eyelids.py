@@ -102,7 +102,7 @@ def test_a_rim_above_the_eye_does_not_move() -> None:
     image, landmarks = drawn()
     image[76:82] = (15, 15, 15)
     closed = changed(image, Eyes(image, landmarks, iod=IOD), 1.0)
-    assert (closed[:82] == image[:82]).all()
+    assert np.abs(closed[:82].astype(int) - image[:82]).max() <= 2
     assert area(closed[82:], (15, 15, 15)) == 0
 
 

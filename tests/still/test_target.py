@@ -143,7 +143,7 @@ def test_shoulders_breathe_and_the_head_hardly() -> None:
     still = StillTarget(taller, landmarks, moved([(0, 0, 0)], breath=[1.0]), alpha=alpha)
     assert (still.frame(0) != taller).any()
     chin = landmarks[152, :2]
-    points = np.stack([[*chin, 0, -40], [*chin, 0, 120]])
+    points = chin + np.array([(0, -40), (0, 120)])
     head, shoulders = -still._flow.displacement(points, still._move(0))[:, 1]
     assert shoulders > 2.5 * head > 0
     iod = np.linalg.norm(landmarks[263, :2] - landmarks[33, :2])

@@ -225,7 +225,10 @@ def _filled(photo: ImageU8, alpha: ImageU8, *, margin: int) -> ImageU8:
     if near.all() or not near.any():
         return photo
     known = ~near
-    known |= (alpha == 0) & _continues(photo, known)
+    smooth = push_pull(photo.astype(np.float32), known)
+    # A line that ends at the person must not end before: smooth colours would miss it.
+    unlike = np.abs(photo - smooth).max(axis=-1) > 2 * _ALIKE_LEVELS
+    known |= (alpha == 0) & unlike & _continues(photo, known)
     smooth = push_pull(photo.astype(np.float32), known)
     return np.asarray(np.where(known[..., None], photo, smooth.clip(0, 255).round()), np.uint8)
 
