@@ -37,6 +37,8 @@ _PLACES, _PLACE_WIDTH = (-0.35, -0.18, 0.0, 0.18, 0.35), 0.12
 """Places along the eye, in its widths, at which the skin above the lid is measured, and their extent."""
 _DARK = 0.5
 """Brightness, relative to the cheeks, of what is no skin: a rim of glasses, a brow."""
+_EVEN = 0.75
+"""Minimum height of the skin at one place, relative to the median: lashes at a corner end it too early."""
 _CHEEKS = (50, 280)
 _LOWER_ZONE_IOD = 0.14
 _BISECTIONS = 12
@@ -283,7 +285,8 @@ class _Eye:
             ends = np.flatnonzero(_luma(photo, at @ self._axes + self._middle).mean(axis=1) < _DARK * skin)
             ends_at.append(float(heights[ends[0]]) if len(ends) else limits[1])
             brows.append(float(upper.mean() - np.interp(place, self._brow[:, 0], self._brow[:, 1])))
-        free = np.minimum(ends_at, np.median(ends_at))
+        usual = float(np.median(ends_at))
+        free = np.clip(ends_at, _EVEN * usual, usual)
         return np.clip(np.minimum(free, _ZONE * np.array(brows)), *limits)
 
     def _to_eye(self, points: ArrayF64) -> ArrayF64:
