@@ -286,7 +286,7 @@ class _Eye:
             ends_at.append(float(heights[ends[0]]) if len(ends) else limits[1])
             brows.append(float(upper.mean() - np.interp(place, self._brow[:, 0], self._brow[:, 1])))
         usual = float(np.median(ends_at))
-        free = np.clip(ends_at, _EVEN * usual, usual)
+        free = np.clip(np.array(ends_at), _EVEN * usual, usual)
         return np.clip(np.minimum(free, _ZONE * np.array(brows)), *limits)
 
     def _to_eye(self, points: ArrayF64) -> ArrayF64:
