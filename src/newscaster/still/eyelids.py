@@ -287,7 +287,7 @@ class _Eye:
             brows.append(float(upper.mean() - np.interp(place, self._brow[:, 0], self._brow[:, 1])))
         usual = float(np.median(ends_at))
         free = np.clip(np.array(ends_at), _EVEN * usual, usual)
-        return np.clip(np.minimum(free, _ZONE * np.array(brows)), *limits)
+        return np.asarray(np.clip(np.minimum(free, _ZONE * np.array(brows)), *limits))
 
     def _to_eye(self, points: ArrayF64) -> ArrayF64:
         return np.asarray((points - self._middle) @ self._axes.T)
