@@ -150,10 +150,10 @@ def test_a_covered_mouth_is_refused() -> None:
 def test_a_profile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     image = large_face()
     points = find_face(image, name="a.png").astype(np.float64)
-    turn = np.radians(40.0)
+    turn = np.radians(-40.0)  # the face looks to this side already
     turned = points.copy()
     turned[:, 0] = np.cos(turn) * points[:, 0] + np.sin(turn) * points[:, 2]
     turned[:, 2] = np.cos(turn) * points[:, 2] - np.sin(turn) * points[:, 0]
     monkeypatch.setattr(photo, "_find_faces", lambda _: [turned.astype(np.float32)])
-    with pytest.raises(FootageError, match=r"turned by (3[6-9]|4\d) degrees"):
+    with pytest.raises(FootageError, match=r"turned by 4\d degrees"):
         find_face(image, name="a.png")

@@ -37,6 +37,8 @@ _PLACES, _PLACE_WIDTH = (-0.35, -0.18, 0.0, 0.18, 0.35), 0.12
 """Places along the eye, in its widths, at which the skin above the lid is measured, and their extent."""
 _DARK = 0.5
 """Brightness, relative to the cheeks, of what is no skin: a rim of glasses, a brow."""
+_EVEN = 0.75
+"""Minimum height of the skin at one place, relative to the median: lashes at a corner end it too early."""
 _CHEEKS = (50, 280)
 _LOWER_ZONE_IOD = 0.14
 _BISECTIONS = 12
@@ -201,8 +203,13 @@ class _Eye:
             across, down = source(part)
             out[part] += weight[part, None].astype(np.float32) * self._sample(part, across, down)
         pixels = self._pixels.copy()
-        pixels.reshape(-1, 3)[self._inside[changes]] = np.rint(out[changes].clip(0, 255)).astype(np.uint8)
-        return Patch(self._left, self._top, pixels)
+        where = self._inside[changes]
+        pixels.reshape(-1, 3)[where] = np.rint(out[changes].clip(0, 255)).astype(np.uint8)
+        rows, columns = (
+            slice(int(at.min()), int(at.max()) + 1) if len(at) else slice(0, 1)
+            for at in np.divmod(where, pixels.shape[1])
+        )
+        return Patch(self._left + columns.start, self._top + rows.start, pixels[rows, columns])
 
     def _travel(self, at: _Lids, closure: float) -> tuple[ArrayF64, ArrayF64]:
         """Return how far the edges of the upper lid go down and of the lower lid up."""
@@ -270,15 +277,17 @@ class _Eye:
         """Return the height of the skin above the upper lid that can stretch, at :data:`_PLACES`."""
         limits = _ZONE_IOD[0] * self._iod, _ZONE_IOD[1] * self._iod
         heights = np.arange(4.5 * _LASH_IOD * self._iod, limits[1])
-        free, brows = [], []
+        ends_at, brows = [], []
         for place in np.array(_PLACES) * self._width:
             x = place + np.linspace(-0.5, 0.5, 7) * _PLACE_WIDTH * self._width
             upper = np.interp(x, self._upper[:, 0], self._upper[:, 1])
             at = np.stack(np.broadcast_arrays(x, upper - heights[:, None]), axis=-1)
             ends = np.flatnonzero(_luma(photo, at @ self._axes + self._middle).mean(axis=1) < _DARK * skin)
-            free.append(float(heights[ends[0]]) if len(ends) else limits[1])
+            ends_at.append(float(heights[ends[0]]) if len(ends) else limits[1])
             brows.append(float(upper.mean() - np.interp(place, self._brow[:, 0], self._brow[:, 1])))
-        return np.clip(np.minimum(np.median(free), _ZONE * np.array(brows)), *limits)
+        usual = float(np.median(ends_at))
+        free = np.clip(np.array(ends_at), _EVEN * usual, usual)
+        return np.asarray(np.clip(np.minimum(free, _ZONE * np.array(brows)), *limits))
 
     def _to_eye(self, points: ArrayF64) -> ArrayF64:
         return np.asarray((points - self._middle) @ self._axes.T)

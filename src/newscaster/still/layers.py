@@ -31,8 +31,6 @@ _ALIKE_LEVELS = 12
 _OPAQUE, _CLEAR = 250, 6
 """Alpha from and up to which a pixel is one or the other."""
 _STILL_PX = 0.01
-_BLOCKS, _OFF_PX = (4, 2, 1), 0.08
-"""Sides of blocks of cells that are sampled at once, and their largest error."""
 _REACH_PX = 4
 """Reach of the interpolation in pixels, and a bit more."""
 
@@ -55,7 +53,9 @@ class Layers:
         self._photo = photo
         self._doubled = Image.fromarray(doubled(photo))
         behind = np.concatenate([_scaled(self.background, 255 - alpha), alpha[..., None]], axis=-1)
-        self._behind = Image.frombuffer("CMYK", self._doubled.size, doubled(behind).tobytes())
+        self._behind = Image.frombuffer("RGBX", self._doubled.size, doubled(behind).tobytes())
+        self._background = Image.fromarray(self.background)
+        self._black = Image.new("RGB", self._background.size)
         self._not_opaque = _integral(alpha < 255)
         self._person = _integral((alpha > 0) | (photo != self.background).any(axis=-1))
 
@@ -73,27 +73,28 @@ class Layers:
         for patch in patches:
             out[patch.box] = patch.pixels
         before = [self._replace(patch, out) for patch in patches]
-        warped = self._warp(self._doubled, cells.tiles(kinds >= _INSIDE))
+        warped = np.asarray(self._warp(self._doubled, cells.tiles(kinds >= _INSIDE)))
         for corner, pixels in before:
             self._doubled.paste(pixels, corner)
         for box in cells.runs(kinds == _VACATED):
             out[box] = self.background[box]
         for box in cells.runs(kinds == _INSIDE):
             out[box] = warped[box]
-        behind = self._warp(self._behind, cells.tiles(kinds == _EDGE))
+        edge = self._warp(self._behind, cells.tiles(kinds == _EDGE))
+        behind = np.asarray(edge.convert("RGB"))
+        seen = np.asarray(Image.composite(self._black, self._background, edge.getchannel("X")))
         for box in cells.runs(kinds == _EDGE):
-            part = behind[box]
-            mixed = _scaled(self.background[box], 255 - part[..., 3]).astype(np.int16)
-            mixed += warped[box]
-            mixed -= part[..., :3]
-            out[box] = mixed.clip(0, 255)
+            mixed = warped[box].astype(np.int16)
+            mixed += seen[box]
+            mixed -= behind[box]
+            out[box] = mixed.clip(0, 255, out=mixed)
         return out
 
     def alpha(self, grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> ImageU8:
         """Return the person's alpha in a frame, (H, W)."""
         cells = _Cells(grid, columns, rows)
         everywhere = np.ones((len(rows) - 1, len(columns) - 1), np.bool_)
-        return np.asarray(self._warp(self._behind.getchannel("K"), cells.tiles(everywhere)))
+        return np.asarray(self._warp(self._behind.getchannel("X"), cells.tiles(everywhere)))
 
     def _replace(self, patch: Patch, photo: ImageU8) -> tuple[tuple[int, int], Image.Image]:
         """Put a patch of the photograph into the doubled image; return what was there, and its corner."""
@@ -112,9 +113,9 @@ class Layers:
         self._doubled.paste(Image.fromarray(np.ascontiguousarray(around[rows, columns])), corner)
         return corner, before
 
-    def _warp(self, image: Image.Image, tiles: list[Tile]) -> ImageU8:
+    def _warp(self, image: Image.Image, tiles: list[Tile]) -> Image.Image:
         size = self._photo.shape[1], self._photo.shape[0]
-        return np.asarray(image.transform(size, Image.Transform.MESH, tiles, Image.Resampling.BILINEAR))
+        return image.transform(size, Image.Transform.MESH, tiles, Image.Resampling.BILINEAR)
 
     def _kinds(self, grid: ArrayF64, columns: ArrayI64, rows: ArrayI64) -> ArrayI64:
         """Return what cells show, (rows - 1, columns - 1)."""
@@ -144,45 +145,14 @@ class _Cells:
         self._grid, self._columns, self._rows = grid, columns, rows
 
     def tiles(self, wanted: ArrayBool) -> list[Tile]:
-        """Return Pillow's mesh of cells: boxes, and their corners in the doubled image, anticlockwise.
-
-        Blocks of cells whose flow is bilinear as a whole become one tile: each costs a call.
-        """
-        left, tiles = wanted.copy(), []
-        for side in _BLOCKS:
-            starts = [np.arange(0, count - side + 1, side) for count in left.shape]
-            inner = [start[:, None] + np.arange(side) for start in starts]
-            whole = left[inner[0][:, None, :, None], inner[1][None, :, None, :]].all(axis=(2, 3))
-            if side > 1:
-                whole &= self._off_bilinear(starts, side) < _OFF_PX
-            blocks = np.argwhere(whole) * side
-            for i in range(side):
-                for j in range(side):
-                    left[blocks[:, 0] + i, blocks[:, 1] + j] = False
-            tiles += self._tiles(blocks, side)
-        return tiles
-
-    def _tiles(self, blocks: ArrayI64, side: int) -> list[Tile]:
-        top, start = blocks.T
-        bottom, stop = top + side, start + side
+        """Return Pillow's mesh of cells: boxes, and their corners in the doubled image, anticlockwise."""
+        top, start = np.nonzero(wanted)
+        bottom, stop = top + 1, start + 1
         grid, columns, rows = 2 * self._grid - 0.5, self._columns, self._rows
         corners = [grid[i, j] for i, j in ((top, start), (bottom, start), (bottom, stop), (top, stop))]
         boxes = np.stack([columns[start], rows[top], columns[stop], rows[bottom]], axis=1).tolist()
         quads = np.concatenate(corners, axis=1).tolist()
         return [(tuple(box), tuple(quad)) for box, quad in zip(boxes, quads, strict=True)]
-
-    def _off_bilinear(self, starts: list[ArrayI64], side: int) -> ArrayF64:
-        """Return the largest distance of a block's corners from the bilinear map of its outer four."""
-        i, j = (start[:, None] + np.arange(side + 1) for start in starts)
-        inner = self._grid[i[:, None, :, None], j[None, :, None, :]]
-        y, x = (
-            ((cuts[at] - cuts[at[:, :1]]) / (cuts[at[:, -1:]] - cuts[at[:, :1]]))
-            for cuts, at in ((self._rows, i), (self._columns, j))
-        )
-        y, x = y[:, None, :, None, None], x[None, :, None, :, None]
-        above = inner[:, :, :1, :1] * (1 - x) + inner[:, :, :1, -1:] * x
-        below = inner[:, :, -1:, :1] * (1 - x) + inner[:, :, -1:, -1:] * x
-        return np.asarray(np.abs(above * (1 - y) + below * y - inner).max(axis=(2, 3, 4)))
 
     def runs(self, wanted: ArrayBool) -> list[tuple[slice, slice]]:
         """Return slices of the frame that cover the cells: one for each run within a row."""
@@ -200,7 +170,7 @@ class _Cells:
 
 
 def _scaled(colours: ImageU8, weights: ImageU8) -> ImageU8:
-    """Return colours (H, W, 3) times weights (H, W) of 255, rounded."""
+    """Return colours (H, W, 3) times weights (H, W) of 255, rounded as Pillow's ``composite`` rounds."""
     product = colours * weights[..., None].astype(np.uint16) + np.uint16(128)
     product += product >> 8  # then >> 8: division by 255, rounded, of all products of bytes
     return np.asarray(product >> 8, np.uint8)
@@ -225,7 +195,10 @@ def _filled(photo: ImageU8, alpha: ImageU8, *, margin: int) -> ImageU8:
     if near.all() or not near.any():
         return photo
     known = ~near
-    known |= (alpha == 0) & _continues(photo, known)
+    smooth = push_pull(photo.astype(np.float32), known)
+    # A line that ends at the person must not end before: smooth colours would miss it.
+    unlike = np.abs(photo - smooth).max(axis=-1) > 2 * _ALIKE_LEVELS
+    known |= (alpha == 0) & unlike & _continues(photo, known)
     smooth = push_pull(photo.astype(np.float32), known)
     return np.asarray(np.where(known[..., None], photo, smooth.clip(0, 255).round()), np.uint8)
 

@@ -25,6 +25,8 @@ _CELLS_PER_IOD = 8
 _MIN_CELL_PX = 8
 _INVERSION_STEPS = 8
 _FORWARD_STEPS = 8
+_STEPS_PER_PX = 1024
+"""Resolution of the flow: a pixel that does not move is sampled exactly."""
 _PIVOT = (0.0, 1.0, 1.0)
 """The joint of head and neck in the head frame, IOD: behind the mouth, between the ears."""
 _RADII = (1.12, 1.3)
@@ -102,7 +104,7 @@ class HeadFlow:
         sources = corners
         for _ in range(_INVERSION_STEPS):
             sources = corners - self.displacement(sources, move)
-        sources = np.clip(sources, 0, self.size)
+        sources = np.clip(np.round(sources * _STEPS_PER_PX) / _STEPS_PER_PX, 0, self.size)
         return np.asarray(sources.reshape(len(self.rows), len(self.columns), 2))
 
     def displacement(self, points: ArrayFloat, move: HeadMove) -> ArrayF64:

@@ -1,0 +1,124 @@
+"""Blinks and saccades in a drawn eye, and in the bundled anchor's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from newscaster.still import HeadMotion, StillTarget, find_face
+from newscaster.still.eyelids import EYES, Eyes
+from newscaster.tracking import FaceMesh, FaceRoi
+from synthetic_faces import anchor_frames
+
+IOD = 200.0
+SKIN, WHITE, IRIS = (200, 150, 120), (240, 240, 240), (30, 60, 40)
+
+
+def drawn(opening: float = 24.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return a photograph of two eyes on skin, and its landmarks; only those of the eyes are true."""
+    landmarks = np.full((478, 3), 10.0, np.float32)
+    image = np.full((240, 360, 3), SKIN, np.uint8)
+    y, x = np.mgrid[:240, :360] + 0.5
+    for eye, centre in zip(EYES, (110.0, 250.0), strict=True):
+        along = np.linspace(-35, 35, 9)
+        arc = opening / 2 * (1 - (along / 35) ** 2)
+        landmarks[list(eye.upper), :2] = np.stack([centre + along, 120 - arc], axis=1)
+        landmarks[list(eye.lower), :2] = np.stack([centre + along, 120 + arc], axis=1)
+        landmarks[list(eye.brow), :2] = np.stack([centre + np.linspace(-35, 35, 5), np.full(5, 70)], axis=1)
+        ring = np.array([(0, 0), (11, 0), (0, -11), (-11, 0), (0, 11)])
+        landmarks[list(eye.iris), :2] = ring + np.array((centre, 120))
+        inside = np.abs(y - 120) < opening / 2 * (1 - ((x - centre) / 35) ** 2)
+        image[inside] = WHITE
+        image[inside & (np.hypot(x - centre, y - 120) < 11)] = IRIS
+    landmarks[[50, 280], :2] = [(110, 200), (250, 200)]
+    return image, landmarks
+
+
+def changed(image: np.ndarray, eyes: Eyes, closure: float, gaze: tuple[float, float] = (0, 0)) -> np.ndarray:
+    out = image.copy()
+    for patch in eyes.patches(closure, gaze):
+        out[patch.box] = patch.pixels
+    return out
+
+
+def area(image: np.ndarray, colour: tuple[int, int, int]) -> int:
+    return int((np.abs(image.astype(int) - colour).max(axis=2) < 30).sum())
+
+
+def test_open_eyes_change_nothing() -> None:
+    image, landmarks = drawn()
+    eyes = Eyes(image, landmarks, iod=IOD)
+    assert eyes.can_blink
+    assert list(eyes.patches(0.0, (0.0, 0.0))) == []
+    assert eyes.move(landmarks, 0.0, (0.0, 0.0)) == pytest.approx(landmarks)
+
+
+def test_lids_close_over_the_eye() -> None:
+    image, landmarks = drawn()
+    eyes = Eyes(image, landmarks, iod=IOD)
+    frames = [changed(image, eyes, closure) for closure in (0, 0.25, 0.5, 0.75, 1)]
+    seen = [area(frame, WHITE) + area(frame, IRIS) for frame in frames]
+    assert (np.diff(seen) < 0).all()
+    assert seen[-1] < 0.2 * seen[0]  # the strip of the lash line
+    skin = frames[-1][110:118, 90:130]
+    assert np.abs(skin.astype(int) - SKIN).max() < 12
+    far = np.ones(image.shape[:2], bool)
+    far[55:160, 70:145] = far[55:160, 210:285] = False
+    for frame in frames:
+        assert (frame[far] == image[far]).all()
+
+
+def test_landmarks_follow_the_lids_and_the_iris() -> None:
+    image, landmarks = drawn()
+    eyes = Eyes(image, landmarks, iod=IOD)
+    upper, lower = EYES[0].upper[4], EYES[0].lower[4]
+    gaps = [
+        float(moved[lower, 1] - moved[upper, 1])
+        for moved in (eyes.move(landmarks, closure, (0, 0)) for closure in (0, 0.5, 1))
+    ]
+    assert gaps == pytest.approx([24, 12, 0], abs=0.3)
+    for index in (EYES[0].upper[0], EYES[0].lower[-1], 1):
+        assert eyes.move(landmarks, 1.0, (0, 0))[index] == pytest.approx(landmarks[index], abs=1e-3)
+
+    looking = changed(image, eyes, 0.0, (6.0, 0.0))
+    before, after = (
+        np.argwhere(np.abs(frame[:, :180].astype(int) - IRIS).max(axis=2) < 60).mean(axis=0)
+        for frame in (image, looking)
+    )
+    shift = eyes.move(landmarks, 0.0, (6.0, 0.0))[468, :2] - landmarks[468, :2]
+    assert shift == pytest.approx([IOD * 0.133 * np.sin(np.radians(6)), 0], abs=1e-6)
+    assert (after - before)[::-1] == pytest.approx(shift, abs=0.6)
+
+
+def test_closed_eyes_do_not_blink() -> None:
+    image, landmarks = drawn(opening=6.0)
+    eyes = Eyes(image, landmarks, iod=IOD)
+    assert not eyes.can_blink
+    assert (changed(image, eyes, 1.0) == image).all()
+
+
+def test_a_rim_above_the_eye_does_not_move() -> None:
+    image, landmarks = drawn()
+    image[76:82] = (15, 15, 15)
+    closed = changed(image, Eyes(image, landmarks, iod=IOD), 1.0)
+    assert np.abs(closed[:82].astype(int) - image[:82]).max() <= 2
+    assert area(closed[82:], (15, 15, 15)) == 0
+
+
+def test_a_blink_of_the_bundled_anchor_is_seen_as_one() -> None:
+    frame = anchor_frames(1)[0]
+    image = np.asarray(Image.fromarray(frame).resize((720, 576), Image.Resampling.LANCZOS))
+    landmarks = find_face(image, name="a.png")
+    rest = HeadMotion.rest(2)
+    motion = HeadMotion(rest.angles, rest.shift, rest.scale, rest.breath, rest.gaze, np.array([0.0, 1.0]))
+    target = StillTarget(image, landmarks, motion)
+    assert target.notes == []
+
+    def opening(points: np.ndarray) -> float:
+        pairs = [(159, 145), (386, 374)]
+        return float(np.mean([np.linalg.norm(points[a, :2] - points[b, :2]) for a, b in pairs]))
+
+    seen = FaceMesh().find([(target.frame(1), FaceRoi.of_landmarks(landmarks))])[0][0]
+    assert opening(seen) < 0.6 * opening(landmarks)
+    assert opening(target.landmarks[1]) < 0.3 * opening(landmarks)
