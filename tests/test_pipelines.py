@@ -27,7 +27,8 @@ from newscaster.formats.anchor import MATTE, SPEECH_ENCODER, AnchorFile
 from newscaster.formats.dataset import Dataset, write_audio_fits
 from newscaster.media import probe, read_frames
 from newscaster.models.motion import base as base_motion
-from newscaster.models.motion.base import load_base_motion
+from newscaster.models.motion import speaker
+from newscaster.models.motion.base import load_base_motion, motion_of_speaker
 from newscaster.models.motion.data import MotionClip, MotionTraining
 from newscaster.models.motion.network import MotionNetwork
 from newscaster.models.portrait import target as synthetic
@@ -42,7 +43,7 @@ from newscaster.prepare import prepare
 from newscaster.prepare.pool import worker_pool
 from newscaster.speech.encoder import load_encoder
 from newscaster.training.onnx_export import export_network
-from onnx_networks import motion_network, renderer_network
+from onnx_networks import renderer_network
 from talkers import talker
 from ticking import TickingClock
 

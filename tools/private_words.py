@@ -158,6 +158,8 @@ _LIBRARY_NAMES = frozenset(
     {
         ("tracking/sampling.py", "take"),  # numpy.ndarray.take
         ("prepare/lag.py", "take_along_axis"),  # numpy.take_along_axis
+        ("still/layers.py", "take_along_axis"),
+        ("still/layers.py", "take"),  # numpy.take
         ("media/writer.py", "PictureType"),  # PyAV
         ("media/stream.py", "PictureType"),
         # keys of tensors in checkpoints and anchors: the names of buffers

@@ -1,7 +1,7 @@
 """Blinks and saccades, drawn into the photograph before the head turns.
 
 Three layers: the eyeball, over it the lower lid, over both the upper lid. An upper lid that closes takes the
-lash line down to the lower lid. The skin between the lash line and the brow stretches; near the lashes it
+lash line down to the lower lid. The skin between the lash line and the brow is extended; near the lashes it
 moves as one. The lower lid rises a little. The eyeball moves by the gaze, its white is stretched or squeezed
 between iris and corners. Lids and eyes are the person's own pixels, so glasses in front of them are moved
 where they cross a lid: only above the eye opening and inside it.
@@ -31,7 +31,7 @@ _LASH_OPENING = 0.22
 """The same, at most, as a fraction of the opening."""
 _FEATHER_IOD, _MIN_FEATHER_PX = 0.01, 1.2
 _ZONE = 0.8
-"""The skin that stretches, as a fraction of the distance from lid to brow."""
+"""The skin that is extended, as a fraction of the distance from lid to brow."""
 _ZONE_IOD = (0.08, 0.26)
 _PLACES, _PLACE_WIDTH = (-0.35, -0.18, 0.0, 0.18, 0.35), 0.12
 """Places along the eye, in its widths, at which the skin above the lid is measured, and their extent."""
@@ -135,7 +135,7 @@ class _Lids(NamedTuple):
     upper: ArrayF64
     lower: ArrayF64
     zone: ArrayF64
-    """Height of the skin above the upper lid that stretches."""
+    """Height of the skin above the upper lid that is extended."""
 
     @property
     def opening(self) -> ArrayF64:
@@ -274,7 +274,7 @@ class _Eye:
         return _Lids(upper, lower, np.interp(x, np.array(_PLACES) * self._width, self._skin))
 
     def _skin_height(self, photo: ImageU8, skin: float) -> ArrayF64:
-        """Return the height of the skin above the upper lid that can stretch, at :data:`_PLACES`."""
+        """Return the height of the skin above the upper lid that can be extended, at :data:`_PLACES`."""
         limits = _ZONE_IOD[0] * self._iod, _ZONE_IOD[1] * self._iod
         heights = np.arange(4.5 * _LASH_IOD * self._iod, limits[1])
         ends_at, brows = [], []

@@ -7,9 +7,9 @@ above 0.12 Hz and ends near 2.5 Hz. A random change of the time axis, periodic a
 Measured on twelve real clips (60 s of a news anchor; 4 to 15 s of other people)::
 
                          yaw        pitch      roll       (degrees)
-    anchor   deviation   2.5        2.1        3.5
+    anchor   std         2.5        2.1        3.5
              speed       4.9        5.0        4.0        (rms, degrees per second)
-    others   deviation   2.7 - 6.9  1.7 - 5.3  2.1 - 4.6
+    others   std         2.7 - 6.9  1.7 - 5.3  2.1 - 4.6
              speed       11 - 21    7 - 18     5 - 9
 
 The anchor's roll and slow shifts are mostly sway of the body, which does not move here: ``calm`` has less of
@@ -41,11 +41,11 @@ _INHALING = 0.6
 _PAUSES = 0.75
 """Depth of the changes of the time axis: 1 would let it stop."""
 _FIXATION_SECONDS, _FIXATION_SIGMA = 0.9, 0.55
-"""Median and log deviation of the time between saccades."""
+"""Median and standard deviation of the logarithm of the time between saccades."""
 _SACCADE_SECONDS = 0.04
 _BLINK_SECONDS, _BLINK_SIGMA = 0.28, 0.18
 _BLINK_LIMITS = (0.2, 0.4)
-"""Durations of blinks in seconds: median, log deviation, bounds."""
+"""Durations of blinks in seconds: median, standard deviation of the logarithm, bounds."""
 _INTERVAL_SIGMA = 0.5
 _MIN_INTERVAL_SECONDS = 0.8
 _DOUBLE, _DOUBLE_GAP_SECONDS = 0.12, (0.1, 0.25)
@@ -166,7 +166,7 @@ class _Clock:
 
 
 def _noise(times: ArrayF64, clock: _Clock, rng: np.random.Generator, end_hz: float = _END_HZ) -> ArrayF64:
-    """Return periodic noise at times (F,), with deviation 1 and mean 0 over the loop."""
+    """Return periodic noise at times (F,), with standard deviation 1 and mean 0 over the loop."""
     harmonics = np.arange(1, max(2, int(2.5 * end_hz * clock.seconds)))
     hz = harmonics / clock.seconds
     size = np.exp(-0.5 * (hz / end_hz) ** 2) / np.hypot(1, hz / _CORNER_HZ)
@@ -194,7 +194,7 @@ def _breath(clock: _Clock, rng: np.random.Generator) -> ArrayF64:
 
 
 def _gaze(clock: _Clock, rng: np.random.Generator) -> ArrayF64:
-    """Return directions (F, 2) with deviation 1: steps between fixations."""
+    """Return directions (F, 2) with standard deviation 1: steps between fixations."""
     gaze, start, level = np.zeros((len(clock.times), 2)), 0.0, np.zeros(2)
     while True:
         start += float(rng.lognormal(np.log(_FIXATION_SECONDS), _FIXATION_SIGMA))

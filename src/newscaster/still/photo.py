@@ -33,7 +33,7 @@ _SAME_FACE = 0.5
 _BYSTANDER = 0.4
 """A face smaller than this fraction of the largest one does not make the choice ambiguous."""
 _MESH_STEPS = 3
-"""Runs of the mesh; each takes its region from the landmarks before. The result is stable from the second."""
+"""Runs of the mesh; each is placed by the landmarks before. The result is stable from the second."""
 _GREY = 128
 _FORMATS = "a JPEG, PNG, WebP, TIFF or BMP"
 _ADVICE = "Give a photograph that shows the face from the front, free and well lit"
@@ -216,8 +216,8 @@ def _chosen(faces: list[Landmarks], name: str, face: int | None) -> Landmarks:
             )
         return faces[face]
     largest = max(faces, key=_size)
-    rivals = sum(_size(points) >= _BYSTANDER * _size(largest) for points in faces)
-    if rivals > 1:
+    candidates = sum(_size(points) >= _BYSTANDER * _size(largest) for points in faces)
+    if candidates > 1:
         raise FootageError(
             f"'{name}' shows {len(faces)} faces; expected one person. Select one with face={accepted}, or "
             "give a photograph of one person"

@@ -64,7 +64,7 @@ def motion_graph(network: MotionNetwork) -> bytes:
 def motion_of_speaker(network: MotionNetwork) -> bytes:
     """Return the network of a speaker as ONNX: the graph of the package with the speaker's weights.
 
-    An export takes ten seconds; this takes none, and is checked against PyTorch all the same.
+    An export needs ten seconds, and this none; it is checked against PyTorch all the same.
 
     Raises:
         ExportError: the network does not have the shape of the base network.
