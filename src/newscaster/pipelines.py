@@ -227,17 +227,10 @@ def train(
     for text in (name or "", *attribution):
         check_unicode(text, "name or attribution")
     if (photo := _photo(footage)) is not None:
-        for_footage = {
-            "minutes": minutes != DEFAULT_MINUTES,
-            "work": work is not None,
-            "target": target is not None,
-            "target_minutes": target_minutes != DEFAULT_TARGET_MINUTES,
-            "renderer": renderer != DEFAULT_RENDERER,
-        }
         return _train_photo(
             photo,
             out,
-            [argument for argument, is_given in for_footage.items() if is_given],
+            _for_footage(minutes, work, target, target_minutes, renderer),
             consent=agreed,
             name=name,
             face=face,
@@ -250,13 +243,7 @@ def train(
         )
     _check_footage_moves(motion, blinks=blinks)
     check_renderer(renderer)
-    for argument, value, usual, least in (
-        ("minutes", minutes, DEFAULT_MINUTES, renderer in UNTRAINED),
-        ("target_minutes", target_minutes, DEFAULT_TARGET_MINUTES, False),
-    ):
-        if not (math.isfinite(value) and (value > 0 or (value == 0 and least))):
-            accepted = "0 or more" if least else "a number above 0"
-            raise InputError(f"{argument} is {value}; expected {accepted}, such as {usual:g}")
+    _check_minutes(minutes, target_minutes, renderer)
     check_output(out, suffixes=(".anchor",))
     from newscaster import prepare
     from newscaster.formats.anchor_info import check_labels
@@ -321,6 +308,30 @@ def _photo(footage: Footage) -> Path | None:
             "footage alone"
         )
     return photos[0] if photos else None
+
+
+def _for_footage(
+    minutes: float, work: Path | str | None, target: Path | str | None, target_minutes: float, renderer: str
+) -> list[str]:
+    """Return which arguments of :func:`train` that are for footage differ from their defaults."""
+    given = {
+        "minutes": minutes != DEFAULT_MINUTES,
+        "work": work is not None,
+        "target": target is not None,
+        "target_minutes": target_minutes != DEFAULT_TARGET_MINUTES,
+        "renderer": renderer != DEFAULT_RENDERER,
+    }
+    return [argument for argument, is_given in given.items() if is_given]
+
+
+def _check_minutes(minutes: float, target_minutes: float, renderer: str) -> None:
+    for argument, value, usual, least in (
+        ("minutes", minutes, DEFAULT_MINUTES, renderer in UNTRAINED),
+        ("target_minutes", target_minutes, DEFAULT_TARGET_MINUTES, False),
+    ):
+        if not (math.isfinite(value) and (value > 0 or (value == 0 and least))):
+            accepted = "0 or more" if least else "a number above 0"
+            raise InputError(f"{argument} is {value}; expected {accepted}, such as {usual:g}")
 
 
 def _check_footage_moves(motion: MotionStyle | None, *, blinks: bool) -> None:
