@@ -220,7 +220,7 @@ def train(
         OutputError: ``out`` or ``work`` cannot be written, or another training uses ``work``.
         MissingExtraError: the extra ``train`` is not installed, which a photograph does not need.
     """
-    from newscaster.media import check_inputs_kept, check_output, exclusive_lock
+    from newscaster.media import exclusive_lock
 
     out = Path(out)
     agreed = valid_consent(consent)
@@ -244,22 +244,10 @@ def train(
     _check_footage_moves(motion, blinks=blinks)
     check_renderer(renderer)
     _check_minutes(minutes, target_minutes, renderer)
-    check_output(out, suffixes=(".anchor",))
     from newscaster import prepare
-    from newscaster.formats.anchor_info import check_labels
 
-    check_labels(name or shown(out.stem), attribution)
-
-    prepare.need_footage(footage)
-    _need_training()
+    folder = _checked_folder(footage, out, target, work, name=name, attribution=attribution)
     synthetic = target == SYNTHETIC
-    inputs = [*_named(footage, "the footage"), (None if synthetic else target, "the target video")]
-    check_inputs_kept([out], inputs)
-    folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
-    if work is None:
-        _check_outside(folder, inputs)
-    removed = folder.with_name(f".{folder.name}.removed")
-    shutil.rmtree(removed, ignore_errors=True)  # of a training that was killed
     with exclusive_lock(folder, what="training", next_step="name another folder with --work-dir") as lease:
 
         def report(phase: str, done: float, total: float) -> None:
@@ -288,7 +276,7 @@ def train(
             progress=report,
         )
         if work is None:
-            _remove_work(folder, removed)
+            _remove_work(folder, _removed(folder))
     return path
 
 
@@ -308,6 +296,41 @@ def _photo(footage: Footage) -> Path | None:
             "footage alone"
         )
     return photos[0] if photos else None
+
+
+def _checked_folder(
+    footage: Footage,
+    out: Path,
+    target: Path | str | None,
+    work: Path | str | None,
+    *,
+    name: str | None,
+    attribution: Sequence[str],
+) -> Path:
+    """Check what is given for a training on footage, before any work; return its working directory."""
+    from newscaster import prepare
+    from newscaster.formats.anchor_info import check_labels
+    from newscaster.media import check_inputs_kept, check_output
+
+    check_output(out, suffixes=(".anchor",))
+    check_labels(name or shown(out.stem), attribution)
+    prepare.need_footage(footage)
+    _need_training()
+    inputs = [
+        *_named(footage, "the footage"),
+        (None if target == SYNTHETIC else target, "the target video"),
+    ]
+    check_inputs_kept([out], inputs)
+    folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
+    if work is None:
+        _check_outside(folder, inputs)
+    shutil.rmtree(_removed(folder), ignore_errors=True)  # of a training that was killed
+    return folder
+
+
+def _removed(folder: Path) -> Path:
+    """Return the name of a working directory while it is removed."""
+    return folder.with_name(f".{folder.name}.removed")
 
 
 def _for_footage(
