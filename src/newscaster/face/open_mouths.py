@@ -7,6 +7,7 @@ photo of a closed mouth has nothing: `inner_mouth` draws teeth and tongue in the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -16,7 +17,7 @@ from newscaster.face.mouth_basis import MouthBasis, opening
 from newscaster.face.reference_flow import coarse_flow
 from newscaster.face.references import References, spread_mouths
 from newscaster.face.topology import INNER_LIPS, JAW, MOUTH, OUTER_LIPS
-from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ImageU8
+from newscaster.types import ArrayBool, ArrayF64, ArrayFloat, ImageU8
 
 COUNT = 60
 """Mouths that are made of one photo."""
@@ -28,7 +29,7 @@ _MIN_GAP = -0.004
 """Inner lips may cross by so much, in IOD: the basis is linear, and closed lips press."""
 _SMALLEST_OPENING = 0.01
 """In IOD; with less, there is no inner mouth to be seen."""
-_FLOW_CELLS = 128
+_FLOW_CELLS = 64
 _OVERSAMPLING = 4
 _INNER = slice(len(OUTER_LIPS), len(OUTER_LIPS) + len(INNER_LIPS))
 _JAW = slice(len(MOUTH) - len(JAW), len(MOUTH))
@@ -100,33 +101,33 @@ def moved_mouth(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8
     """
     side = len(photo)
     mouth, place = np.asarray(mouth, np.float64), np.asarray(place, np.float64)
-    upper, lower = (
-        _sampled(photo, _flow(mouth[kept], place[kept], side)) for kept in (_WITH_UPPER, _WITH_LOWER)
-    )
-    below = np.clip(np.arange(side)[:, None] + 1 - _line_between(place, side), 0, 1)[..., None]
-    return np.asarray(upper + (lower - upper) * below + 0.5, np.uint8)
+    upper, lower = (_sampled(photo, mouth[kept], place[kept]) for kept in (_WITH_UPPER, _WITH_LOWER))
+    weight = np.clip(np.arange(side)[:, None] + 1 - _line_between(place, side), 0, 1).astype(np.float32)
+    mixed = upper + (lower.astype(np.float32) - upper) * weight[..., None]
+    return np.asarray(mixed + 0.5, np.uint8)
 
 
-def _sampled(photo: ImageU8, flow: ArrayF32) -> ArrayF32:
-    """Return the colours (S, S, 3) of a photo where a flow (2, S, S) in crop widths leads; bilinear."""
+def _sampled(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8:
+    """Return a photo (S, S, 3) whose points (P, 2) are moved to their places, in crop widths; bilinear."""
     side = len(photo)
-    at = np.arange(side, dtype=np.float32)
-    x = np.clip(at + side * flow[0], 0, side - 1.001)
-    y = np.clip(at[:, None] + side * flow[1], 0, side - 1.001)
-    left, top = x.astype(np.int64), y.astype(np.int64)
-    across, along = (x - left)[..., None], (y - top)[..., None]
-    first, last = (
-        photo[row, left].astype(np.float32) * (1 - across) + photo[row, left + 1] * across
-        for row in (top, top + 1)
+    cell = max(4, side // _FLOW_CELLS)
+    flow = side * coarse_flow(place, np.asarray(mouth)[None], cells=side // cell)[0]
+    # The flow is known at the centres of cells; at the edges it is that of the nearest one.
+    flow = np.pad(flow, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    at = np.concatenate([[0], np.arange(cell // 2, side, cell), [side]])
+    x, y = np.broadcast_to(at, flow[0].shape) + flow[0], at[:, None] + flow[1]
+    corners = np.stack([x, y], axis=-1)
+    quads = np.concatenate([corners[:-1, :-1], corners[1:, :-1], corners[1:, 1:], corners[:-1, 1:]], axis=-1)
+    places: list[int] = at.tolist()
+    mesh = [
+        ((left, top, right, bottom), tuple(quad))
+        for (top, bottom), row in zip(pairwise(places), quads.tolist(), strict=True)
+        for (left, right), quad in zip(pairwise(places), row, strict=True)
+    ]
+    moved = Image.fromarray(photo).transform(
+        (side, side), Image.Transform.MESH, mesh, Image.Resampling.BILINEAR
     )
-    return np.asarray(first + (last - first) * along, np.float32)
-
-
-def _flow(mouth: ArrayFloat, place: ArrayFloat, side: int) -> ArrayF32:
-    """Return the flow from points to their places in a photo, for each pixel, (2, S, S) in crop widths."""
-    flow = coarse_flow(place, np.asarray(mouth)[None], cells=min(side, _FLOW_CELLS))[0]
-    enlarged = [Image.fromarray(plane).resize((side, side), Image.Resampling.BILINEAR) for plane in flow]
-    return np.stack([np.asarray(plane) for plane in enlarged])
+    return np.asarray(moved)
 
 
 def _line_between(mouth: ArrayFloat, side: int) -> ArrayF64:
