@@ -173,7 +173,7 @@ def write_photo_anchor(
         consent=consent.record().to_json(),
         attribution=tuple(attribution),
     )
-    video = encode_target(_frames(still, progress), fps, preset="superfast")
+    video = encode_target(_frames(still, progress), fps, preset="veryfast")
     with atomic_write(out) as temporary:
         write_anchor(
             temporary,
