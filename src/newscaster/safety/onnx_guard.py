@@ -13,14 +13,14 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from newscaster.safety.protobuf import MAX_FIELDS as MAX_FIELDS  # re-exported
+from newscaster.safety.protobuf import Reader, Value, bytes_field, read_varint, varint
+from newscaster.safety.protobuf import RefusedError as RefusedError
+
 Shape = tuple[int, ...]
-Value = int | memoryview
-"""Value of a field: a number, or the bytes of anything else."""
 
 MAX_BYTES = 256 << 20
 """Of one file. The largest network that newscaster writes has 16 MB."""
-MAX_FIELDS = 200_000
-"""Protobuf fields in a file; a renderer has about 4000."""
 MAX_NODES = 4_000
 """A renderer has 135."""
 MAX_VALUE_BYTES = 1 << 30
@@ -57,10 +57,6 @@ _PER_ELEMENT = {
     "GridSample": 16,
 }
 """Steps per element of an output, if more than one."""
-
-
-class RefusedError(ValueError):
-    """The reason to refuse a file: the problem, and what is accepted."""
 
 
 @dataclass(frozen=True)
@@ -179,12 +175,7 @@ def _steps(node: Node, shapes: Mapping[str, Shape]) -> int:
     return output_elements * per_element + input_elements
 
 
-class _Reader:
-    """A parser of protobuf's wire format, with a limit on the fields of the whole file."""
-
-    def __init__(self) -> None:
-        self._left = MAX_FIELDS
-
+class _Reader(Reader):
     def message(self, data: Value, kind: _Kind) -> dict[int, list[Value]]:
         """Return the fields of a message by number; refuse unknown ones."""
         if isinstance(data, int):
@@ -198,31 +189,6 @@ class _Reader:
                 raise RefusedError(f"field {number} of its {kind.name} occurs twice")
             message.setdefault(number, []).append(value)
         return message
-
-    def fields(self, data: memoryview) -> Iterator[tuple[int, Value, memoryview]]:
-        """Yield number, value and all bytes of each field."""
-        at = 0
-        while at < len(data):
-            self._left -= 1
-            if self._left < 0:
-                raise RefusedError(f"it has more than {MAX_FIELDS} fields")
-            start = at
-            key, at = _varint(data, at)
-            number, wire = key >> 3, key & 7
-            value: Value
-            if wire == 0:
-                value, at = _varint(data, at)
-            elif wire in (1, 5):
-                length = 8 if wire == 1 else 4
-                value, at = data[at : at + length], at + length
-            elif wire == 2:
-                length, at = _varint(data, at)
-                value, at = data[at : at + length], at + length
-            else:
-                raise RefusedError(f"it is damaged: wire type {wire} at byte {start}")
-            if at > len(data):
-                raise RefusedError("it is cut short")
-            yield number, value, data[start:at]
 
 
 _REFUSED = {
@@ -239,18 +205,6 @@ _REFUSED = {
     ("type", 4): "a sequence",
 }
 """Contents of the refused fields of ONNX, for messages."""
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(data) or shift > 63:
-            raise RefusedError("it is cut short or damaged")
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
 
 
 def _text(message: Mapping[int, list[Value]], number: int) -> str:
@@ -281,7 +235,7 @@ def _numbers(values: list[Value]) -> Iterator[int]:
             continue
         at = 0
         while at < len(value):
-            number, at = _varint(value, at)
+            number, at = read_varint(value, at)
             yield number
 
 
@@ -348,22 +302,10 @@ def _input(reader: _Reader, data: Value, free: dict[str, int]) -> tuple[str, Sha
 def _outline(data: bytes, graph: Value, nodes: tuple[Node, ...]) -> Iterator[bytes]:
     assert isinstance(graph, memoryview)
     kept = [field_data for number, _, field_data in _Reader().fields(graph) if number not in (12, 13)]
-    outputs = [_field(12, _field(1, name.encode())) for node in nodes for name in node.outputs]
+    outputs = [bytes_field(12, bytes_field(1, name.encode())) for node in nodes for name in node.outputs]
     for number, _, field_data in _Reader().fields(memoryview(data)):
         if number != 7:
             yield bytes(field_data)
-    yield bytes([7 << 3 | 2]) + _length(sum(map(len, kept)) + sum(map(len, outputs)))
+    yield bytes([7 << 3 | 2]) + varint(sum(map(len, kept)) + sum(map(len, outputs)))
     yield from map(bytes, kept)
     yield from outputs
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _length(len(content)) + content
-
-
-def _length(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
