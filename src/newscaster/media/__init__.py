@@ -15,7 +15,7 @@ from newscaster.media.audio import (
     read_audio_blocks,
 )
 from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMeter, measure_audio
-from newscaster.media.background import made_ahead
+from newscaster.media.background import computed_ahead, made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.channels import listening_rate, read_channels
 from newscaster.media.completeness import missing_bytes
@@ -101,6 +101,7 @@ __all__ = [
     "check_live_inputs",
     "check_output",
     "check_sequence",
+    "computed_ahead",
     "container_named",
     "containers",
     "copy_as_wav",

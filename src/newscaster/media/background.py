@@ -1,4 +1,4 @@
-"""Producer and consumer threads: consume items in a second thread, or make them in one."""
+"""Threads: consume items in a second one, make them in one, or compute results in several, in order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -130,3 +132,31 @@ def made_ahead(items: Iterable[Item], *, depth: int = 8) -> Iterator[Iterator[It
         ended.set()
         room.release()
         thread.join()
+
+
+def computed_ahead(
+    compute: Callable[[Item], Result], items: Iterable[Item], *, workers: int, name: str
+) -> Generator[Result]:
+    """Yield the results of items in their order; they are computed in several threads.
+
+    Items are taken in the thread that takes the results. One more than `workers` is in progress at a time.
+    Close the generator to stop early: the threads end with it.
+
+    Args:
+        compute: called in a thread.
+        items: its arguments.
+        workers: how many threads.
+        name: prefix of the names of the threads.
+    """
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(compute, item))
+                if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

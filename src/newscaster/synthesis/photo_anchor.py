@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +32,7 @@ from newscaster.face.surface_warp import Surface
 from newscaster.face.topology import MOUTH
 from newscaster.formats.anchor import AnchorFace, AnchorFile, write_anchor
 from newscaster.formats.anchor_info import AnchorInfo
-from newscaster.media import encode_target
+from newscaster.media import computed_ahead, encode_target
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.still.head_motion import HeadMotion, MotionStyle
 from newscaster.still.photo import find_face, read_photo
@@ -231,13 +230,10 @@ class _KnownFace:
 
 def _frames(still: StillTarget, progress: Progress | None) -> Iterator[ImageU8]:
     """Yield the frames in order; they are rendered on all cores, a few ahead."""
-    workers, total = default_workers(), len(still)
-    with ThreadPoolExecutor(workers, thread_name_prefix="newscaster-photo") as pool:
-        pending: deque[Future[ImageU8]] = deque()
-        for number in range(total + workers):
-            if number < total:
-                pending.append(pool.submit(still.frame, number))
-            if number >= workers:
-                yield pending.popleft().result()
-                if progress is not None:
-                    progress("target", number - workers + 1, total)
+    total = len(still)
+    frames = computed_ahead(still.frame, range(total), workers=default_workers(), name="newscaster-photo")
+    with closing(frames):
+        for number, frame in enumerate(frames):
+            yield frame
+            if progress is not None:
+                progress("target", number + 1, total)

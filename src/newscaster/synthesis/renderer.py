@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +20,7 @@ from newscaster.errors import AnchorError
 from newscaster.face.grain import Grain
 from newscaster.face.landmark_map import CHANNELS, draw_landmark_map
 from newscaster.inference import Session
-from newscaster.media import YuvFrame, made_ahead
+from newscaster.media import YuvFrame, computed_ahead, made_ahead
 from newscaster.synthesis.compositing import composite
 from newscaster.synthesis.target import TargetFrame
 from newscaster.system.cpu import usable_cores
@@ -94,21 +93,14 @@ class Renderer(ABC):
         A thread prefetches up to `JOBS_AHEAD` jobs. One batch more than workers is in progress at a time.
         Memory grows no further than that. Close the generator to stop early: the threads end with it.
         """
-        pending: deque[Future[list[YuvFrame]]] = deque()
-        with (
-            made_ahead(self.planned(jobs), depth=JOBS_AHEAD) as source,
-            ThreadPoolExecutor(self._workers, thread_name_prefix="newscaster-renderer") as pool,
-        ):
-            try:
-                while batch := list(itertools.islice(source, self._batch)):
-                    pending.append(pool.submit(self._finish, batch))
-                    if len(pending) > self._workers:
-                        yield from pending.popleft().result()
-                while pending:
-                    yield from pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        with made_ahead(self.planned(jobs), depth=JOBS_AHEAD) as source:
+            batches = iter(lambda: list(itertools.islice(source, self._batch)), [])
+            finished = computed_ahead(
+                self._finish, batches, workers=self._workers, name="newscaster-renderer"
+            )
+            with closing(finished):
+                for frames in finished:
+                    yield from frames
 
     def _finish(self, batch: list[Job]) -> list[YuvFrame]:
         if visible := [job for job in batch if job.blend_weight > 0 and job.frame.placement is not None]:

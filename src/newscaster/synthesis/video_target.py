@@ -7,9 +7,7 @@ the same video. An anchor's stored target is in `target`; both give `frames` wha
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +19,7 @@ from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.formats.anchor import AnchorFace
-from newscaster.media import FrameCopier, YuvFrame
+from newscaster.media import FrameCopier, YuvFrame, computed_ahead
 from newscaster.prepare.occlusion import FADE_SECONDS, faded, turned_away
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.synthesis.target import TargetFrame
@@ -134,17 +132,17 @@ class VideoTarget:
 
     def with_cuts(self, indices: Sequence[int], images: Iterator[YuvFrame], *, workers: int) -> VideoTarget:
         """Return the same with the crops of some decoded frames, which are cut in parallel."""
-        parts = _Images(images)
-        with ThreadPoolExecutor(workers, thread_name_prefix="newscaster-crops") as pool:
-            pending: deque[Future[ImageU8]] = deque()
-            crops: list[ImageU8] = []
+        decoded = _Images(images)
+
+        def parts() -> Iterator[tuple[int, ImageU8, Box]]:
             for index in indices:
-                image = parts.next()
+                image = decoded.next()
                 assert image is not None, "each index has an image"
-                pending.append(pool.submit(self._cut, index, *self._part(index, image, parts)))
-                if len(pending) > workers:
-                    crops.append(pending.popleft().result())
-            crops += [future.result() for future in pending]
+                yield index, *self._part(index, image, decoded)
+
+        crops = computed_ahead(
+            lambda part: self._cut(*part), parts(), workers=workers, name="newscaster-crops"
+        )
         return replace(self, cuts=dict(zip(indices, crops, strict=True)))
 
     def _frame(self, index: int, image: YuvFrame, images: _Images) -> TargetFrame:
