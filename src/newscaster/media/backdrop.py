@@ -6,7 +6,6 @@ to the caller.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import Protocol
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from newscaster.errors import MediaError
 from newscaster.media.color import COEFFICIENTS, UNBIASED, ColourTags, FromRgb
 from newscaster.media.frame import FrameCopier, Planes, YuvFrame
 from newscaster.media.probe import probe
+from newscaster.media.srgb import converted_profile, eight_bits, split_alpha
 from newscaster.media.video import read_yuv_frames
 from newscaster.safety.readers import MAX_PIXELS, open_regular_file
 from newscaster.types import ImageU8
@@ -213,34 +213,10 @@ def _read_image(path: Path) -> Image.Image | None:
 
 def _to_srgb(image: Image.Image) -> Image.Image:
     """Convert an image of any mode and profile to sRGB; transparent pixels become black."""
-    profile = image.info.get("icc_profile")
-    if image.mode.startswith("I"):
-        values = np.asarray(image, np.float64)
-        image = Image.fromarray((values / 257).clip(0, 255).round().astype(np.uint8))
-        profile = None
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        image = image.convert("RGB")
-    elif image.mode not in ("RGB", "CMYK", "L"):
-        image = image.convert("RGB")
-    converted = _convert_profile(image, profile) if profile else None
-    rgb = converted or image.convert("RGB")
+    profile = None if image.mode.startswith("I") else image.info.get("icc_profile")
+    colours, alpha = split_alpha(eight_bits(image))
+    rgb = (converted_profile(colours, profile) if profile else None) or colours.convert("RGB")
     return rgb if alpha is None else Image.composite(rgb, Image.new("RGB", rgb.size), alpha)
-
-
-def _convert_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """Convert to sRGB; return None if the profile is damaged or of another kind of image."""
-    try:
-        return ImageCms.profileToProfile(
-            image,
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
-            outputMode="RGB",
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None
 
 
 def constant_planes(rgb: tuple[int, int, int], like: YuvFrame) -> tuple[int, int, int]:

@@ -5,15 +5,15 @@ A photograph that cannot become a target video is refused here, with the reason.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from newscaster.errors import FootageError, MediaError
 from newscaster.face.head_pose import Head
+from newscaster.media.srgb import converted_profile, eight_bits, split_alpha
 from newscaster.prepare.mouth_occlusion import OcclusionMeter, covered_frames
 from newscaster.safety.readers import open_regular_file
 from newscaster.tracking import FaceDetector, FaceMesh, FaceRoi
@@ -125,41 +125,17 @@ def _too_large(path: Path, found: str) -> str:
 def _to_srgb(image: Image.Image, path: Path, notes: list[str]) -> Image.Image:
     """Convert an image of any mode and profile to sRGB, over mid-grey."""
     profile = image.info.get("icc_profile")
-    if image.mode.startswith("I"):
-        values = np.asarray(image, np.float64)
-        if values.max(initial=0) > 0xFFFF:
-            raise MediaError(f"'{path}' has 32-bit pixels; expected 8 or 16 bits. Export it as a PNG")
-        image = Image.fromarray((values / 257).clip(0, 255).round().astype(np.uint8))
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        image = image.convert("RGB")
-    elif image.mode not in ("RGB", "CMYK", "L"):
-        image = image.convert("RGB")
-    if profile:
-        image = _convert_profile(image, profile, notes)
-    rgb = image.convert("RGB")
+    if image.mode.startswith("I") and np.asarray(image, np.float64).max(initial=0) > 0xFFFF:
+        raise MediaError(f"'{path}' has 32-bit pixels; expected 8 or 16 bits. Export it as a PNG")
+    colours, alpha = split_alpha(eight_bits(image))
+    converted = converted_profile(colours, profile) if profile else None
+    if profile and converted is None:
+        notes.append("the colour profile is damaged and was ignored; sRGB is assumed")
+    rgb = converted or colours.convert("RGB")
     if alpha is None or alpha.getextrema()[0] == 255:
         return rgb
     notes.append("transparent pixels were filled with grey")
     return Image.composite(rgb, Image.new("RGB", rgb.size, (_GREY,) * 3), alpha)
-
-
-def _convert_profile(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    try:
-        converted = ImageCms.profileToProfile(
-            image,
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
-            outputMode="RGB",
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        converted = None
-    if converted is None:
-        notes.append("the colour profile is damaged and was ignored; sRGB is assumed")
-        return image
-    return converted
 
 
 def _fitted(image: Image.Image, path: Path, notes: list[str]) -> Photo:
