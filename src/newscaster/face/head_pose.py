@@ -54,6 +54,10 @@ class Poses:
     def __getitem__(self, index: slice | npt.NDArray[np.integer[Any]] | ArrayBool) -> Poses:
         return Poses(self.matrix[index], self.shift[index])
 
+    def repeated(self, count: int) -> Poses:
+        """Return one pose, (1,), for ``count`` images."""
+        return Poses(np.repeat(self.matrix, count, axis=0), np.repeat(self.shift, count, axis=0))
+
     @property
     def scale(self) -> ArrayF64:
         """Pixels per IOD of a frontal face, (F,)."""

@@ -19,6 +19,7 @@ _CLOSED_PERCENT = 15
 """Percentage of frames taken as a closed mouth: running speech has more pauses and bilabials than that."""
 _CLOSING_PENALTY = 1e-5
 """Of squared coefficients, against squared gaps in IOD: a gap of 0.003 IOD remains of a wide smile."""
+_EXTREME_STDS = 2.0
 _MOVING_RANGE = 0.03
 """Range of openings from the 5th to the 95th percentile. On GRID speaker 1 it is 0.09 to 0.15 in a sentence,
 and under 0.002 while the mouth rests."""
@@ -61,6 +62,15 @@ def rest_shape(shapes: ArrayFloat) -> ArrayF64:
     gap = opening(shapes)
     closed = gap <= np.nanpercentile(gap, _CLOSED_PERCENT)
     return np.asarray(np.median(shapes[closed], axis=0))
+
+
+def extreme_shapes(basis: MouthBasis) -> ArrayF64:
+    """Return mouths that speech may make, (2 K, 57, 2): far along each direction of the basis, both ways.
+
+    A mask leaves room for them, as speech may open a mouth further than the footage does.
+    """
+    steps = _EXTREME_STDS * np.eye(basis.size)
+    return basis.reconstruct(np.concatenate([steps, -steps]))
 
 
 def closed_shape(shape: ArrayFloat, basis: MouthBasis) -> ArrayF64:

@@ -82,7 +82,7 @@ class StillTarget:
         """The landmarks of each frame, (F, 478, 3) pixels, moved by the same flow as the pixels."""
         return np.stack([self._landmarks(number) for number in range(len(self))])
 
-    @property
+    @cached_property
     def poses(self) -> Poses:
         """The poses of :attr:`head` in each frame."""
         return self.head.poses(self.landmarks)

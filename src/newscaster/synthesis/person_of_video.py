@@ -22,7 +22,15 @@ from newscaster.errors import FootageError
 from newscaster.face.crop import FaceCrop, Mask, lower_face_mask
 from newscaster.face.geometry import eye_distance
 from newscaster.face.head_pose import Head, Poses
-from newscaster.face.mouth_basis import MouthBasis, is_moving, mouth_shapes, opening, place_mouth, rest_shape
+from newscaster.face.mouth_basis import (
+    MouthBasis,
+    extreme_shapes,
+    is_moving,
+    mouth_shapes,
+    opening,
+    place_mouth,
+    rest_shape,
+)
 from newscaster.face.references import MAX_REFERENCES, References, spread_mouths
 from newscaster.face.surface_warp import Surface, SurfaceWarp
 from newscaster.face.topology import MOUTH
@@ -54,9 +62,6 @@ _MAX_FIT_FRAMES = 2000
 """Frames that head and mask are fitted on."""
 _FAR_FROM_SHAPE = 0.35
 """Distance from the median mouth, in crop widths, beyond which landmarks are wrong."""
-_STDS = 2.0
-"""Standard deviations along each direction of the mouth that the mask leaves room for: speech may open a
-mouth further than the video does."""
 _MIN_SHARPNESS = 0.5
 """Of a frame to copy from, relative to the median of them: below, it is blurred by motion or focus."""
 
@@ -207,16 +212,11 @@ class _KnownFace:
         """Return a mask of the mouths that were seen, and of those that speech may make."""
         places = self.places
         places = places[:: -(-len(places) // _MAX_FIT_FRAMES)]
-        steps = _STDS * np.concatenate([np.eye(basis.size), -np.eye(basis.size)])
         upright = self.poses[np.array([np.argmin(np.abs(self.poses.angles).sum(axis=1))])]
-        possible = basis.reconstruct(steps)
-        pixels = place_mouth(possible, self.head, _repeated(upright, len(possible)))
+        possible = extreme_shapes(basis)
+        pixels = place_mouth(possible, self.head, upright.repeated(len(possible)))
         made = self.crop.transforms(self.head, upright)[0].apply(pixels)
         return lower_face_mask(np.concatenate([places, made]), self.crop)
-
-
-def _repeated(pose: Poses, count: int) -> Poses:
-    return Poses(np.repeat(pose.matrix, count, axis=0), np.repeat(pose.shift, count, axis=0))
 
 
 def _mouths(landmarks: ArrayF32) -> ArrayF64:

@@ -24,8 +24,7 @@ import numpy as np
 from newscaster.consent import Consent
 from newscaster.face.crop import FaceCrop, Mask, cut_crop, lower_face_mask
 from newscaster.face.geometry import eye_distance
-from newscaster.face.head_pose import Poses
-from newscaster.face.mouth_basis import MouthBasis, closed_shape, mouth_shapes, place_mouth
+from newscaster.face.mouth_basis import MouthBasis, closed_shape, extreme_shapes, mouth_shapes, place_mouth
 from newscaster.face.open_mouths import natural_shapes, opened_mouths
 from newscaster.face.references import CELLS, References
 from newscaster.face.surface_warp import Surface
@@ -45,9 +44,6 @@ from newscaster.system.files import atomic_write
 from newscaster.types import ArrayF64, ImageU8, Progress
 
 _log = logging.getLogger(__name__)
-
-_STDS = 2.0
-"""Standard deviations along each direction of the mouth that the mask leaves room for."""
 
 
 PHOTO_SUFFIXES = frozenset(
@@ -204,10 +200,8 @@ class _KnownFace:
 
     def mask(self, basis: MouthBasis) -> Mask:
         """Return the mask of the mouth as it is, and of those that speech may make."""
-        steps = _STDS * np.concatenate([np.eye(basis.size), -np.eye(basis.size)])
-        return lower_face_mask(
-            np.concatenate([self._mouth[None], self._placed(basis.reconstruct(steps))]), self.crop
-        )
+        possible = self._placed(extreme_shapes(basis))
+        return lower_face_mask(np.concatenate([self._mouth[None], possible]), self.crop)
 
     def references(self, basis: MouthBasis) -> References:
         """Return what a renderer copies from: the photograph with other mouths."""
@@ -223,9 +217,7 @@ class _KnownFace:
 
     def _placed(self, shapes: ArrayF64) -> ArrayF64:
         """Return where mouth shapes (N, 57, 2) lie in the crop of the photograph, in pixels."""
-        count = len(shapes)
-        pose = Poses(np.repeat(self._pose.matrix, count, axis=0), np.repeat(self._pose.shift, count, axis=0))
-        return self._warp[0].apply(place_mouth(shapes, self._head, pose))
+        return self._warp[0].apply(place_mouth(shapes, self._head, self._pose.repeated(len(shapes))))
 
 
 def _frames(still: StillTarget, progress: Progress | None) -> Iterator[ImageU8]:
