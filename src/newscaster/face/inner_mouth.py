@@ -10,15 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import ImageFilter
 
-from newscaster.face.topology import INNER_LIPS, JAW, MOUTH, OUTER_LIPS
+from newscaster.face.landmark_map import fill_polygon
+from newscaster.face.topology import INNER_RING, JAW, JAW_LINE, RING
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ImageU8
 
-_INNER = slice(len(OUTER_LIPS), len(OUTER_LIPS) + len(INNER_LIPS))
-_JAW = slice(len(MOUTH) - len(JAW), len(MOUTH))
-_CHIN = len(OUTER_LIPS) + len(INNER_LIPS) + len(JAW) // 2
-_LOWER_LIP = len(OUTER_LIPS) + 3 * len(INNER_LIPS) // 4
+_CHIN = JAW_LINE.start + len(JAW) // 2
+_LOWER_LIP = INNER_RING.start + 3 * RING // 4
 """The middle of its inner border."""
 _OVERSAMPLING = 3
 
@@ -72,7 +71,7 @@ def draw_inner_mouth(
         pixels_per_unit: pixels of the crop per IOD.
         light: (3,), the colour of a white thing there, 0 to 255.
     """
-    inner = np.asarray(mouth, np.float64)[_INNER]
+    inner = np.asarray(mouth, np.float64)[INNER_RING]
     left, top = np.floor(inner.min(axis=0)).astype(int) - 4
     right, bottom = np.ceil(inner.max(axis=0)).astype(int) + 4
     side = len(crop)
@@ -94,7 +93,7 @@ def _drawn(
 ) -> ArrayF64:
     """Return reflectances (h, w, 3) of the box around the inner lips."""
     width, height = size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING
-    still = rest[_INNER] - corner
+    still = rest[INNER_RING] - corner
     middle = still[:, 0].mean()
     line = still[:, 1].mean()
     x = ((np.arange(width) + 0.5) / _OVERSAMPLING - middle)[None] / unit
@@ -162,7 +161,7 @@ def _tongue(x: ArrayF64, y: ArrayF64, drop: float) -> ArrayF64:
 
 def _distance_below(inner: ArrayF64, width: int, height: int) -> ArrayF64:
     """Return how far each element lies below the upper lip, (h, w), in elements."""
-    half = len(INNER_LIPS) // 2
+    half = RING // 2
     upper = inner[: half + 1]
     order = np.argsort(upper[:, 0])
     at = (np.arange(width) + 0.5) / _OVERSAMPLING
@@ -172,8 +171,6 @@ def _distance_below(inner: ArrayF64, width: int, height: int) -> ArrayF64:
 
 def _coverage(points: ArrayF64, size: tuple[int, int], *, blur: float) -> ArrayF32:
     large = (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING)
-    canvas = Image.new("L", large, 0)
-    outline = [(x * _OVERSAMPLING - 0.5, y * _OVERSAMPLING - 0.5) for x, y in points.tolist()]
-    ImageDraw.Draw(canvas).polygon(outline, fill=255)
-    soft = canvas.filter(ImageFilter.GaussianBlur(blur * _OVERSAMPLING)).reduce(_OVERSAMPLING)
+    filled = fill_polygon(points * _OVERSAMPLING, large)
+    soft = filled.filter(ImageFilter.GaussianBlur(blur * _OVERSAMPLING)).reduce(_OVERSAMPLING)
     return np.asarray(np.asarray(soft, np.float32) / 255, np.float32)

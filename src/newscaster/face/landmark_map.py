@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from newscaster.face.topology import RING
+from newscaster.face.topology import INNER_RING, JAW_LINE, RING
 from newscaster.types import ArrayFloat, ImageU8
 
 CHANNELS = ("inner mouth", "upper lip", "lower lip", "face above the jaw line")
@@ -20,15 +20,21 @@ _OVERSAMPLING = 4
 def draw_landmark_map(points: ArrayFloat, *, side: int, map_side: int) -> ImageU8:
     """Draw one mouth (57, 2), in pixels of a crop of ``side``, as a landmark map (C, map_side, map_side)."""
     scaled = np.asarray(points, np.float64) * (map_side * _OVERSAMPLING / side)
-    outer, inner, jaw = scaled[:RING], scaled[RING : 2 * RING], scaled[2 * RING :]
+    outer, inner, jaw = scaled[:RING], scaled[INNER_RING], scaled[JAW_LINE]
     half = RING // 2
     upper = np.concatenate([outer[: half + 1], inner[: half + 1][::-1]])
     lower = np.concatenate([outer[half:], outer[:1], inner[:1], inner[half:][::-1]])
     size = (map_side * _OVERSAMPLING,) * 2
-    channels = []
-    for polygon in (inner, upper, lower, jaw):
-        image = Image.new("L", size, 0)
-        # Pillow draws with pixel centres at integers; ours are at halves.
-        ImageDraw.Draw(image).polygon([(float(x) - 0.5, float(y) - 0.5) for x, y in polygon], fill=255)
-        channels.append(np.asarray(image.reduce(_OVERSAMPLING)))
-    return np.stack(channels)
+    filled = (fill_polygon(polygon, size) for polygon in (inner, upper, lower, jaw))
+    return np.stack([np.asarray(image.reduce(_OVERSAMPLING)) for image in filled])
+
+
+def fill_polygon(points: ArrayFloat, size: tuple[int, int]) -> Image.Image:
+    """Return an image of width and height ``size`` that is 255 inside a polygon (P, 2), and 0 outside.
+
+    It has no soft edge: draw it large, and reduce it.
+    """
+    image = Image.new("L", size, 0)
+    # Pillow draws with pixel centres at integers; ours are at halves.
+    ImageDraw.Draw(image).polygon([(float(x) - 0.5, float(y) - 0.5) for x, y in points], fill=255)
+    return image

@@ -6,17 +6,17 @@ photo of a closed mouth has nothing: `inner_mouth` draws teeth and tongue in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 from newscaster.face.inner_mouth import draw_inner_mouth
+from newscaster.face.landmark_map import fill_polygon
 from newscaster.face.mouth_basis import MouthBasis, opening
 from newscaster.face.reference_flow import coarse_flow
 from newscaster.face.references import References, spread_mouths
-from newscaster.face.topology import INNER_LIPS, JAW, MOUTH, OUTER_LIPS
+from newscaster.face.topology import INNER_RING, JAW_LINE, MOUTH_POINTS, RING
 from newscaster.types import ArrayBool, ArrayF64, ArrayFloat, ImageU8
 
 COUNT = 60
@@ -31,13 +31,11 @@ _SMALLEST_OPENING = 0.01
 """In IOD; with less, there is no inner mouth to be seen."""
 _FLOW_CELLS = 64
 _OVERSAMPLING = 4
-_INNER = slice(len(OUTER_LIPS), len(OUTER_LIPS) + len(INNER_LIPS))
-_JAW = slice(len(MOUTH) - len(JAW), len(MOUTH))
 _WITH_UPPER, _WITH_LOWER = (
-    [point for point in range(len(MOUTH)) if point not in between]
+    [point for point in range(MOUTH_POINTS) if point not in between]
     for between in (
-        range(_INNER.start + len(INNER_LIPS) // 2 + 1, _INNER.stop),
-        range(_INNER.start + 1, _INNER.start + len(INNER_LIPS) // 2),
+        range(INNER_RING.start + RING // 2 + 1, INNER_RING.stop),
+        range(INNER_RING.start + 1, INNER_RING.start + RING // 2),
     )
 )
 """The points of the mouth without the inner border of the other lip."""
@@ -132,8 +130,8 @@ def _sampled(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8:
 
 def _line_between(mouth: ArrayFloat, side: int) -> ArrayF64:
     """Return the height of the line between the lips in each column, (S,) pixels."""
-    half = len(INNER_LIPS) // 2
-    inner = np.asarray(mouth[_INNER] * side, np.float64)
+    half = RING // 2
+    inner = np.asarray(mouth[INNER_RING] * side, np.float64)
     upper, lower = inner[: half + 1], np.concatenate([inner[:1], inner[: half - 1 : -1]])
     middle = (upper + lower) / 2
     order = np.argsort(middle[:, 0])
@@ -146,8 +144,8 @@ def white_light(crop: ImageU8, mouth: ArrayFloat) -> ArrayF64:
     Skin reflects at most four fifths of the light, dark skin less: its highlights tell.
     """
     side, points = len(crop), np.asarray(mouth)
-    lips = np.asarray(_polygon(points[: len(OUTER_LIPS)], side).filter(ImageFilter.MaxFilter(7))) > 0
-    face: ArrayBool = np.asarray(_polygon(points[_JAW], side)) > 127
+    lips = np.asarray(_polygon(points[:RING], side).filter(ImageFilter.MaxFilter(7))) > 0
+    face: ArrayBool = np.asarray(_polygon(points[JAW_LINE], side)) > 127
     ring = face & ~lips
     pixels = crop[ring if ring.any() else ~lips].astype(np.float64)
     skin = pixels.mean(axis=0)
@@ -160,15 +158,12 @@ def white_light(crop: ImageU8, mouth: ArrayFloat) -> ArrayF64:
 def _polygon(points: ArrayFloat, side: int) -> Image.Image:
     """Return the coverage of a polygon, in crop widths, by each pixel, as an image."""
     large = side * _OVERSAMPLING
-    canvas = Image.new("L", (large, large), 0)
-    outline: Sequence[tuple[float, float]] = [(x * large - 0.5, y * large - 0.5) for x, y in points.tolist()]
-    ImageDraw.Draw(canvas).polygon(list(outline), fill=255)
-    return canvas.reduce(_OVERSAMPLING)
+    return fill_polygon(points * large, (large, large)).reduce(_OVERSAMPLING)
 
 
 def _gap(shapes: ArrayF64) -> ArrayF64:
     """Return the smallest distance from upper to lower inner lip, negative where they cross, (N,)."""
-    half = len(INNER_LIPS) // 2
-    inner = shapes[:, _INNER, 1]
+    half = RING // 2
+    inner = shapes[:, INNER_RING, 1]
     upper, lower = inner[:, 1:half], inner[:, :half:-1]
     return np.asarray((lower - upper).min(axis=1))

@@ -31,6 +31,10 @@ LEFT_EYE_OUTER, RIGHT_EYE_OUTER = 33, 263
 """Outer eye corners, named by the side of the image on which an upright face shows them."""
 
 RING = len(OUTER_LIPS)
+INNER_RING = slice(RING, 2 * RING)
+"""Within a mouth shape: the inner border of the lips."""
+JAW_LINE = slice(2 * RING, MOUTH_POINTS)
+"""Within a mouth shape: the jaw line."""
 UPPER_LIP_OUTER = slice(0, RING // 2 + 1)
 """Within a ring of the lips: the upper half, both corners included."""
 
