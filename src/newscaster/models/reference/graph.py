@@ -19,7 +19,15 @@ from newscaster.face.crop import SIDES
 from newscaster.face.landmark_map import CHANNELS
 from newscaster.face.reference_flow import GRID
 from newscaster.face.references import CELLS
-from newscaster.models.reference.network import MAX_FLOW, ReferenceConfig
+from newscaster.models.reference.network import (
+    CONTRAST,
+    CORRECTION,
+    FAR,
+    MAX_FLOW,
+    MIN_PRIOR,
+    TEMPERATURE,
+    ReferenceConfig,
+)
 from newscaster.training.onnx_export import OPSET
 
 _FOUR = 4 * 3
@@ -101,10 +109,10 @@ class _Writer:
         by_reference = self.add("Reshape", prior, self.constant([count, 1, 1, 1], np.int64))
         convolved = self._convolved(self._seen(warped, by_reference))
         logits, shift, correction = self.split(convolved, [count, 2, 3])
-        known = self.add("Log", self.add("Add", by_reference, self.constant(1e-4)))
+        known = self.add("Log", self.add("Add", by_reference, self.constant(MIN_PRIOR)))
         known = self.add("Reshape", known, self.constant([1, count, 1, 1], np.int64))
         weights = self.add(
-            "Softmax", self.add("Add", self.add("Mul", logits, self.constant(2.0)), known), axis=1
+            "Softmax", self.add("Add", self.add("Mul", logits, self.constant(TEMPERATURE)), known), axis=1
         )
         weights = self.add("Transpose", weights, perm=[1, 0, 2, 3])  # (K, 1, h, w)
         refinement = self.add("Tanh", self.add("Mul", shift, self.constant(0.5)))
@@ -116,7 +124,7 @@ class _Writer:
         own, others = self.split(weights, [1, count - 1], axis=0)
         _, other = self.split(warped, [1, count - 1], axis=0)
         mixed = self._sum(self.add("Mul", others, other))
-        low = self.add("Add", mixed, self.add("Mul", correction, self.constant(0.3)))
+        low = self.add("Add", mixed, self.add("Mul", correction, self.constant(CORRECTION)))
         low = self.add("Mul", low, self.constant(255.0))
         # The first reference's low band counts by its weight, but its high band in whole.
         own = self.add("Sub", own, "detail_gain")
@@ -135,10 +143,10 @@ class _Writer:
         """Write the input of the U-Net, (1, C, h, w); see `network._seen`."""
         count = self._config.references
         mean = self._sum(self.add("Mul", warped, prior))
-        others = self.add("Mul", self.add("Sub", warped, mean), self.constant(2.0))
+        others = self.add("Mul", self.add("Sub", warped, mean), self.constant(CONTRAST))
         grid = self.add("Shape", "hidden", start=2)
         shape = self.add("Concat", self.constant([1, 3 * count], np.int64), grid, axis=0)
-        far = self.add("Mul", "distance", self.constant(0.2))
+        far = self.add("Mul", "distance", self.constant(FAR))
         far = self.add("Reshape", far, self.constant([1, count, 1, 1], np.int64))
         context = self.add("Cast", self.add("Transpose", "context", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
         maps = self.add("Cast", "landmark_map", to=TensorProto.FLOAT)

@@ -38,6 +38,9 @@ from newscaster.types import ArrayBool
 _SHARPNESS = 0.95
 """Sharpness asked of rendered lips; real ones have 1. More costs fidelity where copies are misplaced."""
 _GAIN_RANGE = (0.7, 1.5)
+CORRECTION, CONTRAST, TEMPERATURE, FAR = 0.3, 2.0, 2.0, 0.2
+"""Scales of the correction, of references less their mean, of the logits of weights, and of distances."""
+MIN_PRIOR = 1e-4
 MAX_FLOW = 0.04
 """Maximum length of the refinement of the flow along each axis, in crop widths."""
 
@@ -213,9 +216,9 @@ class BlendingUNet(nn.Module):
         weights, refinement, correction = torch.split(
             self._convolved(_seen(sight, warped, prior)), self._leaving, dim=1
         )
-        weights = torch.softmax(2 * weights + (prior + 1e-4).log(), dim=1)[:, :, None]
+        weights = torch.softmax(TEMPERATURE * weights + (prior + MIN_PRIOR).log(), dim=1)[:, :, None]
         refinement = MAX_FLOW * torch.tanh(refinement / 2)
-        correction = 0.3 * correction
+        correction = CORRECTION * correction
         copied = _warp(sight.large, _by_reference(coarse, count)[:, 0] + refinement, sight.corner)
         reduced = functional.avg_pool2d(copied, cell)
         low = weights[:, 0] * reduced + (weights[:, 1:] * warped[:, 1:]).sum(1) + correction
@@ -231,9 +234,9 @@ class BlendingUNet(nn.Module):
 def _seen(sight: Sight, warped: Tensor, prior: Tensor) -> Tensor:
     """Return the input of the U-Net, (B, C, h, w)."""
     mean = (warped * prior[:, :, None]).sum(1)
-    others = 2 * (warped - mean[:, None]).flatten(1, 2)
+    others = CONTRAST * (warped - mean[:, None]).flatten(1, 2)
     one = torch.ones_like(mean[:, :1])
-    far = 0.2 * sight.distance[..., None, None] * one
+    far = FAR * sight.distance[..., None, None] * one
     return torch.cat([sight.context, sight.hidden * one, mean, others, sight.landmark_map, far], dim=1)
 
 
