@@ -20,3 +20,9 @@ def larger_anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
     """An anchor with room for a label and a watermark."""
     path = write_tiny_anchor(tmp_path_factory.mktemp("anchor") / "larger.anchor", size=(320, 240))
     return newscaster.open(path)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where tracks of videos are stored: each video is tracked once."""
+    return tmp_path_factory.mktemp("tracks")

@@ -35,12 +35,6 @@ def anchor() -> Anchor:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all: each video is tracked once."""
-    return tmp_path_factory.mktemp("tracks")
-
-
-@pytest.fixture(scope="module")
 def video(anchor: Anchor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled anchor's person, then frames without a face, then the person again: three shots."""
     path = tmp_path_factory.mktemp("video") / "three shots.mp4"

@@ -38,11 +38,6 @@ def anchor() -> Anchor:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tracks")
-
-
-@pytest.fixture(scope="module")
 def talking(anchor: Anchor) -> list[np.ndarray]:
     """Frames of the bundled anchor's person, who talks."""
     speech = speech_like(FRAMES / 25, seed=3)

@@ -25,11 +25,6 @@ def anchor() -> Anchor:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tracks")
-
-
-@pytest.fixture(scope="module")
 def video(anchor: Anchor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled anchor's person twice, side by side."""
     path = tmp_path_factory.mktemp("video") / "two people.mp4"
