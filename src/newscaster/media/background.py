@@ -139,7 +139,7 @@ def computed_ahead(
 ) -> Generator[Result]:
     """Yield the results of items in their order; they are computed in several threads.
 
-    Items are taken in the thread that takes the results. One more than `workers` is in progress at a time.
+    Items are drawn in the thread of the caller. One more than `workers` is in progress at a time.
     Close the generator to stop early: the threads end with it.
 
     Args:
