@@ -102,16 +102,32 @@ system-packages:  ## install strace and Chromium, on Debian
 		test -z "$$CI" || command -v $$name >/dev/null || { echo "$$name cannot be installed"; exit 1; }; \
 	done
 
-check: setup system-packages  ## run all checks of CI: lint, format, types, import contracts, documents, tests
+# Tests marked `slow` are whole trainings, real footage, and commands that are killed. They take most of the processor time,
+# and `make check` has faster tests of what they test: its coverage is measured without them (`make coverage`).
+FAST := not browser and not slow
+
+check: lint docs fast-tests  ## run the checks of every change: lint, types, import contracts, documents, tests
+	$(MAKE) browser-tests PYTEST=
+
+.PHONY: check-all
+check-all: lint docs all-tests  ## run all checks of CI, slow tests included
+	$(MAKE) browser-tests PYTEST=
+
+.PHONY: lint
+lint: setup  ## check style, types, import contracts, words and dependencies
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/audit.py
 	$(BIN)/python tools/private_words.py --max 0
-	$(MAKE) docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not browser' $(PYTEST)
-	$(MAKE) browser-tests PYTEST=
+
+.PHONY: fast-tests slow-tests all-tests
+fast-tests: MARKS := $(FAST)
+slow-tests: MARKS := slow and not browser
+all-tests: MARKS := not browser
+fast-tests slow-tests all-tests: setup system-packages  ## run the tests by their mark: see the comments
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m '$(MARKS)' $(PYTEST)
 
 # About 5 s, without the network. The search of the site needs a web server: `python -m http.server -d build/site`.
 .PHONY: docs
@@ -122,7 +138,7 @@ docs: setup  ## build the documentation site into build/site
 # the tests about a fifth slower, so it is no part of `make check`.
 .PHONY: coverage
 coverage: setup  ## measure branch coverage of src
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not browser' \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m '$(FAST)' \
 		--cov --cov-report=term:skip-covered $(PYTEST)
 
 # Tests of the studio's page in Chromium. Without it they are skipped, or fail if CI is set. The line before the last has

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fresh_python import environment
 
 ROOT = Path(__file__).parents[1]
@@ -35,12 +37,14 @@ def run(**variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_without_a_browser_the_last_lines_say_so() -> None:
     made = run()
     assert made.returncode == 0
     assert f"browser tests: SKIPPED: {MISSING}" in made.stdout.splitlines()[-2]
 
 
+@pytest.mark.slow
 def test_without_a_browser_continuous_integration_fails() -> None:
     made = run(CI="true")
     assert made.returncode == 1

@@ -137,6 +137,7 @@ def test_one_thing_takes_two_files(heading: str) -> None:
     assert 1 <= len(sources) <= 2
 
 
+@pytest.mark.slow
 def test_a_renderer(extended: Extended, anchor: Path) -> None:
     _, speak = sections()["A renderer"].commands
     extended.command(speak)

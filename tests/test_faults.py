@@ -131,6 +131,7 @@ def test_every_exit_code_is_documented() -> None:
 # --- A full disk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("max_bytes", "said"),
     [(0, "no folder for temporary files"), (2000, "no room for temporary files"), (15_000, "'news.mp4'")],
@@ -192,6 +193,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_training_goes_on_when_a_full_disk_has_room_again(
     footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +233,7 @@ def test_arrays_cut_short_by_a_full_disk_say_so() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_job_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
     if not hasattr(resource, "prlimit"):
         pytest.skip("limits of another process are Linux's")
@@ -266,6 +269,7 @@ def test_a_job_on_a_full_disk(tiny: Path, tmp_path: Path) -> None:
         assert job()["state"] == "done"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_a_job_whose_process_is_killed(tiny: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept"
@@ -498,6 +502,7 @@ def test_consent_that_ends_is_asked_for_while_an_anchor_is_open(
 # --- Two at once, and signals
 
 
+@pytest.mark.slow
 def test_two_trainings_in_one_folder_and_sigterm(footage: Path, tmp_path: Path) -> None:
     arguments = ["train", footage, "-o", "ada.anchor", "--minutes", "5", "--consent", "Ada agreed"]
     with started(*arguments, cwd=tmp_path, program=MADE_UP) as first:
@@ -513,6 +518,7 @@ def test_two_trainings_in_one_folder_and_sigterm(footage: Path, tmp_path: Path) 
     assert dataset.Dataset.open(tmp_path / "ada.work" / "take").frames == 105
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [
@@ -537,6 +543,7 @@ def test_speak_is_stopped(tiny: Path, tmp_path: Path, number: int, code: int, sa
     assert not unfinished(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_live_is_stopped(tiny: Path, tmp_path: Path, number: int) -> None:
     """To be stopped is how a stream ends: the file is finished, and signed."""

@@ -284,6 +284,7 @@ RUNS: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_training_runs_hold_what_is_documented(tmp_path: Path, run: str) -> None:
     RUNS[run](tmp_path / "run")

@@ -145,6 +145,7 @@ def test_the_old_behaviour_is_seen(place: Place) -> None:
 # --- Commands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offline", [False, True])
 def test_speak_verify_info_withdraw(whisper_anchor: Path, speech: Path, place: Place, offline: bool) -> None:
     if offline and empty_network() is None:
@@ -158,6 +159,7 @@ def test_speak_verify_info_withdraw(whisper_anchor: Path, speech: Path, place: P
         check(trace(CLI, "withdraw", "x.anchor", place=place), place, "x.anchor")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["speak", "demo"])
 def test_a_text_is_read(whisper_anchor: Path, place: Place, command: str) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
@@ -233,6 +235,7 @@ def test_live_to_an_address_sends_there_alone(whisper_anchor: Path, speech: Path
     assert elsewhere(traced, place, ()) == set()
 
 
+@pytest.mark.slow
 def test_serve_is_where_it_was_asked_to_be(whisper_anchor: Path, speech: Path, place: Place) -> None:
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
     with tracing(CLI, "serve", whisper_anchor, "--port", "0", "--no-token", place=place) as (process, log):

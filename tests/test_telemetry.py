@@ -34,6 +34,7 @@ IMPORTERS = {"onnxruntime", "openvino", "hibari", "piper"}
 """Packages that collect telemetry or write to the home as they are imported, or import one that does."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["tools", "benchmarks", "examples", "tests"])
 def test_scripts_import_newscaster_first(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.py"):

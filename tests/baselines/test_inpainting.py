@@ -111,6 +111,7 @@ def test_the_networks_are_those_of_pix2pix(side: int) -> None:
     assert rows[-1] - rows[0] + 1 == 70
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_the_mouth_is_filled_in(data: RenderingData, tmp_path: Path) -> None:
     reports: list[TrainProgress] = []
     train_inpainter(

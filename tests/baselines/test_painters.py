@@ -22,6 +22,7 @@ def data() -> RenderingData:
     return RenderingData.of([talking_clip(4, side=SIDE, seed=s) for s in range(3)], hidden_mask(SIDE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in RIVALS if name not in ("ours", "l1")])
 def test_every_rival_trains_by_name_and_paints_what_is_hidden(
     data: RenderingData, tmp_path: Path, name: str

@@ -234,6 +234,7 @@ def test_every_option_that_takes_a_name_or_a_text_is_tried() -> None:
                 assert option in tried, (name, option)
 
 
+@pytest.mark.slow
 def test_every_stream_takes_such_names(folder: Path) -> None:
     info = [sys.executable, "-m", "newscaster.cli", "info", str(folder / f"{CAFE}.anchor")]
     for encoding in ("utf-8:strict", "ascii:strict", "latin-1:strict"):

@@ -21,6 +21,7 @@ from studios import TOKEN, ask, serving, until
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")
 
 
+@pytest.mark.slow
 def test_sigterm_ends_sessions_and_keeps_jobs(tiny: Path, wav: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept"
     with serving(tiny, "--data-dir", keep) as (process, address):
@@ -45,6 +46,7 @@ def test_sigterm_ends_sessions_and_keeps_jobs(tiny: Path, wav: Path, tmp_path: P
         assert process.wait(timeout=60) == 0
 
 
+@pytest.mark.slow
 def test_the_folder_is_the_users_own_and_sighup_ends(tiny: Path, tmp_path: Path) -> None:
     """Also a folder of an earlier version."""
     folder = tmp_path / "newscaster" / "studio"
@@ -68,6 +70,7 @@ def test_a_killed_studio_leaves_no_process_behind(tiny: Path, wav: Path, tmp_pat
             until(lambda: str(tmp_path) not in _command_lines())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="another process's limits are set on Linux alone")
 def test_a_recording_on_a_full_disk_ends_nothing_else(tiny: Path, tmp_path: Path) -> None:
     import resource
@@ -92,6 +95,7 @@ def test_a_recording_on_a_full_disk_ends_nothing_else(tiny: Path, tmp_path: Path
         assert process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_recording_of_a_killed_studio_is_stored(tiny: Path, tmp_path: Path) -> None:
     keep = tmp_path / "kept"
     with serving(tiny, "--data-dir", keep) as (process, address):
@@ -108,6 +112,7 @@ def test_a_recording_of_a_killed_studio_is_stored(tiny: Path, tmp_path: Path) ->
     assert list(file.parent.iterdir()) == [file]
 
 
+@pytest.mark.slow
 def test_a_studio_makes_a_token_of_its_own(tiny: Path, wav: Path, tmp_path: Path) -> None:
     """It is in the link, and nowhere else: not in the log, in a file, or in command lines."""
     with serving(tiny, "--data-dir", tmp_path, token=True) as (process, link):
@@ -147,6 +152,7 @@ def test_no_token_wins_over_the_environment_alone(
     assert "which other machines can reach, but there is no token" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_second_studio_in_one_folder(tiny: Path, wav: Path, tmp_path: Path) -> None:
     """It ends at once, with a line that names the first; a killed one frees the folder at once."""
     keep = tmp_path / "kept"
@@ -170,6 +176,7 @@ def test_a_second_studio_in_one_folder(tiny: Path, wav: Path, tmp_path: Path) ->
             until(lambda job=job: ask(address, f"/v1/jobs/{job}")["state"] == "done")  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_a_studio_ends_if_another_machine_took_its_folder_over(tiny: Path, tmp_path: Path) -> None:
     with serving(tiny, "--data-dir", tmp_path) as (process, _):
         owner = tmp_path / ".owner.json"

@@ -94,6 +94,7 @@ WAITING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "number"),
     [*((name, signal.SIGTERM) for name in WAITING), ("speech", signal.SIGINT), ("speech", signal.SIGHUP)],
@@ -133,6 +134,7 @@ def test_pipes_as_speech(folder: Path) -> None:
     assert provenance.verify(folder / "out.mp4", watermark=False).holds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -153,6 +155,7 @@ def test_pipes_that_cannot_be_used_are_refused(folder: Path, arguments: list[str
     assert left_over(folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_connection_that_is_not_answered(folder: Path, number: signal.Signals) -> None:
     """FFmpeg opens it with Python's lock in its hand: the system ends the process then."""

@@ -129,6 +129,7 @@ def test_look_ahead(
     assert not (tmp_path / "news.mp4").exists()
 
 
+@pytest.mark.slow
 def test_speech_on_standard_input(tiny: Path, wav: Path, tmp_path: Path) -> None:
     arguments = ["speak", "-", "--anchor", tiny, "-o", tmp_path / "news.mp4"]
     with wav.open("rb") as stream:
@@ -259,6 +260,7 @@ def test_skipped_parts_of_a_text_are_named(
     ]
 
 
+@pytest.mark.slow
 def test_a_script_in_several_languages(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,6 +79,7 @@ def run(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "redirected", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", pytest.param("2>/dev/full", marks=FULL)]
 )
@@ -92,6 +93,7 @@ def test_results_with_closed_streams(folder: Path, name: str, redirected: str) -
         assert provenance.verify(folder / "out.mp4", watermark=False).holds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "redirected", ["<&-", ">&-", "<&- >&-", "2>&-", pytest.param("2>/dev/full", marks=FULL)]
 )
@@ -103,6 +105,7 @@ def test_errors_with_closed_streams(folder: Path, name: str, redirected: str) ->
     assert (b"rror: " in done.stderr) == ("2>" not in redirected)
 
 
+@pytest.mark.slow
 @FULL
 @pytest.mark.parametrize("name", RESULTS)
 def test_standard_output_that_is_full(folder: Path, name: str) -> None:
@@ -114,6 +117,7 @@ def test_standard_output_that_is_full(folder: Path, name: str) -> None:
         assert provenance.verify(folder / "out.mp4", watermark=False).holds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RESULTS)
 def test_no_one_reads_standard_output(folder: Path, name: str) -> None:
     reading, writing = os.pipe()
@@ -165,6 +169,7 @@ ENCODINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_characters_that_an_encoding_lacks(folder: Path, encoding: str) -> None:
     name = "séance 中 😀.mp4"

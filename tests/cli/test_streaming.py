@@ -112,6 +112,7 @@ def test_a_wav_file_on_standard_input_is_no_raw_audio(tiny: Path, tmp_path: Path
     assert max(likeness) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -254,6 +255,7 @@ def test_what_is_not_signed_is_named(
     assert capsys.readouterr().err.splitlines()[1].startswith("not signed: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["pipe:1", "pipe:", "/dev/stdout", "/dev/fd/1"])
 def test_pipes_are_not_signed(tiny: Path, tmp_path: Path, address: str) -> None:
     media.write_wav(tmp_path / "speech.wav", speech_like(0.3), 16_000)

@@ -45,6 +45,7 @@ def evaluation(anchor: Anchor, kept: Path, tmp_path_factory: pytest.TempPathFact
         return evaluate(anchor, [folder], keep=kept, workers=0, progress=lambda *step: STEPS.append(step))
 
 
+@pytest.mark.slow
 def test_a_row_for_every_condition(evaluation: Evaluation) -> None:
     assert [(row.condition, row.clips, row.frames) for row in evaluation.figures] == [
         ("real", 2, 80),
@@ -150,6 +151,7 @@ def test_a_strip_shows_the_largest_of_a_column() -> None:
     assert isinstance(strip(np.ones(3), top=1.0), Image.Image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["real", "mouth"])
 def test_a_video_without_any_face_is_no_figure(
     lost: str, anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -177,6 +179,7 @@ def test_a_video_without_any_face_is_no_figure(
     )
 
 
+@pytest.mark.slow
 def test_a_relative_folder_for_the_videos_changes_no_figure(
     anchor: Anchor, evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +207,7 @@ def test_what_is_missing_is_named_before_any_work(anchor: Anchor, monkeypatch: p
         evaluate(anchor, ["none.mp4"])
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_the_bundled_anchor_on_its_person_and_on_another(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -152,6 +152,7 @@ def test_a_part_of_a_video_without_a_face_keeps_its_place(
     assert np.isnan(found[:first]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_the_end_of_a_clip_shows_the_person_of_its_beginning(
     anchor: Anchor, data_folder: Path, tmp_path: Path

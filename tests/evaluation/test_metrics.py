@@ -52,6 +52,7 @@ def compared(held: HeldOut, made: list[Remade], anchor: Anchor, *, moved_px: flo
     return compare(held, made, {m.path: landmarks for m in made if m.condition != "rendered"}, anchor)
 
 
+@pytest.mark.slow
 def test_every_metric_is_that_of_the_crops(held: HeldOut, made: list[Remade], anchor: Anchor) -> None:
     found = compared(held, made, anchor)
     mask, there = anchor.face.mask.hidden, held.present
@@ -86,6 +87,7 @@ def test_every_metric_is_that_of_the_crops(held: HeldOut, made: list[Remade], an
             assert np.isnan(values[~where]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 7, 39])
 def test_blocks_of_any_size_give_the_same(
     held: HeldOut, made: list[Remade], anchor: Anchor, monkeypatch: pytest.MonkeyPatch, at_once: int

@@ -8,6 +8,7 @@ from newscaster.face.frame_similarity import UNSEEN, FrameSimilarity
 from newscaster.face.transitions import find_transitions
 
 
+@pytest.mark.slow
 def test_transitions_equal_an_exhaustive_search() -> None:
     rng = np.random.default_rng(3)
     target = similarity(round_way(140, 60.0) + rng.normal(0, 0.002, (140, 2)))

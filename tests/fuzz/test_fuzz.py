@@ -27,6 +27,7 @@ def child(request: pytest.FixtureRequest) -> Iterator[Child]:
     child.close()
 
 
+@pytest.mark.slow
 def test_hostile_files_are_refused_in_a_sentence_or_work(child: Child) -> None:
     tally = Tally()
     replay(child, tally, [])
@@ -44,6 +45,7 @@ def test_hostile_files_are_refused_in_a_sentence_or_work(child: Child) -> None:
     assert tally.refused > tally.executions // 10
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_found() -> None:
     """The runner itself is tested with a target that raises, says too much, takes too much, and dies."""
     child, tally = Child("wrong"), Tally()

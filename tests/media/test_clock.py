@@ -99,6 +99,7 @@ def write_gaps(path: Path, *, packets: int, gap_seconds: int, rate: int = 48_000
             container.mux(packet)
 
 
+@pytest.mark.slow
 def test_gaps_of_more_than_an_hour_in_all_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "gaps.mkv"
     write_gaps(path, packets=300, gap_seconds=3500)

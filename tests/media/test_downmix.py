@@ -129,6 +129,7 @@ def test_samples_that_are_no_numbers_pass_through() -> None:
     assert likeness(downmix.mix(np.stack([VOICE, -VOICE]).astype(np.float32)), VOICE) > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [*range(1, 25)])
 def test_every_number_of_channels(tmp_path: Path, count: int) -> None:
     """Packed WAV, whose layout has a name or none."""
@@ -157,6 +158,7 @@ print(measure.channels, round(measure.seconds, 1), len(samples), float(abs(sampl
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PLANAR)
 def test_planar_channels(tmp_path: Path, kind: str) -> None:
     """In a process of its own: eight planes once ended it."""

@@ -59,6 +59,7 @@ class Disk:
         return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_live_video_names_the_full_disk(
     tmp_path: Path, items: list[LiveItem], monkeypatch: pytest.MonkeyPatch, name: str

@@ -69,6 +69,7 @@ def runs_of(rate: Fraction | int, starts: tuple[float, ...], seconds: float) -> 
     return [Fraction(start) + i / Fraction(rate) for start in starts for i in range(round(seconds * rate))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4", ".mov", ".ts", ".flv"])
 @pytest.mark.parametrize("rate", [25, 30, 50])
 def test_a_gap_is_no_footage(tmp_path: Path, suffix: str, rate: int) -> None:
@@ -125,6 +126,7 @@ def test_a_low_or_varying_rate_has_no_gaps(tmp_path: Path, name: str, times: lis
 RATES = [Fraction(24), Fraction(25), Fraction(30_000, 1001), Fraction(30), Fraction(50), Fraction(60)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 @pytest.mark.parametrize("rate", RATES)
 def test_dropped_frames_do_not_lower_the_rate(tmp_path: Path, suffix: str, rate: Fraction) -> None:

@@ -283,6 +283,7 @@ def test_another_network_is_refused() -> None:
         OcclusionNetwork(Session(motion_network(width=4, coefficients=2, context_steps=1), name="x"))
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "draw"),

@@ -88,6 +88,7 @@ def make_clip(
     return Clip(folder, write_transforms(folder, record, transforms, "x"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("obstacle", ["microphone", "hand"])
 def test_what_comes_before_the_mouth_is_found_and_nothing_else(tmp_path: Path, obstacle: str) -> None:
     hidden = range(120, 150)

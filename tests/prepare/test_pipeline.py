@@ -71,6 +71,7 @@ def written(folder: Path, kind: str) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in sorted(folder.glob(f"clips/*/{kind}.npy"))}
 
 
+@pytest.mark.slow
 def test_a_dataset_holds_what_was_in_the_footage(
     prepared: Dataset, steps: list[tuple[str, float, float]]
 ) -> None:
@@ -122,6 +123,7 @@ def test_the_target_is_a_segment_of_the_footage(prepared: Dataset) -> None:
     assert np.isfinite(dataset.target.transforms.matrix).all()
 
 
+@pytest.mark.slow
 def test_the_target_can_be_another_file(clips: Path, tmp_path: Path) -> None:
     other = made.write_footage(tmp_path / "elsewhere.mp4", seconds=1.8, audio=False)
     dataset = run(clips, tmp_path / "take", target=other)
@@ -151,6 +153,7 @@ def test_footage_that_has_changed_is_tracked_again(clips: Path, copy: Path, tmp_
     assert [clip.frames for clip in dataset.clips] == [40, 50, 40, 40]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_another_rate_or_face_starts_again(clips: Path, copy: Path) -> None:
     dataset = run(clips, copy, fps=30)
@@ -162,6 +165,7 @@ def test_another_rate_or_face_starts_again(clips: Path, copy: Path) -> None:
     assert written(copy, "landmarks") != before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_mixed_rates_are_brought_to_one(tmp_path: Path) -> None:
     files = [made.write_footage(tmp_path / f"{fps}.mp4", fps=fps, seconds=1.6) for fps in (25, 50, 30)]
@@ -171,6 +175,7 @@ def test_mixed_rates_are_brought_to_one(tmp_path: Path) -> None:
     assert run(files, tmp_path / "other", fps=Fraction(30_000, 1001)).fps == Fraction(30_000, 1001)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 @pytest.mark.parametrize(
     ("module", "at"),
@@ -261,6 +266,7 @@ def test_a_file_without_a_face_is_left_out(
     assert "landscape.mp4" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_several_faces(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -315,6 +321,7 @@ def test_another_person_within_a_file_is_left_out(tmp_path: Path, monkeypatch: p
     assert not [path.name for path in (tmp_path / "take").rglob("*") if "descriptor" in path.name]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_footage_without_audio_is_kept_for_its_frames(clips: Path, tmp_path: Path) -> None:
     mute = made.write_footage(tmp_path / "mute.mp4", audio=False, seconds=4.8)
@@ -495,6 +502,7 @@ def outside(face: np.ndarray) -> np.ndarray:
     return face + np.float32([0, 80, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("measure", "found", "gain", "unusable"),
     [
@@ -552,6 +560,7 @@ def test_footage_without_audio_must_show_a_face(tmp_path: Path, monkeypatch: pyt
         run(mute, tmp_path / "take")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_long_footage_becomes_several_clips(tmp_path: Path) -> None:
     path = made.write_footage(tmp_path / "long.mp4", seconds=41, fps=10)

@@ -43,6 +43,7 @@ def dataset(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Data
         return prepare(clips, tmp_path_factory.mktemp("take"))
 
 
+@pytest.mark.slow
 def test_a_sentence_corpus_becomes_a_dataset(dataset: Dataset, clips: list[Path]) -> None:
     assert [clip.name for clip in dataset.clips] == [path.stem for path in clips]
     assert dataset.fps == 25
@@ -66,6 +67,7 @@ def test_heads_are_nearly_frontal_and_mouths_move(dataset: Dataset) -> None:
     assert np.abs(lips - lips.mean(axis=0)).max() < 8  # stabilised
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_the_same_footage_gives_the_same_dataset(dataset: Dataset, clips: list[Path], tmp_path: Path) -> None:
     again = prepare(clips, tmp_path / "take", workers=1)
@@ -75,6 +77,7 @@ def test_the_same_footage_gives_the_same_dataset(dataset: Dataset, clips: list[P
         np.testing.assert_array_equal(one.crops, other.crops)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_killed_without_warning_and_resumed(dataset: Dataset, clips: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "take"
@@ -117,6 +120,7 @@ def side_by_side(clips: list[Path], tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
+@pytest.mark.slow
 def test_two_people_in_one_file_and_in_two(clips: list[Path], data_folder: Path, tmp_path: Path) -> None:
     other = data_folder / "grid_others/lwbsza.mpg"
     both = tmp_path / "both.mp4"
@@ -150,6 +154,7 @@ def test_a_photo_is_not_followed(clips: list[Path], data_folder: Path, tmp_path:
     assert person.centre_x > 540
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_of_several_faces_the_one_that_speaks_is_followed(
     side_by_side: Path, clips: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -171,6 +176,7 @@ def test_frames_without_a_face(tmp_path: Path) -> None:
     assert look(read_footage(path)) == ()
 
 
+@pytest.mark.slow
 def test_the_report_on_real_footage(
     clips: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

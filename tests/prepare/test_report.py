@@ -206,6 +206,7 @@ def test_frames_of_others_are_reported(file: Footage) -> None:
     assert "0:10 to 0:11" in who.advice
 
 
+@pytest.mark.slow
 def test_missing_audio_is_reported(file: Footage) -> None:
     mute = replace(file, has_audio=False)
     alone = verdicts(inspection(mute, audio=None))

@@ -67,6 +67,7 @@ def make_clip(folder: Path, landmarks: np.ndarray, *, light: int = 0) -> Clip:
     return Clip(folder, write_transforms(folder, record, moved, "x"))
 
 
+@pytest.mark.slow
 def test_short_clips_with_transitions_make_one_target(tmp_path: Path) -> None:
     clips = [make_clip(tmp_path / f"a{i}", resting(0.7 * i)) for i in range(5)]
     clips += [make_clip(tmp_path / "elsewhere", resting(0.0, at=(100.0, 90.0)))]

@@ -144,6 +144,7 @@ def late(audio: npt.NDArray[np.float32], seconds: float) -> npt.NDArray[np.float
     return np.concatenate([silence, audio[:-moved]] if seconds > 0 else [audio[moved:], silence])
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.usefixtures("remembered", "short_target")
 @pytest.mark.parametrize("change", ["none", "early", "slow", "other"])
@@ -169,6 +170,7 @@ def test_the_report_on_footage_whose_audio_is_wrong(
     assert re.search(expected[change], found.text)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.usefixtures("remembered", "short_target")
 def test_audio_that_is_late_is_put_in_time_before_training(portrait: Path, tmp_path: Path) -> None:
@@ -187,6 +189,7 @@ def test_audio_that_is_late_is_put_in_time_before_training(portrait: Path, tmp_p
     np.testing.assert_array_equal(again.clips[0].speech, clip.speech)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.usefixtures("remembered", "short_target")
 def test_no_motion_is_learnt_from_somebody_elses_audio(
@@ -201,6 +204,7 @@ def test_no_motion_is_learnt_from_somebody_elses_audio(
     assert any("no motion is learnt from it" in warning for warning in dataset.warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.usefixtures("remembered", "short_target")
 def test_motion_is_learnt_from_the_part_whose_audio_fits(
@@ -220,6 +224,7 @@ def test_motion_is_learnt_from_the_part_whose_audio_fits(
     assert any("no motion is learnt from these parts" in w for w in dataset.warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.usefixtures("remembered", "short_target")
 def test_frames_after_the_end_of_the_audio_teach_no_motion(portrait: Path, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_a_session(studio: TestClient) -> None:
     assert studio.get(path).status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -187,6 +188,7 @@ def session_of(studio: TestClient, session: str) -> Any:
     return studio.app.state.studio.session(session)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_recording(studio: TestClient, wav: Path, tmp_path: Path) -> None:
     session = studio.post("/v1/sessions", json={}).json()
     path = f"/v1/sessions/{session['id']}"
@@ -234,6 +236,7 @@ def test_a_recording_outlives_its_session(studio: TestClient) -> None:
     assert studio.get(f"/v1/recordings/{begun['id']}").status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", ["disk", "length"])
 def test_a_recording_that_ends_by_itself(
     open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch, cause: str
@@ -294,6 +297,7 @@ def test_no_recording_is_started_on_a_full_disk(studio: TestClient, monkeypatch:
     assert reply.json()["error"].startswith("the studio's disk is full")
 
 
+@pytest.mark.slow
 def test_texts(studio: TestClient) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     session = studio.post("/v1/sessions", json={}).json()

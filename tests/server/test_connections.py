@@ -262,6 +262,7 @@ def test_malformed_handshakes(port: int, headers: tuple[str, ...], dial: Dial) -
         assert until_closed(connection).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.slow
 def test_clients_that_do_nothing(tiny: Path, tmp_path: Path, dial: Dial) -> None:
     """Silent, slow request, slow body: each is closed, and others are served."""
     with limited(tiny, tmp_path, stall_seconds=1) as (process, port):
@@ -299,6 +300,7 @@ def is_closed_despite(connection: socket.socket, data: bytes) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_a_body_that_trickles(tiny: Path, tmp_path: Path, dial: Dial) -> None:
     """One byte at a time, each before the patience with silence ends."""
     with limited(tiny, tmp_path, stall_seconds=1) as (_, port):
@@ -391,6 +393,7 @@ def stderr_of(process: Any) -> str:
     return str(err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rudely", [False, True])
 def test_clients_that_leave(tiny: Path, tmp_path: Path, rudely: bool, dial: Dial) -> None:
     with limited(tiny, tmp_path) as (process, port):
@@ -426,6 +429,7 @@ def test_clients_that_leave(tiny: Path, tmp_path: Path, rudely: bool, dial: Dial
     assert set(lines) - left == {"POST '/v1/jobs/audio': the client disconnected during its upload"}
 
 
+@pytest.mark.slow
 def test_a_studio_that_ends_in_the_middle(tiny: Path, tmp_path: Path, dial: Dial) -> None:
     with limited(tiny, tmp_path, stall_seconds=300) as (process, port):
         upload, stream, greeting = dial(port), shake_hands(dial, port), shake_hands(dial, port)

@@ -187,6 +187,7 @@ def test_openapi_describes_dubs(studio: TestClient) -> None:
     assert {"video", "from", "to", "face"} <= {parameter["name"] for parameter in parameters}
 
 
+@pytest.mark.slow
 def test_a_video_from_its_faces_to_its_dub(tmp_path: Path) -> None:
     """With the bundled anchor and its own worker processes; without a text, no voice is needed."""
     clip = write_person_video(tmp_path / "clip.mp4", newscaster.open(), frames=30)

@@ -83,6 +83,7 @@ def test_a_job_whose_audio_contains_no_speech_warns(studio: TestClient, tmp_path
     assert warning.startswith("no speech detected in the audio of 'sound.wav' (0.0 of 1.5 s)")
 
 
+@pytest.mark.slow
 def test_a_job_from_a_script_has_captions(studio: TestClient) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     job = studio.post("/v1/jobs", json={"text": "Good evening.\n\nHere is the news."}).json()
@@ -135,6 +136,7 @@ def test_progress_queue_and_cancelling(
     assert len(stuck) == 2
 
 
+@pytest.mark.slow
 def test_unfinished_jobs_resume(
     open_studio: OpenStudio, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +292,7 @@ async def _never(work: Work, *, progress: Any) -> dict[str, Any]:
     return {}
 
 
+@pytest.mark.slow
 def test_a_job_names_skipped_parts_and_its_real_cause(studio: TestClient, tmp_path: Path) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     mixed = "\x1b[1m<b>Good</b>\u202e evening. Добрый вечер. The number is " + "1" * 37 + "."

@@ -270,6 +270,7 @@ async def answer_all(tiny: Path, folder: Path, offers: list[str]) -> tuple[int, 
     return answered, unhandled.messages
 
 
+@pytest.mark.slow
 def test_changed_offers_leave_nothing_behind(tiny: Path, tmp_path: Path) -> None:
     chance = random.Random(2)
     offers = [OFFER, without("a=group")]

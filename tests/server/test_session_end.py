@@ -43,6 +43,7 @@ async def a_session(studio: Studio) -> list[weakref.ref[Any]]:
     return references
 
 
+@pytest.mark.slow
 def test_nothing_of_a_session_is_kept(tiny: Path, tmp_path: Path) -> None:
     others = set(threading.enumerate())  # of earlier tests in this process
 

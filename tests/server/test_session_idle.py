@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from newscaster import media
 from newscaster.server.settings import Limits, Settings
 from newscaster.server.studio import SessionOptions, Studio
@@ -17,6 +19,7 @@ from tiny_anchor import speech_like
 SPEECH_SECONDS = 5.0
 
 
+@pytest.mark.slow
 def test_speech_that_is_recorded_over_http_alone_is_recorded_to_its_end(
     open_studio: OpenStudio, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_audio_that_takes_too_long_to_decode(open_studio: OpenStudio, wav: Path)
     assert reply.json()["error"].startswith("the audio takes more than 1e-09 s to decode. Convert it")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
 def test_samples_that_are_no_audio_are_refused_before_they_are_spoken(
     studio: TestClient, tmp_path: Path, value: float

@@ -96,6 +96,7 @@ def test_a_client_that_disconnects_frees_its_place(tiny: Path, tmp_path: Path) -
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "offer", ["", "nonsense", "v=0\r\n", "v=0\r\nm=video 9 RTP/AVP\r\n", "v=0\n" * 20_000]
 )
@@ -122,6 +123,7 @@ def test_a_session_that_ends_closes_its_connections(tiny: Path, tmp_path: Path) 
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_nothing_that_a_client_sends_is_received(tiny: Path, tmp_path: Path) -> None:
     async def run() -> tuple[str, set[str | None], list[object]]:
         async with a_session(tiny, tmp_path) as (studio, session), asyncio.timeout(PATIENCE_SECONDS):
@@ -187,6 +189,7 @@ def test_a_client_that_never_connects_frees_its_place(tiny: Path, tmp_path: Path
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_client_that_connects_stays_connected(tiny: Path, tmp_path: Path) -> None:
     async def run() -> None:
         async with (

@@ -165,6 +165,7 @@ def test_the_socket_of_a_session(studio: TestClient) -> None:
         assert socket.receive_json()["error"].startswith("there is no session 'x'")
 
 
+@pytest.mark.slow
 def test_a_client_that_vanishes_leaves_the_others_alone(studio: TestClient) -> None:
     with studio.websocket_connect(f"{SOCKETS}/v1/stream") as steady:
         steady.send_json({"output": "frames"})

@@ -66,6 +66,7 @@ def blinks_of(motion: HeadMotion) -> np.ndarray:
     return np.stack([np.flatnonzero(np.diff(shut) == 1), np.flatnonzero(np.diff(shut) == -1)], axis=1) / FPS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["calm", "lively", "still"])
 def test_blinks_are_human(style: str) -> None:
     motions = loops(style, count=12, seconds=60.0)

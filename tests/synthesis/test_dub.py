@@ -55,6 +55,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_only_shots_of_the_person_change(
     anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_part_alone_is_rewritten_and_faded(
     assert np.corrcoef(audio[after], own[after])[0, 1] > 0.98
 
 
+@pytest.mark.slow
 def test_the_length_is_as_asked_for(anchor: Anchor, video: Path, cache: Path, tmp_path: Path) -> None:
     long = tmp_path / "long.wav"
     media.write_wav(long, speech_like(4.0), 16_000)
@@ -156,6 +158,7 @@ def test_the_videos_own_audio_drives_the_mouth_without_speech(
     assert np.corrcoef(audio[2000:20000], own[2000:20000])[0, 1] > 0.98
 
 
+@pytest.mark.slow
 def test_a_second_take_is_not_tracked_again(
     anchor: Anchor, video: Path, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -420,6 +423,7 @@ def test_captions_are_spoken_in_their_time(anchor: Anchor, video: Path, cache: P
         anchor.dub(video, captions, tmp_path / "out.mp4", options=DubOptions(script=captions))
 
 
+@pytest.mark.slow
 def test_own_audio_stays_with_the_frames(
     anchor: Anchor, video: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,6 +457,7 @@ def test_own_audio_stays_with_the_frames(
         assert moving[27:55].mean() > 4 * moving[13:20].mean()  # rests until the speech starts
 
 
+@pytest.mark.slow
 def test_a_background_behind_the_person_alone(
     anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

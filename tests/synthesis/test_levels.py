@@ -59,6 +59,7 @@ def drawn(anchor: Anchor, tmp_path_factory: pytest.TempPathFactory) -> Usual:
     return usual, file_motion(anchor, usual, tmp_path_factory.mktemp("usual")), live_motion(anchor, usual)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dbfs", LEVELS)
 def test_quiet_speech_moves_the_mouth(drawn: Usual, anchor: Anchor, tmp_path: Path, dbfs: float) -> None:
     speech, motion, live = drawn
@@ -92,6 +93,7 @@ def usual(request: pytest.FixtureRequest, data_folder: Path, bundled: Anchor) ->
     return speech, bundled.motion(speech), live_motion(bundled, speech)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dbfs", [-20, -48, QUIETEST_DBFS + 0.1])
 def test_quiet_voices(usual: Usual, bundled: Anchor, dbfs: float) -> None:
     speech, motion, live = usual

@@ -416,6 +416,7 @@ def test_clients_do_not_disturb_each_other(anchor: Anchor) -> None:
         assert max(difference(f, image) for f, image in zip(found[k], rendered, strict=False)) <= 1
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow(anchor: Anchor) -> None:
     with anchor.live(clock=VirtualClock()) as live:
         for second in range(20):

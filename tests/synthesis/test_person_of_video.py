@@ -67,6 +67,7 @@ def made(video: Path, cache: Path) -> PersonOfVideo:
     return person_of_video(track, name="Ada", consent=Consent.of(CONSENT))
 
 
+@pytest.mark.slow
 def test_a_video_is_dubbed_without_an_anchor(
     video: Path, speech: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +182,7 @@ def test_too_little_of_a_mouth_is_refused(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_one_with_an_anchor_and_one_without(
     anchor: Anchor, talking: list[np.ndarray], speech: Path, cache: Path, tmp_path: Path
 ) -> None:
@@ -230,6 +232,7 @@ def test_an_anchor_has_its_own_consent(anchor: Anchor, video: Path, tmp_path: Pa
             newscaster.dub(video, [Speaker(anchor=anchor, **values)], tmp_path / "out.mp4")
 
 
+@pytest.mark.slow
 def test_frames_to_copy_from_are_converted_as_the_rest_is(
     video: Path, speech: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +252,7 @@ def test_frames_to_copy_from_are_converted_as_the_rest_is(
     assert asked == [True]
 
 
+@pytest.mark.slow
 def test_the_base_installation_is_enough(video: Path, speech: Path, cache: Path, tmp_path: Path) -> None:
     """Without PyTorch, onnx and Jinja."""
     code = (
@@ -275,6 +279,7 @@ def test_the_base_installation_is_enough(video: Path, speech: Path, cache: Path,
     assert f"{FRAMES} of {FRAMES + PATTERN} frames have a new mouth" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_a_real_person(data_folder: Path, speech: Path, tmp_path: Path) -> None:
     """Lips follow the new speech in the encoded result, and are about as sharp as the footage."""

@@ -43,6 +43,7 @@ def wav_44100_hz(tmp_path: Path) -> Path:
     return tmp_path / "speech.wav"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [Fraction(25), NTSC])
 @pytest.mark.parametrize(("samples", "rate"), [(16_000, 16_000), (30_011, 22_050), (44_100 * 2 + 7, 44_100)])
 def test_frame_counts(tmp_path: Path, fps: Fraction, samples: int, rate: int) -> None:
@@ -392,6 +393,7 @@ def test_no_half_video_is_left(anchor: Anchor, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_speech(anchor: Anchor, tmp_path: Path) -> None:
     peaks = []
     list(anchor.render(speech_like(2.0)))

@@ -44,6 +44,7 @@ def speeches(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return left, right
 
 
+@pytest.mark.slow
 def test_each_mouth_has_its_own_speech(
     anchor: Anchor,
     video: Path,
@@ -115,6 +116,7 @@ def test_all_anchors_are_named(
     assert "at rest" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", ["keep", "rest"])
 def test_whoever_does_not_speak(
     others: str,

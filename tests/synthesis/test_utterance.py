@@ -28,6 +28,7 @@ def shapes(spoken: Utterance) -> list[np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [1, 333, 640, 5000, 40_000])
 def test_shapes_do_not_depend_on_how_the_audio_was_cut(anchor: Anchor, piece: int) -> None:
     speech = speech_like(0.3 if piece == 1 else 1.7)

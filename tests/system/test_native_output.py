@@ -143,6 +143,7 @@ def test_standard_error_that_is_closed(tiny: Path, place: Place) -> None:
 # --- A home that cannot be written to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", ["a file", "missing", "/proc/none"])
 def test_a_home_that_cannot_be_written_to(tiny: Path, place: Place, home: str) -> None:
     """Signing needs the home, `info` and an unsigned video do not."""
@@ -161,6 +162,7 @@ def test_a_home_that_cannot_be_written_to(tiny: Path, place: Place, home: str) -
     assert "NEWSCASTER_HOME" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "message"), [("does not fit", "cannot be loaded"), ("fails as it runs", "cannot be run on")]
 )

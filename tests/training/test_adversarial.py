@@ -24,6 +24,7 @@ def adversary(seed: int = 0, **weights: float) -> Adversary:
     return Adversary(PatchDiscriminator(1), AdversarialLoss(**weights), device=CPU)
 
 
+@pytest.mark.slow
 def test_it_learns_to_prefer_sharp_images_and_pulls_soft_ones_towards_them() -> None:
     judge = adversary(realism=1.0, matching=0.0)
     maps = torch.zeros(4, 1, 32, 32)

@@ -30,6 +30,7 @@ class Sequences(nn.Module):
         return out
 
 
+@pytest.mark.slow
 def test_a_network_is_exported_with_free_axes(tmp_path: Path) -> None:
     module, path = Sequences().train(), tmp_path / "motion.onnx"
     model = export_network(
@@ -70,6 +71,7 @@ def test_a_network_that_computes_something_else_is_refused() -> None:
         export_network(Counting(), {"x": torch.zeros(2, 3)}, names=["y"])
 
 
+@pytest.mark.slow
 def test_the_exported_renderer_renders_the_same() -> None:
     hidden = hidden_mask()
     network = Renderer(TINY, hidden).eval()

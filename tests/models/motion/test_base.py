@@ -17,6 +17,7 @@ from newscaster.speech.features import FeatureSpec
 from newscaster.synthesis.base_motion import base_motion, load_motion
 
 
+@pytest.mark.slow
 def test_comes_back_as_it_was_stored(tmp_path) -> None:
     features = FeatureSpec(kind="mfcc")
     network = MotionNetwork(MotionConfig(inputs=features.width, coefficients=4, channels=8))

@@ -125,6 +125,7 @@ def test_at_a_rate_of_0_it_learns_nothing() -> None:
     assert all(torch.equal(value, before[name]) for name, value in judge.discriminator.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tcn", "lstm"])
 def test_a_pair_is_resumed(tmp_path: Path, kind: str) -> None:
     whole = train_motion(network(kind), clips(), basis(), tmp_path / "whole", config=TRAINING)

@@ -79,6 +79,7 @@ def test_a_step_depends_on_its_context_and_on_nothing_else() -> None:
     assert difference[1] > 0
 
 
+@pytest.mark.slow
 def test_learns_what_can_be_learnt(tmp_path) -> None:
     net = network()
     before = motion_errors(net.eval(), clips(seed=2), basis())
@@ -88,6 +89,7 @@ def test_learns_what_can_be_learnt(tmp_path) -> None:
     assert after.mse < 0.1 * after.still_mse
 
 
+@pytest.mark.slow
 def test_frames_without_a_mouth_teach_nothing(tmp_path) -> None:
     spoilt = []
     for clip in clips():
@@ -164,6 +166,7 @@ def test_weights_read_back(tmp_path) -> None:
     assert torch.equal(net(features), again(features))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_export_computes_the_same_at_any_length(smoothing: float) -> None:
     net = MotionNetwork(replace(network().config, smoothing=smoothing)).eval()

@@ -101,6 +101,7 @@ def test_a_head_in_one_place_and_fewer_places_than_appearances(data: FullFrameDa
     assert sorted(centres[nearest][:, 0].tolist()) == [0.0, 0.1, 5.0]
 
 
+@pytest.mark.slow
 def test_learning_beats_the_start(data: FullFrameData, started: FullFrame, tmp_path: Path) -> None:
     start = evaluate(started, data.held_out)
     reports: list[TrainProgress] = []
@@ -131,6 +132,7 @@ def test_learning_beats_the_start(data: FullFrameData, started: FullFrame, tmp_p
     assert learnt.psnr == pytest.approx(result.psnr, abs=0.2)  # bfloat16 or not
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_its_state_was_written(data: FullFrameData, tmp_path: Path) -> None:
     class KilledError(Exception):
         pass

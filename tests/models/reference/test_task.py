@@ -41,6 +41,7 @@ def test_it_works_before_it_is_trained(data: RenderingData, tmp_path: Path) -> N
     assert network.unet.detail_gain != network.config.detail_gain, "calibrated by the sharpness"
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_base_and_changes_it(data: RenderingData, tmp_path: Path) -> None:
     result = train_renderer(data, tmp_path, minutes=0.02, renderer="reference", training=HOW)
     assert result.steps >= 1

@@ -57,6 +57,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_everything_is_left_behind(data: RenderingData, tmp_path: Path) -> None:
     reports: list[TrainProgress] = []
     result = train_renderer(
@@ -90,6 +91,7 @@ def test_the_loss_falls_and_everything_is_left_behind(data: RenderingData, tmp_p
     assert 10 * np.log10(255**2 / error.mean()) == pytest.approx(result.psnr, abs=0.3)  # bfloat16 or not
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_its_state_was_written(data: RenderingData, tmp_path: Path) -> None:
     class KilledError(Exception):
         pass

@@ -67,6 +67,7 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
         HibariVoice("hibari")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number", ["1" * 37, "1" * 400, ",".join(["123"] * 30), "$" + "9" * 40, "1" * 40 + "%", "3." + "1" * 60]
 )
