@@ -324,7 +324,8 @@ def test_the_workflow_runs_what_ci_runs() -> None:
     found = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8"))
     (job,) = found["jobs"].values()
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
-    assert [step["run"] for step in job["steps"] if step.get("name") == "Check"] == [".ci/run"]
+    assert job["strategy"]["matrix"]["command"] == [".ci/run", "CI=true make slow-tests"]
+    assert [step["run"] for step in job["steps"] if step.get("name") == "Check"] == ["${{ matrix.command }}"]
     for path in sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")):
         form = yaml.safe_load(path.read_text(encoding="utf-8"))
         if path.name != "config.yml":

@@ -174,7 +174,7 @@ def test_a_client_that_never_connects_frees_its_place(tiny: Path, tmp_path: Path
 
     async def run() -> None:
         async with (
-            a_session(tiny, tmp_path, clients=1, connect_seconds=0.2) as (studio, session),
+            a_session(tiny, tmp_path, clients=1, connect_seconds=1.0) as (studio, session),
             asyncio.timeout(PATIENCE_SECONDS),
         ):
             silent = await offering()
