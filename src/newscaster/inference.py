@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from newscaster.errors import InputError, MissingExtraError
 from newscaster.safety.onnx_guard import MAX_BYTES, TRIAL_STEPS, OnnxFile, RefusedError, check_cost, read_onnx
+from newscaster.system.cpu import core_limit
 from newscaster.system.os_errors import is_no_memory
 from newscaster.texts import quoted
 
@@ -297,7 +298,7 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL  # errors are raised, too; standard error belongs to the program
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = threads or core_limit() or 0
     options.inter_op_num_threads = 1
     return options
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli.batching import batch
 from newscaster.cli.consent_option import CONSENT_HELP, TRAINING, read_consent
 from newscaster.cli.dubbing import dub
 from newscaster.cli.exits import (
@@ -244,6 +245,7 @@ def evaluate(anchor: str, footage: tuple[Path, ...], no_rest: bool, **options: A
 
 cli.add_command(speak)
 cli.add_command(dub)
+cli.add_command(batch)
 cli.add_command(live)
 cli.add_command(demo)
 cli.add_command(serve)

@@ -13,6 +13,7 @@ import click
 
 from newscaster.cli.consent_option import CONSENT_HELP
 from newscaster.cli.face_option import FACE, FaceChoice, check_faces
+from newscaster.cli.opened_anchors import open_anchor
 from newscaster.cli.speaking import (
     articulation_options,
     background_option,
@@ -293,11 +294,9 @@ def _check_alone(
 
 def _dub_one(video: Path, face: _Chosen, common: Mapping[str, Any], options: Mapping[str, Any]) -> DubResult:
     """Dub the person of an anchor."""
-    import newscaster
-
     assert face.anchor is not None
     reading = _reading(face.anchor if _is_read(face) else None, options)
-    performer = newscaster.open(face.anchor, workers=options["workers"], backend=options["backend"])
+    performer = open_anchor(face.anchor, workers=options["workers"], backend=options["backend"])
     common = {**common, "options": replace(common["options"], face=face.number, script=face.script)}
     with progress_report() as progress:
         return performer.dub(
@@ -327,7 +326,7 @@ def _dub_speakers(
         person = in_video.get(face)
         speakers.append(
             newscaster.Speaker(
-                anchor=None if face.anchor is None else newscaster.open(face.anchor, **engine),
+                anchor=None if face.anchor is None else open_anchor(face.anchor, **engine),
                 consent=None if person is None else person.consent,
                 name=None if person is None else person.name,
                 speech=_source(face.speech),

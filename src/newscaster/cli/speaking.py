@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from newscaster.cli.exits import EXIT_ERROR
+from newscaster.cli.opened_anchors import open_anchor
 from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import progress_report, say, value_text
@@ -318,7 +319,6 @@ def _speak(
     text: str | None,
     **options: Any,
 ) -> SpeakResult:
-    import newscaster
     from newscaster.synthesis.options import Outputs, SigningOptions
     from newscaster.synthesis.speech_input import is_script
 
@@ -327,7 +327,7 @@ def _speak(
         anchor if is_read else None, voice=voice, command=voice_command, speed=speed, language=language
     )
     style = style_of(reading, options)
-    performer = newscaster.open(anchor, workers=workers, backend=backend)
+    performer = open_anchor(anchor, workers=workers, backend=backend)
     certificate, key = options["sign"] or (None, None)
     with progress_report(announced=False) as progress:
         return performer.speak(

@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
 from newscaster.errors import NewscasterError
 from newscaster.system.cpu import usable_cores
-from newscaster.system.files import remove_temporaries
-from newscaster.system.native_output import divert_native_errors
+from newscaster.system.worker_process import begin_worker
 from newscaster.texts import ONCE
 
 _log = logging.getLogger("newscaster.prepare")
@@ -93,7 +88,7 @@ def worker_pool(workers: int | None, *, tasks: int) -> Generator[Workers]:
     count = max(1, min(workers or cores, tasks))
     context = multiprocessing.get_context("spawn")  # threads of native libraries do not survive a fork
     lifeline, our_end = context.Pipe(duplex=False)
-    executor = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(lifeline,))
+    executor = ProcessPoolExecutor(count, mp_context=context, initializer=begin_worker, initargs=(lifeline,))
     try:
         yield Workers(executor, count)
         executor.shutdown()
@@ -130,24 +125,3 @@ def _logged(work: Callable[[Task], Result], task: Task) -> _Outcome[Result]:
         return _Outcome(work(task), collector.messages)
     finally:
         logger.removeHandler(collector)
-
-
-def _start_worker(lifeline: Connection) -> None:
-    """Ignore signals (the parent handles them), end with the parent, and silence native code on stderr.
-
-    Native libraries write lines there that users cannot act on.
-    """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # often sent to the whole group; Windows has no SIGHUP
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
-    divert_native_errors()
-
-
-def _end_with_parent(lifeline: Connection) -> None:
-    # Nothing is ever sent: the pipe closes when the parent closes its end or dies for any reason.
-    try:
-        lifeline.recv()
-    except (EOFError, OSError):
-        remove_temporaries()
-        os._exit(1)

@@ -1,0 +1,36 @@
+"""What a worker process does first: leave signals to its parent, end with it, and keep native code quiet."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from multiprocessing.connection import Connection
+
+from newscaster.system.files import remove_temporaries
+from newscaster.system.native_output import divert_native_errors
+
+
+def begin_worker(lifeline: Connection) -> None:
+    """Ignore signals (the parent handles them), end with the parent, and silence native code on stderr.
+
+    Native libraries write lines there that users cannot act on.
+
+    Args:
+        lifeline: the worker's end of a pipe on which nothing is ever sent. It closes when the parent closes
+            its end
+            or dies for any reason.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # often sent to the whole group; Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+    divert_native_errors()
+
+
+def _end_with_parent(lifeline: Connection) -> None:
+    try:
+        lifeline.recv()
+    except (EOFError, OSError):
+        remove_temporaries()
+        os._exit(1)
