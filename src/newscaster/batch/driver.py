@@ -20,6 +20,8 @@ from newscaster.batch.work import Outcome
 _log = logging.getLogger(__name__)
 _WAIT_SECONDS = 1.0
 _PAUSE_SECONDS = 0.05
+RETRY_SECONDS = 1.0
+"""Time until the second attempt at a row; each further one waits twice as long."""
 REPORT = "batch.jsonl"
 """Name of the report in the destination."""
 
@@ -166,7 +168,9 @@ class _Run:
             )
         elif outcome.may_succeed and number <= self._retries:
             self._counts.retried += 1
-            self._again.append(_Attempt(plan, number + 1, time.monotonic() + 2.0 ** (number - 1)))
+            self._again.append(
+                _Attempt(plan, number + 1, time.monotonic() + RETRY_SECONDS * 2 ** (number - 1))
+            )
         else:
             self._counts.failed += 1
             _log.warning("row %d (%s): %s", plan.number, plan.id, outcome.error)

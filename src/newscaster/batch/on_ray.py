@@ -35,7 +35,8 @@ class RayEngine:
             import ray
         except ImportError as error:
             raise MissingExtraError(purpose="--ray", extra="cluster", package="ray") from error
-        self._ray, self._work, self._address = ray, work, address
+        self._ray: Any = ray
+        self._work, self._address = work, address
         self._plans: dict[Any, Plan] = {}
         self._slots = 1
 
@@ -102,7 +103,7 @@ class RayEngine:
 
     def _count_slots(self) -> None:
         """Count how many rows the cluster can work on at a time: nodes come and go."""
-        cores = self._ray.cluster_resources().get("CPU", 0)
+        cores = float(self._ray.cluster_resources().get("CPU", 0))
         self._slots = max(1, int(cores // self._work.cores))
 
 

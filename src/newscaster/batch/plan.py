@@ -40,6 +40,7 @@ class Parameter:
     """Whether it is given once for each of several values."""
     values: int = 1
     """Number of values at a time."""
+    required: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,9 @@ def _plan(
             f"{place}: `{row.command}` has no option {quoted(unknown[0])}; accepted are "
             f"{', '.join(spec.parameters)}"
         )
+    missing = [name for name, p in spec.parameters.items() if p.required and name not in options]
+    if missing:
+        raise InputError(f"{place}: `{row.command}` needs {quoted(missing[0])}. Add that column")
     optional: list[Argument] = []
     positional: list[Argument] = []
     for name, parameter in spec.parameters.items():

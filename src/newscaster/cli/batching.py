@@ -229,7 +229,15 @@ def _parameters(command: click.Command, main_output: str) -> Iterator[tuple[str,
     for parameter in command.params:
         if isinstance(parameter, click.Argument):
             name = str(parameter.name)
-            yield name, RowParameter(option=None, kind=Kind.INPUT, repeatable=parameter.nargs == -1)
+            yield (
+                name,
+                RowParameter(
+                    option=None,
+                    kind=Kind.INPUT,
+                    repeatable=parameter.nargs == -1,
+                    required=parameter.required,
+                ),
+            )
             continue
         assert isinstance(parameter, click.Option)
         option = max(parameter.opts, key=len)
