@@ -10,43 +10,15 @@ from typing import Any
 import pytest
 
 from batch_commands import WriteCommands
+from here_engine import HereEngine
 from newscaster.batch import driver
 from newscaster.batch.driver import REPORT, Counts, run_batch
 from newscaster.batch.identity import Identities
 from newscaster.batch.local import LocalEngine
 from newscaster.batch.plan import plans
 from newscaster.batch.stores import RECORDS, LocalFolder
-from newscaster.batch.work import Outcome, RowWork, do_row
+from newscaster.batch.work import RowWork
 from newscaster.errors import OutputError
-
-
-class HereEngine:
-    """Does a row where it is submitted."""
-
-    def __init__(self, work: RowWork) -> None:
-        self._work = work
-        self._ended: list[Any] = []
-
-    def __enter__(self) -> HereEngine:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    @property
-    def running(self) -> int:
-        return len(self._ended)
-
-    @property
-    def has_room(self) -> bool:
-        return not self._ended
-
-    def submit(self, plan: Any) -> None:
-        self._ended.append((plan, do_row(plan, self._work)))
-
-    def wait(self, seconds: float) -> list[tuple[Any, Outcome]]:
-        ended, self._ended = self._ended, []
-        return ended
 
 
 class Batch:
