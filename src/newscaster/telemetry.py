@@ -6,6 +6,8 @@
   native library is loaded.
 - OpenVINO reports each import to Google Analytics, and writes a client identifier to `~/intel`, if the
   package `openvino_telemetry` can be imported. Otherwise OpenVINO uses an empty stub.
+- Ray reports the use of a cluster that a program starts, unless RAY_USAGE_STATS_ENABLED is 0. Clusters that
+  `ray start` made are not changed.
 
 Voices and other packages import these libraries too, so `newscaster` calls this at import. Worker processes
 and other programs inherit the variable.
@@ -19,6 +21,7 @@ import sys
 from contextlib import suppress
 
 VARIABLE = "ORT_DISABLE_TELEMETRY"
+RAY_VARIABLE = "RAY_USAGE_STATS_ENABLED"
 _OPENVINO_PACKAGE = "openvino_telemetry"
 _FIRST_VERSION = (1, 32)
 """First version of ONNX Runtime with telemetry on by default."""
@@ -37,6 +40,7 @@ def disable_telemetry() -> None:
         if is_on
     ]
     os.environ[VARIABLE] = "1"
+    os.environ[RAY_VARIABLE] = "0"
     sys.modules.setdefault(_OPENVINO_PACKAGE, None)  # type: ignore[arg-type]  # import raises ImportError
     for name in started:
         _log.warning(
