@@ -28,7 +28,7 @@ class _Worker:
 
 
 class LocalEngine:
-    """Processes that take one row at a time. See :class:`newscaster.batch.engine.Engine`.
+    """Processes that work on one row at a time. See :class:`newscaster.batch.engine.Engine`.
 
     A process that is killed, such as by the system for lack of memory, fails its row alone, and is replaced.
 

@@ -35,7 +35,7 @@ class Row:
     """Name of the row, and of its output if it names none. Default: `row-000001` and so on."""
     command: str
     options: Mapping[str, Value]
-    """Options of the command, by name: `look-ahead`. Empty cells are left out."""
+    """Options of the command, by name: `look-ahead`. Empty cells are dropped."""
 
 
 def read_rows(path: Path) -> Iterator[Row]:
