@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +15,7 @@ from newscaster.batch.work import Outcome, RowWork, do_row
 from newscaster.errors import InputError, MissingExtraError
 from newscaster.system.cpu import limit_cores
 
+_CONNECT_SECONDS = 10.0
 _QUEUED_PER_SLOT = 2
 """Rows handed out for each that the cluster can work on at a time, so that none of its cores waits."""
 
@@ -48,8 +54,10 @@ class RayEngine:
         """
         ray = self._ray
         try:
-            ray.init(address=self._address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            _check_reachable(self._address)
+            with _own_signals():
+                ray.init(address=self._address, log_to_driver=False, logging_level="ERROR")
+        except (OSError, ValueError, OverflowError, RuntimeError) as error:
             raise InputError(
                 f"there is no Ray cluster at {self._address!r} ({_line(error)}). Give the address "
                 "that `ray start --head` printed, 'auto' or 'local'"
@@ -105,6 +113,33 @@ class RayEngine:
         """Count how many rows the cluster can work on at a time: nodes come and go."""
         cores = float(self._ray.cluster_resources().get("CPU", 0))
         self._slots = max(1, int(cores // self._work.cores))
+
+
+def _check_reachable(address: str) -> None:
+    """Connect to the address of a cluster, if it is one: Ray itself would try for minutes.
+
+    Raises:
+        OSError: nothing answers there.
+        ValueError: it is no address.
+    """
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS):
+        pass
+
+
+@contextmanager
+def _own_signals() -> Generator[None]:
+    """Keep this process's reaction to SIGTERM, which Ray replaces by its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _line(error: Exception) -> str:
