@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from newscaster.matting.color import CELL, NO_EVIDENCE, ColorStatistics
+from newscaster.matting.color import CELL, NO_EVIDENCE, ColorModel, ColorStatistics
 
 SIZE = 64
 FRONT = np.array([0.7, 0.3, 0.2])
@@ -24,7 +24,7 @@ def halves(std_front: float, std_back: float, *, size: int = SIZE) -> tuple[np.n
 
 def test_score_is_the_mixture_of_the_two_mean_colors() -> None:
     frame, left = halves(0.02, 0.02)
-    model = ColorStatistics(frame).model(left, 1 - left).enlarged((SIZE, SIZE))
+    model = ColorModel.unstack(ColorStatistics(frame).model(left, 1 - left).enlarged((SIZE, SIZE)))
     for fraction in (0.0, 0.25, 0.7, 1.0):
         mixed = fraction * FRONT + (1 - fraction) * BACK
         pixels = np.broadcast_to(mixed[:, None, None], frame.shape).astype(np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from newscaster.matting.filters import Enlarger, box_mean, size_of
+from newscaster.matting.filters import box_mean, cell_sums, enlarge
 from newscaster.types import ArrayBool, ArrayF32
 
 CELL = 4
@@ -54,17 +54,16 @@ class ColorModel:
         return scores
 
     def stacked(self) -> ArrayF32:
-        """Return the model as (8, h, w); `unstack` is the inverse."""
-        return np.concatenate([self.weights, self.difference, self.offset[None], self.variance[None]])
+        """Return the model as (8, h, w); `unstack` is the inverse. The first 5 planes are for `score`."""
+        return np.concatenate([self.weights, self.offset[None], self.variance[None], self.difference])
 
     @staticmethod
     def unstack(values: ArrayF32) -> ColorModel:
-        return ColorModel(weights=values[:3], difference=values[3:6], offset=values[6], variance=values[7])
+        return ColorModel(weights=values[:3], offset=values[3], variance=values[4], difference=values[5:])
 
-    def enlarged(self, shape: tuple[int, int]) -> ColorModel:
-        """Interpolate the model of the cells to every pixel of an image of this shape."""
-        enlarger = Enlarger(size_of(self.offset), shape, step=CELL, side=max(shape))
-        return ColorModel.unstack(enlarger.enlarge(self.stacked(), 0, 0))
+    def enlarged(self, shape: tuple[int, int], *, count: int = 8) -> ArrayF32:
+        """Interpolate the first planes of `stacked` from cells to the pixels of an image of this shape."""
+        return enlarge(self.stacked()[:count], shape, step=CELL)
 
 
 class ColorStatistics:
@@ -75,9 +74,8 @@ class ColorStatistics:
     """
 
     def __init__(self, frame: ArrayF32) -> None:
-        self._shape = frame.shape[1:]
-        products = [frame[i] * frame[j] for i, j in _PAIRS]
-        self._values = _cells(np.stack([np.ones_like(frame[0]), *frame, *products]))
+        frame = _whole_cells(frame)
+        self._values = np.stack([*frame, *(frame[i] * frame[j] for i, j in _PAIRS)])
 
     def model(self, foreground: ArrayF32, background: ArrayF32) -> ColorModel:
         """Fit the discriminant of every cell.
@@ -108,7 +106,10 @@ class ColorStatistics:
 
     def _class(self, weight: ArrayF32) -> tuple[ArrayF32, ArrayF32, ArrayBool]:
         """Return mean (3, h, w) and covariance (6, h, w) of one class, and its presence (h, w), bool."""
-        sums: ArrayF32 = np.einsum("nrica,rica->nrc", self._values, _cells(weight[None])[0])
+        weight = _whole_cells(weight[None])[0]
+        product = np.empty_like(weight)  # plane by plane: it stays in the processor's cache
+        planes = (np.multiply(plane, weight, out=product) for plane in self._values)
+        sums = np.stack([cell_sums(weight, CELL), *(cell_sums(plane, CELL) for plane in planes)])
         mean_cell = sums[1:4] / np.maximum(sums[0], _TINY)
         within = np.stack([sums[4 + n] - sums[1 + i] * mean_cell[j] for n, (i, j) in enumerate(_PAIRS)])
         sums = np.asarray(np.concatenate([sums, within]) / CELL**2, np.float32)
@@ -122,12 +123,10 @@ class ColorStatistics:
         return mean, cov, wide[0] > _MIN_FRACTION
 
 
-def _cells(values: ArrayF32) -> ArrayF32:
-    """Divide (C, H, W) into cells, (C, h, 4, w, 4); the border is filled with zeros."""
-    height, width = values.shape[-2:]
-    if height % CELL or width % CELL:
-        values = np.pad(values, ((0, 0), (0, -height % CELL), (0, -width % CELL)))
-    return values.reshape(values.shape[0], values.shape[1] // CELL, CELL, values.shape[2] // CELL, CELL)
+def _whole_cells(values: ArrayF32) -> ArrayF32:
+    """Return (C, H, W) with zeros at its end, so that the sides are multiples of the cell's."""
+    height, width = values.shape[1:]
+    return np.pad(values, ((0, 0), (0, -height % CELL), (0, -width % CELL)))
 
 
 def _solve_symmetric(cov: ArrayF32, right: ArrayF32) -> ArrayF32:

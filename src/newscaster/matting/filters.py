@@ -5,6 +5,8 @@ Images are channels first, (C, H, W) float32, unless a docstring says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from PIL import Image
 
@@ -102,57 +104,53 @@ def planes(frame: ImageU8) -> ArrayF32:
     return np.ascontiguousarray(frame.transpose(2, 0, 1), np.float32) * np.float32(1 / 255)
 
 
-class Enlarger:
-    """Bilinear enlargement in seamless rectangles.
+def enlarge(values: ArrayF32, shape: tuple[int, int], *, step: int) -> ArrayF32:
+    """Enlarge (C, h, w) by bilinear interpolation to (C, *shape).
 
     Args:
-        small: (height, width) before.
-        large: (height, width) after.
+        values: the small images.
+        shape: height and width after.
         step: pixels of the large image per pixel of the small one; the last one may be cut short.
-        side: side of the rectangles in pixels of the large image; those at the end are smaller.
     """
-
-    def __init__(self, small: tuple[int, int], large: tuple[int, int], *, step: float, side: int) -> None:
-        self._rows = _pieces(small[0], large[0], step, side)
-        self._columns = [
-            (part, weights.T.copy()) for part, weights in _pieces(small[1], large[1], step, side)
-        ]
-
-    def enlarge(self, values: ArrayF32, row: int, column: int) -> ArrayF32:
-        """Return rectangle (row, column) of the enlarged (C, h, w)."""
-        rows, row_weights = self._rows[row]
-        columns, column_weights = self._columns[column]
-        return np.asarray(row_weights @ values[:, rows, columns] @ column_weights, np.float32)
-
-    def source(self, values: ArrayF32, row: int, column: int) -> ArrayF32:
-        """Return the part of the small (..., h, w) under rectangle (row, column)."""
-        return values[..., self._rows[row][0], self._columns[column][0]]
+    large = np.empty((len(values), values.shape[1] * step, shape[1]), np.float32)
+    for plane, out in zip(values, large, strict=True):  # one by one: they stay in the processor's cache
+        wide = _stretched(plane.T, step)[: shape[1]]
+        out[:] = _stretched(wide.T, step)
+    return large[:, : shape[0]]
 
 
-def _pieces(small: int, large: int, step: float, side: int) -> list[tuple[slice, ArrayF32]]:
-    """Return, per rectangle along one axis, its samples and the (large, small) matrix of their weights."""
-    position = np.clip((np.arange(large) + 0.5) / step - 0.5, 0, small - 1)
-    first = np.minimum(position.astype(np.intp), max(small - 2, 0))
-    fraction = np.asarray(position - first, np.float32)
-    pieces = []
-    for start in range(0, large, side):
-        part = slice(start, min(start + side, large))
-        low, high = int(first[part][0]), min(int(first[part][-1]) + 2, small)
-        weights = np.zeros((part.stop - start, high - low), np.float32)
-        rows, column = np.arange(part.stop - start), first[part] - low
-        weights[rows, column] = 1 - fraction[part]
-        weights[rows, np.minimum(column + 1, high - low - 1)] += fraction[part]
-        pieces.append((slice(low, high), weights))
-    return pieces
+def _stretched(plane: ArrayF32, step: int) -> ArrayF32:
+    """Interpolate the rows of (h, w): (h * step, w)."""
+    rows = np.concatenate([plane[:1], plane, plane[-1:]])
+    changes = rows[1:] - rows[:-1]
+    height, width = plane.shape
+    out = np.empty((height, step, width), np.float32)
+    for phase, first, fraction in _phases(step):
+        np.multiply(changes[first : first + height], fraction, out=out[:, phase])
+        out[:, phase] += rows[first : first + height]
+    return out.reshape(height * step, width)
+
+
+def _phases(step: int) -> Iterator[tuple[int, int, np.float32]]:
+    """Yield, per pixel of a step, the pixel before it, counted from the one before the step, and the rest."""
+    for phase in range(step):
+        position = (phase + 0.5) / step + 0.5
+        yield phase, int(position), np.float32(position % 1)
 
 
 def cell_sums(values: ArrayF32, side: int) -> ArrayF32:
-    """Return sums of (C, H, W) over cells of `side` pixels: (C, h, w), cut at the border."""
+    """Return sums of (..., H, W) over cells of `side` pixels: (..., h, w), cut at the border."""
     height, width = values.shape[-2:]
     if height % side or width % side:
-        values = np.pad(values, ((0, 0), (0, -height % side), (0, -width % side)))
-    rows = np.add.reduce(values.reshape(values.shape[0], -1, side, values.shape[2]), axis=2)
-    return np.asarray(np.add.reduce(rows.reshape(*rows.shape[:2], -1, side), axis=3))
+        sides = (0, -height % side), (0, -width % side)
+        values = np.pad(values, ((0, 0),) * (values.ndim - 2) + sides)
+    rows: ArrayF32 = values[..., ::side, :].copy()
+    for row in range(1, side):
+        rows += values[..., row::side, :]
+    total: ArrayF32 = rows[..., ::side].copy()
+    for column in range(1, side):
+        total += rows[..., column::side]
+    return total
 
 
 def smooth_colors(
@@ -181,8 +179,7 @@ def smooth_colors(
     determinant = aa * bb - ab * ab
     two = np.concatenate([bb * sums[3:6] - ab * sums[6:], aa * sums[6:] - ab * sums[3:6]]) / determinant
     shape = size_of(alpha)
-    enlarger = Enlarger(size_of(two), shape, step=cell, side=max(shape))
-    two = enlarger.enlarge(np.clip(two, 0, 1), 0, 0)
+    two = enlarge(np.asarray(np.clip(two, 0, 1), np.float32), shape, step=cell)
     front = np.clip(fuse(frame, alpha, two[:3], two[3:]), 0, 1)
     back = np.clip(fuse(frame, beta, two[3:], two[:3]), 0, 1)
     # A trace of the first colours remains, for places that lack one of the two.

@@ -13,7 +13,7 @@ from newscaster.matting.filters import planes, shrink, shrink_floats
 from newscaster.matting.network import PersonNetwork, load_person_network
 from newscaster.matting.refine import STEP, Evidence, Refiner
 from newscaster.matting.temporal import MotionGain
-from newscaster.types import ArrayF32, ImageU8
+from newscaster.types import ImageU8
 
 FaceBox = tuple[float, float, float, float]
 """left, top, right, bottom of a face in pixels of the frame."""
@@ -86,8 +86,8 @@ class PersonMatte:
             band_px=max(3, round(_BAND * extent / STEP)),
         )
         gain = self._motion.push(evidence.small, evidence.alpha)
-        foreground = self._refiner.refine(frame, mask, evidence, gain, self._alpha)
-        alpha = (self._alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+        foreground = self._refiner.refine(frame, mask, evidence, gain)
+        alpha = (self._refiner.alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
         return Matte(alpha, foreground, bool(alpha.any()))
 
     def _checked_size(self, frame: ImageU8) -> tuple[int, int]:
@@ -111,11 +111,10 @@ class PersonMatte:
         self._factor = -(-max(size) // _MASK_SIDE_PX)
         self._refiner = Refiner(size, factor=self._factor)
         self._motion = MotionGain()
-        self._alpha: ArrayF32 = np.zeros(size, np.float32)
 
     def _no_person(self, frame: ImageU8) -> Matte:
         self._motion = MotionGain()
-        self._alpha.fill(0)
+        self._refiner.clear()
         return Matte(np.zeros(frame.shape[:2], np.uint8), frame.copy(), found=False)
 
 

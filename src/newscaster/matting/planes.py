@@ -31,7 +31,6 @@ _MAX_GAP = 0xFFFF
 _LEVEL = 6
 _MOSTLY_PERSON = 160
 _NORMAL, _OPAQUE, _EMPTY = 0, 1, 2
-_TINY = np.float32(1e-6)
 
 
 @dataclass(frozen=True)
@@ -153,12 +152,13 @@ class FrameMatte:
         luma = colour.reshape(-1, 3)[edge] @ matrix[0, :3] + matrix[0, 3]
         difference = np.rint(luma).astype(np.int16) - planes[0].reshape(-1)[edge]
         y = _plane(alpha, edge, difference[None])
-        half, chroma = _subsample(alpha, colour, matrix)
+        half = _half_alpha(alpha)
         half_edge = np.flatnonzero((half > 0) & (half < 255))
+        chroma = _chroma(alpha, colour, half_edge, matrix[1:])
         differences = np.stack(
             [
-                np.rint(plane.reshape(-1)[half_edge]).astype(np.int16) - own.reshape(-1)[half_edge]
-                for plane, own in zip(chroma, planes[1:], strict=True)
+                np.rint(new).astype(np.int16) - own.reshape(-1)[half_edge]
+                for new, own in zip(chroma, planes[1:], strict=True)
             ]
         )
         return FrameMatte(y, _plane(half, half_edge, differences))
@@ -257,27 +257,43 @@ def _nothing(size: Size, count: int) -> PlaneMatte:
     )
 
 
-def _subsample(alpha: ImageU8, colour: ImageU8, matrix: ArrayF32) -> tuple[ImageU8, ArrayF32]:
-    """Return alpha (h, w) and colour (2, h, w) of the chroma samples.
+def _half_alpha(alpha: ImageU8) -> ImageU8:
+    """Return alpha (h, w) of the chroma samples of (H, W): the weighted mean of 3 x 2 pixels, rounded.
 
-    Colours are weighted by alpha: those of outside pixels have no meaning.
+    It is 255 only if every pixel is inside, and 0 only if every one is outside.
     """
-    weight = alpha.astype(np.float32)
-    filtered = _chroma_filter(weight)
-    # Truncated, so that 255 is reached only if every pixel is inside, and 0 only if every one is outside.
-    half = np.clip(np.rint(filtered), filtered > 0, 255 - (filtered < 255)).astype(np.uint8)
-    rows = matrix[1:]
-    chroma = [
-        _chroma_filter(weight * (colour @ row[:3] + row[3])) / np.maximum(filtered, _TINY) for row in rows
-    ]
-    return half, np.stack(chroma)
+    rows = alpha[0::2].astype(np.uint16)
+    rows += alpha[1::2]
+    total = rows[:, 0::2] * np.uint16(2)
+    total += rows[:, 1::2]
+    total[:, 1:] += rows[:, 1:-1:2]
+    total[:, 0] += rows[:, 0]
+    half = (total + np.uint16(4)) >> 3
+    return np.asarray(np.clip(half, total > 0, 255 - (total < 8 * 255)), np.uint8)
 
 
-def _chroma_filter(plane: ArrayF32) -> ArrayF32:
-    """Return the weighted mean around each chroma sample, (H/2, W/2), of (H, W)."""
-    rows = (plane[0::2] + plane[1::2]) / 2
-    left = np.concatenate([rows[:, :1], rows[:, 1:-1:2]], axis=1)
-    return np.asarray((left + 2 * rows[:, 0::2] + rows[:, 1::2]) / 4, np.float32)
+def _chroma(alpha: ImageU8, colour: ImageU8, index: ArrayI64, rows: ArrayF32) -> ArrayF32:
+    """Return the colour (2, n) of chroma samples; that of outside pixels has no meaning, and no weight.
+
+    Args:
+        alpha: (H, W).
+        colour: (H, W, 3) RGB.
+        index: (n,) flat indices of the samples.
+        rows: (2, 4) of the colour matrix.
+    """
+    width = alpha.shape[1]
+    row, column = 2 * (index // (width // 2)), 2 * (index % (width // 2))
+    total = np.zeros((len(index), 3), np.float32)
+    weights = np.zeros(len(index), np.float32)
+    for shift, factor in ((-1, 1), (0, 2), (1, 1)):
+        across = np.maximum(column + shift, 0)
+        for down in (0, 1):
+            place = (row + down) * width + across
+            weight = alpha.reshape(-1)[place].astype(np.float32) * np.float32(factor)
+            total += weight[:, None] * colour.reshape(-1, 3)[place]
+            weights += weight
+    mean = total / np.maximum(weights, 1)[:, None]
+    return np.asarray(rows[:, :3] @ mean.T + rows[:, 3:], np.float32)
 
 
 def _max_bytes(size: Size, count: int) -> int:
@@ -306,9 +322,13 @@ def _runs(index: ArrayI64) -> tuple[ArrayI64, ArrayI64]:
     first = index[starts]
     lengths = np.diff(np.append(starts, len(index)))
     gaps = first - np.concatenate([[0], first[:-1] + lengths[:-1]])
-    if len(gaps) and max(gaps.max(), lengths.max()) > _MAX_GAP:
-        pairs = [pair for gap, length in zip(gaps, lengths, strict=True) for pair in _split(gap, length)]
-        gaps, lengths = (np.array(values, np.int64) for values in zip(*pairs, strict=True))
+    long = np.flatnonzero((gaps > _MAX_GAP) | (lengths > _MAX_GAP))
+    for number in long[::-1]:
+        pairs = np.array(_split(gaps[number], lengths[number]), np.int64).T
+        gaps, lengths = (
+            np.concatenate([values[:number], split, values[number + 1 :]])
+            for values, split in zip((gaps, lengths), pairs, strict=True)
+        )
     return gaps, lengths
 
 

@@ -8,16 +8,34 @@ background colour is removed along the model's direction.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from newscaster.matting.cells import CellSampler
 from newscaster.matting.color import CELL, ColorModel, ColorStatistics
-from newscaster.matting.filters import Enlarger, box_mean, fuse, planes, size_of, smooth_colors
+from newscaster.matting.filters import (
+    box_max,
+    box_mean,
+    enlarge,
+    fuse,
+    planes,
+    shrink_floats,
+    size_of,
+    smooth_colors,
+)
 from newscaster.matting.temporal import hold
-from newscaster.types import ArrayF32, ImageU8
+from newscaster.types import ArrayBool, ArrayF32, ArrayI64, ImageU8
+
+_Cells = tuple[ArrayI64, ArrayI64]
+"""Rows and columns."""
 
 STEP = 2
 """Pixels of the mask per pixel of the images on which colours and motion are measured."""
-_SIDE = 96
+_POINTS = 1 << 15
+"""Pixels that are refined at once."""
+_AROUND_PX = 1
+"""Pixels of the small images that must be as sure as a settled one."""
 _PRIOR_VARIANCE = 0.09
 """Variance of the mask's alpha if the mask is undecided."""
 _CLEAR_VARIANCE = 0.006
@@ -26,8 +44,8 @@ _CONTRAST = 0.08
 """Alphas this near to 0 or 1 become 0 or 1."""
 _FLOOR = 0.02
 """Smallest probability of the network's clipped logits, which is subtracted."""
-_ACTIVE = 0.08
 _FUSION_PX = 2
+_HALF = 2
 
 
 class Evidence:
@@ -50,40 +68,63 @@ class Evidence:
         statistics = ColorStatistics(small)
         model = statistics.model(foreground, background)
         # Again without pixels that look like the other class: gaps in hair that the mask has closed.
-        pixels = model.enlarged(size_of(mask))
+        pixels = ColorModel.unstack(model.enlarged(size_of(mask), count=5))
         score = np.where(pixels.variance < 0.1, pixels.score(small), around)
-        self.model = statistics.model(
-            foreground * _ramp(score, 0.8, 0.95), background * _ramp(score, 0.2, 0.05)
-        )
-        """The model of the cells."""
-        self.alpha = posterior(small, mask, self.band, self.model.enlarged(size_of(mask)))
+        model = statistics.model(foreground * _ramp(score, 0.8, 0.95), background * _ramp(score, 0.2, 0.05))
+        self.model = model.enlarged(size_of(mask))
+        """(8, h, w): see `ColorModel.stacked`"""
+        self.alpha = posterior(small, mask, self.band, ColorModel.unstack(self.model))
         """(h, w)"""
         self._fusion_cells = max(band_px // CELL, 1)
 
-    def smooth_colors(self, alpha: ArrayF32) -> tuple[ArrayF32, ArrayF32]:
-        """Return smooth foreground and background colours for alpha (h, w); see `filters.smooth_colors`."""
-        return smooth_colors(self.small, alpha, cell=CELL, radii=(self._fusion_cells, _FUSION_PX))
+    def smooth_colors(self, alpha: ArrayF32) -> ArrayF32:
+        """Return smooth foreground and background colours for alpha (h, w), (6, h, w).
+
+        See `filters.smooth_colors`. They are smooth enough for half the size.
+        """
+        small = np.stack([shrink_floats(plane, _HALF) for plane in (*self.small, alpha)])
+        colors = smooth_colors(
+            small[:3], small[3], cell=CELL // _HALF, radii=(self._fusion_cells, _FUSION_PX // _HALF)
+        )
+        return enlarge(np.concatenate(colors), size_of(alpha), step=_HALF)
 
 
 class Refiner:
-    """Computes alpha and foreground of frames of one size, block by block.
+    """Computes alpha and foreground of frames of one size.
+
+    A cell is the pixels of the frame under one pixel of its small image. It is settled if the small image is
+    surely foreground or surely background there and around it. Settled cells take that value, whatever their
+    pixels show. Along a person's edge, where the others are, colours decide at every pixel.
 
     Args:
         size: (height, width) of the frames.
         factor: reduction of the masks; small images are `STEP` times smaller again.
+
+    Attributes:
+        alpha: (H, W) in 0..1 of the last frame.
     """
 
     def __init__(self, size: tuple[int, int], *, factor: int) -> None:
+        height, width = size
+        step = factor * STEP
+        self._cells = shrunk(size, step)
         self._size = size
-        mask, small = shrunk(size, factor), shrunk(size, factor * STEP)
-        cells = shrunk(small, CELL)
-        self._mask = Enlarger(mask, size, step=factor, side=_SIDE)
-        self._small = Enlarger(small, size, step=factor * STEP, side=_SIDE)
-        self._cells = Enlarger(cells, size, step=factor * STEP * CELL, side=_SIDE)
+        self._small = CellSampler(step=step, scale=1)
+        self._mask = CellSampler(step=step, scale=STEP)
+        rows, columns = np.mgrid[0:step, 0:step].reshape(2, -1, 1)
+        self._step, self._rows, self._columns = step, rows, columns
+        self._at_once = max(_POINTS // step**2, 1)
+        self._whole = np.zeros((self._cells[0] * step, self._cells[1] * step), np.float32)
+        self.alpha = self._whole[:height, :width]
+        self._value = np.zeros(self._cells, np.float32)
+        """Alpha of the pixels of a cell; NaN if they differ."""
 
-    def refine(
-        self, frame: ImageU8, mask: ArrayF32, evidence: Evidence, gain: ArrayF32, alpha: ArrayF32
-    ) -> ImageU8:
+    def clear(self) -> None:
+        """Set alpha to 0."""
+        self._whole.fill(0)
+        self._value.fill(0)
+
+    def refine(self, frame: ImageU8, mask: ArrayF32, evidence: Evidence, gain: ArrayF32) -> ImageU8:
         """Update alpha, and return the foreground.
 
         Args:
@@ -91,50 +132,66 @@ class Refiner:
             mask: probability of a person, `factor` times smaller.
             evidence: of the same frame.
             gain: (h, w) of the small images: weight of the new alpha; see `temporal.hold`.
-            alpha: (H, W) of the previous frame, changed in place.
         """
+        settled = _settled(evidence.alpha)
+        for cells in self._parts(np.isfinite(settled) & (settled != self._value)):
+            self._hold(cells, settled[cells], self._small.sample(gain[None], *cells)[0])
+        colors = evidence.smooth_colors(evidence.alpha)
         foreground = frame.copy()
-        colors = np.concatenate(evidence.smooth_colors(evidence.alpha))
-        small = np.concatenate([evidence.band[None], gain[None]])
-        cells = evidence.model.stacked()
-        for row, top in enumerate(range(0, self._size[0], _SIDE)):
-            for column, left in enumerate(range(0, self._size[1], _SIDE)):
-                place = slice(top, top + _SIDE), slice(left, left + _SIDE)
-                before = alpha[place]
-                closed = self._small.source(evidence.band, row, column).max() < _ACTIVE
-                known = _constant(self._mask.source(mask, row, column)) if closed else None
-                if known is not None and before.min() == known and before.max() == known:
-                    continue
-                band, fraction = self._small.enlarge(small, row, column)
-                new_mask = self._mask.enlarge(mask[None], row, column)[0]
-                pixels = planes(frame[place])
-                model = ColorModel.unstack(self._cells.enlarge(cells, row, column))
-                hold(before, posterior(pixels, new_mask, band, model), fraction)
-                if not _open(before):
-                    continue
-                smooth = self._small.enlarge(colors, row, column)
-                clean = np.clip(fuse(pixels, before, smooth[:3], smooth[3:]), 0, 1)
-                clean = despill(clean, np.minimum(4 * band, 1), model)
-                rounded = np.clip(clean, 0, 1) * 255 + 0.5
-                foreground[place] = rounded.astype(np.uint8).transpose(1, 2, 0)
+        for cells in self._parts(np.isnan(settled)):
+            model = ColorModel.unstack(self._small.sample(evidence.model, *cells))
+            band = self._small.sample(evidence.band[None], *cells)[0]
+            pixels = self._pixels(frame, cells)
+            new = posterior(pixels, self._mask.sample(mask[None], *cells)[0], band, model)
+            alpha = self._hold(cells, new, self._small.sample(gain[None], *cells)[0])
+            smooth = self._small.sample(colors, *cells)
+            clean = np.clip(fuse(pixels, alpha, smooth[:3], smooth[3:]), 0, 1)
+            clean = np.clip(despill(clean, np.minimum(4 * band, 1), model), 0, 1)
+            self._write(foreground, cells, (alpha > 0) & (alpha < 1), clean)
         return foreground
+
+    def _parts(self, chosen: ArrayBool) -> Iterator[_Cells]:
+        """Yield rows and columns of the chosen cells, few at a time, so that memory is constant."""
+        rows, columns = np.nonzero(chosen)
+        for first in range(0, len(rows), self._at_once):
+            yield rows[first : first + self._at_once], columns[first : first + self._at_once]
+
+    def _hold(self, cells: _Cells, new: ArrayF32, fraction: ArrayF32) -> ArrayF32:
+        """Move alpha of n cells towards `new`; return it, (step * step, n)."""
+        places = self._rows + cells[0] * self._step, self._columns + cells[1] * self._step
+        alpha: ArrayF32 = self._whole[places]
+        hold(alpha, new, fraction)
+        self._whole[places] = alpha
+        self._value[cells] = np.where((alpha == alpha[0]).all(axis=0), alpha[0], np.nan)
+        return alpha
+
+    def _pixels(self, frame: ImageU8, cells: _Cells) -> ArrayF32:
+        """Return the colours of the pixels of n cells, (3, step * step, n) in 0..1."""
+        height, width = self._size
+        rows = np.minimum(self._rows + cells[0] * self._step, height - 1)
+        columns = np.minimum(self._columns + cells[1] * self._step, width - 1)
+        return planes(frame[rows, columns])
+
+    def _write(self, foreground: ImageU8, cells: _Cells, edge: ArrayBool, colors: ArrayF32) -> None:
+        """Write the colours (3, step * step, n) of edge pixels."""
+        rows, columns = (
+            np.broadcast_to(own + first * self._step, edge.shape)[edge]
+            for own, first in ((self._rows, cells[0]), (self._columns, cells[1]))
+        )
+        inside = (rows < self._size[0]) & (columns < self._size[1])
+        rounded = (colors[:, edge] * 255 + 0.5).astype(np.uint8)
+        foreground[rows[inside], columns[inside]] = rounded[:, inside].T
+
+
+def _settled(alpha: ArrayF32) -> ArrayF32:
+    """Return 0 or 1 where the small alpha (h, w) surely is that around a pixel, else NaN."""
+    highest, lowest = box_max(alpha, _AROUND_PX), 1 - box_max(1 - alpha, _AROUND_PX)
+    return np.where(highest == lowest, alpha, np.float32(np.nan))
 
 
 def shrunk(size: tuple[int, int], factor: int) -> tuple[int, int]:
     """Return height and width after `filters.shrink`."""
     return -(-size[0] // factor), -(-size[1] // factor)
-
-
-def _constant(mask: ArrayF32) -> float | None:
-    """Return 0 or 1 if the whole mask surely is that, else None."""
-    if mask.max() <= _FLOOR:
-        return 0.0
-    return 1.0 if mask.min() >= 1 - _FLOOR else None
-
-
-def _open(alpha: ArrayF32) -> bool:
-    """Return whether any pixel is neither pure foreground nor pure background."""
-    return bool(((alpha > 0) & (alpha < 1)).any())
 
 
 def _ramp(values: ArrayF32, zero: float, one: float) -> ArrayF32:
