@@ -62,8 +62,15 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[list[bool]]:
 
 
 def compose(track: VideoTrack, cache: Path | None, **options: Any) -> None:
+    green = Background.of("green")
     with ExitStack() as stack:
-        assert video_compositor(Background.of("green"), [track], stack, cache=cache, **options) is not None
+        assert (
+            video_compositor(green, [track], stack, like=first_of(track), cache=cache, **options) is not None
+        )
+
+
+def first_of(track: VideoTrack) -> media.YuvFrame:
+    return next(media.read_yuv_frames(track.path, stop_frame=1))
 
 
 def test_shots_without_the_person_stay(make_clip: Callable[..., Path], kept: list[list[bool]]) -> None:
@@ -87,7 +94,7 @@ def test_a_cached_matte_is_read(
     compose(track, cache)
     assert len(kept) == 2
     with ExitStack() as stack:
-        assert video_compositor(None, [track], stack) is None
+        assert video_compositor(None, [track], stack, like=first_of(track)) is None
 
 
 def test_a_video_that_has_changed(

@@ -349,7 +349,8 @@ def _decode_plane(data: memoryview, size: Size, count: int) -> tuple[PlaneMatte,
     height, width = size
     pixels = height * width
     packed, data = _cut(data, (pixels + 7) // 8)
-    outside = np.negative(np.unpackbits(np.frombuffer(packed, np.uint8), count=pixels)).reshape(size)
+    outside = np.unpackbits(np.frombuffer(packed, np.uint8), count=pixels).reshape(size)
+    np.negative(outside, out=outside)
     number, data = _cut(data, 4)
     runs = int.from_bytes(number, "little")
     gaps, data = _cut(data, 2 * runs)

@@ -54,7 +54,13 @@ class DubTracks:
 
 @contextmanager
 def open_dub_tracks(
-    track: VideoTrack, out: Path, options: DubOptions, *, frames: int, own_audio: bool, plain: bool
+    track: VideoTrack,
+    out: Path,
+    options: DubOptions,
+    *,
+    frames: int,
+    own_audio: bool,
+    like: media.YuvFrame,
 ) -> Iterator[DubTracks]:
     """Open the tracks of a video that the result keeps; close the file when the block ends.
 
@@ -64,7 +70,7 @@ def open_dub_tracks(
         options: what is dropped, and the codec.
         frames: of the result.
         own_audio: whether the audio is the video's own, unchanged: then it is copied.
-        plain: whether frames are converted to 8-bit 4:2:0.
+        like: the first frame of the result.
 
     Raises:
         InputError: a codec was chosen that the container does not take.
@@ -77,7 +83,6 @@ def open_dub_tracks(
             "write .mp4, .mov or .mkv"
         )
     seconds = frames / track.fps
-    first = next(media.read_yuv_frames(track.path, fps=track.fps, stop_frame=1, plain=plain))
     single_images = container.is_sequence  # hold no other tracks
     with media.open_kept_tracks(
         track.path,
@@ -86,8 +91,8 @@ def open_dub_tracks(
         drop=media.KINDS if single_images else options.drop,
         main_audio=own_audio and not single_images,
     ) as kept:
-        codec = _codec(options, first.layout.depth, kept.video_codec)
-        note = media.layout_note(codec, first.layout) if container.keeps_layout else None
+        codec = _codec(options, like.layout.depth, kept.video_codec)
+        note = media.layout_note(codec, like.layout) if container.keeps_layout else None
         yield DubTracks(kept=kept, codec=codec, notes=(*kept.notes, *([] if note is None else [note])))
 
 

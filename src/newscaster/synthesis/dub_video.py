@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -98,14 +99,16 @@ class DubbedVideo:
                 self.options,
                 frames=total,
                 own_audio=self.speeches.is_own_audio,
-                plain=self.is_plain,
+                like=self._first,
             )
         )
         audio = None if tracks.kept.has_main_audio else self._audio(stack, total)
         frames: Iterable[media.YuvFrame] = self._frames(stack, mouths, order, strip)
         background = Background.of(self.style.background)
         faces = [target.track for target in targets]
-        compositor = video_compositor(background, faces, stack, cache=self.options.cache, progress=progress)
+        compositor = video_compositor(
+            background, faces, stack, like=self._first, cache=self.options.cache, progress=progress
+        )
         if compositor is not None:
             frames = compositor.on_all(frames, order.tolist())
 
@@ -166,6 +169,11 @@ class DubbedVideo:
             media.copy_as_wav(self.speeches.audible.audio_file, self.paths.speech)
         for path in self.paths.captions:
             media.write_captions(path, self._cues)
+
+    @cached_property
+    def _first(self) -> media.YuvFrame:
+        """The first frame of the video; only to read."""
+        return next(media.read_yuv_frames(self._track.path, fps=self._fps, stop_frame=1, plain=self.is_plain))
 
     @property
     def _track(self) -> VideoTrack:
@@ -264,10 +272,7 @@ class DubbedVideo:
             every = landmarks[0] if len(landmarks) == 1 else np.concatenate(landmarks)
             label = place_label(text, every, size=self._track.size)
         if self.style.watermark:
-            first = next(
-                media.read_yuv_frames(self._track.path, fps=self._fps, stop_frame=1, plain=self.is_plain)
-            )
-            watermark = Watermark(self.people[0].origin.person_id, like=first)
+            watermark = Watermark(self.people[0].origin.person_id, like=self._first)
         return Overlays(label=label, watermark=watermark)
 
     @property

@@ -28,6 +28,7 @@ def video_compositor(
     tracks: Sequence[VideoTrack],
     stack: ExitStack,
     *,
+    like: media.YuvFrame,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Compositor | None:
@@ -37,6 +38,7 @@ def video_compositor(
         background: what is shown.
         tracks: of the anchors' people in the video.
         stack: removes a matte that is not cached.
+        like: the first frame of the video.
         cache: folder for the matte; None: it is not kept.
         progress: called with the phase "matte", the frames done and their number.
 
@@ -47,13 +49,12 @@ def video_compositor(
     if background is None:
         return None
     track, shown = tracks[0], np.logical_or.reduce([shots_with_person(track) for track in tracks])
-    first = next(media.read_yuv_frames(track.path, fps=track.fps, stop_frame=1, plain=True))
 
     def load() -> MatteStore:
         path = (cache or stack.enter_context(media.scratch_folder())) / _name(track, shown)
         return _read(path, len(track)) or _compute(path, track, shown, progress)
 
-    return open_compositor(background, load, like=first, fps=track.fps)
+    return open_compositor(background, load, like=like, fps=track.fps)
 
 
 def shots_with_person(track: VideoTrack) -> ArrayBool:
