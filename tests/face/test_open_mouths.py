@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from making_mouths import mouth, talking_clip
+from newscaster.face import open_mouths
 from newscaster.face.inner_mouth import draw_inner_mouth
 from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.mouth_basis import MouthBasis, opening
@@ -83,6 +84,17 @@ def test_lips_keep_their_pixels_and_part() -> None:
     red = moved[..., 0].astype(int) - moved[..., 1]
     assert np.median(red[lips]) > 80
     assert (moved_mouth(photo, rest / SIDE, rest / SIDE) == photo).mean() > 0.999
+
+
+def test_blocks_of_cells_are_moved_as_their_cells_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    rest, place = closed()[1], mouth(0.8, side=SIDE) / SIDE
+    fast = moved_mouth(photo, rest / SIDE, place)
+    monkeypatch.setattr(open_mouths, "_BILINEAR_PX", -1.0)
+    exact = moved_mouth(photo, rest / SIDE, place)
+    off = np.abs(fast.astype(int) - exact)
+    assert 0 < off.max() < 40
+    assert off.mean() < 2
 
 
 def test_shapes_are_spread_and_lips_do_not_cross() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from newscaster.errors import InputError
 from newscaster.media import read_frames
 from newscaster.still import HeadMotion, StillTarget, find_face
-from newscaster.still.layers import push_pull
+from newscaster.still.layers import _near, push_pull
 from newscaster.still.target import MIN_JACOBIAN
 from newscaster.tracking import FaceMesh, FaceRoi
 from synthetic_faces import anchor_frames
@@ -157,6 +157,13 @@ def test_a_photograph_without_a_person_moves_as_a_whole() -> None:
     frame = still.frame(0)
     assert (frame != image).any(axis=2).mean() > 0.2
     assert (frame[:, 0] != 0).any()  # no black border comes in
+
+
+def test_a_margin_is_that_of_a_filter() -> None:
+    mask = np.random.default_rng(0).random((31, 40)) > 0.99
+    filtered = Image.fromarray((mask * 255).astype(np.uint8)).filter(ImageFilter.MaxFilter(7))
+    np.testing.assert_array_equal(_near(mask, 3)[3:-3, 3:-3], np.asarray(filtered)[3:-3, 3:-3] > 0)
+    assert mask.any()
 
 
 def test_unusable_input_is_refused() -> None:

@@ -17,7 +17,7 @@ from newscaster.face.mouth_basis import MouthBasis, opening
 from newscaster.face.reference_flow import coarse_flow
 from newscaster.face.references import References, spread_mouths
 from newscaster.face.topology import INNER_RING, JAW_LINE, MOUTH_POINTS, RING
-from newscaster.types import ArrayBool, ArrayF64, ArrayFloat, ImageU8
+from newscaster.types import ArrayBool, ArrayF64, ArrayFloat, ArrayI64, ImageU8
 
 COUNT = 60
 """Mouths that are made of one photo."""
@@ -30,6 +30,10 @@ _MIN_GAP = -0.004
 _SMALLEST_OPENING = 0.01
 """In IOD; with less, there is no inner mouth to be seen."""
 _FLOW_CELLS = 64
+_BLOCK = 4
+"""Cells to a side of a block that may become one tile."""
+_BILINEAR_PX = 0.1
+"""The flow of such a block may differ from a bilinear one by so much."""
 _OVERSAMPLING = 4
 _WITH_UPPER, _WITH_LOWER = (
     [point for point in range(MOUTH_POINTS) if point not in between]
@@ -99,14 +103,23 @@ def moved_mouth(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8
     """
     side = len(photo)
     mouth, place = np.asarray(mouth, np.float64), np.asarray(place, np.float64)
-    upper, lower = (_sampled(photo, mouth[kept], place[kept]) for kept in (_WITH_UPPER, _WITH_LOWER))
-    weight = np.clip(np.arange(side)[:, None] + 1 - _line_between(place, side), 0, 1).astype(np.float32)
-    mixed = upper + (lower.astype(np.float32) - upper) * weight[..., None]
-    return np.asarray(mixed + 0.5, np.uint8)
+    line = _line_between(place, side)
+    # Below `first` and above `last`, a row belongs to one lip alone.
+    first, last = (int(np.clip(end, 0, side)) for end in (np.floor(line.min()) - 1, np.ceil(line.max()) + 1))
+    upper = _sampled(photo, mouth[_WITH_UPPER], place[_WITH_UPPER], rows=(0, last))
+    moved = _sampled(photo, mouth[_WITH_LOWER], place[_WITH_LOWER], rows=(first, side))
+    moved[:first] = upper[:first]
+    weight = np.clip(np.arange(first, last)[:, None] + 1 - line, 0, 1).astype(np.float32)
+    both = upper[first:last] + (moved[first:last].astype(np.float32) - upper[first:last]) * weight[..., None]
+    moved[first:last] = both + 0.5
+    return moved
 
 
-def _sampled(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8:
-    """Return a photo (S, S, 3) whose points (P, 2) are moved to their places, in crop widths; bilinear."""
+def _sampled(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat, *, rows: tuple[int, int]) -> ImageU8:
+    """Return a photo (S, S, 3) whose points (P, 2) are moved to their places, in crop widths; bilinear.
+
+    Only `rows`, from the first to before the second, are valid.
+    """
     side = len(photo)
     cell = max(4, side // _FLOW_CELLS)
     flow = side * coarse_flow(place, np.asarray(mouth)[None], cells=side // cell)[0]
@@ -114,18 +127,46 @@ def _sampled(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8:
     flow = np.pad(flow, ((0, 0), (1, 1), (1, 1)), mode="edge")
     at = np.concatenate([[0], np.arange(cell // 2, side, cell), [side]])
     x, y = np.broadcast_to(at, flow[0].shape) + flow[0], at[:, None] + flow[1]
-    corners = np.stack([x, y], axis=-1)
-    quads = np.concatenate([corners[:-1, :-1], corners[1:, :-1], corners[1:, 1:], corners[:-1, 1:]], axis=-1)
-    places: list[int] = at.tolist()
     mesh = [
-        ((left, top, right, bottom), tuple(quad))
-        for (top, bottom), row in zip(pairwise(places), quads.tolist(), strict=True)
-        for (left, right), quad in zip(pairwise(places), row, strict=True)
+        tile
+        for tile in _tiles(at, np.stack([x, y], axis=-1))
+        if tile[0][3] > rows[0] and tile[0][1] < rows[1]
     ]
     moved = Image.fromarray(photo).transform(
         (side, side), Image.Transform.MESH, mesh, Image.Resampling.BILINEAR
     )
-    return np.asarray(moved)
+    return np.array(moved)
+
+
+_Tile = tuple[tuple[int, ...], tuple[float, ...]]
+
+
+def _tiles(at: ArrayI64, sources: ArrayF64) -> list[_Tile]:
+    """Return Pillow's mesh for places `at` (N,) in both directions, and their sources (N, N, 2).
+
+    Where the sources are nearly bilinear, one tile covers a block of cells: each costs Pillow more than its
+    pixels.
+    """
+    ends = np.unique([*range(0, len(at) - 1, _BLOCK), len(at) - 1])
+    hats = np.stack([np.interp(at, at[ends], one) for one in np.eye(len(ends))], axis=1)
+    bilinear = np.einsum("ia,jb,abk->ijk", hats, hats, sources[ends][:, ends], optimize=True)
+    error = np.abs(sources - bilinear).max(axis=-1)
+    for _ in range(2):  # the largest of each block, both of its edges included
+        error = np.maximum(np.maximum.reduceat(error, ends[:-1]), error[ends[1:]]).T
+    whole = error < _BILINEAR_PX
+    blocks = _quads(at, sources, ends, whole)
+    fine = ~np.repeat(np.repeat(whole, np.diff(ends), axis=0), np.diff(ends), axis=1)
+    return blocks + _quads(at, sources, np.arange(len(at)), fine)
+
+
+def _quads(at: ArrayI64, sources: ArrayF64, ends: ArrayI64, wanted: ArrayBool) -> list[_Tile]:
+    """Return the wanted ones (n, n) of the tiles that end at the places number `ends` (n + 1,)."""
+    top, left = np.nonzero(wanted)
+    (top, bottom), (left, right) = ((ends[first], ends[first + 1]) for first in (top, left))
+    boxes = np.stack([at[left], at[top], at[right], at[bottom]], axis=1).tolist()
+    corners = [sources[i, j] for i, j in ((top, left), (bottom, left), (bottom, right), (top, right))]
+    quads = np.concatenate(corners, axis=1).tolist()
+    return [(tuple(box), tuple(quad)) for box, quad in zip(boxes, quads, strict=True)]
 
 
 def _line_between(mouth: ArrayFloat, side: int) -> ArrayF64:

@@ -31,7 +31,7 @@ from newscaster.media.frame import FrameCopier, YuvFrame, is_plain
 from newscaster.media.probe import native_fps
 from newscaster.media.reader import SELF_CONTAINED, has_decoder, reason
 from newscaster.media.target_file import check_target_file
-from newscaster.media.writer import Writer
+from newscaster.media.writer import FILE_X264, Writer
 from newscaster.safety.readers import MAX_PIXELS, open_regular_file
 from newscaster.types import ImageU8
 
@@ -51,7 +51,7 @@ def encode_target(
         fps: frames per second.
         crf: x264's quality; 12 is better than that of the output, since a target video is encoded twice.
         group: frames in a group, the maximum cost of a seek; fewer if frames are large.
-        preset: x264's trade of speed for size.
+        preset: x264's trade of speed for size. "superfast" gets the macroblock tree of "veryfast".
 
     Returns:
         An MP4 file.
@@ -68,6 +68,8 @@ def encode_target(
         "sc_threshold": "0",
         "coder": "vlc",
     }
+    if preset == FILE_X264["preset"]:
+        options |= FILE_X264
 
     def encode(images: Iterator[ImageU8]) -> bytes:
         first = next(images, None)

@@ -25,6 +25,8 @@ _CELLS_PER_IOD = 8
 _MIN_CELL_PX = 8
 _INVERSION_STEPS = 8
 _FORWARD_STEPS = 8
+_CONVERGED_PX = 1e-3
+"""A step of an iteration that moves no point further is the last one; the next would be far smaller."""
 _STEPS_PER_PX = 1024
 """Resolution of the flow: a pixel that does not move is sampled exactly."""
 _PIVOT = (0.0, 1.0, 1.0)
@@ -103,7 +105,10 @@ class HeadFlow:
         corners = np.stack(np.meshgrid(self.columns, self.rows), axis=-1).reshape(-1, 2).astype(np.float64)
         sources = corners
         for _ in range(_INVERSION_STEPS):
-            sources = corners - self.displacement(sources, move)
+            before = sources
+            sources = corners - self.displacement(before, move)
+            if np.abs(sources - before).max() < _CONVERGED_PX:
+                break
         sources = np.clip(np.round(sources * _STEPS_PER_PX) / _STEPS_PER_PX, 0, self.size)
         return np.asarray(sources.reshape(len(self.rows), len(self.columns), 2))
 
@@ -131,7 +136,10 @@ class HeadFlow:
         """Return the pixels in the frame, (P, 2), of points of the photograph: the inverse of the grid."""
         moved = points.astype(np.float64)
         for _ in range(_FORWARD_STEPS):
-            moved = moved - (self._backward(moved, grid) - points)
+            error = self._backward(moved, grid) - points
+            moved = moved - error
+            if np.abs(error).max() < _CONVERGED_PX:
+                break
         return np.asarray(moved)
 
     def _backward(self, points: ArrayF64, grid: ArrayF64) -> ArrayF64:

@@ -168,7 +168,7 @@ def write_photo_anchor(
         consent=consent.record().to_json(),
         attribution=tuple(attribution),
     )
-    video = encode_target(_frames(still, progress), fps, preset="veryfast")
+    video = encode_target(_frames(still, progress), fps, preset="superfast")
     with atomic_write(out) as temporary:
         write_anchor(
             temporary,
