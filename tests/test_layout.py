@@ -31,6 +31,7 @@ CROSS_CUTTING = {
     "test_page_input",
     "test_page_live",
     "test_page_looks",
+    "test_page_photo",
     "test_playlists",
     "test_project_files",
     "test_public_names",

@@ -6,8 +6,6 @@ photo of a closed mouth has nothing: `inner_mouth` draws teeth and tongue in the
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from PIL import Image, ImageFilter
 

@@ -54,10 +54,7 @@ class Library:
         self._entries: dict[str, _Entry] = {}
         for name in anchors:
             path = anchor_path(name)
-            anchor_id = self._new_id(BUNDLED if name == BUNDLED else path.stem)
-            file = AnchorFile(path)
-            file.info.check_consent()
-            self._entries[anchor_id] = _Entry(path, file.info, ConsentGuard(file))
+            self.add(self._new_id(BUNDLED if name == BUNDLED else path.stem), path)
 
     def _new_id(self, name: str) -> str:
         plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "anchor"
@@ -65,6 +62,21 @@ class Library:
         while (anchor_id := plain if number == 1 else f"{plain}-{number}") in self._entries:
             number += 1
         return anchor_id
+
+    def add(self, anchor: str, path: Path) -> None:
+        """Add an anchor under an id that is free.
+
+        Raises:
+            AnchorError: the file is missing or damaged.
+            ConsentError: the consent has expired or was withdrawn.
+        """
+        file = AnchorFile(path)
+        file.info.check_consent()
+        self._entries[anchor] = _Entry(path, file.info, ConsentGuard(file))
+
+    def discard(self, anchor: str) -> None:
+        """Remove an anchor, if it is there. Sessions that are live with it go on."""
+        self._entries.pop(anchor, None)
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -9,12 +9,31 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Request
 from fastapi.responses import FileResponse
 
+from newscaster.consent import valid_consent
 from newscaster.errors import InputError
+from newscaster.formats.anchor_info import check_labels
 from newscaster.media.containers import MP4
 from newscaster.server.api_requests import AUDIO_BODY, TheStudio, job_options, new_router, upload_audio
 from newscaster.server.http_errors import RefusedError
-from newscaster.server.job_record import CAPTIONS, ORIGINAL_STEM, PLAYABLE, REPORT, VIDEO, DubJob
-from newscaster.server.schemas import DubSettings, NewAudioDub, NewAudioJob, NewDub, NewJob
+from newscaster.server.job_record import (
+    ANCHOR,
+    CAPTIONS,
+    ORIGINAL_STEM,
+    PLAYABLE,
+    REPORT,
+    VIDEO,
+    DubJob,
+    PhotoJob,
+)
+from newscaster.server.photo_process import KINDS as PHOTO_KINDS
+from newscaster.server.schemas import (
+    DubSettings,
+    NewAudioDub,
+    NewAudioJob,
+    NewDub,
+    NewJob,
+    NewPhotoAnchor,
+)
 from newscaster.server.speech_upload import JOB_AUDIO_STEM
 from newscaster.server.studio import Studio
 from newscaster.server.video_upload import KINDS as VIDEO_KINDS
@@ -28,6 +47,13 @@ _VIDEO_BODY = {
         "required": True,
         "description": f"A video: {VIDEO_KINDS}.",
         "content": {"video/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_PHOTO_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": f"A photograph: {PHOTO_KINDS}.",
+        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 _CAPTION_FILE = "the caption file"
@@ -151,6 +177,38 @@ async def new_audio_dub(
         return _add_dub(studio, new, video, f"{JOB_AUDIO_STEM}{audio.suffix}", audio)
     finally:
         audio.unlink(missing_ok=True)
+
+
+@router.post(
+    "/jobs/photo",
+    status_code=202,
+    summary="Make an anchor of the person in a photograph",
+    openapi_extra=_PHOTO_BODY,
+)
+async def new_photo_anchor(
+    new: Annotated[NewPhotoAnchor, Query()], request: Request, studio: TheStudio
+) -> dict[str, Any]:
+    """When the job is done, its `anchor` is an id of `/v1/anchors`, until the job is removed."""
+    studio.jobs.check_room()
+    name = new.name.strip()
+    check_labels(name, ())
+    valid_consent(new.consent)
+    made = PhotoJob(consent=new.consent, motion=new.motion, blinks=new.blinks, face=new.face)
+    photo = await studio.uploads.receive_photo(
+        request.stream(), content_length=request.headers.get("content-length")
+    )
+    try:
+        return studio.jobs.add_photo(photo, name=name, made=made).to_json()
+    finally:
+        photo.unlink(missing_ok=True)
+
+
+@router.get(
+    "/jobs/{job}/anchor", summary="Anchor that a job has made of a photograph", response_class=FileResponse
+)
+async def job_anchor(job: str, studio: TheStudio) -> FileResponse:
+    path = studio.jobs.file(job, ANCHOR)
+    return FileResponse(path, media_type="application/octet-stream", filename=f"newscaster-{job}.anchor")
 
 
 def _script(new: NewDub, max_characters: int) -> tuple[str | None, bytes | None]:

@@ -9,12 +9,17 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from newscaster.still.head_motion import MotionStyle
 from newscaster.synthesis.dub_options import DubOptions, Extend, Fit
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 _STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
 RECORD = "job.json"
 VIDEO, CAPTIONS, REPORT = "video.mp4", "captions.vtt", "report.json"
+ANCHOR = "made.anchor"
+"""The anchor that was made of a photograph."""
+PHOTO_STEM = "photo"
+"""File name, without suffix, of the photograph in the folder of a job."""
 PLAYABLE = "original-playable.mp4"
 """A copy of the original that browsers play: of a preview, or if they do not play the original itself."""
 ORIGINAL_STEM = "original"
@@ -76,23 +81,39 @@ class DubJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhotoJob:
+    """What a job has that makes an anchor of a photograph."""
+
+    consent: str
+    """Of the person: see :meth:`newscaster.Consent.of`."""
+    motion: MotionStyle = "calm"
+    """Of the head."""
+    blinks: bool = True
+    face: int | None = None
+    """Number of the person, from the left; None: the only one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """A video in the queue, in progress, or finished."""
+    """A video, or an anchor of a photograph, in the queue, in progress, or finished."""
 
     id: str
     anchor: str
-    """Id of the anchor."""
+    """Id of the anchor: of one that is made of a photograph, that of the job."""
     title: str
-    """First words of the script, or the client's name of the audio or the video; for display only."""
+    """First words of the script, the client's name of the audio or the video, or the name of the new anchor;
+    for display only."""
     source: str
     """File to speak, in the folder of the job: script.txt, audio, or cues. Of a dub without a speech, the
-    video itself."""
+    video itself; or the photograph."""
     voice: str | None = None
     speed: float = 1.0
     openness: float = 1.0
     smoothness: float = 1.0
     dub: DubJob | None = None
     """Of a dub; None: the anchor speaks on its own target."""
+    photo: PhotoJob | None = None
+    """Of an anchor that is made of a photograph."""
     created: str = ""
     state: str = QUEUED
     phase: str | None = None
@@ -135,7 +156,8 @@ class Job:
         is_done, is_dub = self.state == DONE, self.dub is not None
         shown["dub"] = None if self.dub is None else self.dub.to_json()
         shown["progress"] = self.progress
-        shown["video"] = f"{path}/video" if is_done else None
+        shown["video"] = f"{path}/video" if is_done and self.photo is None else None
+        shown["anchor_file"] = f"{path}/anchor" if is_done and self.photo is not None else None
         has_captions = self.has_script and not (self.dub is not None and self.dub.preview)
         shown["captions"] = f"{path}/captions" if is_done and has_captions else None
         shown["report"] = f"{path}/report" if is_done and is_dub else None
@@ -155,6 +177,8 @@ def read_record(path: Path) -> Job:
     Job(**fields)  # rejects fields of a later version
     if fields.get("dub") is not None:
         DubJob(**fields["dub"])
+    if fields.get("photo") is not None:
+        PhotoJob(**fields["photo"])
     job = TypeAdapter(Job).validate_json(text, strict=True)
     files = [job.source] if job.dub is None else [job.source, job.dub.original]
     if job.state not in _STATES or any(not name or Path(name).name != name for name in files):

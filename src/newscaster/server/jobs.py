@@ -1,7 +1,8 @@
-"""Jobs: videos of long scripts and audio files, and dubs, rendered one after another in worker processes.
+"""Jobs: videos of long scripts and audio files, dubs, and anchors of photographs, one after another.
 
-A job is a folder: the speech, the finished video, and `job.json`, which is replaced at every step. A dub also
-has the video that it dubs there, whatever becomes of the upload. A studio
+Each runs in a worker process. A job is a folder: the speech, the finished video, and `job.json`, which is
+replaced at every step. A dub also has the video that it dubs there, whatever becomes of the upload. An anchor
+that was made of a photograph stays in the folder of its job, and is served until the job is removed. A studio
 that was stopped or killed therefore resumes its jobs at the next start. A lease of the folder ensures that no
 other studio works in it.
 
@@ -42,18 +43,22 @@ from newscaster.server.http_errors import (
 )
 from newscaster.server.job_process import Task, Work, run_work
 from newscaster.server.job_record import (
+    ANCHOR,
     CANCELLED,
     CAPTIONS,
     DONE,
     FAILED,
+    PHOTO_STEM,
     PLAYABLE,
     QUEUED,
     RECORD,
     RUNNING,
     VIDEO,
     Job,
+    PhotoJob,
     read_record,
 )
+from newscaster.server.photo_process import PhotoWork
 from newscaster.server.settings import Limits
 from newscaster.server.speech_upload import JOB_AUDIO_STEM
 from newscaster.speech.plain_text import plain_text
@@ -166,6 +171,16 @@ class JobQueue:
         """
         return self._add(without_controls(title), source, content, video=video, **options)
 
+    def add_photo(self, photo: Path, *, name: str, made: PhotoJob) -> Job:
+        """Add a job that makes an anchor of a photograph, which is moved into its folder.
+
+        Args:
+            photo: the file.
+            name: of the anchor.
+            made: how it is made.
+        """
+        return self._add(name, f"{PHOTO_STEM}{photo.suffix}", photo, photo=made)
+
     def _add(
         self,
         title: str,
@@ -178,7 +193,9 @@ class JobQueue:
         self.check_room()
         created = datetime.now(UTC).isoformat(timespec="microseconds")  # the order of the queue
         title = title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 1] + "…"
-        job = Job(id=secrets.token_hex(8), title=title, source=source, created=created, **options)
+        job_id = secrets.token_hex(8)
+        options.setdefault("anchor", job_id)
+        job = Job(id=job_id, title=title, source=source, created=created, **options)
         folder = self._folder / job.id
         with refusing_full_disk("a job"):
             self._write(job, folder, content, video)
@@ -216,6 +233,8 @@ class JobQueue:
                 await asyncio.wait([self._running[1]])
                 self.get(job_id)  # another request may have removed it meanwhile
             del self._jobs[job_id]
+            if job.photo is not None:
+                self._library.discard(job.anchor)
             folder = self._folder / job_id
             # First: after a kill here, the next start removes the folder.
             (folder / RECORD).unlink(missing_ok=True)
@@ -278,6 +297,11 @@ class JobQueue:
             self._jobs[job.id] = job
             if job.state == RUNNING:
                 self._put(replace(job, state=QUEUED, phase=None, frames=0, total=0))
+            if job.state == DONE and job.photo is not None:
+                try:
+                    self._library.add(job.anchor, self._folder / job.id / ANCHOR)
+                except NewscasterError as error:
+                    _log.warning("the anchor '%s' is not served: %s", job.title, error)
 
     async def _work(self) -> None:
         while True:
@@ -298,7 +322,7 @@ class JobQueue:
 
     async def _do(self, job: Job) -> None:
         folder = self._folder / job.id
-        if job.anchor not in self._library.ids:
+        if job.photo is None and job.anchor not in self._library.ids:
             reason = f"the anchor {quoted(job.anchor)} is no longer served"
             self._update(job.id, state=FAILED, error=reason)
             return
@@ -318,10 +342,14 @@ class JobQueue:
             raise
         finally:
             self._running = None
+        if job.photo is not None and result["state"] == DONE:
+            await asyncio.to_thread(self._library.add, job.anchor, folder / ANCHOR)
         self._update(job.id, **result)
 
     def _task(self, job: Job, folder: Path) -> Task:
         """Return what the worker process of a job runs."""
+        if job.photo is not None:
+            return PhotoWork(folder=folder, job=job)
         anchor = self._library.path(job.anchor)
         if job.dub is not None:
             return DubWork(

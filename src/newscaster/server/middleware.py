@@ -39,6 +39,7 @@ API = "/v1"
 OPEN = frozenset({f"{API}/health"})
 UPLOADS = ("/audio", f"{API}/jobs/audio")
 VIDEOS = f"{API}/videos"
+PHOTOS = f"{API}/jobs/photo"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY = frozenset({"0.0.0.0", "::", ""})  # all addresses, whatever their names
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?", re.ASCII)
@@ -153,6 +154,8 @@ class SecurityMiddleware:
         limit = limits.upload_bytes if path.endswith(UPLOADS) else limits.message_bytes
         if path == VIDEOS:
             limit = limits.video_bytes
+        if path == PHOTOS:
+            limit = limits.photo_bytes
         if content_length is not None and not (content_length.isascii() and content_length.isdigit()):
             raise RefusedError(
                 f"Content-Length is {quoted(content_length[:60])}; expected the number of bytes of the body"

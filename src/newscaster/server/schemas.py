@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from newscaster.server.session import SessionOptions
+from newscaster.still.head_motion import MotionStyle
 from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.dub_options import Extend, Fit
 
@@ -80,6 +81,22 @@ class NewAudioJob(SpeakOptions):
     """A video of an audio file."""
 
     title: str = Field("Audio file", min_length=1, max_length=80, description="Title in lists.")
+
+
+class NewPhotoAnchor(_Schema):
+    """An anchor of the person in a photograph."""
+
+    name: str = Field(min_length=1, max_length=80, description="Name of the anchor.")
+    consent: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="Consent of the person: who agreed, when, and to what. It is stored in the anchor.",
+    )
+    motion: MotionStyle = Field("calm", description="Motion of the head.")
+    blinks: bool = Field(True, description="Whether the eyes blink.")
+    face: int | None = Field(
+        None, ge=0, description="Number of the person from the left, 0 first (default: the only one)."
+    )
 
 
 class DubSettings(SpeakOptions):

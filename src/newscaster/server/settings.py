@@ -53,12 +53,14 @@ class Limits:
     """Size of a video to dub."""
     video_seconds: float = 3600.0
     """Length of a video to dub."""
+    photo_bytes: int = 64 << 20
+    """Size of a photograph."""
     videos: int = 20
     """Uploaded videos that are not removed."""
     video_idle_seconds: float = 3600.0
     """Time after which an uploaded video that no request and no job uses is removed."""
     stored_upload_bytes: int = 8 << 30
-    """Total size of audio and video files on disk: uploads in progress, pending files, and files of jobs."""
+    """Total size of uploaded files on disk, in progress, pending or of jobs, and of anchors made of them."""
     spare_disk_bytes: int = 256 << 20
     """Free disk space that uploads leave."""
     waiting_seconds: float = 60.0

@@ -1,4 +1,4 @@
-"""Limits of uploads: concurrent audio and video files, and disk space.
+"""Limits of uploads: concurrent audio and video files and photographs, and disk space.
 
 Space is reserved before a byte of a file is read. `speech_upload` and `video_upload` check the files
 themselves.
@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from newscaster.server.http_errors import DISK_FULL, TOO_MANY, RefusedError, refusing_full_disk
-from newscaster.server.job_record import ORIGINAL_STEM
+from newscaster.server.job_record import ANCHOR, ORIGINAL_STEM, PHOTO_STEM
+from newscaster.server.photo_process import KINDS as PHOTO_KINDS
+from newscaster.server.photo_process import photo_suffix
 from newscaster.server.settings import Limits
-from newscaster.server.speech_upload import JOB_AUDIO_STEM, PARTIAL, receive_audio
+from newscaster.server.speech_upload import JOB_AUDIO_STEM, PARTIAL, Accepted, receive, receive_audio
 from newscaster.server.video_upload import UploadedVideo, receive_video
 
 _MIB = 1 << 20
@@ -72,6 +74,20 @@ class Uploads:
             async with self._reserving(content_length, self._limits.video_bytes):
                 return await receive_video(stream, self.folder, limits=self._limits)
 
+    async def receive_photo(self, stream: AsyncIterator[bytes], *, content_length: str | None) -> Path:
+        """Write the body of a request to a new file; the same as :meth:`receive` for a photograph.
+
+        Only its first bytes are checked: the process that makes an anchor of it decodes it.
+
+        Raises:
+            RefusedError: too many uploads, no space, too large, or of another format.
+        """
+        accepted = Accepted(suffix_of=photo_suffix, name="a photograph", kinds=PHOTO_KINDS)
+        most = self._limits.photo_bytes
+        with refusing_full_disk("the photograph"):
+            async with self._reserving(content_length, most):
+                return await receive(stream, self.folder, accepted, lambda path: path, self._limits, most)
+
     @asynccontextmanager
     async def _reserving(self, content_length: str | None, most: int) -> AsyncIterator[None]:
         """Reserve space for an upload.
@@ -127,6 +143,6 @@ class Uploads:
     def _stored(self) -> Iterator[Path]:
         """Yield the uploaded files, wherever they are now, and what was made of videos."""
         yield from self.folder.iterdir()
-        for stem in (JOB_AUDIO_STEM, ORIGINAL_STEM):
+        for stem in (JOB_AUDIO_STEM, ORIGINAL_STEM, PHOTO_STEM, ANCHOR):
             yield from self._keep.glob(f"jobs/*/{stem}*")
         yield from self._keep.glob("videos/**/*")

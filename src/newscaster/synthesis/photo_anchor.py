@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -71,8 +71,9 @@ def anchor_of_photo(
     attribution: Sequence[str] = (),
     reuse_encoder: bool = False,
     progress: Progress | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Path:
-    """Make an anchor of the person in a photograph. What it does not allow is logged as a warning.
+    """Make an anchor of the person in a photograph.
 
     Args:
         path: the photograph.
@@ -86,6 +87,7 @@ def anchor_of_photo(
         attribution: lines for the metadata of every video.
         reuse_encoder: omit the speech encoder from the anchor.
         progress: called with "target", the frames done and the total.
+        warn: called with what the photograph does not allow, a sentence each; None: it is logged.
 
     Raises:
         MediaError: the file is missing, damaged or no still image.
@@ -98,7 +100,8 @@ def anchor_of_photo(
     photo = read_photo(path)
     still = StillTarget(photo.pixels, find_face(photo.pixels, name=str(path), face=face), head_motion)
     for note in (*photo.notes, *still.notes):
-        _log.warning("'%s': %s", path, note)
+        warning = f"'{path}': {note}"
+        _log.warning("%s", warning) if warn is None else warn(warning)
     return write_photo_anchor(
         still,
         out,

@@ -26,6 +26,14 @@ export class Anchors {
     $("anchors").replaceChildren(...this.all.map((anchor) => this.#choice(anchor, anchor === chosen)));
   }
 
+  // Chooses an anchor that is shown, as a click on it does.
+  choose(id) {
+    const input = [...document.querySelectorAll("#anchors input")].find(({ value }) => value === id);
+    if (!input) return;
+    input.checked = true;
+    input.dispatchEvent(new Event("change"));
+  }
+
   #choice(anchor, checked) {
     const label = document.createElement("label");
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "anchor", value: anchor.id, checked });

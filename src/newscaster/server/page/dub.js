@@ -36,7 +36,7 @@ export class Dub {
     once($("dub-preview"), () => this.#start({ preview: true }), failed);
     once($("dub-cancel"), () => this.#cancel(), failed);
     once($("dub-compare"), () => this.#compare(), failed);
-    videos.onJobs = (jobs) => this.#follow(jobs);
+    videos.followers.push((jobs) => this.#follow(jobs));
   }
 
   // Shows the limits and voices of the studio, and the video of before a reload.

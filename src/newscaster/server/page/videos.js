@@ -8,9 +8,9 @@ const LATER_MS = 8_000;
 const UNDO_MS = 10_000;
 
 export class Videos {
-  // `compare` opens a finished dub. `onJobs`, if set, gets the jobs at each refresh.
+  // `compare` opens a finished dub. The `followers` get the jobs at each refresh.
   constructor(list, empty, { compare, failed }) {
-    Object.assign(this, { list, empty, compare, failed, onJobs: null });
+    Object.assign(this, { list, empty, compare, failed, followers: [] });
     this.items = [];
     this.states = new Map();
     this.rows = new Map();
@@ -28,7 +28,7 @@ export class Videos {
     clearTimeout(this.timer);
     try {
       const [jobs, recordings] = await Promise.all([api.get("/jobs"), api.get("/recordings")]);
-      this.onJobs?.(jobs);
+      for (const follow of this.followers) follow(jobs);
       this.items = [...jobs.map(jobRow), ...recordings.map(recordingRow)].sort((a, b) => b.created.localeCompare(a.created));
       this.#show();
     } catch (error) {
@@ -121,7 +121,7 @@ export class Videos {
 }
 
 const element = (name, values = {}) => Object.assign(document.createElement(name), values);
-const isOpen = ({ state }) => state === "queued" || state === "running";
+export const isOpen = ({ state }) => state === "queued" || state === "running";
 
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
@@ -131,21 +131,27 @@ const PHASES = { track: "Following the face", render: "Rendering", convert: "Con
 export function jobText(job) {
   const done = job.phase === "convert" && job.total ? job.frames / job.total : job.progress;
   const percent = `${Math.round(done * 100)} %`;
-  const running = job.dub ? (PHASES[job.phase] ? `${PHASES[job.phase]}, ${percent}` : "Preparing") : job.total ? percent : "Reading the script";
+  const running = job.photo ? (job.total ? `Making, ${percent}` : "Looking at the photograph") : job.dub ? (PHASES[job.phase] ? `${PHASES[job.phase]}, ${percent}` : "Preparing") : job.total ? percent : "Reading the script";
   return {
     queued: "Queued",
     running,
-    done: job.seconds ? clock(job.seconds) : "Done",
+    done: job.photo ? "Ready, in the list of anchors" : job.seconds ? clock(job.seconds) : "Done",
     failed: "Failed",
     cancelled: "Cancelled",
   }[job.state];
 }
 
-// Returns a message of a dub with the name of its video, which the studio stores under another one.
-export const asText = (job, text) => (job.dub ? text.replace(/'original[^'/]*'/g, `“${job.title}”`) : text);
+// Returns a message with the name of the video or the photograph, which the studio stores under another one.
+export const asText = (job, text, name = "the photograph") => {
+  if (job.photo) return text.replace(/'photo\.[^'/]*'/g, name === "the photograph" ? name : `“${name}”`);
+  return job.dub ? text.replace(/'original[^'/]*'/g, `“${job.title}”`) : text;
+};
 
 // Returns the title of a job in lists.
-export const titleOf = (job) => (job.dub ? `${job.dub.preview ? "Preview" : "Dub"} of ${job.title}` : job.title);
+export const titleOf = (job) => {
+  if (job.photo) return `Anchor ${job.title}`;
+  return job.dub ? `${job.dub.preview ? "Preview" : "Dub"} of ${job.title}` : job.title;
+};
 
 function jobRow(job) {
   const text = jobText(job);
@@ -154,6 +160,7 @@ function jobRow(job) {
   const name = `${kind}-${plain(job.title)}-${stamp(job.created)}`;
   const title = titleOf(job);
   if (job.video) files.push(["Download", job.video, `${name}.mp4`]);
+  if (job.anchor_file) files.push(["Download", job.anchor_file, `${plain(job.title)}.anchor`]);
   if (job.captions) files.push(["Captions", job.captions, `${name}.vtt`]);
   if (job.report && !job.dub.preview) files.push(["Report", job.report, `${name}.json`]);
   const [error, notes] = [job.error && asText(job, job.error), job.notes.map((note) => asText(job, note))];
