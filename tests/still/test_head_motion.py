@@ -61,6 +61,18 @@ def test_there_are_pauses() -> None:
         assert np.percentile(total, 10) < 0.45 * np.sqrt((total**2).mean())
 
 
+@pytest.mark.parametrize(("style", "depth"), [("still", 0.3), ("calm", 1.0), ("lively", 1.4)])
+def test_nods_go_down_at_the_frames_that_are_named(style: str, depth: float) -> None:
+    for motion in loops(style):
+        assert 4 <= len(motion.nods) <= 15
+        assert np.diff(motion.nods).min() >= 1.5 * FPS
+        pitch = motion.angles[:, 1]
+        drops = [
+            pitch[n - round(0.28 * FPS)] + pitch[n + round(0.5 * FPS)] - 2 * pitch[n] for n in motion.nods
+        ]
+        assert np.mean(drops) / 2 > depth  # a lower pitch is a lower chin
+
+
 def blinks_of(motion: HeadMotion) -> np.ndarray:
     shut = np.concatenate([[0], (motion.closure > 0).astype(int), [0]])
     return np.stack([np.flatnonzero(np.diff(shut) == 1), np.flatnonzero(np.diff(shut) == -1)], axis=1) / FPS

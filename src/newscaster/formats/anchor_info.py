@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import pairwise
 from typing import TypeVar
 
 from newscaster.consent import MAX_TEXT, Consent, check_text
@@ -73,6 +74,8 @@ class AnchorInfo:
     target_loops: bool = False
     """Whether the target's end meets its start, so that it plays as a loop; otherwise see
     `synthesis.playback_order`."""
+    nods: tuple[int, ...] = ()
+    """Frames of a target that loops at which the head is at the lowest point of a nod, rising."""
     synthetic_target: bool = False
     """Whether no frame of the target video is footage: a network rendered all of it."""
     shared_encoder: str | None = None
@@ -109,6 +112,9 @@ class AnchorInfo:
         _check(pixels <= MAX_PIXELS, "size", self.size, f"at most {MAX_PIXELS} pixels")
         frames = self.target_frames
         _check(1 <= frames <= MAX_TARGET_FRAMES, "stage_frames", frames, f"1 to {MAX_TARGET_FRAMES}")
+        rising = [-1, *self.nods]
+        is_rising = all(before < frame < frames for before, frame in pairwise(rising))
+        _check(is_rising, "nods", self.nods, f"rising frame numbers below {frames}")
         _check(1 <= self.coefficients <= 2 * MOUTH_POINTS, "coefficients", self.coefficients, "1 to 114")
         steps = self.context_steps
         _check(0 <= steps <= MAX_CONTEXT_STEPS, "context_steps", steps, f"0 to {MAX_CONTEXT_STEPS}")
@@ -168,6 +174,7 @@ class AnchorInfo:
             "size": list(self.size),
             "stage_frames": self.target_frames,
             "stage_loops": self.target_loops,
+            "nods": list(self.nods),
             "synthetic_target": self.synthetic_target,
             "shared_encoder": self.shared_encoder,
             "region": self.crop.to_json(),
@@ -196,6 +203,8 @@ class AnchorInfo:
         _check(
             all(isinstance(line, str) for line in attribution), "attribution", attribution, "lines of text"
         )
+        nods = _optional(values, "nods", list, [])
+        _check({type(frame) for frame in nods} <= {int}, "nods", nods, "frame numbers")
         motion, renderer = _field(values, "motion", dict), _field(values, "renderer", dict)
         rate = _field(motion, "rate_hz", int)
         _check(rate == MOTION_HZ, "motion.rate_hz", rate, str(MOTION_HZ))
@@ -209,6 +218,7 @@ class AnchorInfo:
             target_frames=_field(values, "stage_frames", int),
             crop=_crop_of(_field(values, "region", dict)),
             target_loops=_optional(values, "stage_loops", bool, False),
+            nods=tuple(nods),
             # Before the field existed, the metrics of the full-frame network were the only sign.
             synthetic_target=_optional(values, "synthetic_target", bool, "stage minutes" in training),
             shared_encoder=_optional(values, "shared_encoder", str, None),

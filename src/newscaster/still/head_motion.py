@@ -2,7 +2,8 @@
 
 All signals are periodic in the length of the loop, so its end meets its start in value and in speed. Inside
 the loop they are noise: sums of all harmonics with random phases. Their spectrum falls by 6 dB per octave
-above 0.12 Hz and ends near 2.5 Hz. A random change of the time axis, periodic as well, adds pauses.
+above 0.12 Hz and ends near 2.5 Hz. A random change of the time axis, periodic as well, adds pauses. Nods are
+added at known frames, so that `synthesis.nods` can move them to stressed syllables.
 
 Measured on twelve real clips (60 s of a news anchor; 4 to 15 s of other people)::
 
@@ -18,13 +19,13 @@ them. Knows neither photographs nor frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
 
 from newscaster.errors import InputError
-from newscaster.types import ArrayF64
+from newscaster.types import ArrayF64, ArrayI64
 
 MotionStyle = Literal["calm", "lively", "still"]
 DEFAULT_SECONDS = 24.0
@@ -53,7 +54,12 @@ _DOUBLE, _DOUBLE_GAP_SECONDS = 0.12, (0.1, 0.25)
 _CLOSING, _CLOSED = 0.32, 0.14
 """Fractions of a blink: lids close, and stay closed. They open in the rest."""
 _FREE_SECONDS = 0.5
-"""Time without blinks at both ends of the loop."""
+"""Time without blinks and nods at both ends of the loop."""
+_NOD_SECONDS = (0.24, 0.42)
+"""Times of the head's way down and back."""
+_MIN_NOD_INTERVAL_SECONDS, _NOD_INTERVAL_SECONDS = 1.6, 1.0
+"""Minimum time from nod to nod, and the mean of what is added to it."""
+_NOD_DEPTHS = (0.7, 1.2)
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,14 @@ class _Amplitudes:
     """The same of the directions between saccades, in degrees."""
     blinks: float
     """Per second."""
+    nod: float
+    """Depth of a nod in degrees."""
 
 
 _STYLES: dict[MotionStyle, _Amplitudes] = {
-    "calm": _Amplitudes((2.3, 1.6, 1.3), (0.018, 0.012), 0.004, (1.0, 0.6), 0.33),
-    "lively": _Amplitudes((3.8, 2.5, 2.1), (0.028, 0.020), 0.007, (1.4, 0.9), 0.40),
-    "still": _Amplitudes((0.6, 0.5, 0.35), (0.005, 0.004), 0.001, (0.7, 0.4), 0.28),
+    "calm": _Amplitudes((2.3, 1.6, 1.3), (0.018, 0.012), 0.004, (1.0, 0.6), 0.33, 2.2),
+    "lively": _Amplitudes((3.8, 2.5, 2.1), (0.028, 0.020), 0.007, (1.4, 0.9), 0.40, 3.2),
+    "still": _Amplitudes((0.6, 0.5, 0.35), (0.005, 0.004), 0.001, (0.7, 0.4), 0.28, 0.8),
 }
 
 
@@ -92,6 +100,8 @@ class HeadMotion:
     """Rotation of the eyes relative to the viewer, (F, 2) degrees, right and down."""
     closure: ArrayF64
     """Closure of the eyelids, (F,): 0 as in the photograph, 1 closed."""
+    nods: ArrayI64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(n,) frames at which a nod, which the angles contain, is at its lowest; rising."""
 
     def __post_init__(self) -> None:
         frames = len(self.closure)
@@ -141,11 +151,14 @@ class HeadMotion:
         frames = round(seconds * fps)
         clock = _Clock(frames, fps)
         rng = {
-            name: np.random.default_rng([seed, i]) for i, name in enumerate(("head", "air", "gaze", "lids"))
+            name: np.random.default_rng([seed, i])
+            for i, name in enumerate(("head", "air", "gaze", "lids", "nods"))
         }
         turned = _with_pauses(clock, rng["head"])
         angles = np.stack([_noise(turned, clock, rng["head"]) for _ in range(3)], axis=1) * sizes.angles
         shift = np.stack([_noise(turned, clock, rng["head"]) for _ in range(2)], axis=1) * sizes.shift
+        nods, course = _nods(clock, rng["nods"])
+        angles[:, 1] -= sizes.nod * course  # down
         scale = 1 + sizes.scale * _noise(turned, clock, rng["head"])
         return HeadMotion(
             MAX_ANGLE_DEGREES * np.tanh(angles / MAX_ANGLE_DEGREES),
@@ -154,6 +167,7 @@ class HeadMotion:
             _breath(clock, rng["air"]),
             _gaze(clock, rng["gaze"]) * sizes.gaze,
             _blinks(clock, rng["lids"], sizes.blinks) if blinks else np.zeros(frames),
+            nods,
         )
 
 
@@ -183,6 +197,20 @@ def _with_pauses(clock: _Clock, rng: np.random.Generator) -> ArrayF64:
     rate -= rate.mean()
     passed = np.cumsum(1 + rate) * (clock.seconds / len(rate))
     return np.asarray(passed - passed[0])
+
+
+def _nods(clock: _Clock, rng: np.random.Generator) -> tuple[ArrayI64, ArrayF64]:
+    """Return the frames at which nods are at their lowest, and the course of all (F,), about 0 to 1."""
+    lowest, course, at = [], np.zeros(len(clock.times)), 0.0
+    while True:
+        at += _MIN_NOD_INTERVAL_SECONDS + float(rng.exponential(_NOD_INTERVAL_SECONDS))
+        if at > clock.seconds - _NOD_SECONDS[1] - _FREE_SECONDS:
+            return np.array(lowest, np.int64), course
+        frame = round(at / clock.seconds * len(course))
+        since = clock.times - clock.times[frame]
+        down = _smoothstep(1 + since / _NOD_SECONDS[0]) * (1 - _smoothstep(since / _NOD_SECONDS[1]))
+        course += float(rng.uniform(*_NOD_DEPTHS)) * down
+        lowest.append(frame)
 
 
 def _breath(clock: _Clock, rng: np.random.Generator) -> ArrayF64:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from newscaster.errors import SpeechError
 from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.media import YuvFrame
+from newscaster.speech.stress import stressed_times
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion import MotionStream, frame_count
 from newscaster.synthesis.renderer import Job, Renderer
@@ -99,12 +100,22 @@ def render_mouths(
     return renderer.render(_jobs(target, placed))
 
 
+def speech_order(anchor: LoadedAnchor, speech: Speech, *, target_start: int) -> Iterator[int]:
+    """Return the order of the target's frames for a speech: its nods, if any, meet stressed syllables.
+
+    Raises:
+        InputError: the target has no frame `target_start`.
+    """
+    stresses = stressed_times(speech.blocks()) if anchor.info.nods else None
+    return anchor.order(target_start, stresses=stresses)
+
+
 def mouth_points(
     anchor: LoadedAnchor, samples: ArrayFloat, rate: int, stream: MotionStream, *, target_start: int
 ) -> ArrayF64:
     """Return the mouths of :func:`render_samples`, (F, 57, 2) in pixels of the frames."""
-    order = anchor.order(target_start)
     with open_speech(samples, rate=rate, audible=False) as speech:
+        order = speech_order(anchor, speech, target_start=target_start)
         placed = list(speech_mouths(anchor, speech, stream, order))
     return np.concatenate([part.points for part in placed])
 
@@ -120,13 +131,19 @@ def render_samples(
     """
     checked = check_samples(samples, rate)
     count_frames(anchor, len(checked), rate)
-    order = anchor.order(target_start)
+    anchor.order(target_start)
 
     def frames() -> Iterator[ImageU8]:
         with (
             open_speech(checked, rate=rate, audible=False) as speech,
             closing(
-                render_mouths(anchor.renderer, speech_mouths(anchor, speech, stream, order), anchor.target)
+                render_mouths(
+                    anchor.renderer,
+                    speech_mouths(
+                        anchor, speech, stream, speech_order(anchor, speech, target_start=target_start)
+                    ),
+                    anchor.target,
+                )
             ) as rendered,
         ):
             for frame in rendered:

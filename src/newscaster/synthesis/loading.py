@@ -15,6 +15,7 @@ import numpy as np
 
 from newscaster import media
 from newscaster.errors import AnchorError, InputError
+from newscaster.face.frame_similarity import FrameSimilarity
 from newscaster.formats.anchor import (
     MATTE,
     MOTION,
@@ -43,6 +44,7 @@ from newscaster.synthesis.labelling import place_label
 from newscaster.synthesis.live_rendering import LiveRenderer
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.motion_log import SynthesisedFrames
+from newscaster.synthesis.nods import NodOrder, calm_frames
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.overlays import Overlays
 from newscaster.synthesis.person import LoadedPerson
@@ -53,6 +55,7 @@ from newscaster.synthesis.signing import PersonOrigin, SpeechSource, statement
 from newscaster.synthesis.target import Target
 from newscaster.synthesis.target_matte import TargetMatte, write_target_matte
 from newscaster.synthesis.trial import try_encoder, try_motion, try_renderer
+from newscaster.types import ArrayF64
 from newscaster.watermark import Watermark, id_of
 
 
@@ -113,8 +116,8 @@ class LoadedAnchor(LoadedPerson):
 
     def on_target(self, target: Target) -> LoadedAnchor:
         """Return the same person on another target video."""
-        origin = replace(self.origin, target_sha256=None)
-        return replace(self, target=target, origin=origin, stored_matte=None)
+        origin, info = replace(self.origin, target_sha256=None), replace(self.info, nods=())
+        return replace(self, target=target, origin=origin, info=info, stored_matte=None)
 
     def motion_stream(
         self,
@@ -132,15 +135,28 @@ class LoadedAnchor(LoadedPerson):
             look_ahead_ms=look_ahead_ms,
         )
 
-    def order(self, target_start: int) -> Iterator[int]:
+    def order(self, target_start: int, *, stresses: ArrayF64 | None = None) -> Iterator[int]:
         """Return an endless order of frames of the target.
+
+        Args:
+            target_start: the first one.
+            stresses: times of stressed syllables in seconds, which nods of the target meet if it has any;
+                None: they are unknown.
 
         Raises:
             InputError: the target has no such frame to start with.
         """
         if not 0 <= target_start < len(self.target):
             raise InputError(f"target_start is {target_start}; expected 0 to {len(self.target) - 1}")
+        if stresses is not None and self.info.nods:
+            return self._nod_order.frames(stresses, start=target_start)
         return self.target.order(start=target_start)
+
+    @cached_property
+    def _nod_order(self) -> NodOrder:
+        face, fps = self.face, float(self.info.fps)
+        similarity = FrameSimilarity.of(face.landmarks, face.poses, face.head, fps=fps)
+        return NodOrder(np.array(self.info.nods, np.int64), calm_frames(similarity), fps)
 
     def marks(self, style: Style) -> Overlays:
         """Return the label and the watermark of finished frames.

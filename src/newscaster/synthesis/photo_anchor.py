@@ -161,6 +161,7 @@ def write_photo_anchor(
         target_frames=len(still),
         crop=known.crop,
         target_loops=True,
+        nods=tuple(still.motion.nods.tolist()),
         shared_encoder=hashlib.sha256(encoder).hexdigest() if reuse_encoder else None,
         features=motion.features,
         coefficients=basis.size,

@@ -18,7 +18,7 @@ from newscaster.errors import InputError, MediaError, SpeechError
 from newscaster.provenance import Statement
 from newscaster.speech.captions import caption_cues
 from newscaster.synthesis.background import Background, Compositor
-from newscaster.synthesis.frames import PlacedMouths, count_frames, render_mouths, speech_mouths
+from newscaster.synthesis.frames import PlacedMouths, count_frames, render_mouths, speech_mouths, speech_order
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion_log import MotionLog
 from newscaster.synthesis.options import Outputs, SigningOptions, Style
@@ -79,7 +79,8 @@ def speak_to_file(
         )
     if background is not None:
         background.check_file(like=anchor.target.image(0), fps=anchor.info.fps)
-    order, marks = anchor.order(style.target_start), anchor.marks(style)
+    anchor.order(style.target_start)  # checks it
+    marks = anchor.marks(style)
     signer = Signing.of_output(paths.video, signing.files, timestamp=signing.timestamp)
     stream = anchor.motion_stream(articulation=style.articulation, look_ahead_ms=style.look_ahead_ms)
     with (
@@ -100,6 +101,7 @@ def speak_to_file(
             style=style,
             compositor=anchor.compositor(background, start=style.target_start),
         )
+        order = speech_order(anchor, speech, target_start=style.target_start)
         mouths = _log_motion(speech_mouths(anchor, speech, stream, order), log)
         frames = video.write(mouths, marks, progress)
         video.write_beside()
