@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -172,7 +173,9 @@ def write_photo_anchor(
         consent=consent.record().to_json(),
         attribution=tuple(attribution),
     )
-    video = encode_target(_frames(still, progress), fps, preset="superfast")
+    with ThreadPoolExecutor(1, thread_name_prefix="newscaster-references") as pool:
+        references = pool.submit(known.references, basis)
+        video = encode_target(_frames(still, progress), fps, preset="superfast")
     with atomic_write(out) as temporary:
         write_anchor(
             temporary,
@@ -182,7 +185,7 @@ def write_photo_anchor(
             renderer=base_renderer_weights(),
             target=video,
             speech_encoder=None if reuse_encoder or not motion.features.needs_encoder else encoder,
-            references=known.references(basis),
+            references=references.result(),
         )
         load_anchor(AnchorFile(temporary), workers=1)  # it works
     return out
