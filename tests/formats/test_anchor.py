@@ -94,7 +94,7 @@ def test_a_shared_speech_encoder_is_not_stored_again(tmp_path: Path) -> None:
 
 def test_headers_from_before_a_field_are_read(tiny: Path) -> None:
     old = AnchorFile(tiny).info.to_json()
-    del old["stage_loops"], old["shared_encoder"], old["synthetic_target"]
+    del old["stage_loops"], old["shared_encoder"], old["synthetic_target"], old["nods"]
     assert AnchorInfo.from_json(old) == AnchorFile(tiny).info
     assert AnchorInfo.from_json({**old, "training": {"stage minutes": 48.0}}).synthetic_target
     assert not AnchorInfo.from_json({**old, "synthetic_target": False}).synthetic_target
@@ -103,6 +103,10 @@ def test_headers_from_before_a_field_are_read(tiny: Path) -> None:
         AnchorInfo.from_json({**old, "renderer": {"map_side": 64, "grain": 99.0}})
     with pytest.raises(AnchorError, match="stage_loops is 'yes'; expected bool"):
         AnchorInfo.from_json({**old, "stage_loops": "yes"})
+    for nods in ([1, 1], [-1], [2, 10_000], ["1"], [True], "1"):
+        with pytest.raises(AnchorError, match="nods is"):
+            AnchorInfo.from_json({**old, "nods": nods})
+    assert AnchorInfo.from_json({**old, "nods": [0, 2]}).nods == (0, 2)
 
 
 def test_optional_arrays_of_a_target(tmp_path: Path, tiny: Path) -> None:

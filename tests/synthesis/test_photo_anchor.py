@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,15 +19,18 @@ from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import closed_shape, mouth_shapes, opening
 from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
 from newscaster.formats.anchor import AnchorFile
+from newscaster.speech.stress import stressed_times
 from newscaster.still.head_motion import HeadMotion
 from newscaster.still.target import StillTarget
 from newscaster.synthesis.base_motion import base_motion
+from newscaster.synthesis.nods import NodOrder
 from newscaster.synthesis.photo_anchor import is_photo, write_photo_anchor
 from tiny_anchor import speech_like
 
 SIZE = (240, 260)
 SCALE = 80.0
 FRAMES = 12
+NODS = (2, 7)
 
 
 def landmarks() -> np.ndarray:
@@ -58,7 +63,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photo") / "drawn.anchor"
     reports: list[tuple[str, float, float]] = []
     write_photo_anchor(
-        still(),
+        still(replace(HeadMotion.rest(FRAMES), nods=np.array(NODS))),
         path,
         name="Drawn",
         fps=Fraction(25),
@@ -76,6 +81,7 @@ def test_the_anchor_says_what_it_is(made: Path) -> None:
     assert (info.name, info.size, info.target_frames, info.fps) == ("Drawn", SIZE, FRAMES, 25)
     assert info.copies
     assert info.target_loops
+    assert info.nods == NODS
     assert info.training == {"photographs": 1}
     assert info.attribution == ("by hand",)
     assert info.consent_record is not None
@@ -97,6 +103,20 @@ def test_it_speaks_and_only_the_mouth_moves(made: Path) -> None:
     mouth = landmarks()[list(MOUTH), :2]
     x, y = mouth[:20].mean(axis=0).astype(int)
     assert changed[y - 8 : y + 12, x - 12 : x + 12].max() > 60, "the mouth opens"
+
+
+def test_stresses_of_the_speech_reach_the_order(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stresses = []
+    frames = NodOrder.frames
+
+    def spied(order: NodOrder, at: np.ndarray, *, start: int = 0) -> Iterator[int]:
+        stresses.append(at)
+        return frames(order, at, start=start)
+
+    monkeypatch.setattr(NodOrder, "frames", spied)
+    speech = speech_like(1.2)
+    assert len(list(newscaster.open(made, workers=1).render(speech))) == 30
+    np.testing.assert_array_equal(stresses, [stressed_times([speech])])
 
 
 def test_the_lips_of_an_open_mouth_are_closed_first() -> None:

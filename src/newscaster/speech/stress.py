@@ -30,7 +30,7 @@ _AROUND_SECONDS = 1.5
 """Nuclei are compared with those within this time on either side."""
 _LOUDER_DB, _HIGHER_SEMITONES = 4.0, 2.5
 """How much louder or higher counts as one unit of stress."""
-_MIN_STRESS = 0.7
+_MIN_STRESS = 0.5
 _NEIGHBOUR_SECONDS = 0.25
 """Of two stressed nuclei within this time, only the stronger one counts."""
 _SMALLEST_POWER = 1e-12
@@ -56,7 +56,8 @@ def stressed_times(blocks: Iterable[ArrayF32]) -> ArrayF64:
         held = held[count * HOP_SAMPLES :]
     if not levels:
         return np.zeros(0)
-    return _stressed(np.concatenate(levels), np.concatenate(semitones)) * _STEP_SECONDS
+    steps = _stressed(np.concatenate(levels), np.concatenate(semitones))
+    return np.asarray(steps * _STEP_SECONDS, np.float64)
 
 
 def _level_and_pitch(windows: ArrayF32) -> tuple[ArrayF64, ArrayF64]:
@@ -72,7 +73,7 @@ def _level_and_pitch(windows: ArrayF32) -> tuple[ArrayF64, ArrayF64]:
     # Twice the period fits as well as the period.
     preferred = 1 - _OCTAVE_COST * np.log2(lags / first)
     lag = lags[(correlation[:, first:] * preferred).argmax(axis=1)]
-    strength = np.take_along_axis(correlation, lag[:, None], axis=1)[:, 0]
+    strength = correlation[np.arange(len(lag)), lag]
     voiced = strength > _VOICED * np.maximum(correlation[:, 0], _SMALLEST_POWER)
     return level, np.where(voiced, -12 * np.log2(lag), np.nan)
 

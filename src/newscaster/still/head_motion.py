@@ -201,7 +201,8 @@ def _with_pauses(clock: _Clock, rng: np.random.Generator) -> ArrayF64:
 
 def _nods(clock: _Clock, rng: np.random.Generator) -> tuple[ArrayI64, ArrayF64]:
     """Return the frames at which nods are at their lowest, and the course of all (F,), about 0 to 1."""
-    lowest, course, at = [], np.zeros(len(clock.times)), 0.0
+    lowest: list[int] = []
+    course, at = np.zeros(len(clock.times)), 0.0
     while True:
         at += _MIN_NOD_INTERVAL_SECONDS + float(rng.exponential(_NOD_INTERVAL_SECONDS))
         if at > clock.seconds - _NOD_SECONDS[1] - _FREE_SECONDS:

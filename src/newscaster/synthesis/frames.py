@@ -100,7 +100,7 @@ def render_mouths(
     return renderer.render(_jobs(target, placed))
 
 
-def speech_order(anchor: LoadedAnchor, speech: Speech, *, target_start: int) -> Iterator[int]:
+def speech_order(anchor: LoadedAnchor, speech: Speech, target_start: int) -> Iterator[int]:
     """Return the order of the target's frames for a speech: its nods, if any, meet stressed syllables.
 
     Raises:
@@ -115,7 +115,7 @@ def mouth_points(
 ) -> ArrayF64:
     """Return the mouths of :func:`render_samples`, (F, 57, 2) in pixels of the frames."""
     with open_speech(samples, rate=rate, audible=False) as speech:
-        order = speech_order(anchor, speech, target_start=target_start)
+        order = speech_order(anchor, speech, target_start)
         placed = list(speech_mouths(anchor, speech, stream, order))
     return np.concatenate([part.points for part in placed])
 
@@ -139,9 +139,7 @@ def render_samples(
             closing(
                 render_mouths(
                     anchor.renderer,
-                    speech_mouths(
-                        anchor, speech, stream, speech_order(anchor, speech, target_start=target_start)
-                    ),
+                    speech_mouths(anchor, speech, stream, speech_order(anchor, speech, target_start)),
                     anchor.target,
                 )
             ) as rendered,

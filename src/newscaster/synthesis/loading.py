@@ -15,7 +15,6 @@ import numpy as np
 
 from newscaster import media
 from newscaster.errors import AnchorError, InputError
-from newscaster.face.frame_similarity import FrameSimilarity
 from newscaster.formats.anchor import (
     MATTE,
     MOTION,
@@ -44,7 +43,7 @@ from newscaster.synthesis.labelling import place_label
 from newscaster.synthesis.live_rendering import LiveRenderer
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.motion_log import SynthesisedFrames
-from newscaster.synthesis.nods import NodOrder, calm_frames
+from newscaster.synthesis.nods import NodOrder
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.overlays import Overlays
 from newscaster.synthesis.person import LoadedPerson
@@ -154,9 +153,7 @@ class LoadedAnchor(LoadedPerson):
 
     @cached_property
     def _nod_order(self) -> NodOrder:
-        face, fps = self.face, float(self.info.fps)
-        similarity = FrameSimilarity.of(face.landmarks, face.poses, face.head, fps=fps)
-        return NodOrder(np.array(self.info.nods, np.int64), calm_frames(similarity), fps)
+        return NodOrder.of(self.face, self.info)
 
     def marks(self, style: Style) -> Overlays:
         """Return the label and the watermark of finished frames.

@@ -1,6 +1,6 @@
 """The order of a target whose nods meet stressed syllables.
 
-A target that loops may have nods at known frames. Between two of them, frames are repeated or left out where
+A target that loops may have nods at known frames. Between two of them, frames are repeated or skipped where
 the head hardly moves, one at a time, so that the next nod is at its lowest when a syllable is stressed. A
 nod that no stress is near stays where the loop has it. Stresses are known before the first frame, so live
 speech, which has bounded look-ahead, plays the plain loop.
@@ -14,25 +14,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from newscaster.face.frame_similarity import FrameSimilarity
+from newscaster.formats.anchor import AnchorFace
+from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.types import ArrayBool, ArrayF64, ArrayI64
 
 _APART_SECONDS = 0.2
-"""Time between two frames that are repeated or left out: the head is at most a fifth faster or slower."""
+"""Time between two frames that are repeated or skipped: the head is at most a fifth faster or slower."""
 _NOD_SECONDS = 0.3
 """Time before the lowest point of a nod, and after it, in which nothing is changed."""
+_CALM_STEPS = 1.5
+"""Largest step of calm head and eyes, in usual steps: one frame less is no visible cut
+(`frame_similarity.UNSEEN`)."""
 _MIN_HEAD_IOD, _MIN_EYES_IOD = 0.004, 0.008
 """Steps of a calm head and of calm eyes, however still they are otherwise; see `FrameSimilarity`."""
 
 
 def calm_frames(similarity: FrameSimilarity) -> ArrayBool:
-    """Return the frames (F,) of a loop that can be repeated or left out unseen.
+    """Return the frames (F,) of a loop that can be repeated or skipped unseen.
 
-    Neither the head nor the eyes move by more than usual before or after them, and they do not blink.
+    Neither the head nor the eyes move by much more than usual before or after them, and they do not blink.
     """
     calm = ~similarity.blinks
     for points, least in ((similarity.head, _MIN_HEAD_IOD), (similarity.eyes, _MIN_EYES_IOD)):
         step = np.linalg.norm(points - np.roll(points, 1, axis=0), axis=-1).max(axis=1)
-        small = step <= max(least, float(np.median(step)))
+        small = step <= max(least, _CALM_STEPS * float(np.median(step)))
         calm = calm & small & np.roll(small, -1)
     return np.asarray(calm)
 
@@ -46,6 +51,13 @@ class NodOrder:
     calm: ArrayBool
     """(F,), see :func:`calm_frames`."""
     fps: float
+
+    @staticmethod
+    def of(face: AnchorFace, info: AnchorInfo) -> NodOrder:
+        """Return the orders of an anchor's own target."""
+        fps = float(info.fps)
+        similarity = FrameSimilarity.of(face.landmarks, face.poses, face.head, fps=fps)
+        return NodOrder(np.array(info.nods, np.int64), calm_frames(similarity), fps)
 
     def frames(self, stresses: ArrayF64, *, start: int = 0) -> Iterator[int]:
         """Yield frame numbers without end.

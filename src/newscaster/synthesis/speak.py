@@ -79,8 +79,7 @@ def speak_to_file(
         )
     if background is not None:
         background.check_file(like=anchor.target.image(0), fps=anchor.info.fps)
-    anchor.order(style.target_start)  # checks it
-    marks = anchor.marks(style)
+    _, marks = anchor.order(style.target_start), anchor.marks(style)
     signer = Signing.of_output(paths.video, signing.files, timestamp=signing.timestamp)
     stream = anchor.motion_stream(articulation=style.articulation, look_ahead_ms=style.look_ahead_ms)
     with (
@@ -101,9 +100,9 @@ def speak_to_file(
             style=style,
             compositor=anchor.compositor(background, start=style.target_start),
         )
-        order = speech_order(anchor, speech, target_start=style.target_start)
-        mouths = _log_motion(speech_mouths(anchor, speech, stream, order), log)
-        frames = video.write(mouths, marks, progress)
+        order = speech_order(anchor, speech, style.target_start)
+        mouths = speech_mouths(anchor, speech, stream, order)
+        frames = video.write(_log_motion(mouths, log), marks, progress)
         video.write_beside()
     warnings = warn_without_speech(speech, stream, rests=style.articulation.rests)
     return SpeakResult(
