@@ -327,8 +327,9 @@ def test_a_voice_that_fails_does_not_end_the_stream(anchor: Anchor, caplog: pyte
 
 def test_invalid_speech_is_refused(anchor: Anchor) -> None:
     with anchor.live(limits=LiveLimits(max_pending_audio_seconds=2.0, max_pending_chars=20)) as live:
-        with pytest.raises(SpeechError, match="int16"):
-            live.push(np.zeros(10, np.int16))
+        for wrong in (np.zeros(10, np.int32), np.zeros((10, 2), np.int16)):
+            with pytest.raises(SpeechError, match="int16"):
+                live.push(wrong)  # type: ignore[arg-type]
         with pytest.raises(SpeechError, match="sample 1 of 2 is nan"):
             live.push(np.array([0, np.nan], np.float32))
         with pytest.raises(InputError, match="rate is 100 Hz"):

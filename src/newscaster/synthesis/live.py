@@ -15,6 +15,7 @@ Schedules the frames. `speech_queue` holds the speech, `utterance` turns it into
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,11 +24,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from newscaster.errors import InputError, SpeechError
+from newscaster.media import YuvFrame
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.synthesis.background import Background
@@ -61,6 +64,9 @@ CLOSING_SECONDS = 0.08
 FADE_SECONDS = 0.02
 """Duration of the fade-out of interrupted audio."""
 _TEXT_RATE = 24_000
+_INT16_SCALE = np.float32(32768)
+Samples = ArrayFloat | npt.NDArray[np.int16]
+"""Audio of a client: float in [-1, 1], or int16."""
 _POLL_SECONDS = 1.0
 
 
@@ -71,6 +77,30 @@ class _Plan:
     shape: ArrayF64
     audio: ArrayF32
     utterance: Utterance | None = None
+
+
+class TextSpeech(Future[None]):
+    """A text that is becoming audio: done when all of it is.
+
+    Args:
+        synthesis: the same without the number.
+        utterance: number of the speech, see `LiveFrame.utterance`.
+    """
+
+    def __init__(self, synthesis: Future[None], utterance: int) -> None:
+        super().__init__()
+        self.utterance = utterance
+        synthesis.add_done_callback(self._end)
+
+    def _end(self, synthesis: Future[None]) -> None:
+        if synthesis.cancelled():
+            self.cancel()
+        elif self.set_running_or_notify_cancel():
+            error = synthesis.exception()
+            if error is None:
+                self.set_result(None)
+            else:
+                self.set_exception(error)
 
 
 class Live:
@@ -87,6 +117,17 @@ class Live:
       counted, but no more than 12 in a row. Its audio is still output, and motion continues as if the frame
       had been shown.
     - *Speech that breaks off* with an open mouth closes it within 80 ms.
+
+    ::
+
+        silent ──push, say──► waiting ──its first frame is due──► speaking ──its last frame──► silent
+                                 ▲                                 │    │
+                                 └────────────underrun─────────────┘    └──interrupt──► closing ──80 ms──►
+                                 silent
+
+    Each speech has a number, which :meth:`push` and the future of :meth:`say` tell: a text, or the audio
+    between two flushes, underruns included. Frames have the number of their speech, and the one with its end
+    says so.
 
     One thread or one task iterates. All other methods may be called from any thread.
     """
@@ -127,6 +168,8 @@ class Live:
         self._dropped_in_a_row = 0
         self._started: Utterance | None = None  # whose first frame has been shown
         self._spoken = 0  # frames of utterances
+        self._speech: int | None = None  # number of the speech that was output last, and how much of it
+        self._speech_output_seconds = 0.0
         self._speech_seconds = self._speech_before = 0.0  # of all utterances, and of all but the last
         self._delays, self._late = Delays(), Delays()
         self._reader = TextReader(
@@ -139,14 +182,29 @@ class Live:
         )
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="newscaster-live")
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames, in pixels."""
+        return self._live_renderer.size
+
+    def first_image(self) -> YuvFrame:
+        """Return the image that the next frame has without speech; for a still before the stream begins."""
+        with self._lock:
+            index = next(self._order)
+            self._order = itertools.chain([index], self._order)
+            return self._live_renderer.image(index, self._live_renderer.rest, number=self._number)
+
     # Input
 
-    def push(self, samples: ArrayFloat, rate: int = SAMPLE_RATE) -> None:
+    def push(self, samples: Samples, rate: int = SAMPLE_RATE) -> int | None:
         """Speak audio, after the audio pushed before. Returns immediately.
 
         Args:
-            samples: (n,) float mono in [-1, 1], any n; copied.
+            samples: (n,) mono, any n; copied. Float in [-1, 1], or int16 PCM.
             rate: sampling rate in Hz. A change of the rate starts a new utterance, as after a flush.
+
+        Returns:
+            Number of the speech that it belongs to; None for no samples.
 
         Raises:
             SpeechError: the samples are of another type or shape, or not finite.
@@ -154,13 +212,15 @@ class Live:
                 the stream is closed.
         """
         checked = _check_samples(samples, rate)
-        if len(checked):
-            with self._changed:
-                self._check_open()
-                self._queue.push(checked, rate, self._clock())
-                self._changed.notify_all()
+        if not len(checked):
+            return None
+        with self._changed:
+            self._check_open()
+            number = self._queue.push(checked, rate, self._clock())
+            self._changed.notify_all()
+            return number
 
-    def say(self, text: str, *, on_note: Callable[[str], None] | None = None) -> Future[None]:
+    def say(self, text: str, *, on_note: Callable[[str], None] | None = None) -> TextSpeech:
         """Read a text aloud sentence by sentence, after all queued speech. Returns immediately.
 
         Args:
@@ -169,8 +229,8 @@ class Live:
                 and for removed text. The lines are also logged.
 
         Returns:
-            A future that is done when all of the text is audio. It raises the error of the voice, which is
-            also logged.
+            A future that is done when all of the text is audio; it has the number of the speech. It raises
+            the error of the voice, which is also logged.
 
         Raises:
             SpeechError: the text has no words.
@@ -182,7 +242,7 @@ class Live:
         with self._changed:
             self._check_open()
             place = self._queue.read(len(text), self._clock())
-            return self._reader.read(text, place, on_note=on_note)
+            return TextSpeech(self._reader.read(text, place, on_note=on_note), place.id)
 
     def change(
         self, *, new_stream: Callable[[], MotionStream] | None = None, reading: Reading | None = None
@@ -212,15 +272,21 @@ class Live:
             self._queue.flush()
             self._changed.notify_all()
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> float:
         """Drop all speech that has not been shown.
 
         The audio of the next frame fades out within 20 ms. The mouth is at rest 80 ms from now.
+
+        Returns:
+            How much of the current speech has been output, in seconds; 0 if there is none.
         """
         with self._changed:
             self._queue.clear()
+            seconds = 0.0 if self._speech is None else self._speech_output_seconds
+            self._speech = None
             self._interrupted = True
             self._changed.notify_all()
+            return seconds
 
     def close(self) -> None:
         """Close the stream: iterators end, and queued speech is dropped. May be called repeatedly."""
@@ -271,11 +337,18 @@ class Live:
     def __iter__(self) -> Iterator[LiveFrame]:
         return self.frames()
 
-    async def __aiter__(self) -> AsyncIterator[LiveFrame]:
+    def __aiter__(self) -> AsyncIterator[LiveFrame]:
+        return self.frames_async()
+
+    async def frames_async(self, *, paced: bool = True) -> AsyncIterator[LiveFrame]:
+        """Yield frames without blocking the event loop; otherwise as :meth:`frames`.
+
+        Unpaced frames are made when they are asked for: whoever takes them sets the pace.
+        """
         loop = asyncio.get_running_loop()
         while not self._closed:
             try:
-                waiting = loop.run_in_executor(self._runner, self._next, True)
+                waiting = loop.run_in_executor(self._runner, self._next, paced)
             except RuntimeError:  # closed meanwhile
                 return
             frame = await waiting
@@ -316,7 +389,8 @@ class Live:
                 late = paced and self._clock() > self._media.due(number) + LATE_SECONDS
                 late = late and self._dropped_in_a_row < MAX_DROPPED_IN_A_ROW
                 image = None if late else self._live_renderer.image(index, plan.shape, number=number)
-                if self._wait_and_count(number, paced, plan, late):
+                ended = self._wait_and_count(number, paced, plan, late)
+                if ended is not None:
                     return LiveFrame(
                         number=number,
                         seconds=self._media.seconds(number),
@@ -324,10 +398,16 @@ class Live:
                         audio=plan.audio,
                         synthesised=image is not None and self._live_renderer.synthesises(index),
                         speaking=plan.utterance is not None,
+                        utterance=None if plan.utterance is None else plan.utterance.id,
+                        ended=ended,
                     )
 
-    def _wait_and_count(self, number: int, paced: bool, plan: _Plan, late: bool) -> bool:
-        """Wait until a frame is due, and count it. Return False if it was interrupted meanwhile."""
+    def _wait_and_count(self, number: int, paced: bool, plan: _Plan, late: bool) -> tuple[int, ...] | None:
+        """Wait until a frame is due, and count it.
+
+        Returns:
+            Numbers of the speeches that it ends; None if it was interrupted meanwhile.
+        """
         with self._changed:
             while not self._stopped():
                 left = self._media.due(number) - self._clock() if paced else 0.0
@@ -335,7 +415,7 @@ class Live:
                     break
                 self._clock.wait(self._changed, left)
             if self._stopped():
-                return False
+                return None
             self._number = number + 1
             self._shape = plan.shape
             self._dropped_in_a_row = self._dropped_in_a_row + 1 if late else 0
@@ -343,16 +423,31 @@ class Live:
             now = self._clock()
             if paced:
                 self._late.add(max(0.0, now - self._media.due(number)))
-            if plan.utterance is None:
-                return True
-            if plan.utterance is not self._started:
-                self._speech_before = self._speech_seconds
-                self._started = plan.utterance
-                if not plan.utterance.continues:
-                    self._delays.add(now - plan.utterance.start_seconds)
-            self._spoken += 1
-            self._speech_seconds = self._speech_before + plan.utterance.speech_seconds
-            return True
+            if plan.utterance is not None:
+                self._count_speech(plan.utterance, now)
+            return self._ended()
+
+    def _count_speech(self, utterance: Utterance, now: float) -> None:
+        """Count a frame of speech that was output at the time `now`; the lock is held."""
+        if utterance is not self._started:
+            self._speech_before = self._speech_seconds
+            self._started = utterance
+            if not utterance.continues:
+                self._delays.add(now - utterance.start_seconds)
+        self._spoken += 1
+        self._speech_seconds = self._speech_before + utterance.speech_seconds
+        if utterance.id != self._speech:
+            self._speech, self._speech_output_seconds = utterance.id, 0.0
+        self._speech_output_seconds += float(1 / self.fps)
+        if utterance.over:
+            self._queue.finish(utterance)
+
+    def _ended(self) -> tuple[int, ...]:
+        """Return the numbers of the speeches that have ended; the lock is held."""
+        ended = self._queue.take_finished()
+        if self._speech in ended:
+            self._speech = None
+        return ended
 
     def _plan(self, number: int, paced: bool, interrupted: _Plan | None) -> _Plan | None:
         """Return mouth and audio of a frame, once its speech is known; None if the stream is closed.
@@ -384,7 +479,7 @@ class Live:
                 if not utterance.over:  # less than half a frame of audio is left, which has no shape
                     shape = self._next_closing_shape()
                     return _Plan(shape=shape, audio=utterance.audio(count), utterance=utterance)
-                self._queue.current = None
+                self._queue.finish(utterance)
 
     def _current(self, number: int, paced: bool) -> Utterance | None:
         """Return the utterance of frame `number`; None if there is none."""
@@ -499,14 +594,16 @@ def open_live(
     )
 
 
-def _check_samples(samples: ArrayFloat, rate: int) -> ArrayF32:
-    """Return a copy of pushed samples. Raise an error if they cannot be spoken."""
+def _check_samples(samples: Samples, rate: int) -> ArrayF32:
+    """Return a copy of pushed samples as float32. Raise an error if they cannot be spoken."""
     check_rate(rate)
-    samples = np.asarray(samples)
-    if samples.ndim != 1 or samples.dtype.kind != "f":
+    pushed: npt.NDArray[Any] = np.asarray(samples)
+    if pushed.ndim != 1 or not (pushed.dtype.kind == "f" or pushed.dtype == np.int16):
         raise SpeechError(
-            f"the samples are {samples.dtype} {samples.shape}; expected float (n,): mono, in [-1, 1]. "
-            "Take the mean of the channels; divide 16-bit integers by 32768"
+            f"the samples are {pushed.dtype} {pushed.shape}; expected (n,), mono: float in [-1, 1], or "
+            "int16. Take the mean of the channels"
         )
-    check_magnitudes(samples)
-    return np.array(samples, np.float32)
+    if pushed.dtype == np.int16:
+        return pushed.astype(np.float32) / _INT16_SCALE
+    check_magnitudes(pushed)
+    return np.array(pushed, np.float32)

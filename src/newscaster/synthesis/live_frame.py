@@ -26,6 +26,11 @@ class LiveFrame:
     """Whether the mouth is synthesised, not the original one of the footage."""
     speaking: bool
     """Whether the frame belongs to speech, pauses included."""
+    utterance: int | None = None
+    """Number of its speech, which `Live.push` and `Live.say` gave; None: silence."""
+    ended: tuple[int, ...] = ()
+    """Numbers of the speeches that have been output to their end with this frame. One that was interrupted is
+    not among them, nor is pushed audio before it is flushed."""
 
 
 @renamed_attributes(starved="underrun", sound_seconds="audio_seconds")

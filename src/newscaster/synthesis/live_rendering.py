@@ -50,6 +50,11 @@ class LiveRenderer:
         other._chooser = self._renderer.chooser()
         return other
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames, in pixels."""
+        return self._target.size
+
     def image(self, index: int, shape: ArrayF64, *, number: int = 0) -> YuvFrame:
         """Return frame `index` of the target, owned by the caller.
 

@@ -6,6 +6,7 @@ stream.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ class ReadText:
     """Arrival of the text, on the clock of the stream."""
     utterance: Utterance
     """The utterance of its next sentence: its place in the order."""
+    id: int
+    """Number of this speech, as for pushed audio."""
     dropped: bool = False
     made: bool = False
     """Whether all of it is synthesised."""
@@ -49,6 +52,9 @@ class SpeechQueue:
         self._coming: deque[Utterance] = deque()
         self._open: Utterance | None = None  # takes pushed audio
         self._texts: list[ReadText] = []
+        self._ids = itertools.count(1)
+        self._open_id: int | None = None  # of the pushed audio, until it is flushed
+        self._finished: list[int] = []
         self.current: Utterance | None = None
         """The utterance that is playing."""
 
@@ -67,8 +73,11 @@ class SpeechQueue:
         utterances = [self.current, *self._coming]
         return sum(u.waiting_seconds for u in utterances if u is not None and u.read == read)
 
-    def push(self, samples: ArrayF32, rate: int, now: float) -> None:
+    def push(self, samples: ArrayF32, rate: int, now: float) -> int:
         """Append samples (n,) to the pushed utterance. Start a new one after a flush or a change of the rate.
+
+        Returns:
+            Number of the speech. It stays the same after an underrun, until a flush.
 
         Raises:
             InputError: the queue is full; none of the samples are accepted.
@@ -80,17 +89,46 @@ class SpeechQueue:
                 f"{limit:g} s at most in all (max_pending_audio_seconds). No samples were accepted: push "
                 "them again when some of the queue has been output"
             )
-        if self._open is None or self._open.ended or self._open.rate != rate:
+        if self._open is not None and self._open.rate != rate:
             self.flush()
-            self._open = self._new_utterance(rate, now, False)
+        if self._open is None or self._open.ended:
+            if self._open_id is None:
+                self._open_id = next(self._ids)
+            self._open = self._started(rate, now, self._open_id, read=False)
             self._coming.append(self._open)
         self._open.add(samples)
+        assert self._open_id is not None
+        return self._open_id
+
+    def _started(self, rate: int, now: float, number: int, *, read: bool) -> Utterance:
+        utterance = self._new_utterance(rate, now, read)
+        utterance.id = number
+        return utterance
 
     def flush(self) -> None:
         """End the pushed utterance."""
         if self._open is not None:
             self._open.end()
-        self._open = None
+            self._end_speech(self._open)
+        self._open = self._open_id = None
+
+    def _end_speech(self, last: Utterance) -> None:
+        """Note that a speech has no more parts than those that it has."""
+        last.is_last = True
+        if last is not self.current and last not in self._coming:  # an underrun has ended it before
+            self._finished.append(last.id)
+
+    def finish(self, utterance: Utterance) -> None:
+        """Note that an utterance has been output to its end."""
+        if utterance is self.current:
+            self.current = None
+        if utterance.is_last:
+            self._finished.append(utterance.id)
+
+    def take_finished(self) -> tuple[int, ...]:
+        """Return the numbers of the speeches that have been output to their end since the last call."""
+        finished, self._finished = tuple(self._finished), []
+        return finished
 
     def read(self, characters: int, now: float) -> ReadText:
         """Return a place for a text of this length, at the end of the queue.
@@ -105,8 +143,9 @@ class SpeechQueue:
                 "in all (max_pending_chars). Send it when some of them have been read, or in parts"
             )
         self.flush()
-        utterance = self._new_utterance(self._text_rate, now, True)
-        text = ReadText(characters=characters, start_seconds=now, utterance=utterance)
+        number = next(self._ids)
+        utterance = self._started(self._text_rate, now, number, read=True)
+        text = ReadText(characters=characters, start_seconds=now, utterance=utterance, id=number)
         self._texts.append(text)
         self._coming.append(utterance)
         return text
@@ -114,6 +153,8 @@ class SpeechQueue:
     def made(self, text: ReadText) -> None:
         """Mark a text as synthesised, in whole or as far as it will be."""
         text.utterance.end()
+        if not text.dropped:
+            self._end_speech(text.utterance)
         text.made = True
         self._texts = [other for other in self._texts if other is not text]
 
@@ -125,7 +166,7 @@ class SpeechQueue:
         utterance.end()
         for text in self._texts:
             if text.utterance is utterance:
-                text.utterance = self._new_utterance(self._text_rate, text.start_seconds, True)
+                text.utterance = self._started(self._text_rate, text.start_seconds, text.id, read=True)
                 text.utterance.continues = not utterance.is_empty
                 self._coming.appendleft(text.utterance)
 
@@ -133,7 +174,7 @@ class SpeechQueue:
         """End the utterance of a text. Its next sentence starts a new one, at the same place in the order."""
         previous = text.utterance
         previous.end()
-        text.utterance = self._new_utterance(self._text_rate, text.start_seconds, True)
+        text.utterance = self._started(self._text_rate, text.start_seconds, text.id, read=True)
         text.utterance.continues = True
         after = self._coming.index(previous) + 1 if previous in self._coming else 0
         self._coming.insert(after, text.utterance)
@@ -149,4 +190,4 @@ class SpeechQueue:
             text.dropped = True
         self._texts = []
         self._coming.clear()
-        self._open = None
+        self._open = self._open_id = None

@@ -168,6 +168,11 @@ class Target:
         return image
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames."""
+        return self._size
+
+    @property
     def plane_size(self) -> tuple[int, int]:
         """Width and height of luma, both even."""
         return self._video.size

@@ -53,6 +53,10 @@ class Utterance:
         self.continues = False
         """Whether it continues a text of an earlier utterance."""
         self.ended = False
+        self.id = 0
+        """Number of the speech that it is, or is a part of: see `LiveFrame.utterance`."""
+        self.is_last = False
+        """Whether it is the last part of that speech."""
         self._new_stream = new_stream
         self._output_rate = output_rate
         self._fps = fps

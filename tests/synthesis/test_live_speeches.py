@@ -1,0 +1,163 @@
+"""The numbers of speeches on live frames: what a program must know to follow what was heard."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fake_voices import voice_command
+from newscaster import media
+from newscaster.speech.voices import Reading
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.live import Live, TextSpeech
+from newscaster.synthesis.live_frame import LiveFrame
+from newscaster.synthesis.options import Style
+from tiny_anchor import speech_like
+from virtual_clock import VirtualClock
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Reading:
+    """A program that says 0.5 s of speech for each sentence."""
+    media.write_wav(tmp_path / "voice.wav", speech_like(0.5), 16_000)
+    return Reading(command=voice_command(tmp_path / "voice.wav"))
+
+
+def taken(live: Live, count: int) -> list[LiveFrame]:
+    return list(itertools.islice(live.frames(paced=False), count))
+
+
+def ends(frames: list[LiveFrame]) -> list[tuple[int, tuple[int, ...]]]:
+    """Return number and speeches of each frame that ends some."""
+    return [(frame.number, frame.ended) for frame in frames if frame.ended]
+
+
+def test_every_speech_has_a_number_and_an_end(anchor: Anchor, voice: Reading) -> None:
+    with anchor.live(style=Style(reading=voice)) as live:
+        first = [live.push(speech_like(0.2)), live.push(speech_like(0.2))]
+        live.flush()
+        second = live.push(speech_like(0.4))
+        live.flush()
+        text = live.say("Good evening. This is the news.")
+        text.result(10)
+        frames = taken(live, 80)
+    assert first == [1, 1]
+    assert (second, text.utterance) == (2, 3)
+    numbers = [frame.utterance for frame in frames if frame.utterance is not None]
+    assert numbers == sorted(numbers)
+    assert set(numbers) == {1, 2, 3}
+    assert [ended for _, ended in ends(frames)] == [(1,), (2,), (3,)]
+    for number, (ended,) in ends(frames):
+        assert [frame.number for frame in frames if frame.utterance == ended][-1] == number
+
+
+def test_an_underrun_is_no_end(anchor: Anchor) -> None:
+    clock = VirtualClock()
+    with anchor.live(clock=clock) as live:
+        pushed = [live.push(speech_like(0.5))]
+        clock.at(2.0, lambda: pushed.append(live.push(speech_like(0.5))))
+        clock.at(4.0, live.flush)
+        frames = list(itertools.islice(live, 120))
+        assert live.counts.underrun == 2
+    assert pushed == [1, 1]
+    spoken = [frame.number for frame in frames if frame.utterance == 1]
+    assert len(spoken) == 26  # twice 12.5
+    ((number, ended),) = ends(frames)
+    assert ended == (1,)
+    assert number == pytest.approx(100, abs=1)  # the flush says that there is no more
+
+
+def test_a_flush_without_speech_ends_nothing(anchor: Anchor) -> None:
+    with anchor.live() as live:
+        assert live.push(np.zeros(0, np.float32)) is None
+        live.flush()
+        live.flush()
+        assert not ends(taken(live, 10))
+
+
+def test_an_interruption_says_how_much_was_shown(anchor: Anchor) -> None:
+    with anchor.live() as live:
+        assert live.interrupt() == 0.0
+        taken(live, 1)
+        live.push(speech_like(0.2))
+        live.flush()
+        live.push(speech_like(2.0))
+        live.flush()
+        frames = taken(live, 5 + 10)
+        assert ends(frames) == [(5, (1,))]
+        assert live.interrupt() == pytest.approx(10 / 25)
+        assert live.interrupt() == 0.0
+        after = taken(live, 60)
+        assert not ends(after)
+        assert live.push(speech_like(0.2)) == 3
+        live.flush()
+        assert [ended for _, ended in ends(taken(live, 10))] == [(3,)]
+        assert live.interrupt() == 0.0
+
+
+def test_an_interruption_while_speech_waits_drops_its_number(anchor: Anchor) -> None:
+    with anchor.live() as live:
+        live.push(speech_like(0.3))
+        live.interrupt()
+        assert live.push(speech_like(0.3)) == 2
+        live.flush()
+        assert [ended for _, ended in ends(taken(live, 20))] == [(2,)]
+
+
+def test_sixteen_bits_sound_like_floats(anchor: Anchor) -> None:
+    speech = speech_like(0.4)
+    images = []
+    for samples in (speech, (speech * 32768).clip(-32768, 32767).astype(np.int16)):
+        with anchor.live() as live:
+            live.push(samples)
+            live.flush()
+            frames = taken(live, 10)
+            images.append([frame.image.rgb() for frame in frames if frame.image is not None])
+            audio = np.concatenate([frame.audio for frame in frames])
+    assert np.abs(audio).max() > 0.05
+    difference = np.abs(np.array(images[0], float) - np.array(images[1], float))
+    assert difference.mean() < 0.1
+
+
+def test_what_is_known_before_the_first_frame(anchor: Anchor) -> None:
+    with anchor.live() as live:
+        assert live.size == anchor.info.size
+        still = live.first_image()
+        frame = next(live.frames(paced=False))
+    assert frame.number == 0
+    assert frame.image is not None
+    assert (still.rgb() == frame.image.rgb()).all()
+
+
+def test_a_consumer_may_set_the_pace(anchor: Anchor) -> None:
+    async def run() -> list[int]:
+        async with anchor.live() as live:
+            live.push(speech_like(2.0))
+            live.flush()
+            numbers = []
+            async for frame in live.frames_async(paced=False):
+                numbers.append(frame.number)
+                if frame.ended:
+                    break
+            assert live.counts.dropped == 0
+            return numbers
+
+    assert asyncio.run(asyncio.wait_for(run(), 60)) == list(range(50))
+
+
+def test_a_text_ends_as_its_synthesis_does() -> None:
+    done, failed, cancelled = (Future[None]() for _ in range(3))
+    speeches = [TextSpeech(future, number) for number, future in enumerate((done, failed, cancelled))]
+    done.set_result(None)
+    failed.set_exception(OSError("no voice"))
+    cancelled.cancel()
+    assert speeches[0].result(1) is None
+    with pytest.raises(OSError, match="no voice"):
+        speeches[1].result(1)
+    assert speeches[2].cancelled()
+    assert [speech.utterance for speech in speeches] == [0, 1, 2]
