@@ -140,7 +140,8 @@ def test_anchors_hold_what_is_documented(tmp_path: Path) -> None:
 
 def test_references_hold_what_is_documented() -> None:
     clip = talking_clip(5, side=128)
-    references = References(list(clip.crops), np.asarray(clip.points / 128, np.float32))
+    angles = np.zeros((5, 3), np.float32)
+    references = References(list(clip.crops), np.asarray(clip.points / 128, np.float32), angles)
     arrays = load(references_to_bytes(references))
     check_arrays(arrays, "references.safetensors", {"N": 5, "bytes": arrays["images"].size})
 

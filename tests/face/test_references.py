@@ -51,6 +51,9 @@ def test_distances_are_relative_to_the_nearest_and_end() -> None:
 def test_points_must_fit_the_crops() -> None:
     with pytest.raises(ValueError, match="2 crops"):
         References([np.zeros((8, 8, 3), np.uint8)] * 2, np.zeros((3, 57, 2), np.float32))
+    points = np.zeros((2, 57, 2), np.float32)
+    with pytest.raises(ValueError, match="angles"):
+        References([np.zeros((8, 8, 3), np.uint8)] * 2, points, np.zeros((3, 3), np.float32))
 
 
 def test_pieces_of_any_size_give_the_same_path() -> None:
@@ -89,6 +92,21 @@ def test_the_path_follows_the_mouth() -> None:
     assert np.abs(first / 20 - openings).max() < 0.2
     assert first[0] == 0
     assert first[-1] == 20
+
+
+def test_a_head_that_is_turned_alike_is_preferred() -> None:
+    references = shapes([0.5, 0.51, 0.52, 0.53, 0.54])
+    angles = np.array([[20.0, 0, 0], [20, 0, 0], [0, 0, 0], [20, 0, 0], [20, 0, 0]])
+    mouths = 0.5 + np.zeros(20)
+
+    def first(*turned: np.ndarray) -> list[int]:
+        path = ReferencePath(references, angles)
+        chosen = [path.push(shapes(mouths), *turned), path.flush()]
+        return sorted(set(np.concatenate(chosen)[:, 0].tolist()))
+
+    assert first() == [0], "the nearest mouth"
+    assert first(np.zeros((20, 3))) == [2]
+    assert first(np.full((20, 3), [20.0, 0, 0])) == [0]
 
 
 def test_a_live_path_decides_at_once() -> None:

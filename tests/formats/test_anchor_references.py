@@ -10,7 +10,8 @@ from newscaster.face.references import MAX_REFERENCES, References
 from newscaster.formats.anchor_references import references_from_bytes, references_to_bytes
 
 CLIP = talking_clip(6, side=64)
-REFERENCES = References(list(CLIP.crops), np.asarray(CLIP.points / 64, np.float32))
+ANGLES = np.linspace(-20, 20, 18, dtype=np.float32).reshape(6, 3)
+REFERENCES = References(list(CLIP.crops), np.asarray(CLIP.points / 64, np.float32), ANGLES)
 DATA = references_to_bytes(REFERENCES)
 
 
@@ -18,12 +19,19 @@ def test_what_is_written_is_read() -> None:
     read = references_from_bytes(DATA, side=64)
     assert len(read) == 6
     assert (read.points == REFERENCES.points).all()
+    assert read.angles is not None
+    assert (read.angles == ANGLES).all()
     for before, after in zip(REFERENCES.crops, read.crops, strict=True):
         assert after.shape == (64, 64, 3)
         assert np.abs(after.astype(int) - before).mean() < 2
     assert read.crops[3] is read.crops[3], "each is decoded once"
     with pytest.raises(ValueError, match="read-only"):
         read.crops[0][:] = 0
+
+
+def test_anchors_without_angles_are_read() -> None:
+    arrays = {name: array for name, array in load(DATA).items() if name != "angles"}
+    assert references_from_bytes(save(arrays), side=64).angles is None
 
 
 def changed(**arrays: np.ndarray) -> bytes:
@@ -40,6 +48,9 @@ ENDS, POINTS = load(DATA)["ends"], load(DATA)["points"]
         DATA[:-1],
         save({"points": POINTS}),
         changed(points=POINTS[:-1]),
+        changed(angles=ANGLES[:-1]),
+        changed(angles=ANGLES * np.float32(np.nan)),
+        changed(angles=ANGLES.astype(np.float64)),
         changed(points=POINTS * np.float32(np.nan)),
         changed(points=POINTS * np.float32(1e6)),
         changed(points=POINTS.astype(np.float64)),

@@ -23,10 +23,14 @@ COUNT = 4
 """References for one frame: the first one for detail, all for the rest."""
 CELLS = 64
 """Cells of the renderer's grid to a side of the crop; the side of the reduced references that it mixes."""
+SMALL_SIDE = 2 * CELLS
+"""Least side of the crops of frames to rewrite: the renderer reads the mean of each cell of them."""
 _CANDIDATES = 12
 """Nearest references that the path chooses the first one from."""
-_SWITCH = 0.35
+_SWITCH = 2.0
 """Cost of a change of the first reference, relative to the typical distance of the nearest one, squared."""
+POSE_WEIGHT = 0.1
+"""Crop widths of distance between mouths that count as much as a radian between heads."""
 _LANDMARK_ERROR = 0.003
 """Of tracked mouths, in crop widths."""
 _MAX_RELATIVE = 4.0
@@ -85,8 +89,12 @@ class References:
     """N face crops (S, S, 3); may be decoded when they are read."""
     points: ArrayF32
     """(N, 57, 2): their mouths, in crop widths."""
+    angles: ArrayF32 | None = None
+    """(N, 3): yaw, pitch and roll of their heads in degrees; None: unknown."""
 
     def __post_init__(self) -> None:
+        if self.angles is not None and self.angles.shape != (len(self.points), 3):
+            raise ValueError(f"{len(self.points)} references have angles of shape {self.angles.shape}")
         if len(self.points) != len(self.crops) or self.points.shape[1:] != (MOUTH_POINTS, 2):
             raise ValueError(f"{len(self.crops)} crops have points of shape {self.points.shape}")
 
@@ -98,27 +106,47 @@ class ReferencePath:
     """Chooses references for the frames of a video, in order.
 
     The first reference of each frame is that of the cheapest path (Viterbi 1967): the sum of squared
-    distances to the mouths, plus a cost for each change. The others are the nearest ones beside it. A stream
-    operator: mouths (F, 57, 2) to numbers (f, K).
+    distances to the mouths and poses, plus a cost for each change. The others are the nearest ones beside it.
+    A stream operator: mouths (F, 57, 2) to numbers (f, K).
+
+    A head that is turned otherwise shows other things beside the jaw, such as hair.
 
     Args:
-        references: (N, 57, 2), in the unit of the mouths.
+        references: (N, 57, 2), in crop widths.
+        angles: (N, 3) of their heads, in degrees; None: poses do not count.
         count: references for each frame, K.
         look_ahead: frames that are known before a choice is made. More frames change no choice.
     """
 
-    def __init__(self, references: ArrayFloat, *, count: int = COUNT, look_ahead: int = LOOK_AHEAD) -> None:
+    def __init__(
+        self,
+        references: ArrayFloat,
+        angles: ArrayFloat | None = None,
+        *,
+        count: int = COUNT,
+        look_ahead: int = LOOK_AHEAD,
+    ) -> None:
         self._references = np.asarray(references, np.float64)
+        self._angles = None if angles is None else np.asarray(angles, np.float64)
         self._count, self._look_ahead = count, look_ahead
         self._switch = _SWITCH * _typical_distance(self._references)
         self._open: deque[_Step] = deque()
         self._last: _Step | None = None
 
-    def push(self, mouths: ArrayFloat) -> ArrayI64:
-        """Return the references of the frames that have become certain, (f, K)."""
+    def push(self, mouths: ArrayFloat, angles: ArrayFloat | None = None) -> ArrayI64:
+        """Return the references of the frames that have become certain, (f, K).
+
+        Args:
+            mouths: (F, 57, 2), in crop widths.
+            angles: (F, 3) of their heads, in degrees; None: unknown.
+        """
         chosen = []
-        for mouth in mouths:
-            self._last = self._step(_squared(mouth, self._references))
+        for number, mouth in enumerate(mouths):
+            squared = _squared(mouth, self._references)
+            if self._angles is not None and angles is not None:
+                turned = np.radians(self._angles - angles[number])
+                squared += POSE_WEIGHT**2 * (turned**2).sum(axis=1)
+            self._last = self._step(squared)
             self._open.append(self._last)
             if len(self._open) > self._look_ahead:
                 chosen.append(self._settle())

@@ -22,6 +22,7 @@ from newscaster.types import ArrayI64, ImageU8
 
 _QUALITY = 96
 """JPEG quality, without subsampling of colours: 45 dB, and a tenth of the bytes."""
+_MAX_ANGLE = 360.0
 _MAX_PLACE = 4.0
 """Largest coordinate of a mouth, in crop widths."""
 
@@ -34,6 +35,7 @@ def references_to_bytes(references: References) -> bytes:
         images   (bytes,) uint8    JPEG images of S x S pixels, one after the other
         ends     (N,) int64        where each ends
         points   (N, 57, 2) float32, mouths in crop widths
+        angles   (N, 3) float32, yaw, pitch and roll of the heads in degrees, if they are known
     """
     from safetensors.numpy import save
 
@@ -47,6 +49,8 @@ def references_to_bytes(references: References) -> bytes:
         "ends": np.cumsum([len(image) for image in images], dtype=np.int64),
         "points": np.ascontiguousarray(references.points, np.float32),
     }
+    if references.angles is not None:
+        arrays["angles"] = np.ascontiguousarray(references.angles, np.float32)
     return save(arrays)
 
 
@@ -71,7 +75,12 @@ def references_from_bytes(data: bytes, *, side: int) -> References:
         raise AnchorError(f"their points are not finite, or beyond {_MAX_PLACE:g} crop widths")
     if (np.diff(ends, prepend=0) <= 0).any() or ends[-1] != images.size:
         raise AnchorError("their images do not lie one after the other")
-    return References(_Decoded(images.tobytes(), ends, side), points)
+    angles = arrays.get("angles")
+    if angles is not None and (
+        angles.shape != (count, 3) or angles.dtype != np.float32 or not (np.abs(angles) <= _MAX_ANGLE).all()
+    ):
+        raise AnchorError(f"their angles {angles.shape} are not {count} times three of up to 360 degrees")
+    return References(_Decoded(images.tobytes(), ends, side), points, angles)
 
 
 class _Decoded(Sequence[ImageU8]):

@@ -82,7 +82,13 @@ class ReferenceTask(CropTask):
         points = np.stack([data.clips[clip].points[frame] for clip, frame in table.tolist()])
         chosen = spread_mouths(points, MAX_REFERENCES)
         crops = [np.asarray(data.clips[clip].crops[frame]) for clip, frame in table[chosen].tolist()]
-        return References(crops, np.asarray(points[chosen] / data.side, np.float32))
+        angles = [data.clips[clip].angles for clip in range(len(data.clips))]
+        turned = [angles[clip][frame] for clip, frame in table[chosen].tolist() if angles[clip] is not None]
+        return References(
+            crops,
+            np.asarray(points[chosen] / data.side, np.float32),
+            np.asarray(turned, np.float32) if len(turned) == len(crops) else None,
+        )
 
     def batch(self, *, seed: int, step: int) -> ReferenceBatch:  # type: ignore[override]
         """Pairs of successive frames, with references among the others."""

@@ -15,10 +15,11 @@ import numpy as np
 from newscaster.errors import FootageError
 from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.topology import MOUTH_POINTS, RING
-from newscaster.types import ArrayBool, ArrayF32, ArrayFloat, ArrayI64, ImageU8
+from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8
 
 if TYPE_CHECKING:
     from newscaster.formats.dataset import Dataset
+    from newscaster.formats.dataset_clip import Clip as FootageClip
 
 Clip = TypeVar("Clip", bound=Sized)
 
@@ -36,6 +37,8 @@ class RenderingClip:
     """(F, S, S, 3) RGB; may be memory-mapped."""
     points: ArrayFloat
     """(F, 57, 2): the mouth in crop pixels; frames whose rows are not finite are skipped."""
+    angles: ArrayFloat | None = None
+    """(F, 3): yaw, pitch and roll of the head in degrees; None: unknown."""
 
     def __post_init__(self) -> None:
         frames, side = self.crops.shape[:2]
@@ -104,7 +107,10 @@ class RenderingData:
             FootageError: there is no frame to learn from or none to check on.
             TakeError: a file of the dataset is damaged.
         """
-        named = {clip.name: RenderingClip(clip.crops, clip.learnable_points()) for clip in dataset.clips}
+        named = {
+            clip.name: RenderingClip(clip.crops, clip.learnable_points(), _angles(dataset, clip))
+            for clip in dataset.clips
+        }
         if held_out is None:
             return RenderingData.of(list(named.values()), dataset.mask.hidden)
         learn = [clip for name, clip in named.items() if name not in held_out]
@@ -120,8 +126,16 @@ def set_aside(clips: Sequence[Clip], part: Callable[[Clip, slice], Clip]) -> tup
     return [part(clips[0], slice(cut))], [part(clips[0], slice(cut, None))]
 
 
+def _angles(dataset: Dataset, clip: FootageClip) -> ArrayF64:
+    """Return yaw, pitch and roll of the head, (F, 3); NaN if not present."""
+    angles = np.full((clip.frames, 3), np.nan)
+    angles[clip.present] = dataset.head.poses(clip.landmarks[clip.present]).angles
+    return angles
+
+
 def _part(clip: RenderingClip, frames: slice) -> RenderingClip:
-    return RenderingClip(clip.crops[frames], clip.points[frames])
+    angles = None if clip.angles is None else clip.angles[frames]
+    return RenderingClip(clip.crops[frames], clip.points[frames], angles)
 
 
 def frame_table(clips: Sequence[RenderingClip]) -> ArrayI64:
