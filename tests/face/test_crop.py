@@ -2,12 +2,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
 from faces import face_points, poses_of, rotation, talking
-from newscaster.face.crop import SIDES, FaceCrop, cut_crop, lower_face_mask, paste
+from newscaster.face.crop import (
+    SIDES,
+    FaceCrop,
+    as_image,
+    cut_crop,
+    cut_small,
+    lower_face_mask,
+    paste,
+    place,
+    reduced,
+    shrink_factor,
+)
 from newscaster.face.geometry import Similarity
 from newscaster.face.head_pose import Head
-from newscaster.face.surface_warp import SurfaceWarp
+from newscaster.face.surface_warp import SurfaceWarp, resample, sampling_grid
 from newscaster.face.topology import MOUTH
 
 
@@ -66,6 +78,49 @@ def test_crop_by_whole_pixels_is_exact() -> None:
     image = made_up()
     cut = cut_crop(image, moved(-20.0, -10.0), 64)
     np.testing.assert_array_equal(cut, image[10:74, 20:84])
+
+
+@pytest.mark.parametrize("bent", [False, True])
+@pytest.mark.parametrize(("degrees", "scale", "factor"), [(0, 1.0, 2), (7, 0.45, 4), (-20, 1.3, 1)])
+def test_a_small_crop_is_the_mean_of_the_large_one(
+    degrees: float, scale: float, factor: int, bent: bool
+) -> None:
+    y, x = np.mgrid[:180, :240]
+    waves = [128 + 60 * np.sin(x / a) * np.cos(y / b) for a, b in ((17, 13), (23, 11), (14, 19))]
+    image = np.stack(waves, axis=-1).astype(np.uint8)
+    transform = rotated(degrees, scale, (120.3, 90.7), 64, bent=bent)
+    assert shrink_factor(transform, side=64, small_side=32) == factor
+    shrunken = reduced_image(image, factor)
+    small = cut_small(shrunken, transform, side=64, small_side=32, factor=factor)
+    difference = np.abs(small.astype(int) - reduced(cut_crop(image, transform, 64), 32))
+    assert difference[2:-2, 2:-2].mean() < 1
+    assert difference[2:-2, 2:-2].max() <= 8
+
+
+def reduced_image(image: np.ndarray, factor: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).reduce(factor))
+
+
+def test_large_masks_are_placed_as_small_ones() -> None:
+    y, x = np.mgrid[:256, :256] + 0.5
+    mask = np.clip(255 - 6 * (np.hypot(x - 128, y - 150) - 50), 0, 255).astype(np.uint8)
+    transform = rotated(9, 1.1, (150.3, 145.7), 256, bent=True)
+    placed = place(mask, transform, size=(320, 300))
+    assert placed is not None
+    grid = sampling_grid(placed.onto_crop, placed.box.size)
+    exact = resample(
+        as_image(mask[placed.used.rows, placed.used.columns]), grid, placed.box.size, smooth=False
+    )
+    difference = np.abs(placed.soft.astype(int) - exact)
+    assert difference.mean() < 0.5
+    assert difference.max() <= 8
+    assert not placed.soft[_far_from(exact)].any()
+
+
+def _far_from(values: np.ndarray) -> np.ndarray:
+    """Return the pixels without a value other than 0 within two pixels."""
+    near = Image.fromarray((values > 0).astype(np.uint8)).filter(ImageFilter.MaxFilter(5))
+    return np.asarray(near) == 0
 
 
 def test_crop_outside_the_frame_is_black() -> None:

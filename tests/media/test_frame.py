@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from making_media import moving_pattern
 from newscaster.errors import MediaError
@@ -33,6 +34,17 @@ def test_parts_are_those_of_the_whole(target: TargetVideo, box: tuple[int, int, 
     part, whole = target.part(3, box), target.frame(3)[top:bottom, left:right]
     assert part.shape == whole.shape
     np.testing.assert_array_equal(part[2:-2, 2:-2], whole[2:-2, 2:-2])
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_small_parts_are_the_means_of_large_ones(target: TargetVideo, factor: int) -> None:
+    box = (10, 6, 74, 46)
+    small, whole = target.part(3, box, factor=factor), target.part(3, box)
+    mean = np.asarray(Image.fromarray(whole).reduce(factor))
+    assert small.shape == mean.shape
+    inner = np.abs(small.astype(int) - mean)[1:-1, 1:-1]
+    assert inner.mean() < 3  # chroma of the whole is interpolated
+    assert inner[..., 1].max() <= 8
 
 
 @pytest.mark.parametrize("height", [288, 720])

@@ -62,6 +62,17 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_a_part_of_a_crop_is_enough(case: tuple) -> None:
+    video, transform, mask = target_of(waves(320, 240)), turned(*case), round_mask()
+    whole, part, crop = video.image(0), video.image(0), waves(SIDE, SIDE, seed=3)
+    left, top, right, bottom = 12, 18, 116, 122  # a pixel beside the mask
+    composite(whole, crop, placed(whole, transform, mask))
+    composite(part, crop[top:bottom, left:right], placed(part, transform, mask), corner=(left, top))
+    for a, b in zip(whole.planes, part.planes, strict=True):
+        assert np.abs(a.astype(int) - b).max() <= 2
+
+
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("size", [(320, 240), (319, 241)])
 def test_what_the_mask_leaves_out_stays_as_decoded(case: tuple, size: tuple[int, int]) -> None:
     """Bit for bit, on all three planes, against a footprint that is worked out pixel by pixel."""

@@ -22,6 +22,7 @@ from newscaster.face.references import MAX_REFERENCES
 from newscaster.face.topology import MOUTH
 from newscaster.prepare.video_track import track_video
 from newscaster.synthesis.person_of_video import PersonOfVideo, _is_sharp, person_of_video
+from newscaster.synthesis.reference_renderer import ReferenceRenderer
 from newscaster.synthesis.signing import PersonOrigin
 from newscaster.synthesis.video_reader import read_in_order
 from newscaster.tracking import FaceTracker
@@ -122,21 +123,25 @@ def test_the_manifest_says_where_the_person_comes_from(
     assert not any("anchor" in ingredient for ingredient in found.ingredients)
 
 
-def test_references_are_the_crops_that_are_rewritten(made: PersonOfVideo, video: Path) -> None:
-    target = made.target
-    assert 0 < len(target.cuts) <= min(FRAMES, MAX_REFERENCES)
-    assert max(target.cuts) < FRAMES
-    numbers = list(target.cuts)[:5]
-    plain = replace(target, cuts={}).on(read_in_order(target.track, numbers))
-    for frame in plain.frames(numbers):
-        np.testing.assert_array_equal(frame.crop, target.cuts[frame.index])
+def test_references_are_crops_of_the_video(made: PersonOfVideo) -> None:
+    target, renderer = made.target, made.person.renderer
+    assert isinstance(renderer, ReferenceRenderer)
+    references = renderer.references
+    assert 0 < len(references) <= min(FRAMES, MAX_REFERENCES)
+    lips = target.track.landmarks[:FRAMES, list(MOUTH), :2]
+    places = target.transforms(np.arange(FRAMES)).apply(lips) / target.crop.side
+    for number, points in list(enumerate(references.points))[:5]:
+        index = int(np.argmin(np.abs(places - points).sum(axis=(1, 2))))
+        frames = replace(target, cut_side=target.crop.side).on(read_in_order(target.track, [index]))
+        (frame,) = frames.frames([index])
+        np.testing.assert_array_equal(frame.crop, references.crops[number])
 
 
 def test_the_mask_leaves_room_for_wider_mouths(made: PersonOfVideo) -> None:
     """Than the video shows: a jaw that opens further stays inside."""
     face, target = made.person.face, made.target
     wide = face.basis.reconstruct(1.5 * np.eye(face.basis.size)[:3])
-    frames = np.array(list(target.cuts)[:3])
+    frames = np.array([0, 20, 40])
     places = target.transforms(frames).apply(target.place(wide, frames))
     lowest = places[..., 1].max()
     assert np.flatnonzero(face.mask.hidden.any(axis=1)).max() >= min(lowest, target.crop.side - 1)
@@ -148,7 +153,8 @@ def test_what_is_copied_from_takes_no_more_memory_than_allowed(
     side = made.target.crop.side
     monkeypatch.setattr("newscaster.synthesis.person_of_video._MAX_BYTES", 7 * 3 * side**2)
     fewer = person_of_video(made.target.track, name="Ada", consent=Consent.of(CONSENT))
-    assert len(fewer.target.cuts) == 7 < len(made.target.cuts)
+    counts = [len(one.person.renderer.references) for one in (fewer, made)]  # type: ignore[attr-defined]
+    assert counts[0] <= 7 < counts[1]
 
 
 def test_blurred_frames_are_not_copied_from() -> None:

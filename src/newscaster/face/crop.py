@@ -29,11 +29,15 @@ SHRINK_ALLOWED = 0.9
 """Smallest scale of a face in its crop before the next larger side is chosen."""
 
 _MAX_DEPTH = 5.0
+_FINE_MASK = 256
+"""From this side of crops on, the mask is placed at half the resolution."""
 _JAW_ENDS = 2
 """Points at either end of the jaw line, above the height of the mouth, that the mask excludes."""
 _ABOVE_LIPS = 0.1
 """Distance of the mask's top from the upper lip in IOD: below the nostrils."""
 
+_COARSER = 1.25
+"""Largest pixel of a reduced frame, in pixels of the small crop that is cut from it."""
 _AROUND = 4
 """Margin in pixels: two for the interpolation, and two for colours interpolated from neighbours."""
 
@@ -142,6 +146,25 @@ def cut_crop(image: ImageU8, transform: SurfaceWarp, side: int) -> ImageU8:
     return warped(as_image(image[top:bottom, left:right]), transform.from_corner(left, top), side)
 
 
+def shrink_factor(transform: SurfaceWarp, *, side: int, small_side: int) -> int:
+    """Return the power of 2 by which a frame may be reduced before :func:`cut_small` cuts it."""
+    frame_px = abs(np.linalg.det(transform.matrix[:, :2])) ** -0.5 * side / small_side
+    return int(2 ** np.clip(np.floor(np.log2(_COARSER * frame_px)), 0, 3))
+
+
+def cut_small(part: ImageU8, transform: SurfaceWarp, *, side: int, small_side: int, factor: int) -> ImageU8:
+    """Return a crop at a smaller side that divides its own, (small_side, small_side, 3).
+
+    Args:
+        part: (h, w, 3), a part of a frame, reduced by ``factor``.
+        transform: from pixels of the part, before it was reduced, to pixels of the whole crop.
+        side: of the whole crop.
+        small_side: of the result.
+        factor: see :func:`shrink_factor`.
+    """
+    return warped(as_image(part), transform.scaled_down(factor, side / small_side), small_side)
+
+
 @dataclass(frozen=True)
 class Placement:
     """Position and blend weights of a crop on one frame."""
@@ -170,12 +193,26 @@ def place(mask: ImageU8, transform: SurfaceWarp, *, size: tuple[int, int]) -> Pl
     box = _even_box(transform.outline(*ends.reshape(-1)), margin=1, size=size)
     used = _even_box(ends, margin=_AROUND, size=(mask.shape[1], mask.shape[0]))
     onto = transform.from_corner(box.left, box.top).moved(-used.left, -used.top)
-    soft = resample(
-        as_image(mask[used.rows, used.columns]), sampling_grid(onto, box.size), box.size, smooth=False
-    )
-    if not soft.any():
+    soft, half_soft = _placed_mask(as_image(mask[used.rows, used.columns]), onto, box.size, side=len(mask))
+    if not half_soft.any():
         return None
-    return Placement(box, soft, np.asarray(Image.fromarray(soft).reduce(2)), used, onto)
+    return Placement(box, soft, half_soft, used, onto)
+
+
+def _placed_mask(
+    mask: Image.Image, onto: SurfaceWarp, size: tuple[int, int], *, side: int
+) -> tuple[ImageU8, ImageU8]:
+    """Return the used part of a mask on its box (height, width), and the same at half the size.
+
+    Masks of large crops fade over many pixels: half of these in either direction give the same.
+    """
+    if side < _FINE_MASK:
+        soft = resample(mask, sampling_grid(onto, size), size, smooth=False)
+        return soft, np.asarray(Image.fromarray(soft).reduce(2))
+    half_size, half = (size[0] // 2, size[1] // 2), onto.scaled_down(2, 2)
+    small = resample(mask.reduce(2), sampling_grid(half, half_size), half_size, smooth=False)
+    # Bilinear interpolation gives no weight to a pixel unless one beside it has one.
+    return np.asarray(Image.fromarray(small).resize(size, Image.Resampling.BILINEAR)), small
 
 
 def reduced(crop: ImageU8, side: int) -> ImageU8:

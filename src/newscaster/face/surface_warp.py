@@ -146,6 +146,12 @@ class SurfaceWarp:
         matrix[..., 2] += [right, down]
         return SurfaceWarp(matrix, self.bend, self.middle + right)
 
+    def scaled_down(self, image: float, crop: float) -> SurfaceWarp:
+        """Return the warp between an image and a crop with pixels ``image`` and ``crop`` times as large."""
+        matrix = self.matrix / crop
+        matrix[..., :2] *= image
+        return SurfaceWarp(matrix, self.bend * crop, self.middle / crop)
+
     def outline(self, left: float, top: float, right: float, bottom: float) -> ArrayF64:
         """Return the border of a rectangle of the crop in the image: a closed line (..., P, 2)."""
         along = np.linspace(left, right, _EDGE_POINTS)

@@ -21,7 +21,15 @@ from newscaster.media.channels import listening_rate, read_channels
 from newscaster.media.completeness import missing_bytes
 from newscaster.media.encoders import CODECS, Codec, layout_note
 from newscaster.media.fragments import cut_to_whole_fragments
-from newscaster.media.frame import CHROMA_SHIFT, FrameCopier, Plane, YuvFrame, to_planes, to_samples
+from newscaster.media.frame import (
+    CHROMA_SHIFT,
+    FrameCopier,
+    Plane,
+    YuvFrame,
+    small_rgb,
+    to_planes,
+    to_samples,
+)
 from newscaster.media.kept_tracks import KINDS, KeptTracks, Kind, open_kept_tracks
 from newscaster.media.key_sampling import read_key_frames
 from newscaster.media.label import Label
@@ -142,6 +150,7 @@ __all__ = [
     "scratch_folder",
     "sequence_audio",
     "sequence_path",
+    "small_rgb",
     "spooled",
     "sync_file",
     "to_planes",

@@ -111,6 +111,14 @@ def yuv_matrix(tags: ColourTags) -> tuple[float, ...]:
     return tuple(np.column_stack([rows, [16, 128, 128]]).reshape(-1).tolist())
 
 
+@cache
+def rgb_matrix(tags: ColourTags) -> tuple[float, ...]:
+    """Return the inverse of :func:`yuv_matrix`, in the same form."""
+    forward = np.array(yuv_matrix(tags)).reshape(3, 4)
+    back = np.linalg.inv(forward[:, :3])
+    return tuple(np.column_stack([back, -back @ forward[:, 3]]).reshape(-1).tolist())
+
+
 @dataclass(frozen=True, slots=True)
 class Orientation:
     """How the stored frame is turned for display: transposed first, then mirrored."""

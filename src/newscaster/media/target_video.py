@@ -27,7 +27,7 @@ from newscaster.errors import MediaError
 from newscaster.media.background import in_background
 from newscaster.media.color import ToRgb
 from newscaster.media.containers import MP4
-from newscaster.media.frame import FrameCopier, YuvFrame, is_plain
+from newscaster.media.frame import FrameCopier, YuvFrame, is_plain, small_rgb
 from newscaster.media.probe import native_fps
 from newscaster.media.reader import SELF_CONTAINED, has_decoder, reason
 from newscaster.media.target_file import check_target_file
@@ -152,7 +152,7 @@ class TargetVideo:
         """Yield copies of the decoded frames with these indices, in their order."""
         return map(self.image, indices)
 
-    def part(self, index: int, box: tuple[int, int, int, int]) -> ImageU8:
+    def part(self, index: int, box: tuple[int, int, int, int], *, factor: int = 1) -> ImageU8:
         """Return a part of a frame, RGB: columns left to right, rows top to bottom.
 
         The two outermost pixels lack neighbours for their chroma; all others equal those of `frame`.
@@ -160,8 +160,12 @@ class TargetVideo:
         Args:
             index: of the frame.
             box: left, top, right, bottom; even.
+            factor: 1, or a power of 2: by so much the part is reduced, see :func:`small_rgb`.
         """
-        return ToRgb()(self._copier.part(self._decode_frame(index), box))
+        frame = self._decode_frame(index)
+        if factor > 1:
+            return small_rgb(YuvFrame(frame), box, factor, self._copier)
+        return ToRgb()(self._copier.part(frame, box))
 
     def _decode_frame(self, index: int) -> VideoFrame:
         if not 0 <= index < self.frame_count:

@@ -27,22 +27,29 @@ _EDGE = 2
 """Padding of a crop in pixels, so that chroma has neighbours at its border."""
 
 
-def composite(image: YuvFrame, crop: ImageU8, placement: Placement, *, blend_weight: float = 1.0) -> None:
-    """Blend a crop (S, S, 3) RGB into a frame, in place.
+def composite(
+    image: YuvFrame,
+    crop: ImageU8,
+    placement: Placement,
+    *,
+    corner: tuple[int, int] = (0, 0),
+    blend_weight: float = 1.0,
+) -> None:
+    """Blend a crop (S, S, 3) RGB, or a part of it, into a frame, in place.
 
     Args:
         image: modified inside the mask. A chroma sample is inside if one of its four pixels is.
-        crop: of the side that `placement` was made for.
+        crop: (h, w, 3), of a crop of the side that `placement` was made for; it has all pixels of the mask.
         placement: position and mask.
+        corner: column and row of the crop's upper left pixel, if it is a part.
         blend_weight: maximum weight of the crop, 0 to 1.
     """
     if blend_weight <= 0:
         return
     box, used, to_crop = placement.box, placement.used, placement.onto_crop
-    part = crop[used.rows, used.columns]
-    if used.left == 0 or used.top == 0 or used.right == crop.shape[1] or used.bottom == crop.shape[0]:
-        part = np.pad(part, ((_EDGE, _EDGE), (_EDGE, _EDGE), (0, 0)), mode="edge")
-        to_crop = to_crop.moved(_EDGE, _EDGE)
+    part, added = _padded_part(crop, used, corner)
+    if added:
+        to_crop = to_crop.moved(added, added)
     if not image.is_plain:
         _composite_samples(image, part, to_crop, box, _scale_mask(placement.soft, blend_weight))
         return
@@ -56,6 +63,19 @@ def composite(image: YuvFrame, crop: ImageU8, placement: Placement, *, blend_wei
     rows, columns = slice(box.top // 2, box.bottom // 2), slice(box.left // 2, box.right // 2)
     for plane, source in zip(planes[1:], chroma, strict=True):
         blend(plane[rows, columns], resample(source, half_grid, half_size, smooth=False), half_soft)
+
+
+def _padded_part(crop: ImageU8, used: Box, corner: tuple[int, int]) -> tuple[ImageU8, int]:
+    """Return the used part of a crop, and by how many pixels more its edges are repeated on every side."""
+    height, width = crop.shape[:2]
+    left, top = used.left - corner[0], used.top - corner[1]
+    right, bottom = used.right - corner[0], used.bottom - corner[1]
+    added = _EDGE if left <= 0 or top <= 0 or right >= width or bottom >= height else 0
+    rows = np.arange(top - added, bottom + added)
+    columns = np.arange(left - added, right + added)
+    if not added:
+        return crop[top:bottom, left:right], 0
+    return crop[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)], added
 
 
 def _composite_samples(image: YuvFrame, part: ImageU8, to_crop: SurfaceWarp, box: Box, soft: ImageU8) -> None:

@@ -78,7 +78,8 @@ class FromAnchor:
 
     def found(self, track: VideoTrack, *, plain: bool) -> FoundPerson:
         """See :class:`PersonSource`."""
-        target = VideoTarget.of(track, self.anchor.face, self.anchor.info.crop)
+        crop, side = self.anchor.info.crop, self.anchor.target.cut_side
+        target = VideoTarget.of(track, self.anchor.face, crop, cut_side=side)
         return FoundPerson(person=self.anchor, target=target)
 
     def images(self) -> Iterable[FaceImage]:

@@ -82,11 +82,17 @@ class LiveRenderer:
         crop = self._rest_crops.get(index) if at_rest else None
         if crop is None:
             points = self._target.transforms(indices).apply(self._target.place(shape[None], indices))[0]
-            references = self._chooser.choose(points)
+            references = self._chooser.choose(frame, points)
             crop = self._renderer.crops([Job(frame, points, blend_weight, references)])[0]
             if at_rest:
                 self._rest_crops.keep(index, crop)
-        composite(frame.image, crop, frame.placement, blend_weight=blend_weight)
+        composite(
+            frame.image,
+            crop,
+            frame.placement,
+            corner=self._renderer.corner,
+            blend_weight=blend_weight,
+        )
         return frame.image
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from newscaster import media
 from newscaster.errors import AnchorError, InputError
+from newscaster.face.references import SMALL_SIDE
 from newscaster.formats.anchor import (
     MATTE,
     MOTION,
@@ -247,7 +248,15 @@ def load_target(file: AnchorFile, face: AnchorFace) -> Target:
     info, video = file.info, media.TargetVideo(file.read(TARGET), name=TARGET)
     if video.fps != info.fps:
         raise AnchorError(f"{TARGET} has {video.fps} frames per second; expected {info.fps}")
-    return Target(video, face, crop=info.crop, size=info.size, loops=info.target_loops)
+    side = info.crop.side
+    return Target(
+        video,
+        face,
+        crop=info.crop,
+        size=info.size,
+        loops=info.target_loops,
+        cut_side=min(SMALL_SIDE, side) if info.copies else side,
+    )
 
 
 def _renderer(file: AnchorFile, face: AnchorFace, workers: int, backend: str) -> Renderer:

@@ -31,7 +31,7 @@ from newscaster.face.mouth_basis import (
     place_mouth,
     rest_shape,
 )
-from newscaster.face.references import MAX_REFERENCES, References, spread_mouths
+from newscaster.face.references import MAX_REFERENCES, SMALL_SIDE, References, spread_mouths
 from newscaster.face.surface_warp import Surface, SurfaceWarp
 from newscaster.face.topology import MOUTH
 from newscaster.formats.anchor import AnchorFace
@@ -85,7 +85,7 @@ class PersonOfVideo:
 
     person: LoadedPerson
     target: VideoTarget
-    """The video; it has the crops that are copied from."""
+    """The video."""
     notes: tuple[str, ...]
     """Lines for the user."""
 
@@ -126,9 +126,8 @@ def person_of_video(
         transforms=known.warps,
         landmarks=known.landmarks,
     )
-    target, references = _references(
-        VideoTarget.of(track, face, known.crop), known, plain=plain, workers=workers or default_workers()
-    )
+    target = VideoTarget.of(track, face, known.crop, cut_side=min(SMALL_SIDE, known.crop.side))
+    references = _references(target, known, plain=plain, workers=workers or default_workers())
     person = LoadedPerson(
         info=VideoPersonInfo(
             name=name,
@@ -240,19 +239,17 @@ def _check_enough(frames: int, track: VideoTrack, name: str) -> None:
         )
 
 
-def _references(
-    target: VideoTarget, known: _KnownFace, *, plain: bool, workers: int
-) -> tuple[VideoTarget, References]:
-    """Decode the frames to copy from; return the target with their crops, and the references."""
+def _references(target: VideoTarget, known: _KnownFace, *, plain: bool, workers: int) -> References:
+    """Decode the frames to copy from."""
     points = np.asarray(known.places / known.crop.side, np.float32)
     chosen = spread_mouths(points, min(MAX_REFERENCES, _MAX_BYTES // (3 * known.crop.side**2)))
     numbers: list[int] = known.frames[chosen].tolist()
     images = read_in_order(target.track, numbers, plain=plain)
     with made_ahead(images, depth=_FRAMES_AHEAD) as ahead:
-        target = target.with_cuts(numbers, ahead, workers=workers)
-    crops = [target.cuts[number] for number in numbers]
+        crops = list(target.cut_all(numbers, ahead, workers=workers))
     kept = np.flatnonzero(_is_sharp(crops))
-    return target, References([crops[index] for index in kept.tolist()], points[chosen[kept]])
+    angles = known.poses[chosen[kept]].angles.astype(np.float32)
+    return References([crops[index] for index in kept.tolist()], points[chosen[kept]], angles)
 
 
 def _is_sharp(crops: list[ImageU8]) -> ArrayBool:

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 from newscaster.errors import AnchorError
 from newscaster.face.crop import Mask, as_image, reduced
-from newscaster.face.hidden_box import cell_box
+from newscaster.face.hidden_box import Box, cell_box
 from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.reference_flow import GRID, coarse_flow
 from newscaster.face.references import (
     CELLS,
+    SMALL_SIDE,
     ReferencePath,
     References,
     nearest_references,
@@ -30,6 +32,7 @@ from newscaster.face.references import (
 from newscaster.inference import ONNX_RUNTIME, Session
 from newscaster.synthesis.reference_network import reference_session
 from newscaster.synthesis.renderer import Job, Renderer, default_workers
+from newscaster.synthesis.target import TargetFrame
 from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
 
 _BOX_MULTIPLE = 8
@@ -72,50 +75,53 @@ class ReferenceRenderer(Renderer):
         super().__init__(workers=workers, batch=1)
         if not len(references):
             raise AnchorError("there are no references to copy from")
-        self._session, self._references = session, references
+        self._session, self.references = session, references
         self._side = hidden.shape[0]
         self._box = _BoxOf(hidden)
+        self.corner = self._box.corner
         # Successive frames have the same first reference, which is large; all the others soon come again.
         self._large = lru_cache(_LARGE_KEPT)(lambda number: neighbours(references.crops[number]))
         self._small = cache(lambda number: neighbours(reduced(references.crops[number], CELLS)))
 
     def planned(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """See :class:`Renderer`: the references are those of the cheapest path."""
-        path = ReferencePath(self._references.points)
+        path = ReferencePath(self.references.points, self.references.angles)
         waiting: deque[Job] = deque()
         for job in jobs:
             waiting.append(job)
-            for numbers in path.push(job.points[None] / self._side):
+            for numbers in path.push(job.points[None] / self._side, _rows(job.frame.angles)):
                 yield replace(waiting.popleft(), references=numbers)
         for numbers in path.flush():
             yield replace(waiting.popleft(), references=numbers)
 
     def chooser(self) -> _LiveChooser:
         """See :class:`Renderer`: each frame is decided at once, from those before it."""
-        return _LiveChooser(self._references.points, side=self._side)
+        return _LiveChooser(self.references, side=self._side)
 
     def crops(self, jobs: list[Job]) -> ImageU8:
-        """See :class:`Renderer`."""
-        return np.concatenate([self._crop(job) for job in jobs])
+        """See :class:`Renderer`: the box around the hidden pixels.
+
+        The crops of the frames may have the side `SMALL_SIDE` instead of their own.
+        """
+        return np.stack([self._crop(job) for job in jobs])
 
     def _crop(self, job: Job) -> ImageU8:
         mouth = np.asarray(job.points, np.float64) / self._side
-        points = self._references.points
+        points = self.references.points
         numbers = nearest_references(mouth, points) if job.references is None else job.references
         chosen = points[numbers]
-        crop, box = job.frame.crop, self._box
-        rendered = self._session.run_one(
+        box = self._box
+        return self._session.run_one(
             "rendered",
             box.shape,
             **box.inputs,
-            context=box.context(crop),
+            context=box.context(job.frame.crop),
             landmark_map=box.cut(draw_landmark_map(job.points, side=self._side, map_side=CELLS))[None],
             flow=coarse_flow(mouth, chosen, box=box.of_flow),
             distance=relative_distances(mouth, chosen)[None],
             small=np.concatenate([self._small(number) for number in numbers.tolist()]),
             large=self._large(int(numbers[0])),
         )
-        return box.pasted(crop, rendered)
 
 
 class _BoxOf:
@@ -127,10 +133,10 @@ class _BoxOf:
         self._cell = cell
         self._pixels = self._cells.scaled_up(cell)
         self.of_flow = self._cells.scaled(CELLS // GRID)
-        # One value for each colour: repeating them is slow in NumPy.
-        self._hidden = np.repeat(self._of(hidden)[..., None], 3, axis=2)
-        self._visible = (~self._hidden).astype(np.uint8)
-        hidden_fraction = reduced_mean(self._hidden[..., :1], cell)
+        self._visible = {
+            side: self._visible_fraction(hidden, side) for side in {hidden.shape[0], SMALL_SIDE, CELLS}
+        }
+        hidden_fraction = reduced_mean(_part(hidden, self._pixels)[..., None], cell)
         self.inputs: dict[str, npt.NDArray[Any]] = {
             "hidden": hidden_fraction.transpose(2, 0, 1)[None],
             "cell_columns": np.arange(self._cells.left, self._cells.right, dtype=np.float32),
@@ -138,36 +144,42 @@ class _BoxOf:
             "columns": np.arange(self._pixels.left, self._pixels.right, dtype=np.float32),
             "rows": np.arange(self._pixels.top, self._pixels.bottom, dtype=np.float32)[:, None],
         }
-        self.shape = self._hidden.shape
+        self.shape = (self._pixels.bottom - self._pixels.top, self._pixels.right - self._pixels.left, 3)
+        self.corner = self._pixels.left, self._pixels.top
+
+    def _visible_fraction(self, hidden: ArrayBool, side: int) -> ArrayF32:
+        """Return how much of each pixel of the box is visible, (h, w, 1), in a crop of ``side`` pixels."""
+        fraction = reduced_mean(~hidden[..., None], hidden.shape[0] // side)
+        return _part(fraction, self._cells.scaled_up(side // CELLS))
 
     def context(self, crop: ImageU8) -> ImageU8:
-        """Return the reduced visible pixels, (1, h, w, 3)."""
-        visible = self._of(crop) * self._visible
-        return np.asarray(as_image(visible).reduce(self._cell))[None]
+        """Return the reduced visible pixels, (1, h, w, 3), of a crop of any side that divides its own."""
+        cell = len(crop) // CELLS
+        visible = _part(crop, self._cells.scaled_up(cell)) * self._visible[len(crop)] + np.float32(0.5)
+        return np.asarray(as_image(visible.astype(np.uint8)).reduce(cell))[None]
 
     def cut(self, maps: ImageU8) -> ImageU8:
         """Cut the box out of maps (C, CELLS, CELLS)."""
         box = self._cells
         return maps[:, box.top : box.bottom, box.left : box.right]
 
-    def pasted(self, crop: ImageU8, rendered: ImageU8) -> ImageU8:
-        """Return a crop whose hidden pixels are rendered, (1, S, S, 3)."""
-        result = crop.copy()
-        np.copyto(self._of(result), rendered, where=self._hidden)
-        return result[None]
 
-    def _of(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        box = self._pixels
-        return image[box.top : box.bottom, box.left : box.right]
+def _part(image: npt.NDArray[Any], box: Box) -> npt.NDArray[Any]:
+    return image[box.top : box.bottom, box.left : box.right]
 
 
 def neighbours(image: ImageU8) -> ImageU8:
     """Return rows of each pixel of an image (S, S, 3) and of those to its right, below, and both, (S^2, 12).
 
-    At the edges they wrap around.
+    The last column's right neighbours and the last row's lower ones are other pixels, which weigh nothing.
     """
-    pairs = np.concatenate([image, np.roll(image, -1, axis=1)], axis=2)
-    return np.concatenate([pairs, np.roll(pairs, -1, axis=0)], axis=2).reshape(-1, 12)
+    side = len(image)
+    # A pixel and its right neighbour are six successive bytes: copied as one item, in a fifth of the time.
+    padded = np.concatenate([image.reshape(-1), image[-1].reshape(-1), np.zeros(3, np.uint8)])
+    pairs = as_strided(padded[:6].view("V6"), (side + 1, side), (3 * side, 3))
+    rows = np.empty((side, side, 2), "V6")
+    rows[..., 0], rows[..., 1] = pairs[:-1], pairs[1:]
+    return rows.view(np.uint8).reshape(-1, 12)
 
 
 def reduced_mean(values: npt.NDArray[Any], factor: int) -> ArrayF32:
@@ -178,10 +190,15 @@ def reduced_mean(values: npt.NDArray[Any], factor: int) -> ArrayF32:
 
 
 class _LiveChooser:
-    def __init__(self, points: ArrayF32, *, side: int) -> None:
-        self._path, self._side = ReferencePath(points, look_ahead=0), side
+    def __init__(self, references: References, *, side: int) -> None:
+        self._path = ReferencePath(references.points, references.angles, look_ahead=0)
+        self._side = side
 
-    def choose(self, points: ArrayF64) -> ArrayI64 | None:
+    def choose(self, frame: TargetFrame, points: ArrayF64) -> ArrayI64 | None:
         """Return the references for the next mouth."""
-        chosen: ArrayI64 = self._path.push(points[None] / self._side)[0]
+        chosen: ArrayI64 = self._path.push(points[None] / self._side, _rows(frame.angles))[0]
         return chosen
+
+
+def _rows(angles: ArrayF64 | None) -> ArrayF64 | None:
+    return None if angles is None else angles[None]

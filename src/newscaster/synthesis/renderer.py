@@ -54,12 +54,12 @@ class Job:
 class Chooser(Protocol):
     """Chooses what a renderer copies from, for the frames of one stream in order."""
 
-    def choose(self, points: ArrayF64) -> ArrayI64 | None:
-        """Return the references for the next mouth (57, 2) in crop pixels; None: there are none."""
+    def choose(self, frame: TargetFrame, points: ArrayF64) -> ArrayI64 | None:
+        """Return the references for a frame and its mouth (57, 2) in crop pixels; None: there are none."""
 
 
 class _NoReferences:
-    def choose(self, points: ArrayF64) -> ArrayI64 | None:
+    def choose(self, frame: TargetFrame, points: ArrayF64) -> ArrayI64 | None:
         return None
 
 
@@ -75,9 +75,15 @@ class Renderer(ABC):
         self._workers = workers or default_workers()
         self._batch = batch
 
+    corner: tuple[int, int] = (0, 0)
+    """Column and row of the crop's pixel that is the first of those rendered."""
+
     @abstractmethod
     def crops(self, jobs: list[Job]) -> ImageU8:
-        """Return the rendered crops of jobs, (B, S, S, 3) uint8 RGB, computed in the calling thread."""
+        """Return the rendered crops of jobs, (B, S, S, 3) uint8 RGB, computed in the calling thread.
+
+        A renderer may return a part of them, (B, h, w, 3), that has all pixels of the mask: see `corner`.
+        """
 
     def planned(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """Yield jobs in their order, with the references that suit the whole stream best."""
@@ -110,7 +116,13 @@ class Renderer(ABC):
     def _render_frames(self, batch: list[Job]) -> None:
         for job, crop in zip(batch, self.crops(batch), strict=True):
             assert job.frame.placement is not None
-            composite(job.frame.image, crop, job.frame.placement, blend_weight=job.blend_weight)
+            composite(
+                job.frame.image,
+                crop,
+                job.frame.placement,
+                corner=self.corner,
+                blend_weight=job.blend_weight,
+            )
 
 
 class MapRenderer(Renderer):

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import AnchorError
-from newscaster.face.crop import FaceCrop, Placement, covered, cut_crop, place
+from newscaster.face.crop import FaceCrop, Placement, covered, cut_crop, cut_small, place, shrink_factor
 from newscaster.face.frame_similarity import FrameSimilarity
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
@@ -38,11 +38,13 @@ class TargetFrame:
     image: YuvFrame
     """As decoded; may be modified."""
     crop: ImageU8
-    """Face crop (S, S, 3) RGB; read-only."""
+    """Face crop (S, S, 3) RGB, or the same at the smaller side that the renderer needs; read-only."""
     transform: SurfaceWarp
     """From pixels of the frame to pixels of the crop."""
     placement: Placement | None
     """Position of the crop on the frame; None if no pixel of it would be visible."""
+    angles: ArrayF64 | None = None
+    """(3,) yaw, pitch and roll of the head in degrees; None: unknown."""
 
     @property
     def rgb(self) -> ImageU8:
@@ -60,6 +62,7 @@ class Target:
         loops: whether the first frame follows the last one. Otherwise `PlaybackOrder` sets the order.
         size: width and height of the frames.
         cache_bytes: memory for cached crops and masks.
+        cut_side: side of the crops of its frames, if the renderer needs no larger ones; default: the crop's.
 
     Raises:
         AnchorError: video and face track do not fit each other.
@@ -74,6 +77,7 @@ class Target:
         size: tuple[int, int],
         loops: bool = False,
         cache_bytes: int = CACHE_BYTES,
+        cut_side: int | None = None,
     ) -> None:
         width, height = size
         # An odd side has grown by one pixel in the video.
@@ -85,6 +89,7 @@ class Target:
         self._video = video
         self._face = face
         self._crop_of = crop
+        self.cut_side = cut_side or crop.side
         self._size = size
         self._loops = loops
         self._cache: dict[int, _CachedCrop] = {}
@@ -158,7 +163,8 @@ class Target:
             image = self._video.image(index)
             cached = self._cache.get(index) or self._keep(index, self._cut(index))
         image.size = self._size
-        return TargetFrame(index, image, cached.crop, self._face.transforms[index], cached.placement)
+        angles = self._face.poses[np.array([index])].angles[0]
+        return TargetFrame(index, image, cached.crop, self._face.transforms[index], cached.placement, angles)
 
     def image(self, index: int) -> YuvFrame:
         """Return the image of one frame, owned by the caller. Thread-safe."""
@@ -190,8 +196,13 @@ class Target:
     def _cut(self, index: int) -> _CachedCrop:
         transform, side = self._face.transforms[index], self._crop_of.side
         box = covered(transform, side=side, size=self._video.size)
-        part = self._video.part(index, box)
-        crop = cut_crop(part, transform.from_corner(box.left, box.top), side)
+        onto = transform.from_corner(box.left, box.top)
+        if self.cut_side < side:
+            factor = shrink_factor(transform, side=side, small_side=self.cut_side)
+            part = self._video.part(index, box, factor=factor)
+            crop = cut_small(part, onto, side=side, small_side=self.cut_side, factor=factor)
+        else:
+            crop = cut_crop(self._video.part(index, box), onto, side)
         crop.flags.writeable = False
         return _CachedCrop(crop, place(self._face.mask.soft, transform, size=self._video.size))
 

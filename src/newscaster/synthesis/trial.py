@@ -53,8 +53,12 @@ def try_renderer(renderer: Renderer, target: Target, face: AnchorFace, *, pixels
     own = target.transforms(numbers[:1]).apply(lips)[0]
     jobs = [Job(frame, own), Job(frame, _open_mouth(own, by_px=_OPENED * pixels_per_unit))]
     rendered = renderer.crops(jobs).astype(np.float64)
-    hidden = face.mask.hidden
-    difference = np.abs(rendered[0] - frame.crop)[hidden].mean(axis=0)
+    left, top = renderer.corner
+    part = slice(top, top + rendered.shape[1]), slice(left, left + rendered.shape[2])
+    hidden = face.mask.hidden[part]
+    enlarged = len(face.mask.hidden) // len(frame.crop)
+    footage = frame.crop.repeat(enlarged, axis=0).repeat(enlarged, axis=1)[part]
+    difference = np.abs(rendered[0] - footage)[hidden].mean(axis=0)
     response = np.abs(rendered[1] - rendered[0])[hidden].mean(axis=0)
     if difference.max() > _MAX_DIFFERENCE:
         raise AnchorError(

@@ -7,19 +7,19 @@ the same video. An anchor's stored target is in `target`; both give `frames` wha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.face.crop import Box, FaceCrop, Mask, covered, cut_crop, place
+from newscaster.face.crop import Box, FaceCrop, Mask, covered, cut_crop, cut_small, place, shrink_factor
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.formats.anchor import AnchorFace
-from newscaster.media import FrameCopier, YuvFrame, computed_ahead
+from newscaster.media import FrameCopier, YuvFrame, computed_ahead, small_rgb
 from newscaster.prepare.occlusion import FADE_SECONDS, faded, turned_away
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.synthesis.target import TargetFrame
@@ -42,14 +42,16 @@ class VideoTarget:
     warps: SurfaceWarp
     weights: ArrayF32
     """(F,) blend weights, 0 to 1."""
-    cuts: Mapping[int, ImageU8] = field(default_factory=dict)
-    """Crops (S, S, 3) that were cut before, by the number of their frame."""
+    cut_side: int
+    """Side of the crops of its frames, which divides that of `crop`: no larger than the renderer needs."""
     images: _Images | None = None
     """The decoded frames in the order in which `frames` asks for them; see `on`."""
 
     @staticmethod
-    def of(track: VideoTrack, face: AnchorFace, crop: FaceCrop) -> VideoTarget:
-        """Return a tracked video as the target of an anchor."""
+    def of(
+        track: VideoTrack, face: AnchorFace, crop: FaceCrop, *, cut_side: int | None = None
+    ) -> VideoTarget:
+        """Return a tracked video as the target of an anchor. By default its crops have their full side."""
         poses = steady_poses(face.head, track)
         warps = crop.transforms(face.head, poses)
         weights = np.zeros(len(track), np.float32)
@@ -60,7 +62,7 @@ class VideoTarget:
             bad = ~track.present[shot] | track.covered[shot] | outside[shot] | turned[shot]
             # A cut hides the change of the mouth; only within a shot the new mouth is faded in and out.
             weights[shot] = 0 if bad.all() else np.where(bad, 0, faded(bad, float(track.fps)))
-        return VideoTarget(track, face, crop, poses, warps, weights)
+        return VideoTarget(track, face, crop, poses, warps, weights, cut_side or crop.side)
 
     def on(self, images: Iterator[YuvFrame]) -> VideoTarget:
         """Return the same with decoded frames, which are modified in place."""
@@ -130,8 +132,10 @@ class VideoTarget:
                 return
             yield self._frame(index, image, self.images)
 
-    def with_cuts(self, indices: Sequence[int], images: Iterator[YuvFrame], *, workers: int) -> VideoTarget:
-        """Return the same with the crops of some decoded frames, which are cut in parallel."""
+    def cut_all(
+        self, indices: Sequence[int], images: Iterator[YuvFrame], *, workers: int
+    ) -> Iterator[ImageU8]:
+        """Yield the crops (S, S, 3) of some decoded frames, which are cut in parallel."""
         decoded = _Images(images)
 
         def parts() -> Iterator[tuple[int, ImageU8, Box]]:
@@ -140,20 +144,35 @@ class VideoTarget:
                 assert image is not None, "each index has an image"
                 yield index, *self._part(index, image, decoded)
 
-        crops = computed_ahead(
+        return computed_ahead(
             lambda part: self._cut(*part), parts(), workers=workers, name="newscaster-crops"
         )
-        return replace(self, cuts=dict(zip(indices, crops, strict=True)))
 
     def _frame(self, index: int, image: YuvFrame, images: _Images) -> TargetFrame:
         transform = self.warps[index]
         if self.weights[index] <= 0:
             return TargetFrame(index, image, _NO_CROP, transform, None)  # stays as it is
         placement = place(self.face.mask.soft, transform, size=image.padded_size)
-        cut = self.cuts.get(index)
-        if cut is None:
+        if self.cut_side < self.crop.side:
+            cut = self._cut_small(index, image, images)
+        else:
             cut = self._cut(index, *self._part(index, image, images))
-        return TargetFrame(index, image, cut, transform, placement)
+        angles = self.poses[np.array([index])].angles[0]
+        return TargetFrame(index, image, cut, transform, placement, angles)
+
+    def _cut_small(self, index: int, image: YuvFrame, images: _Images) -> ImageU8:
+        side, small_side, warp = self.crop.side, self.cut_side, self.warps[index]
+        box = covered(warp, side=side, size=image.padded_size)
+        factor = shrink_factor(warp, side=side, small_side=small_side)
+        cut = cut_small(
+            images.small_part(image, box, factor),
+            warp.from_corner(box.left, box.top),
+            side=side,
+            small_side=small_side,
+            factor=factor,
+        )
+        cut.flags.writeable = False
+        return cut
 
     def _part(self, index: int, image: YuvFrame, images: _Images) -> tuple[ImageU8, Box]:
         """Return the part of a frame that its crop shows, as RGB, and where it lies."""
@@ -182,9 +201,16 @@ class _Images:
 
     def part(self, image: YuvFrame, box: tuple[int, int, int, int]) -> ImageU8:
         """Return a part of a frame as RGB (h, w, 3): left, top, right and bottom, all even."""
+        return self._copier_for(image).rgb_part(image, box)
+
+    def small_part(self, image: YuvFrame, box: tuple[int, int, int, int], factor: int) -> ImageU8:
+        """Return the same, reduced; see `small_rgb`."""
+        return small_rgb(image, box, factor, self._copier_for(image))
+
+    def _copier_for(self, image: YuvFrame) -> FrameCopier:
         if self._copier is None:
             self._copier = FrameCopier.like(image)
-        return self._copier.rgb_part(image, box)
+        return self._copier
 
 
 def steady_poses(head: Head, track: VideoTrack) -> Poses:
