@@ -444,7 +444,7 @@ class Live:
 
     def _ended(self) -> tuple[int, ...]:
         """Return the numbers of the speeches that have ended; the lock is held."""
-        ended = self._queue.take_finished()
+        ended = self._queue.pop_finished()
         if self._speech in ended:
             self._speech = None
         return ended

@@ -125,7 +125,7 @@ class SpeechQueue:
         if utterance.is_last:
             self._finished.append(utterance.id)
 
-    def take_finished(self) -> tuple[int, ...]:
+    def pop_finished(self) -> tuple[int, ...]:
         """Return the numbers of the speeches that have been output to their end since the last call."""
         finished, self._finished = tuple(self._finished), []
         return finished
