@@ -213,8 +213,8 @@ def steady(
         if not quiet:
             microphone.join()
         live.close()
-    shown = sum(b.shown - a.shown for a, b in zip(before, after, strict=True))
-    dropped = sum(b.dropped - a.dropped for a, b in zip(before, after, strict=True))
+    shown = sum(new.shown - old.shown for old, new in zip(before, after, strict=True))
+    dropped = sum(new.dropped - old.dropped for old, new in zip(before, after, strict=True))
     return shown / wall / clients, 100 * dropped / (shown + dropped), processor / wall, others
 
 

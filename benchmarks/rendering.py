@@ -2,12 +2,12 @@
 
     python benchmarks/rendering.py --footage TRAIN --test TEST --work FOLDER [--minutes 8] [--jobs 2]
 
-TRAIN and TEST are FOLDER or FOLDER:NAMES.txt with clips of one person; both are prepared into one take,
-unless ``--take`` names one that holds them all. Every rival is trained on the clips of TRAIN for so many
+TRAIN and TEST are FOLDER or FOLDER:NAMES.txt with clips of one person; both are prepared into one dataset,
+unless ``--dataset`` names one that holds them all. Every rival is trained on the clips of TRAIN for so many
 minutes of one core's time, and paints the clips of TEST from their true mouths, with the hidden pixels
 blackened. Results are kept in the work folder one by one, and a run that was stopped goes on; after a change
 of the code, begin with an empty one. ``rendering_report.py`` writes ``rendering.md`` and its plots to
-``--out``, ``rendering_pictures.py`` side-by-side pictures, which show footage, to ``--pictures``: leave that
+``--out``, ``rendering_pictures.py`` side-by-side pictures, which show footage, to ``--images``: leave that
 folder out of version control. Ends with one line of JSON.
 """
 
@@ -324,7 +324,7 @@ def prepared(a: argparse.Namespace) -> Setup:
     held_out = tuple(sorted(path.stem for path in test if path.stem in names))
     wanted = {path.stem for path in (*learn, *test)}
     if not held_out or names - wanted:
-        raise SystemExit(f"the take holds {len(names)} clips, and not just those of --footage and --test")
+        raise SystemExit(f"the dataset holds {len(names)} clips, and not just those of --footage and --test")
     count = QUICK_CLIPS if a.quick else min(a.clips or len(held_out), len(held_out))
     shown = tuple(held_out[i] for i in np.linspace(0, len(held_out) - 1, count).round().astype(int))
     minutes, count = (QUICK_MINUTES, QUICK_FIGURES) if a.quick else (a.minutes, FIGURES_OVER_TIME)
@@ -341,10 +341,10 @@ def main() -> None:
     )
     parser.add_argument("--footage", required=True, help="FOLDER or FOLDER:NAMES.txt of one person")
     parser.add_argument("--test", required=True, help="the same, held out")
-    parser.add_argument("--take", type=Path, help="a prepared take of all these clips, and no others")
+    parser.add_argument("--dataset", type=Path, help="a prepared dataset of all these clips, and no others")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
-    parser.add_argument("--pictures", type=Path, default=Path("pictures"))
+    parser.add_argument("--images", type=Path, default=Path("images"))
     parser.add_argument("--minutes", type=float, default=8.0, help="of training, of one core")
     parser.add_argument("--jobs", type=int, default=1, help="rivals at a time, one core each")
     parser.add_argument("--only", nargs="+", default=list(RIVALS), choices=RIVALS, metavar="NAME")

@@ -1,6 +1,6 @@
 """The live studio under load, before clients that misbehave, and in a browser: prints what it reaches.
 
-    python benchmarks/serving.py load --listeners 3 --seconds 30
+    python benchmarks/serving.py load --clients 3 --seconds 30
     python benchmarks/serving.py browser
     python benchmarks/serving.py faults
 
@@ -364,7 +364,7 @@ async def upload_slowly(address: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("part", choices=["load", "browser", "faults"])
-    parser.add_argument("--listeners", type=int, default=3)
+    parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--trials", type=int, default=10)
     given = parser.parse_args()

@@ -119,7 +119,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("weights", type=Path)
-    parser.add_argument("take", type=Path)
+    parser.add_argument("dataset", type=Path)
     parser.add_argument("--test", metavar="FOLDER:NAMES.txt")
     parser.add_argument("--anchor", default="builtin")
     parser.add_argument("--work", type=Path, required=True)

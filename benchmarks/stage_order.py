@@ -155,7 +155,7 @@ def sheet(video: TargetVideo, order: np.ndarray, transitions: np.ndarray, path: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("stages", nargs="+", type=Path, help="takes or anchors")
+    parser.add_argument("targets", nargs="+", type=Path, help="takes or anchors")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--sheets", type=Path)
     args = parser.parse_args()

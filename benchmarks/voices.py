@@ -1,7 +1,7 @@
 """How an anchor's mouth moves under every voice: its own, other people's, synthetic ones; and live.
 
     python benchmarks/voices.py --anchor NAME.anchor --test TEST... --align FOLDER --people NAME=FOLDER...
-        --work FOLDER [--sounds FOLDER] [--out FILE.md]
+        --work FOLDER [--audios FOLDER] [--out FILE.md]
 
 ``--test`` is footage of the anchor's own person, held out; ``--align`` holds its word times in GRID's format.
 Figures are of the motion network alone but where they say "as shown": there the lips rest in silence. Writes
@@ -178,7 +178,7 @@ def main() -> None:
         default=[],
         help="NAME=FOLDER of other people talking; NAME is what the table says",
     )
-    parser.add_argument("--sounds", type=Path, help="folder of speech without video")
+    parser.add_argument("--audios", type=Path, help="folder of speech without video")
     parser.add_argument(
         "--look-aheads", type=int, nargs="*", default=[320, 200, 120], help="in ms, besides full context"
     )

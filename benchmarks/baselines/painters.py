@@ -27,7 +27,9 @@ from baselines.inpainting import (
 )
 from baselines.retrieval import Retrieval, RetrievalConfig, build_index
 from newscaster.face.grain import Grain
+from newscaster.face.references import ReferencePath, References
 from newscaster.inference import Session
+from newscaster.models.reference.task import AdaptingTraining, ReferenceTask
 from newscaster.models.renderer.data import Frames, RenderingClip, RenderingData
 from newscaster.models.renderer.network import Renderer, RendererConfig
 from newscaster.models.renderer.training import (
@@ -36,12 +38,18 @@ from newscaster.models.renderer.training import (
     load_renderer,
     train_renderer,
 )
+from newscaster.synthesis.reference_network import reference_session
+from newscaster.synthesis.reference_renderer import ReferenceRenderer
+from newscaster.synthesis.renderer import Job
+from newscaster.synthesis.target import TargetFrame
 from newscaster.training.loop import Intervals, OnReport
 
 ImageArray = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
 Inputs = dict[str, ImageArray]
 
+_COPIED = "copied.npz"
+"""File with the frames that the reference renderer copies from."""
 _REMEDY = "Train it again"
 """Next step if a network of the benchmark is damaged."""
 
@@ -211,6 +219,66 @@ def _outlines(crops: ImageArray, points: Floats) -> Inputs:
     return {"region": crops, "outline": np.stack([draw_outline(p, crops.shape[1]) for p in points])}
 
 
+class CopyingPainter:
+    """The reference renderer: copies from frames of the training clips.
+
+    Args:
+        folder: of its training, with the frames beside the weights.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        weights = export_renderer(load_renderer(folder, renderer="reference"))
+        stored = np.load(folder / _COPIED)
+        self._references = References(list(stored["crops"]), stored["points"])
+        hidden = stored["hidden"]
+        session = reference_session(weights, side=len(hidden), name="the reference renderer")
+        self._renderer = ReferenceRenderer(session, self._references, hidden=hidden, workers=1)
+        self._hidden = hidden
+
+    def render_frames(self, crops: ImageArray, points: Floats) -> ImageArray:
+        """See :class:`Painter`. The frames of a call are one path."""
+        side = crops.shape[1]
+        path = ReferencePath(self._references.points)
+        numbers = np.concatenate([path.push(points / side), path.flush()])
+        left, top = self._renderer.corner
+        made = crops.copy()
+        for index, (crop, mouth) in enumerate(zip(crops, points, strict=True)):
+            frame = TargetFrame(index, None, crop, None, None)  # type: ignore[arg-type]  # only the crop is read
+            (box,) = self._renderer.crops([Job(frame, mouth, references=numbers[index])])
+            made[index, top : top + box.shape[0], left : left + box.shape[1]] = box
+        return np.where(self._hidden[..., None], made, crops)
+
+
+def _train_reference(
+    data: RenderingData,
+    folder: Path,
+    *,
+    minutes: float,
+    monitoring: Monitoring,
+    progress: OnReport | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    references = ReferenceTask.references_of(data)
+    assert references is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        folder / _COPIED, crops=np.stack(list(references.crops)), points=references.points, hidden=data.hidden
+    )
+    training = AdaptingTraining(
+        check_frames=monitoring.check_frames, intervals=Intervals(evaluate_seconds=monitoring.every_seconds)
+    )
+    train_renderer(
+        data,
+        folder,
+        minutes=minutes,
+        renderer="reference",
+        device="cpu",
+        training=training,
+        progress=progress,
+        clock=clock,
+    )
+
+
 def _renderer_recipe(how: Callable[[], RenderingTraining]) -> Callable[[], dict[str, Any]]:
     return lambda: {"network": RendererConfig().to_json(), "training": asdict(how())}
 
@@ -222,8 +290,11 @@ def _inpainter_recipe() -> dict[str, Any]:
 RIVALS: dict[str, Rival] = {
     "ours": Rival(_train_renderer(RenderingTraining), _open_renderer, _renderer_recipe(RenderingTraining)),
     "l1": Rival(_train_renderer(reconstruction_only), _open_renderer, _renderer_recipe(reconstruction_only)),
+    "reference": Rival(_train_reference, CopyingPainter, lambda: asdict(AdaptingTraining())),
     "obamanet": Rival(_train_inpainter, _open_inpainter, _inpainter_recipe),
     "retrieval": Rival(_build_index, Retrieval, lambda: asdict(RetrievalConfig())),
 }
 """``ours`` is the renderer as it is trained for an anchor, ``l1`` the same with reconstruction losses alone,
-``obamanet`` the pix2pix in-painter, ``retrieval`` the weighted median of candidate frames."""
+``reference`` the renderer that copies, from the base weights of the package, ``obamanet`` the pix2pix
+in-painter,
+``retrieval`` the weighted median of candidate frames."""
