@@ -39,8 +39,11 @@ FIND_CHROMIUM = { test -n "$$NEWSCASTER_CHROMIUM" || command -v chromium || comm
 	command -v google-chrome || command -v google-chrome-stable; } >/dev/null
 GET_CHROMIUM = make system-packages, or apt-get install chromium
 
+# An environment without a working pip is left over from a run that was interrupted: it is made again.
+MAKE_VENV = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+
 $(STAMP): pyproject.toml $(wildcard requirements/ci.txt)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(MAKE_VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) '$(TORCH)'
 	if test -n "$(LOCKED)" && $(BIN)/python tools/lock.py --fits; then \
@@ -74,7 +77,7 @@ lock:  ## write requirements/ci.txt from the installed versions
 SPEAKING := $(VENV)/.speaks
 
 $(SPEAKING): pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(MAKE_VENV)
 	test -e $(STAMP) || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(VOICES)]'
 	touch $(SPEAKING)
 

@@ -303,6 +303,11 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     return options
 
 
+def installed_backends() -> tuple[str, ...]:
+    """Return the backends whose packages are installed; whether they work shows when a network is loaded."""
+    return (ONNX_RUNTIME, *(name for name in (OPENVINO, CUDA) if _installed(name)))
+
+
 def _installed(backend: str) -> bool:
     if backend == OPENVINO:
         return find_spec("openvino") is not None

@@ -16,6 +16,7 @@ import click
 
 from newscaster.cli.batching import batch
 from newscaster.cli.consent_option import CONSENT_HELP, TRAINING, read_consent
+from newscaster.cli.doctor import doctor
 from newscaster.cli.dubbing import dub
 from newscaster.cli.exits import (
     EXIT_BUG,
@@ -250,6 +251,7 @@ cli.add_command(live)
 cli.add_command(demo)
 cli.add_command(serve)
 cli.add_command(verify)
+cli.add_command(doctor)
 
 
 @cli.command()

@@ -9,6 +9,8 @@ EXIT_UNUSABLE = 1
 """`check`: the footage is unusable."""
 EXIT_UNMEASURED = 1
 """`evaluate`: one condition has no video with a face."""
+EXIT_BROKEN_INSTALLATION = 1
+"""`doctor`: something that newscaster needs does not work."""
 EXIT_DEAD_ROWS = 1
 """`batch`: rows failed; the report names them."""
 EXIT_BROKEN = 1
