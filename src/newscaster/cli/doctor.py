@@ -151,7 +151,7 @@ def _trial() -> dict[str, Any]:
     rendered = time.perf_counter()
     return {
         "anchor opened in": f"{opened - start:.2f} s",
-        "speed": f"{frames / (rendered - opened):.0f} frames/s for one second of sound",
+        "speed": f"{frames / (rendered - opened):.0f} frames/s for one second of audio",
     }
 
 
