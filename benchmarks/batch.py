@@ -132,7 +132,7 @@ def overhead(rows: int) -> None:
                     LocalEngine(work, processes=usable_cores()),
                     total=rows,
                     retries=0,
-                    progress=lambda counts: None,
+                    on_change=lambda counts: None,
                 )
             wall, cpu = time.perf_counter() - start, time.process_time() - cpu
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

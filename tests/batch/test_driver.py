@@ -34,7 +34,7 @@ class Batch:
         *,
         retries: int = 1,
         processes: int = 0,
-        progress: Callable[[Counts], None] = lambda counts: None,
+        on_change: Callable[[Counts], None] = lambda counts: None,
     ) -> Counts:
         self.table.write_text("".join(json.dumps(row) + "\n" for row in rows))
         commands, destination = WriteCommands(self.marks), LocalFolder(self.out)
@@ -47,7 +47,7 @@ class Batch:
                 engine,
                 total=len(rows),
                 retries=retries,
-                progress=progress,
+                on_change=on_change,
             )
 
     def report(self) -> dict[int, dict[str, Any]]:
@@ -149,7 +149,7 @@ def test_an_interrupted_batch_goes_on(batch: Batch) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        batch.run(rows, progress=stop)
+        batch.run(rows, on_change=stop)
     assert [line["state"] for line in batch.report().values()] == ["done", "done"]
     counts = batch.run(rows)
     assert (counts.kept, counts.done) == (2, 2)

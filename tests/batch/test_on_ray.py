@@ -73,7 +73,7 @@ def test_a_node_and_a_process_are_lost(tmp_path: Path, nodes: Any) -> None:
             RayEngine(task, address=nodes.address),
             total=len(rows),
             retries=3,
-            progress=lose_a_node,
+            on_change=lose_a_node,
         )
     assert lost
     assert (counts.done, counts.failed) == (29, 1)

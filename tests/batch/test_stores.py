@@ -54,7 +54,7 @@ def run(place: Path, url: str, rows: list[dict[str, Any]], *, processes: int = 0
             engine,
             total=len(rows),
             retries=0,
-            progress=lambda counts: None,
+            on_change=lambda counts: None,
         )
 
 

@@ -39,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / f"{CAFE}.txt").write_text("Good evening.", encoding="utf-8")
     for path, name in zip(write_certificate(outside / "c"), ("chain", "key", "authority"), strict=True):
         shutil.copy(path, folder / f"{name}{CAFE}.pem")
+    (folder / f"jobs{CAFE}.csv").write_text("text\nHello.\n")
     return folder
 
 
@@ -154,6 +155,8 @@ def test_long_names(folder: Path, run: Run) -> None:
         ["speak", "FOLDER/CAFE.wav", "-a", "CAFE", "-o", "FOLDER/out.mp4"],
         ["evaluate", "FOLDER/CAFE.anchor", "FOLDER/CAFE.wav", "--timestamp", "http://CAFE/"],
         ["check", "FOLDER/noCAFE.mp4"],
+        ["batch", "FOLDER/noCAFE.csv", "--to", "FOLDER/CAFE"],
+        ["batch", "FOLDER/jobsCAFE.csv", "--to", "FOLDER/CAFE", "--ray", "CAFE"],
         ["train", "FOLDER/noCAFE.mp4", "-o", "FOLDER/out.anchor", "--consent", "Ada agreed"],
         [*TRAIN, "CAFE"],
         [*TRAIN, "Ada agreed", "--name", "CAFE"],

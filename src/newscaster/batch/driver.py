@@ -67,7 +67,7 @@ def run_batch(
     *,
     total: int,
     retries: int,
-    progress: Callable[[Counts], None],
+    on_change: Callable[[Counts], None],
 ) -> Counts:
     """Work on the rows of a batch.
 
@@ -82,7 +82,7 @@ def run_batch(
         engine: the workers, not started yet.
         total: number of rows.
         retries: further attempts for a row that failed.
-        progress: called after each change.
+        on_change: called after each change.
 
     Raises:
         OutputError: the report cannot be written.
@@ -95,7 +95,7 @@ def run_batch(
         try:
             with path.open("w", encoding="utf-8") as report, engine:
                 run = _Run(plans, destination, engine, retries, counts, report, receipts)
-                run.work(progress)
+                run.work(on_change)
         finally:
             destination.put(path, REPORT)
     return counts
@@ -116,11 +116,11 @@ class _Run:
         self._destination, self._engine, self._retries = destination, engine, retries
         self._counts, self._report, self._receipts = counts, report, receipts
         self._attempts: dict[int, int] = {}
-        self._progress: Callable[[Counts], None] = lambda counts: None
+        self._on_change: Callable[[Counts], None] = lambda counts: None
 
-    def work(self, progress: Callable[[Counts], None]) -> None:
+    def work(self, on_change: Callable[[Counts], None]) -> None:
         """Work until no row is left."""
-        self._progress = progress
+        self._on_change = on_change
         start = time.monotonic()
         while True:
             while self._engine.has_room and (attempt := self._next()) is not None:
@@ -136,7 +136,7 @@ class _Run:
             self._counts.seconds = time.monotonic() - start
             for plan, outcome in ended:
                 self._end(plan, outcome)
-            self._progress(self._counts)
+            self._on_change(self._counts)
 
     def _undone(self, plans: Iterable[Plan]) -> Iterator[_Attempt]:
         for plan in plans:
@@ -146,7 +146,7 @@ class _Run:
                 self._write(
                     plan, "kept", files=[asdict(file) for file in receipt.files], seconds=receipt.seconds
                 )
-                self._progress(self._counts)
+                self._on_change(self._counts)
             else:
                 yield _Attempt(plan, 1)
 

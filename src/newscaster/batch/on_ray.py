@@ -14,6 +14,7 @@ from newscaster.batch.plan import Plan
 from newscaster.batch.work import Outcome, RowWork, do_row
 from newscaster.errors import InputError, MissingExtraError
 from newscaster.system.cpu import limit_cores
+from newscaster.texts import quoted
 
 _CONNECT_SECONDS = 10.0
 _QUEUED_PER_SLOT = 2
@@ -59,7 +60,7 @@ class RayEngine:
                 ray.init(address=self._address, log_to_driver=False, logging_level="ERROR")
         except (OSError, ValueError, OverflowError, RuntimeError) as error:
             raise InputError(
-                f"there is no Ray cluster at {self._address!r} ({_line(error)}). Give the address "
+                f"there is no Ray cluster at {quoted(self._address)} ({_line(error)}). Give the address "
                 "that `ray start --head` printed, 'auto' or 'local'"
             ) from error
         self._row = ray.remote(num_cpus=self._work.cores, max_retries=0)(_do_row)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from newscaster.errors import InputError, MissingExtraError, NewscasterError, OutputError
-from newscaster.system.durable import PRIVATE_FOLDER, make_folder, replace_durably
+from newscaster.system.durable import PRIVATE_FOLDER, make_folder, rename_unless_there, replace_durably
 from newscaster.system.files import atomic_write, listed_temporary
 from newscaster.system.leases import exclusive_lock
 from newscaster.system.os_errors import why
@@ -315,9 +315,7 @@ def fetched(url: str) -> Path:
                 copy = temporary / target.name
                 system.get(path, str(copy), recursive=system.isdir(path))
             make_folder(folder, mode=PRIVATE_FOLDER)
-            if target.name not in os.listdir(folder):
-                with suppress(FileExistsError):  # another process was faster
-                    os.rename(copy, target)
+            rename_unless_there(copy, target)
         _remove_unused(keep=folder)
     os.utime(folder)
     return target

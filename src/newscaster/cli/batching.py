@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from newscaster.cli.exits import EXIT_DEAD_ROWS, EXIT_DONE
+from newscaster.cli.opened_anchors import keeping_anchors
 from newscaster.cli.terminal import progress_report, say
 from newscaster.errors import InputError, NewscasterError
 from newscaster.texts import without_escapes
@@ -107,7 +108,7 @@ def batch(jobs: Path, to: str, processes: int | None, cores: int, ray: str | Non
             _engine(work, ray, processes),
             total=total,
             retries=retries,
-            progress=report,
+            on_change=report,
         )
     kept = f", {counts.kept} were done before" if counts.kept else ""
     failed = f", {counts.failed} failed" if counts.failed else ""
@@ -183,7 +184,11 @@ class RowCommands:
         logger = logging.getLogger("newscaster")
         logger.addHandler(notes)
         try:
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            with (
+                keeping_anchors(),
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(io.StringIO()),
+            ):
                 code = cli.main(words, prog_name="newscaster", standalone_mode=False)
         except click.ClickException as error:
             raise InputError(without_escapes(error.format_message())) from error

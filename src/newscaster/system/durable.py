@@ -124,6 +124,21 @@ def rename_folder_durably(temporary: Path, folder: Path) -> None:
     sync_folder(folder.absolute().parent)
 
 
+def rename_unless_there(temporary: Path, path: Path) -> None:
+    """Rename a finished file or folder to `path`, if no other process has done so before.
+
+    For what need not outlive a power cut, such as a cache.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    try:
+        temporary.rename(path)
+    except OSError:  # a folder that is not empty; Windows replaces nothing at all
+        if not path.exists():
+            raise
+
+
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     """Create a folder and its parents if they are missing; an existing folder keeps its mode.
 
