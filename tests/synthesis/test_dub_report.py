@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -75,6 +76,15 @@ def test_json_has_everything(result: DubResult, tmp_path: Path) -> None:
     assert values["own_audio"]["seconds"] == 0.12
     assert values["kept"] == [{"start": 10, "stop": 20, "reason": "the head is turned away"}]
     assert values["fps"] == "30000/1001"
+
+
+def test_json_names_files_as_seen_from_it(result: DubResult, tmp_path: Path) -> None:
+    made = replace(result, path=tmp_path / "videos" / "a.mkv", sidecar=tmp_path / "videos" / "a.c2pa")
+    (tmp_path / "reports").mkdir()
+    path = tmp_path / "reports" / "a.json"
+    write_report(path, made, None, video=Path("in.mp4"))
+    values = json.loads(path.read_text())
+    assert (values["path"], values["sidecar"]) == ("../videos/a.mkv", "../videos/a.c2pa")
 
 
 def test_the_page_of_other_people(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -52,8 +53,9 @@ def write_report(path: Path, result: DubResult, strip: FrameStrip | None, *, vid
         OutputError: the file cannot be written.
     """
     if not is_page(path):
+        values = {**result.to_json(), **_beside(path, path=result.path, sidecar=result.sidecar)}
         with media.atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         return
     pairs = [] if strip is None else strip.pairs()
     shown = [_shown(pair, result.kept, result.fps) for pair in pairs]
@@ -61,6 +63,19 @@ def write_report(path: Path, result: DubResult, strip: FrameStrip | None, *, vid
         path,
         lambda: rendered_page(_template("dub.html"), result=result, shown=shown, video=video.name),
     )
+
+
+def _beside(report: Path, **files: Path | None) -> dict[str, str | None]:
+    """Return paths as seen from the report, so that all can be moved together."""
+    folder = report.absolute().parent
+    return {name: None if file is None else _relative(file, folder) for name, file in files.items()}
+
+
+def _relative(file: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(file.absolute(), folder)).as_posix()
+    except ValueError:  # another drive of Windows
+        return str(file)
 
 
 def write_people_page(path: Path, message: str, images: Sequence[FaceImage]) -> None:
