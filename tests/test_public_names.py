@@ -32,6 +32,7 @@ PUBLIC = [
     "NewscasterError",
     "OutputError",
     "Outputs",
+    "Pronunciations",
     "Reading",
     "SigningOptions",
     "SpeakResult",

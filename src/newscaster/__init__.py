@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from newscaster.formats.anchor_info import AnchorInfo
     from newscaster.pipelines import check, evaluate, train
     from newscaster.provenance import Verified, verify
+    from newscaster.speech.spoken import Pronunciations
     from newscaster.speech.voices import Reading
     from newscaster.synthesis.anchor import Anchor
     from newscaster.synthesis.articulation import Articulation
@@ -71,6 +72,7 @@ __all__ = [
     "NewscasterError",
     "OutputError",
     "Outputs",
+    "Pronunciations",
     "Reading",
     "SigningOptions",
     "SpeakResult",
@@ -99,6 +101,7 @@ _LAZY = {
     "LiveFrame": "newscaster.synthesis.live_frame",
     "LiveLimits": "newscaster.synthesis.options",
     "Outputs": "newscaster.synthesis.options",
+    "Pronunciations": "newscaster.speech.spoken",
     "Reading": "newscaster.speech.voices",
     "SigningOptions": "newscaster.synthesis.options",
     "SpeakResult": "newscaster.synthesis.result",

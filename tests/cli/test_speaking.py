@@ -7,7 +7,7 @@ from subprocess import run as run_process
 import numpy as np
 import pytest
 
-from fake_voices import voice_command
+from fake_voices import FakeVoice, use_voice, voice_command
 from fresh_python import environment
 from newscaster import cli, media
 from newscaster.errors import AnchorError, SpeechError
@@ -160,9 +160,15 @@ def test_readings_that_cannot_be(
     bundled: Path, wav: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "x.mp4")
+    words = tmp_path / "words.txt"
+    words.write_text("WHO = W.H.O\nrubbish\n")
     for arguments, message in (
         (["--text", "One.", "--voice", "nobody"], "the voice is 'nobody'; expected one of hibari"),
         (["--text", "One.", "--voice-command", "no-such-program"], "there is no program 'no-such-program'"),
+        (
+            ["--text", "One.", "--pronunciations", str(words)],
+            f"the pronunciations '{words}', line 2: 'rubbish' has no equals sign and no tab",
+        ),
         (["--text", "One.", "--speed", "3"], "speed is 3.0; expected 0.5 to 2"),
         ([str(wav), "--voice", "hibari"], "a voice or its speed is given, but the speech is audio"),
         ([str(wav), "--captions", "x.srt"], "captions need a text that is read aloud"),
@@ -170,6 +176,19 @@ def test_readings_that_cannot_be(
     ):
         assert cli.run(["speak", "-o", out, *arguments]) == 2
         assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_pronunciations_are_spoken_and_captions_keep_the_written_form(
+    bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeVoice(lambda sentence, speed: speech_like(1.0), rate=16_000)
+    use_voice(monkeypatch, fake)
+    (tmp_path / "words.txt").write_text("WHO = the health body\n")
+    files = ["-o", str(tmp_path / "x.mp4"), "--captions", str(tmp_path / "x.srt")]
+    words = ["--pronunciations", str(tmp_path / "words.txt")]
+    assert cli.run(["speak", "--text", "WHO: 3% more.", *files, *words]) == 0
+    assert fake.sentences == ["the health body: three per cent more."]
+    assert "WHO: 3% more." in (tmp_path / "x.srt").read_text()
 
 
 def test_demo(

@@ -71,3 +71,13 @@ def test_captions_without_duration_are_dropped() -> None:
 def test_sentences_follow_each_other() -> None:
     with pytest.raises(ValueError, match="from 500 to 2000 ms"):
         caption_cues([timed("One.", 0.0, 1.0), timed("Two.", 0.5, 2.0)])
+
+
+def test_long_sentences_divide_their_time_by_the_letters_that_are_spoken() -> None:
+    text = " ".join(["word"] * 30)
+    letters = (9.0,) * 60 + (1.0,) * 60
+    cues = caption_cues([TimedSentence(text=text, start_seconds=0, stop_seconds=10, letters=letters)])
+    written = [len("".join(cue.lines).replace(" ", "")) for cue in cues]
+    assert sum(written) == 120
+    shares = [sum(letters[: sum(written[: k + 1])]) / sum(letters) for k in range(len(cues))]
+    assert [cue.stop_ms for cue in cues] == [round(10_000 * share) for share in shares]

@@ -36,7 +36,19 @@ _MAIN_OUTPUTS = {
 """Commands that rows may have: column and suffix of the main output."""
 _OUTPUTS = {"output", "captions", "keep-speech", "motion", "report", "json", "save-videos"}
 _INPUTS = {
-    *("speech", "anchor", "video", "footage", "script", "voice", "background", "consent", "sign", "target"),
+    *(
+        "speech",
+        "anchor",
+        "video",
+        "footage",
+        "script",
+        "voice",
+        "pronunciations",
+        "background",
+        "consent",
+        "sign",
+        "target",
+    ),
 }
 _LEFT_OUT = {"help", "workers"}
 """Options that rows may not have, beside a `--json` that prints. All rows have the same number of cores."""

@@ -23,6 +23,7 @@ from newscaster.cli.speaking import (
     label_options,
     motion_option,
     output_option,
+    pronunciations_of,
     reading_of,
     signature_line,
     signing_options,
@@ -356,6 +357,7 @@ def _reading(anchor: str | None, options: Mapping[str, Any]) -> Reading | None:
         command=options["voice_command"],
         speed=options["speed"],
         language=options["language"],
+        pronunciations=pronunciations_of(options["pronunciations"]),
     )
 
 

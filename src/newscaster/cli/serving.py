@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from newscaster.cli.renamed import RenamedOption
-from newscaster.cli.speaking import backend_option, timestamp_option
+from newscaster.cli.speaking import backend_option, pronunciations_of, pronunciations_option, timestamp_option
 from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError, MissingExtraError
 
@@ -73,6 +73,7 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
 )
 @click.option("--sessions", default=8, show_default=True, help="Maximum number of concurrent live sessions.")
 @backend_option
+@pronunciations_option
 @timestamp_option
 @click.pass_context
 def serve(
@@ -83,6 +84,7 @@ def serve(
     sessions: int,
     token: str | None,
     no_token: bool,
+    pronunciations: Path | None,
     **options: Any,
 ) -> None:
     """Serve a live studio for each ANCHOR.
@@ -109,6 +111,7 @@ def serve(
         keep=keep or _private(default_folder()),
         limits=Limits(sessions=sessions),
         token=None if no_token else token,
+        pronunciations=pronunciations_of(pronunciations),
         **options,
     )
     is_new_token = token is None and not no_token

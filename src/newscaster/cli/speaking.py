@@ -18,6 +18,7 @@ from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import progress_report, say, value_text
 
 if TYPE_CHECKING:
+    from newscaster.speech.spoken import Pronunciations
     from newscaster.speech.voices import Reading
     from newscaster.synthesis.options import Style
     from newscaster.synthesis.result import SpeakResult
@@ -69,6 +70,18 @@ def with_options(command: Decorated, *options: Callable[[Decorated], Decorated])
     return command
 
 
+def pronunciations_option(command: Decorated) -> Decorated:
+    """Add the option of the user's exceptions."""
+    option = click.option(
+        "--pronunciations",
+        type=_FILE,
+        metavar="FILE",
+        help="How words of a text are read: lines such as WHO = W.H.O (default: pronunciations.txt in the "
+        "folder of your configuration).",
+    )
+    return option(command)
+
+
 def voice_options(command: Decorated) -> Decorated:
     """Add the options of text and voice."""
     return with_options(
@@ -90,6 +103,7 @@ def voice_options(command: Decorated) -> Decorated:
             metavar="FACTOR",
             help="Speaking rate of a text, 0.5 to 2 (default: 1, the voice's own).",
         ),
+        pronunciations_option,
     )
 
 
@@ -316,6 +330,7 @@ def _speak(
     voice_command: str | None,
     speed: float | None,
     language: str | None,
+    pronunciations: Path | None,
     text: str | None,
     **options: Any,
 ) -> SpeakResult:
@@ -324,7 +339,12 @@ def _speak(
 
     is_read = text is not None or is_script(speech)
     reading = reading_of(
-        anchor if is_read else None, voice=voice, command=voice_command, speed=speed, language=language
+        anchor if is_read else None,
+        voice=voice,
+        command=voice_command,
+        speed=speed,
+        language=language,
+        pronunciations=pronunciations_of(pronunciations),
     )
     style = style_of(reading, options)
     performer = open_anchor(anchor, workers=workers, backend=backend)
@@ -377,6 +397,13 @@ def reading_of(anchor: str | None, **options: Any) -> Reading | None:
         options["voice"] = voice_of_a_man()
     values = {name: value for name, value in options.items() if value is not None}
     return Reading(**values) if values else None
+
+
+def pronunciations_of(path: Path | None) -> Pronunciations | None:
+    """Return the exceptions of the option's file; None if it is not given."""
+    from newscaster.speech.spoken import Pronunciations
+
+    return None if path is None else Pronunciations.read(path)
 
 
 def signature_line(

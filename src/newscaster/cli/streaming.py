@@ -21,6 +21,7 @@ from newscaster.cli.speaking import (
     end_if_unstamped,
     engine_options,
     label_options,
+    pronunciations_of,
     reading_of,
     signature_line,
     signing_options,
@@ -212,11 +213,12 @@ def _reading(
         voice=options["voice"],
         command=options["voice_command"],
         speed=options["speed"],
+        pronunciations=pronunciations_of(options["pronunciations"]),
     )
     if reading is not None and text is None:
         raise InputError(
-            "--voice, --voice-command or --speed is given, but there is no text to read. Give --text or a "
-            ".txt file, or remove the option"
+            "--voice, --voice-command, --speed or --pronunciations is given, but there is no text to read. "
+            "Give --text or a .txt file, or remove the option"
         )
     return speech, text, reading
 

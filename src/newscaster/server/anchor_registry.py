@@ -16,6 +16,7 @@ from newscaster.errors import NewscasterError
 from newscaster.formats.anchor import BUNDLED, TARGET, AnchorFile, anchor_path
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.server.http_errors import NOT_FOUND, RefusedError
+from newscaster.speech.spoken import Pronunciations
 from newscaster.speech.voices import Reading, voice_names, voice_of_a_man
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.consent_guard import ConsentGuard
@@ -149,7 +150,14 @@ def voices() -> tuple[str, ...]:
     return tuple(usable)
 
 
-def reading_for(anchor: str, *, voice: str | None, speed: float, installed: Sequence[str]) -> Reading:
+def reading_for(
+    anchor: str,
+    *,
+    voice: str | None,
+    speed: float,
+    installed: Sequence[str],
+    pronunciations: Pronunciations | None = None,
+) -> Reading:
     """Return how a text is read aloud for an anchor.
 
     Clients may only name installed voices: a `Reading` also accepts files and programs.
@@ -163,4 +171,4 @@ def reading_for(anchor: str, *, voice: str | None, speed: float, installed: Sequ
     elif voice not in installed:
         names = ", ".join(installed) or "none: install one with: pip install 'newscaster[tts]'"
         raise RefusedError(f"there is no voice {quoted(voice)} here; installed are {names}", status=NOT_FOUND)
-    return Reading(voice=voice, speed=speed)
+    return Reading(voice=voice, speed=speed, pronunciations=pronunciations)

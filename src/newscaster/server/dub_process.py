@@ -15,6 +15,7 @@ from newscaster.server.job_process import without_folder
 from newscaster.server.job_record import CAPTIONS, PLAYABLE, REPORT, VIDEO, Job
 
 if TYPE_CHECKING:
+    from newscaster.speech.spoken import Pronunciations
     from newscaster.synthesis.anchor import Anchor
     from newscaster.synthesis.dub_options import DubResult
     from newscaster.synthesis.options import Style
@@ -37,6 +38,7 @@ class DubWork:
     cache: Path | None
     """Folder for face tracks; None keeps none."""
     timestamp: str | None = None
+    pronunciations: Pronunciations | None = None
     """Address of a time-stamp authority for the video's signature."""
 
     def run(self, progress: Progress) -> dict[str, Any]:
@@ -78,8 +80,9 @@ class DubWork:
         from newscaster.synthesis.options import Style
 
         job = self.job
+        reading = Reading(voice=job.voice, speed=job.speed, pronunciations=self.pronunciations)
         return Style(
-            reading=Reading(voice=job.voice, speed=job.speed) if job.has_script else None,
+            reading=reading if job.has_script else None,
             articulation=Articulation(openness=job.openness, smoothness=job.smoothness),
         )
 

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from newscaster.errors import NewscasterError
 from newscaster.server.http_errors import sentence
+from newscaster.speech.spoken import Pronunciations
 from newscaster.system.os_errors import fault
 from newscaster.types import Progress
 
@@ -65,6 +66,8 @@ class Work:
     smoothness: float
     timestamp: str | None = None
     """Address of a time-stamp authority for the video's signature."""
+    pronunciations: Pronunciations | None = None
+    """How words of the text are read; None: the user's own file, if there is one."""
 
     @property
     def folder(self) -> Path:
@@ -79,13 +82,14 @@ class Work:
         from newscaster.synthesis.options import Outputs, SigningOptions, Style
 
         is_text = self.source.suffix == ".txt"
+        reading = Reading(voice=self.voice, speed=self.speed, pronunciations=self.pronunciations)
         made = Anchor.open(self.anchor, backend=self.backend).speak(
             self.source,
             self.video,
             outputs=Outputs(captions=() if self.captions is None else self.captions, subtitles=is_text),
             signing=SigningOptions(timestamp=self.timestamp),
             style=Style(
-                reading=Reading(voice=self.voice, speed=self.speed) if is_text else None,
+                reading=reading if is_text else None,
                 articulation=Articulation(openness=self.openness, smoothness=self.smoothness),
             ),
             progress=partial(progress, ""),

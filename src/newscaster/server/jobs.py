@@ -62,6 +62,7 @@ from newscaster.server.photo_process import PhotoWork
 from newscaster.server.settings import Limits
 from newscaster.server.speech_upload import JOB_AUDIO_STEM
 from newscaster.speech.plain_text import plain_text
+from newscaster.speech.spoken import Pronunciations
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted, without_controls
 
@@ -80,6 +81,7 @@ class JobQueue:
         backend: see `newscaster.open`.
         lease: lease of the folder; no record is written after it is lost.
         timestamp: address of a time-stamp authority for signatures; None: no time stamps.
+        pronunciations: how words of texts are read; None: the user's own file, if there is one.
         track_folder: returns the folder for face tracks of an upload, by its id; None keeps none.
     """
 
@@ -92,6 +94,7 @@ class JobQueue:
         backend: str | None = None,
         lease: FolderLease | None = None,
         timestamp: str | None = None,
+        pronunciations: Pronunciations | None = None,
         track_folder: Callable[[str], Path | None] = lambda video_id: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +102,7 @@ class JobQueue:
         self._lease = lease
         self._folder, self._library, self._limits, self._backend = folder, library, limits, backend
         self._timestamp = timestamp
+        self._pronunciations = pronunciations
         self._jobs: dict[str, Job] = {}
         self._changed = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -359,6 +363,7 @@ class JobQueue:
                 job=job,
                 cache=self._track_folder(job.dub.video_id),
                 timestamp=self._timestamp,
+                pronunciations=self._pronunciations,
             )
         return Work(
             anchor=anchor,
@@ -371,6 +376,7 @@ class JobQueue:
             openness=job.openness,
             smoothness=job.smoothness,
             timestamp=self._timestamp,
+            pronunciations=self._pronunciations,
         )
 
     async def _make(self, work: Task, job_id: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from newscaster.errors import InputError
 from newscaster.formats.anchor import BUNDLED
+from newscaster.speech.spoken import Pronunciations
 from newscaster.synthesis.look_ahead import LOOK_AHEADS_MS, MAX_MS, MIN_MS, STEP_MS
 from newscaster.system.folders import platform_cache_folder
 from newscaster.texts import check_unicode, is_unicode, quoted
@@ -113,6 +114,8 @@ class Settings:
     timestamp: str | None = None
     """Address of a time-stamp authority (RFC 3161) for signatures; None: no time stamps."""
     limits: Limits = field(default_factory=Limits)
+    pronunciations: Pronunciations | None = None
+    """How words of texts are read; None: the user's own file, if there is one."""
 
     def __post_init__(self) -> None:
         if not self.anchors:

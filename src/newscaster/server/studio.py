@@ -74,6 +74,7 @@ class Studio:
                 backend=settings.backend,
                 lease=self.lease,
                 timestamp=settings.timestamp,
+                pronunciations=settings.pronunciations,
                 track_folder=lambda video_id: self.videos.track_folder(video_id),
             )
             self.videos = Videos(
@@ -204,7 +205,13 @@ class Studio:
 
     def _reading(self, anchor: str, options: SessionOptions) -> Reading | None:
         """Return how texts are read aloud; None if no voice is installed."""
-        reading = reading_for(anchor, voice=options.voice, speed=options.speed, installed=self.voices)
+        reading = reading_for(
+            anchor,
+            voice=options.voice,
+            speed=options.speed,
+            installed=self.voices,
+            pronunciations=self.settings.pronunciations,
+        )
         return reading if self.voices else None
 
     def _look_ahead_ms(self, options: SessionOptions) -> int:

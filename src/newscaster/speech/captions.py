@@ -1,7 +1,7 @@
 """Captions of a text that is read aloud: their times and lines.
 
 A sentence is shown from its first sample to its last. A sentence that is too long for two lines becomes
-several captions, which divide its time by their estimated number of spoken letters.
+several captions, which divide its time by their number of spoken letters.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from newscaster.media import Cue
 
@@ -27,6 +28,8 @@ class TimedSentence:
     start_seconds: float
     stop_seconds: float
     """End of its speech; the pause comes after."""
+    letters: tuple[float, ...] = ()
+    """For each character of the text but spaces, the letters that are spoken for it; (): estimated."""
 
 
 def caption_cues(sentences: Iterable[TimedSentence]) -> list[Cue]:
@@ -42,7 +45,7 @@ def caption_cues(sentences: Iterable[TimedSentence]) -> list[Cue]:
             raise ValueError(
                 f"a sentence lasts from {start} to {stop} ms, but must not start before the previous one ends"
             )
-        cues.extend(_cues(sentence.text, start, stop))
+        cues.extend(_cues(sentence.text, start, stop, sentence.letters))
     return cues
 
 
@@ -66,14 +69,18 @@ def _count_spoken_letters(line: str) -> int:
     return sum(_SPOKEN_LETTERS.get(character, 1) for character in line)
 
 
-def _cues(text: str, start_ms: int, stop_ms: int) -> list[Cue]:
+def _cues(text: str, start_ms: int, stop_ms: int, letters: tuple[float, ...]) -> list[Cue]:
     lines = caption_lines(text)
     captions = [tuple(lines[first : first + LINES]) for first in range(0, len(lines), LINES)]
-    lengths = [sum(map(_count_spoken_letters, caption)) for caption in captions]
-    cues, start, read = [], start_ms, 0
+    lengths: list[float] = [sum(map(_count_spoken_letters, caption)) for caption in captions]
+    counts = [len("".join("".join(caption).split())) for caption in captions]
+    if letters and len(letters) == sum(counts):
+        ends = list(accumulate(counts, initial=0))
+        lengths = [sum(letters[first:stop]) for first, stop in pairwise(ends)]
+    cues, start, read = [], start_ms, 0.0
     for caption, length in zip(captions, lengths, strict=True):
         read += length
-        end = start_ms + round((stop_ms - start_ms) * read / sum(lengths))
+        end = start_ms + round((stop_ms - start_ms) * read / (sum(lengths) or 1.0))
         if end > start:  # players drop a cue without duration
             cues.append(Cue(start_ms=start, stop_ms=end, lines=caption))
         start = end

@@ -25,7 +25,6 @@ from newscaster.prepare.clips import Footage, read_footage
 from newscaster.prepare.people import Person
 from newscaster.prepare.persons import choose_known
 from newscaster.prepare.work import people_in
-from newscaster.speech.captions import TimedSentence
 from newscaster.speech.cued_script import clock, parse_cues
 from newscaster.synthesis.cued_speech import open_cued_speech
 from newscaster.synthesis.dub import dub_to_file
@@ -317,8 +316,8 @@ def _cut_speech(speech: Speech, start: float, stop: float, folder: Path) -> Spee
     media.write_wav(path, np.concatenate(parts), _RATE)
     part = measure_speech(path, name="the speech in the preview")
     sentences = tuple(
-        TimedSentence(
-            text=sentence.text,
+        replace(
+            sentence,
             start_seconds=max(0.0, sentence.start_seconds - start),
             stop_seconds=min(stop, sentence.stop_seconds) - start,
         )

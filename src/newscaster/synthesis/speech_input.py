@@ -399,6 +399,7 @@ def _read_aloud(
                     text=sentence.text,
                     start_seconds=start / first.rate,
                     stop_seconds=(start + sentence.spoken_samples) / first.rate,
+                    letters=sentence.letters,
                 )
             )
             start += len(sentence.samples)

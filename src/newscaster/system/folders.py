@@ -27,6 +27,23 @@ def platform_cache_folder() -> Path:
     return Path(base) / "newscaster"
 
 
+def config_folder() -> Path:
+    """Return the folder of the user's configuration: `config` in NEWSCASTER_HOME if that is set.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    if named := os.environ.get(HOME_VARIABLE):
+        return Path(named) / "config"
+    if sys.platform == "win32":
+        base = os.environ.get("APPDATA") or str(Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Application Support")
+    else:
+        base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "newscaster"
+
+
 def make_cache_folder(folder: Path) -> None:
     """Make a folder that the user named for what can be computed again, if it is missing.
 

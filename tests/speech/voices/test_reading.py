@@ -7,6 +7,7 @@ import pytest
 
 from fake_voices import FakeVoice, use_voice
 from newscaster.errors import InputError, MissingExtraError, SpeechError
+from newscaster.speech.spoken import Pronunciations
 from newscaster.speech.voices import Reading, reading, resample, speak_sentences, synthesize
 from newscaster.speech.voices.hibari import HibariVoice
 from newscaster.speech.voices.program import ProgramVoice
@@ -248,8 +249,34 @@ def test_samples_that_are_not_numbers(beeps: Beeps) -> None:
 def test_a_voice_gets_common_letters_and_digits_and_captions_the_text(beeps: Beeps) -> None:
     odd = "Ｈｅｌｌｏ \U0001d400\U0001d401 ﬁve ١٢ mc²."
     spoken, notes = notes_of(f"{odd} \ufeffNews\u00adcaster \x1b[1mred\x1b[0m &amp; <i>x</i>.")
-    assert beeps.sentences == ["Hello AB five 12 mc².", "Newscaster red & x."]
+    assert beeps.sentences == ["Hello A.B five twelve mc².", "Newscaster red and x."]
     assert spoken == [odd, "Newscaster red & x."]
     assert len(notes) == 2
     with pytest.raises(SpeechError, match="holds no word to speak"):
         speak_sentences("<break/> \u00ad ...")
+
+
+def test_a_voice_gets_words_and_captions_the_written_form(beeps: Beeps) -> None:
+    spoken = list(speak_sentences("Shares fell 3.2% to $1.2bn on 5 March 2026."))
+    assert beeps.sentences == [
+        "Shares fell three point two per cent to one point two billion dollars on the fifth of March twenty "
+        "twenty-six."
+    ]
+    assert [sentence.text for sentence in spoken] == ["Shares fell 3.2% to $1.2bn on 5 March 2026."]
+    assert sum(spoken[0].letters) == pytest.approx(len(beeps.sentences[0].replace(" ", "")))
+
+
+def test_exceptions_are_read_first(beeps: Beeps) -> None:
+    reading = Reading(pronunciations=Pronunciations({"WHO": "the health body", "北京": "Beijing"}))
+    notes: list[str] = []
+    spoken = list(speak_sentences("WHO in 北京.", reading=reading, on_note=notes.append))
+    assert beeps.sentences == ["the health body in Beijing."]
+    assert [sentence.text for sentence in spoken] == ["WHO in 北京."]
+    assert notes == []
+
+
+def test_rules_of_english_leave_other_languages_alone(beeps: Beeps) -> None:
+    german = "Der Minister hat 3 % und 25 Euro, und das ist nicht viel für die 12 Leute."
+    list(speak_sentences(german))
+    list(speak_sentences("Es sind 12.", reading=Reading(language="deu")))
+    assert beeps.sentences == [german, "Es sind 12."]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import gcd
@@ -22,10 +21,12 @@ from newscaster.speech.language import another_language
 from newscaster.speech.level import is_silence
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.script import Sentence, sentences_of
+from newscaster.speech.spoken import Pronunciations
 from newscaster.speech.voices.names import DEFAULT_VOICE, VOICES
 from newscaster.speech.voices.piper import PIPER_VOICES, PiperVoice
 from newscaster.speech.voices.program import ProgramVoice
 from newscaster.speech.voices.voice import Voice
+from newscaster.speech.voices.wording import Wording, without_words
 from newscaster.system.os_errors import fault
 from newscaster.texts import check_unicode, quoted
 from newscaster.types import ArrayF32
@@ -43,8 +44,6 @@ _MAX_LETTERS_PER_SECOND = 60.0
 """Four times the rate of people. A faster voice has skipped something."""
 _MAX_NOTES = 20
 """Sentences with a note each; the rest are counted."""
-_FOLDED = re.compile("[\uff01-\uff5e\U0001d400-\U0001d7ff\ufb00-\ufb06]")
-"""Full-width and mathematical letters and ligatures, which few voices read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +63,8 @@ class Reading:
     """Pace, 1 is the voice's own; 0.5 to 2. Pauses follow it."""
     language: str = "eng"
     """The text's language, for a subtitle track: three letters, as in ISO 639-2."""
+    pronunciations: Pronunciations | None = None
+    """Written forms and how they are read, before all rules; None: the user's own file, if there is one."""
 
     def __post_init__(self) -> None:
         if not SLOWEST <= self.speed <= FASTEST:
@@ -117,6 +118,8 @@ class SpokenSentence:
     """In Hz; the same for all sentences of a text."""
     spoken_samples: int
     """Number of samples before the pause."""
+    letters: tuple[float, ...]
+    """For each character of the text but spaces, the letters that are spoken for it."""
 
 
 def voice_names() -> tuple[str, ...]:
@@ -185,34 +188,45 @@ def speak_sentences(
     on_note = on_note or (lambda line: _log.warning("%s", line))
     notes = _Notes(reading.command or reading.voice or DEFAULT_VOICE, on_note)
     voice = voice or reading.load()
-    notes.check_readable([(s, notes.unread(voice, s.text)) for s in sentences_of(plain.text)])
+    wording = Wording.of_text(
+        plain.text, voice=voice.language, language=reading.language, pronunciations=reading.pronunciations
+    )
+    notes.check_readable(voice, wording, sentences_of(plain.text))
     if first == 0:
         for line in plain.notes:
             on_note(line)
         notes.check_language(plain.text, voice.language)
-    return _speak(voice, plain.text, reading, rate, notes, first)
+    return _speak(voice, plain.text, reading, rate, notes, first, wording)
 
 
 def _speak(
-    voice: Voice, text: str, reading: Reading, rate: int | None, notes: _Notes, first: int
+    voice: Voice,
+    text: str,
+    reading: Reading,
+    rate: int | None,
+    notes: _Notes,
+    first: int,
+    wording: Wording,
 ) -> Iterator[SpokenSentence]:
     for number, sentence in enumerate(sentences_of(text)):
         if number < first:
             continue
         at = f"sentence {number + 1}, line {sentence.line},"
-        unread = notes.unread(voice, sentence.text)
-        if _is_mostly(unread, sentence.text):
+        spoken = wording.spoken(sentence.text)
+        unread = notes.unread(voice, spoken.text)
+        if _is_mostly(unread, spoken.text):
             notes.note_skipped(at, sentence, f"does not read {_scripts(unread)}")
             continue
-        words = _spoken_form(sentence.text, unread)
+        words = without_words(spoken.text, unread)
         samples, own_rate = notes.say(voice, words, at=at, speed=reading.speed)
         samples = _trimmed(samples, own_rate)
         rate = rate or own_rate
         if not len(samples) or (not _has_words(words) and np.abs(samples).max() < _FAINT):
             notes.note_skipped(at, sentence, "finds nothing to speak in it")
             continue
-        notes.note_spoken(at, sentence, unread, seconds=len(samples) / own_rate * reading.speed)
-        yield _finished(number, sentence, resample(samples, own_rate, rate), rate, reading.speed)
+        notes.note_spoken(at, sentence, words, unread, seconds=len(samples) / own_rate * reading.speed)
+        samples = resample(samples, own_rate, rate)
+        yield _finished(number, sentence, samples, rate, reading.speed, spoken.letters(sentence.text))
     if first == 0:  # the counts of a part alone are not those of the text
         notes.finish(text)
 
@@ -230,13 +244,19 @@ class _Notes:
         self._on_note = on_note
         self._notes = self._skipped = self._spoken = 0
 
-    def check_readable(self, sentences: Sequence[tuple[Sentence, list[tuple[str, str]]]]) -> None:
+    def check_readable(self, voice: Voice, wording: Wording, sentences: Iterable[Sentence]) -> None:
         """Raise SpeechError if most sentences are in scripts that the voice does not read."""
-        foreign = [(s, unread) for s, unread in sentences if _is_mostly(unread, s.text)]
-        if 2 * len(foreign) > len(sentences):
+        foreign: list[tuple[Sentence, list[tuple[str, str]]]] = []
+        count = 0
+        for count, sentence in enumerate(sentences, 1):  # noqa: B007
+            words = wording.spoken(sentence.text).text
+            unread = self.unread(voice, words)
+            if _is_mostly(unread, words):
+                foreign.append((sentence, unread))
+        if 2 * len(foreign) > count:
             kinds = _scripts([word for _, unread in foreign for word in unread])
             raise SpeechError(
-                f"the voice {self._voice} does not read {kinds}, and {len(foreign)} of {len(sentences)} "
+                f"the voice {self._voice} does not read {kinds}, and {len(foreign)} of {count} "
                 f"sentences are written so; the first is {quoted(_shortened(foreign[0][0].text))}. Is it a "
                 "voice for another language? Use a voice for the text's language (--voice, --voice-command)"
             )
@@ -291,13 +311,14 @@ class _Notes:
         )
 
     def note_spoken(
-        self, at: str, sentence: Sentence, unread: Sequence[tuple[str, str]], *, seconds: float
+        self, at: str, sentence: Sentence, spoken: str, unread: Sequence[tuple[str, str]], *, seconds: float
     ) -> None:
         """Count a spoken sentence, and note its missing words.
 
         Args:
             at: its place in the text.
             sentence: the sentence.
+            spoken: its spoken words.
             unread: words that were not spoken.
             seconds: duration of its speech at the voice's own pace.
         """
@@ -309,12 +330,11 @@ class _Notes:
                 f"{at} is spoken without {words}: the voice {self._voice} does not read {_kinds(unread)} "
                 f"({quoted(_shortened(sentence.text))})"
             )
-        letters = sum(character.isalnum() for character in sentence.text)
-        letters -= sum(len(word) for word, _ in unread)
+        letters = sum(character.isalnum() for character in spoken)
         if letters > seconds * _MAX_LETTERS_PER_SECOND:
             self._add(
                 f"{at} may lack words: the voice {self._voice} takes {seconds:.1f} s for {letters} letters "
-                f"and digits ({quoted(_shortened(sentence.text))}). Listen to it"
+                f"({quoted(_shortened(sentence.text))}). Listen to it"
             )
 
     def finish(self, text: str) -> None:
@@ -361,23 +381,14 @@ def _scripts(unread: Sequence[tuple[str, str]]) -> str:
     return _kinds([word for word in unread if word[1] != "a sign"] or unread)
 
 
-def _spoken_form(sentence: str, unread: Sequence[tuple[str, str]]) -> str:
-    """Return a sentence for a voice: without its unread words, and with common letters and digits."""
-    for word, _ in unread:
-        sentence = sentence.replace(word, " ", 1)
-    sentence = _FOLDED.sub(
-        lambda letter: unicodedata.normalize("NFKC", letter[0]), " ".join(sentence.split())
-    )
-    return re.sub(r"[^\W0-9]", _as_digit, sentence)
-
-
-def _as_digit(character: re.Match[str]) -> str:
-    """Return the digit of another script as 0 to 9; any other character unchanged."""
-    value = unicodedata.decimal(character[0], None)
-    return character[0] if value is None else str(value)
-
-
-def _finished(number: int, sentence: Sentence, samples: ArrayF32, rate: int, speed: float) -> SpokenSentence:
+def _finished(
+    number: int,
+    sentence: Sentence,
+    samples: ArrayF32,
+    rate: int,
+    speed: float,
+    letters: tuple[float, ...],
+) -> SpokenSentence:
     """Return the sentence with its pause."""
     pause = np.zeros(round(sentence.pause_seconds / speed * rate), np.float32)
     return SpokenSentence(
@@ -386,6 +397,7 @@ def _finished(number: int, sentence: Sentence, samples: ArrayF32, rate: int, spe
         samples=np.concatenate([np.clip(samples, -1.0, 1.0), pause]),
         rate=rate,
         spoken_samples=len(samples),
+        letters=letters,
     )
 
 

@@ -1,0 +1,373 @@
+"""Money, percentages, temperatures, measures, ranges, scores and fractions."""
+
+from __future__ import annotations
+
+import re
+
+from newscaster.speech.spoken.english.numbers import (
+    NUMBER,
+    VULGAR_FRACTIONS,
+    cardinal,
+    digits,
+    fraction,
+    is_one,
+    number_words,
+    ordinal,
+    plural,
+)
+from newscaster.speech.spoken.english.rule import (
+    Rule,
+    is_attribute,
+    rule,
+    text_around,
+    word_after,
+    word_before,
+    words,
+)
+from newscaster.speech.spoken.english.units import SCALES, UNITS
+
+_TO = r"\s?[-–—]\s?"
+_SIGNS = {
+    "$": ("dollar", "dollars", "cent", "cents"),
+    "£": ("pound", "pounds", "penny", "pence"),
+    "€": ("euro", "euros", "cent", "cents"),
+    "¥": ("yen", "yen", "", ""),
+    "₹": ("rupee", "rupees", "paisa", "paise"),
+    "₩": ("won", "won", "", ""),
+    "₽": ("rouble", "roubles", "", ""),
+    "₺": ("lira", "lira", "", ""),
+    "₪": ("shekel", "shekels", "", ""),
+    "₿": ("bitcoin", "bitcoin", "", ""),
+}
+_COUNTRIES = {
+    **{"US": "U.S", "A": "Australian", "AU": "Australian", "C": "Canadian", "CA": "Canadian"},
+    **{"NZ": "New Zealand", "HK": "Hong Kong", "S": "Singapore", "": ""},
+}
+_CODES = {
+    **{"USD": "$", "GBP": "£", "EUR": "€", "JPY": "¥", "INR": "₹"},
+    **{"CHF": ("Swiss franc", "Swiss francs"), "CNY": ("yuan", "yuan"), "RMB": ("yuan", "yuan")},
+    **{"AUD": ("Australian dollar", "Australian dollars"), "CAD": ("Canadian dollar", "Canadian dollars")},
+}
+_SCALES = "|".join(sorted(SCALES, key=len, reverse=True))
+_SCALE = rf"(?:[\s-]?(?P<scale>{_SCALES})(?![A-Za-z0-9]))?"
+_LENGTHS = words(
+    """above ahead away back behind below butterfly backstroke breaststroke clear dash deep final freestyle
+    from heats high hurdles long medley off race rowing runner semi-final sprint swim tall thick wide
+    relay"""
+)
+"""Words after "100m" that make it metres."""
+_DISTANCES = words("""50 60 100 110 200 400 800 1500 1,500 3000 3,000 5000 5,000 10,000""")
+_BEFORE_DISTANCES = words("""the men's women's men’s women’s ran run runs running swam swum over indoor""")
+_SCORES = re.compile(
+    r"""\b(?:aggregate|beat|beaten|beats|champions|cup|deuce|defeat|defeated|draw|drawn|drew|goal|goals|
+    half-time|lead|leads|league|led|lose|loses|losing|loss|lost|match|penalties|scored?|series|set|sets|thrashed|tie|
+    tied|tie-?break|trail|trailed|victory|win|winning|wins|won|v)\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_VOTES = re.compile(
+    r"\b(?:court|house|judges|justices|majority|MPs|senate|vote[ds]?|voting)\b", re.IGNORECASE
+)
+_FRACTION_DENOMINATORS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 32, 64, 100})
+
+
+def _money(match: re.Match[str]) -> str | None:
+    """Read "$1.2bn", "US$5", "£3.50", "€5-10m"."""
+    one, many, cent, cents = _SIGNS[match["sign"]]
+    country = _COUNTRIES[match["country"] or ""]
+    singular = is_attribute(match)
+    name = f"{country} {one if singular else many}".strip()
+    if match["each"]:
+        name += " a "
+    amount, to, scale = match["amount"], match["to"], match["scale"]
+    words = number_words(amount)
+    if to is not None:
+        first = match["first_scale"]
+        if first is not None and (scale is None or SCALES[first] != SCALES[scale]):
+            words += f" {SCALES[first]}"
+        words = f"{words} to {number_words(to)}"
+    if scale is not None:
+        return f"{words} {SCALES[scale]} {name}"
+    whole, _, part = amount.partition(".")
+    if to is None and len(part) == 2 and cents:
+        return _with_cents(whole, part, f"{country} {one}".strip(), name, cent, cents)
+    if to is None and is_one(amount):
+        name = f"{country} {one}".strip()
+    return f"{words} {name}"
+
+
+def _with_cents(whole: str, part: str, one: str, many: str, cent: str, cents: str) -> str:
+    """Return an amount with two decimals: "three pounds fifty", "fifty pence"."""
+    count = int(part)
+    small = f"{cardinal(count)} {cent if count == 1 else cents}"
+    if whole.strip("0,") == "":
+        return small
+    words = f"{number_words(whole)} {one if is_one(whole) else many}"
+    if count == 0:
+        return words
+    return f"{words} {cardinal(count)}" if count > 9 else f"{words} and {small}"
+
+
+def _code(match: re.Match[str]) -> str | None:
+    """Read "USD 5m" and "5m USD"."""
+    currency = _CODES[match["code"]]
+    one, many = _SIGNS[currency][:2] if isinstance(currency, str) else currency
+    if match["code"] == "USD":
+        one, many = f"U.S {one}", f"U.S {many}"
+    scale = match["scale"]
+    words = number_words(match["amount"]) + (f" {SCALES[scale]}" if scale else "")
+    return f"{words} {one if is_one(match['amount']) and not scale else many}"
+
+
+def _pence(match: re.Match[str]) -> str:
+    count, sign = match["amount"], match["sign"]
+    one, many = ("penny", "pence") if sign == "p" else ("cent", "cents")
+    return f"{number_words(count)} {one if is_one(count) or is_attribute(match) else many}"
+
+
+def _spread(match: re.Match[str]) -> tuple[str, bool]:
+    """Return the words of an amount or a range of two, and whether it takes the singular."""
+    low, high = match["amount"], match["to"]
+    words = _mixed(low)
+    if high is None:
+        return words, is_one(low)
+    minus = "minus " if match["minus"] else ""
+    return f"{words} to {minus}{_mixed(high)}", False
+
+
+def _mixed(written: str) -> str:
+    """Return a number that may end with a fraction, such as "2½"."""
+    if written[-1] not in VULGAR_FRACTIONS:
+        return number_words(written)
+    part = fraction(*VULGAR_FRACTIONS[written[-1]])
+    whole = written[:-1].strip()
+    return f"{number_words(whole)} and {part}" if whole else part
+
+
+def _percentage(match: re.Match[str]) -> str:
+    words, single = _spread(match)
+    unit = match["unit"]
+    if unit in ("pp", "ppt", "ppts"):
+        return f"{words} percentage point{'' if single else 's'}"
+    if unit in ("bp", "bps"):
+        return f"{words} basis point{'' if single or is_attribute(match) else 's'}"
+    return f"{words} {'per mille' if unit == '‰' else 'per cent'}"
+
+
+def _temperature(match: re.Match[str]) -> str:
+    words, single = _spread(match)
+    scale = {"C": " Celsius", "F": " Fahrenheit", None: ""}[match["scale"]]
+    return f"{words} degree{'' if single else 's'}{scale}"
+
+
+_DIRECTIONS = {"N": "north", "S": "south", "E": "east", "W": "west"}
+
+
+def _coordinate(match: re.Match[str]) -> str:
+    """Read "51.5°N" and "51°30′N"."""
+    words = f"{number_words(match['degrees'])} degree{'' if is_one(match['degrees']) else 's'}"
+    for name in ("minutes", "seconds"):
+        if match[name]:
+            count = str(int(match[name]))
+            words += f" {cardinal(int(count))} {name[:-1] if is_one(count) else name}"
+    return f"{words} {_DIRECTIONS[match['direction']]}"
+
+
+def _measure(match: re.Match[str]) -> str | None:
+    """Read "5km", "10-15 mph", "6ft", "2m"."""
+    unit = match["unit"]
+    before = match.string[match.start() - 1 : match.start()]
+    if unit == "s" and ((before in "-‑" and before) or "," in match["amount"]):
+        return None  # "under-21s", "1,000s"
+    words, single = _spread(match)
+    if unit == "m" and not match["gap"] and not _is_metres(match):
+        return f"{words} million"
+    if unit in ("K", "k", "bn", "tn", "mn"):
+        is_distance = unit in "Kk" and word_after(match) in ("run", "race", "runs", "races", "runner")
+        return f"{words} {'K' if unit == 'K' or is_distance else SCALES[unit]}"
+    one, many = UNITS[unit]
+    return f"{words} {one if single or is_attribute(match) else many}"
+
+
+def _is_metres(match: re.Match[str]) -> bool:
+    """Return whether "m" without a space is metres; otherwise it is million."""
+    if word_after(match) in _LENGTHS:
+        return True
+    if match["amount"] in _DISTANCES and word_before(match).lower() in _BEFORE_DISTANCES:
+        return True
+    return is_attribute(match) and word_after(match) in (
+        [
+            "barrier",
+            "drop",
+            "fall",
+            "fence",
+            "gap",
+            "hole",
+            "pool",
+            "rise",
+            "statue",
+            "tower",
+            "trench",
+            "tsunami",
+            "wall",
+            "wave",
+            "waves",
+            "yacht",
+        ]
+    )
+
+
+def _per(match: re.Match[str]) -> str:
+    """Read a measure per another one: "9.8 m/s", "10 µg/m³"."""
+    words, single = _spread(match)
+    one, many = UNITS[match["unit"]]
+    return f"{words} {one if single else many} per {UNITS[match['per']][0]}"
+
+
+def _feet_inches(match: re.Match[str]) -> str:
+    words = f"{number_words(match['feet'])} foot {number_words(match['inches'])}"
+    return words + (" inches" if match["unit"] in ("in", "ins") else "")
+
+
+def _times(match: re.Match[str]) -> str:
+    """Read "4x100m", "4 × 4" and "3x"."""
+    if match["to"] is None:
+        return f"{number_words(match['amount'])} times"
+    words = f"{number_words(match['amount'])} by {number_words(match['to'])}"
+    return f"{words} {UNITS[match['unit']][1]}" if match["unit"] else words
+
+
+def _slash(match: re.Match[str]) -> str | None:
+    """Read fractions and pairs: "3/4", "24/7", "9/11"."""
+    top, bottom = int(match["top"]), int(match["bottom"])
+    if match["whole"] is None and (top, bottom) in ((24, 7), (9, 11), (7, 7), (50, 50), (20, 20)):
+        return f"{cardinal(top)} {cardinal(bottom)}"
+    if not 0 < top < bottom or bottom not in _FRACTION_DENOMINATORS:
+        return None if match["whole"] else f"{cardinal(top)} {cardinal(bottom)}"
+    words = fraction(top, bottom)
+    return f"{number_words(match['whole'])} and {words}" if match["whole"] else words
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    return _mixed(match[0])
+
+
+def _pair(match: re.Match[str]) -> str:
+    """Read two numbers with a hyphen: a score, a vote or a range."""
+    first, second = match["first"], match["second"]
+    if "." in first + second:
+        return f"{number_words(first)} to {number_words(second)}"
+    around = text_around(match)
+    low, high = int(first.replace(",", "")), int(second.replace(",", ""))
+    is_score = max(low, high) < 1000 and "," not in first + second
+    is_score = is_score and (low >= high or re.fullmatch(r"[a-z]{3,}s", word_after(match)) is None)
+    if is_score and _VOTES.search(around):
+        return f"{cardinal(low)} to {cardinal(high)}"
+    if is_score and (low >= high or _SCORES.search(around)):
+        return f"{_goals(low, match)} {_goals(high, match)}"
+    return f"{number_words(first)} to {number_words(second)}"
+
+
+def _goals(count: int, match: re.Match[str]) -> str:
+    is_tennis = re.search(r"\bsets?\b|[0-7][-–][0-7],? [0-7][-–][0-7]", text_around(match))
+    return "nil" if count == 0 and not is_tennis else "love" if count == 0 else cardinal(count)
+
+
+def _ordinal(match: re.Match[str]) -> str | None:
+    """Read "21st"; "10st" is ten stone."""
+    number = int(match["number"].replace(",", ""))
+    is_teen = number // 10 % 10 == 1
+    if match["suffix"] != ("th" if is_teen else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")):
+        return None
+    return ordinal(number)
+
+
+def _ordinary(match: re.Match[str]) -> str:
+    return number_words(match[0])
+
+
+def _emergency(match: re.Match[str]) -> str | None:
+    """Read the telephone numbers of emergencies."""
+    before, after = word_before(match).lower(), word_after(match).lower()
+    is_call = before in ("call", "called", "calling", "dial", "dialled", "dialed", "ring", "rang", "phone")
+    return digits(match[0]) if is_call or after in ("call", "calls", "caller", "operator") else None
+
+
+def _ratio(match: re.Match[str]) -> str:
+    return _spread(match)[0]
+
+
+def _rupees(match: re.Match[str]) -> str:
+    return f"{number_words(match['amount'])} rupees"
+
+
+def _unit_after_a(match: re.Match[str]) -> str | None:
+    """Read "£5 a kg" and "per MWh"."""
+    return UNITS[match["unit"]][0] if word_before(match) in ("a", "per") and len(match["unit"]) > 1 else None
+
+
+def _plural_number(match: re.Match[str]) -> str:
+    """Read "65s" and "20s" as "sixty-fives" and "twenties"."""
+    return plural(number_words(match["amount"]))
+
+
+_AMOUNT = rf"(?P<amount>{NUMBER}[½⅓⅔¼¾⅛⅜⅝⅞]?)(?:{_TO}(?P<minus>[-−])?(?P<to>{NUMBER}[½⅓⅔¼¾]?))?"
+_EACH = "(?:barrel|day|gallon|hour|litre|month|night|person|pound|share|tonne|ton|week|year)"
+_UNIT_NAMES = "|".join(re.escape(name) for name in sorted(UNITS, key=len, reverse=True))
+
+MONEY: tuple[Rule, ...] = (
+    rule(
+        "sl",
+        rf"""(?P<country>US|AU?|CA?|NZ|HK|S)?(?P<sign>[{"".join(_SIGNS)}])\s?(?P<amount>{NUMBER})
+        (?:(?:[\s-]?(?P<first_scale>{_SCALES}))?{_TO}[{"".join(_SIGNS)}]?(?P<to>{NUMBER}))?{_SCALE}(?P<each>-an?-)?""",
+        _money,
+    ),
+    rule("l", rf"(?P<code>{'|'.join(_CODES)})\s?(?P<amount>{NUMBER}){_SCALE}", _code),
+    rule("d", rf"(?P<amount>{NUMBER}){_SCALE}\s?(?P<code>{'|'.join(_CODES)})\b", _code),
+    rule("d", rf"(?P<amount>{NUMBER})(?P<sign>p|c|¢)(?![\w°]|\.m)", _pence),
+)
+AMOUNTS: tuple[Rule, ...] = (
+    rule("d", r"(?P<number>[0-9]{1,3}(?:,[0-9]{3})*|[0-9]{1,9})(?P<suffix>st|nd|rd|th)(?![\w])", _ordinal),
+    rule("d", rf"{_AMOUNT}\s?(?P<unit>%|‰|(?:pc|per[ ]?cent|ppts?|pp|bps?)\b)", _percentage),
+    rule(
+        "d",
+        r"""(?P<degrees>[0-9]{1,3}(?:\.[0-9]+)?)\s?°\s?(?:(?P<minutes>[0-9]{1,2})[′'’]\s?)?
+        (?:(?P<seconds>[0-9]{1,2})(?:″|"|′′|'')\s?)?(?P<direction>[NSEW])(?![A-Za-z])""",
+        _coordinate,
+    ),
+    rule("d", rf"{_AMOUNT}\s?(?:°\s?)?(?P<scale>[CF])(?![\w'’&-])", _temperature),
+    rule("d", rf"{_AMOUNT}\s?°(?P<scale>(?!))?", _temperature),
+    rule(
+        "d",
+        r"(?P<feet>[0-9]{1,2})\s?(?:ft\s?(?P<inches>[0-9]{1,2})\s?(?P<unit>ins?|\")?)(?![\w.])",
+        _feet_inches,
+    ),
+    rule("d", r"(?P<feet>[0-9])['′’](?P<inches>[0-9]{1,2})(?P<unit>[\"″])", _feet_inches),
+    rule(
+        "d",
+        rf"(?P<amount>{NUMBER})\s?[x×]\s?(?:(?P<to>{NUMBER})(?:[ ]?(?P<unit>km|m|cm|mm|ft)\b)?|(?!\w))"
+        r"(?<![ ])(?![\w]|\.[0-9])",
+        _times,
+    ),
+    rule("d", rf"{_AMOUNT}\s?(?P<unit>{_UNIT_NAMES})/(?P<per>{_UNIT_NAMES})(?![\w²³])", _per),
+    rule(
+        "d",
+        rf"{_AMOUNT}(?P<gap>[\s-])?(?P<unit>{_UNIT_NAMES}|[Kk]|bn|tn|mn)(?![\w²³'’]|\.[0-9])",
+        _measure,
+    ),
+    rule("ds", rf"(?:[0-9]{{1,9}}\s?)?[{''.join(VULGAR_FRACTIONS)}]", _vulgar),
+    rule("d", r"(?P<amount>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,4})['’]?s(?![\w])", _plural_number),
+)
+PAIRS: tuple[Rule, ...] = (
+    rule("d", r"(?P<amount>[0-9]{1,4}):(?P<minus>(?!))?(?P<to>[0-9]{1,4})(?![\w:]|\.[0-9])", _ratio),
+    rule("l", r"Rs\.?\s?(?P<amount>[0-9][0-9,]{0,20})(?!\w)", _rupees),
+    rule("s", rf"/(?={_EACH}\b)", lambda match: "a"),
+    rule("l", rf"(?P<unit>{_UNIT_NAMES})(?![\w/²³])", _unit_after_a),
+    rule(
+        "d",
+        r"(?:(?P<whole>[0-9]{1,4})\s)?(?P<top>[0-9]{1,2})[/⁄](?P<bottom>[0-9]{1,3})(?![\w/]|[.,][0-9])",
+        _slash,
+    ),
+    rule("d", rf"(?P<first>{NUMBER})[-–](?P<second>{NUMBER})(?![\w]|[-–][0-9]|[.,][0-9])", _pair),
+    rule("d", r"(?:999|911|112|101|111|988)(?![\w]|[.,][0-9])", _emergency),
+)
+NUMBERS: tuple[Rule, ...] = (rule("d", NUMBER, _ordinary),)

@@ -1,0 +1,230 @@
+"""Abbreviations, initials, Roman numbers, and names with numbers."""
+
+from __future__ import annotations
+
+import re
+
+from newscaster.speech.spoken.english.numbers import (
+    cardinal,
+    digits,
+    name_number,
+    number_words,
+    ordinal,
+    plural,
+)
+from newscaster.speech.spoken.english.rule import Rule, rule, word_after, word_before, words
+from newscaster.speech.spoken.english.units import ALONE
+from newscaster.speech.spoken.english.words import (
+    ABBREVIATIONS,
+    ACRONYMS,
+    AFTER_NAMES,
+    CAPITALISED_WORDS,
+    INITIALISMS,
+    NUMBERED,
+    REGNAL,
+    SIGNS,
+    SPECIAL,
+    TITLES,
+)
+
+_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_ROMAN_NUMBER = re.compile(r"(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_AFTER_PRONOUN = words(
+    """am asked believe call can could did do feel found guess had have heard hope just knew know like love
+    mean met need never read really said saw say see should spoke still think thought told want wanted
+    was will wish would"""
+)
+_MAX_SPELLED = 3
+"""Unknown words in capitals are spelled up to this length, and read as words if they are longer."""
+
+
+def _alternatives(words: object) -> str:
+    return "|".join(re.escape(str(word)) for word in sorted(words, key=lambda w: (-len(w), w)))  # type: ignore[call-overload]
+
+
+def letters(word: str) -> str:
+    """Return the reading of spelled letters: full stops between them, which all voices understand."""
+    return ".".join(word)
+
+
+def alone(letter: str) -> str:
+    """Return the reading of a letter before a number; "A" would be read as the article."""
+    return "A." if letter == "A" else letter
+
+
+def _ends_text(match: re.Match[str]) -> bool:
+    """Return whether a full stop at the end of a match also ends the sentence."""
+    return match[0].endswith(".") and not re.search(r"[^\W_]", match.string[match.end() : match.end() + 60])
+
+
+def _initials(match: re.Match[str]) -> str | None:
+    """Read "U.S.", "J.K. Rowling" and "a.m."; the last full stop stays at the end of a sentence."""
+    spelled = re.sub(r"[^A-Za-z]", "", match["letters"]).upper()
+    if len(spelled) == 1:
+        stop = "." if spelled == "A" or _ends_text(match) else ""
+        return spelled + stop
+    return letters(spelled) + (match["end"] or "") + ("." if _ends_text(match) else "")
+
+
+def _title(match: re.Match[str]) -> str:
+    return TITLES[match["title"]]
+
+
+def _after_name(match: re.Match[str]) -> str | None:
+    if not word_before(match)[:1].isupper() and not word_before(match)[:1].isdigit():
+        return None
+    return AFTER_NAMES[match["word"]] + ("." if _ends_text(match) else "")
+
+
+def _abbreviation(match: re.Match[str]) -> str:
+    return ABBREVIATIONS[match[0]] + ("." if _ends_text(match) else "")
+
+
+def _versus(match: re.Match[str]) -> str | None:
+    return "versus" if word_before(match)[:1].isupper() else None
+
+
+def _pages(match: re.Match[str]) -> str:
+    return "pages" if match[0] == "pp." else "page"
+
+
+def _numbers(match: re.Match[str]) -> str:
+    return "numbers" if match[0].startswith("Nos") else "number"
+
+
+def _roman(match: re.Match[str]) -> str | None:
+    """Read the number after a monarch's name as an ordinal, after "Chapter" and the like as a cardinal."""
+    written, before = match["roman"], word_before(match)
+    if not _ROMAN_NUMBER.fullmatch(written) or not written:
+        return None
+    values = [_ROMAN[letter] for letter in written]
+    number = sum(-v if v < w else v for v, w in zip(values, [*values[1:], 0], strict=True))
+    if before in REGNAL and (written != "I" or not _is_pronoun(match)):
+        return f"the {ordinal(number)}"
+    if before in NUMBERED and (written != "I" or not _is_pronoun(match)):
+        return cardinal(number)
+    return None
+
+
+def _is_pronoun(match: re.Match[str]) -> bool:
+    return word_after(match).lower() in _AFTER_PRONOUN or match.string[match.end() : match.end() + 1] in (
+        "'",
+        "’",
+    )
+
+
+def _capitals(match: re.Match[str]) -> str | None:
+    """Read a word in capitals, with its plural or possessive ending."""
+    word, end = match["word"], match["end"] or ""
+    if word in ACRONYMS:
+        return word.capitalize() + end
+    if word in SPECIAL:
+        return SPECIAL[word] + end
+    known = word in INITIALISMS
+    if not known and (_is_shouted(match) or word in CAPITALISED_WORDS or not _is_spelled(word)):
+        return None
+    if known and word in ("US", "IT", "WHO", "OK", "LA") and _is_shouted(match):
+        return None
+    ending = "'s" if end in ("s", "'s", "’s") else end
+    return letters(word) + ending
+
+
+def _is_spelled(word: str) -> bool:
+    return len(word) <= _MAX_SPELLED or not re.search("[AEIOUY]", word)
+
+
+def _is_shouted(match: re.Match[str]) -> bool:
+    """Return whether the words around are in capitals, too, as in a headline."""
+    around = match.string[max(0, match.start() - 40) : match.end() + 40]
+    words = [word for word in re.findall(r"[A-Za-z]{4,}", around) if word not in INITIALISMS | ACRONYMS]
+    return bool(words) and 2 * sum(word.isupper() for word in words) > len(words)
+
+
+def _special(match: re.Match[str]) -> str:
+    return SPECIAL[match[0]]
+
+
+def _lettered(match: re.Match[str]) -> str | None:
+    """Read names of letters and numbers: "A380", "H5N1", "G7", "F-16", "COP29", "Covid-19"."""
+    words: list[str] = []
+    parts = re.findall(r"[A-Za-z]+|[0-9]+(?:\.[0-9]+)?", match["name"])
+    for position, part in enumerate(parts):
+        if part[0] in "0123456789":
+            words.append(number_words(part) if "." in part else name_number(part))
+        elif part in ACRONYMS or part == "COP":
+            words.append(part.capitalize())
+        elif part.isupper() and (len(part) <= _MAX_SPELLED or part in INITIALISMS):
+            follows = position + 1 < len(parts)
+            words.append(alone(part) if len(part) == 1 and follows else letters(part))
+        else:
+            words.append(part)
+    end = match["end"]
+    if end == "s" and parts[-1][0] in "0123456789":
+        return plural(" ".join(words))
+    return " ".join(words) + ("'s" if end else "")
+
+
+def _aircraft(match: re.Match[str]) -> str | None:
+    """Read "737-800" after "Boeing", and flight numbers."""
+    before = word_before(match)
+    if before in ("Boeing", "Airbus", "Dreamliner"):
+        first = digits(match["type"]) if match["type"][0] == "7" else name_number(match["type"])
+        series = f" {name_number(match['series'])}" if match["series"] else ""
+        return first + series + ("s" if match["plural"] else "")
+    return None
+
+
+def _joined(match: re.Match[str]) -> str:
+    """Read "S&P", "M&S" and "R&D"."""
+    return " and ".join(letters(part) if part.isupper() else part for part in match[0].split("&"))
+
+
+def _alone(match: re.Match[str]) -> str:
+    return ALONE[match[0]]
+
+
+def _sign(match: re.Match[str]) -> str:
+    return SIGNS[match[0]]
+
+
+def _either(match: re.Match[str]) -> str:
+    return f"{match['first']} {match['second']}"
+
+
+_AFTER = r"(?![\w])"
+ABBREVIATED: tuple[Rule, ...] = (
+    rule("d", r"(?P<type>7[0-9]7|[0-9]{3})(?:-(?P<series>[0-9]{1,4}))?(?P<plural>s)?(?![\w-])", _aircraft),
+    rule("l", r"pp?\.(?=\s?[0-9])", _pages),
+    rule("ld", rf"(?:{_alternatives(SPECIAL)}){_AFTER}(?!['’-])", _special),
+    rule("l", rf"(?:{_alternatives(ABBREVIATIONS)}){_AFTER}(?!['’])", _abbreviation),
+    rule("l", rf"(?:{_alternatives(ALONE)}){_AFTER}", _alone),
+    rule("l", r"Nos?\.?(?=\s?[0-9])(?!\.?\s?[0-9.,]{1,12}\s?(?:%|pc|per[ ]cent))", _numbers),
+    rule(
+        "l", rf"(?P<title>{_alternatives(TITLES)})(?:\.(?=\s?[A-Z])|\.?(?=\s(?:(?:and|&)\s)?[A-Z]))", _title
+    ),
+    rule("l", rf"(?P<word>{_alternatives(AFTER_NAMES)})(?:\.|(?![\w'’.]))", _after_name),
+    rule("l", r"v\.?(?=\s[A-Z])", _versus),
+    rule("l", r"(?P<roman>[IVXLC]{1,8})(?![\w]|['’](?!s))", _roman),
+    rule("l", rf"(?P<word>[A-Z]{{2,6}})(?P<end>s|['’]s?)?{_AFTER}(?!&[A-Za-z]|-[0-9])", _capitals),
+    rule("l", r"(?P<letters>(?:[A-Za-z]\.){1,11}[A-Za-z])(?P<end>['’]?s)?(?![\w.])", _initials),
+    rule("l", r"(?P<letters>[A-Za-z]\.(?:[ ]?[A-Za-z]\.){1,11})(?P<end>['’]s)?(?![\w])", _initials),
+    rule("l", r"(?P<letters>[A-Z]\.)(?P<end>(?!))?(?=\s[A-Z])", _initials),
+    rule("l", r"[A-Z][A-Za-z]{0,3}(?:&[A-Z][A-Za-z]{0,3}){1,2}(?![\w])", _joined),
+)
+NAMES: tuple[Rule, ...] = (
+    rule(
+        "ld",
+        r"""(?P<name>(?:[A-Za-z]{1,20}[0-9]{1,4}|[A-Z]{1,5}-[0-9]{1,4}|[A-Z][a-z]{2,20}-[0-9]{1,3}(?!s)
+        |[0-9]{1,4}[A-Za-z]{1,8})(?:(?!s\b)[A-Za-z]{1,8}|[0-9]{1,4}|(?<=[0-9])\.[0-9]){0,6})
+        (?P<end>['’]?s)?(?![\w])""",
+        _lettered,
+    ),
+)
+SIGNED: tuple[Rule, ...] = (
+    rule("s", r"[-−](?=[0-9$£€¥.])(?<![\w)\]][-−])", lambda match: "minus "),
+    rule("s", r"\+(?=[0-9$£€¥])(?<![\w)]\+)", lambda match: "plus "),
+    rule("s", r"[~≈](?=\s?[0-9$£€])", lambda match: "about "),
+    rule("s", r"<(?=\s?[0-9$£€])", lambda match: "less than "),
+    rule("s", r">(?=\s?[0-9$£€])", lambda match: "more than "),
+    rule("s", rf"[{''.join(re.escape(sign) for sign in SIGNS)}]", _sign),
+)
