@@ -109,6 +109,8 @@ def test_work_is_proportional_to_the_length(part: str) -> None:
         ("under-21s and 1,000s of over-65s", "under-twenty-ones and one thousands of over-sixty-fives"),
         ("He ran 100m; 100m users saw it.", "He ran one hundred metres; one hundred million users saw it."),
         ("1" * 40, " ".join(["one"] * 40)),
+        ("the UK's MPs", "the U-K's M-P's"),
+        ("#COP29 @BBCNews", "hashtag COP twenty-nine at B.B.C News"),
         ("007", "zero zero seven"),
     ],
 )

@@ -6,7 +6,7 @@ import re
 
 from newscaster.speech.spoken.english.numbers import cardinal, digits, name_number, number_words
 from newscaster.speech.spoken.english.rule import Rule, rule, word_before, words
-from newscaster.speech.spoken.english.words import INITIALISMS
+from newscaster.speech.spoken.english.words import ACRONYMS, INITIALISMS
 
 _DOMAINS = """com org net info gov edu mil int biz news app dev blog tv io ai co uk us eu fr de es it nl ie ca
 au nz in jp cn ru ch at be se no dk fi pl pt br mx za ke ng scot wales london me""".split()  # noqa: SIM905
@@ -65,8 +65,8 @@ def _split(name: str) -> str:
         if part[0] in "0123456789":
             words.append(name_number(part) if len(part) <= 4 else digits(part))
         else:
-            is_spelled = part in INITIALISMS or (part.isupper() and 1 < len(part) <= 3)
-            words.append(".".join(part) if is_spelled else part)
+            is_spelled = part.isupper() and 1 < len(part) <= 3 and part not in ("COP", *ACRONYMS)
+            words.append(".".join(part) if is_spelled or part in INITIALISMS else part)
     return " ".join(words)
 
 

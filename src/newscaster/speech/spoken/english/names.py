@@ -47,9 +47,17 @@ def letters(word: str) -> str:
     return ".".join(word)
 
 
+def inflected(word: str) -> str:
+    """Return the reading of spelled letters before "'s".
+
+    After full stops, engines read it as "dot" or as one more letter.
+    """
+    return word if word.startswith("A") else "-".join(word)
+
+
 def alone(letter: str) -> str:
-    """Return the reading of a letter before a number; "A" would be read as the article."""
-    return "A." if letter == "A" else letter
+    """Return the reading of a letter before a number; "A" alone would be read as the article."""
+    return "A-" if letter == "A" else letter
 
 
 def _ends_text(match: re.Match[str]) -> bool:
@@ -63,7 +71,9 @@ def _initials(match: re.Match[str]) -> str | None:
     if len(spelled) == 1:
         stop = "." if spelled == "A" or _ends_text(match) else ""
         return spelled + stop
-    return letters(spelled) + (match["end"] or "") + ("." if _ends_text(match) else "")
+    if match["end"]:
+        return inflected(spelled) + match["end"]
+    return letters(spelled) + ("." if _ends_text(match) else "")
 
 
 def _title(match: re.Match[str]) -> str:
@@ -125,8 +135,9 @@ def _capitals(match: re.Match[str]) -> str | None:
         return None
     if known and word in ("US", "IT", "WHO", "OK", "LA") and _is_shouted(match):
         return None
-    ending = "'s" if end in ("s", "'s", "’s") else end
-    return letters(word) + ending
+    if end not in ("s", "'s", "’s"):
+        return letters(word) + end
+    return f"{inflected(word)}'s"
 
 
 def _is_spelled(word: str) -> bool:
@@ -160,8 +171,8 @@ def _lettered(match: re.Match[str]) -> str | None:
             words.append(part)
     end = match["end"]
     if end == "s" and parts[-1][0] in "0123456789":
-        return plural(" ".join(words))
-    return " ".join(words) + ("'s" if end else "")
+        return plural(" ".join(words).replace("- ", "-"))
+    return " ".join(words).replace("- ", "-") + ("'s" if end else "")
 
 
 def _aircraft(match: re.Match[str]) -> str | None:
