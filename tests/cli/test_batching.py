@@ -98,6 +98,8 @@ def test_every_command_has_its_outputs_in_the_destination() -> None:
         "evaluate": {"json", "report", "save-videos"},
     }
     assert all(spec.output in spec.parameters for spec in specs.values())
+    inputs = {name: spec.parameters["pronunciations"].kind.name for name, spec in list(specs.items())[:2]}
+    assert inputs == {"speak": "INPUT", "dub": "INPUT"}
 
 
 def test_a_failed_command_says_why(tmp_path: Path) -> None:

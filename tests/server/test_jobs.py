@@ -20,7 +20,10 @@ from newscaster import media
 from newscaster.errors import OutputError
 from newscaster.server import job_process
 from newscaster.server import jobs as jobs_module
+from newscaster.server.anchor_registry import reading_for
 from newscaster.server.job_process import Work
+from newscaster.speech.spoken import Pronunciations
+from newscaster.speech.voices import Reading
 from studios import OpenStudio, until
 
 
@@ -375,3 +378,17 @@ def test_a_job_that_outlives_its_studio_prints_one_line(tiny: Path, wav: Path, t
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "warning: the studio is gone, so its job ends; the next studio restarts it\n"
     assert not (tmp_path / "video.mp4").exists()
+
+
+def test_jobs_and_sessions_have_the_studios_pronunciations(
+    open_studio: OpenStudio, stuck: list[Work]
+) -> None:
+    pytest.importorskip("hibari", reason="hibari-tts is not installed")
+    words = Pronunciations({"WHO": "the health body"})
+    studio = open_studio(pronunciations=words)
+    studio.post("/v1/jobs", json={"text": "The WHO."})
+    until(lambda: stuck)
+    assert stuck[0].pronunciations == words
+    assert reading_for("x", voice="hibari", speed=1, installed=("hibari",), pronunciations=words) == Reading(
+        voice="hibari", pronunciations=words
+    )

@@ -73,7 +73,7 @@ def _below_thousand(number: int) -> str:
 
 
 def digits(written: str) -> str:
-    """Return digits one by one; other characters are left out."""
+    """Return digits one by one; other characters are skipped."""
     return " ".join(_ONES[int(digit)] for digit in written if digit in "0123456789")
 
 

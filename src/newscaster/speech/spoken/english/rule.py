@@ -62,7 +62,7 @@ def is_attribute(match: re.Match[str]) -> bool:
 
 _BOUGHT = words(
     """acquisition bailout bid bill bonus budget contract deal debt deposit donation fine fund grant home
-    house investment lawsuit loan mansion merger package painting payment payout plan prize programme
+    house investment lawsuit loan mansion merger package payment payout plan prize programme
     program project ransom scheme settlement takeover valuation"""
 )
 """Nouns that an amount of money before them describes."""
