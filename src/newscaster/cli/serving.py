@@ -15,7 +15,13 @@ from newscaster.cli.speaking import backend_option, timestamp_option
 from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError, MissingExtraError
 
-_EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets", "aiortc": "aiortc"}
+_EXTRA = {
+    "fastapi": "fastapi",
+    "uvicorn": "uvicorn",
+    "websockets": "websockets",
+    "aiortc": "aiortc",
+    "prometheus_client": "prometheus-client",
+}
 
 
 @click.command()

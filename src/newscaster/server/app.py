@@ -29,6 +29,7 @@ from newscaster.server.connections import Connections
 from newscaster.server.http_errors import BAD_REQUEST, BROKEN, CLOSING, sentence, status_of
 from newscaster.server.job_api import router as job_router
 from newscaster.server.middleware import API, App, Message, Receive, Scope, SecurityMiddleware, Send
+from newscaster.server.probes import router as probe_router
 from newscaster.server.settings import Settings
 from newscaster.server.studio import Studio
 from newscaster.system.os_errors import fault
@@ -78,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.studio = studio
     app.include_router(router)
     app.include_router(job_router)
+    app.include_router(probe_router)
     app.add_exception_handler(NewscasterError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

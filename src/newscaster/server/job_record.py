@@ -13,7 +13,7 @@ from newscaster.still.head_motion import MotionStyle
 from newscaster.synthesis.dub_options import DubOptions, Extend, Fit
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
-_STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
+STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
 RECORD = "job.json"
 VIDEO, CAPTIONS, REPORT = "video.mp4", "captions.vtt", "report.json"
 ANCHOR = "made.anchor"
@@ -181,6 +181,6 @@ def read_record(path: Path) -> Job:
         PhotoJob(**fields["photo"])
     job = TypeAdapter(Job).validate_json(text, strict=True)
     files = [job.source] if job.dub is None else [job.source, job.dub.original]
-    if job.state not in _STATES or any(not name or Path(name).name != name for name in files):
+    if job.state not in STATES or any(not name or Path(name).name != name for name in files):
         raise ValueError(job.state)
     return job

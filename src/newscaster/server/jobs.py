@@ -21,6 +21,7 @@ import logging
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -81,6 +82,7 @@ class JobQueue:
         lease: lease of the folder; no record is written after it is lost.
         timestamp: address of a time-stamp authority for signatures; None: no time stamps.
         track_folder: returns the folder for face tracks of an upload, by its id; None keeps none.
+        count: called when a job is no longer running, with its state and the seconds that it ran.
     """
 
     def __init__(
@@ -93,7 +95,9 @@ class JobQueue:
         lease: FolderLease | None = None,
         timestamp: str | None = None,
         track_folder: Callable[[str], Path | None] = lambda video_id: None,
+        count: Callable[[str, float], None] = lambda state, seconds: None,
     ) -> None:
+        self._count_job = count
         folder.mkdir(parents=True, exist_ok=True)
         self._track_folder = track_folder
         self._lease = lease
@@ -310,6 +314,7 @@ class JobQueue:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
+            started = time.monotonic()
             try:
                 await self._do(job)
             except asyncio.CancelledError:
@@ -319,6 +324,9 @@ class JobQueue:
                 if reason is None:
                     _log.exception("job %s failed", job.id)
                 self._update(job.id, state=FAILED, error=reason or f"internal error ({error!r})")
+            finally:
+                state = self._jobs[job.id].state if job.id in self._jobs else CANCELLED
+                self._count_job(state, time.monotonic() - started)
 
     async def _do(self, job: Job) -> None:
         folder = self._folder / job.id

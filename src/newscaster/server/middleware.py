@@ -36,6 +36,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 API = "/v1"
+ALIVE, READY, METRICS = "/healthz", "/readyz", "/metrics"
+PROBES = frozenset({ALIVE, READY})
 OPEN = frozenset({f"{API}/health"})
 UPLOADS = ("/audio", f"{API}/jobs/audio")
 VIDEOS = f"{API}/videos"
@@ -89,7 +91,8 @@ class SecurityMiddleware:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            self._check_host(headers.get("host", ""))
+            if scope["path"] not in PROBES:  # orchestrators use addresses; they have no secrets
+                self._check_host(headers.get("host", ""))
             self._check_origin(headers.get("origin"), scope, headers)
             scope.setdefault("state", {})["trusted"] = trusted = self._is_trusted(scope, headers)
             if scope["type"] == "websocket":
@@ -141,7 +144,8 @@ class SecurityMiddleware:
         )
 
     def _is_trusted(self, scope: Scope, headers: dict[str, str]) -> bool:
-        if scope["type"] == "http" and (not scope["path"].startswith(API) or scope["path"] in OPEN):
+        path = scope["path"]
+        if scope["type"] == "http" and path != METRICS and (not path.startswith(API) or path in OPEN):
             return True
         scheme, _, value = headers.get("authorization", "").partition(" ")
         token: str | bytes | None = value.strip().encode("latin-1") if scheme.lower() == "bearer" else None
@@ -205,7 +209,8 @@ def _limited(receive: Receive, limit: int, limits: Limits) -> Receive:
 def _with_headers(send: Send, path: str) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            caching = b"no-store" if path.startswith(API) else b"no-cache"
+            is_page = not path.startswith(API) and path not in PROBES and path != METRICS
+            caching = b"no-cache" if is_page else b"no-store"
             message["headers"] = [*message.get("headers", ()), *_HEADERS, (b"cache-control", caching)]
         await send(message)
 

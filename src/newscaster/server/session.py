@@ -106,13 +106,25 @@ class Session:
         opened: the anchor itself.
         live: the stream; the session closes it.
         options: anchor, voice and articulation.
+        observe: called with each frame, before the sinks.
     """
 
-    def __init__(self, anchor: str, opened: Anchor, live: Live, options: SessionOptions) -> None:
+    def __init__(
+        self,
+        anchor: str,
+        opened: Anchor,
+        live: Live,
+        options: SessionOptions,
+        *,
+        observe: Callable[[LiveFrame], None] = lambda frame: None,
+    ) -> None:
         self.id = secrets.token_urlsafe(12)
         self.anchor, self.opened, self.live = anchor, opened, live
         self.info: AnchorInfo = opened.info
         self.options = options
+        self._observe = observe
+        self.sockets = 0
+        """Connected WebSockets."""
         self.read_aloud = False
         """Whether a text was spoken."""
         self.last_used = time.monotonic()
@@ -293,6 +305,7 @@ class Session:
         try:
             async for frame in self.live:
                 self._speaking = frame.speaking
+                self._observe(frame)
                 if frame.image is not None:
                     self._times.append(time.monotonic())
                 for sink in tuple(self._sinks):

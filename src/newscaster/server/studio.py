@@ -15,6 +15,7 @@ from newscaster.media import FolderLease
 from newscaster.server.anchor_registry import Library, reading_for, voices
 from newscaster.server.http_errors import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
 from newscaster.server.jobs import JobQueue
+from newscaster.server.metrics import Metrics
 from newscaster.server.recording import Recordings
 from newscaster.server.session import RATE, Session, SessionOptions
 from newscaster.server.settings import Settings
@@ -47,11 +48,13 @@ class Studio:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.metrics = Metrics()
         self.library = Library(settings.anchors, backend=settings.backend)
         self.voices: tuple[str, ...] = ()
         self._sessions: dict[str, Session] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._starting = 0
+        self._opened = False
         self._closing = False
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
@@ -63,7 +66,7 @@ class Studio:
             hint="; --take-over does not wait",
         )
         try:
-            self.uploads = Uploads(settings.keep, settings.limits)
+            self.uploads = Uploads(settings.keep, settings.limits, count=self.metrics.uploaded)
             self.recordings = Recordings(
                 settings.keep / "recordings", settings.limits, timestamp=settings.timestamp
             )
@@ -75,6 +78,7 @@ class Studio:
                 lease=self.lease,
                 timestamp=settings.timestamp,
                 track_folder=lambda video_id: self.videos.track_folder(video_id),
+                count=self.metrics.job_ended,
             )
             self.videos = Videos(
                 settings.keep / "videos",
@@ -91,6 +95,7 @@ class Studio:
                 ) from error
             raise
         self.peers = Peers(settings.limits)
+        self.metrics.watch(self)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Studio]:
@@ -100,11 +105,22 @@ class Studio:
         self.voices = await asyncio.to_thread(voices)
         await asyncio.to_thread(self.library.open, self.library.ids[0])
         self.jobs.start()
+        self._opened = True
         self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
         try:
             yield self
         finally:
             await self.close()
+
+    def why_not_ready(self) -> str | None:
+        """Return in one sentence why no session can be started now; None if one can."""
+        if not self._opened:
+            return "the anchors are being loaded. Try again in a few seconds"
+        if self.lease.is_lost:
+            return f"another studio has taken over '{self.settings.keep}'. Send requests to that one"
+        if self._closing:
+            return "the studio is closing"
+        return None
 
     def warm_up(self) -> None:
         """Load the default voice in the background, once.
@@ -141,9 +157,18 @@ class Studio:
         Raises:
             NewscasterError: too many sessions, no such anchor or voice, or a value out of range.
         """
+        try:
+            session = await self._begin(options)
+        except Exception as error:
+            self.metrics.session_refused(error)
+            raise
+        self.metrics.session_started()
+        return session
+
+    async def _begin(self, options: SessionOptions) -> Session:
         limits = self.settings.limits
-        if self._closing or self.lease.is_lost:
-            raise RefusedError("the studio is closing", status=CLOSING)
+        if (why := self.why_not_ready()) is not None:
+            raise RefusedError(why, status=CLOSING)
         if len(self._sessions) + self._starting >= limits.sessions:
             raise RefusedError(
                 f"{limits.sessions} sessions are live, the maximum. Wait until one ends",
@@ -171,7 +196,8 @@ class Studio:
                     prefetch_seconds=_PREFETCH_SECONDS,
                 ),
             )
-            session = Session(anchor, opened, await asyncio.to_thread(open_stream), options)
+            live = await asyncio.to_thread(open_stream)
+            session = Session(anchor, opened, live, options, observe=self.metrics.frame)
         finally:
             self._starting -= 1
         if self._closing:

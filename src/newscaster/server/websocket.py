@@ -13,8 +13,8 @@ import logging
 import queue
 import struct
 import threading
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -159,7 +159,7 @@ class Conversation:
             parts.append(self._send_frames)
         tasks = [asyncio.ensure_future(part()) for part in parts]
         try:
-            with session.used():
+            with session.used(), _counted(session):
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 if (error := task.exception()) and not isinstance(error, _LEFT):
@@ -273,6 +273,15 @@ class Conversation:
         while (data := await self._sink.drain()) is not None:
             async with asyncio.timeout(self._limits.stall_seconds):
                 await self._socket.send_bytes(data)
+
+
+@contextmanager
+def _counted(session: Session) -> Iterator[None]:
+    session.sockets += 1
+    try:
+        yield
+    finally:
+        session.sockets -= 1
 
 
 def parsed(text: str, limits: Limits) -> dict[str, Any]:
