@@ -77,6 +77,14 @@ _EXTRA = {
     metavar="MS",
     help="Audio look-ahead of live speech in ms, if the client does not set it (80-1000, multiple of 40).",
 )
+@click.option(
+    "--drain",
+    "drain_seconds",
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="After SIGTERM, start no more sessions and jobs, and let those that run go on for this time.",
+)
 @click.option("--sessions", default=8, show_default=True, help="Maximum number of concurrent live sessions.")
 @backend_option
 @timestamp_option

@@ -7,9 +7,11 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 import uvicorn
@@ -26,7 +28,14 @@ from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
 from newscaster.server.api import of_validation, router
 from newscaster.server.connections import Connections
-from newscaster.server.http_errors import BAD_REQUEST, BROKEN, CLOSING, sentence, status_of
+from newscaster.server.http_errors import (
+    BAD_REQUEST,
+    BROKEN,
+    CLOSING,
+    extra_headers,
+    sentence,
+    status_of,
+)
 from newscaster.server.job_api import router as job_router
 from newscaster.server.middleware import API, App, Message, Receive, Scope, SecurityMiddleware, Send
 from newscaster.server.probes import router as probe_router
@@ -104,7 +113,8 @@ def create_app(settings: Settings) -> FastAPI:
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, NewscasterError)
-    return JSONResponse({"error": sentence(error)}, status_of(error))
+    status = status_of(error)
+    return JSONResponse({"error": sentence(error)}, status, extra_headers(status))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -161,7 +171,8 @@ def without_tracebacks(app: App) -> App:
         except asyncio.CancelledError:
             _log.warning("%s: the studio stopped before it replied", _path(scope))
             if scope["type"] == "http" and not started:
-                await JSONResponse({"error": "the studio is closing"}, CLOSING)(scope, receive, send)
+                reply = JSONResponse({"error": "the studio is closing"}, CLOSING, extra_headers(CLOSING))
+                await reply(scope, receive, send)
         except Exception as error:
             if fault(error) is None:
                 raise
@@ -170,7 +181,31 @@ def without_tracebacks(app: App) -> App:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which exits normally on a signal instead of raising it again."""
+    """uvicorn's server, which exits normally on a signal instead of raising it again.
+
+    Args:
+        config: its configuration.
+        drain: awaited after a first SIGTERM, before it exits; None: it exits at once. Any other signal does.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, drain: Callable[[], Awaitable[None]] | None) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Handle a signal, in the event loop."""
+        drain, self._drain = self._drain, None
+        if sig == signal.SIGTERM and drain is not None and not self.should_exit:
+            self._draining = asyncio.get_running_loop().create_task(self._drain_and_exit(drain))
+        else:
+            super().handle_exit(sig, frame)
+
+    async def _drain_and_exit(self, drain: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await drain()
+        finally:
+            self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -182,6 +217,7 @@ class _Server(uvicorn.Server):
             for number in signals:
                 loop.add_signal_handler(number, self.handle_exit, number, None)
         except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            self._drain = None  # signals come outside of the event loop
             with super().capture_signals():
                 yield
             return
@@ -226,6 +262,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def serve(settings: Settings, *, started: Callable[[str], None] = lambda address: None) -> None:
     """Serve until SIGTERM or SIGINT. Live sessions end then; jobs are kept, and resume at the next start.
 
+    With `settings.drain_seconds`, a first SIGTERM lets sessions and the running job go on for this time.
+
     Args:
         settings: settings of the studio.
         started: called with the address, such as http://127.0.0.1:8765, once it accepts connections.
@@ -268,7 +306,9 @@ def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callab
         server_header=False,
         lifespan="on",
     )
-    server = _Server(config)
+    studio: Studio = app.state.studio
+    seconds = settings.drain_seconds
+    server = _Server(config, drain=partial(studio.drain, seconds) if seconds else None)
 
     async def run() -> None:
         announcing = asyncio.create_task(_announce(server, address, started))

@@ -21,6 +21,8 @@ TOO_MANY = 429
 BROKEN = 500
 CLOSING = 503
 DISK_FULL = 507
+RETRY_SECONDS = 5
+"""Retry-After of a 503: another studio may answer then, or this one after a restart."""
 MAX_SENTENCE = 600
 """Maximum characters of an error message, which may quote a client."""
 
@@ -33,6 +35,11 @@ _CLOSE_CODES = {
     BROKEN: 1011,
 }
 """WebSocket close codes by status; all others are 1008, a policy violation."""
+
+
+def extra_headers(status: int) -> dict[str, str]:
+    """Return further headers of an error reply."""
+    return {"retry-after": str(RETRY_SECONDS)} if status == CLOSING else {}
 
 
 class RefusedError(NewscasterError):

@@ -35,6 +35,7 @@ from newscaster.media import FolderLease, atomic_write, remove_left_overs, sync_
 from newscaster.server.anchor_registry import Library
 from newscaster.server.dub_process import DubWork
 from newscaster.server.http_errors import (
+    CLOSING,
     CONFLICT,
     NOT_FOUND,
     TOO_MANY,
@@ -69,6 +70,8 @@ from newscaster.texts import quoted, without_controls
 _log = logging.getLogger("newscaster.server")
 
 _MAX_TITLE = 80
+STOPPING = "the studio is stopping, and starts no more sessions and jobs. Try again in a few seconds"
+"""Refusal of a studio that drains."""
 
 
 class JobQueue:
@@ -97,7 +100,7 @@ class JobQueue:
         track_folder: Callable[[str], Path | None] = lambda video_id: None,
         count: Callable[[str, float], None] = lambda state, seconds: None,
     ) -> None:
-        self._count_job = count
+        self._count_job, self._paused = count, False
         folder.mkdir(parents=True, exist_ok=True)
         self._track_folder = track_folder
         self._lease = lease
@@ -112,6 +115,15 @@ class JobQueue:
     def start(self) -> None:
         """Start working."""
         self._worker = asyncio.create_task(self._work(), name="jobs")
+
+    def pause(self) -> None:
+        """Accept and start no more jobs; the running one goes on."""
+        self._paused = True
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a job is running."""
+        return self._running is not None
 
     async def stop(self) -> None:
         """Stop working; the running job restarts at the next start."""
@@ -134,12 +146,22 @@ class JobQueue:
         except KeyError:
             raise RefusedError(f"there is no job {quoted(job_id)}", status=NOT_FOUND) from None
 
+    def check_open(self) -> None:
+        """Check that jobs are accepted.
+
+        Raises:
+            RefusedError: the studio is stopping.
+        """
+        if self._paused:
+            raise RefusedError(STOPPING, status=CLOSING)
+
     def check_room(self) -> None:
         """Check that one more job is allowed.
 
         Raises:
-            RefusedError: too many jobs are open, or stored.
+            RefusedError: too many jobs are open, or stored, or the studio is stopping.
         """
+        self.check_open()
         waiting = sum(job.is_open for job in self._jobs.values())
         if waiting >= self._limits.jobs:
             raise RefusedError(
@@ -310,7 +332,7 @@ class JobQueue:
     async def _work(self) -> None:
         while True:
             job = next((job for job in self._jobs.values() if job.state == QUEUED), None)
-            if job is None:
+            if job is None or self._paused:
                 self._changed.clear()
                 await self._changed.wait()
                 continue

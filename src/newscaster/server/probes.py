@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from newscaster.server.api_requests import TheStudio
-from newscaster.server.http_errors import CLOSING
+from newscaster.server.http_errors import CLOSING, extra_headers
 from newscaster.server.metrics import CONTENT_TYPE
 from newscaster.server.middleware import ALIVE, METRICS, READY
 
@@ -24,7 +24,9 @@ async def alive() -> dict[str, str]:
 @router.get(READY, summary="Whether sessions can be started; needs no token", response_class=JSONResponse)
 async def ready(studio: TheStudio) -> JSONResponse:
     why = studio.why_not_ready()
-    return JSONResponse({"status": "ready"}) if why is None else JSONResponse({"error": why}, CLOSING)
+    if why is not None:
+        return JSONResponse({"error": why}, CLOSING, extra_headers(CLOSING))
+    return JSONResponse({"status": "ready"})
 
 
 @router.get(METRICS, summary="Metrics in the text format of Prometheus", response_class=Response)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -112,6 +113,8 @@ class Settings:
     """Inference backend, see `newscaster.open`."""
     timestamp: str | None = None
     """Address of a time-stamp authority (RFC 3161) for signatures; None: no time stamps."""
+    drain_seconds: float = 0.0
+    """Time for which sessions and the running job go on after a SIGTERM; 0: they end at once."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -126,6 +129,8 @@ class Settings:
                 check_unicode(value, f"--{name}")
         if not 0 <= self.port <= 65535:
             raise InputError(f"--port is {self.port}; expected 0 to 65535")
+        if not 0 <= self.drain_seconds < math.inf:
+            raise InputError(f"--drain is {self.drain_seconds}; expected a number of seconds, 0 or more")
         if self.token is not None and len(self.token) < MIN_TOKEN_CHARACTERS:
             raise InputError(
                 f"the token has {len(self.token)} characters; expected at least {MIN_TOKEN_CHARACTERS}. "

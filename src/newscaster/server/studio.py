@@ -14,7 +14,7 @@ from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
 from newscaster.server.anchor_registry import Library, reading_for, voices
 from newscaster.server.http_errors import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
-from newscaster.server.jobs import JobQueue
+from newscaster.server.jobs import STOPPING, JobQueue
 from newscaster.server.metrics import Metrics
 from newscaster.server.recording import Recordings
 from newscaster.server.session import RATE, Session, SessionOptions
@@ -31,6 +31,7 @@ from newscaster.texts import quoted
 _log = logging.getLogger("newscaster.server")
 
 _SWEEP_SECONDS = 2.0
+_DRAIN_POLL_SECONDS = 0.1
 _PREFETCH_SECONDS = 3.0
 """Speech of texts that is synthesised ahead; a change of voice or speed applies after it."""
 
@@ -55,7 +56,7 @@ class Studio:
         self._ending: set[asyncio.Task[None]] = set()
         self._starting = 0
         self._opened = False
-        self._closing = False
+        self._closing = self._draining = False
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self.lease = FolderLease(
@@ -120,7 +121,27 @@ class Studio:
             return f"another studio has taken over '{self.settings.keep}'. Send requests to that one"
         if self._closing:
             return "the studio is closing"
-        return None
+        return STOPPING if self._draining else None
+
+    async def drain(self, seconds: float) -> None:
+        """Start no more sessions and jobs, and wait until those that run have ended.
+
+        Args:
+            seconds: maximum time to wait. :meth:`close` ends sessions after it, and keeps the job.
+        """
+        _log.warning("the studio is stopping: sessions and the running job may go on for %g s", seconds)
+        self._draining = True
+        self.jobs.pause()
+        for session in self._sessions.values():
+            session.report(
+                f"the studio is stopping: this session may go on for {seconds:g} s. Start another one then"
+            )
+        end = asyncio.get_running_loop().time() + seconds
+        while self._sessions or self._ending or self._starting or self.jobs.is_running:
+            if asyncio.get_running_loop().time() >= end:
+                _log.warning("%d sessions were live at the end of the time to stop", len(self._sessions))
+                return
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
 
     def warm_up(self) -> None:
         """Load the default voice in the background, once.
@@ -200,9 +221,9 @@ class Studio:
             session = Session(anchor, opened, live, options, observe=self.metrics.frame)
         finally:
             self._starting -= 1
-        if self._closing:
+        if (why := self.why_not_ready()) is not None:
             session.live.close()
-            raise RefusedError("the studio is closing", status=CLOSING)
+            raise RefusedError(why, status=CLOSING)
         self._sessions[session.id] = session
         session.start()
         return session
