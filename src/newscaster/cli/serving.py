@@ -78,6 +78,11 @@ _EXTRA = {
     help="Audio look-ahead of live speech in ms, if the client does not set it (80-1000, multiple of 40).",
 )
 @click.option(
+    "--instance",
+    metavar="NAME",
+    help="Name of this studio among several behind one proxy. Ids are NAME.RANDOM; the page gets a cookie.",
+)
+@click.option(
     "--drain",
     "drain_seconds",
     default=0.0,

@@ -71,6 +71,7 @@ async def info(studio: TheStudio) -> dict[str, Any]:
     studio.warm_up()  # a page requests this first
     return {
         "version": VERSION,
+        "instance": studio.settings.instance,
         "voices": studio.voices,
         "look_ahead_ms": studio.settings.look_ahead_ms,
         "limits": asdict(studio.settings.limits),

@@ -43,6 +43,7 @@ from newscaster.server.http_errors import (
     refusing_full_disk,
     sentence,
 )
+from newscaster.server.ids import with_instance
 from newscaster.server.job_process import Task, Work, run_work
 from newscaster.server.job_record import (
     ANCHOR,
@@ -85,6 +86,7 @@ class JobQueue:
         lease: lease of the folder; no record is written after it is lost.
         timestamp: address of a time-stamp authority for signatures; None: no time stamps.
         track_folder: returns the folder for face tracks of an upload, by its id; None keeps none.
+        instance: name of the studio, in ids.
         count: called when a job is no longer running, with its state and the seconds that it ran.
     """
 
@@ -98,8 +100,10 @@ class JobQueue:
         lease: FolderLease | None = None,
         timestamp: str | None = None,
         track_folder: Callable[[str], Path | None] = lambda video_id: None,
+        instance: str | None = None,
         count: Callable[[str, float], None] = lambda state, seconds: None,
     ) -> None:
+        self._instance = instance
         self._count_job, self._paused = count, False
         folder.mkdir(parents=True, exist_ok=True)
         self._track_folder = track_folder
@@ -219,7 +223,7 @@ class JobQueue:
         self.check_room()
         created = datetime.now(UTC).isoformat(timespec="microseconds")  # the order of the queue
         title = title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 1] + "…"
-        job_id = secrets.token_hex(8)
+        job_id = with_instance(self._instance, secrets.token_hex(8))
         options.setdefault("anchor", job_id)
         job = Job(id=job_id, title=title, source=source, created=created, **options)
         folder = self._folder / job.id

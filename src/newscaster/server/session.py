@@ -22,6 +22,7 @@ from newscaster import media
 from newscaster.errors import InputError, NewscasterError
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.server.http_errors import sentence
+from newscaster.server.ids import with_instance
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.live import Live
@@ -106,6 +107,7 @@ class Session:
         opened: the anchor itself.
         live: the stream; the session closes it.
         options: anchor, voice and articulation.
+        instance: name of the studio, in the id.
         observe: called with each frame, before the sinks.
     """
 
@@ -116,9 +118,10 @@ class Session:
         live: Live,
         options: SessionOptions,
         *,
+        instance: str | None = None,
         observe: Callable[[LiveFrame], None] = lambda frame: None,
     ) -> None:
-        self.id = secrets.token_urlsafe(12)
+        self.id = with_instance(instance, secrets.token_urlsafe(12))
         self.anchor, self.opened, self.live = anchor, opened, live
         self.info: AnchorInfo = opened.info
         self.options = options

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from newscaster.errors import InputError
 from newscaster.formats.anchor import BUNDLED
+from newscaster.server.ids import check_instance
 from newscaster.synthesis.look_ahead import LOOK_AHEADS_MS, MAX_MS, MIN_MS, STEP_MS
 from newscaster.system.folders import platform_cache_folder
 from newscaster.texts import check_unicode, is_unicode, quoted
@@ -113,6 +114,8 @@ class Settings:
     """Inference backend, see `newscaster.open`."""
     timestamp: str | None = None
     """Address of a time-stamp authority (RFC 3161) for signatures; None: no time stamps."""
+    instance: str | None = None
+    """Name of the studio among several behind one proxy: a prefix of ids. None: no prefix."""
     drain_seconds: float = 0.0
     """Time for which sessions and the running job go on after a SIGTERM; 0: they end at once."""
     limits: Limits = field(default_factory=Limits)
@@ -129,6 +132,7 @@ class Settings:
                 check_unicode(value, f"--{name}")
         if not 0 <= self.port <= 65535:
             raise InputError(f"--port is {self.port}; expected 0 to 65535")
+        check_instance(self.instance)
         if not 0 <= self.drain_seconds < math.inf:
             raise InputError(f"--drain is {self.drain_seconds}; expected a number of seconds, 0 or more")
         if self.token is not None and len(self.token) < MIN_TOKEN_CHARACTERS:

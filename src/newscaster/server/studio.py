@@ -69,7 +69,10 @@ class Studio:
         try:
             self.uploads = Uploads(settings.keep, settings.limits, count=self.metrics.uploaded)
             self.recordings = Recordings(
-                settings.keep / "recordings", settings.limits, timestamp=settings.timestamp
+                settings.keep / "recordings",
+                settings.limits,
+                timestamp=settings.timestamp,
+                instance=settings.instance,
             )
             self.jobs = JobQueue(
                 settings.keep / "jobs",
@@ -80,12 +83,14 @@ class Studio:
                 timestamp=settings.timestamp,
                 track_folder=lambda video_id: self.videos.track_folder(video_id),
                 count=self.metrics.job_ended,
+                instance=settings.instance,
             )
             self.videos = Videos(
                 settings.keep / "videos",
                 self.library,
                 settings.limits,
                 is_needed=self.jobs.uses_video,
+                instance=settings.instance,
             )
         except BaseException as error:
             self.lease.release()
@@ -218,7 +223,14 @@ class Studio:
                 ),
             )
             live = await asyncio.to_thread(open_stream)
-            session = Session(anchor, opened, live, options, observe=self.metrics.frame)
+            session = Session(
+                anchor,
+                opened,
+                live,
+                options,
+                instance=self.settings.instance,
+                observe=self.metrics.frame,
+            )
         finally:
             self._starting -= 1
         if (why := self.why_not_ready()) is not None:
