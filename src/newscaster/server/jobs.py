@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import secrets
 import shutil
 import time
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
-from newscaster.media import FolderLease, atomic_write, remove_left_overs, sync_file
+from newscaster.media import FolderLease, atomic_write, remove_left_overs
 from newscaster.server.anchor_registry import Library
 from newscaster.server.dub_process import DubWork
 from newscaster.server.http_errors import (
@@ -60,6 +59,7 @@ from newscaster.server.job_record import (
     Job,
     PhotoJob,
     read_record,
+    write_sources,
 )
 from newscaster.server.photo_process import PhotoWork
 from newscaster.server.settings import Limits
@@ -241,15 +241,8 @@ class JobQueue:
         """
         self._folder.mkdir(exist_ok=True)  # it may have been deleted
         folder.mkdir()
-        source = folder / job.source
         try:
-            if video is not None and job.dub is not None:
-                _link(video, folder / job.dub.original)
-            if isinstance(content, bytes):
-                source.write_bytes(content)
-            elif content is not None:
-                shutil.move(content, source)
-            sync_file(source)
+            write_sources(folder, job, content, video)
             self._put(job)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -436,11 +429,3 @@ class JobQueue:
             self._jobs[job_id] = replace(
                 self._jobs[job_id], frames=round(done), total=round(total), phase=phase or None
             )
-
-
-def _link(video: Path, path: Path) -> None:
-    """Make a file that shares the content of another; copy it if that is not possible."""
-    try:
-        os.link(video, path)
-    except OSError:
-        shutil.copyfile(video, path)
