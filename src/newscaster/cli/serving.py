@@ -91,6 +91,12 @@ _EXTRA = {
     help="After SIGTERM, start no more sessions and jobs, and let those that run go on for this time.",
 )
 @click.option("--sessions", default=8, show_default=True, help="Maximum number of concurrent live sessions.")
+@click.option(
+    "--open-anchors",
+    default=8,
+    show_default=True,
+    help="Maximum number of anchors kept open, apart from those that sessions use.",
+)
 @backend_option
 @timestamp_option
 @click.pass_context
@@ -100,13 +106,15 @@ def serve(
     anchors: tuple[str, ...],
     keep: Path | None,
     sessions: int,
+    open_anchors: int,
     token: str | None,
     no_token: bool,
     **options: Any,
 ) -> None:
     """Serve a live studio for each ANCHOR.
 
-    ANCHOR: a file (default: the bundled anchor).
+    ANCHOR: a file (default: the bundled anchor), or in an object store: s3://BUCKET/NAME.anchor, or a folder
+    such as s3://BUCKET/anchors/, whose anchors are fetched when they are first used.
 
     Serves a web page and an API under /v1, on this machine only unless --host is set. Open the printed link:
     it contains the API token.
@@ -126,7 +134,7 @@ def serve(
     settings = Settings(
         anchors=anchors or (BUNDLED,),
         keep=keep or _private(default_folder()),
-        limits=Limits(sessions=sessions),
+        limits=Limits(sessions=sessions, open_anchors=open_anchors),
         token=None if no_token else token,
         **options,
     )

@@ -85,21 +85,32 @@ async def anchors(studio: TheStudio) -> list[dict[str, Any]]:
 
 
 def _anchor(studio: Studio, anchor_id: str) -> dict[str, Any]:
-    metadata = studio.library.info(anchor_id)
+    metadata = studio.library.known_info(anchor_id)
+    shown: dict[str, Any] = {
+        "id": anchor_id,
+        "name": escaped(studio.library.name(anchor_id)),
+        "poster": f"{API}/anchors/{anchor_id}/poster.jpg",
+    }
+    if metadata is None:  # in a store, and not fetched yet
+        return {**shown, "width": None, "height": None, "fps": None, "attribution": [], "consent": {}}
     width, height = metadata.size
     return {
-        "id": anchor_id,
-        "name": escaped(metadata.name),
+        **shown,
         "width": width,
         "height": height,
         "fps": float(metadata.fps),
-        "poster": f"{API}/anchors/{anchor_id}/poster.jpg",
         "attribution": [escaped(line) for line in metadata.attribution],
         "consent": {
             escaped(name): escaped(value) if isinstance(value, str) else value
             for name, value in metadata.consent.items()
         },
     }
+
+
+@router.get("/anchors/{anchor}", summary="One anchor; fetched from its store if it was not yet")
+async def anchor_info(anchor: str, studio: TheStudio) -> dict[str, Any]:
+    await asyncio.to_thread(studio.library.path, anchor)
+    return _anchor(studio, anchor)
 
 
 @router.get(

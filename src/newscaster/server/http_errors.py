@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from newscaster.errors import InputError, MissingExtraError, NewscasterError, OutputError
+from newscaster.stores.remote import StoreError
 from newscaster.system.os_errors import NO_ROOM
 from newscaster.texts import escaped, shown
 
@@ -84,6 +85,8 @@ def status_of(error: NewscasterError) -> int:
         return error.status
     if isinstance(error, OutputError):
         return BROKEN
+    if isinstance(error, StoreError):
+        return CLOSING
     return BAD_REQUEST if isinstance(error, InputError | MissingExtraError) else BROKEN
 
 

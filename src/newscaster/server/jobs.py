@@ -355,8 +355,7 @@ class JobQueue:
             return
         remove_left_overs(folder)
         self._update(job.id, state=RUNNING, phase=None, frames=0, total=0)
-        work = self._task(job, folder)
-        task = asyncio.create_task(self._make(work, job.id))
+        task = asyncio.create_task(self._make(job, folder))
         self._running = (job.id, task)
         try:
             result = await task
@@ -373,11 +372,8 @@ class JobQueue:
             await asyncio.to_thread(self._library.add, job.anchor, folder / ANCHOR)
         self._update(job.id, **result)
 
-    def _task(self, job: Job, folder: Path) -> Task:
+    def _task(self, job: Job, folder: Path, anchor: Path) -> Task:
         """Return what the worker process of a job runs."""
-        if job.photo is not None:
-            return PhotoWork(folder=folder, job=job)
-        anchor = self._library.path(job.anchor)
         if job.dub is not None:
             return DubWork(
                 anchor=anchor,
@@ -400,10 +396,15 @@ class JobQueue:
             timestamp=self._timestamp,
         )
 
-    async def _make(self, work: Task, job_id: str) -> Mapping[str, Any]:
+    async def _make(self, job: Job, folder: Path) -> Mapping[str, Any]:
         """Run the worker, and remove its partial files."""
+        work: Task
+        if job.photo is not None:
+            work = PhotoWork(folder=folder, job=job)
+        else:
+            work = self._task(job, folder, await asyncio.to_thread(self._library.path, job.anchor))
         try:
-            return await run_work(work, progress=partial(self._count, job_id))
+            return await run_work(work, progress=partial(self._count, job.id))
         finally:
             # The next start removes them; an error here would hide that of the worker.
             with suppress(OSError):

@@ -65,6 +65,10 @@ class Limits:
     """Total size of uploaded files on disk, in progress, pending or of jobs, and of anchors made of them."""
     spare_disk_bytes: int = 256 << 20
     """Free disk space that uploads leave."""
+    open_anchors: int = 8
+    """Open anchors, apart from those that sessions use."""
+    anchor_cache_bytes: int = 8 << 30
+    """Size of the copies of anchors in object stores beyond which unused ones are removed."""
     waiting_seconds: float = 60.0
     """Pending audio of a session."""
     message_bytes: int = 1 << 20
@@ -93,7 +97,7 @@ class Settings:
     """
 
     anchors: tuple[str, ...] = (BUNDLED,)
-    """Anchor files, or `builtin`."""
+    """Anchor files, `builtin`, and URLs of anchors or of folders of anchors in object stores."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = DEFAULT_PORT

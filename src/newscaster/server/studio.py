@@ -12,7 +12,7 @@ from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
-from newscaster.server.anchor_registry import Library, reading_for, voices
+from newscaster.server.anchor_registry import Library, UsedAnchor, reading_for, voices
 from newscaster.server.http_errors import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
 from newscaster.server.jobs import STOPPING, JobQueue
 from newscaster.server.metrics import Metrics
@@ -23,6 +23,7 @@ from newscaster.server.uploads import Uploads
 from newscaster.server.videos import Videos
 from newscaster.server.webrtc import Peers, listen_on
 from newscaster.speech.voices import Reading
+from newscaster.stores.cache import FileCache
 from newscaster.synthesis.background import check_plain_background
 from newscaster.synthesis.live import Live
 from newscaster.synthesis.options import LiveLimits, Style
@@ -32,6 +33,8 @@ _log = logging.getLogger("newscaster.server")
 
 _SWEEP_SECONDS = 2.0
 _DRAIN_POLL_SECONDS = 0.1
+_FETCHED_SECONDS = 600.0
+"""Time for which a fetched anchor is not removed: jobs open it meanwhile."""
 _PREFETCH_SECONDS = 3.0
 """Speech of texts that is synthesised ahead; a change of voice or speed applies after it."""
 
@@ -50,9 +53,21 @@ class Studio:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.library = Library(settings.anchors, backend=settings.backend)
+        limits = settings.limits
+        self.library = Library(
+            settings.anchors,
+            backend=settings.backend,
+            cache=FileCache(
+                folder=settings.keep / "anchors",
+                max_bytes=limits.anchor_cache_bytes,
+                unused_seconds=_FETCHED_SECONDS,
+                next_step="Name another folder with --data-dir",
+            ),
+            max_open=limits.open_anchors,
+        )
         self.voices: tuple[str, ...] = ()
         self._sessions: dict[str, Session] = {}
+        self._used: dict[str, UsedAnchor] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._starting = 0
         self._opened = False
@@ -109,7 +124,8 @@ class Studio:
         if self.settings.is_loopback:
             listen_on(["::1"] if ":" in self.settings.host else ["127.0.0.1"])
         self.voices = await asyncio.to_thread(voices)
-        await asyncio.to_thread(self.library.open, self.library.ids[0])
+        default = await asyncio.to_thread(self.library.acquire, self.library.ids[0])
+        default.release()  # it stays open while few others are used
         self.jobs.start()
         self._opened = True
         self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
@@ -205,10 +221,11 @@ class Studio:
         look_ahead_ms = self._look_ahead_ms(options)
         check_plain_background(options.background)
         self._starting += 1
+        used: UsedAnchor | None = None
         try:
-            opened = await asyncio.to_thread(self.library.open, anchor)
+            used = await asyncio.to_thread(self.library.acquire, anchor)
             open_stream: Callable[[], Live] = partial(
-                opened.live,
+                used.anchor.live,
                 rate=RATE,
                 style=Style(
                     reading=reading,
@@ -225,18 +242,24 @@ class Studio:
             live = await asyncio.to_thread(open_stream)
             session = Session(
                 anchor,
-                opened,
+                used.anchor,
                 live,
                 options,
                 instance=self.settings.instance,
                 observe=self.metrics.frame,
             )
+        except BaseException:
+            if used is not None:
+                used.release()
+            raise
         finally:
             self._starting -= 1
         if (why := self.why_not_ready()) is not None:
             session.live.close()
+            used.release()
             raise RefusedError(why, status=CLOSING)
         self._sessions[session.id] = session
+        self._used[session.id] = used
         session.start()
         return session
 
@@ -302,6 +325,7 @@ class Studio:
         await self.recordings.finish(session)
         await session.close()
         await self.peers.hang_up(session)
+        self._used.pop(session.id).release()
 
     async def play(self, session: Session, audio: Path) -> None:
         """Speak an uploaded file in a session, and remove it afterwards."""

@@ -174,7 +174,7 @@ class Videos:
 
     async def _search(self, video: Video, anchor: str) -> Mapping[str, Any]:
         work = FacesWork(
-            anchor=self._library.path(anchor),
+            anchor=await asyncio.to_thread(self._library.path, anchor),
             video=video.path,
             out=video.path.parent / f"faces-{anchor}",
         )
