@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from newscaster.cli.exits import EXIT_ERROR
+from newscaster.cli.json_log import json_lines, wants_json
 from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.speaking import backend_option, timestamp_option
 from newscaster.cli.terminal import numpy_on_one_thread, say
-from newscaster.errors import InputError, MissingExtraError
+from newscaster.errors import InputError, MissingExtraError, NewscasterError
 
 _EXTRA = {
     "fastapi": "fastapi",
@@ -148,7 +151,15 @@ def serve(
         else:
             say(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
 
-    serve_until_stopped(settings, started=started)
+    if not wants_json():
+        serve_until_stopped(settings, started=started)
+        return
+    with json_lines():
+        try:
+            serve_until_stopped(settings, started=started, own_http_log=False)
+        except NewscasterError as error:
+            logging.getLogger("newscaster.cli").error("%s", error)
+            context.exit(EXIT_ERROR)
 
 
 def _private(folder: Path) -> Path:

@@ -259,7 +259,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def serve(settings: Settings, *, started: Callable[[str], None] = lambda address: None) -> None:
+def serve(
+    settings: Settings,
+    *,
+    started: Callable[[str], None] = lambda address: None,
+    own_http_log: bool = True,
+) -> None:
     """Serve until SIGTERM or SIGINT. Live sessions end then; jobs are kept, and resume at the next start.
 
     With `settings.drain_seconds`, a first SIGTERM lets sessions and the running job go on for this time.
@@ -267,9 +272,12 @@ def serve(settings: Settings, *, started: Callable[[str], None] = lambda address
     Args:
         settings: settings of the studio.
         started: called with the address, such as http://127.0.0.1:8765, once it accepts connections.
+        own_http_log: whether warnings of the HTTP server go to standard error; otherwise, like all others, to
+            the handlers of the program.
 
     Raises:
         AnchorError: an anchor is missing or damaged.
+        MissingExtraError: traces are to be sent, and OpenTelemetry is not installed.
         OutputError: the port is in use; the folder cannot be written to, is in use by another studio, or was
             taken over by one.
     """
@@ -277,12 +285,19 @@ def serve(settings: Settings, *, started: Callable[[str], None] = lambda address
     app = create_app(settings)
     lease: FolderLease = app.state.studio.lease
     try:
-        _serve(app, settings, lease, started)
+        _serve(app, settings, lease, started, own_http_log=own_http_log)
     finally:
         lease.release()
 
 
-def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callable[[str], None]) -> None:
+def _serve(
+    app: FastAPI,
+    settings: Settings,
+    lease: FolderLease,
+    started: Callable[[str], None],
+    *,
+    own_http_log: bool,
+) -> None:
     """Serve until a signal, or until the lease is lost.
 
     Raises:
@@ -291,9 +306,11 @@ def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callab
     listening = _listen(settings)
     _allow_open_files()
     connections = Connections(settings.limits)
+    studio: Studio = app.state.studio
     config = uvicorn.Config(
-        without_tracebacks(app),
+        studio.tracing.wrap(without_tracebacks(app)),
         log_level="warning",
+        log_config=uvicorn.config.LOGGING_CONFIG if own_http_log else None,
         access_log=False,  # URLs may contain a token
         http=cast(Any, connections.protocol),  # h11, even if httptools is installed
         ws="websockets-sansio",
@@ -306,7 +323,6 @@ def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callab
         server_header=False,
         lifespan="on",
     )
-    studio: Studio = app.state.studio
     seconds = settings.drain_seconds
     server = _Server(config, drain=partial(studio.drain, seconds) if seconds else None)
 

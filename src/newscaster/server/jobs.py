@@ -87,7 +87,7 @@ class JobQueue:
         timestamp: address of a time-stamp authority for signatures; None: no time stamps.
         track_folder: returns the folder for face tracks of an upload, by its id; None keeps none.
         instance: name of the studio, in ids.
-        count: called when a job is no longer running, with its state and the seconds that it ran.
+        ended: called when a job is no longer running, with its id, its state and the seconds that it ran.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class JobQueue:
         timestamp: str | None = None,
         track_folder: Callable[[str], Path | None] = lambda video_id: None,
         instance: str | None = None,
-        count: Callable[[str, float], None] = lambda state, seconds: None,
+        ended: Callable[[str, str, float], None] = lambda job_id, state, seconds: None,
     ) -> None:
         self._instance = instance
-        self._count_job, self._paused = count, False
+        self._ended, self._paused = ended, False
         folder.mkdir(parents=True, exist_ok=True)
         self._track_folder = track_folder
         self._lease = lease
@@ -341,11 +341,11 @@ class JobQueue:
             except Exception as error:
                 reason = sentence(error) if isinstance(error, NewscasterError) else fault(error)
                 if reason is None:
-                    _log.exception("job %s failed", job.id)
+                    _log.exception("job %s failed", job.id, extra={"job": job.id})
                 self._update(job.id, state=FAILED, error=reason or f"internal error ({error!r})")
             finally:
                 state = self._jobs[job.id].state if job.id in self._jobs else CANCELLED
-                self._count_job(state, time.monotonic() - started)
+                self._ended(job.id, state, time.monotonic() - started)
 
     async def _do(self, job: Job) -> None:
         folder = self._folder / job.id

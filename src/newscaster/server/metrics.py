@@ -32,6 +32,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 _RENDER_BUCKETS = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.06, 0.08, 0.12, 0.25, 1.0)
 """In seconds. A frame of 25 per second has 0.04."""
 _JOB_BUCKETS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+_DELAY_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 5.0)
 _REASONS = {TOO_MANY: "limit", CLOSING: "stopping"}
 """By status; all others are `invalid`."""
 
@@ -60,6 +61,12 @@ class Metrics:
             registry=self.registry,
         )
         self._uploads = self._counter("uploads", "Uploaded files, by kind and outcome.", "kind", "outcome")
+        self._delays = Histogram(
+            "newscaster_first_frame_seconds",
+            "Delay from the arrival of live speech to its first frame.",
+            buckets=_DELAY_BUCKETS,
+            registry=self.registry,
+        )
         for reason in ("limit", "stopping", "invalid"):
             self._refused.labels(reason)
         for kind in ("audio", "video", "photo"):
@@ -80,6 +87,10 @@ class Metrics:
         else:
             self._rendered.inc()
             self._render_seconds.observe(frame.render_seconds)
+
+    def speech_shown(self, delay_seconds: float) -> None:
+        """Count an utterance of a session, when its first frame is shown."""
+        self._delays.observe(delay_seconds)
 
     def session_started(self) -> None:
         """Count a session."""

@@ -200,7 +200,8 @@ class _Recorder:
         except NewscasterError as error:
             self.error = error
         except Exception as error:
-            _log.exception("the recording of session %s failed", self._session.id)
+            session_id = self._session.id
+            _log.exception("the recording of session %s failed", session_id, extra={"session": session_id})
             self.error = OutputError(fault(error) or f"the recording failed ({error!r})")
         else:
             if made.cut_because is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,6 +20,7 @@ from newscaster.server.metrics import Metrics
 from newscaster.server.recording import Recordings
 from newscaster.server.session import RATE, Session, SessionOptions
 from newscaster.server.settings import Settings
+from newscaster.server.tracing import start_tracing
 from newscaster.server.uploads import Uploads
 from newscaster.server.videos import Videos
 from newscaster.server.webrtc import Peers, listen_on
@@ -53,6 +55,7 @@ class Studio:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.tracing = start_tracing()
         limits = settings.limits
         self.library = Library(
             settings.anchors,
@@ -97,7 +100,7 @@ class Studio:
                 lease=self.lease,
                 timestamp=settings.timestamp,
                 track_folder=lambda video_id: self.videos.track_folder(video_id),
-                count=self.metrics.job_ended,
+                ended=self._job_ended,
                 instance=settings.instance,
             )
             self.videos = Videos(
@@ -192,6 +195,7 @@ class Studio:
         await self.videos.close()
         await self.jobs.stop()
         self.lease.release()
+        await asyncio.to_thread(self.tracing.close)
 
     async def begin(self, options: SessionOptions) -> Session:
         """Start a session.
@@ -199,13 +203,26 @@ class Studio:
         Raises:
             NewscasterError: too many sessions, no such anchor or voice, or a value out of range.
         """
+        start = time.monotonic()
         try:
             session = await self._begin(options)
         except Exception as error:
             self.metrics.session_refused(error)
             raise
         self.metrics.session_started()
+        seconds = time.monotonic() - start
+        self.tracing.record("session start", seconds, session=session.id, anchor=session.anchor)
+        _log.info("session %s started in %.2f s", session.id, seconds, extra={"session": session.id})
         return session
+
+    def _job_ended(self, job_id: str, state: str, seconds: float) -> None:
+        self.metrics.job_ended(state, seconds)
+        self.tracing.record("job", seconds, job=job_id, state=state)
+        _log.info("job %s: %s after %.1f s", job_id, state, seconds, extra={"job": job_id})
+
+    def _speech_shown(self, session_id: str, delay_seconds: float) -> None:
+        self.metrics.speech_shown(delay_seconds)
+        self.tracing.record("first frame", delay_seconds, session=session_id)
 
     async def _begin(self, options: SessionOptions) -> Session:
         limits = self.settings.limits
@@ -247,6 +264,7 @@ class Studio:
                 options,
                 instance=self.settings.instance,
                 observe=self.metrics.frame,
+                speech_shown=self._speech_shown,
             )
         except BaseException:
             if used is not None:
@@ -326,6 +344,7 @@ class Studio:
         await session.close()
         await self.peers.hang_up(session)
         self._used.pop(session.id).release()
+        _log.info("session %s ended", session.id, extra={"session": session.id})
 
     async def play(self, session: Session, audio: Path) -> None:
         """Speak an uploaded file in a session, and remove it afterwards."""
@@ -345,4 +364,4 @@ class Studio:
                 try:
                     await self.end(session)
                 except Exception:
-                    _log.exception("session %s failed to end", session.id)
+                    _log.exception("session %s failed to end", session.id, extra={"session": session.id})

@@ -98,7 +98,8 @@ class EncodedFrames:
         try:
             work()
         except Exception:
-            _log.exception("the encoder of session %s failed", self._session.id)
+            session_id = self._session.id
+            _log.exception("the encoder of session %s failed", session_id, extra={"session": session_id})
         with suppress(RuntimeError):  # the loop was closed meanwhile
             self._loop.call_soon_threadsafe(self._ready.put_nowait, None)
 
@@ -163,7 +164,12 @@ class Conversation:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 if (error := task.exception()) and not isinstance(error, _LEFT):
-                    _log.error("a conversation with session %s failed", session.id, exc_info=error)
+                    _log.error(
+                        "a conversation with session %s failed",
+                        session.id,
+                        exc_info=error,
+                        extra={"session": session.id},
+                    )
         finally:
             if self._sink is not None:
                 session.remove(self._sink)
