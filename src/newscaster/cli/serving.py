@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,13 @@ _EXTRA = {
     help="Name of this studio among several behind one proxy. Ids are NAME.RANDOM; the page gets a cookie.",
 )
 @click.option(
+    "--turn",
+    multiple=True,
+    metavar="URL",
+    help="STUN or TURN server for browsers in other networks, such as turn:turn.example.com:3478. Its "
+    "static-auth-secret comes from NEWSCASTER_TURN_SECRET. Repeatable.",
+)
+@click.option(
     "--drain",
     "drain_seconds",
     default=0.0,
@@ -139,6 +147,7 @@ def serve(
         keep=keep or _private(default_folder()),
         limits=Limits(sessions=sessions, open_anchors=open_anchors),
         token=None if no_token else token,
+        turn_secret=os.environ.get("NEWSCASTER_TURN_SECRET") or None,
         **options,
     )
     is_new_token = token is None and not no_token

@@ -37,6 +37,7 @@ from newscaster.server.schemas import (
 )
 from newscaster.server.session import Session
 from newscaster.server.studio import Studio
+from newscaster.server.turn import ice_servers
 from newscaster.server.websocket import OUTPUTS, Conversation, parsed, text_of
 from newscaster.texts import escaped, quoted
 from newscaster.version import VERSION
@@ -74,6 +75,7 @@ async def info(studio: TheStudio) -> dict[str, Any]:
         "instance": studio.settings.instance,
         "voices": studio.voices,
         "look_ahead_ms": studio.settings.look_ahead_ms,
+        "ice_servers": ice_servers(studio.settings.turn, studio.settings.turn_secret),
         "limits": asdict(studio.settings.limits),
         "synthetic": "Everything this studio shows is synthetic: the mouth is generated.",
     }

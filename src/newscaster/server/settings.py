@@ -12,6 +12,7 @@ from pathlib import Path
 from newscaster.errors import InputError
 from newscaster.formats.anchor import BUNDLED
 from newscaster.server.ids import check_instance
+from newscaster.server.turn import check_turn
 from newscaster.synthesis.look_ahead import LOOK_AHEADS_MS, MAX_MS, MIN_MS, STEP_MS
 from newscaster.system.folders import platform_cache_folder
 from newscaster.texts import check_unicode, is_unicode, quoted
@@ -118,6 +119,10 @@ class Settings:
     """Inference backend, see `newscaster.open`."""
     timestamp: str | None = None
     """Address of a time-stamp authority (RFC 3161) for signatures; None: no time stamps."""
+    turn: tuple[str, ...] = ()
+    """STUN and TURN servers for the browsers."""
+    turn_secret: str | None = field(default=None, repr=False)
+    """Secret shared with the TURN servers."""
     instance: str | None = None
     """Name of the studio among several behind one proxy: a prefix of ids. None: no prefix."""
     drain_seconds: float = 0.0
@@ -137,6 +142,7 @@ class Settings:
         if not 0 <= self.port <= 65535:
             raise InputError(f"--port is {self.port}; expected 0 to 65535")
         check_instance(self.instance)
+        check_turn(self.turn, self.turn_secret)
         if not 0 <= self.drain_seconds < math.inf:
             raise InputError(f"--drain is {self.drain_seconds}; expected a number of seconds, 0 or more")
         if self.token is not None and len(self.token) < MIN_TOKEN_CHARACTERS:

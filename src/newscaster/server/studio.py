@@ -41,6 +41,21 @@ _PREFETCH_SECONDS = 3.0
 """Speech of texts that is synthesised ahead; a change of voice or speed applies after it."""
 
 
+def _new_library(settings: Settings) -> Library:
+    cache = FileCache(
+        folder=settings.keep / "anchors",
+        max_bytes=settings.limits.anchor_cache_bytes,
+        unused_seconds=_FETCHED_SECONDS,
+        next_step="Name another folder with --data-dir",
+    )
+    return Library(
+        settings.anchors,
+        backend=settings.backend,
+        cache=cache,
+        max_open=settings.limits.open_anchors,
+    )
+
+
 class Studio:
     """The state behind the API. Create and use it in one event loop.
 
@@ -56,18 +71,7 @@ class Studio:
         self.settings = settings
         self.metrics = Metrics()
         self.tracing = start_tracing()
-        limits = settings.limits
-        self.library = Library(
-            settings.anchors,
-            backend=settings.backend,
-            cache=FileCache(
-                folder=settings.keep / "anchors",
-                max_bytes=limits.anchor_cache_bytes,
-                unused_seconds=_FETCHED_SECONDS,
-                next_step="Name another folder with --data-dir",
-            ),
-            max_open=limits.open_anchors,
-        )
+        self.library = _new_library(settings)
         self.voices: tuple[str, ...] = ()
         self._sessions: dict[str, Session] = {}
         self._used: dict[str, UsedAnchor] = {}
@@ -340,10 +344,12 @@ class Studio:
 
     async def _end(self, session: Session) -> None:
         session.live.close()
-        await self.recordings.finish(session)
-        await session.close()
-        await self.peers.hang_up(session)
-        self._used.pop(session.id).release()
+        try:
+            await self.recordings.finish(session)
+            await session.close()
+            await self.peers.hang_up(session)
+        finally:
+            self._used.pop(session.id).release()
         _log.info("session %s ended", session.id, extra={"session": session.id})
 
     async def play(self, session: Session, audio: Path) -> None:
