@@ -11,7 +11,8 @@ COPY requirements/ci.txt requirements/
 RUN sed -E 's/ --hash=.*//' requirements/ci.txt > /tmp/constraints.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY src src
-RUN /opt/newscaster/bin/pip install --constraint /tmp/constraints.txt '.[serve,tts,stores,tracing]' \
+RUN /opt/newscaster/bin/pip install --constraint /tmp/constraints.txt '.[serve,tts]' \
+    && /opt/newscaster/bin/pip install '.[serve,tts,stores,tracing]' \
     && /opt/newscaster/bin/pip uninstall --yes pip setuptools \
     && find /opt/newscaster -type d -name tests -prune -exec rm -rf {} +
 
