@@ -87,15 +87,19 @@ from newscaster.server.app import serve
 from newscaster.server.settings import Limits, Settings
 given = json.loads(sys.argv[1])
 limits = Limits(**given["limits"])
-settings = Settings(anchors=(given["anchor"],), keep=Path(given["keep"]), port=0, limits=limits)
+more = {"anchors": (given["anchor"],), "keep": Path(given["keep"]), "port": 0, "limits": limits}
+settings = Settings(**more, drain_seconds=given["drain_seconds"])
 serve(settings, started=lambda address: print(address, flush=True))
 """
 
 
 @contextmanager
-def limited(anchor: Path, keep: Path, **limits: float) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def limited(
+    anchor: Path, keep: Path, *, drain_seconds: float = 0.0, **limits: float
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A studio with other limits and no token in a process of its own, and its port on 127.0.0.1."""
-    given = json.dumps({"anchor": str(anchor), "keep": str(keep), "limits": limits})
+    options = {"anchor": str(anchor), "keep": str(keep), "drain_seconds": drain_seconds}
+    given = json.dumps({**options, "limits": limits})
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVE, given],
         stdout=subprocess.PIPE,

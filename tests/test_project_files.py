@@ -193,7 +193,7 @@ DOCUMENTS = [
     *sorted(path for path in (ROOT / ".github").rglob("*") if path.suffix in (".md", ".yml")),
 ]
 FILE_NAME = re.compile(
-    r"\.(?:anchor|c2pa|csv|html|json|jsonl|mp4|npy|onnx|pem|png|py|safetensors|srt|toml|txt|wav|yml)$"
+    r"\.(?:anchor|c2pa|csv|html|json|jsonl|mp4|npy|onnx|pem|png|py|safetensors|srt|toml|txt|wav|yaml|yml)$"
 )
 OBJECTS = {"frame", "live", "sys"}
 """Objects whose attributes documents name."""

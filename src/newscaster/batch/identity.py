@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from newscaster.batch.stores import is_url, local_path, remote_identity
+from newscaster.stores.remote import is_url, local_path, remote_identity
 
 _BLOCK_BYTES = 1 << 20
 

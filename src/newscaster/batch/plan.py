@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from newscaster.batch.identity import Identities
-from newscaster.batch.stores import local_path
 from newscaster.batch.table import Row, Value, in_row, read_rows
 from newscaster.errors import InputError
+from newscaster.stores.remote import local_path
 from newscaster.texts import quoted
 
 

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 import shutil
 import tempfile
-import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Protocol
 
-from newscaster.errors import InputError, MissingExtraError, NewscasterError, OutputError
-from newscaster.system.durable import PRIVATE_FOLDER, make_folder, rename_unless_there, replace_durably
-from newscaster.system.files import atomic_write, listed_temporary
+from newscaster.errors import InputError, OutputError
+from newscaster.stores.cache import temporary_folder
+from newscaster.stores.remote import is_url, local_path, opened, store_errors
+from newscaster.system.durable import PRIVATE_FOLDER, make_folder, replace_durably
+from newscaster.system.files import atomic_write
 from newscaster.system.leases import exclusive_lock
 from newscaster.system.os_errors import why
-from newscaster.texts import quoted
 
 RECORDS = ".newscaster-batch"
 """Folder in the destination: receipts, and unfinished outputs."""
 _RECEIPTS = "receipts"
 _UNFINISHED = "unfinished"
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+")
 _MAX_RECEIPT_BYTES = 1 << 20
 _RECEIPTS_AT_ONCE = 500
-_CACHE_BYTES = 8 << 30
-_CACHE_SECONDS = 3600.0
-
-
-class StoreError(NewscasterError):
-    """A store cannot be reached, or failed. A later attempt may succeed."""
 
 
 @dataclass(frozen=True)
@@ -116,18 +105,6 @@ class Destination(Protocol):
         """Write a copy of a file to the destination, whole or not at all; as :meth:`store`."""
 
 
-def is_url(value: str) -> bool:
-    """Return whether a value is a URL of a store other than this machine's files."""
-    return _URL.fullmatch(value) is not None and not value.lower().startswith("file://")
-
-
-def local_path(value: str) -> Path:
-    """Return the path of a value, which may be a `file://` URL."""
-    if value.lower().startswith("file://"):
-        return Path(unquote(urlsplit(value).path))
-    return Path(value)
-
-
 def destination_of(value: str) -> Destination:
     """Return the destination that a folder or a URL names."""
     return StoreFolder(value.rstrip("/")) if is_url(value) else LocalFolder(local_path(value).absolute())
@@ -181,7 +158,7 @@ class LocalFolder:
     @contextmanager
     def workspace(self) -> Generator[Path]:
         """See :class:`Destination`. It is in the destination, so that files are moved by renaming."""
-        with _temporary_folder(self.records / _UNFINISHED) as folder:
+        with temporary_folder(self.records / _UNFINISHED) as folder:
             yield folder
 
     def store(self, workspace: Path, files: Sequence[StoredFile], receipt: Receipt) -> None:
@@ -215,19 +192,19 @@ class StoreFolder:
     @contextmanager
     def in_use(self) -> Generator[None]:
         """See :class:`Destination`. Of two batches in one store, both write what both do."""
-        with _store_errors(self.url, writing=True):
-            system, path = _opened(f"{self.url}/{RECORDS}/started")
+        with store_errors(self.url, writing=True):
+            system, path = opened(f"{self.url}/{RECORDS}/started")
             system.pipe_file(path, b"")
         yield
 
     def receipts(self) -> Iterator[Receipt]:
         """See :class:`Destination`."""
-        with _store_errors(self.url):
-            system, path = _opened(f"{self.url}/{RECORDS}/{_RECEIPTS}")
+        with store_errors(self.url):
+            system, path = opened(f"{self.url}/{RECORDS}/{_RECEIPTS}")
             system.invalidate_cache()
             names = system.find(path)
         for start in range(0, len(names), _RECEIPTS_AT_ONCE):
-            with _store_errors(self.url):
+            with store_errors(self.url):
                 found = system.cat(names[start : start + _RECEIPTS_AT_ONCE], on_error="omit")
             for data in found.values():
                 if (receipt := Receipt.parse(data)) is not None:
@@ -236,8 +213,8 @@ class StoreFolder:
     def has(self, receipt: Receipt) -> bool:
         """See :class:`Destination`. Sizes are compared: stores do not give one kind of hash."""
         try:
-            with _store_errors(self.url):
-                system, path = _opened(self.url)
+            with store_errors(self.url):
+                system, path = opened(self.url)
                 return all(system.size(f"{path}/{file.path}") == file.bytes for file in receipt.files)
         except InputError:
             return False
@@ -245,143 +222,19 @@ class StoreFolder:
     @contextmanager
     def workspace(self) -> Generator[Path]:
         """See :class:`Destination`. It is a temporary folder."""
-        with _temporary_folder(Path(tempfile.gettempdir())) as folder:
+        with temporary_folder(Path(tempfile.gettempdir())) as folder:
             yield folder
 
     def store(self, workspace: Path, files: Sequence[StoredFile], receipt: Receipt) -> None:
         """See :class:`Destination`."""
-        with _store_errors(self.url, writing=True):
-            system, path = _opened(self.url)
+        with store_errors(self.url, writing=True):
+            system, path = opened(self.url)
             for file in files:
                 system.put_file(str(workspace / file.path), f"{path}/{file.path}")
             system.pipe_file(f"{path}/{RECORDS}/{_RECEIPTS}/{receipt.key}.json", receipt.to_json())
 
     def put(self, source: Path, name: str) -> None:
         """See :class:`Destination`."""
-        with _store_errors(self.url, writing=True):
-            system, path = _opened(self.url)
+        with store_errors(self.url, writing=True):
+            system, path = opened(self.url)
             system.put_file(str(source), f"{path}/{name}")
-
-
-@contextmanager
-def _temporary_folder(parent: Path) -> Generator[Path]:
-    try:
-        make_folder(parent)
-        folder = Path(tempfile.mkdtemp(prefix="newscaster-", dir=parent))
-    except OSError as error:
-        raise OutputError(f"'{parent}' cannot be written to ({why(error)}). Free some space") from error
-    with listed_temporary(folder):
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def remote_identity(url: str) -> str:
-    """Return what a store says of an object's or a folder's content.
-
-    Raises:
-        InputError: there is no such object.
-        MissingExtraError: the package of the store is not installed.
-        StoreError: the store cannot be reached.
-    """
-    with _store_errors(url):
-        system, path = _opened(url)
-        if not system.isdir(path):
-            return f"object:{system.ukey(path)}"
-        digest = hashlib.sha256()
-        for name in sorted(system.find(path)):
-            digest.update(f"{name}\0{system.ukey(name)}\0".encode())
-        return f"objects:{digest.hexdigest()}"
-
-
-def fetched(url: str) -> Path:
-    """Return a local copy of an object, or of a folder of objects; processes of a machine share it.
-
-    Copies that were not used for an hour are removed when they take more than 8 GB together.
-
-    Raises:
-        InputError: there is no such object.
-        MissingExtraError: the package of the store is not installed.
-        OutputError: there is no room for the copy.
-        StoreError: the store cannot be reached, or failed.
-    """
-    folder = _cache() / hashlib.sha256(f"{url}\0{remote_identity(url)}".encode()).hexdigest()[:32]
-    target = folder / (url.rstrip("/").rpartition("/")[2] or "input")
-    if not target.exists():
-        with _temporary_folder(_cache()) as temporary:
-            with _store_errors(url):
-                system, path = _opened(url)
-                copy = temporary / target.name
-                system.get(path, str(copy), recursive=system.isdir(path))
-            make_folder(folder, mode=PRIVATE_FOLDER)
-            rename_unless_there(copy, target)
-        _remove_unused(keep=folder)
-    os.utime(folder)
-    return target
-
-
-def _cache() -> Path:
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    folder = Path(tempfile.gettempdir(), f"newscaster-inputs-{user}")
-    try:
-        make_folder(folder, mode=PRIVATE_FOLDER)
-    except OSError as error:
-        raise OutputError(f"'{folder}' cannot be written to ({why(error)}). Set TMPDIR") from error
-    return folder
-
-
-def _remove_unused(*, keep: Path) -> None:
-    """Remove the copies that were used longest ago until the rest takes at most `_CACHE_BYTES`."""
-    copies = []
-    for folder in _cache().iterdir():
-        with suppress(OSError):
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            copies.append((folder.stat().st_mtime, size, folder))
-    total = sum(size for _, size, _ in copies)
-    for used, size, folder in sorted(copies):
-        if total <= _CACHE_BYTES or time.time() - used < _CACHE_SECONDS:
-            break
-        if folder != keep:
-            shutil.rmtree(folder, ignore_errors=True)
-            total -= size
-
-
-def _opened(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL, and the path in it."""
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise MissingExtraError(purpose=f"'{url}'", extra="cluster", package="fsspec") from error
-    system, path = url_to_fs(url)
-    return system, str(path)
-
-
-@contextmanager
-def _store_errors(url: str, *, writing: bool = False) -> Generator[None]:
-    """Turn what libraries of stores raise into errors of newscaster."""
-    try:
-        yield
-    except NewscasterError:
-        raise
-    except ImportError as error:
-        scheme = urlsplit(url).scheme
-        raise InputError(
-            f"{quoted(url)} needs a package that is not installed ({error}). Install what fsspec takes for "
-            f"{scheme}://, or give a folder"
-        ) from error
-    except FileNotFoundError as error:
-        if writing:
-            raise OutputError(
-                f"{quoted(url)} does not exist, or its bucket does not. Create it first"
-            ) from error
-        raise InputError(f"there is no {quoted(url)}. Check the address") from error
-    except PermissionError as error:
-        message = f"{quoted(url)} may not be {'written to' if writing else 'read'}. Check the credentials"
-        raise (OutputError if writing else InputError)(message) from error
-    except ValueError as error:  # an unknown protocol
-        raise InputError(f"{quoted(url)} cannot be used ({error})") from error
-    except Exception as error:  # each library of a store has its own
-        raise StoreError(
-            f"{quoted(url)}: {type(error).__name__}: {error}. Check that the store is up"
-        ) from error

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from newscaster.batch.identity import file_hash
 from newscaster.batch.plan import Commands, Kind, Plan
-from newscaster.batch.stores import Destination, Receipt, StoredFile, StoreError, fetched, is_url
+from newscaster.batch.stores import Destination, Receipt, StoredFile
 from newscaster.errors import InputError, MissingExtraError, NewscasterError
+from newscaster.stores.cache import fetched
+from newscaster.stores.remote import StoreError, is_url
 
 
 @dataclass(frozen=True, kw_only=True)

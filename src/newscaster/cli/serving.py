@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +12,20 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from newscaster.cli.exits import EXIT_ERROR
+from newscaster.cli.json_log import json_lines, wants_json
 from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.speaking import backend_option, pronunciations_of, pronunciations_option, timestamp_option
 from newscaster.cli.terminal import numpy_on_one_thread, say
-from newscaster.errors import InputError, MissingExtraError
+from newscaster.errors import InputError, MissingExtraError, NewscasterError
 
-_EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets", "aiortc": "aiortc"}
+_EXTRA = {
+    "fastapi": "fastapi",
+    "uvicorn": "uvicorn",
+    "websockets": "websockets",
+    "aiortc": "aiortc",
+    "prometheus_client": "prometheus-client",
+}
 
 
 @click.command()
@@ -71,7 +81,33 @@ _EXTRA = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
     metavar="MS",
     help="Audio look-ahead of live speech in ms, if the client does not set it (80-1000, multiple of 40).",
 )
+@click.option(
+    "--instance",
+    metavar="NAME",
+    help="Name of this studio among several behind one proxy. Ids are NAME.RANDOM; the page gets a cookie.",
+)
+@click.option(
+    "--turn",
+    multiple=True,
+    metavar="URL",
+    help="STUN or TURN server for browsers in other networks, such as turn:turn.example.com:3478. Its "
+    "static-auth-secret comes from NEWSCASTER_TURN_SECRET. Repeatable.",
+)
+@click.option(
+    "--drain",
+    "drain_seconds",
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="After SIGTERM, start no more sessions and jobs, and let those that run go on for this time.",
+)
 @click.option("--sessions", default=8, show_default=True, help="Maximum number of concurrent live sessions.")
+@click.option(
+    "--open-anchors",
+    default=8,
+    show_default=True,
+    help="Maximum number of anchors kept open, apart from those that sessions use.",
+)
 @backend_option
 @pronunciations_option
 @timestamp_option
@@ -82,6 +118,7 @@ def serve(
     anchors: tuple[str, ...],
     keep: Path | None,
     sessions: int,
+    open_anchors: int,
     token: str | None,
     no_token: bool,
     pronunciations: Path | None,
@@ -89,7 +126,8 @@ def serve(
 ) -> None:
     """Serve a live studio for each ANCHOR.
 
-    ANCHOR: a file (default: the bundled anchor).
+    ANCHOR: a file (default: the bundled anchor), or in an object store: s3://BUCKET/NAME.anchor, or a folder
+    such as s3://BUCKET/anchors/, whose anchors are fetched when they are first used.
 
     Serves a web page and an API under /v1, on this machine only unless --host is set. Open the printed link:
     it contains the API token.
@@ -109,9 +147,10 @@ def serve(
     settings = Settings(
         anchors=anchors or (BUNDLED,),
         keep=keep or _private(default_folder()),
-        limits=Limits(sessions=sessions),
+        limits=Limits(sessions=sessions, open_anchors=open_anchors),
         token=None if no_token else token,
         pronunciations=pronunciations_of(pronunciations),
+        turn_secret=os.environ.get("NEWSCASTER_TURN_SECRET") or None,
         **options,
     )
     is_new_token = token is None and not no_token
@@ -124,7 +163,15 @@ def serve(
         else:
             say(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
 
-    serve_until_stopped(settings, started=started)
+    if not wants_json():
+        serve_until_stopped(settings, started=started)
+        return
+    with json_lines():
+        try:
+            serve_until_stopped(settings, started=started, own_http_log=False)
+        except NewscasterError as error:
+            logging.getLogger("newscaster.cli").error("%s", error)
+            context.exit(EXIT_ERROR)
 
 
 def _private(folder: Path) -> Path:

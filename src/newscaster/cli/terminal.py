@@ -89,7 +89,7 @@ class Warnings(logging.Handler):
         say(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
 
 
-class _OthersErrors(logging.Handler):
+class OthersErrors(logging.Handler):
     """Prints errors that other libraries log, such as the traceback of a failed task."""
 
     def __init__(self) -> None:
@@ -229,7 +229,7 @@ def send_library_output_to_log() -> None:
             "file, or unset it"
         ) from error
     root = logging.getLogger()
-    root.addHandler(_OthersErrors())
+    root.addHandler(OthersErrors())
     if log_path:
         log = logging.StreamHandler(os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace"))
         log.setFormatter(_LogFormatter())

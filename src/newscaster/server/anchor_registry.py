@@ -1,68 +1,98 @@
-"""The anchors of a studio: clients name them by short ids; each is opened once, at first use."""
+"""The anchors of a studio: clients name them by short ids; each is opened at first use, and few are open."""
 
 from __future__ import annotations
 
 import io
-import re
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from newscaster import media
 from newscaster.errors import NewscasterError
-from newscaster.formats.anchor import BUNDLED, TARGET, AnchorFile, anchor_path
+from newscaster.formats.anchor import BUNDLED, TARGET, AnchorFile
 from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.server.anchor_source import AnchorSource, sources
 from newscaster.server.http_errors import NOT_FOUND, RefusedError
 from newscaster.speech.spoken import Pronunciations
 from newscaster.speech.voices import Reading, voice_names, voice_of_a_man
+from newscaster.stores.cache import FileCache
 from newscaster.synthesis.anchor import Anchor
-from newscaster.synthesis.consent_guard import ConsentGuard
 from newscaster.synthesis.live_voice import SharedVoices
+from newscaster.system.folders import platform_cache_folder
 from newscaster.texts import quoted
 
 _POSTER_QUALITY = 88
+_MAX_POSTERS = 200
+_MAX_NAMES = 20
+"""Names in an error message."""
 
 
 @dataclass
-class _Entry:
+class _Opened:
+    anchor: Anchor
     path: Path
-    info: AnchorInfo
-    permission: ConsentGuard
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    anchor: Anchor | None = None
-    poster: bytes | None = None
+    users: int = 0
+
+
+class UsedAnchor:
+    """An open anchor, which stays open until it is released.
+
+    Args:
+        anchor: the anchor.
+        release: called once.
+    """
+
+    def __init__(self, anchor: Anchor, release: Callable[[], None]) -> None:
+        self.anchor = anchor
+        self._release: Callable[[], None] | None = release
+
+    def release(self) -> None:
+        """Allow it to be closed. Safe to call more than once."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
 
 
 class Library:
     """Anchors by id. Safe to use from several threads.
 
+    Of the open anchors, those used longest ago are closed, unless a session uses them.
+
     Args:
-        anchors: files, or `builtin`; all are checked.
+        anchors: files, `builtin`, and URLs of objects or of folders of objects. Files are checked, and
+            folders are listed.
         backend: see `newscaster.open`.
+        cache: copies of objects.
+        max_open: maximum number of open anchors, apart from those that sessions use.
 
     Raises:
         AnchorError: an anchor is missing or damaged.
         ConsentError: the consent to an anchor has expired or was withdrawn.
+        InputError: an object does not exist, or a folder has no anchor.
+        StoreError: a store cannot be reached.
     """
 
-    def __init__(self, anchors: Sequence[str], *, backend: str | None = None) -> None:
-        self._backend = backend
+    def __init__(
+        self,
+        anchors: Sequence[str],
+        *,
+        backend: str | None = None,
+        cache: FileCache | None = None,
+        max_open: int = 8,
+    ) -> None:
+        self._backend, self._max_open = backend, max_open
         self.voices = SharedVoices()
         """Voices, shared by all anchors."""
-        self._entries: dict[str, _Entry] = {}
-        for name in anchors:
-            path = anchor_path(name)
-            self.add(self._new_id(BUNDLED if name == BUNDLED else path.stem), path)
-
-    def _new_id(self, name: str) -> str:
-        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "anchor"
-        number = 1
-        while (anchor_id := plain if number == 1 else f"{plain}-{number}") in self._entries:
-            number += 1
-        return anchor_id
+        self._cache = cache or FileCache(folder=platform_cache_folder() / "anchors")
+        self._sources = sources(anchors, self._cache)
+        self._opened: dict[str, _Opened] = {}  # by id, the one used longest ago first
+        self._opening = {anchor_id: threading.Lock() for anchor_id in self._sources}
+        self._lock = threading.Lock()
+        self._posters: dict[Path, bytes] = {}
 
     def add(self, anchor: str, path: Path) -> None:
         """Add an anchor under an id that is free.
@@ -71,63 +101,108 @@ class Library:
             AnchorError: the file is missing or damaged.
             ConsentError: the consent has expired or was withdrawn.
         """
-        file = AnchorFile(path)
-        file.info.check_consent()
-        self._entries[anchor] = _Entry(path, file.info, ConsentGuard(file))
+        source = AnchorSource(str(path), self._cache)
+        self._opening[anchor] = threading.Lock()
+        self._sources[anchor] = source
 
     def discard(self, anchor: str) -> None:
         """Remove an anchor, if it is there. Sessions that are live with it go on."""
-        self._entries.pop(anchor, None)
+        self._sources.pop(anchor, None)
+        with self._lock:
+            self._opened.pop(anchor, None)
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Ids of the anchors; the first is the default."""
-        return tuple(self._entries)
+        return tuple(self._sources)
 
     def resolve(self, anchor: str | None) -> str:
-        """Return the id of an anchor whose consent is valid; None selects the default.
+        """Return the id of an anchor whose consent is valid, as far as known; None selects the default.
 
         Raises:
             RefusedError: there is no such anchor.
             ConsentError: its consent has expired, or was withdrawn after it was opened.
         """
-        anchor_id = self.ids[0] if anchor is None else anchor
-        self._entry(anchor_id).permission.check()
+        anchor_id = next(iter(self._sources)) if anchor is None else anchor
+        if (copy := self._source(anchor_id).copy) is not None:
+            copy.permission.check()
         return anchor_id
 
-    def info(self, anchor: str) -> AnchorInfo:
-        """Return the metadata of an anchor."""
-        return self._entry(anchor).info
+    def name(self, anchor: str) -> str:
+        """Return the name of an anchor: of an object that was not fetched yet, that of the object."""
+        source = self._source(anchor)
+        return source.name if source.copy is None else source.copy.info.name
+
+    def known_info(self, anchor: str) -> AnchorInfo | None:
+        """Return the metadata of an anchor; None: it is an object that was not fetched yet."""
+        copy = self._source(anchor).copy
+        return None if copy is None else copy.info
 
     def path(self, anchor: str) -> Path:
-        """Return the file of an anchor."""
-        return self._entry(anchor).path
+        """Return the file of an anchor. Blocks while an object is fetched; see `AnchorSource.current`."""
+        return self._source(anchor).current(keep=self._files()).path
 
-    def open(self, anchor: str) -> Anchor:
-        """Return the anchor, ready to speak. The first call takes about a second."""
-        entry = self._entry(anchor)
-        with entry.lock:
-            if entry.anchor is None:
-                entry.anchor = Anchor.open(entry.path, backend=self._backend)
-                entry.anchor.use_voices(self.voices)
-            return entry.anchor
+    def acquire(self, anchor: str) -> UsedAnchor:
+        """Return the anchor, ready to speak. Opening it takes about a second, and fetching it longer.
+
+        Raises:
+            NewscasterError: see `AnchorSource.current`.
+        """
+        path = self.path(anchor)
+        with self._opening[anchor]:
+            opened = self._opened.get(anchor)
+            if opened is None or opened.path != path:
+                opened = _Opened(Anchor.open(path, backend=self._backend), path)
+                opened.anchor.use_voices(self.voices)
+            with self._lock:
+                opened.users += 1
+                self._opened.pop(anchor, None)
+                self._opened[anchor] = opened
+                self._close_unused()
+        return UsedAnchor(opened.anchor, partial(self._release, opened))
+
+    def _release(self, opened: _Opened) -> None:
+        with self._lock:
+            opened.users -= 1
+            self._close_unused()
+
+    def _close_unused(self) -> None:
+        unused = [anchor_id for anchor_id, opened in self._opened.items() if not opened.users]
+        for anchor_id in unused[: max(0, len(self._opened) - self._max_open)]:
+            del self._opened[anchor_id]
+
+    @property
+    def open_ids(self) -> tuple[str, ...]:
+        """Ids of the open anchors, the one used longest ago first."""
+        with self._lock:
+            return tuple(self._opened)
+
+    def _files(self) -> list[Path]:
+        with self._lock:
+            return [opened.path for opened in self._opened.values()]
 
     def poster(self, anchor: str) -> bytes:
-        """Return the first frame of the target, as JPEG."""
-        entry = self._entry(anchor)
-        with entry.lock:
-            if entry.poster is None:
-                target = media.TargetVideo(AnchorFile(entry.path).read(TARGET), name=TARGET)
-                entry.poster = jpeg(target.image(0), quality=_POSTER_QUALITY)
-            return entry.poster
+        """Return the first frame of the target, as JPEG. Blocks while an object is fetched."""
+        path = self.path(anchor)
+        with self._opening[anchor]:
+            if path not in self._posters:
+                target = media.TargetVideo(AnchorFile(path).read(TARGET), name=TARGET)
+                poster = jpeg(target.image(0), quality=_POSTER_QUALITY)
+                with self._lock:
+                    while len(self._posters) >= _MAX_POSTERS:
+                        del self._posters[next(iter(self._posters))]
+                    self._posters[path] = poster
+                return poster
+            return self._posters[path]
 
-    def _entry(self, anchor: str) -> _Entry:
+    def _source(self, anchor: str) -> AnchorSource:
         try:
-            return self._entries[anchor]
+            return self._sources[anchor]
         except KeyError:
+            names = list(self._sources)
+            listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
             raise RefusedError(
-                f"there is no anchor {quoted(anchor)}; this studio has {', '.join(self.ids)}",
-                status=NOT_FOUND,
+                f"there is no anchor {quoted(anchor)}; this studio has {listed}", status=NOT_FOUND
             ) from None
 
 

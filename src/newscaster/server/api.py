@@ -37,6 +37,7 @@ from newscaster.server.schemas import (
 )
 from newscaster.server.session import Session
 from newscaster.server.studio import Studio
+from newscaster.server.turn import ice_servers
 from newscaster.server.websocket import OUTPUTS, Conversation, parsed, text_of
 from newscaster.texts import escaped, quoted
 from newscaster.version import VERSION
@@ -71,8 +72,10 @@ async def info(studio: TheStudio) -> dict[str, Any]:
     studio.warm_up()  # a page requests this first
     return {
         "version": VERSION,
+        "instance": studio.settings.instance,
         "voices": studio.voices,
         "look_ahead_ms": studio.settings.look_ahead_ms,
+        "ice_servers": ice_servers(studio.settings.turn, studio.settings.turn_secret),
         "limits": asdict(studio.settings.limits),
         "synthetic": "Everything this studio shows is synthetic: the mouth is generated.",
     }
@@ -84,21 +87,32 @@ async def anchors(studio: TheStudio) -> list[dict[str, Any]]:
 
 
 def _anchor(studio: Studio, anchor_id: str) -> dict[str, Any]:
-    metadata = studio.library.info(anchor_id)
+    metadata = studio.library.known_info(anchor_id)
+    shown: dict[str, Any] = {
+        "id": anchor_id,
+        "name": escaped(studio.library.name(anchor_id)),
+        "poster": f"{API}/anchors/{anchor_id}/poster.jpg",
+    }
+    if metadata is None:  # in a store, and not fetched yet
+        return {**shown, "width": None, "height": None, "fps": None, "attribution": [], "consent": {}}
     width, height = metadata.size
     return {
-        "id": anchor_id,
-        "name": escaped(metadata.name),
+        **shown,
         "width": width,
         "height": height,
         "fps": float(metadata.fps),
-        "poster": f"{API}/anchors/{anchor_id}/poster.jpg",
         "attribution": [escaped(line) for line in metadata.attribution],
         "consent": {
             escaped(name): escaped(value) if isinstance(value, str) else value
             for name, value in metadata.consent.items()
         },
     }
+
+
+@router.get("/anchors/{anchor}", summary="One anchor; fetched from its store if it was not yet")
+async def anchor_info(anchor: str, studio: TheStudio) -> dict[str, Any]:
+    await asyncio.to_thread(studio.library.path, anchor)
+    return _anchor(studio, anchor)
 
 
 @router.get(

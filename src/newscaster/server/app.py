@@ -7,9 +7,11 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 import uvicorn
@@ -26,9 +28,17 @@ from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
 from newscaster.server.api import of_validation, router
 from newscaster.server.connections import Connections
-from newscaster.server.http_errors import BAD_REQUEST, BROKEN, CLOSING, sentence, status_of
+from newscaster.server.http_errors import (
+    BAD_REQUEST,
+    BROKEN,
+    CLOSING,
+    extra_headers,
+    sentence,
+    status_of,
+)
 from newscaster.server.job_api import router as job_router
 from newscaster.server.middleware import API, App, Message, Receive, Scope, SecurityMiddleware, Send
+from newscaster.server.probes import router as probe_router
 from newscaster.server.settings import Settings
 from newscaster.server.studio import Studio
 from newscaster.system.os_errors import fault
@@ -78,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.studio = studio
     app.include_router(router)
     app.include_router(job_router)
+    app.include_router(probe_router)
     app.add_exception_handler(NewscasterError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -102,7 +113,8 @@ def create_app(settings: Settings) -> FastAPI:
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, NewscasterError)
-    return JSONResponse({"error": sentence(error)}, status_of(error))
+    status = status_of(error)
+    return JSONResponse({"error": sentence(error)}, status, extra_headers(status))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -159,7 +171,8 @@ def without_tracebacks(app: App) -> App:
         except asyncio.CancelledError:
             _log.warning("%s: the studio stopped before it replied", _path(scope))
             if scope["type"] == "http" and not started:
-                await JSONResponse({"error": "the studio is closing"}, CLOSING)(scope, receive, send)
+                reply = JSONResponse({"error": "the studio is closing"}, CLOSING, extra_headers(CLOSING))
+                await reply(scope, receive, send)
         except Exception as error:
             if fault(error) is None:
                 raise
@@ -168,7 +181,31 @@ def without_tracebacks(app: App) -> App:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which exits normally on a signal instead of raising it again."""
+    """uvicorn's server, which exits normally on a signal instead of raising it again.
+
+    Args:
+        config: its configuration.
+        drain: awaited after a first SIGTERM, before it exits; None: it exits at once. Any other signal does.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, drain: Callable[[], Awaitable[None]] | None) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Handle a signal, in the event loop."""
+        drain, self._drain = self._drain, None
+        if sig == signal.SIGTERM and drain is not None and not self.should_exit:
+            self._draining = asyncio.get_running_loop().create_task(self._drain_and_exit(drain))
+        else:
+            super().handle_exit(sig, frame)
+
+    async def _drain_and_exit(self, drain: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await drain()
+        finally:
+            self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -180,6 +217,7 @@ class _Server(uvicorn.Server):
             for number in signals:
                 loop.add_signal_handler(number, self.handle_exit, number, None)
         except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            self._drain = None  # signals come outside of the event loop
             with super().capture_signals():
                 yield
             return
@@ -221,15 +259,25 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def serve(settings: Settings, *, started: Callable[[str], None] = lambda address: None) -> None:
+def serve(
+    settings: Settings,
+    *,
+    started: Callable[[str], None] = lambda address: None,
+    own_http_log: bool = True,
+) -> None:
     """Serve until SIGTERM or SIGINT. Live sessions end then; jobs are kept, and resume at the next start.
+
+    With `settings.drain_seconds`, a first SIGTERM lets sessions and the running job go on for this time.
 
     Args:
         settings: settings of the studio.
         started: called with the address, such as http://127.0.0.1:8765, once it accepts connections.
+        own_http_log: whether warnings of the HTTP server go to standard error; otherwise, like all others, to
+            the handlers of the program.
 
     Raises:
         AnchorError: an anchor is missing or damaged.
+        MissingExtraError: traces are to be sent, and OpenTelemetry is not installed.
         OutputError: the port is in use; the folder cannot be written to, is in use by another studio, or was
             taken over by one.
     """
@@ -237,12 +285,19 @@ def serve(settings: Settings, *, started: Callable[[str], None] = lambda address
     app = create_app(settings)
     lease: FolderLease = app.state.studio.lease
     try:
-        _serve(app, settings, lease, started)
+        _serve(app, settings, lease, started, own_http_log=own_http_log)
     finally:
         lease.release()
 
 
-def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callable[[str], None]) -> None:
+def _serve(
+    app: FastAPI,
+    settings: Settings,
+    lease: FolderLease,
+    started: Callable[[str], None],
+    *,
+    own_http_log: bool,
+) -> None:
     """Serve until a signal, or until the lease is lost.
 
     Raises:
@@ -251,9 +306,11 @@ def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callab
     listening = _listen(settings)
     _allow_open_files()
     connections = Connections(settings.limits)
+    studio: Studio = app.state.studio
     config = uvicorn.Config(
-        without_tracebacks(app),
+        studio.tracing.wrap(without_tracebacks(app)),
         log_level="warning",
+        log_config=uvicorn.config.LOGGING_CONFIG if own_http_log else None,
         access_log=False,  # URLs may contain a token
         http=cast(Any, connections.protocol),  # h11, even if httptools is installed
         ws="websockets-sansio",
@@ -266,7 +323,8 @@ def _serve(app: FastAPI, settings: Settings, lease: FolderLease, started: Callab
         server_header=False,
         lifespan="on",
     )
-    server = _Server(config)
+    seconds = settings.drain_seconds
+    server = _Server(config, drain=partial(studio.drain, seconds) if seconds else None)
 
     async def run() -> None:
         announcing = asyncio.create_task(_announce(server, address, started))

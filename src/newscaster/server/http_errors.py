@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from newscaster.errors import InputError, MissingExtraError, NewscasterError, OutputError
+from newscaster.stores.remote import StoreError
 from newscaster.system.os_errors import NO_ROOM
 from newscaster.texts import escaped, shown
 
@@ -21,6 +22,8 @@ TOO_MANY = 429
 BROKEN = 500
 CLOSING = 503
 DISK_FULL = 507
+RETRY_SECONDS = 5
+"""Retry-After of a 503: another studio may answer then, or this one after a restart."""
 MAX_SENTENCE = 600
 """Maximum characters of an error message, which may quote a client."""
 
@@ -33,6 +36,11 @@ _CLOSE_CODES = {
     BROKEN: 1011,
 }
 """WebSocket close codes by status; all others are 1008, a policy violation."""
+
+
+def extra_headers(status: int) -> dict[str, str]:
+    """Return further headers of an error reply."""
+    return {"retry-after": str(RETRY_SECONDS)} if status == CLOSING else {}
 
 
 class RefusedError(NewscasterError):
@@ -77,6 +85,8 @@ def status_of(error: NewscasterError) -> int:
         return error.status
     if isinstance(error, OutputError):
         return BROKEN
+    if isinstance(error, StoreError):
+        return CLOSING
     return BAD_REQUEST if isinstance(error, InputError | MissingExtraError) else BROKEN
 
 

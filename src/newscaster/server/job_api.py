@@ -78,6 +78,7 @@ async def new_video(
     studio: TheStudio,
     title: Annotated[str, Query(min_length=1, max_length=80, description="Title in lists.")] = "Video",
 ) -> dict[str, Any]:
+    studio.jobs.check_open()
     studio.videos.check_room()
     upload = await studio.uploads.receive_video(
         request.stream(), content_length=request.headers.get("content-length")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from newscaster.media import sync_file
 from newscaster.still.head_motion import MotionStyle
 from newscaster.synthesis.dub_options import DubOptions, Extend, Fit
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
-_STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
+STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
 RECORD = "job.json"
 VIDEO, CAPTIONS, REPORT = "video.mp4", "captions.vtt", "report.json"
 ANCHOR = "made.anchor"
@@ -181,6 +184,36 @@ def read_record(path: Path) -> Job:
         PhotoJob(**fields["photo"])
     job = TypeAdapter(Job).validate_json(text, strict=True)
     files = [job.source] if job.dub is None else [job.source, job.dub.original]
-    if job.state not in _STATES or any(not name or Path(name).name != name for name in files):
+    if job.state not in STATES or any(not name or Path(name).name != name for name in files):
         raise ValueError(job.state)
     return job
+
+
+def write_sources(folder: Path, job: Job, content: bytes | Path | None, video: Path | None) -> None:
+    """Write the files that a job reads to its folder.
+
+    Args:
+        folder: folder of the job.
+        job: the job.
+        content: its speech: bytes, a file that is moved, or None for the audio of the video.
+        video: of a dub; its content is shared, or copied.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    source = folder / job.source
+    if video is not None and job.dub is not None:
+        _link(video, folder / job.dub.original)
+    if isinstance(content, bytes):
+        source.write_bytes(content)
+    elif content is not None:
+        shutil.move(content, source)
+    sync_file(source)
+
+
+def _link(video: Path, path: Path) -> None:
+    """Make a file that shares the content of another; copy it if that is not possible."""
+    try:
+        os.link(video, path)
+    except OSError:
+        shutil.copyfile(video, path)

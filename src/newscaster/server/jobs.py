@@ -18,9 +18,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -30,10 +30,11 @@ from pathlib import Path
 from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
-from newscaster.media import FolderLease, atomic_write, remove_left_overs, sync_file
+from newscaster.media import FolderLease, atomic_write, remove_left_overs
 from newscaster.server.anchor_registry import Library
 from newscaster.server.dub_process import DubWork
 from newscaster.server.http_errors import (
+    CLOSING,
     CONFLICT,
     NOT_FOUND,
     TOO_MANY,
@@ -41,6 +42,7 @@ from newscaster.server.http_errors import (
     refusing_full_disk,
     sentence,
 )
+from newscaster.server.ids import with_instance
 from newscaster.server.job_process import Task, Work, run_work
 from newscaster.server.job_record import (
     ANCHOR,
@@ -57,6 +59,7 @@ from newscaster.server.job_record import (
     Job,
     PhotoJob,
     read_record,
+    write_sources,
 )
 from newscaster.server.photo_process import PhotoWork
 from newscaster.server.settings import Limits
@@ -69,6 +72,8 @@ from newscaster.texts import quoted, without_controls
 _log = logging.getLogger("newscaster.server")
 
 _MAX_TITLE = 80
+STOPPING = "the studio is stopping, and starts no more sessions and jobs. Try again in a few seconds"
+"""Refusal of a studio that drains."""
 
 
 class JobQueue:
@@ -83,6 +88,8 @@ class JobQueue:
         timestamp: address of a time-stamp authority for signatures; None: no time stamps.
         pronunciations: how words of texts are read; None: the user's own file, if there is one.
         track_folder: returns the folder for face tracks of an upload, by its id; None keeps none.
+        instance: name of the studio, in ids.
+        ended: called when a job is no longer running, with its id, its state and the seconds that it ran.
     """
 
     def __init__(
@@ -96,7 +103,11 @@ class JobQueue:
         timestamp: str | None = None,
         pronunciations: Pronunciations | None = None,
         track_folder: Callable[[str], Path | None] = lambda video_id: None,
+        instance: str | None = None,
+        ended: Callable[[str, str, float], None] = lambda job_id, state, seconds: None,
     ) -> None:
+        self._instance = instance
+        self._ended, self._paused = ended, False
         folder.mkdir(parents=True, exist_ok=True)
         self._track_folder = track_folder
         self._lease = lease
@@ -112,6 +123,15 @@ class JobQueue:
     def start(self) -> None:
         """Start working."""
         self._worker = asyncio.create_task(self._work(), name="jobs")
+
+    def pause(self) -> None:
+        """Accept and start no more jobs; the running one goes on."""
+        self._paused = True
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a job is running."""
+        return self._running is not None
 
     async def stop(self) -> None:
         """Stop working; the running job restarts at the next start."""
@@ -134,12 +154,22 @@ class JobQueue:
         except KeyError:
             raise RefusedError(f"there is no job {quoted(job_id)}", status=NOT_FOUND) from None
 
+    def check_open(self) -> None:
+        """Check that jobs are accepted.
+
+        Raises:
+            RefusedError: the studio is stopping.
+        """
+        if self._paused:
+            raise RefusedError(STOPPING, status=CLOSING)
+
     def check_room(self) -> None:
         """Check that one more job is allowed.
 
         Raises:
-            RefusedError: too many jobs are open, or stored.
+            RefusedError: too many jobs are open, or stored, or the studio is stopping.
         """
+        self.check_open()
         waiting = sum(job.is_open for job in self._jobs.values())
         if waiting >= self._limits.jobs:
             raise RefusedError(
@@ -197,7 +227,7 @@ class JobQueue:
         self.check_room()
         created = datetime.now(UTC).isoformat(timespec="microseconds")  # the order of the queue
         title = title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 1] + "…"
-        job_id = secrets.token_hex(8)
+        job_id = with_instance(self._instance, secrets.token_hex(8))
         options.setdefault("anchor", job_id)
         job = Job(id=job_id, title=title, source=source, created=created, **options)
         folder = self._folder / job.id
@@ -215,15 +245,8 @@ class JobQueue:
         """
         self._folder.mkdir(exist_ok=True)  # it may have been deleted
         folder.mkdir()
-        source = folder / job.source
         try:
-            if video is not None and job.dub is not None:
-                _link(video, folder / job.dub.original)
-            if isinstance(content, bytes):
-                source.write_bytes(content)
-            elif content is not None:
-                shutil.move(content, source)
-            sync_file(source)
+            write_sources(folder, job, content, video)
             self._put(job)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -310,10 +333,11 @@ class JobQueue:
     async def _work(self) -> None:
         while True:
             job = next((job for job in self._jobs.values() if job.state == QUEUED), None)
-            if job is None:
+            if job is None or self._paused:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
+            started = time.monotonic()
             try:
                 await self._do(job)
             except asyncio.CancelledError:
@@ -321,8 +345,11 @@ class JobQueue:
             except Exception as error:
                 reason = sentence(error) if isinstance(error, NewscasterError) else fault(error)
                 if reason is None:
-                    _log.exception("job %s failed", job.id)
+                    _log.exception("job %s failed", job.id, extra={"job": job.id})
                 self._update(job.id, state=FAILED, error=reason or f"internal error ({error!r})")
+            finally:
+                state = self._jobs[job.id].state if job.id in self._jobs else CANCELLED
+                self._ended(job.id, state, time.monotonic() - started)
 
     async def _do(self, job: Job) -> None:
         folder = self._folder / job.id
@@ -332,8 +359,7 @@ class JobQueue:
             return
         remove_left_overs(folder)
         self._update(job.id, state=RUNNING, phase=None, frames=0, total=0)
-        work = self._task(job, folder)
-        task = asyncio.create_task(self._make(work, job.id))
+        task = asyncio.create_task(self._make(job, folder))
         self._running = (job.id, task)
         try:
             result = await task
@@ -350,11 +376,8 @@ class JobQueue:
             await asyncio.to_thread(self._library.add, job.anchor, folder / ANCHOR)
         self._update(job.id, **result)
 
-    def _task(self, job: Job, folder: Path) -> Task:
+    def _task(self, job: Job, folder: Path, anchor: Path) -> Task:
         """Return what the worker process of a job runs."""
-        if job.photo is not None:
-            return PhotoWork(folder=folder, job=job)
-        anchor = self._library.path(job.anchor)
         if job.dub is not None:
             return DubWork(
                 anchor=anchor,
@@ -379,10 +402,15 @@ class JobQueue:
             pronunciations=self._pronunciations,
         )
 
-    async def _make(self, work: Task, job_id: str) -> Mapping[str, Any]:
+    async def _make(self, job: Job, folder: Path) -> Mapping[str, Any]:
         """Run the worker, and remove its partial files."""
+        work: Task
+        if job.photo is not None:
+            work = PhotoWork(folder=folder, job=job)
+        else:
+            work = self._task(job, folder, await asyncio.to_thread(self._library.path, job.anchor))
         try:
-            return await run_work(work, progress=partial(self._count, job_id))
+            return await run_work(work, progress=partial(self._count, job.id))
         finally:
             # The next start removes them; an error here would hide that of the worker.
             with suppress(OSError):
@@ -408,11 +436,3 @@ class JobQueue:
             self._jobs[job_id] = replace(
                 self._jobs[job_id], frames=round(done), total=round(total), phase=phase or None
             )
-
-
-def _link(video: Path, path: Path) -> None:
-    """Make a file that shares the content of another; copy it if that is not possible."""
-    try:
-        os.link(video, path)
-    except OSError:
-        shutil.copyfile(video, path)

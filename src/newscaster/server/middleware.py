@@ -26,6 +26,7 @@ from newscaster.server.http_errors import (
     close_reason,
     sentence,
 )
+from newscaster.server.ids import cookie
 from newscaster.server.settings import Limits, Settings
 from newscaster.texts import quoted
 
@@ -36,7 +37,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 API = "/v1"
+ALIVE, READY, METRICS = "/healthz", "/readyz", "/metrics"
+PROBES = frozenset({ALIVE, READY})
 OPEN = frozenset({f"{API}/health"})
+SESSIONS = f"{API}/sessions"
 UPLOADS = ("/audio", f"{API}/jobs/audio")
 VIDEOS = f"{API}/videos"
 PHOTOS = f"{API}/jobs/photo"
@@ -89,7 +93,8 @@ class SecurityMiddleware:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            self._check_host(headers.get("host", ""))
+            if scope["path"] not in PROBES:  # orchestrators use addresses; they have no secrets
+                self._check_host(headers.get("host", ""))
             self._check_origin(headers.get("origin"), scope, headers)
             scope.setdefault("state", {})["trusted"] = trusted = self._is_trusted(scope, headers)
             if scope["type"] == "websocket":
@@ -106,8 +111,23 @@ class SecurityMiddleware:
             await _refuse(scope, send, refusal)
             return
         await self._app(
-            scope, _limited(receive, limit, self._settings.limits), _with_headers(send, scope["path"])
+            scope, _limited(receive, limit, self._settings.limits), self._with_headers(send, scope)
         )
+
+    def _with_headers(self, send: Send, scope: Scope) -> Send:
+        path, instance = scope["path"], self._settings.instance
+        is_page = not path.startswith(API) and path not in PROBES and path != METRICS
+        headers = [*_HEADERS, (b"cache-control", b"no-cache" if is_page else b"no-store")]
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                more = []
+                if instance is not None and _chooses_studio(scope, message["status"]):
+                    more = [(b"set-cookie", cookie(instance))]
+                message["headers"] = [*message.get("headers", ()), *headers, *more]
+            await send(message)
+
+        return send_with_headers
 
     def _check_host(self, host: str) -> None:
         if _HOST.fullmatch(host) is None:
@@ -141,7 +161,8 @@ class SecurityMiddleware:
         )
 
     def _is_trusted(self, scope: Scope, headers: dict[str, str]) -> bool:
-        if scope["type"] == "http" and (not scope["path"].startswith(API) or scope["path"] in OPEN):
+        path = scope["path"]
+        if scope["type"] == "http" and path != METRICS and (not path.startswith(API) or path in OPEN):
             return True
         scheme, _, value = headers.get("authorization", "").partition(" ")
         token: str | bytes | None = value.strip().encode("latin-1") if scheme.lower() == "bearer" else None
@@ -202,14 +223,9 @@ def _limited(receive: Receive, limit: int, limits: Limits) -> Receive:
     return limited
 
 
-def _with_headers(send: Send, path: str) -> Send:
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            caching = b"no-store" if path.startswith(API) else b"no-cache"
-            message["headers"] = [*message.get("headers", ()), *_HEADERS, (b"cache-control", caching)]
-        await send(message)
-
-    return send_with_headers
+def _chooses_studio(scope: Scope, status: int) -> bool:
+    """Whether a reply ties the page to this studio: the page itself, and a new session."""
+    return scope["path"] == "/" or (scope["path"] == SESSIONS and scope["method"] == "POST" and status < 300)
 
 
 async def _refuse(scope: Scope, send: Send, refusal: RefusedError) -> None:

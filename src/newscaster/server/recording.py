@@ -26,6 +26,7 @@ from newscaster.server.http_errors import (
     RefusedError,
     sentence,
 )
+from newscaster.server.ids import with_instance
 from newscaster.server.session import RATE, Session
 from newscaster.server.settings import Limits
 from newscaster.synthesis.live_frame import LiveFrame
@@ -40,7 +41,7 @@ from newscaster.types import AudioF32
 _log = logging.getLogger("newscaster.server")
 
 _MAX_WAITING_FRAMES = 500
-_UNFINISHED = re.compile(r"\.(?P<id>[\w-]+)\.[0-9a-f]{8}\.part\.mp4")
+_UNFINISHED = re.compile(r"\.(?P<id>[\w.-]+)\.[0-9a-f]{8}\.part\.mp4")
 """Name of an unfinished recording, see `media.atomic_write`."""
 
 
@@ -199,7 +200,8 @@ class _Recorder:
         except NewscasterError as error:
             self.error = error
         except Exception as error:
-            _log.exception("the recording of session %s failed", self._session.id)
+            session_id = self._session.id
+            _log.exception("the recording of session %s failed", session_id, extra={"session": session_id})
             self.error = OutputError(fault(error) or f"the recording failed ({error!r})")
         else:
             if made.cut_because is not None:
@@ -230,12 +232,16 @@ class Recordings:
         folder: folder of the recordings; created if missing.
         limits: maximum number and length.
         timestamp: address of a time-stamp authority for signatures; None: no time stamps.
+        instance: name of the studio, in ids.
 
     Raises:
         InputError: the authority gives no time stamp.
     """
 
-    def __init__(self, folder: Path, limits: Limits, *, timestamp: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, *, timestamp: str | None = None, instance: str | None = None
+    ) -> None:
+        self._instance = instance
         if timestamp is not None:
             Signing.begin(None, timestamp=timestamp)  # now, so that no client waits for it
         folder.mkdir(parents=True, exist_ok=True)
@@ -292,7 +298,7 @@ class Recordings:
                 "by removing recordings and videos",
                 status=DISK_FULL,
             )
-        recording_id = secrets.token_urlsafe(9)
+        recording_id = with_instance(self._instance, secrets.token_urlsafe(9))
         path = self._folder / f"{recording_id}.mp4"
         signing = Signing.begin(None).stamped_by(self._timestamp)
         recorder = _Recorder(

@@ -22,6 +22,7 @@ from newscaster import media
 from newscaster.errors import InputError, NewscasterError
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.server.http_errors import sentence
+from newscaster.server.ids import with_instance
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.live import Live
@@ -106,13 +107,30 @@ class Session:
         opened: the anchor itself.
         live: the stream; the session closes it.
         options: anchor, voice and articulation.
+        instance: name of the studio, in the id.
+        observe: called with each frame, before the sinks.
+        speech_shown: called with the id and the delay in seconds at the first frame of speech after silence.
     """
 
-    def __init__(self, anchor: str, opened: Anchor, live: Live, options: SessionOptions) -> None:
-        self.id = secrets.token_urlsafe(12)
+    def __init__(
+        self,
+        anchor: str,
+        opened: Anchor,
+        live: Live,
+        options: SessionOptions,
+        *,
+        instance: str | None = None,
+        observe: Callable[[LiveFrame], None] = lambda frame: None,
+        speech_shown: Callable[[str, float], None] = lambda session_id, delay_seconds: None,
+    ) -> None:
+        self.id = with_instance(instance, secrets.token_urlsafe(12))
+        self._extra = {"session": self.id}
         self.anchor, self.opened, self.live = anchor, opened, live
         self.info: AnchorInfo = opened.info
         self.options = options
+        self._observe, self._speech_shown = observe, speech_shown
+        self.sockets = 0
+        """Connected WebSockets."""
         self.read_aloud = False
         """Whether a text was spoken."""
         self.last_used = time.monotonic()
@@ -287,22 +305,32 @@ class Session:
             try:
                 sink.end()
             except Exception:
-                _log.exception("a sink of session %s failed to end", self.id)
+                _log.exception("a sink of session %s failed to end", self.id, extra=self._extra)
 
     async def _show(self) -> None:
         try:
             async for frame in self.live:
+                if frame.speaking and not self._speaking:
+                    delay_seconds = self.live.counts.delay_seconds
+                    if delay_seconds is not None:
+                        self._speech_shown(self.id, delay_seconds)
                 self._speaking = frame.speaking
+                self._observe(frame)
                 if frame.image is not None:
                     self._times.append(time.monotonic())
                 for sink in tuple(self._sinks):
                     try:
                         sink.push(frame)
                     except Exception as error:
-                        _log.warning("a sink of session %s was dropped: %s", self.id, sentence(error))
+                        _log.warning(
+                            "a sink of session %s was dropped: %s",
+                            self.id,
+                            sentence(error),
+                            extra=self._extra,
+                        )
                         self.remove(sink)
         except Exception:
-            _log.exception("session %s failed", self.id)
+            _log.exception("session %s failed", self.id, extra=self._extra)
         finally:
             self.live.close()
             self._end()

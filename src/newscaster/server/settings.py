@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from newscaster.errors import InputError
 from newscaster.formats.anchor import BUNDLED
+from newscaster.server.ids import check_instance
+from newscaster.server.turn import check_turn
 from newscaster.speech.spoken import Pronunciations
 from newscaster.synthesis.look_ahead import LOOK_AHEADS_MS, MAX_MS, MIN_MS, STEP_MS
 from newscaster.system.folders import platform_cache_folder
@@ -64,6 +67,10 @@ class Limits:
     """Total size of uploaded files on disk, in progress, pending or of jobs, and of anchors made of them."""
     spare_disk_bytes: int = 256 << 20
     """Free disk space that uploads leave."""
+    open_anchors: int = 8
+    """Open anchors, apart from those that sessions use."""
+    anchor_cache_bytes: int = 8 << 30
+    """Size of the copies of anchors in object stores beyond which unused ones are removed."""
     waiting_seconds: float = 60.0
     """Pending audio of a session."""
     message_bytes: int = 1 << 20
@@ -92,7 +99,7 @@ class Settings:
     """
 
     anchors: tuple[str, ...] = (BUNDLED,)
-    """Anchor files, or `builtin`."""
+    """Anchor files, `builtin`, and URLs of anchors or of folders of anchors in object stores."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = DEFAULT_PORT
@@ -113,6 +120,14 @@ class Settings:
     """Inference backend, see `newscaster.open`."""
     timestamp: str | None = None
     """Address of a time-stamp authority (RFC 3161) for signatures; None: no time stamps."""
+    turn: tuple[str, ...] = ()
+    """STUN and TURN servers for the browsers."""
+    turn_secret: str | None = field(default=None, repr=False)
+    """Secret shared with the TURN servers."""
+    instance: str | None = None
+    """Name of the studio among several behind one proxy: a prefix of ids. None: no prefix."""
+    drain_seconds: float = 0.0
+    """Time for which sessions and the running job go on after a SIGTERM; 0: they end at once."""
     limits: Limits = field(default_factory=Limits)
     pronunciations: Pronunciations | None = None
     """How words of texts are read; None: the user's own file, if there is one."""
@@ -129,6 +144,10 @@ class Settings:
                 check_unicode(value, f"--{name}")
         if not 0 <= self.port <= 65535:
             raise InputError(f"--port is {self.port}; expected 0 to 65535")
+        check_instance(self.instance)
+        check_turn(self.turn, self.turn_secret)
+        if not 0 <= self.drain_seconds < math.inf:
+            raise InputError(f"--drain is {self.drain_seconds}; expected a number of seconds, 0 or more")
         if self.token is not None and len(self.token) < MIN_TOKEN_CHARACTERS:
             raise InputError(
                 f"the token has {len(self.token)} characters; expected at least {MIN_TOKEN_CHARACTERS}. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,16 +13,19 @@ from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
-from newscaster.server.anchor_registry import Library, reading_for, voices
+from newscaster.server.anchor_registry import Library, UsedAnchor, reading_for, voices
 from newscaster.server.http_errors import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
-from newscaster.server.jobs import JobQueue
+from newscaster.server.jobs import STOPPING, JobQueue
+from newscaster.server.metrics import Metrics
 from newscaster.server.recording import Recordings
 from newscaster.server.session import RATE, Session, SessionOptions
 from newscaster.server.settings import Settings
+from newscaster.server.tracing import start_tracing
 from newscaster.server.uploads import Uploads
 from newscaster.server.videos import Videos
 from newscaster.server.webrtc import Peers, listen_on
 from newscaster.speech.voices import Reading
+from newscaster.stores.cache import FileCache
 from newscaster.synthesis.background import check_plain_background
 from newscaster.synthesis.live import Live
 from newscaster.synthesis.options import LiveLimits, Style
@@ -30,8 +34,26 @@ from newscaster.texts import quoted
 _log = logging.getLogger("newscaster.server")
 
 _SWEEP_SECONDS = 2.0
+_DRAIN_POLL_SECONDS = 0.1
+_FETCHED_SECONDS = 600.0
+"""Time for which a fetched anchor is not removed: jobs open it meanwhile."""
 _PREFETCH_SECONDS = 3.0
 """Speech of texts that is synthesised ahead; a change of voice or speed applies after it."""
+
+
+def _new_library(settings: Settings) -> Library:
+    cache = FileCache(
+        folder=settings.keep / "anchors",
+        max_bytes=settings.limits.anchor_cache_bytes,
+        unused_seconds=_FETCHED_SECONDS,
+        next_step="Name another folder with --data-dir",
+    )
+    return Library(
+        settings.anchors,
+        backend=settings.backend,
+        cache=cache,
+        max_open=settings.limits.open_anchors,
+    )
 
 
 class Studio:
@@ -47,12 +69,16 @@ class Studio:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.library = Library(settings.anchors, backend=settings.backend)
+        self.metrics = Metrics()
+        self.tracing = start_tracing()
+        self.library = _new_library(settings)
         self.voices: tuple[str, ...] = ()
         self._sessions: dict[str, Session] = {}
+        self._used: dict[str, UsedAnchor] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._starting = 0
-        self._closing = False
+        self._opened = False
+        self._closing = self._draining = False
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self.lease = FolderLease(
@@ -63,9 +89,12 @@ class Studio:
             hint="; --take-over does not wait",
         )
         try:
-            self.uploads = Uploads(settings.keep, settings.limits)
+            self.uploads = Uploads(settings.keep, settings.limits, count=self.metrics.uploaded)
             self.recordings = Recordings(
-                settings.keep / "recordings", settings.limits, timestamp=settings.timestamp
+                settings.keep / "recordings",
+                settings.limits,
+                timestamp=settings.timestamp,
+                instance=settings.instance,
             )
             self.jobs = JobQueue(
                 settings.keep / "jobs",
@@ -76,12 +105,15 @@ class Studio:
                 timestamp=settings.timestamp,
                 pronunciations=settings.pronunciations,
                 track_folder=lambda video_id: self.videos.track_folder(video_id),
+                ended=self._job_ended,
+                instance=settings.instance,
             )
             self.videos = Videos(
                 settings.keep / "videos",
                 self.library,
                 settings.limits,
                 is_needed=self.jobs.uses_video,
+                instance=settings.instance,
             )
         except BaseException as error:
             self.lease.release()
@@ -92,6 +124,7 @@ class Studio:
                 ) from error
             raise
         self.peers = Peers(settings.limits)
+        self.metrics.watch(self)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Studio]:
@@ -99,13 +132,45 @@ class Studio:
         if self.settings.is_loopback:
             listen_on(["::1"] if ":" in self.settings.host else ["127.0.0.1"])
         self.voices = await asyncio.to_thread(voices)
-        await asyncio.to_thread(self.library.open, self.library.ids[0])
+        default = await asyncio.to_thread(self.library.acquire, self.library.ids[0])
+        default.release()  # it stays open while few others are used
         self.jobs.start()
+        self._opened = True
         self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
         try:
             yield self
         finally:
             await self.close()
+
+    def why_not_ready(self) -> str | None:
+        """Return in one sentence why no session can be started now; None if one can."""
+        if not self._opened:
+            return "the anchors are being loaded. Try again in a few seconds"
+        if self.lease.is_lost:
+            return f"another studio has taken over '{self.settings.keep}'. Send requests to that one"
+        if self._closing:
+            return "the studio is closing"
+        return STOPPING if self._draining else None
+
+    async def drain(self, seconds: float) -> None:
+        """Start no more sessions and jobs, and wait until those that run have ended.
+
+        Args:
+            seconds: maximum time to wait. :meth:`close` ends sessions after it, and keeps the job.
+        """
+        _log.warning("the studio is stopping: sessions and the running job may go on for %g s", seconds)
+        self._draining = True
+        self.jobs.pause()
+        for session in self._sessions.values():
+            session.report(
+                f"the studio is stopping: this session may go on for {seconds:g} s. Start another one then"
+            )
+        end = asyncio.get_running_loop().time() + seconds
+        while self._sessions or self._ending or self._starting or self.jobs.is_running:
+            if asyncio.get_running_loop().time() >= end:
+                _log.warning("%d sessions were live at the end of the time to stop", len(self._sessions))
+                return
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
 
     def warm_up(self) -> None:
         """Load the default voice in the background, once.
@@ -135,6 +200,7 @@ class Studio:
         await self.videos.close()
         await self.jobs.stop()
         self.lease.release()
+        await asyncio.to_thread(self.tracing.close)
 
     async def begin(self, options: SessionOptions) -> Session:
         """Start a session.
@@ -142,9 +208,31 @@ class Studio:
         Raises:
             NewscasterError: too many sessions, no such anchor or voice, or a value out of range.
         """
+        start = time.monotonic()
+        try:
+            session = await self._begin(options)
+        except Exception as error:
+            self.metrics.session_refused(error)
+            raise
+        self.metrics.session_started()
+        seconds = time.monotonic() - start
+        self.tracing.record("session start", seconds, session=session.id, anchor=session.anchor)
+        _log.info("session %s started in %.2f s", session.id, seconds, extra={"session": session.id})
+        return session
+
+    def _job_ended(self, job_id: str, state: str, seconds: float) -> None:
+        self.metrics.job_ended(state, seconds)
+        self.tracing.record("job", seconds, job=job_id, state=state)
+        _log.info("job %s: %s after %.1f s", job_id, state, seconds, extra={"job": job_id})
+
+    def _speech_shown(self, session_id: str, delay_seconds: float) -> None:
+        self.metrics.speech_shown(delay_seconds)
+        self.tracing.record("first frame", delay_seconds, session=session_id)
+
+    async def _begin(self, options: SessionOptions) -> Session:
         limits = self.settings.limits
-        if self._closing or self.lease.is_lost:
-            raise RefusedError("the studio is closing", status=CLOSING)
+        if (why := self.why_not_ready()) is not None:
+            raise RefusedError(why, status=CLOSING)
         if len(self._sessions) + self._starting >= limits.sessions:
             raise RefusedError(
                 f"{limits.sessions} sessions are live, the maximum. Wait until one ends",
@@ -155,10 +243,11 @@ class Studio:
         look_ahead_ms = self._look_ahead_ms(options)
         check_plain_background(options.background)
         self._starting += 1
+        used: UsedAnchor | None = None
         try:
-            opened = await asyncio.to_thread(self.library.open, anchor)
+            used = await asyncio.to_thread(self.library.acquire, anchor)
             open_stream: Callable[[], Live] = partial(
-                opened.live,
+                used.anchor.live,
                 rate=RATE,
                 style=Style(
                     reading=reading,
@@ -172,13 +261,28 @@ class Studio:
                     prefetch_seconds=_PREFETCH_SECONDS,
                 ),
             )
-            session = Session(anchor, opened, await asyncio.to_thread(open_stream), options)
+            live = await asyncio.to_thread(open_stream)
+            session = Session(
+                anchor,
+                used.anchor,
+                live,
+                options,
+                instance=self.settings.instance,
+                observe=self.metrics.frame,
+                speech_shown=self._speech_shown,
+            )
+        except BaseException:
+            if used is not None:
+                used.release()
+            raise
         finally:
             self._starting -= 1
-        if self._closing:
+        if (why := self.why_not_ready()) is not None:
             session.live.close()
-            raise RefusedError("the studio is closing", status=CLOSING)
+            used.release()
+            raise RefusedError(why, status=CLOSING)
         self._sessions[session.id] = session
+        self._used[session.id] = used
         session.start()
         return session
 
@@ -247,9 +351,13 @@ class Studio:
 
     async def _end(self, session: Session) -> None:
         session.live.close()
-        await self.recordings.finish(session)
-        await session.close()
-        await self.peers.hang_up(session)
+        try:
+            await self.recordings.finish(session)
+            await session.close()
+            await self.peers.hang_up(session)
+        finally:
+            self._used.pop(session.id).release()
+        _log.info("session %s ended", session.id, extra={"session": session.id})
 
     async def play(self, session: Session, audio: Path) -> None:
         """Speak an uploaded file in a session, and remove it afterwards."""
@@ -269,4 +377,4 @@ class Studio:
                 try:
                     await self.end(session)
                 except Exception:
-                    _log.exception("session %s failed to end", session.id)
+                    _log.exception("session %s failed to end", session.id, extra={"session": session.id})

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from newscaster.server.http_errors import DISK_FULL, TOO_MANY, RefusedError, refusing_full_disk
 from newscaster.server.job_record import ANCHOR, ORIGINAL_STEM, PHOTO_STEM
@@ -23,6 +24,12 @@ from newscaster.server.video_upload import UploadedVideo, receive_video
 _MIB = 1 << 20
 
 
+class Count(Protocol):
+    """Counts an upload."""
+
+    def __call__(self, kind: str, *, accepted: bool) -> None: ...
+
+
 class Uploads:
     """Uploads of audio and video files.
 
@@ -30,12 +37,14 @@ class Uploads:
         keep: folder of the studio. Uploads go to its folder `uploads`, which is created and emptied; files of
             jobs are under `jobs`, and videos under `videos`.
         limits: limits of the studio.
+        count: called with the kind of each upload, `audio` or `video`, and `accepted`.
 
     Raises:
         OSError: the folder cannot be written to.
     """
 
-    def __init__(self, keep: Path, limits: Limits) -> None:
+    def __init__(self, keep: Path, limits: Limits, *, count: Count = lambda kind, *, accepted: None) -> None:
+        self._count = count
         self.folder = keep / "uploads"
         self._keep, self._limits = keep, limits
         self._reserved: dict[object, int] = {}
@@ -58,7 +67,7 @@ class Uploads:
         Raises:
             RefusedError: too many uploads, no space, or not an audio file within limits.
         """
-        with refusing_full_disk("the audio file"):
+        with self._counting("audio"), refusing_full_disk("the audio file"):
             async with self._reserving(content_length, self._limits.upload_bytes):
                 return await receive_audio(stream, self.folder, limits=self._limits)
 
@@ -70,7 +79,7 @@ class Uploads:
         Raises:
             RefusedError: too many uploads, no space, or not a video within limits.
         """
-        with refusing_full_disk("the video"):
+        with self._counting("video"), refusing_full_disk("the video"):
             async with self._reserving(content_length, self._limits.video_bytes):
                 return await receive_video(stream, self.folder, limits=self._limits)
 
@@ -84,9 +93,18 @@ class Uploads:
         """
         accepted = Accepted(suffix_of=photo_suffix, name="a photograph", kinds=PHOTO_KINDS)
         most = self._limits.photo_bytes
-        with refusing_full_disk("the photograph"):
+        with self._counting("photo"), refusing_full_disk("the photograph"):
             async with self._reserving(content_length, most):
                 return await receive(stream, self.folder, accepted, lambda path: path, self._limits, most)
+
+    @contextmanager
+    def _counting(self, kind: str) -> Iterator[None]:
+        accepted = False
+        try:
+            yield
+            accepted = True
+        finally:
+            self._count(kind, accepted=accepted)
 
     @asynccontextmanager
     async def _reserving(self, content_length: str | None, most: int) -> AsyncIterator[None]:

@@ -25,6 +25,7 @@ from newscaster.server.http_errors import (
     RefusedError,
     refusing_full_disk,
 )
+from newscaster.server.ids import with_instance
 from newscaster.server.job_process import run_work
 from newscaster.server.settings import Limits
 from newscaster.server.video_upload import UploadedVideo
@@ -73,6 +74,7 @@ class Videos:
         library: the anchors.
         limits: limits of the studio.
         is_needed: returns whether a job needs a video, by its id.
+        instance: name of the studio, in ids.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -85,9 +87,10 @@ class Videos:
         limits: Limits,
         *,
         is_needed: Callable[[str], bool],
+        instance: str | None = None,
     ) -> None:
         self._folder, self._library, self._limits = folder, library, limits
-        self._is_needed = is_needed
+        self._is_needed, self._instance = is_needed, instance
         self._videos: dict[str, Video] = {}
         self._turns = asyncio.Semaphore(_SEARCHES)
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,7 +119,7 @@ class Videos:
         """
         try:
             self.check_room()
-            video_id = secrets.token_hex(8)
+            video_id = with_instance(self._instance, secrets.token_hex(8))
             folder = self._folder / video_id
             path = folder / f"{_STEM}{upload.path.suffix}"
             with refusing_full_disk("the video"):
@@ -171,7 +174,7 @@ class Videos:
 
     async def _search(self, video: Video, anchor: str) -> Mapping[str, Any]:
         work = FacesWork(
-            anchor=self._library.path(anchor),
+            anchor=await asyncio.to_thread(self._library.path, anchor),
             video=video.path,
             out=video.path.parent / f"faces-{anchor}",
         )

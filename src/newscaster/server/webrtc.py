@@ -269,6 +269,10 @@ class Peers:
             await peer.close()
             raise
 
+    def count(self) -> int:
+        """Return the number of clients."""
+        return sum(not peer.is_closed for peers in self._peers.values() for peer in peers)
+
     async def hang_up(self, session: Session) -> None:
         """Close all connections of a session."""
         for peer in self._peers.pop(session.id, []):

@@ -13,8 +13,8 @@ import logging
 import queue
 import struct
 import threading
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -98,7 +98,8 @@ class EncodedFrames:
         try:
             work()
         except Exception:
-            _log.exception("the encoder of session %s failed", self._session.id)
+            session_id = self._session.id
+            _log.exception("the encoder of session %s failed", session_id, extra={"session": session_id})
         with suppress(RuntimeError):  # the loop was closed meanwhile
             self._loop.call_soon_threadsafe(self._ready.put_nowait, None)
 
@@ -159,11 +160,16 @@ class Conversation:
             parts.append(self._send_frames)
         tasks = [asyncio.ensure_future(part()) for part in parts]
         try:
-            with session.used():
+            with session.used(), _counted(session):
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 if (error := task.exception()) and not isinstance(error, _LEFT):
-                    _log.error("a conversation with session %s failed", session.id, exc_info=error)
+                    _log.error(
+                        "a conversation with session %s failed",
+                        session.id,
+                        exc_info=error,
+                        extra={"session": session.id},
+                    )
         finally:
             if self._sink is not None:
                 session.remove(self._sink)
@@ -273,6 +279,15 @@ class Conversation:
         while (data := await self._sink.drain()) is not None:
             async with asyncio.timeout(self._limits.stall_seconds):
                 await self._socket.send_bytes(data)
+
+
+@contextmanager
+def _counted(session: Session) -> Iterator[None]:
+    session.sockets += 1
+    try:
+        yield
+    finally:
+        session.sockets -= 1
 
 
 def parsed(text: str, limits: Limits) -> dict[str, Any]:

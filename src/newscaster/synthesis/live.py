@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -388,7 +389,9 @@ class Live:
                     return None
                 late = paced and self._clock() > self._media.due(number) + LATE_SECONDS
                 late = late and self._dropped_in_a_row < MAX_DROPPED_IN_A_ROW
+                started = time.perf_counter()
                 image = None if late else self._live_renderer.image(index, plan.shape, number=number)
+                render_seconds = None if late else time.perf_counter() - started
                 ended = self._wait_and_count(number, paced, plan, late)
                 if ended is not None:
                     return LiveFrame(
@@ -400,6 +403,7 @@ class Live:
                         speaking=plan.utterance is not None,
                         utterance=None if plan.utterance is None else plan.utterance.id,
                         ended=ended,
+                        render_seconds=render_seconds,
                     )
 
     def _wait_and_count(self, number: int, paced: bool, plan: _Plan, late: bool) -> tuple[int, ...] | None:

@@ -31,6 +31,8 @@ class LiveFrame:
     ended: tuple[int, ...] = ()
     """Numbers of the speeches that have been output to their end with this frame. One that was interrupted is
     not among them, nor is pushed audio before it is flushed."""
+    render_seconds: float | None = None
+    """Time that rendering the image took; None if the frame was dropped."""
 
 
 @renamed_attributes(starved="underrun", sound_seconds="audio_seconds")

@@ -39,8 +39,8 @@ export class Anchors {
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "anchor", value: anchor.id, checked });
     const image = Object.assign(document.createElement("img"), { alt: "" });
     const name = document.createElement("span");
-    const size = `${anchor.width} × ${anchor.height}, ${Math.round(anchor.fps * 100) / 100} fps`;
-    name.append(anchor.name, Object.assign(document.createElement("small"), { textContent: size }));
+    const size = document.createElement("small");
+    name.append(anchor.name, size);
     label.append(input, image, name);
     input.addEventListener("change", () => {
       quiet();
@@ -48,8 +48,19 @@ export class Anchors {
       this.change();
       this.onChosen();
     });
-    const loaded = api.blobUrl(anchor.poster).then((url) => (image.src = anchor.image = url));
-    loaded.then(() => anchor.id === this.chosen && !this.live.on && this.#present()).catch((error) => this.failed(error, label));
+    // An anchor in an object store is fetched when it is chosen.
+    anchor.load = async () => {
+      if (anchor.width === null) Object.assign(anchor, await api.get(`/anchors/${anchor.id}`));
+      size.textContent = `${anchor.width} × ${anchor.height}, ${Math.round(anchor.fps * 100) / 100} fps`;
+      image.src = anchor.image = await api.blobUrl(anchor.poster);
+      if (anchor.id === this.chosen && !this.live.on) this.#present();
+    };
+    const load = () => (anchor.loading ??= anchor.load()).catch((error) => {
+      anchor.loading = null;
+      this.failed(error, label);
+    });
+    input.addEventListener("change", load);
+    if (anchor.width !== null || checked) load();
     return label;
   }
 
@@ -57,7 +68,7 @@ export class Anchors {
   #present() {
     const anchor = this.all.find(({ id }) => id === this.chosen);
     if (!anchor) return;
-    $("screen").style.aspectRatio = `${anchor.width} / ${anchor.height}`;
+    if (anchor.width !== null) $("screen").style.aspectRatio = `${anchor.width} / ${anchor.height}`;
     if (anchor.image) $("poster").src = anchor.image;
     $("credit").textContent = anchor.attribution.join(" ");
   }

@@ -53,7 +53,9 @@ export class Live extends EventTarget {
 
   async #connectVideo() {
     const session = this.session;
-    const connection = (this.connection = new RTCPeerConnection());
+    const { ice_servers: iceServers } = await api.get("/info"); // each time: its passwords expire
+    if (this.session !== session) return;
+    const connection = (this.connection = new RTCPeerConnection({ iceServers }));
     const stream = new MediaStream();
     for (const kind of ["audio", "video"]) {
       const { receiver } = connection.addTransceiver(kind, { direction: "recvonly" });
