@@ -155,6 +155,20 @@ browser-tests: setup  ## run the tests of the studio's page in Chromium
 	$(if $(SCREENSHOTS),NEWSCASTER_SCREENSHOTS=$(SCREENSHOTS)) $(BIN)/python -m pytest -n $(BROWSER_JOBS) \
 		--dist loadfile -m 'browser and not alone' tests/server $(PYTEST) || test $$? = 5
 
+# The packages in integrations/, in a virtual environment of their own: their frameworks bring many packages, which the
+# project does not need. No test needs the network.
+.PHONY: integrations
+INTEGRATIONS := livekit-plugins-newscaster pipecat-newscaster
+INTEGRATIONS_VENV ?= build/integrations
+integrations:  ## test the packages for LiveKit and Pipecat, in build/integrations
+	test -x $(INTEGRATIONS_VENV)/bin/python || $(PYTHON) -m venv $(INTEGRATIONS_VENV)
+	$(INTEGRATIONS_VENV)/bin/python -m pip install --quiet -e . \
+		$(foreach name,$(INTEGRATIONS),-e './integrations/$(name)[test]')
+	for name in $(INTEGRATIONS); do \
+		(cd integrations/$$name && \
+			OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(abspath $(INTEGRATIONS_VENV))/bin/python -m pytest $(PYTEST)) || exit 1; \
+	done
+
 # 100 kills take about 40 minutes on two cores; see tools/kill_test.py.
 .PHONY: kills
 KILLS ?= 100

@@ -319,13 +319,31 @@ def test_the_citation_file() -> None:
     assert paper["identifiers"][0]["value"] == "arXiv:2002.08700"
 
 
+def test_the_integrations_are_those_that_make_tests() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    found = re.search(r"^INTEGRATIONS := (.*)$", makefile, re.M)
+    assert found is not None
+    folders = {path.parent.name: path for path in ROOT.glob("integrations/*/pyproject.toml")}
+    assert found[1].split() == sorted(folders)
+    for name, path in folders.items():
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        assert (project["name"], project["license"]) == (name, "Apache-2.0")
+        assert "newscaster" in project["dependencies"]
+        assert (path.parent / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+        assert list(path.parent.glob("examples/*.py"))
+        assert list(path.parent.glob("tests/test_*.py"))
+
+
 def test_the_workflow_runs_what_ci_runs() -> None:
     yaml = pytest.importorskip("yaml", reason="the extra docs is not installed")
     found = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8"))
-    (job,) = found["jobs"].values()
+    assert found["jobs"].keys() == {"check", "integrations"}
+    job, integrations = found["jobs"]["check"], found["jobs"]["integrations"]
     assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
     assert job["strategy"]["matrix"]["command"] == [".ci/run", "CI=true make slow-tests"]
     assert [step["run"] for step in job["steps"] if step.get("name") == "Check"] == ["${{ matrix.command }}"]
+    runs = [step["run"] for step in integrations["steps"] if step.get("name") == "Check"]
+    assert runs == ["make integrations"]
     for path in sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")):
         form = yaml.safe_load(path.read_text(encoding="utf-8"))
         if path.name != "config.yml":

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_rooms import FakeRoom, Recorder
+from livekit import rtc
 from livekit.agents.voice.avatar import QueueAudioOutput
 from livekit.plugins.newscaster import NewscasterRunner, NewscasterVideoGenerator
 
 import newscaster
-from livekit import rtc
 from tiny_anchor import speech_like, write_tiny_anchor
 from virtual_clock import VirtualClock
 
@@ -51,7 +51,9 @@ class Stage:
         self.output = QueueAudioOutput(wait_playback_start=True)
         self.generator = NewscasterVideoGenerator(live)
         self.runner = NewscasterRunner(
-            self.room, audio_recv=self.output, video_gen=self.generator  # type: ignore[arg-type]
+            self.room,
+            audio_recv=self.output,
+            video_gen=self.generator,  # type: ignore[arg-type]
         )
         self.recorder = Recorder(self.runner)
         self.finished: list[tuple[float, bool]] = []

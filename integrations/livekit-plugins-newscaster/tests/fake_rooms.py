@@ -56,6 +56,7 @@ class Participant:
         self.state = rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
         self.attributes: dict[str, str] = {}
         self.track_publications: dict[str, Publication] = {}
+        self.room: FakeRoom | None = None
         self.peer: FakeRoom | None = None
         self.deaf = False
         self._rpc_handlers: dict[str, Callable[[Any], Any]] = {}
@@ -63,6 +64,8 @@ class Participant:
     async def publish_track(self, track: Any, options: Any) -> Publication:
         publication = Publication(track)
         self.track_publications[publication.sid] = publication
+        if self.room is not None:
+            self.room.emit("local_track_published", publication, track)
         return publication
 
     async def unpublish_track(self, sid: str) -> None:
@@ -78,9 +81,7 @@ class Participant:
         assert other.identity == destination_identity
         if other.deaf:
             return "ok"
-        return other._rpc_handlers[method](
-            SimpleNamespace(caller_identity=self.identity, payload=payload)
-        )
+        return other._rpc_handlers[method](SimpleNamespace(caller_identity=self.identity, payload=payload))
 
     async def stream_bytes(
         self, *, name: str, topic: str, destination_identities: list[str], attributes: dict[str, str]
@@ -100,6 +101,7 @@ class FakeRoom(rtc.EventEmitter[str]):
     def __init__(self, identity: str = "agent") -> None:
         super().__init__()
         self.local_participant = Participant(identity)
+        self.local_participant.room = self
         self.remote_participants: dict[str, Participant] = {}
         self.stream_handlers: dict[str, Callable[[ByteStream, str], None]] = {}
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Stage, audio, run
+from livekit import rtc
 from livekit.agents.voice.avatar import AvatarRunner, QueueAudioOutput
 from livekit.plugins.newscaster import NewscasterVideoGenerator, SegmentEnd
 
 import newscaster
-from livekit import rtc
+from conftest import Stage, audio, run
 from virtual_clock import VirtualClock
 
 FRAME = 1 / 25
@@ -157,7 +158,10 @@ def test_the_runner_of_livekit_loses_them(anchor: newscaster.Anchor) -> None:
             output = QueueAudioOutput()
             generator = NewscasterVideoGenerator(live)
             runner = AvatarRunner(
-                stage.room, audio_recv=output, video_gen=generator, options=generator.options  # type: ignore[arg-type]
+                stage.room,
+                audio_recv=output,
+                video_gen=generator,
+                options=generator.options,  # type: ignore[arg-type]
             )
             runner._audio_source.capture_frame = stage.recorder._take_audio  # type: ignore[method-assign]
             runner._video_source.capture_frame = stage.recorder.video.append  # type: ignore[method-assign]
@@ -296,6 +300,49 @@ def test_closing_ends_what_is_played_and_what_comes_later(anchor: newscaster.Anc
             await stage.say(audio(1.0))
             await stage.played()
             assert stage.finished[2:] == [(0.0, True)]
+
+    run(test())
+
+
+def hold_back(stage: Stage, seconds: float) -> list[bool]:
+    """Let the audio source have so much audio that it has not sent; return where clearing it is noted."""
+    cleared: list[bool] = []
+    source = stage.runner._audio_source
+    source._q_size, source._last_capture = seconds, time.monotonic()
+    source.clear_queue = lambda: cleared.append(True)  # type: ignore[method-assign]
+    return cleared
+
+
+def test_audio_that_was_not_sent_does_not_count(stage: Any) -> None:
+    async def test() -> None:
+        async with stage() as s:
+            await s.say(audio(4.0))
+            while not s.started:
+                await s.recorder.frames(1)
+            await s.recorder.frames(24)
+            cleared = hold_back(s, 0.5)
+            s.output.clear_buffer()
+            shown = len(s.recorder.audio) - s.started[0]
+            await s.played()
+            assert cleared
+            assert s.finished == [(pytest.approx(shown * FRAME - 0.5, abs=2 * FRAME), True)]
+
+    run(test())
+
+
+def test_silence_is_left_out_while_audio_is_late(stage: Any) -> None:
+    async def test() -> None:
+        async with stage() as s:
+            await s.recorder.frames(3)
+            hold_back(s, 60.0)
+            images, pieces = len(s.recorder.video), len(s.recorder.audio)
+            while len(s.recorder.video) < images + 10:
+                await asyncio.sleep(0.01)
+            assert len(s.recorder.audio) <= pieces + 1
+            await s.say(audio(0.4))
+            while not s.started:
+                await asyncio.sleep(0.01)
+            await s.recorder.frames(5)  # speech is not left out
 
     run(test())
 

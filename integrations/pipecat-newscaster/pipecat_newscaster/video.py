@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,15 +48,27 @@ class _Speech:
     output_seconds: float = 0.0
 
 
+async def _ahead(live: newscaster.Live) -> AsyncIterator[newscaster.LiveFrame]:
+    """Yield the frames of a stream. The next one is made meanwhile."""
+    frames = live.frames_async()
+    coming = asyncio.ensure_future(anext(frames, None))
+    try:
+        while (frame := await coming) is not None:
+            coming = asyncio.ensure_future(anext(frames, None))
+            yield frame
+    finally:
+        coming.cancel()
+
+
 class NewscasterVideoService(AIService):
     """An anchor that speaks the audio of the TTS service before it in the pipeline.
 
-    - Audio (`TTSAudioRawFrame`) goes out when it is heard, at the pipeline's output rate, each frame after its
-      image (`OutputImageRawFrame`, RGB). Without speech, images alone go out: the anchor at rest.
+    - Audio (`TTSAudioRawFrame`) goes out when it is heard, at the pipeline's output rate, each frame after
+      its image (`OutputImageRawFrame`, RGB). Without speech, images alone go out: the anchor at rest.
     - What comes between audio frames (text, `TTSStoppedFrame` and others) goes out when the audio before it
       has been output; text with a time stamp, when its word is heard. System frames pass at once.
     - An interruption drops all speech, and what waits for it; the mouth closes within 80 ms. Speech that may
-      not be interrupted goes on.
+      not be interrupted goes on, and so does what is queued with it.
     - `EndFrame` waits until all has been output, `CancelFrame` does not.
 
     Give the transport `video_out_enabled=True`, `video_out_is_live=True`, and the anchor's size and frame
@@ -235,7 +248,7 @@ class NewscasterVideoService(AIService):
         assert self._live is not None
         await self._visible.wait()
         try:
-            async for frame in self._live.frames_async():
+            async for frame in _ahead(self._live):
                 if frame.image is not None:
                     image = await asyncio.to_thread(frame.image.rgb)
                     size = (image.shape[1], image.shape[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from pipecat.frames.frames import (
@@ -58,7 +60,7 @@ def test_each_image_is_before_its_audio(anchor: newscaster.Anchor) -> None:
             await s.send(TTSStartedFrame(), tts(1.0), TTSStoppedFrame(), EndFrame())
             await s.sink.wait(lambda: s.sink.count(EndFrame))
             media = s.sink.of(OutputImageRawFrame, TTSAudioRawFrame)
-            for before, frame in zip(media, media[1:], strict=False):
+            for before, frame in itertools.pairwise(media):
                 if isinstance(frame, TTSAudioRawFrame):
                     assert isinstance(before, OutputImageRawFrame)
             image = s.sink.of(OutputImageRawFrame)[0]
@@ -115,7 +117,9 @@ def test_words_with_time_stamps_pass_when_they_are_heard(anchor: newscaster.Anch
 def test_an_interruption_drops_audio_and_the_words_that_were_not_heard(anchor: newscaster.Anchor) -> None:
     async def test() -> None:
         async with scene(anchor) as s:
-            await s.send(TTSStartedFrame(), tts(0.4), word("heard"), tts(2.0), word("dropped"), TTSStoppedFrame())
+            await s.send(
+                TTSStartedFrame(), tts(0.4), word("heard"), tts(2.0), word("dropped"), TTSStoppedFrame()
+            )
             await s.sink.wait(lambda: s.sink.heard() >= 0.6)
             await s.send(InterruptionFrame())
             await s.sink.wait(lambda: s.sink.count(InterruptionFrame))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from livekit import rtc
 from livekit.agents import AgentSession
 from livekit.agents.voice.avatar import AvatarSession as BaseAvatarSession
 from livekit.agents.voice.avatar import DataStreamAudioOutput, QueueAudioOutput
 
 import newscaster
-from livekit import rtc
 
 from .generator import NewscasterVideoGenerator
 from .runner import NewscasterRunner

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import numpy as np
+from livekit import rtc
 from livekit.agents.voice.avatar import AudioSegmentEnd, AvatarOptions, VideoGenerator
 
-from livekit import rtc
 from newscaster import InputError, Live, LiveFrame
 
 from .segments import Item, Segment, Segments, end_parts
@@ -86,19 +86,25 @@ class NewscasterVideoGenerator(VideoGenerator):
                 segment.add(number, len(samples) / frame.sample_rate)
                 return
 
-    def clear_buffer(self) -> None:
-        """Drop all speech that has not been output. Its segments end at the next frame."""
-        seconds = self._live.interrupt()
+    def clear_buffer(self, *, unheard_seconds: float = 0.0) -> None:
+        """Drop all speech that has not been output. Its segments end at the next frame.
+
+        Args:
+            unheard_seconds: how much of the output was not sent, and will not be.
+        """
+        seconds = max(0.0, self._live.interrupt() - unheard_seconds)
         cancelled = self.segments.cancel()
         if cancelled:
             self._cleared.append((cancelled, seconds))
 
     async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:
-        async for frame in self._live.frames_async():
+        async for frame in _ahead(self._live):
+            audio = self._audio_frame(frame)
+            ends = self._ends(frame)  # before the next frame can be on its way
             if frame.image is not None:
                 yield to_video_frame(frame)
-            yield self._audio_frame(frame)
-            for end in self._ends(frame):
+            yield audio
+            for end in ends:
                 yield end
 
     def close(self) -> list[SegmentEnd]:
@@ -141,6 +147,18 @@ class NewscasterVideoGenerator(VideoGenerator):
                     left = 0.0
         self._cleared.clear()
         return ends
+
+
+async def _ahead(live: Live) -> AsyncIterator[LiveFrame]:
+    """Yield the frames of a stream. The next one is made meanwhile."""
+    frames = live.frames_async()
+    coming = asyncio.ensure_future(anext(frames, None))
+    try:
+        while (frame := await coming) is not None:
+            coming = asyncio.ensure_future(anext(frames, None))
+            yield frame
+    finally:
+        coming.cancel()
 
 
 def _mono(frame: rtc.AudioFrame) -> np.ndarray:

@@ -13,18 +13,21 @@ import asyncio
 import contextlib
 from typing import Any
 
+import numpy as np
+from livekit import rtc
 from livekit.agents.utils import aio
 from livekit.agents.voice.avatar import AudioReceiver, AudioSegmentEnd, AvatarRunner
-
-from livekit import rtc
 
 from .generator import SILENT, STARTS, NewscasterVideoGenerator, SegmentEnd
 from .log import logger
 from .segments import SegmentChannel, Segments
 
-MAX_QUEUED_SECONDS = 0.06
-"""Silence is left out while more audio than this waits: what jitter has added is given back."""
-_AUDIO_QUEUE_MS = 100
+MAX_QUEUED_SECONDS = 0.04
+"""Silence is left out while more audio than this waits to be sent: it is later than its images by as much."""
+QUIET = 100
+"""Limit for int16 samples of silence within speech."""
+_AUDIO_QUEUE_MS = 1000
+"""More than ever waits: a full queue would hold up the images."""
 _REPORT_SECONDS = 2.0
 """How long closing waits for reports."""
 _RPC_SECONDS = 0.05
@@ -44,7 +47,8 @@ class NewscasterRunner(AvatarRunner):
     ) -> None:
         if not hasattr(audio_recv, "_data_ch"):
             raise TypeError(
-                f"audio_recv is {type(audio_recv).__name__}; expected QueueAudioOutput or DataStreamAudioReceiver"
+                f"audio_recv is {type(audio_recv).__name__}; expected QueueAudioOutput or "
+                "DataStreamAudioReceiver"
             )
         super().__init__(
             room,
@@ -114,11 +118,16 @@ class NewscasterRunner(AvatarRunner):
             raise
 
     async def _forward_audio(self, frame: rtc.AudioFrame) -> None:
-        if frame.userdata.get(SILENT) and self._audio_source.queued_duration > MAX_QUEUED_SECONDS:
-            return
         if frame.userdata.get(STARTS):
             await _finish(self._audio_recv.notify_playback_started())
-        await self._audio_source.capture_frame(frame)
+        if self._audio_source.queued_duration > MAX_QUEUED_SECONDS and (
+            frame.userdata.get(SILENT) or np.abs(np.frombuffer(frame.data, np.int16)).max() < QUIET
+        ):
+            return
+        # Sent before the task first waits, so that the order holds. Nothing waits for the answer.
+        task = asyncio.create_task(self._audio_source.capture_frame(frame))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _report_ends(self) -> None:
         """Report each end when it has been played."""
@@ -140,7 +149,12 @@ class NewscasterRunner(AvatarRunner):
         for _ in readers:  # streams that no one has read: one segment each
             self._generator.segments.note(AudioSegmentEnd())
         readers.clear()
-        self._generator.clear_buffer()
+        queued = self._audio_source.queued_duration
+        if queued > MAX_QUEUED_SECONDS:
+            self._audio_source.clear_queue()
+            self._generator.clear_buffer(unheard_seconds=queued)
+        else:  # it fades out
+            self._generator.clear_buffer()
 
 
 class _ClosedChannel(aio.Chan[Any]):

@@ -11,10 +11,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from livekit import rtc
 from livekit.agents.utils import aio
 from livekit.agents.voice.avatar import AudioSegmentEnd
-
-from livekit import rtc
 
 
 @dataclass
@@ -120,7 +119,7 @@ def end_parts(segment: Segment, numbers: tuple[int, ...]) -> None:
 
 
 class SegmentChannel(aio.Chan[Any]):
-    """The channel of an audio receiver: counts items when they are sent, and gives them with their segment."""
+    """The channel of an audio receiver: counts items when sent, and gives them with their segment."""
 
     def __init__(self, segments: Segments) -> None:
         super().__init__()

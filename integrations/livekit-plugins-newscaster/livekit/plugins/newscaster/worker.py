@@ -1,6 +1,6 @@
 """A participant of its own that renders the anchor of an agent in the same room.
 
-    python -m livekit.plugins.newscaster.worker --url wss://... --token ... --anchor ada.anchor
+python -m livekit.plugins.newscaster.worker --url wss://... --token ... --anchor ada.anchor
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import signal
 from datetime import timedelta
 from pathlib import Path
 
+from livekit import api, rtc
 from livekit.agents.types import ATTRIBUTE_PUBLISH_ON_BEHALF
 from livekit.agents.voice.avatar import DataStreamAudioReceiver
 
 import newscaster
-from livekit import api, rtc
 
 from .avatar import open_live
 from .generator import NewscasterVideoGenerator
